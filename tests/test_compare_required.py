@@ -63,7 +63,9 @@ def test_the_cheapest_that_misses_nothing_is_recommended():
     assert ranks["fair"] == 1
     assert np.isnan(ranks["cheap"])
     assert found.answer.startswith("Use fair: mean cost ")
-    assert found.answer.endswith("lower than slow. cheap (1) misses escapes of defective releases at most 20 %.")
+    assert found.answer.endswith(
+        "lower than slow. cheap (1) misses a requirement: escapes of defective releases at most 20 %."
+    )
     without = compare(policies(cheap=1.0, fair=0.0, slow=0.0), costs=HOURLY)
     assert without.verdicts.empty
     assert without.answer.startswith("Use cheap: ")
@@ -73,7 +75,7 @@ def test_the_only_one_left_is_recommended():
     """If all policies but one miss a requirement, that one is recommended. [contract]"""
     found = compare(policies(cheap=1.0, fair=0.0), costs=HOURLY, requirements=ESCAPES)
     assert found.answer.startswith("Use fair: mean cost ")
-    assert found.answer.endswith(" cheap (1) misses escapes of defective releases at most 20 %.")
+    assert found.answer.endswith(" cheap (1) misses a requirement: escapes of defective releases at most 20 %.")
 
 
 def test_nothing_is_recommended_if_all_miss():
@@ -81,8 +83,22 @@ def test_nothing_is_recommended_if_all_miss():
     found = compare(policies(cheap=1.0, fair=0.9), costs=HOURLY, requirements=ESCAPES)
     assert "excluded" not in ranked(found)[0].values()
     assert found.answer.startswith(
-        "No policy meets the requirements: cheap and fair miss escapes of defective releases at most 20 %. "
+        "No policy meets the requirements. Both miss one: escapes of defective releases at most 20 %. "
         "cheap has the lowest mean cost: "
+    )
+
+
+def test_what_all_miss_is_named():
+    """If policies miss different requirements, and all of them one, the answer names this one at least. [contract]"""
+    table = policies(cheap=1.0, fair=0.9, slow=0.8)
+    table.loc[table["policy"].eq("fair"), "blast_radius"] = 0.1
+    requirements = [ESCAPES, "p90 blast_radius given defective <= 20%", "p95 blast_radius given defective <= 30%"]
+    found = compare(table, costs=HOURLY, requirements=requirements)
+    assert found.verdicts.groupby("policy")["verdict"].agg(lambda of: set(of) == {"not met"}).to_dict() == {
+        "cheap": True, "fair": False, "slow": True,
+    }  # fmt: skip
+    assert found.answer.startswith(
+        "No policy meets the requirements. All miss one: escapes of defective releases at most 20 %. cheap has the lowest "
     )
 
 
@@ -98,7 +114,9 @@ def test_without_costs_the_others_are_compared():
     """Without costs, too, the policies that miss a requirement are named, and the others compared. [contract]"""
     found = compare(policies(cheap=1.0, fair=0.1, slow=0.0), requirements=ESCAPES)
     assert found.judged_by == ("false_alarm given good", "escaped given defective")
-    assert found.answer.startswith("cheap misses escapes of defective releases at most 20 %. Of the others, ")
+    assert found.answer.startswith(
+        "cheap misses a requirement: escapes of defective releases at most 20 %. Of the others, "
+    )
     rows = found.ranking[found.ranking["level"].eq("escaped")].set_index("policy")
     assert rows["verdict"].to_dict() == {"cheap": "excluded", "fair": "worse", "slow": "better"}
 

@@ -8,11 +8,11 @@ from simdeploy.analysis.asking.judging import join
 from simdeploy.analysis.comparison.measured import find_rows
 from simdeploy.analysis.comparison.required import find_excluded
 from simdeploy.report.checking import describe_requirement
-from simdeploy.report.wording import Scale, find_cost_unit, format_amount, join_words, list_forms, list_some
+from simdeploy.report.wording import Scale, find_cost_unit, format_amount, join_words, list_forms, list_some, plural
 from simdeploy.scenario.measures import Measure, parse_requirement
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping, Sized
 
     from simdeploy.analysis.comparison.compare import Comparison
 
@@ -43,36 +43,55 @@ def tell_missed(comparison: Comparison) -> list[str]:
         policies.setdefault(requirements, []).append(str(policy))
     if not policies:
         return []
-    groups = [
-        [
-            f"{names} {_miss(some)} {join_words(_describe(comparison, requirements))}"
-            for names in _name(comparison, some)
-        ]
-        for requirements, some in policies.items()
-    ]
-    long = ["; ".join([first, *(forms[-1] for forms in groups[1:])]) for first in groups[0]]
+    named = [form for is_brief in (False, True) for form in _list_missed(comparison, policies, is_brief=is_brief)]
     if excluded:
-        return [*long, f"{list_some(excluded)} {_miss(excluded)} requirements", f"{len(excluded)} miss requirements"]
+        return [*named, f"{list_some(excluded)} {_miss(excluded)} requirements", f"{len(excluded)} miss requirements"]
     none = "No policy meets the requirements"
-    return [*(f"{none}: {form}" for form in long), none]
+    by_all = [text for text in next(iter(policies)) if all(text in requirements for requirements in policies)]
+    subject = {1: "It", 2: "Both"}.get(len(missed), "All")
+    of_all = [
+        f"{subject} {_miss(missed)} {_count(by_all, 'one')}: {join_words(_describe(comparison, by_all, is_brief=is_brief))}"
+        for is_brief in (False, True)
+        if by_all
+    ]
+    forms = of_all if len(policies) == 1 else [*named, *of_all]
+    return [*(f"{none}. {form}" for form in forms), none]
 
 
 def tell_undecided(comparison: Comparison, policies: Collection[str]) -> list[str]:
     """Say which requirements some policies may miss."""
     verdicts = comparison.verdicts
     is_open = verdicts["verdict"].eq("undecided") & verdicts["policy"].isin(policies)
-    described = _describe(comparison, dict.fromkeys(verdicts.loc[is_open, "requirement"]))
+    described = _describe(comparison, dict.fromkeys(verdicts.loc[is_open, "requirement"]), is_brief=False)
     it = "it" if len(policies) == 1 else "they"
     return [f"Undecided whether {it} can meet {names}" for names in list_forms(described)] if described else []
 
 
-def _miss(policies: Collection[str]) -> str:
+def _miss(policies: Sized) -> str:
     return "misses" if len(policies) == 1 else "miss"
 
 
-def _describe(comparison: Comparison, requirements: Iterable[str]) -> list[str]:
+def _count(requirements: Sized, one: str) -> str:
+    """Return a number of requirements; `one` is what a single one is called."""
+    return one if len(requirements) == 1 else plural(len(requirements), "requirement")
+
+
+def _list_missed(comparison: Comparison, policies: Mapping[tuple[str, ...], list[str]], *, is_brief: bool) -> list[str]:
+    """Return lists of what policies miss, with more or fewer names of the first ones; `policies` are by what they miss."""
+    groups = [
+        [
+            f"{names} {_miss(some)} {_count(requirements, 'a requirement')}: "
+            f"{join_words(_describe(comparison, requirements, is_brief=is_brief))}"
+            for names in _name(comparison, some)
+        ]
+        for requirements, some in policies.items()
+    ]
+    return ["; ".join([first, *(forms[-1] for forms in groups[1:])]) for first in groups[0]]
+
+
+def _describe(comparison: Comparison, requirements: Iterable[str], *, is_brief: bool) -> list[str]:
     unit = find_cost_unit(comparison.computed_under)
-    return [describe_requirement(parse_requirement(text), unit) for text in requirements]
+    return [describe_requirement(parse_requirement(text), unit, is_brief=is_brief) for text in requirements]
 
 
 def _name(comparison: Comparison, policies: list[str]) -> list[str]:
