@@ -92,11 +92,15 @@ def _say_margin(result: Switches) -> list[str]:
         return []
     if result.unsure_of == "margin":
         scale = difference_scale(scale_of(result.of, result.base["margin"], find_cost_unit(result.computed_under)))
-        margin = write_estimate(result.base.iloc[0], scale, "margin", sign=True, level=result.confidence_level)
+        base = result.base.iloc[0]
+        margin, brief = (
+            write_estimate(base, scale, "margin", sign=True, level=level) for level in (result.confidence_level, None)
+        )
         needed = result.replications_needed
         about = "" if math.isnan(needed) else f"; about {round_up(needed):,} replications needed"
         return [
-            f"its lead over {result.base['rival'].iloc[0]} is uncertain: {margin}{about}",
+            f"its lead over {base['rival']} is uncertain: {margin}{about}",
+            f"its lead is uncertain: {brief}{about}",
             f"its lead is uncertain{about}",
             "its lead is uncertain",
         ]
