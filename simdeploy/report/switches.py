@@ -13,6 +13,7 @@ from simdeploy.report.wording import (
     difference_scale,
     find_cost_unit,
     fit_forms,
+    format_amount,
     join_answer,
     list_forms,
     name_objective,
@@ -93,9 +94,8 @@ def _say_margin(result: Switches) -> list[str]:
     if result.unsure_of == "margin":
         scale = difference_scale(scale_of(result.of, result.base["margin"], find_cost_unit(result.computed_under)))
         base = result.base.iloc[0]
-        margin, brief = (
-            write_estimate(base, scale, "margin", sign=True, level=level) for level in (result.confidence_level, None)
-        )
+        margin = write_estimate(base, scale, "margin", sign=True, level=result.confidence_level)
+        brief = format_amount(base["margin"], scale)
         needed = result.replications_needed
         about = "" if math.isnan(needed) else f"; about {round_up(needed):,} replications needed"
         return [
