@@ -18,6 +18,9 @@ Declared = TypeVar("Declared")
 # Of documents from `Result.to_dict`; it changes when older versions can't read them.
 FORMAT = 1
 
+# What a table of replications records although no rollout depends on it: an analysis reports what it uses of these.
+OF_ANALYSES = ("costs", "requirements")
+
 # Columns of an estimate, alone and with all that `Estimate.to_row` has.
 INTERVAL = dict.fromkeys(("estimate", "low", "high"), "float64")
 ESTIMATE = {**INTERVAL, "half_width": "float64", "n": "int64", "standard_error": "float64"}
@@ -174,7 +177,7 @@ def make_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> 
 def read_computed_under(responses: Any) -> dict[str, Any]:
     """Return the origin recorded with a table of replications: scenario, seed, engine and switches, if any.
 
-    Costs are not included: they don't affect rollouts, and each analysis reports those it uses.
+    Costs and requirements are not included: they don't affect rollouts, and each analysis reports those it uses.
 
     Examples
     --------
@@ -184,7 +187,7 @@ def read_computed_under(responses: Any) -> dict[str, Any]:
     >>> read_computed_under(table), read_computed_under(object())
     ({'seed': 3}, {})
     """
-    return {str(name): value for name, value in getattr(responses, "attrs", {}).items() if name != "costs"}
+    return {str(name): value for name, value in getattr(responses, "attrs", {}).items() if name not in OF_ANALYSES}
 
 
 def to_plain(value: Any) -> Any:

@@ -67,7 +67,7 @@ def sample(candidates, first, count):
 
 MAKE = {
     "Check": lambda: sd.check(SCENARIO, requirements=["makespan_s <= 30m", "p95 makespan_s <= 2h"], most=100, engine="compiled"),
-    "Comparison": lambda: sd.compare(replications(), costs=COSTS),
+    "Comparison": lambda: sd.compare(replications(), costs=COSTS, requirements=["escaped given defective <= 90%"]),
     "CostResult": lambda: sd.estimate_costs(grid(), costs=COSTS),
     "Discovery": discover,
     "Estimates": lambda: sd.estimate(grid(), ["p95 blast_radius given defective", "makespan_s"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from click.testing import CliRunner
 from rich.console import Console
 from terminals import END, TIMEOUT_S, on_terminal, read_until
@@ -151,13 +153,39 @@ def test_a_story_of_people():
 
 
 def test_a_story_of_many_waves_is_short():
-    """Many waves without a failure are told together, and none of their nodes is lost. [contract]"""
-    spec = {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}}
-    lines = told(spec, fleet={"nodes": 40, "update_duration": 60})
-    assert [text for _, text in lines] == [
-        "waves 1 to 40 of 40: 40 nodes, none of them failed",
+    """Of many waves the first, the last and those with failures are told, and none of the other nodes is lost. [contract]"""
+    spec = {"strategy": "rolling", "max_parallel": 1, "max_failed_nodes": 40, "health_check": {"deadline": "5m"}}
+    spec |= {"max_failed_nodes_percent": 100}
+    texts = [text for _, text in told(spec, fleet={"nodes": 40, "update_duration": 60})]
+    assert texts == [
+        *(
+            text
+            for number in (1, 2, 3)
+            for text in (f"wave {number} of 40: 1 node", f"wave {number}: 1 running; 3 health windows")
+        ),
+        "... and 36 more waves: 36 nodes, none failed (--records DIR writes all)",
+        "wave 40 of 40: 1 node",
+        "wave 40: 1 running; 3 health windows",
         "completed: 40 nodes updated, 0 failed",
     ]
+    texts = [text for _, text in told(spec, fleet={"nodes": 40, "update_duration": 60, "start_failure": 0.1})]
+    failed = [text for text in texts if "1 failed" in text and text.startswith("wave ")]
+    assert 1 < len(failed) < 10
+    assert texts[-1] == f"completed: {40 - len(failed)} nodes updated, {len(failed)} failed"
+    assert sum("--records DIR" in text for text in texts) == 1
+
+
+def test_a_story_of_many_failures_is_short():
+    """Where something happens in most of many waves, only some of these are told, and all failures are counted. [contract]"""
+    spec = {"strategy": "rolling", "max_parallel": 2, "max_failed_nodes": 200, "health_check": {"deadline": "5m"}}
+    spec |= {"max_failed_nodes_percent": 100}
+    texts = [text for _, text in told(spec, fleet={"nodes": 200, "update_duration": 60, "start_failure": 0.5})]
+    assert len(texts) < 50
+    counts = [re.search(r"([\d,]+) failed", text) for text in texts if text.startswith(("wave ", "... and"))]
+    n_failed = sum(int(count[1]) for count in counts if count)
+    assert texts[-1] == f"completed: {200 - n_failed} nodes updated, {n_failed} failed"
+    begun = [text for text in texts if re.match(r"wave \d+ of|\.\.\. and", text)]
+    assert sum(int(re.search(r"([\d,]+) node", text)[1]) for text in begun) == 200
 
 
 @pytest.mark.parametrize("switches", [
@@ -186,9 +214,7 @@ def test_a_story_has_every_node(switches, kind):
         rollout = simdeploy.simulate(scenario, replication=replication)
         from simdeploy.cli.story import tell
 
-        begun = [
-            line.text for line in tell(rollout) if line.text.startswith("wave ") and " of " in line.text.split(":")[0]
-        ]
+        begun = [line.text for line in tell(rollout) if re.match(r"wave \d+ of|\.\.\. and", line.text)]
         turns = rollout.events["from_status"].eq("pending") & rollout.events["node"].notna()
         assert sum(int(text.split(": ")[1].split()[0]) for text in begun) == turns.sum()
 
@@ -376,6 +402,26 @@ def test_warnings_are_lines_on_standard_error(folder):
     result = call("run", "s.yaml", "--policy", "kept.json")
     assert result.exit_code == 0
     assert result.stderr.splitlines() == ["warning: kept.json:1: extra: unknown key"]
+
+
+def test_warnings_are_of_the_policies_that_are_used(folder):
+    """A command warns of the policies it simulates, whether named or by default, and of none else. [contract]"""
+    raw = yaml.safe_load(SCENARIO)
+    raw["policies"] = {
+        name: {"strategy": "rolling", "max_parallel": 2, "max_failed_nodes": 400, "health_check": {"deadline": "5m"}}
+        for name in ("first", "second")
+    }
+    Path("w.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+
+    def warned(*arguments):
+        lines = call(*arguments).stderr.splitlines()
+        return [name for name in raw["policies"] if any(f"policies.{name}.max_failed_nodes" in line for line in lines)]
+
+    assert warned("run", "w.yaml") == ["first"]
+    assert warned("run", "w.yaml", "--policy", "second") == ["second"]
+    assert warned("compare", "w.yaml", "--replications", "1") == ["first", "second"]
+    assert warned("compare", "w.yaml", "--replications", "1", "--policy", "second") == ["second"]
+    assert warned("validate", "w.yaml") == ["first", "second"]
 
 
 def test_schema_is_the_schema(folder):

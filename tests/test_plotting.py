@@ -207,14 +207,15 @@ def test_statuses_are_stacked_to_the_fleet():
 def test_every_status_is_named_once(case):
     """Each status has its name inside its area, or in the legend; nodes in service have theirs beside the line. [contract]"""
     ax = drawn(lambda ax: plot_timeline(ax, rollout(**ROLLOUTS[case])))
-    inside = {text.get_text().replace(" ", "_"): text for text in ax.texts if text.get_transform() == ax.transAxes}
     legend = [word.replace(" ", "_") for word in legend_words(ax)] if ax.get_legend() else []
-    areas = areas_of(ax)
-    assert sorted([*inside, *legend]) == sorted(areas)
+    inside = []
+    for panel in (ax, *ax.child_axes):
+        for text in (text for text in panel.texts if text.get_transform() == panel.transAxes):
+            inside.append(text.get_text().replace(" ", "_"))
+            place = panel.transData.inverted().transform(panel.transAxes.transform(text.get_position()))
+            assert areas_of(panel)[inside[-1]].get_paths()[0].contains_point(place)
+    assert sorted([*inside, *legend]) == sorted(areas_of(ax))
     assert [text.get_text() for text in ax.texts].count("in service") == 1
-    for status, text in inside.items():
-        height = text.get_transform().transform(text.get_position())
-        assert areas[status].get_paths()[0].contains_point(ax.transData.inverted().transform(height))
 
 
 def test_statuses_differ_in_grey():
@@ -229,16 +230,31 @@ CANARIES = {"strategy": "canary", "canary_count": 6, "auto_promote": True, "max_
 
 @pytest.mark.parametrize("nodes", [600, 60])
 def test_six_canaries_can_be_seen(nodes):
-    """The areas of six canaries have a tenth of the height at least; an axis with two scales says so. [contract]"""
-    result = rollout(nodes, spec={**CANARIES, "health_check": {"deadline": "5m"}})
+    """Nodes have one scale, and a strip of its own if six canaries can't be seen in it; the title has the count. [contract]"""
+    bad = {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}}
+    result = rollout(nodes, spec={**CANARIES, "health_check": {"deadline": "5m"}}, release=bad, requests_per_second=10)
     ax = drawn(lambda ax: plot_timeline(ax, result))
-    low, high = (ax.transAxes.inverted().transform(ax.transData.transform((0, nodes)))[1] for nodes in (0, 6))
-    assert high - low > 0.08
-    is_enlarged = nodes == 600
-    assert ax.get_ylabel() == ("nodes (lowest 8 enlarged)" if is_enlarged else "nodes")
-    assert ((ax.get_yticks() > 0) & (ax.get_yticks() <= 8)).any() or not is_enlarged
+    assert ax.get_title(loc="left").endswith(f"failed (stopped defective), 6 of {nodes} nodes failed")
+    places = [ax.transData.transform((0, some))[1] for some in (0, nodes / 2, nodes)]
+    assert places[1] - places[0] == pytest.approx(places[2] - places[1])
     assert nodes in ax.get_yticks()
+    strips = [strip for strip in ax.child_axes if strip.get_ylabel().startswith("lowest")]
+    if nodes == 600:
+        (strip,) = strips
+        assert strip.get_ylabel() == "lowest 8\nof 600"
+        assert strip.get_ylim() == (0, 8)
+        # Like the whole fleet above it, they are stacked, and at the same times.
+        assert list(areas_of(strip)) == list(areas_of(ax))
+        assert strip.get_xlim() == ax.get_xlim()
+    else:
+        assert strips == []
     assert find_unreadable(ax.figure) == []
+
+
+def test_a_timeline_without_failures_says_so():
+    """The title says that no node failed. [contract]"""
+    ax = drawn(lambda ax: plot_timeline(ax, rollout()))
+    assert ax.get_title(loc="left").endswith("completed (completed good), no node failed")
 
 
 def test_the_end_and_the_way_back_are_marked():
@@ -279,6 +295,22 @@ def test_time_is_in_a_unit_that_fits(median, unit):
     assert ax.get_xlim()[1] >= result.response_values["makespan_s"]
 
 
+@pytest.mark.parametrize(
+    ("states", "named"),
+    [
+        (["completed"] * 4, ["completed"]),
+        (["completed", "failed"] * 2, ["failed"]),
+        (["completed", "failed", "paused", "failed"], ["paused", "failed"]),
+        (["failed", "failed", "paused", "failed"], ["paused", "failed"]),
+    ],
+)
+def test_states_are_drawn_once(states, named):
+    """Of the states those are drawn that occur, but no completed rollouts beside others, whose rest they are. [contract]"""
+    table = pd.DataFrame({"policy": list("aabb"), "replication": [0, 1, 0, 1], "state": states})
+    ax = drawn(lambda ax: plot_comparison(ax, compare(table), response="state"))
+    assert legend_words(ax) == named
+
+
 @pytest.mark.parametrize("response", ["verdict", "makespan_s", "blast_radius"])
 @pytest.mark.parametrize(("n_policies", "named"), [(1, "p"), (2, "p"), (8, "p"), (8, LONG)])
 def test_a_comparison_can_be_read(n_policies, named, response):
@@ -290,12 +322,12 @@ def test_a_comparison_can_be_read(n_policies, named, response):
 
 
 def test_verdicts_stand_at_their_estimates():
-    """Every verdict of every policy is drawn at its estimate, with a line from low to high. [property]"""
+    """What goes wrong under every policy is drawn at its estimate, with a line from low to high; its complement is not. [property]"""
     comparison = replications(3)
     ax = drawn(lambda ax: plot_comparison(ax, comparison))
-    assert legend_words(ax) == [verdict.replace("_", " ") for verdict in VERDICTS]
+    assert legend_words(ax) == ["false alarms of good releases", "escapes of defective releases"]
     verdicts = comparison.estimates[comparison.estimates["response"].eq("verdict")]
-    for verdict, line, interval in zip(VERDICTS, ax.lines, ax.collections, strict=True):
+    for verdict, line, interval in zip(("false_alarm", "escaped"), ax.lines, ax.collections, strict=True):
         rows = verdicts[verdicts["level"].eq(verdict)]
         assert list(line.get_xdata()) == list(rows["estimate"])
         ends = [(segment[0][0], segment[1][0]) for segment in interval.get_segments()]

@@ -289,6 +289,35 @@ def test_requirements_decide_before_the_measure():
     assert none.answer.startswith("No policy meets the requirements under")
     assert flips(none) == {"explicit_zero_limit: default", "on_failure: continue"}
     assert none.values["margin"].isna().all()
+    # Where a policy meets them under some values, the others say that none does.
+    assert {row[3] for row in none.summarize()[0].rows if row[2] == "none meets"} == {"none"}
+    changed = {row[0]: row[2:4] for row in none.summarize()[0].rows if row[3] == "strict"}
+    assert changed["explicit_zero_limit: default"] == ("one may meet", "strict")
+
+
+def test_no_policy_meets_the_requirements_whatever_the_switch():
+    """If no policy ever meets the requirements, the answer and the table say so, without empty columns. [contract]"""
+    never = [{"of": "makespan_s", "at_most": 1}]
+    result = vary_switches(scenario(EDGE, requirements=never), replications=1000, pairs=False, engine="compiled")
+    table = result.summarize()[0]
+    assert result.answer.startswith("No policy meets the requirements under any of 3")
+    assert "recommended" not in table.header
+    assert "margin" not in table.header
+    assert {row[2] for row in table.rows} == {"none meets", "no effect"}
+
+
+def test_an_uncertain_lead_says_how_many_replications_it_needs():
+    """Half as wide an interval needs four times as many replications; a lead of 0 is never confirmed. [oracle]"""
+    result = vary_switches(scenario(EDGE), replications=20, engine="compiled", pairs=False)
+    assert math.isnan(result.replications_needed)
+    base = result.base.assign(margin=2.0, margin_low=-2.0, margin_high=6.0)
+    unsure = replace(result, unsure_of="margin", base=base)
+    assert unsure.replications_needed == 20 * 4
+    assert "; about 80 replications needed" in unsure.answer
+    equal = replace(unsure, base=base.assign(margin=0.0))
+    assert math.isnan(equal.replications_needed)
+    assert "needed" not in equal.answer
+    assert math.isnan(replace(unsure, unsure_of="requirements").replications_needed)
 
 
 def test_verdicts_are_data(few_values):

@@ -459,6 +459,18 @@ class TestWhatIsRuledOut:
         assert result.n_failed > 0
         assert set(result.candidates["outcome"]) == {"failed"}
 
+    @pytest.mark.parametrize("probability", [0, 0.2])
+    def test_exposure_is_told_of_defective_releases(self, make_scenario, probability):
+        """The blast radius is that of defective releases, where a release may be one: a good one should reach all. [contract]"""
+        bad = {"probability": probability, "defective": True, "error_rate": 0.5}
+        scenario = make_scenario(
+            release={"good": {"probability": 1 - probability}, "bad": bad}, costs={"hour_of_delay": 9, "escape": 9}
+        )
+        measures = set(search(scenario, vary={"max_parallel": [1, 5]}).policies["measure"])
+        assert {measure for measure in measures if measure.startswith("blast_radius")} == (
+            {"blast_radius given defective"} if probability else set()
+        )
+
     def test_restarts_are_told_with_how_many_fail(self, make_scenario):
         """Of a restart, which releases nothing, the makespan and the rate of failed rollouts are told. [contract]"""
         scenario = make_scenario(

@@ -35,15 +35,20 @@ def prepare_cluster(ctx: click.Context) -> None:
         ctx.with_resource(dask.config.set(settings))
 
 
-def read_with_warnings(path: str) -> Scenario:
-    """Read a scenario and print its warnings; raise all errors."""
+def read_with_warnings(path: str, policies: Sequence[str] = (), *, is_all: bool = True) -> Scenario:
+    """Read a scenario and print its warnings, of policies only of those that are used; raise all errors.
+
+    Without `policies`, all are used, or only the first.
+    """
     from simdeploy.scenario import load
 
     scenario, errors, warnings = load(path, allow_files=click.get_current_context().meta.get(ALLOWED, ()))
-    for problem in warnings:
-        say(f"warning: {problem}")
     if scenario is None:
         raise InputError(errors)
+    used = policies or list(scenario.policies)[: None if is_all else 1]
+    for problem in warnings:
+        if problem.path[:1] != ("policies",) or problem.path[1] in used:
+            say(f"warning: {problem}")
     return scenario
 
 

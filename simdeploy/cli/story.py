@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from simdeploy.engines import Rollout
 
-# With more waves than this, runs of uneventful waves share a line.
-_MANY_WAVES = 30
+# With more waves than this, only some are told: the first, the last, and the first in which something happened.
+_MANY_WAVES = 10
+_FIRST_WAVES = 3
+_EVENTFUL_WAVES = 10
 _SETTLED = ("running", "stopped", "skipped", "failed")
 _STATE_WORDS = {"in_progress": "resumed", "paused": "paused", "completed": "completed", "failed": "stopped"}
 
@@ -99,12 +101,15 @@ def _tell_waves(rollout: Rollout) -> Iterator[Line]:
     windows = nodes.groupby("wave")["windows"].sum().to_dict()
     over, over_s = _end(rollout.events)
     waves = _read_waves(rollout.events, over)
-    for uneventful, run in groupby(waves.items(), key=lambda item: item[1].is_uneventful):
+    told = _choose_waves(waves)
+    hint = " (--records DIR writes all)"
+    for is_told, run in groupby(waves.items(), key=lambda item: item[0] in told):
         group = list(run)
-        if uneventful and len(group) > 1 and len(waves) > _MANY_WAVES:
-            first, last, size = group[0][0], group[-1][0], sum(wave.size for _, wave in group)
-            text = f"waves {first} to {last} of {planned}: {plural(size, 'node')}, none of them failed"
-            yield Line(group[-1][1].last + 0.1, group[-1][1].last_s, text)
+        if not is_told:
+            last = group[-1][1]
+            place, time_s = (over, over_s) if any(wave.in_flight for _, wave in group) else (last.last, last.last_s)
+            yield Line(place + 0.1, time_s, f"... and {_sum_up([wave for _, wave in group])}{hint}")
+            hint = ""
             continue
         for number, wave in group:
             role = " (canaries)" if number in canaries else ""
@@ -113,6 +118,27 @@ def _tell_waves(rollout: Rollout) -> Iterator[Line]:
             if windows[number]:
                 text += f"; {plural(windows[number], 'health window')}"
             yield Line(over - 0.1, over_s, text) if wave.in_flight else Line(wave.last + 0.1, wave.last_s, text)
+
+
+def _choose_waves(waves: Mapping[int, _Wave]) -> set[int]:
+    """Return the waves to tell one by one; a single wave between others is told, too."""
+    if len(waves) <= _MANY_WAVES:
+        return set(waves)
+    numbers = list(waves)
+    eventful = [number for number in numbers if not waves[number].is_uneventful]
+    told = {*numbers[:_FIRST_WAVES], *eventful[:_EVENTFUL_WAVES], *eventful[-1:], numbers[-1]}
+    for before, number, after in zip(numbers, numbers[1:], numbers[2:], strict=False):
+        if {before, after} <= told:
+            told.add(number)
+    return told
+
+
+def _sum_up(waves: Sequence[_Wave]) -> str:
+    sizes, ends = sum(wave.size for wave in waves), sum((wave.ends for wave in waves), Counter())
+    n_open = sum(wave.in_flight for wave in waves)
+    troubles = [f"{ends[status]:,} {status}" for status in ("failed", "skipped") if ends[status]]
+    troubles += [f"{n_open:,} in flight"] if n_open else []
+    return f"{plural(len(waves), 'more wave')}: {plural(sizes, 'node')}, {', '.join(troubles) or 'none failed'}"
 
 
 def _end(events: pd.DataFrame) -> tuple[int, float]:

@@ -135,7 +135,9 @@ def study_command(
             if policies is None:
                 finding = function(ctx, **options)
             else:
-                study = Study(ctx, read_with_warnings(ctx.params["scenario"]), ctx.params["policies"])
+                chosen = ctx.params["policies"]
+                scenario = read_with_warnings(ctx.params["scenario"], chosen, is_all=policies == "all")
+                study = Study(ctx, scenario, chosen)
                 finding = function(study, **options)
                 finding = replace(finding, lines=[describe_orchestrator(study.scenario.orchestrator), *finding.lines])
             _finish(ctx, finding)

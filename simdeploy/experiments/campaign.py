@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from simdeploy.experiments.store.folder import Folder
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.experiments.working import Work
 from simdeploy.memory import USE_A_STORE, check_rows_fit
+from simdeploy.result import OF_ANALYSES
 
 if TYPE_CHECKING:
     from simdeploy.experiments.arguments import Bases
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
 
 # Rows don't depend on these; the policies to simulate are stated separately.
-_NO_MATTER = ("description", "policies", "costs", "requirements")
+_NO_MATTER = ("description", "policies", *OF_ANALYSES)
 
 
 class Campaign:
@@ -178,7 +180,7 @@ class Campaign:
     def computed_under(self, scenario: Scenario) -> dict[str, Any]:
         """Return scenario, seed, engine and switches."""
         under = describe_surroundings({scenario.name: scenario}, seed=self.seed, engine=self.engine)
-        return {name: value for name, value in under.items() if name != "costs"}
+        return {name: value for name, value in under.items() if name not in OF_ANALYSES}
 
     def _note_failures(self, rows: Rows, table: CaseTable) -> None:
         failures = count_failures(rows)
@@ -241,12 +243,22 @@ def make_question(
 
 
 def describe_surroundings(scenarios: Mapping[str, Scenario], *, seed: int, engine: str) -> dict[str, Any]:
-    """Return the context of a table, including costs: of one scenario, or of several by name."""
+    """Return the context of a table, including costs and requirements: of one scenario, or of several by name."""
     names = list(scenarios)
     switches = {name: scenario.orchestrator.switches() for name, scenario in scenarios.items()}
     tilts = {name: scenario.tilt.factors for name, scenario in scenarios.items() if scenario.tilt is not None}
     costs = {name: scenario.costs.to_dict() for name, scenario in scenarios.items() if scenario.costs is not None}
-    by_name = {"switches": switches, "tilt": tilts, "costs": costs}
+    requirements = {
+        name: [asdict(requirement) for requirement in scenario.requirements]
+        for name, scenario in scenarios.items()
+        if scenario.requirements
+    }
+    by_name: dict[str, Mapping[str, Any]] = {
+        "switches": switches,
+        "tilt": tilts,
+        "costs": costs,
+        "requirements": requirements,
+    }
     return {
         "scenario": names[0] if len(names) == 1 else names,
         "seed": seed,

@@ -65,7 +65,7 @@ def replicate(
         One row per policy and replication: policies in the given order, replications ascending. Columns `scenario`, `policy`,
         `replication`, every response, and `status` ("ok" or "failed"), `stage` and `error`. A failed replication has no
         responses, but a stage ("simulate", or "worker" for a process that died) and an error. `attrs` has `scenario`, `seed`,
-        `engine`, `switches` and the scenario's `costs`.
+        `engine`, `switches`, and the scenario's `costs` and `requirements`.
 
     Raises
     ------

@@ -37,8 +37,8 @@ class SweepResult:
     store : Path or None
         Folder of the rows; None if they are in memory.
     attrs : mapping
-        `scenario`, `seed`, `engine` and `switches`. For several scenarios, `scenario` is a list of names and `switches` is by
-        name. Varied switches are in the table.
+        `scenario`, `seed`, `engine`, `switches`, and the scenario's `costs` and `requirements`, if any. For several scenarios,
+        `scenario` is a list of names and the last three are by name. Varied switches are in the table.
     """
 
     cases: pd.DataFrame

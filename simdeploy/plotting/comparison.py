@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _ANY_LEVEL = style.Look(style.INK, "o")
 
+# The verdicts that are drawn, and what they are called; the others are the rest of the good and of the defective releases.
+_BAD_VERDICTS = {"false_alarm": "false alarms of good releases", "escaped": "escapes of defective releases"}
+
 # A filled circle may be the best, a hollow square isn't: told apart without colour, too.
 _BEST, _NOT_BEST = style.BLUE, style.VERMILION
 
@@ -38,8 +41,9 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
         Drawn on; about half an inch of height per policy is enough.
     comparison : Comparison
     response : str
-        Which one; by default the probability of each verdict, out of the good or the defective releases that may get it.
-        The other category, `state`, is drawn level by level like this one, anything else as one mean per policy.
+        Which one; by default the verdict: false alarms of good releases and escapes of defective ones, of which the
+        other verdicts are the rest. Of `state` every level that occurs, except `completed` if others do; of anything
+        else the mean.
 
     Returns
     -------
@@ -63,7 +67,7 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
     ...     "verdict": ["escaped", "completed_good", "completed_good", "completed_good"],
     ... })
     >>> plot_comparison(Figure().subplots(), compare(table)).get_xlabel().splitlines()
-    ['probability of each verdict of good and of defective releases,', '95 % CI']
+    ['probability, 95 % CI']
     """
     estimates = comparison.estimates[comparison.estimates["response"].eq(response)]
     if response not in LEVELS:
@@ -71,7 +75,7 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
     if estimates.empty:
         known = comparison.estimates["response"].unique()
         raise InputError(not_among("no such response in the comparison", ("response",), response, known))
-    levels = LEVELS.get(response, (None,))
+    levels = _choose_levels(response, estimates)
     n_policies = len(comparison.policies)
     for place, level in enumerate(levels):
         rows = estimates[estimates["level"].isna() if level is None else estimates["level"].eq(level)]
@@ -79,6 +83,7 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
         offset = (place - (len(levels) - 1) / 2) * (0.8 / len(levels))
         _draw_estimates(ax, rows, [row + offset for row in range(n_policies)], level)
     n = estimates.drop_duplicates(["policy", "given"]).groupby("policy")["n"].sum()
+    estimates = estimates[estimates["level"].isin(levels) | estimates["level"].isna()]
     set_rows(ax, [name_row(policy, n[policy]) for policy in comparison.policies])
     _set_value_axis(ax, response, estimates, comparison)
     if levels != (None,):
@@ -86,11 +91,22 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
     return ax
 
 
+def _choose_levels(response: str, estimates: pd.DataFrame) -> tuple[str | None, ...]:
+    """Return the levels to draw, such that none is what the others leave."""
+    if response not in LEVELS:
+        return (None,)
+    if response == "verdict":
+        return tuple(_BAD_VERDICTS)
+    occurring = estimates.loc[estimates["estimate"].gt(0), "level"]
+    levels = [level for level in LEVELS[response] if level in set(occurring)]
+    return tuple(level for level in levels if level != "completed" or len(levels) == 1)
+
+
 def _draw_estimates(ax: Axes, rows: pd.DataFrame, heights: list[float], level: str | None) -> None:
     look = _ANY_LEVEL if level is None else style.OUTCOME_LOOKS[level]
     estimate, low, high = (rows[name].to_numpy() for name in ("estimate", "low", "high"))
     ax.hlines(heights, low, high, color=look.colour, linewidth=1.6)
-    label = None if level is None else level.replace("_", " ")
+    label = None if level is None else _BAD_VERDICTS.get(level, level.replace("_", " "))
     ax.plot(estimate, heights, look.marker, color=look.colour, markersize=5, label=label, clip_on=False)
     for value, height in zip(estimate, heights, strict=True):
         if level is None and math.isnan(value):
@@ -98,12 +114,12 @@ def _draw_estimates(ax: Axes, rows: pd.DataFrame, heights: list[float], level: s
 
 
 def _set_value_axis(ax: Axes, response: str, estimates: pd.DataFrame, comparison: Comparison) -> None:
+    largest = float(estimates[["estimate", "high"]].max().max())
     if response in LEVELS:
-        ax.set_xlim(0, 1)
-        among = " of good and of defective releases" if response == "verdict" else ""
-        set_unit_axis(ax.xaxis, "fraction", 1, f"probability of each {response}{among}")
+        ax.set_xlim(0, min(1.05 * largest, 1.0) if largest > 0 else 1.0)
+        set_unit_axis(ax.xaxis, "fraction", 1, "probability")
     else:
-        largest, unit = float(estimates[["estimate", "high"]].max().max()), find_cost_unit(comparison.computed_under)
+        unit = find_cost_unit(comparison.computed_under)
         set_measure_axis(ax.xaxis, Measure(response), largest, unit, f"mean {LABELS[response][0]}")
     add_interval(ax, "x", comparison.confidence_level)
 
@@ -133,7 +149,8 @@ def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
     Notes
     -----
     An interval that reaches 0 from both sides belongs to a policy that may be the best; see
-    `simdeploy.analysis.comparison.ranking.rank_policies`. Policies without values are left out.
+    `simdeploy.analysis.comparison.ranking.rank_policies`. Policies without values are left out; those excluded because
+    they miss a requirement are named below the others.
 
     Examples
     --------
@@ -149,6 +166,7 @@ def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
     'slow'
     """
     rows = _find_ranked(comparison, of)
+    excluded = rows.loc[rows["verdict"].eq("excluded"), "policy"].tolist()
     rows = rows[rows["rank"].notna()].sort_values("rank", kind="stable").reset_index(drop=True)
     is_best = rows["is_among_best"].to_numpy(bool)
     for chosen, colour, face, marker, label in (
@@ -160,7 +178,9 @@ def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
             look: dict[str, Any] = {"color": colour, "markerfacecolor": face, "markersize": 6}
             ax.plot(chosen["estimate"], chosen.index, marker, **look, label=label)
     ax.axvline(0, color=style.INK, linewidth=0.8, zorder=0)
-    set_rows(ax, [wrap_name(name) for name in rows["policy"]])
+    for row in range(len(rows), len(rows) + len(excluded)):
+        say_no_value(ax, row, "misses a requirement")
+    set_rows(ax, [wrap_name(name) for name in [*rows["policy"], *excluded]])
     largest = float(rows[["estimate", "low", "high"]].abs().max().max())
     _set_difference_axis(ax, parse_measure(of), largest, find_cost_unit(comparison.computed_under))
     add_interval(ax, "x", comparison.confidence_level, ", simultaneous")

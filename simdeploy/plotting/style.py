@@ -220,9 +220,9 @@ def wrap_name(name: str, width: int = _NAME_WIDTH) -> str:
     return "\n".join(textwrap.wrap(name, width, max_lines=2, placeholder="..."))
 
 
-def say_no_value(ax: Axes, row: float) -> None:
-    """Say of a row that there is nothing to draw."""
-    ax.annotate("no value", (0.01, row), xycoords=("axes fraction", "data"), va="center", fontsize="small")
+def say_no_value(ax: Axes, row: float, reason: str = "no value") -> None:
+    """Say why there is nothing to draw in a row."""
+    ax.annotate(reason, (0.01, row), xycoords=("axes fraction", "data"), va="center", fontsize="small")
 
 
 def say_nothing_known(ax: Axes, text: str) -> None:

@@ -11,7 +11,7 @@ from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_time_axis, write_percent
 from simdeploy.plotting.style import STATUS_LOOKS, in_plain_text, label_line_ends
 from simdeploy.plotting.wrapping import measure_axes
-from simdeploy.report.wording import Scale, format_number, time_scale
+from simdeploy.report.wording import Scale, format_number, plural, time_scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,18 +20,17 @@ if TYPE_CHECKING:
     from simdeploy.engines import Rollout
 
 # From the bottom: what went wrong, the new version, what is under way, what is still to come. Trouble and canaries are few
-# nodes: they are at the bottom, where the axis can be enlarged.
+# nodes: they are at the bottom, which a strip can show enlarged.
 _TROUBLE = ("failed", "rollback_failed", "rolling_back", "rolled_back", "removed")
 _FROM_BOTTOM = (*_TROUBLE, "stopped", "skipped", "running", "validating", "starting", "pending")
 _FEW = 0.06  # of the fleet: less can't be seen
-_ENLARGED_SHARE = 0.35  # of the height of the fleet
 _MOST_STEPS = 3000  # more than any screen has pixels across
 _MOST_TRIANGLES = 25
 _CHARACTER_PT = 5.5  # width of one in the smallest type, in points
 _LABEL_PT = 13  # height of a label, with a little room
 _N_COLUMNS = 300  # of the grid on which room for labels is looked for
 _LEGEND_COLUMNS = 4
-_BELOW = 0.22  # height of the error rates, of that of the axes
+_BELOW = 0.22  # height of a strip below, of that of the axes
 _GAP_IN = 0.1
 
 
@@ -39,7 +38,7 @@ _GAP_IN = 0.1
 def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     """Draw the nodes per status over time, stacked, and under them the observed error rates.
 
-    The waves and the end of the rollout are marked.
+    The title says how many nodes failed. The waves and the end of the rollout are marked.
 
     Parameters
     ----------
@@ -54,11 +53,11 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
 
     Notes
     -----
-    Marks on top are the starts of waves. If canaries or failed nodes are too few to be visible, the axis below the white
-    line is enlarged. Long rollouts are thinned to what a screen can show; each interval keeps its lowest number of nodes in
-    service.
+    Marks on top are the starts of waves. If canaries or failed nodes are too few to be visible, a strip below shows the lowest
+    nodes of the stack again, enlarged. Long rollouts are thinned to what a screen can show; each interval keeps its lowest
+    number of nodes in service.
 
-    Under the statuses there is a point for each health window at its end, the limit as a line, and a cross for each window
+    In the last strip there is a point for each health window at its end, the limit as a line, and a cross for each window
     that exceeded it. Points of windows within the limit are thinned if there are very many. Without windows with requests,
     or where a gate judges whole waves, crosses and line, or all of this, are missing.
 
@@ -83,8 +82,6 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     right_s = last_s * 1.07 if last_s > 0 else 1.0
     shown = _thin(timeline)
     times_s = np.array([*shown["time_s"], right_s])
-    stretch = _find_stretch(rollout, total)
-    ax.set_yscale("function", functions=(stretch.forward, stretch.inverse))
     ax.set_xlim(0, right_s)
     bands = _draw_statuses(ax, shown, times_s)
     in_service = _held(shown["in_service"])
@@ -93,42 +90,55 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     marks = _list_marks(rollout)
     marks_s = [time_s for time_s, _, _ in marks]
     windows = rollout.windows.dropna(subset="error_rate")
-    shrink = 1 - _BELOW if len(windows) else 1.0
+    few = _count_few(rollout, total)
+    strips = _add_strips(ax, bool(few) + bool(len(windows)))
+    width_pt, height_pt = measure_axes(ax)
+    strip_pt = _BELOW * height_pt
+    height_pt -= len(strips) * strip_pt  # as the layout makes it
+
+    def find_places(height_pt: float, top: float) -> dict[str, tuple[float, float]]:
+        return _find_places(bands, in_service, times_s, marks_s, (width_pt, height_pt), top)
+
+    in_strip = find_places(strip_pt, few) if few else {}
     # First as if every status had its label: what is left for the legend needs more room.
-    _set_height(ax, stretch, 0, shrink)
-    places = _find_places(ax, bands, in_service, times_s, marks_s, shrink)
-    n_in_legend = len(bands) - len(places)
-    _set_height(ax, stretch, n_in_legend, shrink)
+    places = find_places(height_pt, _set_height(ax, total, 0, height_pt))
+    n_in_legend = len({band.status for band in bands} - {*places, *in_strip})
     if n_in_legend:
-        places = _find_places(ax, bands, in_service, times_s, marks_s, shrink)
-    _draw_legend(ax, [band for band in bands if band.status not in places])
-    _label_statuses(ax, [band for band in bands if band.status in places], places)
-    _draw_marks(ax, marks, stretch, time_scale(last_s))
+        places = find_places(height_pt, _set_height(ax, total, n_in_legend, height_pt))
+    in_strip = {status: place for status, place in in_strip.items() if status not in places}
+    _draw_legend(ax, [band for band in bands if band.status not in {*places, *in_strip}])
+    _label_statuses(ax, bands, places)
+    _draw_marks(ax, marks, total, time_scale(last_s))
     _draw_waves(ax, rollout.events, total, right_s)
-    _set_node_axis(ax, stretch)
+    _set_node_axis(ax, total)
     set_time_axis(ax.xaxis, last_s, "time since the start")
+    if few:
+        _draw_few(strips[0], shown, times_s, few, marks)
+        _label_statuses(strips[0], bands, in_strip)
     if len(windows):
-        below = _add_axes_below(ax)
-        _draw_error_rates(below, windows)
-        below.set_xlim(0, right_s)
-        below.set_xticks([])
-    ax.set_title(_title(rollout), loc="left", fontsize="small")
+        _draw_error_rates(strips[-1], windows)
+    for strip in strips:
+        strip.set_xlim(0, right_s)
+        strip.set_xticks([])
+        strip.tick_params(axis="y", labelsize="small")
+    ax.set_title(_title(rollout, total), loc="left", fontsize="small")
     return ax
 
 
-def _add_axes_below(ax: Axes) -> Axes:
+def _add_strips(ax: Axes, n: int) -> list[Axes]:
     """Return new axes between the axes and their horizontal axis, of fixed height: layouts make room for them."""
     from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 
+    if not n:
+        return []
     height_in = _BELOW * ax.get_window_extent().height / ax.figure.dpi
     inches: Any = ax.figure.dpi_scale_trans
     corner: Any = ax.transAxes
-    inches_below = inches + ScaledTranslation(0, 0, corner)
-    bounds = (0, -height_in - _GAP_IN, 1, height_in)
-    below = ax.inset_axes(bounds, transform=blended_transform_factory(ax.transAxes, inches_below))
+    inches_below = blended_transform_factory(ax.transAxes, inches + ScaledTranslation(0, 0, corner))
+    step_in = height_in + _GAP_IN
     ax.plot((0, 1), (0, 0), transform=ax.transAxes, color="black", linewidth=0.8, clip_on=False)
-    ax.spines["bottom"].set_position(("outward", 72 * (height_in + _GAP_IN)))
-    return below
+    ax.spines["bottom"].set_position(("outward", 72 * n * step_in))
+    return [ax.inset_axes((0, -number * step_in, 1, height_in), transform=inches_below) for number in range(1, n + 1)]
 
 
 def _draw_error_rates(ax: Axes, windows: pd.DataFrame) -> None:
@@ -155,32 +165,21 @@ def _draw_error_rates(ax: Axes, windows: pd.DataFrame) -> None:
     ax.yaxis.set_major_locator(MaxNLocator(3))
     ax.yaxis.set_major_formatter(FuncFormatter(write_percent))
     ax.set_ylabel("error rate", fontsize="small")
-    ax.tick_params(axis="y", labelsize="small")
 
 
-class _Stretch(NamedTuple):
-    """A vertical axis that is linear up to `few` nodes, and linear with another scale above."""
+def _draw_few(
+    ax: Axes, shown: pd.DataFrame, times_s: np.ndarray, few: int, marks: Sequence[tuple[float, str, str]]
+) -> None:
+    """Draw the lowest nodes of the stack, with the marks of the rollout."""
+    from matplotlib.ticker import MaxNLocator
 
-    few: int
-    total: int
-
-    def forward(self, nodes: Any) -> Any:
-        nodes = np.asarray(nodes, dtype=float)
-        if not self.few:
-            return nodes
-        low, high = self._slopes()
-        return np.where(nodes <= self.few, low * nodes, low * self.few + high * (nodes - self.few))
-
-    def inverse(self, heights: Any) -> Any:
-        heights = np.asarray(heights, dtype=float)
-        if not self.few:
-            return heights
-        low, high = self._slopes()
-        return np.where(heights <= low * self.few, heights / low, self.few + (heights - low * self.few) / high)
-
-    def _slopes(self) -> tuple[float, float]:
-        share = _ENLARGED_SHARE
-        return share * self.total / self.few, (1 - share) * self.total / (self.total - self.few)
+    total = int(_draw_statuses(ax, shown, times_s)[-1].top.max())
+    for time_s, _, line in marks:
+        ax.axvline(time_s, color=style.INK, linestyle=line, linewidth=1.2)
+    ax.set_ylim(0, few)
+    # Not at the top, where the fleet's axis begins.
+    ax.set_yticks([tick for tick in MaxNLocator(3, integer=True).tick_values(0, few) if 0 <= tick < 0.9 * few])
+    ax.set_ylabel(f"lowest {few}\nof {total:,}", fontsize="small")
 
 
 class _Band(NamedTuple):
@@ -192,13 +191,13 @@ class _Band(NamedTuple):
     top: np.ndarray
 
 
-def _find_stretch(rollout: Rollout, total: int) -> _Stretch:
-    """Enlarge the axis if canaries, or nodes in trouble, would be too few to be seen."""
+def _count_few(rollout: Rollout, total: int) -> int:
+    """Return how many nodes to show enlarged because canaries, or nodes in trouble, are too few to be seen; 0 if none are."""
     dispatched = rollout.events[rollout.events["to_status"].eq("starting") & rollout.events["node"].notna()]
     first_wave = int((dispatched["wave"] == dispatched["wave"].min()).sum())
     peaks = [int(rollout.timeline[status].max()) for status in _TROUBLE]
     few = [nodes for nodes in (first_wave, *peaks) if 0 < nodes < _FEW * total]
-    return _Stretch(-(-max(few) * 5 // 4) if few else 0, total)
+    return -(-max(few) * 5 // 4) if few else 0
 
 
 def _thin(timeline: pd.DataFrame) -> pd.DataFrame:
@@ -239,36 +238,34 @@ def _held(column: pd.Series) -> np.ndarray:
     return np.append(values, values[-1])
 
 
-def _set_height(ax: Axes, stretch: _Stretch, n_in_legend: int, shrink: float) -> None:
-    """Leave room above the fleet for the marks of waves, and for a legend."""
+def _set_height(ax: Axes, total: int, n_in_legend: int, height_pt: float) -> float:
+    """Leave room above the fleet for the marks of waves, and for a legend; return the upper limit of the axis."""
     rows = -(-n_in_legend // _LEGEND_COLUMNS)
     # A row of small type is about 13 points high; the wave marks need another one.
-    share = min(0.6, (13 * rows + 20) / (shrink * measure_axes(ax)[1]))
-    ax.set_ylim(0, float(stretch.inverse(stretch.forward(stretch.total) / (1 - share))))
+    share = min(0.6, (13 * rows + 20) / height_pt)
+    top = total / (1 - share)
+    ax.set_ylim(0, top)
+    return top
 
 
 def _find_places(
-    ax: Axes,
     bands: Sequence[_Band],
     in_service: np.ndarray,
     times_s: np.ndarray,
     marks_s: Sequence[float],
-    shrink: float,
+    size_pt: tuple[float, float],
+    most: float,
 ) -> dict[str, tuple[float, float]]:
     """Return where the name of a status fits into its area, in parts of the axes, for those in which it does.
 
-    A layout makes the axes lower by the factor `shrink`.
+    The axes have this width and height, and show so many nodes.
     """
-    to_pt = 72 / ax.figure.dpi
-    corner = ax.transAxes.transform((0, 0))
-    width, height = measure_axes(ax)
-    height *= shrink
+    width, height = size_pt
     centres = (np.arange(_N_COLUMNS) + 0.5) / _N_COLUMNS
     steps = np.searchsorted(times_s, centres * times_s[-1], side="right") - 1
 
     def rise(nodes: np.ndarray) -> Any:
-        points = np.column_stack([np.zeros(len(nodes)), nodes])
-        return (ax.transData.transform(points)[:, 1] - corner[1]) * to_pt * shrink
+        return np.minimum(nodes, most) / most * height
 
     line = rise(in_service[steps])
     # The words at a mark are left of it, those of the second one right of it.
@@ -298,8 +295,8 @@ def _slide(values: np.ndarray, n: int) -> np.ndarray:
 
 
 def _label_statuses(ax: Axes, bands: Sequence[_Band], places: dict[str, tuple[float, float]]) -> None:
-    """Write names into areas."""
-    for band in bands:
+    """Write the names that have a place into their areas."""
+    for band in (band for band in bands if band.status in places):
         look = STATUS_LOOKS[band.status]
         box = {"facecolor": look.colour, "edgecolor": "none", "pad": 1.0} if look.hatch else None
         ax.text(
@@ -317,16 +314,16 @@ def _list_marks(rollout: Rollout) -> list[tuple[float, str, str]]:
     return [mark for mark in marks if mark[0] == mark[0]]  # NaN: it did not happen
 
 
-def _draw_marks(ax: Axes, marks: list[tuple[float, str, str]], stretch: _Stretch, scale: Scale) -> None:
+def _draw_marks(ax: Axes, marks: list[tuple[float, str, str]], total: int, scale: Scale) -> None:
     """Draw a line at each mark, with its time in the axis's unit."""
     right_s = ax.get_xlim()[1]
     for number, (time_s, word, line) in enumerate(marks):
-        ax.vlines(time_s, 0, stretch.total, color=style.INK, linestyle=line, linewidth=1.2)
+        ax.vlines(time_s, 0, total, color=style.INK, linestyle=line, linewidth=1.2)
         # The first label stands left of its line and the second right of it, so that they never meet.
         leftwards = number == 0 and time_s > 0.05 * right_s
         ax.annotate(
             f"{word.replace('_', ' ')} {format_number(time_s * scale.factor, 1.0)} {scale.unit}",
-            (time_s, float(stretch.inverse(stretch.forward(stretch.total) / 2))),
+            (time_s, total / 2),
             xytext=(-3 if leftwards else 3, 0), textcoords="offset points", rotation=90, fontsize="small",
             ha="right" if leftwards else "left", va="center",
             bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.0},
@@ -359,29 +356,22 @@ def _draw_legend(ax: Axes, bands: Sequence[_Band]) -> None:
         ax.legend(handles=handles, loc="upper left", ncols=n_columns, fontsize="small", frameon=False, **spacing)
 
 
-def _set_node_axis(ax: Axes, stretch: _Stretch) -> None:
+def _set_node_axis(ax: Axes, total: int) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    total, few = stretch.total, stretch.few
-    ticks: list[float] = []
-    least = 0.0
     ax.set_ylabel("nodes")
-    if few:
-        ax.set_ylabel(f"nodes (lowest {few} enlarged)", fontsize="small")
-        ax.axhline(few, color="white", linewidth=1.6)
-        ticks = [tick for tick in MaxNLocator(3, integer=True).tick_values(0, few) if 0 <= tick <= few]
-        # So that ticks on both sides of the line don't meet.
-        least = float(stretch.inverse(stretch.forward(ticks[-1]) + 0.09 * total))
-    upper = MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]).tick_values(0, total)
-    ax.set_yticks([*ticks, *(tick for tick in upper if least <= tick <= total)])
+    ticks = MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]).tick_values(0, total)
+    ax.set_yticks([tick for tick in ticks if 0 <= tick <= total])
 
 
-def _title(rollout: Rollout) -> str:
+def _title(rollout: Rollout, total: int) -> str:
     values = rollout.response_values
     outcome = str(values["state"]).replace("_", " ")
     if isinstance(values["verdict"], str):
         outcome += f" ({values['verdict'].replace('_', ' ')})"
-    return f"{_cut(rollout.scenario.name)} / {_cut(rollout.policy.name)}\n{outcome}"
+    n_failed = int(values["failed_nodes"])
+    failed = f"{n_failed:,} of {plural(total, 'node')} failed" if n_failed else "no node failed"
+    return f"{_cut(rollout.scenario.name)} / {_cut(rollout.policy.name)}\n{outcome}, {failed}"
 
 
 def _cut(name: str, width: int = 28) -> str:

@@ -14,6 +14,7 @@ from simdeploy.report.wording import (
     join_answer,
     list_forms,
     measure_scale,
+    name_briefly,
     percent,
     plural,
     write_estimate,
@@ -36,8 +37,8 @@ _COLUMNS = (
 )
 
 
-def describe_requirement(requirement: Requirement, cost_unit: str = "") -> str:
-    """Describe a requirement; costs are in `cost_unit`.
+def describe_requirement(requirement: Requirement, cost_unit: str = "", *, is_brief: bool = False) -> str:
+    """Describe a requirement; costs are in `cost_unit`. A brief description leaves out usual conditions.
 
     Examples
     --------
@@ -47,10 +48,13 @@ def describe_requirement(requirement: Requirement, cost_unit: str = "") -> str:
     false alarms of good releases at most 1 %
     p95 of makespan at most 30 min
     minimum in service at least 90 %
+    >>> describe_requirement(parse_requirement("false_alarm given good <= 1%"), is_brief=True)
+    'false alarms at most 1 %'
     """
     scale = measure_scale(requirement.measure, abs(requirement.limit), cost_unit)
     sign = "at most" if requirement.at_least is None else "at least"
-    return f"{describe_measure(requirement.measure)} {sign} {format_amount(requirement.limit, scale, digits=6)}"
+    name = (name_briefly if is_brief else describe_measure)(requirement.measure)
+    return f"{name} {sign} {format_amount(requirement.limit, scale, digits=6)}"
 
 
 def requirement_of(row: Mapping[Hashable, Any]) -> Requirement:

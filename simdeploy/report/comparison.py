@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.analysis.comparison.measured import find_rows, name_rows
+from simdeploy.report.checking import describe_requirement
+from simdeploy.report.excluded import join_each, list_excluded, none_is_eligible, tell_missed, tell_undecided
 from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.report.wording import (
     Scale,
@@ -19,13 +21,14 @@ from simdeploy.report.wording import (
     join_words,
     list_forms,
     list_some,
+    measure_scale,
     name_briefly,
     percent,
     say_unknown,
     scale_of,
     write_estimate,
 )
-from simdeploy.scenario.measures import parse_measure
+from simdeploy.scenario.measures import parse_measure, parse_requirement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +45,7 @@ _SHOWN = {
     "escaped given defective": "escapes",
     "makespan_s given completed_good": "makespan if completed",
     "makespan_s given completed": "makespan if completed",
+    "blast_radius given defective": "blast radius if defective",
     "blast_radius": LABELS["blast_radius"][0],
     "failed_requests_excess": LABELS["failed_requests_excess"][0],
     "cost": LABELS["cost"][0],
@@ -59,13 +63,31 @@ _BEST_BY = {
 
 
 def tell(comparison: Comparison) -> str:
-    """Say which policy is best by `Comparison.judged_by`, which are indistinguishable, and what is unknown."""
-    sentences: list[str | list[str]] = []
+    """Say which policy is best by `Comparison.judged_by`, which are indistinguishable, which miss a requirement, and what
+    is unknown.
+    """
+    missed, unknown = tell_missed(comparison), _tell_unknown(comparison)
+    if recommended := _find_recommended(comparison):
+        best = _tell_best(comparison, "cost", comparison.confidence_level)
+        return join_answer([best, missed, tell_undecided(comparison, recommended), *unknown])
+    sentences: list[list[str]] = []
     for of in comparison.judged_by:
         if forms := _tell_best(comparison, of, None if sentences else comparison.confidence_level):
             sentences.append(forms)
-    sentences += _tell_unknown(comparison)
-    return join_answer(sentences or ["No rollout ended, so the policies can't be compared"])
+    known = [forms for forms in (missed, *sentences, *unknown) if forms]
+    return join_answer(known or ["No rollout ended, so the policies can't be compared"])
+
+
+def _find_recommended(comparison: Comparison) -> list[str]:
+    """Return the policies to use: those of lowest cost, if no other is indistinguishable and not all miss a requirement."""
+    if comparison.judged_by != ("cost",) or none_is_eligible(comparison):
+        return []
+    ranked = _find_ranked(comparison, "cost")
+    is_first = ranked["rank"].eq(1)
+    others = ranked[~is_first]
+    is_compared = len(others) > 0 or (len(ranked) == 1 and list_excluded(comparison))
+    is_clear = is_compared and others["verdict"].eq("worse").all()
+    return ranked.loc[is_first, "policy"].tolist() if is_clear else []
 
 
 def _tell_unknown(comparison: Comparison) -> list[str]:
@@ -107,15 +129,17 @@ def _tell_best(comparison: Comparison, of: str, level: float | None) -> list[str
     rivals = ranked.loc[~is_first & ranked["verdict"].ne("worse"), "policy"].tolist()
     amount = write_estimate(ranked.iloc[0], _scale_of_best(comparison, of, ranked), "policy_estimate", level=level)
     noun, most, than = _BEST_BY[of]
-    if len(ranked) == 1:
-        return [f"{best[0]}: {noun} {amount}"]
     among = f"Of those with known {_noun(of)}, " if _find_unknown(comparison, of) else ""
-    if not others:
-        return [f"{among}{names} have the same {noun}: {amount}" for names in list_forms(best)]
-    if of == "cost" and not rivals:
-        names = list_some(best, word="or")
-        start = capitalize(f"{among}use {names}: {noun} {amount}")
+    if recommended := _find_recommended(comparison):
+        start = capitalize(f"{among}use {list_some(recommended, word='or')}: {noun} {amount}")
+        if not others:
+            return [start]
+    elif len(ranked) == 1:
+        return [f"{best[0]}: {noun} {amount}"]
     else:
+        among = among or ("Of the others, " if list_excluded(comparison) else "")
+        if not others:
+            return [f"{among}{names} have the same {noun}: {amount}" for names in list_forms(best)]
         start = f"{among}{list_some(best)} {'has' if len(best) == 1 else 'have'} the {most} {noun}: {amount}"
     them = "it" if len(best) == 1 else "them"
     return [f"{start}{end}" for end in compare_with_others(others, rivals, than, noun="policy", them=them)]
@@ -137,12 +161,15 @@ def tabulate(comparison: Comparison) -> tuple[Table, ...]:
     counts = {policy: f"n = {n}" for policy, n in n_used.items()}
     counts |= {policy: f"{counts[policy]}\n{n} failed" for policy, n in comparison.n_failed.items() if n}
     title = f"Estimates ({level})"
-    tables = [_tabulate_responses(title, comparison.estimates, "stacked estimate", n_used, counts, unit)]
+    verdicts = join_each(comparison)
+    tables = [_tabulate_responses(title, comparison.estimates, "stacked estimate", n_used, counts, verdicts, unit)]
+    if len(comparison.verdicts):
+        tables.append(_tabulate_verdicts(comparison))
     if len(comparison.policies) > 1:
         pairs = {str(policy): int(n) for policy, n in comparison.differences.groupby("policy")["n"].max().items()}
         counts = {policy: f"{n} pairs" for policy, n in pairs.items()}
         title = f"Differences from {comparison.baseline} in the same worlds ({level})"
-        tables.append(_tabulate_responses(title, comparison.differences, "stacked difference", pairs, counts, unit))
+        tables.append(_tabulate_responses(title, comparison.differences, "stacked difference", pairs, counts, {}, unit))
     # For two policies the differences suffice.
     if len(comparison.policies) > 2:
         ranked = {of: _find_ranked(comparison, of) for of in comparison.judged_by}
@@ -151,20 +178,51 @@ def tabulate(comparison: Comparison) -> tuple[Table, ...]:
 
 
 def _tabulate_responses(
-    title: str, frame: pd.DataFrame, kind: Kind, most: Mapping[str, int], counts: Mapping[str, str], cost_unit: str
+    title: str,
+    frame: pd.DataFrame,
+    kind: Kind,
+    most: Mapping[str, int],
+    counts: Mapping[str, str],
+    verdicts: Mapping[str, str],
+    cost_unit: str,
 ) -> Table:
-    """Return a row per policy; cells over fewer replications say how many."""
+    """Return a row per policy, with its verdict on the requirements if it has one; cells over fewer replications say how
+    many.
+    """
     notes = [f"n = {n}" if 0 < n < most[policy] else "" for policy, n in zip(frame["policy"], frame["n"], strict=True)]
     rows = frame.assign(of=name_rows(frame), note=notes)
+    # A good release should reach every node, so exposure matters where a release is defective.
+    has_defective = rows["of"].eq("blast_radius given defective") & rows["n"].gt(0)
+    rows = rows[rows["of"].ne("blast_radius" if has_defective.any() else "blast_radius given defective")]
     measures = rows["of"].unique()
     # Without verdicts, show the makespan of all rollouts.
     shown = _SHOWN if any(of.startswith("makespan_s given") for of in measures) else {"makespan_s": "makespan"} | _SHOWN
     wide = spread(rows[rows["of"].isin(shown)], "policy", "of", also=("note",))
-    columns = [Column("policy", "policy", below="count")]
+    wide["count"] = wide["policy"].map(counts)
+    wide["verdict"] = [verdicts.get(policy, "") for policy in wide["policy"]]
+    columns = [Column("policy", "policy", below="count"), Column("verdict", "requirements", is_optional=True)]
     for of, heading in shown.items():
         if of in measures:
             columns.append(Column(of, heading, kind, parse_measure(of), below=f"{of}_note", is_optional=True))
-    return make_table(title, wide.assign(count=wide["policy"].map(counts)), columns, cost_unit)
+    return make_table(title, wide, columns, cost_unit)
+
+
+def _tabulate_verdicts(comparison: Comparison) -> Table:
+    unit = find_cost_unit(comparison.computed_under)
+    rows = []
+    for row in comparison.verdicts.to_dict("records"):
+        requirement = parse_requirement(row["requirement"])
+        scale = measure_scale(requirement.measure, abs(requirement.limit), unit)
+        rows.append({**row, "required": describe_requirement(requirement, unit), "scale": scale})
+    columns = (
+        Column("policy", "policy"),
+        Column("required", "requirement"),
+        Column("verdict", "verdict"),
+        Column("estimate", "estimate", "estimate", "scale"),
+        Column("n", "n", "count"),
+    )
+    level = percent(comparison.confidence_level)
+    return make_table(f"Requirements and one-sided bounds ({level} confidence each)", rows, columns)
 
 
 def _tabulate_ranking(comparison: Comparison, of: str, ranked: pd.DataFrame) -> Table:

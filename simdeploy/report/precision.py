@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure, name_cases
@@ -16,6 +15,7 @@ from simdeploy.report.wording import (
     join_answer,
     measure_scale,
     percent,
+    round_up,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def tell(result: Precision[Any]) -> str:
     hardest = result.estimates.iloc[place]
     case = name_cases(result.estimates, result.case_columns)[place]
     measure, needed = describe_measure(_find_target(result, hardest["measure"]).measure), hardest["n_needed"]
-    about = f"; about {_round_up(needed):,} needed" if needed > result.n_replications else ""
+    about = f"; about {round_up(needed):,} needed" if needed > result.n_replications else ""
     n_missed = int((~result.estimates["is_reached"]).sum())
     start = f"{n_missed:,} of {len(result.estimates):,} estimates are not precise enough after {used} (limit {result.most:,})"
     why = f"({hardest['reason']}{about})"
@@ -93,9 +93,3 @@ def _write_target(target: Target, scale: Scale, relative: str) -> str:
 def _width_scale(measure: Measure, width: float, cost_unit: str) -> Scale:
     """Return the scale of a half-width, which is a difference."""
     return difference_scale(measure_scale(measure, width, cost_unit))
-
-
-def _round_up(n: float) -> int:
-    """Round up to two digits."""
-    unit = int(10 ** max(math.floor(math.log10(n)) - 1, 0))
-    return math.ceil(n / unit) * unit

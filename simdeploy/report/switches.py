@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import describe_measure
@@ -12,10 +13,12 @@ from simdeploy.report.wording import (
     difference_scale,
     find_cost_unit,
     fit_forms,
+    format_amount,
     join_answer,
     list_forms,
     name_objective,
     percent,
+    round_up,
     scale_of,
     write_estimate,
 )
@@ -27,13 +30,21 @@ if TYPE_CHECKING:
     from simdeploy.result import Table
 
 _MOST_NAMED = 3
+# Of a setting, where no policy meets the requirements under the scenario's own switches.
+_WITHOUT_CHOICE = {
+    "holds": "none meets",
+    "holds, uncertain": "none meets, uncertain",
+    "may change": "one may meet",
+    "changes": "one meets",
+}
 
 
 def tell(result: Switches) -> str:
     """Say under how many values the recommendation holds, and which values change it."""
     verdicts = result.values["verdict"]
     n, n_holds = int(verdicts.ne("impossible").sum()), int(verdicts.isin(["holds", "holds, uncertain"]).sum())
-    count = f"all {n}" if n_holds == n else f"{n_holds} of {n}"
+    every = "any of" if result.choice is None else "all"
+    count = f"{every} {n}" if n_holds == n else f"{n_holds} of {n}"
     n_pairs = int(result.pairs["is_possible"].sum())
     is_flipped = result.pairs["flips_together"].fillna(value=False).any()
     first = f"{_say_choice(result)} under {count} switch values"
@@ -82,10 +93,21 @@ def _say_margin(result: Switches) -> list[str]:
         return []
     if result.unsure_of == "margin":
         scale = difference_scale(scale_of(result.of, result.base["margin"], find_cost_unit(result.computed_under)))
-        margin = write_estimate(result.base.iloc[0], scale, "margin", sign=True, level=result.confidence_level)
-        return [f"its lead over {result.base['rival'].iloc[0]} is uncertain: {margin}", "its lead is uncertain"]
+        base = result.base.iloc[0]
+        margin = write_estimate(base, scale, "margin", sign=True, level=result.confidence_level)
+        brief = format_amount(base["margin"], scale)
+        needed = result.replications_needed
+        about = "" if math.isnan(needed) else f"; about {round_up(needed):,} replications needed"
+        return [
+            f"its lead over {base['rival']} is uncertain: {margin}{about}",
+            f"its lead is uncertain: {brief}{about}",
+            f"its lead is uncertain{about}",
+            "its lead is uncertain",
+        ]
     undecided = result.policies.loc[result.policies["verdict"].eq("undecided"), "policy"].tolist()
     text = f"the recommendation is uncertain ({percent(result.confidence_level)} confidence)"
+    if result.choice is None:
+        text = "this is uncertain"
     return [
         *(f"{text}: whether {names} can meet the requirements is undecided" for names in list_forms(undecided)),
         text,
@@ -109,7 +131,10 @@ def _tabulate_values(result: Switches) -> Table:
     values = values.assign(
         setting=values["switch"] + ": " + values["value"],
         current=values["switch"].map(result.own_values),
-        verdict=values["verdict"].mask(values["has_effect"].eq(other=False).fillna(value=False), "no effect"),
+        verdict=_name_verdicts(result, values).mask(
+            values["has_effect"].eq(other=False).fillna(value=False), "no effect"
+        ),
+        choice=_name_choices(result, values),
         margin=values["margin"].where(has_effect),
         effect=values["effect"].where(has_effect),
     )
@@ -125,7 +150,12 @@ def _tabulate_values(result: Switches) -> Table:
 
 def _tabulate_pairs(result: Switches, pairs: pd.DataFrame) -> Table:
     first, second = pairs["switch"] + ": " + pairs["value"], pairs["other_switch"] + ": " + pairs["other_value"]
-    pairs = pairs.assign(size=pairs["interaction"].abs(), setting=first + ", " + second)
+    pairs = pairs.assign(
+        size=pairs["interaction"].abs(),
+        setting=first + ", " + second,
+        verdict=_name_verdicts(result, pairs),
+        choice=_name_choices(result, pairs),
+    )
     pairs = pairs.sort_values(["flips_together", "size"], ascending=False, kind="stable")
     columns = (
         Column("setting", "values"),
@@ -138,8 +168,20 @@ def _tabulate_pairs(result: Switches, pairs: pd.DataFrame) -> Table:
 
 
 def _columns_of_choice(result: Switches) -> tuple[Column, ...]:
-    margin = Column("margin", "margin", "difference", result.of)
-    return Column("verdict", "verdict"), Column("choice", "recommended"), margin
+    choice = Column("choice", "recommended", is_optional=True)
+    return Column("verdict", "verdict"), choice, Column("margin", "margin", "difference", result.of, is_optional=True)
+
+
+def _name_verdicts(result: Switches, rows: pd.DataFrame) -> pd.Series[str]:
+    """Return verdicts for people: without a choice, whether some policy meets the requirements."""
+    return rows["verdict"] if result.choice is not None else rows["verdict"].replace(_WITHOUT_CHOICE)
+
+
+def _name_choices(result: Switches, rows: pd.DataFrame) -> pd.Series[str]:
+    """Return the choice under each setting: "none" if no policy meets the requirements, unless that is always so."""
+    is_none = rows["choice"].isna() & rows["holds"].notna()
+    has_choice = result.choice is not None or rows["choice"].notna().any()
+    return rows["choice"].mask(is_none, "none" if has_choice else "")
 
 
 def _named(start: str, rows: pd.DataFrame, most: int = _MOST_NAMED) -> list[str]:

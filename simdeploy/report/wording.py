@@ -193,6 +193,18 @@ def format_amount(value: float, scale: Scale, *, digits: int = 3) -> str:
     return f"{number:{form}} {scale.unit}".rstrip()
 
 
+def round_up(n: float) -> int:
+    """Round a number of replications up to two digits.
+
+    Examples
+    --------
+    >>> round_up(7.2), round_up(1234.5)
+    (8, 1300)
+    """
+    unit = int(10 ** max(math.floor(math.log10(max(n, 1))) - 1, 0))
+    return math.ceil(n / unit) * unit
+
+
 def say_left_out(reasons: Mapping[str, int], n_out: int, n: int, nouns: str) -> str:
     """Say how many things are excluded, and why.
 

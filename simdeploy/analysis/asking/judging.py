@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING, Literal
@@ -131,23 +131,32 @@ class Feasibility:
     is_known: bool  # whether every rollout that the requirements cover has ended
 
 
-def judge_requirements(
+def judge_each(
     values: Values, requirements: Sequence[Requirement], *, confidence_level: float
-) -> tuple[Feasibility, ...]:
-    """Judge every case by its policy's requirements; a case without requirements meets them.
+) -> Iterator[tuple[np.ndarray, Judged, np.ndarray]]:
+    """Judge each requirement: yield the cases of its policy, their verdicts, and whether rollouts that never end leave
+    a value unknown.
 
     `confidence_level` is that of the verdict on each requirement separately; below 1/2 it counts as 1/2.
     """
     policies = values.cases["policy"]
     error = min(1 - confidence_level, 0.5)
-    shape = (len(policies), len(requirements))
+    for requirement in requirements:
+        cases = np.flatnonzero(policies.isin([requirement.policy]) | (requirement.policy is None))
+        unknown = values.unknown_fractions(requirement.measure)[cases] > 0
+        yield cases, judge(values.of(requirement.measure)[cases], requirement, error, unknown=unknown), unknown
+
+
+def judge_requirements(
+    values: Values, requirements: Sequence[Requirement], *, confidence_level: float
+) -> tuple[Feasibility, ...]:
+    """Judge every case by its policy's requirements together; a case without requirements meets them."""
+    shape = (len(values.cases), len(requirements))
     verdicts, is_broken, is_unknown = np.full(shape, MET, dtype=_DTYPE), np.zeros(shape, bool), np.zeros(shape, bool)
-    for place, requirement in enumerate(requirements):
-        is_own = (policies.isin([requirement.policy]) | (requirement.policy is None)).to_numpy()
-        unknown = values.unknown_fractions(requirement.measure)[is_own] > 0
-        judged = judge(values.of(requirement.measure)[is_own], requirement, error, unknown=unknown)
-        verdicts[is_own, place], is_unknown[is_own, place] = judged.verdict, unknown
-        is_broken[is_own, place] = requirement.is_broken_by(judged.estimate)
+    for place, of_requirement in enumerate(judge_each(values, requirements, confidence_level=confidence_level)):
+        cases, judged, unknown = of_requirement
+        verdicts[cases, place], is_unknown[cases, place] = judged.verdict, unknown
+        is_broken[cases, place] = requirements[place].is_broken_by(judged.estimate)
     names = [str(requirement) for requirement in requirements]
     return tuple(
         Feasibility(not broken.any(), verdict, tuple(compress(names, broken)), not unknown.any())

@@ -58,6 +58,13 @@ def read_requirements(
     return tuple(read)
 
 
+def find_requirements(responses: object) -> tuple[Requirement, ...]:
+    """Return the requirements recorded with a table of one scenario's replications; empty without any."""
+    attrs = getattr(responses, "attrs", {})
+    recorded = attrs.get("requirements", ()) if isinstance(attrs.get("scenario"), str) else ()
+    return tuple(Requirement(**{**each, "measure": Measure(**each["measure"])}) for each in recorded)
+
+
 def _list(asked: Any) -> list[Any]:
     if isinstance(asked, str | Requirement):
         return [asked]

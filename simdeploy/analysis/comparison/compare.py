@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking import judging
 from simdeploy.analysis.asking.measuring import Values, find_costs
+from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import measure_policies, name_measure, read_table
-from simdeploy.analysis.comparison.ranking import PAIR, RANKING, tabulate_pairs, tabulate_ranking
+from simdeploy.analysis.comparison.ranking import PAIR, RANKING, RankVerdict, tabulate_pairs, tabulate_ranking
+from simdeploy.analysis.comparison.required import VERDICT, find_excluded, judge_policies, read_required
 from simdeploy.errors import not_among, raise_if_any
 from simdeploy.result import ESTIMATE, Columns, LateTable, Result, make_frame, read_computed_under
-from simdeploy.scenario.measures import Measure
+from simdeploy.scenario.measures import Measure, Requirement
 from simdeploy.statistics.estimators import estimate_difference, estimate_values, variance
 from simdeploy.statistics.levels import level_problems
 
@@ -61,13 +64,19 @@ class Comparison(Result):
         verdict), `low`, `high`, `half_width`, `n` (observations used), `standard_error` and `unknown_fraction` (share
         of rollouts that never end, so their value is unknown). Verdicts are proportions of good or of defective
         releases, named in `given`. The makespan appears twice: over all rollouts, and `given` completion (with a good
-        release if there are verdicts).
+        release if there are verdicts). So does the blast radius if there are verdicts: over all rollouts, and `given` a
+        defective release.
     differences : DataFrame
         The same columns for policy minus `baseline`, over the `n` replications in which both have a value.
         `variance_removed_fraction` is the reduction in variance compared with independent worlds; negative means that
         common random numbers increased it. `verdict` compares the policy with the baseline: ``better``, ``worse``,
         ``equal``, ``unclear``, or ``unknown`` if some rollouts of either never end; missing if the response has no
         better side.
+    requirements : tuple of Requirement
+    verdicts : DataFrame
+        One row per policy and requirement: `policy`, `requirement` as text, its `estimate` with the bounds `low` and
+        `high`, `n` (observations used), and `verdict` ("met", "not met", "undecided") at the confidence level, each
+        separately, as in `estimate_regret`.
     judged_by : tuple of str
         Measures that decide which policy `answer` recommends: the cost, if there is one; otherwise false alarms of good
         releases and escapes of defective ones; without verdicts, the makespan of completed rollouts.
@@ -83,6 +92,8 @@ class Comparison(Result):
 
     estimates: Annotated[pd.DataFrame, Columns(_ESTIMATE | _UNKNOWN)]
     differences: Annotated[pd.DataFrame, Columns(_DIFFERENCE, words={"verdict": Verdict})]
+    requirements: tuple[Requirement, ...]
+    verdicts: Annotated[pd.DataFrame, Columns(VERDICT, words={"verdict": judging.Verdict})]
     judged_by: tuple[str, ...]
     baseline: str
     confidence_level: float
@@ -102,7 +113,7 @@ class Comparison(Result):
         """
         return tabulate_pairs(self._values, self.confidence_level)
 
-    @LateTable(Columns(RANKING, words={"verdict": Verdict}))
+    @LateTable(Columns(RANKING, words={"verdict": RankVerdict}))
     def ranking(self) -> pd.DataFrame:
         """Each policy compared with the best of the others, with intervals that hold simultaneously.
 
@@ -112,10 +123,12 @@ class Comparison(Result):
         `unknown_fraction`. A policy without values, or with rollouts that never end, is not ranked (`rank` and
         `is_among_best` are missing), and the others are compared without it. `verdict` compares the policy with the
         best of the others: ``better`` if it alone may be the best, ``worse`` if it can't be, ``equal`` or ``unclear``
-        if several may be, ``unknown`` if it is not ranked or no other policy is. Computed on first access; see the
-        notes of `compare`.
+        if several may be, ``unknown`` if it is not ranked or no other policy is. Policies shown to miss a requirement
+        are ``excluded``, and the others are compared without them, unless every policy misses one. Computed on first
+        access; see the notes of `compare`.
         """
-        return tabulate_ranking(self._values, self.confidence_level)
+        excluded = find_excluded(self.verdicts, self.policies)
+        return tabulate_ranking(self._values, self.confidence_level, excluded)
 
     def to_frame(self) -> pd.DataFrame:
         """Return estimates and differences in one table; columns that only differences have are missing for estimates."""
@@ -132,6 +145,7 @@ def compare(
     baseline: str | None = None,
     confidence_level: float = 0.95,
     costs: Costs | None = None,
+    requirements: Asked | None = None,
 ) -> Comparison:
     r"""Estimate every response under every policy, its difference from a baseline, and which policy is the best.
 
@@ -147,6 +161,8 @@ def compare(
         for all pairs and for all policies of a ranking.
     costs : Costs, optional
         Adds `cost` and its causes as responses. By default the scenario's costs, from `replicate` or `sweep`.
+    requirements : str or Requirement, or several of them, optional
+        What a policy must achieve to be recommended. By default the scenario's requirements, from `replicate` or `sweep`.
 
     Returns
     -------
@@ -155,8 +171,8 @@ def compare(
     Raises
     ------
     InputError
-        If `responses` is not a table of replications, contains a replication twice, or mixes scenarios or worlds; or if
-        the baseline is not in it.
+        If `responses` is not a table of replications, contains a replication twice, or mixes scenarios or worlds; if the
+        baseline is not in it; or for an invalid requirement.
 
     Notes
     -----
@@ -214,11 +230,12 @@ def compare(
     """
     known = find_costs(responses, costs)
     costs = None if isinstance(known, Mapping) else known
-    table = read_table(responses)
+    table, owners = read_table(responses)
     values = measure_policies(table, costs)
     policies = tuple(values.cases["policy"])
     baseline = policies[0] if baseline is None else baseline
     _check(baseline, confidence_level, policies)
+    wanted = read_required(responses, requirements, owners)
     compared = policies.index(baseline)
     estimates: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
@@ -238,6 +255,8 @@ def compare(
     return Comparison(
         estimates=make_frame(estimates, _ESTIMATE | _UNKNOWN),
         differences=make_frame(differences, _DIFFERENCE),
+        requirements=wanted,
+        verdicts=judge_policies(table, wanted, owners, costs=costs, confidence_level=confidence_level),
         judged_by=_find_judged_by(estimates),
         baseline=baseline,
         confidence_level=confidence_level,

@@ -26,23 +26,25 @@ LEVELS: dict[str, tuple[str, ...]] = {"state": STATES, "verdict": VERDICTS}
 _SORTS = {"completed_good": "good", "false_alarm": "good", "stopped_defective": "defective", "escaped": "defective"}
 
 
-def read_table(responses: pd.DataFrame | Batches) -> pd.DataFrame:
-    """Return the rows of a table of replications; each case counts as a policy if a policy has several.
+def read_table(responses: pd.DataFrame | Batches) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the rows of a table of replications, and the name in the scenario of each policy in it.
 
-    `policy` then holds the name of the case, as in the summary of a grid. Raises `InputError` if the cases differ in
-    anything but the policy.
+    Each case counts as a policy if a policy has several: `policy` then holds the name of the case, as in the summary of
+    a grid. Raises `InputError` if the cases differ in anything but the policy.
     """
     import pandas as pd
 
     refuse_weights(responses.columns)
     if not isinstance(responses, pd.DataFrame):
         responses = pd.concat(responses.batches(list(responses.columns)), ignore_index=True)
+    names = responses["policy"].drop_duplicates().astype("str") if "policy" in responses else ()
+    owners = dict(zip(names, names, strict=True))
     if "case" not in responses or "policy" not in responses:
-        return responses
+        return responses, owners
     keys = [name for name in map(str, responses) if name not in NO_FACTORS and name != "case"]
     cases = responses.drop_duplicates("case")[["case", *keys]]
     if cases["policy"].is_unique:
-        return responses
+        return responses, owners
     of_world = [name for name in keys if name == "scenario" or name.startswith(FACTOR_PREFIX)]
     varied = [name for name in of_world if cases[name].nunique(dropna=False) > 1]
     if varied:
@@ -51,7 +53,8 @@ def read_table(responses: pd.DataFrame | Batches) -> pd.DataFrame:
             Problem("comparing policies needs a single world", ("responses",), found=", ".join(varied), hint=hint)
         )
     named = name_cases(cases, [name for name in keys if name not in of_world])
-    return responses.assign(policy=responses["case"].map(dict(zip(cases["case"], named, strict=True))))
+    owners = dict(zip(named, cases["policy"], strict=True))
+    return responses.assign(policy=responses["case"].map(dict(zip(cases["case"], named, strict=True)))), owners
 
 
 def measure_policies(responses: pd.DataFrame, costs: Costs | None = None) -> Values:
@@ -74,6 +77,8 @@ def measure_policies(responses: pd.DataFrame, costs: Costs | None = None) -> Val
     completed = find_completed(table)
     if completed is not None and "makespan_s" in names:
         measures.append(Measure("makespan_s", given=completed))
+    if completed == "completed_good" and "blast_radius" in names:
+        measures.append(Measure("blast_radius", given="defective"))
     return Values(table, measures, costs=costs)
 
 

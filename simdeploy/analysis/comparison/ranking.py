@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from simdeploy.analysis.asking.verdicts import find_direction, judge_difference
+from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import name_measure
 from simdeploy.result import INTERVAL, make_frame
 from simdeploy.statistics.pairs import pair_policies
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import pandas as pd
 
@@ -44,6 +44,8 @@ RANKING = {
     "unknown_fraction": "float64",
     "verdict": "str",
 }
+# A policy that is shown to miss a requirement is not ranked.
+RankVerdict = Literal[Verdict, "excluded"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,16 +178,17 @@ def tabulate_pairs(values: Values, confidence_level: float) -> pd.DataFrame:
     return _join(parts, PAIR)
 
 
-def tabulate_ranking(values: Values, confidence_level: float) -> pd.DataFrame:
+def tabulate_ranking(values: Values, confidence_level: float, excluded: Collection[str]) -> pd.DataFrame:
     """Return each policy against the best of the others, for measures with a better side; see `Comparison.ranking`."""
     parts = []
+    is_excluded = values.cases["policy"].isin(excluded).to_numpy()
     for measure in values.measures:
         direction = find_direction(measure)
         if direction is None:
             continue
         unknown = values.unknown_fractions(measure)
         # A policy with unknown values is not ranked, as if it had none.
-        placed = np.where(unknown[:, None] > 0, np.nan, values.of(measure))
+        placed = np.where((is_excluded | (unknown > 0))[:, None], np.nan, values.of(measure))
         ranking = rank_policies(
             placed, is_rate=measure.kind == "rate", direction=direction, confidence_level=confidence_level
         )
@@ -201,7 +204,7 @@ def tabulate_ranking(values: Values, confidence_level: float) -> pd.DataFrame:
             "high": ranking.high,
             "n": ranking.n,
             "unknown_fraction": unknown,
-            "verdict": _judge(ranking),
+            "verdict": np.where(is_excluded, "excluded", _judge(ranking)),
         }
         parts.append(_frame(part, measure, RANKING))
     return _join(parts, RANKING)

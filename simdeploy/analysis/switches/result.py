@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -124,6 +125,18 @@ class Switches(Result):
         """The policy chosen under the scenario's own switches; None if none meets the requirements."""
         chosen = self.policies.loc[self.policies["is_chosen"], "policy"]
         return None if chosen.empty else str(chosen.iloc[0])
+
+    @property
+    def replications_needed(self) -> float:
+        """About how many replications would confirm the choice's lead, given its margin and interval now; NaN if that is
+        not what leaves the choice open.
+
+        The half-width falls with the square root of the number, as in `replicate_to_precision`.
+        """
+        margin, low = self.base[["margin", "margin_low"]].iloc[0]
+        if self.unsure_of != "margin" or not margin > 0:
+            return math.nan
+        return float(self.replications * ((margin - low) / margin) ** 2)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the rows of `values` and of `pairs`."""

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 # Measures reported for every final policy; for restart and stop, which release nothing, the number of failed nodes.
-_SHOWN = ("makespan_s", "min_in_service_fraction", "blast_radius", "false_alarm given good", "escaped given defective")
+_SHOWN = (
+    "makespan_s",
+    "min_in_service_fraction",
+    "blast_radius given defective",
+    "false_alarm given good",
+    "escaped given defective",
+)
 _SHOWN_WITHOUT_RELEASE = ("makespan_s", "min_in_service_fraction", "failed")
 # Missing where it did not happen; the rollout still counts.
 _NO_OBJECTIVES = ("stopped_at_s", "restored_at_s")

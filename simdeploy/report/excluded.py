@@ -1,0 +1,104 @@
+"""Which of the compared policies miss requirements, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.analysis.asking.judging import join
+from simdeploy.analysis.comparison.measured import find_rows
+from simdeploy.analysis.comparison.required import find_excluded
+from simdeploy.report.checking import describe_requirement
+from simdeploy.report.wording import Scale, find_cost_unit, format_amount, join_words, list_forms, list_some, plural
+from simdeploy.scenario.measures import Measure, parse_requirement
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sized
+
+    from simdeploy.analysis.comparison.compare import Comparison
+
+
+def none_is_eligible(comparison: Comparison) -> bool:
+    """Whether every policy misses a requirement, so that none can be recommended."""
+    return bool(comparison.verdicts["verdict"].eq("not met").any()) and not list_excluded(comparison)
+
+
+def list_excluded(comparison: Comparison) -> list[str]:
+    """Return the policies that are not ranked because they miss a requirement, in order."""
+    excluded = find_excluded(comparison.verdicts, comparison.policies)
+    return [policy for policy in comparison.policies if policy in excluded]
+
+
+def join_each(comparison: Comparison) -> dict[str, str]:
+    """Return for each policy with requirements one verdict on all of them."""
+    of_policies = comparison.verdicts.groupby("policy")["verdict"]
+    return {str(policy): join(verdicts.to_numpy(str)[None])[0].item() for policy, verdicts in of_policies}
+
+
+def tell_missed(comparison: Comparison) -> list[str]:
+    """Name the policies that miss a requirement, and what they miss: a sentence and shorter ones, or nothing."""
+    verdicts, excluded = comparison.verdicts, list_excluded(comparison)
+    missed = verdicts[verdicts["verdict"].eq("not met")].groupby("policy", sort=False)["requirement"].agg(tuple)
+    policies: dict[tuple[str, ...], list[str]] = {}
+    for policy, requirements in missed.items():
+        policies.setdefault(requirements, []).append(str(policy))
+    if not policies:
+        return []
+    named = [form for is_brief in (False, True) for form in _list_missed(comparison, policies, is_brief=is_brief)]
+    if excluded:
+        return [*named, f"{list_some(excluded)} {_miss(excluded)} requirements", f"{len(excluded)} miss requirements"]
+    none = "No policy meets the requirements"
+    by_all = [text for text in next(iter(policies)) if all(text in requirements for requirements in policies)]
+    subject = {1: "It", 2: "Both"}.get(len(missed), "All")
+    of_all = [
+        f"{subject} {_miss(missed)} {_count(by_all, 'one')}: {join_words(_describe(comparison, by_all, is_brief=is_brief))}"
+        for is_brief in (False, True)
+        if by_all
+    ]
+    forms = of_all if len(policies) == 1 else [*named, *of_all]
+    return [*(f"{none}. {form}" for form in forms), none]
+
+
+def tell_undecided(comparison: Comparison, policies: Collection[str]) -> list[str]:
+    """Say which requirements some policies may miss."""
+    verdicts = comparison.verdicts
+    is_open = verdicts["verdict"].eq("undecided") & verdicts["policy"].isin(policies)
+    described = _describe(comparison, dict.fromkeys(verdicts.loc[is_open, "requirement"]), is_brief=False)
+    it = "it" if len(policies) == 1 else "they"
+    return [f"Undecided whether {it} can meet {names}" for names in list_forms(described)] if described else []
+
+
+def _miss(policies: Sized) -> str:
+    return "misses" if len(policies) == 1 else "miss"
+
+
+def _count(requirements: Sized, one: str) -> str:
+    """Return a number of requirements; `one` is what a single one is called."""
+    return one if len(requirements) == 1 else plural(len(requirements), "requirement")
+
+
+def _list_missed(comparison: Comparison, policies: Mapping[tuple[str, ...], list[str]], *, is_brief: bool) -> list[str]:
+    """Return lists of what policies miss, with more or fewer names of the first ones; `policies` are by what they miss."""
+    groups = [
+        [
+            f"{names} {_miss(some)} {_count(requirements, 'a requirement')}: "
+            f"{join_words(_describe(comparison, requirements, is_brief=is_brief))}"
+            for names in _name(comparison, some)
+        ]
+        for requirements, some in policies.items()
+    ]
+    return ["; ".join([first, *(forms[-1] for forms in groups[1:])]) for first in groups[0]]
+
+
+def _describe(comparison: Comparison, requirements: Iterable[str], *, is_brief: bool) -> list[str]:
+    unit = find_cost_unit(comparison.computed_under)
+    return [describe_requirement(parse_requirement(text), unit, is_brief=is_brief) for text in requirements]
+
+
+def _name(comparison: Comparison, policies: list[str]) -> list[str]:
+    """Return lists of policies, the longest first, with their costs if these decide but don't count for the policies."""
+    if comparison.judged_by != ("cost",) or none_is_eligible(comparison):
+        return list_forms(policies)
+    costs = find_rows(comparison.estimates, Measure("cost")).set_index("policy")["estimate"]
+    scale = Scale(1, find_cost_unit(comparison.computed_under))
+    priced = [f"{policy} ({format_amount(costs[policy], scale)})" for policy in policies]
+    return [*list_forms(priced), *list_forms(policies)]

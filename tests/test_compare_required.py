@@ -1,0 +1,238 @@
+"""A comparison recommends no policy that is shown to miss a requirement, by the judge that every analysis uses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from small import IMMEDIATE, rolling, small
+
+import simdeploy
+from simdeploy.analysis import compare
+from simdeploy.errors import InputError
+from simdeploy.plotting.comparison import plot_ranking
+from simdeploy.scenario.measures import Measure, Requirement
+from simdeploy.scenario.parts import Costs
+
+HOURLY = Costs(0, 0, hour_of_delay=1, false_alarm=0, escape=0)
+ESCAPES = "escaped given defective <= 20%"
+N = 200
+
+
+def policies(**escapes):
+    """Make a table of policies, by the share of defective releases that escape; each takes four times as long as the former.
+
+    Every second release is good. A stopped defective one causes no delay.
+    """
+    number = np.arange(N)
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "policy": name,
+                    "replication": number,
+                    "makespan_s": 3600.0 * 4**place + number % 7,
+                    "verdict": np.where(
+                        number % 2 == 1, "completed_good", np.where(number < share * N, "escaped", "stopped_defective")
+                    ),
+                    "failed_requests_excess": 0.0,
+                    "unavailable_excess_node_s": 0.0,
+                    "blast_radius": 0.5,
+                }
+            )
+            for place, (name, share) in enumerate(escapes.items())
+        ],
+        ignore_index=True,
+    )
+
+
+def ranked(found, response="cost"):
+    rows = found.ranking[found.ranking["response"].eq(response)].set_index("policy")
+    return rows["verdict"].to_dict(), rows["rank"].astype("float").to_dict()
+
+
+def test_the_cheapest_that_misses_nothing_is_recommended():
+    """A cheaper policy that is shown to miss a requirement is excluded by a verdict, and the answer says what it misses. [contract]"""
+    found = compare(policies(cheap=1.0, fair=0.0, slow=0.0), costs=HOURLY, requirements=ESCAPES)
+    assert found.verdicts[["policy", "verdict"]].values.tolist() == [
+        ["cheap", "not met"], ["fair", "met"], ["slow", "met"],
+    ]  # fmt: skip
+    verdicts, ranks = ranked(found)
+    assert verdicts == {"cheap": "excluded", "fair": "better", "slow": "worse"}
+    assert ranks["fair"] == 1
+    assert np.isnan(ranks["cheap"])
+    assert found.answer.startswith("Use fair: mean cost ")
+    assert found.answer.endswith(
+        "lower than slow. cheap (1) misses a requirement: escapes of defective releases at most 20 %."
+    )
+    without = compare(policies(cheap=1.0, fair=0.0, slow=0.0), costs=HOURLY)
+    assert without.verdicts.empty
+    assert without.answer.startswith("Use cheap: ")
+
+
+def test_the_only_one_left_is_recommended():
+    """If all policies but one miss a requirement, that one is recommended. [contract]"""
+    found = compare(policies(cheap=1.0, fair=0.0), costs=HOURLY, requirements=ESCAPES)
+    assert found.answer.startswith("Use fair: mean cost ")
+    assert found.answer.endswith(" cheap (1) misses a requirement: escapes of defective releases at most 20 %.")
+
+
+def test_nothing_is_recommended_if_all_miss():
+    """If every policy misses a requirement, all are ranked and none is recommended. [contract]"""
+    found = compare(policies(cheap=1.0, fair=0.9), costs=HOURLY, requirements=ESCAPES)
+    assert "excluded" not in ranked(found)[0].values()
+    assert found.answer.startswith(
+        "No policy meets the requirements. Both miss one: escapes of defective releases at most 20 %. "
+        "cheap has the lowest mean cost: "
+    )
+
+
+def test_what_all_miss_is_named():
+    """If policies miss different requirements, and all of them one, the answer names this one at least. [contract]"""
+    table = policies(cheap=1.0, fair=0.9, slow=0.8)
+    table.loc[table["policy"].eq("fair"), "blast_radius"] = 0.1
+    requirements = [ESCAPES, "p90 blast_radius given defective <= 20%", "p95 blast_radius given defective <= 30%"]
+    found = compare(table, costs=HOURLY, requirements=requirements)
+    assert found.verdicts.groupby("policy")["verdict"].agg(lambda of: set(of) == {"not met"}).to_dict() == {
+        "cheap": True, "fair": False, "slow": True,
+    }  # fmt: skip
+    assert found.answer.startswith(
+        "No policy meets the requirements. All miss one: escapes of defective releases at most 20 %. cheap has the lowest "
+    )
+
+
+def test_what_is_undecided_is_no_reason_to_exclude():
+    """A policy whose verdict is undecided is recommended, and the answer says what is undecided. [contract]"""
+    found = compare(policies(cheap=0.2, fair=0.0), costs=HOURLY, requirements=ESCAPES)
+    assert found.verdicts["verdict"].tolist() == ["undecided", "met"]
+    assert found.answer.startswith("Use cheap: ")
+    assert found.answer.endswith("Undecided whether it can meet escapes of defective releases at most 20 %.")
+
+
+def test_without_costs_the_others_are_compared():
+    """Without costs, too, the policies that miss a requirement are named, and the others compared. [contract]"""
+    found = compare(policies(cheap=1.0, fair=0.1, slow=0.0), requirements=ESCAPES)
+    assert found.judged_by == ("false_alarm given good", "escaped given defective")
+    assert found.answer.startswith(
+        "cheap misses a requirement: escapes of defective releases at most 20 %. Of the others, "
+    )
+    rows = found.ranking[found.ranking["level"].eq("escaped")].set_index("policy")
+    assert rows["verdict"].to_dict() == {"cheap": "excluded", "fair": "worse", "slow": "better"}
+
+
+def test_the_answer_stays_short():
+    """Many policies that miss many requirements leave the recommendation in an answer of 240 characters. [contract]"""
+    missing = {f"policy-with-a-long-name-{number}": 1.0 for number in range(6)}
+    requirements = [ESCAPES, "blast_radius given defective <= 10%", "p95 blast_radius given defective <= 20%"]
+    table = policies(**missing, fair=0.0)
+    table.loc[table["policy"].eq("fair"), "blast_radius"] = 0.0
+    found = compare(table, costs=HOURLY, requirements=requirements)
+    assert found.answer.startswith("Use fair: ")
+    assert " requirements." in found.answer
+    assert len(found.answer) <= 240
+
+
+def test_the_table_shows_the_verdicts():
+    """The first table has one verdict per policy, the second one each requirement; without requirements neither has. [contract]"""
+    table = policies(cheap=1.0, fair=0.0)
+    estimates, verdicts, *_ = compare(table, costs=HOURLY, requirements=ESCAPES).summarize()
+    assert estimates.header[:2] == ("policy", "requirements")
+    assert [row[1] for row in estimates.rows] == ["not met", "met"]
+    assert verdicts.rows[0][:4] == (
+        "cheap", "escapes of defective releases at most 20 %", "not met", "100.0 % (97.0 to 100.0)",
+    )  # fmt: skip
+    plain = compare(table, costs=HOURLY).summarize()
+    assert "requirements" not in plain[0].header
+    assert len(plain) == 2
+
+
+def test_the_picture_names_the_excluded():
+    """The picture of a ranking has a row for an excluded policy, without a mark. [contract]"""
+    found = compare(policies(cheap=1.0, fair=0.0, slow=0.0), costs=HOURLY, requirements=ESCAPES)
+    ax = plot_ranking(Figure().subplots(), found)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["fair", "slow", "cheap"]
+    assert "misses a requirement" in [text.get_text() for text in ax.texts]
+
+
+# -- one judge ---------------------------------------------------------------------------------------------------------
+
+SCENARIO = small(
+    {"start_failure": 0.02},
+    costs={"hour_of_delay": 60, "escape": 10},
+    requirements=[
+        {"of": "false_alarm", "given": "good", "at_most": 0.05},
+        {"of": "escaped", "given": "defective", "at_most": 0.3},
+        {"of": "blast_radius", "quantile": 0.9, "given": "defective", "at_most": 0.6},
+        {"policy": "waves", "of": "makespan_s", "at_most": "1h"},
+    ],
+    policies={"waves": rolling(5), "strict": rolling(3, max_failed_nodes=0), "at-once": IMMEDIATE},
+)
+
+
+@pytest.mark.parametrize("replications", [30, 300])
+def test_verdicts_are_those_of_the_other_analyses(replications):
+    """On the same worlds a comparison, `estimate_regret` and `vary_switches` judge each policy alike. [property]"""
+    how = {"replications": replications, "engine": "compiled"}
+    swept = simdeploy.sweep(SCENARIO, list(SCENARIO.policies), **how)
+    found = compare(swept)
+    joined = {}
+    for policy, verdicts in found.verdicts.groupby("policy")["verdict"]:
+        joined[policy] = (
+            "not met" if "not met" in set(verdicts) else "undecided" if "undecided" in set(verdicts) else "met"
+        )
+    regrets = simdeploy.estimate_regret(swept, requirements=SCENARIO.requirements).regrets
+    assert joined == dict(zip(regrets["policy"], regrets["verdict"], strict=True))
+    if replications <= 100:  # one look, so the whole error is for it
+        checked = simdeploy.check(SCENARIO, most=replications, engine="compiled").verdicts
+        keys = ["policy", "requirement", "verdict"]
+        assert checked[keys].values.tolist() == found.verdicts[keys].values.tolist()
+    switches = simdeploy.vary_switches(SCENARIO, pairs=False, **how).policies
+    assert joined == dict(zip(switches["policy"], switches["verdict"], strict=True))
+    assert len(set(joined.values())) > 1
+
+
+# -- where requirements come from --------------------------------------------------------------------------------------
+
+
+def test_a_table_knows_its_scenarios_requirements():
+    """Requirements come with a table like costs, each for its policy; others may be given instead. [contract]"""
+    table = simdeploy.replicate(SCENARIO, replications=20, engine="compiled")
+    found = compare(table)
+    assert found.requirements == SCENARIO.requirements
+    assert found.verdicts.groupby("policy").size().to_dict() == {"waves": 4, "strict": 3, "at-once": 3}
+    assert "requirements" not in found.computed_under
+    assert compare(table, requirements=SCENARIO.requirements).to_dict() == found.to_dict()
+    assert compare(table, requirements=()).verdicts.empty
+    some = simdeploy.replicate(SCENARIO, ["strict", "at-once"], replications=20, engine="compiled")
+    assert compare(some).requirements == SCENARIO.requirements[:3]
+    with pytest.raises(InputError, match="no such policy"):
+        compare(some, requirements=[Requirement(Measure("makespan_s"), 5.0, policy="waves")])
+    with pytest.raises(InputError, match=r"requirements\[0\]: invalid requirement"):
+        compare(table, requirements="false_alarm")
+
+
+def test_a_requirement_of_a_policy_is_one_of_its_cases():
+    """In a sweep over a policy's settings its own requirements hold for each of them. [contract]"""
+    swept = simdeploy.sweep(SCENARIO, "waves", vary={"max_parallel": [2, 4]}, replications=20, engine="compiled")
+    found = compare(swept)
+    assert found.requirements == SCENARIO.requirements
+    assert found.verdicts.groupby("policy").size().to_dict() == {"max_parallel 2": 4, "max_parallel 4": 4}
+
+
+# -- exposure ----------------------------------------------------------------------------------------------------------
+
+
+def test_exposure_counts_where_a_release_is_defective():
+    """The table shows the blast radius of defective releases, and says so; without any, that of all rollouts. [oracle]"""
+    table = pd.DataFrame({"policy": ["a"] * 4 + ["b"] * 4, "replication": [*range(4)] * 2, "makespan_s": 60.0})
+    table = table.assign(verdict=["completed_good", "completed_good", "escaped", "stopped_defective"] * 2)
+    table = table.assign(blast_radius=[1.0, 1.0, 0.4, 0.2, 1.0, 1.0, 0.8, 0.4])
+    header, rows = (found := compare(table).summarize()[0]).header, found.rows
+    place = header.index("blast radius if defective")
+    assert "blast radius" not in header
+    assert [row[place].split(" ")[0] for row in rows] == ["30", "60"]
+    assert [row[place].endswith("n = 2") for row in rows] == [True, True]
+    good = compare(table[table["verdict"].eq("completed_good")]).summarize()[0]
+    assert "blast radius" in good.header
+    assert "blast radius if defective" not in good.header
