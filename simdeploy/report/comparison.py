@@ -47,6 +47,7 @@ _SHOWN = {
     "makespan_s given completed": "makespan if completed",
     "blast_radius given defective": "blast radius if defective",
     "blast_radius": LABELS["blast_radius"][0],
+    "min_in_service_fraction": LABELS["min_in_service_fraction"][0],
     "failed_requests_excess": LABELS["failed_requests_excess"][0],
     "cost": LABELS["cost"][0],
 }
