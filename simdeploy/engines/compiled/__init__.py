@@ -13,9 +13,10 @@ Files, from the inside out:
 - `sampling` (what all policies share of one replication), `outlook` (who surely stays up), `fates` and `quick` (one node up to
   its verdict);
 - the rollout, under the names of the reference engine: `clock`, `node` (from its verdict on), `people`, `dispatch`, `gates`,
-  `running_watch`, `rollback`, `controller`, `weighing`; under those of the rules: `limits`, `judge`; `evidence` is what its
+  `running_watch`, `rollback`, `controller`, `weighing`; under those of the rules: `limits`, `judge`; `load`, `pools` and `prober` say
+  what a window meets, `validation` follows nodes whose windows meet different numbers of requests, `evidence` is what the
   `prober` counts for gates;
-- `outcomes`, `responses` and `service` (what is computed of it), under the names of `simdeploy.engines`, as is `branching`;
+- `outcomes`, `responses`, `service` and `requests` (what is computed of it), under the names of `simdeploy.engines`, as is `branching`;
 - `barrier`, `barrier_fates` and `barrier_outcomes` (many policies in one pass);
 - `kernel` (the one function that Python calls), `availability` (its cache) and `engine` (blocks).
 """
