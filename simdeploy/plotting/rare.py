@@ -42,7 +42,7 @@ def plot_rare(ax: Axes, rare: Rare) -> Axes:
     ...     "policies": {"at-once": {"strategy": "immediate"}},
     ... })
     >>> rare = simdeploy.estimate_rare(
-    ...     scenario, event="failed_nodes >= 6", tilt={"start_failure": 60}, replications=500, engine="reference"
+    ...     scenario, event="failed_nodes >= 6", tilt={"start_failure": 60}, replications=500, engine="compiled"
     ... )
     >>> plot_rare(Figure().subplots(), rare).get_xlabel()
     'rollouts'

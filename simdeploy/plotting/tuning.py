@@ -87,7 +87,7 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     ...     "fleet": {"nodes": 2, "update_duration": "1m"},
     ...     "policies": {"one-by-one": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}}},
     ... })
-    >>> result = tune(scenario, of="makespan_s", vary={"max_parallel": [1, 2]}, replications=2)
+    >>> result = tune(scenario, of="makespan_s", vary={"max_parallel": [1, 2]}, engine="compiled")
     >>> plot_tuning(Figure().subplots(), result).get_xlabel().splitlines()[0]
     'makespan (min)'
     """
@@ -200,7 +200,7 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     ...     "fleet": {"nodes": 2, "update_duration": "1m"},
     ...     "policies": {"one-by-one": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}}},
     ... })
-    >>> result = tune(scenario, of="makespan_s", vary={"max_parallel": [1, 2]}, replications=2)
+    >>> result = tune(scenario, of="makespan_s", vary={"max_parallel": [1, 2]}, engine="compiled")
     >>> plot_settings(Figure().subplots(), result).get_xlabel()
     'lowest makespan (min) tried with this value'
     """

@@ -24,6 +24,7 @@ J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as
 from __future__ import annotations
 
 import enum
+import functools
 import operator
 from typing import Self
 
@@ -36,8 +37,8 @@ FloatArray = npt.NDArray[np.float64]
 WordArray = npt.NDArray[np.uint64]
 
 _ROUNDS = 10
-_MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], dtype=np.uint64)
-_KEY_STEPS = np.array([0x9E3779B9, 0xBB67AE85], dtype=np.uint64)
+_MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], dtype=np.uint64)
+_KEY_STEPS = np.array([[0x9E3779B9], [0xBB67AE85]], dtype=np.uint64)
 _MASK = np.uint64(0xFFFFFFFF)
 _WORD = np.uint64(32)
 _DROPPED_BITS = np.uint64(12)
@@ -142,17 +143,26 @@ def philox4x32(counter: npt.ArrayLike, key: npt.ArrayLike) -> WordArray:
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
     words = np.asarray(counter, dtype=np.uint64)
-    beside = (2,) + (1,) * (words.ndim - 1)
-    multipliers = _MULTIPLIERS.reshape(beside)
-    round_key = np.asarray(key, dtype=np.uint64)
+    made = np.empty_like(words)
+    flat, made_flat = words.reshape(4, -1), made.reshape(4, -1)
+    made_flat[0::2], made_flat[1::2] = _apply_rounds(flat[0::2], flat[1::2], *map(int, np.asarray(key)))
+    return made
+
+
+def _apply_rounds(even: WordArray, odd: WordArray, low_key: int, high_key: int) -> tuple[WordArray, WordArray]:
     # Both halves of a round are the same work on different words, so they are done as one array of two rows.
-    even, odd = words[0::2], words[1::2]
-    for _ in range(_ROUNDS):
-        product = even * multipliers
-        even = (product >> _WORD)[::-1] ^ odd ^ round_key.reshape(beside)
+    for round_key in _round_keys(low_key, high_key):
+        product = even * _MULTIPLIERS
+        even = (product >> _WORD)[::-1] ^ odd
+        even ^= round_key
         odd = (product & _MASK)[::-1]
-        round_key = (round_key + _KEY_STEPS) & _MASK
-    return np.stack([even[0], odd[0], even[1], odd[1]])
+    return even, odd
+
+
+@functools.lru_cache(maxsize=8)
+def _round_keys(low_key: int, high_key: int) -> list[WordArray]:
+    keys = np.array([[low_key], [high_key]], dtype=np.uint64)
+    return [(keys + np.uint64(number) * _KEY_STEPS) & _MASK for number in range(_ROUNDS)]
 
 
 def block_uniforms(
@@ -166,16 +176,16 @@ def block_uniforms(
         Lane 0, lane 1; each number in (0, 1).
     """
     seed = whole_number(seed, "seed", SEED_LIMIT)
-    key = [seed % WORD_LIMIT, seed // WORD_LIMIT]
-    counter = np.broadcast_arrays(
-        _whole_numbers(index_blocks, "index"),
-        _whole_numbers(nodes, "node"),
-        np.uint64(block),
-        _whole_numbers(replication, "replication"),
-    )
-    low0, high0, low1, high1 = philox4x32(np.stack(counter), key)
-    words = np.stack([low0 | high0 << _WORD, low1 | high1 << _WORD])
-    return ((words >> _DROPPED_BITS).astype(np.float64) + 0.5) * 2.0**-52
+    index_blocks, nodes = _whole_numbers(index_blocks, "index"), _whole_numbers(nodes, "node")
+    replication = _whole_numbers(replication, "replication")
+    shape = np.broadcast(index_blocks, nodes, replication).shape
+    counter = np.empty((4, *shape), dtype=np.uint64)
+    for word, numbers in enumerate((index_blocks, nodes, block, replication)):
+        counter[word, ...] = numbers
+    flat = counter.reshape(4, -1)
+    low, high = _apply_rounds(flat[0::2], flat[1::2], seed % WORD_LIMIT, seed // WORD_LIMIT)
+    lanes: FloatArray = (((low | high << _WORD) >> _DROPPED_BITS).astype(np.float64) + 0.5) * 2.0**-52
+    return lanes.reshape(2, *shape)
 
 
 def uniforms(

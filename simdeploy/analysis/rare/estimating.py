@@ -107,7 +107,7 @@ def estimate_rare(
     ...     "policies": {"at-once": {"strategy": "immediate"}},
     ... })
     >>> found = simdeploy.estimate_rare(
-    ...     scenario, event="failed_nodes >= 6", tilt={"start_failure": 60}, replications=2000, engine="reference"
+    ...     scenario, event="failed_nodes >= 6", tilt={"start_failure": 60}, replications=2000, engine="compiled"
     ... )
     >>> found.low < 1.099e-9 < found.high, found.plain_rollouts > 1e10
     (True, True)

@@ -159,7 +159,7 @@ def tune(
     ...     "costs": {"hour_of_delay": 60},
     ...     "policies": {"one-by-one": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}}},
     ... })
-    >>> tune(scenario, vary={"max_parallel": [1, 2]}, replications=2, engine="reference").choice
+    >>> tune(scenario, vary={"max_parallel": [1, 2]}, engine="compiled").choice
     {'max_parallel': 2}
     """
     scenario = as_scenario(scenario)
