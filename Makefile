@@ -4,6 +4,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SCENARIO = scenarios/small-fleet.yaml
 
+# Tests start hundreds of commands, which need not translate their modules each time.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo test check fuzz bench clean
 
 demo: $(VENV)/.installed

@@ -75,6 +75,12 @@ def repository() -> Path:
     return Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run files that need the compiled engine last: of two processes the second begins with them, so that only it compiles."""
+    sources = {path: path.read_text(encoding="utf-8") for path in {item.path for item in items}}
+    items.sort(key=lambda item: any(word in sources[item.path] for word in ("compiled", "from commands")))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what became of mutated files and stores: each mutator's cases with `make fuzz`, each target's otherwise."""
     counts: dict[tuple[str, str], list[int]] = {}
