@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -79,6 +80,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run files that need the compiled engine last: of two processes the second begins with them, so that only it compiles."""
     sources = {path: path.read_text(encoding="utf-8") for path in {item.path for item in items}}
     items.sort(key=lambda item: any(word in sources[item.path] for word in ("compiled", "from commands")))
+
+
+def pytest_collection_finish() -> None:
+    """Keep what collecting made out of the garbage collector's way: it lives as long as the process."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -164,7 +164,7 @@ def call(name, scenario, *arguments):
 def test_the_answer_is_that_of_python(asked):
     """The first line and the document are those of the call with the same arguments; then it is said what was asked. [contract]"""
     options, in_python, about = ASKED[asked]
-    how = {"seed": 3, "engine": "compiled" if asked == "tune" else "reference"}
+    how = {"seed": 3, "engine": "compiled"}
     expected = in_python(read_scenario("s.yaml"), **how)
     asked = [asked.split()[0].rstrip(","), "s.yaml", *options, "--seed", how["seed"], "--engine", how["engine"]]
     lines = call(*asked, "--full").stdout.splitlines()
@@ -178,7 +178,7 @@ def test_the_answer_is_that_of_python(asked):
 
 def test_a_picture_has_a_panel_for_each_pair():
     """All keys are drawn over false alarms and escapes, and over makespan and blast radius; chosen axes once. [contract]"""
-    asked = ("tradeoff", "s.yaml", *TWO_KEYS, "--engine", "reference", "--replications", "6", "--plot", "x.svg")
+    asked = ("tradeoff", "s.yaml", *TWO_KEYS, "--engine", "compiled", "--replications", "6", "--plot", "x.svg")
     assert call(*asked).exit_code == 0
     assert Path("x.svg").read_text().count("grey: 95 % band") == 2
     assert call(*asked, "--x", "makespan_s", "--y", "p90 blast_radius given defective").exit_code == 0
@@ -248,7 +248,7 @@ def test_without_costs_something_else_has_to_be_said(name):
 def test_a_tilt_that_says_nothing_is_undecided():
     """Where no probability can be stated the exit code is 3. [contract]"""
     asked = ("--event", "failed_nodes >= 6", "--tilt", "start_failure=1.01", "--replications", "100")
-    result = call("rare", "s.yaml", *asked, "--engine", "reference")
+    result = call("rare", "s.yaml", *asked, "--engine", "compiled")
     assert result.exit_code == 3
     assert "probability unknown" in result.stdout
 

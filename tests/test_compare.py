@@ -348,7 +348,7 @@ def priced():
 
 def test_a_sweep_over_policies_is_compared_like_replications(priced, tmp_path):
     """A sweep in memory or in a folder, read back or as a frame, is compared as the same replications are. [property]"""
-    policies, how = list(priced.policies), {"replications": 20, "engine": "reference"}
+    policies, how = list(priced.policies), {"replications": 20, "engine": "compiled"}
     expected = compare(simdeploy.replicate(priced, **how)).to_dict()
     stored = simdeploy.sweep(priced, policies, store=tmp_path / "kept", **how)
     for table in (simdeploy.sweep(priced, policies, **how), stored, stored.to_frame()):
@@ -359,7 +359,7 @@ def test_a_sweep_over_policies_is_compared_like_replications(priced, tmp_path):
 
 def test_cases_of_a_policy_are_compared_as_policies(priced):
     """Where a policy has several cases, each counts as a policy, by the name that the summary of the grid gives it. [contract]"""
-    result = simdeploy.sweep(priced, "waves", vary={"max_parallel": [1, 2]}, replications=20, engine="reference")
+    result = simdeploy.sweep(priced, "waves", vary={"max_parallel": [1, 2]}, replications=20, engine="compiled")
     found = compare(result)
     assert found.policies == ("max_parallel 1", "max_parallel 2")
     frame = result.to_frame()
@@ -371,15 +371,15 @@ def test_cases_of_a_policy_are_compared_as_policies(priced):
 @pytest.mark.parametrize("vary", [{"scenario.fleet.nodes": [2, 4]}, {"fleet.nodes": [2, 4], "max_parallel": [1, 2]}])
 def test_worlds_are_not_compared(priced, vary):
     """Cases in different worlds are refused, with the analysis that is meant for them. [contract]"""
-    result = simdeploy.sweep(priced, "waves", vary=vary, replications=2, engine="reference")
+    result = simdeploy.sweep(priced, "waves", vary=vary, replications=2, engine="compiled")
     with pytest.raises(InputError, match=r"a single world \(found scenario\.fleet\.nodes\); .*`estimate_regret`"):
         compare(result)
 
 
 def test_tables_know_what_their_scenario_costs(priced):
     """Every analysis of costs finds those of the scenario in the table; others may be given instead. [contract]"""
-    table = simdeploy.replicate(priced, replications=20, engine="reference")
-    result = simdeploy.sweep(priced, ["waves", "at-once"], replications=20, engine="reference")
+    table = simdeploy.replicate(priced, replications=20, engine="compiled")
+    result = simdeploy.sweep(priced, ["waves", "at-once"], replications=20, engine="compiled")
     other = Costs(0, 0, hour_of_delay=6, false_alarm=1, escape=0)
     told = [
         lambda t, **c: compare(t, **c).to_dict(),
@@ -402,7 +402,7 @@ def test_tables_know_what_their_scenario_costs(priced):
 def test_scenarios_with_costs_of_their_own(priced):
     """Regrets of several scenarios count the costs of each; what needs one set of costs says that it has several. [contract]"""
     dearer = priced.with_values({"name": "dearer", "costs.hour_of_delay": 600})
-    result = simdeploy.sweep([priced, dearer], ["waves", "at-once"], replications=10, engine="reference")
+    result = simdeploy.sweep([priced, dearer], ["waves", "at-once"], replications=10, engine="compiled")
     costs = {"priced": priced.costs, "dearer": dearer.costs}
     found, expected = (simdeploy.estimate_regret(result, **how) for how in ({}, {"costs": costs}))
     pd.testing.assert_frame_equal(found.regrets, expected.regrets)

@@ -246,7 +246,7 @@ def test_a_rollout_that_takes_too_long():
     """The box in which a simulated rollout is too slow is that of its closed form. [oracle]"""
     result = discover(
         make(), vary={**VARY, "fleet.rollback_duration": (1.0, 9.0)}, requirements="makespan_s <= 6m",
-        points=300, replications=1, engine="reference",
+        points=300, replications=1, engine="compiled",
     )  # fmt: skip
     row = result.boxes.iloc[0]
     # Too slow is 5 (u + h) > 360, a stair that a box can't fill.
@@ -265,7 +265,7 @@ def test_a_rollout_that_takes_too_long():
 
 def test_halves_share_no_replication(tmp_path):
     """The worlds in which boxes are judged have other points and replications than those of the search. [property]"""
-    known = {"vary": VARY, "requirements": "makespan_s <= 6m", "points": 40, "replications": 3, "engine": "reference"}
+    known = {"vary": VARY, "requirements": "makespan_s <= 6m", "points": 40, "replications": 3, "engine": "compiled"}
     result = discover(make(), store=tmp_path / "kept", **known)
     search, held_out = (read_store(tmp_path / "kept" / half).to_frame() for half in ("search", "held-out"))
     assert (set(search["replication"]), set(held_out["replication"])) == ({0, 1, 2}, {3, 4, 5})
@@ -315,7 +315,7 @@ def test_a_failed_simulation_in_the_middle(monkeypatch):
 def test_rollouts_that_never_end():
     """Where rollouts never end it isn't known whether a limit of their time is met, and the answer says so. [property]"""
     scenario = make(start_failure=0.1, policy={"max_failed_nodes": 0})
-    known = {"vary": VARY, "points": 40, "replications": 8, "engine": "reference"}
+    known = {"vary": VARY, "points": 40, "replications": 8, "engine": "compiled"}
     result = discover(scenario, requirements="makespan_s <= 6m", **known)
     assert result.is_refused
     assert result.answer.endswith(" Require something known of every rollout, such as in_progress <= 1%.")
@@ -324,7 +324,7 @@ def test_rollouts_that_never_end():
 
 def test_all_or_none():
     """Where all worlds break or none does the answer says so, with an interval, and no box. [contract]"""
-    known = {"vary": VARY, "points": 40, "replications": 5, "engine": "reference"}
+    known = {"vary": VARY, "points": 40, "replications": 5, "engine": "compiled"}
     none = discover(make(), requirements="p50 makespan_s <= 1h", **known)
     assert none.answer == "waves breaks in none of 40 worlds: 0.0 % (95 % CI 0.0 to 8.8)."
     every = discover(make(), requirements="p50 makespan_s <= 1m", **known)
@@ -338,7 +338,7 @@ def test_undecided_worlds_are_told():
     """Worlds whose intervals are on both sides of a limit are counted, as in the box, and their estimate decides. [property]"""
     scenario = make(start_failure=0.1, policy={"max_failed_nodes": 0})
     vary = {"fleet.start_failure": (0.0, 0.2), "fleet.update_duration": (30.0, 60.0)}
-    result = discover(scenario, vary=vary, requirements="paused <= 40%", points=60, replications=10, engine="reference")
+    result = discover(scenario, vary=vary, requirements="paused <= 40%", points=60, replications=10, engine="compiled")
     n_undecided = int(result.worlds["is_undecided"].sum())
     assert 0 < n_undecided < 60
     assert f". {n_undecided} worlds are undecided after 10 replications" in result.answer
@@ -350,7 +350,7 @@ def test_undecided_worlds_are_told():
 def test_a_ready_table():
     """The table of a sweep is searched by its requirements; the worlds are its cases. [contract]"""
     vary = {"fleet.update_duration": (30.0, 90.0), "max_parallel": [1, 5]}
-    table = sweep(make(), "waves", vary=vary, design=LatinHypercube(120), replications=2, engine="reference")
+    table = sweep(make(), "waves", vary=vary, design=LatinHypercube(120), replications=2, engine="compiled")
     result = find_boxes(table, requirements="makespan_s <= 150s")
     assert result.boxes["limits"].tolist() == ["max_parallel is at most 3"]
     assert result.policy == "waves"

@@ -135,12 +135,12 @@ def test_of_a_sweep_as_compare_has_them(tmp_path):
     """In memory, stored, or as a table, each case of a sweep has the means and rates that `compare` gives for its rows. [property]"""
     scenario = small({"nodes": 8, "requests_per_second": 0}, release=None, policies={"p": rolling(4)})
     vary = {"max_failed_nodes": [1, 3], "canary_percent": [None, 0]}
-    result = sweep(scenario, "p", vary=vary, replications=30, engine="reference", store=tmp_path / "s")
+    result = sweep(scenario, "p", vary=vary, replications=30, engine="compiled", store=tmp_path / "s")
     found = estimate(result, ["makespan_s", "false_alarm"])
     for other in (read_store(tmp_path / "s"), result.to_frame()):
         pd.testing.assert_frame_equal(estimate(other, ["makespan_s", "false_alarm"]).estimates, found.estimates)
     assert found.case_columns == tuple(result.cases)
-    assert found.computed_under["engine"] == "reference"
+    assert found.computed_under["engine"] == "compiled"
     for case, rows in result.to_frame().groupby("case"):
         expected = compare(rows).estimates
         is_makespan = expected["response"].eq("makespan_s") & expected["given"].isna()

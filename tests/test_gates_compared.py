@@ -69,7 +69,7 @@ def found():
     """Return a comparison of three gates at three sizes."""
     costs = {"hour_of_delay": 60, "false_alarm": 100, "escape": 500}
     return compare_gates(
-        make(costs=costs), gates=["pooled", "sprt"], sizes=[0.02, 0.08], replications=30, engine="reference"
+        make(costs=costs), gates=["pooled", "sprt"], sizes=[0.02, 0.08], replications=30, engine="compiled"
     )
 
 
@@ -98,7 +98,7 @@ def test_the_curves_of_threshold_and_pooling():
 def test_requests_of_a_good_release_that_completes():
     """Where nothing fails, threshold and pooling look at all windows, an SPRT at as many as its lower bound takes. [oracle]"""
     scenario = make(fleet={"nodes": NODES, "update_duration": "30s", "requests_per_second": 2.5})
-    found = compare_gates(scenario, gates=["pooled", "sprt"], sizes=[0.5], replications=2, engine="reference")
+    found = compare_gates(scenario, gates=["pooled", "sprt"], sizes=[0.5], replications=2, engine="compiled")
     looked = {gate: found.row(gate, 0.0, "decision_requests")["estimate"] for gate in found.gates["gate"]}
     # Wald's lower bound log(beta / (1 - alpha)), at 5 % each, in steps of log((1 - bad) / (1 - good)) a request.
     needed = math.log(0.05 / 0.95) / math.log((1 - 2 * LIMIT) / (1 - LIMIT / 2))
@@ -119,7 +119,7 @@ def test_a_point_is_the_scenario_with_that_release_under_that_policy(found):
         if gate == "sprt":
             health_check["min_healthy_time"] = "10s"
         policies = {"one": spec | {"health_check": health_check}}
-        rows = replicate(scenario, policies=policies, replications=30, engine="reference")
+        rows = replicate(scenario, policies=policies, replications=30, engine="compiled")
         own = {measure: found.row(gate, 0.02, measure) for measure in MEASURES}
         assert own[STOPPED]["estimate"] == rows["verdict"].eq("stopped_defective").mean()
         for name in ("decision_requests", "failed_requests_excess", "makespan_s", "stopped_at_s"):
@@ -132,12 +132,12 @@ def test_intervals_hold_together():
     """A gate's curve shares its error over sizes, the differences over sizes and gates. [oracle]"""
     n = 40
     scenario, sizes = make(), (0.0, 0.02)
-    found = compare_gates(scenario, gates=["pooled", "bayes"], sizes=sizes, replications=n, engine="reference")
+    found = compare_gates(scenario, gates=["pooled", "bayes"], sizes=sizes, replications=n, engine="compiled")
     observed = {}
     for gate in ("threshold", "pooled"):
         policies, _ = make_variants(scenario, scenario.policy(), ["pooled"])
         policy = next(variant.policy for variant in policies if variant.gate == gate)
-        rows = replicate(scenario_of_size(scenario, 0.02), policies={gate: policy}, replications=n, engine="reference")
+        rows = replicate(scenario_of_size(scenario, 0.02), policies={gate: policy}, replications=n, engine="compiled")
         observed[gate] = rows["verdict"].eq("stopped_defective").to_numpy(float)
     row = found.row("pooled", 0.02, STOPPED)
     ends = proportion_interval(int(observed["pooled"].sum()), n, 1 - 0.05 / len(sizes))
@@ -223,12 +223,12 @@ def find_table(found, title):
 def test_what_the_policy_can_not_have_is_left_out():
     """A default gate that is refused here is left out, and the reason stands in the table; one that was asked for is not. [contract]"""
     scenario = make(orchestrator={"pacing": "sliding"})
-    found = compare_gates(scenario, sizes=[0.05], replications=2, engine="reference")
+    found = compare_gates(scenario, sizes=[0.05], replications=2, engine="compiled")
     assert found.gates["gate"].tolist() == ["threshold", "cusum"]
     assert set(found.left_out) == set(DEFAULT_GATES) - {"cusum"}
     assert find_table(found, "Gates of").rows[-1][3].startswith("excluded: judges waves, but pacing")
     with pytest.raises(InputError, match=r"gates\.bayes\.health_check\.gate\.kind: judges waves"):
-        compare_gates(scenario, gates=["bayes"], replications=2, engine="reference")
+        compare_gates(scenario, gates=["bayes"], replications=2, engine="compiled")
 
 
 def test_the_defect_is_the_scenarios_own_but_for_its_size():
@@ -306,14 +306,14 @@ def test_what_makes_no_sense_is_refused_before_the_work(monkeypatch, arguments, 
     """Each mistake is told by its name, before anything is simulated. [contract]"""
     monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
     with pytest.raises(InputError) as caught:
-        compare_gates(make(), **{"replications": 2, "engine": "reference"} | arguments)
+        compare_gates(make(), **{"replications": 2, "engine": "compiled"} | arguments)
     assert told in str(caught.value)
 
 
 def test_what_releases_nothing_is_refused():
     """A restart has no release that a gate could judge. [contract]"""
     with pytest.raises(InputError, match="a restart has no release"):
-        compare_gates(make(deployment={"type": "restart"}, release=None), replications=2, engine="reference")
+        compare_gates(make(deployment={"type": "restart"}, release=None), replications=2, engine="compiled")
 
 
 # -- what is said ----------------------------------------------------------------------------------------------------
@@ -437,14 +437,14 @@ def test_nothing_is_better_than_what_is_sure():
 
 def test_two_replications_are_sure_of_nothing():
     """Of two rollouts no gate is surely better or worse. [property]"""
-    found = compare_gates(make(), sizes=[0.03], replications=2, engine="reference")
+    found = compare_gates(make(), sizes=[0.03], replications=2, engine="compiled")
     assert set(found.gates["verdict"][1:]) == {"unclear"}
 
 
 def test_what_never_ends_has_no_verdict():
     """Where a stop waits for a person, what is stopped is not known, in words, tables and picture. [contract]"""
     scenario = make(orchestrator={"on_failure": "pause"})
-    found = compare_gates(scenario, gates=["pooled"], sizes=[0.08], replications=20, engine="reference")
+    found = compare_gates(scenario, gates=["pooled"], sizes=[0.08], replications=20, engine="compiled")
     assert found.row("threshold", 0.08, STOPPED)["unknown_fraction"] > 0.9
     # Some good releases get a verdict, and the others may still get any.
     assert 0.2 < found.row("threshold", 0.0, STOPPED)["unknown_fraction"] < 0.9

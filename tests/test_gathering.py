@@ -45,7 +45,7 @@ def scenario():
 
 @pytest.fixture(scope="module")
 def swept(scenario):
-    return sweep(scenario, ["p", "c"], vary=VARY, replications=40, engine="reference")
+    return sweep(scenario, ["p", "c"], vary=VARY, replications=40, engine="compiled")
 
 
 def assert_same(found, expected):
@@ -63,7 +63,7 @@ def assert_same(found, expected):
 def test_the_same_from_memory_store_and_frame(scenario, swept, tmp_path):
     """A result in memory, the folder of the same sweep, its table in any order and from Parquet have the same values. [property]"""
     expected = Values(swept, MEASURES, costs=COSTS)
-    sweep(scenario, ["p", "c"], vary=VARY, replications=40, engine="reference", store=tmp_path / "kept")
+    sweep(scenario, ["p", "c"], vary=VARY, replications=40, engine="compiled", store=tmp_path / "kept")
     frame = swept.to_frame()
     frame.to_parquet(tmp_path / "t.parquet")
     shuffled = frame.sample(frac=1, random_state=1)
@@ -76,7 +76,7 @@ def test_the_same_in_batches(scenario, swept, tmp_path):
     spans, expected = (range(10), range(10, 40)), Values(swept, MEASURES, costs=COSTS)
 
     def take(k, store):
-        return sweep(scenario, ["p", "c"], vary=VARY, replications=spans[k], engine="reference", store=store)
+        return sweep(scenario, ["p", "c"], vary=VARY, replications=spans[k], engine="compiled", store=store)
 
     in_memory = join_batches([take(k, None) for k in (0, 1)], store=None)
     stored = join_batches([take(k, tmp_path / batch_name(k)) for k in (0, 1)], store=tmp_path)
@@ -92,9 +92,9 @@ def test_the_same_in_batches(scenario, swept, tmp_path):
 
 def test_the_same_from_replicate(scenario):
     """The table of `replicate` has the values of the same policies in a sweep. [property]"""
-    table = replicate(scenario, replications=range(5, 30), engine="reference")
+    table = replicate(scenario, replications=range(5, 30), engine="compiled")
     found = Values(table, MEASURES, costs=COSTS)
-    result = sweep(scenario, list(POLICIES), replications=range(5, 30), engine="reference")
+    result = sweep(scenario, list(POLICIES), replications=range(5, 30), engine="compiled")
     expected = Values(result, MEASURES, costs=COSTS)
     assert (found.first, found.n_replications) == (5, 25)
     assert found.cases["policy"].tolist() == expected.cases["policy"].tolist()

@@ -119,7 +119,7 @@ def result(tmp_path_factory):
     scenario = small({"nodes": 10, "requests_per_second": 0}, release=release, policies={"p": rolling(4)})
     vary = {"max_failed_nodes": [0, 1, 3], "canary_percent": [None, 0]}
     folder = tmp_path_factory.mktemp("store") / "s"
-    return sweep(scenario, "p", vary=vary, replications=40, engine="reference", store=folder)
+    return sweep(scenario, "p", vary=vary, replications=40, engine="compiled", store=folder)
 
 
 def test_the_same_from_result_store_and_frame(result):

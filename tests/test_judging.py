@@ -286,14 +286,17 @@ def failing():
 def test_the_same_values_get_the_same_verdict_everywhere(failing, text, verdicts):
     """A requirement on the same hundred rollouts is judged alike by check, switches, regret, discovery and tune. [property]"""
     n, names, requirement = 100, list(failing.policies), parse_requirement(text)
-    found = {"check": check(failing, requirements=text, most=n).verdicts.set_index("policy")["verdict"]}
-    switches = vary_switches(failing, of="blast_radius", requirements=text, pairs=False, replications=n)
+    how = {"replications": n, "engine": "compiled"}
+    found = {
+        "check": check(failing, requirements=text, most=n, engine="compiled").verdicts.set_index("policy")["verdict"]
+    }
+    switches = vary_switches(failing, of="blast_radius", requirements=text, pairs=False, **how)
     found["switches"] = switches.policies.set_index("policy")["verdict"]
-    swept = sweep(failing, names, replications=n)
+    swept = sweep(failing, names, **how)
     found["regret"] = estimate_regret(swept, of="blast_radius", requirements=text).regrets.set_index("policy")[
         "verdict"
     ]
-    values = Values(replicate(failing, replications=n), [requirement.measure])
+    values = Values(replicate(failing, **how), [requirement.measure])
     candidates = {requirement.measure: values.of(requirement.measure)}
     found["tune"] = dict(zip(names, judge_candidates(candidates, [requirement], 1 - LEVEL)[1], strict=True))
     known = judge_worlds(values, [requirement], confidence_level=LEVEL)

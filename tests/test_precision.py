@@ -47,7 +47,7 @@ RAW = {
 }
 VARY = {"max_parallel": [1, 2]}
 TARGETS = {"p50 makespan_s": "12s", "false_alarm given good": "8pp"}
-QUICK = {"engine": "reference", "most": 1000}
+QUICK = {"engine": "compiled", "most": 1000}
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +280,7 @@ def test_it_is_one_replicate_of_so_many(scenario):
     found = replicate_to_precision(scenario, targets=TARGETS, seed=4, **QUICK)
     assert found.is_reached
     assert found.n_replications in (200, 500, 1000)
-    table = replicate(scenario, replications=found.n_replications, seed=4, engine="reference")
+    table = replicate(scenario, replications=found.n_replications, seed=4, engine="compiled")
     pd.testing.assert_frame_equal(found.responses, table)
     assert found.responses.attrs == table.attrs
     assert found.computed_under == read_computed_under(table)
@@ -311,7 +311,7 @@ def test_it_is_one_sweep_of_so_many(scenario, tmp_path):
         ["waves", "at-once"],
         vary={"scenario.fleet.start_failure": [0.0, 0.1]},
         replications=found.n_replications,
-        engine="reference",
+        engine="compiled",
     )
     for one in (found, stored):
         assert one.n_replications == found.n_replications > 100
@@ -340,7 +340,7 @@ def test_ranges_of_a_hypercube_stay_ranges(scenario):
 
 def test_a_larger_budget_goes_on_from_there(scenario, tmp_path, monkeypatch):
     """In the same folder a call that may take more reads what is there; if that was enough it simulates nothing. [contract]"""
-    asked = {"targets": TARGETS, "vary": VARY, "engine": "reference", "store": tmp_path}
+    asked = {"targets": TARGETS, "vary": VARY, "engine": "compiled", "store": tmp_path}
     first = sweep_to_precision(scenario, "waves", most=1000, **asked)
     assert first.n_replications > 100
     monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
@@ -350,7 +350,7 @@ def test_a_larger_budget_goes_on_from_there(scenario, tmp_path, monkeypatch):
 
 def test_a_folder_of_a_fixed_number(scenario, tmp_path):
     """A folder of a sweep of a fixed number of replications is refused. [contract]"""
-    sweep(scenario, "waves", vary=VARY, replications=2, engine="reference", store=tmp_path / "fixed")
+    sweep(scenario, "waves", vary=VARY, replications=2, engine="compiled", store=tmp_path / "fixed")
     with pytest.raises(InputError, match="the folder contains a single sweep"):
         sweep_to_precision(scenario, "waves", targets=TARGETS, vary=VARY, store=tmp_path / "fixed", **QUICK)
 
@@ -358,7 +358,7 @@ def test_a_folder_of_a_fixed_number(scenario, tmp_path):
 def test_a_budget_that_is_too_small(scenario):
     """It stops at the last look that the budget allows, and says what was not reached, why, and about how many would do. [contract]"""
     asked = {"makespan_s": "1s", "escaped given defective": "30pp"}
-    found = replicate_to_precision(scenario, targets=asked, most=999, engine="reference", policies="waves")
+    found = replicate_to_precision(scenario, targets=asked, most=999, engine="compiled", policies="waves")
     assert (found.n_replications, found.most) == (500, 999)
     assert found.estimates["is_reached"].tolist() == [False, True]
     assert found.estimates["reason"].tolist() == ["the interval is wider than requested", ""]
@@ -406,7 +406,7 @@ def test_failed_replications_are_left_out(scenario, monkeypatch):
         Job, "run", lambda job, span: job.failed(span, "simulate", "broken") if span.first >= 100 else run(job, span)
     )
     with pytest.warns(SimdeployWarning, match="failed"):
-        found = replicate_to_precision(scenario, targets={"p50 makespan_s": "1s"}, most=200, engine="reference")
+        found = replicate_to_precision(scenario, targets={"p50 makespan_s": "1s"}, most=200, engine="compiled")
     assert set(found.estimates["n_left_out"]) == {100}
     assert (found.estimates["n"] <= 100).all()
 
@@ -422,7 +422,7 @@ def folder(tmp_path, monkeypatch):
 
 def compared(*arguments):
     """Run `simdeploy compare` in this process."""
-    arguments = ["compare", "s.json", "--engine", "reference", *map(str, arguments)]
+    arguments = ["compare", "s.json", "--engine", "compiled", *map(str, arguments)]
     return CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
@@ -434,7 +434,7 @@ def test_compare_says_how_many_it_took(folder, scenario):
     found = replicate_to_precision(scenario, targets=TARGETS, **QUICK)
     result = compared(*ASKED, "--out", "t.csv")
     assert result.exit_code == 0
-    assert f"small: {found.n_replications:,} replications of each policy, seed 0, engine reference" in result.stdout
+    assert f"small: {found.n_replications:,} replications of each policy, seed 0, engine compiled" in result.stdout
     assert f"{found.answer}\n" in result.stdout
     for row in found.summarize()[0].rows:
         assert all(cell in result.stdout for cell in row)

@@ -307,7 +307,7 @@ def test_worlds_and_candidates_of_a_sweep(tmp_path):
     """Scenarios with their factors are worlds, policies with their keys candidates, from memory and from a store. [contract]"""
     scenarios = {"calm": of_two(), "rough": of_two(start_failure=0.3)}
     vary = {"max_failed_nodes": [0, 5], "scenario.fleet.update_duration": [30, 60]}
-    how = {"vary": vary, "replications": 8, "engine": "reference"}
+    how = {"vary": vary, "replications": 8, "engine": "compiled"}
     result = estimate_regret(sweep(scenarios, ["fast", "slow"], **how), of="makespan_s")
     assert result.regrets["candidate"].nunique() == 4
     assert result.regrets["world"].unique().tolist() == [

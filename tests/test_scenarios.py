@@ -29,7 +29,8 @@ def read(name: str) -> simdeploy.Scenario:
 @cache
 def replicate(name: str, replications: int, *values: tuple[str, object], policies: str | None = None) -> pd.DataFrame:
     """Replicate a shipped scenario, with other values where they are given."""
-    table = simdeploy.replicate(read(name).with_values(dict(values)), policies=policies, replications=replications)
+    scenario = read(name).with_values(dict(values))
+    table = simdeploy.replicate(scenario, policies=policies, replications=replications, engine="compiled")
     assert table["status"].eq("ok").all(), table["error"].dropna().unique()
     return table
 

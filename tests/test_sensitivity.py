@@ -108,7 +108,7 @@ def test_sobol_of_a_rollout():
 def test_morris_of_a_rollout():
     """Effects on a simulated makespan are number of waves times range, at every step. [oracle]"""
     vary = {"fleet.update_duration": UPDATE, "min_healthy_time": HEALTHY, "fleet.rollback_duration": ("1s", "9s")}
-    result = estimate_sensitivity(make(), vary=vary, of="makespan_s", size=6, replications=2, engine="reference")
+    result = estimate_sensitivity(make(), vary=vary, of="makespan_s", size=6, replications=2, engine="compiled")
     effects = index(result, "mu")["estimate"]
     assert effects.round(6).tolist() == [600.0, 300.0, 0.0]
     assert index(result, "sigma")["estimate"].round(6).tolist() == [0.0, 0.0, 0.0]
@@ -291,7 +291,7 @@ def test_rollouts_that_never_end():
         }
     )
     vary = {"fleet.start_failure": (0.0, 0.2), "fleet.update_duration": (30.0, 60.0)}
-    known = {"vary": vary, "size": 10, "replications": 20, "engine": "reference"}
+    known = {"vary": vary, "size": 10, "replications": 20, "engine": "compiled"}
     result = estimate_sensitivity(scenario, of="makespan_s", **known)
     assert result.is_refused
     assert result.indices["estimate"].isna().all()
@@ -309,8 +309,8 @@ def test_a_ready_table():
     vary = {"scenario.fleet.update_duration": UPDATE, "scenario.fleet.start_failure": (0.0, 0.3)}
     design = design_sensitivity(vary, size=5)
     values = dict(zip(design.names, map(list, design.values), strict=True))
-    table = sweep(make(), "waves", vary=values, design="list", replications=10, engine="reference")
-    expected = estimate_sensitivity(make(), vary=vary, of="makespan_s", size=5, replications=10, engine="reference")
+    table = sweep(make(), "waves", vary=values, design="list", replications=10, engine="compiled")
+    expected = estimate_sensitivity(make(), vary=vary, of="makespan_s", size=5, replications=10, engine="compiled")
     shuffled = table.to_frame().sample(frac=1, random_state=1)
     for responses in (table, shuffled):
         result = analyze_sensitivity(design, responses, of="makespan_s")

@@ -134,7 +134,7 @@ def test_two_switches_that_flip_the_choice_together():
     both = replicate(
         made.with_values({"orchestrator.pacing": "sliding", "orchestrator.failed_node_holds_slot": True}),
         replications=100,
-        engine="reference",
+        engine="compiled",
     )
     sliding = replicate(made.with_values({"orchestrator.pacing": "sliding"}), replications=100, engine="compiled")
     margins = [

@@ -91,7 +91,7 @@ def test_engines_are_equal_under_tilts() -> None:
 def test_a_rollout_alone_has_the_weight_of_the_table(engine: str) -> None:
     """`simulate` gives the weight that the replication has in a table, and none without a tilt. [property]"""
     tilted = world().tilted(FACTORS)
-    table = replicate(tilted, replications=3, engine="reference")
+    table = replicate(tilted, replications=3, engine="compiled")
     alone = simulate(tilted, replication=2, engine=engine).response_values
     assert math.isclose(alone["weight"], table["weight"].iloc[2], rel_tol=1e-9)
     assert "weight" not in simulate(world(), engine=engine).response_values
@@ -139,7 +139,7 @@ def test_a_weight_is_what_was_drawn() -> None:
     """Of nodes that fail to start with odds 9 times as high, weights are powers of likelihood ratios. [oracle]"""
     raw = {"nodes": 5, "update_duration": "30s", "start_failure": 0.1}
     scenario = Scenario.from_dict({"name": "five", "fleet": raw, "policies": {"all": {"strategy": "immediate"}}})
-    table = replicate(scenario.tilted({"start_failure": 9}), replications=50, engine="reference")
+    table = replicate(scenario.tilted({"start_failure": 9}), replications=50, engine="compiled")
     # 0.1 has odds 1/9, so that it becomes 1/2.
     expected = 0.2 ** table["failed_nodes"] * 1.8 ** (5 - table["failed_nodes"])
     assert table["weight"].tolist() == pytest.approx(expected.tolist(), rel=1e-12)
@@ -151,7 +151,7 @@ def test_only_what_was_dispatched_counts() -> None:
     raw = {"nodes": 60, "update_duration": "30s", "start_failure": 0.5}
     policy = {**ROLLING, "max_parallel": 1, "max_failed_nodes": 0, "health_check": {"deadline": "5m"}}
     scenario = Scenario.from_dict({"name": "sixty", "fleet": raw, "policies": {"ones": policy}})
-    table = replicate(scenario.tilted({"start_failure": 3}), replications=40, engine="reference")
+    table = replicate(scenario.tilted({"start_failure": 3}), replications=40, engine="compiled")
     # 1/2 becomes 3/4: 2/3 for the failure, 2 for each node before it.
     expected = 2.0 ** (table["touched_nodes"] - 1) * 2 / 3
     assert table["weight"].tolist() == pytest.approx(expected.astype(float).tolist(), rel=1e-12)
@@ -178,12 +178,12 @@ def test_a_failure_counts_if_the_attempt_ends_by_the_deadline(engine: str, deadl
 def test_weights_go_through_workers_sweeps_and_stores(tmp_path: Any) -> None:
     """Two processes, a sweep in memory and one in a folder give the same weights, and the folder knows its tilt. [property]"""
     tilted = world().tilted({"start_failure": 3})
-    table = replicate(tilted, replications=30, engine="reference")
+    table = replicate(tilted, replications=30, engine="compiled")
     spread = replicate(tilted, replications=30, engine="reference", workers=2)
     assert spread["weight"].tolist() == table["weight"].tolist()
     vary = {"max_failed_nodes": [2, 5]}
-    in_memory = sweep(tilted, "rolling", vary=vary, replications=30, engine="reference")
-    stored = sweep(tilted, "rolling", vary=vary, replications=30, engine="reference", store=tmp_path / "store")
+    in_memory = sweep(tilted, "rolling", vary=vary, replications=30, engine="compiled")
+    stored = sweep(tilted, "rolling", vary=vary, replications=30, engine="compiled", store=tmp_path / "store")
     read = read_store(tmp_path / "store").to_frame()
     assert list(read.columns).index("weight") == list(read.columns).index("status") - 1
     for frame in (in_memory.to_frame(), stored.to_frame(), read):
@@ -195,7 +195,7 @@ def test_weights_go_through_workers_sweeps_and_stores(tmp_path: Any) -> None:
             "rolling",
             vary=vary,
             replications=30,
-            engine="reference",
+            engine="compiled",
             store=tmp_path / "store",
         )
     assert tilted.with_values({"fleet.nodes": 20}).tilt == tilted.tilt
@@ -207,7 +207,7 @@ def test_a_table_of_scenarios_with_and_without_a_tilt() -> None:
         {"plain": world(), "tilted": world().tilted({"start_failure": 3})},
         "rolling",
         replications=5,
-        engine="reference",
+        engine="compiled",
     ).to_frame()
     assert set(found.loc[found["scenario"].eq("plain"), "weight"]) == {1.0}
     assert len(set(found.loc[found["scenario"].eq("tilted"), "weight"])) > 1
@@ -230,8 +230,8 @@ def test_every_analysis_of_a_table_refuses_or_uses_weights() -> None:
     costs = costly.costs
     assert costs is not None
     tilted = world().tilted({"start_failure": 3})
-    table = replicate(tilted, replications=20, engine="reference")
-    found = sweep(tilted, "rolling", vary={"max_failed_nodes": [2, 5]}, replications=5, engine="reference")
+    table = replicate(tilted, replications=20, engine="compiled")
+    found = sweep(tilted, "rolling", vary={"max_failed_nodes": [2, 5]}, replications=5, engine="compiled")
     both = {"makespan_s": "min", "blast_radius": "min"}
     for of_table in (
         lambda: compare(table),
@@ -277,7 +277,7 @@ def test_weights_that_cannot_be_trusted_leave_no_interval() -> None:
 
 def test_a_weighted_table_that_is_not_tilted_gives_the_plain_estimates() -> None:
     """With weights of 1 a mean and a rate, conditional or not, are those without weights. [property]"""
-    table = replicate(world(), replications=400, engine="reference")
+    table = replicate(world(), replications=400, engine="compiled")
     measures = ["makespan_s", "p90 makespan_s", "completed", "completed given good"]
     one, other = (estimate(some, measures).to_frame() for some in (table.assign(weight=1.0), table))
     assert one["estimate"].tolist() == pytest.approx(other["estimate"].tolist())

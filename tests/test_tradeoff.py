@@ -162,7 +162,7 @@ def test_policy_and_default_are_on_every_curve(policy):
     """The policy's value is marked on every curve, the API's default on those of keys that have one. [contract]"""
     preset = "expanso-rollout" if "dialect" in policy else "expanso"
     scenario = with_defects(policies={"p": policy}, orchestrator={"preset": preset})
-    found = tradeoff(scenario, replications=2, engine="reference")
+    found = tradeoff(scenario, replications=2, engine="compiled")
     curves = found.curves.drop_duplicates(["lever", "value"]).set_index("lever")
     assert curves.groupby("lever")["is_current"].sum().eq(1).all()
     n_defaults = curves.groupby("lever")["is_default"].sum()
@@ -198,7 +198,7 @@ def test_ranges_leave_out_what_would_be_refused(recwarn):
     assert ranges["health_check.min_healthy_time"].default is None
     assert ranges["max_failed_nodes"].numbers == (0, 1, 2, 10)
     assert "health_check.max_error_rate" not in ranges  # no traffic
-    tradeoff(scenario, replications=1, engine="reference")
+    tradeoff(scenario, replications=1, engine="compiled")
     assert not recwarn
 
 
@@ -229,7 +229,7 @@ def test_the_answer_names_a_better_limit():
 
 def test_nothing_is_claimed_of_a_few_rollouts():
     """With three rollouts of each value nothing is surely better, and the answer says so. [contract]"""
-    found = tradeoff(with_defects(), replications=3, engine="reference")
+    found = tradeoff(with_defects(), replications=3, engine="compiled")
     assert found.improvement is None
     assert found.answer.startswith("No other value is shown to improve ")
     assert " from " not in found.answer
@@ -316,7 +316,7 @@ def test_an_axis_that_nobody_can_have_is_no_default():
         ),
     }
     for scenario, axes in expected.values():
-        found = tradeoff(scenario, vary={"max_parallel": [2, 4]}, replications=4, engine="reference")
+        found = tradeoff(scenario, vary={"max_parallel": [2, 4]}, replications=4, engine="compiled")
         assert [str(axis) for axis in found.axes] == axes
         assert found.answer
 
@@ -352,7 +352,7 @@ def test_what_has_no_better_side_is_no_improvement():
 
 def test_forms_for_others():
     """The result is HTML and tables with a line for each value; its frames have fixed types. [contract]"""
-    found = tradeoff(with_defects(), vary={"max_error_rate": [0.05, 0.2]}, replications=10, engine="reference")
+    found = tradeoff(with_defects(), vary={"max_error_rate": [0.05, 0.2]}, replications=10, engine="compiled")
     assert len(found.to_frame()) == 3 * len(found.axes)
     (table,) = found.summarize()
     assert [row[0] for row in table.rows] == ["0.05", "0.1 (current, default)", "0.2"]
@@ -498,7 +498,7 @@ def test_the_better_value_is_marked(levers):
 )
 def test_a_picture_of_what_is_not_there(arguments, told):
     """A lever that was not moved and a measure that was not taken are refused. [contract]"""
-    found = tradeoff(with_defects(), vary={"max_failed_nodes": [0, 5]}, replications=2, engine="reference")
+    found = tradeoff(with_defects(), vary={"max_failed_nodes": [0, 5]}, replications=2, engine="compiled")
     with pytest.raises(InputError) as caught:
         plot_tradeoff(Figure().subplots(), found, **arguments)
     assert told in str(caught.value)
