@@ -255,7 +255,7 @@ class TestFleet:
         """What it is said to take for each node is no less than its objects take. [property]"""
         from simdeploy.engines.choice import _REFERENCE, _REFERENCE_WINDOW, _count_windows
 
-        n = 1000
+        n = 3000
         fleet = {"requests_per_second": 10, "flapping": {"good": "1h", "degraded": "1m", "error_rate": 0.01}}
         scenario = make_scenario(fleet=fleet | {"nodes": n}, policies={"p": {"max_parallel": n // 3, **policy}})
         simulate(scenario.with_values({"fleet.nodes": 10}), "p").responses.copy()  # imports what it needs
@@ -316,10 +316,10 @@ class TestLimits:
             preexec_fn=of_all and (lambda: resource.setrlimit(resource.RLIMIT_AS, (of_all, of_all))),
         )
 
-    @pytest.mark.parametrize("spare", [1_000_000, 30_000_000, 70_000_000])
+    @pytest.mark.parametrize("spare", [1_000_000, 30_000_000, 200_000_000])
     def test_of_workers(self, tmp_path, repository, spare):
         """Workers that get no memory leave failed rows that say why, or the call ends with an error; nothing hangs. [contract]"""
-        done = self.run(tmp_path, repository, of_workers=spare, nodes=20_000)
+        done = self.run(tmp_path, repository, of_workers=spare, nodes=60_000)
         if done.returncode:
             assert "simdeploy.errors.SimulationError: no worker process could start: " in done.stderr.splitlines()[-1]
             return

@@ -672,16 +672,19 @@ class TestFullDisk:
 
     NEED_ROOM = ("mkdir", "open", "write", "fsync", "replace")
 
-    def test_at_every_moment(self, tmp_path, reference):
+    @pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+    def test_at_every_moment(self, tmp_path, reference, reason):
         """Whichever call to the operating system finds no room: it is said, nothing half counts, and it goes on [property]."""
 
         def fail():
             raise OSError(reason, os.strerror(reason))
 
-        for at, reason in enumerate(itertools.cycle([errno.ENOSPC, errno.EDQUOT, errno.EIO]), 1):
-            what = "can't be written to" if reason == errno.EIO else "the disk is full"
-            what = re.escape(f"{what} ({os.strerror(reason)})")
-            said = rf".*/{at}: {what}; finished work is saved. To resume, .* and repeat the same call."
+        said = r".*/(\d+): {}; finished work is saved. To resume, .* and repeat the same call.".format(
+            re.escape(
+                ("can't be written to" if reason == errno.EIO else "the disk is full") + f" ({os.strerror(reason)})"
+            )
+        )
+        for at in itertools.count(1):
             folder, finished = tmp_path / f"{at}", []
             with pytest.MonkeyPatch.context() as patch:
                 calls = intercept(fail, at, self.NEED_ROOM, patch.setattr)

@@ -212,15 +212,12 @@ class TestRareAndDear:
         ("subtle-defect", True),
     ],
 )
-def test_the_choice_is_no_worse_than_the_defaults(name, is_bad, monkeypatch):
+def test_the_choice_is_no_worse_than_the_defaults(name, is_bad):
     """On every shipped scenario with costs the choice costs no more than the API's defaults, less where these are bad. [property]"""
     scenario = simdeploy.read_scenario(SCENARIOS / f"{name}.yaml")
-    n, replications, most = 120, 40, 20_000
-    if name == "latent-defect":  # whose nodes are watched for half an hour of windows
-        n, replications, most = 30, 20, 1000
-        for number, few in (("_FEWEST_NEW_WORLDS", 400), ("_BATCH", 10)):
-            monkeypatch.setattr(f"simdeploy.analysis.tuning.stages.{number}", few)
-    result = tune(scenario, candidates=n, replications=replications, most=most, engine="compiled")
+    # A node of this scenario is watched for half an hour of windows.
+    n, most = (60, 10_000) if name == "latent-defect" else (250, 60_000)
+    result = tune(scenario, candidates=n, replications=60, most=most, engine="compiled")
     named = "defaults" if "defaults" in set(result.policies["policy"]) else "current"
     if named not in set(result.policies["policy"]):
         assert not is_bad
