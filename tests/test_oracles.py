@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,16 @@ import pytest
 from mistakes import MISTAKES, Plant, instead, rules
 
 from simdeploy import Scenario, simulate
+from simdeploy.api import time_in_week
+from simdeploy.engines.intervals import Intervals
 from simdeploy.engines.reference import (
     controller as controller_module,
     dispatch as dispatch_module,
     engine as engine_module,
     prober as prober_module,
 )
+from simdeploy.engines.requests import Requests
+from simdeploy.engines.service import Service
 from simdeploy.rules.limits import Limits
 from simdeploy.units import NS_PER_S
 from simdeploy.validation import oracles
@@ -32,8 +37,10 @@ from simdeploy.validation.verification.case import (
 )
 from simdeploy.validation.verification.verifying import compare_case, compare_engines, make_cases, simulate_case
 from simdeploy.world import availability as availability_module
+from simdeploy.world.distributions import Exponential, Lognormal
 from simdeploy.world.realized import World
 from simdeploy.world.streams import Stream
+from simdeploy.world.traffic import DAY_NS, Traffic
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
@@ -159,6 +166,35 @@ OURS = (
     ),
     of_crashes("who is up at first"),
     of_crashes("who is up after two hours", {"at": 0, "do": "pause"}, {"at": "2h", "do": "resume"}),
+    make_case(
+        "waves of a shared service, lognormal starts",
+        "requests shed",
+        "waves_shed_requests",
+        lambda: oracles.waves_shed_requests(Lognormal(60.0, 0.8), 20, [6, 6, 6, 2], 1.2, 5),
+        number_of("shed_requests"),
+        {
+            "nodes": 20,
+            "requests_per_second": 5,
+            "update_duration": {"lognormal": {"median": "1m", "sigma": 0.8}},
+            "service": {"shared": {"capacity": 1.2}},
+        },
+        rolling(6),
+    ),
+    make_case(
+        "a fifth is out for long",
+        "nodes that pass",
+        "loaded_window_probability",
+        lambda: oracles.loaded_window_probability(20, 20, 4, 1.15, 0.05) ** 3,
+        number_of("updated_nodes", 16),
+        {
+            "nodes": 20,
+            "requests_per_second": 2,
+            "service": {"shared": {"capacity": 1.15}},
+            "classes": [{"name": "slow", "nodes": [0, 1, 2, 3], "update_duration": "1h"}],
+        },
+        rolling(health_check={"deadline": "60s", "min_healthy_time": "30s", "max_error_rate": 0.05}, **NEVER_STOPS),
+        orchestrator={"on_failure": "continue"},
+    ),
 )
 
 
@@ -202,11 +238,45 @@ def test_requests_of_flapping_nodes() -> None:
     assert flap() <= 4
 
 
+def test_largest_waves() -> None:
+    """The largest wave sheds no more than the fraction, and a node more does, whatever the rounding of floats. [property]"""
+    for nodes in (1, 7, 20, 100, 600):
+        for capacity in ("1.05", "1.15", "1.25", "1.4", "2", "4"):
+            for shed in ("0", "0.05", "0.08", "0.5"):
+                wave = oracles.largest_wave(nodes, float(capacity), float(shed))
+                most, more = (1 - Fraction(capacity) * Fraction(nodes - out, nodes) for out in (wave, wave + 1))
+                assert most <= Fraction(shed) < more
+                assert oracles.shed_fraction(nodes, wave, float(capacity)) <= float(shed) + 1e-12
+    assert oracles.largest_wave(10, 0.9) == 0
+
+
+def test_shed_requests_of_exponential_waves() -> None:
+    """With exponential starts exactly k nodes of a wave are out for mean / k. [oracle]"""
+    by_hand = sum(
+        60 / out * max(0.0, 50 - 1.15 * (50 - out)) * 3 for size in (20, 20, 10) for out in range(1, size + 1)
+    )
+    assert oracles.waves_shed_requests(Exponential(60.0), 50, [20, 20, 10], 1.15, 3) == pytest.approx(by_hand, rel=1e-9)
+
+
+def test_traffic_of_a_day() -> None:
+    """A whole day is the same from any hour on, and a day and a window are their sum. [property]"""
+    daily = [(3600.0, 0.5), (30_000.0, 2.0), (70_000.0, 1.0)]
+    day_s = oracles.traffic_s(daily, 0, 86_400)
+    for start_s in (0, 3600, 50_000, 86_399):
+        assert oracles.traffic_s(daily, start_s, 86_400) == pytest.approx(day_s, rel=1e-12)
+        longer_s = oracles.traffic_s(daily, start_s, 2 * 86_400 + 500)
+        assert longer_s == pytest.approx(2 * day_s + oracles.traffic_s(daily, start_s, 500), rel=1e-12)
+    # Trapezoids by hand: 30,000 - 3,600, 40,000 and, around midnight, 20,000 s.
+    assert day_s == pytest.approx(26_400 * 1.25 + 40_000 * 1.5 + 20_000 * 0.75, rel=1e-12)
+
+
 # -- each check can fail ---------------------------------------------------------------------------
 
 _plan_waves, _rollback, _countdown = engine_module.plan_waves, engine_module.Rollback, controller_module.Countdown
 _start_fails, _start_hangs, _crash_rate = World.start_fails, World.start_hangs, World.crash_rate
 _added_level, _zone_processes, _mean_level = World.added_level, World._zone_processes, prober_module.mean_level
+_service, _weights = Service.__init__, Requests._weights
+HOUR = 3600 * NS_PER_S
 _by_percent, _processes = Limits._by_percent, availability_module.Processes.__init__
 
 
@@ -246,6 +316,25 @@ def _are_up_at_first(processes: Any, *args: Any) -> None:
 def _makes_zones_of_nodes(world: World, fleet: Any) -> Any:
     world.zone_of = np.arange(fleet.nodes)
     return _zone_processes(world, replace(fleet, zones=fleet.nodes))
+
+
+def _waits_for_the_wave(service: Any, recording: Any, **options: Any) -> None:
+    _service(service, recording, **options)
+    waves = np.array([fate.wave for fate in recording.fates])
+    for wave in set(waves.tolist()):
+        service._started[waves == wave] = service._started[waves == wave].max()
+
+
+def _counts_all(requests: Requests, intervals: Intervals, times: np.ndarray) -> np.ndarray:
+    return _weights(requests, requests._missed, times)
+
+
+def _holds_the_last_factor(traffic: Traffic) -> np.ndarray:
+    times = np.array([0, *traffic.times_ns, DAY_NS])
+    factors = np.array([traffic.factors[-1], *traffic.factors, traffic.factors[-1]])
+    lengths_s = np.diff(times) / NS_PER_S
+    sums = np.cumsum(np.concatenate([[0.0], lengths_s * (factors[:-1] + factors[1:]) / 2]))
+    return np.array([times[:-1], factors[:-1], np.diff(factors) / lengths_s, sums[:-1]])
 
 
 # Beside those that one engine might make and the other wouldn't.
@@ -296,6 +385,13 @@ PLANTED: dict[str, Plant] = MISTAKES | {
         World, "added_level", lambda world, node: _added_level(world, node) / (1 - world.baseline[node])
     ),
     "degraded time is not subtracted": instead(World, "degraded_spells", lambda world, node, start, end: iter(())),
+    "a node serves on while it starts": instead(Service, "_out_by_status", property(lambda _: Intervals.of(()))),
+    "a wave's nodes wait for its last one": instead(Service, "__init__", _waits_for_the_wave),
+    "capacity is that of all nodes": instead(Requests, "_weights", _counts_all),
+    "the clock is an hour slow": instead(
+        engine_module, "time_in_week", lambda created_at: time_in_week(created_at) - HOUR
+    ),
+    "days end at the last point": instead(Traffic, "pieces", property(_holds_the_last_factor)),
     "every node is a zone": instead(World, "_zone_processes", _makes_zones_of_nodes),
 }
 
@@ -315,7 +411,17 @@ ACCEPTED = ("a person decides", "completed good")
 PASSED, LASTED = (
     ("three windows in a row of seven", quantity) for quantity in ("nodes that pass", "windows of a node")
 )
-NO_ROW, FROM_START, THRESHOLDS, COUNT, CANCELLED, AT_FIRST, LATER = ((case.name, case.quantity) for case in OURS[4:])
+NO_ROW, FROM_START, THRESHOLDS, COUNT, CANCELLED, AT_FIRST, LATER, SHED_LOGNORMAL, FIFTH = (
+    (case.name, case.quantity) for case in OURS[4:]
+)
+LOST, LOST_AT_7_30 = (
+    (name, "requests lost")
+    for name in ("waves, each node with its own requests", "one wave at 7:30, exponential starts")
+)
+MET_OVERNIGHT, LOST_OVERNIGHT = (("waves over midnight", what) for what in ("requests of windows", "requests lost"))
+SHED, LOWEST = (("waves of a shared service", what) for what in ("requests shed", "lowest capacity / demand"))
+BESIDE = ("a wave while other nodes are down", "waves that overload")
+OVERLOADED = ("nodes that don't start overload the others", "nodes that pass")
 DOWN = ("crashes, nothing is touched", "fraction of time down")
 CRASH_RATE = ("a release that crashes nodes", "seconds down in excess, a node")
 LATENT, FLAP = (
@@ -383,6 +489,23 @@ MUTATIONS: list[tuple[tuple[str, str], str, int]] = [
     (IN_WINDOWS, "the rate clock runs through the night", 100),
     (WEEK, "a window is still open at its end", 100),
     (IN_WINDOWS, "batches every 30 s", 100),
+    (LOST, "a node serves on while it starts", 100),
+    (LOST, "a wave's nodes wait for its last one", 100),
+    (LOST_AT_7_30, "as much is lost by night as by day", 200),
+    (LOST_AT_7_30, "the clock is an hour slow", 200),
+    (LOST_OVERNIGHT, "days end at the last point", 100),
+    (MET_OVERNIGHT, "traffic stands still", 100),
+    (MET_OVERNIGHT, "days end at the last point", 100),
+    (SHED, "a wave's nodes wait for its last one", 100),
+    (SHED, "capacity is that of all nodes", 100),
+    (SHED_LOGNORMAL, "a wave's nodes wait for its last one", 100),
+    (SHED_LOGNORMAL, "capacity is that of all nodes", 100),
+    (LOWEST, "one more in a wave", 100),
+    (LOWEST, "capacity is that of all nodes", 100),
+    (BESIDE, "all are up at first", 300),
+    (OVERLOADED, "shed requests fail no window", 200),
+    (FIFTH, "shed requests fail no window", 200),
+    (FIFTH, "requests are not taken over", 300),
 ]
 
 

@@ -41,6 +41,16 @@ from .pacing import (
     last_end_s as last_end_s,
 )
 from .rare import binomial_tail as binomial_tail, slowest_exceeds as slowest_exceeds, top_probability as top_probability
+from .requests import (
+    largest_wave as largest_wave,
+    loaded_window_probability as loaded_window_probability,
+    lost_requests as lost_requests,
+    overload_probability as overload_probability,
+    shed_fraction as shed_fraction,
+    traffic_s as traffic_s,
+    waves_min_capacity_ratio as waves_min_capacity_ratio,
+    waves_shed_requests as waves_shed_requests,
+)
 from .sensitivity import (
     SobolIndices as SobolIndices,
     ishigami as ishigami,

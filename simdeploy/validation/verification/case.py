@@ -65,6 +65,11 @@ def at_least(name: str, least: float) -> Callable[[pd.DataFrame], np.ndarray]:
     return lambda table: (table[name].to_numpy(float, na_value=math.nan) >= least).astype(float)
 
 
+def below(name: str, limit: float) -> Callable[[pd.DataFrame], np.ndarray]:
+    """Take 1 where a response is below this, otherwise 0."""
+    return lambda table: (table[name].to_numpy(float, na_value=math.nan) < limit).astype(float)
+
+
 def share_of(column: str, word: str) -> Callable[[pd.DataFrame], np.ndarray]:
     """Take 1 where a column has this word, otherwise 0."""
     return lambda table: table[column].eq(word).to_numpy(float)
