@@ -170,6 +170,49 @@ def test_subtle_defect():
     assert (subtle["verdict"].eq("escaped").groupby(subtle["policy"]).mean() < 0.05).all()
 
 
+class TestSharedService:
+    """A hundred nodes that share their requests, with 15 % to spare."""
+
+    @staticmethod
+    def of_policy(name: str, *values: tuple[str, object]) -> pd.DataFrame:
+        return replicate("shared-service", 400, *values, policies=name)
+
+    def test_how_much_is_shed(self):
+        """Of a tenth nothing is shed, of a fifth 8 %; the largest waves are 13 and, to shed 5 %, 17 nodes [oracle]."""
+        service = read("shared-service").fleet.service
+        assert service is not None
+        assert [round(oracles.shed_fraction(100, out, service.capacity), 12) for out in (10, 20)] == [0, 0.08]
+        assert [oracles.largest_wave(100, service.capacity, shed) for shed in (0, 0.05)] == [13, 17]
+
+    def test_tenths(self):
+        """By tenths nothing is shed, and every rollout completes [oracle]."""
+        table = self.of_policy("by-tenths")
+        assert table["verdict"].eq("completed_good").mean() > 0.99
+        fine = table[table["failed_nodes"].eq(0)]
+        assert (table["shed_requests"] == 0).all()
+        lowest = oracles.waves_min_capacity_ratio(100, [10] * 10, 1.15)
+        assert fine["min_capacity_ratio"].to_numpy() == pytest.approx(lowest, rel=1e-12)
+
+    def test_fifths(self):
+        """By fifths healthy nodes fail, and every other good release is stopped [property]."""
+        table = self.of_policy("by-fifths")
+        assert_near(table["verdict"].eq("false_alarm"), 1 / 2)
+        assert (table["min_capacity_ratio"] <= oracles.waves_min_capacity_ratio(100, [20] * 5, 1.15) + 1e-12).all()
+        assert table["failed_nodes"].mean() > 8
+        # With room to spare nothing fails.
+        table = self.of_policy("by-fifths", ("fleet.service.shared.capacity", 1.3))
+        assert table["failed_nodes"].mean() < 0.1
+
+    def test_a_stop_is_an_outage(self):
+        """A stop mostly sends more than half the fleet back at once; by waves of a fifth it is no outage [property]."""
+        table = self.of_policy("by-fifths")
+        stopped = table[table["state"].eq("failed")]
+        assert stopped["peak_exposed_nodes"].gt(50).mean() > 0.75
+        assert stopped["min_capacity_ratio"].lt(0.5).mean() > 0.75
+        table = self.of_policy("by-fifths", ("orchestrator.rollback_pacing", "max_parallel"))
+        assert table["min_capacity_ratio"].min() > 0.6
+
+
 class TestZoneBreaks:
     """Failures that come together."""
 
