@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 from scipy.stats import binom
 
 from simdeploy import Scenario, simulate, sweep
 from simdeploy.errors import InputError, format_path
+from simdeploy.validation import oracles
 from simdeploy.world.draws import Draws
 from simdeploy.world.streams import Stream
+from simdeploy.world.traffic import DAY_NS, Traffic
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
@@ -599,3 +602,25 @@ def test_requests_can_be_swept(engine: str) -> None:
     for record in table.to_dict("records"):
         alone = scenario.with_values({name.removeprefix("scenario."): record[name] for name in vary})
         assert values_of(alone, engine)["shed_requests"] == pytest.approx(record["shed_requests"], rel=1e-12)
+
+
+# -- traffic as a function -------------------------------------------------------------------------
+
+_TIMES = st.lists(st.integers(0, 86_399_999).map(lambda ms: ms * 10**6), min_size=1, max_size=6, unique=True).map(
+    sorted
+)
+
+
+@given(times=_TIMES, data=st.data(), start=st.integers(0, 3 * DAY_NS), length=st.integers(0, 3 * DAY_NS))
+def test_traffic_is_the_sum_of_its_trapezoids(times: list[int], data: st.DataObject, start: int, length: int) -> None:
+    """The integral of any traffic over any span, also of days, is that of the closed form; of many spans at once as well. [oracle]"""
+    factors = data.draw(st.lists(st.floats(0, 100), min_size=len(times), max_size=len(times)))
+    traffic = Traffic(tuple(times), tuple(factors))
+    daily = [(time / 1e9, factor) for time, factor in zip(times, factors, strict=True)]
+    expected = oracles.traffic_s(daily, start / 1e9, length / 1e9)
+    assert traffic.between(start, start + length) == pytest.approx(expected, rel=1e-9, abs=1e-6)
+    many = traffic.between_many(np.array([start, 0]), np.array([start + length, start]))
+    assert many.tolist() == [traffic.between(start, start + length), traffic.between(0, start)]
+    assert traffic.factors_at(np.array([start])).tolist() == [traffic.factor_at(start)]
+    points = traffic.points_between(start, start + length)
+    assert all(start < point < start + length for point in points.tolist())
