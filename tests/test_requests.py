@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 from typing import Any
 
 import numpy as np
 import pytest
+from generators import Decisions, scenario_of as generated
 from hypothesis import given, strategies as st
 from scipy.stats import binom
 
 from simdeploy import Scenario, simulate, sweep
+from simdeploy.engines.reference.engine import run_reference
+from simdeploy.engines.requests import PoolLoad
+from simdeploy.engines.service import Service
 from simdeploy.errors import InputError, format_path
+from simdeploy.rules.health import read_health_rule
 from simdeploy.validation import oracles
 from simdeploy.world.draws import Draws
+from simdeploy.world.pools import integrate_many, pools_of
 from simdeploy.world.streams import Stream
 from simdeploy.world.traffic import DAY_NS, Traffic
 
@@ -420,6 +427,47 @@ def test_nodes_that_are_down_leave_their_requests() -> None:
     """A node that is down for good is missed: nine nodes meet 10/9 of their requests. [contract]"""
     classes = [{"name": "away", "nodes": [4], "down": True}]
     assert met(scenario_of({"service": shared(2), "classes": classes}, {**AT_ONCE, **LENIENT})) == [33] * 3
+
+
+def load_s(pool: PoolLoad, capacity: float, start: int, end: int) -> float:
+    """Return the integral of a pool's load over a window, from what the responses are computed from."""
+    edges = np.unique([*np.clip(pool.times_ns, start, end).tolist(), start, end])
+    place = np.searchsorted(pool.times_ns, edges[:-1], side="right") - 1
+    begins, lasts = pool.times_ns[place], np.diff(np.append(pool.times_ns, end + 1))[place]
+    slopes = (pool.load_after - pool.load)[place] / np.maximum(lasts, 1)
+    first, last = (pool.load[place] + slopes * (at - begins) for at in (edges[:-1], edges[1:]))
+    return float(integrate_many(first, last, capacity, np.diff(edges) / 1e9)[0].sum())
+
+
+@pytest.mark.parametrize("chunk", range(4))
+def test_windows_and_responses_see_the_same_load(chunk: int) -> None:
+    """What a window met while the rollout went on is the load that its records give afterwards, in generated scenarios. [property]"""
+    numbers = random.Random(chunk)
+    n_windows = n_loaded = 0
+    for _ in range(100):
+        raw = generated(Decisions(numbers.randbytes(256)))
+        sharing = {"capacity": numbers.choice([0.8, 1.15]), "across": numbers.choice(["fleet", "zone", "class"])}
+        raw["fleet"]["service"] = {"shared": sharing}
+        scenario = Scenario.from_dict(raw)
+        chosen = scenario.policies["p"]
+        recording = run_reference(scenario, chosen, seed=chunk, replication=0)
+        windows, world = recording.windows, recording.world
+        if not windows.end_ns:
+            continue
+        length_ns = read_health_rule(chosen.policy, scenario.orchestrator).interval_ns
+        service = Service(recording, open_end_ns=windows.end_ns[-1])
+        pool_of = pools_of(world)
+        for end, node, requests in zip(windows.end_ns, windows.node, windows.requests, strict=True):
+            # Nodes may be validated beyond the horizon.
+            if end > service.end_ns:
+                continue
+            met_s = load_s(service.requests.pools[pool_of[node]], sharing["capacity"], end - length_ns, end)
+            expected = float(world.behaviour_of[node].requests_per_second) * met_s
+            assert abs(requests - expected) <= 0.5 + 1e-5
+            n_windows += 1
+            n_loaded += not math.isclose(met_s, length_ns / 1e9)
+    assert n_windows > 1000
+    assert n_loaded > 300
 
 
 # -- types -----------------------------------------------------------------------------------------
