@@ -203,6 +203,8 @@ class FleetSection(BehaviourSection):
     elsewhere: ClassVar[Mapping[str, str]] = {
         "down": "a key of a class: classes: [{name: away, nodes: [4], down: true}]",
         "capacity": "a key of service: service: {shared: {capacity: 1.4}}",
+        "shared": "a key of service: service: {shared: {capacity: 1.4}}",
+        "daily": "a key of traffic: traffic: {daily: [[0h, 0.2], [8h, 1]]}",
     }
 
     nodes: Nodes = Field(description="Number of nodes.")

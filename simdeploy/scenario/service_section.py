@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -66,6 +67,10 @@ class SharedServiceSection(Section):
 
 class ServiceSection(Section):
     """Who serves the requests of a node that is out of service."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("capacity", "across"), "a key of shared: service: {shared: {capacity: 1.4, across: zone}}"
+    )
 
     shared: SharedServiceSection = Field(description="The other nodes of its pool, as far as their capacity goes.")
 
