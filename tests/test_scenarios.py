@@ -203,6 +203,14 @@ class TestSharedService:
         table = self.of_policy("by-fifths", ("fleet.service.shared.capacity", 1.3))
         assert table["failed_nodes"].mean() < 0.1
 
+    def test_a_search_finds_the_largest_wave(self):
+        """Where shed requests and time have a price, the wave that costs least is the largest that sheds nothing [oracle]."""
+        largest = oracles.largest_wave(100, 1.15)
+        vary = {"max_parallel": [5, 10, largest - 1, largest, largest + 1, 15, 20]}
+        priced = read("shared-service").with_values({"costs": {"shed_request": 0.001, "hour_of_delay": 30}})
+        found = simdeploy.tune(priced, "by-fifths", vary=vary, engine="compiled")
+        assert found.choice == {"max_parallel": largest}
+
     def test_a_stop_is_an_outage(self):
         """A stop mostly sends more than half the fleet back at once; by waves of a fifth it is no outage [property]."""
         table = self.of_policy("by-fifths")
