@@ -30,6 +30,8 @@ from simdeploy.validation.verification.case import (
     rolling,
     share_of,
 )
+from simdeploy.validation.verification.line import lines
+from simdeploy.validation.verification.rules import reports
 from simdeploy.validation.verification.verifying import compare_case, compare_engines, make_cases, simulate_case
 from simdeploy.world import availability as availability_module
 from simdeploy.world.realized import World
@@ -248,6 +250,12 @@ def _makes_zones_of_nodes(world: World, fleet: Any) -> Any:
     return _zone_processes(world, replace(fleet, zones=fleet.nodes))
 
 
+def _ends_waves_early(patch: pytest.MonkeyPatch) -> None:
+    for view, nodes in (("is_over", "unresolved"), ("is_heard", "in_flight")):
+        ends = property(lambda wave, nodes=nodes: wave.turns == wave.size and getattr(wave, nodes) <= 1)
+        patch.setattr(dispatch_module.Wave, view, ends)
+
+
 # Beside those that one engine might make and the other wouldn't.
 PLANTED: dict[str, Plant] = MISTAKES | {
     "one more in a wave": plans(max_parallel=lambda nodes: nodes + 1),
@@ -255,14 +263,14 @@ PLANTED: dict[str, Plant] = MISTAKES | {
     "a barrier instead of slots": instead(
         engine_module, "plan_waves", lambda p, o, n: _plan_waves(p, replace(o, pacing="barrier"), n)
     ),
-    "a wave is over before its last node": instead(
-        dispatch_module.Wave, "is_over", property(lambda wave: wave.turns == wave.size and wave.unresolved <= 1)
-    ),
+    "a wave is over before its last node": _ends_waves_early,
     "nothing is baked": instead(controller_module.Controller, "_finish_wave", lambda ctrl: ctrl._look_beyond_wave()),
     "batches every 30 s": instead(controller_module, "_BATCH_EVERY_NS", 30 * NS_PER_S),
-    "nothing is crossed": instead(controller_module.Controller, "_what_is_crossed", lambda _: None),
+    "nothing is crossed": instead(controller_module.Controller, "_what_is_crossed", lambda *_: None),
     "detection begins with the rollout": instead(controller_module, "Countdown", _counts_from_the_start),
-    "nodes go back one by one": instead(engine_module, "Rollback", lambda site, wave_size: _rollback(site, 1)),
+    "nodes go back one by one": instead(
+        engine_module, "Rollback", lambda site, line, wave_size: _rollback(site, line, 1)
+    ),
     "one window too few": rules("read_health_rule", windows_needed=lambda n: n - 1),
     "one window too many": rules("read_health_rule", windows_needed=lambda n: n + 1),
     "a deadline one window late": rules("read_health_rule", deadline_ns=lambda ns: ns + 10 * NS_PER_S),
@@ -328,6 +336,9 @@ WEEK, NIGHT, IN_WINDOWS = (
     for name in ("waves from Thursday to Tuesday", "exponential waves, by night", "batches by the clock, in windows")
 )
 
+OFFLINE, UNHEARD, RESTORED = ((case.name, case.quantity) for case in lines())
+WAVES_GO_ON, SLOTS_ARE_FILLED = ((case.name, case.quantity) for case in reports())
+
 # Enough rollouts of the reference engine for each mistake to show.
 MUTATIONS: list[tuple[tuple[str, str], str, int]] = [
     (WAVES, "one more in a wave", 300),
@@ -383,6 +394,15 @@ MUTATIONS: list[tuple[tuple[str, str], str, int]] = [
     (IN_WINDOWS, "the rate clock runs through the night", 100),
     (WEEK, "a window is still open at its end", 100),
     (IN_WINDOWS, "batches every 30 s", 100),
+    (OFFLINE, "offline nodes are dispatched", 100),
+    (OFFLINE, "the spell of time 0 is a fresh one", 500),
+    (UNHEARD, "verdicts are heard at once", 300),
+    (UNHEARD, "nobody minds deadlines", 300),
+    (UNHEARD, "who is offline is given up at once", 300),
+    (RESTORED, "orders reach nodes at once", 100),
+    (WAVES_GO_ON, "reports are judged at once", 200),
+    (WAVES_GO_ON, "waves wait for reports", 200),
+    (SLOTS_ARE_FILLED, "reports are judged at once", 200),
 ]
 
 
