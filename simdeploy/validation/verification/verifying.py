@@ -130,7 +130,7 @@ def verify(
     --------
     >>> found = verify(replications=100, engines="compiled")
     >>> found.is_ok, len(found.comparisons)
-    (True, 44)
+    (True, 47)
     """
     names = _check_engines(engines)
     check_numbers(replications=replications, seed=seed, engine="auto")
