@@ -34,10 +34,10 @@ def hear_of(run, node):
     """Take note of a node's verdict, for pacing, and have it counted; after the end nobody does any more."""
     if run.makespan < NEVER:
         return
-    run.is_rung = True
-    if fates(run)[HAS_FAILED, node] or fails_unheard(run, node):
-        _keep_slot(run, node)
     if run.reporting_delay:
+        run.is_rung = True
+        if fates(run)[HAS_FAILED, node] or fails_unheard(run, node):
+            _keep_slot(run, node)
         waves(run)[IN_FLIGHT, fates(run)[WAVE, node] - 1] -= 1
         # Nobody has to report that a node could not be dispatched.
         if fates(run)[DISPATCHED, node] < NEVER:
@@ -64,6 +64,8 @@ def count(run, node):
     if fates(run)[HAS_FAILED, node] or fails_unheard(run, node):
         run.failed += 1
         waves(run)[WAVE_FAILED, wave] += 1
+        if not run.reporting_delay:
+            _keep_slot(run, node)
     else:
         run.updated += 1
         if run.watch_at == NEVER and policy_of(run).gate == CUSUM:
