@@ -221,7 +221,7 @@ MATTERS: dict[str, Callable[[Watched], bool]] = {
     "node_local_rollback": lambda w: w.ever_failed and TYPES[w.recording.type_name].releases,
     "on_failure": lambda w: any("max_failed_nodes" in act or "canaries failed" in act for act in w.acts),
     "rollback_pacing": lambda w: len(w.recording.rolled_back) > w.plan.parallel,
-    "unreachable_nodes": lambda w: w.found_down,
+    "unreachable_nodes": lambda w: w.found_down or any("offline" in reason for _, reason in w.fates),
     "paused_clocks": lambda w: w.clock_was_paused,
     "explicit_zero_limit": lambda w: (
         w.ever_failed and 0 in (w.rules.max_failed_nodes, w.rules.max_failed_nodes_percent, w.rules.max_error_rate)
@@ -243,6 +243,9 @@ def _laws_that_were_asked(w: Watched) -> Iterator[tuple[str, Distribution]]:
             yield "fleet.start_failure", behaviour.start_failure
         if Stream.WINDOW in drawn:
             yield "fleet.error_rate", behaviour.error_rate
+        if behaviour.connection:
+            yield "fleet.connection.online", behaviour.connection.online
+            yield "fleet.connection.offline", behaviour.connection.offline
         for name, outages in (("crash", behaviour.crash), ("zone_outage", behaviour.zone_outage)):
             if outages:
                 yield f"fleet.{name}.up", outages.up
@@ -272,6 +275,56 @@ def _switches_that_mattered(w: Watched) -> Iterator[tuple[str, Any]]:
         yield "rate.max_per_minute", switches.rate.max_per_minute is not None
 
 
+def _met_on_the_line(w: Watched) -> Iterator[str]:
+    """Name what happened because nodes were offline."""
+    recording = w.recording
+    if not recording.world.lines.ever_break:
+        return
+    ended_ns = recording.makespan_ns
+    sent_ns = recording.rollback.revisions[0][0] if recording.rollback else None
+    is_at_once = w.switches.rollback_pacing == "all_at_once"
+    for node, fate in enumerate(recording.fates):
+        own_failure = fate.ever_failed and fate.failed_reason != "not heard of by the deadline"
+        goes_by_itself = own_failure and fate.back_from_ns == fate.resolved_ns
+        if sent_ns is not None and is_at_once and node in recording.rolled_back and not goes_by_itself:
+            yield "an order comes at once" if fate.back_from_ns == sent_ns else "an order comes late"
+        if fate.dispatched_ns is None or fate.heard_ns is None or fate.resolved_ns is None:
+            continue
+        is_late = fate.heard_ns > fate.resolved_ns
+        if fate.unheard:
+            yield "a failure is not heard of by the deadline" if own_failure else "a node is given up"
+        elif is_late:
+            yield "a failure is heard late" if own_failure else "a success is heard late"
+        if is_late and goes_by_itself:
+            yield "a node goes back before its failure is heard"
+        if ended_ns is not None and fate.resolved_ns <= ended_ns < fate.heard_ns:
+            yield "the end comes before a verdict is heard"
+    if any(act.startswith("operator: ") for act in w.acts) and any(
+        recording.fates[canary].unheard for canary in recording.canaries
+    ):
+        yield "an operator misses a canary"
+
+
+def _met_by_late_reports(w: Watched) -> Iterator[str]:
+    """Name what happened because verdicts were judged later than pacing acted on them."""
+    if not w.switches.reporting_delay_ns:
+        return
+    recording = w.recording
+    sent = {fate.dispatched_ns for fate in recording.fates if fate.dispatched_ns is not None}
+    for fate in recording.fates:
+        if fate.heard_ns is None:
+            continue
+        if fate.counted_ns is None:
+            if recording.makespan_ns is not None and fate.heard_ns <= recording.makespan_ns:
+                yield "the end comes before a verdict counts"
+        elif fate.dispatched_ns is None:
+            yield "a failed dispatch counts at once"
+        elif fate.counted_ns > fate.heard_ns:
+            yield "a failure counts late" if fate.ever_failed else "a success counts late"
+            if fate.ever_failed and any(fate.heard_ns <= at < fate.counted_ns for at in sent):
+                yield "nodes are dispatched before a failure counts"
+
+
 def features(w: Watched) -> Iterator[Feature]:
     """Name what one replication met; a feature counts once, however often it was met."""
     recording, world = w.recording, w.recording.world
@@ -290,6 +343,10 @@ def features(w: Watched) -> Iterator[Feature]:
     had_turn = [node for node, fate in enumerate(recording.fates) if fate.wave]
     if any(world.is_down_for_good(node) for node in had_turn):
         yield "down for good", w.switches.unreachable_nodes
+    for what in _met_on_the_line(w):
+        yield "line", what
+    for what in _met_by_late_reports(w):
+        yield "late report", what
     for place, law in _laws_that_were_asked(w):
         yield "law", type(law).__name__
         yield "law", place, type(law).__name__
@@ -314,7 +371,7 @@ def features(w: Watched) -> Iterator[Feature]:
     yield from _requests_met(w)
     for status, reason in w.fates:
         yield "status", status
-        yield "fate", "down when its turn came" if status == "skipped" else reason
+        yield "fate", reason
     started = [node for node, fate in enumerate(recording.fates) if fate.started_ns is not None]
     if world.release is not None and any(world.affected[node] for node in started):
         yield "affects", world.release.affects.by

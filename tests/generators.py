@@ -22,7 +22,7 @@ Value = TypeVar("Value")
 STRATEGIES = ("immediate", "rolling", "canary")
 ACTIONS = ("pause", "resume", "promote", "cancel")
 MAX_NODES = 30
-_BYTES = 256  # hardly a scenario takes so many decisions
+_BYTES = 288  # hardly a scenario takes so many decisions
 
 
 class Decisions:
@@ -122,6 +122,11 @@ def outages(decisions: Decisions) -> Raw:
         "up": times(decisions, up, decisions.one_of([400, 90, 1500])),
         "repair": times(decisions, repair, decisions.one_of([30, 60, 300])),
     }
+
+
+def lines(decisions: Decisions) -> Raw:
+    spells = outages(decisions)
+    return {"online": spells["up"], "offline": spells["repair"]}
 
 
 def crashes(decisions: Decisions) -> Raw:
@@ -350,6 +355,78 @@ def without_gates(raw: Raw) -> Raw:
         health_check = {key: value for key, value in policy.get("health_check", {}).items() if key != "gate"}
         policies[name] = policy | ({"health_check": health_check} if health_check else {})
     return raw | {"policies": policies}
+
+
+# What is met often only if several things come together.
+LINE_CORNERS: tuple[dict[str, Raw], ...] = (
+    # Nodes fail while they are offline, and go back by themselves.
+    {
+        "fleet": {"update_duration": 20, "start_failure": 0.3, "connection": {"online": 60, "offline": 30}},
+        "orchestrator": {"node_local_rollback": True},
+        "deployment": {"type": "update"},
+    },
+    # Canaries are not heard of.
+    {
+        "fleet": {"update_duration": 20, "connection": {"online": 60, "offline": {"exponential": {"mean": 100}}}},
+        "operator": {"promote_after": 30},
+        "orchestrator": {"canary_gate": "limits"},
+        "policies": {
+            "p": {
+                "dialect": "deployment",
+                "strategy": "canary",
+                "canary_count": 4,
+                "max_failed_nodes": 50,
+                "max_failed_nodes_percent": 100,
+                "health_check": {"deadline": "100s", "min_healthy_time": "0s"},
+            }
+        },
+    },
+)
+
+
+def with_lines(decisions: Decisions, raw: Raw) -> Raw:
+    """Let the lines of all nodes, or of a class, break in one scenario of four, which then has no gates."""
+    if decisions.one_of([True, True, True, False]):
+        return raw
+    raw = without_gates(raw)
+    raw |= {"fleet": {**raw["fleet"], "connection": lines(decisions)}}
+    corner: dict[str, Raw] = decisions.one_of([*[{}] * 6, *LINE_CORNERS])
+    raw |= {section: raw[section] | values for section, values in corner.items()}
+    if "classes" in raw["fleet"] and decisions.number(0, 1):
+        first = {**raw["fleet"]["classes"][0], "connection": or_none(lines)(decisions)}
+        raw["fleet"] = {**raw["fleet"], "classes": [first, *raw["fleet"]["classes"][1:]]}
+    return raw
+
+
+DELAY_CORNERS: tuple[dict[str, Raw], ...] = (
+    # A wave is judged by its own failures when the next one is out.
+    {
+        "fleet": {"update_duration": 20, "start_failure": 0.3, "start_attempts": 1},
+        "orchestrator": {"failed_percent_of": "wave", "pacing": "barrier", "limit_combination": "either"},
+        "policies": {
+            "p": {
+                "dialect": "deployment",
+                "strategy": "rolling",
+                "max_parallel": 3,
+                "max_failed_nodes": 50,
+                "max_failed_nodes_percent": 50,
+                "health_check": {"deadline": "100s", "min_healthy_time": "0s"},
+            }
+        },
+    },
+)
+
+
+def with_reporting_delay(decisions: Decisions, raw: Raw) -> Raw:
+    """Let verdicts be judged later than pacing acts on them in one scenario of five, which then has no gates."""
+    # Mostly where lines break, so that enough scenarios have gates.
+    if decisions.one_of([True, False] if "connection" in raw["fleet"] else [*[True] * 9, False]):
+        return raw
+    delay = decisions.one_of([10, 40, "2500ms", 150])
+    raw = without_gates(raw)
+    corner: dict[str, Raw] = decisions.one_of([*[{}] * 8, *DELAY_CORNERS])
+    raw |= {section: raw[section] | values for section, values in corner.items()}
+    return raw | {"orchestrator": raw["orchestrator"] | {"reporting_delay": delay}}
 
 
 def neighbour_of(decisions: Decisions, policy: Raw, interval_s: int) -> Raw:
@@ -671,7 +748,8 @@ def scenario_of(decisions: Decisions, neighbours: Sequence[int] = (0,)) -> Raw:
         raw["policies"][f"p{number}"] = neighbour_of(decisions, raw["policies"]["p"], interval_s)
     pacing = raw["orchestrator"].get("pacing", "barrier")
     raw["policies"] = {name: with_gate(decisions, policy, pacing) for name, policy in raw["policies"].items()}
-    return with_requests(decisions, with_change_windows(decisions, raw))
+    raw = with_requests(decisions, with_change_windows(decisions, raw))
+    return with_reporting_delay(decisions, with_lines(decisions, raw))
 
 
 def _faultless_scenario(decisions: Decisions) -> Raw:

@@ -19,9 +19,11 @@ from simdeploy.engines.reference import (
     running_watch as running_watch_module,
 )
 from simdeploy.engines.reference.change_windows import OpenHours
-from simdeploy.engines.reference.clock import Countdown
+from simdeploy.engines.reference.clock import Countdown, Process
 from simdeploy.engines.reference.controller import Controller
+from simdeploy.engines.reference.dispatch import Wave
 from simdeploy.engines.reference.gates import WaveGates
+from simdeploy.engines.reference.line import Line
 from simdeploy.engines.reference.load import PooledRequests
 from simdeploy.engines.reference.node import Node
 from simdeploy.engines.reference.rollback import Rollback
@@ -34,6 +36,7 @@ from simdeploy.units import NS_PER_S
 from simdeploy.world import availability as availability_module, fleet as fleet_module, realized as realized_module
 from simdeploy.world.availability import Alternating
 from simdeploy.world.change_windows import WEEK_NS, Calendar, ChangeWindow
+from simdeploy.world.connection import Lines
 from simdeploy.world.draws import Draws
 from simdeploy.world.pools import integrate_many
 from simdeploy.world.realized import World
@@ -43,6 +46,7 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 _hears_of, _what_is_crossed, _renew = Controller.hears_of, Controller._what_is_crossed, Alternating.renew
 _was_up, _start_ns, _draw = World.was_up, World.start_ns, Draws.draw
+_reports, _is_heard, _is_not_heard_of = Line.reports, Line._is_heard, Node.is_not_heard_of
 _saw, _find_partners = WaveGates.saw, WaveGates._find_partners
 _over = PooledRequests.over
 _count_down, _wait_for_opening = Controller._count_down, Controller._wait_for_opening
@@ -90,9 +94,9 @@ def _holds_no_slot(controller: Controller, node: Node) -> None:
     controller.dispatcher.waves[node.fate.wave - 1].holding = 0
 
 
-def _gate_stays_shut(controller: Controller) -> str | None:
+def _gate_stays_shut(controller: Controller, judged_before: int) -> str | None:
     promoted, controller._promoted = controller._promoted, False
-    crossed = _what_is_crossed(controller)
+    crossed = _what_is_crossed(controller, judged_before)
     controller._promoted = promoted
     return crossed
 
@@ -119,6 +123,59 @@ def _adds_causes_up(
 
 def _draws_in_order(draws: Draws, stream: Stream, node: int = 0, index: int = 0) -> float:
     return 0.5 if stream == Stream.GATE_ORDER else _draw(draws, stream, node, index)
+
+
+def _is_heard_at_once(line: Line, node: Node) -> None:
+    line._is_heard(node)
+
+
+def _is_heard_some_day(line: Line, node: Node) -> None:
+    node.deadline_ns = 1 << 62
+    _reports(line, node)
+
+
+def _is_given_up_for_good(line: Line, node: Node) -> None:
+    if node.fate.dispatched_ns is not None and not line._site.world.lines.is_online(node.number, line._site.env.now):
+        node.deadline_ns = line._site.env.now
+    _reports(line, node)
+
+
+def _goes_back_once_given_up(node: Node) -> None:
+    had_failed = node.fate.ever_failed
+    _is_not_heard_of(node)
+    if node._site.goes_back_by_itself and not had_failed:
+        node.roll_back()
+
+
+def _is_heard_after_the_end(line: Line, node: Node) -> None:
+    over, line._site.is_over = line._site.is_over, False
+    _is_heard(line, node)
+    line._site.is_over = over
+
+
+def _counts_at_once(controller: Controller, node: Node) -> Process:
+    if not controller.is_over:
+        controller._count(node)
+    yield from ()
+
+
+def _reports_failed_dispatches(controller: Controller, node: Node) -> None:
+    if node.fate.dispatched_ns is None and controller._switches.reporting_delay_ns and not controller.is_over:
+        controller.dispatcher.hear(node)
+        controller._site.ring()
+        controller._site.env.process(controller._count_later(node))
+    else:
+        _hears_of(controller, node)
+
+
+def _ends_unreported(controller: Controller) -> bool:
+    wave = controller.dispatcher.waves[-1]
+    return wave.is_over if wave.is_canary else wave.is_heard
+
+
+def _promotes_unreported(controller: Controller) -> bool:
+    dispatcher = controller.dispatcher
+    return dispatcher.waves[-1].is_heard if dispatcher.left else dispatcher.waves_over == len(dispatcher.waves)
 
 
 def _starts_without_a_clock(controller: Controller) -> None:
@@ -249,6 +306,23 @@ MISTAKES: dict[str, Plant] = {
     "capacity is that of the start of a piece": instead(
         requests_module, "integrate_many", lambda before, after, *rest: integrate_many(before, before, *rest)
     ),
+    # Lines.
+    "offline nodes are dispatched": instead(Lines, "is_online", lambda lines, node, t: True),
+    "verdicts are heard at once": instead(Line, "reports", _is_heard_at_once),
+    "nobody minds deadlines": instead(Line, "reports", _is_heard_some_day),
+    "who is offline is given up at once": instead(Line, "reports", _is_given_up_for_good),
+    "who is given up goes back by itself": instead(Node, "is_not_heard_of", _goes_back_once_given_up),
+    "verdicts count after the end": instead(Line, "_is_heard", _is_heard_after_the_end),
+    "orders reach nodes at once": instead(Line, "send_back", lambda line, node: node.roll_back()),
+    # Late reports.
+    "reports are judged at once": instead(Controller, "_count_later", _counts_at_once),
+    "waves wait for reports": instead(Wave, "is_heard", property(lambda wave: wave.is_over)),
+    "failed dispatches are reported": instead(Controller, "hears_of", _reports_failed_dispatches),
+    "a rollout ends unreported": instead(Controller, "_is_wave_through", property(_ends_unreported)),
+    "canaries are promoted unreported": instead(Controller, "_is_wave_through", property(_promotes_unreported)),
+    "the percent is of the last wave": instead(
+        Controller, "_waves_to_judge", lambda controller, judged_before: controller.dispatcher.waves[-1:]
+    ),
     # People and rollbacks.
     "the last wave is baked": instead(Controller, "_finish_wave", _bakes_after_the_last_wave),
     "clocks never freeze": instead(Countdown, "freeze", lambda countdown: None),
@@ -257,5 +331,7 @@ MISTAKES: dict[str, Plant] = {
     "the rate clock starts late": instead(Controller, "start", _starts_without_a_clock),
     "nobody waits for nodes that go back by themselves": instead(Rollback, "_going_back", _always(0)),
     "a failed rollback restores": instead(Rollback, "restored_ns", property(lambda rollback: rollback.ended_ns)),
-    "rollbacks go at once": instead(engine_module, "Rollback", lambda site, wave_size: Rollback(site, 10**6)),
+    "rollbacks go at once": instead(
+        engine_module, "Rollback", lambda site, line, wave_size: Rollback(site, line, 10**6)
+    ),
 }

@@ -90,6 +90,8 @@ PLACES = {
     "fleet.crash.repair": FAMILIES,
     "fleet.zone_outage.up": FAMILIES,
     "fleet.zone_outage.repair": FAMILIES,
+    "fleet.connection.online": FAMILIES,
+    "fleet.connection.offline": FAMILIES,
     "release.after": FAMILIES,
     "operator.promote_after": FAMILIES,
     "operator.escape_detection": FAMILIES,
@@ -100,6 +102,8 @@ FATES = (
     "silent until the deadline",
     "counted as running, but silent",
     "down when its turn came",
+    "offline when its turn came",
+    "not heard of by the deadline",
     "unhealthy",
     "not healthy by the deadline",
     "healthy",
@@ -108,6 +112,25 @@ FATES = (
     "not passed by the gate before the deadline",
     "rolls back by itself",
     "rollback failed",
+)
+ON_THE_LINE = (
+    "an order comes at once",
+    "an order comes late",
+    "a node is given up",
+    "a success is heard late",
+    "a failure is heard late",
+    "a failure is not heard of by the deadline",
+    "the end comes before a verdict is heard",
+    "a node goes back before its failure is heard",
+    "an operator misses a canary",
+)
+
+LATE_REPORTS = (
+    "a success counts late",
+    "a failure counts late",
+    "a failed dispatch counts at once",
+    "nodes are dispatched before a failure counts",
+    "the end comes before a verdict counts",
 )
 
 
@@ -129,6 +152,8 @@ def wanted() -> dict[Feature, int]:
     often |= {("affects", by): 20 for by in ("all", "share", "count", "classes", "zones", "nodes")}
     often |= {("class by", by): 20 for by in ("share", "nodes")} | {("class cut",): 4}
     often |= {("down for good", treatment): 20 for treatment in ("fail", "skip", "wait")}
+    often |= {("line", what): 20 for what in ON_THE_LINE}
+    often |= {("late report", what): 20 for what in LATE_REPORTS}
     often |= {("script", did): 20 for did in (*ACTIONS, "no effect")}
     often |= {("operator", did): 20 for did in ("promote", "cancel")}
     # A window of a node to compare with is numbered by its time: never 0.

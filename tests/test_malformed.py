@@ -130,6 +130,7 @@ TYPES = [
     top("unknown key at top", "helth", "{interval: 5s}", "", "'health'"),
     fleet("unknown key of the fleet", "zone", "2", "", "'zones'"),
     fleet("unknown key in crash", "crash", "{up: 1h, repair: 1m, renew: true}", ".renew", "unknown"),
+    fleet("a crash's key in a connection", "connection", "{online: 1h, offline: 1m, repair: 1m}", ".repair", "unknown"),
     fleet(
         "a crash's key in a zone outage",
         "zone_outage",
@@ -230,6 +231,7 @@ DURATIONS = [
     fleet("an empty duration", "rollback_duration", '""', "", "not a duration"),
     top("too short an interval", "health", "{interval: 1us}", ".interval", "at least 1ms"),
     top("an interval of 0", "health", "{interval: 0}", ".interval", "too short"),
+    top("a negative delay", "orchestrator", "{reporting_delay: -1s}", ".reporting_delay", "negative"),
     top("a bad bake time", "orchestrator", "{bake_time: soon}", ".bake_time", "not a duration"),
 ]
 
@@ -279,6 +281,8 @@ LAWS = [
     fleet("values and a file", "slowdown", "{empirical: {values: [1], file: x.csv}}", ".empirical", "{file: x.csv}"),
     fleet("a file that doesn't exist", "slowdown", "{empirical: {file: no.csv}}", ".empirical.file", "No such file"),
     fleet("a crash that never ends", "crash", "{up: 0.0001, repair: 0}", ".repair", "1ms"),
+    fleet("a line that never holds", "connection", "{online: 0.0001, offline: 0}", ".offline", "1ms"),
+    fleet("a line without offline times", "connection", "{online: 1h}", ".offline", "required"),
     fleet("a crash without repair", "crash", "{up: 1h}", ".repair", "required"),
     fleet("flapping too fast", "flapping", "{good: 1us, degraded: 1us, error_rate: 0.1}", ".degraded", "1ms"),
 ]

@@ -46,6 +46,7 @@ WORLD: dict[str, Any] = {
         "flapping": {"good": "2m", "degraded": "1m", "error_rate": 0.5},
         "crash": OUTAGES,
         "zone_outage": OUTAGES,
+        "connection": {"online": OUTAGES["up"], "offline": OUTAGES["repair"]},
         "classes": [{"name": "other", "share": 0.4, "requests_per_second": 4}],
     },
     # Two kinds that differ in name alone: which of them it is changes nothing else.
@@ -92,7 +93,7 @@ def spells(processes: Processes | None, subject: int) -> tuple[list[int], list[i
 def decisions(world: World, nodes: range) -> dict[Stream, Any]:
     """What each stream decides, for a range of nodes."""
     attempts = [(node, attempt) for node in nodes for attempt in range(3)]
-    crash, flapping = world._crash, world._flapping
+    crash, flapping, line = world._crash, world._flapping, world.lines._processes
     zones = [(zone, next((one for one in world._zones if one), None)) for zone in range(3)]
     return {
         Stream.RELEASE_KIND: world.release.name if world.release else None,
@@ -121,6 +122,9 @@ def decisions(world: World, nodes: range) -> dict[Stream, Any]:
         Stream.ZONE_STATE: [bool(one and one.bad_at(zone, 0)) for zone, one in zones],
         Stream.ZONE_UP: [spells(one, zone)[0] for zone, one in zones],
         Stream.ZONE_REPAIR: [spells(one, zone)[1] for zone, one in zones],
+        Stream.CONNECTION_STATE: [not world.lines.is_online(node, 0) for node in nodes],
+        Stream.CONNECTION_ONLINE: [spells(line[node], node)[0] for node in nodes],
+        Stream.CONNECTION_OFFLINE: [spells(line[node], node)[1] for node in nodes],
         **{
             stream: [world.draws.draw(stream, node, index) for node in nodes for index in (0, 1, 2, 70)]
             for stream in GATE_STREAMS
@@ -136,6 +140,7 @@ ENTERS: dict[Stream, set[Stream]] = {
     Stream.CRASH_STATE: {Stream.CRASH_UP, Stream.CRASH_REPAIR},
     Stream.FLAP_STATE: {Stream.FLAP_GOOD, Stream.FLAP_DEGRADED},
     Stream.ZONE_STATE: {Stream.ZONE_UP, Stream.ZONE_REPAIR},
+    Stream.CONNECTION_STATE: {Stream.CONNECTION_ONLINE, Stream.CONNECTION_OFFLINE},
 }
 
 
@@ -174,7 +179,10 @@ def records(rollout: Rollout) -> str:
 @pytest.mark.parametrize("stream", Stream, ids=lambda stream: stream.name)
 def test_stream_is_drawn_from(scenario: Scenario, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other numbers in one stream make another rollout: the engine does draw from it. [property]"""
-    judged = scenario.with_values({"policies.p.health_check.gate": GATE_STREAMS.get(stream, "threshold")})
+    judged = scenario
+    if stream in GATE_STREAMS:
+        # Gates are refused where nodes go offline.
+        judged = scenario.with_values({"policies.p.health_check.gate": GATE_STREAMS[stream], "fleet.connection": None})
     before = [records(simulate(judged, seed=SEED, replication=number)) for number in range(3)]
     turn_around(monkeypatch, stream)
     after = [records(simulate(judged, seed=SEED, replication=number)) for number in range(3)]
@@ -196,6 +204,14 @@ CHANGES: dict[str, tuple[dict[str, Any], set[Stream]]] = {
     "other-repairs": ({"fleet.crash.repair": {"uniform": {"low": 0, "high": 600}}}, {Stream.CRASH_REPAIR}),
     "no-flapping": ({"fleet.flapping": None}, {Stream.FLAP_STATE, Stream.FLAP_GOOD, Stream.FLAP_DEGRADED}),
     "no-outages": ({"fleet.zone_outage": None}, {Stream.ZONE_STATE, Stream.ZONE_UP, Stream.ZONE_REPAIR}),
+    "always-online": (
+        {"fleet.connection": None},
+        {Stream.CONNECTION_STATE, Stream.CONNECTION_ONLINE, Stream.CONNECTION_OFFLINE},
+    ),
+    "longer-offline": (
+        {"fleet.connection.offline": "5m"},
+        {Stream.CONNECTION_OFFLINE},
+    ),
     "by-index": ({"fleet.order": "index"}, {Stream.ORDER}),
     "no-classes": ({"fleet.classes": None}, {Stream.CLASS}),
     "shows-at-once": ({"release.this.after": 0, "release.that.after": 0}, {Stream.AFTER}),

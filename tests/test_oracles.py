@@ -35,6 +35,8 @@ from simdeploy.validation.verification.case import (
     rolling,
     share_of,
 )
+from simdeploy.validation.verification.line import lines
+from simdeploy.validation.verification.rules import reports
 from simdeploy.validation.verification.verifying import compare_case, compare_engines, make_cases, simulate_case
 from simdeploy.world import availability as availability_module
 from simdeploy.world.distributions import Exponential, Lognormal
@@ -337,6 +339,12 @@ def _holds_the_last_factor(traffic: Traffic) -> np.ndarray:
     return np.array([times[:-1], factors[:-1], np.diff(factors) / lengths_s, sums[:-1]])
 
 
+def _ends_waves_early(patch: pytest.MonkeyPatch) -> None:
+    for view, nodes in (("is_over", "unresolved"), ("is_heard", "in_flight")):
+        ends = property(lambda wave, nodes=nodes: wave.turns == wave.size and getattr(wave, nodes) <= 1)
+        patch.setattr(dispatch_module.Wave, view, ends)
+
+
 # Beside those that one engine might make and the other wouldn't.
 PLANTED: dict[str, Plant] = MISTAKES | {
     "one more in a wave": plans(max_parallel=lambda nodes: nodes + 1),
@@ -344,14 +352,14 @@ PLANTED: dict[str, Plant] = MISTAKES | {
     "a barrier instead of slots": instead(
         engine_module, "plan_waves", lambda p, o, n: _plan_waves(p, replace(o, pacing="barrier"), n)
     ),
-    "a wave is over before its last node": instead(
-        dispatch_module.Wave, "is_over", property(lambda wave: wave.turns == wave.size and wave.unresolved <= 1)
-    ),
+    "a wave is over before its last node": _ends_waves_early,
     "nothing is baked": instead(controller_module.Controller, "_finish_wave", lambda ctrl: ctrl._look_beyond_wave()),
     "batches every 30 s": instead(controller_module, "_BATCH_EVERY_NS", 30 * NS_PER_S),
-    "nothing is crossed": instead(controller_module.Controller, "_what_is_crossed", lambda _: None),
+    "nothing is crossed": instead(controller_module.Controller, "_what_is_crossed", lambda *_: None),
     "detection begins with the rollout": instead(controller_module, "Countdown", _counts_from_the_start),
-    "nodes go back one by one": instead(engine_module, "Rollback", lambda site, wave_size: _rollback(site, 1)),
+    "nodes go back one by one": instead(
+        engine_module, "Rollback", lambda site, line, wave_size: _rollback(site, line, 1)
+    ),
     "one window too few": rules("read_health_rule", windows_needed=lambda n: n - 1),
     "one window too many": rules("read_health_rule", windows_needed=lambda n: n + 1),
     "a deadline one window late": rules("read_health_rule", deadline_ns=lambda ns: ns + 10 * NS_PER_S),
@@ -434,6 +442,9 @@ WEEK, NIGHT, IN_WINDOWS = (
     for name in ("waves from Thursday to Tuesday", "exponential waves, by night", "batches by the clock, in windows")
 )
 
+OFFLINE, UNHEARD, RESTORED = ((case.name, case.quantity) for case in lines())
+WAVES_GO_ON, SLOTS_ARE_FILLED = ((case.name, case.quantity) for case in reports())
+
 # Enough rollouts of the reference engine for each mistake to show.
 MUTATIONS: list[tuple[tuple[str, str], str, int]] = [
     (WAVES, "one more in a wave", 300),
@@ -506,6 +517,15 @@ MUTATIONS: list[tuple[tuple[str, str], str, int]] = [
     (OVERLOADED, "shed requests fail no window", 200),
     (FIFTH, "shed requests fail no window", 200),
     (FIFTH, "requests are not taken over", 300),
+    (OFFLINE, "offline nodes are dispatched", 100),
+    (OFFLINE, "the spell of time 0 is a fresh one", 500),
+    (UNHEARD, "verdicts are heard at once", 300),
+    (UNHEARD, "nobody minds deadlines", 300),
+    (UNHEARD, "who is offline is given up at once", 300),
+    (RESTORED, "orders reach nodes at once", 100),
+    (WAVES_GO_ON, "reports are judged at once", 200),
+    (WAVES_GO_ON, "waves wait for reports", 200),
+    (SLOTS_ARE_FILLED, "reports are judged at once", 200),
 ]
 
 

@@ -19,6 +19,7 @@ from simdeploy.engines.schema import STATUSES
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.orchestrator import switch_values
 from simdeploy.rules.waves import Plan, plan_waves
+from simdeploy.units import NS_PER_S
 from simdeploy.vocabulary import STATES, TERMINAL_STATES, VERDICTS
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
@@ -111,13 +112,23 @@ def test_deployment_agrees_with_the_events(raw: Raw) -> None:
     events = until_the_end(rollout)
     done = "stopped" if raw["deployment"]["type"] == "stop" else "running"
     revisions = rollout.revisions
+    delay_s = rollout.orchestrator.reporting_delay_ns / NS_PER_S
+    is_late = delay_s > 0 or any(behaviour.connection for behaviour in rollout.scenario.fleet.behaviours)
+    nodes = rollout.nodes
+    # Nobody has to report that a node could not be dispatched.
+    counts_s = nodes["heard_at_s"] + delay_s * nodes["dispatched_at_s"].notna()
     for row in revisions[revisions["deployment"] == revisions["deployment"].iloc[0]].itertuples():
         so_far = events[events["time_s"] <= row.time_s]
         of_deployment = so_far[so_far["node"].isna()]
         assert row.state == of_deployment["to_status"].iloc[-1]
         assert row.total_nodes == raw["fleet"]["nodes"]
-        assert row.updated_nodes == status_counts(so_far, done)
-        assert row.failed_nodes == status_counts(so_far, "failed")
+        if is_late:
+            counted = nodes[counts_s <= row.time_s + 1e-9]
+            assert row.failed_nodes == counted["ever_failed"].sum()
+            assert row.updated_nodes == len(counted) - row.failed_nodes
+        else:
+            assert row.updated_nodes == status_counts(so_far, done)
+            assert row.failed_nodes == status_counts(so_far, "failed")
         waves = so_far.loc[so_far["node"].notna(), "wave"].max()
         waves = 0 if pd.isna(waves) else waves
         # A node that is waited for makes no event, and may be a wave of its own.
@@ -412,7 +423,9 @@ def features(rollout: Rollout, raw: Raw) -> list[tuple[Any, ...]]:
     met: list[tuple[Any, ...]] = [(name, getattr(switches, name)) for name in switch_values()]
     fleet = rollout.scenario.fleet
     for behaviour in fleet.behaviours:
-        met += [(name,) for name in ("crash", "flapping", "zone_outage", "down") if getattr(behaviour, name)]
+        met += [
+            (name,) for name in ("crash", "flapping", "zone_outage", "down", "connection") if getattr(behaviour, name)
+        ]
     met += [("order", fleet.order), ("classes", bool(fleet.classes)), ("type", raw["deployment"]["type"])]
     met += [("affects", kind.affects.by) for kind in rollout.scenario.release]
     policy = rollout.policy.policy
@@ -443,6 +456,7 @@ def test_generated_scenarios_meet_everything() -> None:
 
     collect()
     wanted = [(name, value) for name, values in switch_values().items() for value in values]
+    wanted += [("connection",)]
     wanted += [("crash",), ("flapping",), ("zone_outage",), ("down",), ("no effect",), ("rollback",), ("classes", True)]
     wanted += [("ended while a node was waited for",)]
     wanted += [("order", order) for order in ("index", "random", "zone", "nodes")]

@@ -162,6 +162,7 @@ DEFAULTS = {
         "flapping": None,
         "crash": "none",
         "zone_outage": None,
+        "connection": "none",
         "classes": "none",
     },
     "release": {
@@ -223,6 +224,7 @@ def test_a_key_left_out_has_its_default() -> None:
         ("fleet.flapping", {"good": 1, "degraded": 1, "error_rate": 0.1}),
         ("fleet.crash", {"up": 1, "repair": 1}),
         ("fleet.zone_outage", {"up": 1, "repair": 1}),
+        ("fleet.connection", {"online": 1, "offline": 1}),
         ("fleet.classes", [{"name": "a", "share": 0.1}]),
         ("fleet.classes", [{"name": "a", "nodes": [3], "down": True}]),
         ("release.good.defective", True),
@@ -241,6 +243,7 @@ def test_a_key_left_out_has_its_default() -> None:
         ("orchestrator", "expanso-rollout"),
         ("orchestrator.minimum_sample", 1),
         ("orchestrator.bake_time", "1s"),
+        ("orchestrator.reporting_delay", "1s"),
         ("orchestrator.rate.per_minute", 1),
         ("orchestrator.rate.growth", 2),
         ("orchestrator.rate.max_per_minute", 2),
@@ -394,15 +397,18 @@ def test_aliases_repeat_values() -> None:
 
 
 def test_null_is_left_out_but_none_in_a_class_switches_off() -> None:
-    """Null means the default, except for crash, flapping and zone_outage, which it switches off. [contract]"""
+    """Null means the default, except for crash, flapping, zone_outage and connection, which it switches off. [contract]"""
     crash = {"up": "1h", "repair": "1m"}
+    line = {"online": "1h", "offline": "1m"}
     classes = [
-        {"name": "off", "share": 0.1, "crash": None, "requests_per_second": None},
-        {"name": "word", "share": 0.1, "crash": "none"},
+        {"name": "off", "share": 0.1, "crash": None, "connection": None, "requests_per_second": None},
+        {"name": "word", "share": 0.1, "crash": "none", "connection": "none"},
         {"name": "on", "share": 0.1},
     ]
-    scenario = quiet(minimal(fleet={"crash": crash, "requests_per_second": 5, "zones": None, "classes": classes}))
+    fleet = {"crash": crash, "connection": line, "requests_per_second": 5, "zones": None, "classes": classes}
+    scenario = quiet(minimal(fleet=fleet))
     assert [node_class.behaviour.crash is None for node_class in scenario.fleet.classes] == [True, True, False]
+    assert [one.behaviour.connection is None for one in scenario.fleet.classes] == [True, True, False]
     assert all(behaviour.requests_per_second == 5 for behaviour in scenario.fleet.behaviours)
     assert scenario.fleet.zones == 1
 
@@ -936,6 +942,7 @@ def test_the_page_has_every_family() -> None:
     [
         ({"crash": {"up": 0, "repair": 5}}, "crash.up"),
         ({"zone_outage": {"up": {"empirical": {"values": [0, 0]}}, "repair": 5}}, "zone_outage.up"),
+        ({"connection": {"online": 0, "offline": 5}}, "connection.online"),
         ({"flapping": {"good": 0, "degraded": 5, "error_rate": 0.1}}, "flapping.good"),
         ({"flapping": {"good": 5, "degraded": 0, "error_rate": 0.1}}, "flapping.degraded"),
     ],

@@ -143,6 +143,28 @@ class TestEdge1000:
         assert table["verdict"].eq("completed_good").all()
 
 
+@pytest.mark.slow
+def test_edge_offline():
+    """A fifth is offline; 5 minutes stop every good release, 10 minutes six in ten, 20 minutes none [oracle]."""
+    line = read("edge-offline").fleet.behaviour.connection
+    online_s, offline_s = line.online.mean, line.offline.mean
+    assert round(oracles.unreachable_at_turn(online_s, offline_s), 9) == 0.2
+
+    def unheard(minutes: int) -> float:
+        return oracles.unheard_by_deadline(online_s, offline_s, verdict_s=90, deadline_s=60 * minutes)
+
+    assert round(unheard(5), 2) == 0.03
+    stopped = {minutes: oracles.stop_probability(1000, unheard(minutes), 10) for minutes in (5, 10, 20)}
+    assert stopped[5] > 0.9999
+    assert 0.55 < stopped[10] < 0.65
+    assert stopped[20] < 1e-6
+    for minutes, policy in ((5, "api-deadline"), (10, "api-deadline"), (20, "long-deadline")):
+        table = replicate(
+            "edge-offline", 200, (f"policies.{policy}.health_check.deadline", f"{minutes}m"), policies=policy
+        )
+        assert_near(table["verdict"].eq("false_alarm"), stopped[minutes])
+
+
 def test_latent_defect():
     """A brief canary lets every latent defect out to the whole fleet, a patient one stops it, hours later [property]."""
     table = replicate("latent-defect", 60)

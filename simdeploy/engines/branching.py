@@ -58,12 +58,7 @@ def run_branches(
 
 
 def _failed_at(recording: Recording, branches: Branches) -> int | None:
-    end = recording.makespan_ns
-    times = sorted(
-        fate.resolved_ns
-        for fate in recording.fates
-        if fate.ever_failed and fate.resolved_ns is not None and (end is None or fate.resolved_ns <= end)
-    )
+    times = sorted(fate.counted_ns for fate in recording.fates if fate.ever_failed and fate.counted_ns is not None)
     return times[branches.level - 1] if len(times) >= branches.level else None
 
 

@@ -170,6 +170,7 @@ def make_nodes(recording: Recording, service: Service, class_names: list[str]) -
         _times_s([fate.dispatched_ns for fate in fates]),
         _times_s([fate.started_ns for fate in fates]),
         _times_s([fate.resolved_ns for fate in fates]),
+        _times_s([fate.heard_ns for fate in fates]),
         _times_s([fate.failed_ns for fate in fates]),
         _times_s([fate.back_from_ns for fate in fates]),
         _times_s([fate.back_until_ns for fate in fates]),

@@ -100,7 +100,11 @@ class History:
 
 @dataclass(slots=True)
 class NodeFate:
-    """What happened to one node; times in nanoseconds, None where it did not happen."""
+    """What happened to one node; times in nanoseconds, None where it did not happen.
+
+    `resolved_ns` is when the node itself got its verdict, `heard_ns` when the control plane acted on it: when that heard of it,
+    or at the deadline where that was not soon enough (`unheard`); `counted_ns` when the deployment counted it.
+    """
 
     status: int = 0
     wave: int = 0
@@ -112,6 +116,9 @@ class NodeFate:
     resolved_ns: int | None = None
     failed_ns: int | None = None
     failed_reason: str = ""
+    heard_ns: int | None = None
+    counted_ns: int | None = None
+    unheard: bool = False
     back_from_ns: int | None = None
     back_until_ns: int | None = None
 

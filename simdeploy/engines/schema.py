@@ -80,6 +80,7 @@ NODE_COLUMNS = (
     "dispatched_at_s",
     "started_at_s",
     "resolved_at_s",
+    "heard_at_s",
     "failed_at_s",
     "rollback_started_at_s",
     "rollback_ended_at_s",

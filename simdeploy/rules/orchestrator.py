@@ -68,6 +68,8 @@ class Orchestrator:
         Whether one bad window restarts min_healthy_time.
     bake_time_ns : int
         Pause after a wave, nanoseconds.
+    reporting_delay_ns : int
+        By how much later a verdict is judged than pacing acts on it, nanoseconds.
     rate : Rate
     no_traffic : {'healthy', 'unhealthy'}
         What a window without requests is.
@@ -76,7 +78,7 @@ class Orchestrator:
     on_failure : {'rollback', 'pause', 'stop', 'continue'}
     rollback_pacing : {'all_at_once', 'max_parallel'}
     unreachable_nodes : {'fail', 'skip', 'wait'}
-        What happens to nodes that are down when their turn comes.
+        What happens to nodes that are down or offline when their turn comes.
     paused_clocks : {'run', 'stop'}
         Whether bake time, promotion delay and rate clock go on while paused.
     explicit_zero_limit : {'zero_tolerance', 'default'}
@@ -100,6 +102,7 @@ class Orchestrator:
     deadline_starts: Literal["dispatch", "started"] = "dispatch"
     window_reset: bool = True
     bake_time_ns: int = 0
+    reporting_delay_ns: int = 0
     rate: Rate = Rate()
     no_traffic: Literal["healthy", "unhealthy"] = "healthy"
     node_local_rollback: bool = False
@@ -114,6 +117,7 @@ class Orchestrator:
         """Return every switch under its name in the scenario file, as plain values."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         values["bake_time"] = values.pop("bake_time_ns") / NS_PER_S
+        values["reporting_delay"] = values.pop("reporting_delay_ns") / NS_PER_S
         rate = values.pop("rate")
         values["rate"] = {
             "per_minute": float(rate.per_minute),

@@ -34,6 +34,7 @@ from simdeploy.scenario.values import (
     Zones,
 )
 from simdeploy.units import NS_PER_S
+from simdeploy.world.connection import Connection
 from simdeploy.world.fleet import Behaviour, Flapping, Fleet, NodeClass, Order, Outages
 
 # An alternating process with shorter cycles would take forever to simulate.
@@ -115,6 +116,30 @@ class CrashSection(ZoneOutageSection):
         return Outages(self.up, self.repair, self.renewed_by_update)
 
 
+class ConnectionSection(Section):
+    """Online and offline times of a node; it serves while offline, but nothing reaches it or is heard of it."""
+
+    online: DurationLaw = Field(description="Time from coming online to going offline.")
+    offline: DurationLaw = Field(description="Time from going offline to coming online.")
+
+    @field_validator("online")
+    @classmethod
+    def _lasts(cls, online: Any) -> Any:
+        _check_lasts(online.mean)
+        return online
+
+    @field_validator("offline")
+    @classmethod
+    def _cycle(cls, offline: Any, info: ValidationInfo) -> Any:
+        if "online" in info.data:
+            _check_cycle(info.data["online"].mean + offline.mean)
+        return offline
+
+    def build(self) -> Connection:
+        """Return the value for the world."""
+        return Connection(self.online, self.offline)
+
+
 def _check_lasts(mean_s: float) -> None:
     if mean_s <= 0:
         raise validation_error([Problem("too short: the mean must be above 0", found=f"{mean_s:g} s")])
@@ -129,7 +154,7 @@ def _check_cycle(mean_s: float) -> None:
 class BehaviourSection(Section):
     """Behaviour of nodes: keys that a class may override."""
 
-    nullable = ("flapping", "crash", "zone_outage", "traffic")
+    nullable = ("flapping", "crash", "zone_outage", "traffic", "connection")
 
     requests_per_second: ExactNumber = optional(0, "Requests per second to each node.")
     traffic: Annotated[TrafficSection | None, OrNone] = none_field("Traffic by the time of day.")
@@ -151,6 +176,9 @@ class BehaviourSection(Section):
     )
     crash: Annotated[CrashSection | None, OrNone] = none_field("Crashes and repairs of each node.")
     zone_outage: Annotated[ZoneOutageSection | None, OrNone] = none_field("Outages of whole zones.")
+    connection: Annotated[ConnectionSection | None, OrNone] = none_field(
+        "Online and offline times of each node's line to the control plane."
+    )
 
 
 def _complete_class(schema: dict[str, Any]) -> None:
@@ -282,7 +310,7 @@ def build_fleet(section: FleetSection) -> Fleet:
         behaviour = _behaviour(keys | overrides)
         if class_section.down:
             # Nothing else happens to a node that never serves.
-            behaviour = replace(behaviour, flapping=None, crash=None, zone_outage=None, down=True)
+            behaviour = replace(behaviour, flapping=None, crash=None, zone_outage=None, connection=None, down=True)
         classes.append(NodeClass(class_section.name, class_section.share, behaviour, class_section.nodes or ()))
     order: Order
     order, first = ("nodes", section.order) if isinstance(section.order, tuple) else (section.order, ())
@@ -294,6 +322,9 @@ def _behaviour(keys: dict[str, Any]) -> Behaviour:
     rollback_duration = keys["rollback_duration"]
     built = {
         "rollback_duration": keys["update_duration"] if rollback_duration is None else rollback_duration,
-        **{name: keys[name] and keys[name].build() for name in ("flapping", "crash", "zone_outage", "traffic")},
+        **{
+            name: keys[name] and keys[name].build()
+            for name in ("flapping", "crash", "zone_outage", "traffic", "connection")
+        },
     }
     return Behaviour(**keys | built)

@@ -36,6 +36,12 @@ def gate_problems(
     if terms is None or policy.strategy == "immediate":
         return
     path = (*path, "health_check", "gate")
+    if any(behaviour.connection for behaviour in fleet.behaviours):
+        message = "judges what is heard at once, but nodes go offline by fleet.connection"
+        yield Problem(message, (*path, "kind"), found=terms.kind, allowed="threshold, or no fleet.connection")
+    if orchestrator.reporting_delay_ns:
+        message = "judges what is heard at once, but orchestrator.reporting_delay is not 0s"
+        yield Problem(message, (*path, "kind"), found=terms.kind, allowed="threshold, or no reporting_delay")
     if judges_waves(policy) and orchestrator.pacing == "sliding":
         message = "judges waves, but pacing: sliding has none"
         allowed = "threshold or cusum, or pacing: barrier or rate"

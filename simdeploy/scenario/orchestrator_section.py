@@ -31,7 +31,7 @@ _DESCRIPTIONS = {
     "node_local_rollback": "A failed node rolls back by itself.",
     "on_failure": "Effect of a crossed limit.",
     "rollback_pacing": "Pacing of a rollback.",
-    "unreachable_nodes": "Treatment of nodes that are down when their turn comes.",
+    "unreachable_nodes": "Treatment of nodes that are down or offline when their turn comes.",
     "paused_clocks": "Bake time, promotion delay and rate clock run while paused.",
     "explicit_zero_limit": "Meaning of an explicit limit of 0.",
     "cant_tell": "What an undecided gate does at the end of the observation.",
@@ -54,6 +54,7 @@ class _OrchestratorBase(Section):
     preset: Annotated[str, choice(*PRESETS)] = optional("expanso", "Preset that the other switches modify.")
     minimum_sample: Sample = optional(0, "Resolved nodes required before a percent limit applies.")
     bake_time: DurationNs = optional("0s", "Pause after a wave; running nodes are not watched.")
+    reporting_delay: DurationNs = optional("0s", "By how much limits, promotion and completion lag behind pacing.")
     rate: RateSection = optional({}, "Batches, under pacing: rate.")
 
 
@@ -80,8 +81,9 @@ else:
 def build_orchestrator(section: OrchestratorSection) -> Orchestrator:
     """Build the orchestrator from a checked section: the preset with the given switches."""
     given: dict[str, Any] = {name: getattr(section, name) for name in section.model_fields_set if name != "preset"}
-    if "bake_time" in given:
-        given["bake_time_ns"] = given.pop("bake_time")
+    for name in ("bake_time", "reporting_delay"):
+        if name in given:
+            given[f"{name}_ns"] = given.pop(name)
     if "rate" in given:
         rate = section.rate
         given["rate"] = Rate(rate.per_minute, rate.growth, rate.max_per_minute)

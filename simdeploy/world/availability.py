@@ -40,6 +40,7 @@ class SpellStreams(NamedTuple):
 CRASH_STREAMS = SpellStreams(Stream.CRASH_STATE, Stream.CRASH_UP, Stream.CRASH_REPAIR)
 FLAP_STREAMS = SpellStreams(Stream.FLAP_STATE, Stream.FLAP_GOOD, Stream.FLAP_DEGRADED)
 ZONE_STREAMS = SpellStreams(Stream.ZONE_STATE, Stream.ZONE_UP, Stream.ZONE_REPAIR)
+CONNECTION_STREAMS = SpellStreams(Stream.CONNECTION_STATE, Stream.CONNECTION_ONLINE, Stream.CONNECTION_OFFLINE)
 
 
 class Alternating:

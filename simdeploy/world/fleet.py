@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
+    from simdeploy.world.connection import Connection
     from simdeploy.world.distributions import Distribution
     from simdeploy.world.traffic import Traffic
 
@@ -82,6 +83,8 @@ class Behaviour:
         Whether the nodes are out of service from the start, for good.
     traffic : Traffic or None
         Factor on the requests by the time of day; None for none.
+    connection : Connection or None
+        The node's line to the control plane; None if it never breaks.
     """
 
     requests_per_second: Fraction
@@ -98,6 +101,7 @@ class Behaviour:
     zone_outage: Outages | None
     down: bool = False
     traffic: Traffic | None = None
+    connection: Connection | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from simdeploy.units import NS_PER_S
 from simdeploy.world.availability import (
+    CONNECTION_STREAMS,
     CRASH_STREAMS,
     FLAP_STREAMS,
     ZONE_STREAMS,
@@ -22,6 +23,7 @@ from simdeploy.world.availability import (
     Spell,
     SpellStreams,
 )
+from simdeploy.world.connection import Lines
 from simdeploy.world.distributions import Exponential, sample_ns
 from simdeploy.world.draws import Draws
 from simdeploy.world.fleet import traffic_points
@@ -72,6 +74,8 @@ class World:
         Times of the day at which the traffic of some class bends, nanoseconds since midnight.
     anything_goes_down : bool
         Whether any node of the fleet can be down at all.
+    lines : Lines
+        When the nodes are online.
     affected : list of bool
         Whether the release can affect the node.
     baseline : list of float
@@ -131,6 +135,7 @@ class World:
             self._crash = [for_good if is_down else crash for is_down, crash in zip(down, self._crash, strict=True)]
         self._flapping = self._processes_of(_flapping_laws, FLAP_STREAMS)
         self._zones = self._zone_processes(fleet)
+        self.lines = Lines(self._processes_of(_connection_laws, CONNECTION_STREAMS))
 
         self.promote_after_ns = int(
             sample_ns(operator.promote_after, self._bent(Stream.PROMOTE_AFTER, tilt.promote_after))
@@ -207,11 +212,12 @@ class World:
         return self.behaviour_of[node].down
 
     def up_again(self, node: int, t: int) -> int:
-        """Return the first instant from t on at which the node is up; for a node that is not down for good."""
+        """Return the first instant from t on at which the node is up and online; for a node that is not down for good."""
         crash, zone = self._crash[node], self._zones[node]
-        while self.is_down(node, t):
+        while self.is_down(node, t) or not self.lines.is_online(node, t):
             t = crash.of(node).good_again(t) if crash else t
             t = zone.of(int(self.zone_of[node])).good_again(t) if zone else t
+            t = self.lines.online_again(node, t)
         return t
 
     def may_change_at(self, node: int, t: int) -> int:
@@ -429,6 +435,11 @@ def _whole(numbers: np.ndarray) -> list[int]:
 def _flapping_laws(behaviour: Behaviour) -> tuple[Distribution, Distribution] | None:
     spells = behaviour.flapping
     return (Exponential(spells.good_s), Exponential(spells.degraded_s)) if spells else None
+
+
+def _connection_laws(behaviour: Behaviour) -> tuple[Distribution, Distribution] | None:
+    line = behaviour.connection
+    return (line.online, line.offline) if line else None
 
 
 class _Blocks:

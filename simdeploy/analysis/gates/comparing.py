@@ -132,7 +132,9 @@ def compare_gates(
     variants, left_out = make_variants(scenario, chosen, gates)
     if len(variants) == 1:
         allowed = "at least one gate besides threshold"
-        raise InputError(Problem("no gate to compare with the threshold", ("gates",), allowed=allowed))
+        # The default gates may all be refused for one reason, such as nodes that go offline.
+        why = next(iter(left_out.values()), None)
+        raise InputError(Problem("no gate to compare with the threshold", ("gates",), allowed=allowed, hint=why))
     worlds = {f"defect {size:g}": scenario_of_size(scenario, size) for size in of_curve}
     policies = {variant.gate: variant.policy for variant in variants}
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts="sizes|mixture")

@@ -50,10 +50,10 @@ class SwitchValue:
 def list_switch_values(scenario: Scenario) -> tuple[SwitchValue, ...]:
     """List the values of every switch other than the scenario's own, in the order of the model's section 6.
 
-    For switches with a closed list, all values. For the three others the preset's value and two informative for this
+    For switches with a closed list, all values. For the four others the preset's value and two informative for this
     fleet: `minimum_sample` a tenth and a half of the nodes; `bake_time` the mean duration of an update (of the slowest
-    class) and ten times that, in whole seconds and at most a day; `rate` a twentieth of the nodes a minute, and a
-    hundredth that doubles every minute.
+    class) and ten times that, in whole seconds and at most a day; `reporting_delay` a quarter of it and all of it; `rate`
+    a twentieth of the nodes a minute, and a hundredth that doubles every minute.
 
     Examples
     --------
@@ -67,6 +67,8 @@ def list_switch_values(scenario: Scenario) -> tuple[SwitchValue, ...]:
     >>> values = list_switch_values(scenario)
     >>> [str(value) for value in values if value.switch in ("limit_comparison", "minimum_sample", "bake_time", "rate")]
     ['limit_comparison: exceeds', 'minimum_sample: 4', 'minimum_sample: 20', 'bake_time: 45s', 'bake_time: 7m30s', 'rate: {per_minute: 2, growth: 1}', 'rate: {per_minute: 1, growth: 2}']
+    >>> [str(value) for value in values if value.switch == "reporting_delay"]
+    ['reporting_delay: 12s', 'reporting_delay: 45s']
     """
     own, listed = scenario.orchestrator, {**switch_values(), **_telling_values(scenario.fleet)}
     return tuple(
@@ -93,18 +95,20 @@ def _telling_values(fleet: Fleet) -> dict[str, tuple[Any, ...]]:
     nodes = fleet.nodes
     mean_s = max(behaviour.update_duration.mean * behaviour.slowdown.mean for behaviour in fleet.behaviours)
     bake_ns = min(math.ceil(min(mean_s, _LONGEST_NS / NS_PER_S)) * NS_PER_S, _LONGEST_NS)
+    quarter_ns = math.ceil(bake_ns / (4 * NS_PER_S)) * NS_PER_S
     doubling = Rate(per_minute=Fraction(math.ceil(nodes / 100)), growth=Fraction(2))
     return {
         "minimum_sample": (0, math.ceil(nodes / 10), math.ceil(nodes / 2)),
         "bake_time_ns": (0, bake_ns, min(10 * bake_ns, _LONGEST_NS)),
+        "reporting_delay_ns": (0, quarter_ns, bake_ns),
         "rate": (Rate(), Rate(per_minute=Fraction(math.ceil(nodes / 20))), doubling),
     }
 
 
 def _as_in_a_file(name: str, value: Any) -> SwitchValue:
-    if name == "bake_time_ns":
+    if name in ("bake_time_ns", "reporting_delay_ns"):
         text = format_duration(value)
-        return SwitchValue("bake_time", text, text)
+        return SwitchValue(name.removesuffix("_ns"), text, text)
     if isinstance(value, Rate):
         keys = {key: float(number) for key, number in vars(value).items() if number is not None}
         return SwitchValue(name, keys, "{" + ", ".join(f"{key}: {number:g}" for key, number in keys.items()) + "}")

@@ -122,7 +122,7 @@ def vary_switches(
     ... })
     >>> result = vary_switches(scenario, of="makespan_s", replications=2, pairs=False, engine="reference")
     >>> print(result.answer)
-    at-once (lowest mean makespan) stays recommended under all 34 switch values.
+    at-once (lowest mean makespan) stays recommended under all 36 switch values.
     """
     scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.line import counted_at, counts_as_failed
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     DISPATCHED,
-    HAS_FAILED,
     NEVER,
-    RESOLVED,
     STARTED,
     fates,
     kept,
@@ -30,11 +29,11 @@ def mark(run):
 
 @compiled
 def _failed_at(run):
-    fate, times = fates(run), scratch(run)[0]
+    times = scratch(run)[0]
     n = 0
     for node in range(run.nodes):
-        if fate[HAS_FAILED, node] and fate[RESOLVED, node] <= min(run.makespan, NEVER - 1):
-            times[n] = fate[RESOLVED, node]
+        if counts_as_failed(run, node) and counted_at(run, node) <= min(run.makespan, NEVER - 1):
+            times[n] = counted_at(run, node)
             n += 1
     return np.sort(times[:n])[run.level - 1] if n >= run.level else np.int64(NEVER)
 

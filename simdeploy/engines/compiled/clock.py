@@ -14,6 +14,9 @@ NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
     GETS_VERDICT,
     IS_UP,
     IS_BACK,
+    GOES_BACK,
+    GETS_ORDER,
+    COUNTS,
     HAS_STARTED,
     IS_OBSERVED,
     MEETS_DEADLINE,
@@ -21,7 +24,7 @@ NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
     ENDS_WINDOW,
     MISSES_DEADLINE,
     N_EVENTS,
-) = range(10)
+) = range(13)
 # Both are kept in one number: what happens in so many bits, the node above them.
 EVENT_BITS = 4
 _EVENT_MASK = (1 << EVENT_BITS) - 1

@@ -12,8 +12,11 @@ from simdeploy.engines.compiled.change_windows import is_open, next_opening
 from simdeploy.engines.compiled.clock import (
     BAKE_CLOCK,
     BATCH_CLOCK,
+    COUNTS,
     ENDS_WINDOW,
+    GETS_ORDER,
     GETS_VERDICT,
+    GOES_BACK,
     HAS_STARTED,
     IS_UP,
     NO_CLOCK,
@@ -46,7 +49,8 @@ from simdeploy.engines.compiled.dispatch import admit_returned, give_turns, node
 from simdeploy.engines.compiled.gates import happens_before_gate, judges_waves, look_at_waves, reset_gates
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.limits import is_crossed
-from simdeploy.engines.compiled.node import go_back, hear_of
+from simdeploy.engines.compiled.line import reset_lines
+from simdeploy.engines.compiled.node import count, go_back, hear_of
 from simdeploy.engines.compiled.people import rejects
 from simdeploy.engines.compiled.pools import reset_pools, set_missed
 from simdeploy.engines.compiled.quick import set_quick_words
@@ -56,12 +60,15 @@ from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     BACK_UNTIL,
     DISPATCHED,
+    DUE,
     HAS_FAILED,
     HOLDING,
+    IN_FLIGHT,
     N_WAVE,
     NEVER,
     RESOLVED,
     STARTED,
+    TURNS,
     UNRESOLVED,
     UP_AGAIN,
     WAVE,
@@ -107,6 +114,8 @@ def run_rollout(run):
         fate[WAVE, node] = 0
     if run.shared:
         reset_pools(run)
+    if run.goes_offline:
+        reset_lines(run)
     if policy_of(run).pacing == RATE and policy_of(run).canaries == 0:
         _batch_is_due(run)  # its clock runs from the start, even if a pause at 0 s holds the batch back
     while True:
@@ -135,14 +144,14 @@ def reset(run):
     run.batches_due = run.acts_done = run.acts_told = run.acknowledged_failures = 0
     run.updated = run.failed = 0
     run.makespan = NEVER
-    run.next_turn = run.waves_open = run.waves_over = run.waves_judged = 0
+    run.next_turn = run.waves_open = run.waves_over = run.waves_judged = run.first_unjudged = 0
     run.n_touched = run.n_up_again = run.waited_in_vain = 0
     run.clock = NO_CLOCK
     run.clock_is_frozen = False
     run.clock_left = run.clock_since = run.clock_ends = 0
     run.escape_is_pending = run.rollback_is_asked = run.rollback_has_begun = False
     run.n_rolled = run.rolled_sent = run.rolled_in_wave = run.rolled_wave = run.going_back = 0
-    run.any_back_failed = run.any_went_by_itself = run.any_waits = False
+    run.any_back_failed = run.any_went_by_itself = run.any_waits = run.any_order_late = False
     run.rollback_ended = NEVER
     run.queued = 0
     run.ran_too_long = False
@@ -186,17 +195,34 @@ def _let_happen(run):
         node, what = dequeue(run)
         if run.shared and (what == HAS_STARTED or what >= ENDS_WINDOW):
             happens_while_sharing(run, node, what)
-        elif what >= HAS_STARTED:
-            happens_before_gate(run, node, what)
         elif what == GETS_VERDICT:
+            if run.goes_offline:
+                # After the end, when a node may have been sent back meanwhile, nobody counts.
+                hear_of(run, node)
             # A node that was sent back, or judged by its gate, meanwhile gets no verdict any more.
-            if fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
+            elif fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
                 if run.shared and run.leaves:
                     set_missed(run, node, False)
                 hear_of(run, node)
                 if fates(run)[HAS_FAILED, node] and run.goes_back_by_itself:
                     run.any_went_by_itself = True
                     go_back(run, node)
+        elif what >= HAS_STARTED:
+            happens_before_gate(run, node, what)
+        elif what == COUNTS:
+            count(run, node)
+        elif what == GOES_BACK:
+            # Of a node that was sent back before it could fail, there is no verdict.
+            if run.leaves:
+                set_missed(run, node, False)
+            elif fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
+                run.any_went_by_itself = True
+                go_back(run, node)
+        elif what == GETS_ORDER:
+            # Nothing else is due where lines break, for there are no gates.
+            lists(run)[DUE, run.n_due] = node
+            run.n_due += 1
+            run.is_rung = True
         elif what == IS_UP:
             if run.makespan == NEVER:
                 lists(run)[UP_AGAIN, run.n_up_again] = node
@@ -271,8 +297,12 @@ def _judge(run):
         return
     run.news = False
     run.waves_judged = run.waves_over
+    judged_before = run.first_unjudged
+    if run.reporting_delay:
+        while run.first_unjudged < run.waves_open and is_wave_over(run, run.first_unjudged):
+            run.first_unjudged += 1
     # After a pause the same crossing counts again only when a further node has failed.
-    if not alarm and (run.failed <= run.acknowledged_failures or not is_crossed(run)):
+    if not alarm and (run.failed <= run.acknowledged_failures or not is_crossed(run, judged_before)):
         return
     if run.on_failure == ON_FAILURE_ROLLBACK or run.on_failure == ON_FAILURE_STOP:
         undo = run.on_failure == ON_FAILURE_ROLLBACK and not policy_of(run).no_auto_rollback
@@ -343,7 +373,7 @@ def _advance(run):
     run.awaits_opening = False
     if run.makespan < NEVER:
         return
-    if run.phase == WAVE_OUT and is_wave_over(run, run.waves_open - 1):
+    if run.phase == WAVE_OUT and _is_wave_through(run):
         _finish_wave(run)
     if run.phase == BAKED:
         _look_beyond_wave(run)
@@ -361,6 +391,17 @@ def _advance(run):
         _wait_for_opening(run)
     if run.phase == DONE:
         _end(run, COMPLETED, False)
+
+
+@compiled
+def _is_wave_through(run):
+    """Tell whether what comes after the last wave may come: canaries and the end wait until verdicts count, other waves don't."""
+    wave = run.waves_open - 1
+    if nodes_left(run) == 0:
+        return run.waves_over == run.waves_open
+    if run.reporting_delay == 0 or (wave == 0 and policy_of(run).canaries > 0):
+        return is_wave_over(run, wave)
+    return waves(run)[TURNS, wave] == size_of_wave(run, wave) and waves(run)[IN_FLIGHT, wave] == 0
 
 
 @compiled
@@ -416,18 +457,18 @@ def _keep_going(run):
     """Sliding and rate pacing: fill free slots, or send a batch that is due; one step a look."""
     plan = policy_of(run)
     left = nodes_left(run)
-    count = np.int64(0)
+    n_turns = np.int64(0)
     if plan.pacing == SLIDING:
-        count = _free_slots(run)
+        n_turns = _free_slots(run)
     else:
         late = _late_batches(run)
         if late > 0:
             open_wave(run)
-            count = size_of_wave(run, run.waves_open - 1)
+            n_turns = size_of_wave(run, run.waves_open - 1)
             if late > 1:
                 run.is_rung = True
-    if count > 0:
-        give_turns(run, count)
+    if n_turns > 0:
+        give_turns(run, n_turns)
     elif not left and run.waves_over == run.waves_open:
         run.phase = DONE
 
@@ -437,7 +478,8 @@ def _free_slots(run):
     """Return how many nodes sliding pacing may send now."""
     wave = run.waves_open - 1
     held = waves(run)[HOLDING, wave] if run.failed_node_holds_slot else np.int64(0)
-    return min(policy_of(run).parallel - waves(run)[UNRESOLVED, wave] - held, nodes_left(run))
+    unresolved = waves(run)[IN_FLIGHT if run.reporting_delay else UNRESOLVED, wave]
+    return min(policy_of(run).parallel - unresolved - held, nodes_left(run))
 
 
 @compiled

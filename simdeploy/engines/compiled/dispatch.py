@@ -1,4 +1,4 @@
-"""Whose turn it is (model section 4), for compiled code: waves, the order of nodes, and nodes that are down at their turn."""
+"""Whose turn it is (model section 4), for compiled code: waves, the order of nodes, and nodes not to be reached at their turn."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from simdeploy.engines.compiled.fates import is_down, is_down_for_good, meet_fat
 from simdeploy.engines.compiled.gates import expect, judges_waves
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.limits import might_stop
+from simdeploy.engines.compiled.line import is_online, set_heard
 from simdeploy.engines.compiled.node import hear_of, resolve_in_wave
 from simdeploy.engines.compiled.pools import leaves_service
 from simdeploy.engines.compiled.quick import dispatch_quickly
 from simdeploy.engines.compiled.tables import (
     ALONE,
+    COUNTS_FAILED,
     FIRST_PLACE,
     HAS_FAILED,
+    HEARD,
     HOLDING,
+    IN_FLIGHT,
     ORDER,
     RESOLVED,
     TOUCHED,
@@ -58,6 +62,8 @@ def give_turns(run, count):
     run.next_turn += count
     waves(run)[TURNS, wave] += count
     waves(run)[UNRESOLVED, wave] += count
+    if run.reporting_delay:
+        waves(run)[IN_FLIGHT, wave] += count
     if judges_waves(policy_of(run)):
         waves(run)[FIRST_PLACE, wave] = first
         if policy_of(run).gate_compares and not find_partners(run, first, count):
@@ -65,22 +71,33 @@ def give_turns(run, count):
     for place in range(first, first + count):
         node = drawn(run)[ORDER, place]
         fate[WAVE, node] = wave + 1
-        if not run.goes_down or not is_down(run, node, run.now):
+        if _can_be_reached(run, node):
             _dispatch(run, node)
             expect(run, node)
         else:
-            _give_turn_to_down_node(run, node, wave)
+            _give_turn_to_unreachable_node(run, node, wave)
 
 
 @compiled
-def _give_turn_to_down_node(run, node, wave):
+def _can_be_reached(run, node):
+    """Tell whether a node is up and online."""
+    if run.goes_down and is_down(run, node, run.now):
+        return False
+    return not run.goes_offline or is_online(run, node, run.now)
+
+
+@compiled
+def _give_turn_to_unreachable_node(run, node, wave):
     fate = fates(run)
     fate[WAVE, node] = wave + 1
     if run.unreachable == UNREACHABLE_FAIL:
         fate[HAS_FAILED, node] = 1
+        fate[COUNTS_FAILED, node] = 1
         fate[RESOLVED, node] = run.now
+        fate[HEARD, node] = run.now
         hear_of(run, node)
     elif run.unreachable == UNREACHABLE_SKIP:
+        waves(run)[IN_FLIGHT, wave] -= 1
         resolve_in_wave(run, wave)
         run.is_rung = True
     else:
@@ -104,6 +121,7 @@ def send_wave(run, count):
     if (
         not is_alone
         or run.shared
+        or run.reporting_delay > 0
         or run.goes_back_by_itself
         or run.rollback_in_waves
         or run.leaves
@@ -119,26 +137,30 @@ def send_wave(run, count):
     n_slow = dispatch_quickly(run, first, count, turns[UP_AGAIN])
     for place in range(n_slow):
         node = turns[UP_AGAIN, place]
-        if not run.goes_down or not is_down(run, node, run.now):
+        if _can_be_reached(run, node):
             _dispatch(run, node)
+            if run.goes_offline:
+                set_heard(run, node)
         else:
             # Its turn comes after those of all others here; nobody can tell.
-            _give_turn_to_down_node(run, node, wave)
+            _give_turn_to_unreachable_node(run, node, wave)
+    counted = HEARD if run.goes_offline else RESOLVED
+    has_failed = COUNTS_FAILED if run.goes_offline else HAS_FAILED
     n_failed = 0
     lasts, last = np.int64(-1), np.int64(-1)
     for place in range(before, run.n_touched):
         node = turns[TOUCHED, place]
-        n_failed += fate[HAS_FAILED, node]
-        if fate[RESOLVED, node] > lasts:
-            lasts, last = fate[RESOLVED, node], node
+        n_failed += fate[has_failed, node]
+        if fate[counted, node] > lasts:
+            lasts, last = fate[counted, node], node
     can_be_counted = not run.is_rung and run.queued == 0 and last >= 0 and not might_stop(run, wave, n_failed)
     for place in range(before, run.n_touched):
         node = turns[TOUCHED, place]
         if not can_be_counted or node == last:
-            enqueue(run, fate[RESOLVED, node], node, GETS_VERDICT)
+            enqueue(run, fate[counted, node], node, GETS_VERDICT)
     if can_be_counted:
         n_others = run.n_touched - before - 1
-        failed = n_failed - fate[HAS_FAILED, last]
+        failed = n_failed - fate[has_failed, last]
         waves(run)[UNRESOLVED, wave] -= n_others
         waves(run)[WAVE_FAILED, wave] += failed
         waves(run)[HOLDING, wave] += failed
@@ -160,16 +182,15 @@ def _dispatch(run, node):
 
 @compiled
 def admit_returned(run):
-    """Dispatch the nodes that were waited for and are up again, by number."""
+    """Dispatch the nodes that were waited for and can be reached again, by number."""
     n = run.n_up_again
     if n == 0:
         return
     returned = np.sort(lists(run)[UP_AGAIN, :n])
     run.n_up_again = 0
     for node in returned:
-        if is_down(run, node, run.now):
-            at = up_again(run, node, run.now)
-            enqueue(run, at, node, IS_UP)
-        else:
+        if _can_be_reached(run, node):
             _dispatch(run, node)
             expect(run, node)
+        else:
+            enqueue(run, up_again(run, node, run.now), node, IS_UP)

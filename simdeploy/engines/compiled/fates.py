@@ -8,6 +8,7 @@ from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.binomial import ALWAYS, last_healthy_word
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import CONSTANT, draw_ns
+from simdeploy.engines.compiled.line import online_again
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.philox import draw, draw_window
 from simdeploy.engines.compiled.sampling import own_level
@@ -54,8 +55,10 @@ def meet_fate(run, node, at):
     fate[WINDOWS, node] = 0
     if run.leaves:
         fate[RESOLVED, node] = at + drawn(run)[DURATION, node]
+        fate[DEADLINE, node] = NEVER
         return
     deadline = at + rule.deadline if rule.is_checked and rule.from_dispatch else np.int64(-1)
+    fate[DEADLINE, node] = deadline if deadline >= 0 else NEVER
     p_hang = chances.start_hang_affected if affected else chances.start_hang
     t = at
     attempt = 0
@@ -74,6 +77,7 @@ def meet_fate(run, node, at):
                 fate[RESOLVED, node] = t + duration
                 return
             fate[RESOLVED, node] = deadline if deadline >= 0 else t + duration + rule.deadline
+            fate[DEADLINE, node] = fate[RESOLVED, node]
             fate[HAS_FAILED, node] = 1
             return
         if deadline >= 0 and t + duration > deadline:
@@ -94,14 +98,14 @@ def meet_fate(run, node, at):
             fate[HAS_FAILED, node] = 1
             return
     fate[STARTED, node] = t
+    if deadline < 0 and rule.is_checked:
+        deadline = t + rule.deadline
+        fate[DEADLINE, node] = deadline
     if rule.needed == 0:
         fate[RESOLVED, node] = t
         return
-    if deadline < 0:
-        deadline = t + rule.deadline
     if run.varies:
-        fate[DEADLINE, node] = deadline  # it is validated where its requests are known
-        return
+        return  # it is validated where its requests are known
     _validate(run, node, t, deadline)
 
 
@@ -317,7 +321,7 @@ def is_down_for_good(run, node):
 
 @compiled
 def up_again(run, node, t):
-    """Return the first instant from t on, at which it is down, at which a node is up; not for one that is down for good."""
+    """Return the first instant from t on at which a node is up and online; not for one that is down for good."""
     one = classes(run)[drawn(run)[CLASS, node]]
     if one.crash >= 0:
         spells.begin(walk_at(run, spells.CRASH), run, one.crash, node)
@@ -334,5 +338,9 @@ def up_again(run, node, t):
                     is_up = False
                     t = walk.end
                     spells.reach(walk, run, t)
-        if is_up:
+        if run.goes_offline:
+            online = online_again(run, node, t)
+            is_up = is_up and online == t
+            t = online
+        if is_up or t >= NEVER:
             return t

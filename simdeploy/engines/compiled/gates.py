@@ -6,6 +6,7 @@ import numpy as np
 
 from simdeploy.engines.compiled.clock import (
     GETS_VERDICT,
+    GOES_BACK,
     HAS_STARTED,
     IS_LOOKED_AT,
     IS_OBSERVED,
@@ -15,6 +16,7 @@ from simdeploy.engines.compiled.clock import (
 from simdeploy.engines.compiled.codes import CUSUM
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.judge import FAILS, NO_VERDICT, PASSES, take_look, without_verdict
+from simdeploy.engines.compiled.line import set_heard
 from simdeploy.engines.compiled.node import go_back, hear_of
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
@@ -26,6 +28,7 @@ from simdeploy.engines.compiled.tables import (
     GATE_BEGUN,
     GATE_VERDICT,
     HAS_FAILED,
+    HEARD,
     LOOK_DUE,
     NEVER,
     OBSERVED,
@@ -81,7 +84,7 @@ def expect(run, node):
             ) + policy.deadline
             fate[RESOLVED, node] = NEVER
         elif policy.needed == 0:
-            enqueue(run, fate[RESOLVED, node], node, GETS_VERDICT)
+            _expect_verdict(run, node)
         return
     if judges_waves(policy) and fate[STARTED, node] < NEVER:
         started = fate[STARTED, node]
@@ -94,7 +97,20 @@ def expect(run, node):
             fate[WINDOWS, node] = (fate[DEADLINE, node] - started) // policy.interval
             enqueue(run, fate[OBSERVED, node], node, IS_OBSERVED)
             return
-    enqueue(run, fate[RESOLVED, node], node, GETS_VERDICT)
+    _expect_verdict(run, node)
+
+
+@compiled
+def _expect_verdict(run, node):
+    """Queue the verdict of a node, where it is known when that comes."""
+    fate = fates(run)
+    if not run.goes_offline:
+        enqueue(run, fate[RESOLVED, node], node, GETS_VERDICT)
+        return
+    set_heard(run, node)
+    enqueue(run, fate[HEARD, node], node, GETS_VERDICT)
+    if (fate[HAS_FAILED, node] and run.goes_back_by_itself) or (run.shared and run.leaves):
+        enqueue(run, fate[RESOLVED, node], node, GOES_BACK)
 
 
 @compiled

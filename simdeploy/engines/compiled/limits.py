@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simdeploy.engines.compiled.codes import OF_RESOLVED, OF_WAVE
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.tables import WAVE_FAILED, policy_of, size_of_wave, waves
+from simdeploy.engines.compiled.tables import WAVE_FAILED, is_wave_over, policy_of, size_of_wave, waves
 
 
 @compiled
@@ -30,14 +30,24 @@ def is_limit_crossed(limits, failed, updated, wave_failed, wave_size, total):
 
 
 @compiled
-def is_crossed(run):
-    """Tell whether a limit, or the gate of the canaries, is crossed now."""
+def is_crossed(run, judged_before):
+    """Tell whether a limit, or the gate of the canaries, is crossed now.
+
+    Under a reporting delay several waves may have verdicts that were not judged yet, from `judged_before` on.
+    """
     wave = run.waves_open - 1
     wave_failed = waves(run)[WAVE_FAILED, wave]
     if policy_of(run).canaries and not run.promoted and run.gate_all_healthy and wave_failed:
         return True
-    size = size_of_wave(run, wave)
-    return is_limit_crossed(policy_of(run), run.failed, run.updated, wave_failed, size, run.nodes)
+    if not run.reporting_delay or policy_of(run).percent_of != OF_WAVE:
+        size = size_of_wave(run, wave)
+        return is_limit_crossed(policy_of(run), run.failed, run.updated, wave_failed, size, run.nodes)
+    for judged in range(judged_before, run.waves_open):
+        if not run.judged_at_wave_end or is_wave_over(run, judged):
+            wave_failed, size = waves(run)[WAVE_FAILED, judged], size_of_wave(run, judged)
+            if is_limit_crossed(policy_of(run), run.failed, run.updated, wave_failed, size, run.nodes):
+                return True
+    return False
 
 
 @compiled

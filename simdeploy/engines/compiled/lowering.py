@@ -19,7 +19,7 @@ from simdeploy.engines.compiled.binomial import ALWAYS, NEVER
 from simdeploy.engines.compiled.bundling import BEYOND_ANY_FLEET, LoweredPlan, Row, bundle_policies, stops_at
 from simdeploy.engines.compiled.codes import code_of
 from simdeploy.engines.compiled.laws import LawTable
-from simdeploy.engines.compiled.spells import CRASH, FLAPPING, ZONE
+from simdeploy.engines.compiled.spells import CRASH, FLAPPING, LINE, ZONE
 from simdeploy.engines.compiled.tables import (
     CLASS_RECORD,
     CLASS_RULE_RECORD,
@@ -116,6 +116,7 @@ def lower(
         "leaves": traits.leaves,
         "goes_down": any(b.crash or b.zone_outage or b.down for b in fleet.behaviours),
         "degrades": any(b.flapping for b in fleet.behaviours),
+        "goes_offline": any(b.connection for b in fleet.behaviours),
         "promote_after_law": laws.add(operator.promote_after),
         "escape_detection_law": laws.add(operator.escape_detection),
         "notices_defect": operator.notices_defect,
@@ -174,6 +175,7 @@ def _lower_class(
         return len(processes) - 1
 
     flapping, crash, outage = behaviour.flapping, behaviour.crash, behaviour.zone_outage
+    line = behaviour.connection
     fleet = scenario.fleet
     is_dealt = number > 0 and fleet.classes[number - 1].share is not None
     size = fleet.classes[number - 1].wanted(fleet.nodes) if is_dealt else 0
@@ -197,6 +199,7 @@ def _lower_class(
         "renewed": bool(crash and crash.renewed_by_update),
         "flapping": add_process(FLAPPING, *flaps) if flaps else -1,
         "zone_outage": add_process(ZONE, outage.up, outage.repair) if outage else -1,
+        "connection": add_process(LINE, line.online, line.offline) if line else -1,
     }
 
 
@@ -271,6 +274,7 @@ def _lower_switches(switches: Orchestrator, traits: TypeTraits) -> dict[str, int
         "unreachable": code_of(UnreachableNodes, switches.unreachable_nodes),
         "clocks_stop": switches.paused_clocks == "stop",
         "cant_tell": code_of(CantTell, switches.cant_tell),
+        "reporting_delay": switches.reporting_delay_ns,
     }
 
 
@@ -377,12 +381,14 @@ def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
     return (
         not any(b.crash or b.zone_outage or b.flapping or b.down or b.traffic for b in scenario.fleet.behaviours)
         and scenario.fleet.service is None
+        and not any(b.connection for b in scenario.fleet.behaviours)
         and not scenario.operator.script
         and not scenario.operator.change_windows
         and not traits.begins
         and not traits.leaves
         and not (switches.node_local_rollback and traits.releases)
         and not (switches.rollback_pacing == "max_parallel" and traits.undone)
+        and not switches.reporting_delay_ns
         and switches.on_failure in ("rollback", "stop")
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from simdeploy.engines.compiled.clock import IS_BACK, enqueue
+from simdeploy.engines.compiled.clock import COUNTS, GETS_ORDER, IS_BACK, enqueue
 from simdeploy.engines.compiled.codes import CUSUM
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.line import fails_unheard, online_again
 from simdeploy.engines.compiled.pools import goes_down_otherwise, leaves_service, look_at_pools
 from simdeploy.engines.compiled.sampling import set_rollbacks
 from simdeploy.engines.compiled.tables import (
@@ -12,6 +13,7 @@ from simdeploy.engines.compiled.tables import (
     DISPATCHED,
     HAS_FAILED,
     HOLDING,
+    IN_FLIGHT,
     NEVER,
     RESOLVED,
     ROLLBACK,
@@ -29,16 +31,41 @@ from simdeploy.engines.compiled.tables import (
 
 @compiled
 def hear_of(run, node):
-    """Take note that a node is resolved; after the end nobody counts any more."""
+    """Take note of a node's verdict, for pacing, and have it counted; after the end nobody does any more."""
+    if run.makespan < NEVER:
+        return
+    if run.reporting_delay:
+        run.is_rung = True
+        if fates(run)[HAS_FAILED, node] or fails_unheard(run, node):
+            _keep_slot(run, node)
+        waves(run)[IN_FLIGHT, fates(run)[WAVE, node] - 1] -= 1
+        # Nobody has to report that a node could not be dispatched.
+        if fates(run)[DISPATCHED, node] < NEVER:
+            enqueue(run, run.now + run.reporting_delay, node, COUNTS)
+            return
+    count(run, node)
+
+
+@compiled
+def _keep_slot(run, node):
+    """Take note that a failed node holds its slot, unless it never had one, or goes back by itself."""
+    goes_back = run.goes_back_by_itself and not fails_unheard(run, node)
+    if fates(run)[DISPATCHED, node] < NEVER and not goes_back:
+        waves(run)[HOLDING, fates(run)[WAVE, node] - 1] += 1
+
+
+@compiled
+def count(run, node):
+    """Let a verdict count, for everything but pacing; after the end nobody counts any more."""
     if run.makespan < NEVER:
         return
     wave = fates(run)[WAVE, node] - 1
     resolve_in_wave(run, wave)
-    if fates(run)[HAS_FAILED, node]:
+    if fates(run)[HAS_FAILED, node] or fails_unheard(run, node):
         run.failed += 1
         waves(run)[WAVE_FAILED, wave] += 1
-        if fates(run)[DISPATCHED, node] < NEVER and not run.goes_back_by_itself:
-            waves(run)[HOLDING, wave] += 1
+        if not run.reporting_delay:
+            _keep_slot(run, node)
     else:
         run.updated += 1
         if run.watch_at == NEVER and policy_of(run).gate == CUSUM:
@@ -73,3 +100,14 @@ def go_back(run, node):
         goes_down_otherwise(run, node)
         leaves_service(run, node)
     enqueue(run, run.now + (duration if duration >= 0 else -1 - duration), node, IS_BACK)
+
+
+@compiled
+def send_back(run, node):
+    """Order a node to go back, which it does as soon as it is online."""
+    at = online_again(run, node, run.now) if run.goes_offline else run.now
+    if at == run.now:
+        go_back(run, node)
+    else:
+        run.any_order_late = True
+        enqueue(run, at, node, GETS_ORDER)

@@ -12,6 +12,7 @@ from simdeploy.engines.compiled.tables import (
     REL_AFFECTED,
     REL_STARTED,
     STARTED,
+    UNHEARD,
     drawn,
     fates,
     policy_of,
@@ -26,7 +27,9 @@ def rejects(run):
     if run.kind >= 0 and run.defective:
         for place in range(policy_of(run).canaries):
             node = drawn(run)[ORDER, place]
-            if fate[STARTED, node] <= run.now and drawn(run)[AFFECTED, node]:
+            # A canary that was not heard of by its deadline tells the operator nothing.
+            is_seen = not run.goes_offline or fate[UNHEARD, node] == 0
+            if is_seen and fate[STARTED, node] <= run.now and drawn(run)[AFFECTED, node]:
                 until = min(run.now, fate[BACK_FROM, node])
                 if fate[STARTED, node] + after_ns(run, node) <= until:
                     return run.operator_uniform < run.notices_defect

@@ -10,6 +10,7 @@ from simdeploy.engines.compiled.binomial import ALWAYS
 from simdeploy.engines.compiled.fates import is_disturbed
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import CONSTANT
+from simdeploy.engines.compiled.line import line_holds, look_at_lines
 from simdeploy.engines.compiled.load import lowest_factor
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.tables import (
@@ -20,6 +21,7 @@ from simdeploy.engines.compiled.tables import (
     DURATION,
     FAILS,
     HANGS,
+    HEARD,
     LEVEL_WORD,
     NEVER,
     ORDER,
@@ -141,6 +143,8 @@ def dispatch_quickly(run, first, count, slow):
         _set_quick_words_by_traffic(run, now + min(longest, max(latest, 0)) + span)
     if may_be_disturbed:
         look_ahead(run, now + min(longest, max(latest, 0)) + span + 1)
+    if run.goes_offline:
+        look_at_lines(run, now + min(longest, max(latest, 0)) + span + 1)
     for place in range(first, first + count):
         node = draws[ORDER, place]
         last = quick_word_of(run, node)
@@ -152,12 +156,17 @@ def dispatch_quickly(run, first, count, slow):
             is_quick = (
                 stays_up(run, node, max(end, now + 1)) and stays_undegraded(run, node) and not is_disturbed(run, node)
             )
+        if is_quick and run.goes_offline:
+            # Online at its turn, too, if it takes no time at all.
+            is_quick = line_holds(run, node)
         if is_quick:
             fate[DISPATCHED, node] = now
             fate[STARTED, node] = now + duration
             fate[RESOLVED, node] = end
             fate[WINDOWS, node] = rule.needed
             fate[WAVE, node] = wave
+            if run.goes_offline:
+                fate[HEARD, node] = end
             touched[run.n_touched] = node
             run.n_touched += 1
         else:

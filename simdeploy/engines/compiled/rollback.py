@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.node import go_back
+from simdeploy.engines.compiled.node import go_back, send_back
 from simdeploy.engines.compiled.pools import enters_service, set_missed
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     BACK_UNTIL,
+    DUE,
     NEVER,
     ROLLBACK,
     ROLLED,
@@ -38,9 +41,21 @@ def has_returned(run, node):
 
 
 @compiled
+def _obey_orders(run):
+    """Let the nodes that an order has reached go back, after everything else that happens at this instant."""
+    reached = np.sort(lists(run)[DUE, : run.n_due])
+    run.n_due = 0
+    for node in reached:
+        if fates(run)[BACK_FROM, node] == NEVER:
+            go_back(run, node)
+
+
+@compiled
 def act_on_rollback(run):
     """Begin to go back, send the next wave, or end (the reference engine's Rollback.act)."""
     fate, turns = fates(run), lists(run)
+    if run.goes_offline and run.n_due:
+        _obey_orders(run)
     if not run.rollback_is_asked or run.rollback_ended < NEVER:
         return
     if not run.rollback_has_begun:
@@ -59,8 +74,8 @@ def act_on_rollback(run):
         for place in range(run.rolled_sent, last):
             node = turns[ROLLED, place]
             if fate[BACK_FROM, node] == NEVER:
-                go_back(run, node)
-            # A node that went back by itself before its turn may be back already.
+                send_back(run, node)
+            # A node that went back by itself before its turn may be back already; an order may still be on its way.
             if fate[BACK_UNTIL, node] == NEVER:
                 turns[ROLLED_WAVE, node] = run.rolled_wave
                 run.rolled_in_wave += 1

@@ -48,6 +48,7 @@ _FLEET = [
     ("n_pieces", _INT),
     ("is_even", _BOOL),
     ("even_rate", _REAL),
+    ("goes_offline", _BOOL),
     # The people.
     ("promote_after_law", _INT),
     ("escape_detection_law", _INT),
@@ -66,6 +67,7 @@ _SWITCHES = [
     ("unreachable", _INT),
     ("clocks_stop", _BOOL),
     ("cant_tell", _INT),
+    ("reporting_delay", _INT),
 ]
 _REPLICATION = [
     ("key0", _WORD),
@@ -80,6 +82,7 @@ _REPLICATION = [
     ("promote_after", _INT),
     ("escape_detection", _INT),
     ("quiet_until", _INT),  # until when the words of `today` beyond which a spell lasts are right
+    ("lines_hold_until", _INT),  # the same of lines
     ("has_rollbacks", _BOOL),  # whether the times of going back are drawn yet
 ]
 # Other chances than the scenario's: factors, and what the draws of which there is one count in the weight's logarithm.
@@ -134,6 +137,7 @@ _ROLLOUT = [
     ("waves_open", _INT),
     ("waves_over", _INT),
     ("waves_judged", _INT),
+    ("first_unjudged", _INT),  # under a reporting delay: the first wave that was not over when limits were last judged
     ("n_touched", _INT),
     ("n_up_again", _INT),
     ("waited_in_vain", _INT),  # nodes that are waited for, and down for good
@@ -156,6 +160,7 @@ _ROLLOUT = [
     ("any_back_failed", _BOOL),
     ("any_went_by_itself", _BOOL),
     ("any_waits", _BOOL),
+    ("any_order_late", _BOOL),  # whether an order to go back reached a node later than it was sent
     ("rollback_ended", _INT),
     ("queued", _INT),
     ("ran_too_long", _BOOL),

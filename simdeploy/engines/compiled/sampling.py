@@ -23,6 +23,7 @@ from simdeploy.engines.compiled.codes import (
 )
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import draw_ns, quantile
+from simdeploy.engines.compiled.line import set_first_lines
 from simdeploy.engines.compiled.outlook import set_first_spells
 from simdeploy.engines.compiled.philox import (
     block,
@@ -128,6 +129,8 @@ def sample(run):
         _set_level_words(run)
     if run.goes_down or run.degrades:
         set_first_spells(run)
+    if run.goes_offline:
+        set_first_lines(run)
     run.has_rollbacks = False
 
 

@@ -119,6 +119,7 @@ def measure_service(run, horizon, real):
     few = (
         not run.any_waits
         and not run.any_went_by_itself
+        and not run.any_order_late
         and not (run.rollback_has_begun and run.rollback_in_waves)
         and policy_of(run).pacing != SLIDING
     )

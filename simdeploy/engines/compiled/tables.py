@@ -17,11 +17,16 @@ from simdeploy.engines.traces import QUANTITIES
 NEVER = 1 << 62
 
 # Rows of the table of draws, one column per node.
-ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD, LEVEL_WORD, N_DRAWN = range(11)
+ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD, LEVEL_WORD, LINE_WORD, N_DRAWN = range(
+    12
+)
 
 # Rows of the table of fates, one column per node; times in nanoseconds, NEVER where it does not happen.
 # OBSERVED: when a node that waits for the gate of its wave has its own observation; DEADLINE: until when it waits.
-DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE, OBSERVED, DEADLINE, N_FATE = range(11)
+DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE, OBSERVED, DEADLINE = range(10)
+# Where lines break: when the verdict counts, whether it counts as failed, and whether the deadline passed before it was heard;
+# DEADLINE is then that of every node, NEVER where there is none.
+HEARD, COUNTS_FAILED, UNHEARD, N_FATE = range(10, 14)
 
 # Rows of the table of relative fates, one column per node in the order of dispatch: times since its dispatch; and of sums
 # over all nodes up to it: how long going back takes, the longest of them, how many fail to come back, and how many are
@@ -66,8 +71,9 @@ TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, N_LISTS = range(7)
     ALONE,  # nobody to compare with
     N_RANKED,  # looks whose error rates are kept, and the place of the last one
     LAST_RANKED,
+    IN_FLIGHT,  # under a reporting delay: nodes whose verdict was not heard, while UNRESOLVED are those whose does not count
     N_WAVE,
-) = range(20)
+) = range(21)
 
 # Rows of the tables of what is traced: as in `simdeploy.engines.traces`; of changes of counts, of nodes that have requests on
 # the old and the new version among them; and of changes of requests and failed requests per second, on either version.
@@ -177,6 +183,7 @@ CLASS_RECORD = np.dtype(
         ("first_piece", _INT),
         ("last_piece", _INT),
         ("day_s", _REAL),
+        ("connection", _INT),  # place of a process; -1 for none
     ]
 )
 KIND_RECORD = np.dtype(
@@ -309,6 +316,8 @@ TODAY_RECORD = np.dtype(
         ("flap_begins_bad", _INT),
         ("crash_quiet_beyond", _INT),
         ("flap_quiet_beyond", _INT),
+        ("begins_offline", _INT),
+        ("holds_beyond", _INT),
         # What outcomes count in the logarithm of the weight, of a plain node and of an affected one.
         ("log_fails", _REAL, 2),
         ("log_starts", _REAL, 2),

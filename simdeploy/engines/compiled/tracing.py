@@ -10,6 +10,7 @@ from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.controller import horizon_of
 from simdeploy.engines.compiled.fates import added_level, after_ns
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.line import counted_at, counts_as_failed
 from simdeploy.engines.compiled.load import demand_and_weight_at, factor_at, pool_of
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded
 from simdeploy.engines.compiled.requests import follow_pools
@@ -18,12 +19,10 @@ from simdeploy.engines.compiled.service import down_spells, out_by_status, scope
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CLASS,
-    HAS_FAILED,
     N_TRACED_COUNTS,
     N_TRACED_SUMS,
     NEVER,
     OUT,
-    RESOLVED,
     SERVING_NEW,
     SERVING_OLD,
     STARTED,
@@ -70,8 +69,8 @@ def trace(run):
         return False
     fate = fates(run)
     for node in range(run.nodes):
-        if fate[RESOLVED, node] <= run.makespan:
-            _count(run, FAILED if fate[HAS_FAILED, node] else UPDATED, fate[RESOLVED, node], NEVER, end)
+        if counted_at(run, node) <= run.makespan:
+            _count(run, FAILED if counts_as_failed(run, node) else UPDATED, counted_at(run, node), NEVER, end)
         if run.releases:
             _count(run, EXPOSED, fate[STARTED, node], fate[BACK_FROM, node], end)
         k = out_by_status(run, node, end + 1, 0)

@@ -4,9 +4,10 @@ of requests.
 
 from __future__ import annotations
 
-from simdeploy.engines.compiled.clock import ENDS_WINDOW, HAS_STARTED, MISSES_DEADLINE, enqueue
+from simdeploy.engines.compiled.clock import ENDS_WINDOW, GETS_VERDICT, HAS_STARTED, MISSES_DEADLINE, enqueue
 from simdeploy.engines.compiled.gates import happens_before_gate, is_observed, judges_waves
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.line import set_heard
 from simdeploy.engines.compiled.load import count_requests
 from simdeploy.engines.compiled.node import go_back, hear_of
 from simdeploy.engines.compiled.pools import begin_windows, end_window, enters_service, goes_down_otherwise, set_missed
@@ -17,6 +18,7 @@ from simdeploy.engines.compiled.tables import (
     DEADLINE,
     HAS_FAILED,
     HEALTHY,
+    HEARD,
     MET_FRACTION,
     MET_SECONDS,
     NEVER,
@@ -137,7 +139,12 @@ def _resolve(run, node, fails):
     fate = fates(run)
     fate[RESOLVED, node] = run.now
     fate[HAS_FAILED, node] = fails
-    hear_of(run, node)
+    if run.goes_offline:
+        set_heard(run, node)
+    if run.goes_offline and fate[HEARD, node] > run.now:
+        enqueue(run, fate[HEARD, node], node, GETS_VERDICT)
+    else:
+        hear_of(run, node)
     if fails and run.goes_back_by_itself:
         run.any_went_by_itself = True
         go_back(run, node)

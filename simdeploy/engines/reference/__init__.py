@@ -4,9 +4,8 @@ May be used from outside: `engine.run_reference`. May import: `simdeploy.scenari
 `simdeploy.engines.recording` and `schema`.
 
 Files, from the inside out: `clock` (the end of an instant, countdowns), `load` (the requests that nodes meet),
-`prober` (windows), `site` (what everybody in a run
-shares), `node`, `people`, `dispatch` (whose turn it is), `gates` and `running_watch` (what judges waves, and running nodes),
-`change_windows` (the wait for the next opening), `rollback`, `controller`, `weighing` (rare events), `engine`. Nodes tell others
-what happens to them through the protocols in `node`, so that imports point one way. The compiled engine has the same names for
-the same things.
+`prober` (windows), `site` (what everybody in a run shares), `node`, `line` (what passes between nodes and the control plane), `people`, `dispatch` (whose turn it is), `gates` and
+`running_watch` (what judges waves, and running nodes), `change_windows` (the wait for the next opening), `rollback`,
+`controller`, `weighing` (rare events), `engine`. Nodes tell others what happens to them through the protocols in `node`, so that
+imports point one way. The compiled engine has the same names for the same things.
 """

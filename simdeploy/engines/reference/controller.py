@@ -14,6 +14,7 @@ from simdeploy.engines.recording import CONTROL_PLANE, History, StatusFields
 from simdeploy.engines.reference.change_windows import OpenCountdown, OpenHours
 from simdeploy.engines.reference.clock import Countdown
 from simdeploy.engines.reference.dispatch import Dispatcher
+from simdeploy.engines.reference.node import NOT_HEARD
 from simdeploy.engines.reference.people import rejects
 from simdeploy.engines.schema import RUNNING
 from simdeploy.rules.limits import Counts
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from simdeploy.engines.recording import NodeFate
+    from simdeploy.engines.reference.clock import Process
+    from simdeploy.engines.reference.dispatch import Wave
     from simdeploy.engines.reference.gates import WaveGates
     from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.rollback import Rollback
@@ -105,6 +108,7 @@ class Controller:
 
         self._news = False
         self._waves_judged = 0
+        self._first_unjudged = 0
         self._acknowledged_failures = 0
         self.updated = 0
         self.failed = 0
@@ -133,22 +137,39 @@ class Controller:
         self._site.ring()
 
     def hears_of(self, node: Node) -> None:
-        """Take note that a node is resolved; after the end nobody counts any more."""
+        """Take note of a node's verdict, for pacing, and have it counted; after the end nobody does any more."""
         if self._running_watch is not None and node.fate.status == RUNNING:
             self._running_watch.runs(node)
         if self.is_over:
             return
+        wave = self.dispatcher.hear(node)
+        if node.fate.ever_failed:
+            # A node that was not dispatched never had a slot; one that goes back by itself frees it.
+            goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
+            if node.fate.dispatched_ns is not None and not goes_back:
+                wave.holding += 1
+        self._site.ring()
+        # Nobody has to report that a node could not be dispatched.
+        if self._switches.reporting_delay_ns and node.fate.dispatched_ns is not None:
+            self._site.env.process(self._count_later(node))
+        else:
+            self._count(node)
+
+    def _count_later(self, node: Node) -> Process:
+        yield self._site.env.timeout(self._switches.reporting_delay_ns)
+        if not self.is_over:
+            self._count(node)
+
+    def _count(self, node: Node) -> None:
+        """Let a verdict count, for everything but pacing."""
+        node.fate.counted_ns = self._last_progress_ns = self._site.env.now
         wave = self.dispatcher.resolve(node)
         if node.fate.ever_failed:
             self.failed += 1
             wave.failed += 1
-            # A node that was down at its turn never had a slot; one that goes back by itself frees it.
-            if node.fate.dispatched_ns is not None and not self._site.goes_back_by_itself:
-                wave.holding += 1
         else:
             self.updated += 1
         self._news = True
-        self._last_progress_ns = self._site.env.now
         self._site.ring()
 
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
@@ -204,10 +225,11 @@ class Controller:
             return
         self._news = False
         self._waves_judged = self.dispatcher.waves_over
+        judged_before, self._first_unjudged = self._first_unjudged, self._count_leading_waves_over()
         # After a pause the same crossing counts again only when a further node has failed.
         if not alarm and self.failed <= self._acknowledged_failures:
             return
-        crossed = alarm or self._what_is_crossed()
+        crossed = alarm or self._what_is_crossed(judged_before)
         if crossed is None:
             return
         action = self._switches.on_failure
@@ -221,15 +243,31 @@ class Controller:
         else:
             self._say(self.state, self.state, crossed)
 
-    def _what_is_crossed(self) -> str | None:
+    def _count_leading_waves_over(self) -> int:
+        first = self._first_unjudged
+        while first < len(self.dispatcher.waves) and self.dispatcher.waves[first].is_over:
+            first += 1
+        return first
+
+    def _what_is_crossed(self, judged_before: int) -> str | None:
         wave = self.dispatcher.waves[-1]
         if self.canaries and not self._promoted and self._switches.canary_gate == "all_healthy" and wave.failed:
             return f"{wave.failed} of {wave.size} canaries failed"
         if self._limits is None:
             return None
-        return self._limits.crossed(
-            Counts(failed=self.failed, running=self.updated, wave_failed=wave.failed, wave_size=wave.size)
-        )
+        for judged in self._waves_to_judge(judged_before):
+            counts = Counts(failed=self.failed, running=self.updated, wave_failed=judged.failed, wave_size=judged.size)
+            crossed = self._limits.crossed(counts)
+            if crossed:
+                return crossed
+        return None
+
+    def _waves_to_judge(self, judged_before: int) -> list[Wave]:
+        """Return the waves whose size the percent limit may be of: the last one, or those that verdicts were late of."""
+        if not self._switches.reporting_delay_ns or self._switches.failed_percent_of != "wave":
+            return self.dispatcher.waves[-1:]
+        waves = self.dispatcher.waves[judged_before:]
+        return [wave for wave in waves if wave.is_over] if self._judged_at_wave_end else waves
 
     def _obey_script(self) -> None:
         while self._orders:
@@ -283,7 +321,7 @@ class Controller:
         self._hours.forget()
         if self.is_over:
             return
-        if self._phase == "wave" and self.dispatcher.waves[-1].is_over:
+        if self._phase == "wave" and self._is_wave_through:
             self._finish_wave()
         if self._phase == "baked":
             self._look_beyond_wave()
@@ -303,6 +341,14 @@ class Controller:
                 self._say(self.state, self.state, f"waits for {self._opening}")
         if self._phase == "done":
             self._end("completed", f"{self.updated} nodes updated, {self.failed} failed", undo=False)
+
+    @property
+    def _is_wave_through(self) -> bool:
+        """Whether what comes after the last wave may come: canaries and the end wait until verdicts count, other waves don't."""
+        wave = self.dispatcher.waves[-1]
+        if not self.dispatcher.left:
+            return self.dispatcher.waves_over == len(self.dispatcher.waves)
+        return wave.is_over if wave.is_canary else wave.is_heard
 
     def _finish_wave(self) -> None:
         """Bake after a wave, if there is another: any wave under barrier pacing, else the canaries only."""
@@ -374,7 +420,7 @@ class Controller:
         """Nodes that sliding pacing may send now."""
         wave = self.dispatcher.waves[-1]
         held = wave.holding if self._switches.failed_node_holds_slot else 0
-        return min(self._plan.parallel - wave.unresolved - held, self.dispatcher.left)
+        return min(self._plan.parallel - wave.in_flight - held, self.dispatcher.left)
 
     @property
     def _late_batches(self) -> int:
@@ -499,9 +545,9 @@ class Controller:
 
     def _note(self) -> None:
         deadlines = self._deadlines
-        while deadlines and deadlines[0][1].resolved_ns is not None:
+        while deadlines and deadlines[0][1].heard_ns is not None:
             deadlines.popleft()
-        while deadlines and deadlines[-1][1].resolved_ns is not None:
+        while deadlines and deadlines[-1][1].heard_ns is not None:
             deadlines.pop()
         waiting = bool(deadlines) and not self.is_over
         self.history.settle(

@@ -1,4 +1,4 @@
-"""Whose turn it is: waves, the order of nodes, and nodes that are down when their turn comes (model section 4)."""
+"""Whose turn it is: waves, the order of nodes, and nodes that can't be reached at their turn (model section 4)."""
 
 from __future__ import annotations
 
@@ -27,22 +27,30 @@ class Wave:
         Nodes, skipped ones included.
     turns : int
         Nodes whose turn has come.
-    unresolved, failed, holding : int
-        Nodes without a verdict; failed ones; failed ones that keep their slot under sliding.
+    in_flight, holding : int
+        Nodes whose verdict was not heard; failed ones that keep their slot under sliding.
+    unresolved, failed : int
+        Nodes whose verdict does not count yet; failed ones that do.
     """
 
     number: int
     size: int
     is_canary: bool
     turns: int = 0
+    in_flight: int = 0
+    holding: int = 0
     unresolved: int = 0
     failed: int = 0
-    holding: int = 0
 
     @property
     def is_over(self) -> bool:
-        """Whether every node of the wave has had its turn and is resolved."""
+        """Whether every node of the wave has had its turn, and its verdict counts."""
         return self.turns == self.size and self.unresolved == 0
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether every node of the wave has had its turn, and its verdict was heard."""
+        return self.turns == self.size and self.in_flight == 0
 
 
 class Dispatcher:
@@ -102,8 +110,14 @@ class Dispatcher:
         """Nodes whose turn has come and that nothing will happen to by itself: down for good, or held back by a pause."""
         return self.waited_in_vain + len(self._up_again)
 
+    def hear(self, node: Node) -> Wave:
+        """Take note that a node's verdict was heard, or that it needs none; return its wave."""
+        wave = self.waves[node.fate.wave - 1]
+        wave.in_flight -= 1
+        return wave
+
     def resolve(self, node: Node) -> Wave:
-        """Take note that a node has its verdict, or needs none; return its wave."""
+        """Take note that a node's verdict counts, or that it needs none; return its wave."""
         wave = self.waves[node.fate.wave - 1]
         wave.unresolved -= 1
         self.waves_over += wave.is_over
@@ -117,21 +131,24 @@ class Dispatcher:
 
     def give_turns(self, count: int) -> None:
         """Let the next nodes have their turn, as part of the wave that was opened last."""
-        wave, now = self.waves[-1], self._site.env.now
+        wave = self.waves[-1]
         turns = self._order[self._next : self._next + count]
         self._next += len(turns)
         wave.turns += len(turns)
+        wave.in_flight += len(turns)
         wave.unresolved += len(turns)
         if self._gave_turns is not None:
             self._gave_turns(wave, turns, self._order[self._next :])
         for node in turns:
             node.fate.wave = wave.number
-            if not self._site.world.is_down(node.number, now):
+            why = self._why_unreachable(node)
+            if not why:
                 self._dispatch(node)
             elif self._unreachable == "fail":
-                node.fail("down when its turn came")
+                node.fail(why)
             elif self._unreachable == "skip":
-                node.skip()
+                node.skip(why)
+                self.hear(node)
                 self.resolve(node)
                 self._site.ring()
             elif self._site.world.is_down_for_good(node.number):
@@ -140,15 +157,22 @@ class Dispatcher:
                 self._site.env.process(self._wait_for(node))
 
     def admit_returned(self) -> None:
-        """Dispatch the nodes that were waited for and are up again."""
+        """Dispatch the nodes that were waited for and can be reached again."""
         if not self._up_again:
             return
         returned, self._up_again = sorted(self._up_again, key=lambda node: node.number), []
         for node in returned:
-            if self._site.world.is_down(node.number, self._site.env.now):
+            if self._why_unreachable(node):
                 self._site.env.process(self._wait_for(node))
             else:
                 self._dispatch(node)
+
+    def _why_unreachable(self, node: Node) -> str:
+        """Return why a node can't be dispatched now; empty if it can."""
+        world, now = self._site.world, self._site.env.now
+        if world.is_down(node.number, now):
+            return "down when its turn came"
+        return "" if world.lines.is_online(node.number, now) else "offline when its turn came"
 
     def _dispatch(self, node: Node) -> None:
         self.touched.append(node)

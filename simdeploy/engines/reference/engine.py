@@ -11,6 +11,7 @@ from simdeploy.api.times import time_in_week
 from simdeploy.engines.recording import Recording
 from simdeploy.engines.reference.controller import Controller
 from simdeploy.engines.reference.gates import WaveGates
+from simdeploy.engines.reference.line import Line
 from simdeploy.engines.reference.node import Listeners, Node
 from simdeploy.engines.reference.people import follow_script
 from simdeploy.engines.reference.rollback import Rollback
@@ -62,7 +63,8 @@ def run_reference(
     site = Site(world, rule, orchestrator, type_name, waves_are_judged=waves_are_judged)
     listeners = Listeners()
     nodes = [Node(site, listeners, number) for number in range(world.n_nodes)]
-    rollback = Rollback(site, plan.parallel if orchestrator.rollback_pacing == "max_parallel" else world.n_nodes)
+    line = Line(site)
+    rollback = Rollback(site, line, plan.parallel if orchestrator.rollback_pacing == "max_parallel" else world.n_nodes)
     wave_gates = WaveGates(site, gate) if gate is not None and waves_are_judged else None
     controller = Controller(
         site,
@@ -78,6 +80,7 @@ def run_reference(
         calendar=calendar_of(operator.change_windows, time_in_week(chosen.identity.created_at)),
     )
     listeners.controller, listeners.rollback, listeners.wave_gates = controller, rollback, wave_gates
+    listeners.line, line.control_plane = line, controller
     site.when_settled = controller.settle
     site.env.process(follow_script(site, controller.is_told, operator.script))
     controller.start()

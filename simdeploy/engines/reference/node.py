@@ -28,14 +28,22 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.site import Site
 
 
-class Verdicts(Protocol):
-    """What a node tells the controller."""
+NOT_HEARD = "not heard of by the deadline"
+NO_DEADLINE_NS = 1 << 62
+
+
+class Expectations(Protocol):
+    """What the controller is told of a node at once."""
 
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
         """Take note of a node's deadline."""
 
-    def hears_of(self, node: Node) -> None:
-        """Take note that a node is resolved."""
+
+class Verdicts(Protocol):
+    """What passes a node's verdict on."""
+
+    def reports(self, node: Node) -> None:
+        """Pass on that a node is resolved."""
 
 
 class WayBack(Protocol):
@@ -67,13 +75,20 @@ class Gates(Protocol):
 class Listeners:
     """Whom the nodes of a run tell what happens to them; put in by the engine, for all of them know nodes, too."""
 
-    controller: Verdicts
+    controller: Expectations
+    line: Verdicts
     rollback: WayBack
     wave_gates: Gates | None
 
 
 class Node:
-    """A node of the fleet and its fate so far."""
+    """A node of the fleet and its fate so far.
+
+    Attributes
+    ----------
+    deadline_ns : int
+        When its verdict must have been heard; `NO_DEADLINE_NS` if there is no such time, or none yet.
+    """
 
     __slots__ = ("_listeners", "_process", "_site", "deadline_ns", "fate", "number")
 
@@ -83,22 +98,34 @@ class Node:
         self.number = number
         self.fate = NodeFate()
         self._process: simpy.Process | None = None
-        self.deadline_ns = 0
+        self.deadline_ns = NO_DEADLINE_NS
 
     def dispatch(self) -> None:
         """Begin to update the node."""
         self.fate.dispatched_ns = self._site.env.now
         self._process = self._site.env.process(self._life())
 
-    def skip(self) -> None:
+    def skip(self, reason: str) -> None:
         """Be passed over: neither failed nor touched."""
-        self._become(SKIPPED, "down when its turn came")
+        self._become(SKIPPED, reason)
 
     def fail(self, reason: str) -> None:
         """Become failed, for good: a failed node may go back but still counts."""
         self.fate.failed_ns = self._site.env.now
         self.fate.failed_reason = reason
         self._resolve(FAILED, reason)
+
+    def is_heard_of(self) -> None:
+        """Be heard of later than the node got its verdict."""
+        self._site.note(self.number, self.fate.status, self.fate.status, self.fate.wave, "heard of")
+
+    def is_not_heard_of(self) -> None:
+        """Be given up at the deadline: failed, if the node did not fail by itself."""
+        self.fate.unheard = True
+        if not self.fate.ever_failed:
+            self.fate.failed_ns = self._site.env.now
+            self.fate.failed_reason = NOT_HEARD
+            self._become(FAILED, NOT_HEARD)
 
     def run_from_outside(self, reason: str) -> None:
         """Become running by the verdict of a gate."""
@@ -148,7 +175,7 @@ class Node:
             site.load.leaves_service(self.number, site.env.now)
         deadline = None
         if site.rule.is_checked and site.rule.deadline_from_dispatch:
-            deadline = site.env.now + site.rule.deadline_ns
+            deadline = self.deadline_ns = site.env.now + site.rule.deadline_ns
             self._listeners.controller.expects_verdict_by(self, deadline)
         if (yield from self._start(deadline)):
             fate.started_ns = site.env.now
@@ -159,6 +186,8 @@ class Node:
             if self._listeners.wave_gates is not None:
                 yield from self._go_before_gate(self._listeners.wave_gates, deadline)
             elif site.rule.windows_needed == 0:
+                if deadline is None and site.rule.is_checked:
+                    self.deadline_ns = site.env.now + site.rule.deadline_ns
                 self._resolve(RUNNING, "started")
             else:
                 yield from self._validate(deadline)
@@ -189,7 +218,9 @@ class Node:
             yield env.timeout(duration)
             self._resolve(RUNNING, "counted as running, but silent")
             return
-        yield env.timeout(duration + site.rule.deadline_ns if deadline is None else deadline - env.now)
+        if deadline is None:
+            deadline = self.deadline_ns = env.now + duration + site.rule.deadline_ns
+        yield env.timeout(deadline - env.now)
         self.fail("silent until the deadline")
 
     def _validate(self, deadline: int | None) -> Process:
@@ -284,7 +315,7 @@ class Node:
     def _resolve(self, status: int, reason: str) -> None:
         self.fate.resolved_ns = self._site.env.now
         self._become(status, reason)
-        self._listeners.controller.hears_of(self)
+        self._listeners.line.reports(self)
 
     def _become(self, status: int, reason: str) -> None:
         self._site.note(self.number, self.fate.status, status, self.fate.wave, reason)

@@ -31,7 +31,8 @@ def rejects(site: Site, operator: Operator, canaries: Sequence[Node]) -> bool:
 def _shows(site: Site, canary: Node) -> bool:
     """Tell whether a canary is affected and was exposed long enough for the defect to show."""
     fate = canary.fate
-    if fate.started_ns is None or not site.world.affected[canary.number]:
+    # A canary that was not heard of by its deadline tells the operator nothing.
+    if fate.started_ns is None or fate.unheard or not site.world.affected[canary.number]:
         return False
     exposed_until = site.env.now if fate.back_from_ns is None else fate.back_from_ns
     return fate.started_ns + site.world.after_ns(canary.number) <= exposed_until

@@ -9,6 +9,7 @@ from simdeploy.engines.recording import History, StatusFields
 from simdeploy.engines.schema import ROLLBACK_FAILED
 
 if TYPE_CHECKING:
+    from simdeploy.engines.reference.line import Line
     from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.site import Site
 
@@ -31,8 +32,9 @@ class Rollback:
         When the last node was back (or failed to come back).
     """
 
-    def __init__(self, site: Site, wave_size: int) -> None:
+    def __init__(self, site: Site, line: Line, wave_size: int) -> None:
         self._site = site
+        self._line = line
         self._wave_size = wave_size
         self._asked_for: Sequence[Node] | None = None
         self._waves = 0
@@ -77,6 +79,7 @@ class Rollback:
 
     def act(self) -> None:
         """At the end of an instant: begin, send the next wave, or end."""
+        self._line.act()
         if self._asked_for is None or self.ended_ns is not None:
             return
         if self._waves == 0:
@@ -95,8 +98,8 @@ class Rollback:
         self._sent += len(wave)
         self._waves += 1
         for node in wave:
-            node.roll_back()
-        # A node that went back by itself before its turn may be back already.
+            self._line.send_back(node)
+        # A node that went back by itself before its turn may be back already; an order may still be on its way.
         self._in_wave = {node.number for node in wave if node.fate.back_until_ns is None}
 
     def _note(self) -> None:

@@ -34,6 +34,12 @@ from .limits import (
     start_success_probability as start_success_probability,
     stop_probability as stop_probability,
 )
+from .line import (
+    mean_restoration_s as mean_restoration_s,
+    offline_after as offline_after,
+    unheard_by_deadline as unheard_by_deadline,
+    unreachable_at_turn as unreachable_at_turn,
+)
 from .pacing import (
     barrier_makespan_s as barrier_makespan_s,
     exponential_barrier_makespan_s as exponential_barrier_makespan_s,
@@ -41,6 +47,10 @@ from .pacing import (
     last_end_s as last_end_s,
 )
 from .rare import binomial_tail as binomial_tail, slowest_exceeds as slowest_exceeds, top_probability as top_probability
+from .reports import (
+    barrier_dispatched_until_report as barrier_dispatched_until_report,
+    sliding_dispatched_until_report as sliding_dispatched_until_report,
+)
 from .requests import (
     largest_wave as largest_wave,
     loaded_window_probability as loaded_window_probability,

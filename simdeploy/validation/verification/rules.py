@@ -1,4 +1,4 @@
-"""Cases of the control plane: pacing, limits, health windows."""
+"""Cases of the control plane: pacing, limits, health windows, late reports."""
 
 from __future__ import annotations
 
@@ -191,4 +191,32 @@ def windows() -> tuple[Case, ...]:
     return tuple(
         make_case(name, quantity, held, truth, number_of(column, 20), fleet, policy, orchestrator=goes_on)
         for name, quantity, held, truth, column, policy in told
+    )
+
+
+def reports() -> tuple[Case, ...]:
+    """Nodes that are dispatched before a failure is reported."""
+    touched = number_of("touched_nodes")
+    delay = {"reporting_delay": "90s"}
+    return (
+        make_case(
+            "waves go on until a failure is reported",
+            "nodes touched",
+            "barrier_dispatched_until_report",
+            lambda: oracles.barrier_dispatched_until_report(60, 5, 0.05, update_s=60, delay_s=90),
+            touched,
+            {"nodes": 60, "update_duration": "60s", "start_failure": 0.05},
+            rolling(5, max_failed_nodes=0),
+            orchestrator=delay,
+        ),
+        make_case(
+            "slots are filled until a failure is reported",
+            "nodes touched",
+            "sliding_dispatched_until_report",
+            lambda: oracles.sliding_dispatched_until_report(5, 0.2, mean_s=60, delay_s=90),
+            touched,
+            {"nodes": 300, "update_duration": {"exponential": {"mean": "60s"}}, "start_failure": 0.2},
+            rolling(5, max_failed_nodes=0),
+            orchestrator={**delay, "pacing": "sliding"},
+        ),
     )

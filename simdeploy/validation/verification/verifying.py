@@ -21,8 +21,9 @@ from simdeploy.statistics.estimators import moments
 from simdeploy.validation.verification.case import Case
 from simdeploy.validation.verification.change_windows import change_windows
 from simdeploy.validation.verification.gates import gates
+from simdeploy.validation.verification.line import lines
 from simdeploy.validation.verification.requests import requests
-from simdeploy.validation.verification.rules import limits, pacing, windows
+from simdeploy.validation.verification.rules import limits, pacing, reports, windows
 from simdeploy.validation.verification.world import canaries, service
 from simdeploy.vocabulary import RESPONSES
 
@@ -130,7 +131,7 @@ def verify(
     --------
     >>> found = verify(replications=100, engines="compiled")
     >>> found.is_ok, len(found.comparisons)
-    (True, 50)
+    (True, 58)
     """
     names = _check_engines(engines)
     check_numbers(replications=replications, seed=seed, engine="auto")
@@ -168,7 +169,18 @@ def verify(
 
 def make_cases() -> tuple[Case, ...]:
     """Return all cases, by subject."""
-    return (*pacing(), *limits(), *windows(), *gates(), *canaries(), *service(), *change_windows(), *requests())
+    return (
+        *pacing(),
+        *limits(),
+        *windows(),
+        *gates(),
+        *canaries(),
+        *service(),
+        *change_windows(),
+        *lines(),
+        *reports(),
+        *requests(),
+    )
 
 
 def _check_engines(engines: str | Sequence[str]) -> list[str]:

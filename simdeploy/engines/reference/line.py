@@ -1,0 +1,75 @@
+"""What passes between nodes and the control plane: verdicts in one direction, orders to go back in the other (model section 4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from simdeploy.engines.reference.clock import Process
+    from simdeploy.engines.reference.node import Node
+    from simdeploy.engines.reference.site import Site
+
+
+class ControlPlane(Protocol):
+    """Who hears of verdicts."""
+
+    def hears_of(self, node: Node) -> None:
+        """Take note that a node is resolved."""
+
+
+class Line:
+    """The lines of all nodes, each online or offline."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._reached: list[Node] = []
+        self.control_plane: ControlPlane
+
+    # -- from a node -------------------------------------------------------------------------------
+
+    def reports(self, node: Node) -> None:
+        """Pass on a verdict: at once, at the end of the node's offline spell, or at its deadline."""
+        heard_ns = self._site.world.lines.online_again(node.number, self._site.env.now)
+        # The control plane knows by itself that it could not dispatch a node.
+        if heard_ns == self._site.env.now or node.fate.dispatched_ns is None:
+            self._is_heard(node)
+        else:
+            self._site.env.process(self._is_heard_late(node, heard_ns))
+
+    def _is_heard_late(self, node: Node, heard_ns: int) -> Process:
+        env = self._site.env
+        if heard_ns > node.deadline_ns:
+            yield env.timeout(node.deadline_ns - env.now)
+            # Once the rollout is over nobody minds deadlines.
+            if not self._site.is_over or node.fate.ever_failed:
+                node.is_not_heard_of()
+                self._is_heard(node)
+                return
+        yield env.timeout(heard_ns - env.now)
+        node.is_heard_of()
+        self._is_heard(node)
+
+    def _is_heard(self, node: Node) -> None:
+        node.fate.heard_ns = self._site.env.now
+        self.control_plane.hears_of(node)
+
+    # -- to a node ---------------------------------------------------------------------------------
+
+    def send_back(self, node: Node) -> None:
+        """Order a node to go back, which it does as soon as it is online."""
+        at_ns = self._site.world.lines.online_again(node.number, self._site.env.now)
+        if at_ns == self._site.env.now:
+            node.roll_back()
+        else:
+            self._site.env.process(self._reaches(node, at_ns))
+
+    def _reaches(self, node: Node, at_ns: int) -> Process:
+        yield self._site.env.timeout(at_ns - self._site.env.now)
+        self._reached.append(node)
+        self._site.ring()
+
+    def act(self) -> None:
+        """At the end of an instant: let the nodes that an order has reached go back."""
+        reached, self._reached = sorted(self._reached, key=lambda node: node.number), []
+        for node in reached:
+            node.roll_back()

@@ -1,0 +1,393 @@
+"""The line between nodes and the control plane, worked out by hand: who is reached, what is heard when, who goes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simdeploy import InputError, Rollout, Scenario, simulate
+from simdeploy.analysis import compare_gates
+from simdeploy.units import NS_PER_S
+from simdeploy.world.realized import World
+
+# Some of these policies are suspicious on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+CHECK = {"deadline": "10m", "min_healthy_time": "30s"}
+NEVER_ONLINE = {"online": "1ns", "offline": "1000h"}
+# Whoever is dispatched, which takes 30 s and then 30 s of windows, is offline from 45 s at the latest, for ten minutes.
+BREAKS = {"online": "45s", "offline": "10m"}
+MANY = 200
+
+
+@pytest.fixture(params=["reference", "compiled"])
+def engine(request: pytest.FixtureRequest) -> str:
+    engine: str = request.param
+    return engine
+
+
+def switches(**values):
+    return {"preset": "expanso", "unreachable_nodes": "skip", "on_failure": "continue", **values}
+
+
+def rolling(parallel=0, deadline="10m", **keys):
+    return {"strategy": "rolling", "max_parallel": parallel, "health_check": {**CHECK, "deadline": deadline}, **keys}
+
+
+def breaking(make_scenario, fleet=None, orchestrator=None, **changes):
+    """Make a fleet that goes offline after its dispatch."""
+    return make_scenario(
+        fleet={"nodes": MANY, "connection": BREAKS, **(fleet or {})},
+        orchestrator=orchestrator or switches(),
+        **changes,
+    )
+
+
+def run(scenario: Scenario, policy: Any, engine: str) -> dict[str, Any]:
+    return simulate(scenario, policy, engine=engine).response_values
+
+
+def online_again_s(scenario: Scenario, nodes: list[int], t_s: float) -> dict[int, float]:
+    """When nodes are online from a time on."""
+    lines = World(scenario.fleet, scenario.release, scenario.operator, 0, 0).lines
+    return {node: lines.online_again(node, round(t_s * NS_PER_S)) / NS_PER_S for node in nodes}
+
+
+def touched(rollout: Rollout) -> Any:
+    """The nodes that were dispatched; BREAKS leaves some."""
+    nodes = rollout.nodes[rollout.nodes["dispatched_at_s"].notna()].set_index("node")
+    assert 5 < len(nodes) < 40
+    return nodes
+
+
+# -- a node's turn -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("what", "failed"), [("fail", 10), ("skip", 0)])
+def test_nodes_that_are_offline_at_their_turn(make_scenario, engine, what, failed):
+    """Nodes that are offline at their turn fail at once, or are passed over; they are not touched and serve on. [contract]"""
+    scenario = make_scenario(fleet={"connection": NEVER_ONLINE}, orchestrator=switches(unreachable_nodes=what))
+    values = run(scenario, rolling(), engine)
+    assert (values["failed_nodes"], values["touched_nodes"], values["makespan_s"]) == (failed, 0, 0)
+    assert (values["min_in_service_fraction"], values["unavailable_node_s"]) == (1, 0)
+
+
+def test_the_records_say_offline(make_scenario):
+    """The reason of a node that was offline at its turn says so; such a failure is known at once. [contract]"""
+    scenario = make_scenario(
+        fleet={"connection": NEVER_ONLINE}, orchestrator=switches(unreachable_nodes="fail", on_failure="rollback")
+    )
+    rollout = simulate(scenario, rolling(4, max_failed_nodes=3, max_failed_nodes_percent=100))
+    assert rollout.responses["stopped_at_s"] == 0
+    failed = rollout.nodes[rollout.nodes["status"] == "failed"]
+    assert failed["reason"].eq("offline when its turn came").all()
+    assert failed["heard_at_s"].tolist() == [0] * 4
+    assert rollout.timeline["in_service"].tolist() == [10] * len(rollout.timeline)
+
+
+def test_a_node_is_waited_for_until_it_is_up_and_online(make_scenario, engine):
+    """`wait` dispatches a node at the first instant at which it is both up and online. [contract]"""
+    fleet = {"nodes": 30, "connection": {"online": "7m", "offline": "4m"}, "crash": {"up": "5m", "repair": "3m"}}
+    scenario = make_scenario(fleet=fleet, orchestrator=switches(unreachable_nodes="wait"))
+    world = World(scenario.fleet, scenario.release, scenario.operator, 0, 0)
+    expected = []
+    for node in range(30):
+        spells = sorted(
+            [*world.down_spells(node, 0, 10**13), *world.lines._processes[node].undisturbed(node).bad_spells(0, 10**13)]
+        )
+        t = 0
+        for start, end in spells:
+            t = end if start <= t < end else t
+        expected.append(t / NS_PER_S)
+    rollout = simulate(scenario, {"strategy": "immediate"})
+    assert rollout.nodes["dispatched_at_s"].tolist() == pytest.approx(expected, abs=1e-9)
+    assert max(expected) > 0
+    assert run(scenario, {"strategy": "immediate"}, engine)["makespan_s"] == rollout.responses["makespan_s"]
+
+
+# -- verdicts ----------------------------------------------------------------------------------------
+
+
+def test_a_verdict_counts_when_it_is_heard(make_scenario, engine):
+    """A node that runs while it is offline counts at the end of its offline spell; its service and windows go by true time. [contract]"""
+    scenario = breaking(make_scenario)
+    rollout = simulate(scenario, rolling(deadline="700s"))
+    nodes = touched(rollout)
+    heard = online_again_s(scenario, nodes.index, 60)
+    assert nodes["resolved_at_s"].eq(60).all()
+    assert nodes["heard_at_s"].to_dict() == heard
+    assert nodes["status"].eq("running").all()
+    assert all(600 < at < 645 for at in heard.values())
+    values = run(scenario, rolling(deadline="700s"), engine)
+    assert (values["state"], values["updated_nodes"], values["failed_nodes"]) == ("completed", len(nodes), 0)
+    assert values["makespan_s"] == max(heard.values())
+    assert values["unavailable_node_s"] == 30 * len(nodes)
+    assert values["decision_windows"] == 3 * len(nodes)
+    assert values["exposed_node_s"] == pytest.approx(len(nodes) * (max(heard.values()) - 30), rel=1e-12)
+
+
+def test_counts_of_the_deployment_are_of_what_was_heard(make_scenario):
+    """Each verdict makes a revision when it is heard; its event names the node. [contract]"""
+    rollout = simulate(breaking(make_scenario), rolling(deadline="700s"))
+    heard = sorted(touched(rollout)["heard_at_s"])
+    counts = rollout.revisions.set_index("time_s")["updated_nodes"]
+    assert counts.loc[0] == 0
+    assert [counts.loc[at] for at in heard] == list(range(1, len(heard) + 1))
+    events = rollout.events[rollout.events["reason"] == "heard of"]
+    assert events["time_s"].tolist() == heard
+    assert events[["from_status", "to_status"]].eq("running").all(axis=None)
+    last = rollout.revisions.iloc[-1]
+    assert last["last_progress_time"].value - last["created_at"].value == round(heard[-1] * NS_PER_S)
+
+
+def test_a_verdict_heard_on_the_deadline_counts(make_scenario, engine):
+    """A verdict heard exactly on the deadline counts; a nanosecond later the node has failed. [contract]"""
+    scenario = breaking(make_scenario)
+    nodes = touched(simulate(scenario, rolling(deadline="700s")))
+    last_ns = round(max(nodes["heard_at_s"]) * NS_PER_S)
+    in_time = run(scenario, rolling(deadline=f"{last_ns}ns"), engine)
+    assert (in_time["updated_nodes"], in_time["failed_nodes"]) == (len(nodes), 0)
+    late = run(scenario, rolling(deadline=f"{last_ns - 1}ns"), engine)
+    assert (late["updated_nodes"], late["failed_nodes"]) == (len(nodes) - 1, 1)
+    assert late["makespan_s"] == pytest.approx((last_ns - 1) / NS_PER_S, rel=1e-15)
+
+
+@pytest.mark.parametrize("local", [False, True])
+def test_a_node_that_is_not_heard_of(make_scenario, engine, local):
+    """It fails at its deadline, exposed and in service, does not go back by itself, and no later verdict counts. [contract]"""
+    scenario = breaking(make_scenario, orchestrator=switches(node_local_rollback=local))
+    rollout = simulate(scenario, rolling())
+    nodes = touched(rollout)
+    assert nodes["status"].eq("failed").all()
+    assert nodes["reason"].eq("not heard of by the deadline").all()
+    assert nodes["failed_reason"].eq("not heard of by the deadline").all()
+    assert nodes["resolved_at_s"].eq(60).all()
+    assert nodes[["failed_at_s", "heard_at_s"]].eq(600).all(axis=None)
+    assert nodes["exposed_s"].eq(570).all()
+    assert nodes["unavailable_s"].eq(30).all()
+    values = run(scenario, rolling(), engine)
+    assert (values["state"], values["updated_nodes"], values["failed_nodes"]) == ("completed", 0, len(nodes))
+    assert values["makespan_s"] == 600
+    assert values["exposed_node_s"] == 570 * len(nodes)
+
+
+def test_the_deadline_may_start_when_the_node_has_started(make_scenario, engine):
+    """Under deadline_starts: started nodes that started at 30 s must be heard of by 10m30s. [contract]"""
+    scenario = breaking(make_scenario, orchestrator=switches(deadline_starts="started"))
+    nodes = touched(simulate(scenario, rolling(deadline="10m")))
+    in_time = sum(at <= 630 for at in online_again_s(scenario, nodes.index, 60).values())
+    assert 0 < in_time < len(nodes)
+    values = run(scenario, rolling(deadline="10m"), engine)
+    assert (values["updated_nodes"], values["failed_nodes"]) == (in_time, len(nodes) - in_time)
+    # Without windows there is such a deadline, too.
+    no_windows = {**rolling(), "health_check": {"deadline": "10m", "min_healthy_time": "0s"}}
+    assert run(
+        breaking(make_scenario, {"update_duration": 60}, switches(deadline_starts="started")), no_windows, engine
+    )["makespan_s"] == pytest.approx(max(online_again_s(scenario, nodes.index, 60).values()), rel=1e-12)
+
+
+def test_immediate_has_no_deadline(make_scenario, engine):
+    """Under immediate a verdict that is heard late just comes late. [contract]"""
+    scenario = breaking(make_scenario, {"update_duration": 60})
+    nodes = touched(simulate(scenario, {"strategy": "immediate"}))
+    values = run(scenario, {"strategy": "immediate"}, engine)
+    assert (values["updated_nodes"], values["failed_nodes"]) == (len(nodes), 0)
+    assert values["makespan_s"] == max(online_again_s(scenario, nodes.index, 60).values())
+
+
+def test_a_failed_start_without_a_deadline_comes_late(make_scenario, engine):
+    """Under deadline_starts: started a node that does not start has no deadline, and is heard of when it is online. [contract]"""
+    scenario = breaking(make_scenario, {"update_duration": 60, "start_failure": 1}, switches(deadline_starts="started"))
+    nodes = touched(simulate(scenario, rolling()))
+    values = run(scenario, rolling(), engine)
+    assert values["failed_nodes"] == len(nodes)
+    assert values["makespan_s"] == max(online_again_s(scenario, nodes.index, 60).values())
+
+
+@pytest.mark.parametrize(("deadline", "heard"), [("700s", "at the end of the spell"), ("10m", "at the deadline")])
+def test_a_node_goes_back_by_its_own_verdict(make_scenario, engine, deadline, heard):
+    """Node-local rollback waits for no line: the node is back before anybody hears that it failed. [contract]"""
+    scenario = breaking(make_scenario, {"update_duration": 50, "start_failure": 1}, switches(node_local_rollback=True))
+    rollout = simulate(scenario, rolling(deadline=deadline))
+    nodes = touched(rollout)
+    assert nodes["status"].eq("rolled_back").all()
+    assert nodes["rollback_started_at_s"].eq(50).all()
+    assert nodes["failed_at_s"].eq(50).all()
+    online = online_again_s(scenario, nodes.index, 50)
+    assert nodes["heard_at_s"].to_dict() == (online if deadline == "700s" else dict.fromkeys(nodes.index, 600))
+    values = run(scenario, rolling(deadline=deadline), engine)
+    assert values["makespan_s"] == (max(online.values()) if deadline == "700s" else 600)
+    assert (values["failed_nodes"], values["unavailable_node_s"]) == (len(nodes), 100 * len(nodes))
+
+
+def test_a_limit_is_crossed_by_what_was_heard(make_scenario, engine):
+    """The second failure that is heard of stops a rollout that tolerates one; verdicts after the end count no more. [contract]"""
+    scenario = breaking(make_scenario, {"update_duration": 60, "start_failure": 1}, switches(on_failure="stop"))
+    policy = rolling(deadline="700s", max_failed_nodes=1, max_failed_nodes_percent=100)
+    nodes = touched(simulate(scenario, policy))
+    heard = sorted(online_again_s(scenario, nodes.index, 60).values())
+    values = run(scenario, policy, engine)
+    assert (values["state"], values["failed_nodes"]) == ("failed", 2)
+    assert values["stopped_at_s"] == heard[1]
+
+
+def test_after_the_end_nobody_minds_deadlines(make_scenario):
+    """A node whose deadline passes after the end keeps its own verdict, and is heard of later. [contract]"""
+    scenario = breaking(make_scenario, orchestrator=switches(), operator={"script": [{"at": 300, "do": "cancel"}]})
+    rollout = simulate(scenario, rolling(no_auto_rollback=True))
+    nodes = touched(rollout)
+    assert not nodes["ever_failed"].any()
+    assert nodes["heard_at_s"].gt(600).all()
+    assert rollout.responses["updated_nodes"] == rollout.responses["failed_nodes"] == 0
+
+
+def test_types_without_a_release(make_scenario, engine):
+    """restart: as an update, without a way back; stop: no deadline, and the node leaves before anybody hears of it. [contract]"""
+    restart = breaking(make_scenario, deployment={"type": "restart"})
+    n_touched = len(touched(simulate(restart, rolling())))
+    values = run(restart, rolling(), engine)
+    assert (values["failed_nodes"], values["makespan_s"], values["unavailable_node_s"]) == (
+        n_touched,
+        600,
+        30 * n_touched,
+    )
+    stop = breaking(make_scenario, {"update_duration": 60}, deployment={"type": "stop"})
+    nodes = touched(simulate(stop, rolling()))
+    values = run(stop, rolling(), engine)
+    assert values["updated_nodes"] == len(nodes)
+    assert values["makespan_s"] == max(online_again_s(stop, nodes.index, 60).values())
+    assert nodes["resolved_at_s"].eq(60).all()
+
+
+# -- pacing and people -------------------------------------------------------------------------------
+
+
+def test_waves_go_by_what_was_heard(make_scenario):
+    """The next wave goes when the last verdict of this one is heard, or its deadline has passed. [contract]"""
+    scenario = breaking(make_scenario)
+    rollout = simulate(scenario, rolling(MANY // 2))
+    nodes = touched(rollout)
+    assert sorted(set(nodes["dispatched_at_s"])) == [0, 600]
+
+
+@pytest.mark.parametrize(("local", "dispatched"), [(False, 2), (True, 2)])
+def test_a_node_that_was_not_heard_of_holds_its_slot(make_scenario, engine, local, dispatched):
+    """It does not go back by itself, so under failed_node_holds_slot it keeps its slot. [contract]"""
+    orchestrator = switches(pacing="sliding", failed_node_holds_slot=True, node_local_rollback=local)
+    values = run(breaking(make_scenario, orchestrator=orchestrator), rolling(2), engine)
+    assert (values["state"], values["failed_nodes"], values["touched_nodes"]) == ("in_progress", 2, dispatched)
+
+
+@pytest.mark.parametrize(("deadline", "state", "acts_s"), [("10m", "completed", 700), ("700s", "canceled", None)])
+def test_an_operator_sees_what_was_heard(make_scenario, engine, deadline, state, acts_s):
+    """promote_after starts when the last canary was heard of or given up; one that was given up shows no defect. [contract]"""
+    scenario = breaking(
+        make_scenario,
+        orchestrator=switches(canary_gate="limits"),
+        release={"bad": {"probability": 1, "defective": True}},
+        operator={"promote_after": 100, "notices_defect": 1},
+    )
+    policy = {"strategy": "canary", "canary_count": MANY, "health_check": {**CHECK, "deadline": deadline}}
+    nodes = touched(simulate(scenario, policy))
+    values = run(scenario, policy, engine)
+    assert values["state"] == state
+    assert values["makespan_s"] == (acts_s or max(nodes["heard_at_s"]) + 100)
+
+
+# -- going back --------------------------------------------------------------------------------------
+
+
+def test_orders_to_go_back_reach_nodes_that_are_online(make_scenario, engine):
+    """A cancel at 50 s sends back at once who is online; the others run on, and go back when they are online again. [contract]"""
+    scenario = breaking(make_scenario, {"rollback_duration": 20}, operator={"script": [{"at": 20, "do": "cancel"}]})
+    rollout = simulate(scenario, rolling())
+    nodes = touched(rollout)
+    online = online_again_s(scenario, nodes.index, 20)
+    assert nodes["rollback_started_at_s"].to_dict() == online
+    at_once = [node for node, at in online.items() if at == 20]
+    assert 0 < len(at_once) < len(nodes)
+    # Who went back at 20 s had not started yet; the others are exposed from 30 s on.
+    assert nodes["started_at_s"].isna().to_dict() == {node: node in at_once for node in nodes.index}
+    values = run(scenario, rolling(), engine)
+    assert (values["state"], values["stopped_at_s"]) == ("canceled", 20)
+    assert values["restored_at_s"] == max(online.values()) + 20
+    late = [at for node, at in online.items() if node not in at_once]
+    assert values["exposed_node_s"] == pytest.approx(sum(at - 30 for at in late), rel=1e-12)
+    assert values["unavailable_node_s"] == 40 * len(at_once) + 50 * len(late)
+    assert values["peak_exposed_nodes"] == len(late)
+    assert values["updated_nodes"] == 0
+
+
+def test_rollback_waves_wait_for_nodes_that_are_offline(make_scenario, engine):
+    """A rollback wave is over at the true end of going back, whether the node is online then or not. [contract]"""
+    scenario = breaking(
+        make_scenario,
+        {"rollback_duration": 700},
+        switches(rollback_pacing="max_parallel"),
+        operator={"script": [{"at": 60, "do": "cancel"}]},
+    )
+    policy = {"strategy": "canary", "canary_count": MANY, "max_parallel": 1, "health_check": CHECK}
+    nodes = touched(simulate(scenario, policy)).sort_index()
+    sent = 60.0
+    for node in nodes.index:
+        begins = online_again_s(scenario, [node], sent)[node]
+        assert nodes.loc[node, "rollback_started_at_s"] == pytest.approx(begins, rel=1e-12)
+        sent = begins + 700
+    assert run(scenario, policy, engine)["restored_at_s"] == pytest.approx(sent, rel=1e-12)
+
+
+def test_people_reach_nodes_that_are_online(make_scenario, engine):
+    """An escape that people notice is undone node by node, as each is online. [contract]"""
+    scenario = breaking(
+        make_scenario,
+        release={"bad": {"probability": 1, "defective": True}},
+        operator={"escape_detection": 0},
+    )
+    nodes = touched(simulate(scenario, rolling()))
+    online = online_again_s(scenario, nodes.index, 600)
+    assert max(online.values()) > 600
+    values = run(scenario, rolling(), engine)
+    assert (values["verdict"], values["makespan_s"]) == ("escaped", 600)
+    assert values["restored_at_s"] == max(online.values()) + 30
+
+
+# -- the file ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gate", ["pooled", "cusum"])
+def test_only_the_threshold_judges_over_lines_that_break(make_scenario, gate):
+    """A gate other than threshold is refused, with the key that rules it out. [contract]"""
+    policy = {"strategy": "rolling", "health_check": {**CHECK, "max_error_rate": 0.1, "gate": gate}}
+    with pytest.raises(InputError, match=r"health_check\.gate\.kind: .*fleet\.connection.*allowed: threshold"):
+        make_scenario(fleet={"connection": BREAKS}, policies={"p": policy})
+    of_class = {"classes": [{"name": "away", "share": 0.5, "connection": BREAKS}]}
+    with pytest.raises(InputError, match=r"fleet\.connection"):
+        make_scenario(fleet=of_class, policies={"p": policy})
+
+
+def test_gates_cannot_be_compared_over_lines_that_break(make_scenario):
+    """compare_gates, left to its default gates, says why there is none. [contract]"""
+    with pytest.raises(InputError, match=r"no gate to compare.*fleet\.connection"):
+        compare_gates(breaking(make_scenario, {"requests_per_second": 10}), replications=10)
+
+
+def test_a_class_may_have_its_own_line(make_scenario, engine):
+    """A class may override the fleet's connection, or be always online. [contract]"""
+    fleet = {
+        "nodes": 10,
+        "connection": NEVER_ONLINE,
+        "classes": [{"name": "near", "nodes": [1, 2, 3], "connection": None}, {"name": "far", "nodes": [4]}],
+    }
+    scenario = make_scenario(fleet=fleet, orchestrator=switches())
+    assert run(scenario, rolling(), engine)["updated_nodes"] == 3
+    assert run(scenario.with_values({"fleet.classes.far.connection": "none"}), rolling(), engine)["updated_nodes"] == 4
+
+
+def test_numbers_of_the_connection_are_factors(make_scenario):
+    """Both laws can be changed by their path, as a whole or one parameter. [contract]"""
+    scenario = make_scenario(fleet={"connection": {"online": {"exponential": {"mean": "4h"}}, "offline": "1h"}})
+    changed = scenario.with_values({"fleet.connection.online.exponential.mean": "9h", "fleet.connection.offline": "1m"})
+    line = changed.fleet.behaviour.connection
+    assert line is not None
+    assert (line.online.mean, line.offline.mean) == (9 * 3600, 60)
