@@ -390,7 +390,7 @@ def with_lines(decisions: Decisions, raw: Raw) -> Raw:
         return raw
     raw = without_gates(raw)
     raw |= {"fleet": {**raw["fleet"], "connection": lines(decisions)}}
-    corner: dict[str, Raw] = decisions.one_of([*[{}] * 6, *LINE_CORNERS])
+    corner: dict[str, Raw] = decisions.one_of([*[{}] * 3, *LINE_CORNERS])
     raw |= {section: raw[section] | values for section, values in corner.items()}
     if "classes" in raw["fleet"] and decisions.number(0, 1):
         first = {**raw["fleet"]["classes"][0], "connection": or_none(lines)(decisions)}
@@ -427,6 +427,12 @@ def with_reporting_delay(decisions: Decisions, raw: Raw) -> Raw:
     corner: dict[str, Raw] = decisions.one_of([*[{}] * 8, *DELAY_CORNERS])
     raw |= {section: raw[section] | values for section, values in corner.items()}
     return raw | {"orchestrator": raw["orchestrator"] | {"reporting_delay": delay}}
+
+
+def without_lines(fleet: Raw) -> Raw:
+    """Let no line of a fleet break, so that it may have gates."""
+    classes = [{**one, "connection": None} for one in fleet.get("classes", ())]
+    return {**fleet, "connection": None, **({"classes": classes} if classes else {})}
 
 
 def neighbour_of(decisions: Decisions, policy: Raw, interval_s: int) -> Raw:

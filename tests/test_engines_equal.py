@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 import yaml
 from encounters import Feature, count, watching
-from generators import ACTIONS, GATES, STRATEGIES, Decisions, Raw, scenario_of, scenarios
+from generators import ACTIONS, GATES, STRATEGIES, Decisions, Raw, scenario_of, scenarios, without_lines
 from hypothesis import Phase, given, settings, strategies as st
 from mistakes import MISTAKES, NEEDS
 from reducing import reduced
@@ -234,7 +234,12 @@ def test_gates_of_a_shared_service(gate: Raw) -> None:
             "health_check": {"deadline": "5m", "min_healthy_time": "20s", "max_error_rate": 0.1, "gate": gate},
         }
         shared = {"capacity": 1.2, "across": "zone" if seed % 3 else "fleet"}
-        fleet = raw["fleet"] | {"nodes": 30, "zones": 3, "requests_per_second": 7, "service": {"shared": shared}}
+        fleet = without_lines(raw["fleet"]) | {
+            "nodes": 30,
+            "zones": 3,
+            "requests_per_second": 7,
+            "service": {"shared": shared},
+        }
         orchestrator = {"on_failure": "continue"} if gate["kind"] == "cusum" else {}
         scenario = Scenario.from_dict(
             raw
