@@ -46,7 +46,7 @@ def _or_local(schema: dict[str, Any]) -> None:
 
 def local_field(description: str) -> Any:
     """Declare a field that defaults to a local service."""
-    return Field(default=None, description=description, json_schema_extra=_or_local)
+    return Field(default="local", description=description, json_schema_extra=_or_local)
 
 
 class SharedServiceSection(Section):
