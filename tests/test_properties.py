@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from generators import ACTIONS, STRATEGIES, Raw, faultless_scenarios, scenarios, without_gates
+from generators import ACTIONS, STRATEGIES, Raw, faultless_scenarios, heard_at_once, scenarios, without_gates
 from hypothesis import example, given, settings
 
 from simdeploy import Rollout, Scenario, simulate
@@ -226,7 +226,8 @@ def first_crossing_s(rollout: Rollout) -> float:
 @given(scenarios())
 def test_crossed_limit_ends_the_rollout_at_once(raw: Raw) -> None:
     """The instant at which the failed nodes cross a limit is the one at which the rollout stops. [property]"""
-    raw = without_gates(raw) | {
+    raw = without_gates(heard_at_once(raw))
+    raw |= {
         "orchestrator": raw["orchestrator"]
         | {"failed_percent_of": "fleet", "minimum_sample": 0, "limits_judged": "at_once", "on_failure": "rollback"}
         | {"limits_apply_to_immediate": True, "canary_gate": "limits"}
@@ -338,7 +339,7 @@ def test_responses_are_read_off_the_timeline(raw: Raw) -> None:
 @given(scenarios())
 def test_responses_are_read_off_the_nodes(raw: Raw) -> None:
     """Counts and sums of the responses are those of the table of nodes. [property]"""
-    rollout = run(raw)
+    rollout = run(heard_at_once(raw))
     values, nodes = rollout.response_values, rollout.nodes
     assert values["touched_nodes"] == nodes["dispatched_at_s"].notna().sum()
     before = until_the_end(rollout)

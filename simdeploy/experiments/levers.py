@@ -151,8 +151,8 @@ class _Catalogue:
             raise self._unknown(name) from None
 
     def _unknown(self, name: str) -> InputError:
-        ends = (full.rpartition(".")[2] for full in self.all)
-        return InputError(Problem("no such key to vary", (name,), hint=nearest(name, [*self.all, *ends])))
+        ends = dict.fromkeys(full.rpartition(".")[2] for full in self.all)
+        return InputError(Problem("no such key to vary", (name,), hint=nearest(name, [*ends, *self.all])))
 
 
 def _kind(schema: Mapping[str, Any]) -> Kind:

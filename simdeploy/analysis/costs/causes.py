@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -157,7 +157,7 @@ def estimate_costs(
     return CostResult(
         parts=make_frame(rows, dtypes),
         confidence_level=confidence_level,
-        costs={name: amount for name, amount in asdict(costs).items() if name != "unit"},
+        costs={name: amount for name, amount in costs.to_dict().items() if name != "unit"},
         n_left_out=int((~known).sum()),
         computed_under=read_computed_under(responses) | values.counted_under,
     )

@@ -53,7 +53,7 @@ def dequeue(run):
     return first >> EVENT_BITS, first & _EVENT_MASK
 
 
-@compiled
+@inlined
 def push(heap, n, time, code):
     """Put a code into a binary heap of n codes ordered by time."""
     place = n
@@ -68,7 +68,7 @@ def push(heap, n, time, code):
     heap[1, place] = code
 
 
-@compiled
+@inlined
 def pop(heap, n):
     """Take the first code out of a heap of n codes."""
     first = heap[1, 0]

@@ -204,7 +204,7 @@ def _conclude(run, wave):
 def _keep_rates(run, wave, new, old):
     """Keep the error rates of a look at a wave."""
     look = run.n_ranked
-    if look == run.room:
+    if look == run.room_ranked:
         run.is_full = True
         return
     ranked(run)[0, look], ranked(run)[1, look] = new, old

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from simdeploy.engines.branches import Branches
     from simdeploy.engines.traces import Grid
 
+_FEW_LOOKS = 1024  # for whose error rates there is room at first
+
 
 class Memory:
     """The record of a run, with all tables that it points to.
@@ -84,8 +86,8 @@ class Memory:
             "queue": np.zeros((2, 4 * n + 16), np.int64),
             "walks": np.zeros(N_PROCESSES, WALK_RECORD),
             "scratch": np.zeros((2, 4 * n + 16), np.int64),
-            "ranked": np.zeros((2, 4 * n + 16)),
-            "ranked_before": np.zeros(4 * n + 16, np.int64),
+            "ranked": np.zeros((2, _FEW_LOOKS)),
+            "ranked_before": np.zeros(_FEW_LOOKS, np.int64),
             "pool_times": np.zeros(int(lowered.scalars["n_pools"]), np.int64),
             "pool_sums": np.zeros((int(lowered.scalars["n_pools"]), N_POOL)),
             "pool_counts": np.zeros((int(lowered.scalars["n_pools"]), 2, n_classes), np.int64),
@@ -99,6 +101,7 @@ class Memory:
         for name, table in tables.items():
             self._keep(name, table)
         self.run["room"] = tables["scratch"].shape[1]
+        self.run["room_ranked"] = _FEW_LOOKS
 
     def _share(self, n: int) -> dict[str, np.ndarray]:
         """Make the tables of nodes that share their requests; empty if they don't."""
@@ -157,8 +160,10 @@ class Memory:
         room = 2 * self._tables["scratch"].shape[1]
         for name in ("scratch", "queue"):
             self._keep(name, np.zeros((2, room), np.int64))
-        self._keep("ranked", np.zeros((2, room)))
-        self._keep("ranked_before", np.zeros(room, np.int64))
+        looks = 2 * self._tables["ranked"].shape[1]
+        self._keep("ranked", np.zeros((2, looks)))
+        self._keep("ranked_before", np.zeros(looks, np.int64))
+        self.run["room_ranked"] = looks
         if self.run["shared"][0]:
             self._keep("load_times", np.zeros(room, np.int64))
             self._keep("loads", np.zeros((N_LOAD, room)))

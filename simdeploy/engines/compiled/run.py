@@ -169,6 +169,7 @@ _ROLLOUT = [
     ("n_due", _INT),
     ("gate_alarm", _BOOL),
     ("n_ranked", _INT),  # looks whose error rates are kept
+    ("room_ranked", _INT),
     ("is_full", _BOOL),  # whether there was no room for one
     # Running nodes under watch: the next look, how many there were, what was seen since the sum was last added to, the sum,
     # and what all looks took.

@@ -433,8 +433,8 @@ lists = make_view("lists_at", _INT, N_LISTS, "nodes")
 waves = make_view("waves_at", _INT, N_WAVE, "most_waves")
 walk_at = make_reader("walks_at", WALK_RECORD)
 # Error rates of looks at waves, of nodes on the new and on the old version; and which look at the wave was before.
-ranked = make_view("ranked_at", _REAL, 2, "room")
-ranked_before = make_view("ranked_before_at", _INT, "room")
+ranked = make_view("ranked_at", _REAL, 2, "room_ranked")
+ranked_before = make_view("ranked_before_at", _INT, "room_ranked")
 scratch = make_view("scratch_at", _INT, 2, "room")  # intervals: starts, ends
 queue = make_view("queue_at", _INT, 2, "room")  # when something happens, and what to which node
 
