@@ -193,9 +193,7 @@ def _let_happen(run):
     now = run.now
     while run.queued and next_in_queue(run) <= now:
         node, what = dequeue(run)
-        if run.shared and (what == HAS_STARTED or what >= ENDS_WINDOW):
-            happens_while_sharing(run, node, what)
-        elif what == GETS_VERDICT:
+        if what == GETS_VERDICT:
             if run.goes_offline:
                 # After the end, when a node may have been sent back meanwhile, nobody counts.
                 hear_of(run, node)
@@ -207,6 +205,8 @@ def _let_happen(run):
                 if fates(run)[HAS_FAILED, node] and run.goes_back_by_itself:
                     run.any_went_by_itself = True
                     go_back(run, node)
+        elif run.shared and (what == HAS_STARTED or what >= ENDS_WINDOW):
+            happens_while_sharing(run, node, what)
         elif what >= HAS_STARTED:
             happens_before_gate(run, node, what)
         elif what == COUNTS:

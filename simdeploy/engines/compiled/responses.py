@@ -109,7 +109,7 @@ def measure(run, whole, real):
 def _count_windows(run, whole):
     """Count the windows that ended by the makespan, and the requests that a verdict looked at."""
     fate, policy = fates(run), policy_of(run)
-    interval = policy.interval
+    interval, varies = policy.interval, run.varies
     total, requests = run.watched_windows, run.watched_requests
     for node in range(run.nodes):
         windows = fate[WINDOWS, node]
@@ -119,14 +119,10 @@ def _count_windows(run, whole):
                 # It was cut short, or its verdict came after the end.
                 windows = min(windows, (until - fate[STARTED, node]) // interval) if fate[STARTED, node] <= until else 0
             total += windows
-            if not run.varies:
+            if varies:
+                requests += _requests_met(run, node, windows)
+            else:
                 requests += windows * class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
-            elif not run.shared:
-                number = drawn(run)[CLASS, node]
-                if classes(run)[number].first_piece == classes(run)[number].last_piece:
-                    requests += windows * class_rule_of(run, policy, number).requests
-                else:
-                    requests += requests_of_windows(run, number, fate[STARTED, node], interval, windows)
     if run.shared:
         requests += run.met_requests
     if judges_waves(policy):
@@ -134,6 +130,17 @@ def _count_windows(run, whole):
         for wave in range(run.waves_open):
             requests += waves(run)[SEEN, wave]
     whole[DECISION_WINDOWS], whole[DECISION_REQUESTS] = total, requests
+
+
+@compiled
+def _requests_met(run, node, windows):
+    """Return the requests of a node's first windows, where nodes meet different numbers of them; in a shared service they are counted."""
+    policy, number = policy_of(run), drawn(run)[CLASS, node]
+    if run.shared:
+        return np.int64(0)
+    if classes(run)[number].first_piece == classes(run)[number].last_piece:
+        return windows * class_rule_of(run, policy, number).requests
+    return requests_of_windows(run, number, fates(run)[STARTED, node], policy.interval, windows)
 
 
 # -- exposure --------------------------------------------------------------------------------------
