@@ -242,7 +242,9 @@ class TestFleet:
         from simdeploy.rules.deployment_types import TYPES
 
         def size(n):
-            scenario = make_scenario(fleet={"nodes": n, "service": service}, policies={"p": {"max_parallel": max_parallel}})
+            scenario = make_scenario(
+                fleet={"nodes": n, "service": service}, policies={"p": {"max_parallel": max_parallel}}
+            )
             lowered = lower(scenario, list(scenario.policies.values()), TYPES["update"])
             return sum(table.nbytes for table in Memory(lowered, 0)._tables.values())
 

@@ -157,7 +157,7 @@ def estimate_costs(
     return CostResult(
         parts=make_frame(rows, dtypes),
         confidence_level=confidence_level,
-        costs={name: amount for name, amount in costs.to_dict().items() if name != "unit"},
+        costs={name: amount for name, amount in costs.to_dict().items() if not isinstance(amount, str)},
         n_left_out=int((~known).sum()),
         computed_under=read_computed_under(responses) | values.counted_under,
     )
