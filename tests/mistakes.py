@@ -296,7 +296,7 @@ MISTAKES: dict[str, Plant] = {
     "nodes that are down serve": instead(PooledRequests, "_follow", lambda load, t: None),
     "a node serves while it starts": instead(PooledRequests, "leaves_service", lambda load, node, t: None),
     "the crashes of a shared service never change": instead(
-        PooledRequests, "goes_down_otherwise", lambda load, node, t: None
+        PooledRequests, "crashes_change", lambda load, node, t: None
     ),
     "every fleet is one pool": instead(requests_module, "pools_of", lambda world: world.class_of * 0),
     "as much is lost by night as by day": instead(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from simdeploy.errors import SimulationError
 from simdeploy.units import NS_PER_S
@@ -40,6 +41,7 @@ def parse_time(text: str) -> int:
     return wall_ns - offset_ns
 
 
+@lru_cache(maxsize=256)  # thousands of policies begin at the same time
 def time_in_week(text: str) -> int:
     """Return the nanoseconds since Monday 00:00 of an RFC 3339 time, in the offset that it is written with.
 

@@ -13,6 +13,8 @@ from simdeploy.units import NS_PER_S
 from simdeploy.world.pools import integrate_many, pools_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simdeploy.world.realized import World
 
 
@@ -24,8 +26,6 @@ class PoolLoad:
     ----------
     times_ns : ndarray of int64
         Where pieces begin; the last one is the end.
-    demand, serving : ndarray of float64
-        Requests per second at the start of each piece, and those that the nodes in service usually have.
     load, load_after : ndarray of float64
         Demand over serving at the start and at the end of each piece; 0 while nobody serves.
     served_s : ndarray of float64
@@ -37,8 +37,6 @@ class PoolLoad:
     """
 
     times_ns: np.ndarray
-    demand: np.ndarray
-    serving: np.ndarray
     load: np.ndarray
     load_after: np.ndarray
     served_s: np.ndarray
@@ -51,16 +49,28 @@ class Requests:
 
     Parameters
     ----------
-    missed, serving : Intervals
-        When each node is missed, and when it serves; one instant beyond the end, to see it settled.
+    missed : callable
+        Returns when each node is missed, one instant beyond the end, to see it settled.
+    serving : callable
+        Returns when it serves; neither is asked where nodes have requests of their own, unless somebody wants rates.
     end_ns : int
     """
 
-    def __init__(self, world: World, missed: Intervals, serving: Intervals, end_ns: int) -> None:
+    def __init__(
+        self, world: World, missed: Callable[[], Intervals], serving: Callable[[], Intervals], end_ns: int
+    ) -> None:
         self._world = world
-        self._missed, self._serving = missed, serving
+        self._find_missed, self._find_serving = missed, serving
         self._end_ns = end_ns
         self._rates = np.array([float(behaviour.requests_per_second) for behaviour in world.behaviours])
+
+    @cached_property
+    def _missed(self) -> Intervals:
+        return self._find_missed()
+
+    @cached_property
+    def _serving(self) -> Intervals:
+        return self._find_serving()
 
     def between(self, node: int, start: int, end: int) -> float:
         """Return how many nanoseconds of its requests a node that is in service serves within [start, end)."""
@@ -174,7 +184,7 @@ class Requests:
         shed = np.where(is_served, served * beyond, (before + after) * 0.5 * seconds)
         served_s = np.concatenate([[0.0], np.cumsum((met - beyond)[:-1])])
         total, lowest = float(shed.sum()), float(ratios.min(initial=np.inf))
-        return PoolLoad(times, before, served, load, load_after, served_s, total, lowest)
+        return PoolLoad(times, load, load_after, served_s, total, lowest)
 
     @property
     def _per_node(self) -> float:

@@ -78,13 +78,13 @@ def compute_responses(recording: Recording, service: Service | None = None) -> d
 
 def _compute_requests(world: World, service: Service) -> dict[str, float]:
     """Compute the requests that nobody served: lost where each node has its own, shed where the others serve them."""
-    requests, anyway = service.requests, service.requests_anyway
+    requests = service.requests
     if world.service is None:
         lost = requests.lost_within(service.out_of_service)
-        lost_anyway = anyway.lost_within(service.down_anyway)
+        lost_anyway = requests.lost_within(service.down_anyway)
         return dict(zip(_OF_REQUESTS, (lost, lost - lost_anyway, 0.0, 0.0, math.nan), strict=True))
     shed = sum(pool.shed for pool in requests.pools)
-    shed_anyway = sum(pool.shed for pool in anyway.pools)
+    shed_anyway = sum(pool.shed for pool in service.requests_anyway.pools)
     lowest = min(pool.lowest_ratio for pool in requests.pools)
     ratio = lowest if lowest < math.inf else math.nan
     return dict(zip(_OF_REQUESTS, (0.0, 0.0, shed, shed - shed_anyway, ratio), strict=True))

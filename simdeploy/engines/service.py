@@ -92,13 +92,14 @@ class Service:
     @cached_property
     def requests(self) -> Requests:
         """The requests of nodes that are missed."""
-        return Requests(self._recording.world, self._missed, self.in_service, self.end_ns)
+        return Requests(self._recording.world, self._missed, lambda: self.in_service, self.end_ns)
 
     @cached_property
     def requests_anyway(self) -> Requests:
         """The same if only those nodes were out of service that would be down anyway."""
-        serving = self.down_anyway.outside(*self._missed_bounds)
-        return Requests(self._recording.world, self._missed, serving, self.end_ns)
+        return Requests(
+            self._recording.world, self._missed, lambda: self.down_anyway.outside(*self._missed_bounds), self.end_ns
+        )
 
     @cached_property
     def _missed_bounds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -111,7 +112,6 @@ class Service:
             missed_until = np.where(self._status == STOPPED, np.minimum(self._resolved, missed_until), missed_until)
         return missed_from, missed_until
 
-    @property
     def _missed(self) -> Intervals:
         return self._intervals(*self._missed_bounds)
 

@@ -12,6 +12,7 @@ from simdeploy.world.binomial import _BRACKET_SDS, _LONGEST_MEAN, _SMALLEST_LOG
 
 ALWAYS = 1 << 53  # above every word of 52 bits
 NEVER = -1
+MARGIN = 1e-12  # below which rounding in a bound or a cdf says nothing
 
 
 @compiled
@@ -27,6 +28,15 @@ def last_healthy_word(allowed, requests, p):
     if p >= 1.0:
         return np.int64(NEVER)
     return np.int64(math.floor(_cdf(allowed, requests, p) * 2.0**52 - 0.5))
+
+
+@compiled
+def divergence(share, p):
+    """Return the divergence D of a share from p, 0 < p < share: n requests have so large a share of failures with probability
+    <= exp(-n D) (Chernoff's bound).
+    """
+    d = share * math.log(share / p)
+    return d + (1 - share) * math.log((1 - share) / (1 - p)) if share < 1 else d
 
 
 @compiled

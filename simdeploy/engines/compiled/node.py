@@ -6,7 +6,7 @@ from simdeploy.engines.compiled.clock import COUNTS, GETS_ORDER, IS_BACK, enqueu
 from simdeploy.engines.compiled.codes import CUSUM
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.line import fails_unheard, online_again
-from simdeploy.engines.compiled.pools import goes_down_otherwise, leaves_service, look_at_pools
+from simdeploy.engines.compiled.pools import crashes_change, leaves_service, look_at_pools
 from simdeploy.engines.compiled.sampling import set_rollbacks
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
@@ -97,7 +97,7 @@ def go_back(run, node):
     fate[BACK_FROM, node] = run.now
     run.going_back += 1
     if run.shared:
-        goes_down_otherwise(run, node)
+        crashes_change(run, node)
         leaves_service(run, node)
     enqueue(run, run.now + (duration if duration >= 0 else -1 - duration), node, IS_BACK)
 

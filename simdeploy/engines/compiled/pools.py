@@ -158,8 +158,8 @@ def set_missed(run, node, is_missed):
 
 
 @compiled
-def goes_down_otherwise(run, node):
-    """Take note that a node's crashes are others from now on."""
+def crashes_change(run, node):
+    """Note that an update changes a node's crashes from now on."""
     if not run.goes_down:
         return
     follow(run, run.now)

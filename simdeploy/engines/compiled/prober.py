@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from simdeploy.engines.compiled import spells
-from simdeploy.engines.compiled.binomial import last_healthy_word
+from simdeploy.engines.compiled.binomial import MARGIN, divergence, last_healthy_word
 from simdeploy.engines.compiled.fates import (
     added_level,
     after_ns,
@@ -34,7 +34,6 @@ from simdeploy.engines.compiled.tables import (
 )
 
 _WORDS = 2.0**-52
-_MARGIN = 1e-12  # beyond which rounding in a bound or a cdf says nothing
 
 
 @compiled
@@ -76,10 +75,7 @@ def _is_surely_healthy(word, allowed, requests, p):
     share = (allowed + 1) / requests
     if p >= share:
         return False
-    distance = share * math.log(share / p)
-    if share < 1:
-        distance += (1 - share) * math.log((1 - share) / (1 - p))
-    return 1 - (word + 0.5) * _WORDS > math.exp(-requests * distance) + _MARGIN
+    return 1 - (word + 0.5) * _WORDS > math.exp(-requests * divergence(share, p)) + MARGIN
 
 
 @compiled

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from simdeploy.engines.compiled.binomial import ALWAYS
+from simdeploy.engines.compiled.binomial import ALWAYS, MARGIN, divergence
 from simdeploy.engines.compiled.fates import is_disturbed
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import CONSTANT
@@ -44,8 +44,6 @@ from simdeploy.engines.compiled.tables import (
     today,
 )
 from simdeploy.units import NS_PER_S
-
-_MARGIN = 1e-12  # below which rounding in a bound or a cdf says nothing
 
 
 @compiled
@@ -112,8 +110,7 @@ def _word_by_bound(fewest, rate, p):
         return np.int64(-1)
     if p <= 0 or rate >= 1:
         return np.int64(ALWAYS)
-    divergence = rate * math.log(rate / p) + (1 - rate) * math.log((1 - rate) / (1 - p))
-    return np.int64((1 - math.exp(-fewest * divergence) - _MARGIN) * 2.0**52) - 1
+    return np.int64((1 - math.exp(-fewest * divergence(rate, p)) - MARGIN) * 2.0**52) - 1
 
 
 @compiled

@@ -10,7 +10,7 @@ from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.line import set_heard
 from simdeploy.engines.compiled.load import count_requests
 from simdeploy.engines.compiled.node import go_back, hear_of
-from simdeploy.engines.compiled.pools import begin_windows, end_window, enters_service, goes_down_otherwise, set_missed
+from simdeploy.engines.compiled.pools import begin_windows, crashes_change, end_window, enters_service, set_missed
 from simdeploy.engines.compiled.prober import is_healthy, requests_within
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
@@ -81,7 +81,7 @@ def happens_while_sharing(run, node, what):
     if fate[BACK_FROM, node] < NEVER or fate[RESOLVED, node] < run.now:
         return
     if what == HAS_STARTED:
-        goes_down_otherwise(run, node)
+        crashes_change(run, node)
         set_missed(run, node, True)
         enters_service(run, node)
         begin_windows(run, node)

@@ -30,8 +30,8 @@ class Load(Protocol):
     def is_missed(self, node: int, t: int, *, missed: bool) -> None:
         """Take note that a node is missed from now on, or not any more."""
 
-    def goes_down_otherwise(self, node: int, t: int) -> None:
-        """Take note that a node's crashes are others from now on."""
+    def crashes_change(self, node: int, t: int) -> None:
+        """Note that an update changes a node's crashes from now on."""
 
 
 class OwnRequests:
@@ -53,7 +53,7 @@ class OwnRequests:
     def is_missed(self, node: int, t: int, *, missed: bool) -> None:
         """Do nothing."""
 
-    def goes_down_otherwise(self, node: int, t: int) -> None:
+    def crashes_change(self, node: int, t: int) -> None:
         """Do nothing."""
 
 
@@ -115,8 +115,8 @@ class PooledRequests:
             self._is_missed[node] = missed
             self._count(node, t, 1 if missed else -1, served=self._serves[node] and self._is_up[node], of_demand=True)
 
-    def goes_down_otherwise(self, node: int, t: int) -> None:
-        """Take note that a node's crashes are others from now on."""
+    def crashes_change(self, node: int, t: int) -> None:
+        """Note that an update changes a node's crashes from now on."""
         if not self._world.may_go_down(node):
             return
         self._follow(t)

@@ -180,7 +180,7 @@ class Node:
         if (yield from self._start(deadline)):
             fate.started_ns = site.env.now
             site.world.note_start(self.number, site.env.now)
-            site.load.goes_down_otherwise(self.number, site.env.now)
+            site.load.crashes_change(self.number, site.env.now)
             site.load.is_missed(self.number, site.env.now, missed=True)
             site.load.enters_service(self.number, site.env.now)
             if self._listeners.wave_gates is not None:
@@ -294,7 +294,7 @@ class Node:
         fate.back_from_ns = site.env.now
         self._listeners.rollback.has_left()
         site.world.note_rollback(self.number, site.env.now)
-        site.load.goes_down_otherwise(self.number, site.env.now)
+        site.load.crashes_change(self.number, site.env.now)
         site.load.leaves_service(self.number, site.env.now)
         self._become(ROLLING_BACK, reason)
 
