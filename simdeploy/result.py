@@ -20,10 +20,11 @@ FORMAT = 1
 
 # What a table of replications records although no rollout depends on it: an analysis reports what it uses of these.
 OF_ANALYSES = ("costs", "requirements")
+_NOT_TOLD = (*OF_ANALYSES, "release")
 
 # Columns of an estimate, alone and with all that `Estimate.to_row` has.
 INTERVAL = dict.fromkeys(("estimate", "low", "high"), "float64")
-ESTIMATE = {**INTERVAL, "half_width": "float64", "n": "int64", "standard_error": "float64"}
+ESTIMATE = {**INTERVAL, "half_width": "float64", "n": "int64", "standard_error": "float64", "is_trusted": "bool"}
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,8 @@ def make_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> 
 def read_computed_under(responses: Any) -> dict[str, Any]:
     """Return the origin recorded with a table of replications: scenario, seed, engine and switches, if any.
 
-    Costs and requirements are not included: they don't affect rollouts, and each analysis reports those it uses.
+    Costs and requirements are not included: they don't affect rollouts, and each analysis reports those it uses. Nor are
+    the probabilities of the kinds of release, which are the scenario's.
 
     Examples
     --------
@@ -187,7 +189,7 @@ def read_computed_under(responses: Any) -> dict[str, Any]:
     >>> read_computed_under(table), read_computed_under(object())
     ({'seed': 3}, {})
     """
-    return {str(name): value for name, value in getattr(responses, "attrs", {}).items() if name not in OF_ANALYSES}
+    return {str(name): value for name, value in getattr(responses, "attrs", {}).items() if name not in _NOT_TOLD}
 
 
 def to_plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 _MOST_SEED = (1 << 64) - 1
-_MOST_REPLICATIONS = 1 << 32  # a replication's number is one 32-bit word of the generator's counter
+MOST_REPLICATIONS = 1 << 32  # a replication's number is one 32-bit word of the generator's counter
 
 Progress = Callable[[int, int], None]  # gets the numbers of finished and of all replications
 
@@ -38,9 +38,9 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
     if (
         not isinstance(numbers, range)
         or numbers.step != 1
-        or not 0 <= numbers.start < numbers.stop <= _MOST_REPLICATIONS
+        or not 0 <= numbers.start < numbers.stop <= MOST_REPLICATIONS
     ):
-        allowed = f"1 to {_MOST_REPLICATIONS}, or a range of consecutive numbers from 0"
+        allowed = f"1 to {MOST_REPLICATIONS}, or a range of consecutive numbers from 0"
         problems.append(
             Problem("invalid number of replications", ("replications",), found=shorten(replications), allowed=allowed)
         )

@@ -19,6 +19,7 @@ from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.cases import CaseMaker
 from simdeploy.experiments.design import Design, LatinHypercube, Points, check_number_of_cases, make_points
 from simdeploy.experiments.executors import choose_executor
+from simdeploy.experiments.kinds import find_kinds
 from simdeploy.experiments.levers import find_levers, own_identity
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import Rows, count_failures
@@ -30,6 +31,8 @@ from simdeploy.memory import USE_A_STORE, check_rows_fit
 from simdeploy.result import OF_ANALYSES
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from simdeploy.experiments.arguments import Bases
     from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import Scenario
@@ -142,15 +145,16 @@ class Campaign:
             rows = read_store(folder)
         self._note_failures(rows, table)
         self.note(n_rows, engine)
+        cases = table.to_frame()
         return SweepResult(
-            cases=table.to_frame(),
+            cases=cases,
             factors=table.factors,
             scenarios=table.scenarios,
             policies=table.policies,
             replications=len(replications),
             columns=table.row_columns,
             store=folder,
-            attrs=describe_surroundings(scenarios, seed=self.seed, engine=engine),
+            attrs=describe_surroundings(scenarios, seed=self.seed, engine=engine) | _describe_release(scenarios, cases),
             _rows=rows,
         )
 
@@ -265,6 +269,12 @@ def describe_surroundings(scenarios: Mapping[str, Scenario], *, seed: int, engin
         "engine": engine,
         **{key: of[names[0]] if len(names) == 1 else of for key, of in by_name.items() if of},
     }
+
+
+def _describe_release(scenarios: Mapping[str, Scenario], cases: pd.DataFrame) -> dict[str, Any]:
+    """Return the kinds of release and their probabilities, of a table of one scenario."""
+    scenario = next(iter(scenarios.values()))
+    return {"release": find_kinds(scenario, cases).to_attrs()} if len(scenarios) == 1 and scenario.release else {}
 
 
 def _describe_design(design: Design, points: Points) -> Any:

@@ -223,7 +223,7 @@ class _Making:
     def _find(self, world: Scenario, policy: ScenarioPolicy) -> tuple[int, int]:
         """Return the group of a scenario and the place of a policy in it, adding them if they are new."""
         # Everything a rollout depends on; not names or other policies.
-        key = (world.fleet, world.release, world.operator, world.orchestrator, world.tilt)
+        key = (world.fleet, world.drawn_release, world.operator, world.orchestrator, world.tilt)
         group = self._group_numbers.setdefault(key, len(self.groups))
         if group == len(self.groups):
             self.groups.append((world, []))

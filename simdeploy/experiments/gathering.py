@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from simdeploy.errors import InputError, Problem, nearest, raise_if_any, shorten
+from simdeploy.experiments.by_kind import RowsByKind
+from simdeploy.experiments.kinds import Kinds, is_divided
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import RowsInMemory
 from simdeploy.experiments.table import Outcomes
@@ -43,6 +45,8 @@ class Gathered:
 
     cases: pd.DataFrame
     outcomes: Outcomes
+    replications: np.ndarray  # numbers of the columns of the outcomes
+    kinds: Kinds | None  # of release, with their probabilities, if the table records them
 
 
 def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathered:
@@ -59,11 +63,16 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     >>> gathered.cases["policy"].tolist(), gathered.outcomes.numbers("makespan_s").tolist()
     (['a', 'b'], [[60.0, nan], [nan, 80.0]])
     """
-    if WEIGHT not in columns:
+    kinds = Kinds.from_attrs(getattr(responses, "attrs", {}))
+    if WEIGHT not in columns and not is_divided(responses):
         refuse_weights(responses.columns)
     raise_if_any(missing_columns(("policy", "replication", *columns), responses.columns))
-    if isinstance(responses, SweepResult) and isinstance(responses._rows, RowsInMemory):  # noqa: SLF001 - of this package
-        return Gathered(responses.cases, responses._rows.to_outcomes(columns))  # noqa: SLF001
+    rows = responses._rows if isinstance(responses, SweepResult) else None  # noqa: SLF001 - of this package
+    if isinstance(responses, SweepResult) and isinstance(rows, RowsInMemory):
+        outcomes = rows.to_outcomes(columns)
+        return Gathered(responses.cases, outcomes, outcomes.first + np.arange(outcomes.shape[1]), kinds)
+    if isinstance(responses, SweepResult) and isinstance(rows, RowsByKind) and rows.are_in_memory:
+        return Gathered(responses.cases, *rows.to_outcomes(columns), kinds)
     frame = _read(responses, columns)
     keys = [name for name in frame.columns if name not in NO_FACTORS]
     identity = "case" if "case" in frame else "policy"
@@ -75,16 +84,20 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
         raise InputError(Problem("comparing policies needs a single scenario", path=("scenario",), found=found))
     place = cases.reset_index().set_index(identity)["index"]
     policies, replications = place[frame[identity]].to_numpy(), frame["replication"].to_numpy(np.int64)
-    first = int(replications.min())
-    shape = len(cases), int(replications.max()) - first + 1
-    _check_twice(policies * shape[1] + replications - first, frame, identity)
-    outcomes = Outcomes(*shape, first=first, columns=[*columns, "status"])
+    if not is_divided(responses):
+        first = int(replications.min())
+        numbers = np.arange(first, int(replications.max()) + 1)
+        columns_of = replications - first
+    else:
+        numbers, columns_of = np.unique(replications, return_inverse=True)
+    _check_twice(policies * len(numbers) + columns_of, frame, identity)
+    outcomes = Outcomes(len(cases), len(numbers), columns=[*columns, "status"])
     if "status" not in frame:
         # Without a status: a rollout that was simulated has all of its counts.
         counts = [name for name in columns if RESPONSES.get(name) == "Int64"]
         frame = frame.assign(status=np.where(frame[counts].isna().any(axis=1), "failed", "ok"))
-    outcomes.put_rows(policies, replications, frame)
-    return Gathered(cases, outcomes)
+    outcomes.put_rows(policies, columns_of, frame)
+    return Gathered(cases, outcomes, numbers, kinds and kinds.of_cases(cases))
 
 
 def refuse_weights(columns: Iterable[Any]) -> None:

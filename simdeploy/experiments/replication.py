@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.errors import raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
+from simdeploy.experiments.by_kind import FOLDERS, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.jobs import Executor
+from simdeploy.experiments.kinds import read_worlds
 from simdeploy.experiments.rows import RowsInMemory
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.memory import USE_A_STORE, check_rows_fit
@@ -26,6 +28,7 @@ def replicate(
     policies: str | Sequence[str] | Mapping[str, Any] | None = None,
     *,
     replications: int | range = 100,
+    strata: Literal["kinds"] | Mapping[str, int | range] | None = None,
     seed: int = 0,
     engine: str = "auto",
     executor: Executor | None = None,
@@ -44,6 +47,10 @@ def replicate(
         Names of the scenario's policies, or specs by name; default: all.
     replications : int or range, default 100
         Number per policy, from 0; or a range of numbers, to continue others.
+    strata : 'kinds' or mapping of str to int, optional
+        Simulate each kind of release in its own worlds, because the kinds' probabilities are known; the `weight` of a row
+        corrects for it. Either ``"kinds"``, which divides `replications` in proportion to the square roots of the kinds'
+        probabilities, or the number of replications of each kind.
     seed : int
         Determines every random number, together with the replication's number.
     engine : {'auto', 'compiled', 'reference'}
@@ -103,13 +110,20 @@ def replicate(
     """
     scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    worlds = read_worlds(strata, scenario, replications)
     chosen, problems = choose_policies(scenario, policies)
     raise_if_any(problems)
-    check_rows_fit(len(chosen) * len(numbers), ROW_BYTES, hint=USE_A_STORE)
-    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress)
-    table = to_replications(campaign.sweep({scenario.name: scenario}, chosen, replications=numbers))
+    n = len(numbers) if worlds is None else sum(map(len, worlds.values()))
+    check_rows_fit(len(chosen) * n, ROW_BYTES, hint=USE_A_STORE)
+    parts = None if worlds is None else FOLDERS
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=parts)
+    if worlds is None:
+        result = campaign.sweep({scenario.name: scenario}, chosen, replications=numbers)
+    else:
+        campaign.expect(n * len(chosen), nodes=scenario.fleet.nodes)
+        result = sweep_kinds(campaign, scenario, chosen, worlds)
     campaign.warn_of_failures()
-    return table
+    return to_replications(result)
 
 
 def to_replications(result: SweepResult) -> pd.DataFrame:

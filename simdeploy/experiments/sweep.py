@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.arguments import Progress, check_numbers, find_bases, name_policies, name_scenarios
+from simdeploy.experiments.by_kind import FOLDERS, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import Design
+from simdeploy.experiments.kinds import read_worlds
 from simdeploy.experiments.result import SweepResult
 from simdeploy.renaming import renamed
 from simdeploy.scenario import ScenarioOrPath
@@ -30,6 +32,7 @@ def sweep(
     vary: Mapping[str, Iterable[Any]] | None = None,
     design: Design = "grid",
     replications: int | range = 100,
+    strata: Literal["kinds"] | Mapping[str, int | range] | None = None,
     seed: int = 0,
     engine: str = "auto",
     executor: Executor | None = None,
@@ -55,6 +58,8 @@ def sweep(
         highest), and lists of choices.
     replications : int or range, default 100
         Number per case, from 0; or a range of numbers, to continue others.
+    strata : 'kinds' or mapping of str to int, optional
+        Simulate each kind of release of the scenario in its own worlds, as for `replicate`.
     seed : int, default 0
         Determines every random number, together with the replication's number, and the points of a Latin hypercube.
     engine : {'auto', 'compiled', 'reference'}
@@ -122,7 +127,17 @@ def sweep(
         find_bases(scenarios, named)  # refuses unknown policies
         allowed = "a key with values, or several scenarios or policies"
         raise InputError(Problem("nothing to vary", ("vary",), allowed=allowed))
-    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, warns_of_suspicions=True)
-    result = campaign.sweep(scenarios, named, vary=vary, design=design, replications=numbers)
+    if strata is not None and len(scenarios) > 1:
+        allowed = "a single scenario, whose kinds of release all cases share"
+        raise InputError(Problem("can't divide several scenarios", ("strata",), allowed=allowed))
+    worlds = read_worlds(strata, next(iter(scenarios.values())), replications)
+    parts = None if worlds is None else FOLDERS
+    campaign = Campaign(
+        seed, engine, executor, workers, cluster, store, progress, parts=parts, warns_of_suspicions=True
+    )
+    if worlds is None:
+        result = campaign.sweep(scenarios, named, vary=vary, design=design, replications=numbers)
+    else:
+        result = sweep_kinds(campaign, next(iter(scenarios.values())), named, worlds, vary=vary, design=design)
     campaign.warn_of_failures()
     return result

@@ -73,6 +73,26 @@ class Outcomes:
             if name not in WORDS and name in columns
         }
 
+    # ruff: noqa: SLF001 - of the same class
+    @classmethod
+    def join(cls, parts: Sequence[Outcomes]) -> Outcomes:
+        """Return the replications of several outcomes of the same policies and columns, side by side."""
+        first = parts[0]
+        n_replications = sum(part.shape[1] for part in parts)
+        joined = cls(first.shape[0], n_replications, columns=[*first._numbers, *first._codes])
+        start = 0
+        for part in parts:
+            here = slice(start, start + part.shape[1])
+            start = here.stop
+            joined._is_ok[:, here] = part._is_ok
+            for name, column in joined._numbers.items():
+                column[:, here] = part._numbers[name]
+            for name, codes in joined._codes.items():
+                places = joined._places[name]
+                known = np.array([*(places.setdefault(word, len(places)) for word in part._places[name]), -1], np.int32)
+                codes[:, here] = known[part._codes[name]]
+        return joined
+
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of policies and replications."""

@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ class Scenario:
         In the file's order; read-only.
     tilt : Tilt or None
         Changed probabilities, so that replications have weights; see `tilted`. Not part of a file.
+    kind : str or None
+        The kind of release that every rollout has; see `given`. Not part of a file.
     warnings : tuple of Problem
         What is valid but probably not meant.
     source : str or None
@@ -83,6 +86,7 @@ class Scenario:
     requirements: tuple[Requirement, ...]
     policies: Mapping[str, ScenarioPolicy]
     tilt: Tilt | None = None
+    kind: str | None = None
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     source: str | None = field(default=None, compare=False)
     _origin: _Origin = field(compare=False, repr=False)
@@ -154,6 +158,8 @@ class Scenario:
         _add_digests(raw, self._origin.surroundings.files)
         if self.tilt is not None:
             raw["tilt"] = self.tilt.factors
+        if self.kind is not None:
+            raw["kind"] = self.kind
         return raw
 
     def with_values(self, values: Mapping[str, Any]) -> Scenario:
@@ -193,7 +199,7 @@ class Scenario:
             raise InputError(errors)
         known = [(problem.path, problem.message) for problem in self.warnings]
         warn(problem for problem in scenario.warnings if (problem.path, problem.message) not in known)
-        return scenario.tilted(self.tilt)
+        return scenario.tilted(self.tilt).given(self.kind)
 
     def tilted(self, tilt: Tilt | Mapping[str, float] | None) -> Scenario:
         """Return the scenario with changed probabilities; the `weight` of its replications corrects for them.
@@ -223,6 +229,44 @@ class Scenario:
         problems = tilt_problems(tilt, self.fleet, self.release, self.operator) if tilt else []
         raise_if_any(problems)
         return replace(self, tilt=tilt)
+
+    def given(self, kind: str | None) -> Scenario:
+        """Return the scenario in which every release is of one kind; all other random numbers stay the same.
+
+        `release` keeps the probabilities of the kinds, so that results can be weighted with them.
+
+        Parameters
+        ----------
+        kind : str or None
+            One of `release`, replacing any earlier one; None for a kind drawn anew in every rollout.
+
+        Raises
+        ------
+        InputError
+            For an unknown kind, with the nearest one.
+
+        Examples
+        --------
+        >>> scenario = Scenario.from_dict({
+        ...     "name": "small",
+        ...     "fleet": {"nodes": 12, "update_duration": "45s"},
+        ...     "release": {"good": {"probability": 0.9}, "bad": {"probability": 0.1, "defective": True}},
+        ...     "policies": {"at-once": {"strategy": "immediate"}},
+        ... })
+        >>> [float(kind.probability) for kind in scenario.given("bad").drawn_release]
+        [0.0, 1.0]
+        """
+        names = [each.name for each in self.release]
+        if kind is not None and kind not in names:
+            raise InputError(not_among("no such kind of release", ("kind",), kind, names))
+        return replace(self, kind=kind)
+
+    @property
+    def drawn_release(self) -> tuple[ReleaseKind, ...]:
+        """The kinds of `release` with the probabilities that rollouts have: 1 for `kind`, if there is one."""
+        if self.kind is None:
+            return self.release
+        return tuple(replace(each, probability=Fraction(each.name == self.kind)) for each in self.release)
 
     def policy(
         self, policy: str | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy | None = None

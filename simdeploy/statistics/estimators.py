@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simdeploy.statistics.intervals import (
-    mean_interval,
-    paired_proportions_interval,
-    proportion_interval,
-    quantile_interval,
-)
+import numpy as np
+
+from simdeploy.statistics.combining import combine
+from simdeploy.statistics.intervals import quantile_interval
+from simdeploy.statistics.sample import Sample, as_sample
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from simdeploy.scenario.measures import Measure
 
 
 class Estimate(NamedTuple):
-    """An estimate over `n` observations with its interval; NaN where unknown, as is the standard error of a quantile."""
+    """An estimate over `n` observations with its interval; NaN where unknown, as is the standard error of a quantile.
+
+    `trusts_low` and `trusts_high` are false for a limit that may err more often than it says, because the values are too
+    skewed or too few.
+    """
 
     estimate: float
     low: float
     high: float
     n: int
     standard_error: float
+    trusts_low: bool = True
+    trusts_high: bool = True
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the interval covers as often as it says."""
+        return self.trusts_low and self.trusts_high
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The limits that a verdict may rest on: infinite instead of one that can't be trusted."""
+        return self.low if self.trusts_low else -math.inf, self.high if self.trusts_high else math.inf
 
     @property
     def half_width(self) -> float:
@@ -35,14 +50,15 @@ class Estimate(NamedTuple):
 
     def to_row(self) -> dict[str, Any]:
         """Return the cells of a table, including the half-width."""
-        return {**self._asdict(), "half_width": self.half_width}
+        cells = {name: getattr(self, name) for name in ("estimate", "low", "high", "half_width", "n")}
+        return {**cells, "standard_error": self.standard_error, "is_trusted": self.is_trusted}
 
 
-def estimate_values(values: np.ndarray, measure: Measure, confidence_level: float) -> Estimate:
-    """Estimate a measure from its values, as from `Values.of` for one case; NaN is ignored.
+def estimate_values(values: np.ndarray | Sample, measure: Measure, confidence_level: float) -> Estimate:
+    """Estimate a measure from its values, as from `Values.sample` for one case; NaN is ignored.
 
     A mean has Student's t interval, a rate the exact interval of Clopper and Pearson, a quantile the interval between
-    two order statistics. See `simdeploy.statistics.intervals`.
+    two order statistics (`simdeploy.statistics.intervals`); for several strata see `combine`.
 
     Examples
     --------
@@ -51,22 +67,12 @@ def estimate_values(values: np.ndarray, measure: Measure, confidence_level: floa
     >>> estimate_values(np.array([60.0, 80.0, np.nan]), Measure("makespan_s"), 0.5)[:2]
     (70.0, 60.0)
     """
-    import numpy as np
-
-    values = values[~np.isnan(values)]
-    n = len(values)
+    sample = as_sample(values)
     if measure.kind == "quantile":
-        assert measure.quantile is not None  # noqa: S101 - so it is
-        ordered = np.sort(values)
-        estimate = float(ordered[quantile_place(n, measure.quantile)]) if n else math.nan
-        return Estimate(estimate, *quantile_interval(ordered, measure.quantile, confidence_level), n, math.nan)
-    mean, standard_error = moments(values)
-    if measure.kind == "rate":
-        successes = int(values.sum())
-        # To the last digit, whatever the order of the values: 1 of 100 is no more than a limit of 1 %.
-        rate = successes / n if n else math.nan
-        return Estimate(rate, *proportion_interval(successes, n, confidence_level), n, standard_error)
-    return Estimate(mean, *mean_interval(mean, standard_error, n, confidence_level), n, standard_error)
+        return _estimate_quantile(sample, float(measure.quantile or 0.5), confidence_level)
+    rows = combine(sample[None], is_rate=measure.kind == "rate", confidence_level=confidence_level)
+    cells = (rows.estimate, rows.low, rows.high, rows.n, rows.standard_error, rows.trusts_low, rows.trusts_high)
+    return Estimate(*(cell[0].item() for cell in cells))
 
 
 class EstimateRows(NamedTuple):
@@ -76,9 +82,12 @@ class EstimateRows(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     n: np.ndarray
+    trusts_low: np.ndarray
+    trusts_high: np.ndarray
+    skewness: np.ndarray  # of the estimate of a mean
 
 
-def estimate_rows(values: np.ndarray, measure: Measure, confidence_level: float) -> EstimateRows:
+def estimate_rows(values: np.ndarray | Sample, measure: Measure, confidence_level: float) -> EstimateRows:
     """Estimate a measure of several cases, one per row, as `estimate_values` does.
 
     Examples
@@ -89,17 +98,58 @@ def estimate_rows(values: np.ndarray, measure: Measure, confidence_level: float)
     >>> estimate_rows(rows, Measure("escaped"), 0.95).estimate.tolist()
     [0.5, 1.0]
     """
-    import numpy as np
+    sample = as_sample(values)
+    if measure.kind != "quantile":
+        rows = combine(sample, is_rate=measure.kind == "rate", confidence_level=confidence_level)
+        return EstimateRows(
+            rows.estimate, rows.low, rows.high, rows.n, rows.trusts_low, rows.trusts_high, rows.skewness
+        )
+    found = [estimate_values(row, measure, confidence_level) for row in sample]
+    names = ("estimate", "low", "high", "n", "trusts_low", "trusts_high")
+    columns = {name: np.array([getattr(row, name) for row in found]) for name in names}
+    return EstimateRows(**columns, skewness=np.zeros(len(found)))
 
-    if measure.kind == "rate":
-        is_known = ~np.isnan(values)
-        n, successes = is_known.sum(axis=1), np.where(is_known, values, 0.0).sum(axis=1)
-        with np.errstate(invalid="ignore"):
-            low, high = proportion_interval(successes, n, confidence_level)
-            return EstimateRows(successes / n, low, high, n)
-    rows = [estimate_values(row, measure, confidence_level)[:4] for row in values]
-    estimate, low, high, n = np.array(rows, dtype=float).reshape(-1, 4).T
-    return EstimateRows(estimate, low, high, n.astype(np.int64))
+
+def _estimate_quantile(sample: Sample, quantile: float, confidence_level: float) -> Estimate:
+    known = ~np.isnan(sample.values)
+    n = int(known.sum())
+    if not n:
+        return Estimate(math.nan, math.nan, math.nan, 0, math.nan, trusts_low=False, trusts_high=False)
+    if sample.strata.n == 1:
+        ordered = np.sort(sample.values[known])
+        estimate = float(ordered[quantile_place(n, quantile)])
+        low, high = quantile_interval(ordered, quantile, confidence_level)
+    else:
+        estimate, low, high = _weighted_quantile(sample, quantile, confidence_level)
+    return Estimate(estimate, low, high, n, math.nan, not math.isnan(low), not math.isnan(high))
+
+
+def _weighted_quantile(sample: Sample, quantile: float, confidence_level: float) -> tuple[float, float, float]:
+    """Return a quantile of several strata and its limits, where the limits of the share of values below contain it."""
+    ordered = np.unique(sample.values[~np.isnan(sample.values)])
+    plain = replace(sample, lumps=(), is_certain=np.zeros(1, dtype=bool))
+
+    def share_below(value: float) -> tuple[float, float, float]:
+        is_below = np.where(np.isnan(sample.values), np.nan, sample.values <= value)
+        found = combine(replace(plain, values=is_below)[None], is_rate=True, confidence_level=confidence_level)
+        return found.estimate.item(), found.low.item(), found.high.item()
+
+    def first(reaches: Callable[[tuple[float, float, float]], bool]) -> float:
+        """Return the first value at which the share below is high enough; NaN if none is, or all are."""
+        if reaches(share_below(-math.inf)):
+            return math.nan
+        start, stop = 0, len(ordered)
+        while start < stop:
+            middle = (start + stop) // 2
+            start, stop = (start, middle) if reaches(share_below(ordered[middle])) else (middle + 1, stop)
+        return float(ordered[start]) if start < len(ordered) else math.nan
+
+    nearly = quantile * (1 - 1e-12)
+    return (
+        first(lambda share: share[0] >= nearly),
+        first(lambda share: share[2] >= quantile),
+        first(lambda share: share[1] >= quantile),
+    )
 
 
 def quantile_place(n: int, quantile: float) -> int:
@@ -115,13 +165,17 @@ def quantile_place(n: int, quantile: float) -> int:
     return math.ceil(n * Fraction(str(quantile))) - 1
 
 
-def estimate_difference(values: np.ndarray, others: np.ndarray, measure: Measure, confidence_level: float) -> Estimate:
-    r"""Estimate a measure of one policy minus that of another in the same worlds, from their values as from `Values.of`.
+def estimate_difference(
+    values: np.ndarray | Sample, others: np.ndarray | Sample, measure: Measure, confidence_level: float
+) -> Estimate:
+    r"""Estimate a measure of one policy minus that of another in the same worlds, from their values as from
+    `Values.sample`.
 
     For a mean or a rate it is the difference over the replications in which both have a value: with Student's t
-    interval, for a rate with the conservative one of `paired_proportions_interval`. For a quantile each policy has an
-    interval of level :math:`1 - \alpha/2`, and the difference lies between their farthest ends with probability at
-    least :math:`1 - \alpha`, by Bonferroni's inequality; `n` is then the smaller number of observations.
+    interval, for a rate with the conservative one of `paired_proportions_interval`; for several strata see `combine`.
+    For a quantile each policy has an interval of level :math:`1 - \alpha/2`, and the difference lies between their
+    farthest ends with probability at least :math:`1 - \alpha`, by Bonferroni's inequality; `n` is then the smaller
+    number of observations.
 
     Examples
     --------
@@ -130,22 +184,12 @@ def estimate_difference(values: np.ndarray, others: np.ndarray, measure: Measure
     >>> estimate_difference(np.array([3.0, 5.0]), np.array([1.0, 3.0]), Measure("makespan_s"), 0.95)[:3]
     (2.0, 2.0, 2.0)
     """
-    import numpy as np
-
     if measure.kind == "quantile":
         first, second = (estimate_values(v, measure, (1 + confidence_level) / 2) for v in (values, others))
         ends = first.low - second.high, first.high - second.low
-        return Estimate(first.estimate - second.estimate, *ends, min(first.n, second.n), math.nan)
-    difference = values - others
-    difference = difference[~np.isnan(difference)]
-    mean, standard_error = moments(difference)
-    n = len(difference)
-    if measure.kind == "rate":
-        gained, lost = int((difference > 0).sum()), int((difference < 0).sum())
-        interval = paired_proportions_interval(gained, lost, n, confidence_level)
-    else:
-        interval = mean_interval(mean, standard_error, n, confidence_level)
-    return Estimate(mean, *interval, n, standard_error)
+        are_trusted = (not math.isnan(end) for end in ends)
+        return Estimate(first.estimate - second.estimate, *ends, min(first.n, second.n), math.nan, *are_trusted)
+    return estimate_values(as_sample(values) - as_sample(others), measure, confidence_level)
 
 
 def moments(values: np.ndarray) -> tuple[float, float]:

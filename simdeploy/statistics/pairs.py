@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 
 from simdeploy.scenario.measures import Measure
+from simdeploy.statistics.combining import combine
 from simdeploy.statistics.estimators import estimate_values
-from simdeploy.statistics.intervals import paired_proportions_limit
+from simdeploy.statistics.sample import Sample, as_sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,90 +19,46 @@ class Pairs:
 
     estimate: np.ndarray  # mean difference; 0 on the diagonal, NaN for two policies without a common replication
     n: np.ndarray  # replications in which both have a value
-    standard_error: np.ndarray  # NaN below two replications
-    more: np.ndarray  # replications in which the row has more than the column
-    less: np.ndarray  # replications in which it has less
-    is_rate: bool  # whether the values are 1 and 0
-
-    def lower_limits(self, error: float) -> np.ndarray:
-        r"""Return lower limits of the differences, each with probability `error`, below 1/2, of being wrong.
-
-        All K limits together err with at most K times as much (Bonferroni), whatever the dependence between policies.
-        NaN with too few replications. The upper limits are ``-lower_limits(error).T``.
-
-        Notes
-        -----
-        For means: :math:`\bar D - t_{n-1, 1-\epsilon} S_D / \sqrt n` of the paired differences (Law 2015 [1]_, section
-        10.2.1).
-
-        For rates: `paired_proportions_limit`, conservative for every n.
-
-        References
-        ----------
-        .. [1] Law, A. M. (2015). Simulation Modeling and Analysis, 5th edition. McGraw-Hill.
-        """
-        if self.is_rate:
-            limits = paired_proportions_limit(self.more, self.less, self.n, error)
-        else:
-            limits = self._limits_of_means(error)
-        np.fill_diagonal(limits, np.nan)
-        return limits
-
-    def _limits_of_means(self, error: float) -> np.ndarray:
-        from scipy.special import stdtrit
-
-        limits: np.ndarray = self.estimate - stdtrit(np.maximum(self.n - 1, 1), 1 - error) * self.standard_error
-        return limits
+    lower: np.ndarray  # limits as asked for, each on its own; NaN on the diagonal and with too few replications
+    is_trusted: np.ndarray  # whether a limit errs as seldom as it says
 
 
-def pair_policies(values: np.ndarray, *, is_rate: bool) -> Pairs:
-    """Return all differences of policies within replications.
+def pair_policies(values: np.ndarray | Sample, *, is_rate: bool, error: float) -> Pairs:
+    r"""Return all differences of policies within replications, with lower limits.
 
-    Values have shape (policies, replications), NaN if missing.
+    Values have shape (policies, replications), NaN if missing. Each lower limit is wrong with probability `error`,
+    below 1/2. All K limits together err with at most K times as much (Bonferroni), whatever the dependence between
+    policies. The upper limits are ``-lower.T``.
 
     Notes
     -----
-    Time is quadratic in the policies and linear in the replications: a second for a hundred policies and ten thousand
-    replications.
+    For means: :math:`\bar D - t_{n-1, 1-\epsilon} S_D / \sqrt n` of the paired differences (Law 2015 [1]_, section
+    10.2.1). For rates: `paired_proportions_limit`, conservative for every n. For several strata see `combine`.
+
+    Time is quadratic in the policies and linear in the replications.
+
+    References
+    ----------
+    .. [1] Law, A. M. (2015). Simulation Modeling and Analysis, 5th edition. McGraw-Hill.
 
     Examples
     --------
-    >>> pairs = pair_policies(np.array([[1.0, 2.0, 6.0], [1.0, 1.0, 4.0]]), is_rate=False)
+    >>> pairs = pair_policies(np.array([[1.0, 2.0, 6.0], [1.0, 1.0, 4.0]]), is_rate=False, error=0.05)
     >>> pairs.estimate.tolist(), pairs.n.tolist()
     ([[0.0, 1.0], [-1.0, 0.0]], [[3, 3], [3, 3]])
     """
-    size = len(values)
-    numbers = {name: np.zeros((size, size)) for name in ("estimate", "standard_error")}
-    counts = {name: np.zeros((size, size), np.int64) for name in ("n", "more", "less")}
+    sample = as_sample(values)
+    size = len(sample)
+    numbers = {name: np.zeros((size, size)) for name in ("estimate", "lower")}
+    n, is_trusted = np.zeros((size, size), np.int64), np.zeros((size, size), dtype=bool)
     for row in range(size):
-        rows = _describe(values[row] - values[row:])
-        for name, of_row in rows.items():
-            sign = -1 if name == "estimate" else 1
-            other = {"more": "less", "less": "more"}.get(name, name)
-            matrices = numbers if name in numbers else counts
-            matrices[other][row:, row] = sign * of_row
-            matrices[name][row, row:] = of_row
-    return Pairs(**numbers, **counts, is_rate=is_rate)
-
-
-def _describe(differences: np.ndarray) -> dict[str, np.ndarray]:
-    """Describe the differences of each row."""
-    known = ~np.isnan(differences)
-    n = known.sum(axis=1)
-    # Taken from the first one on, so that differences that are all the same have an error of exactly 0.
-    first = differences[np.arange(len(differences)), known.argmax(axis=1)][:, None]
-    from_first = np.where(known, differences - first, 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = from_first.sum(axis=1) / n
-        squares = (np.where(known, from_first - mean[:, None], 0.0) ** 2).sum(axis=1)
-        error = np.where(n > 1, np.sqrt(squares / (n - 1) / n), np.nan)
-    return {
-        "estimate": first[:, 0] + mean + 0.0,
-        "standard_error": error,
-        "n": n,
-        "more": (differences > 0).sum(axis=1),
-        "less": (differences < 0).sum(axis=1),
-    }
+        found = combine(sample[row : row + 1] - sample[row:], is_rate=is_rate, confidence_level=1 - 2 * error)
+        numbers["estimate"][row:, row], numbers["estimate"][row, row:] = -found.estimate, found.estimate + 0.0
+        numbers["lower"][row:, row], numbers["lower"][row, row:] = -found.high, found.low
+        n[row:, row] = n[row, row:] = found.n
+        is_trusted[row:, row], is_trusted[row, row:] = found.trusts_high, found.trusts_low
+    np.fill_diagonal(numbers["lower"], np.nan)
+    return Pairs(**numbers, n=n, is_trusted=is_trusted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +71,12 @@ class Gaps:
     estimate: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    trusts_low: np.ndarray  # whether a limit errs as seldom as it says
+    trusts_high: np.ndarray
 
 
 def estimate_gaps(
-    values: np.ndarray,
+    values: np.ndarray | Sample,
     measure: Measure,
     *,
     direction: Literal["min", "max"],
@@ -128,7 +87,7 @@ def estimate_gaps(
 
     `together` intervals hold together with the confidence level: each errs with :math:`(1 - level) / together`
     (Bonferroni's inequality). Means and rates have the two-sided intervals of paired differences from
-    `Pairs.lower_limits`. Quantiles have no paired difference: the gap is that of the two estimates, and its interval
+    `pair_policies`. Quantiles have no paired difference: the gap is that of the two estimates, and its interval
     spans the differences between two intervals that hold together by the same inequality.
 
     Examples
@@ -141,11 +100,14 @@ def estimate_gaps(
     """
     error = (1 - confidence_level) / together
     if measure.kind == "quantile":
-        estimates = np.array([estimate_values(each, measure, 1 - error / 2)[:3] for each in values])
+        estimates = np.array([estimate_values(each, measure, 1 - error / 2)[:3] for each in as_sample(values)])
         estimate = estimates[:, None, 0] - estimates[None, :, 0]
         low = estimates[:, None, 1] - estimates[None, :, 2]
         np.fill_diagonal(low, np.nan)
+        is_trusted = ~np.isnan(low)
     else:
-        pairs = pair_policies(values, is_rate=measure.kind == "rate")
-        estimate, low = pairs.estimate, pairs.lower_limits(error / 2)
-    return Gaps(estimate, low, -low.T) if direction == "min" else Gaps(estimate.T, low.T, -low)
+        pairs = pair_policies(values, is_rate=measure.kind == "rate", error=error / 2)
+        estimate, low, is_trusted = pairs.estimate, pairs.lower, pairs.is_trusted
+    if direction == "max":
+        estimate, low, is_trusted = estimate.T, low.T, is_trusted.T
+    return Gaps(estimate, low, -low.T, is_trusted, is_trusted.T)

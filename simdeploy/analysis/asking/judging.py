@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from simdeploy.statistics.combining import MOST_SKEWED
 from simdeploy.statistics.estimators import estimate_rows
-from simdeploy.statistics.skewness import fewest_of_a_mean
+from simdeploy.statistics.sample import Sample
 
 if TYPE_CHECKING:
     from simdeploy.analysis.asking.measuring import Values
@@ -39,7 +40,9 @@ class Judged:
     fewest: np.ndarray  # observations that can show the requirement to be met
 
 
-def judge(values: np.ndarray, requirement: Requirement, error: float, *, unknown: np.ndarray | bool = False) -> Judged:
+def judge(
+    values: np.ndarray | Sample, requirement: Requirement, error: float, *, unknown: np.ndarray | bool = False
+) -> Judged:
     r"""Judge for each case (row) whether observations show a requirement to be met, or not met; NaN is ignored.
 
     `error` is the probability of a wrong verdict, at most 1/2. `unknown` marks cases with rollouts that never end:
@@ -75,11 +78,12 @@ def judge(values: np.ndarray, requirement: Requirement, error: float, *, unknown
     fewest = np.full(len(values), fewest_observations(requirement, error), dtype=float)
     is_enough = np.ones(len(values), dtype=bool)
     if requirement.measure.kind == "mean":
-        fewest = np.fmax(fewest, np.ceil(fewest_of_a_mean(values)))
         is_enough = estimates.n >= fewest
-    best, worst = (estimates.high, estimates.low) if requirement.at_most is None else (estimates.low, estimates.high)
-    is_missed = is_enough & requirement.is_broken_by(best)
-    is_met = is_enough & ~np.isnan(worst) & ~requirement.is_broken_by(worst)
+        fewest = np.fmax(fewest, np.ceil(estimates.n * (estimates.skewness / MOST_SKEWED) ** 2))
+    low, high = (estimates.low, estimates.trusts_low), (estimates.high, estimates.trusts_high)
+    (best, trusts_best), (worst, trusts_worst) = (high, low) if requirement.at_most is None else (low, high)
+    is_missed = is_enough & trusts_best & requirement.is_broken_by(best)
+    is_met = is_enough & trusts_worst & ~requirement.is_broken_by(worst)
     verdict = np.select([unknown | ~(is_missed | is_met), is_missed], [UNDECIDED, MISSED], MET).astype(_DTYPE)
     return Judged(verdict, estimates.estimate, estimates.low, estimates.high, estimates.n, fewest)
 
@@ -144,7 +148,7 @@ def judge_each(
     for requirement in requirements:
         cases = np.flatnonzero(policies.isin([requirement.policy]) | (requirement.policy is None))
         unknown = values.unknown_fractions(requirement.measure)[cases] > 0
-        yield cases, judge(values.of(requirement.measure)[cases], requirement, error, unknown=unknown), unknown
+        yield cases, judge(values.sample(requirement.measure)[cases], requirement, error, unknown=unknown), unknown
 
 
 def judge_requirements(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +10,24 @@ import numpy as np
 
 from simdeploy.errors import InputError, Problem, collect, raise_if_any
 from simdeploy.experiments.gathering import gather
+from simdeploy.experiments.kinds import is_divided
 from simdeploy.scenario.measures import PASSED, SORTS, Measure, measure_problems, parse_measure
+from simdeploy.statistics.sample import Lump, Sample, Strata
 from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.experiments.gathering import Batches
+    from simdeploy.experiments.kinds import Kinds
     from simdeploy.scenario.parts import Costs
     from simdeploy.world.release import ReleaseKind
 
 _DEFECTIVE = ("stopped_defective", "escaped")
 _COSTLY = ("verdict", "makespan_s", "failed_requests_excess", "unavailable_excess_node_s")
 _HOUR_S = 3600
+# Fewer expected rollouts of a kind of release say little of what it costs.
+_FEWEST_OF_A_KIND = 20
 # Not measured, but needed to know for which rollouts a measure is unknown.
 _TELLING = ("makespan_s", "release", "touched_nodes")
 
@@ -42,6 +47,8 @@ class Values:
         The scenario's. Without it, verdicts show whether a kind is defective, if there are any.
     takes_weights : bool, default False
         Whether the caller uses `weights`; otherwise a weighted table is an error.
+    takes_strata : bool, default False
+        Whether the caller uses `sample`; otherwise a table whose worlds are divided by kind of release is an error.
 
     Attributes
     ----------
@@ -49,8 +56,10 @@ class Values:
         One row per case: `policy` and other identifying columns.
     measures : tuple of Measure
     n_replications : int
-    first : int
-        The first replication.
+    replications : ndarray of int
+        Their numbers.
+    strata : Strata
+        Kinds of release that were simulated separately; otherwise a single stratum.
     is_weighted : bool
         Whether the replications were made under a tilt.
 
@@ -79,8 +88,10 @@ class Values:
         costs: Costs | None = None,
         release: Sequence[ReleaseKind] = (),
         takes_weights: bool = False,
+        takes_strata: bool = False,
     ) -> None:
         self.measures = read_measures(measures)
+        self._names: tuple[str, ...] = ()  # of the kinds, if they were simulated separately
         known = find_costs(responses, costs)
         self._costs = costs = None if isinstance(known, Mapping) else known
         self._release = {kind.name: float(kind.defective) for kind in release}
@@ -95,11 +106,16 @@ class Values:
                 hint = "pass the scenario's costs"
                 raise InputError([Problem("no costs", (str(measure),), hint=hint) for measure in missing])
         telling = [name for name in _TELLING if name not in needed and name in responses.columns]
-        self.is_weighted = takes_weights and WEIGHT in responses.columns
+        if is_divided(responses) and not takes_strata:
+            message = "these worlds are divided by kind of release, but this analysis does not use that"
+            raise InputError(Problem(message, ("strata",), hint="simulate without `strata`"))
+        self.is_weighted = takes_weights and WEIGHT in responses.columns and not is_divided(responses)
         gathered = gather(responses, [*needed, *telling, *((WEIGHT,) if self.is_weighted else ())])
         self.cases = gathered.cases
-        self.first = gathered.outcomes.first
-        self.n_replications = gathered.outcomes.shape[1]
+        self.replications = gathered.replications
+        self.n_replications = len(self.replications)
+        self._kinds_of_release = gathered.kinds
+        self.strata = self._divide(gathered.kinds if is_divided(responses) else None)
         self._outcomes = gathered.outcomes
         self._read = frozenset((*needed, *telling))
         kinds = (*self._kinds, *self._release) if "release" in needed else None
@@ -133,6 +149,17 @@ class Values:
         if measure.given is None:
             return values
         return np.where(self.holds(measure.given) == 1, values, np.nan)
+
+    def sample(self, measure: Measure) -> Sample:
+        """Return the same values with what their estimates need: strata, and the lumps that verdicts add to costs."""
+        values = self.of(measure)
+        return Sample(
+            values,
+            self.strata,
+            lumps=tuple(self._lumps(measure, values)),
+            is_certain=self._certain(measure),
+            is_complete=self._is_complete(measure),
+        )
 
     def is_unknown(self, measure: Measure) -> np.ndarray:
         """Return which rollouts that one of `measures` covers, or may cover, have an unknown value because they never
@@ -231,6 +258,75 @@ class Values:
                 values = np.where(self._is_verdict("escaped"), costs.escape, 0.0)
         return np.where(np.isnan(number("makespan_s")), np.nan, values)
 
+    def _divide(self, kinds: Kinds | None) -> Strata:
+        if kinds is None:
+            return Strata(np.zeros(self.n_replications, dtype=np.int64), np.ones(1))
+        self._names = kinds.possible
+        return Strata(*kinds.divide(self.replications))
+
+    def _is_defective(self, name: str) -> bool:
+        kinds = self._kinds_of_release
+        assert kinds is not None  # noqa: S101 - where strata are
+        return kinds.are_defective[kinds.names.index(name)]
+
+    def _is_complete(self, measure: Measure) -> np.ndarray:
+        """Return, by case, whether each kind of release that a cost depends on is expected often enough."""
+        kinds, complete = self._kinds_of_release, np.ones(len(self.cases), dtype=bool)
+        if measure.of not in COSTS or kinds is None:
+            return complete
+        expected = np.atleast_2d(kinds.probabilities) * self.n_replications
+        if self._names:
+            counts = dict(zip(self._names, self.strata.counts.tolist(), strict=True))
+            expected = np.where(expected > 0, [counts.get(name, 0) for name in kinds.names], 0)
+        concerned = [self._concerns(measure.given, place) for place in range(len(kinds.names))]
+        is_enough: np.ndarray = (expected >= _FEWEST_OF_A_KIND) | (expected == 0) | ~np.array(concerned)
+        return complete & is_enough.all(axis=1)
+
+    def _concerns(self, given: str | None, place: int) -> bool:
+        """Return whether a condition may hold for a kind of release."""
+        kinds = self._kinds_of_release
+        assert kinds is not None  # noqa: S101 - asked only where they are known
+        is_defective, name = kinds.are_defective[place], kinds.names[place]
+        if given in SORTS:
+            return is_defective == (given == "defective")
+        if given in VERDICTS:
+            return is_defective == (given in _DEFECTIVE)
+        return given not in kinds.names or given == name
+
+    def _certain(self, measure: Measure) -> np.ndarray:
+        """Return in which strata an event is known beforehand: no good release escapes."""
+        is_certain = np.zeros(self.strata.n, dtype=bool)
+        if measure.kind == "rate" and self._names:
+            for place, name in enumerate(self._names):
+                of = measure.of
+                is_of_release = of in SORTS or of in self._names
+                is_ruled_out = of in VERDICTS and (of in _DEFECTIVE) != self._is_defective(name)
+                is_certain[place] = is_of_release or is_ruled_out
+        return is_certain
+
+    def _lumps(self, measure: Measure, values: np.ndarray) -> Iterator[Lump]:
+        """Yield what priced verdicts add to a cost: their price, and what else rollouts with them were seen to cost."""
+        prices = self._prices(measure)
+        if not prices:
+            return
+        happened = {verdict: np.where(np.isnan(values), np.nan, self._is_verdict(verdict)) for verdict in prices}
+        rest = values - sum(price * happened[verdict] for verdict, price in prices.items())
+        for verdict, price in prices.items():
+            sizes = np.zeros(self.strata.n)
+            for place, columns in enumerate(self.strata.columns):
+                is_possible = not self._names or (verdict in _DEFECTIVE) == self._is_defective(self._names[place])
+                if is_possible:
+                    sizes[place] = price + _extra(rest[:, columns], happened[verdict][:, columns])
+            yield Lump(sizes, happened[verdict])
+
+    def _prices(self, measure: Measure) -> dict[str, float]:
+        """Return the prices of the verdicts that a cost includes."""
+        if self._costs is None:
+            return {}
+        prices = {"false_alarm": self._costs.false_alarm, "escaped": self._costs.escape}
+        included = {"cost": tuple(prices), "cost_false_alarm": ("false_alarm",), "cost_escape": ("escaped",)}
+        return {verdict: prices[verdict] for verdict in included.get(measure.of, ()) if prices[verdict]}
+
     def _codes(self, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
         return self._outcomes.codes(name)
 
@@ -253,6 +349,14 @@ class Values:
         of_pairs = (divmod(pair, len(verdicts)) for pair in np.flatnonzero(pairs).tolist())
         learned = {kinds[release]: float(verdicts[verdict] in _DEFECTIVE) for release, verdict in of_pairs}
         return learned | self._release
+
+
+def _extra(rest: np.ndarray, happened: np.ndarray) -> float:
+    """Return how much more rollouts with an event cost than those without, of all cases together; at least 0."""
+    with_it, without = rest[happened == 1], rest[happened == 0]
+    if not len(with_it) or not len(without):
+        return 0.0
+    return max(float(with_it.mean() - without.mean()), 0.0)
 
 
 def read_measures(measures: Sequence[Measure | str]) -> tuple[Measure, ...]:

@@ -19,8 +19,9 @@ from simdeploy.analysis.comparison.required import VERDICT, find_excluded, judge
 from simdeploy.errors import not_among, raise_if_any
 from simdeploy.result import ESTIMATE, Columns, LateTable, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure, Requirement
-from simdeploy.statistics.estimators import estimate_difference, estimate_values, variance
+from simdeploy.statistics.estimators import estimate_difference, estimate_values
 from simdeploy.statistics.levels import level_problems
+from simdeploy.statistics.sample import Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -239,7 +240,7 @@ def compare(
     compared = policies.index(baseline)
     estimates: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
-    of_measures = [(measure, values.of(measure), values.unknown_fractions(measure)) for measure in values.measures]
+    of_measures = [(measure, values.sample(measure), values.unknown_fractions(measure)) for measure in values.measures]
     for place, policy in enumerate(policies):
         for measure, measured, unknown in of_measures:
             name = {"policy": policy, **name_measure(measure)}
@@ -276,16 +277,16 @@ def _check(baseline: str, confidence_level: object, policies: tuple[str, ...]) -
 
 
 def _difference(
-    policy: np.ndarray, baseline: np.ndarray, measure: Measure, confidence_level: float, *, never_ends: bool
+    policy: Sample, baseline: Sample, measure: Measure, confidence_level: float, *, never_ends: bool
 ) -> dict[str, Any]:
     estimate = estimate_difference(policy, baseline, measure, confidence_level)
-    in_both = ~np.isnan(policy - baseline)
-    policy, baseline = policy[in_both], baseline[in_both]
-    apart = variance(policy) + variance(baseline)
-    removed = 1 - variance(policy - baseline) / apart if apart > 0 else math.nan
+    in_both = ~np.isnan((policy - baseline).values)
+    each = (estimate_values(sample.where(in_both), measure, confidence_level) for sample in (policy, baseline))
+    apart = sum(of_one.standard_error**2 for of_one in each)
+    removed = 1 - estimate.standard_error**2 / apart if apart > 0 else math.nan
     direction, verdict = find_direction(measure), None
     if direction is not None:
-        verdict = judge_difference(estimate.low, estimate.high, direction, unknown=never_ends or not estimate.n)
+        verdict = judge_difference(*estimate.limits, direction, unknown=never_ends or not estimate.n)
     return estimate.to_row() | {"variance_removed_fraction": removed, "verdict": verdict}
 
 

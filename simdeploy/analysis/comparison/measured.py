@@ -9,6 +9,7 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.naming import name_cases
 from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.gathering import NO_FACTORS, missing_columns, refuse_weights
+from simdeploy.experiments.kinds import is_divided
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
@@ -34,9 +35,11 @@ def read_table(responses: pd.DataFrame | Batches) -> tuple[pd.DataFrame, dict[st
     """
     import pandas as pd
 
-    refuse_weights(responses.columns)
+    _refuse_weights(responses)
     if not isinstance(responses, pd.DataFrame):
+        attrs = getattr(responses, "attrs", {})
         responses = pd.concat(responses.batches(list(responses.columns)), ignore_index=True)
+        responses.attrs = dict(attrs)
     names = responses["policy"].drop_duplicates().astype("str") if "policy" in responses else ()
     owners = dict(zip(names, names, strict=True))
     if "case" not in responses or "policy" not in responses:
@@ -63,7 +66,7 @@ def measure_policies(responses: pd.DataFrame, costs: Costs | None = None) -> Val
     Row order and further columns are irrelevant. With costs, `cost` and its causes are measures too. Raises
     `InputError` if the table is not one of replications.
     """
-    refuse_weights(responses.columns)
+    _refuse_weights(responses)
     _check(responses)
     names = [name for name in RESPONSES if name in responses]
     kept = [*(name for name in ("scenario", "status") if name in responses), *names]
@@ -79,7 +82,7 @@ def measure_policies(responses: pd.DataFrame, costs: Costs | None = None) -> Val
         measures.append(Measure("makespan_s", given=completed))
     if completed == "completed_good" and "blast_radius" in names:
         measures.append(Measure("blast_radius", given="defective"))
-    return Values(table, measures, costs=costs)
+    return Values(table, measures, costs=costs, takes_strata=True)
 
 
 def find_completed(responses: pd.DataFrame) -> str | None:
@@ -116,6 +119,11 @@ def name_rows(frame: pd.DataFrame) -> pd.Series[str]:
 def find_rows(frame: pd.DataFrame, measure: Measure) -> pd.DataFrame:
     """Return the rows of a comparison's table for a measure; a verdict always has its kind of release as condition."""
     return frame[name_rows(frame).eq(str(replace(measure, given=measure.given or _SORTS.get(measure.of))))]
+
+
+def _refuse_weights(responses: pd.DataFrame | Batches) -> None:
+    if not is_divided(responses):
+        refuse_weights(responses.columns)
 
 
 def _check(responses: pd.DataFrame) -> None:

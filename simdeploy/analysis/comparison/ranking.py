@@ -12,6 +12,7 @@ from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_di
 from simdeploy.analysis.comparison.measured import name_measure
 from simdeploy.result import INTERVAL, make_frame
 from simdeploy.statistics.pairs import pair_policies
+from simdeploy.statistics.sample import Sample, as_sample
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -64,7 +65,9 @@ class Ranking:
     is_among_best: np.ndarray  # whether the policy may be the best
 
 
-def rank_policies(values: np.ndarray, *, is_rate: bool, direction: Direction, confidence_level: float) -> Ranking:
+def rank_policies(
+    values: np.ndarray | Sample, *, is_rate: bool, direction: Direction, confidence_level: float
+) -> Ranking:
     r"""Compare each policy (row; NaN where it has no value) with the best of the others.
 
     With the confidence level all intervals hold simultaneously, and the set of possible best policies contains the
@@ -78,7 +81,7 @@ def rank_policies(values: np.ndarray, *, is_rate: bool, direction: Direction, co
     Matejcik 1995 [3]_; Law 2015 [4]_, section 10.3.3).
 
     Let :math:`L_{ij}` be lower limits of :math:`\mu_i - \mu_j` with error :math:`\alpha / (k - 1)` each
-    (`Pairs.lower_limits`). For the best policy b, whichever it is, all k - 1 limits hold together with probability
+    (`pair_policies`). For the best policy b, whichever it is, all k - 1 limits hold together with probability
     :math:`1 - \alpha`; the rest follows. b is in :math:`G = \{i: L_{ij} \le 0 \text{ for all } j \ne i\}`. The interval
     of i starts at :math:`\max_j L_{ij}` if i is in G, otherwise at 0; it ends at
     :math:`\max_{j \in G, j \ne i} (-L_{ji})^+`, or at 0 if there is no such j. Two policies without a common
@@ -102,23 +105,24 @@ def rank_policies(values: np.ndarray, *, is_rate: bool, direction: Direction, co
     ([False, True, True], [3.0, 2.0, 1.0])
     """
     sign = 1.0 if direction == "min" else -1.0
-    is_known = ~np.isnan(values).all(axis=1)
-    compared = sign * values[is_known]
+    sample = as_sample(values).scaled(sign)
+    is_known = ~np.isnan(sample.values).all(axis=1)
+    compared = sample[is_known]
     size = len(compared)
-    columns = {name: np.full(len(values), np.nan) for name in ("rank", "estimate", "low", "high")}
-    n, is_among_best = np.zeros(len(values), np.int64), np.zeros(len(values), dtype=bool)
+    columns = {name: np.full(len(sample), np.nan) for name in ("rank", "estimate", "low", "high")}
+    n, is_among_best = np.zeros(len(sample), np.int64), np.zeros(len(sample), dtype=bool)
     if size:
-        pairs = pair_policies(compared, is_rate=is_rate)
+        pairs = pair_policies(compared, is_rate=is_rate, error=(1 - confidence_level) / max(size - 1, 1))
         n[is_known] = pairs.n.min(axis=1)
         columns["rank"][is_known] = is_among_best[is_known] = True
     if size > 1:
-        limits = pairs.lower_limits((1 - confidence_level) / (size - 1))
-        is_best = np.logical_not((limits > 0).any(axis=1))
+        limits = pairs.lower
+        is_best = np.logical_not(((limits > 0) & pairs.is_trusted).any(axis=1))
         is_among_best[is_known] = is_best
         apart = np.where(np.eye(size, dtype=bool), np.nan, pairs.estimate)
         low, high = _intervals(limits, is_best)
         highest = _highest(apart)
-        columns["rank"][is_known] = _rank(_means(compared) if np.isnan(highest).any() else highest)
+        columns["rank"][is_known] = _rank(_means(compared.values) if np.isnan(highest).any() else highest)
         columns["estimate"][is_known] = 0.0 + sign * highest
         # The other sign reverses an interval; 0 - 0 avoids -0.
         columns["low"][is_known], columns["high"][is_known] = (low, high) if sign > 0 else (0.0 - high, 0.0 - low)
@@ -160,9 +164,15 @@ def tabulate_pairs(values: Values, confidence_level: float) -> pd.DataFrame:
     n_pairs = len(first)
     parts = []
     for measure in values.measures if n_pairs else ():
-        pairs = pair_policies(values.of(measure), is_rate=measure.kind == "rate")
-        limits = pairs.lower_limits((1 - confidence_level) / 2 / n_pairs)
-        low, high, n = limits[first, second], -limits[second, first], pairs.n[first, second]
+        error = (1 - confidence_level) / 2 / n_pairs
+        pairs = pair_policies(values.sample(measure), is_rate=measure.kind == "rate", error=error)
+        sure = np.where(pairs.is_trusted, pairs.lower, -np.inf)
+        n = pairs.n[first, second]
+
+        def limits_of(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return matrix[first, second], -matrix[second, first]
+
+        low, high = limits_of(pairs.lower)
         direction, never_ends = find_direction(measure), values.unknown_fractions(measure) > 0
         is_unknown = never_ends[first] | never_ends[second] | (n == 0)
         part = {
@@ -172,7 +182,9 @@ def tabulate_pairs(values: Values, confidence_level: float) -> pd.DataFrame:
             "low": low,
             "high": high,
             "n": n,
-            "verdict": judge_difference(low, high, direction, unknown=is_unknown) if direction else [None] * n_pairs,
+            "verdict": judge_difference(*limits_of(sure), direction, unknown=is_unknown)
+            if direction
+            else [None] * n_pairs,
         }
         parts.append(_frame(part, measure, PAIR))
     return _join(parts, PAIR)
@@ -188,7 +200,7 @@ def tabulate_ranking(values: Values, confidence_level: float, excluded: Collecti
             continue
         unknown = values.unknown_fractions(measure)
         # A policy with unknown values is not ranked, as if it had none.
-        placed = np.where((is_excluded | (unknown > 0))[:, None], np.nan, values.of(measure))
+        placed = values.sample(measure).where(~(is_excluded | (unknown > 0))[:, None])
         ranking = rank_policies(
             placed, is_rate=measure.kind == "rate", direction=direction, confidence_level=confidence_level
         )

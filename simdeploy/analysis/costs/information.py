@@ -205,7 +205,7 @@ def _gather(
         raise InputError(Problem(message, found=str(is_known.sum())))
     # A world has one kind, the same for all policies.
     of_world = responses.groupby("replication")["release"].first()
-    named = [str(of_world[number]) for number in values.first + np.flatnonzero(is_known)]
+    named = [str(of_world[number]) for number in values.replications[is_known]]
     kinds = list(dict.fromkeys(of_world.astype(str)))
     kinds = [kind for kind in kinds if kind in set(named)]
     kind_of = np.array([kinds.index(kind) for kind in named])

@@ -15,6 +15,7 @@ from simdeploy.result import INTERVAL, Columns, Result, make_frame, read_compute
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_values
 from simdeploy.statistics.levels import level_problems
+from simdeploy.statistics.sample import Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +33,7 @@ ESTIMATE_COLUMNS = {
     "n": "int64",
     "n_left_out": "int64",
     "standard_error": "float64",
+    "is_trusted": "bool",
 }
 
 
@@ -45,7 +47,8 @@ class Estimates(Result):
         One row per case and measure: the columns that identify the case (`scenario`, `policy`, `case` and the factors
         of a sweep); the `measure` as text, and its parts `of`, `quantile` and `given`; `estimate`, `low`, `high`,
         `half_width`; `n` observations used; `n_left_out` replications that failed or are not in the table; and the
-        `standard_error` of a mean or rate.
+        `standard_error` of a mean or rate; and `is_trusted`, false for an interval that may cover less often than it
+        says, because values are too skewed or kinds of release too rare.
     measures : tuple of Measure
     case_columns : tuple of str
         Columns that identify a case.
@@ -146,7 +149,7 @@ def estimate(
     if not listed:
         problems.append(Problem("nothing to estimate", ("measures",)))
     raise_if_any(problems)
-    values = Values(responses, listed, costs=costs, takes_weights=True)
+    values = Values(responses, listed, costs=costs, takes_weights=True, takes_strata=True)
     measures = tuple(dict.fromkeys(values.measures))
     return Estimates(
         estimates=estimate_frame(values, measures, confidence_level),
@@ -161,7 +164,7 @@ def estimate_frame(values: Values, measures: Sequence[Measure], confidence_level
     """Return the table of estimates: by case, then by measure; see `Estimates`."""
     import pandas as pd
 
-    of_measure = [values.of(measure) for measure in measures]
+    of_measure = [values.sample(measure) for measure in measures]
     n_left_out = values.n_replications - values.is_ok.sum(axis=1)
     rows = []
     for case in range(len(values.cases)):
@@ -173,14 +176,12 @@ def estimate_frame(values: Values, measures: Sequence[Measure], confidence_level
     return pd.concat([cases, make_frame(rows, ESTIMATE_COLUMNS)], axis=1)
 
 
-def _estimate_case(
-    values: Values, of_cases: np.ndarray, case: int, measure: Measure, confidence_level: float
-) -> Estimate:
+def _estimate_case(values: Values, of_cases: Sample, case: int, measure: Measure, confidence_level: float) -> Estimate:
     if not values.is_weighted:
         return estimate_values(of_cases[case], measure, confidence_level)
     from simdeploy.statistics.weights import estimate_weighted
 
-    weighted = estimate_weighted(of_cases[case], values.weights[case], measure, confidence_level)
+    weighted = estimate_weighted(of_cases.values[case], values.weights[case], measure, confidence_level)
     if not weighted.diagnosis.is_trusted:
         doubts = "; ".join(weighted.diagnosis.doubts)
         message = f"{measure}: unreliable weights ({doubts}), so no interval"

@@ -82,7 +82,7 @@ def lower(
     scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTraits, *, may_bundle: bool = True
 ) -> Lowered:
     """Lower a scenario for policies whose deployments are of types with the same traits."""
-    kinds = scenario.release if traits.releases else ()
+    kinds = scenario.drawn_release if traits.releases else ()
     fleet, operator = scenario.fleet, scenario.operator
     laws = LawTable()
     processes: list[dict[str, float]] = []

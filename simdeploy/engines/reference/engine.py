@@ -48,7 +48,7 @@ def run_reference(
     """
     type_name = chosen.identity.type
     policy, orchestrator, operator = chosen.policy, scenario.orchestrator, scenario.operator
-    release = scenario.release if TYPES[type_name].releases else ()
+    release = scenario.drawn_release if TYPES[type_name].releases else ()
     tilt = scenario.tilt or NO_TILT
     starts_at_ns = time_in_week(chosen.identity.created_at) % DAY_NS
     world = World(

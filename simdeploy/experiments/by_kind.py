@@ -1,0 +1,130 @@
+"""Sweeps with worlds of their own for each kind of release, joined into one table with weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.experiments.kinds import Kinds, find_kinds, kinds_of
+from simdeploy.experiments.result import SweepResult
+from simdeploy.experiments.rows import Rows, RowsInMemory
+from simdeploy.experiments.table import Outcomes
+from simdeploy.vocabulary import WEIGHT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.experiments.campaign import Campaign
+    from simdeploy.experiments.design import Design
+    from simdeploy.scenario import Scenario
+
+# Names of the folders of each kind, in the store of a sweep.
+FOLDERS = r"(.+-|)kind-\d{2,}"
+
+
+@dataclass(frozen=True)
+class RowsByKind:
+    """Rows of several kinds, with weights."""
+
+    parts: tuple[tuple[str, range, Rows], ...]  # kind, its replications, rows
+    kinds: Kinds
+    is_tilted: bool  # whether the rows have weights already, of another cause
+
+    def __len__(self) -> int:
+        return sum(len(batch) for batch in self.batches(["case"]))
+
+    def to_frame(self, columns: Sequence[str]) -> pd.DataFrame:
+        """Return some columns of all rows, by case, then by replication."""
+        import pandas as pd
+
+        needed = list(dict.fromkeys([*columns, "case", "replication"]))
+        joined = pd.concat(list(self.batches(needed)), ignore_index=True)
+        return joined.sort_values(["case", "replication"], ignore_index=True)[list(columns)]
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """Yield some columns in parts."""
+        needed = [name for name in dict.fromkeys([*columns, "case"]) if name != WEIGHT or self.is_tilted]
+        for kind, _, rows in self.parts:
+            for batch in rows.batches(needed):
+                if WEIGHT in columns:
+                    weights = self._weights(kind)
+                    of_rows = weights[batch["case"].to_numpy()] if weights.ndim else float(weights)
+                    batch[WEIGHT] = of_rows * batch[WEIGHT] if self.is_tilted else of_rows
+                yield batch[list(columns)]
+
+    @property
+    def are_in_memory(self) -> bool:
+        """Whether all rows are in memory."""
+        return all(isinstance(rows, RowsInMemory) for _, _, rows in self.parts)
+
+    def to_outcomes(self, columns: Sequence[str]) -> tuple[Outcomes, np.ndarray]:
+        """Return some columns by case and replication, and the numbers of the replications, of rows in memory."""
+        replications = np.concatenate([np.arange(worlds.start, worlds.stop) for _, worlds, _ in self.parts])
+        of_parts = [rows.to_outcomes(columns) for _, _, rows in self.parts if isinstance(rows, RowsInMemory)]
+        return Outcomes.join(of_parts), replications
+
+    def _weights(self, kind: str) -> np.ndarray:
+        """Return the weight of a world of a kind, by case if probabilities are; the mean of all weights is 1."""
+        n = sum(len(worlds) for _, worlds, _ in self.parts)
+        n_of_kind = sum(len(worlds) for name, worlds, _ in self.parts if name == kind)
+        weights: np.ndarray = self.kinds.probabilities[..., self.kinds.names.index(kind)] * n / n_of_kind
+        return weights
+
+
+def sweep_kinds(
+    campaign: Campaign,
+    scenario: Scenario,
+    policies: Mapping[str, Any],
+    worlds: Mapping[str, range],
+    *,
+    part: str | None = None,
+    vary: Mapping[str, Iterable[Any]] | None = None,
+    design: Design = "grid",
+) -> SweepResult:
+    """Simulate a sweep with its own worlds for each kind of release; `worlds` are their numbers, from 0.
+
+    With a store, each kind has a folder.
+    """
+    kinds = kinds_of(scenario)
+    prefix = "" if part is None else f"{part}-"
+    parts = []
+    for kind, numbers in worlds.items():
+        result = campaign.sweep(
+            {scenario.name: scenario.given(kind)},
+            policies,
+            part=f"{prefix}kind-{kinds.names.index(kind):02d}",
+            vary=vary,
+            design=design,
+            replications=kinds.worlds(kind, numbers),
+        )
+        parts.append((kind, kinds.worlds(kind, numbers), result))
+    first = parts[0][2]
+    kinds = find_kinds(scenario, first.cases)
+    return _assemble(first, [(kind, numbers, result._rows) for kind, numbers, result in parts], kinds, campaign.store)  # noqa: SLF001
+
+
+def join_kinds(results: Sequence[SweepResult]) -> SweepResult:
+    """Join results of the same sweep by kinds in different worlds."""
+    rows = [result._rows for result in results]  # noqa: SLF001 - of this package
+    parts = [part for of_result in rows if isinstance(of_result, RowsByKind) for part in of_result.parts]
+    kinds = next(of_result.kinds for of_result in rows if isinstance(of_result, RowsByKind))
+    engines = dict.fromkeys(str(result.attrs["engine"]) for result in results)
+    joined = _assemble(results[0], parts, kinds, results[0].store)
+    return replace(joined, attrs={**joined.attrs, "engine": " and ".join(engines)})
+
+
+def _assemble(first: SweepResult, parts: Sequence[tuple[str, range, Rows]], kinds: Kinds, store: Any) -> SweepResult:
+    columns = first.columns if WEIGHT in first.columns else (*first.columns[:-3], WEIGHT, *first.columns[-3:])
+    # In the order of kinds, so that a table does not depend on the order of simulation.
+    ordered = sorted(parts, key=lambda part: part[1].start)
+    return replace(
+        first,
+        replications=sum(len(worlds) for _, worlds, _ in parts),
+        columns=columns,
+        store=store,
+        attrs={**first.attrs, "strata": "kinds", "release": kinds.to_attrs()},
+        _rows=RowsByKind(tuple(ordered), kinds, is_tilted="tilt" in first.attrs),
+    )

@@ -1,0 +1,206 @@
+"""Worlds by kind of release: each kind simulated on its own, because the kinds' probabilities are known."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.errors import InputError, Problem, SimdeployWarning, not_among, raise_if_any, shorten
+from simdeploy.experiments.arguments import MOST_REPLICATIONS, is_whole
+from simdeploy.experiments.levers import FACTOR_PREFIX
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.scenario import Scenario
+
+_OF_RELEASE = f"{FACTOR_PREFIX}release."
+
+# Fewer worlds of a kind than this say nothing of its variation.
+_FEWEST = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Kinds:
+    """The kinds of release of a table, and the worlds of each.
+
+    Kind number k has replications k * `span` + 0, 1, 2, ..., so that no two kinds share a world.
+
+    Attributes
+    ----------
+    names : tuple of str
+        All kinds of the release, in the scenario's order.
+    are_defective : tuple of bool
+    probabilities : ndarray of float, shape (kinds,) or (cases, kinds)
+
+    Examples
+    --------
+    >>> kinds = Kinds(("good", "bad"), (False, True), np.array([0.9, 0.1]))
+    >>> kinds.worlds("bad", range(2))
+    range(2147483648, 2147483650)
+    """
+
+    names: tuple[str, ...]
+    are_defective: tuple[bool, ...]
+    probabilities: np.ndarray
+
+    @property
+    def span(self) -> int:
+        """The number of possible worlds of each kind."""
+        return MOST_REPLICATIONS // len(self.names)
+
+    @cached_property
+    def possible(self) -> tuple[str, ...]:
+        """The kinds that occur."""
+        occurs = np.atleast_2d(self.probabilities).max(axis=0) > 0
+        return tuple(name for name, is_possible in zip(self.names, occurs.tolist(), strict=True) if is_possible)
+
+    def worlds(self, kind: str, numbers: range) -> range:
+        """Return the replications of the worlds of a kind with these numbers, from 0."""
+        first = self.names.index(kind) * self.span
+        return range(first + numbers.start, first + numbers.stop)
+
+    def divide(self, replications: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the stratum of each replication, one of the kinds that occur, and the probabilities of the strata."""
+        places = [self.names.index(name) for name in self.possible]
+        return np.searchsorted(places, replications // self.span), self.probabilities[..., places]
+
+    def of_cases(self, cases: pd.DataFrame) -> Kinds:
+        """Return the kinds of some cases of a table, in their order."""
+        probabilities = self.probabilities
+        if probabilities.ndim == 1:
+            return self
+        if "case" in cases:
+            return replace(self, probabilities=probabilities[cases["case"].to_numpy()])
+        return replace(self, probabilities=np.resize(probabilities[0], (len(cases), len(self.names))))
+
+    def to_attrs(self) -> dict[str, Any]:
+        """Return what a table records of its kinds."""
+        return {
+            "names": list(self.names),
+            "are_defective": list(self.are_defective),
+            "probabilities": self.probabilities.tolist(),
+        }
+
+    @classmethod
+    def from_attrs(cls, attrs: Mapping[str, Any]) -> Kinds | None:
+        """Return the kinds that a table records; None for one that doesn't."""
+        recorded = attrs.get("release")
+        if recorded is None:
+            return None
+        probabilities = np.array(recorded["probabilities"], float)
+        return cls(tuple(recorded["names"]), tuple(recorded["are_defective"]), probabilities)
+
+
+def is_divided(responses: Any) -> bool:
+    """Return whether the worlds of a table are divided by kind of release, and by nothing else."""
+    attrs = getattr(responses, "attrs", {})
+    return attrs.get("strata") == "kinds" and "tilt" not in attrs
+
+
+def kinds_of(scenario: Scenario) -> Kinds:
+    """Return the kinds of release of a scenario."""
+    probabilities = np.array([float(kind.probability) for kind in scenario.release])
+    names = tuple(kind.name for kind in scenario.release)
+    return Kinds(names, tuple(kind.defective for kind in scenario.release), probabilities)
+
+
+def find_kinds(scenario: Scenario, cases: pd.DataFrame) -> Kinds:
+    """Return the kinds of release of a sweep, with their probabilities by case if these are varied."""
+    kinds = kinds_of(scenario)
+    varied = [name for name in cases.columns if name.startswith(_OF_RELEASE)]
+    if not varied:
+        return kinds
+    by_case = np.empty((len(cases), len(kinds.names)))
+    for values, rows in cases.groupby(varied, dropna=False, sort=False).indices.items():
+        changed = dict(zip(varied, values if isinstance(values, tuple) else (values,), strict=True))
+        with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+            case = scenario.with_values({name.removeprefix(FACTOR_PREFIX): value for name, value in changed.items()})
+        by_case[rows] = [float(kind.probability) for kind in case.release]
+    return replace(kinds, probabilities=by_case)
+
+
+def read_worlds(asked: Any, scenario: Scenario, replications: Any) -> dict[str, range] | None:
+    """Return the worlds of each kind that an argument `strata` asks for; None for kinds that are drawn.
+
+    ``"kinds"`` divides `replications` in proportion to the square roots of the kinds' probabilities (power allocation;
+    Bankier 1988, *The American Statistician* 42(3), 174-177), which is near the best for means over all kinds and for
+    those given one kind.
+    """
+    if asked is None:
+        return None
+    kinds = kinds_of(scenario)
+    allowed = "'kinds', or a number of replications by kind of release"
+    if not kinds.possible:
+        raise InputError(Problem("the scenario has no release", ("strata",), found=shorten(asked)))
+    if asked == "kinds":
+        if not is_whole(replications, _FEWEST * len(kinds.possible)):
+            fewest = f"a number from {_FEWEST * len(kinds.possible)}: {_FEWEST} of each kind"
+            raise InputError(
+                Problem(
+                    "invalid number of replications by kinds",
+                    ("replications",),
+                    found=shorten(replications),
+                    allowed=fewest,
+                )
+            )
+        return {kind: range(n) for kind, n in divide_by_roots(kinds, replications).items()}
+    if not isinstance(asked, Mapping):
+        raise InputError(Problem("invalid strata", ("strata",), found=shorten(asked), allowed=allowed))
+    problems = [
+        not_among("no such kind of release", ("strata",), str(name), kinds.possible)
+        for name in asked
+        if name not in kinds.possible
+    ]
+    worlds = {str(name): range(n) if is_whole(n) else n for name, n in asked.items()}
+    for name in kinds.possible:
+        numbers = worlds.get(name)
+        if not isinstance(numbers, range) or numbers.step != 1 or not 0 <= numbers.start < numbers.stop <= kinds.span:
+            message = "invalid number of replications of a kind"
+            problems.append(
+                Problem(message, ("strata", name), found=shorten(numbers), allowed="a whole number from 1, or a range")
+            )
+    raise_if_any(problems)
+    return {name: worlds[name] for name in kinds.possible}
+
+
+def divide_by_roots(kinds: Kinds, n: int) -> dict[str, int]:
+    """Divide worlds among the kinds in proportion to the square roots of their probabilities.
+
+    Examples
+    --------
+    >>> divide_by_roots(Kinds(("good", "bad"), (False, True), np.array([0.9, 0.1])), 100)
+    {'good': 75, 'bad': 25}
+    """
+    highest = dict(zip(kinds.names, np.atleast_2d(kinds.probabilities).max(axis=0).tolist(), strict=True))
+    return divide({kind: math.sqrt(highest[kind]) for kind in kinds.possible}, n, fewest=_FEWEST)
+
+
+def divide(shares: Mapping[str, float], n: int, *, fewest: int) -> dict[str, int]:
+    """Divide worlds in proportion to shares, at least `fewest` each (if there are that many); rounded to the largest
+    remainders.
+
+    Examples
+    --------
+    >>> divide({"good": 9.0, "bad": 1.0}, 20, fewest=5)
+    {'good': 15, 'bad': 5}
+    """
+    fewest = min(fewest, n // len(shares))
+    free = dict(shares)
+    while True:  # until no share of what is left is below the fewest
+        left, total = n - fewest * (len(shares) - len(free)), sum(free.values())
+        exact = {kind: left * (share / total if total else 1 / len(free)) for kind, share in free.items()}
+        small = [kind for kind, amount in exact.items() if amount < fewest]
+        if not small or len(small) == len(free):
+            break
+        free = {kind: share for kind, share in free.items() if kind not in small}
+    counts = dict.fromkeys(shares, fewest) | {kind: math.floor(amount) for kind, amount in exact.items()}
+    for kind in sorted(exact, key=lambda kind: counts[kind] - exact[kind])[: n - sum(counts.values())]:
+        counts[kind] += 1
+    return counts

@@ -1,0 +1,164 @@
+"""Values of one measure, by case and world, with all that an estimate of them needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, eq=False)
+class Strata:
+    r"""Strata of worlds, simulated separately because their probabilities are known.
+
+    Attributes
+    ----------
+    of : ndarray of int, shape (worlds,)
+        The stratum of each world, from 0.
+    probabilities : ndarray of float, shape (strata,) or (cases, strata)
+        Their sum is 1; they may differ between cases.
+
+    Examples
+    --------
+    >>> Strata(np.array([0, 0, 1]), np.array([0.9, 0.1])).n
+    2
+    """
+
+    of: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def n(self) -> int:
+        """Number of strata."""
+        return int(self.probabilities.shape[-1])
+
+    @cached_property
+    def columns(self) -> tuple[Any, ...]:
+        """The worlds of each stratum, as indices."""
+        if self.n == 1:
+            return (slice(None),)
+        return tuple(np.flatnonzero(self.of == stratum) for stratum in range(self.n))
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """The number of worlds of each stratum."""
+        counts: np.ndarray = np.bincount(self.of, minlength=self.n)
+        return counts
+
+    def of_cases(self, key: Any) -> Strata:
+        """Return the strata of some cases."""
+        return self if self.probabilities.ndim == 1 else replace(self, probabilities=self.probabilities[key])
+
+    def join(self, more: Strata) -> Strata:
+        """Return the same strata with further worlds."""
+        return replace(self, of=np.concatenate([self.of, more.of]))
+
+
+class Lump(NamedTuple):
+    """An event that adds a lump to the values, such as an escape to the cost."""
+
+    sizes: np.ndarray  # by stratum; 0 where it can't happen
+    happened: np.ndarray  # as the values: 1 or 0, of a difference also -1; NaN where unknown
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Values of one measure.
+
+    Attributes
+    ----------
+    values : ndarray of float, shape (..., worlds)
+        The leading axes are cases; NaN where a world has no value.
+    strata : Strata
+    lumps : tuple of Lump
+        What the values contain of events, whose numbers have exact limits.
+    is_certain : ndarray of bool, shape (strata,)
+        Where all values of a stratum are known beforehand: no good release escapes.
+    is_difference : bool
+        Whether they are differences of two policies in the same worlds.
+    is_complete : ndarray of bool, shape (...)
+        By case, whether every kind of release is expected often enough for a mean that depends on it.
+
+    Examples
+    --------
+    >>> sample = as_sample(np.array([[1.0, 2.0], [3.0, 5.0]]))
+    >>> sample[1].values.tolist(), (sample[1] - sample[0]).values.tolist()
+    ([3.0, 5.0], [2.0, 3.0])
+    """
+
+    values: np.ndarray
+    strata: Strata
+    is_complete: np.ndarray
+    lumps: tuple[Lump, ...] = ()
+    is_certain: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=bool))
+    is_difference: bool = False
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[place] for place in range(len(self)))
+
+    def __getitem__(self, key: Any) -> Sample:
+        """Return some cases."""
+        lumps = tuple(lump._replace(happened=lump.happened[key]) for lump in self.lumps)
+        return replace(
+            self,
+            values=self.values[key],
+            strata=self.strata.of_cases(key),
+            is_complete=self.is_complete[key],
+            lumps=lumps,
+        )
+
+    def __sub__(self, other: Sample) -> Sample:
+        """Return the differences to other cases in the same worlds."""
+        lumps = tuple(
+            mine._replace(happened=mine.happened - theirs.happened)
+            for mine, theirs in zip(self.lumps, other.lumps, strict=True)
+        )
+        is_complete = self.is_complete & other.is_complete
+        return replace(
+            self, values=self.values - other.values, is_complete=is_complete, lumps=lumps, is_difference=True
+        )
+
+    def as_rows(self) -> Sample:
+        """Return the same with a single leading axis: one row per case."""
+        n_worlds = self.values.shape[-1]
+        lumps = tuple(lump._replace(happened=lump.happened.reshape(-1, n_worlds)) for lump in self.lumps)
+        strata = self.strata
+        if strata.probabilities.ndim > 1:
+            strata = replace(strata, probabilities=strata.probabilities.reshape(-1, strata.n))
+        values, is_complete = self.values.reshape(-1, n_worlds), self.is_complete.reshape(-1)
+        return replace(self, values=values, strata=strata, is_complete=is_complete, lumps=lumps)
+
+    def join(self, more: Sample) -> Sample:
+        """Return the same cases in these worlds and in others."""
+        lumps = tuple(
+            Lump(np.maximum(mine.sizes, others.sizes), np.concatenate([mine.happened, others.happened], axis=-1))
+            for mine, others in zip(self.lumps, more.lumps, strict=True)
+        )
+        values = np.concatenate([self.values, more.values], axis=-1)
+        return replace(self, values=values, strata=self.strata.join(more.strata), lumps=lumps)
+
+    def where(self, kept: np.ndarray) -> Sample:
+        """Return only some values; the others are NaN."""
+        return replace(self, values=np.where(kept, self.values, np.nan))
+
+    def scaled(self, factor: float) -> Sample:
+        """Return the values times a factor."""
+        lumps = tuple(lump._replace(sizes=lump.sizes * factor) for lump in self.lumps)
+        return replace(self, values=self.values * factor, lumps=lumps)
+
+
+def as_sample(values: np.ndarray | Sample) -> Sample:
+    """Return values of independent worlds, drawn alike, as a sample of one stratum; a sample as it is."""
+    if isinstance(values, Sample):
+        return values
+    values = np.asarray(values, dtype=float)
+    strata = Strata(np.zeros(values.shape[-1], dtype=np.int64), np.ones(1))
+    return Sample(values, strata, np.ones(values.shape[:-1], dtype=bool))
