@@ -39,6 +39,7 @@ def select_kim_nelson(
     most: int | None = None,
     budget: int | None = None,
     start: int = 0,
+    least_variance: float = 0.0,
     report: Callable[[Round], None] | None = None,
 ) -> Selection:
     r"""Select the candidate with the lowest mean, with a stated probability.
@@ -65,6 +66,9 @@ def select_kim_nelson(
     start : int, default 0
         Number of the first observation. Observations that chose the candidates must not be reused: after `screen` over
         n observations start at n.
+    least_variance : float, default 0
+        Variance of the difference of two batches that is assumed at least: what an event that has not occurred yet would
+        add to it.
     report : callable, optional
         Called with each `Round`.
 
@@ -145,7 +149,9 @@ def select_kim_nelson(
     standing, r = np.arange(len(ids)), n0
     first_batches = average(standing, 0, n0)
     # Where the triangle of each pair closes, in batches: h^2 S^2 / delta^2.
-    ends = h_squared * variances_of_differences(first_batches) / indifference**2
+    variances = np.maximum(variances_of_differences(first_batches), least_variance)
+    np.fill_diagonal(variances, 0.0)
+    ends = h_squared * variances / indifference**2
     sums = first_batches.sum(axis=1)
     means, n_used = np.empty(len(ids)), np.empty(len(ids), dtype=np.int64)
     rounds: list[Round] = []
