@@ -63,7 +63,10 @@ class Allocation:
         """Divide worlds so that the mean of the first candidate and its differences from the others are known best."""
         observations = measured.observations[~measured.has_gap]
         rows = observations if len(observations) < 2 else observations[:1].stack(observations[1:] - observations[:1])
-        return self._worlds.divide(n, find_shares(rows, self._worst * (self._weights > 0)), fewest=fewest)
+        # The limits of the mean allow for verdicts that no candidate had.
+        sizes = np.sum([np.abs(lump.sizes) for lump in observations.lumps], axis=0)
+        worst = np.maximum(self._worst, sizes) * (self._weights > 0)
+        return self._worlds.divide(n, find_shares(rows, worst), fewest=fewest)
 
     def unseen(self, counts: np.ndarray) -> np.ndarray:
         """Return by kind how much the mean of a candidate rises if one more world has the worst outcome."""

@@ -134,15 +134,14 @@ class Findings:
         self.outcome[back] = OPEN
         self.equal_to[back] = np.flatnonzero(back)
 
-    def best_looking(self, question: Question) -> int | None:
-        """Return the open candidate with the best estimate of the first stage, one that seems to meet the requirements if
-        there is any; None if nothing is open.
+    def list_promising(self, question: Question, most: int) -> np.ndarray:
+        """Return the open candidates with the best estimates of the first stage, first those that seem to meet the
+        requirements.
         """
         numbers = self.open_numbers()
-        if not len(numbers):
-            return None
         order = np.lexsort([question.sign * self.estimates[numbers], ~self.looks_feasible[numbers]])
-        return int(numbers[order[0]])
+        promising: np.ndarray = numbers[order[:most]]
+        return promising
 
     def default_indifference(self, question: Question, value: float | None) -> float:
         """Return the default of the smallest difference that matters, by the value of a good candidate in new worlds."""

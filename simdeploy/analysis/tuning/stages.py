@@ -46,11 +46,11 @@ _AT_ONCE, _PARTS = 16, 8
 # Only this many of the most promising candidates enter the long stages.
 _MOST_CARRIED = 500
 _FEWEST_NEW_WORLDS, _FEWEST_OF_A_KIND = 2000, 400
-# A mean of this many worlds, of a candidate that was chosen in others, is the scale of the indifference.
-_WORLDS_OF_SCALE = 1000
+# A mean of this many worlds or more, of a candidate that was chosen in others, is the scale of the indifference.
+_WORLDS_OF_SCALE, _MOST_WORLDS_OF_SCALE, _ACCURACY_OF_SCALE = 1000, 50_000, 0.2
 
 # Where the grid is too large to try all of it: how many of the best candidates show the way, and for how many steps.
-_LEADERS, _MOST_STEPS = 10, 12
+_LEADERS, _MOST_STEPS = 20, 12
 
 
 class NoValueError(Exception):
@@ -78,12 +78,23 @@ class Stages:
         question, found = self._question, self.found
         if question.indifference is not None:
             return question.indifference
-        best = found.best_looking(question)
-        if best is None or question.objective.is_fraction:
+        promising = found.list_promising(question, _LEADERS)
+        if not len(promising) or question.objective.is_fraction:
             return found.default_indifference(question, None)
         counts = self._allocation.divide(max(_WORLDS_OF_SCALE, question.worlds))
-        value = float(self._measure("scale", [best], counts).means[0])
-        return found.default_indifference(question, value)
+        # The luckiest of the first stage may be far from the best.
+        means = self._measure("scale", promising, counts).means
+        best = int(promising[np.argmin(np.where(np.isnan(means), np.inf, means))])
+        measured = self._measure("scale", [best], counts)
+        while measured.n_worlds < _MOST_WORLDS_OF_SCALE:
+            estimate = estimate_values(
+                measured.of[question.objective][0], question.objective, question.confidence_level
+            )
+            if estimate.half_width <= _ACCURACY_OF_SCALE * abs(estimate.estimate):
+                break
+            counts = self._allocation.divide_for(measured, measured.n_worlds, fewest=_BATCH)
+            measured = measured.join(self._measure("scale", [best], counts))
+        return found.default_indifference(question, float(measured.means[0]))
 
     def try_all(self) -> None:
         """Try every candidate, and those near the best of a sample; rule out the unpromising."""
@@ -239,14 +250,12 @@ class Stages:
                 raise NoValueError
             return average_batches(measured.observations, list(batch.values()), count)
 
-        unseen = self._allocation.unseen(np.array(list(batch.values())) * _FIRST_BATCHES)
-        # Of the mean of a batch: one more world with the worst, among those of the first round.
-        least_variance = float((unseen**2).sum()) * _FIRST_BATCHES
+        unseen = self._allocation.unseen(np.array(list(batch.values())) - 1).max()
         try:
             if question.final is None:
                 selection = select_kim_nelson(
                     sample, numbers, n0=_FIRST_BATCHES, budget=question.most // _BATCH,
-                    indifference=self.indifference, alpha=self._alpha_of_choice, least_variance=least_variance,
+                    indifference=self.indifference, alpha=self._alpha_of_choice, unseen=float(unseen),
                 )  # fmt: skip
             else:
                 budget = max(question.final // _BATCH, _FIRST_BATCHES * len(numbers))
