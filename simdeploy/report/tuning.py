@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.analysis.tuning.in_flight import IN_SERVICE
 from simdeploy.analysis.tuning.result import CHOICE
+from simdeploy.report.checking import describe_limit
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.report.wording import (
     LONGEST_ANSWER,
@@ -21,8 +22,10 @@ from simdeploy.report.wording import (
     interval_names,
     is_or_are,
     join_answer,
+    join_words,
     list_forms,
     measure_scale,
+    name_briefly,
     name_objective,
     percent,
     plural,
@@ -70,19 +73,27 @@ def _tell_nothing(result: Tuning) -> str:
     if not result.requirements:
         unknown = f"the {name_objective(result.of)} of all {n:,} policies is unknown"
         return join_answer([f"No recommendation: {unknown}, as rollouts never end or failed", limit])
-    none = f"None of {n:,} policies is known to meet the requirements"
     if result.n_undecided:
+        none = f"None of {n:,} policies is known to meet the requirements"
         return join_answer([none, f"{result.n_undecided:,} may: raise `most` (--most) to decide", limit])
-    nearest = f"Those that seem to meet all others reach {', or '.join(_tell_nearest(result))}"
-    return join_answer([none, nearest, limit])
+    if len(result.requirements) == 1:
+        required, best = "meets the requirement", "the best has"
+    else:
+        required, best = "meets all requirements", "the best that meet the others have"
+    nearest = _tell_nearest(result)
+    forms = [join_words(nearest[:most], word="or") for most in range(len(nearest), 0, -1)]
+    reached = [f"By first estimates, {best} {form}" for form in forms]
+    return join_answer([f"None of {n:,} policies {required}", reached, limit])
 
 
 def _tell_nearest(result: Tuning) -> list[str]:
-    nearest = []
-    for row in result.out_of_reach.to_dict("records"):
-        measure = parse_requirement(row["requirement"]).measure
-        scale = measure_scale(measure, abs(row["estimate"]), find_cost_unit(result.computed_under))
-        nearest.append(f"{format_amount(row['estimate'], scale)} ({row['requirement']} required)")
+    """Say per requirement how near policies come that seem to meet all others."""
+    unit, nearest = find_cost_unit(result.computed_under), []
+    for row in result.out_of_reach.dropna().to_dict("records"):
+        requirement = parse_requirement(row["requirement"])
+        best = format_amount(row["estimate"], measure_scale(requirement.measure, abs(row["estimate"]), unit))
+        limit = describe_limit(requirement, unit)
+        nearest.append(f"{name_briefly(requirement.measure)} of {best} ({limit} required)")
     return nearest
 
 
@@ -125,15 +136,15 @@ def _tell_other(result: Tuning) -> str:
 
 def _tell_certainty(result: Tuning) -> list[str]:
     """Say with which probability the recommended policy is the best."""
+    feasible = " feasible" if result.requirements else ""
     best = "Best feasible policy among" if result.requirements else "Best of"
     if not math.isnan(result.expected_correct):
         n_left = int(result.stages.loc[result.stages["stage"].eq("select"), "candidates"].iloc[-1])
         return [f"{best} {n_left:,} finalists with probability about {100 * result.probability_correct:.0f} %"]
     margin = _tell_amount(result, result.indifference, is_difference=True)
     if result.is_decided:
-        level = percent(result.confidence_level)
-        start = f"{best} {len(result.candidates):,} candidates ({level} confidence"
-        return [f"{start} if it leads by {margin})", f"{start})"]
+        n, certainty = len(result.candidates), f"({percent(result.confidence_level)} confidence if it leads by {margin})"
+        return [f"{best} {n:,} candidates {certainty}", f"Best{feasible} of {n:,} {certainty}"]
     return [f"Undecided whether another is {_better(result)} by {margin}: raise `most` (--most)"]
 
 

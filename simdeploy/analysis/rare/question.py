@@ -92,9 +92,11 @@ def check_question(
         problems.append(not_among("unknown method", ("method",), method, METHODS))
     if scenario.tilt is not None:
         problems.append(Problem("the scenario is already tilted", ("scenario",), hint="pass the tilt to estimate_rare"))
-    counts = levels if isinstance(levels, str) else next(iter(levels), "")
-    asked = [] if isinstance(levels, str) else list(levels.get(counts, ()))
-    if counts not in LEVELS_OF or (not isinstance(levels, str) and len(levels) != 1):
+    counts, asked = levels, []
+    if isinstance(levels, Mapping):
+        counts = next(iter(levels), "")
+        asked = list(levels.get(counts, ()))
+    if counts not in LEVELS_OF or (isinstance(levels, Mapping) and len(levels) != 1):
         hint = nearest(counts, LEVELS_OF)
         problems.append(
             Problem("invalid levels", ("levels",), found=shorten(levels), allowed=", ".join(LEVELS_OF), hint=hint)
