@@ -143,7 +143,10 @@ def _tell_certainty(result: Tuning) -> list[str]:
         return [f"{best} {n_left:,} finalists with probability about {100 * result.probability_correct:.0f} %"]
     margin = _tell_amount(result, result.indifference, is_difference=True)
     if result.is_decided:
-        n, certainty = len(result.candidates), f"({percent(result.confidence_level)} confidence if it leads by {margin})"
+        n, certainty = (
+            len(result.candidates),
+            f"({percent(result.confidence_level)} confidence if it leads by {margin})",
+        )
         return [f"{best} {n:,} candidates {certainty}", f"Best{feasible} of {n:,} {certainty}"]
     return [f"Undecided whether another is {_better(result)} by {margin}: raise `most` (--most)"]
 
