@@ -149,7 +149,15 @@ def _tell_certainty(result: Tuning) -> list[str]:
             f"({percent(result.confidence_level)} confidence if it leads by {margin})",
         )
         return [f"{best} {n:,} candidates {certainty}", f"Best{feasible} of {n:,} {certainty}"]
-    return [f"Undecided whether another is {_better(result)} by {margin}: raise `most` (--most)"]
+    another = f"another is {_better(result)} by {margin}"
+    match result.doubt:
+        case "contradicted":
+            return [f"New worlds contradict the search, so undecided whether {another}: raise `most` (--most)"]
+        case "skewed":
+            return [f"Undecided whether {another}, for its {name_objective(result.of)} is too skewed: raise `most` (--most)"]
+        case "requirements":
+            return [f"Undecided whether {another} and meets the requirements: raise `most` (--most)"]
+    return [f"Undecided whether {another}: raise `most` (--most)"]
 
 
 def _tell_rivals(result: Tuning) -> str:
@@ -171,6 +179,10 @@ def _tell_limit(result: Tuning) -> str:
     nodes, today = plural(result.largest_wave, "node"), result.current_wave
     than = f"today's {nodes}" if result.largest_wave == today else nodes
     return f"No {'other ' * (result.largest_wave < today)}wave larger than {than} was tried (--largest-wave all)"
+
+
+def _tell_share(result: Tuning) -> str:
+    return format_amount(len(result.candidates) / result.n_possible, PERCENT, digits=2)
 
 
 def _better(result: Tuning) -> str:
@@ -278,7 +290,9 @@ def _tabulate_verdicts(result: Tuning) -> Table:
 
 def _tabulate_stages(result: Tuning) -> Table:
     n = len(result.candidates)
-    tried = f"{n:,} policies" + ("" if n == result.n_possible else f", a sample of {result.n_possible:,}")
+    tried = f"{n:,} policies" + ("" if n == result.n_possible else f", {_tell_share(result)} of {result.n_possible:,}")
     beyond = result.n_beyond_largest_wave
     left_out = f"; {beyond:,} with larger waves left out" if beyond else ""
-    return make_table(f"Search: {tried}{left_out}", result.stages, _STAGES)
+    names = shorten_names(list(result.at_end))
+    at_end = f"; at the end of the values tried: {join_words(names, word='and')}" if names else ""
+    return make_table(f"Search: {tried}{left_out}{at_end}", result.stages, _STAGES)
