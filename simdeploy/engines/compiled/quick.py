@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from simdeploy.engines.compiled.binomial import ALWAYS, MARGIN, divergence
-from simdeploy.engines.compiled.fates import is_disturbed
+from simdeploy.engines.compiled.exposure import is_disturbed
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import CONSTANT
 from simdeploy.engines.compiled.line import line_holds, look_at_lines

@@ -230,6 +230,7 @@ _BARRIER = [
     ("quick_needed", _INT),
     ("quick_interval", _INT),
     ("n_slow", _INT),
+    ("n_met", _INT),  # of these, those whose fates are known
     ("n_outcomes", _INT),
     ("n_rules", _INT),
     ("n_bundles", _INT),
