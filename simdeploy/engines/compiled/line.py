@@ -39,6 +39,7 @@ _0 = np.uint64(0)
 _STATE_BLOCK = np.uint64(Stream.CONNECTION_STATE.block)
 _SPELL_BLOCK = np.uint64(Stream.CONNECTION_ONLINE.block)
 _WORDS = 2.0**52
+_ENDLESS = np.iinfo(np.int64).max
 
 
 @compiled
@@ -70,8 +71,13 @@ def reset_lines(run):
 @compiled
 def begin_line(run, node):
     """Take note that a node has its turn: its spells begin now, and nobody asked for them before."""
-    lines(run)[TURN, node] = run.now
-    lines(run)[OFFLINE_FROM, node] = NEVER
+    table = lines(run)
+    table[TURN, node] = run.now
+    table[OFFLINE_FROM, node] = NEVER
+    if classes(run)[drawn(run)[CLASS, node]].connection < 0:
+        # Its only spell is an online one.
+        table[OFFLINE_FROM, node] = table[ONLINE_FROM, node] = run.now
+        table[ONLINE_UNTIL, node] = _ENDLESS
 
 
 @compiled
