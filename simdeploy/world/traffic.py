@@ -82,10 +82,8 @@ class Traffic:
 
     def factor_at(self, t: int) -> float:
         """Return the factor at a time, nanoseconds since any midnight."""
-        starts, factors, slopes, _ = self._rows
-        rest = t % DAY_NS
-        place = bisect_right(starts, rest) - 1
-        return factors[place] + slopes[place] * ((rest - starts[place]) / NS_PER_S)
+        piece = self.piece_at(t)
+        return piece.factor + piece.slope * ((t - piece.start_ns) / NS_PER_S)
 
     def piece_at(self, t: int) -> TrafficPiece:
         """Return the piece that a time lies in; its times are since the same midnight."""
