@@ -165,7 +165,7 @@ class _Pool:
         self._starts_at_ns, self._points = world.starts_at_ns, world.traffic_points
         self._rates = [float(behaviour.requests_per_second) for behaviour in world.behaviours]
         self._traffic = [behaviour.traffic or STEADY for behaviour in world.behaviours]
-        self._traffic_from = self._traffic_until = 0
+        self._traffic_from = self._traffic_until = self._bends_at = 0
         self._traffic_pieces: list[TrafficPiece] = []
         self.missed = [0] * len(self._rates)
         self.serving = [0] * len(self._rates)
@@ -208,7 +208,10 @@ class _Pool:
         for count, rate in zip(self.serving, self._rates, strict=True):
             piece.serving += count * rate
         piece.load = self._demand(piece, piece.start) / piece.serving if piece.serving else 0.0
-        piece.bends_at = self._next_bend(piece.start)
+        # Pieces are settled in order of time.
+        if piece.start >= self._bends_at:
+            self._bends_at = self._next_bend(piece.start)
+        piece.bends_at = self._bends_at
         return piece.load
 
     def _next_bend(self, t: int) -> int:
