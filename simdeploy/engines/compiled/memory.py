@@ -9,11 +9,12 @@ import numpy as np
 from simdeploy.engines.compiled.clock import EVENT_BITS
 from simdeploy.engines.compiled.lowering import Lowered
 from simdeploy.engines.compiled.run import RUN
-from simdeploy.engines.compiled.spells import N_PROCESSES
+from simdeploy.engines.compiled.spells import N_WALKS
 from simdeploy.engines.compiled.tables import (
     BRACKET_BITS,
     N_DRAWN,
     N_FATE,
+    N_LINE,
     N_LISTS,
     N_LOAD,
     N_LOOK,
@@ -87,7 +88,7 @@ class Memory:
             "lists": np.zeros((N_LISTS, n), np.int64),
             "waves": np.zeros((N_WAVE, most_waves), np.int64),
             "queue": np.zeros((2, 4 * n + 16), np.int64),
-            "walks": np.zeros(N_PROCESSES, WALK_RECORD),
+            "walks": np.zeros(N_WALKS, WALK_RECORD),
             "scratch": np.zeros((2, 4 * n + 16), np.int64),
             "ranked": np.zeros((2, _FEW_LOOKS)),
             "ranked_before": np.zeros(_FEW_LOOKS, np.int64),
@@ -95,6 +96,7 @@ class Memory:
             "pool_sums": np.zeros((int(lowered.scalars["n_pools"]), N_POOL)),
             "pool_counts": np.zeros((int(lowered.scalars["n_pools"]), 2, n_classes), np.int64),
             **self._share(n),
+            "lines": np.zeros((N_LINE, n if lowered.scalars["goes_offline"] else 0), np.int64),
             "back_rates": np.zeros((2, n)),
             **self._branch(branches, n),
             **self._trace(grid, n_traces),

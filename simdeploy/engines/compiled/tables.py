@@ -17,9 +17,7 @@ from simdeploy.engines.traces import QUANTITIES
 NEVER = 1 << 62
 
 # Rows of the table of draws, one column per node.
-ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD, LEVEL_WORD, LINE_WORD, N_DRAWN = range(
-    12
-)
+ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD, LEVEL_WORD, N_DRAWN = range(11)
 
 # Rows of the table of fates, one column per node; times in nanoseconds, NEVER where it does not happen.
 # OBSERVED: when a node that waits for the gate of its wave has its own observation; DEADLINE: until when it waits.
@@ -74,6 +72,10 @@ TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, N_LISTS = range(7)
     IN_FLIGHT,  # under a reporting delay: nodes whose verdict was not heard, while UNRESOLVED are those whose does not count
     N_WAVE,
 ) = range(21)
+
+# Rows of the table of lines, one column per node: the word of the spell of its turn (-1 - word if it is offline then), and when that
+# was; and as far as it was followed, an offline spell, the online spell after it, and the number of that one.
+FIRST_WORD, TURN, OFFLINE_FROM, ONLINE_FROM, ONLINE_UNTIL, CYCLE, N_LINE = range(7)
 
 # Rows of the tables of what is traced: as in `simdeploy.engines.traces`; of changes of counts, of nodes that have requests on
 # the old and the new version among them; and of changes of requests and failed requests per second, on either version.
@@ -162,6 +164,7 @@ TABLES = (
     "load_starts",
     "back_rates",
     "openings",
+    "lines",
 )
 CLASS_RECORD = np.dtype(
     [
@@ -426,6 +429,7 @@ pool_counts = make_view("pool_counts_at", _INT, "n_pools", 2, "n_classes")
 pool_looks = make_view("pool_looks_at", _REAL, "n_pools", N_LOOK)
 pool_members = make_view("members_of_pools_at", _INT, N_MEMBER, "nodes")
 met = make_view("met_at", _REAL, N_MET, "nodes")
+lines = make_view("lines_at", _INT, N_LINE, "nodes")  # empty where no line breaks
 # A heap: when nodes may go down or come up next, and which.
 flips = make_view("flips_at", _INT, 2, "flip_room")
 # The load of each pool over the rollout, piece by piece: when they begin; and the first piece of each pool.
