@@ -61,7 +61,7 @@ def describe_limits(limits: Limits, column: Column, names: Mapping[str, str]) ->
     >>> describe_limits(Limits(low=3.5), column, {"scenario.fleet.nodes": "nodes"})
     'nodes is at least 4'
     >>> describe_limits(Limits(low=0.2134, high=0.5), Column("x", np.linspace(0, 1, 15)), {"x": "x"})
-    'x is from 0.21 to 0.5'
+    'x is from 0.2 to 0.5'
     """
     name = names[column.name]
     if limits.places is not None:
