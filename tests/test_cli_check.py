@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from every_result import few_policies
 
 from simdeploy import Scenario
 from simdeploy.analysis.checking.checking import check
 from simdeploy.cli.app import app
 from simdeploy.cli.junit import write_junit
+from simdeploy.validation.decisions import deciding
 
 SCENARIO = """
 name: small
@@ -229,7 +232,33 @@ def test_verify_fails_where_an_engine_does(few_cases, folder, monkeypatch):
     assert "NO: RuntimeError: no engine" in result.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--replications", "99"], ["--seed", "-1"], ["--out", "v.txt"], ["extra"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--replications", "99"],
+        ["--seed", "-1"],
+        ["--out", "v.txt"],
+        ["extra"],
+        ["--seeds", "3"],
+        ["--decisions", "--replications", "200"],
+        ["--decisions", "--seeds", "0"],
+    ],
+)
 def test_verify_refuses_what_makes_no_sense(folder, arguments):
     """Bad arguments end in exit code 2. [contract]"""
     assert call("verify", *arguments).exit_code == 2
+
+
+def test_verify_decisions_prints_every_problem(folder, monkeypatch):
+    """The exact costs come first; a claim that is refuted ends in exit code 1. [contract]"""
+    small = few_policies(
+        "common-defects", canary_count=(5,), max_parallel=(60,), max_failed_nodes=(10,), max_error_rate=(0.05, 0.1)
+    )
+    monkeypatch.setattr(deciding, "make_problems", lambda: (small,))
+    result = call("verify", "--decisions", "--seeds", 2, "--out", "d.csv")
+    assert (result.exit_code, result.stdout.partition(",")[0]) == (0, "No claim is refuted")
+    assert pd.read_csv("d.csv")["problem"].tolist() == ["common-defects"]
+    tune = deciding.tune
+    monkeypatch.setattr(deciding, "tune", lambda *args, **more: replace(tune(*args, **more), probability_correct=0.95))
+    small.__dict__["optimum"] = replace(small.optimum, cost=1.0)
+    assert call("verify", "--decisions", "--seeds", 4).exit_code == 1
