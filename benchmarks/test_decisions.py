@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import simdeploy
 from simdeploy.result import Table
 from simdeploy.validation.decisions.result import CLAIMS
@@ -9,6 +11,7 @@ from simdeploy.validation.decisions.result import CLAIMS
 SEEDS = 30
 
 
+@pytest.mark.timeout(3600)
 def test_ten_problems(benchmark, capsys, write_page):
     """Thirty answers to each of ten problems: some minutes."""
     found = benchmark.pedantic(simdeploy.verify_decisions, kwargs={"seeds": SEEDS}, rounds=1, iterations=1)

@@ -11,13 +11,13 @@ from xml.etree import ElementTree as ET
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from every_result import few_policies
+from every_result import make
 
 from simdeploy import Scenario
 from simdeploy.analysis.checking.checking import check
 from simdeploy.cli.app import app
 from simdeploy.cli.junit import write_junit
-from simdeploy.validation.decisions import deciding
+from simdeploy.validation import decisions
 
 SCENARIO = """
 name: small
@@ -249,16 +249,14 @@ def test_verify_refuses_what_makes_no_sense(folder, arguments):
     assert call("verify", *arguments).exit_code == 2
 
 
-def test_verify_decisions_prints_every_problem(folder, monkeypatch):
-    """The exact costs come first; a claim that is refuted ends in exit code 1. [contract]"""
-    small = few_policies(
-        "common-defects", canary_count=(5,), max_parallel=(60,), max_failed_nodes=(10,), max_error_rate=(0.05, 0.1)
-    )
-    monkeypatch.setattr(deciding, "make_problems", lambda: (small,))
-    result = call("verify", "--decisions", "--seeds", 2, "--out", "d.csv")
-    assert (result.exit_code, result.stdout.partition(",")[0]) == (0, "No claim is refuted")
-    assert pd.read_csv("d.csv")["problem"].tolist() == ["common-defects"]
-    tune = deciding.tune
-    monkeypatch.setattr(deciding, "tune", lambda *args, **more: replace(tune(*args, **more), probability_correct=0.95))
-    small.__dict__["optimum"] = replace(small.optimum, cost=1.0)
-    assert call("verify", "--decisions", "--seeds", 4).exit_code == 1
+@pytest.mark.parametrize("is_ok", [True, False])
+def test_verify_decisions_prints_every_problem(folder, monkeypatch, is_ok):
+    """The answer comes first, then a line for each problem; a refuted claim ends in exit code 1. [contract]"""
+    found = replace(make("Decisions"), is_ok=is_ok)
+    asked = []
+    monkeypatch.setattr(decisions, "verify_decisions", lambda **arguments: asked.append(arguments) or found)
+    result = call("verify", "--decisions", "--seeds", 2, "--seed", 7, "--out", "d.csv")
+    assert result.exit_code == (0 if is_ok else 1)
+    assert result.stdout.startswith(found.answer)
+    assert (asked[0]["seeds"], asked[0]["seed"]) == (2, 7)
+    assert pd.read_csv("d.csv")["problem"].tolist() == found.problems["problem"].tolist()

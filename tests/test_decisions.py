@@ -256,8 +256,12 @@ FEW = {"canary_count": (5,), "max_parallel": (60,), "max_failed_nodes": (10,), "
 
 @pytest.fixture
 def decide(monkeypatch):
-    """Return a function that decides a problem with a small grid, whose exact costs may be falsified; `tune` is always sure."""
-    monkeypatch.setattr(deciding, "tune", lambda *args, **more: replace(tune(*args, **more), probability_correct=0.95))
+    """Return a function that decides a small problem, whose optimum may be falsified, by a quick `tune` that is always sure."""
+
+    def quick_tune(*args, **more):
+        return replace(tune(*args, most=5000, **more), probability_correct=0.95)
+
+    monkeypatch.setattr(deciding, "tune", quick_tune)
 
     def run(name, seeds=2, **optimum):
         problem = replace(PROBLEMS[name], vary=FEW)
