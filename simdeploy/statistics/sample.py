@@ -81,8 +81,8 @@ class Sample:
         Where all values of a stratum are known beforehand: no good release escapes.
     is_difference : bool
         Whether they are differences of two policies in the same worlds.
-    is_complete : ndarray of bool, shape (...)
-        By case, whether every kind of release is expected often enough for a mean that depends on it.
+    n_expected : ndarray of float, shape (...)
+        By case, how many worlds are expected of the rarest kind of release that a mean depends on.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class Sample:
 
     values: np.ndarray
     strata: Strata
-    is_complete: np.ndarray
+    n_expected: np.ndarray
     lumps: tuple[Lump, ...] = ()
     is_certain: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=bool))
     is_difference: bool = False
@@ -111,7 +111,7 @@ class Sample:
             self,
             values=self.values[key],
             strata=self.strata.of_cases(key),
-            is_complete=self.is_complete[key],
+            n_expected=self.n_expected[key],
             lumps=lumps,
         )
 
@@ -121,10 +121,8 @@ class Sample:
             mine._replace(happened=mine.happened - theirs.happened)
             for mine, theirs in zip(self.lumps, other.lumps, strict=True)
         )
-        is_complete = self.is_complete & other.is_complete
-        return replace(
-            self, values=self.values - other.values, is_complete=is_complete, lumps=lumps, is_difference=True
-        )
+        n_expected = np.minimum(self.n_expected, other.n_expected)
+        return replace(self, values=self.values - other.values, n_expected=n_expected, lumps=lumps, is_difference=True)
 
     def as_rows(self) -> Sample:
         """Return the same with a single leading axis: one row per case."""
@@ -133,8 +131,8 @@ class Sample:
         strata = self.strata
         if strata.probabilities.ndim > 1:
             strata = replace(strata, probabilities=strata.probabilities.reshape(-1, strata.n))
-        values, is_complete = self.values.reshape(-1, n_worlds), self.is_complete.reshape(-1)
-        return replace(self, values=values, strata=strata, is_complete=is_complete, lumps=lumps)
+        values, n_expected = self.values.reshape(-1, n_worlds), self.n_expected.reshape(-1)
+        return replace(self, values=values, strata=strata, n_expected=n_expected, lumps=lumps)
 
     def join(self, more: Sample) -> Sample:
         """Return the same cases in these worlds and in others."""
@@ -143,7 +141,8 @@ class Sample:
             for mine, others in zip(self.lumps, more.lumps, strict=True)
         )
         values = np.concatenate([self.values, more.values], axis=-1)
-        return replace(self, values=values, strata=self.strata.join(more.strata), lumps=lumps)
+        n_expected = self.n_expected + more.n_expected
+        return replace(self, values=values, strata=self.strata.join(more.strata), n_expected=n_expected, lumps=lumps)
 
     def where(self, kept: np.ndarray) -> Sample:
         """Return only some values; the others are NaN."""
@@ -161,4 +160,4 @@ def as_sample(values: np.ndarray | Sample) -> Sample:
         return values
     values = np.asarray(values, dtype=float)
     strata = Strata(np.zeros(values.shape[-1], dtype=np.int64), np.ones(1))
-    return Sample(values, strata, np.ones(values.shape[:-1], dtype=bool))
+    return Sample(values, strata, np.full(values.shape[:-1], np.inf))

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 _DEFECTIVE = ("stopped_defective", "escaped")
 _COSTLY = ("verdict", "makespan_s", "failed_requests_excess", "unavailable_excess_node_s")
 _HOUR_S = 3600
-# Fewer expected rollouts of a kind of release say little of what it costs.
-_FEWEST_OF_A_KIND = 20
 # Not measured, but needed to know for which rollouts a measure is unknown.
 _TELLING = ("makespan_s", "release", "touched_nodes")
 
@@ -158,7 +156,7 @@ class Values:
             self.strata,
             lumps=tuple(self._lumps(measure, values)),
             is_certain=self._certain(measure),
-            is_complete=self._is_complete(measure),
+            n_expected=self._expected(measure),
         )
 
     def is_unknown(self, measure: Measure) -> np.ndarray:
@@ -269,18 +267,20 @@ class Values:
         assert kinds is not None  # noqa: S101 - where strata are
         return kinds.are_defective[kinds.names.index(name)]
 
-    def _is_complete(self, measure: Measure) -> np.ndarray:
-        """Return, by case, whether each kind of release that a cost depends on is expected often enough."""
-        kinds, complete = self._kinds_of_release, np.ones(len(self.cases), dtype=bool)
+    def _expected(self, measure: Measure) -> np.ndarray:
+        """Return, by case, how many worlds are expected of the rarest kind of release that a cost depends on."""
+        kinds, unlimited = self._kinds_of_release, np.full(len(self.cases), np.inf)
         if measure.of not in COSTS or kinds is None:
-            return complete
+            return unlimited
         expected = np.atleast_2d(kinds.probabilities) * self.n_replications
         if self._names:
             counts = dict(zip(self._names, self.strata.counts.tolist(), strict=True))
-            expected = np.where(expected > 0, [counts.get(name, 0) for name in kinds.names], 0)
+            expected = np.where(expected > 0, [counts.get(name, 0) for name in kinds.names], np.inf)
+        else:
+            expected = np.where(expected > 0, expected, np.inf)
         concerned = [self._concerns(measure.given, place) for place in range(len(kinds.names))]
-        is_enough: np.ndarray = (expected >= _FEWEST_OF_A_KIND) | (expected == 0) | ~np.array(concerned)
-        return complete & is_enough.all(axis=1)
+        fewest: np.ndarray = np.where(concerned, expected, np.inf).min(axis=1, initial=np.inf)
+        return np.minimum(unlimited, fewest)
 
     def _concerns(self, given: str | None, place: int) -> bool:
         """Return whether a condition may hold for a kind of release."""

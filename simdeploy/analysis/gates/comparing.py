@@ -145,7 +145,7 @@ def compare_gates(
     curves, differences = estimate_curves(at_sizes, names, of_curve, confidence_level)
     of_scenario = campaign.sweep({scenario.name: scenario}, policies, part="mixture", replications=numbers)
     measures = _measures_of_mixture(scenario, chosen)
-    of_mixture = Values(of_scenario, measures, costs=scenario.costs, release=scenario.release)
+    of_mixture = Values(of_scenario, measures, costs=scenario.costs, release=scenario.release, takes_strata=True)
     mixture = estimate_mixture(of_mixture, names, measures, confidence_level)
     size = choose_size(of_curve, scenario, chosen)
     campaign.warn_of_failures()

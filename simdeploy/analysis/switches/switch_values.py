@@ -179,10 +179,10 @@ class Settings:
 
     def _standings(self, result: SweepResult, settings: Sequence[Setting]) -> Iterator[tuple[Setting, Standings]]:
         measures = [self.rule.of, *(requirement.measure for requirement in self.requirements)]
-        values = Values(result, measures, costs=self.scenario.costs, release=self.scenario.release)
+        values = Values(result, measures, costs=self.scenario.costs, release=self.scenario.release, takes_strata=True)
         level = self.rule.confidence_level
         feasibility = judge_requirements(values, self.requirements, confidence_level=level)
-        of, unknown = values.of(self.rule.of), values.unknown_fractions(self.rule.of)
+        of, unknown = values.sample(self.rule.of), values.unknown_fractions(self.rule.of)
         for place, setting in enumerate(settings):
             # Cases are ordered by policy, then by setting.
             rows = slice(place, None, len(settings))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.analysis.asking.measuring import describe_costs, read_measures
 from simdeploy.analysis.asking.requirements import Asked, problems_in, read_requirements
@@ -162,10 +162,17 @@ def vary_switches(
         values=make_table(of_values, refused[1], order, VALUE),
         pairs=make_table(of_pairs, refused[2], order, PAIR),
         own_values={name: value.text for name, value in list_own_values(scenario).items()},
-        unsure_of=None if as_it_is["is_sure"] else "margin" if as_it_is["margin_low"] <= 0 else "requirements",
+        unsure_of=_unsure_of(as_it_is),
         n_failed=campaign.n_failed,
         computed_under=campaign.computed_under(scenario) | describe_costs(scenario.costs, measures),
     )
+
+
+def _unsure_of(row: Mapping[str, Any]) -> Literal["margin", "requirements"] | None:
+    if row["is_sure"]:
+        return None
+    has_rival = row["rival"] is not None
+    return "margin" if has_rival and not (row["margin_low"] > 0 and row["margin_is_trusted"]) else "requirements"
 
 
 def _read(

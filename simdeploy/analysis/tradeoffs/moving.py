@@ -41,8 +41,8 @@ class Tradeoff(Result):
     ----------
     curves : DataFrame
         One row per setting, value and measure: `lever`, `value` (durations in seconds), `is_default` (the API's
-        default), `is_current` (the policy's value), `measure`, `estimate`, `low`, `high`, `n`, and `unknown_fraction`,
-        the share of rollouts that never end, so their value is unknown. All intervals of one setting hold together with
+        default), `is_current` (the policy's value), `measure`, `estimate`, `low`, `high`, `n`, `is_trusted` (see
+        `Estimates`), and `unknown_fraction`, the share of rollouts that never end, so their value is unknown. All intervals of one setting hold together with
         `confidence_level`.
     differences : DataFrame
         The same columns for every other value: its measure minus that of the current policy, over the replications in
@@ -201,8 +201,8 @@ def tradeoff(
         {scenario.name: scenario}, {chosen.name: chosen}, vary=points, design="list", replications=numbers
     )
     campaign.warn_of_failures()
-    values = Values(result, measures, costs=scenario.costs, release=scenario.release)
-    of_measures = {measure: values.of(measure) for measure in measures}  # cases are points, lever by lever
+    values = Values(result, measures, costs=scenario.costs, release=scenario.release, takes_strata=True)
+    of_measures = {measure: values.sample(measure) for measure in measures}  # cases are points, lever by lever
     unknown = {measure: values.unknown_fractions(measure) for measure in measures}
     curves, differences = estimate_curves(ranges, of_measures, unknown, confidence_level)
     return Tradeoff(
