@@ -288,7 +288,7 @@ def test_no_choice_is_an_exit_code():
     """If nothing meets the requirements, the command says how near it comes, writes no policy, and exits 1. [contract]"""
     done = call(*SEARCH, *IMPOSSIBLE, "--write-policy", "best.yaml")
     assert done.exit_code == 1
-    assert done.stdout.startswith("None of 20 policies is known to meet the requirements")
+    assert done.stdout.startswith("None of 20 policies meets all requirements")
     assert "subject to false_alarm given good <= 0.01; escaped given defective <= 0.0001" in done.stdout
     assert "best.yaml was not written: no recommended policy" in done.stderr
     assert not Path("best.yaml").exists()

@@ -306,6 +306,8 @@ def test_what_is_no_event_is_refused(text: str, message: str) -> None:
     [
         ({"method": "splittin"}, "method: unknown method"),
         ({"levels": "updated_nodes"}, "levels: invalid levels"),
+        ({"levels": [1, 2, 3]}, r"levels: invalid levels.*failed_nodes': \[3, 5\]"),
+        ({"levels": {"failed_nodes": 3}}, "ascending"),
         ({"levels": {"failed_nodes": [3, 2]}}, "ascending"),
         ({"levels": {"failed_nodes": [0]}}, "whole numbers above 0"),
         ({"tilt": {"slowdown": 2}}, "the scenario draws nothing here"),

@@ -510,11 +510,29 @@ def test_nodes_that_stop_take_their_requests_along(engine: str) -> None:
     policy = {**IN_TWOS, **LENIENT}
     scenario = scenario_of({"service": shared(1), "classes": classes}, policy, deployment={"type": "stop"})
     values = values_of(scenario, engine)
-    # The last one that serves leaves at 150 s; then only the missing one is missed.
+    # At last one of two serves, until 150 s; the missing one is not missed any more when that has left, too.
     assert values["makespan_s"] == 150
     assert values["shed_requests"] == pytest.approx(3 * 150, rel=1e-12)
     assert values["shed_requests_excess"] == pytest.approx(0, abs=1e-9)
-    assert values["min_capacity_ratio"] == 0
+    assert values["min_capacity_ratio"] == pytest.approx(1 / 2, rel=1e-12)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nodes_that_are_down_for_good_are_missed_as_long_as_their_pool(engine: str) -> None:
+    """In a stop by zones, the even nodes leave first; of the odd ones, and of a pool that is all down, others stay. [contract]"""
+    classes = [
+        {"name": "away", "nodes": [4, 9], "down": True},
+        {"name": "slow", "nodes": [1, 3, 5, 7], "update_duration": 100},
+    ]
+    policy = {**AT_ONCE, **LENIENT}
+    stop = {"service": shared(1.5, "zone"), "zones": 2, "classes": classes}
+    values = values_of(scenario_of(stop, policy, deployment={"type": "stop"}), engine)
+    # Four of five serve and leave together, at 30 s and at 100 s: demand is 5/4 of what serves.
+    assert (values["makespan_s"], values["shed_requests"]) == (100, 0)
+    assert values["min_capacity_ratio"] == pytest.approx(1.5 * 4 / 5, rel=1e-12)
+    # By classes the two that are down are alone: nobody serves their requests.
+    alone = scenario_of({**stop, "service": shared(1.5, "class")}, policy, deployment={"type": "stop"})
+    assert values_of(alone, engine)["shed_requests"] == pytest.approx(2 * 3 * 100, rel=1e-12)
 
 
 # -- failed requests -------------------------------------------------------------------------------

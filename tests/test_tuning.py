@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import re
 import subprocess
 import sys
 import textwrap
@@ -24,6 +26,7 @@ from simdeploy.analysis.tuning.worlds import unconditional
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments.levers import change_policy, find_levers
 from simdeploy.plotting.tuning import plot_settings, plot_tuning
+from simdeploy.report.tuning import describe_specs
 from simdeploy.scenario import Scenario
 from simdeploy.validation import oracles
 
@@ -138,7 +141,13 @@ class TestKnownOptimum:
         assert result.choice is None
         assert not result.specs
         assert result.policies.empty
-        assert result.answer.startswith("None of 20 policies is known to meet the requirements")
+        assert re.fullmatch(
+            r"None of 20 policies meets all requirements. By first estimates, the best that meet the others have false "
+            r"alarms of [\d.]+ % \(at most 1 % required\) or escapes of [\d.]+ % \(at most 0.01 % required\)\.",
+            result.answer,
+        )
+        one = replace(result, requirements=result.requirements[:1], out_of_reach=result.out_of_reach[:1]).answer
+        assert "meets the requirement. By first estimates, the best has false alarms of " in one
         vary = {"max_failed_nodes": [*range(20), None]}
         rows = simdeploy.sweep(limits, "waves", vary=vary, replications=400, engine="compiled").to_frame()
         counts = rows.groupby("case")["verdict"].value_counts().unstack(fill_value=0)
@@ -605,18 +614,37 @@ class TestResult:
         limit = result.choice["max_failed_nodes"]
         assert result.answer.startswith(f"Use waves with max_failed_nodes {limit}: mean cost ")
         assert " for the current policy" in result.answer
-        best = "Best feasible policy among 20 candidates (95 % confidence"
-        assert f"{best}); no other comes close" in result.answer
-        shorter = result.policies[result.policies["measure"].ne("min_in_service_fraction")]
-        assert f"{best} if it leads by " in replace(result, policies=shorter).answer
+        assert "Best feasible of 20 (95 % confidence if it leads by " in result.answer
+        shorter = result.policies[result.policies["policy"].isin(["choice", "runner-up 1"])]
+        best = "Best feasible policy among 20 candidates (95 % confidence if it leads by "
+        assert best in replace(result, policies=shorter, binding=None).answer
         assert result.binding == "false_alarm given good <= 0.01"
         titles = [table.title for table in result.summarize()]
         assert [title.split(" in ")[0] for title in titles] == [
-            "Policies", "Settings that differ", "Requirements", "Search: 20 policies",
+            "Policies", "Settings that differ, and limits by default", "Requirements", "Search: 20 policies",
         ]  # fmt: skip
         html = result._repr_html_()
         assert html.startswith("<p>Use waves with")
         assert html.count("<table>") == 4
+
+    def test_it_names_limits_by_default(self, result, limits):
+        """A limit that a policy leaves out is a setting like others, beside those of both dialects as well. [contract]"""
+
+        def limit(result, name):
+            (table,) = (table for table in result.summarize() if table.title.startswith("Settings"))
+            return {row[0]: row[table.header.index(name)] for row in table.rows} if name in table.header else None
+
+        count = str(result.choice["max_failed_nodes"])
+        told = limit(result, "max_failed_nodes")
+        assert (told["recommended"], told["waves"]) == (count, "10 (default)")
+        # The scenario's policy sets the percentage.
+        assert limit(result, "max_failed_nodes_percent") is None
+        assert not [line for line in describe_specs(result) if "default" in line]
+        raw = copy.deepcopy(LIMITS)
+        del raw["policies"]["waves"]["max_failed_nodes_percent"]
+        of_api = search(Scenario.from_dict(raw), vary={"max_failed_nodes": [3, 4]}, requirements=[], replications=50)
+        assert set(limit(of_api, "max_failed_nodes_percent").values()) == {"10 (default)"}
+        assert "note: max_failed_nodes_percent is left out: 10 (default)" in describe_specs(of_api)
 
     def test_every_verdict_is_data(self, result):
         """What the answer says of choice, policies and requirements is in the JSON, and follows from it. [contract]"""

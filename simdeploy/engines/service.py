@@ -12,6 +12,7 @@ from simdeploy.engines.requests import Requests
 from simdeploy.engines.schema import REMOVED, ROLLBACK_FAILED, STOPPED
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.units import NS_PER_S
+from simdeploy.world.pools import pools_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,7 +114,19 @@ class Service:
         return missed_from, missed_until
 
     def _missed(self) -> Intervals:
-        return self._intervals(*self._missed_bounds)
+        missed_from, missed_until = self._missed_bounds
+        if self._type.leaves and self._recording.world.service is not None:
+            missed_until = self._with_their_pools(missed_until)
+        return self._intervals(missed_from, missed_until)
+
+    def _with_their_pools(self, missed_until: np.ndarray) -> np.ndarray:
+        """Let nodes that are down for good be missed only until the last other node of their pool has left."""
+        world = self._recording.world
+        is_away = np.array([world.is_down_for_good(node) for node in range(world.n_nodes)])
+        pools = pools_of(world)
+        last = np.full(int(pools.max()) + 1, -1)
+        np.maximum.at(last, pools[~is_away], missed_until[~is_away])
+        return np.where(is_away & (last[pools] >= 0), last[pools], missed_until)
 
     @property
     def exposure_bounds(self) -> tuple[np.ndarray, np.ndarray]:

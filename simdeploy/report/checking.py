@@ -51,10 +51,22 @@ def describe_requirement(requirement: Requirement, cost_unit: str = "", *, is_br
     >>> describe_requirement(parse_requirement("false_alarm given good <= 1%"), is_brief=True)
     'false alarms at most 1 %'
     """
+    name = (name_briefly if is_brief else describe_measure)(requirement.measure)
+    return f"{name} {describe_limit(requirement, cost_unit)}"
+
+
+def describe_limit(requirement: Requirement, cost_unit: str = "") -> str:
+    """Describe what a requirement allows; costs are in `cost_unit`.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario.measures import parse_requirement
+    >>> describe_limit(parse_requirement("p95 makespan_s <= 30m"))
+    'at most 30 min'
+    """
     scale = measure_scale(requirement.measure, abs(requirement.limit), cost_unit)
     sign = "at most" if requirement.at_least is None else "at least"
-    name = (name_briefly if is_brief else describe_measure)(requirement.measure)
-    return f"{name} {sign} {format_amount(requirement.limit, scale, digits=6)}"
+    return f"{sign} {format_amount(requirement.limit, scale, digits=6)}"
 
 
 def requirement_of(row: Mapping[Hashable, Any]) -> Requirement:

@@ -9,6 +9,7 @@ from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import (
     PERCENT,
     capitalize,
+    format_amount,
     format_estimate,
     join_answer,
     percent,
@@ -51,6 +52,7 @@ def tell(result: Discovery) -> str:
         where = f"Where {result.policy or 'the policy'} breaks"
         return join_answer([f"{where} is unknown: {_say_left_out(result)}", _say_remedy(result)])
     boxes = result.boxes[result.boxes["is_found"]]
+    sentences: list[str | list[str]]
     n_of = f"{result.n_broken:,} of {result.n_known:,} worlds"
     interval = (result.share, result.share_low, result.share_high)
     share = format_estimate(*interval, PERCENT, level=result.confidence_level)
@@ -67,10 +69,7 @@ def tell(result: Discovery) -> str:
         overall = format_estimate(*interval, PERCENT)
         sentences = [
             f"{subject} breaks where {first['limits']}: {density} of those worlds, {coverage} of all that break",
-            *(
-                f"Of the rest, where {row['limits']}: {_write(row, 'density')}, {_write(row, 'coverage')}"
-                for row in others
-            ),
+            *map(_tell_further, others),
             f"Overall {n_of} break: {overall}",
         ]
     if result.left_out:
@@ -96,8 +95,14 @@ def tabulate(result: Discovery) -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def _write(row: pd.Series, name: str) -> str:
-    return write_estimate(row, PERCENT, name)
+def _tell_further(row: pd.Series) -> list[str]:
+    """Say the same of a further box, in a sentence and one without intervals."""
+    written = (write_estimate(row, PERCENT, name) for name in ("density", "coverage"))
+    brief = (format_amount(row[name], PERCENT) for name in ("density", "coverage"))
+    return [
+        f"Of the rest, where {row['limits']}: {density} of those, {coverage} of all that break"
+        for density, coverage in (written, brief)
+    ]
 
 
 def _say_left_out(result: Discovery) -> str:

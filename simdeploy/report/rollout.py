@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from simdeploy.report.wording import plural
 from simdeploy.result import Table
 from simdeploy.units import NS_PER_S, short_duration
 
@@ -20,10 +21,13 @@ _VERDICTS = {
 
 
 def tell(rollout: OneRollout) -> str:
-    """Say how it ended."""
+    """Say how it ended, and how many requests were shed."""
     verdict, makespan_s = rollout.responses["verdict"], rollout.responses["makespan_s"]
     ended = _VERDICTS[verdict] if isinstance(verdict, str) else f"The rollout is {rollout.responses['state']}"
-    return f"{ended}." if math.isnan(makespan_s) else f"{ended} after {short_duration(makespan_s * NS_PER_S)}."
+    after = "" if math.isnan(makespan_s) else f" after {short_duration(makespan_s * NS_PER_S)}"
+    n_shed = round(rollout.responses["shed_requests"])
+    shed = f"; the service shed {plural(n_shed, 'request')}" if n_shed else ""
+    return f"{ended}{after}{shed}."
 
 
 def tabulate(rollout: OneRollout) -> tuple[Table, ...]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.analysis.tuning.in_flight import IN_SERVICE
 from simdeploy.analysis.tuning.result import CHOICE
+from simdeploy.api.wire import DEFAULTS
+from simdeploy.report.checking import describe_limit
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.report.wording import (
     LONGEST_ANSWER,
@@ -21,8 +23,10 @@ from simdeploy.report.wording import (
     interval_names,
     is_or_are,
     join_answer,
+    join_words,
     list_forms,
     measure_scale,
+    name_briefly,
     name_objective,
     percent,
     plural,
@@ -70,19 +74,27 @@ def _tell_nothing(result: Tuning) -> str:
     if not result.requirements:
         unknown = f"the {name_objective(result.of)} of all {n:,} policies is unknown"
         return join_answer([f"No recommendation: {unknown}, as rollouts never end or failed", limit])
-    none = f"None of {n:,} policies is known to meet the requirements"
     if result.n_undecided:
+        none = f"None of {n:,} policies is known to meet the requirements"
         return join_answer([none, f"{result.n_undecided:,} may: raise `most` (--most) to decide", limit])
-    nearest = f"Those that seem to meet all others reach {', or '.join(_tell_nearest(result))}"
-    return join_answer([none, nearest, limit])
+    if len(result.requirements) == 1:
+        required, best = "meets the requirement", "the best has"
+    else:
+        required, best = "meets all requirements", "the best that meet the others have"
+    nearest = _tell_nearest(result)
+    forms = [join_words(nearest[:most], word="or") for most in range(len(nearest), 0, -1)]
+    reached = [f"By first estimates, {best} {form}" for form in forms]
+    return join_answer([f"None of {n:,} policies {required}", reached, limit])
 
 
 def _tell_nearest(result: Tuning) -> list[str]:
-    nearest = []
-    for row in result.out_of_reach.to_dict("records"):
-        measure = parse_requirement(row["requirement"]).measure
-        scale = measure_scale(measure, abs(row["estimate"]), find_cost_unit(result.computed_under))
-        nearest.append(f"{format_amount(row['estimate'], scale)} ({row['requirement']} required)")
+    """Say per requirement how near policies come that seem to meet all others."""
+    unit, nearest = find_cost_unit(result.computed_under), []
+    for row in result.out_of_reach.dropna().to_dict("records"):
+        requirement = parse_requirement(row["requirement"])
+        best = format_amount(row["estimate"], measure_scale(requirement.measure, abs(row["estimate"]), unit))
+        limit = describe_limit(requirement, unit)
+        nearest.append(f"{name_briefly(requirement.measure)} of {best} ({limit} required)")
     return nearest
 
 
@@ -125,16 +137,27 @@ def _tell_other(result: Tuning) -> str:
 
 def _tell_certainty(result: Tuning) -> list[str]:
     """Say with which probability the recommended policy is the best."""
+    feasible = " feasible" if result.requirements else ""
     best = "Best feasible policy among" if result.requirements else "Best of"
     if not math.isnan(result.expected_correct):
         n_left = int(result.stages.loc[result.stages["stage"].eq("select"), "candidates"].iloc[-1])
         return [f"{best} {n_left:,} finalists with probability about {100 * result.probability_correct:.0f} %"]
     margin = _tell_amount(result, result.indifference, is_difference=True)
     if result.is_decided:
-        level = percent(result.confidence_level)
-        start = f"{best} {len(result.candidates):,} candidates ({level} confidence"
-        return [f"{start} if it leads by {margin})", f"{start})"]
-    return [f"Undecided whether another is {_better(result)} by {margin}: raise `most` (--most)"]
+        n, certainty = (
+            len(result.candidates),
+            f"({percent(result.confidence_level)} confidence if it leads by {margin})",
+        )
+        return [f"{best} {n:,} candidates {certainty}", f"Best{feasible} of {n:,} {certainty}"]
+    another = f"another is {_better(result)} by {margin}"
+    match result.doubt:
+        case "contradicted":
+            return [f"New worlds contradict the search, so undecided whether {another}: raise `most` (--most)"]
+        case "skewed":
+            return [f"Undecided whether {another}, for its {name_objective(result.of)} is too skewed: raise `most` (--most)"]
+        case "requirements":
+            return [f"Undecided whether {another} and meets the requirements: raise `most` (--most)"]
+    return [f"Undecided whether {another}: raise `most` (--most)"]
 
 
 def _tell_rivals(result: Tuning) -> str:
@@ -156,6 +179,10 @@ def _tell_limit(result: Tuning) -> str:
     nodes, today = plural(result.largest_wave, "node"), result.current_wave
     than = f"today's {nodes}" if result.largest_wave == today else nodes
     return f"No {'other ' * (result.largest_wave < today)}wave larger than {than} was tried (--largest-wave all)"
+
+
+def _tell_share(result: Tuning) -> str:
+    return format_amount(len(result.candidates) / result.n_possible, PERCENT, digits=2)
 
 
 def _better(result: Tuning) -> str:
@@ -186,6 +213,11 @@ def describe_specs(result: Tuning) -> list[str]:
     for dialect, translated in result.specs.items():
         spec = json.dumps(translated["spec"], indent=2)
         notes = [f"note: {note}" for note in translated["notes"]]
+        if dialect == next(iter(result.specs)) and translated["spec"]["strategy"] != "immediate":
+            left_out = [
+                (name, text) for name, text in _default_limits(result).items() if name not in translated["spec"]
+            ]
+            notes += [f"note: {name} is left out: {text}" for name, text in left_out]
         lines += [f"Recommended policy in the {dialect} dialect:", *spec.splitlines(), *notes, ""]
     return lines
 
@@ -227,9 +259,25 @@ def _tabulate_levers(result: Tuning) -> Table:
     rows = result.candidates.set_index("candidate").loc[numbers].assign(named=list(_names(result).values()))
     levers = [name for name in (result.choice or {}) if rows[name].nunique(dropna=False) > 1]
     written = {name: [format_setting(result, name, value) for value in rows[name]] for name in levers}
+    spec = next(iter(result.specs.values()))["spec"]
+    strategies = rows["strategy"] if "strategy" in rows else [spec["strategy"]] * len(rows)
+    for limit, default in _default_limits(result).items():
+        values = rows[limit] if limit in rows else [spec.get(limit)] * len(rows)
+        is_left_out = [
+            value is None and strategy != "immediate" for value, strategy in zip(values, strategies, strict=True)
+        ]
+        if any(is_left_out):
+            texts = [format_setting(result, limit, value) for value in values]
+            written[limit] = [default if out else text for out, text in zip(is_left_out, texts, strict=True)]
     rows = rows.assign(**written)
-    columns = (Column(*each) for each in zip(levers, shorten_names(levers), strict=True))
-    return make_table("Settings that differ", rows, (Column("named", "policy"), *columns))
+    columns = (Column(*each) for each in zip(written, shorten_names(list(written)), strict=True))
+    return make_table("Settings that differ, and limits by default", rows, (Column("named", "policy"), *columns))
+
+
+def _default_limits(result: Tuning) -> dict[str, str]:
+    """Return the API's default limits of failed nodes, as text."""
+    defaults = DEFAULTS["rollout" if next(iter(result.specs)) == "rollout" else "deployment"]
+    return {name: f"{defaults[name]:g} (default)" for name in ("max_failed_nodes", "max_failed_nodes_percent")}
 
 
 def _tabulate_verdicts(result: Tuning) -> Table:
@@ -242,7 +290,9 @@ def _tabulate_verdicts(result: Tuning) -> Table:
 
 def _tabulate_stages(result: Tuning) -> Table:
     n = len(result.candidates)
-    tried = f"{n:,} policies" + ("" if n == result.n_possible else f", a sample of {result.n_possible:,}")
+    tried = f"{n:,} policies" + ("" if n == result.n_possible else f", {_tell_share(result)} of {result.n_possible:,}")
     beyond = result.n_beyond_largest_wave
     left_out = f"; {beyond:,} with larger waves left out" if beyond else ""
-    return make_table(f"Search: {tried}{left_out}", result.stages, _STAGES)
+    names = shorten_names(list(result.at_end))
+    at_end = f"; at the end of the values tried: {join_words(names, word='and')}" if names else ""
+    return make_table(f"Search: {tried}{left_out}{at_end}", result.stages, _STAGES)

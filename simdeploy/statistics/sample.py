@@ -124,6 +124,33 @@ class Sample:
         n_expected = np.minimum(self.n_expected, other.n_expected)
         return replace(self, values=self.values - other.values, n_expected=n_expected, lumps=lumps, is_difference=True)
 
+    def means(self) -> np.ndarray:
+        """Return the mean of each case: those of the strata, weighted with their probabilities.
+
+        Examples
+        --------
+        >>> strata = Strata(np.array([0, 0, 1]), np.array([0.9, 0.1]))
+        >>> Sample(np.array([[1.0, 3.0, 12.0]]), strata, np.ones(1, dtype=bool)).means().round(2).tolist()
+        [3.0]
+        """
+        means, weights = self.means_by_stratum()
+        with np.errstate(invalid="ignore"):
+            total: np.ndarray = np.where(weights > 0, weights * means, 0.0).sum(axis=-1)
+        return np.where(weights.sum(axis=-1) > 0, total, np.nan)
+
+    def means_by_stratum(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean of each case in each stratum, NaN without values, and the strata's weights, which sum to 1."""
+        means, weights = (np.zeros((*self.values.shape[:-1], self.strata.n)) for _ in range(2))
+        for stratum, columns in enumerate(self.strata.columns):
+            values = self.values[..., columns]
+            known = ~np.isnan(values)
+            n = known.sum(axis=-1)
+            weights[..., stratum] = self.strata.probabilities[..., stratum] * n / max(values.shape[-1], 1)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                means[..., stratum] = np.where(known, values, 0.0).sum(axis=-1) / n
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return means, np.nan_to_num(weights / weights.sum(axis=-1, keepdims=True))
+
     def as_rows(self) -> Sample:
         """Return the same with a single leading axis: one row per case."""
         n_worlds = self.values.shape[-1]
@@ -143,6 +170,15 @@ class Sample:
         values = np.concatenate([self.values, more.values], axis=-1)
         n_expected = self.n_expected + more.n_expected
         return replace(self, values=values, strata=self.strata.join(more.strata), n_expected=n_expected, lumps=lumps)
+
+    def stack(self, more: Sample) -> Sample:
+        """Return these cases and others in the same worlds."""
+        lumps = tuple(
+            Lump(np.maximum(mine.sizes, others.sizes), np.concatenate([mine.happened, others.happened]))
+            for mine, others in zip(self.lumps, more.lumps, strict=True)
+        )
+        values = np.concatenate([self.values, more.values])
+        return replace(self, values=values, is_complete=np.append(self.is_complete, more.is_complete), lumps=lumps)
 
     def where(self, kept: np.ndarray) -> Sample:
         """Return only some values; the others are NaN."""

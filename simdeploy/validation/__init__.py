@@ -1,4 +1,5 @@
-"""Validation of the numbers: closed forms (`oracles`), and both engines compared with them (`verification`).
+"""Validation of the numbers: closed forms (`oracles`), both engines compared with them (`verification`), and problems of
+choosing a policy whose best answer is known (`decisions`).
 
 Nothing else uses it, so an error can't affect both sides. From outside: `verify`, `Verification`, and the closed forms
 of `oracles`.

@@ -92,17 +92,7 @@ def check_question(
         problems.append(not_among("unknown method", ("method",), method, METHODS))
     if scenario.tilt is not None:
         problems.append(Problem("the scenario is already tilted", ("scenario",), hint="pass the tilt to estimate_rare"))
-    counts = levels if isinstance(levels, str) else next(iter(levels), "")
-    asked = [] if isinstance(levels, str) else list(levels.get(counts, ()))
-    if counts not in LEVELS_OF or (not isinstance(levels, str) and len(levels) != 1):
-        hint = nearest(counts, LEVELS_OF)
-        problems.append(
-            Problem("invalid levels", ("levels",), found=shorten(levels), allowed=", ".join(LEVELS_OF), hint=hint)
-        )
-    whole = [isinstance(level, int | np.integer) and not isinstance(level, bool) and level >= 1 for level in asked]
-    if not all(whole) or any(level >= following for level, following in pairwise(asked)):
-        allowed = "whole numbers above 0, ascending"
-        problems.append(Problem("invalid levels", ("levels", counts), found=shorten(asked), allowed=allowed))
+    problems += _splitting_problems(levels)
     with collect(problems):
         check_numbers(replications=rollouts, seed=seed, engine=engine)
         kinds = tuple(kind.name for kind in scenario.release)
@@ -110,3 +100,18 @@ def check_question(
     raise_if_any(problems)
     check_rows_fit(rollouts, ROW_BYTES if method == "importance" else _BYTES_OF_A_TRAJECTORY, hint=FEWER)
     return parsed
+
+
+def _splitting_problems(levels: Any) -> list[Problem]:
+    """Check a name of what levels count, or a mapping of one such name to levels."""
+    counts, asked = next(iter(levels.items()), ("", [])) if isinstance(levels, Mapping) else (levels, [])
+    if not (isinstance(counts, str) and counts in LEVELS_OF) or (isinstance(levels, Mapping) and len(levels) != 1):
+        allowed = f"{', '.join(LEVELS_OF)}, or one of them with levels, such as {{'{LEVELS_OF[0]}': [3, 5]}}"
+        hint = nearest(counts, LEVELS_OF)
+        return [Problem("invalid levels", ("levels",), found=shorten(levels), allowed=allowed, hint=hint)]
+    is_list = isinstance(asked, Sequence | np.ndarray) and not isinstance(asked, str)
+    whole = is_list and all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1 for n in asked)
+    if not whole or any(level >= following for level, following in pairwise(asked)):
+        allowed = "whole numbers above 0, ascending"
+        return [Problem("invalid levels", ("levels", counts), found=shorten(asked), allowed=allowed)]
+    return []

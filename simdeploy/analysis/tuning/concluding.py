@@ -14,7 +14,17 @@ from simdeploy.analysis.asking.judging import MET, MISSED
 from simdeploy.analysis.asking.measuring import describe_costs
 from simdeploy.analysis.asking.verdicts import find_direction, judge_change
 from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings, judge_candidates
-from simdeploy.analysis.tuning.result import CHOICE, NEAREST, POLICY, RUNNER_UP, VERDICT, WITHOUT, Tuning, find_changes
+from simdeploy.analysis.tuning.result import (
+    CHOICE,
+    NEAREST,
+    POLICY,
+    RUNNER_UP,
+    VERDICT,
+    WITHOUT,
+    Doubt,
+    Tuning,
+    find_changes,
+)
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
 from simdeploy.analysis.tuning.worlds import Measured
 from simdeploy.dialects.translation import translate_spec
@@ -28,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.asking.verdicts import Direction
+    from simdeploy.analysis.tuning.neighbours import Neighbourhood
     from simdeploy.analysis.tuning.question import Question
     from simdeploy.api import Dialect
     from simdeploy.experiments.campaign import Campaign
@@ -53,6 +64,7 @@ class Confirmed:
     measured: Measured
     held_back: Mapping[str, int]
     alpha: float
+    is_contradicted: bool = False  # whether the selection recommended another one
 
     @property
     def choice(self) -> int:
@@ -74,23 +86,34 @@ class Confirmed:
     def is_near(self, place: int) -> bool:
         """Return whether a shown candidate is indistinguishable from the recommended one."""
         less = self.less_the_choice(place)
-        return not (less.low > 0 or less.high < 0)
+        low, high = less.limits
+        return not (low > 0 or high < 0)
 
     def is_better(self, place: int) -> bool:
         """Return whether a shown candidate is significantly better than the recommended one."""
         less = self.less_the_choice(place)
-        return less.high < 0 if self.question.sign > 0 else less.low > 0
+        low, high = less.limits
+        return high < 0 if self.question.sign > 0 else low > 0
 
     def is_as_good(self, number: int, indifference: float) -> bool:
         """Return whether a shown candidate's loss against the choice is significantly below the indifference."""
         less = self.less_the_choice(self.shown.index(number))
-        return less.high < indifference if self.question.sign > 0 else less.low > -indifference
+        low, high = less.limits
+        return high < indifference if self.question.sign > 0 else low > -indifference
 
     def choose(self, number: int) -> Confirmed:
         """Return a copy with another recommended candidate."""
         order = [self.shown.index(number), *(p for p, shown in enumerate(self.shown) if shown != number)]
         measured = self.measured.take(np.array(order))
         return replace(self, shown=tuple(self.shown[place] for place in order), measured=measured)
+
+    def find_cheaper(self, verdicts: np.ndarray, indifference: float) -> int | None:
+        """Return the best shown candidate that meets the requirements, if by its estimate it is better than the recommended
+        one by more than the indifference.
+        """
+        means = np.where((verdicts == MET) & ~self.measured.has_gap, self.measured.means, np.inf)
+        best = int(means.argmin())
+        return self.shown[best] if means[0] - means[best] > indifference else None
 
     def find_better(self, verdicts: np.ndarray) -> np.ndarray:
         """Return the shown candidates that meet the requirements and are significantly better than the recommended one."""
@@ -106,10 +129,12 @@ def report(
     *,
     indifference: float,
     campaign: Campaign,
+    nearby: Neighbourhood,
 ) -> Tuning:
     """Build the result; `confirmed` is None if no candidate is known to meet the requirements."""
     roles: dict[str, int] = {}
-    choice, probability, is_decided = None, math.nan, False
+    choice, probability = None, math.nan
+    doubt: Doubt | None = None
     if confirmed is not None:
         roles = _name_roles(question, found, confirmed)
         selection = confirmed.selection
@@ -118,7 +143,8 @@ def report(
             if role.startswith(RUNNER_UP):
                 found.outcome[confirmed.shown[place]] = "indistinguishable from the choice"
         choice = dict(zip(found.candidates.levers, found.candidates.points[confirmed.choice], strict=True))
-        probability, is_decided = selection.probability_correct, selection.is_decided and not found.is_cut
+        probability, doubt = selection.probability_correct, _find_doubt(question, found, confirmed, indifference)
+    is_decided = confirmed is not None and doubt is None
     binding, gain = _find_binding(confirmed, roles)
     candidates = _tabulate_candidates(found)
     is_left = candidates["outcome"].isin([OPEN, NOT_KNOWN, RULED_OUT])
@@ -136,13 +162,15 @@ def report(
         candidates=candidates,
         stages=_tabulate_stages(found),
         current_policy=question.base.name,
-        n_possible=found.candidates.n_possible,
+        n_possible=max(found.candidates.n_possible, len(found.candidates)),
+        at_end=() if confirmed is None else nearby.ends(found.candidates.points[confirmed.choice]),
         largest_wave=found.candidates.largest_wave,
         n_beyond_largest_wave=found.candidates.n_beyond,
         current_wave=question.current_wave,
         indifference=indifference,
         confidence_level=question.confidence_level,
         is_decided=is_decided,
+        doubt=doubt,
         expected_correct=probability if question.final is not None else math.nan,
         probability_correct=_state_probability(question, probability, is_decided=is_decided),
         keeps_current=choice is not None and not find_changes(choice, candidates),
@@ -152,9 +180,27 @@ def report(
     )
 
 
+def _find_doubt(question: Question, found: Findings, confirmed: Confirmed, indifference: float) -> Doubt | None:
+    """Return why the recommendation has no stated probability; None if it has."""
+    estimate = estimate_values(
+        confirmed.measured.of[question.objective][0], question.objective, question.confidence_level
+    )
+    if confirmed.is_contradicted:
+        return "contradicted"
+    if found.is_cut or not (confirmed.selection.is_decided or question.final is not None):
+        return "budget"
+    if not estimate.is_trusted:
+        return "skewed"
+    bound = question.sign * estimate.estimate - indifference
+    is_rival = (found.outcome == NOT_KNOWN) & (question.sign * found.estimates < bound)
+    return "requirements" if is_rival.any() else None
+
+
 def _state_probability(question: Question, probability: float, *, is_decided: bool) -> float:
+    if not is_decided:
+        return math.nan
     if question.final is None:
-        return question.confidence_level if is_decided else math.nan
+        return question.confidence_level
     # Earlier eliminations have their own error.
     return min(probability, (1 + question.confidence_level) / 2) if not math.isnan(probability) else math.nan
 
@@ -200,13 +246,13 @@ def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: M
                 less = confirmed.difference(place, measure, question.confidence_level)
             unknown = max(1 - estimate.n / n_of_choice, 0.0) if is_objective and n_of_choice else math.nan
             is_unknown = unknown > 0 or math.isnan(less.estimate)
-            verdict = judge_change(less.low, less.high, direction, unknown=is_unknown) if place else None
+            verdict = judge_change(*less.limits, direction, unknown=is_unknown) if place else None
             rows.append(
                 {
                     "policy": role,
                     "candidate": confirmed.shown[place],
                     "measure": str(measure),
-                    **{name: getattr(estimate, name) for name in ("estimate", "low", "high", "n")},
+                    **{name: getattr(estimate, name) for name in ("estimate", "low", "high", "n", "is_trusted")},
                     "difference": less.estimate,
                     "difference_low": less.low,
                     "difference_high": less.high,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.tuning.question import Question
     from simdeploy.analysis.tuning.space import Candidates
     from simdeploy.scenario.measures import Measure, Requirement
+    from simdeploy.statistics.sample import Sample
 
 # The smallest difference that matters: a fraction of the best value; of a rate, whose best value may be 0, absolute.
 _MATTERS, _MATTERS_OF_A_RATE = 0.05, 0.005
@@ -59,6 +60,13 @@ class Findings:
         """Note the objective's estimates of the first stage."""
         self.estimates, self.worlds = estimates, worlds
 
+    def extend(self, candidates: Candidates) -> None:
+        """Take up further candidates, numbered after the others."""
+        n = len(candidates) - len(self.candidates)
+        self.outcome = np.concatenate([self.outcome, np.full(n, OPEN, dtype=object)])
+        self.equal_to = np.arange(len(candidates))
+        self.candidates = candidates
+
     def note_requirements(self, estimates: Sequence[np.ndarray], requirements: Sequence[Requirement]) -> None:
         """Note the requirements' estimates of the first stage, and which candidates seem to meet them."""
         self.required = np.array(estimates).reshape(len(requirements), len(self.candidates)).T
@@ -90,13 +98,13 @@ class Findings:
         cost = {"worlds": worlds, "rollouts": rollouts, "node_updates": node_updates}
         self.stages.append({"stage": stage, "candidates": candidates, **cost})
 
-    def merge_equal(self, numbers: np.ndarray, observed: Sequence[np.ndarray], certified: np.ndarray) -> np.ndarray:
+    def merge_equal(self, numbers: np.ndarray, observed: Sequence[Sample], certified: np.ndarray) -> np.ndarray:
         """Merge candidates with equal rollouts in every world; return the representatives.
 
         The representative is the candidate nearest to the current policy, or one known to meet the requirements; what
         holds for one holds for all.
         """
-        rows = np.concatenate(observed, axis=1)
+        rows = np.concatenate([sample.values for sample in observed], axis=1)
         stands: dict[bytes, int] = {}
         is_certified = np.isin(numbers, certified)
 
@@ -126,25 +134,29 @@ class Findings:
         self.outcome[back] = OPEN
         self.equal_to[back] = np.flatnonzero(back)
 
-    def default_indifference(self, question: Question) -> float:
-        """Return the default of the smallest difference that matters."""
+    def list_promising(self, question: Question, most: int) -> np.ndarray:
+        """Return the open candidates with the best estimates of the first stage, first those that seem to meet the
+        requirements.
+        """
+        numbers = self.open_numbers()
+        order = np.lexsort([question.sign * self.estimates[numbers], ~self.looks_feasible[numbers]])
+        promising: np.ndarray = numbers[order[:most]]
+        return promising
+
+    def default_indifference(self, question: Question, value: float | None) -> float:
+        """Return the default of the smallest difference that matters, by the value of a good candidate in new worlds."""
         if question.objective.is_fraction:
             return _MATTERS_OF_A_RATE
-        values = self.estimates[self.is_open]
-        values = values[~np.isnan(values)]
-        if not len(values):
-            return 1.0
-        best = abs(float(values[(values * question.sign).argmin()]))
-        # If the best is 0, 5 % of the worst; if all are 0, any number works.
-        return _MATTERS * (best or float(np.abs(values).max())) or 1.0
+        # If it is 0, 5 % of the worst; if all are 0, any number works.
+        known = np.abs(self.estimates[~np.isnan(self.estimates)])
+        return _MATTERS * (abs(value or 0.0) or float(known.max(initial=0.0))) or 1.0
 
 
 def judge_candidates(
-    measured: Mapping[Measure, np.ndarray], requirements: Sequence[Requirement], error: float
+    measured: Mapping[Measure, Sample], requirements: Sequence[Requirement], error: float
 ) -> tuple[tuple[Judged, ...], np.ndarray]:
     """Judge each requirement of each candidate separately, and all of a candidate's together.
 
-    Values of each measure have shape (candidates, worlds); NaN where there is no value or the condition doesn't hold.
     Returns one `Judged` per requirement, and one verdict per candidate.
     """
     judged = tuple(judge(measured[requirement.measure], requirement, error) for requirement in requirements)
@@ -153,22 +165,21 @@ def judge_candidates(
 
 
 def settle(
-    measure: Callable[[np.ndarray, int, int], Mapping[Measure, np.ndarray]],
+    measure: Callable[[np.ndarray, int], Mapping[Measure, Sample]],
     numbers: np.ndarray,
     requirements: Sequence[Requirement],
     *,
     error: float,
-    first: int,
     fewest: int,
     most: int,
     enough: int | None = None,
 ) -> tuple[np.ndarray, int]:
     r"""Simulate candidates until each is known to meet or miss the requirements, or the budget is spent.
 
-    `measure` takes candidates, the first world and the number of worlds. `error` is the probability of a false verdict
+    `measure` takes candidates and the number of new worlds. `error` is the probability of a false verdict
     on one requirement of one candidate, over all looks. `fewest` and `most` are the worlds at the first and at the last
     look; it also stops once `enough` candidates are known to meet the requirements. Returns the verdict on each
-    candidate, and the first unused world.
+    candidate, and the number of worlds.
 
     Notes
     -----
@@ -177,11 +188,11 @@ def settle(
     """
     looks = plan_looks(most, fewest)
     verdicts = np.full(len(numbers), UNDECIDED, dtype="<U9")
-    kept: dict[Measure, np.ndarray] = {}
+    kept: dict[Measure, Sample] = {}
     done, open_ = 0, np.arange(len(numbers))
     for wanted in looks:
-        more = measure(numbers[open_], first + done, wanted - done)
-        kept = {m: np.concatenate([kept[m], values], axis=1) if kept else values for m, values in more.items()}
+        more = measure(numbers[open_], wanted - done)
+        kept = {m: kept[m].join(sample) if kept else sample for m, sample in more.items()}
         done = wanted
         _, of_open = judge_candidates(kept, requirements, error / len(looks))
         verdicts[open_] = of_open
@@ -189,5 +200,5 @@ def settle(
         if not still.any() or (enough is not None and (verdicts == MET).sum() >= enough):
             break
         open_ = open_[still]
-        kept = {m: values[still] for m, values in kept.items()}
-    return verdicts, first + done
+        kept = {m: sample[still] for m, sample in kept.items()}
+    return verdicts, done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from simdeploy.analysis.asking import judging, verdicts
 from simdeploy.result import INTERVAL, Columns, Result
@@ -15,10 +15,22 @@ if TYPE_CHECKING:
 
 CHOICE, RUNNER_UP, WITHOUT = "choice", "runner-up ", "without "
 
+# Why a recommendation has no stated probability: the budget ended; new worlds contradict the selection; the cost of the
+# recommended policy is too skewed; whether a better one meets the requirements is not known.
+Doubt = Literal["budget", "contradicted", "skewed", "requirements"]
+
 _ESTIMATE = {**INTERVAL, "n": "int64"}
 _DIFFERENCE = dict.fromkeys(("difference", "difference_low", "difference_high"), "float64")
 _JUDGED = {"verdict": "str", "unknown_fraction": "float64"}
-POLICY = {"policy": "str", "candidate": "int64", "measure": "str", **_ESTIMATE, **_DIFFERENCE, **_JUDGED}
+POLICY = {
+    "policy": "str",
+    "candidate": "int64",
+    "measure": "str",
+    **_ESTIMATE,
+    "is_trusted": "bool",
+    **_DIFFERENCE,
+    **_JUDGED,
+}
 VERDICT = {"policy": "str", "requirement": "str", **_ESTIMATE, "verdict": "str"}
 NEAREST = {"requirement": "str", "estimate": "float64"}
 CANDIDATE = {"candidate": "int64", "n": "int64", "estimate": "float64", "outcome": "str", "equal_to": "Int64"}
@@ -42,7 +54,7 @@ class Tuning(Result):
     policies : DataFrame
         The recommended policy, indistinguishable runners-up, the current policy, API defaults, and what might be
         recommended without one of the requirements, all in the same new worlds: `policy`, `candidate`, `measure`,
-        `estimate`, `low`, `high`, `n`, and the difference from the recommended policy `difference`, `difference_low`,
+        `estimate`, `low`, `high`, `n`, `is_trusted`, and the difference from the recommended policy `difference`, `difference_low`,
         `difference_high`; for the objective these intervals hold for all policies together. `verdict` compares with the
         recommended policy: better, worse, equal, unclear or unknown; missing for that policy itself, and for a
         significant difference in a measure without a better side. `unknown_fraction`, of the objective, is the share of
@@ -66,7 +78,9 @@ class Tuning(Result):
     current_policy : str
         Its name.
     n_possible : int
-        Combinations of the settings; `candidates` may be a sample.
+        Combinations of the settings; `candidates` may be a sample, and those near its best.
+    at_end : tuple of str
+        Settings whose recommended value is the lowest or highest tried.
     largest_wave : int or None
         Limit of the default ranges: the most nodes that a policy may plan in flight at once. None without a limit, and
         with `vary`.
@@ -78,7 +92,11 @@ class Tuning(Result):
         Smallest difference that matters, in the objective's unit.
     confidence_level : float
     is_decided : bool
-        Whether the budget was enough for the stated probability.
+        Whether the stated probability holds.
+    doubt : str or None
+        Why it does not: "budget" (it ended), "contradicted" (new worlds contradict the selection), "skewed" (the objective
+        is too skewed for its interval), or "requirements" (unknown for a policy that seems better). None without a
+        recommended policy.
     expected_correct : float
         With `final` only: approximate probability that the recommended policy is the best; NaN where Kim and Nelson's
         procedure guarantees `confidence_level`.
@@ -110,12 +128,14 @@ class Tuning(Result):
     stages: Annotated[pd.DataFrame, Columns(STAGE)]
     current_policy: str
     n_possible: int
+    at_end: tuple[str, ...]
     largest_wave: int | None
     n_beyond_largest_wave: int
     current_wave: int
     indifference: float
     confidence_level: float
     is_decided: bool
+    doubt: Doubt | None
     expected_correct: float
     probability_correct: float
     keeps_current: bool

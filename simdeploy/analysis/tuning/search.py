@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from simdeploy.analysis.asking.judging import MET, MISSED
 from simdeploy.analysis.tuning.concluding import Confirmed, report
 from simdeploy.analysis.tuning.findings import MISSES, NOT_KNOWN
+from simdeploy.analysis.tuning.neighbours import Neighbourhood, make_neighbourhood
 from simdeploy.analysis.tuning.question import Question, read_question
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
 from simdeploy.analysis.tuning.stages import NoValueError, Stages
@@ -42,7 +44,7 @@ def tune(
     direction: Direction | None = None,
     requirements: Sequence[Requirement | str] | None = None,
     vary: Mapping[str, Iterable[Any]] | None = None,
-    candidates: int = 2000,
+    candidates: int = 10_000,
     indifference: float | None = None,
     final: int | None = None,
     largest_wave: int | str | None = None,
@@ -173,14 +175,16 @@ def tune(
         scenario, question.base, vary, most=candidates, seed=seed, largest_wave=question.largest_wave
     )
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=FOLDERS)
-    return _Search(question, Stages(question, tried, Worlds(scenario, question, tried, campaign))).run(scenario)
+    nearby = make_neighbourhood(scenario, question.base, tried, may_extend=vary is None)
+    stages = Stages(question, tried, Worlds(scenario, question, tried, campaign), nearby)
+    return _Search(question, stages, nearby).run(scenario)
 
 
 class _Search:
     """The state of one call."""
 
-    def __init__(self, question: Question, stages: Stages) -> None:
-        self._question, self._stages, self._found = question, stages, stages.found
+    def __init__(self, question: Question, stages: Stages, nearby: Neighbourhood) -> None:
+        self._question, self._stages, self._found, self._nearby = question, stages, stages.found, nearby
 
     def run(self, scenario: Scenario) -> Tuning:
         """Run the stages, and report."""
@@ -197,7 +201,15 @@ class _Search:
         campaign = self._stages.worlds.campaign
         campaign.warn_of_failures()
         indifference = self._stages.indifference
-        return report(scenario, self._question, self._found, confirmed, indifference=indifference, campaign=campaign)
+        return report(
+            scenario,
+            self._question,
+            self._found,
+            confirmed,
+            indifference=indifference,
+            campaign=campaign,
+            nearby=self._nearby,
+        )
 
     def _attempt(self, certified: np.ndarray, attempt: int) -> Confirmed | None:
         """Choose among the open candidates; None if the choice doesn't meet the requirements, or nothing is left."""
@@ -212,7 +224,7 @@ class _Search:
             held_back = stages.find_held_back(choice)
             shown = list(dict.fromkeys([*self._shown(selection, choice), *held_back.values()]))
             measured, verdicts, alpha = stages.confirm(shown, attempt)
-            if np.isnan(measured.observations[0]).any():
+            if measured.has_gap[0]:
                 stages.rule_out_valueless(np.array(shown[:1]))
             elif verdicts[0] != MET:
                 found.rule_out(np.array(shown[:1]), MISSES if verdicts[0] == MISSED else NOT_KNOWN)
@@ -221,17 +233,23 @@ class _Search:
                 confirmed = Confirmed(self._question, selection, tuple(shown), measured, held_back, alpha)
                 better = confirmed.find_better(verdicts)
                 if not len(better):
-                    return self._prefer_today(confirmed, verdicts)
+                    return self._settle_on(confirmed, verdicts)
                 found.admit(better)
                 certified = np.union1d(certified, better)
             certified = certified[(certified != choice) & found.is_open[certified]]
         return None
 
-    def _prefer_today(self, confirmed: Confirmed, verdicts: np.ndarray) -> Confirmed:
-        """Keep the current policy if it meets the requirements and nothing is better by the indifference."""
+    def _settle_on(self, confirmed: Confirmed, verdicts: np.ndarray) -> Confirmed:
+        """Return the recommended policy, or one that new worlds show to be better by more than the indifference; the
+        current policy if it meets the requirements and nothing is better by the indifference.
+        """
+        cheaper = confirmed.find_cheaper(verdicts, self._stages.indifference)
+        if cheaper is not None:
+            self._found.admit(np.array([cheaper]))
+            return replace(confirmed.choose(cheaper), is_contradicted=True)
         today = self._found.candidates.roles[CURRENT]
         place = confirmed.shown.index(today)
-        is_known = verdicts[place] == MET and not np.isnan(confirmed.measured.observations[place]).any()
+        is_known = verdicts[place] == MET and not confirmed.measured.has_gap[place]
         if place and is_known and confirmed.is_as_good(today, self._stages.indifference):
             self._found.admit(np.array([today]))
             return confirmed.choose(today)

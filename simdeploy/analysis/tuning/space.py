@@ -15,12 +15,11 @@ from simdeploy.api.gate import READ_BY
 from simdeploy.api.wire import DEFAULTS as DEFAULTS_OF_API
 from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.design import make_points
-from simdeploy.experiments.levers import GATE, GATE_KIND, find_levers
+from simdeploy.experiments.levers import GATE, GATE_KIND, Lever, find_levers
 from simdeploy.experiments.ranges import ladder
 from simdeploy.units import NS_PER_S, format_duration
 
 if TYPE_CHECKING:
-    from simdeploy.experiments.levers import Lever
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 CURRENT, DEFAULTS = "current", "defaults"
@@ -93,6 +92,16 @@ def make_candidates(
         levers = find_levers(names, [scenario], [base.spec])
     else:
         largest_wave = None
+        levers = find_levers(vary, [], [base.spec])
+        # Limits that keep their values: without them there would be no policy with the defaults.
+        kept = {
+            path: [own]
+            for path in _THRESHOLDS
+            if (own := _look_up(base.spec.to_dict(), Lever(path, "duration" if path.endswith("_time") else "number")))
+            is not None
+            and path not in [lever.path for lever in levers]
+        }
+        vary = {**vary, **kept}
         levers = find_levers(vary, [], [base.spec])
         points = make_points(levers, list(vary.values()), "grid", seed=seed)
         check_gate_levers(levers, points.values, own_kind)

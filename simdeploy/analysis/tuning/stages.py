@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, MISSED, UNDECIDED
+from simdeploy.analysis.tuning.allocating import Allocation
 from simdeploy.analysis.tuning.findings import (
     FAILED,
     MISSES,
@@ -19,13 +20,17 @@ from simdeploy.analysis.tuning.findings import (
     judge_candidates,
     settle,
 )
+from simdeploy.analysis.tuning.neighbours import Neighbourhood
 from simdeploy.analysis.tuning.question import Question
 from simdeploy.analysis.tuning.space import Candidates
 from simdeploy.analysis.tuning.worlds import Measured, Worlds
+from simdeploy.scenario.measures import Measure
+from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.sample import Sample
 from simdeploy.statistics.selection import Selection, screen, select_kim_nelson, select_ocba
 
-# Costs are rare and large. This many worlds are averaged into one observation, so that it is nearly normal, as the
-# procedure of Kim and Nelson assumes; and it starts with this many observations.
+# This many worlds are averaged into one observation, so that it is nearly normal, as the procedure of Kim and Nelson
+# assumes; and it starts with this many observations.
 _BATCH, _FIRST_BATCHES = 50, 20
 # Steps of a budget: every step is a sweep with its own overhead.
 _STEPS = 20
@@ -35,11 +40,17 @@ _GROWTH, _FEW = (1, 5, 25), 20
 # Candidates with equal rollouts in this many worlds are merged.
 _ENOUGH_WORLDS = 1000
 
-# In search of a candidate that meets the requirements: candidates settled at once, and number of tries.
-_AT_ONCE, _TRIES = 16, 12
+# In search of the best candidate that meets the requirements: candidates settled at once, cheapest first, and parts of
+# the budget.
+_AT_ONCE, _PARTS = 16, 8
 # Only this many of the most promising candidates enter the long stages.
 _MOST_CARRIED = 500
-_FEWEST_NEW_WORLDS = 2000
+_FEWEST_NEW_WORLDS, _FEWEST_OF_A_KIND = 2000, 400
+# A mean of this many worlds or more, of a candidate that was chosen in others, is the scale of the indifference.
+_WORLDS_OF_SCALE, _MOST_WORLDS_OF_SCALE, _ACCURACY_OF_SCALE = 1000, 50_000, 0.2
+
+# Where the grid is too large to try all of it: how many of the best candidates show the way, and for how many steps.
+_LEADERS, _MOST_STEPS = 20, 12
 
 
 class NoValueError(Exception):
@@ -49,11 +60,13 @@ class NoValueError(Exception):
 class Stages:
     """The operations on candidates, stage by stage."""
 
-    def __init__(self, question: Question, candidates: Candidates, worlds: Worlds) -> None:
+    def __init__(self, question: Question, candidates: Candidates, worlds: Worlds, nearby: Neighbourhood) -> None:
         self.worlds, self.found = worlds, Findings(candidates)
-        self._question = question
-        self._next_world = 0
+        self._question, self._nearby = question, nearby
+        self._allocation = Allocation(worlds)
         self._tried: Measured
+        self._screened_means: np.ndarray  # of those that were screened
+        self._n_batches = 0
         self._met: set[int] = set()
         alpha, n_requirements = 1 - question.confidence_level, len(question.requirements)
         self._alpha_of_choice = alpha / 8 if n_requirements else alpha / 2
@@ -61,19 +74,59 @@ class Stages:
 
     @cached_property
     def indifference(self) -> float:
-        """The smallest difference that matters."""
-        return self._question.indifference or self.found.default_indifference(self._question)
+        """The smallest difference that matters: by default in proportion to the best candidate's value, in new worlds."""
+        question, found = self._question, self.found
+        if question.indifference is not None:
+            return question.indifference
+        promising = found.list_promising(question, _LEADERS)
+        if not len(promising) or question.objective.is_fraction:
+            return found.default_indifference(question, None)
+        counts = self._allocation.divide(max(_WORLDS_OF_SCALE, question.worlds))
+        # The luckiest of the first stage may be far from the best.
+        means = self._measure("scale", promising, counts).means
+        best = int(promising[np.argmin(np.where(np.isnan(means), np.inf, means))])
+        measured = self._measure("scale", [best], counts)
+        while measured.n_worlds < _MOST_WORLDS_OF_SCALE:
+            estimate = estimate_values(
+                measured.of[question.objective][0], question.objective, question.confidence_level
+            )
+            if estimate.half_width <= _ACCURACY_OF_SCALE * abs(estimate.estimate):
+                break
+            counts = self._allocation.divide_for(measured, measured.n_worlds, fewest=_BATCH)
+            measured = measured.join(self._measure("scale", [best], counts))
+        return found.default_indifference(question, float(measured.means[0]))
 
     def try_all(self) -> None:
-        """Try every candidate, and rule out the unpromising."""
+        """Try every candidate, and those near the best of a sample; rule out the unpromising."""
         question, found = self._question, self.found
+        self._allocation.learn(self._pilot())
+        counts = self._allocation.divide(question.worlds)
+        worlds, before = self.worlds.take(counts), self.worlds.done
+        measured = self.worlds.measure(np.arange(len(found.candidates)), worlds)
+        for _ in range(_MOST_STEPS if self._nearby.is_needed else 0):
+            leaders = np.lexsort([measured.means, measured.has_gap])[:_LEADERS]
+            candidates = self._nearby.around(found.candidates, leaders)
+            if len(candidates) == len(found.candidates):
+                break
+            new = np.arange(len(found.candidates), len(candidates))
+            found.extend(candidates)
+            self.worlds.candidates = candidates
+            measured = measured.stack(self.worlds.measure(new, worlds))
+        self._note("try all", len(found.candidates), sum(counts.values()), before)
+        self._tried = measured
         numbers = np.arange(len(found.candidates))
-        self._tried = measured = self._measure("try all", numbers, question.worlds)
-        found.note_estimates(measured.observations.mean(axis=1) * question.sign, question.worlds)
-        self.rule_out_valueless(numbers[np.isnan(measured.observations).any(axis=1)])
+        found.note_estimates(measured.means * question.sign, sum(counts.values()))
+        self.rule_out_valueless(numbers[measured.has_gap])
         judged, overall = judge_candidates(measured.of, question.requirements, self._alpha_of_requirement)
         found.note_requirements([of_requirement.estimate for of_requirement in judged], question.requirements)
         found.rule_out(numbers[overall == MISSED], MISSES)
+        self._allocation.learn(measured.take(found.is_open))
+
+    def _pilot(self) -> Measured:
+        """Simulate a few candidates from all over the grid, to see what varies."""
+        n = len(self.found.candidates)
+        some = np.unique(np.linspace(0, n - 1, min(n, self._allocation.n_piloted)).astype(np.int64))
+        return self._measure("pilot", some, self._allocation.of_pilot)
 
     def find_feasible(self) -> np.ndarray:
         """Look for promising candidates that are confirmed to meet the requirements; without requirements, all are."""
@@ -84,36 +137,54 @@ class Stages:
         known = numbers[np.isin(numbers, list(self._met))]
         if len(known):
             return known
-        order = numbers[np.lexsort([self._tried.observations[numbers].mean(axis=1), ~found.looks_feasible[numbers]])]
-        for start in range(0, min(len(order), _AT_ONCE * _TRIES), _AT_ONCE):
+        order = numbers[np.lexsort([self._tried.means[numbers], ~found.looks_feasible[numbers]])]
+        for start in range(0, min(len(order), _AT_ONCE * _PARTS), _AT_ONCE):
             some = order[start : start + _AT_ONCE]
             met: np.ndarray = some[self._settle(some, enough=1) == MET]
             if len(met):
                 return met
+        rest = order[_AT_ONCE * _PARTS :]
+        if len(rest):  # known to miss them, as far as the budget shows it
+            met_late: np.ndarray = rest[self._settle(rest, enough=1) == MET]
+            return met_late
         none: np.ndarray = order[:0]
         return none
 
     def settle(self, survivors: np.ndarray, certified: np.ndarray) -> np.ndarray:
-        """Settle the requirements of the survivors; return those confirmed to meet them all."""
+        """Settle the requirements of the survivors, the best first; return those confirmed to meet them all.
+
+        Those that seem worse than one that meets them by more than the indifference need not be settled.
+        """
         if not self._question.requirements:
             return survivors
-        is_known = np.isin(survivors, [*certified.tolist(), *self._met])
-        unknown = survivors[~is_known]
-        if not len(unknown):
-            return survivors
-        verdicts = self._settle(unknown)
-        self.found.rule_out(unknown[verdicts == UNDECIDED], NOT_KNOWN)
-        return np.concatenate([survivors[is_known], unknown[verdicts == MET]])
+        met = survivors[np.isin(survivors, [*certified.tolist(), *self._met])]
+        unknown = survivors[~np.isin(survivors, met)]
+        order = unknown[np.argsort(self._screened_means[unknown], kind="stable")]
+        for start in range(0, len(order), _AT_ONCE):
+            some = order[start : start + _AT_ONCE]
+            best = self._screened_means[met].min() if len(met) else math.inf
+            if start >= _AT_ONCE * _PARTS or self._screened_means[some[0]] > best + self.indifference:
+                is_late = self._screened_means[order[start:]] > best + self.indifference
+                self.found.rule_out(order[start:][is_late], RULED_OUT)
+                self.found.rule_out(order[start:][~is_late], NOT_KNOWN)
+                break
+            verdicts = self._settle(some)
+            self.found.rule_out(some[verdicts == UNDECIDED], NOT_KNOWN)
+            met = np.concatenate([met, some[verdicts == MET]])
+        return met
 
     def _settle(self, numbers: np.ndarray, *, enough: int | None = None) -> np.ndarray:
         question, before = self._question, self.worlds.done
-        verdicts, end = settle(
-            lambda some, first, count: self.worlds.measure(some, first, count).of, numbers, question.requirements,
-            enough=enough, error=self._alpha_of_requirement, first=self._next_world, fewest=question.worlds,
-            most=max(question.worlds, self._most_worlds(numbers)),
+
+        def measure(some: np.ndarray, count: int) -> Mapping[Measure, Sample]:
+            return self.worlds.measure(some, self.worlds.take(self._allocation.divide_equally(count))).of
+
+        fewest = question.worlds
+        verdicts, n_worlds = settle(
+            measure, numbers, question.requirements, enough=enough, error=self._alpha_of_requirement,
+            fewest=fewest, most=max(fewest, self._most_worlds(numbers) // _PARTS),
         )  # fmt: skip
-        self._note("settle", len(numbers), end - self._next_world, before)
-        self._next_world = end
+        self._note("settle", len(numbers), n_worlds, before)
         self._met.update(numbers[verdicts == MET].tolist())
         self.found.rule_out(numbers[verdicts == MISSED], MISSES)
         return verdicts
@@ -123,59 +194,75 @@ class Stages:
         numbers = self.found.open_numbers()
         measured = self._tried.take(numbers)
         family = len(numbers)
+        n_first = measured.n_worlds
         for look, times in enumerate(_GROWTH):
             if len(numbers) <= _FEW or not np.isin(numbers, certified).any():
                 break
             if look:
-                count = self._question.worlds * times - measured.n_worlds
+                count = n_first * times - measured.n_worlds
                 if look > 1:
                     count = min(count, max(self._most_worlds(numbers), _ENOUGH_WORLDS - measured.n_worlds))
                 if count <= 0:
                     break
-                measured = measured.join(self._measure("screen", numbers, count))
-                has_value = ~np.isnan(measured.observations).any(axis=1)
-                self.rule_out_valueless(numbers[~has_value])
-                numbers, measured = numbers[has_value], measured.take(has_value)
+                self._allocation.learn(measured)
+                measured = measured.join(self._measure("screen", numbers, self._allocation.divide(count)))
+                self.rule_out_valueless(numbers[measured.has_gap])
+                numbers, measured = numbers[~measured.has_gap], measured.take(~measured.has_gap)
                 if not np.isin(numbers, certified).any():
                     break
             kept = self._keep(numbers, measured, certified, family)
             self.found.rule_out(numbers[~kept], RULED_OUT)
             numbers, measured = numbers[kept], measured.take(kept)
+        self._allocation.learn(measured)
         if measured.n_worlds >= _ENOUGH_WORLDS:
             stands = self.found.merge_equal(numbers, list(measured.of.values()), certified)
             numbers, measured = numbers[stands], measured.take(stands)
-        order = np.argsort(measured.observations.mean(axis=1), kind="stable")
+        means = measured.means
+        self._screened_means = np.full(len(self.found.candidates), np.nan)
+        self._screened_means[numbers] = means
+        order = np.argsort(means, kind="stable")
         self.found.rule_out(numbers[order[_MOST_CARRIED:]], RULED_OUT)
         self.found.is_cut = len(numbers) > _MOST_CARRIED
         carried: np.ndarray = np.sort(numbers[order[:_MOST_CARRIED]])
         return carried
 
     def _keep(self, numbers: np.ndarray, measured: Measured, certified: np.ndarray, family: int) -> np.ndarray:
-        values, n = measured.observations, measured.n_worlds
+        observations = measured.observations
         rivals = np.flatnonzero(np.isin(numbers, certified))
-        kept = screen(values, alpha=self._alpha_of_choice / len(_GROWTH), rivals=rivals, family=family)
+        kept = screen(observations, alpha=self._alpha_of_choice / len(_GROWTH), rivals=rivals, family=family)
         # A rare, expensive event may not have happened yet: assume that a rival met the worst in one more world.
-        means = values.mean(axis=1)
-        with_the_worst = (n * means[rivals] + np.nanmax(self._tried.observations)) / (n + 1)
-        is_kept: np.ndarray = kept | (means <= with_the_worst.min() + self.indifference)
+        means = measured.means
+        with_the_worst = means[rivals].min() + self._allocation.unseen(observations.strata.counts).sum()
+        is_kept: np.ndarray = kept | (means <= with_the_worst + self.indifference)
         return is_kept
 
     def select(self, numbers: np.ndarray) -> tuple[Selection, int]:
         """Select and return the best; of ties, the one closest to the current policy."""
-        question, n0 = self._question, _FIRST_BATCHES
-        before, first = self.worlds.done, self._next_world
+        question, before, mark = self._question, self.worlds.done, self.worlds.mark()
+        batch = self._allocation.divide(_BATCH)
+        self._n_batches = 0
+
+        def sample(candidates: np.ndarray, first: int, count: int) -> np.ndarray:
+            self._n_batches = max(self._n_batches, first + count)
+            measured = self.worlds.measure(candidates, self.worlds.batches(mark, batch, first, count))
+            if measured.has_gap.any():
+                self.rule_out_valueless(candidates[measured.has_gap])
+                raise NoValueError
+            return average_batches(measured.observations, list(batch.values()), count)
+
+        unseen = self._allocation.unseen(np.array(list(batch.values())) - 1).max()
         try:
             if question.final is None:
                 selection = select_kim_nelson(
-                    self._sample, numbers, start=first, n0=n0, batch=_BATCH, budget=question.most,
-                    indifference=self.indifference, alpha=self._alpha_of_choice,
+                    sample, numbers, n0=_FIRST_BATCHES, budget=question.most // _BATCH,
+                    indifference=self.indifference, alpha=self._alpha_of_choice, unseen=float(unseen),
                 )  # fmt: skip
             else:
-                budget = max(question.final, n0 * _BATCH * len(numbers))
-                step = max(budget // _STEPS, _BATCH)
-                selection = select_ocba(self._sample, numbers, start=first, n0=n0 * _BATCH, step=step, budget=budget)
+                budget = max(question.final // _BATCH, _FIRST_BATCHES * len(numbers))
+                step = max(budget // _STEPS, 1)
+                selection = select_ocba(sample, numbers, n0=_FIRST_BATCHES, step=step, budget=budget)
         finally:
-            self._note("select", len(numbers), self._next_world - first, before)
+            self._note("select", len(numbers), self._n_batches * _BATCH, before)
         is_equal = (selection.means == selection.means[selection.candidates == selection.best]) | (
             numbers == selection.best
         )
@@ -184,26 +271,18 @@ class Stages:
         self.found.note_equal(equal[equal != choice], choice)
         return selection, choice
 
-    def _sample(self, candidates: np.ndarray, first: int, count: int) -> np.ndarray:
-        self._next_world = max(self._next_world, first + count)
-        values = self.worlds.measure(candidates, first, count).observations
-        has_value = ~np.isnan(values).any(axis=1)
-        if not has_value.all():
-            self.rule_out_valueless(candidates[~has_value])
-            raise NoValueError
-        return values
-
     def find_held_back(self, choice: int) -> dict[str, int]:
         """Find, by requirement, the best of a few candidates without it, in more worlds."""
         held_back = {}
         for name, numbers in self.found.find_held_back(self._question, choice, _AT_ONCE).items():
-            means = self._measure("without one", numbers, _ENOUGH_WORLDS).observations.mean(axis=1)
+            means = self._measure("without one", numbers, self._allocation.divide(_ENOUGH_WORLDS)).means
             if not np.isnan(means).all():
                 held_back[name] = int(numbers[np.nanargmin(means)])
         return held_back
 
     def confirm(self, shown: Sequence[int], attempt: int) -> tuple[Measured, np.ndarray, float]:
-        """Simulate in new worlds until it is clear whether the first candidate meets the requirements.
+        """Simulate in new worlds until it is clear whether the first candidate meets the requirements, none of the others
+        seems better by the indifference without being known to be, and the first one's mean is known to the indifference.
 
         Also returns the verdicts on each candidate's requirements, and the probability of a false one at each look.
         """
@@ -211,12 +290,24 @@ class Stages:
         most = max(count, self._question.most // len(shown))
         # Halved from attempt to attempt, so that all of them together err no more often than the first one may.
         alpha = self._alpha_of_requirement / 2 ** (attempt - 1) / (1 + int(math.log2(most / count)))
-        measured = self._measure("confirm", shown, count)
+        measured = self._measure("confirm", shown, self._allocation.divide(count, fewest=_FEWEST_OF_A_KIND))
         while True:
             _, verdicts = judge_candidates(measured.of, self._question.requirements, alpha)
-            if verdicts[0] != UNDECIDED or 2 * measured.n_worlds > most:
+            is_settled = verdicts[0] == MISSED or measured.has_gap[0]
+            is_settled |= verdicts[0] == MET and self._is_known(measured, verdicts)
+            if is_settled or 2 * measured.n_worlds > most:
                 return measured, verdicts, alpha
-            measured = measured.join(self._measure("confirm", shown, measured.n_worlds))
+            counts = self._allocation.divide_for(measured, measured.n_worlds, fewest=_FEWEST_OF_A_KIND)
+            measured = measured.join(self._measure("confirm", shown, counts))
+
+    def _is_known(self, measured: Measured, verdicts: np.ndarray) -> bool:
+        """Return whether the first candidate's mean is known to the indifference, and no other may contradict it."""
+        objective, level = self._question.objective, self._question.confidence_level
+        estimate = estimate_values(measured.of[objective][0], objective, level)
+        if not estimate.is_trusted or estimate.half_width > self.indifference:
+            return False
+        better = measured.means[0] - measured.means > self.indifference
+        return not (better & (verdicts == MET) & ~measured.has_gap).any()
 
     def rule_out_valueless(self, numbers: np.ndarray) -> None:
         """Rule out candidates with a rollout without a value: it failed, or never ends."""
@@ -224,11 +315,10 @@ class Stages:
         self.found.rule_out(numbers[has_failed], FAILED)
         self.found.rule_out(numbers[~has_failed], NEVER_ENDS)
 
-    def _measure(self, stage: str, numbers: Sequence[int] | np.ndarray, count: int) -> Measured:
+    def _measure(self, stage: str, numbers: Sequence[int] | np.ndarray, counts: Mapping[str, int]) -> Measured:
         before = self.worlds.done
-        measured = self.worlds.measure(numbers, self._next_world, count)
-        self._next_world += count
-        self._note(stage, len(numbers), count, before)
+        measured = self.worlds.measure(numbers, self.worlds.take(counts))
+        self._note(stage, len(numbers), sum(counts.values()), before)
         return measured
 
     def _note(self, stage: str, candidates: int, worlds: int, before: tuple[int, int]) -> None:
@@ -237,3 +327,14 @@ class Stages:
 
     def _most_worlds(self, numbers: np.ndarray) -> int:
         return self._question.most // len(numbers)
+
+
+def average_batches(observations: Sample, sizes: Sequence[int], count: int) -> np.ndarray:
+    """Return the mean of each batch: those of the strata, weighted; a batch has `sizes` worlds of each."""
+    _, weights = observations.means_by_stratum()
+    total = np.zeros((len(observations), count))
+    for place, (columns, size) in enumerate(zip(observations.strata.columns, sizes, strict=True)):
+        values = observations.values[:, columns].reshape(len(observations), count, size)
+        if not np.isnan(values).all():
+            total += weights[:, place, None] * values.mean(axis=2)
+    return total

@@ -1,4 +1,4 @@
-"""Simulation of any candidates in any worlds, through the sweep and its store."""
+"""Simulation of any candidates in any worlds, by kind of release, through the sweep and its store."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.analysis.asking.requirements import probability_of
+from simdeploy.experiments.by_kind import sweep_kinds
+from simdeploy.experiments.kinds import divide, divide_by_roots, kinds_of
 from simdeploy.memory import check_rows_fit
+from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import Measure
+from simdeploy.statistics.sample import Sample
 
 if TYPE_CHECKING:
     from simdeploy.analysis.tuning.question import Question
@@ -21,46 +24,66 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
 
 # Names of the folders of a search.
-FOLDERS = r"\d{3,}"
+FOLDERS = r"\d{3,}(-kind-\d{2,})?"
 
 # Worlds of one candidate that are looked at together, so that rows of many worlds need not be in memory at once.
 _MOST_ROWS = 4_000_000
 
 _TOUCHED = Measure("touched_nodes")
 
+# The one stratum of a scenario without several kinds of release.
+_ANY = "any"
+
 
 @dataclass(frozen=True)
 class Measured:
-    """Results of candidates (rows) in consecutive worlds (columns)."""
+    """Results of candidates (rows) in worlds (columns)."""
 
-    of: Mapping[Measure, np.ndarray]  # as `Values.of`
-    observations: np.ndarray  # to be minimised; NaN where a rollout has no value
+    of: Mapping[Measure, Sample]
+    observations: Sample  # of the objective, to be minimised
+    has_gap: np.ndarray  # whether a rollout of a candidate has no value that it should have
 
     @property
     def n_worlds(self) -> int:
         """Number of worlds."""
-        return int(self.observations.shape[1])
+        return int(self.observations.values.shape[1])
+
+    @property
+    def means(self) -> np.ndarray:
+        """The objective's estimates."""
+        return self.observations.means()
 
     def take(self, rows: np.ndarray) -> Measured:
         """Return some candidates, by index or mask."""
-        return Measured({measure: values[rows] for measure, values in self.of.items()}, self.observations[rows])
+        of = {measure: sample[rows] for measure, sample in self.of.items()}
+        return Measured(of, self.observations[rows], self.has_gap[rows])
+
+    def stack(self, more: Measured) -> Measured:
+        """Return these candidates and others in the same worlds."""
+        of = {measure: sample.stack(more.of[measure]) for measure, sample in self.of.items()}
+        return Measured(of, self.observations.stack(more.observations), np.append(self.has_gap, more.has_gap))
 
     def join(self, more: Measured) -> Measured:
         """Return the same candidates in these worlds and in others."""
-        of = {measure: np.concatenate([values, more.of[measure]], axis=1) for measure, values in self.of.items()}
-        return Measured(of, np.concatenate([self.observations, more.observations], axis=1))
+        of = {measure: sample.join(more.of[measure]) for measure, sample in self.of.items()}
+        return Measured(of, self.observations.join(more.observations), self.has_gap | more.has_gap)
 
 
 class Worlds:
-    """Rollouts of candidates, counted; the rows of each call go into a numbered folder of the campaign's store.
+    """Rollouts of candidates, counted; the rows of each call go into numbered folders of the campaign's store.
 
-    `failed` lists candidates with a failed replication.
+    `candidates` may be replaced by more, numbered after these. `kinds` are the kinds of release, each with worlds of its own; a scenario without several has one stratum. `failed`
+    lists candidates with a failed replication.
     """
 
     def __init__(self, scenario: Scenario, question: Question, candidates: Candidates, campaign: Campaign) -> None:
-        self._scenario, self._question, self._candidates = scenario, question, candidates
+        self._scenario, self._question, self.candidates = scenario, question, candidates
         self._measures = tuple(dict.fromkeys([*question.measures, _TOUCHED]))
         self._n_calls = 0
+        self._kinds = kinds_of(scenario)
+        is_divided = len(self._kinds.possible) > 1 and TYPES[question.base.identity.type].releases
+        self.kinds = self._kinds.possible if is_divided else (_ANY,)
+        self._next = dict.fromkeys(self.kinds, 0)
         self.campaign = campaign
         self.n_node_updates = 0
         self.failed: set[int] = set()
@@ -70,50 +93,64 @@ class Worlds:
         """Rollouts and node updates so far."""
         return self.campaign.n_done, self.n_node_updates
 
-    def measure(self, numbers: Sequence[int] | np.ndarray, first: int, count: int) -> Measured:
-        """Simulate candidates in worlds `first`, ..., `first + count - 1`."""
-        numbers = [int(number) for number in numbers]
-        n_values = len(self._measures) + 1  # which stay in memory, with a store as well
-        check_rows_fit(len(numbers) * count, 8 * n_values, hint="try fewer candidates or fewer worlds")
-        step = max(1, _MOST_ROWS // len(numbers))
-        starts = range(first, first + count, step)
-        return reduce(Measured.join, (self._measure(numbers, at, min(step, first + count - at)) for at in starts))
+    def divide(self, n: int, shares: np.ndarray | None = None, *, fewest: int) -> dict[str, int]:
+        """Divide worlds among the kinds; without shares by the roots of their probabilities."""
+        if self.kinds == (_ANY,):
+            return {_ANY: n}
+        if shares is None:
+            return divide_by_roots(self._kinds, n)
+        return divide(dict(zip(self.kinds, shares.tolist(), strict=True)), n, fewest=fewest)
 
-    def _measure(self, numbers: list[int], first: int, count: int) -> Measured:
-        result = self.campaign.sweep(
-            {self._scenario.name: self._scenario},
-            {"candidate": self._question.base},
-            part=f"{self._n_calls:03d}",
-            vary=self._candidates.columns(numbers),
-            design="list",
-            replications=range(first, first + count),
-        )
+    def take(self, counts: Mapping[str, int]) -> dict[str, range]:
+        """Return the next worlds of each kind, which no other call gets."""
+        return self.batches(self.mark(), counts, 0, 1)
+
+    def mark(self) -> dict[str, int]:
+        """Return the next worlds of each kind, from which to count batches."""
+        return dict(self._next)
+
+    def batches(self, mark: Mapping[str, int], counts: Mapping[str, int], first: int, count: int) -> dict[str, range]:
+        """Return the worlds of some batches, counted from a mark; a batch has as many of each kind as `counts` says."""
+        worlds = {
+            kind: range(mark[kind] + first * size, mark[kind] + (first + count) * size) for kind, size in counts.items()
+        }
+        self._next |= {kind: max(numbers.stop, self._next[kind]) for kind, numbers in worlds.items()}
+        return worlds
+
+    def measure(self, numbers: Sequence[int] | np.ndarray, worlds: Mapping[str, range]) -> Measured:
+        """Simulate candidates in some worlds of each kind."""
+        numbers = [int(number) for number in numbers]
+        n = sum(map(len, worlds.values()))
+        n_values = len(self._measures) + 1  # which stay in memory, with a store as well
+        check_rows_fit(len(numbers) * n, 8 * n_values, hint="try fewer candidates or fewer worlds")
+        n_parts = -(-len(numbers) * n // _MOST_ROWS)
+        parts = ({kind: _part(numbers, place, n_parts) for kind, numbers in worlds.items()} for place in range(n_parts))
+        return reduce(Measured.join, (self._measure(numbers, part) for part in parts))
+
+    def _measure(self, numbers: list[int], worlds: Mapping[str, range]) -> Measured:
+        vary, policies = self.candidates.columns(numbers), {"candidate": self._question.base}
+        part = f"{self._n_calls:03d}"
+        if self.kinds == (_ANY,):
+            scenarios = {self._scenario.name: self._scenario}
+            result = self.campaign.sweep(
+                scenarios, policies, part=part, vary=vary, design="list", replications=worlds[_ANY]
+            )
+        else:
+            some = {kind: numbers for kind, numbers in worlds.items() if numbers}
+            result = sweep_kinds(self.campaign, self._scenario, policies, some, part=part, vary=vary, design="list")
         self._n_calls += 1
         costs, release = self._scenario.costs, self._scenario.release
-        values = Values(result, self._measures, costs=costs, release=release)
+        values = Values(result, self._measures, costs=costs, release=release, takes_strata=True)
         self.n_node_updates += int(np.nansum(values.of(_TOUCHED)))
         self.failed.update(np.array(numbers)[~values.is_ok.all(axis=1)].tolist())
-        of = {measure: values.of(measure) for measure in self._measures}
-        return Measured(of, self._observe(values, of[self._question.objective]))
-
-    def _observe(self, values: Values, objective: np.ndarray) -> np.ndarray:
-        """Return what is to be minimised, without gaps for conditions."""
-        question, given = self._question, self._question.objective.given
-        if given is not None:
-            probability = probability_of(given, self._scenario.release)
-            objective = unconditional(objective, values.holds(given), probability)
-        observations: np.ndarray = question.sign * objective
-        return observations
+        of = {measure: values.sample(measure) for measure in self._measures}
+        objective = self._question.objective
+        is_missing = values.may_concern(objective) & np.isnan(of[objective].values)
+        has_gap = (is_missing | ~values.is_ok).any(axis=1)
+        return Measured(of, of[objective].scaled(self._question.sign), has_gap)
 
 
-def unconditional(values: np.ndarray, is_given: np.ndarray, probability: float) -> np.ndarray:
-    r"""Return observations without gaps whose mean is that of a measure given a kind of release.
-
-    Values are those of `Values.of`, the condition that of `Values.holds`; `probability` is the condition's.
-
-    Notes
-    -----
-    The probability of a kind of release is known and independent of the policy, so
-    :math:`E[X \mid G] = E[X 1_G] / P(G)`, and :math:`X 1_G / P(G)` is an observation in every world.
-    """
-    return np.where(is_given == 0, 0.0, values) / probability
+def _part(numbers: range, place: int, n_parts: int) -> range:
+    """Return one of several nearly equal parts of a range."""
+    n = len(numbers)
+    return range(numbers.start + place * n // n_parts, numbers.start + (place + 1) * n // n_parts)

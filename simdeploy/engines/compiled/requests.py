@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from simdeploy.engines.compiled.fates import is_down_for_good
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.load import demand_at, integrate, next_point, pool_of, weight_of
 from simdeploy.engines.compiled.outcomes import LOST, LOST_EXCESS, MIN_CAPACITY_RATIO, SHED, SHED_EXCESS
@@ -89,10 +90,13 @@ def follow_pools(run, horizon, is_real):
 def _list_changes(run, horizon, is_real, times, codes):
     """List when nodes begin and cease to be missed, and to be out of service; return how many, -1 if there is no room."""
     spans, until, n = scratch(run), horizon + 1, 0
+    last = _last_to_leave(run, until)
     for node in range(run.nodes):
         since, upto = scope(run, node, until)
         if since > horizon:
             continue
+        if run.leaves and is_down_for_good(run, node) and last[pool_of(run, node)] >= 0:
+            upto = last[pool_of(run, node)]
         k = out_by_status(run, node, until, 0) if is_real else 0
         if run.goes_down:
             k = down_spells(run, node, until, is_real, k)
@@ -107,9 +111,20 @@ def _list_changes(run, horizon, is_real, times, codes):
         n += 2
         for place in range(k):
             times[n], codes[n] = spans[0, place], code + 2 * _OUT + 1
-            times[n + 1], codes[n + 1] = spans[1, place], code + 2 * _OUT
+            times[n + 1], codes[n + 1] = min(spans[1, place], upto), code + 2 * _OUT
             n += 2
     return n
+
+
+@compiled
+def _last_to_leave(run, until):
+    """Return until when nodes of each pool are missed that are not down for good; -1 if it has none, or nodes don't leave."""
+    last = np.full(run.n_pools, -1, np.int64)
+    if run.leaves:
+        for node in range(run.nodes):
+            if not is_down_for_good(run, node):
+                last[pool_of(run, node)] = max(last[pool_of(run, node)], scope(run, node, until)[1])
+    return last
 
 
 @compiled

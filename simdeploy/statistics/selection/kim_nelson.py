@@ -39,6 +39,7 @@ def select_kim_nelson(
     most: int | None = None,
     budget: int | None = None,
     start: int = 0,
+    unseen: float | None = None,
     report: Callable[[Round], None] | None = None,
 ) -> Selection:
     r"""Select the candidate with the lowest mean, with a stated probability.
@@ -65,6 +66,9 @@ def select_kim_nelson(
     start : int, default 0
         Number of the first observation. Observations that chose the candidates must not be reused: after `screen` over
         n observations start at n.
+    unseen : float, optional
+        How far an event that may not have occurred yet would move the mean of a batch. With it variances are estimated from
+        all batches so far, and are at least those that one such event would cause.
     report : callable, optional
         Called with each `Round`.
 
@@ -107,6 +111,11 @@ def select_kim_nelson(
     (1982 [2]_) that holds for any looks that don't foresee the observations: with fewer looks a process leaves the
     triangle later and more often on the right side. This takes at most a fourth more observations.
 
+    With `unseen`, u, variances are updated at every look, as in procedure KN++ of Kim and Nelson (2006 [4]_):
+    :math:`S^2_{il}(r)` over all r batches, at least :math:`u^2 / r`, and :math:`h^2` for :math:`n_0 = r`. The guarantee is
+    then asymptotic, for small :math:`\delta`. Without updates a rare event that is absent from the first round would never
+    count, and one that is in it would always count too much.
+
     References
     ----------
     .. [1] Kim, S.-H. and Nelson, B. L. (2001). A fully sequential procedure for indifference-zone selection in
@@ -116,6 +125,8 @@ def select_kim_nelson(
        III(2), 55-86. Academic Press.
     .. [3] Eckman, D. J. and Henderson, S. G. (2018). Guarantees on the probability of good selection. Proceedings of
        the 2018 Winter Simulation Conference, 351-365.
+    .. [4] Kim, S.-H. and Nelson, B. L. (2006). On the asymptotic validity of fully sequential selection procedures for
+       steady-state simulation. Operations Research 54(3), 475-488.
 
     Examples
     --------
@@ -130,6 +141,7 @@ def select_kim_nelson(
     np.True_
     """
     import numpy as np
+    from scipy.spatial.distance import cdist
 
     ids = read_candidates(candidates)
     _refuse(len(ids), indifference, alpha, n0, batch, most, start)
@@ -141,19 +153,25 @@ def select_kim_nelson(
         batches: np.ndarray = values.reshape(len(standing), count, batch).mean(axis=2)
         return batches
 
-    h_squared = 2 * find_eta(len(ids), n0, alpha) * (n0 - 1)
     standing, r = np.arange(len(ids)), n0
-    first_batches = average(standing, 0, n0)
-    # Where the triangle of each pair closes, in batches: h^2 S^2 / delta^2.
-    ends = h_squared * variances_of_differences(first_batches) / indifference**2
-    sums = first_batches.sum(axis=1)
+    batches = average(standing, 0, n0)
+    sums, squares = batches.sum(axis=1), variances_of_differences(batches) * (n0 - 1)
+    # Deviations from the first means keep the digits of later sums of squares.
+    first_means, deviations = sums / n0, np.zeros(len(ids))
     means, n_used = np.empty(len(ids)), np.empty(len(ids), dtype=np.int64)
     rounds: list[Round] = []
     while True:
         means[standing], n_used[standing] = sums / r, r * batch
+        if not rounds or unseen is not None:
+            variances = (squares - (deviations[:, None] - deviations) ** 2 / r) / (r - 1)
+            if unseen is not None:
+                variances = np.where(np.eye(len(standing), dtype=bool), 0.0, np.maximum(variances, unseen**2 / r))
+            # Where the triangle of each pair closes, in batches: h^2 S^2 / delta^2.
+            ends = 2 * find_eta(len(ids), r, alpha) * (r - 1) * variances / indifference**2
         margins = np.maximum(0, indifference / (2 * r) * (ends - r))
         stays = (means[standing, None] - means[standing] <= margins).all(axis=1)
         standing, sums, ends = standing[stays], sums[stays], ends[np.ix_(stays, stays)]
+        squares, deviations = squares[np.ix_(stays, stays)], deviations[stays]
         rounds.append(Round(len(rounds) + 1, r * batch, len(standing), int(n_used.sum())))
         if report is not None:
             report(rounds[-1])
@@ -166,7 +184,12 @@ def select_kim_nelson(
             following = min(following, r + (budget - int(n_used.sum())) // (len(standing) * batch))
         if is_decided or following <= r:
             break
-        sums += average(standing, r, following - r).sum(axis=1)
+        batches = average(standing, r, following - r)
+        sums += batches.sum(axis=1)
+        if unseen is not None:
+            batches -= first_means[standing, None]
+            squares += cdist(batches, batches, "sqeuclidean")
+            deviations += batches.sum(axis=1)
         r = following
     survivors = ids[standing[np.argsort(means[standing], kind="stable")]]
     return Selection(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.errors import raise_if_any
+from simdeploy.statistics.sample import Sample, as_sample
 from simdeploy.statistics.selection.selected import error_probability_problems, number_problems
 
 if TYPE_CHECKING:
@@ -16,13 +17,13 @@ MOST_RIVALS = 100
 
 
 def screen(
-    values: np.ndarray, *, alpha: float, rivals: np.ndarray | None = None, family: int | None = None
+    values: np.ndarray | Sample, *, alpha: float, rivals: np.ndarray | None = None, family: int | None = None
 ) -> np.ndarray:
     r"""Eliminate candidates that are clearly not the best, and keep the best with a stated probability.
 
     Parameters
     ----------
-    values : ndarray of float, shape (k, n)
+    values : ndarray of float, shape (k, n), or Sample
         Observation `n` of candidate `k`, lower is better. A column has observations of one random world (common random
         numbers); columns are independent. Nearly normal: average skewed ones over several worlds.
     alpha : float
@@ -78,23 +79,52 @@ def screen(
     array([ True,  True, False])
     """
     import numpy as np
-    from scipy.spatial.distance import cdist
     from scipy.special import stdtrit
 
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 2 or not len(values) or not np.isfinite(values).all():
+    sample = as_sample(values)
+    if sample.values.ndim != 2 or not len(sample) or np.isinf(sample.values).any() or _lacks_some(sample):
         raise ValueError("values must be a matrix of finite numbers, one row per candidate")
-    k, n = values.shape
-    raise_if_any(error_probability_problems(alpha) + number_problems("n", n, 2))
+    k, counts = len(sample), sample.strata.counts[sample.strata.counts > 0]
+    raise_if_any(error_probability_problems(alpha) + number_problems("n", int(counts.min()), 2))
     if k == 1:
         return np.ones(1, dtype=bool)
-    means = values.mean(axis=1)
+    means = sample.means()
     if rivals is None:
         rivals = np.arange(k)
     rivals = rivals[np.argsort(means[rivals], kind="stable")[:MOST_RIVALS]]
-    centred = values - means[:, None]
-    # Summed difference by difference: var(i) + var(j) - 2 cov(i, j) would cancel where common random numbers do most.
-    squares = cdist(centred, centred[rivals], "sqeuclidean")
-    margins = stdtrit(n - 1, 1 - alpha / ((family or k) - 1)) * np.sqrt(squares / ((n - 1) * n))
+    degrees = int(counts.min()) - 1
+    margins = stdtrit(degrees, 1 - alpha / ((family or k) - 1)) * np.sqrt(variances_of_means(sample, rivals))
     kept: np.ndarray = (means[:, None] - means[rivals] <= margins).all(axis=1)
     return kept
+
+
+def _lacks_some(sample: Sample) -> bool:
+    """Return whether values are missing, other than those of whole strata where a condition does not hold."""
+    import numpy as np
+
+    missing = [np.isnan(sample.values[:, columns]) for columns in sample.strata.columns]
+    return all(of.all() for of in missing) or any(of.any() and not of.all() for of in missing)
+
+
+def variances_of_means(sample: Sample, rivals: np.ndarray) -> np.ndarray:
+    """Return the variance of the mean difference of each row from each rival; values that are missing count as 0.
+
+    Missing are those of whole strata, where a condition does not hold.
+    """
+    import numpy as np
+    from scipy.spatial.distance import cdist
+
+    total = np.zeros((len(sample), len(rivals)))
+    shares = sample.strata.probabilities * [
+        not np.isnan(sample.values[:, columns]).all() for columns in sample.strata.columns
+    ]
+    shares = shares / shares.sum()
+    for share, columns in zip(shares, sample.strata.columns, strict=True):
+        values = np.nan_to_num(sample.values[:, columns])
+        n = values.shape[1]
+        if share and n > 1:
+            # Summed difference by difference: var(i) + var(j) - 2 cov(i, j) would cancel where common random numbers do
+            # most.
+            centred = values - values.mean(axis=1, keepdims=True)
+            total += share**2 * cdist(centred, centred[rivals], "sqeuclidean") / ((n - 1) * n)
+    return total

@@ -1,0 +1,123 @@
+"""Candidates near others: one setting one step further."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.analysis.tuning.in_flight import count_in_flight
+from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.experiments.design import read_number
+from simdeploy.experiments.levers import change_policy, find_levers, own_identity
+from simdeploy.units import NS_PER_S, format_duration
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from simdeploy.analysis.tuning.space import Candidates
+    from simdeploy.experiments.levers import Lever
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+# Settings whose default ranges end where nothing forces them to: beyond the end, steps are by this factor.
+_OPEN_ENDED = (
+    "max_failed_nodes",
+    "health_check.max_error_rate",
+    "health_check.min_healthy_time",
+    "health_check.deadline",
+)
+_FACTOR = 2
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """The grid around candidates.
+
+    `ranges` are the values of each setting in ascending order, without what has no order. With `may_extend`, which is
+    for default ranges, a setting may also go beyond the last of them.
+    """
+
+    scenario: Scenario
+    base: ScenarioPolicy
+    levers: tuple[Lever, ...]
+    ranges: tuple[tuple[Any, ...], ...]
+    is_needed: bool
+    may_extend: bool
+
+    def around(self, candidates: Candidates, numbers: np.ndarray) -> Candidates:
+        """Return the candidates with the neighbours of some of them at the end."""
+        known = set(candidates.points)
+        rows: dict[tuple[Any, ...], None] = {}
+        for number in numbers.tolist():
+            point = candidates.points[number]
+            for place in range(len(point)):
+                for value in self._beside(place, point[place]):
+                    row = (*point[:place], value, *point[place + 1 :])
+                    if row not in known and row not in rows and self._is_allowed(row, candidates.largest_wave):
+                        rows[row] = None
+        return replace(candidates, points=(*candidates.points, *rows))
+
+    def ends(self, point: Sequence[Any]) -> tuple[str, ...]:
+        """Return the settings whose value in a candidate is the lowest or highest of several tried."""
+        return tuple(
+            lever.name
+            for lever, values, value in zip(self.levers, self.ranges, point, strict=True)
+            if len(values) > 1 and value is not None and value in (values[0], values[-1])
+        )
+
+    def _beside(self, place: int, value: Any) -> Iterator[Any]:
+        lever, values = self.levers[place], self.ranges[place]
+        if value not in values:
+            number = _number(lever, value)
+            if not math.isnan(number):
+                yield from sorted(values, key=lambda each: abs(_number(lever, each) - number))[:2]
+            return
+        at = values.index(value)
+        yield from values[max(at - 1, 0) : at] + values[at + 1 : at + 2]
+        if self.may_extend and lever.path in _OPEN_ENDED and len(values) > 1:
+            if at == 0:
+                yield from _step(lever, value, 1 / _FACTOR)
+            if at == len(values) - 1:
+                yield from _step(lever, value, _FACTOR)
+
+    def _is_allowed(self, row: tuple[Any, ...], largest_wave: int | None) -> bool:
+        with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+            try:
+                values = dict(zip(self.levers, row, strict=True))
+                made = change_policy(self.base, values, self.scenario, own_identity(self.base, self.scenario))
+            except InputError:
+                return False
+        return largest_wave is None or count_in_flight(made.policy, self.scenario) <= largest_wave
+
+
+def make_neighbourhood(
+    scenario: Scenario, base: ScenarioPolicy, candidates: Candidates, *, may_extend: bool
+) -> Neighbourhood:
+    """Return the grid that the candidates are from."""
+    levers = find_levers(candidates.levers, [scenario], [base.spec])
+    ranges = []
+    for place, lever in enumerate(levers):
+        values = {point[place] for point in candidates.points if not math.isnan(_number(lever, point[place]))}
+        ranges.append(tuple(sorted(values, key=lambda value: _number(lever, value))))
+    is_sample = len(candidates) < candidates.n_possible
+    return Neighbourhood(scenario, base, levers, tuple(ranges), is_sample or may_extend, may_extend)
+
+
+def _number(lever: Lever, value: Any) -> float:
+    """Return a value as a number; NaN for what has no order."""
+    if value is None or isinstance(value, bool) or lever.kind not in ("whole", "number", "duration"):
+        return math.nan
+    number = read_number(lever.kind, value)
+    return float(number) if isinstance(number, int | float) else math.nan
+
+
+def _step(lever: Lever, value: Any, factor: float) -> Iterator[Any]:
+    moved = _number(lever, value) * factor
+    if not moved > 0:
+        return
+    if lever.kind == "duration":
+        yield format_duration(round(moved * NS_PER_S))
+    else:
+        yield max(1, round(moved)) if lever.kind == "whole" else float(f"{moved:.3g}")

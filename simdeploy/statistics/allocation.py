@@ -1,0 +1,44 @@
+"""How many worlds of each stratum to simulate next."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simdeploy.statistics.sample import Sample
+
+
+def find_shares(sample: Sample, worst: np.ndarray) -> np.ndarray:
+    r"""Return the share of worlds that each stratum should have, from what its worlds have shown of some cases (rows).
+
+    Notes
+    -----
+    Neyman's allocation for the mean of a case is :math:`n_k \propto p_k s_k` (Cochran 1977 [1]_, section 5.5); of several
+    cases, with the root mean square of their :math:`s_k`. A rare event may not have occurred yet. So :math:`s_k^2` is that
+    of the stratum's worlds and one more with the `worst` value, a distance from the mean.
+
+    References
+    ----------
+    .. [1] Cochran, W. G. (1977). Sampling Techniques, 3rd edition. Wiley.
+
+    Examples
+    --------
+    >>> from simdeploy.statistics.sample import Strata
+    >>> strata = Strata(np.array([0, 0, 1, 1]), np.array([0.75, 0.25]))
+    >>> sample = Sample(np.array([[0.0, 2.0, 0.0, 6.0]]), strata, np.ones(1, dtype=bool))
+    >>> find_shares(sample, worst=np.zeros(2)).tolist()
+    [0.5, 0.5]
+    """
+    spreads = np.zeros(sample.strata.n)
+    for stratum, columns in enumerate(sample.strata.columns):
+        values = sample.values[:, columns]
+        known = ~np.isnan(values)
+        n = known.sum(axis=1)
+        mean = np.where(known, values, 0.0).sum(axis=1) / np.maximum(n, 1)
+        squares = np.where(known, values - mean[:, None], 0.0) ** 2
+        variances = squares.sum(axis=1) / np.maximum(n - 1, 1) + worst[stratum] ** 2 / (n + 1)
+        covered = variances[n > 0]
+        spreads[stratum] = np.sqrt(covered.mean()) if len(covered) else 0.0
+    probabilities = sample.strata.probabilities
+    weighted: np.ndarray = np.atleast_2d(probabilities).max(axis=0) * spreads
+    total = weighted.sum()
+    return weighted / total if total else np.full(len(weighted), 1 / len(weighted))

@@ -1,0 +1,104 @@
+"""Probabilities of the states of a rollout, with the first two moments of what each account has paid so far.
+
+An array has layers along its first axis: the probability of each state, and the sums (expectations over that part of all
+rollouts) of U, U**2, and per account C, C * U and C**2. U is the number of nodes that failed to start, C what the account
+has paid. All payments are linear in U, so these moments stay exact.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+_P, _U, _UU, _PER_ACCOUNT = 0, 1, 2, 3
+
+
+def start(accounts: int) -> np.ndarray:
+    """Return the only state before the first wave: no node has failed."""
+    moments = np.zeros((3 + 3 * accounts, 1))
+    moments[_P] = 1.0
+    return moments
+
+
+def probability(moments: np.ndarray) -> float:
+    """Return the probability of all states together."""
+    return float(moments[_P].sum())
+
+
+def paid(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return, by account, the sums of what was paid and of its square."""
+    c, _, cc = _accounts(moments)
+    states = tuple(range(1, c.ndim))
+    return c.sum(axis=states), cc.sum(axis=states)
+
+
+def pay(moments: np.ndarray, fixed: np.ndarray, per_unstarted: np.ndarray | None = None) -> np.ndarray:
+    """Add ``fixed + per_unstarted * U``, by account, to what was paid in every state."""
+    p, u, uu = moments[:_PER_ACCOUNT]
+    c, cu, cc = _accounts(moments)
+    by_account = (-1, *(1 for _ in p.shape))
+    fixed = fixed.reshape(by_account)
+    slope = np.zeros_like(fixed) if per_unstarted is None else per_unstarted.reshape(by_account)
+    # E[(fixed + slope * U)] and the same times U.
+    payment, times_u = fixed * p + slope * u, fixed * u + slope * uu
+    squares = cc + 2 * (fixed * c + slope * cu) + fixed * payment + slope * times_u
+    return np.concatenate([moments[:_PER_ACCOUNT], c + payment, cu + times_u, squares])
+
+
+def _accounts(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the sums of C, C * U and C**2, by account."""
+    n = (len(moments) - _PER_ACCOUNT) // 3
+    first = _PER_ACCOUNT
+    return moments[first : first + n], moments[first + n : first + 2 * n], moments[first + 2 * n :]
+
+
+def start_wave(moments: np.ndarray, nodes: int, failure: float) -> np.ndarray:
+    """Let a wave start: from states by failed nodes (last axis) to states by failed and unresolved nodes."""
+    n_failed = moments.shape[1]
+    fail = np.arange(nodes + 1)[:, None]
+    p, u, uu = moments[:_PER_ACCOUNT, None]
+    c, cu, cc = (sums[:, None] + 0.0 * fail for sums in _accounts(moments))
+    unstarted = np.stack([p + 0.0 * fail, u + fail * p, uu + 2 * fail * u + fail**2 * p])
+    split = np.concatenate([unstarted, c, cu + fail * c, cc]) * binomial(nodes, failure)[nodes][:, None]
+    following = np.zeros((len(moments), n_failed + nodes, nodes + 1))
+    for n in range(nodes + 1):
+        following[:, n : n + n_failed, nodes - n] = split[:, n]
+    return following
+
+
+def fail_some(moments: np.ndarray, failure: float) -> np.ndarray:
+    """Let each unresolved node fail with a probability."""
+    if not failure:
+        return moments
+    _, n_failed, most = moments.shape
+    chances = binomial(most - 1, failure)
+    following = np.zeros_like(moments)
+    for fail in range(most):
+        # No state has more failed nodes than there were nodes, so the rows cut off here are empty.
+        following[:, fail:, : most - fail] += moments[:, : n_failed - fail, fail:] * chances[fail:, fail]
+    return following
+
+
+def run_some(moments: np.ndarray, running: float) -> np.ndarray:
+    """Let each unresolved node be running with a probability."""
+    if not running:
+        return moments
+    unresolved = moments.shape[2]
+    # From r unresolved nodes to r - k, where k are running.
+    passing = np.zeros((unresolved, unresolved))
+    for before, chances in enumerate(binomial(unresolved - 1, running)):
+        passing[before, : before + 1] = chances[: before + 1][::-1]
+    following: np.ndarray = moments @ passing
+    return following
+
+
+@lru_cache(maxsize=4096)
+def binomial(most: int, chance: float) -> np.ndarray:
+    """Return at [n, k] the probability of k successes among n, for n up to `most`."""
+    from scipy.stats import binom
+
+    n = np.arange(most + 1)
+    table = np.asarray(binom.pmf(n[None, :], n[:, None], chance))
+    table.setflags(write=False)
+    return table

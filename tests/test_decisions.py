@@ -1,0 +1,244 @@
+"""Exact costs of policies against the engine, and the problems whose optimum they give."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from simdeploy import Scenario, replicate
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.errors import InputError
+from simdeploy.scenario.measures import Measure, parse_measure
+from simdeploy.validation import oracles
+from simdeploy.validation.decisions.exact import evaluate
+from simdeploy.validation.decisions.optimum import find_optimum
+from simdeploy.validation.decisions.problems import make_problems
+
+# Some limits can never stop a rollout, on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+CHECK = {"deadline": "80s", "min_healthy_time": "30s", "max_error_rate": 0.06}
+RISKY = {
+    "name": "risky",
+    "fleet": {
+        "nodes": 30, "update_duration": "30s", "rollback_duration": "20s", "start_failure": 0.02, "requests_per_second": 5, "error_rate": 0.01,
+    },
+    "release": {
+        "good": {"probability": 0.5},
+        "bad": {"probability": 0.3, "defective": True, "error_rate": 0.04, "start_failure": 0.03},
+        "slight": {"probability": 0.2, "defective": True, "error_rate": 0.02},
+    },
+    "operator": {"escape_detection": "20m"},
+    "costs": {
+        "failed_request": 0.02, "unavailable_node_hour": 3, "lost_request": 0.001, "hour_of_delay": 20, "false_alarm": 15, "escape": 40,
+    },
+    "policies": {
+        "at-once": {"strategy": "immediate", "max_failed_nodes": 1},
+        "waves": {"strategy": "rolling", "max_parallel": 4, "max_failed_nodes": 2, "health_check": CHECK},
+        "by-hand": {
+            "strategy": "rolling", "max_parallel": 7, "max_failed_nodes": 1, "no_auto_rollback": True, "health_check": {**CHECK, "deadline": "60s"},
+        },
+        "canary": {
+            "strategy": "canary", "canary_count": 3, "auto_promote": True, "max_parallel": 10, "max_failed_nodes": 4,
+            "max_failed_nodes_percent": 100, "health_check": {**CHECK, "deadline": "100s"},
+        },
+        "windows": {
+            "dialect": "rollout", "strategy": "rolling", "max_parallel": 20, "max_failed_nodes": 3,
+            "health_check": {"deadline": "2m", "interval": "10s", "success_threshold": 3, "failure_threshold": 2, "max_error_rate": 0.06},
+        },
+    },
+}  # fmt: skip
+SWITCHES = (
+    {},
+    {"limit_comparison": "reaches", "bake_time": "25s", "canary_gate": "limits"},
+    {"failed_percent_of": "resolved", "limit_combination": "both", "deadline_starts": "started", "window_reset": False},
+    {"failed_percent_of": "resolved", "minimum_sample": 6, "on_failure": "stop"},
+)
+COST = Measure("cost")
+
+
+@pytest.mark.parametrize("switches", SWITCHES)
+def test_exact_costs_are_those_of_the_engine(switches):
+    """By kind of release, mean and variance of the cost, the makespan and the rate of stops are simulated. [oracle]"""
+    scenario = Scenario.from_dict({**RISKY, "orchestrator": switches})
+    table = replicate(scenario, replications=8000, seed=4, engine="compiled")
+    costs = Values(table, [COST], costs=scenario.costs).of(COST)
+    for place, policy in enumerate(scenario.policies.values()):
+        rows = table[table["policy"].eq(policy.name)]
+        for kind in evaluate(scenario, policy).kinds:
+            of_kind = rows["release"].eq(kind.kind).to_numpy()
+            n, cost = of_kind.sum(), costs[place][of_kind]
+            makespan_s = rows["makespan_s"].to_numpy()[of_kind]
+            stopped = rows["state"].eq("failed").to_numpy()[of_kind]
+            assert kind.stopped + kind.completed == pytest.approx(1, abs=1e-12)
+            squares = (cost - kind.cost) ** 2
+            # The standard errors are those of the closed form; that of a variance is the sample's.
+            assert abs(cost.mean() - kind.cost) <= 4 * math.sqrt(kind.cost_variance / n) + 1e-9
+            assert abs(stopped.mean() - kind.stopped) <= 4 * math.sqrt(kind.stopped * kind.completed / n) + 1e-9
+            assert abs(squares.mean() - kind.cost_variance) <= 4 * squares.std() / math.sqrt(n) + 1e-9
+            assert abs(makespan_s.mean() - kind.makespan_s) <= 4 * makespan_s.std() / math.sqrt(n) + 1e-9
+
+
+def test_costs_of_a_mix():
+    """Mean and variance over all releases are those of the mixture. [oracle]"""
+    scenario = Scenario.from_dict(RISKY)
+    table = replicate(scenario, "canary", replications=8000, seed=5, engine="compiled")
+    cost = Values(table, [COST], costs=scenario.costs).of(COST)[0]
+    exact = evaluate(scenario, scenario.policy("canary"))
+    assert abs(cost.mean() - exact.cost) <= 4 * math.sqrt(exact.cost_variance / len(cost))
+    squares = (cost - exact.cost) ** 2
+    assert abs(squares.mean() - exact.cost_variance) <= 4 * squares.std() / math.sqrt(len(cost))
+    assert math.fsum(exact.verdicts.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", list(RISKY["policies"]))
+def test_costs_without_chance_are_exact(name):
+    """If nodes of a good release never fail and those of a bad one always do, every rollout has the exact cost. [oracle]"""
+    certain = {
+        "fleet.start_failure": 0,
+        "fleet.error_rate": 0,
+        "release.bad.error_rate": 1,
+        "release.bad.start_failure": 0,
+    }
+    scenario = Scenario.from_dict(RISKY).with_values({**certain, "release.slight.error_rate": 0})
+    table = replicate(scenario, name, replications=30, engine="compiled")
+    costs = Values(table, [COST], costs=scenario.costs).of(COST)[0]
+    exact = {kind.kind: kind for kind in evaluate(scenario, scenario.policy(name)).kinds}
+    assert set(table["release"]) == set(exact)
+    assert costs == pytest.approx([exact[release].cost for release in table["release"]], rel=1e-9)
+    assert table["makespan_s"].to_numpy() == pytest.approx([exact[release].makespan_s for release in table["release"]])
+    assert [kind.cost_variance for kind in exact.values()] == pytest.approx([0, 0, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize("base", ["canary", "windows"])
+def test_a_defect_of_some_nodes(base):
+    """A defect that hurts each node with probability 0.3 passes three canaries with probability 0.7**3. [oracle]"""
+    some = {"probability": 1, "defective": True, "error_rate": 1, "affects": {"share": 0.3}}
+    fleet = {**RISKY["fleet"], "start_failure": 0, "error_rate": 0}
+    scenario = Scenario.from_dict({**RISKY, "fleet": fleet, "release": {"some": some}, "costs": {"escape": 1}})
+    canaries = {"strategy": "canary", "canary_count": 3, "auto_promote": True}
+    lax = {**RISKY["policies"][base], **canaries, "max_failed_nodes": 30, "max_failed_nodes_percent": 100}
+    expected = oracles.no_affected_canary_of_share(0.3, 3)
+    assert evaluate(scenario, scenario.policy(lax)).cost == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_variance_of_nodes_out_of_service():
+    """Nodes that fail to start are out of service until the end: one a minute, 4, 3, 2, 1, 0 more minutes. [oracle]"""
+    policy = {
+        "strategy": "rolling",
+        "max_parallel": 1,
+        "max_failed_nodes": 5,
+        "max_failed_nodes_percent": 100,
+        "health_check": {"deadline": "2m", "min_healthy_time": "0s"},
+    }
+    fleet = {"nodes": 5, "update_duration": "1m", "start_failure": 0.5}
+    costs = {"unavailable_node_hour": 60}
+    scenario = Scenario.from_dict({"name": "s", "fleet": fleet, "costs": costs, "policies": {"p": policy}})
+    exact = evaluate(scenario, scenario.policy())
+    minutes = np.arange(5)
+    assert exact.cost == pytest.approx(5 + minutes.sum() / 2)
+    assert exact.cost_variance == pytest.approx((minutes**2).sum() / 4)
+
+
+def test_stops_are_those_of_the_binomial_law():
+    """Without windows a limit on the count stops with the known probability, however small. [oracle]"""
+    fleet = {"nodes": 30, "update_duration": "30s", "start_failure": 1e-3}
+    policy = {
+        "strategy": "rolling",
+        "max_parallel": 7,
+        "max_failed_nodes": 3,
+        "health_check": {"deadline": "60s", "min_healthy_time": "0s"},
+    }
+    scenario = Scenario.from_dict({"name": "s", "fleet": fleet, "policies": {"p": policy}})
+    found = evaluate(scenario, scenario.policy()).verdicts["false_alarm"]
+    assert found == pytest.approx(oracles.stop_probability(30, 1e-3, 3), rel=1e-10)
+    assert found < 1e-7
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"fleet.update_duration": {"exponential": {"mean": "1m"}}}, "fleet.update_duration: no exact cost; allowed: a constant"),
+        ({"fleet.start_attempts": 2}, "fleet.start_attempts"),
+        ({"orchestrator.pacing": "sliding"}, "orchestrator.pacing"),
+        ({"orchestrator.failed_percent_of": "wave"}, "orchestrator.failed_percent_of"),
+        ({"release.bad.after": "30s"}, "release.bad.after"),
+        ({"release.bad.affects": {"share": 0.5}}, "release.bad.affects"),
+        ({"fleet.update_duration": "90s"}, "policies.waves.health_check.deadline"),
+        ({"policies.waves.health_check.gate": {"kind": "pooled"}}, "policies.waves.health_check.gate"),
+    ],
+)  # fmt: skip
+def test_what_has_no_exact_cost_is_refused_by_name(values, said):
+    """Whatever makes nodes depend on each other, or times vary, is an error with its key. [contract]"""
+    scenario = Scenario.from_dict(RISKY).with_values(values)
+    with pytest.raises(InputError, match=said):
+        evaluate(scenario, scenario.policy("waves"))
+
+
+def test_values_of_measures():
+    """Rates of verdicts and means are known, given a kind too; anything else is an error. [contract]"""
+    exact = evaluate(scenario := Scenario.from_dict(RISKY), scenario.policy("waves"))
+    good, bad, slight = exact.kinds
+    assert exact.value(parse_measure("false_alarm given good")) == pytest.approx(good.stopped)
+    assert exact.value(parse_measure("escaped given bad")) == pytest.approx(bad.completed)
+    mixed = (0.3 * bad.completed + 0.2 * slight.completed) / 0.5
+    assert exact.value(parse_measure("escaped given defective")) == pytest.approx(mixed)
+    assert exact.value(COST) == exact.cost
+    with pytest.raises(InputError, match="p95 makespan_s"):
+        exact.value(parse_measure("p95 makespan_s"))
+
+
+# -- problems ------------------------------------------------------------------------------------------------------------
+
+PROBLEMS = {problem.name: problem for problem in make_problems()}
+
+
+def test_ten_problems():
+    """Each has its own name, and a grid of at most 10,000 policies that has all named ones. [contract]"""
+    assert len(PROBLEMS) == len(make_problems()) == 10
+    for problem in PROBLEMS.values():
+        assert math.prod(map(len, problem.vary.values())) <= 10_000
+        for policy in problem.scenario.policies.values():
+            spec = policy.spec.to_dict()
+            keys = spec | spec["health_check"]
+            assert all(keys[key] in values for key, values in problem.vary.items())
+
+
+@pytest.mark.parametrize("name", ["edge", "latent"])
+def test_an_optimum_is_the_lowest_cost_of_the_grid(name):
+    """No policy of the grid is better, and the settings lead back to the cost. [property]"""
+    problem = PROBLEMS[name]
+    optimum = problem.optimum
+    costs = np.array([problem.evaluate(settings).cost for settings in problem.grid()])
+    assert optimum.n_policies == optimum.n_feasible == len(costs)
+    assert optimum.cost == costs.min() == problem.evaluate(optimum.best).cost
+    assert optimum.n_near == (costs <= 1.02 * costs.min()).sum()
+
+
+def test_requirements_bind_an_optimum():
+    """A policy that misses a requirement is never the best one; without any that meets it there is none. [property]"""
+    few = {"canary_count": (1,), "max_parallel": (60,), "max_failed_nodes": (1, 10), "max_error_rate": (0.02, 0.05)}
+    binding = find_optimum(replace(PROBLEMS["binding"], vary=few))
+    assert (binding.n_feasible, binding.n_policies) == (2, 4)
+    assert binding.unconstrained_cost < 0.5 * binding.cost
+    infeasible = find_optimum(replace(PROBLEMS["infeasible"], vary=few))
+    assert (infeasible.best, infeasible.cost, infeasible.n_feasible) == (None, math.inf, 0)
+
+
+@pytest.mark.slow
+def test_problems_are_as_hard_as_they_say():
+    """The optimum of each problem has the property that it is named after. [contract]"""
+    found = {name: problem.optimum for name, problem in PROBLEMS.items()}
+    assert [name for name, optimum in found.items() if optimum.best is None] == ["infeasible"]
+    assert found["infeasible"].unconstrained_cost < math.inf
+    assert found["binding"].cost > 1.5 * found["binding"].unconstrained_cost
+    assert found["flat"].n_near >= 20
+    assert found["edge"].best["canary_count"] == max(PROBLEMS["edge"].vary["canary_count"])
+    latent = next(kind for kind in found["latent"].exact.kinds if kind.defective)
+    assert 0.5e-4 < latent.completed < 2e-4
+    for name, problem in PROBLEMS.items():
+        named = [evaluate(problem.scenario, policy) for policy in problem.scenario.policies.values()]
+        assert all(exact.cost >= found[name].cost for exact in named if problem.is_feasible(exact))
