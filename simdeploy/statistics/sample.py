@@ -130,7 +130,7 @@ class Sample:
         Examples
         --------
         >>> strata = Strata(np.array([0, 0, 1]), np.array([0.9, 0.1]))
-        >>> Sample(np.array([[1.0, 3.0, 12.0]]), strata, np.ones(1, dtype=bool)).means().round(2).tolist()
+        >>> Sample(np.array([[1.0, 3.0, 12.0]]), strata, np.full(1, np.inf)).means().round(2).tolist()
         [3.0]
         """
         means, weights = self.means_by_stratum()
@@ -178,7 +178,7 @@ class Sample:
             for mine, others in zip(self.lumps, more.lumps, strict=True)
         )
         values = np.concatenate([self.values, more.values])
-        return replace(self, values=values, is_complete=np.append(self.is_complete, more.is_complete), lumps=lumps)
+        return replace(self, values=values, n_expected=np.append(self.n_expected, more.n_expected), lumps=lumps)
 
     def where(self, kept: np.ndarray) -> Sample:
         """Return only some values; the others are NaN."""
