@@ -154,7 +154,9 @@ def _tell_certainty(result: Tuning) -> list[str]:
         case "contradicted":
             return [f"New worlds contradict the search, so undecided whether {another}: raise `most` (--most)"]
         case "skewed":
-            return [f"Undecided whether {another}, for its {name_objective(result.of)} is too skewed: raise `most` (--most)"]
+            return [
+                f"Undecided whether {another}, for its {name_objective(result.of)} is too skewed: raise `most` (--most)"
+            ]
         case "requirements":
             return [f"Undecided whether {another} and meets the requirements: raise `most` (--most)"]
     return [f"Undecided whether {another}: raise `most` (--most)"]

@@ -180,6 +180,18 @@ class Sample:
         values = np.concatenate([self.values, more.values])
         return replace(self, values=values, n_expected=np.append(self.n_expected, more.n_expected), lumps=lumps)
 
+    def pick(self, cases: np.ndarray) -> Sample:
+        """Return the values of one case in each world."""
+        worlds = np.arange(self.values.shape[-1])
+        lumps = tuple(lump._replace(happened=lump.happened[cases, worlds]) for lump in self.lumps)
+        return replace(self, values=self.values[cases, worlds], n_expected=self.n_expected.min(), lumps=lumps)
+
+    def in_worlds(self, chosen: np.ndarray) -> Sample:
+        """Return the same cases in some of the worlds, a mask."""
+        lumps = tuple(lump._replace(happened=lump.happened[..., chosen]) for lump in self.lumps)
+        strata = replace(self.strata, of=self.strata.of[chosen])
+        return replace(self, values=self.values[..., chosen], strata=strata, lumps=lumps)
+
     def where(self, kept: np.ndarray) -> Sample:
         """Return only some values; the others are NaN."""
         return replace(self, values=np.where(kept, self.values, np.nan))

@@ -280,7 +280,8 @@ class Values:
             expected = np.where(expected > 0, expected, np.inf)
         concerned = [self._concerns(measure.given, place) for place in range(len(kinds.names))]
         fewest: np.ndarray = np.where(concerned, expected, np.inf).min(axis=1, initial=np.inf)
-        return np.minimum(unlimited, fewest)
+        n_expected: np.ndarray = np.minimum(unlimited, fewest)
+        return n_expected
 
     def _concerns(self, given: str | None, place: int) -> bool:
         """Return whether a condition may hold for a kind of release."""

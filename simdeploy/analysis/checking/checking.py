@@ -203,23 +203,21 @@ def check(
 
 def _look(responses: SweepResult, questions: list[Question], scenario: Scenario, look: int, error: float) -> None:
     """Add the replications' values to each question, and decide it if possible."""
-    import numpy as np
-
     values = Values(
         responses,
         list(dict.fromkeys(q.requirement.measure for q in questions)),
         costs=scenario.costs,
         release=scenario.release,
+        takes_strata=True,
     )
     places = {policy: place for place, policy in enumerate(values.cases["policy"])}
     for question in questions:
         measure, place = question.requirement.measure, places[question.policy]
-        observed = values.of(measure)[place]
-        question.seen.append(observed[~np.isnan(observed)])
+        observed = values.sample(measure)[place]
+        question.seen = observed if question.seen is None else question.seen.join(observed)
         question.n_meant += int(values.may_concern(measure)[place].sum())
         question.n_unknown += int(values.is_unknown(measure)[place].sum())
-        seen = np.concatenate(question.seen)[None]
-        question.judged = judge(seen, question.requirement, error, unknown=question.n_unknown > 0)
+        question.judged = judge(question.seen[None], question.requirement, error, unknown=question.n_unknown > 0)
         question.replications = look
 
 

@@ -41,7 +41,8 @@ class CostResult(Result):
     ----------
     parts : DataFrame
         One row per case and cause: `policy` and other identifying columns; `cause`, first `cost` for the total, then
-        its parts; `estimate` (mean per rollout), `low`, `high`, `half_width`, `n` and `standard_error`;
+        its parts; `estimate` (mean per rollout), `low`, `high`, `half_width`, `n`, `standard_error` and
+        `is_trusted` (see `Estimates`);
         `unknown_fraction`, the share of rollouts that never end, so their cost is unknown; `is_cheapest`, whether the
         case has the lowest cost among those with known costs; and `is_largest_cause`, whether this cause is the case's
         largest.

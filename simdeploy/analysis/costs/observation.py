@@ -39,7 +39,7 @@ _SAVING = {
     **ESTIMATE,
     "unknown_fraction": "float64",
 }
-_NOT_KNOWN = Estimate(*[math.nan] * 3, 0, math.nan, trusts_low=False, trusts_high=False)
+_NOT_KNOWN = Estimate(math.nan, math.nan, math.nan, 0, math.nan, trusts_low=False, trusts_high=False)
 _STEP = {"lever": "str", "value": "float64", "previous": "float64", **ESTIMATE, "verdict": "str"}
 _LIMIT = {"lever": "str", "current": "float64", "pays_until": "float64", "stops_at": "float64"}
 
@@ -53,7 +53,7 @@ class ObservationResult(Result):
     savings : DataFrame
         Savings of each amount of observation against the current policy. One row per `lever` (``canaries``, or
         ``minutes`` of additional observation per node), `value` and `cause` (``cost`` for the total): the mean `cost`,
-        and the saving per rollout, `estimate`, `low`, `high`, `half_width`, `n`, `standard_error`. `is_current` marks
+        and the saving per rollout, `estimate`, `low`, `high`, `half_width`, `n`, `standard_error`, `is_trusted`. `is_current` marks
         the current policy. `unknown_fraction` is the share of rollouts that never end, so their cost is unknown;
         savings by or against such a policy are missing.
     steps : DataFrame
@@ -196,9 +196,7 @@ def _compare(
     current = {step.lever: place for place, step in enumerate(steps) if step.is_current}
 
     def saved(cause: str, before: int, after: int) -> Estimate:
-        saving = estimate_difference(
-            by_cause[cause][before], by_cause[cause][after], Measure(cause), confidence_level
-        )
+        saving = estimate_difference(by_cause[cause][before], by_cause[cause][after], Measure(cause), confidence_level)
         return _NOT_KNOWN._replace(n=saving.n) if unknown[before] or unknown[after] else saving
 
     for place, step in enumerate(steps):

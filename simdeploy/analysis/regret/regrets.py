@@ -124,7 +124,9 @@ def estimate_regrets(
     ]
     flat = regrets.reshape(-1, 5)
     columns = {
-        **{name: [getattr(each, name) for each in estimates] for name in ("estimate", "low", "high", "n", "is_trusted")},
+        **{
+            name: [getattr(each, name) for each in estimates] for name in ("estimate", "low", "high", "n", "is_trusted")
+        },
         **dict(zip(("regret", "regret_low", "regret_high"), flat.T, strict=False)),
         "regret_is_trusted": (flat[:, 1:3] == flat[:, 3:]).all(axis=1),
         "is_best": flat[:, 0] == 0,

@@ -120,7 +120,8 @@ def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None
         # Whichever of them is the best: when all intervals hold, so does that of the least.
         parts = (gaps.estimate, gaps.low, gaps.high)
         is_trusted = (gaps.trusts_low & gaps.trusts_high)[rivals, subject].all()
-        margin = Span(*(float(part[rivals, subject].min()) for part in parts), bool(is_trusted))
+        estimate, low, high = (float(part[rivals, subject].min()) for part in parts)
+        margin = Span(estimate, low, high, bool(is_trusted))
         rival = names[rivals[int(gaps.estimate[rivals, subject].argmin())]]
     verdicts = [feasibility.verdict for feasibility in standings.feasibility]
     if base is None:

@@ -35,7 +35,9 @@ DIFFERENCE = {**CURVE, "verdict": "str"}
 POINT = {"lever": "str", "value": "float64", "is_default": "bool", "steps": "int64", "verdict": "str"}
 
 
-def estimate_band(points: Mapping[Measure, np.ndarray | Sample], confidence_level: float) -> dict[Measure, list[Estimate]]:
+def estimate_band(
+    points: Mapping[Measure, np.ndarray | Sample], confidence_level: float
+) -> dict[Measure, list[Estimate]]:
     """Estimate measures at several points with intervals that hold together (Bonferroni over points and measures).
 
     Values of each measure have shape (points, replications).
