@@ -58,6 +58,8 @@ class Values:
         Their numbers.
     strata : Strata
         Kinds of release that were simulated separately; otherwise a single stratum.
+    kinds : tuple of str
+        Their names.
     is_weighted : bool
         Whether the replications were made under a tilt.
 
@@ -89,7 +91,7 @@ class Values:
         takes_strata: bool = False,
     ) -> None:
         self.measures = read_measures(measures)
-        self._names: tuple[str, ...] = ()  # of the kinds, if they were simulated separately
+        self.kinds: tuple[str, ...] = ()  # if they were simulated separately
         known = find_costs(responses, costs)
         self._costs = costs = None if isinstance(known, Mapping) else known
         self._release = {kind.name: float(kind.defective) for kind in release}
@@ -116,7 +118,7 @@ class Values:
         self.strata = self._divide(gathered.kinds if is_divided(responses) else None)
         self._outcomes = gathered.outcomes
         self._read = frozenset((*needed, *telling))
-        kinds = (*self._kinds, *self._release) if "release" in needed else None
+        kinds = (*self._seen_kinds, *self._release) if "release" in needed else None
         problems = [p for m in self.measures for p in measure_problems(m, kinds)]
         raise_if_any(problems)
 
@@ -177,9 +179,19 @@ class Values:
         Such a rollout may become the most expensive of all, so a mean over the others says little. Failed replications
         are not counted.
         """
-        n_meant = self.may_concern(measure).sum(axis=1)
-        fractions: np.ndarray = self.is_unknown(measure).sum(axis=1) / np.maximum(n_meant, 1)
+        meant, unknown = (self._count(of) for of in (self.may_concern(measure), self.is_unknown(measure)))
+        fractions: np.ndarray = unknown / np.where(meant > 0, meant, 1.0)
         return fractions
+
+    def _count(self, is_so: np.ndarray) -> np.ndarray:
+        """Return in how many worlds something is so, by case; a stratum counts as much as it is probable."""
+        if self.strata.n == 1:
+            return np.asarray(is_so.sum(axis=1))
+        shares = np.stack(
+            [is_so[:, of].sum(axis=1) / max(is_so[:, of].shape[1], 1) for of in self.strata.columns], axis=1
+        )
+        count: np.ndarray = self.n_replications * (shares * self.strata.probabilities).sum(axis=1)
+        return count
 
     def may_concern(self, measure: Measure) -> np.ndarray:
         """Return which rollouts a measure covers, as far as known: those whose condition isn't ruled out.
@@ -259,7 +271,7 @@ class Values:
     def _divide(self, kinds: Kinds | None) -> Strata:
         if kinds is None:
             return Strata(np.zeros(self.n_replications, dtype=np.int64), np.ones(1))
-        self._names = kinds.possible
+        self.kinds = kinds.possible
         return Strata(*kinds.divide(self.replications))
 
     def _is_defective(self, name: str) -> bool:
@@ -273,8 +285,8 @@ class Values:
         if measure.of not in COSTS or kinds is None:
             return unlimited
         expected = np.atleast_2d(kinds.probabilities) * self.n_replications
-        if self._names:
-            counts = dict(zip(self._names, self.strata.counts.tolist(), strict=True))
+        if self.kinds:
+            counts = dict(zip(self.kinds, self.strata.counts.tolist(), strict=True))
             expected = np.where(expected > 0, [counts.get(name, 0) for name in kinds.names], np.inf)
         else:
             expected = np.where(expected > 0, expected, np.inf)
@@ -297,10 +309,10 @@ class Values:
     def _certain(self, measure: Measure) -> np.ndarray:
         """Return in which strata an event is known beforehand: no good release escapes."""
         is_certain = np.zeros(self.strata.n, dtype=bool)
-        if measure.kind == "rate" and self._names:
-            for place, name in enumerate(self._names):
+        if measure.kind == "rate" and self.kinds:
+            for place, name in enumerate(self.kinds):
                 of = measure.of
-                is_of_release = of in SORTS or of in self._names
+                is_of_release = of in SORTS or of in self.kinds
                 is_ruled_out = of in VERDICTS and (of in _DEFECTIVE) != self._is_defective(name)
                 is_certain[place] = is_of_release or is_ruled_out
         return is_certain
@@ -315,7 +327,7 @@ class Values:
         for verdict, price in prices.items():
             sizes = np.zeros(self.strata.n)
             for place, columns in enumerate(self.strata.columns):
-                is_possible = not self._names or (verdict in _DEFECTIVE) == self._is_defective(self._names[place])
+                is_possible = not self.kinds or (verdict in _DEFECTIVE) == self._is_defective(self.kinds[place])
                 if is_possible:
                     sizes[place] = price + _extra(rest[:, columns], happened[verdict][:, columns])
             yield Lump(sizes, happened[verdict])
@@ -337,7 +349,7 @@ class Values:
         return is_it
 
     @property
-    def _kinds(self) -> tuple[str, ...]:
+    def _seen_kinds(self) -> tuple[str, ...]:
         return self._codes("release")[1]
 
     @cached_property

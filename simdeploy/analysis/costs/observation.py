@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.simulating import find_divided, folders_of, sweep_by_kind
 from simdeploy.analysis.asking.verdicts import Verdict, judge_difference
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import LEVERS, Step, make_steps
@@ -170,11 +171,13 @@ def value_of_observation(
     check_arguments(costs, confidence_level)
     base = scenario.policy(policy)
     steps = make_steps(scenario, base, canaries=canaries, minutes=minutes)
-    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress)
+    measures = [Measure(cause) for cause in COSTS]
+    divided = find_divided(scenario, [base], measures, len(numbers))
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=folders_of(divided))
     policies = {f"{step.lever} {step.value:g}": step.policy for step in steps}
-    result = campaign.sweep({scenario.name: scenario}, policies, replications=numbers)
+    result = sweep_by_kind(campaign, scenario, policies, [Measure("cost")], divided, numbers)
     campaign.warn_of_failures()
-    values = Values(result, [Measure(cause) for cause in COSTS], costs=costs, takes_strata=True)
+    values = Values(result, measures, costs=costs, takes_strata=True)
     by_cause = {cause: values.sample(Measure(cause)) for cause in COSTS}
     savings, of_steps = _compare(steps, by_cause, values.unknown_fractions(Measure("cost")), confidence_level)
     under = campaign.computed_under(scenario) | {"replications": values.n_replications}

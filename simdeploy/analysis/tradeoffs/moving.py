@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.requirements import problems_in, why_impossible
+from simdeploy.analysis.asking.simulating import find_divided, folders_of, sweep_by_kind
 from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
 from simdeploy.analysis.tradeoffs.curves import CURVE, DIFFERENCE, POINT, conclude, estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
@@ -162,7 +163,8 @@ def tradeoff(
     Student's t interval, quantiles the interval between order statistics; see `simdeploy.statistics.intervals`.
     `differences` are corrected in the same way over all points of all settings, so you may pick the best afterwards.
 
-    One sweep covers all points: a case shared by several settings is simulated once.
+    One sweep covers all points: a case shared by several settings is simulated once. Each kind of release has worlds of its
+    own where a measure depends on the kind (`simdeploy.analysis.asking.allocating.plan_rest`).
 
     References
     ----------
@@ -195,11 +197,14 @@ def tradeoff(
     chosen = scenario.policy(policy)
     measures = _read_axes(axes, scenario, chosen.identity.type)
     ranges = find_ranges(scenario, chosen, vary)
-    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, warns_of_suspicions=True)
-    points = _side_by_side(ranges)
-    result = campaign.sweep(
-        {scenario.name: scenario}, {chosen.name: chosen}, vary=points, design="list", replications=numbers
+    divided = find_divided(scenario, [chosen], measures, len(numbers))
+    parts = folders_of(divided)
+    campaign = Campaign(
+        seed, engine, executor, workers, cluster, store, progress, parts=parts, warns_of_suspicions=True
     )
+    points = _side_by_side(ranges)
+    policies = {chosen.name: chosen}
+    result = sweep_by_kind(campaign, scenario, policies, measures, divided, numbers, vary=points, design="list")
     campaign.warn_of_failures()
     values = Values(result, measures, costs=scenario.costs, release=scenario.release, takes_strata=True)
     of_measures = {measure: values.sample(measure) for measure in measures}  # cases are points, lever by lever
