@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 _DEFECTIVE = ("stopped_defective", "escaped")
 # Share of the worlds that only show what varies.
 _PILOT = 0.2
-# A kind whose price or requirement decides gets as many worlds, if there are that many to give.
-_LEAST = 400
+# A kind whose price or requirement decides gets as many worlds, if there are that many to give; fewer than the second
+# number say too little of a mean.
+_LEAST, _FEWEST = 400, 24
 
 
 def find_concerned(scenario: Scenario, measures: Iterable[Measure], types: Collection[str]) -> tuple[str, ...]:
@@ -40,9 +41,17 @@ def find_concerned(scenario: Scenario, measures: Iterable[Measure], types: Colle
     return tuple(name for name in kinds.possible if any(_concerns(measure, name, kinds) for measure in measures))
 
 
+def plan_first(kinds: Kinds, concerned: Sequence[str], n: int) -> dict[str, int]:
+    """Divide n worlds among kinds by the roots of their probabilities, before anything is known of them."""
+    all_kinds = divide_by_roots(kinds, n)
+    if set(all_kinds) == set(concerned):
+        return all_kinds
+    return divide({kind: float(all_kinds[kind]) for kind in concerned}, n, fewest=2)
+
+
 def plan_pilot(kinds: Kinds, concerned: Sequence[str], n: int) -> dict[str, int]:
-    """Divide the first of n worlds among kinds, by the roots of their probabilities."""
-    return _among(kinds, concerned, max(int(_PILOT * n), min(n, 20 * len(concerned))))
+    """Return how many of n worlds of each kind come first, to show what varies."""
+    return plan_first(kinds, concerned, max(int(_PILOT * n), min(n, 20 * len(concerned))))
 
 
 def plan_rest(values: Values, measures: Sequence[Measure], concerned: Sequence[str], n: int) -> dict[str, int]:
@@ -54,16 +63,21 @@ def plan_rest(values: Values, measures: Sequence[Measure], concerned: Sequence[s
     -----
     Neyman's allocation (`find_shares`): for the estimates of each measure in every case, and for costs also for the
     differences from the case with the lowest mean. Several measures share the worlds equally. No kind gets less than
-    :math:`\min(400, n / 2 K)` of K kinds, and none less than it has.
+    :math:`\min(400, n / 2 K)` of K kinds (or 24, of few worlds), and none less than it has.
     """
-    names = values.kinds
-    samples = [values.sample(measure) for measure in measures if measure.kind != "quantile"]
-    shares = np.mean([_shares(sample, is_rate=_is_rate(sample)) for sample in samples], axis=0) if samples else None
-    if shares is None:
-        shares = np.ones(len(names))
-    wanted = {name: float(share) for name, share in zip(names, shares, strict=True) if name in concerned}
-    counts = dict(zip(names, values.strata.counts.tolist(), strict=True))
-    return add_to(counts, wanted, n)
+    judged = {measure: values.sample(measure) for measure in measures}
+    return plan_samples(judged.items(), values.kinds, concerned, n)
+
+
+def plan_samples(
+    judged: Collection[tuple[Measure, Sample]], names: Sequence[str], concerned: Sequence[str], n: int
+) -> dict[str, int]:
+    """Divide n worlds among kinds as `plan_rest`, from samples of measures in the same worlds, whose strata have names."""
+    shares = [_shares(sample, measure) for measure, sample in judged if measure.kind != "quantile"]
+    mean = np.mean(shares, axis=0) if shares else np.ones(len(names))
+    wanted = {name: float(share) for name, share in zip(names, mean, strict=True) if name in concerned}
+    _, sample = next(iter(judged))
+    return add_to(dict(zip(names, sample.strata.counts.tolist(), strict=True)), wanted, n)
 
 
 def add_to(counts: Mapping[str, int], shares: Mapping[str, float], n: int) -> dict[str, int]:
@@ -74,30 +88,21 @@ def add_to(counts: Mapping[str, int], shares: Mapping[str, float], n: int) -> di
     >>> add_to({"good": 60, "bad": 20}, {"good": 0.1, "bad": 0.9}, 200)
     {'good': 60, 'bad': 140}
     """
-    kinds = list(shares)
-    had = {kind: counts.get(kind, 0) for kind in kinds}
-    target = divide(shares, n, fewest=min(_LEAST, n // (2 * len(kinds))))
-    missing = {kind: float(max(target[kind] - had[kind], 0)) for kind in kinds}
-    added = divide(missing, max(n - sum(had.values()), 0), fewest=0)
-    return {kind: had[kind] + added[kind] for kind in kinds}
+    least = min(_LEAST, max(n // (2 * len(shares)), min(_FEWEST, n // len(shares))))
+    fixed: dict[str, int] = {}
+    while True:  # until none gets less than it has
+        free = {kind: share for kind, share in shares.items() if kind not in fixed}
+        target = divide(free, n - sum(fixed.values()), fewest=least) if free else {}
+        many = {kind: counts[kind] for kind, number in target.items() if counts.get(kind, 0) > number}
+        if not many:
+            return {kind: (fixed | target)[kind] for kind in shares}
+        fixed |= many
 
 
-def _among(kinds: Kinds, concerned: Sequence[str], n: int) -> dict[str, int]:
-    """Divide worlds among some kinds by the roots of their probabilities."""
-    all_kinds = divide_by_roots(kinds, n)
-    if set(all_kinds) == set(concerned):
-        return all_kinds
-    return divide({kind: float(all_kinds[kind]) for kind in concerned}, n, fewest=2)
-
-
-def _is_rate(sample: Sample) -> bool:
-    return not sample.lumps and bool(np.isin(sample.values[~np.isnan(sample.values)], (0.0, 1.0)).all())
-
-
-def _shares(sample: Sample, *, is_rate: bool) -> np.ndarray:
+def _shares(sample: Sample, measure: Measure) -> np.ndarray:
     """Return the shares of the strata for a measure of all cases."""
     rows, worst = sample, np.zeros(sample.strata.n)
-    if is_rate:
+    if measure.kind == "rate":
         has_values = [not np.isnan(sample.values[:, columns]).all() for columns in sample.strata.columns]
         worst = (np.array(has_values) & ~np.resize(sample.is_certain, sample.strata.n)).astype(float)
     elif len(sample) > 1:

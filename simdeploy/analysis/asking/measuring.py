@@ -179,9 +179,13 @@ class Values:
         Such a rollout may become the most expensive of all, so a mean over the others says little. Failed replications
         are not counted.
         """
-        meant, unknown = (self._count(of) for of in (self.may_concern(measure), self.is_unknown(measure)))
+        meant, unknown = self.count_unknown(measure)
         fractions: np.ndarray = unknown / np.where(meant > 0, meant, 1.0)
         return fractions
+
+    def count_unknown(self, measure: Measure) -> tuple[np.ndarray, np.ndarray]:
+        """Return by case how many rollouts a measure covers, or may cover, and how many of them have an unknown value."""
+        return self._count(self.may_concern(measure)), self._count(self.is_unknown(measure))
 
     def _count(self, is_so: np.ndarray) -> np.ndarray:
         """Return in how many worlds something is so, by case; a stratum counts as much as it is probable."""

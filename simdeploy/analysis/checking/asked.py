@@ -31,8 +31,8 @@ class Question:
     hopeless: str  # why no number of rollouts within the budget can decide it; otherwise empty
     is_impossible: bool  # whether a larger budget could not decide it either
     seen: Sample | None = None  # values of its measure
-    n_meant: int = 0  # rollouts the requirement covers or may cover
-    n_unknown: int = 0  # those of them that never end, so their value is unknown
+    n_meant: float = 0.0  # rollouts the requirement covers or may cover
+    n_unknown: float = 0.0  # those of them that never end, so their value is unknown
     judged: Judged | None = None  # at the last look
     replications: int = 0  # at that look
 
