@@ -13,6 +13,9 @@ from simdeploy.statistics.sample import Sample
 # skewness of the mean is at most 1/5.
 MOST_SKEWED = 0.2
 
+# Of the estimate: deviations that small are rounding errors.
+_NOTHING = 1e-12
+
 # Fewer expected worlds of a kind of release say little of its mean.
 _FEWEST_OF_A_KIND = 20
 
@@ -111,7 +114,8 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
         usual = np.sqrt(add((weights * part.usual) ** 2) + reach)
         wider = np.where(usual > 0, np.maximum((high - low) / 2 / usual, 1.0), 1.0)
         scale = np.sqrt(add(weights**2 * part.variance * (part.n - 1) / part.n**2)) * wider
-        skewness = np.where(scale > 0, add(weights**3 * part.third / part.n**2) / scale**3, 0.0)
+        varies = scale > _NOTHING * np.abs(estimate)
+        skewness = np.where(varies, add(weights**3 * part.third / part.n**2) / scale**3, 0.0)
     if sample.strata.n == 1:  # to the last digit
         low, high = estimate - part.below[:, 0], estimate + part.above[:, 0]
     if is_rate and not sample.is_difference:

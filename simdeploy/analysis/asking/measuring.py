@@ -278,6 +278,15 @@ class Values:
         self.kinds = kinds.possible
         return Strata(*kinds.divide(self.replications))
 
+    def _sorts_of_stratum(self, place: int) -> set[bool]:
+        """Return whether the releases of a stratum are defective: true, false or both."""
+        if self.kinds:
+            return {self._is_defective(self.kinds[place])}
+        kinds = self._kinds_of_release
+        if kinds is None:
+            return {False, True}
+        return {self._is_defective(name) for name in kinds.possible} or {False}
+
     def _is_defective(self, name: str) -> bool:
         kinds = self._kinds_of_release
         assert kinds is not None  # noqa: S101 - where strata are
@@ -331,8 +340,7 @@ class Values:
         for verdict, price in prices.items():
             sizes = np.zeros(self.strata.n)
             for place, columns in enumerate(self.strata.columns):
-                is_possible = not self.kinds or (verdict in _DEFECTIVE) == self._is_defective(self.kinds[place])
-                if is_possible:
+                if (verdict in _DEFECTIVE) in self._sorts_of_stratum(place):
                     sizes[place] = price + _extra(rest[:, columns], happened[verdict][:, columns])
             yield Lump(sizes, happened[verdict])
 
