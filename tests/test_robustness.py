@@ -21,8 +21,8 @@ from simdeploy.experiments import sweep
 from simdeploy.plotting.regret import plot_regret
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.scenario.parts import Costs
-from simdeploy.statistics.sample import as_sample
 from simdeploy.statistics.pairs import estimate_gaps
+from simdeploy.statistics.sample import as_sample
 
 REPETITIONS = 2000
 # Four standard errors below and above 95 % of 2,000.
