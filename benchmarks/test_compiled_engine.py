@@ -38,6 +38,12 @@ CRASHES = {
 }
 OWN_LEVELS = {"fleet.error_rate": {"beta": {"mean": 0.004, "sd": 0.002}}}
 SLIDING = {"orchestrator.pacing": "sliding"}
+# A fifth of the nodes is offline at any time, and half of the spells end within a rollout.
+CONNECTION = {
+    "fleet.update_duration": {"lognormal": {"median": "30s", "p95": "60s"}},
+    "fleet.connection": {"online": {"exponential": {"mean": "20m"}}, "offline": {"exponential": {"mean": "5m"}}},
+    "policies.waves-of-100.max_failed_nodes_percent": 100,
+}
 # What is changed in the shipped scenario, and how many million updates a second per core it must reach.
 CASES: dict[str, tuple[dict[str, Any], float]] = {
     "plain": ({}, 12),
@@ -91,6 +97,26 @@ def test_node_updates(benchmark: Any, scenario: Scenario, name: str, say: Callab
     benchmark.extra_info["million_updates_per_second"] = round(rate, 2)
     say(f"{name}: {rate:.1f} million node updates a second per core, {1e3 / rate:.0f} ns each")
     assert rate > least
+
+
+@pytest.mark.parametrize("unreachable", ["skip", "fail", "wait"])
+def test_connection(benchmark: Any, scenario: Scenario, unreachable: str, say: Callable[[str], None]) -> None:
+    """Nodes that come and go, by what becomes of those that are offline at their turn."""
+    changed = scenario.with_values(
+        {
+            **CONNECTION,
+            "orchestrator.unreachable_nodes": unreachable,
+            "policies.waves-of-100.max_failed_nodes": 1000,
+        }
+    )
+    block = benchmark.pedantic(
+        run_compiled, (changed, policies_of(changed)), {"seed": 0, "first": 0, "count": 300}, rounds=9, warmup_rounds=1
+    )
+    done = int(block.numbers["touched_nodes"][block.index].sum())
+    assert done > (0.999 if unreachable == "wait" else 0.78) * 300 * 1000
+    rate = done / benchmark.stats.stats.min / 1e6
+    say(f"connection, {unreachable}: {rate:.1f} million node updates a second per core, {1e3 / rate:.0f} ns each")
+    assert rate > 3
 
 
 @pytest.mark.parametrize("gate", ["pooled", "sprt", "e_process", "baseline", "bayes", "cusum"])
@@ -244,12 +270,12 @@ def test_two_workers(
     )
 
 
-@pytest.mark.parametrize("changes", [{}, {**FLAPPING, **CRASHES}], ids=["plain", "flapping and crashes"])
+@pytest.mark.parametrize("what", ["plain", "with flapping and crashes", "with a connection"])
 @pytest.mark.parametrize("nodes", [1_000, 10_000, 100_000, 1_000_000])
-def test_nodes(
-    benchmark: Any, scenario: Scenario, nodes: int, changes: dict[str, Any], say: Callable[[str], None]
-) -> None:
+def test_nodes(benchmark: Any, scenario: Scenario, nodes: int, what: str, say: Callable[[str], None]) -> None:
     """A fleet of any size in ten waves: all of it is updated."""
+    waits = {**CONNECTION, "orchestrator.unreachable_nodes": "wait"}
+    changes = {"plain": {}, "with flapping and crashes": {**FLAPPING, **CRASHES}, "with a connection": waits}[what]
     changed = scenario.with_values(
         {
             "fleet.nodes": nodes,
@@ -264,7 +290,6 @@ def test_nodes(
     )
     assert updates(block) == nodes * count
     seconds = benchmark.stats.stats.min / count
-    what = "with flapping and crashes" if changes else "plain"
     say(f"{nodes:>9,} nodes {what}: {seconds:.4f} s a replication, {1e9 * seconds / nodes:.0f} ns a node")
 
 

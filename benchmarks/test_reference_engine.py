@@ -67,6 +67,17 @@ def make_scenario(nodes: int) -> Scenario:
     )
 
 
+# All that a fleet and its control plane may have beside nodes that only crash: what of it is on costs no more than half again.
+EVERYTHING = {
+    "fleet.service": {"shared": {"capacity": 1.4}},
+    "fleet.traffic": {"daily": [["0h", 0.6], ["8h", 1], ["20h", 0.7]]},
+    "fleet.connection": {"online": {"exponential": {"mean": "20h"}}, "offline": {"exponential": {"mean": "5m"}}},
+    "operator.change_windows": [{"from": "0h", "to": "23h"}],
+    "orchestrator.reporting_delay": "15s",
+}
+MOST_FOR_EVERYTHING = 1.5
+
+
 def run_with_all_records(scenario: Scenario) -> Rollout:
     rollout = simulate(scenario, seed=1)
     for table in TABLES:
@@ -115,3 +126,22 @@ def test_one_rollout_of_1000_nodes(benchmark: Any) -> None:
     rollout = benchmark.pedantic(run_with_all_records, (make_scenario(1_000),), rounds=5)
     assert rollout.response_values["state"] == "completed"
     assert benchmark.stats.stats.min < 0.5
+
+
+def test_everything_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """Service, traffic, lines, change windows and late reports together cost at most half of what a rollout costs without them."""
+    plain = make_scenario(1_000)
+    scenarios = {"without": plain, "with everything": plain.with_values(EVERYTHING)}
+    best = dict.fromkeys(scenarios, float("inf"))
+    for _ in range(9):
+        for name, scenario in scenarios.items():
+            start = time.thread_time()
+            rollout = run_with_all_records(scenario)
+            best[name] = min(best[name], time.thread_time() - start)
+            assert rollout.response_values["touched_nodes"] > 950
+    ratio = best["with everything"] / best["without"]
+    with capsys.disabled():
+        print(
+            f"\n1,000 nodes with everything on: {1e3 * best['with everything']:.0f} µs per node, x{ratio:.2f} of those without"
+        )
+    assert ratio <= MOST_FOR_EVERYTHING

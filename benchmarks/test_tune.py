@@ -9,38 +9,22 @@ import simdeploy
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 
-# A release that may be bad, and what things cost: without them nothing is worth searching for.
-RISKY = {
-    "release": {
-        "good": {"probability": 0.9},
-        "bad": {"probability": 0.1, "defective": True, "error_rate": 0.05, "start_failure": 0.02},
-    },
-    "costs": {
-        "failed_request": 0.001,
-        "unavailable_node_hour": 0.5,
-        "hour_of_delay": 20,
-        "false_alarm": 300,
-        "escape": 5000,
-    },
-}
-
-
 def test_ten_thousand_candidates(benchmark, say):
-    """Ten thousand policies for a thousand nodes: about a minute."""
-    scenario = simdeploy.read_scenario(SCENARIOS / "bench-1000.yaml").with_values(RISKY)
+    """Ten thousand policies for a thousand nodes, some of them near the best of the others."""
+    scenario = simdeploy.read_scenario(SCENARIOS / "tune-1000.yaml")
     simdeploy.replicate(scenario, replications=2, engine="compiled")
     start, cpu = time.perf_counter(), time.process_time()
     found = benchmark.pedantic(
         simdeploy.tune, (scenario,), {"candidates": 10_000, "engine": "compiled", "workers": 2}, rounds=1, iterations=1
     )
     wall_s, cpu_s = time.perf_counter() - start, time.process_time() - cpu
-    assert len(found.candidates) == 10_000
+    assert len(found.candidates) >= 10_000
     assert found.choice is not None
-    first = found.stages.iloc[0]
-    assert (first["candidates"], first["rollouts"]) == (10_000, 1_000_000)
+    first = found.stages.set_index("stage").loc["try all"]
+    assert first["rollouts"] == 100 * first["candidates"] >= 1_000_000
     rollouts, updates = int(found.stages["rollouts"].sum()), int(found.stages["node_updates"].sum())
     assert updates > 100_000_000
     say(
-        f"tune: 10,000 candidates for 1,000 nodes in {wall_s:.0f} s on two workers ({cpu_s:.0f} s of processor time): {rollouts:,} rollouts, "
+        f"tune: {len(found.candidates):,} candidates for 1,000 nodes in {wall_s:.0f} s on two workers ({cpu_s:.0f} s of processor time): {rollouts:,} rollouts, "
         f"{updates / 1e6:,.0f} million node updates, at most {int(found.stages['worlds'].max()):,} worlds a candidate"
     )

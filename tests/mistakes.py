@@ -308,6 +308,7 @@ MISTAKES: dict[str, Plant] = {
     ),
     # Lines.
     "offline nodes are dispatched": instead(Lines, "is_online", lambda lines, node, t: True),
+    "lines begin with the rollout": instead(Lines, "begin", lambda lines, node, t: None),
     "verdicts are heard at once": instead(Line, "reports", _is_heard_at_once),
     "nobody minds deadlines": instead(Line, "reports", _is_heard_some_day),
     "who is offline is given up at once": instead(Line, "reports", _is_given_up_for_good),

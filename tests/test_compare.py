@@ -16,7 +16,12 @@ from simdeploy.analysis import compare, estimate, summarize_grid
 from simdeploy.analysis.comparison.measured import name_rows
 from simdeploy.errors import InputError
 from simdeploy.scenario.parts import Costs
-from simdeploy.statistics.intervals import mean_interval, paired_proportions_interval, proportion_interval
+from simdeploy.statistics.intervals import (
+    mean_interval,
+    paired_proportions_interval,
+    paired_proportions_limit,
+    proportion_interval,
+)
 from simdeploy.vocabulary import COSTS, STATES, VERDICTS
 
 
@@ -124,6 +129,31 @@ def test_paired_proportions_cover_exactly(level):
             chances = stats.multinomial.pmf(counts, n, [first, second, max(0.0, 1 - first - second)])
             covers = (low <= first - second + 1e-12) & (first - second - 1e-12 <= high)
             assert chances[covers].sum() >= level - 1e-9, (first, second)
+
+
+@pytest.mark.parametrize("error", [0.05, 0.025, 0.0005])
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 16, 30])
+def test_a_limit_of_paired_proportions_never_errs_too_often(n, error):
+    """Where the truth is just below any of the limits, those above it have no more than the error, whatever is gained and lost. [oracle]"""
+    gained, lost = np.array([(b, c) for b in range(n + 1) for c in range(n + 1 - b)]).T
+    limits = paired_proportions_limit(gained, lost, n, error)
+    counts = np.stack([gained, lost, n - gained - lost], axis=1)
+    for difference in np.unique(limits[limits > -1]) - 1e-9:
+        errs = limits > difference
+        least = max(0.0, -difference)
+        for second in least + np.concatenate([[0, 1e-4, 1e-3], np.linspace(0.01, 1, 20)]) * (
+            (1 - difference) / 2 - least
+        ):
+            chances = [difference + second, second, max(0.0, 1 - difference - 2 * second)]
+            assert stats.multinomial.pmf(counts[errs], n, chances).sum() <= error * (1 + 1e-6), (difference, second)
+
+
+def test_a_limit_of_few_pairs_that_differ():
+    """Of 60 pairs of which 2 differ, the interval is that of two exact limits, not twice as wide. [oracle]"""
+    low, high = paired_proportions_interval(2, 0, 60, 0.95)
+    gains, losses = (proportion_interval(k, 60, 0.975) for k in (2, 0))
+    assert low == pytest.approx(gains[0] - losses[1], rel=1e-9)
+    assert -0.07 < low < 0 < high < 0.13
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40), st.floats(0.01, 0.999))

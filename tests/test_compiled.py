@@ -15,7 +15,7 @@ from hypothesis import given, settings, strategies as st
 from simdeploy import Scenario, SimdeployWarning, SimulationError, read_scenario, simulate
 from simdeploy.engines import choice
 from simdeploy.engines.block import Block
-from simdeploy.engines.compiled import clock, codes, jit, kernel, laws, philox, special
+from simdeploy.engines.compiled import clock, codes, jit, kernel, laws, levels, philox, special
 from simdeploy.engines.compiled.binomial import last_healthy_word
 from simdeploy.engines.compiled.engine import run_compiled
 from simdeploy.engines.compiled.jit import entry
@@ -140,6 +140,24 @@ def test_laws_are_those_of_the_reference():
         for ours, theirs in zip(out, expected, strict=True):
             # The differences of nearly equal numbers in a survival near 0 leave it fewer digits.
             np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-15, err_msg=str(law))
+
+
+@pytest.mark.parametrize(
+    ("law", "least_known"), [(kinds.Beta(2.77, 551.0), 0.99), (kinds.Beta(2.0, 3.0), 0.9), (kinds.Beta(0.2, 0.3), 0.1)]
+)
+def test_levels_of_sums_are_nearly_exact(law, least_known):
+    """The polynomials for own levels have eleven digits of what is served, or say that they don't; most of them do. [oracle]"""
+    from scipy.special import ndtr
+
+    pieces = levels.make_pieces(law)
+    z = np.random.default_rng(7).uniform(-8.2, 8.2, 5000)
+    place, t = np.divmod(z - levels._LOWEST, 1 / levels._PER_UNIT)
+    t = 2 * levels._PER_UNIT * t - 1
+    served = 1 - (pieces[place.astype(int)] * t[:, None] ** np.arange(pieces.shape[1])).sum(axis=1)
+    is_known = ~np.isnan(served)
+    assert is_known[abs(z) < 3].mean() > least_known
+    expected = 1 - law.quantile(ndtr(z[is_known]))
+    np.testing.assert_allclose(served[is_known], expected, rtol=2e-11)
 
 
 def test_normal_quantile_and_exponential():

@@ -259,6 +259,29 @@ def test_gates_of_a_shared_service(gate: Raw) -> None:
     assert n_judged > 20
 
 
+@pytest.mark.parametrize("after", ["0s", "95s", {"exponential": {"mean": "3m"}}], ids=["at once", "later", "at random"])
+@pytest.mark.parametrize(("needed_s", "added"), [(10, 0.055), (30, 0.02), (60, 0.015), (400, 0.0)])
+def test_nodes_that_are_unhealthy_for_long(needed_s: int, added: float, after: Any) -> None:
+    """Engines find the same first healthy windows in a row among many unhealthy ones. [property]"""
+    kind = {"probability": 1, "defective": True, "error_rate": added, "after": after}
+    health = {"deadline": "30m", "max_error_rate": 0.02, "min_healthy_time": f"{needed_s}s"}
+    policy = {"strategy": "rolling", "max_parallel": 15, "max_failed_nodes": 30, "health_check": health}
+    for error_rate in (0.01, {"beta": {"mean": 0.01, "sd": 0.005}}):
+        fleet = {"nodes": 30, "update_duration": "45s", "requests_per_second": 20, "error_rate": error_rate}
+        raw = {
+            "name": "slow",
+            "fleet": fleet,
+            "release": {"bad": kind},
+            "policies": {"p": policy, "q": {**policy, "max_parallel": 7}},
+        }
+        scenario = Scenario.from_dict(raw)
+        policies = [scenario.policy(name) for name in "pq"]
+        expected, found = (run(scenario, policies, engine, seed=0) for engine in ("reference", "compiled"))
+        assert differences("pq", expected, found) == []
+        windows = [row["decision_windows"] / row["touched_nodes"] for row in expected[0]]
+        assert after != "0s" or min(windows) > 1.2 * needed_s / 10
+
+
 def test_simulate_gives_the_row_of_the_block() -> None:
     """One rollout simulated alone has the responses that it has in a block. [property]"""
 

@@ -232,10 +232,11 @@ def test_what_the_policy_can_not_have_is_left_out():
 
 
 def test_the_defect_is_the_scenarios_own_but_for_its_size():
-    """Delay and affected nodes are those of the first defective kind; nothing else of it stays, and 0 is good. [contract]"""
+    """Delay and affected nodes are those of the most probable defective kind; nothing else of it stays, and 0 is good. [contract]"""
     release = {
-        "good": {"probability": 0.5},
-        "hangs": {"probability": 0.1, "defective": True, "start_hang": 0.5},
+        "good": {"probability": 0.1},
+        "hangs": {"probability": 0.45, "defective": True, "start_hang": 0.5},
+        "blatant": {"probability": 0.05, "defective": True, "error_rate": 0.9},
         "late": {
             "probability": 0.4,
             "defective": True,
@@ -247,7 +248,7 @@ def test_the_defect_is_the_scenarios_own_but_for_its_size():
     }
     scenario = make(release=release, requirements=[{"of": "escaped", "given": "late", "at_most": 0.05}])
     (kind,) = scenario_of_size(scenario, 0.07).release
-    late = scenario.release[2]
+    late = scenario.release[3]
     assert (kind.defective, kind.error_rate, kind.start_failure, kind.start_hang) == (True, 0.07, 0, 0)
     assert (kind.after, kind.affects) == (late.after, late.affects)
     (good,) = scenario_of_size(scenario, 0.0).release

@@ -73,6 +73,16 @@ def test_nodes_that_are_offline_at_their_turn(make_scenario, engine, what, faile
     assert (values["min_in_service_fraction"], values["unavailable_node_s"]) == (1, 0)
 
 
+def test_who_is_offline_at_its_turn_is_so_under_any_policy(make_scenario, engine):
+    """Whether a node is reached depends neither on when it has its turn, nor on what becomes of others. [property]"""
+    scenario = make_scenario(
+        fleet={"nodes": MANY, "connection": {"online": "10m", "offline": "5m"}}, orchestrator=switches()
+    )
+    at_once, *others = (run(scenario, rolling(parallel), engine)["touched_nodes"] for parallel in (0, 10, 70))
+    assert others == [at_once] * 2
+    assert 0 < at_once < MANY
+
+
 def test_the_records_say_offline(make_scenario):
     """The reason of a node that was offline at its turn says so; such a failure is known at once. [contract]"""
     scenario = make_scenario(

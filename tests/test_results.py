@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from every_result import run
 from small import IMMEDIATE, rolling, small
 
 from simdeploy import (
@@ -75,3 +78,11 @@ def test_an_answer_is_a_sentence(table, name):
     answer = ANALYSES[name](table).answer
     assert answer.startswith(("fast", "slow")) or not answer[0].islower()
     assert answer.endswith(".")
+
+
+def test_a_rollout_names_shed_requests():
+    """Whole requests, if any were shed. [contract]"""
+    rollout = run()
+    assert "shed" not in rollout.answer
+    shed = replace(rollout, responses={**rollout.responses, "shed_requests": 359.6})
+    assert shed.answer.endswith("; the service shed 360 requests.")

@@ -289,6 +289,17 @@ def test_every_verdict_is_data(other, verdict):
     assert ("Regret in makespan is unknown" in result.answer) == (verdict == "unknown")
     assert ("but p1 is indistinguishable from it" in result.answer) == (verdict in ("equal", "unclear"))
     assert ("lower than p1" in result.answer) == (verdict == "worse")
+    assert math.isnan(result.replications_needed) == (verdict != "unclear")
+
+
+def test_it_says_how_many_replications_would_decide():
+    """The half-width of the lead, Student's here, would be as small as the lead. [oracle]"""
+    others = np.array([10.0, 31.0, 12.0])
+    result = estimate_regret(table([[[10.0, 11.0, 12.0]], [others]]), of="makespan_s")
+    lead = others - [10.0, 11.0, 12.0]
+    half_width = stats.t.ppf(0.975, 2) * stats.sem(lead)
+    assert result.replications_needed == pytest.approx(3 * (half_width / lead.mean()) ** 2)
+    assert "; about 56 replications needed." in result.answer
 
 
 def test_every_candidate_has_to_be_in_every_world():

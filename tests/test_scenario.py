@@ -665,6 +665,7 @@ def one(spec: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> dict[
     return {"policies": {"p": {**spec, **changes}}}
 
 
+BUSY_AT_NOON = {"requests_per_second": 1, "traffic": {"daily": [["0h", 0.5], ["12h", 1]]}}
 SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
     (one(ROLLING, max_failed_nodes=10), "policies.p.max_failed_nodes", "can never"),
     (
@@ -729,6 +730,12 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"orchestrator": {"minimum_sample": 11}}, "orchestrator.minimum_sample", "never applies"),
     ({"release": {"a": {"probability": 1, "error_rate": 0.5}}}, "fleet.requests_per_second", "traffic"),
+    (
+        {"fleet": BUSY_AT_NOON},
+        "deployment.created_at",
+        "under traffic; by default rollouts start on a Thursday at 00:00 UTC",
+    ),
+    ({"operator": {"change_windows": [{"from": "9h", "to": "16h"}]}}, "deployment.created_at", "under change_windows"),
 ]
 
 
@@ -760,6 +767,11 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
         | {"fleet": {"update_duration": "1h", "classes": [{"name": "all", "share": 1, "update_duration": "1s"}]}},
         one(ROLLING) | {"fleet": {"update_duration": "1h"}, "orchestrator": {"deadline_starts": "started"}},
         one(ROLLING) | {"fleet": {"update_duration": "1h"}, "deployment": {"type": "stop"}},
+        {"fleet": BUSY_AT_NOON, "deployment": {"created_at": "2026-03-02T09:00:00Z"}},
+        {
+            "operator": {"change_windows": [{"from": "9h", "to": "16h"}]},
+            "deployment": {"created_at": "2026-03-02T09:00:00Z"},
+        },
         {"orchestrator": {"pacing": "rate", "rate": {"growth": 2}}},
         {"orchestrator": {"minimum_sample": 10}, "release": {"a": {"probability": 1, "affects": {"count": 10}}}},
         {"fleet": {"requests_per_second": 1, "error_rate": 0.1}},

@@ -22,12 +22,13 @@ from scipy import stats
 import simdeploy
 from simdeploy.analysis import tune
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
-from simdeploy.analysis.tuning.worlds import unconditional
+from simdeploy.analysis.tuning.stages import average_batches
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments.levers import change_policy, find_levers
 from simdeploy.plotting.tuning import plot_settings, plot_tuning
 from simdeploy.report.tuning import describe_specs
 from simdeploy.scenario import Scenario
+from simdeploy.statistics.sample import Sample, Strata
 from simdeploy.validation import oracles
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
@@ -524,18 +525,18 @@ class TestWhatIsRuledOut:
         assert result.choice == {"max_failed_nodes": 5}
 
 
-class TestGaps:
-    def test_a_condition_that_the_release_decides_leaves_no_gaps(self, limits):
-        """Given a sort of release, observations without gaps have the mean of the measure. [oracle]"""
-        values = np.full((2, 40_000), np.nan)
-        rng = np.random.default_rng(2)
-        good = rng.random(40_000) < 1 - BAD
-        values[:, good] = rng.random((2, good.sum())) < [[0.1], [0.4]]
-        is_given = np.tile(np.where(good, 1.0, 0.0), (2, 1))
-        filled = unconditional(values, is_given, 1 - BAD)
-        assert not np.isnan(filled).any()
-        error = filled.std(axis=1) / math.sqrt(40_000)
-        assert (abs(filled.mean(axis=1) - [0.1, 0.4]) <= 4 * error).all()
+class TestBatches:
+    @pytest.mark.parametrize("given", [None, "bad"])
+    def test_a_batch_is_a_mean_over_kinds(self, given):
+        """A batch is the mean over the kinds of release by their probabilities, also given one of them. [oracle]"""
+        strata = Strata(np.repeat([0, 1], [6, 4]), np.array([1 - BAD, BAD]))
+        values = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0, 20.0, 30.0, 40.0]])
+        if given:
+            values[:, :6] = np.nan
+        found = average_batches(Sample(values, strata, np.ones(1, dtype=bool)), [3, 2], 2)
+        of_kinds = np.array([[2.0, 5.0], [15.0, 35.0]])
+        expected = of_kinds[1] if given else (1 - BAD) * of_kinds[0] + BAD * of_kinds[1]
+        assert found[0] == pytest.approx(expected)
 
 
 class TestQuestion:

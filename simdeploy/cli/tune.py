@@ -54,7 +54,7 @@ def _read_wave(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 )
 @use(
     whole_option("--final", None, "Rollouts for the final choice; default: as many as needed."),
-    most_option(1_000_000),
+    most_option(3_000_000),
     file_option(
         ["--write-policy"],
         "Write the recommended policy (.json, .yaml) for --policy.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure
@@ -14,6 +15,7 @@ from simdeploy.report.wording import (
     join_answer,
     percent,
     plural,
+    round_up,
     scale_of,
     write_estimate,
 )
@@ -62,6 +64,9 @@ def _tell_lowest(result: Robustness, worlds: str) -> list[str]:
     ends = compare_with_others(names, rivals, "lower than", noun="candidate", them="it", separator=";")
     if 0 < len(rivals) < max(len(others), 2):
         ends.append(f", but {plural(len(rivals), 'other')} {is_or_are(len(rivals))} indistinguishable from it")
+    needed = result.replications_needed
+    if not math.isnan(needed):
+        ends = [*(f"{end}; about {round_up(needed):,} replications needed" for end in ends), ends[-1]]
     return [f"{start}: {regret}{where}{ends[0]}", *(f"{start}: {regret}{end}" for end in ends), f"{start}{ends[-1]}"]
 
 

@@ -17,6 +17,7 @@ from simdeploy.rules.gates.gate import (
 )
 from simdeploy.rules.health import judges_waves, read_health_rule, read_max_error_rate
 from simdeploy.rules.waves import plan_waves
+from simdeploy.scenario.gate_fit import find_misfit
 from simdeploy.world.fleet import peak_rate
 from simdeploy.world.special import special
 
@@ -144,6 +145,9 @@ def gate_suspicions(
             "stops every rollout" if orchestrator.cant_tell == "stop" else "passes every release"
         )
         yield Problem(message, (*path, "kind"), found="baseline")
+    misfit = find_misfit(scenario_policy.policy, fleet, orchestrator)
+    if terms is not None and misfit is not None:
+        yield Problem(misfit, (*path, "kind"), found=terms.kind)
     if terms is not None and terms.kind == "sprt" and 0 < (terms.most or 0) < (terms.minimum_sample or 0):
         message = "below minimum_sample, before which the test can't end"
         yield Problem(message, (*path, "most"), found=f"{terms.most:,}")

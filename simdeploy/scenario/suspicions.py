@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.gate_checks import gate_suspicions
 from simdeploy.scenario.parts import ScenarioPolicy
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
+from simdeploy.world.change_windows import ChangeWindow, is_always_open
 from simdeploy.world.fleet import Behaviour, Fleet
 from simdeploy.world.release import ReleaseKind
 
@@ -266,3 +267,13 @@ def process_suspicions(
     if is_given(raw, "operator", "promote_after") and not waits:
         message = "no effect: no canary policy without auto_promote"
         yield Problem(message, ("operator", "promote_after"))
+
+
+def start_suspicions(raw: Mapping[str, Any], fleet: Fleet, change_windows: Sequence[ChangeWindow]) -> Iterator[Problem]:
+    """Warn about an hour of the start that is left out although it matters."""
+    has_traffic = any(b.traffic is not None and b.requests_per_second for b in fleet.behaviours)
+    has_windows = bool(change_windows) and not is_always_open(change_windows)
+    if (has_traffic or has_windows) and not is_given(raw, "deployment", "created_at"):
+        keys = " and ".join(["traffic"] * has_traffic + ["change_windows"] * has_windows)
+        message = f"the hour matters under {keys}; by default rollouts start on a Thursday at 00:00 UTC"
+        yield Problem(message, ("deployment", "created_at"), hint="say when you start rollouts")

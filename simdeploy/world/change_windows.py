@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -81,13 +82,15 @@ class Calendar:
 
     def __init__(self, openings: tuple[Span, ...], begins_ns: int) -> None:
         self._openings = openings
+        self._ends = [end for _, end in openings]
         self._begins = begins_ns
         self._per_week = sum(end - start for start, end in openings)
 
     def is_open(self, t: int) -> bool:
         """Tell whether a window is open at t: from its beginning on, and no longer at its end."""
         t = (t + self._begins) % WEEK_NS
-        return any(start <= t < end for start, end in self._openings)
+        place = bisect_right(self._ends, t)  # of the first that ends after it
+        return place < len(self._ends) and self._openings[place][0] <= t
 
     def next_opening(self, t: int) -> int:
         """Return the first instant from t on at which a window is open."""

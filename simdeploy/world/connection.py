@@ -26,7 +26,10 @@ class Connection:
 
 
 class Lines:
-    """When the nodes of a fleet are online.
+    """When the nodes of a fleet are online, from the turn of each on.
+
+    Nobody asks about a node before its turn, and its process is stationary. So it is as good to let it begin there, and a node is
+    reached at its turn under one policy if it is under another.
 
     Parameters
     ----------
@@ -36,16 +39,21 @@ class Lines:
 
     def __init__(self, processes: Sequence[Processes | None]) -> None:
         self._processes = processes
+        self._turns = [0] * len(processes)
         self.ever_break = any(processes)
+
+    def begin(self, node: int, t: int) -> None:
+        """Take note that a node has its turn at t; 0 unless it is said."""
+        self._turns[node] = t
 
     def is_online(self, node: int, t: int) -> bool:
         """Return whether anything passes between a node and the control plane at t."""
         process = self._processes[node]
-        return process is None or not process.bad_at(node, t)
+        return process is None or not process.bad_at(node, t - self._turns[node])
 
     def online_again(self, node: int, t: int) -> int:
         """Return the first instant from t on at which the node is online."""
-        process = self._processes[node]
-        if process is None or not process.bad_at(node, t):
+        process, turn = self._processes[node], self._turns[node]
+        if process is None or not process.bad_at(node, t - turn):
             return t
-        return process.of(node).good_again(t)
+        return turn + process.of(node).good_again(t - turn)

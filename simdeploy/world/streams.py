@@ -120,7 +120,7 @@ class Stream(enum.IntEnum):
     OLD_WINDOW = 15, 0, "node", "interval", "how many requests fail on an old node in a comparison"
     GATE_ORDER = 16, 0, "wave", "failure", "in which order a gate meets the requests of a look"
     WATCHED_WINDOW = 17, 0, "node", "look", "how many requests fail on a watched running node"
-    CONNECTION_STATE = 18, 0, "node", "0", "whether the node is offline at time 0"
+    CONNECTION_STATE = 18, 0, "node", "0", "whether the node is offline at its turn"
     CONNECTION_ONLINE = 19, 0, "node", "spell", "how long the node stays online"
     CONNECTION_OFFLINE = 19, 1, "node", "spell", "how long it stays offline"
 

@@ -6,12 +6,22 @@ import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from simdeploy.units import NS_PER_S
 
 DAY_NS = 24 * 3600 * NS_PER_S
+
+
+class TrafficPiece(NamedTuple):
+    """A piece of traffic between two points, or midnight: when it holds, the factor at its start, and the change per second."""
+
+    start_ns: int
+    end_ns: int
+    factor: float
+    slope: float
 
 
 @dataclass(frozen=True)
@@ -72,10 +82,16 @@ class Traffic:
 
     def factor_at(self, t: int) -> float:
         """Return the factor at a time, nanoseconds since any midnight."""
+        piece = self.piece_at(t)
+        return piece.factor + piece.slope * ((t - piece.start_ns) / NS_PER_S)
+
+    def piece_at(self, t: int) -> TrafficPiece:
+        """Return the piece that a time lies in; its times are since the same midnight."""
         starts, factors, slopes, _ = self._rows
-        rest = t % DAY_NS
+        day, rest = divmod(t, DAY_NS)
         place = bisect_right(starts, rest) - 1
-        return factors[place] + slopes[place] * ((rest - starts[place]) / NS_PER_S)
+        ends = int(starts[place + 1]) if place + 1 < len(starts) else DAY_NS
+        return TrafficPiece(day * DAY_NS + int(starts[place]), day * DAY_NS + ends, factors[place], slopes[place])
 
     def factors_at(self, times: np.ndarray) -> np.ndarray:
         """Return `factor_at` of many times."""

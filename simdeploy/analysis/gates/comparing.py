@@ -66,7 +66,8 @@ def compare_gates(
     gates : iterable of str, or mapping of str to gate, optional
         Kinds (``["sprt", "bayes"]``), or gates as in a file by name. The threshold, the policy without a gate, is
         always first. By default every kind, with parameters derived from the policy's health check, and the policy's
-        own gate if it has one; gates that the policy can't have here are left out.
+        own gate if it has one; gates that the policy can't have here are left out, and so are those whose bound on
+        false alarms does not hold because error rates vary between nodes.
     sizes : iterable of float, optional
         Error rates that a release adds, as fractions; 0, a good release, is always included. By default from 0 to four
         times the policy's `max_error_rate`, and those of the scenario's defects.
@@ -98,8 +99,8 @@ def compare_gates(
     undecided (`cant_tell`). If it passes or stops at the end of the observation instead, the policy's observation
     stays, as the time available to the test.
 
-    At each size every release adds this error rate, on the nodes and after the time of the scenario's first defective
-    kind. All gates meet the same worlds, at each size and across sizes: a node has the same crashes, spells and windows
+    At each size every release adds this error rate, on the nodes and after the time of the scenario's most probable
+    defective kind. All gates meet the same worlds, at each size and across sizes: a node has the same crashes, spells and windows
     for any release. Then they meet the scenario's own mixture of releases.
 
     A gate's curve over k sizes has k intervals of level :math:`1 - \alpha / k`, which hold together by Bonferroni's

@@ -60,7 +60,7 @@ class GateComparison(Result):
     cheapest : str or None
         Gate with the lowest cost by the estimates; may be the threshold.
     left_out : dict of str to str
-        Default gates that this policy can't have here, with the reason.
+        Default gates that this policy can't have here, or that don't suit the fleet, with the reason.
     policy : str
     size : float
         Size of the defect named in the answer.

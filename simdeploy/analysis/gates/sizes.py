@@ -50,7 +50,7 @@ def read_sizes(sizes: Iterable[float] | None, scenario: Scenario, base: Scenario
 
 
 def choose_size(sizes: tuple[float, ...], scenario: Scenario, base: ScenarioPolicy) -> float:
-    """Return the size nearest to the scenario's own defect or, without one, to twice the limit."""
+    """Return the size nearest to the scenario's most probable defect or, without one, to twice the limit."""
     kind = find_defect(scenario)
     wanted = kind.error_rate if kind is not None else 0.0
     wanted = wanted or _PLAIN * _find_limit(scenario, base)
@@ -58,9 +58,9 @@ def choose_size(sizes: tuple[float, ...], scenario: Scenario, base: ScenarioPoli
 
 
 def find_defect(scenario: Scenario) -> ReleaseKind | None:
-    """Return the scenario's first defective kind, preferring kinds with an error rate."""
-    kinds = sorted((kind for kind in scenario.release if kind.defective), key=lambda kind: kind.error_rate == 0)
-    return kinds[0] if kinds else None
+    """Return the scenario's most probable defective kind, the first of equal ones, preferring kinds with an error rate."""
+    kinds = [kind for kind in scenario.release if kind.defective]
+    return max(kinds, key=lambda kind: (kind.error_rate > 0, kind.probability), default=None)
 
 
 def scenario_of_size(scenario: Scenario, size: float) -> Scenario:

@@ -11,6 +11,7 @@ from simdeploy.api.check import build, unknown_keys_in
 from simdeploy.api.gate import Gate
 from simdeploy.errors import InputError, Problem, SimdeployWarning, name_problems, raise_if_any, shorten
 from simdeploy.experiments.levers import GATE, Lever, change_policy, own_identity
+from simdeploy.scenario.gate_fit import find_misfit
 from simdeploy.units import NS_PER_S, format_duration
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ def _name_gates(gates: Any) -> dict[str, Any]:
 def make_variants(
     scenario: Scenario, base: ScenarioPolicy, gates: Iterable[str] | Mapping[str, GateInput] | None
 ) -> tuple[tuple[Variant, ...], dict[str, str]]:
-    """Combine a policy with each gate, the threshold first; also return default gates that it can't have here, with the
-    reason.
+    """Combine a policy with each gate, the threshold first; also return default gates that it can't have here, or that don't
+    suit the fleet, with the reason.
 
     Gates are as for `read_gates`; by default also the policy's own gate, if it has one, with its own observation. Under
     a gate that can pass early (sprt, bayes) and waits when undecided, a node that needs an observation needs one
@@ -115,7 +116,12 @@ def make_variants(
     problems: list[Problem] = []
     for name, gate in read_gates(gates).items():
         try:
-            variants.append(_make_variant(scenario, base, name, gate))
+            variant = _make_variant(scenario, base, name, gate)
+            misfit = find_misfit(variant.policy.policy, scenario.fleet, scenario.orchestrator)
+            if gates is None and misfit is not None:
+                left_out[name] = misfit
+            else:
+                variants.append(variant)
         except InputError as error:
             if gates is None:
                 left_out[name] = "; ".join(problem.message for problem in error.problems)

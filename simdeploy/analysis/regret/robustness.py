@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -68,6 +69,21 @@ class Robustness(Result):
     candidates: Annotated[pd.DataFrame, Columns(SUMMARY, has_more=True, words={"regret_verdict": verdicts.Verdict})]
     n_failed: int
     computed_under: Mapping[str, Any]
+
+    @property
+    def replications_needed(self) -> float:
+        """About how many replications per case would confirm the lowest worst-case regret, given the intervals now; NaN if
+        it is confirmed, or equal to that of another candidate.
+
+        The half-width falls with the square root of the number, as in `replicate_to_precision`.
+        """
+        first, others = self.candidates.iloc[0], self.candidates.iloc[1:]
+        rivals = others[others["regret_verdict"].eq("unclear")]
+        lead = rivals["max_regret"] - first["max_regret"]
+        if rivals.empty or not (lead > 0).all():
+            return math.nan
+        low = rivals["max_regret_low"] - first["max_regret_high"]
+        return float(self.regrets["n"].max() * (((lead - low) / lead) ** 2).max())
 
 
 def estimate_regret(

@@ -49,7 +49,7 @@ def tune(
     final: int | None = None,
     largest_wave: int | str | None = None,
     replications: int = 100,
-    most: int = 1_000_000,
+    most: int = 3_000_000,
     confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
@@ -92,7 +92,7 @@ def tune(
         objective pays for shed requests; ``'all'`` for no limit. Values in `vary` are tried as they are.
     replications : int, default 100
         Worlds of the first stage.
-    most : int, default 1,000,000
+    most : int, default 3,000,000
         Budget of rollouts for each of: settling the requirements, the third comparison, and the selection. Exceeded
         only if the first look needs more.
     confidence_level : float, default 0.95

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.barrier_fates import meet_fates
 from simdeploy.engines.compiled.barrier_outcomes import rate_at, requests_at, write_outcome
 from simdeploy.engines.compiled.codes import CANCELED, COMPLETED, FAILED
 from simdeploy.engines.compiled.jit import compiled
@@ -136,6 +137,7 @@ def _reset_sums(run):
 @compiled
 def _look_at_wave(run, first, last, failures):
     """Sum up a wave and list its failures; return how many there are, and how long the wave takes."""
+    meet_fates(run, last)
     rel = relative(run)
     started, resolved, failed, windows = rel[REL_STARTED], rel[REL_RESOLVED], rel[REL_FAILED], rel[REL_WINDOWS]
     lasts = n_started = high = low = n_windows = at_once = np.int64(0)

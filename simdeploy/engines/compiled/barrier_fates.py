@@ -53,11 +53,21 @@ def find_fates(run):
     # Those that were slow under the rule before are what they would be if they were not.
     for place in range(run.n_slow):
         _be_quick(run, rule, lists(run)[UP_AGAIN, place])
-    run.n_slow = n_slow = _list_slow(run, rule)
+    run.n_slow = _list_slow(run, rule)
+    run.n_met = 0
+    # With no other rule to compare it with, fates can wait for the wave: most defects stop the rollout early.
+    return meet_fates(run, run.nodes) if run.n_rules > 1 else (np.uint64(0), np.uint64(0))
+
+
+@compiled
+def meet_fates(run, last):
+    """Work out the fates of those nodes before position `last` that are not known yet; return their key."""
+    rule = policy_of(run)
     key0, key1 = np.uint64(rule.interval), np.uint64(rule.needed)
     slow, fate, rel, order = lists(run)[UP_AGAIN], fates(run), relative(run), drawn(run)[ORDER]
-    for place in range(n_slow):
-        position = slow[place]
+    while run.n_met < run.n_slow and slow[run.n_met] < last:
+        position = slow[run.n_met]
+        run.n_met += 1
         node = order[position]
         fate[STARTED, node] = NEVER
         meet_fate(run, node, 0)

@@ -8,9 +8,10 @@ import numpy as np
 
 from simdeploy.engines.compiled import outcomes as at
 from simdeploy.engines.compiled.codes import COMPLETED, FAILED, ON_FAILURE_ROLLBACK
-from simdeploy.engines.compiled.fates import after_ns
+from simdeploy.engines.compiled.exposure import after_ns
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.sampling import own_level, set_rollbacks
+from simdeploy.engines.compiled.levels import near_level
+from simdeploy.engines.compiled.sampling import set_rollbacks
 from simdeploy.engines.compiled.tables import (
     BACK_FAILED,
     BACK_HIGH,
@@ -215,6 +216,6 @@ def _added_failures(run, last, leaves):
         since = wave_begins + start + after_ns(run, node)
         if since < leaves:
             one = classes(run)[drawn(run)[CLASS, node]]
-            rate = one.requests_per_second * (1 - own_level(run, node)) * run.error_rate
+            rate = one.requests_per_second * (1 - near_level(run, node)) * run.error_rate
             total += rate * float(leaves - since) / NS_PER_S
     return total

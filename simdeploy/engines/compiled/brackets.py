@@ -1,4 +1,4 @@
-"""How healthy a window surely is when a node's own level is known by an interval only: most nodes need no more."""
+"""Windows that are surely healthy or unhealthy when a node's own level is known by an interval only: most need no more."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from simdeploy.engines.compiled.tables import (
     last_word_of,
     law_at,
     policy_of,
+    words_beyond,
 )
 
 _LARGEST = 1.0 - 2.0**-53
+_SLACK = 1e-9
 
 
 @compiled
 def prepare_brackets(run, n_policies):
-    """Fill the table: the last healthy word at the upper end of each interval, by rule, class and level."""
+    """Fill the tables: the last healthy word at either end of each interval, by rule, class and level."""
     done = np.int64(-1)
     for number in range(n_policies):
         run.policy = number
@@ -39,10 +41,17 @@ def prepare_brackets(run, n_policies):
             class_rule, law = class_rule_of(run, policy, one), law_at(run, classes(run)[one].error_rate)
             for level in range(1 + run.n_kinds):
                 added = kinds(run)[level - 1].error_rate if level else 0.0
-                row = bracket_words(run)[bracket_of(run, policy, one, level)]
-                for place in range(len(row)):
+                row = bracket_of(run, policy, one, level)
+                p_low = added
+                for place in range(1 << BRACKET_BITS):
                     own = quantile(law, min((place + 1) / (1 << BRACKET_BITS), _LARGEST))
-                    p = own if added == 0 else 1 - (1 - own) * (1 - added)
+                    p_high = own if added == 0 else 1 - (1 - own) * (1 - added)
                     # A little beyond: neither quantiles nor words are exact in their last digits.
-                    p = min(p * (1 + 1e-9), 1.0)
-                    row[place] = last_healthy_word(class_rule.allowed, class_rule.requests, p) - 64
+                    bracket_words(run)[row, place] = _word_at(class_rule, min(p_high * (1 + _SLACK), 1.0)) - 64
+                    words_beyond(run)[row, place] = _word_at(class_rule, p_low * (1 - _SLACK)) + 64
+                    p_low = p_high
+
+
+@compiled
+def _word_at(class_rule, p):
+    return last_healthy_word(class_rule.allowed, class_rule.requests, p)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from simdeploy.engines.compiled.change_windows import open_time_until, when_open_for
 from simdeploy.engines.compiled.codes import PAUSED
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.tables import NEVER, queue
+
+_LAST = np.iinfo(np.int64).max
 
 NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
 
@@ -74,13 +78,14 @@ def pop(heap, n):
     first = heap[1, 0]
     n -= 1
     time, code = heap[0, n], heap[1, n]
+    heap[0, n] = _LAST  # the one place beyond the last that may be compared
     place = 0
     while True:
         child = 2 * place + 1
         if child >= n:
             break
-        if child + 1 < n and heap[0, child + 1] < heap[0, child]:
-            child += 1
+        # Nobody can foresee which of two comes first: added, not branched on.
+        child += np.int64(heap[0, child + 1] < heap[0, child])
         if heap[0, child] >= time:
             break
         heap[0, place] = heap[0, child]

@@ -11,7 +11,7 @@ from simdeploy.engines.compiled.fates import is_down, is_down_for_good, meet_fat
 from simdeploy.engines.compiled.gates import expect, judges_waves
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.limits import might_stop
-from simdeploy.engines.compiled.line import is_online, set_heard
+from simdeploy.engines.compiled.line import begin_line, is_online, set_heard
 from simdeploy.engines.compiled.node import hear_of, resolve_in_wave
 from simdeploy.engines.compiled.pools import leaves_service
 from simdeploy.engines.compiled.quick import dispatch_quickly
@@ -71,6 +71,8 @@ def give_turns(run, count):
     for place in range(first, first + count):
         node = drawn(run)[ORDER, place]
         fate[WAVE, node] = wave + 1
+        if run.goes_offline:
+            begin_line(run, node)
         if _can_be_reached(run, node):
             _dispatch(run, node)
             expect(run, node)
@@ -153,7 +155,8 @@ def send_wave(run, count):
         n_failed += fate[has_failed, node]
         if fate[counted, node] > lasts:
             lasts, last = fate[counted, node], node
-    can_be_counted = not run.is_rung and run.queued == 0 and last >= 0 and not might_stop(run, wave, n_failed)
+    # All that is queued are nodes of this wave that are waited for; they may fail, too.
+    can_be_counted = last >= 0 and not might_stop(run, wave, n_failed + run.queued)
     for place in range(before, run.n_touched):
         node = turns[TOUCHED, place]
         if not can_be_counted or node == last:

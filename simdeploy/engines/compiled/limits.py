@@ -54,13 +54,13 @@ def is_crossed(run, judged_before):
 def might_stop(run, wave, n_failed):
     """Tell whether the rollout might stop, or pause, when `n_failed` more nodes of the wave have failed."""
     policy = policy_of(run)
-    failed = run.failed + n_failed
+    failed, wave_failed = run.failed + n_failed, waves(run)[WAVE_FAILED, wave] + n_failed
     if failed == 0:
         return False
-    if n_failed and wave == 0 and policy.canaries and run.gate_all_healthy:
+    if wave_failed and wave == 0 and policy.canaries and run.gate_all_healthy:
         return True
     if not policy.has_limits:
         return False
     if policy.percent_of == OF_RESOLVED or policy.minimum_sample > 0:
         return True
-    return is_limit_crossed(policy, failed, run.updated, n_failed, size_of_wave(run, wave), run.nodes)
+    return is_limit_crossed(policy, failed, run.updated, wave_failed, size_of_wave(run, wave), run.nodes)

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.laws import residual_survival
-from simdeploy.engines.compiled.philox import block, first_word_not_below
+from simdeploy.engines.compiled.laws import draw_ns, residual_quantile, residual_survival, to_ns
+from simdeploy.engines.compiled.philox import block, first_word_not_below, to_uniform
 from simdeploy.engines.compiled.tables import (
     CLASS,
     COUNTS_FAILED,
+    CYCLE,
     DEADLINE,
     DISPATCHED,
+    FIRST_WORD,
     HAS_FAILED,
     HEARD,
-    LINE_WORD,
     NEVER,
+    OFFLINE_FROM,
+    ONLINE_FROM,
+    ONLINE_UNTIL,
     RESOLVED,
+    TURN,
     UNHEARD,
     classes,
     drawn,
     fates,
     law_at,
+    lines,
     process_at,
     today,
-    walk_at,
 )
 from simdeploy.units import NS_PER_S
 from simdeploy.world.streams import Stream
@@ -34,31 +38,30 @@ _12 = np.uint64(12)
 _0 = np.uint64(0)
 _STATE_BLOCK = np.uint64(Stream.CONNECTION_STATE.block)
 _SPELL_BLOCK = np.uint64(Stream.CONNECTION_ONLINE.block)
-_NOBODY = -1
 _WORDS = 2.0**52
+_ENDLESS = np.iinfo(np.int64).max
 
 
 @compiled
 def set_first_lines(run):
-    """Draw the words of every node's spell at time 0; -1 where that is an offline one."""
-    line_words, class_of = drawn(run)[LINE_WORD], drawn(run)[CLASS]
+    """Draw the words of the spell of every node's turn; -1 - word where that is an offline one."""
+    table, class_of = lines(run), drawn(run)[CLASS]
     for number in range(run.n_classes):
         line = classes(run)[number].connection
         today(run)[number].begins_offline = first_word_not_below(process_at(run, line).p_bad) if line >= 0 else 0
     key0, key1, replication = run.key0, run.key1, run.replication
     for node in range(run.nodes):
         state, _ = block(key0, key1, replication, _STATE_BLOCK, np.uint64(node), _0)
-        online, _ = block(key0, key1, replication, _SPELL_BLOCK, np.uint64(node), _0)
+        online, offline = block(key0, key1, replication, _SPELL_BLOCK, np.uint64(node), _0)
         is_offline = np.int64(state >> _12) < today(run)[class_of[node]].begins_offline
-        line_words[node] = -1 if is_offline else np.int64(online >> _12)
-    walk_at(run, spells.LINE).subject = _NOBODY
+        table[FIRST_WORD, node] = -1 - np.int64(offline >> _12) if is_offline else np.int64(online >> _12)
 
 
 @compiled
 def reset_lines(run):
     """Put what is heard of nodes at the start of a rollout."""
     fate = fates(run)
-    run.lines_hold_until = -1
+    run.lines_hold_for = 0
     for node in range(run.nodes):
         fate[HEARD, node] = NEVER
         fate[COUNTS_FAILED, node] = 0
@@ -66,12 +69,24 @@ def reset_lines(run):
 
 
 @compiled
-def look_at_lines(run, t):
-    """See to it that the words beyond which a first online spell lasts are right for times up to t, and a little further."""
-    if t <= run.lines_hold_until:
+def begin_line(run, node):
+    """Take note that a node has its turn: its spells begin now, and nobody asked for them before."""
+    table = lines(run)
+    table[TURN, node] = run.now
+    table[OFFLINE_FROM, node] = NEVER
+    if classes(run)[drawn(run)[CLASS, node]].connection < 0:
+        # Its only spell is an online one.
+        table[OFFLINE_FROM, node] = table[ONLINE_FROM, node] = run.now
+        table[ONLINE_UNTIL, node] = _ENDLESS
+
+
+@compiled
+def look_at_lines(run, span):
+    """See to it that the words beyond which a first online spell lasts are right for that long, and a little longer."""
+    if span <= run.lines_hold_for:
         return
-    run.lines_hold_until = t + (t >> 5)
-    x = run.lines_hold_until / NS_PER_S
+    run.lines_hold_for = span + (span >> 5)
+    x = run.lines_hold_for / NS_PER_S
     for number in range(run.n_classes):
         line = classes(run)[number].connection
         beyond = np.int64(-2)
@@ -83,8 +98,8 @@ def look_at_lines(run, t):
 
 @compiled
 def line_holds(run, node):
-    """Tell at a glance whether a node is online up to the time that `look_at_lines` was asked for."""
-    return drawn(run)[LINE_WORD, node] > today(run)[drawn(run)[CLASS, node]].holds_beyond
+    """Tell at a glance whether a node is online from its turn on for as long as `look_at_lines` was asked for."""
+    return lines(run)[FIRST_WORD, node] > today(run)[drawn(run)[CLASS, node]].holds_beyond
 
 
 @compiled
@@ -96,20 +111,54 @@ def is_online(run, node, t):
 @compiled
 def online_again(run, node, t):
     """Return the first instant from t on at which a node is online."""
-    look_at_lines(run, t + 1)
-    if line_holds(run, node):
+    table = lines(run)
+    if t - table[TURN, node] < run.lines_hold_for and line_holds(run, node):
         return t
-    line = classes(run)[drawn(run)[CLASS, node]].connection
-    walk = walk_at(run, spells.LINE)
-    if walk.subject != node or walk.start > t:
-        spells.begin(walk, run, line, node)
-    spells.reach(walk, run, t)
-    while walk.is_bad:
-        t = walk.end
-        if t >= NEVER:
-            return t
-        spells.reach(walk, run, t)
-    return t
+    if not table[OFFLINE_FROM, node] <= t < table[ONLINE_UNTIL, node]:
+        _follow_line(run, node, t)
+    return max(t, table[ONLINE_FROM, node])
+
+
+@compiled
+def _follow_line(run, node, t):
+    """Follow a node's line to the offline spell and the online spell after it, one of which contains t.
+
+    Nothing disturbs a line, and both spells of a cycle share a block: so this takes less than a walk of `spells`.
+    """
+    table, law = lines(run), process_at(run, classes(run)[drawn(run)[CLASS, node]].connection)
+    online_law, offline_law = law_at(run, law.good), law_at(run, law.bad)
+    key0, key1, replication, subject = run.key0, run.key1, run.replication, np.uint64(node)
+    word = table[FIRST_WORD, node]
+    begins_offline = word < 0
+    offline = _0
+    if t < table[OFFLINE_FROM, node]:
+        gone = back = table[TURN, node]
+        if begins_offline:
+            back += to_ns(residual_quantile(offline_law, (-1 - word + 0.5) / _WORDS), 1.0)
+            cycle = 1
+            online, offline = block(key0, key1, replication, _SPELL_BLOCK, subject, np.uint64(cycle))
+            until = back + draw_ns(online_law, to_uniform(online), 1.0)
+        else:
+            cycle = 0
+            until = back + to_ns(residual_quantile(online_law, (word + 0.5) / _WORDS), 1.0)
+    else:
+        gone, back, until = table[OFFLINE_FROM, node], table[ONLINE_FROM, node], table[ONLINE_UNTIL, node]
+        cycle = table[CYCLE, node]
+        if begins_offline:
+            _, offline = block(key0, key1, replication, _SPELL_BLOCK, subject, np.uint64(cycle))
+    # An online spell may take no time at all.
+    while until <= max(t, back) and back < NEVER:
+        if until > back:
+            gone = until
+        cycle += 1
+        online, other = block(key0, key1, replication, _SPELL_BLOCK, subject, np.uint64(cycle))
+        # Spells are numbered by their kind: who begins offline has one more of these behind it.
+        length = draw_ns(offline_law, to_uniform(offline if begins_offline else other), 1.0)
+        offline = other
+        back = min(until + length, NEVER)
+        until = min(back + draw_ns(online_law, to_uniform(online), 1.0), NEVER)
+    table[OFFLINE_FROM, node], table[ONLINE_FROM, node], table[ONLINE_UNTIL, node] = gone, back, until
+    table[CYCLE, node] = cycle
 
 
 @compiled

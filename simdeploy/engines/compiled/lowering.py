@@ -19,6 +19,7 @@ from simdeploy.engines.compiled.binomial import ALWAYS, NEVER
 from simdeploy.engines.compiled.bundling import BEYOND_ANY_FLEET, LoweredPlan, Row, bundle_policies, stops_at
 from simdeploy.engines.compiled.codes import code_of
 from simdeploy.engines.compiled.laws import LawTable
+from simdeploy.engines.compiled.levels import make_pieces
 from simdeploy.engines.compiled.spells import CRASH, FLAPPING, LINE, ZONE
 from simdeploy.engines.compiled.tables import (
     CLASS_RECORD,
@@ -145,6 +146,7 @@ def lower(
         "ordered": np.array(fleet.first, dtype=np.int64),
         "class_nodes": np.array(class_nodes, dtype=np.int64),
         "laws": records,
+        "level_pieces": np.array([make_pieces(b.error_rate) for b in fleet.behaviours]),
         "processes": make_table(PROCESS_RECORD, processes),
         "script": np.array(script, dtype=np.int64),
         "peaks": np.array(peaks, dtype=np.int64),

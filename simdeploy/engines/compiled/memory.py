@@ -9,11 +9,12 @@ import numpy as np
 from simdeploy.engines.compiled.clock import EVENT_BITS
 from simdeploy.engines.compiled.lowering import Lowered
 from simdeploy.engines.compiled.run import RUN
-from simdeploy.engines.compiled.spells import N_PROCESSES
+from simdeploy.engines.compiled.spells import N_WALKS
 from simdeploy.engines.compiled.tables import (
     BRACKET_BITS,
     N_DRAWN,
     N_FATE,
+    N_LINE,
     N_LISTS,
     N_LOAD,
     N_LOOK,
@@ -25,6 +26,7 @@ from simdeploy.engines.compiled.tables import (
     N_TRACED_COUNTS,
     N_TRACED_SUMS,
     N_WAVE,
+    N_WINDOW_WORDS,
     TABLES,
     TODAY_RECORD,
     WALK_RECORD,
@@ -76,15 +78,17 @@ class Memory:
             "drawn": np.zeros((N_DRAWN, n), np.int64),
             "peak_words": np.zeros((int(lowered.scalars["n_peaks"]), n), np.int64),
             "baselines": np.zeros(n),
+            "window_words": np.zeros((2, N_WINDOW_WORDS), np.int64),
             "words": np.zeros((2, n), np.uint64),
             "fates": np.zeros((N_FATE, n), np.int64),
             "bracket_words": np.zeros((int(lowered.scalars["n_brackets"]), 1 << BRACKET_BITS), np.int64),
+            "words_beyond": np.zeros((int(lowered.scalars["n_brackets"]), 1 << BRACKET_BITS), np.int64),
             "relative": np.zeros((N_RELATIVE, n), np.int64),
             "begins": np.zeros(most_waves, np.int64),
             "lists": np.zeros((N_LISTS, n), np.int64),
             "waves": np.zeros((N_WAVE, most_waves), np.int64),
             "queue": np.zeros((2, 4 * n + 16), np.int64),
-            "walks": np.zeros(N_PROCESSES, WALK_RECORD),
+            "walks": np.zeros(N_WALKS, WALK_RECORD),
             "scratch": np.zeros((2, 4 * n + 16), np.int64),
             "ranked": np.zeros((2, _FEW_LOOKS)),
             "ranked_before": np.zeros(_FEW_LOOKS, np.int64),
@@ -92,6 +96,7 @@ class Memory:
             "pool_sums": np.zeros((int(lowered.scalars["n_pools"]), N_POOL)),
             "pool_counts": np.zeros((int(lowered.scalars["n_pools"]), 2, n_classes), np.int64),
             **self._share(n),
+            "lines": np.zeros((N_LINE, n if lowered.scalars["goes_offline"] else 0), np.int64),
             "back_rates": np.zeros((2, n)),
             **self._branch(branches, n),
             **self._trace(grid, n_traces),

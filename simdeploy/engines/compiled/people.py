@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simdeploy.engines.compiled.fates import after_ns
+from simdeploy.engines.compiled.exposure import after_ns
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.tables import (
     AFFECTED,

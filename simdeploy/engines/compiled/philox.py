@@ -77,6 +77,16 @@ def draw_window(run, node, index):
     return np.int64((odd if index & 1 else even) >> _12)
 
 
+@compiled
+def draw_windows(run, node, first_block, even_words, odd_words):
+    """Fill in such words of a node's windows from block to block, each of which has those of two."""
+    key0, key1, replication, subject = run.key0, run.key1, replication_of(run, _WINDOW, node), np.uint64(node)
+    for place in range(len(even_words)):
+        even, odd = block(key0, key1, replication, np.uint64(_WINDOW), subject, np.uint64(first_block + place))
+        even_words[place] = np.int64(even >> _12)
+        odd_words[place] = np.int64(odd >> _12)
+
+
 _WINDOW = Stream.WINDOW.block
 
 

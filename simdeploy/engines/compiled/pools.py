@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.clock import pop, push
-from simdeploy.engines.compiled.fates import begin_crashes
+from simdeploy.engines.compiled.exposure import begin_crashes
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.load import change_pool, pool_of, sums_now, weight_of
 from simdeploy.engines.compiled.tables import (

@@ -8,7 +8,7 @@ import numpy as np
 
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.binomial import MARGIN, divergence, last_healthy_word
-from simdeploy.engines.compiled.fates import (
+from simdeploy.engines.compiled.exposure import (
     added_level,
     after_ns,
     begin_crashes,

@@ -7,16 +7,17 @@ import math
 import numpy as np
 
 from simdeploy.engines.compiled.binomial import ALWAYS, MARGIN, divergence
-from simdeploy.engines.compiled.fates import is_disturbed
+from simdeploy.engines.compiled.exposure import is_disturbed
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import CONSTANT
-from simdeploy.engines.compiled.line import line_holds, look_at_lines
+from simdeploy.engines.compiled.line import begin_line, is_online, line_holds, look_at_lines, set_heard
 from simdeploy.engines.compiled.load import lowest_factor
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.tables import (
     AFFECTED,
     BRACKET_BITS,
     CLASS,
+    DEADLINE,
     DISPATCHED,
     DURATION,
     FAILS,
@@ -141,7 +142,7 @@ def dispatch_quickly(run, first, count, slow):
     if may_be_disturbed:
         look_ahead(run, now + min(longest, max(latest, 0)) + span + 1)
     if run.goes_offline:
-        look_at_lines(run, now + min(longest, max(latest, 0)) + span + 1)
+        look_at_lines(run, min(longest, max(latest, 0)) + span + 1)
     for place in range(first, first + count):
         node = draws[ORDER, place]
         last = quick_word_of(run, node)
@@ -153,10 +154,12 @@ def dispatch_quickly(run, first, count, slow):
             is_quick = (
                 stays_up(run, node, max(end, now + 1)) and stays_undegraded(run, node) and not is_disturbed(run, node)
             )
-        if is_quick and run.goes_offline:
+        holds = True
+        if run.goes_offline:
+            begin_line(run, node)
             # Online at its turn, too, if it takes no time at all.
-            is_quick = line_holds(run, node)
-        if is_quick:
+            holds = line_holds(run, node)
+        if is_quick and (holds or is_online(run, node, now)):
             fate[DISPATCHED, node] = now
             fate[STARTED, node] = now + duration
             fate[RESOLVED, node] = end
@@ -164,6 +167,12 @@ def dispatch_quickly(run, first, count, slow):
             fate[WAVE, node] = wave
             if run.goes_offline:
                 fate[HEARD, node] = end
+                if not holds:
+                    if rule.is_checked:
+                        fate[DEADLINE, node] = (now if rule.from_dispatch else now + duration) + rule.deadline
+                    else:
+                        fate[DEADLINE, node] = NEVER
+                    set_heard(run, node)
             touched[run.n_touched] = node
             run.n_touched += 1
         else:

@@ -11,9 +11,10 @@ import numpy as np
 
 from simdeploy.engines.compiled.codes import COMPLETED
 from simdeploy.engines.compiled.controller import horizon_of
-from simdeploy.engines.compiled.fates import added_level, after_ns
+from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.gates import judges_waves
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.levels import near_level
 from simdeploy.engines.compiled.load import requests_of_windows
 from simdeploy.engines.compiled.outcomes import (
     DECISION_REQUESTS,
@@ -38,7 +39,6 @@ from simdeploy.engines.compiled.outcomes import (
     verdict_of,
 )
 from simdeploy.engines.compiled.requests import measure_sharing
-from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.service import measure_service, most_at_once, served_within
 from simdeploy.engines.compiled.tables import (
     AFFECTED,
@@ -205,6 +205,6 @@ def _added_failures(run, horizon):
             continue
         one = classes(run)[drawn(run)[CLASS, node]]
         served, degraded = served_within(run, node, since, until)
-        rate = one.requests_per_second * (1 - own_level(run, node)) * added
+        rate = one.requests_per_second * (1 - near_level(run, node)) * added
         total += rate * (served - one.degraded_level * degraded) / NS_PER_S
     return total

@@ -82,7 +82,7 @@ _REPLICATION = [
     ("promote_after", _INT),
     ("escape_detection", _INT),
     ("quiet_until", _INT),  # until when the words of `today` beyond which a spell lasts are right
-    ("lines_hold_until", _INT),  # the same of lines
+    ("lines_hold_for", _INT),  # the same of lines: since a node's turn
     ("has_rollbacks", _BOOL),  # whether the times of going back are drawn yet
 ]
 # Other chances than the scenario's: factors, and what the draws of which there is one count in the weight's logarithm.
@@ -230,6 +230,7 @@ _BARRIER = [
     ("quick_needed", _INT),
     ("quick_interval", _INT),
     ("n_slow", _INT),
+    ("n_met", _INT),  # of these, those whose fates are known
     ("n_outcomes", _INT),
     ("n_rules", _INT),
     ("n_bundles", _INT),

@@ -6,7 +6,7 @@ import numpy as np
 
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.codes import SLIDING
-from simdeploy.engines.compiled.fates import begin_crashes, is_disturbed
+from simdeploy.engines.compiled.exposure import begin_crashes, is_disturbed
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.load import served_between, traffic_between
 from simdeploy.engines.compiled.outcomes import (

@@ -25,14 +25,15 @@ from simdeploy.engines.compiled.tables import NEVER, law_at, process_at
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.streams import Stream
 
-# Four kinds of process, each of which has a walk of its own; their streams by kind: state at time 0, good and bad spells.
-CRASH, FLAPPING, ZONE, LINE, N_PROCESSES = range(5)
+# Three kinds of process, each of which has a walk of its own; their streams by kind: state at time 0, good and bad spells. Lines
+# are followed in `line`.
+CRASH, FLAPPING, ZONE, N_WALKS = range(4)
+LINE = N_WALKS
 _STREAMS = np.array(
     [
         [Stream.CRASH_STATE, Stream.CRASH_UP, Stream.CRASH_REPAIR],
         [Stream.FLAP_STATE, Stream.FLAP_GOOD, Stream.FLAP_DEGRADED],
         [Stream.ZONE_STATE, Stream.ZONE_UP, Stream.ZONE_REPAIR],
-        [Stream.CONNECTION_STATE, Stream.CONNECTION_ONLINE, Stream.CONNECTION_OFFLINE],
     ],
     dtype=np.int64,
 )

@@ -17,9 +17,7 @@ from simdeploy.engines.traces import QUANTITIES
 NEVER = 1 << 62
 
 # Rows of the table of draws, one column per node.
-ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD, LEVEL_WORD, LINE_WORD, N_DRAWN = range(
-    12
-)
+ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD, LEVEL_WORD, N_DRAWN = range(11)
 
 # Rows of the table of fates, one column per node; times in nanoseconds, NEVER where it does not happen.
 # OBSERVED: when a node that waits for the gate of its wave has its own observation; DEADLINE: until when it waits.
@@ -75,6 +73,10 @@ TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, N_LISTS = range(7)
     N_WAVE,
 ) = range(21)
 
+# Rows of the table of lines, one column per node: the word of the spell of its turn (-1 - word if it is offline then), and when that
+# was; and as far as it was followed, an offline spell, the online spell after it, and the number of that one.
+FIRST_WORD, TURN, OFFLINE_FROM, ONLINE_FROM, ONLINE_UNTIL, CYCLE, N_LINE = range(7)
+
 # Rows of the tables of what is traced: as in `simdeploy.engines.traces`; of changes of counts, of nodes that have requests on
 # the old and the new version among them; and of changes of requests and failed requests per second, on either version.
 N_TRACED = len(QUANTITIES)
@@ -114,6 +116,9 @@ TABLES = (
     "class_rules",
     "last_words",
     "bracket_words",
+    "words_beyond",
+    "level_pieces",
+    "window_words",
     "sizes",
     "members",
     "rules",
@@ -159,6 +164,7 @@ TABLES = (
     "load_starts",
     "back_rates",
     "openings",
+    "lines",
 )
 CLASS_RECORD = np.dtype(
     [
@@ -297,6 +303,9 @@ CLASS_RULE_RECORD = np.dtype([("requests", _INT), ("allowed", _INT)])
 UNKNOWN = -2
 # A node's own level is first looked at through the upper bits of its word: an interval of levels.
 BRACKET_BITS = 6
+# Pieces of a polynomial each, which the quantile of own levels is put together from.
+N_PIECES, N_COEFFICIENTS = 134, 6
+N_WINDOW_WORDS = 16
 # Probabilities of the replication at hand, by class: of a node that the release does not affect and of one that it does.
 TODAY_RECORD = np.dtype(
     [
@@ -378,6 +387,8 @@ _last_word_at = make_reader("last_words_at", _INT)
 _size_at = make_reader("sizes_at", _INT)
 # Words up to which a window is surely healthy, by rule, class, level and bracket of the node's own level.
 bracket_words = make_view("bracket_words_at", _INT, "n_brackets", 1 << BRACKET_BITS)
+# Words beyond which it is surely unhealthy.
+words_beyond = make_view("words_beyond_at", _INT, "n_brackets", 1 << BRACKET_BITS)
 member_at = make_reader("members_at", MEMBER_RECORD)
 rule_at = make_reader("rules_at", RULE_RECORD)
 bundle_at = make_reader("bundles_at", BUNDLE_RECORD)
@@ -393,8 +404,10 @@ drawn = make_view("drawn_at", _INT, N_DRAWN, "nodes")
 # Of zones' first good spells; 0 where that is a bad one.
 zone_ends = make_view("zone_ends_at", _INT, "n_classes", "zones")
 peak_words = make_view("peak_words_at", _INT, "n_peaks", "nodes")
+level_pieces = make_view("level_pieces_at", _REAL, "n_classes", N_PIECES, N_COEFFICIENTS)  # see `levels`
 baselines = make_view("baselines_at", _REAL, "nodes")  # nodes' own levels; NaN where that is still to be drawn
 words = make_view("words_at", _WORD, 2, "nodes")  # scratch for both words of a block
+window_words = make_view("window_words_at", _INT, 2, N_WINDOW_WORDS)  # scratch for a node's even and odd windows
 # Of every replication that branches off another: its own number, those of its nodes, and what it leaves behind.
 roots = make_view("roots_at", _WORD, "n_lineages")
 lineages = make_view("lineages_at", _WORD, "n_lineages", "nodes")
@@ -416,6 +429,7 @@ pool_counts = make_view("pool_counts_at", _INT, "n_pools", 2, "n_classes")
 pool_looks = make_view("pool_looks_at", _REAL, "n_pools", N_LOOK)
 pool_members = make_view("members_of_pools_at", _INT, N_MEMBER, "nodes")
 met = make_view("met_at", _REAL, N_MET, "nodes")
+lines = make_view("lines_at", _INT, N_LINE, "nodes")  # empty where no line breaks
 # A heap: when nodes may go down or come up next, and which.
 flips = make_view("flips_at", _INT, 2, "flip_room")
 # The load of each pool over the rollout, piece by piece: when they begin; and the first piece of each pool.
@@ -453,7 +467,7 @@ def class_rule_of(run, policy, number):
 
 @inlined
 def bracket_of(run, policy, number, level):
-    """The row of bracket_words for a policy's rule, a class and a level as in :func:`last_word_of`."""
+    """The row of bracket_words and words_beyond for a policy's rule, a class and a level as in :func:`last_word_of`."""
     return (policy.rule * run.n_classes + number) * (1 + run.n_kinds) + level
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.controller import horizon_of
-from simdeploy.engines.compiled.fates import added_level, after_ns
+from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.line import counted_at, counts_as_failed
 from simdeploy.engines.compiled.load import demand_and_weight_at, factor_at, pool_of

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from simdeploy.engines.recording import NodeFate
-    from simdeploy.engines.reference.clock import Process
     from simdeploy.engines.reference.dispatch import Wave
     from simdeploy.engines.reference.gates import WaveGates
     from simdeploy.engines.reference.node import Node
@@ -151,17 +150,14 @@ class Controller:
         self._site.ring()
         # Nobody has to report that a node could not be dispatched.
         if self._switches.reporting_delay_ns and node.fate.dispatched_ns is not None:
-            self._site.env.process(self._count_later(node))
+            self._site.env.timeout(self._switches.reporting_delay_ns).callbacks.append(lambda _: self._count(node))
         else:
-            self._count(node)
-
-    def _count_later(self, node: Node) -> Process:
-        yield self._site.env.timeout(self._switches.reporting_delay_ns)
-        if not self.is_over:
             self._count(node)
 
     def _count(self, node: Node) -> None:
         """Let a verdict count, for everything but pacing."""
+        if self.is_over:
+            return
         node.fate.counted_ns = self._last_progress_ns = self._site.env.now
         wave = self.dispatcher.resolve(node)
         if node.fate.ever_failed:

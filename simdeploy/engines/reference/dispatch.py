@@ -141,6 +141,7 @@ class Dispatcher:
             self._gave_turns(wave, turns, self._order[self._next :])
         for node in turns:
             node.fate.wave = wave.number
+            self._site.world.lines.begin(node.number, self._site.env.now)
             why = self._why_unreachable(node)
             if not why:
                 self._dispatch(node)

@@ -70,6 +70,8 @@ class Line:
 
     def act(self) -> None:
         """At the end of an instant: let the nodes that an order has reached go back."""
+        if not self._reached:
+            return
         reached, self._reached = sorted(self._reached, key=lambda node: node.number), []
         for node in reached:
             node.roll_back()

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from simdeploy.units import NS_PER_S
 from simdeploy.world.pools import integrate, pools_of
-from simdeploy.world.traffic import DAY_NS
+from simdeploy.world.traffic import DAY_NS, STEADY
 
 if TYPE_CHECKING:
     from simdeploy.rules.deployment_types import TypeTraits
     from simdeploy.world.realized import World
+    from simdeploy.world.traffic import TrafficPiece
+
+_NEVER_NS = 1 << 62
 
 
 class Load(Protocol):
@@ -67,18 +70,18 @@ class PooledRequests:
         if world.service is None:
             raise AssertionError
         self._world = world
-        self._pool_of = pools_of(world).tolist()
-        n_pools = max(self._pool_of) + 1
-        self._pools = [_Pool(world, world.service.capacity) for _ in range(n_pools)]
+        pool_of = pools_of(world).tolist()
+        pools = [_Pool(world, world.service.capacity) for _ in range(max(pool_of) + 1)]
+        self._pool_of = [pools[number] for number in pool_of]
+        # Of each node, the end of its last window and the sums there: the next window begins there.
+        self._last_looks = [(-1, 0.0, 0.0)] * world.n_nodes
         self._serves = [not traits.begins] * world.n_nodes
         self._is_missed = [not traits.begins] * world.n_nodes
         self._is_up = [not world.is_down(node, 0) for node in range(world.n_nodes)]
         for node, number in enumerate(world.class_numbers):
-            pool = self._pools[self._pool_of[node]]
+            pool = self._pool_of[node]
             pool.missed[number] += self._is_missed[node]
             pool.serving[number] += self._is_missed[node] and self._is_up[node]
-        for pool in self._pools:
-            pool.begin()
         # When nodes may go down or come up next; entries of which the node has a later version don't count.
         self._versions = [0] * world.n_nodes
         self._changes = [
@@ -88,9 +91,14 @@ class PooledRequests:
 
     def over(self, node: int, start: int, end: int) -> tuple[float, float]:
         """Return the integral of demand over what serves; what exceeds the capacity is shed."""
-        self._follow(end)
-        pool = self._pools[self._pool_of[node]]
-        (met_before, shed_before), (met, shed) = pool.sums_at(start), pool.sums_at(end)
+        if self._changes:
+            self._follow(end)
+        pool = self._pool_of[node]
+        looked_at, met_before, shed_before = self._last_looks[node]
+        if looked_at != start:
+            met_before, shed_before = pool.sums_at(start)
+        met, shed = pool.sums_at(end)
+        self._last_looks[node] = (end, met, shed)
         seconds = met - met_before
         return seconds, (shed - shed_before) / seconds if seconds > 0 else 0.0
 
@@ -137,75 +145,122 @@ class PooledRequests:
                 self._count(node, at, 1 if is_up else -1, served=self._is_missed[node] and self._serves[node])
 
     def _count(self, node: int, t: int, change: int, *, served: bool, of_demand: bool = False) -> None:
-        pool, number = self._pools[self._pool_of[node]], self._world.class_numbers[node]
+        pool, number = self._pool_of[node], self._world.class_numbers[node]
         pool.reach(t)
         pool.missed[number] += change * of_demand
         pool.serving[number] += change * served
-        pool.begin()
 
 
 class _Pool:
-    """One pool: running sums of the seconds of requests that a node of it met, and of those that were shed."""
+    """One pool: running sums of the seconds of requests that a node of it met, and of those that were shed.
+
+    Attributes
+    ----------
+    missed, serving : list of int
+        Nodes by class; after `reach` they may be changed.
+    """
 
     def __init__(self, world: World, capacity: float) -> None:
         self._capacity = capacity
-        self._world = world
+        self._starts_at_ns, self._points = world.starts_at_ns, world.traffic_points
         self._rates = [float(behaviour.requests_per_second) for behaviour in world.behaviours]
+        self._traffic = [behaviour.traffic or STEADY for behaviour in world.behaviours]
+        self._traffic_from = self._traffic_until = self._bends_at = 0
+        self._traffic_pieces: list[TrafficPiece] = []
         self.missed = [0] * len(self._rates)
         self.serving = [0] * len(self._rates)
-        # Where pieces begin, and the sums there.
-        self._times, self._met, self._shed = [0], [0.0], [0.0]
-        self._weights = [0.0] * len(self._rates)
-        self._served = 0.0
-        self._past: list[tuple[list[float], float]] = []
-
-    def begin(self) -> None:
-        """Begin a piece with the counts as they are now."""
-        self._weights = [count * rate for count, rate in zip(self.missed, self._rates, strict=True)]
-        self._served = 0.0
-        for count, rate in zip(self.serving, self._rates, strict=True):
-            self._served += count * rate
+        self._piece = _Piece(0, 0.0, 0.0)
+        self._pieces, self._begins = [self._piece], [0]
 
     def reach(self, t: int) -> None:
-        """End the present piece at a time."""
-        if t > self._times[-1]:
-            met, shed = self._within(len(self._past), t)
-            self._past.append((self._weights, self._served))
-            self._times.append(t)
-            self._met.append(met)
-            self._shed.append(shed)
+        """End the present piece at a time, unless it begins there."""
+        if t > self._piece.start:
+            self._piece = _Piece(t, *self.sums_at(t))
+            self._pieces.append(self._piece)
+            self._begins.append(t)
+        self._piece.load = None
 
     def sums_at(self, t: int) -> tuple[float, float]:
         """Return the sums up to a time."""
-        return self._within(bisect_right(self._times, t) - 1, t)
-
-    def _within(self, place: int, t: int) -> tuple[float, float]:
-        """Add to the sums at the start of a piece what lies between there and a time."""
-        start, met, shed = self._times[place], self._met[place], self._shed[place]
-        weights, served = self._past[place] if place < len(self._past) else (self._weights, self._served)
-        if served == 0 or t == start:
+        piece = self._piece
+        if t < piece.start:
+            piece = self._pieces[bisect_right(self._begins, t) - 1]
+        met, shed, start = piece.met, piece.shed, piece.start
+        if t == start:
             return met, shed
-        world, number_of = self._world, range(len(weights))
-        first = world.starts_at_ns + start
-        points = world.traffic_points
-        before = self._demand(weights, number_of, first)
-        last = world.starts_at_ns + t
-        while first < last:
-            day, rest = divmod(first, DAY_NS)
-            following = bisect_right(points, rest)
-            end = last
-            if points:
-                end = min(last, day * DAY_NS + (points[following] if following < len(points) else DAY_NS + points[0]))
-            after = self._demand(weights, number_of, end)
-            added, beyond = integrate(before / served, after / served, self._capacity, (end - first) / NS_PER_S)
-            met += added
-            shed += beyond
-            first, before = end, after
-        return met, shed
+        before = self._settle(piece) if piece.load is None else piece.load
+        serving, bend = piece.serving, piece.bends_at
+        if serving == 0:
+            return met, shed
+        # Most often traffic doesn't bend before that.
+        while t > bend:
+            after = self._demand(piece, bend) / serving
+            added, beyond = integrate(before, after, self._capacity, (bend - start) / NS_PER_S)
+            met, shed = met + added, shed + beyond
+            start, before, bend = bend, after, self._next_bend(bend)
+        added, beyond = integrate(before, self._demand(piece, t) / serving, self._capacity, (t - start) / NS_PER_S)
+        return met + added, shed + beyond
 
-    def _demand(self, weights: list[float], number_of: range, t: int) -> float:
+    def _settle(self, piece: _Piece) -> float:
+        """Take the counts as they are now for the present piece; return its load at the start."""
+        piece.weights = [count * rate for count, rate in zip(self.missed, self._rates, strict=True)]
+        piece.serving = 0.0
+        for count, rate in zip(self.serving, self._rates, strict=True):
+            piece.serving += count * rate
+        piece.load = self._demand(piece, piece.start) / piece.serving if piece.serving else 0.0
+        # Pieces are settled in order of time.
+        if piece.start >= self._bends_at:
+            self._bends_at = self._next_bend(piece.start)
+        piece.bends_at = self._bends_at
+        return piece.load
+
+    def _next_bend(self, t: int) -> int:
+        """Return when traffic bends next after a time."""
+        points = self._points
+        if not points:
+            return _NEVER_NS
+        day, rest = divmod(self._starts_at_ns + t, DAY_NS)
+        following = bisect_right(points, rest)
+        return (
+            day * DAY_NS + (points[following] if following < len(points) else DAY_NS + points[0]) - self._starts_at_ns
+        )
+
+    def _demand(self, piece: _Piece, t: int) -> float:
+        """Return the requests per second of missed nodes at a time."""
+        at = self._starts_at_ns + t
+        if not self._traffic_from <= at < self._traffic_until:
+            self._traffic_pieces = [traffic.piece_at(at) for traffic in self._traffic]
+            self._traffic_from = max(one.start_ns for one in self._traffic_pieces)
+            self._traffic_until = min(one.end_ns for one in self._traffic_pieces)
         demand = 0.0
-        for number in number_of:
-            traffic = self._world.behaviours[number].traffic
-            demand += weights[number] if traffic is None else weights[number] * traffic.factor_at(t)
+        for number, (start, _, factor, slope) in enumerate(self._traffic_pieces):
+            demand += piece.weights[number] * (factor + slope * ((at - start) / NS_PER_S))
         return demand
+
+
+class _Piece:
+    """A span of time in which the same nodes of a pool are missed and serve.
+
+    Attributes
+    ----------
+    start : int
+    met, shed : float
+        The sums at its start.
+    load : float or None
+        Demand over what serves at the start; None until somebody asks, like the rest.
+    weights : list of float
+        Requests per second that missed nodes usually have, by class.
+    serving : float
+        The same of all that serve.
+    bends_at : int
+        When traffic bends next after the start.
+    """
+
+    __slots__ = ("bends_at", "load", "met", "serving", "shed", "start", "weights")
+
+    def __init__(self, start: int, met: float, shed: float) -> None:
+        self.start, self.met, self.shed = start, met, shed
+        self.load: float | None = None
+        self.weights: list[float] = []
+        self.serving = 0.0
+        self.bends_at = 0

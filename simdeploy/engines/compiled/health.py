@@ -1,0 +1,235 @@
+"""Whether and when a node that has started becomes healthy (model section 3), where all windows meet the same requests."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simdeploy.engines.compiled import spells
+from simdeploy.engines.compiled.binomial import ALWAYS, last_healthy_word
+from simdeploy.engines.compiled.exposure import (
+    added_level,
+    after_ns,
+    begin_crashes,
+    degraded_within,
+    is_disturbed,
+    is_good_throughout,
+)
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
+from simdeploy.engines.compiled.philox import draw_window, draw_windows
+from simdeploy.engines.compiled.sampling import own_level
+from simdeploy.engines.compiled.tables import (
+    BRACKET_BITS,
+    CLASS,
+    HAS_FAILED,
+    LEVEL_WORD,
+    N_WINDOW_WORDS,
+    NEVER,
+    RESOLVED,
+    UNKNOWN,
+    WINDOWS,
+    bracket_of,
+    bracket_words,
+    class_rule_of,
+    classes,
+    drawn,
+    fates,
+    last_word_of,
+    peak_words,
+    policy_of,
+    walk_at,
+    window_words,
+    words_beyond,
+)
+
+
+@compiled
+def become_healthy(run, node, started, deadline):
+    """Work out when a node gets which verdict, from its start on."""
+    rule, fate = policy_of(run), fates(run)
+    number = drawn(run)[CLASS, node]
+    class_rule = class_rule_of(run, rule, number)
+    interval, needed = rule.interval, rule.needed
+    one = classes(run)[number]
+    shown_from = started + after_ns(run, node) if added_level(run, node) > 0 else NEVER
+    bounds = _find_bounds(run, rule, node, shown_from < NEVER)
+
+    end = started + needed * interval
+    if rule.peak >= 0 and end <= deadline:
+        surely = bounds[0] if shown_from >= end else (bounds[2] if shown_from <= started else np.int64(-1))
+        if peak_words(run)[rule.peak, node] <= surely and _is_undisturbed_until(run, node, started, end):
+            fate[RESOLVED, node] = end
+            fate[WINDOWS, node] = needed
+            return
+
+    has_crashes, has_outages = one.crash >= 0, one.zone_outage >= 0
+    flaps = one.flapping >= 0 and 0 <= class_rule.allowed < class_rule.requests
+    if has_crashes or has_outages or flaps:
+        look_ahead(run, deadline)
+        if stays_up(run, node, deadline) and not is_disturbed(run, node):
+            has_crashes = has_outages = False
+        if stays_undegraded(run, node):
+            flaps = False
+    if not (has_crashes or has_outages or flaps) and rule.consecutive and rule.failure_threshold == 0:
+        _find_healthy_run(run, rule, node, started, deadline, shown_from, bounds)
+        return
+    if has_crashes:
+        begin_crashes(walk_at(run, spells.CRASH), run, node, started, NEVER)
+    if has_outages:
+        zone = node % run.zones
+        spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, zone)
+    if flaps:
+        spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
+
+    window = healthy = unhealthy = 0
+    start = started
+    while start + interval <= deadline:
+        end = start + interval
+        degraded = both = np.int64(0)
+        if flaps:
+            shown = min(max(shown_from, start), end)
+            degraded, both = degraded_within(run, walk_at(run, spells.FLAPPING), start, end, shown)
+        word = draw_window(run, node, window)
+        is_healthy = _is_healthy(run, rule, node, word, start, shown_from, bounds, degraded, both)
+        if is_healthy and has_crashes:
+            is_healthy = is_good_throughout(run, walk_at(run, spells.CRASH), start, end)
+        if is_healthy and has_outages:
+            is_healthy = is_good_throughout(run, walk_at(run, spells.ZONE), start, end)
+        window += 1
+        start = end
+        if is_healthy:
+            healthy += 1
+            unhealthy = 0
+            if healthy >= needed:
+                fate[RESOLVED, node] = end
+                fate[WINDOWS, node] = window
+                return
+        else:
+            unhealthy += 1
+            if rule.consecutive:
+                healthy = 0
+            if rule.failure_threshold > 0 and unhealthy >= rule.failure_threshold:
+                fate[RESOLVED, node] = end
+                fate[WINDOWS, node] = window
+                fate[HAS_FAILED, node] = 1
+                return
+    fate[RESOLVED, node] = deadline
+    fate[WINDOWS, node] = window
+    fate[HAS_FAILED, node] = 1
+
+
+@compiled
+def _find_healthy_run(run, rule, node, started, deadline, shown_from, bounds):
+    """Find the first healthy windows in a row, of a node that is up and not degraded: from the last of them backwards.
+
+    An unhealthy window rules out all runs that hold it, so of a node that stays unhealthy few windows are looked at. Their words
+    are drawn many at once, unless the node is healthy soon.
+    """
+    fate, interval, words = fates(run), rule.interval, window_words(run)
+    n_windows = (deadline - started) // interval if deadline > started else 0
+    # Windows before the first of these have the node's own level only, those from the second on the release's, too.
+    plain_until = shown_since = n_windows
+    if shown_from < deadline:
+        plain_until = (shown_from - started) // interval
+        shown_since = plain_until + ((shown_from - started) % interval > 0)
+    first = known = 0  # where the run would begin, and up to where its windows are known to be healthy
+    first_drawn = next_drawn = 0  # the windows whose words are at hand
+    draws_many = rule.needed <= N_WINDOW_WORDS
+    while first + rule.needed <= n_windows:
+        end = first + rule.needed
+        if draws_many and first == known and first > rule.needed and end > next_drawn:
+            first_drawn, next_drawn = first & ~1, (first & ~1) + 2 * N_WINDOW_WORDS
+            draw_windows(run, node, first >> 1, words[0], words[1])
+        window = end - 1
+        while window >= known:
+            if first_drawn <= window < next_drawn:
+                word = words[window & 1, (window - first_drawn) >> 1]
+            else:
+                word = draw_window(run, node, window)
+            surely, beyond = np.int64(-1), np.int64(ALWAYS)
+            if window < plain_until:
+                surely, beyond = bounds[0], bounds[1]
+            elif window >= shown_since:
+                surely, beyond = bounds[2], bounds[3]
+            if word > beyond:
+                break
+            if word > surely and not _is_healthy(
+                run, rule, node, word, started + window * interval, shown_from, bounds, 0, 0
+            ):
+                break
+            window -= 1
+        if window < known:
+            fate[RESOLVED, node] = started + end * interval
+            fate[WINDOWS, node] = end
+            return
+        first, known = window + 1, end
+    fate[RESOLVED, node] = deadline
+    fate[WINDOWS, node] = n_windows
+    fate[HAS_FAILED, node] = 1
+
+
+@compiled
+def _find_bounds(run, rule, node, may_show):
+    """Return words up to which a window is surely healthy and beyond which surely not, first of the node's own level, then with
+    the release's; equal where levels are not drawn per node.
+    """
+    plain, beyond = _bounds_at(run, rule, node, 0)
+    shown, shown_beyond = _bounds_at(run, rule, node, 1 + run.kind) if may_show else (plain, beyond)
+    return plain, beyond, shown, shown_beyond
+
+
+@compiled
+def _bounds_at(run, rule, node, level):
+    number = drawn(run)[CLASS, node]
+    last = last_word_of(run, rule, number, level)
+    if last != UNKNOWN:
+        return last, last
+    row, place = bracket_of(run, rule, number, level), drawn(run)[LEVEL_WORD, node] >> (52 - BRACKET_BITS)
+    return bracket_words(run)[row, place], words_beyond(run)[row, place]
+
+
+@compiled
+def _is_healthy(run, rule, node, word, start, shown_from, bounds, degraded, both):
+    """Tell whether few enough requests fail in a window that is degraded for so long, and for so long with the release's level, too."""
+    number = drawn(run)[CLASS, node]
+    class_rule = class_rule_of(run, rule, number)
+    if class_rule.allowed < 0 or class_rule.allowed >= class_rule.requests:
+        return class_rule.allowed >= 0
+    end = start + rule.interval
+    shown = min(max(shown_from, start), end)
+    if degraded == 0 and (shown == end or shown == start):
+        surely, beyond = (bounds[0], bounds[1]) if shown == end else (bounds[2], bounds[3])
+        if word <= surely:
+            return True
+        if word > beyond or surely == beyond:
+            return False
+    own, added = own_level(run, node), added_level(run, node)
+    if degraded == 0 and shown == end:
+        p = own
+    else:
+        level = classes(run)[number].degraded_level
+        lost = (added * (end - shown) + level * degraded - added * level * both) / (end - start)
+        p = min(max(1 - (1 - own) * (1 - lost), 0.0), 1.0)
+    return word <= last_healthy_word(class_rule.allowed, class_rule.requests, p)
+
+
+@compiled
+def _is_undisturbed_until(run, node, started, end):
+    """Tell whether a node is up and not degraded throughout [started, end): at a glance, or by a walk up to there."""
+    if not run.goes_down and not run.degrades:
+        return True
+    look_ahead(run, end)
+    one = classes(run)[drawn(run)[CLASS, node]]
+    if run.goes_down and (is_disturbed(run, node) or not stays_up(run, node, end)):
+        if one.crash >= 0:
+            begin_crashes(walk_at(run, spells.CRASH), run, node, started, NEVER)
+            if not is_good_throughout(run, walk_at(run, spells.CRASH), started, end):
+                return False
+        if one.zone_outage >= 0:
+            spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, node % run.zones)
+            if not is_good_throughout(run, walk_at(run, spells.ZONE), started, end):
+                return False
+    if not stays_undegraded(run, node):
+        spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
+        return is_good_throughout(run, walk_at(run, spells.FLAPPING), started, end)
+    return True
