@@ -337,8 +337,8 @@ def test_costs_are_quantities_like_responses():
 @pytest.mark.parametrize(
     ("of_b", "verdict"),
     [
-        ([0.1, 0.2, 0.1], "better"),
-        ([0.9, 0.8, 0.9], "worse"),
+        ([0.1, 0.15, 0.2], "better"),
+        ([0.9, 0.85, 0.8], "worse"),
         ([0.5, 0.5, 0.5], "equal"),
         ([0.1, 0.9, 0.5], "unclear"),
         ([np.nan] * 3, "unknown"),

@@ -51,7 +51,7 @@ def swept(scenario):
 def assert_same(found, expected):
     """Hold two sets of values against each other, by case."""
     pd.testing.assert_frame_equal(found.cases, expected.cases)
-    assert (found.first, found.n_replications) == (expected.first, expected.n_replications)
+    assert found.replications.tolist() == expected.replications.tolist()
     assert (found.is_ok == expected.is_ok).all()
     for measure in expected.measures:
         np.testing.assert_array_equal(found.of(measure), expected.of(measure), err_msg=str(measure))
@@ -96,7 +96,7 @@ def test_the_same_from_replicate(scenario):
     found = Values(table, MEASURES, costs=COSTS)
     result = sweep(scenario, list(POLICIES), replications=range(5, 30), engine="compiled")
     expected = Values(result, MEASURES, costs=COSTS)
-    assert (found.first, found.n_replications) == (5, 25)
+    assert found.replications.tolist() == list(range(5, 30))
     assert found.cases["policy"].tolist() == expected.cases["policy"].tolist()
     for measure in expected.measures:
         np.testing.assert_array_equal(found.of(measure), expected.of(measure))
@@ -114,7 +114,7 @@ def test_what_is_not_there_has_no_value():
         }
     )
     values = Values(table, ["waves", "escaped"])
-    assert (values.first, values.n_replications) == (3, 3)
+    assert values.replications.tolist() == [3, 4, 5]
     assert values.is_ok.tolist() == [[True, False, False], [False, True, False]]
     np.testing.assert_array_equal(values.of(values.measures[0]), [[1, np.nan, np.nan], [np.nan, 2, np.nan]])
     np.testing.assert_array_equal(values.of(values.measures[1]), [[1, np.nan, np.nan], [np.nan] * 3])

@@ -372,9 +372,9 @@ LATENT = {"bad": {"probability": 1.0, "defective": True, "error_rate": 1, "after
 @pytest.mark.parametrize(
     ("verdict", "n", "sections"),
     [
-        ("better", 3, {"release": LATENT, **ESCAPES}),
-        ("worse", 3, {}),
-        ("equal", 3, ESCAPES),
+        ("better", 40, {"release": LATENT, **ESCAPES}),
+        ("worse", 40, {}),
+        ("equal", 40, ESCAPES),
         ("unclear", 1, {}),
         ("unknown", 3, {"operator": {"script": [{"at": 10, "do": "pause"}]}}),
     ],

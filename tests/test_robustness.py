@@ -22,6 +22,7 @@ from simdeploy.plotting.regret import plot_regret
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.pairs import estimate_gaps
+from simdeploy.statistics.sample import as_sample
 
 REPETITIONS = 2000
 # Four standard errors below and above 95 % of 2,000.
@@ -93,7 +94,9 @@ def covers(draw, truth, measure=MAKESPAN, *, repetitions=REPETITIONS):
     each, joint = np.zeros(true.shape), np.zeros(2)
     for repetition in range(repetitions):
         observed = draw(repetition).reshape(true.size, -1)
-        columns, bounds = estimate_regrets(observed, np.zeros(true.size), worlds, measure, "min", 0.95)
+        of_worlds = observed.reshape(*true.shape, -1).swapaxes(0, 1)
+        samples = [as_sample(of_world) for of_world in of_worlds]
+        columns, bounds = estimate_regrets(samples, np.zeros(true.size), worlds, measure, "min", 0.95)
         low, high = (np.asarray(columns[name]).reshape(true.shape) for name in ("regret_low", "regret_high"))
         each += (low <= true + 1e-12) & (true <= high + 1e-12)
         for place, summary in enumerate((np.max, np.mean)):

@@ -99,8 +99,9 @@ def test_known_switches_flip_the_choice(policies, choice, expected):
     assert result.choice == choice
     assert flips(result) == expected
     rows = result.values[result.values["holds"].eq(False)]
-    assert rows["is_sure"].all()
-    assert (rows["margin_high"] < 0).all()
+    # Two that save minutes may differ by a false alarm that none of 100 rollouts had.
+    assert (rows["is_sure"] == (rows["margin_high"] < 0)).all()
+    assert (rows["margin"] < 0).all()
     assert set(rows["choice"]) == {name for name in policies if name != choice}
     n = int(result.values["is_possible"].sum())
     assert (

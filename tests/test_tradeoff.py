@@ -358,7 +358,8 @@ def test_forms_for_others():
     assert [row[0] for row in table.rows] == ["0.05", "0.1 (current, default)", "0.2"]
     assert found._repr_html_().count("<tr>") == 4
     dtypes = {"lever": "str", "value": "float64", "is_default": "bool", "is_current": "bool", "measure": "str"}
-    dtypes |= {"estimate": "float64", "low": "float64", "high": "float64", "n": "int64", "unknown_fraction": "float64"}
+    dtypes |= {"estimate": "float64", "low": "float64", "high": "float64", "n": "int64"}
+    dtypes |= {"is_trusted": "bool", "unknown_fraction": "float64"}
     for frame, more in ((found.curves, {}), (found.differences, {"verdict": "str"})):
         assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == dtypes | more
 

@@ -32,10 +32,11 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
     Prints the best policy of SCENARIO and those indistinguishable from it; then verdict rates, makespan and cost with
     intervals, and the differences from a baseline. --out writes the responses of every replication.
     """
+    from simdeploy.analysis.asking.simulating import replicate_kinds
     from simdeploy.analysis.comparison.compare import compare
     from simdeploy.analysis.costs.causes import estimate_costs
     from simdeploy.analysis.estimates.precision import replicate_to_precision
-    from simdeploy.experiments import replicate
+    from simdeploy.experiments.kinds import count_worlds
     from simdeploy.plotting.comparison import plot_comparison
 
     targets = read_precision(study.ctx, precision)
@@ -51,7 +52,8 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
         precision_reached = study.run(replicate_to_precision, scenario, policies, targets=targets)
         responses, replications = precision_reached.responses, precision_reached.n_replications
     else:
-        responses = study.run(replicate, scenario, policies)
+        responses = study.run(replicate_kinds, scenario, policies)
+    of_kinds = ", ".join(f"{kind} {count:,}" for kind, count in count_worlds(responses).items())
     confidence_level = study.ctx.params["confidence_level"]
     result = compare(responses, baseline=baseline, confidence_level=confidence_level)
     costs = estimate_costs(responses, confidence_level=confidence_level) if by_cause else None
@@ -63,7 +65,7 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
         draw = draw_panels((8, 2.8 + 1.0 * n), _plot_costs, result, costs, panels=(2, 1), height_ratios=ratios)
     return Finding(
         result,
-        about=f"{replications:,} replications of each policy",
+        about=f"{replications:,} replications of each policy" + (f" ({of_kinds})" if of_kinds else ""),
         precision=precision_reached,
         more=[] if costs is None else costs.summarize(),
         table=lambda: responses,

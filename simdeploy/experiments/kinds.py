@@ -104,6 +104,16 @@ def is_divided(responses: Any) -> bool:
     return attrs.get("strata") == "kinds" and "tilt" not in attrs
 
 
+def count_worlds(responses: Any) -> dict[str, int]:
+    """Return how many worlds each kind of release has in a table of `replicate`; none where kinds are drawn."""
+    kinds = Kinds.from_attrs(responses.attrs)
+    if kinds is None or not is_divided(responses):
+        return {}
+    strata, _ = kinds.divide(responses["replication"].unique())
+    counts = np.bincount(strata, minlength=len(kinds.possible))
+    return dict(zip(kinds.possible, counts.tolist(), strict=True))
+
+
 def kinds_of(scenario: Scenario) -> Kinds:
     """Return the kinds of release of a scenario."""
     probabilities = np.array([float(kind.probability) for kind in scenario.release])

@@ -24,7 +24,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.analysis.asking.naming import describe_measure, format_value
-from simdeploy.report.wording import NO_SCALE, Scale, difference_scale, interval_names, scale_of, write_estimate
+from simdeploy.report.wording import (
+    NO_SCALE,
+    UNTRUSTED,
+    Scale,
+    difference_scale,
+    interval_names,
+    scale_of,
+    trust_name,
+    write_estimate,
+)
 from simdeploy.result import Table
 from simdeploy.scenario.measures import Measure
 
@@ -109,6 +118,8 @@ def make_table(
     rows = frame.to_dict("records")
     written = [(column, _write_cells(frame, rows, column, cost_unit)) for column in columns]
     shown = [(column.heading, cells) for column, cells in written if any(cells) or not column.is_optional]
+    if any(f"({UNTRUSTED}" in cell or f"\n{UNTRUSTED}" in cell for _, cells in shown for cell in cells):
+        title = f"{title}; {UNTRUSTED}: interval not trusted"
     return Table(title, tuple(heading for heading, _ in shown), tuple(zip(*(cells for _, cells in shown), strict=True)))
 
 
@@ -164,8 +175,10 @@ def spread(
 
     parts = [frame[[rows]].drop_duplicates().set_index(rows)]
     for name, part in frame.groupby(columns, sort=False):
-        new = [f"{name}{end}" for end in ("", "_low", "_high", *(f"_{each}" for each in also))]
-        parts.append(part.set_index(rows)[[*interval_names(of), *also]].set_axis(new, axis="columns"))
+        trusted = [trust_name(of)] if trust_name(of) in frame else []
+        ends = ("", "_low", "_high", *("_is_trusted" for _ in trusted), *(f"_{each}" for each in also))
+        new = [f"{name}{end}" for end in ends]
+        parts.append(part.set_index(rows)[[*interval_names(of), *trusted, *also]].set_axis(new, axis="columns"))
     return pd.concat(parts, axis="columns").reset_index()
 
 

@@ -30,6 +30,8 @@ PERCENT = Scale(100, "%")
 POINTS = Scale(100, "pp")
 NO_SCALE = Scale(1, "")
 LONGEST_ANSWER = 240
+# Before an interval that may not cover as often as it says.
+UNTRUSTED = "~"
 
 # Short names of the most common measures.
 _BRIEF = {
@@ -139,12 +141,27 @@ def interval_names(name: str) -> tuple[str, str, str]:
     return name, f"{stem}low", f"{stem}high"
 
 
+def trust_name(name: str) -> str:
+    """Return the column that says whether the interval of an estimate can be trusted.
+
+    Examples
+    --------
+    >>> trust_name("estimate"), trust_name("margin")
+    ('is_trusted', 'margin_is_trusted')
+    """
+    return interval_names(name)[1].removesuffix("low") + "is_trusted"
+
+
 def write_estimate(
     row: Row, scale: Scale, name: str = "estimate", *, sign: bool = False, level: float | None = None
 ) -> str:
-    """Write the estimate of a row with its interval, as `format_estimate` does."""
+    """Write the estimate of a row with its interval, as `format_estimate` does; `UNTRUSTED` marks one that may not cover
+    as often as it says.
+    """
     estimate, low, high = (float(row[column]) for column in interval_names(name))
-    return format_estimate(estimate, low, high, scale, sign=sign, level=level)
+    text = format_estimate(estimate, low, high, scale, sign=sign, level=level)
+    is_marked = not row.get(trust_name(name), True) and not math.isnan(low)
+    return text.replace(" (", f" ({UNTRUSTED}") if is_marked else text
 
 
 def format_interval(low: float, high: float, scale: Scale) -> str:

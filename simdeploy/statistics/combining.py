@@ -13,6 +13,12 @@ from simdeploy.statistics.sample import Sample
 # skewness of the mean is at most 1/5.
 MOST_SKEWED = 0.2
 
+# Of the estimate: deviations that small are rounding errors.
+_NOTHING = 1e-12
+
+# Fewer expected worlds of a kind of release say little of its mean.
+_FEWEST_OF_A_KIND = 20
+
 
 class Combined(NamedTuple):
     """Estimates of several cases with their intervals; NaN where unknown."""
@@ -71,7 +77,7 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
     >>> from simdeploy.statistics.sample import Strata
     >>> strata = Strata(np.array([0, 0, 0, 0, 1, 1]), np.array([0.9, 0.1]))
     >>> values, certain = np.array([[0.0, 0.0, 0.0, 0.0, 1.0, 0.0]]), np.array([True, False])
-    >>> escaped = Sample(values, strata, np.ones(1, dtype=bool), is_certain=certain)
+    >>> escaped = Sample(values, strata, np.full(1, np.inf), is_certain=certain)
     >>> combined = combine(escaped, is_rate=True, confidence_level=0.95)
     >>> combined.estimate.round(3).tolist(), combined.high.round(3).tolist()
     ([0.05], [0.099])
@@ -108,12 +114,13 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
         usual = np.sqrt(add((weights * part.usual) ** 2) + reach)
         wider = np.where(usual > 0, np.maximum((high - low) / 2 / usual, 1.0), 1.0)
         scale = np.sqrt(add(weights**2 * part.variance * (part.n - 1) / part.n**2)) * wider
-        skewness = np.where(scale > 0, add(weights**3 * part.third / part.n**2) / scale**3, 0.0)
+        varies = scale > _NOTHING * np.abs(estimate)
+        skewness = np.where(varies, add(weights**3 * part.third / part.n**2) / scale**3, 0.0)
     if sample.strata.n == 1:  # to the last digit
         low, high = estimate - part.below[:, 0], estimate + part.above[:, 0]
     if is_rate and not sample.is_difference:
         low, high = np.maximum(low, 0.0), np.minimum(high, 1.0)
-    is_complete = is_rate | sample.is_complete
+    is_complete = is_rate | (sample.n_expected >= _FEWEST_OF_A_KIND)
     trusts_low = ~np.isnan(low) & is_complete & (is_rate | (skewness >= -MOST_SKEWED))
     trusts_high = ~np.isnan(high) & is_complete & (is_rate | (skewness <= MOST_SKEWED))
     return Combined(estimate, low, high, n, error, skewness, trusts_low, trusts_high)

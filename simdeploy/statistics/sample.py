@@ -81,8 +81,8 @@ class Sample:
         Where all values of a stratum are known beforehand: no good release escapes.
     is_difference : bool
         Whether they are differences of two policies in the same worlds.
-    is_complete : ndarray of bool, shape (...)
-        By case, whether every kind of release is expected often enough for a mean that depends on it.
+    n_expected : ndarray of float, shape (...)
+        By case, how many worlds are expected of the rarest kind of release that a mean depends on.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class Sample:
 
     values: np.ndarray
     strata: Strata
-    is_complete: np.ndarray
+    n_expected: np.ndarray
     lumps: tuple[Lump, ...] = ()
     is_certain: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=bool))
     is_difference: bool = False
@@ -111,7 +111,7 @@ class Sample:
             self,
             values=self.values[key],
             strata=self.strata.of_cases(key),
-            is_complete=self.is_complete[key],
+            n_expected=self.n_expected[key],
             lumps=lumps,
         )
 
@@ -121,10 +121,8 @@ class Sample:
             mine._replace(happened=mine.happened - theirs.happened)
             for mine, theirs in zip(self.lumps, other.lumps, strict=True)
         )
-        is_complete = self.is_complete & other.is_complete
-        return replace(
-            self, values=self.values - other.values, is_complete=is_complete, lumps=lumps, is_difference=True
-        )
+        n_expected = np.minimum(self.n_expected, other.n_expected)
+        return replace(self, values=self.values - other.values, n_expected=n_expected, lumps=lumps, is_difference=True)
 
     def means(self) -> np.ndarray:
         """Return the mean of each case: those of the strata, weighted with their probabilities.
@@ -132,7 +130,7 @@ class Sample:
         Examples
         --------
         >>> strata = Strata(np.array([0, 0, 1]), np.array([0.9, 0.1]))
-        >>> Sample(np.array([[1.0, 3.0, 12.0]]), strata, np.ones(1, dtype=bool)).means().round(2).tolist()
+        >>> Sample(np.array([[1.0, 3.0, 12.0]]), strata, np.full(1, np.inf)).means().round(2).tolist()
         [3.0]
         """
         means, weights = self.means_by_stratum()
@@ -160,8 +158,8 @@ class Sample:
         strata = self.strata
         if strata.probabilities.ndim > 1:
             strata = replace(strata, probabilities=strata.probabilities.reshape(-1, strata.n))
-        values, is_complete = self.values.reshape(-1, n_worlds), self.is_complete.reshape(-1)
-        return replace(self, values=values, strata=strata, is_complete=is_complete, lumps=lumps)
+        values, n_expected = self.values.reshape(-1, n_worlds), self.n_expected.reshape(-1)
+        return replace(self, values=values, strata=strata, n_expected=n_expected, lumps=lumps)
 
     def join(self, more: Sample) -> Sample:
         """Return the same cases in these worlds and in others."""
@@ -170,7 +168,8 @@ class Sample:
             for mine, others in zip(self.lumps, more.lumps, strict=True)
         )
         values = np.concatenate([self.values, more.values], axis=-1)
-        return replace(self, values=values, strata=self.strata.join(more.strata), lumps=lumps)
+        n_expected = self.n_expected + more.n_expected
+        return replace(self, values=values, strata=self.strata.join(more.strata), n_expected=n_expected, lumps=lumps)
 
     def stack(self, more: Sample) -> Sample:
         """Return these cases and others in the same worlds."""
@@ -179,7 +178,19 @@ class Sample:
             for mine, others in zip(self.lumps, more.lumps, strict=True)
         )
         values = np.concatenate([self.values, more.values])
-        return replace(self, values=values, is_complete=np.append(self.is_complete, more.is_complete), lumps=lumps)
+        return replace(self, values=values, n_expected=np.append(self.n_expected, more.n_expected), lumps=lumps)
+
+    def pick(self, cases: np.ndarray) -> Sample:
+        """Return the values of one case in each world."""
+        worlds = np.arange(self.values.shape[-1])
+        lumps = tuple(lump._replace(happened=lump.happened[cases, worlds]) for lump in self.lumps)
+        return replace(self, values=self.values[cases, worlds], n_expected=self.n_expected.min(), lumps=lumps)
+
+    def in_worlds(self, chosen: np.ndarray) -> Sample:
+        """Return the same cases in some of the worlds, a mask."""
+        lumps = tuple(lump._replace(happened=lump.happened[..., chosen]) for lump in self.lumps)
+        strata = replace(self.strata, of=self.strata.of[chosen])
+        return replace(self, values=self.values[..., chosen], strata=strata, lumps=lumps)
 
     def where(self, kept: np.ndarray) -> Sample:
         """Return only some values; the others are NaN."""
@@ -197,4 +208,4 @@ def as_sample(values: np.ndarray | Sample) -> Sample:
         return values
     values = np.asarray(values, dtype=float)
     strata = Strata(np.zeros(values.shape[-1], dtype=np.int64), np.ones(1))
-    return Sample(values, strata, np.ones(values.shape[:-1], dtype=bool))
+    return Sample(values, strata, np.full(values.shape[:-1], np.inf))

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 _DEFECTIVE = ("stopped_defective", "escaped")
 _COSTLY = ("verdict", "makespan_s", "failed_requests_excess", "unavailable_excess_node_s")
 _HOUR_S = 3600
-# Fewer expected rollouts of a kind of release say little of what it costs.
-_FEWEST_OF_A_KIND = 20
 # Not measured, but needed to know for which rollouts a measure is unknown.
 _TELLING = ("makespan_s", "release", "touched_nodes")
 
@@ -60,6 +58,8 @@ class Values:
         Their numbers.
     strata : Strata
         Kinds of release that were simulated separately; otherwise a single stratum.
+    kinds : tuple of str
+        Their names.
     is_weighted : bool
         Whether the replications were made under a tilt.
 
@@ -91,7 +91,7 @@ class Values:
         takes_strata: bool = False,
     ) -> None:
         self.measures = read_measures(measures)
-        self._names: tuple[str, ...] = ()  # of the kinds, if they were simulated separately
+        self.kinds: tuple[str, ...] = ()  # if they were simulated separately
         known = find_costs(responses, costs)
         self._costs = costs = None if isinstance(known, Mapping) else known
         self._release = {kind.name: float(kind.defective) for kind in release}
@@ -118,7 +118,7 @@ class Values:
         self.strata = self._divide(gathered.kinds if is_divided(responses) else None)
         self._outcomes = gathered.outcomes
         self._read = frozenset((*needed, *telling))
-        kinds = (*self._kinds, *self._release) if "release" in needed else None
+        kinds = (*self._seen_kinds, *self._release) if "release" in needed else None
         problems = [p for m in self.measures for p in measure_problems(m, kinds)]
         raise_if_any(problems)
 
@@ -158,7 +158,7 @@ class Values:
             self.strata,
             lumps=tuple(self._lumps(measure, values)),
             is_certain=self._certain(measure),
-            is_complete=self._is_complete(measure),
+            n_expected=self._expected(measure),
         )
 
     def is_unknown(self, measure: Measure) -> np.ndarray:
@@ -179,9 +179,23 @@ class Values:
         Such a rollout may become the most expensive of all, so a mean over the others says little. Failed replications
         are not counted.
         """
-        n_meant = self.may_concern(measure).sum(axis=1)
-        fractions: np.ndarray = self.is_unknown(measure).sum(axis=1) / np.maximum(n_meant, 1)
+        meant, unknown = self.count_unknown(measure)
+        fractions: np.ndarray = unknown / np.where(meant > 0, meant, 1.0)
         return fractions
+
+    def count_unknown(self, measure: Measure) -> tuple[np.ndarray, np.ndarray]:
+        """Return by case how many rollouts a measure covers, or may cover, and how many of them have an unknown value."""
+        return self._count(self.may_concern(measure)), self._count(self.is_unknown(measure))
+
+    def _count(self, is_so: np.ndarray) -> np.ndarray:
+        """Return in how many worlds something is so, by case; a stratum counts as much as it is probable."""
+        if self.strata.n == 1:
+            return np.asarray(is_so.sum(axis=1))
+        shares = np.stack(
+            [is_so[:, of].sum(axis=1) / max(is_so[:, of].shape[1], 1) for of in self.strata.columns], axis=1
+        )
+        count: np.ndarray = self.n_replications * (shares * self.strata.probabilities).sum(axis=1)
+        return count
 
     def may_concern(self, measure: Measure) -> np.ndarray:
         """Return which rollouts a measure covers, as far as known: those whose condition isn't ruled out.
@@ -261,26 +275,38 @@ class Values:
     def _divide(self, kinds: Kinds | None) -> Strata:
         if kinds is None:
             return Strata(np.zeros(self.n_replications, dtype=np.int64), np.ones(1))
-        self._names = kinds.possible
+        self.kinds = kinds.possible
         return Strata(*kinds.divide(self.replications))
+
+    def _sorts_of_stratum(self, place: int) -> set[bool]:
+        """Return whether the releases of a stratum are defective: true, false or both."""
+        if self.kinds:
+            return {self._is_defective(self.kinds[place])}
+        kinds = self._kinds_of_release
+        if kinds is None:
+            return {False, True}
+        return {self._is_defective(name) for name in kinds.possible} or {False}
 
     def _is_defective(self, name: str) -> bool:
         kinds = self._kinds_of_release
         assert kinds is not None  # noqa: S101 - where strata are
         return kinds.are_defective[kinds.names.index(name)]
 
-    def _is_complete(self, measure: Measure) -> np.ndarray:
-        """Return, by case, whether each kind of release that a cost depends on is expected often enough."""
-        kinds, complete = self._kinds_of_release, np.ones(len(self.cases), dtype=bool)
+    def _expected(self, measure: Measure) -> np.ndarray:
+        """Return, by case, how many worlds are expected of the rarest kind of release that a cost depends on."""
+        kinds, unlimited = self._kinds_of_release, np.full(len(self.cases), np.inf)
         if measure.of not in COSTS or kinds is None:
-            return complete
+            return unlimited
         expected = np.atleast_2d(kinds.probabilities) * self.n_replications
-        if self._names:
-            counts = dict(zip(self._names, self.strata.counts.tolist(), strict=True))
-            expected = np.where(expected > 0, [counts.get(name, 0) for name in kinds.names], 0)
+        if self.kinds:
+            counts = dict(zip(self.kinds, self.strata.counts.tolist(), strict=True))
+            expected = np.where(expected > 0, [counts.get(name, 0) for name in kinds.names], np.inf)
+        else:
+            expected = np.where(expected > 0, expected, np.inf)
         concerned = [self._concerns(measure.given, place) for place in range(len(kinds.names))]
-        is_enough: np.ndarray = (expected >= _FEWEST_OF_A_KIND) | (expected == 0) | ~np.array(concerned)
-        return complete & is_enough.all(axis=1)
+        fewest: np.ndarray = np.where(concerned, expected, np.inf).min(axis=1, initial=np.inf)
+        n_expected: np.ndarray = np.minimum(unlimited, fewest)
+        return n_expected
 
     def _concerns(self, given: str | None, place: int) -> bool:
         """Return whether a condition may hold for a kind of release."""
@@ -296,10 +322,10 @@ class Values:
     def _certain(self, measure: Measure) -> np.ndarray:
         """Return in which strata an event is known beforehand: no good release escapes."""
         is_certain = np.zeros(self.strata.n, dtype=bool)
-        if measure.kind == "rate" and self._names:
-            for place, name in enumerate(self._names):
+        if measure.kind == "rate" and self.kinds:
+            for place, name in enumerate(self.kinds):
                 of = measure.of
-                is_of_release = of in SORTS or of in self._names
+                is_of_release = of in SORTS or of in self.kinds
                 is_ruled_out = of in VERDICTS and (of in _DEFECTIVE) != self._is_defective(name)
                 is_certain[place] = is_of_release or is_ruled_out
         return is_certain
@@ -314,8 +340,7 @@ class Values:
         for verdict, price in prices.items():
             sizes = np.zeros(self.strata.n)
             for place, columns in enumerate(self.strata.columns):
-                is_possible = not self._names or (verdict in _DEFECTIVE) == self._is_defective(self._names[place])
-                if is_possible:
+                if (verdict in _DEFECTIVE) in self._sorts_of_stratum(place):
                     sizes[place] = price + _extra(rest[:, columns], happened[verdict][:, columns])
             yield Lump(sizes, happened[verdict])
 
@@ -336,7 +361,7 @@ class Values:
         return is_it
 
     @property
-    def _kinds(self) -> tuple[str, ...]:
+    def _seen_kinds(self) -> tuple[str, ...]:
         return self._codes("release")[1]
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN, UNDECIDED, Judged
@@ -15,9 +15,8 @@ from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.statistics.sample import Sample
 
 _MOST = 1 << 32
 _EXAMPLE = 'requirements: [{of: false_alarm, given: good, at_most: 0.01}], or "false_alarm given good <= 1%"'
@@ -31,9 +30,9 @@ class Question:
     requirement: Requirement
     hopeless: str  # why no number of rollouts within the budget can decide it; otherwise empty
     is_impossible: bool  # whether a larger budget could not decide it either
-    seen: list[np.ndarray] = field(default_factory=list)  # values, without NaN
-    n_meant: int = 0  # rollouts the requirement covers or may cover
-    n_unknown: int = 0  # those of them that never end, so their value is unknown
+    seen: Sample | None = None  # values of its measure
+    n_meant: float = 0.0  # rollouts the requirement covers or may cover
+    n_unknown: float = 0.0  # those of them that never end, so their value is unknown
     judged: Judged | None = None  # at the last look
     replications: int = 0  # at that look
 

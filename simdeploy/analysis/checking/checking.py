@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
+from simdeploy.analysis.asking.allocating import plan_first, plan_samples
 from simdeploy.analysis.asking.judging import Verdict, join, judge, plan_looks
 from simdeploy.analysis.asking.measuring import Values, describe_costs
 from simdeploy.analysis.asking.requirements import Asked
+from simdeploy.analysis.asking.simulating import find_divided
 from simdeploy.analysis.checking.asked import Question, ask, check_numbers, is_requirement
 from simdeploy.experiments import arguments
 from simdeploy.experiments.arguments import Progress, choose_policies
+from simdeploy.experiments.by_kind import sweep_kinds
 from simdeploy.experiments.campaign import Campaign
+from simdeploy.experiments.kinds import kinds_of
 from simdeploy.renaming import moved
 from simdeploy.result import INTERVAL, Columns, Result, make_frame
 from simdeploy.scenario import ScenarioOrPath, as_scenario
@@ -151,6 +155,9 @@ def check(
     limit, so a requirement with such an unknown value stays undecided, and the policy is replicated no further for it.
     Rates of `paused` and `in_progress` are known for every rollout.
 
+    Where several kinds of release are possible and a requirement depends on them, each has worlds of its own: none if no open
+    requirement concerns it, most where values vary most (`simdeploy.analysis.asking.allocating.plan_rest`).
+
     Examples
     --------
     >>> from simdeploy.scenario import Scenario
@@ -176,14 +183,21 @@ def check(
     error = (1 - confidence_level) / len(looks)
     n_failed = dict.fromkeys((question.policy for question in questions), 0)
     failures: dict[str, str] = {}
-    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=r"look-\d{2,}")
+    taken: dict[str, int] = {}  # worlds of each kind of release, if each has its own
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=r"look-\d{2,}(-kind-\d{2,})?")
     for number, (before, look) in enumerate(pairwise((0, *looks))):
         still_open = [question for question in questions if question.is_open]
         if not still_open:
             break
         asked = {question.policy: chosen[question.policy] for question in still_open}
         part = f"look-{number:02d}"
-        result = campaign.sweep({scenario.name: scenario}, asked, part=part, replications=range(before, look))
+        concerned = find_divided(scenario, asked.values(), [q.requirement.measure for q in still_open], looks[0])
+        if taken or (concerned and not number):
+            worlds = _next_worlds(scenario, still_open, concerned, taken, look - before)
+            taken |= {kind: numbers.stop for kind, numbers in worlds.items()}
+            result = sweep_kinds(campaign, scenario, asked, worlds, part=part)
+        else:
+            result = campaign.sweep({scenario.name: scenario}, asked, part=part, replications=range(before, look))
         rows = result.to_frame(["policy", "replication", "status", "stage", "error"])
         for row in rows[rows["status"].eq("failed")].to_dict("records"):
             n_failed[row["policy"]] += 1
@@ -201,25 +215,38 @@ def check(
     )
 
 
+def _next_worlds(
+    scenario: Scenario, questions: Sequence[Question], concerned: Sequence[str], taken: Mapping[str, int], n: int
+) -> dict[str, range]:
+    """Return the next n worlds by kind of release: only of kinds that open questions concern, most where they vary most."""
+    kinds = kinds_of(scenario)
+    had = {kind: taken.get(kind, 0) for kind in concerned}
+    judged = [(q.requirement.measure, q.seen[None]) for q in questions if q.seen is not None]
+    if judged:
+        counts = plan_samples(judged, kinds.possible, concerned, n + sum(had.values()))
+    else:
+        counts = plan_first(kinds, concerned, n)
+    return {kind: range(had[kind], count) for kind, count in counts.items() if count > had[kind]}
+
+
 def _look(responses: SweepResult, questions: list[Question], scenario: Scenario, look: int, error: float) -> None:
     """Add the replications' values to each question, and decide it if possible."""
-    import numpy as np
-
     values = Values(
         responses,
         list(dict.fromkeys(q.requirement.measure for q in questions)),
         costs=scenario.costs,
         release=scenario.release,
+        takes_strata=True,
     )
     places = {policy: place for place, policy in enumerate(values.cases["policy"])}
     for question in questions:
         measure, place = question.requirement.measure, places[question.policy]
-        observed = values.of(measure)[place]
-        question.seen.append(observed[~np.isnan(observed)])
-        question.n_meant += int(values.may_concern(measure)[place].sum())
-        question.n_unknown += int(values.is_unknown(measure)[place].sum())
-        seen = np.concatenate(question.seen)[None]
-        question.judged = judge(seen, question.requirement, error, unknown=question.n_unknown > 0)
+        observed = values.sample(measure)[place]
+        question.seen = observed if question.seen is None else question.seen.join(observed)
+        meant, unknown = values.count_unknown(measure)
+        question.n_meant += float(meant[place])
+        question.n_unknown += float(unknown[place])
+        question.judged = judge(question.seen[None], question.requirement, error, unknown=question.n_unknown > 0)
         question.replications = look
 
 

@@ -41,7 +41,8 @@ class CostResult(Result):
     ----------
     parts : DataFrame
         One row per case and cause: `policy` and other identifying columns; `cause`, first `cost` for the total, then
-        its parts; `estimate` (mean per rollout), `low`, `high`, `half_width`, `n` and `standard_error`;
+        its parts; `estimate` (mean per rollout), `low`, `high`, `half_width`, `n`, `standard_error` and
+        `is_trusted` (see `Estimates`);
         `unknown_fraction`, the share of rollouts that never end, so their cost is unknown; `is_cheapest`, whether the
         case has the lowest cost among those with known costs; and `is_largest_cause`, whether this cause is the case's
         largest.
@@ -137,14 +138,14 @@ def estimate_costs(
     7  waves           cost_escape     500.0  2
     """
     costs = check_arguments(find_costs(responses, costs), confidence_level)
-    values = Values(responses, [Measure("cost")], costs=costs)
-    by_cause = values.cost_by_cause()
-    known, unknown = ~np.isnan(by_cause["cost"]), values.unknown_fractions(Measure("cost"))
+    values = Values(responses, [Measure(cause) for cause in COSTS], costs=costs, takes_strata=True)
+    by_cause = {cause: values.sample(Measure(cause)) for cause in COSTS}
+    known, unknown = ~np.isnan(by_cause["cost"].values), values.unknown_fractions(Measure("cost"))
     rows: list[dict[str, Any]] = []
     for place, case in enumerate(values.cases.to_dict("records")):
         key = {str(name): value for name, value in case.items()} | {"unknown_fraction": unknown[place]}
         estimates = {
-            cause: estimate_values(by_cause[cause][place][known[place]], Measure(cause), confidence_level)
+            cause: estimate_values(by_cause[cause][place].where(known[place]), Measure(cause), confidence_level)
             for cause in COSTS
         }
         largest = max(CAUSES, key=lambda cause: estimates[cause].estimate)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.scenario.parts import Costs
+    from simdeploy.statistics.sample import Sample
 
 _VALUE = {
     "information": "str",
@@ -46,7 +47,7 @@ class InformationResult(Result):
     ----------
     values : DataFrame
         One row per `information`: the whole ``world``, or the ``kind of release``. `estimate` is what knowing it would
-        save per rollout, in the unit of the costs; `low`, `high`, `half_width`, `n`, `standard_error`.
+        save per rollout, in the unit of the costs; `low`, `high`, `half_width`, `n`, `standard_error`, `is_trusted`.
     kinds : DataFrame
         One row per kind of `release`: `n` and `share` of the rollouts; `policy`, the cheapest for it; its mean `cost`;
         `cost_of_single`, that of the single policy; `saved`, the difference.
@@ -152,6 +153,10 @@ def value_of_perfect_information(
     """
     costs = check_arguments(find_costs(responses, costs), confidence_level)
     policies, cost, kind_of, kinds, n_left_out, unknown = _gather(responses, costs)
+    if cost.strata.n > 1:
+        shares = cost.strata.probabilities
+    else:
+        shares = np.bincount(kind_of, minlength=len(kinds)) / len(kind_of)
     estimates = estimate_values_of_knowing(cost, kind_of, confidence_level)
     single, by_kind = find_single(cost), mean_by_kind(cost, kind_of)
     choice = by_kind.argmin(axis=1)
@@ -160,7 +165,7 @@ def value_of_perfect_information(
         {
             "release": name,
             "n": counts[kind],
-            "share": counts[kind] / len(kind_of),
+            "share": shares[kind],
             "policy": policies[choice[kind]],
             "cost": by_kind[kind, choice[kind]],
             "cost_of_single": by_kind[kind, single],
@@ -187,10 +192,10 @@ def value_of_perfect_information(
 
 def _gather(
     responses: pd.DataFrame, costs: Costs
-) -> tuple[list[str], np.ndarray, np.ndarray, list[str], int, dict[str, float]]:
+) -> tuple[list[str], Sample, np.ndarray, list[str], int, dict[str, float]]:
     """Return policies, costs by policy and world, each world's kind, the kinds, and numbers left out or unknown."""
     values, of = measure_policies(responses, costs), Measure("cost")
-    cost, unknown = values.of(of), values.unknown_fractions(of)
+    cost, unknown = values.sample(of), values.unknown_fractions(of)
     fractions = dict(zip(values.cases["policy"], unknown.tolist(), strict=True))
     policies = [policy for policy, fraction in fractions.items() if not fraction]
     if len(policies) < min(2, len(fractions)):
@@ -199,14 +204,17 @@ def _gather(
         raise InputError(Problem(message, found=found))
     cost = cost[unknown == 0]
     raise_if_any(missing_columns(["release"], responses.columns))
-    is_known = ~np.isnan(cost).any(axis=0)
+    is_known = ~np.isnan(cost.values).any(axis=0)
     if is_known.sum() < 2:
         message = "fewer than two replications with known costs of all policies"
         raise InputError(Problem(message, found=str(is_known.sum())))
     # A world has one kind, the same for all policies.
     of_world = responses.groupby("replication")["release"].first()
     named = [str(of_world[number]) for number in values.replications[is_known]]
-    kinds = list(dict.fromkeys(of_world.astype(str)))
+    kinds = list(dict.fromkeys(of_world.astype(str)))  # strata in their order
     kinds = [kind for kind in kinds if kind in set(named)]
+    if len(kinds) < cost.strata.n:
+        message = "a kind of release has no replication with known costs of all policies"
+        raise InputError(Problem(message, ("release",), found=listed(kinds)))
     kind_of = np.array([kinds.index(kind) for kind in named])
-    return policies, cost[:, is_known], kind_of, kinds, int((~is_known).sum()), fractions
+    return policies, cost.in_worlds(is_known), kind_of, kinds, int((~is_known).sum()), fractions

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from simdeploy.statistics.estimators import moments
+from simdeploy.statistics.combining import Combined, combine
+from simdeploy.statistics.estimators import Estimate
+from simdeploy.statistics.sample import Sample, as_sample
 
 WORLD, KIND = "world", "kind of release"
 
@@ -16,63 +18,64 @@ _ROUNDS = 8
 
 
 def estimate_values_of_knowing(
-    cost: np.ndarray, kind_of: np.ndarray, confidence_level: float
+    cost: np.ndarray | Sample, kind_of: np.ndarray, confidence_level: float
 ) -> dict[str, dict[str, Any]]:
     """Estimate both values of `value_of_perfect_information`, which has the formulas; columns of a row by name.
 
-    Costs by policy and world; the kind of each world is a number from 0, and every kind occurs.
+    Costs by policy and world; the kind of each world is a number from 0, and every kind occurs. Strata, if any, are the
+    kinds.
     """
+    cost = as_sample(cost)
     single, tail = find_single(cost), (1 - confidence_level) / 2
     by_kind = mean_by_kind(cost, kind_of)
-    of_rule = cost[by_kind.argmin(axis=1)[kind_of], np.arange(len(kind_of))]
     n_kinds, n_policies = by_kind.shape
-    saved = cost - cost.min(axis=0)
+    saved = cost - cost.pick(cost.values.argmin(axis=0))
+    by_rule = cost - cost.pick(by_kind.argmin(axis=1)[kind_of])
+    upper = _limits(saved, tail / n_policies)
+    of_rules = largest_limits(cost, kind_of, tail / n_policies)
+    # Worlds of all kinds together have no exact limits of an event's lump.
+    is_exact = cost.strata.n > 1 or not cost.lumps
+    trusts_rules = is_exact and _limits(by_rule, tail / n_policies).trusts_high.all()
     return {
-        WORLD: _value(saved, single, tail, _upper_limits(saved, tail / n_policies)),
-        KIND: _value(
-            cost - of_rule,
-            single,
-            tail / float(n_policies) ** n_kinds,
-            largest_limits(cost, kind_of, tail / n_policies),
-        ),
+        WORLD: _value(saved, single, tail, upper.high, trusts_high=upper.trusts_high.all()),
+        KIND: _value(by_rule, single, tail / float(n_policies) ** n_kinds, of_rules, trusts_high=trusts_rules),
     }
 
 
-def find_single(cost: np.ndarray) -> int:
+def find_single(cost: Sample) -> int:
     """Return the index of the policy with the lowest mean."""
-    return int(np.argmin(cost.mean(axis=1)))
+    return int(np.argmin(cost.means()))
 
 
-def mean_by_kind(cost: np.ndarray, kind_of: np.ndarray) -> np.ndarray:
+def mean_by_kind(cost: Sample, kind_of: np.ndarray) -> np.ndarray:
     """Return the mean cost by kind and policy."""
-    return np.array([cost[:, kind_of == kind].mean(axis=1) for kind in range(int(kind_of.max()) + 1)])
+    return np.array([cost.values[:, kind_of == kind].mean(axis=1) for kind in range(int(kind_of.max()) + 1)])
 
 
-def _upper_limits(saved: np.ndarray, error: float) -> np.ndarray:
-    """Return Student's upper limit of the mean of each row."""
-    from scipy.special import stdtrit
-
-    means, errors = np.array([moments(row) for row in saved]).T
-    limits: np.ndarray = means - stdtrit(saved.shape[1] - 1, error) * errors
-    return limits
+def _limits(saved: Sample, error: float) -> Combined:
+    """Return limits of the mean of each row that err with a probability."""
+    return combine(saved, is_rate=False, confidence_level=1 - 2 * error)
 
 
-def _value(saved: np.ndarray, single: int, error: float, upper: np.ndarray) -> dict[str, Any]:
+def _value(
+    saved: Sample, single: int, error: float, upper: np.ndarray, *, trusts_high: bool | np.bool_
+) -> dict[str, Any]:
     """Estimate the least mean of the rows, between the least lower limit and the least upper limit."""
-    n = saved.shape[1]
-    mean, standard_error = moments(saved[single])
-    low, high = max(-float(_upper_limits(-saved, error).max()), 0.0), max(float(upper.min()), 0.0)
-    return {
-        "estimate": mean,
-        "low": low,
-        "high": high,
-        "half_width": (high - low) / 2,
-        "n": n,
-        "standard_error": standard_error,
-    }
+    lower = _limits(saved, error)
+    low, high = max(float(lower.low.min()), 0.0), max(float(upper.min()), 0.0)
+    found = Estimate(
+        lower.estimate[single].item(),
+        low,
+        high,
+        saved.values.shape[1],
+        lower.standard_error[single].item(),
+        bool(lower.trusts_low.all()),
+        bool(trusts_high),
+    )
+    return found.to_row()
 
 
-def largest_limits(cost: np.ndarray, kind_of: np.ndarray, error: float) -> np.ndarray:
+def largest_limits(cost: np.ndarray | Sample, kind_of: np.ndarray, error: float) -> np.ndarray:
     r"""Return, per policy, the largest upper limit over all rules of what a rule saves against it.
 
     Costs by policy and world; the kind of each world is a number from 0, and every kind occurs. `error` is that of one
@@ -94,6 +97,9 @@ def largest_limits(cost: np.ndarray, kind_of: np.ndarray, error: float) -> np.nd
     over kinds, so it is maximized for each kind separately. Its least value over some c and :math:`\lambda` is slightly
     too large, never too small.
 
+    Where kinds have worlds of their own, :math:`U = \sum_k p_k \bar D_k + (\sum_k p_k^2 (u_k - \bar D_k)^2)^{1/2}` with the
+    upper limit :math:`u_k` of each kind (see `combine`), a sum over kinds with c = 0.
+
     Examples
     --------
     >>> largest_limits(np.array([[1.0, 1.0, 5.0, 5.0], [4.0, 4.0, 4.0, 4.0]]), np.array([0, 0, 1, 1]), 0.3)
@@ -101,6 +107,10 @@ def largest_limits(cost: np.ndarray, kind_of: np.ndarray, error: float) -> np.nd
     """
     from scipy.special import stdtrit
 
+    sample = as_sample(cost)
+    if sample.strata.n > 1:
+        return _limits_by_stratum(sample, error)
+    cost = sample.values
     size, n = cost.shape
     width = -float(stdtrit(n - 1, error)) / np.sqrt(n - 1)
     is_of_kind = np.eye(int(kind_of.max()) + 1)[kind_of]
@@ -113,16 +123,31 @@ def largest_limits(cost: np.ndarray, kind_of: np.ndarray, error: float) -> np.nd
     return np.array(limits)
 
 
-def _over_all(means: np.ndarray, squares: np.ndarray, _shares: np.ndarray, width: float) -> float:
+def _limits_by_stratum(cost: Sample, error: float) -> np.ndarray:
+    probabilities = cost.strata.probabilities
+    of_kinds = [cost.in_worlds(cost.strata.of == kind) for kind in range(cost.strata.n)]
+    find = _over_all if float(len(cost)) ** cost.strata.n <= _MOST_RULES else _kind_by_kind
+    limits = []
+    for policy in range(len(cost)):
+        found = [_limits(of_kind[policy : policy + 1] - of_kind, error) for of_kind in of_kinds]
+        means = np.stack([of_kind.estimate for of_kind in found], axis=1) * probabilities
+        above = np.stack([of_kind.high - of_kind.estimate for of_kind in found], axis=1) * probabilities
+        limits.append(find(means, above**2, None, 1.0))
+    return np.array(limits)
+
+
+def _over_all(means: np.ndarray, squares: np.ndarray, shares: np.ndarray | None, width: float) -> float:
     """Return the largest limit of all rules, from means of D and its square by policy and kind."""
     mean, square = np.zeros(1), np.zeros(1)
     for of_kind, square_of_kind in zip(means.T, squares.T, strict=True):
         mean = (mean[:, None] + of_kind).ravel()
         square = (square[:, None] + square_of_kind).ravel()
-    return float((mean + width * np.sqrt(np.maximum(square - mean**2, 0.0))).max())
+    if shares is not None:
+        square = square - mean**2
+    return float((mean + width * np.sqrt(np.maximum(square, 0.0))).max())
 
 
-def _kind_by_kind(means: np.ndarray, squares: np.ndarray, shares: np.ndarray, width: float) -> float:
+def _kind_by_kind(means: np.ndarray, squares: np.ndarray, shares: np.ndarray | None, width: float) -> float:
     """Return an upper bound of the largest limit of all rules."""
     scale = np.sqrt(squares.max(axis=0).sum())
     if scale == 0:
@@ -130,9 +155,12 @@ def _kind_by_kind(means: np.ndarray, squares: np.ndarray, shares: np.ndarray, wi
     half = width / (2 * scale * _SCALES[:, None, None])
     centre, least = np.zeros((len(_SCALES), 1, 1)), np.inf
     for _ in range(_ROUNDS):
-        parts = means + half * (squares - 2 * centre * means + centre**2 * shares)
+        off = 0.0 if shares is None else centre**2 * shares - 2 * centre * means
+        parts = means + half * (squares + off)
         chosen = parts.argmax(axis=1, keepdims=True)
         bounds = width / 2 * scale * _SCALES + np.take_along_axis(parts, chosen, 1).sum(axis=(1, 2))
         least = min(least, float(bounds.min()))
+        if shares is None:
+            break
         centre = np.take_along_axis(np.broadcast_to(means, parts.shape), chosen, 1).sum(axis=2, keepdims=True)
     return least

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.simulating import find_divided, folders_of, sweep_by_kind
 from simdeploy.analysis.asking.verdicts import Verdict, judge_difference
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import LEVERS, Step, make_steps
@@ -19,7 +20,7 @@ from simdeploy.experiments.campaign import Campaign
 from simdeploy.result import ESTIMATE, Columns, Result, make_frame
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import estimate_difference, moments
+from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.sweep import Policy
+    from simdeploy.statistics.sample import Sample
 
 _SAVING = {
     "lever": "str",
@@ -38,7 +40,7 @@ _SAVING = {
     **ESTIMATE,
     "unknown_fraction": "float64",
 }
-_NOT_KNOWN = {name: math.nan for name, dtype in ESTIMATE.items() if dtype == "float64"}
+_NOT_KNOWN = Estimate(math.nan, math.nan, math.nan, 0, math.nan, trusts_low=False, trusts_high=False)
 _STEP = {"lever": "str", "value": "float64", "previous": "float64", **ESTIMATE, "verdict": "str"}
 _LIMIT = {"lever": "str", "current": "float64", "pays_until": "float64", "stops_at": "float64"}
 
@@ -52,7 +54,7 @@ class ObservationResult(Result):
     savings : DataFrame
         Savings of each amount of observation against the current policy. One row per `lever` (``canaries``, or
         ``minutes`` of additional observation per node), `value` and `cause` (``cost`` for the total): the mean `cost`,
-        and the saving per rollout, `estimate`, `low`, `high`, `half_width`, `n`, `standard_error`. `is_current` marks
+        and the saving per rollout, `estimate`, `low`, `high`, `half_width`, `n`, `standard_error`, `is_trusted`. `is_current` marks
         the current policy. `unknown_fraction` is the share of rollouts that never end, so their cost is unknown;
         savings by or against such a policy are missing.
     steps : DataFrame
@@ -169,12 +171,14 @@ def value_of_observation(
     check_arguments(costs, confidence_level)
     base = scenario.policy(policy)
     steps = make_steps(scenario, base, canaries=canaries, minutes=minutes)
-    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress)
+    measures = [Measure(cause) for cause in COSTS]
+    divided = find_divided(scenario, [base], measures, len(numbers))
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=folders_of(divided))
     policies = {f"{step.lever} {step.value:g}": step.policy for step in steps}
-    result = campaign.sweep({scenario.name: scenario}, policies, replications=numbers)
+    result = sweep_by_kind(campaign, scenario, policies, [Measure("cost")], divided, numbers)
     campaign.warn_of_failures()
-    values = Values(result, [Measure("cost")], costs=costs)
-    by_cause = values.cost_by_cause()
+    values = Values(result, measures, costs=costs, takes_strata=True)
+    by_cause = {cause: values.sample(Measure(cause)) for cause in COSTS}
     savings, of_steps = _compare(steps, by_cause, values.unknown_fractions(Measure("cost")), confidence_level)
     under = campaign.computed_under(scenario) | {"replications": values.n_replications}
     return ObservationResult(
@@ -183,38 +187,36 @@ def value_of_observation(
         limits=make_frame([_limit(steps, of_steps, lever) for lever in LEVERS], _LIMIT),
         policy=base.name,
         confidence_level=confidence_level,
-        n_left_out=int(np.isnan(by_cause["cost"]).sum()),
+        n_left_out=int(np.isnan(by_cause["cost"].values).sum()),
         computed_under=under | values.counted_under,
     )
 
 
 def _compare(
-    steps: Sequence[Step], by_cause: Mapping[str, np.ndarray], unknown: np.ndarray, confidence_level: float
+    steps: Sequence[Step], by_cause: Mapping[str, Sample], unknown: np.ndarray, confidence_level: float
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     savings, of_steps = [], []
     current = {step.lever: place for place, step in enumerate(steps) if step.is_current}
 
-    def saved(cause: str, before: int, after: int) -> dict[str, Any]:
-        of = by_cause[cause]
-        saving = estimate_difference(of[before], of[after], Measure(cause), confidence_level).to_row()
-        return saving | _NOT_KNOWN if unknown[before] or unknown[after] else saving
+    def saved(cause: str, before: int, after: int) -> Estimate:
+        saving = estimate_difference(by_cause[cause][before], by_cause[cause][after], Measure(cause), confidence_level)
+        return _NOT_KNOWN._replace(n=saving.n) if unknown[before] or unknown[after] else saving
 
     for place, step in enumerate(steps):
         name = {"lever": step.lever, "value": step.value}
         for cause in COSTS:
-            cost = by_cause[cause]
-            mean, _ = moments(cost[place][~np.isnan(cost[place])])
+            mean = estimate_values(by_cause[cause][place], Measure(cause), confidence_level).estimate
             cells = {
                 "is_current": step.is_current,
                 "cause": cause,
                 "cost": mean,
                 "unknown_fraction": unknown[place],
             }
-            savings.append({**name, **cells, **saved(cause, current[step.lever], place)})
+            savings.append({**name, **cells, **saved(cause, current[step.lever], place).to_row()})
         if place and steps[place - 1].lever == step.lever:
             saving = saved("cost", place - 1, place)
-            verdict = judge_difference(saving["low"], saving["high"], "max", unknown=math.isnan(saving["estimate"]))
-            of_steps.append({**name, "previous": steps[place - 1].value, **saving, "verdict": verdict})
+            verdict = judge_difference(*saving.limits, "max", unknown=math.isnan(saving.estimate))
+            of_steps.append({**name, "previous": steps[place - 1].value, **saving.to_row(), "verdict": verdict})
     return savings, of_steps
 
 

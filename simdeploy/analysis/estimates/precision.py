@@ -236,7 +236,7 @@ class _Question:
     def look(self, responses: Responses) -> Precision[Responses]:
         """Estimate from the replications so far."""
         measures = [target.measure for target in self.targets]
-        values = Values(responses, measures, costs=self.costs, release=self.release)
+        values = Values(responses, measures, costs=self.costs, release=self.release, takes_strata=True)
         estimates = precision_frame(values, self.targets, self.confidence_level)
         return Precision(
             estimates=estimates,

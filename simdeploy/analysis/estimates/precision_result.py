@@ -87,13 +87,14 @@ def precision_frame(values: Values, targets: Sequence[Target], confidence_level:
     import pandas as pd
 
     frame = estimate_frame(values, [target.measure for target in targets], confidence_level)
-    of_measure = [values.of(target.measure) for target in targets]
+    of_measure = [values.sample(target.measure) for target in targets]
     n = values.n_replications
     rows = []
-    for place, row in enumerate(frame.itertuples(index=False)):
+    for place, row in enumerate(frame.to_dict("records")):
         case, which = divmod(place, len(targets))
         target = targets[which]
-        estimate = Estimate(*(getattr(row, name) for name in Estimate._fields))
+        cells = {name: row[name] for name in Estimate._fields[:5]}
+        estimate = Estimate(**cells, trusts_low=row["is_trusted"], trusts_high=row["is_trusted"])
         reason = why_not_yet(of_measure[which][case], estimate, target)
         needed = count_needed(n, estimate, target)
         rows.append((target.half_width, target.is_relative, not reason, reason, n, needed))

@@ -7,16 +7,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.requirements import why_impossible
 from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
 from simdeploy.scenario.measures import Measure, measure_problems, of_text, parse_amount
+from simdeploy.statistics.sample import Sample, as_sample
 from simdeploy.statistics.skewness import fewest_of_a_mean, standardised_moment
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from simdeploy.scenario import Scenario
     from simdeploy.scenario.parts import Costs
     from simdeploy.statistics.estimators import Estimate
@@ -199,7 +200,7 @@ def plan_looks(most: int) -> tuple[int, ...]:
     return tuple(looks)
 
 
-def why_not_yet(values: np.ndarray, estimate: Estimate, target: Target) -> str:
+def why_not_yet(values: np.ndarray | Sample, estimate: Estimate, target: Target) -> str:
     r"""Return why an estimate of these values, ignoring NaN, isn't precise enough; empty if it is.
 
     Notes
@@ -242,11 +243,28 @@ def why_not_yet(values: np.ndarray, estimate: Estimate, target: Target) -> str:
     if target.measure.kind == "mean":
         if estimate.n < FEWEST_OF_A_MEAN:
             return f"a mean needs at least {FEWEST_OF_A_MEAN:,} values; there are {estimate.n:,}"
-        fewest = float(fewest_of_a_mean(values))
+        sample = as_sample(values)
+        fewest = float(fewest_of_a_mean(sample.values)) if sample.strata.n == 1 else 0.0
         if estimate.n < fewest:
             return f"a mean of values this skewed needs at least {math.ceil(fewest):,}; there are {estimate.n:,}"
-        widening = math.sqrt(1 + math.sqrt((float(standardised_moment(values, 4)) - 1) / estimate.n))
+        if not estimate.is_trusted:
+            return "values this skewed, or kinds of release this rare, need more replications"
+        widening = math.sqrt(1 + _error_of_variance(sample))
     return "" if estimate.half_width * widening <= limit else "the interval is wider than requested"
+
+
+def _error_of_variance(sample: Sample) -> float:
+    """Return the standard error of the variance of a mean, relative to it: of its sum over strata."""
+    variances, errors = [], []
+    for place, columns in enumerate(sample.strata.columns):
+        known = sample.values[columns]
+        known = known[~np.isnan(known)]
+        if len(known) > 1:
+            scale = float(sample.strata.probabilities[..., place]) ** 2 / len(known)
+            variances.append(scale * float(known.var(ddof=1)))
+            errors.append(variances[-1] * math.sqrt((float(standardised_moment(known, 4)) - 1) / len(known)))
+    total = sum(variances)
+    return math.hypot(*errors) / total if total else 0.0
 
 
 def count_needed(n: int, estimate: Estimate, target: Target) -> float:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.requirements import why_impossible
+from simdeploy.analysis.asking.simulating import find_divided, sweep_by_kind
 from simdeploy.analysis.gates.curves import conclude, estimate_curves, estimate_mixture, measures_along
 from simdeploy.analysis.gates.result import GATE, GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
 from simdeploy.analysis.gates.variants import GateInput, make_variants
 from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.by_kind import FOLDERS
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.result import make_frame, read_computed_under
 from simdeploy.rules.deployment_types import TYPES
@@ -138,15 +140,16 @@ def compare_gates(
         raise InputError(Problem("no gate to compare with the threshold", ("gates",), allowed=allowed, hint=why))
     worlds = {f"defect {size:g}": scenario_of_size(scenario, size) for size in of_curve}
     policies = {variant.gate: variant.policy for variant in variants}
-    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts="sizes|mixture")
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=f"sizes|mixture|{FOLDERS}")
     campaign.expect((len(worlds) + 1) * len(variants) * len(numbers), nodes=scenario.fleet.nodes)
     result = campaign.sweep(worlds, policies, part="sizes", replications=numbers)
     at_sizes = Values(result, measures_along())
     names = tuple(policies)
     curves, differences = estimate_curves(at_sizes, names, of_curve, confidence_level)
-    of_scenario = campaign.sweep({scenario.name: scenario}, policies, part="mixture", replications=numbers)
     measures = _measures_of_mixture(scenario, chosen)
-    of_mixture = Values(of_scenario, measures, costs=scenario.costs, release=scenario.release)
+    divided = find_divided(scenario, [chosen], measures, len(numbers))
+    of_scenario = sweep_by_kind(campaign, scenario, policies, measures, divided, numbers, part="mixture")
+    of_mixture = Values(of_scenario, measures, costs=scenario.costs, release=scenario.release, takes_strata=True)
     mixture = estimate_mixture(of_mixture, names, measures, confidence_level)
     size = choose_size(of_curve, scenario, chosen)
     campaign.warn_of_failures()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from simdeploy.analysis.gates.result import CURVE, DIFFERENCE, OF_MIXTURE
 from simdeploy.analysis.gates.variants import THRESHOLD
 from simdeploy.result import make_frame
 from simdeploy.scenario.measures import Measure, parse_measure
-from simdeploy.statistics.estimators import estimate_difference, estimate_values
+from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
 from simdeploy.statistics.levels import share_out
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.asking.measuring import Values
     from simdeploy.analysis.asking.verdicts import Direction
+    from simdeploy.statistics.sample import Sample
 
 STOPPED = "stopped"
 # Further measures at each size, besides how often a release is stopped.
@@ -54,23 +55,21 @@ def estimate_curves(
     Values are those of `measures_along`, ordered by size, then gate. The level holds for the curve of a gate and a
     measure over all sizes, and for all differences in a measure.
     """
-    shape = (len(sizes), len(gates), -1)
     curve_rows, difference_rows = [], []
     for name in MEASURES:
-        of, unknown = (array.reshape(shape) for array in _measured(values, name))
-        measure = as_measure(name)
+        measure, (of, unknown) = as_measure(name), _measured(values, name)
         band = share_out(confidence_level, len(sizes))
         level = share_out(confidence_level, len(sizes) * max(len(gates) - 1, 1))
         for column, gate in enumerate(gates):
             for row, size in enumerate(sizes):
-                point = {"gate": gate, "size": size, "measure": name}
-                estimate = estimate_values(of[row, column], measure, band)
-                fraction = float(unknown[row, column, 0])
-                curve_rows.append(point | estimate._asdict() | {"unknown_fraction": fraction})
+                point, first = {"gate": gate, "size": size, "measure": name}, row * len(gates)
+                estimate = estimate_values(of[first + column], measure, band)
+                fraction = float(unknown[first + column])
+                curve_rows.append(point | estimate.to_row() | {"unknown_fraction": fraction})
                 if column:
-                    less = estimate_difference(of[row, column], of[row, 0], measure, level)
-                    fraction = max(fraction, float(unknown[row, 0, 0]))
-                    difference_rows.append(point | _difference(less._asdict(), fraction, find_better(name, size)))
+                    less = estimate_difference(of[first + column], of[first], measure, level)
+                    fraction = max(fraction, float(unknown[first]))
+                    difference_rows.append(point | _difference(less, fraction, find_better(name, size)))
     return make_frame(curve_rows, CURVE), make_frame(difference_rows, DIFFERENCE)
 
 
@@ -84,25 +83,26 @@ def estimate_mixture(
     level = share_out(confidence_level, max(len(gates) - 1, 1))
     rows = []
     for measure in measures:
-        of, unknown = values.of(measure), values.unknown_fractions(measure)
+        of, unknown = values.sample(measure), values.unknown_fractions(measure)
         for place, gate in enumerate(gates):
             row = {"gate": gate, "measure": str(measure), "unknown_fraction": float(unknown[place])}
-            row |= estimate_values(of[place], measure, confidence_level)._asdict()
-            ends = {**dict.fromkeys(("estimate", "low", "high"), math.nan), "verdict": None}
+            row |= estimate_values(of[place], measure, confidence_level).to_row()
+            ends = {**dict.fromkeys(("estimate", "low", "high"), math.nan), "is_trusted": False, "verdict": None}
             if place:
-                less = estimate_difference(of[place], of[0], measure, level)._asdict()
+                less = estimate_difference(of[place], of[0], measure, level)
                 ends = _difference(less, max(unknown[place], unknown[0]), find_direction(measure))
             row |= {"verdict": ends["verdict"]}
             row |= {"difference": ends["estimate"], "difference_low": ends["low"], "difference_high": ends["high"]}
+            row |= {"difference_is_trusted": ends["is_trusted"]}
             rows.append(row)
     return make_frame(rows, OF_MIXTURE)
 
 
-def _measured(values: Values, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return a measure's values by case and replication, and the number unknown by case."""
+def _measured(values: Values, name: str) -> tuple[np.ndarray | Sample, np.ndarray]:
+    """Return a measure's values by case and replication, and the fraction unknown by case."""
     if name != STOPPED:
         measure = parse_measure(name)
-        return values.of(measure), values.unknown_fractions(measure)
+        return values.sample(measure), values.unknown_fractions(measure)
     return values.of(_STOPS[0]) + values.of(_STOPS[1]), values.unknown_fractions(_STOPS[0])
 
 
@@ -111,12 +111,12 @@ def find_better(name: str, size: float) -> Direction | None:
     return find_direction(_STOPS[size > 0] if name == STOPPED else parse_measure(name))
 
 
-def _difference(estimate: Mapping[str, Any], unknown_fraction: float, direction: Direction | None) -> dict[str, Any]:
+def _difference(estimate: Estimate, unknown_fraction: float, direction: Direction | None) -> dict[str, Any]:
     """Return a difference with its verdict; none if the value is unknown."""
-    ends = dict.fromkeys(("estimate", "low", "high"), math.nan) if unknown_fraction > 0 else {}
-    row = {**estimate, **ends, "unknown_fraction": unknown_fraction}
-    unknown = math.isnan(row["estimate"])
-    return {**row, "verdict": judge_change(row["low"], row["high"], direction, unknown=unknown)}
+    unknown = unknown_fraction > 0 or math.isnan(estimate.estimate)
+    ends = {**dict.fromkeys(("estimate", "low", "high"), math.nan), "is_trusted": False} if unknown else {}
+    verdict = judge_change(*estimate.limits, direction, unknown=unknown)
+    return {**estimate.to_row(), **ends, "unknown_fraction": unknown_fraction, "verdict": verdict}
 
 
 class Conclusion(NamedTuple):

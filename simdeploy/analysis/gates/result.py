@@ -12,7 +12,7 @@ from simdeploy.result import INTERVAL, Columns, Result
 if TYPE_CHECKING:
     import pandas as pd
 
-_ESTIMATE = {**INTERVAL, "n": "int64", "unknown_fraction": "float64"}
+_ESTIMATE = {**INTERVAL, "n": "int64", "is_trusted": "bool", "unknown_fraction": "float64"}
 CURVE = {"gate": "str", "size": "float64", "measure": "str", **_ESTIMATE}
 DIFFERENCE = {**CURVE, "verdict": "str"}
 OF_MIXTURE = {
@@ -20,6 +20,7 @@ OF_MIXTURE = {
     "measure": "str",
     **_ESTIMATE,
     **dict.fromkeys(("difference", "difference_low", "difference_high"), "float64"),
+    "difference_is_trusted": "bool",
     "verdict": "str",
 }
 GATE = {"gate": "str", "kind": "str", "says": "str", "observation_s": "float64", "verdict": "str"}
@@ -33,8 +34,8 @@ class GateComparison(Result):
     ----------
     curves : DataFrame
         One row per gate, size of the defect and measure: `gate`, `size` (the error rate that the release adds, a
-        fraction; 0 is a good release), `measure`, `estimate`, `low`, `high`, `n`, and `unknown_fraction`, the share of
-        rollouts that never end, so their value is unknown. The intervals of one gate and measure hold together for all
+        fraction; 0 is a good release), `measure`, `estimate`, `low`, `high`, `n`, `is_trusted` (see `Estimates`), and
+        `unknown_fraction`, the share of rollouts that never end, so their value is unknown. The intervals of one gate and measure hold together for all
         sizes. Measures: `stopped`, `decision_requests`, `failed_requests_excess`, `makespan_s given completed`,
         `stopped_at_s`, `makespan_s`.
     differences : DataFrame
@@ -44,8 +45,9 @@ class GateComparison(Result):
         better side. Fewer good releases stopped are better, and more defective ones.
     mixture : DataFrame
         Under the scenario's own releases, one row per gate and measure: `gate`, `measure`, `estimate`, `low`, `high`,
-        `n`, `unknown_fraction`, each interval separately; and minus the threshold `difference`, `difference_low`,
-        `difference_high`, which hold for all gates together, with their `verdict`.
+        `n`, `is_trusted`, `unknown_fraction`, each interval separately; and minus the threshold `difference`,
+        `difference_low`, `difference_high`, `difference_is_trusted`, which hold for all gates together, with their
+        `verdict`.
     gates : DataFrame
         One row per gate: `gate`, `kind`, `says` (as in a file), `observation_s` (a node's own observation), and, except
         for the threshold, the `verdict` on false alarms and escapes at `size` together, which may also be trades: one

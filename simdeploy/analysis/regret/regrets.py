@@ -16,6 +16,7 @@ from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.result import INTERVAL
 from simdeploy.statistics.estimators import estimate_values
 from simdeploy.statistics.pairs import Gaps, estimate_gaps
+from simdeploy.statistics.sample import Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,15 +28,21 @@ if TYPE_CHECKING:
 REGRET = {
     **INTERVAL,
     "n": "int64",
+    "is_trusted": "bool",
     "regret": "float64",
     "regret_low": "float64",
     "regret_high": "float64",
+    "regret_is_trusted": "bool",
     "is_best": "bool",
     "unknown_fraction": "float64",
     "verdict": "str",
 }
 SUMMARY = {
-    **{f"{how}_regret{end}": "float64" for how in ("max", "mean") for end in ("", "_low", "_high")},
+    **{
+        f"{how}_regret{end}": "bool" if end == "_is_trusted" else "float64"
+        for how in ("max", "mean")
+        for end in ("", "_low", "_high", "_is_trusted")
+    },
     "worst_world": "str",
     "n_worlds": "int64",
     "met_fraction": "float64",
@@ -51,9 +58,9 @@ def read_values(
     """Return the values under each scenario's costs with the cases these costs apply to, and the costs used."""
     costs = find_costs(responses, costs)
     if not isinstance(costs, Mapping):
-        values = Values(responses, measures, costs=costs)
+        values = Values(responses, measures, costs=costs, takes_strata=True)
         return [(values, np.arange(len(values.cases)))], values.counted_under
-    scenarios = Values(responses, ()).cases.get("scenario")
+    scenarios = Values(responses, (), takes_strata=True).cases.get("scenario")
     names = [] if scenarios is None else scenarios.tolist()
     missing = [name for name in dict.fromkeys(names) if name not in costs]
     if missing or not names:
@@ -67,7 +74,7 @@ def read_values(
     parts = []
     for of_scenario in dict.fromkeys(costs.values()):
         rows = np.flatnonzero([costs[name] == of_scenario for name in names])
-        parts.append((Values(responses, measures, costs=of_scenario), rows))
+        parts.append((Values(responses, measures, costs=of_scenario, takes_strata=True), rows))
     return parts, counted_under
 
 
@@ -83,16 +90,20 @@ def _refuse_units(costs: Mapping[str, Costs]) -> None:
 
 
 def estimate_regrets(
-    observed: np.ndarray,
+    samples: Sequence[Sample],
     unknown: np.ndarray,
     worlds: Worlds,
     measure: Measure,
     direction: Direction,
     confidence_level: float,
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Return the columns of the table of regrets, and simultaneous limits, shape (candidates, worlds, 2)."""
+    """Return the columns of the table of regrets, and simultaneous limits, shape (candidates, worlds, 4).
+
+    `samples` has the values of each case: a sample of all candidates by world. The limits are followed by those that a
+    verdict may rest on.
+    """
     n_candidates, n_worlds = worlds.case.shape
-    regrets, bounds = (np.full((n_candidates, n_worlds, size), np.nan) for size in (3, 2))
+    regrets, bounds = (np.full((n_candidates, n_worlds, size), np.nan) for size in (5, 4))
     n_pairs = n_candidates * (n_candidates - 1) // 2
     for world in range(n_worlds):
         cases = worlds.case[:, world]
@@ -100,26 +111,37 @@ def estimate_regrets(
             continue
         by_itself, together = (
             estimate_gaps(
-                observed[cases], measure, direction=direction, confidence_level=confidence_level, together=max(size, 1)
+                samples[world], measure, direction=direction, confidence_level=confidence_level, together=max(size, 1)
             )
             for size in (n_candidates - 1, n_pairs * n_worlds)
         )
         regrets[:, world] = largest_gaps(by_itself)
         bounds[:, world] = largest_gaps(together)[:, 1:]
-    estimates = [estimate_values(observed[case], measure, confidence_level) for case in worlds.case.ravel()]
-    flat = regrets.reshape(-1, 3)
+    estimates = [
+        estimate_values(of_world[candidate], measure, confidence_level)
+        for candidate in range(n_candidates)
+        for of_world in samples
+    ]
+    flat = regrets.reshape(-1, 5)
     columns = {
-        **{name: [getattr(each, name) for each in estimates] for name in ("estimate", "low", "high", "n")},
-        **dict(zip(("regret", "regret_low", "regret_high"), flat.T, strict=True)),
+        **{
+            name: [getattr(each, name) for each in estimates] for name in ("estimate", "low", "high", "n", "is_trusted")
+        },
+        **dict(zip(("regret", "regret_low", "regret_high"), flat.T, strict=False)),
+        "regret_is_trusted": (flat[:, 1:3] == flat[:, 3:]).all(axis=1),
         "is_best": flat[:, 0] == 0,
     }
     return columns, bounds
 
 
 def largest_gaps(gaps: Gaps) -> np.ndarray:
-    """Return each candidate's regret with its interval: the largest gap to any other, 0 for the best."""
+    """Return each candidate's regret with its interval: the largest gap to any other, 0 for the best.
+
+    Two more columns have the limits that a verdict may rest on.
+    """
     columns = []
-    for gap in (gaps.estimate, gaps.low, gaps.high):
+    sure = np.where(gaps.trusts_low, gaps.low, -np.inf), np.where(gaps.trusts_high, gaps.high, np.inf)
+    for gap in (gaps.estimate, gaps.low, gaps.high, *sure):
         # A candidate isn't compared to itself; its limit is NaN only for want of replications.
         others = gap.copy()
         np.fill_diagonal(others, 0.0)
@@ -134,10 +156,15 @@ def summarize_candidates(regrets: pd.DataFrame, bounds: np.ndarray, worlds: Worl
     is_known = ~np.isnan(estimate).any(axis=0)
     columns: dict[str, Any] = {"n_worlds": is_known.sum()}
     missing = np.full(len(estimate), np.nan)
-    for end, values in (("", estimate), ("_low", bounds[..., 0]), ("_high", bounds[..., 1])):
+    ends = ("_low", "_high", "_sure_low", "_sure_high")
+    for end, values in (("", estimate), *zip(ends, np.moveaxis(bounds, 2, 0), strict=True)):
         known = values[:, is_known]
         columns[f"max_regret{end}"] = known.max(axis=1) if is_known.any() else missing
         columns[f"mean_regret{end}"] = known.mean(axis=1) if is_known.any() else missing
+    for how in ("max", "mean"):
+        columns[f"{how}_regret_is_trusted"] = np.logical_and(
+            *(columns[f"{how}_regret_{end}"] == columns[f"{how}_regret_sure_{end}"] for end in ("low", "high"))
+        )
     worst = np.where(is_known, estimate, -1).argmax(axis=1)
     columns["worst_world"] = [worlds.names[place] if is_known.any() else None for place in worst]
     for name, verdict in (("met", "met"), ("not_met", "not met"), ("undecided", "undecided")):
@@ -152,7 +179,8 @@ def summarize_candidates(regrets: pd.DataFrame, bounds: np.ndarray, worlds: Worl
 def _judge(candidates: pd.DataFrame) -> list[str | None]:
     """Compare each candidate's largest regret with the least, from the intervals of both."""
     least, others = candidates.iloc[0], candidates.iloc[1:]
-    low, high = others["max_regret_low"] - least["max_regret_high"], others["max_regret_high"] - least["max_regret_low"]
+    low = others["max_regret_sure_low"] - least["max_regret_sure_high"]
+    high = others["max_regret_sure_high"] - least["max_regret_sure_low"]
     unknown = others["max_regret"].isna().to_numpy()
     return [None, *judge_difference(low.to_numpy(), high.to_numpy(), "min", unknown=unknown).tolist()]
 

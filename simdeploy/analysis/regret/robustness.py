@@ -181,17 +181,20 @@ def estimate_regret(
     cases = parts[0][0].cases
     wanted = read_requirements(wanted, policies=list(cases["policy"].unique()))
     worlds = find_worlds(cases)
-    observed = np.full((len(cases), parts[0][0].n_replications), np.nan)
+    part_of = np.zeros(len(cases), np.int64)
     unknown = np.zeros(len(cases))
     verdicts = np.full(len(cases), "", dtype=object)
     n_failed = 0
-    for values, rows in parts:
-        observed[rows] = values.of(measure)[rows]
+    for number, (values, rows) in enumerate(parts):
+        part_of[rows] = number
         unknown[rows] = values.unknown_fractions(measure)[rows]
         judged = judge_requirements(values, wanted, confidence_level=confidence_level)
         verdicts[rows] = [judged[row].verdict if wanted else "" for row in rows]
         n_failed += int((~values.is_ok[rows]).sum())
-    columns, bounds = estimate_regrets(observed, unknown, worlds, measure, direction, confidence_level)
+    of_parts = [values.sample(measure) for values, _ in parts]
+    # Candidates in a world have its costs.
+    samples = [of_parts[part_of[of_world[0]]][of_world] for of_world in worlds.case.T]
+    columns, bounds = estimate_regrets(samples, unknown, worlds, measure, direction, confidence_level)
     regrets = worlds.to_frame().assign(**columns, unknown_fraction=unknown[worlds.case.ravel()])
     regrets = regrets.assign(verdict=verdicts[worlds.case.ravel()]).astype(REGRET)
     return Robustness(

@@ -16,14 +16,16 @@ from simdeploy.statistics.pairs import estimate_gaps
 if TYPE_CHECKING:
     from simdeploy.analysis.asking.judging import Feasibility
     from simdeploy.scenario.measures import Measure
+    from simdeploy.statistics.sample import Sample
 
 
 class Span(NamedTuple):
-    """A number with its interval; NaN if unknown."""
+    """A number with its interval, and whether that covers as often as it says; NaN if unknown."""
 
     estimate: float = math.nan
     low: float = math.nan
     high: float = math.nan
+    is_trusted: bool = False
 
 
 _UNKNOWN = Span()
@@ -43,7 +45,7 @@ class Standings:
     """Several policies in the same worlds."""
 
     policies: tuple[str, ...]
-    values: np.ndarray  # shape (policies, replications), of the measure that decides
+    values: Sample  # shape (policies, replications), of the measure that decides
     estimates: tuple[Estimate, ...]
     feasibility: tuple[Feasibility, ...]
     unknown_fractions: np.ndarray  # of the rollouts that never end, so their value is unknown
@@ -117,18 +119,22 @@ def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None
     if rivals:
         # Whichever of them is the best: when all intervals hold, so does that of the least.
         parts = (gaps.estimate, gaps.low, gaps.high)
-        margin = Span(*(float(part[rivals, subject].min()) for part in parts))
+        is_trusted = (gaps.trusts_low & gaps.trusts_high)[rivals, subject].all()
+        estimate, low, high = (float(part[rivals, subject].min()) for part in parts)
+        margin = Span(estimate, low, high, bool(is_trusted))
         rival = names[rivals[int(gaps.estimate[rivals, subject].argmin())]]
     verdicts = [feasibility.verdict for feasibility in standings.feasibility]
     if base is None:
         is_sure = any(v == "met" for v in verdicts) if choice is not None else all(v == "not met" for v in verdicts)
     elif choice == base:
         is_sure = verdicts[base] == "met" and all(
-            verdicts[place] == "not met" or gaps.low[place, base] > 0 for place in others
+            verdicts[place] == "not met" or (gaps.low[place, base] > 0 and gaps.trusts_low[place, base])
+            for place in others
         )
     else:
         is_sure = verdicts[base] == "not met" or any(
-            verdicts[place] == "met" and gaps.high[place, base] < 0 for place in others
+            verdicts[place] == "met" and gaps.high[place, base] < 0 and gaps.trusts_high[place, base]
+            for place in others
         )
     why = _why_not(standings, choice, base)
     return Conclusion(None if choice is None else names[choice], True, is_sure, margin, rival, why)

@@ -28,6 +28,7 @@ _FOUND = {
     "margin": "float64",
     "margin_low": "float64",
     "margin_high": "float64",
+    "margin_is_trusted": "bool",
 }
 VALUE = {
     "switch": "str",
@@ -36,6 +37,7 @@ VALUE = {
     "effect": "float64",
     "effect_low": "float64",
     "effect_high": "float64",
+    "effect_is_trusted": "bool",
     "has_effect": "boolean",
     "reason": "str",
     "verdict": "str",
@@ -49,6 +51,7 @@ PAIR = {
     "interaction": "float64",
     "interaction_low": "float64",
     "interaction_high": "float64",
+    "interaction_is_trusted": "bool",
     "p_value": "float64",
     "flips_together": "boolean",
     "interacts": "boolean",
@@ -59,6 +62,7 @@ POLICY = {
     "policy": "str",
     **INTERVAL,
     "n": "int64",
+    "is_trusted": "bool",
     "verdict": "str",
     "meets_requirements": "bool",
     "is_chosen": "bool",
@@ -88,13 +92,13 @@ class Switches(Result):
         One row per `switch` and `value`: `is_possible`; `choice`, missing if no policy meets the requirements or
         nothing is known; whether the choice `holds`, and whether that `is_sure`, both missing if nothing is known;
         `rival`, the best of the other policies that meet the requirements, and the choice's `margin` over it
-        (`margin_low`, `margin_high`; negative if worse); the change in the choice's measure from the scenario's own
+        (`margin_low`, `margin_high`, `margin_is_trusted`; negative if worse); the change in the choice's measure from the scenario's own
         switches (`effect`, ...); `has_effect`, false if no response of any rollout of any policy differs; `reason`, why
         the choice doesn't hold, isn't known, or the value isn't possible; `verdict`, the summary: "holds", "holds,
         uncertain", "may change", "changes", "unknown", "impossible".
     pairs : DataFrame
         The same for two values together, with `other_switch` and `other_value`; `interaction` (change in the margin
-        beyond the sum of the two separate changes) with `_low` and `_high`, its `p_value` adjusted for all pairs,
+        beyond the sum of the two separate changes) with `_low`, `_high` and `_is_trusted`, its `p_value` adjusted for all pairs,
         `flips_together` (a flip that neither value causes alone), and `interacts`.
     own_values : dict of str to str
         Each switch's value in the scenario.
@@ -154,7 +158,8 @@ def make_table(
     """Make an ordered table of rows and of impossible settings."""
     import pandas as pd
 
-    nothing = {"is_possible": False, **dict.fromkeys(name for name in dtypes if dtypes[name] == "float64")}
+    nothing: dict[str, Any] = dict.fromkeys(name for name in dtypes if dtypes[name] == "float64")
+    nothing |= dict.fromkeys((name for name in dtypes if dtypes[name] == "bool"), False)
     everything = [*rows, *({"setting": setting, **nothing, "reason": why} for setting, why in refused)]
     everything.sort(key=lambda row: order.get(row["setting"], -1))
     names = ("switch", "value"), ("other_switch", "other_value")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,9 +12,9 @@ import numpy as np
 from simdeploy.analysis.switches.conclusions import Conclusion, Rule, choose, conclude, why_unknown
 from simdeploy.analysis.switches.result import POLICY
 from simdeploy.errors import InputError, Problem
-from simdeploy.statistics.estimators import moments
-from simdeploy.statistics.intervals import mean_interval
-from simdeploy.statistics.pairs import estimate_gaps
+from simdeploy.scenario.measures import Measure
+from simdeploy.statistics.estimators import estimate_difference, estimate_values
+from simdeploy.statistics.sample import Sample, as_sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,7 @@ class Choice:
                 "low": estimate.low,
                 "high": estimate.high,
                 "n": estimate.n,
+                "is_trusted": estimate.is_trusted,
                 "verdict": feasibility.verdict,
                 "meets_requirements": feasibility.is_met,
                 "is_chosen": place == self._choice,
@@ -67,11 +69,12 @@ class Choice:
     def row(self, simulated: Simulated) -> dict[str, Any]:
         """Return a row of the table of values."""
         row = self._row(simulated.setting, simulated.standings)
-        both = np.stack([simulated.standings.values[self._subject], self._base.values[self._subject]])
-        # A plain difference, whichever way is better.
-        gaps = estimate_gaps(both, self._rule.of, direction="min", confidence_level=self._rule.confidence_level)
-        for name, part in (("effect", gaps.estimate), ("effect_low", gaps.low), ("effect_high", gaps.high)):
-            row[name] = float("nan") if row["holds"] is None else float(part[0, 1])
+        changed, own = simulated.standings.values[self._subject], self._base.values[self._subject]
+        effect = estimate_difference(changed, own, self._rule.of, self._rule.confidence_level)
+        is_known = row["holds"] is not None
+        for name, number in (("effect", effect.estimate), ("effect_low", effect.low), ("effect_high", effect.high)):
+            row[name] = number if is_known else math.nan
+        row["effect_is_trusted"] = is_known and effect.is_trusted
         return row | {"has_effect": simulated.has_effect}
 
     def _row(self, setting: Setting, standings: Standings) -> dict[str, Any]:
@@ -87,6 +90,7 @@ class Choice:
             "margin": conclusion.margin.estimate,
             "margin_low": conclusion.margin.low,
             "margin_high": conclusion.margin.high,
+            "margin_is_trusted": conclusion.margin.is_trusted,
             "reason": conclusion.reason,
         }
 
@@ -98,7 +102,7 @@ class Choice:
         keeps = {each.setting: self._row(each.setting, each.standings)["holds"] is True for each in simulated}
         none = self._quantity(self._base)
         # One value may be possible only together with another one: alone it has no quantity, and flips nothing.
-        unknown = np.full(len(none), np.nan)
+        unknown = none.where(np.zeros(none.values.shape, dtype=bool))
         level = self._rule.confidence_level
         rows = []
         for setting, standings in settings.simulate_pairs(both):
@@ -110,25 +114,26 @@ class Choice:
                 "interaction": interaction.estimate,
                 "interaction_low": interaction.low,
                 "interaction_high": interaction.high,
+                "interaction_is_trusted": interaction.is_trusted,
             }
             row["p_value"] = interaction.p_value
             row["flips_together"] = row["holds"] is False and keeps.get(first, True) and keeps.get(second, True)
             rows.append(row)
         for row, p_value in zip(rows, adjust_by_holm(np.array([row["p_value"] for row in rows])), strict=True):
             row["p_value"] = p_value
-            row["interacts"] = bool(p_value <= 1 - level) or row["flips_together"]
+            is_shown = bool(p_value <= 1 - level) and row["interaction_is_trusted"]
+            row["interacts"] = is_shown or row["flips_together"]
         return rows
 
-    def _quantity(self, standings: Standings) -> np.ndarray:
+    def _quantity(self, standings: Standings) -> Sample:
         """Return, by world, the margin of the choice over its first rival, or its measure without a rival."""
+        sign = 1.0 if self._rule.direction == "min" else -1.0
+        # Of four rollouts a world, an event's lump has no exact limits.
+        values = replace(standings.values, lumps=())
+        of_subject = values[self._subject]
         if self._rule.of.kind == "quantile" or why_unknown(standings, self._rule.of):
-            return np.full(standings.values.shape[1], np.nan)
-        sign = 1 if self._rule.direction == "min" else -1
-        of_subject = standings.values[self._subject]
-        quantity: np.ndarray = (
-            -sign * of_subject if self._rival is None else sign * (standings.values[self._rival] - of_subject)
-        )
-        return quantity
+            return of_subject.where(np.zeros(of_subject.values.shape, dtype=bool))
+        return of_subject.scaled(-sign) if self._rival is None else (values[self._rival] - of_subject).scaled(sign)
 
 
 class Interaction(NamedTuple):
@@ -138,10 +143,16 @@ class Interaction(NamedTuple):
     low: float
     high: float
     p_value: float
+    is_trusted: bool  # whether the values are not too skewed for the interval
 
 
 def estimate_interaction(
-    none: np.ndarray, first: np.ndarray, second: np.ndarray, both: np.ndarray, *, confidence_level: float
+    none: np.ndarray | Sample,
+    first: np.ndarray | Sample,
+    second: np.ndarray | Sample,
+    both: np.ndarray | Sample,
+    *,
+    confidence_level: float,
 ) -> Interaction:
     r"""Estimate the effect of two changes together beyond the sum of their separate effects.
 
@@ -152,7 +163,8 @@ def estimate_interaction(
     -----
     The mean of :math:`D = f_{ab} - f_a - f_b + f_0` (twice the interaction effect of a two-by-two factorial design, Law
     2015 [1]_, section 12.2), taken within replications, with Student's t interval and the two-sided p-value of
-    Student's test of 0. If all D are equal the p-value is 1 if they are 0, and 0 otherwise.
+    Student's test of 0, with as many degrees of freedom as replications, less one for each stratum. If all D are equal the
+    p-value is 1 if they are 0, and 0 otherwise.
 
     References
     ----------
@@ -162,21 +174,20 @@ def estimate_interaction(
     --------
     >>> none, first = np.array([1.0, 2.0]), np.array([2.0, 3.0])
     >>> estimate_interaction(none, first, first, np.array([3.0, 4.0]), confidence_level=0.95)
-    Interaction(estimate=0.0, low=0.0, high=0.0, p_value=1.0)
+    Interaction(estimate=0.0, low=0.0, high=0.0, p_value=1.0, is_trusted=True)
     """
     from scipy.special import stdtr
 
-    differences = both - first - second + none
-    differences = differences[~np.isnan(differences)]
-    mean, standard_error = moments(differences)
-    if len(differences) < 2:
-        return Interaction(mean, math.nan, math.nan, math.nan)
-    low, high = mean_interval(mean, standard_error, len(differences), confidence_level)
-    if standard_error == 0:
-        p_value = 1.0 if mean == 0 else 0.0
+    differences = (as_sample(both) - as_sample(first)) - (as_sample(second) - as_sample(none))
+    found = estimate_values(differences, Measure("cost"), confidence_level)
+    freedom, error = found.n - differences.strata.n, found.standard_error
+    if math.isnan(found.low):
+        p_value = math.nan
+    elif error == 0:
+        p_value = 1.0 if found.estimate == 0 else 0.0
     else:
-        p_value = 2 * float(stdtr(len(differences) - 1, -abs(mean) / standard_error))
-    return Interaction(mean, low, high, p_value)
+        p_value = 2 * float(stdtr(freedom, -abs(found.estimate) / error))
+    return Interaction(found.estimate, found.low, found.high, p_value, found.is_trusted)
 
 
 def adjust_by_holm(p_values: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from simdeploy.analysis.asking.judging import judge_requirements
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.switches.conclusions import Rule, Standings
 from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.experiments.by_kind import sweep_kinds
 from simdeploy.experiments.gathering import gather
 from simdeploy.rules.orchestrator import Orchestrator, Rate, switch_values
 from simdeploy.statistics.estimators import estimate_values
@@ -134,7 +135,7 @@ class Settings:
     policies: Mapping[str, ScenarioPolicy]
     rule: Rule
     requirements: Sequence[Requirement]
-    replications: range
+    worlds: Mapping[str, range] | range  # by kind of release, if each has worlds of its own
     campaign: Campaign
 
     def simulate_values(self, settings: Sequence[Setting]) -> list[Simulated]:
@@ -159,7 +160,8 @@ class Settings:
 
     def simulate_pairs(self, settings: Sequence[Setting]) -> Iterator[tuple[Setting, Standings]]:
         """Simulate settings, some at a time to save memory."""
-        n_rows = len(settings) * len(self.policies) * len(self.replications)
+        n_worlds = len(self.worlds) if isinstance(self.worlds, range) else sum(map(len, self.worlds.values()))
+        n_rows = len(settings) * len(self.policies) * n_worlds
         n_parts = min(-(-n_rows // _MOST_ROWS), max(len(settings) // 2, 1))
         for number, places in enumerate(np.array_split(np.arange(len(settings)), n_parts), start=1):
             part = [settings[place] for place in places]
@@ -168,21 +170,22 @@ class Settings:
     def _sweep(self, name: str, settings: Sequence[Setting]) -> SweepResult:
         own_values = list_own_values(self.scenario)
         points = [own_values | {value.switch: value for value in setting} for setting in settings]
-        return self.campaign.sweep(
-            {self.scenario.name: self.scenario},
-            self.policies,
-            part=name,
-            vary={f"scenario.orchestrator.{name}": [point[name].value for point in points] for name in own_values},
-            design="list",
-            replications=self.replications,
-        )
+        how: dict[str, Any] = {
+            "part": name,
+            "vary": {f"scenario.orchestrator.{name}": [point[name].value for point in points] for name in own_values},
+            "design": "list",
+        }
+        if isinstance(self.worlds, range):
+            scenarios = {self.scenario.name: self.scenario}
+            return self.campaign.sweep(scenarios, self.policies, replications=self.worlds, **how)
+        return sweep_kinds(self.campaign, self.scenario, self.policies, self.worlds, **how)
 
     def _standings(self, result: SweepResult, settings: Sequence[Setting]) -> Iterator[tuple[Setting, Standings]]:
         measures = [self.rule.of, *(requirement.measure for requirement in self.requirements)]
-        values = Values(result, measures, costs=self.scenario.costs, release=self.scenario.release)
+        values = Values(result, measures, costs=self.scenario.costs, release=self.scenario.release, takes_strata=True)
         level = self.rule.confidence_level
         feasibility = judge_requirements(values, self.requirements, confidence_level=level)
-        of, unknown = values.of(self.rule.of), values.unknown_fractions(self.rule.of)
+        of, unknown = values.sample(self.rule.of), values.unknown_fractions(self.rule.of)
         for place, setting in enumerate(settings):
             # Cases are ordered by policy, then by setting.
             rows = slice(place, None, len(settings))

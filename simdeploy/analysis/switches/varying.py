@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.analysis.asking.measuring import describe_costs, read_measures
 from simdeploy.analysis.asking.requirements import Asked, problems_in, read_requirements
+from simdeploy.analysis.asking.simulating import find_divided, plan_worlds
 from simdeploy.analysis.asking.verdicts import Direction, read_direction
 from simdeploy.analysis.switches.conclusions import Rule
 from simdeploy.analysis.switches.result import PAIR, VALUE, Switches, make_table
@@ -22,6 +23,7 @@ from simdeploy.analysis.switches.switch_values import (
 )
 from simdeploy.errors import Problem, SimulationError, collect, raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
+from simdeploy.experiments.by_kind import FOLDERS
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure, Requirement, of_text
@@ -134,11 +136,15 @@ def vary_switches(
     }
     singles = [setting for setting, why in impossible.items() if len(setting) == 1 and not why]
     both = [setting for setting, why in impossible.items() if len(setting) == 2 and not why]
-    campaign = Campaign(
-        seed, engine, executor, workers, cluster, store, progress, parts=r"values|pairs-\d{2,}-of-\d{2,}"
-    )
+    parts = rf"(pilot|values|pairs-\d{{2,}}-of-\d{{2,}})|{FOLDERS}"
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=parts)
     campaign.expect((1 + len(singles) + len(both)) * len(chosen) * len(numbers), nodes=scenario.fleet.nodes)
-    settings = Settings(scenario, chosen, rule, wanted, numbers, campaign)
+    measures = [rule.of, *(requirement.measure for requirement in wanted)]
+    divided = find_divided(scenario, chosen.values(), measures, len(numbers))
+    worlds: Mapping[str, range] | range = numbers
+    if divided:
+        _, worlds, _ = plan_worlds(campaign, scenario, chosen, measures, divided, numbers)
+    settings = Settings(scenario, chosen, rule, wanted, worlds, campaign)
     base, *simulated = settings.simulate_values([(), *singles])
     if campaign.n_failed == campaign.n_done:
         campaign.warn_of_failures()
@@ -150,7 +156,6 @@ def vary_switches(
     campaign.warn_of_failures()
     order = {setting: place for place, setting in enumerate(impossible)}
     as_it_is = choice.row(base)
-    measures = [rule.of, *(requirement.measure for requirement in wanted)]
     return Switches(
         of=rule.of,
         direction=rule.direction,
@@ -162,10 +167,17 @@ def vary_switches(
         values=make_table(of_values, refused[1], order, VALUE),
         pairs=make_table(of_pairs, refused[2], order, PAIR),
         own_values={name: value.text for name, value in list_own_values(scenario).items()},
-        unsure_of=None if as_it_is["is_sure"] else "margin" if as_it_is["margin_low"] <= 0 else "requirements",
+        unsure_of=_unsure_of(as_it_is),
         n_failed=campaign.n_failed,
         computed_under=campaign.computed_under(scenario) | describe_costs(scenario.costs, measures),
     )
+
+
+def _unsure_of(row: Mapping[str, Any]) -> Literal["margin", "requirements"] | None:
+    if row["is_sure"]:
+        return None
+    has_rival = row["rival"] is not None
+    return "margin" if has_rival and not (row["margin_low"] > 0 and row["margin_is_trusted"]) else "requirements"
 
 
 def _read(

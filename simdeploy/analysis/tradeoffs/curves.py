@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from simdeploy.analysis.asking.verdicts import find_direction, join_verdicts, judge_change
 from simdeploy.result import INTERVAL, make_frame
 from simdeploy.scenario.measures import Measure
@@ -15,9 +13,11 @@ from simdeploy.statistics.estimators import Estimate, estimate_difference, estim
 from simdeploy.statistics.levels import share_out
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
+    from simdeploy.statistics.sample import Sample
 
 CURVE = {
     "lever": "str",
@@ -27,6 +27,7 @@ CURVE = {
     "measure": "str",
     **INTERVAL,
     "n": "int64",
+    "is_trusted": "bool",
     "unknown_fraction": "float64",
 }
 DIFFERENCE = {**CURVE, "verdict": "str"}
@@ -34,7 +35,9 @@ DIFFERENCE = {**CURVE, "verdict": "str"}
 POINT = {"lever": "str", "value": "float64", "is_default": "bool", "steps": "int64", "verdict": "str"}
 
 
-def estimate_band(points: Mapping[Measure, np.ndarray], confidence_level: float) -> dict[Measure, list[Estimate]]:
+def estimate_band(
+    points: Mapping[Measure, np.ndarray | Sample], confidence_level: float
+) -> dict[Measure, list[Estimate]]:
     """Estimate measures at several points with intervals that hold together (Bonferroni over points and measures).
 
     Values of each measure have shape (points, replications).
@@ -55,7 +58,7 @@ def estimate_band(points: Mapping[Measure, np.ndarray], confidence_level: float)
 
 def estimate_curves(
     ranges: Sequence[LeverRange],
-    values: Mapping[Measure, np.ndarray],
+    values: Mapping[Measure, np.ndarray | Sample],
     unknown: Mapping[Measure, np.ndarray],
     confidence_level: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -78,14 +81,16 @@ def estimate_curves(
             point = (varied.lever.name, number, number == varied.default, place == current)
             for measure, of in of_lever.items():
                 fractions = unknown[measure][here]
-                curve_rows.append((*point, str(measure), *band[measure][place][:4], fractions[place]))
+                estimate = band[measure][place]
+                curve_rows.append((*point, str(measure), *estimate[:4], estimate.is_trusted, fractions[place]))
                 if current is not None and place != current:
                     difference = estimate_difference(of[place], of[current], measure, level)
                     fraction = fractions[[place, current]].max()
                     # An unknown value has no difference.
                     ends = (math.nan,) * 3 if fraction > 0 else difference[:3]
-                    verdict = judge_change(*ends[1:], find_direction(measure), unknown=fraction > 0)
-                    difference_rows.append((*point, str(measure), *ends, difference.n, fraction, verdict))
+                    is_trusted = difference.is_trusted and fraction == 0
+                    verdict = judge_change(*difference.limits, find_direction(measure), unknown=fraction > 0)
+                    difference_rows.append((*point, str(measure), *ends, difference.n, is_trusted, fraction, verdict))
     return _frame(curve_rows, CURVE), _frame(difference_rows, DIFFERENCE)
 
 
@@ -116,7 +121,7 @@ def conclude(curves: pd.DataFrame, differences: pd.DataFrame, axes: Sequence[Mea
     ):
         changes = of_point.to_dict("records")
         better = [change for change in changes if change["verdict"] == "better"]
-        sure = [change for change in changes if change["low"] > 0 or change["high"] < 0]
+        sure = [change for change in changes if change["verdict"] not in ("equal", "unclear", "unknown")]
         point = {
             "lever": lever,
             "value": value,

@@ -9,6 +9,7 @@ import numpy as np
 from simdeploy.analysis.asking.verdicts import Direction
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_difference
+from simdeploy.statistics.sample import Sample
 
 _BLOCK = 128  # points that are settled at a time
 _CELLS = 4_000_000  # of a comparison of many points with the front, at a time
@@ -77,14 +78,14 @@ def choose_opponents(losses: np.ndarray, half_widths: np.ndarray, is_on_front: n
 
 
 def find_dominated(
-    values: Sequence[np.ndarray],
+    values: Sequence[np.ndarray | Sample],
     directions: Mapping[Measure, Direction],
     opponents: np.ndarray,
     confidence_level: float,
 ) -> np.ndarray:
     """Return which cases are significantly worse than their opponent in every measure.
 
-    Values of each measure, shape (cases, replications), are those of `Values.of`, opponents those of
+    Values of each measure, shape (cases, replications), are those of `Values.sample`, opponents those of
     `choose_opponents`. The level is the probability that no case on the true front is among them.
     """
     n = len(opponents)
@@ -100,4 +101,5 @@ def find_dominated(
 
 
 def _is_worse(difference: Estimate, direction: Direction) -> bool:
-    return difference.low > 0 if direction == "min" else difference.high < 0
+    low, high = difference.limits
+    return low > 0 if direction == "min" else high < 0

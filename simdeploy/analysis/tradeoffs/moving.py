@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.requirements import problems_in, why_impossible
+from simdeploy.analysis.asking.simulating import find_divided, folders_of, sweep_by_kind
 from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
 from simdeploy.analysis.tradeoffs.curves import CURVE, DIFFERENCE, POINT, conclude, estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
@@ -41,8 +42,8 @@ class Tradeoff(Result):
     ----------
     curves : DataFrame
         One row per setting, value and measure: `lever`, `value` (durations in seconds), `is_default` (the API's
-        default), `is_current` (the policy's value), `measure`, `estimate`, `low`, `high`, `n`, and `unknown_fraction`,
-        the share of rollouts that never end, so their value is unknown. All intervals of one setting hold together with
+        default), `is_current` (the policy's value), `measure`, `estimate`, `low`, `high`, `n`, `is_trusted` (see
+        `Estimates`), and `unknown_fraction`, the share of rollouts that never end, so their value is unknown. All intervals of one setting hold together with
         `confidence_level`.
     differences : DataFrame
         The same columns for every other value: its measure minus that of the current policy, over the replications in
@@ -162,7 +163,8 @@ def tradeoff(
     Student's t interval, quantiles the interval between order statistics; see `simdeploy.statistics.intervals`.
     `differences` are corrected in the same way over all points of all settings, so you may pick the best afterwards.
 
-    One sweep covers all points: a case shared by several settings is simulated once.
+    One sweep covers all points: a case shared by several settings is simulated once. Each kind of release has worlds of its
+    own where a measure depends on the kind (`simdeploy.analysis.asking.allocating.plan_rest`).
 
     References
     ----------
@@ -195,14 +197,17 @@ def tradeoff(
     chosen = scenario.policy(policy)
     measures = _read_axes(axes, scenario, chosen.identity.type)
     ranges = find_ranges(scenario, chosen, vary)
-    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, warns_of_suspicions=True)
-    points = _side_by_side(ranges)
-    result = campaign.sweep(
-        {scenario.name: scenario}, {chosen.name: chosen}, vary=points, design="list", replications=numbers
+    divided = find_divided(scenario, [chosen], measures, len(numbers))
+    parts = folders_of(divided)
+    campaign = Campaign(
+        seed, engine, executor, workers, cluster, store, progress, parts=parts, warns_of_suspicions=True
     )
+    points = _side_by_side(ranges)
+    policies = {chosen.name: chosen}
+    result = sweep_by_kind(campaign, scenario, policies, measures, divided, numbers, vary=points, design="list")
     campaign.warn_of_failures()
-    values = Values(result, measures, costs=scenario.costs, release=scenario.release)
-    of_measures = {measure: values.of(measure) for measure in measures}  # cases are points, lever by lever
+    values = Values(result, measures, costs=scenario.costs, release=scenario.release, takes_strata=True)
+    of_measures = {measure: values.sample(measure) for measure in measures}  # cases are points, lever by lever
     unknown = {measure: values.unknown_fractions(measure) for measure in measures}
     curves, differences = estimate_curves(ranges, of_measures, unknown, confidence_level)
     return Tradeoff(

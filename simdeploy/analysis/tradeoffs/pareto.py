@@ -35,6 +35,7 @@ _ESTIMATE = {
     "measure": "str",
     **INTERVAL,
     "n": "int64",
+    "is_trusted": "bool",
     "unknown_fraction": "float64",
 }
 
@@ -52,8 +53,8 @@ class ParetoFront(Result):
         `is_significantly_dominated`, at the confidence level; `standing` ("on the front", "undecided", "dominated",
         "unknown" or "no value"); and `unknown_fraction`, the largest over the measures.
     estimates : DataFrame
-        One row per case and measure: identifying columns, `measure`, `estimate`, `low`, `high`, `n`, and
-        `unknown_fraction`, the share of rollouts that never end. Each interval holds separately with
+        One row per case and measure: identifying columns, `measure`, `estimate`, `low`, `high`, `n`,
+        `is_trusted` (see `Estimates`), and `unknown_fraction`, the share of rollouts that never end. Each interval holds separately with
         `confidence_level`.
     directions : dict of Measure to {'min', 'max'}
     confidence_level : float
@@ -150,19 +151,19 @@ def pareto_front(
     chosen = _read_directions(directions)
     raise_if_any(level_problems(confidence_level))
     measures = tuple(chosen)
-    values = Values(responses, measures, costs=costs)
+    values = Values(responses, measures, costs=costs, takes_strata=True)
     identity = "case" if "case" in values.cases else "policy"
-    arrays = [values.of(measure) for measure in measures]
+    samples = [values.sample(measure) for measure in measures]
     estimated = [
         [estimate_values(of_case, measure, confidence_level) for of_case in of_measure]
-        for of_measure, measure in zip(arrays, measures, strict=True)
+        for of_measure, measure in zip(samples, measures, strict=True)
     ]
     unknown = np.array([values.unknown_fractions(measure) for measure in measures])
     losses, half_widths = _losses(estimated, chosen), _half_widths(estimated)
     losses[(unknown > 0).any(axis=0)] = np.nan
     is_on_front = find_front(losses)
     opponents = choose_opponents(losses, half_widths, is_on_front)
-    is_dominated = find_dominated(arrays, chosen, opponents, confidence_level)
+    is_dominated = find_dominated(samples, chosen, opponents, confidence_level)
     cases = values.cases.assign(
         **{
             str(measure): [estimate.estimate for estimate in of]
@@ -231,7 +232,7 @@ def _tabulate(
 
     frame = cases.loc[cases.index.repeat(len(measures))].reset_index(drop=True)
     rows = [
-        (str(measure), *estimate[:4], fraction)
+        (str(measure), *estimate[:4], estimate.is_trusted, fraction)
         for *of_case, fractions in zip(*estimated, unknown.T.tolist(), strict=True)
         for measure, estimate, fraction in zip(measures, of_case, fractions, strict=True)
     ]

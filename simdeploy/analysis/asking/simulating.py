@@ -1,0 +1,138 @@
+"""Simulations of an analysis: kinds of release get worlds of their own where its measures depend on the kind."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.analysis.asking.allocating import find_concerned, plan_pilot, plan_rest
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.errors import raise_if_any
+from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
+from simdeploy.experiments.by_kind import FOLDERS, join_kinds, sweep_kinds
+from simdeploy.experiments.campaign import Campaign
+from simdeploy.experiments.kinds import kinds_of
+from simdeploy.experiments.replication import to_replications
+from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario.measures import parse_measure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.experiments.design import Design
+    from simdeploy.experiments.jobs import Executor
+    from simdeploy.experiments.result import SweepResult
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.scenario.measures import Measure
+
+# Fewer replications than this are not worth a pilot.
+_FEWEST_OF_A_KIND = 10
+
+
+def folders_of(concerned: Sequence[str]) -> str | None:
+    """Return the folder names in the store of a sweep by kind; None for one without kinds."""
+    return FOLDERS if concerned else None
+
+
+def find_divided(
+    scenario: Scenario, policies: Iterable[ScenarioPolicy], measures: Sequence[Measure], n: int
+) -> tuple[str, ...]:
+    """Return the kinds of release that get worlds of their own; none if kinds are drawn."""
+    concerned = find_concerned(scenario, measures, {policy.identity.type for policy in policies})
+    return concerned if n >= _FEWEST_OF_A_KIND * len(concerned) else ()
+
+
+def plan_worlds(
+    campaign: Campaign,
+    scenario: Scenario,
+    policies: Mapping[str, Any],
+    measures: Sequence[Measure],
+    concerned: Sequence[str],
+    replications: range,
+    *,
+    part: str = "pilot",
+    vary: Mapping[str, Iterable[Any]] | None = None,
+    design: Design = "grid",
+) -> tuple[dict[str, range], dict[str, range], SweepResult]:
+    """Simulate a pilot; return the numbers of its worlds by kind, those of all worlds, and its replications."""
+    first = replications.start
+    pilot = plan_pilot(kinds_of(scenario), concerned, len(replications))
+    begun = {kind: range(first, first + n) for kind, n in pilot.items()}
+    result = sweep_kinds(campaign, scenario, policies, begun, part=part, vary=vary, design=design)
+    values = Values(result, measures, costs=scenario.costs, release=scenario.release, takes_strata=True)
+    counts = plan_rest(values, measures, concerned, len(replications))
+    return begun, {kind: range(first, first + n) for kind, n in counts.items()}, result
+
+
+def sweep_by_kind(
+    campaign: Campaign,
+    scenario: Scenario,
+    policies: Mapping[str, Any],
+    measures: Sequence[Measure],
+    concerned: Sequence[str],
+    replications: range,
+    *,
+    part: str | None = None,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    design: Design = "grid",
+) -> SweepResult:
+    """Simulate a sweep, with worlds of their own for the kinds of release of `find_divided`, if any.
+
+    A pilot shows how many worlds each needs (`plan_rest`); its replications are part of the result.
+    """
+    if not concerned:
+        scenarios = {scenario.name: scenario}
+        return campaign.sweep(scenarios, policies, part=part, vary=vary, design=design, replications=replications)
+    if part is None:
+        lengths = [len(of_key) for of_key in (vary or {}).values()] or [1]
+        n_cases = lengths[0] if design == "list" else math.prod(lengths)
+        campaign.expect(n_cases * len(policies) * len(replications), nodes=scenario.fleet.nodes)
+    prefix = "" if part is None else f"{part}-"
+    how: dict[str, Any] = {"vary": vary, "design": design}
+    begun, worlds, pilot = plan_worlds(
+        campaign, scenario, policies, measures, concerned, replications, part=f"{prefix}pilot", **how
+    )
+    rest = {kind: range(begun[kind].stop, of.stop) for kind, of in worlds.items()}
+    rest = {kind: numbers for kind, numbers in rest.items() if numbers}
+    if not rest:
+        return pilot
+    return join_kinds([pilot, sweep_kinds(campaign, scenario, policies, rest, part=f"{prefix}rest", **how)])
+
+
+def replicate_kinds(
+    scenario: ScenarioOrPath,
+    policies: Mapping[str, Any] | Sequence[str] | str | None = None,
+    *,
+    replications: int | range = 100,
+    seed: int = 0,
+    engine: str = "auto",
+    executor: Executor | None = None,
+    workers: int = 1,
+    cluster: str | None = None,
+    store: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = False,
+) -> pd.DataFrame:
+    """Replicate as `replicate`, in worlds by kind of release where there are several, for a comparison of policies.
+
+    A fifth of the worlds show how many each kind needs: for the costs, if the scenario has any, and otherwise for the
+    rates of false alarms and escapes.
+    """
+    scenario = as_scenario(scenario)
+    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    chosen, problems = choose_policies(scenario, policies)
+    raise_if_any(problems)
+    names = ["cost"] if scenario.costs is not None else ["false_alarm given good", "escaped given defective"]
+    wanted = [requirement.measure for requirement in scenario.requirements]
+    kinds = kinds_of(scenario)
+    sorts = {"defective" if kinds.are_defective[kinds.names.index(name)] else "good" for name in kinds.possible}
+    measures = [parse_measure(name) for name in names if name == "cost" or name.rpartition(" ")[2] in sorts]
+    measures = list(dict.fromkeys([*measures, *wanted]))
+    concerned = find_divided(scenario, chosen.values(), measures, len(numbers))
+    if concerned:  # a comparison has measures of every release
+        concerned = kinds.possible
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=folders_of(concerned))
+    result = sweep_by_kind(campaign, scenario, chosen, measures, concerned, numbers)
+    campaign.warn_of_failures()
+    return to_replications(result)
