@@ -142,7 +142,7 @@ def report(
         for role, place in roles.items():
             if role.startswith(RUNNER_UP):
                 found.outcome[confirmed.shown[place]] = "indistinguishable from the choice"
-        choice = dict(zip(found.candidates.levers, found.candidates.points[confirmed.choice], strict=True))
+        choice = found.candidates.choice(confirmed.choice)
         probability, doubt = selection.probability_correct, _find_doubt(question, found, confirmed, indifference)
     is_decided = confirmed is not None and doubt is None
     binding, gain = _find_binding(confirmed, roles)
