@@ -96,7 +96,7 @@ MAKE = {
     "OneRollout": run,
     "ParetoFront": lambda: sd.pareto_front(grid(), {"makespan_s": "min", "p95 blast_radius": "min"}),
     "Precision": lambda: sd.replicate_to_precision(SCENARIO, targets={"makespan_s": "20%"}, most=100, engine="compiled"),
-    "Rare": lambda: sd.estimate_rare(SCENARIO, ROLLING, event="failed_nodes >= 3", tilt={"start_failure": 2}, replications=500, engine="compiled"),
+    "Rare": lambda: sd.estimate_rare(SCENARIO, ROLLING, event="failed_nodes >= 3", tilt={"start_failure": 2}, replications=4000, engine="compiled"),
     "Robustness": lambda: sd.estimate_regret(grid(), costs=COSTS, requirements=["makespan_s <= 30m"]),
     "Selection": lambda: select_ocba(sample, range(3), budget=60, n0=10, step=10),
     "Sensitivity": lambda: sd.estimate_sensitivity(
