@@ -17,7 +17,7 @@ TERMS, PATTERNS = TEXT.split("\n## Patterns of column names\n")
 ENTRIES = dict(re.findall(r"^\*\*(.+?)\*\*: (.+?)(?=\n\n)", TERMS, re.MULTILINE | re.DOTALL))
 SUFFIXES = re.findall(r"`<name>(_\w+)`", PATTERNS)
 # Of the tables of replications, which are no results.
-OF_REPLICATIONS = {"scenario", "policy", "case", "replication", "status", "stage", "error", *vocabulary.COSTS}
+OF_REPLICATIONS = {"scenario", "policy", "case", "replication", "status", "stage", "error", "weight", *vocabulary.COSTS}
 
 
 def listed(entry: str) -> set[str]:

@@ -150,7 +150,7 @@ def slow_ranking(values, confidence_level):
         return lower(i, j) > 0 and stats.skew(values[i] - values[j]) / math.sqrt(n) >= -0.2
 
     best = [i for i in range(size) if not any(is_worse(i, j) for j in others[i])]
-    low = [max(lower(i, j) for j in others[i]) if i in best else 0.0 for i in range(size)]
+    low = [min(max(lower(i, j) for j in others[i]), 0.0) if i in best else 0.0 for i in range(size)]
     high = [max([0.0, *(-lower(j, i) for j in best if j != i)]) for i in range(size)]
     estimate = [values[i].mean() - min(values[j].mean() for j in others[i]) for i in range(size)]
     return best, low, high, estimate
@@ -309,7 +309,7 @@ def costs_by_policy(*values):
         ),
         (
             [[1.0, 2.0, 3.0], [1.0, 2.5, 2.0]],
-            "b has the lowest mean cost: 1.8 per rollout (95 % CI -0.1 to 3.7), but a is indistinguishable from it.",
+            "b has the lowest mean cost: 1.8 per rollout (~95 % CI -0.1 to 3.7), but a is indistinguishable from it.",
         ),
         (
             [[1.0, 2.0, 3.0], [9.0, 10.1, 11.2], [2.0, 1.0, 4.0]],

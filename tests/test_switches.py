@@ -33,6 +33,8 @@ REPETITIONS = 2000
 SPREAD = 4 * math.sqrt(0.95 * 0.05 / REPETITIONS)
 MET = Feasibility(is_met=True, verdict="met", broken=(), is_known=True)
 COSTS = {"hour_of_delay": 1, "false_alarm": 1000, "escape": 1000, "failed_request": 0, "unavailable_node_hour": 0}
+# A delay decides, whatever the false alarms that a few rollouts can have missed.
+HASTE = {**COSTS, "hour_of_delay": 5000}
 # One node of ten never starts; nothing else ever goes wrong.
 BROKEN = [{"name": "broken", "share": 0.1, "start_failure": 1}]
 HEALTH = {"deadline": "10m", "min_healthy_time": "10s"}
@@ -309,7 +311,7 @@ def test_no_policy_meets_the_requirements_whatever_the_switch():
 
 def test_an_uncertain_lead_says_how_many_replications_it_needs():
     """Half as wide an interval needs four times as many replications; a lead of 0 is never confirmed. [oracle]"""
-    result = vary_switches(scenario(EDGE), replications=20, engine="compiled", pairs=False)
+    result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled", pairs=False)
     assert math.isnan(result.replications_needed)
     base = result.base.assign(margin=2.0, margin_low=-2.0, margin_high=6.0)
     unsure = replace(result, unsure_of="margin", base=base)
@@ -323,7 +325,7 @@ def test_an_uncertain_lead_says_how_many_replications_it_needs():
 
 def test_verdicts_are_data(few_values):
     """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
-    result = vary_switches(scenario(EDGE), replications=20, engine="compiled")
+    result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled")
     document = result.to_dict()
     words = {
         (True, True): "holds",
@@ -451,7 +453,7 @@ def test_parts_of_the_pairs_change_no_number(monkeypatch, few_values):
 
 def test_flips_together_are_flips_of_neither(few_values):
     """A pair flips together exactly if it flips the choice, and neither of its values does. [property]"""
-    result = vary_switches(scenario(EDGE), replications=20, engine="compiled")
+    result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled")
     alone = flips(result)
     assert alone
     for row in result.pairs.itertuples():
@@ -565,7 +567,7 @@ def test_a_choice_is_only_sure_if_requirements_are():
     assert (unsure.choice, unsure.is_sure) == ("p0", False)
     flipped = conclusion(values)
     assert (flipped.choice, flipped.is_sure, flipped.rival, flipped.reason) == ("p1", True, "p1", "p1 is better")
-    assert flipped.margin == pytest.approx((-1, -1, -1))
+    assert flipped.margin[:3] == pytest.approx((-1, -1, -1))
 
 
 def draw_tornado(result):

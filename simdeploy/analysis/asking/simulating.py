@@ -116,14 +116,14 @@ def replicate_kinds(
 ) -> pd.DataFrame:
     """Replicate as `replicate`, in worlds by kind of release where there are several, for a comparison of policies.
 
-    A fifth of the worlds show how many each kind needs: for the costs, if the scenario has any, and otherwise for the
-    rates of false alarms and escapes.
+    A fifth of the worlds show how many each kind needs: for the costs, if the scenario has any, and equally for the rates
+    of false alarms and escapes.
     """
     scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen, problems = choose_policies(scenario, policies)
     raise_if_any(problems)
-    names = ["cost"] if scenario.costs is not None else ["false_alarm given good", "escaped given defective"]
+    names = ["false_alarm given good", "escaped given defective", *(["cost"] if scenario.costs is not None else [])]
     wanted = [requirement.measure for requirement in scenario.requirements]
     kinds = kinds_of(scenario)
     sorts = {"defective" if kinds.are_defective[kinds.names.index(name)] else "good" for name in kinds.possible}

@@ -1,0 +1,165 @@
+"""Worlds by kind of release: intervals held to problems with exact answers, and tables to those of drawn kinds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small import small
+
+from simdeploy.analysis import compare, estimate
+from simdeploy.analysis.asking.simulating import replicate_kinds
+from simdeploy.errors import InputError
+from simdeploy.experiments import replicate
+from simdeploy.scenario.measures import Measure
+from simdeploy.statistics.combining import combine
+from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.sample import Lump, Sample, Strata
+
+REPETITIONS = 2000
+# Of intervals that say 95 %: four standard errors below 93 %.
+LEAST = 0.93 - 4 * (0.93 * 0.07 / REPETITIONS) ** 0.5
+PROBABILITIES = np.array([0.9, 0.1])
+PRICE = 1000.0
+
+
+def divided(values, n, *, lumps=(), is_certain=(False, False)):
+    """Make a sample of repetitions (rows) of n worlds of either kind."""
+    strata = Strata(np.repeat([0, 1], n), PROBABILITIES)
+    return Sample(values, strata, np.full(len(values), float(n)), lumps, np.array(is_certain))
+
+
+def draw_costs(rng, n, escape, sigma=0.5):
+    """Draw skewed costs, with the price of an escape in some worlds of the second kind."""
+    escaped = np.hstack([np.zeros((REPETITIONS, n)), rng.random((REPETITIONS, n)) < escape])
+    costs = 10 * rng.lognormal(0, sigma, (REPETITIONS, 2 * n)) + PRICE * escaped
+    truth = 10 * np.exp(sigma**2 / 2) + PRICE * PROBABILITIES[1] * escape
+    return divided(costs, n, lumps=(Lump(np.array([0.0, PRICE]), escaped),)), truth
+
+
+def coverage(found, truth):
+    """Return how often intervals that are trusted cover, and how often they are trusted."""
+    is_trusted = found.trusts_low & found.trusts_high
+    covers = (found.low <= truth) & (truth <= found.high)
+    return covers[is_trusted].mean() if is_trusted.any() else 1.0, is_trusted.mean()
+
+
+@pytest.mark.parametrize("escape", [0.5, 0.05, 1e-4])
+@pytest.mark.parametrize("n", [20, 50, 200, 1000])
+def test_coverage_of_costs(n, escape):
+    """The interval of a mean with the price of a verdict covers, also where no world of a sample has it. [oracle]"""
+    sample, truth = draw_costs(np.random.default_rng(n), n, escape)
+    covered, trusted = coverage(combine(sample, is_rate=False, confidence_level=0.95), truth)
+    assert covered >= LEAST
+    assert trusted > (0.9 if n >= 200 else 0.0)
+
+
+@pytest.mark.parametrize("n", [20, 50, 200])
+def test_coverage_of_differences(n):
+    """The interval of a paired difference covers, where policies share most of their escapes. [oracle]"""
+    rng = np.random.default_rng(n)
+    luck = rng.random((REPETITIONS, n))
+    costs = []
+    for escape in (0.3, 0.25):
+        escaped = np.hstack([np.zeros((REPETITIONS, n)), luck < escape])
+        values = rng.exponential(5, (REPETITIONS, 2 * n)) + PRICE * escaped
+        costs.append(divided(values, n, lumps=(Lump(np.array([0.0, PRICE]), escaped),)))
+    found = combine(costs[0] - costs[1], is_rate=False, confidence_level=0.95)
+    assert coverage(found, 0.1 * PRICE * 0.05)[0] >= LEAST
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.02, 0.4])
+@pytest.mark.parametrize("n", [20, 200])
+def test_coverage_of_rates(n, rate):
+    """A rate over all releases, and one given a kind, covers; what a kind can't do narrows it. [oracle]"""
+    rng = np.random.default_rng(n)
+    happened = np.hstack([np.zeros((REPETITIONS, n)), rng.random((REPETITIONS, n)) < rate])
+    of_all = combine(divided(happened, n, is_certain=(True, False)), is_rate=True, confidence_level=0.95)
+    assert coverage(of_all, 0.1 * rate)[0] >= LEAST
+    given = happened.copy()
+    given[:, :n] = np.nan
+    of_kind = combine(divided(given, n), is_rate=True, confidence_level=0.95)
+    assert coverage(of_kind, rate)[0] >= LEAST
+    assert of_kind.high == pytest.approx(10 * of_all.high)
+
+
+def test_coverage_of_quantiles():
+    """The interval of a median of two kinds covers. [oracle]"""
+    rng, n = np.random.default_rng(3), 60
+    values = rng.exponential(1, (400, 2 * n)) + np.repeat([0.0, 1.0], n)
+    truth = np.median(rng.exponential(1, 2_000_000) + (rng.random(2_000_000) < 0.1))
+    found = [estimate_values(row, Measure("makespan_s", 0.5), 0.95) for row in divided(values, n)]
+    assert np.mean([each.low <= truth <= each.high for each in found]) >= 0.93 - 4 * (0.93 * 0.07 / 400) ** 0.5
+
+
+def test_probabilities_by_case():
+    """Cases with other probabilities have the estimates that they have alone; a single kind has the usual ones. [property]"""
+    values = np.random.default_rng(4).lognormal(0, 1, (2, 80))
+    by_case = np.array([[0.9, 0.1], [0.3, 0.7]])
+    sample = divided(values, 40)
+    both = combine(
+        replace(sample, strata=replace(sample.strata, probabilities=by_case)), is_rate=False, confidence_level=0.9
+    )
+    for case in range(2):
+        strata = replace(sample.strata, probabilities=by_case[case])
+        alone = combine(replace(sample, strata=strata)[case][None], is_rate=False, confidence_level=0.9)
+        assert [of[case] for of in both] == pytest.approx([of[0] for of in alone])
+    single = replace(sample, strata=Strata(np.zeros(80, int), np.ones(1)), is_certain=np.zeros(1, bool))
+    usual = estimate_values(values[0], Measure("cost"), 0.9)
+    assert [of[0] for of in combine(single, is_rate=False, confidence_level=0.9)][:3] == list(usual[:3])
+
+
+def mixed():
+    """Return a scenario with a good, a latent and a blatant kind of release, and costs."""
+    release = {
+        "good": {"probability": 0.9},
+        "latent": {"probability": 0.04, "defective": True, "error_rate": 0.3, "after": "90s"},
+        "blatant": {"probability": 0.06, "defective": True, "start_failure": 0.5},
+    }
+    costs = {"hour_of_delay": 10, "false_alarm": 50, "escape": 500, "failed_request": 0.001, "unavailable_node_hour": 1}
+    return small(release=release, costs=costs)
+
+
+def test_engines_agree_on_given_kinds():
+    """Both engines give the same rows for worlds by kind, and the weights have the kinds' probabilities. [property]"""
+    tables = [
+        replicate(mixed(), replications=40, strata="kinds", engine=engine) for engine in ("reference", "compiled")
+    ]
+    assert tables[0].equals(tables[1])
+    of_policy = tables[0][tables[0]["policy"].eq("waves")]
+    shares = of_policy.groupby("release")["weight"].sum() / 40
+    assert shares.to_dict() == pytest.approx({"good": 0.9, "latent": 0.04, "blatant": 0.06})
+
+
+def test_both_ways_estimate_the_same():
+    """Worlds by kind and drawn kinds differ by chance alone, in costs, rates and conditions. [oracle]"""
+    measures = ["cost", "escaped", "escaped given defective", "makespan_s given good"]
+    drawn, by_kind = (
+        estimate(replicate(mixed(), replications=2000, strata=strata, engine="compiled"), measures).estimates
+        for strata in (None, "kinds")
+    )
+    errors = np.hypot(drawn["standard_error"], by_kind["standard_error"])
+    assert ((drawn["estimate"] - by_kind["estimate"]).abs() <= 4 * errors + 1e-9).all()
+    costs = drawn["measure"].eq("cost")
+    assert (by_kind["standard_error"][costs] < drawn["standard_error"][costs]).all()
+
+
+def test_allocation_depends_on_finished_worlds_alone(tmp_path):
+    """A resumed run and one in memory give the same rows; each kind has worlds enough for a mean. [contract]"""
+    table = replicate_kinds(mixed(), replications=120, engine="compiled")
+    for _ in range(2):
+        stored = replicate_kinds(mixed(), replications=120, engine="compiled", store=tmp_path / "store")
+        assert stored.equals(table)
+    of_policy = table[table["policy"].eq("waves")]
+    assert len(of_policy) == 120
+    assert of_policy["release"].value_counts().min() >= 20
+    assert compare(table).estimates["n"].max() == 120
+
+
+def test_what_cannot_use_them_refuses():
+    """An analysis that ignores strata refuses the table by name. [contract]"""
+    from simdeploy.analysis import summarize_grid
+
+    with pytest.raises(InputError, match="weight"):
+        summarize_grid(replicate(mixed(), replications=20, strata="kinds", engine="compiled"))
