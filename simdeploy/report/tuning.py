@@ -70,7 +70,7 @@ def tell(result: Tuning) -> str:
 
 
 def _tell_nothing(result: Tuning) -> str:
-    n, limit = len(result.candidates), _tell_limit(result)
+    n, limit = result.n_candidates, _tell_limit(result)
     if not result.requirements:
         unknown = f"the {name_objective(result.of)} of all {n:,} policies is unknown"
         return join_answer([f"No recommendation: {unknown}, as rollouts never end or failed", limit])
@@ -145,7 +145,7 @@ def _tell_certainty(result: Tuning) -> list[str]:
     margin = _tell_amount(result, result.indifference, is_difference=True)
     if result.is_decided:
         n, certainty = (
-            len(result.candidates),
+            result.n_candidates,
             f"({percent(result.confidence_level)} confidence if it leads by {margin})",
         )
         return [f"{best} {n:,} candidates {certainty}", f"Best{feasible} of {n:,} {certainty}"]
@@ -184,7 +184,7 @@ def _tell_limit(result: Tuning) -> str:
 
 
 def _tell_share(result: Tuning) -> str:
-    return format_amount(len(result.candidates) / result.n_possible, PERCENT, digits=2)
+    return format_amount(result.n_candidates / result.n_possible, PERCENT, digits=2)
 
 
 def _better(result: Tuning) -> str:
@@ -291,7 +291,7 @@ def _tabulate_verdicts(result: Tuning) -> Table:
 
 
 def _tabulate_stages(result: Tuning) -> Table:
-    n = len(result.candidates)
+    n = result.n_candidates
     tried = f"{n:,} policies" + ("" if n == result.n_possible else f", {_tell_share(result)} of {result.n_possible:,}")
     beyond = result.n_beyond_largest_wave
     left_out = f"; {beyond:,} with larger waves left out" if beyond else ""

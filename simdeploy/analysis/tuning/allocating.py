@@ -56,11 +56,6 @@ class Allocation:
         least = max(int(_LEAST * n / n_kinds), fewest)
         return self._worlds.divide(max(n, fewest * n_kinds), self._shares, fewest=least)
 
-    def divide_equally(self, n: int) -> dict[str, int]:
-        """Divide worlds equally, for requirements on good and on defective releases."""
-        n_kinds = len(self._worlds.kinds)
-        return self._worlds.divide(max(n, n_kinds), np.ones(n_kinds), fewest=1)
-
     def divide_for(self, measured: Measured, n: int, *, fewest: int) -> dict[str, int]:
         """Divide worlds so that the mean of the first candidate and its differences from the others are known best."""
         observations = measured.observations[~measured.has_gap]

@@ -64,6 +64,7 @@ class Confirmed:
     measured: Measured
     held_back: Mapping[str, int]
     alpha: float
+    reference: int | None = None  # a candidate that is shown only for comparison
     is_contradicted: bool = False  # whether the selection recommended another one
 
     @property
@@ -111,13 +112,14 @@ class Confirmed:
         """Return the best shown candidate that meets the requirements, if by its estimate it is better than the recommended
         one by more than the indifference.
         """
-        means = np.where((verdicts == MET) & ~self.measured.has_gap, self.measured.means, np.inf)
+        is_eligible = (verdicts == MET) & ~self.measured.has_gap & (np.array(self.shown) != self.reference)
+        means = np.where(is_eligible, self.measured.means, np.inf)
         best = int(means.argmin())
         return self.shown[best] if means[0] - means[best] > indifference else None
 
     def find_better(self, verdicts: np.ndarray) -> np.ndarray:
         """Return the shown candidates that meet the requirements and are significantly better than the recommended one."""
-        places = [place for place in range(1, len(self.shown)) if verdicts[place] == MET]
+        places = [p for p in range(1, len(self.shown)) if verdicts[p] == MET and self.shown[p] != self.reference]
         return np.array([self.shown[place] for place in places if self.is_better(place)], dtype=np.int64)
 
 

@@ -239,7 +239,9 @@ class _Search:
                 found.rule_out(np.array(shown[:1]), MISSES if verdicts[0] == MISSED else NOT_KNOWN)
                 return None
             else:
-                confirmed = Confirmed(self._question, selection, tuple(shown), measured, held_back, alpha)
+                confirmed = Confirmed(
+                    self._question, selection, tuple(shown), measured, held_back, alpha, found.candidates.reference
+                )
                 better = confirmed.find_better(verdicts)
                 if not len(better):
                     return self._settle_on(confirmed, verdicts)

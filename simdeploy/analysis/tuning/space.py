@@ -66,6 +66,11 @@ class Candidates:
         chosen = [self.points[number] for number in numbers]
         return {name: [point[place] for point in chosen] for place, name in enumerate(self.levers)}
 
+    @property
+    def reference(self) -> int | None:
+        """The policy with the API defaults, if it changes limits that are not varied: only for comparison."""
+        return self.roles[DEFAULTS] if self.kept else None
+
     def choice(self, number: int) -> dict[str, Any]:
         """Return the settings of a candidate, without limits that it keeps."""
         settings, current = (
