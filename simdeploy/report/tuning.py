@@ -113,7 +113,7 @@ def _tell_choice(result: Tuning) -> list[str]:
         settings = [f"{name} {value}" for name, value in zip(names, values, strict=True)]
         starts = [f"Use {result.current_policy} with {listed}: {estimate}" for listed in list_forms(settings, 2)]
     against = _tell_other(result)
-    return [f"{start}{against}" for start in starts]
+    return [*(f"{start}{against}" for start in starts), starts[-1]]
 
 
 def _tell_in_service(result: Tuning) -> str:
@@ -139,7 +139,7 @@ def _tell_certainty(result: Tuning) -> list[str]:
     """Say with which probability the recommended policy is the best."""
     feasible = " feasible" if result.requirements else ""
     best = "Best feasible policy among" if result.requirements else "Best of"
-    if not math.isnan(result.expected_correct):
+    if result.is_decided and not math.isnan(result.expected_correct):
         n_left = int(result.stages.loc[result.stages["stage"].eq("select"), "candidates"].iloc[-1])
         return [f"{best} {n_left:,} finalists with probability about {100 * result.probability_correct:.0f} %"]
     margin = _tell_amount(result, result.indifference, is_difference=True)
@@ -181,10 +181,6 @@ def _tell_limit(result: Tuning) -> str:
     nodes, today = plural(result.largest_wave, "node"), result.current_wave
     than = f"today's {nodes}" if result.largest_wave == today else nodes
     return f"No {'other ' * (result.largest_wave < today)}wave larger than {than} was tried (--largest-wave all)"
-
-
-def _tell_share(result: Tuning) -> str:
-    return format_amount(result.n_candidates / result.n_possible, PERCENT, digits=2)
 
 
 def _better(result: Tuning) -> str:
@@ -292,7 +288,9 @@ def _tabulate_verdicts(result: Tuning) -> Table:
 
 def _tabulate_stages(result: Tuning) -> Table:
     n = result.n_candidates
-    tried = f"{n:,} policies" + ("" if n == result.n_possible else f", {_tell_share(result)} of {result.n_possible:,}")
+    n_tried, n_possible = result.n_candidates, result.n_possible
+    share = format_amount(n_tried / n_possible, PERCENT, digits=2)
+    tried = f"{n:,} policies" + ("" if n_tried >= n_possible else f", {share} of {n_possible:,}")
     beyond = result.n_beyond_largest_wave
     left_out = f"; {beyond:,} with larger waves left out" if beyond else ""
     names = shorten_names(list(result.at_end))

@@ -164,7 +164,7 @@ def report(
         candidates=candidates,
         stages=_tabulate_stages(found),
         current_policy=question.base.name,
-        n_possible=max(found.candidates.n_possible, len(found.candidates)),
+        n_possible=found.candidates.n_possible,
         at_end=() if confirmed is None else nearby.ends(found.candidates.points[confirmed.choice]),
         largest_wave=found.candidates.largest_wave,
         n_beyond_largest_wave=found.candidates.n_beyond,

@@ -80,7 +80,8 @@ class Tuning(Result):
     current_policy : str
         Its name.
     n_possible : int
-        Combinations of the settings; `candidates` may be a sample, and those near its best.
+        Combinations of the settings. If `candidates` are a sample, those near its best follow, also beyond the ends of
+        default ranges.
     at_end : tuple of str
         Settings whose recommended value is the lowest or highest tried.
     largest_wave : int or None

@@ -143,7 +143,10 @@ def make_candidates(
         sample = np.random.default_rng(seed).choice(len(others), size=max(most - len(first), 0), replace=False)
         others = [others[place] for place in np.sort(sample).tolist()]
     roles = {CURRENT: 0, DEFAULTS: first.index(defaults)}
-    n_possible = len({*distinct, *first})
+    grid = {*distinct, *first}
+    if kept:
+        grid -= {defaults} - {*distinct}
+    n_possible = len(grid)
     names = tuple(lever.name for lever in levers)
     return Candidates(names, (*first, *others), roles, n_possible, tuple(kept), largest_wave, n_beyond)
 
