@@ -692,10 +692,11 @@ class TestResult:
         assert sorted(points[:, 0]) == pytest.approx(sorted(estimates))
         marks = {line.get_label(): line.get_xdata()[0] for line in ax.lines}
         assert marks == {
-            name: role(result, key)["estimate"] for key, name in (("choice", "recommended"), ("current", "current"))
+            name: role(result, key)["estimate"]
+            for key, name in (("choice", "recommended"), ("current", "current"), ("defaults", "API defaults"))
         }
         labels = [text.get_text() for text in ax.texts if text.get_visible()]
-        assert [label.partition(":")[0] for label in labels] == ["recommended", "current"]
+        assert {label.partition(":")[0] for label in labels} == set(marks)
         assert find_unreadable(figure) == []
 
     def test_candidates_have_a_row_by_requirement(self, result):

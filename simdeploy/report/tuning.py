@@ -113,7 +113,7 @@ def _tell_choice(result: Tuning) -> list[str]:
         settings = [f"{name} {value}" for name, value in zip(names, values, strict=True)]
         starts = [f"Use {result.current_policy} with {listed}: {estimate}" for listed in list_forms(settings, 2)]
     against = _tell_other(result)
-    return [*(f"{start}{against}" for start in starts), starts[-1]]
+    return [f"{start}{against}" for start in starts]
 
 
 def _tell_in_service(result: Tuning) -> str:
