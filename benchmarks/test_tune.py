@@ -9,6 +9,7 @@ import simdeploy
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 
+
 def test_ten_thousand_candidates(benchmark, say):
     """Ten thousand policies for a thousand nodes, some of them near the best of the others."""
     scenario = simdeploy.read_scenario(SCENARIOS / "tune-1000.yaml")
