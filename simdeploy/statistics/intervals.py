@@ -145,7 +145,7 @@ def paired_proportions_interval(gained: int, lost: int, n: int, confidence_level
     --------
     >>> low, high = paired_proportions_interval(20, 40, 160, 0.95)
     >>> round(low, 3), round(high, 3)
-    (-0.284, -0.016)
+    (-0.263, -0.016)
     """
     tail = (1 - confidence_level) / 2
     low = float(paired_proportions_limit(gained, lost, n, tail))
