@@ -12,7 +12,7 @@ from small import small
 from simdeploy.analysis import compare, estimate
 from simdeploy.analysis.asking.simulating import replicate_kinds
 from simdeploy.errors import InputError
-from simdeploy.experiments import replicate
+from simdeploy.experiments import read_store, replicate
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.combining import combine
 from simdeploy.statistics.estimators import estimate_values
@@ -152,6 +152,12 @@ def test_allocation_depends_on_finished_worlds_alone(tmp_path):
     for _ in range(2):
         stored = replicate_kinds(mixed(), replications=120, engine="compiled", store=tmp_path / "store")
         assert stored.equals(table)
+    read = read_store(tmp_path / "store")
+    names = ["policy", "replication", "verdict", "makespan_s", "weight"]
+    assert read.to_frame(names).equals(table[names])
+    of_both = (estimate(responses, "escaped given defective").estimates for responses in (read, table))
+    columns = ["policy", "estimate", "low", "high", "n", "is_trusted"]
+    assert next(of_both)[columns].equals(next(of_both)[columns])
     of_policy = table[table["policy"].eq("waves")]
     assert len(of_policy) == 120
     assert of_policy["release"].value_counts().min() >= 20
