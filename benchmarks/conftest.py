@@ -1,4 +1,4 @@
-"""What the benchmarks say, on the screen and, on request, on the page that explains it."""
+"""What the benchmarks say, on the screen and, on request, on the pages that explain it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-_PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+_DOCS = Path(__file__).parents[1] / "docs"
 _BEGIN, _END = "<!-- measured -->\n", "<!-- end -->\n"
 _said: list[str] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-page", action="store_true", help="write what was measured into docs/performance.md")
+    parser.addoption("--write-page", action="store_true", help="write what was measured into pages of docs/")
 
 
 @pytest.fixture
@@ -31,11 +31,22 @@ def say(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str], None]]:
     return out
 
 
+@pytest.fixture
+def write_page(request: pytest.FixtureRequest) -> Callable[[str, str, str], None]:
+    """Return a function that replaces what was measured on a page of docs/ by a text, if that is asked for."""
+    is_asked: bool = request.config.getoption("--write-page")
+    return _write if is_asked else lambda _page, _command, _text: None
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    if not session.config.getoption("--write-page") or exitstatus != 0 or not _said:
-        return
-    before, rest = _PAGE.read_text().split(_BEGIN)
+    if session.config.getoption("--write-page") and exitstatus == 0 and _said:
+        _write("performance.md", "make bench", "\n".join(["```", *_said, "```"]))
+
+
+def _write(page: str, command: str, text: str) -> None:
+    path = _DOCS / page
+    before, rest = path.read_text().split(_BEGIN)
     after = rest.split(_END)[1]
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    lines = [f"Measured by `make bench` on {datetime.now(UTC).date()} ({machine}):", "", "```", *_said, "```"]
-    _PAGE.write_text(before + _BEGIN + "\n".join(lines) + "\n" + _END + after)
+    head = f"Measured by `{command}` on {datetime.now(UTC).date()} ({machine}):"
+    path.write_text(f"{before}{_BEGIN}{head}\n\n{text}\n{_END}{after}")

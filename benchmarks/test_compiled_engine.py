@@ -38,7 +38,7 @@ CRASHES = {
 }
 OWN_LEVELS = {"fleet.error_rate": {"beta": {"mean": 0.004, "sd": 0.002}}}
 SLIDING = {"orchestrator.pacing": "sliding"}
-# A fifth of the nodes is offline at any time, and half of the spells end within a rollout.
+# A fifth of the nodes is offline at any time.
 CONNECTION = {
     "fleet.update_duration": {"lognormal": {"median": "30s", "p95": "60s"}},
     "fleet.connection": {"online": {"exponential": {"mean": "20m"}}, "offline": {"exponential": {"mean": "5m"}}},

@@ -56,7 +56,12 @@ from .experiments.batches import read_batches as read_batches
 from .experiments.sweep import sweep as sweep
 from .scenario import Scenario as Scenario, read_scenario as read_scenario, scenario_schema as scenario_schema
 from .statistics.selection import Selection as Selection
-from .validation import Verification as Verification, verify as verify
+from .validation import (
+    Decisions as Decisions,
+    Verification as Verification,
+    verify as verify,
+    verify_decisions as verify_decisions,
+)
 from .world.tilt import Tilt as Tilt
 
 __version__: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from unittest.mock import patch
@@ -13,6 +13,8 @@ import pandas as pd
 import simdeploy as sd
 from simdeploy.analysis import summarize_grid
 from simdeploy.statistics.selection import select_ocba
+from simdeploy.validation.decisions import deciding
+from simdeploy.validation.decisions.problems import make_problems
 from simdeploy.validation.verification import verifying
 from simdeploy.validation.verification.rules import limits
 
@@ -54,6 +56,21 @@ def verify():
         return sd.verify(replications=100, engines="compiled")
 
 
+def decisions():
+    """Decide a problem whose grid is cut down to two policies."""
+    small = few_policies(
+        "common-defects", canary_count=(5,), max_parallel=(60,), max_failed_nodes=(10,), max_error_rate=(0.05, 0.1)
+    )
+    with patch.object(deciding, "make_problems", lambda: [small]):
+        return sd.verify_decisions(seeds=2, engine="compiled")
+
+
+def few_policies(name, **vary):
+    """Return a problem with a grid of few policies."""
+    problem = next(problem for problem in make_problems() if problem.name == name)
+    return replace(problem, vary={**problem.vary, **vary})
+
+
 def timelines():
     """Trace few rollouts at few instants."""
     names = ["failed", "in_service", "error_rate_new"]
@@ -69,6 +86,7 @@ MAKE = {
     "Check": lambda: sd.check(SCENARIO, requirements=["makespan_s <= 30m", "p95 makespan_s <= 2h"], most=100, engine="compiled"),
     "Comparison": lambda: sd.compare(replications(), costs=COSTS, requirements=["escaped given defective <= 90%"]),
     "CostResult": lambda: sd.estimate_costs(grid(), costs=COSTS),
+    "Decisions": decisions,
     "Discovery": discover,
     "Estimates": lambda: sd.estimate(grid(), ["p95 blast_radius given defective", "makespan_s"]),
     "GateComparison": lambda: sd.compare_gates(SCENARIO, ROLLING, gates=["pooled"], sizes=[0.1], **FEW),
@@ -78,7 +96,7 @@ MAKE = {
     "OneRollout": run,
     "ParetoFront": lambda: sd.pareto_front(grid(), {"makespan_s": "min", "p95 blast_radius": "min"}),
     "Precision": lambda: sd.replicate_to_precision(SCENARIO, targets={"makespan_s": "20%"}, most=100, engine="compiled"),
-    "Rare": lambda: sd.estimate_rare(SCENARIO, ROLLING, event="failed_nodes >= 3", tilt={"start_failure": 2}, replications=500, engine="compiled"),
+    "Rare": lambda: sd.estimate_rare(SCENARIO, ROLLING, event="failed_nodes >= 3", tilt={"start_failure": 2}, replications=4000, engine="compiled"),
     "Robustness": lambda: sd.estimate_regret(grid(), costs=COSTS, requirements=["makespan_s <= 30m"]),
     "Selection": lambda: select_ocba(sample, range(3), budget=60, n0=10, step=10),
     "Sensitivity": lambda: sd.estimate_sensitivity(

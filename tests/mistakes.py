@@ -19,7 +19,7 @@ from simdeploy.engines.reference import (
     running_watch as running_watch_module,
 )
 from simdeploy.engines.reference.change_windows import OpenHours
-from simdeploy.engines.reference.clock import Countdown, Process
+from simdeploy.engines.reference.clock import Countdown
 from simdeploy.engines.reference.controller import Controller
 from simdeploy.engines.reference.dispatch import Wave
 from simdeploy.engines.reference.gates import WaveGates
@@ -153,17 +153,15 @@ def _is_heard_after_the_end(line: Line, node: Node) -> None:
     line._site.is_over = over
 
 
-def _counts_at_once(controller: Controller, node: Node) -> Process:
-    if not controller.is_over:
-        controller._count(node)
-    yield from ()
+def _counts_at_once(controller: Controller, node: Node) -> None:
+    controller._count(node)
 
 
 def _reports_failed_dispatches(controller: Controller, node: Node) -> None:
     if node.fate.dispatched_ns is None and controller._switches.reporting_delay_ns and not controller.is_over:
         controller.dispatcher.hear(node)
         controller._site.ring()
-        controller._site.env.process(controller._count_later(node))
+        controller._count_later(node)
     else:
         _hears_of(controller, node)
 

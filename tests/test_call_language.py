@@ -15,7 +15,7 @@ import pytest
 from test_command_language import COMMANDS
 
 import simdeploy
-from simdeploy.analysis.rare.by_splitting import Repetitions
+from simdeploy.analysis.rare.repetitions import Repetitions
 from simdeploy.errors import InputError
 from simdeploy.experiments import cutting
 from simdeploy.experiments.executors import InProcess, Processes, Threads

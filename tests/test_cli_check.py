@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from every_result import make
 
 from simdeploy import Scenario
 from simdeploy.analysis.checking.checking import check
 from simdeploy.cli.app import app
 from simdeploy.cli.junit import write_junit
+from simdeploy.validation import decisions
 
 SCENARIO = """
 name: small
@@ -229,7 +232,31 @@ def test_verify_fails_where_an_engine_does(few_cases, folder, monkeypatch):
     assert "NO: RuntimeError: no engine" in result.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--replications", "99"], ["--seed", "-1"], ["--out", "v.txt"], ["extra"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--replications", "99"],
+        ["--seed", "-1"],
+        ["--out", "v.txt"],
+        ["extra"],
+        ["--seeds", "3"],
+        ["--decisions", "--replications", "200"],
+        ["--decisions", "--seeds", "0"],
+    ],
+)
 def test_verify_refuses_what_makes_no_sense(folder, arguments):
     """Bad arguments end in exit code 2. [contract]"""
     assert call("verify", *arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("is_ok", [True, False])
+def test_verify_decisions_prints_every_problem(folder, monkeypatch, is_ok):
+    """The answer comes first, then a line for each problem; a refuted claim ends in exit code 1. [contract]"""
+    found = replace(make("Decisions"), is_ok=is_ok)
+    asked = []
+    monkeypatch.setattr(decisions, "verify_decisions", lambda **arguments: asked.append(arguments) or found)
+    result = call("verify", "--decisions", "--seeds", 2, "--seed", 7, "--out", "d.csv")
+    assert result.exit_code == (0 if is_ok else 1)
+    assert result.stdout.startswith(found.answer)
+    assert (asked[0]["seeds"], asked[0]["seed"]) == (2, 7)
+    assert pd.read_csv("d.csv")["problem"].tolist() == found.problems["problem"].tolist()

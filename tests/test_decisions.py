@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import simdeploy
 from simdeploy import Scenario, replicate
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.tuning import tune
 from simdeploy.errors import InputError
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.validation import oracles
+from simdeploy.validation.decisions import deciding
 from simdeploy.validation.decisions.exact import evaluate
 from simdeploy.validation.decisions.optimum import find_optimum
 from simdeploy.validation.decisions.problems import make_problems
+from simdeploy.validation.decisions.result import CLAIMS
 
 # Some limits can never stop a rollout, on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
@@ -207,10 +212,9 @@ def test_ten_problems():
             assert all(keys[key] in values for key, values in problem.vary.items())
 
 
-@pytest.mark.parametrize("name", ["edge", "latent"])
-def test_an_optimum_is_the_lowest_cost_of_the_grid(name):
+def test_an_optimum_is_the_lowest_cost_of_the_grid():
     """No policy of the grid is better, and the settings lead back to the cost. [property]"""
-    problem = PROBLEMS[name]
+    problem = PROBLEMS["edge"]
     optimum = problem.optimum
     costs = np.array([problem.evaluate(settings).cost for settings in problem.grid()])
     assert optimum.n_policies == optimum.n_feasible == len(costs)
@@ -242,3 +246,82 @@ def test_problems_are_as_hard_as_they_say():
     for name, problem in PROBLEMS.items():
         named = [evaluate(problem.scenario, policy) for policy in problem.scenario.policies.values()]
         assert all(exact.cost >= found[name].cost for exact in named if problem.is_feasible(exact))
+
+
+# -- decisions -----------------------------------------------------------------------------------------------------------
+
+# One policy finds the defect, the other lets it out.
+FEW = {"canary_count": (5,), "max_parallel": (60,), "max_failed_nodes": (10,), "max_error_rate": (0.05, 0.1)}
+
+
+@pytest.fixture
+def decide(monkeypatch):
+    """Return a function that decides a small problem, whose optimum may be falsified, by a quick `tune` that is always sure."""
+
+    def quick_tune(*args, **more):
+        return replace(tune(*args, most=5000, **more), probability_correct=0.95)
+
+    monkeypatch.setattr(deciding, "tune", quick_tune)
+
+    def run(name, seeds=2, **optimum):
+        problem = replace(PROBLEMS[name], vary=FEW)
+        problem.__dict__["optimum"] = replace(problem.optimum, **optimum)
+        monkeypatch.setattr(deciding, "make_problems", lambda: (problem,))
+        return simdeploy.verify_decisions(seeds=seeds, engine="compiled")
+
+    return run
+
+
+def test_answers_are_held_against_exact_costs(decide):
+    """A row per seed has the exact cost of what was chosen, a row per claim how often it was stated and true. [contract]"""
+    found = decide("common-defects")
+    optimum = replace(PROBLEMS["common-defects"], vary=FEW).optimum
+    assert found.answers["seed"].tolist() == [0, 1]
+    assert found.answers["cost"].tolist() == [optimum.cost] * 2
+    assert found.answers["choice"].str.endswith("max_error_rate 0.05").all()
+    assert found.answers["is_near"].all()
+    assert found.claims["claim"].tolist() == list(CLAIMS.values())
+    for column, row in zip(CLAIMS, found.claims.to_dict("records"), strict=True):
+        stated = found.answers[column].dropna()
+        assert (row["stated"], row["true"]) == (len(stated), stated.sum())
+    row = found.problems.iloc[0]
+    assert (row["answers_near"], row["median_cost"], row["worst_cost"]) == (2, optimum.cost, optimum.cost)
+
+
+def test_a_false_claim_is_refuted(decide):
+    """If what is chosen is never near the best, four stated probabilities of 95 % are refuted, two are not. [contract]"""
+    right, few, many = (
+        decide("common-defects"),
+        decide("common-defects", cost=1.0),
+        decide("common-defects", seeds=4, cost=1.0),
+    )
+    assert right.is_ok
+    assert few.is_ok
+    assert not many.is_ok
+    row = many.claims.iloc[0]
+    assert (row["claim"], row["stated"], row["true"], row["ok"]) == ("the choice", 4, 0, False)
+    assert row["p_value"] == pytest.approx(0.05**4)
+    beginnings = ("No claim is refuted, of 5 in 1 problem. 2 of 2 ", "No claim is refuted, of 5 in 1 problem. 0 of 2 ")
+    assert right.answer.startswith(beginnings[0])
+    assert few.answer.startswith(beginnings[1])
+    assert many.answer.startswith("1 of 5 claims are refuted, in 1 of 1 problem. 0 of 4 choices ")
+
+
+def test_intervals_and_comparisons_are_held_too(decide, monkeypatch):
+    """If exact costs had the opposite sign, no interval would contain them, and no comparison be true. [contract]"""
+    for place in (
+        "simdeploy.validation.decisions.deciding.evaluate",
+        "simdeploy.validation.decisions.optimum.evaluate",
+    ):
+        monkeypatch.setattr(place, lambda *args: SimpleNamespace(cost=-evaluate(*args).cost))
+    found = decide("common-defects")
+    others = [claim for claim in CLAIMS if claim != "is_choice_right"]
+    assert found.answers[others].eq(other=False).all(axis=None)
+
+
+def test_no_choice_is_right_where_no_policy_is_feasible(decide):
+    """An answer that no policy meets the requirements is a claim: true if none does, otherwise false. [contract]"""
+    row = decide("infeasible", seeds=1).answers.iloc[0]
+    assert (row["choice"], row["is_near"], row["is_choice_right"]) == ("", True, True)
+    row = decide("infeasible", seeds=1, best=FEW).answers.iloc[0]
+    assert (row["is_near"], row["is_choice_right"]) == (False, False)

@@ -143,8 +143,11 @@ def test_limits_in_words():
     asked = [Limits(high=1.5), Limits(low=4.5), Limits(low=1.5), Limits(low=1.5, high=4.2), Limits(low=1.5, high=2.5)]
     told = ["k is 1", "k is 5", "k is at least 2", "k is from 2 to 4", "k is 2"]
     assert [describe_limits(limits, k, names) for limits in asked] == told
-    x = Column("x", np.array([0.1, 0.2]))
-    assert describe_limits(Limits(low=0.123456), x, names) == "x is above 0.1235"
+    # As few digits as leave every value on its side.
+    x = Column("x", np.array([0.1, 0.12, 0.1251, 0.2]))
+    assert describe_limits(Limits(low=0.123456), x, names) == "x is above 0.123"
+    assert describe_limits(Limits(low=0.12498), x, names) == "x is above 0.125"
+    assert describe_limits(Limits(low=0.160123, high=0.5), x, names) == "x is from 0.16 to 0.5"
     assert describe_limits(Limits(high=0.5), x, names) == "x is below 0.5"
     w = Column("w", np.array([0.0, 1.0]), words=("blue", "red"))
     assert describe_limits(Limits(places=frozenset({1})), w, names) == "w is red"
@@ -363,8 +366,9 @@ def test_in_words_and_json():
     """The answer is a sentence with density and coverage; tables and JSON have everything. [contract]"""
     points = worlds(400, 1)
     result = find_boxes(points, points["a"] > 0.6)
-    low = f"{result.limits['low'].iloc[0]:.4g}"
-    assert result.answer.startswith(f"The policy breaks where a is above {low}: ")
+    low = float(result.answer.removeprefix("The policy breaks where a is above ").partition(":")[0])
+    side = points["a"][result.worlds["is_held_out"]] > low
+    assert (side == (points["a"] > result.limits["low"].iloc[0])[side.index]).all()
     assert re.search(r": \S+ % \(.*\) of those worlds, \S+ % \(.*\) of all that break\. Overall ", result.answer)
     boxes, limits, path = result.summarize()
     assert (boxes.header[0], limits.header, path.header[0]) == ("box", ("box", "limit", "quasi-p-value"), "step")

@@ -88,7 +88,8 @@ class TestLimit:
         n_per_size = rolling["max_parallel"].eq(1).sum()
         assert rolling["max_parallel"].eq(6).sum() >= n_per_size  # no size of the whole ranges
         # Waves of 6 after 10 canaries are beyond it as well.
-        assert result.n_beyond_largest_wave == (sizes(everything, scenario) > 6).sum() + n_per_size
+        of_grid = sizes(everything, scenario)[: everything.n_possible]
+        assert result.n_beyond_largest_wave == (of_grid > 6).sum() + n_per_size
 
     def test_without_it_a_search_takes_the_fleet_down(self):
         """Simultaneous outage is free in the model, so without the limit all nodes are updated at once. [property]"""
@@ -263,7 +264,7 @@ class TestTold:
         ):
             rows = limited.policies.copy()
             rows.loc[in_service.index[0], "estimate"] = value
-            assert f" for API defaults{told}Best of" in replace(limited, policies=rows).answer
+            assert f" for the current policy{told}Best of" in replace(limited, policies=rows).answer
         # It gives way to how sure the choice is.
         long = replace(limited, policies=rows, current_policy="a-policy-" * 9)
         assert "minimum in service" not in long.answer

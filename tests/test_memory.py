@@ -234,22 +234,24 @@ class TestFleet:
 
     @pytest.mark.parametrize("service", ["local", {"shared": {"capacity": 2}}], ids=["local", "shared"])
     @pytest.mark.parametrize("max_parallel", [1, 4, 1000])
-    def test_tables_of_the_compiled_engine(self, make_scenario, max_parallel, service):
+    @pytest.mark.parametrize("connection", [None, {"online": "1h", "offline": "5m"}])
+    def test_tables_of_the_compiled_engine(self, make_scenario, max_parallel, service, connection):
         """What it is said to take for each node is what its tables take, or a little more. [property]"""
-        from simdeploy.engines.choice import _COMPILED, _COMPILED_SHARED, _COMPILED_WINDOWS
+        from simdeploy.engines.choice import _COMPILED, _COMPILED_LINES, _COMPILED_SHARED, _COMPILED_WINDOWS
         from simdeploy.engines.compiled.lowering import lower
         from simdeploy.engines.compiled.memory import Memory
         from simdeploy.rules.deployment_types import TYPES
 
         def size(n):
             scenario = make_scenario(
-                fleet={"nodes": n, "service": service}, policies={"p": {"max_parallel": max_parallel}}
+                fleet={"nodes": n, "service": service, "connection": connection},
+                policies={"p": {"max_parallel": max_parallel}},
             )
             lowered = lower(scenario, list(scenario.policies.values()), TYPES["update"])
             return sum(table.nbytes for table in Memory(lowered, 0)._tables.values())
 
         per_node = (size(20_000) - size(10_000)) / 10_000
-        said = _COMPILED + (0 if service == "local" else _COMPILED_SHARED)
+        said = _COMPILED + (0 if service == "local" else _COMPILED_SHARED) + (_COMPILED_LINES if connection else 0)
         assert said / 1.5 < per_node <= said + _COMPILED_WINDOWS
 
     @pytest.mark.parametrize(

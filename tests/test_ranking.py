@@ -352,6 +352,18 @@ def test_the_ranking_is_shown_of_more_than_two():
     assert len(costs_by_policy([9.0, 10.1], [1.0, 2.0]).summarize()) == 2
 
 
+def test_a_wide_interval_is_no_merit():
+    """A policy that is dearer than an excluded one, but varies too much to be excluded, is no rival of the best. [contract]"""
+    rare = [10.0] * 59 + [17_000.0]
+    found = costs_by_policy([10.0, 11.0] * 30, [25.0, 26.5] * 30, rare)
+    assert found.answer.endswith(", lower than b; c is too uncertain to exclude.")
+    assert [(row[0], row[-1]) for row in found.summarize()[-1].rows] == [
+        ("a", "may be"),
+        ("b", "no"),
+        ("c", "not excluded"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("values", "verdicts", "said"),
     [

@@ -242,6 +242,7 @@ STATED = {
     "Check": {"verdicts.verdict": "not met"},
     "Comparison": {"ranking.verdict": "worse", "ranking.unknown_fraction": 0.5, "verdicts.verdict": "not met"},
     "CostResult": {"parts.is_cheapest": False, "parts.is_largest_cause": False},
+    "Decisions": {"is_ok": False, "problems.answers_near": 0},
     "Discovery": {"boxes.is_found": False, "is_refused": True},
     "GateComparison": {"gates.verdict": "worse", "mixture.verdict": "worse", "fewest_failed_requests": None},
     "InformationResult": {"policy": "another"},

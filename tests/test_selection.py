@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import given, strategies as st
 from scipy import optimize, stats
 
 from simdeploy.errors import InputError
+from simdeploy.statistics.sample import Sample, Strata
 from simdeploy.statistics.selection import kim_nelson, screen, screening, select_kim_nelson, select_ocba
 from simdeploy.statistics.selection.kim_nelson import find_eta
 from simdeploy.statistics.selection.ocba import allocate, estimate_probability, share_out
@@ -528,3 +529,62 @@ def test_a_missing_value_is_no_observation():
         screen(np.zeros((2, 2)), alpha=0.6)
     with pytest.raises(InputError, match="n: too few"):
         screen(np.zeros((2, 1)), alpha=0.1)
+
+
+# -- rare events -------------------------------------------------------------------------------------------------------
+
+
+def rare_costs(rng_seed):
+    """Make a sampler: candidate 0 costs 1, candidate 1 costs 0.9 and once in 2,000 batches 2,000 more (0.9 + 1)."""
+
+    def sample(candidates, first, count):
+        u = np.array([np.random.default_rng((rng_seed, number)).random() for number in range(first, first + count)])
+        return np.array([np.full(count, 1.0), 0.9 + 2000 * (u < 1 / 2000)])[candidates]
+
+    return sample
+
+
+def test_a_rare_event_counts_before_it_occurs():
+    """A candidate that is cheap until something rare happens is seldom selected, once that is allowed for. [statistical]"""
+    choose = {"indifference": 0.5, "alpha": 0.05, "n0": 20}
+    wrong = {
+        unseen: sum(
+            select_kim_nelson(rare_costs(seed), [0, 1], unseen=unseen, **choose).best == 1 for seed in range(40)
+        )
+        for unseen in (None, 2000.0)
+    }
+    assert wrong[None] >= 35
+    assert wrong[2000.0] <= 2 + 4 * np.sqrt(40 * 0.05 * 0.95)
+
+
+@pytest.mark.parametrize("unseen", [None, 1e-9])
+def test_updated_variances_keep_the_promise(unseen):
+    """Of normal observations, the best is selected as often as promised, with variances of the first round or of all. [oracle]"""
+
+    def right(seed):
+        rng = np.random.default_rng(seed)
+        pool = rng.normal(size=(5, 4000)) + np.array([0.0, 0.5, 0.5, 0.5, 0.5])[:, None]
+        found = select_kim_nelson(
+            lambda candidates, first, count: pool[candidates, first : first + count],
+            range(5), indifference=0.5, alpha=0.1, n0=10, unseen=unseen,
+        )  # fmt: skip
+        return found.best == 0
+
+    n = 300
+    assert sum(map(right, range(n))) / n >= 0.9 - 4 * np.sqrt(0.09 / n)
+
+
+def test_screening_of_strata_is_that_of_their_weighted_means():
+    """Kept is whatever a t test on weighted means of strata does not rule out. [oracle]"""
+    rng = np.random.default_rng(5)
+    of, p = np.repeat([0, 1], [40, 10]), np.array([0.9, 0.1])
+    values = rng.normal(size=(30, 50)) + rng.normal(size=50) + np.linspace(0, 1.5, 30)[:, None] + 5 * of
+    kept = screen(Sample(values, Strata(of, p), np.ones(30, dtype=bool)), alpha=0.05)
+    expected = np.ones(30, dtype=bool)
+    for one, other in permutations(range(30), 2):
+        parts = [(values[one] - values[other])[of == k] for k in (0, 1)]
+        mean = sum(w * part.mean() for w, part in zip(p, parts, strict=True))
+        error = math.sqrt(sum(w**2 * part.var(ddof=1) / len(part) for w, part in zip(p, parts, strict=True)))
+        expected[one] &= mean <= stats.t.ppf(1 - 0.05 / 29, 9) * error
+    assert 1 < kept.sum() < 30
+    assert kept.tolist() == expected.tolist()

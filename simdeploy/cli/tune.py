@@ -39,7 +39,7 @@ def _read_wave(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     REQUIRE,
     vary_option("Search only this grid of policy keys; default: strategy, sizes, thresholds and times."),
 )
-@use(whole_option("--candidates", 2000, "Policies to try, sampled if there are more combinations."))
+@use(whole_option("--candidates", 10_000, "Policies to try; of more combinations a sample, and what is near its best."))
 @click.option(
     "--largest-wave",
     metavar="N|all",
@@ -54,7 +54,7 @@ def _read_wave(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 )
 @use(
     whole_option("--final", None, "Rollouts for the final choice; default: as many as needed."),
-    most_option(3_000_000),
+    most_option(None, "Rollouts of a stage; default: three million, fewer for more than 166 nodes."),
     file_option(
         ["--write-policy"],
         "Write the recommended policy (.json, .yaml) for --policy.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from simdeploy.cli.options import is_given, use, whole_option
 from simdeploy.cli.progress import progress_bar
 from simdeploy.cli.study import Finding, study_command
 
@@ -11,12 +12,23 @@ from simdeploy.cli.study import Finding, study_command
 @study_command(
     "verify", policies=None, replications=200, least=100, simulates=False, plot=False, example="simdeploy verify"
 )
-def command(ctx: click.Context) -> Finding:
-    """Check both engines against closed forms and each other.
+@click.option(
+    "--decisions",
+    is_flag=True,
+    help="Instead, hold answers of tune and compare to ten problems against the exact costs of all policies; takes minutes.",
+)
+@use(whole_option("--seeds", 30, "Answers to each problem of --decisions.", most=10_000))
+def command(ctx: click.Context, *, decisions: bool, seeds: int) -> Finding:
+    """Check the engines, or decisions, against exact values.
 
     Simulates small scenarios with known means on this machine: --replications of each case on the reference engine, and
-    50 times as many on the compiled one. Exits with 1 on a discrepancy.
+    50 times as many on the compiled one. Exits with 1 on a discrepancy. With --decisions, tune and compare answer
+    problems whose best policy is known, and the command exits with 1 if a claim is true less often than stated.
     """
+    if decisions:
+        return _verify_decisions(ctx, seeds)
+    if is_given(ctx, "seeds"):
+        raise click.UsageError("--seeds needs --decisions")
     from simdeploy.validation.verification import verify
 
     seed, replications = ctx.params["seed"], ctx.params["replications"]
@@ -25,6 +37,21 @@ def command(ctx: click.Context) -> Finding:
     return Finding(
         result,
         about=f"{len(result.comparisons)} comparisons; probability of a false failure "
+        f"at most {result.false_alarm_probability:.1g}",
+        failed=not result.is_ok,
+    )
+
+
+def _verify_decisions(ctx: click.Context, seeds: int) -> Finding:
+    from simdeploy.validation.decisions import verify_decisions
+
+    if is_given(ctx, "replications"):
+        raise click.UsageError("--replications can't be combined with --decisions; use --seeds N")
+    with progress_bar("answers") as progress:
+        result = verify_decisions(seeds=seeds, seed=ctx.params["seed"], progress=progress or False)
+    return Finding(
+        result,
+        about=f"{seeds} answers to each of {len(result.problems)} problems; probability of a false failure "
         f"at most {result.false_alarm_probability:.1g}",
         failed=not result.is_ok,
     )

@@ -22,11 +22,12 @@ _LOADING_S = 4.0
 _COMPILING_S = 60.0
 
 MOST_BYTES = 2_000_000_000
-# For each node: the compiled engine's tables, of 61 numbers of 8 bytes, one more for each number of windows that a
+# For each node: the compiled engine's tables, of 60 numbers of 8 bytes, one more for each number of windows that a
 # policy asks for, and 22 for a wave, if each node is one; and the records of the reference engine, as measured, with
 # those of each window.
 _COMPILED, _COMPILED_WINDOWS = 680, 8
 _COMPILED_SHARED = 480  # more if nodes share their requests
+_COMPILED_LINES = 56  # and if lines break
 _REFERENCE, _REFERENCE_WINDOW = 6_500, 170
 # What libraries, compiler and their threads reserve; with less, some of them end the process without a word.
 _ADDRESS_SPACE = 1_500_000_000
@@ -116,6 +117,7 @@ def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: s
     if engine == "compiled":
         per_node = _COMPILED + _COMPILED_WINDOWS * len(windows)
         per_node += _COMPILED_SHARED if scenario.fleet.service is not None else 0
+        per_node += _COMPILED_LINES if any(one.connection for one in scenario.fleet.behaviours) else 0
     else:
         per_node = _REFERENCE + _REFERENCE_WINDOW * max(windows, default=0)
     if nodes * per_node <= MOST_BYTES:

@@ -91,6 +91,7 @@ def sweep_kinds(
     kinds = kinds_of(scenario)
     prefix = "" if part is None else f"{part}-"
     parts = []
+    made: dict[Any, Any] = {}
     for kind, numbers in worlds.items():
         result = campaign.sweep(
             {scenario.name: scenario.given(kind)},
@@ -99,6 +100,7 @@ def sweep_kinds(
             vary=vary,
             design=design,
             replications=kinds.worlds(kind, numbers),
+            made=made,
         )
         parts.append((kind, kinds.worlds(kind, numbers), result))
     first = parts[0][2]

@@ -118,8 +118,12 @@ class Campaign:
         vary: Mapping[str, Iterable[Any]] | None = None,
         design: Design = "grid",
         replications: range,
+        made: dict[Any, Any] | None = None,
     ) -> SweepResult:
-        """Simulate a sweep of scenarios and policies by their names in the table; `part` is its folder in the store."""
+        """Simulate a sweep of scenarios and policies by their names in the table; `part` is its folder in the store.
+
+        `made` keeps the policies, for a sweep of the same cases in other worlds.
+        """
         bases = find_bases(scenarios, policies)
         asked = dict(vary or {})
         levers = find_levers(asked, list(scenarios.values()), [base.spec for base in bases.values()])
@@ -130,7 +134,7 @@ class Campaign:
             check_rows_fit(n_rows, ROW_BYTES, hint=USE_A_STORE)
         is_weighted = any(scenario.tilt is not None for scenario in scenarios.values())
         table = CaseTable(tuple(scenarios), tuple(policies), points, is_weighted=is_weighted)
-        maker = CaseMaker(table, scenarios, bases, self.seed, self._engine)
+        maker = CaseMaker(table, scenarios, bases, self.seed, self._engine, {} if made is None else made)
         work = Work(maker, replications, self._where, self.report, is_stored=self.store is not None)
         if self._warns_of_suspicions:
             self._warn(*work.warnings)

@@ -96,6 +96,8 @@ class CaseMaker:
     bases: Bases
     seed: int
     engine: str
+    # Policies made so far, by scenario, policy and point: those of one kind of release are those of the others.
+    made: dict[Any, _Made[ScenarioPolicy]] = field(default_factory=dict)
 
     def check(self, numbers: Sequence[int]) -> Checked:
         """Check some cases, keeping only the findings; raise `InputError` with all invalid values and combinations."""
@@ -199,7 +201,11 @@ class _Making:
         # The policy is checked even if the scenario is invalid.
         world = made.value or self._worlds[scenario].scenario
         base, own = self._maker.bases[scenario, name], self._own[scenario, name]
-        policy = _record(partial(change_policy, base, self._values(index), world, own))
+        key = (scenario, name, *index)
+        policy = self._maker.made.get(key)
+        if policy is None:
+            policy = _record(partial(change_policy, base, self._values(index), world, own))
+            self._maker.made[key] = policy
         for part in (made, policy):
             self.errors.note(part.errors, case)
             self.warnings.note(part.warnings, case)

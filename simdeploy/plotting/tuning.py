@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.tuning.result import REFERENCE
 from simdeploy.plotting.axes import label_points, set_measure_axis
 from simdeploy.plotting.style import (
     BETTER,
@@ -113,7 +114,7 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
 
 def _read_candidates(result: Tuning) -> pd.DataFrame:
     """Return the candidates with an estimate and the row that they are in; those that are equal have the same outcome."""
-    frame = result.candidates[result.candidates["estimate"].notna()]
+    frame = result.candidates[result.candidates["estimate"].notna() & result.candidates["outcome"].ne(REFERENCE)]
     outcomes = result.candidates.set_index("candidate")["outcome"]
     stands_for = frame["equal_to"].fillna(frame["candidate"])
     frame = frame.assign(outcome=outcomes.loc[stands_for].to_numpy()).reset_index(drop=True)

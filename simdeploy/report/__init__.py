@@ -19,6 +19,7 @@ REPORTS = {
     "Check": "checking",
     "Comparison": "comparison",
     "CostResult": "costs",
+    "Decisions": "decisions",
     "Discovery": "discovery",
     "Estimates": "estimates",
     "GateComparison": "gates",

@@ -17,6 +17,7 @@ from simdeploy.report.wording import (
     difference_scale,
     find_cost_unit,
     format_interval,
+    is_or_are,
     join_answer,
     join_words,
     list_forms,
@@ -143,7 +144,24 @@ def _tell_best(comparison: Comparison, of: str, level: float | None) -> list[str
             return [f"{among}{names} have the same {noun}: {amount}" for names in list_forms(best)]
         start = f"{among}{list_some(best)} {'has' if len(best) == 1 else 'have'} the {most} {noun}: {amount}"
     them = "it" if len(best) == 1 else "them"
-    return [f"{start}{end}" for end in compare_with_others(others, rivals, than, noun="policy", them=them)]
+    vague = ranked.loc[_is_vague(ranked), "policy"].tolist()
+    others, rivals = ([policy for policy in some if policy not in vague] for some in (others, rivals))
+    ends = compare_with_others(others, rivals, than, noun="policy", them=them)
+    if vague:
+        ends = [
+            f"{end}; {names} {is_or_are(len(vague))} too uncertain to exclude"
+            for names in list_forms(vague)
+            for end in ends
+        ]
+    return [f"{start}{end}" for end in ends]
+
+
+def _is_vague(ranked: pd.DataFrame) -> pd.Series:
+    """Tell which policies are not excluded as the best although one with a better estimate is: their intervals are wider."""
+    is_excluded = ranked["verdict"].eq("worse")
+    if not is_excluded.any():
+        return is_excluded
+    return ~is_excluded & ranked["rank"].gt(ranked.loc[is_excluded, "rank"].min())
 
 
 def _scale_of_best(comparison: Comparison, of: str, ranked: pd.DataFrame) -> Scale:
@@ -233,7 +251,10 @@ def _tabulate_ranking(comparison: Comparison, of: str, ranked: pd.DataFrame) -> 
     ends = zip(ranked["low"], ranked["high"], strict=True)
     rows = ranked.assign(
         gap=[format_interval(low, high, difference_scale(scale)) for low, high in ends],
-        is_best=[words.get(verdict, "may be") for verdict in ranked["verdict"]],
+        is_best=[
+            "not excluded" if is_vague else words.get(verdict, "may be")
+            for verdict, is_vague in zip(ranked["verdict"], _is_vague(ranked), strict=True)
+        ],
     )
     columns = (
         Column("policy", "policy"),

@@ -47,10 +47,32 @@ def tabulate(rare: Rare) -> tuple[Table, ...]:
         *_say_diagnosis(rare),
     )
     title = f"Estimate ({percent(rare.confidence_level)} CI)"
-    estimate = Table(title, ("number", "value"), rows)
-    if rare.steps.empty:
-        return (estimate,)
-    return estimate, _tabulate_stages(rare) if rare.method == "splitting" else _tabulate_tilts(rare)
+    tables = [Table(title, ("number", "value"), rows)]
+    if len(rare.kinds) > 1:
+        tables.append(_tabulate_kinds(rare))
+    if not rare.steps.empty:
+        tables.append(_tabulate_stages(rare) if rare.method == "splitting" else _tabulate_tilts(rare))
+    return tuple(tables)
+
+
+def _tabulate_kinds(rare: Rare) -> Table:
+    """Show which kinds of release lead to the event, and how each was estimated."""
+    of_kinds = [
+        format_probability(*ends) if error > 0 else f"at most {ends[2]:.2g}"
+        for error, *ends in rare.kinds[["standard_error", "estimate", "low", "high"]].itertuples(index=False)
+    ]
+    columns = (
+        Column("kind", "kind"),
+        Column("probability", "probability", "digits"),
+        Column("of_event", "event given the kind"),
+        Column("share", "share of the estimate", "share"),
+        *_HITS,
+        Column("effective_hits", "effectively", "number"),
+        Column("mean_weight", "mean weight", "digits", is_optional=True),
+        Column("tilt", "tilt", is_optional=True),
+        Column("levels", "levels", is_optional=True),
+    )
+    return make_table("Kinds of release", rare.kinds.assign(of_event=of_kinds), columns)
 
 
 def _say_diagnosis(rare: Rare) -> list[tuple[str, str]]:
@@ -70,16 +92,27 @@ def _say_diagnosis(rare: Rare) -> list[tuple[str, str]]:
 
 def _tabulate_stages(rare: Rare) -> Table:
     levels = ["the end" if math.isnan(level) else f"{level:g}" for level in rare.steps["level"]]
-    columns = (Column("level", f"{rare.counts}, up to"), *_HITS, Column("fraction", "reached", "share"))
+    columns = (
+        Column("kind", "kind", is_optional=True),
+        Column("level", f"{rare.counts}, up to"),
+        *_HITS,
+        Column("fraction", "reached", "share"),
+    )
     return make_table("Stages", rare.steps.assign(level=levels), columns)
 
 
 def _tabulate_tilts(rare: Rare) -> Table:
-    """Show the unchanged scenario, the chosen tilt, and the best others."""
-    steps = rare.steps.assign(is_other=~rare.steps["used"] & (rare.steps.index > 0))
-    others = steps[steps["is_other"]].nlargest(_MOST_TILTS, "fraction").index
-    shown = steps.loc[[*steps.index[~steps["is_other"]], *others]]
+    """Show by kind the unchanged scenario, the chosen tilt, and the best others."""
+    import pandas as pd
+
+    steps = rare.steps.assign(is_start=~rare.steps["kind"].duplicated())
+    is_other = ~steps["used"] & ~steps["is_start"]
+    others = steps[is_other].sort_values("fraction", ascending=False, kind="stable")
+    best = others.groupby("kind", sort=False).head(_MOST_TILTS).index
+    shown = pd.concat([steps[~is_other], steps.loc[best]])
+    shown = pd.concat([shown[shown["kind"] == kind] for kind in steps["kind"].unique()])
     columns = (
+        Column("kind", "kind", is_optional=True),
         Column("tilt", "tilt"),
         *_HITS,
         Column("fraction", "effective hits", "share"),

@@ -70,7 +70,7 @@ def tell(result: Tuning) -> str:
 
 
 def _tell_nothing(result: Tuning) -> str:
-    n, limit = len(result.candidates), _tell_limit(result)
+    n, limit = result.n_candidates, _tell_limit(result)
     if not result.requirements:
         unknown = f"the {name_objective(result.of)} of all {n:,} policies is unknown"
         return join_answer([f"No recommendation: {unknown}, as rollouts never end or failed", limit])
@@ -113,7 +113,7 @@ def _tell_choice(result: Tuning) -> list[str]:
         settings = [f"{name} {value}" for name, value in zip(names, values, strict=True)]
         starts = [f"Use {result.current_policy} with {listed}: {estimate}" for listed in list_forms(settings, 2)]
     against = _tell_other(result)
-    return [f"{start}{against}" for start in starts]
+    return [*(f"{start}{against}" for start in starts), starts[-1]]
 
 
 def _tell_in_service(result: Tuning) -> str:
@@ -139,13 +139,13 @@ def _tell_certainty(result: Tuning) -> list[str]:
     """Say with which probability the recommended policy is the best."""
     feasible = " feasible" if result.requirements else ""
     best = "Best feasible policy among" if result.requirements else "Best of"
-    if not math.isnan(result.expected_correct):
+    if result.is_decided and not math.isnan(result.expected_correct):
         n_left = int(result.stages.loc[result.stages["stage"].eq("select"), "candidates"].iloc[-1])
         return [f"{best} {n_left:,} finalists with probability about {100 * result.probability_correct:.0f} %"]
     margin = _tell_amount(result, result.indifference, is_difference=True)
     if result.is_decided:
         n, certainty = (
-            len(result.candidates),
+            result.n_candidates,
             f"({percent(result.confidence_level)} confidence if it leads by {margin})",
         )
         return [f"{best} {n:,} candidates {certainty}", f"Best{feasible} of {n:,} {certainty}"]
@@ -181,10 +181,6 @@ def _tell_limit(result: Tuning) -> str:
     nodes, today = plural(result.largest_wave, "node"), result.current_wave
     than = f"today's {nodes}" if result.largest_wave == today else nodes
     return f"No {'other ' * (result.largest_wave < today)}wave larger than {than} was tried (--largest-wave all)"
-
-
-def _tell_share(result: Tuning) -> str:
-    return format_amount(len(result.candidates) / result.n_possible, PERCENT, digits=2)
 
 
 def _better(result: Tuning) -> str:
@@ -291,8 +287,10 @@ def _tabulate_verdicts(result: Tuning) -> Table:
 
 
 def _tabulate_stages(result: Tuning) -> Table:
-    n = len(result.candidates)
-    tried = f"{n:,} policies" + ("" if n == result.n_possible else f", {_tell_share(result)} of {result.n_possible:,}")
+    n = result.n_candidates
+    n_tried, n_possible = result.n_candidates, result.n_possible
+    share = format_amount(n_tried / n_possible, PERCENT, digits=2)
+    tried = f"{n:,} policies" + ("" if n_tried >= n_possible else f", {share} of {n_possible:,}")
     beyond = result.n_beyond_largest_wave
     left_out = f"; {beyond:,} with larger waves left out" if beyond else ""
     names = shorten_names(list(result.at_end))

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 # Shape of the generalised Pareto distribution beyond which an average of weights converges too slowly [1]_.
 _HEAVIEST = 0.7
-_FEWEST = 50
+FEWEST_HITS = 50
+_FEWEST_OF_LIMIT = 5
 _LARGEST_SHARE = 0.1
 _TAIL_NEEDS = 5
 _LAST_DIGITS = 1e-9
-_OFF_BY = 4.0
+_OFF_BY = 3.0
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ def diagnose(weights: np.ndarray, contributions: np.ndarray) -> Diagnosis:
     -----
     Doubts are: fewer than 50 effective hits; one replication with more than a tenth of the sum; :math:`\hat k > 0.7`,
     from the largest min(0.2 h, :math:`3\sqrt h`) of h contributions (Vehtari et al. 2024 [1]_, section 2.2 and eq. 8),
-    fitted as in Zhang and Stephens (2009 [2]_); and a mean weight more than 4 of its errors from 1, given at least 50
-    effective replications. If the event was rarely or never met, none of these may show: a tilt that misses one way in
-    which the event happens underestimates, even with perfect weights.
+    fitted as in Zhang and Stephens (2009 [2]_); and a mean weight more than 3 of its errors from 1 (`is_mean_off`). If
+    the event was rarely or never met, none of these may show: a tilt that misses one way in which the event happens
+    underestimates, even with perfect weights.
 
     References
     ----------
@@ -80,17 +81,62 @@ def diagnose(weights: np.ndarray, contributions: np.ndarray) -> Diagnosis:
     if not len(hits):
         doubts.append(f"the event occurred in none of the {n:,} replications")
     else:
-        if effective_hits < _FEWEST:
+        if effective_hits < FEWEST_HITS:
             doubts.append(
-                f"effective sample size {effective_hits:.3g} of {len(hits):,} events; at least {_FEWEST} needed"
+                f"effective sample size {effective_hits:.3g} of {len(hits):,} events; at least {FEWEST_HITS} needed"
             )
         if share > _LARGEST_SHARE:
             doubts.append(f"one replication has {100 * share:.3g} % of the total weight")
         if k_hat > _HEAVIEST:
             doubts.append(f"the tail of the weights is too heavy (k-hat {k_hat:.2f}, at most {_HEAVIEST})")
-        if effective_n >= _FEWEST and abs(mean - 1) > _OFF_BY * error:
+        if is_mean_off(weights):
             doubts.append(f"the mean weight is {mean:.3g} instead of 1")
     return Diagnosis(n, mean, error, effective_n, len(hits), effective_hits, share, k_hat, tuple(doubts))
+
+
+def is_mean_off(weights: np.ndarray) -> bool:
+    """Return whether the mean weight is more than 3 standard errors from its expectation, 1.
+
+    Then there are draws that happen often without the tilt and hardly ever with it, so nobody knows what they lead to.
+    No effective number of replications is required: it is lowest where most is missed.
+
+    Examples
+    --------
+    >>> is_mean_off(np.ones(10)), is_mean_off(np.array([0.1, 0.2, 0.1, 0.3]))
+    (False, True)
+    """
+    if len(weights) < 2:
+        return False
+    mean, error = plain_mean(weights)
+    return abs(mean - 1) > _OFF_BY * error + _LAST_DIGITS
+
+
+def weighted_limit(weights: np.ndarray, contributions: np.ndarray, confidence_level: float) -> float:
+    r"""Return an upper limit of a probability from few weighted hits; 1 if the weights themselves are in doubt.
+
+    Notes
+    -----
+    The number of effective hits h is treated as a Poisson count (Bohm and Zech 2014 [1]_): the limit is the mean
+    contribution times :math:`\chi^2_{2h + 2} / 2h`. It needs 5 effective hits.
+
+    References
+    ----------
+    .. [1] Bohm, G. and Zech, G. (2014). Statistics of weighted Poisson events and its applications. Nuclear Instruments
+       and Methods in Physics Research A 748, 1-6.
+
+    Examples
+    --------
+    >>> contributions = np.r_[np.full(20, 1e-6), np.zeros(980)]
+    >>> round(weighted_limit(np.ones(1000), contributions, 0.95) * 1e8, 2)
+    3.09
+    """
+    from scipy.special import chdtri
+
+    hits = effective_size(contributions)
+    if hits < _FEWEST_OF_LIMIT or is_mean_off(weights) or tail_shape(contributions[contributions > 0]) > _HEAVIEST:
+        return 1.0
+    ratio_at_most = float(chdtri(2 * hits + 2, (1 - confidence_level) / 2)) / (2 * hits)
+    return min(float(contributions.mean()) * ratio_at_most, 1.0)
 
 
 def effective_size(weights: np.ndarray) -> float:

@@ -126,6 +126,24 @@ def probability_of(given: str, release: Sequence[ReleaseKind]) -> float:
     return float(sum(kind.probability for kind in compress(release, is_covered)))
 
 
+def may_hold(event: str, kind: ReleaseKind, kinds: Collection[str]) -> bool:
+    """Return whether an event may happen in a rollout of a kind of release, one of `kinds`.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "one-node", "fleet": {"nodes": 1, "update_duration": "1m"},
+    ...     "release": {"fine": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True}},
+    ...     "policies": {"p": {"strategy": "immediate"}},
+    ... })
+    >>> [may_hold(event, scenario.release[0], ("fine", "bad")) for event in ("escaped", "completed", "bad")]
+    [False, True, False]
+    """
+    concerned = _concerned(event, set(kinds))
+    return concerned is None or concerned in (kind.name, kind.defective)
+
+
 def _concerned(event: str | None, kinds: set[str]) -> bool | str | None:
     """Return the releases that an event concerns: defective or good ones, or a kind; None if it doesn't depend on them."""
     if event in VERDICTS:

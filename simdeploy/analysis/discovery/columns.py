@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from simdeploy.statistics.boxes import Box, Column, Limits
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_MOST_DIGITS = 17  # of a float
 
 
 def read_columns(worlds: pd.DataFrame) -> list[Column]:
@@ -51,15 +53,15 @@ def describe_box(box: Box, columns: Sequence[Column], names: Mapping[str, str]) 
 
 
 def describe_limits(limits: Limits, column: Column, names: Mapping[str, str]) -> str:
-    """Describe the limits of one factor in words.
+    """Describe the limits of one factor in words, with as many digits as tell the values on either side apart.
 
     Examples
     --------
     >>> column = Column("scenario.fleet.nodes", np.arange(9.0), is_whole=True)
     >>> describe_limits(Limits(low=3.5), column, {"scenario.fleet.nodes": "nodes"})
     'nodes is at least 4'
-    >>> describe_limits(Limits(low=0.02134, high=0.5), Column("x", np.arange(9.0)), {"x": "x"})
-    'x is from 0.02134 to 0.5'
+    >>> describe_limits(Limits(low=0.2134, high=0.5), Column("x", np.linspace(0, 1, 15)), {"x": "x"})
+    'x is from 0.2 to 0.5'
     """
     name = names[column.name]
     if limits.places is not None:
@@ -67,7 +69,7 @@ def describe_limits(limits: Limits, column: Column, names: Mapping[str, str]) ->
         return f"{name} is {' or '.join(words[place] for place in sorted(limits.places))}"
     low, high = _write_ends(limits, column)
     if column.is_whole:
-        ends = {low or _write(int(column.values.min())), high or _write(int(column.values.max()))}
+        ends = {low or format_value(int(column.values.min())), high or format_value(int(column.values.max()))}
         if len(ends) == 1:
             return f"{name} is {ends.pop()}"
         if low and high:
@@ -86,8 +88,15 @@ def _write_ends(limits: Limits, column: Column) -> tuple[str, str]:
             end if math.isinf(end) else math.ceil(end) if is_low else math.floor(end)
             for end, is_low in ((low, True), (high, False))
         )
-    return tuple("" if math.isinf(end) else _write(end) for end in (low, high))  # type: ignore[return-value]
+    return _write_end(low, column.values), _write_end(high, column.values)
 
 
-def _write(end: Any) -> str:
-    return format_value(float(f"{end:.4g}") if isinstance(end, float) else end)
+def _write_end(end: float, values: np.ndarray) -> str:
+    """Write an end, a fraction with the fewest digits that leave all values on their side of it."""
+    if math.isinf(end):
+        return ""
+    if isinstance(end, int):
+        return format_value(end)
+    below, above = values[values < end].max(initial=-math.inf), values[values > end].min(initial=math.inf)
+    rounded = (float(f"{end:.{digits}g}") for digits in range(1, _MOST_DIGITS))
+    return format_value(next((number for number in rounded if below < number < above), end))

@@ -92,8 +92,8 @@ def find_boxes(
     >>> worlds = pd.DataFrame({"x": rng.random(400), "y": rng.random(400), "z": rng.random(400)})
     >>> result = find_boxes(worlds, (worlds["x"] > 0.6) & (worlds["y"] < 0.5))
     >>> result.boxes[["box", "is_found", "limits"]]
-       box  is_found                                  limits
-    0    1      True  x is above 0.6068 and y is below 0.494
+       box  is_found                               limits
+    0    1      True  x is above 0.61 and y is below 0.49
     """
     check_numbers(replications=1, seed=seed, engine="auto")
     raise_if_any(level_problems(confidence_level))

@@ -58,12 +58,12 @@ def estimate_rare(
         slow day, a bad release); splitting, if it builds up over the waves of a rollout.
     tilt : Tilt, mapping of str to float, or sequence of str, optional
         For importance sampling: factors by name, or the names of what may be tilted. By default a pilot chooses among
-        everything random.
+        everything random, for each kind of release. Kinds of release can't be tilted.
     levels : str, or mapping of str to sequence of int, default "failed_nodes"
         For splitting: the response that defines levels, ``failed_nodes`` or ``peak_exposed_nodes``, optionally with its
         levels; by default a pilot chooses them.
     replications : int, default 20,000
-        Of the estimate. A pilot adds some.
+        Of the estimate, over all kinds of release; splitting has at least 20 for each stage. Pilots add some.
     confidence_level : float, default 0.95
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
@@ -85,12 +85,14 @@ def estimate_rare(
 
     Notes
     -----
-    Importance sampling averages :math:`w 1_A`, with w the weight of a replication (model section 9). Splitting averages
-    10 independent runs of the scheme in `simdeploy.statistics.splitting`. Both are unbiased. A condition (``given``)
-    divides them by its probability, if the scenario states that of the kinds of release; otherwise by an estimate of
-    it, with the error of a ratio. The interval is :math:`p e^{\pm t s / p}`, with n - 1 degrees of freedom, where n is
-    the number of rollouts or of runs (Asmussen and Glynn 2007 [1]_, section VI.1, on relative errors; section V.2 on
-    importance sampling).
+    Each kind of release that allows the event is simulated separately; the estimate is :math:`\sum p_k \hat q_k`, with the
+    kinds' known probabilities. Given a kind, importance sampling averages :math:`w 1_A`, with w the weight of a
+    replication (model section 9). Splitting averages 10 independent runs of the scheme in
+    `simdeploy.statistics.splitting`. Both are unbiased. A condition (``given``) divides them by its probability, if the
+    scenario states that of the kinds of release; otherwise by an estimate of it, with the error of a ratio. The interval
+    is :math:`p e^{\pm t s / p}`, with n - 1 degrees of freedom for a single kind, where n is the number of rollouts or
+    of runs, and Satterthwaite's for several (Asmussen and Glynn 2007 [1]_, section VI.1, on relative errors; section V.2
+    on importance sampling).
 
     References
     ----------

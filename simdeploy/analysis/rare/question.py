@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 # Contents of a folder for such a question.
-FOLDERS = r"pilot-\d{3,}|estimate|splitting"
+FOLDERS = r"kind-\d{2,}-(pilot-\d{3,}|estimate)|splitting"
 
 METHODS = ("importance", "splitting")
-# Pilots use worlds from here on, never those of the estimate.
-PILOT = 1 << 31
 FEWER = "use fewer rollouts"
 _BYTES_OF_A_TRAJECTORY = 40  # five numbers
 _PILOT_SHARE = 50
@@ -73,7 +71,7 @@ class Question:
         if given is None:
             return 1.0
         has_release = TYPES[self.policy.identity.type].releases
-        return (probability_of(given, self.scenario.release) or None) if has_release else None
+        return (probability_of(given, self.scenario.drawn_release) or None) if has_release else None
 
 
 def check_question(

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.result import Columns, Result, Written
 from simdeploy.scenario.measures import Event, parse_event
-from simdeploy.statistics.weights import log_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
+KIND_COLUMNS = {
+    "kind": "str",
+    "probability": "float64",
+    "estimate": "float64",
+    "low": "float64",
+    "high": "float64",
+    "standard_error": "float64",
+    "share": "float64",
+    "n": "int64",
+    "n_pilot": "int64",
+    "n_hits": "int64",
+    "effective_hits": "float64",
+    "mean_weight": "float64",
+    "mean_weight_error": "float64",
+    "tilt": "str",
+    "levels": "str",
+    "doubt": "str",
+}
 STEP_COLUMNS = {
+    "kind": "str",
     "stage": "int64",
     "tilt": "str",
     "level": "float64",
@@ -68,16 +86,23 @@ class Rare(Result):
     n_failed : int
         Failed replications; with any, the estimate can't be trusted.
     tilt : dict of str to float
-        The factors, by name; empty under splitting.
+        The factors, by name, of the kind of release with the largest share of the estimate; empty under splitting.
     levels : tuple of int
-        Of `counts`; empty under importance sampling.
+        Of `counts`, for the same kind; empty under importance sampling.
     counts : str
         The response that defines the levels.
     diagnosis : dict
-        Under importance sampling the parts of a `Diagnosis`, and whether their tail `is_bounded`; under splitting the
-        `repetitions`, and in how many of them the event happened.
+        Under importance sampling the parts of a `Diagnosis` of all rollouts, weighted by kind, with the heaviest tail of
+        any kind, and whether it `is_bounded`; under splitting the `repetitions`, and in how many of them the event
+        happened.
+    kinds : DataFrame
+        The kinds of release that can bring the event about; a single one without a name if there is no release. The
+        `probability` of each `kind`; the `estimate` of the event's probability given the kind (``low`` to ``high``, the
+        exact limits of unweighted rollouts or 0 to 1 where there is a `doubt`); its `share` of the whole estimate; `n`
+        rollouts, `n_pilot`, the `n_hits` with the event, and how many hits of plain simulation they are worth
+        (`effective_hits`); the `mean_weight`, 1 in expectation; the `tilt` or the `levels`.
     steps : DataFrame
-        Under importance sampling the tilts tried: `tilt`, `n` rollouts, the `n_hits` in which the event happened, and
+        By kind, under importance sampling the tilts tried: `tilt`, `n` rollouts, the `n_hits` in which the event happened, and
         as `fraction` the value of each rollout in equally weighted hits. Under splitting the stages: the `level` to
         reach, `n` rollouts, the `n_hits`, and the `fraction` that reached it. `used` marks those in the estimate.
     computed_under : dict
@@ -105,6 +130,7 @@ class Rare(Result):
     levels: tuple[int, ...]
     counts: str
     diagnosis: Mapping[str, bool | int | float]
+    kinds: Annotated[pd.DataFrame, Columns(KIND_COLUMNS)]
     steps: Annotated[pd.DataFrame, Columns(STEP_COLUMNS)]
     computed_under: Mapping[str, Any]
 
@@ -134,37 +160,6 @@ def plain_rollouts(probability: float, standard_error: float, condition: float =
     return probability * (1 - probability) / (condition * standard_error**2)
 
 
-def describe_numbers(
-    probability: float,
-    error: float,
-    condition: float,
-    *,
-    degrees: int,
-    confidence_level: float,
-    doubts: Sequence[str],
-    n_all: int,
-) -> dict[str, float]:
-    """Return the numbers of a `Rare` that follow from its estimate; NaN where there are doubts."""
-    if doubts:
-        unknown = ("probability", "low", "high", "standard_error", "plain_rollouts", "gain")
-        return dict.fromkeys(unknown, math.nan)
-    low, high = log_interval(probability, error, degrees, confidence_level)
-    plain = plain_rollouts(probability, error, condition)
-    return {
-        "probability": probability,
-        "low": low,
-        "high": min(high, 1.0),
-        "standard_error": error,
-        "plain_rollouts": plain,
-        "gain": plain / n_all,
-    }
-
-
-def doubt_unknown(n_unknown: int, n_failed: int) -> list[str]:
+def doubt_unknown(n_unknown: int) -> list[str]:
     """Return which rollouts leave open whether the event happened."""
-    doubts = []
-    if n_unknown:
-        doubts.append(f"{n_unknown:,} rollouts never end, so the event is unknown for them")
-    if n_failed:
-        doubts.append(f"{n_failed:,} rollouts failed")
-    return doubts
+    return [f"{n_unknown:,} rollouts never end, so the event is unknown for them"] if n_unknown else []

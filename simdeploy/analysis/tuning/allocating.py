@@ -52,12 +52,9 @@ class Allocation:
 
     def divide(self, n: int, *, fewest: int = 2) -> dict[str, int]:
         """Divide worlds among the kinds so that the candidates' differences are known best."""
-        least = max(int(_LEAST * n / len(self._worlds.kinds)), fewest)
-        return self._worlds.divide(n, self._shares, fewest=least)
-
-    def divide_equally(self, n: int) -> dict[str, int]:
-        """Divide worlds equally, for requirements on good and on defective releases."""
-        return self._worlds.divide(n, np.ones(len(self._worlds.kinds)), fewest=1)
+        n_kinds = len(self._worlds.kinds)
+        least = max(int(_LEAST * n / n_kinds), fewest)
+        return self._worlds.divide(max(n, fewest * n_kinds), self._shares, fewest=least)
 
     def divide_for(self, measured: Measured, n: int, *, fewest: int) -> dict[str, int]:
         """Divide worlds so that the mean of the first candidate and its differences from the others are known best."""

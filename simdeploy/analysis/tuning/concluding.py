@@ -64,6 +64,7 @@ class Confirmed:
     measured: Measured
     held_back: Mapping[str, int]
     alpha: float
+    reference: int | None = None  # a candidate that is shown only for comparison
     is_contradicted: bool = False  # whether the selection recommended another one
 
     @property
@@ -111,13 +112,14 @@ class Confirmed:
         """Return the best shown candidate that meets the requirements, if by its estimate it is better than the recommended
         one by more than the indifference.
         """
-        means = np.where((verdicts == MET) & ~self.measured.has_gap, self.measured.means, np.inf)
+        is_eligible = (verdicts == MET) & ~self.measured.has_gap & (np.array(self.shown) != self.reference)
+        means = np.where(is_eligible, self.measured.means, np.inf)
         best = int(means.argmin())
         return self.shown[best] if means[0] - means[best] > indifference else None
 
     def find_better(self, verdicts: np.ndarray) -> np.ndarray:
         """Return the shown candidates that meet the requirements and are significantly better than the recommended one."""
-        places = [place for place in range(1, len(self.shown)) if verdicts[place] == MET]
+        places = [p for p in range(1, len(self.shown)) if verdicts[p] == MET and self.shown[p] != self.reference]
         return np.array([self.shown[place] for place in places if self.is_better(place)], dtype=np.int64)
 
 
@@ -142,7 +144,7 @@ def report(
         for role, place in roles.items():
             if role.startswith(RUNNER_UP):
                 found.outcome[confirmed.shown[place]] = "indistinguishable from the choice"
-        choice = dict(zip(found.candidates.levers, found.candidates.points[confirmed.choice], strict=True))
+        choice = found.candidates.choice(confirmed.choice)
         probability, doubt = selection.probability_correct, _find_doubt(question, found, confirmed, indifference)
     is_decided = confirmed is not None and doubt is None
     binding, gain = _find_binding(confirmed, roles)
@@ -162,7 +164,7 @@ def report(
         candidates=candidates,
         stages=_tabulate_stages(found),
         current_policy=question.base.name,
-        n_possible=max(found.candidates.n_possible, len(found.candidates)),
+        n_possible=found.candidates.n_possible,
         at_end=() if confirmed is None else nearby.ends(found.candidates.points[confirmed.choice]),
         largest_wave=found.candidates.largest_wave,
         n_beyond_largest_wave=found.candidates.n_beyond,

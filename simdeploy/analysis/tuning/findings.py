@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, UNDECIDED, Judged, join, judge, plan_looks
+from simdeploy.analysis.tuning.result import REFERENCE
 
 if TYPE_CHECKING:
     from simdeploy.analysis.tuning.question import Question
@@ -37,6 +38,8 @@ class Findings:
         self.estimates = np.full(len(candidates), np.nan)
         self.required = np.zeros((len(candidates), 0))
         self.looks_feasible = np.ones(len(candidates), dtype=bool)
+        if candidates.reference is not None:
+            self.outcome[candidates.reference] = REFERENCE
         self.worlds = 0
         self.stages: list[dict[str, Any]] = []
         self.is_cut = False
@@ -83,7 +86,7 @@ class Findings:
     def find_held_back(self, question: Question, choice: int, most: int) -> dict[str, np.ndarray]:
         """Find, by requirement, candidates that look better than the recommended one and miss only that requirement."""
         held_back: dict[str, np.ndarray] = {}
-        is_out = np.isin(self.outcome, [NEVER_ENDS, FAILED, EQUAL])
+        is_out = np.isin(self.outcome, [NEVER_ENDS, FAILED, EQUAL, REFERENCE])
         estimates = np.where(is_out, np.inf, question.sign * self.estimates)
         for place, requirement in enumerate(question.requirements):
             others = [other for other in range(len(question.requirements)) if other != place]

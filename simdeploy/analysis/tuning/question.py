@@ -30,6 +30,9 @@ _SHOWN_WITHOUT_RELEASE = ("makespan_s", "min_in_service_fraction", "failed")
 # Missing where it did not happen; the rollout still counts.
 _NO_OBJECTIVES = ("stopped_at_s", "restored_at_s")
 
+# The default budget of a stage: rollouts, fewer of a large fleet.
+_ROLLOUTS, _NODE_UPDATES, _FEWEST_ROLLOUTS = 3_000_000, 500_000_000, 100_000
+
 _MOST_CANDIDATES, _MOST_WORLDS, _MOST_ROLLOUTS = 1_000_000, 1_000_000, 10_000_000_000
 
 
@@ -69,11 +72,13 @@ def read_question(
     final: int | None,
     largest_wave: Any,
     replications: int,
-    most: int,
+    most: int | None,
     confidence_level: float,
 ) -> Question:
     """Read the arguments of `tune`; an `InputError` lists everything invalid."""
     base = scenario.policy(policy)
+    if most is None:
+        most = max(min(_ROLLOUTS, _NODE_UPDATES // scenario.fleet.nodes), _FEWEST_ROLLOUTS)
     type_ = base.identity.type
     problems = _number_problems(
         candidates=(candidates, 1, _MOST_CANDIDATES),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHOICE, RUNNER_UP, WITHOUT = "choice", "runner-up ", "without "
+# The outcome of a candidate that can't be recommended: the API defaults, if they change limits that are not varied.
+REFERENCE = "for comparison"
 
 # Why a recommendation has no stated probability: the budget ended; new worlds contradict the selection; the cost of the
 # recommended policy is too skewed; whether a better one meets the requirements is not known.
@@ -72,13 +74,14 @@ class Tuning(Result):
     candidates : DataFrame
         All candidates: `candidate`, the settings, `n`, `estimate` of the objective, `outcome` (chosen, indistinguishable
         from the choice, not better, eliminated, requirement not met, requirements undecided, never ends, failed, equal to
-        another), and `equal_to`, the candidate with equal rollouts.
+        another, for comparison), and `equal_to`, the candidate with equal rollouts.
     stages : DataFrame
         `stage`, `candidates`, `worlds` (the most per candidate), `rollouts`, `node_updates`.
     current_policy : str
         Its name.
     n_possible : int
-        Combinations of the settings; `candidates` may be a sample, and those near its best.
+        Combinations of the settings. If `candidates` are a sample, those near its best follow, also beyond the ends of
+        default ranges.
     at_end : tuple of str
         Settings whose recommended value is the lowest or highest tried.
     largest_wave : int or None
@@ -146,6 +149,11 @@ class Tuning(Result):
     def to_frame(self) -> pd.DataFrame:
         """Return all candidates and their outcomes."""
         return self.candidates
+
+    @property
+    def n_candidates(self) -> int:
+        """How many candidates could be recommended: all but one that is only for comparison."""
+        return int(self.candidates["outcome"].ne(REFERENCE).sum())
 
     @property
     def n_runners_up(self) -> int:

@@ -49,7 +49,7 @@ def tune(
     final: int | None = None,
     largest_wave: int | str | None = None,
     replications: int = 100,
-    most: int = 3_000_000,
+    most: int | None = None,
     confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
@@ -77,11 +77,12 @@ def tune(
     vary : mapping of str to iterable, optional
         Values by key, as for `sweep`: their grid is searched. By default strategy, sizes of waves and canaries, failure
         limits, `max_error_rate`, observation time and deadline, in steps that suit the fleet.
-    candidates : int, default 2000
-        If there are more combinations, this many are drawn at random.
+    candidates : int, default 10,000
+        Up to this many combinations are all tried. Of more, this many are drawn at random, and those near the best of
+        them are tried as well.
     indifference : float, optional
-        Smallest difference that matters, in the objective's unit. By default 5 % of the best candidate's value in the
-        first stage; half a percentage point for a rate.
+        Smallest difference that matters, in the objective's unit. By default 5 % of the value of the best candidate of the
+        first stage, in new worlds; half a percentage point for a rate.
     final : int, optional
         Budget of rollouts for the final selection. They are allocated by OCBA, instead of running as many as the stated
         probability needs.
@@ -92,9 +93,10 @@ def tune(
         objective pays for shed requests; ``'all'`` for no limit. Values in `vary` are tried as they are.
     replications : int, default 100
         Worlds of the first stage.
-    most : int, default 3,000,000
-        Budget of rollouts for each of: settling the requirements, the third comparison, and the selection. Exceeded
-        only if the first look needs more.
+    most : int, optional
+        Budget of rollouts for each of: settling the requirements, the third comparison, the selection, and the new worlds.
+        Exceeded only if the first look needs more. By default three million, or as many as update 500 million nodes if
+        these are fewer (at least 100,000).
     confidence_level : float, default 0.95
         Probability of correct selection, and level of intervals and verdicts.
     seed, engine, executor, workers, cluster
@@ -117,27 +119,34 @@ def tune(
 
     Notes
     -----
-    Each stage uses new worlds; within a stage all candidates meet the same ones.
+    Each stage uses new worlds; within a stage all candidates meet the same ones. Each kind of release has worlds of its
+    own, because its probability :math:`p_k` is known: means are :math:`\sum p_k \bar x_k`, and most worlds are of the kinds
+    that decide between the best candidates (Neyman's allocation, from the stages before; a rare event that was not seen
+    counts as if one more world had the worst outcome of any candidate).
 
-    1. Try all candidates in `replications` worlds. Eliminate those that miss a requirement at the stage's confidence.
+    1. Try all candidates in `replications` worlds. Of more combinations than `candidates`, a sample is tried, and then
+    whatever is one step from its best, until nothing near them is better; default ranges are extended where the best is
+    at their end. Eliminate those that miss a requirement at the stage's confidence.
     2. With requirements: simulate promising candidates until one is known to meet them all.
     3. Eliminate candidates significantly worse than one known to meet the requirements, by paired differences with
     Bonferroni's inequality over all candidates (Nelson, Swann, Goldsman and Song 2001 [1]_); up to three times, in 1, 5
-    and 25 times as many worlds. To allow for rare, expensive events, each rival is assumed to have met one more world
-    with the highest cost of any candidate. Candidates with equal rollouts in a thousand worlds or more are merged into
-    the one closest to the current policy.
-    4. With requirements: settle those of the survivors.
-    5. Select by the procedure of Kim and Nelson (2001) [2]_ under common random numbers: a candidate better than all
-    others by `indifference` is selected with probability `confidence_level`. Observations are averages of 50 worlds,
-    starting with a thousand worlds. With `final`: OCBA (Chen, Lin, Yücesan and Chick 2000 [3]_).
+    and 25 times as many worlds. Candidates with equal rollouts in a thousand worlds or more are merged into the one
+    closest to the current policy.
+    4. With requirements: settle those of the survivors, the best first.
+    5. Select by the procedure of Kim and Nelson (2001) [2]_ under common random numbers, with updated variances: a
+    candidate better than all others by `indifference` is selected with probability `confidence_level`. Observations are
+    averages of 50 worlds, in fixed numbers of each kind. With `final`: OCBA (Chen, Lin, Yücesan and Chick 2000 [3]_).
     6. Simulate the recommended policy, runners-up, the current policy and API defaults in new worlds, so that selection
-    doesn't bias their estimates. If the recommended policy is not confirmed to meet the requirements, drop it and
-    repeat everything after step 1. If another candidate is significantly better, drop it and repeat step 5.
+    doesn't bias their estimates, until the recommended policy's mean is known to the indifference, or the budget ends. If
+    it is not confirmed to meet the requirements, drop it and repeat everything after step 1. If another candidate is
+    significantly better, drop it and repeat step 5; if one only seems better by more than the indifference, recommend that
+    one without a stated probability.
 
     Half of the error :math:`\alpha` goes to step 3 and half to step 5; with requirements an eighth each, and a quarter
     each to false verdicts on the best candidate's requirements in steps 1, 4 and 6. The guarantee covers candidates
-    known to meet the requirements, and assumes nearly normal averages: events rarer than one in about three hundred
-    worlds may go unnoticed.
+    known to meet the requirements, and assumes nearly normal averages. There is no stated probability (see
+    `Tuning.doubt`) if the budget ends before the selection is decided, if new worlds contradict it, if the recommended
+    policy's mean can't be trusted, or if a policy that seems better may meet the requirements.
 
     API defaults are the current policy with default limits, `max_error_rate` and observation time. Strategy, sizes of
     waves and canaries, and deadline stay, because the API has no useful default for them.
@@ -230,7 +239,9 @@ class _Search:
                 found.rule_out(np.array(shown[:1]), MISSES if verdicts[0] == MISSED else NOT_KNOWN)
                 return None
             else:
-                confirmed = Confirmed(self._question, selection, tuple(shown), measured, held_back, alpha)
+                confirmed = Confirmed(
+                    self._question, selection, tuple(shown), measured, held_back, alpha, found.candidates.reference
+                )
                 better = confirmed.find_better(verdicts)
                 if not len(better):
                     return self._settle_on(confirmed, verdicts)

@@ -54,6 +54,7 @@ class Candidates:
     points: tuple[tuple[Any, ...], ...]  # each candidate's values, as in a file; None leaves a key out
     roles: Mapping[str, int]  # which candidate is the `current` policy, and which has the API `defaults`
     n_possible: int  # combinations; more than the candidates if these were sampled
+    kept: tuple[str, ...] = ()  # of the settings, limits that only the API defaults change
     largest_wave: int | None = None  # the most nodes that one plans in flight at once, apart from roles; None: no limit
     n_beyond: int = 0  # combinations that exceed it
 
@@ -64,6 +65,18 @@ class Candidates:
         """Return the values of some candidates by setting: what a sweep over lists varies."""
         chosen = [self.points[number] for number in numbers]
         return {name: [point[place] for point in chosen] for place, name in enumerate(self.levers)}
+
+    @property
+    def reference(self) -> int | None:
+        """The policy with the API defaults, if it changes limits that are not varied: only for comparison."""
+        return self.roles[DEFAULTS] if self.kept else None
+
+    def choice(self, number: int) -> dict[str, Any]:
+        """Return the settings of a candidate, without limits that it keeps."""
+        settings, current = (
+            dict(zip(self.levers, self.points[place], strict=True)) for place in (number, self.roles[CURRENT])
+        )
+        return {name: v for name, v in settings.items() if name not in self.kept or v != current[name]}
 
     def n_changes(self, number: int) -> int:
         """Return in how many settings a candidate differs from the current policy."""
@@ -87,20 +100,14 @@ def make_candidates(
     most `largest_wave` nodes in flight at once. With more than `most` combinations a sample is drawn.
     """
     own_kind = base.policy.gate.kind if base.policy.gate is not None else "threshold"
+    kept: dict[str, Any] = {}
     if vary is None:
         names, rows = _SHARED + _HEALTH[base.spec.dialect], _Space(scenario, base, largest_wave).rows()
         levers = find_levers(names, [scenario], [base.spec])
     else:
         largest_wave = None
         levers = find_levers(vary, [], [base.spec])
-        # Limits that keep their values: without them there would be no policy with the defaults.
-        kept = {
-            path: [own]
-            for path in _THRESHOLDS
-            if (own := _look_up(base.spec.to_dict(), Lever(path, "duration" if path.endswith("_time") else "number")))
-            is not None
-            and path not in [lever.path for lever in levers]
-        }
+        kept = _kept_limits(base, levers)
         vary = {**vary, **kept}
         levers = find_levers(vary, [], [base.spec])
         points = make_points(levers, list(vary.values()), "grid", seed=seed)
@@ -136,9 +143,19 @@ def make_candidates(
         sample = np.random.default_rng(seed).choice(len(others), size=max(most - len(first), 0), replace=False)
         others = [others[place] for place in np.sort(sample).tolist()]
     roles = {CURRENT: 0, DEFAULTS: first.index(defaults)}
-    n_possible = len({*distinct, *first})
+    grid = {*distinct, *first}
+    if kept:
+        grid -= {defaults} - {*distinct}
+    n_possible = len(grid)
     names = tuple(lever.name for lever in levers)
-    return Candidates(names, (*first, *others), roles, n_possible, largest_wave, n_beyond)
+    return Candidates(names, (*first, *others), roles, n_possible, tuple(kept), largest_wave, n_beyond)
+
+
+def _kept_limits(base: ScenarioPolicy, levers: Sequence[Lever]) -> dict[str, list[Any]]:
+    """Return limits that the policy sets and that are not varied: without them no candidate would have the API defaults."""
+    raw, varied = base.spec.to_dict(), {lever.path for lever in levers}
+    is_set = [path for path in _THRESHOLDS if path not in varied and _look_up(raw, Lever(path, "other")) is not None]
+    return {lever.path: [_look_up(raw, lever)] for lever in find_levers(is_set, [], [base.spec])}
 
 
 def _check_limit(largest_wave: int, in_flight: Sequence[int]) -> None:

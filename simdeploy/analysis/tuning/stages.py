@@ -67,6 +67,7 @@ class Stages:
         self._tried: Measured
         self._screened_means: np.ndarray  # of those that were screened
         self._n_batches = 0
+        self._left_to_settle = question.most
         self._met: set[int] = set()
         alpha, n_requirements = 1 - question.confidence_level, len(question.requirements)
         self._alpha_of_choice = alpha / 8 if n_requirements else alpha / 2
@@ -177,14 +178,15 @@ class Stages:
         question, before = self._question, self.worlds.done
 
         def measure(some: np.ndarray, count: int) -> Mapping[Measure, Sample]:
-            return self.worlds.measure(some, self.worlds.take(self._allocation.divide_equally(count))).of
+            return self.worlds.measure(some, self.worlds.take(self.worlds.divide_for_requirements(count))).of
 
         fewest = question.worlds
         verdicts, n_worlds = settle(
             measure, numbers, question.requirements, enough=enough, error=self._alpha_of_requirement,
-            fewest=fewest, most=max(fewest, self._most_worlds(numbers) // _PARTS),
+            fewest=fewest, most=max(fewest, self._left_to_settle // 2 // len(numbers)),
         )  # fmt: skip
         self._note("settle", len(numbers), n_worlds, before)
+        self._left_to_settle -= self.found.stages[-1]["rollouts"]
         self._met.update(numbers[verdicts == MET].tolist())
         self.found.rule_out(numbers[verdicts == MISSED], MISSES)
         return verdicts
@@ -298,6 +300,9 @@ class Stages:
             if is_settled or 2 * measured.n_worlds > most:
                 return measured, verdicts, alpha
             counts = self._allocation.divide_for(measured, measured.n_worlds, fewest=_FEWEST_OF_A_KIND)
+            if verdicts[0] == UNDECIDED:
+                of_requirements = self.worlds.divide_for_requirements(measured.n_worlds)
+                counts = {kind: (n + of_requirements.get(kind, 0)) // 2 for kind, n in counts.items()}
             measured = measured.join(self._measure("confirm", shown, counts))
 
     def _is_known(self, measured: Measured, verdicts: np.ndarray) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.requirements import may_hold
 from simdeploy.experiments.by_kind import sweep_kinds
 from simdeploy.experiments.kinds import divide, divide_by_roots, kinds_of
 from simdeploy.memory import check_rows_fit
@@ -100,6 +101,19 @@ class Worlds:
         if shares is None:
             return divide_by_roots(self._kinds, n)
         return divide(dict(zip(self.kinds, shares.tolist(), strict=True)), n, fewest=fewest)
+
+    def divide_for_requirements(self, n: int) -> dict[str, int]:
+        """Divide worlds equally among the kinds that the requirements concern."""
+        if self.kinds == (_ANY,):
+            return {_ANY: n}
+        conditions = {requirement.measure.given for requirement in self._question.requirements}
+        concerned = [
+            kind.name
+            for kind in self._scenario.release
+            if kind.name in self.kinds
+            and any(given is None or may_hold(given, kind, self._kinds.names) for given in conditions)
+        ]
+        return divide(dict.fromkeys(concerned, 1.0), max(n, len(concerned)), fewest=1)
 
     def take(self, counts: Mapping[str, int]) -> dict[str, range]:
         """Return the next worlds of each kind, which no other call gets."""

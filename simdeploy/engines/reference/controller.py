@@ -150,9 +150,12 @@ class Controller:
         self._site.ring()
         # Nobody has to report that a node could not be dispatched.
         if self._switches.reporting_delay_ns and node.fate.dispatched_ns is not None:
-            self._site.env.timeout(self._switches.reporting_delay_ns).callbacks.append(lambda _: self._count(node))
+            self._count_later(node)
         else:
             self._count(node)
+
+    def _count_later(self, node: Node) -> None:
+        self._site.env.timeout(self._switches.reporting_delay_ns).callbacks.append(lambda _: self._count(node))
 
     def _count(self, node: Node) -> None:
         """Let a verdict count, for everything but pacing."""

@@ -1,4 +1,10 @@
-"""Decisions whose best answer is known: exact costs (`exact`), and ten problems with their optima (`problems`).
+"""Decisions held against exact costs: policies evaluated without simulation (`exact`, by `course` and `moments`), problems with
+a known best policy (`problems`, `optimum`), and the answers of `tune` and `compare` to them (`deciding`, `result`).
 
-From outside, until a command uses them: `evaluate` of `exact`, `make_problems` of `problems`.
+From outside: `verify_decisions`, `Decisions`.
 """
+
+from simdeploy.validation.decisions.deciding import verify_decisions
+from simdeploy.validation.decisions.result import Decisions
+
+__all__ = ["Decisions", "verify_decisions"]

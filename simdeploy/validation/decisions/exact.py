@@ -145,8 +145,9 @@ def evaluate(scenario: Scenario, policy: ScenarioPolicy) -> Exact:
     instants (:func:`simdeploy.validation.oracles.validation`). So from instant to instant the numbers of nodes that fail
     and that are running are binomial, given those unresolved, and the state (failed, unresolved) is a Markov chain; crossed
     limits and failed canaries absorb it. Each state carries the first two moments of the cost so far: time, exposed nodes
-    and nodes out of service cost per second, which is linear in the nodes that failed to start. Sums have no differences of
-    nearly equal numbers, so also small probabilities are exact to double precision.
+    and nodes out of service cost per second, which is linear in the nodes that failed to start. The recursion only adds and
+    multiplies positive numbers, so probabilities far into a tail keep their digits. That a single node fails its health check
+    is the complement of passing, with an absolute error of about 1e-15.
 
     Examples
     --------

@@ -134,7 +134,7 @@ def make_problems() -> tuple[Problem, ...]:
         ),
         _problem(
             "rare-false-alarm",
-            "a false alarm in 1 of 2,000 good releases decides",
+            "false alarms of less than 0.1 % decide",
             {"bad": {"probability": 0.02, "error_rate": 0.03}},
             costs={"failed_request": 0.2, "false_alarm": 3000, "escape": 1000},
         ),

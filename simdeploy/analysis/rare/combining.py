@@ -1,0 +1,149 @@
+"""From estimates of kinds of release to one probability, with its interval and its doubts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simdeploy.analysis.rare.kinds import IMMATERIAL, Kind
+from simdeploy.analysis.rare.result import KIND_COLUMNS, plain_rollouts
+from simdeploy.result import make_frame
+from simdeploy.statistics.intervals import proportion_interval
+from simdeploy.statistics.weights import log_interval
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The estimate of one kind of release, from independent units: rollouts, or repetitions of splitting."""
+
+    kind: Kind
+    happened: np.ndarray  # of each unit: an unbiased estimate of the probability of the event given the kind
+    concerned: np.ndarray  # the same of its condition
+    n: int  # rollouts
+    n_pilot: int
+    n_hits: int
+    effective_hits: float
+    n_touched: float  # nodes dispatched in all rollouts
+    plain_touched: float  # nodes dispatched in a rollout of the scenario, on average
+    doubts: tuple[str, ...]
+    limit: float = 1.0  # upper limit of the probability given the kind, whatever the doubts
+    mean_weight: float = math.nan
+    mean_weight_error: float = math.nan
+    tilt: str = ""
+    levels: str = ""
+
+
+def combine(parts: Sequence[Part], condition: float | None, confidence_level: float, n_failed: int) -> dict[str, Any]:
+    r"""Return the fields of a `Rare` that follow from the estimates of all kinds; NaN where there are doubts.
+
+    Notes
+    -----
+    With known probabilities :math:`p_k` of the kinds, the estimate is :math:`\sum p_k \hat q_k / c` and its error
+    :math:`(\sum p_k^2 s_k^2)^{1/2} / c` (Cochran 1977 [1]_, sections 5.3 and 5.4), where c is the probability of the
+    condition. If c is estimated, too, the error is that of a ratio. Degrees of freedom are Satterthwaite's [1]_
+    (section 5.4, eq. 5.16). Doubts about a kind don't matter if its part is below a tenth of the rest even at its upper
+    limit: then that is added to the upper end of the interval.
+
+    References
+    ----------
+    .. [1] Cochran, W. G. (1977). Sampling Techniques, 3rd edition. Wiley.
+    """
+    p = np.array([part.kind.probability for part in parts])
+    q = np.array([part.happened.mean() for part in parts])
+    c = float(p @ [part.concerned.mean() for part in parts]) if condition is None else condition
+    probability = float(p @ q) / c if c else math.nan
+    slope = probability if condition is None else 0.0
+    variances = np.array([_variance_of_mean(part.happened - slope * part.concerned) for part in parts])
+    of_parts = (p / c) ** 2 * variances if c else np.full(len(parts), math.nan)
+    error = math.sqrt(of_parts.sum())
+    degrees = np.array([len(part.happened) - 1 for part in parts])
+    squares = float((of_parts**2 / np.maximum(degrees, 1)).sum())
+    freedom = float(of_parts.sum()) ** 2 / squares if squares > 0 else float(degrees.sum())
+    errors = [math.sqrt(_variance_of_mean(part.happened)) for part in parts]
+
+    is_doubted = np.array([bool(part.doubts) for part in parts])
+    certain = float(p[~is_doubted] @ q[~is_doubted])
+    possible = float(sum(part.kind.probability * part.limit for part in parts if part.doubts))
+    doubts = [] if possible <= IMMATERIAL * certain else _tell_doubts(parts)
+    if n_failed:
+        doubts.append(f"{n_failed:,} rollouts failed")
+    n_rollouts, n_pilot = sum(part.n for part in parts), sum(part.n_pilot for part in parts)
+    numbers = dict.fromkeys(("probability", "low", "high", "standard_error", "plain_rollouts", "gain"), math.nan)
+    if not doubts:
+        low, high = log_interval(probability, error, freedom, confidence_level)  # type: ignore[arg-type]
+        plain = plain_rollouts(probability, error, c)
+        numbers = {
+            "probability": probability,
+            "low": low,
+            "high": min(high + possible / c, 1.0),
+            "standard_error": error,
+            "plain_rollouts": plain,
+            "gain": plain / (n_rollouts + n_pilot),
+        }
+    # Cost of a rollout in the scenario, divided by its cost here.
+    touched = sum(part.n_touched for part in parts) / n_rollouts
+    plain_touched = float(p @ [part.plain_touched for part in parts]) / p.sum()
+    return {
+        **numbers,
+        "n_rollouts": n_rollouts,
+        "n_pilot": n_pilot,
+        "gain_in_updates": numbers["gain"] * plain_touched / max(touched, 1.0),
+        "doubts": tuple(doubts),
+        "kinds": make_frame(_tabulate(parts, p * q, q, errors, confidence_level), KIND_COLUMNS),
+    }
+
+
+def exact_limit(n_hits: int, n: int, confidence_level: float) -> float:
+    """Return the exact upper limit of a probability from unweighted rollouts."""
+    return proportion_interval(n_hits, n, confidence_level)[1]
+
+
+def main_part(parts: Sequence[Part]) -> int:
+    """Return the number of the part with the largest share of the estimate."""
+    return int(np.argmax([part.kind.probability * part.happened.mean() for part in parts]))
+
+
+def _variance_of_mean(values: np.ndarray) -> float:
+    return float(values.var(ddof=1)) / len(values) if len(values) > 1 else math.nan
+
+
+def _tell_doubts(parts: Sequence[Part]) -> list[str]:
+    if len(parts) == 1:
+        return list(parts[0].doubts)
+    doubted = sorted((part for part in parts if part.doubts), key=lambda part: -part.kind.probability * part.limit)
+    return [f"{part.kind.name}: {doubt}" for part in doubted for doubt in part.doubts]
+
+
+def _tabulate(
+    parts: Sequence[Part], amounts: np.ndarray, q: np.ndarray, errors: Sequence[float], confidence_level: float
+) -> list[dict[str, Any]]:
+    total = float(amounts.sum())
+    rows = []
+    for part, amount, estimate, error in zip(parts, amounts.tolist(), q.tolist(), errors, strict=True):
+        is_open = bool(part.doubts)
+        low, high = log_interval(estimate, error, len(part.happened) - 1, confidence_level)
+        rows.append(
+            {
+                "kind": part.kind.name,
+                "probability": part.kind.probability,
+                "estimate": estimate,
+                "low": 0.0 if is_open else low,
+                "high": part.limit if is_open else min(high, 1.0),
+                "standard_error": error,
+                "share": amount / total if total else math.nan,
+                "n": part.n,
+                "n_pilot": part.n_pilot,
+                "n_hits": part.n_hits,
+                "effective_hits": part.effective_hits,
+                "mean_weight": part.mean_weight,
+                "mean_weight_error": part.mean_weight_error,
+                "tilt": part.tilt,
+                "levels": part.levels,
+                "doubt": "; ".join(part.doubts),
+            }
+        )
+    return rows

@@ -1,0 +1,140 @@
+"""The choice of a tilt under which an event happens often and with similar weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from simdeploy.statistics.weights import effective_size, is_mean_off, plain_mean
+from simdeploy.world.tilt import Tilt
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.rare.events import Met
+
+# With fewer effective hits, a pilot compares tilts only by the number of hits.
+_FEWEST_HITS = 5.0
+_FIRST_HIT = 8
+_MOST_ROUNDS = 3
+_WORTH_IT = 1.3
+# Largest standard error of the mean weight in a pilot, so that the estimate has enough of the draws that weigh most.
+_MOST_ERROR = 0.25
+# Of all factors' logarithms, until it is that small.
+_WEAKER = 0.85
+_MOST_WEAKENINGS = 15
+
+
+class Rung(NamedTuple):
+    """Quality of a tilt by a few replications."""
+
+    tilt: Tilt
+    n_hits: int
+    effective_hits: float
+    score: float  # their number per replication; 0 where there are too few of them
+    is_complete: bool  # whether the weights are seen to add up to what they should
+    estimate: float
+
+
+def choose_tilt(try_tilt: Callable[[Tilt], Met], names: Sequence[str]) -> tuple[Rung, list[Rung]]:
+    r"""Find a tilt under which an event happens often and with similar weights; only `names` may be tilted.
+
+    `try_tilt` simulates a few replications under a tilt, the same ones each time. Returns the tilt with the best
+    estimate of the event's probability, and everything tried, in order. The tilt is none if the event never happened.
+
+    Notes
+    -----
+    The quality of a tilt is its effective number of hits, :math:`(\sum w 1_A)^2 / \sum w^2 1_A`, because n times the
+    relative variance of the estimate is :math:`n \sum w^2 1_A / (\sum w 1_A)^2 - 1`. Each factor alone is doubled, or
+    halved, as long as that helps; then the others are added in turn to the best one, and kept if they help. The ladder
+    is coarse because the optimum is flat and a fine search on few replications would follow noise. Last, the tilt is
+    weakened until its mean weight is 1 with an error of at most 1/4: under a stronger one, what happens most often
+    without it is hardly ever drawn, and nobody would know what that leads to.
+    """
+    ladder = _Ladder(try_tilt)
+    best = ladder.climb_all(names)
+    chosen = ladder.weaken(best)
+    return chosen._replace(
+        n_hits=best.n_hits,
+        effective_hits=max(chosen.effective_hits, min(best.effective_hits, 1.0)),
+        estimate=best.estimate,
+    ), ladder.rungs
+
+
+def judge_tilt(tilt: Tilt, met: Met) -> Rung:
+    """Return the quality of a tilt by its replications."""
+    weights, contributions = met.weights[met.is_known], (met.weights * met.happened)[met.is_known]
+    n_hits, effective_hits = int((contributions > 0).sum()), effective_size(contributions)
+    is_complete = plain_mean(weights)[1] <= _MOST_ERROR and not is_mean_off(weights)
+    score = effective_hits / len(weights) if effective_hits >= _FEWEST_HITS else 0.0
+    return Rung(tilt, n_hits, effective_hits, score, is_complete, plain_mean(contributions)[0])
+
+
+def _worth(rung: Rung) -> tuple[float, int]:
+    return rung.score, rung.n_hits
+
+
+class _Ladder:
+    def __init__(self, try_tilt: Callable[[Tilt], Met]) -> None:
+        self._try = try_tilt
+        self._known: dict[Tilt, Rung] = {}
+        self.rungs: list[Rung] = []
+
+    def climb_all(self, names: Sequence[str]) -> Rung:
+        """Climb with every name alone, then add each to the best until that helps no more; drop what doesn't help."""
+        start = self._rung({})
+        best = max([start, *(self._climb(start, name) for name in names)], key=_worth)
+        for _ in range(_MOST_ROUNDS):
+            before = best
+            for name in names:
+                rung = self._climb(self._without(best, name), name)
+                if rung.score > _WORTH_IT * best.score or (best.score == 0 and rung.n_hits > best.n_hits):
+                    best = rung
+            if best is before:
+                break
+        for name in best.tilt.factors:
+            less = self._without(best, name)
+            if less.score > best.score / _WORTH_IT:
+                best = less
+        # Once more, in smaller steps.
+        for name in best.tilt.factors:
+            for step in (math.sqrt(2), math.sqrt(0.5)):
+                rung = self._rung({**best.tilt.factors, name: best.tilt.factors[name] * step})
+                best = max(best, rung, key=_worth)
+        return best
+
+    def weaken(self, rung: Rung) -> Rung:
+        """Return the strongest tilt of the same kind with complete weights; none if there is no such tilt."""
+        for _ in range(_MOST_WEAKENINGS):
+            if rung.is_complete:
+                return rung
+            rung = self._rung({name: factor**_WEAKER for name, factor in rung.tilt.factors.items()})
+        return self._rung({})
+
+    def _climb(self, start: Rung, name: str) -> Rung:
+        """Double a factor as long as that helps; if it never does, halve it."""
+        best = start
+        for step in (2.0, 0.5):
+            factor, missed = 1.0, 0
+            # While there is no hit, the first may be many steps away.
+            while missed < (_FIRST_HIT if best.score == 0 and step > 1 else 2):
+                factor *= step
+                rung = self._rung({**start.tilt.factors, name: factor})
+                if _worth(rung) > _worth(best):
+                    best, missed = rung, 0
+                elif rung.score < best.score / 2:
+                    break
+                else:
+                    missed += 1
+            if best is not start:
+                break
+        return best
+
+    def _without(self, rung: Rung, name: str) -> Rung:
+        return self._rung({other: factor for other, factor in rung.tilt.factors.items() if other != name})
+
+    def _rung(self, factors: dict[str, float]) -> Rung:
+        tilt = Tilt.of(factors)
+        if tilt not in self._known:
+            self._known[tilt] = judge_tilt(tilt, self._try(tilt))
+            self.rungs.append(self._known[tilt])
+        return self._known[tilt]

@@ -1,0 +1,225 @@
+"""Answers of `tune` and `compare` to problems whose best policy is known."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.analysis.comparison.compare import compare
+from simdeploy.analysis.tuning import tune
+from simdeploy.analysis.tuning.result import CHOICE
+from simdeploy.errors import InputError, Problem as InputProblem, SimdeployWarning
+from simdeploy.experiments.arguments import Progress, as_reporter, check_numbers, is_whole
+from simdeploy.experiments.replication import replicate
+from simdeploy.result import make_frame
+from simdeploy.validation.decisions.exact import evaluate
+from simdeploy.validation.decisions.optimum import WITHIN
+from simdeploy.validation.decisions.problems import make_problems
+from simdeploy.validation.decisions.result import ANSWER, CLAIM, CLAIMS, PROBLEM, Decisions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.analysis.tuning import Tuning
+    from simdeploy.validation.decisions.optimum import Problem
+
+# A claim is refuted by a result as improbable as four standard errors of a normal law.
+_REFUTES = math.erfc(4 / math.sqrt(2)) / 2
+_CONFIDENCE_LEVEL = 0.95
+# As many as the command `compare` makes by default.
+_REPLICATIONS = 100
+# Relative: what rounding may leave between an interval without width and the exact cost.
+_ROUNDING = 1e-9
+
+
+def verify_decisions(
+    *, seeds: int = 30, seed: int = 0, engine: str = "auto", progress: bool | Progress = False
+) -> Decisions:
+    r"""Hold what `tune` and `compare` claim against exact costs, in ten problems whose best policy is known.
+
+    Parameters
+    ----------
+    seeds : int, default 30
+        Answers to each problem: seeds `seed`, ..., ``seed + seeds - 1``.
+    seed : int
+    engine : {'auto', 'compiled', 'reference'}
+    progress : bool or callable
+        As for `replicate`, in answers.
+
+    Returns
+    -------
+    Decisions
+
+    Raises
+    ------
+    InputError
+        If an argument is invalid.
+
+    Notes
+    -----
+    Each problem is a grid of policies, all of which are evaluated exactly
+    (:func:`simdeploy.validation.decisions.exact.evaluate`). `tune` searches the grid with its default budgets; `compare`
+    has 100 replications of four named policies. These claims are tested, each where it is stated:
+
+    - *the choice*: it meets the requirements and costs at most 2 % more than the best policy that does, or there is none
+      and the answer says so; with the stated probability;
+    - *cost of the choice*, *cost of the current policy*: the interval of `tune`, or of `compare`, contains the exact cost;
+    - *differences from the choice*: all intervals of `tune` contain the exact differences;
+    - *which policy costs less*: whatever `compare` says of pairs of policies is true.
+
+    Of n stated claims with mean probability p, the number of true ones is compared with the binomial law: a claim is refuted
+    if so few or fewer have a probability below :math:`\Phi(-4) \approx 3.2 \cdot 10^{-5}`.
+
+    Takes some minutes.
+
+    Examples
+    --------
+    >>> verify_decisions(seeds=0)
+    Traceback (most recent call last):
+    simdeploy.errors.InputError: seeds: out of range (found 0); allowed: 1 to 10,000
+    """
+    check_numbers(replications=1, seed=seed, engine=engine)
+    if not is_whole(seeds, 1, 10_000):
+        raise InputError(InputProblem("out of range", ("seeds",), found=str(seeds), allowed="1 to 10,000"))
+    report = as_reporter(progress)
+    problems = make_problems()
+    rows = []
+    for problem in problems:
+        for number in range(seed, seed + seeds):
+            with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+                rows.append(_answer(problem, number, engine))
+            if report is not None:
+                report(len(rows), len(problems) * seeds)
+    answers = make_frame(rows, ANSWER)
+    claims = make_frame([_hold(problem, claim, answers) for problem in problems for claim in CLAIMS], CLAIM)
+    return Decisions(
+        problems=make_frame([_summarize(problem, answers) for problem in problems], PROBLEM),
+        claims=claims,
+        answers=answers,
+        is_ok=not claims["ok"].eq(other=False).any(),
+        false_alarm_probability=int(claims["ok"].notna().sum()) * _REFUTES,
+        seed=seed,
+        computed_under={"seed": seed, "seeds": seeds, "confidence_level": _CONFIDENCE_LEVEL},
+    )
+
+
+def _answer(problem: Problem, seed: int, engine: str) -> dict[str, Any]:
+    """Return the row of `Decisions.answers` for one seed."""
+    found = tune(problem.scenario, vary=problem.vary, seed=seed, engine=engine, confidence_level=_CONFIDENCE_LEVEL)
+    row: dict[str, Any] = {
+        "problem": problem.name,
+        "seed": seed,
+        "choice": "" if found.choice is None else describe(found.choice),
+        **dict.fromkeys(("cost", "estimate", "low", "high"), math.nan),
+        "probability": found.probability_correct,
+        "rollouts": int(found.stages["rollouts"].sum()),
+        **dict.fromkeys(CLAIMS),
+        **_judge_comparison(problem, seed, engine),
+    }
+    if found.choice is None:
+        is_right = problem.optimum.best is None
+        is_stated = found.n_undecided == 0
+        stated = {"is_near": is_right, "probability": _CONFIDENCE_LEVEL if is_stated else math.nan}
+        return {**row, **stated, "is_choice_right": is_right if is_stated else None}
+    exact = problem.evaluate(found.choice)
+    is_near = problem.is_feasible(exact) and exact.cost <= (1 + WITHIN) * problem.optimum.cost
+    interval = found.objective_row(CHOICE) or {}
+    return {
+        **row,
+        **{name: interval[name] for name in ("estimate", "low", "high")},
+        "cost": exact.cost,
+        "is_near": is_near,
+        "is_choice_right": None if math.isnan(found.probability_correct) else is_near,
+        "covers_cost": _covers(interval["low"], interval["high"], exact.cost),
+        "covers_differences": _judge_differences(problem, found, exact.cost),
+    }
+
+
+def _judge_differences(problem: Problem, found: Tuning, cost: float) -> bool | None:
+    """Return whether all intervals of differences from the choice contain the exact ones; None without any."""
+    assert found.choice is not None  # noqa: S101 - there is a choice
+    rows = found.policies[found.policies["measure"].eq(str(found.of)) & found.policies["policy"].ne(CHOICE)]
+    candidates = found.candidates.set_index("candidate")[list(found.choice)]
+    verdicts = []
+    for row in rows.to_dict("records"):
+        settings = candidates.loc[row["candidate"]].to_dict()
+        other = problem.evaluate({name: None if value != value else value for name, value in settings.items()})
+        verdicts.append(_covers(row["difference_low"], row["difference_high"], other.cost - cost))
+    stated = [verdict for verdict in verdicts if verdict is not None]
+    return all(stated) if stated else None
+
+
+def _judge_comparison(problem: Problem, seed: int, engine: str) -> dict[str, bool | None]:
+    """Return whether what `compare` states of the problem's named policies is true."""
+    scenario = problem.scenario
+    table = replicate(scenario, replications=_REPLICATIONS, seed=seed, engine=engine)
+    compared = compare(table, confidence_level=_CONFIDENCE_LEVEL)
+    costs = {name: evaluate(scenario, policy).cost for name, policy in scenario.policies.items()}
+    pairs = compared.pairs[compared.pairs["response"].eq("cost") & compared.pairs["verdict"].isin(["better", "worse"])]
+    is_true = [
+        (costs[row["policy"]] < costs[row["other"]]) == (row["verdict"] == "better") for row in pairs.to_dict("records")
+    ]
+    current = compared.estimates[compared.estimates["response"].eq("cost")].iloc[0]
+    return {
+        "covers_current": _covers(current["low"], current["high"], costs[current["policy"]]),
+        "is_comparison_right": all(is_true) if is_true else None,
+    }
+
+
+def _covers(low: float, high: float, truth: float) -> bool | None:
+    """Return whether an interval contains the truth; None without an interval."""
+    if math.isnan(low) or math.isnan(high):
+        return None
+    slack = _ROUNDING * max(abs(truth), 1.0)
+    return low - slack <= truth <= high + slack
+
+
+def describe(settings: Mapping[str, Any]) -> str:
+    """Return settings in words.
+
+    Examples
+    --------
+    >>> describe({"max_parallel": 5, "health_check.max_error_rate": 0.1})
+    'max_parallel 5, max_error_rate 0.1'
+    """
+    return ", ".join(
+        f"{name.rpartition('.')[2]} {'default' if value is None else value}" for name, value in settings.items()
+    )
+
+
+def _hold(problem: Problem, claim: str, answers: pd.DataFrame) -> dict[str, Any]:
+    """Return the row of `Decisions.claims` for a problem and a claim."""
+    from scipy.stats import binom
+
+    rows = answers[answers["problem"].eq(problem.name) & answers[claim].notna()]
+    stated, true = len(rows), int(rows[claim].sum())
+    level = float(rows["probability"].mean()) if claim == "is_choice_right" else _CONFIDENCE_LEVEL
+    p_value = float(binom.cdf(true, stated, level)) if stated else math.nan
+    ok = p_value >= _REFUTES if stated else None
+    name = CLAIMS[claim]
+    return {
+        "problem": problem.name, "claim": name, "stated": stated, "true": true, "level": level, "p_value": p_value, "ok": ok,
+    }  # fmt: skip
+
+
+def _summarize(problem: Problem, answers: pd.DataFrame) -> dict[str, Any]:
+    """Return the row of `Decisions.problems`."""
+    rows, optimum = answers[answers["problem"].eq(problem.name)], problem.optimum
+    return {
+        "problem": problem.name,
+        "difficulty": problem.difficulty,
+        "policies": optimum.n_policies,
+        "feasible": optimum.n_feasible,
+        "near": optimum.n_near,
+        "best": "" if optimum.best is None else describe(optimum.best),
+        "cost": optimum.cost,
+        "unconstrained_cost": optimum.unconstrained_cost,
+        "answers": len(rows),
+        "answers_near": int(rows["is_near"].sum()),
+        "answers_stated": int(rows["is_choice_right"].notna().sum()),
+        "median_cost": float(rows["cost"].median()),
+        "worst_cost": float(rows["cost"].max()),
+        "rollouts": float(rows["rollouts"].mean()),
+    }

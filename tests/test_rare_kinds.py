@@ -1,0 +1,149 @@
+"""Rare events with several kinds of release: each is estimated on its own, and the sum covers what is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simdeploy import InputError, Scenario, estimate_rare
+from simdeploy.analysis.rare.kinds import Pilot, allocate
+from simdeploy.validation.oracles import binomial_tail
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+NODES, P = 40, 0.02
+# By name the probability of a kind, and what it adds to that of a failed start.
+EARLY, LATE = {"bad": (1e-5, 0.3)}, {"bad": (1e-7, 0.3)}
+SKEWED = {"bad": (1e-5, 0.3), "worse": (1e-3, 0.05), "unlucky": (0.1, 0.01)}
+
+
+def world(kinds: Mapping[str, tuple[float, float]], **more: Any) -> Scenario:
+    release = {
+        name: {"probability": probability, "defective": True, "start_failure": added}
+        for name, (probability, added) in kinds.items()
+    }
+    good = {"probability": round(1 - sum(probability for probability, _ in kinds.values()), 12)}
+    waves = {"strategy": "rolling", "max_parallel": 4, "max_failed_nodes": 39, "max_failed_nodes_percent": 99}
+    return Scenario.from_dict(
+        {
+            "name": "routes",
+            "fleet": {"nodes": NODES, "update_duration": "30s", "start_failure": P, "requests_per_second": 10},
+            "release": {"good": good, **release},
+            "policies": {"waves": {**waves, "health_check": {"deadline": "5m"}}},
+            **more,
+        }
+    )
+
+
+def tails(kinds: Mapping[str, tuple[float, float]], at_least: int) -> dict[str, tuple[float, float]]:
+    """Return by kind its probability, and that of so many failures given the kind."""
+    scenario = world(kinds)
+    added = {"good": 0.0} | {name: more for name, (_, more) in kinds.items()}
+    return {
+        kind.name: (
+            float(kind.probability),
+            binomial_tail(NODES, P + (1 - P) * added[kind.name], at_least),
+        )
+        for kind in scenario.release
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kinds", [EARLY, LATE, SKEWED], ids=["early", "late", "skewed"])
+@pytest.mark.parametrize(("method", "at_least", "n"), [("importance", 8, 60), ("splitting", 5, 12)])
+def test_several_routes_are_covered(method: str, at_least: int, n: int, kinds: dict[str, tuple[float, float]]) -> None:
+    """With defaults at least 90 % of runs state an interval, and these cover as often as they say, less 4 errors. [oracle]"""
+    scenario = world(kinds)
+    truth = sum(p * q for p, q in tails(kinds, at_least).values())
+    runs = [
+        estimate_rare(scenario, event=f"failed_nodes >= {at_least}", method=method, seed=seed, engine="compiled")
+        for seed in range(n)
+    ]
+    stated = [found for found in runs if found.is_trusted]
+    assert len(stated) >= 0.9 * n
+    covered = sum(found.low <= truth <= found.high for found in stated)
+    assert covered >= len(stated) * (0.95 - 4 * np.sqrt(0.95 * 0.05 / len(stated)))
+    mean = np.mean([found.probability for found in stated])
+    assert abs(mean - truth) <= 4 * np.sqrt(np.mean([found.standard_error**2 for found in stated]) / len(stated))
+
+
+@pytest.mark.parametrize(("method", "at_least"), [("importance", 8), ("splitting", 5)])
+def test_each_route_is_reported(method: str, at_least: int) -> None:
+    """The table has each kind's exact tail within 4 errors, shares of 1 in all, its effort and its means. [oracle]"""
+    exact = tails(EARLY, at_least)
+    found = estimate_rare(world(EARLY), event=f"failed_nodes >= {at_least}", method=method, engine="compiled")
+    table = found.kinds.set_index("kind")
+    assert list(table.index) == list(exact)
+    for kind, (probability, tail) in exact.items():
+        assert table.loc[kind, "probability"] == probability
+        assert abs(table.loc[kind, "estimate"] - tail) <= 4 * table.loc[kind, "standard_error"]
+    assert table["share"].sum() == pytest.approx(1)
+    assert table["n"].sum() == found.n_rollouts
+    assert table["n_pilot"].sum() == found.n_pilot
+    assert found.standard_error == pytest.approx(np.sqrt(((table["probability"] * table["standard_error"]) ** 2).sum()))
+    text = str(found.summarize())
+    assert "Kinds of release" in text
+    assert "start_failure" in text if method == "importance" else "levels" in text
+    assert [row["kind"] for row in found.to_dict()["kinds"]] == list(exact)
+
+
+def test_only_kinds_that_matter_are_simulated() -> None:
+    """A condition or an event that some kinds rule out leaves the others, and none is an error. [contract]"""
+    scenario = world(SKEWED)
+    asked = {"replications": 500, "engine": "compiled"}
+
+    def kinds(event: str) -> list[str]:
+        return estimate_rare(scenario, event=event, **asked).kinds["kind"].tolist()
+
+    assert kinds("failed_nodes >= 4 given good") == ["good"]
+    assert kinds("failed_nodes >= 4 given worse") == ["worse"]
+    assert kinds("failed_nodes >= 4 and escaped") == list(SKEWED)
+    assert kinds("failed_nodes >= 4 given false_alarm") == ["good"]
+    with pytest.raises(InputError, match="no kind of release"):
+        kinds("escaped given good")
+
+
+def test_a_condition_on_kinds_divides_by_their_probability() -> None:
+    """Given a defect, the estimate is the mean over the defective kinds. [oracle]"""
+    found = estimate_rare(world(SKEWED), event="failed_nodes >= 6 given defective", engine="compiled")
+    exact = {kind: each for kind, each in tails(SKEWED, 6).items() if kind != "good"}
+    truth = sum(p * q for p, q in exact.values()) / sum(p for p, _ in exact.values())
+    assert found.kinds["kind"].tolist() == list(exact)
+    assert abs(found.probability - truth) <= 4 * found.standard_error
+
+
+@pytest.mark.parametrize("method", ["importance", "splitting"])
+def test_a_kind_without_a_hit_counts_at_its_limit(method: str) -> None:
+    """Unseen, a kind adds its probability times its exact limit to the upper end, or forbids an answer if that matters. [oracle]"""
+
+    def estimate(good: float) -> tuple[Any, float]:
+        kinds = {
+            "bad": {"probability": 1 - good, "defective": True, "error_rate": 0.001},
+            "good": {"probability": good},
+        }
+        event = "failed_nodes >= 2 and failed_requests_excess > 1"  # no good release has excess failures
+        scenario = world({}).with_values({"release": kinds})
+        found = estimate_rare(scenario, event=event, method=method, replications=4000, engine="compiled")
+        row = found.kinds.set_index("kind").loc["good"]
+        assert row["n_hits"] == row["estimate"] == 0
+        assert row["high"] == pytest.approx(1 - 0.025 ** (1 / row["n"]))
+        return found, row["high"]
+
+    rare, limit = estimate(1e-6)
+    assert rare.is_trusted
+    assert rare.high - rare.probability**2 / rare.low == pytest.approx(1e-6 * limit, rel=1e-3)
+    likely, _ = estimate(0.9999)
+    assert [doubt for doubt in likely.doubts if doubt.startswith("good: the event occurred in ")]
+    assert np.isnan(likely.probability)
+
+
+def test_rollouts_go_where_the_error_is() -> None:
+    """Beyond the minimum they are in proportion to probability times deviation, and unseen kinds can't take most. [oracle]"""
+    same = Pilot(1e-3, 0.5)
+    assert allocate([0.75, 0.25], [same, same], 4000, fewest=100, confidence_level=0.95) == [3000, 1000]
+    counts = allocate([0.9, 0.1], [Pilot(0.0, 0.0), Pilot(1e-6, 0.2)], 20_000, fewest=400, confidence_level=0.95)
+    assert counts == [400, 19_600]
+    assert sum(allocate([0.5, 0.3, 0.2], [same, Pilot(0.0, 0.0), same], 997, fewest=400, confidence_level=0.9)) == 997
