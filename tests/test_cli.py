@@ -21,6 +21,7 @@ from terminals import END, TIMEOUT_S, on_terminal, read_until
 
 import simdeploy
 import simdeploy.engines
+from simdeploy.analysis.asking.simulating import replicate_kinds
 from simdeploy.cli.app import app
 from simdeploy.cli.screen import print_table
 
@@ -236,11 +237,10 @@ def test_compare_prints_a_table_for_a_review(folder):
     asked = ("--policy", "in-tens", "--policy", "at-once", "--full")
     result = call("compare", "s.yaml", "--replications", 30, "--seed", 4, *asked)
     assert result.exit_code == 0
-    assert "small: 30 replications of each policy, seed 4, engine reference" in result.stdout
+    assert "small: 30 replications of each policy (good " in result.stdout
+    assert "), seed 4, engine reference" in result.stdout
     assert "orchestrator expanso with limit_comparison: reaches" in result.stdout
-    table = simdeploy.replicate(
-        simdeploy.read_scenario("s.yaml"), policies=["in-tens", "at-once"], replications=30, seed=4
-    )
+    table = replicate_kinds(simdeploy.read_scenario("s.yaml"), policies=["in-tens", "at-once"], replications=30, seed=4)
     good = simdeploy.compare(table).estimates.query("level == 'false_alarm'").set_index("policy")["estimate"]
     tables = result.stdout[result.stdout.index("Estimates") :].splitlines()
     row = next(line for line in tables if line.strip().startswith("in-tens"))
@@ -255,14 +255,14 @@ COSTS = "costs: {hour_of_delay: 20, false_alarm: 100, escape: 1000}\n"
 def test_compare_answers_first(folder):
     """The first line says which policy is best and which can't be told from it: by costs, else by mistakes. [contract]"""
     arguments = ("--replications", 40, "--engine", "reference")
-    table = simdeploy.replicate(simdeploy.read_scenario("s.yaml"), replications=40, engine="reference")
+    table = replicate_kinds(simdeploy.read_scenario("s.yaml"), replications=40, engine="reference")
     first = call("compare", "s.yaml", *arguments).stdout.splitlines()[0]
     assert first == simdeploy.compare(table).answer
     assert "false alarms" in first
     (folder / "c.yaml").write_text(SCENARIO + COSTS)
-    costs = simdeploy.read_scenario("c.yaml").costs
+    priced = replicate_kinds(simdeploy.read_scenario("c.yaml"), replications=40, engine="reference")
     result = call("compare", "c.yaml", *arguments, "--full")
-    assert result.stdout.splitlines()[0] == simdeploy.compare(table, costs=costs).answer
+    assert result.stdout.splitlines()[0] == simdeploy.compare(priced).answer
     assert "per rollout" in result.stdout.splitlines()[0]
     assert result.stdout.count("95 % CI, simultaneous") == 1
     assert "cost of escapes" not in result.stdout

@@ -5,9 +5,10 @@ From outside: the names below; for analyses also `gathering`, `levers`, `changes
 
 from simdeploy.experiments.design import LatinHypercube
 from simdeploy.experiments.ranges import Range
+from simdeploy.experiments.reading import read_store
 from simdeploy.experiments.replication import replicate
 from simdeploy.experiments.result import SweepResult
-from simdeploy.experiments.store import StoreError, read_store
+from simdeploy.experiments.store import StoreError
 from simdeploy.experiments.sweep import sweep
 
 __all__ = ["LatinHypercube", "Range", "StoreError", "SweepResult", "read_store", "replicate", "sweep"]

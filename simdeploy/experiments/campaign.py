@@ -144,7 +144,10 @@ class Campaign:
             rows, engine = work.in_memory()
         else:
             how: dict[str, Any] = {"replications": replications, "seed": self.seed, "engine": self._engine}
-            notes, engine = work.into_store(folder, make_question(scenarios, bases, points, design, **how))
+            question = make_question(scenarios, bases, points, design, **how)
+            if any(scenario.kind is not None for scenario in scenarios.values()):
+                question |= _describe_release(scenarios, table.to_frame())  # to read the folders of all kinds as one
+            notes, engine = work.into_store(folder, question)
             self._warn(*(f"{folder}: {text}" for text in notes))
             rows = read_store(folder)
         self._note_failures(rows, table)

@@ -25,7 +25,7 @@ def find_shares(sample: Sample, worst: np.ndarray) -> np.ndarray:
     >>> from simdeploy.statistics.sample import Strata
     >>> strata = Strata(np.array([0, 0, 1, 1]), np.array([0.75, 0.25]))
     >>> sample = Sample(np.array([[0.0, 2.0, 0.0, 6.0]]), strata, np.full(1, np.inf))
-    >>> find_shares(sample, worst=np.zeros(2)).tolist()
+    >>> find_shares(sample, worst=np.zeros(2)).round(3).tolist()
     [0.5, 0.5]
     """
     spreads = np.zeros(sample.strata.n)

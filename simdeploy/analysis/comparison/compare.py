@@ -62,7 +62,7 @@ class Comparison(Result):
     ----------
     estimates : DataFrame
         One row per policy, response and level: `estimate` (a mean, or the proportion of the `level` of a state or
-        verdict), `low`, `high`, `half_width`, `n` (observations used), `standard_error` and `unknown_fraction` (share
+        verdict), `low`, `high`, `half_width`, `n` (observations used), `standard_error`, `is_trusted` (see `Estimates`) and `unknown_fraction` (share
         of rollouts that never end, so their value is unknown). Verdicts are proportions of good or of defective
         releases, named in `given`. The makespan appears twice: over all rollouts, and `given` completion (with a good
         release if there are verdicts). So does the blast radius if there are verdicts: over all rollouts, and `given` a
@@ -197,8 +197,8 @@ def compare(
     probability :math:`1 - \alpha` the best policy has `is_among_best`. Responses without a better side, such as
     `waves`, are not ranked. Nothing is adjusted across responses.
 
-    The interval of a mean is NaN with fewer than two observations. A t interval reflects only observed events: if one
-    of a hundred rollouts causes a cost, replicate until you have seen some dozens. Time is linear in the rows; for
+    The interval of a mean is NaN with fewer than two observations. A verdict rests on limits
+    that can be trusted (`is_trusted`), otherwise it is ``unclear``. Time is linear in the rows; for
     pairs and ranking, quadratic in the policies.
 
     References

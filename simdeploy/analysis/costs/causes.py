@@ -106,8 +106,8 @@ def estimate_costs(
     these verdicts.
 
     All rows of a case are means over the same replications, those with known cost, so the parts add up to the total.
-    Intervals are Student's t (Law 2015 [1]_, equation 4.12) and reflect only observed events: if a cost comes from an
-    event in one of a hundred rollouts, it needs some thousands of rollouts. A rollout that never ends has no known cost
+    Intervals are Student's t (Law 2015 [1]_, equation 4.12), except that priced verdicts have the exact limits of their
+    rates (`simdeploy.statistics.combining.combine`). A rollout that never ends has no known cost
     and may become the most expensive, so a case with such rollouts is never called the cheapest.
 
     References

@@ -1,0 +1,120 @@
+"""Stored tables, also those of several folders: worlds by kind of release."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.experiments import store
+from simdeploy.experiments.by_kind import FOLDERS, RowsByKind
+from simdeploy.experiments.kinds import Kinds
+from simdeploy.vocabulary import WEIGHT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class StoredKinds:
+    """Rows of worlds by kind of release, from the folders of the kinds.
+
+    Attributes
+    ----------
+    columns : tuple of str
+    attrs : dict
+        `strata` and `release`, as in the table of `replicate`.
+    is_complete : bool
+        Whether no part is missing.
+    """
+
+    columns: tuple[str, ...]
+    attrs: dict[str, Any]
+    is_complete: bool
+    _rows: RowsByKind
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read several columns, by case, then by replication; default: all."""
+        frame = self._rows.to_frame(self.columns if columns is None else columns)
+        frame.attrs |= self.attrs
+        return frame
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Read part by part."""
+        return self._rows.batches(self.columns if columns is None else columns)
+
+
+def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> store.StoredTable | StoredKinds:
+    """Read a store; its columns are read when they are asked for.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder: of a sweep, or of one with worlds by kind of release, which has a folder for each kind. Another process
+        may be writing to it; what is finished by now is read.
+    verify : bool, default False
+        Whether to read every file and compare its checksum with the journal's.
+
+    Returns
+    -------
+    StoredTable or StoredKinds
+        `columns`, `to_frame` and `batches` of both are alike; every analysis of a table accepts them.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or it is no store.
+
+    Warns
+    -----
+    SimdeployWarning
+        If parts are missing, or are damaged and left out.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from simdeploy.experiments import read_store, replicate
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "two-nodes",
+    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+    ...     "release": {"good": {"probability": 0.9}, "bad": {"probability": 0.1, "defective": True}},
+    ...     "policies": {"all-at-once": {"strategy": "immediate"}},
+    ... })
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = replicate(scenario, strata={"good": 3, "bad": 1}, store=folder)
+    ...     stored = read_store(folder)
+    ...     print(len(stored), stored.to_frame(["weight"])["weight"].round(2).tolist())
+    4 [1.2, 1.2, 1.2, 0.4]
+    """
+    folder = Path(path)
+    places = sorted(folder.glob("*kind-*")) if folder.is_dir() else []
+    places = [place for place in places if re.fullmatch(FOLDERS, place.name)]
+    if not places:
+        return store.read_store(path, verify=verify)
+    tables = [store.read_store(store.place_within(folder, place.name), verify=verify) for place in places]
+    begun = [(place, table) for place, table in zip(places, tables, strict=True) if table.columns]
+    if not begun:
+        return tables[0]
+    release = begun[0][1].manifest["question"]["release"]
+    kinds = Kinds.from_attrs({"release": release})
+    assert kinds is not None  # noqa: S101 - as recorded
+    parts = []
+    for place, table in begun:
+        question = table.manifest["question"]
+        first = question["first_replication"]
+        kind = kinds.names[int(place.name.rpartition("-")[2])]
+        parts.append((kind, range(first, first + question["replications"]), table))
+    columns = begun[0][1].columns
+    is_tilted = WEIGHT in columns
+    if not is_tilted:
+        columns = (*columns[:-3], WEIGHT, *columns[-3:])
+    rows = RowsByKind(tuple(sorted(parts, key=lambda part: part[1].start)), kinds, is_tilted=is_tilted)
+    is_complete = all(table.is_complete for table in tables)
+    return StoredKinds(columns, {"strata": "kinds", "release": release}, is_complete, rows)
