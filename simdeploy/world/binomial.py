@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from simdeploy.world.special import special
@@ -18,6 +18,8 @@ from simdeploy.world.special import special
 # Tables are summed up from P(0), which must not underflow, and get long with the mean.
 _LONGEST_MEAN = 100.0
 _SMALLEST_LOG = -600.0
+# With so few expected, adding up to `u` takes less time than a table, which few windows share where numbers of requests vary.
+_FEW = 4.0
 _BRACKET_SDS = 4.0
 
 
@@ -40,6 +42,13 @@ def failed_requests(requests: int, p: float, u: float) -> int:
     """
     if p >= 1.0:
         return requests
+    if requests * p <= _FEW:
+        failed = 0
+        for total in _sums(requests, p):
+            if total >= u:
+                break
+            failed += 1
+        return failed
     table = _table(requests, p)
     if table is not None:
         return bisect_left(table, u)
@@ -89,21 +98,24 @@ def binomial_cdf(k: int, requests: int, p: float) -> float:
 
 @lru_cache(maxsize=1 << 16)
 def _table(requests: int, p: float) -> array[float] | None:
-    """Cumulative probabilities of 0, 1, ..., until they stop growing; 1 from there on. None if unsuitable."""
+    """Return the cumulative probabilities of 0, 1, ..., as `_sums` yields them; None if unsuitable."""
     if requests * p > _LONGEST_MEAN or requests * math.log1p(-p) < _SMALLEST_LOG:
         return None
+    return array("d", _sums(requests, p))
+
+
+def _sums(requests: int, p: float) -> Iterator[float]:
+    """Yield the cumulative probabilities of 0, 1, ..., until they stop growing; 1 from there on."""
     term = math.exp(requests * math.log1p(-p))
     odds = p / (1.0 - p)
     total = term
-    table = array("d", [total])
     for k in range(1, requests + 1):
+        yield total
         term *= (requests - k + 1) / k * odds
         if total + term == total and k > requests * p:
-            return table
+            return
         total = min(total + term, 1.0)
-        table.append(total)
-    table[requests] = 1.0
-    return table
+    yield 1.0
 
 
 def _search(requests: int, p: float, is_enough: Callable[[int], bool]) -> int:
