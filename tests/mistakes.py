@@ -155,6 +155,7 @@ def _is_heard_after_the_end(line: Line, node: Node) -> None:
 
 def _counts_at_once(controller: Controller, node: Node) -> None:
     controller._count(node)
+    controller._site.ring()
 
 
 def _reports_failed_dispatches(controller: Controller, node: Node) -> None:
@@ -294,7 +295,7 @@ MISTAKES: dict[str, Plant] = {
     "nodes that are down serve": instead(PooledRequests, "_follow", lambda load, t: None),
     "a node serves while it starts": instead(PooledRequests, "leaves_service", lambda load, node, t: None),
     "the crashes of a shared service never change": instead(
-        PooledRequests, "crashes_change", lambda load, node, t: None
+        PooledRequests, "_crashes_change", lambda load, node, t: None
     ),
     "every fleet is one pool": instead(requests_module, "pools_of", lambda world: world.class_of * 0),
     "as much is lost by night as by day": instead(

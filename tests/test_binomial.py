@@ -46,6 +46,7 @@ def test_number_and_cdf_agree_exactly(requests: int, p: float, u: float, off: in
     """At most k requests fail exactly if the uniform is at most the cdf at k, near the step and at it [property]."""
     failed = failed_requests(requests, p, u)
     assert 0 <= failed <= requests
+    assert failed_requests(requests, p, u, once=True) == failed
     k = failed + off
     assert (failed <= k) == (u <= binomial_cdf(k, requests, p))
     # The uniforms around the step itself are the ones that a cdf with other last digits would decide otherwise.
@@ -53,6 +54,7 @@ def test_number_and_cdf_agree_exactly(requests: int, p: float, u: float, off: in
     for edge in (step, math.nextafter(step, 0), math.nextafter(step, 1)):
         if 0 < edge < 1:
             assert (failed_requests(requests, p, edge) <= k) == (edge <= step)
+            assert (failed_requests(requests, p, edge, once=True) <= k) == (edge <= step)
 
 
 @given(st.integers(0, 10**6), PROBABILITIES, UNIFORMS, UNIFORMS)

@@ -18,10 +18,12 @@ from simdeploy.world.special import special
 # Tables are summed up from P(0), which must not underflow, and get long with the mean.
 _LONGEST_MEAN = 100.0
 _SMALLEST_LOG = -600.0
+# With so few expected, adding up to `u` takes less time than a table for a few windows.
+_FEW = 4.0
 _BRACKET_SDS = 4.0
 
 
-def failed_requests(requests: int, p: float, u: float) -> int:
+def failed_requests(requests: int, p: float, u: float, *, once: bool = False) -> int:
     """Smallest k whose binomial cdf is at least `u`.
 
     Parameters
@@ -32,6 +34,8 @@ def failed_requests(requests: int, p: float, u: float) -> int:
         Probability that one of them fails, in [0, 1].
     u : float
         Uniform in (0, 1).
+    once : bool, default False
+        Whether hardly any other window has the same `requests` and `p`, so that a table of them is not worth its time.
 
     Examples
     --------
@@ -40,6 +44,8 @@ def failed_requests(requests: int, p: float, u: float) -> int:
     """
     if p >= 1.0:
         return requests
+    if once and requests * p <= _FEW:
+        return len(_sums_below(u, requests, p))
     table = _table(requests, p)
     if table is not None:
         return bisect_left(table, u)
@@ -89,21 +95,27 @@ def binomial_cdf(k: int, requests: int, p: float) -> float:
 
 @lru_cache(maxsize=1 << 16)
 def _table(requests: int, p: float) -> array[float] | None:
-    """Cumulative probabilities of 0, 1, ..., until they stop growing; 1 from there on. None if unsuitable."""
+    """Return the cumulative probabilities of 0, 1, ..., until they stop growing; 1 from there on. None if unsuitable."""
     if requests * p > _LONGEST_MEAN or requests * math.log1p(-p) < _SMALLEST_LOG:
         return None
-    term = math.exp(requests * math.log1p(-p))
+    return array("d", _sums_below(math.inf, requests, p))
+
+
+def _sums_below(u: float, requests: int, p: float) -> list[float]:
+    """Return those of the cumulative probabilities of 0, 1, ..., that are below `u`, until they stop growing."""
+    sums: list[float] = []
+    term = total = math.exp(requests * math.log1p(-p))
     odds = p / (1.0 - p)
-    total = term
-    table = array("d", [total])
     for k in range(1, requests + 1):
+        if total >= u:
+            return sums
+        sums.append(total)
         term *= (requests - k + 1) / k * odds
         if total + term == total and k > requests * p:
-            return table
+            return sums
         total = min(total + term, 1.0)
-        table.append(total)
-    table[requests] = 1.0
-    return table
+    # All of them are at most `requests`.
+    return sums if u <= 1.0 else [*sums, 1.0]
 
 
 def _search(requests: int, p: float, is_enough: Callable[[int], bool]) -> int:

@@ -29,13 +29,13 @@ class Clock(simpy.Environment):
 
 
 class Settled(simpy.Event):
-    """An event at the present instant that comes after everything else that happens at it."""
+    """An event at the present instant, or some time later, that comes after everything else that happens then."""
 
-    def __init__(self, env: Clock) -> None:
+    def __init__(self, env: Clock, delay_ns: int = 0) -> None:
         super().__init__(env)
         self._ok = True
         self._value = None
-        env.schedule(self, priority=_AFTER_EVERYTHING)  # type: ignore[arg-type]
+        env.schedule(self, priority=_AFTER_EVERYTHING, delay=delay_ns)  # type: ignore[arg-type]
 
 
 class Countdown:

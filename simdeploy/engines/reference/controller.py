@@ -115,6 +115,7 @@ class Controller:
         self.makespan_ns: int | None = None
         self._last_progress_ns: int | None = None
         self._deadlines: deque[tuple[int, NodeFate]] = deque()
+        self._late_verdicts: deque[tuple[int, Node]] = deque()  # when they count, in order
         self.history = History(total_nodes=plan.total)
 
     @property
@@ -147,20 +148,35 @@ class Controller:
             goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
             if node.fate.dispatched_ns is not None and not goes_back:
                 wave.holding += 1
-        self._site.ring()
         # Nobody has to report that a node could not be dispatched.
-        if self._switches.reporting_delay_ns and node.fate.dispatched_ns is not None:
-            self._count_later(node)
-        else:
+        if not self._switches.reporting_delay_ns or node.fate.dispatched_ns is None:
             self._count(node)
+            self._site.ring()
+            return
+        self._count_later(node)
+        if self._plan.pacing == "sliding" or wave.is_heard or self._bounds_deadlines(node):
+            self._site.ring()
+
+    def _bounds_deadlines(self, node: Node) -> bool:
+        """Return whether a node has the first or the last deadline of those that were not heard of at the last look."""
+        deadlines = self._deadlines
+        return bool(deadlines) and (node.fate is deadlines[0][1] or node.fate is deadlines[-1][1])
 
     def _count_later(self, node: Node) -> None:
-        self._site.env.timeout(self._switches.reporting_delay_ns).callbacks.append(lambda _: self._count(node))
+        due_ns = self._site.env.now + self._switches.reporting_delay_ns
+        if not self._late_verdicts or self._late_verdicts[-1][0] < due_ns:
+            self._site.ring_at(due_ns)
+        self._late_verdicts.append((due_ns, node))
+
+    def _count_late_verdicts(self) -> None:
+        """Let the verdicts count that are due."""
+        while self._late_verdicts and self._late_verdicts[0][0] <= self._site.env.now:
+            _, node = self._late_verdicts.popleft()
+            if not self.is_over:
+                self._count(node)
 
     def _count(self, node: Node) -> None:
         """Let a verdict count, for everything but pacing."""
-        if self.is_over:
-            return
         node.fate.counted_ns = self._last_progress_ns = self._site.env.now
         wave = self.dispatcher.resolve(node)
         if node.fate.ever_failed:
@@ -169,7 +185,6 @@ class Controller:
         else:
             self.updated += 1
         self._news = True
-        self._site.ring()
 
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
         """Take note of a node's deadline; they come in order, because they all run for the same time."""
@@ -184,7 +199,8 @@ class Controller:
     # -- the end of an instant ---------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Let gates look, act, and see to those that go back, once everything else of this instant has happened."""
+        """Count, let gates look, act, and see to those that go back, once everything else of this instant has happened."""
+        self._count_late_verdicts()
         for judge in self._judges:
             for what in judge.act():
                 self._say(self.state, self.state, what)

@@ -27,14 +27,17 @@ class Load(Protocol):
     def leaves_service(self, node: int, t: int) -> None:
         """Take note that a node does not serve any more, whether it is down or not."""
 
+    def has_started(self, node: int, t: int) -> None:
+        """Take note that a node serves the new version unless it is down, is missed, and crashes as the release has it."""
+
+    def goes_back(self, node: int, t: int) -> None:
+        """Take note that a node does not serve any more, and crashes as it did before."""
+
     def enters_service(self, node: int, t: int) -> None:
-        """Take note that a node serves, unless it is down."""
+        """Take note that a node serves again, unless it is down."""
 
-    def is_missed(self, node: int, t: int, *, missed: bool) -> None:
-        """Take note that a node is missed from now on, or not any more."""
-
-    def crashes_change(self, node: int, t: int) -> None:
-        """Note that an update changes a node's crashes from now on."""
+    def is_gone(self, node: int, t: int) -> None:
+        """Take note that a node is not missed any more."""
 
 
 class OwnRequests:
@@ -50,13 +53,16 @@ class OwnRequests:
     def leaves_service(self, node: int, t: int) -> None:
         """Do nothing."""
 
+    def has_started(self, node: int, t: int) -> None:
+        """Do nothing."""
+
+    def goes_back(self, node: int, t: int) -> None:
+        """Do nothing."""
+
     def enters_service(self, node: int, t: int) -> None:
         """Do nothing."""
 
-    def is_missed(self, node: int, t: int, *, missed: bool) -> None:
-        """Do nothing."""
-
-    def crashes_change(self, node: int, t: int) -> None:
+    def is_gone(self, node: int, t: int) -> None:
         """Do nothing."""
 
 
@@ -80,7 +86,7 @@ class PooledRequests:
         self._is_up = [not world.is_down(node, 0) for node in range(world.n_nodes)]
         for node, number in enumerate(world.class_numbers):
             pool = self._pool_of[node]
-            pool.missed[number] += self._is_missed[node]
+            pool.miss(number, int(self._is_missed[node]))
             pool.serving[number] += self._is_missed[node] and self._is_up[node]
         # When nodes may go down or come up next; entries of which the node has a later version don't count.
         self._versions = [0] * world.n_nodes
@@ -104,32 +110,49 @@ class PooledRequests:
 
     def leaves_service(self, node: int, t: int) -> None:
         """Take note that a node does not serve any more, whether it is down or not."""
-        self._follow(t)
-        if self._serves[node]:
-            self._count(node, t, -1, served=self._is_missed[node] and self._is_up[node])
-            self._serves[node] = False
+        self._put(node, t, missed=self._is_missed[node], serves=False)
+
+    def has_started(self, node: int, t: int) -> None:
+        """Take note that a node serves the new version unless it is down, is missed, and crashes as the release has it."""
+        self._crashes_change(node, t)
+        self._put(node, t, missed=True, serves=True)
+        # Its first window begins here.
+        self._last_looks[node] = (t, *self._pool_of[node].sums_at(t))
+
+    def goes_back(self, node: int, t: int) -> None:
+        """Take note that a node does not serve any more, and crashes as it did before."""
+        self._crashes_change(node, t)
+        self.leaves_service(node, t)
 
     def enters_service(self, node: int, t: int) -> None:
-        """Take note that a node serves, unless it is down."""
-        self._follow(t)
-        if not self._serves[node]:
-            self._serves[node] = True
-            self._count(node, t, 1, served=self._is_missed[node] and self._is_up[node])
+        """Take note that a node serves again, unless it is down."""
+        self._put(node, t, missed=self._is_missed[node], serves=True)
 
-    def is_missed(self, node: int, t: int, *, missed: bool) -> None:
-        """Take note that a node is missed from now on, or not any more."""
-        self._follow(t)
-        if self._is_missed[node] != missed:
-            self._is_missed[node] = missed
-            self._count(node, t, 1 if missed else -1, served=self._serves[node] and self._is_up[node], of_demand=True)
+    def is_gone(self, node: int, t: int) -> None:
+        """Take note that a node is not missed any more."""
+        self._put(node, t, missed=False, serves=self._serves[node])
 
-    def crashes_change(self, node: int, t: int) -> None:
+    def _crashes_change(self, node: int, t: int) -> None:
         """Note that an update changes a node's crashes from now on."""
         if not self._world.may_go_down(node):
             return
         self._follow(t)
         self._versions[node] += 1
         heappush(self._changes, (self._world.may_change_at(node, t), node, self._versions[node]))
+
+    def _put(self, node: int, t: int, *, missed: bool, serves: bool) -> None:
+        """Let a node be missed from now on or not, and serve or not, unless it is down."""
+        self._follow(t)
+        was_missed, served = self._is_missed[node], self._serves[node]
+        if missed == was_missed and serves == served:
+            return
+        self._is_missed[node], self._serves[node] = missed, serves
+        pool, number = self._pool_of[node], self._world.class_numbers[node]
+        pool.reach(t)
+        if missed != was_missed:
+            pool.miss(number, missed - was_missed)
+        if self._is_up[node]:
+            pool.serving[number] += (missed and serves) - (was_missed and served)
 
     def _follow(self, t: int) -> None:
         """Let nodes go down and come up, up to a time."""
@@ -142,13 +165,10 @@ class PooledRequests:
             is_up = not world.is_down(node, at)
             if is_up != self._is_up[node]:
                 self._is_up[node] = is_up
-                self._count(node, at, 1 if is_up else -1, served=self._is_missed[node] and self._serves[node])
-
-    def _count(self, node: int, t: int, change: int, *, served: bool, of_demand: bool = False) -> None:
-        pool, number = self._pool_of[node], self._world.class_numbers[node]
-        pool.reach(t)
-        pool.missed[number] += change * of_demand
-        pool.serving[number] += change * served
+                pool = self._pool_of[node]
+                pool.reach(at)
+                if self._is_missed[node] and self._serves[node]:
+                    pool.serving[world.class_numbers[node]] += 1 if is_up else -1
 
 
 class _Pool:
@@ -156,8 +176,8 @@ class _Pool:
 
     Attributes
     ----------
-    missed, serving : list of int
-        Nodes by class; after `reach` they may be changed.
+    serving : list of int
+        Nodes by class; after `reach` it may be changed.
     """
 
     def __init__(self, world: World, capacity: float) -> None:
@@ -167,7 +187,8 @@ class _Pool:
         self._traffic = [behaviour.traffic or STEADY for behaviour in world.behaviours]
         self._traffic_from = self._traffic_until = self._bends_at = 0
         self._traffic_pieces: list[TrafficPiece] = []
-        self.missed = [0] * len(self._rates)
+        self._missed = [0] * len(self._rates)
+        self._weights = [0.0] * len(self._rates)
         self.serving = [0] * len(self._rates)
         self._piece = _Piece(0, 0.0, 0.0)
         self._pieces, self._begins = [self._piece], [0]
@@ -179,6 +200,11 @@ class _Pool:
             self._pieces.append(self._piece)
             self._begins.append(t)
         self._piece.load = None
+
+    def miss(self, number: int, change: int) -> None:
+        """Let more nodes of a class be missed, or less; after `reach`."""
+        self._missed[number] += change
+        self._weights = [count * rate for count, rate in zip(self._missed, self._rates, strict=True)]
 
     def sums_at(self, t: int) -> tuple[float, float]:
         """Return the sums up to a time."""
@@ -203,7 +229,7 @@ class _Pool:
 
     def _settle(self, piece: _Piece) -> float:
         """Take the counts as they are now for the present piece; return its load at the start."""
-        piece.weights = [count * rate for count, rate in zip(self.missed, self._rates, strict=True)]
+        piece.weights = self._weights
         piece.serving = 0.0
         for count, rate in zip(self.serving, self._rates, strict=True):
             piece.serving += count * rate

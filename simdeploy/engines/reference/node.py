@@ -165,7 +165,7 @@ class Node:
         """Serve until the time is up, then leave for good: no start, no windows."""
         self._become(STARTING, "dispatched")
         yield self._site.env.timeout(self._site.world.start_ns(self.number, 0))
-        self._site.load.is_missed(self.number, self._site.env.now, missed=False)
+        self._site.load.is_gone(self.number, self._site.env.now)
         self._resolve(STOPPED, "stopped")
 
     def _update(self) -> Process:
@@ -180,9 +180,7 @@ class Node:
         if (yield from self._start(deadline)):
             fate.started_ns = site.env.now
             site.world.note_start(self.number, site.env.now)
-            site.load.crashes_change(self.number, site.env.now)
-            site.load.is_missed(self.number, site.env.now, missed=True)
-            site.load.enters_service(self.number, site.env.now)
+            site.load.has_started(self.number, site.env.now)
             if self._listeners.wave_gates is not None:
                 yield from self._go_before_gate(self._listeners.wave_gates, deadline)
             elif site.rule.windows_needed == 0:
@@ -294,8 +292,7 @@ class Node:
         fate.back_from_ns = site.env.now
         self._listeners.rollback.has_left()
         site.world.note_rollback(self.number, site.env.now)
-        site.load.crashes_change(self.number, site.env.now)
-        site.load.leaves_service(self.number, site.env.now)
+        site.load.goes_back(self.number, site.env.now)
         self._become(ROLLING_BACK, reason)
 
     def _come_back(self) -> Process:
@@ -306,7 +303,7 @@ class Node:
             self._become(ROLLBACK_FAILED, "rollback failed")
         else:
             if site.type.begins:
-                site.load.is_missed(self.number, site.env.now, missed=False)
+                site.load.is_gone(self.number, site.env.now)
             else:
                 site.load.enters_service(self.number, site.env.now)
             self._become(REMOVED if site.type.begins else ROLLED_BACK, "back")

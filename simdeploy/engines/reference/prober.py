@@ -45,6 +45,7 @@ class Prober:
             requests = rule.requests_per_window(behaviour.requests_per_second)
             varies = world.service is not None or behaviour.traffic is not None
             self._same.append(None if varies else (requests, rule.allowed_failures(requests), 0.0))
+        self._vary = None in self._same
         self._rates = [float(behaviour.requests_per_second) for behaviour in world.behaviours]
         self._degraded = [b.flapping.error_rate if b.flapping else None for b in world.behaviours]
         self._allowed: dict[int, int] = {}
@@ -56,7 +57,7 @@ class Prober:
         failed = 0
         if requests:
             level = self._level(number, fate, start, end, shed)
-            failed = failed_requests(requests, level, world.window_uniform(number, fate.windows))
+            failed = failed_requests(requests, level, world.window_uniform(number, fate.windows), once=self._vary)
         was_up = world.was_up(number, start, end)
         healthy = failed <= allowed and was_up
         place = self._windows.add(end, number, requests, failed, healthy=healthy, up=was_up, counted=self._nodes_count)
@@ -72,7 +73,7 @@ class Prober:
         failed = 0
         if requests:
             u = world.draws.draw(Stream.OLD_WINDOW, number, end // self._interval_ns % WORD_LIMIT)
-            failed = failed_requests(requests, self._level(number, fate, start, end, shed), u)
+            failed = failed_requests(requests, self._level(number, fate, start, end, shed), u, once=self._vary)
         healthy = failed <= self._allows(requests)
         place = self._compared.add(end, number, requests, failed, healthy=healthy, up=True, counted=False)
         return Seen(requests, failed, True, healthy, place)
@@ -86,7 +87,7 @@ class Prober:
         failed = 0
         if requests:
             u = world.draws.draw(Stream.WATCHED_WINDOW, number, look)
-            failed = failed_requests(requests, self._level(number, fate, start, end, shed), u)
+            failed = failed_requests(requests, self._level(number, fate, start, end, shed), u, once=self._vary)
         self._windows.add(end, number, requests, failed, healthy=failed <= allowed, up=True, counted=True)
         fate.windows += 1
         return requests, failed

@@ -71,6 +71,15 @@ class Site:
             self._is_rung = True
             Settled(self.env).callbacks.append(self._settle)
 
+    def ring_at(self, t: int) -> None:
+        """Ask the same at a later instant."""
+        Settled(self.env, t - self.env.now).callbacks.append(self._settle_unless_rung)
+
+    def _settle_unless_rung(self, event: simpy.Event) -> None:
+        # Whoever has rung at this instant is answered after this event.
+        if not self._is_rung:
+            self._settle(event)
+
     def _settle(self, _: simpy.Event) -> None:
         self._is_rung = False
         if self.env.now > MAX_RUN_NS:
