@@ -300,9 +300,9 @@ class Stages:
             if is_settled or 2 * measured.n_worlds > most:
                 return measured, verdicts, alpha
             counts = self._allocation.divide_for(measured, measured.n_worlds, fewest=_FEWEST_OF_A_KIND)
-            if verdicts[0] == UNDECIDED:
-                of_requirements = self.worlds.divide_for_requirements(measured.n_worlds)
-                counts = {kind: (n + of_requirements.get(kind, 0)) // 2 for kind, n in counts.items()}
+            if verdicts[0] == UNDECIDED:  # first things first
+                rest = dict.fromkeys(counts, _FEWEST_OF_A_KIND)
+                counts = rest | self.worlds.divide_for_requirements(measured.n_worlds)
             measured = measured.join(self._measure("confirm", shown, counts))
 
     def _is_known(self, measured: Measured, verdicts: np.ndarray) -> bool:
