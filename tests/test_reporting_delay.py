@@ -180,6 +180,15 @@ def test_counts_of_the_deployment_come_later(make_scenario):
     assert revisions["healthy_deadline"].isna().tolist() == [False, True, True]
 
 
+def test_deadlines_of_the_deployment_go_when_nodes_are_heard(make_scenario):
+    """A deadline that a node has met leaves the status at once, though others of its wave are on their way. [contract]"""
+    fleet = {"classes": [{"name": "slow", "nodes": list(range(1, 10)), "update_duration": 100}]}
+    scenario = make_scenario(fleet=fleet, orchestrator=delayed(deadline_starts="started"))
+    revisions = simulate(scenario, rolling(health_check={"deadline": "10m", "min_healthy_time": "20s"})).revisions
+    assert revisions["time_s"].tolist() == [0, 30, 50, 65, 100, 120, 135]
+    assert revisions["healthy_deadline"].notna().tolist() == [False, True, False, False, True, False, False]
+
+
 @pytest.mark.parametrize("gate", ["pooled", "cusum"])
 def test_only_the_threshold_judges_late_reports(make_scenario, gate):
     """A gate other than threshold is refused, with the key that rules it out. [contract]"""

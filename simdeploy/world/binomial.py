@@ -106,10 +106,10 @@ def _sums_below(u: float, requests: int, p: float) -> list[float]:
     sums: list[float] = []
     term = total = math.exp(requests * math.log1p(-p))
     odds = p / (1.0 - p)
-    for k in range(1, requests + 1):
-        if total >= u:
-            return sums
+    k = 0
+    while total < u and k < requests:
         sums.append(total)
+        k += 1
         term *= (requests - k + 1) / k * odds
         if total + term == total and k > requests * p:
             return sums

@@ -211,10 +211,11 @@ class _Pool:
         piece = self._piece
         if t < piece.start:
             piece = self._pieces[bisect_right(self._begins, t) - 1]
-        met, shed, start = piece.met, piece.shed, piece.start
+        met, shed, start, before = piece.met, piece.shed, piece.start, piece.load
         if t == start:
             return met, shed
-        before = self._settle(piece) if piece.load is None else piece.load
+        if before is None:
+            before = self._settle(piece)
         serving, bend = piece.serving, piece.bends_at
         if serving == 0:
             return met, shed
@@ -284,9 +285,10 @@ class _Piece:
 
     __slots__ = ("bends_at", "load", "met", "serving", "shed", "start", "weights")
 
+    weights: list[float]
+    serving: float
+    bends_at: int
+
     def __init__(self, start: int, met: float, shed: float) -> None:
         self.start, self.met, self.shed = start, met, shed
         self.load: float | None = None
-        self.weights: list[float] = []
-        self.serving = 0.0
-        self.bends_at = 0

@@ -103,9 +103,10 @@ class Prober:
         return requests, self._allows(requests), shed
 
     def _allows(self, requests: int) -> int:
-        if requests not in self._allowed:
-            self._allowed[requests] = self._rule.allowed_failures(requests)
-        return self._allowed[requests]
+        allowed = self._allowed.get(requests)
+        if allowed is None:
+            allowed = self._allowed[requests] = self._rule.allowed_failures(requests)
+        return allowed
 
     def _level(self, number: int, fate: NodeFate, start: int, end: int, shed: float) -> float:
         """Return the fraction of a window's requests that fail on average: of those served by the node's level, and those shed."""
