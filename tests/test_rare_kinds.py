@@ -140,6 +140,13 @@ def test_a_kind_without_a_hit_counts_at_its_limit(method: str) -> None:
     assert np.isnan(likely.probability)
 
 
+@pytest.mark.parametrize("tilt", [{"release.bad": 2}, ["release.bad"]])
+def test_a_kind_is_not_tilted(tilt: Any) -> None:
+    """Kinds are simulated one by one, so a factor on their probability is refused. [contract]"""
+    with pytest.raises(InputError, match="a kind of release can't be tilted here"):
+        estimate_rare(world(EARLY), event="escaped", tilt=tilt, engine="compiled")
+
+
 def test_rollouts_go_where_the_error_is() -> None:
     """Beyond the minimum they are in proportion to probability times deviation, and unseen kinds can't take most. [oracle]"""
     same = Pilot(1e-3, 0.5)
