@@ -125,8 +125,8 @@ def test_intervals_cover() -> None:
         found = estimate_rare(
             scenario,
             event="failed_nodes >= 7",
-            tilt={"start_failure": 7},
-            replications=400,
+            tilt={"start_failure": 4},
+            replications=2000,
             seed=seed,
             engine="compiled",
         )
@@ -142,14 +142,14 @@ def test_the_gain_is_that_of_the_variances() -> None:
         estimate_rare(
             scenario,
             event="failed_nodes >= 7",
-            tilt={"start_failure": 5},
-            replications=1000,
+            tilt={"start_failure": 4},
+            replications=2000,
             seed=seed,
             engine="compiled",
         )
         for seed in range(150)
     ]
-    gain = truth * (1 - truth) / 1000 / np.var([one.probability for one in runs], ddof=1)
+    gain = truth * (1 - truth) / 2000 / np.var([one.probability for one in runs], ddof=1)
     assert 1 / 1.5 < gain / np.mean([one.gain for one in runs]) < 1.5
     assert gain > 500
 
@@ -312,7 +312,6 @@ def test_what_is_no_event_is_refused(text: str, message: str) -> None:
         ({"levels": {"failed_nodes": [0]}}, "whole numbers above 0"),
         ({"tilt": {"slowdown": 2}}, "the scenario draws nothing here"),
         ({"tilt": ["slowdow"]}, "the scenario draws nothing here"),
-        ({"tilt": {"release.bad": 2}}, "a kind of release can't be tilted here"),
         ({"event": "never"}, "unknown measure"),
     ],
 )

@@ -19,7 +19,7 @@ _MOST_ROUNDS = 3
 _WORTH_IT = 1.3
 # Largest standard error of the mean weight in a pilot, so that the estimate has enough of the draws that weigh most.
 _MOST_ERROR = 0.25
-# Of all factors' logarithms, until it is that small.
+# A tilt that is too strong is weakened in such steps, as exponents of its factors.
 _WEAKER = 0.85
 _MOST_WEAKENINGS = 15
 
