@@ -301,7 +301,7 @@ def test_who_reads_one_line_gets_the_files():
         process.stdout.close()
         error = process.stderr.read()
         assert process.wait(timeout=120) == 0, error
-    assert len(pd.read_csv("all.csv")) == 20
+    assert len(pd.read_csv("all.csv")) == 21  # with the API defaults
 
 
 @pytest.mark.parametrize("ending", ["json", "yaml"])
