@@ -230,7 +230,7 @@ class TestTold:
         assert "No wave larger than 9 nodes was tried" in tell(replace(limited, largest_wave=9))
         assert "No other wave larger than 1 node was tried" in tell(replace(limited, largest_wave=1))
         assert "No wave" not in tell(replace(limited, n_beyond_largest_wave=0))
-        binds = {"binding": "cost <= 1", "gain_without_binding": 2.0}
+        binds = {"binding": "cost <= 1", "gain_without_binding": 2.0, "keeps_current": True}
         assert replace(limited, **binds).answer.endswith(f"another policy is 2.00 lower. {LIFTED}")
         nothing = replace(limited, choice=None, specs={}, requirements=())
         assert nothing.answer.endswith(LIFTED)
