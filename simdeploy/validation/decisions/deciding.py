@@ -7,12 +7,12 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.asking.simulating import replicate_kinds
 from simdeploy.analysis.comparison.compare import compare
 from simdeploy.analysis.tuning import tune
-from simdeploy.analysis.tuning.result import CHOICE
+from simdeploy.analysis.tuning.result import CANDIDATE, CHOICE
 from simdeploy.errors import InputError, Problem as InputProblem, SimdeployWarning
 from simdeploy.experiments.arguments import Progress, as_reporter, check_numbers, is_whole
-from simdeploy.experiments.replication import replicate
 from simdeploy.result import make_frame
 from simdeploy.validation.decisions.exact import evaluate
 from simdeploy.validation.decisions.optimum import WITHIN
@@ -65,7 +65,8 @@ def verify_decisions(
 
     - *the choice*: it meets the requirements and costs at most 2 % more than the best policy that does, or there is none
       and the answer says so; with the stated probability;
-    - *cost of the choice*, *cost of the current policy*: the interval of `tune`, or of `compare`, contains the exact cost;
+    - *cost of the choice*, *cost of the current policy*: the interval of `tune`, or of `compare`, contains the exact cost,
+      unless it is marked as untrusted;
     - *differences from the choice*: all intervals of `tune` contain the exact differences;
     - *which policy costs less*: whatever `compare` says of pairs of policies is true.
 
@@ -132,7 +133,7 @@ def _answer(problem: Problem, seed: int, engine: str) -> dict[str, Any]:
         "cost": exact.cost,
         "is_near": is_near,
         "is_choice_right": None if math.isnan(found.probability_correct) else is_near,
-        "covers_cost": _covers(interval["low"], interval["high"], exact.cost),
+        "covers_cost": _covers(interval["low"], interval["high"], exact.cost) if interval["is_trusted"] else None,
         "covers_differences": _judge_differences(problem, found, exact.cost),
     }
 
@@ -141,7 +142,8 @@ def _judge_differences(problem: Problem, found: Tuning, cost: float) -> bool | N
     """Return whether all intervals of differences from the choice contain the exact ones; None without any."""
     assert found.choice is not None  # noqa: S101 - there is a choice
     rows = found.policies[found.policies["measure"].eq(str(found.of)) & found.policies["policy"].ne(CHOICE)]
-    candidates = found.candidates.set_index("candidate")[list(found.choice)]
+    candidates = found.candidates.set_index("candidate")
+    candidates = candidates[[name for name in candidates if name not in CANDIDATE]]
     verdicts = []
     for row in rows.to_dict("records"):
         settings = candidates.loc[row["candidate"]].to_dict()
@@ -154,7 +156,7 @@ def _judge_differences(problem: Problem, found: Tuning, cost: float) -> bool | N
 def _judge_comparison(problem: Problem, seed: int, engine: str) -> dict[str, bool | None]:
     """Return whether what `compare` states of the problem's named policies is true."""
     scenario = problem.scenario
-    table = replicate(scenario, replications=_REPLICATIONS, seed=seed, engine=engine)
+    table = replicate_kinds(scenario, replications=_REPLICATIONS, seed=seed, engine=engine)
     compared = compare(table, confidence_level=_CONFIDENCE_LEVEL)
     costs = {name: evaluate(scenario, policy).cost for name, policy in scenario.policies.items()}
     pairs = compared.pairs[compared.pairs["response"].eq("cost") & compared.pairs["verdict"].isin(["better", "worse"])]
@@ -163,7 +165,9 @@ def _judge_comparison(problem: Problem, seed: int, engine: str) -> dict[str, boo
     ]
     current = compared.estimates[compared.estimates["response"].eq("cost")].iloc[0]
     return {
-        "covers_current": _covers(current["low"], current["high"], costs[current["policy"]]),
+        "covers_current": _covers(current["low"], current["high"], costs[current["policy"]])
+        if current["is_trusted"]
+        else None,
         "is_comparison_right": all(is_true) if is_true else None,
     }
 
