@@ -66,7 +66,9 @@ def tell(result: Tuning) -> str:
     choice, in_service = _tell_choice(result), _tell_in_service(result)
     if choice and len(f"{choice[-1]}{in_service}. {certainty[-1]}.") <= LONGEST_ANSWER:
         choice = [f"{form}{in_service}" for form in choice]
-    return join_answer([choice, [*with_rivals, *certainty], _tell_binding(result), _tell_limit(result)])
+    return join_answer(
+        [choice, [*with_rivals, *certainty], _tell_binding(result), _tell_limit(result), _tell_end(result)]
+    )
 
 
 def _tell_nothing(result: Tuning) -> str:
@@ -144,11 +146,9 @@ def _tell_certainty(result: Tuning) -> list[str]:
         return [f"{best} {n_left:,} finalists with probability about {100 * result.probability_correct:.0f} %"]
     margin = _tell_amount(result, result.indifference, is_difference=True)
     if result.is_decided:
-        n, certainty = (
-            result.n_candidates,
-            f"({percent(result.confidence_level)} confidence if it leads by {margin})",
-        )
-        return [f"{best} {n:,} candidates {certainty}", f"Best{feasible} of {n:,} {certainty}"]
+        n, certainty = result.n_candidates, f"{percent(result.confidence_level)} confidence if it leads by {margin}"
+        share = f"{_tell_share(result)} of the grid; " if n < result.n_possible else ""
+        return [f"{best} {n:,} candidates ({share}{certainty})", f"Best{feasible} of {n:,} ({share}{certainty})"]
     another = f"another is {_better(result)} by {margin}"
     match result.doubt:
         case "contradicted":
@@ -160,6 +160,18 @@ def _tell_certainty(result: Tuning) -> list[str]:
         case "requirements":
             return [f"Undecided whether {another} and meets the requirements: raise `most` (--most)"]
     return [f"Undecided whether {another}: raise `most` (--most)"]
+
+
+def _tell_share(result: Tuning) -> str:
+    """Say how much of the grid was tried."""
+    return format_amount(result.n_candidates / result.n_possible, PERCENT, digits=2)
+
+
+def _tell_end(result: Tuning) -> str:
+    """Name settings whose recommended value is the last one tried."""
+    names = shorten_names(list(result.at_end))
+    values = "its" if len(names) == 1 else "their"
+    return f"{join_words(names)} {is_or_are(len(names))} at the end of {values} values" if names else ""
 
 
 def _tell_rivals(result: Tuning) -> str:
@@ -289,10 +301,7 @@ def _tabulate_verdicts(result: Tuning) -> Table:
 def _tabulate_stages(result: Tuning) -> Table:
     n = result.n_candidates
     n_tried, n_possible = result.n_candidates, result.n_possible
-    share = format_amount(n_tried / n_possible, PERCENT, digits=2)
-    tried = f"{n:,} policies" + ("" if n_tried >= n_possible else f", {share} of {n_possible:,}")
+    tried = f"{n:,} policies" + ("" if n_tried >= n_possible else f", {_tell_share(result)} of {n_possible:,}")
     beyond = result.n_beyond_largest_wave
     left_out = f"; {beyond:,} with larger waves left out" if beyond else ""
-    names = shorten_names(list(result.at_end))
-    at_end = f"; at the end of the values tried: {join_words(names, word='and')}" if names else ""
-    return make_table(f"Search: {tried}{left_out}{at_end}", result.stages, _STAGES)
+    return make_table(f"Search: {tried}{left_out}", result.stages, _STAGES)

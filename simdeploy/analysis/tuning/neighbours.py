@@ -98,8 +98,8 @@ def make_neighbourhood(
     """Return the grid that the candidates are from."""
     levers = find_levers(candidates.levers, [scenario], [base.spec])
     ranges = []
-    for place, lever in enumerate(levers):
-        values = {point[place] for point in candidates.points if not math.isnan(_number(lever, point[place]))}
+    for lever, of_grid in zip(levers, candidates.values, strict=True):
+        values = {value for value in of_grid if not math.isnan(_number(lever, value))}
         ranges.append(tuple(sorted(values, key=lambda value: _number(lever, value))))
     is_sample = len(candidates) < candidates.n_possible
     return Neighbourhood(scenario, base, levers, tuple(ranges), is_sample or may_extend, may_extend)

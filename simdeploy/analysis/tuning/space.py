@@ -54,6 +54,7 @@ class Candidates:
     points: tuple[tuple[Any, ...], ...]  # each candidate's values, as in a file; None leaves a key out
     roles: Mapping[str, int]  # which candidate is the `current` policy, and which has the API `defaults`
     n_possible: int  # combinations; more than the candidates if these were sampled
+    values: tuple[tuple[Any, ...], ...] = ()  # of each setting, in the whole grid
     kept: tuple[str, ...] = ()  # of the settings, limits that only the API defaults change
     largest_wave: int | None = None  # the most nodes that one plans in flight at once, apart from roles; None: no limit
     n_beyond: int = 0  # combinations that exceed it
@@ -148,7 +149,8 @@ def make_candidates(
         grid -= {defaults} - {*distinct}
     n_possible = len(grid)
     names = tuple(lever.name for lever in levers)
-    return Candidates(names, (*first, *others), roles, n_possible, tuple(kept), largest_wave, n_beyond)
+    values = tuple(tuple(dict.fromkeys(of_setting)) for of_setting in zip(*distinct, strict=True))
+    return Candidates(names, (*first, *others), roles, n_possible, values, tuple(kept), largest_wave, n_beyond)
 
 
 def _kept_limits(base: ScenarioPolicy, levers: Sequence[Lever]) -> dict[str, list[Any]]:

@@ -105,7 +105,8 @@ class Stages:
         worlds, before = self.worlds.take(counts), self.worlds.done
         measured = self.worlds.measure(np.arange(len(found.candidates)), worlds)
         for _ in range(_MOST_STEPS if self._nearby.is_needed else 0):
-            leaders = np.lexsort([measured.means, measured.has_gap])[:_LEADERS]
+            order = np.lexsort([measured.means, measured.has_gap])
+            leaders = order[order != found.candidates.reference][:_LEADERS]
             candidates = self._nearby.around(found.candidates, leaders)
             if len(candidates) == len(found.candidates):
                 break
