@@ -29,7 +29,7 @@ DIFFERENT_DEFAULTS = {
     "replications": {100: {"compare", "sweep", "tune", "sensitivity"}, 200: {"verify"}, 400: {"discover"},
                      500: {"switches"}, 1000: {"tradeoff", "gates", "timelines"}, 20_000: {"rare"}},
     # Of one case, or of a search.
-    "most": {10_000: {"compare", "sweep", "check"}, 1_000_000: {"tune"}},
+    "most": {10_000: {"compare", "sweep", "check"}, None: {"tune"}},
     "method": {"morris": {"sensitivity"}, "importance": {"rare"}},
 }  # fmt: skip
 DIFFERENT_HELP = {"policies", "vary", "method"}  # its default; which keys there are; two lists of methods

@@ -71,7 +71,7 @@ MAKE = {
         scenario(unit), "rolling", vary={"max_failed_nodes": [0, 8]}, axes=["cost", "makespan_s"], **FEW
     ),
     "Tuning": lambda unit: sd.tune(
-        scenario(unit), "rolling", requirements="cost_delay <= 50", vary={"max_failed_nodes": [0, 4]}, replications=20, final=500,
+        scenario(unit), "rolling", requirements="cost_delay <= 50", vary={"max_parallel": [1, 40]}, direction="max", replications=20, final=500,
         engine="compiled",
     ),
 }  # fmt: skip

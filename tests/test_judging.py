@@ -16,6 +16,7 @@ from simdeploy.engines.running import run_block
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.statistics.estimators import estimate_values
 from simdeploy.statistics.intervals import proportion_interval
+from simdeploy.statistics.sample import as_sample
 from simdeploy.validation import oracles
 
 # Limits that can never stop a rollout are meant here.
@@ -240,11 +241,14 @@ def test_settling_makes_no_false_verdicts(side):
     truth = 0.1
     requirement = Requirement(Measure("false_alarm"), **{side: truth})
     draws = bernoulli(truth)(np.random.default_rng(11), (REPETITIONS, 1600))
+    done = 0
 
-    def measure(numbers, first, count):
-        return {requirement.measure: draws[numbers, first : first + count]}
+    def measure(numbers, count):
+        nonlocal done
+        done += count
+        return {requirement.measure: as_sample(draws[numbers, done - count : done])}
 
-    options = {"error": 0.05, "first": 0, "fewest": 100, "most": 1600}
+    options = {"error": 0.05, "fewest": 100, "most": 1600}
     verdicts, end = settle(measure, np.arange(REPETITIONS), [requirement], **options)
     assert end == 1600
     # Exactly at the limit it is met; just beyond it would be missed: either verdict is a false one for a neighbour.

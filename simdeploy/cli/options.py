@@ -144,9 +144,9 @@ def replications_option(default: int, least: int = 1) -> click.Option:
     return whole_option("--replications", default, "Rollouts per policy, case or setting.", least=least)
 
 
-def most_option(default: int | None = 10_000, text: str = "Budget: maximum rollouts.") -> click.Option:
+def most_option(default: int | None = 10_000) -> click.Option:
     """Return ``--most``."""
-    return whole_option("--most", default, text)
+    return whole_option("--most", default, "Budget: maximum rollouts.")
 
 
 def vary_option(text: str) -> click.Option:

@@ -52,7 +52,8 @@ def print_table(console: Console, title: str, header: Sequence[str], rows: Seque
     """Print a table, split into several that repeat the first column if it is too wide."""
     header, rows = [_lines(cell) for cell in header], [[_lines(cell) for cell in row] for row in rows]
     for part, places in enumerate(_parts(console, header, rows)):
-        console.print(Text(_lines(title if part == 0 else f"{title} (continued)"), style="bold"))
+        heading = title if part == 0 else f"{title.partition(';')[0]} (continued)"
+        console.print(Text(_lines(heading), style="bold"))
         console.print(_table(console, header, rows, places))
 
 

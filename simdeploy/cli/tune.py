@@ -54,7 +54,7 @@ def _read_wave(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 )
 @use(
     whole_option("--final", None, "Rollouts for the final choice; default: as many as needed."),
-    most_option(None, "Rollouts of a stage; default: three million, fewer for more than 166 nodes."),
+    most_option(None),
     file_option(
         ["--write-policy"],
         "Write the recommended policy (.json, .yaml) for --policy.",
@@ -69,9 +69,9 @@ def _read_wave(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, dialect: str | None) -> Finding:
     """Find the best policy that meets the requirements.
 
-    Tries every candidate in --replications worlds of SCENARIO; each later stage takes at most --most rollouts. Prints the
-    recommended policy and its savings, indistinguishable policies, the limiting requirement, and the policy as a
-    deployment spec in both API dialects.
+    Tries every candidate in --replications worlds of SCENARIO; each later stage takes at most --most rollouts (three
+    million, of large fleets fewer). Prints the recommended policy and its savings, indistinguishable policies, the
+    limiting requirement, and the policy as a deployment spec in both API dialects.
     """
     from simdeploy.analysis import tune
     from simdeploy.report.tuning import describe_specs

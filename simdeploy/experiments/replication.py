@@ -27,8 +27,8 @@ def replicate(
     scenario: ScenarioOrPath,
     policies: str | Sequence[str] | Mapping[str, Any] | None = None,
     *,
-    replications: int | range = 100,
     strata: Literal["kinds"] | Mapping[str, int | range] | None = None,
+    replications: int | range = 100,
     seed: int = 0,
     engine: str = "auto",
     executor: Executor | None = None,
@@ -45,12 +45,12 @@ def replicate(
         With a tilt (`Scenario.tilted`) the table has a `weight`, which every estimate must use.
     policies : str, sequence of str, or mapping, optional
         Names of the scenario's policies, or specs by name; default: all.
-    replications : int or range, default 100
-        Number per policy, from 0; or a range of numbers, to continue others.
     strata : 'kinds' or mapping of str to int, optional
         Simulate each kind of release in its own worlds, because the kinds' probabilities are known; the `weight` of a row
         corrects for it. Either ``"kinds"``, which divides `replications` in proportion to the square roots of the kinds'
         probabilities, or the number of replications of each kind.
+    replications : int or range, default 100
+        Number per policy, from 0; or a range of numbers, to continue others.
     seed : int
         Determines every random number, together with the replication's number.
     engine : {'auto', 'compiled', 'reference'}

@@ -31,8 +31,8 @@ def sweep(
     *,
     vary: Mapping[str, Iterable[Any]] | None = None,
     design: Design = "grid",
-    replications: int | range = 100,
     strata: Literal["kinds"] | Mapping[str, int | range] | None = None,
+    replications: int | range = 100,
     seed: int = 0,
     engine: str = "auto",
     executor: Executor | None = None,
@@ -56,10 +56,10 @@ def sweep(
     design : {'grid', 'list'} or LatinHypercube, default 'grid'
         Every combination of values; lists of equal length side by side; or points spread over ranges, given as a tuple (lowest,
         highest), and lists of choices.
-    replications : int or range, default 100
-        Number per case, from 0; or a range of numbers, to continue others.
     strata : 'kinds' or mapping of str to int, optional
         Simulate each kind of release of the scenario in its own worlds, as for `replicate`.
+    replications : int or range, default 100
+        Number per case, from 0; or a range of numbers, to continue others.
     seed : int, default 0
         Determines every random number, together with the replication's number, and the points of a Latin hypercube.
     engine : {'auto', 'compiled', 'reference'}

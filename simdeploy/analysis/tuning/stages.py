@@ -100,6 +100,7 @@ class Stages:
     def try_all(self) -> None:
         """Try every candidate, and those near the best of a sample; rule out the unpromising."""
         question, found = self._question, self.found
+        self.worlds.check_room(len(found.candidates), question.worlds)
         self._allocation.learn(self._pilot())
         counts = self._allocation.divide(question.worlds)
         worlds, before = self.worlds.take(counts), self.worlds.done

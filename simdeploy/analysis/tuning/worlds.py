@@ -131,12 +131,16 @@ class Worlds:
         self._next |= {kind: max(numbers.stop, self._next[kind]) for kind, numbers in worlds.items()}
         return worlds
 
+    def check_room(self, n_candidates: int, n_worlds: int) -> None:
+        """Raise `InputError` if the values don't fit in memory, where they stay, with a store as well."""
+        hint = "try fewer candidates or fewer worlds"
+        check_rows_fit(n_candidates * n_worlds, 8 * (len(self._measures) + 1), hint=hint)
+
     def measure(self, numbers: Sequence[int] | np.ndarray, worlds: Mapping[str, range]) -> Measured:
         """Simulate candidates in some worlds of each kind."""
         numbers = [int(number) for number in numbers]
         n = sum(map(len, worlds.values()))
-        n_values = len(self._measures) + 1  # which stay in memory, with a store as well
-        check_rows_fit(len(numbers) * n, 8 * n_values, hint="try fewer candidates or fewer worlds")
+        self.check_room(len(numbers), n)
         n_parts = -(-len(numbers) * n // _MOST_ROWS)
         parts = ({kind: _part(numbers, place, n_parts) for kind, numbers in worlds.items()} for place in range(n_parts))
         return reduce(Measured.join, (self._measure(numbers, part) for part in parts))
