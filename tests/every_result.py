@@ -22,6 +22,7 @@ SCENARIO = sd.read_scenario(Path(__file__).resolve().parents[1] / "scenarios" / 
 COSTS, ROLLING = SCENARIO.costs, "rolling"
 STARTS = "scenario.fleet.start_failure"
 FEW = {"replications": 20, "engine": "compiled"}
+ENOUGH = {"replications": 100, "engine": "compiled"}  # for a difference between gates in cost
 
 
 @cache
@@ -89,7 +90,7 @@ MAKE = {
     "Decisions": decisions,
     "Discovery": discover,
     "Estimates": lambda: sd.estimate(grid(), ["p95 blast_radius given defective", "makespan_s"]),
-    "GateComparison": lambda: sd.compare_gates(SCENARIO, ROLLING, gates=["pooled"], sizes=[0.1], **FEW),
+    "GateComparison": lambda: sd.compare_gates(SCENARIO, ROLLING, gates=["pooled"], sizes=[0.1], **ENOUGH),
     "GridSummary": lambda: summarize_grid(grid()),
     "InformationResult": lambda: sd.value_of_perfect_information(replications(), costs=COSTS),
     "ObservationResult": lambda: sd.value_of_observation(SCENARIO, "canary", canaries=[1, 2], minutes=[0, 1], **FEW),

@@ -182,7 +182,7 @@ def test_failed_replications_are_told(monkeypatch, name):
     replace_run(monkeypatch, lambda job, span: job.failed(span, "simulate", "ValueError: broken"))
     result = call(name)
     assert result.exit_code == 1
-    assert re.search(r"warning: (\d+) of \1 replications failed", result.stderr)
+    assert re.search(r"warning: ([\d,]+) of \1 replications failed", result.stderr)
     # Without a choice there is nothing that switches could change.
     assert result.stdout or (name == "switches" and "error: no policy can be chosen" in result.stderr)
     assert "Traceback" not in result.output

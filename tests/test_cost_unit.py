@@ -55,7 +55,7 @@ MAKE = {
     "Comparison": lambda unit: sd.compare(replications(unit)),
     "CostResult": lambda unit: sd.estimate_costs(grid(unit)),
     "Estimates": lambda unit: sd.estimate(grid(unit), ["p95 cost", "makespan_s", "cost_delay given good"]),
-    "GateComparison": lambda unit: sd.compare_gates(scenario(unit), "rolling", gates=["pooled"], sizes=[0.1], **FEW),
+    "GateComparison": lambda unit: sd.compare_gates(scenario(unit), "rolling", gates=["pooled"], sizes=[0.1], replications=100, engine="compiled"),
     "InformationResult": lambda unit: sd.value_of_perfect_information(replications(unit)),
     "ObservationResult": lambda unit: sd.value_of_observation(scenario(unit), "canary", canaries=[1, 2], minutes=[0, 1], **FEW),
     "ParetoFront": lambda unit: sd.pareto_front(grid(unit), {"cost": "min", "blast_radius": "min"}),

@@ -83,6 +83,19 @@ def test_who_is_offline_at_its_turn_is_so_under_any_policy(make_scenario, engine
     assert 0 < at_once < MANY
 
 
+def test_a_line_is_stationary_from_its_turn_on(make_scenario):
+    """Any time after their turn, as many nodes are offline as at it, whatever the distribution of the times. [oracle]"""
+    n, turn = 20_000, 7200 * NS_PER_S
+    spells = {"online": {"weibull": {"mean": "3h", "shape": 0.6}}, "offline": {"lognormal": {"mean": "1h", "sd": "2h"}}}
+    scenario = make_scenario(fleet={"nodes": n, "connection": spells}, orchestrator=switches())
+    lines = World(scenario.fleet, scenario.release, scenario.operator, 0, 0).lines
+    for node in range(n):
+        lines.begin(node, turn)
+    for after_s in (0, 600, 3600):
+        online = sum(lines.is_online(node, turn + after_s * NS_PER_S) for node in range(n)) / n
+        assert abs(online - 0.75) <= 4 * (0.75 * 0.25 / n) ** 0.5
+
+
 def test_the_records_say_offline(make_scenario):
     """The reason of a node that was offline at its turn says so; such a failure is known at once. [contract]"""
     scenario = make_scenario(

@@ -518,7 +518,7 @@ MUTATIONS: list[tuple[tuple[str, str], str, int]] = [
     (FIFTH, "shed requests fail no window", 200),
     (FIFTH, "requests are not taken over", 300),
     (OFFLINE, "offline nodes are dispatched", 100),
-    (OFFLINE, "the spell of time 0 is a fresh one", 500),
+    (OFFLINE, "all are up at first", 100),
     (UNHEARD, "verdicts are heard at once", 300),
     (UNHEARD, "nobody minds deadlines", 300),
     (UNHEARD, "who is offline is given up at once", 300),

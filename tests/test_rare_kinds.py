@@ -10,6 +10,7 @@ import pytest
 
 from simdeploy import InputError, Scenario, estimate_rare
 from simdeploy.analysis.rare.kinds import Pilot, allocate
+from simdeploy.experiments.jobs import Job
 from simdeploy.validation.oracles import binomial_tail
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
@@ -138,6 +139,23 @@ def test_a_kind_without_a_hit_counts_at_its_limit(method: str) -> None:
     likely, _ = estimate(0.9999)
     assert [doubt for doubt in likely.doubts if doubt.startswith("good: the event occurred in ")]
     assert np.isnan(likely.probability)
+
+
+def test_a_kind_of_which_all_rollouts_failed_is_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However improbable it is, nothing is estimated: the kind may have any probability of the event. [contract]"""
+    run = Job.run
+
+    def fail_if_bad(job: Job, span: Any) -> Any:
+        is_bad = job.groups[span.group].scenario.kind == "bad"
+        return job.failed(span, "simulate", "broken") if is_bad else run(job, span)
+
+    monkeypatch.setattr(Job, "run", fail_if_bad)
+    found = estimate_rare(world(LATE), event="failed_nodes >= 5", replications=4000, engine="compiled")
+    bad = found.kinds.set_index("kind").loc["bad"]
+    assert not found.is_trusted
+    assert found.doubts[0].startswith("bad: ")
+    assert np.isnan([found.probability, bad["estimate"]]).all()
+    assert (bad["low"], bad["high"]) == (0, 1)
 
 
 @pytest.mark.parametrize("tilt", [{"release.bad": 2}, ["release.bad"]])

@@ -163,7 +163,8 @@ def test_a_check(pausing):
     assert found.verdict == "not met"
     alone = check(pausing, requirements=asked[:2], policies="strict", engine="compiled")
     assert alone.verdict == "undecided"
-    assert "but 58 % of the rollouts never end" in alone.answer
+    # All rollouts of the bad release, which has its exact share of the worlds.
+    assert "but 60 % of the rollouts never end" in alone.answer
 
 
 def test_perfect_information(pausing, table, share, said):

@@ -92,10 +92,11 @@ def _estimate(question: Question, kind: Kind, plan: _Plan, n: int) -> _Found:
     known = met.is_known
     weights, contributions = met.weights[known], (met.weights * met.happened)[known]
     diagnosis = diagnose(weights, contributions)
+    n_open = met.n_unknown + met.n_failed  # the event may have occurred in any of them
     if not plan.tilt.factors:
-        limit = exact_limit(int(met.happened.sum()) + met.n_unknown, n, question.confidence_level)
+        limit = exact_limit(int(met.happened.sum()) + n_open, n, question.confidence_level)
     else:
-        limit = 1.0 if met.n_unknown else weighted_limit(weights, contributions, question.confidence_level)
+        limit = 1.0 if n_open else weighted_limit(weights, contributions, question.confidence_level)
     part = Part(
         kind,
         happened=contributions,

@@ -53,8 +53,8 @@ def combine(parts: Sequence[Part], condition: float | None, confidence_level: fl
     .. [1] Cochran, W. G. (1977). Sampling Techniques, 3rd edition. Wiley.
     """
     p = np.array([part.kind.probability for part in parts])
-    q = np.array([part.happened.mean() for part in parts])
-    c = float(p @ [part.concerned.mean() for part in parts]) if condition is None else condition
+    q = np.array([_mean(part.happened) for part in parts])
+    c = float(p @ [_mean(part.concerned) for part in parts]) if condition is None else condition
     probability = float(p @ q) / c if c else math.nan
     slope = probability if condition is None else 0.0
     variances = np.array([_variance_of_mean(part.happened - slope * part.concerned) for part in parts])
@@ -68,7 +68,8 @@ def combine(parts: Sequence[Part], condition: float | None, confidence_level: fl
     is_doubted = np.array([bool(part.doubts) for part in parts])
     certain = float(p[~is_doubted] @ q[~is_doubted])
     possible = float(sum(part.kind.probability * part.limit for part in parts if part.doubts))
-    doubts = [] if possible <= IMMATERIAL * certain else _tell_doubts(parts)
+    is_immaterial = possible <= IMMATERIAL * certain and not math.isnan(probability)
+    doubts = [] if is_immaterial else _tell_doubts(parts)
     if n_failed:
         doubts.append(f"{n_failed:,} rollouts failed")
     n_rollouts, n_pilot = sum(part.n for part in parts), sum(part.n_pilot for part in parts)
@@ -103,8 +104,13 @@ def exact_limit(n_hits: int, n: int, confidence_level: float) -> float:
 
 
 def main_part(parts: Sequence[Part]) -> int:
-    """Return the number of the part with the largest share of the estimate."""
-    return int(np.argmax([part.kind.probability * part.happened.mean() for part in parts]))
+    """Return the number of the part with the largest share of the estimate; parts without a known unit have none."""
+    return int(np.argmax(np.nan_to_num([part.kind.probability * _mean(part.happened) for part in parts])))
+
+
+def _mean(values: np.ndarray) -> float:
+    """Return the mean; NaN of nothing, as when all rollouts of a kind failed."""
+    return float(values.mean()) if len(values) else math.nan
 
 
 def _variance_of_mean(values: np.ndarray) -> float:
