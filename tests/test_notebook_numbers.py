@@ -12,7 +12,6 @@ NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.i
 
 # Numbers of a text that no output shows, with the reason.
 EXEMPT: dict[str, dict[str, str]] = {
-    "undocumented-switches": {"50": "one canary of two"},
     "where-it-breaks": {"60": "3 % of 2,000 nodes"},
 }
 
