@@ -8,7 +8,7 @@ import simdeploy
 from simdeploy.result import Table
 from simdeploy.validation.decisions.result import CLAIMS
 
-SEEDS = 6
+SEEDS = 3
 
 
 @pytest.mark.timeout(3600)
