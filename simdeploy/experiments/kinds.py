@@ -14,6 +14,7 @@ import numpy as np
 from simdeploy.errors import InputError, Problem, SimdeployWarning, not_among, raise_if_any, shorten
 from simdeploy.experiments.arguments import MOST_REPLICATIONS, is_whole
 from simdeploy.experiments.levers import FACTOR_PREFIX
+from simdeploy.scenario.measures import find_subject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,6 +80,18 @@ class Kinds:
         if "case" in cases:
             return replace(self, probabilities=probabilities[cases["case"].to_numpy()])
         return replace(self, probabilities=np.resize(probabilities[0], (len(cases), len(self.names))))
+
+    def allows(self, event: str | None, name: str) -> bool:
+        """Return whether an event may happen in a rollout of a kind; nothing (None) always may.
+
+        Examples
+        --------
+        >>> kinds = Kinds(("fine", "bad"), (False, True), np.array([0.5, 0.5]))
+        >>> [kinds.allows(event, "fine") for event in ("escaped", "completed", "bad")]
+        [False, True, False]
+        """
+        subject = find_subject(event, self.names)
+        return subject is None or subject in (name, self.are_defective[self.names.index(name)])
 
     def to_attrs(self) -> dict[str, Any]:
         """Return what a table records of its kinds."""

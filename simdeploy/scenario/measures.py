@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from numbers import Real
@@ -23,6 +23,8 @@ SORTS = ("good", "defective")
 PASSED = "passed_canary"
 EVENTS = (*VERDICTS, *STATES, *SORTS, PASSED)
 FRACTIONS = ("blast_radius", "min_in_service_fraction")
+# Verdicts on defective releases; the others are on good ones.
+ON_DEFECTIVE = ("stopped_defective", "escaped")
 
 _FORM = "[mean | p95] NAME [given WHAT]"
 _REQUIREMENT_FORM = f"{_FORM} <= NUMBER, or >= NUMBER"
@@ -167,6 +169,21 @@ class Requirement:
     def __str__(self) -> str:
         sign = ">=" if self.at_most is None else "<="
         return f"{self.measure} {sign} {_write(self.limit)}"
+
+
+def find_subject(event: str | None, kinds: Collection[str]) -> bool | str | None:
+    """Return the releases that an event is about: defective or good ones, or one of the `kinds`; None for any.
+
+    Examples
+    --------
+    >>> [find_subject(event, ("fine", "bad")) for event in ("escaped", "good", "bad", "completed")]
+    [True, False, 'bad', None]
+    """
+    if event in VERDICTS:
+        return event in ON_DEFECTIVE
+    if event in SORTS:
+        return event == "defective"
+    return event if event in kinds else None
 
 
 def measure_problems(

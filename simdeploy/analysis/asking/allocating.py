@@ -9,16 +9,15 @@ import numpy as np
 
 from simdeploy.experiments.kinds import Kinds, divide, divide_by_roots, kinds_of
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.scenario.measures import SORTS, Measure
+from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.allocation import find_shares
-from simdeploy.vocabulary import COSTS, VERDICTS
+from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
     from simdeploy.analysis.asking.measuring import Values
     from simdeploy.scenario import Scenario
     from simdeploy.statistics.sample import Sample
 
-_DEFECTIVE = ("stopped_defective", "escaped")
 # Share of the worlds that only show what varies.
 _PILOT = 0.2
 # A kind whose price or requirement decides gets as many worlds, if there are that many to give; fewer than the second
@@ -38,7 +37,7 @@ def find_concerned(scenario: Scenario, measures: Iterable[Measure], types: Colle
         return ()
     if not any(measure.of in COSTS or measure.kind == "rate" or measure.given is not None for measure in measures):
         return ()
-    return tuple(name for name in kinds.possible if any(_concerns(measure, name, kinds) for measure in measures))
+    return tuple(name for name in kinds.possible if any(kinds.allows(measure.given, name) for measure in measures))
 
 
 def plan_first(kinds: Kinds, concerned: Sequence[str], n: int) -> dict[str, int]:
@@ -113,13 +112,3 @@ def _shares(sample: Sample, measure: Measure) -> np.ndarray:
     for lump in sample.lumps:
         worst = worst + np.abs(lump.sizes)
     return find_shares(rows, worst)
-
-
-def _concerns(measure: Measure, name: str, kinds: Kinds) -> bool:
-    """Return whether a measure's condition may hold for a kind of release."""
-    given, is_defective = measure.given, kinds.are_defective[kinds.names.index(name)]
-    if given in SORTS:
-        return is_defective == (given == "defective")
-    if given in VERDICTS:
-        return is_defective == (given in _DEFECTIVE)
-    return given not in kinds.names or given == name

@@ -11,7 +11,7 @@ import numpy as np
 from simdeploy.errors import InputError, Problem, collect, raise_if_any
 from simdeploy.experiments.gathering import gather
 from simdeploy.experiments.kinds import is_divided
-from simdeploy.scenario.measures import PASSED, SORTS, Measure, measure_problems, parse_measure
+from simdeploy.scenario.measures import ON_DEFECTIVE, PASSED, SORTS, Measure, measure_problems, parse_measure
 from simdeploy.statistics.sample import Lump, Sample, Strata
 from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS, WEIGHT
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from simdeploy.scenario.parts import Costs
     from simdeploy.world.release import ReleaseKind
 
-_DEFECTIVE = ("stopped_defective", "escaped")
 _COSTLY = ("verdict", "makespan_s", "failed_requests_excess", "unavailable_excess_node_s")
 _HOUR_S = 3600
 # Not measured, but needed to know for which rollouts a measure is unknown.
@@ -207,7 +206,7 @@ class Values:
             return self.is_ok
         is_ruled_out = self.holds(given) == 0
         if given in VERDICTS and "release" in self._read:
-            is_ruled_out |= self.holds("good" if given in _DEFECTIVE else "defective") == 1
+            is_ruled_out |= self.holds("good" if given in ON_DEFECTIVE else "defective") == 1
         is_possible: np.ndarray = self.is_ok & ~is_ruled_out
         return is_possible
 
@@ -225,7 +224,7 @@ class Values:
             went_on = (self._outcomes.numbers("waves") > 1) | (self.holds("completed") == 1)
             return _indicator(went_on, self.is_ok)
         if event in SORTS and not self._tells_sorts:
-            verdicts = np.array([*(float(word in _DEFECTIVE) for word in self._codes("verdict")[1]), np.nan])
+            verdicts = np.array([*(float(word in ON_DEFECTIVE) for word in self._codes("verdict")[1]), np.nan])
             is_defective: np.ndarray = verdicts[self._codes("verdict")[0]]
             return is_defective if event == "defective" else 1 - is_defective
         codes, words = self._codes("release")
@@ -278,56 +277,34 @@ class Values:
         self.kinds = kinds.possible
         return Strata(*kinds.divide(self.replications))
 
-    def _sorts_of_stratum(self, place: int) -> set[bool]:
-        """Return whether the releases of a stratum are defective: true, false or both."""
-        if self.kinds:
-            return {self._is_defective(self.kinds[place])}
+    def _allows(self, place: int, verdict: str) -> bool:
+        """Return whether rollouts of a stratum may have a verdict."""
         kinds = self._kinds_of_release
-        if kinds is None:
-            return {False, True}
-        return {self._is_defective(name) for name in kinds.possible} or {False}
-
-    def _is_defective(self, name: str) -> bool:
-        kinds = self._kinds_of_release
-        assert kinds is not None  # noqa: S101 - where strata are
-        return kinds.are_defective[kinds.names.index(name)]
+        names = kinds.possible if kinds is not None and not self.kinds else self.kinds[place : place + 1]
+        return kinds is None or any(kinds.allows(verdict, name) for name in names)
 
     def _expected(self, measure: Measure) -> np.ndarray:
         """Return, by case, how many worlds are expected of the rarest kind of release that a cost depends on."""
         kinds, unlimited = self._kinds_of_release, np.full(len(self.cases), np.inf)
         if measure.of not in COSTS or kinds is None:
             return unlimited
-        expected = np.atleast_2d(kinds.probabilities) * self.n_replications
+        possible = np.atleast_2d(kinds.probabilities)
         if self.kinds:
             counts = dict(zip(self.kinds, self.strata.counts.tolist(), strict=True))
-            expected = np.where(expected > 0, [counts.get(name, 0) for name in kinds.names], np.inf)
+            expected = np.array([counts.get(name, 0) for name in kinds.names])
         else:
-            expected = np.where(expected > 0, expected, np.inf)
-        concerned = [self._concerns(measure.given, place) for place in range(len(kinds.names))]
-        fewest: np.ndarray = np.where(concerned, expected, np.inf).min(axis=1, initial=np.inf)
-        n_expected: np.ndarray = np.minimum(unlimited, fewest)
-        return n_expected
-
-    def _concerns(self, given: str | None, place: int) -> bool:
-        """Return whether a condition may hold for a kind of release."""
-        kinds = self._kinds_of_release
-        assert kinds is not None  # noqa: S101 - asked only where they are known
-        is_defective, name = kinds.are_defective[place], kinds.names[place]
-        if given in SORTS:
-            return is_defective == (given == "defective")
-        if given in VERDICTS:
-            return is_defective == (given in _DEFECTIVE)
-        return given not in kinds.names or given == name
+            expected = possible * self.n_replications
+        concerned = (possible > 0) & [kinds.allows(measure.given, name) for name in kinds.names]
+        fewest: np.ndarray = np.where(concerned, expected, np.inf).min(axis=1)
+        return np.broadcast_to(fewest, unlimited.shape)
 
     def _certain(self, measure: Measure) -> np.ndarray:
         """Return in which strata an event is known beforehand: no good release escapes."""
-        is_certain = np.zeros(self.strata.n, dtype=bool)
-        if measure.kind == "rate" and self.kinds:
+        kinds, is_certain = self._kinds_of_release, np.zeros(self.strata.n, dtype=bool)
+        if measure.kind == "rate" and kinds is not None:
             for place, name in enumerate(self.kinds):
-                of = measure.of
-                is_of_release = of in SORTS or of in self.kinds
-                is_ruled_out = of in VERDICTS and (of in _DEFECTIVE) != self._is_defective(name)
-                is_certain[place] = is_of_release or is_ruled_out
+                is_of_release = measure.of in SORTS or measure.of in self.kinds
+                is_certain[place] = is_of_release or not kinds.allows(measure.of, name)
         return is_certain
 
     def _lumps(self, measure: Measure, values: np.ndarray) -> Iterator[Lump]:
@@ -340,7 +317,7 @@ class Values:
         for verdict, price in prices.items():
             sizes = np.zeros(self.strata.n)
             for place, columns in enumerate(self.strata.columns):
-                if (verdict in _DEFECTIVE) in self._sorts_of_stratum(place):
+                if self._allows(place, verdict):
                     sizes[place] = price + _extra(rest[:, columns], happened[verdict][:, columns])
             yield Lump(sizes, happened[verdict])
 
@@ -372,7 +349,7 @@ class Values:
         known = (release_codes >= 0) & (verdict_codes >= 0)
         pairs = np.bincount(release_codes[known] * len(verdicts) + verdict_codes[known])
         of_pairs = (divmod(pair, len(verdicts)) for pair in np.flatnonzero(pairs).tolist())
-        learned = {kinds[release]: float(verdicts[verdict] in _DEFECTIVE) for release, verdict in of_pairs}
+        learned = {kinds[release]: float(verdicts[verdict] in ON_DEFECTIVE) for release, verdict in of_pairs}
         return learned | self._release
 
 

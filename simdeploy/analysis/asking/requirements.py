@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.scenario.measures import SORTS, Measure, Requirement, measure_problems, parse_requirement
+from simdeploy.scenario.measures import SORTS, Measure, Requirement, find_subject, measure_problems, parse_requirement
 from simdeploy.scenario.requirements_section import cross_check_requirement
-from simdeploy.vocabulary import VERDICTS
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
@@ -105,7 +104,7 @@ def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str)
     >>> why_impossible(Measure("makespan_s"), scenario.release, "restart")
     """
     for event in (measure.of, measure.given):
-        concerned = _concerned(event, {kind.name for kind in release})
+        concerned = find_subject(event, {kind.name for kind in release})
         if concerned is None:
             continue
         if not TYPES[type_].releases:
@@ -124,30 +123,3 @@ def probability_of(given: str, release: Sequence[ReleaseKind]) -> float:
         kind.defective == (given == "defective") if given in SORTS else kind.name == given for kind in release
     )
     return float(sum(kind.probability for kind in compress(release, is_covered)))
-
-
-def may_hold(event: str, kind: ReleaseKind, kinds: Collection[str]) -> bool:
-    """Return whether an event may happen in a rollout of a kind of release, one of `kinds`.
-
-    Examples
-    --------
-    >>> from simdeploy.scenario import Scenario
-    >>> scenario = Scenario.from_dict({
-    ...     "name": "one-node", "fleet": {"nodes": 1, "update_duration": "1m"},
-    ...     "release": {"fine": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True}},
-    ...     "policies": {"p": {"strategy": "immediate"}},
-    ... })
-    >>> [may_hold(event, scenario.release[0], ("fine", "bad")) for event in ("escaped", "completed", "bad")]
-    [False, True, False]
-    """
-    concerned = _concerned(event, set(kinds))
-    return concerned is None or concerned in (kind.name, kind.defective)
-
-
-def _concerned(event: str | None, kinds: set[str]) -> bool | str | None:
-    """Return the releases that an event concerns: defective or good ones, or a kind; None if it doesn't depend on them."""
-    if event in VERDICTS:
-        return event in ("stopped_defective", "escaped")
-    if event in SORTS:
-        return event == "defective"
-    return event if event in kinds else None

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from simdeploy.analysis.asking.requirements import may_hold
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.kinds import kinds_of
 from simdeploy.rules.deployment_types import TYPES
@@ -63,11 +62,11 @@ def find_kinds(question: Question) -> tuple[Kind, ...]:
     of_condition = () if event.given is None else (event.given,)
     of_event = [condition.of for condition in event.conditions if condition.sign is None]
     needed = [*of_condition, *(of_event if question.condition is not None else ())]
-    names, span = [kind.name for kind in scenario.release], kinds_of(scenario).span
+    kinds = kinds_of(scenario)
     found = tuple(
-        Kind(kind.name, float(kind.probability), scenario.given(kind.name), number, number * span, span)
+        Kind(kind.name, float(kind.probability), scenario.given(kind.name), number, number * kinds.span, kinds.span)
         for number, kind in enumerate(scenario.drawn_release)
-        if kind.probability > 0 and all(may_hold(each, kind, names) for each in needed)
+        if kind.probability > 0 and all(kinds.allows(each, kind.name) for each in needed)
     )
     if not found:
         raise InputError(Problem("no kind of release of the scenario allows this event", ("event",), found=str(event)))

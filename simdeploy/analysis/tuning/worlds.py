@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.analysis.asking.requirements import may_hold
 from simdeploy.experiments.by_kind import sweep_kinds
 from simdeploy.experiments.kinds import divide, divide_by_roots, kinds_of
 from simdeploy.memory import check_rows_fit
@@ -73,8 +72,8 @@ class Measured:
 class Worlds:
     """Rollouts of candidates, counted; the rows of each call go into numbered folders of the campaign's store.
 
-    `candidates` may be replaced by more, numbered after these. `kinds` are the kinds of release, each with worlds of its own; a scenario without several has one stratum. `failed`
-    lists candidates with a failed replication.
+    `candidates` may be replaced by more, numbered after these. `kinds` are the kinds of release with worlds of their own;
+    a scenario without several has a single stratum. `failed` lists candidates with a failed replication.
     """
 
     def __init__(self, scenario: Scenario, question: Question, candidates: Candidates, campaign: Campaign) -> None:
@@ -107,12 +106,7 @@ class Worlds:
         if self.kinds == (_ANY,):
             return {_ANY: n}
         conditions = {requirement.measure.given for requirement in self._question.requirements}
-        concerned = [
-            kind.name
-            for kind in self._scenario.release
-            if kind.name in self.kinds
-            and any(given is None or may_hold(given, kind, self._kinds.names) for given in conditions)
-        ]
+        concerned = [name for name in self.kinds if any(self._kinds.allows(given, name) for given in conditions)]
         return divide(dict.fromkeys(concerned, 1.0), max(n, len(concerned)), fewest=1)
 
     def take(self, counts: Mapping[str, int]) -> dict[str, range]:
