@@ -160,9 +160,8 @@ def _describe(sample: Sample, place: int, *, is_rate: bool, level: float) -> _St
         size = float(lump.sizes[place])
         if size:
             happened = np.where(known, lump.happened[:, sample.strata.columns[place]], np.nan)
-            below, above = _widen(sample, happened, n, size, level, below, above)
-            with np.errstate(invalid="ignore"):
-                rest = rest - size * np.where(known, happened - _mean_of(happened, known, n)[:, None], 0.0)
+            below, above, rate = _widen(sample, happened, n, size, level, below, above)
+            rest = rest - size * np.where(known, happened - rate[:, None], 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         third = (rest**3).sum(axis=1) / n
     return _Stratum(n, centre, variance, below, above, reach, third)
@@ -196,8 +195,8 @@ def _widen(
     level: float,
     below: np.ndarray,
     above: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Replace a lump's part of the distances by that of its exact limits, where that is larger."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Replace a lump's part of the distances by that of its exact limits, where that is larger; also return its rate."""
     more, less = (happened > 0).sum(axis=1), (happened < 0).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = (more - less) / n
@@ -207,13 +206,8 @@ def _widen(
         down, up = (size * (rate - low)) ** 2, (size * (high - rate)) ** 2
         if size < 0:
             down, up = up, down
-        return np.sqrt(below**2 + np.maximum(down - usual, 0)), np.sqrt(above**2 + np.maximum(up - usual, 0))
-
-
-def _mean_of(happened: np.ndarray, known: np.ndarray, n: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: np.ndarray = np.where(known, happened, 0.0).sum(axis=1) / n
-    return mean
+        wider = (np.sqrt(old**2 + np.maximum(new - usual, 0)) for old, new in ((below, down), (above, up)))
+        return *wider, rate
 
 
 def _student_quantile(n: np.ndarray, level: float) -> np.ndarray:

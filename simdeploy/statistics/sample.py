@@ -151,16 +151,6 @@ class Sample:
         with np.errstate(invalid="ignore", divide="ignore"):
             return means, np.nan_to_num(weights / weights.sum(axis=-1, keepdims=True))
 
-    def as_rows(self) -> Sample:
-        """Return the same with a single leading axis: one row per case."""
-        n_worlds = self.values.shape[-1]
-        lumps = tuple(lump._replace(happened=lump.happened.reshape(-1, n_worlds)) for lump in self.lumps)
-        strata = self.strata
-        if strata.probabilities.ndim > 1:
-            strata = replace(strata, probabilities=strata.probabilities.reshape(-1, strata.n))
-        values, n_expected = self.values.reshape(-1, n_worlds), self.n_expected.reshape(-1)
-        return replace(self, values=values, strata=strata, n_expected=n_expected, lumps=lumps)
-
     def join(self, more: Sample) -> Sample:
         """Return the same cases in these worlds and in others."""
         lumps = tuple(

@@ -40,9 +40,8 @@ _GROWTH, _FEW = (1, 5, 25), 20
 # Candidates with equal rollouts in this many worlds are merged.
 _ENOUGH_WORLDS = 1000
 
-# In search of the best candidate that meets the requirements: candidates settled at once, cheapest first, and parts of
-# the budget.
-_AT_ONCE, _PARTS = 16, 8
+# In search of the best candidate that meets the requirements: candidates settled at once, cheapest first, and in all.
+_AT_ONCE, _MOST_SETTLED = 16, 128
 # Only this many of the most promising candidates enter the long stages.
 _MOST_CARRIED = 500
 _FEWEST_NEW_WORLDS, _FEWEST_OF_A_KIND = 2000, 400
@@ -141,17 +140,14 @@ class Stages:
         if len(known):
             return known
         order = numbers[np.lexsort([self._tried.means[numbers], ~found.looks_feasible[numbers]])]
-        for start in range(0, min(len(order), _AT_ONCE * _PARTS), _AT_ONCE):
+        for start in range(0, min(len(order), _MOST_SETTLED), _AT_ONCE):
             some = order[start : start + _AT_ONCE]
             met: np.ndarray = some[self._settle(some, enough=1) == MET]
             if len(met):
                 return met
-        rest = order[_AT_ONCE * _PARTS :]
-        if len(rest):  # known to miss them, as far as the budget shows it
-            met_late: np.ndarray = rest[self._settle(rest, enough=1) == MET]
-            return met_late
-        none: np.ndarray = order[:0]
-        return none
+        # Of the others, too, it should be known that they miss the requirements, as far as the budget goes.
+        rest = order[_MOST_SETTLED:]
+        return rest[self._settle(rest, enough=1) == MET] if len(rest) else rest
 
     def settle(self, survivors: np.ndarray, certified: np.ndarray) -> np.ndarray:
         """Settle the requirements of the survivors, the best first; return those confirmed to meet them all.
@@ -166,7 +162,7 @@ class Stages:
         for start in range(0, len(order), _AT_ONCE):
             some = order[start : start + _AT_ONCE]
             best = self._screened_means[met].min() if len(met) else math.inf
-            if start >= _AT_ONCE * _PARTS or self._screened_means[some[0]] > best + self.indifference:
+            if start >= _MOST_SETTLED or self._screened_means[some[0]] > best + self.indifference:
                 is_late = self._screened_means[order[start:]] > best + self.indifference
                 self.found.rule_out(order[start:][is_late], RULED_OUT)
                 self.found.rule_out(order[start:][~is_late], NOT_KNOWN)
@@ -183,9 +179,11 @@ class Stages:
             return self.worlds.measure(some, self.worlds.take(self.worlds.divide_for_requirements(count))).of
 
         fewest = question.worlds
+        # Half of what is left, so that later candidates have something to be settled with.
+        most = max(fewest, self._left_to_settle // 2 // len(numbers))
         verdicts, n_worlds = settle(
             measure, numbers, question.requirements, enough=enough, error=self._alpha_of_requirement,
-            fewest=fewest, most=max(fewest, self._left_to_settle // 2 // len(numbers)),
+            fewest=fewest, most=most,
         )  # fmt: skip
         self._note("settle", len(numbers), n_worlds, before)
         self._left_to_settle -= self.found.stages[-1]["rollouts"]

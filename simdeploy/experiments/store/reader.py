@@ -21,29 +21,10 @@ if TYPE_CHECKING:
 
 
 def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> StoredTable:
-    """Read a store; its columns are read when they are asked for.
+    """Read the store of one folder: what `simdeploy.experiments.read_store` does for folders of several kinds, too.
 
-    Parameters
-    ----------
-    path : path-like
-        The folder. Another process may be writing to it; what is finished by now is read.
-    verify : bool, default False
-        Whether to read every file and compare its checksum with the journal's. The sizes of the files are compared in
-        any case, and whatever is read of a file later is held against the checksums of its pages.
-
-    Returns
-    -------
-    StoredTable
-
-    Raises
-    ------
-    InputError
-        If there is no such folder, or it is no store.
-
-    Warns
-    -----
-    SimdeployWarning
-        If parts are missing, or are damaged and left out.
+    The sizes of all files are compared with the journal in any case, and whatever is read of a file is held against its
+    checksums.
 
     Examples
     --------
