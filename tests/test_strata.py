@@ -85,6 +85,33 @@ def test_coverage_of_rates(n, rate):
     assert of_kind.high == pytest.approx(10 * of_all.high)
 
 
+@pytest.mark.parametrize("passes", [0.5, 0.05, 0.002])
+@pytest.mark.parametrize("n", [20, 200])
+def test_coverage_given_what_happens_in_a_world(n, passes):
+    """How many of the releases that pass the canaries are defective: covered also where no defective world passed. [oracle]"""
+    rng = np.random.default_rng(n)
+    has_passed = rng.random((REPETITIONS, 2 * n)) < np.repeat([0.95, passes], n)
+    values = np.where(has_passed, np.repeat([0.0, 1.0], n), np.nan)
+    sample = replace(divided(values, n, is_certain=(True, True)), selects=np.array([True, True]))
+    truth = 0.1 * passes / (0.9 * 0.95 + 0.1 * passes)
+    covered, trusted = coverage(combine(sample, is_rate=True, confidence_level=0.95), truth)
+    assert covered >= LEAST
+    assert trusted == 1
+
+
+def test_a_mean_of_what_was_never_seen_is_not_trusted():
+    """The mean of worlds that pass has no limits while those of one kind never did; a kind that can't is left out. [contract]"""
+    values = np.full((1, 40), np.nan)
+    values[0, :20] = np.linspace(1, 2, 20)
+    sample = divided(values, 20)
+    found = [
+        combine(replace(sample, selects=selects), is_rate=False, confidence_level=0.95)
+        for selects in (np.array([True, True]), np.array([True, False]), None)
+    ]
+    assert [bool(each.trusts_low[0] and each.trusts_high[0]) for each in found] == [False, True, True]
+    assert found[1].low == found[2].low
+
+
 def test_coverage_of_quantiles():
     """The interval of a median of two kinds covers. [oracle]"""
     rng, n = np.random.default_rng(3), 60

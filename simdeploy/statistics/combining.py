@@ -55,7 +55,12 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
     section 5.3). Each stratum has an interval :math:`(l_k, u_k)` of its own: Student's for a mean, the exact one for a
     rate. They are combined to :math:`\hat\theta - (\sum w_k^2 (\bar x_k - l_k)^2)^{1/2}` and
     :math:`\hat\theta + (\sum w_k^2 (u_k - \bar x_k)^2)^{1/2}` (Zou and Donner 2008 [2]_), which is the interval itself
-    for a single stratum and keeps what is exact in each of several. Where :math:`q_k` is estimated, its variance is added.
+    for a single stratum and keeps what is exact in each of several. Where some worlds lack a value, the variance of
+    :math:`q_k` is added.
+
+    A condition that is decided world by world makes :math:`q_k` uncertain, too. Its exact limits, one stratum at a time, move
+    the estimate; these distances are combined with the others in the same way. Values of a stratum in which the
+    condition never held are unknown: between 0 and 1 for a rate, so a mean has no limits then.
 
     A mean whose values contain the lump of an event, such as the price of an escape, has an interval by Student only as
     far as the rest of the values goes: the lump's part of the squared half-width is replaced by that of the exact limits
@@ -101,17 +106,19 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
 
     with np.errstate(invalid="ignore", divide="ignore"):
         estimate = np.where(n > 0, add(weights * part.centre), np.nan)
-        of_shares = 0.0
+        of_shares = np.zeros(len(n))
         if sample.strata.n > 1:
             off = np.where(counts, weights * (part.centre - estimate[:, None]), 0.0) ** 2
             spread = np.where(shares > 0, (1 - shares) / np.maximum(shares, 1e-300), 0.0)
             of_shares = (off * spread / np.maximum(sample.strata.counts, 1)).sum(axis=1)
         variance = add(weights**2 * part.variance / part.n) + of_shares
         error = np.where(n > 1, np.sqrt(variance), np.nan)
-        reach = _normal_quantile(confidence_level) ** 2 * of_shares
-        low = estimate - np.sqrt(add((weights * part.below) ** 2) + reach)
-        high = estimate + np.sqrt(add((weights * part.above) ** 2) + reach)
-        usual = np.sqrt(add((weights * part.usual) ** 2) + reach)
+        down = up = _normal_quantile(confidence_level) ** 2 * of_shares
+        if sample.selects is not None and sample.strata.n > 1:
+            down, up = _reach_of_selection(sample, sample.selects, part, is_rate=is_rate, level=confidence_level)
+        low = estimate - np.sqrt(add((weights * part.below) ** 2) + down)
+        high = estimate + np.sqrt(add((weights * part.above) ** 2) + up)
+        usual = np.sqrt(add((weights * part.usual) ** 2) + (down + up) / 2)
         wider = np.where(usual > 0, np.maximum((high - low) / 2 / usual, 1.0), 1.0)
         scale = np.sqrt(add(weights**2 * part.variance * (part.n - 1) / part.n**2)) * wider
         varies = scale > _NOTHING * np.abs(estimate)
@@ -130,6 +137,31 @@ def _normal_quantile(confidence_level: float) -> float:
     from scipy.special import ndtri
 
     return float(ndtri((1 + confidence_level) / 2))
+
+
+def _reach_of_selection(
+    sample: Sample, selects: np.ndarray, part: _Stratum, *, is_rate: bool, level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the squared distances that uncertain shares of worlds with a value add below and above the estimate."""
+    shares = part.n / np.maximum(sample.strata.counts, 1)
+    limits = proportion_interval(part.n, np.broadcast_to(sample.strata.counts, part.n.shape), level)
+    probabilities = np.where(selects, sample.strata.probabilities, 0.0)
+    weights = probabilities * shares
+    total = weights.sum(axis=1, keepdims=True)
+    amount = np.where(weights > 0, weights * part.centre, 0.0)
+    estimate = amount.sum(axis=1, keepdims=True) / total
+    reaches = []
+    for least_or_most in (0.0, 1.0):
+        centre = np.where(part.n > 0, part.centre, least_or_most if is_rate else np.nan)
+        moved = [
+            (amount.sum(axis=1, keepdims=True) - amount + probabilities * limit * centre)
+            / (total - weights + probabilities * limit)
+            - estimate
+            for limit in limits
+        ]
+        furthest = np.max(moved, axis=0) if least_or_most else -np.min(moved, axis=0)
+        reaches.append(np.where(probabilities > 0, np.maximum(furthest, 0.0) ** 2, 0.0).sum(axis=1))
+    return reaches[0], reaches[1]
 
 
 def _describe(sample: Sample, place: int, *, is_rate: bool, level: float) -> _Stratum:

@@ -79,6 +79,8 @@ class Sample:
         What the values contain of events, whose numbers have exact limits.
     is_certain : ndarray of bool, shape (strata,)
         Where all values of a stratum are known beforehand: no good release escapes.
+    selects : ndarray of bool, shape (strata,), or None
+        Where a condition that is decided world by world may hold, such as having passed the canaries; None without one.
     is_difference : bool
         Whether they are differences of two policies in the same worlds.
     n_expected : ndarray of float, shape (...)
@@ -96,6 +98,7 @@ class Sample:
     n_expected: np.ndarray
     lumps: tuple[Lump, ...] = ()
     is_certain: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=bool))
+    selects: np.ndarray | None = None
     is_difference: bool = False
 
     def __len__(self) -> int:

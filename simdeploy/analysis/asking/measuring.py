@@ -157,6 +157,7 @@ class Values:
             self.strata,
             lumps=tuple(self._lumps(measure, values)),
             is_certain=self._certain(measure),
+            selects=self._selects(measure),
             n_expected=self._expected(measure),
         )
 
@@ -306,6 +307,13 @@ class Values:
                 is_of_release = measure.of in SORTS or measure.of in self.kinds
                 is_certain[place] = is_of_release or not kinds.allows(measure.of, name)
         return is_certain
+
+    def _selects(self, measure: Measure) -> np.ndarray | None:
+        """Return in which strata a condition may hold that is decided in each world; None without one."""
+        kinds, given = self._kinds_of_release, measure.given
+        if given is None or given in SORTS or kinds is None or not self.kinds or given in kinds.names:
+            return None
+        return np.array([kinds.allows(given, name) for name in self.kinds])
 
     def _lumps(self, measure: Measure, values: np.ndarray) -> Iterator[Lump]:
         """Yield what priced verdicts add to a cost: their price, and what else rollouts with them were seen to cost."""
