@@ -1,6 +1,7 @@
-"""From a spec on the wire to the general policy, and to a spec of the other dialect.
+"""From a spec on the wire to the general policy, to a spec of another dialect, and from other orchestrators' files.
 
-From outside: `policy_from_spec`, and `translate_spec` of `translation`.
+From outside: `policy_from_spec`, `translate_spec` of `translation`, and `read_policy`, which imports a file. Each format that
+can be imported has one module, with `recognises(source)` and `read(reading)`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.api import DeploymentSpec, HealthCheck, RolloutHealthCheck
+from simdeploy.dialects.imported import Note, PolicyImport
+from simdeploy.dialects.importing import KINDS, read_policy
 from simdeploy.rules.policy import GateTerms, Policy
 from simdeploy.units import exact
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from simdeploy.api import RolloutSpec
     from simdeploy.api.gate import Gate
 
-__all__ = ["policy_from_spec"]
+__all__ = ["KINDS", "Note", "PolicyImport", "policy_from_spec", "read_policy"]
 
 
 def policy_from_spec(spec: DeploymentSpec | RolloutSpec, *, interval_ns: int) -> Policy:

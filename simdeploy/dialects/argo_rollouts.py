@@ -1,0 +1,6 @@
+def recognises(source):
+    return False
+
+
+def read(reading):
+    raise NotImplementedError

@@ -1,0 +1,80 @@
+"""What an importer returns: a general policy, its orchestrator, and a note on every field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Fidelity = Literal["exact", "approximate", "none", "not evaluated"]
+
+
+@dataclass(frozen=True)
+class Note:
+    """What became of one field of an imported file.
+
+    Attributes
+    ----------
+    field : str
+        The field as the file spells it, such as ``group.app.update.max_parallel``.
+    fidelity : {'exact', 'approximate', 'none', 'not evaluated'}
+        How well the policy says it: none has no counterpart; a value not evaluated depends on something outside the file.
+    text : str
+        What it became, and how that differs.
+    line : int or None
+        In the file, from 1; None for a default of the format.
+
+    Examples
+    --------
+    >>> print(Note("update.stagger", "none", "deprecated; ignored", line=7))
+    line 7: update.stagger: no counterpart: deprecated; ignored
+    """
+
+    field: str
+    fidelity: Fidelity
+    text: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = "default" if self.line is None else f"line {self.line}"
+        words = {"none": "no counterpart"}.get(self.fidelity, self.fidelity)
+        return f"{place}: {self.field}: {words}: {self.text}"
+
+
+@dataclass(frozen=True)
+class PolicyImport:
+    """A policy read from another orchestrator's file.
+
+    Attributes
+    ----------
+    kind : str
+        One of `simdeploy.dialects.KINDS`.
+    policy : dict
+        A policy in the general dialect with its own `orchestrator`, as a scenario's `policies` say it.
+    orchestrator : dict
+        Its switches alone, as the `orchestrator` section of a scenario says them.
+    nodes : int or None
+        Nodes (replicas, tasks, hosts) that the file states or the caller gave.
+    notes : tuple of Note
+        One or more for every field of the file that says how to update, and for defaults that matter.
+    file : str or None
+        The file's name.
+    """
+
+    kind: str
+    policy: dict[str, Any]
+    orchestrator: dict[str, Any]
+    nodes: int | None = None
+    notes: tuple[Note, ...] = field(default=())
+    file: str | None = None
+
+    @property
+    def unknown(self) -> tuple[Note, ...]:
+        """The notes on values that were not evaluated."""
+        return tuple(note for note in self.notes if note.fidelity == "not evaluated")
+
+
+def merge_policy(policy: Mapping[str, Any], orchestrator: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a general policy with its orchestrator, without what is None."""
+    stated = {key: value for key, value in policy.items() if value is not None}
+    return {"dialect": "general", **stated, "orchestrator": dict(orchestrator)}

@@ -1,0 +1,112 @@
+"""Policies from other orchestrators' files: which format a text is in, and what it says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.api.files import read_text
+from simdeploy.dialects.reading import Reading
+from simdeploy.dialects.source import Source
+from simdeploy.errors import InputError, Problem, listed, not_among, shorten
+
+if TYPE_CHECKING:
+    from simdeploy.dialects.imported import PolicyImport
+
+# In the order in which a text is tried. Each has a module of this package with `recognises(source)`, which must not raise,
+# and `read(reading)`.
+KINDS = (
+    "nomad",
+    "kubernetes",
+    "argo-rollouts",
+    "flagger",
+    "flightctl",
+    "swarm",
+    "ansible",
+    "ecs",
+    "codedeploy",
+    "aws-iot",
+    "service-fabric",
+    "expanso",
+)
+
+
+def read_policy(
+    text_or_path: str | os.PathLike[str],
+    kind: str | None = None,
+    *,
+    nodes: int | None = None,
+    variables: Mapping[str, object] | None = None,
+) -> PolicyImport:
+    r"""Read a policy from another orchestrator's configuration.
+
+    Parameters
+    ----------
+    text_or_path : str or path
+        The text, if it has more than one line or begins with a brace; otherwise the name of a file.
+    kind : str, optional
+        One of `KINDS`; by default recognised by the content.
+    nodes : int, optional
+        Number of nodes (replicas, tasks, hosts); by default the file's own.
+    variables : mapping of str to object, optional
+        Values of the format's variables, parameters and templates.
+
+    Returns
+    -------
+    PolicyImport
+        With a note on every field that says how to update.
+
+    Raises
+    ------
+    InputError
+        If the text is in none of the formats, or has bad values; with all problems, their lines and fields.
+
+    Examples
+    --------
+    >>> job = "update {\n  max_parallel = 4\n}"
+    >>> imported = read_policy(f'job "web" {{\n type = "system"\n {job}\n group "app" {{}}\n}}\n', nodes=10)
+    >>> imported.kind, imported.policy["max_parallel"]
+    ('nomad', 4)
+    """
+    if kind is not None and kind not in KINDS:
+        raise InputError(not_among("unknown kind of file", ("kind",), kind, KINDS))
+    if nodes is not None and (isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 1):
+        raise InputError(Problem("not a number of nodes", ("nodes",), found=shorten(nodes), allowed="1 or more"))
+    source = _source(text_or_path)
+    found = kind or recognise(source)
+    if found is None:
+        raise InputError(unrecognised(source))
+    given = {str(name): str(value) for name, value in (variables or {}).items()}
+    imported: PolicyImport = _module(found).read(Reading(found, source, nodes, given))
+    return imported
+
+
+def recognise(source: Source) -> str | None:
+    """Return the kind of a text, recognised by its content; None if it is none that is known."""
+    return next((kind for kind in KINDS if _module(kind).recognises(source)), None)
+
+
+def unrecognised(source: Source) -> list[Problem]:
+    """Return why a text can't be imported: it can't be parsed, or is in no known format."""
+    if source.is_json or not source.groups:
+        try:
+            _ = source.documents
+        except InputError as error:
+            return list(error.problems)
+    return [Problem("not a policy in any format that can be imported", file=source.file, allowed=listed(KINDS))]
+
+
+def _source(text_or_path: str | os.PathLike[str]) -> Source:
+    if isinstance(text_or_path, str):
+        text = text_or_path
+        if "\n" in text.strip() or text.lstrip("\ufeff \t\r\n").startswith(("{", "[")):
+            return Source(text)
+    file = os.fspath(text_or_path)
+    return Source(read_text(Path(file)), file)
+
+
+def _module(kind: str) -> Any:
+    return import_module(f"simdeploy.dialects.{kind.replace('-', '_')}")

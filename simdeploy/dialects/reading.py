@@ -1,0 +1,294 @@
+"""Reading a foreign file field by field: checked values, a note on each, and all problems at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from simdeploy.dialects.imported import Fidelity, Note, PolicyImport, merge_policy
+from simdeploy.dialects.source import Document, Source, Tagged
+from simdeploy.errors import InputError, Path, Problem, format_path, listed, nearest, shorten
+
+# What stands for a value that could not be evaluated: the field counts as not given, and has a note.
+Evaluate = Callable[[Any, "Group", str], Any]
+
+
+@dataclass
+class Reading:
+    """What an importer knows and has found so far.
+
+    Attributes
+    ----------
+    kind : str
+    source : Source
+    given_nodes : int or None
+        The number of nodes that the caller states.
+    variables : mapping of str to str
+        Values that the caller gives to the format's variables.
+    """
+
+    kind: str
+    source: Source
+    given_nodes: int | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    used_variables: set[str] = field(default_factory=set)
+
+    def note(self, name: str, fidelity: Fidelity, text: str, line: int | None = None) -> None:
+        """Add a note on a field; without a line it is on a default of the format."""
+        self.notes.append(Note(name, fidelity, text, line))
+
+    def variable(self, name: str) -> str | None:
+        """Return the value that the caller gives to a variable, and remember that it was asked for."""
+        self.used_variables.add(name)
+        return self.variables.get(name)
+
+    def nodes(self, stated: int | None, *, why: str | None = None) -> int | None:
+        """Return how many nodes there are: the caller's number before the file's; with `why`, there must be one."""
+        nodes = self.given_nodes if self.given_nodes is not None else stated
+        if nodes is None and why is not None:
+            hint = "pass --nodes N (in Python: nodes=N)"
+            self.problems.append(
+                Problem(f"{why}, and the file doesn't state the number of nodes", file=self.source.file, hint=hint)
+            )
+        return nodes
+
+    def finish(
+        self, policy: Mapping[str, Any], orchestrator: Mapping[str, Any], *, nodes: int | None = None
+    ) -> PolicyImport:
+        """Return the import.
+
+        Parameters
+        ----------
+        policy : mapping
+            A general policy without `dialect` and `orchestrator`; what is None is left out.
+        orchestrator : mapping
+            Its switches.
+
+        Raises
+        ------
+        InputError
+            If there are problems, or a variable of the caller that the file doesn't have.
+        """
+        known = sorted(self.used_variables)
+        for name in self.variables:
+            if name not in self.used_variables:
+                allowed = listed(known) if known else "none: nothing that is read depends on a variable"
+                self.problems.append(Problem("no such variable", (name,), allowed=allowed, hint=nearest(name, known)))
+        if self.problems:
+            raise InputError(self.problems)
+        merged = merge_policy(policy, orchestrator)
+        return PolicyImport(self.kind, merged, dict(orchestrator), nodes, tuple(self.notes), self.source.file)
+
+
+class Group:
+    """A mapping of the file, whose fields are read by name; every getter returns None where the field is not given.
+
+    A value that depends on something outside the file (`Tagged`, or what `evaluate` says so of) gets the note "not
+    evaluated" and counts as not given. A bad value is a problem with line and field, and counts as not given too.
+
+    Parameters
+    ----------
+    evaluate : callable, optional
+        ``evaluate(value, group, key)`` returns the value of a template or reference; if it can't, it calls
+        `Group.not_evaluated` and returns None.
+    name : str, optional
+        How notes call the group; default: its path.
+    """
+
+    def __init__(
+        self,
+        reading: Reading,
+        document: Document,
+        path: Path,
+        *,
+        evaluate: Evaluate | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.reading = reading
+        self.document = document
+        self.path = path
+        self._evaluate = evaluate
+        self._name = format_path(path) if name is None else name
+        data: Any = document.data
+        for part in path:
+            data = data[part]
+        self.data: dict[str, Any] = data if isinstance(data, dict) else {}
+        if data is not None and not isinstance(data, dict):
+            self._refuse(None, "not a group of keys", data, "keys with values")
+
+    def __contains__(self, key: str) -> bool:
+        return self.data.get(key) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.data)
+
+    def name_of(self, key: str) -> str:
+        """Return a field's name for notes."""
+        return f"{self._name}.{key}" if self._name else key
+
+    # -- notes -------------------------------------------------------------------------------------
+
+    def exact(self, key: str, text: str) -> None:
+        """Note that a field maps exactly; if it isn't given, that its default does."""
+        self._note(key, "exact", text)
+
+    def approximate(self, key: str, text: str) -> None:
+        """Note that a field maps approximately, and how."""
+        self._note(key, "approximate", text)
+
+    def no_counterpart(self, key: str, text: str) -> None:
+        """Note that a field has no counterpart."""
+        self._note(key, "none", text)
+
+    def not_evaluated(self, key: str, text: str) -> None:
+        """Note that a field's value was not evaluated, and what was assumed instead."""
+        self._note(key, "not evaluated", text)
+
+    def note_rest(self, text: str = "concerns no part of a rollout that is simulated") -> None:
+        """Note that every field of this group without a note has no counterpart."""
+        noted = {note.field for note in self.reading.notes}
+        for key in self.data:
+            name = self.name_of(key)
+            if not any(one == name or one.startswith((f"{name}.", f"{name}[")) for one in noted):
+                self.no_counterpart(key, text)
+
+    def _note(self, key: str, fidelity: Fidelity, text: str) -> None:
+        line = self.document.line((*self.path, key)) if key in self.data else None
+        self.reading.note(self.name_of(key), fidelity, text, line)
+
+    # -- values ------------------------------------------------------------------------------------
+
+    def value(self, key: str) -> Any:
+        """Return a field's value as it is, evaluated if it has to be."""
+        value = self.data.get(key)
+        if value is None:
+            return None
+        if self._evaluate is not None:
+            return self._evaluate(value, self, key)
+        if isinstance(value, Tagged):
+            self.not_evaluated(key, f"{shorten(str(value))}: depends on something outside the file; taken as not given")
+            return None
+        return value
+
+    def text(self, key: str, *allowed: str) -> str | None:
+        """Return a field that is text, one of `allowed` if any are given."""
+        value = self.value(key)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            self._refuse(key, "not text", value, listed(allowed) if allowed else "text")
+            return None
+        if allowed and value not in allowed:
+            self._refuse(key, "unknown value", value, listed(allowed), nearest(value, allowed))
+            return None
+        return value
+
+    def flag(self, key: str) -> bool | None:
+        """Return a field that is true or false."""
+        value = self.value(key)
+        if isinstance(value, str) and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        if value is None or isinstance(value, bool):
+            return value
+        self._refuse(key, "not a boolean", value, "true or false")
+        return None
+
+    def whole(self, key: str, low: int = 0, high: int = 10_000_000) -> int | None:
+        """Return a field that is a whole number; digits as text are one, too."""
+        value = self.value(key)
+        if value is None:
+            return None
+        allowed = f"a whole number from {low:,} to {high:,}"
+        number = _whole(value)
+        if number is None:
+            self._refuse(key, "not a whole number", value, allowed)
+            return None
+        if not low <= number <= high:
+            self._refuse(key, "too small" if number < low else "too large", value, allowed)
+            return None
+        return number
+
+    def number(self, key: str, low: float = 0.0, high: float = math.inf) -> float | None:
+        """Return a field that is a finite number."""
+        value = self.value(key)
+        if value is None:
+            return None
+        allowed = f"a number of at least {low:g}" if high == math.inf else f"a number from {low:g} to {high:g}"
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number):
+            self._refuse(key, "not a number", value, allowed)
+            return None
+        if not low <= number <= high:
+            self._refuse(key, "too small" if number < low else "too large", value, allowed)
+            return None
+        return number
+
+    def group(self, key: str) -> Group:
+        """Return a field that is a group of keys; an empty one if it is not given."""
+        if self.data.get(key) is None:
+            return _Absent(self, key)
+        return Group(self.reading, self.document, (*self.path, key), evaluate=self._evaluate, name=self.name_of(key))
+
+    def items(self, key: str) -> list[Any]:
+        """Return a field that is a list; an empty one if it is not given."""
+        value = self.value(key)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self._refuse(key, "not a list", value, "a list")
+            return []
+        return value
+
+    def groups(self, key: str) -> list[Group]:
+        """Return the groups in a list of groups."""
+        return [
+            Group(
+                self.reading,
+                self.document,
+                (*self.path, key, number),
+                evaluate=self._evaluate,
+                name=f"{self.name_of(key)}[{number}]",
+            )
+            for number in range(len(self.items(key)))
+        ]
+
+    def refuse(self, key: str, message: str, *, allowed: str | None = None, hint: str | None = None) -> None:
+        """Add a problem with a field's value."""
+        self._refuse(key, message, self.data.get(key), allowed, hint)
+
+    def _refuse(
+        self, key: str | None, message: str, found: object, allowed: str | None = None, hint: str | None = None
+    ) -> None:
+        path = self.path if key is None else (*self.path, key)
+        self.reading.problems.append(self.document.problem(message, path, found=found, allowed=allowed, hint=hint))
+
+
+class _Absent(Group):
+    """A group that the file doesn't have; its notes are on defaults."""
+
+    def __init__(self, parent: Group, key: str) -> None:
+        self.reading = parent.reading
+        self.document = parent.document
+        self.path = (*parent.path, key)
+        self._evaluate = None
+        self._name = parent.name_of(key)
+        self.data = {}
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str):
+        text = value.strip()
+        digits = text.removeprefix("-")
+        return int(text) if digits.isascii() and digits.isdigit() and len(digits) <= 18 else None
+    return value if isinstance(value, int) else None

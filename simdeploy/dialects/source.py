@@ -1,0 +1,188 @@
+"""The text of a file to import, parsed once: YAML of several documents, or JSON, with the line of every value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import yaml
+
+from simdeploy.api.json_text import locate, parse_json
+from simdeploy.errors import InputError, Path, Problem, shorten
+
+MAX_DEPTH = 64
+# Of all documents together, aliases expanded.
+MAX_VALUES = 100_000
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MERGE = "tag:yaml.org,2002:merge"
+_STANDARD = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A value with a tag of the format's own, such as ``!Ref DesiredCount``, which nothing here evaluates.
+
+    Attributes
+    ----------
+    tag : str
+        With its exclamation mark.
+    value : Any
+        Plain data.
+    """
+
+    tag: str
+    value: Any
+
+    def __str__(self) -> str:
+        return f"{self.tag} {self.value}"
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document of a file.
+
+    Attributes
+    ----------
+    data : Any
+        Plain data; in YAML also `Tagged`.
+    """
+
+    data: Any
+    source: Source
+    lines: Mapping[Path, int] | None = None
+
+    def line(self, path: Path) -> int | None:
+        """Return the line of a key, or of the nearest key around it."""
+        if self.lines is None:
+            return locate([Problem("", path)], self.source.text)[0].line
+        while path not in self.lines and path:
+            path = path[:-1]
+        return self.lines.get(path)
+
+    def problem(
+        self, message: str, path: Path, *, found: object = None, allowed: str | None = None, hint: str | None = None
+    ) -> Problem:
+        """Return a problem at a place of this document; `found` is shown shortened unless it is None."""
+        shown = None if found is None else shorten(found)
+        line = self.line(path)
+        return Problem(message, path, file=self.source.file, line=line, found=shown, allowed=allowed, hint=hint)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of a file.
+
+    Attributes
+    ----------
+    text : str
+    file : str or None
+        Its name, for messages.
+    """
+
+    text: str
+    file: str | None = None
+
+    @cached_property
+    def is_json(self) -> bool:
+        """Whether the text begins like a JSON object or list."""
+        return self.text.lstrip("\ufeff \t\r\n").startswith(("{", "["))
+
+    @cached_property
+    def documents(self) -> tuple[Document, ...]:
+        """The documents; one for JSON.
+
+        Raises
+        ------
+        InputError
+            If the text is neither JSON nor YAML.
+        """
+        if self.is_json:
+            return (Document(parse_json(self.text.removeprefix("\ufeff"), file=self.file), self),)
+        return tuple(self._read_yaml())
+
+    @cached_property
+    def groups(self) -> tuple[Document, ...]:
+        """The documents that are mappings; none if the text can't be parsed (`documents` says why)."""
+        try:
+            return tuple(document for document in self.documents if isinstance(document.data, dict))
+        except InputError:
+            return ()
+
+    def _read_yaml(self) -> Iterator[Document]:
+        try:
+            loader = _LOADER(self.text)
+        except yaml.YAMLError as error:
+            raise InputError(self._syntax_problem(error)) from None
+        builder = _Builder(self, loader)
+        try:
+            while loader.check_node():
+                yield builder.build(loader.get_node())
+        except yaml.YAMLError as error:
+            raise InputError(self._syntax_problem(error)) from None
+        except RecursionError:
+            raise InputError(Problem(f"nested deeper than {MAX_DEPTH} levels", file=self.file)) from None
+        finally:
+            loader.dispose()
+
+    def _syntax_problem(self, error: yaml.YAMLError) -> Problem:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        words = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        return Problem(f"not valid YAML: {words}", file=self.file, line=line, column=column)
+
+
+class _Builder:
+    """From PyYAML's nodes to plain data; merge keys are merged, aliases expanded and counted."""
+
+    def __init__(self, source: Source, loader: Any) -> None:
+        self._source = source
+        self._loader = loader
+        self._n_values = 0
+
+    def build(self, root: yaml.Node) -> Document:
+        self._lines: dict[Path, int] = {(): root.start_mark.line + 1}
+        return Document(self._value(root, ()), self._source, self._lines)
+
+    def _value(self, node: yaml.Node, path: Path) -> Any:
+        self._n_values += 1
+        if self._n_values > MAX_VALUES or len(path) > MAX_DEPTH:
+            many = (
+                f"more than {MAX_VALUES:,} values" if self._n_values > MAX_VALUES else f"nested deeper than {MAX_DEPTH}"
+            )
+            raise InputError(Problem(many, path[:3], file=self._source.file, line=node.start_mark.line + 1))
+        if isinstance(node, yaml.MappingNode):
+            data: Any = self._mapping(node, path)
+        elif isinstance(node, yaml.SequenceNode):
+            data = []
+            for number, item in enumerate(node.value):
+                self._lines[(*path, number)] = item.start_mark.line + 1
+                data.append(self._value(item, (*path, number)))
+        elif node.tag.startswith(_STANDARD):
+            data = self._loader.construct_object(node)
+        else:
+            data = node.value
+        return data if node.tag.startswith(_STANDARD) else Tagged(node.tag, data)
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if key_node.tag == _MERGE:
+                parts = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                for part in parts:
+                    extra = self._value(part, path)
+                    if not isinstance(extra, dict):
+                        problem = Problem("a merge key (<<) needs a mapping", path, file=self._source.file, line=line)
+                        raise InputError(problem)
+                    merged = {**extra, **merged}
+                continue
+            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
+            if key in data:
+                raise InputError(Problem("duplicate key", (*path, key), file=self._source.file, line=line))
+            self._lines[(*path, key)] = line
+            data[key] = self._value(value_node, (*path, key))
+        return {**{key: value for key, value in merged.items() if key not in data}, **data}
