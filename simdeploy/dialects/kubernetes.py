@@ -1,6 +1,176 @@
-def recognises(source):
-    return False
+"""Kubernetes: Deployment, DaemonSet and StatefulSet.
+
+All three keep a window sliding: as many pods as the budget allows are replaced at once, and the next one goes when a new pod is
+available. A Deployment may start `maxSurge` pods beside the old ones (rounded up) and take `maxUnavailable` away (rounded down, 1 if
+both come to 0); a DaemonSet has one of both, rounded up; a StatefulSet goes from the last pod to the first, one by one or
+`maxUnavailable` at once (rounded down). A pod that never gets available keeps its place in the budget, so a bad version stops there.
+Nothing ever goes back by itself, and `progressDeadlineSeconds` only reports that nothing moves.
+Source: kubernetes/kubernetes: pkg/controller/deployment/rolling.go, pkg/controller/daemon/update.go,
+pkg/controller/statefulset/stateful_set_control.go, pkg/apis/apps/validation/validation.go.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.dialects.manifests import (
+    UNKNOWN,
+    Amount,
+    choose_manifest,
+    find_manifests,
+    read_amount,
+    read_budget,
+    read_min_ready,
+    read_pods,
+    read_progress_deadline,
+    read_replicas,
+)
+
+if TYPE_CHECKING:
+    from simdeploy.dialects.imported import PolicyImport
+    from simdeploy.dialects.reading import Group, Reading
+    from simdeploy.dialects.source import Source
+
+_KINDS = ("Deployment", "DaemonSet", "StatefulSet")
+_ROLLOUTS = {"argoproj.io": ("Rollout", "AnalysisTemplate", "ClusterAnalysisTemplate"), "flagger.app": ("Canary",)}
+_BY_HAND = "each pod is updated when somebody deletes it; here one after the other, as soon as the last one is available"
+_ORCHESTRATOR = {
+    "pacing": "sliding",
+    "failed_node_holds_slot": True,
+    "unreachable_nodes": "wait",
+    "on_failure": "stop",
+}
 
 
-def read(reading):
-    raise NotImplementedError
+def recognises(source: Source) -> bool:
+    """Tell whether a text has a workload, and nothing that rolls one out in another way."""
+    manifests = find_manifests(source)
+    if any(one.is_of(group, *kinds) for one in manifests for group, kinds in _ROLLOUTS.items()):
+        return False
+    return any(one.is_of("apps", *_KINDS) or one.is_of("extensions", *_KINDS) for one in manifests)
+
+
+def read(reading: Reading) -> PolicyImport:
+    """Read how a workload is updated: the only one, the one that the variable `object` names, or the first."""
+    manifest = choose_manifest(reading, _KINDS)
+    if manifest is None:
+        document = reading.source.documents[0]
+        reading.problems.append(document.problem("no workload", (), allowed=f"a document with kind: {' or '.join(_KINDS)}"))
+        return reading.finish({}, {})
+    spec = manifest.open(reading).group("spec")
+    min_ready_s = read_min_ready(spec)
+    policy, switches = {"Deployment": _read_deployment, "DaemonSet": _read_daemons, "StatefulSet": _read_stateful}[
+        manifest.kind
+    ](spec, min_ready_s)
+    policy = {"strategy": "rolling", **policy, **read_pods(spec, min_ready_s), "no_auto_rollback": True}
+    for key, text in _ASIDE.items():
+        if key in spec:
+            spec.no_counterpart(key, text)
+    spec.note_rest()
+    reading.note("no_auto_rollback", "exact", "Kubernetes never goes back by itself")
+    reading.note("failed_node_holds_slot", "exact", "a pod that is not available keeps its place in the budget")
+    reading.note("unreachable_nodes", "approximate", "a node that is down at its turn is updated when it is up again")
+    nodes = policy.pop("nodes", None)
+    return reading.finish(policy, {**_ORCHESTRATOR, **switches}, nodes=nodes)
+
+
+_ASIDE = {
+    "paused": "the rollout is simulated as if it were resumed",
+    "podManagementPolicy": "concerns the creation of pods, not their update",
+    "revisionHistoryLimit": "concerns what kubectl can go back to, by hand",
+    "template": "what the pods run; the scenario says how long an update takes",
+}
+
+_Part = tuple[dict[str, Any], dict[str, Any]]
+
+
+def _read_deployment(spec: Group, min_ready_s: int) -> _Part:
+    nodes = read_replicas(spec)
+    then = "the rollout has failed, and nothing goes back; Kubernetes reports it, and would go on if a pod got available later"
+    policy: dict[str, Any] = {"nodes": nodes, "progress_deadline": read_progress_deadline(spec, min_ready_s, then)}
+    strategy = spec.group("strategy")
+    kind = strategy.text("type", "RollingUpdate", "Recreate") or "RollingUpdate"
+    if kind == "Recreate":
+        strategy.exact("type", "all nodes at once: every old pod ends before a new one starts")
+        if "rollingUpdate" in strategy:
+            strategy.refuse("rollingUpdate", "has no place under type: Recreate", allowed="type: RollingUpdate")
+    else:
+        strategy.exact("type", "a sliding window" if "type" in strategy else "not given: RollingUpdate, a sliding window")
+        rolling = strategy.group("rollingUpdate")
+        budget = read_budget(rolling, nodes)
+        policy |= {"max_parallel": budget.parallel, "surge": budget.surge or None}
+        rolling.note_rest(UNKNOWN)
+    strategy.note_rest(UNKNOWN)
+    return policy, {}
+
+
+def _read_daemons(spec: Group, min_ready_s: int) -> _Part:
+    policy: dict[str, Any] = {"nodes": spec.reading.nodes(None)}
+    strategy, rolls = _read_strategy(spec)
+    if not rolls:
+        return {**policy, "max_parallel": 1}, {}
+    rolling = strategy.group("rollingUpdate")
+    unavailable = read_amount(rolling, "maxUnavailable", most_percent=100)
+    surge = read_amount(rolling, "maxSurge", most_percent=100)
+    chosen = unavailable or Amount(1)
+    if surge is not None and surge.number:
+        if chosen.number:
+            hint = "" if "maxUnavailable" in rolling else " (1 if it is not given)"
+            rolling.refuse("maxSurge", f"not both of maxSurge and maxUnavailable{hint}", allowed="maxUnavailable: 0 beside it")
+        rolling.exact("maxSurge", f"{surge} at once get the new pod beside the old one, rounded up")
+        rolling.exact("maxUnavailable", "none is replaced in place")
+        policy |= {"max_parallel": surge.written(), "surge": surge.written()}
+    else:
+        if not chosen.number:
+            rolling.refuse("maxUnavailable", "0, and there is no maxSurge: nothing could be updated", allowed="1 or more")
+        text = f"{chosen} at once, rounded up; " if "maxUnavailable" in rolling else "not given: 1 at once; "
+        rolling.approximate("maxUnavailable", f"{text}pods that are down before their turn are replaced beside that")
+        if surge is not None:
+            rolling.exact("maxSurge", "none is started beside the old one")
+        policy["max_parallel"] = chosen.written()
+    rolling.note_rest(UNKNOWN)
+    strategy.note_rest(UNKNOWN)
+    return policy, {"wave_rounding": "ceil"}
+
+
+def _read_stateful(spec: Group, min_ready_s: int) -> _Part:
+    nodes = read_replicas(spec)
+    policy: dict[str, Any] = {"nodes": nodes}
+    strategy, rolls = _read_strategy(spec)
+    if not rolls:
+        return {**policy, "max_parallel": 1}, {}
+    rolling = strategy.group("rollingUpdate")
+    most = read_amount(rolling, "maxUnavailable", most_percent=100)
+    if most is not None and not most.number:
+        rolling.refuse("maxUnavailable", "nothing could be updated", allowed="1 or more")
+    if most is None:
+        rolling.exact("maxUnavailable", "not given: 1 at once")
+    else:
+        rolling.approximate("maxUnavailable", f"{most} at once, rounded down, at least 1; older clusters ignore it: 1 at once")
+    policy["max_parallel"] = (most or Amount(1)).written()
+    partition = rolling.whole("partition") or 0
+    if partition >= nodes:
+        rolling.refuse("partition", f"none of {nodes:,} replicas would be updated", allowed=f"less than {nodes:,}")
+    elif partition:
+        text = f"the last {nodes - partition:,} of {nodes:,} replicas; the others wait for a promotion, which stands for partition: 0"
+        rolling.approximate("partition", text)
+        waves = [{"until": nodes - partition}, {"until": nodes}]
+        policy |= {"strategy": "canary", "waves": waves, "auto_promote": False}
+    elif "partition" in rolling:
+        rolling.exact("partition", "0: all replicas")
+    rolling.note_rest(UNKNOWN)
+    strategy.note_rest(UNKNOWN)
+    switches = {"wave_rounding": "floor"}
+    return policy, {**switches, "pacing": "barrier"} if "waves" in policy else switches
+
+
+def _read_strategy(spec: Group) -> tuple[Group, bool]:
+    """Return the update strategy of a DaemonSet or a StatefulSet, and whether the controller updates pods itself."""
+    strategy = spec.group("updateStrategy")
+    kind = strategy.text("type", "RollingUpdate", "OnDelete") or "RollingUpdate"
+    if kind == "OnDelete":
+        strategy.approximate("type", _BY_HAND)
+        strategy.note_rest("has no effect under type: OnDelete")
+        return strategy, False
+    strategy.exact("type", "a sliding window" if "type" in strategy else "not given: RollingUpdate, a sliding window")
+    return strategy, True

@@ -180,7 +180,10 @@ class _Builder:
                         raise InputError(problem)
                     merged = {**extra, **merged}
                 continue
-            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
+            if not isinstance(key_node, yaml.ScalarNode):
+                hint = 'a template such as "{{ name }}" needs quotes'
+                raise InputError(Problem("a key must be text", path, file=self._source.file, line=line, hint=hint))
+            key = str(key_node.value)
             if key in data:
                 raise InputError(Problem("duplicate key", (*path, key), file=self._source.file, line=line))
             self._lines[(*path, key)] = line

@@ -1,0 +1,238 @@
+"""Argo Rollouts: what an AnalysisTemplate measures, as far as a rollout that is simulated has it.
+
+A metric is measured every `interval`, `count` times or without end. It fails when more measurements failed than `failureLimit`
+(strictly more, not in a row), and ends well at `count`. A measurement fails that meets `failureCondition`, or misses
+`successCondition` if only that is given; between the two it is inconclusive, which pauses the rollout. Errors, such as no data, are
+tried again every 10 s, and end the analysis after more than `consecutiveErrorLimit` in a row. The worst metric decides.
+Here only metrics that compare one rate of failed or successful requests with a number can be judged.
+Source: argoproj/argo-rollouts, analysis/analysis.go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.dialects.manifests import UNKNOWN, Manifest, evaluate_with
+from simdeploy.dialects.reading import write_duration
+from simdeploy.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from simdeploy.dialects.reading import Group
+
+_RESULT = r"(?:\bresult\b[\w\[\].]*|\b(?:default|asFloat)\(\s*result\b[^()]*\)|#)"
+_COMPARISON = re.compile(rf"(?P<left>{_RESULT})\s*(?P<op>>=|<=|>|<)\s*(?P<number>\d*\.?\d+)(?![\w.])")
+_MIRRORED = re.compile(rf"(?<![\w.])(?P<number>\d*\.?\d+)\s*(?P<op>>=|<=|>|<)\s*(?P<left>{_RESULT})")
+_FLIPPED = {">=": "<=", "<=": ">=", ">": "<", "<": ">"}
+_OPPOSITE = {">=": "<", "<=": ">", ">": "<=", "<": ">="}
+_NO_RATE = re.compile(r"latency|duration|quantile|_bucket|\bp\d\d|_seconds|millis|cpu|memory|restart|queue|lag\b", re.I)
+_ERRORS = re.compile(r"error|fail|[45]xx|\b5\.|\b[45]\d\d\b", re.I)
+_RANGE = re.compile(r"\[(\d{1,6}[smh])\]")
+_REFERENCE = re.compile(r"\{\{\s*args\.([\w.\-]+)\s*\}\}")
+_MINUTE = 60 * NS_PER_S
+_MANY = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one metric allows.
+
+    Attributes
+    ----------
+    max_error_rate : float
+    interval_ns : int
+        Between measurements.
+    count : int or None
+        Measurements; None without end.
+    failure_limit : int
+        Failed measurements that are allowed; negative without a limit.
+    """
+
+    max_error_rate: float
+    interval_ns: int
+    count: int | None
+    failure_limit: int
+
+
+def read_checks(analysis: Group, templates: Mapping[str, Manifest], *, promotes_inconclusive: bool = False) -> list[Check]:
+    """Return what an analysis of a Rollout checks, of what can be simulated; with notes on every metric.
+
+    Parameters
+    ----------
+    templates : mapping of str to Manifest
+        The AnalysisTemplates of the file by name.
+    promotes_inconclusive : bool
+        Whether an inconclusive metric lets the rollout go on.
+    """
+    given: dict[str, str] = {}
+    for argument in analysis.groups("args"):
+        name = argument.text("name")
+        if name and isinstance(argument.data.get("value"), str | int | float):
+            given[name] = str(argument.data["value"])
+    ignored = {str(one.data.get("metricName")) for one in analysis.groups("dryRun")}
+    if ignored:
+        analysis.no_counterpart("dryRun", "metrics of a dry run decide nothing")
+    checks: list[Check] = []
+    for reference in analysis.groups("templates"):
+        name = reference.text("templateName")
+        if name in templates:
+            reference.exact("templateName", "in this file: see its metrics")
+            checks += _read_template(analysis, templates[name], given, ignored, promotes_inconclusive)
+        elif name is not None:
+            reference.not_evaluated("templateName", f"{name} is not in this file; nothing that it measures is checked")
+        if "clusterScope" in reference:
+            reference.exact("clusterScope", "says where the template is")
+        reference.note_rest(UNKNOWN)
+    analysis.note_rest("arguments of its templates" if "args" in analysis else UNKNOWN)
+    return checks
+
+
+def _read_template(
+    analysis: Group, manifest: Manifest, given: dict[str, str], ignored: set[str], promotes_inconclusive: bool
+) -> list[Check]:
+    reading = analysis.reading
+    values = dict(given)
+
+    def look_up(name: str) -> str | None:
+        key = name.removeprefix("args.")
+        return values[key] if key in values else reading.variable(key)
+
+    template = manifest.open(reading, name=f"{manifest.kind} {manifest.name}", evaluate=evaluate_with(look_up, reading))
+    spec = template.group("spec")
+    for argument in spec.groups("args"):
+        default = argument.data.get("value")
+        if isinstance(default, str | int | float):
+            values.setdefault(str(argument.data.get("name")), str(default))
+    checks = [
+        check
+        for metric in spec.groups("metrics")
+        if (check := _read_metric(metric, ignored, promotes_inconclusive)) is not None
+    ]
+    for key, text in (("dryRun", "metrics of a dry run decide nothing"), ("args", "used in the metrics")):
+        if key in spec:
+            spec.no_counterpart(key, text)
+    if "templates" in spec:
+        spec.not_evaluated("templates", "templates within templates are not read; nothing that they measure is checked")
+    spec.note_rest("concerns no part of a rollout that is simulated")
+    return checks
+
+
+def _read_metric(metric: Group, ignored: set[str], promotes_inconclusive: bool) -> Check | None:
+    name = metric.text("name") or ""
+    provider = metric.group("provider")
+    words = f"{name} {provider.data}"
+    interval_ns = metric.duration("interval", 1)
+    count = metric.whole("count", 0, _MANY) or (None if "interval" in metric else 1)
+    failure_limit = metric.whole("failureLimit", -1, _MANY) or 0
+    limit = _read_limit(metric, words, promotes_inconclusive)
+    if ignored & {name, "*"}:
+        metric.no_counterpart("name", "in a dry run: decides nothing")
+        limit = None
+    elif "name" in metric:
+        metric.exact("name", "judged" if limit is not None else "not judged")
+    if limit is None:
+        metric.note_rest("belongs to a metric that is not judged here")
+        return None
+    window = interval_ns or _query_range(words)
+    note = "approximate"
+    text = f"the errors of the wave's nodes are judged every {write_duration(window)}"
+    metric.reading.note(metric.name_of("interval"), note, text if interval_ns else f"not given: one measurement; {text}", _line(metric, "interval"))
+    times = "without end" if count is None else f"{count:,} times" if count > 1 else "once"
+    metric.approximate("count", f"{'' if 'count' in metric else 'not given: '}{times}; the first at the end of a window, not at its start")
+    allowed = "any number of measurements may fail" if failure_limit < 0 else f"more than {failure_limit:,} failed measurements stop the rollout"
+    metric.exact("failureLimit", allowed if "failureLimit" in metric else f"not given: 0; {allowed}")
+    metric.approximate(
+        "consecutiveErrorLimit",
+        f"{'' if 'consecutiveErrorLimit' in metric else 'not given: 4; '}a wave without any request stops the rollout at its end, not sooner",
+    )
+    for key, words in _WITHOUT.items():
+        if key in metric:
+            metric.no_counterpart(key, words)
+    provider.note_rest("what is measured is the error rate of the simulated requests")
+    metric.note_rest(UNKNOWN)
+    return Check(limit, window, count, failure_limit)
+
+
+_WITHOUT = {
+    "initialDelay": "measured from the start of the wave's nodes on",
+    "consecutiveSuccessLimit": "the analysis ends at its count",
+    "inconclusiveLimit": "the first inconclusive measurement counts",
+}
+
+
+def _line(group: Group, key: str) -> int | None:
+    return group.document.line((*group.path, key)) if key in group.data else None
+
+
+def _query_range(words: str) -> int:
+    match = _RANGE.search(words)
+    if match is None:
+        return _MINUTE
+    return int(match[1][:-1]) * {"s": NS_PER_S, "m": _MINUTE, "h": 60 * _MINUTE}[match[1][-1]] or _MINUTE
+
+
+def _read_limit(metric: Group, words: str, promotes_inconclusive: bool) -> float | None:
+    """Return the highest error rate that a metric allows, with notes on its conditions; None if it can't be told."""
+    limits = {key: _condition(metric, key, words) for key in ("successCondition", "failureCondition") if key in metric}
+    known = {key: limit for key, limit in limits.items() if limit is not None}
+    if not limits:
+        metric.no_counterpart("provider", "judged by what it runs, which is not simulated")
+    if len(known) < 2:
+        return next(iter(known.values()), None)
+    if promotes_inconclusive:
+        metric.approximate("inconclusiveLimit", "this version promotes what is inconclusive: only failures count")
+        return known["failureCondition"]
+    text = "a measurement between both conditions counts as failed; in truth the rollout is paused until somebody decides"
+    metric.approximate("inconclusiveLimit", text)
+    return known["successCondition"]
+
+
+def _condition(metric: Group, key: str, words: str) -> float | None:
+    text = metric.text(key)
+    if text is None:
+        return None
+    found = [(match["op"], match["number"]) for match in _COMPARISON.finditer(text)]
+    found += [(_FLIPPED[match["op"]], match["number"]) for match in _MIRRORED.finditer(text)]
+    if len(found) != 1:
+        metric.not_evaluated(key, "only a comparison of one result with one number is read; not checked here")
+        return None
+    op, number = found[0]
+    rate = _max_error_rate(op if key == "successCondition" else _OPPOSITE[op], Decimal(number), words)
+    if rate is None:
+        metric.no_counterpart(key, "not a rate of failed or successful requests, as far as its name, query and number say")
+        return None
+    closed = op in (">=", "<=") if key == "successCondition" else op in (">", "<")
+    of = f"read as a rate of requests: at most {100 * rate:g} % may fail"
+    metric.approximate(key, of if closed else f"{of}; exactly as many count as well here")
+    return rate
+
+
+def _max_error_rate(op: str, number: Decimal, words: str) -> float | None:
+    """Return the highest rate of failures at which a result meets a comparison; None if the result is no rate."""
+    if _NO_RATE.search(words):
+        return None
+    if op in (">", ">="):  # a rate of successes
+        if 0 < number <= 1:
+            return float(1 - number)
+        return float(1 - number / 100) if 50 <= number <= 100 else None
+    if not _ERRORS.search(words) or number < 0:
+        return None
+    if number < 1:
+        return float(number)
+    return float(number / 100) if number <= 100 and "percent" in words.lower() else None
+
+
+def gate(checks: list[Check], analysis: Group | None = None) -> dict[str, Any]:
+    """Return the parts of a health check that judge a wave by the strictest of several metrics."""
+    strictest = min(checks, key=lambda check: check.max_error_rate)
+    limit = min((check.failure_limit for check in checks if check.failure_limit >= 0), default=None)
+    return {
+        "interval": write_duration(strictest.interval_ns),
+        "max_error_rate": strictest.max_error_rate,
+        "failure_threshold": None if limit is None else limit + 1,
+        "cumulative_failures": True,
+        "gate": {"kind": "pooled", "over": "window"},
+    }

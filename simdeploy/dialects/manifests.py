@@ -1,0 +1,272 @@
+"""Kubernetes objects: which of a file is meant, and what several kinds of them say in the same way.
+
+A file has documents, and each may be a List of objects. Values that are templates of Helm (``{{ .Values.replicas }}``, in quotes) or
+of envsubst (``${REPLICAS:=3}``) are looked up among the caller's variables. A pod counts as available when its readiness probe
+has succeeded and it has been ready for `minReadySeconds`; a container that crashes is started again, without end.
+Sources: kubernetes/kubernetes, pkg/api/v1/pod/util.go; kubernetes.io, "Configure Liveness, Readiness and Startup Probes".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, write_duration
+from simdeploy.dialects.source import Tagged
+from simdeploy.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from simdeploy.dialects.reading import Evaluate, Reading
+    from simdeploy.dialects.source import Document, Source
+    from simdeploy.errors import Path
+
+# Nobody gives a pod up: a year, and a thousand restarts, outlast every deadline of a rollout.
+PATIENCE = "8760h"
+RESTARTS = {"retries": 1000, "retry_delay": "10s"}
+# Numbers of seconds are 32 bits wide, and the largest one is no deadline.
+NO_DEADLINE = 2**31 - 1
+UNKNOWN = "not a field that this importer knows; it has no effect"
+
+_PERCENT = re.compile(r"(\d{1,9})%")
+_TEMPLATE = re.compile(
+    r"\$\{(?P<shell>\w+)(?::?[-=](?P<shell_default>[^}]*))?\}"
+    r"|\{\{-?\s*\.?(?P<helm>[\w.\-]+)\s*(?:\|\s*default\s+\"?(?P<helm_default>[^\s\"]+)\"?\s*)?-?\}\}"
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An object of a file: a document, or an item of a List."""
+
+    document: Document
+    path: Path
+    data: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """Its kind; empty if that is not text."""
+        kind = self.data.get("kind")
+        return kind if isinstance(kind, str) else ""
+
+    @property
+    def name(self) -> str:
+        """Its name; empty if it has none."""
+        metadata = self.data.get("metadata")
+        name = metadata.get("name") if isinstance(metadata, dict) else None
+        return name if isinstance(name, str) else ""
+
+    def is_of(self, group: str, *kinds: str) -> bool:
+        """Tell whether it is of one of these kinds of an API group, such as ``apps``."""
+        version = self.data.get("apiVersion")
+        return self.kind in kinds and isinstance(version, str) and version.startswith(f"{group}/")
+
+    def open(self, reading: Reading, *, name: str = "", evaluate: Evaluate | None = None) -> Group:
+        """Return it as a group whose templates are evaluated."""
+        return Group(
+            reading, self.document, self.path, name=name, evaluate=evaluate or evaluate_with(reading.variable, reading)
+        )
+
+
+def find_manifests(source: Source) -> list[Manifest]:
+    """Return all objects of a file."""
+    found: list[Manifest] = []
+    for document in source.groups:
+        items = document.data.get("items")
+        if isinstance(items, list) and str(document.data.get("kind")).endswith("List"):
+            found += [
+                Manifest(document, ("items", number), item) for number, item in enumerate(items) if isinstance(item, dict)
+            ]
+        else:
+            found.append(Manifest(document, (), document.data))
+    return found
+
+
+def choose_manifest(reading: Reading, kinds: tuple[str, ...]) -> Manifest | None:
+    """Return the object of one of these kinds: the only one, the one that the variable `object` names, or the first."""
+    manifests = [one for one in find_manifests(reading.source) if one.kind in kinds]
+    if not manifests:
+        return None
+    chosen = reading.choose("object", [f"{one.kind}/{one.name}" for one in manifests])
+    return next((one for one in manifests if f"{one.kind}/{one.name}" == chosen), manifests[0])
+
+
+def evaluate_with(look_up: Callable[[str], str | None], reading: Reading) -> Evaluate:
+    """Return what evaluates the templates in a value: their variables are looked up, else their defaults are taken."""
+
+    def evaluate(value: Any, group: Group, key: str) -> Any:
+        if isinstance(value, Tagged):
+            group.not_evaluated(key, f"{value.tag} depends on something outside the file; taken as not given")
+            return None
+        if not isinstance(value, str):
+            return value
+        missing: list[str] = []
+
+        def fill(match: re.Match[str]) -> str:
+            name = match["shell"] or match["helm"]
+            found = look_up(name)
+            if found is None:
+                found = match["shell_default"] if match["shell"] else match["helm_default"]
+            if found is None:
+                missing.append(name)
+            return found or ""
+
+        text = _TEMPLATE.sub(fill, value)
+        if missing:
+            group.not_evaluated(key, f"{missing[0]} has no value (--var {missing[0]}=...); taken as not given")
+            return None
+        digits = text.strip()
+        return int(digits) if text != value and re.fullmatch(r"-?[0-9]{1,18}", digits) else text
+
+    return evaluate
+
+
+# -- amounts -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A number of pods, or a whole percent of them."""
+
+    number: int
+    is_percent: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.number}%" if self.is_percent else str(self.number)
+
+    def of(self, nodes: int, *, up: bool) -> int:
+        """Return how many nodes of so many it is."""
+        if not self.is_percent:
+            return self.number
+        return -(-self.number * nodes // 100) if up else self.number * nodes // 100
+
+    def written(self) -> int | str:
+        """Return it as an amount of a policy."""
+        return str(self) if self.is_percent else self.number
+
+
+def read_amount(group: Group, key: str, *, most_percent: int | None = None) -> Amount | None:
+    """Return a field that is a number of pods or a percent of them."""
+    value = group.value(key)
+    if value is None:
+        return None
+    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        number = group.whole(key) if not isinstance(value, str) else None
+        if isinstance(value, str):
+            group.refuse(key, "neither a number nor a percent", allowed='a whole number, or text such as "25%"')
+        return None if number is None else Amount(number)
+    percent = int(match[1])
+    if most_percent is not None and percent > most_percent:
+        group.refuse(key, "too large", allowed=f"at most {most_percent}%")
+        return None
+    return Amount(percent, is_percent=True)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How many replicas are updated at once beside their old instance, and how many instead of it."""
+
+    surge: int
+    unavailable: int
+
+    @property
+    def parallel(self) -> int:
+        """Nodes in flight."""
+        return self.surge + self.unavailable
+
+
+def read_budget(group: Group, nodes: int) -> Budget:
+    """Return what `maxSurge` and `maxUnavailable` of a Deployment or a canary come to, 25 % being the default of both."""
+    surge = read_amount(group, "maxSurge")
+    unavailable = read_amount(group, "maxUnavailable", most_percent=100)
+    given = {"maxSurge": surge or Amount(25, True), "maxUnavailable": unavailable or Amount(25, True)}
+    n_surge = given["maxSurge"].of(nodes, up=True)
+    n_unavailable = given["maxUnavailable"].of(nodes, up=False)
+    if given["maxSurge"].number == 0 and given["maxUnavailable"].number == 0:
+        key = "maxUnavailable" if "maxUnavailable" in group else "maxSurge"
+        group.refuse(key, "maxSurge and maxUnavailable are both 0: nothing could be updated", allowed="1 or more of either")
+        return Budget(0, 1)
+    text = "" if "maxSurge" in group else "not given: 25%; "
+    group.exact("maxSurge", f"{text}{n_surge:,} of {nodes:,} nodes at once get the new instance beside the old one, rounded up")
+    text = "" if "maxUnavailable" in group else "not given: 25%; "
+    if n_surge == 0 and n_unavailable == 0:
+        group.exact("maxUnavailable", f"{text}rounds down to 0; without a surge it is 1 node at once")
+        return Budget(0, 1)
+    group.exact("maxUnavailable", f"{text}{n_unavailable:,} of {nodes:,} nodes at once are replaced in place, rounded down")
+    return Budget(n_surge, n_unavailable)
+
+
+# -- pods ----------------------------------------------------------------------------------------------
+
+
+def read_replicas(spec: Group) -> int:
+    """Return the number of replicas: the caller's, the file's, or 1."""
+    reading = spec.reading
+    stated = spec.whole("replicas", 0)
+    nodes = reading.nodes(1 if stated is None else stated) or 0
+    if reading.given_nodes is not None:
+        spec.exact("replicas", f"{nodes:,} nodes, as given by the caller")
+    elif stated is None:
+        spec.exact("replicas", "not given: 1, unless an autoscaler sets it; --nodes N gives another number")
+    else:
+        spec.exact("replicas", f"{nodes:,} nodes")
+    if nodes == 0:
+        spec.refuse("replicas", "there is nothing to update", allowed="1 or more", hint="pass --nodes N")
+        return 1
+    return nodes
+
+
+def read_min_ready(spec: Group) -> int:
+    """Return for how many seconds a pod must be ready to count as available."""
+    seconds = spec.whole("minReadySeconds", 0, NO_DEADLINE) or 0
+    words = "in service for so long, in whole health windows" if seconds else "available as soon as it is ready"
+    spec.exact("minReadySeconds", words if "minReadySeconds" in spec else f"not given: 0, {words}")
+    return seconds
+
+
+def read_pods(spec: Group, min_ready_s: int) -> dict[str, Any]:
+    """Return the health check of pods and how they are restarted, as parts of a policy, with notes on what says so."""
+    probed_s = _read_probe(spec)
+    reading = spec.reading
+    reading.note("health_check.deadline", "exact", "no pod is given up; a deadline of a year stands for that")
+    text = "a container that crashes starts again 10s later, each time; Kubernetes doubles that up to 5m"
+    reading.note("retries", "approximate", text)
+    seconds = min_ready_s + (probed_s or 0)
+    check = {"deadline": PATIENCE, "min_healthy_time": write_duration(seconds * NS_PER_S)}
+    return {"health_check": check if probed_s is None else {**check, "max_error_rate": NOTHING_SERVED}, **RESTARTS}
+
+
+def _read_probe(spec: Group) -> int | None:
+    """Return how many seconds the slowest readiness probe of a pod's containers takes at least; None without one."""
+    pod = spec.group("template").group("spec")
+    seconds: list[int] = []
+    for container in pod.groups("containers"):
+        if "readinessProbe" in container:
+            probe = container.group("readinessProbe")
+            period = probe.whole("periodSeconds", 1, NO_DEADLINE) or 10
+            successes = probe.whole("successThreshold", 1, NO_DEADLINE) or 1
+            seconds.append(max(period * successes, probe.whole("initialDelaySeconds", 0, NO_DEADLINE) or 0))
+    if not seconds:
+        if pod.data:
+            pod.exact("containers", "without a readiness probe, a pod is ready as soon as its containers run")
+        return None
+    text = f"readiness probes take {max(seconds)}s at least; they fail where a node is down or serves nothing but errors"
+    pod.approximate("containers", text)
+    return max(seconds)
+
+
+def read_progress_deadline(spec: Group, min_ready_s: int, then: str) -> str | None:
+    """Return how long a rollout may be without progress; None for ever. `then` says what happens at the end."""
+    seconds = spec.whole("progressDeadlineSeconds", 1, NO_DEADLINE)
+    if seconds == NO_DEADLINE:
+        spec.exact("progressDeadlineSeconds", "the largest number: no deadline")
+        return None
+    given = "progressDeadlineSeconds" in spec
+    spec.approximate("progressDeadlineSeconds", f"{'' if given else 'not given: 600; '}{then}")
+    if (seconds or 600) <= min_ready_s:
+        key = "progressDeadlineSeconds" if given else "minReadySeconds"
+        allowed = f"more than {min_ready_s:,}" if given else f"less than {seconds or 600:,}"
+        spec.refuse(key, "the progress deadline is not longer than minReadySeconds", allowed=allowed)
+    return write_duration((seconds or 600) * NS_PER_S)
