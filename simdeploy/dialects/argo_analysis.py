@@ -11,7 +11,7 @@ Source: argoproj/argo-rollouts, analysis/analysis.go.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -21,19 +21,21 @@ from simdeploy.dialects.reading import write_duration
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
-    from simdeploy.dialects.reading import Group
+    from simdeploy.dialects.reading import Group, Reading
 
 _RESULT = r"(?:\bresult\b[\w\[\].]*|\b(?:default|asFloat)\(\s*result\b[^()]*\)|#)"
 _COMPARISON = re.compile(rf"(?P<left>{_RESULT})\s*(?P<op>>=|<=|>|<)\s*(?P<number>\d*\.?\d+)(?![\w.])")
 _MIRRORED = re.compile(rf"(?<![\w.])(?P<number>\d*\.?\d+)\s*(?P<op>>=|<=|>|<)\s*(?P<left>{_RESULT})")
 _FLIPPED = {">=": "<=", "<=": ">=", ">": "<", "<": ">"}
 _OPPOSITE = {">=": "<", "<=": ">", ">": "<=", "<": ">="}
-_NO_RATE = re.compile(r"latency|duration|quantile|_bucket|\bp\d\d|_seconds|millis|cpu|memory|restart|queue|lag\b", re.I)
-_ERRORS = re.compile(r"error|fail|[45]xx|\b5\.|\b[45]\d\d\b", re.I)
+_NO_RATE = re.compile(r"latency|duration|quantile|_bucket|\bp\d\d|_seconds|millis|cpu|memory|restart|queue|lag\b", re.IGNORECASE)
+_ERRORS = re.compile(r"error|fail|[45]xx|\b5\.|\b[45]\d\d\b", re.IGNORECASE)
 _RANGE = re.compile(r"\[(\d{1,6}[smh])\]")
 _REFERENCE = re.compile(r"\{\{\s*args\.([\w.\-]+)\s*\}\}")
 _MINUTE = 60 * NS_PER_S
-_MANY = 2**31 - 1
+_HOUR = 60 * _MINUTE
+_MOST_COUNT = 1000
+_MOST_LOOKS = 2000
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ class Check:
     failure_limit: int
 
 
-def read_checks(analysis: Group, templates: Mapping[str, Manifest], *, promotes_inconclusive: bool = False) -> list[Check]:
+def read_checks(
+    analysis: Group, templates: Mapping[str, Manifest], *, promotes_inconclusive: bool = False
+) -> list[Check]:
     """Return what an analysis of a Rollout checks, of what can be simulated; with notes on every metric.
 
     Parameters
@@ -78,9 +82,9 @@ def read_checks(analysis: Group, templates: Mapping[str, Manifest], *, promotes_
     checks: list[Check] = []
     for reference in analysis.groups("templates"):
         name = reference.text("templateName")
-        if name in templates:
+        if name is not None and name in templates:
             reference.exact("templateName", "in this file: see its metrics")
-            checks += _read_template(analysis, templates[name], given, ignored, promotes_inconclusive)
+            checks += read_template(analysis.reading, templates[name], given, ignored, promotes_inconclusive)
         elif name is not None:
             reference.not_evaluated("templateName", f"{name} is not in this file; nothing that it measures is checked")
         if "clusterScope" in reference:
@@ -90,10 +94,14 @@ def read_checks(analysis: Group, templates: Mapping[str, Manifest], *, promotes_
     return checks
 
 
-def _read_template(
-    analysis: Group, manifest: Manifest, given: dict[str, str], ignored: set[str], promotes_inconclusive: bool
+def read_template(
+    reading: Reading,
+    manifest: Manifest,
+    given: Mapping[str, str],
+    ignored: Collection[str] = (),
+    promotes_inconclusive: bool = False,
 ) -> list[Check]:
-    reading = analysis.reading
+    """Return what an AnalysisTemplate checks; `given` are arguments, `ignored` the metrics of a dry run."""
     values = dict(given)
 
     def look_up(name: str) -> str | None:
@@ -102,6 +110,9 @@ def _read_template(
 
     template = manifest.open(reading, name=f"{manifest.kind} {manifest.name}", evaluate=evaluate_with(look_up, reading))
     spec = template.group("spec")
+    ignored = {*ignored, *(str(one.data.get("metricName")) for one in spec.groups("dryRun"))}
+    if "dryRun" in spec:
+        spec.no_counterpart("dryRun", "metrics of a dry run decide nothing")
     for argument in spec.groups("args"):
         default = argument.data.get("value")
         if isinstance(default, str | int | float):
@@ -111,24 +122,23 @@ def _read_template(
         for metric in spec.groups("metrics")
         if (check := _read_metric(metric, ignored, promotes_inconclusive)) is not None
     ]
-    for key, text in (("dryRun", "metrics of a dry run decide nothing"), ("args", "used in the metrics")):
-        if key in spec:
-            spec.no_counterpart(key, text)
+    if "args" in spec:
+        spec.exact("args", "used in the metrics")
     if "templates" in spec:
         spec.not_evaluated("templates", "templates within templates are not read; nothing that they measure is checked")
     spec.note_rest("concerns no part of a rollout that is simulated")
     return checks
 
 
-def _read_metric(metric: Group, ignored: set[str], promotes_inconclusive: bool) -> Check | None:
+def _read_metric(metric: Group, ignored: Collection[str], promotes_inconclusive: bool) -> Check | None:
     name = metric.text("name") or ""
     provider = metric.group("provider")
     words = f"{name} {provider.data}"
     interval_ns = metric.duration("interval", 1)
-    count = metric.whole("count", 0, _MANY) or (None if "interval" in metric else 1)
-    failure_limit = metric.whole("failureLimit", -1, _MANY) or 0
+    count = metric.whole("count", 0, _MOST_COUNT) or (None if "interval" in metric else 1)
+    failure_limit = metric.whole("failureLimit", -1, _MOST_COUNT) or 0
     limit = _read_limit(metric, words, promotes_inconclusive)
-    if ignored & {name, "*"}:
+    if name in ignored or "*" in ignored:
         metric.no_counterpart("name", "in a dry run: decides nothing")
         limit = None
     elif "name" in metric:
@@ -137,20 +147,20 @@ def _read_metric(metric: Group, ignored: set[str], promotes_inconclusive: bool) 
         metric.note_rest("belongs to a metric that is not judged here")
         return None
     window = interval_ns or _query_range(words)
-    note = "approximate"
-    text = f"the errors of the wave's nodes are judged every {write_duration(window)}"
-    metric.reading.note(metric.name_of("interval"), note, text if interval_ns else f"not given: one measurement; {text}", _line(metric, "interval"))
+    every = f"the errors of a wave are judged every {write_duration(window)}"
     times = "without end" if count is None else f"{count:,} times" if count > 1 else "once"
-    metric.approximate("count", f"{'' if 'count' in metric else 'not given: '}{times}; the first at the end of a window, not at its start")
-    allowed = "any number of measurements may fail" if failure_limit < 0 else f"more than {failure_limit:,} failed measurements stop the rollout"
-    metric.exact("failureLimit", allowed if "failureLimit" in metric else f"not given: 0; {allowed}")
-    metric.approximate(
-        "consecutiveErrorLimit",
-        f"{'' if 'consecutiveErrorLimit' in metric else 'not given: 4; '}a wave without any request stops the rollout at its end, not sooner",
-    )
-    for key, words in _WITHOUT.items():
+    allowed = "any number of failed measurements" if failure_limit < 0 else f"{failure_limit:,} failed measurements"
+    for key, default, fidelity, text in (
+        ("interval", "one measurement; ", "approximate", f"{every}, at the end of a window instead of its start"),
+        ("count", "", "approximate", times),
+        ("failureLimit", "0; ", "approximate" if failure_limit > 0 else "exact", f"{allowed} allowed, in each wave"),
+        ("consecutiveErrorLimit", "4; ", "approximate", "a window without requests stops the rollout at once"),
+    ):
+        words = text if key in metric else f"not given: {default}{text}"
+        metric.reading.note(metric.name_of(key), fidelity, words, metric.document.line((*metric.path, key)))
+    for key, text in _WITHOUT.items():
         if key in metric:
-            metric.no_counterpart(key, words)
+            metric.no_counterpart(key, text)
     provider.note_rest("what is measured is the error rate of the simulated requests")
     metric.note_rest(UNKNOWN)
     return Check(limit, window, count, failure_limit)
@@ -163,15 +173,11 @@ _WITHOUT = {
 }
 
 
-def _line(group: Group, key: str) -> int | None:
-    return group.document.line((*group.path, key)) if key in group.data else None
-
-
 def _query_range(words: str) -> int:
     match = _RANGE.search(words)
     if match is None:
         return _MINUTE
-    return int(match[1][:-1]) * {"s": NS_PER_S, "m": _MINUTE, "h": 60 * _MINUTE}[match[1][-1]] or _MINUTE
+    return int(match[1][:-1]) * {"s": NS_PER_S, "m": _MINUTE, "h": _HOUR}[match[1][-1]] or _MINUTE
 
 
 def _read_limit(metric: Group, words: str, promotes_inconclusive: bool) -> float | None:
@@ -185,7 +191,9 @@ def _read_limit(metric: Group, words: str, promotes_inconclusive: bool) -> float
     if promotes_inconclusive:
         metric.approximate("inconclusiveLimit", "this version promotes what is inconclusive: only failures count")
         return known["failureCondition"]
-    text = "a measurement between both conditions counts as failed; in truth the rollout is paused until somebody decides"
+    text = (
+        "a measurement between both conditions counts as failed; in truth the rollout is paused until somebody decides"
+    )
     metric.approximate("inconclusiveLimit", text)
     return known["successCondition"]
 
@@ -202,7 +210,9 @@ def _condition(metric: Group, key: str, words: str) -> float | None:
     op, number = found[0]
     rate = _max_error_rate(op if key == "successCondition" else _OPPOSITE[op], Decimal(number), words)
     if rate is None:
-        metric.no_counterpart(key, "not a rate of failed or successful requests, as far as its name, query and number say")
+        metric.no_counterpart(
+            key, "not a rate of failed or successful requests, as far as its name, query and number say"
+        )
         return None
     closed = op in (">=", "<=") if key == "successCondition" else op in (">", "<")
     of = f"read as a rate of requests: at most {100 * rate:g} % may fail"
@@ -225,14 +235,44 @@ def _max_error_rate(op: str, number: Decimal, words: str) -> float | None:
     return float(number / 100) if number <= 100 and "percent" in words.lower() else None
 
 
-def gate(checks: list[Check], analysis: Group | None = None) -> dict[str, Any]:
-    """Return the parts of a health check that judge a wave by the strictest of several metrics."""
+@dataclass(frozen=True)
+class Judgement:
+    """How waves are judged: the strictest of several checks.
+
+    Attributes
+    ----------
+    observation_ns : int
+        Healthy time that a wave needs.
+    longest_ns : int
+        How long it takes at most until there is a verdict.
+    """
+
+    check: Check
+    failure_limit: int | None
+    observation_ns: int
+
+    @property
+    def longest_ns(self) -> int:
+        looks = -(-self.observation_ns // self.check.interval_ns) + (self.failure_limit or 0) + 1
+        return min(looks, _MOST_LOOKS) * self.check.interval_ns
+
+    def health_check(self) -> dict[str, Any]:
+        """Return the health check of a policy."""
+        check = {
+            "deadline": write_duration(max(4 * self.longest_ns, _HOUR)),
+            "interval": write_duration(self.check.interval_ns),
+            "min_healthy_time": write_duration(self.observation_ns),
+            "max_error_rate": self.check.max_error_rate,
+            "gate": {"kind": "pooled", "over": "window"},
+        }
+        if self.failure_limit is not None:
+            check |= {"failure_threshold": self.failure_limit + 1, "cumulative_failures": True}
+        return check
+
+
+def judge(checks: list[Check], least_ns: int) -> Judgement:
+    """Return the strictest judgement of several checks; every wave is watched for `least_ns` at least."""
     strictest = min(checks, key=lambda check: check.max_error_rate)
-    limit = min((check.failure_limit for check in checks if check.failure_limit >= 0), default=None)
-    return {
-        "interval": write_duration(strictest.interval_ns),
-        "max_error_rate": strictest.max_error_rate,
-        "failure_threshold": None if limit is None else limit + 1,
-        "cumulative_failures": True,
-        "gate": {"kind": "pooled", "over": "window"},
-    }
+    limits = [check.failure_limit for check in checks if check.failure_limit >= 0]
+    measured = max((check.count or 1) * check.interval_ns for check in checks)
+    return Judgement(strictest, min(limits, default=None), max(measured, least_ns))

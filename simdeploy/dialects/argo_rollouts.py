@@ -1,6 +1,289 @@
-def recognises(source):
-    return False
+"""Argo Rollouts: a Rollout with its AnalysisTemplates.
+
+A canary goes step by step. Without a traffic router, `setWeight` is a number of pods: the one whose share is nearest to the weight, ties
+up, never none nor all for a weight from 1 to 99 of two pods or more, and one pod more in all may be counted on if there is a surge.
+With a router it is the weight of all pods, rounded up, started beside the stable ones. A step ends when its pods are available; a pause
+waits for its duration or for somebody; an analysis waits for its metrics, and one that fails sends everything back to the stable
+version at once. After the last step comes the rest. `blueGreen` starts all pods beside the old ones and switches the traffic.
+A rollout without progress for `progressDeadlineSeconds` is only reported, unless `progressDeadlineAbort` is set.
+Source: argoproj/argo-rollouts: utils/replicaset/canary.go, rollout/analysis.go, pkg/apis/rollouts/validation/validation.go.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.dialects.argo_analysis import Check, Judgement, judge, read_checks, read_template
+from simdeploy.dialects.argo_steps import Stage, read_steps
+from simdeploy.dialects.manifests import (
+    RESTARTS,
+    UNKNOWN,
+    Manifest,
+    choose_manifest,
+    find_manifests,
+    read_budget,
+    read_min_ready,
+    read_pods,
+    read_progress_deadline,
+    read_replicas,
+)
+from simdeploy.dialects.reading import write_duration
+from simdeploy.errors import Problem
+from simdeploy.units import NS_PER_S, parse_duration
+
+if TYPE_CHECKING:
+    from simdeploy.dialects.imported import PolicyImport
+    from simdeploy.dialects.reading import Group, Reading
+    from simdeploy.dialects.source import Source
+
+_TEMPLATES = ("AnalysisTemplate", "ClusterAnalysisTemplate")
+_FIXED_IN = (1, 8, 2)  # promotes no longer what a background analysis finds inconclusive
 
 
-def read(reading):
-    raise NotImplementedError
+def recognises(source: Source) -> bool:
+    """Tell whether a text has a Rollout or an AnalysisTemplate."""
+    return any(one.is_of("argoproj.io", "Rollout", *_TEMPLATES) for one in find_manifests(source))
+
+
+def read(reading: Reading) -> PolicyImport:
+    """Read a Rollout: the only one, the one that the variable `object` names, or the first."""
+    templates = {one.name: one for one in find_manifests(reading.source) if one.kind in _TEMPLATES}
+    manifest = choose_manifest(reading, ("Rollout",))
+    if manifest is None:
+        return _read_templates(reading, templates)
+    spec = manifest.open(reading).group("spec")
+    strategy = spec.group("strategy")
+    for key in ("canary", "blueGreen"):
+        if key in strategy:
+            strategy.exact(key, "see its fields")
+    if ("canary" in strategy) == ("blueGreen" in strategy):
+        strategy.refuse("canary", "exactly one strategy is needed", allowed="canary or blueGreen")
+    terms = _Terms(spec, templates, nodes=read_replicas(spec), min_ready_s=read_min_ready(spec))
+    read_strategy = _read_canary if "canary" in strategy else _read_blue_green
+    policy, switches, judgement = read_strategy(
+        terms, strategy.group("canary" if "canary" in strategy else "blueGreen")
+    )
+    policy, switches = _finish(terms, policy, switches, judgement)
+    strategy.note_rest(UNKNOWN)
+    for key, text in _ASIDE.items():
+        if key in spec:
+            spec.no_counterpart(key, text)
+    spec.note_rest()
+    return reading.finish(policy, switches, nodes=terms.nodes)
+
+
+_ASIDE = {
+    "paused": "the rollout is simulated as if it were resumed",
+    "workloadRef": "says where the pods' template is",
+    "rollbackWindow": "concerns going back to a former version, which skips steps",
+    "analysis": "says how many former analyses are kept",
+    "restartAt": "concerns restarts, not updates",
+}
+
+
+@dataclass(frozen=True)
+class _Terms:
+    spec: Group
+    templates: dict[str, Manifest]
+    nodes: int
+    min_ready_s: int
+
+    def read_checks(self, analysis: Group, *, promotes_inconclusive: bool = False) -> list[Check]:
+        return read_checks(analysis, self.templates, promotes_inconclusive=promotes_inconclusive)
+
+
+_Parts = tuple[dict[str, Any], dict[str, Any], "Judgement | None"]
+
+
+def _finish(
+    terms: _Terms, policy: dict[str, Any], switches: dict[str, Any], judgement: Judgement | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return policy and switches with what all strategies have: how pods and the progress of the rollout are watched."""
+    spec, reading = terms.spec, terms.spec.reading
+    aborts = spec.flag("progressDeadlineAbort") or False
+    spec.exact(
+        "progressDeadlineAbort",
+        "everything goes back"
+        if aborts
+        else "only reported"
+        if "progressDeadlineAbort" in spec
+        else "not given: only reported",
+    )
+    goes_back = aborts or judgement is not None
+    then = "everything goes back" if aborts else "the rollout has failed, and nothing goes back; Argo only reports it"
+    if judgement is not None and not aborts:
+        then = "left out: Argo only reports it, and the rollout waits on"
+    deadline = read_progress_deadline(spec, terms.min_ready_s, then)
+    pods = read_pods(spec, terms.min_ready_s)
+    switches = {
+        **switches,
+        "failed_node_holds_slot": True,
+        "unreachable_nodes": "wait",
+        "on_failure": "rollback" if goes_back else "stop",
+    }
+    if judgement is None:
+        reading.note(
+            "analysis", "exact", "no metric is judged: nothing but pods that don't get available stops the rollout"
+        )
+    else:
+        pods["health_check"] = judgement.health_check()
+        switches |= {"cant_tell": "stop", "window_reset": False}
+        deadline = write_duration(parse_duration(deadline) + judgement.longest_ns) if deadline and aborts else None
+    reading.note("unreachable_nodes", "approximate", "a node that is down at its turn is updated when it is up again")
+    text = "everything goes back to the stable version" if goes_back else "nothing goes back"
+    reading.note("no_auto_rollback", "exact", text)
+    return {
+        **policy,
+        **pods,
+        "progress_deadline": deadline,
+        "rollback_parallel": policy.get("rollback_parallel") if goes_back else None,
+        "no_auto_rollback": not goes_back,
+    }, switches
+
+
+# -- canary --------------------------------------------------------------------------------------------
+
+
+def _read_canary(terms: _Terms, canary: Group) -> _Parts:
+    router = "trafficRouting" in canary
+    if router:
+        canary.approximate("trafficRouting", "a node's share of the requests is that of the others, not the weight")
+        surge = terms.nodes
+        for key in ("maxSurge", "maxUnavailable"):
+            if key in canary:
+                canary.no_counterpart(key, "has no effect with a traffic router: canaries start beside the stable pods")
+        parallel: dict[str, Any] = {"surge": "100%"}
+    else:
+        budget = read_budget(canary, terms.nodes)
+        surge = budget.surge
+        parallel = {
+            "max_parallel": budget.parallel,
+            "surge": budget.surge or None,
+            "rollback_parallel": budget.parallel,
+        }
+    checks: list[Check] = []
+    stages = read_steps(canary, terms.nodes, surge)
+    for stage in stages:
+        for analysis in stage.analyses:
+            checks += terms.read_checks(analysis)
+    shortest = min((stage.pause_ns for stage in stages[:-1] if stage.pause_ns), default=0)
+    background = canary.group("analysis")
+    if background.data:
+        old = _is_old_version(terms.spec.reading)
+        for check in terms.read_checks(background, promotes_inconclusive=old):
+            checks.append(replace(check, interval_ns=min(check.interval_ns, shortest or check.interval_ns), count=1))
+        text = "every wave is judged, from its start to the end of the shortest pause, once at least"
+        canary.approximate("analysis", text)
+        given = "" if "startingStep" in background else "not given: 0; "
+        background.approximate("startingStep", f"{given}every wave is judged, from the first on")
+    elif checks:
+        canary.approximate("steps", "every wave is judged, not only that of the step with the analysis")
+    for key, text in _CANARY_ASIDE.items():
+        if key in canary:
+            canary.no_counterpart(key, text)
+    canary.note_rest("concerns how the traffic is routed, or names and labels")
+    watched_ns = shortest if background.data and checks else 0
+    judgement = judge(checks, max(watched_ns, terms.min_ready_s * NS_PER_S)) if checks else None
+    _note_lone_canary(terms.nodes, stages[0], judgement)
+    if len(stages) == 1 and judgement is None and not stages[0].waits:
+        return {"strategy": "rolling", **parallel}, {"pacing": "sliding"}, None
+    waves = [_wave(stage, watched_ns) for stage in stages]
+    first = {"strategy": "canary", "auto_promote": False} if stages[0].waits else {"strategy": "rolling"}
+    return {**first, "waves": waves, **parallel}, {"pacing": "barrier"}, judgement
+
+
+_CANARY_ASIDE = {
+    "replicaProgressThreshold": "a step ends when all of its pods are available, not a part of them",
+    "abortScaleDownDelaySeconds": "concerns pods that serve nothing any more",
+    "scaleDownDelaySeconds": "concerns pods that serve nothing any more",
+    "dynamicStableScale": "stable pods stay until their nodes are updated",
+}
+
+
+def _wave(stage: Stage, watched_ns: int) -> dict[str, Any]:
+    bake_ns = max(stage.pause_ns - watched_ns, 0)
+    return {"until": stage.until, **({"bake_time": write_duration(bake_ns)} if bake_ns else {})}
+
+
+def _is_old_version(reading: Reading) -> bool:
+    """Whether the caller's version of Argo Rollouts promotes what a background analysis finds inconclusive."""
+    stated = reading.variable("argo_rollouts_version")
+    if stated is None:
+        return False
+    match = re.fullmatch(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?.*", stated)
+    if match is None:
+        reading.problems.append(
+            Problem("not a version", ("argo_rollouts_version",), found=stated, allowed="such as 1.7.2")
+        )
+        return False
+    return tuple(int(part or 0) for part in match.groups()) < _FIXED_IN
+
+
+def _note_lone_canary(nodes: int, first: Stage, judgement: Judgement | None) -> None:
+    if first.until != 1 or first.origin is None:
+        return
+    text = f"the canary is a single replica of {nodes:,}, so it can't detect what only some nodes have"
+    if nodes == 1:
+        text = "the canary is a single replica, and the only one: it is the whole rollout"
+    step, kind = first.origin
+    step.exact(kind, text if judgement is not None else f"{text}; and nothing measures its errors")
+
+
+# -- blue/green, and templates alone -------------------------------------------------------------------
+
+
+def _read_blue_green(terms: _Terms, strategy: Group) -> _Parts:
+    reading = terms.spec.reading
+    promotes = strategy.flag("autoPromotionEnabled")
+    promotes = True if promotes is None else promotes
+    seconds = strategy.whole("autoPromotionSeconds") or 0
+    text = "all nodes start beside the old ones, then " + (
+        "traffic is switched" if promotes else "somebody promotes them"
+    )
+    strategy.exact("autoPromotionEnabled", text if "autoPromotionEnabled" in strategy else f"not given: true; {text}")
+    reading.note("blueGreen", "approximate", "the new nodes serve from their start on, not only from the switch on")
+    wave: dict[str, Any] = {"until": terms.nodes}
+    if seconds and promotes:
+        wave["bake_time"] = f"{seconds}s"
+        strategy.approximate("autoPromotionSeconds", "a pause after all nodes are available")
+    checks = terms.read_checks(strategy.group("prePromotionAnalysis")) + terms.read_checks(
+        strategy.group("postPromotionAnalysis")
+    )
+    for key in ("prePromotionAnalysis", "postPromotionAnalysis"):
+        if key in strategy:
+            strategy.approximate(key, "judges all new nodes once, from their start on")
+    for key, words in _BLUE_GREEN_ASIDE.items():
+        if key in strategy:
+            strategy.no_counterpart(key, words)
+    strategy.note_rest("concerns how the traffic is routed, or names and labels")
+    judgement = judge(checks, terms.min_ready_s * NS_PER_S) if checks else None
+    first = {"strategy": "rolling"} if promotes else {"strategy": "canary", "auto_promote": False}
+    return {**first, "waves": [wave], "surge": "100%"}, {"pacing": "barrier"}, judgement
+
+
+_BLUE_GREEN_ASIDE = {
+    "previewReplicaCount": "all nodes are updated at once",
+    "maxUnavailable": "concerns restarts, not updates",
+    "scaleDownDelaySeconds": "concerns pods that serve nothing any more",
+    "abortScaleDownDelaySeconds": "concerns pods that serve nothing any more",
+}
+
+
+def _read_templates(reading: Reading, templates: dict[str, Manifest]) -> PolicyImport:
+    """Read a file of AnalysisTemplates alone, as the background analysis of a canary without steps."""
+    if not templates:
+        problem = reading.source.documents[0].problem("no Rollout", (), allowed="a document with kind: Rollout")
+        reading.problems.append(problem)
+        return reading.finish({}, {})
+    reading.note(
+        "strategy",
+        "approximate",
+        "no Rollout in this file: all nodes are updated in one wave, which the templates judge",
+    )
+    checks = [check for template in templates.values() for check in read_template(reading, template, {})]
+    judgement = judge(checks, 0) if checks else None
+    health_check = judgement.health_check() if judgement is not None else {"deadline": "1h"}
+    policy = {"strategy": "rolling", "health_check": health_check, **RESTARTS}
+    return reading.finish(policy, {"on_failure": "rollback", "unreachable_nodes": "wait"}, nodes=reading.nodes(None))

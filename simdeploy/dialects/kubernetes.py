@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 _KINDS = ("Deployment", "DaemonSet", "StatefulSet")
 _ROLLOUTS = {"argoproj.io": ("Rollout", "AnalysisTemplate", "ClusterAnalysisTemplate"), "flagger.app": ("Canary",)}
-_BY_HAND = "each pod is updated when somebody deletes it; here one after the other, as soon as the last one is available"
+_BY_HAND = (
+    "each pod is updated when somebody deletes it; here one after the other, as soon as the last one is available"
+)
 _ORCHESTRATOR = {
     "pacing": "sliding",
     "failed_node_holds_slot": True,
@@ -55,7 +57,9 @@ def read(reading: Reading) -> PolicyImport:
     manifest = choose_manifest(reading, _KINDS)
     if manifest is None:
         document = reading.source.documents[0]
-        reading.problems.append(document.problem("no workload", (), allowed=f"a document with kind: {' or '.join(_KINDS)}"))
+        reading.problems.append(
+            document.problem("no workload", (), allowed=f"a document with kind: {' or '.join(_KINDS)}")
+        )
         return reading.finish({}, {})
     spec = manifest.open(reading).group("spec")
     min_ready_s = read_min_ready(spec)
@@ -95,7 +99,9 @@ def _read_deployment(spec: Group, min_ready_s: int) -> _Part:
         if "rollingUpdate" in strategy:
             strategy.refuse("rollingUpdate", "has no place under type: Recreate", allowed="type: RollingUpdate")
     else:
-        strategy.exact("type", "a sliding window" if "type" in strategy else "not given: RollingUpdate, a sliding window")
+        strategy.exact(
+            "type", "a sliding window" if "type" in strategy else "not given: RollingUpdate, a sliding window"
+        )
         rolling = strategy.group("rollingUpdate")
         budget = read_budget(rolling, nodes)
         policy |= {"max_parallel": budget.parallel, "surge": budget.surge or None}
@@ -116,13 +122,17 @@ def _read_daemons(spec: Group, min_ready_s: int) -> _Part:
     if surge is not None and surge.number:
         if chosen.number:
             hint = "" if "maxUnavailable" in rolling else " (1 if it is not given)"
-            rolling.refuse("maxSurge", f"not both of maxSurge and maxUnavailable{hint}", allowed="maxUnavailable: 0 beside it")
+            rolling.refuse(
+                "maxSurge", f"not both of maxSurge and maxUnavailable{hint}", allowed="maxUnavailable: 0 beside it"
+            )
         rolling.exact("maxSurge", f"{surge} at once get the new pod beside the old one, rounded up")
         rolling.exact("maxUnavailable", "none is replaced in place")
         policy |= {"max_parallel": surge.written(), "surge": surge.written()}
     else:
         if not chosen.number:
-            rolling.refuse("maxUnavailable", "0, and there is no maxSurge: nothing could be updated", allowed="1 or more")
+            rolling.refuse(
+                "maxUnavailable", "0, and there is no maxSurge: nothing could be updated", allowed="1 or more"
+            )
         text = f"{chosen} at once, rounded up; " if "maxUnavailable" in rolling else "not given: 1 at once; "
         rolling.approximate("maxUnavailable", f"{text}pods that are down before their turn are replaced beside that")
         if surge is not None:
@@ -146,7 +156,9 @@ def _read_stateful(spec: Group, min_ready_s: int) -> _Part:
     if most is None:
         rolling.exact("maxUnavailable", "not given: 1 at once")
     else:
-        rolling.approximate("maxUnavailable", f"{most} at once, rounded down, at least 1; older clusters ignore it: 1 at once")
+        rolling.approximate(
+            "maxUnavailable", f"{most} at once, rounded down, at least 1; older clusters ignore it: 1 at once"
+        )
     policy["max_parallel"] = (most or Amount(1)).written()
     partition = rolling.whole("partition") or 0
     if partition >= nodes:

@@ -76,7 +76,9 @@ def find_manifests(source: Source) -> list[Manifest]:
         items = document.data.get("items")
         if isinstance(items, list) and str(document.data.get("kind")).endswith("List"):
             found += [
-                Manifest(document, ("items", number), item) for number, item in enumerate(items) if isinstance(item, dict)
+                Manifest(document, ("items", number), item)
+                for number, item in enumerate(items)
+                if isinstance(item, dict)
             ]
         else:
             found.append(Manifest(document, (), document.data))
@@ -186,15 +188,21 @@ def read_budget(group: Group, nodes: int) -> Budget:
     n_unavailable = given["maxUnavailable"].of(nodes, up=False)
     if given["maxSurge"].number == 0 and given["maxUnavailable"].number == 0:
         key = "maxUnavailable" if "maxUnavailable" in group else "maxSurge"
-        group.refuse(key, "maxSurge and maxUnavailable are both 0: nothing could be updated", allowed="1 or more of either")
+        group.refuse(
+            key, "maxSurge and maxUnavailable are both 0: nothing could be updated", allowed="1 or more of either"
+        )
         return Budget(0, 1)
     text = "" if "maxSurge" in group else "not given: 25%; "
-    group.exact("maxSurge", f"{text}{n_surge:,} of {nodes:,} nodes at once get the new instance beside the old one, rounded up")
+    group.exact(
+        "maxSurge", f"{text}{n_surge:,} of {nodes:,} nodes at once get the new instance beside the old one, rounded up"
+    )
     text = "" if "maxUnavailable" in group else "not given: 25%; "
     if n_surge == 0 and n_unavailable == 0:
         group.exact("maxUnavailable", f"{text}rounds down to 0; without a surge it is 1 node at once")
         return Budget(0, 1)
-    group.exact("maxUnavailable", f"{text}{n_unavailable:,} of {nodes:,} nodes at once are replaced in place, rounded down")
+    group.exact(
+        "maxUnavailable", f"{text}{n_unavailable:,} of {nodes:,} nodes at once are replaced in place, rounded down"
+    )
     return Budget(n_surge, n_unavailable)
 
 
@@ -252,7 +260,9 @@ def _read_probe(spec: Group) -> int | None:
         if pod.data:
             pod.exact("containers", "without a readiness probe, a pod is ready as soon as its containers run")
         return None
-    text = f"readiness probes take {max(seconds)}s at least; they fail where a node is down or serves nothing but errors"
+    text = (
+        f"readiness probes take {max(seconds)}s at least; they fail where a node is down or serves nothing but errors"
+    )
     pod.approximate("containers", text)
     return max(seconds)
 

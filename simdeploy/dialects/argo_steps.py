@@ -1,0 +1,186 @@
+"""Argo Rollouts: the steps of a canary as stages, each with the nodes that are updated in all."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from simdeploy.dialects.manifests import UNKNOWN
+from simdeploy.dialects.reading import write_duration
+from simdeploy.errors import listed
+from simdeploy.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from simdeploy.dialects.reading import Group
+
+_STEPS = (
+    "setWeight",
+    "pause",
+    "analysis",
+    "setCanaryScale",
+    "experiment",
+    "setHeaderRoute",
+    "setMirrorRoute",
+    "plugin",
+)
+
+
+@dataclass
+class Stage:
+    """Nodes that are updated together, and what happens then.
+
+    Attributes
+    ----------
+    until : int
+        Nodes that are updated in all.
+    pause_ns : int
+    waits : bool
+        Whether somebody has to promote the rollout.
+    origin : (Group, str) or None
+        The field that says so; None for what comes after the last step.
+    analyses : list of Group
+    """
+
+    until: int
+    pause_ns: int = 0
+    waits: bool = False
+    origin: tuple[Group, str] | None = None
+    analyses: list[Group] = field(default_factory=list)
+
+
+def read_steps(canary: Group, nodes: int, surge: int) -> list[Stage]:
+    """Return the stages of a canary; the last one has all nodes."""
+    size = _Size(canary, nodes, surge)
+    stages: list[Stage] = []
+    for step in canary.groups("steps"):
+        kinds = [kind for kind in _STEPS if kind in step]
+        if len(kinds) != 1:
+            step.refuse(kinds[0] if kinds else "setWeight", "a step has exactly one of these", allowed=listed(_STEPS))
+            continue
+        kind = kinds[0]
+        if kind == "pause":
+            _read_pause(step, stages)
+        elif kind == "analysis":
+            _read_analysis(step, stages)
+        elif kind in ("setWeight", "setCanaryScale"):
+            size.read(step, kind)
+            _add_stage(step, kind, stages, size)
+        else:
+            step.no_counterpart(kind, "the rollout goes on at once")
+        step.note_rest(UNKNOWN)
+    if "steps" not in canary:
+        canary.exact("steps", "not given: a sliding window over all nodes")
+    if not stages or stages[-1].until < nodes:
+        stages.append(Stage(nodes))
+    return stages
+
+
+class _Size:
+    """How many nodes a canary has, by the weight or the scale that was set last."""
+
+    def __init__(self, canary: Group, nodes: int, surge: int) -> None:
+        self.nodes = nodes
+        self.surge = surge
+        router = canary.group("trafficRouting")
+        self.has_router = bool(router.data)
+        self.most = router.whole("maxTrafficWeight", 1) or 100
+        self.least = canary.whole("minPodsPerReplicaSet") or 0
+        self.weight = 0
+        self.scale: tuple[str, int] | None = None
+        if "minPodsPerReplicaSet" in canary:
+            text = "in the numbers of nodes" if self.has_router else "has no effect without a traffic router"
+            canary.exact("minPodsPerReplicaSet", text)
+
+    def read(self, step: Group, kind: str) -> None:
+        """Read a step."""
+        if kind == "setWeight":
+            self.weight = step.whole("setWeight", 0, self.most) or 0
+        elif not self.has_router:
+            step.refuse("setCanaryScale", "needs a traffic router", allowed="setCanaryScale beside canary.trafficRouting")
+        else:
+            scale = step.group("setCanaryScale")
+            weight, replicas = scale.whole("weight", 0, self.most), scale.whole("replicas")
+            self.scale = None if weight is None else ("weight", weight)
+            self.scale = self.scale if replicas is None else ("replicas", replicas)
+            self.scale = None if scale.flag("matchTrafficWeight") else self.scale
+
+    def target(self) -> int:
+        """Return how many nodes are updated in all."""
+        if not self.has_router:
+            return min(near_weight(self.nodes, self.weight, self.most, self.surge), self.nodes)
+        if self.scale is not None and self.scale[0] == "replicas":
+            return min(self.scale[1], self.nodes)
+        weight = self.weight if self.scale is None else self.scale[1]
+        count = -(-weight * self.nodes // self.most)
+        return min(max(count, self.least), self.nodes) if count else 0
+
+
+def _read_analysis(step: Group, stages: list[Stage]) -> None:
+    if not stages:
+        step.no_counterpart("analysis", "before anything is updated: has no effect")
+        return
+    step.approximate("analysis", "judges its wave, before the wave's pause")
+    stages[-1].analyses.append(step.group("analysis"))
+
+
+def _read_pause(step: Group, stages: list[Stage]) -> None:
+    pause = step.group("pause")
+    duration = pause.value("duration")
+    ns = _seconds(pause, duration)
+    if not stages:
+        step.no_counterpart("pause", "before anything is updated: has no effect")
+        return
+    stage = stages[-1]
+    if duration is None:
+        if len(stages) == 1:
+            stage.waits = True
+            step.exact("pause", "waits until somebody promotes the rollout")
+        else:
+            step.approximate(
+                "pause", "waits for somebody; only a pause after the first wave can wait here: it goes on at once"
+            )
+    elif ns is not None:
+        stage.pause_ns += ns
+        pause.exact("duration", f"{write_duration(ns)} after the wave's nodes are available")
+    pause.note_rest(UNKNOWN)
+
+
+def _seconds(pause: Group, duration: object) -> int | None:
+    """Return a duration in nanoseconds: a number of seconds, digits alone too, or Go's form."""
+    text = str(duration) if isinstance(duration, int) and not isinstance(duration, bool) else duration
+    if isinstance(text, str) and re.fullmatch(r"[0-9]{1,9}", text):
+        return int(text) * NS_PER_S
+    return None if duration is None else pause.duration("duration")
+
+
+def _add_stage(step: Group, kind: str, stages: list[Stage], size: _Size) -> None:
+    target = size.target()
+    before = stages[-1].until if stages else 0
+    words = f"{target:,} of {size.nodes:,} nodes are updated in all"
+    if target > before:
+        stages.append(Stage(target, origin=(step, kind)))
+    if target < before:
+        step.approximate(kind, f"{words}, fewer than before: nodes that are updated stay so here")
+    elif target == before:
+        step.exact(kind, f"{words}, as before")
+    elif size.has_router:
+        step.approximate(kind, f"{words}, rounded up; its share of the traffic is not simulated")
+    else:
+        step.exact(kind, f"{words}: the share nearest to the weight")
+
+
+def near_weight(nodes: int, weight: int, most: int, surge: int) -> int:
+    """Return how many pods of a canary are nearest to a weight, where pods share the traffic equally."""
+    product = nodes * weight
+    up, down = -(-product // most), product // most
+    none_allowed = weight in (0, most) or (nodes == 1 and surge == 0)
+    totals = (nodes, nodes + 1) if surge else (nodes,)
+    options: list[tuple[int, int]] = []
+    for total in totals:
+        if total > nodes or up < nodes or none_allowed:
+            options.append((up, total))
+        tied = 2 * total * weight % (2 * most) == most
+        if not tied and (down or none_allowed):
+            options.append((down, total))
+    return min(options, key=lambda option: abs(option[0] * most / option[1] - weight), default=(0, nodes))[0]
