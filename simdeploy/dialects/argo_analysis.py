@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from simdeploy.dialects.judging import HOUR_NS, Check
 from simdeploy.dialects.manifests import UNKNOWN, Manifest, evaluate_with
 from simdeploy.dialects.reading import write_duration
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
+    from simdeploy.dialects.imported import Fidelity
     from simdeploy.dialects.reading import Group, Reading
 
 _RESULT = r"(?:\bresult\b[\w\[\].]*|\b(?:default|asFloat)\(\s*result\b[^()]*\)|#)"
@@ -28,35 +29,14 @@ _COMPARISON = re.compile(rf"(?P<left>{_RESULT})\s*(?P<op>>=|<=|>|<)\s*(?P<number
 _MIRRORED = re.compile(rf"(?<![\w.])(?P<number>\d*\.?\d+)\s*(?P<op>>=|<=|>|<)\s*(?P<left>{_RESULT})")
 _FLIPPED = {">=": "<=", "<=": ">=", ">": "<", "<": ">"}
 _OPPOSITE = {">=": "<", "<=": ">", ">": "<=", "<": ">="}
-_NO_RATE = re.compile(r"latency|duration|quantile|_bucket|\bp\d\d|_seconds|millis|cpu|memory|restart|queue|lag\b", re.IGNORECASE)
+_NO_RATE = re.compile(
+    r"latency|duration|quantile|_bucket|\bp\d\d|_seconds|millis|cpu|memory|restart|queue|lag\b", re.IGNORECASE
+)
 _ERRORS = re.compile(r"error|fail|[45]xx|\b5\.|\b[45]\d\d\b", re.IGNORECASE)
 _RANGE = re.compile(r"\[(\d{1,6}[smh])\]")
 _REFERENCE = re.compile(r"\{\{\s*args\.([\w.\-]+)\s*\}\}")
 _MINUTE = 60 * NS_PER_S
-_HOUR = 60 * _MINUTE
 _MOST_COUNT = 1000
-_MOST_LOOKS = 2000
-
-
-@dataclass(frozen=True)
-class Check:
-    """What one metric allows.
-
-    Attributes
-    ----------
-    max_error_rate : float
-    interval_ns : int
-        Between measurements.
-    count : int or None
-        Measurements; None without end.
-    failure_limit : int
-        Failed measurements that are allowed; negative without a limit.
-    """
-
-    max_error_rate: float
-    interval_ns: int
-    count: int | None
-    failure_limit: int
 
 
 def read_checks(
@@ -108,7 +88,7 @@ def read_template(
         key = name.removeprefix("args.")
         return values[key] if key in values else reading.variable(key)
 
-    template = manifest.open(reading, name=f"{manifest.kind} {manifest.name}", evaluate=evaluate_with(look_up, reading))
+    template = manifest.open(reading, name=f"{manifest.kind} {manifest.name}", evaluate=evaluate_with(look_up))
     spec = template.group("spec")
     ignored = {*ignored, *(str(one.data.get("metricName")) for one in spec.groups("dryRun"))}
     if "dryRun" in spec:
@@ -150,14 +130,16 @@ def _read_metric(metric: Group, ignored: Collection[str], promotes_inconclusive:
     every = f"the errors of a wave are judged every {write_duration(window)}"
     times = "without end" if count is None else f"{count:,} times" if count > 1 else "once"
     allowed = "any number of failed measurements" if failure_limit < 0 else f"{failure_limit:,} failed measurements"
-    for key, default, fidelity, text in (
+    notes: tuple[tuple[str, str, Fidelity, str], ...] = (
         ("interval", "one measurement; ", "approximate", f"{every}, at the end of a window instead of its start"),
         ("count", "", "approximate", times),
         ("failureLimit", "0; ", "approximate" if failure_limit > 0 else "exact", f"{allowed} allowed, in each wave"),
         ("consecutiveErrorLimit", "4; ", "approximate", "a window without requests stops the rollout at once"),
-    ):
+    )
+    for key, default, fidelity, text in notes:
+        line = metric.document.line((*metric.path, key)) if key in metric else None
         words = text if key in metric else f"not given: {default}{text}"
-        metric.reading.note(metric.name_of(key), fidelity, words, metric.document.line((*metric.path, key)))
+        metric.reading.note(metric.name_of(key), fidelity, words, line)
     for key, text in _WITHOUT.items():
         if key in metric:
             metric.no_counterpart(key, text)
@@ -177,7 +159,7 @@ def _query_range(words: str) -> int:
     match = _RANGE.search(words)
     if match is None:
         return _MINUTE
-    return int(match[1][:-1]) * {"s": NS_PER_S, "m": _MINUTE, "h": _HOUR}[match[1][-1]] or _MINUTE
+    return int(match[1][:-1]) * {"s": NS_PER_S, "m": _MINUTE, "h": HOUR_NS}[match[1][-1]] or _MINUTE
 
 
 def _read_limit(metric: Group, words: str, promotes_inconclusive: bool) -> float | None:
@@ -233,46 +215,3 @@ def _max_error_rate(op: str, number: Decimal, words: str) -> float | None:
     if number < 1:
         return float(number)
     return float(number / 100) if number <= 100 and "percent" in words.lower() else None
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """How waves are judged: the strictest of several checks.
-
-    Attributes
-    ----------
-    observation_ns : int
-        Healthy time that a wave needs.
-    longest_ns : int
-        How long it takes at most until there is a verdict.
-    """
-
-    check: Check
-    failure_limit: int | None
-    observation_ns: int
-
-    @property
-    def longest_ns(self) -> int:
-        looks = -(-self.observation_ns // self.check.interval_ns) + (self.failure_limit or 0) + 1
-        return min(looks, _MOST_LOOKS) * self.check.interval_ns
-
-    def health_check(self) -> dict[str, Any]:
-        """Return the health check of a policy."""
-        check = {
-            "deadline": write_duration(max(4 * self.longest_ns, _HOUR)),
-            "interval": write_duration(self.check.interval_ns),
-            "min_healthy_time": write_duration(self.observation_ns),
-            "max_error_rate": self.check.max_error_rate,
-            "gate": {"kind": "pooled", "over": "window"},
-        }
-        if self.failure_limit is not None:
-            check |= {"failure_threshold": self.failure_limit + 1, "cumulative_failures": True}
-        return check
-
-
-def judge(checks: list[Check], least_ns: int) -> Judgement:
-    """Return the strictest judgement of several checks; every wave is watched for `least_ns` at least."""
-    strictest = min(checks, key=lambda check: check.max_error_rate)
-    limits = [check.failure_limit for check in checks if check.failure_limit >= 0]
-    measured = max((check.count or 1) * check.interval_ns for check in checks)
-    return Judgement(strictest, min(limits, default=None), max(measured, least_ns))

@@ -15,8 +15,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.argo_analysis import Check, Judgement, judge, read_checks, read_template
+from simdeploy.dialects.argo_analysis import read_checks, read_template
 from simdeploy.dialects.argo_steps import Stage, read_steps
+from simdeploy.dialects.judging import Check, Judgement, judge
 from simdeploy.dialects.manifests import (
     RESTARTS,
     UNKNOWN,

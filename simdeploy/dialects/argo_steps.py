@@ -97,7 +97,9 @@ class _Size:
         if kind == "setWeight":
             self.weight = step.whole("setWeight", 0, self.most) or 0
         elif not self.has_router:
-            step.refuse("setCanaryScale", "needs a traffic router", allowed="setCanaryScale beside canary.trafficRouting")
+            step.refuse(
+                "setCanaryScale", "needs a traffic router", allowed="setCanaryScale beside canary.trafficRouting"
+            )
         else:
             scale = step.group("setCanaryScale")
             weight, replicas = scale.whole("weight", 0, self.most), scale.whole("replicas")

@@ -1,6 +1,249 @@
-def recognises(source):
-    return False
+"""Flagger: a Canary.
+
+All new pods start beside the old ones. Then, at every tick of `interval`, each metric is checked over its own past; if all hold, the
+canary's share of the traffic grows by `stepWeight`, or to the next of `stepWeights`, until it is `maxWeight` or more. One more tick
+that holds promotes it, which moves all that is left. A check that fails holds the weight and is counted for the whole rollout, not in a
+row; at `threshold` of them everything goes back. With `iterations` the traffic does not grow: so many ticks must hold, then all of it
+moves at once. Pods that aren't ready within `progressDeadlineSeconds` send everything back, too.
+Source: fluxcd/flagger: pkg/controller/scheduler.go, pkg/controller/scheduler_metrics.go, pkg/apis/flagger/v1beta1/canary.go.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.dialects.judging import Check, Judgement, judge
+from simdeploy.dialects.manifests import PATIENCE, RESTARTS, UNKNOWN, choose_manifest, find_manifests
+from simdeploy.dialects.reading import write_duration
+from simdeploy.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from simdeploy.dialects.imported import PolicyImport
+    from simdeploy.dialects.reading import Group, Reading
+    from simdeploy.dialects.source import Source
+
+_SHORTEST_NS = 10 * NS_PER_S
+_DEFAULT_NS = 60 * NS_PER_S
+_MOST_FAILED = 1000
+_ITERATIONS = 10
+_SWITCHES = {"pacing": "barrier", "unreachable_nodes": "wait", "on_failure": "rollback"}
 
 
-def read(reading):
-    raise NotImplementedError
+def recognises(source: Source) -> bool:
+    """Tell whether a text has a Canary."""
+    return any(one.is_of("flagger.app", "Canary") for one in find_manifests(source))
+
+
+def read(reading: Reading) -> PolicyImport:
+    """Read a Canary: the only one, the one that the variable `object` names, or the first."""
+    manifest = choose_manifest(reading, ("Canary",))
+    if manifest is None:
+        problem = reading.source.documents[0].problem("no Canary", (), allowed="a document with kind: Canary")
+        reading.problems.append(problem)
+        return reading.finish({}, {})
+    spec = manifest.open(reading).group("spec")
+    nodes = reading.nodes(_find_replicas(reading, spec))
+    analysis = spec.group(spec.spelling("analysis", "canaryAnalysis"))
+    skips = spec.flag("skipAnalysis") or not analysis.data
+    text = "all nodes are updated at once, beside the old ones" if skips else "the analysis below"
+    spec.exact("skipAnalysis", text if "skipAnalysis" in spec else f"not given: {text}")
+    seconds = spec.whole("progressDeadlineSeconds", 1) or 600
+    given = "" if "progressDeadlineSeconds" in spec else "not given: 600; "
+    text = "everything goes back if no node gets ready for so long, and the time in which a wave is judged"
+    spec.approximate("progressDeadlineSeconds", f"{given}{text}")
+    policy: dict[str, Any] = {"strategy": "rolling", "surge": "100%", **RESTARTS}
+    switches: dict[str, Any] = dict(_SWITCHES)
+    longest_ns = 0
+    if skips:
+        analysis.note_rest("skipped")
+        policy["health_check"] = {"deadline": PATIENCE}
+    else:
+        health_check, waves, longest_ns = _read_analysis(spec, analysis, nodes)
+        policy |= {"health_check": health_check, "waves": waves}
+        switches |= {"wave_rounding": "nearest"}
+        if "gate" in health_check:
+            switches |= {"cant_tell": "stop", "window_reset": False}
+    policy["progress_deadline"] = write_duration(seconds * NS_PER_S + longest_ns)
+    reading.note(
+        "retries", "approximate", "a container that crashes starts again 10s later; Kubernetes doubles that up to 5m"
+    )
+    reading.note(
+        "surge", "approximate", "a wave's nodes start when it begins; in truth all new pods start before the first one"
+    )
+    reading.note("no_auto_rollback", "exact", "everything goes back at once")
+    if "suspend" in spec:
+        spec.no_counterpart("suspend", "the rollout is simulated as if it were resumed")
+    spec.note_rest()
+    return reading.finish(policy, switches, nodes=nodes)
+
+
+def _find_replicas(reading: Reading, spec: Group) -> int | None:
+    """Return the replicas of the Canary's target, if it is in the same file."""
+    target = spec.group("targetRef")
+    for manifest in find_manifests(reading.source):
+        if manifest.kind == target.data.get("kind") and manifest.name and manifest.name == target.data.get("name"):
+            replicas = (
+                manifest.open(reading, name=f"{manifest.kind} {manifest.name}").group("spec").whole("replicas", 1)
+            )
+            if replicas is not None:
+                target.exact("name", f"in this file, with {replicas:,} replicas")
+            return replicas
+    return None
+
+
+def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
+    """Return the health check, the waves, and how long a wave is judged at most."""
+    interval_ns = analysis.duration("interval", 1)
+    tick_ns = max(interval_ns or _DEFAULT_NS, _SHORTEST_NS)
+    clipped = "shorter than 10s: " if interval_ns is not None and interval_ns < _SHORTEST_NS else ""
+    text = f"{'' if 'interval' in analysis else 'not given: '}{clipped}every {write_duration(tick_ns)}"
+    analysis.approximate("interval", f"{text}, from the start of each wave's nodes on")
+    threshold = max(analysis.whole("threshold", 0, _MOST_FAILED) or 0, 1)
+    iterations = _read_iterations(spec, analysis)
+    if iterations:
+        waves: list[dict[str, Any]] = [{"until": "100%"}]
+        analysis.approximate(
+            "iterations", f"all nodes in one wave, judged {iterations:,} times; they serve from their start on"
+        )
+    else:
+        waves = _plan(_read_weights(analysis), tick_ns, nodes)
+    rates = [rate for metric in analysis.groups("metrics") if (rate := _read_metric(metric)) is not None]
+    text = (
+        "everything goes back after so many failed checks, not in a row; counted in each wave, not in the whole rollout"
+    )
+    if not rates:
+        text = "no check that can be simulated can fail"
+    given = "" if "threshold" in analysis else "not given: 1; "
+    analysis.approximate("threshold", f"{given}{text}")
+    _note_webhooks(analysis)
+    for key, words in _ASIDE.items():
+        if key in analysis:
+            analysis.no_counterpart(key, words)
+    analysis.note_rest(UNKNOWN)
+    watched_ns = tick_ns * (iterations or 1)
+    if rates:
+        checks = [Check(rate, tick_ns, None, threshold - 1) for rate in rates]
+        judgement: Judgement = judge(checks, watched_ns)
+        return judgement.health_check(), waves, judgement.longest_ns
+    spec.reading.note(
+        "metrics", "exact", "no success rate is checked: only nodes that don't get ready stop the rollout"
+    )
+    healthy = {"interval": write_duration(tick_ns), "min_healthy_time": write_duration(watched_ns)}
+    return {"deadline": PATIENCE, **healthy}, waves, watched_ns
+
+
+def _read_iterations(spec: Group, analysis: Group) -> int:
+    iterations = analysis.whole("iterations", 0, _MOST_FAILED) or 0
+    if "match" in analysis:
+        analysis.approximate("match", "which requests meet the canary is not simulated: all of its nodes' do")
+    if iterations == 0 and spec.text("provider") == "kubernetes":
+        spec.exact("provider", f"can't shift traffic: {_ITERATIONS} iterations")
+        return _ITERATIONS
+    return iterations
+
+
+def _read_weights(analysis: Group) -> list[int]:
+    """Return the weights that a canary has one after the other."""
+    step = analysis.whole("stepWeight", 0, 100) or 0
+    listed: list[int] = []
+    for number, weight in enumerate(analysis.items("stepWeights")):
+        if isinstance(weight, bool) or not isinstance(weight, int) or weight <= (listed[-1] if listed else 0):
+            analysis.refuse(
+                "stepWeights", f"entry {number}: not a whole number above the one before", allowed="[5, 10, 50]"
+            )
+            return [100]
+        listed.append(weight)
+    most = analysis.whole("maxWeight", 0, 100) or 100
+    if listed:
+        most = min(listed[-1], 100)
+        if "maxWeight" in analysis:
+            analysis.exact("maxWeight", "has no effect beside stepWeights")
+    if not step and not listed:
+        analysis.refuse(
+            "stepWeight", "no weights and no iterations: the canary would never be promoted", allowed="1 to 100"
+        )
+        return [100]
+    weights = [0]
+    while weights[-1] < most:
+        following = next((weight for weight in listed if weight > weights[-1]), most)
+        weights.append(min(weights[-1] + step if step else following, 100))
+    steps = f"waves up to {', '.join(f'{weight}%' for weight in weights[1:])} of the nodes, which take that share of the traffic"
+    for key in ("stepWeight", "stepWeights"):
+        if key in analysis:
+            analysis.approximate(
+                key, steps if (key == "stepWeight") == bool(step) else "has no effect beside stepWeight"
+            )
+    if not listed:
+        rest = "the nodes after it are promoted in one wave" if weights[-1] < 100 else "all nodes"
+        analysis.exact(
+            "maxWeight", f"{rest}; up to {weights[-1]}%" if "maxWeight" in analysis else f"not given: 100; {rest}"
+        )
+    return weights[1:]
+
+
+def _plan(weights: list[int], tick_ns: int, nodes: int | None) -> list[dict[str, Any]]:
+    """Return waves; a weight that adds no node to a fleet of known size lengthens the wave before it."""
+    waves: list[dict[str, Any]] = []
+    before, bake_ns = 0, 0
+    for weight in weights:
+        count = weight if nodes is None else max((2 * nodes * weight + 100) // 200, 1)
+        if count > before:
+            waves.append({"until": f"{weight}%"})
+            before, bake_ns = count, 0
+        else:
+            bake_ns += tick_ns
+            waves[-1]["bake_time"] = write_duration(bake_ns)
+    return waves if waves[-1]["until"] == "100%" else [*waves, {"until": "100%"}]
+
+
+def _read_metric(metric: Group) -> float | None:
+    """Return the highest error rate that a metric allows, with notes; None if it is not a rate of successes."""
+    name = metric.text("name")
+    within = metric.group("thresholdRange")
+    if name != "request-success-rate" or "templateRef" in metric or "query" in metric:
+        metric.no_counterpart("name", "durations and queries of one's own are not simulated: this check never fails")
+        metric.note_rest("belongs to a metric that is not checked here")
+        return None
+    least = within.number("min", 0, 100)
+    key, group = ("min", within) if least is not None else ("threshold", metric)
+    least = metric.number("threshold", 0, 100) if least is None else least
+    rate = None if least is None else float(1 - Decimal(str(least)) / 100)
+    if rate is None:
+        metric.no_counterpart("name", "without a minimum this check never fails")
+    else:
+        metric.exact("name", "judges all requests of a wave together")
+        group.exact(key, f"a check fails if more than {100 * rate:g} % of the requests fail")
+    if "max" in within:
+        within.no_counterpart("max", "a rate of successes that is too high is not simulated")
+    if "interval" in metric:
+        metric.approximate("interval", "a check sees the requests since the last tick, not those of this time")
+    metric.note_rest(UNKNOWN)
+    return rate
+
+
+def _note_webhooks(analysis: Group) -> None:
+    for webhook in analysis.groups("webhooks"):
+        kind = webhook.data.get("type")
+        text = _WEBHOOKS.get(kind if isinstance(kind, str) else "rollout", "not called")
+        line = webhook.document.line(webhook.path)
+        analysis.reading.note(webhook.name_of("")[:-1], "none", text, line)
+
+
+_WEBHOOKS = {
+    "rollout": "not called: taken as a check that holds",
+    "pre-rollout": "not called: taken as a check that holds",
+    "confirm-rollout": "not called: taken as confirmed at once",
+    "confirm-promotion": "not called: taken as confirmed at once",
+    "confirm-traffic-increase": "not called: taken as confirmed at once",
+    "rollback": "not called: an operator of the scenario can cancel the rollout",
+}
+_ASIDE = {
+    "stepWeightPromotion": "how fast the traffic goes from new pods to new pods",
+    "mirror": "traffic is not mirrored",
+    "mirrorWeight": "traffic is not mirrored",
+    "primaryReadyThreshold": "all nodes must be ready",
+    "canaryReadyThreshold": "all nodes must be ready",
+    "alerts": "nobody is told",
+    "sessionAffinity": "which requests meet the canary is not simulated",
+}

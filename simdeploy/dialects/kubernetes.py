@@ -36,6 +36,9 @@ _ROLLOUTS = {"argoproj.io": ("Rollout", "AnalysisTemplate", "ClusterAnalysisTemp
 _BY_HAND = (
     "each pod is updated when somebody deletes it; here one after the other, as soon as the last one is available"
 )
+_REPORTED = (
+    "the rollout has failed, and nothing goes back; Kubernetes only reports it, and goes on if a pod gets ready later"
+)
 _ORCHESTRATOR = {
     "pacing": "sliding",
     "failed_node_holds_slot": True,
@@ -65,7 +68,9 @@ def read(reading: Reading) -> PolicyImport:
     min_ready_s = read_min_ready(spec)
     policy, switches = {"Deployment": _read_deployment, "DaemonSet": _read_daemons, "StatefulSet": _read_stateful}[
         manifest.kind
-    ](spec, min_ready_s)
+    ](spec)
+    if manifest.kind == "Deployment":
+        policy["progress_deadline"] = read_progress_deadline(spec, min_ready_s, _REPORTED)
     policy = {"strategy": "rolling", **policy, **read_pods(spec, min_ready_s), "no_auto_rollback": True}
     for key, text in _ASIDE.items():
         if key in spec:
@@ -88,10 +93,9 @@ _ASIDE = {
 _Part = tuple[dict[str, Any], dict[str, Any]]
 
 
-def _read_deployment(spec: Group, min_ready_s: int) -> _Part:
+def _read_deployment(spec: Group) -> _Part:
     nodes = read_replicas(spec)
-    then = "the rollout has failed, and nothing goes back; Kubernetes reports it, and would go on if a pod got available later"
-    policy: dict[str, Any] = {"nodes": nodes, "progress_deadline": read_progress_deadline(spec, min_ready_s, then)}
+    policy: dict[str, Any] = {"nodes": nodes}
     strategy = spec.group("strategy")
     kind = strategy.text("type", "RollingUpdate", "Recreate") or "RollingUpdate"
     if kind == "Recreate":
@@ -110,7 +114,7 @@ def _read_deployment(spec: Group, min_ready_s: int) -> _Part:
     return policy, {}
 
 
-def _read_daemons(spec: Group, min_ready_s: int) -> _Part:
+def _read_daemons(spec: Group) -> _Part:
     policy: dict[str, Any] = {"nodes": spec.reading.nodes(None)}
     strategy, rolls = _read_strategy(spec)
     if not rolls:
@@ -143,7 +147,7 @@ def _read_daemons(spec: Group, min_ready_s: int) -> _Part:
     return policy, {"wave_rounding": "ceil"}
 
 
-def _read_stateful(spec: Group, min_ready_s: int) -> _Part:
+def _read_stateful(spec: Group) -> _Part:
     nodes = read_replicas(spec)
     policy: dict[str, Any] = {"nodes": nodes}
     strategy, rolls = _read_strategy(spec)

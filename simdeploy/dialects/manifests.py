@@ -64,9 +64,7 @@ class Manifest:
 
     def open(self, reading: Reading, *, name: str = "", evaluate: Evaluate | None = None) -> Group:
         """Return it as a group whose templates are evaluated."""
-        return Group(
-            reading, self.document, self.path, name=name, evaluate=evaluate or evaluate_with(reading.variable, reading)
-        )
+        return Group(reading, self.document, self.path, name=name, evaluate=evaluate or evaluate_with(reading.variable))
 
 
 def find_manifests(source: Source) -> list[Manifest]:
@@ -94,7 +92,7 @@ def choose_manifest(reading: Reading, kinds: tuple[str, ...]) -> Manifest | None
     return next((one for one in manifests if f"{one.kind}/{one.name}" == chosen), manifests[0])
 
 
-def evaluate_with(look_up: Callable[[str], str | None], reading: Reading) -> Evaluate:
+def evaluate_with(look_up: Callable[[str], str | None]) -> Evaluate:
     """Return what evaluates the templates in a value: their variables are looked up, else their defaults are taken."""
 
     def evaluate(value: Any, group: Group, key: str) -> Any:

@@ -1,0 +1,76 @@
+"""A canary that is judged as a whole by the error rate of its requests (Argo Rollouts, Flagger), as a gate on waves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from simdeploy.dialects.reading import write_duration
+from simdeploy.units import NS_PER_S
+
+HOUR_NS = 3600 * NS_PER_S
+_MOST_LOOKS = 2000
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one metric allows.
+
+    Attributes
+    ----------
+    max_error_rate : float
+    interval_ns : int
+        Between measurements.
+    count : int or None
+        Measurements; None without end.
+    failure_limit : int
+        Failed measurements that are allowed; negative without a limit.
+    """
+
+    max_error_rate: float
+    interval_ns: int
+    count: int | None
+    failure_limit: int
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How waves are judged: the strictest of several checks.
+
+    Attributes
+    ----------
+    observation_ns : int
+        Healthy time that a wave needs.
+    longest_ns : int
+        How long it takes at most until there is a verdict.
+    """
+
+    check: Check
+    failure_limit: int | None
+    observation_ns: int
+
+    @property
+    def longest_ns(self) -> int:
+        looks = -(-self.observation_ns // self.check.interval_ns) + (self.failure_limit or 0) + 1
+        return min(looks, _MOST_LOOKS) * self.check.interval_ns
+
+    def health_check(self) -> dict[str, Any]:
+        """Return the health check of a policy."""
+        check = {
+            "deadline": write_duration(max(4 * self.longest_ns, HOUR_NS)),
+            "interval": write_duration(self.check.interval_ns),
+            "min_healthy_time": write_duration(self.observation_ns),
+            "max_error_rate": self.check.max_error_rate,
+            "gate": {"kind": "pooled", "over": "window"},
+        }
+        if self.failure_limit is not None:
+            check |= {"failure_threshold": self.failure_limit + 1, "cumulative_failures": True}
+        return check
+
+
+def judge(checks: list[Check], least_ns: int) -> Judgement:
+    """Return the strictest judgement of several checks; every wave is watched for `least_ns` at least."""
+    strictest = min(checks, key=lambda check: check.max_error_rate)
+    limits = [check.failure_limit for check in checks if check.failure_limit >= 0]
+    measured = max((check.count or 1) * check.interval_ns for check in checks)
+    return Judgement(strictest, min(limits, default=None), max(measured, least_ns))
