@@ -32,9 +32,9 @@ _OPPOSITE = {">=": "<", "<=": ">", ">": "<=", "<": ">="}
 _NO_RATE = re.compile(
     r"latency|duration|quantile|_bucket|\bp\d\d|_seconds|millis|cpu|memory|restart|queue|lag\b", re.IGNORECASE
 )
-_ERRORS = re.compile(r"error|fail|[45]xx|\b5\.|\b[45]\d\d\b", re.IGNORECASE)
+_ERRORS = re.compile(r"""error|fail|[45]xx|(?<!!~")(?<!!=")\b[45](?:\.|\d\d\b)""", re.IGNORECASE)
+_SUCCESSES = re.compile(r"success|availab|healthy", re.IGNORECASE)
 _RANGE = re.compile(r"\[(\d{1,6}[smh])\]")
-_REFERENCE = re.compile(r"\{\{\s*args\.([\w.\-]+)\s*\}\}")
 _MINUTE = 60 * NS_PER_S
 _MOST_COUNT = 1000
 
@@ -85,8 +85,7 @@ def read_template(
     values = dict(given)
 
     def look_up(name: str) -> str | None:
-        key = name.removeprefix("args.")
-        return values[key] if key in values else reading.variable(key)
+        return values[name] if name in values else reading.variable(name)
 
     template = manifest.open(reading, name=f"{manifest.kind} {manifest.name}", evaluate=evaluate_with(look_up))
     spec = template.group("spec")
@@ -210,7 +209,7 @@ def _max_error_rate(op: str, number: Decimal, words: str) -> float | None:
         if 0 < number <= 1:
             return float(1 - number)
         return float(1 - number / 100) if 50 <= number <= 100 else None
-    if not _ERRORS.search(words) or number < 0:
+    if number < 0 or _SUCCESSES.search(words.partition(" ")[0]) or not _ERRORS.search(words):
         return None
     if number < 1:
         return float(number)

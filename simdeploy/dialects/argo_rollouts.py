@@ -247,7 +247,7 @@ def _read_blue_green(terms: _Terms, strategy: Group) -> _Parts:
     reading.note("blueGreen", "approximate", "the new nodes serve from their start on, not only from the switch on")
     wave: dict[str, Any] = {"until": terms.nodes}
     if seconds and promotes:
-        wave["bake_time"] = f"{seconds}s"
+        wave["bake_time"] = write_duration(seconds * NS_PER_S)
         strategy.approximate("autoPromotionSeconds", "a pause after all nodes are available")
     checks = terms.read_checks(strategy.group("prePromotionAnalysis")) + terms.read_checks(
         strategy.group("postPromotionAnalysis")

@@ -93,7 +93,10 @@ def choose_manifest(reading: Reading, kinds: tuple[str, ...]) -> Manifest | None
 
 
 def evaluate_with(look_up: Callable[[str], str | None]) -> Evaluate:
-    """Return what evaluates the templates in a value: their variables are looked up, else their defaults are taken."""
+    """Return what evaluates the templates in a value: their variables are looked up, else their defaults are taken.
+
+    Arguments of Argo's analyses, ``{{args.name}}``, are looked up without ``args.``.
+    """
 
     def evaluate(value: Any, group: Group, key: str) -> Any:
         if isinstance(value, Tagged):
@@ -104,7 +107,7 @@ def evaluate_with(look_up: Callable[[str], str | None]) -> Evaluate:
         missing: list[str] = []
 
         def fill(match: re.Match[str]) -> str:
-            name = match["shell"] or match["helm"]
+            name = (match["shell"] or match["helm"]).removeprefix("args.")
             found = look_up(name)
             if found is None:
                 found = match["shell_default"] if match["shell"] else match["helm_default"]

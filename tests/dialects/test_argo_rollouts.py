@@ -1,0 +1,422 @@
+"""Importing Rollouts of Argo Rollouts with their AnalysisTemplates."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import simdeploy
+from simdeploy.dialects import read_policy
+from simdeploy.dialects.argo_steps import near_weight
+from simdeploy.errors import InputError
+
+CANARY = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: shop}
+spec:
+  replicas: 20
+  selector: {matchLabels: {app: shop}}
+  template:
+    spec:
+      containers: [{name: shop, image: "shop:2"}]
+  strategy:
+    canary:
+      maxSurge: 2
+      maxUnavailable: 1
+      steps:
+      - setWeight: 10
+      - pause: {}
+      - setWeight: 40
+      - pause: {duration: 10m}
+      - pause: {duration: 30}
+      - setWeight: 60
+"""
+TEMPLATE = """\
+---
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata: {name: success}
+spec:
+  args:
+  - {name: service}
+  - {name: least, value: "0.95"}
+  metrics:
+  - name: success-rate
+    interval: 2m
+    count: 3
+    successCondition: result[0] >= {{args.least}}
+    failureLimit: 1
+    provider:
+      prometheus:
+        query: sum(rate(requests{service="{{args.service}}",code!~"5.*"}[5m])) / sum(rate(requests[5m]))
+"""
+INLINE = CANARY.replace(
+    "      - pause: {}\n",
+    "      - analysis:\n          templates: [{templateName: success}]\n          args: [{name: service, value: shop}]\n",
+)
+BACKGROUND = CANARY.replace(
+    "      steps:", "      analysis:\n        templates: [{templateName: success}]\n      steps:"
+)
+BLUE_GREEN = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+spec:
+  replicas: 6
+  strategy:
+    blueGreen: {activeService: shop, previewService: next, autoPromotionSeconds: 90, scaleDownDelaySeconds: 30}
+  template: {spec: {}}
+"""
+
+
+def notes_of(imported, field):
+    return [note for note in imported.notes if note.field == field]
+
+
+def refusal(text, **given):
+    with pytest.raises(InputError) as refused:
+        read_policy(text, **given)
+    return [str(problem) for problem in refused.value.problems]
+
+
+def metric(old, new, text=INLINE, **given):
+    assert old in TEMPLATE
+    return read_policy(text + TEMPLATE.replace(old, new), **given)
+
+
+def test_steps_are_waves_and_the_first_pause_a_canary():
+    """Weights are nodes updated in all, pauses follow their wave, and one without a duration awaits promotion. [contract]"""
+    imported = read_policy(CANARY)
+    assert (imported.kind, imported.nodes) == ("argo-rollouts", 20)
+    assert imported.policy == {
+        "dialect": "general",
+        "strategy": "canary",
+        "auto_promote": False,
+        "waves": [{"until": 2}, {"until": 8, "bake_time": "10m30s"}, {"until": 12}, {"until": 20}],
+        "max_parallel": 3,
+        "surge": 2,
+        "health_check": {"deadline": "8760h", "min_healthy_time": "0s"},
+        "retries": 1000,
+        "retry_delay": "10s",
+        "progress_deadline": "10m",
+        "no_auto_rollback": True,
+        "orchestrator": imported.orchestrator,
+    }
+    assert imported.orchestrator == {
+        "pacing": "barrier",
+        "failed_node_holds_slot": True,
+        "unreachable_nodes": "wait",
+        "on_failure": "stop",
+    }
+    json.dumps(imported.policy)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "weight", "surge", "canaries"),
+    [
+        (10, 10, 0, 1),
+        (10, 5, 0, 1),  # never none
+        (10, 94, 0, 9),  # never all
+        (10, 95, 0, 0),  # but none if all and all but one are as near: so says the formula
+        (10, 15, 0, 2),  # ties up
+        (10, 24, 0, 2),
+        (10, 26, 0, 3),
+        (1, 49, 0, 0),  # a single replica without a surge: nearest
+        (1, 50, 0, 1),
+        (1, 10, 1, 1),
+        (3, 33, 0, 1),
+        (3, 60, 2, 2),
+        (4, 60, 1, 3),  # 3 of 5 are nearer than 2 of 4
+        (7, 0, 0, 0),
+        (7, 100, 1, 7),
+        (50, 29, 0, 15),
+    ],
+)
+def test_the_number_of_pods_nearest_to_a_weight(nodes, weight, surge, canaries):
+    """Without a router the canary has the number of pods whose share is nearest to the weight. [oracle]"""
+    assert near_weight(nodes, weight, 100, surge) == canaries
+
+
+def test_steps_that_add_no_node():
+    """A weight that comes to the same number of pods adds its pause to the wave before; a smaller one does nothing. [contract]"""
+    text = CANARY[: CANARY.index("      - setWeight: 10")]
+    steps = "      - setWeight: 5\n      - pause: {duration: 1m}\n      - setWeight: 6\n      - pause: {duration: 2m}\n      - setWeight: 1\n"
+    imported = read_policy(text + steps, nodes=10)
+    assert imported.policy["waves"] == [{"until": 1, "bake_time": "3m"}, {"until": 10}]
+    assert imported.policy["strategy"] == "rolling"
+    smaller = text + "      - setWeight: 50\n      - setWeight: 20\n"
+    (note,) = notes_of(read_policy(smaller), "spec.strategy.canary.steps[1].setWeight")
+    assert note.fidelity == "approximate"
+
+
+def test_a_later_pause_for_somebody_is_noted():
+    """Only the first wave can wait for a promotion: a later pause without duration is approximate. [contract]"""
+    imported = read_policy(CANARY.replace("pause: {duration: 10m}", "pause: {}"))
+    (note,) = notes_of(imported, "spec.strategy.canary.steps[3].pause")
+    assert note.fidelity == "approximate"
+    assert imported.policy["waves"][1] == {"until": 8, "bake_time": "30s"}
+
+
+def test_without_steps_it_is_a_sliding_window():
+    """A canary without steps is updated like a Deployment, 25 % of both by default. [contract]"""
+    text = CANARY[: CANARY.index("      maxSurge")].replace("    canary:", "    canary: {}")
+    imported = read_policy(text)
+    assert (imported.policy["max_parallel"], imported.policy["surge"]) == (10, 5)
+    assert imported.orchestrator["pacing"] == "sliding"
+    assert "waves" not in imported.policy
+
+
+def test_a_traffic_router_starts_canaries_beside():
+    """With a router the pods are the weight rounded up, all beside the stable ones; setCanaryScale replaces it. [contract]"""
+    routed = CANARY.replace("      steps:", "      trafficRouting: {nginx: {stableIngress: shop}}\n      steps:")
+    policy = read_policy(routed.replace("setWeight: 10", "setWeight: 11")).policy
+    assert [wave["until"] for wave in policy["waves"]] == [3, 8, 12, 20]
+    assert (policy["surge"], policy.get("max_parallel")) == ("100%", None)
+    scaled = routed.replace("- pause: {}", "- setCanaryScale: {replicas: 5}")
+    assert [wave["until"] for wave in read_policy(scaled).policy["waves"]] == [2, 5, 20]
+    matched = scaled.replace("- pause: {duration: 30}", "- setCanaryScale: {matchTrafficWeight: true}")
+    assert [wave["until"] for wave in read_policy(matched).policy["waves"]] == [2, 5, 8, 12, 20]
+    least = routed.replace("      steps:", "      minPodsPerReplicaSet: 4\n      steps:")
+    assert read_policy(least).policy["waves"][0] == {"until": 4}
+    assert "needs a traffic router" in refusal(CANARY.replace("- pause: {}", "- setCanaryScale: {replicas: 5}"))[0]
+
+
+def test_an_inline_analysis_is_a_gate():
+    """Its rate of successes judges the waves: more than failureLimit failed looks stop the rollout, which goes back. [contract]"""
+    imported = read_policy(INLINE + TEMPLATE)
+    policy = imported.policy
+    assert policy["health_check"] == {
+        "deadline": "1h",
+        "interval": "2m",
+        "min_healthy_time": "6m",
+        "max_error_rate": 0.05,
+        "failure_threshold": 2,
+        "cumulative_failures": True,
+        "gate": {"kind": "pooled", "over": "window"},
+    }
+    assert policy["no_auto_rollback"] is False
+    assert policy["rollback_parallel"] == 3
+    assert "progress_deadline" not in policy
+    assert imported.orchestrator["on_failure"] == "rollback"
+    assert imported.orchestrator["cant_tell"] == "stop"
+    aborts = read_policy(INLINE.replace("  replicas: 20", "  replicas: 20\n  progressDeadlineAbort: true") + TEMPLATE)
+    assert aborts.policy["progress_deadline"] == "20m"  # and five looks of two minutes
+
+
+def test_a_background_analysis_judges_during_the_pauses():
+    """It takes no time of its own: waves are watched as long as the shortest pause, which bakes no longer. [contract]"""
+    policy = read_policy(BACKGROUND + TEMPLATE).policy
+    assert policy["waves"] == [{"until": 2}, {"until": 8}, {"until": 12}, {"until": 20}]
+    assert policy["health_check"]["interval"] == "2m"
+    assert policy["health_check"]["min_healthy_time"] == "10m30s"
+    two = BACKGROUND.replace("      - setWeight: 60\n", "      - setWeight: 60\n      - pause: {duration: 1m}\n")
+    policy = read_policy(two + TEMPLATE).policy
+    assert policy["waves"][1:3] == [{"until": 8, "bake_time": "9m30s"}, {"until": 12}]
+    assert (policy["health_check"]["interval"], policy["health_check"]["min_healthy_time"]) == ("1m", "1m")
+
+
+@pytest.mark.parametrize(
+    ("condition", "rate"),
+    [
+        ("successCondition: result[0] >= 0.99", 0.01),
+        ("successCondition: result >= 99.5", 0.005),
+        ("successCondition: result[0] > 0.9", 0.1),
+        ("failureCondition: result[0] < 0.9", 0.1),
+        ("successCondition: 0.97 <= result[0]", 0.03),
+        ("successCondition: len(result) == 0 || result[0] >= 0.97", 0.03),
+        ("successCondition: default(result, 0) >= 0.97", 0.03),
+        ("successCondition: 'all(result, # >= 0.9)'", 0.1),
+    ],
+)
+def test_conditions_on_a_rate_of_successes(condition, rate):
+    """A comparison with one number is the lowest rate of successes, as a fraction or a percent. [contract]"""
+    imported = metric("successCondition: result[0] >= {{args.least}}", condition)
+    assert imported.policy["health_check"]["max_error_rate"] == pytest.approx(rate)
+
+
+def test_conditions_on_a_rate_of_errors():
+    """What is called an error rate has an upper limit. [contract]"""
+    old = "name: success-rate\n    interval: 2m\n    count: 3\n    successCondition: result[0] >= {{args.least}}"
+    for name, condition, rate in (
+        ("error-rate", "successCondition: result[0] <= 0.02", 0.02),
+        ("error-rate", "failureCondition: result[0] > 0.02", 0.02),
+        ("error-percentage", "successCondition: result < 5", 0.05),
+    ):
+        new = f"name: {name}\n    interval: 2m\n    count: 3\n    {condition}"
+        assert metric(old, new).policy["health_check"]["max_error_rate"] == rate
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fidelity"),
+    [
+        ("name: success-rate", "name: latency-p99", "none"),
+        ("result[0] >= {{args.least}}", "result[0] <= 0.5", "none"),
+        ("result[0] >= {{args.least}}", "result[0] >= 0.9 && result[1] >= 0.5", "not evaluated"),
+        ("result[0] >= {{args.least}}", "result.ok", "not evaluated"),
+        ("result[0] >= {{args.least}}", "result[0] >= {{args.most}}", "not evaluated"),
+        ("successCondition: result[0] >= {{args.least}}", "initialDelay: 1m", "none"),
+    ],
+)
+def test_metrics_that_are_no_rates_are_not_judged(old, new, fidelity):
+    """A metric that is not a rate of requests, or not understood, judges nothing, and a note says so. [contract]"""
+    imported = metric(old, new)
+    assert "gate" not in imported.policy["health_check"]
+    assert imported.orchestrator["on_failure"] == "stop"
+    spec = "AnalysisTemplate success.spec.metrics[0]"
+    assert fidelity in {note.fidelity for note in imported.notes if note.field.startswith(spec)}
+    noted = {note.field.removeprefix(f"{spec}.") for note in imported.notes if note.field.startswith(f"{spec}.")}
+    assert {"name", "interval", "count", "failureLimit", "provider"} <= noted
+
+
+def test_arguments_come_from_step_template_or_caller():
+    """The step's value goes before the template's, and what neither has is asked of the caller. [contract]"""
+    stated = INLINE.replace("args: [{name: service, value: shop}]", 'args: [{name: least, value: "0.8"}]')
+    assert read_policy(stated + TEMPLATE).policy["health_check"]["max_error_rate"] == 0.2
+    missing = TEMPLATE.replace('  - {name: least, value: "0.95"}\n', "")
+    assert "gate" not in read_policy(INLINE + missing).policy["health_check"]
+    (note,) = read_policy(INLINE + missing).unknown
+    assert "--var least" in note.text
+    given = read_policy(INLINE + missing, variables={"least": 0.7})
+    assert given.policy["health_check"]["max_error_rate"] == 0.3
+
+
+def test_templates_elsewhere_are_named():
+    """A template that is not in the file is not evaluated, and nothing is judged. [contract]"""
+    imported = read_policy(INLINE)
+    assert [note.text.split(" ")[0] for note in imported.unknown] == ["success"]
+    assert "gate" not in imported.policy["health_check"]
+
+
+def test_inconclusive_measurements_by_version():
+    """Between both conditions a rollout is paused; before 1.8.2 a background analysis let it go on. [contract]"""
+    both = "successCondition: result[0] >= 0.95\n    failureCondition: result[0] < 0.8"
+    old = "successCondition: result[0] >= {{args.least}}"
+    limits = {
+        version: metric(old, both, BACKGROUND, variables=version and {"argo_rollouts_version": version}).policy[
+            "health_check"
+        ]["max_error_rate"]
+        for version in (None, "v1.8.1", "1.8.2", "1.9")
+    }
+    assert limits == {None: 0.05, "v1.8.1": 0.2, "1.8.2": 0.05, "1.9": 0.05}
+    assert metric(old, both).policy["health_check"]["max_error_rate"] == 0.05
+    with pytest.raises(InputError, match="not a version"):
+        metric(old, both, BACKGROUND, variables={"argo_rollouts_version": "new"})
+
+
+def test_the_strictest_of_several_metrics():
+    """The lowest allowed error rate and the fewest allowed failures judge. [contract]"""
+    second = TEMPLATE[TEMPLATE.index("  - name: success-rate") :].replace("success-rate", "second")
+    second = second.replace("{{args.least}}", "0.99").replace("failureLimit: 1", "failureLimit: 4")
+    check = read_policy(INLINE + TEMPLATE + second).policy["health_check"]
+    assert (check["max_error_rate"], check["failure_threshold"]) == (0.01, 2)
+    dry = TEMPLATE.replace("  metrics:", "  dryRun: [{metricName: second}]\n  metrics:")
+    assert read_policy(INLINE + dry + second).policy["health_check"]["max_error_rate"] == 0.05
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_a_single_replica_is_said_to_see_little(analysed):
+    """A canary of one replica can't detect what only some nodes have; without metrics nothing measures errors. [contract]"""
+    text = INLINE + TEMPLATE if analysed else CANARY
+    noted = [note.text for note in read_policy(text, nodes=10).notes if "single replica" in note.text]
+    assert len(noted) == 1
+    assert ("nothing measures" in noted[0]) is not analysed
+    assert not [note for note in read_policy(text).notes if "single replica" in note.text]
+
+
+def test_blue_green_is_one_wave_beside_the_old_one():
+    """All nodes start beside the old ones; without autoPromotionEnabled they wait for a promotion. [contract]"""
+    policy = read_policy(BLUE_GREEN).policy
+    assert policy["waves"] == [{"until": 6, "bake_time": "1m30s"}]
+    assert (policy["strategy"], policy["surge"]) == ("rolling", "100%")
+    waiting = read_policy(BLUE_GREEN.replace("autoPromotionSeconds: 90", "autoPromotionEnabled: false")).policy
+    assert (waiting["strategy"], waiting["auto_promote"]) == ("canary", False)
+    judged = BLUE_GREEN.replace(
+        "autoPromotionSeconds: 90", "postPromotionAnalysis: {templates: [{templateName: success}]}"
+    )
+    assert read_policy(judged + TEMPLATE).policy["health_check"]["max_error_rate"] == 0.05
+
+
+def test_templates_alone_judge_one_wave():
+    """A file of AnalysisTemplates is imported as one wave that they judge, with a note that there is no Rollout. [contract]"""
+    imported = read_policy(TEMPLATE.removeprefix("---\n"))
+    assert imported.kind == "argo-rollouts"
+    assert imported.policy["health_check"]["max_error_rate"] == 0.05
+    assert notes_of(imported, "strategy")[0].fidelity == "approximate"
+
+
+def test_every_field_of_the_strategy_has_a_note():
+    """Each key of the strategy, its steps and the spec occurs in a note. [contract]"""
+    text = BACKGROUND.replace(
+        "      maxSurge: 2",
+        "      canaryService: c\n      antiAffinity: {}\n      scaleDownDelaySeconds: 30\n      colour: red\n      maxSurge: 2",
+    )
+    text = text.replace("- pause: {}", "- experiment: {duration: 5m, templates: []}")
+    imported = read_policy(text + TEMPLATE)
+    noted = [note.field for note in imported.notes]
+    for key in (
+        "canaryService",
+        "antiAffinity",
+        "scaleDownDelaySeconds",
+        "colour",
+        "maxSurge",
+        "maxUnavailable",
+        "analysis",
+    ):
+        assert f"spec.strategy.canary.{key}" in noted
+    for number in range(6):
+        assert any(field.startswith(f"spec.strategy.canary.steps[{number}].") for field in noted)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "words"),
+    [
+        ("setWeight: 10", "setWeight: 101", 15, "from 0 to 100"),
+        ("setWeight: 10", "setWeight: much", 15, "not a whole number"),
+        ("pause: {}", "pause: {duration: soon}", 16, "not a duration"),
+        ("pause: {}", "wait: {}", 16, "exactly one"),
+        ("- pause: {}", "- pause: {}\n        setWeight: 20", 17, "exactly one"),
+        ("maxUnavailable: 1", "maxUnavailable: 101%", 13, "at most 100%"),
+        ("    canary:\n", "    blueGreen: {}\n    canary:\n", 12, "exactly one strategy"),
+        ("    canary:\n", "    canaries:\n", 10, "exactly one strategy"),
+        ("      steps:\n", "      steps: 3\n      others:\n", 14, "not a list"),
+        ("replicas: 20", "replicas: -1", 5, "too small"),
+    ],
+)
+def test_bad_values_have_line_and_field(before, after, line, words):
+    """A bad value is refused with its line, its field and what is allowed. [contract]"""
+    assert before in CANARY
+    problems = refusal(CANARY.replace(before, after, 1))
+    assert len(problems) == 1
+    assert problems[0].startswith(f"line {line}: spec.")
+    assert words in problems[0]
+
+
+def test_braces_without_quotes_are_refused():
+    """A template without quotes, as in an example of the project, is no valid object: line and hint. [contract]"""
+    (problem,) = refusal(TEMPLATE.removeprefix("---\n").replace("interval: 2m", "interval: {{args.interval}}"))
+    assert problem.startswith("line 10: ")
+    assert "needs quotes" in problem
+
+
+def test_recognised_before_a_workload():
+    """A file with a Rollout and a Deployment is a Rollout; a Service alone is refused. [contract]"""
+    workload = "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop}\nspec: {}\n"
+    assert read_policy(CANARY + workload).kind == "argo-rollouts"
+    assert "no Rollout" in refusal("kind: Service\nspec: {}\n", kind="argo-rollouts")[0]
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_a_canary_that_fails_its_analysis_goes_back(tmp_path, engine):
+    """Two nodes fail one request in ten; after the second look of two minutes both go back. [oracle]"""
+    path = tmp_path / "canary.yaml"
+    scenario = {
+        "name": "canary",
+        "fleet": {"nodes": 20, "update_duration": "30s", "requests_per_second": 50},
+        "release": {"bad": {"probability": 1, "defective": True, "error_rate": 0.2}},
+        "policies": {"shop": read_policy(INLINE + TEMPLATE).policy},
+    }
+    path.write_text(json.dumps(scenario), encoding="utf-8")
+    rollout = simdeploy.simulate(path, "shop", seed=1, engine=engine)
+    assert rollout.nodes["dispatched_at_s"].notna().sum() == 2
+    assert rollout.responses["stopped_at_s"] == 30 + 2 * 120

@@ -1,0 +1,316 @@
+"""Importing Deployments, DaemonSets and StatefulSets of Kubernetes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import simdeploy
+from simdeploy.dialects import read_policy
+from simdeploy.errors import InputError
+
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec:
+  replicas: 10
+  minReadySeconds: 20
+  progressDeadlineSeconds: 300
+  revisionHistoryLimit: 3
+  selector: {matchLabels: {app: shop}}
+  strategy:
+    type: RollingUpdate
+    rollingUpdate:
+      maxSurge: 3
+      maxUnavailable: 20%
+  template:
+    spec:
+      containers: [{name: shop, image: "shop:2"}]
+"""
+DAEMONS = """\
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: agent}
+spec:
+  updateStrategy:
+    type: RollingUpdate
+    rollingUpdate: {maxUnavailable: 10%}
+  template:
+    spec: {}
+"""
+STATEFUL = """\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: store}
+spec:
+  replicas: 5
+  podManagementPolicy: OrderedReady
+  updateStrategy:
+    type: RollingUpdate
+    rollingUpdate: {partition: 3, maxUnavailable: 50%}
+  template:
+    spec: {}
+"""
+
+
+def deployment(surge, unavailable, replicas=10):
+    text = DEPLOYMENT.replace("replicas: 10", f"replicas: {replicas}")
+    return text.replace("maxSurge: 3", f"maxSurge: {surge}").replace(
+        "maxUnavailable: 20%", f"maxUnavailable: {unavailable}"
+    )
+
+
+def notes_of(imported, field):
+    return [note for note in imported.notes if note.field == field]
+
+
+def refusal(text, **given):
+    with pytest.raises(InputError) as refused:
+        read_policy(text, **given)
+    return [str(problem) for problem in refused.value.problems]
+
+
+def test_a_deployment_is_a_sliding_window():
+    """Surge and unavailable ones together are in flight, a failed node keeps its slot, nothing goes back. [contract]"""
+    imported = read_policy(DEPLOYMENT)
+    assert imported.kind == "kubernetes"
+    assert imported.nodes == 10
+    assert imported.policy == {
+        "dialect": "general",
+        "strategy": "rolling",
+        "max_parallel": 5,
+        "surge": 3,
+        "progress_deadline": "5m",
+        "health_check": {"deadline": "8760h", "min_healthy_time": "20s"},
+        "retries": 1000,
+        "retry_delay": "10s",
+        "no_auto_rollback": True,
+        "orchestrator": imported.orchestrator,
+    }
+    assert imported.orchestrator == {
+        "pacing": "sliding",
+        "failed_node_holds_slot": True,
+        "unreachable_nodes": "wait",
+        "on_failure": "stop",
+    }
+    json.dumps(imported.policy)
+
+
+@pytest.mark.parametrize(
+    ("surge", "unavailable", "replicas", "parallel", "surged"),
+    [
+        (0, 2, 10, 2, None),
+        ("25%", "25%", 10, 5, 3),  # 2.5 up, 2.5 down
+        ("25%", "25%", 1, 1, 1),
+        ("25%", "25%", 3, 1, 1),
+        ("25%", "25%", 4, 2, 1),
+        ("0%", "5%", 10, 1, None),  # half a node, and no surge: 1
+        ("150%", 0, 4, 6, 6),
+        ("1%", "99%", 100, 100, 1),
+    ],
+)
+def test_surge_is_rounded_up_and_unavailable_down(surge, unavailable, replicas, parallel, surged):
+    """25 % of 10 replicas are 3 beside and 2 in place; both 0 after rounding is 1 in place. [contract]"""
+    policy = read_policy(deployment(surge, unavailable, replicas)).policy
+    assert (policy["max_parallel"], policy.get("surge")) == (parallel, surged)
+
+
+def test_defaults_of_a_deployment_are_noted():
+    """25 % of both, 600 s, one replica: each default that matters has a note without a line. [contract]"""
+    bare = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {template: {}}\n"
+    imported = read_policy(bare, nodes=20)
+    assert (imported.nodes, imported.policy["max_parallel"], imported.policy["surge"]) == (20, 10, 5)
+    assert imported.policy["progress_deadline"] == "10m"
+    assert "given by the caller" in notes_of(imported, "spec.replicas")[0].text
+    for name in ("strategy.type", "strategy.rollingUpdate.maxSurge", "strategy.rollingUpdate.maxUnavailable"):
+        (note,) = notes_of(imported, f"spec.{name}")
+        assert note.line is None
+        assert "not given" in note.text
+    assert read_policy(bare).nodes == 1
+
+
+def test_every_field_of_the_spec_has_a_note_with_its_line():
+    """Whatever stands in spec and strategy occurs in a note, and its line is that of the field. [contract]"""
+    imported = read_policy(DEPLOYMENT)
+    lines = {note.field: note.line for note in imported.notes}
+    assert lines["spec.minReadySeconds"] == 6
+    assert lines["spec.progressDeadlineSeconds"] == 7
+    assert lines["spec.revisionHistoryLimit"] == 8
+    assert lines["spec.selector"] == 9
+    assert lines["spec.strategy.rollingUpdate.maxSurge"] == 13
+    assert lines["spec.strategy.rollingUpdate.maxUnavailable"] == 14
+    odd = read_policy(DEPLOYMENT.replace("    type: Rolling", "    colour: red\n    type: Rolling"))
+    (note,) = notes_of(odd, "spec.strategy.colour")
+    assert (note.fidelity, note.line) == ("none", 11)
+
+
+def test_recreate_replaces_all_at_once():
+    """Under Recreate there is no window and no surge. [contract]"""
+    text = DEPLOYMENT[: DEPLOYMENT.index("    rollingUpdate")].replace("type: RollingUpdate", "type: Recreate")
+    policy = read_policy(text).policy
+    assert "max_parallel" not in policy
+    assert "surge" not in policy
+    assert "type: Recreate" in refusal(DEPLOYMENT.replace("type: RollingUpdate", "type: Recreate"))[0]
+
+
+def test_the_largest_progress_deadline_is_none():
+    """2147483647 s mean that a rollout never fails for want of progress. [contract]"""
+    text = DEPLOYMENT.replace("progressDeadlineSeconds: 300", "progressDeadlineSeconds: 2147483647")
+    assert "progress_deadline" not in read_policy(text).policy
+
+
+def test_a_readiness_probe_takes_its_time():
+    """A pod is ready after its first successful probes, and then available after minReadySeconds. [contract]"""
+    probe = 'readinessProbe: {initialDelaySeconds: 15, periodSeconds: 5, httpGet: {path: "/"}}'
+    imported = read_policy(DEPLOYMENT.replace('image: "shop:2"', f'image: "shop:2", {probe}'))
+    assert imported.policy["health_check"] == {
+        "deadline": "8760h",
+        "min_healthy_time": "35s",
+        "max_error_rate": 0.99,
+    }
+    assert "15s" in notes_of(imported, "spec.template.spec.containers")[0].text
+
+
+def test_a_daemon_set_rounds_up_in_any_fleet():
+    """A percent stays one, and is rounded up; without a number it is one node. No deadline, no known fleet. [contract]"""
+    imported = read_policy(DAEMONS)
+    assert (imported.nodes, imported.policy["max_parallel"]) == (None, "10%")
+    assert imported.orchestrator["wave_rounding"] == "ceil"
+    assert "progress_deadline" not in imported.policy
+    assert read_policy(DAEMONS.replace("{maxUnavailable: 10%}", "{}")).policy["max_parallel"] == 1
+
+
+def test_a_daemon_set_with_surge():
+    """maxSurge needs maxUnavailable: 0, and starts as many beside the old pods. [contract]"""
+    policy = read_policy(DAEMONS.replace("maxUnavailable: 10%", "maxUnavailable: 0, maxSurge: 30%")).policy
+    assert (policy["max_parallel"], policy["surge"]) == ("30%", "30%")
+    assert "not both" in refusal(DAEMONS.replace("maxUnavailable: 10%", "maxSurge: 1"))[0]
+    assert "nothing could be updated" in refusal(DAEMONS.replace("10%", "0%"))[0]
+
+
+def test_a_partition_is_a_canary():
+    """Of 5 replicas those from 3 on are updated; the others wait. maxUnavailable is rounded down. [contract]"""
+    imported = read_policy(STATEFUL)
+    policy = imported.policy
+    assert (policy["strategy"], policy["auto_promote"], policy["max_parallel"]) == ("canary", False, "50%")
+    assert policy["waves"] == [{"until": 2}, {"until": 5}]
+    assert imported.orchestrator["wave_rounding"] == "floor"
+    assert imported.orchestrator["pacing"] == "barrier"
+    plain = read_policy(STATEFUL.replace("{partition: 3, maxUnavailable: 50%}", "{}"))
+    assert (plain.policy["strategy"], plain.policy["max_parallel"]) == ("rolling", 1)
+    assert "none of 5 replicas" in refusal(STATEFUL.replace("partition: 3", "partition: 5"))[0]
+
+
+@pytest.mark.parametrize("text", [DAEMONS, STATEFUL])
+def test_on_delete_is_one_after_the_other_by_hand(text):
+    """OnDelete has no pace of its own: one node at a time, with a note that says so. [contract]"""
+    imported = read_policy(text.replace("type: RollingUpdate", "type: OnDelete"))
+    assert imported.policy["max_parallel"] == 1
+    (note,) = notes_of(imported, "spec.updateStrategy.type")
+    assert note.fidelity == "approximate"
+
+
+def test_the_first_of_several_workloads_unless_one_is_named():
+    """A file of several documents, or a List: the first workload, noted, or the one that a variable names. [contract]"""
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: shop}\n"
+    text = f"{service}---\n{DEPLOYMENT}---\n{DAEMONS}"
+    first = read_policy(text)
+    assert first.policy["max_parallel"] == 5
+    assert "DaemonSet/agent" in notes_of(first, "object")[0].text
+    assert read_policy(text, variables={"object": "DaemonSet/agent"}).policy["max_parallel"] == "10%"
+    assert "object: no such object" in refusal(text, variables={"object": "DaemonSet/agnet"})[0]
+    items = {"kind": "List", "apiVersion": "v1", "items": [{"apiVersion": "v1", "kind": "Service"}, as_json(DAEMONS)]}
+    listed = read_policy(json.dumps(items, indent=1))
+    assert listed.policy["max_parallel"] == "10%"
+    assert notes_of(listed, "spec.updateStrategy.rollingUpdate.maxUnavailable")[0].line is not None
+
+
+def as_json(text):
+    import yaml
+
+    return yaml.safe_load(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "variables", "nodes"),
+    [
+        ("${REPLICAS:=6}", {}, 6),
+        ("${REPLICAS:=6}", {"REPLICAS": "8"}, 8),
+        ("'{{ .Values.replicas }}'", {"Values.replicas": 7}, 7),
+        ('"{{ .Values.replicas | default 4 }}"', {}, 4),
+        ("${REPLICAS}", {}, 1),
+    ],
+)
+def test_templates_are_evaluated(value, variables, nodes):
+    """Variables of envsubst and Helm take the caller's value, then the file's default, else count as not given. [contract]"""
+    imported = read_policy(DEPLOYMENT.replace("replicas: 10", f"replicas: {value}"), variables=variables)
+    assert imported.nodes == nodes
+    assert [note.field for note in imported.unknown] == (["spec.replicas"] if nodes == 1 else [])
+
+
+def test_a_template_without_quotes_is_refused_with_a_hint():
+    """``{{ .Values.x }}`` without quotes is no YAML for Kubernetes; the message says where, and what is needed. [contract]"""
+    (problem,) = refusal(DEPLOYMENT.replace("replicas: 10", "replicas: {{ .Values.replicas }}"))
+    assert problem.startswith("line 5: ")
+    assert "needs quotes" in problem
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "words"),
+    [
+        ("maxSurge: 3", "maxSurge: [1]", 13, "not a whole number"),
+        ("maxSurge: 3", "maxSurge: -1", 13, "too small"),
+        ("maxSurge: 3", 'maxSurge: "25"', 13, 'text such as "25%"'),
+        ("maxSurge: 3", "maxSurge: 2.5%", 13, 'text such as "25%"'),
+        ("maxUnavailable: 20%", "maxUnavailable: 120%", 14, "at most 100%"),
+        ("type: RollingUpdate", "type: Rolling", 11, "RollingUpdate"),
+        ("minReadySeconds: 20", "minReadySeconds: soon", 6, "not a whole number"),
+        ("minReadySeconds: 20", "minReadySeconds: 300", 7, "more than 300"),
+        ("progressDeadlineSeconds: 300", "progressDeadlineSeconds: 0", 7, "too small"),
+        ("replicas: 10", "replicas: 0", 5, "nothing to update"),
+        (
+            "    rollingUpdate:\n      maxSurge: 3\n      maxUnavailable: 20%\n",
+            "    rollingUpdate: 3\n",
+            12,
+            "keys with values",
+        ),
+    ],
+)
+def test_bad_values_have_line_and_field(before, after, line, words):
+    """A bad value is refused with its line, its field and what is allowed. [contract]"""
+    assert before in DEPLOYMENT
+    problems = refusal(DEPLOYMENT.replace(before, after))
+    assert len(problems) == 1
+    assert problems[0].startswith(f"line {line}: spec.")
+    assert words in problems[0]
+
+
+def test_both_zero_is_refused_as_by_the_api_server():
+    """maxSurge: 0 and maxUnavailable: 0 would update nothing. [contract]"""
+    assert "nothing could be updated" in refusal(deployment(0, "0%"))[0]
+
+
+@pytest.mark.parametrize("text", [DEPLOYMENT, DAEMONS, STATEFUL])
+def test_recognised_by_content(text):
+    """A workload is recognised with any further documents; a Service alone is not. [contract]"""
+    assert read_policy(text, nodes=4).kind == "kubernetes"
+    assert "not a policy" in refusal("apiVersion: v1\nkind: Service\nspec: {}\n")[0]
+    assert "no workload" in refusal("apiVersion: v1\nkind: Service\nspec: {}\n", kind="kubernetes")[0]
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_a_bad_version_stops_at_the_budget(tmp_path, engine):
+    """No pod of the new version gets ready: 3 and 2 of 10 are touched, and the deadline ends it. [oracle]"""
+    path = tmp_path / "stuck.yaml"
+    scenario = {
+        "name": "stuck",
+        "fleet": {"nodes": 10, "update_duration": "30s"},
+        "release": {"bad": {"probability": 1, "defective": True, "start_hang": 1}},
+        "policies": {"shop": read_policy(DEPLOYMENT).policy},
+    }
+    path.write_text(json.dumps(scenario), encoding="utf-8")
+    rollout = simdeploy.simulate(path, "shop", seed=1, engine=engine)
+    assert rollout.nodes["dispatched_at_s"].notna().sum() == 5
+    assert rollout.responses["stopped_at_s"] == 300.0
