@@ -1,0 +1,248 @@
+"""Importing Canaries of Flagger."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import simdeploy
+from simdeploy.dialects import read_policy
+from simdeploy.errors import InputError
+
+CANARY = """\
+apiVersion: flagger.app/v1beta1
+kind: Canary
+metadata: {name: shop}
+spec:
+  provider: istio
+  progressDeadlineSeconds: 120
+  targetRef: {apiVersion: apps/v1, kind: Deployment, name: shop}
+  service: {port: 80}
+  analysis:
+    interval: 30s
+    threshold: 4
+    maxWeight: 50
+    stepWeight: 20
+    metrics:
+    - name: request-success-rate
+      thresholdRange: {min: 98}
+      interval: 1m
+    - name: request-duration
+      thresholdRange: {max: 500}
+    webhooks:
+    - {name: load, url: "http://load/"}
+    - {name: ask, type: confirm-promotion, url: "http://ask/"}
+"""
+DEPLOYMENT = "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop}\nspec: {replicas: 10}\n"
+
+
+def weights(text, **given):
+    return [wave["until"] for wave in read_policy(text, **given).policy["waves"]]
+
+
+def notes_of(imported, field):
+    return [note for note in imported.notes if note.field == field]
+
+
+def refusal(text, **given):
+    with pytest.raises(InputError) as refused:
+        read_policy(text, **given)
+    return [str(problem) for problem in refused.value.problems]
+
+
+def changed(before, after):
+    assert before in CANARY
+    return CANARY.replace(before, after)
+
+
+def test_weights_are_waves_and_checks_a_gate():
+    """Each weight is a wave, watched for an interval; the threshold is the number of failed looks; the rest follows. [contract]"""
+    imported = read_policy(CANARY)
+    assert (imported.kind, imported.nodes) == ("flagger", None)
+    assert imported.policy == {
+        "dialect": "general",
+        "strategy": "rolling",
+        "waves": [{"until": "20%"}, {"until": "40%"}, {"until": "60%"}, {"until": "100%"}],
+        "surge": "100%",
+        "health_check": {
+            "deadline": "1h",
+            "interval": "30s",
+            "min_healthy_time": "30s",
+            "max_error_rate": 0.02,
+            "failure_threshold": 4,
+            "cumulative_failures": True,
+            "gate": {"kind": "pooled", "over": "window"},
+        },
+        "retries": 1000,
+        "retry_delay": "10s",
+        "progress_deadline": "4m30s",  # and five looks of 30 s
+        "orchestrator": imported.orchestrator,
+    }
+    assert imported.orchestrator == {
+        "pacing": "barrier",
+        "unreachable_nodes": "wait",
+        "on_failure": "rollback",
+        "wave_rounding": "nearest",
+        "cant_tell": "stop",
+        "window_reset": False,
+    }
+    json.dumps(imported.policy)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("stepWeight: 20", "stepWeight: 25", ["25%", "50%", "100%"]),
+        ("stepWeight: 20", "stepWeight: 60", ["60%", "100%"]),  # overshoots maxWeight
+        ("    maxWeight: 50\n", "", ["20%", "40%", "60%", "80%", "100%"]),
+        ("maxWeight: 50", "maxWeight: 0", ["20%", "40%", "60%", "80%", "100%"]),
+        ("stepWeight: 20", "stepWeight: 30", ["30%", "60%", "100%"]),
+        ("stepWeight: 20", "stepWeights: [1, 5, 30]", ["1%", "5%", "30%", "100%"]),
+        ("stepWeight: 20", "stepWeights: [10, 200]", ["10%", "100%"]),
+        ("stepWeight: 20", "stepWeight: 40\n    stepWeights: [10, 50]", ["40%", "80%", "100%"]),
+    ],
+)
+def test_weights_follow_the_controller(old, new, expected):
+    """Weights grow by steps until maxWeight, which they may exceed; of stepWeights the last one is it, 100 at most. [oracle]"""
+    assert weights(changed(old, new)) == expected
+
+
+def test_weights_that_add_no_node_last_longer():
+    """Of 10 nodes 1 % and 5 % are one: the step between takes its time with the wave before. [contract]"""
+    text = changed("stepWeight: 20", "stepWeights: [1, 5, 14, 30]")
+    waves = read_policy(text, nodes=10).policy["waves"]
+    assert waves == [{"until": "1%", "bake_time": "1m"}, {"until": "30%"}, {"until": "100%"}]
+
+
+def test_replicas_of_a_target_in_the_same_file():
+    """The number of nodes is that of the target, if it is there; the caller's goes before. [contract]"""
+    imported = read_policy(CANARY + DEPLOYMENT)
+    assert (imported.kind, imported.nodes) == ("flagger", 10)
+    assert read_policy(CANARY + DEPLOYMENT, nodes=30).nodes == 30
+    assert read_policy(CANARY + DEPLOYMENT.replace("name: shop", "name: other")).nodes is None
+
+
+def test_iterations_are_looks_at_one_wave():
+    """Blue/green and A/B tests judge all new nodes together so many times. [contract]"""
+    imported = read_policy(changed("stepWeight: 20", "iterations: 5"))
+    assert imported.policy["waves"] == [{"until": "100%"}]
+    assert imported.policy["health_check"]["min_healthy_time"] == "2m30s"
+    assert notes_of(imported, "spec.analysis.iterations")[0].fidelity == "approximate"
+    plain = read_policy(changed("provider: istio", "provider: kubernetes"))
+    assert plain.policy["health_check"]["min_healthy_time"] == "5m"  # 10 iterations
+    tested = read_policy(changed("stepWeight: 20", "iterations: 5\n    match: [{headers: {}}]"))
+    assert notes_of(tested, "spec.analysis.match")
+
+
+@pytest.mark.parametrize(
+    "text", [changed("  service:", "  skipAnalysis: true\n  service:"), CANARY[: CANARY.index("  analysis:")]]
+)
+def test_without_analysis_all_nodes_at_once(text):
+    """skipAnalysis, or no analysis at all, promotes the canary when it is ready. [contract]"""
+    policy = read_policy(text).policy
+    assert "waves" not in policy
+    assert "gate" not in policy["health_check"]
+    assert (policy["surge"], policy["progress_deadline"]) == ("100%", "2m")
+
+
+def test_defaults_are_noted():
+    """60 s, threshold 1, maxWeight 100 and 600 s, each with a note without a line. [contract]"""
+    bare = changed("    interval: 30s\n    threshold: 4\n    maxWeight: 50\n", "").replace(
+        "  progressDeadlineSeconds: 120\n", ""
+    )
+    imported = read_policy(bare)
+    check = imported.policy["health_check"]
+    assert (check["interval"], check["failure_threshold"]) == ("1m", 1)
+    assert imported.policy["progress_deadline"] == "12m"
+    for name in ("analysis.interval", "analysis.threshold", "analysis.maxWeight", "progressDeadlineSeconds"):
+        (note,) = notes_of(imported, f"spec.{name}")
+        assert note.line is None
+        assert note.text.startswith("not given")
+    assert read_policy(changed("interval: 30s", "interval: 5s")).policy["health_check"]["interval"] == "10s"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rate"),
+    [
+        ("thresholdRange: {min: 98}", "thresholdRange: {min: 99.9}", 0.001),
+        ("thresholdRange: {min: 98}", "threshold: 95", 0.05),
+        ("thresholdRange: {min: 98}", "thresholdRange: {max: 100}", None),
+        ("name: request-success-rate", "name: error-rate\n      templateRef: {name: errors}", None),
+        ("name: request-success-rate", "name: request-duration", None),
+    ],
+)
+def test_only_the_rate_of_successes_is_judged(old, new, rate):
+    """thresholdRange.min of request-success-rate is 1 - max_error_rate; other metrics never fail here. [contract]"""
+    imported = read_policy(changed(old, new))
+    assert imported.policy["health_check"].get("max_error_rate") == rate
+    assert ("gate" in imported.policy["health_check"]) is (rate is not None)
+
+
+def test_every_field_has_a_note_with_its_line():
+    """Each key of the spec and of the analysis, each metric and webhook occurs in a note. [contract]"""
+    text = changed(
+        "    threshold: 4", "    threshold: 4\n    mirror: true\n    stepWeightPromotion: 50\n    colour: red"
+    )
+    imported = read_policy(text)
+    lines = {note.field: note.line for note in imported.notes}
+    for key in ("provider", "progressDeadlineSeconds", "targetRef", "service"):
+        assert lines[f"spec.{key}"] is not None
+    for key in ("interval", "threshold", "mirror", "stepWeightPromotion", "colour", "maxWeight", "stepWeight"):
+        assert lines[f"spec.analysis.{key}"] is not None
+    assert lines["spec.analysis.metrics[0].thresholdRange.min"] == 19
+    assert lines["spec.analysis.metrics[1].thresholdRange"] == 22
+    assert lines["spec.analysis.webhooks[1]"] == 25
+    assert "confirmed" in notes_of(imported, "spec.analysis.webhooks[1]")[0].text
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "words"),
+    [
+        ("interval: 30s", "interval: 30", 10, "not a duration"),
+        ("interval: 30s", "interval: -30s", 10, "too short"),
+        ("threshold: 4", "threshold: few", 11, "not a whole number"),
+        ("maxWeight: 50", "maxWeight: 150", 12, "from 0 to 100"),
+        ("stepWeight: 20", "stepWeights: [10, 5]", 13, "entry 1"),
+        ("stepWeight: 20", "stepWeights: [10, half]", 13, "entry 1"),
+        ("stepWeight: 20", "stepWeight: 0", 13, "never be promoted"),
+        ("{min: 98}", "{min: 101}", 16, "from 0 to 100"),
+        ("{min: 98}", "98", 16, "keys with values"),
+        ("progressDeadlineSeconds: 120", "progressDeadlineSeconds: no", 6, "not a whole number"),
+    ],
+)
+def test_bad_values_have_line_and_field(before, after, line, words):
+    """A bad value is refused with its line, its field and what is allowed. [contract]"""
+    problems = refusal(changed(before, after))
+    assert len(problems) == 1
+    assert problems[0].startswith(f"line {line}: spec.")
+    assert words in problems[0]
+
+
+def test_variables_of_the_text():
+    """Values may be variables of envsubst, as where Flux replaces them. [contract]"""
+    text = changed("stepWeight: 20", "stepWeight: ${STEP:=25}")
+    assert weights(text) == ["25%", "50%", "100%"]
+    assert weights(text, variables={"STEP": 50}) == ["50%", "100%"]
+
+
+def test_recognised_before_a_workload():
+    """A Canary is recognised beside its target, and refused by name where there is none. [contract]"""
+    assert read_policy(DEPLOYMENT.removeprefix("---\n") + "---\n" + CANARY).kind == "flagger"
+    assert "no Canary" in refusal(DEPLOYMENT, kind="flagger")[0]
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_a_bad_release_goes_back_at_the_threshold(tmp_path, engine):
+    """A fifth of the nodes fail a tenth of the requests: four looks of 30 s, then all go back. [oracle]"""
+    path = tmp_path / "canary.yaml"
+    scenario = {
+        "name": "canary",
+        "fleet": {"nodes": 10, "update_duration": "20s", "requests_per_second": 50},
+        "release": {"bad": {"probability": 1, "defective": True, "error_rate": 0.1}},
+        "policies": {"shop": read_policy(CANARY).policy},
+    }
+    path.write_text(json.dumps(scenario), encoding="utf-8")
+    rollout = simdeploy.simulate(path, "shop", seed=1, engine=engine)
+    assert rollout.nodes["dispatched_at_s"].notna().sum() == 2
+    assert rollout.responses["stopped_at_s"] == 20 + 4 * 30
