@@ -175,7 +175,7 @@ def test_a_traffic_router_starts_canaries_beside():
     assert (policy["surge"], policy.get("max_parallel")) == ("100%", None)
     scaled = routed.replace("- pause: {}", "- setCanaryScale: {replicas: 5}")
     assert [wave["until"] for wave in read_policy(scaled).policy["waves"]] == [2, 5, 20]
-    matched = scaled.replace("- pause: {duration: 30}", "- setCanaryScale: {matchTrafficWeight: true}")
+    matched = scaled.replace("- pause: {duration: 30}", "- setCanaryScale: {matchTrafficWeight: true, weight: 90}")
     assert [wave["until"] for wave in read_policy(matched).policy["waves"]] == [2, 5, 8, 12, 20]
     least = routed.replace("      steps:", "      minPodsPerReplicaSet: 4\n      steps:")
     assert read_policy(least).policy["waves"][0] == {"until": 4}
@@ -241,6 +241,7 @@ def test_conditions_on_a_rate_of_errors():
     for name, condition, rate in (
         ("error-rate", "successCondition: result[0] <= 0.02", 0.02),
         ("error-rate", "failureCondition: result[0] > 0.02", 0.02),
+        ("error-rate", "failureCondition: result[0] >= 0.02", 0.02),
         ("error-percentage", "successCondition: result < 5", 0.05),
     ):
         new = f"name: {name}\n    interval: 2m\n    count: 3\n    {condition}"
