@@ -14,16 +14,10 @@ from simdeploy.units import NS_PER_S
 if TYPE_CHECKING:
     from simdeploy.dialects.reading import Group
 
-_STEPS = (
-    "setWeight",
-    "pause",
-    "analysis",
-    "setCanaryScale",
-    "experiment",
-    "setHeaderRoute",
-    "setMirrorRoute",
-    "plugin",
-)
+# A step is one of these, with any of the others.
+_MAIN = ("setWeight", "pause", "experiment", "analysis")
+_SIZES = ("setCanaryScale", "setWeight")
+_ROUTES = ("experiment", "setHeaderRoute", "setMirrorRoute", "plugin")
 
 
 @dataclass
@@ -54,26 +48,35 @@ def read_steps(canary: Group, nodes: int, surge: int) -> list[Stage]:
     size = _Size(canary, nodes, surge)
     stages: list[Stage] = []
     for step in canary.groups("steps"):
-        kinds = [kind for kind in _STEPS if kind in step]
-        if len(kinds) != 1:
-            step.refuse(kinds[0] if kinds else "setWeight", "a step has exactly one of these", allowed=listed(_STEPS))
-            continue
-        kind = kinds[0]
-        if kind == "pause":
-            _read_pause(step, stages)
-        elif kind == "analysis":
-            _read_analysis(step, stages)
-        elif kind in ("setWeight", "setCanaryScale"):
-            size.read(step, kind)
-            _add_stage(step, kind, stages, size)
+        kinds = [kind for kind in (*_MAIN, "setCanaryScale", *_ROUTES[1:]) if kind in step]
+        if len([kind for kind in kinds if kind in _MAIN]) > 1 or not kinds:
+            allowed = f"one of {listed(_MAIN)}, or {listed(('setCanaryScale', *_ROUTES[1:]))}"
+            step.refuse(kinds[0] if kinds else "setWeight", "not exactly one step", allowed=allowed)
         else:
-            step.no_counterpart(kind, "the rollout goes on at once")
-        step.note_rest(UNKNOWN)
+            _read_step(step, stages, size)
     if "steps" not in canary:
         canary.exact("steps", "not given: a sliding window over all nodes")
     if not stages or stages[-1].until < nodes:
         stages.append(Stage(nodes))
     return stages
+
+
+def _read_step(step: Group, stages: list[Stage], size: _Size) -> None:
+    sizes = [kind for kind in _SIZES if kind in step]
+    for kind in sizes:
+        size.read(step, kind)
+    for kind in sizes[:1]:
+        _add_stage(step, kind, stages, size)
+    for kind in sizes[1:]:
+        step.exact(kind, "the weight of the traffic, beside setCanaryScale")
+    if "pause" in step:
+        _read_pause(step, stages)
+    if "analysis" in step:
+        _read_analysis(step, stages)
+    for kind in _ROUTES:
+        if kind in step:
+            step.no_counterpart(kind, "the rollout goes on at once")
+    step.note_rest(UNKNOWN)
 
 
 class _Size:

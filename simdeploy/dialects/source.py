@@ -87,8 +87,9 @@ class Source:
 
     @cached_property
     def is_json(self) -> bool:
-        """Whether the text begins like a JSON object or list."""
-        return self.text.lstrip("\ufeff \t\r\n").startswith(("{", "["))
+        """Whether the text begins like a JSON object or list; a template (``{{ ... }}``) does not."""
+        text = self.text.lstrip("\ufeff \t\r\n")
+        return text.startswith(("{", "[")) and not text.startswith("{{")
 
     @cached_property
     def documents(self) -> tuple[Document, ...]:
@@ -131,7 +132,12 @@ class Source:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         words = getattr(error, "problem", None) or str(error).partition("\n")[0]
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        return Problem(f"not valid YAML: {words}", file=self.file, line=line, column=column)
+        return Problem(f"not valid YAML: {words}", file=self.file, line=line, column=column, hint=self.template_hint)
+
+    @property
+    def template_hint(self) -> str | None:
+        """What to do with a template of a template engine, if the text has any."""
+        return 'render templates first, or put "{{ ... }}" into quotes' if "{{" in self.text else None
 
 
 class _Builder:
@@ -181,7 +187,7 @@ class _Builder:
                     merged = {**extra, **merged}
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
-                hint = 'a template such as "{{ name }}" needs quotes'
+                hint = self._source.template_hint
                 raise InputError(Problem("a key must be text", path, file=self._source.file, line=line, hint=hint))
             key = str(key_node.value)
             if key in data:

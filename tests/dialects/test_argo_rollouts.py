@@ -177,6 +177,8 @@ def test_a_traffic_router_starts_canaries_beside():
     assert [wave["until"] for wave in read_policy(scaled).policy["waves"]] == [2, 5, 20]
     matched = scaled.replace("- pause: {duration: 30}", "- setCanaryScale: {matchTrafficWeight: true, weight: 90}")
     assert [wave["until"] for wave in read_policy(matched).policy["waves"]] == [2, 5, 8, 12, 20]
+    both = routed.replace("- setWeight: 10", "- setWeight: 10\n        setCanaryScale: {replicas: 7}")
+    assert [wave["until"] for wave in read_policy(both).policy["waves"]] == [7, 20]
     least = routed.replace("      steps:", "      minPodsPerReplicaSet: 4\n      steps:")
     assert read_policy(least).policy["waves"][0] == {"until": 4}
     assert "needs a traffic router" in refusal(CANARY.replace("- pause: {}", "- setCanaryScale: {replicas: 5}"))[0]
@@ -375,8 +377,8 @@ def test_every_field_of_the_strategy_has_a_note():
         ("setWeight: 10", "setWeight: 101", 15, "from 0 to 100"),
         ("setWeight: 10", "setWeight: much", 15, "not a whole number"),
         ("pause: {}", "pause: {duration: soon}", 16, "not a duration"),
-        ("pause: {}", "wait: {}", 16, "exactly one"),
-        ("- pause: {}", "- pause: {}\n        setWeight: 20", 17, "exactly one"),
+        ("pause: {}", "wait: {}", 16, "exactly one step"),
+        ("- pause: {}", "- pause: {}\n        setWeight: 20", 17, "exactly one step"),
         ("maxUnavailable: 1", "maxUnavailable: 101%", 13, "at most 100%"),
         ("    canary:\n", "    blueGreen: {}\n    canary:\n", 12, "exactly one strategy"),
         ("    canary:\n", "    canaries:\n", 10, "exactly one strategy"),
@@ -397,7 +399,9 @@ def test_braces_without_quotes_are_refused():
     """A template without quotes, as in an example of the project, is no valid object: line and hint. [contract]"""
     (problem,) = refusal(TEMPLATE.removeprefix("---\n").replace("interval: 2m", "interval: {{args.interval}}"))
     assert problem.startswith("line 10: ")
-    assert "needs quotes" in problem
+    assert "quotes" in problem
+    (problem,) = refusal("{{- if .Values.enabled }}\n" + CANARY)
+    assert "render templates first" in problem
 
 
 def test_recognised_before_a_workload():
