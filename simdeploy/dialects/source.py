@@ -19,6 +19,7 @@ MAX_VALUES = 100_000
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
 _STANDARD = "tag:yaml.org,2002:"
+_EQUALS_SIGN = "tag:yaml.org,2002:value"
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ class _Builder:
             for number, item in enumerate(node.value):
                 self._lines[(*path, number)] = item.start_mark.line + 1
                 data.append(self._value(item, (*path, number)))
-        elif node.tag.startswith(_STANDARD):
+        elif node.tag.startswith(_STANDARD) and node.tag != _EQUALS_SIGN:
             data = self._loader.construct_object(node)
         else:
             data = node.value

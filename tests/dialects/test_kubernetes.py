@@ -227,6 +227,11 @@ def test_the_first_of_several_workloads_unless_one_is_named():
     assert notes_of(listed, "spec.updateStrategy.rollingUpdate.maxUnavailable")[0].line is not None
 
 
+def test_a_definition_beside_it_may_say_equals():
+    """A lone equals sign, as in definitions of resources, is text. [contract]"""
+    assert read_policy(f"kind: CustomResourceDefinition\nspec: {{enum: [!!str a, =]}}\n---\n{DEPLOYMENT}").nodes == 10
+
+
 def as_json(text):
     import yaml
 
