@@ -188,7 +188,7 @@ def _read_canary(terms: _Terms, canary: Group) -> _Parts:
     watched_ns = shortest if background.data and checks else 0
     judgement = judge(checks, max(watched_ns, terms.min_ready_s * NS_PER_S)) if checks else None
     _note_lone_canary(terms.nodes, stages[0], judgement)
-    if len(stages) == 1 and judgement is None and not stages[0].waits:
+    if len(stages) == 1 and judgement is None and not stages[0].waits and not router:
         return {"strategy": "rolling", **parallel}, {"pacing": "sliding"}, None
     waves = [_wave(stage, watched_ns) for stage in stages]
     first = {"strategy": "canary", "auto_promote": False} if stages[0].waits else {"strategy": "rolling"}
@@ -286,5 +286,5 @@ def _read_templates(reading: Reading, templates: dict[str, Manifest]) -> PolicyI
     checks = [check for template in templates.values() for check in read_template(reading, template, {})]
     judgement = judge(checks, 0) if checks else None
     health_check = judgement.health_check() if judgement is not None else {"deadline": "1h"}
-    policy = {"strategy": "rolling", "health_check": health_check, **RESTARTS}
+    policy = {"strategy": "rolling", "waves": [{"until": "100%"}], "health_check": health_check, **RESTARTS}
     return reading.finish(policy, {"on_failure": "rollback", "unreachable_nodes": "wait"}, nodes=reading.nodes(None))

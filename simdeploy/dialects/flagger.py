@@ -57,7 +57,7 @@ def read(reading: Reading) -> PolicyImport:
     longest_ns = 0
     if skips:
         analysis.note_rest("skipped")
-        policy["health_check"] = {"deadline": PATIENCE}
+        policy |= {"health_check": {"deadline": PATIENCE}, "waves": [{"until": "100%"}]}
     else:
         health_check, waves, longest_ns = _read_analysis(spec, analysis, nodes)
         policy |= {"health_check": health_check, "waves": waves}

@@ -102,6 +102,7 @@ def _read_deployment(spec: Group) -> _Part:
         strategy.exact("type", "all nodes at once: every old pod ends before a new one starts")
         if "rollingUpdate" in strategy:
             strategy.refuse("rollingUpdate", "has no place under type: Recreate", allowed="type: RollingUpdate")
+        policy["waves"] = [{"until": "100%"}]
     else:
         strategy.exact(
             "type", "a sliding window" if "type" in strategy else "not given: RollingUpdate, a sliding window"
@@ -111,7 +112,12 @@ def _read_deployment(spec: Group) -> _Part:
         policy |= {"max_parallel": budget.parallel, "surge": budget.surge or None}
         rolling.note_rest(UNKNOWN)
     strategy.note_rest(UNKNOWN)
-    return policy, {}
+    return policy, _in_waves(policy)
+
+
+def _in_waves(policy: dict[str, Any]) -> dict[str, Any]:
+    """Return the switches of a policy with waves, which a sliding window has not."""
+    return {"pacing": "barrier"} if "waves" in policy else {}
 
 
 def _read_daemons(spec: Group) -> _Part:
@@ -176,8 +182,7 @@ def _read_stateful(spec: Group) -> _Part:
         rolling.exact("partition", "0: all replicas")
     rolling.note_rest(UNKNOWN)
     strategy.note_rest(UNKNOWN)
-    switches = {"wave_rounding": "floor"}
-    return policy, {**switches, "pacing": "barrier"} if "waves" in policy else switches
+    return policy, {"wave_rounding": "floor", **_in_waves(policy)}
 
 
 def _read_strategy(spec: Group) -> tuple[Group, bool]:

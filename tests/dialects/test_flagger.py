@@ -141,7 +141,7 @@ def test_iterations_are_looks_at_one_wave():
 def test_without_analysis_all_nodes_at_once(text):
     """skipAnalysis, or no analysis at all, promotes the canary when it is ready. [contract]"""
     policy = read_policy(text).policy
-    assert "waves" not in policy
+    assert policy["waves"] == [{"until": "100%"}]
     assert "gate" not in policy["health_check"]
     assert (policy["surge"], policy["progress_deadline"]) == ("100%", "2m")
 

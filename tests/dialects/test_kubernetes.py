@@ -149,9 +149,10 @@ def test_every_field_of_the_spec_has_a_note_with_its_line():
 def test_recreate_replaces_all_at_once():
     """Under Recreate there is no window and no surge. [contract]"""
     text = DEPLOYMENT[: DEPLOYMENT.index("    rollingUpdate")].replace("type: RollingUpdate", "type: Recreate")
-    policy = read_policy(text).policy
-    assert "max_parallel" not in policy
-    assert "surge" not in policy
+    imported = read_policy(text)
+    assert imported.policy["waves"] == [{"until": "100%"}]
+    assert not {"max_parallel", "surge"} & set(imported.policy)
+    assert imported.orchestrator["pacing"] == "barrier"
     assert "type: Recreate" in refusal(DEPLOYMENT.replace("type: RollingUpdate", "type: Recreate"))[0]
 
 
