@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from simdeploy.dialects.judging import HOUR_NS, Check
+from simdeploy.dialects.judging import HOUR_NS, Check, read_interval
 from simdeploy.dialects.manifests import UNKNOWN, Manifest, evaluate_with
 from simdeploy.dialects.reading import write_duration
 from simdeploy.units import NS_PER_S
@@ -113,7 +113,7 @@ def _read_metric(metric: Group, ignored: Collection[str], promotes_inconclusive:
     name = metric.text("name") or ""
     provider = metric.group("provider")
     words = f"{name} {provider.data}"
-    interval_ns = metric.duration("interval", 1)
+    interval_ns = read_interval(metric)
     count = metric.whole("count", 0, _MOST_COUNT) or (None if "interval" in metric else 1)
     failure_limit = metric.whole("failureLimit", -1, _MOST_COUNT) or 0
     limit = _read_limit(metric, words, promotes_inconclusive)

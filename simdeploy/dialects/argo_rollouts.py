@@ -29,6 +29,7 @@ from simdeploy.dialects.manifests import (
     read_pods,
     read_progress_deadline,
     read_replicas,
+    refuse_without,
 )
 from simdeploy.dialects.reading import write_duration
 from simdeploy.errors import Problem
@@ -104,14 +105,8 @@ def _finish(
     """Return policy and switches with what all strategies have: how pods and the progress of the rollout are watched."""
     spec, reading = terms.spec, terms.spec.reading
     aborts = spec.flag("progressDeadlineAbort") or False
-    spec.exact(
-        "progressDeadlineAbort",
-        "everything goes back"
-        if aborts
-        else "only reported"
-        if "progressDeadlineAbort" in spec
-        else "not given: only reported",
-    )
+    text = "everything goes back" if aborts else "only reported"
+    spec.exact("progressDeadlineAbort", text if "progressDeadlineAbort" in spec else f"not given: false, {text}")
     goes_back = aborts or judgement is not None
     then = "everything goes back" if aborts else "the rollout has failed, and nothing goes back; Argo only reports it"
     if judgement is not None and not aborts:
@@ -239,16 +234,11 @@ def _read_blue_green(terms: _Terms, strategy: Group) -> _Parts:
     reading = terms.spec.reading
     promotes = strategy.flag("autoPromotionEnabled")
     promotes = True if promotes is None else promotes
-    seconds = strategy.whole("autoPromotionSeconds") or 0
     text = "all nodes start beside the old ones, then " + (
         "traffic is switched" if promotes else "somebody promotes them"
     )
     strategy.exact("autoPromotionEnabled", text if "autoPromotionEnabled" in strategy else f"not given: true; {text}")
     reading.note("blueGreen", "approximate", "the new nodes serve from their start on, not only from the switch on")
-    wave: dict[str, Any] = {"until": terms.nodes}
-    if seconds and promotes:
-        wave["bake_time"] = write_duration(seconds * NS_PER_S)
-        strategy.approximate("autoPromotionSeconds", "a pause after all nodes are available")
     checks = terms.read_checks(strategy.group("prePromotionAnalysis")) + terms.read_checks(
         strategy.group("postPromotionAnalysis")
     )
@@ -261,10 +251,11 @@ def _read_blue_green(terms: _Terms, strategy: Group) -> _Parts:
     strategy.note_rest("concerns how the traffic is routed, or names and labels")
     judgement = judge(checks, terms.min_ready_s * NS_PER_S) if checks else None
     first = {"strategy": "rolling"} if promotes else {"strategy": "canary", "auto_promote": False}
-    return {**first, "waves": [wave], "surge": "100%"}, {"pacing": "barrier"}, judgement
+    return {**first, "waves": [{"until": terms.nodes}], "surge": "100%"}, {"pacing": "barrier"}, judgement
 
 
 _BLUE_GREEN_ASIDE = {
+    "autoPromotionSeconds": "the new nodes serve before the switch",
     "previewReplicaCount": "all nodes are updated at once",
     "maxUnavailable": "concerns restarts, not updates",
     "scaleDownDelaySeconds": "concerns pods that serve nothing any more",
@@ -275,9 +266,7 @@ _BLUE_GREEN_ASIDE = {
 def _read_templates(reading: Reading, templates: dict[str, Manifest]) -> PolicyImport:
     """Read a file of AnalysisTemplates alone, as the background analysis of a canary without steps."""
     if not templates:
-        problem = reading.source.documents[0].problem("no Rollout", (), allowed="a document with kind: Rollout")
-        reading.problems.append(problem)
-        return reading.finish({}, {})
+        return refuse_without(reading, "Rollout")
     reading.note(
         "strategy",
         "approximate",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # A step is one of these, with any of the others.
 _MAIN = ("setWeight", "pause", "experiment", "analysis")
+_LONGEST_NS = 8760 * 3600 * NS_PER_S
 _SIZES = ("setCanaryScale", "setWeight")
 _ROUTES = ("experiment", "setHeaderRoute", "setMirrorRoute", "plugin")
 
@@ -86,7 +87,7 @@ class _Size:
         self.nodes = nodes
         self.surge = surge
         router = canary.group("trafficRouting")
-        self.has_router = bool(router.data)
+        self.has_router = "trafficRouting" in canary
         self.most = router.whole("maxTrafficWeight", 1) or 100
         self.least = canary.whole("minPodsPerReplicaSet") or 0
         self.weight = 0
@@ -146,6 +147,8 @@ def _read_pause(step: Group, stages: list[Stage]) -> None:
                 "pause", "waits for somebody; only a pause after the first wave can wait here: it goes on at once"
             )
     elif ns is not None:
+        if ns > _LONGEST_NS:
+            pause.refuse("duration", "too long", allowed=f"at most {write_duration(_LONGEST_NS)}")
         stage.pause_ns += ns
         pause.exact("duration", f"{write_duration(ns)} after the wave's nodes are available")
     pause.note_rest(UNKNOWN)

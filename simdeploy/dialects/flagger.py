@@ -13,8 +13,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.judging import Check, Judgement, judge
-from simdeploy.dialects.manifests import PATIENCE, RESTARTS, UNKNOWN, choose_manifest, find_manifests
+from simdeploy.dialects.judging import Check, Judgement, judge, read_interval
+from simdeploy.dialects.manifests import PATIENCE, RESTARTS, UNKNOWN, choose_manifest, find_manifests, refuse_without
 from simdeploy.dialects.reading import write_duration
 from simdeploy.units import NS_PER_S
 
@@ -39,9 +39,7 @@ def read(reading: Reading) -> PolicyImport:
     """Read a Canary: the only one, the one that the variable `object` names, or the first."""
     manifest = choose_manifest(reading, ("Canary",))
     if manifest is None:
-        problem = reading.source.documents[0].problem("no Canary", (), allowed="a document with kind: Canary")
-        reading.problems.append(problem)
-        return reading.finish({}, {})
+        return refuse_without(reading, "Canary")
     spec = manifest.open(reading).group("spec")
     nodes = reading.nodes(_find_replicas(reading, spec))
     analysis = spec.group(spec.spelling("analysis", "canaryAnalysis"))
@@ -94,7 +92,7 @@ def _find_replicas(reading: Reading, spec: Group) -> int | None:
 
 def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
     """Return the health check, the waves, and how long a wave is judged at most."""
-    interval_ns = analysis.duration("interval", 1)
+    interval_ns = read_interval(analysis)
     tick_ns = max(interval_ns or _DEFAULT_NS, _SHORTEST_NS)
     clipped = "shorter than 10s: " if interval_ns is not None and interval_ns < _SHORTEST_NS else ""
     text = f"{'' if 'interval' in analysis else 'not given: '}{clipped}every {write_duration(tick_ns)}"

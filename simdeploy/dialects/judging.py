@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.reading import write_duration
 from simdeploy.units import NS_PER_S
 
+if TYPE_CHECKING:
+    from simdeploy.dialects.reading import Group
+
 HOUR_NS = 3600 * NS_PER_S
-_MOST_LOOKS = 2000
+_LONGEST_NS = 24 * HOUR_NS
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Judgement:
     @property
     def longest_ns(self) -> int:
         looks = -(-self.observation_ns // self.check.interval_ns) + (self.failure_limit or 0) + 1
-        return min(looks, _MOST_LOOKS) * self.check.interval_ns
+        return looks * self.check.interval_ns
 
     def health_check(self) -> dict[str, Any]:
         """Return the health check of a policy."""
@@ -74,3 +77,12 @@ def judge(checks: list[Check], least_ns: int) -> Judgement:
     limits = [check.failure_limit for check in checks if check.failure_limit >= 0]
     measured = max((check.count or 1) * check.interval_ns for check in checks)
     return Judgement(strictest, min(limits, default=None), max(measured, least_ns))
+
+
+def read_interval(group: Group) -> int | None:
+    """Return how often a metric is measured."""
+    interval_ns = group.duration("interval", NS_PER_S)
+    if interval_ns is not None and interval_ns > _LONGEST_NS:
+        group.refuse("interval", "too long", allowed=f"at most {write_duration(_LONGEST_NS)}")
+        return _LONGEST_NS
+    return interval_ns

@@ -24,6 +24,7 @@ from simdeploy.dialects.manifests import (
     read_pods,
     read_progress_deadline,
     read_replicas,
+    refuse_without,
 )
 
 if TYPE_CHECKING:
@@ -59,11 +60,7 @@ def read(reading: Reading) -> PolicyImport:
     """Read how a workload is updated: the only one, the one that the variable `object` names, or the first."""
     manifest = choose_manifest(reading, _KINDS)
     if manifest is None:
-        document = reading.source.documents[0]
-        reading.problems.append(
-            document.problem("no workload", (), allowed=f"a document with kind: {' or '.join(_KINDS)}")
-        )
-        return reading.finish({}, {})
+        return refuse_without(reading, *_KINDS)
     spec = manifest.open(reading).group("spec")
     min_ready_s = read_min_ready(spec)
     policy, switches = {"Deployment": _read_deployment, "DaemonSet": _read_daemons, "StatefulSet": _read_stateful}[

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.reading import NOTHING_SERVED, Group, write_duration
 from simdeploy.dialects.source import Tagged
+from simdeploy.errors import Problem
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
+    from simdeploy.dialects.imported import PolicyImport
     from simdeploy.dialects.reading import Evaluate, Reading
     from simdeploy.dialects.source import Document, Source
     from simdeploy.errors import Path
@@ -27,6 +29,7 @@ PATIENCE = "8760h"
 RESTARTS = {"retries": 1000, "retry_delay": "10s"}
 # Numbers of seconds are 32 bits wide, and the largest one is no deadline.
 NO_DEADLINE = 2**31 - 1
+_MOST_S = 100_000
 UNKNOWN = "not a field that this importer knows; it has no effect"
 
 _PERCENT = re.compile(r"(\d{1,9})%")
@@ -90,6 +93,14 @@ def choose_manifest(reading: Reading, kinds: tuple[str, ...]) -> Manifest | None
         return None
     chosen = reading.choose("object", [f"{one.kind}/{one.name}" for one in manifests])
     return next((one for one in manifests if f"{one.kind}/{one.name}" == chosen), manifests[0])
+
+
+def refuse_without(reading: Reading, *kinds: str) -> PolicyImport:
+    """Refuse a file without an object of these kinds."""
+    words = " or ".join(kinds)
+    allowed = f"a document with kind: {words}"
+    reading.problems.append(Problem(f"no {words}", file=reading.source.file, allowed=allowed))
+    return reading.finish({}, {})
 
 
 def evaluate_with(look_up: Callable[[str], str | None]) -> Evaluate:
@@ -229,7 +240,7 @@ def read_replicas(spec: Group) -> int:
 
 def read_min_ready(spec: Group) -> int:
     """Return for how many seconds a pod must be ready to count as available."""
-    seconds = spec.whole("minReadySeconds", 0, NO_DEADLINE) or 0
+    seconds = spec.whole("minReadySeconds", 0, _MOST_S) or 0
     words = "in service for so long, in whole health windows" if seconds else "available as soon as it is ready"
     spec.exact("minReadySeconds", words if "minReadySeconds" in spec else f"not given: 0, {words}")
     return seconds
@@ -254,9 +265,9 @@ def _read_probe(spec: Group) -> int | None:
     for container in pod.groups("containers"):
         if "readinessProbe" in container:
             probe = container.group("readinessProbe")
-            period = probe.whole("periodSeconds", 1, NO_DEADLINE) or 10
-            successes = probe.whole("successThreshold", 1, NO_DEADLINE) or 1
-            seconds.append(max(period * successes, probe.whole("initialDelaySeconds", 0, NO_DEADLINE) or 0))
+            period = probe.whole("periodSeconds", 1, _MOST_S) or 10
+            successes = probe.whole("successThreshold", 1, 100) or 1
+            seconds.append(max(period * successes, probe.whole("initialDelaySeconds", 0, _MOST_S) or 0))
     if not seconds:
         if pod.data:
             pod.exact("containers", "without a readiness probe, a pod is ready as soon as its containers run")

@@ -330,7 +330,7 @@ def test_a_single_replica_is_said_to_see_little(analysed):
 def test_blue_green_is_one_wave_beside_the_old_one():
     """All nodes start beside the old ones; without autoPromotionEnabled they wait for a promotion. [contract]"""
     policy = read_policy(BLUE_GREEN).policy
-    assert policy["waves"] == [{"until": 6, "bake_time": "1m30s"}]
+    assert policy["waves"] == [{"until": 6}]
     assert (policy["strategy"], policy["surge"]) == ("rolling", "100%")
     waiting = read_policy(BLUE_GREEN.replace("autoPromotionSeconds: 90", "autoPromotionEnabled: false")).policy
     assert (waiting["strategy"], waiting["auto_promote"]) == ("canary", False)
@@ -377,6 +377,7 @@ def test_every_field_of_the_strategy_has_a_note():
         ("setWeight: 10", "setWeight: 101", 15, "from 0 to 100"),
         ("setWeight: 10", "setWeight: much", 15, "not a whole number"),
         ("pause: {}", "pause: {duration: soon}", 16, "not a duration"),
+        ("pause: {}", "pause: {duration: 9000h}", 16, "at most 8760h"),
         ("pause: {}", "wait: {}", 16, "exactly one step"),
         ("- pause: {}", "- pause: {}\n        setWeight: 20", 17, "exactly one step"),
         ("maxUnavailable: 1", "maxUnavailable: 101%", 13, "at most 100%"),

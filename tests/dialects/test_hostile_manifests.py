@@ -185,6 +185,13 @@ def test_any_value_in_any_field(name):
     assert any(outcome is not None for outcome in outcomes)
 
 
+@pytest.mark.parametrize("text", ["# nothing\n\n", "---\n---\n", "- 1\n- 2\n", "kind: [\n", "3\n\n"])
+@pytest.mark.parametrize("kind", [None, "kubernetes", "argo-rollouts", "flagger"])
+def test_files_without_objects(text, kind):
+    """An empty file, a list, a number and what is no YAML are refused. [contract]"""
+    assert import_or_refuse(text, kind) is None
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_tags_are_not_evaluated(name):
     """A value with a tag of its own counts as not given, wherever it stands. [property]"""
