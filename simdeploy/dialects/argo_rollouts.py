@@ -19,6 +19,7 @@ from simdeploy.dialects.argo_analysis import read_checks, read_template
 from simdeploy.dialects.argo_steps import Stage, read_steps
 from simdeploy.dialects.judging import Check, Judgement, judge
 from simdeploy.dialects.manifests import (
+    PATIENCE,
     RESTARTS,
     UNKNOWN,
     Manifest,
@@ -124,7 +125,7 @@ def _finish(
             "analysis", "exact", "no metric is judged: nothing but pods that don't get available stops the rollout"
         )
     else:
-        pods["health_check"] = judgement.health_check()
+        pods |= judgement.watch()
         switches |= {"cant_tell": "stop", "window_reset": False}
         deadline = write_duration(parse_duration(deadline) + judgement.longest_ns) if deadline and aborts else None
     reading.note("unreachable_nodes", "approximate", "a node that is down at its turn is updated when it is up again")
@@ -274,6 +275,6 @@ def _read_templates(reading: Reading, templates: dict[str, Manifest]) -> PolicyI
     )
     checks = [check for template in templates.values() for check in read_template(reading, template, {})]
     judgement = judge(checks, 0) if checks else None
-    health_check = judgement.health_check() if judgement is not None else {"deadline": "1h"}
-    policy = {"strategy": "rolling", "waves": [{"until": "100%"}], "health_check": health_check, **RESTARTS}
+    watch = {"health_check": {"deadline": PATIENCE}, **RESTARTS} if judgement is None else judgement.watch()
+    policy = {"strategy": "rolling", "waves": [{"until": "100%"}], **watch}
     return reading.finish(policy, {"on_failure": "rollback", "unreachable_nodes": "wait"}, nodes=reading.nodes(None))

@@ -50,17 +50,17 @@ def read(reading: Reading) -> PolicyImport:
     given = "" if "progressDeadlineSeconds" in spec else "not given: 600; "
     text = "everything goes back if no node gets ready for so long, and the time in which a wave is judged"
     spec.approximate("progressDeadlineSeconds", f"{given}{text}")
-    policy: dict[str, Any] = {"strategy": "rolling", "surge": "100%", **RESTARTS}
+    policy: dict[str, Any] = {"strategy": "rolling", "surge": "100%"}
     switches: dict[str, Any] = dict(_SWITCHES)
     longest_ns = 0
     if skips:
         analysis.note_rest("skipped")
-        policy |= {"health_check": {"deadline": PATIENCE}, "waves": [{"until": "100%"}]}
+        policy |= {"waves": [{"until": "100%"}], "health_check": {"deadline": PATIENCE}, **RESTARTS}
     else:
-        health_check, waves, longest_ns = _read_analysis(spec, analysis, nodes)
-        policy |= {"health_check": health_check, "waves": waves}
+        waves, watch, longest_ns = _read_analysis(spec, analysis, nodes)
+        policy |= {"waves": waves, **watch}
         switches |= {"wave_rounding": "nearest"}
-        if "gate" in health_check:
+        if "gate" in watch["health_check"]:
             switches |= {"cant_tell": "stop", "window_reset": False}
     policy["progress_deadline"] = write_duration(seconds * NS_PER_S + longest_ns)
     reading.note(
@@ -90,8 +90,8 @@ def _find_replicas(reading: Reading, spec: Group) -> int | None:
     return None
 
 
-def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
-    """Return the health check, the waves, and how long a wave is judged at most."""
+def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[list[dict[str, Any]], dict[str, Any], int]:
+    """Return waves, what watches their nodes, and how long a wave is judged at most."""
     interval_ns = read_interval(analysis)
     tick_ns = max(interval_ns or _DEFAULT_NS, _SHORTEST_NS)
     clipped = "shorter than 10s: " if interval_ns is not None and interval_ns < _SHORTEST_NS else ""
@@ -123,12 +123,12 @@ def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[dic
     if rates:
         checks = [Check(rate, tick_ns, None, threshold - 1) for rate in rates]
         judgement: Judgement = judge(checks, watched_ns)
-        return judgement.health_check(), waves, judgement.longest_ns
+        return waves, judgement.watch(), judgement.longest_ns
     spec.reading.note(
         "metrics", "exact", "no success rate is checked: only nodes that don't get ready stop the rollout"
     )
     healthy = {"interval": write_duration(tick_ns), "min_healthy_time": write_duration(watched_ns)}
-    return {"deadline": PATIENCE, **healthy}, waves, watched_ns
+    return waves, {"health_check": {"deadline": PATIENCE, **healthy}, **RESTARTS}, watched_ns
 
 
 def _read_iterations(spec: Group, analysis: Group) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.dialects.manifests import RESTARTS
 from simdeploy.dialects.reading import write_duration
 from simdeploy.units import NS_PER_S
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 HOUR_NS = 3600 * NS_PER_S
 _LONGEST_NS = 24 * HOUR_NS
+# No simulation lasts 100 years.
+_ALL_TRIES_NS = 80 * 8760 * HOUR_NS
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,11 @@ class Judgement:
         looks = -(-self.observation_ns // self.check.interval_ns) + (self.failure_limit or 0) + 1
         return looks * self.check.interval_ns
 
-    def health_check(self) -> dict[str, Any]:
-        """Return the health check of a policy."""
+    def watch(self) -> dict[str, Any]:
+        """Return the parts of a policy that watch nodes, judged or not started."""
+        deadline_ns = max(4 * self.longest_ns, HOUR_NS)
         check = {
-            "deadline": write_duration(max(4 * self.longest_ns, HOUR_NS)),
+            "deadline": write_duration(deadline_ns),
             "interval": write_duration(self.check.interval_ns),
             "min_healthy_time": write_duration(self.observation_ns),
             "max_error_rate": self.check.max_error_rate,
@@ -68,7 +72,7 @@ class Judgement:
         }
         if self.failure_limit is not None:
             check |= {"failure_threshold": self.failure_limit + 1, "cumulative_failures": True}
-        return check
+        return {"health_check": check, **RESTARTS, "retries": min(RESTARTS["retries"], _ALL_TRIES_NS // deadline_ns)}
 
 
 def judge(checks: list[Check], least_ns: int) -> Judgement:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from simdeploy.dialects.source import Document, Source
     from simdeploy.errors import Path
 
-# Nobody gives a pod up: a year, and a thousand restarts, outlast every deadline of a rollout.
-PATIENCE = "8760h"
-RESTARTS = {"retries": 1000, "retry_delay": "10s"}
+# Nobody gives a pod up: a month, and a thousand restarts, outlast every deadline of a rollout.
+PATIENCE = "720h"
+RESTARTS: dict[str, Any] = {"retries": 1000, "retry_delay": "10s"}
 # Numbers of seconds are 32 bits wide, and the largest one is no deadline.
 NO_DEADLINE = 2**31 - 1
 _MOST_S = 100_000
@@ -250,7 +250,7 @@ def read_pods(spec: Group, min_ready_s: int) -> dict[str, Any]:
     """Return the health check of pods and how they are restarted, as parts of a policy, with notes on what says so."""
     probed_s = _read_probe(spec)
     reading = spec.reading
-    reading.note("health_check.deadline", "exact", "no pod is given up; a deadline of a year stands for that")
+    reading.note("health_check.deadline", "exact", "no pod is given up; a deadline of 30 days stands for that")
     text = "a container that crashes starts again 10s later, each time; Kubernetes doubles that up to 5m"
     reading.note("retries", "approximate", text)
     seconds = min_ready_s + (probed_s or 0)
@@ -266,7 +266,7 @@ def _read_probe(spec: Group) -> int | None:
         if "readinessProbe" in container:
             probe = container.group("readinessProbe")
             period = probe.whole("periodSeconds", 1, _MOST_S) or 10
-            successes = probe.whole("successThreshold", 1, 100) or 1
+            successes = probe.whole("successThreshold", 1, 10) or 1
             seconds.append(max(period * successes, probe.whole("initialDelaySeconds", 0, _MOST_S) or 0))
     if not seconds:
         if pod.data:

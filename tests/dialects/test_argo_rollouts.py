@@ -96,7 +96,7 @@ def test_steps_are_waves_and_the_first_pause_a_canary():
         "waves": [{"until": 2}, {"until": 8, "bake_time": "10m30s"}, {"until": 12}, {"until": 20}],
         "max_parallel": 3,
         "surge": 2,
-        "health_check": {"deadline": "8760h", "min_healthy_time": "0s"},
+        "health_check": {"deadline": "720h", "min_healthy_time": "0s"},
         "retries": 1000,
         "retry_delay": "10s",
         "progress_deadline": "10m",

@@ -83,7 +83,7 @@ def test_a_deployment_is_a_sliding_window():
         "max_parallel": 5,
         "surge": 3,
         "progress_deadline": "5m",
-        "health_check": {"deadline": "8760h", "min_healthy_time": "20s"},
+        "health_check": {"deadline": "720h", "min_healthy_time": "20s"},
         "retries": 1000,
         "retry_delay": "10s",
         "no_auto_rollback": True,
@@ -167,7 +167,7 @@ def test_a_readiness_probe_takes_its_time():
     probe = 'readinessProbe: {initialDelaySeconds: 15, periodSeconds: 5, httpGet: {path: "/"}}'
     imported = read_policy(DEPLOYMENT.replace('image: "shop:2"', f'image: "shop:2", {probe}'))
     assert imported.policy["health_check"] == {
-        "deadline": "8760h",
+        "deadline": "720h",
         "min_healthy_time": "35s",
         "max_error_rate": 0.99,
     }
