@@ -25,6 +25,11 @@ class LoweredPlan(NamedTuple):
     canaries: int
     parallel: int
     pacing: int
+    is_list: bool
+    has_slots: bool
+    has_steps: bool
+    per_zone: int
+    slot_delay: int
 
 
 class Row(NamedTuple):
@@ -67,7 +72,13 @@ def bundle_policies(
     """
     bundles: dict[int, dict[tuple[int, bool, bool], list[int]]] = {}
     for number, row in enumerate(rows):
-        if may_bundle and not row.gate and row.plan.pacing == BARRIER and stops[row.limits] is not None:
+        if (
+            may_bundle
+            and not row.gate
+            and row.plan.pacing == BARRIER
+            and not row.plan.has_steps
+            and stops[row.limits] is not None
+        ):
             key = (row.plan.first_size, row.auto_promote, row.no_auto_rollback)
             bundles.setdefault(row.rule, {}).setdefault(key, []).append(number)
     members = np.full(len(rows), -1, dtype=MEMBER_RECORD)

@@ -269,7 +269,9 @@ def _lower_switches(switches: Orchestrator, traits: TypeTraits) -> dict[str, int
         "failed_node_holds_slot": switches.failed_node_holds_slot,
         "judged_at_wave_end": switches.limits_judged == "wave_end",
         "gate_all_healthy": switches.canary_gate == "all_healthy",
-        "bake_time": switches.bake_time_ns,
+        "failed_node_freezes": switches.failed_node_freezes,
+        "slot_is_free_at_start": switches.slot_until == "started",
+        "fails_when_stuck": switches.all_slots_held == "fail",
         "goes_back_by_itself": switches.node_local_rollback and traits.releases,
         "on_failure": code_of(OnFailure, switches.on_failure),
         "rollback_in_waves": switches.rollback_pacing == "max_parallel",
@@ -312,6 +314,7 @@ def _lower_policies(
     rules: dict[HealthRule, int] = {}
     plans: dict[tuple[object, ...], LoweredPlan] = {}
     sizes: list[int] = []
+    bakes_ns: list[int] = []
     limits: dict[Limits | None, int] = {}
     gates: dict[Gate | None, int] = {None: 0}
     rows = []
@@ -326,12 +329,29 @@ def _lower_policies(
             policy.dialect,
             policy.max_parallel,
             *((policy.canary_count, policy.canary_percent) if policy.strategy == "canary" else ()),
+            policy.waves,
+            policy.zone_by_zone,
+            policy.zone_bake_ns,
+            policy.first_zone_bake_ns,
+            policy.max_parallel_per_zone,
+            policy.slot_delay_ns,
         )
         if key not in plans:
             plan = plan_waves(policy, scenario.orchestrator, total, scenario.fleet.zones)
-            pacing = code_of(Pacing, plan.pacing)
-            plans[key] = LoweredPlan(len(sizes), len(plan.sizes), plan.canaries, plan.parallel, pacing)
+            plans[key] = LoweredPlan(
+                len(sizes),
+                len(plan.sizes),
+                plan.canaries,
+                plan.parallel,
+                code_of(Pacing, plan.pacing),
+                plan.is_list,
+                plan.has_slots,
+                plan.has_slots and (plan.is_list or plan.per_zone < total),
+                plan.per_zone,
+                policy.slot_delay_ns,
+            )
             sizes += plan.sizes
+            bakes_ns += plan.bakes_ns
         limit = read_limits(policy, scenario.orchestrator, total)
         rows.append(
             Row(
@@ -367,6 +387,7 @@ def _lower_policies(
         ),
         "last_words": np.array([[_last_words(rule, b, kinds) for b in behaviours] for rule in rules], dtype=np.int64),
         "sizes": np.array(sizes, dtype=np.int64),
+        "bakes": np.array(bakes_ns, dtype=np.int64),
         **bundle_policies(
             rows,
             [(rule.interval_ns, rule.windows_needed) for rule in rules],
@@ -391,6 +412,7 @@ def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
         and not (switches.node_local_rollback and traits.releases)
         and not (switches.rollback_pacing == "max_parallel" and traits.undone)
         and not switches.reporting_delay_ns
+        and not switches.failed_node_freezes
         and switches.on_failure in ("rollback", "stop")
     )
 

@@ -380,19 +380,22 @@ class Controller:
         if self._freezes_any:
             return  # nor will it end
         if self._hours.are_now:
-            self.dispatcher.admit_returned()
-            if self._phase == "ready":
-                self._send_next()
-            elif self._phase == "wave":
-                self._fill_slots()
-            if self._phase == "main":
-                self._keep_going()
+            self._dispatch()
         else:
             self._wait_for_opening()
             if self._opening not in (None, opening):
                 self._say(self.state, self.state, f"waits for {self._opening}")
         if self._phase == "done":
             self._end("completed", f"{self.updated} nodes updated, {self.failed} failed", undo=False)
+
+    def _dispatch(self) -> None:
+        self.dispatcher.admit_returned()
+        if self._phase == "ready":
+            self._send_next()
+        elif self._phase == "wave":
+            self._fill_slots()
+        if self._phase == "main":
+            self._keep_going()
 
     @property
     def _is_wave_through(self) -> bool:
