@@ -336,7 +336,7 @@ def with_gate(decisions: Decisions, policy: Raw, pacing: str) -> Raw:
     """Let something else than the threshold judge, in one policy of three."""
     if "health_check" not in policy or decisions.one_of([True, True, False]):
         return policy
-    gates = [gate for gate in GATES if pacing != "sliding" or gate["kind"] == "cusum"]
+    gates = [gate for gate in GATES if pacing != "sliding" or "waves" in policy or gate["kind"] == "cusum"]
     health_check = dict(policy["health_check"])
     health_check["gate"] = {
         **decisions.one_of(gates),
