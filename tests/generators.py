@@ -790,6 +790,25 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             }
         },
     },
+    # A failed node freezes the rollout while nodes that are down are waited for.
+    {
+        "fleet": {
+            "nodes": 20,
+            "start_failure": 0.2,
+            "start_attempts": 1,
+            "crash": {"up": {"exponential": {"mean": "2m"}}, "repair": 60},
+        },
+        "orchestrator": {"failed_node_freezes": True, "unreachable_nodes": "wait", "on_failure": "continue"},
+        "policies": {
+            "p": {
+                "dialect": "general",
+                "strategy": "rolling",
+                "waves": [14],
+                "max_parallel": 0,
+                "health_check": {"deadline": "5m", "min_healthy_time": "10s"},
+            }
+        },
+    },
     # Failed nodes hold the slots of their zones.
     {
         "fleet": {"nodes": 20, "zones": 4, "start_failure": 0.4, "start_attempts": 1},
