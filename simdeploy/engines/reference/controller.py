@@ -143,11 +143,14 @@ class Controller:
         if self.is_over:
             return
         wave = self.dispatcher.hear(node)
+        holds = False
         if node.fate.ever_failed:
             # A node that was not dispatched never had a slot; one that goes back by itself frees it.
             goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
-            if node.fate.dispatched_ns is not None and not goes_back:
-                wave.holding += 1
+            holds = node.fate.dispatched_ns is not None and not goes_back
+        wave.holding += holds
+        if node.fate.surged and not (holds and self._switches.failed_node_holds_slot):
+            self.dispatcher.surging -= 1
         # Nobody has to report that a node could not be dispatched.
         if not self._switches.reporting_delay_ns or node.fate.dispatched_ns is None:
             self._count(node)

@@ -73,6 +73,8 @@ class Dispatcher:
         In the order of their dispatch.
     waited_in_vain : int
         Nodes that are waited for, and down for good.
+    surging : int
+        Nodes that take a place of `surge`.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Dispatcher:
         self.waves: list[Wave] = []
         self.touched: list[Node] = []
         self.waited_in_vain = 0
+        self.surging = 0
 
     @property
     def left(self) -> int:
@@ -177,7 +180,9 @@ class Dispatcher:
 
     def _dispatch(self, node: Node) -> None:
         self.touched.append(node)
-        node.dispatch()
+        surged = self._site.type.replaces and self.surging < self._plan.surge
+        self.surging += surged
+        node.dispatch(surged=surged)
 
     def _wait_for(self, node: Node) -> Process:
         now = self._site.env.now

@@ -100,9 +100,10 @@ class Node:
         self._process: simpy.Process | None = None
         self.deadline_ns = NO_DEADLINE_NS
 
-    def dispatch(self) -> None:
-        """Begin to update the node."""
+    def dispatch(self, *, surged: bool) -> None:
+        """Begin to update the node, beside its old instance or instead of it."""
         self.fate.dispatched_ns = self._site.env.now
+        self.fate.surged = surged
         self._process = self._site.env.process(self._life())
 
     def skip(self, reason: str) -> None:
@@ -170,8 +171,8 @@ class Node:
 
     def _update(self) -> Process:
         site, fate = self._site, self.fate
-        self._become(STARTING, "dispatched")
-        if not site.type.begins:
+        self._become(STARTING, "dispatched beside its old instance" if fate.surged else "dispatched")
+        if not site.type.begins and not fate.surged:
             site.load.leaves_service(self.number, site.env.now)
         deadline = None
         if site.rule.is_checked and site.rule.deadline_from_dispatch:
@@ -292,7 +293,7 @@ class Node:
         fate.back_from_ns = site.env.now
         self._listeners.rollback.has_left()
         site.world.note_rollback(self.number, site.env.now)
-        site.load.goes_back(self.number, site.env.now)
+        site.load.goes_back(self.number, site.env.now, keeps_old=fate.keeps_old)
         self._become(ROLLING_BACK, reason)
 
     def _come_back(self) -> Process:
@@ -311,6 +312,9 @@ class Node:
 
     def _resolve(self, status: int, reason: str) -> None:
         self.fate.resolved_ns = self._site.env.now
+        if status == RUNNING and self.fate.surged:
+            self.fate.replaced_ns = self._site.env.now
+            self._site.load.old_stops(self.number, self._site.env.now)
         self._become(status, reason)
         self._listeners.line.reports(self)
 
