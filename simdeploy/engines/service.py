@@ -103,9 +103,7 @@ class Service:
     @cached_property
     def requests(self) -> Requests:
         """The requests of nodes that are missed."""
-        return Requests(
-            self._recording.world, self._missed, lambda: self.in_service.and_also(self.beside), self.end_ns
-        )
+        return Requests(self._recording.world, self._missed, lambda: self.in_service.and_also(self.beside), self.end_ns)
 
     @cached_property
     def requests_anyway(self) -> Requests:

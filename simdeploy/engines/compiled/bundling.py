@@ -25,6 +25,7 @@ class LoweredPlan(NamedTuple):
     canaries: int
     parallel: int
     pacing: int
+    surge: int
 
 
 class Row(NamedTuple):
@@ -67,7 +68,8 @@ def bundle_policies(
     """
     bundles: dict[int, dict[tuple[int, bool, bool], list[int]]] = {}
     for number, row in enumerate(rows):
-        if may_bundle and not row.gate and row.plan.pacing == BARRIER and stops[row.limits] is not None:
+        is_plain = not row.gate and row.plan.pacing == BARRIER and not row.plan.surge
+        if may_bundle and is_plain and stops[row.limits] is not None:
             key = (row.plan.first_size, row.auto_promote, row.no_auto_rollback)
             bundles.setdefault(row.rule, {}).setdefault(key, []).append(number)
     members = np.full(len(rows), -1, dtype=MEMBER_RECORD)

@@ -52,7 +52,7 @@ from simdeploy.engines.compiled.limits import is_crossed
 from simdeploy.engines.compiled.line import reset_lines
 from simdeploy.engines.compiled.node import count, go_back, hear_of
 from simdeploy.engines.compiled.people import rejects
-from simdeploy.engines.compiled.pools import reset_pools, set_missed
+from simdeploy.engines.compiled.pools import reset_pools
 from simdeploy.engines.compiled.quick import set_quick_words
 from simdeploy.engines.compiled.rollback import act_on_rollback, has_returned
 from simdeploy.engines.compiled.running_watch import look_at_running
@@ -68,6 +68,7 @@ from simdeploy.engines.compiled.tables import (
     NEVER,
     RESOLVED,
     STARTED,
+    SURGED,
     TURNS,
     UNRESOLVED,
     UP_AGAIN,
@@ -81,7 +82,7 @@ from simdeploy.engines.compiled.tables import (
     size_of_wave,
     waves,
 )
-from simdeploy.engines.compiled.validation import happens_while_sharing
+from simdeploy.engines.compiled.validation import happens_at_verdict, happens_while_sharing
 from simdeploy.units import NS_PER_S
 
 # ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: the canaries wait for a promotion.
@@ -112,6 +113,7 @@ def run_rollout(run):
         fate[HAS_FAILED, node] = 0
         fate[WINDOWS, node] = 0
         fate[WAVE, node] = 0
+        fate[SURGED, node] = 0
     if run.shared:
         reset_pools(run)
     if run.goes_offline:
@@ -145,7 +147,7 @@ def reset(run):
     run.updated = run.failed = 0
     run.makespan = NEVER
     run.next_turn = run.waves_open = run.waves_over = run.waves_judged = run.first_unjudged = 0
-    run.n_touched = run.n_up_again = run.waited_in_vain = 0
+    run.n_touched = run.n_up_again = run.waited_in_vain = run.surging = 0
     run.clock = NO_CLOCK
     run.clock_is_frozen = False
     run.clock_left = run.clock_since = run.clock_ends = 0
@@ -199,8 +201,8 @@ def _let_happen(run):
                 hear_of(run, node)
             # A node that was sent back, or judged by its gate, meanwhile gets no verdict any more.
             elif fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
-                if run.shared and run.leaves:
-                    set_missed(run, node, False)
+                if run.shared:
+                    happens_at_verdict(run, node)
                 hear_of(run, node)
                 if fates(run)[HAS_FAILED, node] and run.goes_back_by_itself:
                     run.any_went_by_itself = True
@@ -213,11 +215,12 @@ def _let_happen(run):
             count(run, node)
         elif what == GOES_BACK:
             # Of a node that was sent back before it could fail, there is no verdict.
-            if run.leaves:
-                set_missed(run, node, False)
-            elif fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
-                run.any_went_by_itself = True
-                go_back(run, node)
+            if fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
+                if run.shared:
+                    happens_at_verdict(run, node)
+                if fates(run)[HAS_FAILED, node] and run.goes_back_by_itself:
+                    run.any_went_by_itself = True
+                    go_back(run, node)
         elif what == GETS_ORDER:
             # Nothing else is due where lines break, for there are no gates.
             lists(run)[DUE, run.n_due] = node

@@ -13,7 +13,7 @@ from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.limits import might_stop
 from simdeploy.engines.compiled.line import begin_line, is_online, set_heard
 from simdeploy.engines.compiled.node import hear_of, resolve_in_wave
-from simdeploy.engines.compiled.pools import leaves_service
+from simdeploy.engines.compiled.pools import let_serve
 from simdeploy.engines.compiled.quick import dispatch_quickly
 from simdeploy.engines.compiled.tables import (
     ALONE,
@@ -25,6 +25,7 @@ from simdeploy.engines.compiled.tables import (
     IN_FLIGHT,
     ORDER,
     RESOLVED,
+    SURGED,
     TOUCHED,
     TURNS,
     UNRESOLVED,
@@ -128,6 +129,7 @@ def send_wave(run, count):
         or run.rollback_in_waves
         or run.leaves
         or policy_of(run).gate >= 0
+        or policy_of(run).surge > 0
     ):
         give_turns(run, count)
         return
@@ -176,9 +178,12 @@ def _dispatch(run, node):
     lists(run)[TOUCHED, run.n_touched] = node
     run.n_touched += 1
     meet_fate(run, node, run.now)
+    if run.surging < policy_of(run).surge:
+        run.surging += 1
+        fates(run)[SURGED, node] = 1
     if run.shared:
-        if not run.begins and not run.leaves:
-            leaves_service(run, node)
+        if not run.begins and not run.leaves and not fates(run)[SURGED, node]:
+            let_serve(run, node, 0)
     elif run.varies:
         validate(run, node)
 

@@ -18,6 +18,7 @@ from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.judge import FAILS, NO_VERDICT, PASSES, take_look, without_verdict
 from simdeploy.engines.compiled.line import set_heard
 from simdeploy.engines.compiled.node import go_back, hear_of
+from simdeploy.engines.compiled.pools import let_serve
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CAN_TELL,
@@ -35,6 +36,7 @@ from simdeploy.engines.compiled.tables import (
     ORDER,
     RESOLVED,
     STARTED,
+    SURGED,
     TURNS,
     UNRESOLVED,
     WAITING,
@@ -109,7 +111,8 @@ def _expect_verdict(run, node):
         return
     set_heard(run, node)
     enqueue(run, fate[HEARD, node], node, GETS_VERDICT)
-    if (fate[HAS_FAILED, node] and run.goes_back_by_itself) or (run.shared and run.leaves):
+    goes_back = fate[HAS_FAILED, node] and run.goes_back_by_itself
+    if goes_back or (run.shared and (run.leaves or fate[SURGED, node])):
         enqueue(run, fate[RESOLVED, node], node, GOES_BACK)
 
 
@@ -164,6 +167,8 @@ def _settle(run, node, fails):
     fate[RESOLVED, node] = run.now
     fate[HAS_FAILED, node] = fails
     fate[WINDOWS, node] = (run.now - fate[STARTED, node]) // policy_of(run).interval
+    if run.shared and fate[SURGED, node] and not fails:
+        let_serve(run, node, 1)
     hear_of(run, node)
     if fails and run.goes_back_by_itself:
         run.any_went_by_itself = True

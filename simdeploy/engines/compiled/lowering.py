@@ -325,12 +325,14 @@ def _lower_policies(
             policy.strategy,
             policy.dialect,
             policy.max_parallel,
+            policy.surge,
             *((policy.canary_count, policy.canary_percent) if policy.strategy == "canary" else ()),
         )
         if key not in plans:
             plan = plan_waves(policy, scenario.orchestrator, total, scenario.fleet.zones)
             pacing = code_of(Pacing, plan.pacing)
-            plans[key] = LoweredPlan(len(sizes), len(plan.sizes), plan.canaries, plan.parallel, pacing)
+            surge = plan.surge if traits.replaces else 0
+            plans[key] = LoweredPlan(len(sizes), len(plan.sizes), plan.canaries, plan.parallel, pacing, surge)
             sizes += plan.sizes
         limit = read_limits(policy, scenario.orchestrator, total)
         rows.append(

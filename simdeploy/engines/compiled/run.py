@@ -141,6 +141,7 @@ _ROLLOUT = [
     ("n_touched", _INT),
     ("n_up_again", _INT),
     ("waited_in_vain", _INT),  # nodes that are waited for, and down for good
+    ("surging", _INT),  # nodes that take a place of the policy's surge
     # The one countdown that a pause may freeze.
     ("clock", _INT),
     ("clock_is_frozen", _BOOL),
