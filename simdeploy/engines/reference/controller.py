@@ -27,7 +27,6 @@ from simdeploy.vocabulary import TERMINAL_STATES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simdeploy.engines.recording import NodeFate
     from simdeploy.engines.reference.dispatch import Wave
     from simdeploy.engines.reference.gates import WaveGates
     from simdeploy.engines.reference.node import Node
@@ -119,7 +118,7 @@ class Controller:
 
         self.makespan_ns: int | None = None
         self._last_progress_ns: int | None = None
-        self._deadlines: deque[tuple[int, NodeFate]] = deque()
+        self._deadlines: deque[tuple[int, Node]] = deque()
         self._late_verdicts: deque[tuple[int, Node]] = deque()  # when they count, in order
         self.history = History(total_nodes=plan.total)
 
@@ -169,7 +168,7 @@ class Controller:
     def _bounds_deadlines(self, node: Node) -> bool:
         """Return whether a node has the first or the last deadline of those that were not heard of at the last look."""
         deadlines = self._deadlines
-        return bool(deadlines) and (node.fate is deadlines[0][1] or node.fate is deadlines[-1][1])
+        return bool(deadlines) and (node is deadlines[0][1] or node is deadlines[-1][1])
 
     def _count_later(self, node: Node) -> None:
         due_ns = self._site.env.now + self._switches.reporting_delay_ns
@@ -199,7 +198,14 @@ class Controller:
 
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
         """Take note of a node's deadline; they come in order, because they all run for the same time."""
-        self._deadlines.append((deadline_ns, node.fate))
+        self._deadlines.append((deadline_ns, node))
+        self._site.ring()
+
+    def hears_of_try(self) -> None:
+        """Take note that a node did not start, and is tried again: that may count as a failure."""
+        if not self.is_over and self._limits is not None and self._limits.counts_tries:
+            self._tally.add_try(self._site.env.now)
+            self._news = True
         self._site.ring()
 
     def is_told(self, action: Action) -> None:
@@ -258,7 +264,7 @@ class Controller:
         self._waves_judged = self.dispatcher.waves_over
         judged_before, self._first_unjudged = self._first_unjudged, self._count_leading_waves_over()
         # After a pause the same crossing counts again only when a further node has failed.
-        if not alarm and self.failed <= self._acknowledged_failures:
+        if not alarm and self._failures <= self._acknowledged_failures:
             return
         crossed = alarm or self._what_is_crossed(judged_before)
         if crossed is None:
@@ -267,12 +273,17 @@ class Controller:
         if action in ("rollback", "stop"):
             self._end("failed", crossed, undo=action == "rollback" and not self._policy.no_auto_rollback)
             return
-        self._acknowledged_failures = self.failed
+        self._acknowledged_failures = self._failures
         self._remark = crossed
         if action == "pause" and not self._is_paused:
             self._pause(crossed)
         else:
             self._say(self.state, self.state, crossed)
+
+    @property
+    def _failures(self) -> int:
+        """Failed nodes, and earlier tries of nodes if they count."""
+        return self.failed + self._tally.earlier_tries
 
     def _count_leading_waves_over(self) -> int:
         first = self._first_unjudged
@@ -293,7 +304,7 @@ class Controller:
                     running=self.updated,
                     wave_failed=judged.failed,
                     wave_size=judged.size,
-                    counted=self._tally.in_a_row if self._limits.consecutive else None,
+                    counted=self._tally.in_a_row if self._limits.consecutive else self._failures,
                     wave=self._plan.limits[judged.number - 1] if self._plan.limits else NO_WAVE_LIMITS,
                     zone_failed=zone_failed,
                     zone_size=zone_size,
@@ -595,9 +606,9 @@ class Controller:
 
     def _note(self) -> None:
         deadlines = self._deadlines
-        while deadlines and deadlines[0][1].heard_ns is not None:
+        while deadlines and _has_passed(*deadlines[0]):
             deadlines.popleft()
-        while deadlines and deadlines[-1][1].heard_ns is not None:
+        while deadlines and _has_passed(*deadlines[-1]):
             deadlines.pop()
         waiting = bool(deadlines) and not self.is_over
         self.history.settle(
@@ -615,3 +626,8 @@ class Controller:
                 healthy_deadline_ns=deadlines[-1][0] if waiting else None,
             ),
         )
+
+
+def _has_passed(deadline_ns: int, node: Node) -> bool:
+    """Tell whether a node was heard of, or has another deadline since it was tried again."""
+    return node.fate.heard_ns is not None or node.deadline_ns != deadline_ns
