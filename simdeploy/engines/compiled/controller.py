@@ -14,6 +14,7 @@ from simdeploy.engines.compiled.clock import (
     BATCH_CLOCK,
     COUNTS,
     ENDS_WINDOW,
+    FAILS_TRY,
     GETS_ORDER,
     GETS_VERDICT,
     GOES_BACK,
@@ -52,7 +53,7 @@ from simdeploy.engines.compiled.deadlines import (
     reset_deadlines,
     tell_deadline,
 )
-from simdeploy.engines.compiled.dispatch import admit_returned, give_turns, nodes_left, open_wave, send_wave
+from simdeploy.engines.compiled.dispatch import admit_returned, give_turns, nodes_left, open_wave, send_wave, try_again
 from simdeploy.engines.compiled.gates import happens_before_gate, judges_waves, look_at_waves, reset_gates
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.limits import is_crossed, reset_tally
@@ -76,6 +77,7 @@ from simdeploy.engines.compiled.tables import (
     RESOLVED,
     STARTED,
     SURGED,
+    TRIED,
     TURNS,
     UNRESOLVED,
     UP_AGAIN,
@@ -121,6 +123,7 @@ def run_rollout(run):
         fate[WINDOWS, node] = 0
         fate[WAVE, node] = 0
         fate[SURGED, node] = 0
+        fate[TRIED, node] = 0
     if run.shared:
         reset_pools(run)
     if run.goes_offline:
@@ -154,7 +157,7 @@ def reset(run):
     run.updated = run.failed = 0
     run.makespan = NEVER
     run.next_turn = run.waves_open = run.waves_over = run.waves_judged = run.first_unjudged = 0
-    run.n_touched = run.n_up_again = run.waited_in_vain = run.surging = 0
+    run.n_touched = run.n_up_again = run.waited_in_vain = run.surging = run.earlier_tries = 0
     run.clock = NO_CLOCK
     run.clock_is_frozen = False
     run.clock_left = run.clock_since = run.clock_ends = 0
@@ -221,6 +224,8 @@ def _let_happen(run):
                 if fates(run)[HAS_FAILED, node] and run.goes_back_by_itself:
                     run.any_went_by_itself = True
                     go_back(run, node)
+        elif what == FAILS_TRY:
+            try_again(run, node)
         elif run.shared and (what == HAS_STARTED or what >= ENDS_WINDOW):
             happens_while_sharing(run, node, what)
         elif what >= HAS_STARTED:
@@ -328,13 +333,15 @@ def _judge(run):
         while run.first_unjudged < run.waves_open and is_wave_over(run, run.first_unjudged):
             run.first_unjudged += 1
     # After a pause the same crossing counts again only when a further node has failed.
-    if not alarm and (run.failed <= run.acknowledged_failures or not is_crossed(run, judged_before)):
+    if not alarm and (
+        run.failed + run.earlier_tries <= run.acknowledged_failures or not is_crossed(run, judged_before)
+    ):
         return
     if run.on_failure == ON_FAILURE_ROLLBACK or run.on_failure == ON_FAILURE_STOP:
         undo = run.on_failure == ON_FAILURE_ROLLBACK and not policy_of(run).no_auto_rollback
         _end(run, FAILED, undo)
         return
-    run.acknowledged_failures = run.failed
+    run.acknowledged_failures = run.failed + run.earlier_tries
     if run.on_failure == ON_FAILURE_PAUSE and run.state != PAUSED:
         _pause(run)
 

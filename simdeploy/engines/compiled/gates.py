@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled.clock import (
+    FAILS_TRY,
     GETS_VERDICT,
     GOES_BACK,
     HAS_STARTED,
@@ -23,7 +24,6 @@ from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CAN_TELL,
     DEADLINE,
-    DISPATCHED,
     DUE,
     FIRST_PLACE,
     GATE_BEGUN,
@@ -37,6 +37,7 @@ from simdeploy.engines.compiled.tables import (
     RESOLVED,
     STARTED,
     SURGED,
+    TRIED,
     TURNS,
     UNRESOLVED,
     WAITING,
@@ -75,15 +76,17 @@ def reset_gates(run):
 def expect(run, node):
     """Queue what a node that is dispatched comes to."""
     fate, policy = fates(run), policy_of(run)
+    if policy.retries > fate[TRIED, node] and fate[HAS_FAILED, node] and fate[STARTED, node] == NEVER:
+        enqueue(run, fate[RESOLVED, node], node, FAILS_TRY)
+        fate[RESOLVED, node] = fate[DEADLINE, node] = NEVER
+        fate[HAS_FAILED, node] = 0
+        return
     if run.shared and fate[STARTED, node] < NEVER:
         # Its windows depend on what others do meanwhile.
         fate[WINDOWS, node] = 0
         fate[OBSERVED, node] = NEVER
         enqueue(run, fate[STARTED, node], node, HAS_STARTED)
         if policy.needed == 0 and judges_waves(policy):
-            fate[DEADLINE, node] = (
-                fate[DISPATCHED, node] if policy.from_dispatch else fate[STARTED, node]
-            ) + policy.deadline
             fate[RESOLVED, node] = NEVER
         elif policy.needed == 0:
             _expect_verdict(run, node)
@@ -92,7 +95,6 @@ def expect(run, node):
         started = fate[STARTED, node]
         enqueue(run, started, node, HAS_STARTED)
         if not fate[HAS_FAILED, node]:
-            fate[DEADLINE, node] = (fate[DISPATCHED, node] if policy.from_dispatch else started) + policy.deadline
             fate[OBSERVED, node] = fate[RESOLVED, node]
             fate[RESOLVED, node] = NEVER
             # As many as it meets if the gate never speaks.

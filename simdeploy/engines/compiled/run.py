@@ -140,6 +140,7 @@ _ROLLOUT = [
     ("n_touched", _INT),
     ("n_up_again", _INT),
     ("waited_in_vain", _INT),  # nodes that are waited for, and down for good
+    ("earlier_tries", _INT),  # that failed, of nodes that were tried again, if these count
     ("surging", _INT),  # nodes that take a place of the policy's surge
     # The one countdown that a pause may freeze.
     ("clock", _INT),

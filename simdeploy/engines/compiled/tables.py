@@ -25,8 +25,8 @@ DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE,
 # Where lines break: when the verdict counts, whether it counts as failed, and whether the deadline passed before it was heard;
 # DEADLINE is then that of every node, NEVER where there is none.
 HEARD, COUNTS_FAILED, UNHEARD = range(10, 13)
-# Under a policy with a surge: whether a node is updated beside its old instance.
-SURGED, N_FATE = range(13, 15)
+# Whether a node is updated beside its old instance. Under a policy with retries: its tries that failed, and attempts made.
+SURGED, TRIED, ATTEMPTS, N_FATE = range(13, 17)
 
 # Rows of the table of relative fates, one column per node in the order of dispatch: times since its dispatch; and of sums
 # over all nodes up to it: how long going back takes, the longest of them, how many fail to come back, and how many are
@@ -243,6 +243,8 @@ POLICY_RECORD = np.dtype(
         ("needed", _INT),
         ("consecutive", _BOOL),
         ("failure_threshold", _INT),  # 0 for none
+        ("retries", _INT),
+        ("retry_delay", _INT),
         ("cumulative", _BOOL),  # whether these windows need not be in a row
         ("peak", _INT),  # which of the peaks of window words covers the windows needed; -1 for none
         # The highest error rate, as a fraction for any number of requests; and whether a window without any is healthy.
@@ -263,6 +265,7 @@ POLICY_RECORD = np.dtype(
         ("bottom", _INT),
         ("reaches", _BOOL),
         ("both", _BOOL),
+        ("counts_tries", _BOOL),
         ("percent_of", _INT),
         ("minimum_sample", _INT),
         ("in_a_row", _BOOL),  # whether the count bounds failures in a row
