@@ -133,6 +133,42 @@ LATE_REPORTS = (
     "the end comes before a verdict counts",
 )
 
+BESIDE = (
+    "a node finds no place",
+    *(
+        f"{service}: {what}"
+        for service in ("local", "shared")
+        for what in (
+            "no failure",
+            "it failed",
+            "it hangs and loses its old instance",
+            "it goes back starting, beside its old instance",
+            "it goes back exposed, beside its old instance",
+            "it goes back exposed, without its old instance",
+        )
+    ),
+    "its rollback fails beside its old instance",
+    "it is given up",
+    "it is given up, and its old instance is gone",
+    "both instances go down",
+    "it holds its place",
+    "it goes back by itself",
+)
+RETRIES = (
+    "did not start; is tried again",
+    "deadline passed while starting; is tried again",
+    "silent until the deadline; is tried again",
+    "it starts",
+    "it fails in the end",
+    "it is sent back",
+    "it is surged",
+    "it is not heard of",
+    "it goes on after the end",
+    "failed tries are too many",
+    "in a row",
+    "in all",
+)
+
 
 def wanted() -> dict[Feature, int]:
     """How often all chunks together must meet what."""
@@ -147,13 +183,14 @@ def wanted() -> dict[Feature, int]:
     often |= {("law", family): 20 for family in FAMILIES}
     often |= {("law", place, family): 4 for place, families in PLACES.items() for family in families}
     often |= {("strategy", name): 20 for name in STRATEGIES}
-    often |= {("dialect", name): 20 for name in ("deployment", "rollout")}
+    often |= {("dialect", name): 20 for name in ("deployment", "rollout", "general")}
     often |= {("order", name): 20 for name in ("index", "random", "zone", "nodes")}
     often |= {("affects", by): 20 for by in ("all", "share", "count", "classes", "zones", "nodes")}
     often |= {("class by", by): 20 for by in ("share", "nodes")} | {("class cut",): 4}
     often |= {("down for good", treatment): 20 for treatment in ("fail", "skip", "wait")}
     often |= {("line", what): 20 for what in ON_THE_LINE}
     often |= {("late report", what): 20 for what in LATE_REPORTS}
+    often |= {("surge", what): 12 for what in BESIDE} | {("retry", what): 12 for what in RETRIES}
     often |= {("script", did): 20 for did in (*ACTIONS, "no effect")}
     often |= {("operator", did): 20 for did in ("promote", "cancel")}
     # A window of a node to compare with is numbered by its time: never 0.
@@ -302,7 +339,7 @@ ENOUGH = 1500
 @cache
 def made(number: int) -> Raw:
     """Make a scenario."""
-    return scenario_of(Decisions(random.Random(number).randbytes(256)))
+    return scenario_of(Decisions(random.Random(number).randbytes(320)))
 
 
 @pytest.fixture(scope="module")
