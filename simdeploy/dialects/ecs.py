@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _RESOURCE = "AWS::ECS::Service"
 _TARGETS = "AWS::ElasticLoadBalancingV2::TargetGroup"
 _DEADLINE = "3h"  # after which CloudFormation gives up a service that isn't stable
+_SHORT_S = 3600  # so long a check takes at most that fits well into the deadline
 _FEWEST, _MOST = 3, 200  # of a bounded threshold
 
 
@@ -189,7 +190,7 @@ def _read_health(service: Group) -> dict[str, Any]:
     if grace_key in service:
         service.approximate(grace_key, "a task fails only after so many more unhealthy checks as fit into it")
     return {
-        "deadline": _DEADLINE,
+        "deadline": _DEADLINE if interval * healthy < _SHORT_S else f"{2 * interval * healthy}s",
         "interval": f"{interval}s",
         "max_error_rate": NOTHING_SERVED,
         "success_threshold": healthy,

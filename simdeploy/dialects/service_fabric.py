@@ -228,6 +228,8 @@ def _read_times(parameters: _Parameters, switches: dict[str, Any]) -> dict[str, 
     group.approximate(key, f"a node that isn't healthy {write_duration(watch_ns)} after its start has failed")
     switches["deadline_starts"] = "started"
     group, key = parameters.find("UpgradeDomainTimeout")
+    if domain_ns is not None and domain_ns < wait_ns + stable_ns:
+        group.refuse(key, "no domain can be healthy in time", allowed=f"at least {write_duration(wait_ns + stable_ns)}")
     if domain_ns is not None and domain_ns < watch_ns:
         watch_ns, switches["deadline_starts"] = domain_ns, "dispatch"
         group.approximate(key, f"a node that isn't healthy {write_duration(domain_ns)} after its turn has failed")

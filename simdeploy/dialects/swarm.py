@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.dialects.reading import NOTHING_SERVED, Group, or_else, write_duration
 from simdeploy.dialects.source import Tagged
 from simdeploy.errors import shorten
-from simdeploy.units import NS_PER_S
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _PLACE = re.compile(r"\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])([^}]*))?\})")
 _MONITOR_NS = 5 * NS_PER_S
-_DEADLINE = "24h"
+_DEADLINE_NS = 24 * 3600 * NS_PER_S
 
 
 def recognises(source: Source) -> bool:
@@ -100,10 +100,11 @@ def _read_update(config: Group) -> tuple[dict[str, Any], str]:
         config.exact("max_failure_ratio", f"more than {100 * ratio:g} % of the slots is too many")
     start_first = config.text("order", "start-first", "stop-first") == "start-first"
     config.exact("order", "the old task serves until the new one runs" if start_first else "the old task stops first")
-    config.reading.note("health_check.deadline", "approximate", f"Swarm waits for ever for a task; here {_DEADLINE}")
+    deadline = write_duration(max(_DEADLINE_NS, min(2 * monitor_ns, MAX_DURATION_NS)))
+    config.reading.note("health_check.deadline", "approximate", f"Swarm waits for ever for a task; here {deadline}")
     config.note_rest()
     health = {
-        "deadline": _DEADLINE,
+        "deadline": deadline,
         "max_error_rate": NOTHING_SERVED,
         "min_healthy_time": write_duration(monitor_ns),
         "failure_threshold": 1,
