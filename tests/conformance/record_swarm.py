@@ -1,6 +1,6 @@
 """Record what a real Docker Swarm does: updates in which some slots fail, with the time of every task.
 
-    python tests/conformance/record_swarm.py FOLDER
+    python tests/conformance/record_swarm.py FOLDER [CASE...]
 
 writes one file per case. Needs root and Debian's packages of Docker, which are unpacked, not installed.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from docker_engine import IMAGE, Docker, swarm
+from docker_engine import IMAGE, Docker, DockerError, swarm
 
 _POLL_S = 0.02
 _LONGEST_S = 180
@@ -234,4 +234,7 @@ def main(folder: Path, names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    try:
+        main(Path(sys.argv[1]), sys.argv[2:])
+    except DockerError as error:
+        sys.exit(f"Docker Swarm can't be run here: {error}")
