@@ -1,11 +1,13 @@
-"""What tests of importers share: notes by field, fields without a note, and kinds by which a text is recognised."""
+"""What tests of importers share: notes by field, kinds by which a text is recognised, and rollouts of what was imported."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
+from simdeploy import Rollout, Scenario, simulate
 from simdeploy.dialects import KINDS, PolicyImport
 from simdeploy.dialects.source import Source, Tagged
 from simdeploy.errors import InputError, format_path
@@ -47,3 +49,32 @@ def recognised_as(text: str) -> list[str]:
 def messages(error: InputError) -> list[tuple[int | None, str, str]]:
     """Return line, field and message of every problem."""
     return [(problem.line, format_path(problem.path), problem.message) for problem in error.problems]
+
+
+def roll_out(imported: PolicyImport, nodes: int, *, fail: Sequence[int] = (), engine: str, **fleet: Any) -> Rollout:
+    """Simulate an imported policy: each node takes 30 s to start, except those that never do."""
+    scenario: dict[str, Any] = {
+        "name": "imported",
+        "fleet": {
+            "nodes": nodes,
+            "update_duration": "30s",
+            "rollback_duration": "10s",
+            "requests_per_second": 10,
+            **fleet,
+        },
+        "health": {"interval": "1s"},
+        "policies": {"theirs": imported.policy},
+    }
+    if fail:
+        scenario["release"] = {
+            "bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"nodes": list(fail)}}
+        }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return simulate(Scenario.from_dict(scenario), "theirs", engine=engine)
+
+
+def batches(rollout: Rollout) -> list[int]:
+    """Return how many nodes had their turn together, in order."""
+    turns = rollout.nodes["dispatched_at_s"].value_counts().sort_index()
+    return [int(number) for number in turns]

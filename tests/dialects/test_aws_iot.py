@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from foreign import fidelities, messages, recognised_as, without_note
+from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
 from mutated import assert_survives
 
 from simdeploy.dialects import read_policy
@@ -241,3 +241,35 @@ def test_only_jobs_are_recognised():
 def test_broken_files_are_refused_with_problems(text):
     """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
     assert_survives("aws-iot", text)
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_the_rate_grows_with_the_devices_notified(engine):
+    """Ten a minute, twenty after fifty devices, forty after a hundred, but at most thirty. [oracle]"""
+    rate = {"baseRatePerMinute": 10, "incrementFactor": 2, "rateIncreaseCriteria": {"numberOfNotifiedThings": 50}}
+    text = json.dumps({"jobExecutionsRolloutConfig": {"maximumPerMinute": 30, "exponentialRate": rate}})
+    rollout = roll_out(read_policy(text), 190, engine=engine)
+    assert batches(rollout) == [10] * 5 + [20] * 3 + [30] * 2 + [20]
+    assert rollout.nodes["dispatched_at_s"].max() == 600
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_a_job_is_aborted_once_enough_executions_have_ended(engine):
+    """Of 20 a minute two fail: never below the minimum of 50, at 10 % with the third batch. [oracle]"""
+    text = json.dumps(
+        {
+            "jobExecutionsRolloutConfig": {"maximumPerMinute": 20},
+            "abortConfig": {"criteriaList": [criterion("ALL", 10, 50)]},
+        }
+    )
+    failing = [0, 1, 20, 21, 40, 41]
+    rollout = roll_out(read_policy(text), 200, fail=failing, engine=engine)
+    assert batches(rollout) == [20, 20, 20]
+    assert rollout.responses["stopped_at_s"] == 150
+    assert roll_out(read_policy(text), 200, fail=failing[:5], engine=engine).responses["state"] == "completed"
+
+
+def test_schedules_are_noted():
+    """Change windows come nearest. [contract]"""
+    job = {**json.loads(JOB), "schedulingConfig": {"startTime": "2026-01-01T00:00"}}
+    assert fidelities(read_policy(json.dumps(job)))["schedulingConfig"] == "none"

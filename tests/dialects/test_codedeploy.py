@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from foreign import fidelities, messages, recognised_as, without_note
+from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
 from mutated import assert_survives
 
 from simdeploy.dialects import read_policy
@@ -242,3 +242,47 @@ def test_only_configurations_are_recognised():
 def test_broken_files_are_refused_with_problems(text):
     """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
     assert_survives("codedeploy", text)
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+@pytest.mark.parametrize(
+    ("least", "fail", "expected", "stopped"),
+    [
+        (9, [], [1] * 10, False),
+        (9, [3], [1] * 4, True),
+        (9, [9], [1] * 10, False),
+        (8, [], [2] * 5, False),
+        (8, [0], [2, *[1] * 8], False),
+        (8, [0, 3], [2, 1, 1], True),
+        (8, [0, 9], [2, *[1] * 8], False),
+        (0, list(range(9)), [10], False),
+        (0, list(range(10)), [10], True),
+    ],
+)
+def test_ten_hosts_as_in_the_documentation(engine, least, fail, expected, stopped):
+    """A failure takes up a place for good; without places it is over, unless no host is left; one must succeed. [oracle]"""
+    rollout = roll_out(read_policy(hosts("HOST_COUNT", least), nodes=10), 10, fail=fail, engine=engine)
+    assert batches(rollout) == expected
+    assert (rollout.responses["state"] == "failed") is stopped
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_half_of_nine_hosts(engine):
+    """Four at a time; with five failures the minimum can't be reached. [oracle]"""
+    half = read_policy(predefined("HalfAtATime"))
+    assert batches(roll_out(half, 9, engine=engine)) == [4, 4, 1]
+    assert roll_out(half, 9, fail=[0, 1, 2, 8], engine=engine).responses["state"] == "completed"
+    assert roll_out(half, 9, fail=[0, 1, 2, 3, 8], engine=engine).responses["state"] == "failed"
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_zones_are_updated_one_after_the_other(engine):
+    """Three hosts at a time of each zone, whose failures count for the next zone, too. [oracle]"""
+    config = {
+        "minimumHealthyHosts": {"type": "HOST_COUNT", "value": 9},
+        "zonalConfig": {"monitorDurationInSeconds": 60},
+    }
+    imported = read_policy(json.dumps(config), nodes=12)
+    rollout = roll_out(imported, 12, zones=2, order="zone", engine=engine)
+    assert sorted(rollout.nodes["dispatched_at_s"].unique()) == [0, 30, 120, 150]
+    assert rollout.nodes.sort_values("dispatched_at_s")["zone"].tolist() == [0] * 6 + [1] * 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from foreign import fidelities, messages, recognised_as, without_note
+from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
 from mutated import assert_survives
 
 from simdeploy.dialects import read_policy
@@ -292,3 +292,46 @@ def test_only_services_are_recognised():
 def test_broken_files_are_refused_with_problems(text):
     """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
     assert_survives("ecs", text)
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+@pytest.mark.parametrize(
+    ("fail", "reset", "touched", "stopped"),
+    [
+        ([0, 1, 2], True, 3, True),
+        ([0, 1, 3, 4], True, 5, False),
+        ([0, 1, 3, 4], False, 4, True),
+        ([0, 1], False, 5, False),
+    ],
+)
+def test_the_circuit_breaker_of_five_tasks(engine, fail, reset, touched, stopped):
+    """One at a time; three failures in a row, or in all, are too many. [oracle]"""
+    breaker = {"enable": True, "rollback": False, "resetOnHealthyTask": reset}
+    text = service(desired=5, minimumHealthyPercent=80, maximumPercent=100, deploymentCircuitBreaker=breaker)
+    rollout = roll_out(read_policy(text), 5, fail=fail, engine=engine)
+    assert batches(rollout) == [1] * touched
+    assert (rollout.responses["state"] == "failed") is stopped
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_tasks_beside_the_old_ones_take_none_out_of_service(engine):
+    """Four tasks at 100 and 200 %: all at once, and all old ones serve until then. [oracle]"""
+    rollout = roll_out(read_policy(service(desired=4)), 4, engine=engine)
+    assert batches(rollout) == [4]
+    assert rollout.responses["min_in_service_fraction"] == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "fidelity"),
+    [
+        ({"deploymentController": {"type": "CODE_DEPLOY"}}, "deploymentController.type", "none"),
+        ({"deploymentController": {"type": "ECS"}}, "deploymentController.type", "exact"),
+        ({"schedulingStrategy": "REPLICA"}, "schedulingStrategy", "exact"),
+        ({"healthCheckGracePeriodSeconds": 30}, "healthCheckGracePeriodSeconds", "none"),
+        ({"healthCheckGracePeriodSeconds": 30, "loadBalancers": [{}]}, "healthCheckGracePeriodSeconds", "approximate"),
+    ],
+)
+def test_fields_beside_the_configuration_are_noted(config, field, fidelity):
+    """What they mean for a rollout, or that they mean nothing. [contract]"""
+    imported = read_policy(json.dumps({**json.loads(service()), **config}))
+    assert fidelities(imported)[field] == fidelity

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from foreign import fidelities, messages, recognised_as, without_note
+from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
 from mutated import assert_survives
 
 from simdeploy.dialects import read_policy
@@ -36,7 +36,7 @@ def fleet(policy):
     return f"kind: Fleet\nspec:\n  rolloutPolicy: {policy}\n"
 
 
-def batches(*entries):
+def batches_of(*entries):
     return read_policy(fleet(f"{{deviceSelection: {{sequence: [{', '.join(entries)}]}}}}"))
 
 
@@ -85,8 +85,8 @@ def test_without_a_rollout_policy_all_devices_are_updated_at_once():
 
 def test_batches_without_a_limit():
     """All that are left; or all that match, which nobody knows here. [contract]"""
-    assert batches("{limit: 1}", "{}").policy["waves"] == [1, {"until": "100%"}, {"until": "100%"}]
-    selective = batches("{limit: 1}", "{selector: {matchLabels: {a: b}}}")
+    assert batches_of("{limit: 1}", "{}").policy["waves"] == [1, {"until": "100%"}, {"until": "100%"}]
+    selective = batches_of("{limit: 1}", "{selector: {matchLabels: {a: b}}}")
     assert selective.policy["waves"] == [1, {"until": "100%"}]
     assert fidelities(selective)["spec.rolloutPolicy.deviceSelection.sequence[1].limit"] == "approximate"
 
@@ -95,7 +95,7 @@ def test_batches_without_a_limit():
 def test_other_limits_are_refused(limit):
     """A batch takes a whole number of devices, or a percentage. [contract]"""
     with pytest.raises(InputError, match=r"sequence\[0\]\.limit"):
-        batches(f"{{limit: {limit}}}")
+        batches_of(f"{{limit: {limit}}}")
 
 
 @pytest.mark.parametrize("threshold", ["95", "101%", "most"])
@@ -150,3 +150,14 @@ def test_only_fleets_are_recognised():
 def test_broken_files_are_refused_with_problems(text):
     """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
     assert_survives("flightctl", text)
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_batches_of_a_hundred_devices(engine):
+    """A percentage counts those before; a batch with less than its threshold suspends the rollout at its end. [oracle]"""
+    imported = batches_of("{limit: 1}", "{limit: 50%}", "{limit: 80%}")
+    assert batches(roll_out(imported, 100, engine=engine)) == [1, 49, 30, 20]
+    assert batches(roll_out(imported, 100, fail=[50], engine=engine)) == [1, 49, 30, 20]
+    suspended = roll_out(imported, 100, fail=[50, 51], engine=engine)
+    assert batches(suspended) == [1, 49, 30]
+    assert suspended.responses["state"] == "paused"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from foreign import fidelities, messages, recognised_as, without_note
+from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
 from mutated import assert_survives
 
 from simdeploy.dialects import read_policy
@@ -243,3 +243,17 @@ def test_only_upgrade_parameters_are_recognised():
 def test_broken_files_are_refused_with_problems(text):
     """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
     assert_survives("service-fabric", text)
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_domains_are_waves_that_are_judged_at_their_end(engine):
+    """Three domains of four nodes: 30 s of starting, then 90 s of health; one failure in the second is too many. [oracle]"""
+    text = parameters(HealthCheckWaitDurationSec=30)
+    imported = read_policy(text, variables={"upgrade_domains": "3"})
+    rollout = roll_out(imported, 12, engine=engine)
+    assert batches(rollout) == [4, 4, 4]
+    assert rollout.responses["makespan_s"] == 3 * (30 + 30 + 60)
+    failed = roll_out(imported, 12, fail=[5], engine=engine)
+    assert batches(failed) == [4, 4]
+    assert failed.responses["stopped_at_s"] == 240
+    assert failed.nodes["rollback_started_at_s"].value_counts().to_dict() == {240: 4, 250: 4}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from foreign import fidelities, messages, recognised_as, without_note
+from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
 from mutated import assert_survives
 
 from simdeploy.dialects import read_policy
@@ -246,3 +246,31 @@ def test_a_file_of_another_kind_is_refused():
 def test_broken_files_are_refused_with_problems(text):
     """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
     assert_survives("swarm", text)
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+@pytest.mark.parametrize(
+    ("section", "fail", "expected", "state"),
+    [
+        ("{parallelism: 4}", [], [4, 4, 2], "completed"),
+        ("{parallelism: 0}", [], [10], "completed"),
+        ("{parallelism: 4}", [5], [4, 4], "paused"),
+        ("{parallelism: 1, max_failure_ratio: 0.2}", [0, 1], [1] * 10, "completed"),
+        ("{parallelism: 1, max_failure_ratio: 0.2}", [0, 1, 2], [1] * 3, "paused"),
+        ("{parallelism: 2, failure_action: continue}", list(range(10)), [2] * 5, "completed"),
+        ("{parallelism: 2, failure_action: rollback}", [2], [2, 2], "failed"),
+    ],
+)
+def test_updates_of_ten_slots(engine, section, fail, expected, state):
+    """Workers don't wait for health; strictly more failures than the ratio are too many. [oracle]"""
+    rollout = roll_out(read_policy(update(section)), 10, fail=fail, engine=engine)
+    assert batches(rollout) == expected
+    assert rollout.responses["state"] == state
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_a_worker_waits_for_the_start_and_the_delay_only(engine):
+    """30 s of starting and 10 s of delay, whatever the monitoring period; after the last slot one more of that. [oracle]"""
+    rollout = roll_out(read_policy(update("{parallelism: 5, delay: 10s, monitor: 5m}")), 10, engine=engine)
+    assert sorted(rollout.nodes["dispatched_at_s"].unique()) == [0, 40]
+    assert rollout.responses["makespan_s"] == 40 + 30 + 300
