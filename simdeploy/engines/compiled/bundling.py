@@ -32,6 +32,7 @@ class LoweredPlan(NamedTuple):
     has_steps: bool
     per_zone: int
     slot_delay: int
+    surge: int
 
 
 class Row(NamedTuple):

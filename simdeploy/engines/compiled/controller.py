@@ -14,6 +14,7 @@ from simdeploy.engines.compiled.clock import (
     BATCH_CLOCK,
     COUNTS,
     ENDS_WINDOW,
+    FAILS_TRY,
     FREES_SLOT,
     GETS_ORDER,
     GETS_VERDICT,
@@ -61,6 +62,7 @@ from simdeploy.engines.compiled.dispatch import (
     nodes_left,
     open_wave,
     send_wave,
+    try_again,
     turns_due,
 )
 from simdeploy.engines.compiled.gates import happens_before_gate, judges_waves, look_at_waves, reset_gates
@@ -69,7 +71,7 @@ from simdeploy.engines.compiled.limits import is_crossed, reset_tally
 from simdeploy.engines.compiled.line import reset_lines
 from simdeploy.engines.compiled.node import count, go_back, hear_of
 from simdeploy.engines.compiled.people import rejects
-from simdeploy.engines.compiled.pools import reset_pools, set_missed
+from simdeploy.engines.compiled.pools import reset_pools
 from simdeploy.engines.compiled.quick import set_quick_words
 from simdeploy.engines.compiled.rollback import act_on_rollback, has_returned
 from simdeploy.engines.compiled.running_watch import look_at_running
@@ -85,6 +87,8 @@ from simdeploy.engines.compiled.tables import (
     NEVER,
     RESOLVED,
     STARTED,
+    SURGED,
+    TRIED,
     TURNS,
     UNRESOLVED,
     UP_AGAIN,
@@ -99,7 +103,7 @@ from simdeploy.engines.compiled.tables import (
     size_of_wave,
     waves,
 )
-from simdeploy.engines.compiled.validation import happens_while_sharing
+from simdeploy.engines.compiled.validation import happens_at_verdict, happens_while_sharing
 from simdeploy.units import NS_PER_S
 
 # ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: the canaries wait for a promotion.
@@ -131,6 +135,8 @@ def run_rollout(run):
         fate[HAS_FAILED, node] = 0
         fate[WINDOWS, node] = 0
         fate[WAVE, node] = 0
+        fate[SURGED, node] = 0
+        fate[TRIED, node] = 0
     if run.shared:
         reset_pools(run)
     if run.goes_offline:
@@ -165,6 +171,7 @@ def reset(run):
     run.makespan = NEVER
     run.next_turn = run.waves_open = run.waves_over = run.waves_judged = run.first_unjudged = 0
     run.n_touched = run.n_up_again = run.waiting = run.waited_in_vain = 0
+    run.surging = run.earlier_tries = 0
     run.is_frozen = run.was_stuck = False
     run.clock = NO_CLOCK
     run.clock_is_frozen = False
@@ -226,12 +233,14 @@ def _let_happen(run):
                 hear_of(run, node)
             # A node that was sent back, or judged by its gate, meanwhile gets no verdict any more.
             elif fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
-                if run.shared and run.leaves:
-                    set_missed(run, node, False)
+                if run.shared:
+                    happens_at_verdict(run, node)
                 hear_of(run, node)
                 if fates(run)[HAS_FAILED, node] and run.goes_back_by_itself:
                     run.any_went_by_itself = True
                     go_back(run, node)
+        elif what == FAILS_TRY:
+            try_again(run, node)
         elif run.shared and (what == HAS_STARTED or what == ENDS_WINDOW or what == MISSES_DEADLINE):
             happens_while_sharing(run, node, what)
         elif HAS_STARTED <= what < GIVES_UP_SLOT:
@@ -245,11 +254,12 @@ def _let_happen(run):
             free_late(run, node)
         elif what == GOES_BACK:
             # Of a node that was sent back before it could fail, there is no verdict.
-            if run.leaves:
-                set_missed(run, node, False)
-            elif fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
-                run.any_went_by_itself = True
-                go_back(run, node)
+            if fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
+                if run.shared:
+                    happens_at_verdict(run, node)
+                if fates(run)[HAS_FAILED, node] and run.goes_back_by_itself:
+                    run.any_went_by_itself = True
+                    go_back(run, node)
         elif what == GETS_ORDER:
             # Nothing else is due where lines break, for there are no gates.
             lists(run)[DUE, run.n_due] = node
@@ -337,7 +347,7 @@ def _judge(run):
         undo = run.on_failure == ON_FAILURE_ROLLBACK and not policy_of(run).no_auto_rollback
         _end(run, FAILED, undo)
         return
-    run.acknowledged_failures = run.failed
+    run.acknowledged_failures = run.failed + run.earlier_tries
     if run.on_failure == ON_FAILURE_PAUSE and run.state != PAUSED:
         _pause(run)
 
@@ -358,7 +368,7 @@ def _is_limit_crossed(run, alarm):
         while run.first_unjudged < run.waves_open and is_wave_over(run, run.first_unjudged):
             run.first_unjudged += 1
     # After a pause the same crossing counts again only when a further node has failed.
-    return alarm or (run.failed > run.acknowledged_failures and is_crossed(run, judged_before))
+    return alarm or (run.failed + run.earlier_tries > run.acknowledged_failures and is_crossed(run, judged_before))
 
 
 @compiled

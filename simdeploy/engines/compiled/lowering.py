@@ -343,6 +343,7 @@ def _lower_policies(
                 plan.has_slots and (plan.is_list or plan.per_zone < total),
                 plan.per_zone,
                 policy.slot_delay_ns,
+                plan.surge if traits.replaces else 0,
             )
             sizes += plan.sizes
             bakes_ns += plan.bakes_ns
@@ -358,6 +359,8 @@ def _lower_policies(
                 gates.setdefault(gate, len(gates)),
                 is_plain=not _counts_each(policy, limit, plans[key])
                 and not rule.cumulative
+                and not rule.retries
+                and not plans[key].surge
                 and not (traits.undone and plans[key].rollback_size < total),
             )
         )
@@ -443,6 +446,8 @@ def _lower_rule(rule: HealthRule, peaks: list[int]) -> dict[str, int]:
         "needed": rule.windows_needed,
         "consecutive": rule.consecutive,
         "failure_threshold": rule.failure_threshold or 0,
+        "retries": rule.retries,
+        "retry_delay": rule.retry_delay_ns,
         "cumulative": rule.cumulative,
         "peak": peaks.index(rule.windows_needed) if rule.windows_needed in peaks else -1,
     }
@@ -475,6 +480,7 @@ def _lower_limits(limits: Limits | None, total: int) -> dict[str, int]:
             "bottom": 1,
             "reaches": False,
             "both": False,
+            "counts_tries": False,
             "percent_of": 0,
             "minimum_sample": 0,
             "in_a_row": False,
@@ -490,6 +496,7 @@ def _lower_limits(limits: Limits | None, total: int) -> dict[str, int]:
         "bottom": share.denominator,
         "reaches": reaches,
         "both": limits.both,
+        "counts_tries": limits.counts_tries,
         "percent_of": code_of(PercentOf, limits.percent_of),
         "minimum_sample": min(limits.minimum_sample, BEYOND_ANY_FLEET),
         "in_a_row": limits.consecutive,

@@ -149,6 +149,8 @@ _ROLLOUT = [
     ("slots_delayed", _INT),
     ("is_frozen", _BOOL),
     ("was_stuck", _BOOL),
+    ("earlier_tries", _INT),  # that failed, of nodes that were tried again, if these count
+    ("surging", _INT),  # nodes that take a place of the policy's surge
     # The one countdown that a pause may freeze.
     ("clock", _INT),
     ("clock_is_frozen", _BOOL),

@@ -24,7 +24,9 @@ ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD,
 DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE, OBSERVED, DEADLINE = range(10)
 # Where lines break: when the verdict counts, whether it counts as failed, and whether the deadline passed before it was heard;
 # DEADLINE is then that of every node, NEVER where there is none.
-HEARD, COUNTS_FAILED, UNHEARD, N_FATE = range(10, 14)
+HEARD, COUNTS_FAILED, UNHEARD = range(10, 13)
+# Whether a node is updated beside its old instance. Under a policy with retries: its tries that failed, and attempts made.
+SURGED, TRIED, ATTEMPTS, N_FATE = range(13, 17)
 
 # Rows of the table of relative fates, one column per node in the order of dispatch: times since its dispatch; and of sums
 # over all nodes up to it: how long going back takes, the longest of them, how many fail to come back, and how many are
@@ -88,9 +90,9 @@ POOL_MET, POOL_SHED, POOL_SERVED, N_POOL = range(4)
 # Rows of the table of looks at pools: both sums at the last look at running nodes; and of the interval before it, seconds of
 # requests and the fraction that was shed.
 LOOK_MET, LOOK_SHED, LOOK_SECONDS, LOOK_FRACTION, N_LOOK = range(5)
-# Rows of the table of members of pools, one column per node: whether it serves but for crashes, is missed, and is up; which entry
-# for its next crash or repair counts; and windows in a row.
-SERVES, IS_MISSED, UP, VERSION, HEALTHY, UNHEALTHY, N_MEMBER = range(7)
+# Rows of the table of members of pools, one column per node: how many instances of it serve but for crashes; whether it is missed,
+# and is up; which entry for its next crash or repair counts; and windows in a row.
+INSTANCES, IS_MISSED, UP, VERSION, HEALTHY, UNHEALTHY, N_MEMBER = range(7)
 # Rows of the table of what nodes met: both sums of its pool at the end of its last window, the seconds of requests of that window
 # and the fraction that was shed; the same of the pool of the node that it is compared with.
 MET, MET_SHED, MET_SECONDS, MET_FRACTION, OLD_MET, OLD_SHED, OLD_SECONDS, OLD_FRACTION, N_MET = range(9)
@@ -242,6 +244,8 @@ POLICY_RECORD = np.dtype(
         ("needed", _INT),
         ("consecutive", _BOOL),
         ("failure_threshold", _INT),  # 0 for none
+        ("retries", _INT),
+        ("retry_delay", _INT),
         ("cumulative", _BOOL),  # whether these windows need not be in a row
         ("peak", _INT),  # which of the peaks of window words covers the windows needed; -1 for none
         # The highest error rate, as a fraction for any number of requests; and whether a window without any is healthy.
@@ -259,6 +263,7 @@ POLICY_RECORD = np.dtype(
         ("has_steps", _BOOL),  # whether nodes have their turn within waves one by one, as they find slots
         ("per_zone", _INT),  # slots
         ("slot_delay", _INT),
+        ("surge", _INT),
         # The limits.
         ("has_limits", _BOOL),
         ("stopping_count", _INT),  # failed nodes that cross max_failed_nodes
@@ -266,6 +271,7 @@ POLICY_RECORD = np.dtype(
         ("bottom", _INT),
         ("reaches", _BOOL),
         ("both", _BOOL),
+        ("counts_tries", _BOOL),
         ("percent_of", _INT),
         ("minimum_sample", _INT),
         ("in_a_row", _BOOL),  # whether the count bounds failures in a row

@@ -15,6 +15,7 @@ from simdeploy.engines.reference.change_windows import OpenCountdown, OpenHours
 from simdeploy.engines.reference.clock import Countdown
 from simdeploy.engines.reference.deadlines import Deadlines
 from simdeploy.engines.reference.dispatch import Dispatcher
+from simdeploy.engines.reference.node import NOT_HEARD
 from simdeploy.engines.reference.people import rejects
 from simdeploy.engines.reference.tally import Tally
 from simdeploy.engines.schema import RUNNING
@@ -26,7 +27,6 @@ from simdeploy.vocabulary import TERMINAL_STATES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simdeploy.engines.recording import NodeFate
     from simdeploy.engines.reference.dispatch import Wave
     from simdeploy.engines.reference.gates import WaveGates
     from simdeploy.engines.reference.node import Node
@@ -120,7 +120,7 @@ class Controller:
 
         self.makespan_ns: int | None = None
         self._last_progress_ns: int | None = None
-        self._deadlines: deque[tuple[int, NodeFate]] = deque()
+        self._deadlines: deque[tuple[int, Node]] = deque()
         self._late_verdicts: deque[tuple[int, Node]] = deque()  # when they count, in order
         self.history = History(total_nodes=plan.total)
 
@@ -153,6 +153,8 @@ class Controller:
         if node.fate.ever_failed and self._switches.failed_node_freezes and not self._is_frozen:
             self._is_frozen = True
             self._site.ring()
+        if node.fate.surged and not (self._switches.failed_node_holds_slot and self._keeps_slot(node)):
+            self.dispatcher.surging -= 1
         # Nobody has to report that a node could not be dispatched.
         if not self._switches.reporting_delay_ns or node.fate.dispatched_ns is None:
             self._count(node)
@@ -162,6 +164,11 @@ class Controller:
         if wave.is_heard or self._bounds_deadlines(node):
             self._site.ring()
 
+    def _keeps_slot(self, node: Node) -> bool:
+        """Tell whether a node has failed and may hold its slot: it had one, and doesn't go back by itself."""
+        goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
+        return node.fate.ever_failed and node.fate.dispatched_ns is not None and not goes_back
+
     def gives_up_slot(self, node: Node) -> None:
         """Let a node that needs its slot no more give it up before its verdict."""
         self.dispatcher.slots.give_up(node)
@@ -169,7 +176,7 @@ class Controller:
     def _bounds_deadlines(self, node: Node) -> bool:
         """Return whether a node has the first or the last deadline of those that were not heard of at the last look."""
         deadlines = self._deadlines
-        return bool(deadlines) and (node.fate is deadlines[0][1] or node.fate is deadlines[-1][1])
+        return bool(deadlines) and (node is deadlines[0][1] or node is deadlines[-1][1])
 
     def _count_later(self, node: Node) -> None:
         due_ns = self._site.env.now + self._switches.reporting_delay_ns
@@ -199,7 +206,14 @@ class Controller:
 
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
         """Take note of a node's deadline; they come in order, because they all run for the same time."""
-        self._deadlines.append((deadline_ns, node.fate))
+        self._deadlines.append((deadline_ns, node))
+        self._site.ring()
+
+    def hears_of_try(self) -> None:
+        """Take note that a node did not start, and is tried again: that may count as a failure."""
+        if not self.is_over and self._limits is not None and self._limits.counts_tries:
+            self._tally.add_try(self._site.env.now)
+            self._news = True
         self._site.ring()
 
     def is_told(self, action: Action) -> None:
@@ -258,7 +272,7 @@ class Controller:
         if action in ("rollback", "stop"):
             self._end("failed", crossed, undo=action == "rollback" and not self._policy.no_auto_rollback)
             return
-        self._acknowledged_failures = self.failed
+        self._acknowledged_failures = self._failures
         self._remark = crossed
         if action == "pause" and not self._is_paused:
             self._pause(crossed)
@@ -275,7 +289,7 @@ class Controller:
         self._waves_judged = self.dispatcher.waves_over
         judged_before, self._first_unjudged = self._first_unjudged, self._count_leading_waves_over()
         # After a pause the same crossing counts again only when a further node has failed.
-        if not alarm and self.failed <= self._acknowledged_failures:
+        if not alarm and self._failures <= self._acknowledged_failures:
             return None
         return alarm or self._what_is_crossed(judged_before)
 
@@ -299,6 +313,11 @@ class Controller:
         """Whether a failed node keeps any from being dispatched."""
         return self._is_frozen and (self.dispatcher.left > 0 or self.dispatcher.waiting > 0)
 
+    @property
+    def _failures(self) -> int:
+        """Failed nodes, and earlier tries of nodes if they count."""
+        return self.failed + self._tally.earlier_tries
+
     def _count_leading_waves_over(self) -> int:
         first = self._first_unjudged
         while first < len(self.dispatcher.waves) and self.dispatcher.waves[first].is_over:
@@ -318,7 +337,7 @@ class Controller:
                     running=self.updated,
                     wave_failed=judged.failed,
                     wave_size=judged.size,
-                    counted=self._tally.in_a_row if self._limits.consecutive else None,
+                    counted=self._tally.in_a_row if self._limits.consecutive else self._failures,
                     wave=self._plan.limits[judged.number - 1] if self._plan.limits else NO_WAVE_LIMITS,
                     zone_failed=zone_failed,
                     zone_size=zone_size,
@@ -633,9 +652,9 @@ class Controller:
 
     def _note(self) -> None:
         deadlines = self._deadlines
-        while deadlines and deadlines[0][1].heard_ns is not None:
+        while deadlines and _has_passed(*deadlines[0]):
             deadlines.popleft()
-        while deadlines and deadlines[-1][1].heard_ns is not None:
+        while deadlines and _has_passed(*deadlines[-1]):
             deadlines.pop()
         waiting = bool(deadlines) and not self.is_over
         self.history.settle(
@@ -653,3 +672,8 @@ class Controller:
                 healthy_deadline_ns=deadlines[-1][0] if waiting else None,
             ),
         )
+
+
+def _has_passed(deadline_ns: int, node: Node) -> bool:
+    """Tell whether a node was heard of, or has another deadline since it was tried again."""
+    return node.fate.heard_ns is not None or node.deadline_ns != deadline_ns
