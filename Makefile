@@ -7,7 +7,7 @@ SCENARIO = scenarios/small-fleet.yaml
 # Tests start hundreds of commands, which need not translate their modules each time.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test check fuzz bench clean
+.PHONY: demo test check fuzz bench conformance clean
 
 demo: $(VENV)/.installed
 	$(BIN)/simdeploy compare $(SCENARIO) --replications 400 --plot comparison.png
@@ -30,6 +30,12 @@ fuzz: $(VENV)/.tested
 
 bench: $(VENV)/.tested
 	$(BIN)/python -m pytest benchmarks --benchmark-only -p no:xdist
+
+# Real Docker Swarm, as root: Debian's packages are unpacked, not installed. Some minutes.
+RECORDINGS ?= tests/conformance/recordings
+conformance: $(VENV)/.tested
+	$(BIN)/python tests/conformance/record_swarm.py $(RECORDINGS)
+	RECORDINGS=$(RECORDINGS) $(BIN)/python -m pytest -n 0 tests/conformance/test_swarm_recordings.py
 
 clean:
 	rm -rf $(VENV)

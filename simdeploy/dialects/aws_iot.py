@@ -1,6 +1,204 @@
-def recognises(source):
-    return False
+"""AWS IoT Jobs: how a job is rolled out and aborted, as the API's JSON or as a job template of CloudFormation.
+
+Devices are notified at a rate per minute. It may grow by a factor whenever so many more devices were notified, or succeeded, up to a
+limit. A criterion aborts the job once a minimum of executions has ended and a percentage of those has failed; that cancels what is
+queued, and nothing goes back. A device that takes too long has timed out, and may be tried again. Nobody watches a device that
+succeeded. Sources: awsdocs/aws-iot-docs:developerguide/job-rollout-abort.md; the API reference of AWS IoT (JobExecutionsRolloutConfig,
+ExponentialRolloutRate, AbortCriteria, TimeoutConfig, JobExecutionsRetryConfig).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.dialects.cloudformation import resource_names, resource_properties, spelled
+from simdeploy.dialects.reading import Group, or_else, write_duration
+from simdeploy.errors import listed
+from simdeploy.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from simdeploy.dialects.imported import PolicyImport
+    from simdeploy.dialects.reading import Reading
+    from simdeploy.dialects.source import Document, Source
+    from simdeploy.errors import Path
+
+_RESOURCE = "AWS::IoT::JobTemplate"
+# AWS's own documentation spells the first in both ways.
+_ROLLOUT = ("jobExecutionsRolloutConfig", "jobExecutionRolloutConfig")
+_SECTIONS = (*_ROLLOUT, "abortConfig", "jobExecutionsRetryConfig")
+_WRAPPERS = ("job", "iotJobConfiguration")  # of an answer, and of a Greengrass deployment
+_FAILURES = ("FAILED", "REJECTED", "TIMED_OUT", "ALL")
+_FASTEST = 1000
+_LONGEST_MIN = 10_080
 
 
-def read(reading):
-    raise NotImplementedError
+def recognises(source: Source) -> bool:
+    """Tell whether a text is a job, or a template with a job template."""
+    return any(_place(document) is not None or resource_names(document, _RESOURCE) for document in source.groups)
+
+
+def read(reading: Reading) -> PolicyImport:
+    """Read a job; in a template the one that the variable `job` names, or the first."""
+    job = _find(reading)
+    if job is None:
+        return reading.finish({}, {})
+    rate = _read_rate(job.group(job.spelling(*_ROLLOUT, "JobExecutionsRolloutConfig")))
+    percent, sample = _read_abort(job.group(spelled(job, "abortConfig")))
+    deadline = _read_timeout(job.group(spelled(job, "timeoutConfig")))
+    retries = _read_retries(job.group(spelled(job, "jobExecutionsRetryConfig")))
+    for key in ("schedulingConfig", "maintenanceWindows"):
+        if spelled(job, key) in job:
+            job.no_counterpart(spelled(job, key), "change windows of the scenario come nearest")
+    if "targetSelection" in job:
+        job.no_counterpart("targetSelection", "no device joins during a rollout")
+    reading.note("unreachable_nodes", "exact", "a device that is offline gets its job when it is back")
+    reading.note("no_auto_rollback", "exact", "an aborted job leaves devices as they are")
+    policy = {
+        "strategy": "rolling",
+        "health_check": {"deadline": deadline},
+        "max_failed_nodes_percent": percent,
+        "retries": retries,
+        "no_auto_rollback": True,
+    }
+    switches = {"pacing": "rate", "rate": rate, "unreachable_nodes": "wait"}
+    if percent is None:
+        return reading.finish(policy, {**switches, "on_failure": "continue"}, nodes=reading.nodes(None))
+    limits = {"limit_comparison": "reaches", "failed_percent_of": "resolved", "minimum_sample": sample}
+    return reading.finish(policy, {**switches, **limits, "on_failure": "stop"}, nodes=reading.nodes(None))
+
+
+def _place(document: Document) -> Path | None:
+    """Return where in a document a job is."""
+    for path in ((), *((wrapper,) for wrapper in _WRAPPERS)):
+        place = document.data.get(path[0]) if path else document.data
+        if isinstance(place, dict) and any(isinstance(place.get(section), dict) for section in _SECTIONS):
+            return path
+    return None
+
+
+def _find(reading: Reading) -> Group | None:
+    for document in reading.source.groups:
+        if names := resource_names(document, _RESOURCE):
+            name = reading.choose("job", names)
+            return None if name is None else resource_properties(reading, document, name)
+        place = _place(document)
+        if place is not None:
+            return Group(reading, document, place)
+    reading.nothing(f"{listed(_SECTIONS)}, or an {_RESOURCE}")
+    return None
+
+
+def _read_rate(rollout: Group) -> dict[str, Any]:
+    most_key = spelled(rollout, "maximumPerMinute")
+    growing = rollout.group(rollout.spelling("exponentialRate", "exponentialRolloutRate", "ExponentialRolloutRate"))
+    # One page of the documentation has the limit inside.
+    inside = most_key not in rollout and "maximumPerMinute" in growing
+    most = or_else((growing if inside else rollout).whole(most_key, 1, _FASTEST), _FASTEST)
+    if not growing.data:
+        rollout.exact(most_key, f"{most:,} devices are notified each minute")
+        rollout.note_rest()
+        return {"per_minute": most}
+    (growing if inside else rollout).exact(most_key, f"at most {most:,} devices a minute")
+    base_key, factor_key = spelled(growing, "baseRatePerMinute"), spelled(growing, "incrementFactor")
+    base, factor = growing.whole(base_key, 1, _FASTEST), growing.number(factor_key, 1, 5)
+    for key, value in ((base_key, base), (factor_key, factor)):
+        if value is None and key not in growing:
+            growing.refuse(key, "required", allowed="a number")
+    base, factor = or_else(base, 1), or_else(factor, 1.0)
+    growing.exact(base_key, f"{base:,} devices a minute at first")
+    growing.exact(factor_key, f"{factor:g} times as many at each step")
+    every = _read_step(growing.group(spelled(growing, "rateIncreaseCriteria")))
+    growing.note_rest()
+    rollout.note_rest()
+    return {"per_minute": base, "growth": factor, "growth_every": every, "max_per_minute": most}
+
+
+def _read_step(criteria: Group) -> int:
+    """Return after how many further devices the rate grows."""
+    notified_key, succeeded_key = (
+        spelled(criteria, "numberOfNotifiedThings"),
+        spelled(criteria, "numberOfSucceededThings"),
+    )
+    notified, succeeded = criteria.whole(notified_key, 1), criteria.whole(succeeded_key, 1)
+    if notified is not None:
+        criteria.exact(notified_key, f"the rate grows after every {notified:,} devices")
+    if succeeded is not None:
+        text = f"the rate grows after {succeeded:,} notified devices, without waiting for their success"
+        if notified is None:
+            criteria.approximate(succeeded_key, text)
+        else:
+            criteria.no_counterpart(succeeded_key, "numberOfNotifiedThings counts")
+    step = notified or succeeded
+    if step is None and not (notified_key in criteria or succeeded_key in criteria):
+        criteria.refuse(notified_key, "required", allowed="this, or numberOfSucceededThings")
+    criteria.note_rest()
+    return or_else(step, 1)
+
+
+def _read_abort(config: Group) -> tuple[float | None, int]:
+    """Return percentage and minimum of the criterion that counts most failures; None if no criterion applies."""
+    criteria: list[tuple[str, float, int, Group]] = []
+    for criterion in config.groups(spelled(config, "criteriaList")):
+        kind = criterion.text(spelled(criterion, "failureType"), *_FAILURES)
+        percent = criterion.number(spelled(criterion, "thresholdPercentage"), 0, 100)
+        least = criterion.whole(spelled(criterion, "minNumberOfExecutedThings"), 1)
+        criterion.text(spelled(criterion, "action"), "CANCEL")
+        for key in ("failureType", "thresholdPercentage", "minNumberOfExecutedThings"):
+            if spelled(criterion, key) not in criterion:
+                criterion.refuse(spelled(criterion, key), "required")
+        if kind and percent is not None and least is not None:
+            criteria.append((kind, percent, least, criterion))
+    # Of several, the one nearest to what a failed node is; of equal kinds the strictest.
+    order = ("ALL", "FAILED", "TIMED_OUT")
+    applying = sorted(
+        (one for one in criteria if one[0] in order), key=lambda one: (order.index(one[0]), one[1], one[2])
+    )
+    for kind, percent, least, criterion in criteria:
+        key = spelled(criterion, "failureType")
+        if not applying or criterion is not applying[0][3]:
+            criterion.no_counterpart(
+                key, "devices don't reject jobs" if kind == "REJECTED" else "one criterion is kept"
+            )
+            criterion.note_rest("its criterion is not kept")
+            continue
+        if kind == "ALL":
+            criterion.exact(key, "every failed node counts")
+        else:
+            criterion.approximate(key, "every failed node counts, whether it failed or timed out")
+        text = f"stops at {percent:g} % of the nodes that are done"
+        criterion.exact(spelled(criterion, "thresholdPercentage"), text)
+        criterion.exact(spelled(criterion, "minNumberOfExecutedThings"), f"not before {least:,} nodes are done")
+        criterion.exact(spelled(criterion, "action"), "what is queued is cancelled, what has begun goes on")
+    if not config.data:
+        config.exact("criteriaList", "failures stop nothing")
+    config.note_rest()
+    return (applying[0][1], applying[0][2]) if applying else (None, 0)
+
+
+def _read_timeout(config: Group) -> str:
+    key = spelled(config, "inProgressTimeoutInMinutes")
+    minutes = config.whole(key, 1, _LONGEST_MIN)
+    if minutes is None:
+        config.approximate(key, "a job may go on for ever; here for a week, the longest timeout")
+    else:
+        config.exact(key, f"a device fails {minutes:,} min after it was notified")
+    config.note_rest()
+    return write_duration(or_else(minutes, _LONGEST_MIN) * 60 * NS_PER_S)
+
+
+def _read_retries(config: Group) -> int | None:
+    """Return how often a node that fails is tried again: the most of all criteria."""
+    most = None
+    for criterion in config.groups(config.spelling("criteriaList", "RetryCriteriaList")):
+        kind_key, number_key = spelled(criterion, "failureType"), spelled(criterion, "numberOfRetries")
+        kind = criterion.text(kind_key, "FAILED", "TIMED_OUT", "ALL")
+        number = criterion.whole(number_key, 0, 10)
+        if kind == "ALL":
+            criterion.exact(kind_key, "nodes that fail or time out are tried again")
+        else:
+            criterion.approximate(kind_key, "nodes are tried again whether they failed or timed out")
+        criterion.exact(number_key, f"{number or 0} times")
+        criterion.note_rest()
+        most = number if most is None else max(most, number or 0)
+    config.note_rest()
+    return most

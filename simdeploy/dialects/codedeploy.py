@@ -1,6 +1,246 @@
-def recognises(source):
+"""AWS CodeDeploy: a deployment configuration, as the API's JSON or as a resource of a CloudFormation template.
+
+On servers one number sets both pace and tolerance: so many hosts must stay healthy. CodeDeploy updates as many hosts at once as are
+healthy beyond that minimum, and a failed host counts against it from then on. So every failure slows the rollout down, and it
+fails when no host can be taken out of service any more although some are left; at the very end the minimum is enough. At least
+one host must succeed. Zones may follow one another, with time between them. On Lambda and ECS, traffic is shifted in steps.
+Sources: awsdocs/aws-codedeploy-user-guide:doc_source/{instances-health.md, deployment-configurations.md}; the API reference
+(DeploymentConfigInfo, ZonalConfig, TrafficRoutingConfig).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.dialects.cloudformation import resource_names, resource_properties, spelled
+from simdeploy.dialects.reading import Group, or_else
+from simdeploy.dialects.source import Tagged
+
+if TYPE_CHECKING:
+    from simdeploy.dialects.imported import PolicyImport
+    from simdeploy.dialects.reading import Reading
+    from simdeploy.dialects.source import Source
+
+_RESOURCES = ("AWS::CodeDeploy::DeploymentConfig", "AWS::CodeDeploy::DeploymentGroup")
+_SECTIONS = ("minimumHealthyHosts", "trafficRoutingConfig", "zonalConfig")
+_ANSWERS = ("deploymentConfigInfo", "deploymentGroupInfo", "deploymentInfo")
+_PREDEFINED = "CodeDeployDefault."
+_ON_SERVERS = ("OneAtATime", "HalfAtATime", "AllAtOnce")
+_SHIFTED = re.compile(r"(?:Lambda|ECS)(AllAtOnce|(Canary|Linear)(\d+)[Pp]ercent(?:Every)?(\d+)Minutes?)")
+_SLOTS = {"failed_node_holds_slot": True, "all_slots_held": "fail"}
+
+
+def recognises(source: Source) -> bool:
+    """Tell whether a text is a deployment configuration, or uses one, or is a template with one."""
+    for document in source.groups:
+        places = [document.data, *(document.data.get(answer) for answer in _ANSWERS)]
+        if any(_is_configuration(place) for place in places) or resource_names(document, *_RESOURCES):
+            return True
     return False
 
 
-def read(reading):
-    raise NotImplementedError
+def read(reading: Reading) -> PolicyImport:
+    """Read a configuration; in a template the one that the variable `config` names, or the first."""
+    config = _find(reading)
+    if config is None:
+        return reading.finish({}, {})
+    name = _read_name(config)
+    shift = _SHIFTED.fullmatch(name or "")
+    routing = config.group(spelled(config, "trafficRoutingConfig"))
+    policy: dict[str, Any] = {"strategy": "rolling"}
+    if shift or routing.data:
+        policy |= _shift(shift[2], int(shift[3] or 0), int(shift[4] or 0)) if shift else _read_routing(routing)
+        nodes, switches = reading.nodes(None), {"pacing": "barrier"}
+        reading.note("alarms", "none", "alarms and scripts stop a shift of traffic; a gate comes nearest")
+    else:
+        nodes, band, switches = _read_band(config, name)
+        policy |= band | _read_zones(config, nodes, switches)
+    back = _read_rollback(config)
+    config.note_rest()
+    deadline = "not given: a script may run for an hour; nothing watches a host after its scripts"
+    reading.note("health_check.deadline", "approximate", deadline)
+    policy |= {"health_check": {"deadline": "1h"}, "no_auto_rollback": None if back else True}
+    return reading.finish(policy, {**switches, "on_failure": "rollback" if back else "stop"}, nodes=nodes)
+
+
+def _is_configuration(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    name = value.get("deploymentConfigName")
+    return any(isinstance(value.get(section), dict) for section in _SECTIONS) or isinstance(name, str)
+
+
+def _find(reading: Reading) -> Group | None:
+    for document in reading.source.groups:
+        names = resource_names(document, _RESOURCES[0]) or resource_names(document, _RESOURCES[1])
+        if names:
+            name = reading.choose("config", names)
+            return None if name is None else resource_properties(reading, document, name)
+        for path in ((), *((answer,) for answer in _ANSWERS)):
+            if _is_configuration(document.data.get(path[0]) if path else document.data):
+                return Group(reading, document, path)
+    reading.nothing(f"deploymentConfigName, minimumHealthyHosts or trafficRoutingConfig, or an {_RESOURCES[0]}")
+    return None
+
+
+def _read_name(config: Group) -> str | None:
+    """Return the name of a predefined configuration, without its prefix, if the file says nothing else."""
+    key = spelled(config, "deploymentConfigName")
+    name = config.text(key)
+    if any(spelled(config, section) in config for section in _SECTIONS):
+        return None
+    short = (name or "").removeprefix(_PREDEFINED)
+    if name is None:
+        return "OneAtATime"
+    if name.startswith(_PREDEFINED) and short in _ON_SERVERS:
+        return short
+    if name.startswith(_PREDEFINED) and _SHIFTED.fullmatch(short):
+        config.approximate(key, "predefined; steps of traffic become steps of nodes")
+        return short
+    allowed = f"a predefined name such as {_PREDEFINED}OneAtATime, or minimumHealthyHosts beside it"
+    config.refuse(key, "a configuration of which the file says nothing more", allowed=allowed)
+    return ""
+
+
+# -- on servers ------------------------------------------------------------------------------------
+
+
+def _read_band(config: Group, name: str | None) -> tuple[int | None, dict[str, Any], dict[str, Any]]:
+    """Return the number of nodes, how many hosts may be out of service and may fail, and the switches for it."""
+    hosts = config.group(spelled(config, "minimumHealthyHosts"))
+    nodes = config.reading.nodes(None)
+    name_key = spelled(config, "deploymentConfigName")
+    if name == "OneAtATime":
+        config.exact(name_key, "one host at a time (OneAtATime); the last one may fail")
+        # With one host, one failure is too many: 100 % exceeds 99.
+        limits = {"max_failed_nodes": 1, "max_failed_nodes_percent": 99}
+        return nodes, {"max_parallel": 1, **limits}, {"pacing": "sliding", **_SLOTS}
+    type_key, value_key = spelled(hosts, "type"), spelled(hosts, "value")
+    percent = hosts.text(type_key, "HOST_COUNT", "FLEET_PERCENT") == "FLEET_PERCENT" or name == "HalfAtATime"
+    given = hosts.whole(value_key, 0, 100 if percent else 10_000_000)
+    least = {"HalfAtATime": 50, "AllAtOnce": 0}.get(name or "", given)
+    said, key = (hosts, value_key) if name is None else (config, name_key)
+    if name == "":
+        return nodes, {}, {}
+    if least is None:
+        if isinstance(hosts.data.get(value_key), Tagged | None):
+            hosts.refuse(value_key, "it isn't said how many hosts must stay healthy", allowed="a whole number")
+        return nodes, {}, {}
+    if least == 0:
+        said.exact(key, "all hosts at once; one must succeed")
+        switches = {"pacing": "sliding", "limit_comparison": "reaches"}
+        return nodes, {"max_parallel": 0, "max_failed_nodes_percent": 100}, switches
+    if not percent:
+        nodes = config.reading.nodes(None, why="the minimum of healthy hosts is a number")
+    most = None if nodes is None else nodes - (math.ceil(Fraction(least * nodes, 100)) if percent else least)
+    if most is not None and most < 1:
+        message = f"CodeDeploy fails at once: none of {nodes:,} hosts may be taken out of service"
+        said.refuse(key, message, allowed="a lower minimum")
+    amount = f"{100 - least}%" if percent else most
+    shown = f"{amount} of the hosts, rounded down," if percent else f"{most:,} of {nodes:,} hosts" if most else ""
+    said.exact(key, f"{shown} at a time; each failure takes one of these places, and none left is a failure")
+    if type_key in hosts:
+        hosts.exact(type_key, "a percentage of the hosts, rounded up" if percent else "a number of hosts")
+    hosts.note_rest()
+    limit = "max_failed_nodes_percent" if percent else "max_failed_nodes"
+    band = {"max_parallel": amount, limit: 100 - least if percent else most}
+    return nodes, band, {"pacing": "sliding", "wave_rounding": "floor", **_SLOTS}
+
+
+def _read_zones(config: Group, nodes: int | None, switches: dict[str, Any]) -> dict[str, Any]:
+    """Return what one zone after the other means, and change the pacing: each zone is a wave."""
+    zones = config.group(spelled(config, "zonalConfig"))
+    if not zones.data:
+        return {}
+    switches["pacing"] = "barrier"
+    first_key = spelled(zones, "firstZoneMonitorDurationInSeconds")
+    next_key = spelled(zones, "monitorDurationInSeconds")
+    following = or_else(zones.whole(next_key), 0)
+    first = or_else(zones.whole(first_key), following)
+    zones.exact(next_key, f"{following} s after each zone but the last")
+    zones.exact(first_key, f"{first} s after the first zone")
+    policy = {
+        "zone_by_zone": True,
+        "waves": ["100%"],
+        "zone_bake_time": f"{following}s",
+        "first_zone_bake_time": f"{first}s",
+    }
+    least = zones.group(spelled(zones, "minimumHealthyHostsPerZone"))
+    most = _read_zone_minimum(least, nodes)
+    least.note_rest()
+    zones.note_rest()
+    return policy if most is None else {**policy, "max_parallel_per_zone": most, "max_failed_nodes_per_zone": most}
+
+
+def _read_zone_minimum(hosts: Group, nodes: int | None) -> int | str | None:
+    """Return how many hosts of a zone may be out of service, or may fail; None without a bound."""
+    type_key, value_key = spelled(hosts, "type"), spelled(hosts, "value")
+    percent = hosts.text(type_key, "HOST_COUNT", "FLEET_PERCENT") != "HOST_COUNT"
+    least = or_else(hosts.whole(value_key, 0, 99 if percent else 10_000_000), 0)
+    if percent or least == 0:
+        hosts.exact(value_key, f"{least} % of a zone's hosts" if least else "no minimum")
+        return f"{100 - least}%" if least else None
+    n_zones = hosts.reading.variable("zones")
+    if nodes is None or n_zones is None or not n_zones.isdecimal() or int(n_zones) < 1:
+        unknown = "depends on the size of a zone: pass --nodes N and --var zones=Z; no minimum is assumed"
+        hosts.not_evaluated(value_key, unknown)
+        return None
+    size = nodes // int(n_zones)
+    if size <= least:
+        hosts.refuse(value_key, f"CodeDeploy fails at once: a zone has {size:,} hosts", allowed="a lower minimum")
+        return None
+    hosts.exact(value_key, f"{size - least:,} of {size:,} hosts of a zone may be out of service")
+    return size - least
+
+
+def _read_rollback(config: Group) -> bool:
+    """Tell whether a failed deployment is followed by one of the last revision; a deployment group says so."""
+    if spelled(config, "autoRollbackConfiguration") not in config:
+        for document in config.document.source.groups:
+            for name in resource_names(document, _RESOURCES[1])[:1]:
+                config = resource_properties(config.reading, document, name)
+    back = config.group(spelled(config, "autoRollbackConfiguration"))
+    enabled_key, events_key = spelled(back, "enabled"), spelled(back, "events")
+    on = or_else(back.flag(enabled_key), False) and "DEPLOYMENT_FAILURE" in back.items(events_key)
+    back.exact(
+        enabled_key, "the last revision is deployed after a failure" if on else "a failed deployment stays as it is"
+    )
+    if events_key in back:
+        back.exact(events_key, "DEPLOYMENT_FAILURE counts; alarms and requests to stop have no counterpart")
+    back.note_rest()
+    return on
+
+
+# -- traffic ---------------------------------------------------------------------------------------
+
+
+def _read_routing(routing: Group) -> dict[str, Any]:
+    type_key = spelled(routing, "type")
+    kind = or_else(routing.text(type_key, "TimeBasedCanary", "TimeBasedLinear", "AllAtOnce"), "AllAtOnce")
+    word = kind.removeprefix("TimeBased")
+    routing.approximate(type_key, "steps of traffic become steps of nodes")
+    if word == "AllAtOnce":
+        routing.note_rest()
+        return _shift(None, 0, 0)
+    steps = routing.group(spelled(routing, f"timeBased{word}"))
+    percent_key, minutes_key = spelled(steps, f"{word.lower()}Percentage"), spelled(steps, f"{word.lower()}Interval")
+    percent, minutes = steps.whole(percent_key, 1, 100), steps.whole(minutes_key, 0, 2880)
+    if percent is None or minutes is None:
+        steps.refuse(percent_key if percent is None else minutes_key, "not given", allowed="a whole number")
+        return {}
+    steps.approximate(percent_key, f"{percent} % of the nodes instead of the traffic")
+    steps.exact(minutes_key, f"{minutes} min between steps")
+    steps.note_rest()
+    routing.note_rest()
+    return _shift(word, percent, minutes)
+
+
+def _shift(kind: str | None, percent: int, minutes: int) -> dict[str, Any]:
+    """Return the waves of a shift of traffic to instances beside the old ones."""
+    if kind is None:
+        return {"max_parallel": 0, "surge": "100%"}
+    step = {"size": f"{percent}%", "bake_time": f"{minutes}m"}
+    return {"waves": [step] if kind == "Linear" else [step, {"until": "100%"}], "surge": "100%"}

@@ -1,6 +1,255 @@
-def recognises(source):
-    return False
+"""Amazon ECS: a service, as the API's JSON or as a resource of a CloudFormation template.
+
+In a rolling update, ECS starts new tasks while there are no more than `maximumPercent` of the desired count, and stops old ones
+while at least `minimumHealthyPercent` of it is healthy. A task that fails is started again without end, unless the circuit breaker
+is on: it fails the deployment when so many starts have failed as its threshold says; a task that becomes healthy starts its count
+anew. The other strategies shift traffic in steps. Sources: the API reference of Amazon ECS (DeploymentConfiguration,
+DeploymentCircuitBreaker, ThresholdConfiguration, LinearConfiguration, CanaryConfiguration);
+awsdocs/amazon-ecs-developer-guide:doc_source/deployment-type-ecs.md.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.dialects.cloudformation import resource_names, resource_properties, spelled
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, or_else
+from simdeploy.dialects.source import Tagged
+from simdeploy.errors import format_path
+
+if TYPE_CHECKING:
+    from simdeploy.dialects.imported import PolicyImport
+    from simdeploy.dialects.reading import Reading
+    from simdeploy.dialects.source import Document, Source
+    from simdeploy.errors import Path
+
+_RESOURCE = "AWS::ECS::Service"
+_TARGETS = "AWS::ElasticLoadBalancingV2::TargetGroup"
+_DEADLINE = "3h"  # after which CloudFormation gives up a service that isn't stable
+_SHORT_S = 3600  # so long a check takes at most that fits well into the deadline
+_FEWEST, _MOST = 3, 200  # of a bounded threshold
 
 
-def read(reading):
-    raise NotImplementedError
+def recognises(source: Source) -> bool:
+    """Tell whether a text is a service, or a template with one."""
+    return any(_services(document) or resource_names(document, _RESOURCE) for document in source.groups)
+
+
+def read(reading: Reading) -> PolicyImport:
+    """Read the service that the variable `service` names, or the first that says how to deploy."""
+    service = _find(reading)
+    if service is None:
+        return reading.finish({}, {})
+    daemon = _read_scheduling(service)
+    desired_key = spelled(service, "desiredCount")
+    desired = service.whole(desired_key)
+    if desired is not None:
+        service.exact(desired_key, "the number of nodes, unless the caller gives another")
+    nodes = reading.nodes(desired or None, why="ECS rounds its percentages to tasks")
+    config = service.group(spelled(service, "deploymentConfiguration"))
+    pace = _read_pace(config, nodes, daemon=daemon)
+    health = _read_health(service)
+    limit, counted, on_failure = _read_breaker(config.group(spelled(config, "deploymentCircuitBreaker")), nodes)
+    alarms = spelled(config, "alarms")
+    if alarms in config:
+        config.no_counterpart(alarms, "nothing watches metrics; health_check.max_error_rate or a gate comes nearest")
+    config.note_rest()
+    policy = {
+        "strategy": "rolling",
+        **pace,
+        "health_check": health,
+        "max_failed_nodes": limit,
+        "no_auto_rollback": True if on_failure != "rollback" else None,
+    }
+    switches = {"pacing": "barrier" if "waves" in pace else "sliding", "on_failure": on_failure}
+    if limit is not None:
+        switches |= {"limit_comparison": "reaches", "failures_counted": counted}
+    return reading.finish(policy, switches, nodes=nodes)
+
+
+# -- the service -----------------------------------------------------------------------------------
+
+
+def _services(document: Document) -> dict[str, Path]:
+    """Return the places of services in the API's form: one alone, or those in an answer of the API."""
+    data = document.data
+    several = data.get("services")
+    places: list[tuple[Path, Any]] = [((), data), (("service",), data.get("service"))]
+    places += [(("services", number), one) for number, one in enumerate(several if isinstance(several, list) else ())]
+    return {str(one.get("serviceName") or format_path(path)): path for path, one in places if _is_service(one)}
+
+
+def _is_service(value: Any) -> bool:
+    beside = ("serviceName", "service", "desiredCount", "launchType", "schedulingStrategy")
+    return isinstance(value, dict) and (
+        "deploymentConfiguration" in value or ("taskDefinition" in value and any(key in value for key in beside))
+    )
+
+
+def _find(reading: Reading) -> Group | None:
+    for document in reading.source.groups:
+        if names := resource_names(document, _RESOURCE):
+            properties = {one: document.data["Resources"][one].get("Properties") for one in names}
+            saying = [
+                one for one, has in properties.items() if isinstance(has, dict) and "DeploymentConfiguration" in has
+            ]
+            name = reading.choose("service", names, saying)
+            return None if name is None else resource_properties(reading, document, name)
+        if places := _services(document):
+            name = reading.choose("service", list(places))
+            return None if name is None else Group(reading, document, places[name])
+    reading.nothing(f"a service with deploymentConfiguration, or a template with an {_RESOURCE}")
+    return None
+
+
+def _read_scheduling(service: Group) -> bool:
+    key = spelled(service, "schedulingStrategy")
+    daemon = service.text(key, "REPLICA", "DAEMON") == "DAEMON"
+    if key in service:
+        service.exact(key, "one task on each instance" if daemon else "so many tasks as desired")
+    controller = service.group(spelled(service, "deploymentController"))
+    key = spelled(controller, "type")
+    kind = controller.text(key, "ECS", "CODE_DEPLOY", "EXTERNAL")
+    if kind in ("CODE_DEPLOY", "EXTERNAL"):
+        controller.no_counterpart(key, f"{kind} rolls out; import its own configuration. Here ECS would do it")
+    elif kind is not None:
+        controller.exact(key, "ECS itself rolls out")
+    return daemon
+
+
+# -- pace ------------------------------------------------------------------------------------------
+
+
+def _read_pace(config: Group, nodes: int | None, *, daemon: bool) -> dict[str, Any]:
+    key = spelled(config, "strategy")
+    strategy = config.text(key, "ROLLING", "BLUE_GREEN", "LINEAR", "CANARY")
+    if strategy in (None, "ROLLING"):
+        config.exact(key, "a rolling update")
+        return _read_band(config, nodes, daemon=daemon)
+    config.approximate(key, "all new tasks start beside the old ones, and traffic is shifted; here nodes are updated")
+    for percent in ("minimumHealthyPercent", "maximumPercent"):
+        if spelled(config, percent) in config:
+            config.no_counterpart(spelled(config, percent), "without effect except in a rolling update")
+    if strategy == "BLUE_GREEN":
+        return {"max_parallel": 0, "surge": "100%"}
+    if strategy == "LINEAR":
+        step = _read_step(config.group(spelled(config, "linearConfiguration")), "step", 3.0, 10.0, 6)
+        return {"waves": [step], "surge": "100%"}
+    step = _read_step(config.group(spelled(config, "canaryConfiguration")), "canary", 0.1, 5.0, 10)
+    return {"waves": [step, {"until": "100%"}], "surge": "100%"}
+
+
+def _read_step(steps: Group, prefix: str, least: float, percent: float, minutes: int) -> dict[str, Any]:
+    """Return the wave for one step of traffic."""
+    percent_key, bake_key = spelled(steps, f"{prefix}Percent"), spelled(steps, f"{prefix}BakeTimeInMinutes")
+    percent = or_else(steps.number(percent_key, least, 100), percent)
+    minutes = or_else(steps.whole(bake_key, 0, 1440), minutes)
+    steps.approximate(percent_key, f"{percent:g} % of the nodes instead of the traffic")
+    steps.exact(bake_key, f"{minutes} min between steps")
+    steps.note_rest()
+    return {"size": f"{percent:g}%", "bake_time": f"{minutes}m"}
+
+
+def _read_band(config: Group, nodes: int | None, *, daemon: bool) -> dict[str, Any]:
+    """Return how many tasks may be in flight: those that may start beside the old ones, and those that may be missing."""
+    low, high = spelled(config, "minimumHealthyPercent"), spelled(config, "maximumPercent")
+    least = or_else(config.whole(low, 0, 100), 0 if daemon else 100)
+    most = or_else(config.whole(high, 0, 10_000), 100 if daemon else 200)
+    if nodes is None:
+        return {}
+    missing = nodes - math.ceil(Fraction(least * nodes, 100))
+    beside = max(most * nodes // 100 - nodes, 0)
+    config.exact(low, f"{least} %, rounded up: {missing:,} of {nodes:,} tasks may be missing")
+    config.exact(high, f"{most} %, rounded down: {beside:,} tasks may start beside the {nodes:,}")
+    if missing + beside == 0:
+        message = f"with {nodes:,} tasks ECS may neither stop an old one nor start a new one, and waits for ever"
+        config.refuse(low, message, allowed="a lower minimumHealthyPercent or a higher maximumPercent")
+    return {"max_parallel": missing + beside, "surge": beside or None}
+
+
+# -- health and limit ------------------------------------------------------------------------------
+
+
+def _read_health(service: Group) -> dict[str, Any]:
+    """Return the health check; with a load balancer, tasks must pass the check of its target group."""
+    service.reading.note(
+        "health_check.deadline", "approximate", f"ECS waits for ever, CloudFormation for {_DEADLINE}; here {_DEADLINE}"
+    )
+    grace_key, balancers = spelled(service, "healthCheckGracePeriodSeconds"), spelled(service, "loadBalancers")
+    grace = or_else(service.whole(grace_key), 0)
+    if balancers not in service:
+        if grace_key in service:
+            service.no_counterpart(grace_key, "without a load balancer there is no check to ignore")
+        service.reading.note(
+            "health_check", "approximate", "a task that runs is healthy: its container's check isn't read"
+        )
+        return {"deadline": _DEADLINE}
+    interval, healthy, unhealthy = _read_targets(service, balancers)
+    if grace_key in service:
+        service.approximate(grace_key, "a task fails only after so many more unhealthy checks as fit into it")
+    return {
+        "deadline": _DEADLINE if interval * healthy < _SHORT_S else f"{2 * interval * healthy}s",
+        "interval": f"{interval}s",
+        "max_error_rate": NOTHING_SERVED,
+        "success_threshold": healthy,
+        "failure_threshold": unhealthy + math.ceil(grace / interval),
+    }
+
+
+def _read_targets(service: Group, balancers: str) -> tuple[int, int, int]:
+    """Return interval and thresholds of the first target group, if it is in the same template; else the defaults."""
+    templates = service.document.source.groups
+    first = next(iter(service.groups(balancers)), None)
+    arn = None if first is None else first.data.get(spelled(first, "targetGroupArn"))
+    target = str(arn.value) if isinstance(arn, Tagged) and arn.tag == "!Ref" else ""
+    template = next((one for one in templates if target in resource_names(one, _TARGETS)), None)
+    values, where = [30, 5, 2], "a target group's defaults"
+    if template is not None:
+        targets, where = resource_properties(service.reading, template, target), f"from {target}"
+        keys = ("HealthCheckIntervalSeconds", "HealthyThresholdCount", "UnhealthyThresholdCount")
+        values = [or_else(targets.whole(key, 1, 1000), default) for key, default in zip(keys, values, strict=True)]
+    interval, healthy, unhealthy = values
+    text = f"{healthy} checks passed make a task healthy, {unhealthy} failed in a row kill it, every {interval} s ({where})"
+    service.approximate(balancers, text)
+    return interval, healthy, unhealthy
+
+
+def _read_breaker(breaker: Group, nodes: int | None) -> tuple[int | None, str, str]:
+    """Return after how many failures the deployment fails, how they are counted, and what follows."""
+    on = breaker.flag(spelled(breaker, "enable"))
+    back = breaker.flag(spelled(breaker, "rollback"))
+    reset_key = spelled(breaker, "resetOnHealthyTask")
+    reset = or_else(breaker.flag(reset_key), True)
+    if not on:
+        breaker.exact(spelled(breaker, "enable"), "failures stop nothing: ECS goes on for ever")
+        breaker.note_rest("without effect: the circuit breaker is off")
+        return None, "", "continue"
+    breaker.approximate(
+        spelled(breaker, "enable"),
+        "failed nodes are counted; ECS starts failed tasks again, and counts each failed start",
+    )
+    breaker.exact(
+        spelled(breaker, "rollback"), "back to the last version" if back else "a failed deployment stays as it is"
+    )
+    breaker.exact(reset_key, "a node that becomes healthy starts the count anew" if reset else "failures add up")
+    limit = _read_threshold(breaker.group(spelled(breaker, "thresholdConfiguration")), nodes)
+    breaker.note_rest()
+    return limit, "consecutive" if reset else "cumulative", "rollback" if back else "stop"
+
+
+def _read_threshold(config: Group, nodes: int | None) -> int | None:
+    type_key, value_key = spelled(config, "type"), spelled(config, "value")
+    kind = or_else(config.text(type_key, "BOUNDED_PERCENT", "UNBOUNDED_PERCENT", "COUNT"), "BOUNDED_PERCENT")
+    value = or_else(config.whole(value_key, 1), 50)
+    if nodes is None:
+        return None
+    limit = value if kind == "COUNT" else math.ceil(Fraction(value * nodes, 100))
+    if kind == "BOUNDED_PERCENT":
+        limit = min(max(limit, _FEWEST), _MOST)
+        config.exact(type_key, f"a percentage of the tasks, rounded up, from {_FEWEST} to {_MOST}")
+    else:
+        config.exact(type_key, "a number of tasks" if kind == "COUNT" else "a percentage of the tasks, rounded up")
+    config.exact(value_key, f"the deployment fails at failure {limit:,}")
+    return limit

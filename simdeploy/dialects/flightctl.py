@@ -2,7 +2,7 @@
 
 Devices go in batches of a list; a batch's limit as a percent counts what earlier batches took. After a batch, the share of its devices
 that succeeded must reach `successThreshold`, else the rollout is suspended. A disruption budget bounds how many devices of a group are
-unavailable at once. Source: flightctl/flightctl, docs/user/rollout-policies.md.
+unavailable at once. Source: flightctl/flightctl:docs/user/rollout-policies.md.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.reading import Group
+from simdeploy.dialects.reading import Group, or_else, write_duration
+from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
     from simdeploy.dialects.reading import Reading
     from simdeploy.dialects.source import Source
 
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
-_DEFAULT_THRESHOLD = "95%"
-
-# Devices report whether their update succeeded; nothing else is watched.
-_HEALTH_CHECK = {"deadline": "1h"}
+_PERCENT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)%")
+_THRESHOLD = 95.0
+_DEADLINE_NS = 3600 * NS_PER_S
 
 
 def recognises(source: Source) -> bool:
@@ -33,28 +32,26 @@ def read(reading: Reading) -> PolicyImport:
     """Read the rollout policy of the first Fleet."""
     document = next((one for one in reading.source.groups if one.data.get("kind") == "Fleet"), None)
     if document is None:
-        document = reading.source.documents[0]
-        reading.problems.append(document.problem("no Fleet", (), allowed="a document with kind: Fleet"))
+        reading.nothing("a document with kind: Fleet")
         return reading.finish({}, {})
     policy = Group(reading, document, ()).group("spec").group("rolloutPolicy")
     if not policy.data:
-        policy.exact("deviceSelection", "no rollout policy: all devices are updated at once")
+        reading.note("spec.rolloutPolicy", "exact", "not given: all devices are updated at once")
         return reading.finish({"strategy": "immediate"}, {"on_failure": "continue"}, nodes=reading.nodes(None))
     waves = _read_waves(policy.group("deviceSelection"))
     threshold = _read_threshold(policy)
-    parallel = _read_budget(policy.group("disruptionBudget"), reading)
+    budget = _read_budget(policy.group("disruptionBudget"))
+    deadline_ns = or_else(policy.duration("defaultUpdateTimeout", 1), _DEADLINE_NS)
+    policy.approximate("defaultUpdateTimeout", f"a device has failed after {write_duration(deadline_ns)}")
     policy.note_rest()
-    reading.note(
-        "health_check.deadline", "approximate", "not given: a device that doesn't report within 1 h counts as failed"
-    )
     reading.note("no_auto_rollback", "exact", "a suspended rollout is never rolled back")
     return reading.finish(
         {
             "strategy": "rolling",
             "waves": waves,
-            "max_parallel": parallel,
-            "health_check": _HEALTH_CHECK,
-            "max_failed_nodes_percent": None if threshold is None else 100 - threshold,
+            **budget,
+            "health_check": {"deadline": write_duration(deadline_ns)},
+            "max_failed_nodes_percent": 100 - threshold,
             "no_auto_rollback": True,
         },
         {"failed_percent_of": "wave", "limits_judged": "wave_end", "on_failure": "pause"},
@@ -63,25 +60,40 @@ def read(reading: Reading) -> PolicyImport:
 
 
 def _read_waves(selection: Group) -> list[Any]:
+    if not selection.data:
+        selection.exact("sequence", "all devices are one batch")
+        return [{"until": "100%"}]
     selection.text("strategy", "BatchSequence")
     selection.exact("strategy", "one batch after the other")
     waves: list[Any] = []
     for batch in selection.groups("sequence"):
-        limit = batch.value("limit")
-        if "selector" in batch:
+        selective = "selector" in batch
+        if selective:
             batch.no_counterpart(
                 "selector", "nodes have no labels: the batch takes the next nodes in the fleet's order"
             )
-        if limit is None:
-            batch.approximate("limit", "not given: the batch takes all devices that match; here it is left out")
-        elif (percent := _read_percent(batch, "limit")) is not None:
-            batch.exact("limit", f"so many that {percent:g} % of the fleet have had their turn")
+        percent = _read_percent(batch, "limit")
+        if "limit" not in batch and selective:
+            batch.approximate("limit", "the batch takes all devices that match; how many is unknown, so it is left out")
+        elif "limit" not in batch:
+            batch.exact("limit", "the batch takes all devices that are left")
+            waves.append({"until": "100%"})
+        elif percent is not None and percent <= 100:
+            text = f"so many that {percent:g} % of the fleet have had their turn"
+            if selective:
+                batch.approximate("limit", f"{text}, instead of the devices that match")
+            else:
+                batch.exact("limit", text)
             waves.append({"until": f"{percent:g}%"})
-        elif (count := batch.whole("limit", 1)) is not None:
-            batch.exact("limit", f"{count:,} nodes")
+        elif percent is None and isinstance(batch.data["limit"], int):
+            count = batch.whole("limit", 1)
+            batch.exact("limit", f"{count} nodes")
             waves.append(count)
+        else:
+            batch.refuse("limit", "not a number of devices", allowed='a whole number, or text such as "50%"')
         batch.note_rest()
     selection.exact("sequence", "all other devices follow as a last batch")
+    selection.note_rest()
     return [*waves, {"until": "100%"}]
 
 
@@ -92,41 +104,47 @@ def _read_percent(group: Group, key: str) -> float | None:
     return float(match[1]) if match else None
 
 
-def _read_threshold(policy: Group) -> float | None:
-    if "successThreshold" not in policy:
-        policy.exact(
-            "successThreshold", f"not given: {_DEFAULT_THRESHOLD}, so more than 5 % failed of a batch stop the rollout"
-        )
-        return 95.0
+def _read_threshold(policy: Group) -> float:
     percent = _read_percent(policy, "successThreshold")
-    if percent is None or not 0 <= percent <= 100:
+    if "successThreshold" in policy and (percent is None or percent > 100):
         policy.refuse("successThreshold", "not a percent", allowed='text such as "95%"')
-        return None
+    percent = or_else(percent, _THRESHOLD)
     policy.exact("successThreshold", f"more than {100 - percent:g} % failed of a batch stop the rollout, when it ends")
     return percent
 
 
-def _read_budget(budget: Group, reading: Reading) -> int | None:
-    """Return how many devices may be unavailable at once; None without a bound."""
+def _read_budget(budget: Group) -> dict[str, int]:
+    """Return how many devices may be unavailable at once: of the fleet, or of each zone for each group."""
     if not budget.data:
-        return None
+        return {}
     grouped = bool(budget.items("groupBy"))
+    whose = "of a zone" if grouped else "of the fleet"
     if grouped:
-        budget.approximate("groupBy", "nodes have no labels: the whole fleet is one group")
+        budget.approximate("groupBy", "zones stand for groups: nodes have no labels")
+    bounds: list[int] = []
     most = budget.whole("maxUnavailable", 1)
     if most is not None:
         budget.approximate(
-            "maxUnavailable", f"at most {most:,} nodes of the fleet are in flight" if grouped else _IN_FLIGHT
+            "maxUnavailable", f"at most {most:,} nodes {whose} are in flight; nodes down otherwise don't count"
         )
-    least = budget.whole("minAvailable", 1)
-    if least is not None:
-        nodes = reading.nodes(None, why="minAvailable bounds the nodes in flight by what is left of the fleet")
-        if nodes is not None:
-            left = max(nodes - least, 1)
-            budget.approximate("minAvailable", f"at most {left:,} of {nodes:,} nodes are in flight")
-            most = left if most is None else min(most, left)
+        bounds.append(most)
+    least = budget.whole("minAvailable", 0)
+    size = _read_size(budget, grouped=grouped) if least is not None else None
+    if least is not None and size is not None:
+        left = max(size - least, 1)
+        budget.approximate("minAvailable", f"at most {left:,} of {size:,} nodes {whose} are in flight")
+        bounds.append(left)
     budget.note_rest()
-    return most
+    return {"max_parallel_per_zone" if grouped else "max_parallel": min(bounds)} if bounds else {}
 
 
-_IN_FLIGHT = "so many nodes are in flight at most; nodes that are down for other reasons don't count"
+def _read_size(budget: Group, *, grouped: bool) -> int | None:
+    """Return how many devices a group has."""
+    reading = budget.reading
+    if not grouped:
+        return reading.nodes(None, why="minAvailable bounds the nodes in flight by what is left of the fleet")
+    nodes, zones = reading.nodes(None), reading.variable("zones")
+    if nodes is None or zones is None or not zones.isdecimal() or int(zones) < 1:
+        budget.not_evaluated("minAvailable", "depends on the size of a group: pass --nodes N and --var zones=Z")
+        return None
+    return nodes // int(zones)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from simdeploy.dialects.imported import Fidelity, Note, PolicyImport, merge_policy
 from simdeploy.dialects.source import Document, Source, Tagged
@@ -14,6 +14,8 @@ from simdeploy.units import MAX_DURATION_NS, format_duration, parse_duration
 
 # The error rate above which a node serves nothing. For formats whose health checks see dead tasks, but no rates.
 NOTHING_SERVED = 0.99
+
+T = TypeVar("T")
 
 # What stands for a value that could not be evaluated: the field counts as not given, and has a note.
 Evaluate = Callable[[Any, "Group", str], Any]
@@ -82,6 +84,17 @@ class Reading:
             )
         return nodes
 
+    def nothing(self, allowed: str) -> None:
+        """Add the problem that nothing of the kind is in the file.
+
+        Raises
+        ------
+        InputError
+            If the file can't be parsed.
+        """
+        _ = self.source.documents
+        self.problems.append(Problem(f"nothing of the kind {self.kind!r}", file=self.source.file, allowed=allowed))
+
     def finish(
         self, policy: Mapping[str, Any], orchestrator: Mapping[str, Any], *, nodes: int | None = None
     ) -> PolicyImport:
@@ -145,6 +158,7 @@ class Group:
         for part in path:
             data = data[part]
         self.data: dict[str, Any] = data if isinstance(data, dict) else {}
+        self._assumed: set[str] = set()
         if isinstance(data, Tagged):
             reading.note(self._name, "not evaluated", _unknown(data), document.line(path))
         elif data is not None and not isinstance(data, dict):
@@ -179,7 +193,8 @@ class Group:
         self._note(key, "none", text)
 
     def not_evaluated(self, key: str, text: str) -> None:
-        """Note that a field's value was not evaluated, and what was assumed instead."""
+        """Note that a field's value was not evaluated; further notes on it say what is assumed instead."""
+        self._assumed.add(key)
         self._note(key, "not evaluated", text)
 
     def note_rest(self, text: str = "concerns no part of a rollout that is simulated") -> None:
@@ -192,6 +207,10 @@ class Group:
 
     def _note(self, key: str, fidelity: Fidelity, text: str) -> None:
         line = self.document.line((*self.path, key)) if key in self.data else None
+        if key not in self and not text.startswith("not given"):
+            text = f"not given: {text}"
+        if key in self._assumed and fidelity in ("exact", "approximate"):
+            fidelity, text = "not evaluated", f"assumed: {text}"
         self.reading.note(self.name_of(key), fidelity, text, line)
 
     # -- values ------------------------------------------------------------------------------------
@@ -330,6 +349,12 @@ class _Absent(Group):
         self._evaluate = None
         self._name = parent.name_of(key)
         self.data = {}
+        self._assumed = set()
+
+
+def or_else(value: T | None, default: T) -> T:
+    """Return a value, or the format's default if it is not given."""
+    return default if value is None else value
 
 
 def write_duration(ns: int) -> str:

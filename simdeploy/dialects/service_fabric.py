@@ -1,6 +1,277 @@
-def recognises(source):
-    return False
+"""Azure Service Fabric: the parameters of an application's rolling upgrade, as JSON.
+
+An upgrade goes through the cluster's upgrade domains, one after the other. In a monitored upgrade, Service Fabric waits after each
+domain, and then wants the application healthy for `HealthCheckStableDuration`. Until `HealthCheckRetryTimeout` it looks again; then
+`FailureAction` follows, a rollback through the domains or a stop for a person. The application is healthy while the percentage of
+nodes on which it is not stays within `MaxPercentUnhealthyDeployedApplications`, rounded up. Source:
+MicrosoftDocs/azure-docs:articles/service-fabric/service-fabric-application-upgrade-parameters.md; the REST reference
+(MonitoringPolicyDescription, ApplicationHealthPolicy).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, or_else, write_duration
+from simdeploy.dialects.source import Tagged
+from simdeploy.errors import Problem, shorten
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from simdeploy.dialects.imported import PolicyImport
+    from simdeploy.dialects.reading import Reading
+    from simdeploy.dialects.source import Source
+    from simdeploy.errors import Path
+
+_GROUPS = (
+    "monitoringpolicy",
+    "rollingupgrademonitoringpolicy",
+    "applicationhealthpolicy",
+    "defaultservicetypehealthpolicy",
+)
+_TIMES = ("healthcheckwaitduration", "healthcheckstableduration", "healthcheckretrytimeout", "upgradedomaintimeout")
+_UNIT = re.compile(r"(inmilliseconds|inseconds|seconds|sec)$")
+_TIMESPAN = re.compile(r"(?:(\d{1,8})\.)?(\d{1,2}):(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)")
+_ISO = re.compile(r"P(?:(\d{1,8})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,12}(?:\.\d{1,9})?)S)?)?")
+_PARAMETER = re.compile(r"\[parameters\('(\w+)'\)\]")
+_INFINITE = 4_294_967_295  # how 32 bits write it
+_DEEPEST = 6
+_DOMAINS = 5  # of a cluster as Azure makes it
+_VARIABLE = "upgrade_domains"
+_UNWATCHED = "24h"
 
 
-def read(reading):
-    raise NotImplementedError
+def recognises(source: Source) -> bool:
+    """Tell whether a text has upgrade parameters."""
+    return any(_search(document.data) is not None for document in source.groups)
+
+
+def read(reading: Reading) -> PolicyImport:
+    """Read the first upgrade parameters of the file."""
+    for document in reading.source.groups:
+        path = _search(document.data)
+        if path is not None:
+            return _read_upgrade(reading, _Parameters(Group(reading, document, path, evaluate=_evaluate)))
+    reading.nothing("upgrade parameters such as HealthCheckStableDurationSec, or a MonitoringPolicy")
+    return reading.finish({}, {})
+
+
+def _search(data: Any) -> Path | None:
+    """Return the path of the outermost mapping that has upgrade parameters, in a template or an answer too."""
+    level: list[tuple[Path, Any]] = [((), data)]
+    for _ in range(_DEEPEST):
+        for path, one in level:
+            if isinstance(one, dict) and any(_plain(key) in (*_GROUPS[:2], *_TIMES) for key in one):
+                return path
+        level = [((*path, key), inner) for path, one in level for key, inner in _parts(one)]
+    return None
+
+
+def _parts(data: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(data, dict):
+        yield from data.items()
+    elif isinstance(data, list):
+        yield from enumerate(data)
+
+
+def _plain(key: str) -> str:
+    """Return a parameter's name as all of PowerShell, REST and templates spell it, without its unit."""
+    return _UNIT.sub("", key.lower())
+
+
+class _Parameters:
+    """The parameters of an upgrade, which tools spread over different groups and spell differently."""
+
+    def __init__(self, outermost: Group) -> None:
+        self.groups = [outermost]
+        for group in self.groups:
+            self.groups += [group.group(key) for key in group if _plain(key) in _GROUPS]
+
+    def find(self, name: str) -> tuple[Group, str]:
+        """Return the group of a parameter and its key there; those of its default if it is not given."""
+        for group in self.groups:
+            for key in group:
+                if _plain(key) == name.lower() and key in group:
+                    return group, key
+        return self.groups[0], name
+
+    def duration(self, name: str, default_ns: int | None) -> int | None:
+        """Return a duration in nanoseconds; None if it is infinite."""
+        group, key = self.find(name)
+        value = group.value(key)
+        if value is None:
+            return default_ns
+        ns = _read_duration(key, value)
+        if ns is None:
+            group.refuse(key, "not a duration", allowed=f'"0:02:00", "PT2M"{_allowed(key)}')
+            return default_ns
+        return None if ns > MAX_DURATION_NS else ns
+
+
+def _read_duration(key: str, value: Any) -> int | None:
+    """Return a duration in any form of the tools; None if it is none."""
+    text = "" if isinstance(value, bool) else str(value).strip()
+    unit = _UNIT.search(key.lower())
+    if text.isascii() and text.isdecimal() and unit is not None and len(text) <= 20:
+        number = int(text)
+        return (
+            MAX_DURATION_NS + 1
+            if number == _INFINITE
+            else number * (10**6 if unit[1] == "inmilliseconds" else NS_PER_S)
+        )
+    match = _TIMESPAN.fullmatch(text) or _ISO.fullmatch(text)
+    if match is None or not any(match.groups()):
+        return None
+    days, hours, minutes = (int(part or 0) for part in match.groups()[:3])
+    return ((days * 24 + hours) * 60 + minutes) * 60 * NS_PER_S + int(Fraction(match[4] or 0) * NS_PER_S)
+
+
+def _allowed(key: str) -> str:
+    unit = _UNIT.search(key.lower())
+    return "" if unit is None else ", a number of " + ("milliseconds" if unit[1] == "inmilliseconds" else "seconds")
+
+
+# -- what they mean --------------------------------------------------------------------------------
+
+
+def _read_upgrade(reading: Reading, parameters: _Parameters) -> PolicyImport:
+    monitored, manual = _read_mode(parameters)
+    domains = _read_domains(reading)
+    back = monitored and _read_action(parameters)
+    nodes = reading.nodes(None)
+    switches: dict[str, Any] = {"pacing": "barrier"}
+    policy: dict[str, Any] = {
+        "strategy": "canary" if manual else "rolling",
+        "waves": [{"until": _share(number, domains)} for number in range(1, domains + 1)],
+        "rollback_parallel": _share(1, domains) if back else None,
+        "no_auto_rollback": None if back else True,
+        "health_check": {"deadline": _UNWATCHED},
+    }
+    if monitored:
+        policy |= _read_times(parameters, switches) | _read_health(parameters, nodes)
+        switches |= {"limits_judged": "wave_end", "on_failure": "rollback" if back else "pause"}
+    else:
+        switches |= {"canary_gate": "limits", "on_failure": "continue"}
+    for group in parameters.groups:
+        group.note_rest("no part of a node's health" if monitored else "without effect unless the upgrade is monitored")
+    return reading.finish(policy, switches, nodes=nodes)
+
+
+def _share(number: int, domains: int) -> str:
+    """Return a number of domains as a percentage, rounded down so that rounding it up to nodes is exact."""
+    return f"{number * 10**10 // domains / 10**8:.8f}".rstrip("0").rstrip(".") + "%"
+
+
+def _read_mode(parameters: _Parameters) -> tuple[bool, bool]:
+    """Tell whether the upgrade is monitored, and whether a person starts each domain."""
+    group, key = parameters.find("RollingUpgradeMode")
+    if key not in group:
+        group, key = parameters.find("UpgradeMode")
+    mode = or_else(group.text(key, "Monitored", "UnmonitoredAuto", "UnmonitoredManual"), "Monitored")
+    if mode == "UnmonitoredManual":
+        group.approximate(key, "a person starts each domain; here only the second (promotion of canaries)")
+    else:
+        group.exact(key, "domain after domain" + (", if healthy" if mode == "Monitored" else ", whatever fails"))
+    return mode == "Monitored", mode == "UnmonitoredManual"
+
+
+def _read_domains(reading: Reading) -> int:
+    """Return the number of upgrade domains, which the cluster knows and the file doesn't."""
+    text = reading.variable(_VARIABLE)
+    if text is None:
+        unknown = f"the cluster knows their number; {_DOMAINS} are assumed, give another with --var {_VARIABLE}=N"
+        reading.note(_VARIABLE, "not evaluated", unknown)
+        return _DOMAINS
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else 0
+    if not 1 <= number <= 100:
+        reading.problems.append(Problem("not a number of domains", (_VARIABLE,), found=text, allowed="from 1 to 100"))
+        return _DOMAINS
+    reading.note(_VARIABLE, "approximate", f"{number} waves of equal size; a cluster's domains may differ")
+    return number
+
+
+def _read_action(parameters: _Parameters) -> bool:
+    """Tell whether a failed upgrade rolls back."""
+    group, key = parameters.find("FailureAction")
+    action = or_else(group.text(key, "Rollback", "Manual"), "Manual")
+    if key not in group:
+        group.approximate(key, "required; taken as Manual, which changes nothing by itself")
+    elif action == "Rollback":
+        group.exact(key, "back, domain after domain, all of a domain at once")
+    else:
+        group.exact(key, "stops and waits for a person")
+    return action == "Rollback"
+
+
+def _read_times(parameters: _Parameters, switches: dict[str, Any]) -> dict[str, Any]:
+    """Return the health check and the deadline of the rollout."""
+    wait_ns = or_else(parameters.duration("HealthCheckWaitDuration", 0), 0)
+    stable_ns = or_else(parameters.duration("HealthCheckStableDuration", 120 * NS_PER_S), 0)
+    retry_ns = parameters.duration("HealthCheckRetryTimeout", 600 * NS_PER_S)
+    domain_ns, upgrade_ns = (
+        parameters.duration("UpgradeDomainTimeout", None),
+        parameters.duration("UpgradeTimeout", None),
+    )
+    watch_ns = MAX_DURATION_NS if retry_ns is None else wait_ns + retry_ns + stable_ns
+    observed = (
+        f"a node must be healthy for {write_duration(wait_ns + stable_ns)} without a break (wait and stable duration)"
+    )
+    for name in ("HealthCheckWaitDuration", "HealthCheckStableDuration"):
+        group, key = parameters.find(name)
+        group.approximate(key, observed)
+    group, key = parameters.find("HealthCheckRetryTimeout")
+    group.approximate(key, f"a node that isn't healthy {write_duration(watch_ns)} after its start has failed")
+    switches["deadline_starts"] = "started"
+    group, key = parameters.find("UpgradeDomainTimeout")
+    if domain_ns is not None and domain_ns < wait_ns + stable_ns:
+        group.refuse(key, "no domain can be healthy in time", allowed=f"at least {write_duration(wait_ns + stable_ns)}")
+    if domain_ns is not None and domain_ns < watch_ns:
+        watch_ns, switches["deadline_starts"] = domain_ns, "dispatch"
+        group.approximate(key, f"a node that isn't healthy {write_duration(domain_ns)} after its turn has failed")
+    elif key in group:
+        group.no_counterpart(key, "longer than health is awaited; a node that hangs fails earlier")
+    group, key = parameters.find("UpgradeTimeout")
+    group.exact(key, "none" if upgrade_ns is None else f"the rollout fails after {write_duration(upgrade_ns)}")
+    health = {
+        "deadline": write_duration(watch_ns),
+        "max_error_rate": NOTHING_SERVED,
+        "min_healthy_time": write_duration(wait_ns + stable_ns),
+    }
+    return {"health_check": health, "rollout_deadline": None if upgrade_ns is None else write_duration(upgrade_ns)}
+
+
+def _read_health(parameters: _Parameters, nodes: int | None) -> dict[str, Any]:
+    """Return how many nodes may be unhealthy."""
+    group, key = parameters.find("MaxPercentUnhealthyDeployedApplications")
+    percent = or_else(group.whole(key, 0, 100), 0)
+    if nodes is None or percent == 0:
+        group.exact(key, "no node may be unhealthy") if percent == 0 else group.approximate(
+            key, f"at most {percent} % of the nodes may be unhealthy, rounded up only if their number is given"
+        )
+        return {"max_failed_nodes_percent": percent}
+    most = math.ceil(Fraction(percent * nodes, 100))
+    group.exact(key, f"{percent} % of {nodes:,} nodes, rounded up: {most:,} may be unhealthy")
+    return {"max_failed_nodes": most}
+
+
+def _evaluate(value: Any, group: Group, key: str) -> Any:
+    """Return a value with a reference to a template's parameter replaced, as far as its value is known."""
+    text = str(value) if isinstance(value, str | Tagged) else ""
+    if not isinstance(value, Tagged) and not (text.startswith("[") and text.endswith("]")):
+        return value
+    match = _PARAMETER.fullmatch(text)
+    if match:
+        given = group.reading.variable(match[1])
+        parameters = group.document.data.get("parameters")
+        declared = parameters.get(match[1]) if isinstance(parameters, dict) else None
+        found = declared.get("defaultValue") if given is None and isinstance(declared, dict) else given
+        if found is not None:
+            return found
+    hint = f"give it with --var {match[1]}=VALUE" if match else "an expression"
+    group.not_evaluated(key, f"{shorten(text)}: {hint}; taken as not given")
+    return None

@@ -1,6 +1,178 @@
-def recognises(source):
-    return False
+"""Docker Swarm: how a service of a stack file is updated.
+
+So many workers as `parallelism` says take one slot after the other. A worker waits until the slot's new task runs or has failed,
+without a time limit, and then for `delay`. A new task that ends within `monitor` after it began to run is a failure, as is one
+that never runs. When failures exceed `max_failure_ratio` of the slots to update, the update pauses or rolls back; what workers
+have begun goes on. After the last slot, failures count for one more `monitor`. A rollback follows `rollback_config`, and pauses if it
+fails. Sources: moby/swarmkit:manager/orchestrator/update/updater.go, api/defaults/service.go; docker/cli:cli/compose/convert/service.go.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, or_else, write_duration
+from simdeploy.dialects.source import Tagged
+from simdeploy.errors import shorten
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S
+
+if TYPE_CHECKING:
+    from simdeploy.dialects.imported import PolicyImport
+    from simdeploy.dialects.reading import Reading
+    from simdeploy.dialects.source import Document, Source
+
+_PLACE = re.compile(r"\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])([^}]*))?\})")
+_MONITOR_NS = 5 * NS_PER_S
+_DEADLINE_NS = 24 * 3600 * NS_PER_S
 
 
-def read(reading):
-    raise NotImplementedError
+def recognises(source: Source) -> bool:
+    """Tell whether a text is a stack file: one with services that have images, or say how to deploy."""
+    return any(_services(document) for document in source.groups)
+
+
+def read(reading: Reading) -> PolicyImport:
+    """Read the service that the variable `service` names, or the first that says how to update."""
+    document = next((one for one in reading.source.groups if _services(one)), None)
+    if document is None:
+        reading.nothing("a stack file with services")
+        return reading.finish({}, {})
+    services = _services(document)
+    deploying = [name for name, one in services.items() if isinstance(one.get("deploy"), dict)]
+    updating = [name for name in deploying if services[name]["deploy"].get("update_config")]
+    name = reading.choose("service", list(services), updating or deploying)
+    if name is None:
+        return reading.finish({}, {})
+    deploy = Group(reading, document, ("services", name), evaluate=_evaluate).group("deploy")
+    replicas = _read_replicas(deploy)
+    policy, on_failure = _read_update(deploy.group("update_config"))
+    policy |= _read_rollback(deploy.group("rollback_config"), used=on_failure == "rollback")
+    if "restart_policy" in deploy:
+        deploy.no_counterpart(
+            "restart_policy", "a task that failed has failed, whether its slot is started again or not"
+        )
+    reading.note("fleet.order", "approximate", "Swarm takes slots in no particular order; a fleet's order is its own")
+    return reading.finish(
+        {"strategy": "rolling", **policy, "no_auto_rollback": None if on_failure == "rollback" else True},
+        {"pacing": "sliding", "slot_until": "started", "on_failure": on_failure},
+        nodes=reading.nodes(replicas),
+    )
+
+
+def _services(document: Document) -> dict[str, dict[str, Any]]:
+    services = document.data.get("services")
+    if not isinstance(services, dict):
+        return {}
+    named = {name: one for name, one in services.items() if isinstance(one, dict)}
+    return named if any("image" in one or "deploy" in one or "build" in one for one in named.values()) else {}
+
+
+def _read_replicas(deploy: Group) -> int | None:
+    mode = deploy.text("mode", "replicated", "global", "replicated-job", "global-job")
+    if mode is not None and mode.endswith("-job"):
+        deploy.refuse("mode", "jobs run once and are not updated", allowed="replicated, global")
+    if "mode" in deploy:
+        deploy.exact("mode", "one task on every node" if mode == "global" else "so many tasks as there are replicas")
+    replicas = deploy.whole("replicas")
+    if mode != "global":
+        deploy.exact("replicas", "the number of nodes, unless the caller gives another" if replicas else "1 task")
+    return replicas or None
+
+
+def _read_update(config: Group) -> tuple[dict[str, Any], str]:
+    """Return what the section says, and what follows when too many tasks fail."""
+    parallelism = or_else(config.whole("parallelism"), 1)
+    config.exact("parallelism", f"slots at a time: {parallelism:,}" if parallelism else "all slots at once")
+    delay_ns = or_else(config.duration("delay"), 0)
+    config.exact("delay", f"a slot stays taken for {write_duration(delay_ns)} after its task has started or failed")
+    action = or_else(config.text("failure_action", "pause", "continue", "rollback"), "pause")
+    config.exact("failure_action", f"too many failures: {action}")
+    monitor_ns = or_else(config.duration("monitor") or None, _MONITOR_NS)
+    config.approximate(
+        "monitor",
+        f"a task that ends, or serves nothing, within {write_duration(monitor_ns)} after its start has failed",
+    )
+    ratio = or_else(config.number("max_failure_ratio", 0, 1), 0.0)
+    if action == "continue":
+        config.exact("max_failure_ratio", "without effect: the update goes on whatever fails")
+    else:
+        config.exact("max_failure_ratio", f"more than {100 * ratio:g} % of the slots is too many")
+    start_first = config.text("order", "start-first", "stop-first") == "start-first"
+    config.exact("order", "the old task serves until the new one runs" if start_first else "the old task stops first")
+    deadline = write_duration(max(_DEADLINE_NS, min(2 * monitor_ns, MAX_DURATION_NS)))
+    config.reading.note("health_check.deadline", "approximate", f"Swarm waits for ever for a task; here {deadline}")
+    config.note_rest()
+    health = {
+        "deadline": deadline,
+        "max_error_rate": NOTHING_SERVED,
+        "min_healthy_time": write_duration(monitor_ns),
+        "failure_threshold": 1,
+    }
+    policy = {
+        "max_parallel": parallelism,
+        "surge": (parallelism or "100%") if start_first else None,
+        "slot_delay": write_duration(delay_ns) if delay_ns else None,
+        "health_check": health,
+        "max_failed_nodes_percent": None if action == "continue" else round(100 * ratio, 9),
+    }
+    return policy, action
+
+
+def _read_rollback(config: Group, *, used: bool) -> dict[str, Any]:
+    """Return the pace of a rollback; it matters only if failures lead to one."""
+    if not used:
+        config.note_rest("an update that fails doesn't roll back by itself")
+        return {}
+    parallelism = or_else(config.whole("parallelism"), 1)
+    delay_ns = or_else(config.duration("delay"), 0)
+    config.approximate(
+        "parallelism",
+        f"{parallelism:,} nodes at a time, each time waiting for all of them" if parallelism else "all nodes at once",
+    )
+    config.approximate("delay", f"{write_duration(delay_ns)} between these groups of nodes")
+    for key in ("failure_action", "monitor", "max_failure_ratio"):
+        if key in config:
+            config.no_counterpart(key, "a rollback is not watched")
+    if "order" in config:
+        config.no_counterpart("order", "a node that rolls back is out of service meanwhile")
+    config.note_rest()
+    return {
+        "rollback_parallel": parallelism or "100%",
+        "rollback_delay": write_duration(delay_ns) if delay_ns else None,
+    }
+
+
+# -- variables -------------------------------------------------------------------------------------
+
+
+def _evaluate(value: Any, group: Group, key: str) -> Any:
+    """Return a value with its variables replaced, as far as the caller or the file gives values."""
+    if isinstance(value, Tagged):
+        group.not_evaluated(key, f"{shorten(str(value))}: an unknown tag; taken as not given")
+        return None
+    if not isinstance(value, str) or "$" not in value:
+        return value
+    missing: list[str] = []
+
+    def put(place: re.Match[str]) -> str:
+        name = place[1] or place[2]
+        if name is None:
+            return "$"
+        given, how, rest = group.reading.variable(name), place[3] or "", place[4] or ""
+        known = given is not None and not (how.startswith(":") and given == "")
+        if how.endswith("+"):
+            return rest if known else ""
+        if known:
+            return given or ""
+        if how.endswith("-"):
+            return rest
+        missing.append(name)
+        return ""
+
+    replaced = _PLACE.sub(put, value)
+    if missing:
+        name = missing[0]
+        group.not_evaluated(key, f"{shorten(value)}: give its value with --var {name}=VALUE; taken as not given")
+        return None
+    return replaced

@@ -1,0 +1,138 @@
+"""CloudFormation templates: their resources, with references replaced by values, and the two spellings of every field."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.dialects.reading import Group
+from simdeploy.dialects.source import Document, Tagged
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simdeploy.dialects.reading import Reading
+
+_PLACE = re.compile(r"\$\{(!?)([^}]*)\}")
+_NO_VALUE = "AWS::NoValue"
+
+
+def spelled(group: Group, name: str) -> str:
+    """Return a field's name as the file spells it: the API says ``desiredCount``, CloudFormation ``DesiredCount``."""
+    names = (name, name[:1].upper() + name[1:])
+    return group.spelling(*(reversed(names) if "Resources" in group.document.data else names))
+
+
+def resource_names(document: Document, *types: str) -> list[str]:
+    """Return the names of a template's resources of some types."""
+    resources = _mapping(document.data, "Resources")
+    return [name for name, one in resources.items() if isinstance(one, dict) and one.get("Type") in types]
+
+
+def resource_properties(reading: Reading, document: Document, name: str) -> Group:
+    """Return the properties of a resource, whose functions are evaluated as far as parameters are known.
+
+    A parameter is what the caller gives as a variable of its name, or its default. What can't be evaluated is left as a
+    `Tagged` value, which `Group` takes as not given, with a note.
+    """
+    properties = _Evaluator(reading, document).value(document.data["Resources"][name].get("Properties"))
+    evaluated = replace(document, data={"Resources": {name: {"Properties": properties}}})
+    return Group(reading, evaluated, ("Resources", name, "Properties"), name=name)
+
+
+class _Evaluator:
+    def __init__(self, reading: Reading, document: Document) -> None:
+        self._reading = reading
+        self._parameters = _mapping(document.data, "Parameters")
+        self._mappings = _mapping(document.data, "Mappings")
+        self._conditions = _mapping(document.data, "Conditions")
+        self._open: set[str] = set()  # conditions that are being evaluated: a template may be circular
+
+    def value(self, value: Any) -> Any:
+        call = _call(value)
+        if call is not None:
+            return self._apply(*call)
+        if isinstance(value, dict):
+            return {key: self.value(one) for key, one in value.items()}
+        return [self.value(one) for one in value] if isinstance(value, list) else value
+
+    def _apply(self, function: str, argument: Any) -> Any:
+        unknown = Tagged(f"!{function}", argument)
+        if function == "Ref" and isinstance(argument, str):
+            return None if argument == _NO_VALUE else self._parameter(argument, unknown)
+        if function == "If" and isinstance(argument, list) and len(argument) == 3:
+            truth = self._condition(argument[0])
+            return Tagged("!If", argument[0]) if truth is None else self.value(argument[1 if truth else 2])
+        if function == "Sub" and isinstance(argument, str):
+            return self._substitute(argument, unknown)
+        if function == "FindInMap" and isinstance(argument, list) and len(argument) == 3:
+            found: Any = self._mappings
+            for key in map(self.value, argument):
+                found = found.get(key) if isinstance(found, dict) and isinstance(key, str) else None
+            return unknown if found is None else found
+        return unknown
+
+    def _parameter(self, name: str, unknown: Tagged) -> Any:
+        given = self._reading.variable(name) if name in self._parameters else None
+        default = _mapping(self._parameters, name).get("Default")
+        return next((value for value in (given, default) if value is not None), unknown)
+
+    def _substitute(self, text: str, unknown: Tagged) -> Any:
+        known = True
+
+        def put(place: re.Match[str]) -> str:
+            nonlocal known
+            value = place[2] if place[1] else self._parameter(place[2], unknown)
+            known &= not isinstance(value, Tagged)
+            return str(value)
+
+        replaced = _PLACE.sub(put, text)
+        return replaced if known else unknown
+
+    def _condition(self, name: Any) -> bool | None:
+        """Return whether a condition holds; None if that depends on something unknown."""
+        if not isinstance(name, str) or name in self._open or name not in self._conditions:
+            return None
+        self._open.add(name)
+        truth = self._truth(self._conditions[name])
+        self._open.remove(name)
+        return truth
+
+    def _truth(self, value: Any) -> bool | None:
+        function, argument = _call(value) or ("", None)
+        if function == "Condition":
+            return self._condition(argument)
+        if not isinstance(argument, list):
+            return None
+        if function == "Equals" and len(argument) == 2:
+            left, right = map(self.value, argument)
+            return None if isinstance(left, Tagged) or isinstance(right, Tagged) else _text(left) == _text(right)
+        truths = [self._truth(one) for one in argument]
+        if function == "Not" and len(truths) == 1 and truths[0] is not None:
+            return not truths[0]
+        if function in ("And", "Or"):
+            decides = function == "Or"
+            return decides if decides in truths else None if None in truths else not decides
+        return None
+
+
+def _call(value: Any) -> tuple[str, Any] | None:
+    """Return a function's name without its prefix, and its argument, from either of its forms; None for plain data."""
+    if isinstance(value, Tagged):
+        return value.tag.removeprefix("!"), value.value
+    if isinstance(value, dict) and len(value) == 1:
+        ((name, argument),) = value.items()
+        if name in ("Ref", "Condition") or name.startswith("Fn::"):
+            return name.removeprefix("Fn::"), argument
+    return None
+
+
+def _text(value: Any) -> str:
+    """Return a value as CloudFormation compares it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _mapping(value: Mapping[str, Any], key: str) -> dict[str, Any]:
+    found = value.get(key)
+    return found if isinstance(found, dict) else {}

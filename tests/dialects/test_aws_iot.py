@@ -1,0 +1,275 @@
+"""AWS IoT jobs become general policies."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
+from mutated import assert_survives
+
+from simdeploy.dialects import read_policy
+from simdeploy.errors import InputError
+
+JOB = """\
+{
+  "jobId": "update-7",
+  "targetSelection": "SNAPSHOT",
+  "jobExecutionsRolloutConfig": {
+    "maximumPerMinute": 500,
+    "exponentialRate": {
+      "baseRatePerMinute": 20,
+      "incrementFactor": 1.5,
+      "rateIncreaseCriteria": {"numberOfNotifiedThings": 300}
+    }
+  },
+  "abortConfig": {
+    "criteriaList": [
+      {"failureType": "ALL", "action": "CANCEL", "thresholdPercentage": 12.5, "minNumberOfExecutedThings": 40}
+    ]
+  },
+  "timeoutConfig": {"inProgressTimeoutInMinutes": 90},
+  "jobExecutionsRetryConfig": {"criteriaList": [{"failureType": "ALL", "numberOfRetries": 3}]}
+}
+"""
+
+TEMPLATE = """\
+Parameters:
+  Rate: {Type: Number, Default: 30}
+Resources:
+  Job:
+    Type: AWS::IoT::JobTemplate
+    Properties:
+      JobExecutionsRolloutConfig:
+        ExponentialRolloutRate:
+          BaseRatePerMinute: !Ref Rate
+          IncrementFactor: 2
+          RateIncreaseCriteria: {NumberOfSucceededThings: 50}
+      AbortConfig:
+        CriteriaList:
+          - {FailureType: FAILED, Action: CANCEL, ThresholdPercentage: 10, MinNumberOfExecutedThings: 5}
+      JobExecutionsRetryConfig: {RetryCriteriaList: [{FailureType: FAILED, NumberOfRetries: 1}]}
+"""
+
+
+def criterion(kind, percent, least):
+    return {"failureType": kind, "action": "CANCEL", "thresholdPercentage": percent, "minNumberOfExecutedThings": least}
+
+
+def aborting(*criteria):
+    return read_policy(json.dumps({"abortConfig": {"criteriaList": criteria}}))
+
+
+def test_every_field_is_mapped():
+    """Rate, abort, timeout and retries have their counterparts. [contract]"""
+    imported = read_policy(JOB)
+    assert imported.kind == "aws-iot"
+    assert imported.policy == {
+        "dialect": "general",
+        "strategy": "rolling",
+        "health_check": {"deadline": "1h30m"},
+        "max_failed_nodes_percent": 12.5,
+        "retries": 3,
+        "no_auto_rollback": True,
+        "orchestrator": {
+            "pacing": "rate",
+            "rate": {"per_minute": 20, "growth": 1.5, "growth_every": 300, "max_per_minute": 500},
+            "unreachable_nodes": "wait",
+            "limit_comparison": "reaches",
+            "failed_percent_of": "resolved",
+            "minimum_sample": 40,
+            "on_failure": "stop",
+        },
+    }
+
+
+def test_every_field_has_a_note():
+    """No field of the sections on rollout, abort, timeout and retries is passed over. [contract]"""
+    imported = read_policy(JOB)
+    for section in (
+        "jobExecutionsRolloutConfig",
+        "abortConfig",
+        "timeoutConfig",
+        "jobExecutionsRetryConfig",
+        "targetSelection",
+    ):
+        assert without_note(imported, JOB, section) == []
+    assert fidelities(imported)["abortConfig.criteriaList[0].failureType"] == "exact"
+
+
+def test_defaults_are_those_of_the_service_and_are_noted():
+    """1,000 a minute, no abort, no timeout, no retries. [contract]"""
+    imported = read_policy('{"jobExecutionsRolloutConfig": {}}')
+    assert imported.policy == {
+        "dialect": "general",
+        "strategy": "rolling",
+        "health_check": {"deadline": "168h"},
+        "no_auto_rollback": True,
+        "orchestrator": {
+            "pacing": "rate",
+            "rate": {"per_minute": 1000},
+            "unreachable_nodes": "wait",
+            "on_failure": "continue",
+        },
+    }
+    texts = {note.field: note.text for note in imported.notes if note.line is None}
+    assert texts["jobExecutionsRolloutConfig.maximumPerMinute"].startswith("not given: 1,000")
+    assert texts["timeoutConfig.inProgressTimeoutInMinutes"].startswith("not given")
+
+
+def test_a_constant_rate():
+    """Without growth the maximum is the rate; AWS's documentation has a second spelling of the section. [contract]"""
+    for section in ("jobExecutionsRolloutConfig", "jobExecutionRolloutConfig"):
+        rate = read_policy(json.dumps({section: {"maximumPerMinute": "50"}})).orchestrator["rate"]
+        assert rate == {"per_minute": 50}
+
+
+def test_a_limit_inside_of_the_exponential_rate_counts():
+    """As one page of AWS's documentation has it. [contract]"""
+    job = json.loads(JOB)
+    rollout = job["jobExecutionsRolloutConfig"]
+    rollout["exponentialRate"]["maximumPerMinute"] = rollout.pop("maximumPerMinute")
+    imported = read_policy(json.dumps(job))
+    assert imported.orchestrator["rate"]["max_per_minute"] == 500
+    assert without_note(imported, json.dumps(job), "jobExecutionsRolloutConfig") == []
+
+
+def test_growth_by_successes_is_approximate():
+    """Devices that were notified count instead; of both criteria the exact one is kept. [contract]"""
+    job = json.loads(JOB)
+    rate = job["jobExecutionsRolloutConfig"]["exponentialRate"]
+    rate["rateIncreaseCriteria"] = {"numberOfSucceededThings": 70}
+    imported = read_policy(json.dumps(job))
+    field = "jobExecutionsRolloutConfig.exponentialRate.rateIncreaseCriteria.numberOfSucceededThings"
+    assert imported.orchestrator["rate"]["growth_every"] == 70
+    assert fidelities(imported)[field] == "approximate"
+    rate["rateIncreaseCriteria"]["numberOfNotifiedThings"] = 30
+    imported = read_policy(json.dumps(job))
+    assert imported.orchestrator["rate"]["growth_every"] == 30
+    assert fidelities(imported)[field] == "none"
+
+
+@pytest.mark.parametrize(
+    ("criteria", "kept"),
+    [
+        ([("FAILED", 20, 100)], (20, 100)),
+        ([("FAILED", 20, 100), ("TIMED_OUT", 10, 5)], (20, 100)),
+        ([("FAILED", 20, 100), ("ALL", 50, 10)], (50, 10)),
+        ([("FAILED", 20, 100), ("FAILED", 10, 200)], (10, 200)),
+        ([("REJECTED", 1, 1), ("TIMED_OUT", 30, 3)], (30, 3)),
+    ],
+)
+def test_of_several_criteria_one_is_kept(criteria, kept):
+    """The one nearest to what a failed node is, then the strictest; the others have a note. [contract]"""
+    imported = aborting(*(criterion(*one) for one in criteria))
+    assert (imported.policy["max_failed_nodes_percent"], imported.orchestrator["minimum_sample"]) == kept
+    kinds = [fidelities(imported)[f"abortConfig.criteriaList[{number}].failureType"] for number in range(len(criteria))]
+    assert kinds.count("none") == len(criteria) - 1
+
+
+def test_devices_reject_nothing():
+    """A criterion for rejected executions alone stops nothing. [contract]"""
+    imported = aborting(criterion("REJECTED", 1, 1))
+    assert "max_failed_nodes_percent" not in imported.policy
+    assert imported.orchestrator["on_failure"] == "continue"
+
+
+def test_a_job_template_is_evaluated():
+    """CloudFormation's spellings, and its parameters. [contract]"""
+    imported = read_policy(TEMPLATE, variables={"Rate": "60"})
+    assert imported.orchestrator["rate"] == {
+        "per_minute": 60,
+        "growth": 2.0,
+        "growth_every": 50,
+        "max_per_minute": 1000,
+    }
+    assert imported.orchestrator["minimum_sample"] == 5
+    assert imported.policy["retries"] == 1
+    assert read_policy(TEMPLATE).orchestrator["rate"]["per_minute"] == 30
+
+
+def test_greengrass_deployments_and_answers_have_a_job_inside():
+    """Under iotJobConfiguration, or job. [contract]"""
+    for wrapper in ("iotJobConfiguration", "job"):
+        assert read_policy(json.dumps({wrapper: json.loads(JOB)})).policy == read_policy(JOB).policy
+
+
+def test_all_bad_values_are_reported_with_lines():
+    """Line, field and what is wrong, all at once. [contract]"""
+    text = (
+        JOB.replace("500", "5000")
+        .replace("1.5", "9")
+        .replace("300", "0")
+        .replace("12.5", "120")
+        .replace("90", '"soon"')
+    )
+    with pytest.raises(InputError) as caught:
+        read_policy(text)
+    rate = "jobExecutionsRolloutConfig.exponentialRate"
+    assert messages(caught.value) == [
+        (5, "jobExecutionsRolloutConfig.maximumPerMinute", "too large"),
+        (8, f"{rate}.incrementFactor", "too large"),
+        (9, f"{rate}.rateIncreaseCriteria.numberOfNotifiedThings", "too small"),
+        (14, "abortConfig.criteriaList[0].thresholdPercentage", "too large"),
+        (17, "timeoutConfig.inProgressTimeoutInMinutes", "not a whole number"),
+    ]
+
+
+def test_required_fields_are_missed():
+    """An exponential rate has a base, a factor and a criterion; an abort criterion all of its fields. [contract]"""
+    text = '{"jobExecutionsRolloutConfig": {"exponentialRate": {"x": 1}}, "abortConfig": {"criteriaList": [{"failureType": "ALL"}]}}'
+    with pytest.raises(InputError) as caught:
+        read_policy(text)
+    assert {field.rpartition(".")[2] for _, field, _ in messages(caught.value)} == {
+        "baseRatePerMinute",
+        "incrementFactor",
+        "numberOfNotifiedThings",
+        "thresholdPercentage",
+        "minNumberOfExecutedThings",
+    }
+
+
+def test_only_jobs_are_recognised():
+    """As JSON and as a template; nothing else takes them. [contract]"""
+    assert recognised_as(JOB) == ["aws-iot"]
+    assert recognised_as(TEMPLATE) == ["aws-iot"]
+    with pytest.raises(InputError, match="nothing of the kind 'aws-iot'"):
+        read_policy('{"a": 1}', "aws-iot")
+
+
+@pytest.mark.parametrize("text", [JOB, TEMPLATE])
+def test_broken_files_are_refused_with_problems(text):
+    """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
+    assert_survives("aws-iot", text)
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_the_rate_grows_with_the_devices_notified(engine):
+    """Ten a minute, twenty after fifty devices, forty after a hundred, but at most thirty. [oracle]"""
+    rate = {"baseRatePerMinute": 10, "incrementFactor": 2, "rateIncreaseCriteria": {"numberOfNotifiedThings": 50}}
+    text = json.dumps({"jobExecutionsRolloutConfig": {"maximumPerMinute": 30, "exponentialRate": rate}})
+    rollout = roll_out(read_policy(text), 190, engine=engine)
+    assert batches(rollout) == [10] * 5 + [20] * 3 + [30] * 2 + [20]
+    assert rollout.nodes["dispatched_at_s"].max() == 600
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_a_job_is_aborted_once_enough_executions_have_ended(engine):
+    """Of 20 a minute two fail: never below the minimum of 50, at 10 % with the third batch. [oracle]"""
+    text = json.dumps(
+        {
+            "jobExecutionsRolloutConfig": {"maximumPerMinute": 20},
+            "abortConfig": {"criteriaList": [criterion("ALL", 10, 50)]},
+        }
+    )
+    failing = [0, 1, 20, 21, 40, 41]
+    rollout = roll_out(read_policy(text), 200, fail=failing, engine=engine)
+    assert batches(rollout) == [20, 20, 20]
+    assert rollout.responses["stopped_at_s"] == 150
+    assert roll_out(read_policy(text), 200, fail=failing[:5], engine=engine).responses["state"] == "completed"
+
+
+def test_schedules_are_noted():
+    """Change windows come nearest. [contract]"""
+    job = {**json.loads(JOB), "schedulingConfig": {"startTime": "2026-01-01T00:00"}}
+    assert fidelities(read_policy(json.dumps(job)))["schedulingConfig"] == "none"

@@ -1,0 +1,288 @@
+"""CodeDeploy's deployment configurations become general policies."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
+from mutated import assert_survives
+
+from simdeploy.dialects import read_policy
+from simdeploy.errors import InputError
+
+CONFIG = """\
+{
+  "deploymentConfigName": "by-zone",
+  "computePlatform": "Server",
+  "minimumHealthyHosts": {"type": "FLEET_PERCENT", "value": 70},
+  "zonalConfig": {
+    "firstZoneMonitorDurationInSeconds": 900,
+    "monitorDurationInSeconds": 300,
+    "minimumHealthyHostsPerZone": {"type": "FLEET_PERCENT", "value": 40}
+  }
+}
+"""
+
+TEMPLATE = """\
+Parameters:
+  Healthy: {Type: Number, Default: 8}
+Resources:
+  Few:
+    Type: AWS::CodeDeploy::DeploymentConfig
+    Properties:
+      MinimumHealthyHosts: {Type: HOST_COUNT, Value: !Ref Healthy}
+  Shift:
+    Type: AWS::CodeDeploy::DeploymentConfig
+    Properties:
+      ComputePlatform: ECS
+      TrafficRoutingConfig:
+        Type: TimeBasedLinear
+        TimeBasedLinear: {LinearPercentage: 20, LinearInterval: 4}
+  Group:
+    Type: AWS::CodeDeploy::DeploymentGroup
+    Properties:
+      DeploymentConfigName: !Ref Few
+      AutoRollbackConfiguration: {Enabled: true, Events: [DEPLOYMENT_FAILURE, DEPLOYMENT_STOP_ON_ALARM]}
+"""
+
+SLOTS = {"failed_node_holds_slot": True, "all_slots_held": "fail"}
+
+
+def hosts(kind, value):
+    return json.dumps({"deploymentConfigName": "own", "minimumHealthyHosts": {"type": kind, "value": value}})
+
+
+def predefined(name):
+    return json.dumps({"deploymentConfigName": f"CodeDeployDefault.{name}"})
+
+
+def test_a_number_of_hosts_is_pace_and_tolerance():
+    """Of nine hosts, six stay healthy: three at a time, and as many may fail before the rest can't be updated. [contract]"""
+    imported = read_policy(hosts("HOST_COUNT", 6), nodes=9)
+    assert imported.kind == "codedeploy"
+    assert imported.policy == {
+        "dialect": "general",
+        "strategy": "rolling",
+        "max_parallel": 3,
+        "max_failed_nodes": 3,
+        "health_check": {"deadline": "1h"},
+        "no_auto_rollback": True,
+        "orchestrator": {"pacing": "sliding", "wave_rounding": "floor", **SLOTS, "on_failure": "stop"},
+    }
+
+
+def test_a_number_of_hosts_needs_the_number_of_nodes():
+    """Otherwise nobody knows how many may be out of service. [contract]"""
+    with pytest.raises(InputError, match="pass --nodes N"):
+        read_policy(hosts("HOST_COUNT", 6))
+
+
+@pytest.mark.parametrize("percent", [1, 50, 85, 99])
+def test_a_percentage_is_that_of_what_may_be_missing(percent):
+    """The minimum is rounded up, so its complement is rounded down, for any number of nodes. [contract]"""
+    imported = read_policy(hosts("FLEET_PERCENT", percent))
+    assert imported.policy["max_parallel"] == f"{100 - percent}%"
+    assert imported.policy["max_failed_nodes_percent"] == 100 - percent
+    assert imported.orchestrator["wave_rounding"] == "floor"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "nodes"), [("FLEET_PERCENT", 95, 10), ("HOST_COUNT", 10, 10), ("FLEET_PERCENT", 100, 5)]
+)
+def test_a_minimum_that_leaves_no_host_is_refused(kind, value, nodes):
+    """CodeDeploy fails such a deployment before it begins. [contract]"""
+    with pytest.raises(InputError, match="CodeDeploy fails at once"):
+        read_policy(hosts(kind, value), nodes=nodes)
+    read_policy(hosts("FLEET_PERCENT", 90), nodes=10)
+
+
+@pytest.mark.parametrize("text", [hosts("HOST_COUNT", 0), hosts("FLEET_PERCENT", 0), predefined("AllAtOnce")])
+def test_without_minimum_one_host_must_succeed(text):
+    """All at once; only if all fail, the deployment fails. [contract]"""
+    imported = read_policy(text)
+    assert (imported.policy["max_parallel"], imported.policy["max_failed_nodes_percent"]) == (0, 100)
+    assert imported.orchestrator["limit_comparison"] == "reaches"
+
+
+def test_predefined_configurations_for_servers():
+    """One at a time, or half of the hosts; the first is what a group has that says nothing. [contract]"""
+    one = read_policy(predefined("OneAtATime"))
+    assert (one.policy["max_parallel"], one.policy["max_failed_nodes"], one.policy["max_failed_nodes_percent"]) == (
+        1,
+        1,
+        99,
+    )
+    assert one.orchestrator == {"pacing": "sliding", **SLOTS, "on_failure": "stop"}
+    half = read_policy(predefined("HalfAtATime"))
+    assert (half.policy["max_parallel"], half.policy["max_failed_nodes_percent"]) == ("50%", 50)
+
+
+@pytest.mark.parametrize(
+    ("name", "waves"),
+    [
+        ("LambdaCanary10Percent5Minutes", [{"size": "10%", "bake_time": "5m"}, {"until": "100%"}]),
+        ("LambdaLinear10PercentEvery1Minute", [{"size": "10%", "bake_time": "1m"}]),
+        ("ECSLinear10PercentEvery3Minutes", [{"size": "10%", "bake_time": "3m"}]),
+        ("ECSCanary10percent15Minutes", [{"size": "10%", "bake_time": "15m"}, {"until": "100%"}]),
+        ("LambdaAllAtOnce", None),
+    ],
+)
+def test_predefined_shifts_of_traffic(name, waves):
+    """Their names say all; a second set of instances stands beside the old one. [contract]"""
+    imported = read_policy(predefined(name))
+    assert imported.policy.get("waves") == waves
+    assert imported.policy["surge"] == "100%"
+    assert fidelities(imported)["deploymentConfigName"] == "approximate"
+    assert "max_failed_nodes_percent" not in imported.policy
+
+
+def test_an_unknown_name_is_refused():
+    """Of somebody's own configuration the file must say more. [contract]"""
+    with pytest.raises(InputError) as caught:
+        read_policy('{"deploymentConfigName": "mine"}')
+    assert messages(caught.value) == [
+        (1, "deploymentConfigName", "a configuration of which the file says nothing more")
+    ]
+
+
+def test_zones_follow_one_another():
+    """Each is a wave; time and a minimum of its own for each. [contract]"""
+    imported = read_policy(CONFIG)
+    policy = imported.policy
+    assert policy["zone_by_zone"] is True
+    assert policy["waves"] == ["100%"]
+    assert (policy["first_zone_bake_time"], policy["zone_bake_time"]) == ("900s", "300s")
+    assert policy["max_parallel"] == "30%"
+    assert policy["max_parallel_per_zone"] == policy["max_failed_nodes_per_zone"] == "60%"
+    assert imported.orchestrator["pacing"] == "barrier"
+    assert without_note(imported, CONFIG, "") == []
+
+
+def test_the_first_zone_takes_as_long_as_the_others_unless_it_says():
+    """And without a minimum per zone there is no limit per zone. [contract]"""
+    config = json.loads(CONFIG)
+    config["zonalConfig"] = {"monitorDurationInSeconds": 60}
+    policy = read_policy(json.dumps(config)).policy
+    assert (policy["first_zone_bake_time"], policy["zone_bake_time"]) == ("60s", "60s")
+    assert "max_parallel_per_zone" not in policy
+
+
+def test_a_number_of_hosts_per_zone_needs_the_size_of_zones():
+    """It is given by nodes and the variable zones, or noted as unknown. [contract]"""
+    text = CONFIG.replace('"FLEET_PERCENT", "value": 40', '"HOST_COUNT", "value": 4')
+    assert read_policy(text, nodes=30, variables={"zones": "3"}).policy["max_parallel_per_zone"] == 6
+    unknown = read_policy(text, nodes=30)
+    assert "max_parallel_per_zone" not in unknown.policy
+    assert "--var zones=Z" in unknown.unknown[0].text
+    with pytest.raises(InputError, match="a zone has 3 hosts"):
+        read_policy(text, nodes=9, variables={"zones": "3"})
+
+
+def test_a_template_is_evaluated():
+    """The first configuration, or the one named; rollback as the deployment group says. [contract]"""
+    imported = read_policy(TEMPLATE, nodes=10)
+    assert imported.policy["max_parallel"] == 2
+    assert imported.orchestrator["on_failure"] == "rollback"
+    assert "no_auto_rollback" not in imported.policy
+    assert read_policy(TEMPLATE, nodes=10, variables={"Healthy": "5"}).policy["max_parallel"] == 5
+    shift = read_policy(TEMPLATE, variables={"config": "Shift"})
+    assert shift.policy["waves"] == [{"size": "20%", "bake_time": "4m"}]
+
+
+@pytest.mark.parametrize(
+    ("section", "back"),
+    [
+        ({"enabled": True, "events": ["DEPLOYMENT_FAILURE"]}, True),
+        ({"enabled": True, "events": ["DEPLOYMENT_STOP_ON_ALARM"]}, False),
+        ({"enabled": False, "events": ["DEPLOYMENT_FAILURE"]}, False),
+    ],
+)
+def test_a_rollback_follows_a_failure_if_it_is_enabled_for_failures(section, back):
+    """Alarms alone lead to none. [contract]"""
+    group = {
+        "deploymentGroupInfo": {
+            "deploymentConfigName": "CodeDeployDefault.OneAtATime",
+            "autoRollbackConfiguration": section,
+        }
+    }
+    imported = read_policy(json.dumps(group))
+    assert (imported.orchestrator["on_failure"] == "rollback") is back
+    assert ("no_auto_rollback" in imported.policy) is not back
+
+
+def test_all_bad_values_are_reported_with_lines():
+    """Line, field and what is wrong, all at once. [contract]"""
+    text = CONFIG.replace("70", "101").replace("900", "-1").replace('"value": 40', '"value": 100')
+    with pytest.raises(InputError) as caught:
+        read_policy(text)
+    assert messages(caught.value) == [
+        (4, "minimumHealthyHosts.value", "too large"),
+        (6, "zonalConfig.firstZoneMonitorDurationInSeconds", "too small"),
+        (8, "zonalConfig.minimumHealthyHostsPerZone.value", "too large"),
+    ]
+
+
+def test_steps_of_traffic_must_be_said():
+    """A canary without percentage is none. [contract]"""
+    text = '{"trafficRoutingConfig": {"type": "TimeBasedCanary", "timeBasedCanary": {"canaryInterval": 5}}}'
+    with pytest.raises(InputError, match=r"timeBasedCanary\.canaryPercentage: not given"):
+        read_policy(text)
+
+
+def test_only_configurations_are_recognised():
+    """As JSON and as a template; nothing else takes them. [contract]"""
+    for text in (CONFIG, TEMPLATE, predefined("HalfAtATime")):
+        assert recognised_as(text) == ["codedeploy"]
+    with pytest.raises(InputError, match="nothing of the kind 'codedeploy'"):
+        read_policy('{"a": 1}', "codedeploy")
+
+
+@pytest.mark.parametrize("text", [CONFIG, TEMPLATE])
+def test_broken_files_are_refused_with_problems(text):
+    """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
+    assert_survives("codedeploy", text)
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+@pytest.mark.parametrize(
+    ("least", "fail", "expected", "stopped"),
+    [
+        (9, [], [1] * 10, False),
+        (9, [3], [1] * 4, True),
+        (9, [9], [1] * 10, False),
+        (8, [], [2] * 5, False),
+        (8, [0], [2, *[1] * 8], False),
+        (8, [0, 3], [2, 1, 1], True),
+        (8, [0, 9], [2, *[1] * 8], False),
+        (0, list(range(9)), [10], False),
+        (0, list(range(10)), [10], True),
+    ],
+)
+def test_ten_hosts_as_in_the_documentation(engine, least, fail, expected, stopped):
+    """A failure takes up a place for good; without places it is over, unless no host is left; one must succeed. [oracle]"""
+    rollout = roll_out(read_policy(hosts("HOST_COUNT", least), nodes=10), 10, fail=fail, engine=engine)
+    assert batches(rollout) == expected
+    assert (rollout.responses["state"] == "failed") is stopped
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_half_of_nine_hosts(engine):
+    """Four at a time; with five failures the minimum can't be reached. [oracle]"""
+    half = read_policy(predefined("HalfAtATime"))
+    assert batches(roll_out(half, 9, engine=engine)) == [4, 4, 1]
+    assert roll_out(half, 9, fail=[0, 1, 2, 8], engine=engine).responses["state"] == "completed"
+    assert roll_out(half, 9, fail=[0, 1, 2, 3, 8], engine=engine).responses["state"] == "failed"
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_zones_are_updated_one_after_the_other(engine):
+    """Three hosts at a time of each zone, whose failures count for the next zone, too. [oracle]"""
+    config = {
+        "minimumHealthyHosts": {"type": "HOST_COUNT", "value": 9},
+        "zonalConfig": {"monitorDurationInSeconds": 60},
+    }
+    imported = read_policy(json.dumps(config), nodes=12)
+    rollout = roll_out(imported, 12, zones=2, order="zone", engine=engine)
+    assert sorted(rollout.nodes["dispatched_at_s"].unique()) == [0, 30, 120, 150]
+    assert rollout.nodes.sort_values("dispatched_at_s")["zone"].tolist() == [0] * 6 + [1] * 6

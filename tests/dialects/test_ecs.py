@@ -1,0 +1,337 @@
+"""ECS services, from the API and from templates, become general policies."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
+from mutated import assert_survives
+
+from simdeploy.dialects import read_policy
+from simdeploy.errors import InputError
+
+SERVICE = """\
+{
+  "serviceName": "web",
+  "taskDefinition": "web:2",
+  "desiredCount": 10,
+  "schedulingStrategy": "REPLICA",
+  "deploymentController": {"type": "ECS"},
+  "deploymentConfiguration": {
+    "strategy": "ROLLING",
+    "minimumHealthyPercent": 75,
+    "maximumPercent": 125,
+    "deploymentCircuitBreaker": {
+      "enable": true,
+      "rollback": true,
+      "resetOnHealthyTask": false,
+      "thresholdConfiguration": {"type": "COUNT", "value": 4}
+    },
+    "alarms": {"alarmNames": ["errors"], "enable": true, "rollback": true},
+    "bakeTimeInMinutes": 5
+  }
+}
+"""
+
+TEMPLATE = """\
+Parameters:
+  Tasks: {Type: Number, Default: 8}
+  Least: {Type: Number}
+  Stage: {Type: String, Default: test}
+Mappings:
+  ByStage:
+    test: {Most: 150}
+    live: {Most: 200}
+Conditions:
+  Live: !Equals [!Ref Stage, live]
+  Breaks: !Or [!Condition Live, !Not [!Equals [!Ref Stage, test]]]
+Resources:
+  Api:
+    Type: AWS::ECS::Service
+    Properties: {DesiredCount: 3}
+  Web:
+    Type: AWS::ECS::Service
+    Properties:
+      DesiredCount: !Ref Tasks
+      LoadBalancers:
+        - TargetGroupArn: !Ref Targets
+      HealthCheckGracePeriodSeconds: 60
+      DeploymentConfiguration:
+        MinimumHealthyPercent: !Ref Least
+        MaximumPercent: !FindInMap [ByStage, !Ref Stage, Most]
+        DeploymentCircuitBreaker: !If [Breaks, {Enable: true, Rollback: false}, !Ref AWS::NoValue]
+  Targets:
+    Type: AWS::ElasticLoadBalancingV2::TargetGroup
+    Properties: {HealthCheckIntervalSeconds: 20, HealthyThresholdCount: 3}
+"""
+
+
+def service(*, desired=10, **config):
+    return json.dumps({"serviceName": "web", "desiredCount": desired, "deploymentConfiguration": config})
+
+
+def test_a_rolling_update_is_mapped():
+    """Percentages become numbers of nodes, the circuit breaker a limit. [contract]"""
+    imported = read_policy(SERVICE)
+    assert imported.kind == "ecs"
+    assert imported.nodes == 10
+    assert imported.policy == {
+        "dialect": "general",
+        "strategy": "rolling",
+        "max_parallel": 4,
+        "surge": 2,
+        "health_check": {"deadline": "3h"},
+        "max_failed_nodes": 4,
+        "orchestrator": {
+            "pacing": "sliding",
+            "on_failure": "rollback",
+            "limit_comparison": "reaches",
+            "failures_counted": "cumulative",
+        },
+    }
+
+
+def test_every_field_has_a_note():
+    """No field of the deployment's configuration is passed over. [contract]"""
+    imported = read_policy(SERVICE)
+    assert without_note(imported, SERVICE, "deploymentConfiguration") == []
+    found = fidelities(imported)
+    assert found["deploymentConfiguration.alarms"] == found["deploymentConfiguration.bakeTimeInMinutes"] == "none"
+    breaker = next(note for note in imported.notes if note.field.endswith("enable"))
+    assert (breaker.fidelity, breaker.line) == ("approximate", 12)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "least", "most", "in_flight", "surge"),
+    [
+        (4, 100, 200, 4, 4),
+        (5, 80, 100, 1, None),
+        (5, 79, 100, 1, None),  # 3.95 tasks are 4
+        (5, 50, 100, 2, None),  # 2.5 are 3
+        (5, 100, 119, None, None),  # 5.95 are 5: nothing may move
+        (5, 100, 120, 1, 1),
+        (5, 0, 100, 5, None),
+        (3, 67, 150, 1, 1),  # 2.01 are 3; 4.5 are 4
+        (7, 50, 150, 6, 3),  # 3.5 are 4; 10.5 are 10
+        (1, 100, 200, 1, 1),
+        (1000, 99, 101, 20, 10),
+    ],
+)
+def test_the_minimum_is_rounded_up_and_the_maximum_down(nodes, least, most, in_flight, surge):
+    """ECS never has fewer tasks than the minimum or more than the maximum. [contract]"""
+    text = service(desired=nodes, minimumHealthyPercent=least, maximumPercent=most)
+    if in_flight is None:
+        with pytest.raises(InputError, match="waits for ever"):
+            read_policy(text)
+        return
+    policy = read_policy(text).policy
+    assert (policy["max_parallel"], policy.get("surge")) == (in_flight, surge)
+
+
+def test_defaults_are_those_of_ecs_and_are_noted():
+    """100 % and 200 %; without the circuit breaker nothing stops the deployment. [contract]"""
+    imported = read_policy(service(desired=6))
+    assert (imported.policy["max_parallel"], imported.policy["surge"]) == (6, 6)
+    assert imported.orchestrator == {"pacing": "sliding", "on_failure": "continue"}
+    assert "max_failed_nodes" not in imported.policy
+    texts = {note.field: note.text for note in imported.notes}
+    assert texts["deploymentConfiguration.minimumHealthyPercent"].startswith("not given: 100 %")
+    assert texts["deploymentConfiguration.maximumPercent"].startswith("not given: 200 %")
+
+
+def test_daemons_have_other_defaults():
+    """One task per instance: 0 % and 100 %, and the number of instances is the caller's. [contract]"""
+    text = '{"serviceName": "agent", "schedulingStrategy": "DAEMON", "taskDefinition": "agent:2"}'
+    policy = read_policy(text, nodes=9).policy
+    assert (policy["max_parallel"], policy.get("surge")) == (9, None)
+    with pytest.raises(InputError, match="pass --nodes N"):
+        read_policy(text)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "threshold", "limit"),
+    [
+        (5, {}, 3),
+        (6, {}, 3),
+        (7, {}, 4),
+        (401, {}, 200),
+        (10, {"type": "BOUNDED_PERCENT", "value": 20}, 3),
+        (20, {"type": "BOUNDED_PERCENT", "value": 21}, 5),
+        (5, {"type": "UNBOUNDED_PERCENT", "value": 20}, 1),
+        (1000, {"type": "UNBOUNDED_PERCENT", "value": 50}, 500),
+        (1000, {"type": "COUNT", "value": 1}, 1),
+    ],
+)
+def test_the_threshold_of_the_circuit_breaker(nodes, threshold, limit):
+    """A percentage is rounded up; a bounded one lies between 3 and 200. [contract]"""
+    breaker = {"enable": True, "rollback": False, **({"thresholdConfiguration": threshold} if threshold else {})}
+    imported = read_policy(service(desired=nodes, deploymentCircuitBreaker=breaker))
+    assert imported.policy["max_failed_nodes"] == limit
+    assert imported.orchestrator["limit_comparison"] == "reaches"
+    assert imported.orchestrator["failures_counted"] == "consecutive"
+    assert imported.orchestrator["on_failure"] == "stop"
+    assert imported.policy["no_auto_rollback"] is True
+
+
+def test_a_circuit_breaker_that_is_off_has_no_effect():
+    """Its other fields say so in their notes. [contract]"""
+    breaker = {"enable": False, "rollback": True, "thresholdConfiguration": {"type": "COUNT", "value": 1}}
+    imported = read_policy(service(deploymentCircuitBreaker=breaker))
+    assert "max_failed_nodes" not in imported.policy
+    assert "off" in next(note.text for note in imported.notes if note.field.endswith("rollback"))
+
+
+def test_traffic_in_steps_becomes_waves():
+    """Linear and canary strategies, with their defaults; blue/green is all at once beside the old tasks. [contract]"""
+    linear = read_policy(
+        service(strategy="LINEAR", linearConfiguration={"stepPercent": 25, "stepBakeTimeInMinutes": 2})
+    )
+    assert linear.policy["waves"] == [{"size": "25%", "bake_time": "2m"}]
+    assert linear.policy["surge"] == "100%"
+    assert linear.orchestrator["pacing"] == "barrier"
+    assert read_policy(service(strategy="LINEAR")).policy["waves"] == [{"size": "10%", "bake_time": "6m"}]
+    canary = read_policy(service(strategy="CANARY")).policy
+    assert canary["waves"] == [{"size": "5%", "bake_time": "10m"}, {"until": "100%"}]
+    green = read_policy(service(strategy="BLUE_GREEN")).policy
+    assert (green["max_parallel"], green["surge"]) == (0, "100%")
+
+
+def test_a_template_is_evaluated():
+    """Parameters, their defaults, conditions and mappings; the service that says how to deploy is taken. [contract]"""
+    imported = read_policy(TEMPLATE, variables={"Least": "50"})
+    assert imported.nodes == 8
+    assert (imported.policy["max_parallel"], imported.policy["surge"]) == (8, 4)
+    assert imported.orchestrator["on_failure"] == "continue"
+    live = read_policy(TEMPLATE, variables={"Least": "50", "Stage": "live", "Tasks": "6"})
+    assert (live.policy["max_parallel"], live.policy["surge"], live.nodes) == (9, 6, 6)
+    assert live.policy["max_failed_nodes"] == 3
+    assert live.orchestrator["on_failure"] == "stop"
+    assert read_policy(TEMPLATE, variables={"service": "Api"}).nodes == 3
+
+
+def test_a_target_group_in_the_template_checks_health():
+    """Its interval and thresholds, and the grace period as further failed checks. [contract]"""
+    imported = read_policy(TEMPLATE)
+    assert imported.policy["health_check"] == {
+        "deadline": "3h",
+        "interval": "20s",
+        "max_error_rate": 0.99,
+        "success_threshold": 3,
+        "failure_threshold": 5,
+    }
+    other = read_policy(TEMPLATE.replace("!Ref Targets", "arn"))
+    assert other.policy["health_check"]["success_threshold"] == 5
+    assert other.policy["health_check"]["interval"] == "30s"
+
+
+def test_an_unknown_parameter_is_not_guessed():
+    """The note names it, and another says that the default is assumed. [contract]"""
+    imported = read_policy(TEMPLATE)
+    first, assumed = imported.unknown
+    assert "!Ref Least" in first.text
+    assert assumed.text.startswith("assumed: 100 %")
+    assert first.line == assumed.line == 24
+    assert imported.policy["max_parallel"] == imported.policy["surge"] == 4
+
+
+def test_functions_as_json_mean_the_same():
+    """Templates in JSON write functions as mappings. [contract]"""
+    body = {"Type": "AWS::ECS::Service", "Properties": {"DesiredCount": {"Ref": "Tasks"}, "DeploymentConfiguration": {
+        "MaximumPercent": {"Fn::If": ["Big", 150, 100]}, "MinimumHealthyPercent": {"Fn::Sub": "${Least}"}}}}  # fmt: skip
+    template = {
+        "Parameters": {"Tasks": {"Default": 4}, "Least": {"Default": 50}},
+        "Conditions": {"Big": {"Fn::Equals": [{"Ref": "Tasks"}, "4"]}},
+        "Resources": {"Web": body},
+    }
+    policy = read_policy(json.dumps(template)).policy
+    assert (policy["max_parallel"], policy["surge"]) == (4, 2)
+    policy = read_policy(json.dumps(template), variables={"Tasks": "6"}).policy
+    assert (policy["max_parallel"], policy.get("surge")) == (3, None)
+
+
+def test_circular_conditions_end():
+    """They are unknown, as a condition that isn't there. [contract]"""
+    text = TEMPLATE.replace("!Equals [!Ref Stage, live]", "!Not [!Condition Breaks]")
+    imported = read_policy(text)
+    assert any("!If Breaks" in note.text for note in imported.unknown)
+
+
+def test_answers_of_the_api_are_read():
+    """A service alone or in a list, chosen by name. [contract]"""
+    one, two = json.loads(service(desired=4)), json.loads(service(desired=6))
+    two["serviceName"] = "api"
+    assert read_policy(json.dumps({"service": one})).nodes == 4
+    assert read_policy(json.dumps({"services": [one, two]})).nodes == 4
+    assert read_policy(json.dumps({"services": [one, two]}), variables={"service": "api"}).nodes == 6
+
+
+def test_all_bad_values_are_reported_with_lines():
+    """Line, field and what is wrong, all at once. [contract]"""
+    text = (
+        SERVICE.replace("75", "101").replace('"COUNT"', '"NUMBER"').replace('"enable": true,\n', '"enable": "yes",\n')
+    )
+    with pytest.raises(InputError) as caught:
+        read_policy(text)
+    assert messages(caught.value) == [
+        (9, "deploymentConfiguration.minimumHealthyPercent", "too large"),
+        (12, "deploymentConfiguration.deploymentCircuitBreaker.enable", "not a boolean"),
+    ]
+
+
+def test_only_services_are_recognised():
+    """As the API's JSON and as a template; nothing else takes them. [contract]"""
+    assert recognised_as(SERVICE) == ["ecs"]
+    assert recognised_as(TEMPLATE) == ["ecs"]
+    assert recognised_as('{"taskDefinition": "web:2"}') == []
+    with pytest.raises(InputError, match="nothing of the kind 'ecs'"):
+        read_policy('{"a": 1}', "ecs")
+
+
+@pytest.mark.parametrize("text", [SERVICE, TEMPLATE])
+def test_broken_files_are_refused_with_problems(text):
+    """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
+    assert_survives("ecs", text)
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+@pytest.mark.parametrize(
+    ("fail", "reset", "touched", "stopped"),
+    [
+        ([0, 1, 2], True, 3, True),
+        ([0, 1, 3, 4], True, 5, False),
+        ([0, 1, 3, 4], False, 4, True),
+        ([0, 1], False, 5, False),
+    ],
+)
+def test_the_circuit_breaker_of_five_tasks(engine, fail, reset, touched, stopped):
+    """One at a time; three failures in a row, or in all, are too many. [oracle]"""
+    breaker = {"enable": True, "rollback": False, "resetOnHealthyTask": reset}
+    text = service(desired=5, minimumHealthyPercent=80, maximumPercent=100, deploymentCircuitBreaker=breaker)
+    rollout = roll_out(read_policy(text), 5, fail=fail, engine=engine)
+    assert batches(rollout) == [1] * touched
+    assert (rollout.responses["state"] == "failed") is stopped
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_tasks_beside_the_old_ones_take_none_out_of_service(engine):
+    """Four tasks at 100 and 200 %: all at once, and all old ones serve until then. [oracle]"""
+    rollout = roll_out(read_policy(service(desired=4)), 4, engine=engine)
+    assert batches(rollout) == [4]
+    assert rollout.responses["min_in_service_fraction"] == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "fidelity"),
+    [
+        ({"deploymentController": {"type": "CODE_DEPLOY"}}, "deploymentController.type", "none"),
+        ({"deploymentController": {"type": "ECS"}}, "deploymentController.type", "exact"),
+        ({"schedulingStrategy": "REPLICA"}, "schedulingStrategy", "exact"),
+        ({"healthCheckGracePeriodSeconds": 30}, "healthCheckGracePeriodSeconds", "none"),
+        ({"healthCheckGracePeriodSeconds": 30, "loadBalancers": [{}]}, "healthCheckGracePeriodSeconds", "approximate"),
+    ],
+)
+def test_fields_beside_the_configuration_are_noted(config, field, fidelity):
+    """What they mean for a rollout, or that they mean nothing. [contract]"""
+    imported = read_policy(json.dumps({**json.loads(service()), **config}))
+    assert fidelities(imported)[field] == fidelity

@@ -1,0 +1,163 @@
+"""Flight Control's fleets become general policies."""
+
+from __future__ import annotations
+
+import pytest
+from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
+from mutated import assert_survives
+
+from simdeploy.dialects import read_policy
+from simdeploy.errors import InputError
+
+FLEET = """\
+apiVersion: v1alpha1
+kind: Fleet
+metadata:
+  name: shops
+spec:
+  selector:
+    matchLabels: {fleet: shops}
+  rolloutPolicy:
+    deviceSelection:
+      strategy: BatchSequence
+      sequence:
+      - limit: 2
+      - limit: 25%
+      - selector: {matchLabels: {site: paris}}
+        limit: 60%
+    successThreshold: 90%
+    defaultUpdateTimeout: 20m
+    disruptionBudget:
+      maxUnavailable: 8
+"""
+
+
+def fleet(policy):
+    return f"kind: Fleet\nspec:\n  rolloutPolicy: {policy}\n"
+
+
+def batches_of(*entries):
+    return read_policy(fleet(f"{{deviceSelection: {{sequence: [{', '.join(entries)}]}}}}"))
+
+
+def test_every_field_is_mapped():
+    """Batches are waves, judged at their end by their own devices. [contract]"""
+    imported = read_policy(FLEET)
+    assert imported.kind == "flightctl"
+    assert imported.policy == {
+        "dialect": "general",
+        "strategy": "rolling",
+        "waves": [2, {"until": "25%"}, {"until": "60%"}, {"until": "100%"}],
+        "max_parallel": 8,
+        "health_check": {"deadline": "20m"},
+        "max_failed_nodes_percent": 10.0,
+        "no_auto_rollback": True,
+        "orchestrator": {"failed_percent_of": "wave", "limits_judged": "wave_end", "on_failure": "pause"},
+    }
+
+
+def test_every_field_has_a_note():
+    """No field of the rollout policy is passed over; a selector makes its batch approximate. [contract]"""
+    imported = read_policy(FLEET)
+    assert without_note(imported, FLEET, "spec.rolloutPolicy") == []
+    found = fidelities(imported)
+    sequence = "spec.rolloutPolicy.deviceSelection.sequence"
+    assert (found[f"{sequence}[1].limit"], found[f"{sequence}[2].limit"]) == ("exact", "approximate")
+    assert found[f"{sequence}[2].selector"] == "none"
+
+
+def test_defaults_are_noted():
+    """95 % of a batch must succeed; without batches all devices are one. [contract]"""
+    imported = read_policy(fleet("{disruptionBudget: {maxUnavailable: 3}}"))
+    assert imported.policy["waves"] == [{"until": "100%"}]
+    assert imported.policy["max_failed_nodes_percent"] == 5
+    texts = {note.field: note.text for note in imported.notes if note.line is None}
+    assert texts["spec.rolloutPolicy.successThreshold"].startswith("not given: more than 5 %")
+    assert texts["spec.rolloutPolicy.defaultUpdateTimeout"].startswith("not given: ")
+
+
+def test_without_a_rollout_policy_all_devices_are_updated_at_once():
+    """Nothing stops that. [contract]"""
+    imported = read_policy("kind: Fleet\nspec: {}\n")
+    assert imported.policy["strategy"] == "immediate"
+    assert imported.orchestrator == {"on_failure": "continue"}
+
+
+def test_batches_without_a_limit():
+    """All that are left; or all that match, which nobody knows here. [contract]"""
+    assert batches_of("{limit: 1}", "{}").policy["waves"] == [1, {"until": "100%"}, {"until": "100%"}]
+    selective = batches_of("{limit: 1}", "{selector: {matchLabels: {a: b}}}")
+    assert selective.policy["waves"] == [1, {"until": "100%"}]
+    assert fidelities(selective)["spec.rolloutPolicy.deviceSelection.sequence[1].limit"] == "approximate"
+
+
+@pytest.mark.parametrize("limit", ["0", "101%", "-5", "half", "1.5", "true", "[1]"])
+def test_other_limits_are_refused(limit):
+    """A batch takes a whole number of devices, or a percentage. [contract]"""
+    with pytest.raises(InputError, match=r"sequence\[0\]\.limit"):
+        batches_of(f"{{limit: {limit}}}")
+
+
+@pytest.mark.parametrize("threshold", ["95", "101%", "most"])
+def test_other_thresholds_are_refused(threshold):
+    """It is a percentage as text. [contract]"""
+    with pytest.raises(InputError, match="successThreshold: not a percent"):
+        read_policy(fleet(f"{{successThreshold: {threshold}}}"))
+
+
+def test_a_minimum_of_available_devices_needs_the_number_of_nodes():
+    """The stricter of both bounds counts. [contract]"""
+    text = fleet("{disruptionBudget: {minAvailable: 6, maxUnavailable: 5}}")
+    assert read_policy(text, nodes=10).policy["max_parallel"] == 4
+    assert read_policy(text, nodes=20).policy["max_parallel"] == 5
+    assert read_policy(text, nodes=6).policy["max_parallel"] == 1
+    with pytest.raises(InputError, match="pass --nodes N"):
+        read_policy(text)
+
+
+def test_groups_of_a_budget_are_zones():
+    """A minimum per group needs their number as well. [contract]"""
+    text = fleet("{disruptionBudget: {groupBy: [site], minAvailable: 6, maxUnavailable: 5}}")
+    assert read_policy(text).policy["max_parallel_per_zone"] == 5
+    assert "--var zones=Z" in read_policy(text).unknown[0].text
+    assert read_policy(text, nodes=24, variables={"zones": "3"}).policy["max_parallel_per_zone"] == 2
+
+
+def test_all_bad_values_are_reported_with_lines():
+    """Line, field and what is wrong, all at once. [contract]"""
+    text = FLEET.replace("BatchSequence", "Random").replace("25%", "250%").replace("20m", "20").replace("8", "none")
+    with pytest.raises(InputError) as caught:
+        read_policy(text)
+    policy = "spec.rolloutPolicy"
+    assert sorted(messages(caught.value)) == [
+        (10, f"{policy}.deviceSelection.strategy", "unknown value"),
+        (13, f"{policy}.deviceSelection.sequence[1].limit", "not a number of devices"),
+        (17, f"{policy}.defaultUpdateTimeout", "not a duration"),
+        (19, f"{policy}.disruptionBudget.maxUnavailable", "not a whole number"),
+    ]
+
+
+def test_only_fleets_are_recognised():
+    """Nothing else takes one. [contract]"""
+    assert recognised_as(FLEET) == ["flightctl"]
+    with pytest.raises(InputError, match="nothing of the kind 'flightctl'"):
+        read_policy("kind: Deployment\nspec: {}\n", "flightctl")
+    with pytest.raises(InputError, match="nothing of the kind 'flightctl'"):
+        read_policy("# empty\n# still\n", "flightctl")
+
+
+@pytest.mark.parametrize("text", [FLEET])
+def test_broken_files_are_refused_with_problems(text):
+    """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
+    assert_survives("flightctl", text)
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_batches_of_a_hundred_devices(engine):
+    """A percentage counts those before; a batch with less than its threshold suspends the rollout at its end. [oracle]"""
+    imported = batches_of("{limit: 1}", "{limit: 50%}", "{limit: 80%}")
+    assert batches(roll_out(imported, 100, engine=engine)) == [1, 49, 30, 20]
+    assert batches(roll_out(imported, 100, fail=[50], engine=engine)) == [1, 49, 30, 20]
+    suspended = roll_out(imported, 100, fail=[50, 51], engine=engine)
+    assert batches(suspended) == [1, 49, 30]
+    assert suspended.responses["state"] == "paused"

@@ -1,0 +1,259 @@
+"""Service Fabric's upgrade parameters become general policies."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
+from mutated import assert_survives
+
+from simdeploy.dialects import read_policy
+from simdeploy.errors import InputError
+
+REST = """\
+{
+  "Name": "fabric:/shop",
+  "UpgradeKind": "Rolling",
+  "RollingUpgradeMode": "Monitored",
+  "ForceRestart": false,
+  "MonitoringPolicy": {
+    "FailureAction": "Rollback",
+    "HealthCheckWaitDurationInMilliseconds": "PT1M",
+    "HealthCheckStableDurationInMilliseconds": "90000",
+    "HealthCheckRetryTimeoutInMilliseconds": "PT0H8M0S",
+    "UpgradeTimeoutInMilliseconds": "PT4H",
+    "UpgradeDomainTimeoutInMilliseconds": "PT20M"
+  },
+  "ApplicationHealthPolicy": {
+    "ConsiderWarningAsError": true,
+    "MaxPercentUnhealthyDeployedApplications": 10,
+    "DefaultServiceTypeHealthPolicy": {"MaxPercentUnhealthyServices": 0}
+  }
+}
+"""
+
+ARM = """\
+{
+  "parameters": {"stable": {"type": "string", "defaultValue": "00:00:45"}, "retry": {"type": "string"}},
+  "resources": [
+    {"type": "Microsoft.ServiceFabric/clusters"},
+    {
+      "type": "Microsoft.ServiceFabric/clusters/applications",
+      "properties": {
+        "upgradePolicy": {
+          "rollingUpgradeMonitoringPolicy": {
+            "failureAction": "Manual",
+            "healthCheckStableDuration": "[parameters('stable')]",
+            "healthCheckRetryTimeout": "[parameters('retry')]",
+            "healthCheckWaitDuration": "00:00:15",
+            "upgradeTimeout": "1.00:00:00"
+          },
+          "applicationHealthPolicy": {"maxPercentUnhealthyDeployedApplications": 0}
+        }
+      }
+    }
+  ]
+}
+"""
+
+
+def parameters(**values):
+    return json.dumps(
+        {"UpgradeMode": "Monitored", "FailureAction": "Rollback", "HealthCheckStableDurationSec": 60, **values}
+    )
+
+
+def test_every_parameter_is_mapped():
+    """Domains are waves; the times of the health check become those of a node. [contract]"""
+    imported = read_policy(REST, nodes=25, variables={"upgrade_domains": "4"})
+    assert imported.kind == "service-fabric"
+    assert imported.policy == {
+        "dialect": "general",
+        "strategy": "rolling",
+        "waves": [{"until": "25%"}, {"until": "50%"}, {"until": "75%"}, {"until": "100%"}],
+        "rollback_parallel": "25%",
+        "health_check": {"deadline": "10m30s", "max_error_rate": 0.99, "min_healthy_time": "2m30s"},
+        "rollout_deadline": "4h",
+        "max_failed_nodes": 3,
+        "orchestrator": {
+            "pacing": "barrier",
+            "deadline_starts": "started",
+            "limits_judged": "wave_end",
+            "on_failure": "rollback",
+        },
+    }
+
+
+def test_every_field_has_a_note():
+    """No parameter is passed over, wherever it stands. [contract]"""
+    imported = read_policy(REST)
+    assert without_note(imported, REST, "") == []
+    assert (
+        fidelities(imported)["ApplicationHealthPolicy.DefaultServiceTypeHealthPolicy.MaxPercentUnhealthyServices"]
+        == "none"
+    )
+    lines = {note.line for note in imported.notes if note.field.startswith("MonitoringPolicy")}
+    assert lines == set(range(7, 13))
+
+
+def test_defaults_are_those_of_service_fabric_and_are_noted():
+    """0 s, 120 s, 600 s, no timeouts and no unhealthy node. [contract]"""
+    imported = read_policy('{"MonitoringPolicy": {"FailureAction": "Manual"}}')
+    assert imported.policy["health_check"] == {"deadline": "12m", "max_error_rate": 0.99, "min_healthy_time": "2m"}
+    assert imported.policy["max_failed_nodes_percent"] == 0
+    assert "rollout_deadline" not in imported.policy
+    assert (imported.orchestrator["on_failure"], imported.policy["no_auto_rollback"]) == ("pause", True)
+    given = {note.field for note in imported.notes if note.line is None and note.text.startswith("not given")}
+    assert {
+        "HealthCheckWaitDuration",
+        "HealthCheckStableDuration",
+        "HealthCheckRetryTimeout",
+        "UpgradeTimeout",
+    } <= given
+
+
+def test_the_number_of_domains_is_not_guessed_silently():
+    """The file has none: five are assumed, which a note says. [contract]"""
+    imported = read_policy(parameters())
+    assert [wave["until"] for wave in imported.policy["waves"]] == ["20%", "40%", "60%", "80%", "100%"]
+    (unknown,) = imported.unknown
+    assert "--var upgrade_domains=N" in unknown.text
+
+
+@pytest.mark.parametrize("domains", ["0", "101", "many", "-1", "1.5"])
+def test_an_impossible_number_of_domains_is_refused(domains):
+    """From 1 to 100. [contract]"""
+    with pytest.raises(InputError, match="upgrade_domains: not a number of domains"):
+        read_policy(parameters(), variables={"upgrade_domains": domains})
+
+
+@pytest.mark.parametrize("domains", range(1, 13))
+def test_domains_differ_by_one_node_at_most(domains):
+    """Rounded up, the percentages of the waves make domains as even as they can be. [property]"""
+    shares = [
+        wave["until"] for wave in read_policy(parameters(), variables={"upgrade_domains": str(domains)}).policy["waves"]
+    ]
+    for nodes in (1, 7, 12, 100, 9973):
+        reached = [-(-nodes * int(float(share[:-1]) * 10**8) // 10**10) for share in shares]
+        sizes = [more - less for less, more in zip([0, *reached], reached, strict=False)]
+        assert reached[-1] == nodes
+        assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("UpgradeTimeoutSec", 3600, "1h"),
+        ("UpgradeTimeoutSec", "90", "1m30s"),
+        ("UpgradeTimeoutSec", 4294967295, None),
+        ("UpgradeTimeout", "0:02:00", "2m"),
+        ("UpgradeTimeout", "2.01:00:00", "49h"),
+        ("UpgradeTimeout", "10675199.02:48:05.4775807", None),
+        ("UpgradeTimeoutInMilliseconds", "1500", "1.5s"),
+        ("UpgradeTimeoutInMilliseconds", "P1DT2H3M4.5S", "26h3m4.5s"),
+        ("UpgradeTimeoutInSeconds", "PT2M", "2m"),
+        ("upgradeTimeout", "00:00:30", "30s"),
+    ],
+)
+def test_durations_are_read_in_the_forms_of_all_tools(name, value, expected):
+    """Numbers with a unit in the name, time spans and ISO 8601; the longest of each means for ever. [contract]"""
+    assert read_policy(parameters(**{name: value})).policy.get("rollout_deadline") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("UpgradeTimeout", "30"), ("UpgradeTimeoutSec", "soon"), ("UpgradeTimeoutSec", True), ("UpgradeTimeout", "P")],
+)
+def test_other_durations_are_refused(name, value):
+    """A number without unit would be days. [contract]"""
+    with pytest.raises(InputError, match=f"{name}: not a duration"):
+        read_policy(parameters(**{name: value}))
+
+
+@pytest.mark.parametrize(("percent", "nodes", "limit"), [(10, 5, 1), (10, 20, 2), (10, 21, 3), (100, 7, 7)])
+def test_the_percentage_of_unhealthy_nodes_is_rounded_up(percent, nodes, limit):
+    """So that one may fail of a few. Without the number of nodes it isn't rounded. [contract]"""
+    text = parameters(MaxPercentUnhealthyDeployedApplications=percent)
+    assert read_policy(text, nodes=nodes).policy["max_failed_nodes"] == limit
+    imported = read_policy(text)
+    assert imported.policy["max_failed_nodes_percent"] == percent
+    assert fidelities(imported)["MaxPercentUnhealthyDeployedApplications"] == "approximate"
+
+
+def test_a_timeout_of_a_domain_is_a_deadline_from_its_turn():
+    """If it is shorter than health is awaited. [contract]"""
+    imported = read_policy(parameters(UpgradeDomainTimeoutSec=300))
+    assert imported.policy["health_check"]["deadline"] == "5m"
+    assert imported.orchestrator["deadline_starts"] == "dispatch"
+    with pytest.raises(InputError, match="no domain can be healthy in time"):
+        read_policy(parameters(UpgradeDomainTimeoutSec=59))
+
+
+def test_unmonitored_upgrades_watch_nothing():
+    """Automatic ones go through; manual ones wait for a person. [contract]"""
+    automatic = read_policy(parameters(UpgradeMode="UnmonitoredAuto"))
+    assert automatic.policy["health_check"] == {"deadline": "24h"}
+    assert automatic.policy["strategy"] == "rolling"
+    assert automatic.orchestrator["on_failure"] == "continue"
+    assert fidelities(automatic)["HealthCheckStableDurationSec"] == "none"
+    manual = read_policy(parameters(UpgradeMode="UnmonitoredManual"))
+    assert manual.policy["strategy"] == "canary"
+    assert manual.orchestrator["canary_gate"] == "limits"
+
+
+def test_a_template_is_evaluated():
+    """Parameters of a resource manager's template, and their defaults; what is missing is named. [contract]"""
+    imported = read_policy(ARM, variables={"retry": "00:05:00"})
+    assert imported.policy["health_check"] == {"deadline": "6m", "max_error_rate": 0.99, "min_healthy_time": "1m"}
+    assert imported.policy["rollout_deadline"] == "24h"
+    assert imported.orchestrator["on_failure"] == "pause"
+    unknown = read_policy(ARM).unknown
+    assert any("--var retry=VALUE" in note.text for note in unknown)
+
+
+def test_all_bad_values_are_reported_with_lines():
+    """Line, field and what is wrong, all at once. [contract]"""
+    text = (
+        REST.replace('"Rollback"', '"Retry"')
+        .replace('"PT1M"', '"1 min"')
+        .replace(": 10,", ": 110,")
+        .replace('"Monitored"', '"Watched"')
+    )
+    with pytest.raises(InputError) as caught:
+        read_policy(text)
+    assert sorted(messages(caught.value)) == [
+        (4, "RollingUpgradeMode", "unknown value"),
+        (7, "MonitoringPolicy.FailureAction", "unknown value"),
+        (8, "MonitoringPolicy.HealthCheckWaitDurationInMilliseconds", "not a duration"),
+        (16, "ApplicationHealthPolicy.MaxPercentUnhealthyDeployedApplications", "too large"),
+    ]
+
+
+def test_only_upgrade_parameters_are_recognised():
+    """Of all tools; nothing else takes them. [contract]"""
+    for text in (REST, ARM, parameters()):
+        assert recognised_as(text) == ["service-fabric"]
+    assert recognised_as('{"FailureAction": "Rollback"}') == []
+    with pytest.raises(InputError, match="nothing of the kind 'service-fabric'"):
+        read_policy('{"a": 1}', "service-fabric")
+
+
+@pytest.mark.parametrize("text", [REST, ARM])
+def test_broken_files_are_refused_with_problems(text):
+    """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
+    assert_survives("service-fabric", text)
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_domains_are_waves_that_are_judged_at_their_end(engine):
+    """Three domains of four nodes: 30 s of starting, then 90 s of health; one failure in the second is too many. [oracle]"""
+    text = parameters(HealthCheckWaitDurationSec=30)
+    imported = read_policy(text, variables={"upgrade_domains": "3"})
+    rollout = roll_out(imported, 12, engine=engine)
+    assert batches(rollout) == [4, 4, 4]
+    assert rollout.responses["makespan_s"] == 3 * (30 + 30 + 60)
+    failed = roll_out(imported, 12, fail=[5], engine=engine)
+    assert batches(failed) == [4, 4]
+    assert failed.responses["stopped_at_s"] == 240
+    assert failed.nodes["rollback_started_at_s"].value_counts().to_dict() == {240: 4, 250: 4}

@@ -1,0 +1,276 @@
+"""Docker Swarm's stack files become general policies."""
+
+from __future__ import annotations
+
+import pytest
+from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
+from mutated import assert_survives
+
+from simdeploy.dialects import read_policy
+from simdeploy.errors import InputError
+
+STACK = """\
+services:
+  web:
+    image: registry.example/web:2
+    deploy:
+      mode: replicated
+      replicas: 12
+      update_config:
+        parallelism: 3
+        delay: 10s
+        failure_action: rollback
+        monitor: 1m30s
+        max_failure_ratio: 0.25
+        order: start-first
+      rollback_config:
+        parallelism: 2
+        delay: 5s
+        monitor: 20s
+        order: stop-first
+      restart_policy:
+        condition: none
+"""
+
+
+def update(section, *, replicas=10):
+    return (
+        f"services:\n  web:\n    image: web\n    deploy:\n      replicas: {replicas}\n      update_config: {section}\n"
+    )
+
+
+def policy(section, **options):
+    return read_policy(update(section), **options).policy
+
+
+def test_every_field_is_mapped():
+    """Parallelism, delay, monitor, ratio, order and rollback have their counterparts. [contract]"""
+    imported = read_policy(STACK)
+    assert imported.kind == "swarm"
+    assert imported.nodes == 12
+    assert imported.policy == {
+        "dialect": "general",
+        "strategy": "rolling",
+        "max_parallel": 3,
+        "surge": 3,
+        "slot_delay": "10s",
+        "health_check": {
+            "deadline": "24h",
+            "max_error_rate": 0.99,
+            "min_healthy_time": "1m30s",
+            "failure_threshold": 1,
+        },
+        "max_failed_nodes_percent": 25.0,
+        "rollback_parallel": 2,
+        "rollback_delay": "5s",
+        "orchestrator": {"pacing": "sliding", "slot_until": "started", "on_failure": "rollback"},
+    }
+    assert imported.orchestrator == imported.policy["orchestrator"]
+
+
+def test_every_field_has_a_note_with_its_line():
+    """No field of the sections on updates is passed over. [contract]"""
+    imported = read_policy(STACK)
+    assert without_note(imported, STACK, "services.web.deploy") == []
+    lines = {note.field.rpartition(".")[2]: note.line for note in imported.notes if "update_config" in note.field}
+    assert lines == {
+        "parallelism": 8,
+        "delay": 9,
+        "failure_action": 10,
+        "monitor": 11,
+        "max_failure_ratio": 12,
+        "order": 13,
+    }
+    assert fidelities(imported)["services.web.deploy.rollback_config.monitor"] == "none"
+
+
+def test_defaults_are_those_of_swarm_and_are_noted():
+    """Without update_config: one at a time, stop first, pause at the first failure within 5 s. [contract]"""
+    imported = read_policy("services:\n  {web: {image: web}}")
+    assert imported.policy["max_parallel"] == 1
+    assert "surge" not in imported.policy
+    assert "slot_delay" not in imported.policy
+    assert imported.policy["health_check"]["min_healthy_time"] == "5s"
+    assert imported.policy["max_failed_nodes_percent"] == 0
+    assert imported.policy["no_auto_rollback"] is True
+    assert imported.orchestrator["on_failure"] == "pause"
+    assert imported.nodes is None
+    defaults = {note.field.rpartition(".")[2]: note.text for note in imported.notes if note.line is None}
+    assert defaults["parallelism"].startswith("not given: ")
+    assert "5s" in defaults["monitor"]
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("{parallelism: 0}", "max_parallel", 0),
+        ("{parallelism: 0, order: start-first}", "surge", "100%"),
+        ("{parallelism: 4, order: start-first}", "surge", 4),
+        ("{delay: 0s}", "slot_delay", None),
+        ("{delay: 1m30s}", "slot_delay", "1m30s"),
+        ("{max_failure_ratio: 0.1}", "max_failed_nodes_percent", 10.0),
+        ("{max_failure_ratio: 0.07}", "max_failed_nodes_percent", 7.0),
+        ("{failure_action: continue, max_failure_ratio: 0.1}", "max_failed_nodes_percent", None),
+        ("{failure_action: rollback}", "rollback_parallel", 1),
+        ("{failure_action: rollback}", "no_auto_rollback", None),
+        ("{failure_action: pause}", "rollback_parallel", None),
+    ],
+)
+def test_values_map_as_swarm_means_them(section, field, value):
+    """0 is all at once, a ratio is a percentage, and a rollback has a pace of its own. [contract]"""
+    assert policy(section).get(field) == value
+
+
+def test_a_monitor_of_zero_is_the_default():
+    """The client sends no monitor of 0, so the manager takes its own. [contract]"""
+    assert policy("{monitor: 0s}")["health_check"]["min_healthy_time"] == "5s"
+
+
+def test_a_monitor_longer_than_the_deadline_moves_it():
+    """A node can be watched for as long as it takes. [contract]"""
+    assert policy("{monitor: 48h}")["health_check"]["deadline"] == "96h"
+
+
+def test_rollback_config_of_parallelism_zero_is_all_at_once():
+    """0 means all slots there, too. [contract]"""
+    text = update("{failure_action: rollback}") + "      rollback_config: {parallelism: 0}\n"
+    assert read_policy(text).policy["rollback_parallel"] == "100%"
+
+
+SEVERAL = """\
+services:
+  db: {image: db}
+  web: {image: web, deploy: {replicas: 4, update_config: {parallelism: 2}}}
+  api: {image: api, deploy: {replicas: 6, update_config: {parallelism: 3}}}
+"""
+
+
+def test_the_service_that_says_how_to_update_is_taken():
+    """Of several the first, and a note says how to name another. [contract]"""
+    imported = read_policy(SEVERAL)
+    assert imported.nodes == 4
+    assert "--var service=NAME chooses one of web, api" in next(note.text for note in imported.notes)
+
+
+def test_the_variable_service_names_another():
+    """Also one without update_config. [contract]"""
+    assert read_policy(SEVERAL, variables={"service": "api"}).policy["max_parallel"] == 3
+    assert read_policy(SEVERAL, variables={"service": "db"}).policy["max_parallel"] == 1
+
+
+def test_an_unknown_service_is_refused():
+    """The message names those that there are. [contract]"""
+    with pytest.raises(InputError, match=r"no such service.*allowed: db, web, api.*did you mean 'web'"):
+        read_policy(SEVERAL, variables={"service": "wep"})
+
+
+def test_one_service_needs_no_note():
+    """There is nothing to choose. [contract]"""
+    assert "service" not in fidelities(read_policy(update("{}")))
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "expected"),
+    [
+        ("${SLOTS:-2}", {}, 2),
+        ("${SLOTS-2}", {}, 2),
+        ("${SLOTS:-2}", {"SLOTS": "7"}, 7),
+        ("$SLOTS", {"SLOTS": "7"}, 7),
+        ("${SLOTS}", {"SLOTS": "7"}, 7),
+        ("${SLOTS:?how many}", {"SLOTS": "7"}, 7),
+        ("${SLOTS:-2}", {"SLOTS": ""}, 2),
+        ("1${SLOTS:+0}", {"SLOTS": "7"}, 10),
+    ],
+)
+def test_variables_are_replaced(text, variables, expected):
+    """Values come from the caller, or from the file's own defaults. [contract]"""
+    assert policy(f'{{parallelism: "{text}"}}', variables=variables)["max_parallel"] == expected
+
+
+def test_an_unknown_variable_is_not_guessed():
+    """The note names it, and says what is assumed. [contract]"""
+    imported = read_policy(update("{parallelism: '${SLOTS}'}"))
+    assert imported.policy["max_parallel"] == 1
+    first, assumed = imported.unknown
+    assert "--var SLOTS=VALUE" in first.text
+    assert assumed.text == "assumed: slots at a time: 1"
+
+
+def test_a_variable_that_the_file_lacks_is_refused():
+    """A misspelt --var has no silent effect. [contract]"""
+    with pytest.raises(InputError, match=r"SLOT: no such variable.*did you mean 'SLOTS'"):
+        read_policy(update("{parallelism: '${SLOTS:-2}'}"), variables={"SLOT": "3"})
+
+
+def test_all_bad_values_are_reported_with_lines():
+    """Line, field and what is allowed, all at once. [contract]"""
+    with pytest.raises(InputError) as caught:
+        read_policy(
+            STACK.replace("3\n", "-3\n").replace("10s", "ten").replace("0.25", "1.5").replace("start-first", "first")
+        )
+    assert messages(caught.value) == [
+        (8, "services.web.deploy.update_config.parallelism", "too small"),
+        (9, "services.web.deploy.update_config.delay", "not a duration"),
+        (12, "services.web.deploy.update_config.max_failure_ratio", "too large"),
+        (13, "services.web.deploy.update_config.order", "unknown value"),
+    ]
+
+
+def test_jobs_are_refused():
+    """They run once; there is nothing to update. [contract]"""
+    with pytest.raises(InputError, match="jobs run once"):
+        read_policy("services:\n  {web: {image: web, deploy: {mode: replicated-job}}}")
+
+
+def test_a_global_service_leaves_the_number_of_nodes_open():
+    """It is the cluster's; the caller's number is taken. [contract]"""
+    text = "services:\n  {web: {image: web, deploy: {mode: global}}}"
+    assert read_policy(text).nodes is None
+    assert read_policy(text, nodes=7).nodes == 7
+
+
+def test_nothing_else_takes_a_stack_file_for_its_own():
+    """Recognised as swarm only; services without image, build or deploy are none. [contract]"""
+    assert recognised_as(STACK) == ["swarm"]
+    assert recognised_as("services: {web: {port: 80}}") == []
+    assert recognised_as("services: [web]") == []
+
+
+def test_a_file_of_another_kind_is_refused():
+    """Said to be a stack file, it must have services. [contract]"""
+    with pytest.raises(InputError, match="nothing of the kind 'swarm'"):
+        read_policy("a: 1\nb: 2\n", "swarm")
+
+
+@pytest.mark.parametrize("text", [STACK, SEVERAL])
+def test_broken_files_are_refused_with_problems(text):
+    """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
+    assert_survives("swarm", text)
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+@pytest.mark.parametrize(
+    ("section", "fail", "expected", "state"),
+    [
+        ("{parallelism: 4}", [], [4, 4, 2], "completed"),
+        ("{parallelism: 0}", [], [10], "completed"),
+        ("{parallelism: 4}", [5], [4, 4], "paused"),
+        ("{parallelism: 1, max_failure_ratio: 0.2}", [0, 1], [1] * 10, "completed"),
+        ("{parallelism: 1, max_failure_ratio: 0.2}", [0, 1, 2], [1] * 3, "paused"),
+        ("{parallelism: 2, failure_action: continue}", list(range(10)), [2] * 5, "completed"),
+        ("{parallelism: 2, failure_action: rollback}", [2], [2, 2], "failed"),
+    ],
+)
+def test_updates_of_ten_slots(engine, section, fail, expected, state):
+    """Workers don't wait for health; strictly more failures than the ratio are too many. [oracle]"""
+    rollout = roll_out(read_policy(update(section)), 10, fail=fail, engine=engine)
+    assert batches(rollout) == expected
+    assert rollout.responses["state"] == state
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_a_worker_waits_for_the_start_and_the_delay_only(engine):
+    """30 s of starting and 10 s of delay, whatever the monitoring period; after the last slot one more of that. [oracle]"""
+    rollout = roll_out(read_policy(update("{parallelism: 5, delay: 10s, monitor: 5m}")), 10, engine=engine)
+    assert sorted(rollout.nodes["dispatched_at_s"].unique()) == [0, 40]
+    assert rollout.responses["makespan_s"] == 40 + 30 + 300

@@ -1,0 +1,80 @@
+"""What tests of importers share: notes by field, kinds by which a text is recognised, and rollouts of what was imported."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any
+
+from simdeploy import Rollout, Scenario, simulate
+from simdeploy.dialects import KINDS, PolicyImport
+from simdeploy.dialects.source import Source, Tagged
+from simdeploy.errors import InputError, format_path
+
+
+def fidelities(imported: PolicyImport) -> dict[str, str]:
+    """Return the last note's fidelity for every field."""
+    return {note.field: note.fidelity for note in imported.notes}
+
+
+def without_note(imported: PolicyImport, text: str, section: str) -> list[str]:
+    """Return the fields of a section that have no note, and are in no group that has one."""
+    noted = {note.field for note in imported.notes}
+    leaves = [leaf for document in Source(text).documents for leaf in _leaves(document.data, ())]
+    fields = [format_path(leaf) for leaf in leaves if format_path(leaf).startswith(section)]
+    assert fields, section
+    return [
+        field for field in fields if not any(field == one or field.startswith((f"{one}.", f"{one}[")) for one in noted)
+    ]
+
+
+def _leaves(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, dict) and value:
+        for key, one in value.items():
+            yield from _leaves(one, (*path, key))
+    elif isinstance(value, list) and value:
+        for number, one in enumerate(value):
+            yield from _leaves(one, (*path, number))
+    elif value is not None and not isinstance(value, Tagged):
+        yield path
+
+
+def recognised_as(text: str) -> list[str]:
+    """Return all kinds that take a text for one of theirs."""
+    modules = {kind: import_module(f"simdeploy.dialects.{kind.replace('-', '_')}") for kind in KINDS}
+    return [kind for kind, module in modules.items() if module.recognises(Source(text))]
+
+
+def messages(error: InputError) -> list[tuple[int | None, str, str]]:
+    """Return line, field and message of every problem."""
+    return [(problem.line, format_path(problem.path), problem.message) for problem in error.problems]
+
+
+def roll_out(imported: PolicyImport, nodes: int, *, fail: Sequence[int] = (), engine: str, **fleet: Any) -> Rollout:
+    """Simulate an imported policy: each node takes 30 s to start, except those that never do."""
+    scenario: dict[str, Any] = {
+        "name": "imported",
+        "fleet": {
+            "nodes": nodes,
+            "update_duration": "30s",
+            "rollback_duration": "10s",
+            "requests_per_second": 10,
+            **fleet,
+        },
+        "health": {"interval": "1s"},
+        "policies": {"theirs": imported.policy},
+    }
+    if fail:
+        scenario["release"] = {
+            "bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"nodes": list(fail)}}
+        }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return simulate(Scenario.from_dict(scenario), "theirs", engine=engine)
+
+
+def batches(rollout: Rollout) -> list[int]:
+    """Return how many nodes had their turn together, in order."""
+    turns = rollout.nodes["dispatched_at_s"].value_counts().sort_index()
+    return [int(number) for number in turns]
