@@ -10,6 +10,7 @@ from typing import Any
 from simdeploy.dialects.imported import Fidelity, Note, PolicyImport, merge_policy
 from simdeploy.dialects.source import Document, Source, Tagged
 from simdeploy.errors import InputError, Path, Problem, format_path, listed, nearest, shorten
+from simdeploy.units import MAX_DURATION_NS, format_duration, parse_duration
 
 # What stands for a value that could not be evaluated: the field counts as not given, and has a note.
 Evaluate = Callable[[Any, "Group", str], Any]
@@ -57,16 +58,16 @@ class Reading:
         return nodes
 
     def finish(
-        self, policy: Mapping[str, Any], orchestrator: Mapping[str, Any], *, nodes: int | None = None
+        self, policy: Mapping[str, Any], orchestrator: Mapping[str, Any] | None, *, nodes: int | None = None
     ) -> PolicyImport:
         """Return the import.
 
         Parameters
         ----------
         policy : mapping
-            A general policy without `dialect` and `orchestrator`; what is None is left out.
-        orchestrator : mapping
-            Its switches.
+            A general policy without `orchestrator`, unless it states another `dialect`; what is None is left out.
+        orchestrator : mapping or None
+            Its switches; None if the scenario's apply.
 
         Raises
         ------
@@ -81,7 +82,7 @@ class Reading:
         if self.problems:
             raise InputError(self.problems)
         merged = merge_policy(policy, orchestrator)
-        return PolicyImport(self.kind, merged, dict(orchestrator), nodes, tuple(self.notes), self.source.file)
+        return PolicyImport(self.kind, merged, dict(orchestrator or {}), nodes, tuple(self.notes), self.source.file)
 
 
 class Group:
@@ -230,6 +231,24 @@ class Group:
             return None
         return number
 
+    def duration(self, key: str, low: str = "0s") -> str | None:
+        """Return a field that is a duration in Go's form, such as "1m30s", in that form; a number is nanoseconds."""
+        value = self.value(key)
+        if value is None:
+            return None
+        allowed = f'a duration of at least {low}, such as "30s" or "1h30m"'
+        try:
+            ns = parse_duration(value) if isinstance(value, str) else _whole(value)
+        except ValueError:
+            ns = None
+        if ns is None:
+            self._refuse(key, "not a duration", value, allowed)
+            return None
+        if not parse_duration(low) <= ns <= MAX_DURATION_NS:
+            self._refuse(key, "too long" if ns > MAX_DURATION_NS else "too short", value, allowed)
+            return None
+        return plain_duration(ns)
+
     def group(self, key: str) -> Group:
         """Return a field that is a group of keys; an empty one if it is not given."""
         if self.data.get(key) is None:
@@ -280,6 +299,19 @@ class _Absent(Group):
         self._evaluate = None
         self._name = parent.name_of(key)
         self.data = {}
+
+
+def plain_duration(ns: int) -> str:
+    """Write nanoseconds as people do: like Go, without parts that are 0.
+
+    Examples
+    --------
+    >>> plain_duration(600_000_000_000), plain_duration(5_400_000_000_000), plain_duration(0)
+    ('10m', '1h30m', '0s')
+    """
+    text = format_duration(ns)
+    text = text.removesuffix("0s") if text.endswith("m0s") else text
+    return text.removesuffix("0m") if text.endswith("h0m") else text
 
 
 def _whole(value: object) -> int | None:
