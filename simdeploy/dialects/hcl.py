@@ -35,8 +35,8 @@ def parse_hcl(source: Source) -> Document:
         from hcl2.api import parses_to_tree
         from lark.exceptions import LarkError, UnexpectedInput
     except ImportError:
-        hint = "install it with: pip install 'simdeploy[nomad]'; or give the job as JSON: nomad job run -output FILE"
-        raise InputError(Problem("HCL is read with the package python-hcl2", file=source.file, hint=hint)) from None
+        how = "install it with: pip install 'simdeploy[nomad]'; or give the job as JSON: nomad job run -output FILE"
+        raise InputError(Problem("HCL is read with the package python-hcl2", file=source.file, hint=how)) from None
     if len(source.text) > MAX_LETTERS:
         raise InputError(Problem(f"HCL of more than {MAX_LETTERS:,} characters", file=source.file))
     try:
