@@ -1,13 +1,14 @@
-"""The API's deployment object, field by field, in both dialects.
+"""The API's deployment object, field by field, in both dialects, and the general dialect, which says more.
 
 From outside: types (frozen pydantic models): `Deployment`, `DeploymentStatus`, and per dialect `DeploymentSpec` with
-`HealthCheck`, `RolloutSpec` with `RolloutHealthCheck`. Readers: `read_deployment` and `parse_deployment` for JSON,
+`HealthCheck`, `RolloutSpec` with `RolloutHealthCheck`, `GeneralSpec` with `GeneralHealthCheck` and `WaveEntry`. Readers: `read_deployment` and `parse_deployment` for JSON,
 `spec_from_dict` for specs in a scenario or in Python.
 """
 
 from simdeploy.api.check import spec_from_dict, spec_problems, unknown_keys
 from simdeploy.api.deployment import Deployment, DeploymentStatus
 from simdeploy.api.document import DeploymentDocument, parse_deployment, read_deployment
+from simdeploy.api.general import GeneralHealthCheck, GeneralSpec, WaveEntry
 from simdeploy.api.spec import DeploymentSpec, HealthCheck, RolloutHealthCheck, RolloutSpec, Spec
 from simdeploy.api.times import format_time, parse_time, time_in_week
 from simdeploy.api.wire import DEFAULTS, Dialect, canonical_json
@@ -19,10 +20,13 @@ __all__ = [
     "DeploymentSpec",
     "DeploymentStatus",
     "Dialect",
+    "GeneralHealthCheck",
+    "GeneralSpec",
     "HealthCheck",
     "RolloutHealthCheck",
     "RolloutSpec",
     "Spec",
+    "WaveEntry",
     "canonical_json",
     "format_time",
     "parse_deployment",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
-from simdeploy.api.spec import SPEC_TYPES, HealthCheck, RolloutHealthCheck, Spec
+from simdeploy.api.general import GeneralHealthCheck, GeneralSpec
+from simdeploy.api.spec import SPEC_TYPES, DeploymentSpec, HealthCheck, RolloutHealthCheck, RolloutSpec, Spec
 from simdeploy.api.wire import Dialect, WireObject
 from simdeploy.errors import MOST_PROBLEMS, Path, Problem, cut, nearest, shorten
 
@@ -20,23 +21,30 @@ W = TypeVar("W", bound=WireObject)
 # The dialects differ in the keys of their health checks.
 _TWINS: dict[type[WireObject], type[WireObject]] = {HealthCheck: RolloutHealthCheck, RolloutHealthCheck: HealthCheck}
 
+_GENERAL: dict[type[WireObject], type[WireObject]] = {
+    HealthCheck: GeneralHealthCheck,
+    RolloutHealthCheck: GeneralHealthCheck,
+    DeploymentSpec: GeneralSpec,
+    RolloutSpec: GeneralSpec,
+}
+
 
 def spec_from_dict(raw: Mapping[str, Any], *, dialect: Dialect) -> tuple[Spec | None, list[Problem]]:
     """Check a spec from a scenario or from Python.
 
-    Durations may be Go strings or numbers: seconds in the deployment dialect, whole nanoseconds in the rollout dialect. The
+    Durations may be Go strings or numbers: whole nanoseconds in the rollout dialect, seconds in the others. The
     spec stores them in the dialect's JSON form.
 
     Parameters
     ----------
     raw : mapping
         The spec's keys, without ``dialect``; not changed.
-    dialect : {'deployment', 'rollout'}
+    dialect : {'deployment', 'rollout', 'general'}
         Its dialect.
 
     Returns
     -------
-    spec : DeploymentSpec or RolloutSpec or None
+    spec : DeploymentSpec, RolloutSpec, GeneralSpec or None
         None if there are problems.
     problems : list of Problem
         All, including `spec_problems` and unknown keys; paths relative to the spec.
@@ -57,7 +65,7 @@ def spec_from_dict(raw: Mapping[str, Any], *, dialect: Dialect) -> tuple[Spec | 
 def build_spec(raw: Mapping[str, Any], *, dialect: Dialect) -> tuple[Spec | None, list[Problem]]:
     """Like `spec_from_dict`, but allow unknown keys, as in JSON files."""
     spec, problems = build(SPEC_TYPES[dialect], raw)
-    problems += contradictions(spec.to_dict() if spec else raw)
+    problems += contradictions(spec.to_dict() if spec else raw, dialect)
     return (None if problems else spec), problems
 
 
@@ -73,11 +81,11 @@ def spec_problems(spec: Spec) -> list[Problem]:
     >>> [problem.path for problem in spec_problems(DeploymentSpec(strategy="rolling"))]
     [('health_check',)]
     """
-    return contradictions(spec.to_dict())
+    return contradictions(spec.to_dict(), spec.dialect)
 
 
-def contradictions(raw: Mapping[str, Any]) -> list[Problem]:
-    """Like `spec_problems`, for unchecked plain values."""
+def contradictions(raw: Mapping[str, Any], dialect: Dialect | None = None) -> list[Problem]:
+    """Like `spec_problems`, for unchecked plain values; `dialect` is None if it is not known."""
     strategy = raw.get("strategy")
     if strategy not in ("rolling", "canary"):
         return []
@@ -89,9 +97,39 @@ def contradictions(raw: Mapping[str, Any]) -> list[Problem]:
     elif isinstance(health_check, Mapping) and health_check.get("deadline") in (None, ""):
         found = shorten(health_check["deadline"]) if "deadline" in health_check else None
         problems.append(Problem(f"{strategy} needs a deadline", path=("health_check", "deadline"), found=found))
-    if strategy == "canary" and not any(_is_set(raw.get(key)) for key in ("canary_count", "canary_percent")):
-        message = "canary needs canary_count or canary_percent (0 is unset)"
+    canaries = [key for key in ("canary_count", "canary_percent") if _is_set(raw.get(key))]
+    is_general = dialect == "general"
+    if strategy == "canary" and not canaries and not (is_general and raw.get("waves")):
+        message = f"canary needs {'waves, ' if is_general else ''}canary_count or canary_percent (0 is unset)"
         problems.append(Problem(message, path=("strategy",), allowed="at least 1"))
+    return problems + _contradictions_of_general(raw, strategy, canaries) if is_general else problems
+
+
+def _contradictions_of_general(raw: Mapping[str, Any], strategy: str, canaries: Sequence[str]) -> list[Problem]:
+    """List contradictions among the keys that only the general dialect has."""
+    problems: list[Problem] = []
+    waves, health_check = raw.get("waves"), raw.get("health_check")
+    if isinstance(waves, Sequence) and not isinstance(waves, str):
+        for number, wave in enumerate(waves):
+            if isinstance(wave, Mapping) and sum(wave.get(key) is not None for key in ("size", "until")) != 1:
+                message = "a wave needs either size or until"
+                problems.append(Problem(message, path=("waves", number), allowed="{size: 10%} or {until: 50%}"))
+        problems += (
+            Problem("not beside waves, whose first entry is the canaries", path=(key,), found=shorten(raw[key]))
+            for key in canaries
+        )
+    if raw.get("zone_by_zone") is True and strategy != "rolling":
+        problems.append(Problem("needs strategy: rolling", path=("zone_by_zone",), found=f"strategy: {strategy}"))
+    if raw.get("zone_by_zone") is not True:
+        problems += (
+            Problem("needs zone_by_zone: true", path=(key,))
+            for key in ("zone_bake_time", "first_zone_bake_time")
+            if raw.get(key) is not None
+        )
+    both = ("success_threshold", "min_healthy_time")
+    if isinstance(health_check, Mapping) and all(health_check.get(key) is not None for key in both):
+        message = "not beside success_threshold: both say when a node is healthy"
+        problems.append(Problem(message, path=("health_check", "min_healthy_time")))
     return problems
 
 
@@ -133,7 +171,9 @@ def _problem(details: Mapping[str, Any]) -> Problem:
         case "refused":
             return Problem(path=path, found=shorten(value), **details["ctx"])
         case "tuple_type":
-            return Problem("not a list", path=path, found=shorten(value), allowed="a list of text")
+            return Problem("not a list", path=path, found=shorten(value), allowed="a list")
+        case "too_short":
+            return Problem("an empty list", path=path, allowed="at least one entry")
         case _:
             return not_a_group(value, path)
 
@@ -157,20 +197,28 @@ def unknown_keys_in(raw: Mapping[str, Any], model: type[WireObject]) -> list[Pro
             hint = _key_hint(key, model)
             meant = None if hint else (str(key), tuple(model.model_fields))
             problems.append(Problem("unknown key", (str(key),), hint=hint, meant=meant))
-        elif isinstance(value, Mapping):
-            for part in _object_types(field.annotation):
-                problems += (problem.at(prefix=(key,)) for problem in unknown_keys_in(value, part))
+            continue
+        items = enumerate(value) if isinstance(value, list | tuple) else [(None, value)]
+        for number, item in items:
+            prefix = (key,) if number is None else (key, number)
+            for part in _object_types(field.annotation) if isinstance(item, Mapping) else ():
+                problems += (problem.at(prefix=prefix) for problem in unknown_keys_in(item, part))
     return problems
 
 
 def _object_types(annotation: object) -> list[type[WireObject]]:
-    return [part for part in get_args(annotation) if isinstance(part, type) and issubclass(part, WireObject)]
+    parts = get_args(annotation)
+    found = [part for part in parts if isinstance(part, type) and issubclass(part, WireObject)]
+    return found + [one for part in parts if get_args(part) for one in _object_types(part)]
 
 
 def _key_hint(key: str, model: type[WireObject]) -> str | None:
     twin = _TWINS.get(model)
     if twin is not None and key in twin.model_fields:
         return f"a key of the {twin.dialect} dialect: add 'dialect: {twin.dialect}'"
+    general = _GENERAL.get(model)
+    if general is not None and key in general.model_fields:
+        return "a key of the general dialect: add 'dialect: general'"
     if twin is not None and key in SPEC_TYPES[model.dialect].model_fields:
         return "move it out of health_check"
     for name, field in model.model_fields.items():

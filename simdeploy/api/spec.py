@@ -1,35 +1,16 @@
-"""Deployment specs in both dialects. Editors show the field descriptions."""
+"""Deployment specs in both dialects of the API, and the general one. Editors show the field descriptions."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
-from simdeploy.api.gate import Gate, accept_name
-from simdeploy.api.values import (
-    Count,
-    Flag,
-    FractionNumber,
-    GoDuration,
-    NsDuration,
-    NsInterval,
-    Percent,
-    PercentNumber,
-    Threshold,
-    choice,
-)
+from simdeploy.api.common_spec import CommonSpec, GateKey
+from simdeploy.api.general import GeneralSpec
+from simdeploy.api.values import Count, FractionNumber, GoDuration, NsDuration, NsInterval, Percent, Threshold
 from simdeploy.api.wire import Dialect, WireObject
 from simdeploy.units import parse_duration
-
-Strategy = Annotated[Literal["immediate", "rolling", "canary"], choice("immediate", "rolling", "canary")]
-GateKey = Annotated[
-    Gate | None,
-    Field(
-        description="Gate that judges the new version, beyond the API; default: threshold.",
-        json_schema_extra=accept_name,
-    ),
-]
 
 
 class HealthCheck(WireObject):
@@ -100,21 +81,7 @@ class RolloutHealthCheck(WireObject):
         return int(self.effective("interval"))
 
 
-class _CommonSpec(WireObject):
-    """The fields that mean the same in both dialects."""
-
-    strategy: Strategy = Field(description="Update all nodes at once, in waves, or canaries first.")
-    canary_count: Count | None = Field(default=None, description="Number of canaries; 0 is unset.")
-    canary_percent: Percent | None = Field(default=None, description="Canaries in percent of all nodes; 0 is unset.")
-    auto_promote: Flag | None = Field(default=None, description="Promote healthy canaries automatically.")
-    max_failed_nodes: Count | None = Field(default=None, description="Failed nodes allowed before the rollout stops.")
-    max_failed_nodes_percent: PercentNumber | None = Field(
-        default=None, description="Failed nodes allowed before the rollout stops, percent: 10.0 is 10 %."
-    )
-    no_auto_rollback: Flag | None = Field(default=None, description="Do not roll back when the rollout fails.")
-
-
-class DeploymentSpec(_CommonSpec):
+class DeploymentSpec(CommonSpec):
     """A spec of the deployment dialect.
 
     Examples
@@ -130,7 +97,7 @@ class DeploymentSpec(_CommonSpec):
     )
 
 
-class RolloutSpec(_CommonSpec):
+class RolloutSpec(CommonSpec):
     """A spec of the newer, rollout dialect: `max_parallel` is a percent.
 
     Examples
@@ -147,10 +114,11 @@ class RolloutSpec(_CommonSpec):
     )
 
 
-Spec = DeploymentSpec | RolloutSpec
-SPEC_TYPES: dict[Dialect, type[DeploymentSpec | RolloutSpec]] = {
+Spec = DeploymentSpec | RolloutSpec | GeneralSpec
+SPEC_TYPES: dict[Dialect, type[DeploymentSpec | RolloutSpec | GeneralSpec]] = {
     "deployment": DeploymentSpec,
     "rollout": RolloutSpec,
+    "general": GeneralSpec,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -130,6 +131,32 @@ def choice(*values: str) -> Kind:
     return Kind(", ".join(values), read, {"type": "string", "enum": list(values)})
 
 
+AMOUNT_PATTERN = r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]{1,9})?)%$"
+_AMOUNT = re.compile(AMOUNT_PATTERN)
+
+
+def _amount_kind(low: int) -> Kind:
+    """Return the kind of values that are a number of nodes, or text with a percentage of them."""
+
+    def read(value: object) -> int | str:
+        if isinstance(value, str):
+            if _AMOUNT.match(value) is None:
+                hint = f"write {value} without quotes" if value.isdecimal() and len(value) < 9 else None
+                raise Refused("neither a number of nodes nor a percentage from 0% to 100%", hint)
+            return str(value)
+        number = _whole(value)
+        _in_range(number, low, MAX_COUNT)
+        return number
+
+    schema = {
+        "anyOf": [
+            {"type": "integer", "minimum": low, "maximum": MAX_COUNT},
+            {"type": "string", "pattern": AMOUNT_PATTERN, "examples": ["10%"]},
+        ]
+    }
+    return Kind(f'a number of nodes from {low} to 10,000,000, or a percentage such as "10%"', read, schema)
+
+
 def _truth(value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -212,6 +239,13 @@ def _go_duration(value: object) -> str:
     return format_duration(duration_in_range(round_half_up(seconds * NS_PER_S)))
 
 
+def _go_interval(value: object) -> str:
+    text = _go_duration(value)
+    if text:
+        duration_in_range(parse_duration(text), MIN_INTERVAL_NS)
+    return text
+
+
 def _ns_duration_kind(low: int, allowed: str) -> Kind:
     def read(value: object) -> int | Literal[""]:
         if value == "":
@@ -231,6 +265,8 @@ Count = Annotated[int, _whole_kind(0, MAX_COUNT, "a whole number from 0 to 10,00
 Percent = Annotated[int, _whole_kind(0, 100, "a whole number from 0 to 100")]
 Threshold = Annotated[int, _whole_kind(1, MAX_COUNT, "a whole number of windows from 1 to 10,000,000")]
 Version = Annotated[int, _whole_kind(0, MAX_VERSION, "a whole number from 0 to 9223372036854775807")]
+Amount = Annotated[int | str, _amount_kind(0)]
+WaveAmount = Annotated[int | str, _amount_kind(1)]
 PercentNumber = Annotated[int | float, _number_kind(0, 100, "a percentage from 0 to 100", "write 10 for 10 %")]
 FractionNumber = Annotated[int | float, _number_kind(0, 1, "a fraction from 0 to 1", "write 0.10 for 10 %")]
 PositiveNumber = Annotated[int | float, _number_kind(0, MAX_COUNT, "a number from 0 to 10,000,000", None)]
@@ -246,6 +282,14 @@ GoDuration = Annotated[
         'a duration such as "5m", "1h30m" or "500ms", from 0 to 100 years',
         _go_duration,
         {"type": ["string", "number"], "minimum": 0, "examples": ["5m", "30s"]},
+    ),
+]
+GoInterval = Annotated[
+    str,
+    Kind(
+        'a duration such as "10s", from 1ms to 100 years',
+        _go_interval,
+        {"type": ["string", "number"], "minimum": 0.001, "examples": ["10s", "1m"]},
     ),
 ]
 NsDuration = Annotated[

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from simdeploy.errors import escape
 from simdeploy.units import NS_PER_S
 
-Dialect = Literal["deployment", "rollout"]
+Dialect = Literal["deployment", "rollout", "general"]
 
 _BOTH: dict[str, bool | int | float | str] = {
     "auto_promote": False,
@@ -28,11 +28,13 @@ DEFAULTS: Mapping[Dialect, Mapping[str, bool | int | float | str]] = MappingProx
         "rollout": MappingProxyType(
             _BOTH | {"max_parallel": 10, "interval": 10 * NS_PER_S, "success_threshold": 2, "failure_threshold": 3}
         ),
+        # What a general policy doesn't state doesn't apply.
+        "general": MappingProxyType({"auto_promote": False, "no_auto_rollback": False}),
     }
 )
 
 
-def _for_editors(schema: dict[str, Any], model: type[WireObject]) -> None:
+def for_editors(schema: dict[str, Any], model: type[WireObject]) -> None:
     """Show the docstring's first sentence only, and what the API documents, not the null that means unset."""
     schema["description"] = schema["description"].partition("\n\n")[0]
     for name, field in schema.get("properties", {}).items():
@@ -48,7 +50,7 @@ class WireObject(BaseModel):
     Direct construction raises pydantic's ``ValidationError``; readers raise :class:`~simdeploy.errors.InputError`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow", json_schema_extra=_for_editors)
+    model_config = ConfigDict(frozen=True, extra="allow", json_schema_extra=for_editors)
 
     dialect: ClassVar[Dialect] = "deployment"
 

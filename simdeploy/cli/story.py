@@ -95,7 +95,11 @@ def _tell_rollback(rollout: Rollout) -> Iterator[Line]:
 
 
 def _tell_waves(rollout: Rollout) -> Iterator[Line]:
-    planned = len(plan_waves(rollout.policy.policy, rollout.orchestrator, rollout.scenario.fleet.nodes).sizes)
+    planned = len(
+        plan_waves(
+            rollout.policy.policy, rollout.orchestrator, rollout.scenario.fleet.nodes, rollout.scenario.fleet.zones
+        ).sizes
+    )
     nodes = rollout.nodes
     canaries = set(nodes.loc[nodes["canary"], "wave"].dropna())
     windows = nodes.groupby("wave")["windows"].sum().to_dict()

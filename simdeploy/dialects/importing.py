@@ -79,8 +79,15 @@ def read_policy(
     found = kind or recognise(source)
     if found is None:
         raise InputError(unrecognised(source))
+    return import_source(source, found, nodes=nodes, variables=variables)
+
+
+def import_source(
+    source: Source, kind: str, *, nodes: int | None = None, variables: Mapping[str, object] | None = None
+) -> PolicyImport:
+    """Read a policy from a text whose kind is known; raise `InputError` with all problems."""
     given = {str(name): str(value) for name, value in (variables or {}).items()}
-    imported: PolicyImport = _module(found).read(Reading(found, source, nodes, given))
+    imported: PolicyImport = _module(kind).read(Reading(kind, source, nodes, given))
     return imported
 
 

@@ -7,9 +7,18 @@ from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.api import DeploymentSpec, HealthCheck, RolloutHealthCheck, RolloutSpec, canonical_json, unknown_keys
+from simdeploy.api import (
+    DeploymentSpec,
+    GeneralSpec,
+    HealthCheck,
+    RolloutHealthCheck,
+    RolloutSpec,
+    canonical_json,
+    unknown_keys,
+)
 from simdeploy.api.spec import SPEC_TYPES, api_spec
 from simdeploy.api.values import MAX_COUNT
+from simdeploy.dialects.general_form import from_general, to_general
 from simdeploy.errors import InputError, Problem, format_path, nearest, shorten
 from simdeploy.rules.waves import DEFAULT_WAVE_PERCENT
 from simdeploy.units import MAX_DURATION_NS, format_duration, short_duration
@@ -51,7 +60,7 @@ class Translation:
 def translate_spec(
     spec: Spec, dialect: Dialect, *, nodes: int, interval_ns: int, window_reset: bool = True
 ) -> Translation:
-    """Say a spec in a dialect of the API, as nearly as it can be said.
+    """Say a spec in another dialect: of the API as nearly as it can be said, but a general policy exactly or not at all.
 
     Parameters
     ----------
@@ -77,7 +86,8 @@ def translate_spec(
     Raises
     ------
     InputError
-        If there is no such dialect, or the fleet has no nodes.
+        If there is no such dialect, or the fleet has no nodes; or for every key of a general policy that a dialect of the
+        API can't express.
 
     Notes
     -----
@@ -106,9 +116,17 @@ def translate_spec(
     if spec.dialect == dialect:
         gate = name_gate(spec)
         return Translation(spec, (f"{gate}; omitted from the API spec",) if gate else ())
+    if isinstance(spec, GeneralSpec):
+        said, notes = from_general(spec, dialect, nodes=nodes, interval_ns=interval_ns)
+        return Translation(said, tuple(notes))
+    if dialect == "general":
+        return Translation(to_general(spec, interval_ns=interval_ns))
     translator = _Translator(spec, nodes, interval_ns, window_reset)
     bare = api_spec(spec)
-    return translator.to_rollout(bare) if isinstance(bare, DeploymentSpec) else translator.to_deployment(bare)
+    if isinstance(bare, RolloutSpec):
+        return translator.to_deployment(bare)
+    assert isinstance(bare, DeploymentSpec)  # noqa: S101 - the other two have been dealt with
+    return translator.to_rollout(bare)
 
 
 def name_gate(spec: Spec) -> str:

@@ -77,7 +77,7 @@ class Rollout:
     @property
     def orchestrator(self) -> Orchestrator:
         """The switches under which the rollout was simulated."""
-        return self.scenario.orchestrator
+        return self.scenario.orchestrator_of(self.policy)
 
     @cached_property
     def responses(self) -> pd.Series:

@@ -237,7 +237,9 @@ def make_question(
     worlds = {name: scenario.to_question() for name, scenario in scenarios.items()}
     policies: dict[str, dict[str, Any]] = {}
     for (scenario_name, name), base in bases.items():
-        asked = {"dialect": base.spec.dialect, "spec": base.spec.to_dict()}
+        asked: dict[str, Any] = {"dialect": base.spec.dialect, "spec": base.spec.to_dict()}
+        if base.orchestrator is not None:
+            asked["orchestrator"] = base.orchestrator.switches()
         identity = own_identity(base, scenarios[scenario_name])
         policies.setdefault(name, {})[scenario_name] = asked | ({"identity": identity} if identity else {})
     return {

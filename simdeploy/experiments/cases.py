@@ -234,7 +234,7 @@ class _Making:
         if group == len(self.groups):
             self.groups.append((world, []))
         policies = self.groups[group][1]
-        place = self._places.setdefault((group, policy.policy, policy.identity), len(policies))
+        place = self._places.setdefault((group, policy.policy, policy.identity, policy.orchestrator), len(policies))
         if place == len(policies):
             policies.append(policy)
         return group, place

@@ -108,7 +108,7 @@ class _Catalogue:
         self.all: dict[str, Lever] = {}
         for dialect in dict.fromkeys(spec.dialect for spec in specs):
             for key in all_keys({}, spec_schema(dialect)):
-                if key.path != "dialect":
+                if key.path.partition(".")[0] not in ("dialect", "orchestrator"):
                     self._add(key.path, key, is_likely=True)
         for raw in self.scenarios:
             for key in all_keys(raw, shared_schema()):
@@ -224,8 +224,8 @@ def change_policy(
     spec, problems = build_spec(raw, dialect=base.spec.dialect)
     if spec is None:
         raise InputError(problems)
-    made = scenario.policy(spec)
-    return replace(made, name=base.name, identity=replace(made.identity, **own) if own else made.identity)
+    made = replace(scenario.under(base).policy(spec), name=base.name, orchestrator=base.orchestrator)
+    return replace(made, identity=replace(made.identity, **own)) if own else made
 
 
 def own_identity(policy: ScenarioPolicy, scenario: Scenario) -> dict[str, Any]:

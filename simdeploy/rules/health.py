@@ -35,7 +35,9 @@ class HealthRule:
     consecutive : bool
         Whether one bad window restarts the count.
     failure_threshold : int or None
-        Consecutive unhealthy windows until a node has failed.
+        Unhealthy windows until a node has failed.
+    cumulative : bool
+        Whether they need not be consecutive.
     """
 
     interval_ns: int
@@ -47,6 +49,7 @@ class HealthRule:
     failure_threshold: int | None
     max_error_rate: Fraction
     no_traffic_is_healthy: bool
+    cumulative: bool = False
 
     def requests_per_window(self, requests_per_second: Fraction) -> int:
         """Return a node's requests in one window, halves up."""
@@ -69,6 +72,8 @@ class HealthRule:
 def read_max_error_rate(policy: Policy, orchestrator: Orchestrator) -> Fraction:
     """Return the highest error rate that an orchestrator allows under a policy."""
     rate = policy.max_error_rate
+    if policy.dialect == "general":  # which has no defaults
+        return Fraction(1) if rate is None else rate
     if rate is None or (rate == 0 and orchestrator.explicit_zero_limit == "default"):
         return DEFAULT_MAX_ERROR_RATE
     return rate
@@ -89,11 +94,12 @@ def read_health_rule(policy: Policy, orchestrator: Orchestrator) -> HealthRule:
         deadline_ns=policy.deadline_ns or 0,
         deadline_from_dispatch=orchestrator.deadline_starts == "dispatch",
         windows_needed=0 if immediate else policy.windows_needed,
-        # The rollout dialect's thresholds are consecutive whatever the switch says.
+        # A number of windows is consecutive whatever the switch says.
         consecutive=orchestrator.window_reset or policy.success_threshold is not None,
         failure_threshold=None if immediate else policy.failure_threshold,
         max_error_rate=rate,
         no_traffic_is_healthy=orchestrator.no_traffic == "healthy",
+        cumulative=policy.cumulative_failures,
     )
 
 
@@ -120,7 +126,8 @@ class HealthRecord:
         rule = self._rule
         if healthy:
             self._healthy += 1
-            self._unhealthy = 0
+            if not rule.cumulative:
+                self._unhealthy = 0
             return "running" if self._healthy >= rule.windows_needed else None
         self._unhealthy += 1
         if rule.consecutive:

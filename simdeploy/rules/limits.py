@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from simdeploy.rules.waves import WaveLimits
+
 if TYPE_CHECKING:
     from simdeploy.rules.orchestrator import Orchestrator, PercentOf
     from simdeploy.rules.policy import Policy
 
 DEFAULT_MAX_FAILED_NODES = 10
 DEFAULT_MAX_FAILED_NODES_PERCENT = Fraction(10)
+
+# Limits that no fleet reaches.
+NO_COUNT = 1_000_000_000
+NO_PERCENT = Fraction(200)
+_NO_WAVE_LIMITS = WaveLimits()
 
 
 @dataclass(frozen=True)
@@ -24,29 +31,49 @@ class Counts:
         Nodes that ever failed, and that ever reached running.
     wave_failed, wave_size : int
         Failed nodes of the wave being judged, and its size.
+    counted : int or None
+        What `max_failed_nodes` bounds, if that is not `failed`: failures in a row, or failed tries.
+    wave : WaveLimits
+        Limits of the wave being judged alone.
+    zone_failed, zone_size : int
+        Failed nodes of the zone being judged, and its size.
     """
 
     failed: int
     running: int
     wave_failed: int
     wave_size: int
+    counted: int | None = None
+    wave: WaveLimits = _NO_WAVE_LIMITS
+    zone_failed: int = 0
+    zone_size: int = 0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The two limits of a policy under an orchestrator.
+    """The limits of a policy under an orchestrator.
 
     Attributes
     ----------
+    max_failed_nodes : int
+        `NO_COUNT` where there is none.
+    max_failed_nodes_percent : Fraction
+        `NO_PERCENT` where there is none.
     reaches : bool
         Whether a limit is crossed when reached, otherwise only above it.
     both : bool
-        Whether both must be crossed, otherwise either.
+        Whether count and percent must be crossed, otherwise either.
     percent_of : {'fleet', 'resolved', 'wave'}
     minimum_sample : int
         Resolved nodes below which the percent limit is not crossed.
     total : int
         Nodes of the fleet, including skipped ones.
+    per_zone : int, Fraction or None
+        Of a zone's failed nodes: a number, or a percent of its nodes.
+    consecutive : bool
+        Whether the count bounds failures in a row.
+    counts_tries : bool
+        Whether the count bounds failed tries, of which a node may have several.
     """
 
     max_failed_nodes: int
@@ -56,6 +83,9 @@ class Limits:
     percent_of: PercentOf
     minimum_sample: int
     total: int
+    per_zone: int | Fraction | None = None
+    consecutive: bool = False
+    counts_tries: bool = False
 
     def crossed(self, counts: Counts) -> str | None:
         """Return which limit is crossed, in words for the deployment's message; None if the rollout may continue.
@@ -71,24 +101,40 @@ class Limits:
         >>> limits.crossed(Counts(failed=11, running=500, wave_failed=4, wave_size=50))
         '11 failed nodes exceed max_failed_nodes 10'
         """
-        if counts.failed == 0:
-            return None
+        own = self._by_wave(counts) or self._by_zone(counts)
+        if own:
+            return own
         by_count = self._by_count(counts)
         by_percent = self._by_percent(counts)
         if self.both:
             return f"{by_count} and {by_percent}" if by_count and by_percent else None
         return by_count or by_percent
 
+    def _by_wave(self, counts: Counts) -> str | None:
+        failed, size = counts.wave_failed, counts.wave_size
+        if self._is_count_crossed(failed, counts.wave.count):
+            return f"{self._says(failed, 'of the wave')} its max_failed_nodes {counts.wave.count}"
+        if self._is_percent_crossed(failed, size, counts.wave.percent):
+            return f"{failed} failed of {size} nodes of the wave {self._verb(1)} its max_failed_nodes_percent {_number(counts.wave.percent)}"
+        return None
+
+    def _by_zone(self, counts: Counts) -> str | None:
+        failed, size, limit = counts.zone_failed, counts.zone_size, self.per_zone
+        if isinstance(limit, Fraction):
+            if self._is_percent_crossed(failed, size, limit):
+                return f"{failed} failed of {size} nodes of a zone {self._verb(1)} max_failed_nodes_per_zone {_number(limit)}%"
+        elif self._is_count_crossed(failed, limit):
+            return f"{self._says(failed, 'of a zone')} max_failed_nodes_per_zone {limit}"
+        return None
+
     def _by_count(self, counts: Counts) -> str | None:
-        if counts.failed < self.max_failed_nodes + (0 if self.reaches else 1):
+        failed = counts.failed if counts.counted is None else counts.counted
+        if not self._is_count_crossed(failed, self.max_failed_nodes):
             return None
-        nodes = "node" if counts.failed == 1 else "nodes"
-        verb = (
-            ("reaches" if counts.failed == 1 else "reach")
-            if self.reaches
-            else ("exceeds" if counts.failed == 1 else "exceed")
-        )
-        return f"{counts.failed} failed {nodes} {verb} max_failed_nodes {self.max_failed_nodes}"
+        tries = "try" if failed == 1 else "tries"
+        nodes = ("node" if failed == 1 else "nodes") if not self.counts_tries else tries
+        row = " in a row" if self.consecutive else ""
+        return f"{failed} failed {nodes}{row} {self._verb(failed)} max_failed_nodes {self.max_failed_nodes}"
 
     def _by_percent(self, counts: Counts) -> str | None:
         resolved = counts.failed + counts.running
@@ -99,17 +145,34 @@ class Limits:
             "resolved": (counts.failed, resolved),
             "wave": (counts.wave_failed, counts.wave_size),
         }[self.percent_of]
-        # failed / of against percent / 100, in integers: no rounding at an exact limit.
         limit = self.max_failed_nodes_percent
-        have, allowed = failed * 100 * limit.denominator, limit.numerator * of
-        if failed == 0 or of < 1 or have < allowed or (have == allowed and not self.reaches):
+        if not self._is_percent_crossed(failed, of, limit):
             return None
-        percent = f"{limit.numerator / limit.denominator:g}"
         of_what = {"fleet": "nodes of the fleet", "resolved": "resolved nodes", "wave": "nodes of the wave"}[
             self.percent_of
         ]
-        verb = "reaches" if self.reaches else "exceeds"
-        return f"{failed} failed of {of} {of_what} {verb} max_failed_nodes_percent {percent}"
+        return f"{failed} failed of {of} {of_what} {self._verb(1)} max_failed_nodes_percent {_number(limit)}"
+
+    def _is_count_crossed(self, failed: int, limit: int | None) -> bool:
+        return limit is not None and failed > 0 and failed >= limit + (0 if self.reaches else 1)
+
+    def _is_percent_crossed(self, failed: int, of: int, limit: Fraction | None) -> bool:
+        if limit is None or failed == 0 or of < 1:
+            return False
+        # failed / of against percent / 100, in integers: no rounding at an exact limit.
+        have, allowed = failed * 100 * limit.denominator, limit.numerator * of
+        return have > allowed or (have == allowed and self.reaches)
+
+    def _says(self, failed: int, where: str) -> str:
+        return f"{failed} failed {'node' if failed == 1 else 'nodes'} {where} {self._verb(failed)}"
+
+    def _verb(self, failed: int) -> str:
+        verb = "reach" if self.reaches else "exceed"
+        return f"{verb}{'s' if not self.reaches else 'es'}" if failed == 1 else verb
+
+
+def _number(limit: Fraction | None) -> str:
+    return "" if limit is None else f"{limit.numerator / limit.denominator:g}"
 
 
 def read_limits(policy: Policy, orchestrator: Orchestrator, total: int) -> Limits | None:
@@ -125,18 +188,24 @@ def read_limits(policy: Policy, orchestrator: Orchestrator, total: int) -> Limit
     """
     if policy.strategy == "immediate" and not orchestrator.limits_apply_to_immediate:
         return None
-    zero_is_default = orchestrator.explicit_zero_limit == "default"
     count, percent = policy.max_failed_nodes, policy.max_failed_nodes_percent
-    if count is None or (count == 0 and zero_is_default):
-        count = DEFAULT_MAX_FAILED_NODES
-    if percent is None or (percent == 0 and zero_is_default):
-        percent = DEFAULT_MAX_FAILED_NODES_PERCENT
+    if policy.dialect == "general":  # which has no defaults
+        count, percent = NO_COUNT if count is None else count, NO_PERCENT if percent is None else percent
+    else:
+        zero_is_default = orchestrator.explicit_zero_limit == "default"
+        if count is None or (count == 0 and zero_is_default):
+            count = DEFAULT_MAX_FAILED_NODES
+        if percent is None or (percent == 0 and zero_is_default):
+            percent = DEFAULT_MAX_FAILED_NODES_PERCENT
     return Limits(
         max_failed_nodes=count,
         max_failed_nodes_percent=percent,
         reaches=orchestrator.limit_comparison == "reaches",
-        both=orchestrator.limit_combination == "both",
+        both=orchestrator.limit_combination == "both" and count != NO_COUNT and percent != NO_PERCENT,
         percent_of=orchestrator.failed_percent_of,
         minimum_sample=orchestrator.minimum_sample,
         total=total,
+        per_zone=policy.max_failed_nodes_per_zone,
+        consecutive=orchestrator.failures_counted == "consecutive",
+        counts_tries=orchestrator.failed_tries_count,
     )

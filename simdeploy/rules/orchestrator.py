@@ -13,11 +13,12 @@ PercentOf = Literal["fleet", "resolved", "wave"]
 OnFailure = Literal["rollback", "pause", "stop", "continue"]
 UnreachableNodes = Literal["fail", "skip", "wait"]
 CantTell = Literal["wait", "pass", "stop"]
+Rounding = Literal["ceil", "floor", "nearest"]
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Batches under ``pacing: rate``: one a minute, each larger than the previous.
+    """Batches under ``pacing: rate``: one a minute, growing with time or with the nodes that had their turn.
 
     Attributes
     ----------
@@ -27,11 +28,14 @@ class Rate:
         Factor from batch to batch.
     max_per_minute : Fraction or None
         Largest batch; None without a limit.
+    growth_every : int or None
+        Nodes of earlier batches after each of which a batch grows; None: after each batch.
     """
 
     per_minute: Fraction = Fraction(50)
     growth: Fraction = Fraction(1)
     max_per_minute: Fraction | None = None
+    growth_every: int | None = None
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,21 @@ class Orchestrator:
     pacing : {'barrier', 'sliding', 'rate'}
         The next nodes go when the whole wave is resolved, when a slot is free, or by the clock.
     failed_node_holds_slot : bool
-        Under sliding: whether a failed node keeps its slot.
+        Whether a failed node keeps its slot (sliding, or within a wave).
+    failed_node_freezes : bool
+        Whether nothing more is dispatched once a node has failed.
+    slot_until : {'resolved', 'started'}
+        When a node's slot is free.
+    all_slots_held : {'wait', 'fail'}
+        What happens to a rollout that can't go on because of failed nodes: it waits for ever, or it fails.
     limit_comparison : {'exceeds', 'reaches'}
         Whether the rollout stops above a limit or at it.
     limit_combination : {'either', 'both'}
         Of count and percent.
+    failures_counted : {'cumulative', 'consecutive'}
+        Whether `max_failed_nodes` bounds all failures, or those since a node last became running.
+    failed_tries_count : bool
+        Whether each failed try of a node counts for `max_failed_nodes`, not only its last.
     failed_percent_of : {'fleet', 'resolved', 'wave'}
         The denominator of the percent limit.
     limits_judged : {'at_once', 'wave_end'}
@@ -61,6 +75,8 @@ class Orchestrator:
         Which of count and percent counts when both are set.
     canary_rounding : {'ceil', 'floor', 'nearest'}
         Of a percent of the nodes; never below 1.
+    wave_rounding : {'ceil', 'floor', 'nearest'}
+        Of a percent of the nodes in the general dialect; never below 1.
     canary_gate : {'all_healthy', 'limits'}
         Whether one failed canary stops the rollout, or canaries count like any node.
     deadline_starts : {'dispatch', 'started'}
@@ -90,14 +106,20 @@ class Orchestrator:
     preset: str = "expanso"
     pacing: Pacing = "barrier"
     failed_node_holds_slot: bool = False
+    failed_node_freezes: bool = False
+    slot_until: Literal["resolved", "started"] = "resolved"
+    all_slots_held: Literal["wait", "fail"] = "wait"
     limit_comparison: Literal["exceeds", "reaches"] = "exceeds"
     limit_combination: Literal["either", "both"] = "either"
+    failures_counted: Literal["cumulative", "consecutive"] = "cumulative"
+    failed_tries_count: bool = False
     failed_percent_of: PercentOf = "fleet"
     limits_judged: Literal["at_once", "wave_end"] = "at_once"
     minimum_sample: int = 0
     limits_apply_to_immediate: bool = True
     canary_size: Literal["larger", "count_first", "percent_first"] = "larger"
-    canary_rounding: Literal["ceil", "floor", "nearest"] = "ceil"
+    canary_rounding: Rounding = "ceil"
+    wave_rounding: Rounding = "ceil"
     canary_gate: Literal["all_healthy", "limits"] = "all_healthy"
     deadline_starts: Literal["dispatch", "started"] = "dispatch"
     window_reset: bool = True
@@ -123,6 +145,7 @@ class Orchestrator:
             "per_minute": float(rate.per_minute),
             "growth": float(rate.growth),
             "max_per_minute": None if rate.max_per_minute is None else float(rate.max_per_minute),
+            "growth_every": rate.growth_every,
         }
         return values
 

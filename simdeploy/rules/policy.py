@@ -8,9 +8,32 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from fractions import Fraction
 
-
 Strategy = Literal["immediate", "rolling", "canary"]
-Dialect = Literal["deployment", "rollout"]
+Dialect = Literal["deployment", "rollout", "general"]
+
+
+@dataclass(frozen=True)
+class WaveTerms:
+    """One entry of a list of waves.
+
+    Attributes
+    ----------
+    amount : int or Fraction
+        Nodes, or a percent of them.
+    is_until : bool
+        Whether the amount counts the nodes of all waves before as well.
+    bake_ns : int or None
+        Pause after the wave; None is the orchestrator's.
+    max_failed_nodes : int or None
+    max_failed_nodes_percent : Fraction or None
+        Limits of this wave alone; the percent is of its nodes.
+    """
+
+    amount: int | Fraction
+    is_until: bool = False
+    bake_ns: int | None = None
+    max_failed_nodes: int | None = None
+    max_failed_nodes_percent: Fraction | None = None
 
 
 @dataclass(frozen=True)
@@ -54,17 +77,18 @@ class GateTerms:
 
 @dataclass(frozen=True)
 class Policy:
-    """A deployment spec with exact numbers; None where the spec leaves a limit unset.
+    """A spec with exact numbers; None where the spec leaves a limit unset.
 
-    Unset is kept apart from 0 because a switch of the orchestrator decides what an explicit 0 means.
+    Unset is kept apart from 0 because a switch of the orchestrator decides what an explicit 0 means. An amount is a whole
+    number of nodes, or a fraction that is a percent of them.
 
     Attributes
     ----------
-    dialect : {'deployment', 'rollout'}
+    dialect : {'deployment', 'rollout', 'general'}
         The form it was written in.
     strategy : {'immediate', 'rolling', 'canary'}
-    max_parallel : int
-        Nodes (0: all at once), or a percent of all nodes in the rollout dialect (0: 10).
+    max_parallel : int or Fraction
+        Nodes (0: all at once); in the rollout dialect a percent of all nodes (0: 10); in the general dialect an amount.
     canary_count, canary_percent : int
         0 is unset.
     auto_promote : bool
@@ -75,20 +99,39 @@ class Policy:
     max_error_rate : Fraction or None
         Highest fraction of failed requests in a healthy window.
     min_healthy_ns : int or None
-        Continuous healthy time (deployment dialect).
+        Continuous healthy time (not in the rollout dialect).
     success_threshold, failure_threshold : int or None
-        Consecutive windows to be healthy, or to fail (rollout dialect).
+        Windows to be healthy, or to fail (not in the deployment dialect).
     max_failed_nodes : int or None
     max_failed_nodes_percent : Fraction or None
         Of whatever the orchestrator's `failed_percent_of` says, 0 to 100.
     no_auto_rollback : bool
     gate : GateTerms or None
         What judges the new version, beyond the API; None is the API's threshold.
+    waves : tuple of WaveTerms
+        Empty: all waves are of `max_parallel` nodes. This and what follows is of the general dialect only.
+    zone_by_zone : bool
+    zone_bake_ns, first_zone_bake_ns : int or None
+        Pause after the last wave of a zone, and of the first zone.
+    max_parallel_per_zone : int or Fraction
+        Amount of each zone in flight at once; 0 is all.
+    surge : int or Fraction
+        Amount of nodes in flight that are updated beside their old instance.
+    slot_delay_ns : int
+    cumulative_failures : bool
+        Whether the windows of `failure_threshold` need not be consecutive.
+    max_failed_nodes_per_zone : int, Fraction or None
+    retries : int
+    retry_delay_ns : int
+    progress_deadline_ns, rollout_deadline_ns : int or None
+    rollback_parallel : int, Fraction or None
+        Amount going back at once; 0 is all, None as the orchestrator says.
+    rollback_delay_ns : int
     """
 
     dialect: Dialect
     strategy: Strategy
-    max_parallel: int
+    max_parallel: int | Fraction
     canary_count: int
     canary_percent: int
     auto_promote: bool
@@ -102,6 +145,21 @@ class Policy:
     max_failed_nodes_percent: Fraction | None
     no_auto_rollback: bool
     gate: GateTerms | None = None
+    waves: tuple[WaveTerms, ...] = ()
+    zone_by_zone: bool = False
+    zone_bake_ns: int | None = None
+    first_zone_bake_ns: int | None = None
+    max_parallel_per_zone: int | Fraction = 0
+    surge: int | Fraction = 0
+    slot_delay_ns: int = 0
+    cumulative_failures: bool = False
+    max_failed_nodes_per_zone: int | Fraction | None = None
+    retries: int = 0
+    retry_delay_ns: int = 0
+    progress_deadline_ns: int | None = None
+    rollout_deadline_ns: int | None = None
+    rollback_parallel: int | Fraction | None = None
+    rollback_delay_ns: int = 0
 
     @property
     def windows_needed(self) -> int:

@@ -3,23 +3,49 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from simdeploy.units import exact, round_half_up
 
 if TYPE_CHECKING:
-    from simdeploy.rules.orchestrator import Orchestrator, Pacing, Rate
-    from simdeploy.rules.policy import Policy
+    from collections.abc import Callable, Iterator
+
+    from simdeploy.rules.orchestrator import Orchestrator, Pacing, Rate, Rounding
+    from simdeploy.rules.policy import Policy, WaveTerms
 
 # What `max_parallel` of the rollout dialect means when it is 0 or unset, percent.
 DEFAULT_WAVE_PERCENT = 10
 
+_ROUNDINGS: dict[Rounding, Callable[[Fraction], int]] = {
+    "ceil": math.ceil,
+    "floor": math.floor,
+    "nearest": round_half_up,
+}
+
+
+@dataclass(frozen=True)
+class WaveLimits:
+    """Limits of one wave alone; None where there is none.
+
+    Attributes
+    ----------
+    count : int or None
+    percent : Fraction or None
+        Of the wave's nodes.
+    """
+
+    count: int | None = None
+    percent: Fraction | None = None
+
+
+_NO_LIMITS = WaveLimits()
+
 
 @dataclass(frozen=True)
 class Plan:
-    """Number of nodes per wave.
+    """Number of nodes per wave, and what holds for each.
 
     Attributes
     ----------
@@ -28,11 +54,23 @@ class Plan:
     canaries : int
         Size of the canary set, which is a separate wave; 0 without one.
     parallel : int
-        Nodes in flight at once: a wave's size, or the slots under sliding.
+        Nodes in flight at once: a wave's size, or the slots under sliding and within waves.
     pacing : {'barrier', 'sliding', 'rate'}
     sizes : tuple of int
-        Nodes of every wave, canaries first; they sum to `total`. Under sliding all nodes after the canaries are one
-        wave.
+        Nodes of every wave, canaries first; they sum to `total`. Under sliding without a list of waves all nodes after the
+        canaries are one wave.
+    bakes_ns : tuple of int
+        Pause after every wave, nanoseconds; 0 after the last.
+    limits : tuple of WaveLimits
+        One per wave; empty if no wave has its own.
+    per_zone : int
+        Nodes of one zone in flight at once; `total` where nothing bounds them.
+    surge : int
+        Nodes in flight that are updated beside their old instance.
+    rollback : int
+        Nodes that go back at once.
+    is_list : bool
+        Whether the waves are those of a list, within which `parallel` bounds the nodes in flight.
     """
 
     total: int
@@ -40,17 +78,34 @@ class Plan:
     parallel: int
     pacing: Pacing
     sizes: tuple[int, ...]
+    bakes_ns: tuple[int, ...]
+    per_zone: int
+    surge: int
+    rollback: int
+    limits: tuple[WaveLimits, ...] = ()
+    is_list: bool = False
 
 
-def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int) -> Plan:
+@dataclass(frozen=True)
+class _Wave:
+    """A wave of a list, before all are put together; without a pause of its own, `bake_ns` is None."""
+
+    size: int
+    bake_ns: int | None = None
+    limits: WaveLimits = _NO_LIMITS
+
+
+def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int, zones: int = 1) -> Plan:
     """Plan the waves of a rollout over `total` nodes.
 
     Parameters
     ----------
     orchestrator : Orchestrator
-        `pacing`, `canary_size`, `canary_rounding` and `rate` are read.
+        `pacing`, `canary_size`, `canary_rounding`, `wave_rounding`, `bake_time_ns`, `rollback_pacing` and `rate` are read.
     total : int
         Nodes of the fleet, at least 1.
+    zones : int, default 1
+        Zones, with a node each in turn.
 
     Examples
     --------
@@ -60,31 +115,103 @@ def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int) -> Plan:
     >>> plan_waves(careful, EXPANSO, 100).sizes
     (5, 40, 40, 15)
     """
+    rounding = orchestrator.wave_rounding
+    pacing: Pacing = "barrier" if policy.strategy == "immediate" else orchestrator.pacing
     if policy.strategy == "immediate":
-        return Plan(total=total, canaries=0, parallel=total, pacing="barrier", sizes=(total,))
-    canaries = count_canaries(policy, orchestrator, total) if policy.strategy == "canary" else 0
-    parallel = _parallel_nodes(policy, total)
-    rest = total - canaries
-    if orchestrator.pacing == "sliding":
-        following = [rest] if rest else []
-    elif orchestrator.pacing == "rate":
-        following = _batches(orchestrator.rate, rest)
+        waves, canaries, parallel = [_Wave(total)], 0, total
+    elif policy.waves:
+        waves = _listed_waves(policy, rounding, total, zones)
+        canaries = waves[0].size if policy.strategy == "canary" else 0
+        parallel = _parallel_nodes(policy, rounding, total)
     else:
-        following = [parallel] * (rest // parallel) + ([rest % parallel] if rest % parallel else [])
-    sizes = ([canaries] if canaries else []) + following
-    return Plan(total=total, canaries=canaries, parallel=parallel, pacing=orchestrator.pacing, sizes=tuple(sizes))
+        canaries = count_canaries(policy, orchestrator, total) if policy.strategy == "canary" else 0
+        parallel = _parallel_nodes(policy, rounding, total)
+        following = _equal_waves(orchestrator, parallel, total - canaries)
+        waves = [_Wave(size) for size in ([canaries] if canaries else []) + following]
+    per_zone = _amount(policy.max_parallel_per_zone, rounding, Fraction(total, zones))
+    return Plan(
+        total=total,
+        canaries=canaries,
+        parallel=parallel,
+        pacing=pacing,
+        sizes=tuple(wave.size for wave in waves),
+        bakes_ns=tuple(_bakes(waves, orchestrator, canaries, is_list=bool(policy.waves))),
+        per_zone=per_zone or total,
+        surge=min(_amount(policy.surge, rounding, Fraction(total), least=0), total),
+        rollback=_rollback_nodes(policy, orchestrator, parallel, total),
+        limits=tuple(wave.limits for wave in waves) if any(wave.limits != _NO_LIMITS for wave in waves) else (),
+        is_list=bool(policy.waves) and policy.strategy != "immediate",
+    )
+
+
+def _equal_waves(orchestrator: Orchestrator, parallel: int, rest: int) -> list[int]:
+    if orchestrator.pacing == "sliding":
+        return [rest] if rest else []
+    if orchestrator.pacing == "rate":
+        return _batches(orchestrator.rate, rest)
+    return [parallel] * (rest // parallel) + ([rest % parallel] if rest % parallel else [])
+
+
+def _listed_waves(policy: Policy, rounding: Rounding, total: int, zones: int) -> list[_Wave]:
+    if not policy.zone_by_zone:
+        return list(_follow_list(policy.waves, rounding, total))
+    waves: list[_Wave] = []
+    for zone in range(min(zones, total)):
+        of_zone = list(_follow_list(policy.waves, rounding, -(-(total - zone) // zones)))
+        bake_ns = policy.zone_bake_ns if zone or policy.first_zone_bake_ns is None else policy.first_zone_bake_ns
+        if bake_ns is not None:
+            of_zone[-1] = replace(of_zone[-1], bake_ns=bake_ns)
+        waves += of_zone
+    return waves
+
+
+def _follow_list(terms: tuple[WaveTerms, ...], rounding: Rounding, total: int) -> Iterator[_Wave]:
+    """Yield the waves of a list over `total` nodes; a size repeats, after a sum comes the rest."""
+    done = 0
+    for one in terms:
+        size = _amount(one.amount, rounding, Fraction(total)) - (done if one.is_until else 0)
+        size = min(size, total - done)
+        if size > 0:
+            done += size
+            yield _Wave(size, one.bake_ns, WaveLimits(one.max_failed_nodes, one.max_failed_nodes_percent))
+    last = terms[-1]
+    while done < total:
+        size = total - done
+        if last.is_until:
+            yield _Wave(size)
+        else:
+            size = min(_amount(last.amount, rounding, Fraction(total)), size)
+            yield _Wave(size, last.bake_ns, WaveLimits(last.max_failed_nodes, last.max_failed_nodes_percent))
+        done += size
+
+
+def _bakes(waves: list[_Wave], orchestrator: Orchestrator, canaries: int, *, is_list: bool) -> Iterator[int]:
+    """Yield the pause after each wave: under sliding and rate only the canaries have one, unless the waves are listed."""
+    for number, wave in enumerate(waves):
+        is_canary = number == 0 and canaries > 0
+        if number == len(waves) - 1 or not (is_list or is_canary or orchestrator.pacing == "barrier"):
+            yield 0
+        else:
+            yield orchestrator.bake_time_ns if wave.bake_ns is None else wave.bake_ns
+
+
+def _rollback_nodes(policy: Policy, orchestrator: Orchestrator, parallel: int, total: int) -> int:
+    if policy.rollback_parallel is not None:
+        return _amount(policy.rollback_parallel, orchestrator.wave_rounding, Fraction(total)) or total
+    return parallel if orchestrator.rollback_pacing == "max_parallel" else total
+
+
+def _amount(amount: int | Fraction, rounding: Rounding, of: Fraction, least: int = 1) -> int:
+    """Return a number of nodes; of a percentage above 0 at least `least`."""
+    if isinstance(amount, int):
+        return amount
+    share = amount * of / 100
+    return max(_ROUNDINGS[rounding](share), least) if amount else 0
 
 
 def count_canaries(policy: Policy, orchestrator: Orchestrator, total: int) -> int:
     """Return the size of the canary set: at least 1, at most the fleet."""
-    share = Fraction(policy.canary_percent * total, 100)
-    if orchestrator.canary_rounding == "ceil":
-        rounded = math.ceil(share)
-    elif orchestrator.canary_rounding == "floor":
-        rounded = math.floor(share)
-    else:
-        rounded = round_half_up(share)
-    by_percent = max(rounded, 1) if policy.canary_percent else 0
+    by_percent = _amount(Fraction(policy.canary_percent), orchestrator.canary_rounding, Fraction(total))
     by_count = policy.canary_count
     if orchestrator.canary_size == "count_first":
         wanted = by_count or by_percent
@@ -95,23 +222,24 @@ def count_canaries(policy: Policy, orchestrator: Orchestrator, total: int) -> in
     return min(wanted, total)
 
 
-def _parallel_nodes(policy: Policy, total: int) -> int:
+def _parallel_nodes(policy: Policy, rounding: Rounding, total: int) -> int:
     if policy.dialect == "rollout":
         return min(math.ceil(Fraction((policy.max_parallel or DEFAULT_WAVE_PERCENT) * total, 100)), total)
-    return min(policy.max_parallel or total, total)
+    return min(_amount(policy.max_parallel, rounding, Fraction(total)) or total, total)
 
 
 def _batches(rate: Rate, total: int) -> list[int]:
     batches: list[int] = []
     left = total
     while left:
-        batches.append(min(left, batch_size(rate, len(batches), left)))
+        steps = len(batches) if rate.growth_every is None else (total - left) // rate.growth_every
+        batches.append(min(left, batch_size(rate, steps, left)))
         left -= batches[-1]
     return batches
 
 
 def batch_size(rate: Rate, k: int, most: int) -> int:
-    """Return the size of batch `k` under rate pacing: floor(min(max_per_minute, per_minute x growth^k)), at least 1.
+    """Return the size of a batch after `k` steps of growth: floor(min(max_per_minute, per_minute x growth^k)), at least 1.
 
     A size above `most` may be returned as any number of at least `most`. Powers are computed in floating point and
     repeated exactly only near a whole number, where rounding could change the answer, because exact powers of a long

@@ -124,7 +124,7 @@ def _most_requests(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> 
 
 
 def _sizes(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> tuple[int, ...]:
-    return plan_waves(policy, orchestrator, fleet.nodes).sizes
+    return plan_waves(policy, orchestrator, fleet.nodes, fleet.zones).sizes
 
 
 def gate_suspicions(

@@ -51,7 +51,7 @@ def find_misfit(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> str
             return f"error rates of nodes vary {1 + spread:.2g} times as much as by chance, so it stops good releases too often"
     elif method == "e_process":
         limit = float(read_max_error_rate(policy, orchestrator))
-        highest = _find_highest(fleet, rule, plan_waves(policy, orchestrator, fleet.nodes).sizes[0])
+        highest = _find_highest(fleet, rule, plan_waves(policy, orchestrator, fleet.nodes, fleet.zones).sizes[0])
         if highest > limit:
             return f"error rates of good waves reach {highest:.2g}, above max_error_rate, so it stops good releases too often"
     return None

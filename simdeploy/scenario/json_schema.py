@@ -51,9 +51,9 @@ def shared_schema() -> dict[str, Any]:
     choices.append(
         {
             "type": "object",
-            "description": "A JSON file with an API deployment or a bare spec.",
+            "description": "A file with an API deployment, a bare spec, or another orchestrator's policy.",
             "properties": {
-                "file": {"type": "string", "description": "JSON file, relative to the scenario."},
+                "file": {"type": "string", "description": "File, relative to the scenario."},
                 "dialect": {"enum": list(SPEC_TYPES), "description": "Dialect, if the file's fields don't show it."},
             },
             "required": ["file"],
@@ -63,6 +63,11 @@ def shared_schema() -> dict[str, Any]:
     orchestrator = schema["properties"]["orchestrator"]
     preset = definitions["OrchestratorSection"]["properties"]["preset"]
     orchestrator["anyOf"] = [{"enum": preset["enum"]}, {"$ref": orchestrator.pop("$ref")}]
+    for choice in choices:
+        choice["properties"]["orchestrator"] = {
+            "anyOf": orchestrator["anyOf"],
+            "description": "The policy's own orchestrator, which replaces the scenario's.",
+        }
     definitions["Policy"] = {"anyOf": choices}
     description = schema["properties"]["policies"]["description"]
     schema["properties"]["policies"] = {

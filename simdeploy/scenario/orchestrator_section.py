@@ -12,11 +12,17 @@ from simdeploy.errors import Problem
 from simdeploy.rules.orchestrator import PRESETS, Orchestrator, Rate, switch_values
 from simdeploy.scenario.fleet_section import OrNone, none_field
 from simdeploy.scenario.section import Section, optional
-from simdeploy.scenario.values import DurationNs, ExactPositive, Sample
+from simdeploy.scenario.values import MAX_NODES, DurationNs, ExactPositive, Sample, whole
 
 _DESCRIPTIONS = {
     "pacing": "What starts the next nodes: the wave resolved, a free slot, or the clock.",
-    "failed_node_holds_slot": "A failed node keeps its slot (sliding).",
+    "failed_node_holds_slot": "A failed node keeps its slot (sliding, or within a wave).",
+    "failed_node_freezes": "Nothing more is dispatched once a node has failed.",
+    "slot_until": "When a node's slot is free.",
+    "all_slots_held": "What becomes of a rollout that can't go on because of failed nodes.",
+    "failures_counted": "Which failures max_failed_nodes bounds: all, or those since a node last became running.",
+    "failed_tries_count": "Each failed try of a node counts for max_failed_nodes.",
+    "wave_rounding": "Rounding of a percent of the nodes in the general dialect; at least 1.",
     "limit_comparison": "Stop above a limit or at it.",
     "limit_combination": "Limits to cross: count or percent, or both.",
     "failed_percent_of": "Denominator of the percent limit.",
@@ -44,6 +50,9 @@ class RateSection(Section):
     per_minute: ExactPositive = optional(50, "Nodes in the first batch.")
     growth: ExactPositive = optional(1, "Factor from batch to batch.")
     max_per_minute: Annotated[ExactPositive | None, OrNone] = none_field("Largest batch.")
+    growth_every: Annotated[Annotated[int, whole(1, MAX_NODES)] | None, OrNone] = none_field(
+        "Nodes after each of which a batch grows; default: after each batch."
+    )
 
 
 class _OrchestratorBase(Section):
@@ -86,7 +95,7 @@ def build_orchestrator(section: OrchestratorSection) -> Orchestrator:
             given[f"{name}_ns"] = given.pop(name)
     if "rate" in given:
         rate = section.rate
-        given["rate"] = Rate(rate.per_minute, rate.growth, rate.max_per_minute)
+        given["rate"] = Rate(rate.per_minute, rate.growth, rate.max_per_minute, rate.growth_every)
     return replace(PRESETS[section.preset], **given)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
     from simdeploy.api import Spec
+    from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
 
 V = TypeVar("V")
@@ -103,18 +104,21 @@ class ScenarioPolicy:
 
     Attributes
     ----------
-    spec : DeploymentSpec or RolloutSpec
-        API form, as it was read.
+    spec : DeploymentSpec, RolloutSpec or GeneralSpec
+        Its form on the wire, as it was read.
     policy : Policy
         Form for the rules.
     identity : Identity
         The scenario's, overridden by a JSON file.
+    orchestrator : Orchestrator or None
+        The policy's own, which replaces the scenario's.
     """
 
     name: str
     spec: Spec
     policy: Policy
     identity: Identity
+    orchestrator: Orchestrator | None = None
 
 
 class FrozenMapping(Mapping[str, V]):

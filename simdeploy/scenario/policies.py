@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
+from pydantic import ValidationError
+
 from simdeploy.api import (
     DeploymentDocument,
     Dialect,
@@ -20,15 +22,21 @@ from simdeploy.api import (
 from simdeploy.api.document import read_body
 from simdeploy.api.files import read_text
 from simdeploy.api.spec import SPEC_TYPES
-from simdeploy.dialects import policy_from_spec
+from simdeploy.dialects import PolicyImport, policy_from_spec
+from simdeploy.dialects.importing import import_source, recognise
+from simdeploy.dialects.source import Source
 from simdeploy.errors import InputError, Path, Problem, cut, is_printable, name_problems, not_among, shorten
 from simdeploy.rules.deployment_types import doubt_versions, fill_versions
+from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.files import Files, without_contents
+from simdeploy.scenario.orchestrator_section import OrchestratorSection, build_orchestrator, orchestrator_problems
 from simdeploy.scenario.parts import Identity, ScenarioPolicy
-from simdeploy.scenario.section import located
+from simdeploy.scenario.section import located, problems_of
 from simdeploy.scenario.yaml_text import parse_yaml
 
 _IDENTITY_KEYS = ("type", "id", "job_id", "job_type", "namespace", "from_version", "to_version")
+
+_BESIDE_FILE = ("dialect", "orchestrator")
 
 YAML_ENDINGS = (".yaml", ".yml")
 POLICY_ENDINGS = (".json", *YAML_ENDINGS)
@@ -42,6 +50,7 @@ class Surroundings:
     stated: tuple[str, ...]  # identity keys stated in the scenario, which a JSON file should not contradict
     interval_ns: int  # evaluation window, if the dialect states none
     files: Files
+    nodes: int | None = None  # of the fleet, if it can be read
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ class PolicyReading:
 
 
 def read_policy(name: str, raw: object, around: Surroundings, prefix: Path = ()) -> PolicyReading:
-    """Read a policy of a scenario file: an inline spec, or the name of a JSON file."""
+    """Read a policy of a scenario file: an inline spec, or the name of a file."""
     if not is_printable(name):
         return PolicyReading(None, name_problems(name, prefix))
     if not isinstance(raw, Mapping):
@@ -67,23 +76,51 @@ def read_policy(name: str, raw: object, around: Surroundings, prefix: Path = ())
     dialect = raw.get("dialect")
     if dialect is not None and (not isinstance(dialect, str) or dialect not in SPEC_TYPES):
         return PolicyReading(None, [not_among("unknown dialect", (*prefix, "dialect"), dialect, SPEC_TYPES)])
+    orchestrator, problems = _read_orchestrator(raw.get("orchestrator"), prefix)
     if raw.get("file") is not None:
-        return _read_file(name, raw, around, prefix)
-    keys = {key: value for key, value in raw.items() if key not in ("dialect", "file")}
-    spec, problems = spec_from_dict(keys, dialect=dialect or "deployment")
-    if spec is not None:
-        return PolicyReading(_policy(name, spec, around.identity, around))
+        reading = _read_file(name, raw, around, prefix)
+        if problems:
+            return replace(reading, policy=None, problems=[*problems, *reading.problems])
+        if reading.policy is None or orchestrator is None:
+            return reading
+        return replace(reading, policy=replace(reading.policy, orchestrator=orchestrator))
+    keys = {key: value for key, value in raw.items() if key not in ("dialect", "file", "orchestrator")}
+    spec, more = spec_from_dict(keys, dialect=dialect or "deployment")
+    problems += [problem.at(prefix=prefix) for problem in more]
+    if spec is not None and not problems:
+        return PolicyReading(_policy(name, spec, around.identity, around, orchestrator))
     stand_in = None
     if keys.get("strategy") in ("rolling", "canary"):
         health_check = {"strategy": "rolling", "health_check": keys.get("health_check")}
         plain, _ = spec_from_dict(health_check, dialect=dialect or "deployment")
         stand_in = _policy(name, plain, around.identity, around) if plain else None
-    return PolicyReading(None, [problem.at(prefix=prefix) for problem in problems], stand_in=stand_in)
+    return PolicyReading(None, problems, stand_in=stand_in)
+
+
+def _read_orchestrator(raw: object, prefix: Path) -> tuple[Orchestrator | None, list[Problem]]:
+    """Read a policy's own orchestrator: a preset, or a preset with switches."""
+    if raw is None:
+        return None, []
+    path = (*prefix, "orchestrator")
+    try:
+        orchestrator = build_orchestrator(OrchestratorSection.model_validate(raw))
+    except ValidationError as error:
+        return None, problems_of(error, path)
+    return orchestrator, [problem.at(prefix=prefix) for problem in orchestrator_problems(orchestrator)]
+
+
+def imported_policy(name: str, imported: PolicyImport, around: Surroundings, path: Path = ()) -> PolicyReading:
+    """Make a policy of an imported file; values that were not evaluated are warnings."""
+    reading = read_policy(name, imported.policy, around, path)
+    warnings = [
+        Problem(f"not evaluated: {note.text}", (note.field,), imported.file, note.line) for note in imported.unknown
+    ]
+    return replace(reading, warnings=[*reading.warnings, *warnings])
 
 
 def _read_file(name: str, raw: Mapping[str, Any], around: Surroundings, prefix: Path) -> PolicyReading:
-    message = "not allowed beside `file`, except `dialect`"
-    problems = [Problem(message, (*prefix, key)) for key in raw if key not in ("file", "dialect")]
+    message = f"not allowed beside `file`, except {', '.join(f'`{key}`' for key in _BESIDE_FILE)}"
+    problems = [Problem(message, (*prefix, key)) for key in raw if key not in ("file", *_BESIDE_FILE)]
     file = raw["file"]
     if not isinstance(file, str) or not file.strip():
         problems.append(Problem("not a file name", (*prefix, "file"), found=shorten(file)))
@@ -93,10 +130,11 @@ def _read_file(name: str, raw: Mapping[str, Any], around: Surroundings, prefix: 
     except InputError as error:
         return PolicyReading(None, problems + [problem.at(prefix=(*prefix, "file")) for problem in error.problems])
     try:
-        document = parse_policy(text, file=around.files.path(file), dialect=raw.get("dialect"))
+        document = parse_policy(text, file=around.files.path(file), dialect=raw.get("dialect"), nodes=around.nodes)
     except InputError as error:
         return PolicyReading(None, problems + [without_contents(problem) for problem in error.problems])
-    reading = document_policy(name, document, around, (*prefix, "file"))
+    read = imported_policy if isinstance(document, PolicyImport) else document_policy
+    reading = read(name, document, around, (*prefix, "file"))  # type: ignore[arg-type]  # each takes its own
     return replace(reading, policy=None, problems=problems) if problems else reading
 
 
@@ -143,29 +181,42 @@ def spec_policy(name: str, spec: Spec, around: Surroundings) -> PolicyReading:
     return PolicyReading(_policy(name, spec, around.identity, around), warnings=unknown_keys(spec))
 
 
-def _policy(name: str, spec: Spec, identity: Identity, around: Surroundings) -> ScenarioPolicy:
-    return ScenarioPolicy(name, spec, policy_from_spec(spec, interval_ns=around.interval_ns), identity)
+def _policy(
+    name: str, spec: Spec, identity: Identity, around: Surroundings, orchestrator: Orchestrator | None = None
+) -> ScenarioPolicy:
+    policy = policy_from_spec(spec, interval_ns=around.interval_ns)
+    return ScenarioPolicy(name, spec, policy, identity, orchestrator)
 
 
-def read_policy_file(path: str | os.PathLike[str]) -> DeploymentDocument:
-    """Read a policy from a file: YAML if it ends with .yaml or .yml, otherwise JSON."""
-    return parse_policy(read_text(path), file=os.fspath(path))
+def read_policy_file(path: str | os.PathLike[str], nodes: int | None = None) -> DeploymentDocument | PolicyImport:
+    """Read a policy from a file: JSON or YAML of a dialect, or another orchestrator's file, recognised by its content.
+
+    `nodes` is the number of nodes of the fleet that it is for.
+    """
+    return parse_policy(read_text(path), file=os.fspath(path), nodes=nodes)
 
 
-def parse_policy(text: str, *, file: str, dialect: Dialect | None = None) -> DeploymentDocument:
-    r"""Parse a policy from a file's text; the file's ending determines the format.
+def parse_policy(
+    text: str, *, file: str, dialect: Dialect | None = None, nodes: int | None = None
+) -> DeploymentDocument | PolicyImport:
+    r"""Parse a policy from a file's text.
 
-    YAML may have a `dialect` key beside the spec, as in a scenario.
+    A file of a dialect is YAML if its name ends with .yaml or .yml, otherwise JSON. It may have the keys `dialect` and
+    `orchestrator` beside the spec, as in a scenario.
 
     Examples
     --------
     >>> parse_policy("dialect: rollout\nstrategy: immediate\n", file="now.yaml").dialect
     'rollout'
     """
+    source = Source(text, file)
+    kind = None if dialect is not None else recognise(source)
+    if kind is not None:
+        return import_source(source, kind, nodes=nodes)
     if PurePath(file).suffix.lower() not in YAML_ENDINGS:
         return parse_deployment(text, file=file, dialect=dialect)
     body, positions = parse_yaml(text, file)
-    if isinstance(body, dict) and body.get("dialect") in ("deployment", "rollout"):
+    if isinstance(body, dict) and body.get("dialect") in SPEC_TYPES:
         dialect = dialect or body["dialect"]
         body = {key: value for key, value in body.items() if key != "dialect"}
     document, problems = read_body(body, dialect)

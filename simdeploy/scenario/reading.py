@@ -18,11 +18,11 @@ from simdeploy.scenario.change_windows_section import build_change_windows, chan
 from simdeploy.scenario.file_model import CostsSection, DeploymentSection, HealthSection, OperatorSection, ScenarioFile
 from simdeploy.scenario.files import Files
 from simdeploy.scenario.fleet_section import build_fleet
-from simdeploy.scenario.gate_checks import gate_problems
 from simdeploy.scenario.node_lists import unknown_nodes
 from simdeploy.scenario.orchestrator_section import build_orchestrator, orchestrator_problems
 from simdeploy.scenario.parts import Costs, FrozenMapping, Identity, ScenarioPolicy
 from simdeploy.scenario.policies import PolicyReading, Surroundings, read_policy, version_suspicions
+from simdeploy.scenario.policy_checks import health_problems, policy_problems
 from simdeploy.scenario.release_section import build_release
 from simdeploy.scenario.requirements_section import cross_check_requirements
 from simdeploy.scenario.section import is_explained, problems_of, unknown_keys
@@ -32,8 +32,6 @@ from simdeploy.world.fleet import Fleet, peak_rate
 from simdeploy.world.operator import Operator, ScriptedAct
 from simdeploy.world.release import ReleaseKind
 
-# Windows are numbered in 32 bits: the counter of the random numbers has no more.
-_MAX_WINDOWS = 1 << 32
 _MAX_REQUESTS = 10**12
 
 
@@ -143,7 +141,9 @@ def _read_policies(sections: Mapping[str, Any], reading: Reading, files: Files) 
     # Where identity or interval can't be read, policies are still checked, under stand-ins.
     deployment = sections.get("deployment") or DeploymentSection()
     interval_ns = reading.parts.get("health_interval_ns") or HealthSection().interval
-    around = Surroundings(_identity(deployment), tuple(sorted(deployment.model_fields_set)), interval_ns, files)
+    stated = tuple(sorted(deployment.model_fields_set))
+    fleet: Fleet | None = reading.parts.get("fleet")
+    around = Surroundings(_identity(deployment), stated, interval_ns, files, None if fleet is None else fleet.nodes)
     reading.surroundings = around
     policies: dict[str, ScenarioPolicy] = {}
     for name, raw in sections.get("policies", {}).items():
@@ -184,7 +184,7 @@ def _cross_check(reading: Reading, names: Collection[str]) -> None:
             errors += health_problems(policy, ("policies", name))
     if fleet is not None and orchestrator is not None:
         for name, policy in policies.items():
-            errors += gate_problems(policy, ("policies", name), fleet, orchestrator)
+            errors += policy_problems(policy, ("policies", name), fleet, policy.orchestrator or orchestrator)
 
 
 def _suspect(raw: Mapping[str, Any], reading: Reading) -> None:
@@ -195,26 +195,7 @@ def _suspect(raw: Mapping[str, Any], reading: Reading) -> None:
     reading.warnings += change_window_suspicions(raw, parts["operator"].change_windows)
     reading.warnings += start_suspicions(raw, fleet, parts["operator"].change_windows)
     for name, policy in policies.items():
-        reading.warnings += PolicySuspicions(policy, ("policies", name), fleet, orchestrator)
-
-
-def health_problems(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Problem]:
-    """Compare a policy's deadline with the windows that a node needs."""
-    policy = scenario_policy.policy
-    if policy.strategy == "immediate" or policy.deadline_ns is None:
-        return
-    needed_ns = policy.windows_needed * policy.interval_ns
-    path = (*path, "health_check", "deadline")
-    deadline = format_duration(policy.deadline_ns)
-    windows = f"{policy.windows_needed} windows of {format_duration(policy.interval_ns)}"
-    if needed_ns > policy.deadline_ns:
-        cause = "success_threshold" if policy.min_healthy_ns is None else "min_healthy_time"
-        message = f"no node can become healthy in time: {cause} needs {windows} = {format_duration(needed_ns)}"
-        allowed = f"a deadline of at least {format_duration(needed_ns)}"
-        yield Problem(message, path, found=deadline, allowed=allowed)
-    if policy.deadline_ns // policy.interval_ns > _MAX_WINDOWS:
-        message = f"more than {_MAX_WINDOWS:,} windows of {format_duration(policy.interval_ns)} until the deadline"
-        yield Problem(message, path, found=deadline, allowed="a shorter deadline or a longer interval")
+        reading.warnings += PolicySuspicions(policy, ("policies", name), fleet, policy.orchestrator or orchestrator)
 
 
 def affects_problems(kind: ReleaseKind, fleet: Fleet) -> Iterator[Problem]:

@@ -11,17 +11,25 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from simdeploy.api import DeploymentDocument, DeploymentSpec, RolloutSpec, Spec
+from simdeploy.api import DeploymentDocument, DeploymentSpec, GeneralSpec, RolloutSpec, Spec
+from simdeploy.dialects import PolicyImport
 from simdeploy.errors import InputError, Problem, cut, not_among, raise_if_any, shorten, warn_user
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.changes import set_values
 from simdeploy.scenario.files import Files, Folder
-from simdeploy.scenario.gate_checks import gate_problems
 from simdeploy.scenario.measures import Requirement
 from simdeploy.scenario.parts import Costs, Identity, ScenarioPolicy
 from simdeploy.scenario.plain import plain
-from simdeploy.scenario.policies import PolicyReading, Surroundings, document_policy, read_policy, spec_policy
-from simdeploy.scenario.reading import health_problems, read_parts, request_problems
+from simdeploy.scenario.policies import (
+    PolicyReading,
+    Surroundings,
+    document_policy,
+    imported_policy,
+    read_policy,
+    spec_policy,
+)
+from simdeploy.scenario.policy_checks import health_problems, policy_problems
+from simdeploy.scenario.reading import read_parts, request_problems
 from simdeploy.scenario.section import located
 from simdeploy.scenario.suspicions import PolicySuspicions
 from simdeploy.scenario.yaml_text import Positions
@@ -268,15 +276,23 @@ class Scenario:
             return self.release
         return tuple(replace(each, probability=Fraction(each.name == self.kind)) for each in self.release)
 
+    def orchestrator_of(self, policy: ScenarioPolicy) -> Orchestrator:
+        """Return the orchestrator that a policy is run by: its own, or else the scenario's."""
+        return self.orchestrator if policy.orchestrator is None else policy.orchestrator
+
+    def under(self, policy: ScenarioPolicy) -> Scenario:
+        """Return the scenario with the orchestrator that a policy is run by."""
+        return self if policy.orchestrator is None else replace(self, orchestrator=policy.orchestrator)
+
     def policy(
-        self, policy: str | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy | None = None
+        self, policy: str | Mapping[str, Any] | Spec | DeploymentDocument | PolicyImport | ScenarioPolicy | None = None
     ) -> ScenarioPolicy:
         """Return one of the scenario's policies, or make a new one.
 
         Parameters
         ----------
-        policy : str, mapping, DeploymentSpec, RolloutSpec, DeploymentDocument or ScenarioPolicy, optional
-            A name; a spec as in the file; a spec or document of the API. Default: the scenario's first policy. A policy without a
+        policy : str, mapping, spec, DeploymentDocument, PolicyImport or ScenarioPolicy, optional
+            A name; a spec as in the file; a spec or document of the API; an imported policy. Default: the scenario's first policy. A policy without a
             name is named after its strategy.
 
         Raises
@@ -307,17 +323,20 @@ class Scenario:
         if reading.policy is not None:
             errors += health_problems(reading.policy, ())
             errors += request_problems(self.fleet, [reading.policy.policy.interval_ns])
-            errors += gate_problems(reading.policy, (), self.fleet, self.orchestrator)
+            errors += policy_problems(reading.policy, (), self.fleet, self.orchestrator_of(reading.policy))
         if errors or reading.policy is None:
             raise InputError(errors)
-        warn([*reading.warnings, *PolicySuspicions(reading.policy, (), self.fleet, self.orchestrator)])
+        orchestrator = self.orchestrator_of(reading.policy)
+        warn([*reading.warnings, *PolicySuspicions(reading.policy, (), self.fleet, orchestrator)])
         return reading.policy
 
-    def _read(self, policy: Mapping[str, Any] | Spec | DeploymentDocument) -> PolicyReading:
+    def _read(self, policy: Mapping[str, Any] | Spec | DeploymentDocument | PolicyImport) -> PolicyReading:
         around = self._origin.surroundings
         if isinstance(policy, DeploymentDocument):
             return document_policy(policy.spec.strategy, policy, around)
-        if isinstance(policy, DeploymentSpec | RolloutSpec):
+        if isinstance(policy, PolicyImport):
+            return imported_policy(policy.kind, policy, around)
+        if isinstance(policy, DeploymentSpec | RolloutSpec | GeneralSpec):
             return spec_policy(policy.strategy, policy, around)
         if isinstance(policy, Mapping):
             raw = plain(policy)

@@ -62,8 +62,8 @@ class PolicySuspicions:
 
     def _dialect(self) -> Iterator[Problem]:
         dialect, preset = self.scenario_policy.policy.dialect, self.orchestrator.preset
-        usual = {"deployment": "expanso", "rollout": "expanso-rollout"}[dialect]
-        if preset != usual:
+        usual = {"deployment": "expanso", "rollout": "expanso-rollout"}.get(dialect, preset)
+        if preset != usual and self.scenario_policy.orchestrator is None:
             yield self._say(f"{dialect} policy under preset {preset}; its usual preset is {usual}")
 
     def _ignored(self) -> Iterator[Problem]:
@@ -85,13 +85,14 @@ class PolicySuspicions:
         policy, nodes = self.scenario_policy.policy, self.fleet.nodes
         if policy.strategy == "canary" and policy.canary_count > nodes:
             yield self._say(f"more than the fleet's {nodes} nodes", "canary_count", found=policy.canary_count)
+        is_count = policy.dialect != "rollout" and isinstance(policy.max_parallel, int)
         if self.orchestrator.pacing == "rate" and policy.max_parallel:
             message = "ignored under pacing: rate; use orchestrator.rate"
             yield self._say(message, "max_parallel", found=policy.max_parallel)
-        elif policy.dialect == "deployment" and policy.max_parallel > nodes:
+        elif is_count and policy.max_parallel > nodes:
             message = f"more than the fleet's {nodes} nodes: one wave updates all"
             yield self._say(message, "max_parallel", found=policy.max_parallel)
-        elif policy.dialect == "deployment" and not policy.max_parallel and nodes > _FEW_NODES:
+        elif is_count and not policy.max_parallel and not policy.waves and nodes > _FEW_NODES:
             after = " after the canaries" if policy.strategy == "canary" else ""
             yield self._say(f"0 updates all {nodes} nodes{after} at once", "max_parallel", found=0)
 

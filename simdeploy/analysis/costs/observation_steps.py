@@ -81,7 +81,7 @@ def _canary_steps(scenario: Scenario, policy: ScenarioPolicy, asked: Sequence[in
     from simdeploy.rules.waves import plan_waves
 
     nodes = scenario.fleet.nodes
-    now = plan_waves(policy.policy, scenario.orchestrator, nodes).canaries
+    now = plan_waves(policy.policy, scenario.orchestrator_of(policy), nodes, scenario.fleet.zones).canaries
     usual = (0, now // 2, *(now + more for more in _MORE_CANARIES))
     values = {now, now + 1, *(usual if asked is None else asked)}
     steps = []

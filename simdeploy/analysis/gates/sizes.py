@@ -81,7 +81,7 @@ def scenario_of_size(scenario: Scenario, size: float) -> Scenario:
 
 
 def _find_limit(scenario: Scenario, base: ScenarioPolicy) -> float:
-    limit = float(read_max_error_rate(base.policy, scenario.orchestrator))
+    limit = float(read_max_error_rate(base.policy, scenario.orchestrator_of(base)))
     return limit or max((kind.error_rate for kind in scenario.release), default=0.0) or _LIMIT_WITHOUT_ONE
 
 

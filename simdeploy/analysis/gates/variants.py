@@ -117,7 +117,7 @@ def make_variants(
     for name, gate in read_gates(gates).items():
         try:
             variant = _make_variant(scenario, base, name, gate)
-            misfit = find_misfit(variant.policy.policy, scenario.fleet, scenario.orchestrator)
+            misfit = find_misfit(variant.policy.policy, scenario.fleet, scenario.orchestrator_of(base))
             if gates is None and misfit is not None:
                 left_out[name] = misfit
             else:
@@ -137,7 +137,7 @@ def make_variants(
 def _make_variant(scenario: Scenario, base: ScenarioPolicy, name: str, gate: Gate) -> Variant:
     raw = {key: value for key, value in gate.to_dict().items() if value is not None}
     values: dict[Lever, Any] = {Lever(GATE, "other"): None if gate.kind == THRESHOLD else raw}
-    if gate.kind in _EARLY and base.policy.windows_needed > 1 and scenario.orchestrator.cant_tell == "wait":
+    if gate.kind in _EARLY and base.policy.windows_needed > 1 and scenario.orchestrator_of(base).cant_tell == "wait":
         if base.spec.dialect == "rollout":
             values[Lever("health_check.success_threshold", "whole")] = 1
         else:

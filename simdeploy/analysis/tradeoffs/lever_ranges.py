@@ -118,7 +118,8 @@ class _Laying:
     def _meaning(self, lever: Lever, value: Any) -> float | None:
         """Return a value as a number; None where the key is unset and has no default."""
         dialect = self._policy.spec.dialect
-        is_default = self._scenario.orchestrator.explicit_zero_limit == "default" and lever.path in _LIMITS
+        orchestrator = self._scenario.orchestrator_of(self._policy)
+        is_default = orchestrator.explicit_zero_limit == "default" and lever.path in _LIMITS
         if value is None or (value == 0 and is_default):
             value = DEFAULTS[dialect].get(lever.path.rpartition(".")[2])
             if lever.kind == "duration" and isinstance(value, int):
@@ -144,7 +145,7 @@ class _Laying:
 
 def _default_ranges(scenario: Scenario, policy: ScenarioPolicy) -> Iterator[tuple[str, list[Any]]]:
     """Yield the settings that matter, each with values that suit the fleet."""
-    nodes, orchestrator = scenario.fleet.nodes, scenario.orchestrator
+    nodes, orchestrator = scenario.fleet.nodes, scenario.orchestrator_of(policy)
     strategy, dialect, leaves = policy.policy.strategy, policy.spec.dialect, policy.identity.type == "stop"
     # Nothing fails under type stop, and limits that don't apply have no effect.
     if not leaves and (strategy != "immediate" or orchestrator.limits_apply_to_immediate):

@@ -318,7 +318,7 @@ def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) ->
             dialect,
             nodes=scenario.fleet.nodes,
             interval_ns=scenario.health_interval_ns,
-            window_reset=scenario.orchestrator.window_reset,
+            window_reset=scenario.orchestrator_of(base).window_reset,
         )
         specs[dialect] = {"spec": _without_nothing(translated.spec.to_dict()), "notes": list(translated.notes)}
     return specs

@@ -19,7 +19,6 @@ from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:
     from simdeploy.experiments.levers import Lever
-    from simdeploy.rules.policy import Policy
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.scenario.measures import Requirement
 
@@ -30,7 +29,7 @@ IN_SERVICE = Measure("min_in_service_fraction")
 _PLAN = ("strategy", "canary_count", "canary_percent", "max_parallel")
 
 
-def count_in_flight(policy: Policy, scenario: Scenario) -> int:
+def count_in_flight(policy: ScenarioPolicy, scenario: Scenario) -> int:
     """Return the most nodes that a policy plans in flight at once: canaries, a wave, slots or a batch.
 
     Examples
@@ -41,10 +40,13 @@ def count_in_flight(policy: Policy, scenario: Scenario) -> int:
     ...     "fleet": {"nodes": 12, "update_duration": "45s"},
     ...     "policies": {"waves": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}}},
     ... })
-    >>> count_in_flight(scenario.policy().policy, scenario)
+    >>> count_in_flight(scenario.policy(), scenario)
     5
     """
-    plan = plan_waves(policy, scenario.orchestrator, scenario.fleet.nodes)
+    fleet = scenario.fleet
+    plan = plan_waves(policy.policy, scenario.orchestrator_of(policy), fleet.nodes, fleet.zones)
+    if plan.is_list:
+        return min(plan.parallel, max(plan.sizes))
     if plan.pacing == "sliding":
         return max(plan.canaries, min(plan.parallel, plan.total - plan.canaries))
     return max(plan.sizes)
@@ -104,6 +106,6 @@ def count_of_rows(
         if plan not in of_plan:
             with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
                 made = change_policy(base, dict(zip(levers, row, strict=True)), scenario, own)
-            of_plan[plan] = count_in_flight(made.policy, scenario)
+            of_plan[plan] = count_in_flight(made, scenario)
         counts[row] = of_plan[plan]
     return counts

@@ -89,7 +89,7 @@ class Neighbourhood:
                 made = change_policy(self.base, values, self.scenario, own_identity(self.base, self.scenario))
             except InputError:
                 return False
-        return largest_wave is None or count_in_flight(made.policy, self.scenario) <= largest_wave
+        return largest_wave is None or count_in_flight(made, self.scenario) <= largest_wave
 
 
 def make_neighbourhood(

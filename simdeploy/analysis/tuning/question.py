@@ -98,7 +98,7 @@ def read_question(
     for number, requirement in enumerate(required):
         if reason := why_impossible(requirement.measure, scenario.release, type_):
             problems.append(Problem(f"can't be decided: {reason}", ("requirements", number), found=str(requirement)))
-    current_wave = count_in_flight(base.policy, scenario)
+    current_wave = count_in_flight(base, scenario)
     limit = find_largest_wave(largest_wave, scenario, objective, required, current_wave, problems)
     sign = 1
     if objective is not None:

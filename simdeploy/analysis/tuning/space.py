@@ -243,7 +243,7 @@ class _Space:
 
     def _limits(self) -> list[tuple[int, float]]:
         """Vary the count, which has finer steps, and set the percentage so that it doesn't matter."""
-        orchestrator = self._scenario.orchestrator
+        orchestrator = self._scenario.orchestrator_of(self._base)
         zero_is_zero = orchestrator.explicit_zero_limit == "zero_tolerance"
         never, always = 100.0, 0.0 if zero_is_zero else 0.001
         percent = never if orchestrator.limit_combination == "either" else always

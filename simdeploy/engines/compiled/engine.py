@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simdeploy.engines.branches import Branches
     from simdeploy.engines.traces import Grid
     from simdeploy.rules.deployment_types import TypeTraits
+    from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 
@@ -36,11 +37,12 @@ def run_compiled(scenario: Scenario, policies: Sequence[ScenarioPolicy], *, seed
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     n_rows = 0
     # Policies of types that mean different things for the nodes meet worlds of which some have no release.
-    by_traits: dict[TypeTraits, list[int]] = {}
+    alike: dict[tuple[TypeTraits, Orchestrator], list[int]] = {}
     for number, policy in enumerate(policies):
-        by_traits.setdefault(TYPES[policy.identity.type], []).append(number)
-    for traits, numbers in by_traits.items():
-        memory = Memory(lower(scenario, [policies[number] for number in numbers], traits), seed)
+        alike.setdefault((TYPES[policy.identity.type], scenario.orchestrator_of(policy)), []).append(number)
+    for (traits, _), numbers in alike.items():
+        chosen = [policies[number] for number in numbers]
+        memory = Memory(lower(scenario.under(chosen[0]), chosen, traits), seed)
         some_index = np.empty((len(numbers), count), dtype=np.int32)
         for whole, real in _run(memory, first, some_index, n_rows):
             parts.append((whole, real))
@@ -55,7 +57,9 @@ def run_compiled_branches(
     scenario: Scenario, policy: ScenarioPolicy, branches: Branches, *, seed: int
 ) -> tuple[Block, np.ndarray, np.ndarray]:
     """Simulate replications that branch off others; return also which nodes were dispatched by their level, and who reached it."""
-    memory = Memory(lower(scenario, [policy], TYPES[policy.identity.type], may_bundle=False), seed, branches)
+    memory = Memory(
+        lower(scenario.under(policy), [policy], TYPES[policy.identity.type], may_bundle=False), seed, branches
+    )
     index = np.empty((1, len(branches.roots)), dtype=np.int32)
     rows = list(_run(memory, 0, index, 0))
     whole, real = (np.concatenate([row[place] for row in rows]) for place in (0, 1))
@@ -73,7 +77,7 @@ def run_compiled_traces(
     error = ""
     # One after the other: the tables of a policy are as large as its traces.
     for number, policy in enumerate(policies):
-        lowered = lower(scenario, [policy], TYPES[policy.identity.type], may_bundle=False)
+        lowered = lower(scenario.under(policy), [policy], TYPES[policy.identity.type], may_bundle=False)
         memory = Memory(lowered, seed, grid=grid, n_traces=count)
         index = np.empty((1, count), dtype=np.int32)
         whole = np.concatenate([whole for whole, _ in _run(memory, first, index, 0)])[index[0]]

@@ -328,7 +328,7 @@ def _lower_policies(
             *((policy.canary_count, policy.canary_percent) if policy.strategy == "canary" else ()),
         )
         if key not in plans:
-            plan = plan_waves(policy, scenario.orchestrator, total)
+            plan = plan_waves(policy, scenario.orchestrator, total, scenario.fleet.zones)
             pacing = code_of(Pacing, plan.pacing)
             plans[key] = LoweredPlan(len(sizes), len(plan.sizes), plan.canaries, plan.parallel, pacing)
             sizes += plan.sizes

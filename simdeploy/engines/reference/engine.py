@@ -47,14 +47,14 @@ def run_reference(
         The replication that each node has what happens to it in the update from; `replication` unless given.
     """
     type_name = chosen.identity.type
-    policy, orchestrator, operator = chosen.policy, scenario.orchestrator, scenario.operator
+    policy, orchestrator, operator = chosen.policy, scenario.orchestrator_of(chosen), scenario.operator
     release = scenario.drawn_release if TYPES[type_name].releases else ()
     tilt = scenario.tilt or NO_TILT
     starts_at_ns = time_in_week(chosen.identity.created_at) % DAY_NS
     world = World(
         scenario.fleet, release, operator, seed, replication, tilt=tilt, lineage=lineage, starts_at_ns=starts_at_ns
     )
-    plan = plan_waves(policy, orchestrator, world.n_nodes)
+    plan = plan_waves(policy, orchestrator, world.n_nodes, scenario.fleet.zones)
 
     rule = read_health_rule(policy, orchestrator)
     traits = TYPES[type_name]
@@ -64,7 +64,7 @@ def run_reference(
     listeners = Listeners()
     nodes = [Node(site, listeners, number) for number in range(world.n_nodes)]
     line = Line(site)
-    rollback = Rollback(site, line, plan.parallel if orchestrator.rollback_pacing == "max_parallel" else world.n_nodes)
+    rollback = Rollback(site, line, plan.rollback)
     wave_gates = WaveGates(site, gate) if gate is not None and waves_are_judged else None
     controller = Controller(
         site,

@@ -109,7 +109,7 @@ class Course:
 def read_course(scenario: Scenario, policy: ScenarioPolicy) -> Course:
     """Read what a policy does; an `InputError` lists whatever has no exact costs here."""
     raise_if_any(_problems(scenario, policy))
-    fleet, orchestrator = scenario.fleet, scenario.orchestrator
+    fleet, orchestrator = scenario.fleet, scenario.orchestrator_of(policy)
     return Course(
         plan=plan_waves(policy.policy, orchestrator, fleet.nodes),
         limits=read_limits(policy.policy, orchestrator, fleet.nodes),
@@ -125,7 +125,7 @@ def read_course(scenario: Scenario, policy: ScenarioPolicy) -> Course:
 def read_fate(scenario: Scenario, policy: ScenarioPolicy, kind: ReleaseKind) -> Fate:
     """Read what happens to a node under a policy, if the release is of a kind."""
     behaviour = scenario.fleet.behaviour
-    rule = read_health_rule(policy.policy, scenario.orchestrator)
+    rule = read_health_rule(policy.policy, scenario.orchestrator_of(policy))
     base = behaviour.start_failure.mean
     affected = 1.0 if kind.affects.share is None else float(kind.affects.share)
     hurt = 1 - (1 - base) * (1 - kind.start_failure)
@@ -180,7 +180,12 @@ def _start_s(scenario: Scenario) -> float:
 
 def _problems(scenario: Scenario, policy: ScenarioPolicy) -> list[Problem]:
     """Return whatever makes nodes depend on each other, or a time vary."""
-    fleet, operator, orchestrator, spec = scenario.fleet, scenario.operator, scenario.orchestrator, policy.policy
+    fleet, operator, orchestrator, spec = (
+        scenario.fleet,
+        scenario.operator,
+        scenario.orchestrator_of(policy),
+        policy.policy,
+    )
     node = fleet.behaviour
     laws = {
         ("fleet", "update_duration"): node.update_duration,

@@ -1,0 +1,160 @@
+"""The general dialect: what other orchestrators' policies say, and the API's dialects can't. It has no hidden defaults."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from simdeploy.api.common_spec import CommonSpec, GateKey
+from simdeploy.api.values import (
+    Amount,
+    Count,
+    Flag,
+    FractionNumber,
+    GoDuration,
+    GoInterval,
+    PercentNumber,
+    Threshold,
+    WaveAmount,
+)
+from simdeploy.api.wire import Dialect, WireObject, for_editors
+from simdeploy.units import parse_duration
+
+
+def duration_ns(text: str | None) -> int | None:
+    """Return a duration of the wire in nanoseconds; None where it is unset."""
+    return parse_duration(text) if text else None
+
+
+def _accept_amount(schema: dict[str, Any], model: type[WireObject]) -> None:
+    """Let an amount stand for a wave, as the validator does."""
+    for_editors(schema, model)
+    group = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [*group["properties"]["size"]["anyOf"][:2], group]
+
+
+class WaveEntry(WireObject):
+    """One entry of `waves`: an amount, or a group with `size` or `until`.
+
+    Examples
+    --------
+    >>> WaveEntry.model_validate("10%").size, WaveEntry(until="50%", bake_time="5m").to_dict()
+    ('10%', {'until': '50%', 'bake_time': '5m'})
+    """
+
+    model_config = ConfigDict(json_schema_extra=_accept_amount)
+
+    dialect: ClassVar[Dialect] = "general"
+
+    size: WaveAmount | None = Field(default=None, description="Nodes of the wave, or a percentage of the fleet.")
+    until: WaveAmount | None = Field(
+        default=None, description="Nodes of this wave and all before it, or a percentage of the fleet."
+    )
+    bake_time: GoDuration | None = Field(default=None, description="Pause after the wave; default: the orchestrator's.")
+    max_failed_nodes: Count | None = Field(default=None, description="Failed nodes allowed in this wave.")
+    max_failed_nodes_percent: PercentNumber | None = Field(
+        default=None, description="Failed nodes allowed in this wave, percent of its nodes."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_amount(cls, raw: Any) -> Any:
+        return {"size": raw} if isinstance(raw, int | str) and not isinstance(raw, bool) else raw
+
+    @model_serializer(mode="wrap")
+    def _write_amount(self, write: SerializerFunctionWrapHandler) -> Any:
+        return self.size if self.model_fields_set == {"size"} else write(self)
+
+
+class GeneralHealthCheck(WireObject):
+    """Health check of the general dialect.
+
+    Examples
+    --------
+    >>> GeneralHealthCheck(deadline="5m", success_threshold=3).deadline_ns
+    300000000000
+    """
+
+    dialect: ClassVar[Dialect] = "general"
+
+    deadline: GoDuration | None = Field(
+        default=None, description='Longest time for a node to become healthy, such as "5m"; required.'
+    )
+    interval: GoInterval | None = Field(
+        default=None, description="Evaluation window; default: health.interval of the scenario."
+    )
+    max_error_rate: FractionNumber | None = Field(
+        default=None, description="Highest allowed fraction of failed requests in a healthy window; default: any."
+    )
+    min_healthy_time: GoDuration | None = Field(
+        default=None, description="Required healthy time; default: none. Not beside success_threshold."
+    )
+    success_threshold: Threshold | None = Field(
+        default=None, description="Consecutive healthy windows before a node is healthy."
+    )
+    failure_threshold: Threshold | None = Field(
+        default=None, description="Unhealthy windows before a node has failed; default: any number until the deadline."
+    )
+    cumulative_failures: Flag | None = Field(
+        default=None, description="Unhealthy windows need not be consecutive to reach failure_threshold."
+    )
+    gate: GateKey = None
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """The deadline in nanoseconds, None if unset."""
+        return duration_ns(self.deadline)
+
+
+class GeneralSpec(CommonSpec):
+    """A spec of the general dialect: what is not stated does not apply.
+
+    Examples
+    --------
+    >>> spec = GeneralSpec(strategy="rolling", waves=[1, "10%", {"until": "50%"}])
+    >>> spec.to_dict()
+    {'strategy': 'rolling', 'waves': [1, '10%', {'until': '50%'}]}
+    """
+
+    dialect: ClassVar[Dialect] = "general"
+
+    waves: tuple[WaveEntry, ...] | None = Field(
+        default=None, description="Waves in order; the last size repeats until all nodes are updated.", min_length=1
+    )
+    zone_by_zone: Flag | None = Field(
+        default=None, description="Plan the waves within one zone after the other; needs fleet.order: zone."
+    )
+    zone_bake_time: GoDuration | None = Field(default=None, description="Pause after the last wave of a zone.")
+    first_zone_bake_time: GoDuration | None = Field(
+        default=None, description="Pause after the first zone; default: zone_bake_time."
+    )
+    max_parallel: Amount | None = Field(
+        default=None, description="Nodes updated in parallel, or a percentage of the fleet; 0 is all."
+    )
+    max_parallel_per_zone: Amount | None = Field(
+        default=None, description="Nodes of one zone updated in parallel, or a percentage of the zone; 0 is all."
+    )
+    surge: Amount | None = Field(
+        default=None, description="Nodes in flight whose old instance serves until the new one does."
+    )
+    slot_delay: GoDuration | None = Field(default=None, description="Time before a free slot is used again.")
+    max_failed_nodes_per_zone: Amount | None = Field(
+        default=None, description="Failed nodes allowed in any zone, or a percentage of its nodes."
+    )
+    retries: Count | None = Field(default=None, description="Further tries for a node that did not start.")
+    retry_delay: GoDuration | None = Field(default=None, description="Pause before a further try.")
+    progress_deadline: GoDuration | None = Field(
+        default=None, description="The rollout fails if no node became running for so long."
+    )
+    rollout_deadline: GoDuration | None = Field(
+        default=None, description="The rollout fails if it is not complete after so long."
+    )
+    rollback_parallel: Amount | None = Field(
+        default=None, description="Nodes rolled back in parallel, or a percentage of the fleet; 0 is all."
+    )
+    rollback_delay: GoDuration | None = Field(default=None, description="Pause between waves of a rollback.")
+    health_check: GeneralHealthCheck | None = Field(
+        default=None, description="Health check; required for rolling and canary, ignored for immediate."
+    )

@@ -1,0 +1,56 @@
+"""Checks of one policy against the fleet and its orchestrator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from simdeploy.errors import Path, Problem
+from simdeploy.scenario.gate_checks import gate_problems
+from simdeploy.units import format_duration
+
+if TYPE_CHECKING:
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.scenario.parts import ScenarioPolicy
+    from simdeploy.world.fleet import Fleet
+
+# Windows are numbered in 32 bits: the counter of the random numbers has no more.
+_MAX_WINDOWS = 1 << 32
+
+
+def policy_problems(
+    scenario_policy: ScenarioPolicy, path: Path, fleet: Fleet, orchestrator: Orchestrator
+) -> Iterator[Problem]:
+    """List what makes a policy impossible in a fleet under an orchestrator."""
+    yield from gate_problems(scenario_policy, path, fleet, orchestrator)
+    policy = scenario_policy.policy
+    if policy.strategy == "immediate":
+        return
+    if policy.waves and orchestrator.pacing == "rate":
+        yield Problem("not under pacing: rate, whose batches go by the clock", (*path, "waves"))
+    if policy.zone_by_zone and fleet.order != "zone":
+        message, allowed = "needs fleet.order: zone", "fleet: {order: zone}"
+        yield Problem(message, (*path, "zone_by_zone"), found=f"order: {fleet.order}", allowed=allowed)
+    if policy.zone_by_zone and not policy.waves:
+        yield Problem(
+            "needs waves, which are planned within each zone", (*path, "zone_by_zone"), allowed="waves: [10%]"
+        )
+
+
+def health_problems(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Problem]:
+    """Compare a policy's deadline with the windows that a node needs."""
+    policy = scenario_policy.policy
+    if policy.strategy == "immediate" or policy.deadline_ns is None:
+        return
+    needed_ns = policy.windows_needed * policy.interval_ns
+    path = (*path, "health_check", "deadline")
+    deadline = format_duration(policy.deadline_ns)
+    windows = f"{policy.windows_needed} windows of {format_duration(policy.interval_ns)}"
+    if needed_ns > policy.deadline_ns:
+        cause = "success_threshold" if policy.min_healthy_ns is None else "min_healthy_time"
+        message = f"no node can become healthy in time: {cause} needs {windows} = {format_duration(needed_ns)}"
+        allowed = f"a deadline of at least {format_duration(needed_ns)}"
+        yield Problem(message, path, found=deadline, allowed=allowed)
+    if policy.deadline_ns // policy.interval_ns > _MAX_WINDOWS:
+        message = f"more than {_MAX_WINDOWS:,} windows of {format_duration(policy.interval_ns)} until the deadline"
+        yield Problem(message, path, found=deadline, allowed="a shorter deadline or a longer interval")
