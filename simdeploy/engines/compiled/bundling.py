@@ -25,6 +25,8 @@ class LoweredPlan(NamedTuple):
     canaries: int
     parallel: int
     pacing: int
+    has_wave_limits: bool
+    rollback_size: int
 
 
 class Row(NamedTuple):
@@ -36,6 +38,7 @@ class Row(NamedTuple):
     plan: LoweredPlan
     limits: int
     gate: int  # 0 for none
+    is_plain: bool  # nothing that bundles don't know
 
 
 def stops_at(limits: Limits | None, total: int) -> int | None:
@@ -67,7 +70,13 @@ def bundle_policies(
     """
     bundles: dict[int, dict[tuple[int, bool, bool], list[int]]] = {}
     for number, row in enumerate(rows):
-        if may_bundle and not row.gate and row.plan.pacing == BARRIER and stops[row.limits] is not None:
+        if (
+            may_bundle
+            and row.is_plain
+            and not row.gate
+            and row.plan.pacing == BARRIER
+            and stops[row.limits] is not None
+        ):
             key = (row.plan.first_size, row.auto_promote, row.no_auto_rollback)
             bundles.setdefault(row.rule, {}).setdefault(key, []).append(number)
     members = np.full(len(rows), -1, dtype=MEMBER_RECORD)

@@ -45,10 +45,17 @@ from simdeploy.engines.compiled.codes import (
     SCRIPT_RESUME,
     SLIDING,
 )
+from simdeploy.engines.compiled.deadlines import (
+    is_deadline_now,
+    let_progress_stand_still,
+    next_deadline,
+    reset_deadlines,
+    tell_deadline,
+)
 from simdeploy.engines.compiled.dispatch import admit_returned, give_turns, nodes_left, open_wave, send_wave
 from simdeploy.engines.compiled.gates import happens_before_gate, judges_waves, look_at_waves, reset_gates
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.limits import is_crossed
+from simdeploy.engines.compiled.limits import is_crossed, reset_tally
 from simdeploy.engines.compiled.line import reset_lines
 from simdeploy.engines.compiled.node import count, go_back, hear_of
 from simdeploy.engines.compiled.people import rejects
@@ -156,6 +163,9 @@ def reset(run):
     run.queued = 0
     run.ran_too_long = False
     run.awaits_opening = False
+    run.next_rollback = NEVER
+    reset_tally(run)
+    reset_deadlines(run)
 
 
 @compiled
@@ -184,6 +194,10 @@ def _next_instant(run):
         following = min(following, run.watch_at)
     if run.awaits_opening:
         following = min(following, run.opens_at)
+    if run.makespan == NEVER and policy_of(run).counts_each:
+        following = min(following, next_deadline(run))
+    if run.next_rollback > run.now:
+        following = min(following, run.next_rollback)
     return following
 
 
@@ -254,6 +268,8 @@ def _let_happen(run):
     if run.awaits_opening and run.opens_at <= now:
         run.awaits_opening = False
         run.is_rung = True
+    if run.next_rollback == now or (run.makespan == NEVER and policy_of(run).counts_each and is_deadline_now(run)):
+        run.is_rung = True
 
 
 @compiled
@@ -280,6 +296,9 @@ def _act(run):
     _obey_script(run)
     _obey_operator(run)
     _advance(run)
+    if policy_of(run).counts_each:
+        waits = run.phase == BAKE or run.phase == BAKED or run.phase == AWAIT or run.awaits_opening
+        let_progress_stand_still(run, run.state == PAUSED or waits or run.makespan < NEVER)
     # Looks at waves would not end by themselves only where a node is waited for.
     if (policy_of(run).gate == CUSUM or (policy_of(run).gate >= 0 and run.any_waits)) and _is_at_rest(run):
         run.watch_has_ended = True
@@ -289,7 +308,11 @@ def _act(run):
 def _judge(run):
     alarm = run.gate_alarm
     run.gate_alarm = False
-    if run.makespan < NEVER or not (run.news or alarm):
+    if run.makespan < NEVER:
+        return
+    if policy_of(run).counts_each and not alarm and not _had_all_turns_and_promotion(run):
+        alarm = tell_deadline(run)
+    if not (run.news or alarm):
         return
     # A sliding wave ends with the rollout.
     at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != SLIDING
@@ -357,6 +380,8 @@ def _is_at_rest(run):
     if run.makespan < NEVER or run.is_rung or run.acts_done < run.n_acts:
         return False
     if run.awaits_opening or (run.clock != NO_CLOCK and not run.clock_is_frozen):
+        return False
+    if policy_of(run).counts_each and next_deadline(run) < NEVER:
         return False
     # Nothing happens by itself to a node that is down for good, or that came up while the rollout is paused.
     held_back = run.waited_in_vain + run.n_up_again
@@ -480,6 +505,13 @@ def _free_slots(run):
     held = waves(run)[HOLDING, wave] if run.failed_node_holds_slot else np.int64(0)
     unresolved = waves(run)[IN_FLIGHT if run.reporting_delay else UNRESOLVED, wave]
     return min(policy_of(run).parallel - unresolved - held, nodes_left(run))
+
+
+@compiled
+def _had_all_turns_and_promotion(run):
+    if nodes_left(run) or run.waves_over < run.waves_open:
+        return False
+    return run.promoted or policy_of(run).canaries < run.nodes
 
 
 @compiled

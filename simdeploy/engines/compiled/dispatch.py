@@ -125,9 +125,10 @@ def send_wave(run, count):
         or run.shared
         or run.reporting_delay > 0
         or run.goes_back_by_itself
-        or run.rollback_in_waves
+        or policy_of(run).rollback_size < run.nodes
         or run.leaves
         or policy_of(run).gate >= 0
+        or policy_of(run).counts_each
     ):
         give_turns(run, count)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from simdeploy.engines.compiled.clock import COUNTS, GETS_ORDER, IS_BACK, enqueue
 from simdeploy.engines.compiled.codes import CUSUM
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.limits import note_verdict
 from simdeploy.engines.compiled.line import fails_unheard, online_again
 from simdeploy.engines.compiled.pools import crashes_change, leaves_service, look_at_pools
 from simdeploy.engines.compiled.sampling import set_rollbacks
@@ -61,13 +62,17 @@ def count(run, node):
         return
     wave = fates(run)[WAVE, node] - 1
     resolve_in_wave(run, wave)
-    if fates(run)[HAS_FAILED, node] or fails_unheard(run, node):
+    has_failed = fates(run)[HAS_FAILED, node] or fails_unheard(run, node)
+    if policy_of(run).counts_each:
+        note_verdict(run, node, has_failed)
+    if has_failed:
         run.failed += 1
         waves(run)[WAVE_FAILED, wave] += 1
         if not run.reporting_delay:
             _keep_slot(run, node)
     else:
         run.updated += 1
+        run.progress_since = run.now
         if run.watch_at == NEVER and policy_of(run).gate == CUSUM:
             run.watch_at = run.now + policy_of(run).interval
             if run.shared:

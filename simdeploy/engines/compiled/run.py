@@ -63,7 +63,6 @@ _SWITCHES = [
     ("bake_time", _INT),
     ("goes_back_by_itself", _BOOL),
     ("on_failure", _INT),
-    ("rollback_in_waves", _BOOL),
     ("unreachable", _INT),
     ("clocks_stop", _BOOL),
     ("cant_tell", _INT),
@@ -185,6 +184,17 @@ _ROLLOUT = [
     # The next opening of a change window, if it lets something be dispatched.
     ("awaits_opening", _BOOL),
     ("opens_at", _INT),
+    # Failures since a node last became running; when the last of each happened, and how many failures then.
+    ("failed_in_a_row", _INT),
+    ("failed_last_at", _INT),
+    ("failed_then", _INT),
+    ("ran_last_at", _INT),
+    # Deadlines of the rollout: whether that of its completion has passed; since when progress is awaited, and whether it is.
+    ("is_late", _BOOL),
+    ("progress_since", _INT),
+    ("progress_stands_still", _BOOL),
+    # When the next wave may go back; NEVER until the one on its way is back.
+    ("next_rollback", _INT),
 ]
 # Sums of times are kept as two: of the upper and of the lower 32 bits, since the whole may not fit into 64.
 _BARRIER = [

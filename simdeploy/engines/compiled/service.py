@@ -120,7 +120,7 @@ def measure_service(run, horizon, real):
         not run.any_waits
         and not run.any_went_by_itself
         and not run.any_order_late
-        and not (run.rollback_has_begun and run.rollback_in_waves)
+        and not (run.rollback_has_begun and policy_of(run).rollback_size < run.nodes)
         and policy_of(run).pacing != SLIDING
     )
     sums, lost = np.zeros(4, np.int64), np.zeros(2)

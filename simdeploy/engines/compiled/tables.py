@@ -120,6 +120,8 @@ TABLES = (
     "level_pieces",
     "window_words",
     "sizes",
+    "wave_limits",
+    "zone_failed",
     "members",
     "rules",
     "bundles",
@@ -239,6 +241,7 @@ POLICY_RECORD = np.dtype(
         ("needed", _INT),
         ("consecutive", _BOOL),
         ("failure_threshold", _INT),  # 0 for none
+        ("cumulative", _BOOL),  # whether these windows need not be in a row
         ("peak", _INT),  # which of the peaks of window words covers the windows needed; -1 for none
         # The highest error rate, as a fraction for any number of requests; and whether a window without any is healthy.
         ("rate_top", _INT),
@@ -259,6 +262,20 @@ POLICY_RECORD = np.dtype(
         ("both", _BOOL),
         ("percent_of", _INT),
         ("minimum_sample", _INT),
+        ("in_a_row", _BOOL),  # whether the count bounds failures in a row
+        ("has_wave_limits", _BOOL),
+        # Failed nodes of a zone that cross its limit, and as a fraction of its nodes.
+        ("watches_zones", _BOOL),
+        ("zone_count", _INT),
+        ("zone_top", _INT),
+        ("zone_bottom", _INT),
+        # Of the whole rollout, NEVER for none; and whether its verdicts can't be counted before their time.
+        ("progress_deadline", _INT),
+        ("rollout_deadline", _INT),
+        ("counts_each", _BOOL),
+        # Going back.
+        ("rollback_size", _INT),
+        ("rollback_delay", _INT),
         # The gate: its method (-1 for the API's threshold), and its numbers as `simdeploy.rules.gates.gate.Gate` has them; the
         # highest error rate is top / bottom.
         ("gate", _INT),
@@ -282,6 +299,8 @@ POLICY_RECORD = np.dtype(
         ("begins_in_week", _INT),  # when its rollout begins, since Monday 00:00
     ]
 )
+# Of a wave: its own limits, as in the record of a policy.
+WAVE_LIMITS_RECORD = np.dtype([("count", _INT), ("top", _INT), ("bottom", _INT)])
 # Of a policy: its bundle (-1 for none), and which of the bundle's stops.
 MEMBER_RECORD = np.dtype([("bundle", _INT), ("stop", _INT)])
 # Of a rule of judging nodes: a policy that has it, its bundles, and a key of all fates under it in the replication at hand.
@@ -385,6 +404,7 @@ policy_at = make_reader("policies_at", POLICY_RECORD)
 _class_rule_at = make_reader("class_rules_at", CLASS_RULE_RECORD)
 _last_word_at = make_reader("last_words_at", _INT)
 _size_at = make_reader("sizes_at", _INT)
+_wave_limits_at = make_reader("wave_limits_at", WAVE_LIMITS_RECORD)
 # Words up to which a window is surely healthy, by rule, class, level and bracket of the node's own level.
 bracket_words = make_view("bracket_words_at", _INT, "n_brackets", 1 << BRACKET_BITS)
 # Words beyond which it is surely unhealthy.
@@ -441,6 +461,7 @@ back_rates = make_view("back_rates_at", _REAL, 2, "nodes")
 
 # Of the rollout at hand.
 fates = make_view("fates_at", _INT, N_FATE, "nodes")
+zone_failed = make_view("zone_failed_at", _INT, "zones")  # only where zones have a limit
 relative = make_view("relative_at", _INT, N_RELATIVE, "nodes")
 begins_of = make_view("begins_at", _INT, "most_waves")
 lists = make_view("lists_at", _INT, N_LISTS, "nodes")
@@ -481,6 +502,12 @@ def last_word_of(run, policy, number, level):
 def size_of_wave(run, wave):
     """How many nodes the policy's plan has in a wave, counted from 0."""
     return _size_at(run, policy_of(run).first_size + wave)
+
+
+@inlined
+def limits_of_wave(run, wave):
+    """The limits of a wave alone: failed nodes that cross its count; and its percent, as a fraction in two numbers."""
+    return _wave_limits_at(run, policy_of(run).first_size + wave)
 
 
 @compiled

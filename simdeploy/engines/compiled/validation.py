@@ -52,7 +52,8 @@ def validate(run, node):
         start = end
         if is_good:
             healthy += 1
-            unhealthy = 0
+            if not rule.cumulative:
+                unhealthy = 0
             if healthy >= rule.needed:
                 fate[RESOLVED, node] = end
                 fate[WINDOWS, node] = window
@@ -118,7 +119,8 @@ def _end_window(run, node):
         return
     if is_healthy(run, node, window, run.now - rule.interval, run.now, requests, met(run)[MET_FRACTION, node]):
         members[HEALTHY, node] += 1
-        members[UNHEALTHY, node] = 0
+        if not rule.cumulative:
+            members[UNHEALTHY, node] = 0
         if members[HEALTHY, node] >= rule.needed:
             if judges_waves(rule):
                 fate[OBSERVED, node] = run.now

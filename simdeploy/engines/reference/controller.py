@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Literal
 from simdeploy.engines.recording import CONTROL_PLANE, History, StatusFields
 from simdeploy.engines.reference.change_windows import OpenCountdown, OpenHours
 from simdeploy.engines.reference.clock import Countdown
+from simdeploy.engines.reference.deadlines import Deadlines
 from simdeploy.engines.reference.dispatch import Dispatcher
 from simdeploy.engines.reference.node import NOT_HEARD
 from simdeploy.engines.reference.people import rejects
+from simdeploy.engines.reference.tally import Tally
 from simdeploy.engines.schema import RUNNING
 from simdeploy.rules.limits import Counts
+from simdeploy.rules.waves import NO_WAVE_LIMITS
 from simdeploy.units import NS_PER_S
 from simdeploy.vocabulary import TERMINAL_STATES
 
@@ -84,6 +87,8 @@ class Controller:
         self._operator = operator
         self._plan = plan
         self._limits = limits
+        self._tally = Tally(limits, site.world.zone_of)
+        self._deadlines_of_rollout = Deadlines(site, policy)
         self._rollback = rollback
         self._running_watch = running_watch
         self._judges = tuple(one for one in (wave_gates, running_watch) if one is not None)
@@ -134,6 +139,7 @@ class Controller:
         self._say("pending", "in_progress", "start")
         if self._plan.pacing == "rate" and not self.canaries:
             self._batch_is_due()  # its clock runs from the start, even if a pause at 0 s holds the batch back
+        self._deadlines_of_rollout.start()
         self._site.ring()
 
     def hears_of(self, node: Node) -> None:
@@ -179,11 +185,13 @@ class Controller:
         """Let a verdict count, for everything but pacing."""
         node.fate.counted_ns = self._last_progress_ns = self._site.env.now
         wave = self.dispatcher.resolve(node)
+        self._tally.add(node, self._site.env.now)
         if node.fate.ever_failed:
             self.failed += 1
             wave.failed += 1
         else:
             self.updated += 1
+            self._deadlines_of_rollout.progress()
         self._news = True
 
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
@@ -221,6 +229,7 @@ class Controller:
             and self._acts_ahead == 0
             and not any(clock.is_running for clock in self._clocks)
             and not self._hours.is_awaited
+            and not self._deadlines_of_rollout.are_ahead
             and sum(wave.unresolved for wave in self.dispatcher.waves) == self.dispatcher.held_back
         )
 
@@ -230,11 +239,15 @@ class Controller:
         self._obey_script()
         self._obey_operator()
         self._advance()
+        self._let_progress_count()
         self._note()
 
     def _judge(self) -> None:
         alarm = next((alarm for judge in self._judges if (alarm := judge.take_alarm())), None)
-        if self.is_over or not (self._news or alarm):
+        if self.is_over:
+            return
+        alarm = alarm or (None if self._had_all_turns_and_promotion else self._deadlines_of_rollout.tell())
+        if not (self._news or alarm):
             return
         if not alarm and self._judged_at_wave_end and self.dispatcher.waves_over == self._waves_judged:
             return
@@ -271,15 +284,26 @@ class Controller:
         if self._limits is None:
             return None
         for judged in self._waves_to_judge(judged_before):
-            counts = Counts(failed=self.failed, running=self.updated, wave_failed=judged.failed, wave_size=judged.size)
-            crossed = self._limits.crossed(counts)
-            if crossed:
-                return crossed
+            for zone_failed, zone_size in self._tally.list_zones():
+                counts = Counts(
+                    failed=self.failed,
+                    running=self.updated,
+                    wave_failed=judged.failed,
+                    wave_size=judged.size,
+                    counted=self._tally.in_a_row if self._limits.consecutive else None,
+                    wave=self._plan.limits[judged.number - 1] if self._plan.limits else NO_WAVE_LIMITS,
+                    zone_failed=zone_failed,
+                    zone_size=zone_size,
+                )
+                crossed = self._limits.crossed(counts)
+                if crossed:
+                    return crossed
         return None
 
     def _waves_to_judge(self, judged_before: int) -> list[Wave]:
         """Return the waves whose size the percent limit may be of: the last one, or those that verdicts were late of."""
-        if not self._switches.reporting_delay_ns or self._switches.failed_percent_of != "wave":
+        is_of_waves = self._switches.failed_percent_of == "wave" or self._plan.limits
+        if not self._switches.reporting_delay_ns or not is_of_waves:
             return self.dispatcher.waves[-1:]
         waves = self.dispatcher.waves[judged_before:]
         return [wave for wave in waves if wave.is_over] if self._judged_at_wave_end else waves
@@ -356,6 +380,10 @@ class Controller:
                 self._say(self.state, self.state, f"waits for {self._opening}")
         if self._phase == "done":
             self._end("completed", f"{self.updated} nodes updated, {self.failed} failed", undo=False)
+
+    def _let_progress_count(self) -> None:
+        waits = self._phase in ("bake", "baked", "await") or self._hours.is_awaited
+        self._deadlines_of_rollout.stand_still(self._is_paused or waits or self.is_over)
 
     @property
     def _is_wave_through(self) -> bool:
@@ -446,6 +474,10 @@ class Controller:
     @property
     def _had_all_turns(self) -> bool:
         return not self.dispatcher.left and self.dispatcher.waves_over == len(self.dispatcher.waves)
+
+    @property
+    def _had_all_turns_and_promotion(self) -> bool:
+        return self._had_all_turns and (self._promoted or len(self.canaries) < self._plan.total)
 
     def _wait_for_opening(self) -> None:
         """While no change window is open: dispatch nothing, but let the clock of rate pacing begin, and see the end."""
