@@ -78,7 +78,7 @@ def read(reading: Reading) -> PolicyImport:
     spec = Group(reading, document, path)
     raw, is_example = _translate_example(spec)
     dialect = _dialect(document, raw, wrapper, is_example=is_example)
-    beside = {key: raw.pop(key) for key in ("dialect", "orchestrator") if key in raw and not path}
+    beside: dict[str, Any] = {key: raw.pop(key) for key in ("dialect", "orchestrator") if key in raw and not path}
     for key in beside:
         spec.exact(key, "as a scenario says it")
     policy: dict[str, Any] = {}

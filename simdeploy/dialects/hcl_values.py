@@ -59,8 +59,9 @@ class Scope:
         self._reading = reading
         data = document.data
         self._defaults: dict[str, Any] = {}
-        for name, block in _mapping(data.get("variable")).items():
-            self._defaults[name] = _mapping(block).get("default")
+        for blocks in _listed(data.get("variable")):  # HCL's JSON form may have lists
+            for name, block in _mapping(blocks).items():
+                self._defaults[name] = _mapping(_listed(block)[-1] if block else None).get("default")
         for block in _listed(data.get("variables")):
             self._defaults.update(_mapping(block))
         self._locals = {name: value for block in _listed(data.get("locals")) for name, value in _mapping(block).items()}
