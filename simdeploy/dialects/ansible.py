@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects import jinja
 from simdeploy.dialects.reading import Group
-from simdeploy.errors import InputError, listed, nearest, shorten
+from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def read(reading: Reading) -> PolicyImport:
     document = next((one for one in reading.source.documents if _is_playbook(one.data)), None)
     play = None if document is None else _choose_play(reading, document)
     if document is None:
-        problem = reading.source.documents[0].problem("no playbook", (), allowed="a list of plays, each with hosts")
-        reading.problems.append(problem)
+        allowed = "a list of plays, each with hosts"
+        reading.problems.append(Problem("no playbook", file=reading.source.file, allowed=allowed))
     if play is None:
         return reading.finish({}, {})
     waves = _read_serial(play, reading)

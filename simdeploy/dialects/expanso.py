@@ -72,7 +72,7 @@ def read(reading: Reading) -> PolicyImport:
     document, found = next((place for place in places if place[1] is not None), (None, None))
     if document is None or found is None:
         allowed = 'a job with "deployment" or "rollout", a deployment with a "spec", or a spec with a "strategy"'
-        reading.problems.append(reading.source.documents[0].problem("no deployment", (), allowed=allowed))
+        reading.problems.append(Problem("no deployment", file=reading.source.file, allowed=allowed))
         return reading.finish({}, None)
     path, wrapper, _ = found
     spec = Group(reading, document, path)

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.reading import Group
+from simdeploy.errors import Problem
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
@@ -33,8 +34,8 @@ def read(reading: Reading) -> PolicyImport:
     """Read the rollout policy of the first Fleet."""
     document = next((one for one in reading.source.groups if one.data.get("kind") == "Fleet"), None)
     if document is None:
-        document = reading.source.documents[0]
-        reading.problems.append(document.problem("no Fleet", (), allowed="a document with kind: Fleet"))
+        allowed = "a document with kind: Fleet"
+        reading.problems.append(Problem("no Fleet", file=reading.source.file, allowed=allowed))
         return reading.finish({}, {})
     policy = Group(reading, document, ()).group("spec").group("rolloutPolicy")
     if not policy.data:
