@@ -10,7 +10,6 @@ from typing import Any
 from simdeploy.dialects.imported import Fidelity, Note, PolicyImport, merge_policy
 from simdeploy.dialects.source import Document, Source, Tagged
 from simdeploy.errors import InputError, Path, Problem, format_path, listed, nearest, shorten
-from simdeploy.units import MAX_DURATION_NS, format_duration, parse_duration
 
 # What stands for a value that could not be evaluated: the field counts as not given, and has a note.
 Evaluate = Callable[[Any, "Group", str], Any]
@@ -231,24 +230,6 @@ class Group:
             return None
         return number
 
-    def duration(self, key: str, low: str = "0s") -> str | None:
-        """Return a field that is a duration in Go's form, such as "1m30s", in that form; a number is nanoseconds."""
-        value = self.value(key)
-        if value is None:
-            return None
-        allowed = f'a duration of at least {low}, such as "30s" or "1h30m"'
-        try:
-            ns = parse_duration(value) if isinstance(value, str) else _whole(value)
-        except ValueError:
-            ns = None
-        if ns is None:
-            self._refuse(key, "not a duration", value, allowed)
-            return None
-        if not parse_duration(low) <= ns <= MAX_DURATION_NS:
-            self._refuse(key, "too long" if ns > MAX_DURATION_NS else "too short", value, allowed)
-            return None
-        return plain_duration(ns)
-
     def group(self, key: str) -> Group:
         """Return a field that is a group of keys; an empty one if it is not given."""
         if self.data.get(key) is None:
@@ -299,19 +280,6 @@ class _Absent(Group):
         self._evaluate = None
         self._name = parent.name_of(key)
         self.data = {}
-
-
-def plain_duration(ns: int) -> str:
-    """Write nanoseconds as people do: like Go, without parts that are 0.
-
-    Examples
-    --------
-    >>> plain_duration(600_000_000_000), plain_duration(5_400_000_000_000), plain_duration(0)
-    ('10m', '1h30m', '0s')
-    """
-    text = format_duration(ns)
-    text = text.removesuffix("0s") if text.endswith("m0s") else text
-    return text.removesuffix("0m") if text.endswith("h0m") else text
 
 
 def _whole(value: object) -> int | None:
