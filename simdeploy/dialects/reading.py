@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from simdeploy.dialects.imported import Fidelity, Note, PolicyImport, merge_policy
 from simdeploy.dialects.source import Document, Source, Tagged
-from simdeploy.errors import InputError, Path, Problem, format_path, listed, nearest, shorten
+from simdeploy.errors import InputError, Path, Problem, format_path, listed, nearest, not_among, shorten
+from simdeploy.units import MAX_DURATION_NS, format_duration, parse_duration
+
+# The error rate above which a node serves nothing. For formats whose health checks see dead tasks, but no rates.
+NOTHING_SERVED = 0.99
 
 # What stands for a value that could not be evaluated: the field counts as not given, and has a note.
 Evaluate = Callable[[Any, "Group", str], Any]
@@ -45,6 +49,28 @@ class Reading:
         """Return the value that the caller gives to a variable, and remember that it was asked for."""
         self.used_variables.add(name)
         return self.variables.get(name)
+
+    def choose(self, variable: str, names: Sequence[str], preferred: Sequence[str] = ()) -> str | None:
+        """Return one of several parts of the file: the one that the caller names by a variable, or the first.
+
+        Parameters
+        ----------
+        names : sequence of str
+            At least one.
+        preferred : sequence of str
+            Those of them that say how to update; the first of them is taken if there are any.
+        """
+        chosen = self.variable(variable)
+        if chosen is not None:
+            if chosen in names:
+                return chosen
+            self.problems.append(not_among(f"no such {variable}", (variable,), chosen, names))
+            return None
+        candidates = preferred or names
+        if len(candidates) > 1:
+            how = f"--var {variable}=NAME chooses one of {listed(candidates)}"
+            self.note(variable, "approximate", f"{candidates[0]}, the first in the file; {how}")
+        return candidates[0]
 
     def nodes(self, stated: int | None, *, why: str | None = None) -> int | None:
         """Return how many nodes there are: the caller's number before the file's; with `why`, there must be one."""
@@ -117,7 +143,9 @@ class Group:
         for part in path:
             data = data[part]
         self.data: dict[str, Any] = data if isinstance(data, dict) else {}
-        if data is not None and not isinstance(data, dict):
+        if isinstance(data, Tagged):
+            reading.note(self._name, "not evaluated", _unknown(data), document.line(path))
+        elif data is not None and not isinstance(data, dict):
             self._refuse(None, "not a group of keys", data, "keys with values")
 
     def __contains__(self, key: str) -> bool:
@@ -129,6 +157,10 @@ class Group:
     def name_of(self, key: str) -> str:
         """Return a field's name for notes."""
         return f"{self._name}.{key}" if self._name else key
+
+    def spelling(self, *names: str) -> str:
+        """Return which of several spellings of a field's name occurs; the first if none does."""
+        return next((name for name in names if name in self), names[0])
 
     # -- notes -------------------------------------------------------------------------------------
 
@@ -170,7 +202,7 @@ class Group:
         if self._evaluate is not None:
             return self._evaluate(value, self, key)
         if isinstance(value, Tagged):
-            self.not_evaluated(key, f"{shorten(str(value))}: depends on something outside the file; taken as not given")
+            self.not_evaluated(key, _unknown(value))
             return None
         return value
 
@@ -230,6 +262,22 @@ class Group:
             return None
         return number
 
+    def duration(self, key: str, low_ns: int = 0) -> int | None:
+        """Return a field that is a duration in Go's form, such as ``1m30s``, in nanoseconds; 0 may be a number."""
+        value = self.value(key)
+        if value is None:
+            return None
+        allowed = f'text such as "1m30s", of at least {write_duration(low_ns)}'
+        try:
+            ns = parse_duration("0" if value == 0 and not isinstance(value, bool) else value)
+        except (TypeError, ValueError):
+            self._refuse(key, "not a duration", value, allowed)
+            return None
+        if not low_ns <= ns <= MAX_DURATION_NS:
+            self._refuse(key, "too short" if ns < low_ns else "too long", value, allowed)
+            return None
+        return ns
+
     def group(self, key: str) -> Group:
         """Return a field that is a group of keys; an empty one if it is not given."""
         if self.data.get(key) is None:
@@ -280,6 +328,24 @@ class _Absent(Group):
         self._evaluate = None
         self._name = parent.name_of(key)
         self.data = {}
+
+
+def write_duration(ns: int) -> str:
+    """Write a duration for a policy.
+
+    Examples
+    --------
+    >>> write_duration(600_000_000_000), write_duration(3_600_000_000_000), write_duration(0)
+    ('10m', '1h', '0s')
+    """
+    text = format_duration(ns)
+    for zero, unit in (("m0s", "m"), ("h0m", "h")):
+        text = text.removesuffix(zero) + unit if text.endswith(zero) else text
+    return text
+
+
+def _unknown(value: Tagged) -> str:
+    return f"{shorten(str(value))}: depends on something outside the file; taken as not given"
 
 
 def _whole(value: object) -> int | None:
