@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.check import build_spec
 from simdeploy.api.document import recognise
-from simdeploy.dialects.reading import Group, plain_duration
+from simdeploy.dialects.reading import Group, write_duration
 from simdeploy.errors import Path, Problem
 
 if TYPE_CHECKING:
@@ -135,9 +135,10 @@ def _translate_example(spec: Group) -> tuple[dict[str, Any], bool]:
         )
     for key in probe.data:
         if key == "interval":
-            interval = probe.duration(key, "1ns")
+            interval = probe.duration(key, 1)
             probe.approximate(
-                key, f"{interval or 'unknown'}: not a policy's in this dialect; set health.interval of the scenario"
+                key,
+                f"{'unknown' if interval is None else write_duration(interval)}: not a policy's in this dialect; set health.interval of the scenario",
             )
         elif key not in known:
             text = (
@@ -180,7 +181,7 @@ def _note_fields(group: Group, built: Any, defaults: list[str], dialect: Dialect
 
 def _show(key: str, value: object) -> str:
     if key in ("deadline", "interval") and isinstance(value, int):
-        return plain_duration(value)
+        return write_duration(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -14,15 +14,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.nomad_job import JobFile, is_job
-from simdeploy.units import parse_duration
+from simdeploy.dialects.reading import NOTHING_SERVED, write_duration
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
     from simdeploy.dialects.reading import Group, Reading
     from simdeploy.dialects.source import Source
 
-_DEFAULTS = {"min_healthy_time": "10s", "healthy_deadline": "5m", "progress_deadline": "10m"}
-_RESCHEDULE_DELAY = "30s"
+_DEFAULTS = {
+    "min_healthy_time": 10 * NS_PER_S,
+    "healthy_deadline": 300 * NS_PER_S,
+    "progress_deadline": 600 * NS_PER_S,
+}
+_RESCHEDULE_DELAY = 30 * NS_PER_S
 # What the group says besides, and what simulates it.
 _BESIDE = {
     "restart": "restarts on the same node are the fleet's start_attempts",
@@ -81,6 +86,14 @@ def _state(group: Group, key: str, value: Any, text: str) -> None:
         group.exact(key, text)
 
 
+def _duration(group: Group, key: str, low_ns: int) -> int | None:
+    """Return a duration in nanoseconds, which the API's JSON writes as a number."""
+    value = group.data.get(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return group.whole(key, low_ns, MAX_DURATION_NS)
+    return group.duration(key, low_ns)
+
+
 class _Update:
     """The update of a group; what it leaves out, the job's update may say."""
 
@@ -113,8 +126,7 @@ class _Update:
             return {"strategy": "immediate"}, {"on_failure": "continue", "unreachable_nodes": "skip"}
         at_most = 1 if max_parallel is None else max_parallel
         _state(update, key, max_parallel, f"at most {at_most:,} in flight")
-        check = self._read_health()
-        progress = check.pop("progress_deadline")
+        check, progress = self._read_health()
         reverts = self._read_flag("auto_revert", "rolls back", "never rolls back")
         canary = self._read_canary(at_most, nodes)
         limit, text = self._read_limit(progress, reverts=reverts)
@@ -133,25 +145,25 @@ class _Update:
             "health_check": check,
             "max_failed_nodes": limit,
             **retries,
-            "progress_deadline": progress,
+            "progress_deadline": write_duration(progress) if progress else None,
             "no_auto_rollback": not reverts,
             "rollback_parallel": at_most if reverts else None,
         }
         freezes = {} if self._is_system else {"failed_node_freezes": True}
         return policy, {"pacing": "sliding", **freezes, "unreachable_nodes": "skip"}
 
-    def _read_health(self) -> dict[str, Any]:
-        """Return the health check, and the progress deadline or None."""
+    def _read_health(self) -> tuple[dict[str, Any], int]:
+        """Return the health check and the progress deadline."""
         update, key = self._field("health_check")
         judged = update.text(key, "checks", "task_states", "manual", "") or "checks"
         texts = {
-            "checks": "checks of services have no counterpart: a node is healthy while it is up, unless you state a max_error_rate",
+            "checks": "a check of a service fails where nothing is served: an error rate above 99 %",
             "task_states": "a node is healthy while it is up",
             "manual": "nobody sets the health by hand: a node is healthy while it is up",
         }
         text = f"{'' if key in update else 'not given: checks; '}{texts[judged]}"
         update.exact(key, text) if judged == "task_states" else update.approximate(key, text)
-        values: dict[str, Any] = {}
+        values: dict[str, int] = {}
         meanings = {
             "min_healthy_time": "so long without a break",
             "healthy_deadline": "from the dispatch on",
@@ -159,21 +171,22 @@ class _Update:
         }
         for name, meaning in meanings.items():
             update, key = self._field(name)
-            value = update.duration(key, "1ns" if name == "healthy_deadline" else "0s")
+            value = _duration(update, key, 1 if name == "healthy_deadline" else 0)
             values[name] = _DEFAULTS[name] if value is None else value
-            _state(update, key, value, f"{values[name]}: {meaning}")
-        healthy, deadline, progress = (parse_duration(values[name]) for name in _DEFAULTS)
+            _state(update, key, value, f"{write_duration(values[name])}: {meaning}")
+        healthy, deadline, progress = (values[name] for name in _DEFAULTS)
         if healthy >= deadline:
             update, key = self._field("min_healthy_time")
-            update.refuse(key, "too long", allowed=f"less than healthy_deadline, {values['healthy_deadline']}")
+            update.refuse(key, "too long", allowed=f"less than healthy_deadline, {write_duration(deadline)}")
         if 0 < progress <= deadline:
             update, key = self._field("progress_deadline")
-            update.refuse(key, "too short", allowed=f"more than healthy_deadline, {values['healthy_deadline']}, or 0")
-        return {
-            "deadline": values["healthy_deadline"],
-            "min_healthy_time": values["min_healthy_time"],
-            "progress_deadline": values["progress_deadline"] if progress else None,
+            update.refuse(key, "too short", allowed=f"more than healthy_deadline, {write_duration(deadline)}, or 0")
+        check = {
+            "deadline": write_duration(deadline),
+            "min_healthy_time": write_duration(healthy),
+            "max_error_rate": NOTHING_SERVED if judged == "checks" else None,
         }
+        return {key: value for key, value in check.items() if value is not None}, progress
 
     def _read_flag(self, name: str, yes: str, no: str) -> bool:
         update, key = self._field(name)
@@ -213,8 +226,8 @@ class _Update:
         update.approximate(key, text)
         return {"canary_count": count, "auto_promote": promotes}
 
-    def _read_limit(self, progress: str | None, *, reverts: bool) -> tuple[int | None, str]:
-        if progress is None:
+    def _read_limit(self, progress: int, *, reverts: bool) -> tuple[int | None, str]:
+        if not progress:
             return 0, "progress_deadline is 0: the first unhealthy allocation fails the deployment"
         if not self._is_system:
             return 0, "the first allocation that may not be rescheduled (any more) fails the deployment"
@@ -228,7 +241,7 @@ class _Update:
             "here it completes with failed nodes"
         )
 
-    def _read_retries(self, progress: str | None) -> dict[str, Any]:
+    def _read_retries(self, progress: int) -> dict[str, Any]:
         """Return how often an allocation that did not start is tried again."""
         group, spell = self._reschedule, self._spell
         if self._is_system:
@@ -236,19 +249,19 @@ class _Update:
                 group.refuse(key, "a system job has no reschedule block")
             return {}
         attempts, unlimited = group.whole(spell("attempts")), group.flag(spell("unlimited"))
-        delay = group.duration(spell("delay"), "5s") or _RESCHEDULE_DELAY
+        delay = _duration(group, spell("delay"), 5 * NS_PER_S) or _RESCHEDULE_DELAY
         function = group.text(spell("delay_function"), "constant", "exponential", "fibonacci", "") or "exponential"
         unlimited = attempts is None if unlimited is None else unlimited
-        if progress is None:
+        if not progress:
             group.note_rest("progress_deadline is 0: nothing is rescheduled while the deployment runs")
             return {}
-        retries = -(-parse_duration(progress) // parse_duration(delay)) if unlimited else attempts or 0
+        retries = -(-progress // delay) if unlimited else attempts or 0
         often = "any number of times within progress_deadline" if unlimited else f"{retries:,} times"
         known = "" if group.data else "not given: "
-        text = f"{known}an allocation that did not start is tried again {often}, {delay} later, here on the same node"
+        text = f"{known}an allocation that did not start is tried again {often}, {write_duration(delay)} later, here on the same node"
         group.approximate(spell("attempts"), f"{text}; one that started and became unhealthy is not")
         if spell("delay") in group:
-            group.exact(spell("delay"), f"{delay} before each further try")
+            group.exact(spell("delay"), f"{write_duration(delay)} before each further try")
         if spell("delay_function") in group:
             growth = (
                 "the same delay every time" if function == "constant" else f"{function}: here the delay stays the same"
@@ -257,7 +270,7 @@ class _Update:
         if spell("unlimited") in group:
             group.exact(spell("unlimited"), often)
         group.note_rest("tries are counted over the whole rollout, and their delay doesn't grow")
-        return {"retries": retries or None, "retry_delay": delay if retries else None}
+        return {"retries": retries or None, "retry_delay": write_duration(delay) if retries else None}
 
     def _note_rest(self, text: str, *keys: str) -> None:
         """Note fields that have no note yet, all or those named."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.dialects.hcl import parse_hcl
 from simdeploy.dialects.hcl_values import Scope
 from simdeploy.dialects.reading import Group
-from simdeploy.errors import Path, listed, nearest
+from simdeploy.errors import Path
 
 if TYPE_CHECKING:
     from simdeploy.dialects.reading import Reading
@@ -61,7 +61,7 @@ class JobFile:
         return self._group((*path, names[0]), "")
 
     def group(self, job: Group) -> Group | None:
-        """Return the group that is read: that of the caller's variable `group`, or the first with an update of its own."""
+        """Return the group that is read; all are updated side by side, each by itself."""
         named: dict[str, Group] = {}
         key = self.spell("group")
         if self.is_api:
@@ -71,19 +71,14 @@ class JobFile:
             groups = self._at(path)
             names = list(groups) if isinstance(groups, dict) else []
             named = {name: self._group((*path, name), f"group.{name}") for name in names}
-        wanted = None if "group" in self._scope else self._reading.variable("group")
-        if not named or (wanted is not None and wanted not in named):
-            message = "no group" if wanted is None else f"no group {wanted!r}"
-            allowed = listed(named) if named else 'a group, as in: group "app" { ... }'
-            job.refuse(key, message, allowed=allowed, hint=nearest(wanted, named) if wanted else None)
+        if not named:
+            job.refuse(key, "no group", allowed='a group, as in: group "app" { ... }')
             return None
-        update = self.spell("update")
-        chosen = wanted or next((name for name, group in named.items() if update in group), next(iter(named)))
-        others = [name for name in named if name != chosen]
-        if others:
-            text = f"{chosen} is read; groups are updated side by side, each by itself (--var group=NAME: {listed(others)})"
-            self._reading.note("group", "approximate", text, self.document.line(named[chosen].path))
-        return named[chosen]
+        preferred = [name for name, group in named.items() if self.spell("update") in group]
+        if "group" in self._scope:  # a variable of the file
+            return named[(preferred or list(named))[0]]
+        chosen = self._reading.choose("group", list(named), preferred)
+        return None if chosen is None else named[chosen]
 
     def block(self, group: Group, key: str) -> Group:
         """Return a block within a group."""

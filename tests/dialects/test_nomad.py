@@ -91,7 +91,7 @@ def test_an_empty_update_has_nomads_defaults() -> None:
     """Without fields: one at a time, healthy for 10 s within 5 min, progress within 10 min, and no way back. [contract]"""
     found = policy()
     assert found["max_parallel"] == 1
-    assert found["health_check"] == {"deadline": "5m", "min_healthy_time": "10s"}
+    assert found["health_check"] == {"deadline": "5m", "min_healthy_time": "10s", "max_error_rate": 0.99}
     assert found["progress_deadline"] == "10m"
     assert found["no_auto_rollback"] is True
     assert "rollback_parallel" not in found
@@ -188,7 +188,7 @@ def test_one_of_several_groups_is_chosen() -> None:
     assert read_policy(text).policy["max_parallel"] == 2
     other = read_policy(text, variables={"group": "cron"})
     assert (other.policy["max_parallel"], other.nodes) == (1, 3)
-    assert "no group 'corn'" in problems(text, variables={"group": "corn"})[0]
+    assert "group: no such group (found 'corn')" in problems(text, variables={"group": "corn"})[0]
 
 
 def test_variables_come_from_the_caller_or_the_file() -> None:
