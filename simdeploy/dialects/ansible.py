@@ -1,9 +1,9 @@
 """Ansible: one play of a playbook.
 
-The hosts of a play go in batches of `serial`; a percent is cut to whole hosts, at least one, and the last entry of a list repeats. Each task
-runs on all hosts of the batch before the next task. The play ends when more than `max_fail_percentage` of the batch have failed, when
-the whole batch has failed or is unreachable, or, under `any_errors_fatal`, at the first host that fails or is unreachable. Batches don't
-add up, other unreachable hosts don't count, and nothing is rolled back. Sources: ansible/ansible,
+The hosts of a play go in batches of `serial`; a percent is cut to whole hosts, at least one, and the last entry of a list repeats. Each
+task runs on all hosts of the batch before the next task. The play ends when more than `max_fail_percentage` of the batch have failed,
+when the whole batch has failed or is unreachable, or, under `any_errors_fatal`, at the first host that fails. Batches don't add up,
+unreachable hosts don't count otherwise, and nothing is rolled back. Sources: ansible/ansible,
 lib/ansible/executor/playbook_executor.py and lib/ansible/plugins/strategy/linear.py; runs of ansible-core 2.19 and 2.21.
 """
 
@@ -200,22 +200,23 @@ def _read_limits(play: Group, reading: Reading) -> tuple[dict[str, Any], dict[st
     key = "max_fail_percentage"
     if not is_linear:
         percent, fatal = None, False
+    whole = "a batch stops the play if all of it has failed or can't be reached"
+    skipped = "passed over, not counted"
+    limits = {"max_failed_nodes": 0} if fatal else {"max_failed_nodes_percent": percent}
+    switches = {"unreachable_nodes": "skip"}
     if fatal:
-        text, limits = "any_errors_fatal decides", {}
+        text, unreachable = "any_errors_fatal decides", f"{skipped}; the rest of their batch skips its other tasks"
     elif percent is None or percent >= 100:
-        text, limits = "a batch that fails as a whole stops the play", {"max_failed_nodes_percent": 100.0}
+        text, unreachable = whole, f"here they are failed nodes: {whole}"
+        limits = {"max_failed_nodes_percent": 100.0}
+        switches = {"limit_comparison": "reaches", "unreachable_nodes": "fail"}
     else:
-        text, limits = f"more than {percent:g} % failed of a batch stop the play", {"max_failed_nodes_percent": percent}
+        text, unreachable = f"more than {percent:g} % failed of a batch stop the play", f"{skipped}; but {whole}"
     play.exact(key, f"{'' if key in play else 'not given: '}{text}{_from(play, key)}")
     if "ignore_unreachable" in play:
-        play.no_counterpart("ignore_unreachable", "nodes that are down at their turn are passed over")
-    if fatal:
-        play.exact("unreachable hosts", "a host that can't be reached is fatal")
-        return {"max_failed_nodes": 0}, {"unreachable_nodes": "fail"}
-    text = "passed over, not counted; a batch in which no host can be reached would stop Ansible"
-    play.approximate("unreachable hosts", text)
-    comparison = "reaches" if limits["max_failed_nodes_percent"] == 100 else "exceeds"
-    return limits, {"limit_comparison": comparison, "unreachable_nodes": "skip"}
+        play.no_counterpart("ignore_unreachable", "nodes that are down can't be updated")
+    play.approximate("unreachable hosts", unreachable)
+    return limits, switches
 
 
 def _percent(play: Group) -> float | None:
