@@ -107,7 +107,9 @@ class Reading:
         if self.problems:
             raise InputError(self.problems)
         merged = merge_policy(policy, orchestrator)
-        return PolicyImport(self.kind, merged, dict(orchestrator or {}), nodes, tuple(self.notes), self.source.file)
+        under = {"nodes": self.given_nodes, "variables": dict(self.variables)}
+        notes = tuple(self.notes)
+        return PolicyImport(self.kind, merged, dict(orchestrator or {}), notes, nodes, self.source.file, under)
 
 
 class Group:

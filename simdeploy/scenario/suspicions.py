@@ -92,7 +92,13 @@ class PolicySuspicions:
         elif is_count and policy.max_parallel > nodes:
             message = f"more than the fleet's {nodes} nodes: one wave updates all"
             yield self._say(message, "max_parallel", found=policy.max_parallel)
-        elif is_count and not policy.max_parallel and not policy.waves and nodes > _FEW_NODES:
+        elif (
+            self.orchestrator.pacing != "rate"
+            and is_count
+            and not policy.max_parallel
+            and not policy.waves
+            and nodes > _FEW_NODES
+        ):
             after = " after the canaries" if policy.strategy == "canary" else ""
             yield self._say(f"0 updates all {nodes} nodes{after} at once", "max_parallel", found=0)
 
