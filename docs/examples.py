@@ -30,6 +30,7 @@ DOCUMENTS = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "scenarios" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "dialects").glob("*.md")),
 ]
 
 _BLOCK = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
