@@ -203,7 +203,7 @@ def _read_limits(play: Group, reading: Reading) -> tuple[dict[str, Any], dict[st
     whole = "a batch stops the play if all of it has failed or can't be reached"
     skipped = "passed over, not counted"
     limits = {"max_failed_nodes": 0} if fatal else {"max_failed_nodes_percent": percent}
-    switches = {"unreachable_nodes": "skip"}
+    switches = {"limit_comparison": "exceeds", "unreachable_nodes": "skip"}
     if fatal:
         text, unreachable = "any_errors_fatal decides", f"{skipped}; the rest of their batch skips its other tasks"
     elif percent is None or percent >= 100:

@@ -61,13 +61,7 @@ class PolicyImport(Result):
         A policy as a scenario's `policies` say it: in the general dialect with its own `orchestrator`; an `expanso` file's in a
         dialect of the API, for the scenario's orchestrator.
     orchestrator : dict
-<<<<<<< HEAD
         Its switches alone, as the `orchestrator` section of a scenario says them; empty if the scenario's apply.
-    nodes : int or None
-        Nodes (replicas, tasks, hosts) that the file states or the caller gave.
-=======
-        Its switches alone, as the `orchestrator` section of a scenario says them.
->>>>>>> general
     notes : tuple of Note
         One or more for every field of the file that says how to update, and for defaults that matter.
     nodes : int or None

@@ -106,28 +106,29 @@ def test_without_serial_all_hosts_are_one_batch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keyword", "percent", "comparison"),
+    ("keyword", "percent", "comparison", "unreachable"),
     [
-        ("max_fail_percentage: 0", 0.0, "exceeds"),
-        ("max_fail_percentage: 9.99", 9.99, "exceeds"),
-        ('max_fail_percentage: "25%"', 25.0, "exceeds"),
-        ("max_fail_percentage: 100", 100.0, "reaches"),
-        ("order: sorted", 100.0, "reaches"),
+        ("max_fail_percentage: 0", 0.0, "exceeds", "skip"),
+        ("max_fail_percentage: 9.99", 9.99, "exceeds", "skip"),
+        ('max_fail_percentage: "25%"', 25.0, "exceeds", "skip"),
+        ("max_fail_percentage: 100", 100.0, "reaches", "fail"),
+        ("order: sorted", 100.0, "reaches", "fail"),
     ],
 )
-def test_the_limit_of_a_batch(keyword: str, percent: float, comparison: str) -> None:
-    """Strictly more than the percent stops; without one, or at 100, a batch that fails as a whole does. [contract]"""
+def test_the_limit_of_a_batch(keyword: str, percent: float, comparison: str, unreachable: str) -> None:
+    """Strictly more than the percent stops; without one, or at 100, a batch does that fails or is down as a whole. [contract]"""
     imported = read_policy(playbook(keyword))
     assert imported.policy["max_failed_nodes_percent"] == percent
     assert imported.orchestrator["limit_comparison"] == comparison
+    assert imported.orchestrator["unreachable_nodes"] == unreachable
 
 
 def test_any_error_may_be_fatal() -> None:
-    """Under any_errors_fatal the first failed host stops the play, and so does one that can't be reached. [contract]"""
+    """Under any_errors_fatal the first failed host stops the play, but not one that can't be reached. [contract]"""
     imported = read_policy(playbook("max_fail_percentage: 100", "any_errors_fatal: true"))
     assert imported.policy["max_failed_nodes"] == 0
     assert "max_failed_nodes_percent" not in imported.policy
-    assert imported.orchestrator["unreachable_nodes"] == "fail"
+    assert imported.orchestrator["unreachable_nodes"] == "skip"
 
 
 @pytest.mark.parametrize(("version", "stops"), [(None, False), ("2.21.5", False), ("2.20", True), ("2.19.14", True)])
