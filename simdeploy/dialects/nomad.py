@@ -104,9 +104,8 @@ class _Update:
         self._is_system = is_system
         self._group = file.block(group, "update")
         self._job = file.block(job, "update")
-        self._reschedule = file.block(group, "reschedule")
-        if not self._reschedule.data:
-            self._reschedule = file.block(job, "reschedule")
+        stated = job if file.spell("reschedule") in job and file.spell("reschedule") not in group else group
+        self._reschedule = file.block(stated, "reschedule")
 
     def _field(self, key: str) -> tuple[Group, str]:
         """Return the update that states a field, and the field's name; in the API's JSON 0 may mean that nobody did."""
@@ -221,7 +220,7 @@ class _Update:
             )
             return {"canary_count": count, "auto_promote": promotes, "surge": "100%"}
         text = (
-            f"{count:,} canaries; Nomad starts them beside the old allocations, here their nodes are updated in place"
+            f"canaries: {count:,}; Nomad starts them beside the old allocations, here their nodes are updated in place"
         )
         update.approximate(key, text)
         return {"canary_count": count, "auto_promote": promotes}
