@@ -1,6 +1,291 @@
-def recognises(source):
-    return False
+"""Ansible: one play of a playbook.
+
+The hosts of a play go in batches of `serial`; a percent is cut to whole hosts, at least one, and the last entry of a list repeats. Each
+task runs on all hosts of the batch before the next task. The play ends when more than `max_fail_percentage` of the batch have failed,
+when the whole batch has failed or is unreachable, or, under `any_errors_fatal`, at the first host that fails. Batches don't add up,
+unreachable hosts don't count otherwise, and nothing is rolled back. Sources: ansible/ansible,
+lib/ansible/executor/playbook_executor.py and lib/ansible/plugins/strategy/linear.py; runs of ansible-core 2.19 and 2.21.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.dialects import jinja
+from simdeploy.dialects.reading import Group
+from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S
+
+if TYPE_CHECKING:
+    from simdeploy.dialects.imported import PolicyImport
+    from simdeploy.dialects.reading import Reading
+    from simdeploy.dialects.source import Document, Source
+
+_IMPORTS = ("import_playbook", "ansible.builtin.import_playbook")
+_PAUSES = ("pause", "ansible.builtin.pause")
+_DEADLINE = "24h"
+_OLD_TEMPLATES = ("2.19", "2.20")
+_REST = {
+    "order": "hosts are updated in the order of the scenario's fleet",
+    "vars": "variables that the keywords above contain are looked up here",
+}
 
 
-def read(reading):
-    raise NotImplementedError
+def recognises(source: Source) -> bool:
+    """Tell whether a text is a playbook: a list of plays, each with hosts, or imports of playbooks."""
+    try:
+        return any(_is_playbook(document.data) for document in source.documents)
+    except InputError:
+        return False
+
+
+def _is_playbook(data: object) -> bool:
+    if not isinstance(data, list) or not data:
+        return False
+    return all(isinstance(play, dict) and ("hosts" in play or any(key in play for key in _IMPORTS)) for play in data)
+
+
+def read(reading: Reading) -> PolicyImport:
+    """Read the rollout from one play."""
+    document = next((one for one in reading.source.documents if _is_playbook(one.data)), None)
+    play = None if document is None else _choose_play(reading, document)
+    if document is None:
+        allowed = "a list of plays, each with hosts"
+        reading.problems.append(Problem("no playbook", file=reading.source.file, allowed=allowed))
+    if play is None:
+        return reading.finish({}, {})
+    waves = _read_serial(play, reading)
+    limit, orchestrator = _read_limits(play, reading)
+    deadline, bake = _read_times(play)
+    policy = {
+        "strategy": "rolling",
+        "waves": waves,
+        "max_parallel": _read_throttle(play),
+        "health_check": {"deadline": deadline},
+        **limit,
+        "no_auto_rollback": True,
+    }
+    for key, text in _REST.items():
+        if key in play:
+            play.no_counterpart(key, text)
+    play.exact("rollback", "a playbook rolls nothing back by itself (rescue is part of a host's tasks)")
+    play.note_rest("what tasks do and how long they take is the scenario's fleet and release")
+    switches = {"wave_rounding": "floor", "failed_percent_of": "wave", **orchestrator, "bake_time": bake}
+    return reading.finish(policy, {key: value for key, value in switches.items() if value}, nodes=reading.nodes(None))
+
+
+def _choose_play(reading: Reading, document: Document) -> Group | None:
+    """Return the play that is the rollout: that of the variable `play`, else the last with serial, else the last."""
+    plays = {number: play for number, play in enumerate(document.data) if "hosts" in play}
+    wanted = reading.variable("play")
+    names = {number: str(play.get("name", number + 1)) for number, play in plays.items()}
+    found = [number for number, name in names.items() if wanted in (name, str(number + 1))]
+    if wanted is not None and not found:
+        message = f"no play {shorten(wanted)}"
+        reading.problems.append(
+            document.problem(message, (), allowed=listed(names.values()), hint=nearest(wanted, names.values()))
+        )
+        return None
+    if not plays:
+        reading.problems.append(
+            document.problem("no play: all are imported from other files", (), allowed="a play with hosts")
+        )
+        return None
+    serial = [number for number, play in plays.items() if play.get("serial") is not None]
+    chosen = found[0] if found else (serial or list(plays))[-1]
+    for number in range(len(document.data)):
+        if number != chosen:
+            name = names.get(number, "import_playbook")
+            text = f"{shorten(name)} is another play; the rollout is {shorten(names[chosen])} (--var play=NAME takes another)"
+            reading.note(f"[{number}]", "none", text, document.line((number,)))
+    return Group(reading, document, (chosen,), evaluate=_evaluator(reading, plays[chosen]), name="")
+
+
+def _evaluator(reading: Reading, play: dict[str, Any]) -> Any:
+    given = play.get("vars")
+    own: dict[str, Any] = given if isinstance(given, dict) else {}
+
+    def look_up(name: str) -> Any:
+        value = reading.variable(name)
+        if value is None:
+            value = own[name]
+        if jinja.is_template(value) or not isinstance(value, str | int | float):
+            raise jinja.Unknown(f"vars.{name} is not a plain value; pass --var {name}=VALUE")
+        return value
+
+    def evaluate(value: Any, group: Group, key: str) -> Any:
+        try:
+            if isinstance(value, list):
+                return [jinja.render(item, look_up) if jinja.is_template(item) else item for item in value]
+            return jinja.render(value, look_up) if jinja.is_template(value) else value
+        except jinja.Unknown as unknown:
+            group.not_evaluated(key, f"{shorten(value)}: {unknown}; taken as not given")
+            return None
+
+    return evaluate
+
+
+def _from(play: Group, key: str) -> str:
+    """Return where a value comes from, if a template says it; inventories may say something else."""
+    raw = play.data.get(key)
+    parts = raw if isinstance(raw, list) else [raw]
+    return f", from {shorten(raw)} without the inventory's variables" if any(map(jinja.is_template, parts)) else ""
+
+
+def _read_serial(play: Group, reading: Reading) -> list[Any]:
+    value = play.value("serial")
+    if value is None:
+        note, known = (play.not_evaluated, "assumed") if "serial" in play else (play.exact, "not given")
+        note("serial", f"{known}: all hosts are one batch")
+        return [{"until": "100%"}]
+    waves: list[Any] = []
+    words: list[str] = []
+    for item in value if isinstance(value, list) else [value]:
+        wave, text = _read_batch(play, item, reading.given_nodes)
+        waves.append(wave)
+        words.append(text)
+        if isinstance(wave, dict):
+            break
+    more = "; the last repeats" if waves and not isinstance(waves[-1], dict) else ""
+    play.exact(
+        "serial", f"batches of {', '.join(words)}{more}{_from(play, 'serial')}" if waves else "all hosts are one batch"
+    )
+    return waves or [{"until": "100%"}]
+
+
+def _read_batch(play: Group, item: Any, nodes: int | None) -> tuple[Any, str]:
+    text = str(item).strip()
+    number = text.removesuffix("%").strip()
+    if (
+        isinstance(item, bool)
+        or not isinstance(item, str | int)
+        or not number.removeprefix("-").isdecimal()
+        or len(number) > 9
+    ):
+        play.refuse(
+            "serial",
+            f"not a batch size: {shorten(item)}",
+            allowed='a whole number, a whole percent such as "20%", or a list',
+        )
+        return 1, "1"
+    size = int(number)
+    if size < 0 or text == "0":
+        return {"until": "100%"}, "all that are left"
+    if not text.endswith("%"):
+        return size, f"{size:,}"
+    # Ansible computes in floating point: 29 % of 100 hosts are 28.
+    cut = None if nodes is None else int(size / 100.0 * nodes)
+    if size == 0 or (nodes is not None and cut != size * nodes // 100):
+        return cut or 1, f"{size} % (for Ansible {cut or 1:,})"
+    return f"{size}%", f"{size} % of the hosts, rounded down, at least 1"
+
+
+def _read_limits(play: Group, reading: Reading) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return limits and the switches that read them."""
+    strategy = play.text("strategy") or "linear"
+    limits: dict[str, Any]
+    is_linear = strategy.rpartition(".")[2] in ("linear", "debug")
+    if is_linear:
+        play.exact(
+            "strategy", f"{'' if 'strategy' in play else 'not given: '}{strategy}: task by task on all hosts of a batch"
+        )
+    else:
+        play.approximate(
+            "strategy",
+            f"{strategy}: max_fail_percentage and any_errors_fatal have no effect; other strategies are not simulated",
+        )
+    percent = _percent(play)
+    fatal = _read_fatal(play, reading)
+    key = "max_fail_percentage"
+    if not is_linear:
+        percent, fatal = None, False
+    whole = "a batch stops the play if all of it has failed or can't be reached"
+    skipped = "passed over, not counted"
+    limits = {"max_failed_nodes": 0} if fatal else {"max_failed_nodes_percent": percent}
+    switches = {"limit_comparison": "exceeds", "unreachable_nodes": "skip"}
+    if fatal:
+        text, unreachable = "any_errors_fatal decides", f"{skipped}; the rest of their batch skips its other tasks"
+    elif percent is None or percent >= 100:
+        text, unreachable = whole, f"here they are failed nodes: {whole}"
+        limits = {"max_failed_nodes_percent": 100.0}
+        switches = {"limit_comparison": "reaches", "unreachable_nodes": "fail"}
+    else:
+        text, unreachable = f"more than {percent:g} % failed of a batch stop the play", f"{skipped}; but {whole}"
+    play.exact(key, f"{'' if key in play else 'not given: '}{text}{_from(play, key)}")
+    if "ignore_unreachable" in play:
+        play.no_counterpart("ignore_unreachable", "nodes that are down can't be updated")
+    play.approximate("unreachable hosts", unreachable)
+    return limits, switches
+
+
+def _percent(play: Group) -> float | None:
+    key = "max_fail_percentage"
+    value = play.value(key)
+    if value is None:
+        if key in play:
+            play.not_evaluated(key, "assumed: no such limit")
+        return None
+    try:
+        percent = math.nan if isinstance(value, bool) else float(str(value).strip().removesuffix("%"))
+    except ValueError:
+        percent = math.nan
+    if not 0 <= percent < math.inf:
+        play.refuse(key, "not a percent", allowed="a number of at least 0, of the hosts in a batch")
+        return None
+    return percent
+
+
+def _read_fatal(play: Group, reading: Reading) -> bool:
+    key = "any_errors_fatal"
+    if jinja.is_template(play.data.get(key)):
+        version = reading.variable("ansible_version")
+        if version is not None and version.startswith(_OLD_TEMPLATES):
+            play.exact(key, f"ansible-core {version} takes any template for true: the first failed host stops the play")
+            return True
+    fatal = play.flag(key)
+    if fatal is None:
+        (play.not_evaluated if key in play else play.exact)(key, f"{'assumed' if key in play else 'not given'}: false")
+        return False
+    old = "; up to ansible-core 2.20 any template is true: --var ansible_version=2.20" if _from(play, key) else ""
+    meaning = "the first failed host stops the play" if fatal else "false"
+    play.exact(key, f"{meaning}{_from(play, key)}{old}")
+    return fatal
+
+
+def _read_throttle(play: Group) -> int | None:
+    throttle = play.whole("throttle")
+    if throttle:
+        play.approximate(
+            "throttle", f"at most {throttle:,} hosts of a batch in flight; Ansible counts them task by task"
+        )
+        return throttle
+    play.approximate(
+        "forks",
+        "not in a playbook (command line or configuration, 5 by default): here all hosts of a batch are in flight at once",
+    )
+    return None
+
+
+def _read_times(play: Group) -> tuple[str, str | None]:
+    """Return the deadline of a host, and the pause after a batch or None."""
+    timeout = play.whole("timeout")
+    if timeout:
+        play.approximate("timeout", f"{timeout:,} s for a host's whole update; Ansible counts each task")
+    else:
+        play.approximate(
+            "deadline",
+            f"Ansible has none: a host that never answers holds its batch; here it has failed after {_DEADLINE}",
+        )
+    key = "post_tasks" if play.data.get("post_tasks") else "tasks"
+    tasks = play.data.get(key)
+    last = tasks[-1] if isinstance(tasks, list) and tasks and isinstance(tasks[-1], dict) else {}
+    pause: dict[str, Any] = next((last[name] for name in _PAUSES if isinstance(last.get(name), dict)), {})
+    seconds = sum(
+        60 * value if unit == "minutes" else value
+        for unit, value in pause.items()
+        if unit in ("minutes", "seconds") and type(value) is int
+    )
+    if 0 < seconds < MAX_DURATION_NS // NS_PER_S:
+        play.approximate(key, f"end with a pause of {seconds:,} s: after each batch but the last")
+    return f"{timeout}s" if timeout else _DEADLINE, f"{seconds}s" if 0 < seconds < MAX_DURATION_NS // NS_PER_S else None

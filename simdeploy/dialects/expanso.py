@@ -1,6 +1,200 @@
-def recognises(source):
-    return False
+"""Expanso: the policy of a job or a deployment, in either dialect of its API, or in the form of its published examples.
+
+A job spec says it in `deployment` (durations are text, `max_parallel` a number of nodes) or, in newer versions, in `rollout` (whole
+nanoseconds, a percent); a GET body has it below `deployment.spec`. The published examples have `auto_rollback`, and a probe instead
+of limits, which neither schema knows. The policy keeps its own dialect, and the scenario's orchestrator reads it. Sources: docs.expanso.io,
+schemas api.GetDeploymentResponse, types.JobSpec and types.RolloutSpec; expanso-io/examples.expanso.io, examples/.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.api.check import build_spec
+from simdeploy.api.document import recognise
+from simdeploy.dialects.reading import Group, write_duration
+from simdeploy.errors import Path, Problem
+
+if TYPE_CHECKING:
+    from simdeploy.api.spec import Spec
+    from simdeploy.api.wire import Dialect
+    from simdeploy.dialects.imported import PolicyImport
+    from simdeploy.dialects.reading import Reading
+    from simdeploy.dialects.source import Document, Source
+
+_DIALECTS: tuple[Dialect, ...] = ("deployment", "rollout")
+_STRATEGIES = ("immediate", "rolling", "canary")
+_ASSUMED_DEADLINE = "5m"
+_MEANINGS = {
+    "max_parallel": {"deployment": "nodes in a wave; 0: all at once", "rollout": "percent of the nodes in a wave"},
+    "max_failed_nodes": {},
+    "max_failed_nodes_percent": {},
+    "no_auto_rollback": {},
+}
+_HEALTH_DEFAULTS = ("max_error_rate", "min_healthy_time", "interval", "success_threshold", "failure_threshold")
 
 
-def read(reading):
-    raise NotImplementedError
+def recognises(source: Source) -> bool:
+    """Tell whether a text is a job or a deployment of Expanso, or the spec of a deployment."""
+    return any(_find(document.data) is not None for document in source.groups)
+
+
+def is_deployment(source: Source) -> bool:
+    """Tell whether a text is a deployment of the API or its spec, which `simdeploy.api` reads without an import."""
+    found = [place for document in source.groups if (place := _find(document.data)) is not None]
+    return bool(found) and not found[0][2]
+
+
+def _find(data: dict[str, Any]) -> tuple[Path, Dialect | None, bool] | None:
+    """Return the path to the spec, the key around it, and whether that is part of a job; None if there is no spec."""
+    if "apiVersion" in data or data.get("dialect") == "general":
+        return None
+    for around in ((), ("job",), ("spec",), ("job", "spec")):
+        place: Any = data
+        for key in around:
+            place = place.get(key) if isinstance(place, dict) else None
+        for wrapper in _DIALECTS if isinstance(place, dict) else ():
+            inner = place.get(wrapper)
+            if isinstance(inner, dict) and isinstance(inner.get("spec"), dict) and not around:
+                return (wrapper, "spec"), wrapper, False
+            if isinstance(inner, dict) and "strategy" in inner:
+                return (*around, wrapper), wrapper, True
+    spec = data.get("spec")
+    if isinstance(spec, dict) and spec.get("strategy") in _STRATEGIES:
+        return ("spec",), None, False
+    return ((), None, False) if data.get("strategy") in _STRATEGIES else None
+
+
+def read(reading: Reading) -> PolicyImport:
+    """Read the policy of the first job or deployment."""
+    places = ((document, _find(document.data)) for document in reading.source.groups)
+    document, found = next((place for place in places if place[1] is not None), (None, None))
+    if document is None or found is None:
+        allowed = 'a job with "deployment" or "rollout", a deployment with a "spec", or a spec with a "strategy"'
+        reading.problems.append(Problem("no deployment", file=reading.source.file, allowed=allowed))
+        return reading.finish({}, None)
+    path, wrapper, _ = found
+    spec = Group(reading, document, path)
+    raw, is_example = _translate_example(spec)
+    dialect = _dialect(document, raw, wrapper, is_example=is_example)
+    beside: dict[str, Any] = {key: raw.pop(key) for key in ("dialect", "orchestrator") if key in raw and not path}
+    for key in beside:
+        spec.exact(key, "as a scenario says it")
+    policy: dict[str, Any] = {}
+    if isinstance(dialect, Problem):
+        _refuse(reading, document, path, dialect)
+    else:
+        built, problems = build_spec(raw, dialect=dialect)
+        for problem in problems:
+            _refuse(reading, document, path, problem)
+        if built is not None:
+            policy = {**_note_spec(spec, built, dialect), **beside}
+    nodes = _read_around(reading, document, path, wrapper)
+    return reading.finish(policy, None, nodes=nodes)
+
+
+def _refuse(reading: Reading, document: Document, path: Path, problem: Problem) -> None:
+    where = (*path, *problem.path)
+    reading.problems.append(replace(problem, path=where, file=reading.source.file, line=document.line(where)))
+
+
+def _dialect(
+    document: Document, raw: dict[str, Any], wrapper: Dialect | None, *, is_example: bool
+) -> Dialect | Problem:
+    if document.data.get("dialect") in _DIALECTS:
+        return "rollout" if document.data["dialect"] == "rollout" else "deployment"
+    return "deployment" if is_example else recognise(raw, wrapper)
+
+
+def _translate_example(spec: Group) -> tuple[dict[str, Any], bool]:
+    """Return a spec with the published examples' own fields translated, and whether it had any."""
+    raw = dict(spec.data)
+    check = raw.get("health_check")
+    probe = spec.group("health_check") if isinstance(check, dict) else None
+    is_probe = probe is not None and any(key in probe.data for key in ("type", "endpoint"))
+    if "auto_rollback" in raw:
+        del raw["auto_rollback"]
+        rolls_back = spec.flag("auto_rollback")
+        if rolls_back is not None:
+            spec.exact(
+                "auto_rollback", f"no_auto_rollback: {str(not rolls_back).lower()}; neither schema has this field"
+            )
+            raw.setdefault("no_auto_rollback", not rolls_back)
+    if probe is None or not is_probe:
+        return raw, "auto_rollback" in spec.data
+    known = {
+        key: value
+        for key, value in probe.data.items()
+        if key in ("deadline", "max_error_rate", "min_healthy_time", "gate")
+    }
+    if "deadline" not in known:
+        known["deadline"] = _ASSUMED_DEADLINE
+        probe.approximate(
+            "deadline", f"not given: {_ASSUMED_DEADLINE} assumed; the schemas require it and have no default"
+        )
+    for key in probe.data:
+        if key == "interval":
+            interval = probe.duration(key, 1)
+            probe.approximate(
+                key,
+                f"{'unknown' if interval is None else write_duration(interval)}: not a policy's in this dialect; set health.interval of the scenario",
+            )
+        elif key not in known:
+            text = (
+                "probes have no counterpart: windows of requests judge a node"
+                if key in ("type", "endpoint")
+                else _UNKNOWN
+            )
+            probe.no_counterpart(key, text)
+    return {**raw, "health_check": known}, True
+
+
+_UNKNOWN = "unknown to the API's schema; left out"
+
+
+def _note_spec(spec: Group, built: Spec, dialect: Dialect) -> dict[str, Any]:
+    """Note every field and the defaults, and return the policy."""
+    policy = _note_fields(spec, built, list(_MEANINGS), dialect)
+    if built.health_check is not None:
+        check = spec.group("health_check")
+        policy["health_check"] = _note_fields(check, built.health_check, list(_HEALTH_DEFAULTS), dialect)
+    spec.note_rest(_UNKNOWN)
+    return {"dialect": dialect, **policy}
+
+
+def _note_fields(group: Group, built: Any, defaults: list[str], dialect: Dialect) -> dict[str, Any]:
+    values = built.to_dict()
+    known = {key: value for key, value in values.items() if key in type(built).model_fields}
+    for key, value in known.items():
+        if isinstance(value, dict) or key not in group.data:
+            continue
+        meaning = _MEANINGS.get(key, {}).get(dialect)
+        group.exact(key, f"{_show(key, value)}{f': {meaning}' if meaning else ''}")
+    for key in values.keys() - known.keys():
+        group.no_counterpart(key, _UNKNOWN)
+    for key in defaults:
+        if key in type(built).model_fields and key not in known and built.effective(key) is not None:
+            group.exact(key, f"not given: {_show(key, built.effective(key))}")
+    return known
+
+
+def _show(key: str, value: object) -> str:
+    if key in ("deadline", "interval") and isinstance(value, int):
+        return write_duration(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _read_around(reading: Reading, document: Document, path: Path, wrapper: Dialect | None) -> int | None:
+    """Read what a deployment says beside its spec; return the number of nodes."""
+    if not path or path[-1] != "spec":
+        return reading.nodes(None)
+    body = Group(reading, document, path[:-1], name=wrapper)
+    kind = body.value("type")
+    if kind is not None and kind != "update":
+        body.approximate("type", f"{kind}: an import is an update; the scenario's deployment.type says otherwise")
+    status = body.data.get("status")
+    total = body.group("status").whole("total_nodes") if isinstance(status, dict) else None
+    if total:
+        body.group("status").exact("total_nodes", f"{total:,} nodes")
+    return reading.nodes(total or None)

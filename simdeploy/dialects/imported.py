@@ -58,9 +58,10 @@ class PolicyImport(Result):
     kind : str
         One of `simdeploy.dialects.KINDS`.
     policy : dict
-        A policy in the general dialect with its own `orchestrator`, as a scenario's `policies` say it.
+        A policy as a scenario's `policies` say it: in the general dialect with its own `orchestrator`; an `expanso` file's in a
+        dialect of the API, for the scenario's orchestrator.
     orchestrator : dict
-        Its switches alone, as the `orchestrator` section of a scenario says them.
+        Its switches alone, as the `orchestrator` section of a scenario says them; empty if the scenario's apply.
     notes : tuple of Note
         One or more for every field of the file that says how to update, and for defaults that matter.
     nodes : int or None
@@ -95,7 +96,8 @@ class PolicyImport(Result):
         return make_frame([asdict(note) for note in self.notes], NOTES.dtypes)
 
 
-def merge_policy(policy: Mapping[str, Any], orchestrator: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a general policy with its orchestrator, without what is None."""
+def merge_policy(policy: Mapping[str, Any], orchestrator: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a policy, by default a general one, with its orchestrator if it has one, and without what is None."""
     stated = {key: value for key, value in policy.items() if value is not None}
-    return {"dialect": "general", **stated, "orchestrator": dict(orchestrator)}
+    own = {} if orchestrator is None else {"orchestrator": dict(orchestrator)}
+    return {"dialect": "general", **stated, **own}

@@ -1,6 +1,281 @@
-def recognises(source):
-    return False
+"""Nomad: the `update` block of a service or system job, in HCL or JSON.
+
+At most `max_parallel` allocations of the new version are in flight; each success frees its place. An unhealthy allocation of a service job
+blocks new ones until its replacement is placed, in a system job it doesn't count. A deployment fails at the first allocation that may
+not be rescheduled (with a progress deadline of 0: at the first unhealthy one), or if none became healthy for `progress_deadline`. Then
+`auto_revert` goes back to the last stable version. Canaries of a service job are a number of additional allocations; those of a system
+job are a percent of the nodes, rounded up, at most `max_parallel`. Sources: hashicorp/nomad, nomad/structs/structs.go (defaults,
+validation), scheduler/reconciler/reconcile_cluster.go (service), scheduler/scheduler_system.go (system),
+nomad/deploymentwatcher/deployment_watcher.go (failures).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.dialects.nomad_job import JobFile, is_job
+from simdeploy.dialects.reading import NOTHING_SERVED, write_duration
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S
+
+if TYPE_CHECKING:
+    from simdeploy.dialects.imported import PolicyImport
+    from simdeploy.dialects.reading import Group, Reading
+    from simdeploy.dialects.source import Source
+
+_DEFAULTS = {
+    "min_healthy_time": 10 * NS_PER_S,
+    "healthy_deadline": 300 * NS_PER_S,
+    "progress_deadline": 600 * NS_PER_S,
+}
+_RESCHEDULE_DELAY = 30 * NS_PER_S
+# What the group says besides, and what simulates it.
+_BESIDE = {
+    "restart": "restarts on the same node are the fleet's start_attempts",
+    "migrate": "says how nodes are drained, not updated",
+    "disconnect": "nodes that disconnect are the fleet's connection",
+    "max_client_disconnect": "nodes that disconnect are the fleet's connection",
+}
 
 
-def read(reading):
-    raise NotImplementedError
+def recognises(source: Source) -> bool:
+    """Tell whether a text is a job."""
+    return is_job(source)
+
+
+def read(reading: Reading) -> PolicyImport:
+    """Read the update of one group of a job."""
+    file = JobFile(reading)
+    job = file.job()
+    group = None if job is None else file.group(job)
+    if job is None or group is None:
+        return reading.finish({}, {})
+    key = file.spell("type")
+    kind = job.text(key, "service", "system", "batch", "sysbatch")
+    if kind in ("batch", "sysbatch"):
+        job.refuse(key, "jobs of this type have no deployments", allowed="service, system")
+    _state(job, key, kind, kind or "service")
+    if file.spell("multiregion") in job:
+        job.no_counterpart(file.spell("multiregion"), "regions are not simulated; this is the rollout of one of them")
+    nodes = reading.nodes(None) if kind == "system" else _read_count(reading, file, group)
+    for name, text in _BESIDE.items():
+        if file.spell(name) in group:
+            group.no_counterpart(file.spell(name), text)
+    policy, orchestrator = _Update(reading, file, job, group, is_system=kind == "system").read(nodes)
+    return reading.finish(policy, orchestrator, nodes=nodes)
+
+
+def _read_count(reading: Reading, file: JobFile, group: Group) -> int | None:
+    key = file.spell("count")
+    count = group.whole(key)
+    stated = count if key in group else file.block(group, "scaling").whole(file.spell("min")) or 1
+    nodes = reading.nodes(stated or None)
+    if reading.given_nodes is not None:
+        group.approximate(key, f"{nodes:,} nodes are given instead")
+    else:
+        _state(group, key, count, "unknown" if stated is None else f"{stated:,} allocations: as many nodes")
+    return nodes
+
+
+def _state(group: Group, key: str, value: Any, text: str) -> None:
+    """Note a field that maps exactly, or which default stands for it."""
+    if key not in group:
+        group.exact(key, f"not given: {text}")
+    elif value is None:
+        group.not_evaluated(key, f"assumed: {text}")
+    else:
+        group.exact(key, text)
+
+
+def _duration(group: Group, key: str, low_ns: int) -> int | None:
+    """Return a duration in nanoseconds, which the API's JSON writes as a number."""
+    value = group.data.get(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return group.whole(key, low_ns, MAX_DURATION_NS)
+    return group.duration(key, low_ns)
+
+
+class _Update:
+    """The update of a group; what it leaves out, the job's update may say."""
+
+    def __init__(self, reading: Reading, file: JobFile, job: Group, group: Group, *, is_system: bool) -> None:
+        self._reading = reading
+        self._file = file
+        self._spell = file.spell
+        self._is_system = is_system
+        self._group = file.block(group, "update")
+        self._job = file.block(job, "update")
+        stated = job if file.spell("reschedule") in job and file.spell("reschedule") not in group else group
+        self._reschedule = file.block(stated, "reschedule")
+
+    def _field(self, key: str) -> tuple[Group, str]:
+        """Return the update that states a field, and the field's name; in the API's JSON 0 may mean that nobody did."""
+        name = self._spell(key)
+        stated_by_job = name in self._job and not (self._file.is_api and self._job.data[name] in ("", 0, False))
+        return (self._job if name not in self._group and stated_by_job else self._group), name
+
+    def read(self, nodes: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the policy and the orchestrator."""
+        update, key = self._field("max_parallel")
+        max_parallel = update.whole(key)
+        if max_parallel == 0:
+            update.exact(
+                key, "0: there is no deployment; all allocations are replaced at once, whatever becomes of them"
+            )
+            self._note_rest("there is no deployment")
+            return {"strategy": "immediate"}, {"on_failure": "continue", "unreachable_nodes": "skip"}
+        at_most = 1 if max_parallel is None else max_parallel
+        _state(update, key, max_parallel, f"at most {at_most:,} in flight")
+        check, progress = self._read_health()
+        reverts = self._read_flag("auto_revert", "rolls back", "never rolls back")
+        canary = self._read_canary(at_most, nodes)
+        limit, text = self._read_limit(progress, reverts=reverts)
+        retries = self._read_retries(progress)
+        self._note_rest("deprecated: deployments don't read it", "stagger")
+        self._note_rest("not read by this importer")
+        update, key = self._group, "failures"
+        self._reading.note(update.name_of(key), "exact" if limit == 0 else "approximate", text)
+        if reverts:
+            text = f"the way back is a deployment of the old version; here waves of {at_most:,}, each as soon as the last is back"
+            self._reading.note(update.name_of("rollback"), "approximate", text)
+        policy = {
+            "strategy": "canary" if canary else "rolling",
+            "max_parallel": at_most,
+            **canary,
+            "health_check": check,
+            "max_failed_nodes": limit,
+            **retries,
+            "progress_deadline": write_duration(progress) if progress else None,
+            "no_auto_rollback": not reverts,
+            "rollback_parallel": at_most if reverts else None,
+        }
+        freezes = {} if self._is_system else {"failed_node_freezes": True}
+        return policy, {"pacing": "sliding", **freezes, "unreachable_nodes": "skip"}
+
+    def _read_health(self) -> tuple[dict[str, Any], int]:
+        """Return the health check and the progress deadline."""
+        update, key = self._field("health_check")
+        judged = update.text(key, "checks", "task_states", "manual", "") or "checks"
+        texts = {
+            "checks": "a check of a service fails where nothing is served: an error rate above 99 %",
+            "task_states": "a node is healthy while it is up",
+            "manual": "nobody sets the health by hand: a node is healthy while it is up",
+        }
+        text = f"{'' if key in update else 'not given: checks; '}{texts[judged]}"
+        update.exact(key, text) if judged == "task_states" else update.approximate(key, text)
+        values: dict[str, int] = {}
+        meanings = {
+            "min_healthy_time": "so long without a break",
+            "healthy_deadline": "from the dispatch on",
+            "progress_deadline": "the rollout fails if no node became healthy for so long",
+        }
+        for name, meaning in meanings.items():
+            update, key = self._field(name)
+            value = _duration(update, key, 1 if name == "healthy_deadline" else 0)
+            values[name] = _DEFAULTS[name] if value is None else value
+            _state(update, key, value, f"{write_duration(values[name])}: {meaning}")
+        healthy, deadline, progress = (values[name] for name in _DEFAULTS)
+        if healthy >= deadline:
+            update, key = self._field("min_healthy_time")
+            update.refuse(key, "too long", allowed=f"less than healthy_deadline, {write_duration(deadline)}")
+        if 0 < progress <= deadline:
+            update, key = self._field("progress_deadline")
+            update.refuse(key, "too short", allowed=f"more than healthy_deadline, {write_duration(deadline)}, or 0")
+        check = {
+            "deadline": write_duration(deadline),
+            "min_healthy_time": write_duration(healthy),
+            "max_error_rate": NOTHING_SERVED if judged == "checks" else None,
+        }
+        return {key: value for key, value in check.items() if value is not None}, progress
+
+    def _read_flag(self, name: str, yes: str, no: str) -> bool:
+        update, key = self._field(name)
+        flag = update.flag(key)
+        _state(update, key, flag, yes if flag else no)
+        return bool(flag)
+
+    def _read_canary(self, max_parallel: int, nodes: int | None) -> dict[str, Any]:
+        update, key = self._field("canary")
+        canary = update.whole(key)
+        if not canary:
+            _state(update, key, canary, "no canaries")
+            update, key = self._field("auto_promote")
+            if update.flag(key):
+                update.refuse(key, "there are no canaries to promote", allowed="canary of at least 1, or false")
+            if key in update:
+                update.exact(key, "there are no canaries")
+            return {}
+        promotes = self._read_flag("auto_promote", "promotes as soon as all canaries are healthy", "somebody promotes")
+        if self._is_system:
+            nodes = self._reading.nodes(
+                nodes, why="canary is a percent of the nodes of a system job, at most max_parallel"
+            )
+            share = min(canary, 100)
+            count = 1 if nodes is None else min(-(-share * nodes // 100), max_parallel)
+            update.exact(key, f"{share} % of the nodes, rounded up, and at most max_parallel: {count:,}")
+            return {"canary_count": count, "auto_promote": promotes}
+        count = canary if nodes is None else min(canary, nodes)
+        if nodes is not None and canary >= nodes:
+            update.exact(
+                key, f"{count:,} canaries beside the old allocations, which serve until the promotion: all of them"
+            )
+            return {"canary_count": count, "auto_promote": promotes, "surge": "100%"}
+        text = (
+            f"canaries: {count:,}; Nomad starts them beside the old allocations, here their nodes are updated in place"
+        )
+        update.approximate(key, text)
+        return {"canary_count": count, "auto_promote": promotes}
+
+    def _read_limit(self, progress: int, *, reverts: bool) -> tuple[int | None, str]:
+        if not progress:
+            return 0, "progress_deadline is 0: the first unhealthy allocation fails the deployment"
+        if not self._is_system:
+            return 0, "the first allocation that may not be rescheduled (any more) fails the deployment"
+        if reverts:
+            return (
+                0,
+                "nothing reschedules the allocations of a system job: the first unhealthy one fails the deployment",
+            )
+        return None, (
+            "the first unhealthy allocation of a system job makes its deployment failed, but without auto_revert the update goes on; "
+            "here it completes with failed nodes"
+        )
+
+    def _read_retries(self, progress: int) -> dict[str, Any]:
+        """Return how often an allocation that did not start is tried again."""
+        group, spell = self._reschedule, self._spell
+        if self._is_system:
+            for key in group:
+                group.refuse(key, "a system job has no reschedule block")
+            return {}
+        attempts, unlimited = group.whole(spell("attempts")), group.flag(spell("unlimited"))
+        delay = _duration(group, spell("delay"), 5 * NS_PER_S) or _RESCHEDULE_DELAY
+        function = group.text(spell("delay_function"), "constant", "exponential", "fibonacci", "") or "exponential"
+        unlimited = attempts is None if unlimited is None else unlimited
+        if not progress:
+            group.note_rest("progress_deadline is 0: nothing is rescheduled while the deployment runs")
+            return {}
+        retries = -(-progress // delay) if unlimited else attempts or 0
+        often = "any number of times within progress_deadline" if unlimited else f"{retries:,} times"
+        known = "" if group.data else "not given: "
+        text = f"{known}an allocation that did not start is tried again {often}, {write_duration(delay)} later, here on the same node"
+        group.approximate(spell("attempts"), f"{text}; one that started and became unhealthy is not")
+        if spell("delay") in group:
+            group.exact(spell("delay"), f"{write_duration(delay)} before each further try")
+        if spell("delay_function") in group:
+            growth = (
+                "the same delay every time" if function == "constant" else f"{function}: here the delay stays the same"
+            )
+            (group.exact if function == "constant" else group.approximate)(spell("delay_function"), growth)
+        if spell("unlimited") in group:
+            group.exact(spell("unlimited"), often)
+        group.note_rest("tries are counted over the whole rollout, and their delay doesn't grow")
+        return {"retries": retries or None, "retry_delay": write_duration(delay) if retries else None}
+
+    def _note_rest(self, text: str, *keys: str) -> None:
+        """Note fields that have no note yet, all or those named."""
+        for update in (self._group, self._job):
+            names = {note.field for note in self._reading.notes}
+            for key in [self._spell(key) for key in keys] or list(update):
+                if key in update.data and update.name_of(key) not in names:
+                    over = update is self._job and self._field(key)[0] is not update and not keys
+                    update.no_counterpart(key, "the group's update overrides it" if over else text)

@@ -96,16 +96,16 @@ class Reading:
         self.problems.append(Problem(f"nothing of the kind {self.kind!r}", file=self.source.file, allowed=allowed))
 
     def finish(
-        self, policy: Mapping[str, Any], orchestrator: Mapping[str, Any], *, nodes: int | None = None
+        self, policy: Mapping[str, Any], orchestrator: Mapping[str, Any] | None, *, nodes: int | None = None
     ) -> PolicyImport:
         """Return the import.
 
         Parameters
         ----------
         policy : mapping
-            A general policy without `dialect` and `orchestrator`; what is None is left out.
-        orchestrator : mapping
-            Its switches.
+            A general policy without `orchestrator`, unless it states another `dialect`; what is None is left out.
+        orchestrator : mapping or None
+            Its switches; None if the scenario's apply.
 
         Raises
         ------
@@ -122,7 +122,7 @@ class Reading:
         merged = merge_policy(policy, orchestrator)
         under = {"nodes": self.given_nodes, "variables": dict(self.variables)}
         notes = tuple(self.notes)
-        return PolicyImport(self.kind, merged, dict(orchestrator), notes, nodes, self.source.file, under)
+        return PolicyImport(self.kind, merged, dict(orchestrator or {}), notes, nodes, self.source.file, under)
 
 
 class Group:

@@ -23,6 +23,7 @@ from simdeploy.api.document import read_body
 from simdeploy.api.files import read_text
 from simdeploy.api.spec import SPEC_TYPES
 from simdeploy.dialects import PolicyImport, policy_from_spec
+from simdeploy.dialects.expanso import is_deployment
 from simdeploy.dialects.importing import import_source, recognise
 from simdeploy.dialects.source import Source
 from simdeploy.errors import InputError, Path, Problem, cut, is_printable, name_problems, not_among, shorten
@@ -211,7 +212,7 @@ def parse_policy(
     """
     source = Source(text, file)
     kind = None if dialect is not None else recognise(source)
-    if kind is not None:
+    if kind is not None and not is_deployment(source):
         return import_source(source, kind, nodes=nodes)
     if PurePath(file).suffix.lower() not in YAML_ENDINGS:
         return parse_deployment(text, file=file, dialect=dialect)

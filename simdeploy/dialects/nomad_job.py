@@ -1,0 +1,118 @@
+"""Where a Nomad job says what: in HCL, HCL's JSON form or JSON of Nomad's API (``nomad job inspect``, ``nomad job run -output``)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.dialects.hcl import parse_hcl
+from simdeploy.dialects.hcl_values import Scope
+from simdeploy.dialects.reading import Group
+from simdeploy.errors import Path
+
+if TYPE_CHECKING:
+    from simdeploy.dialects.reading import Reading
+    from simdeploy.dialects.source import Source
+
+_JOB = re.compile(r'^job[ \t]+("[^"\n]*"|[\w.-]+)[ \t]*\{', re.MULTILINE)
+_API_NAMES = {"group": "TaskGroups", "restart": "RestartPolicy", "reschedule": "ReschedulePolicy"}
+
+
+def is_job(source: Source) -> bool:
+    """Tell whether a text is a job: HCL with a job block, HCL's JSON form, or JSON of Nomad's API."""
+    if not source.is_json:
+        return _JOB.search(source.text) is not None
+    return any(_is_api(document.data) or _is_hcl_json(document.data) for document in source.groups)
+
+
+class JobFile:
+    """A file with one job.
+
+    Parameters
+    ----------
+    reading : Reading
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self.document = reading.source.documents[0] if reading.source.is_json else parse_hcl(reading.source)
+        self._data = self.document.data if isinstance(self.document.data, dict) else {}
+        self._scope = Scope(reading, self.document)
+        self.is_api = _is_api(self._data)
+
+    def spell(self, key: str) -> str:
+        """Return how the file spells a key of HCL."""
+        return _API_NAMES.get(key, key.title().replace("_", "")) if self.is_api else key
+
+    def job(self) -> Group | None:
+        """Return the job; None, with a problem, if there is none."""
+        if self.is_api:
+            return Group(self._reading, self.document, ("Job",) if "Job" in self._data else (), name="")
+        path = self._descend(("job",)) if "job" in self._data else ()
+        jobs = self._at(path) if path else None
+        if not isinstance(jobs, dict) or not jobs:
+            allowed = 'a job, as in: job "web" { ... }, {"job": {"web": {...}}} or {"Job": {"TaskGroups": [...]}}'
+            self._reading.problems.append(self.document.problem("no job", (), allowed=allowed))
+            return None
+        names = list(jobs)
+        if len(names) > 1:
+            problem = self.document.problem("more than one job", (*path, names[1]), allowed="one job in a file")
+            self._reading.problems.append(problem)
+        return self._group((*path, names[0]), "")
+
+    def group(self, job: Group) -> Group | None:
+        """Return the group that is read; all are updated side by side, each by itself."""
+        named: dict[str, Group] = {}
+        key = self.spell("group")
+        if self.is_api:
+            named = {str(group.data.get("Name", number)): group for number, group in enumerate(job.groups(key))}
+        elif key in job:
+            path = self._descend((*job.path, key))
+            groups = self._at(path)
+            names = list(groups) if isinstance(groups, dict) else []
+            named = {name: self._group((*path, name), f"group.{name}") for name in names}
+        if not named:
+            job.refuse(key, "no group", allowed='a group, as in: group "app" { ... }')
+            return None
+        preferred = [name for name, group in named.items() if self.spell("update") in group]
+        if "group" in self._scope:  # a variable of the file
+            return named[(preferred or list(named))[0]]
+        chosen = self._reading.choose("group", list(named), preferred)
+        return None if chosen is None else named[chosen]
+
+    def block(self, group: Group, key: str) -> Group:
+        """Return a block within a group."""
+        name = self.spell(key)
+        if self.is_api or name not in group:
+            return group.group(name)
+        return self._group((*group.path, name), group.name_of(name))
+
+    def _group(self, path: Path, name: str) -> Group:
+        return Group(self._reading, self.document, self._descend(path), evaluate=self._scope.evaluate, name=name)
+
+    def _descend(self, path: Path) -> Path:
+        """Return the path to a block, which HCL's JSON form may put into a list."""
+        while self.document.source.is_json and isinstance(self._at(path), list) and len(self._at(path)) == 1:
+            path = (*path, 0)
+        return path
+
+    def _at(self, path: Path) -> Any:
+        value: Any = self._data
+        for part in path:
+            value = value[part]
+        return value
+
+
+def _is_api(data: dict[str, Any]) -> bool:
+    job = data.get("Job", data)
+    return isinstance(job, dict) and "TaskGroups" in job
+
+
+def _is_hcl_json(data: dict[str, Any]) -> bool:
+    jobs = _only(data.get("job"))
+    bodies = [_only(job) for job in jobs.values()] if isinstance(jobs, dict) else []
+    return any(isinstance(body, dict) and "group" in body for body in bodies)
+
+
+def _only(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and len(value) == 1 else value

@@ -1,0 +1,129 @@
+"""Plays over some local hosts, of which some fail: the same for real Ansible, its recordings, and the simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Play:
+    """A play and what becomes of its hosts.
+
+    Attributes
+    ----------
+    n_hosts : int
+    keywords : mapping
+        Those of the play that say how to update.
+    fails_update, fails_check : sequence of int
+        Hosts on which the first or the second task fails.
+    unreachable : sequence of int
+    harmless : mapping of str to sequence of int
+        Hosts on which a task fails that is ignored or rescued.
+    """
+
+    n_hosts: int
+    keywords: Mapping[str, Any]
+    fails_update: Sequence[int] = ()
+    fails_check: Sequence[int] = ()
+    unreachable: Sequence[int] = ()
+    harmless: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    @property
+    def playbook(self) -> str:
+        """The text of the playbook."""
+        tasks: list[dict[str, Any]] = [
+            {"name": "update", "raw": "{{ 'exit 1' if inventory_hostname in failing.on_update else 'true' }}"}
+        ]
+        if "ignored" in self.harmless:
+            ignored = {
+                "name": "ignored",
+                "raw": "{{ 'exit 1' if inventory_hostname in failing.on_ignored else 'true' }}",
+            }
+            tasks.append({**ignored, "ignore_errors": True})
+        if "rescued" in self.harmless:
+            rescued = {
+                "name": "rescued",
+                "raw": "{{ 'exit 1' if inventory_hostname in failing.on_rescued else 'true' }}",
+            }
+            tasks.append({"block": [rescued], "rescue": [{"name": "rescue", "raw": "true"}]})
+        if self.fails_check:
+            tasks.append(
+                {"name": "check", "raw": "{{ 'exit 1' if inventory_hostname in failing.on_check else 'true' }}"}
+            )
+        play = {"name": "rollout", "hosts": "fleet", "gather_facts": False, **self.keywords, "tasks": tasks}
+        return yaml.safe_dump([play], sort_keys=False)
+
+    @property
+    def inventory(self) -> str:
+        """The text of the inventory; it says which hosts fail."""
+        hosts = {
+            name_host(number): {"ansible_connection": "nowhere" if number in self.unreachable else "local"}
+            for number in range(self.n_hosts)
+        }
+        failing = {
+            "update": self.fails_update,
+            "check": self.fails_check,
+            "ignored": (),
+            "rescued": (),
+            **self.harmless,
+        }
+        named = {f"on_{task}": [name_host(number) for number in numbers] for task, numbers in failing.items()}
+        return yaml.safe_dump({"fleet": {"hosts": hosts, "vars": {"failing": named}}}, sort_keys=False)
+
+
+def name_host(number: int) -> str:
+    """Return the name of a host; names sort like numbers."""
+    return f"host{number:02}"
+
+
+ONE_EACH = (2, 7, 12, 17)
+PLAYS = {
+    "a failure below the limit": Play(20, {"serial": 5, "max_fail_percentage": 30}, [0]),
+    "failures above the limit": Play(20, {"serial": 5, "max_fail_percentage": 30}, [0, 1]),
+    "a failure at the limit": Play(20, {"serial": 10, "max_fail_percentage": 10}, [2]),
+    "a limit just missed": Play(20, {"serial": 10, "max_fail_percentage": 9.99}, [2]),
+    "no failure allowed": Play(20, {"serial": 10, "max_fail_percentage": 0}, [13]),
+    "batches don't add up": Play(20, {"serial": 5, "max_fail_percentage": 20}, ONE_EACH),
+    "tasks add up": Play(20, {"serial": 10, "max_fail_percentage": 10}, [1], [5]),
+    "ignored and rescued": Play(
+        20, {"serial": 10, "max_fail_percentage": 10}, [0], harmless={"ignored": [1, 2], "rescued": [3]}
+    ),
+    "unreachable": Play(20, {"serial": 10, "max_fail_percentage": 0}, unreachable=[4]),
+    "unreachable and failed at the limit": Play(20, {"serial": 10, "max_fail_percentage": 10}, [1], unreachable=[4]),
+    "unreachable and failed above it": Play(
+        20, {"serial": 10, "max_fail_percentage": 10}, fails_check=[1, 2, 3], unreachable=[4]
+    ),
+    "a batch that fails as a whole": Play(20, {"serial": 4}, [4, 5, 6, 7]),
+    "a batch that fails as a whole at 100": Play(20, {"serial": 4, "max_fail_percentage": 100}, [4, 5, 6, 7]),
+    "without limits": Play(20, {"serial": 4}, [4, 5, 6]),
+    "without batches": Play(20, {"max_fail_percentage": 10}, [3, 9]),
+    "any error is fatal": Play(20, {"serial": 5, "max_fail_percentage": 100, "any_errors_fatal": True}, [6]),
+    "an unreachable host is not fatal": Play(20, {"serial": 5, "any_errors_fatal": True}, unreachable=[6]),
+    "an unreachable batch": Play(20, {"serial": 5, "max_fail_percentage": 100}, unreachable=[5, 6, 7, 8, 9]),
+    "an unreachable host without limits": Play(20, {"serial": 5}, unreachable=[5]),
+    "a batch that fails or is unreachable": Play(20, {"serial": 5}, [5, 6, 7, 8], unreachable=[9]),
+    "a template that says false": Play(20, {"serial": 5, "any_errors_fatal": "{{ false }}"}, [6]),
+    "a list": Play(40, {"serial": [1, "10%", "30%", "100%"]}, [2]),
+    "a list whose last entry repeats": Play(20, {"serial": [1, 3]}),
+    "a list that ends with all": Play(20, {"serial": [1, "20%", -1]}),
+    "a percent cut to hosts": Play(40, {"serial": "33%"}),
+    "a percent of less than a host": Play(20, {"serial": "4%"}),
+    "a percent in floating point": Play(50, {"serial": "58%"}),
+    "a batch of 0": Play(20, {"serial": 0}),
+    "hosts that go by themselves": Play(20, {"serial": 10, "strategy": "free", "max_fail_percentage": 10}, [1, 2, 3]),
+}
+# Ansible compares the number of failed and unreachable hosts with the size of the batch. A host that is found unreachable by the very
+# task that ends the batch is in both, so that there are more than the batch has hosts, and the play goes on.
+DIFFERENCES = {
+    "an unreachable batch below a limit": Play(
+        20, {"serial": 5, "max_fail_percentage": 50}, unreachable=[5, 6, 7, 8, 9]
+    ),
+    "above the limit beside an unreachable host": Play(
+        20, {"serial": 10, "max_fail_percentage": 10}, [1, 2, 3], unreachable=[4]
+    ),
+    "a fatal error beside an unreachable host": Play(20, {"serial": 5, "any_errors_fatal": True}, [5], unreachable=[6]),
+}

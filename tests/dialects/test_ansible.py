@@ -1,0 +1,244 @@
+"""Ansible's playbooks as policies."""
+
+from __future__ import annotations
+
+import contextlib
+from importlib import import_module
+
+import pytest
+import yaml
+from dialect_mutations import mutate, mutate_values
+
+from simdeploy.dialects import KINDS, read_policy
+from simdeploy.dialects.importing import import_source, recognise
+from simdeploy.dialects.source import Source
+from simdeploy.errors import InputError
+
+PLAY = """\
+- name: prepare
+  hosts: localhost
+  tasks: []
+- name: roll
+  hosts: fleet
+  vars:
+    size: 4
+  # keywords
+  tasks:
+    - name: update
+      ansible.builtin.command: /opt/update
+- name: check
+  hosts: fleet
+  roles: [smoke]
+"""
+
+
+def playbook(*keywords: str) -> str:
+    return PLAY.replace("  # keywords\n", "".join(f"  {keyword}\n" for keyword in ("serial: 5", *keywords)))
+
+
+def serial(value: str, **given) -> list:
+    return read_policy(PLAY.replace("# keywords", f"serial: {value}"), **given).policy["waves"]
+
+
+def notes(imported) -> dict[str, tuple[str, str, int | None]]:
+    return {note.field: (note.fidelity, note.text, note.line) for note in imported.notes}
+
+
+def problems(text: str, **given) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        import_source(Source(text), "ansible", **given)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_keywords_of_a_play_become_a_policy() -> None:
+    """Batches, the limit of each batch, no way back, and nodes that can't be reached are passed over. [contract]"""
+    imported = read_policy(playbook("max_fail_percentage: 30", "throttle: 2"))
+    assert imported.policy == {
+        "dialect": "general",
+        "strategy": "rolling",
+        "waves": [5],
+        "max_parallel": 2,
+        "health_check": {"deadline": "24h"},
+        "max_failed_nodes_percent": 30.0,
+        "no_auto_rollback": True,
+        "orchestrator": {
+            "wave_rounding": "floor",
+            "failed_percent_of": "wave",
+            "limit_comparison": "exceeds",
+            "unreachable_nodes": "skip",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "waves"),
+    [
+        ("5", [5]),
+        ('"7"', [7]),
+        ('"20%"', ["20%"]),
+        ("[1, 10%, 30%, 100%]", [1, "10%", "30%", "100%"]),
+        ("[1, 20%, -1]", [1, "20%", {"until": "100%"}]),
+        ("[1, 0, 5]", [1, {"until": "100%"}]),
+        ("0", [{"until": "100%"}]),
+        ("[]", [{"until": "100%"}]),
+        ('"0%"', [1]),
+    ],
+)
+def test_serial_is_a_number_a_percent_or_a_list(value: str, waves: list) -> None:
+    """0 and less take all hosts that are left; 0 % is one host. [contract]"""
+    assert serial(value) == waves
+
+
+@pytest.mark.parametrize(
+    ("percent", "nodes", "wave"), [(29, 100, 28), (29, 101, "29%"), (57, 100, 56), (50, 100, "50%")]
+)
+def test_a_percent_is_cut_in_floating_point(percent: int, nodes: int, wave: object) -> None:
+    """Where floating point gives another number than exact arithmetic, the wave is Ansible's number. [oracle]"""
+    assert serial(f'"{percent}%"', nodes=nodes) == [wave]
+    assert int(percent / 100.0 * nodes) == (wave if isinstance(wave, int) else percent * nodes // 100)
+
+
+def test_without_serial_all_hosts_are_one_batch() -> None:
+    """A play without serial, chosen by its name. [contract]"""
+    imported = read_policy(PLAY, variables={"play": "check"})
+    assert imported.policy["waves"] == [{"until": "100%"}]
+    assert notes(imported)["serial"] == ("exact", "not given: all hosts are one batch", None)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "percent", "comparison", "unreachable"),
+    [
+        ("max_fail_percentage: 0", 0.0, "exceeds", "skip"),
+        ("max_fail_percentage: 9.99", 9.99, "exceeds", "skip"),
+        ('max_fail_percentage: "25%"', 25.0, "exceeds", "skip"),
+        ("max_fail_percentage: 100", 100.0, "reaches", "fail"),
+        ("order: sorted", 100.0, "reaches", "fail"),
+    ],
+)
+def test_the_limit_of_a_batch(keyword: str, percent: float, comparison: str, unreachable: str) -> None:
+    """Strictly more than the percent stops; without one, or at 100, a batch does that fails or is down as a whole. [contract]"""
+    imported = read_policy(playbook(keyword))
+    assert imported.policy["max_failed_nodes_percent"] == percent
+    assert imported.orchestrator["limit_comparison"] == comparison
+    assert imported.orchestrator["unreachable_nodes"] == unreachable
+
+
+def test_any_error_may_be_fatal() -> None:
+    """Under any_errors_fatal the first failed host stops the play, but not one that can't be reached. [contract]"""
+    imported = read_policy(playbook("max_fail_percentage: 100", "any_errors_fatal: true"))
+    assert imported.policy["max_failed_nodes"] == 0
+    assert "max_failed_nodes_percent" not in imported.policy
+    assert imported.orchestrator["unreachable_nodes"] == "skip"
+
+
+@pytest.mark.parametrize(("version", "stops"), [(None, False), ("2.21.5", False), ("2.20", True), ("2.19.14", True)])
+def test_a_template_for_any_errors_fatal_depends_on_the_version(version: str | None, stops: bool) -> None:
+    """Up to ansible-core 2.20 any template was true, whatever it says. [contract]"""
+    given = {} if version is None else {"ansible_version": version}
+    found = read_policy(playbook('any_errors_fatal: "{{ strict | default(false) }}"'), variables=given)
+    assert ("max_failed_nodes" in found.policy) is stops
+    assert (
+        read_policy(playbook('any_errors_fatal: "{{ strict }}"'), variables={"strict": "true"}).policy[
+            "max_failed_nodes"
+        ]
+        == 0
+    )
+
+
+def test_other_strategies_have_no_limits() -> None:
+    """Ansible ignores max_fail_percentage and any_errors_fatal where hosts don't go task by task. [contract]"""
+    imported = read_policy(playbook("strategy: free", "max_fail_percentage: 10", "any_errors_fatal: true"))
+    assert imported.policy["max_failed_nodes_percent"] == 100
+    assert notes(imported)["strategy"][0] == "approximate"
+
+
+@pytest.mark.parametrize(
+    ("template", "variables", "waves"),
+    [
+        ("{{ serial | default('20%') }}", {}, ["20%"]),
+        ("{{ serial | default('20%') }}", {"serial": "3"}, [3]),
+        ("{{ size }}", {}, [4]),
+        ("{{ size }}%", {}, ["4%"]),
+        ("{{ size | int }}", {"size": 9}, [9]),
+        ("{{ pct | d(25, true) }}%", {"pct": ""}, ["25%"]),
+    ],
+)
+def test_templates_have_the_callers_value_the_plays_or_the_default(template: str, variables: dict, waves: list) -> None:
+    """In this order. [contract]"""
+    assert serial(f'"{template}"', variables=variables) == waves
+    assert serial(f'[1, "{template}"]', variables=variables) == [1, *waves]
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{{ batch }}", "{{ a + 1 }}", "{% if x %}3{% endif %}", "{{ groups['all'] | length }}", "{{ x | default(y) }}"],
+)
+def test_what_cant_be_evaluated_is_noted_with_what_is_assumed(template: str) -> None:
+    """A template without a value is no batch size; the note says that all hosts are assumed to be one batch. [contract]"""
+    imported = read_policy(PLAY.replace("# keywords", f'serial: "{template}"'))
+    assert imported.policy["waves"] == [{"until": "100%"}]
+    assert [note.text for note in imported.unknown][-1] == "assumed: all hosts are one batch"
+
+
+def test_the_last_play_with_serial_is_the_rollout() -> None:
+    """Otherwise the last play; the variable `play` takes another, by name or number; each other play has a note. [contract]"""
+    imported = read_policy(playbook())
+    assert {"[0]", "[2]"} <= notes(imported).keys()
+    assert notes(read_policy(PLAY))["hosts"][2] == 13
+    assert read_policy(playbook(), variables={"play": "1"}).policy["waves"] == [{"until": "100%"}]
+    assert "did you mean 'check'?" in problems(playbook(), variables={"play": "chek"})[0]
+
+
+def test_a_pause_at_the_end_is_bake_time_and_a_timeout_is_a_deadline() -> None:
+    """The last task pauses once for each batch. [contract]"""
+    text = playbook("timeout: 600", "post_tasks:", "  - ansible.builtin.pause: {minutes: 1, seconds: 30}")
+    imported = read_policy(text)
+    assert imported.orchestrator["bake_time"] == "90s"
+    assert imported.policy["health_check"] == {"deadline": "600s"}
+
+
+def test_every_keyword_has_a_note_with_its_line() -> None:
+    """Keywords that say nothing of a rollout have one, too. [contract]"""
+    found = notes(read_policy(playbook("max_fail_percentage: 3", "order: shuffle", "gather_facts: false")))
+    assert [found[key][2] for key in ("serial", "max_fail_percentage", "order", "gather_facts")] == [8, 9, 10, 11]
+    assert {"name", "hosts", "vars", "tasks", "forks", "unreachable hosts"} <= found.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (playbook().replace("5", "12.5%"), "line 8: [1].serial: not a batch size: '12.5%'"),
+        (playbook().replace("5", "[1, many]"), "line 8: [1].serial: not a batch size: 'many'"),
+        (playbook("max_fail_percentage: some"), "line 9: [1].max_fail_percentage: not a percent"),
+        (playbook("any_errors_fatal: 3"), "line 9: [1].any_errors_fatal: not a boolean"),
+        ("- hosts: all\n  serial: {{ n }}\n", "line 2"),
+        ("- import_playbook: a.yml\n", "no play: all are imported"),
+        ("", "no playbook"),
+        ("a: 1\n", "no playbook"),
+    ],
+)
+def test_bad_values_have_a_line_and_a_field(text: str, problem: str) -> None:
+    """A problem says where it is. [contract]"""
+    assert problem in problems(text)[0]
+
+
+def test_a_playbook_is_recognised_as_nothing_else() -> None:
+    """It is Ansible's and no other kind's. [contract]"""
+    modules = {kind: import_module(f"simdeploy.dialects.{kind.replace('-', '_')}") for kind in KINDS}
+    assert [kind for kind, module in modules.items() if module.recognises(Source(PLAY))] == ["ansible"]
+    assert recognise(Source("- just\n- a list\n")) is None
+
+
+def test_no_playbook_fails_in_any_other_way() -> None:
+    """Broken playbooks are refused with problems, or read; nothing else may come out. [property]"""
+    text = playbook(
+        "max_fail_percentage: 10", 'any_errors_fatal: "{{ x | default(true) }}"', "timeout: 3", "throttle: 2"
+    )
+    broken = [*mutate(text, 300), *mutate_values(yaml.safe_load(text), 300)]
+    n_read = 0
+    for changed in broken:
+        recognise(Source(changed))
+        with contextlib.suppress(InputError):
+            import_source(Source(changed), "ansible", nodes=10)
+            n_read += 1
+    assert 100 < n_read < len(broken) - 100

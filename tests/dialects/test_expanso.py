@@ -1,0 +1,198 @@
+"""Expanso's jobs and deployments as policies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from importlib import import_module
+
+import pytest
+import yaml
+from dialect_mutations import mutate, mutate_values
+
+import simdeploy
+from simdeploy.dialects import KINDS, read_policy
+from simdeploy.dialects.importing import import_source, recognise
+from simdeploy.dialects.source import Source
+from simdeploy.errors import InputError
+from simdeploy.scenario.policies import parse_policy
+
+SPEC = {
+    "strategy": "canary",
+    "max_parallel": 20,
+    "canary_count": 2,
+    "auto_promote": True,
+    "max_failed_nodes": 3,
+    "no_auto_rollback": True,
+    "health_check": {"deadline": "5m", "max_error_rate": 0.05},
+}
+ROLLOUT = {**SPEC, "health_check": {"deadline": 300 * 10**9, "success_threshold": 4}}
+BODY = {
+    "deployment": {"id": "d-1", "type": "update", "spec": SPEC, "status": {"state": "completed", "total_nodes": 50}}
+}
+EXAMPLE = """\
+name: collect
+type: pipeline
+deployment:
+  strategy: rolling
+  max_parallel: 3
+  health_check:
+    type: http
+    endpoint: /ping
+    interval: 30s
+  auto_rollback: true
+config:
+  input: {}
+"""
+
+
+def notes(imported) -> dict[str, tuple[str, str, int | None]]:
+    return {note.field: (note.fidelity, note.text, note.line) for note in imported.notes}
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        import_source(Source(text), "expanso")
+    return [str(problem) for problem in caught.value.problems]
+
+
+FORMS = [
+    ({"name": "j", "deployment": SPEC}, "deployment", SPEC),
+    ({"name": "j", "rollout": ROLLOUT}, "rollout", ROLLOUT),
+    ({"job": {"name": "j", "rollout": ROLLOUT}}, "rollout", ROLLOUT),
+    (BODY, "deployment", SPEC),
+    (BODY["deployment"], "deployment", SPEC),
+    ({"rollout": {"spec": ROLLOUT}}, "rollout", ROLLOUT),
+    (SPEC, "deployment", SPEC),
+    ({"dialect": "rollout", "strategy": "immediate"}, "rollout", {"strategy": "immediate"}),
+]
+
+
+@pytest.mark.parametrize(("data", "dialect", "spec"), FORMS)
+@pytest.mark.parametrize("write", [json.dumps, yaml.safe_dump])
+def test_each_form_keeps_its_dialect(data: dict, dialect: str, spec: dict, write) -> None:
+    """A job, a GET body, a deployment or a spec gives the policy in its own dialect, for the scenario's switches. [contract]"""
+    imported = read_policy(write(data) + "\n\n")
+    assert imported.kind == "expanso"
+    assert imported.policy == {"dialect": dialect, **spec}
+    assert imported.orchestrator == {}
+
+
+def test_a_body_says_how_many_nodes_there_are() -> None:
+    """`status.total_nodes`, unless the caller says otherwise. [contract]"""
+    text = json.dumps(BODY)
+    assert (read_policy(text).nodes, read_policy(text, nodes=7).nodes) == (50, 7)
+
+
+def test_the_published_examples_are_translated() -> None:
+    """`auto_rollback` is turned round, a probe is noted, and a deadline is assumed and said so. [contract]"""
+    imported = read_policy(EXAMPLE)
+    assert imported.policy == {
+        "dialect": "deployment",
+        "strategy": "rolling",
+        "max_parallel": 3,
+        "no_auto_rollback": False,
+        "health_check": {"deadline": "5m"},
+    }
+    found = notes(imported)
+    assert found["deployment.auto_rollback"][::2] == ("exact", 10)
+    assert found["deployment.health_check.type"][::2] == ("none", 7)
+    assert found["deployment.health_check.endpoint"][::2] == ("none", 8)
+    assert found["deployment.health_check.interval"][::2] == ("approximate", 9)
+    assert found["deployment.health_check.deadline"][::2] == ("approximate", None)
+    assert read_policy(EXAMPLE.replace("true", "false")).policy["no_auto_rollback"] is True
+
+
+def test_every_field_has_a_note_and_so_have_defaults() -> None:
+    """Fields with their lines, defaults of the API without, unknown fields as left out. [contract]"""
+    imported = read_policy(json.dumps({"name": "j", "deployment": {**SPEC, "surge": 2}}, indent=1))
+    found = notes(imported)
+    for number, key in enumerate(SPEC):
+        if key != "health_check":
+            assert found[f"deployment.{key}"][::2] == ("exact", 4 + number)
+    assert found["deployment.surge"][0] == "none"
+    assert found["deployment.max_failed_nodes_percent"] == ("exact", "not given: 10.0", None)
+    assert found["deployment.health_check.min_healthy_time"] == ("exact", "not given: 30s", None)
+    assert "surge" not in imported.policy
+
+
+def test_the_same_number_means_what_its_dialect_says() -> None:
+    """20 is a number of nodes in one dialect, a percent in the other; the notes say which. [contract]"""
+    texts = [
+        notes(read_policy(json.dumps({key: spec})))[f"{key}.max_parallel"][1]
+        for key, spec in (("deployment", SPEC), ("rollout", ROLLOUT))
+    ]
+    assert texts == ["20: nodes in a wave; 0: all at once", "20: percent of the nodes in a wave"]
+
+
+def test_another_type_of_deployment_is_said_to_be_the_scenarios() -> None:
+    """A policy doesn't say whether it updates or rolls back. [contract]"""
+    body = {"deployment": {**BODY["deployment"], "type": "rollback"}}
+    assert notes(read_policy(json.dumps(body)))["deployment.type"][0] == "approximate"
+
+
+def test_deployments_in_a_scenario_are_read_as_before() -> None:
+    """A file that is a deployment keeps its type, ids and versions; a job is imported. [contract]"""
+    document = parse_policy(json.dumps(BODY), file="a.json")
+    assert document.deployment.id == "d-1"
+    assert parse_policy(EXAMPLE, file="job.yaml").kind == "expanso"
+    for text in ("strategy: rolling\nhealth_check: {deadline: 5m}\n", "dialect: rollout\nstrategy: immediate\n"):
+        assert not hasattr(parse_policy(text, file="a.yaml"), "kind")
+
+
+def test_an_import_can_be_simulated(tmp_path) -> None:
+    """A scenario takes the policy, and the file itself. [contract]"""
+    (tmp_path / "job.yaml").write_text(EXAMPLE)
+    fleet = "name: s\nfleet: {nodes: 6, update_duration: 30s}\nrelease: {good: {probability: 1}}\n"
+    (tmp_path / "fleet.yaml").write_text(fleet + "policies: {mine: {file: job.yaml}}\n")
+    scenario = simdeploy.read_scenario(tmp_path / "fleet.yaml")
+    for policy in ("mine", read_policy(EXAMPLE).policy):
+        assert simdeploy.simulate(scenario, policy).responses["state"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (EXAMPLE.replace("rolling", "roling"), "line 4: deployment.strategy: unknown value (found 'roling')"),
+        (EXAMPLE.replace("parallel: 3", "parallel: x"), "line 5: deployment.max_parallel: not a whole number"),
+        (EXAMPLE.replace("30s", "soon"), "line 9: deployment.health_check.interval: not a duration"),
+        ('{\n "rollout": {"strategy": "rolling"}\n}', "line 2: rollout.health_check: rolling needs a health check"),
+        ('{"strategy": "immediate"}', "the dialect is ambiguous"),
+        ("a: 1\n", "no deployment"),
+        ("", "no deployment"),
+    ],
+)
+def test_bad_values_have_a_line_and_a_field(text: str, problem: str) -> None:
+    """A problem says where it is. [contract]"""
+    assert any(problem in found for found in problems(text))
+
+
+@pytest.mark.parametrize("text", [EXAMPLE, *(json.dumps(form[0]) for form in FORMS)])
+def test_a_job_is_recognised_as_nothing_else(text: str) -> None:
+    """Each form is Expanso's and no other kind's. [contract]"""
+    modules = {kind: import_module(f"simdeploy.dialects.{kind.replace('-', '_')}") for kind in KINDS}
+    assert [kind for kind, module in modules.items() if module.recognises(Source(text))] == ["expanso"]
+
+
+def test_other_files_are_not_recognised() -> None:
+    """Neither a general policy nor a scenario nor a manifest of Kubernetes is a deployment. [contract]"""
+    for data in (
+        {"dialect": "general", "strategy": "immediate"},
+        {"fleet": {"nodes": 3}, "deployment": {"type": "update"}},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"strategy": {"type": "Recreate"}}},
+    ):
+        assert not import_module("simdeploy.dialects.expanso").recognises(Source(json.dumps(data)))
+
+
+def test_no_job_fails_in_any_other_way() -> None:
+    """Broken jobs are refused with problems, or read; nothing else may come out. [property]"""
+    broken = [*mutate(EXAMPLE, 200)]
+    for data in (yaml.safe_load(EXAMPLE), BODY, {"rollout": ROLLOUT}):
+        broken += [*mutate_values(data, 200)]
+    n_read = 0
+    for changed in broken:
+        recognise(Source(changed))
+        with contextlib.suppress(InputError):
+            import_source(Source(changed), "expanso", nodes=10)
+            n_read += 1
+    assert 100 < n_read < len(broken) - 100

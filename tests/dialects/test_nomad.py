@@ -1,0 +1,374 @@
+"""Nomad's jobs as policies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from importlib import import_module
+
+import pytest
+from dialect_mutations import mutate, mutate_values
+
+from simdeploy.dialects import KINDS, read_policy
+from simdeploy.dialects.importing import import_source, recognise
+from simdeploy.dialects.source import Source
+from simdeploy.errors import InputError
+
+JOB = """\
+variable "count" {
+  default = 6
+}
+locals {
+  patience = "2m"
+}
+job "shop" {
+  type = "TYPE"
+  group "front" {
+    count = var.count
+    update {
+UPDATE
+    }
+    task "web" {
+      template {
+        data = <<EOT
+{{ key "a" }}
+EOT
+      }
+    }
+  }
+}
+"""
+FULL = """\
+      max_parallel      = 2
+      health_check      = "task_states"
+      min_healthy_time  = "15s"
+      healthy_deadline  = local.patience
+      progress_deadline = "20m"
+      auto_revert       = true
+      stagger           = "10s"
+"""
+
+
+def job(update: str = "", kind: str = "service") -> str:
+    return JOB.replace("TYPE", kind).replace("UPDATE\n", update)
+
+
+def policy(update: str = "", kind: str = "service", **given):
+    return read_policy(job(update, kind), **given).policy
+
+
+def notes(imported) -> dict[str, tuple[str, str, int | None]]:
+    return {note.field: (note.fidelity, note.text, note.line) for note in imported.notes}
+
+
+def problems(text: str, **given) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        read_policy(text, "nomad", **given)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_every_field_of_a_service_job_arrives() -> None:
+    """Each field of `update` has its place in the policy, and so have the rules of a service job. [contract]"""
+    imported = read_policy(job(FULL))
+    assert imported.nodes == 6
+    assert imported.policy == {
+        "dialect": "general",
+        "strategy": "rolling",
+        "max_parallel": 2,
+        "health_check": {"deadline": "2m", "min_healthy_time": "15s"},
+        "max_failed_nodes": 0,
+        "retries": 40,
+        "retry_delay": "30s",
+        "progress_deadline": "20m",
+        "no_auto_rollback": False,
+        "rollback_parallel": 2,
+        "orchestrator": {"pacing": "sliding", "failed_node_freezes": True, "unreachable_nodes": "skip"},
+    }
+
+
+def test_an_empty_update_has_nomads_defaults() -> None:
+    """Without fields: one at a time, healthy for 10 s within 5 min, progress within 10 min, and no way back. [contract]"""
+    found = policy()
+    assert found["max_parallel"] == 1
+    assert found["health_check"] == {"deadline": "5m", "min_healthy_time": "10s", "max_error_rate": 0.99}
+    assert found["progress_deadline"] == "10m"
+    assert found["no_auto_rollback"] is True
+    assert "rollback_parallel" not in found
+
+
+def test_failures_of_a_system_job() -> None:
+    """A failed allocation of a system job freezes nothing, and stops the rollout only if it is rolled back. [contract]"""
+    found = policy('progress_deadline = "10m"\n', "system", nodes=9)
+    assert "max_failed_nodes" not in found
+    assert "failed_node_freezes" not in found["orchestrator"]
+    assert "retries" not in found
+    assert policy("auto_revert = true\n", "system", nodes=9)["max_failed_nodes"] == 0
+
+
+@pytest.mark.parametrize("kind", ["service", "system"])
+def test_a_progress_deadline_of_0_fails_at_the_first_unhealthy_one(kind: str) -> None:
+    """With `progress_deadline = 0` nothing is tried again, and one failed node is too many. [contract]"""
+    found = policy('progress_deadline = "0s"\n', kind)
+    assert found["max_failed_nodes"] == 0
+    assert found.keys().isdisjoint({"progress_deadline", "retries", "retry_delay"})
+
+
+@pytest.mark.parametrize(
+    ("update", "kind", "nodes", "expected"),
+    [
+        ("canary = 2\n", "service", 6, 2),
+        ("canary = 9\n", "service", 6, 6),
+        ("max_parallel = 9\ncanary = 10\n", "system", 25, 3),
+        ("max_parallel = 9\ncanary = 10\n", "system", 30, 3),
+        ("max_parallel = 2\ncanary = 10\n", "system", 25, 2),
+        ("max_parallel = 4\ncanary = 100\n", "system", 2, 2),
+        ("max_parallel = 4\ncanary = 250\n", "system", 3, 3),
+    ],
+)
+def test_canaries_are_a_number_or_a_percent(update: str, kind: str, nodes: int, expected: int) -> None:
+    """A service job's canaries are a number, a system job's a percent, rounded up and at most max_parallel. [contract]"""
+    found = policy(update, kind, nodes=nodes)
+    assert found["strategy"] == "canary"
+    assert found["canary_count"] == expected
+    assert found["auto_promote"] is False
+
+
+def test_as_many_canaries_as_allocations_run_beside_them() -> None:
+    """Blue and green: every old allocation serves until its canary does. [contract]"""
+    assert policy("canary = 6\nauto_promote = true\n")["surge"] == "100%"
+    assert "surge" not in policy("canary = 5\n")
+
+
+def test_a_percent_of_unknown_nodes_is_refused() -> None:
+    """A system job doesn't say how many nodes there are, and its canaries depend on it. [contract]"""
+    (problem,) = problems(job("canary = 10\n", "system"))
+    assert "--nodes N" in problem
+
+
+def test_max_parallel_0_is_no_deployment() -> None:
+    """Everything is replaced at once, and nobody looks at its health. [contract]"""
+    imported = read_policy(job("max_parallel = 0\ncanary = 1\n"))
+    assert imported.policy["strategy"] == "immediate"
+    assert imported.orchestrator["on_failure"] == "continue"
+    assert notes(imported)["group.front.update.canary"][0] == "none"
+
+
+@pytest.mark.parametrize(
+    ("block", "retries", "delay"),
+    [
+        ('reschedule {\n attempts = 3\n interval = "1h"\n unlimited = false\n}\n', 3, "30s"),
+        ('reschedule {\n unlimited = true\n delay = "2m"\n delay_function = "constant"\n}\n', 5, "2m"),
+        ("reschedule {\n attempts = 0\n unlimited = false\n}\n", None, None),
+        ("", 20, "30s"),
+    ],
+)
+def test_rescheduling_is_trying_again(block: str, retries: int | None, delay: str | None) -> None:
+    """So many tries as `reschedule` allows, or as fit into the progress deadline. [contract]"""
+    imported = read_policy(job().replace("    task", f"{block}    task"))
+    assert imported.policy.get("retries") == retries
+    assert imported.policy.get("retry_delay") == delay
+    named = {note.field.removeprefix("group.front.reschedule.") for note in imported.notes}
+    assert all(line.split()[0] in named for line in block.splitlines()[1:-1])
+
+
+def test_the_groups_update_goes_before_the_jobs() -> None:
+    """What the group leaves out, the job's update says; what both say has a note. [contract]"""
+    text = job("max_parallel = 2\n").replace(
+        "  group", "  update {\n    max_parallel = 5\n    canary = 1\n  }\n  group"
+    )
+    imported = read_policy(text)
+    assert (imported.policy["max_parallel"], imported.policy["canary_count"]) == (2, 1)
+    assert notes(imported)["update.max_parallel"] == ("none", "the group's update overrides it", 10)
+
+
+def test_one_of_several_groups_is_chosen() -> None:
+    """By default the first with an update of its own; the variable `group` names another. [contract]"""
+    text = job(FULL).replace("  group", '  group "cron" {\n    count = 3\n  }\n  group')
+    assert read_policy(text).policy["max_parallel"] == 2
+    other = read_policy(text, variables={"group": "cron"})
+    assert (other.policy["max_parallel"], other.nodes) == (1, 3)
+    assert "group: no such group (found 'corn')" in problems(text, variables={"group": "corn"})[0]
+
+
+def test_variables_come_from_the_caller_or_the_file() -> None:
+    """The caller's value goes before the default; a variable that is not in the file is refused. [contract]"""
+    assert read_policy(job()).nodes == 6
+    assert read_policy(job(), variables={"count": 8}).nodes == 8
+    assert "no such variable" in problems(job(), variables={"cuont": 8})[0]
+
+
+@pytest.mark.parametrize(
+    "value", ["var.missing", "max(1, 2)", "local.none", '"${upper("a")}"', "var.count > 3 ? 1 : 2"]
+)
+def test_what_cant_be_evaluated_is_noted_with_what_is_assumed(value: str) -> None:
+    """Functions, conditions and variables without a value get a note, never a guess. [contract]"""
+    imported = read_policy(job(f"max_parallel = {value}\n"))
+    assert imported.policy["max_parallel"] == 1
+    assert [note.field for note in imported.unknown] == ["group.front.update.max_parallel"] * 2
+    assert "assumed: at most 1 in flight" in imported.unknown[1].text
+
+
+def test_locals_that_contain_each_other_end() -> None:
+    """Neither a circle nor a text that doubles at every step is evaluated for ever. [property]"""
+    doubling = "".join(f'l{n} = "${{local.l{n + 1}}}${{local.l{n + 1}}}"\n' for n in range(60)) + 'l60 = "x"\n'
+    for more, value in (("a = local.b\nb = local.a\n", "local.a"), (doubling, "local.l0")):
+        text = job(f"max_parallel = {value}\n").replace("locals {\n", f"locals {{\n{more}")
+        assert read_policy(text).unknown
+
+
+def test_every_field_of_update_has_a_note_with_its_line() -> None:
+    """Line and fidelity of each field; defaults have no line. [contract]"""
+    found = notes(read_policy(job(FULL)))
+    for number, name in enumerate(line.split()[0] for line in FULL.splitlines()):
+        assert found[f"group.front.update.{name}"][2] == 12 + number
+    assert found["group.front.update.stagger"][0] == "none"
+    assert found["group.front.update.canary"] == ("exact", "not given: no canaries", None)
+
+
+API = {
+    "Job": {
+        "Type": "service",
+        "Update": {"MaxParallel": 1, "HealthCheck": "", "MinHealthyTime": 0, "Canary": 0},
+        "TaskGroups": [
+            {
+                "Name": "front",
+                "Count": 6,
+                "Update": {
+                    "MaxParallel": 2,
+                    "MinHealthyTime": 15 * 10**9,
+                    "HealthyDeadline": 120 * 10**9,
+                    "Canary": None,
+                },
+            }
+        ],
+    }
+}
+TWINS = [
+    json.dumps(API, indent=1),
+    json.dumps(API["Job"]),
+    json.dumps(
+        {
+            "job": {
+                "shop": {
+                    "group": {
+                        "front": {
+                            "count": 6,
+                            "update": {"max_parallel": 2, "min_healthy_time": "15s", "healthy_deadline": "2m"},
+                        }
+                    }
+                }
+            }
+        }
+    ),
+    json.dumps(
+        {
+            "variable": {"n": [{"default": 2}]},
+            "job": [
+                {
+                    "shop": [
+                        {
+                            "group": [
+                                {
+                                    "front": [
+                                        {
+                                            "count": 6,
+                                            "update": [
+                                                {
+                                                    "max_parallel": "${var.n}",
+                                                    "min_healthy_time": "15s",
+                                                    "healthy_deadline": "2m",
+                                                }
+                                            ],
+                                        }
+                                    ]
+                                }
+                            ]
+                        }
+                    ]
+                }
+            ],
+        }
+    ),
+]
+
+
+@pytest.mark.parametrize("text", TWINS, ids=["api", "api-bare", "hcl-json", "hcl-json-lists"])
+def test_json_says_the_same(text: str) -> None:
+    """A job of Nomad's API and HCL's JSON form give the policy that HCL gives. [contract]"""
+    twin = 'max_parallel = 2\nmin_healthy_time = "15s"\nhealthy_deadline = "2m"\n'
+    imported = read_policy(text)
+    assert (imported.kind, imported.nodes) == ("nomad", 6)
+    assert imported.policy == policy(twin)
+
+
+@pytest.mark.parametrize(
+    ("update", "problem"),
+    [
+        ("max_parallel = -1\n", "line 12: job.shop.group.front.update.max_parallel: too small"),
+        ('min_healthy_time = "5 minutes"\n', "line 12: job.shop.group.front.update.min_healthy_time: not a duration"),
+        ('healthy_deadline = "5s"\n', "line 11: job.shop.group.front.update.min_healthy_time: too long"),
+        ('progress_deadline = "1m"\n', "line 12: job.shop.group.front.update.progress_deadline: too short"),
+        ("auto_promote = true\n", "line 12: job.shop.group.front.update.auto_promote: there are no canaries"),
+        ('health_check = "check"\n', "did you mean 'checks'?"),
+        ("max_parallel = 1\nmax_parallel = 2\n", "line 13: job.shop.group.front.update.max_parallel: given twice"),
+    ],
+)
+def test_bad_values_have_a_line_and_a_field(update: str, problem: str) -> None:
+    """What Nomad would refuse is refused, and where it stands. [contract]"""
+    assert problem in problems(job(update))[0]
+
+
+def test_all_problems_are_told_at_once() -> None:
+    """Two bad values are two problems. [contract]"""
+    assert len(problems(job('max_parallel = "x"\nauto_revert = 3\n'))) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('job "a" {\n  group "b" {\n', "line 3: not valid HCL (found the end of the file); is a brace"),
+        ('job "a" {\n  type = \n}\n', "line 2: not valid HCL (found the end of the line)"),
+        (
+            'job "a" {\n  type = "batch"\n  group "b" {}\n}\n',
+            "line 2: job.a.type: jobs of this type have no deployments",
+        ),
+        ('job "a" {\n}\n', "line 1: job.a.group: no group"),
+        ('variable "a" {\n}\n', "no job"),
+        ('job "a" {\n group "g" {}\n}\njob "b" {\n}\n', "line 4: job.b: more than one job"),
+        ('job "a" {\n group "g" {\n update {}\n update {}\n }\n}\n', "job.a.group.g.update: not a group of keys"),
+        ("a {\n" * 70 + "}\n" * 70, "nested deeper than 64 levels"),
+    ],
+)
+def test_a_malformed_job_has_a_line(text: str, problem: str) -> None:
+    """A text that is no job, or none that is updated, says so at its line. [contract]"""
+    assert any(problem in found for found in problems(text))
+
+
+def test_without_the_parser_the_message_says_what_to_install(monkeypatch) -> None:
+    """HCL needs python-hcl2; JSON doesn't. [contract]"""
+    monkeypatch.setitem(sys.modules, "hcl2.api", None)
+    assert "simdeploy[nomad]" in problems(job())[0]
+    assert read_policy(TWINS[0]).nodes == 6
+
+
+@pytest.mark.parametrize("text", [job(FULL), *TWINS])
+def test_a_job_is_recognised_as_nothing_else(text: str) -> None:
+    """Each form is Nomad's and no other kind's. [contract]"""
+    modules = {kind: import_module(f"simdeploy.dialects.{kind.replace('-', '_')}") for kind in KINDS}
+    assert [kind for kind, module in modules.items() if module.recognises(Source(text))] == ["nomad"]
+    assert recognise(Source(text)) == "nomad"
+
+
+def test_no_job_fails_in_any_other_way() -> None:
+    """Broken jobs are refused with problems, or read; nothing else may come out. [property]"""
+    broken = [*mutate(job(FULL + "canary = 2\n"), 200)]
+    for text in TWINS:
+        broken += [*mutate(text, 50), *mutate_values(json.loads(text), 150)]
+    n_read = 0
+    for text in broken:
+        recognise(Source(text))
+        with contextlib.suppress(InputError):
+            import_source(Source(text), "nomad", nodes=10)
+            n_read += 1
+    assert 100 < n_read < len(broken) - 100
