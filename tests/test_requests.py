@@ -99,6 +99,18 @@ def test_traffic_runs_over_midnight() -> None:
     assert met(scenario_of(fleet, at="2026-03-02T23:59:25Z")) == [21_600, 21_590, 21_580]
 
 
+@pytest.mark.parametrize("service", ["local", shared(2)])
+def test_traffic_bends_within_a_window(service: Any) -> None:
+    """A window of four hours in which traffic bends three times meets the area under it. [contract]"""
+    # From 1:00 to 5:00: an hour of 0 to 2, one of 2, one of 2 to 0, and one of 0. 3 x 3600 x (1 + 2 + 1) requests.
+    traffic = {"daily": [["1h", 0], ["2h", 2], ["3h", 2], ["4h", 0]]}
+    check = {"deadline": "5h", "min_healthy_time": "4h"}
+    policy = {**AT_ONCE, "health_check": check}
+    fleet = {"traffic": traffic, "service": service}
+    scenario = scenario_of(fleet, policy, at="2026-03-02T00:59:30Z", health={"interval": "4h"})
+    assert met(scenario) == [43_200]
+
+
 def test_one_point_is_a_constant() -> None:
     """A single point is the factor of the whole day; a class may have its own traffic. [contract]"""
     scenario = scenario_of(
