@@ -521,7 +521,8 @@ def _requests_met(w: Watched) -> Iterator[Feature]:
     world, windows = w.recording.world, w.recording.windows
     if not any(windows.requests):
         return
-    if world.traffic_points:
+    varies = any(behaviour.traffic for behaviour in world.behaviours)
+    if varies:
         yield ("traffic",)
     if world.service is not None:
         yield "service", world.service.across
@@ -532,7 +533,7 @@ def _requests_met(w: Watched) -> Iterator[Feature]:
             by_node.setdefault(node, set()).add(requests)
         if any(len(met) > 1 for met in by_node.values()):
             yield ("load changes",)
-        if world.traffic_points:
+        if varies:
             yield ("traffic of a shared service",)
         if w.fails_by_overload:
             yield ("overload",)

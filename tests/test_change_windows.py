@@ -467,6 +467,7 @@ def test_windows_are_read_and_written() -> None:
 @pytest.mark.parametrize(
     ("windows", "texts"),
     [
+        ("none", []),
         ([window("9h", "16h")], []),
         ([window("0h", "24h")], ["no effect: some window is open at any time"]),
         ([window("9h", "16h"), window("15h", "9h")], ["no effect: some window is open at any time"]),

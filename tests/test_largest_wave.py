@@ -39,6 +39,7 @@ SHARED = SCENARIO["fleet"] | {"requests_per_second": 10, "service": {"shared": {
 FEWEST = {"replications": 2, "most": 100, "final": 100}
 IN_NS = {"deadline": 300 * 10**9}
 LIFTED = "No wave larger than today's 6 nodes was tried (--largest-wave all)."
+SHORT = "No wave above 6 was tried (--largest-wave all)."
 
 
 @pytest.fixture(autouse=True)
@@ -225,17 +226,24 @@ class TestTold:
         """The answer ends with the limit and the option that lifts it; of other limits than today's it says so. [contract]"""
         few = limited.policies[limited.policies["policy"].eq("choice") & limited.policies["measure"].eq("cost")]
         limited = replace(limited, policies=few.assign(estimate=7.0, low=7.0, high=7.0))
+        limited = replace(limited, keeps_current=True, at_end=())
         assert limited.answer.endswith(f" {LIFTED}")
         assert len(limited.answer) <= 240
         assert "No wave larger than 9 nodes was tried" in tell(replace(limited, largest_wave=9))
         assert "No other wave larger than 1 node was tried" in tell(replace(limited, largest_wave=1))
         assert "No wave" not in tell(replace(limited, n_beyond_largest_wave=0))
         binds = {"binding": "cost <= 1", "gain_without_binding": 2.0, "keeps_current": True}
-        assert replace(limited, **binds).answer.endswith(f"another policy is 2.00 lower. {LIFTED}")
+        assert replace(limited, **binds).answer.endswith(f"another policy is 2.00 lower. {SHORT}")
         nothing = replace(limited, choice=None, specs={}, requirements=())
         assert nothing.answer.endswith(LIFTED)
-        titles = [table.title for table in limited.summarize()]
-        assert f"; {limited.n_beyond_largest_wave:,} with larger waves left out" in titles[-1]
+
+    def test_little_room(self, limited):
+        """Where the sentence doesn't fit, a shorter one does. [contract]"""
+        kept = replace(limited, keeps_current=True, at_end=())
+        answers = [replace(kept, current_policy="w" * length).answer for length in range(5, 41)]
+        assert all(answer.endswith((f" {LIFTED}", f" {SHORT}")) for answer in answers)
+        assert {answer.endswith(f" {SHORT}") for answer in answers} == {True, False}
+        assert max(map(len, answers)) <= 240
 
     def test_it_is_the_first_to_go(self, limited):
         """In a long answer the limit is left out before anything else. [contract]"""

@@ -99,6 +99,18 @@ def test_traffic_runs_over_midnight() -> None:
     assert met(scenario_of(fleet, at="2026-03-02T23:59:25Z")) == [21_600, 21_590, 21_580]
 
 
+@pytest.mark.parametrize("service", ["local", shared(2)])
+def test_traffic_bends_within_a_window(service: Any) -> None:
+    """A window of four hours in which traffic bends three times meets the area under it. [contract]"""
+    # From 1:00 to 5:00: an hour of 0 to 2, one of 2, one of 2 to 0, and one of 0. 3 x 3600 x (1 + 2 + 1) requests.
+    traffic = {"daily": [["1h", 0], ["2h", 2], ["3h", 2], ["4h", 0]]}
+    check = {"deadline": "5h", "min_healthy_time": "4h"}
+    policy = {**AT_ONCE, "health_check": check}
+    fleet = {"traffic": traffic, "service": service}
+    scenario = scenario_of(fleet, policy, at="2026-03-02T00:59:30Z", health={"interval": "4h"})
+    assert met(scenario) == [43_200]
+
+
 def test_one_point_is_a_constant() -> None:
     """A single point is the factor of the whole day; a class may have its own traffic. [contract]"""
     scenario = scenario_of(
@@ -597,6 +609,7 @@ def test_requests_are_read_and_written() -> None:
 BAD = [
     ({"service": "shared"}, "fleet.service", "allowed: local, or {shared: {capacity: 1.4}}; write {shared:"),
     ({"service": "lokal"}, "fleet.service", "did you mean 'local'?"),
+    ({"service": True}, "fleet.service", "(found true); allowed: local, or {shared: {capacity: 1.4}}"),
     ({"service": {"shared": {}}}, "fleet.service.shared.capacity", "required key is missing"),
     ({"service": shared(0)}, "fleet.service.shared.capacity", "(found 0); allowed: a number above 0"),
     ({"service": {"shared": {"capacity": "140%"}}}, "fleet.service.shared.capacity", "write 1.4"),
@@ -632,6 +645,51 @@ def test_bad_requests_are_refused(fleet: dict[str, Any], path: str, fragment: st
         scenario_of(fleet)
     problem = next(problem for problem in caught.value.problems if format_path(problem.path) == path)
     assert fragment in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("fleet", "costs", "path", "text"),
+    [
+        ({"service": shared(1.4)}, {"shed_request": 1}, "", ""),
+        ({}, {"lost_request": 1, "shed_request": 0}, "", ""),
+        ({}, {"shed_request": 1}, "costs.shed_request", "no effect: in a local service no request is shed"),
+        (
+            {"service": shared(1.4)},
+            {"lost_request": 1},
+            "costs.lost_request",
+            "no effect: in a shared service no request is lost",
+        ),
+        ({"service": shared(2, "zone"), "zones": 2}, {}, "", ""),
+        ({"service": shared(2, "zone")}, {}, "fleet.service.shared.across", "no effect: the fleet has no zones"),
+        ({"service": shared(2, "class")}, {}, "fleet.service.shared.across", "no effect: the fleet has no classes"),
+        ({"service": shared(0.9)}, {}, "fleet.service.shared.capacity", "below the demand of 1 at any hour"),
+        ({"service": shared(0.9), "traffic": RISING}, {}, "fleet.service.shared.capacity", "below the demand of 1 at"),
+        ({"service": shared(1), "traffic": RISING}, {}, "", ""),
+        ({"service": shared(2), "requests_per_second": 0}, {}, "fleet.service", "no effect: there are no requests"),
+        ({"traffic": RISING, "requests_per_second": 0}, {}, "fleet.traffic", "no effect: there are no requests"),
+        ({"traffic": {"daily": [[0, 1], [28_800, 2]]}}, {}, "", ""),
+        (
+            {"traffic": {"daily": [[0, 1], [8.5, 2]]}},
+            {},
+            "fleet.traffic.daily[1][0]",
+            "a number is seconds; for the hour write 8.5h",
+        ),
+        (
+            {"classes": [{"name": "a", "share": 0.5, "traffic": {"daily": [[8, 1]]}}]},
+            {},
+            "fleet.classes[0].traffic.daily[0][0]",
+            "a number is seconds; for the hour write 8h",
+        ),
+    ],
+)
+def test_suspicious_requests_are_warned_about(
+    fleet: dict[str, Any], costs: dict[str, Any], path: str, text: str
+) -> None:
+    """Keys without effect, hours that are seconds, and a service that is always overloaded are warned about. [contract]"""
+    policy = {**AT_ONCE, "max_parallel": 2}
+    found = scenario_of(fleet, policy, at="2026-03-02T08:00:00Z", costs={"failed_request": 1, **costs}).warnings
+    assert [format_path(problem.path) for problem in found] == [path] * bool(path)
+    assert all(text in problem.message for problem in found)
 
 
 def test_requests_can_be_varied() -> None:

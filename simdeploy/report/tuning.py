@@ -186,13 +186,14 @@ def _tell_binding(result: Tuning) -> str:
     return f"Without {result.binding}, another policy is {gain} {_better(result)}"
 
 
-def _tell_limit(result: Tuning) -> str:
+def _tell_limit(result: Tuning) -> list[str]:
     """Say which candidates were left out for the size of their waves, and how to try them."""
     if not result.n_beyond_largest_wave or result.largest_wave is None:
-        return ""
+        return []
     nodes, today = plural(result.largest_wave, "node"), result.current_wave
     than = f"today's {nodes}" if result.largest_wave == today else nodes
-    return f"No {'other ' * (result.largest_wave < today)}wave larger than {than} was tried (--largest-wave all)"
+    wave, lift = f"No {'other ' * (result.largest_wave < today)}wave", "was tried (--largest-wave all)"
+    return [f"{wave} larger than {than} {lift}", f"{wave} above {result.largest_wave} {lift}"]
 
 
 def _better(result: Tuning) -> str:

@@ -13,8 +13,7 @@ from pydantic_core import core_schema
 from simdeploy.api.values import Kind, Refused
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.scenario.section import Section, optional, validation_error
-from simdeploy.scenario.values import SHARED, duration_ns, read_list
-from simdeploy.units import format_duration
+from simdeploy.scenario.values import SHARED, duration_ns, hour_suspicions, read_list
 from simdeploy.world.change_windows import DAY_NS, DAYS, ChangeWindow, is_always_open
 
 _WHERE = ("operator", "change_windows")
@@ -130,12 +129,10 @@ def build_change_windows(sections: Sequence[ChangeWindowSection] | None) -> tupl
 
 def change_window_suspicions(raw: Mapping[str, Any], windows: Sequence[ChangeWindow]) -> Iterator[Problem]:
     """Warn about windows without effect, and about hours that are seconds."""
-    if windows and is_always_open(windows):
+    if not windows:
+        return
+    if is_always_open(windows):
         yield Problem("no effect: some window is open at any time", _WHERE)
-    listed = (raw.get("operator") or {}).get("change_windows") or ()
-    for number, (window, stated) in enumerate(zip(windows, listed, strict=True)):
-        for key, ns in (("from", window.from_ns), ("to", window.to_ns)):
-            value = stated.get(key)
-            if isinstance(value, int | float) and 0 < value <= 24:
-                message = f"a number is seconds; for the hour write {value:g}h"
-                yield Problem(message, (*_WHERE, number, key), found=format_duration(ns))
+    for number, stated in enumerate(raw["operator"]["change_windows"]):
+        for key in ("from", "to"):
+            yield from hour_suspicions(stated[key], (*_WHERE, number, key))

@@ -26,6 +26,7 @@ from simdeploy.scenario.policy_checks import health_problems, policy_problems
 from simdeploy.scenario.release_section import build_release
 from simdeploy.scenario.requirements_section import cross_check_requirements
 from simdeploy.scenario.section import is_explained, problems_of, unknown_keys
+from simdeploy.scenario.service_section import request_suspicions
 from simdeploy.scenario.suspicions import PolicySuspicions, fleet_suspicions, process_suspicions, start_suspicions
 from simdeploy.units import NS_PER_S, format_duration
 from simdeploy.world.fleet import Fleet, peak_rate
@@ -191,6 +192,7 @@ def _suspect(raw: Mapping[str, Any], reading: Reading) -> None:
     parts = reading.parts
     fleet, orchestrator, policies = parts["fleet"], parts["orchestrator"], parts["policies"]
     reading.warnings += fleet_suspicions(fleet, parts["release"], orchestrator)
+    reading.warnings += request_suspicions(raw["fleet"], fleet, parts.get("costs"))
     reading.warnings += process_suspicions(raw, orchestrator, policies)
     reading.warnings += change_window_suspicions(raw, parts["operator"].change_windows)
     reading.warnings += start_suspicions(raw, fleet, parts["operator"].change_windows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,10 +12,11 @@ from pydantic_core import core_schema
 
 from simdeploy.api.values import Refused, choice
 from simdeploy.errors import InputError, Path, Problem, shorten
+from simdeploy.scenario.parts import Costs
 from simdeploy.scenario.section import Section, optional, validation_error
-from simdeploy.scenario.values import SHARED, duration_ns, number
+from simdeploy.scenario.values import SHARED, duration_ns, hour_suspicions, number
 from simdeploy.units import format_duration
-from simdeploy.world.fleet import Across, SharedService
+from simdeploy.world.fleet import Across, Fleet, SharedService
 from simdeploy.world.traffic import DAY_NS, Traffic
 
 _MOST = 10**6
@@ -26,8 +27,8 @@ _PAIR = "a time of day and a factor, such as [8h, 1]"
 def _read_service(value: object) -> object:
     if value is None or value == "local":
         return None
-    if isinstance(value, str):
-        meant = (value, ("local", "shared"))
+    if not isinstance(value, Mapping):
+        meant = (str(value), ("local", "shared"))
         hint = "write {shared: {capacity: 1.4}}" if value == "shared" else None
         allowed = "local, or {shared: {capacity: 1.4}}"
         problem = Problem(
@@ -149,3 +150,39 @@ class TrafficSection(Section):
         """Return the value for the world."""
         times, factors = zip(*self.daily, strict=True)
         return Traffic(times, factors)
+
+
+def request_suspicions(stated: Mapping[str, Any], fleet: Fleet, costs: Costs | None) -> Iterator[Problem]:
+    """Warn about hours that are seconds, keys without effect, and a service that is always overloaded.
+
+    `stated` is the section `fleet` of the file.
+    """
+    yield from _hour_suspicions(stated, ("fleet",))
+    if fleet.classes:
+        for place, node_class in enumerate(stated["classes"]):
+            yield from _hour_suspicions(node_class, ("fleet", "classes", place))
+    service, where = fleet.service, ("fleet", "service")
+    if service is None and costs is not None and costs.shed_request:
+        yield Problem("no effect: in a local service no request is shed", ("costs", "shed_request"))
+    if service is not None and costs is not None and costs.lost_request:
+        yield Problem("no effect: in a shared service no request is lost", ("costs", "lost_request"))
+    if not any(behaviour.requests_per_second for behaviour in fleet.behaviours):
+        if any(behaviour.traffic for behaviour in fleet.behaviours):
+            yield Problem("no effect: there are no requests", ("fleet", "traffic"))
+        if service is not None:
+            yield Problem("no effect: there are no requests", where)
+    elif service is not None:
+        if (service.across == "zone" and fleet.zones == 1) or (service.across == "class" and not fleet.classes):
+            message = f"no effect: the fleet has no {'zones' if service.across == 'zone' else 'classes'}"
+            yield Problem(message, (*where, "shared", "across"), found=service.across)
+        lowest = min(min(b.traffic.factors) if b.traffic else 1.0 for b in fleet.behaviours)
+        if service.capacity < lowest:
+            message = f"below the demand of {lowest:g} at any hour: requests are shed even while all nodes serve"
+            yield Problem(message, (*where, "shared", "capacity"), found=f"{service.capacity:g}")
+
+
+def _hour_suspicions(behaviour: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    traffic = behaviour.get("traffic")
+    if isinstance(traffic, Mapping):
+        for place, (time, _) in enumerate(traffic["daily"]):
+            yield from hour_suspicions(time, (*path, "traffic", "daily", place, 0))

@@ -236,23 +236,7 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
     if fails and not any(behaviour.requests_per_second for behaviour in fleet.behaviours):
         message = "0: windows see no traffic, so no error_rate has an effect"
         yield Problem(message, ("fleet", "requests_per_second"))
-    yield from _request_suspicions(fleet)
     yield from _class_suspicions(fleet, orchestrator)
-
-
-def _request_suspicions(fleet: Fleet) -> Iterator[Problem]:
-    """Warn about traffic and a service without effect, and about a service that is always overloaded."""
-    has_requests = any(behaviour.requests_per_second for behaviour in fleet.behaviours)
-    if not has_requests:
-        if any(behaviour.traffic for behaviour in fleet.behaviours):
-            yield Problem("no effect: there are no requests", ("fleet", "traffic"))
-        if fleet.service is not None:
-            yield Problem("no effect: there are no requests", ("fleet", "service"))
-    elif fleet.service is not None:
-        lowest = min(min(b.traffic.factors) if b.traffic else 1.0 for b in fleet.behaviours)
-        if fleet.service.capacity < lowest:
-            message = f"below the demand of {lowest:g} at any hour: requests are shed even while all nodes serve"
-            yield Problem(message, ("fleet", "service", "shared", "capacity"), found=f"{fleet.service.capacity:g}")
 
 
 def _idle_keys_of_classes(raw: Mapping[str, Any]) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -18,8 +18,8 @@ from simdeploy.api.values import (
     read_name,
     read_prose,
 )
-from simdeploy.errors import NAME_FORM, InputError, Problem, shorten
-from simdeploy.units import NS_PER_S, exact, parse_duration, round_half_up
+from simdeploy.errors import NAME_FORM, InputError, Path, Problem, shorten
+from simdeploy.units import NS_PER_S, exact, format_duration, parse_duration, round_half_up
 
 MAX_NODES = 10_000_000
 MAX_NUMBER = 10**15
@@ -150,6 +150,13 @@ def duration_ns(value: object, low_ns: int = 0) -> int:
             raise Refused(str(refused).replace("not a number", "not a duration")) from None
         ns = round_half_up(exact(value) * NS_PER_S)  # type: ignore[arg-type]  # checked above
     return duration_in_range(ns, low_ns)
+
+
+def hour_suspicions(value: object, path: Path) -> Iterator[Problem]:
+    """Warn about a bare number that was probably meant as an hour of the day."""
+    if isinstance(value, int | float) and 0 < value <= 24:
+        message = f"a number is seconds; for the hour write {value:g}h"
+        yield Problem(message, path, found=format_duration(duration_ns(value)))
 
 
 def _clock_hint(text: str) -> str:

@@ -26,7 +26,6 @@ from simdeploy.world.availability import (
 from simdeploy.world.connection import Lines
 from simdeploy.world.distributions import Exponential, sample_ns
 from simdeploy.world.draws import Draws
-from simdeploy.world.fleet import traffic_points
 from simdeploy.world.streams import Stream
 from simdeploy.world.tilt import NO_TILT, Tilt, bend, odds_times, tilted_probabilities
 from simdeploy.world.traffic import STEADY, Traffic
@@ -70,8 +69,6 @@ class World:
         Per node.
     service : SharedService or None
         The fleet's.
-    traffic_points : list of int
-        Times of the day at which the traffic of some class bends, nanoseconds since midnight.
     anything_goes_down : bool
         Whether any node of the fleet can be down at all.
     lines : Lines
@@ -97,7 +94,6 @@ class World:
         self.n_nodes = n = fleet.nodes
         self.service = fleet.service
         self.starts_at_ns = starts_at_ns
-        self.traffic_points = traffic_points(fleet.behaviours)
         self.draws = Draws(seed, replication, n, lineage)
         self.tilt = tilt
         self._nodes = np.arange(n)

@@ -142,15 +142,16 @@ def shorten_names(names: Sequence[str]) -> list[str]:
     ['max_error_rate', 'start_failure']
     >>> shorten_names(["scenario.fleet.error_rate", "scenario.release.bad.error_rate"])
     ['fleet.error_rate', 'bad.error_rate']
-    >>> shorten_names(["health_check.gate.kind"])
-    ['gate.kind']
+    >>> shorten_names(["health_check.gate.kind", "scenario.fleet.traffic.daily.1.1"])
+    ['gate.kind', 'daily.1.1']
     """
     short = []
     for name in names:
         parts = name.split(".")
-        # Keys of a gate are unclear alone.
+        # Keys of a gate are unclear alone, and so are ends that begin with a place in a list.
         least = 2 if parts[-2:-1] == ["gate"] else 1
-        ends = (".".join(parts[-n:]) for n in range(least, len(parts) + 1))
+        lengths = (n for n in range(least, len(parts) + 1) if not parts[-n].isdigit())
+        ends = (".".join(parts[-n:]) for n in lengths)
         others = [other for other in names if other != name]
         short.append(next((end for end in ends if not any(f".{other}".endswith(f".{end}") for other in others)), name))
     return short

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from simdeploy.units import NS_PER_S
 from simdeploy.world.pools import integrate, pools_of
-from simdeploy.world.traffic import DAY_NS, STEADY
+from simdeploy.world.traffic import TrafficPiece
 
 if TYPE_CHECKING:
     from simdeploy.rules.deployment_types import TypeTraits
     from simdeploy.world.realized import World
-    from simdeploy.world.traffic import TrafficPiece
 
-_NEVER_NS = 1 << 62
+# The traffic of a class without any never bends.
+_STEADY = TrafficPiece(0, 1 << 62, 1.0, 0.0)
 
 
 class Load(Protocol):
@@ -123,8 +123,6 @@ class PooledRequests:
         """Take note that a node serves the new version unless it is down, is missed, and crashes as the release has it."""
         self._crashes_change(node, t)
         self._put(node, t, missed=True, instances=self._instances[node] + 1)
-        # Its first window begins here.
-        self._last_looks[node] = (t, *self._pool_of[node].sums_at(t))
 
     def old_stops(self, node: int, t: int) -> None:
         """Take note that the old instance of a node, which was updated beside it, does not serve any more."""
@@ -193,14 +191,12 @@ class _Pool:
 
     def __init__(self, world: World, capacity: float) -> None:
         self._capacity = capacity
-        self._starts_at_ns, self._points = world.starts_at_ns, world.traffic_points
+        self._starts_at_ns = world.starts_at_ns
+        self._traffic = [behaviour.traffic for behaviour in world.behaviours]
         self._rates = [float(behaviour.requests_per_second) for behaviour in world.behaviours]
-        self._traffic = [behaviour.traffic or STEADY for behaviour in world.behaviours]
-        self._traffic_from = self._traffic_until = self._bends_at = 0
-        self._traffic_pieces: list[TrafficPiece] = []
         self._missed = [0] * len(self._rates)
-        self._weights = [0.0] * len(self._rates)
         self.serving = [0] * len(self._rates)
+        self._look_at_traffic(0)
         self._piece = _Piece(0, 0.0, 0.0)
         self._pieces, self._begins = [self._piece], [0]
 
@@ -215,69 +211,47 @@ class _Pool:
     def miss(self, number: int, change: int) -> None:
         """Let more nodes of a class be missed, or less; after `reach`."""
         self._missed[number] += change
-        self._weights = [count * rate for count, rate in zip(self._missed, self._rates, strict=True)]
 
     def sums_at(self, t: int) -> tuple[float, float]:
         """Return the sums up to a time."""
+        while t > self._bends_at:
+            self.reach(self._bends_at)
+            self._look_at_traffic(self._bends_at)
         piece = self._piece
         if t < piece.start:
             piece = self._pieces[bisect_right(self._begins, t) - 1]
-        met, shed, start, before = piece.met, piece.shed, piece.start, piece.load
-        if t == start:
-            return met, shed
-        if before is None:
-            before = self._settle(piece)
-        serving, bend = piece.serving, piece.bends_at
-        if serving == 0:
-            return met, shed
-        # Most often traffic doesn't bend before that.
-        while t > bend:
-            after = self._demand(piece, bend) / serving
-            added, beyond = integrate(before, after, self._capacity, (bend - start) / NS_PER_S)
-            met, shed = met + added, shed + beyond
-            start, before, bend = bend, after, self._next_bend(bend)
-        added, beyond = integrate(before, self._demand(piece, t) / serving, self._capacity, (t - start) / NS_PER_S)
-        return met + added, shed + beyond
+        if t == piece.start:
+            return piece.met, piece.shed
+        load = piece.load
+        if load is None:
+            load = self._settle(piece)
+        seconds = (t - piece.start) / NS_PER_S
+        met, shed = integrate(load, load + piece.slope * seconds, self._capacity, seconds)
+        return piece.met + met, piece.shed + shed
+
+    def _look_at_traffic(self, t: int) -> None:
+        """Note the traffic from a time on, and when it bends next."""
+        at = self._starts_at_ns + t
+        self._traffic_pieces = [traffic.piece_at(at) if traffic else _STEADY for traffic in self._traffic]
+        self._bends_at = min(part.end_ns for part in self._traffic_pieces) - self._starts_at_ns
 
     def _settle(self, piece: _Piece) -> float:
         """Take the counts as they are now for the present piece; return its load at the start."""
-        piece.weights = self._weights
-        piece.serving = 0.0
-        for count, rate in zip(self.serving, self._rates, strict=True):
-            piece.serving += count * rate
-        piece.load = self._demand(piece, piece.start) / piece.serving if piece.serving else 0.0
-        # Pieces are settled in order of time.
-        if piece.start >= self._bends_at:
-            self._bends_at = self._next_bend(piece.start)
-        piece.bends_at = self._bends_at
+        at = self._starts_at_ns + piece.start
+        demand = slope = serving = 0.0
+        for part, rate, missed, serve in zip(
+            self._traffic_pieces, self._rates, self._missed, self.serving, strict=True
+        ):
+            weight = missed * rate
+            demand += weight * (part.factor + part.slope * ((at - part.start_ns) / NS_PER_S))
+            slope += weight * part.slope
+            serving += serve * rate
+        piece.load, piece.slope = (demand / serving, slope / serving) if serving else (0.0, 0.0)
         return piece.load
-
-    def _next_bend(self, t: int) -> int:
-        """Return when traffic bends next after a time."""
-        points = self._points
-        if not points:
-            return _NEVER_NS
-        day, rest = divmod(self._starts_at_ns + t, DAY_NS)
-        following = bisect_right(points, rest)
-        return (
-            day * DAY_NS + (points[following] if following < len(points) else DAY_NS + points[0]) - self._starts_at_ns
-        )
-
-    def _demand(self, piece: _Piece, t: int) -> float:
-        """Return the requests per second of missed nodes at a time."""
-        at = self._starts_at_ns + t
-        if not self._traffic_from <= at < self._traffic_until:
-            self._traffic_pieces = [traffic.piece_at(at) for traffic in self._traffic]
-            self._traffic_from = max(one.start_ns for one in self._traffic_pieces)
-            self._traffic_until = min(one.end_ns for one in self._traffic_pieces)
-        demand = 0.0
-        for number, (start, _, factor, slope) in enumerate(self._traffic_pieces):
-            demand += piece.weights[number] * (factor + slope * ((at - start) / NS_PER_S))
-        return demand
 
 
 class _Piece:
-    """A span of time in which the same nodes of a pool are missed and serve.
+    """A span of time in which the same nodes of a pool are missed and serve, and traffic doesn't bend.
 
     Attributes
     ----------
@@ -285,21 +259,14 @@ class _Piece:
     met, shed : float
         The sums at its start.
     load : float or None
-        Demand over what serves at the start; None until somebody asks, like the rest.
-    weights : list of float
-        Requests per second that missed nodes usually have, by class.
-    serving : float
-        The same of all that serve.
-    bends_at : int
-        When traffic bends next after the start.
+        Demand over what serves at the start, 0 while nobody serves; None until somebody asks.
+    slope : float
+        Its change per second.
     """
 
-    __slots__ = ("bends_at", "load", "met", "serving", "shed", "start", "weights")
-
-    weights: list[float]
-    serving: float
-    bends_at: int
+    __slots__ = ("load", "met", "shed", "slope", "start")
 
     def __init__(self, start: int, met: float, shed: float) -> None:
         self.start, self.met, self.shed = start, met, shed
         self.load: float | None = None
+        self.slope = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.world.binomial import failed_requests
@@ -33,7 +34,6 @@ class Prober:
         self, world: World, rule: HealthRule, load: Load, windows: Windows, compared: Windows, *, nodes_count: bool
     ) -> None:
         self._world = world
-        self._rule = rule
         self._load = load
         self._windows = windows
         self._compared = compared
@@ -48,7 +48,7 @@ class Prober:
         self._vary = None in self._same
         self._rates = [float(behaviour.requests_per_second) for behaviour in world.behaviours]
         self._degraded = [b.flapping.error_rate if b.flapping else None for b in world.behaviours]
-        self._allowed: dict[int, int] = {}
+        self._allows = cache(rule.allowed_failures)
 
     def looks_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:
         """Judge a node's window from `start` to `end`, which is now: up throughout, and few enough failed requests."""
@@ -101,12 +101,6 @@ class Prober:
         seconds, shed = self._load.over(number, start, end)
         requests = count_requests(self._rates[of_class], seconds)
         return requests, self._allows(requests), shed
-
-    def _allows(self, requests: int) -> int:
-        allowed = self._allowed.get(requests)
-        if allowed is None:
-            allowed = self._allowed[requests] = self._rule.allowed_failures(requests)
-        return allowed
 
     def _level(self, number: int, fate: NodeFate, start: int, end: int, shed: float) -> float:
         """Return the fraction of a window's requests that fail on average: of those served by the node's level, and those shed."""
