@@ -29,6 +29,7 @@ from simdeploy.experiments import replicate
 from simdeploy.experiments.batches import read_batches
 from simdeploy.experiments.design import LatinHypercube
 from simdeploy.experiments.jobs import Job
+from simdeploy.experiments.kinds import count_worlds
 from simdeploy.experiments.sweep import sweep
 from simdeploy.result import read_computed_under
 from simdeploy.scenario import Scenario
@@ -276,11 +277,13 @@ def test_coverage_of_the_interval_at_which_it_stops(law):
 
 
 def test_it_is_one_replicate_of_so_many(scenario):
-    """Table and estimates are those of one call with the number of replications that it took. [property]"""
+    """Table and estimates are those of one call with the number of worlds of each kind that it took. [property]"""
     found = replicate_to_precision(scenario, targets=TARGETS, seed=4, **QUICK)
     assert found.is_reached
     assert found.n_replications in (200, 500, 1000)
-    table = replicate(scenario, replications=found.n_replications, seed=4, engine="compiled")
+    worlds = count_worlds(found.responses)
+    assert sum(worlds.values()) == found.n_replications
+    table = replicate(scenario, strata=worlds, seed=4, engine="compiled")
     pd.testing.assert_frame_equal(found.responses, table)
     assert found.responses.attrs == table.attrs
     assert found.computed_under == read_computed_under(table)
@@ -288,13 +291,15 @@ def test_it_is_one_replicate_of_so_many(scenario):
         found.estimates[["scenario", "policy", *ESTIMATE_COLUMNS]], estimate(table, list(TARGETS)).estimates
     )
     # One look earlier it was not.
-    before = plan_looks(found.n_replications)[-2]
-    rows = estimate(table[table["replication"] < before], list(TARGETS)).estimates
-    assert (rows["half_width"] > rows["measure"].map({"p50 makespan_s": 12, "false_alarm given good": 0.08})).any()
+    before = replicate_to_precision(
+        scenario, targets=TARGETS, seed=4, engine="compiled", most=plan_looks(found.n_replications)[-2]
+    )
+    assert before.n_replications < found.n_replications
+    assert not before.is_reached
 
 
 def test_it_is_one_sweep_of_so_many(scenario, tmp_path):
-    """In memory and in a folder it is one sweep with the replications that it took, of every case. [property]"""
+    """In memory and in a folder it is one sweep with the worlds of each kind that it took, of every case. [property]"""
     found = sweep_to_precision(
         scenario, ["waves", "at-once"], targets=TARGETS, vary={"scenario.fleet.start_failure": (0.0, 0.1)}, **QUICK
     )
@@ -309,8 +314,8 @@ def test_it_is_one_sweep_of_so_many(scenario, tmp_path):
     expected = sweep(
         scenario,
         ["waves", "at-once"],
-        vary={"scenario.fleet.start_failure": [0.0, 0.1]},
-        replications=found.n_replications,
+        vary={"scenario.fleet.start_failure": iter([0.0, 0.1])},
+        strata=count_worlds(found.responses.to_frame(["replication"])),
         engine="compiled",
     )
     for one in (found, stored):
@@ -320,7 +325,9 @@ def test_it_is_one_sweep_of_so_many(scenario, tmp_path):
             one.estimates[list(ESTIMATE_COLUMNS)], estimate(expected, list(TARGETS)).estimates[list(ESTIMATE_COLUMNS)]
         )
     assert stored.responses.store == tmp_path
-    assert len(read_batches(tmp_path)) == 4 * found.n_replications
+    read = read_batches(tmp_path)
+    assert len(read) == 4 * found.n_replications
+    pd.testing.assert_frame_equal(read.to_frame(["case", "weight"]), expected.to_frame(["case", "weight"]))
     assert found.estimates["case"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
@@ -434,7 +441,9 @@ def test_compare_says_how_many_it_took(folder, scenario):
     found = replicate_to_precision(scenario, targets=TARGETS, **QUICK)
     result = compared(*ASKED, "--out", "t.csv")
     assert result.exit_code == 0
-    assert f"small: {found.n_replications:,} replications of each policy, seed 0, engine compiled" in result.stdout
+    of_kinds = ", ".join(f"{kind} {n:,}" for kind, n in count_worlds(found.responses).items())
+    n = f"{found.n_replications:,} replications of each policy ({of_kinds})"
+    assert f"small: {n}, seed 0, engine compiled" in result.stdout
     assert f"{found.answer}\n" in result.stdout
     for row in found.summarize()[0].rows:
         assert all(cell in result.stdout for cell in row)

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.experiments.kinds import Kinds, find_kinds, kinds_of
+from simdeploy.experiments.arguments import find_bases
+from simdeploy.experiments.case_table import CaseTable
+from simdeploy.experiments.design import count_points, keep_values, make_points
+from simdeploy.experiments.kinds import Kinds, find_kinds, is_of_release, kinds_of
+from simdeploy.experiments.levers import find_levers
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import Rows, RowsInMemory
 from simdeploy.experiments.table import Outcomes
@@ -74,6 +78,23 @@ class RowsByKind:
         return weights
 
 
+def kinds_of_sweep(
+    scenario: Scenario,
+    policies: Mapping[str, Any],
+    *,
+    vary: Mapping[str, Iterable[Any]] | None,
+    design: Design,
+    seed: int,
+) -> Kinds | None:
+    """Return the kinds of release of a sweep before it is simulated; None if its cases have different kinds."""
+    bases = find_bases({scenario.name: scenario}, policies)
+    levers = find_levers(vary or {}, [scenario], [base.spec for base in bases.values()])
+    if not any(is_of_release(lever.name) for lever in levers):
+        return kinds_of(scenario)
+    points = make_points(levers, list((vary or {}).values()), design, seed=seed)
+    return find_kinds(scenario, CaseTable((scenario.name,), tuple(policies), points, is_weighted=False).to_frame())
+
+
 def sweep_kinds(
     campaign: Campaign,
     scenario: Scenario,
@@ -90,6 +111,8 @@ def sweep_kinds(
     """
     kinds = kinds_of(scenario)
     prefix = "" if part is None else f"{part}-"
+    vary = keep_values(vary)
+    campaign.expect_more(len(policies) * count_points(vary, design) * sum(map(len, worlds.values())))
     parts = []
     made: dict[Any, Any] = {}
     for kind, numbers in worlds.items():
@@ -104,8 +127,10 @@ def sweep_kinds(
         )
         parts.append((kind, kinds.worlds(kind, numbers), result))
     first = parts[0][2]
-    kinds = find_kinds(scenario, first.cases)
-    return _assemble(first, [(kind, numbers, result._rows) for kind, numbers, result in parts], kinds, campaign.store)  # noqa: SLF001
+    of_cases = Kinds.from_attrs(first.attrs)
+    assert of_cases is not None  # noqa: S101 - cases with other kinds are refused before
+    rows = [(kind, numbers, result._rows) for kind, numbers, result in parts]  # noqa: SLF001
+    return _assemble(first, rows, of_cases, campaign.store)
 
 
 def join_kinds(results: Sequence[SweepResult]) -> SweepResult:

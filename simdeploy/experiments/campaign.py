@@ -183,6 +183,10 @@ class Campaign:
             self._first_failure = first
         self.n_failed += n_failed
 
+    def expect_more(self, n_rollouts: int) -> None:
+        """Set the size of the next part, if it has several sweeps, for progress."""
+        self._n_expected = max(self._n_expected, self.n_done + n_rollouts)
+
     def warn_of_failures(self) -> None:
         """Warn at the end if replications failed."""
         if self.n_failed:
@@ -281,7 +285,8 @@ def describe_surroundings(scenarios: Mapping[str, Scenario], *, seed: int, engin
 def _describe_release(scenarios: Mapping[str, Scenario], cases: pd.DataFrame) -> dict[str, Any]:
     """Return the kinds of release and their probabilities, of a table of one scenario."""
     scenario = next(iter(scenarios.values()))
-    return {"release": find_kinds(scenario, cases).to_attrs()} if len(scenarios) == 1 and scenario.release else {}
+    kinds = find_kinds(scenario, cases) if len(scenarios) == 1 and scenario.release else None
+    return {} if kinds is None else {"release": kinds.to_attrs()}
 
 
 def _describe_design(design: Design, points: Points) -> Any:
