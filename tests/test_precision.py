@@ -27,9 +27,9 @@ from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import replicate
 from simdeploy.experiments.batches import read_batches
+from simdeploy.experiments.by_kind import count_worlds
 from simdeploy.experiments.design import LatinHypercube
 from simdeploy.experiments.jobs import Job
-from simdeploy.experiments.kinds import count_worlds
 from simdeploy.experiments.sweep import sweep
 from simdeploy.result import read_computed_under
 from simdeploy.scenario import Scenario
@@ -315,7 +315,7 @@ def test_it_is_one_sweep_of_so_many(scenario, tmp_path):
         scenario,
         ["waves", "at-once"],
         vary={"scenario.fleet.start_failure": iter([0.0, 0.1])},
-        strata=count_worlds(found.responses.to_frame(["replication"])),
+        strata=count_worlds(found.responses),
         engine="compiled",
     )
     for one in (found, stored):

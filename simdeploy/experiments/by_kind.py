@@ -11,7 +11,7 @@ import numpy as np
 from simdeploy.experiments.arguments import find_bases
 from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.design import count_points, keep_values, make_points
-from simdeploy.experiments.kinds import Kinds, find_kinds, is_of_release, kinds_of
+from simdeploy.experiments.kinds import Kinds, find_kinds, is_divided, is_of_release, kinds_of
 from simdeploy.experiments.levers import find_levers
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import Rows, RowsInMemory
@@ -76,6 +76,21 @@ class RowsByKind:
         n_of_kind = sum(len(worlds) for name, worlds, _ in self.parts if name == kind)
         weights: np.ndarray = self.kinds.probabilities[..., self.kinds.names.index(kind)] * n / n_of_kind
         return weights
+
+
+def count_worlds(responses: SweepResult | pd.DataFrame) -> dict[str, int]:
+    """Return how many worlds each kind of release has in the table of a sweep or of `replicate`; none where kinds are
+    drawn.
+    """
+    kinds = Kinds.from_attrs(responses.attrs)
+    if kinds is None or not is_divided(responses):
+        return {}
+    if isinstance(responses, SweepResult):
+        parts = responses._rows.parts if isinstance(responses._rows, RowsByKind) else ()  # noqa: SLF001
+        return {name: sum(len(worlds) for kind, worlds, _ in parts if kind == name) for name in kinds.possible}
+    strata, _ = kinds.divide(responses["replication"].unique())
+    counts = np.bincount(strata, minlength=len(kinds.possible))
+    return dict(zip(kinds.possible, counts.tolist(), strict=True))
 
 
 def kinds_of_sweep(

@@ -103,7 +103,7 @@ class Kinds:
         }
 
     @classmethod
-    def from_attrs(cls, attrs: Mapping[str, Any]) -> Kinds | None:
+    def from_attrs(cls, attrs: Mapping[Any, Any]) -> Kinds | None:
         """Return the kinds that a table records; None for one that doesn't."""
         recorded = attrs.get("release")
         if recorded is None:
@@ -116,16 +116,6 @@ def is_divided(responses: Any) -> bool:
     """Return whether the worlds of a table are divided by kind of release, and by nothing else."""
     attrs = getattr(responses, "attrs", {})
     return attrs.get("strata") == "kinds" and "tilt" not in attrs
-
-
-def count_worlds(responses: Any) -> dict[str, int]:
-    """Return how many worlds each kind of release has in a table of `replicate`; none where kinds are drawn."""
-    kinds = Kinds.from_attrs(responses.attrs)
-    if kinds is None or not is_divided(responses):
-        return {}
-    strata, _ = kinds.divide(responses["replication"].unique())
-    counts = np.bincount(strata, minlength=len(kinds.possible))
-    return dict(zip(kinds.possible, counts.tolist(), strict=True))
 
 
 def kinds_of(scenario: Scenario) -> Kinds:

@@ -83,7 +83,7 @@ def plan_worlds(
     pilot = plan_pilot(kinds_of(scenario), concerned, len(replications))
     begun = {kind: range(first, first + n) for kind, n in pilot.items()}
     result = sweep_kinds(campaign, scenario, policies, begun, part=part, vary=vary, design=design)
-    values = Values(result, measures, costs=scenario.costs, release=scenario.release, takes_strata=True)
+    values = Values(result, measures, costs=scenario.costs, release=scenario.release)
     counts = plan_rest(values, measures, concerned, len(replications))
     return begun, {kind: range(first, first + n) for kind, n in counts.items()}, result
 

@@ -223,7 +223,6 @@ def _look(responses: SweepResult, questions: list[Question], scenario: Scenario,
         list(dict.fromkeys(q.requirement.measure for q in questions)),
         costs=scenario.costs,
         release=scenario.release,
-        takes_strata=True,
     )
     places = {policy: place for place, policy in enumerate(values.cases["policy"])}
     for question in questions:

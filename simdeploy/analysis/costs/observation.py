@@ -177,7 +177,7 @@ def value_of_observation(
     policies = {f"{step.lever} {step.value:g}": step.policy for step in steps}
     result = sweep_by_kind(campaign, scenario, policies, [Measure("cost")], divided, numbers)
     campaign.warn_of_failures()
-    values = Values(result, measures, costs=costs, takes_strata=True)
+    values = Values(result, measures, costs=costs)
     by_cause = {cause: values.sample(Measure(cause)) for cause in COSTS}
     savings, of_steps = _compare(steps, by_cause, values.unknown_fractions(Measure("cost")), confidence_level)
     under = campaign.computed_under(scenario) | {"replications": values.n_replications}

@@ -257,7 +257,7 @@ class _Question:
 
     def measure(self, responses: pd.DataFrame | SweepResult) -> Values:
         """Measure the replications so far."""
-        return Values(responses, self.measures, costs=self.costs, release=self.release, takes_strata=True)
+        return Values(responses, self.measures, costs=self.costs, release=self.release)
 
     def look(self, values: Values, responses: Responses) -> Precision[Responses]:
         """Estimate from the replications so far."""
