@@ -339,7 +339,9 @@ def test_the_base_is_the_policy_as_it_is():
     expected = replicate(small, replications=range(5, 15), seed=3)["makespan_s"].mean()
     now = result.savings[result.savings["is_current"] & result.savings["cause"].eq("cost")]
     assert now["cost"].tolist() == pytest.approx([expected] * 2)
-    assert now[["estimate", "low", "high"]].eq(0).all(axis=None)
+    of_itself = result.savings[result.savings["is_current"]]
+    assert of_itself[["estimate", "standard_error"]].eq(0).all(axis=None)
+    assert of_itself[["low", "high", "half_width"]].isna().all(axis=None)
     assert result.computed_under["replications"] == 10
 
 
