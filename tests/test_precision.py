@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, strategies as st
 
+from simdeploy.analysis.asking.allocating import plan_next
 from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate
 from simdeploy.analysis.estimates.precision import replicate_to_precision, sweep_to_precision
 from simdeploy.analysis.estimates.targets import (
@@ -30,11 +31,13 @@ from simdeploy.experiments.batches import read_batches
 from simdeploy.experiments.by_kind import count_worlds
 from simdeploy.experiments.design import LatinHypercube
 from simdeploy.experiments.jobs import Job
+from simdeploy.experiments.kinds import Kinds
 from simdeploy.experiments.sweep import sweep
 from simdeploy.result import read_computed_under
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.sample import Lump, Sample, Strata
 
 RAW = {
     "name": "small",
@@ -271,6 +274,59 @@ def test_coverage_of_the_interval_at_which_it_stops(law):
         used.add(n)
     assert covered >= 2000 * 0.95 - 4 * math.sqrt(2000 * 0.95 * 0.05)
     assert used & set(looks[:-1])  # the width decided, not the budget
+
+
+# Of a release that is defective once in a hundred, or in a thousand, times: probability of a defect, that it escapes, what
+# that costs, and what is asked.
+SKEWED = {
+    "expensive escapes": (0.01, 0.05, 1e4, "cost", "9%"),
+    "very rare defects": (1e-4, 0.02, 1e6, "cost", "30%"),
+    "escapes": (1e-3, 0.02, 1e4, "escaped", "0.002pp"),
+    "escapes of defective releases": (0.01, 0.3, 1e4, "escaped given defective", "3pp"),
+}
+
+
+def take_worlds(rng, kinds, numbers, escape, price, measure):
+    """Draw costs of worlds of a good and a bad kind, and what of them is an escape; return a measure of them."""
+    n = [len(numbers.get(kind, ())) for kind in kinds.names]
+    strata = Strata(np.repeat([0, 1], n), kinds.probabilities)
+    escaped = np.concatenate([np.zeros(n[0]), rng.random(n[1]) < escape])
+    values, lumps, n_expected = escaped, (), np.inf
+    if measure.of == "cost":
+        values = 20 * rng.lognormal(0, 0.5, sum(n)) + price * escaped
+        lumps, n_expected = (Lump(np.array([0.0, price]), escaped),), float(min(n))
+    elif measure.given is not None:
+        values = np.where(strata.of == 1, escaped, np.nan)
+    is_certain = np.array([measure.kind == "rate", False])
+    return Sample(values, strata, np.array(n_expected), lumps, is_certain)
+
+
+@pytest.mark.parametrize("problem", SKEWED)
+def test_coverage_with_worlds_by_kind(problem):
+    """Worlds divided by what finished batches showed, stopped by its own width: a nominal 95 % interval covers. [oracle]"""
+    probability, escape, price, text, width = SKEWED[problem]
+    kinds = Kinds(("good", "bad"), (False, True), np.array([1 - probability, probability]))
+    measure = parse_measure(text)
+    rate = escape * (1.0 if measure.given else probability)
+    truth = 20 * math.exp(0.5**2 / 2) + price * rate if text == "cost" else rate
+    target, looks, repetitions = parse_target(width, measure), plan_looks(5000), 500
+    rng, n_covered, used = np.random.default_rng(31), 0, set()
+    for _ in range(repetitions):
+        taken, judged = {}, []
+        for before, look in itertools.pairwise((0, *looks)):
+            numbers = plan_next(kinds, kinds.possible, taken, judged, look - before)
+            taken |= {kind: of.stop for kind, of in numbers.items()}
+            more = take_worlds(rng, kinds, numbers, escape, price, measure)
+            sample = judged[0][1][0].join(more) if judged else more
+            found = estimate_values(sample, measure, 0.95)
+            if not why_not_yet(sample, found, target):
+                break
+            judged = [(measure, sample[None])]
+        assert sum(taken.values()) == look
+        n_covered += found.low <= truth <= found.high
+        used.add(look)
+    assert n_covered >= repetitions * 0.93 - 4 * math.sqrt(repetitions * 0.93 * 0.07)
+    assert used - {looks[-1]}  # the width decided, not the budget
 
 
 # -- what it gives -----------------------------------------------------------------------------------------------------
