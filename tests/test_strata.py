@@ -306,5 +306,21 @@ def test_precision_is_resumed_with_other_targets(tmp_path):
     assert sum(counts.values()) == 500
     assert min(counts.values()) >= 500 // 6 - 1  # the floor of three kinds
     assert len(read_batches(tmp_path)) == 1000
+    # Other measures use what is there, too.
+    for more in ({"false_alarm given good": "0.1pp"}, {"makespan_s": "1ms"}):
+        other = replicate_to_precision(mixed(), targets=more, **{**asked, "most": 1000})
+        was_there = other.responses["replication"].isin(second.responses["replication"])
+        rows = other.responses[was_there].drop(columns="weight").reset_index(drop=True)
+        pd.testing.assert_frame_equal(rows, second.responses.drop(columns="weight"))
+        assert sum(count_worlds(other.responses).values()) == 1000
     with pytest.raises(InputError, match="this store belongs to another question"):
-        replicate_to_precision(mixed(), targets={"false_alarm given good": "0.1pp"}, **asked)
+        replicate_to_precision(small(), targets={"makespan_s": "1ms"}, **asked)
+
+
+def test_precision_of_drawn_kinds_is_resumed_with_drawn_kinds(tmp_path):
+    """A folder of worlds whose kind was drawn, because nothing depended on it, stays one of such worlds. [contract]"""
+    asked = {"most": 200, "engine": "compiled", "store": tmp_path}
+    first = replicate_to_precision(mixed(), targets={"makespan_s": "1ms"}, **asked)
+    second = replicate_to_precision(mixed(), targets={"escaped": "0.1pp"}, **asked)
+    pd.testing.assert_frame_equal(first.responses, second.responses)
+    assert count_worlds(second.responses) == {}

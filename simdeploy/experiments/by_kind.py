@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.experiments.arguments import find_bases
+from simdeploy.experiments.arguments import find_bases, is_whole
 from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.design import count_points, keep_values, make_points
 from simdeploy.experiments.kinds import Kinds, find_kinds, is_divided, is_of_release, kinds_of
 from simdeploy.experiments.levers import find_levers
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import Rows, RowsInMemory
+from simdeploy.experiments.store import place_within
+from simdeploy.experiments.store.folder import Folder
+from simdeploy.experiments.store.manifest import read_manifest
 from simdeploy.experiments.table import Outcomes
 from simdeploy.vocabulary import WEIGHT
 
@@ -139,6 +143,7 @@ def sweep_kinds(
             design=design,
             replications=kinds.worlds(kind, numbers),
             made=made,
+            worlds=worlds,
         )
         parts.append((kind, kinds.worlds(kind, numbers), result))
     first = parts[0][2]
@@ -146,6 +151,17 @@ def sweep_kinds(
     assert of_cases is not None  # noqa: S101 - cases with other kinds are refused before
     rows = [(kind, numbers, result._rows) for kind, numbers, result in parts]  # noqa: SLF001
     return _assemble(first, rows, of_cases, campaign.store)
+
+
+def read_division(store: Path | None, part: str) -> dict[str, range] | None:
+    """Return the worlds of each kind, as they were divided when a part of a store was begun; None if it wasn't."""
+    places = sorted(store.glob(f"{part}-kind-*")) if store is not None else []
+    for place in places:
+        manifest = read_manifest(Folder(place_within(place.parent, place.name)))
+        worlds = {} if manifest is None else manifest["question"].get("worlds", {})
+        if worlds and all(len(ends) == 2 and all(map(is_whole, ends)) for ends in worlds.values()):
+            return {kind: range(*ends) for kind, ends in worlds.items()}
+    return None
 
 
 def join_kinds(results: Sequence[SweepResult]) -> SweepResult:

@@ -119,10 +119,12 @@ class Campaign:
         design: Design = "grid",
         replications: range,
         made: dict[Any, Any] | None = None,
+        worlds: Mapping[str, range] | None = None,
     ) -> SweepResult:
         """Simulate a sweep of scenarios and policies by their names in the table; `part` is its folder in the store.
 
-        `made` keeps the policies, for a sweep of the same cases in other worlds.
+        `made` keeps the policies, for a sweep of the same cases in other worlds. `worlds` are those of all kinds of release
+        that are simulated for the same part.
         """
         bases = find_bases(scenarios, policies)
         asked = dict(vary or {})
@@ -146,7 +148,9 @@ class Campaign:
             how: dict[str, Any] = {"replications": replications, "seed": self.seed, "engine": self._engine}
             question = make_question(scenarios, bases, points, design, **how)
             if any(scenario.kind is not None for scenario in scenarios.values()):
-                question |= _describe_release(scenarios, table.to_frame())  # to read the folders of all kinds as one
+                # To read the folders of all kinds as one, and to resume them with the same division.
+                question |= _describe_release(scenarios, table.to_frame())
+                question |= {"worlds": {kind: [of.start, of.stop] for kind, of in (worlds or {}).items()}}
             notes, engine = work.into_store(folder, question)
             self._warn(*(f"{folder}: {text}" for text in notes))
             rows = read_store(folder)

@@ -13,10 +13,10 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.simulating import find_possible
 from simdeploy.analysis.estimates.precision_result import Precision, Responses, precision_frame
 from simdeploy.analysis.estimates.targets import FIRST_LOOK, plan_looks, read_targets
-from simdeploy.errors import Problem, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers, choose_policies, is_whole, name_policies, name_scenarios
 from simdeploy.experiments.batches import BATCHES, batch_name, join_batches
-from simdeploy.experiments.by_kind import join_kinds, sweep_kinds
+from simdeploy.experiments.by_kind import join_kinds, kinds_of_sweep, read_division, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import keep_values
 from simdeploy.experiments.replication import to_replications
@@ -230,13 +230,21 @@ class _Cases:
     vary: Mapping[str, Any] = field(default_factory=dict)
     design: Design = "grid"
 
-    def find_kinds(self, question: _Question, seed: int) -> Kinds | None:
-        """Return the kinds of release, if each gets worlds of its own."""
-        if len(self.scenarios) > 1 or not question.looks:
-            return None
-        (scenario,) = self.scenarios.values()
-        how: dict[str, Any] = {"vary": self.vary, "design": self.design, "seed": seed}
-        return find_possible(scenario, self.policies, question.measures, question.looks[0], **how)
+    def find_kinds(self, question: _Question, campaign: Campaign) -> Kinds | None:
+        """Return the kinds of release, if each gets worlds of its own, as in the batches of the folder, if there are any."""
+        begun = read_division(campaign.store, batch_name(0))
+        is_drawn = campaign.store is not None and (campaign.store / batch_name(0)).exists()
+        kinds = None
+        if len(self.scenarios) == 1 and not is_drawn:
+            (scenario,) = self.scenarios.values()
+            how: dict[str, Any] = {"vary": self.vary, "design": self.design, "seed": campaign.seed}
+            if begun:
+                kinds = kinds_of_sweep(scenario, self.policies, **how)
+            else:
+                kinds = find_possible(scenario, self.policies, question.measures, question.looks[0], **how)
+        if begun and (kinds is None or set(begun) - set(kinds.possible)):
+            raise InputError(Problem("this store belongs to another question", file=str(campaign.store)))
+        return kinds
 
 
 @dataclass(frozen=True)
@@ -293,9 +301,9 @@ def _replicate_until_reached(
     """Run batch after batch until a look is precise enough.
 
     Worlds of a batch are divided among kinds of release by what finished batches have shown of the measures, whatever
-    their targets: so a folder can be resumed with others.
+    their targets. A batch that is in the folder already keeps its division, also for other measures.
     """
-    kinds = cases.find_kinds(question, campaign.seed)
+    kinds = cases.find_kinds(question, campaign)
     batches: list[SweepResult] = []
     judged: list[tuple[Measure, Sample]] = []
     taken: dict[str, int] = {}
@@ -314,7 +322,12 @@ def _replicate_until_reached(
             )
             joined = join_batches(batches, store=campaign.store)
         else:
-            worlds = plan_next(kinds, kinds.possible, taken, judged, look - before)
+            recorded = read_division(campaign.store, part) or {}
+            is_next = all(numbers.start == taken.get(kind, 0) for kind, numbers in recorded.items())
+            if is_next and sum(map(len, recorded.values())) == look - before:
+                worlds = recorded
+            else:
+                worlds = plan_next(kinds, kinds.possible, taken, judged, look - before)
             taken |= {kind: numbers.stop for kind, numbers in worlds.items()}
             scenario = next(iter(cases.scenarios.values()))
             batches.append(
