@@ -51,8 +51,8 @@ class GridSummary(Result):
     ----------
     cells : DataFrame
         One row per case, ascending: `case`, `scenario`, `policy` and the varied factors; `replications`, and how many
-        `failed` and are left out. Each quantity has the columns `_n` (observations used), `_estimate`, `_low`, `_high`
-        and `_half_width`: `false_alarm`, the probability that a good release is stopped; `escape`, that a defective one
+        `failed` and are left out. Each quantity has the columns `_n` (observations used), `_estimate`, `_low`, `_high`,
+        `_half_width` and `_is_trusted` (see `Estimates`): `false_alarm`, the probability that a good release is stopped; `escape`, that a defective one
         completes; the means of `makespan_s`, `blast_radius`, `failed_requests_excess` and `unavailable_excess_node_s`;
         and `completed_makespan_s`, the mean makespan of rollouts that completed with a good release (without verdicts,
         that completed).
@@ -75,7 +75,8 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     Parameters
     ----------
     result : SweepResult, StoredTable or DataFrame
-        From `sweep` or `read_store`, or rows of such a table. Row order and further columns are irrelevant.
+        From `sweep` or `read_store`, or rows of such a table. Row order and further columns are irrelevant. Worlds by kind
+        of release are weighted with the kinds' probabilities; other weights are an error.
     confidence_level : float, default 0.95
         Of each interval separately, between 0 and 1.
 
@@ -92,7 +93,8 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     -----
     Proportions cover rollouts of good, or of defective, releases with a verdict and have the exact interval of Clopper
     and Pearson. Means cover rollouts with a value and have Student's t interval (see `simdeploy.statistics.intervals`).
-    With too few observations the result is NaN.
+    With too few observations the result is NaN. For worlds by kind of release see
+    :func:`~simdeploy.statistics.combining.combine`.
 
     Rows are read in parts: memory depends only on the number of cases.
 

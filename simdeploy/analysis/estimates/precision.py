@@ -87,7 +87,8 @@ def replicate_to_precision(
     Returns
     -------
     Precision
-        Its numbers and the table in `responses` equal those of one `replicate` with as many replications.
+        Its numbers and the table in `responses` equal those of one `replicate` with as many replications, or with as many
+        worlds of each kind of release.
 
     Raises
     ------
@@ -110,6 +111,11 @@ def replicate_to_precision(
     the time in tests, including lognormal costs with a skewness of 6 and a cost that one rollout in fifty has. The
     first 500 replications may still miss events rarer than once in some hundred rollouts: request the precision of the
     event's rate as well, whose interval accounts for it.
+
+    Where several kinds of release are possible and a measure depends on them, each kind has worlds of its own. The first
+    batch is divided by the roots of the kinds' probabilities, a later one by Neyman's rule from what finished batches have
+    shown of the measures (`simdeploy.analysis.asking.allocating.plan_rest`), whatever the targets. The numbers of
+    replications are those of all kinds together.
 
     References
     ----------
@@ -174,13 +180,14 @@ def sweep_to_precision(
     targets, most, confidence_level, progress
         As for `replicate_to_precision`.
     store : path-like, optional
-        A folder with one store per look (``batch-00``, ``batch-01``, ...). The same call resumes an interrupted one,
-        also with other targets, another level or a larger budget. `read_batches` reads the stores as one table.
+        A folder with one store per look (``batch-00``, ``batch-01``, ...), or per look and kind of release
+        (``batch-00-kind-00``). The same call resumes an interrupted one, also with other targets, another level or a larger
+        budget; batches keep their division among kinds. `read_batches` reads the stores as one table.
 
     Returns
     -------
     Precision
-        Its `responses` is the `SweepResult` of one sweep with as many replications.
+        Its `responses` is the `SweepResult` of one sweep with as many replications, or worlds of each kind of release.
 
     Raises
     ------
@@ -195,7 +202,7 @@ def sweep_to_precision(
     Notes
     -----
     See `replicate_to_precision`. The hardest case decides for all: comparisons within replications need the same
-    replications everywhere.
+    replications everywhere. Kinds are drawn if there are several scenarios.
 
     Examples
     --------
