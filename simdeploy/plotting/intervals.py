@@ -53,7 +53,8 @@ def tell_untrusted(ax: Axes, before: str = "; ") -> str:
 def add_interval(ax: Axes, which: Literal["x", "y"], confidence_level: float, note: str = "") -> None:
     """Add to the label of an axis which intervals are drawn along it."""
     axis = getattr(ax, f"{which}axis")
-    unbroken = f"{percent(confidence_level)} CI".replace(" ", "\N{NO-BREAK SPACE}")
-    axis.set_label_text(f"{axis.get_label_text()}, {unbroken}{note}{tell_untrusted(ax)}")
+    interval = f"{percent(confidence_level)} CI".replace(" ", "\N{NO-BREAK SPACE}")
+    untrusted = tell_untrusted(ax, "").replace(" ", "\N{NO-BREAK SPACE}")
+    axis.set_label_text(f"{axis.get_label_text()}, {interval}{note}{untrusted and f'; {untrusted}'}")
     wrap_axis_label(ax, which)
     axis.set_label_text(axis.get_label_text().replace("\N{NO-BREAK SPACE}", " "))

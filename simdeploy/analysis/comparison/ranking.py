@@ -125,7 +125,7 @@ def rank_policies(
         is_among_best[is_known] = is_best
         apart = np.where(np.eye(size, dtype=bool), np.nan, pairs.estimate)
         low, high = _intervals(limits, is_best)
-        is_trusted[is_known] = _trust(pairs.is_trusted, is_best)
+        is_trusted[is_known] = _trust(limits, pairs.is_trusted, is_best)
         highest = _highest(apart)
         columns["rank"][is_known] = _rank(_means(compared.values) if np.isnan(highest).any() else highest)
         columns["estimate"][is_known] = 0.0 + sign * highest
@@ -144,12 +144,13 @@ def _intervals(limits: np.ndarray, is_best: np.ndarray) -> tuple[np.ndarray, np.
     return low, high
 
 
-def _trust(is_trusted: np.ndarray, is_best: np.ndarray) -> np.ndarray:
-    """Return whether the limits can be trusted from which an interval is made."""
-    is_self = np.eye(len(is_trusted), dtype=bool)
-    low: np.ndarray = (is_trusted | is_self).all(axis=1) | ~is_best
-    high: np.ndarray = (is_trusted.T | is_self | ~is_best[None, :]).all(axis=1)
-    both: np.ndarray = low & high
+def _trust(limits: np.ndarray, is_trusted: np.ndarray, is_best: np.ndarray) -> np.ndarray:
+    """Return whether both limits can be trusted that are the ends of an interval."""
+    places, is_self = np.arange(len(limits)), np.eye(len(limits), dtype=bool)
+    lowest = np.where(np.isnan(limits) | is_self, -np.inf, limits).argmax(axis=1)
+    highest = np.where(is_best[None, :] & ~is_self, np.maximum(-limits.T, 0.0), -np.inf).argmax(axis=1)
+    has_rival = (is_best[None, :] & ~is_self).any(axis=1)
+    both: np.ndarray = (is_trusted[places, lowest] | ~is_best) & (is_trusted[highest, places] | ~has_rival)
     return both
 
 
