@@ -299,20 +299,8 @@ def in_small_spans(arguments, last=0):
 ASKED = ("sweep", "s.yaml", *GRID, "--engine", "reference", "--replications", "40")
 
 
-PRECISE = (
-    *[
-        "sweep",
-        "s.yaml",
-        "--vary",
-        "max_failed_nodes=1,2",
-        "--engine",
-        "reference",
-        "--precision",
-        "makespan_s=10ms",
-        "--most",
-        "200",
-    ],
-)
+PRECISE = ("sweep", "s.yaml", "--vary", "max_failed_nodes=1,2", "--engine", "reference", "--most", "200", "--precision")
+DRAWN, BY_KIND = (*PRECISE, "makespan_s=10ms"), (*PRECISE, "escaped given defective=0.1pp")
 
 
 @pytest.mark.parametrize(
@@ -320,7 +308,8 @@ PRECISE = (
     [
         (ASKED, 20, 1, 240, r"resuming: \d+ of 240 rollouts are already in some where"),
         # In a later batch.
-        (PRECISE, 50, 200, 400, r"resuming: [\d,]+ rollouts are already in some where"),
+        (DRAWN, 50, 200, 400, r"resuming: [\d,]+ rollouts are already in some where"),
+        (BY_KIND, 50, 200, 400, r"resuming: \d+ of 200 rollouts are already in some where"),
     ],
 )
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
@@ -344,9 +333,12 @@ def test_what_was_ended_is_gone_on_with(folder, asked, last, fewest, most, alrea
     assert re.match(rf"{already}\n", again.stderr)
     if "--precision" in asked:
         assert "2 of 2 estimates are not precise enough after 200 replications per case (limit 200)." in again.stdout
-        table, whole = read_batches("some where"), swept(vary={"max_failed_nodes": [1, 2]}, replications=200)
+        table = read_batches("some where")
+        counts = dict(re.findall(r"(good|bad) (\d+)", again.stdout.split("\n\n")[1]))
+        worlds = {"strata": {kind: int(n) for kind, n in counts.items()}} if BY_KIND[-1] in asked else {}
+        whole = swept(vary={"max_failed_nodes": [1, 2]}, **{"replications": 200, **worlds})
     else:
-        table, whole = simdeploy.read_store("some where"), swept(replications=40)
+        table, whole = simdeploy.read_store("some where"), swept(replications=40, strata="kinds")
     rows = table.to_frame().sort_values(["case", "replication"], ignore_index=True)
     pd.testing.assert_frame_equal(rows, whole.to_frame(), check_exact=True)
 

@@ -174,7 +174,10 @@ def test_every_cost_is_drawn_with_its_unit(name):
     """A label says the unit, and without it the picture says the same. [contract]"""
     words = draw(name, UNIT)
     assert any(UNIT in text for text in words)
-    assert [re.sub(rf", {UNIT}| \({UNIT}\)| {UNIT}", "", text) for text in words] == draw(name, None)
+    without = [re.sub(rf", {UNIT}| \({UNIT}\)| {UNIT}", "", text) for text in words]
+    assert [text.split() for text in without] == [
+        text.split() for text in draw(name, None)
+    ]  # lines may break elsewhere
 
 
 def test_a_unit_is_told_where_a_rollout_has_it():

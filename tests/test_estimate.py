@@ -343,8 +343,10 @@ def test_picture():
     found = estimate(SMALL, ["makespan_s", "escaped given defective", "p50 makespan_s"])
     ax = plot_estimates(Figure().subplots(), found)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a\nn = 4", "b\nn = 4"]
-    lines = [line.get_xdata().tolist() for line in ax.lines if len(line.get_xdata()) == 3]
-    assert lines == found.estimates.iloc[[0, 3]][["low", "estimate", "high"]].to_numpy().tolist()
+    rows = found.estimates.iloc[[0, 3]]
+    ends = [segment[:, 0].tolist() for lines in ax.collections for segment in lines.get_segments()]
+    assert ends == rows[["low", "high"]].to_numpy().tolist()
+    assert [line.get_xdata() for line in ax.lines] == [[value] for value in rows["estimate"]]
     ax = plot_estimates(Figure().subplots(), found, measure="escaped given defective")
     assert ax.get_xlabel() == "escapes of defective releases, 95 % CI"
     assert [text.get_text() for text in ax.texts] == ["no value"]

@@ -76,8 +76,9 @@ def test_few_observations_are_no_zeros():
     cells = summarize_grid(frame).cells
     assert cells["failed"].tolist() == [0, 1]
     assert cells["replications"].tolist() == [1, 2]
-    assert cells.filter(like="escape").drop(columns="escape_n").isna().all(axis=None)
-    assert cells.loc[1].filter(regex="makespan_s_(?!n)").isna().all()
+    assert cells.filter(regex="escape_(?!n|is)").isna().all(axis=None)
+    assert cells.loc[1].filter(regex="makespan_s_(?!n|is)").isna().all()
+    assert not cells.filter(regex="(escape|makespan_s)_is_trusted").any(axis=None)
     assert cells["escape_n"].tolist() == [0, 0]
 
 
@@ -193,3 +194,43 @@ def test_what_is_no_table_of_a_sweep(result):
     with pytest.raises(InputError, match="invalid confidence level"):
         summarize_grid(result, confidence_level=95)
     assert set(QUANTITIES) == {"false_alarm", "escape", *MEANS}
+
+
+def test_worlds_by_kind_are_weighted(tmp_path):
+    """Of worlds by kind of release, a case has the estimates and limits that `estimate` gives, from memory or a store. [property]"""
+    release = {
+        "good": {"probability": 0.8},
+        "fragile": {"probability": 0.14, "start_failure": 0.1},
+        "blatant": {"probability": 0.06, "defective": True, "start_failure": 0.5},
+    }
+    scenario = small(release=release, policies={"p": rolling(4)})
+    vary = {"max_failed_nodes": [0, 1, 3]}
+    result = sweep(scenario, "p", vary=vary, strata="kinds", replications=90, engine="compiled", store=tmp_path / "s")
+    summary = summarize_grid(result)
+    measures = {"false_alarm": "false_alarm given good", "escape": "escaped given defective"}
+    measures |= {key: f"{name} given completed_good" if key != name else name for key, name in MEANS.items()}
+    expected = estimate(result, list(measures.values())).estimates.set_index(["case", "measure"])
+    for _, cell in summary.cells.iterrows():
+        for name, measure in measures.items():
+            row = expected.loc[cell["case"], measure]
+            for what in ("estimate", "low", "high", "half_width", "n"):
+                assert cell[f"{name}_{what}"] == pytest.approx(row[what], nan_ok=True), (name, what)
+            assert cell[f"{name}_is_trusted"] == row["is_trusted"], name
+    assert summary.cells["replications"].tolist() == [90] * 3
+    frame = result.to_frame()
+    for other in (read_store(result.store), frame):
+        pd.testing.assert_frame_equal(summarize_grid(other).cells, summary.cells, rtol=1e-9)
+    assert summary.cells["makespan_s_estimate"][0] == pytest.approx(
+        np.average(frame["makespan_s"][frame["case"].eq(0)], weights=frame["weight"][frame["case"].eq(0)])
+    )
+    drawn = summarize_grid(sweep(scenario, "p", vary=vary, replications=2000, engine="compiled")).cells
+    error = np.hypot(summary.cells["makespan_s_half_width"], drawn["makespan_s_half_width"]) / 1.96
+    assert ((summary.cells["makespan_s_estimate"] - drawn["makespan_s_estimate"]).abs() < 4 * error).all()
+
+
+def test_skewed_means_are_not_trusted():
+    """A mean of few values of which one is far out has an interval that can't be trusted, read in parts, too. [contract]"""
+    rows = [(0, "completed_good", 1.0 + 100 * (place == 7)) for place in range(20)]
+    rows += [(1, "completed_good", float(place)) for place in range(20)]
+    for frame in (frame_of(rows), InParts(frame_of(rows), 3)):
+        assert summarize_grid(frame).cells["makespan_s_is_trusted"].tolist() == [False, True]

@@ -15,7 +15,7 @@ from scipy import stats
 
 from simdeploy.analysis.costs import knowing
 from simdeploy.analysis.costs.information import value_of_perfect_information
-from simdeploy.analysis.costs.knowing import KIND, estimate_values_of_knowing
+from simdeploy.analysis.costs.knowing import KIND, WORLD, estimate_values_of_knowing
 from simdeploy.analysis.costs.observation import value_of_observation
 from simdeploy.analysis.costs.observation_steps import make_steps
 from simdeploy.errors import InputError
@@ -23,6 +23,7 @@ from simdeploy.experiments import replicate
 from simdeploy.plotting.costs import plot_value_of_observation
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.parts import Costs
+from simdeploy.statistics.sample import Lump, Sample, Strata
 
 # A second of makespan costs 1, so that a table's makespans are its costs.
 TIME_IS_MONEY = Costs(0, 0, hour_of_delay=3600, false_alarm=0, escape=0)
@@ -128,6 +129,38 @@ def test_coverage_where_the_kind_is_worth_little(means, scale, n, truth):
         found = estimate_values_of_knowing(means[:, kinds] + rng.exponential(scale, (len(means), n)), kinds, 0.95)[KIND]
         hits += found["low"] <= truth <= found["high"]
     assert hits / N_REPETITIONS >= LEAST
+
+
+PRICE, ESCAPE_RATES, CHEAPEST = 1000.0, np.array([0.4, 0.05]), np.array([10.0, 14.0])
+
+
+def draw_by_kind(rng, n, sigma=0.5):
+    """Draw costs of a bold and a careful policy in n worlds of each kind, good and bad, and which worlds escape them."""
+    kinds = np.repeat([0, 1], n)
+    escaped = (rng.random(sum(n)) < ESCAPE_RATES[:, None]) & (kinds == 1)
+    return kinds, CHEAPEST[:, None] * rng.lognormal(0, sigma, (2, sum(n))) + PRICE * escaped, escaped
+
+
+@pytest.mark.parametrize(("probability", "n"), [(0.01, (300, 100)), (0.01, (60, 40)), (1e-3, (200, 200))])
+def test_coverage_of_what_knowing_is_worth_by_kind(probability, n):
+    """With worlds by kind and rare, expensive escapes, intervals that are trusted cover, and those of the kind are. [oracle]"""
+    rng, shares, repetitions = np.random.default_rng(6), np.array([1 - probability, probability]), 200
+    kinds, costs, _ = draw_by_kind(rng, (400_000, 400_000))
+    means = np.stack([costs[:, kinds == kind].mean(axis=1) for kind in range(2)], axis=1)
+    cheapest = np.array([costs[:, kinds == kind].min(axis=0).mean() for kind in range(2)])
+    single = (means @ shares).min()
+    truths = {WORLD: single - cheapest @ shares, KIND: single - means.min(axis=0) @ shares}
+    strata, hits, trusted = Strata(np.repeat([0, 1], n), shares), dict.fromkeys(truths, 0), dict.fromkeys(truths, 0)
+    for _ in range(repetitions):
+        kinds, costs, escaped = draw_by_kind(rng, n)
+        lumps = (Lump(np.array([0.0, PRICE]), escaped.astype(float)),)
+        sample = Sample(costs, strata, np.full(2, float(min(n))), lumps, np.zeros(2, dtype=bool))
+        for name, row in estimate_values_of_knowing(sample, kinds, 0.95).items():
+            trusted[name] += row["is_trusted"]
+            hits[name] += row["is_trusted"] and row["low"] <= truths[name] <= row["high"]
+    for name, number in trusted.items():
+        assert hits[name] >= 0.93 * number - 4 * math.sqrt(0.93 * 0.07 * number)
+    assert trusted[KIND] > 0.9 * repetitions
 
 
 def limits_of_all_rules(cost, kinds, error):
@@ -339,7 +372,9 @@ def test_the_base_is_the_policy_as_it_is():
     expected = replicate(small, replications=range(5, 15), seed=3)["makespan_s"].mean()
     now = result.savings[result.savings["is_current"] & result.savings["cause"].eq("cost")]
     assert now["cost"].tolist() == pytest.approx([expected] * 2)
-    assert now[["estimate", "low", "high"]].eq(0).all(axis=None)
+    of_itself = result.savings[result.savings["is_current"]]
+    assert of_itself[["estimate", "standard_error"]].eq(0).all(axis=None)
+    assert of_itself[["low", "high", "half_width"]].isna().all(axis=None)
     assert result.computed_under["replications"] == 10
 
 

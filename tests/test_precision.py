@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, strategies as st
 
+from simdeploy.analysis.asking.allocating import plan_next
 from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate
 from simdeploy.analysis.estimates.precision import replicate_to_precision, sweep_to_precision
 from simdeploy.analysis.estimates.targets import (
@@ -27,13 +28,16 @@ from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import replicate
 from simdeploy.experiments.batches import read_batches
+from simdeploy.experiments.by_kind import count_worlds
 from simdeploy.experiments.design import LatinHypercube
 from simdeploy.experiments.jobs import Job
+from simdeploy.experiments.kinds import Kinds
 from simdeploy.experiments.sweep import sweep
 from simdeploy.result import read_computed_under
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.sample import Lump, Sample, Strata
 
 RAW = {
     "name": "small",
@@ -272,15 +276,70 @@ def test_coverage_of_the_interval_at_which_it_stops(law):
     assert used & set(looks[:-1])  # the width decided, not the budget
 
 
+# Of a release that is defective once in a hundred, or in a thousand, times: probability of a defect, that it escapes, what
+# that costs, and what is asked.
+SKEWED = {
+    "expensive escapes": (0.01, 0.05, 1e4, "cost", "9%"),
+    "very rare defects": (1e-4, 0.02, 1e6, "cost", "30%"),
+    "escapes": (1e-3, 0.02, 1e4, "escaped", "0.002pp"),
+    "escapes of defective releases": (0.01, 0.3, 1e4, "escaped given defective", "3pp"),
+}
+
+
+def take_worlds(rng, kinds, numbers, escape, price, measure):
+    """Draw costs of worlds of a good and a bad kind, and what of them is an escape; return a measure of them."""
+    n = [len(numbers.get(kind, ())) for kind in kinds.names]
+    strata = Strata(np.repeat([0, 1], n), kinds.probabilities)
+    escaped = np.concatenate([np.zeros(n[0]), rng.random(n[1]) < escape])
+    values, lumps, n_expected = escaped, (), np.inf
+    if measure.of == "cost":
+        values = 20 * rng.lognormal(0, 0.5, sum(n)) + price * escaped
+        lumps, n_expected = (Lump(np.array([0.0, price]), escaped),), float(min(n))
+    elif measure.given is not None:
+        values = np.where(strata.of == 1, escaped, np.nan)
+    is_certain = np.array([measure.kind == "rate", False])
+    return Sample(values, strata, np.array(n_expected), lumps, is_certain)
+
+
+@pytest.mark.parametrize("problem", SKEWED)
+def test_coverage_with_worlds_by_kind(problem):
+    """Worlds divided by what finished batches showed, stopped by its own width: a nominal 95 % interval covers. [oracle]"""
+    probability, escape, price, text, width = SKEWED[problem]
+    kinds = Kinds(("good", "bad"), (False, True), np.array([1 - probability, probability]))
+    measure = parse_measure(text)
+    rate = escape * (1.0 if measure.given else probability)
+    truth = 20 * math.exp(0.5**2 / 2) + price * rate if text == "cost" else rate
+    target, looks, repetitions = parse_target(width, measure), plan_looks(5000), 500
+    rng, n_covered, used = np.random.default_rng(31), 0, set()
+    for _ in range(repetitions):
+        taken, judged = {}, []
+        for before, look in itertools.pairwise((0, *looks)):
+            numbers = plan_next(kinds, kinds.possible, taken, judged, look - before)
+            taken |= {kind: of.stop for kind, of in numbers.items()}
+            more = take_worlds(rng, kinds, numbers, escape, price, measure)
+            sample = judged[0][1][0].join(more) if judged else more
+            found = estimate_values(sample, measure, 0.95)
+            if not why_not_yet(sample, found, target):
+                break
+            judged = [(measure, sample[None])]
+        assert sum(taken.values()) == look
+        n_covered += found.low <= truth <= found.high
+        used.add(look)
+    assert n_covered >= repetitions * 0.93 - 4 * math.sqrt(repetitions * 0.93 * 0.07)
+    assert used - {looks[-1]}  # the width decided, not the budget
+
+
 # -- what it gives -----------------------------------------------------------------------------------------------------
 
 
 def test_it_is_one_replicate_of_so_many(scenario):
-    """Table and estimates are those of one call with the number of replications that it took. [property]"""
+    """Table and estimates are those of one call with the number of worlds of each kind that it took. [property]"""
     found = replicate_to_precision(scenario, targets=TARGETS, seed=4, **QUICK)
     assert found.is_reached
     assert found.n_replications in (200, 500, 1000)
-    table = replicate(scenario, replications=found.n_replications, seed=4, engine="compiled")
+    worlds = count_worlds(found.responses)
+    assert sum(worlds.values()) == found.n_replications
+    table = replicate(scenario, strata=worlds, seed=4, engine="compiled")
     pd.testing.assert_frame_equal(found.responses, table)
     assert found.responses.attrs == table.attrs
     assert found.computed_under == read_computed_under(table)
@@ -288,13 +347,15 @@ def test_it_is_one_replicate_of_so_many(scenario):
         found.estimates[["scenario", "policy", *ESTIMATE_COLUMNS]], estimate(table, list(TARGETS)).estimates
     )
     # One look earlier it was not.
-    before = plan_looks(found.n_replications)[-2]
-    rows = estimate(table[table["replication"] < before], list(TARGETS)).estimates
-    assert (rows["half_width"] > rows["measure"].map({"p50 makespan_s": 12, "false_alarm given good": 0.08})).any()
+    before = replicate_to_precision(
+        scenario, targets=TARGETS, seed=4, engine="compiled", most=plan_looks(found.n_replications)[-2]
+    )
+    assert before.n_replications < found.n_replications
+    assert not before.is_reached
 
 
 def test_it_is_one_sweep_of_so_many(scenario, tmp_path):
-    """In memory and in a folder it is one sweep with the replications that it took, of every case. [property]"""
+    """In memory and in a folder it is one sweep with the worlds of each kind that it took, of every case. [property]"""
     found = sweep_to_precision(
         scenario, ["waves", "at-once"], targets=TARGETS, vary={"scenario.fleet.start_failure": (0.0, 0.1)}, **QUICK
     )
@@ -309,8 +370,8 @@ def test_it_is_one_sweep_of_so_many(scenario, tmp_path):
     expected = sweep(
         scenario,
         ["waves", "at-once"],
-        vary={"scenario.fleet.start_failure": [0.0, 0.1]},
-        replications=found.n_replications,
+        vary={"scenario.fleet.start_failure": iter([0.0, 0.1])},
+        strata=count_worlds(found.responses),
         engine="compiled",
     )
     for one in (found, stored):
@@ -320,7 +381,9 @@ def test_it_is_one_sweep_of_so_many(scenario, tmp_path):
             one.estimates[list(ESTIMATE_COLUMNS)], estimate(expected, list(TARGETS)).estimates[list(ESTIMATE_COLUMNS)]
         )
     assert stored.responses.store == tmp_path
-    assert len(read_batches(tmp_path)) == 4 * found.n_replications
+    read = read_batches(tmp_path)
+    assert len(read) == 4 * found.n_replications
+    pd.testing.assert_frame_equal(read.to_frame(["case", "weight"]), expected.to_frame(["case", "weight"]))
     assert found.estimates["case"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
@@ -434,7 +497,9 @@ def test_compare_says_how_many_it_took(folder, scenario):
     found = replicate_to_precision(scenario, targets=TARGETS, **QUICK)
     result = compared(*ASKED, "--out", "t.csv")
     assert result.exit_code == 0
-    assert f"small: {found.n_replications:,} replications of each policy, seed 0, engine compiled" in result.stdout
+    of_kinds = ", ".join(f"{kind} {n:,}" for kind, n in count_worlds(found.responses).items())
+    n = f"{found.n_replications:,} replications of each policy ({of_kinds})"
+    assert f"small: {n}, seed 0, engine compiled" in result.stdout
     assert f"{found.answer}\n" in result.stdout
     for row in found.summarize()[0].rows:
         assert all(cell in result.stdout for cell in row)

@@ -270,7 +270,7 @@ def test_one_policy_is_the_best_of_one():
     assert (row["rank"], row["is_among_best"]) == (1, True)
     assert math.isnan(row["estimate"])
     assert comparison.pairs.empty
-    assert list(comparison.pairs.dtypes.astype(str)) == ["str"] * 5 + ["float64"] * 3 + ["int64", "str"]
+    assert list(comparison.pairs.dtypes.astype(str)) == ["str"] * 5 + ["float64"] * 3 + ["int64", "bool", "str"]
 
 
 def test_directions():

@@ -7,15 +7,26 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from small import small
+from small import maybe_bad, small
 
-from simdeploy.analysis import compare, estimate
+from simdeploy.analysis import (
+    analyze_sensitivity,
+    compare,
+    design_sensitivity,
+    estimate,
+    find_boxes,
+    replicate_to_precision,
+    summarize_grid,
+)
 from simdeploy.analysis.asking.simulating import replicate_kinds
+from simdeploy.analysis.sensitivity.responding import respond
 from simdeploy.errors import InputError
-from simdeploy.experiments import read_store, replicate
+from simdeploy.experiments import read_store, replicate, sweep
+from simdeploy.experiments.batches import read_batches
+from simdeploy.experiments.by_kind import count_worlds
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.combining import combine
-from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.estimators import estimate_values, find_quantiles
 from simdeploy.statistics.sample import Lump, Sample, Strata
 
 REPETITIONS = 2000
@@ -191,9 +202,125 @@ def test_allocation_depends_on_finished_worlds_alone(tmp_path):
     assert compare(table).estimates["n"].max() == 120
 
 
-def test_what_cannot_use_them_refuses():
-    """An analysis that ignores strata refuses the table by name. [contract]"""
-    from simdeploy.analysis import summarize_grid
+def test_a_tilted_table_is_refused_by_what_ignores_weights():
+    """Weights of a tilt are another matter than those of kinds: a summary of cases refuses them by name. [contract]"""
+    tilted = mixed().tilted({"start_failure": 2.0})
+    with pytest.raises(InputError, match="weight: these replications are weighted"):
+        summarize_grid(sweep(tilted, "waves", vary=VARY, strata="kinds", replications=20, engine="compiled"))
 
-    with pytest.raises(InputError, match="weight"):
-        summarize_grid(replicate(mixed(), replications=20, strata="kinds", engine="compiled"))
+
+VARY = {"max_failed_nodes": [0, 4]}
+
+
+def test_kinds_that_only_some_cases_have():
+    """Probabilities that a sweep varies from 0 on, key by key or all at once, give the estimates of drawn kinds. [oracle]"""
+    scenario = small(release=maybe_bad(0.0))
+    by_key = {"scenario.release.good.probability": [1.0, 0.7], "scenario.release.bad.probability": [0.0, 0.3]}
+    at_once = {"scenario.release": [maybe_bad(0.0), maybe_bad(0.3)]}
+    found = []
+    for vary in (by_key, at_once):
+        how = {"vary": vary, "design": "list", "engine": "compiled"}
+        drawn, by_kind = (
+            estimate(sweep(scenario, "waves", strata=strata, replications=1000, **how), ["blast_radius"]).estimates
+            for strata in (None, "kinds")
+        )
+        error = np.hypot(drawn["standard_error"], by_kind["standard_error"])
+        assert ((drawn["estimate"] - by_kind["estimate"]).abs() <= 4 * error + 1e-9).all()
+        assert drawn["estimate"].diff().abs()[1] > 10 * error[1]  # the kind matters
+        found.append(by_kind["estimate"].tolist())
+    assert found[0] == pytest.approx(found[1])
+
+
+def test_cases_with_other_kinds_cannot_be_divided():
+    """If cases have different kinds of release, there are no strata that all share: that is an error. [contract]"""
+    vary = {"scenario.release": [maybe_bad(), {"fine": {"probability": 1}}]}
+    with pytest.raises(InputError, match="strata: the cases have different kinds of release"):
+        sweep(small(), "waves", vary=vary, strata="kinds", replications=20, engine="compiled")
+    assert "release" not in sweep(small(), "waves", vary=vary, replications=20, engine="compiled").attrs
+
+
+def test_the_error_of_a_part_left_out():
+    """Parts that have their share of each stratum give the variance of a mean of strata, few worlds included. [oracle]"""
+    rng = np.random.default_rng(8)
+    n = np.array([60, 7])
+    spreads = np.repeat([1.0, 8.0], n)
+    strata = Strata(np.repeat([0, 1], n), PROBABILITIES)
+    values = spreads * rng.standard_normal((REPETITIONS, n.sum()))
+    responses = respond(Sample(values, strata, np.full(REPETITIONS, np.inf)), None)
+    without = responses.without
+    variances = (len(without) - 1) * without.var(axis=0)
+    # A part without one of few worlds is a little wider than it should be.
+    truth = 0.9**2 / 60 + 0.1**2 * 64 / 7
+    error = variances.std(ddof=1) / REPETITIONS**0.5
+    assert truth - 4 * error <= variances.mean() <= truth * 7 / 6 + 4 * error
+    assert responses.has_error
+    assert not respond(
+        Sample(values[:, :61], replace(strata, of=strata.of[:61]), np.full(REPETITIONS, 1.0)), None
+    ).has_error
+
+
+def test_quantiles_of_cases_are_those_of_each():
+    """Quantiles of many cases are those that each has alone, also with probabilities of its own and missing values. [property]"""
+    rng = np.random.default_rng(9)
+    values = np.where(rng.random((40, 90)) < 0.1, np.nan, rng.integers(0, 20, (40, 90)).astype(float))
+    probabilities = rng.dirichlet([1, 1, 1], 40)
+    strata = Strata(rng.integers(0, 3, 90), probabilities)
+    sample = Sample(values, strata, np.full(40, np.inf))
+    for quantile in (0.05, 0.5, 0.9):
+        for case, found in enumerate(find_quantiles(sample, quantile)):
+            weights = (probabilities[case] / strata.counts)[strata.of] * ~np.isnan(values[case])
+            share_below = [weights[values[case] <= value].sum() / weights.sum() for value in (found - 1, found)]
+            assert share_below[0] < quantile * (1 + 1e-9)
+            assert share_below[1] >= quantile * (1 - 1e-9)
+
+
+def test_factors_and_worlds_that_break():
+    """The responses of a sensitivity design, and which worlds break, are those of the weighted estimates. [property]"""
+    design = design_sensitivity({"scenario.fleet.start_failure": (0.0, 0.2), "max_failed_nodes": (0, 6)}, size=14)
+    points = dict(zip(design.names, map(list, design.values), strict=True))
+    table = sweep(mixed(), "waves", vary=points, design="list", strata="kinds", replications=80, engine="compiled")
+    expected = estimate(table, ["cost", "p90 makespan_s"]).estimates
+    for measure, rows in expected.groupby("measure"):
+        result = analyze_sensitivity(design, table, of=measure)
+        assert result.points["response"].tolist() == pytest.approx(rows["estimate"].tolist())
+        assert result.indices["standard_error"].gt(0).any()
+    costs = expected["estimate"][expected["measure"].eq("cost")]
+    limit = float(costs.quantile(0.6))
+    found = find_boxes(table, requirements=f"cost <= {limit}")
+    assert found.worlds["is_broken"].tolist() == (costs > limit).tolist()
+
+
+def test_precision_is_resumed_with_other_targets(tmp_path):
+    """The division of worlds depends on the measures, not on how precise they should be, so a folder serves both. [contract]"""
+    asked = {"most": 500, "engine": "compiled", "store": tmp_path}
+    wide, narrow = ({"cost": width, "escaped given defective": "20pp"} for width in ("99%", "1%"))
+    first = replicate_to_precision(mixed(), targets=wide, **asked)
+    second = replicate_to_precision(mixed(), targets=narrow, confidence_level=0.99, **asked)
+    fresh = replicate_to_precision(
+        mixed(), targets=narrow, confidence_level=0.99, most=500, engine="compiled", workers=2
+    )
+    pd.testing.assert_frame_equal(second.responses, fresh.responses)
+    pd.testing.assert_frame_equal(second.estimates, fresh.estimates)
+    assert first.n_replications == second.n_replications == 500
+    counts = count_worlds(second.responses)
+    assert sum(counts.values()) == 500
+    assert min(counts.values()) >= 500 // 6 - 1  # the floor of three kinds
+    assert len(read_batches(tmp_path)) == 1000
+    # Other measures use what is there, too.
+    for more in ({"false_alarm given good": "0.1pp"}, {"makespan_s": "1ms"}):
+        other = replicate_to_precision(mixed(), targets=more, **{**asked, "most": 1000})
+        was_there = other.responses["replication"].isin(second.responses["replication"])
+        rows = other.responses[was_there].drop(columns="weight").reset_index(drop=True)
+        pd.testing.assert_frame_equal(rows, second.responses.drop(columns="weight"))
+        assert sum(count_worlds(other.responses).values()) == 1000
+    with pytest.raises(InputError, match="this store belongs to another question"):
+        replicate_to_precision(small(), targets={"makespan_s": "1ms"}, **asked)
+
+
+def test_precision_of_drawn_kinds_is_resumed_with_drawn_kinds(tmp_path):
+    """A folder of worlds whose kind was drawn, because nothing depended on it, stays one of such worlds. [contract]"""
+    asked = {"most": 200, "engine": "compiled", "store": tmp_path}
+    first = replicate_to_precision(mixed(), targets={"makespan_s": "1ms"}, **asked)
+    second = replicate_to_precision(mixed(), targets={"escaped": "0.1pp"}, **asked)
+    pd.testing.assert_frame_equal(first.responses, second.responses)
+    assert count_worlds(second.responses) == {}

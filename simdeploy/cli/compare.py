@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from simdeploy.cli.options import read_precision
-from simdeploy.cli.study import Finding, Study, draw_panels, study_command
+from simdeploy.cli.study import Finding, Study, describe_worlds, draw_panels, study_command
 from simdeploy.errors import InputError, Problem, not_among
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
     from simdeploy.analysis.comparison.compare import compare
     from simdeploy.analysis.costs.causes import estimate_costs
     from simdeploy.analysis.estimates.precision import replicate_to_precision
-    from simdeploy.experiments.kinds import count_worlds
+    from simdeploy.experiments.by_kind import count_worlds
     from simdeploy.plotting.comparison import plot_comparison
 
     targets = read_precision(study.ctx, precision)
@@ -53,7 +53,6 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
         responses, replications = precision_reached.responses, precision_reached.n_replications
     else:
         responses = study.run(replicate_kinds, scenario, policies)
-    of_kinds = ", ".join(f"{kind} {count:,}" for kind, count in count_worlds(responses).items())
     confidence_level = study.ctx.params["confidence_level"]
     result = compare(responses, baseline=baseline, confidence_level=confidence_level)
     costs = estimate_costs(responses, confidence_level=confidence_level) if by_cause else None
@@ -65,7 +64,7 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
         draw = draw_panels((8, 2.8 + 1.0 * n), _plot_costs, result, costs, panels=(2, 1), height_ratios=ratios)
     return Finding(
         result,
-        about=f"{replications:,} replications of each policy" + (f" ({of_kinds})" if of_kinds else ""),
+        about=f"{replications:,} replications of each policy{describe_worlds(count_worlds(responses))}",
         precision=precision_reached,
         more=[] if costs is None else costs.summarize(),
         table=lambda: responses,

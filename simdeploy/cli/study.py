@@ -70,6 +70,11 @@ class Study:
             return function(**{**options, **signature.bind_partial(*args, **named).arguments}, progress=progress)
 
 
+def describe_worlds(counts: Mapping[str, int]) -> str:
+    """Return how many worlds each kind of release has, in brackets; nothing where kinds are drawn."""
+    return f" ({', '.join(f'{kind} {count:,}' for kind, count in counts.items())})" if counts else ""
+
+
 def draw_panels(
     size: tuple[float, float],
     plot: Callable[..., object],

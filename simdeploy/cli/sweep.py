@@ -10,7 +10,7 @@ import click
 
 from simdeploy.cli.answers import say
 from simdeploy.cli.options import read_precision, use, vary_option
-from simdeploy.cli.study import Finding, Study, study_command
+from simdeploy.cli.study import Finding, Study, describe_worlds, study_command
 from simdeploy.cli.vary import read_count, read_vary
 from simdeploy.errors import shorten
 
@@ -60,11 +60,14 @@ def command(
     """Try many values of policy and scenario keys.
 
     All cases share the same simulated worlds of SCENARIO. Prints false alarm and escape rates, makespan and cost per
-    case, with intervals.
+    case, with intervals. Where the release has several kinds, each has worlds of its own.
     """
     from simdeploy.analysis import summarize_grid
+    from simdeploy.analysis.asking.simulating import find_possible
     from simdeploy.analysis.estimates.precision import sweep_to_precision
     from simdeploy.experiments import sweep
+    from simdeploy.experiments.by_kind import count_worlds
+    from simdeploy.scenario.measures import parse_measure
 
     scenario, params = study.scenario, study.ctx.params
     targets = read_precision(study.ctx, precision)
@@ -78,7 +81,10 @@ def command(
         precision_reached = study.run(sweep_to_precision, scenario, chosen, targets=targets, vary=values)
         result = precision_reached.responses
     else:
-        result = study.run(sweep, scenario, chosen, vary=values)
+        how = {"vary": values, "design": design, "seed": params["seed"]}
+        measures = [parse_measure(name) for name in ("false_alarm given good", "escaped given defective")]
+        kinds = find_possible(scenario, chosen, measures, params["replications"], **how)
+        result = study.run(sweep, scenario, chosen, vary=values, strata=None if kinds is None else "kinds")
     if sys.stderr.isatty():
         seconds = perf_counter() - start
         say(f"{seconds:.1f} s, {seconds / len(result.cases):.3g} s per case")
@@ -87,7 +93,7 @@ def command(
     return Finding(
         summary,
         about=f"{several} {', '.join(result.policies)}, {len(result.cases):,} cases, "
-        f"{result.replications:,} replications of each",
+        f"{result.replications:,} replications of each{describe_worlds(count_worlds(result))}",
         lines=[f"{name}, {result.list_values(name)}" for name in result.factors],
         precision=precision_reached,
         draw=lambda: _draw(summary),

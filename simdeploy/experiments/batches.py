@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simdeploy.errors import InputError, Problem
+from simdeploy.experiments import reading
+from simdeploy.experiments.by_kind import FOLDERS
 from simdeploy.experiments.rows import Rows, RowsInMemory
 from simdeploy.experiments.store import place_within, read_store
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
     from simdeploy.experiments.result import SweepResult
 
-# The names of the folders.
-BATCHES = r"batch-\d{2,}"
+# The names of the folders, where kinds of release have worlds of their own also of each kind's.
+BATCHES = r"batch-\d{2,}(-kind-\d{2,})?"
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,18 @@ def batch_name(number: int) -> str:
     return f"batch-{number:02d}"
 
 
-def read_batches(path: str | os.PathLike[str]) -> JoinedRows:
+def read_batches(path: str | os.PathLike[str]) -> JoinedRows | reading.StoredKinds:
     """Read the store of a sweep to a precision as one table.
 
     Parameters
     ----------
     path : path-like
-        The folder given as `store`. Each folder in it is a store with further replications of the same cases (`read_store`).
+        The folder given as `store`. Each folder in it is a store with further replications of the same cases (`read_store`),
+        or with those of one kind of release.
 
     Returns
     -------
-    JoinedRows
+    JoinedRows or StoredKinds
         With `columns`, `to_frame` and `batches`; analyses accept it like a `StoredTable`.
 
     Raises
@@ -112,6 +115,11 @@ def read_batches(path: str | os.PathLike[str]) -> JoinedRows:
     """
     folder = Path(path)
     places = sorted(place for place in folder.glob("batch-*") if re.fullmatch(BATCHES, place.name))
+    if any(re.fullmatch(FOLDERS, place.name) for place in places):
+        of_kinds = reading.read_store(folder)
+        if isinstance(of_kinds, reading.StoredKinds):
+            return of_kinds
+        places = []  # nothing finished yet
     stored = [read_store(place_within(folder, place.name)) for place in places]
     begun = tuple(table for table in stored if table.columns)
     if not begun:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.experiments.kinds import Kinds, find_kinds, kinds_of
+from simdeploy.experiments.arguments import find_bases, is_whole
+from simdeploy.experiments.case_table import CaseTable
+from simdeploy.experiments.design import count_points, keep_values, make_points
+from simdeploy.experiments.kinds import Kinds, find_kinds, is_divided, is_of_release, kinds_of
+from simdeploy.experiments.levers import find_levers
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import Rows, RowsInMemory
+from simdeploy.experiments.store import place_within
+from simdeploy.experiments.store.folder import Folder
+from simdeploy.experiments.store.manifest import read_manifest
 from simdeploy.experiments.table import Outcomes
 from simdeploy.vocabulary import WEIGHT
 
@@ -74,6 +82,38 @@ class RowsByKind:
         return weights
 
 
+def count_worlds(responses: SweepResult | pd.DataFrame) -> dict[str, int]:
+    """Return how many worlds each kind of release has in the table of a sweep or of `replicate`; none where kinds are
+    drawn.
+    """
+    kinds = Kinds.from_attrs(responses.attrs)
+    if kinds is None or not is_divided(responses):
+        return {}
+    if isinstance(responses, SweepResult):
+        parts = responses._rows.parts if isinstance(responses._rows, RowsByKind) else ()  # noqa: SLF001
+        return {name: sum(len(worlds) for kind, worlds, _ in parts if kind == name) for name in kinds.possible}
+    strata, _ = kinds.divide(responses["replication"].unique())
+    counts = np.bincount(strata, minlength=len(kinds.possible))
+    return dict(zip(kinds.possible, counts.tolist(), strict=True))
+
+
+def kinds_of_sweep(
+    scenario: Scenario,
+    policies: Mapping[str, Any],
+    *,
+    vary: Mapping[str, Iterable[Any]] | None,
+    design: Design,
+    seed: int,
+) -> Kinds | None:
+    """Return the kinds of release of a sweep before it is simulated; None if its cases have different kinds."""
+    bases = find_bases({scenario.name: scenario}, policies)
+    levers = find_levers(vary or {}, [scenario], [base.spec for base in bases.values()])
+    if not any(is_of_release(lever.name) for lever in levers):
+        return kinds_of(scenario)
+    points = make_points(levers, list((vary or {}).values()), design, seed=seed)
+    return find_kinds(scenario, CaseTable((scenario.name,), tuple(policies), points, is_weighted=False).to_frame())
+
+
 def sweep_kinds(
     campaign: Campaign,
     scenario: Scenario,
@@ -90,6 +130,8 @@ def sweep_kinds(
     """
     kinds = kinds_of(scenario)
     prefix = "" if part is None else f"{part}-"
+    vary = keep_values(vary)
+    campaign.expect_more(len(policies) * count_points(vary, design) * sum(map(len, worlds.values())))
     parts = []
     made: dict[Any, Any] = {}
     for kind, numbers in worlds.items():
@@ -101,11 +143,25 @@ def sweep_kinds(
             design=design,
             replications=kinds.worlds(kind, numbers),
             made=made,
+            worlds=worlds,
         )
         parts.append((kind, kinds.worlds(kind, numbers), result))
     first = parts[0][2]
-    kinds = find_kinds(scenario, first.cases)
-    return _assemble(first, [(kind, numbers, result._rows) for kind, numbers, result in parts], kinds, campaign.store)  # noqa: SLF001
+    of_cases = Kinds.from_attrs(first.attrs)
+    assert of_cases is not None  # noqa: S101 - cases with other kinds are refused before
+    rows = [(kind, numbers, result._rows) for kind, numbers, result in parts]  # noqa: SLF001
+    return _assemble(first, rows, of_cases, campaign.store)
+
+
+def read_division(store: Path | None, part: str) -> dict[str, range] | None:
+    """Return the worlds of each kind, as they were divided when a part of a store was begun; None if it wasn't."""
+    places = sorted(store.glob(f"{part}-kind-*")) if store is not None else []
+    for place in places:
+        manifest = read_manifest(Folder(place_within(place.parent, place.name)))
+        worlds = {} if manifest is None else manifest["question"].get("worlds", {})
+        if worlds and all(len(ends) == 2 and all(map(is_whole, ends)) for ends in worlds.values()):
+            return {kind: range(*ends) for kind, ends in worlds.items()}
+    return None
 
 
 def join_kinds(results: Sequence[SweepResult]) -> SweepResult:

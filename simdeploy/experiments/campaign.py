@@ -119,10 +119,12 @@ class Campaign:
         design: Design = "grid",
         replications: range,
         made: dict[Any, Any] | None = None,
+        worlds: Mapping[str, range] | None = None,
     ) -> SweepResult:
         """Simulate a sweep of scenarios and policies by their names in the table; `part` is its folder in the store.
 
-        `made` keeps the policies, for a sweep of the same cases in other worlds.
+        `made` keeps the policies, for a sweep of the same cases in other worlds. `worlds` are those of all kinds of release
+        that are simulated for the same part.
         """
         bases = find_bases(scenarios, policies)
         asked = dict(vary or {})
@@ -146,7 +148,9 @@ class Campaign:
             how: dict[str, Any] = {"replications": replications, "seed": self.seed, "engine": self._engine}
             question = make_question(scenarios, bases, points, design, **how)
             if any(scenario.kind is not None for scenario in scenarios.values()):
-                question |= _describe_release(scenarios, table.to_frame())  # to read the folders of all kinds as one
+                # To read the folders of all kinds as one, and to resume them with the same division.
+                question |= _describe_release(scenarios, table.to_frame())
+                question |= {"worlds": {kind: [of.start, of.stop] for kind, of in (worlds or {}).items()}}
             notes, engine = work.into_store(folder, question)
             self._warn(*(f"{folder}: {text}" for text in notes))
             rows = read_store(folder)
@@ -182,6 +186,10 @@ class Campaign:
         if n_failed and not self.n_failed:
             self._first_failure = first
         self.n_failed += n_failed
+
+    def expect_more(self, n_rollouts: int) -> None:
+        """Set the size of the next part, if it has several sweeps, for progress."""
+        self._n_expected = max(self._n_expected, self.n_done + n_rollouts)
 
     def warn_of_failures(self) -> None:
         """Warn at the end if replications failed."""
@@ -283,7 +291,8 @@ def describe_surroundings(scenarios: Mapping[str, Scenario], *, seed: int, engin
 def _describe_release(scenarios: Mapping[str, Scenario], cases: pd.DataFrame) -> dict[str, Any]:
     """Return the kinds of release and their probabilities, of a table of one scenario."""
     scenario = next(iter(scenarios.values()))
-    return {"release": find_kinds(scenario, cases).to_attrs()} if len(scenarios) == 1 and scenario.release else {}
+    kinds = find_kinds(scenario, cases) if len(scenarios) == 1 and scenario.release else None
+    return {} if kinds is None else {"release": kinds.to_attrs()}
 
 
 def _describe_design(design: Design, points: Points) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import prod
@@ -105,6 +105,29 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
         check_number_of_cases(prod(lengths))
         index = np.indices(lengths).reshape(len(levers), prod(lengths)).T
     return Points(tuple(levers), tuple(values), index, tuple(map(list, values)))
+
+
+def keep_values(vary: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the values of keys, kept if they can be read only once, for several sweeps of them."""
+    values = (vary or {}).items()
+    return {
+        key: list(islice(of_key, MOST_CASES + 1)) if isinstance(of_key, Iterator) else of_key for key, of_key in values
+    }
+
+
+def count_points(vary: Mapping[str, Any], design: Design) -> int:
+    """Return the number of points of values that are kept.
+
+    Examples
+    --------
+    >>> vary = {"max_parallel": [1, 2, 3], "max_failed_nodes": [0, 1, 2]}
+    >>> [count_points(vary, design) for design in ("grid", "list", LatinHypercube(5))]
+    [9, 3, 5]
+    """
+    if isinstance(design, LatinHypercube):
+        return design.points
+    lengths = [_length(of_key) or 1 for of_key in vary.values()] or [1]
+    return lengths[0] if design == "list" else prod(lengths)
 
 
 def check_number_of_cases(number: int) -> None:

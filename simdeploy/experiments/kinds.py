@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from simdeploy.scenario import Scenario
 
-_OF_RELEASE = f"{FACTOR_PREFIX}release."
+_RELEASE = f"{FACTOR_PREFIX}release"
 
 # Fewer worlds of a kind than this say nothing of its variation.
 _FEWEST = 2
@@ -102,7 +103,7 @@ class Kinds:
         }
 
     @classmethod
-    def from_attrs(cls, attrs: Mapping[str, Any]) -> Kinds | None:
+    def from_attrs(cls, attrs: Mapping[Any, Any]) -> Kinds | None:
         """Return the kinds that a table records; None for one that doesn't."""
         recorded = attrs.get("release")
         if recorded is None:
@@ -117,16 +118,6 @@ def is_divided(responses: Any) -> bool:
     return attrs.get("strata") == "kinds" and "tilt" not in attrs
 
 
-def count_worlds(responses: Any) -> dict[str, int]:
-    """Return how many worlds each kind of release has in a table of `replicate`; none where kinds are drawn."""
-    kinds = Kinds.from_attrs(responses.attrs)
-    if kinds is None or not is_divided(responses):
-        return {}
-    strata, _ = kinds.divide(responses["replication"].unique())
-    counts = np.bincount(strata, minlength=len(kinds.possible))
-    return dict(zip(kinds.possible, counts.tolist(), strict=True))
-
-
 def kinds_of(scenario: Scenario) -> Kinds:
     """Return the kinds of release of a scenario."""
     probabilities = np.array([float(kind.probability) for kind in scenario.release])
@@ -134,22 +125,45 @@ def kinds_of(scenario: Scenario) -> Kinds:
     return Kinds(names, tuple(kind.defective for kind in scenario.release), probabilities)
 
 
-def find_kinds(scenario: Scenario, cases: pd.DataFrame) -> Kinds:
-    """Return the kinds of release of a sweep, with their probabilities by case if these are varied."""
+def find_kinds(scenario: Scenario, cases: pd.DataFrame) -> Kinds | None:
+    """Return the kinds of release of a sweep, with their probabilities by case if these are varied; None if some case has
+    other kinds.
+    """
     kinds = kinds_of(scenario)
-    varied = [name for name in cases.columns if name.startswith(_OF_RELEASE)]
+    varied = [name for name in cases.columns if is_of_release(name)]
     if not varied:
         return kinds
-    by_case = np.empty((len(cases), len(kinds.names)))
+    by_case = np.zeros((len(cases), len(kinds.names)))  # a case that is impossible has no release
     for values, rows in cases.groupby(varied, dropna=False, sort=False).indices.items():
         changed = dict(zip(varied, values if isinstance(values, tuple) else (values,), strict=True))
         with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-            case = scenario.with_values({name.removeprefix(FACTOR_PREFIX): value for name, value in changed.items()})
-        by_case[rows] = [float(kind.probability) for kind in case.release]
+            try:
+                case = scenario.given(None).with_values({_path(name): _value(value) for name, value in changed.items()})
+            except InputError:
+                continue
+        of_case = kinds_of(case)
+        if (of_case.names, of_case.are_defective) != (kinds.names, kinds.are_defective):
+            return None
+        by_case[rows] = of_case.probabilities
     return replace(kinds, probabilities=by_case)
 
 
-def read_worlds(asked: Any, scenario: Scenario, replications: Any) -> dict[str, range] | None:
+def is_of_release(name: str) -> bool:
+    """Return whether a varied key may change the kinds of release or their probabilities."""
+    return name == _RELEASE or name.startswith(f"{_RELEASE}.")
+
+
+def _path(name: str) -> str:
+    return name.removeprefix(FACTOR_PREFIX)
+
+
+def _value(cell: Any) -> Any:
+    """Return a value from a table of cases, in which groups of keys are text."""
+    is_group = isinstance(cell, str) and cell.startswith("{")
+    return json.loads(cell) if is_group else cell
+
+
+def read_worlds(asked: Any, kinds: Kinds, replications: Any) -> dict[str, range] | None:
     """Return the worlds of each kind that an argument `strata` asks for; None for kinds that are drawn.
 
     ``"kinds"`` divides `replications` in proportion to the square roots of the kinds' probabilities (power allocation;
@@ -158,7 +172,6 @@ def read_worlds(asked: Any, scenario: Scenario, replications: Any) -> dict[str, 
     """
     if asked is None:
         return None
-    kinds = kinds_of(scenario)
     allowed = "'kinds', or a number of replications by kind of release"
     if not kinds.possible:
         raise InputError(Problem("the scenario has no release", ("strata",), found=shorten(asked)))

@@ -11,7 +11,7 @@ from simdeploy.experiments.arguments import Progress, check_numbers, choose_poli
 from simdeploy.experiments.by_kind import FOLDERS, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.jobs import Executor
-from simdeploy.experiments.kinds import read_worlds
+from simdeploy.experiments.kinds import kinds_of, read_worlds
 from simdeploy.experiments.rows import RowsInMemory
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.memory import USE_A_STORE, check_rows_fit
@@ -110,7 +110,7 @@ def replicate(
     """
     scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
-    worlds = read_worlds(strata, scenario, replications)
+    worlds = read_worlds(strata, kinds_of(scenario), replications)
     chosen, problems = choose_policies(scenario, policies)
     raise_if_any(problems)
     n = len(numbers) if worlds is None else sum(map(len, worlds.values()))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.arguments import Progress, check_numbers, find_bases, name_policies, name_scenarios
-from simdeploy.experiments.by_kind import FOLDERS, sweep_kinds
+from simdeploy.experiments.by_kind import FOLDERS, kinds_of_sweep, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.experiments.design import Design
+from simdeploy.experiments.design import Design, keep_values
 from simdeploy.experiments.kinds import read_worlds
 from simdeploy.experiments.result import SweepResult
 from simdeploy.renaming import renamed
@@ -130,14 +130,22 @@ def sweep(
     if strata is not None and len(scenarios) > 1:
         allowed = "a single scenario, whose kinds of release all cases share"
         raise InputError(Problem("can't divide several scenarios", ("strata",), allowed=allowed))
-    worlds = read_worlds(strata, next(iter(scenarios.values())), replications)
+    values = keep_values(vary)
+    worlds = None
+    if strata is not None:
+        first = next(iter(scenarios.values()))
+        kinds = kinds_of_sweep(first, named, vary=values, design=design, seed=seed)
+        if kinds is None:
+            hint = "simulate without `strata`"
+            raise InputError(Problem("the cases have different kinds of release", ("strata",), hint=hint))
+        worlds = read_worlds(strata, kinds, replications)
     parts = None if worlds is None else FOLDERS
     campaign = Campaign(
         seed, engine, executor, workers, cluster, store, progress, parts=parts, warns_of_suspicions=True
     )
     if worlds is None:
-        result = campaign.sweep(scenarios, named, vary=vary, design=design, replications=numbers)
+        result = campaign.sweep(scenarios, named, vary=values, design=design, replications=numbers)
     else:
-        result = sweep_kinds(campaign, next(iter(scenarios.values())), named, worlds, vary=vary, design=design)
+        result = sweep_kinds(campaign, next(iter(scenarios.values())), named, worlds, vary=values, design=design)
     campaign.warn_of_failures()
     return result

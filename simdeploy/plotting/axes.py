@@ -14,8 +14,7 @@ from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.errors import InputError, not_among
 from simdeploy.plotting.style import INK, before_drawing, darken
-from simdeploy.plotting.wrapping import wrap_axis_label
-from simdeploy.report.wording import percent, time_scale
+from simdeploy.report.wording import time_scale
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
@@ -68,15 +67,6 @@ def set_measure_axis(axis: Axis, measure: Measure, longest: float, cost_unit: st
         label = f"{label} ({cost_unit})"
     axis.set_major_locator(MaxNLocator(_MOST_MEASURE_TICKS, steps=[1, 2, 5, 10]))
     set_unit_axis(axis, "s" if measure.is_duration else "fraction" if measure.is_fraction else "", longest, label)
-
-
-def add_interval(ax: Axes, which: str, confidence_level: float, note: str = "") -> None:
-    """Add to the label of an axis which intervals are drawn along it."""
-    axis = getattr(ax, f"{which}axis")
-    unbroken = f"{percent(confidence_level)} CI".replace(" ", "\N{NO-BREAK SPACE}")
-    axis.set_label_text(f"{axis.get_label_text()}, {unbroken}{note}")
-    wrap_axis_label(ax, which)
-    axis.set_label_text(axis.get_label_text().replace("\N{NO-BREAK SPACE}", " "))
 
 
 def set_unit_axis(axis: Axis, unit: str, longest: float, label: str) -> None:

@@ -10,7 +10,8 @@ from simdeploy.analysis.asking.verdicts import find_direction
 from simdeploy.analysis.comparison.measured import LEVELS, find_rows, name_rows
 from simdeploy.errors import InputError, Problem, nearest, not_among, shorten
 from simdeploy.plotting import style
-from simdeploy.plotting.axes import add_interval, find_measure, set_measure_axis, set_unit_axis
+from simdeploy.plotting.axes import find_measure, set_measure_axis, set_unit_axis
+from simdeploy.plotting.intervals import add_interval, draw_intervals
 from simdeploy.plotting.style import in_plain_text, name_row, put_legend_above, say_no_value, set_rows, wrap_name
 from simdeploy.report.wording import find_cost_unit
 from simdeploy.scenario.measures import Measure, parse_measure
@@ -104,8 +105,8 @@ def _choose_levels(response: str, estimates: pd.DataFrame) -> tuple[str | None, 
 
 def _draw_estimates(ax: Axes, rows: pd.DataFrame, heights: list[float], level: str | None) -> None:
     look = _ANY_LEVEL if level is None else style.OUTCOME_LOOKS[level]
-    estimate, low, high = (rows[name].to_numpy() for name in ("estimate", "low", "high"))
-    ax.hlines(heights, low, high, color=look.colour, linewidth=1.6)
+    estimate, low, high, is_trusted = (rows[name].to_numpy() for name in ("estimate", "low", "high", "is_trusted"))
+    draw_intervals(ax, "x", heights, low, high, is_trusted, color=look.colour, linewidth=1.6)
     label = None if level is None else _BAD_VERDICTS.get(level, level.replace("_", " "))
     ax.plot(estimate, heights, look.marker, color=look.colour, markersize=5, label=label, clip_on=False)
     for value, height in zip(estimate, heights, strict=True):
@@ -174,7 +175,8 @@ def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
         (rows[~is_best], _NOT_BEST, "white", "s", "not the best"),
     ):
         if len(chosen):
-            ax.hlines(chosen.index, chosen["low"], chosen["high"], color=colour, linewidth=1.8)
+            ends = (chosen[name] for name in ("low", "high", "is_trusted"))
+            draw_intervals(ax, "x", chosen.index, *ends, color=colour, linewidth=1.8)
             look: dict[str, Any] = {"color": colour, "markerfacecolor": face, "markersize": 6}
             ax.plot(chosen["estimate"], chosen.index, marker, **look, label=label)
     ax.axvline(0, color=style.INK, linewidth=0.8, zorder=0)
@@ -245,11 +247,15 @@ def plot_estimates(ax: Axes, estimates: Estimates, *, measure: Measure | str | N
     measure = find_measure(measure, estimates.measures, argument="measure")
     rows = estimates.estimates[estimates.estimates["measure"].eq(str(measure))]
     names = name_cases(rows, estimates.case_columns)
-    for place, (value, low, high) in enumerate(zip(rows["estimate"], rows["low"], rows["high"], strict=True)):
+    columns = rows[["estimate", "low", "high", "is_trusted"]].itertuples(index=False)
+    for place, (value, low, high, is_trusted) in enumerate(columns):
         if math.isnan(value):
             say_no_value(ax, place)
             continue
-        ax.plot([low, value, high], [place] * 3, color=style.BLUE, linewidth=1.6)
+        # Up to the estimate where a side is unknown.
+        start, stop = (value if math.isnan(end) else end for end in (low, high))
+        is_one_sided = math.isnan(low + high)
+        draw_intervals(ax, "x", place, start, stop, is_trusted or is_one_sided, color=style.BLUE, linewidth=1.6)
         ax.plot(value, place, marker="o", color=style.BLUE, markersize=5)
         # Towards a side that too few observations leave open.
         for end, marker in ((low, "$\\leftarrow$"), (high, "$\\rightarrow$")):

@@ -9,7 +9,8 @@ import numpy as np
 from simdeploy.analysis.asking.naming import LABELS, name_cases
 from simdeploy.errors import InputError, not_among
 from simdeploy.plotting import style
-from simdeploy.plotting.axes import add_interval, set_measure_axis
+from simdeploy.plotting.axes import set_measure_axis
+from simdeploy.plotting.intervals import add_interval, draw_intervals
 from simdeploy.plotting.style import Look, in_plain_text, name_row, put_legend_above, say_no_value, set_rows
 from simdeploy.report.wording import find_cost_unit
 from simdeploy.scenario.measures import Measure
@@ -79,7 +80,8 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
             look: dict[str, Any] = {"color": _LOOKS[cause].colour, "hatch": _LOOKS[cause].hatch, "edgecolor": "white"}
             ax.barh(rows, widths, 0.62, left=np.where(widths >= 0, right, left), label=_name_cause(cause), **look)
             right, left = right + np.maximum(widths, 0), left + np.minimum(widths, 0)
-    ax.hlines(rows, totals["low"], totals["high"], color=style.INK, linewidth=1.4)
+    ends = (totals[name] for name in ("low", "high", "is_trusted"))
+    draw_intervals(ax, "x", rows, *ends, color=style.INK, linewidth=1.4)
     ax.plot(totals["estimate"], rows, "|", color=style.INK, markersize=9)
     for row in np.flatnonzero(totals["estimate"].isna()).tolist():
         say_no_value(ax, row)
@@ -147,7 +149,8 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
             line: dict[str, Any] = {"color": look.colour, "linestyle": look.line, "linewidth": 1.4}
             lines += ax.plot(part["value"], part["estimate"], label=_name_cause(cause), **line)
     total = rows[rows["cause"].eq("cost")]
-    ax.vlines(total["value"], total["low"], total["high"], color=style.INK, linewidth=1.6)
+    ends = (total[name] for name in ("low", "high", "is_trusted"))
+    draw_intervals(ax, "y", total["value"], *ends, color=style.INK, linewidth=1.6)
     lines += ax.plot(total["value"], total["estimate"], "o-", color=style.INK, linewidth=2, markersize=5, label="total")
     now = total[total["is_current"]]
     diamond: dict[str, Any] = {"color": "white", "markeredgecolor": style.INK, "markersize": 8}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.asking.naming import format_value, name_factors
-from simdeploy.analysis.discovery.columns import read_columns
+from simdeploy.analysis.asking.naming import name_factors
+from simdeploy.analysis.discovery.columns import read_columns, write_ends
 from simdeploy.analysis.discovery.result import WORLD
 from simdeploy.plotting.style import (
     BLACK,
@@ -26,6 +26,7 @@ from simdeploy.plotting.style import (
 )
 from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.wording import PERCENT, format_amount
+from simdeploy.statistics.boxes import Limits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +91,9 @@ def plot_discovery(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
         _set_axis(ax, which, axis, short.get(axis.factor, ""))
     if len(limits):
         is_found = bool(result.boxes.loc[result.boxes["box"].eq(box), "is_found"].iloc[0])
-        _draw_box(ax, limits, x, y, is_found=is_found)
+        worlds = result.worlds
+        is_tested = worlds["is_held_out"] & worlds["is_broken"].notna() & ~worlds["box"].between(1, box - 1)
+        _draw_box(ax, limits, worlds[is_tested], x, y, is_found=is_found)
     title = wrap_words(ax, _say_box(result, limits, shown, box))
     ax.set_title(title, loc="left", fontsize="medium", pad=30)
     put_legend_above(ax, 2, borderaxespad=1.5, handletextpad=0.1, borderpad=0)
@@ -261,7 +264,8 @@ def _set_axis(ax: Axes, which: str, axis: _Axis, label: str) -> None:
     ax.set(**{f"{which}lim": axis.ends})
 
 
-def _draw_box(ax: Axes, limits: pd.DataFrame, x: _Axis, y: _Axis, *, is_found: bool) -> None:
+def _draw_box(ax: Axes, limits: pd.DataFrame, tested: pd.DataFrame, x: _Axis, y: _Axis, *, is_found: bool) -> None:
+    """Draw a box; its limits are written with the digits that the worlds bear in which it was tested, as in the answer."""
     from matplotlib.patches import Rectangle
 
     by_factor = {row["factor"]: row for row in limits.to_dict("records")}
@@ -276,9 +280,10 @@ def _draw_box(ax: Axes, limits: pd.DataFrame, x: _Axis, y: _Axis, *, is_found: b
         else:
             low, high = float(row["low"]), float(row["high"])
             spans.append([(max(low, axis.ends[0]), min(high, axis.ends[1]))])
-            for limit, nearest in ((low, math.ceil), (high, math.floor)):
+            (column,) = read_columns(tested[[axis.factor]])
+            for limit, text in zip((low, high), write_ends(Limits(low, high), column), strict=True):
                 if axis.ends[0] < limit < axis.ends[1]:
-                    _label_limit(ax, which, limit, nearest(limit) if axis.is_whole else float(f"{limit:.3g}"))
+                    _label_limit(ax, which, limit, text)
     area: dict[str, Any] = {"facecolor": ORANGE, "alpha": 0.18, "zorder": 0, "linewidth": 0}
     edge = {"fill": False, "edgecolor": INK, "linewidth": 1.6, "linestyle": "-" if is_found else "--"}
     for (left, right), (bottom, top) in product(*spans):
@@ -286,8 +291,8 @@ def _draw_box(ax: Axes, limits: pd.DataFrame, x: _Axis, y: _Axis, *, is_found: b
             ax.add_patch(Rectangle((left, bottom), right - left, top - bottom, **look))
 
 
-def _label_limit(ax: Axes, which: str, limit: float, written: float) -> None:
+def _label_limit(ax: Axes, which: str, limit: float, text: str) -> None:
     """Write a limit outside of the axes, at the end of a line that goes on from the edge of the box."""
     draw_line, write = (ax.axvline, write_above) if which == "x" else (ax.axhline, write_beside)
     draw_line(limit, color=INK, linewidth=0.7, linestyle=":", zorder=0.5)
-    write(ax, limit, format_value(written), fontweight="bold", color=INK)
+    write(ax, limit, text, fontweight="bold", color=INK)

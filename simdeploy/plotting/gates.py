@@ -21,6 +21,7 @@ from simdeploy.plotting.axes import (
     set_measure_axis,
     write_percent,
 )
+from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.style import Look, in_plain_text, set_rows, wrap_name, write_beside
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def _draw_curves(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> No
         strong: dict[str, Any] = {"linewidth": 2.0, "markersize": 4.5, "zorder": 4}
         weak: dict[str, Any] = {"linewidth": 0.9, "markersize": 2.5, "alpha": 0.7, "zorder": 2}
         if gate in in_front:
-            ax.vlines(rows["size"], rows["low"], rows["high"], color=look.colour, alpha=0.4, linewidth=1.4)
+            ends = (rows[name] for name in ("low", "high", "is_trusted"))
+            draw_intervals(ax, "y", rows["size"], *ends, color=look.colour, alpha=0.4, linewidth=1.4)
         ax.plot(
             rows["size"], rows["estimate"], color=look.colour, marker=look.marker, linestyle=look.line, label=gate,
             **(strong if gate in in_front else weak),
@@ -226,7 +228,8 @@ def _draw_measure(ax: Axes, result: GateComparison, looks: dict[str, Look], name
     else:
         ax.set_xlabel(describe_measure(measure))
         ax.set_xticks([])
-    ax.set_xlabel(ax.get_xlabel(), fontsize="small")
+    note = tell_untrusted(ax, "\n")
+    ax.set_xlabel(f"{ax.get_xlabel()}{note}", fontsize="small")
     marks = {_GOOD: "○ good release", _DEFECT: f"● {_name_size(result)}"}
     ax.set_title("\n".join(marks[at] for at in shown), fontsize="small", loc="left")
 
@@ -246,7 +249,8 @@ def _draw_rows(ax: Axes, looks: dict[str, Look], shown: dict[str, pd.DataFrame])
                     style.say_no_value(ax, row)
                 continue
             face = look.colour if at == _DEFECT else "white"
-            ax.hlines(row, by_gate["low"][gate], by_gate["high"][gate], color=look.colour, linewidth=1.3)
+            ends = (by_gate[name][gate] for name in ("low", "high", "is_trusted"))
+            draw_intervals(ax, "x", row, *ends, color=look.colour, linewidth=1.3)
             ax.plot(
                 by_gate["estimate"][gate], row, look.marker, color=look.colour, markerfacecolor=face, markersize=4.5,
                 label=gate, clip_on=False, zorder=3,

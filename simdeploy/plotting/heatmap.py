@@ -13,6 +13,7 @@ from simdeploy.analysis.asking.naming import LABELS, format_value
 from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, QUANTITIES
 from simdeploy.errors import InputError, Problem, not_among
 from simdeploy.plotting.axes import set_unit_axis
+from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.slices import Slice, choose_slice
 from simdeploy.plotting.style import BLUE, DARK_GREY, GREY, contrast_to, in_plain_text, say_nothing_known
 from simdeploy.plotting.wrapping import measure_axes, wrap_words
@@ -238,6 +239,9 @@ def _draw_line(ax: Axes, shown: Slice, quantity: str) -> None:
     order = np.argsort(x, kind="stable")
     estimate, low, high = cells[_columns(quantity)].to_numpy(dtype=float)[order].T
     ax.fill_between(x[order], low, high, color=BLUE, alpha=0.2, linewidth=0)
+    is_doubtful = ~cells[f"{quantity}_is_trusted"].to_numpy(dtype=bool)[order]
+    places, *ends = (of[is_doubtful] for of in (x[order], low, high))
+    draw_intervals(ax, "y", places, ends[0], ends[1], False, color=BLUE, linewidth=1.2)
     ax.plot(x[order], estimate, color=BLUE, marker="o", markersize=3.5, linewidth=1.4, clip_on=False)
     if not np.isnan(estimate).all():
         _set_limits(ax, shown.whole, quantity)
@@ -277,9 +281,10 @@ def _set_title(ax: Axes, shown: Slice, quantity: str, confidence_level: float) -
     ]
     widths = shown.cells[f"{quantity}_half_width"]
     if not widths.isna().all():
-        unit = POINTS.unit if quantity in PROPORTIONS else scale.unit
+        unit = f" {unit}" if (unit := POINTS.unit if quantity in PROPORTIONS else scale.unit) else ""
         widest = float(widths.max()) * scale.factor
-        lines.append(f"{percent(confidence_level)} CI: ± {format_number(widest, widest)} {unit} at most".rstrip())
+        interval = f"{percent(confidence_level)} CI: ± {format_number(widest, widest)}{unit} at most"
+        lines += [interval, *filter(None, [tell_untrusted(ax, "")])]
     missing = shown.cells[f"{quantity}_estimate"].isna()
     if shown.y is not None and missing.any() and not missing.all():
         lines.append("hatched: no value" if shown.is_grid else "crosses: no value")

@@ -9,6 +9,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.plotting.axes import set_symlog_axis
+from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.style import (
     BLACK,
     BLUE,
@@ -27,7 +28,15 @@ from simdeploy.plotting.style import (
 )
 from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.sensitivity import index_scale, say_subject, short_names
-from simdeploy.report.wording import difference_scale, find_cost_unit, format_number, interval_names, percent, scale_of
+from simdeploy.report.wording import (
+    difference_scale,
+    find_cost_unit,
+    format_number,
+    interval_names,
+    percent,
+    scale_of,
+    trust_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -237,7 +246,9 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
         if start >= 0:
             write_above(ax, 0, "another policy is better ", ha="right")
     if has_margin:
-        write_above(ax, start * scale.factor, f" current {start * scale.factor:+,.3g}", ha="left")
+        half_width = float(result.base["margin_high"].iloc[0] - result.base["margin_low"].iloc[0]) / 2
+        written = format_number(start * scale.factor, half_width * scale.factor, sign=True)
+        write_above(ax, start * scale.factor, f" current {written}", ha="left")
     _label(ax, result, scale, len(shown), linear, has_margin=has_margin)
     return ax
 
@@ -264,7 +275,7 @@ def _draw_row(ax: Axes, place: int, row: dict[Hashable, Any], column: str, start
     colour, marker = _FLIPS.get(row["verdict"], _HOLDS)
     if not math.isnan(value):
         ax.hlines(place, start * scale.factor, value, color=colour, linewidth=4, alpha=0.35)
-        ax.hlines(place, low, high, color=INK, linewidth=1)
+        draw_intervals(ax, "x", place, low, high, row[trust_name(column)], color=INK, linewidth=1)
         ax.plot([value], [place], marker=marker, color=colour, markersize=5, clip_on=False, zorder=4)
     look: dict[str, Any] = {"color": DARK_GREY}
     if row["verdict"] in _FLIPS:
@@ -289,7 +300,7 @@ def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, linear: float
         text += f" (logarithmic beyond {linear:g})"
     verdicts = result.values["verdict"]
     n_flips, n = int(verdicts.isin(list(_FLIPS)).sum()), int(verdicts.ne("impossible").sum())
-    text += f"\nlines: {percent(result.confidence_level)} CI"
+    text += f"\nlines: {percent(result.confidence_level)} CI{tell_untrusted(ax, ', ')}"
     text += f"; {n - n_shown} further values change it by less or not at all" if n > n_shown else ""
     ax.set_xlabel(wrap_words(ax, text, "small"), fontsize="small")
     title = f"{n_flips} of {n} values of a switch change or may change the choice"

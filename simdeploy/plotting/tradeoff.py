@@ -12,6 +12,7 @@ from simdeploy.analysis.asking.naming import describe_measure, name_cases
 from simdeploy.analysis.asking.verdicts import find_direction
 from simdeploy.errors import InputError, Problem
 from simdeploy.plotting.axes import find_measure, label_points, sample_line, set_limits, set_measure_axis
+from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.style import (
     BETTER,
     BLUE,
@@ -127,6 +128,7 @@ class _Curve(NamedTuple):
     lever: Lever
     rows: pd.DataFrame
     values: np.ndarray  # of shape (2, rows, 3)
+    is_trusted: np.ndarray  # of shape (2, rows): the intervals
 
     @property
     def points(self) -> np.ndarray:
@@ -138,7 +140,7 @@ def _read_curve(result: Tradeoff, lever: Lever, measures: Sequence[Measure]) -> 
     rows = curve[curve["measure"].eq(str(measures[0]))]
     better = result.improvement
     is_better = rows["value"].eq(better["value"]) & (better["lever"] == lever.name) if better else False
-    return _Curve(lever, rows.assign(is_better=is_better), _read_values(curve, measures))
+    return _Curve(lever, rows.assign(is_better=is_better), *_read_values(curve, measures))
 
 
 def _draw_curve(ax: Axes, result: Tradeoff, measures: Sequence[Measure], curve: _Curve) -> None:
@@ -147,7 +149,8 @@ def _draw_curve(ax: Axes, result: Tradeoff, measures: Sequence[Measure], curve: 
     level = f"{percent(result.confidence_level)} band over {len(rows)} values"
     ax.set_title(f"{curve.lever.name}\n{level}", fontsize="small")
     _set_axes(ax, measures, curve.values.reshape(2, -1), find_cost_unit(result.computed_under))
-    _draw_intervals(ax, curve.values)
+    _draw_intervals(ax, curve.values, curve.is_trusted)
+    ax.set_title(f"{ax.get_title()}{tell_untrusted(ax)}", fontsize="small")
     ax.plot(*points.T, color=BLUE, marker="o", markersize=3.5, linewidth=1.2, clip_on=False, zorder=3)
     marked = {column: np.flatnonzero(rows[column].to_numpy())[:1].tolist() for column in _MARKS}
     for column, places in marked.items():
@@ -172,8 +175,9 @@ def _draw_curves(ax: Axes, result: Tradeoff, measures: Sequence[Measure], curves
         point = better[0].points[better[1]]
         _draw_mark(ax, "is_better", point)
         labels.append((point, f"better: {_name_value(*better)}", BETTER.colour))
-    if start is not None:
-        _draw_intervals(ax, start[:, None, :], CURRENT.colour, width=6, alpha=0.2)
+    if start is not None and current is not None:
+        trust = current[0].is_trusted[:, current[1]][:, None]
+        _draw_intervals(ax, start[:, None, :], trust, CURRENT.colour, width=6, alpha=0.2)
         _draw_mark(ax, "is_current", start[:, 0])
         labels.append((start[:, 0], "current", CURRENT.colour))
     lines, still = [np.empty((0, 2))], []
@@ -189,7 +193,7 @@ def _draw_curves(ax: Axes, result: Tradeoff, measures: Sequence[Measure], curves
     if labels:
         places, words, colours = zip(*labels, strict=True)
         label_points(ax, np.array(places), words, range(len(words)), colours=colours, avoid=np.vstack(lines))
-    notes = [f"grey: {percent(result.confidence_level)} band"] if start is not None else []
+    notes = [f"grey: {percent(result.confidence_level)} band{tell_untrusted(ax)}"] if start is not None else []
     notes += [f"moves neither: {', '.join(still)}"] if still else []
     ax.set_title("\n".join(notes), fontsize="small", loc="left")
 
@@ -246,10 +250,13 @@ def _choose_measures(known: Sequence[Measure], *asked: Measure | str | None) -> 
     return [find_measure(measure, known, argument="xy"[place], place=place) for place, measure in enumerate(asked)]
 
 
-def _read_values(frame: pd.DataFrame, measures: Iterable[Measure]) -> np.ndarray:
-    """Return estimates and the ends of their intervals, on x and on y: an array of shape (2, points, 3)."""
-    columns = ["estimate", "low", "high"]
-    return np.stack([frame.loc[frame["measure"].eq(str(measure)), columns].to_numpy() for measure in measures])
+def _read_values(frame: pd.DataFrame, measures: Iterable[Measure]) -> tuple[np.ndarray, np.ndarray]:
+    """Return estimates and the ends of their intervals, on x and on y, an array of shape (2, points, 3); and whether the
+    intervals can be trusted.
+    """
+    rows = [frame[frame["measure"].eq(str(measure))] for measure in measures]
+    values = np.stack([of_measure[["estimate", "low", "high"]].to_numpy() for of_measure in rows])
+    return values, np.stack([of_measure["is_trusted"].to_numpy(dtype=bool) for of_measure in rows])
 
 
 def _set_axes(
@@ -261,11 +268,13 @@ def _set_axes(
         wrap_axis_label(ax, which)
 
 
-def _draw_intervals(ax: Axes, values: np.ndarray, colour: str = BLUE, width: float = 1.2, alpha: float = 0.35) -> None:
+def _draw_intervals(
+    ax: Axes, values: np.ndarray, is_trusted: np.ndarray, colour: str = BLUE, width: float = 1.2, alpha: float = 0.35
+) -> None:
     (x, x_low, x_high), (y, y_low, y_high) = values.transpose(0, 2, 1)
-    look: dict[str, Any] = {"color": colour, "alpha": alpha, "linewidth": width, "zorder": 2}
-    ax.hlines(y, x_low, x_high, **look)
-    ax.vlines(x, y_low, y_high, **look)
+    look: dict[str, Any] = {"color": colour, "alpha": alpha, "zorder": 2}
+    draw_intervals(ax, "x", y, x_low, x_high, is_trusted[0], linewidth=width, **look)
+    draw_intervals(ax, "y", x, y_low, y_high, is_trusted[1], linewidth=width, **look)
 
 
 def _name_points(ax: Axes, curve: _Curve) -> tuple[list[str], list[int]]:
@@ -339,7 +348,7 @@ def plot_pareto(
     measures = _choose_measures(known, x, y)
     standing = front.cases["standing"]
     is_on = standing.eq("on the front").to_numpy()
-    values = _read_values(front.estimates, measures)
+    values, is_trusted = _read_values(front.estimates, measures)
     points = values[:, :, 0].T
     if np.isnan(points).any(axis=1).all():
         say_nothing_known(ax, "no case has a value of both")
@@ -353,14 +362,14 @@ def plot_pareto(
     ):
         x_values, y_values = points[standing.isin(standings)].T
         ax.scatter(x_values, y_values, s=size, facecolors="none", edgecolors=colour, linewidths=1.0, label=label)
-    _draw_intervals(ax, values[:, is_on])
+    _draw_intervals(ax, values[:, is_on], is_trusted[:, is_on])
     x_values, y_values = points[is_on].T
     if len(known) == 2:
         order = np.lexsort((y_values, x_values))
         # The corner is on the side of what is dominated.
         steps = "steps-post" if front.directions[measures[0]] == "min" else "steps-pre"
         ax.plot(x_values[order], y_values[order], color=BLUE, linewidth=1.2, drawstyle=steps)
-    ax.plot(x_values, y_values, "o", color=BLUE, markersize=5, label="on the front", clip_on=False)
+    ax.plot(x_values, y_values, "o", color=BLUE, markersize=5, label=f"on the front{tell_untrusted(ax)}", clip_on=False)
     label_points(ax, points, name_cases(front.cases, front.case_columns), np.flatnonzero(is_on).tolist())
     put_legend_above(ax, 3)
     return ax

@@ -11,6 +11,7 @@ import numpy as np
 
 from simdeploy.analysis.tuning.result import REFERENCE
 from simdeploy.plotting.axes import label_points, set_measure_axis
+from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.style import (
     BETTER,
     BLACK,
@@ -104,10 +105,10 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
         )  # fmt: skip
     set_rows(ax, [f"{name}\n{frame['row'].eq(name).sum():,}" for name in rows])
     _set_objective_axis(ax, result, frame)
-    # So that nobody takes a small mark that is better for a better policy.
-    note = "small marks: first stage, few worlds; large marks: new worlds, 95 % CI"
-    ax.set_xlabel(f"{ax.get_xlabel()}\n{wrap_words(ax, note, 'small')}")
     _draw_roles(ax, result, frame, rows)
+    # So that nobody takes a small mark that is better for a better policy.
+    note = f"small marks: first stage, few worlds; large marks: new worlds, 95 % CI{tell_untrusted(ax)}"
+    ax.set_xlabel(f"{ax.get_xlabel()}\n{wrap_words(ax, note, 'small')}")
     ax.tick_params(axis="y", labelsize="small")
     return ax
 
@@ -153,7 +154,8 @@ def _draw_roles(ax: Axes, result: Tuning, frame: pd.DataFrame, rows: Sequence[st
         found_in = frame.loc[frame["candidate"].eq(roles["candidate"][role]), "row"]
         row = 0 if found_in.empty else rows.index(found_in.iloc[0])
         value, low, high = (float(roles[column][role]) for column in ("estimate", "low", "high"))
-        ax.hlines(row, low, high, color=look.colour, linewidth=1.6, zorder=4)
+        is_trusted = bool(roles["is_trusted"][role])
+        draw_intervals(ax, "x", row, low, high, is_trusted, color=look.colour, linewidth=1.6, zorder=4)
         face = "white" if look is DEFAULT else look.colour
         ax.plot(
             value, row, look.marker, color=look.colour, markerfacecolor=face, markersize=_MARKER_SIZES[look.marker],

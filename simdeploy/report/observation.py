@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS
@@ -67,6 +68,7 @@ def _tabulate_lever(result: ObservationResult, lever: str) -> Table:
     frame = spread(of_lever, "value", "cause").sort_values("value").merge(steps, on="value", how="left")
     frame = frame.assign(named=[f"{value:g}{' (current)' if value == current else ''}" for value in frame["value"]])
     headings = {"cost": "total", **{cause: LABELS[cause][0].removeprefix("cost of ") for cause in causes}}
+    frame.loc[frame["value"].eq(current), list(headings)] = math.nan  # from itself it differs by nothing
     scale = Scale(1, find_cost_unit(result.computed_under))
     columns = (
         Column("named", lever),

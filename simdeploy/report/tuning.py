@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.analysis.tuning.in_flight import IN_SERVICE
 from simdeploy.analysis.tuning.result import CHOICE
-from simdeploy.api.wire import DEFAULTS
 from simdeploy.report.checking import describe_limit
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.report.wording import (
@@ -226,9 +225,9 @@ def describe_specs(result: Tuning) -> list[str]:
         notes = [f"note: {note}" for note in translated["notes"]]
         if dialect == next(iter(result.specs)) and translated["spec"]["strategy"] != "immediate":
             left_out = [
-                (name, text) for name, text in _default_limits(result).items() if name not in translated["spec"]
+                (name, default) for name, default in result.default_limits.items() if name not in translated["spec"]
             ]
-            notes += [f"note: {name} is left out: {text}" for name, text in left_out]
+            notes += [f"note: {name} is left out: {_tell_default(default)}" for name, default in left_out]
         lines += [f"Recommended policy in the {dialect} dialect:", *spec.splitlines(), *notes, ""]
     return lines
 
@@ -272,23 +271,22 @@ def _tabulate_levers(result: Tuning) -> Table:
     written = {name: [format_setting(result, name, value) for value in rows[name]] for name in levers}
     spec = next(iter(result.specs.values()))["spec"]
     strategies = rows["strategy"] if "strategy" in rows else [spec["strategy"]] * len(rows)
-    for limit, default in _default_limits(result).items():
+    for limit, default in result.default_limits.items():
         values = rows[limit] if limit in rows else [spec.get(limit)] * len(rows)
         is_left_out = [
             value is None and strategy != "immediate" for value, strategy in zip(values, strategies, strict=True)
         ]
         if any(is_left_out):
             texts = [format_setting(result, limit, value) for value in values]
-            written[limit] = [default if out else text for out, text in zip(is_left_out, texts, strict=True)]
+            told = _tell_default(default)
+            written[limit] = [told if out else text for out, text in zip(is_left_out, texts, strict=True)]
     rows = rows.assign(**written)
     columns = (Column(*each) for each in zip(written, shorten_names(list(written)), strict=True))
     return make_table("Settings that differ, and limits by default", rows, (Column("named", "policy"), *columns))
 
 
-def _default_limits(result: Tuning) -> dict[str, str]:
-    """Return the API's default limits of failed nodes, as text."""
-    defaults = DEFAULTS["rollout" if next(iter(result.specs)) == "rollout" else "deployment"]
-    return {name: f"{defaults[name]:g} (default)" for name in ("max_failed_nodes", "max_failed_nodes_percent")}
+def _tell_default(limit: float) -> str:
+    return f"{limit:g} (default)"
 
 
 def _tabulate_verdicts(result: Tuning) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.statistics.moments import find_moments
 from simdeploy.statistics.sample import Sample
 
 
@@ -30,13 +31,8 @@ def find_shares(sample: Sample, worst: np.ndarray) -> np.ndarray:
     """
     spreads = np.zeros(sample.strata.n)
     for stratum, columns in enumerate(sample.strata.columns):
-        values = sample.values[:, columns]
-        known = ~np.isnan(values)
-        n = known.sum(axis=1)
-        mean = np.where(known, values, 0.0).sum(axis=1) / np.maximum(n, 1)
-        squares = np.where(known, values - mean[:, None], 0.0) ** 2
-        variances = squares.sum(axis=1) / np.maximum(n - 1, 1) + worst[stratum] ** 2 / (n + 1)
-        covered = variances[n > 0]
+        n, _, variance, _ = find_moments(sample.values[:, columns])
+        covered = (np.nan_to_num(variance) + worst[stratum] ** 2 / (n + 1))[n > 0]
         spreads[stratum] = np.sqrt(covered.mean()) if len(covered) else 0.0
     probabilities = sample.strata.probabilities
     weighted: np.ndarray = np.atleast_2d(probabilities).max(axis=0) * spreads

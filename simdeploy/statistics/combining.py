@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from simdeploy.statistics.intervals import paired_proportions_limit, proportion_interval
-from simdeploy.statistics.sample import Sample
+from simdeploy.statistics.moments import Moments, find_moments
+from simdeploy.statistics.sample import Sample, weigh
 
 # Cochran's rule: Student's interval of a mean needs 25 times as many values as the square of their skewness, so the
 # skewness of the mean is at most 1/5.
@@ -33,8 +34,8 @@ class Combined(NamedTuple):
     trusts_high: np.ndarray
 
 
-class _Stratum(NamedTuple):
-    """One stratum of each case, in columns."""
+class Parts(NamedTuple):
+    """The strata of each case: arrays of shape (cases, strata)."""
 
     n: np.ndarray
     centre: np.ndarray
@@ -43,6 +44,19 @@ class _Stratum(NamedTuple):
     above: np.ndarray
     usual: np.ndarray  # distance of Student's limits
     third: np.ndarray  # third central moment of a value, apart from lumps
+
+
+class Design(NamedTuple):
+    """What is known of the strata beforehand."""
+
+    probabilities: np.ndarray  # shape (strata,) or (cases, strata)
+    counts: np.ndarray  # of worlds; the same shapes
+    selects: np.ndarray | None = None  # as of a `Sample`
+
+    @property
+    def n(self) -> int:
+        """Number of strata."""
+        return int(self.probabilities.shape[-1])
 
 
 def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combined:
@@ -87,16 +101,28 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
     >>> combined.estimate.round(3).tolist(), combined.high.round(3).tolist()
     ([0.05], [0.099])
     """
-    parts = [_describe(sample, place, is_rate=is_rate, level=confidence_level) for place in range(sample.strata.n)]
-    part = _Stratum(*(np.stack(column, axis=1) for column in zip(*parts, strict=True)))
-    n, has_some = part.n.sum(axis=1), part.n > 0
-    if sample.strata.n == 1:
-        weights = has_some.astype(float)
-    else:
-        shares = part.n / np.maximum(sample.strata.counts, 1)
-        weights = np.broadcast_to(sample.strata.probabilities, part.n.shape) * shares
-        with np.errstate(invalid="ignore", divide="ignore"):
-            weights = weights / weights.sum(axis=1, keepdims=True)
+    design = Design(sample.strata.probabilities, sample.strata.counts, sample.selects)
+    parts = _rates(sample, confidence_level) if is_rate else _means(sample, confidence_level)
+    found = join_parts(parts, design, is_rate=is_rate, confidence_level=confidence_level)
+    if is_rate and not sample.is_difference:
+        found = found._replace(low=np.maximum(found.low, 0.0), high=np.minimum(found.high, 1.0))
+    is_complete = is_rate | (sample.n_expected >= _FEWEST_OF_A_KIND)
+    return found._replace(trusts_low=found.trusts_low & is_complete, trusts_high=found.trusts_high & is_complete)
+
+
+def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level: float) -> Combined:
+    """Return the estimates of cases from those of their strata, as `combine`.
+
+    Examples
+    --------
+    >>> counts = np.array([[4, 2]])
+    >>> rates = parts_of_rates(np.array([[0, 1]]), counts, 0.95)
+    >>> joined = join_parts(rates, Design(np.array([0.9, 0.1]), counts), is_rate=True, confidence_level=0.95)
+    >>> joined.estimate.round(3).tolist(), joined.high.round(3).tolist()
+    ([0.05], [0.594])
+    """
+    n, shares = parts.n.sum(axis=1), parts.n / np.maximum(design.counts, 1)
+    weights = weigh(design.probabilities, parts.n, design.counts)
     # A stratum without a value adds nothing; one with too few has an unknown limit.
     counts = weights > 0
 
@@ -105,31 +131,28 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
         return total
 
     with np.errstate(invalid="ignore", divide="ignore"):
-        estimate = np.where(n > 0, add(weights * part.centre), np.nan)
+        estimate = np.where(n > 0, add(weights * parts.centre), np.nan)
         of_shares = np.zeros(len(n))
-        if sample.strata.n > 1:
-            off = np.where(counts, weights * (part.centre - estimate[:, None]), 0.0) ** 2
+        if design.n > 1:
+            off = np.where(counts, weights * (parts.centre - estimate[:, None]), 0.0) ** 2
             spread = np.where(shares > 0, (1 - shares) / np.maximum(shares, 1e-300), 0.0)
-            of_shares = (off * spread / np.maximum(sample.strata.counts, 1)).sum(axis=1)
-        variance = add(weights**2 * part.variance / part.n) + of_shares
+            of_shares = (off * spread / np.maximum(design.counts, 1)).sum(axis=1)
+        variance = add(weights**2 * parts.variance / parts.n) + of_shares
         error = np.where(n > 1, np.sqrt(variance), np.nan)
         down = up = _normal_quantile(confidence_level) ** 2 * of_shares
-        if sample.selects is not None and sample.strata.n > 1:
-            down, up = _reach_of_selection(sample, sample.selects, part, is_rate=is_rate, level=confidence_level)
-        low = estimate - np.sqrt(add((weights * part.below) ** 2) + down)
-        high = estimate + np.sqrt(add((weights * part.above) ** 2) + up)
-        usual = np.sqrt(add((weights * part.usual) ** 2) + (down + up) / 2)
+        if design.selects is not None and design.n > 1:
+            down, up = _reach_of_selection(design, design.selects, parts, is_rate=is_rate, level=confidence_level)
+        low = estimate - np.sqrt(add((weights * parts.below) ** 2) + down)
+        high = estimate + np.sqrt(add((weights * parts.above) ** 2) + up)
+        usual = np.sqrt(add((weights * parts.usual) ** 2) + (down + up) / 2)
         wider = np.where(usual > 0, np.maximum((high - low) / 2 / usual, 1.0), 1.0)
-        scale = np.sqrt(add(weights**2 * part.variance * (part.n - 1) / part.n**2)) * wider
+        scale = np.sqrt(add(weights**2 * parts.variance * (parts.n - 1) / parts.n**2)) * wider
         varies = scale > _NOTHING * np.abs(estimate)
-        skewness = np.where(varies, add(weights**3 * part.third / part.n**2) / scale**3, 0.0)
-    if sample.strata.n == 1:  # to the last digit
-        low, high = estimate - part.below[:, 0], estimate + part.above[:, 0]
-    if is_rate and not sample.is_difference:
-        low, high = np.maximum(low, 0.0), np.minimum(high, 1.0)
-    is_complete = is_rate | (sample.n_expected >= _FEWEST_OF_A_KIND)
-    trusts_low = ~np.isnan(low) & is_complete & (is_rate | (skewness >= -MOST_SKEWED))
-    trusts_high = ~np.isnan(high) & is_complete & (is_rate | (skewness <= MOST_SKEWED))
+        skewness = np.where(varies, add(weights**3 * parts.third / parts.n**2) / scale**3, 0.0)
+    if design.n == 1:  # to the last digit
+        low, high = estimate - parts.below[:, 0], estimate + parts.above[:, 0]
+    trusts_low = ~np.isnan(low) & (is_rate | (skewness >= -MOST_SKEWED))
+    trusts_high = ~np.isnan(high) & (is_rate | (skewness <= MOST_SKEWED))
     return Combined(estimate, low, high, n, error, skewness, trusts_low, trusts_high)
 
 
@@ -140,12 +163,12 @@ def _normal_quantile(confidence_level: float) -> float:
 
 
 def _reach_of_selection(
-    sample: Sample, selects: np.ndarray, part: _Stratum, *, is_rate: bool, level: float
+    design: Design, selects: np.ndarray, part: Parts, *, is_rate: bool, level: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the squared distances that uncertain shares of worlds with a value add below and above the estimate."""
-    shares = part.n / np.maximum(sample.strata.counts, 1)
-    limits = proportion_interval(part.n, np.broadcast_to(sample.strata.counts, part.n.shape), level)
-    probabilities = np.where(selects, sample.strata.probabilities, 0.0)
+    shares = part.n / np.maximum(design.counts, 1)
+    limits = proportion_interval(part.n, np.broadcast_to(design.counts, part.n.shape), level)
+    probabilities = np.where(selects, design.probabilities, 0.0)
     weights = probabilities * shares
     total = weights.sum(axis=1, keepdims=True)
     amount = np.where(weights > 0, weights * part.centre, 0.0)
@@ -164,50 +187,62 @@ def _reach_of_selection(
     return reaches[0], reaches[1]
 
 
-def _describe(sample: Sample, place: int, *, is_rate: bool, level: float) -> _Stratum:
-    values = sample.values[:, sample.strata.columns[place]]
-    known = ~np.isnan(values)
-    n = known.sum(axis=1)
-    if not values.shape[1]:
-        nothing = np.full(len(values), np.nan)
-        return _Stratum(n, *([nothing] * 6))
-    # Taken from the first one on, so that values that are all the same have an error of exactly 0.
-    first = values[np.arange(len(values)), known.argmax(axis=1)][:, None]
+def parts_of_means(moments: Moments, level: float) -> Parts:
+    """Describe the strata of means, whose limits are Student's."""
+    reach = _student_quantile(moments.n, level) * np.sqrt(moments.variance / np.maximum(moments.n, 1))
+    return Parts(moments.n, moments.mean, moments.variance, reach, reach, reach, moments.third)
+
+
+def parts_of_rates(
+    more: np.ndarray,
+    n: np.ndarray,
+    level: float,
+    *,
+    less: np.ndarray | None = None,
+    is_certain: np.ndarray | None = None,
+) -> Parts:
+    """Describe the strata of rates, or of differences of rates with `less`, whose limits are exact: to the last digit,
+    whatever the order of values; no limits where the rate `is_certain`.
+    """
+    fewer: np.ndarray = np.zeros_like(more) if less is None else less
     with np.errstate(invalid="ignore", divide="ignore"):
-        shifted = np.where(known, values - first, 0.0)
-        mean = shifted.sum(axis=1) / n
-        deviations = np.where(known, shifted - mean[:, None], 0.0)
-        variance = np.where(n > 1, (deviations**2).sum(axis=1) / (n - 1), np.nan)
-    centre = first[:, 0] + mean
-    if is_rate:
-        below, above, centre = _limits_of_a_rate(sample, values, n, level)
-        third = np.zeros(len(values))
-        if sample.is_certain[min(place, len(sample.is_certain) - 1)]:
-            below, above = np.zeros(len(values)), np.zeros(len(values))
-        return _Stratum(n, centre, variance, below, above, below, third)
-    reach = _student_quantile(n, level) * np.sqrt(variance / np.maximum(n, 1))
-    below, above = reach.copy(), reach.copy()
-    rest = deviations
+        rate = (more - fewer) / n
+        low, high = _limits(more, fewer, n, level, is_difference=less is not None)
+        below, above = rate - low, high - rate
+        variance = np.where(n > 1, ((more + fewer) / n - rate**2) * n / np.maximum(n - 1, 1), np.nan)
+    if is_certain is not None:
+        below, above = np.where(is_certain, 0.0, below), np.where(is_certain, 0.0, above)
+    return Parts(n, rate, variance, below, above, below, np.zeros(rate.shape))
+
+
+def _rates(sample: Sample, level: float) -> Parts:
+    of_strata = [sample.values[:, columns] for columns in sample.strata.columns]
+    counts = [
+        ((values > 0).sum(axis=1), (values < 0).sum(axis=1), (~np.isnan(values)).sum(axis=1)) for values in of_strata
+    ]
+    more, less, n = (np.stack(column, axis=1) for column in zip(*counts, strict=True))
+    is_certain = np.resize(sample.is_certain, sample.strata.n)
+    return parts_of_rates(more, n, level, less=less if sample.is_difference else None, is_certain=is_certain)
+
+
+def _means(sample: Sample, level: float) -> Parts:
+    parts = [_mean(sample, place, level) for place in range(sample.strata.n)]
+    return Parts(*(np.stack(column, axis=1) for column in zip(*parts, strict=True)))
+
+
+def _mean(sample: Sample, place: int, level: float) -> Parts:
+    """Describe one stratum of each case."""
+    values = sample.values[:, sample.strata.columns[place]]
+    part = parts_of_means(find_moments(values), level)
+    below, above, rest = part.below, part.above, values
     for lump in sample.lumps:
         size = float(lump.sizes[place])
         if size:
-            happened = np.where(known, lump.happened[:, sample.strata.columns[place]], np.nan)
-            below, above, rate = _widen(sample, happened, n, size, level, below, above)
-            rest = rest - size * np.where(known, happened - rate[:, None], 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        third = (rest**3).sum(axis=1) / n
-    return _Stratum(n, centre, variance, below, above, reach, third)
-
-
-def _limits_of_a_rate(
-    sample: Sample, values: np.ndarray, n: np.ndarray, level: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return distances of the limits from the rate, and the rate to the last digit, whatever the order of values."""
-    more, less = (values > 0).sum(axis=1), (values < 0).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rate = (more - less) / n
-        low, high = _limits(more, less, n, level, is_difference=sample.is_difference)
-        return rate - low, high - rate, rate
+            happened = np.where(np.isnan(values), np.nan, lump.happened[:, sample.strata.columns[place]])
+            below, above = _widen(sample, happened, part.n, size, level, below, above)
+            rest = rest - size * happened
+    third = part.third if rest is values else find_moments(rest).third
+    return part._replace(below=below, above=above, third=third)
 
 
 def _limits(
@@ -227,8 +262,8 @@ def _widen(
     level: float,
     below: np.ndarray,
     above: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Replace a lump's part of the distances by that of its exact limits, where that is larger; also return its rate."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Replace a lump's part of the distances by that of its exact limits, where that is larger."""
     more, less = (happened > 0).sum(axis=1), (happened < 0).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = (more - less) / n
@@ -238,8 +273,8 @@ def _widen(
         down, up = (size * (rate - low)) ** 2, (size * (high - rate)) ** 2
         if size < 0:
             down, up = up, down
-        wider = (np.sqrt(old**2 + np.maximum(new - usual, 0)) for old, new in ((below, down), (above, up)))
-        return *wider, rate
+        below, above = (np.sqrt(old**2 + np.maximum(new - usual, 0)) for old, new in ((below, down), (above, up)))
+        return below, above
 
 
 def _student_quantile(n: np.ndarray, level: float) -> np.ndarray:

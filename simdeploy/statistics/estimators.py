@@ -17,6 +17,9 @@ from simdeploy.statistics.sample import Sample, as_sample
 if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
 
+# A sum of weights is known to so many digits.
+_NEARLY = 1 - 1e-12
+
 
 class Estimate(NamedTuple):
     """An estimate over `n` observations with its interval; NaN where unknown, as is the standard error of a quantile.
@@ -115,26 +118,53 @@ def _estimate_quantile(sample: Sample, quantile: float, confidence_level: float)
     n = int(known.sum())
     if not n:
         return Estimate(math.nan, math.nan, math.nan, 0, math.nan, trusts_low=False, trusts_high=False)
+    estimate = float(find_quantiles(sample[None], quantile)[0])
     if sample.strata.n == 1:
-        ordered = np.sort(sample.values[known])
-        estimate = float(ordered[quantile_place(n, quantile)])
-        low, high = quantile_interval(ordered, quantile, confidence_level)
+        low, high = quantile_interval(np.sort(sample.values[known]), quantile, confidence_level)
     else:
-        estimate, low, high = _weighted_quantile(sample, quantile, confidence_level)
+        low, high = _limits_of_quantile(sample, quantile, confidence_level)
     return Estimate(estimate, low, high, n, math.nan, not math.isnan(low), not math.isnan(high))
 
 
-def _weighted_quantile(sample: Sample, quantile: float, confidence_level: float) -> tuple[float, float, float]:
-    """Return a quantile of several strata and its limits, where the limits of the share of values below contain it."""
+def find_quantiles(sample: Sample, quantile: float) -> np.ndarray:
+    """Return a quantile of each case; of several strata that of their values, weighted with their probabilities.
+
+    Examples
+    --------
+    >>> from simdeploy.statistics.sample import Strata
+    >>> strata = Strata(np.array([0, 0, 1, 1]), np.array([0.9, 0.1]))
+    >>> sample = Sample(np.array([[1.0, 2.0, 8.0, 9.0]]), strata, np.full(1, np.inf))
+    >>> [find_quantiles(sample, quantile).item() for quantile in (0.5, 0.92)]
+    [2.0, 8.0]
+    """
+    order = np.argsort(sample.values, axis=1)  # NaN come last
+    ordered = np.take_along_axis(sample.values, order, axis=1)
+    n = (~np.isnan(ordered)).sum(axis=1)
+    if sample.strata.n == 1:
+        places = np.array(
+            [quantile_place(int(count), quantile) if count else 0 for count in n.tolist()], dtype=np.int64
+        )
+    else:
+        of_world = (sample.strata.probabilities / np.maximum(sample.strata.counts, 1))[..., sample.strata.of]
+        weights = np.take_along_axis(np.broadcast_to(of_world, sample.values.shape), order, axis=1)
+        below = np.cumsum(np.where(np.isnan(ordered), 0.0, weights), axis=1)
+        is_below = below < _NEARLY * quantile * below[:, -1:]
+        places = np.minimum(is_below.sum(axis=1), np.maximum(n - 1, 0))
+    quantiles: np.ndarray = np.take_along_axis(ordered, places[:, None], axis=1)[:, 0]
+    return quantiles
+
+
+def _limits_of_quantile(sample: Sample, quantile: float, confidence_level: float) -> tuple[float, float]:
+    """Return the limits of a quantile of several strata: where those of the share of values below contain it."""
     ordered = np.unique(sample.values[~np.isnan(sample.values)])
     plain = replace(sample, lumps=(), is_certain=np.zeros(1, dtype=bool))
 
-    def share_below(value: float) -> tuple[float, float, float]:
+    def share_below(value: float) -> tuple[float, float]:
         is_below = np.where(np.isnan(sample.values), np.nan, sample.values <= value)
         found = combine(replace(plain, values=is_below)[None], is_rate=True, confidence_level=confidence_level)
-        return found.estimate.item(), found.low.item(), found.high.item()
+        return found.low.item(), found.high.item()
 
-    def first(reaches: Callable[[tuple[float, float, float]], bool]) -> float:
+    def first(reaches: Callable[[tuple[float, float]], bool]) -> float:
         """Return the first value at which the share below is high enough; NaN if none is, or all are."""
         if reaches(share_below(-math.inf)):
             return math.nan
@@ -144,12 +174,7 @@ def _weighted_quantile(sample: Sample, quantile: float, confidence_level: float)
             start, stop = (start, middle) if reaches(share_below(ordered[middle])) else (middle + 1, stop)
         return float(ordered[start]) if start < len(ordered) else math.nan
 
-    nearly = quantile * (1 - 1e-12)
-    return (
-        first(lambda share: share[0] >= nearly),
-        first(lambda share: share[2] >= quantile),
-        first(lambda share: share[1] >= quantile),
-    )
+    return first(lambda share: share[1] >= quantile), first(lambda share: share[0] >= quantile)
 
 
 def quantile_place(n: int, quantile: float) -> int:

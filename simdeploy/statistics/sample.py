@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from simdeploy.statistics.moments import find_means
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -143,16 +145,9 @@ class Sample:
 
     def means_by_stratum(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean of each case in each stratum, NaN without values, and the strata's weights, which sum to 1."""
-        means, weights = (np.zeros((*self.values.shape[:-1], self.strata.n)) for _ in range(2))
-        for stratum, columns in enumerate(self.strata.columns):
-            values = self.values[..., columns]
-            known = ~np.isnan(values)
-            n = known.sum(axis=-1)
-            weights[..., stratum] = self.strata.probabilities[..., stratum] * n / max(values.shape[-1], 1)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                means[..., stratum] = np.where(known, values, 0.0).sum(axis=-1) / n
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return means, np.nan_to_num(weights / weights.sum(axis=-1, keepdims=True))
+        found = [find_means(self.values[..., columns]) for columns in self.strata.columns]
+        n, means = (np.stack(of_strata, axis=-1) for of_strata in zip(*found, strict=True))
+        return means, weigh(self.strata.probabilities, n, self.strata.counts)
 
     def join(self, more: Sample) -> Sample:
         """Return the same cases in these worlds and in others."""
@@ -193,6 +188,21 @@ class Sample:
         """Return the values times a factor."""
         lumps = tuple(lump._replace(sizes=lump.sizes * factor) for lump in self.lumps)
         return replace(self, values=self.values * factor, lumps=lumps)
+
+
+def weigh(probabilities: np.ndarray, n: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the weights of strata, which sum to 1, by their probabilities and how many of their worlds have a value; 0
+    where none has.
+
+    Examples
+    --------
+    >>> weigh(np.array([0.9, 0.1]), np.array([[10, 10], [5, 10]]), np.array([10, 10])).round(3).tolist()
+    [[0.9, 0.1], [0.818, 0.182]]
+    """
+    weights = probabilities * (n / np.maximum(counts, 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares: np.ndarray = np.nan_to_num(weights / weights.sum(axis=-1, keepdims=True))
+    return shares
 
 
 def as_sample(values: np.ndarray | Sample) -> Sample:

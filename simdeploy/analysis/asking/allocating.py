@@ -79,6 +79,21 @@ def plan_samples(
     return add_to(dict(zip(names, sample.strata.counts.tolist(), strict=True)), wanted, n)
 
 
+def plan_next(
+    kinds: Kinds, concerned: Sequence[str], taken: Mapping[str, int], judged: Collection[tuple[Measure, Sample]], n: int
+) -> dict[str, range]:
+    """Return the next n worlds by kind, after those already `taken`, given samples of measures in all of these.
+
+    Without samples they are divided by the roots of the kinds' probabilities.
+    """
+    had = {kind: taken.get(kind, 0) for kind in concerned}
+    if judged:
+        counts = plan_samples(judged, kinds.possible, concerned, n + sum(had.values()))
+    else:
+        counts = plan_first(kinds, concerned, n)
+    return {kind: range(had[kind], count) for kind, count in counts.items() if count > had[kind]}
+
+
 def add_to(counts: Mapping[str, int], shares: Mapping[str, float], n: int) -> dict[str, int]:
     """Return numbers of worlds that are n in total, nowhere less than they are, and as near to the shares as possible.
 

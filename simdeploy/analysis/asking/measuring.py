@@ -44,8 +44,6 @@ class Values:
         The scenario's. Without it, verdicts show whether a kind is defective, if there are any.
     takes_weights : bool, default False
         Whether the caller uses `weights`; otherwise a weighted table is an error.
-    takes_strata : bool, default False
-        Whether the caller uses `sample`; otherwise a table whose worlds are divided by kind of release is an error.
 
     Attributes
     ----------
@@ -87,7 +85,6 @@ class Values:
         costs: Costs | None = None,
         release: Sequence[ReleaseKind] = (),
         takes_weights: bool = False,
-        takes_strata: bool = False,
     ) -> None:
         self.measures = read_measures(measures)
         self.kinds: tuple[str, ...] = ()  # if they were simulated separately
@@ -105,9 +102,6 @@ class Values:
                 hint = "pass the scenario's costs"
                 raise InputError([Problem("no costs", (str(measure),), hint=hint) for measure in missing])
         telling = [name for name in _TELLING if name not in needed and name in responses.columns]
-        if is_divided(responses) and not takes_strata:
-            message = "these worlds are divided by kind of release, but this analysis does not use that"
-            raise InputError(Problem(message, ("strata",), hint="simulate without `strata`"))
         self.is_weighted = takes_weights and WEIGHT in responses.columns and not is_divided(responses)
         gathered = gather(responses, [*needed, *telling, *((WEIGHT,) if self.is_weighted else ())])
         self.cases = gathered.cases

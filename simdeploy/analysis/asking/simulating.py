@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.asking.allocating import find_concerned, plan_pilot, plan_rest
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.errors import raise_if_any
-from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
-from simdeploy.experiments.by_kind import FOLDERS, join_kinds, sweep_kinds
+from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies, find_bases
+from simdeploy.experiments.by_kind import FOLDERS, join_kinds, kinds_of_sweep, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.experiments.kinds import kinds_of
+from simdeploy.experiments.design import count_points
+from simdeploy.experiments.kinds import Kinds, kinds_of
 from simdeploy.experiments.replication import to_replications
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import parse_measure
@@ -44,6 +44,28 @@ def find_divided(
     return concerned if n >= _FEWEST_OF_A_KIND * len(concerned) else ()
 
 
+def find_possible(
+    scenario: Scenario,
+    policies: Mapping[str, Any],
+    measures: Sequence[Measure],
+    n: int,
+    *,
+    vary: Mapping[str, Iterable[Any]] | None = None,
+    design: Design = "grid",
+    seed: int = 0,
+) -> Kinds | None:
+    """Return the kinds of release of a sweep, all of which get worlds of their own because a measure depends on the kind;
+    None if kinds are drawn.
+
+    For tables of which more than the measures may be asked.
+    """
+    bases = find_bases({scenario.name: scenario}, policies).values()
+    if not find_divided(scenario, bases, measures, n):
+        return None
+    kinds = kinds_of_sweep(scenario, policies, vary=vary, design=design, seed=seed)
+    return kinds if kinds is not None and n >= _FEWEST_OF_A_KIND * len(kinds.possible) else None
+
+
 def plan_worlds(
     campaign: Campaign,
     scenario: Scenario,
@@ -61,7 +83,7 @@ def plan_worlds(
     pilot = plan_pilot(kinds_of(scenario), concerned, len(replications))
     begun = {kind: range(first, first + n) for kind, n in pilot.items()}
     result = sweep_kinds(campaign, scenario, policies, begun, part=part, vary=vary, design=design)
-    values = Values(result, measures, costs=scenario.costs, release=scenario.release, takes_strata=True)
+    values = Values(result, measures, costs=scenario.costs, release=scenario.release)
     counts = plan_rest(values, measures, concerned, len(replications))
     return begun, {kind: range(first, first + n) for kind, n in counts.items()}, result
 
@@ -86,9 +108,9 @@ def sweep_by_kind(
         scenarios = {scenario.name: scenario}
         return campaign.sweep(scenarios, policies, part=part, vary=vary, design=design, replications=replications)
     if part is None:
-        lengths = [len(of_key) for of_key in (vary or {}).values()] or [1]
-        n_cases = lengths[0] if design == "list" else math.prod(lengths)
-        campaign.expect(n_cases * len(policies) * len(replications), nodes=scenario.fleet.nodes)
+        campaign.expect(
+            count_points(vary or {}, design) * len(policies) * len(replications), nodes=scenario.fleet.nodes
+        )
     prefix = "" if part is None else f"{part}-"
     how: dict[str, Any] = {"vary": vary, "design": design}
     begun, worlds, pilot = plan_worlds(

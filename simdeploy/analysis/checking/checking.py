@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
-from simdeploy.analysis.asking.allocating import plan_first, plan_samples
+from simdeploy.analysis.asking.allocating import plan_next
 from simdeploy.analysis.asking.judging import Verdict, join, judge, plan_looks
 from simdeploy.analysis.asking.measuring import Values, describe_costs
 from simdeploy.analysis.asking.requirements import Asked
@@ -193,7 +193,8 @@ def check(
         part = f"look-{number:02d}"
         concerned = find_divided(scenario, asked.values(), [q.requirement.measure for q in still_open], looks[0])
         if taken or (concerned and not number):
-            worlds = _next_worlds(scenario, still_open, concerned, taken, look - before)
+            judged = [(q.requirement.measure, q.seen[None]) for q in still_open if q.seen is not None]
+            worlds = plan_next(kinds_of(scenario), concerned, taken, judged, look - before)
             taken |= {kind: numbers.stop for kind, numbers in worlds.items()}
             result = sweep_kinds(campaign, scenario, asked, worlds, part=part)
         else:
@@ -215,20 +216,6 @@ def check(
     )
 
 
-def _next_worlds(
-    scenario: Scenario, questions: Sequence[Question], concerned: Sequence[str], taken: Mapping[str, int], n: int
-) -> dict[str, range]:
-    """Return the next n worlds by kind of release: only of kinds that open questions concern, most where they vary most."""
-    kinds = kinds_of(scenario)
-    had = {kind: taken.get(kind, 0) for kind in concerned}
-    judged = [(q.requirement.measure, q.seen[None]) for q in questions if q.seen is not None]
-    if judged:
-        counts = plan_samples(judged, kinds.possible, concerned, n + sum(had.values()))
-    else:
-        counts = plan_first(kinds, concerned, n)
-    return {kind: range(had[kind], count) for kind, count in counts.items() if count > had[kind]}
-
-
 def _look(responses: SweepResult, questions: list[Question], scenario: Scenario, look: int, error: float) -> None:
     """Add the replications' values to each question, and decide it if possible."""
     values = Values(
@@ -236,7 +223,6 @@ def _look(responses: SweepResult, questions: list[Question], scenario: Scenario,
         list(dict.fromkeys(q.requirement.measure for q in questions)),
         costs=scenario.costs,
         release=scenario.release,
-        takes_strata=True,
     )
     places = {policy: place for place, policy in enumerate(values.cases["policy"])}
     for question in questions:

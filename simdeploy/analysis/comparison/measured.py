@@ -82,7 +82,7 @@ def measure_policies(responses: pd.DataFrame, costs: Costs | None = None) -> Val
         measures.append(Measure("makespan_s", given=completed))
     if completed == "completed_good" and "blast_radius" in names:
         measures.append(Measure("blast_radius", given="defective"))
-    return Values(table, measures, costs=costs, takes_strata=True)
+    return Values(table, measures, costs=costs)
 
 
 def find_completed(responses: pd.DataFrame) -> str | None:

@@ -31,6 +31,7 @@ PAIR = {
     "given": "str",
     **INTERVAL,
     "n": "int64",
+    "is_trusted": "bool",
     "verdict": "str",
 }
 RANKING = {
@@ -42,6 +43,7 @@ RANKING = {
     "is_among_best": "boolean",
     **INTERVAL,
     "n": "int64",
+    "is_trusted": "bool",
     "unknown_fraction": "float64",
     "verdict": "str",
 }
@@ -62,6 +64,7 @@ class Ranking:
     low: np.ndarray
     high: np.ndarray
     n: np.ndarray  # fewest replications shared with another policy
+    is_trusted: np.ndarray  # whether the interval rests on no limit that can't be trusted
     is_among_best: np.ndarray  # whether the policy may be the best
 
 
@@ -110,7 +113,8 @@ def rank_policies(
     compared = sample[is_known]
     size = len(compared)
     columns = {name: np.full(len(sample), np.nan) for name in ("rank", "estimate", "low", "high")}
-    n, is_among_best = np.zeros(len(sample), np.int64), np.zeros(len(sample), dtype=bool)
+    n = np.zeros(len(sample), np.int64)
+    is_among_best, is_trusted = np.zeros(len(sample), dtype=bool), np.zeros(len(sample), dtype=bool)
     if size:
         pairs = pair_policies(compared, is_rate=is_rate, error=(1 - confidence_level) / max(size - 1, 1))
         n[is_known] = pairs.n.min(axis=1)
@@ -121,12 +125,13 @@ def rank_policies(
         is_among_best[is_known] = is_best
         apart = np.where(np.eye(size, dtype=bool), np.nan, pairs.estimate)
         low, high = _intervals(limits, is_best)
+        is_trusted[is_known] = _trust(limits, pairs.is_trusted, is_best)
         highest = _highest(apart)
         columns["rank"][is_known] = _rank(_means(compared.values) if np.isnan(highest).any() else highest)
         columns["estimate"][is_known] = 0.0 + sign * highest
         # The other sign reverses an interval; 0 - 0 avoids -0.
         columns["low"][is_known], columns["high"][is_known] = (low, high) if sign > 0 else (0.0 - high, 0.0 - low)
-    return Ranking(**columns, n=n, is_among_best=is_among_best)
+    return Ranking(**columns, n=n, is_among_best=is_among_best, is_trusted=is_trusted & ~np.isnan(columns["low"]))
 
 
 def _intervals(limits: np.ndarray, is_best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -137,6 +142,16 @@ def _intervals(limits: np.ndarray, is_best: np.ndarray) -> tuple[np.ndarray, np.
     # Unknown if one rival's limit is unknown.
     high = np.where(rivals, above, 0.0).max(axis=1)
     return low, high
+
+
+def _trust(limits: np.ndarray, is_trusted: np.ndarray, is_best: np.ndarray) -> np.ndarray:
+    """Return whether both limits can be trusted that are the ends of an interval."""
+    places, is_self = np.arange(len(limits)), np.eye(len(limits), dtype=bool)
+    lowest = np.where(np.isnan(limits) | is_self, -np.inf, limits).argmax(axis=1)
+    highest = np.where(is_best[None, :] & ~is_self, np.maximum(-limits.T, 0.0), -np.inf).argmax(axis=1)
+    has_rival = (is_best[None, :] & ~is_self).any(axis=1)
+    both: np.ndarray = (is_trusted[places, lowest] | ~is_best) & (is_trusted[highest, places] | ~has_rival)
+    return both
 
 
 def _means(values: np.ndarray) -> np.ndarray:
@@ -182,6 +197,7 @@ def tabulate_pairs(values: Values, confidence_level: float) -> pd.DataFrame:
             "low": low,
             "high": high,
             "n": n,
+            "is_trusted": (pairs.is_trusted & pairs.is_trusted.T)[first, second],
             "verdict": judge_difference(*limits_of(sure), direction, unknown=is_unknown)
             if direction
             else [None] * n_pairs,
@@ -215,6 +231,7 @@ def tabulate_ranking(values: Values, confidence_level: float, excluded: Collecti
             "low": ranking.low,
             "high": ranking.high,
             "n": ranking.n,
+            "is_trusted": ranking.is_trusted,
             "unknown_fraction": unknown,
             "verdict": np.where(is_excluded, "excluded", _judge(ranking)),
         }

@@ -43,7 +43,7 @@ def judge_policies(
     if not requirements:
         return make_frame([], VERDICT)
     each_policys = list(_spread_over_cases(requirements, owners))
-    values = Values(responses, [requirement.measure for requirement in each_policys], costs=costs, takes_strata=True)
+    values = Values(responses, [requirement.measure for requirement in each_policys], costs=costs)
     rows: list[dict[str, Any]] = []
     policies = values.cases["policy"].tolist()
     judged_each = judge_each(values, each_policys, confidence_level=confidence_level)

@@ -138,7 +138,7 @@ def estimate_costs(
     7  waves           cost_escape     500.0  2
     """
     costs = check_arguments(find_costs(responses, costs), confidence_level)
-    values = Values(responses, [Measure(cause) for cause in COSTS], costs=costs, takes_strata=True)
+    values = Values(responses, [Measure(cause) for cause in COSTS], costs=costs)
     by_cause = {cause: values.sample(Measure(cause)) for cause in COSTS}
     known, unknown = ~np.isnan(by_cause["cost"].values), values.unknown_fractions(Measure("cost"))
     rows: list[dict[str, Any]] = []

@@ -56,7 +56,7 @@ class ObservationResult(Result):
         ``minutes`` of additional observation per node), `value` and `cause` (``cost`` for the total): the mean `cost`,
         and the saving per rollout, `estimate`, `low`, `high`, `half_width`, `n`, `standard_error`, `is_trusted`. `is_current` marks
         the current policy. `unknown_fraction` is the share of rollouts that never end, so their cost is unknown;
-        savings by or against such a policy are missing.
+        savings by or against such a policy are missing. The current policy saves exactly 0 against itself, without an interval.
     steps : DataFrame
         Savings of each value against the next lower one, `previous`. `verdict`: ``better`` (it saves), ``worse`` (it
         costs), ``equal``, ``unclear`` or ``unknown``.
@@ -177,7 +177,7 @@ def value_of_observation(
     policies = {f"{step.lever} {step.value:g}": step.policy for step in steps}
     result = sweep_by_kind(campaign, scenario, policies, [Measure("cost")], divided, numbers)
     campaign.warn_of_failures()
-    values = Values(result, measures, costs=costs, takes_strata=True)
+    values = Values(result, measures, costs=costs)
     by_cause = {cause: values.sample(Measure(cause)) for cause in COSTS}
     savings, of_steps = _compare(steps, by_cause, values.unknown_fractions(Measure("cost")), confidence_level)
     under = campaign.computed_under(scenario) | {"replications": values.n_replications}
@@ -200,7 +200,10 @@ def _compare(
 
     def saved(cause: str, before: int, after: int) -> Estimate:
         saving = estimate_difference(by_cause[cause][before], by_cause[cause][after], Measure(cause), confidence_level)
-        return _NOT_KNOWN._replace(n=saving.n) if unknown[before] or unknown[after] else saving
+        if unknown[before] or unknown[after]:
+            return _NOT_KNOWN._replace(n=saving.n)
+        # A policy differs from itself by nothing, whatever unseen events the interval of a difference allows for.
+        return Estimate(0.0, math.nan, math.nan, saving.n, 0.0) if before == after else saving
 
     for place, step in enumerate(steps):
         name = {"lever": step.lever, "value": step.value}

@@ -67,7 +67,7 @@ def describe_limits(limits: Limits, column: Column, names: Mapping[str, str]) ->
     if limits.places is not None:
         words = column.words or ()
         return f"{name} is {' or '.join(words[place] for place in sorted(limits.places))}"
-    low, high = _write_ends(limits, column)
+    low, high = write_ends(limits, column)
     if column.is_whole:
         ends = {low or format_value(int(column.values.min())), high or format_value(int(column.values.max()))}
         if len(ends) == 1:
@@ -80,8 +80,11 @@ def describe_limits(limits: Limits, column: Column, names: Mapping[str, str]) ->
     return f"{name} is above {low}" if low else f"{name} is below {high}"
 
 
-def _write_ends(limits: Limits, column: Column) -> tuple[str, str]:
-    """Return both ends as text, empty where there is none; ends of whole numbers are inside the box."""
+def write_ends(limits: Limits, column: Column) -> tuple[str, str]:
+    """Return both ends as text, with as many digits as tell the values on either side apart; empty where there is none.
+
+    Ends of whole numbers are inside the box.
+    """
     low, high = limits.low, limits.high
     if column.is_whole:
         low, high = (

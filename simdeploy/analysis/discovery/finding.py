@@ -49,7 +49,7 @@ def find_boxes(
     ----------
     worlds : DataFrame, SweepResult or StoredTable
         One row per world and one column per factor, with `is_broken`; or the table of a sweep of one policy, with
-        `requirements`.
+        `requirements`, also one with worlds by kind of release.
     is_broken : array_like of bool, optional
         Whether each world breaks; missing if unknown.
     requirements : str or Requirement, or several of them

@@ -149,7 +149,7 @@ def estimate(
     if not listed:
         problems.append(Problem("nothing to estimate", ("measures",)))
     raise_if_any(problems)
-    values = Values(responses, listed, costs=costs, takes_weights=True, takes_strata=True)
+    values = Values(responses, listed, costs=costs, takes_weights=True)
     measures = tuple(dict.fromkeys(values.measures))
     return Estimates(
         estimates=estimate_frame(values, measures, confidence_level),

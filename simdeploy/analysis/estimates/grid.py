@@ -10,9 +10,11 @@ import numpy as np
 
 from simdeploy.errors import raise_if_any
 from simdeploy.experiments.gathering import missing_columns, refuse_weights
+from simdeploy.experiments.kinds import Kinds, is_divided
 from simdeploy.result import Columns, Result, read_computed_under
-from simdeploy.statistics.intervals import mean_interval, proportion_interval
+from simdeploy.statistics.combining import Combined, Design, join_parts, parts_of_means, parts_of_rates
 from simdeploy.statistics.levels import level_problems
+from simdeploy.statistics.moments import Moments
 from simdeploy.vocabulary import RESPONSES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
@@ -49,8 +51,8 @@ class GridSummary(Result):
     ----------
     cells : DataFrame
         One row per case, ascending: `case`, `scenario`, `policy` and the varied factors; `replications`, and how many
-        `failed` and are left out. Each quantity has the columns `_n` (observations used), `_estimate`, `_low`, `_high`
-        and `_half_width`: `false_alarm`, the probability that a good release is stopped; `escape`, that a defective one
+        `failed` and are left out. Each quantity has the columns `_n` (observations used), `_estimate`, `_low`, `_high`,
+        `_half_width` and `_is_trusted` (see `Estimates`): `false_alarm`, the probability that a good release is stopped; `escape`, that a defective one
         completes; the means of `makespan_s`, `blast_radius`, `failed_requests_excess` and `unavailable_excess_node_s`;
         and `completed_makespan_s`, the mean makespan of rollouts that completed with a good release (without verdicts,
         that completed).
@@ -73,7 +75,8 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     Parameters
     ----------
     result : SweepResult, StoredTable or DataFrame
-        From `sweep` or `read_store`, or rows of such a table. Row order and further columns are irrelevant.
+        From `sweep` or `read_store`, or rows of such a table. Row order and further columns are irrelevant. Worlds by kind
+        of release are weighted with the kinds' probabilities; other weights are an error.
     confidence_level : float, default 0.95
         Of each interval separately, between 0 and 1.
 
@@ -90,7 +93,8 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     -----
     Proportions cover rollouts of good, or of defective, releases with a verdict and have the exact interval of Clopper
     and Pearson. Means cover rollouts with a value and have Student's t interval (see `simdeploy.statistics.intervals`).
-    With too few observations the result is NaN.
+    With too few observations the result is NaN. For worlds by kind of release see
+    :func:`~simdeploy.statistics.combining.combine`.
 
     Rows are read in parts: memory depends only on the number of cases.
 
@@ -113,29 +117,44 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
 
     raise_if_any(level_problems(confidence_level))
     columns = [str(name) for name in result.columns]
-    refuse_weights(columns)
+    kinds = Kinds.from_attrs(getattr(result, "attrs", {})) if is_divided(result) else None
+    if kinds is None:
+        refuse_weights(columns)
     raise_if_any(missing_columns((*_KEYS, "replication", "verdict"), columns, table="a sweep's table"))
     factors = tuple(name for name in columns if name not in _NO_FACTORS)
     means = [name for name, response in MEANS.items() if response in columns]
-    counts, moments = _Counts(), {name: _Moments() for name in means}
+    n_strata = 1 if kinds is None else len(kinds.possible)
+    counts, moments = _Counts(n_strata), {name: _Moments(n_strata) for name in means}
     case_rows: list[pd.DataFrame] = []
-    needed = [name for name in ("status", "state", "verdict", *MEANS.values()) if name in columns]
+    needed = [name for name in ("replication", "status", "state", "verdict", *MEANS.values()) if name in columns]
     needed = list(dict.fromkeys([*_KEYS, *factors, *needed]))
     for batch in result.batches(needed) if not isinstance(result, pd.DataFrame) else [result[needed]]:
-        case = batch["case"].to_numpy(dtype=np.int64)
+        cell = batch["case"].to_numpy(dtype=np.int64) * n_strata
+        if kinds is not None:
+            cell = cell + kinds.divide(batch["replication"].to_numpy(dtype=np.int64))[0]
         case_rows.append(batch[[*_KEYS, *factors]].drop_duplicates("case"))
-        counts.add(case, batch)
+        counts.add(cell, batch)
         for name in means:
             values = batch[MEANS[name]].to_numpy(dtype=np.float64, na_value=np.nan)
-            moments[name].add(case, np.where(_is_completed(batch), values, np.nan) if name != MEANS[name] else values)
+            moments[name].add(cell, np.where(_is_completed(batch), values, np.nan) if name != MEANS[name] else values)
     cells = pd.concat(case_rows).drop_duplicates("case").sort_values("case", ignore_index=True)
     numbers = cells["case"].to_numpy(dtype=np.int64)
-    cells["replications"], cells["failed"] = counts.of(numbers, "rows"), counts.of(numbers, "failed")
+    n_worlds = counts.of(numbers, "rows")
+    cells["replications"], cells["failed"] = n_worlds.sum(axis=1), counts.of(numbers, "failed").sum(axis=1)
+    probabilities = np.ones(1)
+    if kinds is not None:
+        kinds = kinds.of_cases(cells)
+        probabilities = kinds.probabilities[..., [kinds.names.index(name) for name in kinds.possible]]
+    design = Design(probabilities, n_worlds)
     for name, (counted, among) in PROPORTIONS.items():
         n = np.sum([counts.of(numbers, verdict) for verdict in among], axis=0)
-        _put_proportions(cells, name, counts.of(numbers, counted), n, confidence_level)
+        rates = parts_of_rates(counts.of(numbers, counted), n, confidence_level)
+        _put(cells, name, join_parts(rates, design, is_rate=True, confidence_level=confidence_level))
+    completes = None if kinds is None else np.array([kinds.allows("completed_good", name) for name in kinds.possible])
     for name in means:
-        _put_means(cells, name, *moments[name].of(numbers), confidence_level)
+        of_name = design if name == MEANS[name] else design._replace(selects=completes)
+        found = parts_of_means(moments[name].of(numbers), confidence_level)
+        _put(cells, name, join_parts(found, of_name, is_rate=False, confidence_level=confidence_level))
     return GridSummary(cells, factors, confidence_level, read_computed_under(result))
 
 
@@ -148,25 +167,25 @@ def _is_completed(batch: pd.DataFrame) -> np.ndarray:
 
 
 class _Counts:
-    """Rows, failures and verdicts of each case."""
+    """Rows, failures and verdicts of each case and stratum."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_strata: int) -> None:
+        self._n_strata = n_strata
         self._counts: dict[str, np.ndarray] = {}
 
-    def add(self, case: np.ndarray, batch: pd.DataFrame) -> None:
-        self._put("rows", case)
+    def add(self, cell: np.ndarray, batch: pd.DataFrame) -> None:
+        self._put("rows", cell)
         if "status" in batch:
-            self._put("failed", case[batch["status"].eq("failed").to_numpy(dtype=bool, na_value=False)])
+            self._put("failed", cell[batch["status"].eq("failed").to_numpy(dtype=bool, na_value=False)])
         for verdict in VERDICTS:
-            self._put(verdict, case[batch["verdict"].eq(verdict).to_numpy(dtype=bool, na_value=False)])
+            self._put(verdict, cell[batch["verdict"].eq(verdict).to_numpy(dtype=bool, na_value=False)])
 
     def of(self, numbers: np.ndarray, label: str) -> np.ndarray:
-        counts = _grown(self._counts.get(label, np.zeros(0, np.int64)), int(numbers.max(initial=-1)) + 1, 0)
-        of_numbers: np.ndarray = counts[numbers]
-        return of_numbers
+        """Return the counts by case and stratum."""
+        return _take(self._counts.get(label, np.zeros(0, np.int64)), numbers, self._n_strata, 0)
 
-    def _put(self, label: str, case: np.ndarray) -> None:
-        added = np.bincount(case)
+    def _put(self, label: str, cell: np.ndarray) -> None:
+        added = np.bincount(cell)
         before = self._counts.get(label, np.zeros(0, np.int64))
         after = _grown(before, len(added), 0)
         after[: len(added)] += added
@@ -174,47 +193,61 @@ class _Counts:
 
 
 class _Moments:
-    """Number, mean and sum of squared deviations of each case's values, accumulated part by part.
+    """Number, mean and sums of powers of deviations of the values of each case and stratum, accumulated part by part.
 
-    Values are taken relative to the case's first one, so identical values have a variance of exactly 0. Parts are
-    joined by the formulas of Chan, Golub and LeVeque (1983).
+    Values are taken relative to the first one, so identical values have a variance of exactly 0. Parts are joined by
+    the formulas of Chan, Golub and LeVeque (1983), for third powers by those of Terriberry (2007).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, n_strata: int) -> None:
+        self._n_strata = n_strata
         self._first = np.zeros(0)
         self._n = np.zeros(0, np.int64)
         self._mean = np.zeros(0)
         self._squares = np.zeros(0)
+        self._cubes = np.zeros(0)
 
-    def add(self, case: np.ndarray, values: np.ndarray) -> None:
+    def add(self, cell: np.ndarray, values: np.ndarray) -> None:
         known = ~np.isnan(values)
-        case, values = case[known], values[known]
-        size = max(len(self._n), int(case.max(initial=-1)) + 1)
+        cell, values = cell[known], values[known]
+        size = max(len(self._n), int(cell.max(initial=-1)) + 1)
         self._first = _grown(self._first, size, np.nan)
-        self._n, self._mean, self._squares = (_grown(a, size, 0) for a in (self._n, self._mean, self._squares))
-        cases, places = np.unique(case, return_index=True)
-        is_new = np.isnan(self._first[cases])
-        self._first[cases[is_new]] = values[places[is_new]]
-        values = values - self._first[case]
-        n = np.bincount(case, minlength=size)
-        mean = np.bincount(case, values, size) / np.maximum(n, 1)
-        squares = np.bincount(case, (values - mean[case]) ** 2, size)
+        self._n, self._mean, self._squares, self._cubes = (
+            _grown(a, size, 0) for a in (self._n, self._mean, self._squares, self._cubes)
+        )
+        cells, places = np.unique(cell, return_index=True)
+        is_new = np.isnan(self._first[cells])
+        self._first[cells[is_new]] = values[places[is_new]]
+        values = values - self._first[cell]
+        n = np.bincount(cell, minlength=size)
+        mean = np.bincount(cell, values, size) / np.maximum(n, 1)
+        deviations = values - mean[cell]
+        squares = np.bincount(cell, deviations**2, size)
         total = np.maximum(self._n + n, 1)
         step = mean - self._mean
+        self._cubes += np.bincount(cell, deviations**3, size) + step**3 * (self._n * n * (self._n - n) / total**2)
+        self._cubes += 3 * step * (self._n * squares - n * self._squares) / total
         self._squares += squares + step**2 * (self._n * n / total)
         self._mean += step * (n / total)
         self._n += n
 
-    def of(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return number, mean and standard error of the mean; NaN below one and two values."""
-        size = int(numbers.max(initial=-1)) + 1
-        n, mean, squares, first = (
-            _grown(a, size, fill)[numbers]
-            for a, fill in ((self._n, 0), (self._mean, 0), (self._squares, 0), (self._first, np.nan))
-        )
+    def of(self, numbers: np.ndarray) -> Moments:
+        """Return the moments by case and stratum."""
+        n, mean, squares, cubes, first = (
+            _take(a, numbers, self._n_strata, fill)
+            for a, fill in (
+                (self._n, 0), (self._mean, 0), (self._squares, 0), (self._cubes, 0), (self._first, np.nan),
+            )
+        )  # fmt: skip
         with np.errstate(invalid="ignore", divide="ignore"):
-            error = np.where(n > 1, np.sqrt(squares / (n - 1) / n), np.nan)
-        return n, first + mean, error
+            return Moments(n, first + mean, np.where(n > 1, squares / (n - 1), np.nan), cubes / n)
+
+
+def _take(values: np.ndarray, numbers: np.ndarray, n_strata: int, fill: float) -> np.ndarray:
+    """Return the values of cases by stratum."""
+    size = (int(numbers.max(initial=-1)) + 1) * n_strata
+    of_cases: np.ndarray = _grown(values, size, fill)[:size].reshape(-1, n_strata)[numbers]
+    return of_cases
 
 
 def _grown(values: np.ndarray, size: int, fill: float) -> np.ndarray:
@@ -225,26 +258,9 @@ def _grown(values: np.ndarray, size: int, fill: float) -> np.ndarray:
     return np.concatenate([values, more])
 
 
-def _put_proportions(
-    cells: pd.DataFrame, name: str, successes: np.ndarray, n: np.ndarray, confidence_level: float
-) -> None:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        estimate = np.where(n > 0, successes / n, np.nan)
-    _put(cells, name, n, estimate, *proportion_interval(successes, n, confidence_level))
-
-
-def _put_means(
-    cells: pd.DataFrame, name: str, n: np.ndarray, mean: np.ndarray, error: np.ndarray, confidence_level: float
-) -> None:
-    triples = zip(mean.tolist(), error.tolist(), n.tolist(), strict=True)
-    intervals = [mean_interval(*triple, confidence_level) for triple in triples]
-    _put(cells, name, n, mean, *np.array(intervals, dtype=np.float64).T)
-
-
-def _put(
-    cells: pd.DataFrame, name: str, n: np.ndarray, estimate: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> None:
-    cells[f"{name}_n"] = n
-    cells[f"{name}_estimate"] = estimate
-    cells[f"{name}_low"], cells[f"{name}_high"] = low, high
-    cells[f"{name}_half_width"] = (high - low) / 2
+def _put(cells: pd.DataFrame, name: str, found: Combined) -> None:
+    cells[f"{name}_n"] = found.n
+    cells[f"{name}_estimate"] = found.estimate
+    cells[f"{name}_low"], cells[f"{name}_high"] = found.low, found.high
+    cells[f"{name}_half_width"] = (found.high - found.low) / 2
+    cells[f"{name}_is_trusted"] = found.trusts_low & found.trusts_high

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise, starmap
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.asking.allocating import plan_next
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.simulating import find_possible
 from simdeploy.analysis.estimates.precision_result import Precision, Responses, precision_frame
 from simdeploy.analysis.estimates.targets import FIRST_LOOK, plan_looks, read_targets
-from simdeploy.errors import Problem, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers, choose_policies, is_whole, name_policies, name_scenarios
 from simdeploy.experiments.batches import BATCHES, batch_name, join_batches
+from simdeploy.experiments.by_kind import join_kinds, kinds_of_sweep, read_division, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
+from simdeploy.experiments.design import keep_values
 from simdeploy.experiments.replication import to_replications
 from simdeploy.experiments.result import SweepResult
 from simdeploy.renaming import moved, renamed
@@ -30,9 +33,12 @@ if TYPE_CHECKING:
     from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.design import Design
     from simdeploy.experiments.jobs import Executor
+    from simdeploy.experiments.kinds import Kinds
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario import Scenario
+    from simdeploy.scenario.measures import Measure
     from simdeploy.scenario.parts import Costs
+    from simdeploy.statistics.sample import Sample
     from simdeploy.world.release import ReleaseKind
 
 _MOST = 10_000
@@ -81,7 +87,8 @@ def replicate_to_precision(
     Returns
     -------
     Precision
-        Its numbers and the table in `responses` equal those of one `replicate` with as many replications.
+        Its numbers and the table in `responses` equal those of one `replicate` with as many replications, or with as many
+        worlds of each kind of release.
 
     Raises
     ------
@@ -104,6 +111,11 @@ def replicate_to_precision(
     the time in tests, including lognormal costs with a skewness of 6 and a cost that one rollout in fifty has. The
     first 500 replications may still miss events rarer than once in some hundred rollouts: request the precision of the
     event's rate as well, whose interval accounts for it.
+
+    Where several kinds of release are possible and a measure depends on them, each kind has worlds of its own. The first
+    batch is divided by the roots of the kinds' probabilities, a later one by Neyman's rule from what finished batches have
+    shown of the measures (`simdeploy.analysis.asking.allocating.plan_rest`), whatever the targets. The numbers of
+    replications are those of all kinds together.
 
     References
     ----------
@@ -134,15 +146,10 @@ def replicate_to_precision(
     chosen, problems = choose_policies(scenario, policies)
     raise_if_any(problems)
     check_numbers(replications=1, seed=seed, engine=engine)
+    scenarios = {scenario.name: scenario}
     question = _read([scenario], targets, most, confidence_level)
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=BATCHES)
-
-    def join(batches: Sequence[SweepResult]) -> pd.DataFrame:
-        return to_replications(join_batches(batches, store=campaign.store))
-
-    return _replicate_until_reached(
-        question, campaign, partial(campaign.sweep, {scenario.name: scenario}, chosen), join
-    )
+    return _replicate_until_reached(question, campaign, _Cases(scenarios, chosen), to_replications)
 
 
 @moved("targets", place=2)
@@ -173,13 +180,14 @@ def sweep_to_precision(
     targets, most, confidence_level, progress
         As for `replicate_to_precision`.
     store : path-like, optional
-        A folder with one store per look (``batch-00``, ``batch-01``, ...). The same call resumes an interrupted one,
-        also with other targets, another level or a larger budget. `read_batches` reads the stores as one table.
+        A folder with one store per look (``batch-00``, ``batch-01``, ...), or per look and kind of release
+        (``batch-00-kind-00``). The same call resumes an interrupted one, also with other targets, another level or a larger
+        budget; batches keep their division among kinds. `read_batches` reads the stores as one table.
 
     Returns
     -------
     Precision
-        Its `responses` is the `SweepResult` of one sweep with as many replications.
+        Its `responses` is the `SweepResult` of one sweep with as many replications, or worlds of each kind of release.
 
     Raises
     ------
@@ -194,7 +202,7 @@ def sweep_to_precision(
     Notes
     -----
     See `replicate_to_precision`. The hardest case decides for all: comparisons within replications need the same
-    replications everywhere.
+    replications everywhere. Kinds are drawn if there are several scenarios.
 
     Examples
     --------
@@ -216,10 +224,34 @@ def sweep_to_precision(
     campaign = Campaign(
         seed, engine, executor, workers, cluster, store, progress, parts=BATCHES, warns_of_suspicions=True
     )
-    # Every batch needs the values again; sequences are kept, because a pair means a range to a Latin hypercube.
-    values = {key: of_key if isinstance(of_key, Sequence) else list(of_key) for key, of_key in (vary or {}).items()}
-    take = partial(campaign.sweep, scenarios, named, vary=values, design=design)
-    return _replicate_until_reached(question, campaign, take, partial(join_batches, store=campaign.store))
+    cases = _Cases(scenarios, named, keep_values(vary), design)
+    return _replicate_until_reached(question, campaign, cases, lambda batches: batches)
+
+
+@dataclass(frozen=True)
+class _Cases:
+    """What is simulated."""
+
+    scenarios: Mapping[str, Scenario]
+    policies: Mapping[str, Any]
+    vary: Mapping[str, Any] = field(default_factory=dict)
+    design: Design = "grid"
+
+    def find_kinds(self, question: _Question, campaign: Campaign) -> Kinds | None:
+        """Return the kinds of release, if each gets worlds of its own, as in the batches of the folder, if there are any."""
+        begun = read_division(campaign.store, batch_name(0))
+        is_drawn = campaign.store is not None and (campaign.store / batch_name(0)).exists()
+        kinds = None
+        if len(self.scenarios) == 1 and not is_drawn:
+            (scenario,) = self.scenarios.values()
+            how: dict[str, Any] = {"vary": self.vary, "design": self.design, "seed": campaign.seed}
+            if begun:
+                kinds = kinds_of_sweep(scenario, self.policies, **how)
+            else:
+                kinds = find_possible(scenario, self.policies, question.measures, question.looks[0], **how)
+        if begun and (kinds is None or set(begun) - set(kinds.possible)):
+            raise InputError(Problem("this store belongs to another question", file=str(campaign.store)))
+        return kinds
 
 
 @dataclass(frozen=True)
@@ -233,10 +265,17 @@ class _Question:
     most: int
     confidence_level: float
 
-    def look(self, responses: Responses) -> Precision[Responses]:
+    @property
+    def measures(self) -> list[Measure]:
+        """The measures of the targets."""
+        return [target.measure for target in self.targets]
+
+    def measure(self, responses: pd.DataFrame | SweepResult) -> Values:
+        """Measure the replications so far."""
+        return Values(responses, self.measures, costs=self.costs, release=self.release)
+
+    def look(self, values: Values, responses: Responses) -> Precision[Responses]:
         """Estimate from the replications so far."""
-        measures = [target.measure for target in self.targets]
-        values = Values(responses, measures, costs=self.costs, release=self.release, takes_strata=True)
         estimates = precision_frame(values, self.targets, self.confidence_level)
         return Precision(
             estimates=estimates,
@@ -264,17 +303,49 @@ def _read(scenarios: Sequence[Scenario], targets: Targets, most: Any, confidence
 
 
 def _replicate_until_reached(
-    question: _Question,
-    campaign: Campaign,
-    take: Callable[..., SweepResult],
-    join: Callable[[Sequence[SweepResult]], Responses],
+    question: _Question, campaign: Campaign, cases: _Cases, finish: Callable[[SweepResult], Responses]
 ) -> Precision[Responses]:
-    """Run batch after batch until a look is precise enough."""
+    """Run batch after batch until a look is precise enough.
+
+    Worlds of a batch are divided among kinds of release by what finished batches have shown of the measures, whatever
+    their targets. A batch that is in the folder already keeps its division, also for other measures.
+    """
+    kinds = cases.find_kinds(question, campaign)
     batches: list[SweepResult] = []
-    for number, span in enumerate(starmap(range, pairwise((0, *question.looks)))):
-        batches.append(take(part=batch_name(number), replications=span))
-        precision = question.look(join(batches))
+    judged: list[tuple[Measure, Sample]] = []
+    taken: dict[str, int] = {}
+    for number, (before, look) in enumerate(pairwise((0, *question.looks))):
+        part = batch_name(number)
+        if kinds is None:
+            batches.append(
+                campaign.sweep(
+                    cases.scenarios,
+                    cases.policies,
+                    part=part,
+                    vary=cases.vary,
+                    design=cases.design,
+                    replications=range(before, look),
+                )
+            )
+            joined = join_batches(batches, store=campaign.store)
+        else:
+            recorded = read_division(campaign.store, part) or {}
+            is_next = all(numbers.start == taken.get(kind, 0) for kind, numbers in recorded.items())
+            if is_next and sum(map(len, recorded.values())) == look - before:
+                worlds = recorded
+            else:
+                worlds = plan_next(kinds, kinds.possible, taken, judged, look - before)
+            taken |= {kind: numbers.stop for kind, numbers in worlds.items()}
+            scenario = next(iter(cases.scenarios.values()))
+            batches.append(
+                sweep_kinds(campaign, scenario, cases.policies, worlds, part=part, vary=cases.vary, design=cases.design)
+            )
+            joined = join_kinds(batches)
+        responses = finish(joined)
+        values = question.measure(responses)
+        precision = question.look(values, responses)
         if precision.is_reached:
             break
+        judged = [(measure, values.sample(measure)) for measure in question.measures]
     campaign.warn_of_failures()
     return precision

@@ -43,7 +43,7 @@ class Precision(Result, Generic[Responses]):
         `n_replications` used; `n_needed`, about how many would be enough, judging by this half-width; `is_hardest`,
         which of the estimates not reached is furthest from its target.
     n_replications : int
-        Of each policy or case.
+        Of each policy or case, of all kinds of release together.
     most : int
         The budget.
     targets : tuple of Target

@@ -149,7 +149,7 @@ def compare_gates(
     measures = _measures_of_mixture(scenario, chosen)
     divided = find_divided(scenario, [chosen], measures, len(numbers))
     of_scenario = sweep_by_kind(campaign, scenario, policies, measures, divided, numbers, part="mixture")
-    of_mixture = Values(of_scenario, measures, costs=scenario.costs, release=scenario.release, takes_strata=True)
+    of_mixture = Values(of_scenario, measures, costs=scenario.costs, release=scenario.release)
     mixture = estimate_mixture(of_mixture, names, measures, confidence_level)
     size = choose_size(of_curve, scenario, chosen)
     campaign.warn_of_failures()

@@ -58,9 +58,9 @@ def read_values(
     """Return the values under each scenario's costs with the cases these costs apply to, and the costs used."""
     costs = find_costs(responses, costs)
     if not isinstance(costs, Mapping):
-        values = Values(responses, measures, costs=costs, takes_strata=True)
+        values = Values(responses, measures, costs=costs)
         return [(values, np.arange(len(values.cases)))], values.counted_under
-    scenarios = Values(responses, (), takes_strata=True).cases.get("scenario")
+    scenarios = Values(responses, ()).cases.get("scenario")
     names = [] if scenarios is None else scenarios.tolist()
     missing = [name for name in dict.fromkeys(names) if name not in costs]
     if missing or not names:
@@ -74,7 +74,7 @@ def read_values(
     parts = []
     for of_scenario in dict.fromkeys(costs.values()):
         rows = np.flatnonzero([costs[name] == of_scenario for name in names])
-        parts.append((Values(responses, measures, costs=of_scenario, takes_strata=True), rows))
+        parts.append((Values(responses, measures, costs=of_scenario), rows))
     return parts, counted_under
 
 

@@ -86,8 +86,8 @@ def analyze_sensitivity(
     -----
     See `effect_indices` and `variance_indices` for formulas, `estimate_with_errors` for intervals: they include the
     error from the choice of points and, with replications, from the choice of worlds. Replications are divided into at
-    most 20 parts. One number per point is taken as exact, for a deterministic function; a single replication gives no
-    interval.
+    most 20 parts; of worlds by kind of release each part has its share of every kind. One number per point is taken as
+    exact, for a deterministic function; a single replication, or a single world of a kind, gives no interval.
 
     A point has no response if a replication failed, if its measure is unknown because rollouts never end, or if it has
     no observation. Then its whole trajectory or row is left out. If more than a tenth of the blocks is left out for

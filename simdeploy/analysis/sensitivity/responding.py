@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +10,9 @@ import numpy as np
 from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.gathering import missing_columns
 from simdeploy.experiments.ranges import Interval
-from simdeploy.statistics.estimators import quantile_place
+from simdeploy.statistics.estimators import find_quantiles
 from simdeploy.statistics.indices import MOST_PARTS
+from simdeploy.statistics.sample import Sample, Strata, as_sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,7 @@ class Responses:
 
 
 def respond(
-    values: np.ndarray,
+    responses: np.ndarray | Sample,
     measure: Measure | None,
     *,
     is_failed: np.ndarray | None = None,
@@ -46,7 +47,11 @@ def respond(
     Values have shape (points, replications), NaN where the measure doesn't apply; or (points,), the responses
     themselves. Points may have a failed replication or an unknown value; if nothing is said of that, every value that
     is not finite is a failure.
+
+    Each part that is left out has its share of the worlds of each stratum. There is no error with a single world of one.
     """
+    sample = as_sample(responses)
+    values = sample.values
     if is_failed is None:
         finite = np.isfinite(values)
         is_failed = ~(finite if values.ndim == 1 else finite.all(axis=1))
@@ -57,31 +62,30 @@ def respond(
         everything, without = values.astype(np.float64), np.empty((0, len(values)))
         has_error = True
     else:
-        n = values.shape[1]
-        everything = _take(values, measure)
-        parts = np.array_split(np.arange(n), min(n, MOST_PARTS)) if n > 1 else []
-        taken = [_take(np.delete(values, part, axis=1), measure) for part in parts]
+        has_error = bool(sample.strata.counts.min() > 1)
+        everything = _take(sample, measure)
+        taken = [_take(sample.in_worlds(kept), measure) for kept in _without_parts(sample.strata)] if has_error else []
         without = np.stack(taken) if taken else np.empty((0, len(values)))
-        has_error = n > 1
     is_missing = np.isnan(everything) | np.isnan(without).any(axis=0)
     reason[is_missing & (reason == "")] = NO_VALUE
     is_out = reason != ""
     return Responses(np.where(is_out, np.nan, everything), np.where(is_out, np.nan, without), reason, has_error)
 
 
-def _take(values: np.ndarray, measure: Measure | None) -> np.ndarray:
+def _without_parts(strata: Strata) -> list[np.ndarray]:
+    """Return masks that leave out one part of the worlds each."""
+    n_parts = min(len(strata.of), MOST_PARTS)
+    part = np.empty(len(strata.of), dtype=np.int64)
+    for columns in strata.columns:
+        of_stratum = np.arange(len(strata.of))[columns]
+        for number, worlds in enumerate(np.array_split(of_stratum, n_parts)):
+            part[worlds] = number
+    return [part != number for number in range(n_parts)]
+
+
+def _take(sample: Sample, measure: Measure | None) -> np.ndarray:
     """Return the mean, or the quantile, of each row, ignoring NaN."""
-    n = (~np.isnan(values)).sum(axis=1)
-    if measure is None or measure.quantile is None:
-        # Relative to the first value, so that the mean of identical values is exact.
-        first = np.take_along_axis(values, np.argmax(~np.isnan(values), axis=1)[:, None], axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean: np.ndarray = first[:, 0] + np.nansum(values - first, axis=1) / n
-        return np.where(n > 0, mean, np.nan)
-    ordered = np.sort(values, axis=1)  # NaN come last
-    places = [quantile_place(int(count), measure.quantile) if count else 0 for count in n.tolist()]
-    quantiles: np.ndarray = np.take_along_axis(ordered, np.array(places)[:, None], axis=1)[:, 0]
-    return quantiles
+    return sample.means() if measure is None or measure.quantile is None else find_quantiles(sample, measure.quantile)
 
 
 def respond_table(design: SensitivityDesign, values: Values, measure: Measure) -> Responses:
@@ -99,13 +103,20 @@ def respond_table(design: SensitivityDesign, values: Values, measure: Measure) -
     raise_if_any(problems)
     rows = cases["case"].to_numpy(dtype=np.int64)
     _check_points(design, cases, rows)
+    of_cases = values.sample(measure)
     observed = np.full((len(design), values.n_replications), np.nan)
-    observed[rows] = values.of(measure)
+    observed[rows] = of_cases.values
+    strata = of_cases.strata
+    if strata.probabilities.ndim > 1:
+        of_points = np.zeros((len(design), strata.n))
+        of_points[rows] = strata.probabilities
+        strata = replace(strata, probabilities=of_points)
     is_ok = np.zeros(len(design), dtype=bool)
     is_ok[rows] = values.is_ok.all(axis=1)
     never_ends = np.zeros(len(design), dtype=bool)
     never_ends[rows] = values.is_unknown(measure).any(axis=1)
-    return respond(observed, measure, is_failed=~is_ok, never_ends=never_ends)
+    sample = Sample(observed, strata, np.full(len(design), np.inf))
+    return respond(sample, measure, is_failed=~is_ok, never_ends=never_ends)
 
 
 def _check_points(design: SensitivityDesign, cases: pd.DataFrame, rows: np.ndarray) -> None:

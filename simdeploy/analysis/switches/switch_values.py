@@ -182,7 +182,7 @@ class Settings:
 
     def _standings(self, result: SweepResult, settings: Sequence[Setting]) -> Iterator[tuple[Setting, Standings]]:
         measures = [self.rule.of, *(requirement.measure for requirement in self.requirements)]
-        values = Values(result, measures, costs=self.scenario.costs, release=self.scenario.release, takes_strata=True)
+        values = Values(result, measures, costs=self.scenario.costs, release=self.scenario.release)
         level = self.rule.confidence_level
         feasibility = judge_requirements(values, self.requirements, confidence_level=level)
         of, unknown = values.sample(self.rule.of), values.unknown_fractions(self.rule.of)

@@ -206,7 +206,7 @@ def tradeoff(
     policies = {chosen.name: chosen}
     result = sweep_by_kind(campaign, scenario, policies, measures, divided, numbers, vary=points, design="list")
     campaign.warn_of_failures()
-    values = Values(result, measures, costs=scenario.costs, release=scenario.release, takes_strata=True)
+    values = Values(result, measures, costs=scenario.costs, release=scenario.release)
     of_measures = {measure: values.sample(measure) for measure in measures}  # cases are points, lever by lever
     unknown = {measure: values.unknown_fractions(measure) for measure in measures}
     curves, differences = estimate_curves(ranges, of_measures, unknown, confidence_level)

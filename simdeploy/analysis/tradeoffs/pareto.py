@@ -151,7 +151,7 @@ def pareto_front(
     chosen = _read_directions(directions)
     raise_if_any(level_problems(confidence_level))
     measures = tuple(chosen)
-    values = Values(responses, measures, costs=costs, takes_strata=True)
+    values = Values(responses, measures, costs=costs)
     identity = "case" if "case" in values.cases else "policy"
     samples = [values.sample(measure) for measure in measures]
     estimated = [

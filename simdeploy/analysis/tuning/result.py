@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from simdeploy.analysis.asking import judging, verdicts
+from simdeploy.api.wire import DEFAULTS
 from simdeploy.result import INTERVAL, Columns, Result
 from simdeploy.scenario.measures import Measure, Requirement
 
@@ -159,6 +160,12 @@ class Tuning(Result):
     def n_runners_up(self) -> int:
         """How many other candidates are indistinguishable from the recommended policy."""
         return int(self.policies.loc[self.policies["policy"].str.startswith(RUNNER_UP), "policy"].nunique())
+
+    @property
+    def default_limits(self) -> dict[str, float]:
+        """The API's limits of failed nodes of a policy that leaves them out, in the dialect of the current policy."""
+        defaults = DEFAULTS["rollout" if next(iter(self.specs), None) == "rollout" else "deployment"]
+        return {name: float(defaults[name]) for name in ("max_failed_nodes", "max_failed_nodes_percent")}
 
     def changes(self) -> dict[str, Any]:
         """Return the recommended values that differ from the current policy, by the settings' full names."""

@@ -152,7 +152,7 @@ class Worlds:
             result = sweep_kinds(self.campaign, self._scenario, policies, some, part=part, vary=vary, design="list")
         self._n_calls += 1
         costs, release = self._scenario.costs, self._scenario.release
-        values = Values(result, self._measures, costs=costs, release=release, takes_strata=True)
+        values = Values(result, self._measures, costs=costs, release=release)
         self.n_node_updates += int(np.nansum(values.of(_TOUCHED)))
         self.failed.update(np.array(numbers)[~values.is_ok.all(axis=1)].tolist())
         of = {measure: values.sample(measure) for measure in self._measures}

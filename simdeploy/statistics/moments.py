@@ -1,0 +1,68 @@
+"""Numbers, means and central moments of values, NaN left out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Moments(NamedTuple):
+    """Moments of the values of each row; NaN where there are too few."""
+
+    n: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray  # of a value, with n - 1
+    third: np.ndarray  # central, with n
+
+
+def find_means(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of values of each row (the last axis) and their mean.
+
+    Examples
+    --------
+    >>> n, mean = find_means(np.array([[0.1, 0.1, np.nan, 0.1], [1.0, 3.0, np.nan, np.nan]]))
+    >>> n.tolist(), mean.tolist()
+    ([3, 2], [0.1, 2.0])
+    """
+    n, first, shifted, _ = _shift(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: np.ndarray = first + shifted.sum(axis=-1) / n
+    return n, mean
+
+
+def find_moments(values: np.ndarray) -> Moments:
+    """Return the moments of each row (the last axis).
+
+    Examples
+    --------
+    >>> moments = find_moments(np.array([[0.0, 0.0, 3.0, np.nan], [1.0, np.nan, np.nan, np.nan]]))
+    >>> moments.mean.tolist(), moments.variance.tolist(), moments.third.tolist()
+    ([1.0, 1.0], [3.0, nan], [2.0, 0.0])
+    """
+    n, first, deviations, known = _shift(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = deviations.sum(axis=-1) / n
+        deviations -= mean[..., None]
+        if known is not None:
+            deviations[~known] = 0.0
+        squares = deviations * deviations
+        variance = np.where(n > 1, squares.sum(axis=-1) / (n - 1), np.nan)
+        return Moments(n, first + mean, variance, (squares * deviations).sum(axis=-1) / n)
+
+
+def _shift(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return the number of values, the first one, the values less the first one (0 for NaN), and which are known (None
+    for all).
+
+    Of values that are all the same the deviations are exactly 0 then.
+    """
+    known = ~np.isnan(values)
+    n = known.sum(axis=-1)
+    if not values.shape[-1]:
+        return n, np.full(n.shape, np.nan), np.zeros(values.shape), None
+    if known.all():
+        first = values[..., 0]
+        return n, first, values - first[..., None], None
+    first = np.take_along_axis(values, known.argmax(axis=-1)[..., None], axis=-1)
+    return n, first[..., 0], np.where(known, values - first, 0.0), known

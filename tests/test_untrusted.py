@@ -1,0 +1,103 @@
+"""Intervals that can't be trusted: every picture of means draws them dashed, says so once, and changes nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+
+import every_result
+import numpy as np
+import pandas as pd
+import pytest
+from drawn import draw, find_unreadable
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+import simdeploy as sd
+from simdeploy import plotting
+from simdeploy.analysis import summarize_grid
+from simdeploy.plotting.intervals import add_interval, draw_intervals
+
+NOTE = "dashed: not trusted"
+# A result with trusted and one with other intervals, and its picture on so many axes.
+PICTURES = {
+    "comparison": (every_result.MAKE["Comparison"], lambda axes, result: plotting.plot_comparison(axes[0], result, response="cost"), 1),
+    "costs": (every_result.MAKE["CostResult"], lambda axes, result: plotting.plot_costs(axes[0], result), 1),
+    "estimates": (lambda: sd.estimate(every_result.replications(), "cost"), lambda axes, result: plotting.plot_estimates(axes[0], result), 1),
+    "observation": (every_result.MAKE["ObservationResult"], lambda axes, result: plotting.plot_value_of_observation(axes[0], result, lever="minutes"), 1),
+    "gates": (every_result.MAKE["GateComparison"], plotting.plot_gates, 6),
+    "heat map": (lambda: summarize_grid(sd.sweep(every_result.SCENARIO, "canary", vary={"max_failed_nodes": [0, 2, 4]}, **every_result.FEW)), lambda axes, result: plotting.plot_heatmap(axes, result, quantities=["makespan_s"]), 1),
+    "tradeoff": (every_result.MAKE["Tradeoff"], lambda axes, result: plotting.plot_tradeoff(axes[0], result), 1),
+    "curve": (every_result.MAKE["Tradeoff"], lambda axes, result: plotting.plot_tradeoff(axes[0], result, lever=result.levers[0].name), 1),
+    "front": (every_result.MAKE["ParetoFront"], lambda axes, result: plotting.plot_pareto(axes[0], result), 1),
+    "switches": (every_result.MAKE["Switches"], lambda axes, result: plotting.plot_tornado(axes[0], result), 1),
+    "tuning": (every_result.MAKE["Tuning"], lambda axes, result: plotting.plot_tuning(axes[0], result), 1),
+}  # fmt: skip
+
+
+def with_trust(result, *, is_trusted):
+    """Return a result all of whose intervals can be trusted, or none."""
+    tables = {
+        field.name: (table := getattr(result, field.name)).assign(
+            **{name: is_trusted for name in table if name.endswith("is_trusted")}
+        )
+        for field in fields(result)
+        if isinstance(getattr(result, field.name), pd.DataFrame)
+    }
+    assert is_dataclass(result)
+    return replace(result, **tables)
+
+
+def picture(name, *, is_trusted):
+    """Draw a picture; return its figure, solid and dashed lines, and the texts."""
+    make, plot, n = PICTURES[name]
+    figure = Figure(figsize=(max(7, 3 * n), 6), layout="constrained")
+    plot(figure.subplots(1, n, squeeze=False)[0], with_trust(make(), is_trusted=is_trusted))
+    draw(figure)
+    lines = [lines for ax in figure.axes for lines in ax.collections if hasattr(lines, "get_segments")]
+    segments = [sorted(map(np.ndarray.tolist, each.get_segments())) for each in lines]
+    dashed = [of for each, of in zip(lines, segments, strict=True) if each.get_label() == "_untrusted"]
+    assert all(each.get_linestyle()[0][1] for each in lines if each.get_label() == "_untrusted")
+    texts = [text.get_text() for text in figure.findobj(Text)]
+    return figure, segments, dashed, [" ".join(text.split()) for text in texts]
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_untrusted_intervals_are_dashed(name):
+    """The same intervals are solid, or dashed with a note on each axes that has some; nothing overlaps. [contract]"""
+    figure, solid, dashed, texts = picture(name, is_trusted=True)
+    assert not dashed
+    assert not any(NOTE in text for text in texts)
+    figure, others, dashed, texts = picture(name, is_trusted=False)
+    assert dashed
+    assert all(lines in others for lines in solid)
+    with_some = [ax for ax in figure.axes if any(lines.get_label() == "_untrusted" for lines in ax.collections)]
+    noted = [text for text in texts if NOTE in text]
+    assert 1 <= len(noted) <= len(with_some)
+    assert not find_unreadable(figure)
+
+
+def test_the_ranking_knows_which_limits_it_rests_on():
+    """Differences of few skewed costs are not trusted, in the table and the picture; those of many equal ones are. [contract]"""
+    rng = np.random.default_rng(2)
+    for sigma, is_trusted in ((2.0, False), (0.1, True)):
+        rows = [
+            {"policy": policy, "replication": number, "makespan_s": 60 * rng.lognormal(place, sigma), "verdict": "completed_good"}
+            for place, policy in enumerate("ab")
+            for number in range(60)
+        ]  # fmt: skip
+        comparison = sd.compare(pd.DataFrame(rows))
+        for frame in (comparison.ranking, comparison.pairs):
+            of_makespan = frame[frame["response"].eq("makespan_s") & frame["given"].isna()]
+            assert of_makespan["is_trusted"].eq(is_trusted).all()
+        ax = plotting.plot_ranking(Figure().subplots(), comparison, of="makespan_s")
+        assert (NOTE in " ".join(ax.get_xlabel().split())) is not is_trusted
+
+
+def test_a_line_of_an_unknown_interval_is_not_drawn():
+    """Half-known intervals are left to the caller, and one note serves all dashed ones. [contract]"""
+    ax = Figure().subplots()
+    draw_intervals(ax, "x", range(4), [0, np.nan, 0, 0], [1, 1, np.nan, 2], [True, False, False, False], linewidth=1)
+    assert [len(lines.get_segments()) for lines in ax.collections] == [1, 1]
+    ax.set_xlabel("cost")
+    add_interval(ax, "x", 0.9)
+    assert ax.get_xlabel() == f"cost, 90 % CI; {NOTE}"
