@@ -153,6 +153,28 @@ def test_a_story_of_people():
     ]
 
 
+def test_a_story_of_verdicts_that_are_heard_late():
+    """A node that goes offline is counted once: as it ended, or as failed if it is not heard of by the deadline. [oracle]"""
+    spec = {"strategy": "rolling", "max_parallel": 6, "max_failed_nodes": 12, "max_failed_nodes_percent": 100}
+    spec["health_check"] = {"deadline": "5m", "min_healthy_time": "30s"}
+    fleet = {
+        "nodes": 60,
+        "update_duration": 60,
+        "connection": {"online": "5m", "offline": {"exponential": {"mean": "3m"}}},
+    }
+    lines = told(spec, fleet=fleet, orchestrator={"unreachable_nodes": "skip"})
+    ends = [text for _, text in lines if re.match(r"wave \d+: ", text)]
+    assert len(ends) == 10
+    counts = [[int(count) for count in re.findall(r"(\d+) (?:running|skipped|failed|in flight)", end)] for end in ends]
+    assert [sum(numbers) for numbers in counts] == [6] * 10
+    assert any("not heard of by the deadline" in end for end in ends)
+    assert not any("in flight" in end for end in ends)
+    # A wave ends when its last verdict is heard, as the next one begins.
+    begun = [time_s for time_s, text in lines if re.match(r"wave \d+ of", text)]
+    ended = [time_s for time_s, text in lines if re.match(r"wave \d+: ", text)]
+    assert begun[1:] == ended[:-1]
+
+
 def test_a_story_of_many_waves_is_short():
     """Of many waves the first, the last and those with failures are told, and none of the other nodes is lost. [contract]"""
     spec = {"strategy": "rolling", "max_parallel": 1, "max_failed_nodes": 40, "health_check": {"deadline": "5m"}}

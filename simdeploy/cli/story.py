@@ -47,7 +47,7 @@ class _Wave:
 
     @property
     def in_flight(self) -> int:
-        """Nodes still unresolved when the rollout ended."""
+        """Nodes without a verdict when the rollout ended."""
         return self.size - self.ends.total()
 
     @property
@@ -162,8 +162,13 @@ def _read_waves(events: pd.DataFrame, over: int) -> dict[int, _Wave]:
         wave = waves.setdefault(number, _Wave(place, time_s))
         wave.size += before == "pending"
         if after in _SETTLED and place <= over:
-            wave.ends[after] += 1
             wave.last, wave.last_s = place, time_s
+            # A verdict that is heard late has an event of its own; a running node that isn't heard of in time has failed.
+            if before == after:
+                continue
+            wave.ends[after] += 1
+            if before in _SETTLED:
+                wave.ends[before] -= 1
             if after == "failed":
                 wave.failures[reason] += 1
     return waves
