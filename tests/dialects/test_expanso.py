@@ -82,6 +82,7 @@ def test_a_body_says_how_many_nodes_there_are() -> None:
     """`status.total_nodes`, unless the caller says otherwise. [contract]"""
     text = json.dumps(BODY)
     assert (read_policy(text).nodes, read_policy(text, nodes=7).nodes) == (50, 7)
+    assert notes(read_policy(text))["deployment.status.total_nodes"][:2] == ("exact", "50 nodes")
 
 
 def test_the_published_examples_are_translated() -> None:
@@ -180,6 +181,7 @@ def test_other_files_are_not_recognised() -> None:
         {"dialect": "general", "strategy": "immediate"},
         {"fleet": {"nodes": 3}, "deployment": {"type": "update"}},
         {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"strategy": {"type": "Recreate"}}},
+        {"apiVersion": "example.org/v1", "kind": "Rollout", "spec": {"strategy": "canary"}},
     ):
         assert not import_module("simdeploy.dialects.expanso").recognises(Source(json.dumps(data)))
 

@@ -188,6 +188,8 @@ def test_one_of_several_groups_is_chosen() -> None:
     assert read_policy(text).policy["max_parallel"] == 2
     other = read_policy(text, variables={"group": "cron"})
     assert (other.policy["max_parallel"], other.nodes) == (1, 3)
+    own = text.replace("variable", 'variable "group" {\n  default = 1\n}\nvariable', 1)
+    assert read_policy(own, variables={"group": "7"}).policy["max_parallel"] == 2
     assert "group: no such group (found 'corn')" in problems(text, variables={"group": "corn"})[0]
 
 
@@ -211,8 +213,13 @@ def test_what_cant_be_evaluated_is_noted_with_what_is_assumed(value: str) -> Non
 
 def test_locals_that_contain_each_other_end() -> None:
     """Neither a circle nor a text that doubles at every step is evaluated for ever. [property]"""
-    doubling = "".join(f'l{n} = "${{local.l{n + 1}}}${{local.l{n + 1}}}"\n' for n in range(60)) + 'l60 = "x"\n'
-    for more, value in (("a = local.b\nb = local.a\n", "local.a"), (doubling, "local.l0")):
+    doubling = "".join(f'l{n} = "${{local.l{n + 1}}}${{local.l{n + 1}}}"\n' for n in range(60))
+    circle = "a = local.b\nb = local.a\n"
+    for more, value in (
+        (circle, "local.a"),
+        (doubling + 'l60 = "x"\n', "local.l0"),
+        (doubling + 'l60 = ""\n', "local.l0"),
+    ):
         text = job(f"max_parallel = {value}\n").replace("locals {\n", f"locals {{\n{more}")
         assert read_policy(text).unknown
 
