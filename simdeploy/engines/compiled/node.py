@@ -36,8 +36,7 @@ def hear_of(run, node):
         return
     if run.failed_node_freezes and (fates(run)[HAS_FAILED, node] or fails_unheard(run, node)):
         run.is_frozen = True
-    if policy_of(run).has_slots:
-        resolve_slot(run, node)
+    resolve_slot(run, node)
     if run.reporting_delay:
         run.is_rung = True
         waves(run)[IN_FLIGHT, fates(run)[WAVE, node] - 1] -= 1
