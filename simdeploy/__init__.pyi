@@ -42,6 +42,7 @@ from .analysis import (
     vary_switches as vary_switches,
 )
 from .api import read_deployment as read_deployment
+from .dialects import PolicyImport as PolicyImport, read_policy as read_policy
 from .documents import read_result as read_result, result_schema as result_schema
 from .engines import OneRollout as OneRollout, Rollout as Rollout, simulate as simulate
 from .errors import (

@@ -268,6 +268,7 @@ MATTERS: dict[str, Callable[[Watched], bool]] = {
     "node_local_rollback": lambda w: w.ever_failed and TYPES[w.recording.type_name].releases,
     "on_failure": lambda w: any("max_failed_nodes" in act or "canaries failed" in act for act in w.acts),
     "rollback_pacing": lambda w: len(w.recording.rolled_back) > w.plan.parallel,
+    "failed_tries_count": lambda w: any(reason.endswith("is tried again") for _, reason in w.fates),
     "unreachable_nodes": lambda w: w.found_down or any("offline" in reason for _, reason in w.fates),
     "paused_clocks": lambda w: w.clock_was_paused,
     "explicit_zero_limit": lambda w: (
@@ -394,6 +395,62 @@ def _met_by_slots(w: Watched) -> Iterator[str]:
         yield from [f"a window meets nodes that are down: {w.switches.unreachable_nodes}"] if w.found_down else []
 
 
+def _met_beside(w: Watched) -> Iterator[str]:
+    """Name what happened to nodes that were updated beside their old instance."""
+    fates, world = w.recording.fates, w.recording.world
+    shared = "shared" if world.service is not None else "local"
+    for node, fate in enumerate(fates):
+        if not fate.surged:
+            if w.plan.surge and fate.dispatched_ns is not None:
+                yield "a node finds no place"
+            continue
+        yield f"{shared}: {'it failed' if fate.ever_failed else 'no failure'}"
+        if fate.started_ns is None and fate.replaced_ns is not None:
+            yield f"{shared}: it hangs and loses its old instance"
+        if fate.unheard:
+            yield "it is given up, and its old instance is gone" if fate.replaced_ns else "it is given up"
+        if fate.back_from_ns is not None:
+            where = "starting" if fate.started_ns is None else "exposed"
+            yield f"{shared}: it goes back {where}, {'beside' if fate.keeps_old else 'without'} its old instance"
+            if fate.keeps_old and STATUSES[fate.status] == "rollback_failed":
+                yield "its rollback fails beside its old instance"
+        if fate.started_ns is not None and world.service is not None:
+            until = [t for t in (fate.replaced_ns, fate.back_from_ns, w.recording.horizon_ns) if t is not None]
+            if until and any(world.down_spells(node, fate.started_ns, min(until))):
+                yield "both instances go down"
+    if w.switches.failed_node_holds_slot and any(f.surged and f.ever_failed for f in fates):
+        yield "it holds its place" if not w.switches.node_local_rollback else "it goes back by itself"
+
+
+def _met_by_retries(w: Watched) -> Iterator[str]:
+    """Name what happened to nodes that were tried again."""
+    tried = {
+        node
+        for node, reason in zip(w.recording.transitions.node, w.recording.transitions.reason, strict=True)
+        if reason.endswith("is tried again")
+    }
+    for _, reason in w.fates:
+        if reason.endswith("; is tried again"):
+            yield reason
+    for node in tried:
+        fate = w.recording.fates[node]
+        if fate.started_ns is not None:
+            yield "it starts"
+        elif fate.ever_failed:
+            yield "it fails in the end"
+        elif fate.back_from_ns is not None:
+            yield "it is sent back"
+        if fate.surged:
+            yield "it is surged"
+        if fate.unheard:
+            yield "it is not heard of"
+        if w.recording.makespan_ns is not None and (fate.resolved_ns or 0) > w.recording.makespan_ns:
+            yield "it goes on after the end"
+    if any("failed tries" in act or "failed try" in act for act in w.acts):
+        yield "failed tries are too many"
+        yield "in a row" if any("in a row" in act for act in w.acts) else "in all"
+
+
 def features(w: Watched) -> Iterator[Feature]:
     """Name what one replication met; a feature counts once, however often it was met."""
     recording, world = w.recording, w.recording.world
@@ -418,6 +475,10 @@ def features(w: Watched) -> Iterator[Feature]:
         yield "slots", what
     for what in _met_by_late_reports(w):
         yield "late report", what
+    for what in _met_beside(w):
+        yield "surge", what
+    for what in _met_by_retries(w):
+        yield "retry", what
     for place, law in _laws_that_were_asked(w):
         yield "law", type(law).__name__
         yield "law", place, type(law).__name__

@@ -19,6 +19,12 @@ from simdeploy.validation.verification import verifying
 from simdeploy.validation.verification.rules import limits
 
 SCENARIO = sd.read_scenario(Path(__file__).resolve().parents[1] / "scenarios" / "small-fleet.yaml")
+FLEET_POLICY = """
+kind: Fleet
+spec:
+  rolloutPolicy:
+    deviceSelection: {strategy: BatchSequence, sequence: [{limit: 10%}, {limit: 50%}]}
+"""
 COSTS, ROLLING = SCENARIO.costs, "rolling"
 STARTS = "scenario.fleet.start_failure"
 FEW = {"replications": 20, "engine": "compiled"}
@@ -96,6 +102,7 @@ MAKE = {
     "ObservationResult": lambda: sd.value_of_observation(SCENARIO, "canary", canaries=[1, 2], minutes=[0, 1], **FEW),
     "OneRollout": run,
     "ParetoFront": lambda: sd.pareto_front(grid(), {"makespan_s": "min", "p95 blast_radius": "min"}),
+    "PolicyImport": lambda: sd.read_policy(FLEET_POLICY),
     "Precision": lambda: sd.replicate_to_precision(SCENARIO, targets={"makespan_s": "20%"}, most=100, engine="compiled"),
     "Rare": lambda: sd.estimate_rare(SCENARIO, ROLLING, event="failed_nodes >= 3", tilt={"start_failure": 2}, replications=4000, engine="compiled"),
     "Robustness": lambda: sd.estimate_regret(grid(), costs=COSTS, requirements=["makespan_s <= 30m"]),

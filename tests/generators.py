@@ -22,7 +22,7 @@ Value = TypeVar("Value")
 STRATEGIES = ("immediate", "rolling", "canary")
 ACTIONS = ("pause", "resume", "promote", "cancel")
 MAX_NODES = 30
-_BYTES = 288  # hardly a scenario takes so many decisions
+_BYTES = 320  # hardly a scenario takes so many decisions
 
 
 class Decisions:
@@ -319,6 +319,11 @@ def paced(decisions: Decisions) -> Raw:
     return decisions.some_keys(max_parallel_per_zone=among(1, 2, "50%"), slot_delay=among("7s", "30s"))
 
 
+def replaced(decisions: Decisions) -> Raw:
+    """Make what the general dialect adds to the update of a node."""
+    return decisions.some_keys(surge=among(2, "50%", 1, "100%"), retries=among(1, 3), retry_delay=among("7s", 0, "40s"))
+
+
 def policy_of(decisions: Decisions, interval_s: int) -> Raw:
     """Make a spec of any dialect."""
     dialect = decisions.one_of(["deployment", "rollout", "general"])
@@ -327,7 +332,7 @@ def policy_of(decisions: Decisions, interval_s: int) -> Raw:
     if strategy != "immediate" or decisions.number(0, 1):
         policy["health_check"] = health_check_of(decisions, dialect, interval_s)
     if dialect == "general":
-        policy |= paced(decisions)
+        policy |= paced(decisions) | replaced(decisions)
         if decisions.one_of([True, True, False]) and strategy != "immediate":
             return policy | {"waves": waves_of(decisions), "max_parallel": decisions.one_of([2, 0, 1, "17%", 5])}
     if strategy == "canary":
@@ -450,6 +455,13 @@ def with_reporting_delay(decisions: Decisions, raw: Raw) -> Raw:
     return raw | {"orchestrator": raw["orchestrator"] | {"reporting_delay": delay}}
 
 
+def with_tries_heard(raw: Raw) -> Raw:
+    """Let failed tries not count where only verdicts are reported."""
+    if "connection" in raw["fleet"] or raw["orchestrator"].get("reporting_delay"):
+        return raw | {"orchestrator": raw["orchestrator"] | {"failed_tries_count": False}}
+    return raw
+
+
 def heard_at_once(raw: Raw) -> Raw:
     """Let every verdict count when it is given."""
     return raw | {"fleet": without_lines(raw["fleet"]), "orchestrator": raw["orchestrator"] | {"reporting_delay": 0}}
@@ -544,8 +556,33 @@ def with_change_windows(decisions: Decisions, raw: Raw) -> Raw:
 
 # -- whole scenarios -------------------------------------------------------------------------------
 
+_TRIED: Raw = {
+    "dialect": "general",
+    "strategy": "rolling",
+    "max_parallel": 3,
+    "surge": 2,
+    "health_check": {"deadline": "50s", "min_healthy_time": "10s"},
+}
+
 # What happens only if several things come together, which is rare when each is drawn by itself.
 CORNERS: tuple[dict[str, Raw], ...] = (
+    # Tries fail, and count; nodes that are surged among them.
+    {
+        "fleet": {"update_duration": 20, "start_failure": 0.5, "start_hang": 0.1},
+        "orchestrator": {"failed_tries_count": True},
+        "policies": {"p": {**_TRIED, "retries": 2, "retry_delay": "7s", "max_failed_nodes": 3}},
+    },
+    # Nodes that are surged fail, hold their places, and go back.
+    {
+        "fleet": {"update_duration": 20, "start_failure": 0.3, "start_attempts": 1},
+        "orchestrator": {"failed_node_holds_slot": True, "pacing": "sliding", "failed_percent_of": "fleet"},
+        "policies": {"p": {**_TRIED, "max_failed_nodes": 3}},
+    },
+    # Immediate takes surged nodes that hang for running.
+    {
+        "fleet": {"start_hang": 0.3, "service": {"shared": {"capacity": 1.2}}},
+        "policies": {"p": {"dialect": "general", "strategy": "immediate", "surge": "50%"}},
+    },
     # Ends while nodes that are down are waited for.
     {
         "fleet": {
@@ -863,7 +900,7 @@ def scenario_of(decisions: Decisions, neighbours: Sequence[int] = (0,)) -> Raw:
     raw["policies"] = {name: _as_paced(policy, raw) for name, policy in raw["policies"].items()}
     raw["policies"] = {name: with_gate(decisions, policy, pacing) for name, policy in raw["policies"].items()}
     raw = with_requests(decisions, with_change_windows(decisions, raw))
-    return with_reporting_delay(decisions, with_lines(decisions, raw))
+    return with_tries_heard(with_reporting_delay(decisions, with_lines(decisions, raw)))
 
 
 def _faultless_scenario(decisions: Decisions) -> Raw:
@@ -871,7 +908,7 @@ def _faultless_scenario(decisions: Decisions) -> Raw:
     policy = policy_of(decisions, interval_s)
     if "health_check" in policy:
         day_ns = 24 * 3600 * NS_PER_S
-        policy["health_check"]["deadline"] = "24h" if policy["dialect"] == "deployment" else day_ns
+        policy["health_check"]["deadline"] = day_ns if policy["dialect"] == "rollout" else "24h"
     return {
         "name": "faultless",
         "fleet": fleet_of(decisions, _CALM),

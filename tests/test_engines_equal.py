@@ -155,6 +155,42 @@ LATE_REPORTS = (
     "the end comes before a verdict counts",
 )
 
+BESIDE = (
+    "a node finds no place",
+    *(
+        f"{service}: {what}"
+        for service in ("local", "shared")
+        for what in (
+            "no failure",
+            "it failed",
+            "it hangs and loses its old instance",
+            "it goes back starting, beside its old instance",
+            "it goes back exposed, beside its old instance",
+            "it goes back exposed, without its old instance",
+        )
+    ),
+    "its rollback fails beside its old instance",
+    "it is given up",
+    "it is given up, and its old instance is gone",
+    "both instances go down",
+    "it holds its place",
+    "it goes back by itself",
+)
+RETRIES = (
+    "did not start; is tried again",
+    "deadline passed while starting; is tried again",
+    "silent until the deadline; is tried again",
+    "it starts",
+    "it fails in the end",
+    "it is sent back",
+    "it is surged",
+    "it is not heard of",
+    "it goes on after the end",
+    "failed tries are too many",
+    "in a row",
+    "in all",
+)
+
 
 def wanted() -> dict[Feature, int]:
     """How often all chunks together must meet what."""
@@ -178,6 +214,7 @@ def wanted() -> dict[Feature, int]:
     often |= {("line", what): 20 for what in ON_THE_LINE}
     often |= {("late report", what): 20 for what in LATE_REPORTS}
     often |= {("slots", what): 12 for what in SLOTS}
+    often |= {("surge", what): 12 for what in BESIDE} | {("retry", what): 12 for what in RETRIES}
     often |= {("script", did): 20 for did in (*ACTIONS, "no effect")}
     often |= {("operator", did): 20 for did in ("promote", "cancel")}
     # A window of a node to compare with is numbered by its time: never 0.
@@ -335,7 +372,7 @@ ENOUGH = 1500
 @cache
 def made(number: int) -> Raw:
     """Make a scenario."""
-    return scenario_of(Decisions(random.Random(number).randbytes(256)))
+    return scenario_of(Decisions(random.Random(number).randbytes(320)))
 
 
 @pytest.fixture(scope="module")

@@ -248,6 +248,7 @@ STATED = {
     "InformationResult": {"policy": "another"},
     "ObservationResult": {"steps.verdict": "better"},
     "OneRollout": {"responses.verdict": "escaped"},
+    "PolicyImport": {"notes.fidelity": "exact"},
     "ParetoFront": {"cases.standing": "dominated"},
     "Precision": {"estimates.is_reached": True, "estimates.is_hardest": False, "is_reached": True},
     "Rare": {"is_trusted": False, "is_cheaper": False},

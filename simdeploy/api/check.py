@@ -109,7 +109,9 @@ def _contradictions_of_general(raw: Mapping[str, Any], strategy: str, canaries: 
     """List contradictions among the keys that only the general dialect has."""
     problems: list[Problem] = []
     waves, health_check = raw.get("waves"), raw.get("health_check")
-    if isinstance(waves, Sequence) and not isinstance(waves, str):
+    if waves in ([], ()):
+        problems.append(Problem("an empty list", path=("waves",), allowed="at least one wave"))
+    elif isinstance(waves, Sequence) and not isinstance(waves, str):
         for number, wave in enumerate(waves):
             if isinstance(wave, Mapping) and sum(wave.get(key) is not None for key in ("size", "until")) != 1:
                 message = "a wave needs either size or until"
@@ -172,8 +174,6 @@ def _problem(details: Mapping[str, Any]) -> Problem:
             return Problem(path=path, found=shorten(value), **details["ctx"])
         case "tuple_type":
             return Problem("not a list", path=path, found=shorten(value), allowed="a list")
-        case "too_short":
-            return Problem("an empty list", path=path, allowed="at least one entry")
         case _:
             return not_a_group(value, path)
 

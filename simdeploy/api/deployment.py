@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, InstanceOf
 
+from simdeploy.api.general import GeneralSpec
 from simdeploy.api.spec import DeploymentSpec, RolloutSpec
 from simdeploy.api.values import Count, Flag, Name, Prose, Time, Version, choice
 from simdeploy.api.wire import WireObject, canonical_json
@@ -75,9 +76,17 @@ class Deployment(WireObject):
     type: DeploymentType | None = Field(default=None, description="Type of the deployment.")
     from_version: Version | None = Field(default=None, description="Version before.")
     to_version: Version | None = Field(default=None, description="Version after.")
-    spec: InstanceOf[DeploymentSpec] | InstanceOf[RolloutSpec] = Field(description="The policy.")
+    spec: InstanceOf[DeploymentSpec] | InstanceOf[RolloutSpec] | InstanceOf[GeneralSpec] = Field(
+        description="The policy."
+    )
     status: DeploymentStatus | None = Field(default=None, description="Status reported by the control plane.")
 
     def to_json(self) -> str:
-        """Return the body of ``GET deployment`` in canonical form, under the key of the spec's dialect."""
-        return canonical_json({self.spec.dialect: self.to_dict()})
+        """Return the body of ``GET deployment`` in canonical form, under the key of the spec's dialect.
+
+        A general spec, which is beyond the API, states its dialect itself.
+        """
+        value = self.to_dict()
+        if self.spec.dialect == "general":
+            return canonical_json({"deployment": {**value, "spec": {"dialect": "general", **value["spec"]}}})
+        return canonical_json({self.spec.dialect: value})

@@ -80,8 +80,8 @@ def read_deployment(path: str | os.PathLike[str], *, dialect: Dialect | None = N
     ----------
     path : path
         The body of ``GET deployment``, a deployment object, or a bare spec.
-    dialect : {'deployment', 'rollout'}, optional
-        By default recognised from keys that only one dialect has. If given, durations may also have the other dialect's form
+    dialect : {'deployment', 'rollout', 'general'}, optional
+        By default as the spec states it, or recognised from keys that only one dialect has. If given, durations may also have the other dialect's form
         (a number is seconds for deployment, nanoseconds for rollout).
 
     Raises
@@ -172,6 +172,10 @@ def _read_spec(
         return None, [Problem(MISSING, path=path, allowed='a spec with at least a "strategy"')], []
     if not isinstance(raw, dict):
         return None, [not_a_group(raw, path)], []
+    stated = raw.get("dialect")
+    if isinstance(stated, str) and stated in SPEC_TYPES:
+        raw = {key: value for key, value in raw.items() if key != "dialect"}
+        dialect = dialect or stated
     recognised = dialect or recognise(raw, wrapper)
     if isinstance(recognised, Problem):
         return None, [problem.at(prefix=path) for problem in (recognised, *contradictions(raw))], []

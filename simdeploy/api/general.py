@@ -121,7 +121,7 @@ class GeneralSpec(CommonSpec):
     dialect: ClassVar[Dialect] = "general"
 
     waves: tuple[WaveEntry, ...] | None = Field(
-        default=None, description="Waves in order; the last size repeats until all nodes are updated.", min_length=1
+        default=None, description="Waves in order; the last size repeats until all nodes are updated."
     )
     zone_by_zone: Flag | None = Field(
         default=None, description="Plan the waves within one zone after the other; needs fleet.order: zone."

@@ -32,6 +32,7 @@ _COMMANDS = (
     "rare",
     "verify",
     "validate",
+    "import",
     "schema",
     "completion",
 )
@@ -44,7 +45,9 @@ class _Application(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"simdeploy.cli.{cmd_name}").command
+        # No module can be called import.
+        module = "importing" if cmd_name == "import" else cmd_name
+        command: click.Command = import_module(f"simdeploy.cli.{module}").command
         return command
 
     def resolve_command(

@@ -64,7 +64,7 @@ def find_policy(scenario: Scenario, policy: str) -> str | ScenarioPolicy:
     if problems:
         hint = "the policy is named after its file: rename the file"
         raise InputError(replace(problem, hint=hint) for problem in problems)
-    return replace(scenario.policy(read_policy_file(policy)), name=name)
+    return replace(scenario.policy(read_policy_file(policy, scenario.fleet.nodes)), name=name)
 
 
 def _is_file(name: str) -> bool:

@@ -135,7 +135,7 @@ def policy_option(*, is_all: bool) -> click.Option:
         ["--policy", "policies"],
         metavar="NAME|FILE",
         multiple=True,
-        help=f"Policy name in the scenario, or policy file (.json, .yaml). Default: {default}.",
+        help=f"Policy name in the scenario, or policy file. Default: {default}.",
     )
 
 

@@ -18,18 +18,36 @@ from simdeploy.errors import InputError, Problem
 def command(files: tuple[str, ...]) -> None:
     """Check scenario files and deployments.
 
-    A .json FILE is an API deployment. Prints "ok" with a summary, or every problem with its line; then exits with 2.
+    A FILE is a scenario, an API deployment (.json) or another orchestrator's policy. Prints "ok" with a summary, or every problem with its line; then exits with 2.
     """
     problems: list[Problem] = []
     for file in files:
         try:
-            description = _describe_json(file) if file.lower().endswith(".json") else _describe_scenario(file)
+            description = _describe_import(file) or (
+                _describe_json(file) if file.lower().endswith(".json") else _describe_scenario(file)
+            )
         except InputError as error:
             problems += error.problems
         else:
             say(f"ok: {file}: {description}", err=False)
     if problems:
         raise InputError(problems)
+
+
+def _describe_import(file: str) -> str | None:
+    """Describe another orchestrator's policy; None if the file is none."""
+    from simdeploy.api.files import read_text
+    from simdeploy.dialects.importing import import_source, recognise
+    from simdeploy.dialects.source import Source
+
+    source = Source(read_text(file), file)
+    kind = recognise(source)
+    if kind is None:
+        return None
+    imported = import_source(source, kind)
+    for note in imported.unknown:
+        say(f"warning: {file}: {note}")
+    return f"{imported.answer} Use it with --policy {file}, or see `simdeploy import {file}`."
 
 
 def _describe_scenario(file: str) -> str:

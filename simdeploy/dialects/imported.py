@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from simdeploy.result import Columns, Result, make_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Fidelity = Literal["exact", "approximate", "none", "not evaluated"]
 
@@ -41,8 +46,11 @@ class Note:
         return f"{place}: {self.field}: {words}: {self.text}"
 
 
-@dataclass(frozen=True)
-class PolicyImport:
+NOTES = Columns({"line": "Int64", "field": "str", "fidelity": "str", "text": "str"}, words={"fidelity": Fidelity})
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PolicyImport(Result):
     """A policy read from another orchestrator's file.
 
     Attributes
@@ -53,25 +61,38 @@ class PolicyImport:
         A policy in the general dialect with its own `orchestrator`, as a scenario's `policies` say it.
     orchestrator : dict
         Its switches alone, as the `orchestrator` section of a scenario says them.
-    nodes : int or None
-        Nodes (replicas, tasks, hosts) that the file states or the caller gave.
     notes : tuple of Note
         One or more for every field of the file that says how to update, and for defaults that matter.
+    nodes : int or None
+        Nodes (replicas, tasks, hosts) that the file states or the caller gave.
     file : str or None
         The file's name.
+    computed_under : mapping
+        The number of nodes and the variables that the caller gave.
+
+    Examples
+    --------
+    >>> imported = PolicyImport("swarm", {"dialect": "general", "strategy": "immediate"}, {}, (), 12)
+    >>> imported.answer
+    'A swarm policy for 12 nodes, strategy immediate; no field says how to update.'
     """
 
     kind: str
     policy: dict[str, Any]
     orchestrator: dict[str, Any]
+    notes: tuple[Note, ...] = ()
     nodes: int | None = None
-    notes: tuple[Note, ...] = field(default=())
     file: str | None = None
+    computed_under: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def unknown(self) -> tuple[Note, ...]:
         """The notes on values that were not evaluated."""
         return tuple(note for note in self.notes if note.fidelity == "not evaluated")
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the notes as a table."""
+        return make_frame([asdict(note) for note in self.notes], NOTES.dtypes)
 
 
 def merge_policy(policy: Mapping[str, Any], orchestrator: Mapping[str, Any]) -> dict[str, Any]:

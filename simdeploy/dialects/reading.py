@@ -81,7 +81,9 @@ class Reading:
         if self.problems:
             raise InputError(self.problems)
         merged = merge_policy(policy, orchestrator)
-        return PolicyImport(self.kind, merged, dict(orchestrator), nodes, tuple(self.notes), self.source.file)
+        under = {"nodes": self.given_nodes, "variables": dict(self.variables)}
+        notes = tuple(self.notes)
+        return PolicyImport(self.kind, merged, dict(orchestrator), notes, nodes, self.source.file, under)
 
 
 class Group:

@@ -28,6 +28,7 @@ REPORTS = {
     "ObservationResult": "observation",
     "OneRollout": "rollout",
     "ParetoFront": "pareto",
+    "PolicyImport": "imported",
     "Precision": "precision",
     "Rare": "rare",
     "Robustness": "regret",

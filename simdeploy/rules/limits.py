@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from simdeploy.rules.waves import WaveLimits
+from simdeploy.rules.waves import NO_WAVE_LIMITS, WaveLimits
 
 if TYPE_CHECKING:
     from simdeploy.rules.orchestrator import Orchestrator, PercentOf
@@ -18,7 +18,6 @@ DEFAULT_MAX_FAILED_NODES_PERCENT = Fraction(10)
 # Limits that no fleet reaches.
 NO_COUNT = 1_000_000_000
 NO_PERCENT = Fraction(200)
-_NO_WAVE_LIMITS = WaveLimits()
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Counts:
     wave_failed: int
     wave_size: int
     counted: int | None = None
-    wave: WaveLimits = _NO_WAVE_LIMITS
+    wave: WaveLimits = NO_WAVE_LIMITS
     zone_failed: int = 0
     zone_size: int = 0
 

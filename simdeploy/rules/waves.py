@@ -40,7 +40,7 @@ class WaveLimits:
     percent: Fraction | None = None
 
 
-_NO_LIMITS = WaveLimits()
+NO_WAVE_LIMITS = WaveLimits()
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,22 @@ class _Wave:
 
     size: int
     bake_ns: int | None = None
-    limits: WaveLimits = _NO_LIMITS
+    limits: WaveLimits = NO_WAVE_LIMITS
+
+
+def what_plans_depend_on(policy: Policy) -> tuple[object, ...]:
+    """Return what a plan depends on in a policy; planning a large fleet anew for each of many would take long."""
+    return (
+        policy.strategy,
+        policy.dialect,
+        policy.max_parallel,
+        *((policy.canary_count, policy.canary_percent) if policy.strategy == "canary" else ()),
+        policy.waves,
+        *((policy.zone_bake_ns, policy.first_zone_bake_ns) if policy.zone_by_zone else ()),
+        policy.max_parallel_per_zone,
+        policy.surge,
+        policy.rollback_parallel,
+    )
 
 
 def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int, zones: int = 1) -> Plan:
@@ -146,7 +161,7 @@ def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int, zones: in
         per_zone=min(per_zone or total, total),
         surge=min(_amount(policy.surge, rounding, Fraction(total), least=0), total),
         rollback=_rollback_nodes(policy, orchestrator, parallel, total),
-        limits=tuple(wave.limits for wave in waves) if any(wave.limits != _NO_LIMITS for wave in waves) else (),
+        limits=tuple(wave.limits for wave in waves) if any(wave.limits != NO_WAVE_LIMITS for wave in waves) else (),
         is_list=bool(policy.waves) and policy.strategy != "immediate",
     )
 

@@ -85,7 +85,7 @@ def _set(raw: dict[str, Any], path: str, value: object) -> None:
     schema: Mapping[str, Any] = shared_schema()
     for depth, part in enumerate(parents, start=1):
         child = _child(node, schema, part)
-        if isinstance(child, str) and parents[:depth] == ["orchestrator"]:
+        if isinstance(child, str) and part == "orchestrator":
             child = {"preset": child}
         if not isinstance(child, dict | list):
             message = f"{format_path(parents[:depth])} is a single value, without keys"

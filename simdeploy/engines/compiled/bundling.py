@@ -25,11 +25,14 @@ class LoweredPlan(NamedTuple):
     canaries: int
     parallel: int
     pacing: int
+    has_wave_limits: bool
+    rollback_size: int
     is_list: bool
     has_slots: bool
     has_steps: bool
     per_zone: int
     slot_delay: int
+    surge: int
 
 
 class Row(NamedTuple):
@@ -41,6 +44,7 @@ class Row(NamedTuple):
     plan: LoweredPlan
     limits: int
     gate: int  # 0 for none
+    is_plain: bool  # nothing that bundles don't know
 
 
 def stops_at(limits: Limits | None, total: int) -> int | None:
@@ -74,6 +78,7 @@ def bundle_policies(
     for number, row in enumerate(rows):
         if (
             may_bundle
+            and row.is_plain
             and not row.gate
             and row.plan.pacing == BARRIER
             and not row.plan.has_steps

@@ -14,6 +14,7 @@ from simdeploy.engines.compiled.clock import (
     BATCH_CLOCK,
     COUNTS,
     ENDS_WINDOW,
+    FAILS_TRY,
     FREES_SLOT,
     GETS_ORDER,
     GETS_VERDICT,
@@ -48,21 +49,29 @@ from simdeploy.engines.compiled.codes import (
     SCRIPT_RESUME,
     SLIDING,
 )
+from simdeploy.engines.compiled.deadlines import (
+    is_deadline_now,
+    let_progress_stand_still,
+    next_deadline,
+    reset_deadlines,
+    tell_deadline,
+)
 from simdeploy.engines.compiled.dispatch import (
     admit_returned,
     fill_slots,
     nodes_left,
     open_wave,
     send_wave,
+    try_again,
     turns_due,
 )
 from simdeploy.engines.compiled.gates import happens_before_gate, judges_waves, look_at_waves, reset_gates
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.limits import is_crossed
+from simdeploy.engines.compiled.limits import is_crossed, reset_tally
 from simdeploy.engines.compiled.line import reset_lines
 from simdeploy.engines.compiled.node import count, go_back, hear_of
 from simdeploy.engines.compiled.people import rejects
-from simdeploy.engines.compiled.pools import reset_pools, set_missed
+from simdeploy.engines.compiled.pools import reset_pools
 from simdeploy.engines.compiled.quick import set_quick_words
 from simdeploy.engines.compiled.rollback import act_on_rollback, has_returned
 from simdeploy.engines.compiled.running_watch import look_at_running
@@ -78,6 +87,8 @@ from simdeploy.engines.compiled.tables import (
     NEVER,
     RESOLVED,
     STARTED,
+    SURGED,
+    TRIED,
     TURNS,
     UNRESOLVED,
     UP_AGAIN,
@@ -92,7 +103,7 @@ from simdeploy.engines.compiled.tables import (
     size_of_wave,
     waves,
 )
-from simdeploy.engines.compiled.validation import happens_while_sharing
+from simdeploy.engines.compiled.validation import happens_at_verdict, happens_while_sharing
 from simdeploy.units import NS_PER_S
 
 # ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: the canaries wait for a promotion.
@@ -124,6 +135,8 @@ def run_rollout(run):
         fate[HAS_FAILED, node] = 0
         fate[WINDOWS, node] = 0
         fate[WAVE, node] = 0
+        fate[SURGED, node] = 0
+        fate[TRIED, node] = 0
     if run.shared:
         reset_pools(run)
     if run.goes_offline:
@@ -158,6 +171,7 @@ def reset(run):
     run.makespan = NEVER
     run.next_turn = run.waves_open = run.waves_over = run.waves_judged = run.first_unjudged = 0
     run.n_touched = run.n_up_again = run.waiting = run.waited_in_vain = 0
+    run.surging = run.earlier_tries = 0
     run.is_frozen = run.was_stuck = False
     run.clock = NO_CLOCK
     run.clock_is_frozen = False
@@ -169,6 +183,9 @@ def reset(run):
     run.queued = 0
     run.ran_too_long = False
     run.awaits_opening = False
+    run.next_rollback = NEVER
+    reset_tally(run)
+    reset_deadlines(run)
 
 
 @compiled
@@ -197,6 +214,10 @@ def _next_instant(run):
         following = min(following, run.watch_at)
     if run.awaits_opening:
         following = min(following, run.opens_at)
+    if run.makespan == NEVER and policy_of(run).counts_each:
+        following = min(following, next_deadline(run))
+    if run.next_rollback > run.now:
+        following = min(following, run.next_rollback)
     return following
 
 
@@ -212,12 +233,14 @@ def _let_happen(run):
                 hear_of(run, node)
             # A node that was sent back, or judged by its gate, meanwhile gets no verdict any more.
             elif fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
-                if run.shared and run.leaves:
-                    set_missed(run, node, False)
+                if run.shared:
+                    happens_at_verdict(run, node)
                 hear_of(run, node)
                 if fates(run)[HAS_FAILED, node] and run.goes_back_by_itself:
                     run.any_went_by_itself = True
                     go_back(run, node)
+        elif what == FAILS_TRY:
+            try_again(run, node)
         elif run.shared and (what == HAS_STARTED or what == ENDS_WINDOW or what == MISSES_DEADLINE):
             happens_while_sharing(run, node, what)
         elif HAS_STARTED <= what < GIVES_UP_SLOT:
@@ -231,11 +254,12 @@ def _let_happen(run):
             free_late(run, node)
         elif what == GOES_BACK:
             # Of a node that was sent back before it could fail, there is no verdict.
-            if run.leaves:
-                set_missed(run, node, False)
-            elif fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
-                run.any_went_by_itself = True
-                go_back(run, node)
+            if fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
+                if run.shared:
+                    happens_at_verdict(run, node)
+                if fates(run)[HAS_FAILED, node] and run.goes_back_by_itself:
+                    run.any_went_by_itself = True
+                    go_back(run, node)
         elif what == GETS_ORDER:
             # Nothing else is due where lines break, for there are no gates.
             lists(run)[DUE, run.n_due] = node
@@ -272,6 +296,8 @@ def _let_happen(run):
     if run.awaits_opening and run.opens_at <= now:
         run.awaits_opening = False
         run.is_rung = True
+    if run.next_rollback == now or (run.makespan == NEVER and policy_of(run).counts_each and is_deadline_now(run)):
+        run.is_rung = True
 
 
 @compiled
@@ -298,6 +324,9 @@ def _act(run):
     _obey_script(run)
     _obey_operator(run)
     _advance(run)
+    if policy_of(run).counts_each:
+        waits = run.phase == BAKE or run.phase == BAKED or run.phase == AWAIT or run.awaits_opening
+        let_progress_stand_still(run, run.state == PAUSED or waits or run.makespan < NEVER)
     # Looks at waves would not end by themselves only where a node is waited for, or never has its turn.
     policy = policy_of(run)
     if policy.gate >= 0 and (policy.gate == CUSUM or run.any_waits or policy.has_steps) and _is_at_rest(run):
@@ -310,6 +339,8 @@ def _judge(run):
     run.gate_alarm = False
     if run.makespan < NEVER:
         return
+    if policy_of(run).counts_each and not alarm and not _had_all_turns_and_promotion(run):
+        alarm = tell_deadline(run)
     # A sliding wave ends with the rollout.
     at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != SLIDING
     is_crossed_now = alarm
@@ -321,7 +352,7 @@ def _judge(run):
             while run.first_unjudged < run.waves_open and is_wave_over(run, run.first_unjudged):
                 run.first_unjudged += 1
         # After a pause the same crossing counts again only when a further node has failed.
-        if not alarm and run.failed > run.acknowledged_failures:
+        if not alarm and run.failed + run.earlier_tries > run.acknowledged_failures:
             is_crossed_now = is_crossed(run, judged_before)
     if not is_crossed_now and not (run.fails_when_stuck and _find_stuck(run)):
         return
@@ -329,7 +360,7 @@ def _judge(run):
         undo = run.on_failure == ON_FAILURE_ROLLBACK and not policy_of(run).no_auto_rollback
         _end(run, FAILED, undo)
         return
-    run.acknowledged_failures = run.failed
+    run.acknowledged_failures = run.failed + run.earlier_tries
     if run.on_failure == ON_FAILURE_PAUSE and run.state != PAUSED:
         _pause(run)
 
@@ -399,6 +430,8 @@ def _is_at_rest(run):
     if run.makespan < NEVER or run.is_rung or run.acts_done < run.n_acts:
         return False
     if run.awaits_opening or run.slots_delayed or (run.clock != NO_CLOCK and not run.clock_is_frozen):
+        return False
+    if policy_of(run).counts_each and next_deadline(run) < NEVER:
         return False
     # Nothing happens by itself to a node that is down for good, or that came up while the rollout is paused.
     held_back = run.waited_in_vain + run.n_up_again
@@ -524,6 +557,13 @@ def _finds_slot(run):
     if run.phase == READY:
         return count_free(run, 1) > 0
     return (run.phase == WAVE_OUT or run.phase == MAIN) and turns_due(run) > 0
+
+
+@compiled
+def _had_all_turns_and_promotion(run):
+    if nodes_left(run) or run.waves_over < run.waves_open:
+        return False
+    return run.promoted or policy_of(run).canaries < run.nodes
 
 
 @compiled

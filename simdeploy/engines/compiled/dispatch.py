@@ -10,22 +10,27 @@ from simdeploy.engines.compiled.evidence import find_partners
 from simdeploy.engines.compiled.fates import is_down, is_down_for_good, meet_fate, up_again
 from simdeploy.engines.compiled.gates import expect, judges_waves
 from simdeploy.engines.compiled.jit import compiled, inlined
-from simdeploy.engines.compiled.limits import might_stop
+from simdeploy.engines.compiled.limits import might_stop, note_failure
 from simdeploy.engines.compiled.line import begin_line, is_online, set_heard
 from simdeploy.engines.compiled.node import hear_of, resolve_in_wave
-from simdeploy.engines.compiled.pools import leaves_service
+from simdeploy.engines.compiled.pools import let_serve
 from simdeploy.engines.compiled.quick import dispatch_quickly
 from simdeploy.engines.compiled.slots import count_free, expect_start, give_up_slot, has_slot, take_slot
 from simdeploy.engines.compiled.tables import (
     ALONE,
+    ATTEMPTS,
+    BACK_FROM,
     COUNTS_FAILED,
     FIRST_PLACE,
     HAS_FAILED,
     HEARD,
     IN_FLIGHT,
+    NEVER,
     ORDER,
     RESOLVED,
+    SURGED,
     TOUCHED,
+    TRIED,
     TURNS,
     UNRESOLVED,
     UP_AGAIN,
@@ -148,10 +153,13 @@ def send_wave(run, count):
         or run.shared
         or run.reporting_delay > 0
         or run.goes_back_by_itself
-        or run.rollback_in_waves
+        or policy_of(run).rollback_size < run.nodes
         or run.leaves
         or run.failed_node_freezes
         or policy_of(run).gate >= 0
+        or policy_of(run).counts_each
+        or policy_of(run).surge > 0
+        or policy_of(run).retries > 0
     ):
         give_turns(run, count)
         return
@@ -198,14 +206,38 @@ def send_wave(run, count):
 def _dispatch(run, node):
     lists(run)[TOUCHED, run.n_touched] = node
     run.n_touched += 1
-    meet_fate(run, node, run.now)
+    if run.surging < policy_of(run).surge:
+        run.surging += 1
+        fates(run)[SURGED, node] = 1
+    if run.shared:
+        if not run.begins and not run.leaves and not fates(run)[SURGED, node]:
+            let_serve(run, node, 0)
+    _begin_try(run, node, run.now, 0)
+
+
+@compiled
+def _begin_try(run, node, at, first):
+    meet_fate(run, node, at, first)
     if run.slot_is_free_at_start and has_slot(run, node):
         expect_start(run, node)
-    if run.shared:
-        if not run.begins and not run.leaves:
-            leaves_service(run, node)
-    elif run.varies:
+    if run.varies and not run.shared:
         validate(run, node)
+
+
+@compiled
+def try_again(run, node):
+    """Let a node that did not start be tried again, unless it was sent back meanwhile; its failed try may count."""
+    fate = fates(run)
+    if fate[BACK_FROM, node] < NEVER:
+        return
+    fate[TRIED, node] += 1
+    if policy_of(run).counts_tries and run.makespan == NEVER:
+        run.earlier_tries += 1
+        note_failure(run)
+        run.news = True
+        run.is_rung = True
+    _begin_try(run, node, run.now + policy_of(run).retry_delay, fate[ATTEMPTS, node])
+    expect(run, node)
 
 
 @compiled

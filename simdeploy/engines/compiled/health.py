@@ -99,7 +99,8 @@ def become_healthy(run, node, started, deadline):
         start = end
         if is_healthy:
             healthy += 1
-            unhealthy = 0
+            if not rule.cumulative:
+                unhealthy = 0
             if healthy >= needed:
                 fate[RESOLVED, node] = end
                 fate[WINDOWS, node] = window

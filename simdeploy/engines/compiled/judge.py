@@ -92,7 +92,8 @@ def _take_window(run, wave, requests, failed):
         is_healthy = run.cant_tell == CANT_TELL_PASS
     if is_healthy:
         table[LOOKS_HEALTHY, wave] += 1
-        table[LOOKS_UNHEALTHY, wave] = 0
+        if not gate.cumulative:
+            table[LOOKS_UNHEALTHY, wave] = 0
         return PASSES if table[LOOKS_HEALTHY, wave] >= gate.gate_needed else NO_VERDICT
     if not can_tell:
         return FAILS

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from simdeploy.engines.compiled.codes import OF_RESOLVED, OF_WAVE
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.tables import WAVE_FAILED, is_wave_over, policy_of, size_of_wave, waves
+from simdeploy.engines.compiled.tables import (
+    WAVE_FAILED,
+    is_wave_over,
+    limits_of_wave,
+    policy_of,
+    size_of_wave,
+    waves,
+    zone_failed,
+)
 
 
 @compiled
-def is_limit_crossed(limits, failed, updated, wave_failed, wave_size, total):
-    """Tell whether the limits stop a rollout with these counts, in whole numbers."""
-    if not limits.has_limits or failed == 0:
+def is_limit_crossed(limits, failed, updated, wave_failed, wave_size, total, counted):
+    """Tell whether the limits of the API stop a rollout with these counts, in whole numbers; `counted` failures have a limit."""
+    if not limits.has_limits or (failed == 0 and counted == 0):
         return False
-    by_count = failed >= limits.stopping_count
+    by_count = counted > 0 and counted >= limits.stopping_count
     resolved = failed + updated
     among, of = failed, total
     if limits.percent_of == OF_RESOLVED:
@@ -30,6 +38,70 @@ def is_limit_crossed(limits, failed, updated, wave_failed, wave_size, total):
 
 
 @compiled
+def _is_own_limit_crossed(run, wave):
+    """Tell whether a limit of a wave alone, or of a zone, is crossed."""
+    policy = policy_of(run)
+    if policy.has_wave_limits:
+        own, failed = limits_of_wave(run, wave), waves(run)[WAVE_FAILED, wave]
+        if _is_crossed_by(failed, size_of_wave(run, wave), own.count, own.top, own.bottom, policy.reaches):
+            return True
+    if policy.watches_zones:
+        for zone in range(run.zones):
+            failed, size = zone_failed(run)[zone], (run.nodes - zone + run.zones - 1) // run.zones
+            if _is_crossed_by(failed, size, policy.zone_count, policy.zone_top, policy.zone_bottom, policy.reaches):
+                return True
+    return False
+
+
+@compiled
+def _is_crossed_by(failed, of, count, top, bottom, reaches):
+    if failed == 0:
+        return False
+    have, allowed = failed * bottom, top * of
+    return failed >= count or have > allowed or (have == allowed and reaches)
+
+
+@compiled
+def note_verdict(run, node, has_failed):
+    """Take note of a verdict that counts, for limits that are not of the numbers that are shown."""
+    if has_failed:
+        note_failure(run)
+        if policy_of(run).watches_zones:
+            zone_failed(run)[node % run.zones] += 1
+    elif run.now != run.ran_last_at:
+        run.ran_last_at = run.now
+        run.failed_in_a_row = run.failed_then if run.now == run.failed_last_at else 0
+
+
+@compiled
+def note_failure(run):
+    """Take note of a failure in a row: of a node, or of a try."""
+    if run.now != run.failed_last_at:
+        run.failed_last_at, run.failed_then = run.now, 0
+    run.failed_then += 1
+    run.failed_in_a_row += 1
+
+
+@compiled
+def reset_tally(run):
+    """Put what is counted for limits at the start of a rollout."""
+    run.failed_in_a_row = run.failed_last_at = run.failed_then = 0
+    run.ran_last_at = -1
+    if policy_of(run).watches_zones:
+        for zone in range(run.zones):
+            zone_failed(run)[zone] = 0
+
+
+@compiled
+def _is_wave_limit_crossed(run, wave):
+    policy, wave_failed = policy_of(run), waves(run)[WAVE_FAILED, wave]
+    counted = run.failed_in_a_row if policy.in_a_row else run.failed + run.earlier_tries
+    if (policy.has_wave_limits or policy.watches_zones) and _is_own_limit_crossed(run, wave):
+        return True
+    return is_limit_crossed(policy, run.failed, run.updated, wave_failed, size_of_wave(run, wave), run.nodes, counted)
+
+
+@compiled
 def is_crossed(run, judged_before):
     """Tell whether a limit, or the gate of the canaries, is crossed now.
 
@@ -39,14 +111,12 @@ def is_crossed(run, judged_before):
     wave_failed = waves(run)[WAVE_FAILED, wave]
     if policy_of(run).canaries and not run.promoted and run.gate_all_healthy and wave_failed:
         return True
-    if not run.reporting_delay or policy_of(run).percent_of != OF_WAVE:
-        size = size_of_wave(run, wave)
-        return is_limit_crossed(policy_of(run), run.failed, run.updated, wave_failed, size, run.nodes)
+    is_of_waves = policy_of(run).percent_of == OF_WAVE or policy_of(run).has_wave_limits
+    if not run.reporting_delay or not is_of_waves:
+        return _is_wave_limit_crossed(run, wave)
     for judged in range(judged_before, run.waves_open):
-        if not run.judged_at_wave_end or is_wave_over(run, judged):
-            wave_failed, size = waves(run)[WAVE_FAILED, judged], size_of_wave(run, judged)
-            if is_limit_crossed(policy_of(run), run.failed, run.updated, wave_failed, size, run.nodes):
-                return True
+        if (not run.judged_at_wave_end or is_wave_over(run, judged)) and _is_wave_limit_crossed(run, judged):
+            return True
     return False
 
 
@@ -63,4 +133,4 @@ def might_stop(run, wave, n_failed):
         return False
     if policy.percent_of == OF_RESOLVED or policy.minimum_sample > 0:
         return True
-    return is_limit_crossed(policy, failed, run.updated, wave_failed, size_of_wave(run, wave), run.nodes)
+    return is_limit_crossed(policy, failed, run.updated, wave_failed, size_of_wave(run, wave), run.nodes, failed)

@@ -25,16 +25,18 @@ from simdeploy.engines.compiled.tables import (
     CLASS_RECORD,
     CLASS_RULE_RECORD,
     KIND_RECORD,
+    NEVER as AT_NO_TIME,
     POLICY_RECORD,
     PROCESS_RECORD,
     UNKNOWN,
+    WAVE_LIMITS_RECORD,
     make_table,
 )
 from simdeploy.rules.gates.gate import MOST_GATED_REQUESTS, Method, read_gate
 from simdeploy.rules.health import read_health_rule
-from simdeploy.rules.limits import read_limits
+from simdeploy.rules.limits import NO_PERCENT, read_limits
 from simdeploy.rules.orchestrator import CantTell, OnFailure, Pacing, PercentOf, UnreachableNodes
-from simdeploy.rules.waves import plan_waves
+from simdeploy.rules.waves import NO_WAVE_LIMITS, plan_waves, what_plans_depend_on
 from simdeploy.world.binomial import binomial_cdf
 from simdeploy.world.change_windows import is_always_open, weekly_openings
 from simdeploy.world.distributions import Constant, Exponential
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
     from simdeploy.rules.health import HealthRule
     from simdeploy.rules.limits import Limits
     from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.policy import Policy
+    from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.distributions import Distribution
     from simdeploy.world.fleet import Behaviour, Fleet
@@ -274,7 +278,6 @@ def _lower_switches(switches: Orchestrator, traits: TypeTraits) -> dict[str, int
         "fails_when_stuck": switches.all_slots_held == "fail",
         "goes_back_by_itself": switches.node_local_rollback and traits.releases,
         "on_failure": code_of(OnFailure, switches.on_failure),
-        "rollback_in_waves": switches.rollback_pacing == "max_parallel",
         "unreachable": code_of(UnreachableNodes, switches.unreachable_nodes),
         "clocks_stop": switches.paused_clocks == "stop",
         "cant_tell": code_of(CantTell, switches.cant_tell),
@@ -314,6 +317,7 @@ def _lower_policies(
     rules: dict[HealthRule, int] = {}
     plans: dict[tuple[object, ...], LoweredPlan] = {}
     sizes: list[int] = []
+    wave_limits: list[tuple[int, int, int]] = []
     bakes_ns: list[int] = []
     limits: dict[Limits | None, int] = {}
     gates: dict[Gate | None, int] = {None: 0}
@@ -323,19 +327,7 @@ def _lower_policies(
         # Nodes that leave have no windows to judge.
         gate = None if traits.leaves else read_gate(policy, scenario.orchestrator)
         rule = read_health_rule(policy, scenario.orchestrator)
-        # What a plan depends on; planning a large fleet anew for every policy would take longer than to simulate it.
-        key = (
-            policy.strategy,
-            policy.dialect,
-            policy.max_parallel,
-            *((policy.canary_count, policy.canary_percent) if policy.strategy == "canary" else ()),
-            policy.waves,
-            policy.zone_by_zone,
-            policy.zone_bake_ns,
-            policy.first_zone_bake_ns,
-            policy.max_parallel_per_zone,
-            policy.slot_delay_ns,
-        )
+        key = (*what_plans_depend_on(policy), policy.slot_delay_ns)
         if key not in plans:
             plan = plan_waves(policy, scenario.orchestrator, total, scenario.fleet.zones)
             plans[key] = LoweredPlan(
@@ -344,14 +336,18 @@ def _lower_policies(
                 plan.canaries,
                 plan.parallel,
                 code_of(Pacing, plan.pacing),
+                bool(plan.limits),
+                plan.rollback,
                 plan.is_list,
                 plan.has_slots,
                 plan.has_slots and (plan.is_list or plan.per_zone < total),
                 plan.per_zone,
                 policy.slot_delay_ns,
+                plan.surge if traits.replaces else 0,
             )
             sizes += plan.sizes
             bakes_ns += plan.bakes_ns
+            wave_limits += _lower_wave_limits(plan, reaches=scenario.orchestrator.limit_comparison == "reaches")
         limit = read_limits(policy, scenario.orchestrator, total)
         rows.append(
             Row(
@@ -361,6 +357,11 @@ def _lower_policies(
                 plans[key],
                 limits.setdefault(limit, len(limits)),
                 gates.setdefault(gate, len(gates)),
+                is_plain=not _counts_each(policy, limit, plans[key])
+                and not rule.cumulative
+                and not rule.retries
+                and not plans[key].surge
+                and not (traits.undone and plans[key].rollback_size < total),
             )
         )
     peaks = sorted({rule.windows_needed for rule in rules if 0 < rule.windows_needed <= _MOST_PEAK_WINDOWS})
@@ -375,6 +376,10 @@ def _lower_policies(
             **row.plan._asdict(),
             **lowered_limits[row.limits],
             **lowered_gates[row.gate],
+            "progress_deadline": _or_never(one.policy.progress_deadline_ns),
+            "rollout_deadline": _or_never(one.policy.rollout_deadline_ns),
+            "counts_each": _counts_each(one.policy, read_limits(one.policy, scenario.orchestrator, total), row.plan),
+            "rollback_delay": one.policy.rollback_delay_ns,
             "begins_in_week": time_in_week(one.identity.created_at),
         }
         for one, row in zip(chosen, rows, strict=True)
@@ -387,6 +392,7 @@ def _lower_policies(
         ),
         "last_words": np.array([[_last_words(rule, b, kinds) for b in behaviours] for rule in rules], dtype=np.int64),
         "sizes": np.array(sizes, dtype=np.int64),
+        "wave_limits": np.array(wave_limits, dtype=WAVE_LIMITS_RECORD),
         "bakes": np.array(bakes_ns, dtype=np.int64),
         **bundle_policies(
             rows,
@@ -396,6 +402,17 @@ def _lower_policies(
         ),
     }
     return tables, peaks
+
+
+def _or_never(deadline_ns: int | None) -> int:
+    return AT_NO_TIME if deadline_ns is None else deadline_ns
+
+
+def _counts_each(policy: Policy, limits: Limits | None, plan: LoweredPlan) -> bool:
+    """Tell whether it matters when, or of which node, a verdict counts, beside the numbers that are counted."""
+    deadlines = policy.progress_deadline_ns is not None or policy.rollout_deadline_ns is not None
+    of_zones = limits is not None and (limits.per_zone is not None or limits.consecutive)
+    return deadlines or of_zones or plan.has_wave_limits
 
 
 def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
@@ -410,7 +427,6 @@ def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
         and not traits.begins
         and not traits.leaves
         and not (switches.node_local_rollback and traits.releases)
-        and not (switches.rollback_pacing == "max_parallel" and traits.undone)
         and not switches.reporting_delay_ns
         and not switches.failed_node_freezes
         and switches.on_failure in ("rollback", "stop")
@@ -430,6 +446,9 @@ def _lower_rule(rule: HealthRule, peaks: list[int]) -> dict[str, int]:
         "needed": rule.windows_needed,
         "consecutive": rule.consecutive,
         "failure_threshold": rule.failure_threshold or 0,
+        "retries": rule.retries,
+        "retry_delay": rule.retry_delay_ns,
+        "cumulative": rule.cumulative,
         "peak": peaks.index(rule.windows_needed) if rule.windows_needed in peaks else -1,
     }
 
@@ -461,8 +480,13 @@ def _lower_limits(limits: Limits | None, total: int) -> dict[str, int]:
             "bottom": 1,
             "reaches": False,
             "both": False,
+            "counts_tries": False,
             "percent_of": 0,
             "minimum_sample": 0,
+            "in_a_row": False,
+            "watches_zones": False,
+            "zone_count": BEYOND_ANY_FLEET,
+            **_fraction("zone", NO_PERCENT),
         }
     share, reaches = _exact_in_64_bits(limits.max_failed_nodes_percent / 100, total, reaches=limits.reaches)
     return {
@@ -472,9 +496,34 @@ def _lower_limits(limits: Limits | None, total: int) -> dict[str, int]:
         "bottom": share.denominator,
         "reaches": reaches,
         "both": limits.both,
+        "counts_tries": limits.counts_tries,
         "percent_of": code_of(PercentOf, limits.percent_of),
         "minimum_sample": min(limits.minimum_sample, BEYOND_ANY_FLEET),
+        "in_a_row": limits.consecutive,
+        **_lower_zone_limit(limits),
     }
+
+
+def _lower_zone_limit(limits: Limits) -> dict[str, int]:
+    of_zone = limits.per_zone
+    is_percent = isinstance(of_zone, Fraction)
+    count = BEYOND_ANY_FLEET if is_percent or of_zone is None else of_zone + (0 if limits.reaches else 1)
+    percent = of_zone if isinstance(of_zone, Fraction) else NO_PERCENT
+    return {"watches_zones": of_zone is not None, "zone_count": int(count), **_fraction("zone", percent)}
+
+
+def _fraction(name: str, percent: Fraction) -> dict[str, int]:
+    """Return a percent as a fraction in two numbers; those of waves and zones have few digits."""
+    return {f"{name}_top": (percent / 100).numerator, f"{name}_bottom": (percent / 100).denominator}
+
+
+def _lower_wave_limits(plan: Plan, *, reaches: bool) -> list[tuple[int, int, int]]:
+    lowered = []
+    for limits in plan.limits or (NO_WAVE_LIMITS,) * len(plan.sizes):
+        count = BEYOND_ANY_FLEET if limits.count is None else limits.count + (0 if reaches else 1)
+        share = (NO_PERCENT if limits.percent is None else limits.percent) / 100
+        lowered.append((count, share.numerator, share.denominator))
+    return lowered
 
 
 def _lower_gate(gate: Gate | None) -> dict[str, float]:

@@ -73,6 +73,7 @@ class Memory:
             raise AssertionError((n, most_waves))  # the queue keeps a node, or a wave, above what happens to it
         tables = {
             **lowered.tables,
+            "zone_failed": np.zeros(int(lowered.scalars["zones"]), np.int64),
             "zone_ends": np.zeros((n_classes, int(lowered.scalars["zones"])), np.int64),
             "today": np.zeros(n_classes, TODAY_RECORD),
             "drawn": np.zeros((N_DRAWN, n), np.int64),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from simdeploy.engines.compiled.clock import COUNTS, GETS_ORDER, IS_BACK, enqueue
 from simdeploy.engines.compiled.codes import CUSUM
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.limits import note_verdict
 from simdeploy.engines.compiled.line import fails_unheard, online_again
-from simdeploy.engines.compiled.pools import crashes_change, leaves_service, look_at_pools
+from simdeploy.engines.compiled.pools import crashes_change, let_serve, look_at_pools
 from simdeploy.engines.compiled.sampling import set_rollbacks
 from simdeploy.engines.compiled.slots import resolve_slot
 from simdeploy.engines.compiled.tables import (
@@ -18,6 +19,7 @@ from simdeploy.engines.compiled.tables import (
     RESOLVED,
     ROLLBACK,
     STARTED,
+    SURGED,
     UNRESOLVED,
     WAVE,
     WAVE_FAILED,
@@ -37,6 +39,8 @@ def hear_of(run, node):
     if run.failed_node_freezes and (fates(run)[HAS_FAILED, node] or fails_unheard(run, node)):
         run.is_frozen = True
     resolve_slot(run, node)
+    if fates(run)[SURGED, node] and not (run.failed_node_holds_slot and _keeps_slot(run, node)):
+        run.surging -= 1
     if run.reporting_delay:
         run.is_rung = True
         waves(run)[IN_FLIGHT, fates(run)[WAVE, node] - 1] -= 1
@@ -48,17 +52,30 @@ def hear_of(run, node):
 
 
 @compiled
+def _keeps_slot(run, node):
+    """Tell whether a node has failed and may hold its slot: it had one, and doesn't go back by itself."""
+    if not fates(run)[HAS_FAILED, node] and not fails_unheard(run, node):
+        return False
+    goes_back = run.goes_back_by_itself and not fails_unheard(run, node)
+    return fates(run)[DISPATCHED, node] < NEVER and not goes_back
+
+
+@compiled
 def count(run, node):
     """Let a verdict count, for everything but pacing; after the end nobody counts any more."""
     if run.makespan < NEVER:
         return
     wave = fates(run)[WAVE, node] - 1
     resolve_in_wave(run, wave)
-    if fates(run)[HAS_FAILED, node] or fails_unheard(run, node):
+    has_failed = fates(run)[HAS_FAILED, node] or fails_unheard(run, node)
+    if policy_of(run).counts_each:
+        note_verdict(run, node, has_failed)
+    if has_failed:
         run.failed += 1
         waves(run)[WAVE_FAILED, wave] += 1
     else:
         run.updated += 1
+        run.progress_since = run.now
         if run.watch_at == NEVER and policy_of(run).gate == CUSUM:
             run.watch_at = run.now + policy_of(run).interval
             if run.shared:
@@ -76,6 +93,13 @@ def resolve_in_wave(run, wave):
 
 
 @compiled
+def keeps_old(run, node):
+    """Tell whether the old instance of a node is still there beside the new one, or was when the node went back."""
+    fate = fates(run)
+    return fate[SURGED, node] != 0 and (fate[HAS_FAILED, node] != 0 or fate[RESOLVED, node] == NEVER)
+
+
+@compiled
 def go_back(run, node):
     """Send a node back to the old version; what it was about to do does not happen."""
     fate = fates(run)
@@ -89,7 +113,7 @@ def go_back(run, node):
     run.going_back += 1
     if run.shared:
         crashes_change(run, node)
-        leaves_service(run, node)
+        let_serve(run, node, 1 if keeps_old(run, node) else 0)
     enqueue(run, run.now + (duration if duration >= 0 else -1 - duration), node, IS_BACK)
 
 

@@ -152,7 +152,11 @@ def _peak_exposed(run, horizon):
     fate = fates(run)
     if not run.releases:
         return 0
-    if not run.any_went_by_itself and not run.any_order_late and not (run.rollback_has_begun and run.rollback_in_waves):
+    if (
+        not run.any_went_by_itself
+        and not run.any_order_late
+        and not (run.rollback_has_begun and policy_of(run).rollback_size < run.nodes)
+    ):
         # Exposure only grows until all go back at one instant, when those that start then are not exposed any more.
         peak = 0
         for node in range(run.nodes):

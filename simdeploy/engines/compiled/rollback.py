@@ -6,7 +6,7 @@ import numpy as np
 
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.node import go_back, send_back
-from simdeploy.engines.compiled.pools import enters_service, set_missed
+from simdeploy.engines.compiled.pools import let_serve, set_missed
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     BACK_UNTIL,
@@ -33,7 +33,7 @@ def has_returned(run, node):
     elif run.shared and run.begins:
         set_missed(run, node, False)
     elif run.shared:
-        enters_service(run, node)
+        let_serve(run, node, 1)
     if run.rollback_has_begun and lists(run)[ROLLED_WAVE, node] == run.rolled_wave:
         run.rolled_in_wave -= 1
     if run.rollback_is_asked:
@@ -67,8 +67,15 @@ def act_on_rollback(run):
             if fate[BACK_FROM, node] == NEVER:
                 turns[ROLLED, run.n_rolled] = node
                 run.n_rolled += 1
-    size = policy_of(run).parallel if run.rollback_in_waves else run.nodes
+    size = policy_of(run).rollback_size
     while run.rolled_sent < run.n_rolled and run.rolled_in_wave == 0:
+        if run.rolled_sent == 0:
+            run.next_rollback = run.now
+        elif run.next_rollback == NEVER:
+            run.next_rollback = run.now + policy_of(run).rollback_delay
+        if run.next_rollback > run.now:
+            break
+        run.next_rollback = NEVER
         last = min(run.rolled_sent + size, run.n_rolled)
         run.rolled_wave += 1
         for place in range(run.rolled_sent, last):

@@ -65,7 +65,6 @@ _SWITCHES = [
     ("fails_when_stuck", _BOOL),
     ("goes_back_by_itself", _BOOL),
     ("on_failure", _INT),
-    ("rollback_in_waves", _BOOL),
     ("unreachable", _INT),
     ("clocks_stop", _BOOL),
     ("cant_tell", _INT),
@@ -150,6 +149,8 @@ _ROLLOUT = [
     ("slots_delayed", _INT),
     ("is_frozen", _BOOL),
     ("was_stuck", _BOOL),
+    ("earlier_tries", _INT),  # that failed, of nodes that were tried again, if these count
+    ("surging", _INT),  # nodes that take a place of the policy's surge
     # The one countdown that a pause may freeze.
     ("clock", _INT),
     ("clock_is_frozen", _BOOL),
@@ -194,6 +195,17 @@ _ROLLOUT = [
     # The next opening of a change window, if it lets something be dispatched.
     ("awaits_opening", _BOOL),
     ("opens_at", _INT),
+    # Failures since a node last became running; when the last of each happened, and how many failures then.
+    ("failed_in_a_row", _INT),
+    ("failed_last_at", _INT),
+    ("failed_then", _INT),
+    ("ran_last_at", _INT),
+    # Deadlines of the rollout: whether that of its completion has passed; since when progress is awaited, and whether it is.
+    ("is_late", _BOOL),
+    ("progress_since", _INT),
+    ("progress_stands_still", _BOOL),
+    # When the next wave may go back; NEVER until the one on its way is back.
+    ("next_rollback", _INT),
 ]
 # Sums of times are kept as two: of the upper and of the lower 32 bits, since the whole may not fit into 64.
 _BARRIER = [

@@ -24,7 +24,9 @@ ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD,
 DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE, OBSERVED, DEADLINE = range(10)
 # Where lines break: when the verdict counts, whether it counts as failed, and whether the deadline passed before it was heard;
 # DEADLINE is then that of every node, NEVER where there is none.
-HEARD, COUNTS_FAILED, UNHEARD, N_FATE = range(10, 14)
+HEARD, COUNTS_FAILED, UNHEARD = range(10, 13)
+# Whether a node is updated beside its old instance. Under a policy with retries: its tries that failed, and attempts made.
+SURGED, TRIED, ATTEMPTS, N_FATE = range(13, 17)
 
 # Rows of the table of relative fates, one column per node in the order of dispatch: times since its dispatch; and of sums
 # over all nodes up to it: how long going back takes, the longest of them, how many fail to come back, and how many are
@@ -88,9 +90,9 @@ POOL_MET, POOL_SHED, POOL_SERVED, N_POOL = range(4)
 # Rows of the table of looks at pools: both sums at the last look at running nodes; and of the interval before it, seconds of
 # requests and the fraction that was shed.
 LOOK_MET, LOOK_SHED, LOOK_SECONDS, LOOK_FRACTION, N_LOOK = range(5)
-# Rows of the table of members of pools, one column per node: whether it serves but for crashes, is missed, and is up; which entry
-# for its next crash or repair counts; and windows in a row.
-SERVES, IS_MISSED, UP, VERSION, HEALTHY, UNHEALTHY, N_MEMBER = range(7)
+# Rows of the table of members of pools, one column per node: how many instances of it serve but for crashes; whether it is missed,
+# and is up; which entry for its next crash or repair counts; and windows in a row.
+INSTANCES, IS_MISSED, UP, VERSION, HEALTHY, UNHEALTHY, N_MEMBER = range(7)
 # Rows of the table of what nodes met: both sums of its pool at the end of its last window, the seconds of requests of that window
 # and the fraction that was shed; the same of the pool of the node that it is compared with.
 MET, MET_SHED, MET_SECONDS, MET_FRACTION, OLD_MET, OLD_SHED, OLD_SECONDS, OLD_FRACTION, N_MET = range(9)
@@ -119,6 +121,8 @@ TABLES = (
     "level_pieces",
     "window_words",
     "sizes",
+    "wave_limits",
+    "zone_failed",
     "bakes",
     "members",
     "rules",
@@ -240,6 +244,9 @@ POLICY_RECORD = np.dtype(
         ("needed", _INT),
         ("consecutive", _BOOL),
         ("failure_threshold", _INT),  # 0 for none
+        ("retries", _INT),
+        ("retry_delay", _INT),
+        ("cumulative", _BOOL),  # whether these windows need not be in a row
         ("peak", _INT),  # which of the peaks of window words covers the windows needed; -1 for none
         # The highest error rate, as a fraction for any number of requests; and whether a window without any is healthy.
         ("rate_top", _INT),
@@ -256,6 +263,7 @@ POLICY_RECORD = np.dtype(
         ("has_steps", _BOOL),  # whether nodes have their turn within waves one by one, as they find slots
         ("per_zone", _INT),  # slots
         ("slot_delay", _INT),
+        ("surge", _INT),
         # The limits.
         ("has_limits", _BOOL),
         ("stopping_count", _INT),  # failed nodes that cross max_failed_nodes
@@ -263,8 +271,23 @@ POLICY_RECORD = np.dtype(
         ("bottom", _INT),
         ("reaches", _BOOL),
         ("both", _BOOL),
+        ("counts_tries", _BOOL),
         ("percent_of", _INT),
         ("minimum_sample", _INT),
+        ("in_a_row", _BOOL),  # whether the count bounds failures in a row
+        ("has_wave_limits", _BOOL),
+        # Failed nodes of a zone that cross its limit, and as a fraction of its nodes.
+        ("watches_zones", _BOOL),
+        ("zone_count", _INT),
+        ("zone_top", _INT),
+        ("zone_bottom", _INT),
+        # Of the whole rollout, NEVER for none; and whether its verdicts can't be counted before their time.
+        ("progress_deadline", _INT),
+        ("rollout_deadline", _INT),
+        ("counts_each", _BOOL),
+        # Going back.
+        ("rollback_size", _INT),
+        ("rollback_delay", _INT),
         # The gate: its method (-1 for the API's threshold), and its numbers as `simdeploy.rules.gates.gate.Gate` has them; the
         # highest error rate is top / bottom.
         ("gate", _INT),
@@ -288,6 +311,8 @@ POLICY_RECORD = np.dtype(
         ("begins_in_week", _INT),  # when its rollout begins, since Monday 00:00
     ]
 )
+# Of a wave: its own limits, as in the record of a policy.
+WAVE_LIMITS_RECORD = np.dtype([("count", _INT), ("top", _INT), ("bottom", _INT)])
 # Of a policy: its bundle (-1 for none), and which of the bundle's stops.
 MEMBER_RECORD = np.dtype([("bundle", _INT), ("stop", _INT)])
 # Of a rule of judging nodes: a policy that has it, its bundles, and a key of all fates under it in the replication at hand.
@@ -391,6 +416,7 @@ policy_at = make_reader("policies_at", POLICY_RECORD)
 _class_rule_at = make_reader("class_rules_at", CLASS_RULE_RECORD)
 _last_word_at = make_reader("last_words_at", _INT)
 _size_at = make_reader("sizes_at", _INT)
+_wave_limits_at = make_reader("wave_limits_at", WAVE_LIMITS_RECORD)
 _bake_at = make_reader("bakes_at", _INT)
 # Words up to which a window is surely healthy, by rule, class, level and bracket of the node's own level.
 bracket_words = make_view("bracket_words_at", _INT, "n_brackets", 1 << BRACKET_BITS)
@@ -448,6 +474,7 @@ back_rates = make_view("back_rates_at", _REAL, 2, "nodes")
 
 # Of the rollout at hand.
 fates = make_view("fates_at", _INT, N_FATE, "nodes")
+zone_failed = make_view("zone_failed_at", _INT, "zones")  # only where zones have a limit
 relative = make_view("relative_at", _INT, N_RELATIVE, "nodes")
 begins_of = make_view("begins_at", _INT, "most_waves")
 lists = make_view("lists_at", _INT, N_LISTS, "nodes")
@@ -492,6 +519,11 @@ def size_of_wave(run, wave):
 
 
 @inlined
+def limits_of_wave(run, wave):
+    """The limits of a wave alone: failed nodes that cross its count; and its percent, as a fraction in two numbers."""
+    return _wave_limits_at(run, policy_of(run).first_size + wave)
+
+
 def bake_after(run, wave):
     """For how long the policy's plan pauses after a wave."""
     return _bake_at(run, policy_of(run).first_size + wave)

@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Literal
 from simdeploy.engines.recording import CONTROL_PLANE, History, StatusFields
 from simdeploy.engines.reference.change_windows import OpenCountdown, OpenHours
 from simdeploy.engines.reference.clock import Countdown
+from simdeploy.engines.reference.deadlines import Deadlines
 from simdeploy.engines.reference.dispatch import Dispatcher
+from simdeploy.engines.reference.node import NOT_HEARD
 from simdeploy.engines.reference.people import rejects
+from simdeploy.engines.reference.tally import Tally
 from simdeploy.engines.schema import RUNNING
 from simdeploy.rules.limits import Counts
+from simdeploy.rules.waves import NO_WAVE_LIMITS
 from simdeploy.units import NS_PER_S
 from simdeploy.vocabulary import TERMINAL_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simdeploy.engines.recording import NodeFate
     from simdeploy.engines.reference.dispatch import Wave
     from simdeploy.engines.reference.gates import WaveGates
     from simdeploy.engines.reference.node import Node
@@ -84,6 +87,8 @@ class Controller:
         self._operator = operator
         self._plan = plan
         self._limits = limits
+        self._tally = Tally(limits, site.world.zone_of)
+        self._deadlines_of_rollout = Deadlines(site, policy)
         self._rollback = rollback
         self._running_watch = running_watch
         self._judges = tuple(one for one in (wave_gates, running_watch) if one is not None)
@@ -115,7 +120,7 @@ class Controller:
 
         self.makespan_ns: int | None = None
         self._last_progress_ns: int | None = None
-        self._deadlines: deque[tuple[int, NodeFate]] = deque()
+        self._deadlines: deque[tuple[int, Node]] = deque()
         self._late_verdicts: deque[tuple[int, Node]] = deque()  # when they count, in order
         self.history = History(total_nodes=plan.total)
 
@@ -135,6 +140,7 @@ class Controller:
         self._say("pending", "in_progress", "start")
         if self._plan.pacing == "rate" and not self.canaries:
             self._batch_is_due()  # its clock runs from the start, even if a pause at 0 s holds the batch back
+        self._deadlines_of_rollout.start()
         self._site.ring()
 
     def hears_of(self, node: Node) -> None:
@@ -147,6 +153,8 @@ class Controller:
         if node.fate.ever_failed and self._switches.failed_node_freezes and not self._is_frozen:
             self._is_frozen = True
             self._site.ring()
+        if node.fate.surged and not (self._switches.failed_node_holds_slot and self._keeps_slot(node)):
+            self.dispatcher.surging -= 1
         # Nobody has to report that a node could not be dispatched.
         if not self._switches.reporting_delay_ns or node.fate.dispatched_ns is None:
             self._count(node)
@@ -156,6 +164,11 @@ class Controller:
         if wave.is_heard or self._bounds_deadlines(node):
             self._site.ring()
 
+    def _keeps_slot(self, node: Node) -> bool:
+        """Tell whether a node has failed and may hold its slot: it had one, and doesn't go back by itself."""
+        goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
+        return node.fate.ever_failed and node.fate.dispatched_ns is not None and not goes_back
+
     def gives_up_slot(self, node: Node) -> None:
         """Let a node that needs its slot no more give it up before its verdict."""
         self.dispatcher.slots.give_up(node)
@@ -163,7 +176,7 @@ class Controller:
     def _bounds_deadlines(self, node: Node) -> bool:
         """Return whether a node has the first or the last deadline of those that were not heard of at the last look."""
         deadlines = self._deadlines
-        return bool(deadlines) and (node.fate is deadlines[0][1] or node.fate is deadlines[-1][1])
+        return bool(deadlines) and (node is deadlines[0][1] or node is deadlines[-1][1])
 
     def _count_later(self, node: Node) -> None:
         due_ns = self._site.env.now + self._switches.reporting_delay_ns
@@ -182,16 +195,25 @@ class Controller:
         """Let a verdict count, for everything but pacing."""
         node.fate.counted_ns = self._last_progress_ns = self._site.env.now
         wave = self.dispatcher.resolve(node)
+        self._tally.add(node, self._site.env.now)
         if node.fate.ever_failed:
             self.failed += 1
             wave.failed += 1
         else:
             self.updated += 1
+            self._deadlines_of_rollout.progress()
         self._news = True
 
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
         """Take note of a node's deadline; they come in order, because they all run for the same time."""
-        self._deadlines.append((deadline_ns, node.fate))
+        self._deadlines.append((deadline_ns, node))
+        self._site.ring()
+
+    def hears_of_try(self) -> None:
+        """Take note that a node did not start, and is tried again: that may count as a failure."""
+        if not self.is_over and self._limits is not None and self._limits.counts_tries:
+            self._tally.add_try(self._site.env.now)
+            self._news = True
         self._site.ring()
 
     def is_told(self, action: Action) -> None:
@@ -224,6 +246,7 @@ class Controller:
             and self._acts_ahead == 0
             and not any(clock.is_running for clock in self._clocks)
             and not self._hours.is_awaited
+            and not self._deadlines_of_rollout.are_ahead
             and not self.dispatcher.slots.delayed
             and self.dispatcher.unresolved == self.dispatcher.held_back
         )
@@ -234,12 +257,14 @@ class Controller:
         self._obey_script()
         self._obey_operator()
         self._advance()
+        self._let_progress_count()
         self._note()
 
     def _judge(self) -> None:
         alarm = next((alarm for judge in self._judges if (alarm := judge.take_alarm())), None)
         if self.is_over:
             return
+        alarm = alarm or (None if self._had_all_turns_and_promotion else self._deadlines_of_rollout.tell())
         crossed = self._judge_limits(alarm) or self._find_stuck()
         if crossed is None:
             return
@@ -247,7 +272,7 @@ class Controller:
         if action in ("rollback", "stop"):
             self._end("failed", crossed, undo=action == "rollback" and not self._policy.no_auto_rollback)
             return
-        self._acknowledged_failures = self.failed
+        self._acknowledged_failures = self._failures
         self._remark = crossed
         if action == "pause" and not self._is_paused:
             self._pause(crossed)
@@ -264,7 +289,7 @@ class Controller:
         self._waves_judged = self.dispatcher.waves_over
         judged_before, self._first_unjudged = self._first_unjudged, self._count_leading_waves_over()
         # After a pause the same crossing counts again only when a further node has failed.
-        if not alarm and self.failed <= self._acknowledged_failures:
+        if not alarm and self._failures <= self._acknowledged_failures:
             return None
         return alarm or self._what_is_crossed(judged_before)
 
@@ -288,6 +313,11 @@ class Controller:
         """Whether a failed node keeps any from being dispatched."""
         return self._is_frozen and (self.dispatcher.left > 0 or self.dispatcher.waiting > 0)
 
+    @property
+    def _failures(self) -> int:
+        """Failed nodes, and earlier tries of nodes if they count."""
+        return self.failed + self._tally.earlier_tries
+
     def _count_leading_waves_over(self) -> int:
         first = self._first_unjudged
         while first < len(self.dispatcher.waves) and self.dispatcher.waves[first].is_over:
@@ -301,15 +331,26 @@ class Controller:
         if self._limits is None:
             return None
         for judged in self._waves_to_judge(judged_before):
-            counts = Counts(failed=self.failed, running=self.updated, wave_failed=judged.failed, wave_size=judged.size)
-            crossed = self._limits.crossed(counts)
-            if crossed:
-                return crossed
+            for zone_failed, zone_size in self._tally.list_zones():
+                counts = Counts(
+                    failed=self.failed,
+                    running=self.updated,
+                    wave_failed=judged.failed,
+                    wave_size=judged.size,
+                    counted=self._tally.in_a_row if self._limits.consecutive else self._failures,
+                    wave=self._plan.limits[judged.number - 1] if self._plan.limits else NO_WAVE_LIMITS,
+                    zone_failed=zone_failed,
+                    zone_size=zone_size,
+                )
+                crossed = self._limits.crossed(counts)
+                if crossed:
+                    return crossed
         return None
 
     def _waves_to_judge(self, judged_before: int) -> list[Wave]:
         """Return the waves whose size the percent limit may be of: the last one, or those that verdicts were late of."""
-        if not self._switches.reporting_delay_ns or self._switches.failed_percent_of != "wave":
+        is_of_waves = self._switches.failed_percent_of == "wave" or self._plan.limits
+        if not self._switches.reporting_delay_ns or not is_of_waves:
             return self.dispatcher.waves[-1:]
         waves = self.dispatcher.waves[judged_before:]
         return [wave for wave in waves if wave.is_over] if self._judged_at_wave_end else waves
@@ -387,6 +428,10 @@ class Controller:
                 self._say(self.state, self.state, f"waits for {self._opening}")
         if self._phase == "done":
             self._end("completed", f"{self.updated} nodes updated, {self.failed} failed", undo=False)
+
+    def _let_progress_count(self) -> None:
+        waits = self._phase in ("bake", "baked", "await") or self._hours.is_awaited
+        self._deadlines_of_rollout.stand_still(self._is_paused or waits or self.is_over)
 
     def _dispatch(self) -> None:
         self.dispatcher.admit_returned()
@@ -488,6 +533,10 @@ class Controller:
     @property
     def _had_all_turns(self) -> bool:
         return not self.dispatcher.left and self.dispatcher.waves_over == len(self.dispatcher.waves)
+
+    @property
+    def _had_all_turns_and_promotion(self) -> bool:
+        return self._had_all_turns and (self._promoted or len(self.canaries) < self._plan.total)
 
     def _wait_for_opening(self) -> None:
         """While no change window is open: dispatch nothing, but let the clock of rate pacing begin, and see the end."""
@@ -603,9 +652,9 @@ class Controller:
 
     def _note(self) -> None:
         deadlines = self._deadlines
-        while deadlines and deadlines[0][1].heard_ns is not None:
+        while deadlines and _has_passed(*deadlines[0]):
             deadlines.popleft()
-        while deadlines and deadlines[-1][1].heard_ns is not None:
+        while deadlines and _has_passed(*deadlines[-1]):
             deadlines.pop()
         waiting = bool(deadlines) and not self.is_over
         self.history.settle(
@@ -623,3 +672,8 @@ class Controller:
                 healthy_deadline_ns=deadlines[-1][0] if waiting else None,
             ),
         )
+
+
+def _has_passed(deadline_ns: int, node: Node) -> bool:
+    """Tell whether a node was heard of, or has another deadline since it was tried again."""
+    return node.fate.heard_ns is not None or node.deadline_ns != deadline_ns

@@ -78,6 +78,8 @@ class Dispatcher:
         Nodes whose turn has come and whose verdict does not count yet.
     waiting, waited_in_vain : int
         Nodes that are waited for; those of them that are down for good.
+    surging : int
+        Nodes that take a place of `surge`.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Dispatcher:
         self.waves: list[Wave] = []
         self.touched: list[Node] = []
         self.unresolved = self.waiting = self.waited_in_vain = 0
+        self.surging = 0
 
     @property
     def left(self) -> int:
@@ -218,7 +221,9 @@ class Dispatcher:
 
     def _dispatch(self, node: Node) -> None:
         self.touched.append(node)
-        node.dispatch()
+        surged = self._site.type.replaces and self.surging < self._plan.surge
+        self.surging += surged
+        node.dispatch(surged=surged)
 
     def _wait_for(self, node: Node) -> Process:
         now = self._site.env.now

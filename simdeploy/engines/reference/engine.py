@@ -64,7 +64,7 @@ def run_reference(
     listeners = Listeners()
     nodes = [Node(site, listeners, number) for number in range(world.n_nodes)]
     line = Line(site)
-    rollback = Rollback(site, line, plan.rollback)
+    rollback = Rollback(site, line, plan.rollback, policy.rollback_delay_ns)
     wave_gates = WaveGates(site, gate) if gate is not None and waves_are_judged else None
     controller = Controller(
         site,

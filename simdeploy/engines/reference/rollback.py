@@ -21,6 +21,8 @@ class Rollback:
     ----------
     wave_size : int
         Most nodes that go back at once.
+    delay_ns : int
+        Pause between waves.
 
     Attributes
     ----------
@@ -32,10 +34,12 @@ class Rollback:
         When the last node was back (or failed to come back).
     """
 
-    def __init__(self, site: Site, line: Line, wave_size: int) -> None:
+    def __init__(self, site: Site, line: Line, wave_size: int, delay_ns: int) -> None:
         self._site = site
         self._line = line
         self._wave_size = wave_size
+        self._delay_ns = delay_ns
+        self._may_send_ns: int | None = 0  # the next wave; None until the wave on its way is back
         self._asked_for: Sequence[Node] | None = None
         self._waves = 0
         self._numbers: frozenset[int] = frozenset()
@@ -88,6 +92,12 @@ class Rollback:
             self._numbers = frozenset(node.number for node in self.nodes)
             self.history = History(total_nodes=len(self.nodes)) if self.nodes else None
         while self._sent < len(self.nodes) and not self._in_wave:
+            if self._may_send_ns is None:
+                self._may_send_ns = self._site.env.now + self._delay_ns
+                if self._delay_ns:
+                    self._site.ring_at(self._may_send_ns)
+            if self._may_send_ns > self._site.env.now:
+                break
             self._send()
         if self._sent == len(self.nodes) and not self._in_wave and self._going_back == 0:
             self.ended_ns = self._site.env.now
@@ -97,6 +107,7 @@ class Rollback:
         wave = self.nodes[self._sent : self._sent + self._wave_size]
         self._sent += len(wave)
         self._waves += 1
+        self._may_send_ns = None
         for node in wave:
             self._line.send_back(node)
         # A node that went back by itself before its turn may be back already; an order may still be on its way.

@@ -63,7 +63,9 @@ class Gate:
     consecutive : bool
         Whether one bad look restarts their count.
     failure_threshold : int or None
-        Consecutive unhealthy looks that fail (pooled_window).
+        Unhealthy looks that fail (pooled_window).
+    cumulative : bool
+        Whether they need not be consecutive.
     if_failed, if_served : float
         What one failed, and one served, request adds to the log-likelihood ratio of bad to good (sprt, cusum).
     upper, lower : float
@@ -99,6 +101,7 @@ class Gate:
     confidence: float = 1.0
     tolerance: float = 0.0
     z: float = 0.0
+    cumulative: bool = False
 
     @property
     def watches_running(self) -> bool:
@@ -209,6 +212,7 @@ def read_gate(policy: Policy, orchestrator: Orchestrator) -> Gate | None:
         windows_needed=max(policy.windows_needed, 1),
         consecutive=orchestrator.window_reset or policy.success_threshold is not None,
         failure_threshold=policy.failure_threshold,
+        cumulative=policy.cumulative_failures,
         prior_a=prior_a,
         prior_b=prior_b,
         most=most,

@@ -114,7 +114,8 @@ class Judge:
             healthy = gate.cant_tell == "pass"
         if healthy:
             self._healthy += 1
-            self._unhealthy = 0
+            if not gate.cumulative:
+                self._unhealthy = 0
             return "pass" if self._healthy >= gate.windows_needed else None
         if not self.can_tell:
             return "fail"

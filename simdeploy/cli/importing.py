@@ -1,0 +1,68 @@
+"""``simdeploy import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from simdeploy.cli.answers import print_answer, to_json, whoever_listens
+from simdeploy.cli.command import Command
+from simdeploy.cli.files import PathName, file_option, write_file
+from simdeploy.cli.options import JSON, Choice, use, whole_option
+from simdeploy.dialects.importing import KINDS
+
+if TYPE_CHECKING:
+    from simdeploy.dialects import PolicyImport
+
+
+def _read_variables(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    variables = dict(text.partition("=")[::2] for text in value)
+    for text in value:
+        if "=" not in text or not text.partition("=")[0].strip():
+            raise click.BadParameter(f"{text!r} is not of the form name=value")
+    return variables
+
+
+@click.command("import", cls=Command, example="simdeploy import job.nomad.hcl --nodes 200 -o scenario.yaml")
+@click.argument("file", metavar="FILE", type=PathName())
+@click.option("--from", "kind", type=Choice(KINDS), help=f"Kind of file: {', '.join(KINDS)}. Default: by its content.")
+@use(whole_option("--nodes", None, "Nodes of the fleet (replicas, tasks, hosts). Default: as the file says."))
+@click.option(
+    "--var",
+    "variables",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_read_variables,
+    help="Value of a variable, parameter or template of the file; repeatable.",
+)
+@use(file_option(["-o", "--out"], "Write a scenario with this policy (.yaml), to be completed.", ".yaml", ".yml"), JSON)
+def command(
+    file: str, *, kind: str | None, nodes: int | None, variables: dict[str, str], out: Path | None, as_json: bool
+) -> None:
+    """Read another orchestrator's policy.
+
+    FILE is a Nomad job, a Kubernetes manifest, an Ansible playbook or one of the others. Says of every field that is about
+    updates what became of it: exact, approximate, without counterpart, or not evaluated. The file can be used as it is
+    wherever a policy file can: --policy FILE.
+    """
+    from simdeploy.dialects import read_policy
+
+    imported = read_policy(Path(file), kind, nodes=nodes, variables=variables)
+    if as_json:
+        with whoever_listens():
+            click.echo(to_json(imported, imported.computed_under))
+    else:
+        print_answer(imported.answer, map(str, imported.notes), (), _policy_lines(imported))
+    if out is not None:
+        from simdeploy.cli.template import write_template
+
+        text = write_template(imported, Path(file).name)
+        write_file(out, lambda stream: stream.write(text.encode()))
+
+
+def _policy_lines(imported: PolicyImport) -> list[str]:
+    from simdeploy.cli.template import write_yaml
+
+    return ["The policy, as a scenario says it:", "", *write_yaml(imported.policy).splitlines()]

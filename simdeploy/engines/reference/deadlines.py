@@ -1,0 +1,72 @@
+"""The deadlines of a whole rollout: until when it must be complete, and how long it may be without progress."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.units import short_duration
+
+if TYPE_CHECKING:
+    from simdeploy.engines.reference.clock import Process
+    from simdeploy.engines.reference.site import Site
+    from simdeploy.rules.policy import Policy
+
+
+class Deadlines:
+    """Both deadlines of a policy, if it has any.
+
+    The clock of progress stands still while nothing is to be expected of the rollout, and begins anew afterwards.
+    """
+
+    def __init__(self, site: Site, policy: Policy) -> None:
+        self._site = site
+        self._progress_ns = policy.progress_deadline_ns
+        self._rollout_ns = policy.rollout_deadline_ns
+        self._since = 0
+        self._stands_still = True
+        self._is_awaited = False
+        self._is_late = False
+
+    @property
+    def are_ahead(self) -> bool:
+        """Whether a deadline will pass if nothing else happens."""
+        is_coming = self._rollout_ns is not None and not self._is_late
+        return is_coming or (self._progress_ns is not None and not self._stands_still)
+
+    def start(self) -> None:
+        """Wake the control plane when the rollout should be complete."""
+        if self._rollout_ns is not None:
+            self._site.ring_at(self._rollout_ns)
+
+    def progress(self) -> None:
+        """Take note that a node has become running."""
+        self._since = self._site.env.now
+
+    def stand_still(self, stands_still: bool) -> None:
+        """Stop the clock of progress, or let it begin anew."""
+        if self._progress_ns is None:
+            return
+        if self._stands_still and not stands_still:
+            self._since = self._site.env.now
+        self._stands_still = stands_still
+        if not stands_still and not self._is_awaited and not self._site.is_over:
+            self._is_awaited = True
+            self._site.env.process(self._wait(self._progress_ns))
+
+    def _wait(self, progress_ns: int) -> Process:
+        while not self._stands_still and self._since + progress_ns > self._site.env.now:
+            yield self._site.env.timeout(self._since + progress_ns - self._site.env.now)
+        self._is_awaited = False
+        if not self._stands_still and not self._site.is_over:
+            self._site.ring()
+
+    def tell(self) -> str | None:
+        """Return which deadline has passed, once, in words for the deployment's message."""
+        now = self._site.env.now
+        if self._rollout_ns is not None and not self._is_late and now >= self._rollout_ns:
+            self._is_late = True
+            return f"not complete after rollout_deadline {short_duration(self._rollout_ns)}"
+        if self._progress_ns is None or self._stands_still or now < self._since + self._progress_ns:
+            return None
+        self._since = now
+        return f"no node became running within progress_deadline {short_duration(self._progress_ns)}"

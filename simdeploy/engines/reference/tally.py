@@ -1,0 +1,59 @@
+"""The failures that limits are compared with, as far as a deployment does not show them: in a row, and by zone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from simdeploy.engines.reference.node import Node
+    from simdeploy.rules.limits import Limits
+
+
+class Tally:
+    """Counts the verdicts of nodes as they count.
+
+    Attributes
+    ----------
+    in_a_row : int
+        Failures since a node last became running; those of the same instant count as later.
+    earlier_tries : int
+        Failed tries of nodes that were tried again, if these count.
+    """
+
+    def __init__(self, limits: Limits | None, zone_of: np.ndarray) -> None:
+        self._watches_zones = limits is not None and limits.per_zone is not None
+        self._zone_of = zone_of
+        self._failed = np.zeros_like(np.bincount(zone_of))
+        self._row_at = self._failures_now = 0
+        self._ran_at = -1
+        self.in_a_row = self.earlier_tries = 0
+
+    def add_try(self, now: int) -> None:
+        """Add a failed try of a node that is tried again."""
+        self.earlier_tries += 1
+        self._add_failure(now)
+
+    def _add_failure(self, now: int) -> None:
+        if now != self._row_at:
+            self._row_at, self._failures_now = now, 0
+        self._failures_now += 1
+        self.in_a_row += 1
+
+    def add(self, node: Node, now: int) -> None:
+        """Add a verdict that counts now."""
+        if node.fate.ever_failed:
+            if self._watches_zones:
+                self._failed[self._zone_of[node.number]] += 1
+            self._add_failure(now)
+        elif now != self._ran_at:
+            self._ran_at = now
+            self.in_a_row = self._failures_now if now == self._row_at else 0
+
+    def list_zones(self) -> list[tuple[int, int]]:
+        """Return failed nodes and size of every zone with failures; one zone without, if zones have no limit."""
+        if not self._watches_zones:
+            return [(0, 0)]
+        sizes = np.bincount(self._zone_of)
+        return [(int(self._failed[zone]), int(sizes[zone])) for zone in np.flatnonzero(self._failed)] or [(0, 0)]

@@ -1,0 +1,365 @@
+"""The general dialect: its file format, plans, limits and deadlines, and orchestrators of a policy's own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from simdeploy import Scenario, simulate
+from simdeploy.api import DeploymentSpec, GeneralSpec, RolloutSpec, parse_deployment, spec_from_dict
+from simdeploy.dialects import policy_from_spec
+from simdeploy.dialects.translation import translate_spec
+from simdeploy.errors import InputError
+from simdeploy.rules.orchestrator import EXPANSO
+from simdeploy.rules.waves import Plan, WaveLimits, plan_waves
+from simdeploy.units import NS_PER_S
+
+ENGINES = ("reference", "compiled")
+S = NS_PER_S
+HEALTH_CHECK = {"deadline": "5m"}
+ROLLING = {"dialect": "general", "strategy": "rolling", "health_check": HEALTH_CHECK}
+
+
+def scenario_of(policy: dict[str, Any], **more: Any) -> Scenario:
+    fleet = {"nodes": 12, "zones": 3, "update_duration": "30s", "requests_per_second": 10, **more.pop("fleet", {})}
+    raw = {
+        "name": "general",
+        "fleet": fleet,
+        "health": {"interval": "1s"},
+        "policies": {"one": ROLLING | policy},
+        **more,
+    }
+    return Scenario.from_dict(raw)
+
+
+def failing(*nodes: int, **effect: Any) -> dict[str, Any]:
+    """Return the release in which these nodes fail to start, or whatever else is said."""
+    return {
+        "bad": {
+            "probability": 1,
+            "defective": True,
+            "affects": {"nodes": list(nodes)},
+            **(effect or {"start_failure": 1}),
+        }
+    }
+
+
+def message_of(policy: dict[str, Any], engine: str = "reference", **more: Any) -> tuple[float, str]:
+    """Return when a rollout was stopped, and why."""
+    rollout = simulate(scenario_of(policy, **more), engine=engine)
+    return float(rollout.responses["stopped_at_s"]), str(rollout.deployment.status.message)
+
+
+def plan_of(total: int, zones: int = 1, **spec: Any) -> Plan:
+    switches = {key: spec.pop(key) for key in ("wave_rounding", "pacing", "bake_time_ns") if key in spec}
+    given = {"strategy": "rolling", "health_check": HEALTH_CHECK} | spec
+    read, problems = spec_from_dict(given, dialect="general")
+    assert read is not None, problems
+    return plan_waves(policy_from_spec(read, interval_ns=S), replace(EXPANSO, **switches), total, zones)
+
+
+# -- waves -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("waves", "total", "sizes"),
+    [
+        ([1, 2, 4], 10, (1, 2, 4, 3)),
+        ([1, 2], 10, (1, 2, 2, 2, 2, 1)),
+        (["10%", "50%"], 40, (4, 20, 16)),
+        ([1, {"until": "50%"}, {"until": "80%"}], 100, (1, 49, 30, 20)),
+        ([{"until": "10%"}, {"until": "5%"}, {"until": "100%"}], 100, (10, 90)),
+        ([30], 10, (10,)),
+        (["1%"], 10, (1,) * 10),
+    ],
+)
+def test_sizes_of_listed_waves(waves: list[Any], total: int, sizes: tuple[int, ...]) -> None:
+    """The last size repeats, a sum is followed by the rest, and what adds nothing is left out. [contract]"""
+    assert plan_of(total, waves=waves).sizes == sizes
+
+
+@pytest.mark.parametrize(("rounding", "first"), [("ceil", 4), ("floor", 3), ("nearest", 3)])
+def test_percents_of_waves_are_rounded_as_the_switch_says(rounding: str, first: int) -> None:
+    """33 % of 10 nodes; a percent is never less than one node. [contract]"""
+    assert plan_of(10, waves=["33%"], wave_rounding=rounding).sizes[0] == first
+    assert plan_of(10, waves=["1%"], wave_rounding=rounding).sizes[0] == 1
+    assert plan_of(10, max_parallel="33%", wave_rounding=rounding).parallel == first
+
+
+def test_bake_times_and_limits_belong_to_waves() -> None:
+    """A wave's own bake time replaces the switch's; the rest after a sum has nothing of its own. [contract]"""
+    waves = [{"size": 1, "bake_time": "5s", "max_failed_nodes": 0}, {"until": "50%", "max_failed_nodes_percent": 5}]
+    plan = plan_of(10, waves=waves, bake_time_ns=60 * S)
+    assert plan.sizes == (1, 4, 5)
+    assert plan.bakes_ns == (5 * S, 60 * S, 0)
+    assert plan.limits == (WaveLimits(0, None), WaveLimits(None, Fraction(5)), WaveLimits())
+
+
+def test_waves_within_zones() -> None:
+    """Each zone has its own waves; bake times of zones follow the last wave of all but the last one. [contract]"""
+    given = {"zone_by_zone": True, "zone_bake_time": "5s", "first_zone_bake_time": "9s"}
+    plan = plan_of(8, 3, waves=[1, "100%"], **given)
+    assert plan.sizes == (1, 2, 1, 2, 1, 1)
+    assert plan.bakes_ns == (0, 9 * S, 0, 5 * S, 0, 0)
+
+
+def test_rate_grows_with_nodes() -> None:
+    """Batches grow after so many nodes, not after each minute. [oracle]"""
+    rate = {"per_minute": 50, "growth": 2, "growth_every": 100}
+    scenario = scenario_of({}, fleet={"nodes": 500}, orchestrator={"pacing": "rate", "rate": rate})
+    plan = plan_waves(scenario.policy().policy, scenario.orchestrator, 500)
+    assert plan.sizes == (50, 50, 100, 200, 100)
+
+
+# -- limits and deadlines, on both engines ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("limit", "nodes", "expected"),
+    [
+        (1, (0, 3), (60, "2 failed nodes of a zone exceed max_failed_nodes_per_zone 1")),
+        ("50%", (0, 3, 6), (120, "3 failed of 4 nodes of a zone exceeds max_failed_nodes_per_zone 50%")),
+        (1, (0, 1, 2), None),
+    ],
+)
+def test_a_limit_of_every_zone(
+    engine: str, limit: Any, nodes: tuple[int, ...], expected: tuple[float, str] | None
+) -> None:
+    """Failures of different zones don't add up. [oracle]"""
+    found = message_of({"max_parallel": 2, "max_failed_nodes_per_zone": limit}, engine, release=failing(*nodes))
+    if expected is None:
+        assert found[1].startswith("12") or "9 nodes updated" in found[1]
+    else:
+        assert found == expected
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_limit_of_one_wave(engine: str) -> None:
+    """The first wave may lose none, the second 40 % of its five nodes. [oracle]"""
+    waves = [{"size": 2, "max_failed_nodes": 0}, {"size": 5, "max_failed_nodes_percent": 40}]
+    expected = (60, "3 failed of 5 nodes of the wave exceeds its max_failed_nodes_percent 40")
+    assert message_of({"waves": waves}, engine, release=failing(2, 3, 4)) == expected
+    expected = (30, "1 failed node of the wave exceeds its max_failed_nodes 0")
+    assert message_of({"waves": waves}, engine, release=failing(1)) == expected
+    assert (
+        simulate(scenario_of({"waves": waves}, release=failing(2, 3)), engine=engine).responses["state"] == "completed"
+    )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_failures_in_a_row(engine: str) -> None:
+    """A node that runs in between starts the count anew; at one instant it counts as earlier. [oracle]"""
+    switch = {"failures_counted": "consecutive"}
+    one_by_one = {"max_parallel": 1, "max_failed_nodes": 1}
+    expected = (180, "2 failed nodes in a row exceed max_failed_nodes 1")
+    assert message_of(one_by_one, engine, orchestrator=switch, release=failing(0, 2, 4, 5)) == expected
+    in_threes = {"max_parallel": 3, "max_failed_nodes": 1}
+    expected = (30, "2 failed nodes in a row exceed max_failed_nodes 1")
+    assert message_of(in_threes, engine, orchestrator=switch, release=failing(0, 1)) == expected
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_deadline_of_a_rollout(engine: str) -> None:
+    """Six waves of 30 s: complete exactly at 180 s is in time, and one instant later is not. [oracle]"""
+    in_time = simulate(scenario_of({"max_parallel": 2, "rollout_deadline": "180s"}), engine=engine)
+    assert in_time.responses["state"] == "completed"
+    expected = (179, "not complete after rollout_deadline 2m 59s")
+    assert message_of({"max_parallel": 2, "rollout_deadline": "179s"}, engine) == expected
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_progress_is_a_node_that_becomes_running(engine: str) -> None:
+    """Nodes 2 and 3 are silent and hold all slots: nothing runs after 30 s. [oracle]"""
+    sliding = {"pacing": "sliding", "failed_node_holds_slot": True}
+    policy = {"max_parallel": 2, "progress_deadline": "45s"}
+    expected = (75, "no node became running within progress_deadline 45s")
+    assert message_of(policy, engine, orchestrator=sliding, release=failing(2, 3, start_hang=1)) == expected
+    assert simulate(scenario_of(policy), engine=engine).responses["state"] == "completed"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_progress_is_not_awaited_while_canaries_are(engine: str) -> None:
+    """A promotion after 10 minutes is no lack of progress; after it the clock begins anew. [oracle]"""
+    canary = {"strategy": "canary", "canary_count": 1, "max_parallel": 4, "progress_deadline": "45s"}
+    rollout = simulate(scenario_of(canary, operator={"promote_after": "10m"}), engine=engine)
+    assert (rollout.responses["state"], rollout.responses["makespan_s"]) == ("completed", 30 + 600 + 90)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_deadline_that_only_pauses_is_told_once(engine: str) -> None:
+    """After the resume the rollout goes on, although it is late. [oracle]"""
+    script = [{"at": "200s", "do": "resume"}]
+    late = {"max_parallel": 2, "rollout_deadline": "100s"}
+    scenario = scenario_of(late, orchestrator={"on_failure": "pause"}, operator={"script": script})
+    assert simulate(scenario, engine=engine).responses["makespan_s"] == 200 + 2 * 30
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_rollback_in_waves_with_pauses(engine: str) -> None:
+    """8 touched nodes go back three at a time, 10 s after those before are back. [oracle]"""
+    policy = {"max_parallel": 2, "rollout_deadline": "100s", "rollback_parallel": "25%", "rollback_delay": "10s"}
+    rollout = simulate(scenario_of(policy), engine=engine)
+    assert rollout.responses["restored_at_s"] == 100 + 3 * 30 + 2 * 10
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_unhealthy_windows_that_need_not_be_in_a_row(engine: str) -> None:
+    """With every second window unhealthy, three in a row never come, three in all do. [oracle]"""
+    check = {"deadline": "60s", "success_threshold": 5, "max_error_rate": 0.25, "failure_threshold": 3}
+    release = failing(*range(12), error_rate=0.3)
+    for cumulative in (False, True):
+        policy = {"health_check": check | {"cumulative_failures": cumulative}}
+        windows = simulate(scenario_of(policy, release=release)).windows
+        nodes = simulate(scenario_of(policy, release=release)).nodes
+        failed = nodes.index[nodes["failed_reason"] == "unhealthy"]
+        for node in failed:
+            healthy = windows.loc[windows["node"] == nodes.loc[node, "node"], "healthy"].tolist()
+            assert healthy.count(False) >= 3
+            assert (healthy.count(False) == 3) or not cumulative
+            assert cumulative or not any(healthy[-3:])
+        assert len(failed) > 0
+        fast = simulate(scenario_of(policy, release=release), engine=engine).responses
+        assert fast["failed_nodes"] == nodes["failed_reason"].ne("").sum()
+
+
+# -- own orchestrators -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_policy_may_have_its_own_orchestrator(engine: str) -> None:
+    """It replaces the scenario's as a whole, for this policy alone. [oracle]"""
+    own = {"max_parallel": 2, "max_failed_nodes": 1, "orchestrator": {"limit_comparison": "reaches"}}
+    scenario = scenario_of(own, orchestrator={"on_failure": "continue"}, release=failing(0))
+    assert simulate(scenario, engine=engine).responses["stopped_at_s"] == 30
+    without = {key: value for key, value in own.items() if key != "orchestrator"}
+    assert simulate(scenario, ROLLING | without, engine=engine).responses["state"] == "completed"
+
+
+def test_own_orchestrators_side_by_side() -> None:
+    """One pass of the compiled engine follows policies under different orchestrators. [contract]"""
+    from simdeploy import replicate
+
+    raw = scenario_of({"max_failed_nodes": 1}, release=failing(0)).to_dict()
+    raw["policies"]["two"] = raw["policies"]["one"] | {"orchestrator": {"limit_comparison": "reaches"}}
+    scenario = Scenario.from_dict(raw)
+    for engine in ENGINES:
+        both = replicate(scenario, ["one", "two"], replications=2, engine=engine)
+        assert both.groupby("policy")["state"].unique().map(list).to_dict() == {"one": ["completed"], "two": ["failed"]}
+
+
+def test_bad_switches_of_an_own_orchestrator() -> None:
+    """They are told with the policy's path. [contract]"""
+    with pytest.raises(InputError) as caught:
+        scenario_of({"orchestrator": {"pacng": "sliding", "limit_comparison": "above"}})
+    paths = {problem.path for problem in caught.value.problems}
+    assert paths == {("policies", "one", "orchestrator", key) for key in ("pacng", "limit_comparison")}
+
+
+# -- the file --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("policy", "path", "message"),
+    [
+        ({"waves": []}, ("waves",), "an empty list"),
+        ({"waves": ["ten"]}, ("waves", 0, "size"), "neither a number of nodes nor a percentage from 0% to 100%"),
+        ({"waves": [0]}, ("waves", 0, "size"), "too small"),
+        ({"waves": [{"bake_time": "5m"}]}, ("waves", 0), "a wave needs either size or until"),
+        ({"waves": [{"sizes": 3, "until": 4}]}, ("waves", 0, "sizes"), "unknown key"),
+        ({"waves": [1], "canary_count": 3}, ("canary_count",), "not beside waves, whose first entry is the canaries"),
+        ({"max_parallel": "120%"}, ("max_parallel",), "neither a number of nodes nor a percentage from 0% to 100%"),
+        ({"zone_bake_time": "5m"}, ("zone_bake_time",), "needs zone_by_zone: true"),
+        ({"zone_by_zone": True, "waves": [1]}, ("zone_by_zone",), "needs fleet.order: zone"),
+        ({"strategy": "canary"}, ("strategy",), "canary needs waves, canary_count or canary_percent (0 is unset)"),
+        (
+            {"health_check": {"deadline": "5m", "min_healthy_time": "5s", "success_threshold": 3}},
+            ("health_check", "min_healthy_time"),
+            "not beside success_threshold: both say when a node is healthy",
+        ),
+        ({"surg": 1}, ("surg",), "unknown key"),
+    ],
+)
+def test_bad_values_are_told_by_key(policy: dict[str, Any], path: tuple[str | int, ...], message: str) -> None:
+    """Each with its path from the policy's name on. [contract]"""
+    with pytest.raises(InputError) as caught:
+        scenario_of(policy)
+    assert [(problem.path[2:], problem.message) for problem in caught.value.problems] == [(path, message)]
+
+
+def test_keys_of_the_general_dialect_are_hinted_at() -> None:
+    """In a dialect of the API its keys are unknown, and the hint says where they belong. [contract]"""
+    with pytest.raises(InputError, match="surge: unknown key; a key of the general dialect: add 'dialect: general'"):
+        scenario_of({"dialect": "deployment", "surge": 2})
+
+
+def test_values_are_set_by_path() -> None:
+    """Also those in a list of waves, and of an own orchestrator. [contract]"""
+    scenario = scenario_of({"waves": [1, {"until": "50%"}], "orchestrator": "expanso"})
+    changed = scenario.with_values(
+        {
+            "policies.one.waves.1.until": "75%",
+            "policies.one.retries": 2,
+            "policies.one.orchestrator.limit_comparison": "reaches",
+        }
+    )
+    policy = changed.policy()
+    assert policy.policy.waves[1].amount == Fraction(75)
+    assert policy.policy.retries == 2
+    assert changed.orchestrator_of(policy).limit_comparison == "reaches"
+
+
+def test_a_general_policy_survives_json() -> None:
+    """The deployment object says its dialect, so that it can be read again. [contract]"""
+    scenario = scenario_of({"waves": [1, {"until": "50%", "bake_time": "5s"}], "max_parallel": "50%"})
+    text = simulate(scenario).deployment.to_json()
+    assert json.loads(text)["deployment"]["spec"]["waves"] == [1, {"until": "50%", "bake_time": "5s"}]
+    assert parse_deployment(text).spec == scenario.policy().spec
+
+
+# -- other dialects --------------------------------------------------------------------------------
+
+API_SPECS: list[DeploymentSpec | RolloutSpec] = [
+    DeploymentSpec(strategy="immediate"),
+    DeploymentSpec(strategy="rolling", max_parallel=3, health_check={"deadline": "5m", "min_healthy_time": "20s"}),
+    DeploymentSpec(strategy="canary", canary_percent=10, max_failed_nodes=0, health_check={"deadline": "5m"}),
+    RolloutSpec(strategy="rolling", max_parallel=25, health_check={"deadline": 300 * S, "failure_threshold": 2}),
+]
+
+
+@pytest.mark.parametrize("spec", API_SPECS)
+def test_the_general_dialect_says_what_the_api_does(spec: DeploymentSpec | RolloutSpec) -> None:
+    """The same rollouts come out of both forms. [property]"""
+    general = translate_spec(spec, "general", nodes=12, interval_ns=S)
+    assert general.is_exact
+    scenario = scenario_of({}, release={"bad": {"probability": 1, "defective": True, "start_failure": 0.2}})
+    for replication in range(5):
+        rows = [
+            simulate(scenario, one, replication=replication, seed=3).responses.drop("state")
+            for one in (spec, general.spec)
+        ]
+        assert rows[0].equals(rows[1])
+
+
+@pytest.mark.parametrize("spec", API_SPECS[1:])
+def test_and_back_where_the_api_can_say_it(spec: DeploymentSpec | RolloutSpec) -> None:
+    """Limits and times survive both ways. [property]"""
+    general = translate_spec(spec, "general", nodes=12, interval_ns=S).spec
+    back = translate_spec(general, spec.dialect, nodes=12, interval_ns=S).spec
+    assert translate_spec(back, "general", nodes=12, interval_ns=S).spec == general
+
+
+def test_what_the_api_cannot_say_is_refused_by_key() -> None:
+    """With every key that stands in the way. [contract]"""
+    spec = GeneralSpec(
+        strategy="rolling", waves=[1, 5], surge=2, health_check={"deadline": "5m", "cumulative_failures": True}
+    )
+    with pytest.raises(InputError) as caught:
+        translate_spec(spec, "deployment", nodes=12, interval_ns=S)
+    found = [(problem.path, problem.message) for problem in caught.value.problems]
+    message = "the deployment dialect can't express this"
+    assert found == [(("waves",), message), (("surge",), message), (("health_check", "cumulative_failures"), message)]

@@ -1,0 +1,150 @@
+"""Importing: recognition, problems, the command, and imported files wherever a policy file may be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from every_result import FLEET_POLICY
+
+from simdeploy import InputError, Scenario, read_policy, read_scenario, simulate
+from simdeploy.cli.app import app
+
+
+def invoke(*words: object) -> Result:
+    """Run the command in this process."""
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+
+SCENARIO = """
+name: twenty
+fleet: {nodes: 20, update_duration: 30s}
+policies:
+  theirs: {file: policy.yaml}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "policy.yaml").write_text(FLEET_POLICY)
+    (tmp_path / "scenario.yaml").write_text(SCENARIO)
+    return tmp_path
+
+
+def test_text_and_path_say_the_same(folder: Path) -> None:
+    """A text of several lines is one, anything else names a file. [contract]"""
+    by_text, by_path = read_policy(FLEET_POLICY), read_policy(folder / "policy.yaml")
+    assert by_text.policy == by_path.policy
+    assert (by_text.file, by_path.file) == (None, str(folder / "policy.yaml"))
+    assert by_text.kind == "flightctl"
+
+
+def test_the_policy_carries_its_orchestrator() -> None:
+    """So it means the same in any scenario. [contract]"""
+    imported = read_policy(FLEET_POLICY)
+    assert imported.policy["orchestrator"] == imported.orchestrator
+    assert imported.policy["dialect"] == "general"
+    assert json.loads(json.dumps(imported.policy)) == imported.policy
+
+
+def test_an_imported_policy_is_a_policy(folder: Path) -> None:
+    """As an object, as plain data, and by a file that a scenario names. [contract]"""
+    scenario = read_scenario(folder / "scenario.yaml")
+    imported = read_policy(FLEET_POLICY)
+    waves = [simulate(scenario, policy).responses["waves"] for policy in ("theirs", imported, imported.policy)]
+    assert waves == [3, 3, 3]
+    assert scenario.orchestrator_of(scenario.policy("theirs")).failed_percent_of == "wave"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kind: Feet\nspec: {}\n", "not a policy in any format that can be imported"),
+        ("kind: [Fleet\nspec: {}\n", "not valid YAML"),
+        ('{"kind": "Fleet",\n "spec": }', "not valid JSON"),
+        ("a: &a [1]\nb: [*a, *c]\n", "found undefined alias"),
+        ("kind: Fleet\nspec: {}\nspec: {}\n", "duplicate key"),
+        ("[" * 200 + "]" * 200 + "\n\n", "nested deeper"),
+    ],
+)
+def test_text_in_no_format(text: str, message: str) -> None:
+    """Says what is wrong, and where. [contract]"""
+    with pytest.raises(InputError, match=message):
+        read_policy(text)
+
+
+def test_aliases_cannot_explode() -> None:
+    """Ten levels of ten aliases are 10^10 values; they are counted, not made. [contract]"""
+    levels = ["a0: &a0 [x]"] + [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 11)]
+    with pytest.raises(InputError, match="more than 100,000 values"):
+        read_policy("\n".join(["kind: Fleet", *levels]))
+
+
+def test_bad_arguments() -> None:
+    """Kinds, numbers and variables. [contract]"""
+    with pytest.raises(InputError, match="did you mean 'flightctl'"):
+        read_policy(FLEET_POLICY, "fligtctl")
+    with pytest.raises(InputError, match="not a number of nodes"):
+        read_policy(FLEET_POLICY, nodes=0)
+    with pytest.raises(InputError, match="no such variable"):
+        read_policy(FLEET_POLICY, variables={"batch": 3})
+
+
+def test_all_problems_at_once_with_lines() -> None:
+    """Bad values are told with line and field. [contract]"""
+    text = FLEET_POLICY.replace("BatchSequence", "Batches").replace("50%", "half")
+    with pytest.raises(InputError) as caught:
+        read_policy(text)
+    assert [(problem.line, problem.path[-1]) for problem in caught.value.problems] == [(5, "strategy"), (5, "limit")]
+
+
+def test_the_command_writes_a_scenario(folder: Path) -> None:
+    """It is valid, states its assumptions, and is about as many nodes as were given. [contract]"""
+    out = folder / "made.yaml"
+    done = invoke("import", folder / "policy.yaml", "--nodes", "30", "-o", out)
+    assert done.exit_code == 0
+    assert done.stdout.startswith("A flightctl policy for 30 nodes, strategy rolling;")
+    scenario = read_scenario(out)
+    assert scenario.fleet.nodes == 30
+    assert scenario.policy().spec.to_dict()["waves"][-1] == {"until": "100%"}
+    assert "# assumed" in out.read_text()
+
+
+def test_a_scenario_needs_the_number_of_nodes(folder: Path) -> None:
+    """The file doesn't state it: the message says what to pass. [contract]"""
+    done = invoke("import", folder / "policy.yaml", "-o", folder / "made.yaml")
+    assert done.exit_code == 2
+    assert "pass --nodes N" in done.stderr
+    assert not (folder / "made.yaml").exists()
+
+
+def test_validate_says_what_it_is(folder: Path) -> None:
+    """And what to do with it. [contract]"""
+    done = invoke("validate", folder / "policy.yaml")
+    assert done.exit_code == 0
+    assert "A flightctl policy, strategy rolling" in done.stdout
+    assert "Use it with --policy" in done.stdout
+
+
+def test_a_variable_has_a_name_and_a_value(folder: Path) -> None:
+    """Anything else is a wrong use. [contract]"""
+    done = invoke("import", folder / "policy.yaml", "--var", "batch")
+    assert done.exit_code == 2
+    assert "name=value" in done.stderr
+
+
+def test_problems_of_a_named_file_are_those_of_the_scenario(folder: Path) -> None:
+    """With file and line of the policy's own. [contract]"""
+    (folder / "policy.yaml").write_text(FLEET_POLICY.replace("50%", "half"))
+    with pytest.raises(InputError, match=r"policy\.yaml:5: .*limit"):
+        read_scenario(folder / "scenario.yaml")
+
+
+def test_a_scenario_overrides_the_orchestrator_of_a_file(folder: Path) -> None:
+    """A key beside the file's name. [contract]"""
+    text = SCENARIO.replace("{file: policy.yaml}", "{file: policy.yaml, orchestrator: expanso}")
+    (folder / "scenario.yaml").write_text(text)
+    scenario: Scenario = read_scenario(folder / "scenario.yaml")
+    assert scenario.orchestrator_of(scenario.policy()).failed_percent_of == "fleet"
