@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rows_equal import differences
 
-from simdeploy import replicate, simulate
+from simdeploy import SimdeployWarning, replicate, simulate
 from simdeploy.validation import oracles
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
@@ -323,6 +323,27 @@ def test_a_delayed_slot_is_not_held(make_scenario):
     # After node 3 one slot is left, and 40 s pass before each use of it. Node 7, the last one, completes the rollout.
     assert dispatched(rollout) == [0, 0, 70, 70, 140, 210, 280, 350]
     assert rollout.responses["state"] == "completed"
+
+
+# -- warnings ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pacing", "keys", "message"),
+    [
+        ("rate", {"max_parallel_per_zone": "50%"}, r"max_parallel_per_zone: ignored under pacing: rate \(found 50%\)"),
+        (
+            "barrier",
+            {"max_parallel": 2, "slot_delay": "5s"},
+            r"slot_delay: no effect: nodes have no slots \(found 5s\)",
+        ),
+    ],
+)
+def test_slots_without_effect(make_scenario, pacing, keys, message):
+    """Settings of slots have no effect, and a warning, where nodes take none. [contract]"""
+    scenario = make_scenario(orchestrator={"pacing": pacing})
+    with pytest.warns(SimdeployWarning, match=message):
+        simulate(scenario, general(**keys))
 
 
 # -- closed forms ----------------------------------------------------------------------------------
