@@ -272,6 +272,8 @@ def orchestrator_of(decisions: Decisions) -> Raw:
         bake_time=among(0, 30),
         **{name: among(*values) for name, values in switch_values().items()},
     )
+    # Hardly any plan depends on it.
+    switches.setdefault("wave_rounding", decisions.one_of(switch_values()["wave_rounding"]))
     pacing = switches.get("pacing", "barrier")
     if pacing == "rate" or decisions.one_of([False, False, False, True]):
         switches["rate"] = rate_of(decisions)
@@ -849,7 +851,12 @@ CORNERS: tuple[dict[str, Raw], ...] = (
     # Failed nodes hold the slots of their zones.
     {
         "fleet": {"nodes": 20, "zones": 4, "start_failure": 0.4, "start_attempts": 1},
-        "orchestrator": {"failed_node_holds_slot": True, "node_local_rollback": False, "all_slots_held": "fail"},
+        "orchestrator": {
+            "failed_node_holds_slot": True,
+            "node_local_rollback": False,
+            "all_slots_held": "fail",
+            "on_failure": "pause",
+        },
         "policies": {
             "p": {
                 "dialect": "general",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from rows_equal import differences
 
-from simdeploy import simulate
+from simdeploy import SimdeployWarning, replicate, simulate
+from simdeploy.validation import oracles
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
@@ -322,3 +323,36 @@ def test_a_delayed_slot_is_not_held(make_scenario):
     # After node 3 one slot is left, and 40 s pass before each use of it. Node 7, the last one, completes the rollout.
     assert dispatched(rollout) == [0, 0, 70, 70, 140, 210, 280, 350]
     assert rollout.responses["state"] == "completed"
+
+
+# -- warnings ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pacing", "keys", "message"),
+    [
+        ("rate", {"max_parallel_per_zone": "50%"}, r"max_parallel_per_zone: ignored under pacing: rate \(found 50%\)"),
+        (
+            "barrier",
+            {"max_parallel": 2, "slot_delay": "5s"},
+            r"slot_delay: no effect: nodes have no slots \(found 5s\)",
+        ),
+    ],
+)
+def test_slots_without_effect(make_scenario, pacing, keys, message):
+    """Settings of slots have no effect, and a warning, where nodes take none. [contract]"""
+    scenario = make_scenario(orchestrator={"pacing": pacing})
+    with pytest.warns(SimdeployWarning, match=message):
+        simulate(scenario, general(**keys))
+
+
+# -- closed forms ----------------------------------------------------------------------------------
+
+
+def test_windows_within_waves_take_as_long_as_sliding_rollouts(make_scenario):
+    """Each wave of a list takes as long as a sliding rollout of its nodes, and pauses follow. [oracle]"""
+    scenario = make_scenario(fleet={"update_duration": {"exponential": {"mean": "1m"}}})
+    policy = general(waves=[{"size": 4, "bake_time": "25s"}, 6], max_parallel=2, health_check={"deadline": "240h"})
+    makespans_s = replicate(scenario, policy, replications=2000, engine="compiled")["makespan_s"]
+    expected_s = sum(oracles.exponential_sliding_makespan_s(60, nodes, slots=2) for nodes in (4, 6)) + 25
+    assert abs(makespans_s.mean() - expected_s) < 4 * makespans_s.std() / 2000**0.5

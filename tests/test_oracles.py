@@ -285,9 +285,9 @@ _by_percent, _processes = Limits._by_percent, availability_module.Processes.__in
 def plans(**changes: Callable[[Any], Any]) -> Plant:
     """Change fields of the policy that the plan is made from."""
 
-    def planned(policy: Any, orchestrator: Any, total: int) -> Any:
+    def planned(policy: Any, orchestrator: Any, total: int, zones: int) -> Any:
         given = {name: change(getattr(policy, name)) for name, change in changes.items()}
-        return _plan_waves(replace(policy, **given), orchestrator, total)
+        return _plan_waves(replace(policy, **given), orchestrator, total, zones)
 
     return instead(engine_module, "plan_waves", planned)
 
@@ -350,7 +350,7 @@ PLANTED: dict[str, Plant] = MISTAKES | {
     "one more in a wave": plans(max_parallel=lambda nodes: nodes + 1),
     "one canary less": plans(canary_count=lambda nodes: nodes - 1),
     "a barrier instead of slots": instead(
-        engine_module, "plan_waves", lambda p, o, n: _plan_waves(p, replace(o, pacing="barrier"), n)
+        engine_module, "plan_waves", lambda p, o, *size: _plan_waves(p, replace(o, pacing="barrier"), *size)
     ),
     "a wave is over before its last node": _ends_waves_early,
     "nothing is baked": instead(controller_module.Controller, "_finish_wave", lambda ctrl: ctrl._look_beyond_wave()),

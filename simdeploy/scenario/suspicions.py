@@ -11,6 +11,7 @@ from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.health import read_max_error_rate
 from simdeploy.rules.limits import Counts, read_limits
 from simdeploy.rules.orchestrator import Orchestrator
+from simdeploy.rules.waves import plan_waves
 from simdeploy.scenario.gate_checks import gate_suspicions
 from simdeploy.scenario.parts import ScenarioPolicy
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
@@ -49,6 +50,7 @@ class PolicySuspicions:
             yield from self._ignored()
         else:
             yield from self._sizes()
+            yield from self._slots()
             yield from self._deadline()
             yield from self._windows()
             yield from self._error_rate()
@@ -103,6 +105,17 @@ class PolicySuspicions:
         ):
             after = " after the canaries" if policy.strategy == "canary" else ""
             yield self._say(f"0 updates all {nodes} nodes{after} at once", "max_parallel", found=0)
+
+    def _slots(self) -> Iterator[Problem]:
+        policy, spec = self.scenario_policy.policy, self.scenario_policy.spec
+        if policy.max_parallel_per_zone and self.orchestrator.pacing == "rate":
+            found = getattr(spec, "max_parallel_per_zone", None)
+            yield self._say("ignored under pacing: rate", "max_parallel_per_zone", found=found)
+        if policy.slot_delay_ns:
+            plan = plan_waves(policy, self.orchestrator, self.fleet.nodes, self.fleet.zones)
+            if not plan.has_slots:
+                message, found = "no effect: nodes have no slots", format_duration(policy.slot_delay_ns)
+                yield self._say(message, "slot_delay", found=found)
 
     def _limits(self) -> Iterator[Problem]:
         policy, nodes = self.scenario_policy.policy, self.fleet.nodes

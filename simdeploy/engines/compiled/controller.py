@@ -341,7 +341,20 @@ def _judge(run):
         return
     if policy_of(run).counts_each and not alarm and not _had_all_turns_and_promotion(run):
         alarm = tell_deadline(run)
-    if not (_is_limit_crossed(run, alarm) or (run.fails_when_stuck and _find_stuck(run))):
+    # A sliding wave ends with the rollout.
+    at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != SLIDING
+    is_crossed_now = alarm
+    if alarm or (run.news and not (at_wave_end and run.waves_over == run.waves_judged)):
+        run.news = False
+        run.waves_judged = run.waves_over
+        judged_before = run.first_unjudged
+        if run.reporting_delay:
+            while run.first_unjudged < run.waves_open and is_wave_over(run, run.first_unjudged):
+                run.first_unjudged += 1
+        # After a pause the same crossing counts again only when a further node has failed.
+        if not alarm and run.failed + run.earlier_tries > run.acknowledged_failures:
+            is_crossed_now = is_crossed(run, judged_before)
+    if not is_crossed_now and not (run.fails_when_stuck and _find_stuck(run)):
         return
     if run.on_failure == ON_FAILURE_ROLLBACK or run.on_failure == ON_FAILURE_STOP:
         undo = run.on_failure == ON_FAILURE_ROLLBACK and not policy_of(run).no_auto_rollback
@@ -350,25 +363,6 @@ def _judge(run):
     run.acknowledged_failures = run.failed + run.earlier_tries
     if run.on_failure == ON_FAILURE_PAUSE and run.state != PAUSED:
         _pause(run)
-
-
-@compiled
-def _is_limit_crossed(run, alarm):
-    """Tell whether something is crossed, if there is an alarm, or verdicts that were not judged yet."""
-    if not (run.news or alarm):
-        return False
-    # A sliding wave ends with the rollout.
-    at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != SLIDING
-    if not alarm and at_wave_end and run.waves_over == run.waves_judged:
-        return False
-    run.news = False
-    run.waves_judged = run.waves_over
-    judged_before = run.first_unjudged
-    if run.reporting_delay:
-        while run.first_unjudged < run.waves_open and is_wave_over(run, run.first_unjudged):
-            run.first_unjudged += 1
-    # After a pause the same crossing counts again only when a further node has failed.
-    return alarm or (run.failed + run.earlier_tries > run.acknowledged_failures and is_crossed(run, judged_before))
 
 
 @compiled
@@ -462,7 +456,7 @@ def _advance(run):
         return
     if run.promotion_wanted:
         _promote(run)
-    if _freezes_any(run):
+    if run.is_frozen and _freezes_any(run):
         return  # nor will it end
     if is_open(run):
         admit_returned(run)
@@ -544,14 +538,16 @@ def _send_next(run):
 @compiled
 def _keep_going(run):
     """Sliding and rate pacing: fill free slots, or send a batch that is due; one step a look."""
+    is_due = True
     if policy_of(run).pacing == RATE:
         late = _late_batches(run)
-        if late > 0:
+        is_due = late > 0
+        if is_due:
             open_wave(run)
         if late > 1:
             run.is_rung = True
     # Nothing ends in the look in which nodes have their turn: those that are down then are resolved at once.
-    if not fill_slots(run) and not nodes_left(run) and run.waves_over == run.waves_open:
+    if not (is_due and fill_slots(run)) and not nodes_left(run) and run.waves_over == run.waves_open:
         run.phase = DONE
 
 

@@ -9,13 +9,13 @@ from simdeploy.engines.compiled.codes import UNREACHABLE_FAIL, UNREACHABLE_SKIP
 from simdeploy.engines.compiled.evidence import find_partners
 from simdeploy.engines.compiled.fates import is_down, is_down_for_good, meet_fate, up_again
 from simdeploy.engines.compiled.gates import expect, judges_waves
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.limits import might_stop, note_failure
 from simdeploy.engines.compiled.line import begin_line, is_online, set_heard
 from simdeploy.engines.compiled.node import hear_of, resolve_in_wave
 from simdeploy.engines.compiled.pools import let_serve
 from simdeploy.engines.compiled.quick import dispatch_quickly
-from simdeploy.engines.compiled.slots import count_free, expect_start, give_up_slot, take_slots
+from simdeploy.engines.compiled.slots import count_free, expect_start, give_up_slot, has_slot, take_slot
 from simdeploy.engines.compiled.tables import (
     ALONE,
     ATTEMPTS,
@@ -63,7 +63,7 @@ def open_wave(run):
             waves(run)[ALONE, wave] = 1
 
 
-@compiled
+@inlined
 def turns_due(run):
     """Return how many nodes of the wave that was opened last find a slot."""
     wave = run.waves_open - 1
@@ -75,8 +75,6 @@ def fill_slots(run):
     """Let nodes of the wave that was opened last have their turn, as many as find a slot; tell whether any does."""
     count = turns_due(run)
     if count > 0:
-        if policy_of(run).has_slots:
-            take_slots(run, count)
         give_turns(run, count)
     return count > 0
 
@@ -86,6 +84,7 @@ def give_turns(run, count):
     """Let the next nodes have their turn, as part of the wave that was opened last."""
     fate = fates(run)
     wave = run.waves_open - 1
+    has_slots = policy_of(run).has_slots
     first = run.next_turn
     count = min(count, run.nodes - first)
     run.next_turn += count
@@ -96,6 +95,8 @@ def give_turns(run, count):
     for place in range(first, first + count):
         node = drawn(run)[ORDER, place]
         fate[WAVE, node] = wave + 1
+        if has_slots:
+            take_slot(run, node)
         if run.goes_offline:
             begin_line(run, node)
         if _can_be_reached(run, node):
@@ -217,7 +218,7 @@ def _dispatch(run, node):
 @compiled
 def _begin_try(run, node, at, first):
     meet_fate(run, node, at, first)
-    if run.slot_is_free_at_start and policy_of(run).has_slots:
+    if run.slot_is_free_at_start and has_slot(run, node):
         expect_start(run, node)
     if run.varies and not run.shared:
         validate(run, node)

@@ -38,8 +38,7 @@ def hear_of(run, node):
         return
     if run.failed_node_freezes and (fates(run)[HAS_FAILED, node] or fails_unheard(run, node)):
         run.is_frozen = True
-    if policy_of(run).has_slots:
-        resolve_slot(run, node)
+    resolve_slot(run, node)
     if fates(run)[SURGED, node] and not (run.failed_node_holds_slot and _keeps_slot(run, node)):
         run.surging -= 1
     if run.reporting_delay:

@@ -6,7 +6,7 @@ import numpy as np
 
 from simdeploy.engines.compiled.clock import FREES_SLOT, GIVES_UP_SLOT, enqueue
 from simdeploy.engines.compiled.codes import SLIDING
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.line import fails_unheard, online_again
 from simdeploy.engines.compiled.tables import (
     DISPATCHED,
@@ -35,7 +35,7 @@ def reset_slots(run):
             slots_of_zones(run)[zone] = 0
 
 
-@compiled
+@inlined
 def _is_bounded(run):
     """Tell whether `max_parallel` bounds the next nodes: it does not bound canaries, unless their wave is in a list."""
     plan = policy_of(run)
@@ -63,14 +63,19 @@ def count_free(run, most):
     return count
 
 
-@compiled
-def take_slots(run, count):
-    """Let the next nodes take a slot each."""
-    run.slots_taken += count
-    for place in range(run.next_turn, run.next_turn + count):
-        node = drawn(run)[ORDER, place]
-        lists(run)[HAS_SLOT, node] = 1
+@inlined
+def take_slot(run, node):
+    """Let a node take a slot."""
+    lists(run)[HAS_SLOT, node] = 1
+    run.slots_taken += 1
+    if policy_of(run).per_zone < run.nodes:
         slots_of_zones(run)[node % run.zones] += 1
+
+
+@inlined
+def has_slot(run, node):
+    """Tell whether a node has a slot."""
+    return policy_of(run).has_slots and lists(run)[HAS_SLOT, node] != 0
 
 
 @compiled
@@ -81,22 +86,32 @@ def expect_start(run, node):
         enqueue(run, online_again(run, node, started) if run.goes_offline else started, node, GIVES_UP_SLOT)
 
 
-@compiled
+@inlined
 def resolve_slot(run, node):
     """Let a node that has its verdict give up its slot, unless it keeps that for good."""
+    if has_slot(run, node):
+        if run.failed_node_holds_slot or policy_of(run).slot_delay:
+            _resolve_slot(run, node)
+        else:
+            lists(run)[HAS_SLOT, node] = 0
+            _free(run, node)
+
+
+@compiled
+def _resolve_slot(run, node):
     # A node that was not dispatched never needed one; canaries outside a list are apart from the waves that follow.
     plan, fate = policy_of(run), fates(run)
-    has_slot = fate[DISPATCHED, node] < NEVER and (plan.is_list or plan.canaries == 0 or fate[WAVE, node] > 1)
-    is_unheard = fails_unheard(run, node)
-    keeps = run.failed_node_holds_slot and (is_unheard or (fate[HAS_FAILED, node] and not run.goes_back_by_itself))
-    if not (has_slot and keeps):
-        give_up_slot(run, node, has_slot)
+    needed_it = fate[DISPATCHED, node] < NEVER and (plan.is_list or plan.canaries == 0 or fate[WAVE, node] > 1)
+    if needed_it and run.failed_node_holds_slot:
+        if fails_unheard(run, node) or (fate[HAS_FAILED, node] and not run.goes_back_by_itself):
+            return
+    give_up_slot(run, node, needed_it)
 
 
 @compiled
 def give_up_slot(run, node, may_delay):
     """Let a node give up its slot, if it has one."""
-    if not policy_of(run).has_slots or not lists(run)[HAS_SLOT, node]:
+    if not has_slot(run, node):
         return
     lists(run)[HAS_SLOT, node] = 0
     if may_delay and policy_of(run).slot_delay:
@@ -113,10 +128,11 @@ def free_late(run, node):
     _free(run, node)
 
 
-@compiled
+@inlined
 def _free(run, node):
     run.slots_taken -= 1
-    slots_of_zones(run)[node % run.zones] -= 1
+    if policy_of(run).per_zone < run.nodes:
+        slots_of_zones(run)[node % run.zones] -= 1
     run.is_rung = True
 
 
@@ -128,4 +144,6 @@ def is_stuck(run):
         return False
     if _is_bounded(run) and run.slots_taken >= plan.parallel:
         return True
-    return slots_of_zones(run)[drawn(run)[ORDER, run.next_turn] % run.zones] >= plan.per_zone
+    return (
+        plan.per_zone < run.nodes and slots_of_zones(run)[drawn(run)[ORDER, run.next_turn] % run.zones] >= plan.per_zone
+    )
