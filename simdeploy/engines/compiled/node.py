@@ -19,12 +19,12 @@ from simdeploy.engines.compiled.tables import (
     RESOLVED,
     ROLLBACK,
     STARTED,
-    SURGED,
     UNRESOLVED,
     WAVE,
     WAVE_FAILED,
     drawn,
     fates,
+    is_surged,
     is_wave_over,
     policy_of,
     waves,
@@ -36,7 +36,7 @@ def hear_of(run, node):
     """Take note of a node's verdict, for pacing, and have it counted; after the end nobody does any more."""
     if run.makespan < NEVER:
         return
-    if fates(run)[SURGED, node] and not (run.failed_node_holds_slot and _keeps_slot(run, node)):
+    if is_surged(run, node) and not (run.failed_node_holds_slot and _keeps_slot(run, node)):
         run.surging -= 1
     if run.reporting_delay:
         run.is_rung = True
@@ -97,7 +97,7 @@ def resolve_in_wave(run, wave):
 def keeps_old(run, node):
     """Tell whether the old instance of a node is still there beside the new one, or was when the node went back."""
     fate = fates(run)
-    return fate[SURGED, node] != 0 and (fate[HAS_FAILED, node] != 0 or fate[RESOLVED, node] == NEVER)
+    return is_surged(run, node) and (fate[HAS_FAILED, node] != 0 or fate[RESOLVED, node] == NEVER)
 
 
 @compiled
