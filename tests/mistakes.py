@@ -23,12 +23,13 @@ from simdeploy.engines.reference import (
 from simdeploy.engines.reference.change_windows import OpenHours
 from simdeploy.engines.reference.clock import Countdown
 from simdeploy.engines.reference.controller import Controller
-from simdeploy.engines.reference.dispatch import Wave
+from simdeploy.engines.reference.dispatch import Dispatcher, Wave
 from simdeploy.engines.reference.gates import WaveGates
 from simdeploy.engines.reference.line import Line
 from simdeploy.engines.reference.load import PooledRequests
 from simdeploy.engines.reference.node import Node
 from simdeploy.engines.reference.rollback import Rollback
+from simdeploy.engines.reference.slots import Slots
 from simdeploy.engines.requests import Requests
 from simdeploy.engines.schema import FAILED
 from simdeploy.engines.service import Service
@@ -55,6 +56,8 @@ _over, _has_started = PooledRequests.over, PooledRequests.has_started
 _resolve, _start = Node._resolve, Node._start
 _count_down, _wait_for_opening = Controller._count_down, Controller._wait_for_opening
 _calendar_of = engine_module.calendar_of
+_give_up, _resolve_slot, _count_free, _open_wave = Slots.give_up, Slots.resolve, Slots.count_free, Dispatcher.open_wave
+_gives_up_slot, _reports_start = Controller.gives_up_slot, Line.reports_start
 
 
 def instead(owner: Any, name: str, value: Any) -> Plant:
@@ -93,9 +96,30 @@ def _counts_after_the_end(controller: Controller, node: Node) -> None:
         controller.failed += node.fate.ever_failed
 
 
-def _holds_no_slot(controller: Controller, node: Node) -> None:
-    _hears_of(controller, node)
-    controller.dispatcher.waves[node.fate.wave - 1].holding = 0
+def _holds_no_slot(slots: Slots, node: Node, *, is_canary: bool) -> None:
+    _resolve_slot(slots, node, is_canary=is_canary)
+    slots.give_up(node)
+
+
+def _keeps_slot_before_gate(controller: Controller, node: Node) -> None:
+    if controller._site.slot_is_free_at_start:
+        _gives_up_slot(controller, node)
+
+
+def _hears_starts_at_once(line: Line, node: Node) -> None:
+    if line._site.slot_is_free_at_start:
+        line.control_plane.gives_up_slot(node)
+
+
+def _opens_wave_with_slots_of_its_own(dispatcher: Dispatcher) -> Wave:
+    dispatcher.slots._taken = 0
+    dispatcher.slots._taken_of_zone.clear()
+    dispatcher.slots._holders.clear()
+    return _open_wave(dispatcher)
+
+
+def _freezes_turns_only(controller: Controller) -> bool:
+    return controller._is_frozen and controller.dispatcher.left > 0
 
 
 def _gate_stays_shut(controller: Controller, judged_before: int) -> str | None:
@@ -233,6 +257,7 @@ class _NothingShed:
 NEEDS = {
     "a CUSUM falls below 0": "'cusum'",
     "the crashes of a shared service never change": "'shared'",
+    "a freeze spares nodes that were waited for": "'failed_node_freezes': True",
     "a failed node frees its place": "'surge'",
     "second instances never go down": "'surge'",
     "failed tries don't count": "'retries'",
@@ -271,8 +296,26 @@ MISTAKES: dict[str, Plant] = {
     "percent is of the fleet": rules("read_limits", percent_of=lambda _: "fleet"),
     "the gate stays shut": instead(Controller, "_what_is_crossed", _gate_stays_shut),
     "a resumed rollout stops again": instead(Controller, "_acknowledged_failures", _always(0)),
-    "a failed node holds no slot": instead(Controller, "hears_of", _holds_no_slot),
     "nodes count after the end": instead(Controller, "hears_of", _counts_after_the_end),
+    # Slots and lists of waves.
+    "a failed node holds no slot": instead(Slots, "resolve", _holds_no_slot),
+    "canaries hold slots": instead(
+        Slots, "resolve", lambda slots, node, *, is_canary: _resolve_slot(slots, node, is_canary=False)
+    ),
+    "a slot has no delay": instead(Slots, "give_up", lambda slots, node, **_: _give_up(slots, node, at_once=True)),
+    "a delay follows every turn": instead(
+        Slots, "give_up", lambda slots, node, **_: _give_up(slots, node, at_once=False)
+    ),
+    "a start frees no slot": instead(Line, "reports_start", lambda line, node: None),
+    "starts are heard at once": instead(Line, "reports_start", _hears_starts_at_once),
+    "who waits for a gate keeps its slot": instead(Controller, "gives_up_slot", _keeps_slot_before_gate),
+    "waves have slots of their own": instead(Dispatcher, "open_wave", _opens_wave_with_slots_of_its_own),
+    "a list has no window": rules("plan_waves", is_list=lambda _: False),
+    "zones have slots without end": rules("plan_waves", per_zone=lambda _: 10**6),
+    "all waves bake as long": rules("plan_waves", bakes_ns=lambda ns: (*[max(ns)] * (len(ns) - 1), 0)),
+    "a failed node freezes nothing": instead(Controller, "_is_frozen", _always(False)),
+    "a freeze spares nodes that were waited for": instead(Controller, "_freezes_any", property(_freezes_turns_only)),
+    "no rollout is stuck": instead(Controller, "_find_stuck", lambda controller: None),
     # Windows.
     "a verdict on the deadline is late": rules("read_health_rule", deadline_ns=lambda ns: ns - 1),
     "windows add up": rules("read_health_rule", consecutive=lambda _: False),

@@ -32,7 +32,7 @@ from simdeploy.world.streams import Stream
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 # All chunks together examine so many scenarios; under the profile `fuzz` each examines as many as that says, new ones.
-CHUNKS, SCENARIOS = 4, 2400
+CHUNKS, SCENARIOS = 4, 3200
 
 
 def over(raws: st.SearchStrategy[Raw], examples: int, chunk: int, differ: Callable[[Raw, int], list[str]]) -> None:
@@ -125,6 +125,28 @@ ON_THE_LINE = (
     "an operator misses a canary",
 )
 
+SLOTS = (
+    "a list",
+    "a list zone by zone",
+    "canaries of a list",
+    "bake times",
+    "a window within a wave",
+    "a window before a gate",
+    "a window paused",
+    "a window meets nodes that are down: fail",
+    "a window meets nodes that are down: skip",
+    "a window meets nodes that are down: wait",
+    "a zone is full",
+    "a delay",
+    "given up at the start",
+    "given up before a gate",
+    "a start is heard late",
+    "stuck",
+    "stuck by a zone",
+    "stuck by a freeze",
+    "stuck: failed",
+    "stuck: paused",
+)
 LATE_REPORTS = (
     "a success counts late",
     "a failure counts late",
@@ -179,6 +201,7 @@ def wanted() -> dict[Feature, int]:
     often |= {("switch", "bake_time", is_set): 20 for is_set in (False, True)}
     often |= {("switch", "rate.growth", growth): 12 for growth in (0.5, 1, 1.5)}
     often |= {("switch", "rate.max_per_minute", is_set): 20 for is_set in (False, True)}
+    often |= {("switch", "rate.growth_every", is_set): 20 for is_set in (False, True)}
     often |= {("type", name): 20 for name in TYPES}
     often |= {("law", family): 20 for family in FAMILIES}
     often |= {("law", place, family): 4 for place, families in PLACES.items() for family in families}
@@ -190,6 +213,7 @@ def wanted() -> dict[Feature, int]:
     often |= {("down for good", treatment): 20 for treatment in ("fail", "skip", "wait")}
     often |= {("line", what): 20 for what in ON_THE_LINE}
     often |= {("late report", what): 20 for what in LATE_REPORTS}
+    often |= {("slots", what): 12 for what in SLOTS}
     often |= {("surge", what): 12 for what in BESIDE} | {("retry", what): 12 for what in RETRIES}
     often |= {("script", did): 20 for did in (*ACTIONS, "no effect")}
     often |= {("operator", did): 20 for did in ("promote", "cancel")}
@@ -202,7 +226,16 @@ def wanted() -> dict[Feature, int]:
     often |= {("fate", fate): 20 for fate in FATES}
     often |= {("gate", method): 4 for method in METHODS}
     often |= {("gate says", what): 20 for what in ("pass", "fail", "undecided")}
-    held = ("first wave", "wave", "slot", "batch", "rate clock", "returned node", "nothing: completed")
+    held = (
+        "first wave",
+        "wave",
+        "slot",
+        "slot within a wave",
+        "batch",
+        "rate clock",
+        "returned node",
+        "nothing: completed",
+    )
     often |= {("held back", what): 20 for what in (*held, "with a script", "and rolled back", "rollout with a gate")}
     often |= {("latent defect",): 20, ("open defect",): 20}
     often |= {("traffic",): 50, ("traffic of a shared service",): 20, ("load changes",): 50, ("overload",): 50}

@@ -28,8 +28,10 @@ NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
     ENDS_WINDOW,
     MISSES_DEADLINE,
     FAILS_TRY,
+    GIVES_UP_SLOT,
+    FREES_SLOT,
     N_EVENTS,
-) = range(14)
+) = range(16)
 # Both are kept in one number: what happens in so many bits, the node above them.
 EVENT_BITS = 4
 _EVENT_MASK = (1 << EVENT_BITS) - 1

@@ -15,6 +15,7 @@ from simdeploy.engines.compiled.line import begin_line, is_online, set_heard
 from simdeploy.engines.compiled.node import hear_of, resolve_in_wave
 from simdeploy.engines.compiled.pools import let_serve
 from simdeploy.engines.compiled.quick import dispatch_quickly
+from simdeploy.engines.compiled.slots import count_free, expect_start, give_up_slot, take_slots
 from simdeploy.engines.compiled.tables import (
     ALONE,
     ATTEMPTS,
@@ -23,7 +24,6 @@ from simdeploy.engines.compiled.tables import (
     FIRST_PLACE,
     HAS_FAILED,
     HEARD,
-    HOLDING,
     IN_FLIGHT,
     NEVER,
     ORDER,
@@ -42,6 +42,7 @@ from simdeploy.engines.compiled.tables import (
     is_surged,
     lists,
     policy_of,
+    size_of_wave,
     waves,
 )
 from simdeploy.engines.compiled.validation import validate
@@ -54,8 +55,31 @@ def nodes_left(run):
 
 @compiled
 def open_wave(run):
-    begins_of(run)[run.waves_open] = run.now
+    wave = run.waves_open
+    begins_of(run)[wave] = run.now
     run.waves_open += 1
+    if judges_waves(policy_of(run)):
+        waves(run)[FIRST_PLACE, wave] = run.next_turn
+        if policy_of(run).gate_compares and not find_partners(run, run.next_turn, size_of_wave(run, wave)):
+            waves(run)[ALONE, wave] = 1
+
+
+@compiled
+def turns_due(run):
+    """Return how many nodes of the wave that was opened last find a slot."""
+    wave = run.waves_open - 1
+    return count_free(run, size_of_wave(run, wave) - waves(run)[TURNS, wave])
+
+
+@compiled
+def fill_slots(run):
+    """Let nodes of the wave that was opened last have their turn, as many as find a slot; tell whether any does."""
+    count = turns_due(run)
+    if count > 0:
+        if policy_of(run).has_slots:
+            take_slots(run, count)
+        give_turns(run, count)
+    return count > 0
 
 
 @compiled
@@ -70,10 +94,6 @@ def give_turns(run, count):
     waves(run)[UNRESOLVED, wave] += count
     if run.reporting_delay:
         waves(run)[IN_FLIGHT, wave] += count
-    if judges_waves(policy_of(run)):
-        waves(run)[FIRST_PLACE, wave] = first
-        if policy_of(run).gate_compares and not find_partners(run, first, count):
-            waves(run)[ALONE, wave] = 1
     for place in range(first, first + count):
         node = drawn(run)[ORDER, place]
         fate[WAVE, node] = wave + 1
@@ -106,10 +126,12 @@ def _give_turn_to_unreachable_node(run, node, wave):
         hear_of(run, node)
     elif run.unreachable == UNREACHABLE_SKIP:
         waves(run)[IN_FLIGHT, wave] -= 1
+        give_up_slot(run, node, False)
         resolve_in_wave(run, wave)
         run.is_rung = True
     else:
         run.any_waits = True
+        run.waiting += 1
         if is_down_for_good(run, node):
             run.waited_in_vain += 1
             return
@@ -133,6 +155,7 @@ def send_wave(run, count):
         or run.goes_back_by_itself
         or policy_of(run).rollback_size < run.nodes
         or run.leaves
+        or run.failed_node_freezes
         or policy_of(run).gate >= 0
         or policy_of(run).counts_each
         or policy_of(run).surge > 0
@@ -175,7 +198,6 @@ def send_wave(run, count):
         failed = n_failed - fate[has_failed, last]
         waves(run)[UNRESOLVED, wave] -= n_others
         waves(run)[WAVE_FAILED, wave] += failed
-        waves(run)[HOLDING, wave] += failed
         run.failed += failed
         run.updated += n_others - failed
 
@@ -196,6 +218,8 @@ def _dispatch(run, node):
 @compiled
 def _begin_try(run, node, at, first):
     meet_fate(run, node, at, first)
+    if run.slot_is_free_at_start and policy_of(run).has_slots:
+        expect_start(run, node)
     if run.varies and not run.shared:
         validate(run, node)
 
@@ -226,6 +250,7 @@ def admit_returned(run):
     run.n_up_again = 0
     for node in returned:
         if _can_be_reached(run, node):
+            run.waiting -= 1
             _dispatch(run, node)
             expect(run, node)
         else:

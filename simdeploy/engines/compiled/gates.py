@@ -20,6 +20,7 @@ from simdeploy.engines.compiled.judge import FAILS, NO_VERDICT, PASSES, take_loo
 from simdeploy.engines.compiled.line import set_heard
 from simdeploy.engines.compiled.node import go_back, hear_of
 from simdeploy.engines.compiled.pools import let_serve
+from simdeploy.engines.compiled.slots import give_up_slot
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CAN_TELL,
@@ -160,6 +161,7 @@ def is_observed(run, node):
         _settle(run, node, False)
     elif table[GATE_VERDICT, wave] == NO_VERDICT:
         table[WAITING, wave] += 1
+        give_up_slot(run, node, True)
         enqueue(run, fates(run)[DEADLINE, node], node, MEETS_DEADLINE)
 
 

@@ -9,11 +9,11 @@ from simdeploy.engines.compiled.limits import note_verdict
 from simdeploy.engines.compiled.line import fails_unheard, online_again
 from simdeploy.engines.compiled.pools import crashes_change, let_serve, look_at_pools
 from simdeploy.engines.compiled.sampling import set_rollbacks
+from simdeploy.engines.compiled.slots import resolve_slot
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     DISPATCHED,
     HAS_FAILED,
-    HOLDING,
     IN_FLIGHT,
     NEVER,
     RESOLVED,
@@ -36,12 +36,14 @@ def hear_of(run, node):
     """Take note of a node's verdict, for pacing, and have it counted; after the end nobody does any more."""
     if run.makespan < NEVER:
         return
+    if run.failed_node_freezes and (fates(run)[HAS_FAILED, node] or fails_unheard(run, node)):
+        run.is_frozen = True
+    if policy_of(run).has_slots:
+        resolve_slot(run, node)
     if is_surged(run, node) and not (run.failed_node_holds_slot and _keeps_slot(run, node)):
         run.surging -= 1
     if run.reporting_delay:
         run.is_rung = True
-        if _keeps_slot(run, node):
-            waves(run)[HOLDING, fates(run)[WAVE, node] - 1] += 1
         waves(run)[IN_FLIGHT, fates(run)[WAVE, node] - 1] -= 1
         # Nobody has to report that a node could not be dispatched.
         if fates(run)[DISPATCHED, node] < NEVER:
@@ -72,8 +74,6 @@ def count(run, node):
     if has_failed:
         run.failed += 1
         waves(run)[WAVE_FAILED, wave] += 1
-        if not run.reporting_delay and _keeps_slot(run, node):
-            waves(run)[HOLDING, wave] += 1
     else:
         run.updated += 1
         run.progress_since = run.now

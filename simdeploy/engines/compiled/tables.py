@@ -46,14 +46,13 @@ SURGED, TRIED, ATTEMPTS, N_FATE = range(13, 17)
 ) = range(11)
 
 # Rows of the table of lists, one column per node.
-TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, N_LISTS = range(7)
+TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, HAS_SLOT, N_LISTS = range(8)
 
 # Rows of the table of waves, one column per wave.
 (
     TURNS,
     UNRESOLVED,
     WAVE_FAILED,
-    HOLDING,
     # Before its gate: place of its first node, its first successful start, the verdict, whether a look is due, how many
     # nodes wait, what was seen so far, random numbers taken, looks in a row, and whether the last one could tell.
     FIRST_PLACE,
@@ -73,7 +72,7 @@ TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, N_LISTS = range(7)
     LAST_RANKED,
     IN_FLIGHT,  # under a reporting delay: nodes whose verdict was not heard, while UNRESOLVED are those whose does not count
     N_WAVE,
-) = range(21)
+) = range(20)
 
 # Rows of the table of lines, one column per node: the word of the spell of its turn (-1 - word if it is offline then), and when that
 # was; and as far as it was followed, an offline spell, the online spell after it, and the number of that one.
@@ -124,6 +123,7 @@ TABLES = (
     "sizes",
     "wave_limits",
     "zone_failed",
+    "bakes",
     "members",
     "rules",
     "bundles",
@@ -142,6 +142,7 @@ TABLES = (
     "begins",
     "lists",
     "waves",
+    "slots_of_zones",
     "queue",
     "walks",
     "scratch",
@@ -257,6 +258,11 @@ POLICY_RECORD = np.dtype(
         ("canaries", _INT),
         ("parallel", _INT),
         ("pacing", _INT),
+        ("is_list", _BOOL),
+        ("has_slots", _BOOL),
+        ("has_steps", _BOOL),  # whether nodes have their turn within waves one by one, as they find slots
+        ("per_zone", _INT),  # slots
+        ("slot_delay", _INT),
         ("surge", _INT),
         # The limits.
         ("has_limits", _BOOL),
@@ -411,6 +417,7 @@ _class_rule_at = make_reader("class_rules_at", CLASS_RULE_RECORD)
 _last_word_at = make_reader("last_words_at", _INT)
 _size_at = make_reader("sizes_at", _INT)
 _wave_limits_at = make_reader("wave_limits_at", WAVE_LIMITS_RECORD)
+_bake_at = make_reader("bakes_at", _INT)
 # Words up to which a window is surely healthy, by rule, class, level and bracket of the node's own level.
 bracket_words = make_view("bracket_words_at", _INT, "n_brackets", 1 << BRACKET_BITS)
 # Words beyond which it is surely unhealthy.
@@ -472,6 +479,7 @@ relative = make_view("relative_at", _INT, N_RELATIVE, "nodes")
 begins_of = make_view("begins_at", _INT, "most_waves")
 lists = make_view("lists_at", _INT, N_LISTS, "nodes")
 waves = make_view("waves_at", _INT, N_WAVE, "most_waves")
+slots_of_zones = make_view("slots_of_zones_at", _INT, "zones")  # that are taken
 walk_at = make_reader("walks_at", WALK_RECORD)
 # Error rates of looks at waves, of nodes on the new and on the old version; and which look at the wave was before.
 ranked = make_view("ranked_at", _REAL, 2, "room_ranked")
@@ -520,6 +528,12 @@ def size_of_wave(run, wave):
 def limits_of_wave(run, wave):
     """The limits of a wave alone: failed nodes that cross its count; and its percent, as a fraction in two numbers."""
     return _wave_limits_at(run, policy_of(run).first_size + wave)
+
+
+@inlined
+def bake_after(run, wave):
+    """For how long the policy's plan pauses after a wave."""
+    return _bake_at(run, policy_of(run).first_size + wave)
 
 
 @compiled

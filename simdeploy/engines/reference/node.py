@@ -39,6 +39,9 @@ class Expectations(Protocol):
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
         """Take note of a node's deadline."""
 
+    def gives_up_slot(self, node: Node) -> None:
+        """Take note that a node needs its slot no more."""
+
     def hears_of_try(self) -> None:
         """Take note that a node did not start, and is tried again."""
 
@@ -48,6 +51,9 @@ class Verdicts(Protocol):
 
     def reports(self, node: Node) -> None:
         """Pass on that a node is resolved."""
+
+    def reports_start(self, node: Node) -> None:
+        """Pass on that a node has started."""
 
 
 class WayBack(Protocol):
@@ -201,6 +207,7 @@ class Node:
         self.fate.started_ns = site.env.now
         site.world.note_start(self.number, site.env.now)
         site.load.has_started(self.number, site.env.now)
+        self._listeners.line.reports_start(self)
         if self._listeners.wave_gates is not None:
             yield from self._go_before_gate(self._listeners.wave_gates, deadline)
         elif site.rule.windows_needed == 0:
@@ -282,8 +289,7 @@ class Node:
             return
         record = HealthRecord(site.rule)
         is_observed = site.rule.windows_needed == 0
-        if is_observed and gates.has_observation(self):
-            self._resolve(RUNNING, "started")
+        if is_observed and self._may_run(gates, "started"):
             return
         start, interval = env.now, site.rule.interval_ns
         while start + interval <= deadline:
@@ -298,8 +304,7 @@ class Node:
                 self.fail("unhealthy")
                 return
             is_observed = verdict == "running"
-            if is_observed and gates.has_observation(self):
-                self._resolve(RUNNING, "passed by the gate")
+            if is_observed and self._may_run(gates, "passed by the gate"):
                 return
         yield env.timeout(deadline - start)
         if not is_observed:
@@ -307,6 +312,14 @@ class Node:
             return
         gates.meets_deadline(self)
         yield env.event()  # until somebody settles it
+
+    def _may_run(self, gates: Gates, reason: str) -> bool:
+        """Run once the node has its own observation, if its gate has passed; otherwise wait for it, without a slot."""
+        if gates.has_observation(self):
+            self._resolve(RUNNING, reason)
+            return True
+        self._listeners.controller.gives_up_slot(self)
+        return False
 
     def _go_back(self, reason: str) -> Process:
         self._begin_to_go_back(reason)
