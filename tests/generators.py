@@ -570,13 +570,19 @@ _TRIED: Raw = {
 CORNERS: tuple[dict[str, Raw], ...] = (
     # Tries fail, and count; nodes that are surged among them.
     {
-        "fleet": {"update_duration": 20, "start_failure": 0.5, "start_hang": 0.1},
+        "fleet": {
+            "update_duration": 20,
+            "start_failure": 0.5,
+            "start_hang": 0.1,
+            "service": {"shared": {"capacity": 1.2}},
+            "crash": {"up": {"exponential": {"mean": 60}}, "repair": 10},
+        },
         "orchestrator": {"failed_tries_count": True},
         "policies": {"p": {**_TRIED, "retries": 2, "retry_delay": "7s", "max_failed_nodes": 3}},
     },
     # Nodes that are surged fail, hold their places, and go back.
     {
-        "fleet": {"update_duration": 20, "start_failure": 0.3, "start_attempts": 1},
+        "fleet": {"update_duration": 20, "start_failure": 0.3, "start_attempts": 1, "rollback_failure": 0.3},
         "orchestrator": {"failed_node_holds_slot": True, "pacing": "sliding", "failed_percent_of": "fleet"},
         "policies": {"p": {**_TRIED, "max_failed_nodes": 3}},
     },

@@ -197,6 +197,24 @@ OURS = (
         rolling(health_check={"deadline": "60s", "min_healthy_time": "30s", "max_error_rate": 0.05}, **NEVER_STOPS),
         orchestrator={"on_failure": "continue"},
     ),
+    make_case(
+        "two tries of two attempts, some hang",
+        "nodes that start",
+        "start_success_probability",
+        lambda: 1 - (1 - oracles.start_success_probability(0.6, hang=0.3, attempts=2)) ** 2,
+        number_of("updated_nodes", 20),
+        {"nodes": 20, "start_failure": 0.6, "start_hang": 0.3, "start_attempts": 2},
+        {**rolling(), "dialect": "general", "retries": 1, "retry_delay": "10s"},
+    ),
+    make_case(
+        "eight of twenty nodes surged",
+        "node-seconds out of service",
+        "",
+        lambda: 12 * 60,
+        number_of("unavailable_node_s"),
+        {"nodes": 20, "update_duration": {"exponential": {"mean": "1m"}}},
+        {**rolling(), "dialect": "general", "surge": "40%"},
+    ),
 )
 
 
@@ -419,7 +437,7 @@ ACCEPTED = ("a person decides", "completed good")
 PASSED, LASTED = (
     ("three windows in a row of seven", quantity) for quantity in ("nodes that pass", "windows of a node")
 )
-NO_ROW, FROM_START, THRESHOLDS, COUNT, CANCELLED, AT_FIRST, LATER, SHED_LOGNORMAL, FIFTH = (
+NO_ROW, FROM_START, THRESHOLDS, COUNT, CANCELLED, AT_FIRST, LATER, SHED_LOGNORMAL, FIFTH, TRIES, SURGED = (
     (case.name, case.quantity) for case in OURS[4:]
 )
 LOST, LOST_AT_7_30 = (
@@ -459,6 +477,9 @@ MUTATIONS: list[tuple[tuple[str, str], str, int]] = [
     (ESCAPE, "detection begins with the rollout", 700),
     (ATTEMPTS, "attempts share their fate", 300),
     (ATTEMPTS, "a failure comes before a hang", 300),
+    (TRIES, "a try less", 300),
+    (TRIES, "attempts are numbered anew", 300),
+    (SURGED, "one node more is surged", 300),
     (ABOVE, "exceeding is reaching", 300),
     (AT, "exceeding is reaching", 300),
     (PERCENT, "percent is of the resolved", 300),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simdeploy import Scenario, simulate
+from simdeploy import Scenario, SimdeployWarning, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
@@ -250,3 +250,19 @@ def test_the_timeline_has_the_requests_of_both_instances() -> None:
     assert timeline.loc[30, "error_rate"] == pytest.approx((4 * 0.1 + 2 * 0.55) / 6)
     assert timeline.loc[30, "requests_per_second"] == pytest.approx(40)
     assert (timeline["in_service"] == 4).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "policy", "words"),
+    [
+        ("create", {"surge": 2}, r"surge: no effect: no node has an old and a new instance in a create"),
+        ("stop", {"surge": "10%"}, r"surge: no effect: no node has an old and a new instance in a stop"),
+        ("stop", {"retries": 1}, r"retries: no effect: nothing starts in a stop"),
+        ("update", {"retry_delay": "5s"}, r"retry_delay: no effect without retries"),
+    ],
+)
+@pytest.mark.filterwarnings("default")
+def test_keys_without_effect_are_told(kind: str, policy: Any, words: str) -> None:
+    """A surge, retries or their delay without effect make a warning. [contract]"""
+    with pytest.warns(SimdeployWarning, match=words):
+        run(kind=kind, policy=policy)

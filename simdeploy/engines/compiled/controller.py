@@ -135,8 +135,9 @@ def run_rollout(run):
         fate[HAS_FAILED, node] = 0
         fate[WINDOWS, node] = 0
         fate[WAVE, node] = 0
-        fate[SURGED, node] = 0
-        fate[TRIED, node] = 0
+    if policy_of(run).surge > 0 or policy_of(run).retries > 0:
+        for node in range(run.nodes):
+            fate[SURGED, node] = fate[TRIED, node] = 0
     if run.shared:
         reset_pools(run)
     if run.goes_offline:

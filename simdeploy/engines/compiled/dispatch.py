@@ -39,6 +39,7 @@ from simdeploy.engines.compiled.tables import (
     begins_of,
     drawn,
     fates,
+    is_surged,
     lists,
     policy_of,
     size_of_wave,
@@ -210,7 +211,7 @@ def _dispatch(run, node):
         run.surging += 1
         fates(run)[SURGED, node] = 1
     if run.shared:
-        if not run.begins and not run.leaves and not fates(run)[SURGED, node]:
+        if not run.begins and not run.leaves and not is_surged(run, node):
             let_serve(run, node, 0)
     _begin_try(run, node, run.now, 0)
 

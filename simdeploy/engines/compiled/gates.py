@@ -37,7 +37,6 @@ from simdeploy.engines.compiled.tables import (
     ORDER,
     RESOLVED,
     STARTED,
-    SURGED,
     TRIED,
     TURNS,
     UNRESOLVED,
@@ -46,6 +45,7 @@ from simdeploy.engines.compiled.tables import (
     WINDOWS,
     drawn,
     fates,
+    is_surged,
     is_wave_over,
     lists,
     policy_of,
@@ -77,7 +77,8 @@ def reset_gates(run):
 def expect(run, node):
     """Queue what a node that is dispatched comes to."""
     fate, policy = fates(run), policy_of(run)
-    if policy.retries > fate[TRIED, node] and fate[HAS_FAILED, node] and fate[STARTED, node] == NEVER:
+    is_tried_again = policy.retries > 0 and fate[HAS_FAILED, node] and fate[STARTED, node] == NEVER
+    if is_tried_again and fate[TRIED, node] < policy.retries:
         enqueue(run, fate[RESOLVED, node], node, FAILS_TRY)
         fate[RESOLVED, node] = fate[DEADLINE, node] = NEVER
         fate[HAS_FAILED, node] = 0
@@ -115,7 +116,7 @@ def _expect_verdict(run, node):
     set_heard(run, node)
     enqueue(run, fate[HEARD, node], node, GETS_VERDICT)
     goes_back = fate[HAS_FAILED, node] and run.goes_back_by_itself
-    if goes_back or (run.shared and (run.leaves or fate[SURGED, node])):
+    if goes_back or (run.shared and (run.leaves or is_surged(run, node))):
         enqueue(run, fate[RESOLVED, node], node, GOES_BACK)
 
 
@@ -171,7 +172,7 @@ def _settle(run, node, fails):
     fate[RESOLVED, node] = run.now
     fate[HAS_FAILED, node] = fails
     fate[WINDOWS, node] = (run.now - fate[STARTED, node]) // policy_of(run).interval
-    if run.shared and fate[SURGED, node] and not fails:
+    if run.shared and not fails and is_surged(run, node):
         let_serve(run, node, 1)
     hear_of(run, node)
     if fails and run.goes_back_by_itself:

@@ -19,12 +19,12 @@ from simdeploy.engines.compiled.tables import (
     RESOLVED,
     ROLLBACK,
     STARTED,
-    SURGED,
     UNRESOLVED,
     WAVE,
     WAVE_FAILED,
     drawn,
     fates,
+    is_surged,
     is_wave_over,
     policy_of,
     waves,
@@ -39,7 +39,7 @@ def hear_of(run, node):
     if run.failed_node_freezes and (fates(run)[HAS_FAILED, node] or fails_unheard(run, node)):
         run.is_frozen = True
     resolve_slot(run, node)
-    if fates(run)[SURGED, node] and not (run.failed_node_holds_slot and _keeps_slot(run, node)):
+    if is_surged(run, node) and not (run.failed_node_holds_slot and _keeps_slot(run, node)):
         run.surging -= 1
     if run.reporting_delay:
         run.is_rung = True
@@ -96,7 +96,7 @@ def resolve_in_wave(run, wave):
 def keeps_old(run, node):
     """Tell whether the old instance of a node is still there beside the new one, or was when the node went back."""
     fate = fates(run)
-    return fate[SURGED, node] != 0 and (fate[HAS_FAILED, node] != 0 or fate[RESOLVED, node] == NEVER)
+    return is_surged(run, node) and (fate[HAS_FAILED, node] != 0 or fate[RESOLVED, node] == NEVER)
 
 
 @compiled

@@ -20,9 +20,8 @@ from simdeploy.engines.compiled.tables import (
     LOAD_DEMAND_AFTER,
     LOAD_SERVED,
     LOAD_WEIGHT,
-    SURGED,
     drawn,
-    fates,
+    is_surged,
     load_starts,
     load_times,
     loads,
@@ -115,7 +114,7 @@ def _list_changes(run, horizon, is_real, times, codes):
             times[n], codes[n] = spans[0, place], code + 2 * _OUT + 1
             times[n + 1], codes[n + 1] = min(spans[1, place], upto), code + 2 * _OUT
             n += 2
-        if is_real and fates(run)[SURGED, node]:
+        if is_real and is_surged(run, node):
             n = _list_beside(run, node, k, code, upto, times, codes, n)
             if n < 0:
                 return -1

@@ -32,12 +32,12 @@ from simdeploy.engines.compiled.tables import (
     ROLLBACK,
     ROLLED,
     STARTED,
-    SURGED,
     WAVE,
     begins_of,
     classes,
     drawn,
     fates,
+    is_surged,
     lists,
     policy_of,
     queue,
@@ -303,7 +303,7 @@ def out_by_status(run, node, until, k):
     stays_in = keeps_old(run, node)
     if not run.begins:
         begin, end = fate[DISPATCHED, node], min(started if started < NEVER else back, until)
-        if fate[SURGED, node]:
+        if is_surged(run, node):
             begin = np.int64(NEVER) if stays_in else fate[RESOLVED, node]
         if begin < end:
             spans[0, k] = begin
@@ -320,7 +320,7 @@ def out_by_status(run, node, until, k):
 def beside_bounds(run, node):
     """Return from when to when the old instance of a node serves beside the new one, unless the node is down."""
     fate = fates(run)
-    if not run.shared or not fate[SURGED, node] or fate[STARTED, node] == NEVER:
+    if not run.shared or not is_surged(run, node) or fate[STARTED, node] == NEVER:
         return np.int64(NEVER), np.int64(NEVER)
     until = fate[BACK_FROM, node]
     return fate[STARTED, node], until if keeps_old(run, node) else min(until, fate[RESOLVED, node])

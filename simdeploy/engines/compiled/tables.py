@@ -494,6 +494,12 @@ def policy_of(run):
     return policy_at(run, run.policy)
 
 
+@compiled
+def is_surged(run, node):
+    """Tell whether a node is updated beside its old instance."""
+    return policy_of(run).surge > 0 and fates(run)[SURGED, node] != 0
+
+
 @inlined
 def class_rule_of(run, policy, number):
     """What a window meets under a policy's rule, for a class."""

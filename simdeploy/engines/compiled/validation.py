@@ -25,12 +25,12 @@ from simdeploy.engines.compiled.tables import (
     OBSERVED,
     RESOLVED,
     STARTED,
-    SURGED,
     UNHEALTHY,
     WINDOWS,
     classes,
     drawn,
     fates,
+    is_surged,
     met,
     policy_of,
     pool_members,
@@ -82,7 +82,7 @@ def happens_at_verdict(run, node):
     fate = fates(run)
     if run.leaves:
         set_missed(run, node, False)
-    elif fate[SURGED, node] and fate[STARTED, node] == NEVER and not fate[HAS_FAILED, node]:
+    elif is_surged(run, node) and fate[STARTED, node] == NEVER and not fate[HAS_FAILED, node]:
         let_serve(run, node, 0)
 
 
@@ -96,7 +96,7 @@ def happens_while_sharing(run, node, what):
         crashes_change(run, node)
         set_missed(run, node, True)
         # Without windows or a gate a node runs at once.
-        is_beside = fate[SURGED, node] and (fate[RESOLVED, node] > run.now)
+        is_beside = is_surged(run, node) and fate[RESOLVED, node] > run.now
         let_serve(run, node, 2 if is_beside else 1)
         begin_windows(run, node)
         if judges_waves(policy_of(run)):
@@ -154,7 +154,7 @@ def _resolve(run, node, fails):
     fate = fates(run)
     fate[RESOLVED, node] = run.now
     fate[HAS_FAILED, node] = fails
-    if fate[SURGED, node] and not fails:
+    if not fails and is_surged(run, node):
         let_serve(run, node, 1)
     if run.goes_offline:
         set_heard(run, node)
