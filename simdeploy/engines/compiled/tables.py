@@ -524,6 +524,7 @@ def limits_of_wave(run, wave):
     return _wave_limits_at(run, policy_of(run).first_size + wave)
 
 
+@inlined
 def bake_after(run, wave):
     """For how long the policy's plan pauses after a wave."""
     return _bake_at(run, policy_of(run).first_size + wave)
