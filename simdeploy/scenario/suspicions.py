@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from simdeploy.errors import Path, Problem
+from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.health import read_max_error_rate
 from simdeploy.rules.limits import Counts, read_limits
 from simdeploy.rules.orchestrator import Orchestrator
-from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.gate_checks import gate_suspicions
 from simdeploy.scenario.parts import ScenarioPolicy
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
