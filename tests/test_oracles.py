@@ -303,9 +303,9 @@ _by_percent, _processes = Limits._by_percent, availability_module.Processes.__in
 def plans(**changes: Callable[[Any], Any]) -> Plant:
     """Change fields of the policy that the plan is made from."""
 
-    def planned(policy: Any, orchestrator: Any, total: int, zones: int) -> Any:
+    def planned(policy: Any, orchestrator: Any, *fleet: int) -> Any:
         given = {name: change(getattr(policy, name)) for name, change in changes.items()}
-        return _plan_waves(replace(policy, **given), orchestrator, total, zones)
+        return _plan_waves(replace(policy, **given), orchestrator, *fleet)
 
     return instead(engine_module, "plan_waves", planned)
 
