@@ -104,8 +104,19 @@ def sweep_kinds(
         )
         parts.append((kind, kinds.worlds(kind, numbers), result))
     first = parts[0][2]
-    kinds = find_kinds(scenario, first.cases)
+    kinds = _with_stop_chances(find_kinds(scenario, first.cases), {kind: result for kind, _, result in parts})
     return _assemble(first, [(kind, numbers, result._rows) for kind, numbers, result in parts], kinds, campaign.store)  # noqa: SLF001
+
+
+def _with_stop_chances(kinds: Kinds, results: Mapping[str, SweepResult]) -> Kinds:
+    first = next(iter(results.values()))
+    stopped = np.full((len(first.cases), len(kinds.names)), np.nan)
+    for kind, result in results.items():
+        stopped[:, kinds.names.index(kind)] = result._stopped  # noqa: SLF001 - of this package
+    if np.isnan(stopped).all():
+        return kinds
+    policies = () if first.factors else tuple(first.cases["policy"])
+    return replace(kinds, stopped=stopped, policies=policies)
 
 
 def join_kinds(results: Sequence[SweepResult]) -> SweepResult:

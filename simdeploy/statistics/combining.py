@@ -87,6 +87,21 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
     >>> combined.estimate.round(3).tolist(), combined.high.round(3).tolist()
     ([0.05], [0.099])
     """
+    combined = _combine(sample, is_rate=is_rate, confidence_level=confidence_level)
+    are_trusted = combined.trusts_low & combined.trusts_high
+    if are_trusted.all() or all(np.isnan(lump.rates).all() for lump in sample.lumps):
+        return combined
+    drawn = _combine(sample.as_drawn(), is_rate=is_rate, confidence_level=confidence_level)
+    takes_low, takes_high = drawn.trusts_low & ~combined.trusts_low, drawn.trusts_high & ~combined.trusts_high
+    return combined._replace(
+        low=np.where(takes_low, np.minimum(drawn.low, combined.low), combined.low),
+        high=np.where(takes_high, np.maximum(drawn.high, combined.high), combined.high),
+        trusts_low=combined.trusts_low | takes_low,
+        trusts_high=combined.trusts_high | takes_high,
+    )
+
+
+def _combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combined:
     parts = [_describe(sample, place, is_rate=is_rate, level=confidence_level) for place in range(sample.strata.n)]
     part = _Stratum(*(np.stack(column, axis=1) for column in zip(*parts, strict=True)))
     n, has_some = part.n.sum(axis=1), part.n > 0
@@ -180,10 +195,10 @@ def _describe(sample: Sample, place: int, *, is_rate: bool, level: float) -> _St
         variance = np.where(n > 1, (deviations**2).sum(axis=1) / (n - 1), np.nan)
     centre = first[:, 0] + mean
     if is_rate:
-        below, above, centre = _limits_of_a_rate(sample, values, n, level)
         third = np.zeros(len(values))
         if sample.is_certain[min(place, len(sample.is_certain) - 1)]:
-            below, above = np.zeros(len(values)), np.zeros(len(values))
+            return _Stratum(n, centre, variance, third, third, third, third)
+        below, above, centre = _limits_of_a_rate(sample, values, n, level)
         return _Stratum(n, centre, variance, below, above, below, third)
     reach = _student_quantile(n, level) * np.sqrt(variance / np.maximum(n, 1))
     below, above = reach.copy(), reach.copy()
@@ -192,8 +207,16 @@ def _describe(sample: Sample, place: int, *, is_rate: bool, level: float) -> _St
         size = float(lump.sizes[place])
         if size:
             happened = np.where(known, lump.happened[:, sample.strata.columns[place]], np.nan)
-            below, above, rate = _widen(sample, happened, n, size, level, below, above)
-            rest = rest - size * np.where(known, happened - rate[:, None], 0.0)
+            known_rate = lump.rates[:, place]
+            is_unseen = ~(np.nan_to_num(happened) != 0).any(axis=1)
+            off = np.where(is_unseen & ~np.isnan(known_rate), np.abs(size * known_rate), 0.0)
+            *wider, rate = _widen(sample, happened, n, size, level, below, above)
+            below, above = (
+                np.where(np.isnan(known_rate), new, np.sqrt(old**2 + off**2))
+                for old, new in zip((below, above), wider, strict=True)
+            )
+            is_inside = known & np.isnan(known_rate)[:, None]
+            rest = rest - size * np.where(is_inside, happened - rate[:, None], 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         third = (rest**3).sum(axis=1) / n
     return _Stratum(n, centre, variance, below, above, reach, third)

@@ -41,8 +41,10 @@ class Allocation:
         means, weights = observations.means_by_stratum()
         order = np.argsort(observations.means(), kind="stable")
         self._weights = weights[order[0]]
+        # How often a known event happens need not be feared.
+        feared = observations.without_known_events()
         for place, columns in enumerate(observations.strata.columns):
-            values = observations.values[:, columns]
+            values = feared[:, columns]
             if not np.isnan(values).all():
                 worst = float(np.nanmax(values)) - float(means[order[0], place])
                 self._worst[place] = max(self._worst[place], worst)
@@ -61,7 +63,7 @@ class Allocation:
         observations = measured.observations[~measured.has_gap]
         rows = observations if len(observations) < 2 else observations[:1].stack(observations[1:] - observations[:1])
         # The limits of the mean allow for verdicts that no candidate had.
-        sizes = np.sum([np.abs(lump.sizes) for lump in observations.lumps], axis=0)
+        sizes = np.sum([np.abs(lump.unknown_sizes) for lump in observations.lumps], axis=0)
         worst = np.maximum(self._worst, sizes) * (self._weights > 0)
         return self._worlds.divide(n, find_shares(rows, worst), fewest=fewest)
 
