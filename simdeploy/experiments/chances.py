@@ -162,7 +162,9 @@ def _stop_probability(failure: float, canaries: int, others: int, most: int) -> 
 def _node_failure(node: Behaviour, kind: ReleaseKind, rule: HealthRule) -> float:
     affected = 1.0 if kind.affects.share is None else float(kind.affects.share)
     parts = ((affected, True), (1 - affected, False))
-    return math.fsum(share * _failure(node, kind if is_affected else None, rule) for share, is_affected in parts if share)
+    return math.fsum(
+        share * _failure(node, kind if is_affected else None, rule) for share, is_affected in parts if share
+    )
 
 
 def _failure(node: Behaviour, kind: ReleaseKind | None, rule: HealthRule) -> float:

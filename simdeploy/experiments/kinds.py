@@ -124,7 +124,7 @@ class Kinds:
         }
         if self.stopped is not None:
             # None, because a NaN would make tables unequal to themselves.
-            stopped = np.where(np.isnan(self.stopped), None, self.stopped).tolist()
+            stopped = [[None if math.isnan(p) else p for p in of_case] for of_case in self.stopped.tolist()]
             attrs["stopped"] = dict(zip(self.policies, stopped, strict=True)) if self.policies else stopped
         return attrs
 

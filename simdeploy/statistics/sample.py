@@ -220,7 +220,8 @@ class Sample:
         """Return the values of one case in each world."""
         worlds = np.arange(self.values.shape[-1])
         lumps = tuple(
-            lump._replace(happened=lump.happened[cases, worlds], rates=np.full(self.strata.n, np.nan)) for lump in self.lumps
+            lump._replace(happened=lump.happened[cases, worlds], rates=np.full(self.strata.n, np.nan))
+            for lump in self.lumps
         )
         return replace(self, values=self.values[cases, worlds], n_expected=self.n_expected.min(), lumps=lumps)
 
