@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,6 +160,7 @@ def _stop_probability(failure: float, canaries: int, others: int, most: int) -> 
     return of_canaries + (1 - of_canaries) * of_others
 
 
+@lru_cache(maxsize=4096)  # a search sweeps over the same settings many times
 def _node_failure(node: Behaviour, kind: ReleaseKind, rule: HealthRule) -> float:
     affected = 1.0 if kind.affects.share is None else float(kind.affects.share)
     parts = ((affected, True), (1 - affected, False))

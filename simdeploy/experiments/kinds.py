@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _OF_RELEASE = f"{FACTOR_PREFIX}release."
 
+# Decimal digits of a probability; what differs by less may be rounding, which no comparison should rest on.
+_DIGITS = 12
 # Fewer worlds of a kind than this say nothing of its variation.
 _FEWEST = 2
 
@@ -86,7 +88,7 @@ class Kinds:
         places = [self.names.index(name) for name in self.possible]
         rates = self.stopped[:, places] if verdict in ON_STOPPED else 1 - self.stopped[:, places]
         is_possible = [self.allows(verdict, name) for name in self.possible]
-        return np.where(is_possible, rates, 0.0)
+        return np.where(is_possible, np.round(rates, _DIGITS), 0.0)
 
     def of_cases(self, cases: pd.DataFrame) -> Kinds:
         """Return the kinds of some cases of a table, in their order."""
