@@ -149,6 +149,7 @@ def sweep_kinds(
     first = parts[0][2]
     of_cases = Kinds.from_attrs(first.attrs)
     assert of_cases is not None  # noqa: S101 - cases with other kinds are refused before
+    of_cases = _with_stop_chances(of_cases, {kind: result for kind, _, result in parts})
     rows = [(kind, numbers, result._rows) for kind, numbers, result in parts]  # noqa: SLF001
     return _assemble(first, rows, of_cases, campaign.store)
 
@@ -162,6 +163,17 @@ def read_division(store: Path | None, part: str) -> dict[str, range] | None:
         if worlds and all(len(ends) == 2 and all(map(is_whole, ends)) for ends in worlds.values()):
             return {kind: range(*ends) for kind, ends in worlds.items()}
     return None
+
+
+def _with_stop_chances(kinds: Kinds, results: Mapping[str, SweepResult]) -> Kinds:
+    first = next(iter(results.values()))
+    stopped = np.full((len(first.cases), len(kinds.names)), np.nan)
+    for kind, result in results.items():
+        stopped[:, kinds.names.index(kind)] = result._stopped  # noqa: SLF001 - of this package
+    if np.isnan(stopped).all():
+        return kinds
+    policies = () if first.factors else tuple(first.cases["policy"])
+    return replace(kinds, stopped=stopped, policies=policies)
 
 
 def join_kinds(results: Sequence[SweepResult]) -> SweepResult:

@@ -157,6 +157,8 @@ class Campaign:
         self._note_failures(rows, table)
         self.note(n_rows, engine)
         cases = table.to_frame()
+        scenario = next(iter(scenarios.values()))
+        kind = next((each for each in scenario.release if each.name == scenario.kind), None)
         return SweepResult(
             cases=cases,
             factors=table.factors,
@@ -167,6 +169,7 @@ class Campaign:
             store=folder,
             attrs=describe_surroundings(scenarios, seed=self.seed, engine=engine) | _describe_release(scenarios, cases),
             _rows=rows,
+            _stopped=None if kind is None else maker.find_stop_chances(kind),
         )
 
     def note(self, n_rollouts: int, engine: str) -> None:

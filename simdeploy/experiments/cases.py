@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from simdeploy.errors import InputError, Path, Problem, SimdeployWarning, cut, shorten
 from simdeploy.experiments.arguments import Bases
 from simdeploy.experiments.case_table import CaseTable
+from simdeploy.experiments.chances import StopChances
 from simdeploy.experiments.design import Points
 from simdeploy.experiments.jobs import Group, Job, Span
 from simdeploy.experiments.levers import change_policy, own_identity
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from simdeploy.engines.block import Block
     from simdeploy.experiments.levers import Lever
     from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.world.release import ReleaseKind
 
 T = TypeVar("T")
 
@@ -120,6 +123,17 @@ class CaseMaker:
             checked=Checked(making.list_warnings(), making.n_node_updates / len(numbers)),
         )
 
+    def find_stop_chances(self, kind: ReleaseKind) -> np.ndarray:
+        """Return by case the probability that a rollout is stopped if the release is of a kind; NaN where not known."""
+        unknown = np.full(len(self.table), np.nan)
+        if len(self.scenarios) > 1 or any(lever.is_factor for lever in self.table.points.levers):
+            return unknown
+        chances = StopChances(next(iter(self.scenarios.values())), kind)
+        if not chances.are_known:
+            return unknown
+        making = self._make(range(len(self.table)), keep_broken=True)
+        return np.array([math.nan if policy is None else chances.of(policy) for policy in making.list_policies()])
+
     def _make(self, numbers: Sequence[int], *, keep_broken: bool) -> _Making:
         making = _Making(self)
         for case in numbers:
@@ -212,6 +226,11 @@ class _Making:
         group, place = (-1, -1) if made.errors or policy.value is None else self._find(world, policy.value)
         self.group.append(group)
         self.place.append(place)
+
+    def list_policies(self) -> list[ScenarioPolicy | None]:
+        """Return the policy of each case, in order; None for an invalid one."""
+        cases = zip(self.group, self.place, strict=True)
+        return [None if group < 0 else self.groups[group][1][place] for group, place in cases]
 
     @property
     def n_node_updates(self) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from simdeploy.errors import InputError, Problem, SimdeployWarning, not_among, raise_if_any, shorten
 from simdeploy.experiments.arguments import MOST_REPLICATIONS, is_whole
 from simdeploy.experiments.levers import FACTOR_PREFIX
-from simdeploy.scenario.measures import find_subject
+from simdeploy.scenario.measures import ON_STOPPED, find_subject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _RELEASE = f"{FACTOR_PREFIX}release"
 
+# Decimal digits of a probability; what differs by less may be rounding, which no comparison should rest on.
+_DIGITS = 12
 # Fewer worlds of a kind than this say nothing of its variation.
 _FEWEST = 2
 
@@ -40,6 +42,11 @@ class Kinds:
         All kinds of the release, in the scenario's order.
     are_defective : tuple of bool
     probabilities : ndarray of float, shape (kinds,) or (cases, kinds)
+    stopped : ndarray of float, shape (cases, kinds), or None
+        The probability that a rollout is stopped if the release is of a kind; NaN where it isn't known without simulation,
+        None if it is known nowhere.
+    policies : tuple of str
+        The policy of each case, if that identifies it.
 
     Examples
     --------
@@ -51,6 +58,8 @@ class Kinds:
     names: tuple[str, ...]
     are_defective: tuple[bool, ...]
     probabilities: np.ndarray
+    stopped: np.ndarray | None = None
+    policies: tuple[str, ...] = ()
 
     @property
     def span(self) -> int:
@@ -73,14 +82,29 @@ class Kinds:
         places = [self.names.index(name) for name in self.possible]
         return np.searchsorted(places, replications // self.span), self.probabilities[..., places]
 
+    def verdict_rates(self, verdict: str) -> np.ndarray | None:
+        """Return the probability of a verdict by case and by kind that occurs, NaN where it isn't known."""
+        if self.stopped is None:
+            return None
+        places = [self.names.index(name) for name in self.possible]
+        rates = self.stopped[:, places] if verdict in ON_STOPPED else 1 - self.stopped[:, places]
+        is_possible = [self.allows(verdict, name) for name in self.possible]
+        return np.where(is_possible, np.round(rates, _DIGITS), 0.0)
+
     def of_cases(self, cases: pd.DataFrame) -> Kinds:
         """Return the kinds of some cases of a table, in their order."""
-        probabilities = self.probabilities
-        if probabilities.ndim == 1:
-            return self
+        probabilities, stopped = self.probabilities, self.stopped
         if "case" in cases:
-            return replace(self, probabilities=probabilities[cases["case"].to_numpy()])
-        return replace(self, probabilities=np.resize(probabilities[0], (len(cases), len(self.names))))
+            rows = cases["case"].to_numpy()
+            probabilities = probabilities if probabilities.ndim == 1 else probabilities[rows]
+            return replace(self, probabilities=probabilities, stopped=None if stopped is None else stopped[rows])
+        if probabilities.ndim == 2:
+            probabilities = np.resize(probabilities[0], (len(cases), len(self.names)))
+        if stopped is not None:
+            known = dict(zip(self.policies, stopped, strict=True))
+            unknown = np.full(len(self.names), np.nan)
+            stopped = np.array([known.get(policy, unknown) for policy in cases["policy"]])
+        return replace(self, probabilities=probabilities, stopped=stopped)
 
     def allows(self, event: str | None, name: str) -> bool:
         """Return whether an event may happen in a rollout of a kind; nothing (None) always may.
@@ -96,11 +120,16 @@ class Kinds:
 
     def to_attrs(self) -> dict[str, Any]:
         """Return what a table records of its kinds."""
-        return {
+        attrs: dict[str, Any] = {
             "names": list(self.names),
             "are_defective": list(self.are_defective),
             "probabilities": self.probabilities.tolist(),
         }
+        if self.stopped is not None:
+            # None, because a NaN would make tables unequal to themselves.
+            stopped = [[None if math.isnan(p) else p for p in of_case] for of_case in self.stopped.tolist()]
+            attrs["stopped"] = dict(zip(self.policies, stopped, strict=True)) if self.policies else stopped
+        return attrs
 
     @classmethod
     def from_attrs(cls, attrs: Mapping[Any, Any]) -> Kinds | None:
@@ -108,8 +137,16 @@ class Kinds:
         recorded = attrs.get("release")
         if recorded is None:
             return None
-        probabilities = np.array(recorded["probabilities"], float)
-        return cls(tuple(recorded["names"]), tuple(recorded["are_defective"]), probabilities)
+        probabilities, stopped = np.array(recorded["probabilities"], float), recorded.get("stopped")
+        policies = tuple(stopped) if isinstance(stopped, Mapping) else ()
+        rows = list(stopped.values()) if isinstance(stopped, Mapping) else stopped
+        return cls(
+            tuple(recorded["names"]),
+            tuple(recorded["are_defective"]),
+            probabilities,
+            None if rows is None else np.array(rows, float),
+            policies,
+        )
 
 
 def is_divided(responses: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.errors import InputError, Problem, nearest, warn_user
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from simdeploy.experiments.rows import Rows
@@ -50,6 +51,8 @@ class SweepResult:
     store: Path | None
     attrs: Mapping[str, Any]
     _rows: Rows
+    # By case, of a sweep whose releases are all of one kind: the known probabilities that a rollout is stopped.
+    _stopped: np.ndarray | None = None
 
     def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the table, one row per case and replication.

@@ -25,6 +25,8 @@ EVENTS = (*VERDICTS, *STATES, *SORTS, PASSED)
 FRACTIONS = ("blast_radius", "min_in_service_fraction")
 # Verdicts on defective releases; the others are on good ones.
 ON_DEFECTIVE = ("stopped_defective", "escaped")
+# Verdicts on rollouts that were stopped; the others are on completed ones.
+ON_STOPPED = ("stopped_defective", "false_alarm")
 
 _FORM = "[mean | p95] NAME [given WHAT]"
 _REQUIREMENT_FORM = f"{_FORM} <= NUMBER, or >= NUMBER"

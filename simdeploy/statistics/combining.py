@@ -101,6 +101,21 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
     >>> combined.estimate.round(3).tolist(), combined.high.round(3).tolist()
     ([0.05], [0.099])
     """
+    combined = _combine(sample, is_rate=is_rate, confidence_level=confidence_level)
+    are_trusted = combined.trusts_low & combined.trusts_high
+    if are_trusted.all() or all(np.isnan(lump.rates).all() for lump in sample.lumps):
+        return combined
+    drawn = _combine(sample.as_drawn(), is_rate=is_rate, confidence_level=confidence_level)
+    takes_low, takes_high = drawn.trusts_low & ~combined.trusts_low, drawn.trusts_high & ~combined.trusts_high
+    return combined._replace(
+        low=np.where(takes_low, np.minimum(drawn.low, combined.low), combined.low),
+        high=np.where(takes_high, np.maximum(drawn.high, combined.high), combined.high),
+        trusts_low=combined.trusts_low | takes_low,
+        trusts_high=combined.trusts_high | takes_high,
+    )
+
+
+def _combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combined:
     design = Design(sample.strata.probabilities, sample.strata.counts, sample.selects)
     parts = _rates(sample, confidence_level) if is_rate else _means(sample, confidence_level)
     found = join_parts(parts, design, is_rate=is_rate, confidence_level=confidence_level)
@@ -222,7 +237,11 @@ def _rates(sample: Sample, level: float) -> Parts:
     ]
     more, less, n = (np.stack(column, axis=1) for column in zip(*counts, strict=True))
     is_certain = np.resize(sample.is_certain, sample.strata.n)
-    return parts_of_rates(more, n, level, less=less if sample.is_difference else None, is_certain=is_certain)
+    parts = parts_of_rates(more, n, level, less=less if sample.is_difference else None, is_certain=is_certain)
+    for place in np.flatnonzero(is_certain):  # known rates are no 1 and 0
+        moments = find_moments(of_strata[place])
+        parts.centre[:, place], parts.variance[:, place] = moments.mean, moments.variance
+    return parts
 
 
 def _means(sample: Sample, level: float) -> Parts:
@@ -239,8 +258,15 @@ def _mean(sample: Sample, place: int, level: float) -> Parts:
         size = float(lump.sizes[place])
         if size:
             happened = np.where(np.isnan(values), np.nan, lump.happened[:, sample.strata.columns[place]])
-            below, above = _widen(sample, happened, part.n, size, level, below, above)
-            rest = rest - size * happened
+            rate, is_drawn = lump.rates[:, place], np.isnan(lump.rates[:, place])
+            is_unseen = ~(np.nan_to_num(happened) != 0).any(axis=1)
+            off = np.where(is_unseen & ~is_drawn, np.abs(size * rate), 0.0)
+            wider = _widen(sample, happened, part.n, size, level, below, above)
+            below, above = (
+                np.where(is_drawn, new, np.sqrt(old**2 + off**2))
+                for old, new in zip((below, above), wider, strict=True)
+            )
+            rest = rest - size * np.where(is_drawn[:, None], happened, 0.0)
     third = part.third if rest is values else find_moments(rest).third
     return part._replace(below=below, above=above, third=third)
 

@@ -62,10 +62,25 @@ class Strata:
 
 
 class Lump(NamedTuple):
-    """An event that adds a lump to the values, such as an escape to the cost."""
+    """An event that adds a lump to the values, such as an escape to the cost.
+
+    Where its rate is known without simulation, values have the mean of the lump instead.
+    """
 
     sizes: np.ndarray  # by stratum; 0 where it can't happen
     happened: np.ndarray  # as the values: 1 or 0, of a difference also -1; NaN where unknown
+    rates: np.ndarray  # by case and stratum; of a difference their difference; NaN where not known
+
+    @property
+    def unknown_sizes(self) -> np.ndarray:
+        """The sizes where the rate of a case is not known, otherwise 0."""
+        is_unknown = np.isnan(self.rates).reshape(-1, len(self.sizes)).any(axis=0)
+        return np.where(is_unknown, self.sizes, 0.0)
+
+    def surprises(self, strata: Strata) -> np.ndarray:
+        """Return what the lump added to each value beyond its mean, where that is known, otherwise 0."""
+        surprises: np.ndarray = self.sizes[strata.of] * (self.happened - self.rates[..., strata.of])
+        return np.where(np.isnan(self.rates[..., strata.of]), 0.0, surprises)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +126,7 @@ class Sample:
 
     def __getitem__(self, key: Any) -> Sample:
         """Return some cases."""
-        lumps = tuple(lump._replace(happened=lump.happened[key]) for lump in self.lumps)
+        lumps = tuple(lump._replace(happened=lump.happened[key], rates=lump.rates[key]) for lump in self.lumps)
         return replace(
             self,
             values=self.values[key],
@@ -123,7 +138,7 @@ class Sample:
     def __sub__(self, other: Sample) -> Sample:
         """Return the differences to other cases in the same worlds."""
         lumps = tuple(
-            mine._replace(happened=mine.happened - theirs.happened)
+            mine._replace(happened=mine.happened - theirs.happened, rates=mine.rates - theirs.rates)
             for mine, theirs in zip(self.lumps, other.lumps, strict=True)
         )
         n_expected = np.minimum(self.n_expected, other.n_expected)
@@ -151,27 +166,58 @@ class Sample:
 
     def join(self, more: Sample) -> Sample:
         """Return the same cases in these worlds and in others."""
+        first, more = self._with_sizes_of(more), more._with_sizes_of(self)
         lumps = tuple(
-            Lump(np.maximum(mine.sizes, others.sizes), np.concatenate([mine.happened, others.happened], axis=-1))
-            for mine, others in zip(self.lumps, more.lumps, strict=True)
+            mine._replace(happened=np.concatenate([mine.happened, others.happened], axis=-1))
+            for mine, others in zip(first.lumps, more.lumps, strict=True)
         )
-        values = np.concatenate([self.values, more.values], axis=-1)
+        values = np.concatenate([first.values, more.values], axis=-1)
         n_expected = self.n_expected + more.n_expected
         return replace(self, values=values, strata=self.strata.join(more.strata), n_expected=n_expected, lumps=lumps)
 
     def stack(self, more: Sample) -> Sample:
         """Return these cases and others in the same worlds."""
+        first, more = self._with_sizes_of(more), more._with_sizes_of(self)
         lumps = tuple(
-            Lump(np.maximum(mine.sizes, others.sizes), np.concatenate([mine.happened, others.happened]))
-            for mine, others in zip(self.lumps, more.lumps, strict=True)
+            mine._replace(
+                happened=np.concatenate([mine.happened, others.happened]),
+                rates=np.concatenate([mine.rates, others.rates]),
+            )
+            for mine, others in zip(first.lumps, more.lumps, strict=True)
         )
-        values = np.concatenate([self.values, more.values])
+        values = np.concatenate([first.values, more.values])
         return replace(self, values=values, n_expected=np.append(self.n_expected, more.n_expected), lumps=lumps)
+
+    def _with_sizes_of(self, other: Sample) -> Sample:
+        """Return the same sample with lumps at least as large as those of another one."""
+        values, lumps = self.values, []
+        for mine, others in zip(self.lumps, other.lumps, strict=True):
+            resized = mine._replace(sizes=np.maximum(mine.sizes, others.sizes))
+            if (resized.sizes != mine.sizes).any():
+                values = values + mine.surprises(self.strata) - resized.surprises(self.strata)
+            lumps.append(resized)
+        return replace(self, values=values, lumps=tuple(lumps))
+
+    def as_drawn(self) -> Sample:
+        """Return the values as they were drawn, without what is known of their lumps."""
+        values = self.values + sum(lump.surprises(self.strata) for lump in self.lumps)
+        lumps = tuple(lump._replace(rates=np.full_like(lump.rates, np.nan)) for lump in self.lumps)
+        return replace(self, values=values, lumps=lumps)
+
+    def without_known_events(self) -> np.ndarray:
+        """Return the values, NaN where an event happened whose rate is known."""
+        happened = np.zeros(self.values.shape, dtype=bool)
+        for lump in self.lumps:
+            happened |= ~np.isnan(lump.rates[..., self.strata.of]) & (lump.happened != 0)
+        return np.where(happened, np.nan, self.values)
 
     def pick(self, cases: np.ndarray) -> Sample:
         """Return the values of one case in each world."""
         worlds = np.arange(self.values.shape[-1])
-        lumps = tuple(lump._replace(happened=lump.happened[cases, worlds]) for lump in self.lumps)
+        lumps = tuple(
+            lump._replace(happened=lump.happened[cases, worlds], rates=np.full(self.strata.n, np.nan))
+            for lump in self.lumps
+        )
         return replace(self, values=self.values[cases, worlds], n_expected=self.n_expected.min(), lumps=lumps)
 
     def in_worlds(self, chosen: np.ndarray) -> Sample:

@@ -125,5 +125,5 @@ def _shares(sample: Sample, measure: Measure) -> np.ndarray:
             best = sample[int(np.nanargmin(means))][None]
             rows = sample.stack(sample - best)
     for lump in sample.lumps:
-        worst = worst + np.abs(lump.sizes)
+        worst = worst + np.abs(lump.unknown_sizes)
     return find_shares(rows, worst)

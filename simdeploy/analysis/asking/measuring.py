@@ -144,13 +144,26 @@ class Values:
         return np.where(self.holds(measure.given) == 1, values, np.nan)
 
     def sample(self, measure: Measure) -> Sample:
-        """Return the same values with what their estimates need: strata, and the lumps that verdicts add to costs."""
-        values = self.of(measure)
+        """Return the same values with what their estimates need: strata, and the lumps that verdicts add to costs.
+
+        Where the probability of a verdict is known, it takes the place of the verdict: as its rate, and times its price in a
+        cost, which is then the mean over the verdicts that a world might have (`Sample.as_drawn` undoes that).
+        """
+        values, known = self.of(measure), self._known_rates(measure)
+        is_certain = self._certain(measure)
+        lumps = tuple(self._lumps(measure, values, known))
+        if measure.kind == "rate" and measure.of in known:
+            is_known = ~np.isnan(known[measure.of]).any(axis=0)
+            known_rates = known[measure.of][:, self.strata.of]
+            values = np.where(is_known[self.strata.of] & ~np.isnan(values), known_rates, values)
+            is_certain = is_certain | is_known
+        for lump in lumps:
+            values = values - lump.surprises(self.strata)
         return Sample(
             values,
             self.strata,
-            lumps=tuple(self._lumps(measure, values)),
-            is_certain=self._certain(measure),
+            lumps=lumps,
+            is_certain=is_certain,
             selects=self._selects(measure),
             n_expected=self._expected(measure),
         )
@@ -309,9 +322,18 @@ class Values:
             return None
         return np.array([kinds.allows(given, name) for name in self.kinds])
 
-    def _lumps(self, measure: Measure, values: np.ndarray) -> Iterator[Lump]:
+    def _known_rates(self, measure: Measure) -> dict[str, np.ndarray]:
+        """Return the probabilities of verdicts that a measure depends on, by case and stratum; NaN where not known."""
+        kinds, given = self._kinds_of_release, measure.given
+        if kinds is None or not self.kinds or not (given is None or given in SORTS or given in kinds.names):
+            return {}
+        verdicts = {"rate": [measure.of], "mean": [*self._prices(measure)]}.get(measure.kind, [])
+        rates = {verdict: kinds.verdict_rates(verdict) for verdict in verdicts if verdict in VERDICTS}
+        return {verdict: of_verdict for verdict, of_verdict in rates.items() if of_verdict is not None}
+
+    def _lumps(self, measure: Measure, values: np.ndarray, known: Mapping[str, np.ndarray]) -> Iterator[Lump]:
         """Yield what priced verdicts add to a cost: their price, and what else rollouts with them were seen to cost."""
-        prices = self._prices(measure)
+        prices = {} if measure.kind != "mean" else self._prices(measure)
         if not prices:
             return
         happened = {verdict: np.where(np.isnan(values), np.nan, self._is_verdict(verdict)) for verdict in prices}
@@ -321,7 +343,8 @@ class Values:
             for place, columns in enumerate(self.strata.columns):
                 if self._allows(place, verdict):
                     sizes[place] = price + _extra(rest[:, columns], happened[verdict][:, columns])
-            yield Lump(sizes, happened[verdict])
+            rates = known.get(verdict, np.full((len(values), self.strata.n), np.nan))
+            yield Lump(sizes, happened[verdict], rates)
 
     def _prices(self, measure: Measure) -> dict[str, float]:
         """Return the prices of the verdicts that a cost includes."""

@@ -41,11 +41,15 @@ class Allocation:
         means, weights = observations.means_by_stratum()
         order = np.argsort(observations.means(), kind="stable")
         self._weights = weights[order[0]]
+        feared = observations.without_known_events()
         for place, columns in enumerate(observations.strata.columns):
-            values = observations.values[:, columns]
+            values, before = feared[:, columns] - means[order[0], place], self._worst[place]
+            if observations.lumps and not any(lump.unknown_sizes[place] for lump in observations.lumps):
+                # The rates of all events are known, so only what else varies under a good candidate need be feared.
+                best_ones = order[: _COMPETING + 1]
+                values, before = feared[best_ones][:, columns] - means[best_ones, place, None], 0.0
             if not np.isnan(values).all():
-                worst = float(np.nanmax(values)) - float(means[order[0], place])
-                self._worst[place] = max(self._worst[place], worst)
+                self._worst[place] = max(before, float(np.nanmax(values)))
         best = observations[order[:1]]
         competing = observations[order[1 : _COMPETING + 1]] - best if len(order) > 1 else best
         self._shares = find_shares(competing, self._worst * (self._weights > 0))
@@ -61,7 +65,7 @@ class Allocation:
         observations = measured.observations[~measured.has_gap]
         rows = observations if len(observations) < 2 else observations[:1].stack(observations[1:] - observations[:1])
         # The limits of the mean allow for verdicts that no candidate had.
-        sizes = np.sum([np.abs(lump.sizes) for lump in observations.lumps], axis=0)
+        sizes = np.sum([np.abs(lump.unknown_sizes) for lump in observations.lumps], axis=0)
         worst = np.maximum(self._worst, sizes) * (self._weights > 0)
         return self._worlds.divide(n, find_shares(rows, worst), fewest=fewest)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # The smallest difference that matters: a fraction of the best value; of a rate, whose best value may be 0, absolute.
 _MATTERS, _MATTERS_OF_A_RATE = 0.05, 0.005
+# Decimal digits in which rollouts are compared.
+_DIGITS = 6
 
 OPEN, EQUAL, NEVER_ENDS, FAILED = "not better", "equal to another", "never ends", "failed"
 MISSES, NOT_KNOWN, RULED_OUT = "requirement not met", "requirements undecided", "eliminated"
@@ -107,7 +109,8 @@ class Findings:
         The representative is the candidate nearest to the current policy, or one known to meet the requirements; what
         holds for one holds for all.
         """
-        rows = np.concatenate([sample.values for sample in observed], axis=1)
+        # Known rates of verdicts that differ by less than the last digit here don't matter either; 0.0 instead of -0.0.
+        rows = np.concatenate([np.round(sample.as_drawn().values, _DIGITS) + 0.0 for sample in observed], axis=1)
         stands: dict[bytes, int] = {}
         is_certified = np.isin(numbers, certified)
 

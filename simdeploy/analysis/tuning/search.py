@@ -122,7 +122,8 @@ def tune(
     Each stage uses new worlds; within a stage all candidates meet the same ones. Each kind of release has worlds of its
     own, because its probability :math:`p_k` is known: means are :math:`\sum p_k \bar x_k`, and most worlds are of the kinds
     that decide between the best candidates (Neyman's allocation, from the stages before; a rare event that was not seen
-    counts as if one more world had the worst outcome of any candidate).
+    counts as if one more world had the worst outcome of any candidate, or, where the probabilities of priced verdicts are
+    known, the largest deviation from the mean of one of the best 50).
 
     1. Try all candidates in `replications` worlds. Of more combinations than `candidates`, a sample is tried, and then
     whatever is one step from its best, until nothing near them is better; default ranges are extended where the best is
