@@ -922,7 +922,7 @@ def _faultless_scenario(decisions: Decisions) -> Raw:
     if "health_check" in policy:
         day_ns = 24 * 3600 * NS_PER_S
         policy["health_check"]["deadline"] = day_ns if policy["dialect"] == "rollout" else "24h"
-    return {
+    raw = {
         "name": "faultless",
         "fleet": fleet_of(decisions, _CALM),
         "operator": calm_operator_of(decisions),
@@ -931,6 +931,7 @@ def _faultless_scenario(decisions: Decisions) -> Raw:
         "deployment": {"type": decisions.one_of(sorted(TYPES))},
         "policies": {"p": policy},
     }
+    return raw | {"policies": {"p": _as_paced(policy, raw)}}
 
 
 def scenarios(neighbours: Sequence[int] = (0,)) -> st.SearchStrategy[Raw]:

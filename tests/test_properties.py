@@ -279,7 +279,7 @@ def test_barrier_waves_do_not_overlap(raw: Raw) -> None:
 def test_slots_are_never_overfull(raw: Raw) -> None:
     """Under sliding pacing no more than max_parallel nodes are unresolved at once, kept slots included. [property]"""
     orchestrator = {name: value for name, value in raw["orchestrator"].items() if name != "failed_percent_of"}
-    rollout = run(without_gates(raw) | {"orchestrator": orchestrator | {"pacing": "sliding"}})
+    rollout = run(without_gates(raw) | {"orchestrator": orchestrator | {"pacing": "sliding", "slot_until": "resolved"}})
     plan = plan_of(rollout)
     if plan.pacing != "sliding":
         return
