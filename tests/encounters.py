@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +17,10 @@ from simdeploy import Scenario
 from simdeploy.engines.recording import CONTROL_PLANE, NodeFate, Recording
 from simdeploy.engines.reference import engine as engine_module
 from simdeploy.engines.reference.controller import Controller
+from simdeploy.engines.reference.line import Line
+from simdeploy.engines.reference.node import Node
 from simdeploy.engines.reference.prober import Prober, Seen
+from simdeploy.engines.reference.slots import Slots
 from simdeploy.engines.schema import STATUSES
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.gates.gate import Gate, read_gate
@@ -52,6 +56,8 @@ class Watched:
         Whether bake time, promotion delay or rate clock met a pause.
     held_back : set of str
         What waited for a change window.
+    slots : set of str
+        What slots met.
     """
 
     scenario: Scenario
@@ -62,6 +68,7 @@ class Watched:
     fails_by_overload: bool = False
     clock_was_paused: bool = False
     held_back: set[str] = field(default_factory=set)
+    slots: set[str] = field(default_factory=set)
     _recording: Recording | None = None
 
     @property
@@ -71,7 +78,7 @@ class Watched:
 
     @property
     def switches(self) -> Orchestrator:
-        return self.scenario.orchestrator
+        return self.scenario.orchestrator_of(self.policy)
 
     @property
     def rules(self) -> Policy:
@@ -79,7 +86,7 @@ class Watched:
 
     @cached_property
     def plan(self) -> Plan:
-        return plan_waves(self.rules, self.switches, self.recording.world.n_nodes)
+        return plan_waves(self.rules, self.switches, self.recording.world.n_nodes, self.scenario.fleet.zones)
 
     @cached_property
     def health(self) -> HealthRule:
@@ -104,6 +111,13 @@ class Watched:
         return {reason for node, reason in zip(moves.node, moves.reason, strict=True) if node == CONTROL_PLANE}
 
     @cached_property
+    def stuck(self) -> set[str]:
+        """What kept nodes from their turn, in words."""
+        said = {status.message for _, status in self.recording.update.revisions}
+        ways = {"slots": "hold all slots", "zone": "hold all slots of zone", "freeze": "freezes the rollout"}
+        return {way for way, words in ways.items() if any(words in message for message in said)}
+
+    @cached_property
     def fates(self) -> set[tuple[str, str]]:
         """The statuses that nodes took, each with its reason."""
         moves = self.recording.transitions
@@ -126,6 +140,8 @@ def watching() -> Iterator[list[Watched]]:
     looks_at = Prober.looks_at
     pause, count_down = Controller._pause, Controller._count_down
     wait_for_opening = Controller._wait_for_opening
+    count_free, free_later, hears_start = Slots.count_free, Slots._free_later, Line._start_is_heard_late
+    give_up = Slots.give_up
 
     def spy_run(scenario: Scenario, chosen: ScenarioPolicy, **place: int) -> Recording:
         seen.append(Watched(scenario, chosen))
@@ -167,7 +183,31 @@ def watching() -> Iterator[list[Watched]]:
         wait_for_opening(controller)
         seen[-1].held_back.update(_what_is_held_back(controller))
 
+    def spy_count_free(slots: Slots, nodes: Any, first: int, most: int, *, is_bounded: bool) -> int:
+        count = count_free(slots, nodes, first, most, is_bounded=is_bounded)
+        if 0 <= count < (min(most, slots._plan.parallel - slots._taken) if is_bounded else most):
+            seen[-1].slots.add("a zone is full")
+        return count
+
+    def spy_free_later(slots: Slots, node: Node) -> Any:
+        seen[-1].slots.add("a delay")
+        return free_later(slots, node)
+
+    def spy_hears_start(line: Line, node: Node, heard_ns: int) -> Any:
+        seen[-1].slots.add("a start is heard late")
+        return hears_start(line, node, heard_ns)
+
+    def spy_give_up(slots: Slots, node: Node, *, at_once: bool = False) -> None:
+        if node.number in slots._holders and not at_once and node.fate.resolved_ns is None:
+            starts = slots._site.slot_is_free_at_start
+            seen[-1].slots.add("given up at the start" if starts else "given up before a gate")
+        give_up(slots, node, at_once=at_once)
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Slots, "count_free", spy_count_free)
+        patch.setattr(Slots, "_free_later", spy_free_later)
+        patch.setattr(Slots, "give_up", spy_give_up)
+        patch.setattr(Line, "_start_is_heard_late", spy_hears_start)
         patch.setattr(engine_module, "run_reference", spy_run)
         patch.setattr(Draws, "draw", spy_draw)
         patch.setattr(Draws, "of_nodes", spy_of_nodes)
@@ -188,9 +228,11 @@ def _what_is_held_back(controller: Controller) -> Iterator[str]:
         yield "returned node"
     if controller._phase == "main" and controller.dispatcher.left:
         if controller._plan.pacing == "sliding":
-            yield from ["slot"] if controller._free_slots > 0 else []
+            yield from ["slot"] if controller.dispatcher.turns_due > 0 else []
         else:
             yield "batch" if controller._late_batches else "rate clock"
+    if controller._phase == "wave" and controller.dispatcher.turns_due > 0:
+        yield "slot within a wave"
     if controller._phase == "done":
         yield "nothing: completed"
     if controller._judges and controller._hours.is_awaited:
@@ -202,8 +244,13 @@ MATTERS: dict[str, Callable[[Watched], bool]] = {
     "pacing": lambda w: (
         w.plan.total - w.plan.canaries > w.plan.parallel if w.plan.pacing == "sliding" else w.recording.waves > 1
     ),
-    "failed_node_holds_slot": lambda w: (
-        w.ever_failed and w.plan.pacing == "sliding" and not w.switches.node_local_rollback
+    "failed_node_holds_slot": lambda w: w.ever_failed and w.plan.has_slots and not w.switches.node_local_rollback,
+    "failed_node_freezes": lambda w: w.ever_failed and (w.recording.waves > 1 or w.plan.has_slots),
+    "slot_until": lambda w: w.plan.has_slots and w.health.windows_needed > 0,
+    "all_slots_held": lambda w: bool(w.stuck),
+    "wave_rounding": lambda w: any(
+        isinstance(amount, Fraction) and amount * w.plan.total % 100 > 0
+        for amount in (w.rules.max_parallel, *(terms.amount for terms in w.rules.waves))
     ),
     "limit_comparison": lambda w: w.ever_failed and w.limits is not None,
     "limit_combination": lambda w: w.ever_failed and w.limits is not None,
@@ -221,6 +268,7 @@ MATTERS: dict[str, Callable[[Watched], bool]] = {
     "node_local_rollback": lambda w: w.ever_failed and TYPES[w.recording.type_name].releases,
     "on_failure": lambda w: any("max_failed_nodes" in act or "canaries failed" in act for act in w.acts),
     "rollback_pacing": lambda w: len(w.recording.rolled_back) > w.plan.parallel,
+    "failed_tries_count": lambda w: any(reason.endswith("is tried again") for _, reason in w.fates),
     "unreachable_nodes": lambda w: w.found_down or any("offline" in reason for _, reason in w.fates),
     "paused_clocks": lambda w: w.clock_was_paused,
     "explicit_zero_limit": lambda w: (
@@ -271,6 +319,7 @@ def _switches_that_mattered(w: Watched) -> Iterator[tuple[str, Any]]:
     if waves > 1 and (w.plan.pacing == "barrier" or w.plan.canaries):
         yield "bake_time", switches.bake_time_ns > 0
     if waves > 2 and w.plan.pacing == "rate":
+        yield "rate.growth_every", switches.rate.growth_every is not None
         yield "rate.growth", switches.rate.growth
         yield "rate.max_per_minute", switches.rate.max_per_minute is not None
 
@@ -325,6 +374,83 @@ def _met_by_late_reports(w: Watched) -> Iterator[str]:
                 yield "nodes are dispatched before a failure counts"
 
 
+def _met_by_slots(w: Watched) -> Iterator[str]:
+    """Name what lists of waves and slots met."""
+    recording, plan = w.recording, w.plan
+    yield from w.slots
+    for way in w.stuck:
+        yield f"stuck by a {way}" if way != "slots" else "stuck"
+    if w.switches.all_slots_held == "fail" and any("slots" in act or "freezes" in act for act in w.acts):
+        yield f"stuck: {recording.state}"
+    if not plan.is_list or recording.waves < 2:
+        return
+    yield "a list"
+    yield from ["a list zone by zone"] if w.rules.zone_by_zone else []
+    yield from ["canaries of a list"] if plan.canaries else []
+    yield from ["bake times"] if any(plan.bakes_ns[: recording.waves - 1]) else []
+    if plan.has_slots:
+        yield "a window within a wave"
+        yield from ["a window before a gate"] if recording.gate_requests else []
+        yield from ["a window paused"] if any("pause" in act for act in w.acts) else []
+        yield from [f"a window meets nodes that are down: {w.switches.unreachable_nodes}"] if w.found_down else []
+
+
+def _met_beside(w: Watched) -> Iterator[str]:
+    """Name what happened to nodes that were updated beside their old instance."""
+    fates, world = w.recording.fates, w.recording.world
+    shared = "shared" if world.service is not None else "local"
+    for node, fate in enumerate(fates):
+        if not fate.surged:
+            if w.plan.surge and fate.dispatched_ns is not None:
+                yield "a node finds no place"
+            continue
+        yield f"{shared}: {'it failed' if fate.ever_failed else 'no failure'}"
+        if fate.started_ns is None and fate.replaced_ns is not None:
+            yield f"{shared}: it hangs and loses its old instance"
+        if fate.unheard:
+            yield "it is given up, and its old instance is gone" if fate.replaced_ns else "it is given up"
+        if fate.back_from_ns is not None:
+            where = "starting" if fate.started_ns is None else "exposed"
+            yield f"{shared}: it goes back {where}, {'beside' if fate.keeps_old else 'without'} its old instance"
+            if fate.keeps_old and STATUSES[fate.status] == "rollback_failed":
+                yield "its rollback fails beside its old instance"
+        if fate.started_ns is not None and world.service is not None:
+            until = [t for t in (fate.replaced_ns, fate.back_from_ns, w.recording.horizon_ns) if t is not None]
+            if until and any(world.down_spells(node, fate.started_ns, min(until))):
+                yield "both instances go down"
+    if w.switches.failed_node_holds_slot and any(f.surged and f.ever_failed for f in fates):
+        yield "it holds its place" if not w.switches.node_local_rollback else "it goes back by itself"
+
+
+def _met_by_retries(w: Watched) -> Iterator[str]:
+    """Name what happened to nodes that were tried again."""
+    tried = {
+        node
+        for node, reason in zip(w.recording.transitions.node, w.recording.transitions.reason, strict=True)
+        if reason.endswith("is tried again")
+    }
+    for _, reason in w.fates:
+        if reason.endswith("; is tried again"):
+            yield reason
+    for node in tried:
+        fate = w.recording.fates[node]
+        if fate.started_ns is not None:
+            yield "it starts"
+        elif fate.ever_failed:
+            yield "it fails in the end"
+        elif fate.back_from_ns is not None:
+            yield "it is sent back"
+        if fate.surged:
+            yield "it is surged"
+        if fate.unheard:
+            yield "it is not heard of"
+        if w.recording.makespan_ns is not None and (fate.resolved_ns or 0) > w.recording.makespan_ns:
+            yield "it goes on after the end"
+    if any("failed tries" in act or "failed try" in act for act in w.acts):
+        yield "failed tries are too many"
+        yield "in a row" if any("in a row" in act for act in w.acts) else "in all"
+
+
 def features(w: Watched) -> Iterator[Feature]:
     """Name what one replication met; a feature counts once, however often it was met."""
     recording, world = w.recording, w.recording.world
@@ -345,8 +471,14 @@ def features(w: Watched) -> Iterator[Feature]:
         yield "down for good", w.switches.unreachable_nodes
     for what in _met_on_the_line(w):
         yield "line", what
+    for what in _met_by_slots(w):
+        yield "slots", what
     for what in _met_by_late_reports(w):
         yield "late report", what
+    for what in _met_beside(w):
+        yield "surge", what
+    for what in _met_by_retries(w):
+        yield "retry", what
     for place, law in _laws_that_were_asked(w):
         yield "law", type(law).__name__
         yield "law", place, type(law).__name__

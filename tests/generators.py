@@ -22,7 +22,7 @@ Value = TypeVar("Value")
 STRATEGIES = ("immediate", "rolling", "canary")
 ACTIONS = ("pause", "resume", "promote", "cancel")
 MAX_NODES = 30
-_BYTES = 288  # hardly a scenario takes so many decisions
+_BYTES = 320  # hardly a scenario takes so many decisions
 
 
 class Decisions:
@@ -261,7 +261,7 @@ def rate_of(decisions: Decisions) -> Raw:
     return {
         "per_minute": decisions.one_of([2, 0.5, 5]),
         "growth": decisions.one_of([1, 0.5, 1.5]),
-        **decisions.some_keys(max_per_minute=among(4, 1)),
+        **decisions.some_keys(max_per_minute=among(4, 1), growth_every=among(3, 10)),
     }
 
 
@@ -294,7 +294,7 @@ def health_check_of(decisions: Decisions, dialect: str, interval_s: int) -> Raw:
     """Make a health check whose deadline leaves time for its windows."""
     health_check = decisions.some_keys(max_error_rate=among(0, 0.05, 0.3, 1))
     spare_s = decisions.one_of([100, 300, 30, 0])
-    if dialect == "deployment":
+    if dialect != "rollout":
         healthy_s = decisions.one_of([0, 15, 40, 40])
         windows = -(-healthy_s // interval_s)
         return health_check | {"min_healthy_time": f"{healthy_s}s", "deadline": f"{windows * interval_s + spare_s}s"}
@@ -304,13 +304,37 @@ def health_check_of(decisions: Decisions, dialect: str, interval_s: int) -> Raw:
     return health_check | {"interval": interval_s * NS_PER_S, "deadline": deadline_ns}
 
 
+def waves_of(decisions: Decisions) -> list[Any]:
+    """Make a list of one to three waves."""
+    waves: list[Any] = []
+    for _ in range(decisions.number(1, 3)):
+        key = decisions.one_of(["size", "until"])
+        amount = decisions.one_of([2, "31%", "12.5%", 1, "57%", 7])
+        waves.append({key: amount, **decisions.some_keys(bake_time=among("25s", "0s"))})
+    return waves
+
+
+def paced(decisions: Decisions) -> Raw:
+    """Make what the general dialect adds to pacing."""
+    return decisions.some_keys(max_parallel_per_zone=among(1, 2, "50%"), slot_delay=among("7s", "30s"))
+
+
+def replaced(decisions: Decisions) -> Raw:
+    """Make what the general dialect adds to the update of a node."""
+    return decisions.some_keys(surge=among(2, "50%", 1, "100%"), retries=among(1, 3), retry_delay=among("7s", 0, "40s"))
+
+
 def policy_of(decisions: Decisions, interval_s: int) -> Raw:
-    """Make a spec of either dialect."""
-    dialect = decisions.one_of(["deployment", "rollout"])
+    """Make a spec of any dialect."""
+    dialect = decisions.one_of(["deployment", "rollout", "general"])
     strategy = decisions.one_of(["immediate", "rolling", "canary", "canary"])
     policy = {"dialect": dialect, "strategy": strategy, **judged(decisions), **planned(decisions)}
     if strategy != "immediate" or decisions.number(0, 1):
         policy["health_check"] = health_check_of(decisions, dialect, interval_s)
+    if dialect == "general":
+        policy |= paced(decisions) | replaced(decisions)
+        if decisions.one_of([True, True, False]) and strategy != "immediate":
+            return policy | {"waves": waves_of(decisions), "max_parallel": decisions.one_of([2, 0, 1, "17%", 5])}
     if strategy == "canary":
         count, percent = decisions.one_of([(1, 0), (4, 0), (0, 15), (2, 50), (3, 17)])
         policy |= {"canary_count": count, "canary_percent": percent}
@@ -336,14 +360,16 @@ def with_gate(decisions: Decisions, policy: Raw, pacing: str) -> Raw:
     """Let something else than the threshold judge, in one policy of three."""
     if "health_check" not in policy or decisions.one_of([True, True, False]):
         return policy
-    gates = [gate for gate in GATES if pacing != "sliding" or gate["kind"] == "cusum"]
+    gates = [gate for gate in GATES if pacing != "sliding" or "waves" in policy or gate["kind"] == "cusum"]
     health_check = dict(policy["health_check"])
     health_check["gate"] = {
         **decisions.one_of(gates),
         **decisions.some_keys(minimum_sample=among(0, 40, 40, 400)),
         **decisions.some_keys(alpha=among(0.01, 0.3)),
     }
-    if health_check["gate"]["kind"] in ("e_process", "bayes") and health_check.get("max_error_rate") in (0, 1):
+    # Without a limit the general dialect allows any error rate.
+    allowed = health_check.get("max_error_rate", 1 if policy["dialect"] == "general" else 0.1)
+    if health_check["gate"]["kind"] in ("e_process", "bayes") and allowed in (0, 1):
         health_check["max_error_rate"] = 0.05
     return policy | {"health_check": health_check}
 
@@ -427,6 +453,13 @@ def with_reporting_delay(decisions: Decisions, raw: Raw) -> Raw:
     corner: dict[str, Raw] = decisions.one_of([*[{}] * 8, *DELAY_CORNERS])
     raw |= {section: raw[section] | values for section, values in corner.items()}
     return raw | {"orchestrator": raw["orchestrator"] | {"reporting_delay": delay}}
+
+
+def with_tries_heard(raw: Raw) -> Raw:
+    """Let failed tries not count where only verdicts are reported."""
+    if "connection" in raw["fleet"] or raw["orchestrator"].get("reporting_delay"):
+        return raw | {"orchestrator": raw["orchestrator"] | {"failed_tries_count": False}}
+    return raw
 
 
 def heard_at_once(raw: Raw) -> Raw:
@@ -523,8 +556,33 @@ def with_change_windows(decisions: Decisions, raw: Raw) -> Raw:
 
 # -- whole scenarios -------------------------------------------------------------------------------
 
+_TRIED: Raw = {
+    "dialect": "general",
+    "strategy": "rolling",
+    "max_parallel": 3,
+    "surge": 2,
+    "health_check": {"deadline": "50s", "min_healthy_time": "10s"},
+}
+
 # What happens only if several things come together, which is rare when each is drawn by itself.
 CORNERS: tuple[dict[str, Raw], ...] = (
+    # Tries fail, and count; nodes that are surged among them.
+    {
+        "fleet": {"update_duration": 20, "start_failure": 0.5, "start_hang": 0.1},
+        "orchestrator": {"failed_tries_count": True},
+        "policies": {"p": {**_TRIED, "retries": 2, "retry_delay": "7s", "max_failed_nodes": 3}},
+    },
+    # Nodes that are surged fail, hold their places, and go back.
+    {
+        "fleet": {"update_duration": 20, "start_failure": 0.3, "start_attempts": 1},
+        "orchestrator": {"failed_node_holds_slot": True, "pacing": "sliding", "failed_percent_of": "fleet"},
+        "policies": {"p": {**_TRIED, "max_failed_nodes": 3}},
+    },
+    # Immediate takes surged nodes that hang for running.
+    {
+        "fleet": {"start_hang": 0.3, "service": {"shared": {"capacity": 1.2}}},
+        "policies": {"p": {"dialect": "general", "strategy": "immediate", "surge": "50%"}},
+    },
     # Ends while nodes that are down are waited for.
     {
         "fleet": {
@@ -735,7 +793,88 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             }
         },
     },
+    # A window slides within waves.
+    {
+        "fleet": {"nodes": 20, "update_duration": 20},
+        "orchestrator": {"pacing": "sliding", "failed_percent_of": "fleet", "slot_until": "resolved"},
+        "policies": {
+            "p": {
+                "dialect": "general",
+                "strategy": "rolling",
+                "waves": [3, {"until": "37%", "bake_time": "20s"}, "13%"],
+                "max_parallel": 2,
+                "health_check": {"deadline": "5m", "min_healthy_time": "20s", "max_error_rate": 0.3},
+            }
+        },
+    },
+    # So it does in zones, some of whose nodes are down.
+    {
+        "fleet": {
+            "nodes": 20,
+            "zones": 4,
+            "order": "zone",
+            "crash": {"up": {"exponential": {"mean": "3m"}}, "repair": 60},
+        },
+        "operator": {"script": [{"at": 30, "do": "pause"}, {"at": 70, "do": "resume"}]},
+        "policies": {
+            "p": {
+                "dialect": "general",
+                "strategy": "rolling",
+                "waves": ["55%", 2],
+                "max_parallel": 3,
+                "max_parallel_per_zone": 2,
+                "health_check": {"deadline": "5m", "min_healthy_time": "10s"},
+            }
+        },
+    },
+    # A failed node freezes the rollout while nodes that are down are waited for.
+    {
+        "fleet": {
+            "nodes": 20,
+            "start_failure": 0.2,
+            "start_attempts": 1,
+            "crash": {"up": {"exponential": {"mean": "2m"}}, "repair": 60},
+        },
+        "orchestrator": {"failed_node_freezes": True, "unreachable_nodes": "wait", "on_failure": "continue"},
+        "policies": {
+            "p": {
+                "dialect": "general",
+                "strategy": "rolling",
+                "waves": [14],
+                "max_parallel": 0,
+                "health_check": {"deadline": "5m", "min_healthy_time": "10s"},
+            }
+        },
+    },
+    # Failed nodes hold the slots of their zones.
+    {
+        "fleet": {"nodes": 20, "zones": 4, "start_failure": 0.4, "start_attempts": 1},
+        "orchestrator": {"failed_node_holds_slot": True, "node_local_rollback": False, "all_slots_held": "fail"},
+        "policies": {
+            "p": {
+                "dialect": "general",
+                "strategy": "canary",
+                "auto_promote": True,
+                "waves": [3, 8],
+                "max_parallel": 5,
+                "max_parallel_per_zone": 2,
+                "health_check": {"deadline": "2m", "min_healthy_time": "10s"},
+            }
+        },
+    },
 )
+
+
+def _as_paced(policy: Raw, raw: Raw) -> Raw:
+    """Leave out a list of waves that the clock would pace; let it be planned zone by zone if nodes go by zone."""
+    if "waves" not in policy:
+        return policy
+    if raw["orchestrator"].get("pacing") == "rate":
+        canaries = {"canary_count": 2} if policy["strategy"] == "canary" else {}
+        return {key: value for key, value in policy.items() if key != "waves"} | canaries
+    if raw["fleet"].get("order") == "zone" and policy["strategy"] == "rolling":
+        return policy | {"zone_by_zone": True, "zone_bake_time": "35s"}
+    return policy
 
 
 def scenario_of(decisions: Decisions, neighbours: Sequence[int] = (0,)) -> Raw:
@@ -758,9 +897,10 @@ def scenario_of(decisions: Decisions, neighbours: Sequence[int] = (0,)) -> Raw:
     for number in range(decisions.one_of(neighbours)):
         raw["policies"][f"p{number}"] = neighbour_of(decisions, raw["policies"]["p"], interval_s)
     pacing = raw["orchestrator"].get("pacing", "barrier")
+    raw["policies"] = {name: _as_paced(policy, raw) for name, policy in raw["policies"].items()}
     raw["policies"] = {name: with_gate(decisions, policy, pacing) for name, policy in raw["policies"].items()}
     raw = with_requests(decisions, with_change_windows(decisions, raw))
-    return with_reporting_delay(decisions, with_lines(decisions, raw))
+    return with_tries_heard(with_reporting_delay(decisions, with_lines(decisions, raw)))
 
 
 def _faultless_scenario(decisions: Decisions) -> Raw:
@@ -768,7 +908,7 @@ def _faultless_scenario(decisions: Decisions) -> Raw:
     policy = policy_of(decisions, interval_s)
     if "health_check" in policy:
         day_ns = 24 * 3600 * NS_PER_S
-        policy["health_check"]["deadline"] = "24h" if policy["dialect"] == "deployment" else day_ns
+        policy["health_check"]["deadline"] = day_ns if policy["dialect"] == "rollout" else "24h"
     return {
         "name": "faultless",
         "fleet": fleet_of(decisions, _CALM),

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from simdeploy.api.times import parse_time
 from simdeploy.engines import requests as requests_module, responses as responses_module
+from simdeploy.engines.intervals import FOREVER, Intervals
 from simdeploy.engines.reference import (
     controller as controller_module,
     engine as engine_module,
@@ -21,13 +23,15 @@ from simdeploy.engines.reference import (
 from simdeploy.engines.reference.change_windows import OpenHours
 from simdeploy.engines.reference.clock import Countdown
 from simdeploy.engines.reference.controller import Controller
-from simdeploy.engines.reference.dispatch import Wave
+from simdeploy.engines.reference.dispatch import Dispatcher, Wave
 from simdeploy.engines.reference.gates import WaveGates
 from simdeploy.engines.reference.line import Line
 from simdeploy.engines.reference.load import PooledRequests
 from simdeploy.engines.reference.node import Node
 from simdeploy.engines.reference.rollback import Rollback
+from simdeploy.engines.reference.slots import Slots
 from simdeploy.engines.requests import Requests
+from simdeploy.engines.schema import FAILED
 from simdeploy.engines.service import Service
 from simdeploy.rules.gates.judge import Judge
 from simdeploy.rules.gates.statistics import log_likelihood_ratio
@@ -48,9 +52,12 @@ _hears_of, _what_is_crossed, _renew = Controller.hears_of, Controller._what_is_c
 _was_up, _start_ns, _draw = World.was_up, World.start_ns, Draws.draw
 _reports, _is_heard, _is_not_heard_of = Line.reports, Line._is_heard, Node.is_not_heard_of
 _saw, _find_partners = WaveGates.saw, WaveGates._find_partners
-_over = PooledRequests.over
+_over, _has_started = PooledRequests.over, PooledRequests.has_started
+_resolve, _start = Node._resolve, Node._start
 _count_down, _wait_for_opening = Controller._count_down, Controller._wait_for_opening
 _calendar_of = engine_module.calendar_of
+_give_up, _resolve_slot, _count_free, _open_wave = Slots.give_up, Slots.resolve, Slots.count_free, Dispatcher.open_wave
+_gives_up_slot, _reports_start = Controller.gives_up_slot, Line.reports_start
 
 
 def instead(owner: Any, name: str, value: Any) -> Plant:
@@ -89,9 +96,30 @@ def _counts_after_the_end(controller: Controller, node: Node) -> None:
         controller.failed += node.fate.ever_failed
 
 
-def _holds_no_slot(controller: Controller, node: Node) -> None:
-    _hears_of(controller, node)
-    controller.dispatcher.waves[node.fate.wave - 1].holding = 0
+def _holds_no_slot(slots: Slots, node: Node, *, is_canary: bool) -> None:
+    _resolve_slot(slots, node, is_canary=is_canary)
+    slots.give_up(node)
+
+
+def _keeps_slot_before_gate(controller: Controller, node: Node) -> None:
+    if controller._site.slot_is_free_at_start:
+        _gives_up_slot(controller, node)
+
+
+def _hears_starts_at_once(line: Line, node: Node) -> None:
+    if line._site.slot_is_free_at_start:
+        line.control_plane.gives_up_slot(node)
+
+
+def _opens_wave_with_slots_of_its_own(dispatcher: Dispatcher) -> Wave:
+    dispatcher.slots._taken = 0
+    dispatcher.slots._taken_of_zone.clear()
+    dispatcher.slots._holders.clear()
+    return _open_wave(dispatcher)
+
+
+def _freezes_turns_only(controller: Controller) -> bool:
+    return controller._is_frozen and controller.dispatcher.left > 0
 
 
 def _gate_stays_shut(controller: Controller, judged_before: int) -> str | None:
@@ -183,12 +211,57 @@ def _starts_without_a_clock(controller: Controller) -> None:
     controller._site.ring()
 
 
+def _loses_its_old_instance(node: Node, status: int, reason: str) -> None:
+    if status == FAILED and node.fate.surged:
+        node.fate.replaced_ns = node._site.env.now
+        node._site.load.old_stops(node.number, node._site.env.now)
+    _resolve(node, status, reason)
+
+
+def _keeps_its_old_instance(node: Node, status: int, reason: str) -> None:
+    surged, node.fate.surged = node.fate.surged, False
+    _resolve(node, status, reason)
+    node.fate.surged = surged
+
+
+def _takes_over_alone(load: PooledRequests, node: int, t: int) -> None:
+    load.leaves_service(node, t)
+    _has_started(load, node, t)
+
+
+def _frees_its_place(controller: Controller, node: Node) -> None:
+    before, was_surging = controller.dispatcher.surging, node.fate.surged and not controller.is_over
+    _hears_of(controller, node)
+    controller.dispatcher.surging = before - was_surging
+
+
+def _starts_anew(node: Node, deadline: int | None) -> Any:
+    node.fate.attempts = 0
+    return _start(node, deadline)
+
+
+def _is_tried_for_good(node: Node, deadline: int | None) -> Any:
+    return _start(node, None if node.fate.attempts else deadline)
+
+
+def _find_beside(service: Service) -> Intervals:
+    until = np.minimum(service._replaced, service._back_from)
+    return service._intervals(np.where(service._surged, service._started, FOREVER), until)
+
+
 class _NothingShed:
     pools = ()
 
 
 # Mistakes that only scenarios with such a word in their file can tell.
-NEEDS = {"a CUSUM falls below 0": "'cusum'", "the crashes of a shared service never change": "'shared'"}
+NEEDS = {
+    "a CUSUM falls below 0": "'cusum'",
+    "the crashes of a shared service never change": "'shared'",
+    "a freeze spares nodes that were waited for": "'failed_node_freezes': True",
+    "a failed node frees its place": "'surge'",
+    "second instances never go down": "'surge'",
+    "failed tries don't count": "'retries'",
+}
 
 
 def _dispatches_returned_nodes(controller: Controller) -> None:
@@ -223,8 +296,26 @@ MISTAKES: dict[str, Plant] = {
     "percent is of the fleet": rules("read_limits", percent_of=lambda _: "fleet"),
     "the gate stays shut": instead(Controller, "_what_is_crossed", _gate_stays_shut),
     "a resumed rollout stops again": instead(Controller, "_acknowledged_failures", _always(0)),
-    "a failed node holds no slot": instead(Controller, "hears_of", _holds_no_slot),
     "nodes count after the end": instead(Controller, "hears_of", _counts_after_the_end),
+    # Slots and lists of waves.
+    "a failed node holds no slot": instead(Slots, "resolve", _holds_no_slot),
+    "canaries hold slots": instead(
+        Slots, "resolve", lambda slots, node, *, is_canary: _resolve_slot(slots, node, is_canary=False)
+    ),
+    "a slot has no delay": instead(Slots, "give_up", lambda slots, node, **_: _give_up(slots, node, at_once=True)),
+    "a delay follows every turn": instead(
+        Slots, "give_up", lambda slots, node, **_: _give_up(slots, node, at_once=False)
+    ),
+    "a start frees no slot": instead(Line, "reports_start", lambda line, node: None),
+    "starts are heard at once": instead(Line, "reports_start", _hears_starts_at_once),
+    "who waits for a gate keeps its slot": instead(Controller, "gives_up_slot", _keeps_slot_before_gate),
+    "waves have slots of their own": instead(Dispatcher, "open_wave", _opens_wave_with_slots_of_its_own),
+    "a list has no window": rules("plan_waves", is_list=lambda _: False),
+    "zones have slots without end": rules("plan_waves", per_zone=lambda _: 10**6),
+    "all waves bake as long": rules("plan_waves", bakes_ns=lambda ns: (*[max(ns)] * (len(ns) - 1), 0)),
+    "a failed node freezes nothing": instead(Controller, "_is_frozen", _always(False)),
+    "a freeze spares nodes that were waited for": instead(Controller, "_freezes_any", property(_freezes_turns_only)),
+    "no rollout is stuck": instead(Controller, "_find_stuck", lambda controller: None),
     # Windows.
     "a verdict on the deadline is late": rules("read_health_rule", deadline_ns=lambda ns: ns - 1),
     "windows add up": rules("read_health_rule", consecutive=lambda _: False),
@@ -280,6 +371,19 @@ MISTAKES: dict[str, Plant] = {
     "zones have no order": instead(World, "_order", lambda world, fleet: list(range(fleet.nodes))),
     "nodes that are down for good are up": instead(realized_module, "BadForGood", lambda n_subjects: None),
     "a node is missed before it is created": instead(Service, "_within_scope", lambda service, down: down),
+    # Surge and retries.
+    "nobody is surged": rules("plan_waves", surge=lambda surge: 0),
+    "one node more is surged": rules("plan_waves", surge=lambda surge: surge and surge + 1),
+    "a surged node that fails loses its old instance": instead(Node, "_resolve", _loses_its_old_instance),
+    "a surged node that runs keeps its old instance": instead(Node, "_resolve", _keeps_its_old_instance),
+    "new instances take over alone": instead(PooledRequests, "has_started", _takes_over_alone),
+    "a failed node frees its place": instead(Controller, "hears_of", _frees_its_place),
+    "second instances never go down": instead(Service, "beside", property(_find_beside)),
+    "a try less": rules("read_health_rule", retries=lambda retries: max(retries - 1, 0)),
+    "nodes are tried again at once": rules("read_health_rule", retry_delay_ns=lambda ns: 0),
+    "attempts are numbered anew": instead(Node, "_start", _starts_anew),
+    "retries have no deadline": instead(Node, "_start", _is_tried_for_good),
+    "failed tries don't count": rules("read_limits", counts_tries=lambda counts: False),
     # Requests.
     "traffic stands still": instead(
         World, "traffic_between", lambda world, number, start, end: (end - start) / NS_PER_S

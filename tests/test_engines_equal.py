@@ -32,7 +32,7 @@ from simdeploy.world.streams import Stream
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 # All chunks together examine so many scenarios; under the profile `fuzz` each examines as many as that says, new ones.
-CHUNKS, SCENARIOS = 4, 2400
+CHUNKS, SCENARIOS = 4, 3200
 
 
 def over(raws: st.SearchStrategy[Raw], examples: int, chunk: int, differ: Callable[[Raw, int], list[str]]) -> None:
@@ -125,12 +125,70 @@ ON_THE_LINE = (
     "an operator misses a canary",
 )
 
+SLOTS = (
+    "a list",
+    "a list zone by zone",
+    "canaries of a list",
+    "bake times",
+    "a window within a wave",
+    "a window before a gate",
+    "a window paused",
+    "a window meets nodes that are down: fail",
+    "a window meets nodes that are down: skip",
+    "a window meets nodes that are down: wait",
+    "a zone is full",
+    "a delay",
+    "given up at the start",
+    "given up before a gate",
+    "a start is heard late",
+    "stuck",
+    "stuck by a zone",
+    "stuck by a freeze",
+    "stuck: failed",
+    "stuck: paused",
+)
 LATE_REPORTS = (
     "a success counts late",
     "a failure counts late",
     "a failed dispatch counts at once",
     "nodes are dispatched before a failure counts",
     "the end comes before a verdict counts",
+)
+
+BESIDE = (
+    "a node finds no place",
+    *(
+        f"{service}: {what}"
+        for service in ("local", "shared")
+        for what in (
+            "no failure",
+            "it failed",
+            "it hangs and loses its old instance",
+            "it goes back starting, beside its old instance",
+            "it goes back exposed, beside its old instance",
+            "it goes back exposed, without its old instance",
+        )
+    ),
+    "its rollback fails beside its old instance",
+    "it is given up",
+    "it is given up, and its old instance is gone",
+    "both instances go down",
+    "it holds its place",
+    "it goes back by itself",
+)
+RETRIES = (
+    "did not start; is tried again",
+    "deadline passed while starting; is tried again",
+    "silent until the deadline; is tried again",
+    "it starts",
+    "it fails in the end",
+    "it is sent back",
+    "it is surged",
+    "it is not heard of",
+    "it goes on after the end",
+    "failed tries are too many",
+    "in a row",
+    "in all",
 )
 
 
@@ -143,17 +201,20 @@ def wanted() -> dict[Feature, int]:
     often |= {("switch", "bake_time", is_set): 20 for is_set in (False, True)}
     often |= {("switch", "rate.growth", growth): 12 for growth in (0.5, 1, 1.5)}
     often |= {("switch", "rate.max_per_minute", is_set): 20 for is_set in (False, True)}
+    often |= {("switch", "rate.growth_every", is_set): 20 for is_set in (False, True)}
     often |= {("type", name): 20 for name in TYPES}
     often |= {("law", family): 20 for family in FAMILIES}
     often |= {("law", place, family): 4 for place, families in PLACES.items() for family in families}
     often |= {("strategy", name): 20 for name in STRATEGIES}
-    often |= {("dialect", name): 20 for name in ("deployment", "rollout")}
+    often |= {("dialect", name): 20 for name in ("deployment", "rollout", "general")}
     often |= {("order", name): 20 for name in ("index", "random", "zone", "nodes")}
     often |= {("affects", by): 20 for by in ("all", "share", "count", "classes", "zones", "nodes")}
     often |= {("class by", by): 20 for by in ("share", "nodes")} | {("class cut",): 4}
     often |= {("down for good", treatment): 20 for treatment in ("fail", "skip", "wait")}
     often |= {("line", what): 20 for what in ON_THE_LINE}
     often |= {("late report", what): 20 for what in LATE_REPORTS}
+    often |= {("slots", what): 12 for what in SLOTS}
+    often |= {("surge", what): 12 for what in BESIDE} | {("retry", what): 12 for what in RETRIES}
     often |= {("script", did): 20 for did in (*ACTIONS, "no effect")}
     often |= {("operator", did): 20 for did in ("promote", "cancel")}
     # A window of a node to compare with is numbered by its time: never 0.
@@ -165,7 +226,16 @@ def wanted() -> dict[Feature, int]:
     often |= {("fate", fate): 20 for fate in FATES}
     often |= {("gate", method): 4 for method in METHODS}
     often |= {("gate says", what): 20 for what in ("pass", "fail", "undecided")}
-    held = ("first wave", "wave", "slot", "batch", "rate clock", "returned node", "nothing: completed")
+    held = (
+        "first wave",
+        "wave",
+        "slot",
+        "slot within a wave",
+        "batch",
+        "rate clock",
+        "returned node",
+        "nothing: completed",
+    )
     often |= {("held back", what): 20 for what in (*held, "with a script", "and rolled back", "rollout with a gate")}
     often |= {("latent defect",): 20, ("open defect",): 20}
     often |= {("traffic",): 50, ("traffic of a shared service",): 20, ("load changes",): 50, ("overload",): 50}
@@ -302,7 +372,7 @@ ENOUGH = 1500
 @cache
 def made(number: int) -> Raw:
     """Make a scenario."""
-    return scenario_of(Decisions(random.Random(number).randbytes(256)))
+    return scenario_of(Decisions(random.Random(number).randbytes(320)))
 
 
 @pytest.fixture(scope="module")

@@ -209,6 +209,9 @@ def first_crossing_s(rollout: Rollout) -> float:
     count, percent = policy.max_failed_nodes, policy.max_failed_nodes_percent
     count = 10 if count is None or (count == 0 and zero_is_default) else count
     percent = Fraction(10) if percent is None or (percent == 0 and zero_is_default) else percent
+    if policy.dialect == "general":  # which has no defaults
+        limits = policy.max_failed_nodes, policy.max_failed_nodes_percent
+        count, percent = (math.inf if limit is None else limit for limit in limits)
     events = until_the_end(rollout)
     failed_at = events.loc[events["node"].notna() & (events["to_status"] == "failed"), "time_s"]
     for failed, time_s in enumerate(failed_at, start=1):
@@ -230,7 +233,7 @@ def test_crossed_limit_ends_the_rollout_at_once(raw: Raw) -> None:
     raw |= {
         "orchestrator": raw["orchestrator"]
         | {"failed_percent_of": "fleet", "minimum_sample": 0, "limits_judged": "at_once", "on_failure": "rollback"}
-        | {"limits_apply_to_immediate": True, "canary_gate": "limits"}
+        | {"limits_apply_to_immediate": True, "canary_gate": "limits", "failed_tries_count": False}
     }
     rollout = run(raw)
     crossing_s = first_crossing_s(rollout)
@@ -464,7 +467,7 @@ def test_generated_scenarios_meet_everything() -> None:
     wanted += [("type", name) for name in TYPES]
     wanted += [("affects", by) for by in ("all", "share", "count", "classes", "zones", "nodes")]
     wanted += [("strategy", strategy) for strategy in STRATEGIES]
-    wanted += [("dialect", dialect) for dialect in ("deployment", "rollout")]
+    wanted += [("dialect", dialect) for dialect in ("deployment", "rollout", "general")]
     # A rollout starts at once, so it never ends as pending.
     wanted += [("state", state) for state in STATES if state != "pending"]
     wanted += [("verdict", verdict) for verdict in VERDICTS]

@@ -78,11 +78,13 @@ class ErrorRates:
         group_of, n_groups = self._requests.group_of, self._requests.n_groups
         self._old: list[_Sum] = []
         self._new: list[_Sum] = []
-        for totals, intervals in ((self._old, on_old), (self._new, on_new)):
+        # A node may be there twice on the old version: by itself, and beside a restarted instance.
+        for totals, parts in ((self._old, (on_old, service.beside)), (self._new, (on_new,))):
             for number in range(n_groups):
                 total = _Sum(group_of, number)
-                total.add(intervals, requests, requests * baseline)
-                total.add(intervals.meet(degraded), None, requests * (1 - baseline) * level)
+                for intervals in parts:
+                    total.add(intervals, requests, requests * baseline)
+                    total.add(intervals.meet(degraded), None, requests * (1 - baseline) * level)
                 totals.append(total)
         for total in self._new:
             total.add(shown, None, requests * (1 - baseline) * added)

@@ -103,7 +103,8 @@ class NodeFate:
     """What happened to one node; times in nanoseconds, None where it did not happen.
 
     `resolved_ns` is when the node itself got its verdict, `heard_ns` when the control plane acted on it: when that heard of it,
-    or at the deadline where that was not soon enough (`unheard`); `counted_ns` when the deployment counted it.
+    or at the deadline where that was not soon enough (`unheard`); `counted_ns` when the deployment counted it. A node is `surged`
+    if its old instance serves on while the new one starts, until `replaced_ns`.
     """
 
     status: int = 0
@@ -119,6 +120,8 @@ class NodeFate:
     heard_ns: int | None = None
     counted_ns: int | None = None
     unheard: bool = False
+    surged: bool = False
+    replaced_ns: int | None = None
     back_from_ns: int | None = None
     back_until_ns: int | None = None
 
@@ -126,6 +129,11 @@ class NodeFate:
     def ever_failed(self) -> bool:
         """Whether the node has failed, even if it went back since."""
         return self.failed_ns is not None
+
+    @property
+    def keeps_old(self) -> bool:
+        """Whether the node's old instance is still there beside the new one."""
+        return self.surged and self.replaced_ns is None
 
 
 @dataclass

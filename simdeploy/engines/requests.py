@@ -52,7 +52,8 @@ class Requests:
     missed : callable
         Returns when each node is missed, one instant beyond the end, to see it settled.
     serving : callable
-        Returns when it serves; neither is asked where nodes have requests of their own, unless somebody wants rates.
+        Returns when it serves, once for each of its instances; neither is asked where nodes have requests of their own, unless
+        somebody wants rates.
     end_ns : int
     """
 

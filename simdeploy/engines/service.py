@@ -51,6 +51,8 @@ class Service:
         self._resolved = _or_forever([fate.resolved_ns for fate in fates])
         self._back_from = _or_forever([fate.back_from_ns for fate in fates])
         self._back_until = _or_forever([fate.back_until_ns for fate in fates])
+        self._surged = np.array([fate.surged for fate in fates], dtype=bool)
+        self._replaced = _or_forever([fate.replaced_ns for fate in fates])
 
     @cached_property
     def exposed(self) -> Intervals:
@@ -91,9 +93,17 @@ class Service:
         return self.out_of_service.outside(*self._missed_bounds)
 
     @cached_property
+    def beside(self) -> Intervals:
+        """When the old instance of a node of a shared service served beside the new one."""
+        if self._recording.world.service is None or not self._surged.any():
+            return Intervals.of(())
+        until = np.minimum(self._replaced, self._back_from)
+        return self._intervals(np.where(self._surged, self._started, FOREVER), until).meet(self.in_service)
+
+    @cached_property
     def requests(self) -> Requests:
         """The requests of nodes that are missed."""
-        return Requests(self._recording.world, self._missed, lambda: self.in_service, self.end_ns)
+        return Requests(self._recording.world, self._missed, lambda: self.in_service.and_also(self.beside), self.end_ns)
 
     @cached_property
     def requests_anyway(self) -> Requests:
@@ -154,11 +164,13 @@ class Service:
             return Intervals.of(())
         back = np.where(self._status == ROLLBACK_FAILED, FOREVER, self._back_until)
         has_started = self._started < FOREVER
-        going_back = self._intervals(np.where(has_started, self._back_from, FOREVER), back)
+        keeps_old = self._surged & (self._replaced == FOREVER)
+        going_back = self._intervals(np.where(has_started & ~keeps_old, self._back_from, FOREVER), back)
         if self._type.begins:
             # Nobody misses a node before its first successful start.
             return going_back
-        return self._intervals(self._dispatched, np.where(has_started, self._started, back)).and_also(going_back)
+        since = np.where(self._surged, self._replaced, self._dispatched)
+        return self._intervals(since, np.where(has_started, self._started, back)).and_also(going_back)
 
     def _within_scope(self, down: Intervals) -> Intervals:
         """Leave out the times at which nobody misses the node."""

@@ -32,6 +32,11 @@ class TypeTraits:
     begins: bool = False
     leaves: bool = False
 
+    @property
+    def replaces(self) -> bool:
+        """Whether a node has an old instance and a new one."""
+        return not self.begins and not self.leaves
+
 
 TYPES = {
     "create": TypeTraits(releases=True, undone=True, first=0, step=1, begins=True),

@@ -38,6 +38,10 @@ class HealthRule:
         Unhealthy windows until a node has failed.
     cumulative : bool
         Whether they need not be consecutive.
+    retries : int
+        How often a node that did not start is tried again.
+    retry_delay_ns : int
+        Pause before each of them.
     """
 
     interval_ns: int
@@ -50,6 +54,8 @@ class HealthRule:
     max_error_rate: Fraction
     no_traffic_is_healthy: bool
     cumulative: bool = False
+    retries: int = 0
+    retry_delay_ns: int = 0
 
     def requests_per_window(self, requests_per_second: Fraction) -> int:
         """Return a node's requests in one window, halves up."""
@@ -100,6 +106,8 @@ def read_health_rule(policy: Policy, orchestrator: Orchestrator) -> HealthRule:
         max_error_rate=rate,
         no_traffic_is_healthy=orchestrator.no_traffic == "healthy",
         cumulative=policy.cumulative_failures,
+        retries=policy.retries,
+        retry_delay_ns=policy.retry_delay_ns if policy.retries else 0,
     )
 
 

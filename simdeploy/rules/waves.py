@@ -56,6 +56,7 @@ class Plan:
     parallel : int
         Nodes in flight at once: a wave's size, or the slots under sliding and within waves.
     pacing : {'barrier', 'sliding', 'rate'}
+        Waves of a list are paced by barriers.
     sizes : tuple of int
         Nodes of every wave, canaries first; they sum to `total`. Under sliding without a list of waves all nodes after the
         canaries are one wave.
@@ -84,6 +85,11 @@ class Plan:
     rollback: int
     limits: tuple[WaveLimits, ...] = ()
     is_list: bool = False
+
+    @property
+    def has_slots(self) -> bool:
+        """Whether nodes take slots, of which there are not enough for all of them."""
+        return self.pacing == "sliding" or (self.is_list and self.parallel < self.total) or self.per_zone < self.total
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int, zones: in
     (5, 40, 40, 15)
     """
     rounding = orchestrator.wave_rounding
-    pacing: Pacing = "barrier" if policy.strategy == "immediate" else orchestrator.pacing
+    pacing: Pacing = "barrier" if policy.strategy == "immediate" or policy.waves else orchestrator.pacing
     if policy.strategy == "immediate":
         waves, canaries, parallel = [_Wave(total)], 0, total
     elif policy.waves:
@@ -143,15 +149,16 @@ def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int, zones: in
         parallel = _parallel_nodes(policy, rounding, total)
         following = _equal_waves(orchestrator, parallel, total - canaries)
         waves = [_Wave(size) for size in ([canaries] if canaries else []) + following]
-    per_zone = _amount(policy.max_parallel_per_zone, rounding, Fraction(total, zones))
+    has_zones = policy.strategy != "immediate" and pacing != "rate"
+    per_zone = _amount(policy.max_parallel_per_zone, rounding, Fraction(total, zones)) if has_zones else 0
     return Plan(
         total=total,
         canaries=canaries,
         parallel=parallel,
         pacing=pacing,
         sizes=tuple(wave.size for wave in waves),
-        bakes_ns=tuple(_bakes(waves, orchestrator, canaries, is_list=bool(policy.waves))),
-        per_zone=per_zone or total,
+        bakes_ns=tuple(_bakes(waves, orchestrator, canaries, pacing)),
+        per_zone=min(per_zone or total, total),
         surge=min(_amount(policy.surge, rounding, Fraction(total), least=0), total),
         rollback=_rollback_nodes(policy, orchestrator, parallel, total),
         limits=tuple(wave.limits for wave in waves) if any(wave.limits != NO_WAVE_LIMITS for wave in waves) else (),
@@ -200,11 +207,11 @@ def _follow_list(terms: tuple[WaveTerms, ...], rounding: Rounding, total: int) -
         done += size
 
 
-def _bakes(waves: list[_Wave], orchestrator: Orchestrator, canaries: int, *, is_list: bool) -> Iterator[int]:
-    """Yield the pause after each wave: under sliding and rate only the canaries have one, unless the waves are listed."""
+def _bakes(waves: list[_Wave], orchestrator: Orchestrator, canaries: int, pacing: Pacing) -> Iterator[int]:
+    """Yield the pause after each wave: under sliding and rate only the canaries have one."""
     for number, wave in enumerate(waves):
         is_canary = number == 0 and canaries > 0
-        if number == len(waves) - 1 or not (is_list or is_canary or orchestrator.pacing == "barrier"):
+        if number == len(waves) - 1 or not (is_canary or pacing == "barrier"):
             yield 0
         else:
             yield orchestrator.bake_time_ns if wave.bake_ns is None else wave.bake_ns

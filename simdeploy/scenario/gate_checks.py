@@ -43,7 +43,8 @@ def gate_problems(
     if orchestrator.reporting_delay_ns:
         message = "judges what is heard at once, but orchestrator.reporting_delay is not 0s"
         yield Problem(message, (*path, "kind"), found=terms.kind, allowed="threshold, or no reporting_delay")
-    if judges_waves(policy) and orchestrator.pacing == "sliding":
+    has_waves = orchestrator.pacing != "sliding" or bool(policy.waves)
+    if judges_waves(policy) and not has_waves:
         message = "judges waves, but pacing: sliding has none"
         allowed = "threshold or cusum, or pacing: barrier or rate"
         yield Problem(message, (*path, "kind"), found=terms.kind, allowed=allowed)
@@ -57,7 +58,7 @@ def gate_problems(
     elif terms.kind == "e_process" and not _has_mass_above(terms, limit):
         message = f"the prior has no mass above max_error_rate {limit:g}"
         yield Problem(message, (*path, "prior_mean"), allowed="a larger mean or a smaller strength")
-    if judges_waves(policy) and orchestrator.pacing != "sliding":
+    if judges_waves(policy) and has_waves:
         yield from _size_problems(policy, path, fleet, orchestrator)
 
 

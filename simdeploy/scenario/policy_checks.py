@@ -11,6 +11,7 @@ from simdeploy.units import format_duration
 
 if TYPE_CHECKING:
     from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.policy import Policy
     from simdeploy.scenario.parts import ScenarioPolicy
     from simdeploy.world.fleet import Fleet
 
@@ -24,6 +25,8 @@ def policy_problems(
     """List what makes a policy impossible in a fleet under an orchestrator."""
     yield from gate_problems(scenario_policy, path, fleet, orchestrator)
     policy = scenario_policy.policy
+    if policy.retries and orchestrator.failed_tries_count:
+        yield from _tries_problems(policy, path, fleet, orchestrator)
     if policy.strategy == "immediate":
         return
     if policy.waves and orchestrator.pacing == "rate":
@@ -34,6 +37,21 @@ def policy_problems(
     if policy.zone_by_zone and not policy.waves:
         yield Problem(
             "needs waves, which are planned within each zone", (*path, "zone_by_zone"), allowed="waves: [10%]"
+        )
+
+
+def _tries_problems(policy: Policy, path: Path, fleet: Fleet, orchestrator: Orchestrator) -> Iterator[Problem]:
+    """List what keeps failed tries from being counted: nodes try again by themselves, and only verdicts are reported."""
+    late = "reporting_delay" if orchestrator.reporting_delay_ns else ""
+    if any(behaviour.connection for behaviour in fleet.behaviours):
+        late = "fleet.connection"
+    if late:
+        message = f"failed_tries_count needs tries that are heard of at once, but only verdicts are reported late under {late}"
+        yield Problem(
+            message,
+            (*path, "retries"),
+            found=str(policy.retries),
+            allowed=f"0, failed_tries_count: false, or no {late}",
         )
 
 

@@ -10,6 +10,7 @@ from simdeploy.errors import Path, Problem
 from simdeploy.rules.health import read_max_error_rate
 from simdeploy.rules.limits import Counts, read_limits
 from simdeploy.rules.orchestrator import Orchestrator
+from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.gate_checks import gate_suspicions
 from simdeploy.scenario.parts import ScenarioPolicy
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
@@ -55,6 +56,7 @@ class PolicySuspicions:
         if self.scenario_policy.policy.strategy == "rolling":
             yield from self._canary_fields()
         yield from self._limits()
+        yield from self._instances()
         yield from self._down_nodes()
 
     def _say(self, message: str, *keys: str, found: object = None) -> Problem:
@@ -111,6 +113,15 @@ class PolicySuspicions:
             yield self._say(message, "max_failed_nodes", found=count)
         if percent is not None and percent >= 100 and not reaches:
             yield self._say("can never stop a rollout", "max_failed_nodes_percent", found=f"{float(percent):g}")
+
+    def _instances(self) -> Iterator[Problem]:
+        policy, kind = self.scenario_policy.policy, self.scenario_policy.identity.type
+        if policy.surge and not TYPES[kind].replaces:
+            yield self._say(f"no effect: no node has an old and a new instance in a {kind}", "surge")
+        if policy.retries and TYPES[kind].leaves:
+            yield self._say(f"no effect: nothing starts in a {kind}", "retries", found=policy.retries)
+        if policy.retry_delay_ns and not policy.retries:
+            yield self._say("no effect without retries", "retry_delay")
 
     def _down_nodes(self) -> Iterator[Problem]:
         down = count_down(self.fleet)

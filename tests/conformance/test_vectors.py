@@ -39,11 +39,11 @@ def scenario_of(vector: dict[str, Any]) -> Scenario:
         fleet["classes"] = [{"name": "unreachable", "nodes": events["unreachable"], "down": True}]
     release: dict[str, Any] = {"good": {"probability": 1}}
     for event, effect in EFFECTS.items():
-        nodes = events.get(event)
+        nodes, after = events.get(event), {}
         if event == "late" and nodes:
-            effect, nodes = effect | {"after": nodes["after_s"]}, nodes["nodes"]
+            nodes, after = nodes["nodes"], {"after": nodes["after_s"]}
         if nodes:
-            release = {"bad": {"probability": 1, "defective": True, **effect, "affects": {"nodes": nodes}}}
+            release = {"bad": {"probability": 1, "defective": True, **effect, **after, "affects": {"nodes": nodes}}}
     operator: dict[str, Any] = {"escape_detection": "1000h"}
     if events.get("never_promoted"):
         operator["promote_after"] = "100000h"

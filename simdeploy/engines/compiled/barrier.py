@@ -25,6 +25,7 @@ from simdeploy.engines.compiled.tables import (
     REL_STARTED,
     REL_WINDOWS,
     TOUCHED,
+    bake_after,
     begins_of,
     class_rule_of,
     drawn,
@@ -105,8 +106,7 @@ def follow_bundle(run, stops, places, whole, real):
         is_last = last == run.nodes
         begins += lasts
         run.last_start = begins
-        if not is_last:
-            begins += run.bake_time
+        begins += bake_after(run, wave)
         how = COMPLETED if is_last else 0
         if is_canary and not policy.auto_promote:
             begins += run.promote_after

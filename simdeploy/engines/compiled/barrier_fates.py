@@ -70,7 +70,7 @@ def meet_fates(run, last):
         run.n_met += 1
         node = order[position]
         fate[STARTED, node] = NEVER
-        meet_fate(run, node, 0)
+        meet_fate(run, node, 0, 0)
         rel[REL_STARTED, position] = fate[STARTED, node]
         rel[REL_RESOLVED, position] = fate[RESOLVED, node]
         rel[REL_FAILED, position] = fate[HAS_FAILED, node]

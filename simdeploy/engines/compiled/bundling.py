@@ -27,6 +27,12 @@ class LoweredPlan(NamedTuple):
     pacing: int
     has_wave_limits: bool
     rollback_size: int
+    is_list: bool
+    has_slots: bool
+    has_steps: bool
+    per_zone: int
+    slot_delay: int
+    surge: int
 
 
 class Row(NamedTuple):
@@ -75,6 +81,7 @@ def bundle_policies(
             and row.is_plain
             and not row.gate
             and row.plan.pacing == BARRIER
+            and not row.plan.has_steps
             and stops[row.limits] is not None
         ):
             key = (row.plan.first_size, row.auto_promote, row.no_auto_rollback)

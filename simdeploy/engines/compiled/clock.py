@@ -27,8 +27,11 @@ NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
     IS_LOOKED_AT,
     ENDS_WINDOW,
     MISSES_DEADLINE,
+    FAILS_TRY,
+    GIVES_UP_SLOT,
+    FREES_SLOT,
     N_EVENTS,
-) = range(13)
+) = range(16)
 # Both are kept in one number: what happens in so many bits, the node above them.
 EVENT_BITS = 4
 _EVENT_MASK = (1 << EVENT_BITS) - 1

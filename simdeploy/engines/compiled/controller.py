@@ -14,11 +14,15 @@ from simdeploy.engines.compiled.clock import (
     BATCH_CLOCK,
     COUNTS,
     ENDS_WINDOW,
+    FAILS_TRY,
+    FREES_SLOT,
     GETS_ORDER,
     GETS_VERDICT,
+    GIVES_UP_SLOT,
     GOES_BACK,
     HAS_STARTED,
     IS_UP,
+    MISSES_DEADLINE,
     NO_CLOCK,
     OPERATOR_CLOCK,
     count_down,
@@ -52,34 +56,45 @@ from simdeploy.engines.compiled.deadlines import (
     reset_deadlines,
     tell_deadline,
 )
-from simdeploy.engines.compiled.dispatch import admit_returned, give_turns, nodes_left, open_wave, send_wave
+from simdeploy.engines.compiled.dispatch import (
+    admit_returned,
+    fill_slots,
+    nodes_left,
+    open_wave,
+    send_wave,
+    try_again,
+    turns_due,
+)
 from simdeploy.engines.compiled.gates import happens_before_gate, judges_waves, look_at_waves, reset_gates
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.limits import is_crossed, reset_tally
 from simdeploy.engines.compiled.line import reset_lines
 from simdeploy.engines.compiled.node import count, go_back, hear_of
 from simdeploy.engines.compiled.people import rejects
-from simdeploy.engines.compiled.pools import reset_pools, set_missed
+from simdeploy.engines.compiled.pools import reset_pools
 from simdeploy.engines.compiled.quick import set_quick_words
 from simdeploy.engines.compiled.rollback import act_on_rollback, has_returned
 from simdeploy.engines.compiled.running_watch import look_at_running
+from simdeploy.engines.compiled.slots import count_free, free_late, give_up_slot, is_stuck, reset_slots
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     BACK_UNTIL,
     DISPATCHED,
     DUE,
     HAS_FAILED,
-    HOLDING,
     IN_FLIGHT,
     N_WAVE,
     NEVER,
     RESOLVED,
     STARTED,
+    SURGED,
+    TRIED,
     TURNS,
     UNRESOLVED,
     UP_AGAIN,
     WAVE,
     WINDOWS,
+    bake_after,
     fates,
     is_wave_over,
     lists,
@@ -88,7 +103,7 @@ from simdeploy.engines.compiled.tables import (
     size_of_wave,
     waves,
 )
-from simdeploy.engines.compiled.validation import happens_while_sharing
+from simdeploy.engines.compiled.validation import happens_at_verdict, happens_while_sharing
 from simdeploy.units import NS_PER_S
 
 # ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: the canaries wait for a promotion.
@@ -110,6 +125,7 @@ def run_rollout(run):
         for place in range(policy_of(run).n_waves):
             wave[row, place] = 0
     reset_gates(run)
+    reset_slots(run)
     for node in range(run.nodes):
         fate[DISPATCHED, node] = NEVER
         fate[STARTED, node] = NEVER
@@ -119,6 +135,8 @@ def run_rollout(run):
         fate[HAS_FAILED, node] = 0
         fate[WINDOWS, node] = 0
         fate[WAVE, node] = 0
+        fate[SURGED, node] = 0
+        fate[TRIED, node] = 0
     if run.shared:
         reset_pools(run)
     if run.goes_offline:
@@ -152,7 +170,9 @@ def reset(run):
     run.updated = run.failed = 0
     run.makespan = NEVER
     run.next_turn = run.waves_open = run.waves_over = run.waves_judged = run.first_unjudged = 0
-    run.n_touched = run.n_up_again = run.waited_in_vain = 0
+    run.n_touched = run.n_up_again = run.waiting = run.waited_in_vain = 0
+    run.surging = run.earlier_tries = 0
+    run.is_frozen = run.was_stuck = False
     run.clock = NO_CLOCK
     run.clock_is_frozen = False
     run.clock_left = run.clock_since = run.clock_ends = 0
@@ -213,25 +233,33 @@ def _let_happen(run):
                 hear_of(run, node)
             # A node that was sent back, or judged by its gate, meanwhile gets no verdict any more.
             elif fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
-                if run.shared and run.leaves:
-                    set_missed(run, node, False)
+                if run.shared:
+                    happens_at_verdict(run, node)
                 hear_of(run, node)
                 if fates(run)[HAS_FAILED, node] and run.goes_back_by_itself:
                     run.any_went_by_itself = True
                     go_back(run, node)
-        elif run.shared and (what == HAS_STARTED or what >= ENDS_WINDOW):
+        elif what == FAILS_TRY:
+            try_again(run, node)
+        elif run.shared and (what == HAS_STARTED or what == ENDS_WINDOW or what == MISSES_DEADLINE):
             happens_while_sharing(run, node, what)
-        elif what >= HAS_STARTED:
+        elif HAS_STARTED <= what < GIVES_UP_SLOT:
             happens_before_gate(run, node, what)
         elif what == COUNTS:
             count(run, node)
+        elif what == GIVES_UP_SLOT:
+            if run.makespan == NEVER:
+                give_up_slot(run, node, True)
+        elif what == FREES_SLOT:
+            free_late(run, node)
         elif what == GOES_BACK:
             # Of a node that was sent back before it could fail, there is no verdict.
-            if run.leaves:
-                set_missed(run, node, False)
-            elif fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
-                run.any_went_by_itself = True
-                go_back(run, node)
+            if fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
+                if run.shared:
+                    happens_at_verdict(run, node)
+                if fates(run)[HAS_FAILED, node] and run.goes_back_by_itself:
+                    run.any_went_by_itself = True
+                    go_back(run, node)
         elif what == GETS_ORDER:
             # Nothing else is due where lines break, for there are no gates.
             lists(run)[DUE, run.n_due] = node
@@ -299,8 +327,9 @@ def _act(run):
     if policy_of(run).counts_each:
         waits = run.phase == BAKE or run.phase == BAKED or run.phase == AWAIT or run.awaits_opening
         let_progress_stand_still(run, run.state == PAUSED or waits or run.makespan < NEVER)
-    # Looks at waves would not end by themselves only where a node is waited for.
-    if (policy_of(run).gate == CUSUM or (policy_of(run).gate >= 0 and run.any_waits)) and _is_at_rest(run):
+    # Looks at waves would not end by themselves only where a node is waited for, or never has its turn.
+    policy = policy_of(run)
+    if policy.gate >= 0 and (policy.gate == CUSUM or run.any_waits or policy.has_steps) and _is_at_rest(run):
         run.watch_has_ended = True
 
 
@@ -312,12 +341,26 @@ def _judge(run):
         return
     if policy_of(run).counts_each and not alarm and not _had_all_turns_and_promotion(run):
         alarm = tell_deadline(run)
-    if not (run.news or alarm):
+    if not (_is_limit_crossed(run, alarm) or (run.fails_when_stuck and _find_stuck(run))):
         return
+    if run.on_failure == ON_FAILURE_ROLLBACK or run.on_failure == ON_FAILURE_STOP:
+        undo = run.on_failure == ON_FAILURE_ROLLBACK and not policy_of(run).no_auto_rollback
+        _end(run, FAILED, undo)
+        return
+    run.acknowledged_failures = run.failed + run.earlier_tries
+    if run.on_failure == ON_FAILURE_PAUSE and run.state != PAUSED:
+        _pause(run)
+
+
+@compiled
+def _is_limit_crossed(run, alarm):
+    """Tell whether something is crossed, if there is an alarm, or verdicts that were not judged yet."""
+    if not (run.news or alarm):
+        return False
     # A sliding wave ends with the rollout.
     at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != SLIDING
     if not alarm and at_wave_end and run.waves_over == run.waves_judged:
-        return
+        return False
     run.news = False
     run.waves_judged = run.waves_over
     judged_before = run.first_unjudged
@@ -325,15 +368,28 @@ def _judge(run):
         while run.first_unjudged < run.waves_open and is_wave_over(run, run.first_unjudged):
             run.first_unjudged += 1
     # After a pause the same crossing counts again only when a further node has failed.
-    if not alarm and (run.failed <= run.acknowledged_failures or not is_crossed(run, judged_before)):
-        return
-    if run.on_failure == ON_FAILURE_ROLLBACK or run.on_failure == ON_FAILURE_STOP:
-        undo = run.on_failure == ON_FAILURE_ROLLBACK and not policy_of(run).no_auto_rollback
-        _end(run, FAILED, undo)
-        return
-    run.acknowledged_failures = run.failed
-    if run.on_failure == ON_FAILURE_PAUSE and run.state != PAUSED:
-        _pause(run)
+    return alarm or (run.failed + run.earlier_tries > run.acknowledged_failures and is_crossed(run, judged_before))
+
+
+@compiled
+def _find_stuck(run):
+    """Tell once whether failed nodes let no other one have its turn, now that nothing is in flight."""
+    if run.was_stuck:
+        return False
+    unresolved = np.int64(0)
+    for wave in range(run.waves_open):
+        unresolved += waves(run)[UNRESOLVED, wave]
+    if _freezes_any(run):
+        run.was_stuck = unresolved == run.waiting
+    else:
+        run.was_stuck = unresolved == 0 and is_stuck(run)
+    return run.was_stuck
+
+
+@compiled
+def _freezes_any(run):
+    """Tell whether a failed node keeps any from being dispatched."""
+    return run.is_frozen and (nodes_left(run) > 0 or run.waiting > 0)
 
 
 @compiled
@@ -379,7 +435,7 @@ def _is_at_rest(run):
     """Tell whether a rollout that goes on has nothing ahead of it."""
     if run.makespan < NEVER or run.is_rung or run.acts_done < run.n_acts:
         return False
-    if run.awaits_opening or (run.clock != NO_CLOCK and not run.clock_is_frozen):
+    if run.awaits_opening or run.slots_delayed or (run.clock != NO_CLOCK and not run.clock_is_frozen):
         return False
     if policy_of(run).counts_each and next_deadline(run) < NEVER:
         return False
@@ -406,10 +462,14 @@ def _advance(run):
         return
     if run.promotion_wanted:
         _promote(run)
+    if _freezes_any(run):
+        return  # nor will it end
     if is_open(run):
         admit_returned(run)
         if run.phase == READY:
             _send_next(run)
+        elif run.phase == WAVE_OUT and policy_of(run).has_steps:
+            fill_slots(run)
         if run.phase == MAIN:
             _keep_going(run)
     else:
@@ -431,12 +491,11 @@ def _is_wave_through(run):
 
 @compiled
 def _finish_wave(run):
-    """Bake after a wave, if there is another: any wave under barrier pacing, else the canaries only."""
-    is_canary = run.waves_open == 1 and policy_of(run).canaries > 0
-    bakes = nodes_left(run) > 0 and (policy_of(run).pacing == BARRIER or is_canary)
-    if bakes and run.bake_time:
+    """Bake after a wave, if the plan says so."""
+    bake_time = bake_after(run, run.waves_open - 1)
+    if bake_time:
         run.phase = BAKE
-        count_down(run, BAKE_CLOCK, run.bake_time)
+        count_down(run, BAKE_CLOCK, bake_time)
     else:
         _look_beyond_wave(run)
 
@@ -466,9 +525,14 @@ def _send_next(run):
     plan = policy_of(run)
     canaries_first = plan.canaries > 0 and run.waves_open == 0
     if plan.pacing == BARRIER or canaries_first:
-        open_wave(run)
-        send_wave(run, size_of_wave(run, run.waves_open - 1))
-        run.phase = WAVE_OUT
+        if not plan.has_steps:
+            open_wave(run)
+            send_wave(run, size_of_wave(run, run.waves_open - 1))
+            run.phase = WAVE_OUT
+        elif count_free(run, 1) > 0:
+            open_wave(run)
+            fill_slots(run)
+            run.phase = WAVE_OUT
         return
     run.phase = MAIN
     if plan.pacing == SLIDING:
@@ -480,31 +544,23 @@ def _send_next(run):
 @compiled
 def _keep_going(run):
     """Sliding and rate pacing: fill free slots, or send a batch that is due; one step a look."""
-    plan = policy_of(run)
-    left = nodes_left(run)
-    n_turns = np.int64(0)
-    if plan.pacing == SLIDING:
-        n_turns = _free_slots(run)
-    else:
+    if policy_of(run).pacing == RATE:
         late = _late_batches(run)
         if late > 0:
             open_wave(run)
-            n_turns = size_of_wave(run, run.waves_open - 1)
-            if late > 1:
-                run.is_rung = True
-    if n_turns > 0:
-        give_turns(run, n_turns)
-    elif not left and run.waves_over == run.waves_open:
+        if late > 1:
+            run.is_rung = True
+    # Nothing ends in the look in which nodes have their turn: those that are down then are resolved at once.
+    if not fill_slots(run) and not nodes_left(run) and run.waves_over == run.waves_open:
         run.phase = DONE
 
 
 @compiled
-def _free_slots(run):
-    """Return how many nodes sliding pacing may send now."""
-    wave = run.waves_open - 1
-    held = waves(run)[HOLDING, wave] if run.failed_node_holds_slot else np.int64(0)
-    unresolved = waves(run)[IN_FLIGHT if run.reporting_delay else UNRESOLVED, wave]
-    return min(policy_of(run).parallel - unresolved - held, nodes_left(run))
+def _finds_slot(run):
+    """Tell whether a node of the wave at hand, or of the next one, could have its turn now."""
+    if run.phase == READY:
+        return count_free(run, 1) > 0
+    return (run.phase == WAVE_OUT or run.phase == MAIN) and turns_due(run) > 0
 
 
 @compiled
@@ -528,12 +584,10 @@ def _wait_for_opening(run):
     is_rate, is_canary = plan.pacing == RATE, plan.canaries > 0 and run.waves_open == 0
     if run.phase == READY and is_rate and not is_canary:
         _send_next(run)
-    run.awaits_opening = run.phase == READY or run.n_up_again > 0
-    if run.phase == MAIN:
-        if (_late_batches(run) if is_rate else _free_slots(run)) > 0:
-            run.awaits_opening = True
-        if nodes_left(run) == 0 and run.waves_over == run.waves_open:
-            run.phase = DONE
+    finds_slot = _late_batches(run) > 0 if is_rate and run.phase == MAIN else _finds_slot(run)
+    run.awaits_opening = finds_slot or run.n_up_again > 0
+    if run.phase == MAIN and nodes_left(run) == 0 and run.waves_over == run.waves_open:
+        run.phase = DONE
     if run.awaits_opening:
         run.opens_at = next_opening(run)
 

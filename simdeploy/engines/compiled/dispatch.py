@@ -10,22 +10,27 @@ from simdeploy.engines.compiled.evidence import find_partners
 from simdeploy.engines.compiled.fates import is_down, is_down_for_good, meet_fate, up_again
 from simdeploy.engines.compiled.gates import expect, judges_waves
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.limits import might_stop
+from simdeploy.engines.compiled.limits import might_stop, note_failure
 from simdeploy.engines.compiled.line import begin_line, is_online, set_heard
 from simdeploy.engines.compiled.node import hear_of, resolve_in_wave
-from simdeploy.engines.compiled.pools import leaves_service
+from simdeploy.engines.compiled.pools import let_serve
 from simdeploy.engines.compiled.quick import dispatch_quickly
+from simdeploy.engines.compiled.slots import count_free, expect_start, give_up_slot, take_slots
 from simdeploy.engines.compiled.tables import (
     ALONE,
+    ATTEMPTS,
+    BACK_FROM,
     COUNTS_FAILED,
     FIRST_PLACE,
     HAS_FAILED,
     HEARD,
-    HOLDING,
     IN_FLIGHT,
+    NEVER,
     ORDER,
     RESOLVED,
+    SURGED,
     TOUCHED,
+    TRIED,
     TURNS,
     UNRESOLVED,
     UP_AGAIN,
@@ -36,6 +41,7 @@ from simdeploy.engines.compiled.tables import (
     fates,
     lists,
     policy_of,
+    size_of_wave,
     waves,
 )
 from simdeploy.engines.compiled.validation import validate
@@ -48,8 +54,31 @@ def nodes_left(run):
 
 @compiled
 def open_wave(run):
-    begins_of(run)[run.waves_open] = run.now
+    wave = run.waves_open
+    begins_of(run)[wave] = run.now
     run.waves_open += 1
+    if judges_waves(policy_of(run)):
+        waves(run)[FIRST_PLACE, wave] = run.next_turn
+        if policy_of(run).gate_compares and not find_partners(run, run.next_turn, size_of_wave(run, wave)):
+            waves(run)[ALONE, wave] = 1
+
+
+@compiled
+def turns_due(run):
+    """Return how many nodes of the wave that was opened last find a slot."""
+    wave = run.waves_open - 1
+    return count_free(run, size_of_wave(run, wave) - waves(run)[TURNS, wave])
+
+
+@compiled
+def fill_slots(run):
+    """Let nodes of the wave that was opened last have their turn, as many as find a slot; tell whether any does."""
+    count = turns_due(run)
+    if count > 0:
+        if policy_of(run).has_slots:
+            take_slots(run, count)
+        give_turns(run, count)
+    return count > 0
 
 
 @compiled
@@ -64,10 +93,6 @@ def give_turns(run, count):
     waves(run)[UNRESOLVED, wave] += count
     if run.reporting_delay:
         waves(run)[IN_FLIGHT, wave] += count
-    if judges_waves(policy_of(run)):
-        waves(run)[FIRST_PLACE, wave] = first
-        if policy_of(run).gate_compares and not find_partners(run, first, count):
-            waves(run)[ALONE, wave] = 1
     for place in range(first, first + count):
         node = drawn(run)[ORDER, place]
         fate[WAVE, node] = wave + 1
@@ -100,10 +125,12 @@ def _give_turn_to_unreachable_node(run, node, wave):
         hear_of(run, node)
     elif run.unreachable == UNREACHABLE_SKIP:
         waves(run)[IN_FLIGHT, wave] -= 1
+        give_up_slot(run, node, False)
         resolve_in_wave(run, wave)
         run.is_rung = True
     else:
         run.any_waits = True
+        run.waiting += 1
         if is_down_for_good(run, node):
             run.waited_in_vain += 1
             return
@@ -127,8 +154,11 @@ def send_wave(run, count):
         or run.goes_back_by_itself
         or policy_of(run).rollback_size < run.nodes
         or run.leaves
+        or run.failed_node_freezes
         or policy_of(run).gate >= 0
         or policy_of(run).counts_each
+        or policy_of(run).surge > 0
+        or policy_of(run).retries > 0
     ):
         give_turns(run, count)
         return
@@ -167,7 +197,6 @@ def send_wave(run, count):
         failed = n_failed - fate[has_failed, last]
         waves(run)[UNRESOLVED, wave] -= n_others
         waves(run)[WAVE_FAILED, wave] += failed
-        waves(run)[HOLDING, wave] += failed
         run.failed += failed
         run.updated += n_others - failed
 
@@ -176,12 +205,38 @@ def send_wave(run, count):
 def _dispatch(run, node):
     lists(run)[TOUCHED, run.n_touched] = node
     run.n_touched += 1
-    meet_fate(run, node, run.now)
+    if run.surging < policy_of(run).surge:
+        run.surging += 1
+        fates(run)[SURGED, node] = 1
     if run.shared:
-        if not run.begins and not run.leaves:
-            leaves_service(run, node)
-    elif run.varies:
+        if not run.begins and not run.leaves and not fates(run)[SURGED, node]:
+            let_serve(run, node, 0)
+    _begin_try(run, node, run.now, 0)
+
+
+@compiled
+def _begin_try(run, node, at, first):
+    meet_fate(run, node, at, first)
+    if run.slot_is_free_at_start and policy_of(run).has_slots:
+        expect_start(run, node)
+    if run.varies and not run.shared:
         validate(run, node)
+
+
+@compiled
+def try_again(run, node):
+    """Let a node that did not start be tried again, unless it was sent back meanwhile; its failed try may count."""
+    fate = fates(run)
+    if fate[BACK_FROM, node] < NEVER:
+        return
+    fate[TRIED, node] += 1
+    if policy_of(run).counts_tries and run.makespan == NEVER:
+        run.earlier_tries += 1
+        note_failure(run)
+        run.news = True
+        run.is_rung = True
+    _begin_try(run, node, run.now + policy_of(run).retry_delay, fate[ATTEMPTS, node])
+    expect(run, node)
 
 
 @compiled
@@ -194,6 +249,7 @@ def admit_returned(run):
     run.n_up_again = 0
     for node in returned:
         if _can_be_reached(run, node):
+            run.waiting -= 1
             _dispatch(run, node)
             expect(run, node)
         else:

@@ -13,6 +13,7 @@ from simdeploy.engines.compiled.outlook import look_ahead, stays_up
 from simdeploy.engines.compiled.philox import draw
 from simdeploy.engines.compiled.tables import (
     AFFECTED,
+    ATTEMPTS,
     CLASS,
     DEADLINE,
     DISPATCHED,
@@ -38,14 +39,15 @@ from simdeploy.world.streams import Stream
 
 
 @compiled
-def meet_fate(run, node, at):
-    """Work out when a node that is dispatched at `at` starts, and when it gets which verdict."""
+def meet_fate(run, node, at, first):
+    """Work out when a node that is tried at `at`, with attempts from the number `first` on, starts, and when it gets which verdict."""
     rule, fate = policy_of(run), fates(run)
     number = drawn(run)[CLASS, node]
     chances = today(run)[number]
     affected = drawn(run)[AFFECTED, node] != 0
     one = classes(run)[number]
-    fate[DISPATCHED, node] = at
+    if first == 0:
+        fate[DISPATCHED, node] = at
     fate[HAS_FAILED, node] = 0
     fate[WINDOWS, node] = 0
     if run.leaves:
@@ -56,7 +58,7 @@ def meet_fate(run, node, at):
     fate[DEADLINE, node] = deadline if deadline >= 0 else NEVER
     p_hang = chances.start_hang_affected if affected else chances.start_hang
     t = at
-    attempt = 0
+    attempt = first
     while True:
         if attempt == 0:
             duration = drawn(run)[DURATION, node]
@@ -74,10 +76,12 @@ def meet_fate(run, node, at):
             fate[RESOLVED, node] = deadline if deadline >= 0 else t + duration + rule.deadline
             fate[DEADLINE, node] = fate[RESOLVED, node]
             fate[HAS_FAILED, node] = 1
+            fate[ATTEMPTS, node] = attempt + 1
             return
         if deadline >= 0 and t + duration > deadline:
             fate[RESOLVED, node] = deadline
             fate[HAS_FAILED, node] = 1
+            fate[ATTEMPTS, node] = attempt + 1
             return
         t = min(t + duration, NEVER)
         if attempt == 0:
@@ -88,9 +92,10 @@ def meet_fate(run, node, at):
         if not fails:
             break
         attempt += 1
-        if attempt == one.start_attempts:
+        if attempt == first + one.start_attempts:
             fate[RESOLVED, node] = t
             fate[HAS_FAILED, node] = 1
+            fate[ATTEMPTS, node] = attempt
             return
     fate[STARTED, node] = t
     if deadline < 0 and rule.is_checked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled.clock import (
+    FAILS_TRY,
     GETS_VERDICT,
     GOES_BACK,
     HAS_STARTED,
@@ -18,11 +19,12 @@ from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.judge import FAILS, NO_VERDICT, PASSES, take_look, without_verdict
 from simdeploy.engines.compiled.line import set_heard
 from simdeploy.engines.compiled.node import go_back, hear_of
+from simdeploy.engines.compiled.pools import let_serve
+from simdeploy.engines.compiled.slots import give_up_slot
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CAN_TELL,
     DEADLINE,
-    DISPATCHED,
     DUE,
     FIRST_PLACE,
     GATE_BEGUN,
@@ -35,6 +37,8 @@ from simdeploy.engines.compiled.tables import (
     ORDER,
     RESOLVED,
     STARTED,
+    SURGED,
+    TRIED,
     TURNS,
     UNRESOLVED,
     WAITING,
@@ -73,15 +77,17 @@ def reset_gates(run):
 def expect(run, node):
     """Queue what a node that is dispatched comes to."""
     fate, policy = fates(run), policy_of(run)
+    if policy.retries > fate[TRIED, node] and fate[HAS_FAILED, node] and fate[STARTED, node] == NEVER:
+        enqueue(run, fate[RESOLVED, node], node, FAILS_TRY)
+        fate[RESOLVED, node] = fate[DEADLINE, node] = NEVER
+        fate[HAS_FAILED, node] = 0
+        return
     if run.shared and fate[STARTED, node] < NEVER:
         # Its windows depend on what others do meanwhile.
         fate[WINDOWS, node] = 0
         fate[OBSERVED, node] = NEVER
         enqueue(run, fate[STARTED, node], node, HAS_STARTED)
         if policy.needed == 0 and judges_waves(policy):
-            fate[DEADLINE, node] = (
-                fate[DISPATCHED, node] if policy.from_dispatch else fate[STARTED, node]
-            ) + policy.deadline
             fate[RESOLVED, node] = NEVER
         elif policy.needed == 0:
             _expect_verdict(run, node)
@@ -90,7 +96,6 @@ def expect(run, node):
         started = fate[STARTED, node]
         enqueue(run, started, node, HAS_STARTED)
         if not fate[HAS_FAILED, node]:
-            fate[DEADLINE, node] = (fate[DISPATCHED, node] if policy.from_dispatch else started) + policy.deadline
             fate[OBSERVED, node] = fate[RESOLVED, node]
             fate[RESOLVED, node] = NEVER
             # As many as it meets if the gate never speaks.
@@ -109,7 +114,8 @@ def _expect_verdict(run, node):
         return
     set_heard(run, node)
     enqueue(run, fate[HEARD, node], node, GETS_VERDICT)
-    if (fate[HAS_FAILED, node] and run.goes_back_by_itself) or (run.shared and run.leaves):
+    goes_back = fate[HAS_FAILED, node] and run.goes_back_by_itself
+    if goes_back or (run.shared and (run.leaves or fate[SURGED, node])):
         enqueue(run, fate[RESOLVED, node], node, GOES_BACK)
 
 
@@ -154,6 +160,7 @@ def is_observed(run, node):
         _settle(run, node, False)
     elif table[GATE_VERDICT, wave] == NO_VERDICT:
         table[WAITING, wave] += 1
+        give_up_slot(run, node, True)
         enqueue(run, fates(run)[DEADLINE, node], node, MEETS_DEADLINE)
 
 
@@ -164,6 +171,8 @@ def _settle(run, node, fails):
     fate[RESOLVED, node] = run.now
     fate[HAS_FAILED, node] = fails
     fate[WINDOWS, node] = (run.now - fate[STARTED, node]) // policy_of(run).interval
+    if run.shared and fate[SURGED, node] and not fails:
+        let_serve(run, node, 1)
     hear_of(run, node)
     if fails and run.goes_back_by_itself:
         run.any_went_by_itself = True

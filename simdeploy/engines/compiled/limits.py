@@ -18,7 +18,7 @@ from simdeploy.engines.compiled.tables import (
 @compiled
 def is_limit_crossed(limits, failed, updated, wave_failed, wave_size, total, counted):
     """Tell whether the limits of the API stop a rollout with these counts, in whole numbers; `counted` failures have a limit."""
-    if not limits.has_limits or failed == 0:
+    if not limits.has_limits or (failed == 0 and counted == 0):
         return False
     by_count = counted > 0 and counted >= limits.stopping_count
     resolved = failed + updated
@@ -64,16 +64,22 @@ def _is_crossed_by(failed, of, count, top, bottom, reaches):
 @compiled
 def note_verdict(run, node, has_failed):
     """Take note of a verdict that counts, for limits that are not of the numbers that are shown."""
-    if run.now != run.failed_last_at:
-        run.failed_last_at, run.failed_then = run.now, 0
     if has_failed:
-        run.failed_then += 1
-        run.failed_in_a_row += 1
+        note_failure(run)
         if policy_of(run).watches_zones:
             zone_failed(run)[node % run.zones] += 1
     elif run.now != run.ran_last_at:
         run.ran_last_at = run.now
-        run.failed_in_a_row = run.failed_then
+        run.failed_in_a_row = run.failed_then if run.now == run.failed_last_at else 0
+
+
+@compiled
+def note_failure(run):
+    """Take note of a failure in a row: of a node, or of a try."""
+    if run.now != run.failed_last_at:
+        run.failed_last_at, run.failed_then = run.now, 0
+    run.failed_then += 1
+    run.failed_in_a_row += 1
 
 
 @compiled
@@ -89,7 +95,7 @@ def reset_tally(run):
 @compiled
 def _is_wave_limit_crossed(run, wave):
     policy, wave_failed = policy_of(run), waves(run)[WAVE_FAILED, wave]
-    counted = run.failed_in_a_row if policy.in_a_row else run.failed
+    counted = run.failed_in_a_row if policy.in_a_row else run.failed + run.earlier_tries
     if (policy.has_wave_limits or policy.watches_zones) and _is_own_limit_crossed(run, wave):
         return True
     return is_limit_crossed(policy, run.failed, run.updated, wave_failed, size_of_wave(run, wave), run.nodes, counted)

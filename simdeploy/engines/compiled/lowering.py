@@ -273,7 +273,9 @@ def _lower_switches(switches: Orchestrator, traits: TypeTraits) -> dict[str, int
         "failed_node_holds_slot": switches.failed_node_holds_slot,
         "judged_at_wave_end": switches.limits_judged == "wave_end",
         "gate_all_healthy": switches.canary_gate == "all_healthy",
-        "bake_time": switches.bake_time_ns,
+        "failed_node_freezes": switches.failed_node_freezes,
+        "slot_is_free_at_start": switches.slot_until == "started",
+        "fails_when_stuck": switches.all_slots_held == "fail",
         "goes_back_by_itself": switches.node_local_rollback and traits.releases,
         "on_failure": code_of(OnFailure, switches.on_failure),
         "unreachable": code_of(UnreachableNodes, switches.unreachable_nodes),
@@ -316,6 +318,7 @@ def _lower_policies(
     plans: dict[tuple[object, ...], LoweredPlan] = {}
     sizes: list[int] = []
     wave_limits: list[tuple[int, int, int]] = []
+    bakes_ns: list[int] = []
     limits: dict[Limits | None, int] = {}
     gates: dict[Gate | None, int] = {None: 0}
     rows = []
@@ -324,16 +327,26 @@ def _lower_policies(
         # Nodes that leave have no windows to judge.
         gate = None if traits.leaves else read_gate(policy, scenario.orchestrator)
         rule = read_health_rule(policy, scenario.orchestrator)
-        key = what_plans_depend_on(policy)
+        key = (*what_plans_depend_on(policy), policy.slot_delay_ns)
         if key not in plans:
             plan = plan_waves(policy, scenario.orchestrator, total, scenario.fleet.zones)
-            pacing = code_of(Pacing, plan.pacing)
-            has_limits = bool(plan.limits)
-            own = LoweredPlan(
-                len(sizes), len(plan.sizes), plan.canaries, plan.parallel, pacing, has_limits, plan.rollback
+            plans[key] = LoweredPlan(
+                len(sizes),
+                len(plan.sizes),
+                plan.canaries,
+                plan.parallel,
+                code_of(Pacing, plan.pacing),
+                bool(plan.limits),
+                plan.rollback,
+                plan.is_list,
+                plan.has_slots,
+                plan.has_slots and (plan.is_list or plan.per_zone < total),
+                plan.per_zone,
+                policy.slot_delay_ns,
+                plan.surge if traits.replaces else 0,
             )
-            plans[key] = own
             sizes += plan.sizes
+            bakes_ns += plan.bakes_ns
             wave_limits += _lower_wave_limits(plan, reaches=scenario.orchestrator.limit_comparison == "reaches")
         limit = read_limits(policy, scenario.orchestrator, total)
         rows.append(
@@ -346,6 +359,8 @@ def _lower_policies(
                 gates.setdefault(gate, len(gates)),
                 is_plain=not _counts_each(policy, limit, plans[key])
                 and not rule.cumulative
+                and not rule.retries
+                and not plans[key].surge
                 and not (traits.undone and plans[key].rollback_size < total),
             )
         )
@@ -378,6 +393,7 @@ def _lower_policies(
         "last_words": np.array([[_last_words(rule, b, kinds) for b in behaviours] for rule in rules], dtype=np.int64),
         "sizes": np.array(sizes, dtype=np.int64),
         "wave_limits": np.array(wave_limits, dtype=WAVE_LIMITS_RECORD),
+        "bakes": np.array(bakes_ns, dtype=np.int64),
         **bundle_policies(
             rows,
             [(rule.interval_ns, rule.windows_needed) for rule in rules],
@@ -412,6 +428,7 @@ def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
         and not traits.leaves
         and not (switches.node_local_rollback and traits.releases)
         and not switches.reporting_delay_ns
+        and not switches.failed_node_freezes
         and switches.on_failure in ("rollback", "stop")
     )
 
@@ -429,6 +446,8 @@ def _lower_rule(rule: HealthRule, peaks: list[int]) -> dict[str, int]:
         "needed": rule.windows_needed,
         "consecutive": rule.consecutive,
         "failure_threshold": rule.failure_threshold or 0,
+        "retries": rule.retries,
+        "retry_delay": rule.retry_delay_ns,
         "cumulative": rule.cumulative,
         "peak": peaks.index(rule.windows_needed) if rule.windows_needed in peaks else -1,
     }
@@ -461,6 +480,7 @@ def _lower_limits(limits: Limits | None, total: int) -> dict[str, int]:
             "bottom": 1,
             "reaches": False,
             "both": False,
+            "counts_tries": False,
             "percent_of": 0,
             "minimum_sample": 0,
             "in_a_row": False,
@@ -476,6 +496,7 @@ def _lower_limits(limits: Limits | None, total: int) -> dict[str, int]:
         "bottom": share.denominator,
         "reaches": reaches,
         "both": limits.both,
+        "counts_tries": limits.counts_tries,
         "percent_of": code_of(PercentOf, limits.percent_of),
         "minimum_sample": min(limits.minimum_sample, BEYOND_ANY_FLEET),
         "in_a_row": limits.consecutive,

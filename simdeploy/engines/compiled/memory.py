@@ -88,6 +88,7 @@ class Memory:
             "begins": np.zeros(most_waves, np.int64),
             "lists": np.zeros((N_LISTS, n), np.int64),
             "waves": np.zeros((N_WAVE, most_waves), np.int64),
+            "slots_of_zones": np.zeros(int(lowered.scalars["zones"]), np.int64),
             "queue": np.zeros((2, 4 * n + 16), np.int64),
             "walks": np.zeros(N_WALKS, WALK_RECORD),
             "scratch": np.zeros((2, 4 * n + 16), np.int64),

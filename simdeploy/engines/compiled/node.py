@@ -7,18 +7,19 @@ from simdeploy.engines.compiled.codes import CUSUM
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.limits import note_verdict
 from simdeploy.engines.compiled.line import fails_unheard, online_again
-from simdeploy.engines.compiled.pools import crashes_change, leaves_service, look_at_pools
+from simdeploy.engines.compiled.pools import crashes_change, let_serve, look_at_pools
 from simdeploy.engines.compiled.sampling import set_rollbacks
+from simdeploy.engines.compiled.slots import resolve_slot
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     DISPATCHED,
     HAS_FAILED,
-    HOLDING,
     IN_FLIGHT,
     NEVER,
     RESOLVED,
     ROLLBACK,
     STARTED,
+    SURGED,
     UNRESOLVED,
     WAVE,
     WAVE_FAILED,
@@ -35,10 +36,14 @@ def hear_of(run, node):
     """Take note of a node's verdict, for pacing, and have it counted; after the end nobody does any more."""
     if run.makespan < NEVER:
         return
+    if run.failed_node_freezes and (fates(run)[HAS_FAILED, node] or fails_unheard(run, node)):
+        run.is_frozen = True
+    if policy_of(run).has_slots:
+        resolve_slot(run, node)
+    if fates(run)[SURGED, node] and not (run.failed_node_holds_slot and _keeps_slot(run, node)):
+        run.surging -= 1
     if run.reporting_delay:
         run.is_rung = True
-        if fates(run)[HAS_FAILED, node] or fails_unheard(run, node):
-            _keep_slot(run, node)
         waves(run)[IN_FLIGHT, fates(run)[WAVE, node] - 1] -= 1
         # Nobody has to report that a node could not be dispatched.
         if fates(run)[DISPATCHED, node] < NEVER:
@@ -48,11 +53,12 @@ def hear_of(run, node):
 
 
 @compiled
-def _keep_slot(run, node):
-    """Take note that a failed node holds its slot, unless it never had one, or goes back by itself."""
+def _keeps_slot(run, node):
+    """Tell whether a node has failed and may hold its slot: it had one, and doesn't go back by itself."""
+    if not fates(run)[HAS_FAILED, node] and not fails_unheard(run, node):
+        return False
     goes_back = run.goes_back_by_itself and not fails_unheard(run, node)
-    if fates(run)[DISPATCHED, node] < NEVER and not goes_back:
-        waves(run)[HOLDING, fates(run)[WAVE, node] - 1] += 1
+    return fates(run)[DISPATCHED, node] < NEVER and not goes_back
 
 
 @compiled
@@ -68,8 +74,6 @@ def count(run, node):
     if has_failed:
         run.failed += 1
         waves(run)[WAVE_FAILED, wave] += 1
-        if not run.reporting_delay:
-            _keep_slot(run, node)
     else:
         run.updated += 1
         run.progress_since = run.now
@@ -90,6 +94,13 @@ def resolve_in_wave(run, wave):
 
 
 @compiled
+def keeps_old(run, node):
+    """Tell whether the old instance of a node is still there beside the new one, or was when the node went back."""
+    fate = fates(run)
+    return fate[SURGED, node] != 0 and (fate[HAS_FAILED, node] != 0 or fate[RESOLVED, node] == NEVER)
+
+
+@compiled
 def go_back(run, node):
     """Send a node back to the old version; what it was about to do does not happen."""
     fate = fates(run)
@@ -103,7 +114,7 @@ def go_back(run, node):
     run.going_back += 1
     if run.shared:
         crashes_change(run, node)
-        leaves_service(run, node)
+        let_serve(run, node, 1 if keeps_old(run, node) else 0)
     enqueue(run, run.now + (duration if duration >= 0 else -1 - duration), node, IS_BACK)
 
 

@@ -10,6 +10,7 @@ from simdeploy.engines.compiled.load import change_pool, pool_of, sums_now, weig
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CLASS,
+    INSTANCES,
     IS_MISSED,
     LOOK_FRACTION,
     LOOK_MET,
@@ -30,7 +31,6 @@ from simdeploy.engines.compiled.tables import (
     POOL_MET,
     POOL_SERVED,
     POOL_SHED,
-    SERVES,
     STARTED,
     UP,
     VERSION,
@@ -73,7 +73,7 @@ def reset_pools(run):
                 _expect_flip(run, node, following)
         if not run.begins:
             pool, number = pool_of(run, node), drawn(run)[CLASS, node]
-            members[SERVES, node] = members[IS_MISSED, node] = 1
+            members[INSTANCES, node] = members[IS_MISSED, node] = 1
             counts[pool, 0, number] += 1
             counts[pool, 1, number] += members[UP, node]
     for pool in range(run.n_pools):
@@ -120,30 +120,20 @@ def follow(run, t):
             _expect_flip(run, node, following)
         if is_down == members[UP, node]:
             members[UP, node] = not is_down
-            if members[SERVES, node] and members[IS_MISSED, node]:
-                change_pool(run, node, at, 0, -1 if is_down else 1)
+            if members[INSTANCES, node] and members[IS_MISSED, node]:
+                change_pool(run, node, at, 0, -members[INSTANCES, node] if is_down else members[INSTANCES, node])
 
 
 @compiled
-def leaves_service(run, node):
-    """Take note that a node does not serve any more, whether it is down or not."""
+def let_serve(run, node, instances):
+    """Let so many instances of a node serve from now on, unless it is down."""
     follow(run, run.now)
     members = pool_members(run)
-    if members[SERVES, node]:
-        members[SERVES, node] = 0
+    change = instances - members[INSTANCES, node]
+    if change:
+        members[INSTANCES, node] = instances
         if members[IS_MISSED, node] and members[UP, node]:
-            change_pool(run, node, run.now, 0, -1)
-
-
-@compiled
-def enters_service(run, node):
-    """Take note that a node serves, unless it is down."""
-    follow(run, run.now)
-    members = pool_members(run)
-    if not members[SERVES, node]:
-        members[SERVES, node] = 1
-        if members[IS_MISSED, node] and members[UP, node]:
-            change_pool(run, node, run.now, 0, 1)
+            change_pool(run, node, run.now, 0, change)
 
 
 @compiled
@@ -154,7 +144,7 @@ def set_missed(run, node, is_missed):
     if members[IS_MISSED, node] != is_missed:
         members[IS_MISSED, node] = is_missed
         change = 1 if is_missed else -1
-        change_pool(run, node, run.now, change, change if members[SERVES, node] and members[UP, node] else 0)
+        change_pool(run, node, run.now, change, change * members[INSTANCES, node] if members[UP, node] else 0)
 
 
 @compiled

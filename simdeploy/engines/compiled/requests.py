@@ -11,7 +11,7 @@ from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.load import demand_at, integrate, next_point, pool_of, weight_of
 from simdeploy.engines.compiled.outcomes import LOST, LOST_EXCESS, MIN_CAPACITY_RATIO, SHED, SHED_EXCESS
 from simdeploy.engines.compiled.outlook import look_ahead
-from simdeploy.engines.compiled.service import down_spells, out_by_status, scope, unite
+from simdeploy.engines.compiled.service import beside_bounds, down_spells, out_by_status, scope, unite
 from simdeploy.engines.compiled.tables import (
     CLASS,
     LOAD,
@@ -20,7 +20,9 @@ from simdeploy.engines.compiled.tables import (
     LOAD_DEMAND_AFTER,
     LOAD_SERVED,
     LOAD_WEIGHT,
+    SURGED,
     drawn,
+    fates,
     load_starts,
     load_times,
     loads,
@@ -113,6 +115,29 @@ def _list_changes(run, horizon, is_real, times, codes):
             times[n], codes[n] = spans[0, place], code + 2 * _OUT + 1
             times[n + 1], codes[n + 1] = min(spans[1, place], upto), code + 2 * _OUT
             n += 2
+        if is_real and fates(run)[SURGED, node]:
+            n = _list_beside(run, node, k, code, upto, times, codes, n)
+            if n < 0:
+                return -1
+    return n
+
+
+@compiled
+def _list_beside(run, node, k, code, upto, times, codes, n):
+    """List when a second instance makes up for a node that is out of service, outside the k intervals in which this one is."""
+    spans = scratch(run)
+    t, until = beside_bounds(run, node)
+    until = min(until, upto)
+    if n + 2 * k + 2 > run.room:
+        return -1
+    for place in range(k + 1):
+        end = min(spans[0, place], until) if place < k else until
+        if t < end:
+            times[n], codes[n] = t, code + 2 * _OUT
+            times[n + 1], codes[n + 1] = end, code + 2 * _OUT + 1
+            n += 2
+        if place < k:
+            t = max(t, spans[1, place])
     return n
 
 

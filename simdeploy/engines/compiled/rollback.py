@@ -6,7 +6,7 @@ import numpy as np
 
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.node import go_back, send_back
-from simdeploy.engines.compiled.pools import enters_service, set_missed
+from simdeploy.engines.compiled.pools import let_serve, set_missed
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     BACK_UNTIL,
@@ -33,7 +33,7 @@ def has_returned(run, node):
     elif run.shared and run.begins:
         set_missed(run, node, False)
     elif run.shared:
-        enters_service(run, node)
+        let_serve(run, node, 1)
     if run.rollback_has_begun and lists(run)[ROLLED_WAVE, node] == run.rolled_wave:
         run.rolled_in_wave -= 1
     if run.rollback_is_asked:

@@ -60,7 +60,9 @@ _SWITCHES = [
     ("failed_node_holds_slot", _BOOL),
     ("judged_at_wave_end", _BOOL),
     ("gate_all_healthy", _BOOL),
-    ("bake_time", _INT),
+    ("failed_node_freezes", _BOOL),
+    ("slot_is_free_at_start", _BOOL),
+    ("fails_when_stuck", _BOOL),
     ("goes_back_by_itself", _BOOL),
     ("on_failure", _INT),
     ("unreachable", _INT),
@@ -139,7 +141,16 @@ _ROLLOUT = [
     ("first_unjudged", _INT),  # under a reporting delay: the first wave that was not over when limits were last judged
     ("n_touched", _INT),
     ("n_up_again", _INT),
-    ("waited_in_vain", _INT),  # nodes that are waited for, and down for good
+    ("waiting", _INT),  # nodes that are waited for
+    ("waited_in_vain", _INT),  # of those, the ones that are down for good
+    # What bounds the nodes in flight: slots that are taken, those of them that were given up and are not free yet; whether a
+    # failed node lets nothing more go, and whether it was noticed that none ever will.
+    ("slots_taken", _INT),
+    ("slots_delayed", _INT),
+    ("is_frozen", _BOOL),
+    ("was_stuck", _BOOL),
+    ("earlier_tries", _INT),  # that failed, of nodes that were tried again, if these count
+    ("surging", _INT),  # nodes that take a place of the policy's surge
     # The one countdown that a pause may freeze.
     ("clock", _INT),
     ("clock_is_frozen", _BOOL),

@@ -9,6 +9,7 @@ from simdeploy.engines.compiled.codes import SLIDING
 from simdeploy.engines.compiled.exposure import begin_crashes, is_disturbed
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.load import served_between, traffic_between
+from simdeploy.engines.compiled.node import keeps_old
 from simdeploy.engines.compiled.outcomes import (
     LOST,
     LOST_EXCESS,
@@ -31,6 +32,7 @@ from simdeploy.engines.compiled.tables import (
     ROLLBACK,
     ROLLED,
     STARTED,
+    SURGED,
     WAVE,
     begins_of,
     classes,
@@ -122,6 +124,8 @@ def measure_service(run, horizon, real):
         and not run.any_order_late
         and not (run.rollback_has_begun and policy_of(run).rollback_size < run.nodes)
         and policy_of(run).pacing != SLIDING
+        and not policy_of(run).has_steps
+        and policy_of(run).surge == 0
     )
     sums, lost = np.zeros(4, np.int64), np.zeros(2)
     spans = scratch(run)
@@ -296,17 +300,30 @@ def out_by_status(run, node, until, k):
     fate, spans = fates(run), scratch(run)
     back = _back_at(run, node)
     started = fate[STARTED, node]
+    stays_in = keeps_old(run, node)
     if not run.begins:
-        end = min(started if started < NEVER else back, until)
-        if fate[DISPATCHED, node] < end:
-            spans[0, k] = fate[DISPATCHED, node]
+        begin, end = fate[DISPATCHED, node], min(started if started < NEVER else back, until)
+        if fate[SURGED, node]:
+            begin = np.int64(NEVER) if stays_in else fate[RESOLVED, node]
+        if begin < end:
+            spans[0, k] = begin
             spans[1, k] = end
             k += 1
-    if started < NEVER and fate[BACK_FROM, node] < min(back, until):
+    if started < NEVER and not stays_in and fate[BACK_FROM, node] < min(back, until):
         spans[0, k] = fate[BACK_FROM, node]
         spans[1, k] = min(back, until)
         k += 1
     return k
+
+
+@compiled
+def beside_bounds(run, node):
+    """Return from when to when the old instance of a node serves beside the new one, unless the node is down."""
+    fate = fates(run)
+    if not run.shared or not fate[SURGED, node] or fate[STARTED, node] == NEVER:
+        return np.int64(NEVER), np.int64(NEVER)
+    until = fate[BACK_FROM, node]
+    return fate[STARTED, node], until if keeps_old(run, node) else min(until, fate[RESOLVED, node])
 
 
 @compiled

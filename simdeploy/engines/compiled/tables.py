@@ -24,7 +24,9 @@ ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD,
 DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE, OBSERVED, DEADLINE = range(10)
 # Where lines break: when the verdict counts, whether it counts as failed, and whether the deadline passed before it was heard;
 # DEADLINE is then that of every node, NEVER where there is none.
-HEARD, COUNTS_FAILED, UNHEARD, N_FATE = range(10, 14)
+HEARD, COUNTS_FAILED, UNHEARD = range(10, 13)
+# Whether a node is updated beside its old instance. Under a policy with retries: its tries that failed, and attempts made.
+SURGED, TRIED, ATTEMPTS, N_FATE = range(13, 17)
 
 # Rows of the table of relative fates, one column per node in the order of dispatch: times since its dispatch; and of sums
 # over all nodes up to it: how long going back takes, the longest of them, how many fail to come back, and how many are
@@ -44,14 +46,13 @@ HEARD, COUNTS_FAILED, UNHEARD, N_FATE = range(10, 14)
 ) = range(11)
 
 # Rows of the table of lists, one column per node.
-TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, N_LISTS = range(7)
+TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, HAS_SLOT, N_LISTS = range(8)
 
 # Rows of the table of waves, one column per wave.
 (
     TURNS,
     UNRESOLVED,
     WAVE_FAILED,
-    HOLDING,
     # Before its gate: place of its first node, its first successful start, the verdict, whether a look is due, how many
     # nodes wait, what was seen so far, random numbers taken, looks in a row, and whether the last one could tell.
     FIRST_PLACE,
@@ -71,7 +72,7 @@ TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, N_LISTS = range(7)
     LAST_RANKED,
     IN_FLIGHT,  # under a reporting delay: nodes whose verdict was not heard, while UNRESOLVED are those whose does not count
     N_WAVE,
-) = range(21)
+) = range(20)
 
 # Rows of the table of lines, one column per node: the word of the spell of its turn (-1 - word if it is offline then), and when that
 # was; and as far as it was followed, an offline spell, the online spell after it, and the number of that one.
@@ -89,9 +90,9 @@ POOL_MET, POOL_SHED, POOL_SERVED, N_POOL = range(4)
 # Rows of the table of looks at pools: both sums at the last look at running nodes; and of the interval before it, seconds of
 # requests and the fraction that was shed.
 LOOK_MET, LOOK_SHED, LOOK_SECONDS, LOOK_FRACTION, N_LOOK = range(5)
-# Rows of the table of members of pools, one column per node: whether it serves but for crashes, is missed, and is up; which entry
-# for its next crash or repair counts; and windows in a row.
-SERVES, IS_MISSED, UP, VERSION, HEALTHY, UNHEALTHY, N_MEMBER = range(7)
+# Rows of the table of members of pools, one column per node: how many instances of it serve but for crashes; whether it is missed,
+# and is up; which entry for its next crash or repair counts; and windows in a row.
+INSTANCES, IS_MISSED, UP, VERSION, HEALTHY, UNHEALTHY, N_MEMBER = range(7)
 # Rows of the table of what nodes met: both sums of its pool at the end of its last window, the seconds of requests of that window
 # and the fraction that was shed; the same of the pool of the node that it is compared with.
 MET, MET_SHED, MET_SECONDS, MET_FRACTION, OLD_MET, OLD_SHED, OLD_SECONDS, OLD_FRACTION, N_MET = range(9)
@@ -122,6 +123,7 @@ TABLES = (
     "sizes",
     "wave_limits",
     "zone_failed",
+    "bakes",
     "members",
     "rules",
     "bundles",
@@ -140,6 +142,7 @@ TABLES = (
     "begins",
     "lists",
     "waves",
+    "slots_of_zones",
     "queue",
     "walks",
     "scratch",
@@ -241,6 +244,8 @@ POLICY_RECORD = np.dtype(
         ("needed", _INT),
         ("consecutive", _BOOL),
         ("failure_threshold", _INT),  # 0 for none
+        ("retries", _INT),
+        ("retry_delay", _INT),
         ("cumulative", _BOOL),  # whether these windows need not be in a row
         ("peak", _INT),  # which of the peaks of window words covers the windows needed; -1 for none
         # The highest error rate, as a fraction for any number of requests; and whether a window without any is healthy.
@@ -253,6 +258,12 @@ POLICY_RECORD = np.dtype(
         ("canaries", _INT),
         ("parallel", _INT),
         ("pacing", _INT),
+        ("is_list", _BOOL),
+        ("has_slots", _BOOL),
+        ("has_steps", _BOOL),  # whether nodes have their turn within waves one by one, as they find slots
+        ("per_zone", _INT),  # slots
+        ("slot_delay", _INT),
+        ("surge", _INT),
         # The limits.
         ("has_limits", _BOOL),
         ("stopping_count", _INT),  # failed nodes that cross max_failed_nodes
@@ -260,6 +271,7 @@ POLICY_RECORD = np.dtype(
         ("bottom", _INT),
         ("reaches", _BOOL),
         ("both", _BOOL),
+        ("counts_tries", _BOOL),
         ("percent_of", _INT),
         ("minimum_sample", _INT),
         ("in_a_row", _BOOL),  # whether the count bounds failures in a row
@@ -405,6 +417,7 @@ _class_rule_at = make_reader("class_rules_at", CLASS_RULE_RECORD)
 _last_word_at = make_reader("last_words_at", _INT)
 _size_at = make_reader("sizes_at", _INT)
 _wave_limits_at = make_reader("wave_limits_at", WAVE_LIMITS_RECORD)
+_bake_at = make_reader("bakes_at", _INT)
 # Words up to which a window is surely healthy, by rule, class, level and bracket of the node's own level.
 bracket_words = make_view("bracket_words_at", _INT, "n_brackets", 1 << BRACKET_BITS)
 # Words beyond which it is surely unhealthy.
@@ -466,6 +479,7 @@ relative = make_view("relative_at", _INT, N_RELATIVE, "nodes")
 begins_of = make_view("begins_at", _INT, "most_waves")
 lists = make_view("lists_at", _INT, N_LISTS, "nodes")
 waves = make_view("waves_at", _INT, N_WAVE, "most_waves")
+slots_of_zones = make_view("slots_of_zones_at", _INT, "zones")  # that are taken
 walk_at = make_reader("walks_at", WALK_RECORD)
 # Error rates of looks at waves, of nodes on the new and on the old version; and which look at the wave was before.
 ranked = make_view("ranked_at", _REAL, 2, "room_ranked")
@@ -508,6 +522,12 @@ def size_of_wave(run, wave):
 def limits_of_wave(run, wave):
     """The limits of a wave alone: failed nodes that cross its count; and its percent, as a fraction in two numbers."""
     return _wave_limits_at(run, policy_of(run).first_size + wave)
+
+
+@inlined
+def bake_after(run, wave):
+    """For how long the policy's plan pauses after a wave."""
+    return _bake_at(run, policy_of(run).first_size + wave)
 
 
 @compiled

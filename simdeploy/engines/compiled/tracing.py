@@ -15,7 +15,7 @@ from simdeploy.engines.compiled.load import demand_and_weight_at, factor_at, poo
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded
 from simdeploy.engines.compiled.requests import follow_pools
 from simdeploy.engines.compiled.sampling import own_level
-from simdeploy.engines.compiled.service import down_spells, out_by_status, scope, unite
+from simdeploy.engines.compiled.service import beside_bounds, down_spells, out_by_status, scope, unite
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CLASS,
@@ -112,6 +112,13 @@ def _add_service(run, node, k, end):
             upto = min(upto, spans[0, place])
         if t < upto:
             _add_spell(run, node, t, upto, end)
+        if place < k:
+            t = max(t, spans[1, place])
+    t, until = beside_bounds(run, node)
+    until = min(until, end + 1)
+    for place in range(k + 1):
+        upto = min(until, spans[0, place]) if place < k else until
+        _add_part(run, node, False, t, upto, end)
         if place < k:
             t = max(t, spans[1, place])
 

@@ -10,7 +10,7 @@ from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.line import set_heard
 from simdeploy.engines.compiled.load import count_requests
 from simdeploy.engines.compiled.node import go_back, hear_of
-from simdeploy.engines.compiled.pools import begin_windows, crashes_change, end_window, enters_service, set_missed
+from simdeploy.engines.compiled.pools import begin_windows, crashes_change, end_window, let_serve, set_missed
 from simdeploy.engines.compiled.prober import is_healthy, requests_within
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
@@ -25,6 +25,7 @@ from simdeploy.engines.compiled.tables import (
     OBSERVED,
     RESOLVED,
     STARTED,
+    SURGED,
     UNHEALTHY,
     WINDOWS,
     classes,
@@ -76,6 +77,16 @@ def validate(run, node):
 
 
 @compiled
+def happens_at_verdict(run, node):
+    """Let a node of a shared service leave for good, or lose its old instance though it hangs, at its own verdict."""
+    fate = fates(run)
+    if run.leaves:
+        set_missed(run, node, False)
+    elif fate[SURGED, node] and fate[STARTED, node] == NEVER and not fate[HAS_FAILED, node]:
+        let_serve(run, node, 0)
+
+
+@compiled
 def happens_while_sharing(run, node, what):
     """Let a node of a shared service start, end a window, or miss its deadline."""
     fate = fates(run)
@@ -84,7 +95,9 @@ def happens_while_sharing(run, node, what):
     if what == HAS_STARTED:
         crashes_change(run, node)
         set_missed(run, node, True)
-        enters_service(run, node)
+        # Without windows or a gate a node runs at once.
+        is_beside = fate[SURGED, node] and (fate[RESOLVED, node] > run.now)
+        let_serve(run, node, 2 if is_beside else 1)
         begin_windows(run, node)
         if judges_waves(policy_of(run)):
             happens_before_gate(run, node, HAS_STARTED)
@@ -141,6 +154,8 @@ def _resolve(run, node, fails):
     fate = fates(run)
     fate[RESOLVED, node] = run.now
     fate[HAS_FAILED, node] = fails
+    if fate[SURGED, node] and not fails:
+        let_serve(run, node, 1)
     if run.goes_offline:
         set_heard(run, node)
     if run.goes_offline and fate[HEARD, node] > run.now:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import draw_ns
 from simdeploy.engines.compiled.philox import draw
@@ -70,14 +72,34 @@ def _attempts(run, node):
     rule = policy_of(run)
     has_deadline = rule.is_checked and rule.from_dispatch
     if draws[HANGS, node] or (has_deadline and draws[DURATION, node] > rule.deadline):
-        return total
+        return total + _later_tries(run, node, 1)
     if not draws[FAILS, node]:
         return total + chances.log_starts[affected]
-    return total + chances.log_fails[affected] + _later_attempts(run, node, draws[DURATION, node])
+    later, attempt = _later_attempts(
+        run, node, draws[DURATION, node], 1, classes(run)[draws[CLASS, node]].start_attempts
+    )
+    total += chances.log_fails[affected] + later
+    return total + _later_tries(run, node, attempt) if attempt > 0 else total
 
 
 @compiled
-def _later_attempts(run, node, took):
+def _later_tries(run, node, attempt):
+    """Return what the attempts of further tries count, the first of which has that number."""
+    rule, total = policy_of(run), 0.0
+    if not rule.is_checked and drawn(run)[HANGS, node]:
+        return total
+    for _ in range(rule.retries):
+        last = attempt + classes(run)[drawn(run)[CLASS, node]].start_attempts
+        later, attempt = _later_attempts(run, node, np.int64(0), attempt, last)
+        total += later
+        if attempt == 0:
+            break
+    return total
+
+
+@compiled
+def _later_attempts(run, node, took, first, last):
+    """Return what attempts of one try count, and the number of the one after them; 0 if the node is not tried again."""
     rule, number = policy_of(run), drawn(run)[CLASS, node]
     one, chances = classes(run)[number], today(run)[number]
     affected = drawn(run)[AFFECTED, node]
@@ -85,19 +107,19 @@ def _later_attempts(run, node, took):
     p_hang = chances.start_hang_affected if affected else chances.start_hang
     has_deadline = rule.is_checked and rule.from_dispatch
     total = 0.0
-    for attempt in range(1, one.start_attempts):
+    for attempt in range(first, last):
         u = draw(run, Stream.UPDATE_DURATION.value, node, attempt)
         total += log_weight_of_draw(u, run.tilt_update)
         took += draw_ns(law_at(run, one.update), bend(u, run.tilt_update), chances.slowdown)
         hangs = p_hang > 0 and draw(run, Stream.START_HANG.value, node, attempt) < p_hang
         total += chances.log_hangs[affected] if hangs else chances.log_answers[affected]
         if hangs or (has_deadline and took > rule.deadline):
-            break
+            return total, np.int64(attempt + 1 if rule.is_checked else 0)
         fails = p_fail > 0 and draw(run, Stream.START_FAILURE.value, node, attempt) < p_fail
         total += chances.log_fails[affected] if fails else chances.log_starts[affected]
         if not fails:
-            break
-    return total
+            return total, np.int64(0)
+    return total, np.int64(last)
 
 
 @compiled

@@ -27,7 +27,6 @@ from simdeploy.vocabulary import TERMINAL_STATES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simdeploy.engines.recording import NodeFate
     from simdeploy.engines.reference.dispatch import Wave
     from simdeploy.engines.reference.gates import WaveGates
     from simdeploy.engines.reference.node import Node
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from simdeploy.world.operator import Action, Operator
 
 _BATCH_EVERY_NS = 60 * NS_PER_S
+_FREEZES = "a failed node freezes the rollout"
 
 # ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: the canaries wait
 # for a promotion. main: sliding or rate pacing is at work. done: every node has had its turn.
@@ -93,8 +93,8 @@ class Controller:
         self._running_watch = running_watch
         self._judges = tuple(one for one in (wave_gates, running_watch) if one is not None)
         self._judged_at_wave_end = orchestrator.limits_judged == "wave_end" and plan.pacing != "sliding"
-        gave_turns = None if wave_gates is None else wave_gates.gave_turns
-        self.dispatcher = Dispatcher(site, orchestrator, plan, nodes, gave_turns)
+        opened = None if wave_gates is None else wave_gates.opened
+        self.dispatcher = Dispatcher(site, orchestrator, plan, nodes, policy.slot_delay_ns, opened)
         self.canaries = [nodes[number] for number in site.world.order[: plan.canaries]]
 
         self.state = "in_progress"
@@ -109,6 +109,7 @@ class Controller:
         self._clocks: list[Countdown] = []
         self._hours = OpenHours(site, calendar)
         self._opening: str | None = None  # the one that is awaited, in words
+        self._is_frozen = self._is_said_to_freeze = self._was_stuck = False
 
         self._news = False
         self._waves_judged = 0
@@ -119,7 +120,7 @@ class Controller:
 
         self.makespan_ns: int | None = None
         self._last_progress_ns: int | None = None
-        self._deadlines: deque[tuple[int, NodeFate]] = deque()
+        self._deadlines: deque[tuple[int, Node]] = deque()
         self._late_verdicts: deque[tuple[int, Node]] = deque()  # when they count, in order
         self.history = History(total_nodes=plan.total)
 
@@ -149,24 +150,33 @@ class Controller:
         if self.is_over:
             return
         wave = self.dispatcher.hear(node)
-        if node.fate.ever_failed:
-            # A node that was not dispatched never had a slot; one that goes back by itself frees it.
-            goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
-            if node.fate.dispatched_ns is not None and not goes_back:
-                wave.holding += 1
+        if node.fate.ever_failed and self._switches.failed_node_freezes and not self._is_frozen:
+            self._is_frozen = True
+            self._site.ring()
+        if node.fate.surged and not (self._switches.failed_node_holds_slot and self._keeps_slot(node)):
+            self.dispatcher.surging -= 1
         # Nobody has to report that a node could not be dispatched.
         if not self._switches.reporting_delay_ns or node.fate.dispatched_ns is None:
             self._count(node)
             self._site.ring()
             return
         self._count_later(node)
-        if self._plan.pacing == "sliding" or wave.is_heard or self._bounds_deadlines(node):
+        if wave.is_heard or self._bounds_deadlines(node):
             self._site.ring()
+
+    def _keeps_slot(self, node: Node) -> bool:
+        """Tell whether a node has failed and may hold its slot: it had one, and doesn't go back by itself."""
+        goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
+        return node.fate.ever_failed and node.fate.dispatched_ns is not None and not goes_back
+
+    def gives_up_slot(self, node: Node) -> None:
+        """Let a node that needs its slot no more give it up before its verdict."""
+        self.dispatcher.slots.give_up(node)
 
     def _bounds_deadlines(self, node: Node) -> bool:
         """Return whether a node has the first or the last deadline of those that were not heard of at the last look."""
         deadlines = self._deadlines
-        return bool(deadlines) and (node.fate is deadlines[0][1] or node.fate is deadlines[-1][1])
+        return bool(deadlines) and (node is deadlines[0][1] or node is deadlines[-1][1])
 
     def _count_later(self, node: Node) -> None:
         due_ns = self._site.env.now + self._switches.reporting_delay_ns
@@ -196,7 +206,14 @@ class Controller:
 
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
         """Take note of a node's deadline; they come in order, because they all run for the same time."""
-        self._deadlines.append((deadline_ns, node.fate))
+        self._deadlines.append((deadline_ns, node))
+        self._site.ring()
+
+    def hears_of_try(self) -> None:
+        """Take note that a node did not start, and is tried again: that may count as a failure."""
+        if not self.is_over and self._limits is not None and self._limits.counts_tries:
+            self._tally.add_try(self._site.env.now)
+            self._news = True
         self._site.ring()
 
     def is_told(self, action: Action) -> None:
@@ -230,7 +247,8 @@ class Controller:
             and not any(clock.is_running for clock in self._clocks)
             and not self._hours.is_awaited
             and not self._deadlines_of_rollout.are_ahead
-            and sum(wave.unresolved for wave in self.dispatcher.waves) == self.dispatcher.held_back
+            and not self.dispatcher.slots.delayed
+            and self.dispatcher.unresolved == self.dispatcher.held_back
         )
 
     def act(self) -> None:
@@ -247,29 +265,58 @@ class Controller:
         if self.is_over:
             return
         alarm = alarm or (None if self._had_all_turns_and_promotion else self._deadlines_of_rollout.tell())
-        if not (self._news or alarm):
-            return
-        if not alarm and self._judged_at_wave_end and self.dispatcher.waves_over == self._waves_judged:
-            return
-        self._news = False
-        self._waves_judged = self.dispatcher.waves_over
-        judged_before, self._first_unjudged = self._first_unjudged, self._count_leading_waves_over()
-        # After a pause the same crossing counts again only when a further node has failed.
-        if not alarm and self.failed <= self._acknowledged_failures:
-            return
-        crossed = alarm or self._what_is_crossed(judged_before)
+        crossed = self._judge_limits(alarm) or self._find_stuck()
         if crossed is None:
             return
         action = self._switches.on_failure
         if action in ("rollback", "stop"):
             self._end("failed", crossed, undo=action == "rollback" and not self._policy.no_auto_rollback)
             return
-        self._acknowledged_failures = self.failed
+        self._acknowledged_failures = self._failures
         self._remark = crossed
         if action == "pause" and not self._is_paused:
             self._pause(crossed)
         else:
             self._say(self.state, self.state, crossed)
+
+    def _judge_limits(self, alarm: str | None) -> str | None:
+        """Say what is crossed, if there is an alarm, or verdicts that were not judged yet."""
+        if not (self._news or alarm):
+            return None
+        if not alarm and self._judged_at_wave_end and self.dispatcher.waves_over == self._waves_judged:
+            return None
+        self._news = False
+        self._waves_judged = self.dispatcher.waves_over
+        judged_before, self._first_unjudged = self._first_unjudged, self._count_leading_waves_over()
+        # After a pause the same crossing counts again only when a further node has failed.
+        if not alarm and self._failures <= self._acknowledged_failures:
+            return None
+        return alarm or self._what_is_crossed(judged_before)
+
+    def _find_stuck(self) -> str | None:
+        """Say once, if that is a failure, that failed nodes keep a rollout from going on."""
+        if self._was_stuck or self._switches.all_slots_held == "wait":
+            return None
+        stuck = self._why_stuck()
+        self._was_stuck = stuck is not None
+        return stuck
+
+    def _why_stuck(self) -> str | None:
+        """Say why failed nodes let no other one have its turn, now that nothing is in flight; None if that is not so."""
+        dispatcher = self.dispatcher
+        if not self._freezes_any:
+            return dispatcher.why_stuck()
+        return _FREEZES if dispatcher.unresolved == dispatcher.waiting else None
+
+    @property
+    def _freezes_any(self) -> bool:
+        """Whether a failed node keeps any from being dispatched."""
+        return self._is_frozen and (self.dispatcher.left > 0 or self.dispatcher.waiting > 0)
+
+    @property
+    def _failures(self) -> int:
+        """Failed nodes, and earlier tries of nodes if they count."""
+        return self.failed + self._tally.earlier_tries
 
     def _count_leading_waves_over(self) -> int:
         first = self._first_unjudged
@@ -290,7 +337,7 @@ class Controller:
                     running=self.updated,
                     wave_failed=judged.failed,
                     wave_size=judged.size,
-                    counted=self._tally.in_a_row if self._limits.consecutive else None,
+                    counted=self._tally.in_a_row if self._limits.consecutive else self._failures,
                     wave=self._plan.limits[judged.number - 1] if self._plan.limits else NO_WAVE_LIMITS,
                     zone_failed=zone_failed,
                     zone_size=zone_size,
@@ -360,6 +407,9 @@ class Controller:
         self._hours.forget()
         if self.is_over:
             return
+        if self._freezes_any and not self._is_said_to_freeze:
+            self._is_said_to_freeze = True
+            self._say(self.state, self.state, _FREEZES)
         if self._phase == "wave" and self._is_wave_through:
             self._finish_wave()
         if self._phase == "baked":
@@ -368,12 +418,10 @@ class Controller:
             return
         if self._promotion_wanted:
             self._promote()
+        if self._freezes_any:
+            return  # nor will it end
         if self._hours.are_now:
-            self.dispatcher.admit_returned()
-            if self._phase == "ready":
-                self._send_next()
-            if self._phase == "main":
-                self._keep_going()
+            self._dispatch()
         else:
             self._wait_for_opening()
             if self._opening not in (None, opening):
@@ -385,6 +433,15 @@ class Controller:
         waits = self._phase in ("bake", "baked", "await") or self._hours.is_awaited
         self._deadlines_of_rollout.stand_still(self._is_paused or waits or self.is_over)
 
+    def _dispatch(self) -> None:
+        self.dispatcher.admit_returned()
+        if self._phase == "ready":
+            self._send_next()
+        elif self._phase == "wave":
+            self._fill_slots()
+        if self._phase == "main":
+            self._keep_going()
+
     @property
     def _is_wave_through(self) -> bool:
         """Whether what comes after the last wave may come: canaries and the end wait until verdicts count, other waves don't."""
@@ -394,12 +451,11 @@ class Controller:
         return wave.is_over if wave.is_canary else wave.is_heard
 
     def _finish_wave(self) -> None:
-        """Bake after a wave, if there is another: any wave under barrier pacing, else the canaries only."""
-        wave = self.dispatcher.waves[-1]
-        bakes = self.dispatcher.left > 0 and (self._plan.pacing == "barrier" or wave.is_canary)
-        if bakes and self._switches.bake_time_ns:
+        """Bake after a wave, if the plan says so."""
+        bake_ns = self._plan.bakes_ns[len(self.dispatcher.waves) - 1]
+        if bake_ns:
             self._phase = "bake"
-            self._count_down(self._switches.bake_time_ns, self._baked)
+            self._count_down(bake_ns, self._baked)
         else:
             self._look_beyond_wave()
 
@@ -431,9 +487,10 @@ class Controller:
     def _send_next(self) -> None:
         canaries_first = bool(self.canaries) and not self.dispatcher.waves
         if self._plan.pacing == "barrier" or canaries_first:
-            self.dispatcher.give_turns(self.dispatcher.open_wave().size)
-            self._phase = "wave"
-            self._last_progress_ns = self._site.env.now
+            if self.dispatcher.may_open_wave:
+                self.dispatcher.open_wave()
+                self._phase = "wave"
+                self._fill_slots()
             return
         self._phase = "main"
         if self._plan.pacing == "sliding":
@@ -443,27 +500,29 @@ class Controller:
 
     def _keep_going(self) -> None:
         """Sliding and rate pacing: fill free slots, or send a batch that is due; one step a look."""
-        dispatcher = self.dispatcher
-        if self._plan.pacing == "sliding":
-            count = self._free_slots
-        else:
-            late = self._late_batches
-            count = dispatcher.open_wave().size if late else 0
-            if late > 1:
-                self._site.ring()
-        if count > 0:
-            dispatcher.give_turns(count)
-            self._last_progress_ns = self._site.env.now
+        late = self._late_batches if self._plan.pacing == "rate" else 0
+        if late:
+            self.dispatcher.open_wave()
+        if late > 1:
+            self._site.ring()
         # Nothing ends in the look in which nodes have their turn: those that are down then are resolved at once.
-        elif self._had_all_turns:
+        if not self._fill_slots() and self._had_all_turns:
             self._phase = "done"
 
+    def _fill_slots(self) -> bool:
+        """Let nodes of the wave that was opened last have their turn, as many as find a slot; return whether any does."""
+        count = self.dispatcher.turns_due
+        if count > 0:
+            self.dispatcher.give_turns(count)
+            self._last_progress_ns = self._site.env.now
+        return count > 0
+
     @property
-    def _free_slots(self) -> int:
-        """Nodes that sliding pacing may send now."""
-        wave = self.dispatcher.waves[-1]
-        held = wave.holding if self._switches.failed_node_holds_slot else 0
-        return min(self._plan.parallel - wave.in_flight - held, self.dispatcher.left)
+    def _finds_slot(self) -> bool:
+        """Whether a node of the wave at hand, or of the next one, could have its turn now."""
+        if self._phase == "ready":
+            return self.dispatcher.may_open_wave
+        return self._phase in ("wave", "main") and self.dispatcher.turns_due > 0
 
     @property
     def _late_batches(self) -> int:
@@ -484,13 +543,11 @@ class Controller:
         is_rate, is_canary = self._plan.pacing == "rate", bool(self.canaries) and not self.dispatcher.waves
         if self._phase == "ready" and is_rate and not is_canary:
             self._send_next()
-        waits = self._phase == "ready" or self.dispatcher.any_returned
-        stands_still = False
-        if self._phase == "main":
-            waits |= (self._late_batches if is_rate else self._free_slots) > 0
-            stands_still = is_rate and self.dispatcher.left > 0
-            if self._had_all_turns:
-                self._phase = "done"
+        is_batch = is_rate and self._phase == "main"
+        waits = self.dispatcher.any_returned or (self._late_batches > 0 if is_batch else self._finds_slot)
+        stands_still = is_batch and self.dispatcher.left > 0
+        if self._phase == "main" and self._had_all_turns:
+            self._phase = "done"
         if waits:
             self._hours.await_next()
         if waits or stands_still:
@@ -586,15 +643,18 @@ class Controller:
                 what = "canaries await promotion"
             case _:
                 what = wave if self.dispatcher.waves else "nothing dispatched yet"
+        stuck = _FREEZES if self._freezes_any else self.dispatcher.why_stuck()
+        if stuck and stuck != self._remark:
+            what += f"; {stuck}"
         if self._opening:
             what += f"; waits for {self._opening}"
         return f"{what}; {self._remark}" if self._remark else what
 
     def _note(self) -> None:
         deadlines = self._deadlines
-        while deadlines and deadlines[0][1].heard_ns is not None:
+        while deadlines and _has_passed(*deadlines[0]):
             deadlines.popleft()
-        while deadlines and deadlines[-1][1].heard_ns is not None:
+        while deadlines and _has_passed(*deadlines[-1]):
             deadlines.pop()
         waiting = bool(deadlines) and not self.is_over
         self.history.settle(
@@ -612,3 +672,8 @@ class Controller:
                 healthy_deadline_ns=deadlines[-1][0] if waiting else None,
             ),
         )
+
+
+def _has_passed(deadline_ns: int, node: Node) -> bool:
+    """Tell whether a node was heard of, or has another deadline since it was tried again."""
+    return node.fate.heard_ns is not None or node.deadline_ns != deadline_ns

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from simdeploy.engines.reference.slots import Slots
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -27,8 +29,8 @@ class Wave:
         Nodes, skipped ones included.
     turns : int
         Nodes whose turn has come.
-    in_flight, holding : int
-        Nodes whose verdict was not heard; failed ones that keep their slot under sliding.
+    in_flight : int
+        Nodes whose verdict was not heard.
     unresolved, failed : int
         Nodes whose verdict does not count yet; failed ones that do.
     """
@@ -38,7 +40,6 @@ class Wave:
     is_canary: bool
     turns: int = 0
     in_flight: int = 0
-    holding: int = 0
     unresolved: int = 0
     failed: int = 0
 
@@ -60,8 +61,10 @@ class Dispatcher:
     ----------
     nodes : list of Node
         By number.
-    gave_turns : callable or None
-        Takes note of a wave, of the nodes whose turn has come, and of those whose turn has not.
+    slot_delay_ns : int
+        For how long a slot stays taken once its node has given it up.
+    opened : callable or None
+        Takes note of a wave, of its nodes, and of those that come after it.
 
     Attributes
     ----------
@@ -71,8 +74,12 @@ class Dispatcher:
         How many of them are.
     touched : list of Node
         In the order of their dispatch.
-    waited_in_vain : int
-        Nodes that are waited for, and down for good.
+    unresolved : int
+        Nodes whose turn has come and whose verdict does not count yet.
+    waiting, waited_in_vain : int
+        Nodes that are waited for; those of them that are down for good.
+    surging : int
+        Nodes that take a place of `surge`.
     """
 
     def __init__(
@@ -81,19 +88,22 @@ class Dispatcher:
         orchestrator: Orchestrator,
         plan: Plan,
         nodes: list[Node],
-        gave_turns: Callable[[Wave, Sequence[Node], Sequence[Node]], None] | None,
+        slot_delay_ns: int,
+        opened: Callable[[Wave, Sequence[Node], Sequence[Node]], None] | None,
     ) -> None:
         self._site = site
         self._unreachable = orchestrator.unreachable_nodes
         self._plan = plan
         self._order = [nodes[number] for number in site.world.order]
         self._next = 0
-        self._gave_turns = gave_turns
+        self._opened = opened
+        self.slots = Slots(site, plan, slot_delay_ns, failed_nodes_hold=orchestrator.failed_node_holds_slot)
         self._up_again: list[Node] = []
         self.waves_over = 0
         self.waves: list[Wave] = []
         self.touched: list[Node] = []
-        self.waited_in_vain = 0
+        self.unresolved = self.waiting = self.waited_in_vain = 0
+        self.surging = 0
 
     @property
     def left(self) -> int:
@@ -114,20 +124,51 @@ class Dispatcher:
         """Take note that a node's verdict was heard, or that it needs none; return its wave."""
         wave = self.waves[node.fate.wave - 1]
         wave.in_flight -= 1
+        self.slots.resolve(node, is_canary=wave.is_canary)
         return wave
 
     def resolve(self, node: Node) -> Wave:
         """Take note that a node's verdict counts, or that it needs none; return its wave."""
         wave = self.waves[node.fate.wave - 1]
         wave.unresolved -= 1
+        self.unresolved -= 1
         self.waves_over += wave.is_over
         return wave
 
     def open_wave(self) -> Wave:
         """Open the next wave of the plan."""
         number = len(self.waves)
-        self.waves.append(Wave(number + 1, self._plan.sizes[number], is_canary=number == 0 and self._plan.canaries > 0))
-        return self.waves[-1]
+        wave = Wave(number + 1, self._plan.sizes[number], is_canary=number == 0 and self._plan.canaries > 0)
+        self.waves.append(wave)
+        if self._opened is not None:
+            last = self._next + wave.size
+            self._opened(wave, self._order[self._next : last], self._order[last:])
+        return wave
+
+    @property
+    def may_open_wave(self) -> bool:
+        """Whether the first node of the next wave finds a slot."""
+        return self._count_free(1) > 0
+
+    @property
+    def turns_due(self) -> int:
+        """How many nodes of the wave that was opened last find a slot."""
+        return self._count_free(self.waves[-1].size - self.waves[-1].turns)
+
+    def _count_free(self, most: int) -> int:
+        return self.slots.count_free(self._order, self._next, most, is_bounded=self._is_bounded)
+
+    def why_stuck(self) -> str | None:
+        """Say why no slot will ever be free for the next node; None if one is, or may be."""
+        if not self.left or self.unresolved or self.slots.delayed or not self._plan.has_slots:
+            return None
+        return self.slots.why_none_is_free(self._order[self._next], is_bounded=self._is_bounded)
+
+    @property
+    def _is_bounded(self) -> bool:
+        """Whether `max_parallel` bounds the next nodes: it does not bound canaries, unless their wave is in a list."""
+        plan = self._plan
+        return plan.is_list or (plan.pacing == "sliding" and self._next >= plan.canaries)
 
     def give_turns(self, count: int) -> None:
         """Let the next nodes have their turn, as part of the wave that was opened last."""
@@ -137,8 +178,8 @@ class Dispatcher:
         wave.turns += len(turns)
         wave.in_flight += len(turns)
         wave.unresolved += len(turns)
-        if self._gave_turns is not None:
-            self._gave_turns(wave, turns, self._order[self._next :])
+        self.unresolved += len(turns)
+        self.slots.take(turns)
         for node in turns:
             node.fate.wave = wave.number
             self._site.world.lines.begin(node.number, self._site.env.now)
@@ -152,10 +193,12 @@ class Dispatcher:
                 self.hear(node)
                 self.resolve(node)
                 self._site.ring()
-            elif self._site.world.is_down_for_good(node.number):
-                self.waited_in_vain += 1
             else:
-                self._site.env.process(self._wait_for(node))
+                self.waiting += 1
+                if self._site.world.is_down_for_good(node.number):
+                    self.waited_in_vain += 1
+                else:
+                    self._site.env.process(self._wait_for(node))
 
     def admit_returned(self) -> None:
         """Dispatch the nodes that were waited for and can be reached again."""
@@ -166,6 +209,7 @@ class Dispatcher:
             if self._why_unreachable(node):
                 self._site.env.process(self._wait_for(node))
             else:
+                self.waiting -= 1
                 self._dispatch(node)
 
     def _why_unreachable(self, node: Node) -> str:
@@ -177,7 +221,9 @@ class Dispatcher:
 
     def _dispatch(self, node: Node) -> None:
         self.touched.append(node)
-        node.dispatch()
+        surged = self._site.type.replaces and self.surging < self._plan.surge
+        self.surging += surged
+        node.dispatch(surged=surged)
 
     def _wait_for(self, node: Node) -> Process:
         now = self._site.env.now

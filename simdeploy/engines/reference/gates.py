@@ -85,13 +85,13 @@ class WaveGates:
 
     # -- what it is told ---------------------------------------------------------------------------
 
-    def gave_turns(self, wave: Wave, turns: Sequence[Node], rest: Sequence[Node]) -> None:
-        """Take note of a wave, and of the nodes whose turn has not come."""
+    def opened(self, wave: Wave, nodes: Sequence[Node], rest: Sequence[Node]) -> None:
+        """Take note of a wave, of its nodes, and of those that come after it."""
         number = len(self._waves)
         draws = self._site.world.draws
         watched = WatchedWave(wave, Judge(self._gate, lambda index: draws.draw(Stream.GATE_ORDER, number, index)))
         self._waves.append(watched)
-        watched.nodes = list(turns)
+        watched.nodes = list(nodes)
         if self._gate.compares:
             if not self._site.type.begins:
                 self._find_partners(watched, rest)

@@ -16,6 +16,9 @@ class ControlPlane(Protocol):
     def hears_of(self, node: Node) -> None:
         """Take note that a node is resolved."""
 
+    def gives_up_slot(self, node: Node) -> None:
+        """Take note that a node needs its slot no more."""
+
 
 class Line:
     """The lines of all nodes, each online or offline."""
@@ -35,6 +38,20 @@ class Line:
             self._is_heard(node)
         else:
             self._site.env.process(self._is_heard_late(node, heard_ns))
+
+    def reports_start(self, node: Node) -> None:
+        """Pass on that a node has started, if anybody minds: at once, or at the end of the node's offline spell."""
+        if not self._site.slot_is_free_at_start:
+            return
+        heard_ns = self._site.world.lines.online_again(node.number, self._site.env.now)
+        if heard_ns == self._site.env.now:
+            self.control_plane.gives_up_slot(node)
+        else:
+            self._site.env.process(self._start_is_heard_late(node, heard_ns))
+
+    def _start_is_heard_late(self, node: Node, heard_ns: int) -> Process:
+        yield self._site.env.timeout(heard_ns - self._site.env.now)
+        self.control_plane.gives_up_slot(node)
 
     def _is_heard_late(self, node: Node, heard_ns: int) -> Process:
         env = self._site.env

@@ -30,8 +30,11 @@ class Load(Protocol):
     def has_started(self, node: int, t: int) -> None:
         """Take note that a node serves the new version unless it is down, is missed, and crashes as the release has it."""
 
-    def goes_back(self, node: int, t: int) -> None:
-        """Take note that a node does not serve any more, and crashes as it did before."""
+    def old_stops(self, node: int, t: int) -> None:
+        """Take note that the old instance of a node, which was updated beside it, does not serve any more."""
+
+    def goes_back(self, node: int, t: int, *, keeps_old: bool) -> None:
+        """Take note that only the old instance of a node still serves, if it is there, and that it crashes as it did before."""
 
     def enters_service(self, node: int, t: int) -> None:
         """Take note that a node serves again, unless it is down."""
@@ -56,7 +59,10 @@ class OwnRequests:
     def has_started(self, node: int, t: int) -> None:
         """Do nothing."""
 
-    def goes_back(self, node: int, t: int) -> None:
+    def old_stops(self, node: int, t: int) -> None:
+        """Do nothing."""
+
+    def goes_back(self, node: int, t: int, *, keeps_old: bool) -> None:
         """Do nothing."""
 
     def enters_service(self, node: int, t: int) -> None:
@@ -81,7 +87,8 @@ class PooledRequests:
         self._pool_of = [pools[number] for number in pool_of]
         # Of each node, the end of its last window and the sums there: the next window begins there.
         self._last_looks = [(-1, 0.0, 0.0)] * world.n_nodes
-        self._serves = [not traits.begins] * world.n_nodes
+        # Instances of each node that serve unless it is down: its old one, its new one, or both.
+        self._instances = [int(not traits.begins)] * world.n_nodes
         self._is_missed = [not traits.begins] * world.n_nodes
         self._is_up = [not world.is_down(node, 0) for node in range(world.n_nodes)]
         for node, number in enumerate(world.class_numbers):
@@ -110,27 +117,31 @@ class PooledRequests:
 
     def leaves_service(self, node: int, t: int) -> None:
         """Take note that a node does not serve any more, whether it is down or not."""
-        self._put(node, t, missed=self._is_missed[node], serves=False)
+        self._put(node, t, missed=self._is_missed[node], instances=0)
 
     def has_started(self, node: int, t: int) -> None:
         """Take note that a node serves the new version unless it is down, is missed, and crashes as the release has it."""
         self._crashes_change(node, t)
-        self._put(node, t, missed=True, serves=True)
+        self._put(node, t, missed=True, instances=self._instances[node] + 1)
         # Its first window begins here.
         self._last_looks[node] = (t, *self._pool_of[node].sums_at(t))
 
-    def goes_back(self, node: int, t: int) -> None:
-        """Take note that a node does not serve any more, and crashes as it did before."""
+    def old_stops(self, node: int, t: int) -> None:
+        """Take note that the old instance of a node, which was updated beside it, does not serve any more."""
+        self._put(node, t, missed=self._is_missed[node], instances=self._instances[node] - 1)
+
+    def goes_back(self, node: int, t: int, *, keeps_old: bool) -> None:
+        """Take note that only the old instance of a node still serves, if it is there, and that it crashes as it did before."""
         self._crashes_change(node, t)
-        self.leaves_service(node, t)
+        self._put(node, t, missed=self._is_missed[node], instances=int(keeps_old))
 
     def enters_service(self, node: int, t: int) -> None:
         """Take note that a node serves again, unless it is down."""
-        self._put(node, t, missed=self._is_missed[node], serves=True)
+        self._put(node, t, missed=self._is_missed[node], instances=1)
 
     def is_gone(self, node: int, t: int) -> None:
         """Take note that a node is not missed any more."""
-        self._put(node, t, missed=False, serves=self._serves[node])
+        self._put(node, t, missed=False, instances=self._instances[node])
 
     def _crashes_change(self, node: int, t: int) -> None:
         """Note that an update changes a node's crashes from now on."""
@@ -140,19 +151,19 @@ class PooledRequests:
         self._versions[node] += 1
         heappush(self._changes, (self._world.may_change_at(node, t), node, self._versions[node]))
 
-    def _put(self, node: int, t: int, *, missed: bool, serves: bool) -> None:
-        """Let a node be missed from now on or not, and serve or not, unless it is down."""
+    def _put(self, node: int, t: int, *, missed: bool, instances: int) -> None:
+        """Let a node be missed from now on or not, and so many instances of it serve, unless it is down."""
         self._follow(t)
-        was_missed, served = self._is_missed[node], self._serves[node]
-        if missed == was_missed and serves == served:
+        was_missed, before = self._is_missed[node], self._instances[node]
+        if missed == was_missed and instances == before:
             return
-        self._is_missed[node], self._serves[node] = missed, serves
+        self._is_missed[node], self._instances[node] = missed, instances
         pool, number = self._pool_of[node], self._world.class_numbers[node]
         pool.reach(t)
         if missed != was_missed:
             pool.miss(number, missed - was_missed)
         if self._is_up[node]:
-            pool.serving[number] += (missed and serves) - (was_missed and served)
+            pool.serving[number] += missed * instances - was_missed * before
 
     def _follow(self, t: int) -> None:
         """Let nodes go down and come up, up to a time."""
@@ -167,8 +178,8 @@ class PooledRequests:
                 self._is_up[node] = is_up
                 pool = self._pool_of[node]
                 pool.reach(at)
-                if self._is_missed[node] and self._serves[node]:
-                    pool.serving[world.class_numbers[node]] += 1 if is_up else -1
+                if self._is_missed[node]:
+                    pool.serving[world.class_numbers[node]] += self._instances[node] * (1 if is_up else -1)
 
 
 class _Pool:
@@ -177,7 +188,7 @@ class _Pool:
     Attributes
     ----------
     serving : list of int
-        Nodes by class; after `reach` it may be changed.
+        Instances of nodes by class; after `reach` it may be changed.
     """
 
     def __init__(self, world: World, capacity: float) -> None:

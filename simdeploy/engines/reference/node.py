@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 NOT_HEARD = "not heard of by the deadline"
 NO_DEADLINE_NS = 1 << 62
+_TAKEN_FOR_RUNNING = "counted as running, but silent"
 
 
 class Expectations(Protocol):
@@ -38,12 +39,21 @@ class Expectations(Protocol):
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
         """Take note of a node's deadline."""
 
+    def gives_up_slot(self, node: Node) -> None:
+        """Take note that a node needs its slot no more."""
+
+    def hears_of_try(self) -> None:
+        """Take note that a node did not start, and is tried again."""
+
 
 class Verdicts(Protocol):
     """What passes a node's verdict on."""
 
     def reports(self, node: Node) -> None:
         """Pass on that a node is resolved."""
+
+    def reports_start(self, node: Node) -> None:
+        """Pass on that a node has started."""
 
 
 class WayBack(Protocol):
@@ -100,9 +110,10 @@ class Node:
         self._process: simpy.Process | None = None
         self.deadline_ns = NO_DEADLINE_NS
 
-    def dispatch(self) -> None:
-        """Begin to update the node."""
+    def dispatch(self, *, surged: bool) -> None:
+        """Begin to update the node, beside its old instance or instead of it."""
         self.fate.dispatched_ns = self._site.env.now
+        self.fate.surged = surged
         self._process = self._site.env.process(self._life())
 
     def skip(self, reason: str) -> None:
@@ -170,56 +181,77 @@ class Node:
 
     def _update(self) -> Process:
         site, fate = self._site, self.fate
-        self._become(STARTING, "dispatched")
-        if not site.type.begins:
+        self._become(STARTING, "dispatched beside its old instance" if fate.surged else "dispatched")
+        if not site.type.begins and not fate.surged:
             site.load.leaves_service(self.number, site.env.now)
-        deadline = None
+        why_not, deadline = yield from self._try()
+        for number in range(2, site.rule.retries + 2):
+            if why_not in ("", _TAKEN_FOR_RUNNING):
+                break
+            self.deadline_ns = NO_DEADLINE_NS
+            self._become(STARTING, f"{why_not}; is tried again")
+            self._listeners.controller.hears_of_try()
+            yield site.env.timeout(site.rule.retry_delay_ns)
+            self._become(STARTING, f"try {number} of {site.rule.retries + 1}")
+            why_not, deadline = yield from self._try()
+        if why_not == _TAKEN_FOR_RUNNING:
+            self._resolve(RUNNING, why_not)
+        elif why_not:
+            self.fail(why_not)
+        else:
+            yield from self._serve(deadline)
+
+    def _serve(self, deadline: int | None) -> Process:
+        """Serve the new version, and get a verdict on it."""
+        site = self._site
+        self.fate.started_ns = site.env.now
+        site.world.note_start(self.number, site.env.now)
+        site.load.has_started(self.number, site.env.now)
+        self._listeners.line.reports_start(self)
+        if self._listeners.wave_gates is not None:
+            yield from self._go_before_gate(self._listeners.wave_gates, deadline)
+        elif site.rule.windows_needed == 0:
+            if deadline is None and site.rule.is_checked:
+                self.deadline_ns = site.env.now + site.rule.deadline_ns
+            self._resolve(RUNNING, "started")
+        else:
+            yield from self._validate(deadline)
+
+    def _try(self) -> Generator[simpy.Event, Any, tuple[str, int | None]]:
+        """Try to start once; return why it did not, which is empty if it did, and the deadline if it is known by now."""
+        site, deadline = self._site, None
         if site.rule.is_checked and site.rule.deadline_from_dispatch:
             deadline = self.deadline_ns = site.env.now + site.rule.deadline_ns
             self._listeners.controller.expects_verdict_by(self, deadline)
-        if (yield from self._start(deadline)):
-            fate.started_ns = site.env.now
-            site.world.note_start(self.number, site.env.now)
-            site.load.has_started(self.number, site.env.now)
-            if self._listeners.wave_gates is not None:
-                yield from self._go_before_gate(self._listeners.wave_gates, deadline)
-            elif site.rule.windows_needed == 0:
-                if deadline is None and site.rule.is_checked:
-                    self.deadline_ns = site.env.now + site.rule.deadline_ns
-                self._resolve(RUNNING, "started")
-            else:
-                yield from self._validate(deadline)
+        why_not = yield from self._start(deadline)
+        return why_not, deadline
 
-    def _start(self, deadline: int | None) -> Generator[simpy.Event, Any, bool]:
-        """Try to start, as often as allowed; return whether it did."""
+    def _start(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
+        """Make attempts to start, as many as allowed; return why none succeeded, which is empty if one did."""
         fate, world, env = self.fate, self._site.world, self._site.env
-        for attempt in range(world.behaviour_of[self.number].start_attempts):
+        for attempt in range(fate.attempts, fate.attempts + world.behaviour_of[self.number].start_attempts):
             fate.attempts = attempt + 1
             duration = world.start_ns(self.number, attempt)
             if world.start_hangs(self.number, attempt):
-                yield from self._hang(duration, deadline)
-                return False
+                return (yield from self._hang(duration, deadline))
             if deadline is not None and env.now + duration > deadline:
                 yield env.timeout(deadline - env.now)
-                self.fail("deadline passed while starting")
-                return False
+                return "deadline passed while starting"
             yield env.timeout(duration)
             if not world.start_fails(self.number, attempt):
-                return True
-        self.fail("did not start")
-        return False
+                return ""
+        return "did not start"
 
-    def _hang(self, duration: int, deadline: int | None) -> Process:
+    def _hang(self, duration: int, deadline: int | None) -> Generator[simpy.Event, Any, str]:
         """Stay silent: taken for running by `immediate`, which doesn't look; else until the deadline."""
         site, env = self._site, self._site.env
         if not site.rule.is_checked:
             yield env.timeout(duration)
-            self._resolve(RUNNING, "counted as running, but silent")
-            return
+            return _TAKEN_FOR_RUNNING
         if deadline is None:
             deadline = self.deadline_ns = env.now + duration + site.rule.deadline_ns
         yield env.timeout(deadline - env.now)
-        self.fail("silent until the deadline")
+        return "silent until the deadline"
 
     def _validate(self, deadline: int | None) -> Process:
         site, env = self._site, self._site.env
@@ -257,8 +289,7 @@ class Node:
             return
         record = HealthRecord(site.rule)
         is_observed = site.rule.windows_needed == 0
-        if is_observed and gates.has_observation(self):
-            self._resolve(RUNNING, "started")
+        if is_observed and self._may_run(gates, "started"):
             return
         start, interval = env.now, site.rule.interval_ns
         while start + interval <= deadline:
@@ -273,8 +304,7 @@ class Node:
                 self.fail("unhealthy")
                 return
             is_observed = verdict == "running"
-            if is_observed and gates.has_observation(self):
-                self._resolve(RUNNING, "passed by the gate")
+            if is_observed and self._may_run(gates, "passed by the gate"):
                 return
         yield env.timeout(deadline - start)
         if not is_observed:
@@ -282,6 +312,14 @@ class Node:
             return
         gates.meets_deadline(self)
         yield env.event()  # until somebody settles it
+
+    def _may_run(self, gates: Gates, reason: str) -> bool:
+        """Run once the node has its own observation, if its gate has passed; otherwise wait for it, without a slot."""
+        if gates.has_observation(self):
+            self._resolve(RUNNING, reason)
+            return True
+        self._listeners.controller.gives_up_slot(self)
+        return False
 
     def _go_back(self, reason: str) -> Process:
         self._begin_to_go_back(reason)
@@ -292,7 +330,7 @@ class Node:
         fate.back_from_ns = site.env.now
         self._listeners.rollback.has_left()
         site.world.note_rollback(self.number, site.env.now)
-        site.load.goes_back(self.number, site.env.now)
+        site.load.goes_back(self.number, site.env.now, keeps_old=fate.keeps_old)
         self._become(ROLLING_BACK, reason)
 
     def _come_back(self) -> Process:
@@ -311,6 +349,9 @@ class Node:
 
     def _resolve(self, status: int, reason: str) -> None:
         self.fate.resolved_ns = self._site.env.now
+        if status == RUNNING and self.fate.surged:
+            self.fate.replaced_ns = self._site.env.now
+            self._site.load.old_stops(self.number, self._site.env.now)
         self._become(status, reason)
         self._listeners.line.reports(self)
 

@@ -32,6 +32,8 @@ class Site:
         What is done at the end of an instant at which somebody rang; put in by the engine.
     is_over : bool
         Whether the rollout has ended.
+    slot_is_free_at_start : bool
+        Whether a node gives up its slot when it has started, otherwise with its verdict.
     """
 
     when_settled: Callable[[], None]
@@ -44,6 +46,7 @@ class Site:
         self.rule = rule
         self.type = TYPES[type_name]
         self.goes_back_by_itself = orchestrator.node_local_rollback and self.type.releases
+        self.slot_is_free_at_start = orchestrator.slot_until == "started"
         self.transitions = Transitions()
         self.windows, self.compared = Windows(), Windows()
         self.load: Load = OwnRequests(world) if world.service is None else PooledRequests(world, self.type)

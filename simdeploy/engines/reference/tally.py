@@ -18,6 +18,8 @@ class Tally:
     ----------
     in_a_row : int
         Failures since a node last became running; those of the same instant count as later.
+    earlier_tries : int
+        Failed tries of nodes that were tried again, if these count.
     """
 
     def __init__(self, limits: Limits | None, zone_of: np.ndarray) -> None:
@@ -26,20 +28,28 @@ class Tally:
         self._failed = np.zeros_like(np.bincount(zone_of))
         self._row_at = self._failures_now = 0
         self._ran_at = -1
-        self.in_a_row = 0
+        self.in_a_row = self.earlier_tries = 0
+
+    def add_try(self, now: int) -> None:
+        """Add a failed try of a node that is tried again."""
+        self.earlier_tries += 1
+        self._add_failure(now)
+
+    def _add_failure(self, now: int) -> None:
+        if now != self._row_at:
+            self._row_at, self._failures_now = now, 0
+        self._failures_now += 1
+        self.in_a_row += 1
 
     def add(self, node: Node, now: int) -> None:
         """Add a verdict that counts now."""
-        if now != self._row_at:
-            self._row_at, self._failures_now = now, 0
         if node.fate.ever_failed:
             if self._watches_zones:
                 self._failed[self._zone_of[node.number]] += 1
-            self._failures_now += 1
-            self.in_a_row += 1
+            self._add_failure(now)
         elif now != self._ran_at:
             self._ran_at = now
-            self.in_a_row = self._failures_now
+            self.in_a_row = self._failures_now if now == self._row_at else 0
 
     def list_zones(self) -> list[tuple[int, int]]:
         """Return failed nodes and size of every zone with failures; one zone without, if zones have no limit."""

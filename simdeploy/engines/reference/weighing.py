@@ -8,7 +8,7 @@ that takes and whether it fails; and what is drawn once, whether it came to matt
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 from simdeploy.world.streams import Stream
@@ -73,22 +73,34 @@ def _once(world: World, kinds: Sequence[ReleaseKind]) -> float:
 
 def _attempts(world: World, rule: HealthRule, traits: TypeTraits, node: int) -> Iterator[float]:
     """Yield what a node's attempts to start count, one draw after the other."""
+    first, is_over = 0, False
+    for _ in range(rule.retries + 1):
+        first, is_over = yield from _attempts_of_try(world, rule, traits, node, first)
+        if is_over:
+            return
+
+
+def _attempts_of_try(
+    world: World, rule: HealthRule, traits: TypeTraits, node: int, first: int
+) -> Generator[float, None, tuple[int, bool]]:
+    """Yield what the attempts of one try count, from a number on; return the next number, and whether it needs no other try."""
     tilt, number, affected = world.tilt, world.class_numbers[node], world.affected[node]
     p_hang, p_fail = world.true_start_hang[number][affected], world.true_start_failure[number][affected]
-    took_ns = 0
-    for attempt in range(world.behaviour_of[node].start_attempts):
+    took_ns, last = 0, first + world.behaviour_of[node].start_attempts
+    for attempt in range(first, last):
         yield log_weight_of_draw(world.draws.draw(Stream.UPDATE_DURATION, node, attempt), tilt.update_duration)
         if traits.leaves:
-            return
+            return attempt + 1, True
         hangs = world.start_hangs(node, attempt)
         yield log_weight_of_chance(p_hang, tilt.start_hang, happened=hangs)
         took_ns += world.start_ns(node, attempt)
         if hangs or (rule.is_checked and rule.deadline_from_dispatch and took_ns > rule.deadline_ns):
-            return
+            return attempt + 1, not rule.is_checked
         fails = world.start_fails(node, attempt)
         yield log_weight_of_chance(p_fail, tilt.start_failure, happened=fails)
         if not fails:
-            return
+            return attempt + 1, True
+    return last, False
 
 
 def _going_back(world: World, node: int) -> float:

@@ -1,0 +1,112 @@
+"""Slots: what bounds the nodes in flight, in all and of each zone (model section 4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.engines.reference.node import NOT_HEARD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from simdeploy.engines.reference.clock import Process
+    from simdeploy.engines.reference.node import Node
+    from simdeploy.engines.reference.site import Site
+    from simdeploy.rules.waves import Plan
+
+
+class Slots:
+    """The slots of a rollout; every node that has its turn takes one.
+
+    Parameters
+    ----------
+    delay_ns : int
+        For how long a slot stays taken once its node has given it up.
+    failed_nodes_hold : bool
+        Whether failed nodes keep theirs for good.
+
+    Attributes
+    ----------
+    delayed : int
+        Slots that were given up and are not free yet.
+    """
+
+    def __init__(self, site: Site, plan: Plan, delay_ns: int, *, failed_nodes_hold: bool) -> None:
+        self._site = site
+        self._plan = plan
+        self._delay_ns = delay_ns
+        self._failed_nodes_hold = failed_nodes_hold
+        self._holders: set[int] = set()
+        self._taken = 0
+        self._taken_of_zone: dict[int, int] = {}
+        self.delayed = 0
+
+    def count_free(self, nodes: Sequence[Node], first: int, most: int, *, is_bounded: bool) -> int:
+        """Return how many nodes from a place of the order on find a slot, at most so many.
+
+        A node whose zone is full keeps those behind it waiting. `is_bounded` says whether `max_parallel` bounds them.
+        """
+        if is_bounded:
+            most = min(most, self._plan.parallel - self._taken)
+        if self._plan.per_zone >= self._plan.total:
+            return max(most, 0)
+        wanted: dict[int, int] = {}
+        for count in range(most):
+            zone = self._zone_of(nodes[first + count])
+            wanted[zone] = wanted.get(zone, 0) + 1
+            if self._taken_of_zone.get(zone, 0) + wanted[zone] > self._plan.per_zone:
+                return count
+        return max(most, 0)
+
+    def take(self, nodes: Iterable[Node]) -> None:
+        """Let nodes take a slot each."""
+        if not self._plan.has_slots:
+            return
+        for node in nodes:
+            self._holders.add(node.number)
+            self._add(node, 1)
+
+    def resolve(self, node: Node, *, is_canary: bool) -> None:
+        """Let a node that has its verdict give up its slot, unless it keeps that for good."""
+        # A node that was not dispatched never needed one; canaries outside a list are apart from the waves that follow.
+        has_slot = node.fate.dispatched_ns is not None and (self._plan.is_list or not is_canary)
+        goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
+        if not (has_slot and node.fate.ever_failed and self._failed_nodes_hold and not goes_back):
+            self.give_up(node, at_once=not has_slot)
+
+    def give_up(self, node: Node, *, at_once: bool = False) -> None:
+        """Let a node give up its slot, if it has one; it is free after the delay, unless at once."""
+        if node.number not in self._holders:
+            return
+        self._holders.remove(node.number)
+        if at_once or not self._delay_ns:
+            self._free(node)
+        else:
+            self.delayed += 1
+            self._site.env.process(self._free_later(node))
+
+    def why_none_is_free(self, node: Node, *, is_bounded: bool) -> str | None:
+        """Say which slots failed nodes hold, if no other node has one, so that a node never finds one; None if it does."""
+        if is_bounded and self._taken >= self._plan.parallel:
+            return "failed nodes hold all slots"
+        zone = self._zone_of(node)
+        if self._taken_of_zone.get(zone, 0) >= self._plan.per_zone:
+            return f"failed nodes hold all slots of zone {zone}"
+        return None
+
+    def _free_later(self, node: Node) -> Process:
+        yield self._site.env.timeout(self._delay_ns)
+        self.delayed -= 1
+        self._free(node)
+
+    def _free(self, node: Node) -> None:
+        self._add(node, -1)
+        self._site.ring()
+
+    def _add(self, node: Node, slots: int) -> None:
+        zone = self._zone_of(node)
+        self._taken += slots
+        self._taken_of_zone[zone] = self._taken_of_zone.get(zone, 0) + slots
+
+    def _zone_of(self, node: Node) -> int:
+        return int(self._site.world.zone_of[node.number])
