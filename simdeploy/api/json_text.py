@@ -156,6 +156,23 @@ def locate(problems: Collection[Problem], text: str, *, file: str | None = None)
     return [problem for _, problem in here] + [replace(problem, file=file) for problem in problems if problem.n_more]
 
 
+def lines_of(text: str) -> dict[Path, int]:
+    r"""Return the line of every value in valid JSON, by its path; a key's line for a value of an object.
+
+    Examples
+    --------
+    >>> lines_of('{\n"a": [\n1]}')
+    {(): 1, ('a',): 2, ('a', 0): 3}
+    """
+    lines: dict[Path, int] = {}
+    number, read = 1, 0
+    for path, offset in _places(text):
+        number += text.count("\n", read, offset)
+        read = offset
+        lines[path] = number
+    return lines
+
+
 def _places(text: str) -> Iterator[tuple[Path, int]]:
     """Walk through valid JSON: the offset of every key, and of every item of a list."""
     path: list[str | int] = []

@@ -144,12 +144,20 @@ def study_command(
                 scenario = read_with_warnings(ctx.params["scenario"], chosen, is_all=policies == "all")
                 study = Study(ctx, scenario, chosen)
                 finding = function(study, **options)
-                finding = replace(finding, lines=[describe_orchestrator(study.scenario.orchestrator), *finding.lines])
+                finding = replace(finding, lines=[_describe_switches(study), *finding.lines])
             _finish(ctx, finding)
 
         return Command(name, callback=callback, params=params, help=inspect.getdoc(function), example=example)
 
     return decorate
+
+
+def _describe_switches(study: Study) -> str:
+    """Describe the scenario's switches, and name the policies that have their own."""
+    used = study.policies.values() if study.policies else study.scenario.policies.values()
+    own = [policy.name for policy in map(study.scenario.policy, used) if policy.orchestrator is not None]
+    text = describe_orchestrator(study.scenario.orchestrator)
+    return f"{text}; its own for {', '.join(own)}" if own else text
 
 
 def _finish(ctx: click.Context, finding: Finding) -> None:

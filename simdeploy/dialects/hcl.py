@@ -13,7 +13,7 @@ from simdeploy.dialects.source import MAX_DEPTH, Document, Source
 from simdeploy.errors import InputError, Path, Problem, shorten
 
 # The parser takes about a second for every 150 kB.
-MAX_LETTERS = 1_000_000
+MAX_LETTERS = 500_000
 
 _NAMES = {"$END": "the end of the file"}
 
@@ -116,4 +116,6 @@ _HEADS = ("identifier", "keyword", "literal_value", "string")
 
 
 def _word(tree: Any) -> str:
-    return "".join(str(token) for token in tree.scan_values(lambda token: token.type != "DBLQUOTE"))
+    """Return a name or a label; an expression within it is left out."""
+    parts = tree.children[1:-1] if tree.data == "string" else [tree]
+    return "".join(str(part.children[0]) for part in parts if not hasattr(part.children[0], "data"))

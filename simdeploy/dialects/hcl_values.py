@@ -147,10 +147,19 @@ def _evaluate(tree: Any, scope: Scope | None, depth: int) -> Any:
             return text
     if kind == "tuple":
         return [_evaluate(part, scope, depth + 1) for part in parts]
-    words = [str(word) for word in tree.scan_values(lambda token: token.type != "DOT")]
-    if kind == "get_attr_expr_term" and len(words) == 2 and scope is not None:
-        return scope.look_up(words[0], words[1])
+    if kind == "get_attr_expr_term" and scope is not None:
+        names = [_name(part) for part in parts]
+        if len(names) == 2 and all(names):
+            return scope.look_up(names[0], names[1])
     raise Unknown("only variables, locals and constants are evaluated")
+
+
+def _name(tree: Any) -> str:
+    """Return the name that an expression or the part after a dot consists of; empty if it is anything else."""
+    parts = [child for child in tree.children if hasattr(child, "data")]
+    if len(parts) == 1 and parts[0].data == "identifier" and tree.data in ("expr_term", "get_attr"):
+        return str(parts[0].children[0])
+    return ""
 
 
 def _text_parts(parts: list[Any], scope: Scope | None, depth: int) -> Iterator[str]:

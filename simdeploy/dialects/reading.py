@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from simdeploy.units import MAX_DURATION_NS, format_duration, parse_duration
 # The error rate above which a node serves nothing. For formats whose health checks see dead tasks, but no rates.
 NOTHING_SERVED = 0.99
 
+_PART = re.compile(r"[.\[]")
 T = TypeVar("T")
 
 # What stands for a value that could not be evaluated: the field counts as not given, and has a note.
@@ -200,9 +202,9 @@ class Group:
     def note_rest(self, text: str = "concerns no part of a rollout that is simulated") -> None:
         """Note that every field of this group without a note has no counterpart."""
         noted = {note.field for note in self.reading.notes}
+        noted |= {name[: mark.start()] for name in noted for mark in _PART.finditer(name)}
         for key in self.data:
-            name = self.name_of(key)
-            if not any(one == name or one.startswith((f"{name}.", f"{name}[")) for one in noted):
+            if self.name_of(key) not in noted:
                 self.no_counterpart(key, text)
 
     def _note(self, key: str, fidelity: Fidelity, text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from simdeploy.api.json_text import locate, parse_json
+from simdeploy.api.json_text import lines_of, parse_json
 from simdeploy.errors import InputError, Path, Problem, shorten
 
 MAX_DEPTH = 64
@@ -57,11 +57,10 @@ class Document:
 
     def line(self, path: Path) -> int | None:
         """Return the line of a key, or of the nearest key around it."""
-        if self.lines is None:
-            return locate([Problem("", path)], self.source.text)[0].line
-        while path not in self.lines and path:
+        lines = self.source.json_lines if self.lines is None else self.lines
+        while path not in lines and path:
             path = path[:-1]
-        return self.lines.get(path)
+        return lines.get(path)
 
     def problem(
         self, message: str, path: Path, *, found: object = None, allowed: str | None = None, hint: str | None = None
@@ -91,6 +90,11 @@ class Source:
         """Whether the text begins like a JSON object or list; a template (``{{ ... }}``) does not."""
         text = self.text.lstrip("\ufeff \t\r\n")
         return text.startswith(("{", "[")) and not text.startswith("{{")
+
+    @cached_property
+    def json_lines(self) -> Mapping[Path, int]:
+        """The line of every value of valid JSON."""
+        return lines_of(self.text)
 
     @cached_property
     def documents(self) -> tuple[Document, ...]:

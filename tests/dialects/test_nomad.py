@@ -352,6 +352,19 @@ def test_a_malformed_job_has_a_line(text: str, problem: str) -> None:
     assert any(problem in found for found in problems(text))
 
 
+def test_values_nested_too_deeply_are_not_evaluated() -> None:
+    """They are noted as the value of an attribute, and left out of a label. [property]"""
+    value = "[" * 20_000 + "]" * 20_000
+    assert read_policy(job(f"max_parallel = {value}\n")).unknown
+    labelled = read_policy(job().replace('"front"', f'"front${{{value}}}"')).notes
+    assert "group.front.update.max_parallel" in {note.field for note in labelled}
+
+
+def test_a_file_too_large_for_the_parser_is_refused() -> None:
+    """Half a million characters. [contract]"""
+    assert "HCL of more than 500,000 characters" in problems(job() + "\n" * 500_000)[0]
+
+
 def test_without_the_parser_the_message_says_what_to_install(monkeypatch) -> None:
     """HCL needs python-hcl2; JSON doesn't. [contract]"""
     monkeypatch.setitem(sys.modules, "hcl2.api", None)
