@@ -260,7 +260,7 @@ class _Update:
         text = f"{known}an allocation that did not start is tried again {often}, {write_duration(delay)} later, here on the same node"
         group.approximate(
             spell("attempts"),
-            f"{text}; one that started and became unhealthy is not. Nomad places nothing else until the next try, here others go on",
+            f"{text}; one that started and became unhealthy is not; nothing else is placed until the next try begins",
         )
         if spell("delay") in group:
             group.exact(spell("delay"), f"{write_duration(delay)} before each further try")
