@@ -163,6 +163,7 @@ def run_rollout(run):
 @compiled
 def reset(run):
     """Put the record at the start of a rollout."""
+    run.has_more = policy_of(run).has_more
     run.now = 0
     run.state = IN_PROGRESS
     run.phase = READY
@@ -216,10 +217,11 @@ def _next_instant(run):
         following = min(following, run.watch_at)
     if run.awaits_opening:
         following = min(following, run.opens_at)
-    if run.makespan == NEVER and policy_of(run).counts_each:
-        following = min(following, next_deadline(run))
-    if run.next_rollback > run.now:
-        following = min(following, run.next_rollback)
+    if run.has_more:
+        if run.makespan == NEVER and policy_of(run).counts_each:
+            following = min(following, next_deadline(run))
+        if run.next_rollback > run.now:
+            following = min(following, run.next_rollback)
     return following
 
 
@@ -301,7 +303,9 @@ def _let_happen(run):
     if run.awaits_opening and run.opens_at <= now:
         run.awaits_opening = False
         run.is_rung = True
-    if run.next_rollback == now or (run.makespan == NEVER and policy_of(run).counts_each and is_deadline_now(run)):
+    if run.has_more and (
+        run.next_rollback == now or (run.makespan == NEVER and policy_of(run).counts_each and is_deadline_now(run))
+    ):
         run.is_rung = True
 
 
@@ -329,7 +333,7 @@ def _act(run):
     _obey_script(run)
     _obey_operator(run)
     _advance(run)
-    if policy_of(run).counts_each:
+    if run.has_more and policy_of(run).counts_each:
         waits = run.phase == BAKE or run.phase == BAKED or run.phase == AWAIT or run.awaits_opening
         let_progress_stand_still(run, run.state == PAUSED or waits or run.makespan < NEVER)
     # Looks at waves would not end by themselves only where a node is waited for, or never has its turn.
@@ -344,7 +348,7 @@ def _judge(run):
     run.gate_alarm = False
     if run.makespan < NEVER:
         return
-    if policy_of(run).counts_each and not alarm and not _had_all_turns_and_promotion(run):
+    if run.has_more and policy_of(run).counts_each and not alarm and not _had_all_turns_and_promotion(run):
         alarm = tell_deadline(run)
     # A sliding wave ends with the rollout.
     at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != SLIDING

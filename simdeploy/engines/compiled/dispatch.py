@@ -71,7 +71,7 @@ def turns_due(run):
     return count_free(run, size_of_wave(run, wave) - waves(run)[TURNS, wave])
 
 
-@compiled
+@inlined
 def fill_slots(run):
     """Let nodes of the wave that was opened last have their turn, as many as find a slot; tell whether any does."""
     count = turns_due(run)
@@ -85,7 +85,7 @@ def give_turns(run, count):
     """Let the next nodes have their turn, as part of the wave that was opened last."""
     fate = fates(run)
     wave = run.waves_open - 1
-    has_slots = policy_of(run).has_slots
+    marks_slots = policy_of(run).marks_slots
     first = run.next_turn
     count = min(count, run.nodes - first)
     run.next_turn += count
@@ -96,7 +96,7 @@ def give_turns(run, count):
     for place in range(first, first + count):
         node = drawn(run)[ORDER, place]
         fate[WAVE, node] = wave + 1
-        if has_slots:
+        if marks_slots:
             take_slot(run, node)
         if run.goes_offline:
             begin_line(run, node)
@@ -156,11 +156,8 @@ def send_wave(run, count):
         or run.goes_back_by_itself
         or policy_of(run).rollback_size < run.nodes
         or run.leaves
-        or run.failed_node_freezes
+        or run.has_more
         or policy_of(run).gate >= 0
-        or policy_of(run).counts_each
-        or policy_of(run).surge > 0
-        or policy_of(run).retries > 0
     ):
         give_turns(run, count)
         return
@@ -207,7 +204,7 @@ def send_wave(run, count):
 def _dispatch(run, node):
     lists(run)[TOUCHED, run.n_touched] = node
     run.n_touched += 1
-    if run.surging < policy_of(run).surge:
+    if run.has_more and run.surging < policy_of(run).surge:
         run.surging += 1
         fates(run)[SURGED, node] = 1
     if run.shared:
@@ -216,10 +213,10 @@ def _dispatch(run, node):
     _begin_try(run, node, run.now, 0)
 
 
-@compiled
+@inlined
 def _begin_try(run, node, at, first):
     meet_fate(run, node, at, first)
-    if run.slot_is_free_at_start and has_slot(run, node):
+    if run.has_more and run.slot_is_free_at_start and has_slot(run, node):
         expect_start(run, node)
     if run.varies and not run.shared:
         validate(run, node)

@@ -77,8 +77,8 @@ def reset_gates(run):
 def expect(run, node):
     """Queue what a node that is dispatched comes to."""
     fate, policy = fates(run), policy_of(run)
-    is_tried_again = policy.retries > 0 and fate[HAS_FAILED, node] and fate[STARTED, node] == NEVER
-    if is_tried_again and fate[TRIED, node] < policy.retries:
+    may_be_tried_again = run.has_more and fate[HAS_FAILED, node] and fate[STARTED, node] == NEVER
+    if may_be_tried_again and fate[TRIED, node] < policy.retries:
         enqueue(run, fate[RESOLVED, node], node, FAILS_TRY)
         fate[RESOLVED, node] = fate[DEADLINE, node] = NEVER
         fate[HAS_FAILED, node] = 0

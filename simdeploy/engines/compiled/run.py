@@ -118,6 +118,7 @@ _TRACES = [
     ("trace", _INT),  # the one at hand
 ]
 _ROLLOUT = [
+    ("has_more", _BOOL),  # of the policy at hand
     ("now", _INT),
     ("state", _INT),
     ("phase", _INT),

@@ -12,15 +12,18 @@ from simdeploy.engines.compiled.tables import (
     DISPATCHED,
     HAS_FAILED,
     HAS_SLOT,
+    IN_FLIGHT,
     NEVER,
     ORDER,
     STARTED,
+    UNRESOLVED,
     WAVE,
     drawn,
     fates,
     lists,
     policy_of,
     slots_of_zones,
+    waves,
 )
 
 
@@ -28,7 +31,7 @@ from simdeploy.engines.compiled.tables import (
 def reset_slots(run):
     """Put slots at the start of a rollout."""
     run.slots_taken = run.slots_delayed = 0
-    if policy_of(run).has_slots:
+    if policy_of(run).marks_slots:
         for node in range(run.nodes):
             lists(run)[HAS_SLOT, node] = 0
         for zone in range(run.zones):
@@ -42,15 +45,26 @@ def _is_bounded(run):
     return plan.is_list or (plan.pacing == SLIDING and run.next_turn >= plan.canaries)
 
 
-@compiled
+@inlined
 def count_free(run, most):
-    """Return how many of the next nodes find a slot, at most so many; one whose zone is full keeps those behind it waiting."""
-    plan = policy_of(run)
+    """Return how many of the next nodes find a slot, at most so many; not above 0 if none does."""
     if _is_bounded(run):
-        most = min(most, plan.parallel - run.slots_taken)
-    if plan.per_zone >= run.nodes:
-        return max(most, 0)
-    taken = slots_of_zones(run)
+        most = min(most, policy_of(run).parallel - _count_taken(run))
+    return _count_free_in_zones(run, most) if policy_of(run).per_zone < run.nodes else most
+
+
+@inlined
+def _count_taken(run):
+    """Return how many slots are taken: where they are not marked, each node in flight of the wave at hand has one."""
+    if policy_of(run).marks_slots or run.waves_open == 0:
+        return run.slots_taken
+    return waves(run)[IN_FLIGHT if run.reporting_delay else UNRESOLVED, run.waves_open - 1]
+
+
+@compiled
+def _count_free_in_zones(run, most):
+    """Return how many of the next nodes find a slot of their zone; one whose zone is full keeps those behind it waiting."""
+    plan, taken = policy_of(run), slots_of_zones(run)
     count = np.int64(0)
     while count < most:
         zone = drawn(run)[ORDER, run.next_turn + count] % run.zones
@@ -74,8 +88,8 @@ def take_slot(run, node):
 
 @inlined
 def has_slot(run, node):
-    """Tell whether a node has a slot."""
-    return policy_of(run).has_slots and lists(run)[HAS_SLOT, node] != 0
+    """Tell whether a node has a slot that is marked."""
+    return policy_of(run).marks_slots and lists(run)[HAS_SLOT, node] != 0
 
 
 @compiled
@@ -140,7 +154,7 @@ def _free(run, node):
 def is_stuck(run):
     """Tell whether no slot will ever be free for the next node, nothing being in flight."""
     plan = policy_of(run)
-    if not plan.has_slots or run.slots_delayed or run.next_turn == run.nodes:
+    if not plan.marks_slots or run.slots_delayed or run.next_turn == run.nodes:
         return False
     if _is_bounded(run) and run.slots_taken >= plan.parallel:
         return True
