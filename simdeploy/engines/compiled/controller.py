@@ -67,7 +67,7 @@ from simdeploy.engines.compiled.dispatch import (
     turns_due,
 )
 from simdeploy.engines.compiled.gates import happens_before_gate, judges_waves, look_at_waves, reset_gates
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.limits import is_crossed, reset_tally
 from simdeploy.engines.compiled.line import reset_lines
 from simdeploy.engines.compiled.node import count, go_back, hear_of
@@ -136,7 +136,7 @@ def run_rollout(run):
         fate[HAS_FAILED, node] = 0
         fate[WINDOWS, node] = 0
         fate[WAVE, node] = 0
-    if policy_of(run).surge > 0 or policy_of(run).retries > 0:
+    if run.has_more:
         for node in range(run.nodes):
             fate[SURGED, node] = fate[TRIED, node] = 0
     if run.shared:
@@ -204,7 +204,7 @@ def _is_something_beyond(run):
 # -- time ------------------------------------------------------------------------------------------
 
 
-@compiled
+@inlined
 def _next_instant(run):
     following = next_in_queue(run)
     if run.clock != NO_CLOCK and not run.clock_is_frozen:
@@ -564,7 +564,7 @@ def _keep_going(run):
 def _finds_slot(run):
     """Tell whether a node of the wave at hand, or of the next one, could have its turn now."""
     if run.phase == READY:
-        return count_free(run, 1) > 0
+        return not policy_of(run).marks_slots or count_free(run, 1) > 0
     return (run.phase == WAVE_OUT or run.phase == MAIN) and turns_due(run) > 0
 
 

@@ -15,7 +15,7 @@ from simdeploy.engines.compiled.line import begin_line, is_online, set_heard
 from simdeploy.engines.compiled.node import hear_of, resolve_in_wave
 from simdeploy.engines.compiled.pools import let_serve
 from simdeploy.engines.compiled.quick import dispatch_quickly
-from simdeploy.engines.compiled.slots import count_free, expect_start, give_up_slot, has_slot, take_slot
+from simdeploy.engines.compiled.slots import count_free, give_up_slot, take_slot
 from simdeploy.engines.compiled.tables import (
     ALONE,
     ATTEMPTS,
@@ -216,8 +216,6 @@ def _dispatch(run, node):
 @inlined
 def _begin_try(run, node, at, first):
     meet_fate(run, node, at, first)
-    if run.has_more and run.slot_is_free_at_start and has_slot(run, node):
-        expect_start(run, node)
     if run.varies and not run.shared:
         validate(run, node)
 

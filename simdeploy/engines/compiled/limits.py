@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simdeploy.engines.compiled.codes import OF_RESOLVED, OF_WAVE
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.tables import (
     WAVE_FAILED,
     is_wave_over,
@@ -94,7 +94,7 @@ def reset_tally(run):
             zone_failed(run)[zone] = 0
 
 
-@compiled
+@inlined
 def _is_wave_limit_crossed(run, wave):
     policy, wave_failed, counted = policy_of(run), waves(run)[WAVE_FAILED, wave], run.failed
     if run.has_more:

@@ -268,5 +268,6 @@ RUN = np.dtype(
         ("most_waves", _INT),
         ("room", _INT),
     ]  # the policy at hand; columns of `waves`, of `scratch` and `queue`
-    + [(f"{table}_at", _INT) for table in TABLES]
+    + [(f"{table}_at", _INT) for table in TABLES],
+    align=True,
 )

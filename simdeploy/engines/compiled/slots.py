@@ -48,23 +48,25 @@ def _is_bounded(run):
 @inlined
 def count_free(run, most):
     """Return how many of the next nodes find a slot, at most so many; not above 0 if none does."""
-    if _is_bounded(run):
-        most = min(most, policy_of(run).parallel - _count_taken(run))
-    return _count_free_in_zones(run, most) if policy_of(run).per_zone < run.nodes else most
-
-
-@inlined
-def _count_taken(run):
-    """Return how many slots are taken: where they are not marked, each node in flight of the wave at hand has one."""
-    if policy_of(run).marks_slots or run.waves_open == 0:
-        return run.slots_taken
-    return waves(run)[IN_FLIGHT if run.reporting_delay else UNRESOLVED, run.waves_open - 1]
+    plan = policy_of(run)
+    if plan.marks_slots:
+        return _count_free_marked(run, most)
+    if plan.pacing == SLIDING:
+        most = min(
+            most, plan.parallel - waves(run)[IN_FLIGHT if run.reporting_delay else UNRESOLVED, run.waves_open - 1]
+        )
+    return most
 
 
 @compiled
-def _count_free_in_zones(run, most):
-    """Return how many of the next nodes find a slot of their zone; one whose zone is full keeps those behind it waiting."""
-    plan, taken = policy_of(run), slots_of_zones(run)
+def _count_free_marked(run, most):
+    """Count them where it is noted which nodes have a slot; a node whose zone is full keeps those behind it waiting."""
+    plan = policy_of(run)
+    if _is_bounded(run):
+        most = min(most, plan.parallel - run.slots_taken)
+    if plan.per_zone >= run.nodes:
+        return most
+    taken = slots_of_zones(run)
     count = np.int64(0)
     while count < most:
         zone = drawn(run)[ORDER, run.next_turn + count] % run.zones
@@ -93,10 +95,10 @@ def has_slot(run, node):
 
 
 @compiled
-def expect_start(run, node):
-    """Queue that a node gives up its slot at its start, once that is heard."""
+def expect_free_slot(run, node):
+    """Queue that a node gives up its slot at its start, once that is heard, if so it is to be."""
     started = fates(run)[STARTED, node]
-    if started < NEVER:
+    if run.slot_is_free_at_start and has_slot(run, node) and started < NEVER:
         enqueue(run, online_again(run, node, started) if run.goes_offline else started, node, GIVES_UP_SLOT)
 
 

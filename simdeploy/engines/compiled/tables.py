@@ -503,7 +503,7 @@ def policy_of(run):
 @compiled
 def is_surged(run, node):
     """Tell whether a node is updated beside its old instance."""
-    return policy_of(run).surge > 0 and fates(run)[SURGED, node] != 0
+    return run.has_more and fates(run)[SURGED, node] != 0
 
 
 @inlined
