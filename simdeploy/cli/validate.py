@@ -37,12 +37,13 @@ def command(files: tuple[str, ...]) -> None:
 def _describe_import(file: str) -> str | None:
     """Describe another orchestrator's policy; None if the file is none."""
     from simdeploy.api.files import read_text
+    from simdeploy.dialects.expanso import is_deployment
     from simdeploy.dialects.importing import import_source, recognise
     from simdeploy.dialects.source import Source
 
     source = Source(read_text(file), file)
     kind = recognise(source)
-    if kind is None:
+    if kind is None or is_deployment(source):
         return None
     imported = import_source(source, kind)
     for note in imported.unknown:
