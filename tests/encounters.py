@@ -268,6 +268,7 @@ MATTERS: dict[str, Callable[[Watched], bool]] = {
     "node_local_rollback": lambda w: w.ever_failed and TYPES[w.recording.type_name].releases,
     "on_failure": lambda w: any("max_failed_nodes" in act or "canaries failed" in act for act in w.acts),
     "rollback_pacing": lambda w: len(w.recording.rolled_back) > w.plan.parallel,
+    "failures_counted": lambda w: w.ever_failed and w.limits is not None,
     "failed_tries_count": lambda w: any(reason.endswith("is tried again") for _, reason in w.fates),
     "unreachable_nodes": lambda w: w.found_down or any("offline" in reason for _, reason in w.fates),
     "paused_clocks": lambda w: w.clock_was_paused,

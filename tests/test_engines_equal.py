@@ -214,7 +214,7 @@ def wanted() -> dict[Feature, int]:
     often |= {("line", what): 20 for what in ON_THE_LINE}
     often |= {("late report", what): 20 for what in LATE_REPORTS}
     often |= {("slots", what): 4 for what in SLOTS}
-    often |= {("surge", what): 12 for what in BESIDE} | {("retry", what): 12 for what in RETRIES}
+    often |= {("surge", what): 4 for what in BESIDE} | {("retry", what): 12 for what in RETRIES}
     often |= {("script", did): 20 for did in (*ACTIONS, "no effect")}
     often |= {("operator", did): 20 for did in ("promote", "cancel")}
     # A window of a node to compare with is numbered by its time: never 0.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -209,7 +209,7 @@ def unknown_keys_in(raw: Mapping[str, Any], model: type[WireObject]) -> list[Pro
 def _object_types(annotation: object) -> list[type[WireObject]]:
     parts = get_args(annotation)
     found = [part for part in parts if isinstance(part, type) and issubclass(part, WireObject)]
-    return found + [one for part in parts if get_args(part) for one in _object_types(part)]
+    return found + [one for part in parts if get_origin(part) is tuple for one in _object_types(part)]
 
 
 def _key_hint(key: str, model: type[WireObject]) -> str | None:

@@ -25,6 +25,7 @@ from simdeploy.engines.compiled.clock import (
     MISSES_DEADLINE,
     NO_CLOCK,
     OPERATOR_CLOCK,
+    TRIES_AGAIN,
     count_down,
     dequeue,
     freeze_clock,
@@ -174,7 +175,7 @@ def reset(run):
     run.makespan = NEVER
     run.next_turn = run.waves_open = run.waves_over = run.waves_judged = run.first_unjudged = 0
     run.n_touched = run.n_up_again = run.waiting = run.waited_in_vain = 0
-    run.surging = run.earlier_tries = 0
+    run.surging = run.earlier_tries = run.between_tries = 0
     run.is_frozen = run.was_stuck = False
     run.clock = NO_CLOCK
     run.clock_is_frozen = False
@@ -254,6 +255,9 @@ def _let_happen(run):
         elif what == GIVES_UP_SLOT:
             if run.makespan == NEVER:
                 give_up_slot(run, node, True)
+        elif what == TRIES_AGAIN:
+            run.between_tries -= 1
+            run.is_rung = True
         elif what == FREES_SLOT:
             free_late(run, node)
         elif what == GOES_BACK:
@@ -390,8 +394,8 @@ def _find_stuck(run):
 
 @compiled
 def _freezes_any(run):
-    """Tell whether a failed node keeps any from being dispatched."""
-    return run.is_frozen and (nodes_left(run) > 0 or run.waiting > 0)
+    """Tell whether a failed node, or one that waits for its next try, keeps any from being dispatched."""
+    return (run.is_frozen or run.between_tries > 0) and (nodes_left(run) > 0 or run.waiting > 0)
 
 
 @compiled
@@ -462,7 +466,7 @@ def _advance(run):
         return
     if run.promotion_wanted:
         _promote(run)
-    if run.is_frozen and _freezes_any(run):
+    if run.failed_node_freezes and _freezes_any(run):
         return  # nor will it end
     if is_open(run):
         if run.n_up_again:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdeploy.engines.compiled.clock import GETS_VERDICT, IS_UP, NO_CLOCK, enqueue
+from simdeploy.engines.compiled.clock import GETS_VERDICT, IS_UP, NO_CLOCK, TRIES_AGAIN, enqueue
 from simdeploy.engines.compiled.codes import UNREACHABLE_FAIL, UNREACHABLE_SKIP
 from simdeploy.engines.compiled.evidence import find_partners
 from simdeploy.engines.compiled.fates import is_down, is_down_for_good, meet_fate, up_again
@@ -232,6 +232,9 @@ def try_again(run, node):
         note_failure(run)
         run.news = True
         run.is_rung = True
+    if run.failed_node_freezes and policy_of(run).retry_delay > 0 and run.makespan == NEVER:
+        run.between_tries += 1
+        enqueue(run, run.now + policy_of(run).retry_delay, node, TRIES_AGAIN)
     _begin_try(run, node, run.now + policy_of(run).retry_delay, fate[ATTEMPTS, node])
     expect(run, node)
 

@@ -149,6 +149,7 @@ _ROLLOUT = [
     ("slots_taken", _INT),
     ("slots_delayed", _INT),
     ("is_frozen", _BOOL),
+    ("between_tries", _INT),  # nodes that wait for their next try, if they freeze the rollout
     ("was_stuck", _BOOL),
     ("earlier_tries", _INT),  # that failed, of nodes that were tried again, if these count
     ("surging", _INT),  # nodes that take a place of the policy's surge
