@@ -150,7 +150,8 @@ def run_rollout(run):
         if run.is_rung:
             run.is_rung = False
             _act(run)
-            act_on_rollback(run)
+            if run.rollback_is_asked or run.n_due:
+                act_on_rollback(run)
             continue
         following = _next_instant(run)
         if following >= NEVER:
@@ -330,8 +331,10 @@ def _act(run):
         if run.makespan == NEVER:
             look_at_running(run)
     _judge(run)
-    _obey_script(run)
-    _obey_operator(run)
+    if run.acts_done < run.acts_told:
+        _obey_script(run)
+    if run.operator_is_due:
+        _obey_operator(run)
     _advance(run)
     if run.has_more and policy_of(run).counts_each:
         waits = run.phase == BAKE or run.phase == BAKED or run.phase == AWAIT or run.awaits_opening
@@ -422,8 +425,6 @@ def _obey_script(run):
 
 @compiled
 def _obey_operator(run):
-    if not run.operator_is_due:
-        return
     run.operator_is_due = False
     if run.makespan < NEVER or run.promoted or run.promotion_wanted:
         return
@@ -468,7 +469,8 @@ def _advance(run):
     if run.failed_node_freezes and _freezes_any(run):
         return  # nor will it end
     if is_open(run):
-        admit_returned(run)
+        if run.n_up_again:
+            admit_returned(run)
         if run.phase == READY:
             _send_next(run)
         elif run.phase == WAVE_OUT and policy_of(run).has_steps:

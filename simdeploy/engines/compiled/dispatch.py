@@ -107,7 +107,7 @@ def give_turns(run, count):
             _give_turn_to_unreachable_node(run, node, wave)
 
 
-@compiled
+@inlined
 def _can_be_reached(run, node):
     """Tell whether a node is up and online."""
     if run.goes_down and is_down(run, node, run.now):
@@ -242,10 +242,7 @@ def try_again(run, node):
 @compiled
 def admit_returned(run):
     """Dispatch the nodes that were waited for and can be reached again, by number."""
-    n = run.n_up_again
-    if n == 0:
-        return
-    returned = np.sort(lists(run)[UP_AGAIN, :n])
+    returned = np.sort(lists(run)[UP_AGAIN, : run.n_up_again])
     run.n_up_again = 0
     for node in returned:
         if _can_be_reached(run, node):

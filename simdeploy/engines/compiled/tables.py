@@ -315,7 +315,8 @@ POLICY_RECORD = np.dtype(
         ("gate_tolerance", _REAL),
         ("gate_z", _REAL),
         ("begins_in_week", _INT),  # when its rollout begins, since Monday 00:00
-    ]
+    ],
+    align=True,
 )
 # Of a wave: its own limits, as in the record of a policy.
 WAVE_LIMITS_RECORD = np.dtype([("count", _INT), ("top", _INT), ("bottom", _INT)])
