@@ -369,9 +369,9 @@ def with_gate(decisions: Decisions, policy: Raw, pacing: str) -> Raw:
         **decisions.some_keys(minimum_sample=among(0, 40, 40, 400)),
         **decisions.some_keys(alpha=among(0.01, 0.3)),
     }
-    # Without a limit the general dialect allows any error rate.
-    allowed = health_check.get("max_error_rate", 1 if policy["dialect"] == "general" else 0.1)
-    if health_check["gate"]["kind"] in ("e_process", "bayes") and allowed in (0, 1):
+    kind, allowed = health_check["gate"]["kind"], health_check.get("max_error_rate")
+    has_none = allowed is None and policy["dialect"] == "general"  # which has no default
+    if (has_none and kind != "baseline") or (kind in ("e_process", "bayes") and allowed in (0, 1)):
         health_check["max_error_rate"] = 0.05
     return policy | {"health_check": health_check}
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from simdeploy import Scenario, simulate
+from simdeploy import Scenario, read_scenario, simulate
+from simdeploy.analysis import tune
+from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
 from simdeploy.api import DeploymentSpec, GeneralSpec, RolloutSpec, parse_deployment, spec_from_dict
 from simdeploy.dialects import policy_from_spec
 from simdeploy.dialects.translation import translate_spec
-from simdeploy.errors import InputError
+from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.rules.orchestrator import EXPANSO
 from simdeploy.rules.waves import Plan, WaveLimits, plan_waves
+from simdeploy.scenario.policies import read_policy_file
 from simdeploy.units import NS_PER_S
 
 ENGINES = ("reference", "compiled")
@@ -363,3 +368,127 @@ def test_what_the_api_cannot_say_is_refused_by_key() -> None:
     found = [(problem.path, problem.message) for problem in caught.value.problems]
     message = "the deployment dialect can't express this"
     assert found == [(("waves",), message), (("surge",), message), (("health_check", "cumulative_failures"), message)]
+
+
+# -- policies that are easily got wrong ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entry", ["0%", "00.0%", {"size": "0%"}, {"until": "0%"}])
+def test_a_wave_of_no_nodes_is_refused(entry: Any) -> None:
+    """It would be repeated for ever. [contract]"""
+    with pytest.raises(InputError, match=r"waves\[0\]\.(size|until): too small"):
+        scenario_of({"waves": [entry]})
+
+
+@pytest.mark.parametrize("entry", [1.5, True, None, [1]])
+def test_what_is_no_wave_is_told_what_a_wave_is(entry: Any) -> None:
+    """[contract]"""
+    with pytest.raises(InputError, match=r"waves\[0\]: not a wave .*a group of keys with size or until"):
+        scenario_of({"waves": [entry]})
+
+
+@pytest.mark.parametrize("gate", ["pooled", "sprt", "cusum", "bayes", "e_process", {"kind": "sprt", "good": 0.01}])
+def test_gates_that_compare_with_a_limit_need_one(gate: Any) -> None:
+    """Without a limit, which the general dialect has no default for, they could never fail. [contract]"""
+    policy = ROLLING | {"health_check": HEALTH_CHECK | {"gate": gate}, "max_parallel": 2}
+    with pytest.raises(InputError, match=r"health_check\.max_error_rate: the gate \w+ needs it"):
+        scenario_of(policy)
+
+
+@pytest.mark.parametrize("gate", ["baseline", {"kind": "sprt", "good": 0.01, "bad": 0.1}])
+def test_gates_with_rates_of_their_own_need_no_limit(gate: Any) -> None:
+    """[contract]"""
+    policy = {"health_check": HEALTH_CHECK | {"gate": gate}, "max_parallel": 2}
+    assert scenario_of(policy).policy().policy.gate is not None
+
+
+def test_no_warning_of_all_at_once_where_zones_bound_it() -> None:
+    """[contract]"""
+    with pytest.warns(SimdeployWarning, match="unset: updates all 12 nodes at once"):
+        scenario_of({})
+    with warnings.catch_warnings(action="error", category=SimdeployWarning):
+        scenario_of({"max_parallel_per_zone": 1})
+
+
+def test_immediate_tells_which_waves_it_ignores() -> None:
+    """[contract]"""
+    with pytest.warns(SimdeployWarning, match="immediate ignores health_check, waves"):
+        scenario_of({"strategy": "immediate", "waves": [1]})
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["yaml", "json"])
+def test_a_policy_in_a_file_brings_its_orchestrator(tmp_path: Path, ending: str) -> None:
+    """[contract]"""
+    file = tmp_path / f"policy.{ending}"
+    file.write_text(json.dumps(ROLLING | {"max_parallel": 1, "orchestrator": {"pacing": "sliding"}}))
+    raw = {"name": "general", "fleet": {"nodes": 4, "update_duration": "30s"}, "policies": {"one": {"file": file.name}}}
+    (tmp_path / "scenario.yaml").write_text(json.dumps(raw))
+    scenario = read_scenario(tmp_path / "scenario.yaml")
+    assert scenario.orchestrator_of(scenario.policy("one")).pacing == "sliding"
+    document = read_policy_file(file)
+    assert scenario.orchestrator_of(scenario.policy(document)).pacing == "sliding"
+    file.write_text(json.dumps(ROLLING | {"orchestrator": {"pacing": "slidin"}}))
+    with pytest.raises(InputError, match=rf"policy.{ending}:1: orchestrator.pacing: unknown value .*'sliding'\?"):
+        read_scenario(tmp_path / "scenario.yaml")
+
+
+def test_a_dialect_beside_another_orchestrators_file(tmp_path: Path) -> None:
+    """[contract]"""
+    (tmp_path / "job.hcl").write_text('job "web" {\n update { max_parallel = 4 }\n group "app" { count = 4 }\n}\n')
+    policies = {"one": {"file": "job.hcl", "dialect": "general"}}
+    raw = {"name": "general", "fleet": {"nodes": 4, "update_duration": "30s"}, "policies": policies}
+    (tmp_path / "scenario.yaml").write_text(json.dumps(raw))
+    with pytest.raises(InputError, match=r"job.hcl: dialect: a file of kind nomad, which has no dialect"):
+        read_scenario(tmp_path / "scenario.yaml")
+
+
+# -- analyses --------------------------------------------------------------------------------------
+
+
+WORLDS = {
+    "fleet": {"requests_per_second": 5, "error_rate": 0.001},
+    "release": {
+        "good": {"probability": 0.5},
+        "bad": {"probability": 0.5, "defective": True, "error_rate": 0.5},
+    },
+    "costs": {"hour_of_delay": 1, "false_alarm": 10, "escape": 100},
+}
+LIMITED = {
+    "health_check": HEALTH_CHECK | {"max_error_rate": 0.05, "min_healthy_time": "3s"},
+    "max_failed_nodes": 1,
+    "orchestrator": {"limit_comparison": "reaches"},
+}
+
+
+def test_a_search_of_a_general_policy_needs_values() -> None:
+    """[contract]"""
+    with pytest.raises(InputError, match=r"one: a search of a general policy has no default ranges.*--vary"):
+        tune(scenario_of(LIMITED | {"max_parallel": "50%"}, **WORLDS), engine="reference")
+
+
+def test_a_search_of_a_general_policy_keeps_its_orchestrator() -> None:
+    """What it recommends can be run as it is written. [contract]"""
+    scenario = scenario_of(LIMITED | {"max_parallel": "50%"}, **WORLDS)
+    found = tune(scenario, vary={"max_parallel": [2, "50%"]}, replications=4, most=8, engine="reference")
+    assert set(found.candidates["max_parallel"]) == {2, "50%"}
+    (dialect,) = found.specs
+    spec = found.specs[dialect]["spec"]
+    assert dialect == spec["dialect"] == "general"
+    assert spec["orchestrator"] == {"preset": "expanso", "limit_comparison": "reaches"}
+    assert not found.default_limits
+    made = Scenario.from_dict(scenario.to_dict() | {"policies": {"found": spec}})
+    assert made.policy("found").orchestrator == scenario.policy("one").orchestrator
+
+
+def test_thresholds_of_a_general_policy() -> None:
+    """Amounts are numbers of nodes, and what isn't stated has no default. [contract]"""
+    scenario = scenario_of(LIMITED | {"max_parallel": "30%"}, **WORLDS)
+    ranges = {found.lever.name: found for found in find_ranges(scenario, scenario.policy(), None)}
+    parallel = ranges["max_parallel"]
+    assert (parallel.current, parallel.default) == (4, None)  # 30 % of 12, rounded up
+    assert parallel.numbers[-1] == 12
+    assert ranges["max_failed_nodes"].current == 1
+    assert ranges["max_failed_nodes_percent"].current is None

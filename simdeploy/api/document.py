@@ -58,6 +58,8 @@ class DeploymentDocument:
         The key around the object, as in a response body.
     beside : mapping
         Unknown keys beside the wrapper.
+    orchestrator : object
+        The policy's own orchestrator beside a bare spec, as it was read: it is not checked here. None without one.
     """
 
     spec: Spec
@@ -66,10 +68,13 @@ class DeploymentDocument:
     warnings: tuple[Problem, ...] = ()
     wrapper: Dialect | None = None
     beside: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    orchestrator: Any = field(default=None, hash=False)
 
     def to_json(self) -> str:
         """Return the canonical JSON text, with exactly the keys that were read."""
         value = (self.deployment or self.spec).to_dict()
+        if self.orchestrator is not None:
+            value["orchestrator"] = self.orchestrator
         return canonical_json(value if self.wrapper is None else {**self.beside, self.wrapper: value})
 
 
@@ -129,8 +134,11 @@ def read_body(body: object, dialect: Dialect | None) -> tuple[DeploymentDocument
     if "spec" in body:
         return _read_deployment_object(body, (), dialect, None)
     if body.keys() & DeploymentSpec.model_fields.keys():
-        spec, problems, warnings = _read_spec(body, (), dialect, None)
-        return (None, problems) if spec is None else (DeploymentDocument(spec, spec.dialect), warnings)
+        keys = {key: value for key, value in body.items() if key != "orchestrator"}
+        spec, problems, warnings = _read_spec(keys, (), dialect, None)
+        if spec is None:
+            return None, problems
+        return DeploymentDocument(spec, spec.dialect, orchestrator=body.get("orchestrator")), warnings
     hints = (nearest(key, [*_WRAPPERS, "spec", "strategy"]) for key in islice(body, MOST_PROBLEMS))
     return None, [Problem("neither a deployment nor a spec", allowed=_FORMS, hint=next(filter(None, hints), None))]
 

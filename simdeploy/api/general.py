@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic_core import PydanticCustomError
 
 from simdeploy.api.common_spec import CommonSpec, GateKey
 from simdeploy.api.values import (
@@ -61,7 +63,13 @@ class WaveEntry(WireObject):
     @model_validator(mode="before")
     @classmethod
     def _take_amount(cls, raw: Any) -> Any:
-        return {"size": raw} if isinstance(raw, int | str) and not isinstance(raw, bool) else raw
+        if isinstance(raw, int | str) and not isinstance(raw, bool):
+            return {"size": raw}
+        if isinstance(raw, Mapping | WaveEntry):
+            return raw
+        allowed = 'a number of nodes, a percentage such as "10%", or a group of keys with size or until'
+        context = {"message": "not a wave", "allowed": allowed, "hint": None, "meant": None}
+        raise PydanticCustomError("refused", "{message}; allowed: {allowed}", context)
 
     @model_serializer(mode="wrap")
     def _write_amount(self, write: SerializerFunctionWrapHandler) -> Any:

@@ -133,16 +133,20 @@ def choice(*values: str) -> Kind:
 
 AMOUNT_PATTERN = r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]{1,9})?)%$"
 _AMOUNT = re.compile(AMOUNT_PATTERN)
+_NO_PERCENT = r"0{1,2}(\.0+)?%"
 
 
 def _amount_kind(low: int) -> Kind:
-    """Return the kind of values that are a number of nodes, or text with a percentage of them."""
+    """Return the kind of values that are a number of nodes, or text with a percentage of them; 0% only if `low` is 0."""
+    pattern = f"^(?!{_NO_PERCENT}$){AMOUNT_PATTERN[1:]}" if low else AMOUNT_PATTERN
 
     def read(value: object) -> int | str:
         if isinstance(value, str):
             if _AMOUNT.match(value) is None:
                 hint = f"write {value} without quotes" if value.isdecimal() and len(value) < 9 else None
                 raise Refused("neither a number of nodes nor a percentage from 0% to 100%", hint)
+            if low and re.fullmatch(_NO_PERCENT, value):
+                raise Refused("too small")
             return str(value)
         number = _whole(value)
         _in_range(number, low, MAX_COUNT)
@@ -151,7 +155,7 @@ def _amount_kind(low: int) -> Kind:
     schema = {
         "anyOf": [
             {"type": "integer", "minimum": low, "maximum": MAX_COUNT},
-            {"type": "string", "pattern": AMOUNT_PATTERN, "examples": ["10%"]},
+            {"type": "string", "pattern": pattern, "examples": ["10%"]},
         ]
     }
     return Kind(f'a number of nodes from {low} to 10,000,000, or a percentage such as "10%"', read, schema)

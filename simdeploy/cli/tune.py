@@ -13,6 +13,7 @@ from simdeploy.cli.files import file_option, write_file
 from simdeploy.cli.options import DIRECTION, OF, REQUIRE, Choice, most_option, use, vary_option, whole_option
 from simdeploy.cli.study import Finding, Study, draw_panels, study_command
 from simdeploy.cli.vary import read_vary
+from simdeploy.errors import InputError, Problem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +78,8 @@ def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, d
     from simdeploy.report.tuning import describe_specs
 
     base = study.policy
+    if dialect is not None and base.spec.dialect == "general":
+        raise InputError(Problem("a general policy is written in its own dialect", ("--dialect",), found=dialect))
     values = read_vary(vary, study.scenario, {base.name: base}, has_ranges=False, is_grid=True) if vary else None
     result = study.run(tune, study.scenario, base, vary=values)
     required = "; ".join(map(str, result.requirements))
@@ -107,7 +110,8 @@ def _write_policy(result: Tuning, path: Path | None, dialect: str | None) -> Non
         say(f"{path} was not written: no recommended policy")
         return
     dialect = dialect or next(iter(result.specs))
-    policy = {dialect: {"spec": result.specs[dialect]["spec"]}}
+    spec = result.specs[dialect]["spec"]
+    policy = spec if dialect == "general" else {dialect: {"spec": spec}}
     if path.suffix.lower() == ".json":
         text = json.dumps(policy, indent=2) + "\n"
     else:

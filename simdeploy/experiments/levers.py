@@ -156,9 +156,11 @@ class _Catalogue:
 
 
 def _kind(schema: Mapping[str, Any]) -> Kind:
-    from simdeploy.scenario.json_schema import key_types
+    from simdeploy.scenario.json_schema import accepts_amounts, key_types
 
     types = key_types(schema)
+    if accepts_amounts(schema):  # whole numbers, beside which percentages are text
+        return "whole"
     if "string" in types:
         return "duration" if types & {"number", "integer"} else "other"
     if "number" in types:

@@ -213,8 +213,8 @@ def _tell_amount(result: Tuning, value: float, *, is_difference: bool = False) -
 
 def format_setting(result: Tuning, name: str, value: Any) -> str:
     """Write the value of a setting; waves of 0 nodes are the whole fleet, except in the rollout dialect."""
-    is_deployment = next(iter(result.specs), "") == "deployment"
-    return "all at once" if name == "max_parallel" and value == 0 and is_deployment else format_value(value)
+    is_all = name == "max_parallel" and value == 0 and next(iter(result.specs), "") != "rollout"
+    return "all at once" if is_all else format_value(value)
 
 
 def describe_specs(result: Tuning) -> list[str]:

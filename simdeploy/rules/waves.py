@@ -150,7 +150,7 @@ def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int, zones: in
         following = _equal_waves(orchestrator, parallel, total - canaries)
         waves = [_Wave(size) for size in ([canaries] if canaries else []) + following]
     has_zones = policy.strategy != "immediate" and pacing != "rate"
-    per_zone = _amount(policy.max_parallel_per_zone, rounding, Fraction(total, zones)) if has_zones else 0
+    per_zone = count_share(policy.max_parallel_per_zone, rounding, Fraction(total, zones)) if has_zones else 0
     return Plan(
         total=total,
         canaries=canaries,
@@ -159,7 +159,7 @@ def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int, zones: in
         sizes=tuple(wave.size for wave in waves),
         bakes_ns=tuple(_bakes(waves, orchestrator, canaries, pacing)),
         per_zone=min(per_zone or total, total),
-        surge=min(_amount(policy.surge, rounding, Fraction(total), least=0), total),
+        surge=min(count_share(policy.surge, rounding, total, least=0), total),
         rollback=_rollback_nodes(policy, orchestrator, parallel, total),
         limits=tuple(wave.limits for wave in waves) if any(wave.limits != NO_WAVE_LIMITS for wave in waves) else (),
         is_list=bool(policy.waves) and policy.strategy != "immediate",
@@ -191,7 +191,7 @@ def _follow_list(terms: tuple[WaveTerms, ...], rounding: Rounding, total: int) -
     """Yield the waves of a list over `total` nodes; a size repeats, after a sum comes the rest."""
     done = 0
     for one in terms:
-        size = _amount(one.amount, rounding, Fraction(total)) - (done if one.is_until else 0)
+        size = count_share(one.amount, rounding, total) - (done if one.is_until else 0)
         size = min(size, total - done)
         if size > 0:
             done += size
@@ -202,7 +202,7 @@ def _follow_list(terms: tuple[WaveTerms, ...], rounding: Rounding, total: int) -
         if last.is_until:
             yield _Wave(size)
         else:
-            size = min(_amount(last.amount, rounding, Fraction(total)), size)
+            size = min(count_share(last.amount, rounding, total), size)
             yield _Wave(size, last.bake_ns, WaveLimits(last.max_failed_nodes, last.max_failed_nodes_percent))
         done += size
 
@@ -219,12 +219,18 @@ def _bakes(waves: list[_Wave], orchestrator: Orchestrator, canaries: int, pacing
 
 def _rollback_nodes(policy: Policy, orchestrator: Orchestrator, parallel: int, total: int) -> int:
     if policy.rollback_parallel is not None:
-        return _amount(policy.rollback_parallel, orchestrator.wave_rounding, Fraction(total)) or total
+        return count_share(policy.rollback_parallel, orchestrator.wave_rounding, total) or total
     return parallel if orchestrator.rollback_pacing == "max_parallel" else total
 
 
-def _amount(amount: int | Fraction, rounding: Rounding, of: Fraction, least: int = 1) -> int:
-    """Return a number of nodes; of a percentage above 0 at least `least`."""
+def count_share(amount: int | Fraction, rounding: Rounding, of: int | Fraction, least: int = 1) -> int:
+    """Return a number of nodes; of a percentage above 0 at least `least`.
+
+    Examples
+    --------
+    >>> count_share(4, "ceil", 30), count_share(Fraction(25), "ceil", 30), count_share(Fraction(25), "floor", 30)
+    (4, 8, 7)
+    """
     if isinstance(amount, int):
         return amount
     share = amount * of / 100
@@ -233,7 +239,7 @@ def _amount(amount: int | Fraction, rounding: Rounding, of: Fraction, least: int
 
 def count_canaries(policy: Policy, orchestrator: Orchestrator, total: int) -> int:
     """Return the size of the canary set: at least 1, at most the fleet."""
-    by_percent = _amount(Fraction(policy.canary_percent), orchestrator.canary_rounding, Fraction(total))
+    by_percent = count_share(Fraction(policy.canary_percent), orchestrator.canary_rounding, total)
     by_count = policy.canary_count
     if orchestrator.canary_size == "count_first":
         wanted = by_count or by_percent
@@ -247,7 +253,7 @@ def count_canaries(policy: Policy, orchestrator: Orchestrator, total: int) -> in
 def _parallel_nodes(policy: Policy, rounding: Rounding, total: int) -> int:
     if policy.dialect == "rollout":
         return min(math.ceil(Fraction((policy.max_parallel or DEFAULT_WAVE_PERCENT) * total, 100)), total)
-    return min(_amount(policy.max_parallel, rounding, Fraction(total)) or total, total)
+    return min(count_share(policy.max_parallel, rounding, total) or total, total)
 
 
 def _batches(rate: Rate, total: int) -> list[int]:

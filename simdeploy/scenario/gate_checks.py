@@ -49,6 +49,10 @@ def gate_problems(
         allowed = "threshold or cusum, or pacing: barrier or rate"
         yield Problem(message, (*path, "kind"), found=terms.kind, allowed=allowed)
     yield from _number_problems(terms, path)
+    if policy.dialect == "general" and policy.max_error_rate is None and _compares_with_limit(terms):
+        message = f"the gate {terms.kind} needs it: the general dialect has no default"
+        yield Problem(message, (*path[:-1], "max_error_rate"), allowed="above 0 and below 1")
+        return
     limit = float(read_max_error_rate(policy, orchestrator))
     if terms.kind in ("sprt", "cusum"):
         yield from _rate_problems(terms, limit, path)
@@ -60,6 +64,13 @@ def gate_problems(
         yield Problem(message, (*path, "prior_mean"), allowed="a larger mean or a smaller strength")
     if judges_waves(policy) and has_waves:
         yield from _size_problems(policy, path, fleet, orchestrator)
+
+
+def _compares_with_limit(terms: GateTerms) -> bool:
+    """Whether a gate's test depends on `max_error_rate`."""
+    if terms.kind in ("sprt", "cusum"):
+        return terms.good is None or terms.bad is None
+    return terms.kind in ("pooled", "e_process", "bayes")
 
 
 def _has_mass_above(terms: GateTerms, limit: float) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from simdeploy.api import Dialect
 from simdeploy.api.spec import SPEC_TYPES
+from simdeploy.api.values import AMOUNT_PATTERN
 from simdeploy.scenario.file_model import ScenarioFile
 from simdeploy.scenario.laws import QUANTITIES, law_schema
 from simdeploy.scenario.values import DURATION_SCHEMA, SHARED
@@ -129,6 +130,17 @@ def key_types(schema: Mapping[str, Any]) -> frozenset[str]:
         stated = part.get("type", ())
         types |= {stated} if isinstance(stated, str) else set(stated)
     return frozenset(types)
+
+
+def accepts_amounts(schema: Mapping[str, Any]) -> bool:
+    """Whether a value of this schema may be a number of nodes or text with a percentage of them.
+
+    Examples
+    --------
+    >>> accepts_amounts(spec_schema("general")["properties"]["surge"])
+    True
+    """
+    return any(part.get("pattern") == AMOUNT_PATTERN for part in _alternatives(schema))
 
 
 @_remembered

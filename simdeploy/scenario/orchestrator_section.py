@@ -99,6 +99,20 @@ def build_orchestrator(section: OrchestratorSection) -> Orchestrator:
     return replace(PRESETS[section.preset], **given)
 
 
+def write_orchestrator(orchestrator: Orchestrator) -> dict[str, Any]:
+    """Return an orchestrator as the section that builds it: its preset, and the switches that differ from it.
+
+    Examples
+    --------
+    >>> section = OrchestratorSection.model_validate({"pacing": "sliding", "bake_time": "5m"})
+    >>> write_orchestrator(build_orchestrator(section))
+    {'preset': 'expanso', 'pacing': 'sliding', 'bake_time': 300.0}
+    """
+    switches = orchestrator.switches()
+    usual = build_orchestrator(OrchestratorSection.model_validate({"preset": switches["preset"]})).switches()
+    return {key: value for key, value in switches.items() if key == "preset" or value != usual[key]}
+
+
 def orchestrator_problems(orchestrator: Orchestrator) -> list[Problem]:
     """List contradicting switches."""
     if orchestrator.failed_percent_of == "wave" and orchestrator.pacing != "barrier":

@@ -21,6 +21,7 @@ from simdeploy.api import (
 )
 from simdeploy.api.document import read_body
 from simdeploy.api.files import read_text
+from simdeploy.api.json_text import locate
 from simdeploy.api.spec import SPEC_TYPES
 from simdeploy.dialects import PolicyImport, policy_from_spec
 from simdeploy.dialects.expanso import is_deployment
@@ -154,7 +155,10 @@ def document_policy(name: str, document: DeploymentDocument, around: Surrounding
     if identity.type != around.identity.type:
         identity = _with_versions_of_type(identity, document, around)
     warnings += version_suspicions(identity, path) if identity != around.identity else ()
-    return PolicyReading(_policy(name, document.spec, identity, around), warnings=warnings)
+    orchestrator, problems = _read_orchestrator(document.orchestrator, path)
+    if problems:
+        return PolicyReading(None, problems)
+    return PolicyReading(_policy(name, document.spec, identity, around, orchestrator), warnings=warnings)
 
 
 def version_suspicions(identity: Identity, path: Path) -> list[Problem]:
@@ -211,18 +215,23 @@ def parse_policy(
     'rollout'
     """
     source = Source(text, file)
-    kind = None if dialect is not None else recognise(source)
+    kind = recognise(source)
     if kind is not None and not is_deployment(source):
+        if dialect is not None:
+            message = f"a file of kind {kind}, which has no dialect"
+            raise InputError(Problem(message, ("dialect",), file=file, found=dialect, hint="leave `dialect` out"))
         return import_source(source, kind, nodes=nodes)
     if PurePath(file).suffix.lower() not in YAML_ENDINGS:
-        return parse_deployment(text, file=file, dialect=dialect)
+        document = parse_deployment(text, file=file, dialect=dialect)
+        _, problems = _read_orchestrator(document.orchestrator, ())
+        if problems:
+            raise InputError(locate(problems, text.removeprefix("\ufeff"), file=file))
+        return document
     body, positions = parse_yaml(text, file)
-    if isinstance(body, dict) and body.get("dialect") in SPEC_TYPES:
-        dialect = dialect or body["dialect"]
-        body = {key: value for key, value in body.items() if key != "dialect"}
-    document, problems = read_body(body, dialect)
-    if document is None:
-        raise InputError(located(cut(problems), file, positions))
+    made, problems = read_body(body, dialect)
+    bad = problems if made is None else _read_orchestrator(made.orchestrator, ())[1]
+    if made is None or bad:
+        raise InputError(located(cut(bad), file, positions))
     # Unknown keys are kept, so no allowed keys are listed.
     kept = [replace(problem, allowed=None) for problem in cut(problems)]
-    return replace(document, warnings=tuple(located(kept, file, positions)))
+    return replace(made, warnings=tuple(located(kept, file, positions)))

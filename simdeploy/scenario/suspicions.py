@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from simdeploy.api import GeneralSpec
 from simdeploy.errors import Path, Problem
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.health import read_max_error_rate
@@ -73,6 +74,8 @@ class PolicySuspicions:
     def _ignored(self) -> Iterator[Problem]:
         spec = self.scenario_policy.spec
         keys = ["max_parallel", "canary_count", "canary_percent", "auto_promote", "health_check"]
+        if isinstance(spec, GeneralSpec):
+            keys += ["waves", "zone_by_zone", "max_parallel_per_zone", "slot_delay"]
         if not self.orchestrator.limits_apply_to_immediate:
             keys += ["max_failed_nodes", "max_failed_nodes_percent"]
         ignored = [key for key in keys if getattr(spec, key)]
@@ -101,10 +104,17 @@ class PolicySuspicions:
             and is_count
             and not policy.max_parallel
             and not policy.waves
+            and not policy.max_parallel_per_zone
             and nodes > _FEW_NODES
         ):
             after = " after the canaries" if policy.strategy == "canary" else ""
-            yield self._say(f"0 updates all {nodes} nodes{after} at once", "max_parallel", found=0)
+            is_unset = (
+                isinstance(self.scenario_policy.spec, GeneralSpec) and self.scenario_policy.spec.max_parallel is None
+            )
+            message = f"updates all {nodes} nodes{after} at once"
+            yield self._say(
+                f"unset: {message}" if is_unset else f"0 {message}", "max_parallel", found=None if is_unset else 0
+            )
 
     def _slots(self) -> Iterator[Problem]:
         policy, spec = self.scenario_policy.policy, self.scenario_policy.spec

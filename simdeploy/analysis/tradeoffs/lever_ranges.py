@@ -13,7 +13,7 @@ from simdeploy.errors import InputError, Problem, SimdeployWarning, raise_if_any
 from simdeploy.experiments.design import make_points, read_number
 from simdeploy.experiments.levers import change_policy, find_levers, own_identity
 from simdeploy.experiments.ranges import ladder
-from simdeploy.rules.waves import DEFAULT_WAVE_PERCENT
+from simdeploy.rules.waves import DEFAULT_WAVE_PERCENT, count_share
 from simdeploy.units import NS_PER_S, format_duration
 
 if TYPE_CHECKING:
@@ -126,11 +126,13 @@ class _Laying:
                 value = format_duration(value)
         if value is None:
             return None
+        if lever.path == "max_parallel" and isinstance(value, str) and value.endswith("%"):
+            value = count_share(Fraction(value[:-1]), orchestrator.wave_rounding, self._scenario.fleet.nodes)
         number = read_number(lever.kind, value)
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise InputError(Problem("a threshold must be a number", (lever.name,), found=shorten(value)))
         if lever.path == "max_parallel" and number == 0:
-            return float(self._scenario.fleet.nodes if dialect == "deployment" else DEFAULT_WAVE_PERCENT)
+            return float(self._scenario.fleet.nodes if dialect != "rollout" else DEFAULT_WAVE_PERCENT)
         return float(number)
 
     def _warnings(self, values: Mapping[Lever, Any]) -> frozenset[str] | None:
@@ -159,7 +161,7 @@ def _default_ranges(scenario: Scenario, policy: ScenarioPolicy) -> Iterator[tupl
         yield "canary_percent", ladder(1, 50)
     if orchestrator.pacing != "rate":
         in_nodes = [*ladder(nodes / _MOST_WAVES, nodes), nodes]
-        yield "max_parallel", in_nodes if dialect == "deployment" else ladder(100 / _MOST_WAVES, 100)
+        yield "max_parallel", in_nodes if dialect != "rollout" else ladder(100 / _MOST_WAVES, 100)
     if not leaves:
         yield from _health_ranges(scenario, policy)
 

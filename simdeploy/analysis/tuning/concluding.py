@@ -31,6 +31,7 @@ from simdeploy.dialects.translation import translate_spec
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.levers import change_policy, find_levers, own_identity
 from simdeploy.result import make_frame
+from simdeploy.scenario.orchestrator_section import write_orchestrator
 from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
 from simdeploy.statistics.levels import share_out
 
@@ -310,9 +311,10 @@ def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) ->
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
         # A limit that can never stop a rollout is intended here: the other one decides.
         spec = change_policy(base, values, scenario, own_identity(base, scenario)).spec
-    other: Dialect = "rollout" if spec.dialect == "deployment" else "deployment"
+    # What only a general policy can say is in no dialect of the API.
+    dialects: tuple[Dialect, ...] = ("general",) if spec.dialect == "general" else ("deployment", "rollout")
     specs: dict[str, dict[str, Any]] = {}
-    for dialect in (spec.dialect, other):
+    for dialect in sorted(dialects, key=lambda each: each != spec.dialect):
         translated = translate_spec(
             spec,
             dialect,
@@ -320,7 +322,12 @@ def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) ->
             interval_ns=scenario.health_interval_ns,
             window_reset=scenario.orchestrator_of(base).window_reset,
         )
-        specs[dialect] = {"spec": _without_nothing(translated.spec.to_dict()), "notes": list(translated.notes)}
+        written = _without_nothing(translated.spec.to_dict())
+        if dialect == "general":
+            written = {"dialect": dialect, **written}
+            if base.orchestrator is not None:
+                written["orchestrator"] = write_orchestrator(base.orchestrator)
+        specs[dialect] = {"spec": written, "notes": list(translated.notes)}
     return specs
 
 

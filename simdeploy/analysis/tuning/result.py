@@ -53,7 +53,8 @@ class Tuning(Result):
     choice : dict or None
         Settings of the recommended policy; None if no candidate is known to meet the requirements.
     specs : mapping of str to dict
-        The recommended policy by dialect, ready to paste: `spec`, and `notes` on what the other dialect can't express.
+        The recommended policy by dialect, ready to paste: `spec`, and `notes` on what the other dialect can't express. A
+        general policy is in its own dialect alone, with its `orchestrator`.
     policies : DataFrame
         The recommended policy, indistinguishable runners-up, the current policy, API defaults, and what might be
         recommended without one of the requirements, all in the same new worlds: `policy`, `candidate`, `measure`,
@@ -163,8 +164,13 @@ class Tuning(Result):
 
     @property
     def default_limits(self) -> dict[str, float]:
-        """The API's limits of failed nodes of a policy that leaves them out, in the dialect of the current policy."""
-        defaults = DEFAULTS["rollout" if next(iter(self.specs), None) == "rollout" else "deployment"]
+        """The API's limits of failed nodes of a policy that leaves them out, in the dialect of the current policy; the general
+        one has none.
+        """
+        dialect = next(iter(self.specs), "deployment")
+        if dialect == "general":
+            return {}
+        defaults = DEFAULTS["rollout" if dialect == "rollout" else "deployment"]
         return {name: float(defaults[name]) for name in ("max_failed_nodes", "max_failed_nodes_percent")}
 
     def changes(self) -> dict[str, Any]:

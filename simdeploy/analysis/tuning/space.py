@@ -102,6 +102,9 @@ def make_candidates(
     """
     own_kind = base.policy.gate.kind if base.policy.gate is not None else "threshold"
     kept: dict[str, Any] = {}
+    if vary is None and base.spec.dialect == "general":
+        message = "a search of a general policy has no default ranges"
+        raise InputError(Problem(message, (base.name,), allowed="the values to try: vary (--vary max_parallel=1,2,5)"))
     if vary is None:
         names, rows = _SHARED + _HEALTH[base.spec.dialect], _Space(scenario, base, largest_wave).rows()
         levers = find_levers(names, [scenario], [base.spec])
@@ -115,7 +118,7 @@ def make_candidates(
         check_gate_levers(levers, points.values, own_kind)
         rows = [drop_unread(levers, tuple(points.point(n).values()), own_kind) for n in range(len(points))]
     current = tuple(_look_up(base.spec.to_dict(), lever) for lever in levers)
-    defaults = drop_unread(levers, tuple(map(_default, levers, current)), own_kind)
+    defaults = drop_unread(levers, tuple(_default(base, *each) for each in zip(levers, current, strict=True)), own_kind)
     # Writing out a default is not a change.
     defaults_of_keys = {GATE_KIND: "threshold"} | {
         lever.path: DEFAULTS_OF_API[base.spec.dialect].get(lever.path.rpartition(".")[2])
@@ -155,6 +158,8 @@ def make_candidates(
 
 def _kept_limits(base: ScenarioPolicy, levers: Sequence[Lever]) -> dict[str, list[Any]]:
     """Return limits that the policy sets and that are not varied: without them no candidate would have the API defaults."""
+    if base.spec.dialect == "general":  # which has no defaults
+        return {}
     raw, varied = base.spec.to_dict(), {lever.path for lever in levers}
     is_set = [path for path in _THRESHOLDS if path not in varied and _look_up(raw, Lever(path, "other")) is not None]
     return {lever.path: [_look_up(raw, lever)] for lever in find_levers(is_set, [], [base.spec])}
@@ -167,8 +172,10 @@ def _check_limit(largest_wave: int, in_flight: Sequence[int]) -> None:
         raise InputError(Problem("nothing left to try", ("largest_wave",), found=found, allowed=allowed, hint=hint))
 
 
-def _default(lever: Lever, current: Any) -> Any:
-    """Return a setting's API default; the policy's value where the API has none."""
+def _default(base: ScenarioPolicy, lever: Lever, current: Any) -> Any:
+    """Return a setting's API default; the policy's value where the API, or the dialect, has none."""
+    if base.spec.dialect == "general":
+        return current
     if lever.path == GATE_KIND:
         return "threshold"
     return None if lever.path in _THRESHOLDS else current
