@@ -12,6 +12,7 @@ from simdeploy.cli.command import Command
 from simdeploy.cli.files import PathName, file_option, write_file
 from simdeploy.cli.options import JSON, Choice, use, whole_option
 from simdeploy.dialects.importing import KINDS
+from simdeploy.errors import InputError, Problem, shorten
 
 if TYPE_CHECKING:
     from simdeploy.dialects import PolicyImport
@@ -49,6 +50,8 @@ def command(
     """
     from simdeploy.dialects import read_policy
 
+    if out is not None and out.resolve() == Path(file).resolve():
+        raise InputError(Problem("would overwrite the file that is imported", ("--out",), found=shorten(str(out))))
     imported = read_policy(Path(file), kind, nodes=nodes, variables=variables)
     if as_json:
         with whoever_listens():
