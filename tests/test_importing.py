@@ -155,9 +155,9 @@ def test_the_imported_file_is_not_overwritten(tmp_path: Path) -> None:
     file = tmp_path / "deployment.yaml"
     text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicas: 4, template: {}}\n"
     file.write_text(text)
-    done = CliRunner().invoke(app, ["import", str(file), "-o", str(tmp_path / "." / "deployment.yaml")])
-    assert isinstance(done.exception, InputError)
-    assert "would overwrite the file that is imported" in str(done.exception)
+    done = invoke("import", file, "-o", tmp_path / "." / "deployment.yaml")
+    assert done.exit_code == 2
+    assert "would overwrite the file that is imported" in done.stderr
     assert file.read_text() == text
 
 
