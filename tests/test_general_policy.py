@@ -409,6 +409,15 @@ def test_no_warning_of_all_at_once_where_zones_bound_it() -> None:
         scenario_of({})
     with warnings.catch_warnings(action="error", category=SimdeployWarning):
         scenario_of({"max_parallel_per_zone": 1})
+    with pytest.warns(SimdeployWarning, match="unset: updates all 12 nodes at once"):
+        scenario_of({"max_parallel_per_zone": 4})  # all of each of the three zones
+
+
+@pytest.mark.parametrize("key", ["progress_deadline", "rollout_deadline"])
+def test_a_deadline_of_no_time_is_doubted(key: str) -> None:
+    """Elsewhere a 0 means none. [contract]"""
+    with pytest.warns(SimdeployWarning, match=f"{key}: no rollout can complete in no time"):
+        scenario_of({key: 0, "max_parallel": 2})
 
 
 def test_immediate_tells_which_waves_it_ignores() -> None:
