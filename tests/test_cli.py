@@ -395,6 +395,17 @@ def test_validate_says_what_was_read(folder):
     ]
 
 
+def test_validate_knows_policies_in_yaml(folder):
+    """A YAML file with a strategy is a policy, not a scenario without a fleet. [contract]"""
+    policy = "dialect: general\nstrategy: rolling\nhealth_check: {deadline: 5m}\n"
+    Path("policy.yaml").write_text(policy)
+    Path("typo.yaml").write_text(policy + "orchestrator: {pacing: slidin}\n")
+    result = call("validate", "policy.yaml", "typo.yaml")
+    assert result.stdout == "ok: policy.yaml: a spec in the general dialect, strategy rolling\n"
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: typo.yaml:4: orchestrator.pacing: unknown value")
+
+
 def test_validate_says_everything_that_is_wrong(folder):
     """Every problem of every file is one line with file and line; good files beside them are still "ok". [contract]"""
     Path("bad.yaml").write_text(SCENARIO.replace("nodes: 40", "nodes: -1").replace("zones", "zone") + "extra: 1\n")

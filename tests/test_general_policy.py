@@ -78,6 +78,7 @@ def plan_of(total: int, zones: int = 1, **spec: Any) -> Plan:
         (["10%", "50%"], 40, (4, 20, 16)),
         ([1, {"until": "50%"}, {"until": "80%"}], 100, (1, 49, 30, 20)),
         ([{"until": "10%"}, {"until": "5%"}, {"until": "100%"}], 100, (10, 90)),
+        ([{"until": "0%"}, {"until": 0}, {"until": "50%"}], 10, (5, 5)),
         ([30], 10, (10,)),
         (["1%"], 10, (1,) * 10),
     ],
@@ -373,10 +374,10 @@ def test_what_the_api_cannot_say_is_refused_by_key() -> None:
 # -- policies that are easily got wrong ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("entry", ["0%", "00.0%", {"size": "0%"}, {"until": "0%"}])
+@pytest.mark.parametrize("entry", ["0%", "00.0%", {"size": "0%"}])
 def test_a_wave_of_no_nodes_is_refused(entry: Any) -> None:
     """It would be repeated for ever. [contract]"""
-    with pytest.raises(InputError, match=r"waves\[0\]\.(size|until): too small"):
+    with pytest.raises(InputError, match=r"waves\[0\]\.size: too small"):
         scenario_of({"waves": [entry]})
 
 
@@ -408,6 +409,15 @@ def test_no_warning_of_all_at_once_where_zones_bound_it() -> None:
         scenario_of({})
     with warnings.catch_warnings(action="error", category=SimdeployWarning):
         scenario_of({"max_parallel_per_zone": 1})
+    with pytest.warns(SimdeployWarning, match="unset: updates all 12 nodes at once"):
+        scenario_of({"max_parallel_per_zone": 4})  # all of each of the three zones
+
+
+@pytest.mark.parametrize("key", ["progress_deadline", "rollout_deadline"])
+def test_a_deadline_of_no_time_is_doubted(key: str) -> None:
+    """Elsewhere a 0 means none. [contract]"""
+    with pytest.warns(SimdeployWarning, match=f"{key}: no rollout can complete in no time"):
+        scenario_of({key: 0, "max_parallel": 2})
 
 
 def test_immediate_tells_which_waves_it_ignores() -> None:

@@ -148,3 +148,20 @@ def test_a_scenario_overrides_the_orchestrator_of_a_file(folder: Path) -> None:
     (folder / "scenario.yaml").write_text(text)
     scenario: Scenario = read_scenario(folder / "scenario.yaml")
     assert scenario.orchestrator_of(scenario.policy()).failed_percent_of == "fleet"
+
+
+def test_the_imported_file_is_not_overwritten(tmp_path: Path) -> None:
+    """[contract]"""
+    file = tmp_path / "deployment.yaml"
+    text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicas: 4, template: {}}\n"
+    file.write_text(text)
+    done = invoke("import", file, "-o", tmp_path / "." / "deployment.yaml")
+    assert done.exit_code == 2
+    assert "would overwrite the file that is imported" in done.stderr
+    assert file.read_text() == text
+
+
+def test_a_policy_of_our_own_needs_no_import() -> None:
+    """[contract]"""
+    with pytest.raises(InputError, match="needs no import: use it with --policy"):
+        read_policy("dialect: general\nstrategy: immediate\n")

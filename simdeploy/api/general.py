@@ -51,7 +51,7 @@ class WaveEntry(WireObject):
     dialect: ClassVar[Dialect] = "general"
 
     size: WaveAmount | None = Field(default=None, description="Nodes of the wave, or a percentage of the fleet.")
-    until: WaveAmount | None = Field(
+    until: Amount | None = Field(
         default=None, description="Nodes of this wave and all before it, or a percentage of the fleet."
     )
     bake_time: GoDuration | None = Field(default=None, description="Pause after the wave; default: the orchestrator's.")

@@ -11,6 +11,7 @@ from simdeploy.cli.answers import print_answer, to_json, whoever_listens
 from simdeploy.cli.command import Command
 from simdeploy.cli.files import PathName, file_option, write_file
 from simdeploy.cli.options import JSON, Choice, use, whole_option
+from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.vocabulary import IMPORT_KINDS
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ def command(
     """
     from simdeploy.dialects import read_policy
 
+    if scenario_file is not None and scenario_file.resolve() == Path(file).resolve():
+        raise InputError(
+            Problem("would overwrite the file that is imported", ("--out",), found=shorten(str(scenario_file)))
+        )
     imported = read_policy(Path(file), kind_of_file, nodes=nodes, variables=variables)
     if as_json:
         with whoever_listens():

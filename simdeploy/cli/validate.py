@@ -18,13 +18,13 @@ from simdeploy.errors import InputError, Problem
 def command(files: tuple[str, ...]) -> None:
     """Check scenario files and deployments.
 
-    A FILE is a scenario, an API deployment (.json) or another orchestrator's policy. Prints "ok" with a summary, or every problem with its line; then exits with 2.
+    A FILE is a scenario, a policy (JSON or YAML), or another orchestrator's file. Prints "ok" with a summary, or every problem with its line; then exits with 2.
     """
     problems: list[Problem] = []
     for file in files:
         try:
             description = _describe_import(file) or (
-                _describe_json(file) if file.lower().endswith(".json") else _describe_scenario(file)
+                _describe_policy(file) if _is_policy(file) else _describe_scenario(file)
             )
         except InputError as error:
             problems += error.problems
@@ -63,10 +63,24 @@ def _describe_scenario(file: str) -> str:
     )
 
 
-def _describe_json(file: str) -> str:
-    from simdeploy.api import read_deployment
+def _is_policy(file: str) -> bool:
+    """Whether a file is a policy in a dialect of simdeploy: JSON, or YAML with a strategy of its own."""
+    from simdeploy.api.files import read_text
+    from simdeploy.dialects.source import Source
 
-    document = read_deployment(file)
+    if file.lower().endswith(".json"):
+        return True
+    return any(
+        "strategy" in document.data and "policies" not in document.data for document in Source(read_text(file)).groups
+    )
+
+
+def _describe_policy(file: str) -> str:
+    from simdeploy.dialects import PolicyImport
+    from simdeploy.scenario.policies import read_policy_file
+
+    document = read_policy_file(file)
+    assert not isinstance(document, PolicyImport)  # noqa: S101 - described before
     for problem in document.warnings:
         say(f"warning: {problem}")
     kind = "a spec" if document.deployment is None else "a deployment"

@@ -87,7 +87,10 @@ def unrecognised(source: Source) -> list[Problem]:
             _ = source.documents
         except InputError as error:
             return list(error.problems)
-    return [Problem("not a policy in any format that can be imported", file=source.file, allowed=listed(KINDS))]
+    is_own = any("strategy" in document.data for document in source.groups)
+    hint = "a policy of simdeploy needs no import: use it with --policy" if is_own else None
+    message = "not a policy in any format that can be imported"
+    return [Problem(message, file=source.file, allowed=listed(KINDS), hint=hint)]
 
 
 def _source(text_or_path: str | os.PathLike[str]) -> Source:

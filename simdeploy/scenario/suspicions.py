@@ -59,6 +59,7 @@ class PolicySuspicions:
         if self.scenario_policy.policy.strategy == "rolling":
             yield from self._canary_fields()
         yield from self._limits()
+        yield from self._of_no_time()
         yield from self._instances()
         yield from self._down_nodes()
 
@@ -104,7 +105,7 @@ class PolicySuspicions:
             and is_count
             and not policy.max_parallel
             and not policy.waves
-            and not policy.max_parallel_per_zone
+            and not self._zones_bound()
             and nodes > _FEW_NODES
         ):
             after = " after the canaries" if policy.strategy == "canary" else ""
@@ -115,6 +116,11 @@ class PolicySuspicions:
             yield self._say(
                 f"unset: {message}" if is_unset else f"0 {message}", "max_parallel", found=None if is_unset else 0
             )
+
+    def _zones_bound(self) -> bool:
+        """Whether max_parallel_per_zone keeps any node of a zone waiting."""
+        plan = plan_waves(self.scenario_policy.policy, self.orchestrator, self.fleet.nodes, self.fleet.zones)
+        return plan.per_zone < -(-self.fleet.nodes // self.fleet.zones)
 
     def _slots(self) -> Iterator[Problem]:
         policy, spec = self.scenario_policy.policy, self.scenario_policy.spec
@@ -136,6 +142,13 @@ class PolicySuspicions:
             yield self._say(message, "max_failed_nodes", found=count)
         if percent is not None and percent >= 100 and not reaches:
             yield self._say("can never stop a rollout", "max_failed_nodes_percent", found=f"{float(percent):g}")
+
+    def _of_no_time(self) -> Iterator[Problem]:
+        policy = self.scenario_policy.policy
+        deadlines = {"progress_deadline": policy.progress_deadline_ns, "rollout_deadline": policy.rollout_deadline_ns}
+        for key, deadline_ns in deadlines.items():
+            if deadline_ns == 0:
+                yield self._say("no rollout can complete in no time; leave it out for no deadline", key, found="0s")
 
     def _instances(self) -> Iterator[Problem]:
         policy, kind = self.scenario_policy.policy, self.scenario_policy.identity.type
