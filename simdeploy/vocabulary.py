@@ -56,3 +56,20 @@ RECORD_FORMS = ("parquet", "csv")
 # What is traced over time, as `timelines` names it: nodes as the deployment counts them, nodes, expected error rates, and the fraction of
 # requests that is shed.
 TRACED = ("updated", "failed", "exposed", "in_service", "error_rate", "error_rate_new", "shed")
+
+# Kinds of files that can be imported, in the order in which a text is tried. Each has a module of `simdeploy.dialects` with
+# `recognises(source)`, which must not raise, and `read(reading)`.
+IMPORT_KINDS = (
+    "nomad",
+    "kubernetes",
+    "argo-rollouts",
+    "flagger",
+    "flightctl",
+    "swarm",
+    "ansible",
+    "ecs",
+    "codedeploy",
+    "aws-iot",
+    "service-fabric",
+    "expanso",
+)

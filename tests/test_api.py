@@ -316,7 +316,7 @@ def test_a_given_dialect_reads_the_other_form_of_durations() -> None:
 
 def test_an_unknown_dialect_is_a_problem() -> None:
     """A dialect that doesn't exist is refused by name [contract]."""
-    assert the_problem(json.dumps(ROLLING), "nomad").allowed == "deployment, rollout"  # type: ignore[arg-type]
+    assert the_problem(json.dumps(ROLLING), "nomad").allowed == "deployment, rollout, general"  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------- values

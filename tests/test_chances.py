@@ -137,7 +137,7 @@ def test_estimates_of_known_rates(rare):
     policies = [rare.policy(name) for name in ("usual", "lax")]
     measures = ["false_alarm given good", "escaped", "cost"]
     found = simdeploy.estimate(table, measures).to_frame().set_index(["policy", "measure"])
-    values = Values(table, ["cost"], takes_strata=True)
+    values = Values(table, ["cost"])
     for place, policy in enumerate(policies):
         exact = evaluate(rare, policy)
         for name in measures[:2]:
@@ -178,7 +178,7 @@ def test_sweeps_of_settings(rare):
 def test_what_depends_on_single_worlds(rare):
     """The value of knowing a world counts its verdict, which an estimate of the cost averages. [property]"""
     table = replicate(rare, ["usual", "strict"], strata="kinds", replications=60, engine="compiled")
-    values = Values(table, ["cost"], takes_strata=True)
+    values = Values(table, ["cost"])
     sample = values.sample(Measure("cost"))
     assert np.allclose(sample.as_drawn().values, values.of(Measure("cost")))
     assert not np.allclose(sample.values, values.of(Measure("cost")))

@@ -84,8 +84,8 @@ def test_a_command_has_what_all_have(name):
     """What computes has --json and --out FILE; what takes policies --policy; what simulates at length says where. [contract]"""
     options = {text: option for _, option in list_options() if option in COMMANDS[name].params for text in option.opts}
     assert not OLD_NAMES & set(options)
-    assert ("--json" in options) == (name in COMPUTING)
-    assert ({"-o", "--out"} <= set(options)) == (name in COMPUTING)
+    assert ("--json" in options) == (name in (*COMPUTING, "import"))
+    assert ({"-o", "--out"} <= set(options)) == (name in (*COMPUTING, "import"))
     assert ("--policy" in options) == (name in QUICK)
     for needed in ("--engine", "--workers", "--cluster", "--tls-cert", "--store"):
         assert (needed in options) == (name in WITH_ENGINE)

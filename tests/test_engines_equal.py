@@ -163,7 +163,6 @@ BESIDE = (
         for what in (
             "no failure",
             "it failed",
-            "it hangs and loses its old instance",
             "it goes back starting, beside its old instance",
             "it goes back exposed, beside its old instance",
             "it goes back exposed, without its old instance",
@@ -184,7 +183,6 @@ RETRIES = (
     "it fails in the end",
     "it is sent back",
     "it is surged",
-    "it is not heard of",
     "it goes on after the end",
     "failed tries are too many",
     "in a row",

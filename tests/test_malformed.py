@@ -387,7 +387,7 @@ POLICIES = [
     policy("a negative limit", ROLLING + ", max_failed_nodes: -1", "max_failed_nodes", "negative"),
     health("a key of the other dialect", "deadline: 5m, interval: 5", ".interval", "rollout"),
     policy("an unknown dialect", "strategy: immediate, dialect: rolout", "dialect", "'rollout'"),
-    policy("a number as a dialect", "strategy: immediate, dialect: 1", "dialect", "deployment, rollout"),
+    policy("a number as a dialect", "strategy: immediate, dialect: 1", "dialect", "deployment, rollout, general"),
     policy("keys beside a file", "file: d.json, strategy: immediate", "strategy", "not allowed beside `file`"),
     policy("a policy's file that doesn't exist", "file: nowhere.json", "file", "No such file"),
     policy("a number as a policy's file", "file: 5", "file", "file name"),

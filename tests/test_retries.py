@@ -229,3 +229,19 @@ def test_tries_that_nobody_hears_of_are_refused(late: Any, words: str) -> None:
         scenario_of(policy={"retries": 1}, **sections)
     sections["orchestrator"] = {**sections["orchestrator"], "failed_tries_count": False}
     scenario_of(policy={"retries": 1}, **sections)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("freezes", "delay_s", "times"), [(True, 30, [0, 0, 60]), (False, 30, [0, 0, 30, 60]), (True, 0, [0, 0, 30])]
+)
+def test_a_node_that_waits_for_its_next_try_freezes(
+    engine: str, freezes: bool, delay_s: float, times: list[float]
+) -> None:
+    """Of four nodes, two at once, node 0 fails at 30 s and in the end: nothing goes before its next try begins. [oracle]"""
+    policy = {"max_parallel": 2, "retries": 1, "retry_delay": delay_s, "health_check": {"deadline": "50s"}}
+    release = {"bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"nodes": [0]}}}
+    switches = {"pacing": "sliding", "failed_node_freezes": freezes}
+    scenario = scenario_of({"nodes": 4}, policy, release=release, orchestrator=switches)
+    assert simulate(scenario, engine=engine).responses["touched_nodes"] == len(times)
+    assert sorted(simulate(scenario).nodes["dispatched_at_s"].dropna()) == times

@@ -11,8 +11,8 @@ from simdeploy.cli.answers import print_answer, to_json, whoever_listens
 from simdeploy.cli.command import Command
 from simdeploy.cli.files import PathName, file_option, write_file
 from simdeploy.cli.options import JSON, Choice, use, whole_option
-from simdeploy.dialects.importing import KINDS
 from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.vocabulary import IMPORT_KINDS
 
 if TYPE_CHECKING:
     from simdeploy.dialects import PolicyImport
@@ -28,7 +28,13 @@ def _read_variables(_ctx: click.Context, _param: click.Parameter, value: tuple[s
 
 @click.command("import", cls=Command, example="simdeploy import job.nomad.hcl --nodes 200 -o scenario.yaml")
 @click.argument("file", metavar="FILE", type=PathName())
-@click.option("--from", "kind", type=Choice(KINDS), help=f"Kind of file: {', '.join(KINDS)}. Default: by its content.")
+@click.option(
+    "--from",
+    "kind_of_file",
+    metavar="KIND",
+    type=Choice(IMPORT_KINDS),
+    help=f"Kind of file: {', '.join(IMPORT_KINDS)}. Default: by its content.",
+)
 @use(whole_option("--nodes", None, "Nodes of the fleet (replicas, tasks, hosts). Default: as the file says."))
 @click.option(
     "--var",
@@ -38,9 +44,20 @@ def _read_variables(_ctx: click.Context, _param: click.Parameter, value: tuple[s
     callback=_read_variables,
     help="Value of a variable, parameter or template of the file; repeatable.",
 )
-@use(file_option(["-o", "--out"], "Write a scenario with this policy (.yaml), to be completed.", ".yaml", ".yml"), JSON)
+@use(
+    file_option(
+        ["-o", "--out", "scenario_file"], "Write a scenario with this policy (.yaml), to be completed.", ".yaml", ".yml"
+    ),
+    JSON,
+)
 def command(
-    file: str, *, kind: str | None, nodes: int | None, variables: dict[str, str], out: Path | None, as_json: bool
+    file: str,
+    *,
+    kind_of_file: str | None,
+    nodes: int | None,
+    variables: dict[str, str],
+    scenario_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Read another orchestrator's policy.
 
@@ -50,19 +67,21 @@ def command(
     """
     from simdeploy.dialects import read_policy
 
-    if out is not None and out.resolve() == Path(file).resolve():
-        raise InputError(Problem("would overwrite the file that is imported", ("--out",), found=shorten(str(out))))
-    imported = read_policy(Path(file), kind, nodes=nodes, variables=variables)
+    if scenario_file is not None and scenario_file.resolve() == Path(file).resolve():
+        raise InputError(
+            Problem("would overwrite the file that is imported", ("--out",), found=shorten(str(scenario_file)))
+        )
+    imported = read_policy(Path(file), kind_of_file, nodes=nodes, variables=variables)
     if as_json:
         with whoever_listens():
             click.echo(to_json(imported, imported.computed_under))
     else:
         print_answer(imported.answer, map(str, imported.notes), (), _policy_lines(imported))
-    if out is not None:
+    if scenario_file is not None:
         from simdeploy.cli.template import write_template
 
         text = write_template(imported, Path(file).name)
-        write_file(out, lambda stream: stream.write(text.encode()))
+        write_file(scenario_file, lambda stream: stream.write(text.encode()))
 
 
 def _policy_lines(imported: PolicyImport) -> list[str]:

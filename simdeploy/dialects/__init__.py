@@ -5,7 +5,8 @@ can be imported has one module, with `recognises(source)` and `read(reading)`.
 """
 
 from simdeploy.dialects.imported import Note, PolicyImport
-from simdeploy.dialects.importing import KINDS, read_policy
+from simdeploy.dialects.importing import read_policy
 from simdeploy.dialects.specs import policy_from_spec
+from simdeploy.vocabulary import IMPORT_KINDS as KINDS
 
 __all__ = ["KINDS", "Note", "PolicyImport", "policy_from_spec", "read_policy"]

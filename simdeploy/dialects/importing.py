@@ -12,26 +12,10 @@ from simdeploy.api.files import read_text
 from simdeploy.dialects.reading import Reading
 from simdeploy.dialects.source import Source
 from simdeploy.errors import InputError, Problem, listed, not_among, shorten
+from simdeploy.vocabulary import IMPORT_KINDS as KINDS
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
-
-# In the order in which a text is tried. Each has a module of this package with `recognises(source)`, which must not raise,
-# and `read(reading)`.
-KINDS = (
-    "nomad",
-    "kubernetes",
-    "argo-rollouts",
-    "flagger",
-    "flightctl",
-    "swarm",
-    "ansible",
-    "ecs",
-    "codedeploy",
-    "aws-iot",
-    "service-fabric",
-    "expanso",
-)
 
 
 def read_policy(

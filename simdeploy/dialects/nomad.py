@@ -258,7 +258,10 @@ class _Update:
         often = "any number of times within progress_deadline" if unlimited else f"{retries:,} times"
         known = "" if group.data else "not given: "
         text = f"{known}an allocation that did not start is tried again {often}, {write_duration(delay)} later, here on the same node"
-        group.approximate(spell("attempts"), f"{text}; one that started and became unhealthy is not")
+        group.approximate(
+            spell("attempts"),
+            f"{text}; one that started and became unhealthy is not; nothing else is placed until the next try begins",
+        )
         if spell("delay") in group:
             group.exact(spell("delay"), f"{write_duration(delay)} before each further try")
         if spell("delay_function") in group:

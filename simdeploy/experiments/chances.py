@@ -88,6 +88,8 @@ class StopChances:
         spec = policy.policy
         if not self.are_known or not TYPES[policy.identity.type].releases:
             return math.nan
+        if spec.dialect == "general" or policy.orchestrator is not None:  # which may say what depends on the clock
+            return math.nan
         is_canary = spec.strategy == "canary"
         if (is_canary and not spec.auto_promote) or (spec.gate is not None and spec.gate.kind != "threshold"):
             return math.nan
@@ -132,6 +134,7 @@ def _has_independent_nodes(scenario: Scenario, kind: ReleaseKind) -> bool:
     is_alike = not fleet.classes and fleet.service is None and kind.affects.by in ("all", "share")
     is_alike &= isinstance(kind.after, Constant) or kind.error_rate == 0
     always_ends = orchestrator.on_failure in ("rollback", "stop") and not orchestrator.failed_node_holds_slot
+    always_ends &= not orchestrator.failed_node_freezes and orchestrator.failures_counted == "cumulative"
     is_alone = not scenario.operator.script and scenario.tilt is None
     return is_static and is_constant and is_alike and always_ends and is_alone
 

@@ -78,14 +78,22 @@ def judge_difference(
     return verdicts if verdicts.ndim else cast("Verdict", verdicts.item())
 
 
-def judge_change(low: float, high: float, direction: Direction | None, *, unknown: bool = False) -> Verdict | None:
+def judge_change(
+    low: float, high: float, direction: Direction | None, *, unknown: bool = False, least: float = 0.0
+) -> Verdict | None:
     """Return the same for a measure that may have no better side; None if such a measure significantly differs.
+
+    Differences that are surely at most `least` are none.
 
     Examples
     --------
     >>> judge_change(1.0, 2.0, "min"), judge_change(1.0, 2.0, None), judge_change(-1.0, 2.0, None)
     ('worse', None, 'unclear')
+    >>> judge_change(1e-9, 1e-9, "min", least=1e-4)
+    'equal'
     """
+    if not unknown and -least <= low and high <= least:
+        return "equal"
     verdict = judge_difference(low, high, direction or "min", unknown=unknown)
     return None if direction is None and verdict in ("better", "worse") else verdict
 

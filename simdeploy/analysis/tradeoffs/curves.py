@@ -12,6 +12,9 @@ from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
 from simdeploy.statistics.levels import share_out
 
+# Rates whose probability is known differ significantly however little; nobody trades for less than this.
+_LEAST_OF_A_RATE = 1e-4
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -89,7 +92,10 @@ def estimate_curves(
                     # An unknown value has no difference.
                     ends = (math.nan,) * 3 if fraction > 0 else difference[:3]
                     is_trusted = difference.is_trusted and fraction == 0
-                    verdict = judge_change(*difference.limits, find_direction(measure), unknown=fraction > 0)
+                    least = _LEAST_OF_A_RATE if measure.kind == "rate" else 0.0
+                    verdict = judge_change(
+                        *difference.limits, find_direction(measure), unknown=fraction > 0, least=least
+                    )
                     difference_rows.append((*point, str(measure), *ends, difference.n, is_trusted, fraction, verdict))
     return _frame(curve_rows, CURVE), _frame(difference_rows, DIFFERENCE)
 

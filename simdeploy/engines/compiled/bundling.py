@@ -28,7 +28,7 @@ class LoweredPlan(NamedTuple):
     has_wave_limits: bool
     rollback_size: int
     is_list: bool
-    has_slots: bool
+    marks_slots: bool
     has_steps: bool
     per_zone: int
     slot_delay: int
@@ -44,6 +44,8 @@ class Row(NamedTuple):
     plan: LoweredPlan
     limits: int
     gate: int  # 0 for none
+    counts_each: bool
+    has_more: bool
     is_plain: bool  # nothing that bundles don't know
 
 
@@ -81,7 +83,6 @@ def bundle_policies(
             and row.is_plain
             and not row.gate
             and row.plan.pacing == BARRIER
-            and not row.plan.has_steps
             and stops[row.limits] is not None
         ):
             key = (row.plan.first_size, row.auto_promote, row.no_auto_rollback)

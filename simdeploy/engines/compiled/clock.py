@@ -30,10 +30,11 @@ NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
     FAILS_TRY,
     GIVES_UP_SLOT,
     FREES_SLOT,
+    TRIES_AGAIN,
     N_EVENTS,
-) = range(16)
+) = range(17)
 # Both are kept in one number: what happens in so many bits, the node above them.
-EVENT_BITS = 4
+EVENT_BITS = 5
 _EVENT_MASK = (1 << EVENT_BITS) - 1
 if N_EVENTS > 1 << EVENT_BITS:
     raise AssertionError(N_EVENTS)

@@ -25,6 +25,7 @@ from simdeploy.engines.compiled.clock import (
     MISSES_DEADLINE,
     NO_CLOCK,
     OPERATOR_CLOCK,
+    TRIES_AGAIN,
     count_down,
     dequeue,
     freeze_clock,
@@ -66,7 +67,7 @@ from simdeploy.engines.compiled.dispatch import (
     turns_due,
 )
 from simdeploy.engines.compiled.gates import happens_before_gate, judges_waves, look_at_waves, reset_gates
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.limits import is_crossed, reset_tally
 from simdeploy.engines.compiled.line import reset_lines
 from simdeploy.engines.compiled.node import count, go_back, hear_of
@@ -135,7 +136,7 @@ def run_rollout(run):
         fate[HAS_FAILED, node] = 0
         fate[WINDOWS, node] = 0
         fate[WAVE, node] = 0
-    if policy_of(run).surge > 0 or policy_of(run).retries > 0:
+    if run.has_more:
         for node in range(run.nodes):
             fate[SURGED, node] = fate[TRIED, node] = 0
     if run.shared:
@@ -149,7 +150,8 @@ def run_rollout(run):
         if run.is_rung:
             run.is_rung = False
             _act(run)
-            act_on_rollback(run)
+            if run.rollback_is_asked or run.n_due:
+                act_on_rollback(run)
             continue
         following = _next_instant(run)
         if following >= NEVER:
@@ -162,6 +164,7 @@ def run_rollout(run):
 @compiled
 def reset(run):
     """Put the record at the start of a rollout."""
+    run.has_more = policy_of(run).has_more
     run.now = 0
     run.state = IN_PROGRESS
     run.phase = READY
@@ -172,7 +175,7 @@ def reset(run):
     run.makespan = NEVER
     run.next_turn = run.waves_open = run.waves_over = run.waves_judged = run.first_unjudged = 0
     run.n_touched = run.n_up_again = run.waiting = run.waited_in_vain = 0
-    run.surging = run.earlier_tries = 0
+    run.surging = run.earlier_tries = run.between_tries = 0
     run.is_frozen = run.was_stuck = False
     run.clock = NO_CLOCK
     run.clock_is_frozen = False
@@ -202,7 +205,7 @@ def _is_something_beyond(run):
 # -- time ------------------------------------------------------------------------------------------
 
 
-@compiled
+@inlined
 def _next_instant(run):
     following = next_in_queue(run)
     if run.clock != NO_CLOCK and not run.clock_is_frozen:
@@ -215,10 +218,11 @@ def _next_instant(run):
         following = min(following, run.watch_at)
     if run.awaits_opening:
         following = min(following, run.opens_at)
-    if run.makespan == NEVER and policy_of(run).counts_each:
-        following = min(following, next_deadline(run))
-    if run.next_rollback > run.now:
-        following = min(following, run.next_rollback)
+    if run.has_more:
+        if run.makespan == NEVER and policy_of(run).counts_each:
+            following = min(following, next_deadline(run))
+        if run.next_rollback > run.now:
+            following = min(following, run.next_rollback)
     return following
 
 
@@ -251,6 +255,9 @@ def _let_happen(run):
         elif what == GIVES_UP_SLOT:
             if run.makespan == NEVER:
                 give_up_slot(run, node, True)
+        elif what == TRIES_AGAIN:
+            run.between_tries -= 1
+            run.is_rung = True
         elif what == FREES_SLOT:
             free_late(run, node)
         elif what == GOES_BACK:
@@ -297,7 +304,9 @@ def _let_happen(run):
     if run.awaits_opening and run.opens_at <= now:
         run.awaits_opening = False
         run.is_rung = True
-    if run.next_rollback == now or (run.makespan == NEVER and policy_of(run).counts_each and is_deadline_now(run)):
+    if run.has_more and (
+        run.next_rollback == now or (run.makespan == NEVER and policy_of(run).counts_each and is_deadline_now(run))
+    ):
         run.is_rung = True
 
 
@@ -322,10 +331,12 @@ def _act(run):
         if run.makespan == NEVER:
             look_at_running(run)
     _judge(run)
-    _obey_script(run)
-    _obey_operator(run)
+    if run.acts_done < run.acts_told:
+        _obey_script(run)
+    if run.operator_is_due:
+        _obey_operator(run)
     _advance(run)
-    if policy_of(run).counts_each:
+    if run.has_more and policy_of(run).counts_each:
         waits = run.phase == BAKE or run.phase == BAKED or run.phase == AWAIT or run.awaits_opening
         let_progress_stand_still(run, run.state == PAUSED or waits or run.makespan < NEVER)
     # Looks at waves would not end by themselves only where a node is waited for, or never has its turn.
@@ -340,7 +351,7 @@ def _judge(run):
     run.gate_alarm = False
     if run.makespan < NEVER:
         return
-    if policy_of(run).counts_each and not alarm and not _had_all_turns_and_promotion(run):
+    if run.has_more and policy_of(run).counts_each and not alarm and not _had_all_turns_and_promotion(run):
         alarm = tell_deadline(run)
     # A sliding wave ends with the rollout.
     at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != SLIDING
@@ -383,8 +394,8 @@ def _find_stuck(run):
 
 @compiled
 def _freezes_any(run):
-    """Tell whether a failed node keeps any from being dispatched."""
-    return run.is_frozen and (nodes_left(run) > 0 or run.waiting > 0)
+    """Tell whether a failed node, or one that waits for its next try, keeps any from being dispatched."""
+    return (run.is_frozen or run.between_tries > 0) and (nodes_left(run) > 0 or run.waiting > 0)
 
 
 @compiled
@@ -414,8 +425,6 @@ def _obey_script(run):
 
 @compiled
 def _obey_operator(run):
-    if not run.operator_is_due:
-        return
     run.operator_is_due = False
     if run.makespan < NEVER or run.promoted or run.promotion_wanted:
         return
@@ -457,10 +466,11 @@ def _advance(run):
         return
     if run.promotion_wanted:
         _promote(run)
-    if run.is_frozen and _freezes_any(run):
+    if run.failed_node_freezes and _freezes_any(run):
         return  # nor will it end
     if is_open(run):
-        admit_returned(run)
+        if run.n_up_again:
+            admit_returned(run)
         if run.phase == READY:
             _send_next(run)
         elif run.phase == WAVE_OUT and policy_of(run).has_steps:
@@ -556,7 +566,7 @@ def _keep_going(run):
 def _finds_slot(run):
     """Tell whether a node of the wave at hand, or of the next one, could have its turn now."""
     if run.phase == READY:
-        return count_free(run, 1) > 0
+        return not policy_of(run).marks_slots or count_free(run, 1) > 0
     return (run.phase == WAVE_OUT or run.phase == MAIN) and turns_due(run) > 0
 
 

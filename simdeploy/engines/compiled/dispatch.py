@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdeploy.engines.compiled.clock import GETS_VERDICT, IS_UP, NO_CLOCK, enqueue
+from simdeploy.engines.compiled.clock import GETS_VERDICT, IS_UP, NO_CLOCK, TRIES_AGAIN, enqueue
 from simdeploy.engines.compiled.codes import UNREACHABLE_FAIL, UNREACHABLE_SKIP
 from simdeploy.engines.compiled.evidence import find_partners
 from simdeploy.engines.compiled.fates import is_down, is_down_for_good, meet_fate, up_again
@@ -15,7 +15,7 @@ from simdeploy.engines.compiled.line import begin_line, is_online, set_heard
 from simdeploy.engines.compiled.node import hear_of, resolve_in_wave
 from simdeploy.engines.compiled.pools import let_serve
 from simdeploy.engines.compiled.quick import dispatch_quickly
-from simdeploy.engines.compiled.slots import count_free, expect_start, give_up_slot, has_slot, take_slot
+from simdeploy.engines.compiled.slots import count_free, give_up_slot, take_slot
 from simdeploy.engines.compiled.tables import (
     ALONE,
     ATTEMPTS,
@@ -71,7 +71,7 @@ def turns_due(run):
     return count_free(run, size_of_wave(run, wave) - waves(run)[TURNS, wave])
 
 
-@compiled
+@inlined
 def fill_slots(run):
     """Let nodes of the wave that was opened last have their turn, as many as find a slot; tell whether any does."""
     count = turns_due(run)
@@ -85,7 +85,7 @@ def give_turns(run, count):
     """Let the next nodes have their turn, as part of the wave that was opened last."""
     fate = fates(run)
     wave = run.waves_open - 1
-    has_slots = policy_of(run).has_slots
+    marks_slots = policy_of(run).marks_slots
     first = run.next_turn
     count = min(count, run.nodes - first)
     run.next_turn += count
@@ -96,7 +96,7 @@ def give_turns(run, count):
     for place in range(first, first + count):
         node = drawn(run)[ORDER, place]
         fate[WAVE, node] = wave + 1
-        if has_slots:
+        if marks_slots:
             take_slot(run, node)
         if run.goes_offline:
             begin_line(run, node)
@@ -107,7 +107,7 @@ def give_turns(run, count):
             _give_turn_to_unreachable_node(run, node, wave)
 
 
-@compiled
+@inlined
 def _can_be_reached(run, node):
     """Tell whether a node is up and online."""
     if run.goes_down and is_down(run, node, run.now):
@@ -156,11 +156,8 @@ def send_wave(run, count):
         or run.goes_back_by_itself
         or policy_of(run).rollback_size < run.nodes
         or run.leaves
-        or run.failed_node_freezes
+        or run.has_more
         or policy_of(run).gate >= 0
-        or policy_of(run).counts_each
-        or policy_of(run).surge > 0
-        or policy_of(run).retries > 0
     ):
         give_turns(run, count)
         return
@@ -207,7 +204,7 @@ def send_wave(run, count):
 def _dispatch(run, node):
     lists(run)[TOUCHED, run.n_touched] = node
     run.n_touched += 1
-    if run.surging < policy_of(run).surge:
+    if run.has_more and run.surging < policy_of(run).surge:
         run.surging += 1
         fates(run)[SURGED, node] = 1
     if run.shared:
@@ -216,11 +213,9 @@ def _dispatch(run, node):
     _begin_try(run, node, run.now, 0)
 
 
-@compiled
+@inlined
 def _begin_try(run, node, at, first):
     meet_fate(run, node, at, first)
-    if run.slot_is_free_at_start and has_slot(run, node):
-        expect_start(run, node)
     if run.varies and not run.shared:
         validate(run, node)
 
@@ -237,6 +232,9 @@ def try_again(run, node):
         note_failure(run)
         run.news = True
         run.is_rung = True
+    if run.failed_node_freezes and policy_of(run).retry_delay > 0 and run.makespan == NEVER:
+        run.between_tries += 1
+        enqueue(run, run.now + policy_of(run).retry_delay, node, TRIES_AGAIN)
     _begin_try(run, node, run.now + policy_of(run).retry_delay, fate[ATTEMPTS, node])
     expect(run, node)
 
@@ -244,10 +242,7 @@ def try_again(run, node):
 @compiled
 def admit_returned(run):
     """Dispatch the nodes that were waited for and can be reached again, by number."""
-    n = run.n_up_again
-    if n == 0:
-        return
-    returned = np.sort(lists(run)[UP_AGAIN, :n])
+    returned = np.sort(lists(run)[UP_AGAIN, : run.n_up_again])
     run.n_up_again = 0
     for node in returned:
         if _can_be_reached(run, node):

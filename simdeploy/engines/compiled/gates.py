@@ -20,7 +20,7 @@ from simdeploy.engines.compiled.judge import FAILS, NO_VERDICT, PASSES, take_loo
 from simdeploy.engines.compiled.line import set_heard
 from simdeploy.engines.compiled.node import go_back, hear_of
 from simdeploy.engines.compiled.pools import let_serve
-from simdeploy.engines.compiled.slots import give_up_slot
+from simdeploy.engines.compiled.slots import expect_free_slot, give_up_slot
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CAN_TELL,
@@ -77,12 +77,10 @@ def reset_gates(run):
 def expect(run, node):
     """Queue what a node that is dispatched comes to."""
     fate, policy = fates(run), policy_of(run)
-    is_tried_again = policy.retries > 0 and fate[HAS_FAILED, node] and fate[STARTED, node] == NEVER
-    if is_tried_again and fate[TRIED, node] < policy.retries:
-        enqueue(run, fate[RESOLVED, node], node, FAILS_TRY)
-        fate[RESOLVED, node] = fate[DEADLINE, node] = NEVER
-        fate[HAS_FAILED, node] = 0
-        return
+    if run.has_more:
+        expect_free_slot(run, node)
+        if _expects_further_try(run, node):
+            return
     if run.shared and fate[STARTED, node] < NEVER:
         # Its windows depend on what others do meanwhile.
         fate[WINDOWS, node] = 0
@@ -104,6 +102,18 @@ def expect(run, node):
             enqueue(run, fate[OBSERVED, node], node, IS_OBSERVED)
             return
     _expect_verdict(run, node)
+
+
+@compiled
+def _expects_further_try(run, node):
+    """Queue that a node's try fails if that is not its last one, instead of its verdict."""
+    fate = fates(run)
+    if not fate[HAS_FAILED, node] or fate[STARTED, node] < NEVER or fate[TRIED, node] >= policy_of(run).retries:
+        return False
+    enqueue(run, fate[RESOLVED, node], node, FAILS_TRY)
+    fate[RESOLVED, node] = fate[DEADLINE, node] = NEVER
+    fate[HAS_FAILED, node] = 0
+    return True
 
 
 @compiled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simdeploy.engines.compiled.codes import OF_RESOLVED, OF_WAVE
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.tables import (
     WAVE_FAILED,
     is_wave_over,
@@ -18,9 +18,9 @@ from simdeploy.engines.compiled.tables import (
 @compiled
 def is_limit_crossed(limits, failed, updated, wave_failed, wave_size, total, counted):
     """Tell whether the limits of the API stop a rollout with these counts, in whole numbers; `counted` failures have a limit."""
-    if not limits.has_limits or (failed == 0 and counted == 0):
+    if not limits.has_limits:
         return False
-    by_count = counted > 0 and counted >= limits.stopping_count
+    by_count = counted >= limits.stopping_count
     resolved = failed + updated
     among, of = failed, total
     if limits.percent_of == OF_RESOLVED:
@@ -63,12 +63,14 @@ def _is_crossed_by(failed, of, count, top, bottom, reaches):
 
 @compiled
 def note_verdict(run, node, has_failed):
-    """Take note of a verdict that counts, for limits that are not of the numbers that are shown."""
+    """Take note of a verdict that counts, for deadlines, and for limits that are not of the numbers that are shown."""
     if has_failed:
         note_failure(run)
         if policy_of(run).watches_zones:
             zone_failed(run)[node % run.zones] += 1
-    elif run.now != run.ran_last_at:
+        return
+    run.progress_since = run.now
+    if run.now != run.ran_last_at:
         run.ran_last_at = run.now
         run.failed_in_a_row = run.failed_then if run.now == run.failed_last_at else 0
 
@@ -92,12 +94,13 @@ def reset_tally(run):
             zone_failed(run)[zone] = 0
 
 
-@compiled
+@inlined
 def _is_wave_limit_crossed(run, wave):
-    policy, wave_failed = policy_of(run), waves(run)[WAVE_FAILED, wave]
-    counted = run.failed_in_a_row if policy.in_a_row else run.failed + run.earlier_tries
-    if (policy.has_wave_limits or policy.watches_zones) and _is_own_limit_crossed(run, wave):
-        return True
+    policy, wave_failed, counted = policy_of(run), waves(run)[WAVE_FAILED, wave], run.failed
+    if run.has_more:
+        if _is_own_limit_crossed(run, wave):
+            return True
+        counted = run.failed_in_a_row if policy.in_a_row else run.failed + run.earlier_tries
     return is_limit_crossed(policy, run.failed, run.updated, wave_failed, size_of_wave(run, wave), run.nodes, counted)
 
 
@@ -111,8 +114,7 @@ def is_crossed(run, judged_before):
     wave_failed = waves(run)[WAVE_FAILED, wave]
     if policy_of(run).canaries and not run.promoted and run.gate_all_healthy and wave_failed:
         return True
-    is_of_waves = policy_of(run).percent_of == OF_WAVE or policy_of(run).has_wave_limits
-    if not run.reporting_delay or not is_of_waves:
+    if not run.reporting_delay or not (policy_of(run).percent_of == OF_WAVE or policy_of(run).has_wave_limits):
         return _is_wave_limit_crossed(run, wave)
     for judged in range(judged_before, run.waves_open):
         if (not run.judged_at_wave_end or is_wave_over(run, judged)) and _is_wave_limit_crossed(run, judged):

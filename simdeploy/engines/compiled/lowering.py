@@ -327,9 +327,10 @@ def _lower_policies(
         # Nodes that leave have no windows to judge.
         gate = None if traits.leaves else read_gate(policy, scenario.orchestrator)
         rule = read_health_rule(policy, scenario.orchestrator)
-        key = (*what_plans_depend_on(policy), policy.slot_delay_ns)
+        key = (*what_plans_depend_on(policy), policy.slot_delay_ns, gate is None)
         if key not in plans:
             plan = plan_waves(policy, scenario.orchestrator, total, scenario.fleet.zones)
+            has_steps = plan.has_slots and (plan.is_list or plan.per_zone < total)
             plans[key] = LoweredPlan(
                 len(sizes),
                 len(plan.sizes),
@@ -339,8 +340,8 @@ def _lower_policies(
                 bool(plan.limits),
                 plan.rollback,
                 plan.is_list,
-                plan.has_slots,
-                plan.has_slots and (plan.is_list or plan.per_zone < total),
+                has_steps or (plan.has_slots and _gives_slots_unevenly(policy, scenario.orchestrator, gate)),
+                has_steps,
                 plan.per_zone,
                 policy.slot_delay_ns,
                 plan.surge if traits.replaces else 0,
@@ -349,6 +350,8 @@ def _lower_policies(
             bakes_ns += plan.bakes_ns
             wave_limits += _lower_wave_limits(plan, reaches=scenario.orchestrator.limit_comparison == "reaches")
         limit = read_limits(policy, scenario.orchestrator, total)
+        counts_each = _counts_each(policy, limit, plans[key])
+        has_more = counts_each or _has_more(policy, scenario.orchestrator, rule, plans[key])
         rows.append(
             Row(
                 policy.auto_promote,
@@ -357,10 +360,10 @@ def _lower_policies(
                 plans[key],
                 limits.setdefault(limit, len(limits)),
                 gates.setdefault(gate, len(gates)),
-                is_plain=not _counts_each(policy, limit, plans[key])
+                counts_each,
+                has_more,
+                is_plain=not has_more
                 and not rule.cumulative
-                and not rule.retries
-                and not plans[key].surge
                 and not (traits.undone and plans[key].rollback_size < total),
             )
         )
@@ -378,8 +381,9 @@ def _lower_policies(
             **lowered_gates[row.gate],
             "progress_deadline": _or_never(one.policy.progress_deadline_ns),
             "rollout_deadline": _or_never(one.policy.rollout_deadline_ns),
-            "counts_each": _counts_each(one.policy, read_limits(one.policy, scenario.orchestrator, total), row.plan),
+            "counts_each": row.counts_each,
             "rollback_delay": one.policy.rollback_delay_ns,
+            "has_more": row.has_more,
             "begins_in_week": time_in_week(one.identity.created_at),
         }
         for one, row in zip(chosen, rows, strict=True)
@@ -413,6 +417,23 @@ def _counts_each(policy: Policy, limits: Limits | None, plan: LoweredPlan) -> bo
     deadlines = policy.progress_deadline_ns is not None or policy.rollout_deadline_ns is not None
     of_zones = limits is not None and (limits.per_zone is not None or limits.consecutive)
     return deadlines or of_zones or plan.has_wave_limits
+
+
+def _gives_slots_unevenly(policy: Policy, switches: Orchestrator, gate: Gate | None) -> bool:
+    """Tell whether nodes may have their slots for another time than until their verdict."""
+    is_switched = switches.failed_node_holds_slot or switches.slot_until == "started"
+    return is_switched or policy.slot_delay_ns > 0 or gate is not None
+
+
+def _has_more(policy: Policy, switches: Orchestrator, rule: HealthRule, plan: LoweredPlan) -> bool:
+    """Tell whether a rollout takes steps beside those of a plain one, apart from verdicts that count one by one."""
+    return (
+        plan.marks_slots
+        or plan.surge > 0
+        or rule.retries > 0
+        or policy.rollback_delay_ns > 0
+        or switches.failed_node_freezes
+    )
 
 
 def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
@@ -491,7 +512,7 @@ def _lower_limits(limits: Limits | None, total: int) -> dict[str, int]:
     share, reaches = _exact_in_64_bits(limits.max_failed_nodes_percent / 100, total, reaches=limits.reaches)
     return {
         "has_limits": True,
-        "stopping_count": min(limits.max_failed_nodes + (0 if limits.reaches else 1), BEYOND_ANY_FLEET),
+        "stopping_count": min(max(limits.max_failed_nodes + (0 if limits.reaches else 1), 1), BEYOND_ANY_FLEET),
         "top": share.numerator,
         "bottom": share.denominator,
         "reaches": reaches,

@@ -36,11 +36,8 @@ def hear_of(run, node):
     """Take note of a node's verdict, for pacing, and have it counted; after the end nobody does any more."""
     if run.makespan < NEVER:
         return
-    if run.failed_node_freezes and (fates(run)[HAS_FAILED, node] or fails_unheard(run, node)):
-        run.is_frozen = True
-    resolve_slot(run, node)
-    if is_surged(run, node) and not (run.failed_node_holds_slot and _keeps_slot(run, node)):
-        run.surging -= 1
+    if run.has_more:
+        _make_room(run, node)
     if run.reporting_delay:
         run.is_rung = True
         waves(run)[IN_FLIGHT, fates(run)[WAVE, node] - 1] -= 1
@@ -49,6 +46,16 @@ def hear_of(run, node):
             enqueue(run, run.now + run.reporting_delay, node, COUNTS)
             return
     count(run, node)
+
+
+@compiled
+def _make_room(run, node):
+    """Let a node with a verdict make room for others, or freeze the rollout."""
+    if run.failed_node_freezes and (fates(run)[HAS_FAILED, node] or fails_unheard(run, node)):
+        run.is_frozen = True
+    resolve_slot(run, node)
+    if is_surged(run, node) and not (run.failed_node_holds_slot and _keeps_slot(run, node)):
+        run.surging -= 1
 
 
 @compiled
@@ -68,14 +75,13 @@ def count(run, node):
     wave = fates(run)[WAVE, node] - 1
     resolve_in_wave(run, wave)
     has_failed = fates(run)[HAS_FAILED, node] or fails_unheard(run, node)
-    if policy_of(run).counts_each:
+    if run.has_more and policy_of(run).counts_each:
         note_verdict(run, node, has_failed)
     if has_failed:
         run.failed += 1
         waves(run)[WAVE_FAILED, wave] += 1
     else:
         run.updated += 1
-        run.progress_since = run.now
         if run.watch_at == NEVER and policy_of(run).gate == CUSUM:
             run.watch_at = run.now + policy_of(run).interval
             if run.shared:

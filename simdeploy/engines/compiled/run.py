@@ -118,6 +118,7 @@ _TRACES = [
     ("trace", _INT),  # the one at hand
 ]
 _ROLLOUT = [
+    ("has_more", _BOOL),  # of the policy at hand
     ("now", _INT),
     ("state", _INT),
     ("phase", _INT),
@@ -148,6 +149,7 @@ _ROLLOUT = [
     ("slots_taken", _INT),
     ("slots_delayed", _INT),
     ("is_frozen", _BOOL),
+    ("between_tries", _INT),  # nodes that wait for their next try, if they freeze the rollout
     ("was_stuck", _BOOL),
     ("earlier_tries", _INT),  # that failed, of nodes that were tried again, if these count
     ("surging", _INT),  # nodes that take a place of the policy's surge
@@ -266,5 +268,6 @@ RUN = np.dtype(
         ("most_waves", _INT),
         ("room", _INT),
     ]  # the policy at hand; columns of `waves`, of `scratch` and `queue`
-    + [(f"{table}_at", _INT) for table in TABLES]
+    + [(f"{table}_at", _INT) for table in TABLES],
+    align=True,
 )

@@ -7,7 +7,7 @@ import numpy as np
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.codes import SLIDING
 from simdeploy.engines.compiled.exposure import begin_crashes, is_disturbed
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.load import served_between, traffic_between
 from simdeploy.engines.compiled.node import keeps_old
 from simdeploy.engines.compiled.outcomes import (
@@ -292,7 +292,7 @@ def _first_not_before(instants, n, t):
     return low
 
 
-@compiled
+@inlined
 def out_by_status(run, node, until, k):
     """Append the intervals, within [0, until), in which a node is out of service whatever crashes do to it."""
     if run.leaves:

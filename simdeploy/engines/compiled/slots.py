@@ -12,15 +12,18 @@ from simdeploy.engines.compiled.tables import (
     DISPATCHED,
     HAS_FAILED,
     HAS_SLOT,
+    IN_FLIGHT,
     NEVER,
     ORDER,
     STARTED,
+    UNRESOLVED,
     WAVE,
     drawn,
     fates,
     lists,
     policy_of,
     slots_of_zones,
+    waves,
 )
 
 
@@ -28,7 +31,7 @@ from simdeploy.engines.compiled.tables import (
 def reset_slots(run):
     """Put slots at the start of a rollout."""
     run.slots_taken = run.slots_delayed = 0
-    if policy_of(run).has_slots:
+    if policy_of(run).marks_slots:
         for node in range(run.nodes):
             lists(run)[HAS_SLOT, node] = 0
         for zone in range(run.zones):
@@ -42,14 +45,27 @@ def _is_bounded(run):
     return plan.is_list or (plan.pacing == SLIDING and run.next_turn >= plan.canaries)
 
 
-@compiled
+@inlined
 def count_free(run, most):
-    """Return how many of the next nodes find a slot, at most so many; one whose zone is full keeps those behind it waiting."""
+    """Return how many of the next nodes find a slot, at most so many; not above 0 if none does."""
+    plan = policy_of(run)
+    if plan.marks_slots:
+        return _count_free_marked(run, most)
+    if plan.pacing == SLIDING:
+        most = min(
+            most, plan.parallel - waves(run)[IN_FLIGHT if run.reporting_delay else UNRESOLVED, run.waves_open - 1]
+        )
+    return most
+
+
+@compiled
+def _count_free_marked(run, most):
+    """Count them where it is noted which nodes have a slot; a node whose zone is full keeps those behind it waiting."""
     plan = policy_of(run)
     if _is_bounded(run):
         most = min(most, plan.parallel - run.slots_taken)
     if plan.per_zone >= run.nodes:
-        return max(most, 0)
+        return most
     taken = slots_of_zones(run)
     count = np.int64(0)
     while count < most:
@@ -74,15 +90,15 @@ def take_slot(run, node):
 
 @inlined
 def has_slot(run, node):
-    """Tell whether a node has a slot."""
-    return policy_of(run).has_slots and lists(run)[HAS_SLOT, node] != 0
+    """Tell whether a node has a slot that is marked."""
+    return policy_of(run).marks_slots and lists(run)[HAS_SLOT, node] != 0
 
 
 @compiled
-def expect_start(run, node):
-    """Queue that a node gives up its slot at its start, once that is heard."""
+def expect_free_slot(run, node):
+    """Queue that a node gives up its slot at its start, once that is heard, if so it is to be."""
     started = fates(run)[STARTED, node]
-    if started < NEVER:
+    if run.slot_is_free_at_start and has_slot(run, node) and started < NEVER:
         enqueue(run, online_again(run, node, started) if run.goes_offline else started, node, GIVES_UP_SLOT)
 
 
@@ -140,7 +156,7 @@ def _free(run, node):
 def is_stuck(run):
     """Tell whether no slot will ever be free for the next node, nothing being in flight."""
     plan = policy_of(run)
-    if not plan.has_slots or run.slots_delayed or run.next_turn == run.nodes:
+    if not plan.marks_slots or run.slots_delayed or run.next_turn == run.nodes:
         return False
     if _is_bounded(run) and run.slots_taken >= plan.parallel:
         return True

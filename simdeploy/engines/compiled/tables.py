@@ -259,7 +259,10 @@ POLICY_RECORD = np.dtype(
         ("parallel", _INT),
         ("pacing", _INT),
         ("is_list", _BOOL),
-        ("has_slots", _BOOL),
+        (
+            "marks_slots",
+            _BOOL,
+        ),  # whether it is noted which nodes have one: they may have it for another time than until their verdict
         ("has_steps", _BOOL),  # whether nodes have their turn within waves one by one, as they find slots
         ("per_zone", _INT),  # slots
         ("slot_delay", _INT),
@@ -288,6 +291,9 @@ POLICY_RECORD = np.dtype(
         # Going back.
         ("rollback_size", _INT),
         ("rollback_delay", _INT),
+        # Whether it has anything that plain rollouts are spared: slots that are marked, surge, retries, nodes that freeze a rollout,
+        # verdicts that count one by one, or a delay between waves that go back.
+        ("has_more", _BOOL),
         # The gate: its method (-1 for the API's threshold), and its numbers as `simdeploy.rules.gates.gate.Gate` has them; the
         # highest error rate is top / bottom.
         ("gate", _INT),
@@ -309,7 +315,8 @@ POLICY_RECORD = np.dtype(
         ("gate_tolerance", _REAL),
         ("gate_z", _REAL),
         ("begins_in_week", _INT),  # when its rollout begins, since Monday 00:00
-    ]
+    ],
+    align=True,
 )
 # Of a wave: its own limits, as in the record of a policy.
 WAVE_LIMITS_RECORD = np.dtype([("count", _INT), ("top", _INT), ("bottom", _INT)])
@@ -497,7 +504,7 @@ def policy_of(run):
 @compiled
 def is_surged(run, node):
     """Tell whether a node is updated beside its old instance."""
-    return policy_of(run).surge > 0 and fates(run)[SURGED, node] != 0
+    return run.has_more and fates(run)[SURGED, node] != 0
 
 
 @inlined

@@ -110,6 +110,7 @@ class Controller:
         self._hours = OpenHours(site, calendar)
         self._opening: str | None = None  # the one that is awaited, in words
         self._is_frozen = self._is_said_to_freeze = self._was_stuck = False
+        self._between_tries = 0
 
         self._news = False
         self._waves_judged = 0
@@ -214,6 +215,12 @@ class Controller:
         if not self.is_over and self._limits is not None and self._limits.counts_tries:
             self._tally.add_try(self._site.env.now)
             self._news = True
+        self._between_tries += 1
+        self._site.ring()
+
+    def hears_of_next_try(self) -> None:
+        """Take note that a node's next try begins."""
+        self._between_tries -= 1
         self._site.ring()
 
     def is_told(self, action: Action) -> None:
@@ -310,8 +317,9 @@ class Controller:
 
     @property
     def _freezes_any(self) -> bool:
-        """Whether a failed node keeps any from being dispatched."""
-        return self._is_frozen and (self.dispatcher.left > 0 or self.dispatcher.waiting > 0)
+        """Whether a failed node, or one that waits for its next try, keeps any from being dispatched."""
+        is_frozen = self._is_frozen or (self._switches.failed_node_freezes and self._between_tries > 0)
+        return is_frozen and (self.dispatcher.left > 0 or self.dispatcher.waiting > 0)
 
     @property
     def _failures(self) -> int:
@@ -407,7 +415,7 @@ class Controller:
         self._hours.forget()
         if self.is_over:
             return
-        if self._freezes_any and not self._is_said_to_freeze:
+        if self._is_frozen and self._freezes_any and not self._is_said_to_freeze:
             self._is_said_to_freeze = True
             self._say(self.state, self.state, _FREEZES)
         if self._phase == "wave" and self._is_wave_through:

@@ -45,6 +45,9 @@ class Expectations(Protocol):
     def hears_of_try(self) -> None:
         """Take note that a node did not start, and is tried again."""
 
+    def hears_of_next_try(self) -> None:
+        """Take note that its next try begins."""
+
 
 class Verdicts(Protocol):
     """What passes a node's verdict on."""
@@ -192,6 +195,7 @@ class Node:
             self._become(STARTING, f"{why_not}; is tried again")
             self._listeners.controller.hears_of_try()
             yield site.env.timeout(site.rule.retry_delay_ns)
+            self._listeners.controller.hears_of_next_try()
             self._become(STARTING, f"try {number} of {site.rule.retries + 1}")
             why_not, deadline = yield from self._try()
         if why_not == _TAKEN_FOR_RUNNING:
