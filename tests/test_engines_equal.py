@@ -209,7 +209,8 @@ def wanted() -> dict[Feature, int]:
     often |= {("affects", by): 20 for by in ("all", "share", "count", "classes", "zones", "nodes")}
     often |= {("class by", by): 20 for by in ("share", "nodes")} | {("class cut",): 4}
     often |= {("down for good", treatment): 20 for treatment in ("fail", "skip", "wait")}
-    often |= {("line", what): 20 for what in ON_THE_LINE}
+    # Only a script with a promotion has an operator.
+    often |= {("line", what): 20 for what in ON_THE_LINE} | {("line", "an operator misses a canary"): 1}
     often |= {("late report", what): 20 for what in LATE_REPORTS}
     often |= {("slots", what): 4 for what in SLOTS}
     often |= {("surge", what): 4 for what in BESIDE} | {("retry", what): 12 for what in RETRIES}

@@ -153,7 +153,7 @@ def test_coverage_of_what_knowing_is_worth_by_kind(probability, n):
     strata, hits, trusted = Strata(np.repeat([0, 1], n), shares), dict.fromkeys(truths, 0), dict.fromkeys(truths, 0)
     for _ in range(repetitions):
         kinds, costs, escaped = draw_by_kind(rng, n)
-        lumps = (Lump(np.array([0.0, PRICE]), escaped.astype(float)),)
+        lumps = (Lump(np.array([0.0, PRICE]), escaped.astype(float), np.full((2, 2), np.nan)),)
         sample = Sample(costs, strata, np.full(2, float(min(n))), lumps, np.zeros(2, dtype=bool))
         for name, row in estimate_values_of_knowing(sample, kinds, 0.95).items():
             trusted[name] += row["is_trusted"]

@@ -50,7 +50,7 @@ RAW = {
     },
 }
 VARY = {"max_parallel": [1, 2]}
-TARGETS = {"p50 makespan_s": "12s", "false_alarm given good": "8pp"}
+TARGETS = {"p50 makespan_s": "8s", "false_alarm given good": "8pp"}
 QUICK = {"engine": "compiled", "most": 1000}
 
 
@@ -294,7 +294,7 @@ def take_worlds(rng, kinds, numbers, escape, price, measure):
     values, lumps, n_expected = escaped, (), np.inf
     if measure.of == "cost":
         values = 20 * rng.lognormal(0, 0.5, sum(n)) + price * escaped
-        lumps, n_expected = (Lump(np.array([0.0, price]), escaped),), float(min(n))
+        lumps, n_expected = (Lump(np.array([0.0, price]), escaped, np.full(2, np.nan)),), float(min(n))
     elif measure.given is not None:
         values = np.where(strata.of == 1, escaped, np.nan)
     is_certain = np.array([measure.kind == "rate", False])
@@ -489,7 +489,7 @@ def compared(*arguments):
     return CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
-ASKED = ("--precision", "p50 makespan_s=12s", "--precision", "false_alarm given good = 8pp", "--most", 1000)
+ASKED = ("--precision", "p50 makespan_s=8s", "--precision", "false_alarm given good = 8pp", "--most", 1000)
 
 
 def test_compare_says_how_many_it_took(folder, scenario):
@@ -502,7 +502,7 @@ def test_compare_says_how_many_it_took(folder, scenario):
     assert f"small: {n}, seed 0, engine compiled" in result.stdout
     assert f"{found.answer}\n" in result.stdout
     for row in found.summarize()[0].rows:
-        assert all(cell in result.stdout for cell in row)
+        assert all(word in result.stdout for cell in row for word in cell.split())  # a cell may be wrapped
     assert len(pd.read_csv("t.csv")) == 2 * found.n_replications
     told = json.loads(compared(*ASKED, "--json").stdout)["computed_under"]
     assert told["replications"] == found.n_replications

@@ -46,6 +46,7 @@ def folder(tmp_path, monkeypatch):
     """An empty folder with a scenario, which is the working directory."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s.yaml").write_text(SCENARIO)
+    (tmp_path / "job.yaml").write_text("{apiVersion: apps/v1, kind: DaemonSet, spec: {}}\n")
     return tmp_path
 
 
@@ -273,6 +274,7 @@ ON_AN_ENGINE = {
     "rare": [("s.yaml", "--event", "blast_radius > 50%", "--method", "splitting", "--replications", "100")],
 }
 OF_NO_ENGINE = {
+    "import": [("job.yaml",)],
     "run": [("s.yaml", "--plot", "run.png", "--records", "records")],
     "verify": [("--replications", "100")],
     "validate": [("s.yaml",)],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from simdeploy.report.wording import plural
+from simdeploy.report.wording import join_answer, plural
 from simdeploy.result import Table
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def tell(imported: PolicyImport) -> str:
     parts = [f"{counts[fidelity]:,} {word}" for fidelity, word in _WORDS.items() if counts[fidelity]]
     fields = f"notes on its fields: {', '.join(parts)}" if parts else "no field says how to update"
     article = "An" if imported.kind[0] in "aeiou" else "A"
-    return f"{article} {imported.kind} policy{nodes}, strategy {strategy}; {fields}."
+    kind = f"{article} {imported.kind} policy{nodes}"
+    return join_answer([[f"{kind}, strategy {strategy}; {fields}", f"{kind}; {fields}"]])
 
 
 def tabulate(imported: PolicyImport) -> tuple[Table, ...]:

@@ -15,6 +15,18 @@ UnreachableNodes = Literal["fail", "skip", "wait"]
 CantTell = Literal["wait", "pass", "stop"]
 Rounding = Literal["ceil", "floor", "nearest"]
 
+# How other orchestrators differ; what the API leaves open is not among them.
+OF_OTHERS = frozenset(
+    {
+        "failed_node_freezes",
+        "slot_until",
+        "all_slots_held",
+        "failures_counted",
+        "failed_tries_count",
+        "wave_rounding",
+    }
+)
+
 
 @dataclass(frozen=True)
 class Rate:

@@ -18,7 +18,7 @@ from simdeploy.analysis.switches.conclusions import Rule, Standings
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments.by_kind import sweep_kinds
 from simdeploy.experiments.gathering import gather
-from simdeploy.rules.orchestrator import Orchestrator, Rate, switch_values
+from simdeploy.rules.orchestrator import OF_OTHERS, Orchestrator, Rate, switch_values
 from simdeploy.statistics.estimators import estimate_values
 from simdeploy.units import NS_PER_S, format_duration
 from simdeploy.vocabulary import RESPONSES
@@ -75,6 +75,7 @@ def list_switch_values(scenario: Scenario) -> tuple[SwitchValue, ...]:
     return tuple(
         _as_in_a_file(switch.name, value)
         for switch in fields(Orchestrator)
+        if switch.name not in OF_OTHERS
         for value in dict.fromkeys(listed.get(switch.name, ()))
         if value != getattr(own, switch.name)
     )
@@ -82,7 +83,7 @@ def list_switch_values(scenario: Scenario) -> tuple[SwitchValue, ...]:
 
 def list_own_values(scenario: Scenario) -> dict[str, SwitchValue]:
     """Return each switch's value in a scenario, by name."""
-    switches = (switch.name for switch in fields(Orchestrator) if switch.name != "preset")
+    switches = (switch.name for switch in fields(Orchestrator) if switch.name not in {"preset", *OF_OTHERS})
     values = (_as_in_a_file(name, getattr(scenario.orchestrator, name)) for name in switches)
     return {value.switch: value for value in values}
 
