@@ -46,7 +46,9 @@ def folder(tmp_path, monkeypatch):
     """An empty folder with a scenario, which is the working directory."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s.yaml").write_text(SCENARIO)
-    (tmp_path / "job.yaml").write_text("{apiVersion: apps/v1, kind: DaemonSet, spec: {}}\n")
+    (tmp_path / "job.yaml").write_text(
+        "apiVersion: apps/v1\nkind: DaemonSet\nspec: {updateStrategy: {type: RollingUpdate}}\n"
+    )
     return tmp_path
 
 
