@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
+import pytest
+
 from simdeploy import Rollout, Scenario, simulate
-from simdeploy.dialects import KINDS, PolicyImport
+from simdeploy.dialects import KINDS, PolicyImport, read_policy
+from simdeploy.dialects.imported import Note
 from simdeploy.dialects.source import Source, Tagged
 from simdeploy.errors import InputError, format_path
 
@@ -16,6 +19,18 @@ from simdeploy.errors import InputError, format_path
 def fidelities(imported: PolicyImport) -> dict[str, str]:
     """Return the last note's fidelity for every field."""
     return {note.field: note.fidelity for note in imported.notes}
+
+
+def notes_of(imported: PolicyImport, field: str) -> list[Note]:
+    """Return the notes on a field."""
+    return [note for note in imported.notes if note.field == field]
+
+
+def refusal(text: str, **given: Any) -> list[str]:
+    """Return what a text is refused for, a line each."""
+    with pytest.raises(InputError) as refused:
+        read_policy(text, **given)
+    return [str(problem) for problem in refused.value.problems]
 
 
 def without_note(imported: PolicyImport, text: str, section: str) -> list[str]:

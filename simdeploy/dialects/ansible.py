@@ -211,7 +211,10 @@ def _read_limits(play: Group, reading: Reading) -> tuple[dict[str, Any], dict[st
         limits = {"max_failed_nodes_percent": 100.0}
         switches = {"limit_comparison": "reaches", "unreachable_nodes": "fail"}
     else:
-        text, unreachable = f"more than {percent:g} % failed of a batch stop the play", f"{skipped}; but {whole}"
+        text, unreachable = (
+            f"the play stops if more than {percent:g} % of a batch have failed",
+            f"{skipped}; but {whole}",
+        )
     play.exact(key, f"{'' if key in play else 'not given: '}{text}{_from(play, key)}")
     if "ignore_unreachable" in play:
         play.no_counterpart("ignore_unreachable", "nodes that are down can't be updated")

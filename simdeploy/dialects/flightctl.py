@@ -79,7 +79,7 @@ def _read_waves(selection: Group) -> list[Any]:
             batch.exact("limit", "the batch takes all devices that are left")
             waves.append({"until": "100%"})
         elif percent is not None and percent <= 100:
-            text = f"so many that {percent:g} % of the fleet have had their turn"
+            text = f"up to {percent:g} % of the fleet, with the batches before"
             if selective:
                 batch.approximate("limit", f"{text}, instead of the devices that match")
             else:
@@ -87,7 +87,7 @@ def _read_waves(selection: Group) -> list[Any]:
             waves.append({"until": f"{percent:g}%"})
         elif percent is None and isinstance(batch.data["limit"], int):
             count = batch.whole("limit", 1)
-            batch.exact("limit", f"{count} nodes")
+            batch.exact("limit", f"{count} node{'s' * (count != 1)}")
             waves.append(count)
         else:
             batch.refuse("limit", "not a number of devices", allowed='a whole number, or text such as "50%"')
@@ -109,7 +109,9 @@ def _read_threshold(policy: Group) -> float:
     if "successThreshold" in policy and (percent is None or percent > 100):
         policy.refuse("successThreshold", "not a percent", allowed='text such as "95%"')
     percent = or_else(percent, _THRESHOLD)
-    policy.exact("successThreshold", f"more than {100 - percent:g} % failed of a batch stop the rollout, when it ends")
+    policy.exact(
+        "successThreshold", f"the rollout stops if more than {100 - percent:g} % of a batch have failed at its end"
+    )
     return percent
 
 

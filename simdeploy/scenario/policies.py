@@ -135,8 +135,11 @@ def _read_file(name: str, raw: Mapping[str, Any], around: Surroundings, prefix: 
         document = parse_policy(text, file=around.files.path(file), dialect=raw.get("dialect"), nodes=around.nodes)
     except InputError as error:
         return PolicyReading(None, problems + [without_contents(problem) for problem in error.problems])
-    read = imported_policy if isinstance(document, PolicyImport) else document_policy
-    reading = read(name, document, around, (*prefix, "file"))  # type: ignore[arg-type]  # each takes its own
+    path = (*prefix, "file")
+    if isinstance(document, PolicyImport):
+        reading = imported_policy(name, document, around, path)
+    else:
+        reading = document_policy(name, document, around, path)
     return replace(reading, policy=None, problems=problems) if problems else reading
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from foreign import notes_of, refusal
 
 import simdeploy
 from simdeploy.dialects import read_policy
@@ -68,16 +69,6 @@ spec:
     blueGreen: {activeService: shop, previewService: next, autoPromotionSeconds: 90, scaleDownDelaySeconds: 30}
   template: {spec: {}}
 """
-
-
-def notes_of(imported, field):
-    return [note for note in imported.notes if note.field == field]
-
-
-def refusal(text, **given):
-    with pytest.raises(InputError) as refused:
-        read_policy(text, **given)
-    return [str(problem) for problem in refused.value.problems]
 
 
 def metric(old, new, text=INLINE, **given):

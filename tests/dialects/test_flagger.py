@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from foreign import notes_of, refusal
 
 import simdeploy
 from simdeploy.dialects import read_policy
-from simdeploy.errors import InputError
 
 CANARY = """\
 apiVersion: flagger.app/v1beta1
@@ -39,16 +39,6 @@ DEPLOYMENT = "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop}
 
 def weights(text, **given):
     return [wave["until"] for wave in read_policy(text, **given).policy["waves"]]
-
-
-def notes_of(imported, field):
-    return [note for note in imported.notes if note.field == field]
-
-
-def refusal(text, **given):
-    with pytest.raises(InputError) as refused:
-        read_policy(text, **given)
-    return [str(problem) for problem in refused.value.problems]
 
 
 def changed(before, after):

@@ -72,7 +72,7 @@ def test_defaults_are_noted():
     assert imported.policy["waves"] == [{"until": "100%"}]
     assert imported.policy["max_failed_nodes_percent"] == 5
     texts = {note.field: note.text for note in imported.notes if note.line is None}
-    assert texts["spec.rolloutPolicy.successThreshold"].startswith("not given: more than 5 %")
+    assert texts["spec.rolloutPolicy.successThreshold"].startswith("not given: the rollout stops if more than 5 %")
     assert texts["spec.rolloutPolicy.defaultUpdateTimeout"].startswith("not given: ")
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from foreign import notes_of, refusal
 
 import simdeploy
 from simdeploy.dialects import read_policy
-from simdeploy.errors import InputError
 
 DEPLOYMENT = """\
 apiVersion: apps/v1
@@ -60,16 +60,6 @@ def deployment(surge, unavailable, replicas=10):
     return text.replace("maxSurge: 3", f"maxSurge: {surge}").replace(
         "maxUnavailable: 20%", f"maxUnavailable: {unavailable}"
     )
-
-
-def notes_of(imported, field):
-    return [note for note in imported.notes if note.field == field]
-
-
-def refusal(text, **given):
-    with pytest.raises(InputError) as refused:
-        read_policy(text, **given)
-    return [str(problem) for problem in refused.value.problems]
 
 
 def test_a_deployment_is_a_sliding_window():
