@@ -218,6 +218,7 @@ def test_worlds_by_kind_are_weighted(tmp_path):
             assert cell[f"{name}_is_trusted"] == row["is_trusted"], name
     assert summary.cells["replications"].tolist() == [90] * 3
     frame = result.to_frame()
+    assert read_store(result.store).to_frame().attrs["release"] == frame.attrs["release"]
     for other in (read_store(result.store), frame):
         pd.testing.assert_frame_equal(summarize_grid(other).cells, summary.cells, rtol=1e-9)
     assert summary.cells["makespan_s_estimate"][0] == pytest.approx(

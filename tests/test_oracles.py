@@ -376,7 +376,7 @@ PLANTED: dict[str, Plant] = MISTAKES | {
     "nothing is crossed": instead(controller_module.Controller, "_what_is_crossed", lambda *_: None),
     "detection begins with the rollout": instead(controller_module, "Countdown", _counts_from_the_start),
     "nodes go back one by one": instead(
-        engine_module, "Rollback", lambda site, line, wave_size: _rollback(site, line, 1)
+        engine_module, "Rollback", lambda site, line, _wave_size, delay_ns: _rollback(site, line, 1, delay_ns)
     ),
     "one window too few": rules("read_health_rule", windows_needed=lambda n: n - 1),
     "one window too many": rules("read_health_rule", windows_needed=lambda n: n + 1),

@@ -149,7 +149,8 @@ def sweep_kinds(
     first = parts[0][2]
     of_cases = Kinds.from_attrs(first.attrs)
     assert of_cases is not None  # noqa: S101 - cases with other kinds are refused before
-    of_cases = _with_stop_chances(of_cases, {kind: result for kind, _, result in parts})
+    stopped = {kind: result._stopped for kind, _, result in parts}  # noqa: SLF001 - of this package
+    of_cases = with_stop_chances(of_cases, stopped, () if first.factors else tuple(first.cases["policy"]))
     rows = [(kind, numbers, result._rows) for kind, numbers, result in parts]  # noqa: SLF001
     return _assemble(first, rows, of_cases, campaign.store)
 
@@ -165,15 +166,12 @@ def read_division(store: Path | None, part: str) -> dict[str, range] | None:
     return None
 
 
-def _with_stop_chances(kinds: Kinds, results: Mapping[str, SweepResult]) -> Kinds:
-    first = next(iter(results.values()))
-    stopped = np.full((len(first.cases), len(kinds.names)), np.nan)
-    for kind, result in results.items():
-        stopped[:, kinds.names.index(kind)] = result._stopped  # noqa: SLF001 - of this package
-    if np.isnan(stopped).all():
-        return kinds
-    policies = () if first.factors else tuple(first.cases["policy"])
-    return replace(kinds, stopped=stopped, policies=policies)
+def with_stop_chances(kinds: Kinds, stopped: Mapping[str, Any], policies: tuple[str, ...]) -> Kinds:
+    """Return the kinds with the probabilities that rollouts of each are stopped, by case; `policies` identify the cases."""
+    by_case = np.full((max(map(len, stopped.values())), len(kinds.names)), np.nan)
+    for kind, chances in stopped.items():
+        by_case[:, kinds.names.index(kind)] = chances
+    return kinds if np.isnan(by_case).all() else replace(kinds, stopped=by_case, policies=policies)
 
 
 def join_kinds(results: Sequence[SweepResult]) -> SweepResult:

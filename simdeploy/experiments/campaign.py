@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,7 @@ from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import Rows, count_failures
 from simdeploy.experiments.store import place_within, read_store
 from simdeploy.experiments.store.folder import Folder
+from simdeploy.experiments.store.manifest import KNOWN
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.experiments.working import Work
 from simdeploy.memory import USE_A_STORE, check_rows_fit
@@ -140,6 +142,9 @@ class Campaign:
         work = Work(maker, replications, self._where, self.report, is_stored=self.store is not None)
         if self._warns_of_suspicions:
             self._warn(*work.warnings)
+        scenario = next(iter(scenarios.values()))
+        kind = next((each for each in scenario.release if each.name == scenario.kind), None)
+        stopped = None if kind is None else maker.find_stop_chances(kind)
         rows: Rows
         folder = self.store if part is None else place_within(self.store, part)
         if folder is None:
@@ -147,9 +152,10 @@ class Campaign:
         else:
             how: dict[str, Any] = {"replications": replications, "seed": self.seed, "engine": self._engine}
             question = make_question(scenarios, bases, points, design, **how)
-            if any(scenario.kind is not None for scenario in scenarios.values()):
+            if stopped is not None:
                 # To read the folders of all kinds as one, and to resume them with the same division.
                 question |= _describe_release(scenarios, table.to_frame())
+                question |= {KNOWN: [None if math.isnan(p) else p for p in stopped.tolist()]}
                 question |= {"worlds": {kind: [of.start, of.stop] for kind, of in (worlds or {}).items()}}
             notes, engine = work.into_store(folder, question)
             self._warn(*(f"{folder}: {text}" for text in notes))
@@ -157,8 +163,6 @@ class Campaign:
         self._note_failures(rows, table)
         self.note(n_rows, engine)
         cases = table.to_frame()
-        scenario = next(iter(scenarios.values()))
-        kind = next((each for each in scenario.release if each.name == scenario.kind), None)
         return SweepResult(
             cases=cases,
             factors=table.factors,
@@ -169,7 +173,7 @@ class Campaign:
             store=folder,
             attrs=describe_surroundings(scenarios, seed=self.seed, engine=engine) | _describe_release(scenarios, cases),
             _rows=rows,
-            _stopped=None if kind is None else maker.find_stop_chances(kind),
+            _stopped=stopped,
         )
 
     def note(self, n_rollouts: int, engine: str) -> None:

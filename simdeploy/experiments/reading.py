@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from simdeploy.experiments import store
-from simdeploy.experiments.by_kind import FOLDERS, RowsByKind
+from simdeploy.experiments.by_kind import FOLDERS, RowsByKind, with_stop_chances
 from simdeploy.experiments.kinds import Kinds
+from simdeploy.experiments.store.manifest import KNOWN
 from simdeploy.vocabulary import WEIGHT
 
 if TYPE_CHECKING:
@@ -105,16 +108,21 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> store.S
     release = begun[0][1].manifest["question"]["release"]
     kinds = Kinds.from_attrs({"release": release})
     assert kinds is not None  # noqa: S101 - as recorded
-    parts = []
+    parts, stopped = [], {}
     for place, table in begun:
         question = table.manifest["question"]
         first = question["first_replication"]
         kind = kinds.names[int(place.name.rpartition("-")[2])]
         parts.append((kind, range(first, first + question["replications"]), table))
+        if KNOWN in question:
+            stopped[kind] = np.array(question[KNOWN], float)
+    if stopped:
+        asked = begun[0][1].manifest["question"]
+        kinds = with_stop_chances(kinds, stopped, () if asked["vary"] else tuple(asked["policies"]))
     columns = begun[0][1].columns
     is_tilted = WEIGHT in columns
     if not is_tilted:
         columns = (*columns[:-3], WEIGHT, *columns[-3:])
     rows = RowsByKind(tuple(sorted(parts, key=lambda part: part[1].start)), kinds, is_tilted=is_tilted)
     is_complete = all(table.is_complete for table in tables)
-    return StoredKinds(columns, {"strata": "kinds", "release": release}, is_complete, rows)
+    return StoredKinds(columns, {"strata": "kinds", "release": kinds.to_attrs()}, is_complete, rows)

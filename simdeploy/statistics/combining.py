@@ -45,6 +45,15 @@ class Parts(NamedTuple):
     usual: np.ndarray  # distance of Student's limits
     third: np.ndarray  # third central moment of a value, apart from lumps
 
+    def with_known(self, rates: np.ndarray) -> Parts:
+        """Return the strata of rates with those that are known without simulation; NaN where they aren't."""
+        replaces = ~np.isnan(rates) & (self.n > 0)
+        centre = np.where(replaces, rates, self.centre)
+        variance, below, above, usual = (
+            np.where(replaces, 0.0, a) for a in (self.variance, self.below, self.above, self.usual)
+        )
+        return Parts(self.n, centre, variance, below, above, usual, self.third)
+
 
 class Design(NamedTuple):
     """What is known of the strata beforehand."""

@@ -92,7 +92,7 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     Notes
     -----
     Proportions cover rollouts of good, or of defective, releases with a verdict and have the exact interval of Clopper
-    and Pearson. Means cover rollouts with a value and have Student's t interval (see `simdeploy.statistics.intervals`).
+    and Pearson; of worlds by kind, a proportion that is known without simulation has no width. Means cover rollouts with a value and have Student's t interval (see `simdeploy.statistics.intervals`).
     With too few observations the result is NaN. For worlds by kind of release see
     :func:`~simdeploy.statistics.combining.combine`.
 
@@ -149,6 +149,9 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     for name, (counted, among) in PROPORTIONS.items():
         n = np.sum([counts.of(numbers, verdict) for verdict in among], axis=0)
         rates = parts_of_rates(counts.of(numbers, counted), n, confidence_level)
+        known = None if kinds is None else kinds.verdict_rates(counted)
+        if known is not None:
+            rates = rates.with_known(known)
         _put(cells, name, join_parts(rates, design, is_rate=True, confidence_level=confidence_level))
     completes = None if kinds is None else np.array([kinds.allows("completed_good", name) for name in kinds.possible])
     for name in means:

@@ -86,7 +86,7 @@ class Stages:
         means = self._measure("scale", promising, counts).means
         best = int(promising[np.argmin(np.where(np.isnan(means), np.inf, means))])
         measured = self._measure("scale", [best], counts)
-        while measured.n_worlds < _MOST_WORLDS_OF_SCALE:
+        while measured.n_worlds < min(_MOST_WORLDS_OF_SCALE, question.most):
             estimate = estimate_values(
                 measured.of[question.objective][0], question.objective, question.confidence_level
             )

@@ -22,6 +22,10 @@ _MOST_BYTES = 1 << 28
 _LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow", "numba")
 _HASHED = ("scenario", "policies")
 
+# Of a question, what follows from the rest by computing: the last digits may be others on another machine. In folders of
+# a kind of release, the probability by case that a rollout is stopped.
+KNOWN = "stopped"
+
 Manifest = Mapping[str, Any]
 
 _MOST_SHOWN = 5
@@ -174,7 +178,10 @@ def check_belongs(folder: Folder, manifest: Manifest, question: Mapping[str, Any
         raise InputError(
             Problem(message, file=file, hint=f"resume with simdeploy {then}; any version can read the folder")
         )
-    differences = list(find_differences(manifest["question"], question))
+    there, here = (
+        {key: value for key, value in each.items() if key != KNOWN} for each in (manifest["question"], question)
+    )
+    differences = list(find_differences(there, here))
     if differences:
         shown = [
             Problem(f"{_show(there)} in the folder, {_show(here)} now", path=path, file=file)
