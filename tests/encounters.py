@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from simdeploy.engines.reference.slots import Slots
 from simdeploy.engines.schema import STATUSES
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.gates.gate import Gate, read_gate
+from simdeploy.rules.gates.judge import Judge, Look, Verdict
 from simdeploy.rules.health import HealthRule, read_health_rule
 from simdeploy.rules.limits import Limits, read_limits
 from simdeploy.rules.orchestrator import Orchestrator
@@ -58,6 +60,8 @@ class Watched:
         What waited for a change window.
     slots : set of str
         What slots met.
+    gates : set of str
+        What gates met.
     """
 
     scenario: Scenario
@@ -69,6 +73,7 @@ class Watched:
     clock_was_paused: bool = False
     held_back: set[str] = field(default_factory=set)
     slots: set[str] = field(default_factory=set)
+    gates: set[str] = field(default_factory=set)
     _recording: Recording | None = None
 
     @property
@@ -142,6 +147,8 @@ def watching() -> Iterator[list[Watched]]:
     wait_for_opening = Controller._wait_for_opening
     count_free, free_later, hears_start = Slots.count_free, Slots._free_later, Line._start_is_heard_late
     give_up = Slots.give_up
+    take_window = Judge._take_window
+    unhealthy: WeakKeyDictionary[Judge, int] = WeakKeyDictionary()
 
     def spy_run(scenario: Scenario, chosen: ScenarioPolicy, **place: int) -> Recording:
         seen.append(Watched(scenario, chosen))
@@ -203,7 +210,16 @@ def watching() -> Iterator[list[Watched]]:
             seen[-1].slots.add("given up at the start" if starts else "given up before a gate")
         give_up(slots, node, at_once=at_once)
 
+    def spy_take_window(judge: Judge, look: Look) -> Verdict | None:
+        before = judge._unhealthy.count
+        verdict = take_window(judge, look)
+        unhealthy[judge] = unhealthy.get(judge, 0) + max(judge._unhealthy.count - before, 0)
+        if verdict == "fail" and judge._unhealthy.count > unhealthy[judge]:
+            seen[-1].gates.add("failures of several waves")
+        return verdict
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Judge, "_take_window", spy_take_window)
         patch.setattr(Slots, "count_free", spy_count_free)
         patch.setattr(Slots, "_free_later", spy_free_later)
         patch.setattr(Slots, "give_up", spy_give_up)
@@ -474,6 +490,8 @@ def features(w: Watched) -> Iterator[Feature]:
         yield "line", what
     for what in _met_by_slots(w):
         yield "slots", what
+    for what in w.gates:
+        yield "gate meets", what
     for what in _met_by_late_reports(w):
         yield "late report", what
     for what in _met_beside(w):

@@ -299,6 +299,8 @@ def health_check_of(decisions: Decisions, dialect: str, interval_s: int) -> Raw:
     if dialect != "rollout":
         healthy_s = decisions.one_of([0, 15, 40, 40])
         windows = -(-healthy_s // interval_s)
+        if dialect == "general":
+            health_check |= decisions.some_keys(failure_threshold=between(1, 3), cumulative_failures=among(True, False))
         return health_check | {"min_healthy_time": f"{healthy_s}s", "deadline": f"{windows * interval_s + spare_s}s"}
     health_check |= decisions.some_keys(success_threshold=between(1, 3), failure_threshold=between(1, 3))
     windows = health_check.get("success_threshold", 2)
@@ -346,6 +348,7 @@ def policy_of(decisions: Decisions, interval_s: int) -> Raw:
 GATES: tuple[Raw, ...] = (
     {"kind": "pooled"},
     {"kind": "pooled", "over": "window"},
+    {"kind": "pooled", "over": "window", "failures_of": "rollout"},
     {"kind": "sprt", "good": 0.05, "bad": 0.2},
     {"kind": "sprt", "on": "requests", "good": 0.1, "bad": 0.3},
     {"kind": "sprt", "on": "requests", "good": 0.02, "bad": 0.05},
@@ -718,6 +721,28 @@ CORNERS: tuple[dict[str, Raw], ...] = (
                 "strategy": "rolling",
                 "max_failed_nodes": 3,
                 "health_check": {"deadline": "5m", "min_healthy_time": "40s", "max_error_rate": 0.2},
+            }
+        },
+    },
+    # Looks at several waves are unhealthy.
+    {
+        "fleet": {"nodes": 20, "update_duration": 10, "requests_per_second": 7, "error_rate": 0.1},
+        "operator": {"script": []},
+        "orchestrator": {"pacing": "barrier", "cant_tell": "pass", "on_failure": "rollback"},
+        "deployment": {"type": "restart"},
+        "policies": {
+            "p": {
+                "dialect": "general",
+                "strategy": "rolling",
+                "max_parallel": 2,
+                "health_check": {
+                    "deadline": "10m",
+                    "min_healthy_time": "10s",
+                    "max_error_rate": 0.1,
+                    "failure_threshold": 3,
+                    "cumulative_failures": True,
+                    "gate": {"kind": "pooled", "over": "window", "failures_of": "rollout"},
+                },
             }
         },
     },

@@ -255,6 +255,7 @@ class _NothingShed:
 
 # Mistakes that only scenarios with such a word in their file can tell.
 NEEDS = {
+    "every wave counts its failed looks anew": "'failures_of'",
     "a CUSUM falls below 0": "'cusum'",
     "the crashes of a shared service never change": "'shared'",
     "a freeze spares nodes that were waited for": "'failed_node_freezes': True",
@@ -342,6 +343,7 @@ MISTAKES: dict[str, Plant] = {
     "observations end with the last node's only": instead(
         WaveGates, "_is_observed", lambda gates, watched: watched.wave.unresolved == len(watched.waiting)
     ),
+    "every wave counts its failed looks anew": rules("read_gate", of_rollout=lambda _: False),
     "who can't tell at a deadline fails": instead(Judge, "without_verdict", lambda judge: None),
     "requests come in order": instead(Draws, "draw", _draws_in_order),
     "a CUSUM falls below 0": instead(

@@ -133,6 +133,31 @@ def test_pooled_windows_are_judged_as_those_of_a_node() -> None:
     assert (run.response_values["state"], said(run)) == ("completed", [])
 
 
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_unhealthy_looks_are_counted_in_the_whole_rollout(engine: str) -> None:
+    """Waves that pass leave their unhealthy looks to those that follow: the third of all stops the rollout. [oracle]"""
+    check = {"failure_threshold": 3, "cumulative_failures": True, "max_error_rate": 0.1, "deadline": "1h"}
+    gate = {"kind": "pooled", "over": "window", "failures_of": "rollout"}
+    policy = {"dialect": "general", "strategy": "rolling", "max_parallel": 2}
+    raw = {
+        "name": "carried",
+        "fleet": {"nodes": 12, "update_duration": "10s", "requests_per_second": 10, "error_rate": 0.1},
+        "policies": {"p": policy | {"health_check": check | {"min_healthy_time": "10s", "gate": gate}}},
+    }
+    scenario = Scenario.from_dict(raw)
+    stopped_late = 0
+    for seed in range(12):
+        windows = simulate(scenario, seed=seed, engine="reference").windows
+        looks = windows.groupby("ended_s")[["requests", "failed_requests"]].sum()
+        unhealthy = looks.index[looks["failed_requests"] > 0.1 * looks["requests"]]
+        run = simulate(scenario, seed=seed, engine=engine)
+        assert len(unhealthy) == 3 or run.responses["state"] == "completed"
+        if len(unhealthy) == 3:
+            assert (run.responses["state"], run.responses["stopped_at_s"]) == ("failed", unhealthy[2])
+            stopped_late += run.responses["waves"] > 1
+    assert stopped_late > 3
+
+
 def test_the_last_wave_has_nobody_to_compare_with() -> None:
     """Where all are on the new version a comparison has nothing to say; before, it sees as many old requests as new ones. [contract]"""
     run = rollout("baseline")

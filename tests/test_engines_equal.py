@@ -175,6 +175,7 @@ BESIDE = (
     "it holds its place",
     "it goes back by itself",
 )
+GATED = ("failures of several waves",)
 RETRIES = (
     "did not start; is tried again",
     "deadline passed while starting; is tried again",
@@ -224,6 +225,7 @@ def wanted() -> dict[Feature, int]:
     often |= {("crash rate", rate): 20 for rate in (0, 0.5, 1, 20)}
     often |= {("fate", fate): 20 for fate in FATES}
     often |= {("gate", method): 4 for method in METHODS}
+    often |= {("gate meets", what): 4 for what in GATED}
     often |= {("gate says", what): 20 for what in ("pass", "fail", "undecided")}
     held = (
         "first wave",

@@ -17,7 +17,7 @@ GATES = ("threshold", "pooled", "sprt", "e_process", "baseline", "bayes", "cusum
 # Which keys beside `kind` a gate reads.
 READ_BY: dict[str, tuple[str, ...]] = {
     "threshold": (),
-    "pooled": ("over", "minimum_sample"),
+    "pooled": ("over", "failures_of", "minimum_sample"),
     "sprt": ("on", "good", "bad", "alpha", "beta", "most", "minimum_sample"),
     "e_process": ("alpha", "prior_mean", "prior_strength", "minimum_sample"),
     "baseline": ("test", "alpha", "tolerance", "minimum_sample"),
@@ -45,6 +45,10 @@ class Gate(WireObject):
     )
     over: Annotated[str, choice("observation", "window")] | None = Field(
         default=None, description="pooled: one verdict for the whole observation, or one per window."
+    )
+    failures_of: Annotated[str, choice("wave", "rollout")] | None = Field(
+        default=None,
+        description="pooled, over window: unhealthy windows are counted in each wave, or in the whole rollout.",
     )
     on: Annotated[str, choice("windows", "requests")] | None = Field(
         default=None, description="sprt: tests window by window, or request by request."

@@ -108,7 +108,7 @@ def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[lis
         waves = _plan(_read_weights(analysis), tick_ns, nodes)
     rates = [rate for metric in analysis.groups("metrics") if (rate := _read_metric(metric)) is not None]
     text = (
-        "everything goes back after so many failed checks, not in a row; counted in each wave, not in the whole rollout"
+        "everything goes back at so many failed checks of the whole rollout, not in a row; in truth an interval later"
     )
     if not rates:
         text = "no check that can be simulated can fail"
@@ -122,7 +122,7 @@ def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[lis
     watched_ns = tick_ns * (iterations or 1)
     if rates:
         checks = [Check(rate, tick_ns, None, threshold - 1) for rate in rates]
-        judgement: Judgement = judge(checks, watched_ns)
+        judgement: Judgement = judge(checks, watched_ns, of_rollout=True)
         return waves, judgement.watch(), judgement.longest_ns
     spec.reading.note(
         "metrics", "exact", "no success rate is checked: only nodes that don't get ready stop the rollout"

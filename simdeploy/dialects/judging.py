@@ -47,6 +47,8 @@ class Judgement:
     ----------
     observation_ns : int
         Healthy time that a wave needs.
+    of_rollout : bool
+        Whether failed measurements of all waves are counted together.
     longest_ns : int
         How long it takes at most until there is a verdict.
     """
@@ -54,6 +56,7 @@ class Judgement:
     check: Check
     failure_limit: int | None
     observation_ns: int
+    of_rollout: bool = False
 
     @property
     def longest_ns(self) -> int:
@@ -68,19 +71,19 @@ class Judgement:
             "interval": write_duration(self.check.interval_ns),
             "min_healthy_time": write_duration(self.observation_ns),
             "max_error_rate": self.check.max_error_rate,
-            "gate": {"kind": "pooled", "over": "window"},
+            "gate": {"kind": "pooled", "over": "window", **({"failures_of": "rollout"} if self.of_rollout else {})},
         }
         if self.failure_limit is not None:
             check |= {"failure_threshold": self.failure_limit + 1, "cumulative_failures": True}
         return {"health_check": check, **RESTARTS, "retries": min(RESTARTS["retries"], _ALL_TRIES_NS // deadline_ns)}
 
 
-def judge(checks: list[Check], least_ns: int) -> Judgement:
+def judge(checks: list[Check], least_ns: int, *, of_rollout: bool = False) -> Judgement:
     """Return the strictest judgement of several checks; every wave is watched for `least_ns` at least."""
     strictest = min(checks, key=lambda check: check.max_error_rate)
     limits = [check.failure_limit for check in checks if check.failure_limit >= 0]
     measured = max((check.count or 1) * check.interval_ns for check in checks)
-    return Judgement(strictest, min(limits, default=None), max(measured, least_ns))
+    return Judgement(strictest, min(limits, default=None), max(measured, least_ns), of_rollout)
 
 
 def read_interval(group: Group) -> int | None:

@@ -46,6 +46,8 @@ class GateTerms:
         One of `simdeploy.api.gate.GATES`.
     over, on, test : str or None
         Variants of pooled, sprt and baseline.
+    failures_of : str or None
+        Whether unhealthy looks are counted in each wave or in the whole rollout (pooled).
     good, bad : float or None
         Error rates, fractions: of a good release, and of one to detect.
     alpha, beta : float or None
@@ -60,6 +62,7 @@ class GateTerms:
 
     kind: str
     over: str | None = None
+    failures_of: str | None = None
     on: str | None = None
     test: str | None = None
     good: float | None = None

@@ -149,6 +149,11 @@ def gate_suspicions(
     if ignored:
         kind = "threshold" if terms is None else terms.kind
         yield Problem(f"{kind} ignores {', '.join(ignored)}", path)
+    if terms is not None and terms.failures_of is not None and not ignored:
+        without = "over: window" if terms.over != "window" else "failure_threshold"
+        if terms.over != "window" or scenario_policy.policy.failure_threshold is None:
+            message = f"no effect without {without}: no unhealthy windows are counted"
+            yield Problem(message, (*path, "failures_of"), found=terms.failures_of)
     is_alone = (
         scenario_policy.identity.type == "create" or len(_sizes(scenario_policy.policy, fleet, orchestrator)) == 1
     )

@@ -62,7 +62,7 @@ def test_weights_are_waves_and_checks_a_gate():
             "max_error_rate": 0.02,
             "failure_threshold": 4,
             "cumulative_failures": True,
-            "gate": {"kind": "pooled", "over": "window"},
+            "gate": {"kind": "pooled", "over": "window", "failures_of": "rollout"},
         },
         "retries": 1000,
         "retry_delay": "10s",

@@ -80,6 +80,7 @@ def without_verdict(run, wave):
 @compiled
 def _take_window(run, wave, requests, failed):
     gate, table = policy_of(run), waves(run)
+    counted_in = np.int64(0) if gate.gate_of_rollout else wave
     table[SEEN, wave] += requests
     table[SEEN_BAD, wave] += failed
     can_tell = requests >= max(gate.gate_minimum, 1)
@@ -93,15 +94,15 @@ def _take_window(run, wave, requests, failed):
     if is_healthy:
         table[LOOKS_HEALTHY, wave] += 1
         if not gate.cumulative:
-            table[LOOKS_UNHEALTHY, wave] = 0
+            table[LOOKS_UNHEALTHY, counted_in] = 0
         return PASSES if table[LOOKS_HEALTHY, wave] >= gate.gate_needed else NO_VERDICT
     if not can_tell:
         return FAILS
-    table[LOOKS_UNHEALTHY, wave] += 1
+    table[LOOKS_UNHEALTHY, counted_in] += 1
     if gate.consecutive:
         table[LOOKS_HEALTHY, wave] = 0
     threshold = gate.failure_threshold
-    return FAILS if threshold > 0 and table[LOOKS_UNHEALTHY, wave] >= threshold else NO_VERDICT
+    return FAILS if threshold > 0 and table[LOOKS_UNHEALTHY, counted_in] >= threshold else NO_VERDICT
 
 
 @compiled

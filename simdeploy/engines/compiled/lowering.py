@@ -559,6 +559,7 @@ def _lower_gate(gate: Gate | None) -> dict[str, float]:
     return {
         "gate": code_of(Method, gate.method),
         "gate_compares": gate.compares,
+        "gate_of_rollout": gate.of_rollout,
         "gate_minimum": gate.minimum_sample,
         "gate_needed": gate.windows_needed,
         "gate_top": rate.numerator,

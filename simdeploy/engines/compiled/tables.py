@@ -298,6 +298,10 @@ POLICY_RECORD = np.dtype(
         # highest error rate is top / bottom.
         ("gate", _INT),
         ("gate_compares", _BOOL),
+        (
+            "gate_of_rollout",
+            _BOOL,
+        ),  # whether unhealthy looks of all waves are counted together, in the first wave's column
         ("gate_minimum", _INT),
         ("gate_needed", _INT),
         ("gate_top", _INT),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from simdeploy.rules.gates.judge import Judge, Look
+from simdeploy.rules.gates.judge import Judge, Look, UnhealthyLooks
 from simdeploy.world.streams import Stream
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class WaveGates:
         self._site = site
         self._gate = gate
         self._waves: list[WatchedWave] = []
+        self._unhealthy = UnhealthyLooks() if gate.of_rollout else None
         self._due: list[Node] = []
         self._alarm: str | None = None
         self._said: list[str] = []
@@ -89,7 +90,8 @@ class WaveGates:
         """Take note of a wave, of its nodes, and of those that come after it."""
         number = len(self._waves)
         draws = self._site.world.draws
-        watched = WatchedWave(wave, Judge(self._gate, lambda index: draws.draw(Stream.GATE_ORDER, number, index)))
+        judge = Judge(self._gate, lambda index: draws.draw(Stream.GATE_ORDER, number, index), self._unhealthy)
+        watched = WatchedWave(wave, judge)
         self._waves.append(watched)
         watched.nodes = list(nodes)
         if self._gate.compares:

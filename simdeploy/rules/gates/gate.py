@@ -66,6 +66,8 @@ class Gate:
         Unhealthy looks that fail (pooled_window).
     cumulative : bool
         Whether they need not be consecutive.
+    of_rollout : bool
+        Whether those of all waves are counted together.
     if_failed, if_served : float
         What one failed, and one served, request adds to the log-likelihood ratio of bad to good (sprt, cusum).
     upper, lower : float
@@ -102,6 +104,7 @@ class Gate:
     tolerance: float = 0.0
     z: float = 0.0
     cumulative: bool = False
+    of_rollout: bool = False
 
     @property
     def watches_running(self) -> bool:
@@ -213,6 +216,7 @@ def read_gate(policy: Policy, orchestrator: Orchestrator) -> Gate | None:
         consecutive=orchestrator.window_reset or policy.success_threshold is not None,
         failure_threshold=policy.failure_threshold,
         cumulative=policy.cumulative_failures,
+        of_rollout=terms.failures_of == "rollout",
         prior_a=prior_a,
         prior_b=prior_b,
         most=most,

@@ -32,6 +32,13 @@ class Look:
     old_failed: int = 0
 
 
+@dataclass
+class UnhealthyLooks:
+    """How many looks were unhealthy: of one wave, or of all waves of a rollout."""
+
+    count: int = 0
+
+
 class Judge:
     """Judges one wave, look by look.
 
@@ -41,6 +48,8 @@ class Judge:
         Any but one that judges running nodes.
     uniform : callable
         Random numbers by index, for the order of requests.
+    unhealthy : UnhealthyLooks, optional
+        Those so far, if they are not only of this wave.
 
     Attributes
     ----------
@@ -61,7 +70,9 @@ class Judge:
     (None, 'pass')
     """
 
-    def __init__(self, gate: Gate, uniform: Callable[[int], float] | None) -> None:
+    def __init__(
+        self, gate: Gate, uniform: Callable[[int], float] | None, unhealthy: UnhealthyLooks | None = None
+    ) -> None:
         self._gate = gate
         self._uniform = uniform
         self.requests = 0
@@ -71,7 +82,7 @@ class Judge:
         self._old_failed = 0
         self._draws = 0
         self._healthy = 0
-        self._unhealthy = 0
+        self._unhealthy = UnhealthyLooks() if unhealthy is None else unhealthy
         self._rates: tuple[list[float], list[float]] = ([], [])
 
     def take(self, look: Look, *, is_over: bool) -> Verdict | None:
@@ -115,14 +126,15 @@ class Judge:
         if healthy:
             self._healthy += 1
             if not gate.cumulative:
-                self._unhealthy = 0
+                self._unhealthy.count = 0
             return "pass" if self._healthy >= gate.windows_needed else None
         if not self.can_tell:
             return "fail"
-        self._unhealthy += 1
+        self._unhealthy.count += 1
         if gate.consecutive:
             self._healthy = 0
-        return "fail" if gate.failure_threshold is not None and self._unhealthy >= gate.failure_threshold else None
+        threshold = gate.failure_threshold
+        return "fail" if threshold is not None and self._unhealthy.count >= threshold else None
 
     @property
     def _has_sample(self) -> bool:
