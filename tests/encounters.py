@@ -405,6 +405,15 @@ def _met_by_slots(w: Watched) -> Iterator[str]:
     yield from ["a list zone by zone"] if w.rules.zone_by_zone else []
     yield from ["canaries of a list"] if plan.canaries else []
     yield from ["bake times"] if any(plan.bakes_ns[: recording.waves - 1]) else []
+    watches = plan.watches[: recording.waves]
+    yield from ["a healthy time of a wave"] if any(watch.min_healthy_ns is not None for watch in watches) else []
+    if recording.gate_requests:
+        yield from ["a wave without its gate"] if any(not watch.by_gate for watch in watches) else []
+    yield from (
+        ["a later wave is promoted"] if any(act.startswith("wave ") and "promoted" in act for act in w.acts) else []
+    )
+    later = any(plan.promotions[1 : recording.waves])
+    yield from ["an operator at a later wave"] if later and any(act.startswith("operator: ") for act in w.acts) else []
     if plan.has_slots:
         yield "a window within a wave"
         yield from ["a window before a gate"] if recording.gate_requests else []

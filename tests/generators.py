@@ -314,8 +314,22 @@ def waves_of(decisions: Decisions) -> list[Any]:
     for _ in range(decisions.number(1, 3)):
         key = decisions.one_of(["size", "until"])
         amount = decisions.one_of([2, "31%", "12.5%", 1, "57%", 7])
-        waves.append({key: amount, **decisions.some_keys(bake_time=among("25s", "0s"))})
+        own = {
+            "bake_time": among("25s", "0s"),
+            "promotion": among(False, True, False),
+            "min_healthy_time": among("10s", "0s", "30s"),
+            "gate": among(True, False),
+        }
+        few = own if decisions.number(0, 1) else {"bake_time": own["bake_time"]}
+        waves.append({key: amount, **decisions.some_keys(**few)})
     return waves
+
+
+def with_time_for_waves(policy: Raw) -> Raw:
+    """Leave time for the windows of waves that have their own healthy time."""
+    if any(isinstance(wave, dict) and "min_healthy_time" in wave for wave in policy.get("waves", ())):
+        return policy | {"health_check": policy["health_check"] | {"deadline": "100s"}}
+    return policy
 
 
 def paced(decisions: Decisions) -> Raw:
@@ -338,7 +352,8 @@ def policy_of(decisions: Decisions, interval_s: int) -> Raw:
     if dialect == "general":
         policy |= paced(decisions) | replaced(decisions)
         if decisions.one_of([True, True, False]) and strategy != "immediate":
-            return policy | {"waves": waves_of(decisions), "max_parallel": decisions.one_of([2, 0, 1, "17%", 5])}
+            policy |= {"waves": waves_of(decisions), "max_parallel": decisions.one_of([2, 0, 1, "17%", 5])}
+            return with_time_for_waves(policy)
     if strategy == "canary":
         count, percent = decisions.one_of([(1, 0), (4, 0), (0, 15), (2, 50), (3, 17)])
         policy |= {"canary_count": count, "canary_percent": percent}
@@ -488,7 +503,7 @@ def neighbour_of(decisions: Decisions, policy: Raw, interval_s: int) -> Raw:
     neighbour = policy | judged(decisions)
     if "health_check" in policy:
         neighbour["health_check"] = health_check_of(decisions, policy["dialect"], interval_s)
-    return neighbour
+    return with_time_for_waves(neighbour)
 
 
 TRAFFIC: tuple[Raw, ...] = (
@@ -837,6 +852,39 @@ CORNERS: tuple[dict[str, Raw], ...] = (
                 "waves": [3, {"until": "37%", "bake_time": "20s"}, "13%"],
                 "max_parallel": 2,
                 "health_check": {"deadline": "5m", "min_healthy_time": "20s", "max_error_rate": 0.3},
+            }
+        },
+    },
+    # People promote later waves, too, or stop the rollout there.
+    {
+        "fleet": {"nodes": 20, "update_duration": 20, "slowdown": 1, "start_failure": 0, "start_hang": 0},
+        "operator": {"promote_after": 50, "notices_defect": 1, "script": []},
+        "policies": {
+            "p": {
+                "dialect": "general",
+                "strategy": "rolling",
+                "waves": [{"size": 1, "promotion": True}, {"until": 14, "promotion": True}, {"size": 5}],
+                "max_parallel": 0,
+                "health_check": {"deadline": "5m", "min_healthy_time": "10s"},
+            }
+        },
+    },
+    # The gate judges some waves, for some time.
+    {
+        "fleet": {"nodes": 20, "update_duration": 10, "requests_per_second": 7, "error_rate": 0.05},
+        "orchestrator": {"pacing": "barrier", "on_failure": "continue"},
+        "policies": {
+            "p": {
+                "dialect": "general",
+                "strategy": "rolling",
+                "waves": [{"size": 3, "gate": False}, {"size": 4, "min_healthy_time": "40s"}, 6],
+                "max_parallel": 0,
+                "health_check": {
+                    "deadline": "5m",
+                    "min_healthy_time": "10s",
+                    "max_error_rate": 0.1,
+                    "gate": {"kind": "pooled", "over": "window"},
+                },
             }
         },
     },

@@ -123,9 +123,9 @@ def _freezes_turns_only(controller: Controller) -> bool:
 
 
 def _gate_stays_shut(controller: Controller, judged_before: int) -> str | None:
-    promoted, controller._promoted = controller._promoted, False
+    promoted, controller._promoted_waves = controller._promoted_waves, 0
     crossed = _what_is_crossed(controller, judged_before)
-    controller._promoted = promoted
+    controller._promoted_waves = promoted
     return crossed
 
 
@@ -256,6 +256,8 @@ class _NothingShed:
 # Mistakes that only scenarios with such a word in their file can tell.
 NEEDS = {
     "every wave counts its failed looks anew": "'failures_of'",
+    "only canaries are promoted": "'promotion': True",
+    "the gate judges every wave": "'gate': False",
     "a CUSUM falls below 0": "'cusum'",
     "the crashes of a shared service never change": "'shared'",
     "a freeze spares nodes that were waited for": "'failed_node_freezes': True",
@@ -314,6 +316,15 @@ MISTAKES: dict[str, Plant] = {
     "a list has no window": rules("plan_waves", is_list=lambda _: False),
     "zones have slots without end": rules("plan_waves", per_zone=lambda _: 10**6),
     "all waves bake as long": rules("plan_waves", bakes_ns=lambda ns: (*[max(ns)] * (len(ns) - 1), 0)),
+    "only canaries are promoted": rules(
+        "plan_waves", promotions=lambda awaits: (awaits[0], *[False] * len(awaits[1:]))
+    ),
+    "all waves are watched as long": rules(
+        "plan_waves", watches=lambda own: tuple(replace(one, min_healthy_ns=None) for one in own)
+    ),
+    "the gate judges every wave": rules(
+        "plan_waves", watches=lambda own: tuple(replace(one, by_gate=True) for one in own)
+    ),
     "a failed node freezes nothing": instead(Controller, "_is_frozen", _always(False)),
     "a freeze spares nodes that were waited for": instead(Controller, "_freezes_any", property(_freezes_turns_only)),
     "no rollout is stuck": instead(Controller, "_find_stuck", lambda controller: None),

@@ -121,6 +121,83 @@ def test_rate_grows_with_nodes() -> None:
     assert plan.sizes == (50, 50, 100, 200, 100)
 
 
+# -- promotion and observation of single waves, on both engines -------------------------------------
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_any_wave_may_await_a_promotion(engine: str) -> None:
+    """Waves of 30 s; after the second an operator comes after 5 minutes, after the last as well. [oracle]"""
+    waves = [2, {"size": 4, "promotion": True}, 4, {"until": "100%", "promotion": True}]
+    by_hand = scenario_of({"waves": waves}, operator={"promote_after": "5m"})
+    assert simulate(by_hand, engine=engine).responses["makespan_s"] == 4 * 30 + 2 * 300
+    at_once = scenario_of({"waves": waves, "auto_promote": True})
+    assert simulate(at_once, engine=engine).responses["makespan_s"] == 4 * 30
+    script = [{"at": at, "do": "promote"} for at in (45, 70, 80, 200)]
+    scripted = scenario_of({"waves": waves}, operator={"promote_after": "5m", "script": script})
+    assert simulate(scripted, engine=engine).responses["makespan_s"] == 200
+
+
+def test_what_a_rollout_says_of_promotions() -> None:
+    """A promotion that comes too early, or once too often, has no effect; the wave that waits is named. [contract]"""
+    waves = [2, {"size": 4, "promotion": True}, 6]
+    script = [{"at": at, "do": "promote"} for at in (45, 70, 80)]
+    rollout = simulate(scenario_of({"waves": waves}, operator={"promote_after": "5m", "script": script}))
+    said = rollout.events.loc[rollout.events["node"].isna(), ["time_s", "reason"]].to_numpy().tolist()
+    assert [45, "script: promote has no effect: not all nodes of a wave that awaits it are resolved"] in said
+    assert [70, "wave 2 promoted"] in said
+    assert [80, "script: promote has no effect: everything is already promoted"] in said
+    assert "wave 2 awaits promotion" in rollout.revisions["message"].tolist()
+    assert not rollout.deployment.status.canary_promoted
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("node", "after"), [(0, "3m"), (3, "1m")])
+def test_an_operator_looks_at_all_nodes_so_far(engine: str, node: int, after: str) -> None:
+    """What shows late, or on a node of the second wave, isn't seen at the first promotion, but at the second. [oracle]"""
+    affects = {"nodes": [node]}
+    late = {"late": {"probability": 1, "defective": True, "error_rate": 0.5, "after": after, "affects": affects}}
+    waves = [{"size": 2, "promotion": True}, {"size": 4, "promotion": True}, 6]
+    scenario = scenario_of({"waves": waves}, operator={"promote_after": "2m", "notices_defect": 1}, release=late)
+    responses = simulate(scenario, engine=engine).responses
+    assert (responses["state"], responses["stopped_at_s"]) == ("canceled", 30 + 120 + 30 + 120)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_waves_are_observed_for_times_of_their_own(engine: str) -> None:
+    """Four waves of 30 s and 60, 10, 0 and again 0 s of health. [oracle]"""
+    waves = [{"size": 2, "min_healthy_time": "60s"}, 3, {"size": 4, "min_healthy_time": "0s"}]
+    check = HEALTH_CHECK | {"min_healthy_time": "10s", "interval": "10s"}
+    scenario = scenario_of({"waves": waves, "health_check": check})
+    responses = simulate(scenario, engine=engine).responses
+    assert responses["makespan_s"] == 4 * 30 + 60 + 10
+    assert responses["decision_windows"] == 2 * 6 + 3
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("judged", "stopped_at_s"), [((False, True), 80), ((True, False), 40), ((False, False), None)])
+def test_a_gate_judges_some_waves(engine: str, judged: tuple[bool, bool], stopped_at_s: float | None) -> None:
+    """Both waves fail half of their requests, but only those that are judged stop the rollout. [oracle]"""
+    waves = [{"size": 6, "gate": gate} for gate in judged]
+    check = {"interval": "10s", "min_healthy_time": "10s", "max_error_rate": 0.1, "gate": "pooled"}
+    policy = {"waves": waves, "health_check": HEALTH_CHECK | check}
+    bad = {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}}
+    responses = simulate(scenario_of(policy, release=bad), engine=engine).responses
+    assert responses["state"] == ("completed" if stopped_at_s is None else "failed")
+    assert stopped_at_s is None or responses["stopped_at_s"] == stopped_at_s
+    assert responses["decision_requests"] == (0 if stopped_at_s is None else 6 * 100)
+
+
+def test_terms_of_waves_that_make_no_sense() -> None:
+    """A healthy time beyond the deadline, or beside a number of windows, and a gate that isn't there. [contract]"""
+    with pytest.raises(InputError, match=r"waves\[1\].min_healthy_time: no node of the wave can become healthy"):
+        scenario_of({"waves": [1, {"size": 2, "min_healthy_time": "10m"}]})
+    windows = {"health_check": HEALTH_CHECK | {"success_threshold": 3}}
+    with pytest.raises(InputError, match=r"waves\[0\].min_healthy_time: not beside success_threshold"):
+        scenario_of(windows | {"waves": [{"size": 2, "min_healthy_time": "10s"}]})
+    with pytest.warns(SimdeployWarning, match=r"waves\[0\].gate: no effect: no gate judges waves"):
+        scenario_of({"waves": [{"size": 2, "gate": False}]})
+
+
 # -- limits and deadlines, on both engines ---------------------------------------------------------
 
 

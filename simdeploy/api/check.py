@@ -128,10 +128,16 @@ def _contradictions_of_general(raw: Mapping[str, Any], strategy: str, canaries: 
             for key in ("zone_bake_time", "first_zone_bake_time")
             if raw.get(key) is not None
         )
-    both = ("success_threshold", "min_healthy_time")
-    if isinstance(health_check, Mapping) and all(health_check.get(key) is not None for key in both):
+    if isinstance(health_check, Mapping) and health_check.get("success_threshold") is not None:
+        groups: list[tuple[Path, Mapping[str, Any]]] = [(("health_check",), health_check)]
+        if isinstance(waves, Sequence) and not isinstance(waves, str):
+            groups += [(("waves", number), wave) for number, wave in enumerate(waves) if isinstance(wave, Mapping)]
         message = "not beside success_threshold: both say when a node is healthy"
-        problems.append(Problem(message, path=("health_check", "min_healthy_time")))
+        problems += (
+            Problem(message, path=(*path, "min_healthy_time"))
+            for path, group in groups
+            if group.get("min_healthy_time") is not None
+        )
     return problems
 
 

@@ -59,6 +59,13 @@ class WaveEntry(WireObject):
     max_failed_nodes_percent: PercentNumber | None = Field(
         default=None, description="Failed nodes allowed in this wave, percent of its nodes."
     )
+    min_healthy_time: GoDuration | None = Field(
+        default=None, description="Required healthy time of its nodes; default: the health check's."
+    )
+    gate: Flag | None = Field(default=None, description="Whether the gate judges this wave; default: true.")
+    promotion: Flag | None = Field(
+        default=None, description="Await a promotion after the wave, as after canaries; default: false."
+    )
 
     @model_validator(mode="before")
     @classmethod

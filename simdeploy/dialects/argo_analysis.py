@@ -40,7 +40,11 @@ _MOST_COUNT = 1000
 
 
 def read_checks(
-    analysis: Group, templates: Mapping[str, Manifest], *, promotes_inconclusive: bool = False
+    analysis: Group,
+    templates: Mapping[str, Manifest],
+    *,
+    promotes_inconclusive: bool = False,
+    of_rollout: bool = False,
 ) -> list[Check]:
     """Return what an analysis of a Rollout checks, of what can be simulated; with notes on every metric.
 
@@ -50,6 +54,8 @@ def read_checks(
         The AnalysisTemplates of the file by name.
     promotes_inconclusive : bool
         Whether an inconclusive metric lets the rollout go on.
+    of_rollout : bool
+        Whether it is one analysis of the whole rollout, not one of a step.
     """
     given: dict[str, str] = {}
     for argument in analysis.groups("args"):
@@ -64,7 +70,9 @@ def read_checks(
         name = reference.text("templateName")
         if name is not None and name in templates:
             reference.exact("templateName", "in this file: see its metrics")
-            checks += read_template(analysis.reading, templates[name], given, ignored, promotes_inconclusive)
+            checks += read_template(
+                analysis.reading, templates[name], given, ignored, promotes_inconclusive, of_rollout=of_rollout
+            )
         elif name is not None:
             reference.not_evaluated("templateName", f"{name} is not in this file; nothing that it measures is checked")
         if "clusterScope" in reference:
@@ -80,6 +88,8 @@ def read_template(
     given: Mapping[str, str],
     ignored: Collection[str] = (),
     promotes_inconclusive: bool = False,
+    *,
+    of_rollout: bool = False,
 ) -> list[Check]:
     """Return what an AnalysisTemplate checks; `given` are arguments, `ignored` the metrics of a dry run."""
     values = dict(given)
@@ -99,7 +109,7 @@ def read_template(
     checks = [
         check
         for metric in spec.groups("metrics")
-        if (check := _read_metric(metric, ignored, promotes_inconclusive)) is not None
+        if (check := _read_metric(metric, ignored, promotes_inconclusive, of_rollout=of_rollout)) is not None
     ]
     if "args" in spec:
         spec.exact("args", "used in the metrics")
@@ -109,7 +119,9 @@ def read_template(
     return checks
 
 
-def _read_metric(metric: Group, ignored: Collection[str], promotes_inconclusive: bool) -> Check | None:
+def _read_metric(
+    metric: Group, ignored: Collection[str], promotes_inconclusive: bool, *, of_rollout: bool
+) -> Check | None:
     name = metric.text("name") or ""
     provider = metric.group("provider")
     words = f"{name} {provider.data}"
@@ -132,7 +144,7 @@ def _read_metric(metric: Group, ignored: Collection[str], promotes_inconclusive:
     notes: tuple[tuple[str, str, Fidelity, str], ...] = (
         ("interval", "one measurement; ", "approximate", f"{every}, at the end of a window instead of its start"),
         ("count", "", "approximate", times),
-        ("failureLimit", "0; ", "approximate" if failure_limit > 0 else "exact", f"{allowed} allowed, in each wave"),
+        ("failureLimit", "0; ", "exact", f"{allowed} allowed, in {'the whole rollout' if of_rollout else 'each wave'}"),
         ("consecutiveErrorLimit", "4; ", "approximate", "a window without requests stops the rollout at once"),
     )
     for key, default, fidelity, text in notes:

@@ -93,8 +93,10 @@ class _Terms:
     nodes: int
     min_ready_s: int
 
-    def read_checks(self, analysis: Group, *, promotes_inconclusive: bool = False) -> list[Check]:
-        return read_checks(analysis, self.templates, promotes_inconclusive=promotes_inconclusive)
+    def read_checks(
+        self, analysis: Group, *, promotes_inconclusive: bool = False, of_rollout: bool = False
+    ) -> list[Check]:
+        return read_checks(analysis, self.templates, promotes_inconclusive=promotes_inconclusive, of_rollout=of_rollout)
 
 
 _Parts = tuple[dict[str, Any], dict[str, Any], "Judgement | None"]
@@ -160,35 +162,34 @@ def _read_canary(terms: _Terms, canary: Group) -> _Parts:
             "surge": budget.surge or None,
             "rollback_parallel": budget.parallel,
         }
-    checks: list[Check] = []
     stages = read_steps(canary, terms.nodes, surge)
-    for stage in stages:
-        for analysis in stage.analyses:
-            checks += terms.read_checks(analysis)
-    shortest = min((stage.pause_ns for stage in stages[:-1] if stage.pause_ns), default=0)
-    background = canary.group("analysis")
-    if background.data:
-        old = _is_old_version(terms.spec.reading)
-        for check in terms.read_checks(background, promotes_inconclusive=old):
-            checks.append(replace(check, interval_ns=min(check.interval_ns, shortest or check.interval_ns), count=1))
-        text = "every wave is judged, from its start to the end of the shortest pause, once at least"
-        canary.approximate("analysis", text)
-        given = "" if "startingStep" in background else "not given: 0; "
-        background.approximate("startingStep", f"{given}every wave is judged, from the first on")
-    elif checks:
-        canary.approximate("steps", "every wave is judged, not only that of the step with the analysis")
+    of_steps = [[check for analysis in stage.analyses for check in terms.read_checks(analysis)] for stage in stages]
+    background, starts = _read_background(terms, canary, stages)
+    checks = [check for of_step in of_steps for check in of_step] + background
     for key, text in _CANARY_ASIDE.items():
         if key in canary:
             canary.no_counterpart(key, text)
     canary.note_rest("concerns how the traffic is routed, or names and labels")
-    watched_ns = shortest if background.data and checks else 0
-    judgement = judge(checks, max(watched_ns, terms.min_ready_s * NS_PER_S)) if checks else None
+    least_ns = terms.min_ready_s * NS_PER_S
+    watched = [
+        _observe(stage, of_step, background if stage.last_step >= starts and stage.origin else [], least_ns)
+        for stage, of_step in zip(stages, of_steps, strict=True)
+    ]
+    if len(set(checks)) > 1:
+        terms.spec.reading.note(
+            "metrics", "approximate", "the strictest of several metrics and analyses judges for all"
+        )
+    judgement = judge(checks, max(one or 0 for one in watched), of_rollout=bool(background)) if checks else None
     _note_lone_canary(terms.nodes, stages[0], judgement)
     if len(stages) == 1 and judgement is None and not stages[0].waits and not router:
         return {"strategy": "rolling", **parallel}, {"pacing": "sliding"}, None
-    waves = [_wave(stage, watched_ns) for stage in stages]
-    first = {"strategy": "canary", "auto_promote": False} if stages[0].waits else {"strategy": "rolling"}
-    return {**first, "waves": waves, **parallel}, {"pacing": "barrier"}, judgement
+    waves = [_wave(stage, one, judgement, least_ns) for stage, one in zip(stages, watched, strict=True)]
+    for stage, wave in zip(stages[1:], waves[1:], strict=True):
+        if stage.waits:
+            wave["promotion"] = True
+    first = {"strategy": "canary" if stages[0].waits else "rolling"}
+    waits = {"auto_promote": False} if any(stage.waits for stage in stages) else {}
+    return {**first, **waits, "waves": waves, **parallel}, {"pacing": "barrier"}, judgement
 
 
 _CANARY_ASIDE = {
@@ -199,9 +200,49 @@ _CANARY_ASIDE = {
 }
 
 
-def _wave(stage: Stage, watched_ns: int) -> dict[str, Any]:
-    bake_ns = max(stage.pause_ns - watched_ns, 0)
-    return {"until": stage.until, **({"bake_time": write_duration(bake_ns)} if bake_ns else {})}
+def _read_background(terms: _Terms, canary: Group, stages: list[Stage]) -> tuple[list[Check], int]:
+    """Return what a background analysis checks, and from which step on."""
+    background = canary.group("analysis")
+    if not background.data:
+        return [], 0
+    old = _is_old_version(terms.spec.reading)
+    checks = terms.read_checks(background, promotes_inconclusive=old, of_rollout=True)
+    shortest = min((stage.pause_ns for stage in stages[:-1] if stage.pause_ns), default=0)
+    checks = [
+        replace(check, interval_ns=min(check.interval_ns, shortest or check.interval_ns), count=1) for check in checks
+    ]
+    text = "a wave's nodes are judged during its pause, once at least; those of the waves before it no more"
+    canary.approximate("analysis", text)
+    starts = background.whole("startingStep") or 0
+    text = f"waves are judged from step {starts} on"
+    background.exact("startingStep", text if "startingStep" in background else f"not given: 0; {text}")
+    return checks, starts
+
+
+def _observe(stage: Stage, of_step: list[Check], background: list[Check], least_ns: int) -> int | None:
+    """Return for how long the nodes of a stage are judged; None if they aren't."""
+    if not of_step and not background:
+        return None
+    measured = max((check.count or 1) * check.interval_ns for check in [*of_step, *background])
+    return max(measured, stage.pause_ns if background else 0, least_ns)
+
+
+def _wave(stage: Stage, watched_ns: int | None, judgement: Judgement | None, least_ns: int) -> dict[str, Any]:
+    """Return an entry of `waves`; a background analysis watches during the pause, the analysis of a step comes before it."""
+    wave: dict[str, Any] = {"until": stage.until}
+    watched_in_pause_ns = 0
+    if judgement is not None:
+        if watched_ns is None:
+            wave["gate"] = False
+        elif judgement.of_rollout:
+            watched_in_pause_ns = watched_ns
+        own_ns = least_ns if watched_ns is None else watched_ns
+        if own_ns != judgement.observation_ns:
+            wave["min_healthy_time"] = write_duration(own_ns)
+    bake_ns = max(stage.pause_ns - watched_in_pause_ns, 0)
+    if bake_ns:
+        wave["bake_time"] = write_duration(bake_ns)
+    return wave
 
 
 def _is_old_version(reading: Reading) -> bool:

@@ -32,6 +32,8 @@ class Stage:
     pause_ns : int
     waits : bool
         Whether somebody has to promote the rollout.
+    last_step : int
+        Number of the last step that belongs to it, from 0.
     origin : (Group, str) or None
         The field that says so; None for what comes after the last step.
     analyses : list of Group
@@ -40,6 +42,7 @@ class Stage:
     until: int
     pause_ns: int = 0
     waits: bool = False
+    last_step: int = 0
     origin: tuple[Group, str] | None = None
     analyses: list[Group] = field(default_factory=list)
 
@@ -48,13 +51,15 @@ def read_steps(canary: Group, nodes: int, surge: int) -> list[Stage]:
     """Return the stages of a canary; the last one has all nodes."""
     size = _Size(canary, nodes, surge)
     stages: list[Stage] = []
-    for step in canary.groups("steps"):
+    for number, step in enumerate(canary.groups("steps")):
         kinds = [kind for kind in (*_MAIN, "setCanaryScale", *_ROUTES[1:]) if kind in step]
         if len([kind for kind in kinds if kind in _MAIN]) > 1 or not kinds:
             allowed = f"one of {listed(_MAIN)}, or {listed(('setCanaryScale', *_ROUTES[1:]))}"
             step.refuse(kinds[0] if kinds else "setWeight", "not exactly one step", allowed=allowed)
         else:
             _read_step(step, stages, size)
+        if stages:
+            stages[-1].last_step = number
     if "steps" not in canary:
         canary.exact("steps", "not given: a sliding window over all nodes")
     if not stages or stages[-1].until < nodes:
@@ -139,13 +144,8 @@ def _read_pause(step: Group, stages: list[Stage]) -> None:
         return
     stage = stages[-1]
     if duration is None:
-        if len(stages) == 1:
-            stage.waits = True
-            step.exact("pause", "waits until somebody promotes the rollout")
-        else:
-            step.approximate(
-                "pause", "waits for somebody; only a pause after the first wave can wait here: it goes on at once"
-            )
+        stage.waits = True
+        step.exact("pause", "waits until somebody promotes the rollout")
     elif ns is not None:
         if ns > _LONGEST_NS:
             pause.refuse("duration", "too long", allowed=f"at most {write_duration(_LONGEST_NS)}")

@@ -123,6 +123,8 @@ def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[lis
     if rates:
         checks = [Check(rate, tick_ns, None, threshold - 1) for rate in rates]
         judgement: Judgement = judge(checks, watched_ns, of_rollout=True)
+        if "min_healthy_time" in waves[-1]:
+            waves[-1]["gate"] = False
         return waves, judgement.watch(), judgement.longest_ns
     spec.reading.note(
         "metrics", "exact", "no success rate is checked: only nodes that don't get ready stop the rollout"
@@ -192,7 +194,8 @@ def _plan(weights: list[int], tick_ns: int, nodes: int | None) -> list[dict[str,
         else:
             bake_ns += tick_ns
             waves[-1]["bake_time"] = write_duration(bake_ns)
-    return waves if waves[-1]["until"] == "100%" else [*waves, {"until": "100%"}]
+    # What is promoted in the end is not checked any more.
+    return waves if waves[-1]["until"] == "100%" else [*waves, {"until": "100%", "min_healthy_time": "0s"}]
 
 
 def _read_metric(metric: Group) -> float | None:

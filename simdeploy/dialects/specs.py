@@ -114,6 +114,9 @@ def _wave_terms(entry: WaveEntry) -> WaveTerms:
         bake_ns=duration_ns(entry.bake_time),
         max_failed_nodes=entry.max_failed_nodes,
         max_failed_nodes_percent=_exact_or_none(entry.max_failed_nodes_percent),
+        min_healthy_ns=duration_ns(entry.min_healthy_time),
+        by_gate=entry.gate is not False,
+        promotion=bool(entry.promotion),
     )
 
 

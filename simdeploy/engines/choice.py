@@ -134,5 +134,5 @@ def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: s
 def _count_windows(policy: ScenarioPolicy) -> int:
     """Return how many windows a healthy node has before it is running, or misses its deadline."""
     rule = policy.policy
-    until_deadline = rule.windows_needed if rule.deadline_ns is None else -(-rule.deadline_ns // rule.interval_ns)
-    return min(rule.windows_needed, until_deadline)
+    needed = rule.most_windows_needed
+    return needed if rule.deadline_ns is None else min(needed, -(-rule.deadline_ns // rule.interval_ns))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +12,7 @@ from simdeploy.units import NS_PER_S, round_half_up
 if TYPE_CHECKING:
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
+    from simdeploy.rules.waves import WaveWatch
 
 DEFAULT_MAX_ERROR_RATE = Fraction(1, 10)
 
@@ -56,6 +57,12 @@ class HealthRule:
     cumulative: bool = False
     retries: int = 0
     retry_delay_ns: int = 0
+
+    def of_wave(self, watch: WaveWatch) -> HealthRule:
+        """Return the rule for the nodes of a wave."""
+        if watch.min_healthy_ns is None:
+            return self
+        return replace(self, windows_needed=-(-watch.min_healthy_ns // self.interval_ns))
 
     def requests_per_window(self, requests_per_second: Fraction) -> int:
         """Return a node's requests in one window, halves up."""

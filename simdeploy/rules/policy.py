@@ -27,6 +27,12 @@ class WaveTerms:
     max_failed_nodes : int or None
     max_failed_nodes_percent : Fraction or None
         Limits of this wave alone; the percent is of its nodes.
+    min_healthy_ns : int or None
+        Healthy time of its nodes; None is the policy's.
+    by_gate : bool
+        Whether the gate judges it.
+    promotion : bool
+        Whether it awaits a promotion, as canaries do.
     """
 
     amount: int | Fraction
@@ -34,6 +40,9 @@ class WaveTerms:
     bake_ns: int | None = None
     max_failed_nodes: int | None = None
     max_failed_nodes_percent: Fraction | None = None
+    min_healthy_ns: int | None = None
+    by_gate: bool = True
+    promotion: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,3 +179,15 @@ class Policy:
         if self.success_threshold is not None:
             return self.success_threshold
         return -(-(self.min_healthy_ns or 0) // self.interval_ns)
+
+    @property
+    def awaits_promotion(self) -> bool:
+        """Whether a wave awaits a promotion: the canaries, or one of a list that says so."""
+        has_promotions = self.strategy == "rolling" and any(terms.promotion for terms in self.waves)
+        return self.strategy == "canary" or has_promotions
+
+    @property
+    def most_windows_needed(self) -> int:
+        """Healthy windows until a node of the wave that needs most is running."""
+        own = (terms.min_healthy_ns for terms in self.waves if self.strategy != "immediate")
+        return max([self.windows_needed, *(-(-ns // self.interval_ns) for ns in own if ns is not None)])

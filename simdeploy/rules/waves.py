@@ -44,6 +44,25 @@ NO_WAVE_LIMITS = WaveLimits()
 
 
 @dataclass(frozen=True)
+class WaveWatch:
+    """How the nodes of one wave are watched, where that is not as the policy's health check says.
+
+    Attributes
+    ----------
+    min_healthy_ns : int or None
+        Healthy time that they need; None is the policy's.
+    by_gate : bool
+        Whether the gate judges the wave.
+    """
+
+    min_healthy_ns: int | None = None
+    by_gate: bool = True
+
+
+USUAL_WATCH = WaveWatch()
+
+
+@dataclass(frozen=True)
 class Plan:
     """Number of nodes per wave, and what holds for each.
 
@@ -62,8 +81,12 @@ class Plan:
         canaries are one wave.
     bakes_ns : tuple of int
         Pause after every wave, nanoseconds; 0 after the last.
+    promotions : tuple of bool
+        Whether each wave awaits a promotion; canaries do.
     limits : tuple of WaveLimits
         One per wave; empty if no wave has its own.
+    watches : tuple of WaveWatch
+        The same.
     per_zone : int
         Nodes of one zone in flight at once; `total` where nothing bounds them.
     surge : int
@@ -83,7 +106,9 @@ class Plan:
     per_zone: int
     surge: int
     rollback: int
+    promotions: tuple[bool, ...]
     limits: tuple[WaveLimits, ...] = ()
+    watches: tuple[WaveWatch, ...] = ()
     is_list: bool = False
 
     @property
@@ -99,6 +124,8 @@ class _Wave:
     size: int
     bake_ns: int | None = None
     limits: WaveLimits = NO_WAVE_LIMITS
+    watch: WaveWatch = USUAL_WATCH
+    promotion: bool = False
 
 
 def what_plans_depend_on(policy: Policy) -> tuple[object, ...]:
@@ -161,7 +188,9 @@ def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int, zones: in
         per_zone=min(per_zone or total, total),
         surge=min(count_share(policy.surge, rounding, total, least=0), total),
         rollback=_rollback_nodes(policy, orchestrator, parallel, total),
+        promotions=tuple(wave.promotion or (number == 0 and canaries > 0) for number, wave in enumerate(waves)),
         limits=tuple(wave.limits for wave in waves) if any(wave.limits != NO_WAVE_LIMITS for wave in waves) else (),
+        watches=tuple(wave.watch for wave in waves) if any(wave.watch != USUAL_WATCH for wave in waves) else (),
         is_list=bool(policy.waves) and policy.strategy != "immediate",
     )
 
@@ -195,7 +224,7 @@ def _follow_list(terms: tuple[WaveTerms, ...], rounding: Rounding, total: int) -
         size = min(size, total - done)
         if size > 0:
             done += size
-            yield _Wave(size, one.bake_ns, WaveLimits(one.max_failed_nodes, one.max_failed_nodes_percent))
+            yield _listed_wave(size, one)
     last = terms[-1]
     while done < total:
         size = total - done
@@ -203,8 +232,13 @@ def _follow_list(terms: tuple[WaveTerms, ...], rounding: Rounding, total: int) -
             yield _Wave(size)
         else:
             size = min(count_share(last.amount, rounding, total), size)
-            yield _Wave(size, last.bake_ns, WaveLimits(last.max_failed_nodes, last.max_failed_nodes_percent))
+            yield _listed_wave(size, last)
         done += size
+
+
+def _listed_wave(size: int, terms: WaveTerms) -> _Wave:
+    limits = WaveLimits(terms.max_failed_nodes, terms.max_failed_nodes_percent)
+    return _Wave(size, terms.bake_ns, limits, WaveWatch(terms.min_healthy_ns, terms.by_gate), terms.promotion)
 
 
 def _bakes(waves: list[_Wave], orchestrator: Orchestrator, canaries: int, pacing: Pacing) -> Iterator[int]:

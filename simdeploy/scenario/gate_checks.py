@@ -154,6 +154,10 @@ def gate_suspicions(
         if terms.over != "window" or scenario_policy.policy.failure_threshold is None:
             message = f"no effect without {without}: no unhealthy windows are counted"
             yield Problem(message, (*path, "failures_of"), found=terms.failures_of)
+    if not judges_waves(scenario_policy.policy):
+        for number, wave in enumerate(scenario_policy.policy.waves):
+            if not wave.by_gate:
+                yield Problem("no effect: no gate judges waves", (*path[:-2], "waves", number, "gate"), found="false")
     is_alone = (
         scenario_policy.identity.type == "create" or len(_sizes(scenario_policy.policy, fleet, orchestrator)) == 1
     )

@@ -69,6 +69,15 @@ def health_problems(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Pro
         message = f"no node can become healthy in time: {cause} needs {windows} = {format_duration(needed_ns)}"
         allowed = f"a deadline of at least {format_duration(needed_ns)}"
         yield Problem(message, path, found=deadline, allowed=allowed)
+    for number, terms in enumerate(policy.waves):
+        if terms.min_healthy_ns is not None:
+            needed_ns = -(-terms.min_healthy_ns // policy.interval_ns) * policy.interval_ns
+            if needed_ns > policy.deadline_ns:
+                message = f"no node of the wave can become healthy within health_check.deadline {deadline}"
+                own_path = (*path[:-2], "waves", number, "min_healthy_time")
+                yield Problem(
+                    message, own_path, found=format_duration(terms.min_healthy_ns), allowed=f"at most {deadline}"
+                )
     if policy.deadline_ns // policy.interval_ns > _MAX_WINDOWS:
         message = f"more than {_MAX_WINDOWS:,} windows of {format_duration(policy.interval_ns)} until the deadline"
         yield Problem(message, path, found=deadline, allowed="a shorter deadline or a longer interval")

@@ -85,7 +85,9 @@ class PolicySuspicions:
 
     def _canary_fields(self) -> Iterator[Problem]:
         spec = self.scenario_policy.spec
-        ignored = [key for key in ("canary_count", "canary_percent", "auto_promote") if getattr(spec, key)]
+        keys = ["canary_count", "canary_percent"]
+        keys += [] if self.scenario_policy.policy.awaits_promotion else ["auto_promote"]
+        ignored = [key for key in keys if getattr(spec, key)]
         if ignored:
             yield self._say(f"rolling ignores {', '.join(ignored)}")
 
@@ -301,9 +303,9 @@ def process_suspicions(
         message = "running nodes are not watched: bake_time only gives `after` and the operator time"
         found = format_duration(orchestrator.bake_time_ns)
         yield Problem(message, ("orchestrator", "bake_time"), found=found)
-    waits = any(policy.policy.strategy == "canary" and not policy.policy.auto_promote for policy in policies.values())
+    waits = any(one.policy.awaits_promotion and not one.policy.auto_promote for one in policies.values())
     if is_given(raw, "operator", "promote_after") and not waits:
-        message = "no effect: no canary policy without auto_promote"
+        message = "no effect: no policy awaits a promotion by hand"
         yield Problem(message, ("operator", "promote_after"))
 
 

@@ -141,12 +141,13 @@ def test_steps_that_add_no_node():
     assert note.fidelity == "approximate"
 
 
-def test_a_later_pause_for_somebody_is_noted():
-    """Only the first wave can wait for a promotion: a later pause without duration is approximate. [contract]"""
+def test_a_later_pause_for_somebody_awaits_a_promotion():
+    """A pause without a duration waits after any wave. [contract]"""
     imported = read_policy(CANARY.replace("pause: {duration: 10m}", "pause: {}"))
     (note,) = notes_of(imported, "spec.strategy.canary.steps[3].pause")
-    assert note.fidelity == "approximate"
-    assert imported.policy["waves"][1] == {"until": 8, "bake_time": "30s"}
+    assert note.fidelity == "exact"
+    assert imported.policy["waves"][1] == {"until": 8, "bake_time": "30s", "promotion": True}
+    assert imported.policy["auto_promote"] is False
 
 
 def test_without_steps_it_is_a_sliding_window():
@@ -198,15 +199,30 @@ def test_an_inline_analysis_is_a_gate():
 
 
 def test_a_background_analysis_judges_during_the_pauses():
-    """It takes no time of its own: waves are watched as long as the shortest pause, which bakes no longer. [contract]"""
-    policy = read_policy(BACKGROUND + TEMPLATE).policy
-    assert policy["waves"] == [{"until": 2}, {"until": 8}, {"until": 12}, {"until": 20}]
+    """It takes no time of its own: each wave is watched during its pause, once at least; the rest is not. [contract]"""
+    imported = read_policy(BACKGROUND + TEMPLATE)
+    policy = imported.policy
+    once, rest = {"min_healthy_time": "2m"}, {"gate": False, "min_healthy_time": "0s"}
+    assert policy["waves"] == [{"until": 2} | once, {"until": 8}, {"until": 12} | once, {"until": 20} | rest]
     assert policy["health_check"]["interval"] == "2m"
     assert policy["health_check"]["min_healthy_time"] == "10m30s"
+    assert policy["health_check"]["gate"]["failures_of"] == "rollout"
+    (note,) = notes_of(imported, "AnalysisTemplate success.spec.metrics[0].failureLimit")
+    assert (note.fidelity, "whole rollout" in note.text) == ("exact", True)
     two = BACKGROUND.replace("      - setWeight: 60\n", "      - setWeight: 60\n      - pause: {duration: 1m}\n")
     policy = read_policy(two + TEMPLATE).policy
-    assert policy["waves"][1:3] == [{"until": 8, "bake_time": "9m30s"}, {"until": 12}]
-    assert (policy["health_check"]["interval"], policy["health_check"]["min_healthy_time"]) == ("1m", "1m")
+    assert policy["waves"][1:3] == [{"until": 8}, {"until": 12, "min_healthy_time": "1m"}]
+    assert (policy["health_check"]["interval"], policy["health_check"]["min_healthy_time"]) == ("1m", "10m30s")
+    later = BACKGROUND.replace("      analysis:", "      analysis:\n        startingStep: 2", 1)
+    judged = [wave.get("gate", True) for wave in read_policy(later + TEMPLATE).policy["waves"]]
+    assert judged == [False, True, True, False]
+
+
+def test_an_analysis_of_a_step_judges_its_wave_alone():
+    """Waves of other steps have no gate, and only need to be available. [contract]"""
+    waves = read_policy(INLINE + TEMPLATE).policy["waves"]
+    assert [wave.get("gate", True) for wave in waves].count(True) == 1
+    assert all(wave["min_healthy_time"] == "0s" for wave in waves if not wave.get("gate", True))
 
 
 @pytest.mark.parametrize(

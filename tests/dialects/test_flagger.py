@@ -34,6 +34,7 @@ spec:
     - {name: load, url: "http://load/"}
     - {name: ask, type: confirm-promotion, url: "http://ask/"}
 """
+PROMOTED = {"until": "100%", "min_healthy_time": "0s", "gate": False}
 DEPLOYMENT = "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop}\nspec: {replicas: 10}\n"
 
 
@@ -53,7 +54,7 @@ def test_weights_are_waves_and_checks_a_gate():
     assert imported.policy == {
         "dialect": "general",
         "strategy": "rolling",
-        "waves": [{"until": "20%"}, {"until": "40%"}, {"until": "60%"}, {"until": "100%"}],
+        "waves": [{"until": "20%"}, {"until": "40%"}, {"until": "60%"}, PROMOTED],
         "surge": "100%",
         "health_check": {
             "deadline": "1h",
@@ -102,7 +103,7 @@ def test_weights_that_add_no_node_last_longer():
     """Of 10 nodes 1 % and 5 % are one: the step between takes its time with the wave before. [contract]"""
     text = changed("stepWeight: 20", "stepWeights: [1, 5, 14, 30]")
     waves = read_policy(text, nodes=10).policy["waves"]
-    assert waves == [{"until": "1%", "bake_time": "1m"}, {"until": "30%"}, {"until": "100%"}]
+    assert waves == [{"until": "1%", "bake_time": "1m"}, {"until": "30%"}, PROMOTED]
 
 
 def test_replicas_of_a_target_in_the_same_file():

@@ -26,6 +26,8 @@ class LoweredPlan(NamedTuple):
     parallel: int
     pacing: int
     has_wave_limits: bool
+    watches_by_wave: bool
+    has_promotions: bool
     rollback_size: int
     is_list: bool
     marks_slots: bool

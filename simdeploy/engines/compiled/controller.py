@@ -95,6 +95,7 @@ from simdeploy.engines.compiled.tables import (
     UP_AGAIN,
     WAVE,
     WINDOWS,
+    awaits_promotion,
     bake_after,
     fates,
     is_wave_over,
@@ -169,8 +170,8 @@ def reset(run):
     run.state = IN_PROGRESS
     run.phase = READY
     run.is_rung = True
-    run.news = run.promoted = run.promotion_wanted = run.operator_is_due = False
-    run.batches_due = run.acts_done = run.acts_told = run.acknowledged_failures = 0
+    run.news = run.promotion_wanted = run.operator_is_due = False
+    run.batches_due = run.acts_done = run.acts_told = run.acknowledged_failures = run.promoted_waves = 0
     run.updated = run.failed = 0
     run.makespan = NEVER
     run.next_turn = run.waves_open = run.waves_over = run.waves_judged = run.first_unjudged = 0
@@ -411,22 +412,22 @@ def _obey_script(run):
         elif action == SCRIPT_RESUME and is_paused:
             _resume(run)
         elif action == SCRIPT_PROMOTE:
-            if (
-                policy_of(run).canaries
-                and not run.promoted
-                and not run.promotion_wanted
-                and run.waves_open
-                and is_wave_over(run, 0)
-            ):
+            if not run.promotion_wanted and _awaits_promotion(run) and is_wave_over(run, run.waves_open - 1):
                 run.promotion_wanted = True
         elif action == SCRIPT_CANCEL:
             _end(run, CANCELED, not policy_of(run).no_auto_rollback)
 
 
+@inlined
+def _awaits_promotion(run):
+    """Tell whether the wave that was opened last needs a promotion that it hasn't had yet."""
+    return run.waves_open > run.promoted_waves and awaits_promotion(run, run.waves_open - 1)
+
+
 @compiled
 def _obey_operator(run):
     run.operator_is_due = False
-    if run.makespan < NEVER or run.promoted or run.promotion_wanted:
+    if run.makespan < NEVER or not _awaits_promotion(run) or run.promotion_wanted:
         return
     if rejects(run):
         _end(run, CANCELED, not policy_of(run).no_auto_rollback)
@@ -485,11 +486,11 @@ def _advance(run):
 
 @compiled
 def _is_wave_through(run):
-    """Tell whether what comes after the last wave may come: canaries and the end wait until verdicts count, other waves don't."""
+    """Tell whether what comes after the last wave may come: promotions and the end wait until verdicts count, other waves don't."""
     wave = run.waves_open - 1
     if nodes_left(run) == 0:
         return run.waves_over == run.waves_open
-    if run.reporting_delay == 0 or (wave == 0 and policy_of(run).canaries > 0):
+    if run.reporting_delay == 0 or awaits_promotion(run, wave):
         return is_wave_over(run, wave)
     return waves(run)[TURNS, wave] == size_of_wave(run, wave) and waves(run)[IN_FLIGHT, wave] == 0
 
@@ -507,7 +508,7 @@ def _finish_wave(run):
 
 @compiled
 def _look_beyond_wave(run):
-    if run.waves_open == 1 and policy_of(run).canaries > 0 and not run.promoted:
+    if _awaits_promotion(run):
         run.phase = AWAIT
         if policy_of(run).auto_promote:
             run.promotion_wanted = True
@@ -520,7 +521,7 @@ def _look_beyond_wave(run):
 @compiled
 def _promote(run):
     run.promotion_wanted = False
-    run.promoted = True
+    run.promoted_waves = run.waves_open
     run.clock = NO_CLOCK
     run.phase = READY if nodes_left(run) else DONE
 
@@ -574,7 +575,7 @@ def _finds_slot(run):
 def _had_all_turns_and_promotion(run):
     if nodes_left(run) or run.waves_over < run.waves_open:
         return False
-    return run.promoted or policy_of(run).canaries < run.nodes
+    return not _awaits_promotion(run)
 
 
 @compiled

@@ -10,6 +10,7 @@ from simdeploy.engines.compiled.evidence import find_partners
 from simdeploy.engines.compiled.fates import is_down, is_down_for_good, meet_fate, up_again
 from simdeploy.engines.compiled.gates import expect, judges_waves
 from simdeploy.engines.compiled.jit import compiled, inlined
+from simdeploy.engines.compiled.judge import PASSES
 from simdeploy.engines.compiled.limits import might_stop, note_failure
 from simdeploy.engines.compiled.line import begin_line, is_online, set_heard
 from simdeploy.engines.compiled.node import hear_of, resolve_in_wave
@@ -22,6 +23,7 @@ from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     COUNTS_FAILED,
     FIRST_PLACE,
+    GATE_VERDICT,
     HAS_FAILED,
     HEARD,
     IN_FLIGHT,
@@ -43,6 +45,7 @@ from simdeploy.engines.compiled.tables import (
     lists,
     policy_of,
     size_of_wave,
+    terms_of_wave,
     waves,
 )
 from simdeploy.engines.compiled.validation import validate
@@ -60,7 +63,9 @@ def open_wave(run):
     run.waves_open += 1
     if judges_waves(policy_of(run)):
         waves(run)[FIRST_PLACE, wave] = run.next_turn
-        if policy_of(run).gate_compares and not find_partners(run, run.next_turn, size_of_wave(run, wave)):
+        if policy_of(run).watches_by_wave and not terms_of_wave(run, wave).by_gate:
+            waves(run)[GATE_VERDICT, wave] = PASSES
+        elif policy_of(run).gate_compares and not find_partners(run, run.next_turn, size_of_wave(run, wave)):
             waves(run)[ALONE, wave] = 1
 
 

@@ -29,6 +29,7 @@ from simdeploy.engines.compiled.tables import (
     drawn,
     fates,
     law_at,
+    needed_of,
     policy_of,
     process_at,
     today,
@@ -101,7 +102,7 @@ def meet_fate(run, node, at, first):
     if deadline < 0 and rule.is_checked:
         deadline = t + rule.deadline
         fate[DEADLINE, node] = deadline
-    if rule.needed == 0:
+    if needed_of(run, node) == 0:
         fate[RESOLVED, node] = t
         return
     if run.varies:

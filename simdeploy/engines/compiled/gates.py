@@ -48,6 +48,7 @@ from simdeploy.engines.compiled.tables import (
     is_surged,
     is_wave_over,
     lists,
+    needed_of,
     policy_of,
     size_of_wave,
     waves,
@@ -86,9 +87,11 @@ def expect(run, node):
         fate[WINDOWS, node] = 0
         fate[OBSERVED, node] = NEVER
         enqueue(run, fate[STARTED, node], node, HAS_STARTED)
-        if policy.needed == 0 and judges_waves(policy):
+        if needed_of(run, node) > 0:
+            return
+        if judges_waves(policy):
             fate[RESOLVED, node] = NEVER
-        elif policy.needed == 0:
+        else:
             _expect_verdict(run, node)
         return
     if judges_waves(policy) and fate[STARTED, node] < NEVER:

@@ -35,6 +35,7 @@ from simdeploy.engines.compiled.tables import (
     drawn,
     fates,
     last_word_of,
+    needed_of,
     peak_words,
     policy_of,
     walk_at,
@@ -49,13 +50,13 @@ def become_healthy(run, node, started, deadline):
     rule, fate = policy_of(run), fates(run)
     number = drawn(run)[CLASS, node]
     class_rule = class_rule_of(run, rule, number)
-    interval, needed = rule.interval, rule.needed
+    interval, needed = rule.interval, needed_of(run, node)
     one = classes(run)[number]
     shown_from = started + after_ns(run, node) if added_level(run, node) > 0 else NEVER
     bounds = _find_bounds(run, rule, node, shown_from < NEVER)
 
     end = started + needed * interval
-    if rule.peak >= 0 and end <= deadline:
+    if rule.peak >= 0 and needed == rule.needed and end <= deadline:
         surely = bounds[0] if shown_from >= end else (bounds[2] if shown_from <= started else np.int64(-1))
         if peak_words(run)[rule.peak, node] <= surely and _is_undisturbed_until(run, node, started, end):
             fate[RESOLVED, node] = end
@@ -71,7 +72,7 @@ def become_healthy(run, node, started, deadline):
         if stays_undegraded(run, node):
             flaps = False
     if not (has_crashes or has_outages or flaps) and rule.consecutive and rule.failure_threshold == 0:
-        _find_healthy_run(run, rule, node, started, deadline, shown_from, bounds)
+        _find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds)
         return
     if has_crashes:
         begin_crashes(walk_at(run, spells.CRASH), run, node, started, NEVER)
@@ -120,7 +121,7 @@ def become_healthy(run, node, started, deadline):
 
 
 @compiled
-def _find_healthy_run(run, rule, node, started, deadline, shown_from, bounds):
+def _find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds):
     """Find the first healthy windows in a row, of a node that is up and not degraded: from the last of them backwards.
 
     An unhealthy window rules out all runs that hold it, so of a node that stays unhealthy few windows are looked at. Their words
@@ -135,10 +136,10 @@ def _find_healthy_run(run, rule, node, started, deadline, shown_from, bounds):
         shown_since = plain_until + ((shown_from - started) % interval > 0)
     first = known = 0  # where the run would begin, and up to where its windows are known to be healthy
     first_drawn = next_drawn = 0  # the windows whose words are at hand
-    draws_many = rule.needed <= N_WINDOW_WORDS
-    while first + rule.needed <= n_windows:
-        end = first + rule.needed
-        if draws_many and first == known and first > rule.needed and end > next_drawn:
+    draws_many = needed <= N_WINDOW_WORDS
+    while first + needed <= n_windows:
+        end = first + needed
+        if draws_many and first == known and first > needed and end > next_drawn:
             first_drawn, next_drawn = first & ~1, (first & ~1) + 2 * N_WINDOW_WORDS
             draw_windows(run, node, first >> 1, words[0], words[1])
         window = end - 1

@@ -36,6 +36,7 @@ from simdeploy.engines.compiled.tables import (
     policy_of,
     ranked,
     ranked_before,
+    terms_of_wave,
     waves,
 )
 from simdeploy.rules.gates.gate import MOST_RANKED
@@ -95,7 +96,7 @@ def _take_window(run, wave, requests, failed):
         table[LOOKS_HEALTHY, wave] += 1
         if not gate.cumulative:
             table[LOOKS_UNHEALTHY, counted_in] = 0
-        return PASSES if table[LOOKS_HEALTHY, wave] >= gate.gate_needed else NO_VERDICT
+        return PASSES if table[LOOKS_HEALTHY, wave] >= _looks_needed(run, wave) else NO_VERDICT
     if not can_tell:
         return FAILS
     table[LOOKS_UNHEALTHY, counted_in] += 1
@@ -103,6 +104,17 @@ def _take_window(run, wave, requests, failed):
         table[LOOKS_HEALTHY, wave] = 0
     threshold = gate.failure_threshold
     return FAILS if threshold > 0 and table[LOOKS_UNHEALTHY, counted_in] >= threshold else NO_VERDICT
+
+
+@compiled
+def _looks_needed(run, wave):
+    """Return how many healthy looks a wave needs."""
+    policy = policy_of(run)
+    if policy.watches_by_wave:
+        healthy = terms_of_wave(run, wave).healthy
+        if healthy >= 0:
+            return max(-(-healthy // policy.interval), np.int64(1))
+    return policy.gate_needed
 
 
 @compiled

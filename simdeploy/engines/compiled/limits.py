@@ -7,9 +7,9 @@ from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.tables import (
     WAVE_FAILED,
     is_wave_over,
-    limits_of_wave,
     policy_of,
     size_of_wave,
+    terms_of_wave,
     waves,
     zone_failed,
 )
@@ -42,7 +42,7 @@ def _is_own_limit_crossed(run, wave):
     """Tell whether a limit of a wave alone, or of a zone, is crossed."""
     policy = policy_of(run)
     if policy.has_wave_limits:
-        own, failed = limits_of_wave(run, wave), waves(run)[WAVE_FAILED, wave]
+        own, failed = terms_of_wave(run, wave), waves(run)[WAVE_FAILED, wave]
         if _is_crossed_by(failed, size_of_wave(run, wave), own.count, own.top, own.bottom, policy.reaches):
             return True
     if policy.watches_zones:
@@ -112,7 +112,7 @@ def is_crossed(run, judged_before):
     """
     wave = run.waves_open - 1
     wave_failed = waves(run)[WAVE_FAILED, wave]
-    if policy_of(run).canaries and not run.promoted and run.gate_all_healthy and wave_failed:
+    if policy_of(run).canaries and run.promoted_waves == 0 and run.gate_all_healthy and wave_failed:
         return True
     if not run.reporting_delay or not (policy_of(run).percent_of == OF_WAVE or policy_of(run).has_wave_limits):
         return _is_wave_limit_crossed(run, wave)

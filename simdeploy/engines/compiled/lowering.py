@@ -29,14 +29,14 @@ from simdeploy.engines.compiled.tables import (
     POLICY_RECORD,
     PROCESS_RECORD,
     UNKNOWN,
-    WAVE_LIMITS_RECORD,
+    WAVE_TERMS_RECORD,
     make_table,
 )
 from simdeploy.rules.gates.gate import MOST_GATED_REQUESTS, Method, read_gate
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.limits import NO_PERCENT, read_limits
 from simdeploy.rules.orchestrator import CantTell, OnFailure, Pacing, PercentOf, UnreachableNodes
-from simdeploy.rules.waves import NO_WAVE_LIMITS, plan_waves, what_plans_depend_on
+from simdeploy.rules.waves import NO_WAVE_LIMITS, USUAL_WATCH, plan_waves, what_plans_depend_on
 from simdeploy.world.binomial import binomial_cdf
 from simdeploy.world.change_windows import is_always_open, weekly_openings
 from simdeploy.world.distributions import Constant, Exponential
@@ -317,7 +317,7 @@ def _lower_policies(
     rules: dict[HealthRule, int] = {}
     plans: dict[tuple[object, ...], LoweredPlan] = {}
     sizes: list[int] = []
-    wave_limits: list[tuple[int, int, int]] = []
+    wave_terms: list[tuple[int, ...]] = []
     bakes_ns: list[int] = []
     limits: dict[Limits | None, int] = {}
     gates: dict[Gate | None, int] = {None: 0}
@@ -338,6 +338,8 @@ def _lower_policies(
                 plan.parallel,
                 code_of(Pacing, plan.pacing),
                 bool(plan.limits),
+                bool(plan.watches),
+                any(plan.promotions[1:]) or (plan.canaries == 0 and plan.promotions[0]),
                 plan.rollback,
                 plan.is_list,
                 has_steps or (plan.has_slots and _gives_slots_unevenly(policy, scenario.orchestrator, gate)),
@@ -348,7 +350,7 @@ def _lower_policies(
             )
             sizes += plan.sizes
             bakes_ns += plan.bakes_ns
-            wave_limits += _lower_wave_limits(plan, reaches=scenario.orchestrator.limit_comparison == "reaches")
+            wave_terms += _lower_wave_terms(plan, reaches=scenario.orchestrator.limit_comparison == "reaches")
         limit = read_limits(policy, scenario.orchestrator, total)
         counts_each = _counts_each(policy, limit, plans[key])
         has_more = counts_each or _has_more(policy, scenario.orchestrator, rule, plans[key])
@@ -396,7 +398,7 @@ def _lower_policies(
         ),
         "last_words": np.array([[_last_words(rule, b, kinds) for b in behaviours] for rule in rules], dtype=np.int64),
         "sizes": np.array(sizes, dtype=np.int64),
-        "wave_limits": np.array(wave_limits, dtype=WAVE_LIMITS_RECORD),
+        "wave_terms": np.array(wave_terms, dtype=WAVE_TERMS_RECORD),
         "bakes": np.array(bakes_ns, dtype=np.int64),
         **bundle_policies(
             rows,
@@ -429,6 +431,8 @@ def _has_more(policy: Policy, switches: Orchestrator, rule: HealthRule, plan: Lo
     """Tell whether a rollout takes steps beside those of a plain one, apart from verdicts that count one by one."""
     return (
         plan.marks_slots
+        or plan.watches_by_wave
+        or plan.has_promotions
         or plan.surge > 0
         or rule.retries > 0
         or policy.rollback_delay_ns > 0
@@ -538,12 +542,15 @@ def _fraction(name: str, percent: Fraction) -> dict[str, int]:
     return {f"{name}_top": (percent / 100).numerator, f"{name}_bottom": (percent / 100).denominator}
 
 
-def _lower_wave_limits(plan: Plan, *, reaches: bool) -> list[tuple[int, int, int]]:
-    lowered = []
-    for limits in plan.limits or (NO_WAVE_LIMITS,) * len(plan.sizes):
+def _lower_wave_terms(plan: Plan, *, reaches: bool) -> list[tuple[int, ...]]:
+    lowered: list[tuple[int, ...]] = []
+    all_limits = plan.limits or (NO_WAVE_LIMITS,) * len(plan.sizes)
+    watches = plan.watches or (USUAL_WATCH,) * len(plan.sizes)
+    for limits, watch, promotion in zip(all_limits, watches, plan.promotions, strict=True):
         count = BEYOND_ANY_FLEET if limits.count is None else limits.count + (0 if reaches else 1)
         share = (NO_PERCENT if limits.percent is None else limits.percent) / 100
-        lowered.append((count, share.numerator, share.denominator))
+        healthy_ns = -1 if watch.min_healthy_ns is None else watch.min_healthy_ns
+        lowered.append((count, share.numerator, share.denominator, healthy_ns, watch.by_gate, promotion))
     return lowered
 
 

@@ -15,19 +15,18 @@ from simdeploy.engines.compiled.tables import (
     UNHEARD,
     drawn,
     fates,
-    policy_of,
     relative,
 )
 
 
 @compiled
 def rejects(run):
-    """Tell whether the operator, looking at the canaries now, cancels instead of promoting."""
+    """Tell whether the operator, looking at the nodes that had their turn, cancels instead of promoting."""
     fate = fates(run)
     if run.kind >= 0 and run.defective:
-        for place in range(policy_of(run).canaries):
+        for place in range(run.next_turn):
             node = drawn(run)[ORDER, place]
-            # A canary that was not heard of by its deadline tells the operator nothing.
+            # A node that was not heard of by its deadline tells the operator nothing.
             is_seen = not run.goes_offline or fate[UNHEARD, node] == 0
             if is_seen and fate[STARTED, node] <= run.now and drawn(run)[AFFECTED, node]:
                 until = min(run.now, fate[BACK_FROM, node])

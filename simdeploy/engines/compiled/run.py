@@ -124,7 +124,7 @@ _ROLLOUT = [
     ("phase", _INT),
     ("is_rung", _BOOL),
     ("news", _BOOL),
-    ("promoted", _BOOL),
+    ("promoted_waves", _INT),  # up to the one that was promoted last
     ("promotion_wanted", _BOOL),
     ("operator_is_due", _BOOL),
     ("batches_due", _INT),

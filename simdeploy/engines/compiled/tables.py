@@ -121,7 +121,7 @@ TABLES = (
     "level_pieces",
     "window_words",
     "sizes",
-    "wave_limits",
+    "wave_terms",
     "zone_failed",
     "bakes",
     "members",
@@ -279,6 +279,8 @@ POLICY_RECORD = np.dtype(
         ("minimum_sample", _INT),
         ("in_a_row", _BOOL),  # whether the count bounds failures in a row
         ("has_wave_limits", _BOOL),
+        ("watches_by_wave", _BOOL),  # whether nodes of some waves are watched otherwise than the policy says
+        ("has_promotions", _BOOL),  # whether waves of a list await them, not only canaries
         # Failed nodes of a zone that cross its limit, and as a fraction of its nodes.
         ("watches_zones", _BOOL),
         ("zone_count", _INT),
@@ -291,7 +293,7 @@ POLICY_RECORD = np.dtype(
         # Going back.
         ("rollback_size", _INT),
         ("rollback_delay", _INT),
-        # Whether it has anything that plain rollouts are spared: slots that are marked, surge, retries, nodes that freeze a rollout,
+        # Whether it has anything that plain rollouts are spared: waves with terms of their own, slots that are marked, surge, retries, nodes that freeze a rollout,
         # verdicts that count one by one, or a delay between waves that go back.
         ("has_more", _BOOL),
         # The gate: its method (-1 for the API's threshold), and its numbers as `simdeploy.rules.gates.gate.Gate` has them; the
@@ -322,8 +324,19 @@ POLICY_RECORD = np.dtype(
     ],
     align=True,
 )
-# Of a wave: its own limits, as in the record of a policy.
-WAVE_LIMITS_RECORD = np.dtype([("count", _INT), ("top", _INT), ("bottom", _INT)])
+# Of a wave: its own limits, as in the record of a policy; the healthy time of its nodes (-1 for the policy's), whether the gate
+# judges it, and whether it awaits a promotion.
+WAVE_TERMS_RECORD = np.dtype(
+    [
+        ("count", _INT),
+        ("top", _INT),
+        ("bottom", _INT),
+        ("healthy", _INT),
+        ("by_gate", _BOOL),
+        ("promotion", _BOOL),
+    ],
+    align=True,
+)
 # Of a policy: its bundle (-1 for none), and which of the bundle's stops.
 MEMBER_RECORD = np.dtype([("bundle", _INT), ("stop", _INT)])
 # Of a rule of judging nodes: a policy that has it, its bundles, and a key of all fates under it in the replication at hand.
@@ -427,7 +440,7 @@ policy_at = make_reader("policies_at", POLICY_RECORD)
 _class_rule_at = make_reader("class_rules_at", CLASS_RULE_RECORD)
 _last_word_at = make_reader("last_words_at", _INT)
 _size_at = make_reader("sizes_at", _INT)
-_wave_limits_at = make_reader("wave_limits_at", WAVE_LIMITS_RECORD)
+_wave_terms_at = make_reader("wave_terms_at", WAVE_TERMS_RECORD)
 _bake_at = make_reader("bakes_at", _INT)
 # Words up to which a window is surely healthy, by rule, class, level and bracket of the node's own level.
 bracket_words = make_view("bracket_words_at", _INT, "n_brackets", 1 << BRACKET_BITS)
@@ -536,9 +549,27 @@ def size_of_wave(run, wave):
 
 
 @inlined
-def limits_of_wave(run, wave):
-    """The limits of a wave alone: failed nodes that cross its count; and its percent, as a fraction in two numbers."""
-    return _wave_limits_at(run, policy_of(run).first_size + wave)
+def terms_of_wave(run, wave):
+    """What the policy's plan says of a wave alone."""
+    return _wave_terms_at(run, policy_of(run).first_size + wave)
+
+
+@inlined
+def needed_of(run, node):
+    """How many healthy windows a node needs, which is a matter of its wave."""
+    policy = policy_of(run)
+    if policy.watches_by_wave:
+        healthy = terms_of_wave(run, fates(run)[WAVE, node] - 1).healthy
+        if healthy >= 0:
+            return -(-healthy // policy.interval)
+    return policy.needed
+
+
+@compiled
+def awaits_promotion(run, wave):
+    """Tell whether what comes after a wave takes a promotion: after the canaries, and where the list of waves says so."""
+    policy = policy_of(run)
+    return (wave == 0 and policy.canaries > 0) or (policy.has_promotions and terms_of_wave(run, wave).promotion)
 
 
 @inlined

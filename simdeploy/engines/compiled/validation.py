@@ -32,6 +32,7 @@ from simdeploy.engines.compiled.tables import (
     fates,
     is_surged,
     met,
+    needed_of,
     policy_of,
     pool_members,
 )
@@ -41,7 +42,8 @@ from simdeploy.engines.compiled.tables import (
 def validate(run, node):
     """Work out when a node of a local service that starts gets which verdict."""
     rule, fate = policy_of(run), fates(run)
-    if fate[STARTED, node] == NEVER or rule.needed == 0:
+    needed = needed_of(run, node)
+    if fate[STARTED, node] == NEVER or needed == 0:
         return
     start, deadline = fate[STARTED, node], fate[DEADLINE, node]
     window = healthy = unhealthy = 0
@@ -55,7 +57,7 @@ def validate(run, node):
             healthy += 1
             if not rule.cumulative:
                 unhealthy = 0
-            if healthy >= rule.needed:
+            if healthy >= needed:
                 fate[RESOLVED, node] = end
                 fate[WINDOWS, node] = window
                 return
@@ -101,7 +103,7 @@ def happens_while_sharing(run, node, what):
         begin_windows(run, node)
         if judges_waves(policy_of(run)):
             happens_before_gate(run, node, HAS_STARTED)
-            if fate[RESOLVED, node] == NEVER and policy_of(run).needed == 0:
+            if fate[RESOLVED, node] == NEVER and needed_of(run, node) == 0:
                 fate[OBSERVED, node] = run.now
                 is_observed(run, node)
     elif fate[RESOLVED, node] < NEVER:
@@ -134,7 +136,7 @@ def _end_window(run, node):
         members[HEALTHY, node] += 1
         if not rule.cumulative:
             members[UNHEALTHY, node] = 0
-        if members[HEALTHY, node] >= rule.needed:
+        if members[HEALTHY, node] >= needed_of(run, node):
             if judges_waves(rule):
                 fate[OBSERVED, node] = run.now
                 is_observed(run, node)

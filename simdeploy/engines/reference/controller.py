@@ -100,7 +100,7 @@ class Controller:
         self.state = "in_progress"
         self._phase: Phase = "ready"
         self._remark = ""
-        self._promoted = False
+        self._promoted_waves = 0
         self._promotion_wanted = False
         self._orders: deque[Action] = deque()
         self._acts_ahead = len(operator.script)
@@ -334,7 +334,8 @@ class Controller:
 
     def _what_is_crossed(self, judged_before: int) -> str | None:
         wave = self.dispatcher.waves[-1]
-        if self.canaries and not self._promoted and self._switches.canary_gate == "all_healthy" and wave.failed:
+        awaits = self.canaries and not self._promoted_waves
+        if awaits and self._switches.canary_gate == "all_healthy" and wave.failed:
             return f"{wave.failed} of {wave.size} canaries failed"
         if self._limits is None:
             return None
@@ -388,21 +389,32 @@ class Controller:
         if action == "resume" and not self._is_paused:
             return "the deployment is not paused"
         if action == "promote":
-            if not self.canaries:
-                return "there are no canaries"
-            if self._promoted or self._promotion_wanted:
-                return "the canaries are already promoted"
-            if not self.dispatcher.waves or not self.dispatcher.waves[0].is_over:
-                return "not all canaries are resolved"
+            return self._why_not_promote()
         return None
+
+    def _why_not_promote(self) -> str | None:
+        of_canaries = self.canaries and not any(self._plan.promotions[1:])
+        if not any(self._plan.promotions):
+            return "there are no canaries"
+        if self._promotion_wanted or not any(self._plan.promotions[self._promoted_waves :]):
+            return f"{'the canaries are' if of_canaries else 'everything is'} already promoted"
+        if not self._awaits_promotion or not self.dispatcher.waves[-1].is_over:
+            return f"not all {'canaries' if of_canaries else 'nodes of a wave that awaits it'} are resolved"
+        return None
+
+    @property
+    def _awaits_promotion(self) -> bool:
+        """Whether the wave that was opened last needs a promotion that it hasn't had yet."""
+        number = len(self.dispatcher.waves)
+        return number > self._promoted_waves and self._plan.promotions[number - 1]
 
     def _obey_operator(self) -> None:
         if not self._operator_is_due:
             return
         self._operator_is_due = False
-        if self.is_over or self._promoted or self._promotion_wanted:
+        if self.is_over or not self._awaits_promotion or self._promotion_wanted:
             return
-        if rejects(self._site, self._operator, self.canaries):
+        if rejects(self._site, self._operator, self.dispatcher.had_turn):
             self._end("canceled", "operator: cancel", undo=not self._policy.no_auto_rollback)
         else:
             self._promotion_wanted = True
@@ -452,11 +464,11 @@ class Controller:
 
     @property
     def _is_wave_through(self) -> bool:
-        """Whether what comes after the last wave may come: canaries and the end wait until verdicts count, other waves don't."""
+        """Whether what comes after the last wave may come: promotions and the end wait until verdicts count, other waves don't."""
         wave = self.dispatcher.waves[-1]
         if not self.dispatcher.left:
             return self.dispatcher.waves_over == len(self.dispatcher.waves)
-        return wave.is_over if wave.is_canary else wave.is_heard
+        return wave.is_over if self._plan.promotions[wave.number - 1] else wave.is_heard
 
     def _finish_wave(self) -> None:
         """Bake after a wave, if the plan says so."""
@@ -472,7 +484,7 @@ class Controller:
         self._site.ring()
 
     def _look_beyond_wave(self) -> None:
-        if self.dispatcher.waves[-1].is_canary and not self._promoted:
+        if self._awaits_promotion:
             self._phase = "await"
             if self._policy.auto_promote:
                 self._promotion_wanted = True
@@ -487,10 +499,13 @@ class Controller:
 
     def _promote(self) -> None:
         self._promotion_wanted = False
-        self._promoted = True
+        number = self._promoted_waves = len(self.dispatcher.waves)
         self._cancel_clocks()
-        self._say(self.state, self.state, "canaries promoted")
+        self._say(self.state, self.state, f"{self._name_promoted(number)} promoted")
         self._phase = "ready" if self.dispatcher.left else "done"
+
+    def _name_promoted(self, number: int) -> str:
+        return "canaries" if self.canaries and number == 1 else f"wave {number}"
 
     def _send_next(self) -> None:
         canaries_first = bool(self.canaries) and not self.dispatcher.waves
@@ -544,7 +559,7 @@ class Controller:
 
     @property
     def _had_all_turns_and_promotion(self) -> bool:
-        return self._had_all_turns and (self._promoted or len(self.canaries) < self._plan.total)
+        return self._had_all_turns and not self._awaits_promotion
 
     def _wait_for_opening(self) -> None:
         """While no change window is open: dispatch nothing, but let the clock of rate pacing begin, and see the end."""
@@ -648,7 +663,8 @@ class Controller:
             case "baked":
                 what = f"baked after {wave}"
             case "await":
-                what = "canaries await promotion"
+                name = self._name_promoted(len(self.dispatcher.waves))
+                what = f"{name} await{'' if name == 'canaries' else 's'} promotion"
             case _:
                 what = wave if self.dispatcher.waves else "nothing dispatched yet"
         stuck = _FREEZES if self._freezes_any else self.dispatcher.why_stuck()
@@ -673,7 +689,7 @@ class Controller:
                 current_wave=len(self.dispatcher.waves),
                 updated_nodes=self.updated,
                 failed_nodes=self.failed,
-                canary_promoted=self._promoted,
+                canary_promoted=bool(self.canaries) and self._promoted_waves > 0,
                 completed_ns=self.makespan_ns,
                 last_progress_ns=self._last_progress_ns,
                 health_check_deadline_ns=deadlines[0][0] if waiting else None,

@@ -111,6 +111,11 @@ class Dispatcher:
         return self._plan.total - self._next
 
     @property
+    def had_turn(self) -> list[Node]:
+        """Nodes whose turn has come, in order."""
+        return self._order[: self._next]
+
+    @property
     def any_returned(self) -> bool:
         """Whether nodes that were waited for are up again and not dispatched yet."""
         return bool(self._up_again)

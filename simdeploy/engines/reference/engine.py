@@ -60,12 +60,12 @@ def run_reference(
     traits = TYPES[type_name]
     gate = None if traits.leaves else read_gate(policy, orchestrator)
     waves_are_judged = gate is not None and not gate.watches_running
-    site = Site(world, rule, orchestrator, type_name, waves_are_judged=waves_are_judged)
+    site = Site(world, rule, orchestrator, plan, type_name, waves_are_judged=waves_are_judged)
     listeners = Listeners()
     nodes = [Node(site, listeners, number) for number in range(world.n_nodes)]
     line = Line(site)
     rollback = Rollback(site, line, plan.rollback, policy.rollback_delay_ns)
-    wave_gates = WaveGates(site, gate) if gate is not None and waves_are_judged else None
+    wave_gates = WaveGates(site, gate, plan.watches) if gate is not None and waves_are_judged else None
     controller = Controller(
         site,
         nodes,

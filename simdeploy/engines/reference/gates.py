@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simdeploy.rules.gates.judge import Judge, Look, UnhealthyLooks
+from simdeploy.rules.waves import USUAL_WATCH
 from simdeploy.world.streams import Stream
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.site import Site
     from simdeploy.rules.gates.gate import Gate
     from simdeploy.rules.gates.judge import Verdict
+    from simdeploy.rules.waves import WaveWatch
 
 
 class WatchedWave:
@@ -60,9 +62,10 @@ class WatchedWave:
 class WaveGates:
     """All waves of a rollout before a gate that judges waves."""
 
-    def __init__(self, site: Site, gate: Gate) -> None:
+    def __init__(self, site: Site, gate: Gate, watches: Sequence[WaveWatch]) -> None:
         self._site = site
         self._gate = gate
+        self._watches = watches  # one per wave, or none
         self._waves: list[WatchedWave] = []
         self._unhealthy = UnhealthyLooks() if gate.of_rollout else None
         self._due: list[Node] = []
@@ -90,11 +93,15 @@ class WaveGates:
         """Take note of a wave, of its nodes, and of those that come after it."""
         number = len(self._waves)
         draws = self._site.world.draws
-        judge = Judge(self._gate, lambda index: draws.draw(Stream.GATE_ORDER, number, index), self._unhealthy)
+        watch = self._watches[number] if self._watches else USUAL_WATCH
+        gate = self._gate.of_wave(watch, self._site.rule.interval_ns)
+        judge = Judge(gate, lambda index: draws.draw(Stream.GATE_ORDER, number, index), self._unhealthy)
         watched = WatchedWave(wave, judge)
         self._waves.append(watched)
         watched.nodes = list(nodes)
-        if self._gate.compares:
+        if not watch.by_gate:
+            watched.verdict = "pass"
+        elif self._gate.compares:
             if not self._site.type.begins:
                 self._find_partners(watched, rest)
             watched.judge.can_compare = bool(watched.partners)

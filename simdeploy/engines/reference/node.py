@@ -214,7 +214,7 @@ class Node:
         self._listeners.line.reports_start(self)
         if self._listeners.wave_gates is not None:
             yield from self._go_before_gate(self._listeners.wave_gates, deadline)
-        elif site.rule.windows_needed == 0:
+        elif site.rule_of(self.fate.wave).windows_needed == 0:
             if deadline is None and site.rule.is_checked:
                 self.deadline_ns = site.env.now + site.rule.deadline_ns
             self._resolve(RUNNING, "started")
@@ -260,7 +260,7 @@ class Node:
     def _validate(self, deadline: int | None) -> Process:
         site, env = self._site, self._site.env
         deadline = self._begin_validation(deadline)
-        record = HealthRecord(site.rule)
+        record = HealthRecord(site.rule_of(self.fate.wave))
         start, interval = env.now, site.rule.interval_ns
         while start + interval <= deadline:
             yield env.timeout(interval)
@@ -291,8 +291,9 @@ class Node:
         if gates.has_started(self):
             self.fail("its wave failed the gate")
             return
-        record = HealthRecord(site.rule)
-        is_observed = site.rule.windows_needed == 0
+        rule = site.rule_of(self.fate.wave)
+        record = HealthRecord(rule)
+        is_observed = rule.windows_needed == 0
         if is_observed and self._may_run(gates, "started"):
             return
         start, interval = env.now, site.rule.interval_ns

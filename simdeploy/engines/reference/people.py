@@ -20,19 +20,19 @@ def follow_script(site: Site, tell: Callable[[Action], None], script: Sequence[S
         tell(act.do)
 
 
-def rejects(site: Site, operator: Operator, canaries: Sequence[Node]) -> bool:
-    """Tell whether the operator, looking at the canaries now, cancels instead of promoting."""
+def rejects(site: Site, operator: Operator, nodes: Sequence[Node]) -> bool:
+    """Tell whether the operator, looking at the nodes that had their turn, cancels instead of promoting."""
     release = site.world.release
-    if release is not None and release.defective and any(_shows(site, canary) for canary in canaries):
+    if release is not None and release.defective and any(_shows(site, node) for node in nodes):
         return site.world.operator_uniform < operator.notices_defect
     return site.world.operator_uniform < operator.rejects_good
 
 
-def _shows(site: Site, canary: Node) -> bool:
-    """Tell whether a canary is affected and was exposed long enough for the defect to show."""
-    fate = canary.fate
-    # A canary that was not heard of by its deadline tells the operator nothing.
-    if fate.started_ns is None or fate.unheard or not site.world.affected[canary.number]:
+def _shows(site: Site, node: Node) -> bool:
+    """Tell whether a node is affected and was exposed long enough for the defect to show."""
+    fate = node.fate
+    # A node that was not heard of by its deadline tells the operator nothing.
+    if fate.started_ns is None or fate.unheard or not site.world.affected[node.number]:
         return False
     exposed_until = site.env.now if fate.back_from_ns is None else fate.back_from_ns
-    return fate.started_ns + site.world.after_ns(canary.number) <= exposed_until
+    return fate.started_ns + site.world.after_ns(node.number) <= exposed_until

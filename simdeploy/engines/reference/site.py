@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from simdeploy.rules.health import HealthRule
     from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.waves import Plan
     from simdeploy.world.realized import World
 
 MAX_RUN_NS = 1 << 62  # times are added up in 64-bit integers afterwards
@@ -39,11 +40,19 @@ class Site:
     when_settled: Callable[[], None]
 
     def __init__(
-        self, world: World, rule: HealthRule, orchestrator: Orchestrator, type_name: str, *, waves_are_judged: bool
+        self,
+        world: World,
+        rule: HealthRule,
+        orchestrator: Orchestrator,
+        plan: Plan,
+        type_name: str,
+        *,
+        waves_are_judged: bool,
     ) -> None:
         self.env = Clock()
         self.world = world
         self.rule = rule
+        self._rules_of_waves = [rule.of_wave(watch) for watch in plan.watches]
         self.type = TYPES[type_name]
         self.goes_back_by_itself = orchestrator.node_local_rollback and self.type.releases
         self.slot_is_free_at_start = orchestrator.slot_until == "started"
@@ -54,6 +63,10 @@ class Site:
         self.is_over = False
         self._round = 0
         self._is_rung = False
+
+    def rule_of(self, wave: int) -> HealthRule:
+        """Return the rule for the nodes of a wave, which are counted from 1."""
+        return self._rules_of_waves[wave - 1] if self._rules_of_waves else self.rule
 
     def note(self, node: int, from_status: int | str, to_status: int | str, wave: int, reason: str) -> None:
         """Record a change of status, or of node `CONTROL_PLANE` an act."""

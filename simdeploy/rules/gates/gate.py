@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 from simdeploy.rules.health import read_max_error_rate
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from simdeploy.rules.orchestrator import CantTell, Orchestrator
     from simdeploy.rules.policy import GateTerms, Policy
+    from simdeploy.rules.waves import WaveWatch
 
 Method = Literal[
     "pooled_window",
@@ -105,6 +106,12 @@ class Gate:
     z: float = 0.0
     cumulative: bool = False
     of_rollout: bool = False
+
+    def of_wave(self, watch: WaveWatch, interval_ns: int) -> Gate:
+        """Return the gate of a wave, with windows of this length."""
+        if watch.min_healthy_ns is None:
+            return self
+        return replace(self, windows_needed=max(-(-watch.min_healthy_ns // interval_ns), 1))
 
     @property
     def watches_running(self) -> bool:
