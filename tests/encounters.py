@@ -431,6 +431,8 @@ def _met_beside(w: Watched) -> Iterator[str]:
                 yield "a node finds no place"
             continue
         yield f"{shared}: {'it failed' if fate.ever_failed else 'no failure'}"
+        if fate.wave == 1 and w.plan.canaries > 0 and w.plan.canary_surge > w.plan.surge:
+            yield f"{shared}: a canary finds a place of its own"
         if fate.started_ns is None and fate.replaced_ns is not None:
             yield f"{shared}: it hangs and loses its old instance"
         if fate.unheard:
@@ -446,6 +448,9 @@ def _met_beside(w: Watched) -> Iterator[str]:
                 yield "both instances go down"
     if w.switches.failed_node_holds_slot and any(f.surged and f.ever_failed for f in fates):
         yield "it holds its place" if not w.switches.node_local_rollback else "it goes back by itself"
+
+
+_NO_START = ("did not start", "deadline passed while starting", "silent until the deadline")
 
 
 def _met_by_retries(w: Watched) -> Iterator[str]:
@@ -472,6 +477,8 @@ def _met_by_retries(w: Watched) -> Iterator[str]:
             yield "it is not heard of"
         if w.recording.makespan_ns is not None and (fate.resolved_ns or 0) > w.recording.makespan_ns:
             yield "it goes on after the end"
+        if fate.started_ns is not None and fate.ever_failed and fate.failed_reason in _NO_START:
+            yield "it was unhealthy and does not start again"
     if any("failed tries" in act or "failed try" in act for act in w.acts):
         yield "failed tries are too many"
         yield "in a row" if any("in a row" in act for act in w.acts) else "in all"

@@ -339,7 +339,13 @@ def paced(decisions: Decisions) -> Raw:
 
 def replaced(decisions: Decisions) -> Raw:
     """Make what the general dialect adds to the update of a node."""
-    return decisions.some_keys(surge=among(2, "50%", 1, "100%"), retries=among(1, 3), retry_delay=among("7s", 0, "40s"))
+    return decisions.some_keys(
+        surge=among(2, "50%", 1, "100%"),
+        surge_canaries=among(True, False),
+        retries=among(1, 3),
+        retry_delay=among("7s", 0, "40s"),
+        retry_unhealthy=among(True, False),
+    )
 
 
 def policy_of(decisions: Decisions, interval_s: int) -> Raw:
@@ -380,6 +386,7 @@ def with_gate(decisions: Decisions, policy: Raw, pacing: str) -> Raw:
     """Let something else than the threshold judge, in one policy of three."""
     if "health_check" not in policy or decisions.one_of([True, True, False]):
         return policy
+    policy = {key: value for key, value in policy.items() if key != "retry_unhealthy"}
     gates = [gate for gate in GATES if pacing != "sliding" or "waves" in policy or gate["kind"] == "cusum"]
     health_check = dict(policy["health_check"])
     health_check["gate"] = {
@@ -597,6 +604,47 @@ CORNERS: tuple[dict[str, Raw], ...] = (
         },
         "orchestrator": {"failed_tries_count": True},
         "policies": {"p": {**_TRIED, "retries": 2, "retry_delay": "7s", "max_failed_nodes": 3}},
+    },
+    # Unhealthy nodes are tried again.
+    {
+        "fleet": {"update_duration": 20, "error_rate": 0.15, "requests_per_second": 7, "start_failure": 0.1},
+        "operator": {"script": []},
+        "policies": {
+            "p": {
+                **_TRIED,
+                "retries": 2,
+                "retry_delay": "7s",
+                "retry_unhealthy": True,
+                "health_check": {
+                    "deadline": "80s",
+                    "min_healthy_time": "20s",
+                    "max_error_rate": 0.15,
+                    "failure_threshold": 2,
+                },
+            }
+        },
+    },
+    # So they are in a shared service, where canaries are surged.
+    {
+        "fleet": {
+            "update_duration": 20,
+            "error_rate": 0.1,
+            "requests_per_second": 7,
+            "service": {"shared": {"capacity": 1.2}},
+        },
+        "policies": {
+            "p": {
+                **_TRIED,
+                "strategy": "canary",
+                "canary_count": 4,
+                "surge": 1,
+                "surge_canaries": True,
+                "auto_promote": True,
+                "retries": 3,
+                "retry_unhealthy": True,
+                "health_check": {"deadline": "60s", "min_healthy_time": "20s", "max_error_rate": 0.1},
+            }
+        },
     },
     # Nodes that are surged fail, hold their places, and go back.
     {

@@ -264,6 +264,8 @@ NEEDS = {
     "a failed node frees its place": "'surge'",
     "second instances never go down": "'surge'",
     "failed tries don't count": "'retries'",
+    "unhealthy nodes have one try": "'retry_unhealthy': True",
+    "canaries are surged like all nodes": "'surge_canaries': True",
 }
 
 
@@ -393,6 +395,8 @@ MISTAKES: dict[str, Plant] = {
     "a failed node frees its place": instead(Controller, "hears_of", _frees_its_place),
     "second instances never go down": instead(Service, "beside", property(_find_beside)),
     "a try less": rules("read_health_rule", retries=lambda retries: max(retries - 1, 0)),
+    "unhealthy nodes have one try": rules("read_health_rule", retries_unhealthy=lambda tries: False),
+    "canaries are surged like all nodes": rules("plan_waves", canary_surge=lambda surge: 0),
     "nodes are tried again at once": rules("read_health_rule", retry_delay_ns=lambda ns: 0),
     "attempts are numbered anew": instead(Node, "_start", _starts_anew),
     "retries have no deadline": instead(Node, "_start", _is_tried_for_good),

@@ -170,6 +170,7 @@ BESIDE = (
             "it goes back starting, beside its old instance",
             "it goes back exposed, beside its old instance",
             "it goes back exposed, without its old instance",
+            "a canary finds a place of its own",
         )
     ),
     "its rollback fails beside its old instance",
@@ -184,6 +185,9 @@ RETRIES = (
     "did not start; is tried again",
     "deadline passed while starting; is tried again",
     "silent until the deadline; is tried again",
+    "unhealthy; is tried again",
+    "not healthy by the deadline; is tried again",
+    "it was unhealthy and does not start again",
     "it starts",
     "it fails in the end",
     "it is sent back",

@@ -245,3 +245,43 @@ def test_a_node_that_waits_for_its_next_try_freezes(
     scenario = scenario_of({"nodes": 4}, policy, release=release, orchestrator=switches)
     assert simulate(scenario, engine=engine).responses["touched_nodes"] == len(times)
     assert sorted(simulate(scenario).nodes["dispatched_at_s"].dropna()) == times
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("service", ["local", {"shared": {"capacity": 10}}])
+@pytest.mark.parametrize(("retries", "tried"), [(0, True), (2, False), (2, True)])
+def test_unhealthy_nodes_are_tried_again_if_so_they_are_to_be(
+    engine: str, service: Any, retries: int, tried: bool
+) -> None:
+    """A try takes 30 s and a window of 10 s, which fails; in between 5 s pass; it serves from its first start on. [oracle]"""
+    check = CHECK | {"failure_threshold": 1, "max_error_rate": 0.5}
+    policy = {"max_failed_nodes": 0, "retry_delay": 5, "retries": retries, "health_check": check}
+    bad = {"bad": {"probability": 1, "defective": True, "error_rate": 1}}
+    values = values_of(engine, {"service": service}, policy | {"retry_unhealthy": tried}, release=bad)
+    tries = 1 + retries * tried
+    stopped_s = 40 * tries + 5 * (tries - 1)
+    assert (values["stopped_at_s"], values["failed_nodes"]) == (stopped_s, 1)
+    assert (values["exposed_node_s"], values["unavailable_node_s"]) == (stopped_s - 30, 30 + 20)
+    assert values["decision_windows"] == tries
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_unhealthy_node_that_does_not_start_again(engine: str) -> None:
+    """Its second try is silent until its deadline of 50 s: it has failed, and serves on until it goes back. [oracle]"""
+    check = CHECK | {"failure_threshold": 1, "max_error_rate": 0.5}
+    policy = {"max_failed_nodes": 0, "retries": 1, "retry_unhealthy": True, "health_check": check}
+    bad = {"bad": {"probability": 1, "defective": True, "error_rate": 1}}
+    for seed in range(200):
+        scenario = scenario_of({"start_hang": 0.5}, policy, release=bad)
+        rollout = simulate(scenario, engine="reference", seed=seed)
+        if rollout.nodes["started_at_s"][0] == 30 and rollout.responses["stopped_at_s"] == 90:
+            break
+    values = simulate(scenario, engine=engine, seed=seed).response_values
+    assert (values["stopped_at_s"], values["exposed_node_s"], values["unavailable_node_s"]) == (90, 60, 30 + 20)
+
+
+def test_the_verdict_of_a_gate_is_final() -> None:
+    """Beside a gate that judges waves nothing that is unhealthy is tried again. [contract]"""
+    check = CHECK | {"max_error_rate": 0.5, "gate": "pooled"}
+    with pytest.raises(InputError, match="retry_unhealthy: not beside a gate that judges waves"):
+        scenario_of(None, {"retries": 1, "retry_unhealthy": True, "health_check": check})

@@ -266,3 +266,12 @@ def test_keys_without_effect_are_told(kind: str, policy: Any, words: str) -> Non
     """A surge, retries or their delay without effect make a warning. [contract]"""
     with pytest.warns(SimdeployWarning, match=words):
         run(kind=kind, policy=policy)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("surge", "in_place"), [(0, 2), (1, 1)])
+def test_all_canaries_may_be_surged(engine: str, surge: int, in_place: int) -> None:
+    """Both canaries start beside their old instances; of the two nodes after them as many as `surge` says. [oracle]"""
+    policy = {"strategy": "canary", "canary_count": 2, "auto_promote": True, "surge": surge, "surge_canaries": True}
+    values = run(engine, policy=policy).response_values
+    assert (values["unavailable_node_s"], values["makespan_s"]) == (30 * in_place, 120)

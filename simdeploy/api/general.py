@@ -154,12 +154,18 @@ class GeneralSpec(CommonSpec):
     surge: Amount | None = Field(
         default=None, description="Nodes in flight whose old instance serves until the new one does."
     )
+    surge_canaries: Flag | None = Field(
+        default=None, description="Update all canaries beside their old instance; default: as surge says."
+    )
     slot_delay: GoDuration | None = Field(default=None, description="Time before a free slot is used again.")
     max_failed_nodes_per_zone: Amount | None = Field(
         default=None, description="Failed nodes allowed in any zone, or a percentage of its nodes."
     )
     retries: Count | None = Field(default=None, description="Further tries for a node that did not start.")
     retry_delay: GoDuration | None = Field(default=None, description="Pause before a further try.")
+    retry_unhealthy: Flag | None = Field(
+        default=None, description="Try nodes again as well that fail their health check; default: false."
+    )
     progress_deadline: GoDuration | None = Field(
         default=None, description="The rollout fails if no node became running for so long."
     )

@@ -214,16 +214,9 @@ class _Update:
             update.exact(key, f"{share} % of the nodes, rounded up, and at most max_parallel: {count:,}")
             return {"canary_count": count, "auto_promote": promotes}
         count = canary if nodes is None else min(canary, nodes)
-        if nodes is not None and canary >= nodes:
-            update.exact(
-                key, f"{count:,} canaries beside the old allocations, which serve until the promotion: all of them"
-            )
-            return {"canary_count": count, "auto_promote": promotes, "surge": "100%"}
-        text = (
-            f"canaries: {count:,}; Nomad starts them beside the old allocations, here their nodes are updated in place"
-        )
-        update.approximate(key, text)
-        return {"canary_count": count, "auto_promote": promotes}
+        text = "beside old allocations, each of which serves until its canary is healthy; in Nomad until the promotion"
+        update.approximate(key, f"canaries: {count:,}, {text}")
+        return {"canary_count": count, "surge_canaries": True, "auto_promote": promotes}
 
     def _read_limit(self, progress: int, *, reverts: bool) -> tuple[int | None, str]:
         if not progress:
@@ -241,7 +234,7 @@ class _Update:
         )
 
     def _read_retries(self, progress: int) -> dict[str, Any]:
-        """Return how often an allocation that did not start is tried again."""
+        """Return how often an allocation that did not start, or became unhealthy, is tried again."""
         group, spell = self._reschedule, self._spell
         if self._is_system:
             for key in group:
@@ -257,10 +250,10 @@ class _Update:
         retries = -(-progress // delay) if unlimited else attempts or 0
         often = "any number of times within progress_deadline" if unlimited else f"{retries:,} times"
         known = "" if group.data else "not given: "
-        text = f"{known}an allocation that did not start is tried again {often}, {write_duration(delay)} later, here on the same node"
+        text = f"{known}an unhealthy allocation is tried again {often}, {write_duration(delay)} later, here on the same node"
         group.approximate(
             spell("attempts"),
-            f"{text}; one that started and became unhealthy is not; nothing else is placed until the next try begins",
+            f"{text}, where it serves until the next try has started; nothing else is placed until that begins",
         )
         if spell("delay") in group:
             group.exact(spell("delay"), f"{write_duration(delay)} before each further try")
@@ -272,7 +265,9 @@ class _Update:
         if spell("unlimited") in group:
             group.exact(spell("unlimited"), often)
         group.note_rest("tries are counted over the whole rollout, and their delay doesn't grow")
-        return {"retries": retries or None, "retry_delay": write_duration(delay) if retries else None}
+        if not retries:
+            return {}
+        return {"retries": retries, "retry_delay": write_duration(delay), "retry_unhealthy": True}
 
     def _note_rest(self, text: str, *keys: str) -> None:
         """Note fields that have no note yet, all or those named."""

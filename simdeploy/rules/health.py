@@ -43,6 +43,8 @@ class HealthRule:
         How often a node that did not start is tried again.
     retry_delay_ns : int
         Pause before each of them.
+    retries_unhealthy : bool
+        Whether that holds for a node that failed its health check as well.
     """
 
     interval_ns: int
@@ -57,6 +59,7 @@ class HealthRule:
     cumulative: bool = False
     retries: int = 0
     retry_delay_ns: int = 0
+    retries_unhealthy: bool = False
 
     def of_wave(self, watch: WaveWatch) -> HealthRule:
         """Return the rule for the nodes of a wave."""
@@ -115,6 +118,7 @@ def read_health_rule(policy: Policy, orchestrator: Orchestrator) -> HealthRule:
         cumulative=policy.cumulative_failures,
         retries=policy.retries,
         retry_delay_ns=policy.retry_delay_ns if policy.retries else 0,
+        retries_unhealthy=policy.retry_unhealthy and policy.retries > 0 and not immediate,
     )
 
 

@@ -129,12 +129,16 @@ class Policy:
         Amount of each zone in flight at once; 0 is all.
     surge : int or Fraction
         Amount of nodes in flight that are updated beside their old instance.
+    surge_canaries : bool
+        Whether all canaries are.
     slot_delay_ns : int
     cumulative_failures : bool
         Whether the windows of `failure_threshold` need not be consecutive.
     max_failed_nodes_per_zone : int, Fraction or None
     retries : int
     retry_delay_ns : int
+    retry_unhealthy : bool
+        Whether nodes that fail their health check are tried again as well.
     progress_deadline_ns, rollout_deadline_ns : int or None
     rollback_parallel : int, Fraction or None
         Amount going back at once; 0 is all, None as the orchestrator says.
@@ -163,11 +167,13 @@ class Policy:
     first_zone_bake_ns: int | None = None
     max_parallel_per_zone: int | Fraction = 0
     surge: int | Fraction = 0
+    surge_canaries: bool = False
     slot_delay_ns: int = 0
     cumulative_failures: bool = False
     max_failed_nodes_per_zone: int | Fraction | None = None
     retries: int = 0
     retry_delay_ns: int = 0
+    retry_unhealthy: bool = False
     progress_deadline_ns: int | None = None
     rollout_deadline_ns: int | None = None
     rollback_parallel: int | Fraction | None = None

@@ -89,8 +89,8 @@ class Plan:
         The same.
     per_zone : int
         Nodes of one zone in flight at once; `total` where nothing bounds them.
-    surge : int
-        Nodes in flight that are updated beside their old instance.
+    surge, canary_surge : int
+        Nodes in flight that are updated beside their old instance: when a node is dispatched, and when a canary is.
     rollback : int
         Nodes that go back at once.
     is_list : bool
@@ -105,6 +105,7 @@ class Plan:
     bakes_ns: tuple[int, ...]
     per_zone: int
     surge: int
+    canary_surge: int
     rollback: int
     promotions: tuple[bool, ...]
     limits: tuple[WaveLimits, ...] = ()
@@ -139,6 +140,7 @@ def what_plans_depend_on(policy: Policy) -> tuple[object, ...]:
         *((policy.zone_bake_ns, policy.first_zone_bake_ns) if policy.zone_by_zone else ()),
         policy.max_parallel_per_zone,
         policy.surge,
+        policy.surge_canaries,
         policy.rollback_parallel,
     )
 
@@ -177,6 +179,7 @@ def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int, zones: in
         following = _equal_waves(orchestrator, parallel, total - canaries)
         waves = [_Wave(size) for size in ([canaries] if canaries else []) + following]
     has_zones = policy.strategy != "immediate" and pacing != "rate"
+    surge = min(count_share(policy.surge, rounding, total, least=0), total)
     per_zone = count_share(policy.max_parallel_per_zone, rounding, Fraction(total, zones)) if has_zones else 0
     return Plan(
         total=total,
@@ -186,7 +189,8 @@ def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int, zones: in
         sizes=tuple(wave.size for wave in waves),
         bakes_ns=tuple(_bakes(waves, orchestrator, canaries, pacing)),
         per_zone=min(per_zone or total, total),
-        surge=min(count_share(policy.surge, rounding, total, least=0), total),
+        surge=surge,
+        canary_surge=max(surge, canaries) if policy.surge_canaries else surge,
         rollback=_rollback_nodes(policy, orchestrator, parallel, total),
         promotions=tuple(wave.promotion or (number == 0 and canaries > 0) for number, wave in enumerate(waves)),
         limits=tuple(wave.limits for wave in waves) if any(wave.limits != NO_WAVE_LIMITS for wave in waves) else (),

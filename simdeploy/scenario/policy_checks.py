@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from simdeploy.errors import Path, Problem
+from simdeploy.rules.health import judges_waves
 from simdeploy.scenario.gate_checks import gate_problems
 from simdeploy.units import format_duration
 
@@ -29,6 +30,9 @@ def policy_problems(
         yield from _tries_problems(policy, path, fleet, orchestrator)
     if policy.strategy == "immediate":
         return
+    if policy.retry_unhealthy and judges_waves(policy):
+        message = "not beside a gate that judges waves, whose verdict is final"
+        yield Problem(message, (*path, "retry_unhealthy"), allowed="false, or the gate threshold or cusum")
     if policy.waves and orchestrator.pacing == "rate":
         yield Problem("not under pacing: rate, whose batches go by the clock", (*path, "waves"))
     if policy.zone_by_zone and fleet.order != "zone":

@@ -160,6 +160,10 @@ class PolicySuspicions:
             yield self._say(f"no effect: nothing starts in a {kind}", "retries", found=policy.retries)
         if policy.retry_delay_ns and not policy.retries:
             yield self._say("no effect without retries", "retry_delay")
+        if policy.retry_unhealthy and not policy.retries:
+            yield self._say("no effect without retries", "retry_unhealthy")
+        if policy.surge_canaries and policy.strategy != "canary":
+            yield self._say("no effect without canaries", "surge_canaries")
 
     def _down_nodes(self) -> Iterator[Problem]:
         down = count_down(self.fleet)

@@ -80,6 +80,7 @@ def test_every_field_of_a_service_job_arrives() -> None:
         "max_failed_nodes": 0,
         "retries": 40,
         "retry_delay": "30s",
+        "retry_unhealthy": True,
         "progress_deadline": "20m",
         "no_auto_rollback": False,
         "rollback_parallel": 2,
@@ -136,8 +137,9 @@ def test_canaries_are_a_number_or_a_percent(update: str, kind: str, nodes: int, 
 
 def test_as_many_canaries_as_allocations_run_beside_them() -> None:
     """Blue and green: every old allocation serves until its canary does. [contract]"""
-    assert policy("canary = 6\nauto_promote = true\n")["surge"] == "100%"
-    assert "surge" not in policy("canary = 5\n")
+    for count in (5, 6):
+        found = policy(f"canary = {count}\nauto_promote = true\n")
+        assert (found["canary_count"], found["surge_canaries"], found.get("surge")) == (count, True, None)
 
 
 def test_a_percent_of_unknown_nodes_is_refused() -> None:

@@ -35,6 +35,7 @@ class LoweredPlan(NamedTuple):
     per_zone: int
     slot_delay: int
     surge: int
+    canary_surge: int
 
 
 class Row(NamedTuple):

@@ -82,6 +82,7 @@ from simdeploy.engines.compiled.tables import (
     BACK_UNTIL,
     DISPATCHED,
     DUE,
+    EARLIER,
     HAS_FAILED,
     IN_FLIGHT,
     N_WAVE,
@@ -139,7 +140,7 @@ def run_rollout(run):
         fate[WAVE, node] = 0
     if run.has_more:
         for node in range(run.nodes):
-            fate[SURGED, node] = fate[TRIED, node] = 0
+            fate[SURGED, node] = fate[TRIED, node] = fate[EARLIER, node] = 0
     if run.shared:
         reset_pools(run)
     if run.goes_offline:
@@ -176,7 +177,7 @@ def reset(run):
     run.makespan = NEVER
     run.next_turn = run.waves_open = run.waves_over = run.waves_judged = run.first_unjudged = 0
     run.n_touched = run.n_up_again = run.waiting = run.waited_in_vain = 0
-    run.surging = run.earlier_tries = run.between_tries = 0
+    run.surging = run.earlier_tries = run.between_tries = run.earlier_windows = run.earlier_requests = 0
     run.is_frozen = run.was_stuck = False
     run.clock = NO_CLOCK
     run.clock_is_frozen = False

@@ -30,6 +30,7 @@ from simdeploy.engines.compiled.tables import (
     NEVER,
     ORDER,
     RESOLVED,
+    STARTED,
     SURGED,
     TOUCHED,
     TRIED,
@@ -38,6 +39,7 @@ from simdeploy.engines.compiled.tables import (
     UP_AGAIN,
     WAVE,
     WAVE_FAILED,
+    WINDOWS_FROM,
     begins_of,
     drawn,
     fates,
@@ -48,7 +50,7 @@ from simdeploy.engines.compiled.tables import (
     terms_of_wave,
     waves,
 )
-from simdeploy.engines.compiled.validation import validate
+from simdeploy.engines.compiled.validation import end_try, validate
 
 
 @compiled
@@ -209,7 +211,7 @@ def send_wave(run, count):
 def _dispatch(run, node):
     lists(run)[TOUCHED, run.n_touched] = node
     run.n_touched += 1
-    if run.has_more and run.surging < policy_of(run).surge:
+    if run.has_more and run.surging < _places(run, node):
         run.surging += 1
         fates(run)[SURGED, node] = 1
     if run.shared:
@@ -218,10 +220,19 @@ def _dispatch(run, node):
     _begin_try(run, node, run.now, 0)
 
 
+@compiled
+def _places(run, node):
+    """Return how many nodes may be surged when this one is dispatched."""
+    plan = policy_of(run)
+    is_canary = plan.canaries > 0 and fates(run)[WAVE, node] == 1
+    return plan.canary_surge if is_canary else plan.surge
+
+
 @inlined
 def _begin_try(run, node, at, first):
+    was_started = first > 0 and fates(run)[STARTED, node] < NEVER
     meet_fate(run, node, at, first)
-    if run.varies and not run.shared:
+    if not run.shared and (run.varies or was_started):
         validate(run, node)
 
 
@@ -232,6 +243,8 @@ def try_again(run, node):
     if fate[BACK_FROM, node] < NEVER:
         return
     fate[TRIED, node] += 1
+    if policy_of(run).tries_unhealthy and fate[WINDOWS_FROM, node] < NEVER:
+        end_try(run, node)
     if policy_of(run).counts_tries and run.makespan == NEVER:
         run.earlier_tries += 1
         note_failure(run)

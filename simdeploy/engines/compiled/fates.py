@@ -25,6 +25,7 @@ from simdeploy.engines.compiled.tables import (
     RESOLVED,
     STARTED,
     WINDOWS,
+    WINDOWS_FROM,
     classes,
     drawn,
     fates,
@@ -51,6 +52,8 @@ def meet_fate(run, node, at, first):
         fate[DISPATCHED, node] = at
     fate[HAS_FAILED, node] = 0
     fate[WINDOWS, node] = 0
+    if rule.tries_unhealthy:
+        fate[WINDOWS_FROM, node] = NEVER
     if run.leaves:
         fate[RESOLVED, node] = at + drawn(run)[DURATION, node]
         fate[DEADLINE, node] = NEVER
@@ -98,14 +101,19 @@ def meet_fate(run, node, at, first):
             fate[HAS_FAILED, node] = 1
             fate[ATTEMPTS, node] = attempt
             return
-    fate[STARTED, node] = t
+    was_started = first > 0 and fate[STARTED, node] < NEVER
+    if not was_started:
+        fate[STARTED, node] = t
+    if rule.tries_unhealthy:
+        fate[WINDOWS_FROM, node] = t
+        fate[ATTEMPTS, node] = attempt + 1
     if deadline < 0 and rule.is_checked:
         deadline = t + rule.deadline
         fate[DEADLINE, node] = deadline
     if needed_of(run, node) == 0:
         fate[RESOLVED, node] = t
         return
-    if run.varies:
+    if run.varies or was_started:
         return  # it is validated where its requests are known
     become_healthy(run, node, t, deadline)
 

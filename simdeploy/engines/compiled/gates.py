@@ -52,6 +52,7 @@ from simdeploy.engines.compiled.tables import (
     policy_of,
     size_of_wave,
     waves,
+    windows_from,
 )
 
 
@@ -82,11 +83,11 @@ def expect(run, node):
         expect_free_slot(run, node)
         if _expects_further_try(run, node):
             return
-    if run.shared and fate[STARTED, node] < NEVER:
+    if run.shared and windows_from(run, node) < NEVER:
         # Its windows depend on what others do meanwhile.
         fate[WINDOWS, node] = 0
         fate[OBSERVED, node] = NEVER
-        enqueue(run, fate[STARTED, node], node, HAS_STARTED)
+        enqueue(run, windows_from(run, node), node, HAS_STARTED)
         if needed_of(run, node) > 0:
             return
         if judges_waves(policy):
@@ -111,7 +112,9 @@ def expect(run, node):
 def _expects_further_try(run, node):
     """Queue that a node's try fails if that is not its last one, instead of its verdict."""
     fate = fates(run)
-    if not fate[HAS_FAILED, node] or fate[STARTED, node] < NEVER or fate[TRIED, node] >= policy_of(run).retries:
+    if not fate[HAS_FAILED, node] or fate[TRIED, node] >= policy_of(run).retries:
+        return False
+    if fate[STARTED, node] < NEVER and not policy_of(run).tries_unhealthy:
         return False
     enqueue(run, fate[RESOLVED, node], node, FAILS_TRY)
     fate[RESOLVED, node] = fate[DEADLINE, node] = NEVER

@@ -22,6 +22,7 @@ from simdeploy.engines.compiled.tables import (
     POOL_MET,
     POOL_SERVED,
     POOL_SHED,
+    class_rule_of,
     classes,
     day_points,
     drawn,
@@ -86,6 +87,17 @@ def _within_day(run, one, rest):
 def _within_piece(table, place, rest):
     x = (rest - table[_STARTS, place]) / NS_PER_S
     return table[_SUMS, place] + x * (table[_FACTORS, place] + 0.5 * table[_SLOPES, place] * x)
+
+
+@compiled
+def requests_met(run, node, start, windows):
+    """Return the requests of windows of a node, one after the other from `start` on; in a shared service they are counted."""
+    policy, number = policy_of(run), drawn(run)[CLASS, node]
+    if run.shared:
+        return np.int64(0)
+    if classes(run)[number].first_piece == classes(run)[number].last_piece:
+        return windows * class_rule_of(run, policy, number).requests
+    return requests_of_windows(run, number, start, policy.interval, windows)
 
 
 @compiled

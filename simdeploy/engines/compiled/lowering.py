@@ -347,6 +347,7 @@ def _lower_policies(
                 plan.per_zone,
                 policy.slot_delay_ns,
                 plan.surge if traits.replaces else 0,
+                plan.canary_surge if traits.replaces else 0,
             )
             sizes += plan.sizes
             bakes_ns += plan.bakes_ns
@@ -433,7 +434,7 @@ def _has_more(policy: Policy, switches: Orchestrator, rule: HealthRule, plan: Lo
         plan.marks_slots
         or plan.watches_by_wave
         or plan.has_promotions
-        or plan.surge > 0
+        or plan.canary_surge > 0
         or rule.retries > 0
         or policy.rollback_delay_ns > 0
         or switches.failed_node_freezes
@@ -473,6 +474,7 @@ def _lower_rule(rule: HealthRule, peaks: list[int]) -> dict[str, int]:
         "failure_threshold": rule.failure_threshold or 0,
         "retries": rule.retries,
         "retry_delay": rule.retry_delay_ns,
+        "tries_unhealthy": rule.retries_unhealthy,
         "cumulative": rule.cumulative,
         "peak": peaks.index(rule.windows_needed) if rule.windows_needed in peaks else -1,
     }

@@ -15,7 +15,7 @@ from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.gates import judges_waves
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.levels import near_level
-from simdeploy.engines.compiled.load import requests_of_windows
+from simdeploy.engines.compiled.load import requests_met
 from simdeploy.engines.compiled.outcomes import (
     DECISION_REQUESTS,
     DECISION_WINDOWS,
@@ -56,6 +56,7 @@ from simdeploy.engines.compiled.tables import (
     policy_of,
     scratch,
     waves,
+    windows_from,
 )
 from simdeploy.units import NS_PER_S
 
@@ -110,17 +111,18 @@ def _count_windows(run, whole):
     """Count the windows that ended by the makespan, and the requests that a verdict looked at."""
     fate, policy = fates(run), policy_of(run)
     interval, varies = policy.interval, run.varies
-    total, requests = run.watched_windows, run.watched_requests
+    total, requests = run.watched_windows + run.earlier_windows, run.watched_requests + run.earlier_requests
     for node in range(run.nodes):
         windows = fate[WINDOWS, node]
         if windows:
             until = min(run.makespan, fate[BACK_FROM, node])
             if fate[RESOLVED, node] > until:
                 # It was cut short, or its verdict came after the end.
-                windows = min(windows, (until - fate[STARTED, node]) // interval) if fate[STARTED, node] <= until else 0
+                start = windows_from(run, node)
+                windows = min(windows, (until - start) // interval) if start <= until else 0
             total += windows
             if varies:
-                requests += _requests_met(run, node, windows)
+                requests += requests_met(run, node, windows_from(run, node), windows)
             else:
                 requests += windows * class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
     if run.shared:
@@ -130,17 +132,6 @@ def _count_windows(run, whole):
         for wave in range(run.waves_open):
             requests += waves(run)[SEEN, wave]
     whole[DECISION_WINDOWS], whole[DECISION_REQUESTS] = total, requests
-
-
-@compiled
-def _requests_met(run, node, windows):
-    """Return the requests of a node's first windows, where nodes meet different numbers of them; in a shared service they are counted."""
-    policy, number = policy_of(run), drawn(run)[CLASS, node]
-    if run.shared:
-        return np.int64(0)
-    if classes(run)[number].first_piece == classes(run)[number].last_piece:
-        return windows * class_rule_of(run, policy, number).requests
-    return requests_of_windows(run, number, fates(run)[STARTED, node], policy.interval, windows)
 
 
 # -- exposure --------------------------------------------------------------------------------------

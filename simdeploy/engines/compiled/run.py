@@ -152,6 +152,8 @@ _ROLLOUT = [
     ("between_tries", _INT),  # nodes that wait for their next try, if they freeze the rollout
     ("was_stuck", _BOOL),
     ("earlier_tries", _INT),  # that failed, of nodes that were tried again, if these count
+    ("earlier_windows", _INT),  # of tries that failed: those that ended by the makespan, and their requests
+    ("earlier_requests", _INT),
     ("surging", _INT),  # nodes that take a place of the policy's surge
     # The one countdown that a pause may freeze.
     ("clock", _INT),

@@ -125,7 +125,7 @@ def measure_service(run, horizon, real):
         and not (run.rollback_has_begun and policy_of(run).rollback_size < run.nodes)
         and policy_of(run).pacing != SLIDING
         and not policy_of(run).has_steps
-        and policy_of(run).surge == 0
+        and policy_of(run).canary_surge == 0
     )
     sums, lost = np.zeros(4, np.int64), np.zeros(2)
     spans = scratch(run)

@@ -26,7 +26,9 @@ DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE,
 # DEADLINE is then that of every node, NEVER where there is none.
 HEARD, COUNTS_FAILED, UNHEARD = range(10, 13)
 # Whether a node is updated beside its old instance. Under a policy with retries: its tries that failed, and attempts made.
-SURGED, TRIED, ATTEMPTS, N_FATE = range(13, 17)
+SURGED, TRIED, ATTEMPTS = range(13, 16)
+# Where unhealthy nodes are tried again: when the windows of the try at hand begin, and how many of earlier ones there were.
+WINDOWS_FROM, EARLIER, N_FATE = range(16, 19)
 
 # Rows of the table of relative fates, one column per node in the order of dispatch: times since its dispatch; and of sums
 # over all nodes up to it: how long going back takes, the longest of them, how many fail to come back, and how many are
@@ -246,6 +248,7 @@ POLICY_RECORD = np.dtype(
         ("failure_threshold", _INT),  # 0 for none
         ("retries", _INT),
         ("retry_delay", _INT),
+        ("tries_unhealthy", _BOOL),  # whether unhealthy nodes are tried again as well
         ("cumulative", _BOOL),  # whether these windows need not be in a row
         ("peak", _INT),  # which of the peaks of window words covers the windows needed; -1 for none
         # The highest error rate, as a fraction for any number of requests; and whether a window without any is healthy.
@@ -267,6 +270,7 @@ POLICY_RECORD = np.dtype(
         ("per_zone", _INT),  # slots
         ("slot_delay", _INT),
         ("surge", _INT),
+        ("canary_surge", _INT),  # the same when a canary is dispatched
         # The limits.
         ("has_limits", _BOOL),
         ("stopping_count", _INT),  # failed nodes that cross max_failed_nodes
@@ -522,6 +526,12 @@ def policy_of(run):
 def is_surged(run, node):
     """Tell whether a node is updated beside its old instance."""
     return run.has_more and fates(run)[SURGED, node] != 0
+
+
+@inlined
+def windows_from(run, node):
+    """When a node's windows begin: at its start, or at that of its last try; NEVER if there are none."""
+    return fates(run)[WINDOWS_FROM if policy_of(run).tries_unhealthy else STARTED, node]
 
 
 @inlined

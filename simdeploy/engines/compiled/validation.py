@@ -4,11 +4,13 @@ of requests.
 
 from __future__ import annotations
 
-from simdeploy.engines.compiled.clock import ENDS_WINDOW, GETS_VERDICT, HAS_STARTED, MISSES_DEADLINE, enqueue
+import numpy as np
+
+from simdeploy.engines.compiled.clock import ENDS_WINDOW, FAILS_TRY, GETS_VERDICT, HAS_STARTED, MISSES_DEADLINE, enqueue
 from simdeploy.engines.compiled.gates import happens_before_gate, is_observed, judges_waves
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.line import set_heard
-from simdeploy.engines.compiled.load import count_requests
+from simdeploy.engines.compiled.load import count_requests, requests_met
 from simdeploy.engines.compiled.node import go_back, hear_of
 from simdeploy.engines.compiled.pools import begin_windows, crashes_change, end_window, let_serve, set_missed
 from simdeploy.engines.compiled.prober import is_healthy, requests_within
@@ -16,6 +18,7 @@ from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CLASS,
     DEADLINE,
+    EARLIER,
     HAS_FAILED,
     HEALTHY,
     HEARD,
@@ -25,8 +28,10 @@ from simdeploy.engines.compiled.tables import (
     OBSERVED,
     RESOLVED,
     STARTED,
+    TRIED,
     UNHEALTHY,
     WINDOWS,
+    WINDOWS_FROM,
     classes,
     drawn,
     fates,
@@ -35,6 +40,7 @@ from simdeploy.engines.compiled.tables import (
     needed_of,
     policy_of,
     pool_members,
+    windows_from,
 )
 
 
@@ -43,14 +49,15 @@ def validate(run, node):
     """Work out when a node of a local service that starts gets which verdict."""
     rule, fate = policy_of(run), fates(run)
     needed = needed_of(run, node)
-    if fate[STARTED, node] == NEVER or needed == 0:
+    start, deadline = windows_from(run, node), fate[DEADLINE, node]
+    if start == NEVER or needed == 0:
         return
-    start, deadline = fate[STARTED, node], fate[DEADLINE, node]
+    earlier = fate[EARLIER, node] if rule.tries_unhealthy else np.int64(0)
     window = healthy = unhealthy = 0
     while start + rule.interval <= deadline:
         end = start + rule.interval
         requests = requests_within(run, node, start, end)
-        is_good = is_healthy(run, node, window, start, end, requests, 0.0)
+        is_good = is_healthy(run, node, earlier + window, start, end, requests, 0.0)
         window += 1
         start = end
         if is_good:
@@ -75,6 +82,19 @@ def validate(run, node):
     fate[HAS_FAILED, node] = 1
 
 
+@compiled
+def end_try(run, node):
+    """Keep what the windows of a try came to that failed, before the node is tried again."""
+    policy, fate = policy_of(run), fates(run)
+    start, windows = windows_from(run, node), fate[WINDOWS, node]
+    counted = windows if run.makespan >= run.now else min(windows, max((run.makespan - start) // policy.interval, 0))
+    run.earlier_windows += counted
+    run.earlier_requests += requests_met(run, node, start, counted)
+    fate[EARLIER, node] += windows
+    fate[WINDOWS, node] = 0
+    fate[WINDOWS_FROM, node] = NEVER
+
+
 # -- windows that depend on what other nodes do meanwhile ------------------------------------------
 
 
@@ -95,11 +115,14 @@ def happens_while_sharing(run, node, what):
     if fate[BACK_FROM, node] < NEVER or fate[RESOLVED, node] < run.now:
         return
     if what == HAS_STARTED:
-        crashes_change(run, node)
-        set_missed(run, node, True)
-        # Without windows or a gate a node runs at once.
-        is_beside = is_surged(run, node) and fate[RESOLVED, node] > run.now
-        let_serve(run, node, 2 if is_beside else 1)
+        # A node that is tried again, because it was unhealthy, served all the time.
+        if fate[STARTED, node] == run.now:
+            crashes_change(run, node)
+            set_missed(run, node, True)
+            # Without windows or a gate a node runs at once.
+            is_beside = is_surged(run, node) and fate[RESOLVED, node] > run.now
+            let_serve(run, node, 2 if is_beside else 1)
+        pool_members(run)[HEALTHY, node] = pool_members(run)[UNHEALTHY, node] = 0
         begin_windows(run, node)
         if judges_waves(policy_of(run)):
             happens_before_gate(run, node, HAS_STARTED)
@@ -112,7 +135,7 @@ def happens_while_sharing(run, node, what):
         _end_window(run, node)
     else:
         _resolve(run, node, True)
-    if fate[RESOLVED, node] == NEVER and what != MISSES_DEADLINE:
+    if fate[RESOLVED, node] == NEVER and what != MISSES_DEADLINE and windows_from(run, node) < NEVER:
         end = run.now + policy_of(run).interval
         if end <= fate[DEADLINE, node]:
             enqueue(run, end, node, ENDS_WINDOW)
@@ -132,6 +155,8 @@ def _end_window(run, node):
         run.met_requests += requests
     if fate[OBSERVED, node] < NEVER:
         return
+    if rule.tries_unhealthy:
+        window += fate[EARLIER, node]
     if is_healthy(run, node, window, run.now - rule.interval, run.now, requests, met(run)[MET_FRACTION, node]):
         members[HEALTHY, node] += 1
         if not rule.cumulative:
@@ -152,8 +177,13 @@ def _end_window(run, node):
 
 @compiled
 def _resolve(run, node, fails):
-    """Give a node its own verdict, now."""
+    """Give a node its own verdict, now, unless it failed and is tried again."""
     fate = fates(run)
+    if fails and policy_of(run).tries_unhealthy and fate[TRIED, node] < policy_of(run).retries:
+        end_try(run, node)
+        fate[DEADLINE, node] = NEVER
+        enqueue(run, run.now, node, FAILS_TRY)
+        return
     fate[RESOLVED, node] = run.now
     fate[HAS_FAILED, node] = fails
     if not fails and is_surged(run, node):

@@ -74,7 +74,8 @@ def _attempts(run, node):
     if draws[HANGS, node] or (has_deadline and draws[DURATION, node] > rule.deadline):
         return total + _later_tries(run, node, 1)
     if not draws[FAILS, node]:
-        return total + chances.log_starts[affected]
+        total += chances.log_starts[affected]
+        return total + _later_tries(run, node, 1) if rule.tries_unhealthy else total
     later, attempt = _later_attempts(
         run, node, draws[DURATION, node], 1, classes(run)[draws[CLASS, node]].start_attempts
     )
@@ -118,7 +119,7 @@ def _later_attempts(run, node, took, first, last):
         fails = p_fail > 0 and draw(run, Stream.START_FAILURE.value, node, attempt) < p_fail
         total += chances.log_fails[affected] if fails else chances.log_starts[affected]
         if not fails:
-            return total, np.int64(0)
+            return total, np.int64(attempt + 1 if rule.tries_unhealthy else 0)
     return total, np.int64(last)
 
 

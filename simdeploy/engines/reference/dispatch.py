@@ -226,7 +226,8 @@ class Dispatcher:
 
     def _dispatch(self, node: Node) -> None:
         self.touched.append(node)
-        surged = self._site.type.replaces and self.surging < self._plan.surge
+        places = self._plan.canary_surge if self.waves[node.fate.wave - 1].is_canary else self._plan.surge
+        surged = self._site.type.replaces and self.surging < places
         self.surging += surged
         node.dispatch(surged=surged)
 

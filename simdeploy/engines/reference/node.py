@@ -187,9 +187,10 @@ class Node:
         self._become(STARTING, "dispatched beside its old instance" if fate.surged else "dispatched")
         if not site.type.begins and not fate.surged:
             site.load.leaves_service(self.number, site.env.now)
-        why_not, deadline = yield from self._try()
+        why_not = yield from self._try()
         for number in range(2, site.rule.retries + 2):
-            if why_not in ("", _TAKEN_FOR_RUNNING):
+            is_tried_again = fate.started_ns is None or site.rule.retries_unhealthy
+            if why_not in ("", _TAKEN_FOR_RUNNING) or not is_tried_again:
                 break
             self.deadline_ns = NO_DEADLINE_NS
             self._become(STARTING, f"{why_not}; is tried again")
@@ -197,21 +198,21 @@ class Node:
             yield site.env.timeout(site.rule.retry_delay_ns)
             self._listeners.controller.hears_of_next_try()
             self._become(STARTING, f"try {number} of {site.rule.retries + 1}")
-            why_not, deadline = yield from self._try()
+            why_not = yield from self._try()
         if why_not == _TAKEN_FOR_RUNNING:
             self._resolve(RUNNING, why_not)
         elif why_not:
             self.fail(why_not)
-        else:
-            yield from self._serve(deadline)
 
-    def _serve(self, deadline: int | None) -> Process:
-        """Serve the new version, and get a verdict on it."""
+    def _serve(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
+        """Serve the new version, and get a verdict on it; return why it is not healthy, which is empty if it has its verdict."""
         site = self._site
-        self.fate.started_ns = site.env.now
-        site.world.note_start(self.number, site.env.now)
-        site.load.has_started(self.number, site.env.now)
-        self._listeners.line.reports_start(self)
+        # A node that is tried again, because it was unhealthy, served all the time.
+        if self.fate.started_ns is None:
+            self.fate.started_ns = site.env.now
+            site.world.note_start(self.number, site.env.now)
+            site.load.has_started(self.number, site.env.now)
+            self._listeners.line.reports_start(self)
         if self._listeners.wave_gates is not None:
             yield from self._go_before_gate(self._listeners.wave_gates, deadline)
         elif site.rule_of(self.fate.wave).windows_needed == 0:
@@ -219,16 +220,17 @@ class Node:
                 self.deadline_ns = site.env.now + site.rule.deadline_ns
             self._resolve(RUNNING, "started")
         else:
-            yield from self._validate(deadline)
+            return (yield from self._validate(deadline))
+        return ""
 
-    def _try(self) -> Generator[simpy.Event, Any, tuple[str, int | None]]:
-        """Try to start once; return why it did not, which is empty if it did, and the deadline if it is known by now."""
+    def _try(self) -> Generator[simpy.Event, Any, str]:
+        """Try once to start and to get a verdict; return why the node did not start, or why it is not healthy, else nothing."""
         site, deadline = self._site, None
         if site.rule.is_checked and site.rule.deadline_from_dispatch:
             deadline = self.deadline_ns = site.env.now + site.rule.deadline_ns
             self._listeners.controller.expects_verdict_by(self, deadline)
         why_not = yield from self._start(deadline)
-        return why_not, deadline
+        return why_not or (yield from self._serve(deadline))
 
     def _start(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
         """Make attempts to start, as many as allowed; return why none succeeded, which is empty if one did."""
@@ -257,7 +259,7 @@ class Node:
         yield env.timeout(deadline - env.now)
         return "silent until the deadline"
 
-    def _validate(self, deadline: int | None) -> Process:
+    def _validate(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
         site, env = self._site, self._site.env
         deadline = self._begin_validation(deadline)
         record = HealthRecord(site.rule_of(self.fate.wave))
@@ -267,13 +269,12 @@ class Node:
             verdict = record.add(site.prober.looks_at(self.number, self.fate, start, start + interval).healthy)
             if verdict == "running":
                 self._resolve(RUNNING, "healthy")
-                return
+                return ""
             if verdict == "failed":
-                self.fail("unhealthy")
-                return
+                return "unhealthy"
             start += interval
         yield env.timeout(deadline - start)
-        self.fail("not healthy by the deadline")
+        return "not healthy by the deadline"
 
     def _begin_validation(self, deadline: int | None) -> int:
         """Be validated from now on; return the deadline."""

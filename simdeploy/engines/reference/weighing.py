@@ -99,7 +99,8 @@ def _attempts_of_try(
         fails = world.start_fails(node, attempt)
         yield log_weight_of_chance(p_fail, tilt.start_failure, happened=fails)
         if not fails:
-            return attempt + 1, True
+            # Whether it becomes unhealthy, and is tried again, depends on what is not counted: it counts as if it did.
+            return attempt + 1, not rule.retries_unhealthy
     return last, False
 
 
