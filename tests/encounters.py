@@ -264,6 +264,7 @@ MATTERS: dict[str, Callable[[Watched], bool]] = {
     "failed_node_freezes": lambda w: w.ever_failed and (w.recording.waves > 1 or w.plan.has_slots),
     "slot_until": lambda w: w.plan.has_slots and w.health.windows_needed > 0,
     "all_slots_held": lambda w: bool(w.stuck),
+    "lost_waves": lambda w: any(_is_lost(w, number) for number in range(1, w.recording.waves + 1)),
     "wave_rounding": lambda w: any(
         isinstance(amount, Fraction) and amount * w.plan.total % 100 > 0
         for amount in (w.rules.max_parallel, *(terms.amount for terms in w.rules.waves))
@@ -293,6 +294,13 @@ MATTERS: dict[str, Callable[[Watched], bool]] = {
     ),
     "cant_tell": lambda w: w.rules.gate is not None and bool(w.rules.gate.minimum_sample),
 }
+
+
+def _is_lost(w: Watched, number: int) -> bool:
+    """Tell whether every node of a wave has failed or was passed over."""
+    fates = [fate for fate in w.recording.fates if fate.wave == number]
+    lost = [fate for fate in fates if fate.ever_failed or STATUSES[fate.status] == "skipped"]
+    return len(lost) == w.plan.sizes[number - 1]
 
 
 def _laws_that_were_asked(w: Watched) -> Iterator[tuple[str, Distribution]]:
@@ -397,6 +405,9 @@ def _met_by_slots(w: Watched) -> Iterator[str]:
     yield from w.slots
     for way in w.stuck:
         yield f"stuck by a {way}" if way != "slots" else "stuck"
+    if any(act.startswith("no node of wave") for act in w.acts):
+        passed_over = any(STATUSES[fate.status] == "skipped" for fate in recording.fates)
+        yield "a lost wave, some of it passed over" if passed_over else "a lost wave"
     if w.switches.all_slots_held == "fail" and any("slots" in act or "freezes" in act for act in w.acts):
         yield f"stuck: {recording.state}"
     if not plan.is_list or recording.waves < 2:

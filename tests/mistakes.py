@@ -329,6 +329,7 @@ MISTAKES: dict[str, Plant] = {
     ),
     "a failed node freezes nothing": instead(Controller, "_is_frozen", _always(False)),
     "a freeze spares nodes that were waited for": instead(Controller, "_freezes_any", property(_freezes_turns_only)),
+    "no wave is lost": instead(Controller, "_take_lost_wave", lambda controller: None),
     "no rollout is stuck": instead(Controller, "_find_stuck", lambda controller: None),
     # Windows.
     "a verdict on the deadline is late": rules("read_health_rule", deadline_ns=lambda ns: ns - 1),

@@ -140,6 +140,8 @@ SLOTS = (
     "a window meets nodes that are down: fail",
     "a window meets nodes that are down: skip",
     "a window meets nodes that are down: wait",
+    "a lost wave",
+    "a lost wave, some of it passed over",
     "a zone is full",
     "a delay",
     "given up at the start",

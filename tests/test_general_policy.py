@@ -198,6 +198,39 @@ def test_terms_of_waves_that_make_no_sense() -> None:
         scenario_of({"waves": [{"size": 2, "gate": False}]})
 
 
+# -- waves that are lost, on both engines ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("lost_waves", ["continue", "fail"])
+@pytest.mark.parametrize(("failing_nodes", "is_lost"), [((4,), True), ((5,), False), ((), False)])
+def test_a_wave_without_a_running_node(
+    engine: str, lost_waves: str, failing_nodes: tuple[int, ...], is_lost: bool
+) -> None:
+    """Node 3 of the second wave is passed over; if node 4 fails, too, no node of that wave is left. [oracle]"""
+    fleet = {"classes": [{"name": "down", "nodes": [3], "down": True}]}
+    switches = {"lost_waves": lost_waves, "unreachable_nodes": "skip"}
+    sections = {"release": failing(*failing_nodes)} if failing_nodes else {}
+    policy = {"waves": [3, 2, 4]}
+    stopped_s, message = message_of(policy, engine, fleet=fleet, orchestrator=switches, **sections)
+    if is_lost and lost_waves == "fail":
+        assert (stopped_s, message) == (60, "no node of wave 2 is running: 1 failed of 2")
+    else:
+        assert message.endswith(f"{len(failing_nodes)} failed")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_wave_that_is_passed_over_as_a_whole(engine: str) -> None:
+    """Nobody has to fail; after a pause and a resume the same wave isn't lost again. [oracle]"""
+    fleet = {"classes": [{"name": "down", "nodes": [3, 4], "down": True}]}
+    switches = {"lost_waves": "fail", "unreachable_nodes": "skip"}
+    policy = {"waves": [3, 2, 4]}
+    assert message_of(policy, engine, fleet=fleet, orchestrator=switches)[0] == 30
+    resumes = {"script": [{"at": 100, "do": "resume"}]}
+    scenario = scenario_of(policy, fleet=fleet, orchestrator=switches | {"on_failure": "pause"}, operator=resumes)
+    assert simulate(scenario, engine=engine).responses["makespan_s"] == 100 + 30 + 30
+
+
 # -- limits and deadlines, on both engines ---------------------------------------------------------
 
 

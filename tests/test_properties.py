@@ -235,7 +235,7 @@ def test_crossed_limit_ends_the_rollout_at_once(raw: Raw) -> None:
         "orchestrator": raw["orchestrator"]
         | {"failed_percent_of": "fleet", "minimum_sample": 0, "limits_judged": "at_once", "on_failure": "rollback"}
         | {"limits_apply_to_immediate": True, "canary_gate": "limits", "failed_tries_count": False}
-        | {"all_slots_held": "wait", "failures_counted": "cumulative"}
+        | {"all_slots_held": "wait", "failures_counted": "cumulative", "lost_waves": "continue"}
     }
     rollout = run(raw)
     crossing_s = first_crossing_s(rollout)

@@ -201,20 +201,18 @@ def _read_limits(play: Group, reading: Reading) -> tuple[dict[str, Any], dict[st
     if not is_linear:
         percent, fatal = None, False
     whole = "a batch stops the play if all of it has failed or can't be reached"
-    skipped = "passed over, not counted"
-    limits = {"max_failed_nodes": 0} if fatal else {"max_failed_nodes_percent": percent}
-    switches = {"limit_comparison": "exceeds", "unreachable_nodes": "skip"}
+    unreachable = "passed over, not counted, unless all of a batch is lost"
     if fatal:
-        text, unreachable = "any_errors_fatal decides", f"{skipped}; the rest of their batch skips its other tasks"
+        limits, text = {"max_failed_nodes": 0}, "any_errors_fatal decides"
+        unreachable += "; Ansible skips further tasks of the batch of a host that it finds unreachable"
     elif percent is None or percent >= 100:
-        text, unreachable = whole, f"here they are failed nodes: {whole}"
-        limits = {"max_failed_nodes_percent": 100.0}
-        switches = {"limit_comparison": "reaches", "unreachable_nodes": "fail"}
+        limits, text = {}, whole
     else:
-        text, unreachable = (
+        limits, text = (
+            {"max_failed_nodes_percent": percent},
             f"the play stops if more than {percent:g} % of a batch have failed",
-            f"{skipped}; but {whole}",
         )
+    switches = {"limit_comparison": "exceeds", "unreachable_nodes": "skip", "lost_waves": "fail"}
     play.exact(key, f"{'' if key in play else 'not given: '}{text}{_from(play, key)}")
     if "ignore_unreachable" in play:
         play.no_counterpart("ignore_unreachable", "nodes that are down can't be updated")

@@ -134,7 +134,8 @@ def _has_independent_nodes(scenario: Scenario, kind: ReleaseKind) -> bool:
     is_alike = not fleet.classes and fleet.service is None and kind.affects.by in ("all", "share")
     is_alike &= isinstance(kind.after, Constant) or kind.error_rate == 0
     always_ends = orchestrator.on_failure in ("rollback", "stop") and not orchestrator.failed_node_holds_slot
-    always_ends &= not orchestrator.failed_node_freezes and orchestrator.failures_counted == "cumulative"
+    always_ends &= not orchestrator.failed_node_freezes and orchestrator.lost_waves == "continue"
+    always_ends &= orchestrator.failures_counted == "cumulative"
     is_alone = not scenario.operator.script and scenario.tilt is None
     return is_static and is_constant and is_alike and always_ends and is_alone
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any, Literal, get_args, get_type_hints
 
 from simdeploy.units import NS_PER_S
@@ -15,17 +16,8 @@ UnreachableNodes = Literal["fail", "skip", "wait"]
 CantTell = Literal["wait", "pass", "stop"]
 Rounding = Literal["ceil", "floor", "nearest"]
 
-# How other orchestrators differ; what the API leaves open is not among them.
-OF_OTHERS = frozenset(
-    {
-        "failed_node_freezes",
-        "slot_until",
-        "all_slots_held",
-        "failures_counted",
-        "failed_tries_count",
-        "wave_rounding",
-    }
-)
+# Marks a switch as one of how other orchestrators differ; what the API leaves open is none of them.
+_OF_OTHERS = MappingProxyType({"of others": True})
 
 
 @dataclass(frozen=True)
@@ -68,6 +60,8 @@ class Orchestrator:
         When a node's slot is free.
     all_slots_held : {'wait', 'fail'}
         What happens to a rollout that can't go on because of failed nodes: it waits for ever, or it fails.
+    lost_waves : {'continue', 'fail'}
+        Whether a rollout fails once a wave is resolved and none of its nodes is running: all failed or were passed over.
     limit_comparison : {'exceeds', 'reaches'}
         Whether the rollout stops above a limit or at it.
     limit_combination : {'either', 'both'}
@@ -118,20 +112,21 @@ class Orchestrator:
     preset: str = "expanso"
     pacing: Pacing = "barrier"
     failed_node_holds_slot: bool = False
-    failed_node_freezes: bool = False
-    slot_until: Literal["resolved", "started"] = "resolved"
-    all_slots_held: Literal["wait", "fail"] = "wait"
+    failed_node_freezes: bool = field(default=False, metadata=_OF_OTHERS)
+    slot_until: Literal["resolved", "started"] = field(default="resolved", metadata=_OF_OTHERS)
+    all_slots_held: Literal["wait", "fail"] = field(default="wait", metadata=_OF_OTHERS)
+    lost_waves: Literal["continue", "fail"] = field(default="continue", metadata=_OF_OTHERS)
     limit_comparison: Literal["exceeds", "reaches"] = "exceeds"
     limit_combination: Literal["either", "both"] = "either"
-    failures_counted: Literal["cumulative", "consecutive"] = "cumulative"
-    failed_tries_count: bool = False
+    failures_counted: Literal["cumulative", "consecutive"] = field(default="cumulative", metadata=_OF_OTHERS)
+    failed_tries_count: bool = field(default=False, metadata=_OF_OTHERS)
     failed_percent_of: PercentOf = "fleet"
     limits_judged: Literal["at_once", "wave_end"] = "at_once"
     minimum_sample: int = 0
     limits_apply_to_immediate: bool = True
     canary_size: Literal["larger", "count_first", "percent_first"] = "larger"
     canary_rounding: Rounding = "ceil"
-    wave_rounding: Rounding = "ceil"
+    wave_rounding: Rounding = field(default="ceil", metadata=_OF_OTHERS)
     canary_gate: Literal["all_healthy", "limits"] = "all_healthy"
     deadline_starts: Literal["dispatch", "started"] = "dispatch"
     window_reset: bool = True
@@ -149,7 +144,7 @@ class Orchestrator:
 
     def switches(self) -> dict[str, Any]:
         """Return every switch under its name in the scenario file, as plain values."""
-        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        values: dict[str, Any] = {switch.name: getattr(self, switch.name) for switch in fields(self)}
         values["bake_time"] = values.pop("bake_time_ns") / NS_PER_S
         values["reporting_delay"] = values.pop("reporting_delay_ns") / NS_PER_S
         rate = values.pop("rate")
@@ -179,6 +174,8 @@ def switch_values() -> dict[str, tuple[str | bool, ...]]:
             closed[name] = get_args(hint)
     return closed
 
+
+OF_OTHERS = frozenset(switch.name for switch in fields(Orchestrator) if switch.metadata)
 
 EXPANSO = Orchestrator()
 PRESETS: dict[str, Orchestrator] = {

@@ -20,6 +20,7 @@ _DESCRIPTIONS = {
     "failed_node_freezes": "Nothing more is dispatched once a node has failed.",
     "slot_until": "When a node's slot is free.",
     "all_slots_held": "What becomes of a rollout that can't go on because of failed nodes.",
+    "lost_waves": "What becomes of a rollout when every node of a wave has failed or was passed over.",
     "failures_counted": "Which failures max_failed_nodes bounds: all, or those since a node last became running.",
     "failed_tries_count": "Each failed try of a node counts for max_failed_nodes.",
     "wave_rounding": "Rounding of a percent of the nodes in the general dialect; at least 1.",

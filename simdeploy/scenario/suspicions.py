@@ -309,7 +309,7 @@ def process_suspicions(
         yield Problem(message, ("orchestrator", "bake_time"), found=found)
     waits = any(one.policy.awaits_promotion and not one.policy.auto_promote for one in policies.values())
     if is_given(raw, "operator", "promote_after") and not waits:
-        message = "no effect: no policy awaits a promotion by hand"
+        message = "no effect: no policy awaits a promotion without auto_promote"
         yield Problem(message, ("operator", "promote_after"))
 
 

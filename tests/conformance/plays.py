@@ -104,6 +104,9 @@ PLAYS = {
     "any error is fatal": Play(20, {"serial": 5, "max_fail_percentage": 100, "any_errors_fatal": True}, [6]),
     "an unreachable host is not fatal": Play(20, {"serial": 5, "any_errors_fatal": True}, unreachable=[6]),
     "an unreachable batch": Play(20, {"serial": 5, "max_fail_percentage": 100}, unreachable=[5, 6, 7, 8, 9]),
+    "an unreachable batch below a limit": Play(
+        20, {"serial": 5, "max_fail_percentage": 50}, unreachable=[5, 6, 7, 8, 9]
+    ),
     "an unreachable host without limits": Play(20, {"serial": 5}, unreachable=[5]),
     "a batch that fails or is unreachable": Play(20, {"serial": 5}, [5, 6, 7, 8], unreachable=[9]),
     "a template that says false": Play(20, {"serial": 5, "any_errors_fatal": "{{ false }}"}, [6]),
@@ -119,9 +122,6 @@ PLAYS = {
 # Ansible compares the number of failed and unreachable hosts with the size of the batch. A host that is found unreachable by the very
 # task that ends the batch is in both, so that there are more than the batch has hosts, and the play goes on.
 DIFFERENCES = {
-    "an unreachable batch below a limit": Play(
-        20, {"serial": 5, "max_fail_percentage": 50}, unreachable=[5, 6, 7, 8, 9]
-    ),
     "above the limit beside an unreachable host": Play(
         20, {"serial": 10, "max_fail_percentage": 10}, [1, 2, 3], unreachable=[4]
     ),

@@ -13,7 +13,7 @@ from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.judge import PASSES
 from simdeploy.engines.compiled.limits import might_stop, note_failure
 from simdeploy.engines.compiled.line import begin_line, is_online, set_heard
-from simdeploy.engines.compiled.node import hear_of, resolve_in_wave
+from simdeploy.engines.compiled.node import hear_of, look_for_lost_wave, resolve_in_wave
 from simdeploy.engines.compiled.pools import let_serve
 from simdeploy.engines.compiled.quick import dispatch_quickly
 from simdeploy.engines.compiled.slots import count_free, give_up_slot, take_slot
@@ -29,6 +29,7 @@ from simdeploy.engines.compiled.tables import (
     IN_FLIGHT,
     NEVER,
     ORDER,
+    PASSED_OVER,
     RESOLVED,
     STARTED,
     SURGED,
@@ -136,6 +137,9 @@ def _give_turn_to_unreachable_node(run, node, wave):
         waves(run)[IN_FLIGHT, wave] -= 1
         give_up_slot(run, node, False)
         resolve_in_wave(run, wave)
+        waves(run)[PASSED_OVER, wave] += 1
+        if run.fails_when_lost:
+            look_for_lost_wave(run, wave)
         run.is_rung = True
     else:
         run.any_waits = True

@@ -276,6 +276,7 @@ def _lower_switches(switches: Orchestrator, traits: TypeTraits) -> dict[str, int
         "failed_node_freezes": switches.failed_node_freezes,
         "slot_is_free_at_start": switches.slot_until == "started",
         "fails_when_stuck": switches.all_slots_held == "fail",
+        "fails_when_lost": switches.lost_waves == "fail",
         "goes_back_by_itself": switches.node_local_rollback and traits.releases,
         "on_failure": code_of(OnFailure, switches.on_failure),
         "unreachable": code_of(UnreachableNodes, switches.unreachable_nodes),
@@ -455,6 +456,7 @@ def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
         and not (switches.node_local_rollback and traits.releases)
         and not switches.reporting_delay_ns
         and not switches.failed_node_freezes
+        and switches.lost_waves == "continue"
         and switches.on_failure in ("rollback", "stop")
     )
 

@@ -16,6 +16,7 @@ from simdeploy.engines.compiled.tables import (
     HAS_FAILED,
     IN_FLIGHT,
     NEVER,
+    PASSED_OVER,
     RESOLVED,
     ROLLBACK,
     STARTED,
@@ -27,6 +28,7 @@ from simdeploy.engines.compiled.tables import (
     is_surged,
     is_wave_over,
     policy_of,
+    size_of_wave,
     waves,
 )
 
@@ -80,6 +82,8 @@ def count(run, node):
     if has_failed:
         run.failed += 1
         waves(run)[WAVE_FAILED, wave] += 1
+        if run.fails_when_lost:
+            look_for_lost_wave(run, wave)
     else:
         run.updated += 1
         if run.watch_at == NEVER and policy_of(run).gate == CUSUM:
@@ -96,6 +100,13 @@ def resolve_in_wave(run, wave):
     waves(run)[UNRESOLVED, wave] -= 1
     if is_wave_over(run, wave):
         run.waves_over += 1
+
+
+@compiled
+def look_for_lost_wave(run, wave):
+    """Take note of a wave that is over without a running node."""
+    lost = waves(run)[WAVE_FAILED, wave] + waves(run)[PASSED_OVER, wave]
+    run.lost_wave = run.lost_wave or (is_wave_over(run, wave) and lost == size_of_wave(run, wave))
 
 
 @compiled

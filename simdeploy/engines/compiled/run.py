@@ -63,6 +63,7 @@ _SWITCHES = [
     ("failed_node_freezes", _BOOL),
     ("slot_is_free_at_start", _BOOL),
     ("fails_when_stuck", _BOOL),
+    ("fails_when_lost", _BOOL),  # whether a rollout fails of which a wave has no running node
     ("goes_back_by_itself", _BOOL),
     ("on_failure", _INT),
     ("unreachable", _INT),
@@ -151,6 +152,7 @@ _ROLLOUT = [
     ("is_frozen", _BOOL),
     ("between_tries", _INT),  # nodes that wait for their next try, if they freeze the rollout
     ("was_stuck", _BOOL),
+    ("lost_wave", _BOOL),  # whether that was noticed of a wave
     ("earlier_tries", _INT),  # that failed, of nodes that were tried again, if these count
     ("earlier_windows", _INT),  # of tries that failed: those that ended by the makespan, and their requests
     ("earlier_requests", _INT),

@@ -55,6 +55,7 @@ TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, HAS_SLOT, N_LISTS = range(
     TURNS,
     UNRESOLVED,
     WAVE_FAILED,
+    PASSED_OVER,  # nodes that were, because they could not be reached
     # Before its gate: place of its first node, its first successful start, the verdict, whether a look is due, how many
     # nodes wait, what was seen so far, random numbers taken, looks in a row, and whether the last one could tell.
     FIRST_PLACE,
@@ -74,7 +75,7 @@ TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, HAS_SLOT, N_LISTS = range(
     LAST_RANKED,
     IN_FLIGHT,  # under a reporting delay: nodes whose verdict was not heard, while UNRESOLVED are those whose does not count
     N_WAVE,
-) = range(20)
+) = range(21)
 
 # Rows of the table of lines, one column per node: the word of the spell of its turn (-1 - word if it is offline then), and when that
 # was; and as far as it was followed, an offline spell, the online spell after it, and the number of that one.

@@ -195,11 +195,10 @@ class Controller:
     def _count(self, node: Node) -> None:
         """Let a verdict count, for everything but pacing."""
         node.fate.counted_ns = self._last_progress_ns = self._site.env.now
-        wave = self.dispatcher.resolve(node)
+        self.dispatcher.resolve(node)
         self._tally.add(node, self._site.env.now)
         if node.fate.ever_failed:
             self.failed += 1
-            wave.failed += 1
         else:
             self.updated += 1
             self._deadlines_of_rollout.progress()
@@ -272,7 +271,8 @@ class Controller:
         if self.is_over:
             return
         alarm = alarm or (None if self._had_all_turns_and_promotion else self._deadlines_of_rollout.tell())
-        crossed = self._judge_limits(alarm) or self._find_stuck()
+        lost = self._take_lost_wave()
+        crossed = self._judge_limits(alarm) or lost or self._find_stuck()
         if crossed is None:
             return
         action = self._switches.on_failure
@@ -299,6 +299,13 @@ class Controller:
         if not alarm and self._failures <= self._acknowledged_failures:
             return None
         return alarm or self._what_is_crossed(judged_before)
+
+    def _take_lost_wave(self) -> str | None:
+        """Say once, if that is a failure, that no node of a wave is running."""
+        lost, self.dispatcher.lost_wave = self.dispatcher.lost_wave, None
+        if lost is None or self._switches.lost_waves == "continue":
+            return None
+        return f"no node of wave {lost.number} is running: {lost.failed} failed of {lost.size}"
 
     def _find_stuck(self) -> str | None:
         """Say once, if that is a failure, that failed nodes keep a rollout from going on."""

@@ -31,8 +31,8 @@ class Wave:
         Nodes whose turn has come.
     in_flight : int
         Nodes whose verdict was not heard.
-    unresolved, failed : int
-        Nodes whose verdict does not count yet; failed ones that do.
+    unresolved, failed, running : int
+        Nodes whose verdict does not count yet; failed and running ones that do.
     """
 
     number: int
@@ -42,6 +42,7 @@ class Wave:
     in_flight: int = 0
     unresolved: int = 0
     failed: int = 0
+    running: int = 0
 
     @property
     def is_over(self) -> bool:
@@ -72,6 +73,8 @@ class Dispatcher:
         Those that have been opened.
     waves_over : int
         How many of them are.
+    lost_wave : Wave or None
+        The last one that is over without a running node.
     touched : list of Node
         In the order of their dispatch.
     unresolved : int
@@ -102,6 +105,7 @@ class Dispatcher:
         self.waves_over = 0
         self.waves: list[Wave] = []
         self.touched: list[Node] = []
+        self.lost_wave: Wave | None = None
         self.unresolved = self.waiting = self.waited_in_vain = 0
         self.surging = 0
 
@@ -137,7 +141,12 @@ class Dispatcher:
         wave = self.waves[node.fate.wave - 1]
         wave.unresolved -= 1
         self.unresolved -= 1
-        self.waves_over += wave.is_over
+        wave.failed += node.fate.ever_failed
+        wave.running += node.fate.dispatched_ns is not None and not node.fate.ever_failed
+        if wave.is_over:
+            self.waves_over += 1
+            if not wave.running:
+                self.lost_wave = wave
         return wave
 
     def open_wave(self) -> Wave:

@@ -219,6 +219,7 @@ def _problems(scenario: Scenario, policy: ScenarioPolicy) -> list[Problem]:
         ("orchestrator", "pacing"): orchestrator.pacing == "barrier",
         ("orchestrator", "failures_counted"): orchestrator.failures_counted == "cumulative",
         ("orchestrator", "failed_node_freezes"): not orchestrator.failed_node_freezes,
+        ("orchestrator", "lost_waves"): orchestrator.lost_waves == "continue",
         ("orchestrator", "limits_judged"): orchestrator.limits_judged == "at_once",
         ("orchestrator", "failed_percent_of"): orchestrator.failed_percent_of != "wave",
         ("orchestrator", "reporting_delay"): orchestrator.reporting_delay_ns == 0,
