@@ -313,3 +313,18 @@ def test_the_choice_is_a_policy_file(ending, dialect):
     assert read_policy_file(file).spec.to_dict() == json.loads(done.stdout)["specs"][dialect]["spec"]
     compared = call("compare", "limits.yaml", "--policy", file, "--policy", "waves", "--replications", 4, "--json")
     assert json.loads(compared.stdout)["policies"] == ["best", "waves"], compared.stderr
+
+
+@pytest.mark.parametrize("ending", ["json", "yaml"])
+def test_the_choice_keeps_an_orchestrator_of_its_own(ending):
+    """The file of a policy with an orchestrator of its own has that beside the spec, in a dialect of the API, too. [contract]"""
+    check = {"deadline": "5m", "min_healthy_time": "10s"}
+    policy = {"strategy": "rolling", "max_parallel": 4, "health_check": check}
+    own = {"pacing": "sliding", "limit_comparison": "reaches"}
+    Path("own.json").write_text(json.dumps(policy | {"dialect": "deployment", "orchestrator": own}), encoding="utf-8")
+    written = f"best.{ending}"
+    done = call(*SEARCH, "--policy", "own.json", "--write-policy", written)
+    assert done.exit_code == 0, done.stderr
+    document = read_policy_file(written)
+    assert document.spec.dialect == "deployment"
+    assert document.orchestrator.items() >= own.items()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from simdeploy.analysis import Tuning
+    from simdeploy.scenario import ScenarioPolicy
 
 POLICY_FILES = (".json", ".yaml", ".yml")
 
@@ -89,7 +90,7 @@ def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, d
         lines=[f"{result.direction}imise {result.of}" + (f", subject to {required}" if required else "")],
         after=describe_specs(result),
         draw=draw_panels((7.5, 5.4), _plot, result, panels=(2, 1), height_ratios=[3, 7]),
-        files=lambda: _write_policy(result, write_policy, dialect),
+        files=lambda: _write_policy(result, write_policy, dialect, base),
         failed=result.choice is None,
     )
 
@@ -102,8 +103,8 @@ def _plot(panels: np.ndarray, result: Tuning) -> None:
     plot_settings(panels[1, 0], result)
 
 
-def _write_policy(result: Tuning, path: Path | None, dialect: str | None) -> None:
-    """Write the recommended policy in API form, under the key of its dialect."""
+def _write_policy(result: Tuning, path: Path | None, dialect: str | None, base: ScenarioPolicy) -> None:
+    """Write the recommended policy in API form, under the key of its dialect; with an orchestrator of its own as a bare spec."""
     if path is None:
         return
     if result.choice is None:
@@ -111,7 +112,14 @@ def _write_policy(result: Tuning, path: Path | None, dialect: str | None) -> Non
         return
     dialect = dialect or next(iter(result.specs))
     spec = result.specs[dialect]["spec"]
-    policy = spec if dialect == "general" else {dialect: {"spec": spec}}
+    if dialect == "general":
+        policy = spec
+    elif base.orchestrator is None:
+        policy = {dialect: {"spec": spec}}
+    else:
+        from simdeploy.scenario.orchestrator_section import write_orchestrator
+
+        policy = {"dialect": dialect, **spec, "orchestrator": write_orchestrator(base.orchestrator)}
     if path.suffix.lower() == ".json":
         text = json.dumps(policy, indent=2) + "\n"
     else:

@@ -136,8 +136,7 @@ def _from(play: Group, key: str) -> str:
 def _read_serial(play: Group, reading: Reading) -> list[Any]:
     value = play.value("serial")
     if value is None:
-        note, known = (play.not_evaluated, "assumed") if "serial" in play else (play.exact, "not given")
-        note("serial", f"{known}: all hosts are one batch")
+        play.exact("serial", "all hosts are one batch")
         return [{"until": "100%"}]
     waves: list[Any] = []
     words: list[str] = []
@@ -224,8 +223,6 @@ def _percent(play: Group) -> float | None:
     key = "max_fail_percentage"
     value = play.value(key)
     if value is None:
-        if key in play:
-            play.not_evaluated(key, "assumed: no such limit")
         return None
     try:
         percent = math.nan if isinstance(value, bool) else float(str(value).strip().removesuffix("%"))
@@ -246,7 +243,7 @@ def _read_fatal(play: Group, reading: Reading) -> bool:
             return True
     fatal = play.flag(key)
     if fatal is None:
-        (play.not_evaluated if key in play else play.exact)(key, f"{'assumed' if key in play else 'not given'}: false")
+        play.exact(key, "false")
         return False
     old = "; up to ansible-core 2.20 any template is true: --var ansible_version=2.20" if _from(play, key) else ""
     meaning = "the first failed host stops the play" if fatal else "false"

@@ -136,12 +136,16 @@ def _read_band(config: Group, name: str | None) -> tuple[int | None, dict[str, A
     if not percent:
         nodes = config.reading.nodes(None, why="the minimum of healthy hosts is a number")
     most = None if nodes is None else nodes - (math.ceil(Fraction(least * nodes, 100)) if percent else least)
-    if most is not None and most < 1:
-        message = f"CodeDeploy fails at once: none of {nodes:,} hosts may be taken out of service"
-        said.refuse(key, message, allowed="a lower minimum")
+    if (most is not None and most < 1) or (percent and least == 100):
+        of = "the hosts" if nodes is None else f"{nodes:,} hosts"
+        said.refuse(
+            key, f"CodeDeploy fails at once: none of {of} may be taken out of service", allowed="a lower minimum"
+        )
+        return nodes, {}, {}
     amount = f"{100 - least}%" if percent else most
     shown = f"{amount} of the hosts, rounded down," if percent else f"{most:,} of {nodes:,} hosts" if most else ""
-    said.exact(key, f"{shown} at a time; each failure takes one of these places, and none left is a failure")
+    text = f"{shown} at a time; each failure takes one of these places, and none left is a failure"
+    _note_percent(said, key, text, least if percent and most is None else 0, "hosts")
     if type_key in hosts:
         hosts.exact(type_key, "a percentage of the hosts, rounded up" if percent else "a number of hosts")
     hosts.note_rest()
@@ -175,13 +179,25 @@ def _read_zones(config: Group, nodes: int | None, switches: dict[str, Any]) -> d
     return policy if most is None else {**policy, "max_parallel_per_zone": most, "max_failed_nodes_per_zone": most}
 
 
+def _note_percent(group: Group, key: str, text: str, least: int, of: str) -> None:
+    """Note a minimum; one in percent of an unknown number may leave none of a few hosts, where rounding here leaves one."""
+    enough = math.ceil(Fraction(100, 100 - least))
+    if enough <= 2:
+        group.exact(key, text)
+    else:
+        group.approximate(
+            key, f"{text}; of fewer than {enough:,} {of} CodeDeploy takes none and fails, here one at a time"
+        )
+
+
 def _read_zone_minimum(hosts: Group, nodes: int | None) -> int | str | None:
     """Return how many hosts of a zone may be out of service, or may fail; None without a bound."""
     type_key, value_key = spelled(hosts, "type"), spelled(hosts, "value")
     percent = hosts.text(type_key, "HOST_COUNT", "FLEET_PERCENT") != "HOST_COUNT"
     least = or_else(hosts.whole(value_key, 0, 99 if percent else 10_000_000), 0)
     if percent or least == 0:
-        hosts.exact(value_key, f"{least} % of a zone's hosts" if least else "no minimum")
+        text = f"{least} % of a zone's hosts" if least else "no minimum"
+        _note_percent(hosts, value_key, text, least, "hosts in a zone")
         return f"{100 - least}%" if least else None
     n_zones = hosts.reading.variable("zones")
     if nodes is None or n_zones is None or not n_zones.isdecimal() or int(n_zones) < 1:

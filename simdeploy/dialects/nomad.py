@@ -53,7 +53,7 @@ def read(reading: Reading) -> PolicyImport:
     kind = job.text(key, "service", "system", "batch", "sysbatch")
     if kind in ("batch", "sysbatch"):
         job.refuse(key, "jobs of this type have no deployments", allowed="service, system")
-    _state(job, key, kind, kind or "service")
+    job.exact(key, kind or "service")
     if file.spell("multiregion") in job:
         job.no_counterpart(file.spell("multiregion"), "regions are not simulated; this is the rollout of one of them")
     nodes = reading.nodes(None) if kind == "system" else _read_count(reading, file, group)
@@ -72,18 +72,8 @@ def _read_count(reading: Reading, file: JobFile, group: Group) -> int | None:
     if reading.given_nodes is not None:
         group.approximate(key, f"{nodes:,} nodes are given instead")
     else:
-        _state(group, key, count, "unknown" if stated is None else f"{stated:,} allocations: as many nodes")
+        group.exact(key, "unknown" if stated is None else f"{stated:,} allocations: as many nodes")
     return nodes
-
-
-def _state(group: Group, key: str, value: Any, text: str) -> None:
-    """Note a field that maps exactly, or which default stands for it."""
-    if key not in group:
-        group.exact(key, f"not given: {text}")
-    elif value is None:
-        group.not_evaluated(key, f"assumed: {text}")
-    else:
-        group.exact(key, text)
 
 
 def _duration(group: Group, key: str, low_ns: int) -> int | None:
@@ -124,7 +114,7 @@ class _Update:
             self._note_rest("there is no deployment")
             return {"strategy": "immediate"}, {"on_failure": "continue", "unreachable_nodes": "skip"}
         at_most = 1 if max_parallel is None else max_parallel
-        _state(update, key, max_parallel, f"at most {at_most:,} in flight")
+        update.exact(key, f"at most {at_most:,} in flight")
         check, progress = self._read_health()
         reverts = self._read_flag("auto_revert", "rolls back", "never rolls back")
         canary = self._read_canary(at_most, nodes)
@@ -172,7 +162,7 @@ class _Update:
             update, key = self._field(name)
             value = _duration(update, key, 1 if name == "healthy_deadline" else 0)
             values[name] = _DEFAULTS[name] if value is None else value
-            _state(update, key, value, f"{write_duration(values[name])}: {meaning}")
+            update.exact(key, f"{write_duration(values[name])}: {meaning}")
         healthy, deadline, progress = (values[name] for name in _DEFAULTS)
         if healthy >= deadline:
             update, key = self._field("min_healthy_time")
@@ -190,14 +180,14 @@ class _Update:
     def _read_flag(self, name: str, yes: str, no: str) -> bool:
         update, key = self._field(name)
         flag = update.flag(key)
-        _state(update, key, flag, yes if flag else no)
+        update.exact(key, yes if flag else no)
         return bool(flag)
 
     def _read_canary(self, max_parallel: int, nodes: int | None) -> dict[str, Any]:
         update, key = self._field("canary")
         canary = update.whole(key)
         if not canary:
-            _state(update, key, canary, "no canaries")
+            update.exact(key, "no canaries")
             update, key = self._field("auto_promote")
             if update.flag(key):
                 update.refuse(key, "there are no canaries to promote", allowed="canary of at least 1, or false")

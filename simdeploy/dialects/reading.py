@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from simdeploy.dialects.imported import Fidelity, Note, PolicyImport, merge_policy
@@ -16,6 +16,8 @@ from simdeploy.units import MAX_DURATION_NS, format_duration, parse_duration
 # The error rate above which a node serves nothing. For formats whose health checks see dead tasks, but no rates.
 NOTHING_SERVED = 0.99
 
+# How importers say so of a value that was not evaluated; replaced by what is assumed, if a note says that.
+_NOT_GIVEN = "; taken as not given"
 _PART = re.compile(r"[.\[]")
 T = TypeVar("T")
 
@@ -48,6 +50,13 @@ class Reading:
     def note(self, name: str, fidelity: Fidelity, text: str, line: int | None = None) -> None:
         """Add a note on a field; without a line it is on a default of the format."""
         self.notes.append(Note(name, fidelity, text, line))
+
+    def assume(self, unknown: Note, text: str) -> None:
+        """Say in the note on a value that was not evaluated what is assumed instead."""
+        known, mark, assumed = unknown.text.removesuffix(_NOT_GIVEN).partition("; assumed: ")
+        if text not in assumed:
+            text = f"{known}; assumed: {f'{assumed}; ' if mark else ''}{text}"
+            self.notes[self.notes.index(unknown)] = replace(unknown, text=text)
 
     def variable(self, name: str) -> str | None:
         """Return the value that the caller gives to a variable, and remember that it was asked for."""
@@ -160,7 +169,6 @@ class Group:
         for part in path:
             data = data[part]
         self.data: dict[str, Any] = data if isinstance(data, dict) else {}
-        self._assumed: set[str] = set()
         if isinstance(data, Tagged):
             reading.note(self._name, "not evaluated", _unknown(data), document.line(path))
         elif data is not None and not isinstance(data, dict):
@@ -195,9 +203,9 @@ class Group:
         self._note(key, "none", text)
 
     def not_evaluated(self, key: str, text: str) -> None:
-        """Note that a field's value was not evaluated; further notes on it say what is assumed instead."""
-        self._assumed.add(key)
-        self._note(key, "not evaluated", text)
+        """Note that a field's value was not evaluated; what maps exactly or approximately after that is what is assumed instead."""
+        if self._find_unknown(key) is None:
+            self._note(key, "not evaluated", text)
 
     def note_rest(self, text: str = "concerns no part of a rollout that is simulated") -> None:
         """Note that every field of this group without a note has no counterpart."""
@@ -211,9 +219,17 @@ class Group:
         line = self.document.line((*self.path, key)) if key in self.data else None
         if key not in self and not text.startswith("not given"):
             text = f"not given: {text}"
-        if key in self._assumed and fidelity in ("exact", "approximate"):
-            fidelity, text = "not evaluated", f"assumed: {text}"
-        self.reading.note(self.name_of(key), fidelity, text, line)
+        unknown = self._find_unknown(key)
+        if unknown is None or fidelity == "none":
+            self.reading.note(self.name_of(key), fidelity, text, line)
+        else:
+            self.reading.assume(unknown, text)
+
+    def _find_unknown(self, key: str) -> Note | None:
+        """Return the note that a field's value was not evaluated, if there is one."""
+        name = self.name_of(key)
+        notes = self.reading.notes
+        return next((note for note in notes if note.field == name and note.fidelity == "not evaluated"), None)
 
     # -- values ------------------------------------------------------------------------------------
 
@@ -351,7 +367,6 @@ class _Absent(Group):
         self._evaluate = None
         self._name = parent.name_of(key)
         self.data = {}
-        self._assumed = set()
 
 
 def or_else(value: T | None, default: T) -> T:
@@ -374,7 +389,7 @@ def write_duration(ns: int) -> str:
 
 
 def _unknown(value: Tagged) -> str:
-    return f"{shorten(str(value))}: depends on something outside the file; taken as not given"
+    return f"{shorten(str(value))}: depends on something outside the file{_NOT_GIVEN}"
 
 
 def _whole(value: object) -> int | None:

@@ -178,7 +178,8 @@ def test_what_cant_be_evaluated_is_noted_with_what_is_assumed(template: str) -> 
     """A template without a value is no batch size; the note says that all hosts are assumed to be one batch. [contract]"""
     imported = read_policy(PLAY.replace("# keywords", f'serial: "{template}"'))
     assert imported.policy["waves"] == [{"until": "100%"}]
-    assert [note.text for note in imported.unknown][-1] == "assumed: all hosts are one batch"
+    (note,) = imported.unknown
+    assert note.text.endswith("; assumed: all hosts are one batch")
 
 
 def test_the_last_play_with_serial_is_the_rollout() -> None:

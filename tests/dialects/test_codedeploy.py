@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
+from foreign import batches, fidelities, messages, notes_of, recognised_as, roll_out, without_note
 from mutated import assert_survives
 
 from simdeploy.dialects import read_policy
@@ -88,7 +88,20 @@ def test_a_percentage_is_that_of_what_may_be_missing(percent):
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "nodes"), [("FLEET_PERCENT", 95, 10), ("HOST_COUNT", 10, 10), ("FLEET_PERCENT", 100, 5)]
+    ("percent", "nodes", "fidelity"),
+    [(99, None, "approximate"), (99, 200, "exact"), (51, None, "approximate"), (50, None, "exact")],
+)
+def test_a_percentage_of_few_hosts_depends_on_rounding(percent, nodes, fidelity):
+    """Of fewer than a hundred hosts 99 % healthy ones are all: CodeDeploy fails, where one at a time goes here. [contract]"""
+    imported = read_policy(hosts("FLEET_PERCENT", percent), nodes=nodes)
+    (note,) = notes_of(imported, "minimumHealthyHosts.value")
+    assert note.fidelity == fidelity
+    assert ("fewer than 100 hosts" in note.text) is (percent == 99 and nodes is None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "nodes"),
+    [("FLEET_PERCENT", 95, 10), ("HOST_COUNT", 10, 10), ("FLEET_PERCENT", 100, 5), ("FLEET_PERCENT", 100, None)],
 )
 def test_a_minimum_that_leaves_no_host_is_refused(kind, value, nodes):
     """CodeDeploy fails such a deployment before it begins. [contract]"""

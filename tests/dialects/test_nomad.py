@@ -209,8 +209,9 @@ def test_what_cant_be_evaluated_is_noted_with_what_is_assumed(value: str) -> Non
     """Functions, conditions and variables without a value get a note, never a guess. [contract]"""
     imported = read_policy(job(f"max_parallel = {value}\n"))
     assert imported.policy["max_parallel"] == 1
-    assert [note.field for note in imported.unknown] == ["group.front.update.max_parallel"] * 2
-    assert "assumed: at most 1 in flight" in imported.unknown[1].text
+    (note,) = imported.unknown
+    assert note.field == "group.front.update.max_parallel"
+    assert note.text.endswith("; assumed: at most 1 in flight")
 
 
 def test_locals_that_contain_each_other_end() -> None:
