@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.experiments.kinds import Kinds, divide, divide_by_roots, kinds_of
+from simdeploy.experiments.kinds import Kinds, divide, divide_by_roots
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.allocation import find_shares
@@ -25,13 +25,15 @@ _PILOT = 0.2
 _LEAST, _FEWEST = 400, 24
 
 
-def find_concerned(scenario: Scenario, measures: Iterable[Measure], types: Collection[str]) -> tuple[str, ...]:
+def find_concerned(
+    scenario: Scenario, measures: Iterable[Measure], types: Collection[str], kinds: Kinds
+) -> tuple[str, ...]:
     """Return the kinds of release that measures concern and that get worlds of their own; none if kinds are drawn.
 
     They are drawn if there is only one, for types of deployment without a release, and if no measure depends on the kind:
     neither a cost nor a rate nor a condition.
     """
-    kinds, measures = kinds_of(scenario), list(measures)
+    measures = list(measures)
     is_drawn = scenario.tilt is not None or scenario.kind is not None or len(kinds.possible) < 2
     if is_drawn or not all(TYPES[type_].releases for type_ in types):
         return ()
