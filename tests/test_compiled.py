@@ -303,6 +303,31 @@ def test_a_run_leaves_what_was_prepared(name: str):
     assert repr(rows[0]) == repr(rows[1]) == repr(rows[2])
 
 
+@pytest.mark.parametrize("on_failure", ["rollback", "pause", "continue"])
+@pytest.mark.parametrize("judged", ["at_once", "wave_end"])
+def test_limits_that_nothing_crosses(on_failure: str, judged: str):
+    """A rollout that crossed no limit is that of all looser limits, and any other is its policy's own, in a shared service. [property]"""
+    raw = read_scenario(SCENARIOS / "shared-service.yaml").to_dict()
+    raw["fleet"] |= {"nodes": 12, "start_failure": 0.1}
+    raw["orchestrator"] = {"preset": "expanso-rollout", "on_failure": on_failure, "limits_judged": judged}
+    scenario = Scenario.from_dict(raw)
+    limits = [(0, 100), (5, 100), (1, 20), (12, 100), (2, 100), (1, 100), (3, 10), (2, 50)]
+    policies = [
+        scenario.policy({**raw["policies"][name], "max_failed_nodes": count, "max_failed_nodes_percent": percent})
+        for name in raw["policies"]
+        for count, percent in limits
+    ]
+    together = run_compiled(scenario, policies, seed=2, first=0, count=25)
+    for number, policy in enumerate(policies):
+        alone = run_compiled(scenario, [policy], seed=2, first=0, count=25)
+        for place in range(25):
+            assert repr(together.row(number, place)) == repr(alone.row(0, place))
+    of_one_plan = together.index[: len(limits)]
+    n_distinct = [len(np.unique(rows)) for rows in of_one_plan.T]
+    assert min(n_distinct) == 1  # nothing failed
+    assert max(n_distinct) > 3
+
+
 def test_replications_that_fill_the_rows(make_scenario: Callable[..., Scenario]):
     """Blocks of more outcomes than are kept at once are the same rows as small ones. [contract]"""
     scenario = make_scenario(fleet={"update_duration": {"exponential": {"mean": 30}}})

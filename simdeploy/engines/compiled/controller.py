@@ -176,7 +176,7 @@ def reset(run):
     run.next_turn = run.waves_open = run.waves_over = run.waves_judged = run.first_unjudged = 0
     run.n_touched = run.n_up_again = run.waiting = run.waited_in_vain = 0
     run.surging = run.earlier_tries = run.between_tries = 0
-    run.is_frozen = run.was_stuck = False
+    run.is_frozen = run.was_stuck = run.has_crossed = False
     run.clock = NO_CLOCK
     run.clock_is_frozen = False
     run.clock_left = run.clock_since = run.clock_ends = 0
@@ -366,6 +366,7 @@ def _judge(run):
         # After a pause the same crossing counts again only when a further node has failed.
         if not alarm and run.failed + run.earlier_tries > run.acknowledged_failures:
             is_crossed_now = is_crossed(run, judged_before)
+    run.has_crossed |= is_crossed_now
     if not is_crossed_now and not (run.fails_when_stuck and _find_stuck(run)):
         return
     if run.on_failure == ON_FAILURE_ROLLBACK or run.on_failure == ON_FAILURE_STOP:

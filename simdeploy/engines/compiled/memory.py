@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from simdeploy.engines.traces import Grid
 
 # Tables of a scenario and its policies that a run writes into; others may run with the same ones.
-_WRITTEN = ("rules", "bundles", "rule_slots", "places")
+_WRITTEN = ("members", "rules", "bundles", "rule_slots", "places")
 
 _FEW_LOOKS = 1024  # for whose error rates there is room at first
 

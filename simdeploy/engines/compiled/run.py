@@ -151,6 +151,7 @@ _ROLLOUT = [
     ("is_frozen", _BOOL),
     ("between_tries", _INT),  # nodes that wait for their next try, if they freeze the rollout
     ("was_stuck", _BOOL),
+    ("has_crossed", _BOOL),  # a limit, or a gate
     ("earlier_tries", _INT),  # that failed, of nodes that were tried again, if these count
     ("surging", _INT),  # nodes that take a place of the policy's surge
     # The one countdown that a pause may freeze.

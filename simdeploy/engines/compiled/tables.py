@@ -320,8 +320,11 @@ POLICY_RECORD = np.dtype(
 )
 # Of a wave: its own limits, as in the record of a policy.
 WAVE_LIMITS_RECORD = np.dtype([("count", _INT), ("top", _INT), ("bottom", _INT)])
-# Of a policy: its bundle (-1 for none), and which of the bundle's stops.
-MEMBER_RECORD = np.dtype([("bundle", _INT), ("stop", _INT)])
+# Of a policy: its bundle (-1 for none), and which of the bundle's stops; the policy that differs in nothing but stricter limits (-1
+# for none), and whether its own crossed none in the replication at hand. By place: which policy has its turn.
+MEMBER_RECORD = np.dtype(
+    [("bundle", _INT), ("stop", _INT), ("stricter", _INT), ("crossed_none", _BOOL), ("turn", _INT)], align=True
+)
 # Of a rule of judging nodes: a policy that has it, its bundles, and a key of all fates under it in the replication at hand.
 RULE_RECORD = np.dtype(
     [
