@@ -51,3 +51,19 @@ def one_by_one(orchestrator: Any = "expanso", policy: dict[str, Any] | None = No
             "policies": {"waves": rolling(1, health_check=health_check) | (policy or {})},
         }
     )
+
+
+def rarely_bad(**sections: Any) -> Scenario:
+    """Return a scenario in which one release in a hundred fails requests for an hour on average, and nothing else costs.
+
+    The expected cost of all releases is 7,200 times the error rate of the bad one: 10 nodes with 20 requests per second.
+    """
+    sections = {
+        "fleet": {"nodes": 10, "requests_per_second": 20, "update_duration": "1m", "rollback_duration": "0s"},
+        "release": maybe_bad(0.01),
+        "operator": {"escape_detection": {"exponential": {"mean": "1h"}}},
+        "costs": {"failed_request": 1, "lost_request": 0},
+        "policies": {"at-once": IMMEDIATE},
+        **sections,
+    }
+    return Scenario.from_dict({"name": "rarely-bad", **sections})

@@ -17,7 +17,7 @@ from simdeploy.engines import choice
 from simdeploy.engines.block import Block
 from simdeploy.engines.compiled import clock, codes, jit, kernel, laws, levels, philox, special
 from simdeploy.engines.compiled.binomial import last_healthy_word
-from simdeploy.engines.compiled.engine import run_compiled
+from simdeploy.engines.compiled.engine import prepare_compiled, run_compiled
 from simdeploy.engines.compiled.jit import entry
 from simdeploy.engines.compiled.lowering import _exact_in_64_bits
 from simdeploy.engines.compiled.run import RUN
@@ -29,6 +29,8 @@ from simdeploy.world.binomial import binomial_cdf
 from simdeploy.world.streams import Stream, uniform
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+SCENARIOS = Path(__file__).parents[1] / "scenarios"
 
 LAWS = [
     kinds.Constant(3.5),
@@ -276,13 +278,54 @@ def test_sums_of_long_times(make_scenario: Callable[..., Scenario]):
     assert block.numbers["unavailable_node_s"].max() * 1e9 > 2.0**64
 
 
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[1] / "scenarios").glob("*.yaml")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_scenarios(path: Path):
     """Every policy of every shipped scenario has the same outcomes on both engines. [contract]"""
     scenario = read_scenario(path)
     assert_same(scenario, replications=2 if scenario.fleet.nodes > 500 else 6)
+
+
+@pytest.mark.parametrize("name", ["small-fleet", "shared-service", "edge-offline"])
+def test_a_run_leaves_what_was_prepared(name: str):
+    """Policies are made ready once for all replications: a run writes into none of the tables, which others share. [property]"""
+    scenario = read_scenario(SCENARIOS / f"{name}.yaml")
+    policies = list(scenario.policies.values())
+    prepared = prepare_compiled(scenario, policies)
+    before = [{table: array.tobytes() for table, array in lowered.tables.items()} for _, lowered in prepared.parts]
+    assert any(tables["bundles"] for tables in before) or name != "small-fleet"
+    blocks = [
+        run_compiled(scenario, policies, seed=5, first=3, count=4, prepared=ready)
+        for ready in (prepared, prepared, None)
+    ]
+    for tables, (_, lowered) in zip(before, prepared.parts, strict=True):
+        assert all(lowered.tables[table].tobytes() == content for table, content in tables.items())
+    rows = [[block.row(0, place) for place in range(4)] for block in blocks]
+    assert repr(rows[0]) == repr(rows[1]) == repr(rows[2])
+
+
+@pytest.mark.parametrize("on_failure", ["rollback", "pause", "continue"])
+@pytest.mark.parametrize("judged", ["at_once", "wave_end"])
+def test_limits_that_nothing_crosses(on_failure: str, judged: str):
+    """A rollout that crossed no limit is that of all looser limits, and any other is its policy's own, in a shared service. [property]"""
+    raw = read_scenario(SCENARIOS / "shared-service.yaml").to_dict()
+    raw["fleet"] |= {"nodes": 12, "start_failure": 0.1}
+    raw["orchestrator"] = {"preset": "expanso-rollout", "on_failure": on_failure, "limits_judged": judged}
+    scenario = Scenario.from_dict(raw)
+    limits = [(0, 100), (5, 100), (1, 20), (12, 100), (2, 100), (1, 100), (3, 10), (2, 50)]
+    policies = [
+        scenario.policy({**raw["policies"][name], "max_failed_nodes": count, "max_failed_nodes_percent": percent})
+        for name in raw["policies"]
+        for count, percent in limits
+    ]
+    together = run_compiled(scenario, policies, seed=2, first=0, count=25)
+    for number, policy in enumerate(policies):
+        alone = run_compiled(scenario, [policy], seed=2, first=0, count=25)
+        for place in range(25):
+            assert repr(together.row(number, place)) == repr(alone.row(0, place))
+    of_one_plan = together.index[: len(limits)]
+    n_distinct = [len(np.unique(rows)) for rows in of_one_plan.T]
+    assert min(n_distinct) == 1  # nothing failed
+    assert max(n_distinct) > 3
 
 
 def test_replications_that_fill_the_rows(make_scenario: Callable[..., Scenario]):

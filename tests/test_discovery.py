@@ -17,7 +17,7 @@ from hypothesis import given, settings, strategies as st
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from scipy import stats
-from small import one_by_one
+from small import one_by_one, rarely_bad
 
 from simdeploy.analysis import discover, find_boxes
 from simdeploy.analysis.discovery.choosing import choose, hypergeometric_tail, quasi_p, share
@@ -285,6 +285,27 @@ def test_halves_share_no_replication(tmp_path):
     again = discover(make(), store=tmp_path / "kept", progress=lambda *at: told.append(at), **known)
     assert told == [(60, 120), (120, 120)]
     assert again.answer == result.answer == discover(make(), **known).answer
+
+
+def test_where_a_rare_release_breaks(tmp_path):
+    """Each kind of release has worlds of its own in either half, so the edge that one release in a hundred draws is found. [oracle]"""
+    vary = {"scenario.release.bad.error_rate": (0.1, 0.4), "scenario.fleet.rollback_duration": ("0s", "9s")}
+    known = {"vary": vary, "requirements": "cost <= 1800", "points": 80, "replications": 400, "engine": "compiled"}
+    result = discover(rarely_bad(), store=tmp_path, **known)
+    (limits,) = result.limits.to_dict("records")
+    assert (limits["factor"], limits["high"]) == ("scenario.release.bad.error_rate", math.inf)
+    # Half of the worlds break: those above 0.25. The mean of 200 or more times until somebody notices moves that edge.
+    assert abs(limits["low"] - 0.25) <= 4 * 0.25 / math.sqrt(200) + 0.3 / 40
+    first, second = (
+        {int(number) % 2**30 for part in ("pilot", "rest") for number in rows(tmp_path / f"{half}-{part}-kind-01")}
+        for half in ("search", "held-out")
+    )
+    assert min(len(first), len(second)) >= 200
+    assert not first & second
+
+
+def rows(folder):
+    return read_store(folder).to_frame()["replication"].unique()
 
 
 def test_the_same_seed():

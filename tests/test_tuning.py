@@ -21,6 +21,7 @@ from scipy import stats
 
 import simdeploy
 from simdeploy.analysis import tune
+from simdeploy.analysis.tuning.question import count_candidates, read_question
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
 from simdeploy.analysis.tuning.stages import average_batches
 from simdeploy.errors import InputError, SimdeployWarning
@@ -755,3 +756,29 @@ class TestStore:
         assert (tmp_path / "s" / "000-kind-00").is_dir()
         options = {"requirements": ["false_alarm given good <= 1%"]}
         assert search(limits, store=tmp_path / "s", **options).to_dict() == search(limits, **options).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "service", "most", "candidates"),
+    [
+        (60, "local", 3_000_000, 10_000),
+        (1000, "local", 500_000, 10_000),
+        (60, {"shared": {"capacity": 1.2}}, 555_555, 2083),
+        (1000, {"shared": {"capacity": 1.2}}, 33_333, 500),
+    ],
+)
+def test_default_budgets(nodes, service, most, candidates):
+    """Where a rollout takes long, by its nodes or because they share a service, the default budgets are smaller. [contract]"""
+    scenario = Scenario.from_dict(
+        {
+            "name": "budgets",
+            "fleet": {"nodes": nodes, "update_duration": "1m", "requests_per_second": 10, "service": service},
+            "costs": {"hour_of_delay": 1},
+            "policies": {"p": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
+        }
+    )
+    names = ("candidates", "indifference", "final", "largest_wave", "most")
+    known = {**dict.fromkeys(names), "replications": 100, "confidence_level": 0.95}
+    assert read_question(scenario, None, "cost", None, None, **known).most == most
+    assert count_candidates(scenario, 100, is_default_grid=True) == candidates
+    assert count_candidates(scenario, 100, is_default_grid=False) == 10_000

@@ -41,7 +41,14 @@ def _read_wave(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     REQUIRE,
     vary_option("Search only this grid of policy keys; default: strategy, sizes, thresholds and times."),
 )
-@use(whole_option("--candidates", 10_000, "Policies to try; of more combinations a sample, and what is near its best."))
+@use(
+    whole_option(
+        "--candidates",
+        None,
+        "Policies to try; of more combinations a sample, and what is near its best; default: 10,000, of a shared service"
+        " fewer.",
+    )
+)
 @click.option(
     "--largest-wave",
     metavar="N|all",
@@ -72,7 +79,7 @@ def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, d
     """Find the best policy that meets the requirements.
 
     Tries every candidate in --replications worlds of SCENARIO; each later stage takes at most --most rollouts (three
-    million, of large fleets fewer). Prints the recommended policy and its savings, indistinguishable policies, the
+    million, of large fleets and shared services fewer). Prints the recommended policy and its savings, indistinguishable policies, the
     limiting requirement, and the policy as a deployment spec in both API dialects.
     """
     from simdeploy.analysis import tune

@@ -9,7 +9,17 @@ from simdeploy.engines.block import Block
 from simdeploy.engines.simulation import simulate
 
 if TYPE_CHECKING:
+    from simdeploy.engines.compiled.engine import Prepared
     from simdeploy.scenario import Scenario, ScenarioPolicy
+
+
+def prepare_block(scenario: Scenario, policies: Sequence[ScenarioPolicy], *, engine: str) -> Prepared | None:
+    """Return what all blocks of some policies have in common; the reference engine prepares nothing."""
+    if engine != "compiled":
+        return None
+    from simdeploy.engines.compiled.engine import prepare_compiled
+
+    return prepare_compiled(scenario, policies)
 
 
 def run_block(
@@ -20,6 +30,7 @@ def run_block(
     first: int,
     count: int,
     engine: str,
+    prepared: Prepared | None = None,
 ) -> Block:
     """Simulate replications `first`, ..., `first + count - 1` of each policy; all policies meet the same worlds.
 
@@ -27,6 +38,8 @@ def run_block(
     ----------
     engine : {'compiled', 'reference'}
         As :func:`~simdeploy.engines.choice.choose_engine` gives it.
+    prepared : Prepared, optional
+        From `prepare_block`, for the same scenario, policies and engine.
 
     Returns
     -------
@@ -36,7 +49,7 @@ def run_block(
     if engine == "compiled":
         from simdeploy.engines.compiled.engine import run_compiled
 
-        return run_compiled(scenario, policies, seed=seed, first=first, count=count)
+        return run_compiled(scenario, policies, seed=seed, first=first, count=count, prepared=prepared)
     replications = range(first, first + count)
     return Block.of_rows(
         first, [[_row(scenario, policy, seed, number, engine) for number in replications] for policy in policies]

@@ -131,8 +131,9 @@ class CaseMaker:
         chances = StopChances(next(iter(self.scenarios.values())), kind)
         if not chances.are_known:
             return unknown
-        making = self._make(range(len(self.table)), keep_broken=True)
-        return np.array([math.nan if policy is None else chances.of(policy) for policy in making.list_policies()])
+        making = _Making(self)
+        policies = map(making.find_policy, range(len(self.table)))
+        return np.array([math.nan if policy is None else chances.of(policy) for policy in policies])
 
     def _make(self, numbers: Sequence[int], *, keep_broken: bool) -> _Making:
         making = _Making(self)
@@ -205,6 +206,7 @@ class _Making:
         self._own = {key: own_identity(base, maker.scenarios[key[0]]) for key, base in maker.bases.items()}
         self._keys = [place for place, lever in enumerate(self._points.levers) if not lever.is_factor]
         self._group_numbers: dict[Any, int] = {}
+        self._group_of: dict[int, int] = {}  # by the identity of a scenario
         self._places: dict[Any, int] = {}
 
     def add(self, case: int) -> None:
@@ -212,25 +214,32 @@ class _Making:
         scenario, name, point = self._maker.table.find(case)
         index = self._points.index[point].tolist()
         made = self._worlds[scenario].at(index)
-        # The policy is checked even if the scenario is invalid.
-        world = made.value or self._worlds[scenario].scenario
-        base, own = self._maker.bases[scenario, name], self._own[scenario, name]
-        key = (scenario, name, *index)
-        policy = self._maker.made.get(key)
-        if policy is None:
-            policy = _record(partial(change_policy, base, self._values(index), world, own))
-            self._maker.made[key] = policy
+        policy = self._make_policy(scenario, name, index)
         for part in (made, policy):
             self.errors.note(part.errors, case)
             self.warnings.note(part.warnings, case)
-        group, place = (-1, -1) if made.errors or policy.value is None else self._find(world, policy.value)
+        group, place = (-1, -1)
+        if made.value is not None and policy.value is not None:
+            group, place = self._find(made.value, policy.value)
         self.group.append(group)
         self.place.append(place)
 
-    def list_policies(self) -> list[ScenarioPolicy | None]:
-        """Return the policy of each case, in order; None for an invalid one."""
-        cases = zip(self.group, self.place, strict=True)
-        return [None if group < 0 else self.groups[group][1][place] for group, place in cases]
+    def find_policy(self, case: int) -> ScenarioPolicy | None:
+        """Return the policy of a case; None for an invalid one."""
+        scenario, name, point = self._maker.table.find(case)
+        return self._make_policy(scenario, name, self._points.index[point].tolist()).value
+
+    def _make_policy(self, scenario: str, name: str, index: Sequence[int]) -> _Made[ScenarioPolicy]:
+        """Return the policy of a case, also if its scenario is invalid."""
+        key = (scenario, name, *index)
+        policy = self._maker.made.get(key)
+        if policy is None:
+            worlds = self._worlds[scenario]
+            world = worlds.at(index).value or worlds.scenario
+            base, own = self._maker.bases[scenario, name], self._own[scenario, name]
+            policy = _record(partial(change_policy, base, self._values(index), world, own))
+            self._maker.made[key] = policy
+        return policy
 
     @property
     def n_node_updates(self) -> int:
@@ -247,9 +256,11 @@ class _Making:
 
     def _find(self, world: Scenario, policy: ScenarioPolicy) -> tuple[int, int]:
         """Return the group of a scenario and the place of a policy in it, adding them if they are new."""
-        # Everything a rollout depends on; not names or other policies.
-        key = (world.fleet, world.drawn_release, world.operator, world.orchestrator, world.tilt)
-        group = self._group_numbers.setdefault(key, len(self.groups))
+        group = self._group_of.get(id(world))
+        if group is None:
+            # Everything a rollout depends on; not names or other policies.
+            key = (world.fleet, world.drawn_release, world.operator, world.orchestrator, world.tilt)
+            group = self._group_of[id(world)] = self._group_numbers.setdefault(key, len(self.groups))
         if group == len(self.groups):
             self.groups.append((world, []))
         policies = self.groups[group][1]

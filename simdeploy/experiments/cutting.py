@@ -152,8 +152,10 @@ def _is_clear(times: Sequence[tuple[Piece, float]]) -> bool:
 
 def _time(job: Job, group: int, size: Piece) -> float:
     # The time of this thread, so that other work on this machine doesn't count.
+    span = Span(group, 0, size.n_policies, 0, size.n_replications)
+    job.prepare(span)  # once for many spans
     start = thread_time()
-    job.run(Span(group, 0, size.n_policies, 0, size.n_replications))
+    job.run(span)
     return thread_time() - start
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -56,6 +56,8 @@ class Job:
     groups: tuple[Group, ...]
     seed: int
     engine: str
+    # Those policies of the last span that are ready to be run, which the next one most often has as well.
+    _prepared: dict[tuple[int, int, int], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse fleets that are too large for the chosen engine."""
@@ -64,22 +66,41 @@ class Job:
         for group in self.groups if self.engine != "auto" else ():
             check_room(group.scenario, group.policies, self.engine)
 
+    def prepare(self, span: Span) -> Any:
+        """Make a span's policies ready, unless those of the last span are the same."""
+        from simdeploy.engines.running import prepare_block
+
+        key = span.group, span.policy, span.n_policies
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            prepared = prepare_block(self.groups[span.group].scenario, self._policies(span), engine=self.engine)
+            self._prepared.clear()
+            self._prepared[key] = prepared
+        return prepared
+
+    def _policies(self, span: Span) -> tuple[ScenarioPolicy, ...]:
+        return self.groups[span.group].policies[span.policy : span.policy + span.n_policies]
+
     def run(self, span: Span) -> Block:
         """Simulate a span; a replication that fails becomes a row and affects no other."""
         from simdeploy.engines.running import run_block
 
-        group = self.groups[span.group]
         try:
             return run_block(
-                group.scenario,
-                group.policies[span.policy : span.policy + span.n_policies],
+                self.groups[span.group].scenario,
+                self._policies(span),
                 seed=self.seed,
                 first=span.first,
                 count=span.n_replications,
                 engine=self.engine,
+                prepared=self.prepare(span),
             )
         except MemoryError as error:  # of the tables that all replications of a span share
             return self.failed(span, "simulate", f"MemoryError: {error}".rstrip(": "))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what another process makes ready for itself."""
+        return {**self.__dict__, "_prepared": {}}
 
     def failed(self, span: Span, stage: str, error: str) -> Block:
         """Return the block of a failed span: every row failed at `stage` with `error`."""

@@ -30,6 +30,7 @@ PERCENT = Scale(100, "%")
 POINTS = Scale(100, "pp")
 NO_SCALE = Scale(1, "")
 LONGEST_ANSWER = 240
+_MOST_DIGITS = 5  # of an estimate with an interval
 # Before an interval that may not cover as often as it says.
 UNTRUSTED = "~"
 
@@ -103,12 +104,15 @@ def scale_of(measure: Measure, values: pd.Series[Any], cost_unit: str) -> Scale:
 def format_estimate(
     estimate: float, low: float, high: float, scale: Scale, *, sign: bool = False, level: float | None = None
 ) -> str:
-    """Write an estimate with its unit and interval; with `level`, the interval names its confidence.
+    """Write an estimate with its unit and interval, to five significant digits of the estimate at most; with `level`, the
+    interval names its confidence.
 
     Examples
     --------
     >>> format_estimate(0.0512, 0.04, 0.07, PERCENT)
     '5.1 % (4.0 to 7.0)'
+    >>> format_estimate(7.000001, 7.0, 7.000002, NO_SCALE)
+    '7.0000 (7.0000 to 7.0000)'
     >>> format_estimate(0.0512, 0.04, 0.07, PERCENT, level=0.95)
     '5.1 % (95 % CI 4.0 to 7.0)'
     >>> format_estimate(61.0, float("nan"), float("nan"), Scale(1, "s"))
@@ -120,6 +124,8 @@ def format_estimate(
         return "no value"
     half_widths = [(high - low) / 2, estimate - low, high - estimate]
     half_width = next((width for width in half_widths if not math.isnan(width)), 0.0) * scale.factor
+    if half_width and estimate and math.isfinite(estimate):
+        half_width = max(half_width, 10.0 ** (math.floor(math.log10(abs(estimate * scale.factor))) + 2 - _MOST_DIGITS))
     number, *ends = (format_number(value * scale.factor, half_width, sign=sign) for value in (estimate, low, high))
     if math.isnan(high):
         interval = "no interval" if math.isnan(low) else f"{ends[0]} or more"

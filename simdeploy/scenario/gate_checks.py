@@ -158,21 +158,23 @@ def gate_suspicions(
         for number, wave in enumerate(scenario_policy.policy.waves):
             if not wave.by_gate:
                 yield Problem("no effect: no gate judges waves", (*path[:-2], "waves", number, "gate"), found="false")
+    if terms is None:
+        return
     is_alone = (
         scenario_policy.identity.type == "create" or len(_sizes(scenario_policy.policy, fleet, orchestrator)) == 1
     )
-    if terms is not None and terms.kind == "baseline" and is_alone:
+    if terms.kind == "baseline" and is_alone:
         message = "no wave has old nodes to compare with: " + (
             "stops every rollout" if orchestrator.cant_tell == "stop" else "passes every release"
         )
         yield Problem(message, (*path, "kind"), found="baseline")
     misfit = find_misfit(scenario_policy.policy, fleet, orchestrator)
-    if terms is not None and misfit is not None:
+    if misfit is not None:
         yield Problem(misfit, (*path, "kind"), found=terms.kind)
-    if terms is not None and terms.kind == "sprt" and 0 < (terms.most or 0) < (terms.minimum_sample or 0):
+    if terms.kind == "sprt" and 0 < (terms.most or 0) < (terms.minimum_sample or 0):
         message = "below minimum_sample, before which the test can't end"
         yield Problem(message, (*path, "most"), found=f"{terms.most:,}")
-    if judges_waves(scenario_policy.policy) and terms is not None and terms.minimum_sample:
+    if judges_waves(scenario_policy.policy) and terms.minimum_sample:
         _, most = _most_requests(scenario_policy.policy, fleet, orchestrator)
         if most < terms.minimum_sample:
             message = f"no wave can reach this before its deadline: at most {most:,} requests"

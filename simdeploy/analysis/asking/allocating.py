@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.experiments.kinds import Kinds, divide, divide_by_roots, kinds_of
+from simdeploy.experiments.kinds import Kinds, divide, divide_by_roots
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.allocation import find_shares
@@ -23,15 +23,19 @@ _PILOT = 0.2
 # A kind whose price or requirement decides gets as many worlds, if there are that many to give; fewer than the second
 # number say too little of a mean.
 _LEAST, _FEWEST = 400, 24
+# Candidates of a search that compete, whose differences decide; there no kind has less than this fraction of an equal share.
+_COMPETING, _LEAST_SHARE = 50, 0.2
 
 
-def find_concerned(scenario: Scenario, measures: Iterable[Measure], types: Collection[str]) -> tuple[str, ...]:
+def find_concerned(
+    scenario: Scenario, measures: Iterable[Measure], types: Collection[str], kinds: Kinds
+) -> tuple[str, ...]:
     """Return the kinds of release that measures concern and that get worlds of their own; none if kinds are drawn.
 
     They are drawn if there is only one, for types of deployment without a release, and if no measure depends on the kind:
     neither a cost nor a rate nor a condition.
     """
-    kinds, measures = kinds_of(scenario), list(measures)
+    measures = list(measures)
     is_drawn = scenario.tilt is not None or scenario.kind is not None or len(kinds.possible) < 2
     if is_drawn or not all(TYPES[type_].releases for type_ in types):
         return ()
@@ -124,6 +128,77 @@ def _shares(sample: Sample, measure: Measure) -> np.ndarray:
         if not np.isnan(means).all():
             best = sample[int(np.nanargmin(means))][None]
             rows = sample.stack(sample - best)
-    for lump in sample.lumps:
-        worst = worst + np.abs(lump.unknown_sizes)
-    return find_shares(rows, worst)
+    return find_shares(rows, worst + _sizes_of_unseen(sample))
+
+
+def _sizes_of_unseen(sample: Sample) -> np.ndarray:
+    """Return by stratum what priced verdicts cost whose rate isn't known: limits of means allow for those that no world had."""
+    sizes: np.ndarray = sum((np.abs(lump.unknown_sizes) for lump in sample.lumps), start=np.zeros(sample.strata.n))
+    return sizes
+
+
+class Allocation:
+    """How many worlds of each kind a search simulates, by what it has seen of its candidates in finished stages alone: the
+    shares of the kinds, and the worst that was seen in worlds of each.
+
+    `names` are the kinds with worlds of their own, or the single stratum of all worlds. Observations are those of
+    candidates without a gap.
+    """
+
+    # The first worlds, of a few candidates, only show what varies.
+    n_piloted, _of_each = 24, 20
+
+    def __init__(self, kinds: Kinds, names: Sequence[str]) -> None:
+        self._kinds, self._names = kinds, names
+        self._shares: np.ndarray | None = None
+        self._worst = np.zeros(len(names))
+        self._weights = np.ones(len(names))
+
+    @property
+    def of_pilot(self) -> dict[str, int]:
+        """Worlds of each kind in the pilot."""
+        return dict.fromkeys(self._names, self._of_each)
+
+    def learn(self, observations: Sample) -> None:
+        """Look at the differences of the best candidates."""
+        if not len(observations):
+            return
+        means, weights = observations.means_by_stratum()
+        order = np.argsort(observations.means(), kind="stable")
+        self._weights = weights[order[0]]
+        feared = observations.without_known_events()
+        for place, columns in enumerate(observations.strata.columns):
+            values, before = feared[:, columns] - means[order[0], place], self._worst[place]
+            if observations.lumps and not any(lump.unknown_sizes[place] for lump in observations.lumps):
+                # The rates of all events are known, so only what else varies under a good candidate need be feared.
+                best_ones = order[: _COMPETING + 1]
+                values, before = feared[best_ones][:, columns] - means[best_ones, place, None], 0.0
+            if not np.isnan(values).all():
+                self._worst[place] = max(before, float(np.nanmax(values)))
+        best = observations[order[:1]]
+        competing = observations[order[1 : _COMPETING + 1]] - best if len(order) > 1 else best
+        self._shares = find_shares(competing, self._worst * (self._weights > 0))
+
+    def divide(self, n: int, *, fewest: int = 2) -> dict[str, int]:
+        """Divide worlds among the kinds so that the candidates' differences are known best."""
+        n_kinds = len(self._names)
+        least = max(int(_LEAST_SHARE * n / n_kinds), fewest)
+        return self._divide(max(n, fewest * n_kinds), self._shares, fewest=least)
+
+    def divide_for(self, observations: Sample, n: int, *, fewest: int) -> dict[str, int]:
+        """Divide worlds so that the mean of the first candidate and its differences from the others are known best."""
+        rows = observations if len(observations) < 2 else observations[:1].stack(observations[1:] - observations[:1])
+        worst = np.maximum(self._worst, _sizes_of_unseen(observations)) * (self._weights > 0)
+        return self._divide(n, find_shares(rows, worst), fewest=fewest)
+
+    def unseen(self, counts: np.ndarray) -> np.ndarray:
+        """Return by kind how much the mean of a candidate rises if one more world has the worst outcome."""
+        unseen: np.ndarray = self._weights * self._worst / (counts + 1)
+        return unseen
+
+    def _divide(self, n: int, shares: np.ndarray | None, *, fewest: int) -> dict[str, int]:
+        if len(self._names) == 1:
+            return {self._names[0]: n}
+        if shares is None:
+            return plan_first(self._kinds, self._names, n)
+        return divide(dict(zip(self._names, shares.tolist(), strict=True)), n, fewest=fewest)

@@ -37,11 +37,36 @@ def folders_of(concerned: Sequence[str]) -> str | None:
 
 
 def find_divided(
-    scenario: Scenario, policies: Iterable[ScenarioPolicy], measures: Sequence[Measure], n: int
+    scenario: Scenario,
+    policies: Iterable[ScenarioPolicy],
+    measures: Sequence[Measure],
+    n: int,
+    *,
+    kinds: Kinds | None = None,
 ) -> tuple[str, ...]:
-    """Return the kinds of release that get worlds of their own; none if kinds are drawn."""
-    concerned = find_concerned(scenario, measures, {policy.identity.type for policy in policies})
+    """Return the kinds of release that get worlds of their own; none if kinds are drawn.
+
+    `kinds` are those of a sweep; by default the scenario's.
+    """
+    types = {policy.identity.type for policy in policies}
+    concerned = find_concerned(scenario, measures, types, kinds or kinds_of(scenario))
     return concerned if n >= _FEWEST_OF_A_KIND * len(concerned) else ()
+
+
+def find_divided_at(
+    scenario: Scenario,
+    policy: ScenarioPolicy,
+    measures: Sequence[Measure],
+    n: int,
+    points: Mapping[str, Sequence[Any]],
+    *,
+    seed: int,
+) -> tuple[str, ...]:
+    """Return the kinds of release that get worlds of their own in a sweep of points, in which the release may vary, too;
+    none if kinds are drawn, because no measure depends on them or because points differ in kinds.
+    """
+    kinds = kinds_of_sweep(scenario, {policy.name: policy}, vary=points, design="list", seed=seed)
+    return () if kinds is None else find_divided(scenario, [policy], measures, n, kinds=kinds)
 
 
 def find_possible(
@@ -80,7 +105,8 @@ def plan_worlds(
 ) -> tuple[dict[str, range], dict[str, range], SweepResult]:
     """Simulate a pilot; return the numbers of its worlds by kind, those of all worlds, and its replications."""
     first = replications.start
-    pilot = plan_pilot(kinds_of(scenario), concerned, len(replications))
+    kinds = kinds_of_sweep(scenario, policies, vary=vary, design=design, seed=campaign.seed) or kinds_of(scenario)
+    pilot = plan_pilot(kinds, concerned, len(replications))
     begun = {kind: range(first, first + n) for kind, n in pilot.items()}
     result = sweep_kinds(campaign, scenario, policies, begun, part=part, vary=vary, design=design)
     values = Values(result, measures, costs=scenario.costs, release=scenario.release)

@@ -10,6 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values, describe_costs
 from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
+from simdeploy.analysis.asking.simulating import find_divided_at, folders_of, sweep_by_kind
 from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds
 from simdeploy.analysis.discovery.finding import LEAST_POINTS, make_discovery
 from simdeploy.analysis.discovery.result import Discovery
@@ -90,7 +91,8 @@ def discover(
     -----
     The worlds of each half are a Latin hypercube over the ranges. `judge_worlds` defines when a world breaks,
     `find_boxes` how boxes are found and tested. The halves share no replication, so random effects of the first half
-    can't confirm themselves in the second.
+    can't confirm themselves in the second. If a requirement depends on the kind of release, each kind has worlds of its own
+    (as in `estimate_sensitivity`).
 
     Examples
     --------
@@ -113,21 +115,19 @@ def discover(
     levers = find_factors(vary, scenario, chosen.spec)
     n_half = _check_points(points)
     halves = [_spread(levers, list(vary.values()), n_half, (seed, half)) for half in range(len(HALVES))]
+    measures = [requirement.measure for requirement in wanted]
+    points_of_both = {name: [*halves[0][name], *halves[1][name]] for name in halves[0]}
+    divided = find_divided_at(scenario, chosen, measures, len(numbers), points_of_both, seed=seed)
+    parts = folders_of(divided) or "|".join(HALVES)
     campaign = Campaign(
-        seed, engine, executor, workers, cluster, store, progress, parts="|".join(HALVES), warns_of_suspicions=True
+        seed, engine, executor, workers, cluster, store, progress, parts=parts, warns_of_suspicions=True
     )
     campaign.expect(len(HALVES) * n_half * len(numbers), nodes=scenario.fleet.nodes)
-    measures = [requirement.measure for requirement in wanted]
     known = []
     for half, values in enumerate(halves):
-        result = campaign.sweep(
-            {scenario.name: scenario},
-            {chosen.name: chosen},
-            part=HALVES[half],
-            vary=values,
-            design="list",
-            replications=range(half * len(numbers), (half + 1) * len(numbers)),
-        )
+        some = range(half * len(numbers), (half + 1) * len(numbers))
+        how: dict[str, Any] = {"part": HALVES[half], "vary": values, "design": "list"}
+        result = sweep_by_kind(campaign, scenario, {chosen.name: chosen}, measures, divided, some, **how)
         of_half = Values(result, measures, costs=scenario.costs, release=scenario.release)
         known.append(judge_worlds(of_half, wanted, confidence_level=confidence_level))
     campaign.warn_of_failures()

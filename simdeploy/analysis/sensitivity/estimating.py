@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.requirements import problems_in, why_impossible
+from simdeploy.analysis.asking.simulating import find_divided_at, folders_of, sweep_by_kind
 from simdeploy.analysis.sensitivity.analyzing import analyze_table
 from simdeploy.analysis.sensitivity.designs import Method, make_design
 from simdeploy.analysis.sensitivity.result import Sensitivity
@@ -85,7 +86,10 @@ def estimate_sensitivity(
     Notes
     -----
     See `design_sensitivity` for the points and `analyze_sensitivity` for the indices. The response at a point is the
-    measure over all replications; the indices are those of its expectation.
+    measure over all replications; the indices are those of its expectation. If the measure depends on the kind of release,
+    each kind has worlds of its own, most of them where values vary most
+    (`simdeploy.analysis.asking.allocating.plan_rest`); kinds are drawn if points differ in their names or in which are
+    defective.
 
     Examples
     --------
@@ -107,11 +111,14 @@ def estimate_sensitivity(
     measure = _read_measure(of, confidence_level, scenario, chosen.identity.type)
     levers = find_factors(vary, scenario, chosen.spec)
     design = make_design(levers, list(vary.values()), method, size, seed=seed)
-    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, warns_of_suspicions=True)
     points = dict(zip(design.names, map(list, design.values), strict=True))
-    result = campaign.sweep(
-        {scenario.name: scenario}, {chosen.name: chosen}, vary=points, design="list", replications=numbers
+    divided = find_divided_at(scenario, chosen, [measure], len(numbers), points, seed=seed)
+    parts = folders_of(divided)
+    campaign = Campaign(
+        seed, engine, executor, workers, cluster, store, progress, parts=parts, warns_of_suspicions=True
     )
+    policies = {chosen.name: chosen}
+    result = sweep_by_kind(campaign, scenario, policies, [measure], divided, numbers, vary=points, design="list")
     campaign.warn_of_failures()
     values = Values(result, [measure], costs=scenario.costs, release=scenario.release)
     return analyze_table(design, values, measure, confidence_level, read_computed_under(result))

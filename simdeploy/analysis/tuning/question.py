@@ -32,6 +32,11 @@ _NO_OBJECTIVES = ("stopped_at_s", "restored_at_s")
 
 # The default budget of a stage: rollouts, fewer of a large fleet.
 _ROLLOUTS, _NODE_UPDATES, _FEWEST_ROLLOUTS = 3_000_000, 500_000_000, 100_000
+# Default candidates, fewer where the first stage would exceed that.
+_CANDIDATES, _FEWEST_CANDIDATES = 10_000, 500
+# Nodes that share a service depend on each other in every window, so an update takes as long as this many of others: of all
+# candidates, many of which overload the service, and of those that remain.
+_SHARED_BY_ALL, _SHARED = 40, 15
 
 _MOST_CANDIDATES, _MOST_WORLDS, _MOST_ROLLOUTS = 1_000_000, 1_000_000, 10_000_000_000
 
@@ -67,7 +72,7 @@ def read_question(
     direction: Any,
     requirements: Sequence[Requirement | str] | None,
     *,
-    candidates: int,
+    candidates: int | None,
     indifference: float | None,
     final: int | None,
     largest_wave: Any,
@@ -78,10 +83,11 @@ def read_question(
     """Read the arguments of `tune`; an `InputError` lists everything invalid."""
     base = scenario.policy(policy)
     if most is None:
-        most = max(min(_ROLLOUTS, _NODE_UPDATES // scenario.fleet.nodes), _FEWEST_ROLLOUTS)
+        fewest = _FEWEST_ROLLOUTS if scenario.fleet.service is None else _FEWEST_ROLLOUTS // 4
+        most = max(min(_ROLLOUTS, _NODE_UPDATES // _weigh_rollout(scenario, _SHARED)), fewest)
     type_ = base.identity.type
     problems = _number_problems(
-        candidates=(candidates, 1, _MOST_CANDIDATES),
+        candidates=(1 if candidates is None else candidates, 1, _MOST_CANDIDATES),
         replications=(replications, 2, _MOST_WORLDS),
         most=(most, 1, _MOST_ROLLOUTS),
         final=(1 if final is None else final, 1, _MOST_ROLLOUTS),
@@ -122,6 +128,19 @@ def read_question(
         largest_wave=limit,
         confidence_level=confidence_level,
     )
+
+
+def count_candidates(scenario: Scenario, worlds: int, *, is_default_grid: bool) -> int:
+    """Return how many candidates are tried by default in the first stage, which has some worlds."""
+    if not is_default_grid or scenario.fleet.service is None:
+        return _CANDIDATES
+    number = _NODE_UPDATES // (worlds * _weigh_rollout(scenario, _SHARED_BY_ALL))
+    return max(min(_CANDIDATES, number), _FEWEST_CANDIDATES)
+
+
+def _weigh_rollout(scenario: Scenario, shared: int) -> int:
+    """Return the node updates of a rollout; one of a shared service counts as many."""
+    return scenario.fleet.nodes * (1 if scenario.fleet.service is None else shared)
 
 
 def _number_problems(**numbers: tuple[Any, int, int]) -> list[Problem]:

@@ -13,7 +13,7 @@ from simdeploy.analysis.asking.judging import MET, MISSED
 from simdeploy.analysis.tuning.concluding import Confirmed, report
 from simdeploy.analysis.tuning.findings import MISSES, NOT_KNOWN
 from simdeploy.analysis.tuning.neighbours import Neighbourhood, make_neighbourhood
-from simdeploy.analysis.tuning.question import Question, read_question
+from simdeploy.analysis.tuning.question import Question, count_candidates, read_question
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
 from simdeploy.analysis.tuning.stages import NoValueError, Stages
 from simdeploy.analysis.tuning.worlds import FOLDERS, Worlds
@@ -44,7 +44,7 @@ def tune(
     direction: Direction | None = None,
     requirements: Sequence[Requirement | str] | None = None,
     vary: Mapping[str, Iterable[Any]] | None = None,
-    candidates: int = 10_000,
+    candidates: int | None = None,
     indifference: float | None = None,
     final: int | None = None,
     largest_wave: int | str | None = None,
@@ -77,9 +77,10 @@ def tune(
     vary : mapping of str to iterable, optional
         Values by key, as for `sweep`: their grid is searched. By default strategy, sizes of waves and canaries, failure
         limits, `max_error_rate`, observation time and deadline, in steps that suit the fleet.
-    candidates : int, default 10,000
+    candidates : int, optional
         Up to this many combinations are all tried. Of more, this many are drawn at random, and those near the best of
-        them are tried as well.
+        them are tried as well. By default 10,000; in the default ranges of a shared service as many as update 12.5 million
+        nodes (500 to 10,000), because these take longer.
     indifference : float, optional
         Smallest difference that matters, in the objective's unit. By default 5 % of the value of the best candidate of the
         first stage, in new worlds; half a percentage point for a rate.
@@ -96,7 +97,7 @@ def tune(
     most : int, optional
         Budget of rollouts for each of: settling the requirements, the third comparison, the selection, and the new worlds.
         Exceeded only if the first look needs more. By default three million, or as many as update 500 million nodes if
-        these are fewer (at least 100,000).
+        these are fewer (at least 100,000); in a shared service as many as update 33 million nodes (at least 25,000).
     confidence_level : float, default 0.95
         Probability of correct selection, and level of intervals and verdicts.
     seed, engine, executor, workers, cluster
@@ -181,6 +182,8 @@ def tune(
         candidates=candidates, indifference=indifference, final=final, largest_wave=largest_wave,
         replications=replications, most=most, confidence_level=confidence_level,
     )  # fmt: skip
+    if candidates is None:
+        candidates = count_candidates(scenario, question.worlds, is_default_grid=vary is None)
     tried = make_candidates(
         scenario, question.base, vary, most=candidates, seed=seed, largest_wave=question.largest_wave
     )

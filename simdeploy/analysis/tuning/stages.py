@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
+from simdeploy.analysis.asking.allocating import Allocation
 from simdeploy.analysis.asking.judging import MET, MISSED, UNDECIDED
-from simdeploy.analysis.tuning.allocating import Allocation
 from simdeploy.analysis.tuning.findings import (
     FAILED,
     MISSES,
@@ -62,7 +62,7 @@ class Stages:
     def __init__(self, question: Question, candidates: Candidates, worlds: Worlds, nearby: Neighbourhood) -> None:
         self.worlds, self.found = worlds, Findings(candidates)
         self._question, self._nearby = question, nearby
-        self._allocation = Allocation(worlds)
+        self._allocation = Allocation(worlds.release, worlds.kinds)
         self._tried: Measured
         self._screened_means: np.ndarray  # of those that were screened
         self._n_batches = 0
@@ -92,7 +92,7 @@ class Stages:
             )
             if estimate.half_width <= _ACCURACY_OF_SCALE * abs(estimate.estimate):
                 break
-            counts = self._allocation.divide_for(measured, measured.n_worlds, fewest=_BATCH)
+            counts = self._allocation.divide_for(measured.observed, measured.n_worlds, fewest=_BATCH)
             measured = measured.join(self._measure("scale", [best], counts))
         return found.default_indifference(question, float(measured.means[0]))
 
@@ -100,7 +100,7 @@ class Stages:
         """Try every candidate, and those near the best of a sample; rule out the unpromising."""
         question, found = self._question, self.found
         self.worlds.check_room(len(found.candidates), question.worlds)
-        self._allocation.learn(self._pilot())
+        self._allocation.learn(self._pilot().observed)
         counts = self._allocation.divide(question.worlds)
         worlds, before = self.worlds.take(counts), self.worlds.done
         measured = self.worlds.measure(np.arange(len(found.candidates)), worlds)
@@ -122,7 +122,7 @@ class Stages:
         judged, overall = judge_candidates(measured.of, question.requirements, self._alpha_of_requirement)
         found.note_requirements([of_requirement.estimate for of_requirement in judged], question.requirements)
         found.rule_out(numbers[overall == MISSED], MISSES)
-        self._allocation.learn(measured.take(found.is_open))
+        self._allocation.learn(measured.take(found.is_open).observed)
 
     def _pilot(self) -> Measured:
         """Simulate a few candidates from all over the grid, to see what varies."""
@@ -206,7 +206,7 @@ class Stages:
                     count = min(count, max(self._most_worlds(numbers), _ENOUGH_WORLDS - measured.n_worlds))
                 if count <= 0:
                     break
-                self._allocation.learn(measured)
+                self._allocation.learn(measured.observed)
                 measured = measured.join(self._measure("screen", numbers, self._allocation.divide(count)))
                 self.rule_out_valueless(numbers[measured.has_gap])
                 numbers, measured = numbers[~measured.has_gap], measured.take(~measured.has_gap)
@@ -215,7 +215,7 @@ class Stages:
             kept = self._keep(numbers, measured, certified, family)
             self.found.rule_out(numbers[~kept], RULED_OUT)
             numbers, measured = numbers[kept], measured.take(kept)
-        self._allocation.learn(measured)
+        self._allocation.learn(measured.observed)
         if measured.n_worlds >= _ENOUGH_WORLDS:
             stands = self.found.merge_equal(numbers, list(measured.of.values()), certified)
             numbers, measured = numbers[stands], measured.take(stands)
@@ -299,7 +299,7 @@ class Stages:
             is_settled |= verdicts[0] == MET and self._is_known(measured, verdicts)
             if is_settled or 2 * measured.n_worlds > most:
                 return measured, verdicts, alpha
-            counts = self._allocation.divide_for(measured, measured.n_worlds, fewest=_FEWEST_OF_A_KIND)
+            counts = self._allocation.divide_for(measured.observed, measured.n_worlds, fewest=_FEWEST_OF_A_KIND)
             if verdicts[0] == UNDECIDED:  # first things first
                 rest = dict.fromkeys(counts, _FEWEST_OF_A_KIND)
                 counts = rest | self.worlds.divide_for_requirements(measured.n_worlds)

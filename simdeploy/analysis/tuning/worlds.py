@@ -11,7 +11,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.experiments.by_kind import sweep_kinds
-from simdeploy.experiments.kinds import divide, divide_by_roots, kinds_of
+from simdeploy.experiments.kinds import divide, kinds_of
 from simdeploy.memory import check_rows_fit
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import Measure
@@ -58,6 +58,11 @@ class Measured:
         of = {measure: sample[rows] for measure, sample in self.of.items()}
         return Measured(of, self.observations[rows], self.has_gap[rows])
 
+    @property
+    def observed(self) -> Sample:
+        """The observations of candidates without a gap."""
+        return self.observations[~self.has_gap]
+
     def stack(self, more: Measured) -> Measured:
         """Return these candidates and others in the same worlds."""
         of = {measure: sample.stack(more.of[measure]) for measure, sample in self.of.items()}
@@ -72,7 +77,7 @@ class Measured:
 class Worlds:
     """Rollouts of candidates, counted; the rows of each call go into numbered folders of the campaign's store.
 
-    `candidates` may be replaced by more, numbered after these. `kinds` are the kinds of release with worlds of their own;
+    `candidates` may be replaced by more, numbered after these. `release` has all kinds of release, `kinds` those with worlds of their own;
     a scenario without several has a single stratum. `failed` lists candidates with a failed replication.
     """
 
@@ -80,9 +85,9 @@ class Worlds:
         self._scenario, self._question, self.candidates = scenario, question, candidates
         self._measures = tuple(dict.fromkeys([*question.measures, _TOUCHED]))
         self._n_calls = 0
-        self._kinds = kinds_of(scenario)
-        is_divided = len(self._kinds.possible) > 1 and TYPES[question.base.identity.type].releases
-        self.kinds = self._kinds.possible if is_divided else (_ANY,)
+        self.release = kinds_of(scenario)
+        is_divided = len(self.release.possible) > 1 and TYPES[question.base.identity.type].releases
+        self.kinds = self.release.possible if is_divided else (_ANY,)
         self._next = dict.fromkeys(self.kinds, 0)
         self.campaign = campaign
         self.n_node_updates = 0
@@ -93,20 +98,12 @@ class Worlds:
         """Rollouts and node updates so far."""
         return self.campaign.n_done, self.n_node_updates
 
-    def divide(self, n: int, shares: np.ndarray | None = None, *, fewest: int) -> dict[str, int]:
-        """Divide worlds among the kinds; without shares by the roots of their probabilities."""
-        if self.kinds == (_ANY,):
-            return {_ANY: n}
-        if shares is None:
-            return divide_by_roots(self._kinds, n)
-        return divide(dict(zip(self.kinds, shares.tolist(), strict=True)), n, fewest=fewest)
-
     def divide_for_requirements(self, n: int) -> dict[str, int]:
         """Divide worlds equally among the kinds that the requirements concern."""
         if self.kinds == (_ANY,):
             return {_ANY: n}
         conditions = {requirement.measure.given for requirement in self._question.requirements}
-        concerned = [name for name in self.kinds if any(self._kinds.allows(given, name) for given in conditions)]
+        concerned = [name for name in self.kinds if any(self.release.allows(given, name) for given in conditions)]
         return divide(dict.fromkeys(concerned, 1.0), max(n, len(concerned)), fewest=1)
 
     def take(self, counts: Mapping[str, int]) -> dict[str, range]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -56,7 +56,8 @@ def stops_at(limits: Limits | None, total: int) -> int | None:
     """Return the number of failed nodes at which limits stop a rollout; None if it takes more than that number to tell."""
     if limits is None:
         return BEYOND_ANY_FLEET
-    if limits.percent_of != "fleet" or limits.minimum_sample > 0:
+    is_of_fleet = limits.percent_of == "fleet" or (limits.max_failed_nodes_percent >= 100 and not limits.reaches)
+    if not is_of_fleet or limits.minimum_sample > 0:
         return None
     share = limits.max_failed_nodes_percent / 100 * total
     by_count = max(limits.max_failed_nodes + (0 if limits.reaches else 1), 1)
@@ -90,7 +91,8 @@ def bundle_policies(
         ):
             key = (row.plan.first_size, row.auto_promote, row.no_auto_rollback)
             bundles.setdefault(row.rule, {}).setdefault(key, []).append(number)
-    members = np.full(len(rows), -1, dtype=MEMBER_RECORD)
+    members = np.zeros(len(rows), dtype=MEMBER_RECORD)
+    members["bundle"] = members["stop"] = -1
     bundle_of, stop_of = members["bundle"], members["stop"]
     kinds: dict[tuple[object, ...], int] = {}
     rules: list[dict[str, int]] = []
@@ -118,3 +120,24 @@ def bundle_policies(
         "rule_slots": np.zeros(1 << (2 * len(rules)).bit_length(), dtype=np.int64),
         "places": np.zeros(len(all_stops), dtype=np.int64),
     }
+
+
+def chain_policies(members: np.ndarray, alike: Sequence[Hashable], stops: Sequence[int | None]) -> None:
+    """Note for each policy which one differs in nothing but the next stricter limits, and order their turns so that it comes first.
+
+    Parameters
+    ----------
+    members : ndarray of MEMBER_RECORD
+    alike : sequence
+        Everything of each policy but its limits.
+    stops : sequence of int or None
+        By policy: the number of failed nodes at which its limits stop it, if that is all there is to them.
+    """
+    members["stricter"] = -1
+    latest: dict[Hashable, int] = {}
+    turns = sorted(range(len(members)), key=lambda number: (stops[number] or 0, number))
+    members["turn"] = turns
+    for number in turns:
+        if stops[number] is not None:
+            members["stricter"][number] = latest.get(alike[number], -1)
+            latest[alike[number]] = number

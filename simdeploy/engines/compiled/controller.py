@@ -178,7 +178,7 @@ def reset(run):
     run.next_turn = run.waves_open = run.waves_over = run.waves_judged = run.first_unjudged = 0
     run.n_touched = run.n_up_again = run.waiting = run.waited_in_vain = 0
     run.surging = run.earlier_tries = run.between_tries = run.earlier_windows = run.earlier_requests = 0
-    run.is_frozen = run.was_stuck = run.lost_wave = False
+    run.is_frozen = run.was_stuck = run.lost_wave = run.has_crossed = False
     run.clock = NO_CLOCK
     run.clock_is_frozen = False
     run.clock_left = run.clock_since = run.clock_ends = 0
@@ -370,6 +370,7 @@ def _judge(run):
             is_crossed_now = is_crossed(run, judged_before)
     is_crossed_now = is_crossed_now or run.lost_wave
     run.lost_wave = False
+    run.has_crossed |= is_crossed_now
     if not is_crossed_now and not (run.fails_when_stuck and _find_stuck(run)):
         return
     if run.on_failure == ON_FAILURE_ROLLBACK or run.on_failure == ON_FAILURE_STOP:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from simdeploy.engines.block import Block
 from simdeploy.engines.compiled import outcomes as at
 from simdeploy.engines.compiled.kernel import DONE, SPELLS_FULL, run_replications
-from simdeploy.engines.compiled.lowering import lower
+from simdeploy.engines.compiled.lowering import Lowered, lower
 from simdeploy.engines.compiled.memory import Memory
 from simdeploy.engines.traces import BROKEN, NO_RELEASE, QUANTITIES, Traces
 from simdeploy.rules.deployment_types import TYPES
@@ -29,22 +30,53 @@ _ROWS = 4096
 _TOO_LONG = "the rollout exceeds 146 years, the limit of 64-bit times"
 
 
-def run_compiled(scenario: Scenario, policies: Sequence[ScenarioPolicy], *, seed: int, first: int, count: int) -> Block:
-    """Simulate replications `first`, ..., `first + count - 1` of each policy."""
-    is_weighted = scenario.tilt is not None
-    names = tuple(kind.name for kind in scenario.release)
-    index = np.empty((len(policies), count), dtype=np.int32)
-    parts: list[tuple[np.ndarray, np.ndarray]] = []
-    n_rows = 0
+@dataclass(frozen=True)
+class Prepared:
+    """A scenario and policies, ready to be run in any replications.
+
+    Attributes
+    ----------
+    parts : tuple of (list of int, Lowered)
+        Policies that meet the same worlds, by their places, and their tables.
+    n_policies : int
+    """
+
+    parts: tuple[tuple[list[int], Lowered], ...]
+    n_policies: int
+
+
+def prepare_compiled(scenario: Scenario, policies: Sequence[ScenarioPolicy]) -> Prepared:
+    """Make the tables that do not depend on replications, which for many policies takes longer than some replications."""
     # Policies of types that mean different things for the nodes meet worlds of which some have no release.
     alike: dict[tuple[TypeTraits, Orchestrator], list[int]] = {}
     for number, policy in enumerate(policies):
         alike.setdefault((TYPES[policy.identity.type], scenario.orchestrator_of(policy)), []).append(number)
+    parts = []
     for (traits, _), numbers in alike.items():
         chosen = [policies[number] for number in numbers]
-        memory = Memory(lower(scenario.under(chosen[0]), chosen, traits), seed)
+        parts.append((numbers, lower(scenario.under(chosen[0]), chosen, traits)))
+    return Prepared(tuple(parts), len(policies))
+
+
+def run_compiled(
+    scenario: Scenario,
+    policies: Sequence[ScenarioPolicy],
+    *,
+    seed: int,
+    first: int,
+    count: int,
+    prepared: Prepared | None = None,
+) -> Block:
+    """Simulate replications `first`, ..., `first + count - 1` of each policy; `prepared` saves making them ready again."""
+    prepared = prepared or prepare_compiled(scenario, policies)
+    is_weighted = scenario.tilt is not None
+    names = tuple(kind.name for kind in scenario.release)
+    index = np.empty((prepared.n_policies, count), dtype=np.int32)
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    n_rows = 0
+    for numbers, lowered in prepared.parts:
         some_index = np.empty((len(numbers), count), dtype=np.int32)
-        for whole, real in _run(memory, first, some_index, n_rows):
+        for whole, real in _run(Memory(lowered, seed), first, some_index, n_rows):
             parts.append((whole, real))
             n_rows += len(whole)
         index[numbers] = some_index

@@ -109,9 +109,15 @@ def _run_replication(run, first, whole, real, index, progress):
     sample(run)
     if run.n_rules:
         _follow_bundles(run, whole, real)
-    for number in range(index.shape[0]):
+    for turn in range(index.shape[0]):
+        number = member_at(run, turn).turn
+        member = member_at(run, number)
         row = _place_of(run, number)
-        if row < 0:
+        if row < 0 and member.stricter >= 0 and member_at(run, member.stricter).crossed_none:
+            # Limits that were never crossed changed nothing, so looser ones don't, either.
+            row = index[member.stricter, place]
+            member.crossed_none = True
+        elif row < 0:
             run.policy = number
             run_rollout(run)
             row = run.n_outcomes
@@ -126,6 +132,7 @@ def _run_replication(run, first, whole, real, index, progress):
             if run.branches:
                 mark(run)
             run.n_outcomes += 1
+            member.crossed_none = not run.has_crossed
         index[number, place] = row
     progress[_REPLICATIONS] += 1
     progress[_ROWS] = run.n_outcomes

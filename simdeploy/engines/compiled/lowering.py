@@ -16,7 +16,14 @@ import numpy as np
 
 from simdeploy.api.times import time_in_week
 from simdeploy.engines.compiled.binomial import ALWAYS, NEVER
-from simdeploy.engines.compiled.bundling import BEYOND_ANY_FLEET, LoweredPlan, Row, bundle_policies, stops_at
+from simdeploy.engines.compiled.bundling import (
+    BEYOND_ANY_FLEET,
+    LoweredPlan,
+    Row,
+    bundle_policies,
+    chain_policies,
+    stops_at,
+)
 from simdeploy.engines.compiled.codes import code_of
 from simdeploy.engines.compiled.laws import LawTable
 from simdeploy.engines.compiled.levels import make_pieces
@@ -393,6 +400,18 @@ def _lower_policies(
         for one, row in zip(chosen, rows, strict=True)
     ]
     behaviours = scenario.fleet.behaviours
+    stops = [stops_at(limit, total) for limit in limits]
+    bundles = bundle_policies(
+        rows, [(rule.interval_ns, rule.windows_needed) for rule in rules], stops, may_bundle=may_bundle
+    )
+    counts_nodes = [
+        not (limit and (limit.counts_tries or limit.consecutive or limit.per_zone is not None)) for limit in limits
+    ]
+    chain_policies(
+        bundles["members"],
+        [tuple(value for name, value in record.items() if name not in _OF_LIMITS) for record in records],
+        [stops[row.limits] if counts_nodes[row.limits] else None for row in rows],
+    )
     tables = {
         "policies": make_table(POLICY_RECORD, records),
         "class_rules": make_table(
@@ -402,12 +421,7 @@ def _lower_policies(
         "sizes": np.array(sizes, dtype=np.int64),
         "wave_terms": np.array(wave_terms, dtype=WAVE_TERMS_RECORD),
         "bakes": np.array(bakes_ns, dtype=np.int64),
-        **bundle_policies(
-            rows,
-            [(rule.interval_ns, rule.windows_needed) for rule in rules],
-            [stops_at(limit, total) for limit in limits],
-            may_bundle=may_bundle,
-        ),
+        **bundles,
     }
     return tables, peaks
 
@@ -544,6 +558,10 @@ def _lower_zone_limit(limits: Limits) -> dict[str, int]:
 def _fraction(name: str, percent: Fraction) -> dict[str, int]:
     """Return a percent as a fraction in two numbers; those of waves and zones have few digits."""
     return {f"{name}_top": (percent / 100).numerator, f"{name}_bottom": (percent / 100).denominator}
+
+
+# The fields of a policy's record in which policies with other limits differ.
+_OF_LIMITS = frozenset(_lower_limits(None, 1))
 
 
 def _lower_wave_terms(plan: Plan, *, reaches: bool) -> list[tuple[int, ...]]:

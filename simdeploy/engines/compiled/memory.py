@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from simdeploy.engines.branches import Branches
     from simdeploy.engines.traces import Grid
 
+# Tables of a scenario and its policies that a run writes into; others may run with the same ones.
+_WRITTEN = ("members", "rules", "bundles", "rule_slots", "places")
+
 _FEW_LOOKS = 1024  # for whose error rates there is room at first
 
 
@@ -73,6 +76,7 @@ class Memory:
             raise AssertionError((n, most_waves))  # the queue keeps a node, or a wave, above what happens to it
         tables = {
             **lowered.tables,
+            **{name: lowered.tables[name].copy() for name in _WRITTEN},
             "zone_failed": np.zeros(int(lowered.scalars["zones"]), np.int64),
             "zone_ends": np.zeros((n_classes, int(lowered.scalars["zones"])), np.int64),
             "today": np.zeros(n_classes, TODAY_RECORD),

@@ -153,6 +153,7 @@ _ROLLOUT = [
     ("between_tries", _INT),  # nodes that wait for their next try, if they freeze the rollout
     ("was_stuck", _BOOL),
     ("lost_wave", _BOOL),  # whether that was noticed of a wave
+    ("has_crossed", _BOOL),  # a limit, or a gate
     ("earlier_tries", _INT),  # that failed, of nodes that were tried again, if these count
     ("earlier_windows", _INT),  # of tries that failed: those that ended by the makespan, and their requests
     ("earlier_requests", _INT),

@@ -342,8 +342,11 @@ WAVE_TERMS_RECORD = np.dtype(
     ],
     align=True,
 )
-# Of a policy: its bundle (-1 for none), and which of the bundle's stops.
-MEMBER_RECORD = np.dtype([("bundle", _INT), ("stop", _INT)])
+# Of a policy: its bundle (-1 for none), and which of the bundle's stops; the policy that differs in nothing but stricter limits (-1
+# for none), and whether its own crossed none in the replication at hand. By place: which policy has its turn.
+MEMBER_RECORD = np.dtype(
+    [("bundle", _INT), ("stop", _INT), ("stricter", _INT), ("crossed_none", _BOOL), ("turn", _INT)], align=True
+)
 # Of a rule of judging nodes: a policy that has it, its bundles, and a key of all fates under it in the replication at hand.
 RULE_RECORD = np.dtype(
     [
