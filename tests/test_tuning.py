@@ -337,7 +337,7 @@ def found():
     vary = {"gate.kind": ["threshold", "pooled", "sprt"], "gate.alpha": [0.2, 0.3]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SimdeployWarning)
-        return search(Scenario.from_dict(LITTLE_TRAFFIC), vary=vary, replications=50)
+        return search(Scenario.from_dict(LITTLE_TRAFFIC), vary=vary, replications=50, indifference=5)
 
 
 class TestGates:
