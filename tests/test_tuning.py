@@ -196,6 +196,13 @@ class TestRareAndDear:
         """Over eight seeds the limit that stops rare bad releases is chosen, whose savings few first worlds show. [oracle]"""
         assert sum(self.rare(seed).choice == {"max_failed_nodes": 5} for seed in range(8)) >= 7
 
+    def test_api_defaults_that_are_better_end_the_search_all_the_same(self):
+        """They can't be recommended, so new worlds need not tell whether they are better. [contract]"""
+        result = self.rare(0)
+        assert role(result, "defaults")["difference_high"] < -result.indifference
+        worlds = result.stages.query("stage == 'confirm'")["worlds"]
+        assert worlds.tolist() == [2000]
+
     def test_false_alarms_of_one_in_six_hundred_count(self):
         """On the edge fleet a limit of 25, not 20, costs least: false alarms of 0.17 % are worth waiting for. [oracle]"""
         scenario = simdeploy.read_scenario(SCENARIOS / "edge-1000.yaml")
