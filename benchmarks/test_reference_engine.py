@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 SIZES = (1_000, 10_000, 100_000)
-TABLES = ("responses", "events", "timeline", "nodes", "revisions")
+TABLES = ("responses", "events", "timeline", "nodes", "windows", "revisions")
 
 # Linear means: ten times the nodes cost at most this many times as much per node. Memory caches that no longer hold a
 # fleet and the depth of the queue of events account for some growth; a cost that is not linear would show as 10.

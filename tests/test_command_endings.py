@@ -205,8 +205,8 @@ def test_ctrl_c_without_a_folder(monkeypatch, name):
 def test_interrupted_and_resumed(monkeypatch, name):
     """Ctrl-C keeps what is there and says how to go on; that prints what an undisturbed call does. [contract]"""
     run, calls = TraceJob.run if name == "timelines" else Job.run, []
-    # That of the reference has parts for each policy, but a search ends with 2,000 rollouts.
-    engine = "compiled" if name == "tune" else "reference"
+    # That of the reference has parts for each policy, but some calls simulate thousands of rollouts.
+    engine = "compiled" if name in ("tune", "rare") else "reference"
     last = 30 if name == "discover" else 1  # in its second half, which isn't known before the first is done
     expected = call(name, engine=engine)
     with monkeypatch.context() as patch:

@@ -251,6 +251,55 @@ def test_six_canaries_can_be_seen(nodes):
     assert find_unreadable(ax.figure) == []
 
 
+CHECKED = {"strategy": "rolling", "health_check": {"deadline": "5m", "max_error_rate": 0.1, "min_healthy_time": "1m"}}
+
+
+def strip_of_error_rates(result):
+    """Return the strip of windows under a timeline."""
+    ax = drawn(lambda ax: plot_timeline(ax, result))
+    (strip,) = (strip for strip in ax.child_axes if strip.get_ylabel() == "error rate")
+    assert find_unreadable(ax.figure) == []
+    assert strip.get_xlim() == ax.get_xlim()
+    return strip
+
+
+@pytest.mark.parametrize("nodes", [60, 1000])
+def test_windows_over_the_limit_are_marked(nodes):
+    """Every window is a point at its end, those over the limit are crosses, never thinned, and the limit is a line. [contract]"""
+    bad = {"bad": {"probability": 1, "defective": True, "error_rate": 0.1}}
+    spec = {**CHECKED, "max_parallel": nodes, "max_failed_nodes": nodes - 1, "max_failed_nodes_percent": 99}
+    result = rollout(nodes, spec=spec, release=bad, requests_per_second=10)
+    strip = strip_of_error_rates(result)
+    drawn_at = {line.get_marker(): line.get_xydata() for line in strip.lines if len(line.get_xydata())}
+    over = result.windows["error_rate"] > 0.1
+    windows = result.windows[["ended_s", "error_rate"]].to_numpy()
+    assert over.sum() > nodes
+    np.testing.assert_array_equal(drawn_at["x"], windows[over])
+    within = windows[~over]
+    if nodes == 1000:
+        assert len(within) > len(drawn_at["."]) > 1000
+        assert set(map(tuple, drawn_at["."])) <= set(map(tuple, within))
+    else:
+        np.testing.assert_array_equal(drawn_at["."], within)
+    (limit,) = (line for line in strip.lines if line.get_linestyle() == "--")
+    assert list(limit.get_ydata()) == [0.1, 0.1]
+    assert [text.get_text() for text in strip.texts] == ["limit 10%"]
+
+
+def test_windows_without_a_limit_have_no_line():
+    """Where a gate judges waves, windows of new and compared old nodes are points of two colours, without a limit. [contract]"""
+    check = {**CHECKED["health_check"], "gate": {"kind": "baseline", "alpha": 0.05}}
+    result = rollout(
+        spec={**CHECKED, "health_check": check, "max_parallel": 10}, requests_per_second=10, error_rate=0.02
+    )
+    strip = strip_of_error_rates(result)
+    points = [line for line in strip.lines if len(line.get_xydata())]
+    assert [line.get_marker() for line in points] == [".", "."]
+    n_old = result.windows["wave"].isna().sum()
+    assert [len(line.get_xydata()) for line in points] == [len(result.windows) - n_old, n_old]
+    assert points[0].get_color() != points[1].get_color()
+
+
 def test_a_timeline_without_failures_says_so():
     """The title says that no node failed. [contract]"""
     ax = drawn(lambda ax: plot_timeline(ax, rollout()))

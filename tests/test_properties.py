@@ -365,6 +365,57 @@ def _is_defective(rollout: Rollout) -> bool:
 
 
 @given(scenarios())
+def test_windows_add_up_to_the_other_tables(raw: Raw) -> None:
+    """Requests, failures and numbers of windows are those of timeline, nodes and responses. [property]"""
+    rollout = run(raw)
+    values, timeline, nodes = rollout.response_values, rollout.timeline, rollout.nodes
+    of_old = rollout.windows["wave"].isna()  # a gate compares with them
+    new = rollout.windows[~of_old]
+    sums = new.groupby("ended_s")[["requests", "failed_requests"]].sum()
+    at_rows = sums.reindex(timeline["time_s"], fill_value=0).reset_index(drop=True)
+    assert at_rows.equals(timeline[["requests", "failed_requests"]])
+    assert sums.index.isin(timeline["time_s"])[sums.index <= timeline["time_s"].iloc[-1]].all()
+    by_node = new.groupby("node")
+    assert by_node.size().reindex(nodes["node"], fill_value=0).tolist() == nodes["windows"].tolist()
+    worst = by_node["error_rate"].max().reindex(nodes["node"])
+    np.testing.assert_array_equal(worst, nodes["worst_error_rate"])
+    np.testing.assert_array_equal(
+        new["failed_requests"] / new["requests"].where(new["requests"] > 0), new["error_rate"]
+    )
+    until_the_end = new["ended_s"] <= (math.inf if math.isnan(values["makespan_s"]) else values["makespan_s"])
+    assert until_the_end.sum() == values["decision_windows"]
+    assert until_the_end[new["counted"]].all()
+    examined = new.loc[new["counted"], "requests"].sum()
+    gate = rollout.policy.policy.gate
+    if gate is not None and gate.kind == "sprt":  # a test from request to request may end within its last look
+        assert examined >= values["decision_requests"]
+    else:
+        assert examined == values["decision_requests"]
+
+
+@given(scenarios())
+def test_why_a_node_failed_is_in_the_tables(raw: Raw) -> None:
+    """`failed_at_s` and `failed_reason` are those of an event; an unhealthy node has an unhealthy window that ends then. [property]"""
+    rollout = run(raw)
+    nodes, timeline, windows = rollout.nodes, rollout.timeline, rollout.windows
+    failures = rollout.events[rollout.events["node"].notna() & rollout.events["to_status"].eq("failed")]
+    told = set(zip(failures["node"], failures["time_s"], failures["reason"], strict=True))
+    unhealthy = windows[~windows["healthy"]]
+    ends_unhealthy = set(zip(unhealthy["node"], unhealthy["ended_s"], strict=True))
+    failed = nodes[nodes["ever_failed"]]
+    for node in failed.itertuples():
+        assert (node.node, node.failed_at_s, node.failed_reason) in told
+        if node.failed_at_s <= timeline["time_s"].iloc[-1]:
+            assert node.failed_at_s in timeline["time_s"].to_numpy()
+        if node.failed_reason == "unhealthy":
+            assert (node.node, node.failed_at_s) in ends_unhealthy
+    assert set(failures["node"]) == set(failed["node"])
+    others = nodes[~nodes["ever_failed"]]
+    assert others["failed_at_s"].isna().all()
+    assert others["failed_reason"].eq("").all()
+
+
+@given(scenarios())
 def test_responses_keep_within_each_other(raw: Raw) -> None:
     """Excess is a part of the whole, and not below 0 where an update changes no crash. [property]"""
     rollout = run(raw)

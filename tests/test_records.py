@@ -184,8 +184,13 @@ def test_revisions_have_times_that_pandas_understands():
 
 def test_years_beyond_64_bits_of_nanoseconds():
     """A rollout in the year 2500 keeps its times, to the microsecond. [contract]"""
-    rollout = simulate(small(deployment={"created_at": "2500-01-01T00:00:00Z"}), "waves")
-    assert rollout.revisions["created_at"].iloc[0] == pd.Timestamp("2500-01-01", tz="UTC").as_unit("us")
+    rollout = simulate(small(deployment={"created_at": "2500-01-01T00:00:00.0000009Z"}), "waves")
+    revisions = rollout.revisions
+    assert revisions["created_at"].iloc[0] == pd.Timestamp("2500-01-01", tz="UTC").as_unit("us")
+    elapsed_ns = np.round(revisions["time_s"].to_numpy() * 1e9).astype(np.int64)
+    assert (elapsed_ns % 1000 > 99).any()  # with 900 ns of the start, that is another microsecond
+    elapsed_us = (revisions["updated_at"] - revisions["created_at"].iloc[0]).dt.total_seconds() * 1e6
+    assert np.round(elapsed_us).astype(np.int64).tolist() == ((elapsed_ns + 900) // 1000).tolist()
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])

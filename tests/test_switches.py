@@ -20,7 +20,8 @@ from simdeploy.analysis.switches.conclusions import Rule, Standings, conclude
 from simdeploy.analysis.switches.switch_choice import adjust_by_holm, estimate_interaction
 from simdeploy.analysis.switches.switch_values import list_own_values, list_switch_values, pair_values
 from simdeploy.analysis.switches.varying import vary_switches
-from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.engines import simulate
+from simdeploy.errors import InputError, SimdeployWarning, SimulationError
 from simdeploy.experiments import read_store, replicate
 from simdeploy.experiments.jobs import Job
 from simdeploy.plotting.sensitivity import plot_tornado
@@ -266,6 +267,23 @@ def test_nothing_to_choose_even_as_it_is():
     made = scenario(ZERO, orchestrator={"on_failure": "pause"})
     with pytest.raises(InputError, match="no policy can be chosen: 100 % of strict's rollouts never end"):
         vary_switches(made, replications=5, pairs=False, engine="compiled")
+
+
+def test_a_policy_that_always_fails_is_no_choice(monkeypatch):
+    """If all replications of one policy failed, that is an error of the simulation, not of the arguments. [contract]"""
+    from simdeploy.engines import running
+
+    def break_strict(scenario, policy, **how):
+        if policy.name == "strict":
+            raise RuntimeError("broken")
+        return simulate(scenario, policy, **how)
+
+    monkeypatch.setattr(running, "simulate", break_strict)
+    with (
+        pytest.warns(SimdeployWarning, match="replications failed"),
+        pytest.raises(SimulationError, match="no policy can be chosen: every replication of strict failed"),
+    ):
+        vary_switches(scenario(ZERO), of="blast_radius", replications=2, pairs=False, engine="reference")
 
 
 def test_requirements_decide_before_the_measure():
@@ -532,7 +550,9 @@ def conclusion(values, *, subject=0, feasibility=None):
     names = [f"p{place}" for place in range(len(values))]
     estimates = tuple(estimate_values(of_policy, rule.of, 0.95) for of_policy in values)
     feasibility = tuple(feasibility or [MET] * len(values))
-    standings = Standings(tuple(names), values, estimates, feasibility, np.zeros(len(values)))
+    standings = Standings(
+        tuple(names), values, estimates, feasibility, np.zeros(len(values)), np.zeros(len(values), bool)
+    )
     return conclude(standings, rule, subject=subject, base=subject)
 
 

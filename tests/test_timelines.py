@@ -312,6 +312,20 @@ def test_pictures_can_be_read():
         plot_timelines(Figure().subplots(), result, release="bda")
 
 
+def test_pictures_show_the_bands():
+    """Of each policy the line is the median, and the area reaches from the lowest quantile to the highest. [contract]"""
+    result = simdeploy.timelines(small(), quantities="failed", until="10m", **FEW)
+    ax = plot_timelines(Figure().subplots(), result, release="bad")
+    lines = {line.get_label(): line for line in ax.lines}
+    for policy, area in zip(("waves", "at-once"), ax.collections, strict=True):
+        band = result.bands.query("policy == @policy and release == 'bad'")
+        np.testing.assert_array_equal(lines[policy].get_xydata(), band[["time_s", "p50"]])
+        corners = set(map(tuple, area.get_paths()[0].vertices))
+        for edge in ("p5", "p95"):
+            assert set(map(tuple, band[["time_s", edge]].to_numpy())) <= corners
+        assert (band["p5"] < band["p95"]).any()
+
+
 def test_the_command_says_the_worst_instant(tmp_path):
     """The answer has the highest band of failed nodes; the table of bands goes to --out. [contract]"""
     words = ["timelines", str(SCENARIOS / "small-fleet.yaml"), "--quantity", "failed", "--replications", "50"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from simdeploy.engines.error_rates import ErrorRates
 from simdeploy.engines.intervals import FOREVER
-from simdeploy.engines.recording import CONTROL_PLANE
+from simdeploy.engines.recording import CONTROL_PLANE, StatusFields
 from simdeploy.engines.schema import (
     EVENT_COLUMNS,
     NODE_COLUMNS,
@@ -195,51 +195,60 @@ def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFra
     """Return one row per revision of each deployment; who the canaries are stands in `nodes`, once."""
     import pandas as pd
 
-    revisions = [
-        (deployment, number, time_ns, fields)
-        for deployment in deployments
-        for number, (time_ns, fields) in enumerate(deployment.history.revisions, start=1)
+    lengths = [len(deployment.history.revisions) for deployment in deployments]
+    fields = StatusFields(*zip(*(fields for one in deployments for _, fields in one.history.revisions), strict=True))
+    revised_ns = np.array([time_ns for one in deployments for time_ns, _ in one.history.revisions], np.int64)
+
+    def of_each(values: Sequence[str] | Sequence[int], dtype: str) -> pd.api.extensions.ExtensionArray | np.ndarray:
+        """Repeat a deployment's value for each of its revisions."""
+        return pd.array(values, dtype=dtype).take(np.repeat(np.arange(len(lengths)), lengths))
+
+    columns = [
+        of_each([one.id for one in deployments], "str"),
+        np.concatenate([np.arange(1, length + 1) for length in lengths]),
+        revised_ns / NS_PER_S,
+        of_each([one.type for one in deployments], "str"),
+        np.repeat([one.from_version for one in deployments], lengths),
+        np.repeat([one.to_version for one in deployments], lengths),
+        pd.array(fields.state, dtype="str"),
+        pd.array(fields.message, dtype="str"),
+        np.array(fields.current_wave),
+        np.repeat([one.history.total_nodes for one in deployments], lengths),
+        np.array(fields.updated_nodes),
+        np.array(fields.failed_nodes),
+        np.repeat([len(one.canaries) for one in deployments], lengths),
+        np.array(fields.canary_promoted),
+        *_datetimes(
+            [
+                np.repeat([one.history.revisions[0][0] for one in deployments], lengths),
+                revised_ns,
+                _known_ns(fields.completed_ns),
+                _known_ns(fields.last_progress_ns),
+                _known_ns(fields.health_check_deadline_ns),
+                _known_ns(fields.healthy_deadline_ns),
+            ],
+            start_ns,
+        ),
     ]
-    rows = [
-        (
-            deployment.id,
-            number,
-            time_ns / NS_PER_S,
-            deployment.type,
-            deployment.from_version,
-            deployment.to_version,
-            fields.state,
-            fields.message,
-            fields.current_wave,
-            deployment.history.total_nodes,
-            fields.updated_nodes,
-            fields.failed_nodes,
-            len(deployment.canaries),
-            fields.canary_promoted,
-        )
-        for deployment, number, time_ns, fields in revisions
-    ]
-    times = [
-        (
-            deployment.history.revisions[0][0],
-            time_ns,
-            fields.completed_ns,
-            fields.last_progress_ns,
-            fields.health_check_deadline_ns,
-            fields.healthy_deadline_ns,
-        )
-        for deployment, _, time_ns, fields in revisions
-    ]
-    frame = pd.DataFrame(rows, columns=list(REVISION_COLUMNS[: -len(times[0])]))
-    known = [[None if time is None else start_ns + time for time in row] for row in times]
-    # Years in which nanoseconds since 1970 don't fit into 64 bits are kept in microseconds.
-    fits = all(abs(time) < 1 << 63 for row in known for time in row if time is not None)
+    return pd.DataFrame(dict(zip(REVISION_COLUMNS, columns, strict=True)))
+
+
+def _datetimes(columns: list[np.ndarray], start_ns: int) -> list[pd.DatetimeIndex]:
+    """Make columns of instants in UTC from nanoseconds after the start, NaT for ever after.
+
+    Years in which nanoseconds since 1970 don't fit into 64 bits are kept in microseconds.
+    """
+    import pandas as pd
+
+    elapsed = np.concatenate(columns)
+    is_known = elapsed < FOREVER
+    fits = max(abs(start_ns), abs(start_ns + int(elapsed.max(where=is_known, initial=0)))) < 1 << 63
     unit, size = ("ns", 1) if fits else ("us", 1000)
-    nat = np.iinfo(np.int64).min
-    whole = np.array([[nat if time is None else time // size for time in row] for row in known], dtype=np.int64)
-    for name, column in zip(REVISION_COLUMNS[-len(times[0]) :], whole.T, strict=True):
-        frame[name] = pd.Series(column.view(f"datetime64[{unit}]")).dt.tz_localize("UTC")
-    return frame
+    start, rest = divmod(start_ns, size)
+    whole = np.where(is_known, (np.where(is_known, elapsed, 0) + rest) // size + start, np.iinfo(np.int64).min)
+    instants = pd.DatetimeIndex(whole.view(f"datetime64[{unit}]")).tz_localize("UTC")
+    ends = np.cumsum([len(column) for column in columns]).tolist()
+    return [instants[end - len(column) : end] for column, end in zip(columns, ends, strict=True)]
 
 
 def _status(status: int | str) -> str:
@@ -272,6 +281,10 @@ def _as_of(times: np.ndarray, changed_at: np.ndarray, counts: np.ndarray) -> np.
     return np.concatenate([[0], counts])[np.searchsorted(changed_at, times, side="right")]
 
 
-def _times_s(times_ns: list[int | None]) -> np.ndarray:
-    known = np.array([FOREVER if time is None else time for time in times_ns], dtype=np.int64)
+def _known_ns(times_ns: Sequence[int | None]) -> np.ndarray:
+    return np.array([FOREVER if time is None else time for time in times_ns], dtype=np.int64)
+
+
+def _times_s(times_ns: Sequence[int | None]) -> np.ndarray:
+    known = _known_ns(times_ns)
     return np.where(known == FOREVER, np.nan, known / NS_PER_S)

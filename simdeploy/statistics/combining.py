@@ -69,35 +69,17 @@ class Design(NamedTuple):
 
 
 def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combined:
-    r"""Estimate the mean of each case (row of a sample), or the rate of values that are 1 and 0.
+    """Estimate the mean of each case (row of a sample), or the rate of values that are 1 and 0.
 
     Notes
     -----
-    With the known probabilities :math:`p_k` of the strata the estimate is :math:`\sum_k w_k \bar x_k`, where
-    :math:`w_k \propto p_k q_k` and :math:`q_k` is the share of a stratum's worlds that have a value (Cochran 1977 [1]_,
-    section 5.3). Each stratum has an interval :math:`(l_k, u_k)` of its own: Student's for a mean, the exact one for a
-    rate. They are combined to :math:`\hat\theta - (\sum w_k^2 (\bar x_k - l_k)^2)^{1/2}` and
-    :math:`\hat\theta + (\sum w_k^2 (u_k - \bar x_k)^2)^{1/2}` (Zou and Donner 2008 [2]_), which is the interval itself
-    for a single stratum and keeps what is exact in each of several. Where some worlds lack a value, the variance of
-    :math:`q_k` is added.
-
-    A condition that is decided world by world makes :math:`q_k` uncertain, too. Its exact limits, one stratum at a time, move
-    the estimate; these distances are combined with the others in the same way. Values of a stratum in which the
-    condition never held are unknown: between 0 and 1 for a rate, so a mean has no limits then.
-
-    A mean whose values contain the lump of an event, such as the price of an escape, has an interval by Student only as
-    far as the rest of the values goes: the lump's part of the squared half-width is replaced by that of the exact limits
-    of the event's rate, where that is larger. So a mean without a single escape among n worlds has the upper limit that
-    n worlds without one allow.
-
-    A limit of a mean can be trusted unless the skewness of the estimate, apart from lumps, is above 1/5 on its side:
-    Cochran's rule [1]_, section 2.15, for several strata. Of values that are skewed to the right, the upper limit errs
-    too often and the lower one too seldom, because a sample with a low mean has a small standard deviation as well.
+    Each stratum has an interval of its own, Student's for a mean and the exact one for a rate; they are combined by the method of Zou
+    and Donner (2008 [1]_). Lumps of priced verdicts have the exact limits of their rates. A limit of a mean is trusted unless the
+    skewness of the estimate, apart from lumps, is above 1/5 on its side. `docs/methods.md`, "Kinds of release", has the formulas.
 
     References
     ----------
-    .. [1] Cochran, W. G. (1977). Sampling Techniques, 3rd edition. Wiley.
-    .. [2] Zou, G. Y. and Donner, A. (2008). Construction of confidence limits about effect measures: a general approach.
+    .. [1] Zou, G. Y. and Donner, A. (2008). Construction of confidence limits about effect measures: a general approach.
        Statistics in Medicine 27(10), 1693-1702.
 
     Examples

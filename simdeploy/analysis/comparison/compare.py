@@ -148,7 +148,7 @@ def compare(
     costs: Costs | None = None,
     requirements: Asked | None = None,
 ) -> Comparison:
-    r"""Estimate every response under every policy, its difference from a baseline, and which policy is the best.
+    """Estimate every response under every policy, its difference from a baseline, and which policy is the best.
 
     Parameters
     ----------
@@ -177,35 +177,16 @@ def compare(
 
     Notes
     -----
-    Means have Student's t interval, proportions the exact interval of Clopper and Pearson. Missing values are left out
-    and `n` counts the rest: a mean makespan covers the rollouts that ended, a proportion of false alarms the good
-    releases with a verdict. A policy with rollouts that never end is estimated from the others, but not ranked.
+    Means have Student's t interval, proportions the exact interval of Clopper and Pearson. Missing values are left out and `n` counts
+    the rest: a mean makespan covers the rollouts that ended, a proportion of false alarms the good releases with a verdict. A policy
+    with rollouts that never end is estimated from the others, but not ranked.
 
-    Differences are taken within replications, in which all policies meet the same world: Student's t interval of paired
-    differences for means, a conservative interval of matched pairs for proportions (`simdeploy.statistics.intervals`).
-    With X and Y the two policies' observations and D = X - Y, `variance_removed_fraction` is
-    :math:`1 - \mathrm{Var}(D) / (\mathrm{Var}(X) + \mathrm{Var}(Y))`, the benefit of common random numbers (Law 2015
-    [1]_, section 11.2).
+    Differences are taken within replications, in which all policies meet the same world. Intervals of all pairs of one response hold
+    together with the confidence level, and so do those of its ranking, so that the best policy has `is_among_best`. Nothing is
+    adjusted across responses. Responses without a better side, such as `waves`, are not ranked. A verdict rests on limits that can be
+    trusted (`is_trusted`), otherwise it is ``unclear``. `docs/methods.md` has the formulas.
 
-    `Comparison.pairs` covers all :math:`K = k (k - 1) / 2` pairs of k policies. Each interval has level
-    :math:`1 - \alpha / K`, so by Bonferroni's inequality all pairs of one response hold simultaneously with probability
-    :math:`1 - \alpha`, whatever their dependence (Law 2015 [1]_, section 10.3.2; Clark and Yang 1986 [2]_). Proportions
-    use an exact interval (`simdeploy.statistics.pairs.Pairs.lower_limits`). Two policies are indistinguishable if their
-    interval contains 0.
-
-    `Comparison.ranking` needs only k - 1 limits (`simdeploy.analysis.comparison.ranking.rank_policies`): with
-    probability :math:`1 - \alpha` the best policy has `is_among_best`. Responses without a better side, such as
-    `waves`, are not ranked. Nothing is adjusted across responses.
-
-    The interval of a mean is NaN with fewer than two observations. A verdict rests on limits
-    that can be trusted (`is_trusted`), otherwise it is ``unclear``. Time is linear in the rows; for
-    pairs and ranking, quadratic in the policies.
-
-    References
-    ----------
-    .. [1] Law, A. M. (2015). Simulation Modeling and Analysis, 5th edition. McGraw-Hill.
-    .. [2] Clark, G. M. and Yang, W. (1986). A Bonferroni selection procedure when using common random numbers with
-       unknown variances. Proceedings of the 1986 Winter Simulation Conference, 313-315.
+    Time is linear in the rows; for pairs and ranking, quadratic in the policies.
 
     Examples
     --------

@@ -80,7 +80,7 @@ class InformationResult(Result):
 def value_of_perfect_information(
     responses: pd.DataFrame, *, costs: Costs | None = None, confidence_level: float = 0.95
 ) -> InformationResult:
-    r"""Estimate what it would save to know the world, or the kind of release, before choosing the policy.
+    """Estimate what it would save to know the world, or the kind of release, before choosing the policy.
 
     Parameters
     ----------
@@ -103,37 +103,17 @@ def value_of_perfect_information(
 
     Notes
     -----
-    With :math:`C_p` the cost of policy p in a world, :math:`C_*` that of the cheapest policy in it, and K its kind of
-    release, the expected value of perfect information is (Raiffa and Schlaifer 1961 [1]_, section 4.3; Howard 1966
-    [2]_)
-
-    .. math:: \min_p E[C_p] - E[\min_p C_p] = \min_p E[C_p - C_*],
-
-    an upper bound on the value of any test, canary or person that informs the choice. For the kind alone it is
-
-    .. math:: \min_p E[C_p] - E\big[\min_p E[C_p \mid K]\big] = \min_p \max_g E[C_p - C_{g(K)}]
-
-    over all rules g that choose a policy for each kind. Both are estimated by means of differences within replications.
+    The expected value of perfect information (Raiffa and Schlaifer 1961 [1]_): the mean cost of the best single policy less that of
+    the cheapest policy in each world, or for each kind of release. No test, canary or person that informs the choice is worth more.
     Replications in which some policy failed, and policies with rollouts that never end, are left out.
 
-    **Bias.** The least of means is on average below the least expectation, so the value of knowing the world is
-    underestimated, less so with more replications. The value of knowing the kind is biased the other way, most for rare
-    kinds.
-
-    **Intervals.** For the world: the least of the k policies' lower t limits of :math:`C_p - C_*`, with
-    :math:`\alpha / 2` each, and the least of the upper ones, with :math:`\alpha / (2 k)` each (Bonferroni); the limit
-    of the unknown best policy holds. For the kind, the lower limit is that of the rule with the least means, with
-    :math:`\alpha / (2 k^m)` because it is chosen among :math:`k^m` rules for m kinds. The upper limit is the least over
-    p of the largest over all rules g of the upper limits of :math:`C_p - C_{g(K)}`, with :math:`\alpha / (2 k)` each:
-    for each p only the limit of the true best rule must hold, and the largest is no less
-    (`simdeploy.analysis.costs.knowing.largest_limits`). t limits need enough replications to have seen the expensive
-    events, and don't cover kinds that never occurred. Values and limits are never below 0.
+    With few replications the value of knowing the world is underestimated, and that of knowing the kind overestimated, most for
+    rare kinds. Intervals allow for the choice among policies by Bonferroni's inequality; they need enough replications to have seen
+    the expensive events, and don't cover kinds that never occurred. `docs/methods.md` has the formulas.
 
     References
     ----------
     .. [1] Raiffa, H. and Schlaifer, R. (1961). Applied Statistical Decision Theory. Harvard University.
-    .. [2] Howard, R. A. (1966). Information value theory. IEEE Transactions on Systems Science and Cybernetics 2(1),
-       22-26.
 
     Examples
     --------

@@ -97,7 +97,7 @@ def value_of_observation(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> ObservationResult:
-    r"""Estimate what it saves to observe a rollout more: more canaries, or longer observation of each node.
+    """Estimate what it saves to observe a rollout more: more canaries, or longer observation of each node.
 
     Parameters
     ----------
@@ -127,25 +127,16 @@ def value_of_observation(
 
     Notes
     -----
-    The net gain of sampling (Raiffa and Schlaifer 1961 [1]_, section 4.5): the savings from a further observation minus
-    its cost. Both are part of a rollout's cost, as delay and false alarms on one side, escapes and failed requests on
-    the other, and the control plane decides by its rules. So the net gain is the mean of the paired differences of cost
-    in the same worlds, with Student's t interval. It is unknown where rollouts of either policy never end.
+    The saving of a further observation is the mean of the paired differences of cost in the same worlds, with Student's t interval:
+    delay and false alarms on one side, escapes and failed requests on the other. It is unknown where rollouts of either policy
+    never end.
 
-    More canaries change only `canary_count`; with none the strategy is rolling, and a rolling policy gets canaries with
-    automatic promotion. More minutes are added to `min_healthy_time` (in the rollout dialect as whole windows to
-    `success_threshold`) and to the deadline, so a node has as long to start as before. Observation ends when a node is
-    healthy, so every wave takes longer by that time.
+    More canaries change only `canary_count`; with none the strategy is rolling, and a rolling policy gets canaries with automatic
+    promotion. More minutes are added to `min_healthy_time` (in the rollout dialect as whole windows to `success_threshold`) and to
+    the deadline, so a node has as long to start as before.
 
-    A value pays until the first step that doesn't significantly save. Steps are tested in order and the first failure
-    ends the sequence, so all steps up to `pays_until` save with the confidence level together, without further
-    adjustment (a priori ordered hypotheses: Maurer, Hothorn and Lehmacher 1995 [2]_).
-
-    References
-    ----------
-    .. [1] Raiffa, H. and Schlaifer, R. (1961). Applied Statistical Decision Theory. Harvard University.
-    .. [2] Maurer, W., Hothorn, L. A. and Lehmacher, W. (1995). Multiple comparisons in drug clinical trials and
-       preclinical assays: a-priori ordered hypotheses. In: Biometrie in der chemisch-pharmazeutischen Industrie 6.
+    A value pays until the first step that doesn't significantly save. All steps up to `pays_until` save with the confidence level
+    together. `docs/methods.md` has the reasons.
 
     Examples
     --------

@@ -60,7 +60,7 @@ def replicate_to_precision(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Precision[pd.DataFrame]:
-    r"""Replicate a scenario until every estimate under every policy is as precise as requested.
+    """Replicate a scenario until every estimate under every policy is as precise as requested.
 
     Parameters
     ----------
@@ -103,25 +103,17 @@ def replicate_to_precision(
 
     Notes
     -----
-    A sequential procedure that stops at the first look at which every half-width is small enough (Law 2015 [1]_,
-    section 9.4.1, with :math:`\gamma/(1+\gamma)` for a relative :math:`\gamma`; Chow and Robbins 1965 [2]_). Each look
-    at least doubles the previous one, so there are few looks, and on average about one and a half times the necessary
-    number of replications. For skewed means such rules stop too early, so a mean must meet further conditions:
-    :func:`~simdeploy.analysis.estimates.targets.why_not_yet`. With them, nominal 95 % intervals covered 93 to 96 % of
-    the time in tests, including lognormal costs with a skewness of 6 and a cost that one rollout in fifty has. The
-    first 500 replications may still miss events rarer than once in some hundred rollouts: request the precision of the
-    event's rate as well, whose interval accounts for it.
+    It stops at the first look at which every half-width is small enough (Law 2015 [1]_, section 9.4.1). Such rules stop too early for
+    skewed means, so a mean must meet further conditions: :func:`~simdeploy.analysis.estimates.targets.why_not_yet`. The first 500
+    replications may still miss events rarer than once in some hundred rollouts: request the precision of the event's rate as well,
+    whose interval accounts for it. `docs/methods.md` has the reasons.
 
-    Where several kinds of release are possible and a measure depends on them, each kind has worlds of its own. The first
-    batch is divided by the roots of the kinds' probabilities, a later one by Neyman's rule from what finished batches have
-    shown of the measures (`simdeploy.analysis.asking.allocating.plan_rest`), whatever the targets. The numbers of
-    replications are those of all kinds together.
+    Where several kinds of release are possible and a measure depends on them, each kind has worlds of its own, most where finished
+    batches vary most, whatever the targets. The numbers of replications are those of all kinds together.
 
     References
     ----------
     .. [1] Law, A. M. (2015). Simulation Modeling and Analysis, 5th edition. McGraw-Hill.
-    .. [2] Chow, Y. S. and Robbins, H. (1965). On the asymptotic theory of fixed-width sequential confidence intervals for
-       the mean. Annals of Mathematical Statistics 36(2), 457-462.
 
     Examples
     --------

@@ -56,7 +56,7 @@ def compare_gates(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> GateComparison:
-    r"""Compare gates in the same worlds, over the size of the defect.
+    """Compare gates in the same worlds, over the size of the defect.
 
     Parameters
     ----------
@@ -94,18 +94,14 @@ def compare_gates(
 
     Notes
     -----
-    Only the gate of the policy changes, with one exception. A gate that can pass a wave early (sprt, bayes) must wait
-    for each node's own observation, so under it a node needs only one healthy window, provided the gate waits when
-    undecided (`cant_tell`). If it passes or stops at the end of the observation instead, the policy's observation
-    stays, as the time available to the test.
+    Only the gate of the policy changes, with one exception. A gate that can pass a wave early (sprt, bayes) must wait for each node's
+    own observation, so under it a node needs only one healthy window, provided the gate waits when undecided (`cant_tell`).
 
-    At each size every release adds this error rate, on the nodes and after the time of the scenario's most probable
-    defective kind. All gates meet the same worlds, at each size and across sizes: a node has the same crashes, spells and windows
-    for any release. Then they meet the scenario's own mixture of releases.
+    At each size every release adds this error rate, on the nodes and after the time of the scenario's most probable defective kind.
+    All gates meet the same worlds, at each size and across sizes. Then they meet the scenario's own mixture of releases.
 
-    A gate's curve over k sizes has k intervals of level :math:`1 - \alpha / k`, which hold together by Bonferroni's
-    inequality; differences of m gates from the threshold have level :math:`1 - \alpha / (k m)`. Makespans are compared
-    over rollouts that complete under both gates, because stopped rollouts end early.
+    The intervals of a gate's curve hold together, and so do the differences of all gates from the threshold (Bonferroni). Makespans
+    are compared over rollouts that complete under both gates.
 
     Examples
     --------

@@ -42,7 +42,7 @@ def estimate_rare(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Rare:
-    r"""Estimate the probability of an event too rare for plain simulation.
+    """Estimate the probability of an event too rare for plain simulation.
 
     Parameters
     ----------
@@ -85,18 +85,9 @@ def estimate_rare(
 
     Notes
     -----
-    Each kind of release that allows the event is simulated separately; the estimate is :math:`\sum p_k \hat q_k`, with the
-    kinds' known probabilities. Given a kind, importance sampling averages :math:`w 1_A`, with w the weight of a
-    replication (model section 9). Splitting averages 10 independent runs of the scheme in
-    `simdeploy.statistics.splitting`. Both are unbiased. A condition (``given``) divides them by its probability, if the
-    scenario states that of the kinds of release; otherwise by an estimate of it, with the error of a ratio. The interval
-    is :math:`p e^{\pm t s / p}`, with n - 1 degrees of freedom for a single kind, where n is the number of rollouts or
-    of runs, and Satterthwaite's for several (Asmussen and Glynn 2007 [1]_, section VI.1, on relative errors; section V.2
-    on importance sampling).
-
-    References
-    ----------
-    .. [1] Asmussen, S. and Glynn, P. W. (2007). Stochastic Simulation: Algorithms and Analysis. Springer.
+    Each kind of release that allows the event is simulated separately, and the estimates are added up with the kinds' known
+    probabilities. Importance sampling averages the weights of rollouts with the event; splitting averages 10 independent runs of the
+    scheme in `simdeploy.statistics.splitting`. Both are unbiased. `docs/methods.md` has the formulas of estimate and interval.
 
     Examples
     --------

@@ -95,7 +95,7 @@ def estimate_regret(
     costs: Costs | Mapping[str, Costs] | None = None,
     confidence_level: float = 0.95,
 ) -> Robustness:
-    r"""Estimate how much each candidate loses against the best one in each world.
+    """Estimate how much each candidate loses against the best one in each world.
 
     Parameters
     ----------
@@ -125,36 +125,18 @@ def estimate_regret(
 
     Notes
     -----
-    With :math:`\theta_{iw}` the measure of candidate i in world w (lower is better), the regret (Savage 1951 [1]_) is
+    The regret of a candidate in a world is how much worse it is than the best one there (Savage 1951 [1]_). Its interval holds whichever
+    candidate is the best. The smallest `max_regret` is Savage's minimax regret; `mean_regret` weights all worlds equally. Their
+    intervals hold together for all candidates. Each requirement is judged separately, as in `check`. `docs/methods.md` has the
+    formulas.
 
-    .. math:: r_{iw} = \theta_{iw} - \min_j \theta_{jw} = \max(0, \max_{j \ne i} (\theta_{iw} - \theta_{jw})).
-
-    The estimate is the largest difference estimated within replications, slightly too large where several candidates
-    are nearly the best. The interval is :math:`[\max(0, \max_j L_{ij}), \max(0, \max_j U_{ij})]`, from k - 1 intervals
-    :math:`[L_{ij}, U_{ij}]` of the differences that hold together by Bonferroni's inequality: if all hold, so does that
-    of their maximum, whichever candidate is the best (Hsu 1984 [2]_). It covers at least at its nominal level, and
-    about at that level if only two candidates compete.
-
-    The smallest `max_regret`, :math:`\max_w r_{iw}`, is Savage's minimax regret; `mean_regret` weights all worlds
-    equally. Their intervals combine those of all pairs in all worlds, so they hold together for all candidates.
-
-    The share of worlds that meet the requirements is Starr's domain criterion (Herman, Reed, Zeff and Characklis 2015
-    [3]_, section "Robustness measures"). Each requirement is judged separately, as in `check`
-    (`simdeploy.analysis.asking.judging.judge`).
-
-    Failed replications are left out. If some rollouts of any candidate never end, the regrets of that world are NaN and
-    the summary covers the other worlds.
-
-    Time is quadratic in the number of candidates.
+    Failed replications are left out. If some rollouts of any candidate never end, the regrets of that world are NaN and the summary
+    covers the other worlds. Time is quadratic in the number of candidates.
 
     References
     ----------
     .. [1] Savage, L. J. (1951). The theory of statistical decision. Journal of the American Statistical Association
        46(253), 55-67.
-    .. [2] Hsu, J. C. (1984). Constrained simultaneous confidence intervals for multiple comparisons with the best.
-       Annals of Statistics 12(3), 1136-1144.
-    .. [3] Herman, J. D., Reed, P. M., Zeff, H. B. and Characklis, G. W. (2015). How should robustness be defined for
-       water systems planning under change? Journal of Water Resources Planning and Management 141(10), 04015012.
 
     Examples
     --------

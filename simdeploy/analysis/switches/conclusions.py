@@ -49,6 +49,7 @@ class Standings:
     estimates: tuple[Estimate, ...]
     feasibility: tuple[Feasibility, ...]
     unknown_fractions: np.ndarray  # of the rollouts that never end, so their value is unknown
+    all_failed: np.ndarray  # whether every replication of the policy failed
 
     @property
     def eligible(self) -> np.ndarray:
@@ -87,9 +88,16 @@ def choose(standings: Standings, direction: Direction) -> int | None:
 def why_unknown(standings: Standings, of: Measure) -> str:
     """Return why no choice can be made; empty if one can."""
     name = describe_measure(of)
-    for policy, fraction, estimate, feasibility in zip(
-        standings.policies, standings.unknown_fractions, standings.estimates, standings.feasibility, strict=True
+    for policy, has_failed, fraction, estimate, feasibility in zip(
+        standings.policies,
+        standings.all_failed,
+        standings.unknown_fractions,
+        standings.estimates,
+        standings.feasibility,
+        strict=True,
     ):
+        if has_failed:
+            return f"every replication of {policy} failed"
         if fraction > 0:
             return f"{100 * fraction:.3g} % of {policy}'s rollouts never end, so their {name} is unknown"
         if not feasibility.is_known:

@@ -187,11 +187,17 @@ class Settings:
         level = self.rule.confidence_level
         feasibility = judge_requirements(values, self.requirements, confidence_level=level)
         of, unknown = values.sample(self.rule.of), values.unknown_fractions(self.rule.of)
+        all_failed = ~values.is_ok.any(axis=1)
         for place, setting in enumerate(settings):
             # Cases are ordered by policy, then by setting.
             rows = slice(place, None, len(settings))
             estimates = tuple(estimate_values(of_policy, self.rule.of, level) for of_policy in of[rows])
-            yield setting, Standings(tuple(self.policies), of[rows], estimates, feasibility[rows], unknown[rows])
+            yield (
+                setting,
+                Standings(
+                    tuple(self.policies), of[rows], estimates, feasibility[rows], unknown[rows], all_failed[rows]
+                ),
+            )
 
 
 def why_refused(scenario: Scenario, setting: Setting) -> str:

@@ -10,7 +10,7 @@ from simdeploy.analysis.asking.measuring import describe_costs, read_measures
 from simdeploy.analysis.asking.requirements import Asked, problems_in, read_requirements
 from simdeploy.analysis.asking.simulating import find_divided, plan_worlds
 from simdeploy.analysis.asking.verdicts import Direction, read_direction
-from simdeploy.analysis.switches.conclusions import Rule
+from simdeploy.analysis.switches.conclusions import Rule, why_unknown
 from simdeploy.analysis.switches.result import PAIR, VALUE, Switches, make_table
 from simdeploy.analysis.switches.switch_choice import Choice
 from simdeploy.analysis.switches.switch_values import (
@@ -89,7 +89,7 @@ def vary_switches(
         Before anything is simulated for an invalid argument, and for `cost` without costs; afterwards if no choice is
         possible under the scenario's own switches, because rollouts never end.
     SimulationError
-        If every replication failed.
+        If every replication of a policy failed.
 
     Warns
     -----
@@ -146,9 +146,9 @@ def vary_switches(
         _, worlds, _ = plan_worlds(campaign, scenario, chosen, measures, divided, numbers)
     settings = Settings(scenario, chosen, rule, wanted, worlds, campaign)
     base, *simulated = settings.simulate_values([(), *singles])
-    if campaign.n_failed == campaign.n_done:
+    if base.standings.all_failed.any():
         campaign.warn_of_failures()
-        raise SimulationError("no policy can be chosen: every replication failed")
+        raise SimulationError(f"no policy can be chosen: {why_unknown(base.standings, rule.of)}")
     choice = Choice(rule, base.standings)
     of_values = [choice.row(each) for each in simulated]
     of_pairs = choice.pair_rows(settings, both, simulated) if both else []

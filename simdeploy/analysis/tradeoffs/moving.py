@@ -116,7 +116,7 @@ def tradeoff(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Tradeoff:
-    r"""Vary each threshold of a policy alone, and estimate what it trades.
+    """Vary each threshold of a policy alone, and estimate what it trades.
 
     Parameters
     ----------
@@ -154,22 +154,13 @@ def tradeoff(
 
     Notes
     -----
-    A setting's curve is a receiver operating characteristic (Egan 1975 [1]_) with escapes (misses) instead of hits on
-    the vertical axis, so the ideal corner is the lower left.
+    A setting's curve is a receiver operating characteristic with escapes instead of hits on the vertical axis, so the ideal corner is
+    the lower left. All intervals of a curve hold together, and so do all `differences`, over all settings (Bonferroni): you may pick
+    the best afterwards. Rates have the exact interval of Clopper and Pearson, means Student's t interval, quantiles the interval
+    between order statistics.
 
-    A curve of k points in m measures has k m intervals of level :math:`1 - \alpha / (k m)`; by Bonferroni's inequality
-    (Miller 1981 [2]_, section 1.5) all hold together with probability at least :math:`1 - \alpha`, whatever the
-    dependence among points, which meet the same worlds. Rates have the exact interval of Clopper and Pearson, means
-    Student's t interval, quantiles the interval between order statistics; see `simdeploy.statistics.intervals`.
-    `differences` are corrected in the same way over all points of all settings, so you may pick the best afterwards.
-
-    One sweep covers all points: a case shared by several settings is simulated once. Each kind of release has worlds of its
-    own where a measure depends on the kind (`simdeploy.analysis.asking.allocating.plan_rest`).
-
-    References
-    ----------
-    .. [1] Egan, J. P. (1975). Signal Detection Theory and ROC Analysis. Academic Press.
-    .. [2] Miller, R. G. (1981). Simultaneous Statistical Inference, 2nd edition. Springer.
+    All points meet the same worlds, and a case shared by several settings is simulated once. Each kind of release has worlds of its own
+    where a measure depends on the kind.
 
     Examples
     --------

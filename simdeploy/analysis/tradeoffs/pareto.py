@@ -84,7 +84,7 @@ def pareto_front(
     costs: Costs | None = None,
     confidence_level: float = 0.95,
 ) -> ParetoFront:
-    r"""Find the cases that no other case beats in one measure without losing in another.
+    """Find the cases that no other case beats in one measure without losing in another.
 
     Parameters
     ----------
@@ -109,27 +109,13 @@ def pareto_front(
 
     Notes
     -----
-    A case dominates another if it is no worse in any measure and better in one. Equal cases don't dominate each other.
-    In lexicographic order no case is dominated by a later one, so the first one left is on the front, and the cases it
-    dominates are dropped: n log n comparisons for the order (as in Kung, Luccio and Preparata 1975 [1]_, equation 1.1),
-    and at most n for each case on the front. 10,000 cases take seconds.
+    A case dominates another if it is no worse in any measure and better in one. Equal cases don't dominate each other. It is
+    *significantly* dominated if the intervals of paired differences show it to be worse in every measure. With the confidence level, no
+    case on the true front is called so, however many cases there are (`docs/methods.md`). Very skewed responses and many cases need
+    many replications.
 
-    A case is *significantly dominated* by another if the interval of the paired difference shows it to be worse in every
-    measure. This is an intersection-union test (Casella and Berger 2002 [2]_, theorem 8.3.23), so the measures need no
-    correction. The pairs do: with n cases each interval errs to the harmful side with probability
-    :math:`\alpha / (n (n - 1))`, and by Bonferroni's inequality *any* case on the true front is called significantly
-    dominated with probability at most :math:`\alpha`. Each case is compared only with the opponent that beats it most
-    clearly by the estimates, which is valid because the correction covers all pairs. The intervals are approximate as
-    in `estimate_difference`; very skewed responses and many cases need many replications.
-
-    A case with rollouts that never end in one of the measures is neither on the front nor dominated, and dominates
-    nothing.
-
-    References
-    ----------
-    .. [1] Kung, H. T., Luccio, F. and Preparata, F. P. (1975). On finding the maxima of a set of vectors. Journal of
-       the ACM 22(4), 469-476.
-    .. [2] Casella, G. and Berger, R. L. (2002). Statistical Inference, 2nd edition. Duxbury.
+    A case with rollouts that never end in one of the measures is neither on the front nor dominated, and dominates nothing. 10,000
+    cases take seconds.
 
     Examples
     --------

@@ -59,7 +59,7 @@ def tune(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Tuning:
-    r"""Search a policy's settings for the lowest expected cost, or the best of any response, under requirements.
+    """Search a policy's settings for the lowest expected cost, or the best of any response, under requirements.
 
     Parameters
     ----------
@@ -120,38 +120,23 @@ def tune(
 
     Notes
     -----
-    Each stage uses new worlds; within a stage all candidates meet the same ones. Each kind of release has worlds of its
-    own, because its probability :math:`p_k` is known: means are :math:`\sum p_k \bar x_k`, and most worlds are of the kinds
-    that decide between the best candidates (Neyman's allocation, from the stages before; a rare event that was not seen
-    counts as if one more world had the worst outcome of any candidate, or, where the probabilities of priced verdicts are
-    known, the largest deviation from the mean of one of the best 50).
+    Each stage uses new worlds, in which all candidates meet the same luck; each kind of release has worlds of its own.
 
-    1. Try all candidates in `replications` worlds. Of more combinations than `candidates`, a sample is tried, and then
-    whatever is one step from its best, until nothing near them is better; default ranges are extended where the best is
-    at their end. Eliminate those that miss a requirement at the stage's confidence.
-    2. With requirements: simulate promising candidates until one is known to meet them all.
-    3. Eliminate candidates significantly worse than one known to meet the requirements, by paired differences with
-    Bonferroni's inequality over all candidates (Nelson, Swann, Goldsman and Song 2001 [1]_); up to three times, in 1, 5
-    and 25 times as many worlds. Candidates with equal rollouts in a thousand worlds or more are merged into the one
-    closest to the current policy.
-    4. With requirements: settle those of the survivors, the best first.
-    5. Select by the procedure of Kim and Nelson (2001) [2]_ under common random numbers, with updated variances: a
-    candidate better than all others by `indifference` is selected with probability `confidence_level`. Observations are
-    averages of 50 worlds, in fixed numbers of each kind. With `final`: OCBA (Chen, Lin, Yücesan and Chick 2000 [3]_).
-    6. Simulate the recommended policy, runners-up, the current policy and API defaults in new worlds, so that selection
-    doesn't bias their estimates, until the recommended policy's mean is known to the indifference, or the budget ends. If
-    it is not confirmed to meet the requirements, drop it and repeat everything after step 1. If another candidate is
-    significantly better, drop it and repeat step 5; if one only seems better by more than the indifference, recommend that
-    one without a stated probability.
+    1. All candidates run in `replications` worlds. Those that miss a requirement are dropped. Of more combinations than
+    `candidates` a sample is tried, and then whatever is one step from its best, until nothing near is better; default ranges are
+    extended where the best is at their end.
+    2. Screening [1]_ drops candidates that are significantly worse than one known to meet the requirements.
+    3. The procedure of Kim and Nelson [2]_ selects among the rest: a candidate better than all others by `indifference` is
+    selected with probability `confidence_level`. With `final`, OCBA [3]_ spends that many rollouts, and the probability is an
+    estimate.
+    4. The recommended policy, runners-up, the current policy and API defaults run in new worlds, so that the luck of the search
+    doesn't bias their estimates. If these worlds contradict the selection, it is repeated without the policy.
 
-    Half of the error :math:`\alpha` goes to step 3 and half to step 5; with requirements an eighth each, and a quarter
-    each to false verdicts on the best candidate's requirements in steps 1, 4 and 6. The guarantee covers candidates
-    known to meet the requirements, and assumes nearly normal averages. There is no stated probability (see
-    `Tuning.doubt`) if the budget ends before the selection is decided, if new worlds contradict it, if the recommended
-    policy's mean can't be trusted, or if a policy that seems better may meet the requirements.
+    The probability covers candidates that were tried and are known to meet the requirements, and assumes nearly normal averages of
+    50 worlds. `Tuning.doubt` says why none is stated. `docs/methods.md` says how the error is divided among the stages.
 
-    API defaults are the current policy with default limits, `max_error_rate` and observation time. Strategy, sizes of
-    waves and canaries, and deadline stay, because the API has no useful default for them.
+    API defaults are the current policy with default limits, `max_error_rate` and observation time. Strategy, sizes of waves and
+    canaries, and deadline stay, because the API has no useful default for them.
 
     References
     ----------

@@ -296,7 +296,7 @@ class Stages:
         while True:
             _, verdicts = judge_candidates(measured.of, self._question.requirements, alpha)
             is_settled = verdicts[0] == MISSED or measured.has_gap[0]
-            is_settled |= verdicts[0] == MET and self._is_known(measured, verdicts)
+            is_settled |= verdicts[0] == MET and self._is_known(measured, verdicts, shown)
             if is_settled or 2 * measured.n_worlds > most:
                 return measured, verdicts, alpha
             counts = self._allocation.divide_for(measured.observed, measured.n_worlds, fewest=_FEWEST_OF_A_KIND)
@@ -305,13 +305,14 @@ class Stages:
                 counts = rest | self.worlds.divide_for_requirements(measured.n_worlds)
             measured = measured.join(self._measure("confirm", shown, counts))
 
-    def _is_known(self, measured: Measured, verdicts: np.ndarray) -> bool:
+    def _is_known(self, measured: Measured, verdicts: np.ndarray, shown: Sequence[int]) -> bool:
         """Return whether the first candidate's mean is known to the indifference, and no other may contradict it."""
         objective, level = self._question.objective, self._question.confidence_level
         estimate = estimate_values(measured.of[objective][0], objective, level)
         if not estimate.is_trusted or estimate.half_width > self.indifference:
             return False
         better = measured.means[0] - measured.means > self.indifference
+        better &= [number != self.found.candidates.reference for number in shown]  # which can't be recommended
         return not (better & (verdicts == MET) & ~measured.has_gap).any()
 
     def rule_out_valueless(self, numbers: np.ndarray) -> None:

@@ -42,7 +42,7 @@ def select_kim_nelson(
     unseen: float | None = None,
     report: Callable[[Round], None] | None = None,
 ) -> Selection:
-    r"""Select the candidate with the lowest mean, with a stated probability.
+    """Select the candidate with the lowest mean, with a stated probability.
 
     Parameters
     ----------
@@ -86,46 +86,18 @@ def select_kim_nelson(
 
     Notes
     -----
-    Procedure KN of Kim and Nelson (2001 [1]_), for minimisation, with c = 1 and Bonferroni's shares, which allow for
-    common random numbers. Its steps, by their names in the paper:
+    Procedure KN of Kim and Nelson (2001 [1]_), for minimisation, with c = 1 and Bonferroni's shares. Looks come after a fourth
+    more batches each, instead of after every batch; with `unseen`, variances are updated at every look, as in KN++ [2]_, and the
+    guarantee is asymptotic. `docs/methods.md` has the equations and the proof for fewer looks.
 
-    *Setup.* :math:`\eta = \frac12 \left[ \left( \frac{2\alpha}{k-1} \right)^{-2/(n_0-1)} - 1 \right]`, which for c = 1
-    solves :math:`g(\eta) = \frac12 (1 + 2\eta)^{-(n_0-1)/2} = \alpha / (k - 1)`; :math:`h^2 = 2 c \eta (n_0 - 1)`.
-
-    *Initialization.* :math:`S^2_{il}`, the sample variance of the differences of `i` and `l` over the first :math:`n_0`
-    batches, and :math:`N_{il} = \lfloor h^2 S^2_{il} / \delta^2 \rfloor`.
-
-    *Screening* after `r` batches. Of those left, `i` stays iff :math:`\bar x_i(r) \le \bar x_l(r) + W_{il}(r)` for all
-    others `l`, where :math:`W_{il}(r) = \max \{0, \frac{\delta}{2cr} (h^2 S^2_{il} / \delta^2 - r) \}`.
-
-    *Stopping rule.* One is left; or `r` exceeds all :math:`N_{il}` of those left, so that the margins are 0 and only
-    equal means remain.
-
-    If the best is better than all others by at least :math:`\delta`, it is selected with probability at least
-    :math:`1 - \alpha`, exactly for normal observations. Candidates within :math:`\delta` of the best count as equally
-    good, and any of them may be selected; that the selected one is within :math:`\delta` with the same probability is
-    not proven for every configuration of means (Eckman and Henderson 2018 [3]_).
-
-    The paper looks after every batch; here each look comes after a fourth more batches. The proof compares the sums of
-    differences at the looks to a Brownian motion in the same triangle, by a theorem of Jennison, Johnstone and Turnbull
-    (1982 [2]_) that holds for any looks that don't foresee the observations: with fewer looks a process leaves the
-    triangle later and more often on the right side. This takes at most a fourth more observations.
-
-    With `unseen`, u, variances are updated at every look, as in procedure KN++ of Kim and Nelson (2006 [4]_):
-    :math:`S^2_{il}(r)` over all r batches, at least :math:`u^2 / r`, and :math:`h^2` for :math:`n_0 = r`. The guarantee is
-    then asymptotic, for small :math:`\delta`. Without updates a rare event that is absent from the first round would never
-    count, and one that is in it would always count too much.
+    If the best is better than all others by at least `indifference`, it is selected with probability at least 1 - `alpha`, exactly
+    for normal observations. Candidates within `indifference` of the best count as equally good, and any of them may be selected.
 
     References
     ----------
     .. [1] Kim, S.-H. and Nelson, B. L. (2001). A fully sequential procedure for indifference-zone selection in
        simulation. ACM Transactions on Modeling and Computer Simulation 11(3), 251-273.
-    .. [2] Jennison, C., Johnstone, I. M. and Turnbull, B. W. (1982). Asymptotically optimal procedures for sequential
-       adaptive selection of the best of several normal means. In: Statistical Decision Theory and Related Topics
-       III(2), 55-86. Academic Press.
-    .. [3] Eckman, D. J. and Henderson, S. G. (2018). Guarantees on the probability of good selection. Proceedings of
-       the 2018 Winter Simulation Conference, 351-365.
-    .. [4] Kim, S.-H. and Nelson, B. L. (2006). On the asymptotic validity of fully sequential selection procedures for
+    .. [2] Kim, S.-H. and Nelson, B. L. (2006). On the asymptotic validity of fully sequential selection procedures for
        steady-state simulation. Operations Research 54(3), 475-488.
 
     Examples

@@ -49,19 +49,10 @@ def screen(
 
     Notes
     -----
-    The procedure "screen to the best" of Nelson, Swann, Goldsman and Song (2001 [1]_), in its form for common random
-    numbers (Kim and Nelson 2006 [2]_, the section on subset selection). With means :math:`\bar x_i` and sample
-    variances :math:`S^2_{ij}` of the differences of `i` and `j` in the same worlds, candidate `i` is kept iff
-
-    .. math:: \bar x_i \le \bar x_j + t_{n-1,\, 1-\alpha/(k-1)} \, S_{ij} / \sqrt n \quad \text{for all } j \ne i.
-
-    The best is eliminated only if one of the k - 1 others beats it by more than its margin. Each does with probability
-    at most :math:`\alpha/(k-1)`, exactly for normal differences, and Bonferroni's inequality adds them up, whatever
-    their dependence. There is no indifference zone.
-
-    Here `j` covers only the 100 rivals with the lowest means, while :math:`\alpha` is still divided among all k - 1.
-    Fewer comparisons eliminate a subset of what all would, so the probability of keeping the best can only rise, even
-    though the data choose the comparisons. This takes k x 100 x n operations instead of k x k x n.
+    The procedure "screen to the best" of Nelson, Swann, Goldsman and Song (2001 [1]_), in its form for common random numbers
+    (Kim and Nelson 2006 [2]_). A candidate is kept iff its mean exceeds that of no rival by more than the margin of their paired
+    difference, Student's with error :math:`\alpha/(k-1)`. The best is eliminated with probability at most :math:`\alpha`, whatever the
+    dependence, exactly for normal differences. `docs/methods.md` has the equation.
 
     References
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,9 @@ from simdeploy.validation.oracles.health import Validation, healthy_window_proba
 from simdeploy.world.distributions import Constant
 
 if TYPE_CHECKING:
+    from simdeploy.rules.health import HealthRule
     from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.world.fleet import Behaviour
     from simdeploy.world.release import ReleaseKind
 
 
@@ -124,8 +127,12 @@ def read_course(scenario: Scenario, policy: ScenarioPolicy) -> Course:
 
 def read_fate(scenario: Scenario, policy: ScenarioPolicy, kind: ReleaseKind) -> Fate:
     """Read what happens to a node under a policy, if the release is of a kind."""
-    behaviour = scenario.fleet.behaviour
     rule = read_health_rule(policy.policy, scenario.orchestrator_of(policy))
+    return _find_fate(scenario.fleet.behaviour, rule, kind, _start_s(scenario))
+
+
+@lru_cache(maxsize=1024)  # the policies of a grid share few of them
+def _find_fate(behaviour: Behaviour, rule: HealthRule, kind: ReleaseKind, start_s: float) -> Fate:
     base = behaviour.start_failure.mean
     affected = 1.0 if kind.affects.share is None else float(kind.affects.share)
     hurt = 1 - (1 - base) * (1 - kind.start_failure)
@@ -133,7 +140,7 @@ def read_fate(scenario: Scenario, policy: ScenarioPolicy, kind: ReleaseKind) -> 
     start_failure = affected * hurt + (1 - affected) * base
     if not rule.is_checked:
         return Fate(start_failure, (Instant(0.0, 0.0, 1.0),))
-    left_ns = rule.deadline_ns - (round(_start_s(scenario) * NS_PER_S) if rule.deadline_from_dispatch else 0)
+    left_ns = rule.deadline_ns - (round(start_s * NS_PER_S) if rule.deadline_from_dispatch else 0)
     requests, level = rule.requests_per_window(behaviour.requests_per_second), behaviour.error_rate.mean
 
     def validate(level: float) -> Validation:

@@ -248,6 +248,8 @@ def _with_next(fate: Fate) -> list[tuple[Instant, float]]:
 
 def _pass_time(states: np.ndarray, prices: _Prices, seconds: float, *, touched: int, starting: int = 0) -> np.ndarray:
     """Let time pass; of `touched` nodes those that failed to start are out of service, the others exposed."""
+    if not seconds:
+        return states
     fixed = prices.delay + prices.exposed * touched + prices.out * starting
     return moments.pay(states, seconds * fixed, seconds * (prices.out - prices.exposed))
 

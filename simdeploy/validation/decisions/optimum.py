@@ -17,6 +17,7 @@ from simdeploy.scenario import Scenario
 from simdeploy.validation.decisions.exact import Exact, evaluate
 
 if TYPE_CHECKING:
+    from simdeploy.experiments.levers import Lever
     from simdeploy.scenario import ScenarioPolicy
 
 
@@ -78,6 +79,10 @@ class Problem:
             return Scenario.from_dict(self.contents)
 
     @cached_property
+    def _levers(self) -> dict[tuple[str, ...], tuple[Lever, ...]]:
+        return {}
+
+    @cached_property
     def optimum(self) -> Optimum:
         """The exact optimum: seconds of work, done once."""
         return find_optimum(self)
@@ -85,9 +90,11 @@ class Problem:
     def policy(self, settings: Mapping[str, Any]) -> ScenarioPolicy:
         """Return the current policy with changed settings."""
         base = self.scenario.policy()
-        levers = find_levers(settings, [], [base.spec])
+        keys = tuple(settings)
+        if keys not in self._levers:
+            self._levers[keys] = find_levers(settings, [], [base.spec])
         with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-            return change_policy(base, dict(zip(levers, settings.values(), strict=True)), self.scenario, {})
+            return change_policy(base, dict(zip(self._levers[keys], settings.values(), strict=True)), self.scenario, {})
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """Return the settings of every policy of the grid."""
