@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from simdeploy.api import Deployment
     from simdeploy.engines.recording import Recording
+    from simdeploy.records import Records
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
@@ -198,6 +199,47 @@ class Rollout:
             write_table(getattr(self, name), place / f"{name}.{form}")
         content = json.dumps(self._describe(), indent=2, ensure_ascii=False)
         write_file(place / "rollout.json", lambda file: file.write(f"{content}\n".encode()))
+
+    def to_records(self, name: str = "1", *, watched_until_s: float | None = None) -> Records:
+        """Return the rollout in the form of records of real ones, for `calibrate` and `backtest`.
+
+        Parameters
+        ----------
+        name : str, default "1"
+            Identifies the rollout among others; its start is the deployment's `created_at`.
+        watched_until_s : float, optional
+            How far the record reaches, seconds after the start; by default until service is restored, or as far as anything
+            happened.
+
+        Returns
+        -------
+        Records
+
+        Examples
+        --------
+        >>> import simdeploy
+        >>> scenario = simdeploy.Scenario.from_dict({
+        ...     "name": "two nodes",
+        ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+        ...     "policies": {"at-once": {"strategy": "immediate"}},
+        ... })
+        >>> records = simdeploy.simulate(scenario).to_records("monday")
+        >>> records.nodes[["rollout", "node", "status", "started_at_s"]]
+          rollout    node   status  started_at_s
+        0  monday  node-0  running          60.0
+        1  monday  node-1  running          60.0
+        """
+        from simdeploy.engines.recorded import Tables, record
+
+        return record(
+            name,
+            self.scenario,
+            self.policy,
+            tables=Tables(self.nodes, self.windows, self.events),
+            responses=self.response_values,
+            started_ns=self._start_ns,
+            end_s=self._service.end_ns / NS_PER_S if watched_until_s is None else watched_until_s,
+        )
 
     def _describe(self) -> dict[str, Any]:
         return {
