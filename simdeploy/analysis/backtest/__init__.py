@@ -1,0 +1,1 @@
+"""What recorded rollouts would have done under other policies."""
