@@ -174,10 +174,11 @@ def _know_node(
         return KnownNode(dispatched, "hangs", after, outages=outages)
     deadline_ns = rule.deadline_ns if rule is not None and rule.is_checked else None
     if row["cause"] == "did_not_start":
-        return KnownNode(dispatched, "failed", after, outages=outages)
+        return KnownNode(dispatched, "failed", after, has_failed=True, outages=outages)
     if row["cause"] == "silent" and deadline_ns is not None and rule is not None and not rule.deadline_from_dispatch:
-        return KnownNode(dispatched, "hangs", after - deadline_ns, outages=outages)
-    return KnownNode(dispatched, "silent", after if row["cause"] == "silent" else after - 1, outages=outages)
+        return KnownNode(dispatched, "hangs", after - deadline_ns, has_failed=True, outages=outages)
+    seen = after if row["cause"] == "silent" else after - 1
+    return KnownNode(dispatched, "silent", seen, has_failed=True, outages=outages)
 
 
 def _in_a_row(

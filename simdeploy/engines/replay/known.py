@@ -46,7 +46,7 @@ class KnownNode:
     verdict_ns : int or None
         When a node that started was resolved; None if it was not.
     has_failed : bool
-        Whether that verdict was that it failed.
+        Whether its verdict was that it failed, started or not.
     watched_ns : int
         How far it is known, if it started.
     is_repeated_only : bool

@@ -61,6 +61,7 @@ def replay(known: KnownRollout, policy: Policy, orchestrator: Orchestrator, fill
     acts = known.acts if is_same else tuple(act for act in known.acts if act.do != "promote")
     operator = Operator(_NOTHING, 0.0, 0.0, _NOTHING, acts)
     cast = _Recorded(known, policy, orchestrator, ledger)
+    world.nodes = cast.nodes
     recording = run_world(world, policy, orchestrator, operator, "update", zones=known.zones, cast=cast)
 
     first_moved, moved = _find_moves(known, recording)
@@ -90,7 +91,7 @@ class _Recorded(Cast):
     def __init__(self, known: KnownRollout, policy: Policy, orchestrator: Orchestrator, ledger: Ledger) -> None:
         self._known = known
         self._ledger = ledger
-        self._nodes: list[ReplayedNode] = []
+        self.nodes: list[ReplayedNode] = []
         rule = read_health_rule(policy, orchestrator)
         was = None if known.policy is None or known.orchestrator is None else known.policy
         self._repeats = (
@@ -119,7 +120,7 @@ class _Recorded(Cast):
             waits_unseen=self._waits,
             may_have_hung=self._may_have_hung,
         )
-        self._nodes.append(node)
+        self.nodes.append(node)
         return node
 
     def make_prober(self, site: Site) -> Prober:
@@ -133,7 +134,7 @@ class _Recorded(Cast):
             same_gate=self._same_gate,
             nodes_count=self._nodes_count,
         )
-        prober.nodes = self._nodes
+        prober.nodes = self.nodes
         return prober
 
 
@@ -142,9 +143,13 @@ class _RecordedWorld(World):
 
     Attributes
     ----------
+    nodes : list of ReplayedNode
+        Those of the run.
     doubts_ns : list of int
         When nodes had their turn that were found down at theirs, at a time that is not known.
     """
+
+    nodes: list[ReplayedNode]
 
     def __init__(self, known: KnownRollout, ledger: Ledger, *, is_same: bool) -> None:
         behaviour = Behaviour(
@@ -182,7 +187,9 @@ class _RecordedWorld(World):
             if not any(act.do in ("promote", "cancel") and act.at_ns >= now for act in self._known.acts):
                 self._ledger.meet(people=True)
             return _NEVER_NS
-        if known is None:
+        # Nobody knows what people do about a canary that failed, which they saw healthy.
+        seen = zip(self.nodes, self._known.nodes, strict=True)
+        if known is None or any(node.fate.ever_failed and not was.has_failed for node, was in seen):
             self._ledger.meet(people=True)
             return _NEVER_NS
         return known
