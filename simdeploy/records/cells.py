@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-# What stands for a missing value in text.
+# What stands for a missing value, except among names.
 _MISSING = ("", "NaN", "nan", "null", "NULL", "None", "NA", "N/A", "NaT")
 _TRUE, _FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
 # What keeps spreadsheets from computing a name, as `output.write_table` does.
@@ -189,7 +189,7 @@ class Rows:
         theirs = self.find(ours)
         if theirs is None:
             return None
-        texts = self._text(theirs)
+        texts = self._text(theirs, missing=("",))
         if not self.table.hides_formulas:
             return texts
         is_hidden = texts.str.match(_HIDDEN_FORMULA).fillna(value=False).astype(bool)
@@ -322,10 +322,10 @@ class Rows:
         )
         return numbers, ~np.asarray(pc.fill_null(is_number, fill_value=True))
 
-    def _text(self, theirs: str) -> pd.Series:
+    def _text(self, theirs: str, missing: Sequence[str] = _MISSING) -> pd.Series:
         import pandas as pd
 
-        return pd.Series(pd.array(_as_text(self.table.columns[theirs]), dtype="str"))
+        return pd.Series(pd.array(_as_text(self.table.columns[theirs], missing), dtype="str"))
 
     def _finder(self, theirs: str) -> Callable[[int], object]:
         def find(row: int) -> object:
@@ -335,8 +335,14 @@ class Rows:
         return find
 
 
-def _as_instants(column: pa.ChunkedArray) -> pd.Series:
+def in_utc(instants: Array) -> pd.Series:
+    """Return instants as a column of `Records`."""
     import pandas as pd
+
+    return pd.Series(instants).dt.tz_localize("UTC")
+
+
+def _as_instants(column: pa.ChunkedArray) -> pd.Series:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -344,10 +350,10 @@ def _as_instants(column: pa.ChunkedArray) -> pd.Series:
     if getattr(column.type, "unit", "") == "ns":
         naive = column
     whole = pc.fill_null(naive.cast(pa.timestamp(naive.type.unit)).cast(pa.int64()), np.iinfo(np.int64).min)
-    return pd.Series(np.asarray(whole).view(f"datetime64[{naive.type.unit}]")).dt.tz_localize("UTC")
+    return in_utc(np.asarray(whole).view(f"datetime64[{naive.type.unit}]"))
 
 
-def _as_text(column: pa.ChunkedArray) -> pa.Array:
+def _as_text(column: pa.ChunkedArray, missing: Sequence[str] = _MISSING) -> pa.Array:
     """Return a column as text; what stands for a missing value is missing, and objects are JSON."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -355,18 +361,15 @@ def _as_text(column: pa.ChunkedArray) -> pa.Array:
 
     if pa_types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    if pa_types.is_string(column.type) or pa_types.is_large_string(column.type) or pa_types.is_null(column.type):
-        texts = column.cast(pa.large_string())
-    elif pa_types.is_boolean(column.type) or pa_types.is_integer(column.type):
+    simple = (pa_types.is_string, pa_types.is_large_string, pa_types.is_null, pa_types.is_boolean, pa_types.is_integer)
+    if any(is_simple(column.type) for is_simple in simple):
         texts = column.cast(pa.large_string())
     else:
         cells = (
             None if cell is None else cell if isinstance(cell, str) else _write(cell) for cell in column.to_pylist()
         )
         texts = pa.chunked_array([pa.array(cells, pa.large_string())], pa.large_string())
-    texts = pc.if_else(
-        pc.is_in(texts, pa.array(_MISSING, pa.large_string())), pa.scalar(None, pa.large_string()), texts
-    )
+    texts = pc.if_else(pc.is_in(texts, pa.array(missing, pa.large_string())), pa.scalar(None, pa.large_string()), texts)
     return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
 
 

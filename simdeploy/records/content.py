@@ -200,7 +200,7 @@ def _csv_lines(data: bytes) -> Iterator[int]:
 
 def _csv_problem(data: bytes, n_columns: int, file: str, error: str) -> Problem:
     """Return the first row with another number of columns, or what the library says."""
-    reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline=""))
+    reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline=""), strict=True)
     line = 1
     try:
         for row in reader:
@@ -285,7 +285,7 @@ def _parse_lines(part: Sequence[tuple[int, str]], file: str) -> list[Any]:
         rows = json.loads(
             "[" + ",".join(line for _, line in part) + "]", object_pairs_hook=_strict, parse_constant=_refuse
         )
-        if len(rows) == len(part):
+        if len(rows) == len(part) and all(isinstance(row, dict) for row in rows):
             return list(rows)
     except (ValueError, RecursionError):
         pass

@@ -102,11 +102,9 @@ def _join_table(name: str, parts: Sequence[Part], starts: pd.Series) -> pd.DataF
     columns = [*COLUMNS[name], ROW, _PART]
     if not frames:
         return pd.DataFrame(columns=columns)
-    dtypes = COLUMNS[name]
-    typed = [
-        frame.reindex(columns=columns).astype({column: dtypes[column] for column in dtypes if column != "started_at"})
-        for frame in frames
-    ]
+    # A column of instants that some parts don't have becomes one at the end.
+    dtypes = {column: dtype for column, dtype in COLUMNS[name].items() if not dtype.startswith("datetime64")}
+    typed = [frame.reindex(columns=columns).astype(dtypes) for frame in frames]
     return typed[0].reset_index(drop=True) if len(typed) == 1 else pd.concat(typed, ignore_index=True)
 
 

@@ -35,7 +35,7 @@ class Part:
     file : str
     frames : mapping of str to DataFrame
         By the name of the table of `Records`, with some of its columns. A time `x_s` may be in a column `x` instead, as an instant
-        (datetime64[ns], in UTC). A column `row` has the numbers of the rows.
+        (datetime64[ns], without a zone: in UTC). A column `row` has the numbers of the rows.
     find_line : callable
         From the number of a row to its line.
     dropped : list of Dropped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 from simdeploy.errors import InputError, Problem, listed, nearest, not_among, shorten
@@ -52,17 +52,12 @@ def read_records(*paths: str | os.PathLike[str], mapping: Mapping[str, str] | No
         raise InputError(Problem("no files of records", allowed="at least one file or folder"))
     names = _check_mapping(mapping or {})
     dropped: list[Dropped] = []
+    contents = list(read_contents(paths, dropped))
+    _check_columns(names, contents)
     found: dict[ModuleType, list[Content]] = {source: [] for source in SOURCES}
-    columns: set[str] = set()
-    for content in read_contents(paths, dropped):
+    for content in contents:
         found[_recognise(content, names)].append(content)
-        columns |= content.table.columns.keys() if content.table is not None else set()
-    missing = [theirs for theirs in names.values() if theirs not in columns]
-    if missing:
-        raise InputError(
-            [not_among("no file has this column", ("mapping",), name, sorted(columns)) for name in missing]
-        )
-    parts = [part for source, contents in found.items() if contents for part in source.read(contents, names)]
+    parts = [part for source, of_kind in found.items() if of_kind for part in source.read(of_kind, names)]
     return join(parts, dropped)
 
 
@@ -78,6 +73,13 @@ def _check_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
     if problems:
         raise InputError(problems)
     return dict(mapping)
+
+
+def _check_columns(names: Mapping[str, str], contents: Sequence[Content]) -> None:
+    columns = sorted({column for content in contents if content.table is not None for column in content.table.columns})
+    missing = [theirs for theirs in names.values() if theirs not in columns]
+    if missing:
+        raise InputError([not_among("no file has this column", ("mapping",), name, columns) for name in missing])
 
 
 def _recognise(content: Content, names: Mapping[str, str]) -> ModuleType:

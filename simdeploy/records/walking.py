@@ -34,16 +34,19 @@ def read_contents(paths: Sequence[str | os.PathLike[str]], dropped: list[Dropped
             if _is_new(place, seen):
                 yield parse(read_bytes(place, most_bytes=MAX_BYTES), place)
             continue
-        n_found = 0
-        for content in _read_folder(place, seen, dropped):
-            n_found += 1
-            yield content
-        if not n_found:
-            allowed = f"files with the endings {', '.join(ENDINGS)}, or folders of simulated rollouts"
-            raise InputError(Problem("no records in this folder", file=place, allowed=allowed))
+        for file in _find_files(place, dropped):
+            if _is_new(file, seen):
+                is_folder = Path(file).is_dir() and not Path(file).is_symlink()
+                yield Content(file, folder=file) if is_folder else _read(file, place)
 
 
-def _read_folder(folder: str, seen: set[str], dropped: list[Dropped]) -> Iterator[Content]:
+def _read(file: str, folder: str) -> Content:
+    return parse(read_bytes(file, inside=(folder,), outside=OUTSIDE, most_bytes=MAX_BYTES), file)
+
+
+def _find_files(folder: str, dropped: list[Dropped]) -> list[str]:
+    """Return the files of a folder that may be records, and the folders of simulated rollouts in it."""
+    found: list[str] = []
     n_files = 0
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -52,17 +55,18 @@ def _read_folder(folder: str, seen: set[str], dropped: list[Dropped]) -> Iterato
             raise InputError(Problem(f"more than {_MOST_FILES:,} files", file=folder))
         if _ROLLOUT in files:
             folders.clear()
-            if _is_new(place, seen):
-                yield Content(place, folder=place)
+            found.append(place)
             continue
         for name in sorted(files):
             file = str(Path(place) / name)
-            if name.startswith(".") or not _is_new(file, seen):
-                continue
-            if name.lower().endswith(ENDINGS):
-                yield parse(read_bytes(file, inside=(folder,), outside=OUTSIDE, most_bytes=MAX_BYTES), file)
-            else:
+            if name.lower().endswith(ENDINGS) and not name.startswith("."):
+                found.append(file)
+            elif not name.startswith("."):
                 dropped.append(Dropped(file, None, 0, f"not read: none of the endings {', '.join(ENDINGS)}"))
+    if not found:
+        allowed = f"files with the endings {', '.join(ENDINGS)}, or folders of simulated rollouts"
+        raise InputError(Problem("no records in this folder", file=folder, allowed=allowed))
+    return found
 
 
 def _is_new(place: str, seen: set[str]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from simdeploy.records.cells import Array, Rows
+from simdeploy.records.cells import Array, Rows, in_utc
 from simdeploy.records.content import Content
 from simdeploy.records.parts import Dropped, Part, part_of
 from simdeploy.records.table import COLUMNS
@@ -41,7 +41,7 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
         "",
         "neither an outage nor a span that was watched",
     )
-    columns = {"node": node, "zone": zone, **instants}
+    columns = {"node": node, "zone": zone, **{name: in_utc(times) for name, times in instants.items()}}
     part = part_of(rows, "outages", columns, notes=_notes(rows))
     return _without_repetitions(part)
 

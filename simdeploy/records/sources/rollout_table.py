@@ -11,7 +11,7 @@ import numpy as np
 
 from simdeploy.api.document import DeploymentDocument, parse_deployment
 from simdeploy.errors import InputError
-from simdeploy.records.cells import Rows
+from simdeploy.records.cells import Rows, in_utc
 from simdeploy.records.content import Content
 from simdeploy.records.parts import Dropped, Part, part_of
 from simdeploy.records.sources.node_table import name_rollouts, read_times
@@ -45,7 +45,7 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
     policies = rows.text("policy")
     columns = {
         "rollout": name_rollouts(rows),
-        "started_at": None if started is None else started.instants,
+        "started_at": None if started is None or started.instants is None else in_utc(started.instants),
         "nodes": rows.whole("nodes"),
         "policy": policies,
         "interval_s": rows.number("interval_s"),
