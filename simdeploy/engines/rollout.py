@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines import frames
+from simdeploy.engines.recorded import describe
 from simdeploy.engines.responses import compute_responses
 from simdeploy.engines.service import Service
 from simdeploy.errors import InputError, Problem, not_among
@@ -161,7 +162,8 @@ class Rollout:
         """Write all tables, and what the rollout was, into a folder.
 
         The files are ``events``, ``timeline``, ``nodes``, ``windows`` and ``revisions``, and ``rollout.json`` with scenario,
-        policy, seed, replication, responses and the final deployment objects. Existing files of these names are replaced.
+        policy, seed, replication, responses, the final deployment objects, and what `read_records` needs (``record``). Existing
+        files of these names are replaced.
 
         Parameters
         ----------
@@ -229,16 +231,17 @@ class Rollout:
         0  monday  node-0  running          60.0
         1  monday  node-1  running          60.0
         """
-        from simdeploy.engines.recorded import Tables, record
+        from simdeploy.records.simulated import Tables, make_records
 
-        return record(
-            name,
+        return make_records(name, self._facts(watched_until_s), Tables(self.nodes, self.windows, self.events))
+
+    def _facts(self, watched_until_s: float | None = None) -> dict[str, Any]:
+        return describe(
             self.scenario,
             self.policy,
-            tables=Tables(self.nodes, self.windows, self.events),
             responses=self.response_values,
             started_ns=self._start_ns,
-            end_s=self._service.end_ns / NS_PER_S if watched_until_s is None else watched_until_s,
+            watched_until_s=self._service.end_ns / NS_PER_S if watched_until_s is None else watched_until_s,
         )
 
     def _describe(self) -> dict[str, Any]:
@@ -248,6 +251,7 @@ class Rollout:
             "seed": self.seed,
             "replication": self.replication,
             "responses": to_plain(self.response_values),
+            "record": to_plain(self._facts()),
             "deployments": [deployment.to_dict() for deployment in self.deployments],
         }
 

@@ -55,6 +55,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "ended_s": "float64",
         "requests": "Int64",
         "failed_requests": "Int64",
+        "error_rate": "float64",  # alone if requests weren't counted
         "healthy": "boolean",
         "up": "boolean",
         "on_new_version": "boolean",
