@@ -1,3 +1,5 @@
+from .backtest.backtesting import backtest as backtest
+from .backtest.result import Backtest as Backtest
 from .bands import Timelines as Timelines, timelines as timelines
 from .checking.checking import Check as Check, check as check
 from .comparison.compare import Comparison as Comparison, compare as compare

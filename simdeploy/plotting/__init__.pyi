@@ -1,3 +1,4 @@
+from .backtest import plot_backtest as plot_backtest
 from .check import plot_check as plot_check
 from .comparison import (
     plot_comparison as plot_comparison,

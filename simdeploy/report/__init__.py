@@ -16,6 +16,7 @@ from simdeploy.result import Result, Table
 
 # The module of each type of result.
 REPORTS = {
+    "Backtest": "backtest",
     "Check": "checking",
     "Comparison": "comparison",
     "CostResult": "costs",

@@ -55,14 +55,14 @@ class Bounded:
         The furthest that a dispatch moved.
     recording : Recording
         Of the rollout, as far as it is known.
-    is_known : bool
-        Whether everything is.
+    unknown_ns : int or None
+        From when on; None if everything is known.
     """
 
     bounds: dict[str, Bounds]
     moved_s: float
     recording: Recording
-    is_known: bool
+    unknown_ns: int | None
 
 
 def bound_rollout(known: KnownRollout, run_by: RunBy) -> Bounded:
@@ -72,7 +72,7 @@ def bound_rollout(known: KnownRollout, run_by: RunBy) -> Bounded:
     if first.unknown_ns is None:
         values = measure(first.recording)
         bounds = {name: Bounds(value, value) for name, value in values.items()}
-        return Bounded(bounds, first.moved_ns / NS_PER_S, first.recording, is_known=True)
+        return Bounded(bounds, first.moved_ns / NS_PER_S, first.recording, None)
     wide = _bound_widely(known, run_by, first)
     runs = [first]
     if not first.asks_people and _is_monotone(known, run_by):
@@ -80,7 +80,7 @@ def bound_rollout(known: KnownRollout, run_by: RunBy) -> Bounded:
         if not any(run.asks_people for run in runs):
             wide = _bound_narrowly(known, run_by, wide, *runs)
     moved = max(run.moved_ns for run in runs)
-    return Bounded(wide, moved / NS_PER_S, first.recording, is_known=False)
+    return Bounded(wide, moved / NS_PER_S, first.recording, first.unknown_ns)
 
 
 def measure(recording: Recording) -> dict[str, float]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.engines.replay import KnownNode, KnownRollout, Outage
 from simdeploy.engines.replay.known import SeenWindow
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.records.table import COLUMNS
 from simdeploy.rules.health import HealthRule, judges_waves, read_health_rule
 from simdeploy.rules.waves import plan_waves
 from simdeploy.units import NS_PER_S
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from simdeploy.records import Records
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
 
@@ -62,6 +64,54 @@ def order_nodes(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=key)
 
 
+def read_histories(records: Records) -> list[History]:
+    """Return the records of each rollout apart, in their order.
+
+    Raises
+    ------
+    InputError
+        If nodes or the size of the fleet are missing.
+    """
+    of_rollouts = {str(row["rollout"]): row for row in to_rows(records.rollouts)}
+    nodes, windows, acts = (_group(frame) for frame in (records.nodes, records.windows, records.acts))
+    outages = to_rows(records.outages)
+    problems, histories = [], []
+    for name, rollout in of_rollouts.items():
+        rows, n_nodes = order_nodes(nodes.get(name, [])), rollout["nodes"]
+        if n_nodes is None and rollout["state"] == "completed":
+            n_nodes = len(rows)  # all of them were updated
+        if n_nodes is None or not rows or n_nodes < len(rows):
+            problems.append(_explain_fleet(name, len(rows), n_nodes))
+            continue
+        rows += [_blank(name, number) for number in range(int(n_nodes) - len(rows))]
+        histories.append(History(rollout, rows, windows.get(name, []), acts.get(name, []), outages))
+    raise_if_any(problems)
+    if not histories:
+        raise InputError(Problem("no rollouts", ("records",), allowed="records of at least one"))
+    return histories
+
+
+def _group(frame: pd.DataFrame) -> dict[str, list[Row]]:
+    grouped: dict[str, list[Row]] = {}
+    for row in to_rows(frame):
+        grouped.setdefault(str(row["rollout"]), []).append(row)
+    return grouped
+
+
+def _blank(rollout: str, number: int) -> Row:
+    """Return the row of a node that the record does not name: it was never dispatched."""
+    row: Row = dict.fromkeys(COLUMNS["nodes"])
+    return row | {"rollout": rollout, "node": f"(unnamed {number + 1})"}
+
+
+def _explain_fleet(name: str, rows: int, n_nodes: int | None) -> Problem:
+    if rows and n_nodes is None:
+        message = "the size of the fleet is not on record, and the rollout was stopped: other policies might have updated more nodes"
+        return Problem(message, ("rollout", name), found=f"{rows} nodes", allowed="`nodes` in a table of rollouts")
+    found = f"{rows} nodes on record" + ("" if n_nodes is None else f" of {n_nodes}")
+    return Problem("a backtest needs the nodes of each rollout", ("rollout", name), found=found)
+
+
 def know(history: History, run_by: RunBy | None, interval_ns: int) -> KnownRollout:
     """Return what is known of a rollout.
 
@@ -78,7 +128,7 @@ def know(history: History, run_by: RunBy | None, interval_ns: int) -> KnownRollo
         If the times without which nothing can be replayed are missing.
     """
     nodes = history.nodes
-    zones = _number([row["zone"] for row in nodes])
+    zones = number([row["zone"] for row in nodes])
     rule = None if run_by is None else read_health_rule(run_by.policy, run_by.orchestrator)
     places = {row["node"]: place for place, row in enumerate(nodes)}
     windows = _sort_windows(history, places)
@@ -105,7 +155,7 @@ def know(history: History, run_by: RunBy | None, interval_ns: int) -> KnownRollo
     return KnownRollout(
         nodes=tuple(node for node in known if node is not None),
         zone_of=tuple(zones),
-        class_of=tuple(_number([row["class"] for row in nodes])),
+        class_of=tuple(number([row["class"] for row in nodes])),
         zones=max(zones, default=0) + 1,
         policy=None if run_by is None else run_by.policy,
         orchestrator=None if run_by is None else run_by.orchestrator,
@@ -117,7 +167,7 @@ def know(history: History, run_by: RunBy | None, interval_ns: int) -> KnownRollo
     )
 
 
-def _number(words: Sequence[Any]) -> list[int]:
+def number(words: Sequence[Any]) -> list[int]:
     """Number words, such as the zones of nodes: whole numbers that leave nothing out as they are, others as they come."""
     try:
         numbers = [int(word) for word in words]
@@ -284,13 +334,3 @@ def _promote_after(history: History, run_by: RunBy | None, acts: Sequence[Script
         return None
     awaited = max(heard) + run_by.orchestrator.reporting_delay_ns + plan.bakes_ns[0]
     return max(promoted - awaited, 0)
-
-
-def explain_missing_nodes(name: str, rows: int) -> Problem:
-    """Return the problem of a rollout whose fleet is not known."""
-    return Problem(
-        "the size of the fleet is not on record, so it is not known how many nodes other policies would have updated",
-        ("rollout", shorten(name)),
-        found=f"{rows} nodes",
-        allowed="a column `nodes` in the table of rollouts",
-    )
