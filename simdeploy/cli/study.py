@@ -107,13 +107,14 @@ def study_command(
     simulates: bool = True,
     intervals: bool = True,
     plot: bool = True,
+    seed: bool = True,
 ) -> Callable[[Callable[..., Finding]], Command]:
     """Make a command from a function of a `Study` and further options that returns a `Finding`.
 
     ``--policy`` takes one policy, or several, of which the "first" or "all" are the default; without a scenario `policies` is
     None. There is no ``--replications`` without its default and its `least` value. With `precision` there are ``--precision``
     and ``--most``. A command that `simulates` has options for engine, workers, cluster and store; with `intervals` there is
-    their ``--confidence-level``, too.
+    their ``--confidence-level``, too. One that draws nothing has no `seed`.
     """
 
     def decorate(function: Callable[..., Finding]) -> Command:
@@ -122,7 +123,7 @@ def study_command(
             *reversed(function.__dict__.pop("__click_params__", [])),
             *([] if replications is None else [shared.replications_option(replications, least)]),
             *([shared.PRECISION, shared.most_option()] if precision else []),
-            shared.SEED,
+            *([shared.SEED] if seed else []),
             *([shared.CONFIDENCE_LEVEL] if simulates and intervals else []),
             *(shared.SIMULATING if simulates else ()),
             *([shared.PLOT] if plot else []),
@@ -193,7 +194,8 @@ def _head(ctx: click.Context, finding: Finding, under: Mapping[str, Any]) -> Ite
     """Yield lines on what was simulated, with seed, engine and switches."""
     engine = f", engine {under['engine']}" if "engine" in under else ""
     name = f"{under['scenario']}: " if "scenario" in under else ""
-    yield f"{name}{finding.about}, seed {ctx.params['seed']}{engine}"
+    seed = f", seed {ctx.params['seed']}" if "seed" in ctx.params else ""
+    yield f"{name}{finding.about}{seed}{engine}"
     yield from finding.lines
     if finding.precision is not None:
         yield finding.precision.answer

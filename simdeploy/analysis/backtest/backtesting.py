@@ -17,7 +17,7 @@ from simdeploy.analysis.backtest.refusing import find_refusals
 from simdeploy.analysis.backtest.reproducing import reproduce
 from simdeploy.analysis.backtest.result import RECORDED, REPRODUCED, ROLLOUT, SUMMARY, Backtest
 from simdeploy.analysis.backtest.summarizing import summarize
-from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten, warn_user
 from simdeploy.records import Records, read_records
 from simdeploy.result import make_frame
 from simdeploy.scenario.policies import read_policy_file
@@ -111,15 +111,30 @@ def backtest(
     raise_if_any(_merge(problems))
     defective = {str(history.rollout["rollout"]): history.rollout["defective"] for history in histories}
     summary = [row for name, of in bounded.items() for row in summarize(name, of, defective, confidence_level)]
+    doubts = [*_tell_not_reproduced(reproduced), *find_doubts(histories)]
+    for doubt in doubts:
+        warn_user(doubt)
     return Backtest(
         rollouts=make_frame(rows, ROLLOUT),
         summary=make_frame(summary, SUMMARY),
         reproduced=make_frame(reproduced, REPRODUCED),
         confidence_level=confidence_level,
         n_dropped=int(records.dropped["rows"].sum()),
-        warnings=tuple(find_doubts(histories)),
+        warnings=tuple(doubts),
         computed_under={"policies": list(named)},
     )
+
+
+def _tell_not_reproduced(reproduced: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say whether the recorded policy leads elsewhere than recorded, and where first."""
+    missed = [row for row in reproduced if row["is_reproduced"] is False]
+    if not missed:
+        return []
+    first = missed[0]
+    return [
+        f"{len(missed):,} of {len(reproduced):,} rollouts are not reproduced by the recorded policy, "
+        f"so other policies may be wrong there: {first['rollout']}: {first['differs']}"
+    ]
 
 
 class _Case:

@@ -190,7 +190,8 @@ def _bound_narrowly(
             "updated_nodes": Bounds(all_fail["updated_nodes"], all_run["updated_nodes"]),
         }
     elif is_barrier or policy.strategy == "immediate":
-        fewest = max(all_fail["touched_nodes"] - unseen, wide["touched_nodes"].low)
+        first = known.nodes[: int(all_fail["touched_nodes"])]
+        fewest = max(float(sum(node.dispatched_ns is not None for node in first)), wide["touched_nodes"].low)
         bounds["touched_nodes"] = Bounds(fewest, all_run["touched_nodes"])
     goes_back = orchestrator.node_local_rollback
     peak = wide["blast_radius"].low

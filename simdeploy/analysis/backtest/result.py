@@ -31,6 +31,7 @@ SUMMARY = {
     "estimate": "float64",
     "low": "float64",
     "high": "float64",
+    "n_yes": "int64",
     "n_known": "int64",
     "n_unknown": "int64",
 }
@@ -49,7 +50,8 @@ class Backtest(Result):
         the policy "recorded" stands what is on record.
     summary : DataFrame
         One row per `policy` and `measure`: the `estimate` of its rate, if all rollouts are known, and exact limits (`low`,
-        `high`), which allow for everything in those that are not; `n_known`, `n_unknown`.
+        `high`), which allow for everything in those that are not; `n_known` rollouts, `n_yes` of them with such an outcome, and
+        `n_unknown` ones.
     reproduced : DataFrame
         One row per `rollout`: `is_reproduced`, whether the recorded policy leads to what was recorded, missing if that can't be
         told; `differs`, the first difference, or why not.
@@ -58,9 +60,10 @@ class Backtest(Result):
     n_dropped : int
         Rows that were left out of the records when they were read.
     warnings : tuple of str
-        What speaks against the assumption that a node does the same whenever it is dispatched.
+        What speaks against the replays: rollouts that are not reproduced, and outcomes that depend on the hour or the place in the
+        order.
     computed_under : dict
-        Nothing more than the policies that were asked for, as they were given.
+        The names of the policies that were asked for.
     """
 
     rollouts: Annotated[pd.DataFrame, Columns(ROLLOUT)]

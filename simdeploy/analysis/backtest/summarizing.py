@@ -57,6 +57,7 @@ def _rate(bounds: Sequence[Bounds], confidence_level: float) -> dict[str, Any]:
         "estimate": surely / n if n and not n_unknown else math.nan,
         "low": low,
         "high": high,
+        "n_yes": surely,
         "n_known": n - n_unknown,
         "n_unknown": n_unknown,
     }
