@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
-import warnings
 from collections import Counter
 
 import pytest
@@ -14,12 +12,8 @@ from generators import Decisions, scenario_of
 from simdeploy import InputError, Scenario, SimulationError, simulate
 from simdeploy.analysis.backtest.backtesting import _Case
 from simdeploy.analysis.backtest.bounding import bound_rollout, measure
-from simdeploy.analysis.backtest.knowing import read_histories
+from simdeploy.analysis.backtest.knowing import RunBy, read_histories
 from simdeploy.analysis.backtest.refusing import find_refusals
-from simdeploy.engines.replay import node as node_module
-from simdeploy.engines.replay.node import ReplayedNode
-from simdeploy.engines.replay.prober import ReplayedProber
-from simdeploy.errors import SimdeployWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
@@ -72,12 +66,6 @@ def simulate_first(raw, seed):
 def case_of(rollout):
     """Return the case that its record makes."""
     return _Case(read_histories(rollout.to_records("r"))[0])
-
-
-def spec_of(scenario, policy):
-    """Return a policy with its switches, as the record of its rollout has it."""
-    records = simulate(scenario, policy, replication=0).to_records()
-    return json.loads(records.rollouts["policy"].iloc[0])
 
 
 def refusals(case, run_by):
@@ -135,7 +123,8 @@ def tally_others(seeds):
         scenario, rollout = made
         case = case_of(rollout)
         for name in list(scenario.policies)[1:]:
-            run_by = case._interpreter.read(spec_of(scenario, name), case.recorded)
+            policy = scenario.policies[name]
+            run_by = RunBy(policy.policy, scenario.orchestrator_of(policy))
             if refusals(case, run_by):
                 count["refused"] += 1
                 continue
@@ -150,7 +139,9 @@ def tally_others(seeds):
     return count
 
 
-@pytest.mark.parametrize("name", ["small-fleet", "subtle-defect", "api-response", "type-rollback", "zone-breaks", "shared-service"])
+@pytest.mark.parametrize(
+    "name", ["small-fleet", "subtle-defect", "api-response", "type-rollback", "zone-breaks", "shared-service"]
+)
 def test_shipped_scenarios_are_repeated(name):
     """Replayed under their own policies, rollouts of shipped scenarios are as they were, window by window. [oracle]"""
     scenario = read(name)

@@ -63,7 +63,9 @@ def command(
     from simdeploy.analysis import backtest
     from simdeploy.plotting.backtest import plot_backtest
 
-    result = backtest(list(records), list(policy_files), mapping=read_mapping(mapping), confidence_level=confidence_level)
+    result = backtest(
+        list(records), list(policy_files), mapping=read_mapping(mapping), confidence_level=confidence_level
+    )
     n = result.rollouts["rollout"].nunique()
     return Finding(
         result,

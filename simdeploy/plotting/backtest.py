@@ -66,7 +66,15 @@ def plot_backtest(ax: Axes, result: Backtest) -> Axes:
         ax.hlines(place, row["low"], row["high"], color=colour, linewidth=1)
         ax.hlines(place, surely, possibly, color=colour, linewidth=6, alpha=0.5)
         label = None if name in seen else name
-        ax.plot(np.array([surely, possibly]), [place, place], mark, color=colour, linestyle="none", markersize=4, label=label)
+        ax.plot(
+            np.array([surely, possibly]),
+            [place, place],
+            mark,
+            color=colour,
+            linestyle="none",
+            markersize=4,
+            label=label,
+        )
         seen.add(name)
         ax.annotate(
             f"{say_count(row)} of {n:,}", (row["high"], place), xytext=(4, 0), textcoords="offset points", va="center", fontsize="x-small",

@@ -60,7 +60,9 @@ def tell(result: Backtest) -> str:
 def tabulate(result: Backtest) -> tuple[Table, ...]:
     """Return rates by policy, the rollouts that end otherwise or may, and which are reproduced."""
     rates = [_rate_row(result, policy) for policy in (RECORDED, *result.policies)]
-    title = f"Rates and exact limits, {percent(result.confidence_level)} confidence each; unknown rollouts count as either"
+    title = (
+        f"Rates and exact limits, {percent(result.confidence_level)} confidence each; unknown rollouts count as either"
+    )
     reproduced = [
         {**row, "reproduced": _say_whether(row["is_reproduced"])} for row in result.reproduced.to_dict("records")
     ]
@@ -81,7 +83,7 @@ def _count_all(row: Mapping[str, Any]) -> int:
     return int(row["n_known"] + row["n_unknown"])
 
 
-def say_count(row: Mapping[str, Any]) -> str:
+def say_count(row: Mapping[Any, Any]) -> str:
     """Say in how many rollouts it is so, or may be."""
     surely, unknown = row["n_yes"], row["n_unknown"]
     return f"{surely:,} to {surely + unknown:,}" if unknown else f"{surely:,}"
@@ -104,17 +106,17 @@ def _rate_row(result: Backtest, policy: str) -> dict[str, Any]:
 def _rollout_rows(result: Backtest) -> list[dict[str, Any]]:
     """Return a row for each rollout and policy whose outcome is not that on record, or not known."""
     frame = result.rollouts
-    stopped = frame[frame["response"].eq("stopped")].set_index(["rollout", "policy"])
-    by_key = {
-        (row["rollout"], row["policy"], row["response"]): row
-        for row in frame[~frame["policy"].eq(RECORDED)].to_dict("records")
-    }
+    by_key = {(row["rollout"], row["policy"], row["response"]): row for row in frame.to_dict("records")}
     longest = frame.loc[frame["response"].eq("makespan_s") & frame["high"].lt(math.inf), "high"].max()
     scales = {"makespan_s": response_scale("makespan_s", longest), "blast_radius": response_scale("blast_radius", 1.0)}
     rows = []
-    for (rollout, policy), row in stopped.iterrows():
-        was = stopped.loc[(rollout, RECORDED)]
-        if policy == RECORDED or (row["is_known"] and was["is_known"] and row["low"] == was["low"]):
+    for (rollout, policy, outcome), row in by_key.items():
+        was = by_key[rollout, RECORDED, "stopped"]
+        if (
+            outcome != "stopped"
+            or policy == RECORDED
+            or (row["is_known"] and was["is_known"] and row["low"] == was["low"])
+        ):
             continue
         cells: dict[str, Any] = {"rollout": rollout, "policy": policy, "stopped": _say_outcome(row["low"], row["high"])}
         for response in ("makespan_s", "touched_nodes", "blast_radius"):

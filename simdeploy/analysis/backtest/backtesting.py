@@ -130,11 +130,9 @@ def _tell_not_reproduced(reproduced: Sequence[Mapping[str, Any]]) -> list[str]:
     missed = [row for row in reproduced if row["is_reproduced"] is False]
     if not missed:
         return []
-    first = missed[0]
-    return [
-        f"{len(missed):,} of {len(reproduced):,} rollouts are not reproduced by the recorded policy, "
-        f"so other policies may be wrong there: {first['rollout']}: {first['differs']}"
-    ]
+    first = f"{missed[0]['rollout']}: {missed[0]['differs']}"
+    count = f"{len(missed):,} of {len(reproduced):,} rollouts are not reproduced by the recorded policy"
+    return [f"{count}, so other policies may be wrong there: {first}"]
 
 
 class _Case:
@@ -154,7 +152,9 @@ class _Case:
         known = state in TERMINAL_STATES
         touched = float(sum(row["dispatched_at_s"] is not None for row in nodes))
         return {
-            "stopped": Bounds(float(state in ("failed", "canceled")), 1.0 if not known else float(state != "completed")),
+            "stopped": Bounds(
+                float(state in ("failed", "canceled")), 1.0 if not known else float(state != "completed")
+            ),
             "completed": Bounds(float(state == "completed"), 1.0 if not known else float(state == "completed")),
             "makespan_s": Bounds(0.0, math.inf) if ended is None else Bounds(ended, ended),
             "touched_nodes": Bounds(touched, touched if known else float(len(nodes))),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from simdeploy.engines.intervals import FOREVER, Intervals
-from simdeploy.engines.replay import Replay, replay
+from simdeploy.engines.replay import Replay, find_longest_move, replay
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -72,14 +72,14 @@ def bound_rollout(known: KnownRollout, run_by: RunBy) -> Bounded:
     if first.unknown_ns is None:
         values = measure(first.recording)
         bounds = {name: Bounds(value, value) for name, value in values.items()}
-        return Bounded(bounds, first.moved_ns / NS_PER_S, first.recording, None)
+        return Bounded(bounds, find_longest_move(known, first.recording) / NS_PER_S, first.recording, None)
+    moved = find_longest_move(known, first.recording, first.unknown_ns)
     wide = _bound_widely(known, run_by, first)
-    runs = [first]
     if not first.asks_people and _is_monotone(known, run_by):
-        runs += [replay(known, policy, orchestrator, "late"), replay(known, policy, orchestrator, "runs")]
+        runs = first, replay(known, policy, orchestrator, "late"), replay(known, policy, orchestrator, "runs")
         if not any(run.asks_people for run in runs):
             wide = _bound_narrowly(known, run_by, wide, *runs)
-    moved = max(run.moved_ns for run in runs)
+            moved = max(find_longest_move(known, run.recording) for run in runs)
     return Bounded(wide, moved / NS_PER_S, first.recording, first.unknown_ns)
 
 

@@ -231,9 +231,7 @@ def _know_node(
     return KnownNode(dispatched, "silent", seen, has_failed=True, outages=outages)
 
 
-def _in_a_row(
-    windows: list[Row], started: int, resolved: int | None, interval_ns: int
-) -> tuple[SeenWindow, ...]:
+def _in_a_row(windows: list[Row], started: int, resolved: int | None, interval_ns: int) -> tuple[SeenWindow, ...]:
     """Return the windows that follow each other from the start on, up to the verdict."""
     seen: list[SeenWindow] = []
     for row in windows:

@@ -52,7 +52,10 @@ def _rate(bounds: Sequence[Bounds], confidence_level: float) -> dict[str, Any]:
     n_unknown = sum(each.low != each.high for each in bounds)
     low, high = math.nan, math.nan
     if n:
-        low, high = proportion_interval(surely, n, confidence_level)[0], proportion_interval(possibly, n, confidence_level)[1]
+        low, high = (
+            proportion_interval(surely, n, confidence_level)[0],
+            proportion_interval(possibly, n, confidence_level)[1],
+        )
     return {
         "estimate": surely / n if n and not n_unknown else math.nan,
         "low": low,

@@ -68,7 +68,9 @@ def run_reference(
     )
     orchestrator = scenario.orchestrator_of(chosen)
     calendar = calendar_of(scenario.operator.change_windows, starts_in_week)
-    recording = run_world(world, chosen.policy, orchestrator, scenario.operator, type_name, zones=scenario.fleet.zones, calendar=calendar)
+    recording = run_world(
+        world, chosen.policy, orchestrator, scenario.operator, type_name, zones=scenario.fleet.zones, calendar=calendar
+    )
     if not scenario.tilt:
         return recording
     rule = read_health_rule(chosen.policy, orchestrator)

@@ -4,6 +4,6 @@
 """
 
 from simdeploy.engines.replay.known import KnownNode, KnownRollout, Outage
-from simdeploy.engines.replay.replaying import Filler, Replay, replay
+from simdeploy.engines.replay.replaying import Replay, find_longest_move, replay
 
-__all__ = ["Filler", "KnownNode", "KnownRollout", "Outage", "Replay", "replay"]
+__all__ = ["KnownNode", "KnownRollout", "Outage", "Replay", "find_longest_move", "replay"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.engines.recording import NodeFate
 from simdeploy.engines.reference.node import Listeners, Node
 from simdeploy.engines.replay.ledger import UnknownFateError
 from simdeploy.engines.schema import RUNNING, STARTING, VALIDATING
@@ -76,12 +75,7 @@ class ReplayedNode(Node):
     def _update(self) -> Process:
         known = self._known
         try:
-            if not known.is_repeated_only:
-                yield from super()._update()
-            elif self._repeats:
-                yield from self._repeat()
-            else:
-                raise UnknownFateError
+            yield from self._repeat() if known.is_repeated_only else super()._update()
         except UnknownFateError:
             self._ledger.meet()
             yield from self._go_on_unknown()
@@ -125,7 +119,9 @@ class ReplayedNode(Node):
         is_late = deadline is not None and (ends > deadline if known.start in ("started", "failed") else True)
         if deadline is not None and is_late and (known.start != "silent" or deadline <= ends):
             yield from self._wait_until(deadline)
-            return "silent until the deadline" if known.start in ("silent", "hangs") else "deadline passed while starting"
+            return (
+                "silent until the deadline" if known.start in ("silent", "hangs") else "deadline passed while starting"
+            )
         if known.start == "silent":
             yield from self._wait_until(ends)
             if known.start_ns >= 0:
@@ -175,6 +171,8 @@ class ReplayedNode(Node):
         """Do again what was recorded, whatever tries it took."""
         known, fate, site = self._known, self.fate, self._site
         begun = fate.dispatched_ns or 0
+        if not self._repeats:
+            raise UnknownFateError
         self._become(STARTING, "dispatched")
         yield from self._wait_until(begun + max(known.start_ns, 0))
         if known.start == "failed" or (known.start == "silent" and known.has_failed):
@@ -199,10 +197,3 @@ class ReplayedNode(Node):
             self.fail("unhealthy")
         else:
             self._resolve(RUNNING, "healthy")
-
-
-def shift_of(known: KnownNode, fate: NodeFate) -> int | None:
-    """Return by how much a dispatch moved; None unless the node was dispatched both times."""
-    if known.dispatched_ns is None or fate.dispatched_ns is None:
-        return None
-    return fate.dispatched_ns - known.dispatched_ns

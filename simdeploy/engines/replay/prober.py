@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.engines.reference.prober import Prober, Seen
-from simdeploy.engines.replay.ledger import UnknownFateError
 from simdeploy.engines.replay.known import SeenWindow
+from simdeploy.engines.replay.ledger import UnknownFateError
 
 if TYPE_CHECKING:
     from simdeploy.engines.recording import NodeFate

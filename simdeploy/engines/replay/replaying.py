@@ -10,7 +10,7 @@ import numpy as np
 
 from simdeploy.engines.reference.engine import Cast, run_world
 from simdeploy.engines.replay.ledger import Filler, Ledger
-from simdeploy.engines.replay.node import ReplayedNode, shift_of
+from simdeploy.engines.replay.node import ReplayedNode
 from simdeploy.engines.replay.prober import ReplayedProber
 from simdeploy.rules.health import judges_waves, read_health_rule
 from simdeploy.world.distributions import Constant
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
 
-__all__ = ["Filler", "Replay", "replay"]
-
 _NEVER_NS = 1 << 60
 _NOTHING = Constant(0.0)
 
@@ -43,14 +41,11 @@ class Replay:
         From when on it rests on what is not on record; None if it does not.
     asks_people : bool
         Whether that is, among others, what people would have done.
-    moved_ns : int
-        The furthest that a dispatch moved.
     """
 
     recording: Recording
     unknown_ns: int | None
     asks_people: bool
-    moved_ns: int
 
 
 def replay(known: KnownRollout, policy: Policy, orchestrator: Orchestrator, filler: Filler) -> Replay:
@@ -64,25 +59,36 @@ def replay(known: KnownRollout, policy: Policy, orchestrator: Orchestrator, fill
     world.nodes = cast.nodes
     recording = run_world(world, policy, orchestrator, operator, "update", zones=known.zones, cast=cast)
 
-    first_moved, moved = _find_moves(known, recording)
+    first_moved = _find_first_move(known, recording)
     over = recording.makespan_ns
     for t in (*(act.at_ns for act in acts), *world.doubts_ns):
         if first_moved is not None and first_moved < t and (over is None or t <= over):
             ledger.meet_at(t, people=True)
-    return Replay(recording, ledger.unknown_ns, ledger.asks_people, moved)
+    return Replay(recording, ledger.unknown_ns, ledger.asks_people)
 
 
-def _find_moves(known: KnownRollout, recording: Recording) -> tuple[int | None, int]:
-    """Return when the first dispatch was not as recorded, and the furthest that one moved."""
+def _find_first_move(known: KnownRollout, recording: Recording) -> int | None:
+    """Return the first time at which a node was dispatched either on record or now, but not both."""
     first: int | None = None
-    moved = 0
     for node, fate in zip(known.nodes, recording.fates, strict=True):
-        if node.dispatched_ns == fate.dispatched_ns:
-            continue
-        times = [t for t in (node.dispatched_ns, fate.dispatched_ns) if t is not None]
-        first = min(times) if first is None else min(first, *times)
-        moved = max(moved, abs(shift_of(node, fate) or 0))
-    return first, moved
+        if node.dispatched_ns != fate.dispatched_ns:
+            times = [t for t in (node.dispatched_ns, fate.dispatched_ns) if t is not None]
+            first = min(times) if first is None else min(first, *times)
+    return first
+
+
+def find_longest_move(known: KnownRollout, recording: Recording, until_ns: int | None = None) -> int:
+    """Return the furthest that a dispatch before a time moved, nanoseconds."""
+    return max(
+        (
+            abs(fate.dispatched_ns - node.dispatched_ns)
+            for node, fate in zip(known.nodes, recording.fates, strict=True)
+            if node.dispatched_ns is not None
+            and fate.dispatched_ns is not None
+            and (until_ns is None or fate.dispatched_ns < until_ns)
+        ),
+        default=0,
+    )
 
 
 class _Recorded(Cast):
@@ -179,7 +185,7 @@ class _RecordedWorld(World):
         self.doubts_ns: list[int] = []
 
     @property
-    def promote_after_ns(self) -> int:  # type: ignore[override]
+    def promote_after_ns(self) -> int:
         """How long people take for the canaries; asked when they begin to."""
         known = self._known.promote_after_ns
         if self._is_same:
