@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import json
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -34,12 +38,31 @@ QUICK = {
         *("--tilt", "start_failure=2", "--replications", "100"),
     ],
 }
-COMPUTING = [*QUICK, "verify"]
+# What takes no scenario.
+WITHOUT_SCENARIO = ["backtest", "verify"]
+COMPUTING = [*QUICK, *WITHOUT_SCENARIO]
 WITH_ENGINE = [name for name in QUICK if name != "run"]
+
+
+@cache
+def make_history():
+    """Return a folder with records of two rollouts and the file of a policy; it is gone when Python ends."""
+    from simdeploy import simulate
+
+    kept = tempfile.TemporaryDirectory()
+    atexit.register(kept.cleanup)
+    folder = Path(kept.name)
+    for number in range(2):
+        simulate(SCENARIOS / "small-fleet.yaml", "canary", replication=number).write(folder / "history" / str(number))
+    spec = {"strategy": "rolling", "max_parallel": 8, "health_check": {"deadline": "5m", "min_healthy_time": "30s"}}
+    (folder / "eights.json").write_text(json.dumps(spec), encoding="utf-8")
+    return folder
 
 
 def make_quick(name, engine="compiled"):
     """Return the arguments of a quick call, on the shipped small scenario if the command takes one."""
+    if name == "backtest":
+        return [name, str(make_history() / "history"), "--policy", str(make_history() / "eights.json")]
     scenario = [str(SCENARIOS / "small-fleet.yaml")] if name in QUICK else []
     with_engine = ["--engine", engine] if name in WITH_ENGINE else []
     return [name, *scenario, *QUICK.get(name, ["--replications", "100"]), *with_engine]
