@@ -63,6 +63,11 @@ def _name(folders: Sequence[str]) -> list[str]:
 def _read(folder: str, name: str) -> Part:
     facts = _read_facts(folder)
     nodes = _read_table(folder, "nodes", _nodes)
+    if nodes["name"].isna().any() or nodes["name"].duplicated().any():
+        problem = Problem(
+            "missing or repeated", ("name",), file=_find_table(folder, "nodes"), allowed="a name per node"
+        )
+        raise InputError(problem)
     windows = _read_table(folder, "windows", _windows)
     number = windows["node"].to_numpy(dtype=np.int64, na_value=-1)
     if len(number) and not (number.min() >= 0 and number.max() < len(nodes)):
