@@ -136,7 +136,17 @@ def _read_parquet(data: bytes, file: str) -> RawTable:
         reason = " ".join(str(error).split())
         raise InputError(Problem(f"not a sound Parquet file: {printable(reason)}", file=file)) from None
     _check_names(table.column_names, file, None)
-    return RawTable(dict(zip(table.column_names, table.columns, strict=True)), table.num_rows, lambda _: None)
+    columns = {name: _without_zone(column) for name, column in zip(table.column_names, table.columns, strict=True)}
+    return RawTable(columns, table.num_rows, lambda _: None)
+
+
+def _without_zone(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return instants in UTC, which they are in any zone: no file of zones has to be looked up."""
+    import pyarrow as pa
+
+    if not pa.types.is_timestamp(column.type) or column.type.tz is None:
+        return column
+    return column.cast(pa.int64()).cast(pa.timestamp(column.type.unit))
 
 
 def _check_size(n_rows: int, n_columns: int, file: str) -> None:

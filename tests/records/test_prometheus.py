@@ -6,21 +6,9 @@ import json
 
 import pandas as pd
 import pytest
+from samples.prometheus import T0, answer, series
 
 from simdeploy import InputError, read_records
-
-T0 = 1_772_438_400  # 2026-03-02T08:00:00Z
-
-
-def answer(*series):
-    """Return the body of a response."""
-    return {"status": "success", "data": {"resultType": "matrix", "result": list(series)}}
-
-
-def series(values, start=T0, step=60, **labels):
-    """Return a series with a value each step."""
-    return {"metric": labels, "values": [[start + number * step, value] for number, value in enumerate(values)]}
-
 
 NODES = """rollout,node,dispatched_at,started_at,resolved_at,watched_until
 mon,a,2026-03-02T08:00:00Z,2026-03-02T08:01:30Z,2026-03-02T08:04:00Z,2026-03-02T08:10:00Z
