@@ -24,6 +24,8 @@ MAX_ROWS = 20_000_000
 MAX_COLUMNS = 1_000
 # Of files that are parsed as a whole: JSON that is not a line per row.
 MAX_VALUES = 5_000_000
+# Of lines of nested objects, which take about ten times as much as objects of Python.
+MAX_NESTED_BYTES = 100_000_000
 
 _PARQUET = b"PAR1"
 # Rows that are parsed together; no more are held as objects of Python.
@@ -129,9 +131,10 @@ def _read_parquet(data: bytes, file: str) -> RawTable:
     try:
         if len(data) > MAX_BYTES:
             raise InputError(Problem(f"larger than {MAX_BYTES / 1e6:g} MB", file=file))
-        with pq.ParquetFile(pa.BufferReader(data)) as parquet:
+        with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as parquet:
             _check_size(parquet.metadata.num_rows, parquet.metadata.num_columns, file)
             table = parquet.read(use_threads=False).replace_schema_metadata(None)
+        table.validate(full=True)
     except (OSError, LookupError, ValueError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise InputError(Problem(f"not a sound Parquet file: {printable(reason)}", file=file)) from None
@@ -279,14 +282,10 @@ def _read_json_lines(text: str, file: str) -> Content:
     if _is_flat(first):
         columns, n_rows = _columns(chunks(), file)
         return Content(file, RawTable(columns, n_rows, lines.__getitem__))
-    if len(text) > _MOST_NESTED_BYTES:
-        raise InputError(Problem(f"larger than {_MOST_NESTED_BYTES / 1e6:g} MB", file=file))
+    if len(text) > MAX_NESTED_BYTES:
+        raise InputError(Problem(f"larger than {MAX_NESTED_BYTES / 1e6:g} MB", file=file))
     documents = [item for chunk in chunks() for item in chunk]
     return Content(file, None, tuple(Document(data, (), line) for data, line in zip(documents, lines, strict=True)))
-
-
-# As objects of Python, JSON takes about ten times as much.
-_MOST_NESTED_BYTES = 100_000_000
 
 
 def _parse_lines(part: Sequence[tuple[int, str]], file: str) -> list[Any]:
