@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.api.files import decode
@@ -119,6 +119,7 @@ def parse(data: bytes, file: str) -> Content:
     text = decode(data, file=file, most_bytes=MAX_BYTES)
     start = text[:100].lstrip()[:1]
     if start in ("{", "["):
+        del data
         return _read_json(text, file)
     del text
     return Content(file, _read_csv(data, file))
@@ -196,10 +197,14 @@ def _read_csv(data: bytes, file: str) -> RawTable:
         raise InputError(_csv_problem(data, len(names), file, str(error))) from None
     _check_size(table.num_rows, 0, file)
 
-    def find_line(row: int) -> int:
-        return next(islice(_csv_lines(data), row + 1, None), row + 2) if has_line_ends else row + 2
+    columns = dict(zip(names, table.columns, strict=True))
+    if not has_line_ends:
+        return RawTable(columns, table.num_rows, lambda row: row + 2, hides_formulas=True)
 
-    return RawTable(dict(zip(names, table.columns, strict=True)), table.num_rows, find_line, hides_formulas=True)
+    def find_line(row: int) -> int:
+        return next(islice(_csv_lines(data), row + 1, None), row + 2)
+
+    return RawTable(columns, table.num_rows, find_line, hides_formulas=True)
 
 
 def _csv_lines(data: bytes) -> Iterator[int]:
@@ -273,7 +278,7 @@ def _read_json_lines(text: str, file: str) -> Content:
     first = json.loads(next(_filled_lines(text))[1])
     lines: list[int] = []
 
-    def chunks() -> Iterator[list[Any]]:
+    def chunks() -> Iterator[list[dict[str, Any]]]:
         numbered = _filled_lines(text)
         while part := list(islice(numbered, _CHUNK)):
             lines.extend(number for number, _ in part)
@@ -291,11 +296,10 @@ def _read_json_lines(text: str, file: str) -> Content:
 def _parse_lines(part: Sequence[tuple[int, str]], file: str) -> list[Any]:
     """Parse lines together, which is quicker; if that fails, one by one, for the problem of the first that is wrong."""
     try:
-        rows = json.loads(
-            "[" + ",".join(line for _, line in part) + "]", object_pairs_hook=_strict, parse_constant=_refuse
-        )
+        text = "[" + ",".join(line for _, line in part) + "]"
+        rows: list[Any] = json.loads(text, parse_constant=_refuse)
         if len(rows) == len(part) and all(isinstance(row, dict) for row in rows):
-            return list(rows)
+            return rows if _has_each_key_once(rows, text) else json.loads(text, object_pairs_hook=_strict)
     except (ValueError, RecursionError):
         pass
     for number, line in part:
@@ -308,6 +312,11 @@ def _parse_lines(part: Sequence[tuple[int, str]], file: str) -> list[Any]:
                 Problem("not an object", file=file, line=number, found=shorten(item), allowed="a JSON object per line")
             )
     raise InputError(Problem("not JSON lines", file=file, line=part[0][0], allowed="a JSON object per line"))
+
+
+def _has_each_key_once(rows: Sequence[Mapping[str, Any]], text: str) -> bool:
+    """Say whether flat rows surely have no key twice: then there are as many keys as ends of keys."""
+    return not any(blank in text for blank in (" :", "\t:", "\r:")) and sum(map(len, rows)) == text.count('":')
 
 
 def _on_line(problem: Problem, number: int) -> Problem:
@@ -331,18 +340,18 @@ def _is_flat(item: object) -> bool:
     )
 
 
-def _columns(chunks: Iterator[list[Any]], file: str) -> tuple[dict[str, pa.ChunkedArray], int]:
+def _columns(chunks: Iterator[list[dict[str, Any]]], file: str) -> tuple[dict[str, pa.ChunkedArray], int]:
     """Turn rows into columns, a chunk at a time."""
     import pyarrow as pa
 
     parts: dict[str, list[pa.Array]] = {}
     n_rows = 0
     for rows in chunks:
-        names = dict.fromkeys(name for row in rows if isinstance(row, dict) for name in row)
+        names = dict.fromkeys(chain.from_iterable(rows))
         if len(parts.keys() | names.keys()) > MAX_COLUMNS:
             raise InputError(Problem(f"more than {MAX_COLUMNS:,} columns", file=file))
         for name in names:
-            column = _array([row.get(name) if isinstance(row, dict) else None for row in rows])
+            column = _array([row.get(name) for row in rows])
             parts.setdefault(name, [pa.nulls(n_rows)] if n_rows else []).append(column)
         n_rows += len(rows)
         for name in parts.keys() - names.keys():

@@ -58,6 +58,9 @@ def read_records(*paths: str | os.PathLike[str], mapping: Mapping[str, str] | No
     for content in contents:
         found[_recognise(content, names)].append(content)
     parts = [part for source, of_kind in found.items() if of_kind for part in source.read(of_kind, names)]
+    # A large table would be held twice otherwise.
+    contents.clear()
+    found.clear()
     return join(parts, dropped)
 
 

@@ -13,6 +13,7 @@ import simdeploy
 from simdeploy import InputError, Records, read_records, simulate
 
 TABLES = [each.name for each in fields(Records)]
+CHECK = {"deadline": "5m", "min_healthy_time": "30s"}
 SCENARIOS = [
     "change-window",
     "latent-defect",
@@ -83,6 +84,27 @@ def test_people_and_policies_are_on_record(tmp_path):
     assert again.responses["makespan_s"] == row["ended_s"]
 
 
+def test_how_far_nodes_are_known(tmp_path):
+    """A node that was taken back is known until then, all others until the end of the record. [contract]"""
+    scenario = small(fleet={"start_failure": 0.5, "start_attempts": 1}, release=None)
+    rollout = simulate(scenario, rolling(4, max_failed_nodes=0, health_check=CHECK), seed=2)
+    rollout.write(tmp_path / "r")
+    records = read_records(tmp_path / "r")
+    back = rollout.nodes["rollback_started_at_s"]
+    assert 0 < back.notna().sum() < len(back)
+    end = records.rollouts["watched_until_s"][0]
+    assert end >= back.max()
+    assert records.nodes["watched_until_s"].tolist() == back.fillna(end).tolist()
+    causes = {
+        "did not start": "did_not_start",
+        "silent until the deadline": "silent",
+        "not healthy by the deadline": "unhealthy",
+    }
+    failed = rollout.nodes["failed_reason"]
+    assert records.nodes["cause"].fillna("").tolist() == [causes.get(reason, "") for reason in failed]
+    assert records.nodes["cause"].notna().any()
+
+
 def _change(folder, **changes):
     file = folder / "rollout.json"
     written = json.loads(file.read_text())
@@ -128,8 +150,7 @@ def _change(folder, **changes):
 )
 def test_damaged_folders_are_refused(break_it, message, tmp_path):
     """A folder that isn't as it was written is an error that says what, and where. [contract]"""
-    check = {"deadline": "5m", "min_healthy_time": "30s"}
-    policy = rolling(5, health_check=check, max_failed_nodes=12, max_failed_nodes_percent=100)
+    policy = rolling(5, health_check=CHECK, max_failed_nodes=12, max_failed_nodes_percent=100)
     simulate(small(), policy).write(tmp_path)
     break_it(tmp_path)
     with pytest.raises(InputError, match=message):
@@ -144,3 +165,8 @@ def test_links_out_of_a_folder_are_not_followed(tmp_path):
     (tmp_path / "r" / "nodes.parquet").symlink_to(secret)
     with pytest.raises(InputError, match=r"nodes.parquet: a link out of the folder; name the file itself"):
         read_records(tmp_path / "r")
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "secret.csv").write_text("node,started_at_s\na,1\n")
+    (tmp_path / "tables" / "n.csv").symlink_to(tmp_path / "secret.csv")
+    with pytest.raises(InputError, match=r"n.csv: a link out of the folder; name the file itself"):
+        read_records(tmp_path / "tables")
