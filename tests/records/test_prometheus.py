@@ -11,7 +11,7 @@ from samples.prometheus import T0, answer, series
 from simdeploy import InputError, read_records
 
 NODES = """rollout,node,dispatched_at,started_at,resolved_at,watched_until
-mon,a,2026-03-02T08:00:00Z,2026-03-02T08:01:30Z,2026-03-02T08:04:00Z,2026-03-02T08:10:00Z
+mon,a,2026-03-02T08:00:00Z,2026-03-02T08:01:30Z,2026-03-02T08:03:00Z,2026-03-02T08:03:30Z
 mon,b,2026-03-02T08:03:30Z,,,2026-03-02T08:04:30Z
 tue,a,2026-03-03T08:00:00Z,2026-03-03T08:00:30Z,2026-03-03T08:05:00Z,2026-03-03T08:05:00Z
 """
@@ -27,7 +27,10 @@ def test_ratios_belong_to_the_rollouts_of_their_time(tmp_path):
     (tmp_path / "ratio.json").write_text(json.dumps(found))
     (tmp_path / "tue.json").write_text(
         json.dumps(
-            answer(series(["0.1", "0.2"], start=T0 + 86400 + 60, instance="a:9100"), series(["0.3"], instance="c"))
+            answer(
+                series(["0.1", "0.2"], start=T0 + 86400 + 60, instance="a:9100"),
+                series(["0.3"], start=T0 + 86400 + 60, instance="c"),
+            )
         )
     )
     records = read_records(tmp_path)
@@ -42,7 +45,7 @@ def test_ratios_belong_to_the_rollouts_of_their_time(tmp_path):
         ("tue", "a", 60.0): 0.1,
         ("tue", "a", 120.0): 0.2,
     }
-    assert windows["on_new_version"].tolist() == [pd.NA, True, True, False, False, pd.NA, True, True]
+    assert windows["on_new_version"].tolist() == [pd.NA, True, pd.NA, False, False, pd.NA, True, True]
     assert windows["requests"].isna().all()
     dropped = records.dropped[records.dropped["rows"] > 0][["rows", "reason"]].to_numpy().tolist()
     assert dropped == [
