@@ -140,6 +140,6 @@ def decode(data: bytes, *, file: str | None = None, most_bytes: int = MAX_BYTES)
         line = data.count(b"\n", 0, error.start) + 1
         found = f"byte 0x{data[error.start]:02x}"
         raise InputError(Problem("not UTF-8", file=file, line=line, found=found, allowed="UTF-8 text")) from None
-    if not text.strip():
+    if not text or text.isspace():
         raise InputError(Problem("empty", file=file))
     return text

@@ -18,6 +18,7 @@ from simdeploy.errors import (
     is_printable,
     listed,
     nearest,
+    printable,
     shorten,
 )
 from simdeploy.records.content import EMPTY, Content, RawTable
@@ -143,7 +144,7 @@ class Rows:
             return None
         free = [name for name in known if self.find(name) is None]
         hints = [f"{shorten(name)}: {hint}" for name in unread[:MOST_PROBLEMS] if (hint := nearest(name, free))]
-        return "; ".join([f"columns not read: {listed(unread)}", *hints])
+        return printable("; ".join([f"columns not read: {listed(unread)}", *hints]))
 
     def refuse(self, bad: Array, field: str, message: str, **more: Any) -> None:
         """Remember rows that can't be used."""
@@ -346,11 +347,10 @@ def _as_instants(column: pa.ChunkedArray) -> pd.Series:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    naive = column.cast(pa.timestamp("us", getattr(column.type, "tz", None)), safe=False)
-    if getattr(column.type, "unit", "") == "ns":
-        naive = column
-    whole = pc.fill_null(naive.cast(pa.timestamp(naive.type.unit)).cast(pa.int64()), np.iinfo(np.int64).min)
-    return in_utc(np.asarray(whole).view(f"datetime64[{naive.type.unit}]"))
+    # Days and seconds in microseconds, in which pandas has all of their years.
+    unit = "ns" if getattr(column.type, "unit", "") == "ns" else "us"
+    whole = pc.fill_null(column.cast(pa.timestamp(unit), safe=False).cast(pa.int64()), np.iinfo(np.int64).min)
+    return in_utc(np.asarray(whole).view(f"datetime64[{unit}]"))
 
 
 def _as_text(column: pa.ChunkedArray, missing: Sequence[str] = _MISSING) -> pa.Array:

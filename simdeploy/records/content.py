@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.api.files import decode
@@ -24,6 +24,8 @@ MAX_ROWS = 20_000_000
 MAX_COLUMNS = 1_000
 # Of files that are parsed as a whole: JSON that is not a line per row.
 MAX_VALUES = 5_000_000
+# Of lines of nested objects, which take about ten times as much as objects of Python.
+MAX_NESTED_BYTES = 100_000_000
 
 _PARQUET = b"PAR1"
 # Rows that are parsed together; no more are held as objects of Python.
@@ -117,6 +119,7 @@ def parse(data: bytes, file: str) -> Content:
     text = decode(data, file=file, most_bytes=MAX_BYTES)
     start = text[:100].lstrip()[:1]
     if start in ("{", "["):
+        del data
         return _read_json(text, file)
     del text
     return Content(file, _read_csv(data, file))
@@ -129,14 +132,25 @@ def _read_parquet(data: bytes, file: str) -> RawTable:
     try:
         if len(data) > MAX_BYTES:
             raise InputError(Problem(f"larger than {MAX_BYTES / 1e6:g} MB", file=file))
-        with pq.ParquetFile(pa.BufferReader(data)) as parquet:
+        with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as parquet:
             _check_size(parquet.metadata.num_rows, parquet.metadata.num_columns, file)
             table = parquet.read(use_threads=False).replace_schema_metadata(None)
+        table.validate(full=True)
     except (OSError, LookupError, ValueError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise InputError(Problem(f"not a sound Parquet file: {printable(reason)}", file=file)) from None
     _check_names(table.column_names, file, None)
-    return RawTable(dict(zip(table.column_names, table.columns, strict=True)), table.num_rows, lambda _: None)
+    columns = {name: _without_zone(column) for name, column in zip(table.column_names, table.columns, strict=True)}
+    return RawTable(columns, table.num_rows, lambda _: None)
+
+
+def _without_zone(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return instants in UTC, which they are in any zone: no file of zones has to be looked up."""
+    import pyarrow as pa
+
+    if not pa.types.is_timestamp(column.type) or column.type.tz is None:
+        return column
+    return column.cast(pa.int64()).cast(pa.timestamp(column.type.unit))
 
 
 def _check_size(n_rows: int, n_columns: int, file: str) -> None:
@@ -183,10 +197,14 @@ def _read_csv(data: bytes, file: str) -> RawTable:
         raise InputError(_csv_problem(data, len(names), file, str(error))) from None
     _check_size(table.num_rows, 0, file)
 
-    def find_line(row: int) -> int:
-        return next(islice(_csv_lines(data), row + 1, None), row + 2) if has_line_ends else row + 2
+    columns = dict(zip(names, table.columns, strict=True))
+    if not has_line_ends:
+        return RawTable(columns, table.num_rows, lambda row: row + 2, hides_formulas=True)
 
-    return RawTable(dict(zip(names, table.columns, strict=True)), table.num_rows, find_line, hides_formulas=True)
+    def find_line(row: int) -> int:
+        return next(islice(_csv_lines(data), row + 1, None), row + 2)
+
+    return RawTable(columns, table.num_rows, find_line, hides_formulas=True)
 
 
 def _csv_lines(data: bytes) -> Iterator[int]:
@@ -260,7 +278,7 @@ def _read_json_lines(text: str, file: str) -> Content:
     first = json.loads(next(_filled_lines(text))[1])
     lines: list[int] = []
 
-    def chunks() -> Iterator[list[Any]]:
+    def chunks() -> Iterator[list[dict[str, Any]]]:
         numbered = _filled_lines(text)
         while part := list(islice(numbered, _CHUNK)):
             lines.extend(number for number, _ in part)
@@ -269,24 +287,19 @@ def _read_json_lines(text: str, file: str) -> Content:
     if _is_flat(first):
         columns, n_rows = _columns(chunks(), file)
         return Content(file, RawTable(columns, n_rows, lines.__getitem__))
-    if len(text) > _MOST_NESTED_BYTES:
-        raise InputError(Problem(f"larger than {_MOST_NESTED_BYTES / 1e6:g} MB", file=file))
+    if len(text) > MAX_NESTED_BYTES:
+        raise InputError(Problem(f"larger than {MAX_NESTED_BYTES / 1e6:g} MB", file=file))
     documents = [item for chunk in chunks() for item in chunk]
     return Content(file, None, tuple(Document(data, (), line) for data, line in zip(documents, lines, strict=True)))
-
-
-# As objects of Python, JSON takes about ten times as much.
-_MOST_NESTED_BYTES = 100_000_000
 
 
 def _parse_lines(part: Sequence[tuple[int, str]], file: str) -> list[Any]:
     """Parse lines together, which is quicker; if that fails, one by one, for the problem of the first that is wrong."""
     try:
-        rows = json.loads(
-            "[" + ",".join(line for _, line in part) + "]", object_pairs_hook=_strict, parse_constant=_refuse
-        )
+        text = "[" + ",".join(line for _, line in part) + "]"
+        rows: list[Any] = json.loads(text, parse_constant=_refuse)
         if len(rows) == len(part) and all(isinstance(row, dict) for row in rows):
-            return list(rows)
+            return rows if _has_each_key_once(rows, text) else json.loads(text, object_pairs_hook=_strict)
     except (ValueError, RecursionError):
         pass
     for number, line in part:
@@ -299,6 +312,11 @@ def _parse_lines(part: Sequence[tuple[int, str]], file: str) -> list[Any]:
                 Problem("not an object", file=file, line=number, found=shorten(item), allowed="a JSON object per line")
             )
     raise InputError(Problem("not JSON lines", file=file, line=part[0][0], allowed="a JSON object per line"))
+
+
+def _has_each_key_once(rows: Sequence[Mapping[str, Any]], text: str) -> bool:
+    """Say whether flat rows surely have no key twice: then there are as many keys as ends of keys."""
+    return not any(blank in text for blank in (" :", "\t:", "\r:")) and sum(map(len, rows)) == text.count('":')
 
 
 def _on_line(problem: Problem, number: int) -> Problem:
@@ -322,18 +340,18 @@ def _is_flat(item: object) -> bool:
     )
 
 
-def _columns(chunks: Iterator[list[Any]], file: str) -> tuple[dict[str, pa.ChunkedArray], int]:
+def _columns(chunks: Iterator[list[dict[str, Any]]], file: str) -> tuple[dict[str, pa.ChunkedArray], int]:
     """Turn rows into columns, a chunk at a time."""
     import pyarrow as pa
 
     parts: dict[str, list[pa.Array]] = {}
     n_rows = 0
     for rows in chunks:
-        names = dict.fromkeys(name for row in rows if isinstance(row, dict) for name in row)
+        names = dict.fromkeys(chain.from_iterable(rows))
         if len(parts.keys() | names.keys()) > MAX_COLUMNS:
             raise InputError(Problem(f"more than {MAX_COLUMNS:,} columns", file=file))
         for name in names:
-            column = _array([row.get(name) if isinstance(row, dict) else None for row in rows])
+            column = _array([row.get(name) for row in rows])
             parts.setdefault(name, [pa.nulls(n_rows)] if n_rows else []).append(column)
         n_rows += len(rows)
         for name in parts.keys() - names.keys():

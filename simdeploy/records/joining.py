@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.records.parts import ROW, Dropped, Part
+from simdeploy.records.placing import place
 from simdeploy.records.table import COLUMNS, Records, make_table
 from simdeploy.units import NS_PER_S
 
@@ -20,6 +22,7 @@ _TIMES = {
     "rollouts": ("ended", "watched_until"),
     "nodes": ("dispatched_at", "started_at", "resolved_at", "heard_at", "watched_until"),
     "windows": ("ended",),
+    "counts": ("time",),
     "acts": ("time",),
 }
 _IN_ORDER = ("dispatched_at_s", "started_at_s", "resolved_at_s", "heard_at_s")
@@ -37,14 +40,14 @@ def join(parts: Sequence[Part], dropped: Sequence[Dropped]) -> Records:
     InputError
         If files contradict each other on a rollout, or nothing is left.
     """
+    parts = _with_rollouts(parts)
     starts = _find_starts(parts)
     nodes = _complete_nodes(_join_table("nodes", parts, starts), parts)
     windows = _without_repetitions("windows", _join_table("windows", parts, starts), parts)
-    acts = _join_table("acts", parts, starts)
-    rollouts = _join_rollouts(_join_table("rollouts", parts, starts), parts, starts, nodes)
-    nodes = _complete_ends(nodes, rollouts, windows)
-    frames = {"rollouts": rollouts, "nodes": nodes, "windows": windows, "acts": acts}
-    frames["outages"] = _join_table("outages", parts, starts)
+    frames = {name: _join_table(name, parts, starts) for name in ("rollouts", "counts", "acts", "outages")}
+    others = [nodes, windows, frames["counts"], frames["acts"]]
+    rollouts = _join_rollouts(frames["rollouts"], parts, starts, others)
+    frames |= {"rollouts": rollouts, "nodes": _complete_ends(nodes, rollouts, windows), "windows": windows}
     left_out = [*dropped, *(each for part in parts for each in part.dropped)]
     if not any(len(frame) for name, frame in frames.items() if name != "acts"):
         raise InputError(_nothing_left(left_out))
@@ -65,17 +68,63 @@ def _nothing_left(left_out: Sequence[Dropped]) -> list[Problem]:
     return [Problem("nothing is left of the records"), *reasons]
 
 
-def _find_starts(parts: Sequence[Part]) -> pd.Series:
-    """Return when each rollout began: as stated, otherwise at its first dispatch."""
+def _with_rollouts(parts: Sequence[Part]) -> list[Part]:
+    """Return the parts with a rollout for each window, if need be by its time."""
+    is_without = ["windows" in part.frames and "rollout" not in part.frames["windows"] for part in parts]
+    others = [part for part, without in zip(parts, is_without, strict=True) if not without]
+    if len(others) == len(parts):
+        return list(parts)
+    starts = _find_starts(others)
+    # What is left out of the others is found, and told, once more when all are joined.
+    spans, nodes = _find_spans([replace(part, dropped=[]) for part in others], starts)
+
+    def with_rollouts(part: Part) -> Part:
+        windows = part.frames["windows"]
+        if starts.empty:
+            return _alone(part, windows)
+        return replace(part, frames={**part.frames, "windows": place(windows, part, spans, nodes)})
+
+    return [with_rollouts(part) if without else part for part, without in zip(parts, is_without, strict=True)]
+
+
+def _find_spans(parts: Sequence[Part], starts: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return from when to when each rollout is on record, in instants, and its nodes."""
     import pandas as pd
 
-    stated = [_instants_of(part, "rollouts", "started_at") for part in parts]
-    dispatched = [_instants_of(part, "nodes", "dispatched_at") for part in parts if not part.is_own]
-    found = [pd.concat(each).groupby(level=0, sort=False).min() for each in (stated, dispatched) if each]
-    if not found:
-        return pd.Series(dtype="datetime64[ns]")
-    starts: pd.Series = found[0] if len(found) == 1 else found[0].combine_first(found[1])
-    return starts.dropna().astype("datetime64[ns]")
+    nodes = _complete_nodes(_join_table("nodes", parts, starts), parts)
+    rollouts = _join_rollouts(_join_table("rollouts", parts, starts), parts, starts, [nodes])
+    nodes = _complete_ends(nodes, rollouts, pd.DataFrame())
+    last = nodes.groupby("rollout", sort=False)[["watched_until_s", *_IN_ORDER]].max().max(axis=1)
+    stated = rollouts.set_index("rollout")[["watched_until_s", "ended_s"]].max(axis=1)
+    ends_s = stated.combine(last, np.fmax).reindex(starts.index)
+    ends = starts + pd.to_timedelta(ends_s, unit="s")
+    spans = pd.DataFrame({"rollout": starts.index, "start": starts.to_numpy(), "end": ends.to_numpy()})
+    return spans.dropna(), nodes
+
+
+def _alone(part: Part, windows: pd.DataFrame) -> Part:
+    """Return windows as those of one rollout: no other is on record."""
+    import pandas as pd
+
+    first = pd.Series({part.alone: windows["ended"].min()}, dtype="datetime64[ns]")
+    return replace(part, frames={**part.frames, "windows": windows.assign(rollout=part.alone)}, first_seen=first)
+
+
+def _find_starts(parts: Sequence[Part]) -> pd.Series:
+    """Return when each rollout began: as stated, otherwise at its first dispatch, otherwise when anything is known of it."""
+    import pandas as pd
+
+    sources = (
+        [_instants_of(part, "rollouts", "started_at") for part in parts],
+        [_instants_of(part, "nodes", "dispatched_at") for part in parts],
+        [part.first_seen for part in parts if part.first_seen is not None],
+    )
+    starts = pd.Series(dtype="datetime64[ns]", index=pd.Index([], dtype="str"))
+    for found in sources:
+        if found:
+            first = pd.concat(found).dropna().groupby(level=0, sort=False).min()
+            starts = pd.concat([starts, first[~first.index.isin(starts.index)]])
+    return starts.astype("datetime64[ns]")
 
 
 def _instants_of(part: Part, table: str, column: str) -> pd.Series:
@@ -180,12 +229,14 @@ def _complete_nodes(frame: pd.DataFrame, parts: Sequence[Part]) -> pd.DataFrame:
 
 
 def _pairs(names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for place, earlier in enumerate(names):
-        for later in names[place + 1 :]:
+    for number, earlier in enumerate(names):
+        for later in names[number + 1 :]:
             yield earlier, later
 
 
-def _join_rollouts(frame: pd.DataFrame, parts: Sequence[Part], starts: pd.Series, nodes: pd.DataFrame) -> pd.DataFrame:
+def _join_rollouts(
+    frame: pd.DataFrame, parts: Sequence[Part], starts: pd.Series, others: Sequence[pd.DataFrame]
+) -> pd.DataFrame:
     """Return one row per rollout that any file has: what is stated of it in several places is put together."""
     import pandas as pd
 
@@ -194,14 +245,10 @@ def _join_rollouts(frame: pd.DataFrame, parts: Sequence[Part], starts: pd.Series
     if frame["rollout"].duplicated().any():
         _check_contradictions(frame, facts, parts)
         merged = frame.groupby("rollout", sort=False, as_index=False).first()
-    names = [
-        nodes["rollout"],
-        *(part.frames[name]["rollout"] for part in parts for name in ("windows", "acts") if name in part.frames),
-    ]
-    others = pd.concat([pd.Series(each, dtype="str") for each in names]).drop_duplicates()
-    others = others[~others.isin(merged["rollout"])]
-    if len(others):
-        more = make_table("rollouts", {"rollout": others})
+    named = pd.concat([pd.Series(each["rollout"], dtype="str") for each in others]).drop_duplicates()
+    named = named[~named.isin(merged["rollout"])]
+    if len(named):
+        more = make_table("rollouts", {"rollout": named})
         merged = pd.concat([merged, more], ignore_index=True) if len(merged) else more
     if not len(starts):
         return merged.drop(columns="started_at")

@@ -41,6 +41,10 @@ class Part:
     dropped : list of Dropped
     is_own : bool
         Whether simdeploy wrote it, so that nothing in it needs to be checked or completed.
+    first_seen : Series or None
+        By rollout, an instant from which its times are counted if no start of it is known.
+    alone : str
+        Name of the rollout that windows without one are of, if no other is on record.
     """
 
     file: str
@@ -48,6 +52,8 @@ class Part:
     find_line: Callable[[int], int | None] = lambda _: None
     dropped: list[Dropped] = field(default_factory=list)
     is_own: bool = False
+    first_seen: pd.Series | None = None
+    alone: str = ""
 
     def drop(self, rows: pd.Series, reason: str) -> None:
         """Remember rows that were left out."""

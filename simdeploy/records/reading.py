@@ -10,7 +10,7 @@ from simdeploy.errors import InputError, Problem, listed, nearest, not_among, sh
 from simdeploy.records.content import Content
 from simdeploy.records.joining import join
 from simdeploy.records.parts import Dropped
-from simdeploy.records.sources import SOURCES
+from simdeploy.records.sources import SOURCES, prometheus
 from simdeploy.records.table import COLUMNS, Records
 from simdeploy.records.walking import read_contents
 
@@ -58,6 +58,9 @@ def read_records(*paths: str | os.PathLike[str], mapping: Mapping[str, str] | No
     for content in contents:
         found[_recognise(content, names)].append(content)
     parts = [part for source, of_kind in found.items() if of_kind for part in source.read(of_kind, names)]
+    # A large table would be held twice otherwise.
+    contents.clear()
+    found.clear()
     return join(parts, dropped)
 
 
@@ -76,7 +79,10 @@ def _check_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check_columns(names: Mapping[str, str], contents: Sequence[Content]) -> None:
-    columns = sorted({column for content in contents if content.table is not None for column in content.table.columns})
+    found = (
+        content.table.columns if content.table is not None else prometheus.find_names(content) for content in contents
+    )
+    columns = sorted({column for names_of_file in found for column in names_of_file})
     missing = [theirs for theirs in names.values() if theirs not in columns]
     if missing:
         raise InputError([not_among("no file has this column", ("mapping",), name, columns) for name in missing])

@@ -60,6 +60,13 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "up": "boolean",
         "on_new_version": "boolean",
     },
+    "counts": {
+        "rollout": "str",
+        "time_s": "float64",
+        "state": "str",  # of the rollout
+        "updated_nodes": "Int64",
+        "failed_nodes": "Int64",
+    },
     "outages": {
         "node": "str",
         "zone": "str",
@@ -97,6 +104,8 @@ class Records:
         One row per health window.
     outages : DataFrame
         One row per outage of a node or a zone, or per node or zone that had none while it was watched (no `from`).
+    counts : DataFrame
+        What a control plane that shows no nodes said of them over time; of a simulated rollout its `nodes` say more.
     acts : DataFrame
         What people did: pause, resume, promote, cancel.
     dropped : DataFrame
@@ -107,6 +116,7 @@ class Records:
     nodes: pd.DataFrame = field(default_factory=lambda: make_table("nodes", {}))
     windows: pd.DataFrame = field(default_factory=lambda: make_table("windows", {}))
     outages: pd.DataFrame = field(default_factory=lambda: make_table("outages", {}))
+    counts: pd.DataFrame = field(default_factory=lambda: make_table("counts", {}))
     acts: pd.DataFrame = field(default_factory=lambda: make_table("acts", {}))
     dropped: pd.DataFrame = field(default_factory=lambda: make_table("dropped", {}))
 

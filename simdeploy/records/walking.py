@@ -15,7 +15,7 @@ OUTSIDE = Problem("a link out of the folder", hint="name the file itself")
 
 # Of files in folders, all others are left out, such as pictures and notes.
 ENDINGS = (".csv", ".json", ".jsonl", ".ndjson", ".parquet")
-_MOST_FILES = 100_000
+MAX_FILES = 100_000
 _ROLLOUT = "rollout.json"
 
 
@@ -51,8 +51,8 @@ def _find_files(folder: str, dropped: list[Dropped]) -> list[str]:
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         n_files += len(files) + len(folders)
-        if n_files > _MOST_FILES:
-            raise InputError(Problem(f"more than {_MOST_FILES:,} files", file=folder))
+        if n_files > MAX_FILES:
+            raise InputError(Problem(f"more than {MAX_FILES:,} files", file=folder))
         if _ROLLOUT in files:
             folders.clear()
             found.append(place)

@@ -82,6 +82,23 @@ def test_forms_and_times(ending, has_instants, tmp_path):
     assert records.dropped.empty
 
 
+def test_instants_of_any_zone_and_unit(tmp_path):
+    """Instants of Parquet files are the same in any zone, and in any unit. [contract]"""
+    start = pd.Timestamp("2026-03-02T09:00:00+01:00")
+    for unit, zone in (("ns", "Europe/Berlin"), ("us", "America/New_York"), ("ms", "UTC"), ("s", "Asia/Tokyo")):
+        dispatched = pd.Series([start] * 2).dt.tz_convert(zone).dt.as_unit(unit)
+        frame = pd.DataFrame(
+            {
+                "node": ["a", "b"],
+                "dispatched_at": dispatched,
+                "started_at": ["2026-03-02T08:00:07Z", "2026-03-02T08:00:08Z"],
+            }
+        )
+        records = read_records(write(frame, tmp_path / "n.parquet"))
+        assert records.rollouts["started_at"].tolist() == [start]
+        assert records.nodes["started_at_s"].tolist() == [7, 8]
+
+
 def test_mapping_and_unix_times(tmp_path):
     """Columns of other names are mapped; numbers under a name without _s are seconds since 1970. [contract]"""
     text = "host,region,sent,up,extra\nweb-1,eu,1772438400,1772438430.25,x\nweb-2,us,1772438410,,x\n"

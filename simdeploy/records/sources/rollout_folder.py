@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,14 @@ def _name(folders: Sequence[str]) -> list[str]:
 def _read(folder: str, name: str) -> Part:
     facts = _read_facts(folder)
     nodes = _read_table(folder, "nodes", _nodes)
+    if nodes["name"].isna().any() or nodes["name"].duplicated().any():
+        problem = Problem(
+            "missing or repeated", ("name",), file=_find_table(folder, "nodes"), allowed="a name per node"
+        )
+        raise InputError(problem)
+    for earlier, later in pairwise(("dispatched_at_s", "started_at_s", "resolved_at_s", "heard_at_s")):
+        if (nodes[later] < nodes[earlier]).any():
+            raise InputError(Problem(f"before {earlier}", (later,), file=_find_table(folder, "nodes")))
     windows = _read_table(folder, "windows", _windows)
     number = windows["node"].to_numpy(dtype=np.int64, na_value=-1)
     if len(number) and not (number.min() >= 0 and number.max() < len(nodes)):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.api.document import DeploymentDocument, parse_deployment
+from simdeploy.api.document import parse_deployment
 from simdeploy.errors import InputError
 from simdeploy.records.cells import Rows, in_utc
 from simdeploy.records.content import Content
 from simdeploy.records.parts import Dropped, Part, part_of
+from simdeploy.records.policies import write_policy
 from simdeploy.records.sources.node_table import name_rollouts, read_times
 from simdeploy.records.table import COLUMNS
 from simdeploy.vocabulary import STATES
@@ -78,9 +78,3 @@ def _read_policies(rows: Rows, policies: pd.Series) -> dict[str, str]:
             ]
             raise InputError(problems) from None
     return found
-
-
-def write_policy(document: DeploymentDocument) -> str:
-    """Return a policy as JSON, with its dialect and its own orchestrator."""
-    own = {} if document.orchestrator is None else {"orchestrator": document.orchestrator}
-    return json.dumps({"dialect": document.dialect, **document.spec.to_dict(), **own})
