@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from generators import Decisions, scenario_of
 
 from simdeploy import InputError, Scenario, SimulationError, simulate
+from simdeploy.analysis.backtest import bounding
 from simdeploy.analysis.backtest.backtesting import _Case
 from simdeploy.analysis.backtest.bounding import bound_rollout, measure
 from simdeploy.analysis.backtest.knowing import RunBy, read_histories
 from simdeploy.analysis.backtest.refusing import find_refusals
+from simdeploy.engines.replay.ledger import Ledger
+from simdeploy.engines.replay.node import ReplayedNode
+from simdeploy.engines.replay.prober import ReplayedProber
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
@@ -180,3 +185,93 @@ def test_other_policies_are_as_simulated():
     assert count["known"] > count["pairs"] / 3
     assert all(count[response] >= count["known"] for response in ("stopped", "makespan_s", "exposed_node_s"))
     assert count["stopped"] > count["known"]  # it may be known although not everything is
+
+
+# -- mistakes that are planted, and must be found -------------------------------------------------------------------------
+
+
+def _knows_silent_nodes(patch):
+    """Take nodes that were silent until the end of their record for silent for ever."""
+    start = ReplayedNode._start
+
+    def mistaken(self, deadline):
+        known = self._known
+        if known.start == "silent" and known.start_ns >= 0:
+            self._known = replace(known, start_ns=1 << 60)
+        return (yield from start(self, deadline))
+
+    patch.setattr(ReplayedNode, "_start", mistaken)
+
+
+def _starts_when_it_was(patch):
+    """Let nodes start at the times at which they did, whenever they are dispatched."""
+    wait = ReplayedNode._wait_until
+
+    def mistaken(self, t):
+        was, now = self._known.dispatched_ns, self.fate.dispatched_ns
+        return wait(self, t if was is None or now is None else max(t + was - now, self._site.env.now))
+
+    patch.setattr(ReplayedNode, "_wait_until", mistaken)
+
+
+def _judges_nothing(patch):
+    """Take every window in which the node was up for healthy."""
+    see = ReplayedProber.looks_at
+
+    def mistaken(self, *args):
+        seen = see(self, *args)
+        return seen._replace(healthy=seen.was_up)
+
+    patch.setattr(ReplayedProber, "looks_at", mistaken)
+
+
+def _narrows_everything(patch):
+    """Take the extreme fates for extreme under every policy."""
+    patch.setattr(bounding, "_is_monotone", lambda *_: True)
+
+
+def _forgets_slow_nodes(patch):
+    """Let nodes that run late run at once."""
+    real = bounding.replay
+    patch.setattr(
+        bounding,
+        "replay",
+        lambda known, policy, orchestrator, filler: real(known, policy, orchestrator, filler.replace("late", "runs")),
+    )
+
+
+def _forgets_failures(patch):
+    """Let nodes that fail run instead."""
+    real = bounding.replay
+    patch.setattr(
+        bounding,
+        "replay",
+        lambda known, policy, orchestrator, filler: real(known, policy, orchestrator, filler.replace("fails", "runs")),
+    )
+
+
+def _trusts_what_is_over(patch):
+    """Take what happens after the first unknown instant for known."""
+    patch.setattr(Ledger, "meet", lambda *_, **__: None)
+
+
+# With a seed whose rollouts show each.
+MISTAKES = {
+    _knows_silent_nodes: 141,
+    _starts_when_it_was: 103,
+    _judges_nothing: 103,
+    _narrows_everything: 104,
+    _forgets_slow_nodes: 103,
+    _forgets_failures: 111,
+    _trusts_what_is_over: 100,
+}
+
+
+@pytest.mark.parametrize("plant", MISTAKES, ids=lambda plant: plant.__name__.strip("_"))
+def test_planted_mistakes_are_found(plant, monkeypatch):
+    """A mistake in replays or bounds is found by comparing with simulations in the same worlds. [property]"""
+    seed = MISTAKES[plant]
+    tally_others([seed])
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        tally_others([seed])
