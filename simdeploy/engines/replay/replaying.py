@@ -64,6 +64,11 @@ def replay(known: KnownRollout, policy: Policy, orchestrator: Orchestrator, fill
     for t in (*(act.at_ns for act in acts), *world.doubts_ns):
         if first_moved is not None and first_moved < t and (over is None or t <= over):
             ledger.meet_at(t, people=True)
+    turns = {t for node in known.nodes for t in (node.dispatched_ns, node.down_at_turn_ns)}
+    for act in acts:
+        # Which of both came first at that instant is not on record.
+        if act.do in ("pause", "cancel") and act.at_ns in turns:
+            ledger.meet_at(act.at_ns, people=True)
     return Replay(recording, ledger.unknown_ns, ledger.asks_people)
 
 
