@@ -1,6 +1,7 @@
 from . import plotting as plotting
 from .analysis import (
     Backtest as Backtest,
+    Calibration as Calibration,
     Check as Check,
     Comparison as Comparison,
     CostResult as CostResult,
@@ -22,6 +23,7 @@ from .analysis import (
     Tuning as Tuning,
     analyze_sensitivity as analyze_sensitivity,
     backtest as backtest,
+    calibrate as calibrate,
     check as check,
     compare as compare,
     compare_gates as compare_gates,

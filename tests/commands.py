@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import atexit
 import json
-import tempfile
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from click.testing import CliRunner
+from recorded_fleets import RecordedFleet
 
 from simdeploy.cli.app import app
 
@@ -38,18 +39,26 @@ QUICK = {
         *("--tilt", "start_failure=2", "--replications", "100"),
     ],
 }
-# What takes no scenario.
-WITHOUT_SCENARIO = ["backtest", "verify"]
-COMPUTING = [*QUICK, *WITHOUT_SCENARIO]
+# Of files of records.
+OF_RECORDS = ["calibrate", "backtest"]
+COMPUTING = [*QUICK, *OF_RECORDS, "verify"]
 WITH_ENGINE = [name for name in QUICK if name != "run"]
 
 
 @cache
-def make_history():
-    """Return a folder with records of two rollouts and the file of a policy; it is gone when Python ends."""
+def write_records():
+    """Write records of a few small rollouts into a folder that is gone when the tests end."""
+    folder = TemporaryDirectory()
+    RecordedFleet(nodes=10).draw(8, 1).nodes.to_csv(Path(folder.name) / "nodes.csv", index=False)
+    return folder
+
+
+@cache
+def write_history():
+    """Write two rollouts and a policy into a folder that is gone when the tests end; return it."""
     from simdeploy import simulate
 
-    kept = tempfile.TemporaryDirectory()
+    kept = TemporaryDirectory()
     atexit.register(kept.cleanup)
     folder = Path(kept.name)
     for number in range(2):
@@ -60,9 +69,11 @@ def make_history():
 
 
 def make_quick(name, engine="compiled"):
-    """Return the arguments of a quick call, on the shipped small scenario if the command takes one."""
+    """Return the arguments of a quick call, on the shipped small scenario or records if the command takes any."""
     if name == "backtest":
-        return [name, str(make_history() / "history"), "--policy", str(make_history() / "eights.json")]
+        return [name, str(write_history() / "history"), "--policy", str(write_history() / "eights.json")]
+    if name in OF_RECORDS:
+        return [name, write_records().name]
     scenario = [str(SCENARIOS / "small-fleet.yaml")] if name in QUICK else []
     with_engine = ["--engine", engine] if name in WITH_ENGINE else []
     return [name, *scenario, *QUICK.get(name, ["--replications", "100"]), *with_engine]

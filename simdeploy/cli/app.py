@@ -31,6 +31,7 @@ _COMMANDS = (
     "check",
     "rare",
     "backtest",
+    "calibrate",
     "verify",
     "validate",
     "import",

@@ -5,22 +5,9 @@ from __future__ import annotations
 import click
 
 from simdeploy.cli.files import PathName
-from simdeploy.cli.options import CONFIDENCE_LEVEL, use
+from simdeploy.cli.options import CONFIDENCE_LEVEL, MAP, use
 from simdeploy.cli.study import Finding, draw_panels, study_command
-from simdeploy.errors import listed
 from simdeploy.report.wording import plural
-
-
-def read_mapping(texts: tuple[str, ...]) -> dict[str, str]:
-    """Return the names of columns by ours."""
-    pairs = [text.partition("=") for text in texts]
-    for text, (ours, sign, theirs) in zip(texts, pairs, strict=True):
-        if not (sign and ours.strip() and theirs.strip()):
-            raise click.UsageError(f"--map {text!r} is not of the form OURS=THEIRS, such as node=hostname")
-    names = [ours.strip() for ours, _, _ in pairs]
-    if len(set(names)) < len(names):
-        raise click.UsageError(f"--map names a column of ours twice: {listed(names)}")
-    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
 
 
 @study_command(
@@ -30,7 +17,7 @@ def read_mapping(texts: tuple[str, ...]) -> dict[str, str]:
     seed=False,
     example="simdeploy backtest records/2025 --policy today.json --policy new.json",
 )
-@click.argument("records", metavar="RECORDS...", nargs=-1, required=True, type=PathName())
+@click.argument("records", metavar="RECORDS...", nargs=-1, required=True, type=PathName(exists=True))
 @click.option(
     "--policy",
     "policy_files",
@@ -39,20 +26,13 @@ def read_mapping(texts: tuple[str, ...]) -> dict[str, str]:
     required=True,
     help="Policy file, named after itself; repeatable.",
 )
-@click.option(
-    "--map",
-    "mapping",
-    metavar="OURS=THEIRS",
-    multiple=True,
-    help="Name of a column in the files, such as node=hostname; repeatable.",
-)
-@use(CONFIDENCE_LEVEL)
+@use(MAP, CONFIDENCE_LEVEL)
 def command(
     ctx: click.Context,  # noqa: ARG001 - given to every command without a scenario
     *,
     records: tuple[str, ...],
     policy_files: tuple[str, ...],
-    mapping: tuple[str, ...],
+    mapping: dict[str, str],
     confidence_level: float,
 ) -> Finding:
     """Replay recorded rollouts under other policies.
@@ -63,9 +43,7 @@ def command(
     from simdeploy.analysis import backtest
     from simdeploy.plotting.backtest import plot_backtest
 
-    result = backtest(
-        list(records), list(policy_files), mapping=read_mapping(mapping), confidence_level=confidence_level
-    )
+    result = backtest(list(records), list(policy_files), mapping=mapping or None, confidence_level=confidence_level)
     n = result.rollouts["rollout"].nunique()
     return Finding(
         result,
