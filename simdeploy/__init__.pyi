@@ -1,5 +1,7 @@
 from . import plotting as plotting
 from .analysis import (
+    Backtest as Backtest,
+    Calibration as Calibration,
     Check as Check,
     Comparison as Comparison,
     CostResult as CostResult,
@@ -20,6 +22,8 @@ from .analysis import (
     Tradeoff as Tradeoff,
     Tuning as Tuning,
     analyze_sensitivity as analyze_sensitivity,
+    backtest as backtest,
+    calibrate as calibrate,
     check as check,
     compare as compare,
     compare_gates as compare_gates,
@@ -55,6 +59,7 @@ from .errors import (
 from .experiments import Range as Range, read_store as read_store, replicate as replicate
 from .experiments.batches import read_batches as read_batches
 from .experiments.sweep import sweep as sweep
+from .records import Records as Records, read_records as read_records
 from .scenario import Scenario as Scenario, read_scenario as read_scenario, scenario_schema as scenario_schema
 from .statistics.selection import Selection as Selection
 from .validation import (

@@ -23,7 +23,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     if path.suffix.lower() == ".csv":
         write_file(path, lambda file: _without_formulas(frame).to_csv(file, index=False))
     else:
-        write_file(path, lambda file: frame.to_parquet(file, index=False, compression="zstd"))
+        write_file(path, lambda file: frame.to_parquet(file, index=False, compression="zstd", write_page_checksum=True))
 
 
 def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:

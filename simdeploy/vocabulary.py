@@ -4,6 +4,19 @@ from __future__ import annotations
 
 STATES = ("pending", "in_progress", "paused", "completed", "failed", "canceled")
 TERMINAL_STATES = frozenset({"completed", "failed", "canceled"})
+NODE_STATUSES = (
+    "pending",
+    "starting",
+    "validating",
+    "running",
+    "failed",
+    "rolling_back",
+    "rolled_back",
+    "rollback_failed",
+    "skipped",
+    "removed",
+    "stopped",
+)
 VERDICTS = ("completed_good", "stopped_defective", "false_alarm", "escaped")
 
 # Responses of model section 5 and the pandas type of their column.

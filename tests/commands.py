@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import json
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from click.testing import CliRunner
+from recorded_fleets import RecordedFleet
 
 from simdeploy.cli.app import app
 
@@ -34,12 +39,41 @@ QUICK = {
         *("--tilt", "start_failure=2", "--replications", "100"),
     ],
 }
-COMPUTING = [*QUICK, "verify"]
+# Of files of records.
+OF_RECORDS = ["calibrate", "backtest"]
+COMPUTING = [*QUICK, *OF_RECORDS, "verify"]
 WITH_ENGINE = [name for name in QUICK if name != "run"]
 
 
+@cache
+def write_records():
+    """Write records of a few small rollouts into a folder that is gone when the tests end."""
+    folder = TemporaryDirectory()
+    RecordedFleet(nodes=10).draw(8, 1).nodes.to_csv(Path(folder.name) / "nodes.csv", index=False)
+    return folder
+
+
+@cache
+def write_history():
+    """Write two rollouts and a policy into a folder that is gone when the tests end; return it."""
+    from simdeploy import simulate
+
+    kept = TemporaryDirectory()
+    atexit.register(kept.cleanup)
+    folder = Path(kept.name)
+    for number in range(2):
+        simulate(SCENARIOS / "small-fleet.yaml", "canary", replication=number).write(folder / "history" / str(number))
+    spec = {"strategy": "rolling", "max_parallel": 8, "health_check": {"deadline": "5m", "min_healthy_time": "30s"}}
+    (folder / "eights.json").write_text(json.dumps(spec), encoding="utf-8")
+    return folder
+
+
 def make_quick(name, engine="compiled"):
-    """Return the arguments of a quick call, on the shipped small scenario if the command takes one."""
+    """Return the arguments of a quick call, on the shipped small scenario or records if the command takes any."""
+    if name == "backtest":
+        return [name, str(write_history() / "history"), "--policy", str(write_history() / "eights.json")]
+    if name in OF_RECORDS:
+        return [name, write_records().name]
     scenario = [str(SCENARIOS / "small-fleet.yaml")] if name in QUICK else []
     with_engine = ["--engine", engine] if name in WITH_ENGINE else []
     return [name, *scenario, *QUICK.get(name, ["--replications", "100"]), *with_engine]

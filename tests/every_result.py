@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+from recorded_fleets import RecordedFleet
 
 import simdeploy as sd
 from simdeploy.analysis import summarize_grid
@@ -89,7 +90,16 @@ def sample(candidates, first, count):
     return np.asarray(candidates)[:, None] + np.random.default_rng(first).normal(size=(len(candidates), count))
 
 
+def backtest():
+    """Replay few rollouts under another policy, which is known in some of them."""
+    records = sd.Records.join([sd.simulate(SCENARIO, "canary", replication=k).to_records(f"{k}") for k in range(6)])
+    spec = {"strategy": ROLLING, "max_parallel": 8, "health_check": {"deadline": "5m", "min_healthy_time": "30s"}}
+    return sd.backtest(records, {"eights": spec})
+
+
 MAKE = {
+    "Backtest": backtest,
+    "Calibration": lambda: sd.calibrate(RecordedFleet(nodes=10).draw(8, 1)),
     "Check": lambda: sd.check(SCENARIO, requirements=["makespan_s <= 30m", "p95 makespan_s <= 2h"], most=100, engine="compiled"),
     "Comparison": lambda: sd.compare(replications(), costs=COSTS, requirements=["escaped given defective <= 90%"]),
     "CostResult": lambda: sd.estimate_costs(grid(), costs=COSTS),

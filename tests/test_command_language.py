@@ -86,12 +86,17 @@ def test_a_command_has_what_all_have(name):
     assert not OLD_NAMES & set(options)
     assert ("--json" in options) == (name in (*COMPUTING, "import"))
     assert ({"-o", "--out"} <= set(options)) == (name in (*COMPUTING, "import"))
-    assert ("--policy" in options) == (name in QUICK)
+    assert ("--policy" in options) == (name in QUICK or name == "backtest")
     for needed in ("--engine", "--workers", "--cluster", "--tls-cert", "--store"):
-        assert (needed in options) == (name in WITH_ENGINE)
-    assert ("--confidence-level" in options) == (name in WITH_ENGINE and name != "timelines")  # which has quantiles
+        # A calibration keeps what it fits to other histories.
+        assert (needed in options) == (name in WITH_ENGINE or (name, needed) == ("calibrate", "--store"))
+    assert ("--confidence-level" in options) == (
+        (name in WITH_ENGINE and name != "timelines") or name == "backtest"  # timelines has quantiles
+    )
     assert all(
-        option.multiple and option.metavar == "NAME|FILE" for text, option in options.items() if text == "--policy"
+        option.multiple and option.metavar == ("NAME|FILE" if name in QUICK else "FILE")
+        for text, option in options.items()
+        if text == "--policy"
     )
 
 
@@ -156,7 +161,7 @@ def test_what_is_printed_and_written(name, findings):
     again = simdeploy.read_result("all.json")
     assert_results_equal(again, findings[0].result)
     assert again.computed_under == document["computed_under"]
-    assert "seed" in document["computed_under"]
+    assert ("seed" in document["computed_under"]) == (name != "backtest")  # which draws nothing
     if name == "compare":
         assert document["computed_under"]["replications"] == 20
         assert document["computed_under"]["costs"]["escape"] > 0

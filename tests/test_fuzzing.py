@@ -10,6 +10,7 @@ import pytest
 from fuzzing.cases import ACCEPTED, REFUSED, Target, run_cases
 from fuzzing.deployment_files import DeploymentFiles
 from fuzzing.guards import Watch
+from fuzzing.record_files import RecordFiles
 from fuzzing.scenario_files import ScenarioFiles
 from fuzzing.stores import Stores
 
@@ -19,7 +20,7 @@ from simdeploy.scenario import Scenario
 # The first number and how many cases of each target: fixed, unless `make fuzz` says otherwise.
 FIRST = int(os.environ.get("FUZZ_FIRST", "0"))
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
-FEW = {"scenario": 280, "deployment": 300, "store": 120}
+FEW = {"scenario": 280, "deployment": 300, "store": 120, "records": 300}
 CHUNKS = 4 if CASES else 1
 
 Attack = Callable[[Target, int], None]
@@ -77,3 +78,8 @@ def test_deployments(chunk: int, attack: Attack, repository: Path, tmp_path: Pat
 def test_stores(chunk: int, attack: Attack, tmp_path: Path, watch: Watch) -> None:
     """Of a damaged store nothing is read that wasn't written, damage is named, and resuming loses nothing sound. [property]"""
     attack(Stores(tmp_path, watch), chunk)
+
+
+def test_records(chunk: int, attack: Attack, tmp_path: Path, watch: Watch) -> None:
+    """Mutated files of records are refused with problems that can be printed, or give tables as they should be. [property]"""
+    attack(RecordFiles(tmp_path, watch), chunk)

@@ -26,6 +26,8 @@ from simdeploy.result import Columns, to_plain
 from simdeploy.scenario.measures import parse_event, parse_measure, parse_requirement
 
 PLOTS = {
+    "Backtest": plotting.plot_backtest,
+    "Calibration": plotting.plot_calibration,
     "Check": plotting.plot_check,
     "Comparison": plotting.plot_comparison,
     "CostResult": plotting.plot_costs,
@@ -239,6 +241,8 @@ def test_columns_stated_otherwise_are_refused():
 
 # What an answer states is one of these: what else it said if there stood something else.
 STATED = {
+    "Backtest": {"reproduced.is_reproduced": False, "summary.n_yes": 1},
+    "Calibration": {"parameters.source": "assumed", "fits.chosen": False},
     "Check": {"verdicts.verdict": "not met"},
     "Comparison": {"ranking.verdict": "worse", "ranking.unknown_fraction": 0.5, "verdicts.verdict": "not met"},
     "CostResult": {"parts.is_cheapest": False, "parts.is_largest_cause": False},

@@ -7,6 +7,7 @@ import os
 import select
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from simdeploy.errors import InputError, Problem
@@ -15,6 +16,11 @@ MAX_BYTES = 10_000_000
 
 # A pipe that nobody writes to would be waited for without end.
 _PATIENCE_S = 30.0
+
+# The system reserves as much for each piece that is read.
+_MOST_BYTES_AT_ONCE = 16_000_000
+
+OUTSIDE_SCENARIO = Problem("outside the scenario's folder", hint="use --allow-files DIR, or allow_files in Python")
 
 # Opening a pipe or a terminal must not wait; Windows has neither flag.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -44,13 +50,28 @@ def read_text(
         If the file can't be read, is outside the folders, is a folder or device, is too large, empty, binary or not UTF-8, or
         if a pipe gives nothing for 30 s.
     """
+    data = read_bytes(path, inside=inside, most_bytes=most_bytes)
+    return decode(data, file=os.fspath(path), most_bytes=most_bytes)
+
+
+def read_bytes(
+    path: str | os.PathLike[str],
+    *,
+    inside: Sequence[str | os.PathLike[str]] | None = None,
+    outside: Problem = OUTSIDE_SCENARIO,
+    most_bytes: int = MAX_BYTES,
+) -> bytes:
+    """Read a file as `read_text` does, but as it is; `outside` is the problem of a file outside the folders.
+
+    What is read is one byte longer than is allowed if the file is.
+    """
     file = os.fspath(path)
     try:
         # What was found to be inside is what is opened: a link that is put there in between is not followed.
-        target, flags = (file, _FLAGS) if inside is None else (_find_inside(file, inside), _FLAGS | _NO_FOLLOW)
+        target, flags = (file, _FLAGS) if inside is None else (_find_inside(file, inside, outside), _FLAGS | _NO_FOLLOW)
         descriptor = os.open(target, flags)
         try:
-            data = _read(descriptor, file, most_bytes, takes_pipes=inside is None)
+            return _read(descriptor, file, most_bytes, takes_pipes=inside is None)
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
@@ -58,15 +79,12 @@ def read_text(
             raise InputError(_not_a_file("a socket or a device", file)) from None
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise InputError(Problem(f"can't be read: {reason}", file=file)) from None
-    return decode(data, file=file, most_bytes=most_bytes)
 
 
-def _find_inside(file: str, folders: Sequence[str | os.PathLike[str]]) -> str:
+def _find_inside(file: str, folders: Sequence[str | os.PathLike[str]], outside: Problem) -> str:
     real = Path(os.path.realpath(file))
     if not any(real.is_relative_to(os.path.realpath(folder or ".")) for folder in folders):
-        message = "outside the scenario's folder"
-        hint = "use --allow-files DIR, or allow_files in Python"
-        raise InputError(Problem(message, file=file, hint=hint))
+        raise InputError(replace(outside, file=file))
     return str(real)
 
 
@@ -74,14 +92,15 @@ def _read(descriptor: int, file: str, most_bytes: int, *, takes_pipes: bool) -> 
     """Read what is open, whatever it has turned out to be, up to one byte more than is allowed."""
     status = os.fstat(descriptor)
     mode = status.st_mode
+    chunk_bytes = min(most_bytes, _MOST_BYTES_AT_ONCE) + 1
     if stat.S_ISDIR(mode):
         raise InputError(Problem("can't be read: Is a directory", file=file))
     if stat.S_ISFIFO(mode) and takes_pipes:
-        chunks = _chunks_of_pipe(descriptor, file, most_bytes)
+        chunks = _chunks_of_pipe(descriptor, file, chunk_bytes)
     elif stat.S_ISREG(mode):
         # What a kernel makes up as it is read, such as the files of /proc, has no size.
         is_readable = takes_pipes or status.st_size > 0
-        chunks = iter(lambda: os.read(descriptor, most_bytes + 1) if is_readable else b"", b"")
+        chunks = iter(lambda: os.read(descriptor, chunk_bytes) if is_readable else b"", b"")
     else:
         raise InputError(_not_a_file("a pipe" if stat.S_ISFIFO(mode) else "a device", file))
     data = bytearray()
@@ -92,11 +111,11 @@ def _read(descriptor: int, file: str, most_bytes: int, *, takes_pipes: bool) -> 
     return bytes(data)
 
 
-def _chunks_of_pipe(descriptor: int, file: str, most_bytes: int) -> Iterator[bytes]:
+def _chunks_of_pipe(descriptor: int, file: str, chunk_bytes: int) -> Iterator[bytes]:
     while True:
         if not select.select([descriptor], [], [], _PATIENCE_S)[0]:
             raise InputError(Problem(f"nothing came from the pipe for {_PATIENCE_S:g} s", file=file))
-        chunk = os.read(descriptor, most_bytes + 1)
+        chunk = os.read(descriptor, chunk_bytes)
         if not chunk:
             return
         yield chunk
@@ -121,6 +140,6 @@ def decode(data: bytes, *, file: str | None = None, most_bytes: int = MAX_BYTES)
         line = data.count(b"\n", 0, error.start) + 1
         found = f"byte 0x{data[error.start]:02x}"
         raise InputError(Problem("not UTF-8", file=file, line=line, found=found, allowed="UTF-8 text")) from None
-    if not text.strip():
+    if not text or text.isspace():
         raise InputError(Problem("empty", file=file))
     return text

@@ -30,6 +30,8 @@ _COMMANDS = (
     "discover",
     "check",
     "rare",
+    "backtest",
+    "calibrate",
     "verify",
     "validate",
     "import",

@@ -57,6 +57,13 @@ def _check_level(_ctx: click.Context, _param: click.Parameter, value: float) -> 
     return value
 
 
+def _read_mapping(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    for text in value:
+        if not all(part.strip() for part in text.partition("=")):
+            raise click.BadParameter(f"{text!r} is not of the form ours=theirs")
+    return {ours.strip(): theirs.strip() for ours, _, theirs in (text.partition("=") for text in value)}
+
+
 def whole_option(name: str, default: int | None, text: str, *, least: int = 1, most: int | None = None) -> click.Option:
     """Return an option for a whole number; `text` is its help."""
     is_shown = default is not None
@@ -74,6 +81,13 @@ ALLOW_FILES = click.Option(
     help="Also allow the scenario to name files in or below this folder; repeatable.",
 )
 SEED = whole_option("--seed", 0, "Seed of the random numbers.", least=0, most=(1 << 64) - 1)
+MAP = click.Option(
+    ["--map", "mapping"],
+    metavar="OURS=THEIRS",
+    multiple=True,
+    callback=_read_mapping,
+    help="Name of a column in your tables, such as node=hostname; repeatable.",
+)
 CONFIDENCE_LEVEL = click.Option(
     ["--confidence-level"],
     type=float,

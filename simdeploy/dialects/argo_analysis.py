@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.dialects.judging import HOUR_NS, Check, read_interval
 from simdeploy.dialects.manifests import UNKNOWN, Manifest, evaluate_with
@@ -195,8 +195,7 @@ def _condition(metric: Group, key: str, words: str) -> float | None:
     text = metric.text(key)
     if text is None:
         return None
-    found = [(match["op"], match["number"]) for match in _COMPARISON.finditer(text)]
-    found += [(_FLIPPED[match["op"]], match["number"]) for match in _MIRRORED.finditer(text)]
+    found = _comparisons(text)
     if len(found) != 1:
         metric.not_evaluated(key, "only a comparison of one result with one number is read; not checked here")
         return None
@@ -211,6 +210,53 @@ def _condition(metric: Group, key: str, words: str) -> float | None:
     of = f"read as a rate of requests: at most {100 * rate:g} % may fail"
     metric.approximate(key, of if closed else f"{of}; exactly as many count as well here")
     return rate
+
+
+class Rate(NamedTuple):
+    """What a metric measures, if it is a rate of requests.
+
+    Attributes
+    ----------
+    is_of_successes : bool
+        Whether it counts successes, not failures.
+    whole : int
+        Its value if all requests count: 1, or 100.
+    """
+
+    is_of_successes: bool
+    whole: int
+
+
+def read_rate(condition: str, *, fails: bool, words: str) -> Rate | None:
+    """Return what rate a metric measures, by one of its conditions; None if it is none.
+
+    Parameters
+    ----------
+    condition : str
+    fails : bool
+        Whether it is the condition of failure.
+    words : str
+        The metric's name and query.
+
+    Examples
+    --------
+    >>> read_rate("result[0] >= 0.95", fails=False, words="success-rate")
+    Rate(is_of_successes=True, whole=1)
+    """
+    found = _comparisons(condition)
+    if len(found) != 1:
+        return None
+    op, number = _OPPOSITE[found[0][0]] if fails else found[0][0], Decimal(found[0][1])
+    if _max_error_rate(op, number, words) is None:
+        return None
+    is_of_successes = op in (">", ">=")
+    return Rate(is_of_successes, 1 if number < 1 or (is_of_successes and number == 1) else 100)
+
+
+def _comparisons(condition: str) -> list[tuple[str, str]]:
+    """Return the comparisons of a result with a number in a condition: operator and number."""
+    found = [(match["op"], match["number"]) for match in _COMPARISON.finditer(condition)]
+    return found + [(_FLIPPED[match["op"]], match["number"]) for match in _MIRRORED.finditer(condition)]
 
 
 def _max_error_rate(op: str, number: Decimal, words: str) -> float | None:

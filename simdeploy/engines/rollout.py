@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines import frames
+from simdeploy.engines.recorded import describe
 from simdeploy.engines.responses import compute_responses
 from simdeploy.engines.service import Service
 from simdeploy.errors import InputError, Problem, not_among
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from simdeploy.api import Deployment
     from simdeploy.engines.recording import Recording
+    from simdeploy.records import Records
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
@@ -160,7 +162,8 @@ class Rollout:
         """Write all tables, and what the rollout was, into a folder.
 
         The files are ``events``, ``timeline``, ``nodes``, ``windows`` and ``revisions``, and ``rollout.json`` with scenario,
-        policy, seed, replication, responses and the final deployment objects. Existing files of these names are replaced.
+        policy, seed, replication, responses, the final deployment objects, and what `read_records` needs (``record``). Existing
+        files of these names are replaced.
 
         Parameters
         ----------
@@ -199,6 +202,48 @@ class Rollout:
         content = json.dumps(self._describe(), indent=2, ensure_ascii=False)
         write_file(place / "rollout.json", lambda file: file.write(f"{content}\n".encode()))
 
+    def to_records(self, name: str = "1", *, watched_until_s: float | None = None) -> Records:
+        """Return the rollout in the form of records of real ones, for `calibrate` and `backtest`.
+
+        Parameters
+        ----------
+        name : str, default "1"
+            Identifies the rollout among others; its start is the deployment's `created_at`.
+        watched_until_s : float, optional
+            How far the record reaches, seconds after the start; by default until service is restored, or as far as anything
+            happened.
+
+        Returns
+        -------
+        Records
+
+        Examples
+        --------
+        >>> import simdeploy
+        >>> scenario = simdeploy.Scenario.from_dict({
+        ...     "name": "two nodes",
+        ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+        ...     "policies": {"at-once": {"strategy": "immediate"}},
+        ... })
+        >>> records = simdeploy.simulate(scenario).to_records("monday")
+        >>> records.nodes[["rollout", "node", "status", "started_at_s"]]
+          rollout    node   status  started_at_s
+        0  monday  node-0  running          60.0
+        1  monday  node-1  running          60.0
+        """
+        from simdeploy.records.simulated import Tables, make_records
+
+        return make_records(name, self._facts(watched_until_s), Tables(self.nodes, self.windows, self.events))
+
+    def _facts(self, watched_until_s: float | None = None) -> dict[str, Any]:
+        return describe(
+            self.scenario,
+            self.policy,
+            responses=self.response_values,
+            started_ns=self._start_ns,
+            watched_until_s=self._service.end_ns / NS_PER_S if watched_until_s is None else watched_until_s,
+        )
+
     def _describe(self) -> dict[str, Any]:
         return {
             "scenario": self.scenario.name,
@@ -206,6 +251,7 @@ class Rollout:
             "seed": self.seed,
             "replication": self.replication,
             "responses": to_plain(self.response_values),
+            "record": to_plain(self._facts()),
             "deployments": [deployment.to_dict() for deployment in self.deployments],
         }
 

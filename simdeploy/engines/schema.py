@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
+from simdeploy.vocabulary import NODE_STATUSES
+
 # A node's status is kept as its place in this list; the names are the columns of `timeline`.
-STATUSES = (
-    "pending",
-    "starting",
-    "validating",
-    "running",
-    "failed",
-    "rolling_back",
-    "rolled_back",
-    "rollback_failed",
-    "skipped",
-    "removed",
-    "stopped",
-)
+STATUSES = NODE_STATUSES
 (
     PENDING,
     STARTING,

@@ -1,3 +1,5 @@
+from .backtest import plot_backtest as plot_backtest
+from .calibration import plot_calibration as plot_calibration
 from .check import plot_check as plot_check
 from .comparison import (
     plot_comparison as plot_comparison,

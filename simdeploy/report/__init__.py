@@ -16,6 +16,8 @@ from simdeploy.result import Result, Table
 
 # The module of each type of result.
 REPORTS = {
+    "Backtest": "backtest",
+    "Calibration": "calibration",
     "Check": "checking",
     "Comparison": "comparison",
     "CostResult": "costs",

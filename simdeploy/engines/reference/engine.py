@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from simdeploy.api.times import time_in_week
@@ -31,7 +32,12 @@ from simdeploy.world.traffic import DAY_NS
 if TYPE_CHECKING:
     import numpy as np
 
+    from simdeploy.engines.reference.prober import Prober
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.policy import Policy
     from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.world.change_windows import Calendar
+    from simdeploy.world.operator import Operator
 
 
 def run_reference(
@@ -47,22 +53,75 @@ def run_reference(
         The replication that each node has what happens to it in the update from; `replication` unless given.
     """
     type_name = chosen.identity.type
-    policy, orchestrator, operator = chosen.policy, scenario.orchestrator_of(chosen), scenario.operator
     release = scenario.drawn_release if TYPES[type_name].releases else ()
     tilt = scenario.tilt or NO_TILT
-    starts_at_ns = time_in_week(chosen.identity.created_at) % DAY_NS
+    starts_in_week = time_in_week(chosen.identity.created_at)
     world = World(
-        scenario.fleet, release, operator, seed, replication, tilt=tilt, lineage=lineage, starts_at_ns=starts_at_ns
+        scenario.fleet,
+        release,
+        scenario.operator,
+        seed,
+        replication,
+        tilt=tilt,
+        lineage=lineage,
+        starts_at_ns=starts_in_week % DAY_NS,
     )
-    plan = plan_waves(policy, orchestrator, world.n_nodes, scenario.fleet.zones)
+    orchestrator = scenario.orchestrator_of(chosen)
+    calendar = calendar_of(scenario.operator.change_windows, starts_in_week)
+    recording = run_world(
+        world, chosen.policy, orchestrator, scenario.operator, type_name, zones=scenario.fleet.zones, calendar=calendar
+    )
+    if not scenario.tilt:
+        return recording
+    rule = read_health_rule(chosen.policy, orchestrator)
+    return replace(recording, weight=weigh(world, release, rule, TYPES[type_name], recording.fates))
+
+
+class Cast:
+    """Who plays in a run: the nodes, and the prober that looks at them."""
+
+    def make_node(self, site: Site, listeners: Listeners, number: int) -> Node:
+        """Return a node by its number."""
+        return Node(site, listeners, number)
+
+    def make_prober(self, site: Site) -> Prober:
+        """Return the prober of a run, which the site has made."""
+        return site.prober
+
+
+def run_world(
+    world: World,
+    policy: Policy,
+    orchestrator: Orchestrator,
+    operator: Operator,
+    type_name: str,
+    *,
+    zones: int,
+    calendar: Calendar | None = None,
+    cast: Cast | None = None,
+) -> Recording:
+    """Simulate a policy in a world.
+
+    Parameters
+    ----------
+    zones : int
+        Of the fleet.
+    calendar : Calendar, optional
+        When nodes may be dispatched; always unless given.
+    cast : Cast, optional
+        Nodes and prober, if they are not to draw from the world.
+    """
+    cast = cast or Cast()
+    plan = plan_waves(policy, orchestrator, world.n_nodes, zones)
 
     rule = read_health_rule(policy, orchestrator)
     traits = TYPES[type_name]
     gate = None if traits.leaves else read_gate(policy, orchestrator)
     waves_are_judged = gate is not None and not gate.watches_running
     site = Site(world, rule, orchestrator, plan, type_name, waves_are_judged=waves_are_judged)
+    site.prober = cast.make_prober(site)
     listeners = Listeners()
-    nodes = [Node(site, listeners, number) for number in range(world.n_nodes)]
+    nodes = [cast.make_node(site, listeners, number) for number in range(world.n_nodes)]
     line = Line(site)
     rollback = Rollback(site, line, plan.rollback, policy.rollback_delay_ns)
     wave_gates = WaveGates(site, gate, plan.watches) if gate is not None and waves_are_judged else None
@@ -77,7 +136,7 @@ def run_reference(
         rollback=rollback,
         wave_gates=wave_gates,
         running_watch=RunningWatch(site, gate) if gate is not None and gate.watches_running else None,
-        calendar=calendar_of(operator.change_windows, time_in_week(chosen.identity.created_at)),
+        calendar=calendar,
     )
     listeners.controller, listeners.rollback, listeners.wave_gates = controller, rollback, wave_gates
     listeners.line, line.control_plane = line, controller
@@ -87,11 +146,10 @@ def run_reference(
     with _collector_paused():
         site.env.run()
 
-    fates = [node.fate for node in nodes]
     return Recording(
         world=world,
         type_name=type_name,
-        fates=fates,
+        fates=[node.fate for node in nodes],
         transitions=site.transitions,
         windows=site.windows,
         compared=site.compared,
@@ -107,7 +165,6 @@ def run_reference(
         restored_ns=rollback.restored_ns,
         horizon_ns=controller.horizon_ns,
         gate_requests=None if wave_gates is None else wave_gates.requests,
-        weight=weigh(world, release, rule, TYPES[type_name], fates) if scenario.tilt else None,
     )
 
 

@@ -1,0 +1,221 @@
+"""The call: recorded rollouts under other policies."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.analysis.backtest.bounding import RESPONSES, Bounds, bound_rollout
+from simdeploy.analysis.backtest.doubting import find_doubts
+from simdeploy.analysis.backtest.interpreting import Interpreter
+from simdeploy.analysis.backtest.knowing import History, RunBy, know, number, read_histories
+from simdeploy.analysis.backtest.refusing import find_refusals
+from simdeploy.analysis.backtest.reproducing import reproduce
+from simdeploy.analysis.backtest.result import RECORDED, REPRODUCED, ROLLOUT, SUMMARY, Backtest
+from simdeploy.analysis.backtest.summarizing import summarize
+from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten, warn_user
+from simdeploy.records import Records, read_records
+from simdeploy.result import make_frame
+from simdeploy.scenario.policies import read_policy_file
+from simdeploy.statistics.levels import level_problems
+from simdeploy.vocabulary import TERMINAL_STATES
+
+if TYPE_CHECKING:
+    from simdeploy.engines.replay import KnownRollout
+
+Policies = Mapping[str, Any] | Sequence[str | os.PathLike[str]]
+
+
+def backtest(
+    records: Records | str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    policies: Policies,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    confidence_level: float = 0.95,
+) -> Backtest:
+    """Ask what recorded rollouts would have done under other policies.
+
+    Parameters
+    ----------
+    records : Records, path or sequence of paths
+        Of rollouts that happened: as `read_records` gives them, or its files and folders.
+    policies : mapping of str to policy, or sequence of paths
+        Specs, documents or paths by name; or files, whose names they get. A policy that states no `orchestrator` is run
+        by that of each record. "recorded" is the name of the one on record.
+    mapping : mapping of str to str, optional
+        Names of columns in files, by ours, as for `read_records`.
+    confidence_level : float, default 0.95
+        Of each interval separately.
+
+    Returns
+    -------
+    Backtest
+
+    Raises
+    ------
+    InputError
+        For records or policies that are not usable, and for a policy that judges by what is not on record.
+
+    Notes
+    -----
+    Each rollout is replayed by the reference engine. A node does what it did, counted from its dispatch; nodes go in the recorded
+    order. What is not on record, such as the fate of nodes that were never dispatched, may be anything: a value has the bounds of
+    all that it may be. `Backtests <backtest.md>`_ says what is assumed.
+
+    Examples
+    --------
+    >>> import simdeploy
+    >>> health_check = {"deadline": "5m", "min_healthy_time": "30s"}
+    >>> scenario = simdeploy.Scenario.from_dict({
+    ...     "name": "twenty nodes",
+    ...     "fleet": {"nodes": 20, "update_duration": "30s", "start_failure": 0.2},
+    ...     "policies": {"in-fours": {"strategy": "rolling", "max_parallel": 4, "max_failed_nodes": 9,
+    ...                               "max_failed_nodes_percent": 50, "health_check": health_check}},
+    ... })
+    >>> records = simdeploy.simulate(scenario).to_records("monday")
+    >>> strict = {"strategy": "rolling", "max_parallel": 4, "max_failed_nodes": 1, "health_check": health_check}
+    >>> found = simdeploy.backtest(records, {"strict": strict})
+    >>> rollouts = found.rollouts[found.rollouts["policy"] == "strict"]
+    >>> print(rollouts[["response", "low", "high"]].head(3).to_string(index=False))
+      response   low  high
+       stopped   1.0   1.0
+     completed   0.0   0.0
+    makespan_s 150.0 150.0
+    """
+    raise_if_any(level_problems(confidence_level))
+    if not isinstance(records, Records):
+        paths = [records] if isinstance(records, str | os.PathLike) else list(records)
+        records = read_records(*paths, mapping=mapping)
+    named = _name_policies(policies)
+    rows: list[dict[str, Any]] = []
+    problems: list[Problem] = []
+    reproduced: list[dict[str, Any]] = []
+    bounded: dict[str, dict[str, dict[str, Bounds]]] = {name: {} for name in (RECORDED, *named)}
+    histories = read_histories(records)
+    for history in histories:
+        name = str(history.rollout["rollout"])
+        with collect(problems):
+            case = _Case(history)
+            reproduced.append(reproduce(history, case.known, case.recorded))
+            bounded[RECORDED][name] = case.on_record()
+            rows += _to_rows(name, RECORDED, case.on_record(), 0.0)
+            for policy, given in named.items():
+                with collect(problems, prefix=("rollout", name, policy)):
+                    found = case.replay(given)
+                    bounded[policy][name] = found.bounds
+                    rows += _to_rows(name, policy, found.bounds, found.moved_s)
+    raise_if_any(_merge(problems))
+    defective = {str(history.rollout["rollout"]): history.rollout["defective"] for history in histories}
+    summary = [row for name, of in bounded.items() for row in summarize(name, of, defective, confidence_level)]
+    doubts = [*_tell_not_reproduced(reproduced), *find_doubts(histories)]
+    for doubt in doubts:
+        warn_user(doubt)
+    return Backtest(
+        rollouts=make_frame(rows, ROLLOUT),
+        summary=make_frame(summary, SUMMARY),
+        reproduced=make_frame(reproduced, REPRODUCED),
+        confidence_level=confidence_level,
+        n_dropped=int(records.dropped["rows"].sum()),
+        warnings=tuple(doubts),
+        computed_under={"policies": list(named)},
+    )
+
+
+def _tell_not_reproduced(reproduced: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say whether the recorded policy leads elsewhere than recorded, and where first."""
+    missed = [row for row in reproduced if row["is_reproduced"] is False]
+    if not missed:
+        return []
+    first = f"{missed[0]['rollout']}: {missed[0]['differs']}"
+    count = f"{len(missed):,} of {len(reproduced):,} rollouts are not reproduced by the recorded policy"
+    return [f"{count}, so other policies may be wrong there: {first}"]
+
+
+class _Case:
+    """One recorded rollout, ready to be replayed."""
+
+    def __init__(self, history: History) -> None:
+        zones = number([row["zone"] for row in history.nodes])
+        self._history = history
+        self._interpreter = Interpreter(history, zones)
+        self.recorded: RunBy | None = self._interpreter.recorded()
+        self.known: KnownRollout = know(history, self.recorded, self._interpreter.interval_ns(self.recorded))
+
+    def on_record(self) -> dict[str, Bounds]:
+        """Return the responses as they are on record."""
+        rollout, nodes = self._history.rollout, self._history.nodes
+        state, ended = rollout["state"], rollout["ended_s"]
+        known = state in TERMINAL_STATES
+        touched = float(sum(row["dispatched_at_s"] is not None for row in nodes))
+        return {
+            "stopped": Bounds(
+                float(state in ("failed", "canceled")), 1.0 if not known else float(state != "completed")
+            ),
+            "completed": Bounds(float(state == "completed"), 1.0 if not known else float(state == "completed")),
+            "makespan_s": Bounds(0.0, math.inf) if ended is None else Bounds(ended, ended),
+            "touched_nodes": Bounds(touched, touched if known else float(len(nodes))),
+        }
+
+    def replay(self, policy: Any) -> Any:
+        """Replay it under a policy, or raise what it can't be asked."""
+        run_by = self._interpreter.read(policy, self.recorded)
+        raise_if_any(list(find_refusals(self._history, self.known, self.recorded, run_by)))
+        return bound_rollout(self.known, run_by)
+
+
+def _name_policies(policies: Policies) -> dict[str, Any]:
+    """Return policies by name; those of files are read."""
+    if isinstance(policies, str | os.PathLike):
+        policies = [policies]
+    if not isinstance(policies, Mapping):
+        by_name = {PurePath(path).stem: path for path in policies}
+        if len(by_name) < len(policies):
+            raise InputError(Problem("duplicate names of policies", ("policies",), found=shorten(list(policies))))
+        policies = by_name
+    if not policies:
+        raise InputError(Problem("no policies", ("policies",), allowed="at least one, by name, or a file"))
+    if RECORDED in policies:
+        message = "the name of what is on record: give this policy another one"
+        raise InputError(Problem(message, ("policies",), found=RECORDED))
+    return {
+        str(name): read_policy_file(given) if isinstance(given, str | os.PathLike) else given
+        for name, given in policies.items()
+    }
+
+
+def _to_rows(rollout: str, policy: str, bounds: Mapping[str, Bounds], moved_s: float) -> list[dict[str, Any]]:
+    return [
+        {
+            "rollout": rollout,
+            "policy": policy,
+            "response": response,
+            "is_known": bounds[response].low == bounds[response].high,
+            "low": bounds[response].low,
+            "high": bounds[response].high,
+            "moved_s": moved_s,
+        }
+        for response in RESPONSES
+        if response in bounds
+    ]
+
+
+def _merge(problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems once if they are the same in all rollouts."""
+    merged: dict[tuple[Any, ...], Problem] = {}
+    counts: dict[tuple[Any, ...], int] = {}
+    for problem in problems:
+        key = (problem.message, problem.path[2:], problem.file, problem.line)
+        merged.setdefault(key, problem)
+        counts[key] = counts.get(key, 0) + 1
+    return [_count(problem, counts[key] - 1) for key, problem in merged.items()]
+
+
+def _count(problem: Problem, n_more: int) -> Problem:
+    if not n_more:
+        return problem
+    also = f"so in {n_more:,} more rollout{'s' if n_more > 1 else ''}"
+    return replace(problem, hint=also if problem.hint is None else f"{problem.hint}; {also}")

@@ -1,0 +1,77 @@
+"""What speaks against the assumption that a node does the same whenever it is dispatched."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from simdeploy.analysis.backtest.knowing import History
+
+_FEWEST_FAILURES = 5
+_FEWEST_ROLLOUTS = 10
+_LEVEL = 0.001
+_HOURS = 24
+
+
+def find_doubts(histories: Sequence[History]) -> Iterator[str]:
+    """Say whether nodes failed to start more often at some places of the order, or hours of the day.
+
+    Only starts that ended count, failed or not: how many of them do does not depend on when a rollout was stopped.
+    """
+    p = _test_positions(histories)
+    if p < _LEVEL:
+        yield f"nodes late in the order failed to start more, or less, often (p = {p:.1g}): they may not do the same when they go earlier"
+    p = _test_hours(histories)
+    if p < _LEVEL:
+        yield f"how many nodes failed to start depends on the hour (p = {p:.1g}): they may not do the same at another one"
+
+
+def _starts(history: History) -> list[bool]:
+    """Return of each start that ended, in the order of dispatch, whether it failed."""
+    ended = [row for row in history.nodes if row["started_at_s"] is not None or row["cause"] == "did_not_start"]
+    return [row["started_at_s"] is None for row in ended]
+
+
+def _test_positions(histories: Sequence[History]) -> float:
+    """Return the p-value of Wilcoxon's rank sums of failed nodes, added up over rollouts."""
+    n_failed, excess, variance = 0, 0.0, 0.0
+    for history in histories:
+        failed = np.array(_starts(history), dtype=bool)
+        n, m = len(failed), int(failed.sum())
+        if 0 < m < n:
+            n_failed += m
+            excess += float((np.flatnonzero(failed) + 1).sum()) - m * (n + 1) / 2
+            variance += m * (n - m) * (n + 1) / 12
+    if n_failed < _FEWEST_FAILURES or variance == 0:
+        return 1.0
+    return math.erfc(abs(excess) / math.sqrt(2 * variance))
+
+
+def _test_hours(histories: Sequence[History]) -> float:
+    """Return the p-value of an F test of the fraction of failed starts against a wave of a day; the unit is the rollout."""
+    points = []
+    for history in histories:
+        started, failed = history.rollout["started_at"], _starts(history)
+        if started is not None and failed:
+            points.append((started.hour + started.minute / 60, float(np.mean(failed))))
+    if len(points) < _FEWEST_ROLLOUTS:
+        return 1.0
+    hours, fractions = np.array(points).T
+    angle = 2 * math.pi * hours / _HOURS
+    design = np.column_stack([np.ones_like(angle), np.cos(angle), np.sin(angle)])
+    fitted, _, rank, _ = np.linalg.lstsq(design, fractions, rcond=None)
+    rest = float(((fractions - design @ fitted) ** 2).sum())
+    explained = float(((fractions - fractions.mean()) ** 2).sum()) - rest
+    if rank < design.shape[1] or explained <= 0:
+        return 1.0
+    if rest <= 0:
+        return 0.0
+    from scipy.special import fdtrc
+
+    free = len(points) - design.shape[1]
+    return float(fdtrc(2, free, (explained / 2) / (rest / free)))

@@ -1,0 +1,334 @@
+"""From the records of a rollout to what is known of each of its nodes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from simdeploy.engines.replay import KnownNode, KnownRollout, Outage
+from simdeploy.engines.replay.known import SeenWindow
+from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.records.table import COLUMNS
+from simdeploy.rules.health import HealthRule, judges_waves, read_health_rule
+from simdeploy.rules.waves import plan_waves
+from simdeploy.units import NS_PER_S
+from simdeploy.world.operator import ScriptedAct
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from simdeploy.records import Records
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.policy import Policy
+
+Row = dict[str, Any]
+
+
+class History(NamedTuple):
+    """The records of one rollout, row by row; values that are missing are None."""
+
+    rollout: Row
+    nodes: list[Row]  # in the order of dispatch
+    windows: list[Row]
+    acts: list[Row]
+    outages: list[Row]
+
+
+class RunBy(NamedTuple):
+    """The policy and the switches that a rollout was run by."""
+
+    policy: Policy
+    orchestrator: Orchestrator
+
+
+def to_rows(frame: pd.DataFrame) -> list[Row]:
+    """Return the rows of a table of records; what is missing is None."""
+    known = frame.astype(object).where(frame.notna(), None)
+    return [{str(name): value for name, value in row.items()} for row in known.to_dict("records")]
+
+
+def to_ns(seconds: float | None) -> int | None:
+    """Return seconds as whole nanoseconds."""
+    return None if seconds is None else round(seconds * NS_PER_S)
+
+
+def order_nodes(rows: Sequence[Row]) -> list[Row]:
+    """Return the nodes of a rollout in the order of dispatch: by position, otherwise by the time of their dispatch."""
+
+    def key(row: Row) -> tuple[float, float]:
+        position, dispatched = row["position"], row["dispatched_at_s"]
+        return (math.inf if position is None else position, math.inf if dispatched is None else dispatched)
+
+    return sorted(rows, key=key)
+
+
+def read_histories(records: Records) -> list[History]:
+    """Return the records of each rollout apart, in their order.
+
+    Raises
+    ------
+    InputError
+        If nodes or the size of the fleet are missing.
+    """
+    of_rollouts = {str(row["rollout"]): row for row in to_rows(records.rollouts)}
+    nodes, windows, acts = (_group(frame) for frame in (records.nodes, records.windows, records.acts))
+    outages = to_rows(records.outages)
+    problems, histories = [], []
+    for name, rollout in of_rollouts.items():
+        rows, n_nodes = order_nodes(nodes.get(name, [])), rollout["nodes"]
+        if n_nodes is None and rollout["state"] == "completed":
+            n_nodes = len(rows)  # all of them were updated
+        if n_nodes is None or not rows or n_nodes < len(rows):
+            problems.append(_explain_fleet(name, len(rows), n_nodes))
+            continue
+        rows += [_blank(name, number) for number in range(int(n_nodes) - len(rows))]
+        histories.append(History(rollout, rows, windows.get(name, []), acts.get(name, []), outages))
+    raise_if_any(problems)
+    if not histories:
+        raise InputError(Problem("no rollouts", ("records",), allowed="records of at least one"))
+    return histories
+
+
+def _group(frame: pd.DataFrame) -> dict[str, list[Row]]:
+    grouped: dict[str, list[Row]] = {}
+    for row in to_rows(frame):
+        grouped.setdefault(str(row["rollout"]), []).append(row)
+    return grouped
+
+
+def _blank(rollout: str, number: int) -> Row:
+    """Return the row of a node that the record does not name: it was never dispatched."""
+    row: Row = dict.fromkeys(COLUMNS["nodes"])
+    return row | {"rollout": rollout, "node": f"(unnamed {number + 1})"}
+
+
+def _explain_fleet(name: str, rows: int, n_nodes: int | None) -> Problem:
+    if rows and n_nodes is None:
+        message = "the size of the fleet is not on record, and the rollout was stopped: other policies might have updated more nodes"
+        return Problem(message, ("rollout", name), found=f"{rows} nodes", allowed="`nodes` in a table of rollouts")
+    found = f"{rows} nodes on record" + ("" if n_nodes is None else f" of {n_nodes}")
+    return Problem("a backtest needs the nodes of each rollout", ("rollout", name), found=found)
+
+
+def know(history: History, run_by: RunBy | None, interval_ns: int) -> KnownRollout:
+    """Return what is known of a rollout.
+
+    Parameters
+    ----------
+    run_by : RunBy or None
+        None if that is not on record.
+    interval_ns : int
+        Of its health windows.
+
+    Raises
+    ------
+    InputError
+        If the times without which nothing can be replayed are missing.
+    """
+    nodes = history.nodes
+    zones = number([row["zone"] for row in nodes])
+    rule = None if run_by is None else read_health_rule(run_by.policy, run_by.orchestrator)
+    places = {row["node"]: place for place, row in enumerate(nodes)}
+    windows = _sort_windows(history, places)
+    has_windows = _have_windows(history, run_by, rule)
+    outages = _place_outages(history)
+    known = [
+        _know_node(row, rule, windows.of_new.get(place, []) if has_windows else None, interval_ns, outages[place])
+        for place, row in enumerate(nodes)
+    ]
+    missing = [str(row["node"]) for row, node in zip(nodes, known, strict=True) if node is None]
+    if missing:
+        message = f"a backtest counts from a node's dispatch to its start, and one of these times is missing, as of {missing[0]}"
+        raise InputError(
+            Problem(
+                message,
+                ("rollout", str(history.rollout["rollout"])),
+                found=f"{len(missing)} such nodes",
+                allowed="dispatched_at_s, and started_at_s of nodes that started",
+            )
+        )
+    acts = tuple(
+        ScriptedAct(to_ns(row["time_s"]) or 0, row["act"]) for row in history.acts if row["time_s"] is not None
+    )
+    return KnownRollout(
+        nodes=tuple(node for node in known if node is not None),
+        zone_of=tuple(zones),
+        class_of=tuple(number([row["class"] for row in nodes])),
+        zones=max(zones, default=0) + 1,
+        policy=None if run_by is None else run_by.policy,
+        orchestrator=None if run_by is None else run_by.orchestrator,
+        interval_ns=interval_ns,
+        acts=acts,
+        promote_after_ns=_promote_after(history, run_by, acts, max(zones, default=0) + 1),
+        old_windows=windows.of_old,
+        running_windows=windows.of_running,
+    )
+
+
+def number(words: Sequence[Any]) -> list[int]:
+    """Number words, such as the zones of nodes: whole numbers that leave nothing out as they are, others as they come."""
+    try:
+        numbers = [int(word) for word in words]
+    except (TypeError, ValueError):
+        pass
+    else:
+        if set(numbers) == set(range(max(numbers, default=-1) + 1)):
+            return numbers
+    known: dict[Any, int] = {}
+    return [known.setdefault(word, len(known)) for word in words]
+
+
+def _know_node(
+    row: Row, rule: HealthRule | None, windows: list[Row] | None, interval_ns: int, outages: tuple[Outage, ...]
+) -> KnownNode | None:
+    """Return what is known of a node; None if times are missing without which nothing is."""
+    dispatched, started = to_ns(row["dispatched_at_s"]), to_ns(row["started_at_s"])
+    resolved, watched = to_ns(row["resolved_at_s"]), to_ns(row["watched_until_s"])
+    if dispatched is None:
+        if started is not None or row["status"] in ("running", "stopped"):
+            return None
+        is_down = {"skipped": -1, "failed": resolved}.get(row["status"])
+        return KnownNode(down_at_turn_ns=is_down, outages=outages)
+    if resolved is None:
+        resolved = to_ns(row["heard_at_s"])
+    has_failed = row["cause"] is not None or row["status"] == "failed"
+    after = None if resolved is None else resolved - dispatched
+    seen = max((watched if watched is not None else -1) - dispatched, -1)
+    repeats_only = rule is not None and rule.retries > 0
+    if started is not None:
+        of_node = None if windows is None else _in_a_row(windows, started, resolved, interval_ns)
+        begins = started - dispatched
+        if of_node is not None:
+            seen = max(seen, begins + len(of_node) * interval_ns)
+        return KnownNode(
+            dispatched,
+            "started",
+            begins,
+            of_node,
+            after,
+            has_failed,
+            max(seen, begins),
+            is_repeated_only=repeats_only and row["attempts"] != 1,
+            outages=outages,
+        )
+    if after is None:
+        return KnownNode(dispatched, "silent", seen, is_repeated_only=repeats_only, outages=outages)
+    if repeats_only and has_failed:
+        return KnownNode(dispatched, "silent", after, has_failed=True, is_repeated_only=True, outages=outages)
+    if not has_failed:
+        # Taken for running, although nothing came of it.
+        if rule is None or rule.is_checked:
+            return None
+        return KnownNode(dispatched, "hangs", after, outages=outages)
+    deadline_ns = rule.deadline_ns if rule is not None and rule.is_checked else None
+    if row["cause"] == "did_not_start":
+        return KnownNode(dispatched, "failed", after, has_failed=True, outages=outages)
+    if row["cause"] == "silent" and deadline_ns is not None and rule is not None and not rule.deadline_from_dispatch:
+        return KnownNode(dispatched, "hangs", after - deadline_ns, has_failed=True, outages=outages)
+    seen = after if row["cause"] == "silent" else after - 1
+    return KnownNode(dispatched, "silent", seen, has_failed=True, outages=outages)
+
+
+def _in_a_row(windows: list[Row], started: int, resolved: int | None, interval_ns: int) -> tuple[SeenWindow, ...]:
+    """Return the windows that follow each other from the start on, up to the verdict."""
+    seen: list[SeenWindow] = []
+    for row in windows:
+        end = to_ns(row["ended_s"]) or 0
+        if resolved is not None and end > resolved:
+            break
+        expected = started + (len(seen) + 1) * interval_ns
+        if end < expected - interval_ns // 2:
+            continue
+        if end > expected + interval_ns // 2:
+            break
+        seen.append(_see(row))
+    return tuple(seen)
+
+
+def _see(row: Row) -> SeenWindow:
+    up = row["up"]
+    if up is None:  # an unhealthy window without a failed request can only have been one of a node that was down
+        up = not (row["healthy"] is False and row["failed_requests"] == 0)
+    return SeenWindow(int(row["requests"]), int(row["failed_requests"]), bool(up))
+
+
+class _Windows(NamedTuple):
+    of_new: dict[int, list[Row]]
+    of_old: dict[tuple[int, int], SeenWindow]
+    of_running: dict[tuple[int, int], SeenWindow]
+
+
+def _sort_windows(history: History, places: Mapping[Any, int]) -> _Windows:
+    """Tell windows of nodes on the new version, in order of time, from those on the old one and of running nodes."""
+    sorted_windows = _Windows({}, {}, {})
+    for row in sorted(history.windows, key=lambda row: row["ended_s"] or 0.0):
+        place = places.get(row["node"])
+        if place is None or row["ended_s"] is None:
+            continue
+        is_counted = row["requests"] is not None and row["failed_requests"] is not None
+        end = to_ns(row["ended_s"]) or 0
+        node = history.nodes[place]
+        resolved, dispatched = to_ns(node["resolved_at_s"]), to_ns(node["dispatched_at_s"])
+        if row["on_new_version"] is False and (dispatched is None or end <= dispatched):
+            if is_counted:
+                sorted_windows.of_old[place, end] = _see(row)
+            continue
+        sorted_windows.of_new.setdefault(place, []).append(row)
+        if is_counted and resolved is not None and dispatched is not None and end > resolved:
+            sorted_windows.of_running[place, end - dispatched] = _see(row)
+    return sorted_windows
+
+
+def _have_windows(history: History, run_by: RunBy | None, rule: HealthRule | None) -> bool:
+    """Return whether the windows by which the nodes were judged are on record, with their requests."""
+    if any(row["requests"] is None or row["failed_requests"] is None for row in history.windows):
+        return False
+    if history.windows:
+        return True
+    if run_by is None or rule is None:
+        return False
+    had_some = rule.windows_needed > 0 or judges_waves(run_by.policy)
+    return not (had_some and rule.is_checked and any(_was_validated(row) for row in history.nodes))
+
+
+def _was_validated(row: Row) -> bool:
+    started, resolved = row["started_at_s"], row["resolved_at_s"]
+    return started is not None and resolved is not None and resolved > started
+
+
+def _place_outages(history: History) -> list[tuple[Outage, ...]]:
+    """Return the outages of each node, or of its zone, counted from the start of the rollout."""
+    started = history.rollout["started_at"]
+    if started is None or not history.outages:
+        return [()] * len(history.nodes)
+
+    def count(time: Any) -> int:
+        return 1 << 62 if time is None else int((time - started).value)
+
+    by_name: dict[tuple[str, str], list[Outage]] = {}
+    for row in history.outages:
+        if row["from"] is None:
+            continue
+        outage = Outage(count(row["from"]), count(row["to"]))
+        for what in ("node", "zone"):
+            if row[what] is not None and outage.end > 0:
+                by_name.setdefault((what, str(row[what])), []).append(outage)
+    return [
+        tuple(sorted(by_name.get(("node", str(row["node"])), []) + by_name.get(("zone", str(row["zone"])), [])))
+        for row in history.nodes
+    ]
+
+
+def _promote_after(history: History, run_by: RunBy | None, acts: Sequence[ScriptedAct], zones: int) -> int | None:
+    """Return how long people took to promote the canaries once these were resolved, and baked; None if they did not."""
+    promoted = next((act.at_ns for act in acts if act.do == "promote"), None)
+    if promoted is None or run_by is None:
+        return None
+    plan = plan_waves(run_by.policy, run_by.orchestrator, len(history.nodes), zones)
+    heard = [to_ns(row["heard_at_s"] or row["resolved_at_s"]) or 0 for row in history.nodes[: plan.canaries]]
+    if not heard:
+        return None
+    awaited = max(heard) + run_by.orchestrator.reporting_delay_ns + plan.bakes_ns[0]
+    return max(promoted - awaited, 0)

@@ -1,0 +1,99 @@
+"""What a record can't be asked: policies for which it lacks what they judge by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.analysis.backtest.interpreting import describe_s
+from simdeploy.errors import Problem
+from simdeploy.rules.gates.gate import read_gate
+from simdeploy.rules.health import judges_waves, read_health_rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from simdeploy.analysis.backtest.knowing import History, RunBy
+    from simdeploy.engines.replay import KnownRollout
+
+
+def find_refusals(history: History, known: KnownRollout, recorded: RunBy | None, run_by: RunBy) -> Iterator[Problem]:
+    """List why a rollout can't be replayed under a policy."""
+    late = [row for row in history.nodes if _is_heard_late(row)]
+    if late:
+        yield Problem(
+            "verdicts were heard of later than nodes had them: when a node can be reached depends on when it is asked",
+            ("heard_at_s",),
+            found=f"{len(late)} nodes, the first {late[0]['node']}",
+        )
+    yield from _zone_problems(history, run_by)
+    rule = read_health_rule(run_by.policy, run_by.orchestrator)
+    if not rule.is_checked:
+        return
+    looks = rule.windows_needed > 0 or run_by.policy.gate is not None
+    if looks and (rule.interval_ns % known.interval_ns or rule.interval_ns < known.interval_ns):
+        yield Problem(
+            "not a multiple of the windows on record",
+            ("health_check", "interval"),
+            found=describe_s(rule.interval_ns),
+            allowed=f"multiples of {describe_s(known.interval_ns)}",
+        )
+    lacks_windows = any(node.start == "started" and node.windows is None for node in known.nodes)
+    if looks and lacks_windows and not _judges_alike(recorded, run_by):
+        yield Problem(
+            "no windows with their requests are on record, so what judges nodes can't be changed",
+            ("health_check",),
+            allowed="the recorded interval, max_error_rate, thresholds and gate, with any deadline",
+        )
+    yield from _gate_problems(known, run_by, lacks_windows=lacks_windows)
+
+
+def _is_heard_late(row: dict[str, float | None]) -> bool:
+    heard, resolved = row["heard_at_s"], row["resolved_at_s"]
+    return heard is not None and resolved is not None and heard != resolved
+
+
+def _zone_problems(history: History, run_by: RunBy) -> Iterator[Problem]:
+    policy = run_by.policy
+    stated = {
+        "max_parallel_per_zone": policy.max_parallel_per_zone,
+        "max_failed_nodes_per_zone": policy.max_failed_nodes_per_zone,
+        "zone_by_zone": policy.zone_by_zone,
+    }
+    without = sum(row["zone"] is None for row in history.nodes)
+    for key, value in stated.items():
+        if value not in (None, 0, False) and without:
+            yield Problem("needs the zones of all nodes", (key,), found=f"{without} nodes without one")
+
+
+def _judges_alike(recorded: RunBy | None, run_by: RunBy) -> bool:
+    """Return whether windows are judged as they were, whatever the deadlines are."""
+    if recorded is None or recorded.policy.gate != run_by.policy.gate or judges_waves(run_by.policy):
+        return False
+    was, now = (read_health_rule(each.policy, each.orchestrator) for each in (recorded, run_by))
+    return all(
+        getattr(was, name) == getattr(now, name)
+        for name in (
+            "interval_ns",
+            "is_checked",
+            "windows_needed",
+            "consecutive",
+            "failure_threshold",
+            "cumulative",
+            "max_error_rate",
+            "no_traffic_is_healthy",
+        )
+    )
+
+
+def _gate_problems(known: KnownRollout, run_by: RunBy, *, lacks_windows: bool) -> Iterator[Problem]:
+    gate, path = read_gate(run_by.policy, run_by.orchestrator), ("health_check", "gate")
+    if gate is None:
+        return
+    if lacks_windows:
+        yield Problem("no windows with their requests are on record, which a gate judges", path)
+    if gate.method == "sprt_requests":
+        yield Problem("judges requests one by one, and their order is not on record", path, allowed="on: windows")
+    if gate.compares and not known.old_windows:
+        yield Problem("compares with nodes on the old version, of which no windows are on record", path)
+    if gate.watches_running and not known.running_windows:
+        yield Problem("watches running nodes, of which no windows are on record", path)

@@ -1,0 +1,66 @@
+"""From the bounds of rollouts to rates over them, with exact limits."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, get_args
+
+from simdeploy.analysis.backtest.result import Measure
+from simdeploy.statistics.intervals import proportion_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from simdeploy.analysis.backtest.bounding import Bounds
+
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+
+
+def summarize(
+    policy: str,
+    bounded: Mapping[str, Mapping[str, Bounds]],
+    defective: Mapping[str, bool | None],
+    confidence_level: float,
+) -> list[dict[str, Any]]:
+    """Return the rates of a policy.
+
+    Rollouts in which it is not known are no random sample of all, so they count as either: as no for the lower limit, as yes for the
+    upper one.
+
+    Parameters
+    ----------
+    bounded : mapping
+        Bounds of responses, by rollout.
+    defective : mapping
+        Whether the release was defective, by rollout; None if that is not on record.
+    """
+    of_kind = {
+        "stopped": (list(bounded), "stopped"),
+        "false_alarm given good": ([name for name in bounded if defective[name] is False], "stopped"),
+        "escaped given defective": ([name for name in bounded if defective[name] is True], "completed"),
+    }
+    return [
+        {"policy": policy, "measure": measure, **_rate([bounded[name][response] for name in names], confidence_level)}
+        for measure in MEASURES
+        for names, response in [of_kind[measure]]
+    ]
+
+
+def _rate(bounds: Sequence[Bounds], confidence_level: float) -> dict[str, Any]:
+    n = len(bounds)
+    surely, possibly = int(sum(each.low for each in bounds)), int(sum(each.high for each in bounds))
+    n_unknown = sum(each.low != each.high for each in bounds)
+    low, high = math.nan, math.nan
+    if n:
+        low, high = (
+            proportion_interval(surely, n, confidence_level)[0],
+            proportion_interval(possibly, n, confidence_level)[1],
+        )
+    return {
+        "estimate": surely / n if n and not n_unknown else math.nan,
+        "low": low,
+        "high": high,
+        "n_yes": surely,
+        "n_known": n - n_unknown,
+        "n_unknown": n_unknown,
+    }

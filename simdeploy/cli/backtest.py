@@ -1,0 +1,53 @@
+"""``simdeploy backtest``."""
+
+from __future__ import annotations
+
+import click
+
+from simdeploy.cli.files import PathName
+from simdeploy.cli.options import CONFIDENCE_LEVEL, MAP, use
+from simdeploy.cli.study import Finding, draw_panels, study_command
+from simdeploy.report.wording import plural
+
+
+@study_command(
+    "backtest",
+    policies=None,
+    simulates=False,
+    seed=False,
+    example="simdeploy backtest records/2025 --policy today.json --policy new.json",
+)
+@click.argument("records", metavar="RECORDS...", nargs=-1, required=True, type=PathName(exists=True))
+@click.option(
+    "--policy",
+    "policy_files",
+    metavar="FILE",
+    multiple=True,
+    required=True,
+    help="Policy file, named after itself; repeatable.",
+)
+@use(MAP, CONFIDENCE_LEVEL)
+def command(
+    ctx: click.Context,  # noqa: ARG001 - given to every command without a scenario
+    *,
+    records: tuple[str, ...],
+    policy_files: tuple[str, ...],
+    mapping: dict[str, str],
+    confidence_level: float,
+) -> Finding:
+    """Replay recorded rollouts under other policies.
+
+    RECORDS are files or folders of rollouts that happened. Says which of them each policy would have stopped, when,
+    and what would have been exposed. What isn't on record is bounded, not invented.
+    """
+    from simdeploy.analysis import backtest
+    from simdeploy.plotting.backtest import plot_backtest
+
+    result = backtest(list(records), list(policy_files), mapping=mapping or None, confidence_level=confidence_level)
+    n = result.rollouts["rollout"].nunique()
+    return Finding(
+        result,
+        about=f"{plural(n, 'rollout')} on record, {plural(result.n_dropped, 'row')} dropped",
+        lines=["assumes that a node does what it did, counted from its dispatch, whenever that is"],
+        draw=draw_panels((8, 1.6 + 0.5 * len(result.policies)), plot_backtest, result),
+    )

@@ -1,0 +1,199 @@
+"""A node that does what its record says, as long as that says anything."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.engines.reference.node import Listeners, Node
+from simdeploy.engines.replay.ledger import UnknownFateError
+from simdeploy.engines.schema import RUNNING, STARTING, VALIDATING
+
+if TYPE_CHECKING:
+    import simpy
+
+    from simdeploy.engines.reference.clock import Process
+    from simdeploy.engines.reference.site import Site
+    from simdeploy.engines.replay.known import KnownNode
+    from simdeploy.engines.replay.ledger import Ledger
+
+UNKNOWN = "not on record"
+_FOR_EVER = 1 << 62
+
+
+class ReplayedNode(Node):
+    """A node whose fate is on record, counted from its dispatch.
+
+    Parameters
+    ----------
+    repeats : bool
+        Whether its health check is the very one that it was recorded under.
+    waits_unseen : bool
+        Whether a node that was never dispatched might be waited for, for ever.
+    may_have_hung : bool
+        Whether a node that was silent may have hung before, which only those notice who look at the ends of attempts.
+    """
+
+    __slots__ = ("_known", "_known_until", "_ledger", "_may_have_hung", "_repeats", "_tries", "_waits_unseen")
+
+    def __init__(
+        self,
+        site: Site,
+        listeners: Listeners,
+        number: int,
+        *,
+        known: KnownNode,
+        ledger: Ledger,
+        repeats: bool,
+        waits_unseen: bool,
+        may_have_hung: bool,
+    ) -> None:
+        super().__init__(site, listeners, number)
+        self._known = known
+        self._ledger = ledger
+        self._repeats = repeats
+        self._waits_unseen = waits_unseen
+        self._may_have_hung = may_have_hung
+        self._tries = 0
+        self._known_until = _FOR_EVER
+
+    def dispatch(self, *, surged: bool) -> None:
+        """Begin to update the node; if that is not when it was recorded, it is known until an outage comes in between."""
+        now, was = self._site.env.now, self._known.dispatched_ns
+        if was is not None and was != now:
+            for outage in self._known.outages:
+                for begin in (was, now):
+                    if outage.end > begin:
+                        self._known_until = min(self._known_until, max(outage.start - begin, 0))
+        super().dispatch(surged=surged)
+
+    @property
+    def known_until_ns(self) -> int:
+        """How far it is known because of outages, after the start of the rollout."""
+        return min((self.fate.dispatched_ns or 0) + self._known_until, _FOR_EVER)
+
+    def _update(self) -> Process:
+        known = self._known
+        try:
+            yield from self._repeat() if known.is_repeated_only else super()._update()
+        except UnknownFateError:
+            self._ledger.meet()
+            yield from self._go_on_unknown()
+
+    def _go_on_unknown(self) -> Process:
+        fate, filler = self.fate, self._ledger.filler
+        if filler == "fails":
+            self.fail(UNKNOWN)
+            return
+        if filler == "late":
+            latest = self._latest()
+            yield self._site.env.event() if latest is None else self._site.env.timeout(latest - self._site.env.now)
+        if fate.started_ns is None:
+            fate.started_ns = self._site.env.now
+            self._listeners.line.reports_start(self)
+        self._resolve(RUNNING, UNKNOWN)
+
+    def _latest(self) -> int | None:
+        """Return when the node has its verdict at the latest; None if there is no such time."""
+        rule, now = self._site.rule, self._site.env.now
+        if not rule.is_checked or (self._waits_unseen and self._known.dispatched_ns is None):
+            return None
+        if self.fate.started_ns is not None:
+            return max(self.deadline_ns, now)
+        if not rule.deadline_from_dispatch:
+            return None
+        left = rule.retries + 1 - max(self._tries, 1)
+        return max(self.deadline_ns, now) + left * (rule.retry_delay_ns + rule.deadline_ns)
+
+    # -- what is known -----------------------------------------------------------------------------
+
+    def _start(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
+        """Make the attempts on record."""
+        fate, known, env, rule = self.fate, self._known, self._site.env, self._site.rule
+        self._tries += 1
+        if self._tries > 1 or fate.dispatched_ns is None:
+            raise UnknownFateError  # attempts are numbered on, beyond those on record
+        if known.start == "silent" and self._may_have_hung and not rule.is_checked:
+            raise UnknownFateError  # if it hung, it is taken for running at some time
+        ends = fate.dispatched_ns + known.start_ns
+        is_late = deadline is not None and (ends > deadline if known.start in ("started", "failed") else True)
+        if deadline is not None and is_late and (known.start != "silent" or deadline <= ends):
+            yield from self._wait_until(deadline)
+            return (
+                "silent until the deadline" if known.start in ("silent", "hangs") else "deadline passed while starting"
+            )
+        if known.start == "silent":
+            yield from self._wait_until(ends)
+            if known.start_ns >= 0:
+                yield env.timeout(1)
+            raise UnknownFateError
+        yield from self._wait_until(ends)
+        fate.attempts = 1
+        if known.start == "hangs":
+            return (yield from self._hang(0, deadline))
+        return "" if known.start == "started" else "did not start"
+
+    def _wait_until(self, t: int) -> Process:
+        """Wait, as long as the record is good for it."""
+        env = self._site.env
+        if t > self.known_until_ns:
+            yield env.timeout(max(self.known_until_ns - env.now, 0))
+            raise UnknownFateError
+        yield env.timeout(max(t - env.now, 0))
+
+    def _validate(self, deadline: int | None) -> Process:
+        if self._known.windows is None:
+            yield from self._repeat_verdict(self._begin_validation(deadline))
+        else:
+            yield from super()._validate(deadline)
+
+    def _repeat_verdict(self, deadline: int) -> Process:
+        """Have the verdict on record, without windows, unless an earlier deadline passes before it."""
+        known, fate = self._known, self.fate
+        begun = fate.dispatched_ns or 0
+        seen_until = begun + (known.watched_ns if known.verdict_ns is None else known.verdict_ns)
+        if deadline < seen_until or (known.verdict_ns is None and deadline == seen_until):
+            yield from self._wait_until(deadline)
+            self.fail("not healthy by the deadline")
+            return
+        yield from self._wait_until(seen_until)
+        if known.verdict_ns is None:
+            yield self._site.env.timeout(1)
+            raise UnknownFateError
+        if not known.has_failed:
+            self._resolve(RUNNING, "healthy")
+        elif self._repeats or deadline == seen_until:
+            self.fail("unhealthy")
+        else:
+            raise UnknownFateError  # whether it was unhealthy, or met its deadline
+
+    def _repeat(self) -> Process:
+        """Do again what was recorded, whatever tries it took."""
+        known, fate, site = self._known, self.fate, self._site
+        begun = fate.dispatched_ns or 0
+        if not self._repeats:
+            raise UnknownFateError
+        self._become(STARTING, "dispatched")
+        yield from self._wait_until(begun + max(known.start_ns, 0))
+        if known.start == "failed" or (known.start == "silent" and known.has_failed):
+            self.fail("did not start")
+            return
+        if known.start != "started":
+            yield site.env.timeout(1)
+            raise UnknownFateError
+        fate.started_ns = site.env.now
+        self._listeners.line.reports_start(self)
+        self._become(VALIDATING, "started")
+        for number in range(1, len(known.windows or ()) + 1):
+            end = fate.started_ns + number * site.rule.interval_ns
+            yield from self._wait_until(end)
+            site.prober.looks_at(self.number, fate, end - site.rule.interval_ns, end)
+        if known.verdict_ns is None:
+            yield from self._wait_until(begun + known.watched_ns)
+            yield site.env.timeout(1)
+            raise UnknownFateError
+        yield from self._wait_until(begun + known.verdict_ns)
+        if known.has_failed:
+            self.fail("unhealthy")
+        else:
+            self._resolve(RUNNING, "healthy")

@@ -1,0 +1,97 @@
+"""A prober that sees what was seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.engines.reference.prober import Prober, Seen
+from simdeploy.engines.replay.known import SeenWindow
+from simdeploy.engines.replay.ledger import UnknownFateError
+
+if TYPE_CHECKING:
+    from simdeploy.engines.recording import NodeFate
+    from simdeploy.engines.reference.site import Site
+    from simdeploy.engines.replay.known import KnownRollout
+    from simdeploy.engines.replay.ledger import Ledger
+    from simdeploy.engines.replay.node import ReplayedNode
+
+
+class ReplayedProber(Prober):
+    """Reads the windows of nodes off their records.
+
+    Parameters
+    ----------
+    per_window : int
+        Windows on record that make one of the policy's.
+    same_gate : bool
+        Whether the gate is the one that it was recorded under.
+    """
+
+    def __init__(
+        self, site: Site, known: KnownRollout, ledger: Ledger, *, per_window: int, same_gate: bool, nodes_count: bool
+    ) -> None:
+        super().__init__(site.world, site.rule, site.load, site.windows, site.compared, nodes_count=nodes_count)
+        self._known = known
+        self._ledger = ledger
+        self._per_window = per_window
+        self._same_gate = same_gate
+        self._is_counted = nodes_count
+        self.nodes: list[ReplayedNode] = []
+
+    def looks_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:  # noqa: ARG002
+        """Return what the window saw that a node had as long after its start."""
+        windows, first = self._known.nodes[number].windows or (), fate.windows * self._per_window
+        parts = windows[first : first + self._per_window]
+        if len(parts) < self._per_window or end > self.nodes[number].known_until_ns:
+            raise UnknownFateError
+        seen = SeenWindow(
+            sum(part.requests for part in parts), sum(part.failed for part in parts), all(part.up for part in parts)
+        )
+        healthy = seen.failed <= self._allows(seen.requests) and seen.up
+        place = self._windows.add(
+            end, number, seen.requests, seen.failed, healthy=healthy, up=seen.up, counted=self._is_counted
+        )
+        fate.windows += 1
+        return Seen(seen.requests, seen.failed, seen.up, healthy, place)
+
+    def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:  # noqa: ARG002
+        """Return what was seen of a node on the old version at the same time."""
+        seen = self._known.old_windows.get((number, end))
+        if seen is None or seen.requests != requests:
+            if not self._is_as_recorded():
+                self._ledger.meet()
+            return None
+        healthy = seen.failed <= self._allows(requests)
+        place = self._compared.add(end, number, requests, seen.failed, healthy=healthy, up=True, counted=False)
+        return Seen(requests, seen.failed, True, healthy, place)
+
+    def watches(self, number: int, fate: NodeFate, start: int, end: int, look: int) -> tuple[int, int]:  # noqa: ARG002
+        """Return what was seen of a running node as long after its dispatch."""
+        after = end - (fate.dispatched_ns or 0)
+        seen = self._known.running_windows.get((number, after))
+        if seen is None:
+            if not self._is_as_recorded():
+                self._ledger.meet()
+            return 0, 0
+        self._windows.add(
+            end,
+            number,
+            seen.requests,
+            seen.failed,
+            healthy=seen.failed <= self._allows(seen.requests),
+            up=True,
+            counted=True,
+        )
+        fate.windows += 1
+        return seen.requests, seen.failed
+
+    def _is_as_recorded(self) -> bool:
+        """Whether everything so far was as recorded: what was not seen then was down."""
+        if not self._same_gate:
+            return False
+        for node, known in zip(self.nodes, self._known.nodes, strict=True):
+            if node.fate.dispatched_ns != known.dispatched_ns and (
+                node.fate.dispatched_ns is not None or (known.dispatched_ns or 0) < self._ledger.site.env.now
+            ):
+                return False
+        return True

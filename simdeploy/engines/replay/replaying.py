@@ -1,0 +1,224 @@
+"""Replays a recorded rollout under a policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.engines.reference.engine import Cast, run_world
+from simdeploy.engines.replay.ledger import Filler, Ledger
+from simdeploy.engines.replay.node import ReplayedNode
+from simdeploy.engines.replay.prober import ReplayedProber
+from simdeploy.rules.health import judges_waves, read_health_rule
+from simdeploy.world.distributions import Constant
+from simdeploy.world.fleet import Behaviour, Fleet, NodeClass
+from simdeploy.world.operator import Operator
+from simdeploy.world.realized import World
+
+if TYPE_CHECKING:
+    from simdeploy.engines.recording import Recording
+    from simdeploy.engines.reference.node import Listeners, Node
+    from simdeploy.engines.reference.prober import Prober
+    from simdeploy.engines.reference.site import Site
+    from simdeploy.engines.replay.known import KnownRollout
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.policy import Policy
+
+_NEVER_NS = 1 << 60
+_NOTHING = Constant(0.0)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A recorded rollout, replayed.
+
+    Attributes
+    ----------
+    unknown_ns : int or None
+        From when on it rests on what is not on record; None if it does not.
+    asks_people : bool
+        Whether that is, among others, what people would have done.
+    """
+
+    recording: Recording
+    unknown_ns: int | None
+    asks_people: bool
+
+
+def replay(known: KnownRollout, policy: Policy, orchestrator: Orchestrator, filler: Filler) -> Replay:
+    """Replay a rollout under a policy; where the record ends, nodes do what the filler says."""
+    is_same = policy == known.policy and orchestrator == known.orchestrator
+    ledger = Ledger(filler)
+    world = _RecordedWorld(known, ledger, is_same=is_same)
+    acts = known.acts if is_same else tuple(act for act in known.acts if act.do != "promote")
+    operator = Operator(_NOTHING, 0.0, 0.0, _NOTHING, acts)
+    cast = _Recorded(known, policy, orchestrator, ledger)
+    world.nodes = cast.nodes
+    recording = run_world(world, policy, orchestrator, operator, "update", zones=known.zones, cast=cast)
+
+    first_moved = _find_first_move(known, recording)
+    over = recording.makespan_ns
+    for t in (*(act.at_ns for act in acts), *world.doubts_ns):
+        if first_moved is not None and first_moved < t and (over is None or t <= over):
+            ledger.meet_at(t, people=True)
+    turns = {t for node in known.nodes for t in (node.dispatched_ns, node.down_at_turn_ns)}
+    for act in acts:
+        # Which of both came first at that instant is not on record.
+        if act.do in ("pause", "cancel") and act.at_ns in turns:
+            ledger.meet_at(act.at_ns, people=True)
+    return Replay(recording, ledger.unknown_ns, ledger.asks_people)
+
+
+def _find_first_move(known: KnownRollout, recording: Recording) -> int | None:
+    """Return the first time at which a node was dispatched either on record or now, but not both."""
+    first: int | None = None
+    for node, fate in zip(known.nodes, recording.fates, strict=True):
+        if node.dispatched_ns != fate.dispatched_ns:
+            times = [t for t in (node.dispatched_ns, fate.dispatched_ns) if t is not None]
+            first = min(times) if first is None else min(first, *times)
+    return first
+
+
+def find_longest_move(known: KnownRollout, recording: Recording, until_ns: int | None = None) -> int:
+    """Return the furthest that a dispatch before a time moved, nanoseconds."""
+    return max(
+        (
+            abs(fate.dispatched_ns - node.dispatched_ns)
+            for node, fate in zip(known.nodes, recording.fates, strict=True)
+            if node.dispatched_ns is not None
+            and fate.dispatched_ns is not None
+            and (until_ns is None or fate.dispatched_ns < until_ns)
+        ),
+        default=0,
+    )
+
+
+class _Recorded(Cast):
+    """Nodes and prober that do and see what is on record."""
+
+    def __init__(self, known: KnownRollout, policy: Policy, orchestrator: Orchestrator, ledger: Ledger) -> None:
+        self._known = known
+        self._ledger = ledger
+        self.nodes: list[ReplayedNode] = []
+        rule = read_health_rule(policy, orchestrator)
+        was = None if known.policy is None or known.orchestrator is None else known.policy
+        self._repeats = (
+            was is not None
+            and known.orchestrator is not None
+            and read_health_rule(was, known.orchestrator) == rule
+            and was.gate == policy.gate
+            and not orchestrator.failed_tries_count
+            and not orchestrator.failed_node_freezes
+        )
+        self._per_window = rule.interval_ns // known.interval_ns if known.interval_ns else 1
+        self._same_gate = was is not None and was.gate == policy.gate and rule.interval_ns == known.interval_ns
+        self._nodes_count = not judges_waves(policy) or policy.strategy == "immediate"
+        self._waits = orchestrator.unreachable_nodes == "wait"
+        self._may_have_hung = was is None or was.strategy != "immediate"
+
+    def make_node(self, site: Site, listeners: Listeners, number: int) -> Node:
+        """Return a node that does what is on record."""
+        node = ReplayedNode(
+            site,
+            listeners,
+            number,
+            known=self._known.nodes[number],
+            ledger=self._ledger,
+            repeats=self._repeats,
+            waits_unseen=self._waits,
+            may_have_hung=self._may_have_hung,
+        )
+        self.nodes.append(node)
+        return node
+
+    def make_prober(self, site: Site) -> Prober:
+        """Return a prober that sees what is on record."""
+        self._ledger.site = site
+        prober = ReplayedProber(
+            site,
+            self._known,
+            self._ledger,
+            per_window=self._per_window,
+            same_gate=self._same_gate,
+            nodes_count=self._nodes_count,
+        )
+        prober.nodes = self.nodes
+        return prober
+
+
+class _RecordedWorld(World):
+    """A world that has nothing of its own: nodes do what is on record.
+
+    Attributes
+    ----------
+    nodes : list of ReplayedNode
+        Those of the run.
+    doubts_ns : list of int
+        When nodes had their turn that were found down at theirs, at a time that is not known.
+    """
+
+    nodes: list[ReplayedNode]
+
+    def __init__(self, known: KnownRollout, ledger: Ledger, *, is_same: bool) -> None:
+        behaviour = Behaviour(
+            requests_per_second=Fraction(0),
+            update_duration=_NOTHING,
+            rollback_duration=_NOTHING,
+            rollback_failure=0.0,
+            slowdown=Constant(1.0),
+            start_failure=_NOTHING,
+            start_attempts=1,
+            start_hang=0.0,
+            error_rate=_NOTHING,
+            flapping=None,
+            crash=None,
+            zone_outage=None,
+        )
+        classes = tuple(
+            NodeClass(str(number), None, behaviour, tuple(np.flatnonzero(np.array(known.class_of) == number).tolist()))
+            for number in range(max(known.class_of, default=0) + 1)
+        )
+        fleet = Fleet(len(known.nodes), known.zones, "index", behaviour, classes)
+        super().__init__(fleet, (), Operator(_NOTHING, 0.0, 0.0, _NOTHING, ()), 0, 0)
+        self.zone_of = np.array(known.zone_of, dtype=np.int64)
+        self._known = known
+        self._ledger = ledger
+        self._is_same = is_same
+        self.doubts_ns: list[int] = []
+
+    @property
+    def promote_after_ns(self) -> int:
+        """How long people take for the canaries; asked when they begin to."""
+        known = self._known.promote_after_ns
+        if self._is_same:
+            now = self._ledger.site.env.now
+            if not any(act.do in ("promote", "cancel") and act.at_ns >= now for act in self._known.acts):
+                self._ledger.meet(people=True)
+            return _NEVER_NS
+        # Nobody knows what people do about a canary that failed, which they saw healthy.
+        seen = zip(self.nodes, self._known.nodes, strict=True)
+        if known is None or any(node.fate.ever_failed and not was.has_failed for node, was in seen):
+            self._ledger.meet(people=True)
+            return _NEVER_NS
+        return known
+
+    @promote_after_ns.setter
+    def promote_after_ns(self, _: int) -> None:
+        """Draw nothing."""
+
+    def is_down(self, node: int, t: int) -> bool:
+        """Return whether a node is known to be down at its turn."""
+        known = self._known.nodes[node]
+        if known.down_at_turn_ns == -1:
+            self.doubts_ns.append(t)
+            return True
+        return known.down_at_turn_ns == t or any(outage.start <= t < outage.end for outage in known.outages)
+
+    def up_again(self, node: int, t: int) -> int:
+        """Return the first instant from t on at which no outage of a node is known."""
+        for outage in self._known.nodes[node].outages:
+            t = outage.end if outage.start <= t < outage.end else t
+        return t

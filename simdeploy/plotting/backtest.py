@@ -1,0 +1,89 @@
+"""Rates over recorded rollouts: what is known, what may be, and what so few rollouts can say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.plotting.intervals import add_interval
+from simdeploy.plotting.style import BLUE, GREEN, VERMILION, in_plain_text, put_legend_above, set_rows, wrap_name
+from simdeploy.report.backtest import say_count
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from simdeploy.analysis.backtest.result import Backtest
+
+_LOOKS = {
+    "stopped": ("stopped", BLUE, "o"),
+    "false_alarm given good": ("false alarms of good releases", VERMILION, "D"),
+    "escaped given defective": ("escapes of defective releases", GREEN, "s"),
+}
+_STEP = 0.27  # between the lines of a row
+
+
+@in_plain_text
+def plot_backtest(ax: Axes, result: Backtest) -> Axes:
+    """Draw the rates of outcomes under each policy: the range of what is possible, and exact limits.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Drawn on; about an inch of height per policy is enough.
+    result : Backtest
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same. A wide bar leads from the rate if no unknown rollout has this outcome to the one if all have; a rate that is known
+        is a point.
+
+    Examples
+    --------
+    >>> import simdeploy
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.plotting import plot_backtest
+    >>> scenario = simdeploy.Scenario.from_dict({
+    ...     "name": "ten nodes", "fleet": {"nodes": 10, "update_duration": "30s"},
+    ...     "policies": {"at-once": {"strategy": "immediate"}},
+    ... })
+    >>> records = simdeploy.simulate(scenario).to_records()
+    >>> found = simdeploy.backtest(records, {"again": {"strategy": "immediate"}})
+    >>> plot_backtest(Figure().subplots(), found).get_xlabel()
+    'rollouts, 95 % CI'
+    """
+    policies = list(dict.fromkeys(result.summary["policy"]))
+    n_lines = len(_LOOKS)
+    seen: set[str] = set()
+    for row in result.summary.to_dict("records"):
+        n = row["n_known"] + row["n_unknown"]
+        if not n:
+            continue
+        name, colour, mark = _LOOKS[row["measure"]]
+        place = policies.index(row["policy"]) + _STEP * (list(_LOOKS).index(row["measure"]) - (n_lines - 1) / 2)
+        surely, possibly = row["n_yes"] / n, (row["n_yes"] + row["n_unknown"]) / n
+        ax.hlines(place, row["low"], row["high"], color=colour, linewidth=1)
+        ax.hlines(place, surely, possibly, color=colour, linewidth=6, alpha=0.5)
+        label = None if name in seen else name
+        ax.plot(
+            np.array([surely, possibly]),
+            [place, place],
+            mark,
+            color=colour,
+            linestyle="none",
+            markersize=4,
+            label=label,
+        )
+        seen.add(name)
+        ax.annotate(
+            f"{say_count(row)} of {n:,}", (row["high"], place), xytext=(4, 0), textcoords="offset points", va="center", fontsize="x-small",
+        )  # fmt: skip
+    set_rows(ax, [wrap_name(policy) for policy in policies])
+    ax.set_xlim(-0.02, 1.18)
+    ax.set_xticks(np.linspace(0, 1, 6))
+    ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    ax.set_xlabel("rollouts")
+    add_interval(ax, "x", result.confidence_level)
+    put_legend_above(ax, n_lines)
+    return ax

@@ -1,0 +1,380 @@
+"""Columns of a file's table as values of one type, and which rows have none that can be used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+
+from simdeploy.errors import (
+    MOST_PROBLEMS,
+    NAME_FORM,
+    UNPRINTABLE,
+    InputError,
+    Problem,
+    is_printable,
+    listed,
+    nearest,
+    printable,
+    shorten,
+)
+from simdeploy.records.content import EMPTY, Content, RawTable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+# What stands for a missing value, except among names.
+_MISSING = ("", "NaN", "nan", "null", "NULL", "None", "NA", "N/A", "NaT")
+_TRUE, _FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
+# What keeps spreadsheets from computing a name, as `output.write_table` does.
+_HIDDEN_FORMULA = r"'[=+\-@\t\r]."
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+# Times of the record's own clock beyond this many seconds after the start (30 years) are Unix times, or in milliseconds.
+_MOST_SECONDS = 1e9
+_YEARS = ("1700-01-01", "2200-01-01")
+_INSTANT = "a time such as 2026-03-02T08:00:00Z"
+
+Array = np.ndarray
+
+
+class Times(NamedTuple):
+    """A column of times: in seconds after the start of the rollout, or instants.
+
+    Attributes
+    ----------
+    seconds : array of float or None
+        NaN where missing.
+    instants : array of datetime64[ns] or None
+        In UTC; NaT where missing.
+    """
+
+    seconds: Array | None
+    instants: Array | None
+
+    @property
+    def is_known(self) -> Array:
+        """Where there is a time."""
+        known: Array = ~np.isnat(self.instants) if self.instants is not None else ~np.isnan(cast("Array", self.seconds))
+        return known
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Rows that can't be used, for one reason.
+
+    Attributes
+    ----------
+    rows : array of int
+    field : str
+        Name of the column in the file; empty if it concerns several.
+    message : str
+    find : callable
+        From a row to what was found there.
+    allowed : str or None
+    """
+
+    rows: Array
+    field: str
+    message: str
+    find: Callable[[int], object] | None = None
+    allowed: str | None = None
+    meant: tuple[str, ...] = ()
+
+    def problem(self, row: int, file: str, line: int | None) -> Problem:
+        """Return the problem of one of the rows."""
+        found = None if self.find is None else self.find(row)
+        hint = nearest(found, self.meant) if self.meant else None
+        shown = None if found is None else shorten(found)
+        path = (self.field,) if self.field else ()
+        return Problem(self.message, path, file=file, line=line, found=shown, allowed=self.allowed, hint=hint)
+
+
+class Rows:
+    """Rows of a table, of which columns are asked for by our names.
+
+    Rows that can't be used are remembered (`refuse`), each with its first reason. What was never asked for is known at the end.
+
+    Parameters
+    ----------
+    table : RawTable
+    file : str
+    names : mapping of str to str
+        Our names to those in the file, where they differ.
+    """
+
+    def __init__(self, table: RawTable, file: str, names: Mapping[str, str] | None = None) -> None:
+        self.table = table
+        self.file = file
+        self.kept = np.ones(table.n_rows, dtype=bool)
+        self.refusals: list[Refusal] = []
+        self.asked: set[str] = set()
+        self._names = {ours: theirs for ours, theirs in (names or {}).items() if theirs in table.columns}
+
+    @classmethod
+    def of(cls, content: Content, names: Mapping[str, str]) -> Rows:
+        """Return the rows of a file; none, and no columns, if it isn't a table."""
+        return cls(content.table or EMPTY, content.file, names)
+
+    def __len__(self) -> int:
+        return self.table.n_rows
+
+    def find(self, ours: str) -> str | None:
+        """Return the name of a column in the file, or None if there is none; a mapped name hides the same one of ours."""
+        theirs = self._names.get(ours)
+        if theirs is None and ours in self.table.columns:
+            theirs = ours
+        if theirs is not None:
+            self.asked.add(theirs)
+        return theirs
+
+    def has(self, *ours: str) -> bool:
+        """Say whether there is one of some columns, under our names or mapped ones; of a time also with the ending `_s`."""
+        names = [name for each in ours for name in (each, f"{each}_s")]
+        return any(name in self.table.columns or name in self._names for name in names)
+
+    def note_unread(self, known: Sequence[str]) -> str | None:
+        """Say which columns weren't read, and what one was probably meant to be."""
+        unread = [name for name in self.table.columns if name not in self.asked]
+        if not unread:
+            return None
+        free = [name for name in known if self.find(name) is None]
+        hints = [f"{shorten(name)}: {hint}" for name in unread[:MOST_PROBLEMS] if (hint := nearest(name, free))]
+        return printable("; ".join([f"columns not read: {listed(unread)}", *hints]))
+
+    def refuse(self, bad: Array, field: str, message: str, **more: Any) -> None:
+        """Remember rows that can't be used."""
+        rows = np.flatnonzero(bad & self.kept)
+        if len(rows):
+            self.kept[rows] = False
+            self.refusals.append(Refusal(rows, field, message, **more))
+
+    def require(self, ours: str, values: Any) -> None:
+        """Refuse rows in which a column has no value."""
+        import pandas as pd
+
+        self.refuse(np.asarray(pd.isna(values)), self.find(ours) or self.find(f"{ours}_s") or ours, "missing")
+
+    def raise_if_refused(self) -> None:
+        """Raise an `InputError` with what is wrong in each row that can't be used."""
+        problems = [
+            refusal.problem(int(row), self.file, self.table.find_line(int(row)))
+            for refusal in self.refusals
+            for row in refusal.rows[:MOST_PROBLEMS]
+        ]
+        if problems:
+            raise InputError(sorted(problems, key=lambda problem: problem.line or 0))
+
+    # Columns
+
+    def name(self, ours: str) -> pd.Series | None:
+        """Return a column of names, NA where missing; rows with unprintable ones are refused."""
+        import pandas as pd
+
+        names = self.text(ours)
+        theirs = self.find(ours)
+        if names is None or theirs is None:
+            return None
+        codes, different = pd.factorize(names)
+        # The last one, which missing names have as code -1, is printable.
+        bad = np.array([*(not is_printable(name) for name in different), False])[codes]
+        self.refuse(bad, theirs, UNPRINTABLE, find=self._finder(theirs), allowed=NAME_FORM)
+        return names
+
+    def text(self, ours: str) -> pd.Series | None:
+        """Return a column as text, NA where missing; None if there is no such column."""
+        theirs = self.find(ours)
+        if theirs is None:
+            return None
+        texts = self._text(theirs, missing=("",))
+        if not self.table.hides_formulas:
+            return texts
+        is_hidden = texts.str.match(_HIDDEN_FORMULA).fillna(value=False).astype(bool)
+        return texts.str.slice(1).where(is_hidden, texts) if is_hidden.any() else texts
+
+    def word(self, ours: str, allowed: Sequence[str]) -> pd.Series | None:
+        """Return a column of words; rows with others are refused."""
+        theirs = self.find(ours)
+        if theirs is None:
+            return None
+        words = self._text(theirs)
+        bad = (words.notna() & ~words.isin(allowed)).to_numpy()
+        self.refuse(
+            bad, theirs, "unknown word", find=self._finder(theirs), allowed=", ".join(allowed), meant=tuple(allowed)
+        )
+        return words
+
+    def number(self, ours: str, *, most: float = np.inf) -> Array | None:
+        """Return a column of numbers from 0 to `most`, NaN where missing; rows with others are refused."""
+        theirs = self.find(ours)
+        if theirs is None:
+            return None
+        numbers, bad = self._numbers(theirs)
+        bad |= ~(np.isnan(numbers) | ((numbers >= 0) & (numbers <= most) & (numbers < np.inf)))
+        allowed = "a number, 0 or more" if most == np.inf else f"a number from 0 to {most:g}"
+        self.refuse(
+            bad,
+            theirs,
+            "not a number" if most == np.inf else "out of range",
+            find=self._finder(theirs),
+            allowed=allowed,
+        )
+        return numbers
+
+    def whole(self, ours: str) -> pd.Series | None:
+        """Return a column of whole numbers, 0 or more, NA where missing; rows with others are refused."""
+        import pandas as pd
+
+        theirs = self.find(ours)
+        if theirs is None:
+            return None
+        numbers, bad = self._numbers(theirs)
+        bad |= ~(np.isnan(numbers) | ((numbers >= 0) & (numbers < 1 << 53) & (numbers == np.floor(numbers))))
+        self.refuse(bad, theirs, "not a whole number", find=self._finder(theirs), allowed="a whole number, 0 or more")
+        missing = np.isnan(numbers) | bad
+        return pd.Series(pd.arrays.IntegerArray(np.where(missing, 0, numbers).astype(np.int64), missing))
+
+    def flag(self, ours: str) -> pd.Series | None:
+        """Return a column of truth values, NA where missing; rows with others are refused."""
+        import pandas as pd
+
+        theirs = self.find(ours)
+        if theirs is None:
+            return None
+        words = self._text(theirs)
+        yes = words.isin(_TRUE).to_numpy()
+        missing = words.isna().to_numpy()
+        bad = ~(yes | missing | words.isin(_FALSE).to_numpy())
+        self.refuse(bad, theirs, "neither true nor false", find=self._finder(theirs), allowed="true, false, or nothing")
+        return pd.Series(pd.arrays.BooleanArray(yes, missing | bad))
+
+    def times(self, ours: str) -> Times | None:
+        """Return a column of times; rows with others are refused.
+
+        `ours` has no ending. A column `started_at_s` has seconds after the start of the rollout, `started_at` Unix times; both may
+        have timestamps instead. Timestamps without an offset are in UTC.
+        """
+        theirs, is_unix = self.find(f"{ours}_s"), False
+        if theirs is None:
+            theirs, is_unix = self.find(ours), True
+        if theirs is None:
+            return None
+        import pyarrow.types as pa_types
+
+        column = self.table.columns[theirs]
+        if pa_types.is_timestamp(column.type) or pa_types.is_date(column.type):
+            return self._instants(theirs, _as_instants(column))
+        numbers, bad = self._numbers(theirs)
+        n_filled = int(self._text(theirs).notna().sum()) if bad.any() else 0
+        if n_filled and bad.sum() * 2 >= n_filled:
+            return self._instants(theirs, self._parse_instants(theirs))
+        if is_unix:
+            return self._unix(theirs, numbers, bad)
+        allowed = "seconds after the start of the rollout, or timestamps"
+        self.refuse(bad | np.isinf(numbers), theirs, "not a time", find=self._finder(theirs), allowed=allowed)
+        too_large = ~np.isnan(numbers) & (np.abs(numbers) >= _MOST_SECONDS)
+        hint = f"{allowed}; map Unix times to {ours}"
+        self.refuse(too_large, theirs, "too long after the start", find=self._finder(theirs), allowed=hint)
+        return Times(numbers, None)
+
+    def _unix(self, theirs: str, numbers: Array, bad: Array) -> Times:
+        low, high = (np.datetime64(year, "s").astype(np.int64) for year in _YEARS)
+        with np.errstate(invalid="ignore"):
+            bad |= ~np.isnan(numbers) & ~((numbers >= max(low, _MOST_SECONDS / 10)) & (numbers < high))
+        allowed = "seconds since 1970, or timestamps"
+        self.refuse(bad, theirs, "not a time", find=self._finder(theirs), allowed=allowed)
+        whole = np.where(bad | np.isnan(numbers), 0, numbers)
+        instants = np.round(whole * 1e6).astype(np.int64).astype("datetime64[us]").astype("datetime64[ns]")
+        return Times(None, np.where(bad | np.isnan(numbers), np.datetime64("NaT", "ns"), instants))
+
+    def _instants(self, theirs: str, parsed: pd.Series) -> Times:
+        import pandas as pd
+
+        low, high = (pd.Timestamp(year, tz="UTC") for year in _YEARS)
+        is_missing = self._text(theirs).isna().to_numpy()
+        good = (parsed.notna() & (parsed >= low) & (parsed < high)).to_numpy()
+        self.refuse(~good & ~is_missing, theirs, "not a time", find=self._finder(theirs), allowed=_INSTANT)
+        return Times(None, parsed.where(good).dt.tz_localize(None).to_numpy("datetime64[ns]"))
+
+    def _parse_instants(self, theirs: str) -> pd.Series:
+        import pandas as pd
+
+        return pd.to_datetime(self._text(theirs), format="ISO8601", utc=True, errors="coerce")
+
+    def _numbers(self, theirs: str) -> tuple[Array, Array]:
+        """Return a column as numbers, and which of its cells are none."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.types as pa_types
+
+        column = self.table.columns[theirs]
+        if pa_types.is_floating(column.type) or pa_types.is_integer(column.type):
+            return np.asarray(column.to_pandas(), dtype=np.float64), np.zeros(len(self), dtype=bool)
+        texts = pc.utf8_trim_whitespace(_as_text(column))
+        is_number = pc.match_substring_regex(texts, _NUMBER)
+        good = pc.if_else(is_number, texts, pa.scalar(None, texts.type))
+        # Exactly, unlike pandas' own conversion.
+        numbers = np.asarray(
+            pc.replace_substring_regex(good, r"^\+", "").cast(pa.float64()).to_pandas(), dtype=np.float64
+        )
+        return numbers, ~np.asarray(pc.fill_null(is_number, fill_value=True))
+
+    def _text(self, theirs: str, missing: Sequence[str] = _MISSING) -> pd.Series:
+        import pandas as pd
+
+        return pd.Series(pd.array(_as_text(self.table.columns[theirs], missing), dtype="str"))
+
+    def _finder(self, theirs: str) -> Callable[[int], object]:
+        def find(row: int) -> object:
+            cell = self.table.columns[theirs][row].as_py()
+            return cell if isinstance(cell, str | int | float | bool | None) else str(cell)
+
+        return find
+
+
+def in_utc(instants: Array) -> pd.Series:
+    """Return instants as a column of `Records`."""
+    import pandas as pd
+
+    return pd.Series(instants).dt.tz_localize("UTC")
+
+
+def _as_instants(column: pa.ChunkedArray) -> pd.Series:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # Days and seconds in microseconds, in which pandas has all of their years.
+    unit = "ns" if getattr(column.type, "unit", "") == "ns" else "us"
+    whole = pc.fill_null(column.cast(pa.timestamp(unit), safe=False).cast(pa.int64()), np.iinfo(np.int64).min)
+    return in_utc(np.asarray(whole).view(f"datetime64[{unit}]"))
+
+
+def _as_text(column: pa.ChunkedArray, missing: Sequence[str] = _MISSING) -> pa.Array:
+    """Return a column as text; what stands for a missing value is missing, and objects are JSON."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as pa_types
+
+    if pa_types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    simple = (pa_types.is_string, pa_types.is_large_string, pa_types.is_null, pa_types.is_boolean, pa_types.is_integer)
+    if any(is_simple(column.type) for is_simple in simple):
+        texts = column.cast(pa.large_string())
+    else:
+        cells = (
+            None if cell is None else cell if isinstance(cell, str) else _write(cell) for cell in column.to_pylist()
+        )
+        texts = pa.chunked_array([pa.array(cells, pa.large_string())], pa.large_string())
+    texts = pc.if_else(pc.is_in(texts, pa.array(missing, pa.large_string())), pa.scalar(None, pa.large_string()), texts)
+    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+
+
+def _write(cell: object) -> str:
+    try:
+        return json.dumps(cell) if isinstance(cell, dict | list) else str(cell)
+    except (TypeError, ValueError):
+        return str(cell)

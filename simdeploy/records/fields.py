@@ -1,0 +1,116 @@
+"""Values of a JSON document by their paths; those of a wrong type are remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from simdeploy.api.times import parse_time
+from simdeploy.errors import UNPRINTABLE, InputError, Path, is_printable
+from simdeploy.records.content import Content, Document
+
+# Go writes a time that is not set as the first instant of year 1.
+_UNSET = "0001-01-01T00:00:00Z"
+_LATEST_NS = (1 << 63) - 1
+
+
+class Fields:
+    """A JSON document, or a part of it.
+
+    Parameters
+    ----------
+    content : Content
+        Of the file.
+    document : Document
+    path : tuple of str or int
+        To the part.
+    data : object
+        The part; by default the whole document.
+    """
+
+    def __init__(self, content: Content, document: Document, path: Path = (), data: Any = None) -> None:
+        self.content = content
+        self.document = document
+        self.path = path
+        self.data = document.data if not path else data
+
+    @property
+    def line(self) -> int | None:
+        """The line where it begins."""
+        return self.content.line(self.document, self.path)
+
+    def __getitem__(self, path: Sequence[str]) -> Fields:
+        """Return what is at a path, with data None if there is nothing."""
+        data = self.data
+        for key in path:
+            data = data.get(key) if isinstance(data, dict) else None
+        return Fields(self.content, self.document, (*self.path, *path), data)
+
+    def items(self, *path: str) -> Iterator[Fields]:
+        """Yield the items of a list or an object at a path; nothing if there is none."""
+        found = self[path]
+        if found.data is None:
+            return
+        if not isinstance(found.data, list | dict):
+            found.refuse("not a list", "a list or an object")
+        pairs = found.data.items() if isinstance(found.data, dict) else enumerate(found.data)
+        for key, item in pairs:
+            yield Fields(self.content, self.document, (*found.path, key), item)
+
+    def refuse(self, message: str, allowed: str | None = None) -> None:
+        """Raise an `InputError` about this value."""
+        raise InputError(self.content.problem(self.document, self.path, message, found=self.data, allowed=allowed))
+
+    def text(self, *path: str) -> str | None:
+        """Return text at a path, or None if it is missing or empty."""
+        found = self[path]
+        if found.data is None or found.data == "":
+            return None
+        if not isinstance(found.data, str):
+            found.refuse("not text", "text")
+        if not is_printable(found.data):
+            found.refuse(UNPRINTABLE)
+        text: str = found.data
+        return text
+
+    def whole(self, *path: str) -> int | None:
+        """Return a whole number at a path, 0 or more, or None if it is missing."""
+        found = self[path]
+        if found.data is None:
+            return None
+        if isinstance(found.data, bool) or not isinstance(found.data, int) or not 0 <= found.data <= _LATEST_NS:
+            found.refuse("not a whole number", "a whole number, 0 or more")
+        number: int = found.data
+        return number
+
+    def flag(self, *path: str) -> bool | None:
+        """Return a truth value at a path, or None if it is missing."""
+        found = self[path]
+        if found.data is not None and not isinstance(found.data, bool):
+            found.refuse("neither true nor false", "true or false")
+        flag: bool | None = found.data
+        return flag
+
+    def time(self, *path: str) -> int | None:
+        """Return an RFC 3339 time at a path in nanoseconds since 1970, or None if it is missing or not set."""
+        text = self.text(*path)
+        if text is None or text == _UNSET:
+            return None
+        try:
+            time_ns = parse_time(text)
+        except ValueError as error:
+            self[path].refuse(str(error), "a time such as 2026-03-02T08:00:00Z")
+        if not 0 < time_ns <= _LATEST_NS:
+            self[path].refuse("out of range", "a time from 1970 to 2262")
+        return time_ns
+
+    def time_ns(self, *path: str) -> int | None:
+        """Return a time in nanoseconds since 1970 at a path, or None if it is missing or 0."""
+        return self.whole(*path) or None
+
+
+def instant(time_ns: int | None) -> np.datetime64:
+    """Return a time as numpy has it, NaT if there is none."""
+    return np.datetime64("NaT", "ns") if time_ns is None else np.datetime64(time_ns, "ns")

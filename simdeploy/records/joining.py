@@ -1,0 +1,282 @@
+"""From what files say to one table of records: times after the start, each row once, and what follows from the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.records.parts import ROW, Dropped, Part
+from simdeploy.records.placing import place
+from simdeploy.records.table import COLUMNS, Records, make_table
+from simdeploy.units import NS_PER_S
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Times of each table, without `_s`: in the order in which they come about.
+_TIMES = {
+    "rollouts": ("ended", "watched_until"),
+    "nodes": ("dispatched_at", "started_at", "resolved_at", "heard_at", "watched_until"),
+    "windows": ("ended",),
+    "counts": ("time",),
+    "acts": ("time",),
+}
+_IN_ORDER = ("dispatched_at_s", "started_at_s", "resolved_at_s", "heard_at_s")
+# What tells rows of a table apart.
+_KEYS = {"nodes": ("rollout", "node"), "windows": ("rollout", "node", "ended_s", "on_new_version")}
+# Which part a row is of.
+_PART = "part"
+
+
+def join(parts: Sequence[Part], dropped: Sequence[Dropped]) -> Records:
+    """Put the parts together.
+
+    Raises
+    ------
+    InputError
+        If files contradict each other on a rollout, or nothing is left.
+    """
+    parts = _with_rollouts(parts)
+    starts = _find_starts(parts)
+    nodes = _complete_nodes(_join_table("nodes", parts, starts), parts)
+    windows = _without_repetitions("windows", _join_table("windows", parts, starts), parts)
+    frames = {name: _join_table(name, parts, starts) for name in ("rollouts", "counts", "acts", "outages")}
+    others = [nodes, windows, frames["counts"], frames["acts"]]
+    rollouts = _join_rollouts(frames["rollouts"], parts, starts, others)
+    frames |= {"rollouts": rollouts, "nodes": _complete_ends(nodes, rollouts, windows), "windows": windows}
+    left_out = [*dropped, *(each for part in parts for each in part.dropped)]
+    if not any(len(frame) for name, frame in frames.items() if name != "acts"):
+        raise InputError(_nothing_left(left_out))
+    tables = {name: make_table(name, frame) for name, frame in frames.items()}
+    return Records(**tables, dropped=make_table("dropped", _columns(left_out)))
+
+
+def _columns(left_out: Sequence[Dropped]) -> dict[str, list[Any]]:
+    return {name: [getattr(each, name) for each in left_out] for name in Dropped._fields}
+
+
+def _nothing_left(left_out: Sequence[Dropped]) -> list[Problem]:
+    reasons = [
+        Problem(each.reason, file=each.file, line=each.line, found=f"{each.rows:,} rows")
+        for each in left_out
+        if each.rows
+    ]
+    return [Problem("nothing is left of the records"), *reasons]
+
+
+def _with_rollouts(parts: Sequence[Part]) -> list[Part]:
+    """Return the parts with a rollout for each window, if need be by its time."""
+    is_without = ["windows" in part.frames and "rollout" not in part.frames["windows"] for part in parts]
+    others = [part for part, without in zip(parts, is_without, strict=True) if not without]
+    if len(others) == len(parts):
+        return list(parts)
+    starts = _find_starts(others)
+    # What is left out of the others is found, and told, once more when all are joined.
+    spans, nodes = _find_spans([replace(part, dropped=[]) for part in others], starts)
+
+    def with_rollouts(part: Part) -> Part:
+        windows = part.frames["windows"]
+        if starts.empty:
+            return _alone(part, windows)
+        return replace(part, frames={**part.frames, "windows": place(windows, part, spans, nodes)})
+
+    return [with_rollouts(part) if without else part for part, without in zip(parts, is_without, strict=True)]
+
+
+def _find_spans(parts: Sequence[Part], starts: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return from when to when each rollout is on record, in instants, and its nodes."""
+    import pandas as pd
+
+    nodes = _complete_nodes(_join_table("nodes", parts, starts), parts)
+    rollouts = _join_rollouts(_join_table("rollouts", parts, starts), parts, starts, [nodes])
+    nodes = _complete_ends(nodes, rollouts, pd.DataFrame())
+    last = nodes.groupby("rollout", sort=False)[["watched_until_s", *_IN_ORDER]].max().max(axis=1)
+    stated = rollouts.set_index("rollout")[["watched_until_s", "ended_s"]].max(axis=1)
+    ends_s = stated.combine(last, np.fmax).reindex(starts.index)
+    ends = starts + pd.to_timedelta(ends_s, unit="s")
+    spans = pd.DataFrame({"rollout": starts.index, "start": starts.to_numpy(), "end": ends.to_numpy()})
+    return spans.dropna(), nodes
+
+
+def _alone(part: Part, windows: pd.DataFrame) -> Part:
+    """Return windows as those of one rollout: no other is on record."""
+    import pandas as pd
+
+    first = pd.Series({part.alone: windows["ended"].min()}, dtype="datetime64[ns]")
+    return replace(part, frames={**part.frames, "windows": windows.assign(rollout=part.alone)}, first_seen=first)
+
+
+def _find_starts(parts: Sequence[Part]) -> pd.Series:
+    """Return when each rollout began: as stated, otherwise at its first dispatch, otherwise when anything is known of it."""
+    import pandas as pd
+
+    sources = (
+        [_instants_of(part, "rollouts", "started_at") for part in parts],
+        [_instants_of(part, "nodes", "dispatched_at") for part in parts],
+        [part.first_seen for part in parts if part.first_seen is not None],
+    )
+    starts = pd.Series(dtype="datetime64[ns]", index=pd.Index([], dtype="str"))
+    for found in sources:
+        if found:
+            first = pd.concat(found).dropna().groupby(level=0, sort=False).min()
+            starts = pd.concat([starts, first[~first.index.isin(starts.index)]])
+    return starts.astype("datetime64[ns]")
+
+
+def _instants_of(part: Part, table: str, column: str) -> pd.Series:
+    """Return a column of instants by rollout; empty if there is none."""
+    import pandas as pd
+
+    frame = part.frames.get(table)
+    if frame is None or column not in frame:
+        return pd.Series(dtype="datetime64[ns]", index=pd.Index([], dtype="str"))
+    values = frame[column]
+    values = values.dt.tz_localize(None) if getattr(values.dt, "tz", None) is not None else values
+    return pd.Series(values.to_numpy("datetime64[ns]"), index=pd.Index(frame["rollout"], dtype="str"))
+
+
+def _join_table(name: str, parts: Sequence[Part], starts: pd.Series) -> pd.DataFrame:
+    """Return the rows of all parts, with times in seconds."""
+    import pandas as pd
+
+    frames = []
+    for number, part in enumerate(parts):
+        frame = part.frames.get(name)
+        if frame is not None and len(frame):
+            frames.append(_in_seconds(frame, name, part, starts).assign(**{_PART: number}))
+    columns = [*COLUMNS[name], ROW, _PART]
+    if not frames:
+        return pd.DataFrame(columns=columns)
+    # A column of instants that some parts don't have becomes one at the end.
+    dtypes = {column: dtype for column, dtype in COLUMNS[name].items() if not dtype.startswith("datetime64")}
+    typed = [frame.reindex(columns=columns).astype(dtypes) for frame in frames]
+    return typed[0].reset_index(drop=True) if len(typed) == 1 else pd.concat(typed, ignore_index=True)
+
+
+def _in_seconds(frame: pd.DataFrame, name: str, part: Part, starts: pd.Series) -> pd.DataFrame:
+    """Replace instants by seconds after the start; rows of a rollout without one are left out."""
+    import pandas as pd
+
+    instants = [time for time in _TIMES.get(name, ()) if time in frame]
+    if not instants:
+        return frame
+    start = pd.Series(frame["rollout"]).map(starts).to_numpy("datetime64[ns]")
+    seconds = {}
+    is_without = np.zeros(len(frame), dtype=bool)
+    for time in instants:
+        values = frame[time].to_numpy("datetime64[ns]")
+        is_without |= np.isnat(start) & ~np.isnat(values)
+        passed = (values - start).astype(np.int64) / NS_PER_S
+        seconds[f"{time}_s"] = np.where(np.isnat(values) | np.isnat(start), np.nan, passed)
+    frame = frame.drop(columns=instants).assign(**seconds)
+    if is_without.any():
+        part.drop(frame.loc[is_without, ROW], "no start of its rollout is known, and no dispatch")
+        frame = frame[~is_without]
+    return frame
+
+
+def _drop(frame: pd.DataFrame, bad: np.ndarray, reason: str, parts: Sequence[Part]) -> pd.DataFrame:
+    """Leave rows out, and say so of the file that each is of."""
+    if not bad.any():
+        return frame
+    left_out = frame.loc[bad]
+    for number in left_out[_PART].unique().tolist():
+        parts[number].drop(left_out.loc[left_out[_PART] == number, ROW], reason)
+    return frame[~bad].reset_index(drop=True)
+
+
+def _is_own(frame: pd.DataFrame, parts: Sequence[Part]) -> np.ndarray:
+    """Say which rows are of files that simdeploy wrote."""
+    own: np.ndarray = np.array([part.is_own for part in parts], dtype=bool)[frame[_PART].to_numpy(dtype=np.int64)]
+    return own
+
+
+def _without_repetitions(name: str, frame: pd.DataFrame, parts: Sequence[Part]) -> pd.DataFrame:
+    """Leave out rows that were there before, and those that contradict each other: none of these is known to be right."""
+    keys = list(_KEYS[name])
+    is_checked = ~_is_own(frame, parts) & frame["node"].notna().to_numpy()
+    if not (frame.duplicated(keys).to_numpy() & is_checked).any():
+        return frame
+    repeated = frame.duplicated(list(COLUMNS[name])).to_numpy() & is_checked
+    frame = _drop(frame, repeated, "repeats an earlier row", parts)
+    is_checked = ~_is_own(frame, parts) & frame["node"].notna().to_numpy()
+    what = "node of a rollout" if name == "nodes" else "window of a node"
+    contradicting = frame.duplicated(keys, keep=False).to_numpy() & is_checked
+    return _drop(frame, contradicting, f"contradicts another row of the same {what}", parts)
+
+
+def _complete_nodes(frame: pd.DataFrame, parts: Sequence[Part]) -> pd.DataFrame:
+    """Leave out what can't be, and number the nodes of a rollout by their dispatch where nothing else is stated."""
+    if frame.empty:
+        return frame
+    frame = _without_repetitions("nodes", frame, parts)
+    checked = ~_is_own(frame, parts)
+    early = (frame["dispatched_at_s"] < 0).to_numpy() & checked
+    frame = _drop(frame, early, "dispatched before the start of its rollout", parts)
+    for earlier, later in _pairs(_IN_ORDER):
+        bad = (frame[later] < frame[earlier]).to_numpy() & ~_is_own(frame, parts)
+        frame = _drop(frame, bad, f"negative duration: {later} is before {earlier}", parts)
+    numbered = frame.groupby("rollout", sort=False)["position"].transform("count") > 0
+    missing = ~numbered & frame["dispatched_at_s"].notna()
+    if missing.any():
+        rank = frame.loc[missing].groupby("rollout", sort=False)["dispatched_at_s"].rank(method="first")
+        frame.loc[missing, "position"] = (rank - 1).astype("Int64")
+    return frame
+
+
+def _pairs(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for number, earlier in enumerate(names):
+        for later in names[number + 1 :]:
+            yield earlier, later
+
+
+def _join_rollouts(
+    frame: pd.DataFrame, parts: Sequence[Part], starts: pd.Series, others: Sequence[pd.DataFrame]
+) -> pd.DataFrame:
+    """Return one row per rollout that any file has: what is stated of it in several places is put together."""
+    import pandas as pd
+
+    facts = list(COLUMNS["rollouts"])[1:]
+    merged = frame
+    if frame["rollout"].duplicated().any():
+        _check_contradictions(frame, facts, parts)
+        merged = frame.groupby("rollout", sort=False, as_index=False).first()
+    named = pd.concat([pd.Series(each["rollout"], dtype="str") for each in others]).drop_duplicates()
+    named = named[~named.isin(merged["rollout"])]
+    if len(named):
+        more = make_table("rollouts", {"rollout": named})
+        merged = pd.concat([merged, more], ignore_index=True) if len(merged) else more
+    if not len(starts):
+        return merged.drop(columns="started_at")
+    return merged.assign(started_at=merged["rollout"].map(starts).dt.tz_localize("UTC"))
+
+
+def _check_contradictions(frame: pd.DataFrame, facts: Sequence[str], parts: Sequence[Part]) -> None:
+    different = frame.groupby("rollout", sort=False)[list(facts)].nunique()
+    problems = []
+    for rollout, counts in different[(different > 1).any(axis=1)].iterrows():
+        fact = counts.index[counts > 1][0]
+        rows = frame[(frame["rollout"] == rollout) & frame[fact].notna()]
+        last = rows.iloc[-1]
+        part = parts[int(last[_PART])]
+        values = ", ".join(shorten(str(value)) for value in rows[fact].unique())
+        message = f"rollout {shorten(rollout)} is stated twice, and differently"
+        problems.append(Problem(message, (fact,), part.file, part.find_line(int(last[ROW])), found=values))
+    if problems:
+        raise InputError(problems)
+
+
+def _complete_ends(nodes: pd.DataFrame, rollouts: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
+    """Say how far nodes are known: as stated, otherwise as far as their rollout is, which is at least to its last time."""
+    if nodes.empty or nodes["watched_until_s"].notna().all():
+        return nodes
+    last = nodes.groupby("rollout", sort=False)[list(_IN_ORDER)].max().max(axis=1)
+    if len(windows):
+        last = last.combine(windows.groupby("rollout", sort=False)["ended_s"].max(), np.fmax)
+    stated = rollouts.set_index("rollout")
+    known = stated["watched_until_s"].fillna(stated["ended_s"].combine(last, np.fmax))
+    return nodes.assign(watched_until_s=nodes["watched_until_s"].fillna(nodes["rollout"].map(known)))

@@ -1,0 +1,81 @@
+"""What one file says, before files are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from simdeploy.errors import Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.records.cells import Rows
+
+# The number of a row in its file, by which its line is found.
+ROW = "row"
+
+
+class Dropped(NamedTuple):
+    """Rows of a file that were left out."""
+
+    file: str
+    line: int | None
+    rows: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one file says.
+
+    Attributes
+    ----------
+    file : str
+    frames : mapping of str to DataFrame
+        By the name of the table of `Records`, with some of its columns. A time `x_s` may be in a column `x` instead, as an instant
+        (datetime64[ns], without a zone: in UTC). A column `row` has the numbers of the rows.
+    find_line : callable
+        From the number of a row to its line.
+    dropped : list of Dropped
+    is_own : bool
+        Whether simdeploy wrote it, so that nothing in it needs to be checked or completed.
+    first_seen : Series or None
+        By rollout, an instant from which its times are counted if no start of it is known.
+    alone : str
+        Name of the rollout that windows without one are of, if no other is on record.
+    """
+
+    file: str
+    frames: Mapping[str, pd.DataFrame]
+    find_line: Callable[[int], int | None] = lambda _: None
+    dropped: list[Dropped] = field(default_factory=list)
+    is_own: bool = False
+    first_seen: pd.Series | None = None
+    alone: str = ""
+
+    def drop(self, rows: pd.Series, reason: str) -> None:
+        """Remember rows that were left out."""
+        self.dropped.append(Dropped(self.file, self.find_line(int(rows.min())), len(rows), reason))
+
+
+def part_of(rows: Rows, name: str, columns: Mapping[str, object], *, notes: list[Dropped] | None = None) -> Part:
+    """Return a table's part: the rows that can be used, and why others can't."""
+    import numpy as np
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {key: value for key, value in columns.items() if value is not None}, index=pd.RangeIndex(len(rows))
+    )
+    frame = frame.assign(**{ROW: np.arange(len(rows), dtype=np.int64)})
+    frame = frame[rows.kept] if not rows.kept.all() else frame
+    part = Part(rows.file, {name: frame}, rows.table.find_line, list(notes or ()))
+    for refusal in rows.refusals:
+        first = int(refusal.rows[0])
+        problem = refusal.problem(first, rows.file, None)
+        reason = str(
+            Problem(problem.message, problem.path, found=problem.found, allowed=problem.allowed, hint=problem.hint)
+        )
+        part.dropped.append(Dropped(rows.file, rows.table.find_line(first), len(refusal.rows), reason))
+    return part

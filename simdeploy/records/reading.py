@@ -1,0 +1,114 @@
+"""Reading records: which kind of file each is, and what all of them say together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+
+from simdeploy.errors import InputError, Problem, listed, nearest, not_among, shorten
+from simdeploy.records.content import Content
+from simdeploy.records.joining import join
+from simdeploy.records.parts import Dropped
+from simdeploy.records.sources import SOURCES, prometheus
+from simdeploy.records.table import COLUMNS, Records
+from simdeploy.records.walking import read_contents
+
+
+def read_records(*paths: str | os.PathLike[str], mapping: Mapping[str, str] | None = None) -> Records:
+    r"""Read records of rollouts from files and folders.
+
+    Parameters
+    ----------
+    *paths : path
+        Files, or folders of them. Each is recognised by its content.
+    mapping : mapping of str to str, optional
+        Names of columns in tables, by ours: ``{"node": "hostname", "started_at": "up_since"}``.
+
+    Returns
+    -------
+    Records
+        Its table `dropped` says what was left out, and why.
+
+    Raises
+    ------
+    InputError
+        If a file can't be read, is of no kind that is known or of two, or is damaged; if files contradict each other on a
+        rollout; if a mapped column isn't there; or if nothing is left.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder) / "monday.csv"
+    ...     _ = file.write_text("host,dispatched_at_s,started_at_s\nweb-1,0,31.5\nweb-2,0,29\n")
+    ...     records = read_records(file, mapping={"node": "host"})
+    >>> records.nodes[["rollout", "node", "started_at_s"]]
+      rollout   node  started_at_s
+    0  monday  web-1          31.5
+    1  monday  web-2          29.0
+    """
+    if not paths:
+        raise InputError(Problem("no files of records", allowed="at least one file or folder"))
+    names = _check_mapping(mapping or {})
+    dropped: list[Dropped] = []
+    contents = list(read_contents(paths, dropped))
+    _check_columns(names, contents)
+    found: dict[ModuleType, list[Content]] = {source: [] for source in SOURCES}
+    for content in contents:
+        found[_recognise(content, names)].append(content)
+    parts = [part for source, of_kind in found.items() if of_kind for part in source.read(of_kind, names)]
+    # A large table would be held twice otherwise.
+    contents.clear()
+    found.clear()
+    return join(parts, dropped)
+
+
+def _check_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
+    ours = [column for table, columns in COLUMNS.items() if table != "dropped" for column in columns]
+    known = list(dict.fromkeys([*ours, *(name.removesuffix("_s") for name in ours)]))
+    problems = []
+    for name, theirs in mapping.items():
+        if name not in known:
+            problems.append(not_among("no such column of records", ("mapping",), name, known))
+        elif not isinstance(theirs, str):
+            problems.append(Problem("not the name of a column", ("mapping", name), found=shorten(theirs)))
+    if problems:
+        raise InputError(problems)
+    return dict(mapping)
+
+
+def _check_columns(names: Mapping[str, str], contents: Sequence[Content]) -> None:
+    found = (
+        content.table.columns if content.table is not None else prometheus.find_names(content) for content in contents
+    )
+    columns = sorted({column for names_of_file in found for column in names_of_file})
+    missing = [theirs for theirs in names.values() if theirs not in columns]
+    if missing:
+        raise InputError([not_among("no file has this column", ("mapping",), name, columns) for name in missing])
+
+
+def _recognise(content: Content, names: Mapping[str, str]) -> ModuleType:
+    kinds = [source for source in SOURCES if source.recognises(content, names)]
+    if len(kinds) == 1:
+        return kinds[0]
+    if kinds:
+        both = " and ".join(source.KIND for source in kinds)
+        hint = "rename or remove the columns of the other kind"
+        raise InputError(Problem(f"may be two kinds of records: {both}", file=content.file, hint=hint))
+    allowed = "; ".join(source.KIND for source in SOURCES)
+    table = content.table
+    found = None if table is None else f"columns {listed(table.columns)}"
+    raise InputError(
+        Problem("no kind of records", file=content.file, found=found, allowed=allowed, hint=_hint(content))
+    )
+
+
+def _hint(content: Content) -> str | None:
+    """Say what a table's columns should be called, if one is nearly called so."""
+    if content.table is None:
+        return None
+    wanted = ("node", "rollout", "dispatched_at_s", "started_at_s", "status", "ended_s", "requests", "from", "to")
+    missing = [name for name in wanted if name not in content.table.columns]
+    hints = (nearest(name, missing) for name in content.table.columns if name not in wanted)
+    return next(filter(None, hints), None) or "name its columns as ours, or map them (mapping=, --map)"

@@ -1,0 +1,36 @@
+"""One module for each kind of file that records come in, with `KIND`, `recognises(content)` and `read(contents, names)`.
+
+From outside: `SOURCES`, which `simdeploy.records.reading` goes through, and the names of series that `prometheus` finds.
+"""
+
+from types import ModuleType
+
+from simdeploy.records.sources import (
+    act_table,
+    argo_analysis_runs,
+    cdevents,
+    deployment_objects,
+    node_table,
+    nomad,
+    outage_log,
+    prometheus,
+    rollout_folder,
+    rollout_table,
+    window_table,
+)
+
+SOURCES: tuple[ModuleType, ...] = (
+    rollout_folder,
+    node_table,
+    window_table,
+    rollout_table,
+    act_table,
+    outage_log,
+    deployment_objects,
+    nomad,
+    argo_analysis_runs,
+    prometheus,
+    cdevents,
+)
+
+__all__ = ["SOURCES", "prometheus"]

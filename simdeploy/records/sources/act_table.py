@@ -1,0 +1,34 @@
+"""Tables with a row per act of people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from simdeploy.records.cells import Rows
+from simdeploy.records.content import Content
+from simdeploy.records.parts import Part, part_of
+from simdeploy.records.sources.node_table import name_rollouts, read_times
+from simdeploy.records.table import ACTS
+
+KIND = "table of acts"
+
+
+def recognises(content: Content, names: Mapping[str, str]) -> bool:
+    """Say whether rows have an act and its time."""
+    rows = Rows.of(content, names)
+    return rows.has("act") and rows.has("time")
+
+
+def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
+    """Read tables of acts."""
+    return [_read(content, names) for content in contents]
+
+
+def _read(content: Content, names: Mapping[str, str]) -> Part:
+    rows = Rows.of(content, names)
+    acts, times = rows.word("act", ACTS), read_times(rows, ("time",))
+    columns = {"rollout": name_rollouts(rows), "act": acts, **times}
+    rows.require("act", acts)
+    rows.require("time", times.get("time_s", times.get("time")))
+    rows.raise_if_refused()
+    return part_of(rows, "acts", columns)

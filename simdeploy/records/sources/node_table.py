@@ -1,0 +1,70 @@
+"""Tables with a row per node of a rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simdeploy.records.cells import Rows
+from simdeploy.records.content import Content
+from simdeploy.records.parts import Dropped, Part, part_of
+from simdeploy.records.table import CAUSES, COLUMNS
+from simdeploy.vocabulary import NODE_STATUSES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KIND = "table of nodes"
+
+TIMES = ("dispatched_at", "started_at", "resolved_at", "heard_at", "watched_until")
+
+
+def recognises(content: Content, names: Mapping[str, str]) -> bool:
+    """Say whether rows have a node and what became of it."""
+    rows = Rows.of(content, names)
+    return rows.has("node") and rows.has(*TIMES[:4], "attempts", "status", "cause")
+
+
+def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
+    """Read tables of nodes."""
+    return [_read(content, names) for content in contents]
+
+
+def _read(content: Content, names: Mapping[str, str]) -> Part:
+    rows = Rows.of(content, names)
+    columns = {
+        "rollout": name_rollouts(rows),
+        "node": rows.name("node"),
+        "class": rows.name("class"),
+        "zone": rows.name("zone"),
+        "position": rows.whole("position"),
+        "status": rows.word("status", NODE_STATUSES),
+        "cause": rows.word("cause", CAUSES),
+        "attempts": rows.whole("attempts"),
+        **read_times(rows, TIMES),
+    }
+    rows.require("node", columns["node"])
+    note = rows.note_unread([*COLUMNS["nodes"], *TIMES])
+    return part_of(rows, "nodes", columns, notes=[Dropped(rows.file, None, 0, note)] if note else [])
+
+
+def name_rollouts(rows: Rows) -> pd.Series | str:
+    """Return the names of the rollouts; a table without them is of one rollout, named as the file."""
+    rollouts = rows.name("rollout")
+    if rollouts is None:
+        return Path(rows.file).stem
+    rows.require("rollout", rollouts)
+    return rollouts
+
+
+def read_times(rows: Rows, times: Sequence[str]) -> dict[str, object]:
+    """Return columns of times, each by its name with `_s` if it is in seconds, without if it has instants."""
+    columns: dict[str, object] = {}
+    for name in times:
+        found = rows.times(name)
+        if found is not None:
+            columns[f"{name}_s" if found.instants is None else name] = (
+                found.seconds if found.instants is None else found.instants
+            )
+    return columns

@@ -1,0 +1,72 @@
+"""Logs of outages: of a node or a zone, from when to when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from simdeploy.records.cells import Array, Rows, in_utc
+from simdeploy.records.content import Content
+from simdeploy.records.parts import Dropped, Part, part_of
+from simdeploy.records.table import COLUMNS
+
+KIND = "log of outages"
+
+
+def recognises(content: Content, names: Mapping[str, str]) -> bool:
+    """Say whether rows have the beginning of an outage, and whose it is."""
+    rows = Rows.of(content, names)
+    return rows.has("from") and rows.has("to") and rows.has("node", "zone")
+
+
+def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
+    """Read logs of outages."""
+    return [_read(content, names) for content in contents]
+
+
+def _read(content: Content, names: Mapping[str, str]) -> Part:
+    rows = Rows.of(content, names)
+    node, zone = rows.name("node"), rows.name("zone")
+    named = [column.notna().to_numpy() for column in (node, zone) if column is not None]
+    rows.refuse(~np.logical_or.reduce(named), "", "neither a node nor a zone")
+    instants = {name: _instants(rows, name) for name in ("from", "to", "watched_from", "watched_until")}
+    start, end, watched_from, watched_until = instants.values()
+    rows.refuse(np.isnat(start) & ~np.isnat(end), "", "an end without a beginning")
+    rows.refuse(end < start, "", "ends before it begins")
+    rows.refuse((start < watched_from) | (end > watched_until), "", "not within the span that was watched")
+    rows.refuse(watched_until < watched_from, "", "watched until before it was watched")
+    rows.refuse(
+        np.isnat(start) & (np.isnat(watched_from) | np.isnat(watched_until)),
+        "",
+        "neither an outage nor a span that was watched",
+    )
+    columns = {"node": node, "zone": zone, **{name: in_utc(times) for name, times in instants.items()}}
+    part = part_of(rows, "outages", columns, notes=_notes(rows))
+    return _without_repetitions(part)
+
+
+def _instants(rows: Rows, name: str) -> Array:
+    times = rows.times(name)
+    if times is None:
+        return np.full(len(rows), np.datetime64("NaT", "ns"))
+    if times.instants is None:
+        rows.refuse(
+            times.is_known, rows.find(f"{name}_s") or name, "not a time of day", allowed="timestamps, or Unix times"
+        )
+        return np.full(len(rows), np.datetime64("NaT", "ns"))
+    return times.instants
+
+
+def _notes(rows: Rows) -> list[Dropped]:
+    note = rows.note_unread(list(COLUMNS["outages"]))
+    return [Dropped(rows.file, None, 0, note)] if note else []
+
+
+def _without_repetitions(part: Part) -> Part:
+    frame = part.frames["outages"]
+    repeated = frame.duplicated([column for column in COLUMNS["outages"] if column in frame])
+    if not repeated.any():
+        return part
+    part.drop(frame.loc[repeated, "row"], "repeats an earlier row")
+    return Part(part.file, {"outages": frame[~repeated]}, part.find_line, part.dropped)

@@ -1,0 +1,80 @@
+"""Tables with a row per rollout. A mistake in them is an error: what they say holds for many rows of others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.api.document import parse_deployment
+from simdeploy.errors import InputError
+from simdeploy.records.cells import Rows, in_utc
+from simdeploy.records.content import Content
+from simdeploy.records.parts import Dropped, Part, part_of
+from simdeploy.records.policies import write_policy
+from simdeploy.records.sources.node_table import name_rollouts, read_times
+from simdeploy.records.table import COLUMNS
+from simdeploy.vocabulary import STATES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KIND = "table of rollouts"
+
+
+def recognises(content: Content, names: Mapping[str, str]) -> bool:
+    """Say whether rows have a rollout, no node, and what is known of the rollout as a whole."""
+    rows = Rows.of(content, names)
+    facts = ("started_at", "nodes", "policy", "release", "defective", "state")
+    return rows.has("rollout") and not rows.has("node") and rows.has(*facts)
+
+
+def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
+    """Read tables of rollouts."""
+    return [_read(content, names) for content in contents]
+
+
+def _read(content: Content, names: Mapping[str, str]) -> Part:
+    rows = Rows.of(content, names)
+    started = rows.times("started_at")
+    if started is not None and started.instants is None:
+        column = rows.find("started_at_s") or rows.find("started_at") or "started_at"
+        rows.refuse(started.is_known, column, "not a time of day", allowed="timestamps, or Unix times")
+    policies = rows.text("policy")
+    columns = {
+        "rollout": name_rollouts(rows),
+        "started_at": None if started is None or started.instants is None else in_utc(started.instants),
+        "nodes": rows.whole("nodes"),
+        "policy": policies,
+        "interval_s": rows.number("interval_s"),
+        "deadline_s": rows.number("deadline_s"),
+        "release": rows.name("release"),
+        "defective": rows.flag("defective"),
+        "state": rows.word("state", STATES),
+        **read_times(rows, ("ended", "watched_until")),
+    }
+    rows.raise_if_refused()
+    if policies is not None:
+        columns["policy"] = policies.map(_read_policies(rows, policies))
+    note = rows.note_unread(list(COLUMNS["rollouts"]))
+    return part_of(rows, "rollouts", columns, notes=[Dropped(rows.file, None, 0, note)] if note else [])
+
+
+def _read_policies(rows: Rows, policies: pd.Series) -> dict[str, str]:
+    """Return each policy as `Records` has it, or raise an `InputError`; most rollouts share theirs."""
+    found: dict[str, str] = {}
+    for text in policies.dropna().unique():
+        try:
+            found[text] = write_policy(parse_deployment(text))
+        except InputError as error:
+            row = int(np.flatnonzero((policies == text).fillna(value=False).to_numpy(dtype=bool))[0])
+            line = rows.table.find_line(row)
+            path = (rows.find("policy") or "policy",)
+            problems = [
+                replace(each, path=(*path, *each.path), file=rows.file, line=line, column=None)
+                for each in error.problems
+            ]
+            raise InputError(problems) from None
+    return found

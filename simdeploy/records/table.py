@@ -1,0 +1,135 @@
+"""One form for the records of many rollouts, whatever they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Why a node failed: every attempt to start failed; it was silent, or still starting, at its deadline; it started, but wasn't
+# healthy; its wave failed a gate.
+Cause = Literal["did_not_start", "silent", "unhealthy", "gate"]
+CAUSES: tuple[str, ...] = get_args(Cause)
+
+Act = Literal["pause", "resume", "promote", "cancel"]
+ACTS: tuple[str, ...] = get_args(Act)
+
+_TIME = "datetime64[ns, UTC]"
+
+# The columns of each table with their types; what isn't known is missing. Times `_s` are seconds after the start of the rollout.
+COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "rollouts": {
+        "rollout": "str",
+        "started_at": _TIME,
+        "nodes": "Int64",  # of the fleet
+        "policy": "str",  # its spec as JSON, with its dialect
+        "interval_s": "float64",  # of health windows
+        "deadline_s": "float64",  # of a node's health check
+        "release": "str",  # kind
+        "defective": "boolean",
+        "state": "str",  # how it ended: completed, failed, canceled
+        "ended_s": "float64",
+        "watched_until_s": "float64",  # how far the record reaches
+    },
+    "nodes": {
+        "rollout": "str",
+        "node": "str",
+        "class": "str",
+        "zone": "str",
+        "position": "Int64",  # in the order of dispatch, from 0
+        "status": "str",  # of the node at the end of the record
+        "cause": "str",  # one of CAUSES, of a node that failed
+        "attempts": "Int64",  # to start
+        "dispatched_at_s": "float64",
+        "started_at_s": "float64",
+        "resolved_at_s": "float64",  # its own verdict: running or failed
+        "heard_at_s": "float64",
+        "watched_until_s": "float64",  # how far an unresolved node is known: taken back, or end of the record
+    },
+    "windows": {
+        "rollout": "str",
+        "node": "str",
+        "ended_s": "float64",
+        "requests": "Int64",
+        "failed_requests": "Int64",
+        "error_rate": "float64",  # alone if requests weren't counted
+        "healthy": "boolean",
+        "up": "boolean",
+        "on_new_version": "boolean",
+    },
+    "counts": {
+        "rollout": "str",
+        "time_s": "float64",
+        "state": "str",  # of the rollout
+        "updated_nodes": "Int64",
+        "failed_nodes": "Int64",
+    },
+    "outages": {
+        "node": "str",
+        "zone": "str",
+        "from": _TIME,
+        "to": _TIME,
+        "watched_from": _TIME,
+        "watched_until": _TIME,
+    },
+    "acts": {"rollout": "str", "time_s": "float64", "act": "str"},  # of people; one of ACTS
+    "dropped": {"file": "str", "line": "Int64", "rows": "int64", "reason": "str"},
+}
+
+
+def make_table(name: str, columns: Mapping[str, object] | pd.DataFrame) -> pd.DataFrame:
+    """Return a table of records with exactly its columns, in order and of their types; columns not given are missing."""
+    import pandas as pd
+
+    dtypes = dict(COLUMNS[name])
+    return pd.DataFrame(columns, columns=list(dtypes)).astype(dtypes).reset_index(drop=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Records:
+    """What was recorded of rollouts, and of the fleet between them.
+
+    Made by `read_records`, or by `Rollout.to_records`. Every table has all its columns; what isn't known is missing.
+
+    Attributes
+    ----------
+    rollouts : DataFrame
+        One row per rollout: its start, the size of the fleet, policy, kind of release, and how it ended.
+    nodes : DataFrame
+        One row per rollout and node that it dispatched, or would have.
+    windows : DataFrame
+        One row per health window.
+    outages : DataFrame
+        One row per outage of a node or a zone, or per node or zone that had none while it was watched (no `from`).
+    counts : DataFrame
+        What a control plane that shows no nodes said of them over time; of a simulated rollout its `nodes` say more.
+    acts : DataFrame
+        What people did: pause, resume, promote, cancel.
+    dropped : DataFrame
+        What was left out, and why: file, first line, number of rows.
+    """
+
+    rollouts: pd.DataFrame = field(default_factory=lambda: make_table("rollouts", {}))
+    nodes: pd.DataFrame = field(default_factory=lambda: make_table("nodes", {}))
+    windows: pd.DataFrame = field(default_factory=lambda: make_table("windows", {}))
+    outages: pd.DataFrame = field(default_factory=lambda: make_table("outages", {}))
+    counts: pd.DataFrame = field(default_factory=lambda: make_table("counts", {}))
+    acts: pd.DataFrame = field(default_factory=lambda: make_table("acts", {}))
+    dropped: pd.DataFrame = field(default_factory=lambda: make_table("dropped", {}))
+
+    @classmethod
+    def join(cls, several: Iterable[Records]) -> Records:
+        """Return the records of several sources as one, in their order."""
+        import pandas as pd
+
+        given = list(several)
+        if not given:
+            return cls()
+        names = [each.name for each in fields(cls)]
+        return cls(**{name: pd.concat([getattr(each, name) for each in given], ignore_index=True) for name in names})
+
+    def __repr__(self) -> str:
+        return f"<Records: {len(self.rollouts):,} rollouts, {len(self.nodes):,} nodes, {len(self.windows):,} windows>"

@@ -1,0 +1,144 @@
+"""Recorded rollouts under other policies, in words and as tables."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.analysis.backtest.result import RECORDED
+from simdeploy.report.tables import Column, make_table
+from simdeploy.report.wording import Scale, format_amount, join_answer, percent, plural, response_scale
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simdeploy.analysis.backtest.result import Backtest
+    from simdeploy.result import Table
+
+_NAMES = {
+    "stopped": ("stopped", "stopped", "rollouts"),
+    "false_alarm given good": ("false alarms", "false alarms", "good releases"),
+    "escaped given defective": ("escapes", "escapes", "defective releases"),
+}
+_RATES = (
+    Column("policy", "policy"),
+    *(Column(measure, name) for measure, (_, name, _) in _NAMES.items()),
+)
+_ROLLOUTS = (
+    Column("rollout", "rollout"),
+    Column("policy", "policy"),
+    Column("stopped", "stopped"),
+    Column("makespan_s", "ends after"),
+    Column("touched_nodes", "touched nodes"),
+    Column("blast_radius", "blast radius"),
+    Column("moved", "moved by"),
+)
+_REPRODUCED = (Column("rollout", "rollout"), Column("reproduced", "reproduced"), Column("differs", "what differs"))
+
+
+def tell(result: Backtest) -> str:
+    """Say how many rollouts each policy would have stopped, and which releases wrongly."""
+    recorded = _counts(result, RECORDED)
+    n = _count_all(recorded["stopped"])
+    sentences: list[list[str]] = []
+    for policy in result.policies:
+        counts = _counts(result, policy)
+        kinds = [
+            f"{say_count(counts[measure])} {what} of {_count_all(counts[measure])} {nouns}{_say_recorded(recorded[measure])}"
+            for measure, (what, _, nouns) in list(_NAMES.items())[1:]
+            if _count_all(counts[measure])
+        ]
+        stopped = f"{policy} stops {say_count(counts['stopped'])} of {plural(n, 'recorded rollout')}"
+        long = f"{stopped}{_say_recorded(recorded['stopped'])}"
+        sentences.append([*([f"{long}, with {' and '.join(kinds)}"] if kinds else []), long, stopped])
+    missed = int((~result.reproduced["is_reproduced"].fillna(value=True).astype(bool)).sum())
+    if missed:
+        sentences.append([f"{plural(missed, 'rollout')} of {n} not reproduced by the recorded policy"])
+    return join_answer(sentences)
+
+
+def tabulate(result: Backtest) -> tuple[Table, ...]:
+    """Return rates by policy, the rollouts that end otherwise or may, and which are reproduced."""
+    rates = [_rate_row(result, policy) for policy in (RECORDED, *result.policies)]
+    title = (
+        f"Rates and exact limits, {percent(result.confidence_level)} confidence each; unknown rollouts count as either"
+    )
+    reproduced = [
+        {**row, "reproduced": _say_whether(row["is_reproduced"])} for row in result.reproduced.to_dict("records")
+    ]
+    return (
+        make_table(title, rates, _RATES),
+        make_table("Rollouts that end otherwise than recorded, or may", _rollout_rows(result), _ROLLOUTS),
+        make_table("The recorded policy, replayed", reproduced, _REPRODUCED),
+    )
+
+
+def _counts(result: Backtest, policy: str) -> dict[str, dict[str, Any]]:
+    """Return the rows of the summary of a policy, by measure."""
+    rows = result.summary[result.summary["policy"].eq(policy)].to_dict("records")
+    return {row["measure"]: {str(name): value for name, value in row.items()} for row in rows}
+
+
+def _count_all(row: Mapping[str, Any]) -> int:
+    return int(row["n_known"] + row["n_unknown"])
+
+
+def say_count(row: Mapping[Any, Any]) -> str:
+    """Say in how many rollouts it is so, or may be."""
+    surely, unknown = row["n_yes"], row["n_unknown"]
+    return f"{surely:,} to {surely + unknown:,}" if unknown else f"{surely:,}"
+
+
+def _say_recorded(row: Mapping[str, Any]) -> str:
+    return f" (on record {say_count(row)})"
+
+
+def _rate_row(result: Backtest, policy: str) -> dict[str, Any]:
+    counts = _counts(result, policy)
+    cells = {}
+    for measure, row in counts.items():
+        n = _count_all(row)
+        limits = f"{100 * row['low']:.0f} to {100 * row['high']:.0f} %"
+        cells[measure] = f"{say_count(row)} of {n:,} ({limits})" if n else "none on record"
+    return {"policy": policy, **cells}
+
+
+def _rollout_rows(result: Backtest) -> list[dict[str, Any]]:
+    """Return a row for each rollout and policy whose outcome is not that on record, or not known."""
+    frame = result.rollouts
+    by_key = {(row["rollout"], row["policy"], row["response"]): row for row in frame.to_dict("records")}
+    longest = frame.loc[frame["response"].eq("makespan_s") & frame["high"].lt(math.inf), "high"].max()
+    scales = {"makespan_s": response_scale("makespan_s", longest), "blast_radius": response_scale("blast_radius", 1.0)}
+    rows = []
+    for (rollout, policy, outcome), row in by_key.items():
+        was = by_key[rollout, RECORDED, "stopped"]
+        if (
+            outcome != "stopped"
+            or policy == RECORDED
+            or (row["is_known"] and was["is_known"] and row["low"] == was["low"])
+        ):
+            continue
+        cells: dict[str, Any] = {"rollout": rollout, "policy": policy, "stopped": _say_outcome(row["low"], row["high"])}
+        for response in ("makespan_s", "touched_nodes", "blast_radius"):
+            found = by_key[rollout, policy, response]
+            cells[response] = _say_range(found["low"], found["high"], scales.get(response, Scale(1, "")))
+        moved = row["moved_s"]
+        rows.append(cells | {"moved": format_amount(moved, response_scale("makespan_s", moved))})
+    return rows
+
+
+def _say_outcome(low: float, high: float) -> str:
+    return "unknown" if low != high else "yes" if low else "no"
+
+
+def _say_range(low: float, high: float, scale: Scale) -> str:
+    """Write bounds with their unit; one amount if they are equal."""
+    if low == high:
+        return "never" if low == math.inf else format_amount(low, scale)
+    if high == math.inf:
+        return f"{format_amount(low, scale)} or more"
+    return f"{format_amount(low, Scale(scale.factor, ''))} to {format_amount(high, scale)}"
+
+
+def _say_whether(is_so: Any) -> str:
+    return "unknown" if is_so is None or is_so != is_so or str(is_so) == "<NA>" else "yes" if is_so else "no"

@@ -1,0 +1,72 @@
+"""Allocations and deployments of Nomad, as its API writes them."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from samples.nomad import ALLOCATIONS, T0, S, deployment
+
+from simdeploy import InputError, read_records
+
+
+def test_nodes(tmp_path):
+    """Times, attempts and outcomes of nodes follow from the allocations; those that follow each other are one node. [contract]"""
+    (tmp_path / "allocations.json").write_text(json.dumps(ALLOCATIONS, indent=2))
+    (tmp_path / "deployment.json").write_text(json.dumps(deployment()))
+    records = read_records(tmp_path)
+    assert records.dropped.empty
+    nodes = records.nodes.set_index("node").rename(index=lambda name: int(name[10:-1])).sort_index()
+    assert nodes["rollout"].unique().tolist() == ["dep-1"]
+    assert nodes["class"].unique().tolist() == ["front"]
+    status = ["running", "running", "failed", "failed", "failed", "validating", "running", "starting", "running"]
+    assert nodes["status"].tolist() == status
+    assert nodes["cause"].dropna().to_dict() == {2: "unhealthy", 3: "did_not_start", 4: "silent"}
+    assert nodes["attempts"].tolist() == [1, 3, 1, 4, 1, 1, 2, 1, pd.NA]
+    assert nodes["dispatched_at_s"].tolist() == [5, 5, 65, 65, 95, 125, 5, 135, 5]
+    assert nodes["started_at_s"].fillna(-1).tolist() == [30, 55, 85, -1, -1, 135, 155, -1, 25]
+    assert nodes["resolved_at_s"].fillna(-1).tolist() == [65, 95, 365, 125, 395, -1, 205, -1, 65]
+    assert nodes["watched_until_s"].tolist() == [705.0] * 5 + [400.0] + [705.0] * 3
+    [row] = records.rollouts.itertuples()
+    assert (row.rollout, row.nodes, row.state, row.ended_s) == ("dep-1", 8, "failed", 705)
+    assert row.started_at == pd.Timestamp("2026-03-02T07:59:55Z")
+
+
+def test_without_the_deployment(tmp_path):
+    """Without it allocations are of a version of their job; a full one names its deployment; of two objects the later counts. [contract]"""
+    later = {**ALLOCATIONS[0], "ModifyTime": T0 + 800 * S}
+    (tmp_path / "allocations.json").write_text(json.dumps([later, *ALLOCATIONS[:3]]))
+    records = read_records(tmp_path)
+    assert records.rollouts["rollout"].tolist() == ["web version 7"]
+    assert records.rollouts["started_at"].tolist() == [pd.Timestamp("2026-03-02T08:00:00Z")]
+    assert records.nodes["dispatched_at_s"].tolist() == [0, 0, 60]
+    assert records.nodes["watched_until_s"].tolist() == [800] * 3
+    assert records.dropped["reason"].tolist() == ["there is a later object of this allocation"]
+    (tmp_path / "allocations.json").write_text(
+        json.dumps({**ALLOCATIONS[0], "DeploymentID": "dep-9", "Job": {"Version": 7}}, indent=1)
+    )
+    assert read_records(tmp_path).nodes["rollout"].tolist() == ["dep-9"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"CreateTime": "yesterday"}, "CreateTime: not a whole number \\(found 'yesterday'\\)"),
+        ({"TaskStates": 3}, "TaskStates: not a list \\(found 3\\); allowed: a list or an object"),
+        ({"DeploymentStatus": {"Healthy": "yes"}}, "DeploymentStatus.Healthy: neither true nor false"),
+        ({"Name": "a\x1b"}, "Name: unprintable character"),
+    ],
+)
+def test_damaged_objects_are_refused(wrong, message, tmp_path):
+    """A value of a wrong type is an error with line and path. [contract]"""
+    (tmp_path / "a.json").write_text(json.dumps([{**ALLOCATIONS[0], **wrong}], indent=1))
+    with pytest.raises(InputError, match=f"a.json:\\d+: {message}"):
+        read_records(tmp_path / "a.json")
+
+
+def test_unknown_status_of_a_deployment(tmp_path):
+    """A status that Nomad doesn't have is an error that lists those it has. [contract]"""
+    (tmp_path / "d.json").write_text(json.dumps(deployment(status="done")))
+    with pytest.raises(InputError, match=r"Status: unknown status \(found 'done'\); allowed: successful, failed"):
+        read_records(tmp_path / "d.json")

@@ -1,0 +1,112 @@
+"""Answers of Prometheus to range queries."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from samples.prometheus import T0, answer, series
+
+from simdeploy import InputError, read_records
+
+NODES = """rollout,node,dispatched_at,started_at,resolved_at,watched_until
+mon,a,2026-03-02T08:00:00Z,2026-03-02T08:01:30Z,2026-03-02T08:03:00Z,2026-03-02T08:03:30Z
+mon,b,2026-03-02T08:03:30Z,,,2026-03-02T08:04:30Z
+tue,a,2026-03-03T08:00:00Z,2026-03-03T08:00:30Z,2026-03-03T08:05:00Z,2026-03-03T08:05:00Z
+"""
+
+
+def test_ratios_belong_to_the_rollouts_of_their_time(tmp_path):
+    """A series without a name is an error rate; its windows are those of the rollout on record then. [contract]"""
+    (tmp_path / "nodes.csv").write_text(NODES)
+    found = answer(
+        series(["0.01", "0.02", "NaN", "0.04", "0.5"], instance="a:9100", job="web"),
+        series(["0"] * 3, start=T0 + 120, instance="b"),
+    )
+    (tmp_path / "ratio.json").write_text(json.dumps(found))
+    (tmp_path / "tue.json").write_text(
+        json.dumps(
+            answer(
+                series(["0.1", "0.2"], start=T0 + 86400 + 60, instance="a:9100"),
+                series(["0.3"], start=T0 + 86400 + 60, instance="c"),
+            )
+        )
+    )
+    records = read_records(tmp_path)
+    windows = records.windows.set_index(["rollout", "node", "ended_s"]).sort_index()
+    assert windows["error_rate"].to_dict() == {
+        ("mon", "a", 60.0): 0.02,
+        ("mon", "a", 180.0): 0.04,
+        ("mon", "a", 240.0): 0.5,
+        ("mon", "b", 120.0): 0,
+        ("mon", "b", 180.0): 0,
+        ("mon", "b", 240.0): 0,
+        ("tue", "a", 60.0): 0.1,
+        ("tue", "a", 120.0): 0.2,
+    }
+    assert windows["on_new_version"].tolist() == [pd.NA, True, pd.NA, False, False, pd.NA, True, True]
+    assert windows["requests"].isna().all()
+    dropped = records.dropped[records.dropped["rows"] > 0][["rows", "reason"]].to_numpy().tolist()
+    assert dropped == [
+        [1, "error_rate: NaN, such as a ratio without requests"],
+        [1, "no rollout on record at its time, or not of this node"],
+        [1, "no rollout on record at its time, or not of this node"],
+    ]
+
+
+def test_counts_of_requests(tmp_path):
+    """Requests and failures of an instance at an instant are one window, under their names or mapped ones. [contract]"""
+    found = answer(
+        series(["59.98", "60.02"], __name__="job:requests:increase1m", pod="web-1"),
+        series(["3.01", "61"], __name__="job:failures:increase1m", pod="web-1"),
+    )
+    (tmp_path / "friday.json").write_text(json.dumps(found, indent=1))
+    names = {"requests": "job:requests:increase1m", "failed_requests": "job:failures:increase1m", "node": "pod"}
+    records = read_records(tmp_path, mapping=names)
+    [row] = records.windows.itertuples()
+    assert (row.rollout, row.node, row.ended_s, row.requests, row.failed_requests, row.error_rate) == (
+        "friday",
+        "web-1",
+        0,
+        60,
+        3,
+        0.05,
+    )
+    assert records.rollouts["started_at"].tolist() == [pd.Timestamp("2026-03-02T08:00:00Z")]
+    assert records.dropped["reason"].tolist() == ["more failed requests than requests"]
+    with pytest.raises(InputError, match=r"__name__: which quantity this is isn't known \(found 'job:requests.*map it"):
+        read_records(tmp_path)
+    with pytest.raises(InputError, match=r"mapping: no file has this column \(found 'podd'\).*did you mean 'pod'"):
+        read_records(tmp_path, mapping={"node": "podd"})
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (
+            {"status": "error", "errorType": "bad_data", "error": "x", "data": {"resultType": "", "result": []}},
+            "status: the query failed",
+        ),
+        (
+            {"status": "success", "data": {"resultType": "vector", "result": []}},
+            "resultType: not a range query \\(found 'vector'\\); allowed: matrix",
+        ),
+        (answer(series([0.5], instance="a")), "data.result\\[0\\].values\\[0\\]: not a sample"),
+        (answer(series(["x"], instance="a")), "data.result\\[0\\].values\\[0\\]: not a sample"),
+        (
+            answer(series(["0.1"], instance="a"), series(["0.2"], instance="a")),
+            "another value of the same instance and instant",
+        ),
+        (
+            answer(series(["7", "-1"], instance="a")),
+            "nothing is left of the records\n.*error_rate: out of range; allowed: 0 to 1 .*2 rows",
+        ),
+        (answer(), "nothing is left of the records"),
+    ],
+)
+def test_answers_that_are_refused(found, message, tmp_path):
+    """Errors, other results and values that can't be are told with their place. [contract]"""
+    (tmp_path / "p.json").write_text(json.dumps(found))
+    with pytest.raises(InputError, match=message):
+        read_records(tmp_path / "p.json")

@@ -1,0 +1,396 @@
+"""Backtests by hand: what a record decides of another policy, what it leaves open, and what can't be asked of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simdeploy import InputError, Records, SimdeployWarning, backtest, simulate
+from simdeploy.records import make_table
+
+CHECK = {"deadline": "10m", "min_healthy_time": "30s"}
+
+
+def rolling(parallel=4, **more):
+    return {"strategy": "rolling", "max_parallel": parallel, "health_check": CHECK, **more}
+
+
+def record(scenario, policy="p", name="monday", **how):
+    """Return the record of a simulated rollout."""
+    return simulate(scenario, policy).to_records(name, **how)
+
+
+def bounds(found, response, policy="other", rollout=None):
+    """Return the bounds of a response in the only rollout, or in one of several."""
+    rows = found.rollouts[found.rollouts["policy"].eq(policy) & found.rollouts["response"].eq(response)]
+    rows = rows if rollout is None else rows[rows["rollout"].eq(rollout)]
+    (row,) = rows.to_dict("records")
+    assert row["is_known"] == (row["low"] == row["high"])
+    return row["low"], row["high"]
+
+
+def change(records, table, rows, **values):
+    """Return records in which some rows of a table have other values."""
+    frame = getattr(records, table).copy()
+    for column, value in values.items():
+        frame.loc[rows, column] = value
+    return replace(records, **{table: make_table(table, frame)})
+
+
+@pytest.fixture
+def calm(make_scenario):
+    """Return the record of ten nodes in fours: 30 s to start and three windows each, so waves of 60 s."""
+    return record(make_scenario(fleet={"requests_per_second": 10}))
+
+
+class TestKnown:
+    """What a record decides."""
+
+    def test_smaller_waves(self, calm):
+        """Ten nodes of 60 s in twos take five times 60 s instead of three times; the last two go 120 s later. [oracle]"""
+        found = backtest(calm, {"other": rolling(2)})
+        assert bounds(found, "makespan_s") == (300, 300)
+        assert bounds(found, "completed") == (1, 1)
+        # Nodes start 30 s after their dispatch, in twos at 0, 60, ... 240 s; all are exposed until 300 s.
+        assert bounds(found, "exposed_node_s") == (2 * (270 + 210 + 150 + 90 + 30),) * 2
+        assert found.rollouts["moved_s"].max() == 120
+
+    def test_shorter_deadlines(self, calm):
+        """With 40 s until the deadline no node gets its third window, and the first wave stops the rollout. [oracle]"""
+        found = backtest(calm, {"other": rolling(health_check={**CHECK, "deadline": "50s", "min_healthy_time": "20s"})})
+        assert bounds(found, "makespan_s") == (150, 150)
+        found = backtest(
+            calm, {"other": rolling(max_failed_nodes=0, health_check={"deadline": "29s", "min_healthy_time": "10s"})}
+        )
+        assert (bounds(found, "stopped"), bounds(found, "makespan_s")) == ((1, 1), (29, 29))
+        assert bounds(found, "failed_nodes") == (4, 4)
+        assert bounds(found, "blast_radius") == (0, 0)
+
+    def test_stricter_windows(self, make_scenario):
+        """Windows with failed requests are judged anew: what 50 % allows, 0 does not. [oracle]"""
+        scenario = make_scenario(fleet={"requests_per_second": 10, "error_rate": 0.2})
+        records = record(scenario, rolling(health_check={**CHECK, "max_error_rate": 0.9}))
+        assert records.windows["failed_requests"].gt(0).all()
+        strict = rolling(
+            health_check={"deadline": "50s", "min_healthy_time": "20s", "max_error_rate": 0}, max_failed_nodes=0
+        )
+        found = backtest(records, {"other": strict})
+        assert (bounds(found, "stopped"), bounds(found, "makespan_s")) == ((1, 1), (50, 50))
+        assert bounds(found, "failed_nodes") == (4, 4)
+
+    def test_longer_windows_are_made_of_several(self, calm):
+        """A window of 20 s is two of 10 s; one of 30 s needs all three; 15 s is no multiple. [oracle]"""
+        for seconds, makespan in ((30, 180), (20, None)):
+            spec = {
+                "dialect": "general",
+                **rolling(health_check={"deadline": "10m", "interval": f"{seconds}s", "min_healthy_time": "20s"}),
+            }
+            low, high = bounds(backtest(calm, {"other": spec}), "makespan_s")
+            # After 30 s one window of 20 s is known to be healthy, and that is enough; then waves of 50 s.
+            assert (low, high) == ((makespan, makespan) if makespan else (150, 150))
+        spec = {"dialect": "general", **rolling(health_check={**CHECK, "interval": "15s"})}
+        with pytest.raises(
+            InputError, match=r"monday.other.health_check.interval: not a multiple.*15 s.*multiples of 10 s"
+        ):
+            backtest(calm, {"other": spec})
+
+    def test_people_count_from_the_canaries(self, make_scenario):
+        """Who promoted 100 s after the canaries does so again: after 60 s, or after 40 s with a third of the windows. [oracle]"""
+        canary = {"strategy": "canary", "canary_count": 1, "max_parallel": 9, "health_check": CHECK}
+        records = record(make_scenario(operator={"promote_after": 100}), canary)
+        assert records.acts[["time_s", "act"]].to_numpy().tolist() == [[160.0, "promote"]]
+        quick = canary | {"health_check": {**CHECK, "min_healthy_time": "10s"}}
+        assert bounds(backtest(records, {"other": quick}), "makespan_s") == (40 + 100 + 40,) * 2
+        again = backtest(records, {"other": canary})
+        assert bounds(again, "makespan_s") == (220, 220)
+
+    def test_windows_of_the_same_check_are_not_needed(self, calm):
+        """Without windows verdicts are as recorded, under any deadline; a stricter limit can't be asked. [oracle]"""
+        blind = replace(calm, windows=make_table("windows", {}))
+        assert bounds(backtest(blind, {"other": rolling(2)}), "makespan_s") == (300, 300)
+        hasty = rolling(max_failed_nodes=0, health_check={**CHECK, "deadline": "45s"})
+        assert bounds(backtest(blind, {"other": hasty}), "makespan_s") == (45, 45)
+        with pytest.raises(InputError, match="no windows with their requests are on record"):
+            backtest(blind, {"other": rolling(health_check={**CHECK, "max_error_rate": 0})})
+
+
+class TestUnknown:
+    """What a record leaves open, and how far."""
+
+    @pytest.fixture
+    def stopped(self, make_scenario):
+        """Return a record of ten nodes in fours that all fail to start; the first wave stops at 30 s."""
+        return record(make_scenario(fleet={"start_failure": 1}), rolling(max_failed_nodes=3))
+
+    def test_nodes_that_were_never_dispatched(self, stopped):
+        """No fate of the six others crosses a limit of 10; the rollout ends from 30 s on, at latest when two waves met their deadlines. [oracle]"""
+        found = backtest(stopped, {"other": rolling(max_failed_nodes=10, max_failed_nodes_percent=100)})
+        assert bounds(found, "completed") == (1, 1)
+        assert bounds(found, "makespan_s") == (30, 30 + 2 * 600)
+        assert bounds(found, "failed_nodes") == (4, 10)
+        assert bounds(found, "updated_nodes") == (0, 6)
+
+    def test_a_laxer_limit(self, stopped):
+        """With a limit of 5 the six unknown nodes decide: two more failures stop, four successes complete. [oracle]"""
+        found = backtest(stopped, {"other": rolling(max_failed_nodes=5, max_failed_nodes_percent=100)})
+        assert bounds(found, "stopped") == (0, 1)
+        assert bounds(found, "completed") == (0, 1)
+        assert bounds(found, "makespan_s") == (30, 30 + 2 * 600)
+        assert bounds(found, "blast_radius") == (0, 0.6)
+        assert bounds(found, "touched_nodes") == (4, 10)
+
+    def test_nodes_taken_back(self, make_scenario):
+        """A node that was taken back 30 s after its dispatch may do anything then: fail at once, or run at its deadline. [oracle]"""
+        scenario = make_scenario(
+            fleet={"nodes": 2, "update_duration": 50}, operator={"script": [{"at": 30, "do": "cancel"}]}
+        )
+        records = record(scenario)
+        found = backtest(
+            change(records, "acts", [0], time_s=math.nan),
+            {"other": rolling(max_failed_nodes=2, max_failed_nodes_percent=100)},
+        )
+        low, high = bounds(found, "makespan_s")
+        assert (round(low, 6), high) == (30, 600)
+        assert bounds(found, "stopped") == (0, 0)
+
+    def test_longer_deadlines(self, make_scenario):
+        """A node that was silent until its deadline may start after it. [oracle]"""
+        scenario = make_scenario(fleet={"nodes": 1, "update_duration": 100})
+        records = record(scenario, rolling(health_check={"deadline": "60s"}))
+        longer = backtest(records, {"other": rolling(health_check={"deadline": "90s"}, max_failed_nodes=0)})
+        assert bounds(longer, "stopped") == (0, 1)
+        low, high = bounds(longer, "makespan_s")
+        assert (round(low, 6), high) == (60, 90)
+        shorter = backtest(records, {"other": rolling(health_check={"deadline": "40s"}, max_failed_nodes=0)})
+        assert bounds(shorter, "makespan_s") == (40, 40)
+
+    def test_more_windows(self, calm):
+        """Nodes were seen healthy for 30 s; whether they stay so for 60 s is open until their deadlines. [oracle]"""
+        found = backtest(calm, {"other": rolling(10, health_check={**CHECK, "min_healthy_time": "60s"})})
+        assert bounds(found, "makespan_s") == (70, 600)
+        assert bounds(found, "blast_radius") == (1, 1)  # all have started, whatever becomes of them
+
+    def test_promotions_that_never_were(self, calm):
+        """Nobody knows how long people would have looked at canaries, or what they would have done. [oracle]"""
+        found = backtest(calm, {"other": {"strategy": "canary", "canary_count": 2, "health_check": CHECK}})
+        assert bounds(found, "stopped") == (0, 1)
+        assert bounds(found, "makespan_s") == (60, math.inf)
+        assert bounds(found, "touched_nodes") == (2, 10)
+
+    def test_acts_after_a_move(self, make_scenario):
+        """A cancel on record is one until nothing moved before it; after that nobody knows. [oracle]"""
+        records = record(make_scenario(operator={"script": [{"at": 130, "do": "cancel"}]}))
+        same = backtest(records, {"other": rolling(max_failed_nodes=0)})
+        assert (bounds(same, "stopped"), bounds(same, "makespan_s")) == ((1, 1), (130, 130))
+        moved = backtest(records, {"other": rolling(2)})
+        assert (bounds(moved, "stopped"), bounds(moved, "makespan_s")) == ((0, 1), (130, math.inf))
+        quicker = backtest(records, {"other": rolling(10)})
+        low, high = bounds(quicker, "makespan_s")
+        assert (round(low, 6), high) == (10, math.inf)  # the last two nodes were taken back 10 s after their dispatch
+
+    def test_outages_stay_where_they_were(self, calm):
+        """A node that is dispatched into an outage, or meets one otherwise than recorded, is unknown from there on. [oracle]"""
+        start = calm.rollouts["started_at"].iloc[0]
+        outage = {"node": ["node-4"], "from": [start + pd.Timedelta("130s")], "to": [start + pd.Timedelta("170s")]}
+        records = replace(calm, outages=make_table("outages", outage))
+        assert bounds(backtest(records, {"other": rolling(4)}), "makespan_s") == (180, 180)
+        # In twos node 4 is dispatched at 120 s, and goes down 10 s later.
+        low, high = bounds(backtest(records, {"other": rolling(2)}), "makespan_s")
+        assert (low, high) == (130, math.inf)
+
+    def test_gates_are_open_beyond_what_is_known(self, calm):
+        """Under a gate that judges waves everything is open after the first unknown instant, and nothing before it. [oracle]"""
+        gate = {"kind": "pooled"}
+        known = backtest(calm, {"other": rolling(health_check={**CHECK, "gate": gate})})
+        assert bounds(known, "makespan_s") == (180, 180)
+        long = backtest(calm, {"other": rolling(health_check={**CHECK, "min_healthy_time": "60s", "gate": gate})})
+        assert (bounds(long, "stopped"), bounds(long, "makespan_s")) == ((0, 1), (70, math.inf))
+
+
+class TestRates:
+    """Rates over rollouts."""
+
+    @pytest.fixture
+    def records(self, make_scenario):
+        """Return ten rollouts: six good ones that completed, and four defective ones that were stopped."""
+        good, bad = make_scenario(), make_scenario(fleet={"start_failure": 1})
+        parts = [record(good, rolling(), f"good-{number}") for number in range(6)]
+        parts += [record(bad, rolling(max_failed_nodes=3), f"bad-{number}") for number in range(4)]
+        joined = Records.join(parts)
+        defective = joined.rollouts["rollout"].str.startswith("bad")
+        return replace(joined, rollouts=make_table("rollouts", joined.rollouts.assign(defective=defective)))
+
+    def test_unknown_rollouts_count_as_either(self, records):
+        """With 0 to 4 of 10 stopped, limits are those of 0 for the lower and of 4 for the upper; there is no estimate. [oracle]"""
+        lax = rolling(max_failed_nodes=5, max_failed_nodes_percent=100)
+        summary = backtest(records, {"lax": lax}).summary.set_index(["policy", "measure"])
+        stopped = summary.loc[("lax", "stopped")]
+        assert (stopped["n_yes"], stopped["n_known"], stopped["n_unknown"]) == (0, 6, 4)
+        assert math.isnan(stopped["estimate"])
+        assert stopped["low"] == 0
+        # Clopper and Pearson for 4 of 10: 0.1216 to 0.7376.
+        assert stopped["high"] == pytest.approx(0.73762, abs=1e-4)
+        on_record = summary.loc[("recorded", "stopped")]
+        assert on_record["estimate"] == 0.4
+        assert on_record["low"] == pytest.approx(0.12155, abs=1e-4)
+        assert summary.loc[("lax", "false_alarm given good"), "estimate"] == 0
+        assert summary.loc[("lax", "escaped given defective"), "n_unknown"] == 4
+
+    def test_only_known_kinds_count(self, records):
+        """A rollout of unknown kind is neither a false alarm nor an escape. [contract]"""
+        unknown = change(records, "rollouts", records.rollouts["rollout"].isin(["good-1", "bad-2"]), defective=pd.NA)
+        summary = backtest(unknown, {"same": rolling(max_failed_nodes=3)}).summary
+        n = (summary["n_known"] + summary["n_unknown"]).groupby(summary["measure"]).max()
+        assert n.to_dict() == {"stopped": 10, "false_alarm given good": 5, "escaped given defective": 3}
+
+
+class TestReproduced:
+    """Whether the recorded policy leads to what was recorded."""
+
+    def test_it_does(self, calm):
+        """A record that is right is reproduced. [contract]"""
+        assert backtest(calm, {"other": rolling(2)}).reproduced["is_reproduced"].tolist() == [True]
+
+    @pytest.mark.parametrize(
+        ("table", "rows", "values", "what"),
+        [
+            ("nodes", [4], {"dispatched_at_s": 61.0}, "node-4 dispatched at 60 s, on record at 61 s"),
+            ("nodes", [0], {"started_at_s": 33.0}, "node-0"),
+            ("rollouts", [0], {"state": "failed"}, "it is completed, on record failed"),
+            ("rollouts", [0], {"ended_s": 200.0}, "it ends at 180 s, on record at 200 s"),
+            ("windows", [0], {"failed_requests": 50}, "node-0"),
+        ],
+    )
+    def test_planted_mistakes_are_found(self, calm, table, rows, values, what):
+        """What is wrong in a record makes a difference that is named, and warned of. [contract]"""
+        with pytest.warns(SimdeployWarning, match="1 of 1 rollouts are not reproduced"):
+            found = backtest(change(calm, table, rows, **values), {"other": rolling(2)})
+        assert found.reproduced["is_reproduced"].tolist() == [False]
+        assert what in found.reproduced["differs"].iloc[0]
+        assert found.warnings
+
+    def test_another_policy_on_record(self, calm):
+        """A record with the wrong policy is not reproduced; one without any can't be. [contract]"""
+        spec = json.loads(calm.rollouts["policy"].iloc[0])
+        wrong = change(calm, "rollouts", [0], policy=json.dumps(spec | {"max_parallel": 3}))
+        with pytest.warns(SimdeployWarning, match="not reproduced"):
+            assert not backtest(wrong, {"other": rolling(2)}).reproduced["is_reproduced"].iloc[0]
+        none = backtest(change(calm, "rollouts", [0], policy=None), {"other": rolling(2)})
+        assert none.reproduced.iloc[0].tolist()[1:] == [pd.NA, "its policy is not on record"]
+        assert bounds(none, "makespan_s") == (300, 300)
+
+    def test_outcomes_that_depend_on_the_place(self, make_scenario):
+        """A warning says that nodes late in the order fail more often. [contract]"""
+        records = record(make_scenario(fleet={"nodes": 60}), {"strategy": "immediate"})
+        late = records.nodes["position"].ge(50)
+        failed = change(records, "nodes", late, cause="did_not_start", started_at_s=math.nan, status="failed")
+        with pytest.warns(SimdeployWarning) as caught:
+            found = backtest(failed, {"other": {"strategy": "immediate"}})
+        assert any("late in the order" in str(each.message) for each in caught)
+        assert not any(
+            "late in the order" in text for text in backtest(records, {"other": {"strategy": "immediate"}}).warnings
+        )
+        assert len(found.warnings) >= 1
+
+
+class TestRefused:
+    """What can't be asked is refused by name."""
+
+    @pytest.mark.parametrize(
+        ("gate", "message"),
+        [
+            ({"kind": "baseline"}, "compares with nodes on the old version"),
+            ({"kind": "cusum"}, "watches running nodes"),
+            ({"kind": "sprt", "on": "requests"}, "their order is not on record"),
+        ],
+    )
+    def test_gates(self, calm, gate, message):
+        """Gates that look at what is not on record are refused. [contract]"""
+        with pytest.raises(InputError, match=f"monday.other.health_check.gate: .*{message}"):
+            backtest(calm, {"other": rolling(health_check={**CHECK, "max_error_rate": 0.1, "gate": gate})})
+
+    def test_zones(self, calm):
+        """Limits by zone need zones. [contract]"""
+        spec = {"dialect": "general", **rolling(max_failed_nodes_per_zone=1)}
+        assert bounds(backtest(calm, {"other": spec}), "makespan_s") == (180, 180)
+        nameless = change(calm, "nodes", calm.nodes.index, zone=None)
+        with pytest.raises(
+            InputError, match=r"monday.other.max_failed_nodes_per_zone: needs the zones of all nodes.*10 nodes"
+        ):
+            backtest(nameless, {"other": spec})
+
+    def test_verdicts_heard_late(self, calm):
+        """Lines that break depend on when they are asked. [contract]"""
+        late = change(calm, "nodes", [3], heard_at_s=70.0)
+        with pytest.raises(InputError, match="heard of later"):
+            backtest(late, {"other": rolling(2)})
+
+    @pytest.mark.parametrize(
+        ("table", "values", "message"),
+        [
+            ("nodes", {"dispatched_at_s": math.nan}, "one of these times is missing, as of node-0"),
+            ("nodes", {"started_at_s": math.nan}, "one of these times is missing"),
+            ("rollouts", {"policy": "{"}, "monday.policy: not JSON"),
+            ("rollouts", {"policy": '{"strategy": "rollin"}'}, "rollin"),
+            ("rollouts", {"nodes": 3}, "10 nodes on record of 3"),
+        ],
+    )
+    def test_records(self, calm, table, values, message):
+        """Records that can't be replayed are refused, with the rollout's name. [contract]"""
+        broken = change(calm, table, getattr(calm, table).index, **values)
+        with pytest.raises(InputError, match=message):
+            backtest(broken, {"other": rolling(2)})
+
+    def test_a_fleet_of_unknown_size(self, make_scenario):
+        """Of a stopped rollout it must be known how many nodes were left; a completed one had none. [contract]"""
+        records = record(make_scenario(fleet={"start_failure": 1}), rolling(max_failed_nodes=3))
+        sizeless = change(records, "rollouts", [0], nodes=pd.NA)
+        with pytest.raises(InputError, match="size of the fleet is not on record"):
+            backtest(sizeless, {"other": rolling(2)})
+
+    @pytest.mark.parametrize(
+        ("policies", "message"),
+        [
+            ({}, "no policies"),
+            ({"recorded": rolling()}, "name of what is on record"),
+            ({"x": {"strategy": "rollin"}}, "rollin"),
+            (["a/x.json", "b/x.json"], "duplicate names"),
+        ],
+    )
+    def test_policies(self, calm, policies, message):
+        """Policies that can't be used are refused. [contract]"""
+        with pytest.raises(InputError, match=message):
+            backtest(calm, policies)
+
+    def test_problems_that_all_rollouts_share_are_told_once(self, calm):
+        """The same problem of many rollouts is one line that counts them. [contract]"""
+        several = Records.join([replace_name(calm, f"r{number}") for number in range(5)])
+        with pytest.raises(InputError) as caught:
+            backtest(
+                several, {"other": rolling(health_check={**CHECK, "max_error_rate": 0.1, "gate": {"kind": "cusum"}})}
+            )
+        (problem,) = caught.value.problems
+        assert "so in 4 more rollouts" in str(problem)
+
+
+def replace_name(records, name):
+    tables = {
+        table: make_table(table, getattr(records, table).assign(rollout=name))
+        for table in ("rollouts", "nodes", "windows", "acts")
+    }
+    return replace(records, **tables)
+
+
+def test_files(calm, make_scenario, tmp_path):
+    """Records and policies may be files; a policy has the name of its file. [contract]"""
+    simulate(make_scenario(), "p").write(tmp_path / "history" / "monday")
+    (tmp_path / "twos.json").write_text(json.dumps(rolling(2)))
+    found = backtest(tmp_path / "history", [tmp_path / "twos.json"])
+    assert found.policies == ("twos",)
+    assert bounds(found, "makespan_s", "twos") == (300, 300)
+    assert np.isfinite(found.summary["low"]).any()
