@@ -147,13 +147,13 @@ def _join_table(name: str, parts: Sequence[Part], starts: pd.Series) -> pd.DataF
     for number, part in enumerate(parts):
         frame = part.frames.get(name)
         if frame is not None and len(frame):
-            frames.append(_in_seconds(frame, name, part, starts).assign(**{_PART: number}))
+            frames.append((_in_seconds(frame, name, part, starts).assign(**{_PART: number}), part.is_own))
     columns = [*COLUMNS[name], ROW, _PART]
     if not frames:
         return pd.DataFrame(columns=columns)
     # A column of instants that some parts don't have becomes one at the end.
     dtypes = {column: dtype for column, dtype in COLUMNS[name].items() if not dtype.startswith("datetime64")}
-    typed = [frame.reindex(columns=columns).astype(dtypes) for frame in frames]
+    typed = [frame[columns] if is_own else frame.reindex(columns=columns).astype(dtypes) for frame, is_own in frames]
     return typed[0].reset_index(drop=True) if len(typed) == 1 else pd.concat(typed, ignore_index=True)
 
 
