@@ -99,11 +99,18 @@ def _recognise(content: Content, names: Mapping[str, str]) -> ModuleType:
         hint = "rename or remove the columns of the other kind"
         raise InputError(Problem(f"may be two kinds of records: {both}", file=content.file, hint=hint))
     allowed = "; ".join(source.KIND for source in SOURCES)
-    table = content.table
-    found = None if table is None else f"columns {listed(table.columns)}"
+    found = _describe(content)
     raise InputError(
         Problem("no kind of records", file=content.file, found=found, allowed=allowed, hint=_hint(content))
     )
+
+
+def _describe(content: Content) -> str:
+    """Say what a file has instead."""
+    if content.table is not None:
+        return f"columns {listed(content.table.columns)}"
+    data = content.documents[0].data if content.documents else None
+    return f"an object with {listed(data)}" if isinstance(data, dict) else shorten(data)
 
 
 def _hint(content: Content) -> str | None:
