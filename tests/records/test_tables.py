@@ -279,6 +279,8 @@ def test_tables_of_records_read_as_they_were(tmp_path):
         ({"a.csv": "node,started_at_s\na,x\n"}, "nothing is left of the records\n.*a.csv:2: started_at_s: not a time .*found 1 rows"),
         ({"a.csv": "node,started_at_s\n"}, "nothing is left of the records"),
         ({"a.csv": "node,started_at_s\na,1772438400000\n"}, "too long after the start .*map Unix times to started_at"),
+        ({"a.json": '{"apiVersion": "v1", "kind": "Pod", "spec": {}}'}, "a.json: no kind of records \\(found an object with apiVersion, kind, spec\\)"),
+        ({"a.json": "[]"}, "a.json: no kind of records \\(found none\\)"),
         ({"a.csv": "hello\nworld\n"}, "a.csv:1: neither JSON, Parquet, nor CSV"),
         ({"a.csv": ""}, "a.csv: empty"),
         ({"a.jsonl": '{"node": "a", "attempts": 1}\n{"node": "a", "node": "b"}\n'}, "a.jsonl:2: node: duplicate key"),
