@@ -141,31 +141,29 @@ class ReplayedNode(Node):
             raise UnknownFateError
         yield env.timeout(max(t - env.now, 0))
 
-    def _validate(self, deadline: int | None) -> Process:
+    def _validate(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
         if self._known.windows is None:
-            yield from self._repeat_verdict(self._begin_validation(deadline))
-        else:
-            yield from super()._validate(deadline)
+            return (yield from self._repeat_verdict(self._begin_validation(deadline)))
+        return (yield from super()._validate(deadline))
 
-    def _repeat_verdict(self, deadline: int) -> Process:
+    def _repeat_verdict(self, deadline: int) -> Generator[simpy.Event, Any, str]:
         """Have the verdict on record, without windows, unless an earlier deadline passes before it."""
         known, fate = self._known, self.fate
         begun = fate.dispatched_ns or 0
         seen_until = begun + (known.watched_ns if known.verdict_ns is None else known.verdict_ns)
         if deadline < seen_until or (known.verdict_ns is None and deadline == seen_until):
             yield from self._wait_until(deadline)
-            self.fail("not healthy by the deadline")
-            return
+            return "not healthy by the deadline"
         yield from self._wait_until(seen_until)
         if known.verdict_ns is None:
             yield self._site.env.timeout(1)
             raise UnknownFateError
         if not known.has_failed:
             self._resolve(RUNNING, "healthy")
-        elif self._repeats or deadline == seen_until:
-            self.fail("unhealthy")
-        else:
-            raise UnknownFateError  # whether it was unhealthy, or met its deadline
+            return ""
+        if self._repeats or deadline == seen_until:
+            return "unhealthy"
+        raise UnknownFateError  # whether it was unhealthy, or met its deadline
 
     def _repeat(self) -> Process:
         """Do again what was recorded, whatever tries it took."""
