@@ -154,6 +154,7 @@ def _is_monotone(known: KnownRollout, run_by: RunBy) -> bool:
         and policy.progress_deadline_ns is None
         and policy.rollout_deadline_ns is None
         and orchestrator.on_failure != "pause"
+        and orchestrator.lost_waves != "fail"
         and not orchestrator.failed_node_freezes
         and not orchestrator.failed_node_holds_slot
         and not orchestrator.failed_tries_count

@@ -26,6 +26,11 @@ def find_refusals(history: History, known: KnownRollout, recorded: RunBy | None,
             found=f"{len(late)} nodes, the first {late[0]['node']}",
         )
     yield from _zone_problems(history, run_by)
+    for policy in {each.policy for each in (recorded, run_by) if each is not None}:
+        if policy.retry_unhealthy and policy.retries:
+            yield Problem("the tries of a node that was unhealthy are not told apart on record", ("retry_unhealthy",))
+        if any(terms.promotion for terms in policy.waves):
+            yield Problem("what people do is on record of canaries only", ("waves", "promotion"))
     rule = read_health_rule(run_by.policy, run_by.orchestrator)
     if not rule.is_checked:
         return

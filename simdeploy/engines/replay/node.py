@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.engines.reference.node import Listeners, Node
+from simdeploy.engines.reference.node import NO_DEADLINE_NS, Listeners, Node
 from simdeploy.engines.replay.ledger import UnknownFateError
 from simdeploy.engines.schema import RUNNING, STARTING, VALIDATING
 
@@ -103,7 +103,10 @@ class ReplayedNode(Node):
         if not rule.deadline_from_dispatch:
             return None
         left = rule.retries + 1 - max(self._tries, 1)
-        return max(self.deadline_ns, now) + left * (rule.retry_delay_ns + rule.deadline_ns)
+        deadline = self.deadline_ns
+        if deadline == NO_DEADLINE_NS:  # not even the first try is known
+            deadline = (self.fate.dispatched_ns or 0) + rule.deadline_ns
+        return max(deadline, now) + left * (rule.retry_delay_ns + rule.deadline_ns)
 
     # -- what is known -----------------------------------------------------------------------------
 
@@ -169,9 +172,9 @@ class ReplayedNode(Node):
         """Do again what was recorded, whatever tries it took."""
         known, fate, site = self._known, self.fate, self._site
         begun = fate.dispatched_ns or 0
+        self._become(STARTING, "dispatched")
         if not self._repeats:
             raise UnknownFateError
-        self._become(STARTING, "dispatched")
         yield from self._wait_until(begun + max(known.start_ns, 0))
         if known.start == "failed" or (known.start == "silent" and known.has_failed):
             self.fail("did not start")
