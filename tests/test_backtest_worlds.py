@@ -59,13 +59,13 @@ def reachable(raw):
 
 
 def simulate_first(raw, seed):
-    """Return a scenario and the rollout of its first policy; None if it can't be simulated, or is of a kind without versions."""
+    """Return a scenario and the rollout of its first policy; None if it can't be simulated, or has no new version."""
     try:
         scenario = Scenario.from_dict(raw)
         rollout = simulate(scenario, replication=seed)
     except (InputError, SimulationError):
         return None
-    return None if rollout.policy.identity.type == "stop" else (scenario, rollout)
+    return (scenario, rollout) if rollout.policy.identity.type in ("create", "update", "rollback") else None
 
 
 def case_of(rollout):
@@ -133,7 +133,10 @@ def tally_others(seeds):
             if refusals(case, run_by):
                 count["refused"] += 1
                 continue
-            true = measure(simulate(scenario, name, replication=seed)._recording)
+            try:
+                true = measure(simulate(scenario, name, replication=seed)._recording)
+            except SimulationError:
+                continue  # it lasts too long
             bounded = bound_rollout(case.known, run_by)
             for response, value in true.items():
                 bounds = bounded.bounds[response]

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
+from simpy.core import StopSimulation
 
 from simdeploy.engines.reference.engine import Cast, run_world
 from simdeploy.engines.replay.ledger import Filler, Ledger
@@ -195,15 +196,21 @@ class _RecordedWorld(World):
         known = self._known.promote_after_ns
         if self._is_same:
             now = self._ledger.site.env.now
-            if not any(act.do in ("promote", "cancel") and act.at_ns >= now for act in self._known.acts):
-                self._ledger.meet(people=True)
+            is_ahead = any(act.do in ("promote", "cancel") and act.at_ns >= now for act in self._known.acts)
+            if not is_ahead or self._ledger.unknown_ns is not None:
+                self._ask_people()
             return _NEVER_NS
         # Nobody knows what people do about a canary that failed, which they saw healthy.
         seen = zip(self.nodes, self._known.nodes, strict=True)
         if known is None or any(node.fate.ever_failed and not was.has_failed for node, was in seen):
-            self._ledger.meet(people=True)
+            self._ask_people()
             return _NEVER_NS
         return known
+
+    def _ask_people(self) -> None:
+        """End the run: whatever people would have done, nothing is known from now on."""
+        self._ledger.meet(people=True)
+        raise StopSimulation(None)
 
     @promote_after_ns.setter
     def promote_after_ns(self, _: int) -> None:
