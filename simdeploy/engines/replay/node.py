@@ -102,8 +102,10 @@ class ReplayedNode(Node):
             return max(self.deadline_ns, now)
         if not rule.deadline_from_dispatch:
             return None
-        left = rule.retries + 1 - max(self._tries, 1)
-        return max(self.deadline_ns, now) + left * (rule.retry_delay_ns + rule.deadline_ns)
+        each = rule.retry_delay_ns + rule.deadline_ns
+        if self._tries == 0:
+            return now + rule.deadline_ns + rule.retries * each
+        return self.deadline_ns + (rule.retries + 1 - self._tries) * each
 
     # -- what is known -----------------------------------------------------------------------------
 
