@@ -59,13 +59,13 @@ def reachable(raw):
 
 
 def simulate_first(raw, seed):
-    """Return a scenario and the rollout of its first policy; None if it can't be simulated, or is of a kind without versions."""
+    """Return a scenario and the rollout of its first policy; None if it can't be simulated, or has no new version."""
     try:
         scenario = Scenario.from_dict(raw)
         rollout = simulate(scenario, replication=seed)
     except (InputError, SimulationError):
         return None
-    return None if rollout.policy.identity.type == "stop" else (scenario, rollout)
+    return (scenario, rollout) if rollout.policy.identity.type in ("create", "update", "rollback") else None
 
 
 def case_of(rollout):

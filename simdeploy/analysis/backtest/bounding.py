@@ -149,6 +149,8 @@ def _bound_widely(known: KnownRollout, run_by: RunBy, run: Replay) -> dict[str, 
 def _is_monotone(known: KnownRollout, run_by: RunBy) -> bool:
     """Return whether more failures, or slower nodes, never make a rollout stop later, or end earlier unless by a stop."""
     policy, orchestrator = run_by
+    # What people did is repeated at its time under the very same policy, else counted from the canaries.
+    is_same = policy == known.policy and orchestrator == known.orchestrator
     return (
         not (policy.gate is not None and policy.gate.kind != "threshold")
         and policy.progress_deadline_ns is None
@@ -161,7 +163,7 @@ def _is_monotone(known: KnownRollout, run_by: RunBy) -> bool:
         and orchestrator.failures_counted == "cumulative"
         and orchestrator.failed_percent_of != "resolved"
         and not (orchestrator.unreachable_nodes == "skip" and orchestrator.minimum_sample)
-        and all(act.do == "promote" for act in known.acts)
+        and all(act.do == "promote" and not is_same for act in known.acts)
         and not any(node.outages or node.down_at_turn_ns is not None for node in known.nodes)
     )
 

@@ -1,6 +1,6 @@
 """Recorded rollouts under other policies: the reference engine, with nodes that do what a record says.
 
-`replay` runs one; what the record leaves open happens as a `Filler` says.
+What a record leaves open happens as a `Filler` says. From outside: `replay` and what it takes, `find_longest_move`.
 """
 
 from simdeploy.engines.replay.known import KnownNode, KnownRollout, Outage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.engines.reference.node import NO_DEADLINE_NS, Listeners, Node
+from simdeploy.engines.reference.node import Listeners, Node
 from simdeploy.engines.replay.ledger import UnknownFateError
 from simdeploy.engines.schema import RUNNING, STARTING, VALIDATING
 
@@ -102,11 +102,10 @@ class ReplayedNode(Node):
             return max(self.deadline_ns, now)
         if not rule.deadline_from_dispatch:
             return None
-        left = rule.retries + 1 - max(self._tries, 1)
-        deadline = self.deadline_ns
-        if deadline == NO_DEADLINE_NS:  # not even the first try is known
-            deadline = (self.fate.dispatched_ns or 0) + rule.deadline_ns
-        return max(deadline, now) + left * (rule.retry_delay_ns + rule.deadline_ns)
+        each = rule.retry_delay_ns + rule.deadline_ns
+        if self._tries == 0:
+            return now + rule.deadline_ns + rule.retries * each
+        return self.deadline_ns + (rule.retries + 1 - self._tries) * each
 
     # -- what is known -----------------------------------------------------------------------------
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
+from simpy.core import StopSimulation
 
 from simdeploy.engines.reference.engine import Cast, run_world
 from simdeploy.engines.replay.ledger import Filler, Ledger
@@ -195,19 +196,25 @@ class _RecordedWorld(World):
         known = self._known.promote_after_ns
         if self._is_same:
             now = self._ledger.site.env.now
-            if not any(act.do in ("promote", "cancel") and act.at_ns >= now for act in self._known.acts):
-                self._ledger.meet(people=True)
-            return _NEVER_NS
+            ahead = [act.at_ns for act in self._known.acts if act.do in ("promote", "cancel") and act.at_ns >= now]
+            if not ahead or self._ledger.unknown_ns is not None:
+                self._ask_people()
+            # An act of this very instant may have come before the canaries were resolved.
+            return 0 if min(ahead) == now else _NEVER_NS
         # Nobody knows what people do about a canary that failed, which they saw healthy.
         seen = zip(self.nodes, self._known.nodes, strict=True)
         if known is None or any(node.fate.ever_failed and not was.has_failed for node, was in seen):
-            self._ledger.meet(people=True)
-            return _NEVER_NS
+            self._ask_people()
         return known
 
     @promote_after_ns.setter
     def promote_after_ns(self, _: int) -> None:
         """Draw nothing."""
+
+    def _ask_people(self) -> NoReturn:
+        """End the run: whatever people would have done, nothing is known from now on."""
+        self._ledger.meet(people=True)
+        raise StopSimulation(None)
 
     def is_down(self, node: int, t: int) -> bool:
         """Return whether a node is known to be down at its turn."""
