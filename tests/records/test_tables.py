@@ -281,6 +281,7 @@ def test_tables_of_records_read_as_they_were(tmp_path):
         ({"a.csv": "node,started_at_s\na,1772438400000\n"}, "too long after the start .*map Unix times to started_at"),
         ({"a.json": '{"apiVersion": "v1", "kind": "Pod", "spec": {}}'}, "a.json: no kind of records \\(found an object with apiVersion, kind, spec\\)"),
         ({"a.json": "[]"}, "a.json: no kind of records \\(found none\\)"),
+        ({"a.csv": "node,started_at\na,1772438400000\n"}, "not a time .*; allowed: seconds since 1970, not milliseconds"),
         ({"a.csv": "hello\nworld\n"}, "a.csv:1: neither JSON, Parquet, nor CSV"),
         ({"a.csv": ""}, "a.csv: empty"),
         ({"a.jsonl": '{"node": "a", "attempts": 1}\n{"node": "a", "node": "b"}\n'}, "a.jsonl:2: node: duplicate key"),
