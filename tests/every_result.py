@@ -123,7 +123,7 @@ MAKE = {
     "Switches": lambda: sd.vary_switches(SCENARIO, policies=[ROLLING, "canary"], replications=4, pairs=False, engine="compiled"),
     "Timelines": timelines,
     "Tradeoff": lambda: sd.tradeoff(SCENARIO, ROLLING, vary={"max_failed_nodes": [0, 8]}, **FEW),
-    "Tuning": lambda: sd.tune(SCENARIO, ROLLING, vary={"max_failed_nodes": [0, 4]}, replications=20, final=500, engine="compiled"),
+    "Tuning": lambda: sd.tune(SCENARIO, ROLLING, vary={"max_failed_nodes": [0, 4]}, replications=20, final=500, most=20_000, engine="compiled"),
     "Verification": verify,
 }  # fmt: skip
 

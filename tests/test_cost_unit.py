@@ -72,7 +72,7 @@ MAKE = {
     ),
     "Tuning": lambda unit: sd.tune(
         scenario(unit), "rolling", requirements="cost_delay <= 50", vary={"max_parallel": [1, 40]}, direction="max", replications=20, final=500,
-        engine="compiled",
+        most=20_000, engine="compiled",
     ),
 }  # fmt: skip
 # The columns of their tables that have the unit, by the headings; and whether the answer tells a cost.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 
 import every_result
 import numpy as np
@@ -20,17 +21,17 @@ from simdeploy.plotting.intervals import add_interval, draw_intervals
 NOTE = "dashed: not trusted"
 # A result with trusted and one with other intervals, and its picture on so many axes.
 PICTURES = {
-    "comparison": (every_result.MAKE["Comparison"], lambda axes, result: plotting.plot_comparison(axes[0], result, response="cost"), 1),
-    "costs": (every_result.MAKE["CostResult"], lambda axes, result: plotting.plot_costs(axes[0], result), 1),
+    "comparison": (partial(every_result.make, "Comparison"), lambda axes, result: plotting.plot_comparison(axes[0], result, response="cost"), 1),
+    "costs": (partial(every_result.make, "CostResult"), lambda axes, result: plotting.plot_costs(axes[0], result), 1),
     "estimates": (lambda: sd.estimate(every_result.replications(), "cost"), lambda axes, result: plotting.plot_estimates(axes[0], result), 1),
-    "observation": (every_result.MAKE["ObservationResult"], lambda axes, result: plotting.plot_value_of_observation(axes[0], result, lever="minutes"), 1),
-    "gates": (every_result.MAKE["GateComparison"], plotting.plot_gates, 6),
+    "observation": (partial(every_result.make, "ObservationResult"), lambda axes, result: plotting.plot_value_of_observation(axes[0], result, lever="minutes"), 1),
+    "gates": (partial(every_result.make, "GateComparison"), plotting.plot_gates, 6),
     "heat map": (lambda: summarize_grid(sd.sweep(every_result.SCENARIO, "canary", vary={"max_failed_nodes": [0, 2, 4]}, **every_result.FEW)), lambda axes, result: plotting.plot_heatmap(axes, result, quantities=["makespan_s"]), 1),
-    "tradeoff": (every_result.MAKE["Tradeoff"], lambda axes, result: plotting.plot_tradeoff(axes[0], result), 1),
-    "curve": (every_result.MAKE["Tradeoff"], lambda axes, result: plotting.plot_tradeoff(axes[0], result, lever=result.levers[0].name), 1),
-    "front": (every_result.MAKE["ParetoFront"], lambda axes, result: plotting.plot_pareto(axes[0], result), 1),
-    "switches": (every_result.MAKE["Switches"], lambda axes, result: plotting.plot_tornado(axes[0], result), 1),
-    "tuning": (every_result.MAKE["Tuning"], lambda axes, result: plotting.plot_tuning(axes[0], result), 1),
+    "tradeoff": (partial(every_result.make, "Tradeoff"), lambda axes, result: plotting.plot_tradeoff(axes[0], result), 1),
+    "curve": (partial(every_result.make, "Tradeoff"), lambda axes, result: plotting.plot_tradeoff(axes[0], result, lever=result.levers[0].name), 1),
+    "front": (partial(every_result.make, "ParetoFront"), lambda axes, result: plotting.plot_pareto(axes[0], result), 1),
+    "switches": (partial(every_result.make, "Switches"), lambda axes, result: plotting.plot_tornado(axes[0], result), 1),
+    "tuning": (partial(every_result.make, "Tuning"), lambda axes, result: plotting.plot_tuning(axes[0], result), 1),
 }  # fmt: skip
 
 
