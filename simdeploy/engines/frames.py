@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -196,18 +196,21 @@ def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFra
     import pandas as pd
 
     lengths = [len(deployment.history.revisions) for deployment in deployments]
-    fields = StatusFields(*zip(*(fields for one in deployments for _, fields in one.history.revisions), strict=True))
+    # Of each field its values, not one.
+    fields: Any = StatusFields._make(
+        zip(*(fields for one in deployments for _, fields in one.history.revisions), strict=True)
+    )
     revised_ns = np.array([time_ns for one in deployments for time_ns, _ in one.history.revisions], np.int64)
 
-    def of_each(values: Sequence[str] | Sequence[int], dtype: str) -> pd.api.extensions.ExtensionArray | np.ndarray:
+    def of_each(values: list[str]) -> Any:
         """Repeat a deployment's value for each of its revisions."""
-        return pd.array(values, dtype=dtype).take(np.repeat(np.arange(len(lengths)), lengths))
+        return pd.array(values, dtype="str").take(np.repeat(np.arange(len(lengths)), lengths))
 
     columns = [
-        of_each([one.id for one in deployments], "str"),
+        of_each([one.id for one in deployments]),
         np.concatenate([np.arange(1, length + 1) for length in lengths]),
         revised_ns / NS_PER_S,
-        of_each([one.type for one in deployments], "str"),
+        of_each([one.type for one in deployments]),
         np.repeat([one.from_version for one in deployments], lengths),
         np.repeat([one.to_version for one in deployments], lengths),
         pd.array(fields.state, dtype="str"),
