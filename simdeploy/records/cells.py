@@ -285,7 +285,7 @@ class Rows:
         low, high = (np.datetime64(year, "s").astype(np.int64) for year in _YEARS)
         with np.errstate(invalid="ignore"):
             bad |= ~np.isnan(numbers) & ~((numbers >= max(low, _MOST_SECONDS / 10)) & (numbers < high))
-        allowed = "seconds since 1970, or timestamps"
+        allowed = "seconds since 1970, not milliseconds, or timestamps"
         self.refuse(bad, theirs, "not a time", find=self._finder(theirs), allowed=allowed)
         whole = np.where(bad | np.isnan(numbers), 0, numbers)
         instants = np.round(whole * 1e6).astype(np.int64).astype("datetime64[us]").astype("datetime64[ns]")

@@ -275,22 +275,28 @@ def _filled_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _read_json_lines(text: str, file: str) -> Content:
-    first = json.loads(next(_filled_lines(text))[1])
     lines: list[int] = []
 
-    def chunks() -> Iterator[list[dict[str, Any]]]:
+    def read_chunks() -> Iterator[list[dict[str, Any]]]:
         numbered = _filled_lines(text)
         while part := list(islice(numbered, _CHUNK)):
             lines.extend(number for number, _ in part)
             yield _parse_lines(part, file)
 
-    if _is_flat(first):
-        columns, n_rows = _columns(chunks(), file)
-        return Content(file, RawTable(columns, n_rows, lines.__getitem__))
+    chunks = read_chunks()
+    first = next(chunks)
+    if all(map(_is_flat, first)):
+        columns, n_rows = _columns(chain([first], chunks), file)
+        # A few lines may be documents all the same, whose groups are all missing.
+        documents = _documents(first, lines) if n_rows == len(first) else ()
+        return Content(file, RawTable(columns, n_rows, lines.__getitem__), documents)
     if len(text) > MAX_NESTED_BYTES:
         raise InputError(Problem(f"larger than {MAX_NESTED_BYTES / 1e6:g} MB", file=file))
-    documents = [item for chunk in chunks() for item in chunk]
-    return Content(file, None, tuple(Document(data, (), line) for data, line in zip(documents, lines, strict=True)))
+    return Content(file, None, _documents(list(chain(first, *chunks)), lines))
+
+
+def _documents(items: Sequence[Any], lines: Sequence[int]) -> tuple[Document, ...]:
+    return tuple(Document(data, (), line) for data, line in zip(items, lines, strict=True))
 
 
 def _parse_lines(part: Sequence[tuple[int, str]], file: str) -> list[Any]:

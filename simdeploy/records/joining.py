@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.records.cleaning import IN_ORDER, PART, complete_ends, complete_nodes, without_repetitions
 from simdeploy.records.parts import ROW, Dropped, Part
 from simdeploy.records.placing import place
 from simdeploy.records.table import COLUMNS, Records, make_table
@@ -17,7 +18,7 @@ from simdeploy.units import NS_PER_S
 if TYPE_CHECKING:
     import pandas as pd
 
-# Times of each table, without `_s`: in the order in which they come about.
+# Times of each table, without `_s`.
 _TIMES = {
     "rollouts": ("ended", "watched_until"),
     "nodes": ("dispatched_at", "started_at", "resolved_at", "heard_at", "watched_until"),
@@ -25,11 +26,6 @@ _TIMES = {
     "counts": ("time",),
     "acts": ("time",),
 }
-_IN_ORDER = ("dispatched_at_s", "started_at_s", "resolved_at_s", "heard_at_s")
-# What tells rows of a table apart.
-_KEYS = {"nodes": ("rollout", "node"), "windows": ("rollout", "node", "ended_s", "on_new_version")}
-# Which part a row is of.
-_PART = "part"
 
 
 def join(parts: Sequence[Part], dropped: Sequence[Dropped]) -> Records:
@@ -42,12 +38,12 @@ def join(parts: Sequence[Part], dropped: Sequence[Dropped]) -> Records:
     """
     parts = _with_rollouts(parts)
     starts = _find_starts(parts)
-    nodes = _complete_nodes(_join_table("nodes", parts, starts), parts)
-    windows = _without_repetitions("windows", _join_table("windows", parts, starts), parts)
+    nodes = complete_nodes(_join_table("nodes", parts, starts), parts)
+    windows = without_repetitions("windows", _join_table("windows", parts, starts), parts)
     frames = {name: _join_table(name, parts, starts) for name in ("rollouts", "counts", "acts", "outages")}
     others = [nodes, windows, frames["counts"], frames["acts"]]
     rollouts = _join_rollouts(frames["rollouts"], parts, starts, others)
-    frames |= {"rollouts": rollouts, "nodes": _complete_ends(nodes, rollouts, windows), "windows": windows}
+    frames |= {"rollouts": rollouts, "nodes": complete_ends(nodes, rollouts, windows), "windows": windows}
     left_out = [*dropped, *(each for part in parts for each in part.dropped)]
     if not any(len(frame) for name, frame in frames.items() if name != "acts"):
         raise InputError(_nothing_left(left_out))
@@ -91,10 +87,10 @@ def _find_spans(parts: Sequence[Part], starts: pd.Series) -> tuple[pd.DataFrame,
     """Return from when to when each rollout is on record, in instants, and its nodes."""
     import pandas as pd
 
-    nodes = _complete_nodes(_join_table("nodes", parts, starts), parts)
+    nodes = complete_nodes(_join_table("nodes", parts, starts), parts)
     rollouts = _join_rollouts(_join_table("rollouts", parts, starts), parts, starts, [nodes])
-    nodes = _complete_ends(nodes, rollouts, pd.DataFrame())
-    last = nodes.groupby("rollout", sort=False)[["watched_until_s", *_IN_ORDER]].max().max(axis=1)
+    nodes = complete_ends(nodes, rollouts, pd.DataFrame())
+    last = nodes.groupby("rollout", sort=False)[["watched_until_s", *IN_ORDER]].max().max(axis=1)
     stated = rollouts.set_index("rollout")[["watched_until_s", "ended_s"]].max(axis=1)
     ends_s = stated.combine(last, np.fmax).reindex(starts.index)
     ends = starts + pd.to_timedelta(ends_s, unit="s")
@@ -147,13 +143,13 @@ def _join_table(name: str, parts: Sequence[Part], starts: pd.Series) -> pd.DataF
     for number, part in enumerate(parts):
         frame = part.frames.get(name)
         if frame is not None and len(frame):
-            frames.append(_in_seconds(frame, name, part, starts).assign(**{_PART: number}))
-    columns = [*COLUMNS[name], ROW, _PART]
+            frames.append((_in_seconds(frame, name, part, starts).assign(**{PART: number}), part.is_own))
+    columns = [*COLUMNS[name], ROW, PART]
     if not frames:
         return pd.DataFrame(columns=columns)
     # A column of instants that some parts don't have becomes one at the end.
     dtypes = {column: dtype for column, dtype in COLUMNS[name].items() if not dtype.startswith("datetime64")}
-    typed = [frame.reindex(columns=columns).astype(dtypes) for frame in frames]
+    typed = [frame[columns] if is_own else frame.reindex(columns=columns).astype(dtypes) for frame, is_own in frames]
     return typed[0].reset_index(drop=True) if len(typed) == 1 else pd.concat(typed, ignore_index=True)
 
 
@@ -177,61 +173,6 @@ def _in_seconds(frame: pd.DataFrame, name: str, part: Part, starts: pd.Series) -
         part.drop(frame.loc[is_without, ROW], "no start of its rollout is known, and no dispatch")
         frame = frame[~is_without]
     return frame
-
-
-def _drop(frame: pd.DataFrame, bad: np.ndarray, reason: str, parts: Sequence[Part]) -> pd.DataFrame:
-    """Leave rows out, and say so of the file that each is of."""
-    if not bad.any():
-        return frame
-    left_out = frame.loc[bad]
-    for number in left_out[_PART].unique().tolist():
-        parts[number].drop(left_out.loc[left_out[_PART] == number, ROW], reason)
-    return frame[~bad].reset_index(drop=True)
-
-
-def _is_own(frame: pd.DataFrame, parts: Sequence[Part]) -> np.ndarray:
-    """Say which rows are of files that simdeploy wrote."""
-    own: np.ndarray = np.array([part.is_own for part in parts], dtype=bool)[frame[_PART].to_numpy(dtype=np.int64)]
-    return own
-
-
-def _without_repetitions(name: str, frame: pd.DataFrame, parts: Sequence[Part]) -> pd.DataFrame:
-    """Leave out rows that were there before, and those that contradict each other: none of these is known to be right."""
-    keys = list(_KEYS[name])
-    is_checked = ~_is_own(frame, parts) & frame["node"].notna().to_numpy()
-    if not (frame.duplicated(keys).to_numpy() & is_checked).any():
-        return frame
-    repeated = frame.duplicated(list(COLUMNS[name])).to_numpy() & is_checked
-    frame = _drop(frame, repeated, "repeats an earlier row", parts)
-    is_checked = ~_is_own(frame, parts) & frame["node"].notna().to_numpy()
-    what = "node of a rollout" if name == "nodes" else "window of a node"
-    contradicting = frame.duplicated(keys, keep=False).to_numpy() & is_checked
-    return _drop(frame, contradicting, f"contradicts another row of the same {what}", parts)
-
-
-def _complete_nodes(frame: pd.DataFrame, parts: Sequence[Part]) -> pd.DataFrame:
-    """Leave out what can't be, and number the nodes of a rollout by their dispatch where nothing else is stated."""
-    if frame.empty:
-        return frame
-    frame = _without_repetitions("nodes", frame, parts)
-    checked = ~_is_own(frame, parts)
-    early = (frame["dispatched_at_s"] < 0).to_numpy() & checked
-    frame = _drop(frame, early, "dispatched before the start of its rollout", parts)
-    for earlier, later in _pairs(_IN_ORDER):
-        bad = (frame[later] < frame[earlier]).to_numpy() & ~_is_own(frame, parts)
-        frame = _drop(frame, bad, f"negative duration: {later} is before {earlier}", parts)
-    numbered = frame.groupby("rollout", sort=False)["position"].transform("count") > 0
-    missing = ~numbered & frame["dispatched_at_s"].notna()
-    if missing.any():
-        rank = frame.loc[missing].groupby("rollout", sort=False)["dispatched_at_s"].rank(method="first")
-        frame.loc[missing, "position"] = (rank - 1).astype("Int64")
-    return frame
-
-
-def _pairs(names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for number, earlier in enumerate(names):
-        for later in names[number + 1 :]:
-            yield earlier, later
 
 
 def _join_rollouts(
@@ -262,21 +203,9 @@ def _check_contradictions(frame: pd.DataFrame, facts: Sequence[str], parts: Sequ
         fact = counts.index[counts > 1][0]
         rows = frame[(frame["rollout"] == rollout) & frame[fact].notna()]
         last = rows.iloc[-1]
-        part = parts[int(last[_PART])]
+        part = parts[int(last[PART])]
         values = ", ".join(shorten(str(value)) for value in rows[fact].unique())
         message = f"rollout {shorten(rollout)} is stated twice, and differently"
         problems.append(Problem(message, (fact,), part.file, part.find_line(int(last[ROW])), found=values))
     if problems:
         raise InputError(problems)
-
-
-def _complete_ends(nodes: pd.DataFrame, rollouts: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
-    """Say how far nodes are known: as stated, otherwise as far as their rollout is, which is at least to its last time."""
-    if nodes.empty or nodes["watched_until_s"].notna().all():
-        return nodes
-    last = nodes.groupby("rollout", sort=False)[list(_IN_ORDER)].max().max(axis=1)
-    if len(windows):
-        last = last.combine(windows.groupby("rollout", sort=False)["ended_s"].max(), np.fmax)
-    stated = rollouts.set_index("rollout")
-    known = stated["watched_until_s"].fillna(stated["ended_s"].combine(last, np.fmax))
-    return nodes.assign(watched_until_s=nodes["watched_until_s"].fillna(nodes["rollout"].map(known)))

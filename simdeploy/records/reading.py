@@ -9,7 +9,7 @@ from types import ModuleType
 from simdeploy.errors import InputError, Problem, listed, nearest, not_among, shorten
 from simdeploy.records.content import Content
 from simdeploy.records.joining import join
-from simdeploy.records.parts import Dropped
+from simdeploy.records.parts import Dropped, Part
 from simdeploy.records.sources import SOURCES, prometheus
 from simdeploy.records.table import COLUMNS, Records
 from simdeploy.records.walking import read_contents
@@ -54,14 +54,16 @@ def read_records(*paths: str | os.PathLike[str], mapping: Mapping[str, str] | No
     dropped: list[Dropped] = []
     contents = list(read_contents(paths, dropped))
     _check_columns(names, contents)
+    parts = _read_parts(contents, names)
+    contents.clear()  # a large table would be held twice otherwise
+    return join(parts, dropped)
+
+
+def _read_parts(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
     found: dict[ModuleType, list[Content]] = {source: [] for source in SOURCES}
     for content in contents:
         found[_recognise(content, names)].append(content)
-    parts = [part for source, of_kind in found.items() if of_kind for part in source.read(of_kind, names)]
-    # A large table would be held twice otherwise.
-    contents.clear()
-    found.clear()
-    return join(parts, dropped)
+    return [part for source, of_kind in found.items() if of_kind for part in source.read(of_kind, names)]
 
 
 def _check_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
@@ -97,11 +99,18 @@ def _recognise(content: Content, names: Mapping[str, str]) -> ModuleType:
         hint = "rename or remove the columns of the other kind"
         raise InputError(Problem(f"may be two kinds of records: {both}", file=content.file, hint=hint))
     allowed = "; ".join(source.KIND for source in SOURCES)
-    table = content.table
-    found = None if table is None else f"columns {listed(table.columns)}"
+    found = _describe(content)
     raise InputError(
         Problem("no kind of records", file=content.file, found=found, allowed=allowed, hint=_hint(content))
     )
+
+
+def _describe(content: Content) -> str:
+    """Say what a file has instead."""
+    if content.table is not None:
+        return f"columns {listed(content.table.columns)}"
+    data = content.documents[0].data if content.documents else None
+    return f"an object with {listed(data)}" if isinstance(data, dict) else shorten(data)
 
 
 def _hint(content: Content) -> str | None:

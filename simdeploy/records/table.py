@@ -84,8 +84,12 @@ def make_table(name: str, columns: Mapping[str, object] | pd.DataFrame) -> pd.Da
     """Return a table of records with exactly its columns, in order and of their types; columns not given are missing."""
     import pandas as pd
 
-    dtypes = dict(COLUMNS[name])
-    return pd.DataFrame(columns, columns=list(dtypes)).astype(dtypes).reset_index(drop=True)
+    dtypes = COLUMNS[name]
+    frame = pd.DataFrame(columns, columns=list(dtypes)).reset_index(drop=True)
+    # A year of rollouts has thousands of tables, and pandas takes its time to find out that a type is right already.
+    found = frame.dtypes.astype(str).to_dict()
+    wrong = {column: dtype for column, dtype in dtypes.items() if found[column] != dtype}
+    return frame.astype(wrong) if wrong else frame
 
 
 @dataclass(frozen=True, eq=False, repr=False)

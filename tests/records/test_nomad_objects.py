@@ -49,6 +49,16 @@ def test_without_the_deployment(tmp_path):
     assert read_records(tmp_path).nodes["rollout"].tolist() == ["dep-9"]
 
 
+def test_lines(tmp_path):
+    """Allocations may be one per line, also if nothing is known of them yet. [contract]"""
+    waiting = {**ALLOCATIONS[8], "TaskStates": None, "DeploymentStatus": None}
+    for found in ([waiting, waiting | {"ID": "other", "Name": "web.front[9]"}], [waiting, *ALLOCATIONS[:2]]):
+        (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, found)))
+        records = read_records(tmp_path)
+        assert len(records.nodes) == len(found)
+        assert records.nodes.set_index("node")["status"]["web.front[7]"] == "starting"
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

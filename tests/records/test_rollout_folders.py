@@ -151,6 +151,17 @@ def test_damaged_folders_are_refused(break_it, message, tmp_path):
         read_records(tmp_path)
 
 
+def test_flipped_bits_are_found(tmp_path):
+    """A bit that flipped in a page of a Parquet file is an error, not another value. [contract]"""
+    simulate(small(), "waves").write(tmp_path)
+    file = tmp_path / "nodes.parquet"
+    content = bytearray(file.read_bytes())
+    content[80] ^= 1
+    file.write_bytes(bytes(content))
+    with pytest.raises(InputError, match=r"nodes.parquet: not a sound Parquet file: .*CRC"):
+        read_records(tmp_path)
+
+
 def test_links_out_of_a_folder_are_not_followed(tmp_path):
     """A table that is a link to a file elsewhere is refused. [contract]"""
     simulate(small(), "waves").write(tmp_path / "r")
