@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -196,39 +196,36 @@ def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFra
     import pandas as pd
 
     lengths = [len(deployment.history.revisions) for deployment in deployments]
-    # Of each field its values, not one.
-    fields: Any = StatusFields._make(
-        zip(*(fields for one in deployments for _, fields in one.history.revisions), strict=True)
-    )
+    rows = (fields for one in deployments for _, fields in one.history.revisions)
+    fields = dict(zip(StatusFields._fields, zip(*rows, strict=True), strict=True))
     revised_ns = np.array([time_ns for one in deployments for time_ns, _ in one.history.revisions], np.int64)
 
-    def of_each(values: list[str]) -> Any:
-        """Repeat a deployment's value for each of its revisions."""
-        return pd.array(values, dtype="str").take(np.repeat(np.arange(len(lengths)), lengths))
+    def texts(words: Sequence[str]) -> pd.api.extensions.ExtensionArray:
+        return pd.array(words, dtype="str")
 
     columns = [
-        of_each([one.id for one in deployments]),
+        texts([one.id for one in deployments for _ in one.history.revisions]),
         np.concatenate([np.arange(1, length + 1) for length in lengths]),
         revised_ns / NS_PER_S,
-        of_each([one.type for one in deployments]),
+        texts([one.type for one in deployments for _ in one.history.revisions]),
         np.repeat([one.from_version for one in deployments], lengths),
         np.repeat([one.to_version for one in deployments], lengths),
-        pd.array(fields.state, dtype="str"),
-        pd.array(fields.message, dtype="str"),
-        np.array(fields.current_wave),
+        texts(fields["state"]),
+        texts(fields["message"]),
+        np.array(fields["current_wave"]),
         np.repeat([one.history.total_nodes for one in deployments], lengths),
-        np.array(fields.updated_nodes),
-        np.array(fields.failed_nodes),
+        np.array(fields["updated_nodes"]),
+        np.array(fields["failed_nodes"]),
         np.repeat([len(one.canaries) for one in deployments], lengths),
-        np.array(fields.canary_promoted),
+        np.array(fields["canary_promoted"]),
         *_datetimes(
             [
                 np.repeat([one.history.revisions[0][0] for one in deployments], lengths),
                 revised_ns,
-                _known_ns(fields.completed_ns),
-                _known_ns(fields.last_progress_ns),
-                _known_ns(fields.health_check_deadline_ns),
-                _known_ns(fields.healthy_deadline_ns),
+                _known_ns(fields["completed_ns"]),
+                _known_ns(fields["last_progress_ns"]),
+                _known_ns(fields["health_check_deadline_ns"]),
+                _known_ns(fields["healthy_deadline_ns"]),
             ],
             start_ns,
         ),

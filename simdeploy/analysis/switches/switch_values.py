@@ -187,7 +187,7 @@ class Settings:
         level = self.rule.confidence_level
         feasibility = judge_requirements(values, self.requirements, confidence_level=level)
         of, unknown = values.sample(self.rule.of), values.unknown_fractions(self.rule.of)
-        all_failed = ~np.any(values.is_ok, axis=1)
+        all_failed = np.logical_not(np.any(values.is_ok, axis=1))
         for place, setting in enumerate(settings):
             # Cases are ordered by policy, then by setting.
             rows = slice(place, None, len(settings))
