@@ -17,9 +17,10 @@ import pytest
 from simdeploy import Scenario
 from simdeploy.engines.recording import CONTROL_PLANE, NodeFate, Recording
 from simdeploy.engines.reference import engine as engine_module
-from simdeploy.engines.reference.controller import Controller
+from simdeploy.engines.reference.ending import Course
 from simdeploy.engines.reference.line import Line
 from simdeploy.engines.reference.node import Node
+from simdeploy.engines.reference.pacing import Pacing
 from simdeploy.engines.reference.prober import Prober, Seen
 from simdeploy.engines.reference.slots import Slots
 from simdeploy.engines.schema import STATUSES
@@ -143,8 +144,7 @@ def watching() -> Iterator[list[Watched]]:
     run, draw, of_nodes = engine_module.run_reference, Draws.draw, Draws.of_nodes
     uniforms, is_down = availability_module.uniforms, World.is_down
     looks_at = Prober.looks_at
-    pause, count_down = Controller._pause, Controller._count_down
-    wait_for_opening = Controller._wait_for_opening
+    pause, count_down, wait_for_opening = Course.pause, Course.count_down, Pacing._wait_for_opening
     count_free, free_later, hears_start = Slots.count_free, Slots._free_later, Line._start_is_heard_late
     give_up = Slots.give_up
     take_window = Judge._take_window
@@ -178,17 +178,19 @@ def watching() -> Iterator[list[Watched]]:
         seen[-1].fails_by_overload |= is_shed and found.was_up and not found.healthy
         return found
 
-    def spy_pause(controller: Controller, reason: str) -> None:
-        seen[-1].clock_was_paused |= bool(controller._clocks)
-        pause(controller, reason)
+    def spy_pause(course: Course, reason: str) -> None:
+        seen[-1].clock_was_paused |= bool(course._clocks)
+        pause(course, reason)
 
-    def spy_count_down(controller: Controller, *args: Any, **keys: Any) -> None:
-        seen[-1].clock_was_paused |= controller._is_paused
-        count_down(controller, *args, **keys)
+    def spy_count_down(course: Course, *args: Any, **keys: Any) -> None:
+        seen[-1].clock_was_paused |= course.is_paused
+        count_down(course, *args, **keys)
 
-    def spy_wait_for_opening(controller: Controller) -> None:
-        wait_for_opening(controller)
-        seen[-1].held_back.update(_what_is_held_back(controller))
+    def spy_wait_for_opening(pacing: Pacing) -> None:
+        wait_for_opening(pacing)
+        seen[-1].held_back.update(_what_is_held_back(pacing))
+        if seen[-1].gate is not None and pacing._hours.is_awaited:
+            seen[-1].held_back.add("rollout with a gate")
 
     def spy_count_free(slots: Slots, nodes: Any, first: int, most: int, *, is_bounded: bool) -> int:
         count = count_free(slots, nodes, first, most, is_bounded=is_bounded)
@@ -230,29 +232,27 @@ def watching() -> Iterator[list[Watched]]:
         patch.setattr(availability_module, "uniforms", spy_uniforms)
         patch.setattr(World, "is_down", spy_is_down)
         patch.setattr(Prober, "looks_at", spy_looks)
-        patch.setattr(Controller, "_pause", spy_pause)
-        patch.setattr(Controller, "_count_down", spy_count_down)
-        patch.setattr(Controller, "_wait_for_opening", spy_wait_for_opening)
+        patch.setattr(Course, "pause", spy_pause)
+        patch.setattr(Course, "count_down", spy_count_down)
+        patch.setattr(Pacing, "_wait_for_opening", spy_wait_for_opening)
         yield seen
 
 
-def _what_is_held_back(controller: Controller) -> Iterator[str]:
+def _what_is_held_back(pacing: Pacing) -> Iterator[str]:
     """Name what waits for a change window."""
-    if controller._phase == "ready":
-        yield "wave" if controller.dispatcher.waves else "first wave"
-    if controller.dispatcher.any_returned:
+    if pacing._phase == "ready":
+        yield "wave" if pacing._dispatcher.waves else "first wave"
+    if pacing._dispatcher.any_returned:
         yield "returned node"
-    if controller._phase == "main" and controller.dispatcher.left:
-        if controller._plan.pacing == "sliding":
-            yield from ["slot"] if controller.dispatcher.turns_due > 0 else []
+    if pacing._phase == "main" and pacing._dispatcher.left:
+        if pacing._plan.pacing == "sliding":
+            yield from ["slot"] if pacing._dispatcher.turns_due > 0 else []
         else:
-            yield "batch" if controller._late_batches else "rate clock"
-    if controller._phase == "wave" and controller.dispatcher.turns_due > 0:
+            yield "batch" if pacing._late_batches else "rate clock"
+    if pacing._phase == "wave" and pacing._dispatcher.turns_due > 0:
         yield "slot within a wave"
-    if controller._phase == "done":
+    if pacing._phase == "done":
         yield "nothing: completed"
-    if controller._judges and controller._hours.is_awaited:
-        yield "rollout with a gate"
 
 
 # Where another value of a switch could have made another rollout, as far as that is cheap to tell.

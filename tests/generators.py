@@ -418,6 +418,19 @@ LINE_CORNERS: tuple[dict[str, Raw], ...] = (
         "orchestrator": {"node_local_rollback": True},
         "deployment": {"type": "update"},
     },
+    # Nodes that are surged are not heard of.
+    {
+        "fleet": {"update_duration": 20, "connection": {"online": 60, "offline": {"exponential": {"mean": 100}}}},
+        "policies": {
+            "p": {
+                "dialect": "general",
+                "strategy": "rolling",
+                "max_parallel": 3,
+                "surge": 2,
+                "health_check": {"deadline": "50s", "min_healthy_time": "10s"},
+            }
+        },
+    },
     # Canaries are not heard of.
     {
         "fleet": {"update_duration": 20, "connection": {"online": 60, "offline": {"exponential": {"mean": 100}}}},
@@ -784,6 +797,26 @@ CORNERS: tuple[dict[str, Raw], ...] = (
                 "strategy": "rolling",
                 "max_failed_nodes": 3,
                 "health_check": {"deadline": "5m", "min_healthy_time": "40s", "max_error_rate": 0.2},
+            }
+        },
+    },
+    # Running nodes are watched, which now and then raises an alarm.
+    {
+        "fleet": {"nodes": 20, "update_duration": 20, "requests_per_second": 7, "error_rate": 0.1},
+        "operator": {"script": []},
+        "orchestrator": {"on_failure": "rollback", "cant_tell": "wait"},
+        "deployment": {"type": "restart"},
+        "policies": {
+            "p": {
+                "dialect": "general",
+                "strategy": "rolling",
+                "max_parallel": 2,
+                "health_check": {
+                    "deadline": "10m",
+                    "min_healthy_time": "10s",
+                    "max_error_rate": 1,
+                    "gate": {"kind": "cusum", "good": 0.05, "bad": 0.3, "alarm_every": 5},
+                },
             }
         },
     },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from simdeploy.api.times import parse_time
 from simdeploy.engines import requests as requests_module, responses as responses_module
 from simdeploy.engines.intervals import FOREVER, Intervals
 from simdeploy.engines.reference import (
-    controller as controller_module,
     engine as engine_module,
     people as people_module,
     prober as prober_module,
@@ -24,10 +24,13 @@ from simdeploy.engines.reference.change_windows import OpenHours
 from simdeploy.engines.reference.clock import Countdown
 from simdeploy.engines.reference.controller import Controller
 from simdeploy.engines.reference.dispatch import Dispatcher, Wave
+from simdeploy.engines.reference.ending import Course
 from simdeploy.engines.reference.gates import WaveGates
+from simdeploy.engines.reference.judging import Judging
 from simdeploy.engines.reference.line import Line
 from simdeploy.engines.reference.load import PooledRequests
 from simdeploy.engines.reference.node import Node
+from simdeploy.engines.reference.pacing import Pacing
 from simdeploy.engines.reference.rollback import Rollback
 from simdeploy.engines.reference.slots import Slots
 from simdeploy.engines.requests import Requests
@@ -48,13 +51,13 @@ from simdeploy.world.streams import Stream
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
-_hears_of, _what_is_crossed, _renew = Controller.hears_of, Controller._what_is_crossed, Alternating.renew
+_hears_of, _what_is_crossed, _renew = Controller.hears_of, Judging._what_is_crossed, Alternating.renew
 _was_up, _start_ns, _draw = World.was_up, World.start_ns, Draws.draw
 _reports, _is_heard, _is_not_heard_of = Line.reports, Line._is_heard, Node.is_not_heard_of
 _saw, _find_partners = WaveGates.saw, WaveGates._find_partners
 _over, _has_started = PooledRequests.over, PooledRequests.has_started
 _resolve, _start = Node._resolve, Node._start
-_count_down, _wait_for_opening = Controller._count_down, Controller._wait_for_opening
+_count_down, _wait_for_opening = Course.count_down, Pacing._wait_for_opening
 _calendar_of = engine_module.calendar_of
 _give_up, _resolve_slot, _count_free, _open_wave = Slots.give_up, Slots.resolve, Slots.count_free, Dispatcher.open_wave
 _gives_up_slot, _reports_start = Controller.gives_up_slot, Line.reports_start
@@ -74,7 +77,7 @@ def _looks(*steps: str) -> Plant:
 
     def act(controller: Controller) -> None:
         for step in (*steps, "_note"):
-            getattr(controller, step)()
+            attrgetter(step)(controller)()
 
     return instead(Controller, "act", act)
 
@@ -92,8 +95,8 @@ def rules(function: str, **changes: Callable[[Any], Any]) -> Plant:
 
 def _counts_after_the_end(controller: Controller, node: Node) -> None:
     _hears_of(controller, node)
-    if controller.is_over:
-        controller.failed += node.fate.ever_failed
+    if controller.course.is_over:
+        controller.judging.failed += node.fate.ever_failed
 
 
 def _holds_no_slot(slots: Slots, node: Node, *, is_canary: bool) -> None:
@@ -118,23 +121,25 @@ def _opens_wave_with_slots_of_its_own(dispatcher: Dispatcher) -> Wave:
     return _open_wave(dispatcher)
 
 
-def _freezes_turns_only(controller: Controller) -> bool:
-    return controller._is_frozen and controller.dispatcher.left > 0
+def _freezes_turns_only(pacing: Pacing) -> bool:
+    return pacing.is_frozen and pacing._dispatcher.left > 0
 
 
-def _gate_stays_shut(controller: Controller, judged_before: int) -> str | None:
-    promoted, controller._promoted_waves = controller._promoted_waves, 0
-    crossed = _what_is_crossed(controller, judged_before)
-    controller._promoted_waves = promoted
+def _gate_stays_shut(judging: Judging, judged_before: int) -> str | None:
+    pacing = judging._pacing
+    promoted, pacing.promoted_waves = pacing.promoted_waves, 0
+    crossed = _what_is_crossed(judging, judged_before)
+    pacing.promoted_waves = promoted
     return crossed
 
 
-def _bakes_after_the_last_wave(controller: Controller) -> None:
-    if controller._switches.bake_time_ns:
-        controller._phase = "bake"
-        controller._count_down(controller._switches.bake_time_ns, controller._baked)
+def _bakes_after_the_last_wave(pacing: Pacing) -> None:
+    bake_ns = max(pacing._plan.bakes_ns)
+    if bake_ns:
+        pacing._phase = "bake"
+        pacing._course.count_down(bake_ns, pacing._baked)
     else:
-        controller._look_beyond_wave()
+        pacing._look_beyond_wave()
 
 
 def _renews_with_the_same_up_time(process: Alternating, t: int) -> None:
@@ -182,12 +187,12 @@ def _is_heard_after_the_end(line: Line, node: Node) -> None:
 
 
 def _counts_at_once(controller: Controller, node: Node) -> None:
-    controller._count(node)
+    controller.judging.count(node)
     controller._site.ring()
 
 
 def _reports_failed_dispatches(controller: Controller, node: Node) -> None:
-    if node.fate.dispatched_ns is None and controller._switches.reporting_delay_ns and not controller.is_over:
+    if node.fate.dispatched_ns is None and controller._switches.reporting_delay_ns and not controller.course.is_over:
         controller.dispatcher.hear(node)
         controller._site.ring()
         controller._count_later(node)
@@ -195,20 +200,19 @@ def _reports_failed_dispatches(controller: Controller, node: Node) -> None:
         _hears_of(controller, node)
 
 
-def _ends_unreported(controller: Controller) -> bool:
-    wave = controller.dispatcher.waves[-1]
+def _ends_unreported(pacing: Pacing) -> bool:
+    wave = pacing._dispatcher.waves[-1]
     return wave.is_over if wave.is_canary else wave.is_heard
 
 
-def _promotes_unreported(controller: Controller) -> bool:
-    dispatcher = controller.dispatcher
+def _promotes_unreported(pacing: Pacing) -> bool:
+    dispatcher = pacing._dispatcher
     return dispatcher.waves[-1].is_heard if dispatcher.left else dispatcher.waves_over == len(dispatcher.waves)
 
 
-def _starts_without_a_clock(controller: Controller) -> None:
-    controller._say("pending", "in_progress", "start")
-    controller._batches_due += 1
-    controller._site.ring()
+def _starts_without_a_clock(pacing: Pacing) -> None:
+    pacing._batches_due += 1
+    pacing._site.ring()
 
 
 def _loses_its_old_instance(node: Node, status: int, reason: str) -> None:
@@ -230,7 +234,7 @@ def _takes_over_alone(load: PooledRequests, node: int, t: int) -> None:
 
 
 def _frees_its_place(controller: Controller, node: Node) -> None:
-    before, was_surging = controller.dispatcher.surging, node.fate.surged and not controller.is_over
+    before, was_surging = controller.dispatcher.surging, node.fate.surged and not controller.course.is_over
     _hears_of(controller, node)
     controller.dispatcher.surging = before - was_surging
 
@@ -269,9 +273,9 @@ NEEDS = {
 }
 
 
-def _dispatches_returned_nodes(controller: Controller) -> None:
-    controller.dispatcher.admit_returned()
-    _wait_for_opening(controller)
+def _dispatches_returned_nodes(pacing: Pacing) -> None:
+    pacing._dispatcher.admit_returned()
+    _wait_for_opening(pacing)
 
 
 def _cuts_windows_at_midnight(windows: tuple[ChangeWindow, ...], begins_ns: int) -> Calendar | None:
@@ -291,16 +295,16 @@ def _opens_every_day(windows: tuple[ChangeWindow, ...], begins_ns: int) -> Calen
 
 MISTAKES: dict[str, Plant] = {
     # One instant.
-    "a cancel beats a stop": _looks("_obey_script", "_judge", "_obey_operator", "_advance"),
-    "the operator beats the script": _looks("_judge", "_obey_operator", "_obey_script", "_advance"),
-    "dispatch beats a stop": _looks("_advance", "_judge", "_obey_script", "_obey_operator"),
+    "a cancel beats a stop": _looks("people.obey_script", "_judge", "people.obey_operator", "_advance"),
+    "the operator beats the script": _looks("_judge", "people.obey_operator", "people.obey_script", "_advance"),
+    "dispatch beats a stop": _looks("_advance", "_judge", "people.obey_script", "people.obey_operator"),
     # Limits and gate.
     "exceeding is reaching": rules("read_limits", reaches=lambda reaches: not reaches),
     "either is both": rules("read_limits", both=lambda both: not both),
     "a sample is one larger": rules("read_limits", minimum_sample=lambda sample: sample + 1),
     "percent is of the fleet": rules("read_limits", percent_of=lambda _: "fleet"),
-    "the gate stays shut": instead(Controller, "_what_is_crossed", _gate_stays_shut),
-    "a resumed rollout stops again": instead(Controller, "_acknowledged_failures", _always(0)),
+    "the gate stays shut": instead(Judging, "_what_is_crossed", _gate_stays_shut),
+    "a resumed rollout stops again": instead(Judging, "_acknowledged_failures", _always(0)),
     "nodes count after the end": instead(Controller, "hears_of", _counts_after_the_end),
     # Slots and lists of waves.
     "a failed node holds no slot": instead(Slots, "resolve", _holds_no_slot),
@@ -327,10 +331,10 @@ MISTAKES: dict[str, Plant] = {
     "the gate judges every wave": rules(
         "plan_waves", watches=lambda own: tuple(replace(one, by_gate=True) for one in own)
     ),
-    "a failed node freezes nothing": instead(Controller, "_is_frozen", _always(False)),
-    "a freeze spares nodes that were waited for": instead(Controller, "_freezes_any", property(_freezes_turns_only)),
-    "no wave is lost": instead(Controller, "_take_lost_wave", lambda controller: None),
-    "no rollout is stuck": instead(Controller, "_find_stuck", lambda controller: None),
+    "a failed node freezes nothing": instead(Pacing, "is_frozen", _always(False)),
+    "a freeze spares nodes that were waited for": instead(Pacing, "freezes_any", property(_freezes_turns_only)),
+    "no wave is lost": instead(Judging, "_take_lost_wave", lambda judging: None),
+    "no rollout is stuck": instead(Judging, "_find_stuck", lambda judging: None),
     # Windows.
     "a verdict on the deadline is late": rules("read_health_rule", deadline_ns=lambda ns: ns - 1),
     "windows add up": rules("read_health_rule", consecutive=lambda _: False),
@@ -372,9 +376,9 @@ MISTAKES: dict[str, Plant] = {
     "windows end at midnight": instead(engine_module, "calendar_of", _cuts_windows_at_midnight),
     "windows open every day": instead(engine_module, "calendar_of", _opens_every_day),
     "the rate clock runs through the night": instead(
-        Controller, "_count_down", lambda controller, ns, done, in_open_hours=False: _count_down(controller, ns, done)
+        Course, "count_down", lambda course, ns, done, in_open_hours=False: _count_down(course, ns, done)
     ),
-    "returned nodes need no window": instead(Controller, "_wait_for_opening", _dispatches_returned_nodes),
+    "returned nodes need no window": instead(Pacing, "_wait_for_opening", _dispatches_returned_nodes),
     "an opening is nothing ahead": instead(OpenHours, "is_awaited", _always(False)),
     # Nodes.
     "a retry takes as long as the first try": instead(
@@ -384,7 +388,7 @@ MISTAKES: dict[str, Plant] = {
     "crashes stay as frequent after a rollback": instead(World, "note_rollback", lambda world, node, t: None),
     "the spell of time 0 is a fresh one": instead(availability_module, "Residual", lambda law: law),
     "shares are rounded down": instead(fleet_module, "round_half_up", math.floor),
-    "zones have no order": instead(World, "_order", lambda world, fleet: list(range(fleet.nodes))),
+    "zones have no order": instead(realized_module, "order_nodes", lambda fleet, draws: list(range(fleet.nodes))),
     "nodes that are down for good are up": instead(realized_module, "BadForGood", lambda n_subjects: None),
     "a node is missed before it is created": instead(Service, "_within_scope", lambda service, down: down),
     # Surge and retries.
@@ -440,17 +444,17 @@ MISTAKES: dict[str, Plant] = {
     "reports are judged at once": instead(Controller, "_count_later", _counts_at_once),
     "waves wait for reports": instead(Wave, "is_heard", property(lambda wave: wave.is_over)),
     "failed dispatches are reported": instead(Controller, "hears_of", _reports_failed_dispatches),
-    "a rollout ends unreported": instead(Controller, "_is_wave_through", property(_ends_unreported)),
-    "canaries are promoted unreported": instead(Controller, "_is_wave_through", property(_promotes_unreported)),
+    "a rollout ends unreported": instead(Pacing, "_is_wave_through", property(_ends_unreported)),
+    "canaries are promoted unreported": instead(Pacing, "_is_wave_through", property(_promotes_unreported)),
     "the percent is of the last wave": instead(
-        Controller, "_waves_to_judge", lambda controller, judged_before: controller.dispatcher.waves[-1:]
+        Judging, "_waves_to_judge", lambda judging, judged_before: judging._dispatcher.waves[-1:]
     ),
     # People and rollbacks.
-    "the last wave is baked": instead(Controller, "_finish_wave", _bakes_after_the_last_wave),
+    "the last wave is baked": instead(Pacing, "_finish_wave", _bakes_after_the_last_wave),
     "clocks never freeze": instead(Countdown, "freeze", lambda countdown: None),
     "an operator sees what does not show": instead(people_module, "_shows", lambda site, canary: True),
-    "an operator never notices": instead(controller_module, "rejects", lambda site, operator, canaries: False),
-    "the rate clock starts late": instead(Controller, "start", _starts_without_a_clock),
+    "an operator never notices": instead(people_module, "rejects", lambda site, operator, canaries: False),
+    "the rate clock starts late": instead(Pacing, "start", _starts_without_a_clock),
     "nobody waits for nodes that go back by themselves": instead(Rollback, "_going_back", _always(0)),
     "a failed rollback restores": instead(Rollback, "restored_ns", property(lambda rollback: rollback.ended_ns)),
     "rollbacks go at once": instead(

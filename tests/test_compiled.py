@@ -19,9 +19,9 @@ from simdeploy.engines.compiled import clock, codes, jit, kernel, laws, levels, 
 from simdeploy.engines.compiled.binomial import last_healthy_word
 from simdeploy.engines.compiled.engine import prepare_compiled, run_compiled
 from simdeploy.engines.compiled.jit import entry
-from simdeploy.engines.compiled.lowering import _exact_in_64_bits
+from simdeploy.engines.compiled.lowering_rules import _exact_in_64_bits
+from simdeploy.engines.compiled.records import PROCESS_RECORD, make_table
 from simdeploy.engines.compiled.run import RUN
-from simdeploy.engines.compiled.tables import PROCESS_RECORD, make_table
 from simdeploy.engines.running import run_block
 from simdeploy.world import distributions as kinds
 from simdeploy.world.availability import Residual

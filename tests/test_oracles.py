@@ -15,9 +15,11 @@ from simdeploy import Scenario, simulate
 from simdeploy.api import time_in_week
 from simdeploy.engines.intervals import Intervals
 from simdeploy.engines.reference import (
-    controller as controller_module,
     dispatch as dispatch_module,
+    ending as ending_module,
     engine as engine_module,
+    judging as judging_module,
+    pacing as pacing_module,
     prober as prober_module,
 )
 from simdeploy.engines.requests import Requests
@@ -38,7 +40,7 @@ from simdeploy.validation.verification.case import (
 from simdeploy.validation.verification.line import lines
 from simdeploy.validation.verification.rules import reports
 from simdeploy.validation.verification.verifying import compare_case, compare_engines, make_cases, simulate_case
-from simdeploy.world import availability as availability_module
+from simdeploy.world import availability as availability_module, realized as realized_module
 from simdeploy.world.distributions import Exponential, Lognormal
 from simdeploy.world.realized import World
 from simdeploy.world.streams import Stream
@@ -292,7 +294,7 @@ def test_traffic_of_a_day() -> None:
 
 # -- each check can fail ---------------------------------------------------------------------------
 
-_plan_waves, _rollback, _countdown = engine_module.plan_waves, engine_module.Rollback, controller_module.Countdown
+_plan_waves, _rollback, _countdown = engine_module.plan_waves, engine_module.Rollback, ending_module.Countdown
 _start_fails, _start_hangs, _crash_rate = World.start_fails, World.start_hangs, World.crash_rate
 _added_level, _zone_processes, _mean_level = World.added_level, World._zone_processes, prober_module.mean_level
 _service, _weights = Service.__init__, Requests._weights
@@ -371,10 +373,10 @@ PLANTED: dict[str, Plant] = MISTAKES | {
         engine_module, "plan_waves", lambda p, o, *size: _plan_waves(p, replace(o, pacing="barrier"), *size)
     ),
     "a wave is over before its last node": _ends_waves_early,
-    "nothing is baked": instead(controller_module.Controller, "_finish_wave", lambda ctrl: ctrl._look_beyond_wave()),
-    "batches every 30 s": instead(controller_module, "_BATCH_EVERY_NS", 30 * NS_PER_S),
-    "nothing is crossed": instead(controller_module.Controller, "_what_is_crossed", lambda *_: None),
-    "detection begins with the rollout": instead(controller_module, "Countdown", _counts_from_the_start),
+    "nothing is baked": instead(pacing_module.Pacing, "_finish_wave", lambda pacing: pacing._look_beyond_wave()),
+    "batches every 30 s": instead(pacing_module, "_BATCH_EVERY_NS", 30 * NS_PER_S),
+    "nothing is crossed": instead(judging_module.Judging, "_what_is_crossed", lambda *_: None),
+    "detection begins with the rollout": instead(ending_module, "Countdown", _counts_from_the_start),
     "nodes go back one by one": instead(
         engine_module, "Rollback", lambda site, line, _wave_size, delay_ns: _rollback(site, line, 1, delay_ns)
     ),
@@ -397,10 +399,10 @@ PLANTED: dict[str, Plant] = MISTAKES | {
         lambda world, *attempt: not _start_fails(world, *attempt) and _start_hangs(world, *attempt),
     ),
     "nodes are affected independently": instead(
-        World,
-        "_affected",
-        lambda world, fleet: (
-            world.draws.fleet(Stream.AFFECTED, fleet.nodes) < world.release.affects.count / fleet.nodes
+        realized_module,
+        "find_affected",
+        lambda fleet, release, _, draws: (
+            draws.fleet(Stream.AFFECTED, fleet.nodes) < release.affects.count / fleet.nodes
         ),
     ),
     "all are up at first": instead(availability_module.Processes, "__init__", _are_up_at_first),

@@ -7,7 +7,6 @@ second attempt or its ninth window in any order and gets the same number.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,10 +23,12 @@ from simdeploy.world.availability import (
     SpellStreams,
 )
 from simdeploy.world.connection import Lines
+from simdeploy.world.dealing import deal_classes, find_affected, order_nodes, pick_release
 from simdeploy.world.distributions import Exponential, sample_ns
 from simdeploy.world.draws import Draws
+from simdeploy.world.levels import either
 from simdeploy.world.streams import Stream
-from simdeploy.world.tilt import NO_TILT, Tilt, bend, odds_times, tilted_probabilities
+from simdeploy.world.tilt import NO_TILT, Tilt, bend, odds_times
 from simdeploy.world.traffic import STEADY, Traffic
 
 if TYPE_CHECKING:
@@ -99,13 +100,13 @@ class World:
         self._nodes = np.arange(n)
         self.behaviours = fleet.behaviours
         self.zone_of = self._nodes % fleet.zones
-        self.class_of = self._assign_classes(fleet)
+        self.class_of = deal_classes(fleet, self.draws)
         self.class_numbers: list[int] = self.class_of.tolist()
         self.behaviour_of: list[Behaviour] = [self.behaviours[number] for number in self.class_numbers]
         self.anything_goes_down = any(b.crash or b.zone_outage or b.down for b in self.behaviours)
-        self.order = self._order(fleet)
-        self.release = self._pick_release(release)
-        self.affected = self._affected(fleet).tolist()
+        self.order = order_nodes(fleet, self.draws)
+        self.release = pick_release(release, tilt, self.draws)
+        self.affected = find_affected(fleet, self.release, self.class_of, self.draws).tolist()
         self.baseline: list[float] = self._per_class(Stream.ERROR_RATE, lambda b, u: b.error_rate.quantile(u)).tolist()
 
         self._slowdown = [
@@ -291,68 +292,6 @@ class World:
     def _bent(self, stream: Stream, factor: float) -> float:
         return float(bend(self._once(stream), factor))
 
-    def _assign_classes(self, fleet: Fleet) -> np.ndarray:
-        """Give each class its exact nodes, then round(share x nodes) random ones of the others, in the file's order."""
-        class_of = np.zeros(fleet.nodes, dtype=np.int64)
-        for number, node_class in enumerate(fleet.classes, start=1):
-            class_of[list(node_class.nodes)] = number
-        if any(node_class.share is not None for node_class in fleet.classes):
-            shuffled = np.argsort(self.draws.fleet(Stream.CLASS, self.n_nodes), kind="stable")
-            shuffled = shuffled[class_of[shuffled] == 0]
-            first = 0
-            for number, node_class in enumerate(fleet.classes, start=1):
-                if node_class.share is not None:
-                    last = first + node_class.wanted(fleet.nodes)
-                    class_of[shuffled[first:last]] = number
-                    first = last
-        return class_of
-
-    def _order(self, fleet: Fleet) -> list[int]:
-        if fleet.order == "random":
-            order = np.argsort(self.draws.fleet(Stream.ORDER, self.n_nodes), kind="stable")
-        elif fleet.order == "zone":
-            order = np.lexsort((self._nodes, self.zone_of))
-        elif fleet.order == "nodes":
-            first = np.array(fleet.first, dtype=np.int64)
-            order = np.concatenate([first, np.delete(self._nodes, first)])
-        else:
-            order = self._nodes
-        numbers: list[int] = order.tolist()
-        return numbers
-
-    def _pick_release(self, kinds: Sequence[ReleaseKind]) -> ReleaseKind | None:
-        if not kinds:
-            return None
-        u = self._once(Stream.RELEASE_KIND)
-        reached = Fraction(0)
-        probabilities = (
-            tilted_probabilities(kinds, self.tilt) if self.tilt.release else [kind.probability for kind in kinds]
-        )
-        for kind, probability in zip(kinds[:-1], probabilities, strict=False):
-            reached += probability
-            if u < reached:
-                return kind
-        return kinds[-1]
-
-    def _affected(self, fleet: Fleet) -> np.ndarray:
-        if self.release is None:
-            return np.zeros(self.n_nodes, dtype=bool)
-        affects = self.release.affects
-        if affects.by == "share":
-            return self.draws.fleet(Stream.AFFECTED, self.n_nodes) < float(affects.share or 0)
-        if affects.by == "count":
-            hit = np.zeros(self.n_nodes, dtype=bool)
-            hit[np.argsort(self.draws.fleet(Stream.AFFECTED, self.n_nodes), kind="stable")[: affects.count]] = True
-            return hit
-        if affects.by == "classes":
-            numbers = [i for i, one in enumerate(fleet.classes, start=1) if one.name in affects.members]
-            return np.isin(self.class_of, numbers)
-        if affects.by == "zones":
-            return np.isin(self.zone_of, affects.members)
-        if affects.by == "nodes":
-            return np.isin(self._nodes, affects.members)
-        return np.ones(self.n_nodes, dtype=bool)
-
     def _per_class(self, stream: Stream, value: Callable[[Behaviour, np.ndarray], np.ndarray]) -> np.ndarray:
         u = self.draws.fleet(stream, self.n_nodes)
         out = np.zeros(self.n_nodes)
@@ -456,43 +395,3 @@ class _Blocks:
             nodes = np.arange(first, min(first + _BLOCK, self._n_nodes))
             block = self._made[key] = self._compute(nodes, index)
         return block[node % _BLOCK]
-
-
-def either(a: float, b: float) -> float:
-    """Combine two independent causes: 1 - (1 - a)(1 - b).
-
-    Examples
-    --------
-    >>> either(0.5, 0.5), either(0.01, 0.0)
-    (0.75, 0.01)
-    """
-    if a == 0 or b == 0:
-        return a + b
-    return 1 - (1 - a) * (1 - b)
-
-
-def mean_level(
-    baseline: float, added: float, degraded: float, length: int, added_for: int, degraded_for: int, both_for: int
-) -> float:
-    """Return the time-average of a node's fraction of failed requests over a window.
-
-    At any instant it is ``1 - (1 - baseline)(1 - added)(1 - degraded)``, with the causes present; the average depends
-    only on how long each, and both at once, were present.
-
-    Parameters
-    ----------
-    baseline, added, degraded : float
-        Fractions of the node itself, of the release, and of a degraded spell.
-    length, added_for, degraded_for, both_for : int
-        Nanoseconds: of the window, and of the parts in which the release's failures show, the node is degraded, and
-        both.
-
-    Examples
-    --------
-    >>> mean_level(0.0, 0.5, 0.0, length=10, added_for=5, degraded_for=0, both_for=0)
-    0.25
-    """
-    if not added_for and not degraded_for:
-        return baseline
-    lost = (added * added_for + degraded * degraded_for - added * degraded * both_for) / length
-    return min(max(1 - (1 - baseline) * (1 - lost), 0.0), 1.0)

@@ -10,6 +10,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import (
+    bake_after,
+    begins_of,
+    class_rule_of,
+    drawn,
+    lists,
+    policy_of,
+    relative,
+    size_of_wave,
+)
 from simdeploy.engines.compiled.barrier_fates import meet_fates
 from simdeploy.engines.compiled.barrier_outcomes import rate_at, requests_at, write_outcome
 from simdeploy.engines.compiled.codes import CANCELED, COMPLETED, FAILED
@@ -25,14 +35,6 @@ from simdeploy.engines.compiled.tables import (
     REL_STARTED,
     REL_WINDOWS,
     TOUCHED,
-    bake_after,
-    begins_of,
-    class_rule_of,
-    drawn,
-    lists,
-    policy_of,
-    relative,
-    size_of_wave,
 )
 
 _LOW = (1 << 32) - 1

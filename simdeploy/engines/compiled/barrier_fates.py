@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import drawn, fates, lists, peak_words, policy_of, relative, today
 from simdeploy.engines.compiled.codes import ORDER_INDEX
 from simdeploy.engines.compiled.fates import meet_fate
 from simdeploy.engines.compiled.jit import compiled
@@ -24,13 +25,6 @@ from simdeploy.engines.compiled.tables import (
     STARTED,
     UP_AGAIN,
     WINDOWS,
-    drawn,
-    fates,
-    lists,
-    peak_words,
-    policy_of,
-    relative,
-    today,
 )
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)

@@ -7,6 +7,16 @@ import math
 import numpy as np
 
 from simdeploy.engines.compiled import outcomes as at
+from simdeploy.engines.compiled.access import (
+    back_rates,
+    begins_of,
+    class_rule_of,
+    classes,
+    drawn,
+    policy_of,
+    relative,
+    size_of_wave,
+)
 from simdeploy.engines.compiled.codes import COMPLETED, FAILED, ON_FAILURE_ROLLBACK
 from simdeploy.engines.compiled.exposure import after_ns
 from simdeploy.engines.compiled.jit import compiled
@@ -27,14 +37,6 @@ from simdeploy.engines.compiled.tables import (
     REL_STARTED,
     REL_WINDOWS,
     ROLLBACK,
-    back_rates,
-    begins_of,
-    class_rule_of,
-    classes,
-    drawn,
-    policy_of,
-    relative,
-    size_of_wave,
 )
 from simdeploy.engines.compiled.weighing import weigh_first
 from simdeploy.units import NS_PER_S

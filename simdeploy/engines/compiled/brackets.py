@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdeploy.engines.compiled.binomial import last_healthy_word
-from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.laws import quantile
-from simdeploy.engines.compiled.tables import (
-    BRACKET_BITS,
-    UNKNOWN,
+from simdeploy.engines.compiled.access import (
     bracket_of,
     bracket_words,
     class_rule_of,
@@ -20,6 +15,10 @@ from simdeploy.engines.compiled.tables import (
     policy_of,
     words_beyond,
 )
+from simdeploy.engines.compiled.binomial import last_healthy_word
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.laws import quantile
+from simdeploy.engines.compiled.records import BRACKET_BITS, UNKNOWN
 
 _LARGEST = 1.0 - 2.0**-53
 _SLACK = 1e-9

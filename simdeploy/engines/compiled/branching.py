@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import fates, kept, reached, scratch
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.line import counted_at, counts_as_failed
-from simdeploy.engines.compiled.tables import (
-    BACK_FROM,
-    DISPATCHED,
-    NEVER,
-    STARTED,
-    fates,
-    kept,
-    reached,
-    scratch,
-)
+from simdeploy.engines.compiled.tables import BACK_FROM, DISPATCHED, NEVER, STARTED
 
 
 @compiled

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from simdeploy.engines.compiled.codes import BARRIER
-from simdeploy.engines.compiled.tables import BUNDLE_RECORD, MEMBER_RECORD, RULE_RECORD, make_table
+from simdeploy.engines.compiled.records import BUNDLE_RECORD, MEMBER_RECORD, RULE_RECORD, make_table
 
 if TYPE_CHECKING:
     from simdeploy.rules.limits import Limits

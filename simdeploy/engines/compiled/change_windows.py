@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import openings, policy_of
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.tables import openings, policy_of
 from simdeploy.world.change_windows import WEEK_NS
 
 _WEEK = WEEK_NS

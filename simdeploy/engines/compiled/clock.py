@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import queue
 from simdeploy.engines.compiled.change_windows import open_time_until, when_open_for
 from simdeploy.engines.compiled.codes import PAUSED
 from simdeploy.engines.compiled.jit import compiled, inlined
-from simdeploy.engines.compiled.tables import NEVER, queue
+from simdeploy.engines.compiled.tables import NEVER
 
 _LAST = np.iinfo(np.int64).max
 

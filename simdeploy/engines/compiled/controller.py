@@ -6,12 +6,9 @@ happen at the same instant.
 
 from __future__ import annotations
 
-import numpy as np
-
-from simdeploy.engines.compiled.change_windows import is_open, next_opening
+from simdeploy.engines.compiled.access import fates, lists, policy_of, script, waves
 from simdeploy.engines.compiled.clock import (
     BAKE_CLOCK,
-    BATCH_CLOCK,
     COUNTS,
     ENDS_WINDOW,
     FAILS_TRY,
@@ -26,57 +23,30 @@ from simdeploy.engines.compiled.clock import (
     NO_CLOCK,
     OPERATOR_CLOCK,
     TRIES_AGAIN,
-    count_down,
     dequeue,
-    freeze_clock,
     next_in_queue,
-    thaw_clock,
 )
-from simdeploy.engines.compiled.codes import (
-    BARRIER,
-    CANCELED,
-    COMPLETED,
-    CUSUM,
-    FAILED,
-    IN_PROGRESS,
-    ON_FAILURE_PAUSE,
-    ON_FAILURE_ROLLBACK,
-    ON_FAILURE_STOP,
-    PAUSED,
-    RATE,
-    SCRIPT_CANCEL,
-    SCRIPT_PAUSE,
-    SCRIPT_PROMOTE,
-    SCRIPT_RESUME,
-    SLIDING,
-)
+from simdeploy.engines.compiled.codes import CUSUM, IN_PROGRESS, PAUSED, RATE
 from simdeploy.engines.compiled.deadlines import (
     is_deadline_now,
     let_progress_stand_still,
     next_deadline,
     reset_deadlines,
-    tell_deadline,
 )
-from simdeploy.engines.compiled.dispatch import (
-    admit_returned,
-    fill_slots,
-    nodes_left,
-    open_wave,
-    send_wave,
-    try_again,
-    turns_due,
-)
+from simdeploy.engines.compiled.dispatch import try_again
 from simdeploy.engines.compiled.gates import happens_before_gate, judges_waves, look_at_waves, reset_gates
 from simdeploy.engines.compiled.jit import compiled, inlined
-from simdeploy.engines.compiled.limits import is_crossed, reset_tally
+from simdeploy.engines.compiled.judging import judge
+from simdeploy.engines.compiled.limits import reset_tally
 from simdeploy.engines.compiled.line import reset_lines
 from simdeploy.engines.compiled.node import count, go_back, hear_of
-from simdeploy.engines.compiled.people import rejects
+from simdeploy.engines.compiled.pacing import AWAIT, BAKE, BAKED, READY, advance, batch_is_due
+from simdeploy.engines.compiled.people import obey_operator, obey_script
 from simdeploy.engines.compiled.pools import reset_pools
 from simdeploy.engines.compiled.quick import set_quick_words
 from simdeploy.engines.compiled.rollback import act_on_rollback, has_returned
 from simdeploy.engines.compiled.running_watch import look_at_running
-from simdeploy.engines.compiled.slots import count_free, free_late, give_up_slot, is_stuck, reset_slots
+from simdeploy.engines.compiled.slots import free_late, give_up_slot, reset_slots
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     BACK_UNTIL,
@@ -84,36 +54,18 @@ from simdeploy.engines.compiled.tables import (
     DUE,
     EARLIER,
     HAS_FAILED,
-    IN_FLIGHT,
     N_WAVE,
     NEVER,
     RESOLVED,
     STARTED,
     SURGED,
     TRIED,
-    TURNS,
     UNRESOLVED,
     UP_AGAIN,
     WAVE,
     WINDOWS,
-    awaits_promotion,
-    bake_after,
-    fates,
-    is_wave_over,
-    lists,
-    policy_of,
-    script,
-    size_of_wave,
-    waves,
 )
 from simdeploy.engines.compiled.validation import happens_at_verdict, happens_while_sharing
-from simdeploy.units import NS_PER_S
-
-# ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: the canaries wait for a promotion.
-# main: sliding or rate pacing is at work. done: every node has had its turn.
-READY, WAVE_OUT, BAKE, BAKED, AWAIT, MAIN, DONE = range(7)
-
-_BATCH_EVERY = 60 * NS_PER_S
 
 
 @compiled
@@ -146,7 +98,7 @@ def run_rollout(run):
     if run.goes_offline:
         reset_lines(run)
     if policy_of(run).pacing == RATE and policy_of(run).canaries == 0:
-        _batch_is_due(run)  # its clock runs from the start, even if a pause at 0 s holds the batch back
+        batch_is_due(run)  # its clock runs from the start, even if a pause at 0 s holds the batch back
     while True:
         _let_happen(run)
         if run.is_rung:
@@ -202,9 +154,6 @@ def _is_something_beyond(run):
     if run.rollback_is_asked:
         return run.rollback_ended == NEVER and run.queued > 0
     return run.escape_is_pending
-
-
-# -- time ------------------------------------------------------------------------------------------
 
 
 @inlined
@@ -291,7 +240,7 @@ def _let_happen(run):
         elif clock == OPERATOR_CLOCK:
             run.operator_is_due = True
         else:
-            _batch_is_due(run)
+            batch_is_due(run)
     while run.acts_told < run.n_acts and script(run)[run.acts_told, 0] <= now:
         run.acts_told += 1
         run.is_rung = True
@@ -313,18 +262,6 @@ def _let_happen(run):
 
 
 @compiled
-def _batch_is_due(run):
-    plan = policy_of(run)
-    run.batches_due += 1
-    if run.batches_due < plan.n_waves - (1 if plan.canaries else 0):
-        count_down(run, BATCH_CLOCK, _BATCH_EVERY)
-    run.is_rung = True
-
-
-# -- the end of an instant -------------------------------------------------------------------------
-
-
-@compiled
 def _act(run):
     if judges_waves(policy_of(run)):
         look_at_waves(run)
@@ -332,12 +269,12 @@ def _act(run):
         run.look_at_running = False
         if run.makespan == NEVER:
             look_at_running(run)
-    _judge(run)
+    judge(run)
     if run.acts_done < run.acts_told:
-        _obey_script(run)
+        obey_script(run)
     if run.operator_is_due:
-        _obey_operator(run)
-    _advance(run)
+        obey_operator(run)
+    advance(run)
     if run.has_more and policy_of(run).counts_each:
         waits = run.phase == BAKE or run.phase == BAKED or run.phase == AWAIT or run.awaits_opening
         let_progress_stand_still(run, run.state == PAUSED or waits or run.makespan < NEVER)
@@ -345,98 +282,6 @@ def _act(run):
     policy = policy_of(run)
     if policy.gate >= 0 and (policy.gate == CUSUM or run.any_waits or policy.has_steps) and _is_at_rest(run):
         run.watch_has_ended = True
-
-
-@compiled
-def _judge(run):
-    alarm = run.gate_alarm
-    run.gate_alarm = False
-    if run.makespan < NEVER:
-        return
-    if run.has_more and policy_of(run).counts_each and not alarm and not _had_all_turns_and_promotion(run):
-        alarm = tell_deadline(run)
-    # A sliding wave ends with the rollout.
-    at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != SLIDING
-    is_crossed_now = alarm
-    if alarm or (run.news and not (at_wave_end and run.waves_over == run.waves_judged)):
-        run.news = False
-        run.waves_judged = run.waves_over
-        judged_before = run.first_unjudged
-        if run.reporting_delay:
-            while run.first_unjudged < run.waves_open and is_wave_over(run, run.first_unjudged):
-                run.first_unjudged += 1
-        # After a pause the same crossing counts again only when a further node has failed.
-        if not alarm and run.failed + run.earlier_tries > run.acknowledged_failures:
-            is_crossed_now = is_crossed(run, judged_before)
-    is_crossed_now = is_crossed_now or run.lost_wave
-    run.lost_wave = False
-    run.has_crossed |= is_crossed_now
-    if not is_crossed_now and not (run.fails_when_stuck and _find_stuck(run)):
-        return
-    if run.on_failure == ON_FAILURE_ROLLBACK or run.on_failure == ON_FAILURE_STOP:
-        undo = run.on_failure == ON_FAILURE_ROLLBACK and not policy_of(run).no_auto_rollback
-        _end(run, FAILED, undo)
-        return
-    run.acknowledged_failures = run.failed + run.earlier_tries
-    if run.on_failure == ON_FAILURE_PAUSE and run.state != PAUSED:
-        _pause(run)
-
-
-@compiled
-def _find_stuck(run):
-    """Tell once whether failed nodes let no other one have its turn, now that nothing is in flight."""
-    if run.was_stuck:
-        return False
-    unresolved = np.int64(0)
-    for wave in range(run.waves_open):
-        unresolved += waves(run)[UNRESOLVED, wave]
-    if _freezes_any(run):
-        run.was_stuck = unresolved == run.waiting
-    else:
-        run.was_stuck = unresolved == 0 and is_stuck(run)
-    return run.was_stuck
-
-
-@compiled
-def _freezes_any(run):
-    """Tell whether a failed node, or one that waits for its next try, keeps any from being dispatched."""
-    return (run.is_frozen or run.between_tries > 0) and (nodes_left(run) > 0 or run.waiting > 0)
-
-
-@compiled
-def _obey_script(run):
-    while run.acts_done < run.acts_told:
-        action = script(run)[run.acts_done, 1]
-        run.acts_done += 1
-        if run.makespan < NEVER:
-            continue
-        is_paused = run.state == PAUSED
-        if action == SCRIPT_PAUSE and not is_paused:
-            _pause(run)
-        elif action == SCRIPT_RESUME and is_paused:
-            _resume(run)
-        elif action == SCRIPT_PROMOTE:
-            if not run.promotion_wanted and _awaits_promotion(run) and is_wave_over(run, run.waves_open - 1):
-                run.promotion_wanted = True
-        elif action == SCRIPT_CANCEL:
-            _end(run, CANCELED, not policy_of(run).no_auto_rollback)
-
-
-@inlined
-def _awaits_promotion(run):
-    """Tell whether the wave that was opened last needs a promotion that it hasn't had yet."""
-    return run.waves_open > run.promoted_waves and awaits_promotion(run, run.waves_open - 1)
-
-
-@compiled
-def _obey_operator(run):
-    run.operator_is_due = False
-    if run.makespan < NEVER or not _awaits_promotion(run) or run.promotion_wanted:
-        return
-    if rejects(run):
-        _end(run, CANCELED, not policy_of(run).no_auto_rollback)
-    else:
-        run.promotion_wanted = True
 
 
 @compiled
@@ -453,197 +298,3 @@ def _is_at_rest(run):
     for wave in range(run.waves_open):
         held_back -= waves(run)[UNRESOLVED, wave]
     return held_back == 0
-
-
-# -- what comes next -------------------------------------------------------------------------------
-
-
-@compiled
-def _advance(run):
-    run.awaits_opening = False
-    if run.makespan < NEVER:
-        return
-    if run.phase == WAVE_OUT and _is_wave_through(run):
-        _finish_wave(run)
-    if run.phase == BAKED:
-        _look_beyond_wave(run)
-    if run.state == PAUSED:
-        return
-    if run.promotion_wanted:
-        _promote(run)
-    if run.failed_node_freezes and _freezes_any(run):
-        return  # nor will it end
-    if is_open(run):
-        if run.n_up_again:
-            admit_returned(run)
-        if run.phase == READY:
-            _send_next(run)
-        elif run.phase == WAVE_OUT and policy_of(run).has_steps:
-            fill_slots(run)
-        if run.phase == MAIN:
-            _keep_going(run)
-    else:
-        _wait_for_opening(run)
-    if run.phase == DONE:
-        _end(run, COMPLETED, False)
-
-
-@compiled
-def _is_wave_through(run):
-    """Tell whether what comes after the last wave may come: promotions and the end wait until verdicts count, other waves don't."""
-    wave = run.waves_open - 1
-    if nodes_left(run) == 0:
-        return run.waves_over == run.waves_open
-    if run.reporting_delay == 0 or awaits_promotion(run, wave):
-        return is_wave_over(run, wave)
-    return waves(run)[TURNS, wave] == size_of_wave(run, wave) and waves(run)[IN_FLIGHT, wave] == 0
-
-
-@compiled
-def _finish_wave(run):
-    """Bake after a wave, if the plan says so."""
-    bake_time = bake_after(run, run.waves_open - 1)
-    if bake_time:
-        run.phase = BAKE
-        count_down(run, BAKE_CLOCK, bake_time)
-    else:
-        _look_beyond_wave(run)
-
-
-@compiled
-def _look_beyond_wave(run):
-    if _awaits_promotion(run):
-        run.phase = AWAIT
-        if policy_of(run).auto_promote:
-            run.promotion_wanted = True
-        else:
-            count_down(run, OPERATOR_CLOCK, run.promote_after)
-    else:
-        run.phase = READY if nodes_left(run) else DONE
-
-
-@compiled
-def _promote(run):
-    run.promotion_wanted = False
-    run.promoted_waves = run.waves_open
-    run.clock = NO_CLOCK
-    run.phase = READY if nodes_left(run) else DONE
-
-
-@compiled
-def _send_next(run):
-    plan = policy_of(run)
-    canaries_first = plan.canaries > 0 and run.waves_open == 0
-    if plan.pacing == BARRIER or canaries_first:
-        if not plan.has_steps:
-            open_wave(run)
-            send_wave(run, size_of_wave(run, run.waves_open - 1))
-            run.phase = WAVE_OUT
-        elif count_free(run, 1) > 0:
-            open_wave(run)
-            fill_slots(run)
-            run.phase = WAVE_OUT
-        return
-    run.phase = MAIN
-    if plan.pacing == SLIDING:
-        open_wave(run)
-    elif plan.canaries:
-        _batch_is_due(run)
-
-
-@compiled
-def _keep_going(run):
-    """Sliding and rate pacing: fill free slots, or send a batch that is due; one step a look."""
-    is_due = True
-    if policy_of(run).pacing == RATE:
-        late = _late_batches(run)
-        is_due = late > 0
-        if is_due:
-            open_wave(run)
-        if late > 1:
-            run.is_rung = True
-    # Nothing ends in the look in which nodes have their turn: those that are down then are resolved at once.
-    if not (is_due and fill_slots(run)) and not nodes_left(run) and run.waves_over == run.waves_open:
-        run.phase = DONE
-
-
-@compiled
-def _finds_slot(run):
-    """Tell whether a node of the wave at hand, or of the next one, could have its turn now."""
-    if run.phase == READY:
-        return not policy_of(run).marks_slots or count_free(run, 1) > 0
-    return (run.phase == WAVE_OUT or run.phase == MAIN) and turns_due(run) > 0
-
-
-@compiled
-def _had_all_turns_and_promotion(run):
-    if nodes_left(run) or run.waves_over < run.waves_open:
-        return False
-    return not _awaits_promotion(run)
-
-
-@compiled
-def _late_batches(run):
-    """Return how many batches of rate pacing are due and not sent."""
-    sent = run.waves_open - (1 if policy_of(run).canaries else 0)
-    return run.batches_due - sent if nodes_left(run) else np.int64(0)
-
-
-@compiled
-def _wait_for_opening(run):
-    """While no change window is open: dispatch nothing, but let the clock of rate pacing begin, and see the end."""
-    plan = policy_of(run)
-    is_rate, is_canary = plan.pacing == RATE, plan.canaries > 0 and run.waves_open == 0
-    if run.phase == READY and is_rate and not is_canary:
-        _send_next(run)
-    finds_slot = _late_batches(run) > 0 if is_rate and run.phase == MAIN else _finds_slot(run)
-    run.awaits_opening = finds_slot or run.n_up_again > 0
-    if run.phase == MAIN and nodes_left(run) == 0 and run.waves_over == run.waves_open:
-        run.phase = DONE
-    if run.awaits_opening:
-        run.opens_at = next_opening(run)
-
-
-# -- pausing and ending ----------------------------------------------------------------------------
-
-
-@compiled
-def _pause(run):
-    run.state = PAUSED
-    if run.clocks_stop and run.clock != NO_CLOCK and not run.clock_is_frozen:
-        freeze_clock(run)
-
-
-@compiled
-def _resume(run):
-    run.state = IN_PROGRESS
-    if run.clock != NO_CLOCK and run.clock_is_frozen:
-        thaw_clock(run)
-
-
-@compiled
-def _end(run, how, undo):
-    run.state = how
-    run.makespan = run.now
-    run.clock = NO_CLOCK
-    if not run.undone:
-        return
-    if undo or (how != COMPLETED and run.n_touched == 0):
-        run.rollback_is_asked = True
-        run.is_rung = True
-    elif how != COMPLETED or run.defective:
-        run.escape_is_pending = True
-        run.escape_at = run.now + run.escape_detection
-
-
-@compiled
-def horizon_of(run):
-    """Return when service is whole again, NEVER if it never is; for a rollout in which nothing happens any more."""
-    if run.makespan == NEVER:
-        return NEVER
-    escaped = run.state == COMPLETED and run.defective
-    if run.state == COMPLETED and not escaped:
-        return run.makespan
-    if run.undone:
-        return run.rollback_ended
-    return run.makespan + (run.escape_detection if escaped else 0)

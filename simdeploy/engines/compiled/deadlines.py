@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from simdeploy.engines.compiled.access import policy_of
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.tables import NEVER, policy_of
+from simdeploy.engines.compiled.tables import NEVER
 
 
 @compiled

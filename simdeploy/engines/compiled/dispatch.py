@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import (
+    begins_of,
+    drawn,
+    fates,
+    is_surged,
+    lists,
+    policy_of,
+    size_of_wave,
+    terms_of_wave,
+    waves,
+)
 from simdeploy.engines.compiled.clock import GETS_VERDICT, IS_UP, NO_CLOCK, TRIES_AGAIN, enqueue
 from simdeploy.engines.compiled.codes import UNREACHABLE_FAIL, UNREACHABLE_SKIP
 from simdeploy.engines.compiled.evidence import find_partners
@@ -41,15 +52,6 @@ from simdeploy.engines.compiled.tables import (
     WAVE,
     WAVE_FAILED,
     WINDOWS_FROM,
-    begins_of,
-    drawn,
-    fates,
-    is_surged,
-    lists,
-    policy_of,
-    size_of_wave,
-    terms_of_wave,
-    waves,
 )
 from simdeploy.engines.compiled.validation import end_try, validate
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import classes, drawn, fates, lists, met, policy_of, pool_looks, waves
 from simdeploy.engines.compiled.binomial import failed_of
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.load import count_requests, pool_of
@@ -24,14 +25,6 @@ from simdeploy.engines.compiled.tables import (
     RESOLVED,
     STARTED,
     TURNS,
-    classes,
-    drawn,
-    fates,
-    lists,
-    met,
-    policy_of,
-    pool_looks,
-    waves,
 )
 from simdeploy.world.streams import Stream
 

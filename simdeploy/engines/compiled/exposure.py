@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled import spells
+from simdeploy.engines.compiled.access import classes, drawn, law_at
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import CONSTANT, draw_ns
 from simdeploy.engines.compiled.philox import draw
-from simdeploy.engines.compiled.tables import AFFECTED, CLASS, NEVER, classes, drawn, law_at
+from simdeploy.engines.compiled.tables import AFFECTED, CLASS, NEVER
 from simdeploy.world.streams import Stream
 
 

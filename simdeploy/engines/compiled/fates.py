@@ -5,6 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled import spells
+from simdeploy.engines.compiled.access import (
+    classes,
+    drawn,
+    fates,
+    law_at,
+    needed_of,
+    policy_of,
+    process_at,
+    today,
+    walk_at,
+)
 from simdeploy.engines.compiled.health import become_healthy
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import draw_ns
@@ -26,15 +37,6 @@ from simdeploy.engines.compiled.tables import (
     STARTED,
     WINDOWS,
     WINDOWS_FROM,
-    classes,
-    drawn,
-    fates,
-    law_at,
-    needed_of,
-    policy_of,
-    process_at,
-    today,
-    walk_at,
 )
 from simdeploy.engines.compiled.tilting import bend
 from simdeploy.world.streams import Stream

@@ -4,6 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import (
+    drawn,
+    fates,
+    is_surged,
+    is_wave_over,
+    lists,
+    needed_of,
+    policy_of,
+    size_of_wave,
+    waves,
+    windows_from,
+)
 from simdeploy.engines.compiled.clock import (
     FAILS_TRY,
     GETS_VERDICT,
@@ -43,16 +55,6 @@ from simdeploy.engines.compiled.tables import (
     WAITING,
     WAVE,
     WINDOWS,
-    drawn,
-    fates,
-    is_surged,
-    is_wave_over,
-    lists,
-    needed_of,
-    policy_of,
-    size_of_wave,
-    waves,
-    windows_from,
 )
 
 

@@ -5,29 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled import spells
-from simdeploy.engines.compiled.binomial import ALWAYS, last_healthy_word
-from simdeploy.engines.compiled.exposure import (
-    added_level,
-    after_ns,
-    begin_crashes,
-    degraded_within,
-    is_disturbed,
-    is_good_throughout,
-)
-from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
-from simdeploy.engines.compiled.philox import draw_window, draw_windows
-from simdeploy.engines.compiled.sampling import own_level
-from simdeploy.engines.compiled.tables import (
-    BRACKET_BITS,
-    CLASS,
-    HAS_FAILED,
-    LEVEL_WORD,
-    N_WINDOW_WORDS,
-    NEVER,
-    RESOLVED,
-    UNKNOWN,
-    WINDOWS,
+from simdeploy.engines.compiled.access import (
     bracket_of,
     bracket_words,
     class_rule_of,
@@ -42,6 +20,21 @@ from simdeploy.engines.compiled.tables import (
     window_words,
     words_beyond,
 )
+from simdeploy.engines.compiled.binomial import ALWAYS, last_healthy_word
+from simdeploy.engines.compiled.exposure import (
+    added_level,
+    after_ns,
+    begin_crashes,
+    degraded_within,
+    is_disturbed,
+    is_good_throughout,
+)
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
+from simdeploy.engines.compiled.philox import draw_window, draw_windows
+from simdeploy.engines.compiled.records import BRACKET_BITS, N_WINDOW_WORDS, UNKNOWN
+from simdeploy.engines.compiled.sampling import own_level
+from simdeploy.engines.compiled.tables import CLASS, HAS_FAILED, LEVEL_WORD, NEVER, RESOLVED, WINDOWS
 
 
 @compiled

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import policy_of, ranked, ranked_before, terms_of_wave, waves
 from simdeploy.engines.compiled.codes import (
     BAYES,
     CANT_TELL_PASS,
@@ -33,11 +34,6 @@ from simdeploy.engines.compiled.tables import (
     OLD_BAD,
     SEEN,
     SEEN_BAD,
-    policy_of,
-    ranked,
-    ranked_before,
-    terms_of_wave,
-    waves,
 )
 from simdeploy.rules.gates.gate import MOST_RANKED
 from simdeploy.world.streams import Stream

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import from_dtype, types
 
+from simdeploy.engines.compiled.access import bundle_at, member_at, places_of, roots, rule_at, rule_slots, stops_of
 from simdeploy.engines.compiled.barrier import follow_bundle, prepare_barrier
 from simdeploy.engines.compiled.barrier_fates import find_fates
 from simdeploy.engines.compiled.brackets import prepare_brackets
@@ -17,7 +18,6 @@ from simdeploy.engines.compiled.outcomes import WEIGHT
 from simdeploy.engines.compiled.responses import measure
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.sampling import prepare, sample
-from simdeploy.engines.compiled.tables import bundle_at, member_at, places_of, roots, rule_at, rule_slots, stops_of
 from simdeploy.engines.compiled.tracing import trace
 from simdeploy.engines.compiled.weighing import weigh
 

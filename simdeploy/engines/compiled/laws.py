@@ -10,8 +10,9 @@ import math
 import numpy as np
 
 from simdeploy.engines.compiled import special
+from simdeploy.engines.compiled.access import floats_of
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.tables import LAW_RECORD, floats_of, make_table
+from simdeploy.engines.compiled.records import LAW_RECORD, make_table
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world import distributions as kinds
 from simdeploy.world.distributions import sample_ns

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
+from simdeploy.engines.compiled.access import is_wave_over, policy_of, size_of_wave, terms_of_wave, waves, zone_failed
 from simdeploy.engines.compiled.codes import OF_RESOLVED, OF_WAVE
 from simdeploy.engines.compiled.jit import compiled, inlined
-from simdeploy.engines.compiled.tables import (
-    WAVE_FAILED,
-    is_wave_over,
-    policy_of,
-    size_of_wave,
-    terms_of_wave,
-    waves,
-    zone_failed,
-)
+from simdeploy.engines.compiled.tables import WAVE_FAILED
 
 
 @compiled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import classes, drawn, fates, law_at, lines, process_at, today
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import draw_ns, residual_quantile, residual_survival, to_ns
 from simdeploy.engines.compiled.philox import block, first_word_not_below, to_uniform
@@ -23,13 +24,6 @@ from simdeploy.engines.compiled.tables import (
     RESOLVED,
     TURN,
     UNHEARD,
-    classes,
-    drawn,
-    fates,
-    law_at,
-    lines,
-    process_at,
-    today,
 )
 from simdeploy.units import NS_PER_S
 from simdeploy.world.streams import Stream

@@ -9,6 +9,20 @@ import math
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import (
+    class_rule_of,
+    classes,
+    day_points,
+    drawn,
+    load_starts,
+    load_times,
+    loads,
+    policy_of,
+    pool_counts,
+    pool_sums,
+    pool_times,
+    traffic,
+)
 from simdeploy.engines.compiled.codes import ACROSS_CLASS, ACROSS_ZONE
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.tables import (
@@ -22,18 +36,6 @@ from simdeploy.engines.compiled.tables import (
     POOL_MET,
     POOL_SERVED,
     POOL_SHED,
-    class_rule_of,
-    classes,
-    day_points,
-    drawn,
-    load_starts,
-    load_times,
-    loads,
-    policy_of,
-    pool_counts,
-    pool_sums,
-    pool_times,
-    traffic,
 )
 from simdeploy.units import NS_PER_S
 from simdeploy.world.traffic import DAY_NS

@@ -14,61 +14,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.api.times import time_in_week
-from simdeploy.engines.compiled.binomial import ALWAYS, NEVER
-from simdeploy.engines.compiled.bundling import (
-    BEYOND_ANY_FLEET,
-    LoweredPlan,
-    Row,
-    bundle_policies,
-    chain_policies,
-    stops_at,
-)
+from simdeploy.engines.compiled.bundling import BEYOND_ANY_FLEET
 from simdeploy.engines.compiled.codes import code_of
 from simdeploy.engines.compiled.laws import LawTable
 from simdeploy.engines.compiled.levels import make_pieces
+from simdeploy.engines.compiled.lowering_policies import lower_policies
+from simdeploy.engines.compiled.records import CLASS_RECORD, KIND_RECORD, PROCESS_RECORD, UNKNOWN, make_table
 from simdeploy.engines.compiled.spells import CRASH, FLAPPING, LINE, ZONE
-from simdeploy.engines.compiled.tables import (
-    CLASS_RECORD,
-    CLASS_RULE_RECORD,
-    KIND_RECORD,
-    NEVER as AT_NO_TIME,
-    POLICY_RECORD,
-    PROCESS_RECORD,
-    UNKNOWN,
-    WAVE_TERMS_RECORD,
-    make_table,
-)
-from simdeploy.rules.gates.gate import MOST_GATED_REQUESTS, Method, read_gate
-from simdeploy.rules.health import read_health_rule
-from simdeploy.rules.limits import NO_PERCENT, read_limits
-from simdeploy.rules.orchestrator import CantTell, OnFailure, Pacing, PercentOf, UnreachableNodes
-from simdeploy.rules.waves import NO_WAVE_LIMITS, USUAL_WATCH, plan_waves, what_plans_depend_on
-from simdeploy.world.binomial import binomial_cdf
+from simdeploy.rules.orchestrator import CantTell, OnFailure, UnreachableNodes
 from simdeploy.world.change_windows import is_always_open, weekly_openings
 from simdeploy.world.distributions import Constant, Exponential
 from simdeploy.world.fleet import Across, Order, traffic_points
 from simdeploy.world.operator import Action
-from simdeploy.world.realized import mean_level
 from simdeploy.world.release import AffectedBy
-from simdeploy.world.special import special
 from simdeploy.world.tilt import NO_TILT, odds_times, tilted_probabilities
 
 if TYPE_CHECKING:
     from simdeploy.rules.deployment_types import TypeTraits
-    from simdeploy.rules.gates.gate import Gate
-    from simdeploy.rules.health import HealthRule
-    from simdeploy.rules.limits import Limits
     from simdeploy.rules.orchestrator import Orchestrator
-    from simdeploy.rules.policy import Policy
-    from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.distributions import Distribution
     from simdeploy.world.fleet import Behaviour, Fleet
     from simdeploy.world.release import ReleaseKind
     from simdeploy.world.tilt import Tilt
-
-_MOST_PEAK_WINDOWS = 64
 
 
 @dataclass(frozen=True)
@@ -102,7 +70,7 @@ def lower(
     pieces = _lower_traffic(fleet.behaviours, classes)
     lowered_kinds = _lower_kinds(kinds, laws, scenario.tilt or NO_TILT)
     may_bundle = may_bundle and _may_bundle(scenario, traits)
-    policies, peaks = _lower_policies(scenario, chosen, kinds, traits, may_bundle=may_bundle)
+    policies, peaks = lower_policies(scenario, chosen, kinds, traits, may_bundle=may_bundle)
     script = [(act.at_ns, code_of(Action, act.do)) for act in sorted(operator.script, key=lambda act: act.at_ns)]
     names = [node_class.name for node_class in fleet.classes]
     by_zone = [set(kind.affects.members if kind.affects.by == "zones" else ()) for kind in kinds]
@@ -309,153 +277,6 @@ def _lower_tilt(tilt: Tilt | None) -> dict[str, float]:
     }
 
 
-def _lower_policies(
-    scenario: Scenario,
-    chosen: Sequence[ScenarioPolicy],
-    kinds: Sequence[ReleaseKind],
-    traits: TypeTraits,
-    *,
-    may_bundle: bool,
-) -> tuple[dict[str, np.ndarray], list[int]]:
-    """Return the tables of policies, and the numbers of windows whose highest word is wanted.
-
-    Rules, plans, limits and gates that several policies share are numbered, and worked out once.
-    """
-    total = scenario.fleet.nodes
-    rules: dict[HealthRule, int] = {}
-    plans: dict[tuple[object, ...], LoweredPlan] = {}
-    sizes: list[int] = []
-    wave_terms: list[tuple[int, ...]] = []
-    bakes_ns: list[int] = []
-    limits: dict[Limits | None, int] = {}
-    gates: dict[Gate | None, int] = {None: 0}
-    rows = []
-    for one in chosen:
-        policy = one.policy
-        # Nodes that leave have no windows to judge.
-        gate = None if traits.leaves else read_gate(policy, scenario.orchestrator)
-        rule = read_health_rule(policy, scenario.orchestrator)
-        key = (*what_plans_depend_on(policy), policy.slot_delay_ns, gate is None)
-        if key not in plans:
-            plan = plan_waves(policy, scenario.orchestrator, total, scenario.fleet.zones)
-            has_steps = plan.has_slots and (plan.is_list or plan.per_zone < total)
-            plans[key] = LoweredPlan(
-                len(sizes),
-                len(plan.sizes),
-                plan.canaries,
-                plan.parallel,
-                code_of(Pacing, plan.pacing),
-                bool(plan.limits),
-                bool(plan.watches),
-                any(plan.promotions[1:]) or (plan.canaries == 0 and plan.promotions[0]),
-                plan.rollback,
-                plan.is_list,
-                has_steps or (plan.has_slots and _gives_slots_unevenly(policy, scenario.orchestrator, gate)),
-                has_steps,
-                plan.per_zone,
-                policy.slot_delay_ns,
-                plan.surge if traits.replaces else 0,
-                plan.canary_surge if traits.replaces else 0,
-            )
-            sizes += plan.sizes
-            bakes_ns += plan.bakes_ns
-            wave_terms += _lower_wave_terms(plan, reaches=scenario.orchestrator.limit_comparison == "reaches")
-        limit = read_limits(policy, scenario.orchestrator, total)
-        counts_each = _counts_each(policy, limit, plans[key])
-        has_more = counts_each or _has_more(policy, scenario.orchestrator, rule, plans[key])
-        rows.append(
-            Row(
-                policy.auto_promote,
-                policy.no_auto_rollback,
-                rules.setdefault(rule, len(rules)),
-                plans[key],
-                limits.setdefault(limit, len(limits)),
-                gates.setdefault(gate, len(gates)),
-                counts_each,
-                has_more,
-                is_plain=not has_more
-                and not rule.cumulative
-                and not (traits.undone and plans[key].rollback_size < total),
-            )
-        )
-    peaks = sorted({rule.windows_needed for rule in rules if 0 < rule.windows_needed <= _MOST_PEAK_WINDOWS})
-    lowered_rules = [{"rule": number, **_lower_rule(rule, peaks)} for rule, number in rules.items()]
-    lowered_limits = [_lower_limits(limit, total) for limit in limits]
-    lowered_gates = [_lower_gate(gate) for gate in gates]
-    records = [
-        {
-            "auto_promote": row.auto_promote,
-            "no_auto_rollback": row.no_auto_rollback,
-            **lowered_rules[row.rule],
-            **row.plan._asdict(),
-            **lowered_limits[row.limits],
-            **lowered_gates[row.gate],
-            "progress_deadline": _or_never(one.policy.progress_deadline_ns),
-            "rollout_deadline": _or_never(one.policy.rollout_deadline_ns),
-            "counts_each": row.counts_each,
-            "rollback_delay": one.policy.rollback_delay_ns,
-            "has_more": row.has_more,
-            "begins_in_week": time_in_week(one.identity.created_at),
-        }
-        for one, row in zip(chosen, rows, strict=True)
-    ]
-    behaviours = scenario.fleet.behaviours
-    stops = [stops_at(limit, total) for limit in limits]
-    bundles = bundle_policies(
-        rows, [(rule.interval_ns, rule.windows_needed) for rule in rules], stops, may_bundle=may_bundle
-    )
-    counts_nodes = [
-        not (limit and (limit.counts_tries or limit.consecutive or limit.per_zone is not None)) for limit in limits
-    ]
-    chain_policies(
-        bundles["members"],
-        [tuple(value for name, value in record.items() if name not in _OF_LIMITS) for record in records],
-        [stops[row.limits] if counts_nodes[row.limits] else None for row in rows],
-    )
-    tables = {
-        "policies": make_table(POLICY_RECORD, records),
-        "class_rules": make_table(
-            CLASS_RULE_RECORD, [_lower_class_rule(rule, b) for rule in rules for b in behaviours]
-        ),
-        "last_words": np.array([[_last_words(rule, b, kinds) for b in behaviours] for rule in rules], dtype=np.int64),
-        "sizes": np.array(sizes, dtype=np.int64),
-        "wave_terms": np.array(wave_terms, dtype=WAVE_TERMS_RECORD),
-        "bakes": np.array(bakes_ns, dtype=np.int64),
-        **bundles,
-    }
-    return tables, peaks
-
-
-def _or_never(deadline_ns: int | None) -> int:
-    return AT_NO_TIME if deadline_ns is None else deadline_ns
-
-
-def _counts_each(policy: Policy, limits: Limits | None, plan: LoweredPlan) -> bool:
-    """Tell whether it matters when, or of which node, a verdict counts, beside the numbers that are counted."""
-    deadlines = policy.progress_deadline_ns is not None or policy.rollout_deadline_ns is not None
-    of_zones = limits is not None and (limits.per_zone is not None or limits.consecutive)
-    return deadlines or of_zones or plan.has_wave_limits
-
-
-def _gives_slots_unevenly(policy: Policy, switches: Orchestrator, gate: Gate | None) -> bool:
-    """Tell whether nodes may have their slots for another time than until their verdict."""
-    is_switched = switches.failed_node_holds_slot or switches.slot_until == "started"
-    return is_switched or policy.slot_delay_ns > 0 or gate is not None
-
-
-def _has_more(policy: Policy, switches: Orchestrator, rule: HealthRule, plan: LoweredPlan) -> bool:
-    """Tell whether a rollout takes steps beside those of a plain one, apart from verdicts that count one by one."""
-    return (
-        plan.marks_slots
-        or plan.watches_by_wave
-        or plan.has_promotions
-        or plan.canary_surge > 0
-        or rule.retries > 0
-        or policy.rollback_delay_ns > 0
-        or switches.failed_node_freezes
-    )
-
-
 def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
     """Tell whether policies under barrier pacing can be followed in bundles: nothing depends on the clock, or on people."""
     switches = scenario.orchestrator
@@ -473,154 +294,3 @@ def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
         and switches.lost_waves == "continue"
         and switches.on_failure in ("rollback", "stop")
     )
-
-
-def _lower_rule(rule: HealthRule, peaks: list[int]) -> dict[str, int]:
-    rate, _ = _exact_in_64_bits(rule.max_error_rate, MOST_GATED_REQUESTS, reaches=False)
-    return {
-        "rate_top": rate.numerator,
-        "rate_bottom": rate.denominator,
-        "idle_is_healthy": rule.no_traffic_is_healthy,
-        "interval": rule.interval_ns,
-        "is_checked": rule.is_checked,
-        "deadline": rule.deadline_ns,
-        "from_dispatch": rule.deadline_from_dispatch,
-        "needed": rule.windows_needed,
-        "consecutive": rule.consecutive,
-        "failure_threshold": rule.failure_threshold or 0,
-        "retries": rule.retries,
-        "retry_delay": rule.retry_delay_ns,
-        "tries_unhealthy": rule.retries_unhealthy,
-        "cumulative": rule.cumulative,
-        "peak": peaks.index(rule.windows_needed) if rule.windows_needed in peaks else -1,
-    }
-
-
-def _lower_class_rule(rule: HealthRule, behaviour: Behaviour) -> dict[str, int]:
-    requests = rule.requests_per_window(behaviour.requests_per_second)
-    return {"requests": requests, "allowed": min(rule.allowed_failures(requests), requests)}
-
-
-def _last_words(rule: HealthRule, behaviour: Behaviour, kinds: Sequence[ReleaseKind]) -> list[int]:
-    """Return the last healthy words by level; see `tables.CLASS_RULE_RECORD`."""
-    lowered = _lower_class_rule(rule, behaviour)
-    requests, allowed = lowered["requests"], lowered["allowed"]
-    if allowed < 0 or allowed >= requests:
-        return [NEVER if allowed < 0 else ALWAYS] * (1 + len(kinds))
-    if not isinstance(behaviour.error_rate, Constant):
-        return [UNKNOWN] * (1 + len(kinds))
-    own = behaviour.error_rate.quantile(0.5)
-    levels = [own, *(mean_level(own, kind.error_rate, 0.0, 1, 1, 0, 0) for kind in kinds)]
-    return [NEVER if p >= 1 else math.floor(binomial_cdf(allowed, requests, p) * 2.0**52 - 0.5) for p in levels]
-
-
-def _lower_limits(limits: Limits | None, total: int) -> dict[str, int]:
-    if limits is None:
-        return {
-            "has_limits": False,
-            "stopping_count": BEYOND_ANY_FLEET,
-            "top": 0,
-            "bottom": 1,
-            "reaches": False,
-            "both": False,
-            "counts_tries": False,
-            "percent_of": 0,
-            "minimum_sample": 0,
-            "in_a_row": False,
-            "watches_zones": False,
-            "zone_count": BEYOND_ANY_FLEET,
-            **_fraction("zone", NO_PERCENT),
-        }
-    share, reaches = _exact_in_64_bits(limits.max_failed_nodes_percent / 100, total, reaches=limits.reaches)
-    return {
-        "has_limits": True,
-        "stopping_count": min(max(limits.max_failed_nodes + (0 if limits.reaches else 1), 1), BEYOND_ANY_FLEET),
-        "top": share.numerator,
-        "bottom": share.denominator,
-        "reaches": reaches,
-        "both": limits.both,
-        "counts_tries": limits.counts_tries,
-        "percent_of": code_of(PercentOf, limits.percent_of),
-        "minimum_sample": min(limits.minimum_sample, BEYOND_ANY_FLEET),
-        "in_a_row": limits.consecutive,
-        **_lower_zone_limit(limits),
-    }
-
-
-def _lower_zone_limit(limits: Limits) -> dict[str, int]:
-    of_zone = limits.per_zone
-    is_percent = isinstance(of_zone, Fraction)
-    count = BEYOND_ANY_FLEET if is_percent or of_zone is None else of_zone + (0 if limits.reaches else 1)
-    percent = of_zone if isinstance(of_zone, Fraction) else NO_PERCENT
-    return {"watches_zones": of_zone is not None, "zone_count": int(count), **_fraction("zone", percent)}
-
-
-def _fraction(name: str, percent: Fraction) -> dict[str, int]:
-    """Return a percent as a fraction in two numbers; those of waves and zones have few digits."""
-    return {f"{name}_top": (percent / 100).numerator, f"{name}_bottom": (percent / 100).denominator}
-
-
-# The fields of a policy's record in which policies with other limits differ.
-_OF_LIMITS = frozenset(_lower_limits(None, 1))
-
-
-def _lower_wave_terms(plan: Plan, *, reaches: bool) -> list[tuple[int, ...]]:
-    lowered: list[tuple[int, ...]] = []
-    all_limits = plan.limits or (NO_WAVE_LIMITS,) * len(plan.sizes)
-    watches = plan.watches or (USUAL_WATCH,) * len(plan.sizes)
-    for limits, watch, promotion in zip(all_limits, watches, plan.promotions, strict=True):
-        count = BEYOND_ANY_FLEET if limits.count is None else limits.count + (0 if reaches else 1)
-        share = (NO_PERCENT if limits.percent is None else limits.percent) / 100
-        healthy_ns = -1 if watch.min_healthy_ns is None else watch.min_healthy_ns
-        lowered.append((count, share.numerator, share.denominator, healthy_ns, watch.by_gate, promotion))
-    return lowered
-
-
-def _lower_gate(gate: Gate | None) -> dict[str, float]:
-    if gate is None:
-        nothing = {name: 0 for name in POLICY_RECORD.names or () if name.startswith("gate")}
-        return {**nothing, "gate": -1, "gate_needed": 1, "gate_bottom": 1}
-    rate, _ = _exact_in_64_bits(gate.max_error_rate, MOST_GATED_REQUESTS, reaches=False)
-    prior = 0.0
-    if gate.method in ("e_process", "multinomial"):
-        a, b = gate.prior_a, gate.prior_b
-        prior = float(special.betaln(a, b)) + math.log(float(special.betaincc(a, b, gate.null)))
-    return {
-        "gate": code_of(Method, gate.method),
-        "gate_compares": gate.compares,
-        "gate_of_rollout": gate.of_rollout,
-        "gate_minimum": gate.minimum_sample,
-        "gate_needed": gate.windows_needed,
-        "gate_top": rate.numerator,
-        "gate_bottom": rate.denominator,
-        "gate_most": gate.most,
-        "gate_if_failed": gate.if_failed,
-        "gate_if_served": gate.if_served,
-        "gate_upper": gate.upper,
-        "gate_lower": gate.lower,
-        "gate_null": gate.null,
-        "gate_a": gate.prior_a,
-        "gate_b": gate.prior_b,
-        "gate_prior": prior,
-        "gate_confidence": gate.confidence,
-        "gate_tolerance": gate.tolerance,
-        "gate_z": gate.z,
-    }
-
-
-def _exact_in_64_bits(share: Fraction, total: int, *, reaches: bool) -> tuple[Fraction, bool]:
-    """Return a share with a small denominator that the same numbers of failed among at most `total` nodes cross.
-
-    No ratio of such numbers equals a share whose denominator is larger than `total`, nor lies between it and the next
-    fraction below it (in the Farey sequence of that order); above that fraction is above the share.
-    """
-    if share.denominator <= total:
-        return share, reaches
-    nearest = share.limit_denominator(total)
-    if nearest > share:
-        # The neighbour below: the one with the largest denominator for which the determinant with `nearest` is 1.
-        p, q = nearest.numerator, nearest.denominator
-        below = pow(p, -1, q) if q > 1 else 0
-        below += (total - below) // q * q
-        nearest = Fraction((p * below - 1) // q, below)
-    return nearest, False

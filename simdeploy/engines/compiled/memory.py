@@ -8,10 +8,10 @@ import numpy as np
 
 from simdeploy.engines.compiled.clock import EVENT_BITS
 from simdeploy.engines.compiled.lowering import Lowered
+from simdeploy.engines.compiled.records import BRACKET_BITS, N_WINDOW_WORDS, TODAY_RECORD, WALK_RECORD
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.spells import N_WALKS
 from simdeploy.engines.compiled.tables import (
-    BRACKET_BITS,
     N_DRAWN,
     N_FATE,
     N_LINE,
@@ -26,10 +26,7 @@ from simdeploy.engines.compiled.tables import (
     N_TRACED_COUNTS,
     N_TRACED_SUMS,
     N_WAVE,
-    N_WINDOW_WORDS,
     TABLES,
-    TODAY_RECORD,
-    WALK_RECORD,
 )
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simdeploy.engines.compiled.access import drawn, fates, is_surged, is_wave_over, policy_of, size_of_wave, waves
 from simdeploy.engines.compiled.clock import COUNTS, GETS_ORDER, IS_BACK, enqueue
 from simdeploy.engines.compiled.codes import CUSUM
 from simdeploy.engines.compiled.jit import compiled
@@ -23,13 +24,6 @@ from simdeploy.engines.compiled.tables import (
     UNRESOLVED,
     WAVE,
     WAVE_FAILED,
-    drawn,
-    fates,
-    is_surged,
-    is_wave_over,
-    policy_of,
-    size_of_wave,
-    waves,
 )
 
 

@@ -5,21 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled import spells
+from simdeploy.engines.compiled.access import classes, drawn, law_at, process_at, today, walk_at, zone_ends
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import residual_survival
 from simdeploy.engines.compiled.philox import block, first_word_not_below
-from simdeploy.engines.compiled.tables import (
-    CLASS,
-    CRASH_WORD,
-    FLAP_WORD,
-    classes,
-    drawn,
-    law_at,
-    process_at,
-    today,
-    walk_at,
-    zone_ends,
-)
+from simdeploy.engines.compiled.tables import CLASS, CRASH_WORD, FLAP_WORD
 from simdeploy.units import NS_PER_S
 from simdeploy.world.streams import Stream
 

@@ -1,9 +1,20 @@
-"""What an operator does who looks at the canaries (model section 4), for compiled code."""
+"""The people (model section 4), for compiled code: acts of the script, and an operator who promotes or cancels."""
 
 from __future__ import annotations
 
+from simdeploy.engines.compiled.access import drawn, fates, is_wave_over, policy_of, relative, script
+from simdeploy.engines.compiled.codes import (
+    CANCELED,
+    PAUSED,
+    SCRIPT_CANCEL,
+    SCRIPT_PAUSE,
+    SCRIPT_PROMOTE,
+    SCRIPT_RESUME,
+)
+from simdeploy.engines.compiled.ending import end, pause, resume
 from simdeploy.engines.compiled.exposure import after_ns
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.pacing import is_promotion_awaited
 from simdeploy.engines.compiled.tables import (
     AFFECTED,
     BACK_FROM,
@@ -13,9 +24,6 @@ from simdeploy.engines.compiled.tables import (
     REL_STARTED,
     STARTED,
     UNHEARD,
-    drawn,
-    fates,
-    relative,
 )
 
 
@@ -46,3 +54,33 @@ def rejects_in_bundle(run, canaries, now):
                 if started + after_ns(run, drawn(run)[ORDER, position]) <= now:
                     return run.operator_uniform < run.notices_defect
     return run.operator_uniform < run.rejects_good
+
+
+@compiled
+def obey_script(run):
+    while run.acts_done < run.acts_told:
+        action = script(run)[run.acts_done, 1]
+        run.acts_done += 1
+        if run.makespan < NEVER:
+            continue
+        is_paused = run.state == PAUSED
+        if action == SCRIPT_PAUSE and not is_paused:
+            pause(run)
+        elif action == SCRIPT_RESUME and is_paused:
+            resume(run)
+        elif action == SCRIPT_PROMOTE:
+            if not run.promotion_wanted and is_promotion_awaited(run) and is_wave_over(run, run.waves_open - 1):
+                run.promotion_wanted = True
+        elif action == SCRIPT_CANCEL:
+            end(run, CANCELED, not policy_of(run).no_auto_rollback)
+
+
+@compiled
+def obey_operator(run):
+    run.operator_is_due = False
+    if run.makespan < NEVER or not is_promotion_awaited(run) or run.promotion_wanted:
+        return
+    if rejects(run):
+        end(run, CANCELED, not policy_of(run).no_auto_rollback)
+    else:
+        run.promotion_wanted = True

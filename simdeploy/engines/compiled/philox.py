@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import lineages
 from simdeploy.engines.compiled.jit import compiled, inlined
-from simdeploy.engines.compiled.tables import lineages
 from simdeploy.world.draws import BRANCHING
 from simdeploy.world.streams import Stream
 

@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 from simdeploy.engines.compiled import spells
+from simdeploy.engines.compiled.access import (
+    classes,
+    drawn,
+    fates,
+    flips,
+    lists,
+    met,
+    policy_of,
+    pool_counts,
+    pool_looks,
+    pool_members,
+    pool_sums,
+    pool_times,
+    walk_at,
+)
 from simdeploy.engines.compiled.clock import pop, push
 from simdeploy.engines.compiled.exposure import begin_crashes
 from simdeploy.engines.compiled.jit import compiled
@@ -34,19 +49,6 @@ from simdeploy.engines.compiled.tables import (
     STARTED,
     UP,
     VERSION,
-    classes,
-    drawn,
-    fates,
-    flips,
-    lists,
-    met,
-    policy_of,
-    pool_counts,
-    pool_looks,
-    pool_members,
-    pool_sums,
-    pool_times,
-    walk_at,
 )
 
 

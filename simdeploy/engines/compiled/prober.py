@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from simdeploy.engines.compiled import spells
+from simdeploy.engines.compiled.access import class_rule_of, classes, drawn, fates, policy_of, walk_at
 from simdeploy.engines.compiled.binomial import MARGIN, divergence, last_healthy_word
 from simdeploy.engines.compiled.exposure import (
     added_level,
@@ -21,17 +22,7 @@ from simdeploy.engines.compiled.load import allowed_of, count_requests, traffic_
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.philox import draw_window
 from simdeploy.engines.compiled.sampling import own_level
-from simdeploy.engines.compiled.tables import (
-    CLASS,
-    NEVER,
-    STARTED,
-    class_rule_of,
-    classes,
-    drawn,
-    fates,
-    policy_of,
-    walk_at,
-)
+from simdeploy.engines.compiled.tables import CLASS, NEVER, STARTED
 
 _WORDS = 2.0**-52
 

@@ -6,6 +6,19 @@ import math
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import (
+    bracket_of,
+    bracket_words,
+    classes,
+    drawn,
+    fates,
+    last_word_of,
+    law_at,
+    lists,
+    peak_words,
+    policy_of,
+    today,
+)
 from simdeploy.engines.compiled.binomial import ALWAYS, MARGIN, divergence
 from simdeploy.engines.compiled.exposure import is_disturbed
 from simdeploy.engines.compiled.jit import compiled
@@ -13,9 +26,9 @@ from simdeploy.engines.compiled.laws import CONSTANT
 from simdeploy.engines.compiled.line import begin_line, is_online, line_holds, look_at_lines, set_heard
 from simdeploy.engines.compiled.load import lowest_factor
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
+from simdeploy.engines.compiled.records import BRACKET_BITS, UNKNOWN
 from simdeploy.engines.compiled.tables import (
     AFFECTED,
-    BRACKET_BITS,
     CLASS,
     DEADLINE,
     DISPATCHED,
@@ -29,20 +42,8 @@ from simdeploy.engines.compiled.tables import (
     RESOLVED,
     STARTED,
     TOUCHED,
-    UNKNOWN,
     WAVE,
     WINDOWS,
-    bracket_of,
-    bracket_words,
-    classes,
-    drawn,
-    fates,
-    last_word_of,
-    law_at,
-    lists,
-    peak_words,
-    policy_of,
-    today,
 )
 from simdeploy.units import NS_PER_S
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import drawn, is_surged, load_starts, load_times, loads, policy_of, scratch
 from simdeploy.engines.compiled.fates import is_down_for_good
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.load import demand_at, integrate, next_point, pool_of, weight_of
@@ -20,13 +21,6 @@ from simdeploy.engines.compiled.tables import (
     LOAD_DEMAND_AFTER,
     LOAD_SERVED,
     LOAD_WEIGHT,
-    drawn,
-    is_surged,
-    load_starts,
-    load_times,
-    loads,
-    policy_of,
-    scratch,
 )
 from simdeploy.units import NS_PER_S
 

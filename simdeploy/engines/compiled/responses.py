@@ -9,8 +9,18 @@ import math
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import (
+    class_rule_of,
+    classes,
+    drawn,
+    fates,
+    policy_of,
+    scratch,
+    waves,
+    windows_from,
+)
 from simdeploy.engines.compiled.codes import COMPLETED
-from simdeploy.engines.compiled.controller import horizon_of
+from simdeploy.engines.compiled.ending import horizon_of
 from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.gates import judges_waves
 from simdeploy.engines.compiled.jit import compiled
@@ -40,24 +50,7 @@ from simdeploy.engines.compiled.outcomes import (
 )
 from simdeploy.engines.compiled.requests import measure_sharing
 from simdeploy.engines.compiled.service import measure_service, most_at_once, served_within
-from simdeploy.engines.compiled.tables import (
-    AFFECTED,
-    BACK_FROM,
-    CLASS,
-    NEVER,
-    RESOLVED,
-    SEEN,
-    STARTED,
-    WINDOWS,
-    class_rule_of,
-    classes,
-    drawn,
-    fates,
-    policy_of,
-    scratch,
-    waves,
-    windows_from,
-)
+from simdeploy.engines.compiled.tables import AFFECTED, BACK_FROM, CLASS, NEVER, RESOLVED, SEEN, STARTED, WINDOWS
 from simdeploy.units import NS_PER_S
 
 _LOW = (1 << 32) - 1

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import drawn, fates, lists, policy_of
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.node import go_back, send_back
 from simdeploy.engines.compiled.pools import let_serve, set_missed
-from simdeploy.engines.compiled.tables import (
-    BACK_FROM,
-    BACK_UNTIL,
-    DUE,
-    NEVER,
-    ROLLBACK,
-    ROLLED,
-    ROLLED_WAVE,
-    TOUCHED,
-    drawn,
-    fates,
-    lists,
-    policy_of,
-)
+from simdeploy.engines.compiled.tables import BACK_FROM, BACK_UNTIL, DUE, NEVER, ROLLBACK, ROLLED, ROLLED_WAVE, TOUCHED
 
 
 @compiled

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import fates, lists, policy_of
 from simdeploy.engines.compiled.codes import CANT_TELL_STOP, CANT_TELL_WAIT
 from simdeploy.engines.compiled.evidence import watch
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.judge import log_ratio
 from simdeploy.engines.compiled.pools import look_at_pools
-from simdeploy.engines.compiled.tables import HAS_FAILED, RESOLVED, TOUCHED, fates, lists, policy_of
+from simdeploy.engines.compiled.tables import HAS_FAILED, RESOLVED, TOUCHED
 
 
 @compiled

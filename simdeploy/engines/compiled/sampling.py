@@ -10,6 +10,22 @@ import math
 import numpy as np
 
 from simdeploy.engines.compiled import laws
+from simdeploy.engines.compiled.access import (
+    affects_class,
+    affects_nodes,
+    affects_zone,
+    baselines,
+    class_nodes,
+    classes,
+    drawn,
+    kinds,
+    law_at,
+    ordered,
+    peak_words,
+    peaks,
+    today,
+    words,
+)
 from simdeploy.engines.compiled.codes import (
     AFFECTS_ALL,
     AFFECTS_CLASSES,
@@ -35,30 +51,7 @@ from simdeploy.engines.compiled.philox import (
     to_uniform,
 )
 from simdeploy.engines.compiled.special import exp, normal_quantile_central, normal_quantile_tail
-from simdeploy.engines.compiled.tables import (
-    AFFECTED,
-    CLASS,
-    DURATION,
-    FAILS,
-    HANGS,
-    LEVEL_WORD,
-    ORDER,
-    ROLLBACK,
-    affects_class,
-    affects_nodes,
-    affects_zone,
-    baselines,
-    class_nodes,
-    classes,
-    drawn,
-    kinds,
-    law_at,
-    ordered,
-    peak_words,
-    peaks,
-    today,
-    words,
-)
+from simdeploy.engines.compiled.tables import AFFECTED, CLASS, DURATION, FAILS, HANGS, LEVEL_WORD, ORDER, ROLLBACK
 from simdeploy.engines.compiled.tilting import bend, log_weight_of_draw, odds_times, set_log_weights
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.streams import Stream

@@ -5,6 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled import spells
+from simdeploy.engines.compiled.access import (
+    begins_of,
+    classes,
+    drawn,
+    fates,
+    is_surged,
+    lists,
+    policy_of,
+    queue,
+    scratch,
+    walk_at,
+)
 from simdeploy.engines.compiled.codes import SLIDING
 from simdeploy.engines.compiled.exposure import begin_crashes, is_disturbed
 from simdeploy.engines.compiled.jit import compiled, inlined
@@ -33,16 +45,6 @@ from simdeploy.engines.compiled.tables import (
     ROLLED,
     STARTED,
     WAVE,
-    begins_of,
-    classes,
-    drawn,
-    fates,
-    is_surged,
-    lists,
-    policy_of,
-    queue,
-    scratch,
-    walk_at,
 )
 from simdeploy.units import NS_PER_S
 

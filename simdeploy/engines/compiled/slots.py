@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import drawn, fates, lists, policy_of, slots_of_zones, waves
 from simdeploy.engines.compiled.clock import FREES_SLOT, GIVES_UP_SLOT, enqueue
 from simdeploy.engines.compiled.codes import SLIDING
 from simdeploy.engines.compiled.jit import compiled, inlined
@@ -18,12 +19,6 @@ from simdeploy.engines.compiled.tables import (
     STARTED,
     UNRESOLVED,
     WAVE,
-    drawn,
-    fates,
-    lists,
-    policy_of,
-    slots_of_zones,
-    waves,
 )
 
 

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import law_at, process_at
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import (
     draw_ns,
@@ -21,7 +22,7 @@ from simdeploy.engines.compiled.laws import (
     to_ns,
 )
 from simdeploy.engines.compiled.philox import draw
-from simdeploy.engines.compiled.tables import NEVER, law_at, process_at
+from simdeploy.engines.compiled.tables import NEVER
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.streams import Stream
 

@@ -7,7 +7,18 @@ import math
 import numpy as np
 
 from simdeploy.engines.compiled import spells
-from simdeploy.engines.compiled.controller import horizon_of
+from simdeploy.engines.compiled.access import (
+    classes,
+    drawn,
+    fates,
+    policy_of,
+    scratch,
+    traced_counts,
+    traced_sums,
+    traces,
+    walk_at,
+)
+from simdeploy.engines.compiled.ending import horizon_of
 from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.line import counted_at, counts_as_failed
@@ -26,15 +37,6 @@ from simdeploy.engines.compiled.tables import (
     SERVING_NEW,
     SERVING_OLD,
     STARTED,
-    classes,
-    drawn,
-    fates,
-    policy_of,
-    scratch,
-    traced_counts,
-    traced_sums,
-    traces,
-    walk_at,
 )
 from simdeploy.engines.traces import (
     ERROR_RATE,

@@ -6,6 +6,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import (
+    classes,
+    drawn,
+    fates,
+    is_surged,
+    met,
+    needed_of,
+    policy_of,
+    pool_members,
+    windows_from,
+)
 from simdeploy.engines.compiled.clock import ENDS_WINDOW, FAILS_TRY, GETS_VERDICT, HAS_STARTED, MISSES_DEADLINE, enqueue
 from simdeploy.engines.compiled.gates import happens_before_gate, is_observed, judges_waves
 from simdeploy.engines.compiled.jit import compiled
@@ -32,15 +43,6 @@ from simdeploy.engines.compiled.tables import (
     UNHEALTHY,
     WINDOWS,
     WINDOWS_FROM,
-    classes,
-    drawn,
-    fates,
-    is_surged,
-    met,
-    needed_of,
-    policy_of,
-    pool_members,
-    windows_from,
 )
 
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from simdeploy.engines.compiled.access import classes, drawn, fates, law_at, policy_of, today
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import draw_ns
 from simdeploy.engines.compiled.philox import draw
@@ -19,12 +20,6 @@ from simdeploy.engines.compiled.tables import (
     HANGS,
     NEVER,
     ORDER,
-    classes,
-    drawn,
-    fates,
-    law_at,
-    policy_of,
-    today,
 )
 from simdeploy.engines.compiled.tilting import bend, log_weight_of_chance, log_weight_of_draw
 from simdeploy.world.streams import Stream

@@ -141,7 +141,7 @@ def run_world(
     listeners.controller, listeners.rollback, listeners.wave_gates = controller, rollback, wave_gates
     listeners.line, line.control_plane = line, controller
     site.when_settled = controller.settle
-    site.env.process(follow_script(site, controller.is_told, operator.script))
+    site.env.process(follow_script(site, controller.people.tell, operator.script))
     controller.start()
     with _collector_paused():
         site.env.run()
@@ -157,13 +157,13 @@ def run_world(
         rollback=rollback.history,
         rolled_back=[node.number for node in rollback.nodes],
         canaries=[node.number for node in controller.canaries],
-        state=controller.state,
+        state=controller.course.state,
         waves=len(controller.dispatcher.waves),
-        updated_nodes=controller.updated,
-        failed_nodes=controller.failed,
-        makespan_ns=controller.makespan_ns,
+        updated_nodes=controller.judging.updated,
+        failed_nodes=controller.judging.failed,
+        makespan_ns=controller.course.makespan_ns,
         restored_ns=rollback.restored_ns,
-        horizon_ns=controller.horizon_ns,
+        horizon_ns=controller.course.horizon_ns,
         gate_requests=None if wave_gates is None else wave_gates.requests,
     )
 

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.world.binomial import failed_requests
-from simdeploy.world.realized import mean_level
+from simdeploy.world.levels import mean_level
 from simdeploy.world.streams import WORD_LIMIT, Stream
 from simdeploy.world.traffic import count_requests
 

@@ -1,0 +1,263 @@
+"""The records that tables hold, field by field, for compiled code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from simdeploy.engines.compiled.tables import BOOL, INT, REAL, WORD
+
+CLASS_RECORD = np.dtype(
+    [
+        ("size", INT),
+        ("update", INT),  # places of laws
+        ("rollback", INT),
+        ("slowdown", INT),
+        ("start_failure", INT),
+        ("error_rate", INT),
+        ("baseline", REAL),  # NaN where it is drawn per node
+        ("rollback_failure", REAL),
+        ("start_attempts", INT),
+        ("start_hang", REAL),
+        ("degraded_level", REAL),
+        ("requests_per_second", REAL),
+        ("crash", INT),  # places of processes; -1 for none
+        ("renewed", BOOL),
+        ("flapping", INT),
+        ("zone_outage", INT),
+        ("true_rollback_failure", REAL),  # without a tilt
+        # Pieces of its traffic over the day; none without traffic. And the integral over a day, seconds.
+        ("first_piece", INT),
+        ("last_piece", INT),
+        ("day_s", REAL),
+        ("connection", INT),  # place of a process; -1 for none
+    ]
+)
+KIND_RECORD = np.dtype(
+    [
+        ("first_word_beyond", INT),
+        ("defective", BOOL),
+        ("error_rate", REAL),
+        ("start_failure", REAL),
+        ("start_hang", REAL),
+        ("after", INT),
+        ("crash_rate", REAL),
+        ("affects", INT),
+        ("share", REAL),
+        ("count", INT),
+        ("first_node", INT),  # places in affects_nodes
+        ("last_node", INT),
+        ("log_weight", REAL),
+    ]
+)
+LAW_RECORD = np.dtype(
+    [
+        ("kind", INT),
+        # Parameters in the order in which the law's class has them.
+        ("a", REAL),
+        ("b", REAL),
+        ("c", REAL),
+        ("mean", REAL),
+        ("constant_ns", INT),
+        # Values, limited means and expected excesses of an empirical law, one after the other; or the grid of Newton's
+        # method: points, limited means, expected excesses.
+        ("floats_at", INT),
+        ("size", INT),
+    ]
+)
+# The bad law is -1 where the spell of time 0 is bad and never ends.
+PROCESS_RECORD = np.dtype([("kind", INT), ("good", INT), ("bad", INT), ("p_bad", REAL)])
+POLICY_RECORD = np.dtype(
+    [
+        ("auto_promote", BOOL),
+        ("no_auto_rollback", BOOL),
+        # How nodes are judged.
+        ("rule", INT),  # row of class_rules and last_words
+        ("interval", INT),
+        ("is_checked", BOOL),
+        ("deadline", INT),
+        ("from_dispatch", BOOL),
+        ("needed", INT),
+        ("consecutive", BOOL),
+        ("failure_threshold", INT),  # 0 for none
+        ("retries", INT),
+        ("retry_delay", INT),
+        ("tries_unhealthy", BOOL),  # whether unhealthy nodes are tried again as well
+        ("cumulative", BOOL),  # whether these windows need not be in a row
+        ("peak", INT),  # which of the peaks of window words covers the windows needed; -1 for none
+        # The highest error rate, as a fraction for any number of requests; and whether a window without any is healthy.
+        ("rate_top", INT),
+        ("rate_bottom", INT),
+        ("idle_is_healthy", BOOL),
+        # The plan.
+        ("first_size", INT),  # place in sizes
+        ("n_waves", INT),
+        ("canaries", INT),
+        ("parallel", INT),
+        ("pacing", INT),
+        ("is_list", BOOL),
+        (
+            "marks_slots",
+            BOOL,
+        ),  # whether it is noted which nodes have one: they may have it for another time than until their verdict
+        ("has_steps", BOOL),  # whether nodes have their turn within waves one by one, as they find slots
+        ("per_zone", INT),  # slots
+        ("slot_delay", INT),
+        ("surge", INT),
+        ("canary_surge", INT),  # the same when a canary is dispatched
+        # The limits.
+        ("has_limits", BOOL),
+        ("stopping_count", INT),  # failed nodes that cross max_failed_nodes
+        ("top", INT),  # failed * bottom > (or >=) top * of crosses the percent
+        ("bottom", INT),
+        ("reaches", BOOL),
+        ("both", BOOL),
+        ("counts_tries", BOOL),
+        ("percent_of", INT),
+        ("minimum_sample", INT),
+        ("in_a_row", BOOL),  # whether the count bounds failures in a row
+        ("has_wave_limits", BOOL),
+        ("watches_by_wave", BOOL),  # whether nodes of some waves are watched otherwise than the policy says
+        ("has_promotions", BOOL),  # whether waves of a list await them, not only canaries
+        # Failed nodes of a zone that cross its limit, and as a fraction of its nodes.
+        ("watches_zones", BOOL),
+        ("zone_count", INT),
+        ("zone_top", INT),
+        ("zone_bottom", INT),
+        # Of the whole rollout, NEVER for none; and whether its verdicts can't be counted before their time.
+        ("progress_deadline", INT),
+        ("rollout_deadline", INT),
+        ("counts_each", BOOL),
+        # Going back.
+        ("rollback_size", INT),
+        ("rollback_delay", INT),
+        # Whether it has anything that plain rollouts are spared: waves with terms of their own, slots that are marked, surge, retries, nodes that freeze a rollout,
+        # verdicts that count one by one, or a delay between waves that go back.
+        ("has_more", BOOL),
+        # The gate: its method (-1 for the API's threshold), and its numbers as `simdeploy.rules.gates.gate.Gate` has them; the
+        # highest error rate is top / bottom.
+        ("gate", INT),
+        ("gate_compares", BOOL),
+        (
+            "gate_of_rollout",
+            BOOL,
+        ),  # whether unhealthy looks of all waves are counted together, in the first wave's column
+        ("gate_minimum", INT),
+        ("gate_needed", INT),
+        ("gate_top", INT),
+        ("gate_bottom", INT),
+        ("gate_most", INT),
+        ("gate_if_failed", REAL),
+        ("gate_if_served", REAL),
+        ("gate_upper", REAL),
+        ("gate_lower", REAL),
+        ("gate_null", REAL),
+        ("gate_a", REAL),
+        ("gate_b", REAL),
+        ("gate_prior", REAL),
+        ("gate_confidence", REAL),
+        ("gate_tolerance", REAL),
+        ("gate_z", REAL),
+        ("begins_in_week", INT),  # when its rollout begins, since Monday 00:00
+    ],
+    align=True,
+)
+# Of a wave: its own limits, as in the record of a policy; the healthy time of its nodes (-1 for the policy's), whether the gate
+# judges it, and whether it awaits a promotion.
+WAVE_TERMS_RECORD = np.dtype(
+    [
+        ("count", INT),
+        ("top", INT),
+        ("bottom", INT),
+        ("healthy", INT),
+        ("by_gate", BOOL),
+        ("promotion", BOOL),
+    ],
+    align=True,
+)
+# Of a policy: its bundle (-1 for none), and which of the bundle's stops; the policy that differs in nothing but stricter limits (-1
+# for none), and whether its own crossed none in the replication at hand. By place: which policy has its turn.
+MEMBER_RECORD = np.dtype(
+    [("bundle", INT), ("stop", INT), ("stricter", INT), ("crossed_none", BOOL), ("turn", INT)], align=True
+)
+# Of a rule of judging nodes: a policy that has it, its bundles, and a key of all fates under it in the replication at hand.
+RULE_RECORD = np.dtype(
+    [
+        ("policy", INT),
+        ("first_bundle", INT),
+        ("last_bundle", INT),
+        ("key0", WORD),
+        ("key1", WORD),
+    ]
+)
+# Of a bundle: a policy in it, a number of all that it is beside its rule, its stops, and the bundle that has its outcomes in
+# the replication at hand.
+BUNDLE_RECORD = np.dtype([("policy", INT), ("kind", INT), ("first", INT), ("last", INT), ("same_as", INT)])
+# Of a rule and a class: what a window meets. The last healthy words stand beside it, by level: the node's own, then with
+# each kind of release fully shown. Where the own level is drawn per node they are UNKNOWN.
+CLASS_RULE_RECORD = np.dtype([("requests", INT), ("allowed", INT)])
+UNKNOWN = -2
+# A node's own level is first looked at through the upper bits of its word: an interval of levels.
+BRACKET_BITS = 6
+# Pieces of a polynomial each, which the quantile of own levels is put together from.
+N_PIECES, N_COEFFICIENTS = 134, 6
+N_WINDOW_WORDS = 16
+# Probabilities of the replication at hand, by class: of a node that the release does not affect and of one that it does.
+TODAY_RECORD = np.dtype(
+    [
+        ("slowdown", REAL),
+        ("start_failure", REAL),
+        ("start_failure_affected", REAL),
+        ("start_hang", REAL),
+        ("start_hang_affected", REAL),
+        # Up to this word all windows of a node are healthy that starts at once: of a plain node, and of an affected one.
+        ("quick_word", INT),
+        ("quick_word_affected", INT),
+        # Where that depends on the node's own level: rows of bracket_words; -1 where it does not.
+        ("bracket", INT),
+        ("bracket_affected", INT),
+        # Words of the spells at time 0: below these they are bad, beyond those they last long enough.
+        ("crash_begins_bad", INT),
+        ("flap_begins_bad", INT),
+        ("crash_quiet_beyond", INT),
+        ("flap_quiet_beyond", INT),
+        ("begins_offline", INT),
+        ("holds_beyond", INT),
+        # What outcomes count in the logarithm of the weight, of a plain node and of an affected one.
+        ("log_fails", REAL, 2),
+        ("log_starts", REAL, 2),
+        ("log_hangs", REAL, 2),
+        ("log_answers", REAL, 2),
+    ]
+)
+# Where a walk along a process is: the spell that was reached, and what is left to disturb it.
+WALK_RECORD = np.dtype(
+    [
+        ("process", INT),
+        ("subject", INT),
+        ("start", INT),
+        ("end", INT),
+        ("is_bad", BOOL),
+        ("bad_index", INT),
+        ("good_index", INT),
+        ("is_first", BOOL),  # the spell of time 0, whose law is the residual
+        ("rate", REAL),
+        ("next_rate", REAL),
+        ("renews", BOOL),
+        ("starts_at", INT),
+        ("back_at", INT),
+        ("age", INT),
+        ("hazard_left", REAL),
+    ]
+)
+
+
+def make_table(record: np.dtype[Any], rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Make a table of records, each of which is given by name, field by field."""
+    names = record.names or ()
+    for row in rows:
+        if row.keys() != set(names):
+            raise AssertionError(sorted(row.keys() ^ set(names)))
+    return np.array([tuple(row[name] for name in names) for row in rows], dtype=record)

@@ -1,0 +1,138 @@
+"""Pauses, ends, and when service is whole again after them (model section 4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.engines.recording import CONTROL_PLANE
+from simdeploy.engines.reference.change_windows import OpenCountdown
+from simdeploy.engines.reference.clock import Countdown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simdeploy.engines.reference.change_windows import OpenHours
+    from simdeploy.engines.reference.dispatch import Dispatcher
+    from simdeploy.engines.reference.rollback import Rollback
+    from simdeploy.engines.reference.site import Site
+    from simdeploy.rules.orchestrator import Orchestrator
+
+
+class Course:
+    """The state of a deployment, the clocks that a pause may freeze, and its end.
+
+    Attributes
+    ----------
+    state : str
+        As in the API.
+    remark : str
+        What the deployment's message says beside where it stands.
+    makespan_ns : int or None
+        None while it goes on.
+    """
+
+    def __init__(
+        self, site: Site, orchestrator: Orchestrator, dispatcher: Dispatcher, rollback: Rollback, hours: OpenHours
+    ) -> None:
+        self._site = site
+        self._clocks_stop = orchestrator.paused_clocks == "stop"
+        self._dispatcher = dispatcher
+        self._rollback = rollback
+        self._hours = hours
+        self._clocks: list[Countdown] = []
+        self.state = "in_progress"
+        self.remark = ""
+        self.makespan_ns: int | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the deployment has reached a state that it never leaves."""
+        return self._site.is_over
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it is paused."""
+        return self.state == "paused"
+
+    def say(self, reason: str, *, from_state: str | None = None, to_state: str | None = None) -> None:
+        """Record an act of the control plane, which may change its state."""
+        wave = len(self._dispatcher.waves)
+        self._site.note(CONTROL_PLANE, from_state or self.state, to_state or self.state, wave, reason)
+
+    # -- clocks ------------------------------------------------------------------------------------
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether there is a countdown, running or frozen."""
+        return bool(self._clocks)
+
+    @property
+    def any_clock_runs(self) -> bool:
+        """Whether a countdown will end if nothing else happens."""
+        return any(clock.is_running for clock in self._clocks)
+
+    def count_down(self, duration_ns: int, callback: Callable[[], None], *, in_open_hours: bool = False) -> None:
+        """Begin a countdown in the place of any other; it may stand still while no change window is open."""
+        frozen = self.is_paused and self._clocks_stop
+        env, calendar = self._site.env, self._hours.calendar
+        if in_open_hours and calendar is not None:
+            tell = self._site.ring
+            self._clocks = [OpenCountdown(env, duration_ns, callback, calendar=calendar, tell=tell, frozen=frozen)]
+        else:
+            self._clocks = [Countdown(env, duration_ns, callback, frozen=frozen)]
+
+    def cancel_clocks(self) -> None:
+        """End the countdown before its time."""
+        for clock in self._clocks:
+            clock.cancel()
+        self._clocks = []
+
+    # -- pausing and ending ------------------------------------------------------------------------
+
+    def pause(self, reason: str) -> None:
+        """Pause the deployment."""
+        self.say(reason, to_state="paused")
+        self.state = "paused"
+        if self._clocks_stop:
+            for clock in self._clocks:
+                clock.freeze()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self.say("script: resume", to_state="in_progress")
+        self.state = "in_progress"
+        for clock in self._clocks:
+            clock.thaw()
+
+    def end(self, state: str, reason: str, *, undo: bool) -> None:
+        """End the deployment, and roll back what it touched: at once, or by hand later."""
+        self.say(reason, to_state=state)
+        self.state = state
+        self.remark = reason
+        self._site.is_over = True
+        self.makespan_ns = self._site.env.now
+        self.cancel_clocks()
+        if not self._site.type.undone:
+            return
+        touched = self._dispatcher.touched
+        if undo or (state != "completed" and not touched):
+            self._rollback.ask(touched)
+        elif state != "completed" or self._escaped:
+            detection_ns = self._site.world.escape_detection_ns
+            Countdown(self._site.env, detection_ns, lambda: self._rollback.ask(touched), frozen=False)
+
+    @property
+    def _escaped(self) -> bool:
+        release = self._site.world.release
+        return self.state == "completed" and release is not None and release.defective
+
+    @property
+    def horizon_ns(self) -> int | None:
+        """When service is whole again; None if it never is. To be asked when nothing happens any more."""
+        if self.makespan_ns is None:
+            return None
+        if self.state == "completed" and not self._escaped:
+            return self.makespan_ns
+        if self._site.type.undone:
+            return self._rollback.ended_ns
+        return self.makespan_ns + (self._site.world.escape_detection_ns if self._escaped else 0)

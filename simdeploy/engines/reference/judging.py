@@ -1,0 +1,165 @@
+"""What stops or pauses a rollout (model section 4): limits, deadlines, and failed nodes that keep it from going on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.engines.reference.pacing import FREEZES
+from simdeploy.engines.reference.tally import Tally
+from simdeploy.rules.limits import Counts
+from simdeploy.rules.waves import NO_WAVE_LIMITS
+
+if TYPE_CHECKING:
+    from simdeploy.engines.reference.deadlines import Deadlines
+    from simdeploy.engines.reference.dispatch import Dispatcher, Wave
+    from simdeploy.engines.reference.node import Node
+    from simdeploy.engines.reference.pacing import Pacing
+    from simdeploy.engines.reference.site import Site
+    from simdeploy.rules.limits import Limits
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.waves import Plan
+
+
+class Judging:
+    """Counts the verdicts that the deployment knows of, and says what of them stops it.
+
+    Attributes
+    ----------
+    updated, failed : int
+        Nodes that reached running (or left for good), and that ever failed, until the rollout ended.
+    last_count_ns : int or None
+        When a verdict last counted.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        dispatcher: Dispatcher,
+        pacing: Pacing,
+        deadlines: Deadlines,
+        *,
+        orchestrator: Orchestrator,
+        plan: Plan,
+        limits: Limits | None,
+    ) -> None:
+        self._site = site
+        self._dispatcher = dispatcher
+        self._pacing = pacing
+        self._deadlines = deadlines
+        self._switches = orchestrator
+        self._plan = plan
+        self._limits = limits
+        self._tally = Tally(limits, site.world.zone_of)
+        self._at_wave_end = orchestrator.limits_judged == "wave_end" and plan.pacing != "sliding"
+        self._news = self._was_stuck = False
+        self._waves_judged = self._first_unjudged = self._acknowledged_failures = 0
+        self.updated = self.failed = 0
+        self.last_count_ns: int | None = None
+
+    def count(self, node: Node) -> None:
+        """Let a verdict count, for everything but pacing."""
+        node.fate.counted_ns = self.last_count_ns = self._site.env.now
+        self._dispatcher.resolve(node)
+        self._tally.add(node, self._site.env.now)
+        if node.fate.ever_failed:
+            self.failed += 1
+        else:
+            self.updated += 1
+            self._deadlines.progress()
+        self._news = True
+
+    def count_try(self) -> None:
+        """Let a failed try of a node that is tried again count, if it does."""
+        if self._limits is not None and self._limits.counts_tries:
+            self._tally.add_try(self._site.env.now)
+            self._news = True
+
+    def find_crossed(self, alarm: str | None) -> str | None:
+        """Say what stops or pauses the rollout now: the alarm of a gate, a deadline, a limit, or failed nodes."""
+        is_through = self._pacing.had_all_turns and not self._pacing.awaits_promotion
+        alarm = alarm or (None if is_through else self._deadlines.tell())
+        lost = self._take_lost_wave()
+        return self._judge_limits(alarm) or lost or self._find_stuck()
+
+    def acknowledge(self) -> None:
+        """Mind the failures so far no more, unless a further one happens."""
+        self._acknowledged_failures = self._failures
+
+    def _judge_limits(self, alarm: str | None) -> str | None:
+        """Say what is crossed, if there is an alarm, or verdicts that were not judged yet."""
+        if not (self._news or alarm):
+            return None
+        if not alarm and self._at_wave_end and self._dispatcher.waves_over == self._waves_judged:
+            return None
+        self._news = False
+        self._waves_judged = self._dispatcher.waves_over
+        judged_before, self._first_unjudged = self._first_unjudged, self._count_leading_waves_over()
+        # After a pause the same crossing counts again only when a further node has failed.
+        if not alarm and self._failures <= self._acknowledged_failures:
+            return None
+        return alarm or self._what_is_crossed(judged_before)
+
+    def _take_lost_wave(self) -> str | None:
+        """Say once, if that is a failure, that no node of a wave is running."""
+        lost, self._dispatcher.lost_wave = self._dispatcher.lost_wave, None
+        if lost is None or self._switches.lost_waves == "continue":
+            return None
+        return f"no node of wave {lost.number} is running: {lost.failed} failed of {lost.size}"
+
+    def _find_stuck(self) -> str | None:
+        """Say once, if that is a failure, that failed nodes keep a rollout from going on."""
+        if self._was_stuck or self._switches.all_slots_held == "wait":
+            return None
+        stuck = self._why_stuck()
+        self._was_stuck = stuck is not None
+        return stuck
+
+    def _why_stuck(self) -> str | None:
+        """Say why failed nodes let no other one have its turn, now that nothing is in flight; None if that is not so."""
+        dispatcher = self._dispatcher
+        if not self._pacing.freezes_any:
+            return dispatcher.why_stuck()
+        return FREEZES if dispatcher.unresolved == dispatcher.waiting else None
+
+    @property
+    def _failures(self) -> int:
+        """Failed nodes, and earlier tries of nodes if they count."""
+        return self.failed + self._tally.earlier_tries
+
+    def _count_leading_waves_over(self) -> int:
+        first = self._first_unjudged
+        while first < len(self._dispatcher.waves) and self._dispatcher.waves[first].is_over:
+            first += 1
+        return first
+
+    def _what_is_crossed(self, judged_before: int) -> str | None:
+        wave = self._dispatcher.waves[-1]
+        are_canaries = self._plan.canaries > 0 and not self._pacing.promoted_waves
+        if are_canaries and self._switches.canary_gate == "all_healthy" and wave.failed:
+            return f"{wave.failed} of {wave.size} canaries failed"
+        if self._limits is None:
+            return None
+        for judged in self._waves_to_judge(judged_before):
+            for zone_failed, zone_size in self._tally.list_zones():
+                counts = Counts(
+                    failed=self.failed,
+                    running=self.updated,
+                    wave_failed=judged.failed,
+                    wave_size=judged.size,
+                    counted=self._tally.in_a_row if self._limits.consecutive else self._failures,
+                    wave=self._plan.limits[judged.number - 1] if self._plan.limits else NO_WAVE_LIMITS,
+                    zone_failed=zone_failed,
+                    zone_size=zone_size,
+                )
+                crossed = self._limits.crossed(counts)
+                if crossed:
+                    return crossed
+        return None
+
+    def _waves_to_judge(self, judged_before: int) -> list[Wave]:
+        """Return the waves whose size the percent limit may be of: the last one, or those that verdicts were late of."""
+        is_of_waves = self._switches.failed_percent_of == "wave" or self._plan.limits
+        if not self._switches.reporting_delay_ns or not is_of_waves:
+            return self._dispatcher.waves[-1:]
+        waves = self._dispatcher.waves[judged_before:]
+        return [wave for wave in waves if wave.is_over] if self._at_wave_end else waves

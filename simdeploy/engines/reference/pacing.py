@@ -1,0 +1,275 @@
+"""What comes next (model section 4): waves, slots and batches, promotions, and the end of a rollout that is through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from simdeploy.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from simdeploy.engines.reference.change_windows import OpenHours
+    from simdeploy.engines.reference.dispatch import Dispatcher
+    from simdeploy.engines.reference.ending import Course
+    from simdeploy.engines.reference.site import Site
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.policy import Policy
+    from simdeploy.rules.waves import Plan
+
+_BATCH_EVERY_NS = 60 * NS_PER_S
+FREEZES = "a failed node freezes the rollout"
+
+# ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: it waits for a promotion.
+# main: sliding or rate pacing is at work. done: every node has had its turn.
+Phase = Literal["ready", "wave", "bake", "baked", "await", "main", "done"]
+
+
+class Pacing:
+    """Sends waves and batches, fills slots, promotes, and completes the rollout.
+
+    Attributes
+    ----------
+    promoted_waves : int
+        Number of the wave that was promoted last; 0 before the first.
+    promotion_wanted, operator_is_due : bool
+        Whether somebody promotes, or the operator looks, at the next step of this instant.
+    opening : str or None
+        The opening of a change window that is awaited, in words.
+    is_frozen : bool
+        Whether a failure was heard that freezes the rollout.
+    between_tries : int
+        Nodes that wait for their next try.
+    last_dispatch_ns : int or None
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        course: Course,
+        dispatcher: Dispatcher,
+        hours: OpenHours,
+        *,
+        policy: Policy,
+        orchestrator: Orchestrator,
+        plan: Plan,
+    ) -> None:
+        self._site = site
+        self._course = course
+        self._dispatcher = dispatcher
+        self._hours = hours
+        self._auto_promote = policy.auto_promote
+        self._freezes = orchestrator.failed_node_freezes
+        self._plan = plan
+        self._phase: Phase = "ready"
+        self._batches_due = 0
+        self._is_said_to_freeze = False
+        self.promoted_waves = 0
+        self.promotion_wanted = self.operator_is_due = False
+        self.opening: str | None = None
+        self.is_frozen = False
+        self.between_tries = 0
+        self.last_dispatch_ns: int | None = None
+
+    def start(self) -> None:
+        """Let the clock of rate pacing run from the start, even if a pause at 0 s holds the batch back."""
+        if self._plan.pacing == "rate" and not self._plan.canaries:
+            self._batch_is_due()
+
+    def hear_of_failure(self) -> None:
+        """Take note that a node has failed, which may freeze the rollout."""
+        if self._freezes and not self.is_frozen:
+            self.is_frozen = True
+            self._site.ring()
+
+    @property
+    def freezes_any(self) -> bool:
+        """Whether a failed node, or one that waits for its next try, keeps any from being dispatched."""
+        is_frozen = self.is_frozen or (self._freezes and self.between_tries > 0)
+        return is_frozen and (self._dispatcher.left > 0 or self._dispatcher.waiting > 0)
+
+    @property
+    def awaits_promotion(self) -> bool:
+        """Whether the wave that was opened last needs a promotion that it hasn't had yet."""
+        number = len(self._dispatcher.waves)
+        return number > self.promoted_waves and self._plan.promotions[number - 1]
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether nothing is to be expected of a node: the rollout bakes, or awaits a promotion or a change window."""
+        return self._phase in ("bake", "baked", "await") or self._hours.is_awaited
+
+    @property
+    def had_all_turns(self) -> bool:
+        """Whether every node has had its turn, and its verdict counts."""
+        return not self._dispatcher.left and self._dispatcher.waves_over == len(self._dispatcher.waves)
+
+    # -- the end of an instant ---------------------------------------------------------------------
+
+    def advance(self) -> bool:
+        """Do what comes next; return whether the rollout is complete."""
+        opening, self.opening = self.opening, None
+        self._hours.forget()
+        if self._course.is_over:
+            return False
+        if self.is_frozen and self.freezes_any and not self._is_said_to_freeze:
+            self._is_said_to_freeze = True
+            self._course.say(FREEZES)
+        if self._phase == "wave" and self._is_wave_through:
+            self._finish_wave()
+        if self._phase == "baked":
+            self._look_beyond_wave()
+        if self._course.is_paused:
+            return False
+        if self.promotion_wanted:
+            self._promote()
+        if self.freezes_any:
+            return False  # nor will it end
+        if self._hours.are_now:
+            self._dispatch()
+        else:
+            self._wait_for_opening()
+            if self.opening not in (None, opening):
+                self._course.say(f"waits for {self.opening}")
+        return self._phase == "done"
+
+    def _dispatch(self) -> None:
+        self._dispatcher.admit_returned()
+        if self._phase == "ready":
+            self._send_next()
+        elif self._phase == "wave":
+            self._fill_slots()
+        if self._phase == "main":
+            self._keep_going()
+
+    # -- after a wave ------------------------------------------------------------------------------
+
+    @property
+    def _is_wave_through(self) -> bool:
+        """Whether what comes after the last wave may come: promotions and the end wait until verdicts count, other waves don't."""
+        wave = self._dispatcher.waves[-1]
+        if not self._dispatcher.left:
+            return self._dispatcher.waves_over == len(self._dispatcher.waves)
+        return wave.is_over if self._plan.promotions[wave.number - 1] else wave.is_heard
+
+    def _finish_wave(self) -> None:
+        """Bake after a wave, if the plan says so."""
+        bake_ns = self._plan.bakes_ns[len(self._dispatcher.waves) - 1]
+        if bake_ns:
+            self._phase = "bake"
+            self._course.count_down(bake_ns, self._baked)
+        else:
+            self._look_beyond_wave()
+
+    def _baked(self) -> None:
+        self._phase = "baked"
+        self._site.ring()
+
+    def _look_beyond_wave(self) -> None:
+        if self.awaits_promotion:
+            self._phase = "await"
+            if self._auto_promote:
+                self.promotion_wanted = True
+            else:
+                self._course.count_down(self._site.world.promote_after_ns, self._operator_comes)
+        else:
+            self._phase = "ready" if self._dispatcher.left else "done"
+
+    def _operator_comes(self) -> None:
+        self.operator_is_due = True
+        self._site.ring()
+
+    def _promote(self) -> None:
+        self.promotion_wanted = False
+        number = self.promoted_waves = len(self._dispatcher.waves)
+        self._course.cancel_clocks()
+        self._course.say(f"{self._name_promoted(number)} promoted")
+        self._phase = "ready" if self._dispatcher.left else "done"
+
+    def _name_promoted(self, number: int) -> str:
+        return "canaries" if self._plan.canaries and number == 1 else f"wave {number}"
+
+    # -- waves, slots and batches ------------------------------------------------------------------
+
+    def _send_next(self) -> None:
+        canaries_first = bool(self._plan.canaries) and not self._dispatcher.waves
+        if self._plan.pacing == "barrier" or canaries_first:
+            if self._dispatcher.may_open_wave:
+                self._dispatcher.open_wave()
+                self._phase = "wave"
+                self._fill_slots()
+            return
+        self._phase = "main"
+        if self._plan.pacing == "sliding":
+            self._dispatcher.open_wave()
+        elif self._plan.canaries:
+            self._batch_is_due()
+
+    def _keep_going(self) -> None:
+        """Sliding and rate pacing: fill free slots, or send a batch that is due; one step a look."""
+        late = self._late_batches if self._plan.pacing == "rate" else 0
+        if late:
+            self._dispatcher.open_wave()
+        if late > 1:
+            self._site.ring()
+        # Nothing ends in the look in which nodes have their turn: those that are down then are resolved at once.
+        if not self._fill_slots() and self.had_all_turns:
+            self._phase = "done"
+
+    def _fill_slots(self) -> bool:
+        """Let nodes of the wave that was opened last have their turn, as many as find a slot; return whether any does."""
+        count = self._dispatcher.turns_due
+        if count > 0:
+            self._dispatcher.give_turns(count)
+            self.last_dispatch_ns = self._site.env.now
+        return count > 0
+
+    @property
+    def _finds_slot(self) -> bool:
+        """Whether a node of the wave at hand, or of the next one, could have its turn now."""
+        if self._phase == "ready":
+            return self._dispatcher.may_open_wave
+        return self._phase in ("wave", "main") and self._dispatcher.turns_due > 0
+
+    @property
+    def _late_batches(self) -> int:
+        """Batches of rate pacing that are due and not sent."""
+        sent = len(self._dispatcher.waves) - (self._plan.canaries > 0)
+        return max(self._batches_due - sent, 0) if self._dispatcher.left else 0
+
+    def _batch_is_due(self) -> None:
+        self._batches_due += 1
+        planned = len(self._plan.sizes) - (self._plan.canaries > 0)
+        if self._batches_due < planned:
+            self._course.count_down(_BATCH_EVERY_NS, self._batch_is_due, in_open_hours=True)
+        self._site.ring()
+
+    def _wait_for_opening(self) -> None:
+        """While no change window is open: dispatch nothing, but let the clock of rate pacing begin, and see the end."""
+        is_rate, is_canary = self._plan.pacing == "rate", self._plan.canaries > 0 and not self._dispatcher.waves
+        if self._phase == "ready" and is_rate and not is_canary:
+            self._send_next()
+        is_batch = is_rate and self._phase == "main"
+        waits = self._dispatcher.any_returned or (self._late_batches > 0 if is_batch else self._finds_slot)
+        stands_still = is_batch and self._dispatcher.left > 0
+        if self._phase == "main" and self.had_all_turns:
+            self._phase = "done"
+        if waits:
+            self._hours.await_next()
+        if waits or stands_still:
+            self.opening = f"the change window that opens {self._hours.name_next()}"
+
+    # -- what it says ------------------------------------------------------------------------------
+
+    def describe(self) -> str:
+        """Say where the rollout stands, for the deployment's message."""
+        number = len(self._dispatcher.waves)
+        wave = f"wave {number} of {len(self._plan.sizes)}"
+        match self._phase:
+            case "bake":
+                return f"baking after {wave}"
+            case "baked":
+                return f"baked after {wave}"
+            case "await":
+                name = self._name_promoted(number)
+                return f"{name} await{'' if name == 'canaries' else 's'} promotion"
+            case _:
+                return wave if number else "nothing dispatched yet"

@@ -1,0 +1,86 @@
+"""What is dealt to the nodes of a replication: their classes, their order, and what the release affects (model sections 2 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.world.streams import Stream
+from simdeploy.world.tilt import Tilt, tilted_probabilities
+
+if TYPE_CHECKING:
+    from simdeploy.world.draws import Draws
+    from simdeploy.world.fleet import Fleet
+    from simdeploy.world.release import ReleaseKind
+
+
+def deal_classes(fleet: Fleet, draws: Draws) -> np.ndarray:
+    """Give each class its exact nodes, then round(share x nodes) random ones of the others, in the file's order."""
+    class_of = np.zeros(fleet.nodes, dtype=np.int64)
+    for number, node_class in enumerate(fleet.classes, start=1):
+        class_of[list(node_class.nodes)] = number
+    if any(node_class.share is not None for node_class in fleet.classes):
+        shuffled = np.argsort(draws.fleet(Stream.CLASS, fleet.nodes), kind="stable")
+        shuffled = shuffled[class_of[shuffled] == 0]
+        first = 0
+        for number, node_class in enumerate(fleet.classes, start=1):
+            if node_class.share is not None:
+                last = first + node_class.wanted(fleet.nodes)
+                class_of[shuffled[first:last]] = number
+                first = last
+    return class_of
+
+
+def order_nodes(fleet: Fleet, draws: Draws) -> list[int]:
+    """Return the nodes in the order in which they are updated."""
+    nodes = np.arange(fleet.nodes)
+    if fleet.order == "random":
+        order = np.argsort(draws.fleet(Stream.ORDER, fleet.nodes), kind="stable")
+    elif fleet.order == "zone":
+        order = np.lexsort((nodes, nodes % fleet.zones))
+    elif fleet.order == "nodes":
+        first = np.array(fleet.first, dtype=np.int64)
+        order = np.concatenate([first, np.delete(nodes, first)])
+    else:
+        order = nodes
+    numbers: list[int] = order.tolist()
+    return numbers
+
+
+def pick_release(kinds: Sequence[ReleaseKind], tilt: Tilt, draws: Draws) -> ReleaseKind | None:
+    """Return the kind of the release; None if there is none."""
+    if not kinds:
+        return None
+    u = draws.draw(Stream.RELEASE_KIND, 0, 0)
+    reached = Fraction(0)
+    probabilities = tilted_probabilities(kinds, tilt) if tilt.release else [kind.probability for kind in kinds]
+    for kind, probability in zip(kinds[:-1], probabilities, strict=False):
+        reached += probability
+        if u < reached:
+            return kind
+    return kinds[-1]
+
+
+def find_affected(fleet: Fleet, release: ReleaseKind | None, class_of: np.ndarray, draws: Draws) -> np.ndarray:
+    """Return which nodes a release can affect."""
+    nodes = np.arange(fleet.nodes)
+    if release is None:
+        return np.zeros(fleet.nodes, dtype=bool)
+    affects = release.affects
+    if affects.by == "share":
+        return draws.fleet(Stream.AFFECTED, fleet.nodes) < float(affects.share or 0)
+    if affects.by == "count":
+        hit = np.zeros(fleet.nodes, dtype=bool)
+        hit[np.argsort(draws.fleet(Stream.AFFECTED, fleet.nodes), kind="stable")[: affects.count]] = True
+        return hit
+    if affects.by == "classes":
+        numbers = [i for i, one in enumerate(fleet.classes, start=1) if one.name in affects.members]
+        return np.isin(class_of, numbers)
+    if affects.by == "zones":
+        return np.isin(nodes % fleet.zones, affects.members)
+    if affects.by == "nodes":
+        return np.isin(nodes, affects.members)
+    return np.ones(fleet.nodes, dtype=bool)
