@@ -1,0 +1,100 @@
+"""Counts whose probability varies from group to group: the beta-binomial distribution."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simdeploy.statistics.maximizing import Maximum, maximize
+
+# Logarithm of a spread that is none.
+LEAST_LOG_SD = -14.0
+
+
+class BetaBinomial:
+    """The likelihood of (counted, total) of groups, each with its own probability from a beta distribution.
+
+    Parameters of a point are the logit of the mean and the logarithm of the standard deviation.
+
+    Parameters
+    ----------
+    counted, total : array-like
+        One pair per group; those without a total say nothing.
+
+    Examples
+    --------
+    >>> counts = BetaBinomial([0, 3, 1, 6, 0, 2], [20] * 6)
+    >>> best = counts.fit()
+    >>> mean, sd = counts.read(best.x)
+    >>> round(mean, 3), round(sd, 3)
+    (0.1, 0.078)
+    """
+
+    def __init__(self, counted: object, total: object) -> None:
+        totals = np.asarray(total, dtype=float)
+        counts = np.asarray(counted, dtype=float)
+        is_known = totals > 0
+        # Equal pairs are counted once: fleets of one size have few.
+        pairs, self._times = np.unique(
+            np.stack([counts[is_known], totals[is_known]], axis=1), axis=0, return_counts=True
+        )
+        self._counted, self._total = pairs[:, 0], pairs[:, 1]
+        self.n_groups = int(is_known.sum())
+
+    @property
+    def pooled(self) -> float:
+        """The fraction over all groups."""
+        return float((self._counted * self._times).sum() / (self._total * self._times).sum())
+
+    def read(self, x: np.ndarray) -> tuple[float, float]:
+        """Return mean and standard deviation of a point; 0 for a spread that is none."""
+        from scipy.special import expit
+
+        return float(expit(x[0])), float(np.exp(x[1])) if x[1] > LEAST_LOG_SD + 2 else 0.0
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Return the log-likelihood of points in rows."""
+        from scipy.special import betaln, expit, xlog1py, xlogy
+
+        mean = expit(points[:, :1])
+        variance = np.exp(2 * np.maximum(points[:, 1:2], LEAST_LOG_SD))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            size = mean * (1 - mean) / variance - 1
+            counted, rest = self._counted, self._total - self._counted
+            alpha, beta = mean * size, (1 - mean) * size
+            each = betaln(alpha + counted, beta + rest) - betaln(alpha, beta)
+            # Differences of large logarithms lose their digits; there the first order in 1 / size is enough.
+            is_near = size > np.maximum(1e5, 1e3 * self._total**1.5)
+            if is_near.any():
+                binomial = xlogy(counted, mean) + xlog1py(rest, -mean)
+                each = np.where(is_near, binomial + _spread_term(counted, rest, mean, size), each)
+        total = each @ self._times
+        return np.where((size[:, 0] > 0) & np.isfinite(total), total, -np.inf)
+
+    def fit(self) -> Maximum:
+        """Return the maximum of the likelihood."""
+        from scipy.special import logit
+
+        n = float((self._total * self._times).sum())
+        mean = min(max(self.pooled, 0.25 / n), 1 - 0.25 / n)
+        starts = [np.array([logit(mean), np.log(share * mean * (1 - mean)) / 2]) for share in (0.001, 0.02, 0.2)]
+        start = max(starts, key=lambda point: float(self(point[None])[0]))
+        best = maximize(self, start)
+        none = maximize(self, np.array([logit(mean), LEAST_LOG_SD]), fixed=(1,))
+        # Without more spread than chance there is none.
+        return best if best.value > none.value + 1e-4 else none
+
+    def fit_without_spread(self) -> Maximum:
+        """Return the maximum if all groups have the same probability."""
+        from scipy.special import logit
+
+        n = float((self._total * self._times).sum())
+        return maximize(self, np.array([logit(min(max(self.pooled, 0.25 / n), 1 - 0.25 / n)), LEAST_LOG_SD]), fixed=(1,))
+
+
+def _spread_term(counted: np.ndarray, rest: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return log beta-binomial minus log binomial, to the first order in 1 / size."""
+    total = counted + rest
+    with np.errstate(divide="ignore", invalid="ignore"):
+        term = counted * (counted - 1) / (2 * mean) + rest * (rest - 1) / (2 * (1 - mean)) - total * (total - 1) / 2
+    return np.nan_to_num(term / size)
+

@@ -1,0 +1,126 @@
+"""Censored durations by group, reduced to what likelihoods of scale families need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Durations:
+    """What is known of durations: one row per node.
+
+    Attributes
+    ----------
+    group : ndarray of int
+        From 0.
+    time : ndarray
+        Positive: of all its attempts so far.
+    attempts : ndarray of int
+        At least 1.
+    ended : ndarray of bool
+        Whether the last one has; otherwise it was still going on at `time`.
+    """
+
+    group: np.ndarray
+    time: np.ndarray
+    attempts: np.ndarray
+    ended: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def of(self, chosen: np.ndarray) -> Durations:
+        """Return some of the rows."""
+        return Durations(self.group[chosen], self.time[chosen], self.attempts[chosen], self.ended[chosen])
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Rows that are alike count as one; in order of their groups.
+
+    Attributes
+    ----------
+    group, time, attempts : ndarray
+    times : ndarray
+        How often each occurs.
+    """
+
+    group: np.ndarray
+    time: np.ndarray
+    attempts: np.ndarray
+    times: np.ndarray
+
+    @classmethod
+    def of(cls, data: Durations) -> Terms:
+        """Return the terms of rows."""
+        order = np.lexsort((data.time, data.attempts, data.group))
+        keys = np.stack([data.group[order], data.attempts[order], data.time[order]], axis=1)
+        is_new = np.ones(len(keys), dtype=bool)
+        is_new[1:] = (np.diff(keys, axis=0) != 0).any(axis=1)
+        starts = np.flatnonzero(is_new)
+        chosen = order[starts]
+        times = np.diff(np.append(starts, len(keys))).astype(float)
+        return cls(data.group[chosen], data.time[chosen], data.attempts[chosen], times)
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """By group, sums over the rows with the same number of attempts that have all ended.
+
+    Attributes
+    ----------
+    attempts : int
+    rows, logs, log_squares, times : ndarray
+    """
+
+    attempts: int
+    rows: np.ndarray
+    logs: np.ndarray
+    log_squares: np.ndarray
+    times: np.ndarray
+
+
+class Grouped:
+    """Sums over the groups of what has ended, and the terms of the rest.
+
+    Parameters
+    ----------
+    data : Durations
+
+    Attributes
+    ----------
+    names : ndarray of int
+        The groups that have data, ascending.
+    n : int
+        Their number.
+    ended : list of Ended
+        By the number of attempts.
+    still_open : Terms
+        The rows whose last attempt has not ended.
+    n_ended_attempts : float
+    """
+
+    def __init__(self, data: Durations) -> None:
+        self.names = np.unique(data.group)
+        self.n = len(self.names)
+        data = Durations(np.searchsorted(self.names, data.group), data.time, data.attempts, data.ended)
+        self._first = data.of(data.ended & (data.attempts == 1))
+        self._first_logs = np.log(self._first.time)
+        self.ended = [self._add_up(data, int(n)) for n in np.unique(data.attempts[data.ended])]
+        self.still_open = Terms.of(data.of(~data.ended))
+        self.n_ended_attempts = float(data.attempts.sum() - (~data.ended).sum())
+
+    def sum_powers(self, exponent: float) -> np.ndarray:
+        """Return by group the sum of the times of first attempts to a power."""
+        return np.bincount(self._first.group, np.exp(exponent * self._first_logs), minlength=self.n)
+
+    def _add_up(self, data: Durations, attempts: int) -> Ended:
+        rows = data.of(data.ended & (data.attempts == attempts))
+        logs = np.log(rows.time)
+        sums = [np.bincount(rows.group, values, minlength=self.n) for values in (np.ones(len(rows)), logs, logs**2, rows.time)]
+        return Ended(attempts, *sums)

@@ -1,0 +1,214 @@
+"""Maximum likelihood and profile-likelihood intervals of a few parameters.
+
+Log-likelihoods are functions of many points at once, (n, k) -> (n,): all that derivatives need is one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+LogLikelihood = Callable[[np.ndarray], np.ndarray]
+
+_STEP = 1e-3  # of derivatives; errors of fourth differences are below those of rounding
+_LONGEST = 2.0  # a step of Newton's method
+_FRACTIONS = np.array([1.0, 0.5, 0.2, 0.05, 0.005])
+_CLOSE = 1e-6  # of log-likelihoods
+_ROUNDS = 60
+_FLAT = 1e-8
+_CLOSE_ROOT = 2e-3  # of deviances
+_FARTHEST = 1e3
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """Where a log-likelihood is highest.
+
+    Attributes
+    ----------
+    x : ndarray
+        The parameters.
+    value : float
+        The log-likelihood.
+    covariance : ndarray
+        The inverse of its curvature; infinite where it is flat.
+    """
+
+    x: np.ndarray
+    value: float
+    covariance: np.ndarray
+
+
+def maximize(log_likelihood: LogLikelihood, start: np.ndarray, *, fixed: Collection[int] = ()) -> Maximum:
+    """Find the maximum by Newton's method with numeric derivatives.
+
+    Parameters
+    ----------
+    log_likelihood : callable
+        Of points in rows; minus infinity where there is no such model.
+    start : ndarray
+        Where it is finite.
+    fixed : collection of int, optional
+        Parameters that keep their values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = maximize(lambda x: -((x[:, 0] - 3) ** 2) - np.exp(x[:, 1]) + x[:, 1], np.zeros(2))
+    >>> found.x.round(4).tolist(), round(found.value, 4)
+    ([3.0, 0.0], -1.0)
+    """
+    x = np.array(start, dtype=float)
+    free = np.array([place for place in range(len(x)) if place not in fixed], dtype=int)
+    value, gradient, curvature = _derive(log_likelihood, x, free)
+    if not np.isfinite(value):
+        raise ValueError("the log-likelihood is not finite at the start")
+    for _ in range(_ROUNDS):
+        if not len(free):
+            break
+        step = _find_step(gradient, curvature)
+        tried = x + np.zeros((len(_FRACTIONS), len(x)))
+        tried[:, free] += _FRACTIONS[:, None] * step
+        values = np.nan_to_num(log_likelihood(tried), nan=-np.inf)
+        best = int(np.argmax(values))
+        gain = values[best] - value
+        if gain <= _CLOSE:
+            if gain > 0:
+                x, value = tried[best], float(values[best])
+            break
+        x = tried[best]
+        value, gradient, curvature = _derive(log_likelihood, x, free)
+    covariance = np.full((len(x), len(x)), np.nan)
+    covariance[np.ix_(free, free)] = _invert(curvature)
+    return Maximum(x, float(value), covariance)
+
+
+def profile(
+    log_likelihood: LogLikelihood,
+    best: Maximum,
+    place: int,
+    *,
+    drop: float,
+    fixed: Collection[int] = (),
+    lowest: float = -np.inf,
+    highest: float = np.inf,
+) -> tuple[float, float]:
+    """Return the interval of a parameter within which the profile log-likelihood is at most `drop` below its maximum.
+
+    Parameters
+    ----------
+    log_likelihood : callable
+    best : Maximum
+    place : int
+        Of the parameter.
+    drop : float
+        Half the quantile of chi-squared with 1 degree of freedom, or of the squared t.
+    fixed : collection of int, optional
+        Parameters that keep their values, as in `best`.
+    lowest, highest : float
+        How far to look; a limit beyond is minus or plus infinity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def normal(x):
+    ...     return -0.5 * (x[:, 0] - 3) ** 2
+    >>> low, high = profile(normal, maximize(normal, np.zeros(1)), 0, drop=1.96**2 / 2)
+    >>> round(low, 3), round(high, 3)
+    (1.04, 4.96)
+    """
+    variance = best.covariance[place, place]
+    scale = float(np.sqrt(variance)) if np.isfinite(variance) and variance > 0 else 1.0
+    search = _Search(log_likelihood, best, place, float(np.sqrt(2 * drop)), tuple({place, *fixed}))
+    return search.find_end(-min(scale, 1.0), lowest), search.find_end(min(scale, 1.0), highest)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Looks where the signed root of the deviance, which is nearly linear, reaches a value."""
+
+    log_likelihood: LogLikelihood
+    best: Maximum
+    place: int
+    wanted: float
+    fixed: tuple[int, ...]
+
+    def find_end(self, scale: float, bound: float) -> float:
+        centre = float(self.best.x[self.place])
+        beyond = float(np.copysign(np.inf, scale))
+        inside, root_inside, others = centre, 0.0, self.best.x
+        outside, root_outside = np.nan, np.inf
+        at = centre + self.wanted * scale
+        for _ in range(40):
+            at = max(at, bound) if scale < 0 else min(at, bound)
+            root, found = self._look(at, others)
+            if abs(root - self.wanted) < _CLOSE_ROOT:
+                return at
+            if root < self.wanted:
+                if at == bound or abs(at - centre) > _FARTHEST:
+                    return beyond
+                inside, root_inside, others = at, root, found
+            else:
+                outside, root_outside = at, root
+            if np.isnan(outside):
+                at = centre + (at - centre) * float(np.clip(self.wanted / max(root, 1e-9), 1.05, 4.0))
+            elif np.isfinite(root_outside):
+                share = (self.wanted - root_inside) / (root_outside - root_inside)
+                at = inside + (outside - inside) * float(np.clip(share, 0.02, 0.98))
+            else:
+                at = (inside + outside) / 2
+        return at
+
+    def _look(self, at: float, others: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the root of the deviance with this value of the parameter, and where the likelihood is highest then."""
+        for near in (others, self.best.x):
+            start = near.copy()
+            start[self.place] = at
+            if np.isfinite(self.log_likelihood(start[None])[0]):
+                found = maximize(self.log_likelihood, start, fixed=self.fixed)
+                return float(np.sqrt(max(0.0, 2 * (self.best.value - found.value)))), found.x
+        return np.inf, others
+
+
+def _derive(
+    log_likelihood: LogLikelihood, x: np.ndarray, free: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return value, gradient and minus the second derivatives, by central differences in one call."""
+    k = len(free)
+    steps = np.zeros((k, len(x)))
+    steps[np.arange(k), free] = _STEP
+    first, second = np.triu_indices(k, 1)
+    points = np.concatenate([x[None], x + steps, x - steps, x + steps[first] + steps[second], x - steps[first] - steps[second]])
+    values = log_likelihood(points)
+    value, plus, minus = values[0], values[1 : k + 1], values[k + 1 : 2 * k + 1]
+    both, neither = np.split(values[2 * k + 1 :], 2)
+    gradient = (plus - minus) / (2 * _STEP)
+    curvature = np.zeros((k, k))
+    curvature[np.arange(k), np.arange(k)] = -(plus - 2 * value + minus) / _STEP**2
+    with np.errstate(invalid="ignore"):
+        mixed = both + neither + 2 * value - plus[first] - plus[second] - minus[first] - minus[second]
+    curvature[first, second] = curvature[second, first] = -mixed / (2 * _STEP**2)
+    if not np.isfinite(gradient).all():
+        gradient = np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
+    if not np.isfinite(curvature).all():
+        curvature = np.eye(k)
+    return float(value), gradient, curvature
+
+
+def _find_step(gradient: np.ndarray, curvature: np.ndarray) -> np.ndarray:
+    """Return Newton's step, uphill in every direction, cut to a length that keeps the quadratic honest."""
+    values, vectors = np.linalg.eigh(curvature)
+    largest = max(float(np.abs(values).max()), 1e-12)
+    step = vectors @ ((vectors.T @ gradient) / np.maximum(np.abs(values), _FLAT * largest + 1e-9))
+    longest = float(np.abs(step).max())
+    return step if longest <= _LONGEST else step * (_LONGEST / longest)
+
+
+def _invert(curvature: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(curvature)
+    with np.errstate(divide="ignore"):
+        inverse = np.where(values > 1e-10, 1 / np.where(values > 1e-10, values, 1.0), np.inf)
+    with np.errstate(invalid="ignore"):
+        return np.nan_to_num((vectors * np.where(np.isfinite(inverse), inverse, 1e12)) @ vectors.T, nan=np.inf)

@@ -1,0 +1,175 @@
+"""Censored durations in groups that share a random scale: the likelihood, with the scale integrated out.
+
+A duration is the group's scale (lognormal with median 1) times a law of a family. Of a node it is the sum of its attempts, the last of which
+may not have ended. An attempt may also hang for ever (a cure model).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import gammaln
+
+from simdeploy.statistics.censored import Durations, Ended, Grouped, Terms
+from simdeploy.statistics.lifetimes import LIFETIMES, Family, match_sum
+from simdeploy.statistics.maximizing import Maximum, maximize
+
+# Places of the parameters of a point: logarithms of location, shape, spread of the scale, and fraction of hangs.
+LOCATION, SHAPE, SPREAD, HANG = range(4)
+# Of a spread and a fraction that are none.
+LEAST_LOG = -14.0
+
+_MOST_AT_ONCE = 1_000_000
+_POINTS, _WEIGHTS = np.polynomial.hermite.hermgauss(7)
+_LOG_WEIGHTS = np.log(_WEIGHTS) + _POINTS**2 - 0.5 * math.log(math.pi)
+_NEWTON_STEPS = 5
+_DELTA = 1e-3
+_TINY = 1e-300
+
+
+class SharedScale:
+    """The likelihood of durations under a family: a function of points in rows.
+
+    Groups are independent; the integral over a group's scale is by adaptive Gauss-Hermite quadrature around its mode.
+
+    Parameters
+    ----------
+    family : str
+    data : Durations
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> durations = Durations(np.repeat([0, 1], 2), np.array([40.0, 60.0, 45.0, 50.0]), np.ones(4, int), np.array([True] * 3 + [False]))
+    >>> best = SharedScale("exponential", durations).fit(np.array([4.0, 0.0, LEAST_LOG, LEAST_LOG]), fixed=(SHAPE, SPREAD, HANG))
+    >>> round(float(np.exp(best.x[LOCATION])))  # 195 s of waiting for three ends
+    65
+    """
+
+    def __init__(self, family: Family, data: Durations) -> None:
+        self.family = family
+        self.grouped = Grouped(data)
+        self._width = max(1, len(self.grouped.still_open), self.grouped.n)
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Return the log-likelihood."""
+        most = max(1, _MOST_AT_ONCE // (self._width * len(_POINTS)))
+        return np.concatenate([self._integrate(points[at : at + most])[0] for at in range(0, len(points), most)])
+
+    def find_scales(self, point: np.ndarray) -> np.ndarray:
+        """Return for each group of `grouped.names` the most probable logarithm of its scale."""
+        _, z = self._integrate(point[None])
+        scales: np.ndarray = z[0] * math.exp(max(point[SPREAD], LEAST_LOG))
+        return scales
+
+    def fit(self, start: np.ndarray, *, fixed: tuple[int, ...] = ()) -> Maximum:
+        """Return the maximum; without a spread if that is as good."""
+        best = maximize(self, start, fixed=fixed)
+        if SPREAD in fixed:
+            return best
+        flat = best.x.copy()
+        flat[SPREAD] = LEAST_LOG
+        none = maximize(self, flat, fixed=(*fixed, SPREAD))
+        return best if best.value > none.value + 1e-4 else none
+
+    def _integrate(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the log-likelihood of each point, and each group's most probable standard score."""
+        with np.errstate(all="ignore"):
+            hang = np.exp(np.minimum(points[:, HANG], -1e-9))
+            location, spread = points[:, LOCATION, None], np.exp(np.maximum(points[:, SPREAD, None], LEAST_LOG))
+            terms = _AtShape(self.family, self.grouped, np.exp(points[:, SHAPE]), hang)
+
+            def log_joint(z: np.ndarray) -> np.ndarray:
+                joint: np.ndarray = terms(location[:, :, None] + spread[:, :, None] * z) - z**2 / 2
+                return joint
+
+            centre, information = terms.guess()
+            weight = spread**2 * information
+            z = np.nan_to_num(np.where(information > 0, (centre - location) / spread * weight / (1 + weight), 0.0))
+            for _ in range(_NEWTON_STEPS):
+                values = log_joint(np.stack([z - _DELTA, z, z + _DELTA], axis=2))
+                slope = (values[:, :, 2] - values[:, :, 0]) / (2 * _DELTA)
+                curvature = np.maximum((2 * values[:, :, 1] - values[:, :, 0] - values[:, :, 2]) / _DELTA**2, 0.5)
+                move = np.clip(np.nan_to_num(slope / curvature), -1.0, 1.0)
+                z = z + move
+                if np.abs(move).max(initial=0.0) < 1e-3:
+                    break
+            deviation = 1 / np.sqrt(curvature)
+            values = log_joint(z[:, :, None] + math.sqrt(2) * deviation[:, :, None] * _POINTS) + _LOG_WEIGHTS
+            highest = values.max(axis=2)
+            each = highest + np.log(np.exp(values - highest[:, :, None]).sum(axis=2)) + np.log(deviation)
+            total = each.sum(axis=1) + self.grouped.n_ended_attempts * np.log1p(-hang)
+        return np.where(np.isfinite(total), total, -np.inf), z
+
+
+class _AtShape:
+    """The log-likelihood of each group as a function of the logarithm of its scale, at several shapes and fractions of hangs."""
+
+    def __init__(self, family: Family, grouped: Grouped, shape: np.ndarray, hang: np.ndarray) -> None:
+        self._family, self._grouped = family, grouped
+        self._shape, self._hang = shape[:, None, None], hang[:, None, None]
+        if family == "weibull":
+            different, places = np.unique(shape, return_inverse=True)
+            self._powers = np.array([grouped.sum_powers(each) for each in different])[places][:, :, None]
+
+    def guess(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mode of each group as if all were first attempts that ended, and the information that it rests on."""
+        shape = self._shape[:, :, 0]
+        first = next((each for each in self._grouped.ended if each.attempts == 1), None)
+        if first is None:
+            return np.zeros((len(shape), self._grouped.n)), np.zeros((len(shape), self._grouped.n))
+        match self._family:
+            case "exponential":
+                return np.log(first.times / first.rows) + 0 * shape, first.rows + 0 * shape
+            case "gamma":
+                return np.log(first.times / first.rows) + 0 * shape, first.rows * shape
+            case "weibull":
+                return np.log(self._powers[:, :, 0] / first.rows) / shape, first.rows * shape**2
+            case "lognormal":
+                return first.logs / first.rows + 0 * shape, first.rows / shape**2
+
+    def __call__(self, v: np.ndarray) -> np.ndarray:
+        """Return it at `v`, by point, group and place."""
+        total = sum((self._log_density(each, v) for each in self._grouped.ended), np.zeros_like(v))
+        still_open = self._grouped.still_open
+        if len(still_open):
+            each = self._log_open(still_open, v[:, still_open.group]) * still_open.times[:, None]
+            starts = np.flatnonzero(np.diff(still_open.group, prepend=-1))
+            total[:, still_open.group[starts]] += np.add.reduceat(each, starts, axis=1)
+        return total
+
+    def _log_density(self, ended: Ended, v: np.ndarray) -> np.ndarray:
+        family, shape, location = match_sum(self._family, self._shape, ended.attempts)
+        v = v + location
+        rows, logs, times = ended.rows[:, None], ended.logs[:, None], ended.times[:, None]
+        match family:
+            case "exponential":
+                return -rows * v - times * np.exp(-v)
+            case "weibull":
+                return rows * (np.log(shape) - shape * v) + (shape - 1) * logs - self._powers * np.exp(-shape * v)
+            case "lognormal":
+                squares = ended.log_squares[:, None] - 2 * v * logs + rows * v**2
+                return -rows * (np.log(shape) + 0.5 * math.log(2 * math.pi)) - logs - squares / (2 * shape**2)
+            case "gamma":
+                constant = shape * np.log(shape) - gammaln(shape)
+                return rows * (constant - shape * v) + (shape - 1) * logs - times * shape * np.exp(-v)
+
+    def _log_open(self, terms: Terms, v: np.ndarray) -> np.ndarray:
+        """Return the log-probabilities that the last attempt has not ended, and those before have."""
+        x = np.log(terms.time)[:, None] - v
+        probability = self._hang + (1 - self._hang) * self._survival(terms.attempts, x)
+        is_later = terms.attempts > 1
+        if is_later.any():
+            probability[:, is_later] -= self._survival(terms.attempts[is_later] - 1, x[:, is_later])
+        logs: np.ndarray = np.log(np.maximum(probability, _TINY))
+        return logs
+
+    def _survival(self, attempts: np.ndarray, log_x: np.ndarray) -> np.ndarray:
+        """Return the probabilities that sums of so many attempts of scale 1 are above exp(`log_x`)."""
+        found = np.empty_like(log_x)
+        for n in np.unique(attempts):
+            family, shape, location = match_sum(self._family, self._shape, int(n))
+            rows = attempts == n
+            found[:, rows] = LIFETIMES[family].survival(np.exp(log_x[:, rows] - location), shape)
+        return found
