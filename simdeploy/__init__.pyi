@@ -1,5 +1,6 @@
 from . import plotting as plotting
 from .analysis import (
+    Calibration as Calibration,
     Check as Check,
     Comparison as Comparison,
     CostResult as CostResult,
@@ -20,6 +21,7 @@ from .analysis import (
     Tradeoff as Tradeoff,
     Tuning as Tuning,
     analyze_sensitivity as analyze_sensitivity,
+    calibrate as calibrate,
     check as check,
     compare as compare,
     compare_gates as compare_gates,

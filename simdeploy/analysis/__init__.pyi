@@ -1,4 +1,5 @@
 from .bands import Timelines as Timelines, timelines as timelines
+from .calibration import Calibration as Calibration, calibrate as calibrate
 from .checking.checking import Check as Check, check as check
 from .comparison.compare import Comparison as Comparison, compare as compare
 from .costs.causes import CostResult as CostResult, estimate_costs as estimate_costs

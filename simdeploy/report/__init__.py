@@ -16,6 +16,7 @@ from simdeploy.result import Result, Table
 
 # The module of each type of result.
 REPORTS = {
+    "Calibration": "calibration",
     "Check": "checking",
     "Comparison": "comparison",
     "CostResult": "costs",

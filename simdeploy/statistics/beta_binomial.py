@@ -34,8 +34,8 @@ class BetaBinomial:
         counts = np.asarray(counted, dtype=float)
         is_known = totals > 0
         # Equal pairs are counted once: fleets of one size have few.
-        pairs, self._times = np.unique(
-            np.stack([counts[is_known], totals[is_known]], axis=1), axis=0, return_counts=True
+        pairs, self._of, self._times = np.unique(
+            np.stack([counts[is_known], totals[is_known]], axis=1), axis=0, return_inverse=True, return_counts=True
         )
         self._counted, self._total = pairs[:, 0], pairs[:, 1]
         self.n_groups = int(is_known.sum())
@@ -53,6 +53,14 @@ class BetaBinomial:
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Return the log-likelihood of points in rows."""
+        total = self._by_pair(points) @ self._times
+        return np.where(np.isfinite(total), total, -np.inf)
+
+    def by_group(self, points: np.ndarray) -> np.ndarray:
+        """Return the log-likelihood of each group with a total, by point."""
+        return self._by_pair(points)[:, self._of.reshape(-1)]
+
+    def _by_pair(self, points: np.ndarray) -> np.ndarray:
         from scipy.special import betaln, expit, xlog1py, xlogy
 
         mean = expit(points[:, :1])
@@ -67,8 +75,7 @@ class BetaBinomial:
             if is_near.any():
                 binomial = xlogy(counted, mean) + xlog1py(rest, -mean)
                 each = np.where(is_near, binomial + _spread_term(counted, rest, mean, size), each)
-        total = each @ self._times
-        return np.where((size[:, 0] > 0) & np.isfinite(total), total, -np.inf)
+        return np.where(size > 0, each, -np.inf)
 
     def fit(self) -> Maximum:
         """Return the maximum of the likelihood."""

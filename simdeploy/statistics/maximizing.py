@@ -125,6 +125,42 @@ def profile(
     return search.find_end(-min(scale, 1.0), lowest), search.find_end(min(scale, 1.0), highest)
 
 
+def find_curvature(log_likelihood: LogLikelihood, x: np.ndarray, free: Collection[int]) -> np.ndarray:
+    """Return minus the second derivatives by some of the parameters."""
+    return _derive(log_likelihood, x, np.array(sorted(free), dtype=int))[2]
+
+
+def step_by_score(
+    log_likelihood: LogLikelihood, x: np.ndarray, free: Collection[int], curvature: np.ndarray
+) -> np.ndarray:
+    """Return an estimate that is as good as the maximum to first order, near the truth `x`: one step of the method of scoring.
+
+    Parameters
+    ----------
+    log_likelihood : callable
+    x : ndarray
+    free : collection of int
+        Parameters to be estimated.
+    curvature : ndarray
+        About the expected one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def normal(x):
+    ...     return -0.5 * (x[:, 0] - 3) ** 2
+    >>> step_by_score(normal, np.array([2.5]), (0,), np.eye(1)).round(6).tolist()
+    [3.0]
+    """
+    places = np.array(sorted(free), dtype=int)
+    steps = np.zeros((len(places), len(x)))
+    steps[np.arange(len(places)), places] = _STEP
+    plus, minus = np.split(log_likelihood(np.concatenate([x + steps, x - steps])), 2)
+    moved = x.copy()
+    moved[places] += _find_step((plus - minus) / (2 * _STEP), curvature)
+    return moved
+
+
 @dataclass(frozen=True)
 class _Search:
     """Looks where the signed root of the deviance, which is nearly linear, reaches a value."""

@@ -1,0 +1,10 @@
+"""From records of rollouts to a scenario: `calibrate` and its result `Calibration`.
+
+Files: `calibrating` (the call), `attempts` (what nodes' records say), `starts`, `updates` and `goodness` (failures and durations of
+starts), `requests`, `releases`, `outages`, `parameters` (intervals over rollouts), `writing` (the file), `result`.
+"""
+
+from simdeploy.analysis.calibration.calibrating import calibrate
+from simdeploy.analysis.calibration.result import Calibration
+
+__all__ = ["Calibration", "calibrate"]

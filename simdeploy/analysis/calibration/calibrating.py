@@ -1,0 +1,253 @@
+"""From records to a scenario."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.calibration.attempts import Attempts, read_attempts
+from simdeploy.analysis.calibration.outages import fit_outages
+from simdeploy.analysis.calibration.parameters import FEWEST_FOR_SPREAD, Parameter
+from simdeploy.analysis.calibration.releases import Base, fit_effects, fit_mix, name_kinds
+from simdeploy.analysis.calibration.requests import count_requests, fit_error_rate, fit_requests
+from simdeploy.analysis.calibration.result import DROPPED, FITS, PARAMETERS, POINTS, Calibration
+from simdeploy.analysis.calibration.starts import count_by_rollout, fit_fraction
+from simdeploy.analysis.calibration.updates import fit_durations
+from simdeploy.analysis.calibration.writing import write_scenario
+from simdeploy.errors import InputError, Problem
+from simdeploy.result import make_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.records import Records
+
+# A class with so many attempts, in rollouts enough for a spread, is fitted by itself.
+_FEWEST_ATTEMPTS = 30
+
+
+def calibrate(
+    records: Records, *, confidence_level: float = 0.95, goodness_samples: int = 99, seed: int = 0
+) -> Calibration:
+    """Fit a scenario to records of rollouts.
+
+    Parameters
+    ----------
+    records : Records
+    confidence_level : float, default 0.95
+        Of each interval separately.
+    goodness_samples : int, default 99
+        Samples of the parametric bootstrap that tests the chosen families; 0 leaves the test out.
+    seed : int, default 0
+        Of these samples.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    InputError
+        If no record says how long an attempt to start took.
+
+    Notes
+    -----
+    The rollout is the unit: the likelihood is a product over rollouts, each integrated over what its nodes share. Intervals are
+    profile-likelihood intervals with the quantiles of Student's t for as many rollouts. `Calibration of a fleet <calibration.md>`_ says
+    what is fitted how, and what records can't tell.
+
+    Examples
+    --------
+    >>> import simdeploy
+    >>> scenario = simdeploy.Scenario.from_dict({
+    ...     "name": "ten-nodes",
+    ...     "fleet": {"nodes": 10, "update_duration": {"exponential": {"mean": "1m"}}},
+    ...     "policies": {"at-once": {"strategy": "immediate"}},
+    ... })
+    >>> rollouts = [simdeploy.simulate(scenario, replication=k).to_records(str(k)) for k in range(20)]
+    >>> found = simdeploy.calibrate(simdeploy.Records.join(rollouts), goodness_samples=0)
+    >>> found.scenario.fleet.nodes, found.fits["family"][0]
+    (10, 'exponential')
+    """
+    if not 0 < confidence_level < 1:
+        raise InputError(Problem("invalid confidence level", ("confidence_level",), found=str(confidence_level)))
+    fitting = _Fitting(records, read_attempts(records), confidence_level, goodness_samples, seed)
+    fitting.fit()
+    return fitting.finish()
+
+
+@dataclass
+class _Fitting:
+    """Collects what is found."""
+
+    records: Records
+    attempts: Attempts
+    confidence_level: float
+    samples: int
+    seed: int
+    parameters: list[Parameter] = field(default_factory=list)
+    fits: list[dict[str, Any]] = field(default_factory=list)
+    points: list[dict[str, Any]] = field(default_factory=list)
+    laws: dict[str, Any] = field(default_factory=dict)  # of durations, by path
+
+    def fit(self) -> None:
+        """Fit everything that the records show."""
+        frame, rollouts = self.attempts.frame, self.records.rollouts
+        if not (frame["is_usable"] & frame["is_over"]).any():
+            hint = "nodes need dispatched_at_s and started_at_s"
+            raise InputError(Problem("no record says how long an attempt to start took", ("records",), hint=hint))
+        own = self._find_classes()
+        classes = frame["class"].to_numpy(dtype=object)
+        is_bad = rollouts["defective"].fillna(False).to_numpy(dtype=bool)
+        self._describe_fleet()
+        self._fit_starts("fleet", ~np.isin(classes, own), ~is_bad[frame["rollout"].to_numpy()])
+        requests = count_requests(self.records)
+        self._fit_requests(requests, rollouts["rollout"][is_bad])
+        for name in own:
+            is_class = classes == name
+            self._fit_share(name)
+            self._fit_starts(f"fleet.classes.{name}", is_class, ~is_bad[frame["rollout"].to_numpy()])
+        self.parameters += fit_outages(self.records, self.confidence_level)
+        self._describe_connection()
+        self._fit_releases(requests)
+
+    def finish(self) -> Calibration:
+        """Return the result."""
+        import pandas as pd
+
+        rollouts = self.records.rollouts
+        text, refused = write_scenario(self.records, self.parameters, self.laws)
+        dropped = [self.records.dropped, self.attempts.dropped, make_frame(refused, DROPPED)]
+        return Calibration(
+            make_frame([parameter.to_row() for parameter in self.parameters], PARAMETERS),
+            make_frame(self.fits, FITS),
+            make_frame(self.points, POINTS),
+            pd.concat(dropped, ignore_index=True).astype(DROPPED),
+            n_rollouts=len(rollouts),
+            n_nodes=len(self.attempts.frame),
+            confidence_level=self.confidence_level,
+            text=text,
+            computed_under={"goodness_samples": self.samples, "seed": self.seed},
+            _records=self.records,
+        )
+
+    def _find_classes(self) -> list[str]:
+        """Return the classes that have enough attempts of their own, if others are left."""
+        frame = self.attempts.frame
+        counts = frame[frame["is_usable"] & frame["is_over"]].groupby("class")["rollout"].agg(["size", "nunique"])
+        is_enough = (counts["size"] >= _FEWEST_ATTEMPTS) & (counts["nunique"] >= FEWEST_FOR_SPREAD) & (counts.index != "")
+        return sorted(counts.index[is_enough])
+
+    def _describe_fleet(self) -> None:
+        rollouts, nodes = self.records.rollouts, self.records.nodes
+        sizes = rollouts["nodes"].dropna().astype(int)
+        if sizes.empty:
+            sizes = nodes.groupby("rollout").size()
+        size = int(sizes.iloc[-1])
+        rest = {"n_rollouts": len(sizes), "n_nodes": len(nodes)}
+        note = "" if sizes.nunique() == 1 else "of the last rollout; others had other sizes"
+        self.parameters.append(Parameter("fleet.nodes", size, float(sizes.min()), float(sizes.max()), **rest, note=note))
+        zones = nodes["zone"].nunique()
+        if zones > 1:
+            self.parameters.append(Parameter("fleet.zones", zones, zones, zones, **rest))
+
+    def _fit_starts(self, path: str, is_part: np.ndarray, is_base: np.ndarray) -> None:
+        """Fit durations, failures and hangs of the fleet or of a class."""
+        attempts, level = self.attempts, self.confidence_level
+        frame = attempts.frame
+        rows = is_part & frame["is_usable"].to_numpy()
+        part = frame[is_part]
+        if not (rows & frame["is_over"].to_numpy()).any():
+            hint = "all attempts that ended are of classes with enough of their own"
+            raise InputError(Problem("no attempt of the rest of the fleet has ended", ("records",), hint=hint))
+        fitted = fit_durations(
+            f"{path}.update_duration",
+            attempts.durations(is_part),
+            limit_s=frame["limit_s"].to_numpy()[rows],
+            may_hang=bool(part["silent"].any()),
+            confidence_level=level,
+            samples=self.samples,
+            seed=self.seed,
+        )
+        self.parameters += fitted.parameters
+        self.fits += fitted.fits
+        self.points += fitted.points
+        self.laws[f"{path}.update_duration"] = fitted.law
+        is_mixed = self.records.rollouts["defective"].isna().any()
+        note = "of all releases: nobody knows which were defective" if is_mixed else ""
+        note = note if attempts.are_counted else "one attempt per node, for want of their numbers; " + note
+        base = frame[is_part & is_base]
+        counted, total = count_by_rollout(base, "failed", ["ended"])
+        if len(total):
+            self.parameters += fit_fraction(
+                f"{path}.start_failure", counted, total, n_nodes=len(base), confidence_level=level, note=note.rstrip("; ")
+            )
+        if path == "fleet" and attempts.start_attempts is not None:
+            n = attempts.start_attempts
+            rest = {"n_rollouts": part["rollout"].nunique(), "n_nodes": len(part)}
+            self.parameters.append(Parameter("fleet.start_attempts", n, n, n, **rest, note="as often as nodes tried before they failed"))
+        self._fit_hangs(f"{path}.start_hang", part, fitted.hang)
+
+    def _fit_hangs(self, path: str, part: pd.DataFrame, estimate: float) -> None:
+        """Bound the fraction of hangs: none of the silent attempts, or all."""
+        counted, total = count_by_rollout(part, "silent", ["silent", "ended"])
+        found = fit_fraction(path, counted, total, n_nodes=len(part), confidence_level=self.confidence_level)[0]
+        if counted.any():
+            note = "silent until the deadline: hangs, or starts that would have come later; the value is the family's split"
+            found = replace(found, estimate=estimate, source="not_identified", note=note)
+        self.parameters.append(replace(found, path=path, low=0.0))
+
+    def _fit_share(self, name: str) -> None:
+        nodes = self.records.nodes
+        sums = nodes.assign(is_class=nodes["class"].eq(name)).groupby("rollout")["is_class"].agg(["sum", "size"])
+        share = float(sums["sum"].sum() / sums["size"].sum())
+        shares = sums["sum"] / sums["size"]
+        rest = {"n_rollouts": len(sums), "n_nodes": len(nodes)}
+        self.parameters.append(
+            Parameter(f"fleet.classes.{name}.share", share, float(shares.min()), float(shares.max()), **rest)
+        )
+
+    def _fit_requests(self, requests: pd.DataFrame, bad: pd.Series[str]) -> None:
+        level = self.confidence_level
+        base = requests[~requests["is_new"] | ~requests["rollout"].isin(bad)]
+        if not base.empty:
+            is_mixed = self.records.rollouts["defective"].isna().any()
+            note = "of all releases: nobody knows which were defective" if is_mixed else ""
+            self.parameters += fit_requests("fleet.requests_per_second", self.records, confidence_level=level)
+            self.parameters += fit_error_rate("fleet.error_rate", base, confidence_level=level, note=note)
+
+    def _describe_connection(self) -> None:
+        nodes = self.records.nodes
+        late = nodes["heard_at_s"] > nodes["resolved_at_s"] + 1e-6
+        n_late = int(late.sum())
+        if n_late:
+            rest = {"n_rollouts": len(self.records.rollouts), "n_nodes": int(nodes["heard_at_s"].notna().sum())}
+            note = f"{n_late:,} verdicts were heard late: nodes offline, or reports that take time"
+            unknown = (math.nan, math.nan, math.nan)
+            self.parameters.append(Parameter("fleet.connection", *unknown, **rest, source="not_identified", note=note))
+
+    def _fit_releases(self, requests: pd.DataFrame) -> None:
+        rollouts = self.records.rollouts
+        kinds = name_kinds(rollouts)
+        self.parameters += fit_mix(rollouts, kinds, self.confidence_level)
+        is_bad = rollouts["defective"].fillna(False).to_numpy(dtype=bool)
+        for name in dict.fromkeys(kinds[is_bad]):
+            self.parameters += fit_effects(
+                name,
+                kinds == name,
+                self.attempts,
+                requests,
+                rollouts=rollouts,
+                starts=self._find_base("fleet.start_failure"),
+                errors=self._find_base("fleet.error_rate"),
+                confidence_level=self.confidence_level,
+            )
+
+    def _find_base(self, path: str) -> Base:
+        """Return the mean of a fraction of the fleet."""
+        ends = (path, f"{path}.beta.mean")
+        found = next((each for each in self.parameters if each.path in ends), None)
+        return Base(math.nan, math.nan, math.nan) if found is None else Base(found.estimate, found.low, found.high)

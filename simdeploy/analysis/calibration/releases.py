@@ -1,0 +1,111 @@
+"""How often releases are defective, and what defective ones add to failures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.calibration.parameters import Parameter
+from simdeploy.analysis.calibration.requests import fit_error_rate
+from simdeploy.analysis.calibration.starts import count_by_rollout, fit_fraction
+from simdeploy.statistics.intervals import proportion_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.analysis.calibration.attempts import Attempts
+
+GOOD, BAD = "good", "bad"
+# What is assumed of defective releases if none is on record.
+ASSUMED = {"probability": 0.05, "error_rate": 0.2, "start_failure": 0.05}
+
+
+@dataclass(frozen=True)
+class Base:
+    """What the fleet does without a defective release: mean and limits of a fraction; NaN if unknown."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def name_kinds(rollouts: pd.DataFrame) -> np.ndarray:
+    """Return the kind of each rollout's release; empty if it is not known whether it was defective."""
+    is_defective = rollouts["defective"].fillna(False).to_numpy(dtype=bool)
+    names = rollouts["release"].fillna("").astype(str).to_numpy(dtype=object)
+    names = np.where(names == "", np.where(is_defective, BAD, GOOD), names)
+    both = set(names[is_defective]) & set(names[~is_defective & rollouts["defective"].notna().to_numpy()])
+    names = np.array([f"{name}-{BAD}" if bad and name in both else name for name, bad in zip(names, is_defective, strict=True)])
+    return np.where(rollouts["defective"].notna().to_numpy(), names.astype(object), "")
+
+
+def fit_mix(rollouts: pd.DataFrame, kinds: np.ndarray, confidence_level: float) -> list[Parameter]:
+    """Return the probability of each kind, with bounds for what is not known of the others."""
+    n, n_known = len(rollouts), int((kinds != "").sum())
+    rest = {"n_rollouts": n_known, "n_nodes": 0}
+    if not n_known:
+        note = "no record says which releases were defective; a stop may be a false alarm, a completed rollout an escape"
+        assumed = ASSUMED["probability"]
+        return [
+            Parameter(f"release.{GOOD}.probability", 1 - assumed, 0.0, 1.0, **rest, source="assumed", note=note),
+            Parameter(f"release.{BAD}.probability", assumed, 0.0, 1.0, **rest, source="assumed", note=note),
+        ]
+    is_bad = rollouts["defective"].fillna(False).to_numpy(dtype=bool)
+    names = list(dict.fromkeys([*kinds[(kinds != "") & ~is_bad], *kinds[is_bad]]))
+    if not is_bad.any():
+        names.append(BAD)
+    found = []
+    for name in names:
+        k = int((kinds == name).sum())
+        low = proportion_interval(k, n, confidence_level)[0]
+        high = proportion_interval(k + n - n_known, n, confidence_level)[1]
+        note = "" if n_known == n else f"limits allow for {n - n_known} rollouts of which it is not known"
+        found.append(Parameter(f"release.{name}.probability", k / n_known, low, high, **rest, note=note))
+    return found
+
+
+def fit_effects(
+    name: str,
+    is_kind: np.ndarray,
+    attempts: Attempts,
+    requests: pd.DataFrame,
+    *,
+    rollouts: pd.DataFrame,
+    starts: Base,
+    errors: Base,
+    confidence_level: float,
+) -> list[Parameter]:
+    """Return what a defective kind adds to failed starts and to failed requests, as far as its rollouts show it."""
+    found = []
+    frame = attempts.frame[is_kind[attempts.frame["rollout"].to_numpy()]]
+    counted, total = count_by_rollout(frame, "failed", ["ended"])
+    if len(total) and math.isfinite(starts.mean):
+        path = f"release.{name}.start_failure"
+        level = fit_fraction(path, counted, total, n_nodes=len(frame), confidence_level=confidence_level)[0]
+        found.append(_beyond(replace(level, path=path), starts))
+    counts = requests[requests["is_new"] & requests["rollout"].isin(rollouts["rollout"][is_kind])]
+    if len(counts) and math.isfinite(errors.mean):
+        path = f"release.{name}.error_rate"
+        level = fit_error_rate(path, counts, confidence_level=confidence_level, note="")[0]
+        found.append(_beyond(replace(level, path=path), errors))
+    return found
+
+
+def _beyond(level: Parameter, base: Base) -> Parameter:
+    """Return what is added to the fleet's own failures, with limits that allow for those of the fleet."""
+
+    def beyond(total: float, own: float) -> float:
+        return min(max(1 - (1 - total) / (1 - own), 0.0), 1.0) if own < 1 else 0.0
+
+    low, high = np.nan_to_num(base.high, nan=base.mean), np.nan_to_num(base.low, nan=base.mean)
+    note = "what it adds on average over all nodes; whether all of them are affected was not fitted"
+    return replace(
+        level,
+        estimate=beyond(level.estimate, base.mean),
+        low=beyond(level.low, float(low)) if math.isfinite(level.low) else math.nan,
+        high=beyond(level.high, float(high)) if math.isfinite(level.high) else math.nan,
+        note=note,
+    )

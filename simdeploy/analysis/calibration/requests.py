@@ -1,0 +1,98 @@
+"""What health windows say: the fraction of requests that fail, how much it varies from node to node, and how many requests there are."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import expit, stdtrit
+
+from simdeploy.analysis.calibration.parameters import Parameter, find_drop, ratio_interval
+from simdeploy.statistics.beta_binomial import LEAST_LOG_SD, BetaBinomial
+from simdeploy.statistics.maximizing import find_curvature, profile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.records import Records
+
+_STEP = 1e-4
+
+
+def count_requests(records: Records) -> pd.DataFrame:
+    """Return one row per rollout, node and version that met requests: `requests` and `failed_requests`."""
+    windows = records.windows
+    is_known = windows["requests"].gt(0) & windows["failed_requests"].notna()
+    # A node that is down serves nothing, so its window says nothing of how often it fails.
+    windows = windows[is_known.fillna(False) & windows["up"].fillna(True)]
+    columns = windows[["rollout", "node"]].assign(
+        is_new=windows["on_new_version"].fillna(True).astype(bool),
+        requests=windows["requests"].astype("float64"),
+        failed_requests=windows["failed_requests"].astype("float64"),
+    )
+    return columns.groupby(["rollout", "node", "is_new"], sort=False, as_index=False).sum()
+
+
+def fit_error_rate(path: str, counts: pd.DataFrame, *, confidence_level: float, note: str) -> list[Parameter]:
+    """Fit the error rate of nodes, and its spread between them; intervals rest on what differs from rollout to rollout.
+
+    Notes
+    -----
+    The maximum of the beta-binomial likelihood of nodes, with the variance of estimating equations over rollouts (the sandwich) and
+    Student's t: it also holds if the nodes of a rollout have more in common than their own rates.
+    """
+    names, of = np.unique(counts["rollout"].to_numpy(dtype=object), return_inverse=True)
+    n, rest = len(names), {"n_rollouts": len(names), "n_nodes": len(counts)}
+    model = BetaBinomial(counts["failed_requests"].to_numpy(), counts["requests"].to_numpy())
+    best = model.fit()
+    mean, sd = model.read(best.x)
+    drop = find_drop(n, confidence_level)
+    has_failures = bool(counts["failed_requests"].sum())
+    if not has_failures:
+        high = float(expit(profile(model, best, 0, drop=drop)[1])) if n > 1 else math.nan
+        return [Parameter(path, 0.0, 0.0, high, **rest, note=note)]
+    free = (0, 1) if sd else (0,)
+    errors = _find_errors(model, best.x, free, of, n)
+    half = float(stdtrit(n - 1, (1 + confidence_level) / 2)) * errors if n > 1 else np.full(len(free), math.nan)
+    low, high = expit(best.x[0] - half[0]), expit(best.x[0] + half[0])
+    found = [Parameter(f"{path}.beta.mean" if sd else path, mean, float(low), float(high), **rest, note=note)]
+    if sd:
+        limits = (float(np.exp(best.x[1] - half[1])), float(np.exp(best.x[1] + half[1])))
+    else:
+        limits = (0.0, float(np.exp(profile(model, best, 1, drop=drop, lowest=LEAST_LOG_SD)[1])) if n > 1 else math.nan)
+    return [*found, Parameter(f"{path}.beta.sd", sd, *limits, **rest, note="how much it varies from node to node")]
+
+
+def _find_errors(model: BetaBinomial, x: np.ndarray, free: tuple[int, ...], of: np.ndarray, n: int) -> np.ndarray:
+    """Return the standard errors of estimates whose scores are independent between rollouts."""
+    steps = np.eye(2)[list(free)] * _STEP
+    points = np.concatenate([x + steps, x - steps])
+    plus, minus = np.split(model.by_group(points), 2)
+    scores = np.array([np.bincount(of, row, minlength=n) for row in (plus - minus) / (2 * _STEP)])
+    inverse = np.linalg.pinv(find_curvature(model, x, free))
+    variance = inverse @ (scores @ scores.T) @ inverse * n / max(n - 1, 1)
+    return np.sqrt(np.maximum(np.diag(variance), 0.0))
+
+
+def fit_requests(path: str, records: Records, *, confidence_level: float) -> list[Parameter]:
+    """Return the requests per second of a node, from windows whose length is known."""
+    import pandas as pd
+
+    windows = records.windows[records.windows["requests"].notna()]
+    interval = pd.Series(records.rollouts["interval_s"].to_numpy(), index=records.rollouts["rollout"])
+    interval_s = windows["rollout"].map(interval[~interval.index.duplicated()]).to_numpy(dtype=float)
+    is_known = interval_s > 0
+    if not is_known.any():
+        return []
+    windows, interval_s = windows[is_known], interval_s[is_known]
+    requests = windows["requests"].to_numpy(dtype=float)
+    names, of = np.unique(windows["rollout"].to_numpy(dtype=object), return_inverse=True)
+    rest = {"n_rollouts": len(names), "n_nodes": len(windows[["rollout", "node"]].drop_duplicates())}
+    if (requests / interval_s == requests[0] / interval_s[0]).all():
+        rate = requests[0] / interval_s[0]
+        half = 0.5 / float(interval_s.max())
+        note = "every window had as many requests, which are whole numbers"
+        return [Parameter(path, rate, max(rate - half, 0.0), rate + half, **rest, note=note)]
+    estimate, low, high = ratio_interval(np.bincount(of, requests), np.bincount(of, interval_s), confidence_level)
+    return [Parameter(path, estimate, low, high, **rest, note="windows differ; how it varies by the hour was not fitted")]

@@ -1,0 +1,104 @@
+"""The result of `calibrate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+from simdeploy.errors import InputError, Problem
+from simdeploy.result import INTERVAL, Columns, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from simdeploy.records import Records
+    from simdeploy.scenario import Scenario
+
+# Estimated; not in the records, and chosen; seen in the records, which can't tell it from something else.
+Source = Literal["fitted", "assumed", "not_identified"]
+SOURCES: tuple[str, ...] = get_args(Source)
+
+PARAMETERS = {
+    "path": "str",
+    **INTERVAL,
+    "n_rollouts": "int64",
+    "n_nodes": "int64",
+    "source": "str",
+    "note": "str",
+}
+FITS = {
+    "path": "str",
+    "family": "str",
+    "aic": "float64",
+    "difference": "float64",
+    "ks": "float64",
+    "p": "float64",
+    "chosen": "bool",
+}
+POINTS = {"path": "str", "value": "float64", "expected": "float64"}
+DROPPED = {"file": "str", "line": "Int64", "rows": "int64", "reason": "str"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Calibration(Result):
+    """Result of `calibrate`.
+
+    Attributes
+    ----------
+    parameters : DataFrame
+        One row per parameter of the scenario, by its `path`: `estimate`, limits `low` and `high`, how many rollouts and nodes they rest
+        on, the `source` (fitted, assumed or not_identified), and a `note`. Times are in seconds. What is not identified has a range.
+    fits : DataFrame
+        One row per duration and family: `aic` and its `difference` to the lowest, the Kolmogorov-Smirnov distance `ks` to the censored
+        data with the `p`-value of a parametric bootstrap (of the best family), and whether it was `chosen`.
+    points : DataFrame
+        Of probability plots: values of durations without the slowdowns of their rollouts, and where the chosen family expects them.
+    dropped : DataFrame
+        What was not used, and why: `file`, `line`, `rows`, `reason`.
+    n_rollouts, n_nodes : int
+        On record; nodes that were dispatched.
+    confidence_level : float
+        Of each interval separately.
+    text : str
+        The scenario, in YAML.
+    computed_under : dict
+        How the fit was made.
+    """
+
+    parameters: Annotated[pd.DataFrame, Columns(PARAMETERS, words={"source": Source})]
+    fits: Annotated[pd.DataFrame, Columns(FITS)]
+    points: Annotated[pd.DataFrame, Columns(POINTS)]
+    dropped: Annotated[pd.DataFrame, Columns(DROPPED)]
+    n_rollouts: int
+    n_nodes: int
+    confidence_level: float
+    text: str
+    computed_under: Mapping[str, Any]
+    _records: Records | None
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario that `to_yaml` writes."""
+        from simdeploy.scenario import Scenario
+        from simdeploy.scenario.yaml_text import parse_yaml
+
+        return Scenario.from_dict(parse_yaml(self.text)[0])
+
+    def to_yaml(self) -> str:
+        """Return the scenario as a commented file: on how many records each number rests, its interval, and what is assumed."""
+        return self.text
+
+    @property
+    def records(self) -> Records:
+        """The records that were fitted.
+
+        Raises
+        ------
+        InputError
+            If the result was read from a document, which doesn't contain them.
+        """
+        if self._records is None:
+            raise InputError(Problem("a result read from a document has no records", ("records",)))
+        return self._records

@@ -1,0 +1,68 @@
+"""How often attempts to start fail or hang, and how much that varies from rollout to rollout."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import expit
+
+from simdeploy.analysis.calibration.parameters import FEWEST_FOR_SPREAD, Parameter, find_drop, ratio_interval
+from simdeploy.statistics.beta_binomial import LEAST_LOG_SD, BetaBinomial
+from simdeploy.statistics.intervals import proportion_interval
+from simdeploy.statistics.maximizing import profile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LOWEST_LOGIT = -40.0
+
+
+def count_by_rollout(frame: pd.DataFrame, counted: str, total: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return two counts of each rollout that has any of the second."""
+    sums = frame.groupby("rollout")[list(dict.fromkeys([counted, *total]))].sum()
+    totals = sums[total].sum(axis=1)
+    return sums.loc[totals > 0, counted].to_numpy(), totals[totals > 0].to_numpy()
+
+
+def fit_fraction(
+    path: str, counted: np.ndarray, total: np.ndarray, *, n_nodes: int, confidence_level: float, note: str = ""
+) -> list[Parameter]:
+    """Fit a fraction that varies from rollout to rollout: its mean and, if there is one, its spread.
+
+    Parameters
+    ----------
+    path : str
+    counted, total : ndarray
+        By rollout.
+    n_nodes : int
+    confidence_level : float
+    note : str
+
+    Returns
+    -------
+    list of Parameter
+        With a spread those of a beta distribution, otherwise a constant; a spread that is none is said to be so.
+    """
+    n = len(total)
+    rest = {"n_rollouts": n, "n_nodes": n_nodes}
+    if n < FEWEST_FOR_SPREAD:
+        estimate, low, high = ratio_interval(counted, total, confidence_level)
+        if n > 1 and not counted.any():
+            high = proportion_interval(0, n, confidence_level)[1]
+        few = "too few rollouts to know how much it varies from one to the next"
+        return [
+            Parameter(path, estimate, low, min(high, 1.0), **rest, note=note),
+            Parameter(f"{path}.beta.sd", 0.0, math.nan, math.nan, **rest, source="assumed", note=few),
+        ]
+    counts = BetaBinomial(counted, total)
+    best = counts.fit()
+    drop = find_drop(n, confidence_level)
+    mean, sd = counts.read(best.x)
+    low, high = expit(profile(counts, best, 0, drop=drop, lowest=_LOWEST_LOGIT))
+    low_sd, high_sd = np.exp(profile(counts, best, 1, drop=drop, lowest=LEAST_LOG_SD))
+    mean = mean if counted.any() else 0.0
+    found = [Parameter(f"{path}.beta.mean" if sd else path, mean, float(low) if mean else 0.0, float(high), **rest, note=note)]
+    varies = "how much it varies from rollout to rollout"
+    return [*found, Parameter(f"{path}.beta.sd", sd, float(low_sd) if sd else 0.0, float(high_sd), **rest, note=varies)]

@@ -1,0 +1,333 @@
+"""How long attempts take: the family of the law, its parameters, and the slowdown that a rollout's nodes share."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.calibration.goodness import Goodness, measure_goodness
+from simdeploy.analysis.calibration.parameters import FEWEST_FOR_SPREAD, Parameter, find_drop
+from simdeploy.statistics.intervals import mean_interval
+from simdeploy.statistics.lifetimes import FAMILIES, LIFETIMES, Family
+from simdeploy.statistics.maximizing import Maximum, maximize, profile
+from simdeploy.statistics.shared_scale import HANG, LEAST_LOG, LOCATION, SHAPE, SPREAD, SharedScale
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simdeploy.statistics.censored import Durations
+
+# Parameters of each law in a scenario file: of the location, and of the shape.
+NAMES: Mapping[Family, tuple[str, ...]] = {
+    "exponential": ("mean",),
+    "weibull": ("scale", "shape"),
+    "lognormal": ("median", "sigma"),
+    "gamma": ("mean", "sd"),
+}
+# Logarithms of durations that are all the same differ by less.
+_EQUAL = 1e-6
+# Below this p-value no family is believed, if there are enough values to be their own law.
+_REJECTED = 0.01
+_FEWEST_VALUES = 50
+_MOST_VALUES = 400
+
+
+@dataclass(frozen=True)
+class FittedDurations:
+    """A law of durations.
+
+    Attributes
+    ----------
+    parameters : tuple of Parameter
+        Of the law, then the spread of the slowdown.
+    fits, points : tuple of dict
+        Rows of `Calibration.fits` and `points`.
+    law : dict or float
+        As a scenario file has it.
+    spread : float
+        Of the logarithm of the slowdown.
+    hang : float
+        The fraction of attempts that this family takes for hangs.
+    """
+
+    parameters: tuple[Parameter, ...]
+    fits: tuple[dict[str, Any], ...]
+    points: tuple[dict[str, Any], ...]
+    law: Any
+    spread: float
+    hang: float
+
+
+@dataclass(frozen=True)
+class _Question:
+    path: str
+    data: Durations
+    limit_s: np.ndarray
+    n_nodes: int
+    confidence_level: float
+    fixed: tuple[int, ...]
+
+    @property
+    def n_rollouts(self) -> int:
+        return len(np.unique(self.data.group))
+
+    @property
+    def slowdown(self) -> str:
+        return self.path.rpartition(".")[0] + ".slowdown.lognormal.sigma"
+
+    def parameter(self, end: str, limits: tuple[float, float, float], **more: Any) -> Parameter:
+        path = end if end == self.slowdown else f"{self.path}{end}"
+        return Parameter(path, *limits, n_rollouts=self.n_rollouts, n_nodes=self.n_nodes, **more)
+
+
+def fit_durations(
+    path: str,
+    data: Durations,
+    *,
+    limit_s: np.ndarray,
+    may_hang: bool,
+    confidence_level: float,
+    samples: int,
+    seed: int,
+    may_vary: bool = True,
+) -> FittedDurations:
+    """Fit all families; choose the one with the lowest AIC of the integrated likelihood.
+
+    Parameters
+    ----------
+    path : str
+        Of the law in a scenario.
+    data : Durations
+        Grouped by rollout.
+    limit_s : ndarray
+        How long each of its rows would have been watched.
+    may_hang : bool
+        Whether some were silent until their deadline, so that attempts may hang.
+    confidence_level : float
+    samples : int
+        Of the bootstrap that tests the chosen family; 0 leaves it out.
+    seed : int
+    may_vary : bool, default True
+        Whether groups may share a slowdown.
+
+    Returns
+    -------
+    FittedDurations
+    """
+    n_rollouts = len(np.unique(data.group))
+    has_spread = may_vary and n_rollouts >= FEWEST_FOR_SPREAD
+    fixed = (() if has_spread else (SPREAD,)) + (() if may_hang else (HANG,))
+    question = _Question(path, data, limit_s, len(data), confidence_level, fixed)
+    start = _find_start(data, may_hang=may_hang, has_spread=has_spread)
+    if start.within < _EQUAL:
+        return _fit_constant(question, start, has_spread=has_spread)
+    models = {family: SharedScale(family, data) for family in FAMILIES}
+    best = {family: model.fit(start.of(family), fixed=_fixed(family, fixed)) for family, model in models.items()}
+    aic = {family: 2 * (4 - len(_fixed(family, fixed))) - 2 * best[family].value for family in FAMILIES}
+    chosen = min(FAMILIES, key=aic.__getitem__)
+    tests = {
+        family: measure_goodness(
+            models[family],
+            best[family],
+            data,
+            limit_s=limit_s,
+            fixed=_fixed(family, fixed),
+            samples=samples if family == chosen else 0,
+            seed=seed,
+        )
+        for family in FAMILIES
+    }
+    test = tests[chosen]
+    is_rejected = test.p < _REJECTED and len(test.values) >= _FEWEST_VALUES
+    fits = [
+        {
+            "path": path,
+            "family": family,
+            "aic": aic[family],
+            "difference": aic[family] - aic[chosen],
+            "ks": tests[family].distance,
+            "p": tests[family].p,
+            "chosen": family == chosen and not is_rejected,
+        }
+        for family in sorted(FAMILIES, key=aic.__getitem__)
+    ]
+    if is_rejected:
+        unknown = dict.fromkeys(("aic", "difference", "ks", "p"), math.nan)
+        fits.append({"path": path, "family": "empirical", **unknown, "chosen": True})
+    parameters = _find_intervals(question, models[chosen], best[chosen])
+    hang = math.exp(best[chosen].x[HANG]) if may_hang else 0.0
+    spread = parameters[-1].estimate
+    law = _write_law(chosen, best[chosen].x)
+    if is_rejected:
+        law, parameters = _use_values(chosen, best[chosen], test, parameters, hang)
+    return FittedDurations(
+        tuple(parameters), tuple(fits), tuple(_list_points(path, chosen, best[chosen], test, hang)), law, spread, hang
+    )
+
+
+def _fixed(family: Family, fixed: tuple[int, ...]) -> tuple[int, ...]:
+    return fixed if LIFETIMES[family].has_shape else (SHAPE, *fixed)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Moments of logarithms, from which the search for a maximum starts."""
+
+    mean: float
+    within: float
+    between: float
+    hang: float
+    means: np.ndarray  # by rollout
+
+    def of(self, family: Family) -> np.ndarray:
+        within = min(max(self.within, 0.02), 2.0)
+        shape = {"exponential": 1.0, "weibull": 1.28 / within, "lognormal": within, "gamma": 1 / within**2}[family]
+        shift = {"exponential": 0.58, "weibull": 0.45 * within, "lognormal": 0.0, "gamma": within**2 / 2}[family]
+        return np.array([self.mean + shift, math.log(shape), self.between, self.hang])
+
+
+def _find_start(data: Durations, *, may_hang: bool, has_spread: bool) -> _Start:
+    rows = data.of(data.ended)
+    rows = rows.of(rows.attempts == 1) if (rows.attempts == 1).any() else rows
+    logs = np.log(rows.time / rows.attempts)
+    groups, at = np.unique(rows.group, return_inverse=True)
+    counts = np.bincount(at)
+    means = np.bincount(at, logs) / counts
+    freedom = len(logs) - len(groups)
+    within = math.sqrt(float(((logs - means[at]) ** 2).sum()) / freedom) if freedom else float(logs.std())
+    between = float(means.std()) if has_spread else 0.0
+    silent = float((~data.ended).mean())
+    return _Start(
+        float(np.median(logs)),
+        within,
+        math.log(max(between, 0.02)) if has_spread else LEAST_LOG,
+        math.log(max(silent / 2, 1e-4)) if may_hang else LEAST_LOG * 2,
+        means,
+    )
+
+
+def _fit_constant(question: _Question, start: _Start, *, has_spread: bool) -> FittedDurations:
+    """Return a constant, times a slowdown if rollouts differ."""
+    value, spread, n = float(np.exp(start.means.mean())), float(start.means.std(ddof=1)) if has_spread else 0.0, len(start.means)
+    spread = spread if spread > _EQUAL else 0.0
+    low, high = _spread_interval(spread, n, question.confidence_level)
+    logs = mean_interval(math.log(value), float(start.means.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan, n, question.confidence_level)
+    if n == 1 or not spread:
+        logs = (math.log(value), math.log(value))
+    row = {"path": question.path, "family": "constant", "aic": math.nan, "difference": math.nan, "ks": 0.0, "p": math.nan}
+    parameters = (
+        question.parameter("", (value, math.exp(logs[0]), math.exp(logs[1])), note="all attempts of a rollout take the same time"),
+        _of_slowdown(question, (spread, low, high)),
+    )
+    return FittedDurations(parameters, ({**row, "chosen": True},), (), value, spread, 0.0)
+
+
+def _spread_interval(spread: float, n: int, confidence_level: float) -> tuple[float, float]:
+    """Return the interval of the standard deviation of normal observations."""
+    from scipy.special import chdtri
+
+    if not spread:
+        return 0.0, 0.0
+    tail = (1 - confidence_level) / 2
+    return spread * math.sqrt((n - 1) / chdtri(n - 1, tail)), spread * math.sqrt((n - 1) / chdtri(n - 1, 1 - tail))
+
+
+def _of_slowdown(question: _Question, limits: tuple[float, float, float]) -> Parameter:
+    if SPREAD in question.fixed:
+        few = "too few rollouts to know how much it varies from one to the next"
+        return question.parameter(question.slowdown, (0.0, math.nan, math.nan), source="assumed", note=few)
+    return question.parameter(question.slowdown, limits, note="one factor per rollout, of median 1")
+
+
+def _find_intervals(question: _Question, model: SharedScale, best: Maximum) -> list[Parameter]:
+    """Return the parameters of the law and of the slowdown, with profile-likelihood intervals."""
+    family, drop = model.family, find_drop(question.n_rollouts, question.confidence_level)
+    fixed = _fixed(family, question.fixed)
+    found = []
+    for place, name in enumerate(NAMES[family]):
+        function, top = (model.__call__, best)
+        if family == "gamma" and place == SHAPE:
+            function, top = _by_deviation(model, best, fixed)
+        limits = profile(function, top, place, drop=drop, fixed=fixed)
+        if question.n_rollouts < FEWEST_FOR_SPREAD:
+            limits = _few_limits(question, top.x[place], limits, place)
+        found.append(
+            question.parameter(f".{family}.{name}", (math.exp(top.x[place]), math.exp(limits[0]), math.exp(limits[1])))
+        )
+    if SPREAD in fixed:
+        return [*found, _of_slowdown(question, (0.0, 0.0, 0.0))]
+    low, high = np.exp(profile(model, best, SPREAD, drop=drop, fixed=fixed, lowest=LEAST_LOG))
+    spread = math.exp(best.x[SPREAD]) if best.x[SPREAD] > LEAST_LOG + 2 else 0.0
+    return [*found, _of_slowdown(question, (spread, float(low) if spread else 0.0, float(high)))]
+
+
+def _few_limits(question: _Question, at: float, limits: tuple[float, float], place: int) -> tuple[float, float]:
+    """Return limits that don't rest on the number of nodes where few rollouts can't tell how much they differ."""
+    means = _find_start(question.data, may_hang=False, has_spread=False).means
+    if place != LOCATION or len(means) < 2:
+        return limits if len(means) > 1 else (math.nan, math.nan)
+    error = float(means.std(ddof=1)) / math.sqrt(len(means))
+    return mean_interval(at, error, len(means), question.confidence_level)
+
+
+def _by_deviation(model: SharedScale, best: Maximum, fixed: tuple[int, ...]) -> tuple[Any, Maximum]:
+    """Return the likelihood of a gamma law by its standard deviation instead of its shape, and its maximum."""
+
+    def convert(points: np.ndarray) -> np.ndarray:
+        converted = points.copy()
+        converted[:, SHAPE] = 2 * (points[:, LOCATION] - points[:, SHAPE])
+        return converted
+
+    def by_deviation(points: np.ndarray) -> np.ndarray:
+        return model(convert(points))
+
+    start = best.x.copy()
+    start[SHAPE] = best.x[LOCATION] - best.x[SHAPE] / 2
+    fixed = tuple({*fixed, SPREAD}) if best.x[SPREAD] <= LEAST_LOG + 2 else fixed
+    return by_deviation, maximize(by_deviation, start, fixed=fixed)
+
+
+def _write_law(family: Family, x: np.ndarray) -> dict[str, dict[str, float]]:
+    location, shape = math.exp(x[LOCATION]), math.exp(x[SHAPE])
+    values = (location, location / math.sqrt(shape)) if family == "gamma" else (location, shape)
+    return {family: dict(zip(NAMES[family], values, strict=False))}
+
+
+def _quantiles(family: Family, x: np.ndarray, p: np.ndarray) -> np.ndarray:
+    return math.exp(x[LOCATION]) * LIFETIMES[family].quantile(p, math.exp(x[SHAPE]))
+
+
+def _use_values(
+    family: Family, best: Maximum, test: Goodness, parameters: list[Parameter], hang: float
+) -> tuple[dict[str, Any], list[Parameter]]:
+    """Return the observed law; beyond the longest time that was seen the tail is that of the best family."""
+    n = min(len(test.values), _MOST_VALUES)
+    p = (np.arange(n) + 0.5) / n
+    places = np.searchsorted(test.levels, p * (1 - hang))
+    is_seen = places < len(test.levels)
+    values = np.where(is_seen, test.values[np.minimum(places, len(test.levels) - 1)], _quantiles(family, best.x, p))
+    values = np.sort(values)
+    first = parameters[0]
+    ratio = float(values.mean()) / first.estimate
+    note = f"no family fits: {n} observed quantiles; the interval is that of the {family} law's location"
+    path = first.path.rpartition(f".{family}.")[0] + ".empirical.mean"
+    mean = replace(first, path=path, estimate=float(values.mean()), low=first.low * ratio, high=first.high * ratio, note=note)
+    return {"empirical": {"values": [float(f"{value:.5g}") for value in values]}}, [mean, parameters[-1]]
+
+
+def _list_points(path: str, family: Family, best: Maximum, test: Goodness, hang: float) -> list[dict[str, Any]]:
+    """Return at most 200 points of a probability plot."""
+    n = len(test.values)
+    if not n:
+        return []
+    chosen = np.unique(np.linspace(0, n - 1, min(n, 200)).round().astype(int))
+    before = np.concatenate([[0.0], test.levels[:-1]])
+    p = np.clip((before + test.levels)[chosen] / 2 / (1 - hang), 1e-9, 1 - 1e-9)
+    expected = _quantiles(family, best.x, p)
+    return [
+        {"path": path, "value": float(value), "expected": float(at)}
+        for value, at in zip(test.values[chosen], expected, strict=True)
+    ]
