@@ -30,6 +30,7 @@ _COMMANDS = (
     "discover",
     "check",
     "rare",
+    "calibrate",
     "verify",
     "validate",
     "import",

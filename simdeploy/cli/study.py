@@ -40,6 +40,7 @@ class Finding:
     more: Sequence[Table] = ()  # after those of the result
     after: Sequence[str] = ()  # after the tables
     table: Callable[[], pd.DataFrame] | None = None  # for --out, instead of that of the result
+    text: Callable[[], str] | None = None  # for --out FILE.yaml
     draw: Callable[[], Figure] | None = None  # for --plot
     files: Callable[[], None] | None = None  # writes others
     under: Mapping[str, Any] = field(default_factory=dict)  # in addition to the result's `computed_under`
@@ -107,13 +108,14 @@ def study_command(
     simulates: bool = True,
     intervals: bool = True,
     plot: bool = True,
+    out: click.Option = shared.OUT,
 ) -> Callable[[Callable[..., Finding]], Command]:
     """Make a command from a function of a `Study` and further options that returns a `Finding`.
 
     ``--policy`` takes one policy, or several, of which the "first" or "all" are the default; without a scenario `policies` is
     None. There is no ``--replications`` without its default and its `least` value. With `precision` there are ``--precision``
     and ``--most``. A command that `simulates` has options for engine, workers, cluster and store; with `intervals` there is
-    their ``--confidence-level``, too.
+    their ``--confidence-level``, too. A command that also writes something else has an `out` of its own.
     """
 
     def decorate(function: Callable[..., Finding]) -> Command:
@@ -126,7 +128,7 @@ def study_command(
             *([shared.CONFIDENCE_LEVEL] if simulates and intervals else []),
             *(shared.SIMULATING if simulates else ()),
             *([shared.PLOT] if plot else []),
-            shared.OUT,
+            out,
             shared.FULL,
             shared.JSON,
             *([] if policies is None else [shared.ALLOW_FILES]),
@@ -202,8 +204,11 @@ def _head(ctx: click.Context, finding: Finding, under: Mapping[str, Any]) -> Ite
 def _write(params: Mapping[str, Any], finding: Finding, under: Mapping[str, Any]) -> None:
     if finding.files is not None:
         finding.files()
-    out: Path | None = params["out"]
-    if out is not None and out.suffix.lower() == ".json":
+    out: Path | None = params["out"] if "out" in params else params["table_or_text"]
+    if out is not None and finding.text is not None and out.suffix.lower() in (".yaml", ".yml"):
+        text = finding.text()
+        write_file(out, lambda file: file.write(text.encode()))
+    elif out is not None and out.suffix.lower() == ".json":
         text = to_json(finding.result, under) + "\n"
         write_file(out, lambda file: file.write(text.encode()))
     elif out is not None:

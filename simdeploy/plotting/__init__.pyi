@@ -1,3 +1,4 @@
+from .calibration import plot_calibration as plot_calibration
 from .check import plot_check as plot_check
 from .comparison import (
     plot_comparison as plot_comparison,

@@ -42,10 +42,13 @@ def _percent(row: pd.Series[float]) -> str:
 def tabulate(result: Calibration) -> tuple[Table, ...]:
     """Return the parameters, the families tried, and what was dropped."""
     parameters = result.parameters.assign(
-        interval=[_write_interval(low, high) for low, high in zip(result.parameters["low"], result.parameters["high"], strict=True)],
+        interval=[
+            _write_interval(low, high)
+            for low, high in zip(result.parameters["low"], result.parameters["high"], strict=True)
+        ],
         source=result.parameters["source"].str.replace("_", " "),
     )
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("path", "parameter"),
         Column("estimate", "estimate", "digits"),
         Column("interval", f"{100 * result.confidence_level:g} % interval"),

@@ -95,7 +95,9 @@ class BetaBinomial:
         from scipy.special import logit
 
         n = float((self._total * self._times).sum())
-        return maximize(self, np.array([logit(min(max(self.pooled, 0.25 / n), 1 - 0.25 / n)), LEAST_LOG_SD]), fixed=(1,))
+        return maximize(
+            self, np.array([logit(min(max(self.pooled, 0.25 / n), 1 - 0.25 / n)), LEAST_LOG_SD]), fixed=(1,)
+        )
 
 
 def _spread_term(counted: np.ndarray, rest: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -103,5 +105,5 @@ def _spread_term(counted: np.ndarray, rest: np.ndarray, mean: np.ndarray, size: 
     total = counted + rest
     with np.errstate(divide="ignore", invalid="ignore"):
         term = counted * (counted - 1) / (2 * mean) + rest * (rest - 1) / (2 * (1 - mean)) - total * (total - 1) / 2
-    return np.nan_to_num(term / size)
-
+    small: np.ndarray = np.nan_to_num(term / size)
+    return small

@@ -122,5 +122,8 @@ class Grouped:
     def _add_up(self, data: Durations, attempts: int) -> Ended:
         rows = data.of(data.ended & (data.attempts == attempts))
         logs = np.log(rows.time)
-        sums = [np.bincount(rows.group, values, minlength=self.n) for values in (np.ones(len(rows)), logs, logs**2, rows.time)]
+        sums = [
+            np.bincount(rows.group, values, minlength=self.n)
+            for values in (np.ones(len(rows)), logs, logs**2, rows.time)
+        ]
         return Ended(attempts, *sums)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
+Shape = np.ndarray | float
 Family = Literal["exponential", "weibull", "lognormal", "gamma"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
@@ -29,44 +27,46 @@ class Lifetime:
     """
 
     has_shape: bool
-    log_pdf: Callable[[np.ndarray, ArrayLike], np.ndarray]
-    survival: Callable[[np.ndarray, ArrayLike], np.ndarray]
-    quantile: Callable[[np.ndarray, ArrayLike], np.ndarray]
+    log_pdf: Callable[[np.ndarray, Shape], np.ndarray]
+    survival: Callable[[np.ndarray, Shape], np.ndarray]
+    quantile: Callable[[np.ndarray, Shape], np.ndarray]
 
 
-def _weibull_log_pdf(x: np.ndarray, shape: ArrayLike) -> np.ndarray:
-    return np.log(shape) + (np.asarray(shape) - 1) * np.log(x) - x ** np.asarray(shape)
+def _weibull_log_pdf(x: np.ndarray, shape: Shape) -> np.ndarray:
+    density: np.ndarray = np.log(shape) + (shape - 1) * np.log(x) - x**shape
+    return density
 
 
-def _lognormal_log_pdf(x: np.ndarray, shape: ArrayLike) -> np.ndarray:
-    return -((np.log(x) / shape) ** 2) / 2 - np.log(shape) - 0.5 * math.log(2 * math.pi) - np.log(x)
+def _lognormal_log_pdf(x: np.ndarray, shape: Shape) -> np.ndarray:
+    density: np.ndarray = -((np.log(x) / shape) ** 2) / 2 - np.log(shape) - 0.5 * math.log(2 * math.pi) - np.log(x)
+    return density
 
 
-def _lognormal_survival(x: np.ndarray, shape: ArrayLike) -> np.ndarray:
+def _lognormal_survival(x: np.ndarray, shape: Shape) -> np.ndarray:
     from scipy.special import ndtr
 
     return np.asarray(ndtr(-np.log(x) / shape))
 
 
-def _lognormal_quantile(p: np.ndarray, shape: ArrayLike) -> np.ndarray:
+def _lognormal_quantile(p: np.ndarray, shape: Shape) -> np.ndarray:
     from scipy.special import ndtri
 
     return np.asarray(np.exp(ndtri(p) * shape))
 
 
-def _gamma_log_pdf(x: np.ndarray, shape: ArrayLike) -> np.ndarray:
+def _gamma_log_pdf(x: np.ndarray, shape: Shape) -> np.ndarray:
     from scipy.special import gammaln
 
-    return np.asarray(shape * np.log(shape) - gammaln(shape) + (np.asarray(shape) - 1) * np.log(x) - x * shape)
+    return np.asarray(shape * np.log(shape) - gammaln(shape) + (shape - 1) * np.log(x) - x * shape)
 
 
-def _gamma_survival(x: np.ndarray, shape: ArrayLike) -> np.ndarray:
+def _gamma_survival(x: np.ndarray, shape: Shape) -> np.ndarray:
     from scipy.special import gammaincc
 
     return np.asarray(gammaincc(shape, x * shape))
 
 
-def _gamma_quantile(p: np.ndarray, shape: ArrayLike) -> np.ndarray:
+def _gamma_quantile(p: np.ndarray, shape: Shape) -> np.ndarray:
     from scipy.special import gammaincinv
 
     return np.asarray(gammaincinv(shape, p) / shape)
@@ -77,8 +77,8 @@ LIFETIMES: Mapping[Family, Lifetime] = {
     "weibull": Lifetime(
         True,
         _weibull_log_pdf,
-        lambda x, shape: np.exp(-(x ** np.asarray(shape))),
-        lambda p, shape: (-np.log1p(-p)) ** (1 / np.asarray(shape)),
+        lambda x, shape: np.exp(-(x**shape)),
+        lambda p, shape: (-np.log1p(-p)) ** (1 / shape),
     ),
     "lognormal": Lifetime(True, _lognormal_log_pdf, _lognormal_survival, _lognormal_quantile),
     "gamma": Lifetime(True, _gamma_log_pdf, _gamma_survival, _gamma_quantile),

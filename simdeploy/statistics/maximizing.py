@@ -18,6 +18,7 @@ _FRACTIONS = np.array([1.0, 0.5, 0.2, 0.05, 0.005])
 _CLOSE = 1e-6  # of log-likelihoods
 _ROUNDS = 60
 _FLAT = 1e-8
+_FLATTEST = 1e-10
 _CLOSE_ROOT = 2e-3  # of deviances
 _FARTHEST = 1e3
 
@@ -208,15 +209,15 @@ class _Search:
         return np.inf, others
 
 
-def _derive(
-    log_likelihood: LogLikelihood, x: np.ndarray, free: np.ndarray
-) -> tuple[float, np.ndarray, np.ndarray]:
+def _derive(log_likelihood: LogLikelihood, x: np.ndarray, free: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """Return value, gradient and minus the second derivatives, by central differences in one call."""
     k = len(free)
     steps = np.zeros((k, len(x)))
     steps[np.arange(k), free] = _STEP
     first, second = np.triu_indices(k, 1)
-    points = np.concatenate([x[None], x + steps, x - steps, x + steps[first] + steps[second], x - steps[first] - steps[second]])
+    points = np.concatenate(
+        [x[None], x + steps, x - steps, x + steps[first] + steps[second], x - steps[first] - steps[second]]
+    )
     values = log_likelihood(points)
     value, plus, minus = values[0], values[1 : k + 1], values[k + 1 : 2 * k + 1]
     both, neither = np.split(values[2 * k + 1 :], 2)
@@ -237,14 +238,13 @@ def _find_step(gradient: np.ndarray, curvature: np.ndarray) -> np.ndarray:
     """Return Newton's step, uphill in every direction, cut to a length that keeps the quadratic honest."""
     values, vectors = np.linalg.eigh(curvature)
     largest = max(float(np.abs(values).max()), 1e-12)
-    step = vectors @ ((vectors.T @ gradient) / np.maximum(np.abs(values), _FLAT * largest + 1e-9))
+    step: np.ndarray = vectors @ ((vectors.T @ gradient) / np.maximum(np.abs(values), _FLAT * largest + 1e-9))
     longest = float(np.abs(step).max())
     return step if longest <= _LONGEST else step * (_LONGEST / longest)
 
 
 def _invert(curvature: np.ndarray) -> np.ndarray:
+    """Return the inverse; very large where the likelihood is flat."""
     values, vectors = np.linalg.eigh(curvature)
-    with np.errstate(divide="ignore"):
-        inverse = np.where(values > 1e-10, 1 / np.where(values > 1e-10, values, 1.0), np.inf)
-    with np.errstate(invalid="ignore"):
-        return np.nan_to_num((vectors * np.where(np.isfinite(inverse), inverse, 1e12)) @ vectors.T, nan=np.inf)
+    inverse: np.ndarray = (vectors / np.where(values > _FLATTEST, values, _FLATTEST)) @ vectors.T
+    return inverse

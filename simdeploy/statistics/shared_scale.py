@@ -143,17 +143,19 @@ class _AtShape:
         family, shape, location = match_sum(self._family, self._shape, ended.attempts)
         v = v + location
         rows, logs, times = ended.rows[:, None], ended.logs[:, None], ended.times[:, None]
+        density: np.ndarray
         match family:
             case "exponential":
-                return -rows * v - times * np.exp(-v)
+                density = -rows * v - times * np.exp(-v)
             case "weibull":
-                return rows * (np.log(shape) - shape * v) + (shape - 1) * logs - self._powers * np.exp(-shape * v)
+                density = rows * (np.log(shape) - shape * v) + (shape - 1) * logs - self._powers * np.exp(-shape * v)
             case "lognormal":
                 squares = ended.log_squares[:, None] - 2 * v * logs + rows * v**2
-                return -rows * (np.log(shape) + 0.5 * math.log(2 * math.pi)) - logs - squares / (2 * shape**2)
+                density = -rows * (np.log(shape) + 0.5 * math.log(2 * math.pi)) - logs - squares / (2 * shape**2)
             case "gamma":
                 constant = shape * np.log(shape) - gammaln(shape)
-                return rows * (constant - shape * v) + (shape - 1) * logs - times * shape * np.exp(-v)
+                density = rows * (constant - shape * v) + (shape - 1) * logs - times * shape * np.exp(-v)
+        return density
 
     def _log_open(self, terms: Terms, v: np.ndarray) -> np.ndarray:
         """Return the log-probabilities that the last attempt has not ended, and those before have."""

@@ -113,7 +113,9 @@ def read_attempts(records: Records) -> Attempts:
     return Attempts(frame, make_frame(dropped, DROPPED), limit, are_counted)
 
 
-def _find_causes(nodes: pd.DataFrame, has_started: np.ndarray, took_s: np.ndarray, deadline_s: np.ndarray) -> np.ndarray:
+def _find_causes(
+    nodes: pd.DataFrame, has_started: np.ndarray, took_s: np.ndarray, deadline_s: np.ndarray
+) -> np.ndarray:
     """Return why nodes failed, as recorded or as their times say."""
     cause = nodes["cause"].astype("object").to_numpy().copy()
     is_unknown = nodes["cause"].isna().to_numpy() & ~has_started & nodes["status"].isin(["failed"]).to_numpy()

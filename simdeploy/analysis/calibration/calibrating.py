@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,26 +18,38 @@ from simdeploy.analysis.calibration.result import DROPPED, FITS, PARAMETERS, POI
 from simdeploy.analysis.calibration.starts import count_by_rollout, fit_fraction
 from simdeploy.analysis.calibration.updates import fit_durations
 from simdeploy.analysis.calibration.writing import write_scenario
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.records import Records, read_records
 from simdeploy.result import make_frame
+from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
 
-    from simdeploy.records import Records
+    FilePath = str | os.PathLike[str]
 
 # A class with so many attempts, in rollouts enough for a spread, is fitted by itself.
 _FEWEST_ATTEMPTS = 30
 
 
 def calibrate(
-    records: Records, *, confidence_level: float = 0.95, goodness_samples: int = 99, seed: int = 0
+    records: Records | FilePath | Sequence[FilePath],
+    *,
+    mapping: Mapping[str, str] | None = None,
+    confidence_level: float = 0.95,
+    goodness_samples: int = 99,
+    seed: int = 0,
 ) -> Calibration:
     """Fit a scenario to records of rollouts.
 
     Parameters
     ----------
-    records : Records
+    records : Records, path or sequence of path
+        What `read_records` returns, or what it reads.
+    mapping : mapping of str to str, optional
+        Of columns in files, as in `read_records`.
     confidence_level : float, default 0.95
         Of each interval separately.
     goodness_samples : int, default 99
@@ -72,8 +85,12 @@ def calibrate(
     >>> found.scenario.fleet.nodes, found.fits["family"][0]
     (10, 'exponential')
     """
-    if not 0 < confidence_level < 1:
-        raise InputError(Problem("invalid confidence level", ("confidence_level",), found=str(confidence_level)))
+    raise_if_any(level_problems(confidence_level))
+    if not isinstance(records, Records):
+        paths = [records] if isinstance(records, str | os.PathLike) else records
+        records = read_records(*paths, mapping=mapping)
+    elif mapping:
+        raise InputError(Problem("names of columns need files", ("mapping",)))
     fitting = _Fitting(records, read_attempts(records), confidence_level, goodness_samples, seed)
     fitting.fit()
     return fitting.finish()
@@ -132,13 +149,22 @@ class _Fitting:
             text=text,
             computed_under={"goodness_samples": self.samples, "seed": self.seed},
             _records=self.records,
+            _write_again=self._write_again,
         )
+
+    def _write_again(self, records: Records) -> str:
+        """Return the scenario of other records, fitted likewise."""
+        again = _Fitting(records, read_attempts(records), self.confidence_level, samples=0, seed=self.seed)
+        again.fit()
+        return write_scenario(records, again.parameters, again.laws)[0]
 
     def _find_classes(self) -> list[str]:
         """Return the classes that have enough attempts of their own, if others are left."""
         frame = self.attempts.frame
         counts = frame[frame["is_usable"] & frame["is_over"]].groupby("class")["rollout"].agg(["size", "nunique"])
-        is_enough = (counts["size"] >= _FEWEST_ATTEMPTS) & (counts["nunique"] >= FEWEST_FOR_SPREAD) & (counts.index != "")
+        is_enough = (
+            (counts["size"] >= _FEWEST_ATTEMPTS) & (counts["nunique"] >= FEWEST_FOR_SPREAD) & (counts.index != "")
+        )
         return sorted(counts.index[is_enough])
 
     def _describe_fleet(self) -> None:
@@ -147,12 +173,12 @@ class _Fitting:
         if sizes.empty:
             sizes = nodes.groupby("rollout").size()
         size = int(sizes.iloc[-1])
-        rest = {"n_rollouts": len(sizes), "n_nodes": len(nodes)}
+        rest = (len(sizes), len(nodes))
         note = "" if sizes.nunique() == 1 else "of the last rollout; others had other sizes"
-        self.parameters.append(Parameter("fleet.nodes", size, float(sizes.min()), float(sizes.max()), **rest, note=note))
+        self.parameters.append(Parameter("fleet.nodes", size, float(sizes.min()), float(sizes.max()), *rest, note=note))
         zones = nodes["zone"].nunique()
         if zones > 1:
-            self.parameters.append(Parameter("fleet.zones", zones, zones, zones, **rest))
+            self.parameters.append(Parameter("fleet.zones", zones, zones, zones, *rest))
 
     def _fit_starts(self, path: str, is_part: np.ndarray, is_base: np.ndarray) -> None:
         """Fit durations, failures and hangs of the fleet or of a class."""
@@ -183,12 +209,19 @@ class _Fitting:
         counted, total = count_by_rollout(base, "failed", ["ended"])
         if len(total):
             self.parameters += fit_fraction(
-                f"{path}.start_failure", counted, total, n_nodes=len(base), confidence_level=level, note=note.rstrip("; ")
+                f"{path}.start_failure",
+                counted,
+                total,
+                n_nodes=len(base),
+                confidence_level=level,
+                note=note.rstrip("; "),
             )
         if path == "fleet" and attempts.start_attempts is not None:
             n = attempts.start_attempts
-            rest = {"n_rollouts": part["rollout"].nunique(), "n_nodes": len(part)}
-            self.parameters.append(Parameter("fleet.start_attempts", n, n, n, **rest, note="as often as nodes tried before they failed"))
+            rest = (part["rollout"].nunique(), len(part))
+            self.parameters.append(
+                Parameter("fleet.start_attempts", n, n, n, *rest, note="as often as nodes tried before they failed")
+            )
         self._fit_hangs(f"{path}.start_hang", part, fitted.hang)
 
     def _fit_hangs(self, path: str, part: pd.DataFrame, estimate: float) -> None:
@@ -205,9 +238,9 @@ class _Fitting:
         sums = nodes.assign(is_class=nodes["class"].eq(name)).groupby("rollout")["is_class"].agg(["sum", "size"])
         share = float(sums["sum"].sum() / sums["size"].sum())
         shares = sums["sum"] / sums["size"]
-        rest = {"n_rollouts": len(sums), "n_nodes": len(nodes)}
+        rest = (len(sums), len(nodes))
         self.parameters.append(
-            Parameter(f"fleet.classes.{name}.share", share, float(shares.min()), float(shares.max()), **rest)
+            Parameter(f"fleet.classes.{name}.share", share, float(shares.min()), float(shares.max()), *rest)
         )
 
     def _fit_requests(self, requests: pd.DataFrame, bad: pd.Series[str]) -> None:
@@ -224,10 +257,10 @@ class _Fitting:
         late = nodes["heard_at_s"] > nodes["resolved_at_s"] + 1e-6
         n_late = int(late.sum())
         if n_late:
-            rest = {"n_rollouts": len(self.records.rollouts), "n_nodes": int(nodes["heard_at_s"].notna().sum())}
+            rest = (len(self.records.rollouts), int(nodes["heard_at_s"].notna().sum()))
             note = f"{n_late:,} verdicts were heard late: nodes offline, or reports that take time"
             unknown = (math.nan, math.nan, math.nan)
-            self.parameters.append(Parameter("fleet.connection", *unknown, **rest, source="not_identified", note=note))
+            self.parameters.append(Parameter("fleet.connection", *unknown, *rest, source="not_identified", note=note))
 
     def _fit_releases(self, requests: pd.DataFrame) -> None:
         rollouts = self.records.rollouts

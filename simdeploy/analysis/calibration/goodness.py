@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -72,7 +71,7 @@ def measure_goodness(
     distance, values, levels = _measure(model, best.x, first)
     if not samples or not len(values):
         return Goodness(distance, math.nan, values, levels)
-    groups, counts = np.unique(first.group, return_counts=True)
+    groups = np.unique(first.group)
     step = max(1, math.ceil(len(first) / _MOST_NODES))
     is_used = np.isin(first.group, groups[::step])
     used, limits = first.of(is_used), limits[is_used]

@@ -65,7 +65,7 @@ def _to_seconds(times: pd.Series[pd.Timestamp]) -> np.ndarray:
 
 
 def _fit(path: str, sums: pd.DataFrame, confidence_level: float, unit: str) -> list[Parameter]:
-    rest = {"n_rollouts": 0, "n_nodes": len(sums)}
+    rest = (0, len(sums))
     found = []
     for name, count in (("up", "began"), ("repair", "ended")):
         of = sums["up" if name == "up" else "down"].to_numpy()
@@ -74,10 +74,10 @@ def _fit(path: str, sums: pd.DataFrame, confidence_level: float, unit: str) -> l
         note = f"{n:,} outages of {len(sums):,} {unit}s"
         if not n:
             unknown = (math.nan, float(of.sum()) / 3.7 if name == "up" else 0.0, math.inf)
-            found.append(Parameter(end, *unknown, **rest, source="not_identified", note=note))
+            found.append(Parameter(end, *unknown, *rest, source="not_identified", note=note))
             continue
         # Of the rate, so that units without an outage count.
         rate, low, high = ratio_interval(sums[count].to_numpy(dtype=float), of, confidence_level)
         limits = (1 / high, 1 / low if low != 0 else math.inf)
-        found.append(Parameter(end, 1 / rate, *limits, **rest, note=note))
+        found.append(Parameter(end, 1 / rate, *limits, *rest, note=note))
     return found

@@ -38,20 +38,24 @@ def name_kinds(rollouts: pd.DataFrame) -> np.ndarray:
     names = rollouts["release"].fillna("").astype(str).to_numpy(dtype=object)
     names = np.where(names == "", np.where(is_defective, BAD, GOOD), names)
     both = set(names[is_defective]) & set(names[~is_defective & rollouts["defective"].notna().to_numpy()])
-    names = np.array([f"{name}-{BAD}" if bad and name in both else name for name, bad in zip(names, is_defective, strict=True)])
+    names = np.array(
+        [f"{name}-{BAD}" if bad and name in both else name for name, bad in zip(names, is_defective, strict=True)]
+    )
     return np.where(rollouts["defective"].notna().to_numpy(), names.astype(object), "")
 
 
 def fit_mix(rollouts: pd.DataFrame, kinds: np.ndarray, confidence_level: float) -> list[Parameter]:
     """Return the probability of each kind, with bounds for what is not known of the others."""
     n, n_known = len(rollouts), int((kinds != "").sum())
-    rest = {"n_rollouts": n_known, "n_nodes": 0}
+    rest = (n_known, 0)
     if not n_known:
-        note = "no record says which releases were defective; a stop may be a false alarm, a completed rollout an escape"
+        note = (
+            "no record says which releases were defective; a stop may be a false alarm, a completed rollout an escape"
+        )
         assumed = ASSUMED["probability"]
         return [
-            Parameter(f"release.{GOOD}.probability", 1 - assumed, 0.0, 1.0, **rest, source="assumed", note=note),
-            Parameter(f"release.{BAD}.probability", assumed, 0.0, 1.0, **rest, source="assumed", note=note),
+            Parameter(f"release.{GOOD}.probability", 1 - assumed, 0.0, 1.0, *rest, source="assumed", note=note),
+            Parameter(f"release.{BAD}.probability", assumed, 0.0, 1.0, *rest, source="assumed", note=note),
         ]
     is_bad = rollouts["defective"].fillna(False).to_numpy(dtype=bool)
     names = list(dict.fromkeys([*kinds[(kinds != "") & ~is_bad], *kinds[is_bad]]))
@@ -63,7 +67,7 @@ def fit_mix(rollouts: pd.DataFrame, kinds: np.ndarray, confidence_level: float) 
         low = proportion_interval(k, n, confidence_level)[0]
         high = proportion_interval(k + n - n_known, n, confidence_level)[1]
         note = "" if n_known == n else f"limits allow for {n - n_known} rollouts of which it is not known"
-        found.append(Parameter(f"release.{name}.probability", k / n_known, low, high, **rest, note=note))
+        found.append(Parameter(f"release.{name}.probability", k / n_known, low, high, *rest, note=note))
     return found
 
 

@@ -43,7 +43,7 @@ def fit_error_rate(path: str, counts: pd.DataFrame, *, confidence_level: float, 
     Student's t: it also holds if the nodes of a rollout have more in common than their own rates.
     """
     names, of = np.unique(counts["rollout"].to_numpy(dtype=object), return_inverse=True)
-    n, rest = len(names), {"n_rollouts": len(names), "n_nodes": len(counts)}
+    n, rest = len(names), (len(names), len(counts))
     model = BetaBinomial(counts["failed_requests"].to_numpy(), counts["requests"].to_numpy())
     best = model.fit()
     mean, sd = model.read(best.x)
@@ -51,17 +51,17 @@ def fit_error_rate(path: str, counts: pd.DataFrame, *, confidence_level: float, 
     has_failures = bool(counts["failed_requests"].sum())
     if not has_failures:
         high = float(expit(profile(model, best, 0, drop=drop)[1])) if n > 1 else math.nan
-        return [Parameter(path, 0.0, 0.0, high, **rest, note=note)]
+        return [Parameter(path, 0.0, 0.0, high, *rest, note=note)]
     free = (0, 1) if sd else (0,)
     errors = _find_errors(model, best.x, free, of, n)
     half = float(stdtrit(n - 1, (1 + confidence_level) / 2)) * errors if n > 1 else np.full(len(free), math.nan)
     low, high = expit(best.x[0] - half[0]), expit(best.x[0] + half[0])
-    found = [Parameter(f"{path}.beta.mean" if sd else path, mean, float(low), float(high), **rest, note=note)]
+    found = [Parameter(f"{path}.beta.mean" if sd else path, mean, float(low), float(high), *rest, note=note)]
     if sd:
         limits = (float(np.exp(best.x[1] - half[1])), float(np.exp(best.x[1] + half[1])))
     else:
         limits = (0.0, float(np.exp(profile(model, best, 1, drop=drop, lowest=LEAST_LOG_SD)[1])) if n > 1 else math.nan)
-    return [*found, Parameter(f"{path}.beta.sd", sd, *limits, **rest, note="how much it varies from node to node")]
+    return [*found, Parameter(f"{path}.beta.sd", sd, *limits, *rest, note="how much it varies from node to node")]
 
 
 def _find_errors(model: BetaBinomial, x: np.ndarray, free: tuple[int, ...], of: np.ndarray, n: int) -> np.ndarray:
@@ -88,11 +88,13 @@ def fit_requests(path: str, records: Records, *, confidence_level: float) -> lis
     windows, interval_s = windows[is_known], interval_s[is_known]
     requests = windows["requests"].to_numpy(dtype=float)
     names, of = np.unique(windows["rollout"].to_numpy(dtype=object), return_inverse=True)
-    rest = {"n_rollouts": len(names), "n_nodes": len(windows[["rollout", "node"]].drop_duplicates())}
+    rest = (len(names), len(windows[["rollout", "node"]].drop_duplicates()))
     if (requests / interval_s == requests[0] / interval_s[0]).all():
         rate = requests[0] / interval_s[0]
         half = 0.5 / float(interval_s.max())
         note = "every window had as many requests, which are whole numbers"
-        return [Parameter(path, rate, max(rate - half, 0.0), rate + half, **rest, note=note)]
+        return [Parameter(path, rate, max(rate - half, 0.0), rate + half, *rest, note=note)]
     estimate, low, high = ratio_interval(np.bincount(of, requests), np.bincount(of, interval_s), confidence_level)
-    return [Parameter(path, estimate, low, high, **rest, note="windows differ; how it varies by the hour was not fitted")]
+    return [
+        Parameter(path, estimate, low, high, *rest, note="windows differ; how it varies by the hour was not fitted")
+    ]

@@ -9,7 +9,8 @@ from simdeploy.errors import InputError, Problem
 from simdeploy.result import INTERVAL, Columns, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import os
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
 
@@ -77,6 +78,7 @@ class Calibration(Result):
     text: str
     computed_under: Mapping[str, Any]
     _records: Records | None
+    _write_again: Callable[[Records], str] | None  # the scenario of other records
 
     @property
     def scenario(self) -> Scenario:
@@ -102,3 +104,42 @@ class Calibration(Result):
         if self._records is None:
             raise InputError(Problem("a result read from a document has no records", ("records",)))
         return self._records
+
+    def bootstrap(
+        self,
+        n: int = 200,
+        *,
+        seed: int = 0,
+        store: str | os.PathLike[str] | None = None,
+        progress: Callable[[int, int], object] | Literal[False] = False,
+    ) -> tuple[Scenario, ...]:
+        """Fit other histories that might have been recorded, families included: what the records leave open.
+
+        Parameters
+        ----------
+        n : int, default 200
+        seed : int, default 0
+        store : path, optional
+            Folder for a file per scenario; the same call again makes those that are missing.
+        progress : callable, optional
+            Called with the number of scenarios so far, and `n`.
+
+        Returns
+        -------
+        tuple of Scenario
+
+        Raises
+        ------
+        InputError
+            If the result was read from a document, or if the folder contains other fits.
+
+        Notes
+        -----
+        Each history has as many whole rollouts, drawn with replacement. Nodes are not drawn on their own: that would count their noise
+        twice, and break what stopped their rollouts. Of fewer than 20 rollouts too few differ; then the fitted scenario is simulated under
+        their policies instead.
+        """
+        from simdeploy.analysis.calibration.bootstrapping import Fitted, bootstrap
+
+        fitted = Fitted(self.records, self.text, self._write_again or str)
+        return bootstrap(fitted, n, seed=seed, store=store, progress=progress or None)

@@ -46,15 +46,15 @@ def fit_fraction(
         With a spread those of a beta distribution, otherwise a constant; a spread that is none is said to be so.
     """
     n = len(total)
-    rest = {"n_rollouts": n, "n_nodes": n_nodes}
+    rest = (n, n_nodes)
     if n < FEWEST_FOR_SPREAD:
         estimate, low, high = ratio_interval(counted, total, confidence_level)
         if n > 1 and not counted.any():
             high = proportion_interval(0, n, confidence_level)[1]
         few = "too few rollouts to know how much it varies from one to the next"
         return [
-            Parameter(path, estimate, low, min(high, 1.0), **rest, note=note),
-            Parameter(f"{path}.beta.sd", 0.0, math.nan, math.nan, **rest, source="assumed", note=few),
+            Parameter(path, estimate, low, min(high, 1.0), *rest, note=note),
+            Parameter(f"{path}.beta.sd", 0.0, math.nan, math.nan, *rest, source="assumed", note=few),
         ]
     counts = BetaBinomial(counted, total)
     best = counts.fit()
@@ -63,6 +63,8 @@ def fit_fraction(
     low, high = expit(profile(counts, best, 0, drop=drop, lowest=_LOWEST_LOGIT))
     low_sd, high_sd = np.exp(profile(counts, best, 1, drop=drop, lowest=LEAST_LOG_SD))
     mean = mean if counted.any() else 0.0
-    found = [Parameter(f"{path}.beta.mean" if sd else path, mean, float(low) if mean else 0.0, float(high), **rest, note=note)]
+    found = [
+        Parameter(f"{path}.beta.mean" if sd else path, mean, float(low) if mean else 0.0, float(high), *rest, note=note)
+    ]
     varies = "how much it varies from rollout to rollout"
-    return [*found, Parameter(f"{path}.beta.sd", sd, float(low_sd) if sd else 0.0, float(high_sd), **rest, note=varies)]
+    return [*found, Parameter(f"{path}.beta.sd", sd, float(low_sd) if sd else 0.0, float(high_sd), *rest, note=varies)]

@@ -211,15 +211,33 @@ def _find_start(data: Durations, *, may_hang: bool, has_spread: bool) -> _Start:
 
 def _fit_constant(question: _Question, start: _Start, *, has_spread: bool) -> FittedDurations:
     """Return a constant, times a slowdown if rollouts differ."""
-    value, spread, n = float(np.exp(start.means.mean())), float(start.means.std(ddof=1)) if has_spread else 0.0, len(start.means)
+    value, spread, n = (
+        float(np.exp(start.means.mean())),
+        float(start.means.std(ddof=1)) if has_spread else 0.0,
+        len(start.means),
+    )
     spread = spread if spread > _EQUAL else 0.0
     low, high = _spread_interval(spread, n, question.confidence_level)
-    logs = mean_interval(math.log(value), float(start.means.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan, n, question.confidence_level)
+    logs = mean_interval(
+        math.log(value),
+        float(start.means.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan,
+        n,
+        question.confidence_level,
+    )
     if n == 1 or not spread:
         logs = (math.log(value), math.log(value))
-    row = {"path": question.path, "family": "constant", "aic": math.nan, "difference": math.nan, "ks": 0.0, "p": math.nan}
+    row = {
+        "path": question.path,
+        "family": "constant",
+        "aic": math.nan,
+        "difference": math.nan,
+        "ks": 0.0,
+        "p": math.nan,
+    }
     parameters = (
-        question.parameter("", (value, math.exp(logs[0]), math.exp(logs[1])), note="all attempts of a rollout take the same time"),
+        question.parameter(
+            "", (value, math.exp(logs[0]), math.exp(logs[1])), note="all attempts of a rollout take the same time"
+        ),
         _of_slowdown(question, (spread, low, high)),
     )
     return FittedDurations(parameters, ({**row, "chosen": True},), (), value, spread, 0.0)
@@ -314,7 +332,9 @@ def _use_values(
     ratio = float(values.mean()) / first.estimate
     note = f"no family fits: {n} observed quantiles; the interval is that of the {family} law's location"
     path = first.path.rpartition(f".{family}.")[0] + ".empirical.mean"
-    mean = replace(first, path=path, estimate=float(values.mean()), low=first.low * ratio, high=first.high * ratio, note=note)
+    mean = replace(
+        first, path=path, estimate=float(values.mean()), low=first.low * ratio, high=first.high * ratio, note=note
+    )
     return {"empirical": {"values": [float(f"{value:.5g}") for value in values]}}, [mean, parameters[-1]]
 
 

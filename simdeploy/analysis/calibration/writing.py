@@ -12,6 +12,7 @@ import yaml
 from simdeploy.analysis.calibration.parameters import Parameter
 from simdeploy.analysis.calibration.releases import ASSUMED, BAD
 from simdeploy.errors import InputError, printable
+from simdeploy.rules.orchestrator import PRESETS
 
 if TYPE_CHECKING:
     from simdeploy.records import Records
@@ -23,7 +24,6 @@ _FLEET = (
 )  # fmt: skip
 _OF_CLASSES = ("update_duration", "slowdown", "start_failure", "start_hang")
 _NEVER_FITTED = "rollback_duration, rollback_failure, traffic, service, flapping"
-_SPREADS = ("slowdown",)
 
 
 def write_scenario(
@@ -45,7 +45,7 @@ def write_scenario(
         Policies that are no policies of a scenario, as in `Calibration.dropped`.
     """
     known = _Parameters(parameters, laws)
-    head = [*_list_head(records, known), *_list_fleet(known), "", *_list_releases(known), "", *_list_operator()]
+    head = [*_list_head(records), *_list_fleet(known), "", *_list_releases(known), "", *_list_operator()]
     policies, dropped = _find_policies(records, head)
     lines = [*head, "", "policies:", *policies]
     return "\n".join(lines) + "\n", dropped
@@ -71,14 +71,13 @@ class _Parameters:
         return default if math.isnan(found) else found
 
 
-def _list_head(records: Records, known: _Parameters) -> Iterator[str]:
+def _list_head(records: Records) -> Iterator[str]:
     n = len(records.rollouts)
     yield f"# Fitted to the records of {n:,} rollout{'s' * (n != 1)} by simdeploy calibrate. Beside each number stand its interval and"
     yield "# what it rests on. What the records don't show is assumed, and marked: put in what you know of your fleet."
     yield "simdeploy: 1"
     yield "name: calibrated"
     yield ""
-    _ = known
 
 
 def _list_fleet(known: _Parameters) -> Iterator[str]:
@@ -135,8 +134,16 @@ def _find_value(known: _Parameters, path: str, key: str) -> Any:
 
 def _list_releases(known: _Parameters) -> Iterator[str]:
     yield "release:"
-    names = [each.path.split(".", 1)[1].removesuffix(".probability") for each in known.all if each.path.endswith(".probability")]
-    bad = {name for name in names if name == BAD or known.of(f"release.{name}.error_rate") or known.of(f"release.{name}.start_failure")}
+    names = [
+        each.path.split(".", 1)[1].removesuffix(".probability")
+        for each in known.all
+        if each.path.endswith(".probability")
+    ]
+    bad = {
+        name
+        for name in names
+        if name == BAD or known.of(f"release.{name}.error_rate") or known.of(f"release.{name}.start_failure")
+    }
     left = 1.0
     lines = []
     for name in sorted(names, key=lambda name: name not in bad):
@@ -156,7 +163,9 @@ def _list_releases(known: _Parameters) -> Iterator[str]:
                     kind[key] = known.estimate(f"release.{name}.{key}") if found else ASSUMED[key]
                 assumed = [key for key, found in of.items() if not found]
                 if assumed:
-                    text.append(f"  # assumed: {' and '.join(assumed)} of {printable(name)}, and that all nodes are affected")
+                    text.append(
+                        f"  # assumed: {' and '.join(assumed)} of {printable(name)}, and that all nodes are affected"
+                    )
             text.append(f"  {_scalar(name)}: {_flow(kind)}")
         else:
             text = [f"  # none was known to be defective: {_describe(known.of(f'release.{name}.probability'))}"]
@@ -191,7 +200,11 @@ def _find_policies(records: Records, head: Sequence[str]) -> tuple[list[str], li
         lines.append(f"  # of {times:,} rollout{'s' * (times != 1)} on record\n  {name}: {_flow(policy)}")
     if not lines:
         size = raw["fleet"]["nodes"]
-        policy = {"strategy": "rolling", "max_parallel": max(1, size // 10), "health_check": {"deadline": _find_deadline(records)}}
+        policy = {
+            "strategy": "rolling",
+            "max_parallel": max(1, size // 10),
+            "health_check": {"deadline": _find_deadline(records)},
+        }
         lines.append(f"  # assumed: no policy is on record\n  rolling: {_flow(policy)}")
     return lines, dropped
 
@@ -199,9 +212,18 @@ def _find_policies(records: Records, head: Sequence[str]) -> tuple[list[str], li
 def _read(text: str) -> dict[str, Any]:
     policy = json.loads(text)
     if not isinstance(policy, dict):
-        raise ValueError("not a policy")
+        raise InputError("not a policy")
+    if isinstance(policy.get("orchestrator"), dict):
+        policy["orchestrator"] = _shorten(policy["orchestrator"])
     # It is the default, which a file doesn't name.
     return {key: value for key, value in policy.items() if (key, value) != ("dialect", "deployment")}
+
+
+def _shorten(switches: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the switches that are those of the preset."""
+    preset = PRESETS.get(switches.get("preset", ""))
+    usual = {} if preset is None else preset.switches()
+    return {key: value for key, value in switches.items() if key == "preset" or key not in usual or usual[key] != value}
 
 
 def _find_deadline(records: Records) -> float:
@@ -217,9 +239,7 @@ def _describe(found: Sequence[Parameter]) -> str:
         name = each.path.rpartition(".")[2] if len(found) > 1 or each.path.endswith((".sigma", ".mean", ".sd")) else ""
         if math.isnan(each.estimate):
             text = ""
-        elif math.isnan(each.low) or math.isnan(each.high):
-            text = f"{name} {_number(each.estimate)}".strip()
-        elif each.low == each.high == each.estimate:
+        elif math.isnan(each.low) or math.isnan(each.high) or each.low == each.high == each.estimate:
             text = f"{name} {_number(each.estimate)}".strip()
         else:
             text = f"{name} {_number(each.estimate)} ({_number(each.low)} to {_number(each.high)})".strip()
@@ -240,7 +260,11 @@ def _number(value: float) -> str:
 
 def _flow(value: Any) -> str:
     """Return a value on one line."""
-    return yaml.safe_dump(_rounded(value), default_flow_style=True, sort_keys=False, width=1e9, allow_unicode=True).removesuffix("...\n").strip()
+    return (
+        yaml.safe_dump(_rounded(value), default_flow_style=True, sort_keys=False, width=1e9, allow_unicode=True)
+        .removesuffix("...\n")
+        .strip()
+    )
 
 
 def _rounded(value: Any) -> Any:

@@ -1,0 +1,85 @@
+"""``simdeploy calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from simdeploy.cli.command import TABLE_ENDINGS
+from simdeploy.cli.files import PathName, file_option, folder_option
+from simdeploy.cli.options import use, whole_option
+from simdeploy.cli.progress import progress_bar
+from simdeploy.cli.study import Finding, draw_panels, study_command
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.calibration import Calibration
+
+
+def _read_mapping(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    for text in value:
+        if not all(part.strip() for part in text.partition("=")):
+            raise click.BadParameter(f"{text!r} is not of the form ours=theirs")
+    return {ours.strip(): theirs.strip() for ours, _, theirs in (text.partition("=") for text in value)}
+
+
+@study_command(
+    "calibrate",
+    policies=None,
+    simulates=False,
+    example="simdeploy calibrate records -o scenario.yaml --plot fit.png",
+    out=file_option(
+        ["-o", "--out", "table_or_text"],
+        "Write the scenario (.yaml), the parameters (.csv, .parquet) or everything (.json).",
+        *(".yaml", ".yml", *TABLE_ENDINGS),
+    ),
+)
+@click.argument("records", metavar="RECORDS...", nargs=-1, required=True, type=PathName(exists=True))
+@click.option(
+    "--map",
+    "mapping",
+    metavar="OURS=THEIRS",
+    multiple=True,
+    callback=_read_mapping,
+    help="Name of a column in your tables, such as node=hostname; repeatable.",
+)
+@use(
+    whole_option("--bootstrap", None, "Fit so many resampled histories, each a scenario in --store.", most=10_000),
+    folder_option(
+        ["--store", "scenario_folder"], "Folder for the scenarios of --bootstrap; repeat the command to resume."
+    ),
+)
+def command(
+    ctx: click.Context,
+    *,
+    records: tuple[str, ...],
+    mapping: dict[str, str],
+    bootstrap: int | None,
+    scenario_folder: Path | None,
+) -> Finding:
+    """Fit a scenario to records of rollouts.
+
+    RECORDS are files or folders: records that simdeploy wrote, tables of nodes, health windows and rollouts, and others. Prints every
+    parameter with its interval, and what the records can't tell; -o FILE.yaml writes the scenario, with a comment on each number.
+    """
+    from simdeploy.analysis.calibration import calibrate
+    from simdeploy.plotting.calibration import plot_calibration
+
+    if (bootstrap is None) != (scenario_folder is None):
+        raise click.UsageError("--bootstrap N and --store DIR need each other")
+    result = calibrate(records, mapping=mapping or None, seed=ctx.params["seed"])
+    if bootstrap is not None and scenario_folder is not None:
+        _resample(ctx, result, bootstrap, scenario_folder)
+    return Finding(
+        result,
+        about=f"{result.n_rollouts:,} rollouts, {result.n_nodes:,} nodes",
+        draw=draw_panels((5.5, 4.5), plot_calibration, result),
+        text=result.to_yaml,
+        after=[] if bootstrap is None else [f"{bootstrap:,} scenarios in {scenario_folder}"],
+    )
+
+
+def _resample(ctx: click.Context, result: Calibration, n: int, folder: Path) -> None:
+    with progress_bar("fits") as progress:
+        result.bootstrap(n, seed=ctx.params["seed"], store=folder, progress=progress or False)
