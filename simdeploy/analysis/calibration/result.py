@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from simdeploy.errors import InputError, Problem
+from simdeploy.records import Records
 from simdeploy.result import INTERVAL, Columns, Result
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
 
     import pandas as pd
 
-    from simdeploy.records import Records
     from simdeploy.scenario import Scenario
 
 # Estimated; not in the records, and chosen; seen in the records, which can't tell it from something else.

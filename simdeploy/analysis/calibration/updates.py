@@ -29,7 +29,7 @@ NAMES: Mapping[Family, tuple[str, ...]] = {
 }
 # Logarithms of durations that are all the same differ by less.
 _EQUAL = 1e-6
-# Below this p-value no family is believed, if there are enough values to be their own law.
+# At this p-value no family is believed, if there are enough values to be their own law.
 _REJECTED = 0.01
 _FEWEST_VALUES = 50
 _MOST_VALUES = 400
@@ -141,7 +141,7 @@ def fit_durations(
         for family in FAMILIES
     }
     test = tests[chosen]
-    is_rejected = test.p < _REJECTED and len(test.values) >= _FEWEST_VALUES
+    is_rejected = test.p <= _REJECTED and len(test.values) >= _FEWEST_VALUES
     fits = [
         {
             "path": path,

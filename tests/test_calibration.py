@@ -1,0 +1,496 @@
+"""Calibration: what is fitted to records, how sure it is, and what records can't tell."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from coverage_of_calibrations import count_covered, list_truths
+from matplotlib.figure import Figure
+from recorded_fleets import RecordedFleet
+from scipy import integrate, stats
+
+import simdeploy
+from simdeploy import InputError, Records, Scenario
+from simdeploy.analysis.calibration.attempts import read_attempts
+from simdeploy.analysis.calibration.parameters import find_drop
+from simdeploy.analysis.calibration.resampling import draw_rollouts
+from simdeploy.plotting import plot_calibration
+from simdeploy.records import make_table
+from simdeploy.statistics.beta_binomial import BetaBinomial
+from simdeploy.statistics.censored import Durations
+from simdeploy.statistics.maximizing import maximize, profile
+from simdeploy.statistics.shared_scale import HANG, LEAST_LOG, SHAPE, SPREAD, SharedScale
+
+SMALL = RecordedFleet(nodes=30)
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+
+def fit(records, **how):
+    """Calibrate without testing families."""
+    return simdeploy.calibrate(records, **{"goodness_samples": 0, **how})
+
+
+def rows_of(calibration):
+    """Return the parameters by path."""
+    return calibration.parameters.set_index("path")
+
+
+def find(found, path):
+    """Return the row of a fraction, which is constant or varies."""
+    return found.loc[path if path in found.index else f"{path}.beta.mean"]
+
+
+def with_tables(records, **tables):
+    """Return records with other tables, which may lack columns."""
+    return replace(records, **{name: make_table(name, table) for name, table in tables.items()})
+
+
+@pytest.fixture(scope="module")
+def records():
+    """Draw a history of 25 rollouts."""
+    return SMALL.draw(25, 1)
+
+
+@pytest.fixture(scope="module")
+def calibration(records):
+    """Fit it, and test the families."""
+    return simdeploy.calibrate(records)
+
+
+# -- likelihoods -------------------------------------------------------------------------------------------------------
+
+
+def test_beta_binomial_is_scipys():
+    """The likelihood is that of scipy's distribution, also where it is nearly binomial. [oracle]"""
+    counted, total = np.array([0, 3, 1, 3, 40]), np.array([20, 20, 30, 20, 90])
+    model = BetaBinomial(counted, total)
+    for mean, sd in ((0.1, 0.05), (0.3, 0.2), (0.2, 0.0005), (0.2, 1e-6)):
+        size = mean * (1 - mean) / sd**2 - 1
+        expected = (
+            stats.betabinom.logpmf(counted, total, mean * size, (1 - mean) * size)
+            if size < 1e8
+            else stats.binom.logpmf(counted, total, mean)
+        ).sum() - sum(math.log(math.comb(n, k)) for n, k in zip(total.tolist(), counted.tolist(), strict=True))
+        found = model(np.array([[math.log(mean / (1 - mean)), math.log(sd)]]))[0]
+        assert found == pytest.approx(expected, rel=1e-7)
+
+
+LAWS = {
+    "exponential": lambda shape, scale: stats.expon(scale=scale),  # noqa: ARG005
+    "weibull": lambda shape, scale: stats.weibull_min(shape, scale=scale),
+    "lognormal": lambda shape, scale: stats.lognorm(shape, scale=scale),
+    "gamma": lambda shape, scale: stats.gamma(shape, scale=scale / shape),
+}
+
+
+@pytest.mark.parametrize("family", LAWS)
+@pytest.mark.parametrize("spread", [0.02, 0.3, 1.0])
+def test_the_integral_over_slowdowns(family, spread):
+    """Of censored durations that share a slowdown, and may hang, the likelihood is the integral of scipy's densities. [oracle]"""
+    times, ended, shape, scale, hang = np.array([30.0, 41.0, 70.0, 90.0]), np.array([1, 1, 1, 0], bool), 1.7, 50.0, 0.05
+    data = Durations(np.array([0, 0, 1, 1]), times, np.ones(4, int), ended)
+    found = SharedScale(family, data)(np.log([[scale, shape, spread, hang]]))[0]
+
+    def density(z, rows):
+        law = LAWS[family](shape, scale * math.exp(spread * z))
+        each = np.where(
+            ended[rows], (1 - hang) * law.pdf(times[rows]), hang + (1 - hang) * law.sf(times[rows])
+        )
+        return stats.norm.pdf(z) * each.prod()
+
+    expected = sum(math.log(integrate.quad(density, -9, 9, args=(rows,), limit=200)[0]) for rows in ([0, 1], [2, 3]))
+    # Of groups of two nodes, whose integrand is wide; of larger ones the quadrature is closer.
+    assert found == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize("family", ["exponential", "gamma"])
+def test_several_attempts_are_a_sum(family):
+    """The time of three attempts is gamma distributed if that of each is; a fourth that goes on is one that hasn't ended. [oracle]"""
+    shape, scale = (1.0, 50.0) if family == "exponential" else (1.7, 50.0)
+    data = Durations(np.array([0, 1]), np.array([100.0, 150.0]), np.array([3, 4]), np.array([True, False]))
+    found = SharedScale(family, data)(np.array([[math.log(scale), math.log(shape), LEAST_LOG, -30.0]]))[0]
+    third, fourth = (stats.gamma(n * shape, scale=scale / shape) for n in (3, 4))
+    assert found == pytest.approx(third.logpdf(100) + math.log(third.cdf(150) - fourth.cdf(150)), rel=1e-5)
+
+
+@pytest.mark.parametrize(("family", "shape"), [("weibull", 1.5), ("lognormal", 0.5)])
+def test_sums_of_other_families_are_close(family, shape):
+    """Sums of two Weibull or lognormal times have nearly the law that is taken for theirs: 5,000 sums are fitted without bias. [oracle]"""
+    law = LAWS[family](shape, 50.0)
+    sums = law.rvs((5000, 2), random_state=3).sum(axis=1)
+    model = SharedScale(family, Durations(np.arange(5000), sums, np.full(5000, 2), np.ones(5000, bool)))
+    best = model.fit(np.array([4.0, 0.0, LEAST_LOG, LEAST_LOG]), fixed=(SPREAD, HANG))
+    # Of so many, the standard error of a logarithm is about 1 %.
+    assert np.exp(best.x[:2]) == pytest.approx([50.0, shape], rel=0.04)
+
+
+def test_a_profile_is_that_of_the_normal_distribution():
+    """Of a normal sample with unknown variance the profile interval of the mean is its closed form. [oracle]"""
+    sample = np.random.default_rng(0).normal(3, 2, 15)
+
+    def normal(points):
+        return stats.norm.logpdf(sample, points[:, :1], np.exp(points[:, 1:])).sum(axis=1)
+
+    low, high = profile(normal, maximize(normal, np.array([0.0, 0.0])), 0, drop=1.92)
+    half = sample.std() * math.sqrt(math.exp(2 * 1.92 / 15) - 1)
+    assert (low, high) == pytest.approx((sample.mean() - half, sample.mean() + half), abs=0.003)
+
+
+def test_with_few_rollouts_intervals_are_wider():
+    """The likelihood may fall as far as half the squared quantile of Student's t, and with many rollouts of the normal one. [oracle]"""
+    assert find_drop(10, 0.95) == pytest.approx(stats.t(9).ppf(0.975) ** 2 / 2)
+    assert find_drop(10**7, 0.9) == pytest.approx(stats.chi2(1).ppf(0.9) / 2, rel=1e-5)
+
+
+# -- recovery ----------------------------------------------------------------------------------------------------------
+
+
+def test_drawn_records_are_those_of_simulated_rollouts():
+    """Records drawn directly agree with simulated ones in attempts, times, stops and requests. [oracle]"""
+    fleet = RecordedFleet(nodes=20, failure=0.2, failure_sd=0.1, most_failed=2, hang=0.02)
+    scenario = Scenario.from_dict(fleet.scenario())
+    simulated = Records.join([simdeploy.simulate(scenario, replication=k).to_records(str(k)) for k in range(40)])
+    drawn = fleet.draw(300, 1)
+    for count in (_rates, _times):
+        (mean, error), (expected, other) = count(simulated), count(drawn)
+        assert (np.abs(mean - expected) < 4 * np.hypot(error, other)).all()
+
+
+def _rates(records):
+    """Return by rollout: dispatched nodes, attempts, failed and silent ones, failed requests; means and standard errors."""
+    frame = read_attempts(records).frame
+    sums = frame.assign(nodes=1).groupby("rollout")[["nodes", "attempts", "failed", "ended", "silent"]].sum()
+    failed = records.windows.groupby("rollout")["failed_requests"].sum().reset_index(drop=True).astype(float)
+    sums = sums.assign(requests=failed)
+    return sums.mean().to_numpy(), sums.sem().to_numpy()
+
+
+def _times(records):
+    frame = read_attempts(records).frame
+    logs = np.log(frame.loc[frame["is_over"] & frame["attempts"].eq(1)].set_index("rollout")["time_s"])
+    means = logs.groupby("rollout").agg(["mean", "std"]).dropna()
+    return means.mean().to_numpy(), means.sem().to_numpy()
+
+
+def test_what_was_simulated_is_found():
+    """Simulated under limits that stop half the rollouts, every parameter is within its interval, or nearly. [oracle]"""
+    fleet = RecordedFleet(nodes=20, attempts=1, most_failed=2)
+    scenario = Scenario.from_dict(fleet.scenario())
+    rollouts = [simdeploy.simulate(scenario, seed=3, replication=k).to_records(str(k)) for k in range(40)]
+    found = rows_of(fit(Records.join(rollouts)))
+    for path, truth in list_truths(fleet).items():
+        row = found.loc[path]
+        # Twice as wide is about four standard errors.
+        assert 2 * row["low"] - row["estimate"] <= truth <= 2 * row["high"] - row["estimate"], path
+    assert found.loc["fleet.nodes", "estimate"] == 20
+    assert found.loc["fleet.requests_per_second", "estimate"] == 20
+
+
+@pytest.mark.slow
+def test_intervals_cover():
+    """Of 40 histories of 12 rollouts, 95 % intervals contain the truth as often as they should, within four standard errors. [oracle]"""
+    n = 40
+    covered = count_covered(replace(SMALL, attempts=1, most_failed=3, skew_s=0.5), 12, range(n))
+    fewest = 0.95 * n - 4 * math.sqrt(0.95 * 0.05 * n)
+    assert covered.min() >= fewest, covered
+
+
+def test_stops_do_not_bias_failures():
+    """Where limits stop rollouts early, the mean of their fractions is far too high; the fitted one is not. [oracle]"""
+    fleet = replace(SMALL, nodes=100, attempts=1, most_failed=1, hang=0.0, deadline_s=1e4)
+    records = fleet.draw(150, 2)
+    attempts = read_attempts(records).frame.groupby("rollout")[["failed", "ended"]].sum()
+    naive = (attempts["failed"] / attempts["ended"]).mean()
+    row = find(rows_of(fit(records)), "fleet.start_failure")
+    error = (row["high"] - row["low"]) / 4
+    assert abs(row["estimate"] - 0.05) < 4 * error
+    assert naive - 0.05 > 4 * error
+
+
+def test_nodes_in_flight_are_censored():
+    """A deadline that cuts off a third of all starts doesn't make them look shorter. [oracle]"""
+    fleet = replace(SMALL, nodes=100, deadline_s=70.0, hang=0.0, most_failed=100, failure=0.02, failure_sd=0.01)
+    records = fleet.draw(60, 4)
+    found = rows_of(fit(records))
+    seen = np.log((records.nodes["started_at_s"] - records.nodes["dispatched_at_s"]).dropna())
+    row = found.loc["fleet.update_duration.lognormal.median"]
+    assert 2 * row["low"] - row["estimate"] < 45 < 2 * row["high"] - row["estimate"]
+    assert math.exp(seen.mean()) < row["low"]
+
+
+# -- families ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", LAWS)
+def test_the_family_is_found(family):
+    """Of durations of each family that family has the lowest AIC, and isn't rejected. [oracle]"""
+    rng = np.random.default_rng(5)
+    times = LAWS[family](2.2, 50.0).rvs((20, 100), random_state=6) * np.exp(0.2 * rng.standard_normal((20, 1)))
+    calibration = simdeploy.calibrate(make_records(times))
+    (chosen,) = calibration.fits[calibration.fits["chosen"]].to_dict("records")
+    assert chosen["family"] == family
+    assert chosen["p"] > 0.01
+    assert calibration.fits["difference"].is_monotonic_increasing
+    assert next(iter(calibration.scenario.to_dict()["fleet"]["update_duration"])) == family
+
+
+def make_records(times, **columns):
+    """Return records of nodes that all started, at their times: a row per rollout."""
+    n, nodes = times.shape
+    names = np.repeat([f"r{k}" for k in range(n)], nodes)
+    frame = {"rollout": names, "node": [f"n{k}" for k in range(nodes)] * n, "dispatched_at_s": 0.0, "attempts": 1}
+    rows = {**frame, "started_at_s": times.ravel(), "status": "running", **columns}
+    return Records(
+        rollouts=make_table("rollouts", {"rollout": [f"r{k}" for k in range(n)], "nodes": nodes}),
+        nodes=make_table("nodes", rows),
+    )
+
+
+def test_times_of_no_family_are_their_own_law():
+    """If no family fits, the scenario has the observed quantiles. [property]"""
+    rng = np.random.default_rng(7)
+    times = np.where(rng.random((20, 60)) < 0.5, rng.normal(30, 1, (20, 60)), rng.normal(90, 3, (20, 60)))
+    calibration = simdeploy.calibrate(make_records(times))
+    (chosen,) = calibration.fits[calibration.fits["chosen"]].to_dict("records")
+    assert chosen["family"] == "empirical"
+    values = np.array(calibration.scenario.to_dict()["fleet"]["update_duration"]["empirical"]["values"], dtype=float)
+    assert np.quantile(values, [0.2, 0.8]) == pytest.approx(np.quantile(times, [0.2, 0.8]), rel=0.1)
+    assert rows_of(calibration).loc["fleet.update_duration.empirical.mean", "estimate"] == pytest.approx(times.mean(), rel=0.05)
+
+
+def test_constant_times_are_a_constant():
+    """If all attempts take the same time there is nothing to fit; rollouts that differ have a slowdown. [contract]"""
+    same = fit(make_records(np.full((6, 5), 45.0)))
+    assert same.fits["family"].tolist() == ["constant"]
+    assert same.scenario.to_dict()["fleet"]["update_duration"] in (45, "45s")
+    factors = np.exp(np.random.default_rng(8).normal(0, 0.3, (8, 1)))
+    slow = rows_of(fit(make_records(45 * factors * np.ones((8, 5)))))
+    assert slow.loc["fleet.slowdown.lognormal.sigma", "estimate"] == pytest.approx(np.log(factors).std(ddof=1))
+
+
+def test_p_values_are_uniform_if_the_family_is_right():
+    """Of lognormal times the test of the family rejects no more often than it says, within four standard errors. [oracle]"""
+    rng = np.random.default_rng(9)
+    ps = []
+    for _ in range(20):
+        times = 50 * np.exp(0.4 * rng.standard_normal((8, 25)) + 0.3 * rng.standard_normal((8, 1)))
+        found = simdeploy.calibrate(make_records(times), goodness_samples=39).fits
+        ps += found.loc[found["family"].eq("lognormal"), "p"].dropna().tolist()
+    assert abs(np.mean(ps) - 0.5) < 4 * 0.29 / math.sqrt(len(ps))
+
+
+def test_classes_have_their_own_laws():
+    """A class with enough attempts is fitted by itself; one with few counts with the fleet. [property]"""
+    times = np.random.default_rng(10).gamma(9, 5, (8, 30))
+    times[:, 20:] *= 4
+    classes = (["", ""] * 9 + ["rare"] * 2 + ["arm"] * 10) * 8
+    found = rows_of(fit(make_records(times, **{"class": classes})))
+    assert found.loc["fleet.classes.arm.share", "estimate"] == pytest.approx(1 / 3)
+    means = [found.filter(regex=rf"^{path}.update_duration.*(mean|median|scale)$", axis=0)["estimate"].iloc[0] for path in ("fleet", "fleet.classes.arm")]
+    assert 3 < means[1] / means[0] < 5
+    assert not found.index.str.contains("rare").any()
+
+
+# -- what records can't tell -------------------------------------------------------------------------------------------
+
+
+def test_hangs_are_a_range():
+    """Silent nodes may hang or come late: the probability of a hang is between 0 and that of silence, and not identified. [contract]"""
+    row = rows_of(fit(replace(SMALL, hang=0.05).draw(20, 3))).loc["fleet.start_hang"]
+    assert (row["source"], row["low"]) == ("not_identified", 0)
+    assert row["estimate"] < row["high"]
+    assert row["high"] > 0.05
+
+
+def test_few_rollouts_say_nothing_of_spreads():
+    """Below five rollouts spreads are assumed, and intervals rest on the rollouts; one rollout has none. [contract]"""
+    for n in (1, 3):
+        found = rows_of(fit(SMALL.draw(n, 1)))
+        spreads = found.loc[["fleet.slowdown.lognormal.sigma", "fleet.start_failure.beta.sd"]]
+        assert spreads["source"].eq("assumed").all()
+        median = found.loc["fleet.update_duration.lognormal.median"] if n == 3 else found.iloc[1]
+        assert math.isnan(median["low"]) == (n == 1)
+
+
+def test_the_release_mix_is_assumed_or_bounded(records):
+    """Without verdicts on releases the mix is assumed; with some, the limits allow for the others; with all, they are exact. [oracle]"""
+    rollouts = records.rollouts
+    unknown = rows_of(fit(with_tables(records, rollouts=rollouts.assign(defective=pd.NA))))
+    assert unknown.loc["release.bad.probability", "source"] == "assumed"
+    assert "nobody knows" in find(unknown, "fleet.start_failure")["note"]
+    some = pd.array([True] * 3 + [False] * 12 + [pd.NA] * 10, "boolean")
+    row = rows_of(fit(with_tables(records, rollouts=rollouts.assign(defective=some)))).loc["release.bad.probability"]
+    assert row["estimate"] == pytest.approx(0.2)
+    assert row["low"] == pytest.approx(stats.binomtest(3, 25).proportion_ci(method="exact").low)
+    assert row["high"] == pytest.approx(stats.binomtest(13, 25).proportion_ci(method="exact").high)
+
+
+def test_what_a_defective_release_adds():
+    """Its failures beyond those of the fleet are found, and those of the fleet are those of good releases. [oracle]"""
+    good, bad = RecordedFleet(failure_sd=0.0, most_failed=100), RecordedFleet(
+        failure=1 - 0.95 * 0.8, failure_sd=0.0, error_rate=1 - 0.99 * 0.9, error_rate_sd=0.005, most_failed=100
+    )
+    two = [good.draw(20, 1), bad.draw(20, 2)]
+    parts = [
+        with_tables(
+            part,
+            rollouts=part.rollouts.assign(rollout=kind + part.rollouts["rollout"], release=kind, defective=kind == "slow"),
+            nodes=part.nodes.assign(rollout=kind + part.nodes["rollout"]),
+            windows=part.windows.assign(rollout=kind + part.windows["rollout"]),
+        )
+        for kind, part in zip(("fine", "slow"), two, strict=True)
+    ]
+    found = rows_of(fit(Records.join(parts)))
+    for path, truth in {"release.slow.start_failure": 0.2, "release.slow.error_rate": 0.1}.items():
+        row = found.loc[path]
+        assert 2 * row["low"] - row["estimate"] < truth < 2 * row["high"] - row["estimate"]
+    assert found.loc["fleet.start_failure", "high"] < 0.1
+    assert found.loc["release.slow.probability", "estimate"] == 0.5
+
+
+def test_outages_of_nodes_and_zones():
+    """Mean times up and down are the time watched in each, over the number that ended; none is left out that was cut off. [oracle]"""
+    hour, start = pd.Timedelta("1h"), pd.Timestamp("2026-01-01", tz="UTC")
+    spans = {"watched_from": start, "watched_until": start + 100 * hour}
+    rows = [
+        {"node": "a", "from": start + 10 * hour, "to": start + 12 * hour, **spans},
+        {"node": "a", "from": start + 98 * hour, "to": pd.NaT, **spans},
+        {"node": "b", "from": start + 50 * hour, "to": start + 51 * hour, **spans},
+        {"node": "c", "from": pd.NaT, "to": pd.NaT, **spans},
+        {"zone": "z", "from": start + 20 * hour, "to": start + 24 * hour, **spans},
+        {"zone": "y", "from": pd.NaT, "to": pd.NaT, **spans},
+    ]
+    records = with_tables(SMALL.draw(6, 1), outages=pd.DataFrame(rows))
+    calibration = fit(records)
+    found = rows_of(calibration)["estimate"] / 3600
+    assert found["fleet.crash.up.exponential.mean"] == pytest.approx((300 - 5) / 3)
+    assert found["fleet.crash.repair.exponential.mean"] == pytest.approx(5 / 2)
+    assert found["fleet.zone_outage.up.exponential.mean"] == pytest.approx(196)
+    assert found["fleet.zone_outage.repair.exponential.mean"] == pytest.approx(4)
+    assert "zone_outage" in calibration.scenario.to_dict()["fleet"]
+
+
+def test_what_is_not_used_is_told(records):
+    """Starts before their dispatch, at it, or without a time are counted with the reason, and not used. [contract]"""
+    nodes = records.nodes.reset_index(drop=True)
+    started = nodes["started_at_s"].copy()
+    first, second = started[started.notna()].index[:2]
+    started[first], started[second] = nodes["dispatched_at_s"][[first, second]] - [1.0, 0.0]
+    dropped = fit(with_tables(records, nodes=nodes.assign(started_at_s=started))).dropped
+    assert dropped["rows"].tolist() == [1, 1]
+    assert dropped["reason"].str.contains("clocks differ").sum() == 1
+
+
+def test_nothing_is_fitted_to_nothing():
+    """Without a single start there is no calibration; records without rollouts neither. [contract]"""
+    for records in (Records(), with_tables(SMALL.draw(2, 1), nodes={})):
+        with pytest.raises(InputError, match="no record says how long an attempt to start took"):
+            fit(records)
+    with pytest.raises(InputError, match="invalid confidence level"):
+        fit(SMALL.draw(5, 1), confidence_level=95)
+
+
+def test_order_and_missing_columns(records, calibration):
+    """The order of rows changes no digit; without windows, classes, causes or attempts the rest is fitted, and it is said. [property]"""
+    turned = with_tables(records, nodes=records.nodes[::-1], windows=records.windows[::-1])
+    pd.testing.assert_frame_equal(fit(turned).parameters, calibration.parameters, rtol=1e-6)
+    columns = ["rollout", "node", "status", "dispatched_at_s", "started_at_s", "resolved_at_s"]
+    bare = fit(with_tables(records, nodes=records.nodes[columns], windows={}))
+    found = rows_of(bare)
+    assert "one attempt per node" in find(found, "fleet.start_failure")["note"]
+    assert "assumed: no window on record has requests" in bare.to_yaml()
+
+
+# -- scenario ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_scenario_runs_and_says_what_it_rests_on(calibration):
+    """The file is a scenario as it is, with a comment for every fitted number, and marks what is assumed. [contract]"""
+    text = calibration.to_yaml()
+    row = rows_of(calibration).loc["fleet.slowdown.lognormal.sigma"]
+    assert f"# fitted: sigma {row['estimate']:.4g} ({row['low']:.4g} to {row['high']:.4g}); 25 rollouts" in text
+    assert "# assumed: no policy is on record" in text
+    scenario = calibration.scenario
+    assert simdeploy.simulate(scenario).responses["state"] in ("completed", "failed")
+    assert scenario.fleet.nodes == 30
+
+
+def test_policies_on_record_are_those_of_the_scenario(records):
+    """Each policy is there once, with its switches; what is none is dropped, and said. [contract]"""
+    policy = {"strategy": "rolling", "max_parallel": 3, "health_check": {"deadline": "5m"}, "dialect": "deployment"}
+    switches = Scenario.from_dict(SMALL.scenario()).orchestrator.switches()
+    texts = [json.dumps({**policy, "orchestrator": {**switches, "pacing": "sliding"}})] * 10
+    texts += [json.dumps(policy)] * 14 + ['{"strategy": "roling"}']
+    calibration = fit(with_tables(records, rollouts=records.rollouts.assign(policy=texts)))
+    scenario = calibration.scenario
+    assert list(scenario.policies) == ["recorded-1", "recorded-2"]
+    assert scenario.orchestrator_of(scenario.policies["recorded-1"]).pacing == "sliding"
+    assert "policy not used" in calibration.dropped["reason"].iloc[-1]
+    assert "preset: expanso, pacing: sliding" in calibration.to_yaml()
+
+
+def test_a_picture(calibration):
+    """The probability plot has the durations over what the family expects; another path is refused. [contract]"""
+    ax = plot_calibration(Figure().subplots(), calibration)
+    assert "lognormal" in ax.get_title(loc="left")
+    x, y = ax.lines[1].get_data()
+    assert np.corrcoef(x, y)[0, 1] > 0.97
+    with pytest.raises(InputError, match="no such duration was fitted"):
+        plot_calibration(Figure().subplots(), calibration, path="fleet.rollback_duration")
+
+
+# -- bootstrap ---------------------------------------------------------------------------------------------------------
+
+
+def test_whole_rollouts_are_drawn(records):
+    """A history that is drawn again has as many rollouts, each with all of its nodes and windows. [property]"""
+    drawn = draw_rollouts(records)(np.random.default_rng(1))
+    assert len(drawn.rollouts) == len(records.rollouts)
+    sizes = set(records.nodes.groupby("rollout").size())
+    assert set(drawn.nodes.groupby("rollout").size()) <= sizes
+    assert drawn.nodes["rollout"].nunique() == len(records.rollouts)
+    one = drawn.nodes[drawn.nodes["rollout"].eq("3")]["started_at_s"].dropna().sort_values().tolist()
+    originals = [part["started_at_s"].dropna().sort_values().tolist() for _, part in records.nodes.groupby("rollout")]
+    assert one in originals
+
+
+def test_the_bootstrap_resumes(calibration, tmp_path):
+    """The same call again makes the scenarios that are missing, the same ones; another calibration's folder is refused. [property]"""
+    folder = tmp_path / "fits"
+    first = calibration.bootstrap(3, store=folder)
+    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("fit-*.yaml"))]
+    assert len(set(texts)) == 3
+    (folder / "fit-00002.yaml").unlink()
+    again = calibration.bootstrap(3, store=folder)
+    assert [one.to_dict() for one in again] == [one.to_dict() for one in first]
+    assert [path.read_text(encoding="utf-8") for path in sorted(folder.glob("fit-*.yaml"))] == texts
+    with pytest.raises(InputError, match="fits to other records"):
+        calibration.bootstrap(3, store=folder, seed=1)
+
+
+def test_few_rollouts_are_simulated_again():
+    """With fewer than 20 rollouts, histories are simulated from the fit, as many rollouts of as many nodes. [property]"""
+    calibration = fit(replace(SMALL, nodes=10).draw(6, 1))
+    scenarios = calibration.bootstrap(2)
+    assert [one.fleet.nodes for one in scenarios] == [10, 10]
+    assert scenarios[0].to_dict() != scenarios[1].to_dict()
+
+
+def test_a_bootstrap_spreads_as_the_interval(calibration):
+    """The medians of the fits to drawn histories spread about as widely as the interval. [oracle]"""
+    fits = calibration.bootstrap(15)
+    laws = [one.to_dict()["fleet"]["update_duration"].get("lognormal") for one in fits]
+    medians = np.log([_seconds(law["median"]) for law in laws if law])
+    row = rows_of(calibration).loc["fleet.update_duration.lognormal.median"]
+    expected = math.log(row["high"] / row["low"]) / 4.1
+    assert 0.4 < medians.std(ddof=1) / expected < 1.6
+
+
+def _seconds(value):
+    return simdeploy.api.values.SECONDS.parse(value) if isinstance(value, str) else value
