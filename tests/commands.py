@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from click.testing import CliRunner
+from recorded_fleets import RecordedFleet
 
 from simdeploy.cli.app import app
 
@@ -34,12 +37,24 @@ QUICK = {
         *("--tilt", "start_failure=2", "--replications", "100"),
     ],
 }
-COMPUTING = [*QUICK, "verify"]
+# Of files of records.
+OF_RECORDS = ["calibrate"]
+COMPUTING = [*QUICK, *OF_RECORDS, "verify"]
 WITH_ENGINE = [name for name in QUICK if name != "run"]
 
 
+@cache
+def write_records():
+    """Write records of a few small rollouts into a folder that is gone when the tests end."""
+    folder = TemporaryDirectory()
+    RecordedFleet(nodes=10).draw(8, 1).nodes.to_csv(Path(folder.name) / "nodes.csv", index=False)
+    return folder
+
+
 def make_quick(name, engine="compiled"):
-    """Return the arguments of a quick call, on the shipped small scenario if the command takes one."""
+    """Return the arguments of a quick call, on the shipped small scenario or records if the command takes any."""
+    if name in OF_RECORDS:
+        return [name, write_records().name]
     scenario = [str(SCENARIOS / "small-fleet.yaml")] if name in QUICK else []
     with_engine = ["--engine", engine] if name in WITH_ENGINE else []
     return [name, *scenario, *QUICK.get(name, ["--replications", "100"]), *with_engine]

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+from recorded_fleets import RecordedFleet
 
 import simdeploy as sd
 from simdeploy.analysis import summarize_grid
@@ -90,6 +91,7 @@ def sample(candidates, first, count):
 
 
 MAKE = {
+    "Calibration": lambda: sd.calibrate(RecordedFleet(nodes=10).draw(8, 1)),
     "Check": lambda: sd.check(SCENARIO, requirements=["makespan_s <= 30m", "p95 makespan_s <= 2h"], most=100, engine="compiled"),
     "Comparison": lambda: sd.compare(replications(), costs=COSTS, requirements=["escaped given defective <= 90%"]),
     "CostResult": lambda: sd.estimate_costs(grid(), costs=COSTS),

@@ -88,7 +88,8 @@ def test_a_command_has_what_all_have(name):
     assert ({"-o", "--out"} <= set(options)) == (name in (*COMPUTING, "import"))
     assert ("--policy" in options) == (name in QUICK)
     for needed in ("--engine", "--workers", "--cluster", "--tls-cert", "--store"):
-        assert (needed in options) == (name in WITH_ENGINE)
+        # A calibration keeps what it fits to other histories.
+        assert (needed in options) == (name in WITH_ENGINE or (name, needed) == ("calibrate", "--store"))
     assert ("--confidence-level" in options) == (name in WITH_ENGINE and name != "timelines")  # which has quantiles
     assert all(
         option.multiple and option.metavar == "NAME|FILE" for text, option in options.items() if text == "--policy"

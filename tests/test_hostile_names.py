@@ -73,7 +73,7 @@ QUICK = {
     ],
     "validate": [],
 }
-ON_SCENARIOS = [name for name in COMMANDS if name not in ("verify", "import", "schema", "completion")]
+ON_SCENARIOS = [name for name in COMMANDS if name not in ("calibrate", "verify", "import", "schema", "completion")]
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 

@@ -26,6 +26,7 @@ from simdeploy.result import Columns, to_plain
 from simdeploy.scenario.measures import parse_event, parse_measure, parse_requirement
 
 PLOTS = {
+    "Calibration": plotting.plot_calibration,
     "Check": plotting.plot_check,
     "Comparison": plotting.plot_comparison,
     "CostResult": plotting.plot_costs,

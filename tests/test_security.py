@@ -276,6 +276,7 @@ ON_AN_ENGINE = {
     "rare": [("s.yaml", "--event", "blast_radius > 50%", "--method", "splitting", "--replications", "100")],
 }
 OF_NO_ENGINE = {
+    "calibrate": [("nodes.csv", "--plot", "fit.svg", "--out", "fitted.yaml")],
     "import": [("job.yaml",)],
     "run": [("s.yaml", "--plot", "run.png", "--records", "records")],
     "verify": [("--replications", "100")],

@@ -41,20 +41,14 @@ def _percent(row: pd.Series[float]) -> str:
 
 def tabulate(result: Calibration) -> tuple[Table, ...]:
     """Return the parameters, the families tried, and what was dropped."""
-    parameters = result.parameters.assign(
-        interval=[
-            _write_interval(low, high)
-            for low, high in zip(result.parameters["low"], result.parameters["high"], strict=True)
-        ],
-        source=result.parameters["source"].str.replace("_", " "),
-    )
+    rows = result.parameters[["low", "high", "source"]].itertuples(index=False)
+    parameters = result.parameters.assign(interval=[_write_interval(*row) for row in rows])
     columns: tuple[Column, ...] = (
         Column("path", "parameter"),
         Column("estimate", "estimate", "digits"),
         Column("interval", f"{100 * result.confidence_level:g} % interval"),
         Column("n_rollouts", "rollouts", "count"),
         Column("n_nodes", "nodes", "count"),
-        Column("source", "source"),
     )
     tables = [make_table("Parameters; times in seconds", parameters, columns)]
     if len(result.fits):
@@ -81,7 +75,9 @@ def tabulate(result: Calibration) -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def _write_interval(low: float, high: float) -> str:
-    if math.isnan(low) and math.isnan(high):
-        return "unknown"
-    return f"{low:.4g} to {'no limit' if math.isinf(high) else f'{high:.4g}'}"
+def _write_interval(low: float, high: float, source: str) -> str:
+    if source == "assumed":
+        return "assumed"
+    is_known = not math.isnan(low + high) or math.isinf(high)
+    limits = f"{low:.4g} to {'no limit' if math.isinf(high) else f'{high:.4g}'}" if is_known else "unknown"
+    return f"{limits} (not identified)" if source == "not_identified" else limits
