@@ -17,14 +17,16 @@ import simdeploy
 FLEET = RecordedFleet(attempts=1, most_failed=6, skew_s=0.5)
 REPETITIONS = 500
 SIZES = (10, 20, 50)
-WORKERS = 2
+WORKERS = 4
 
 
 @pytest.mark.timeout(6000)
 def test_coverage(benchmark, say, write_page):
     """Intervals of 95 % cover in 92 to 98 % of 500 repetitions with 20 and 50 rollouts, and in at least 90 % with 10."""
     found = benchmark.pedantic(_cover, rounds=1, iterations=1)
-    say(f"calibration: intervals of 95 % cover in {100 * found.min(axis=None):.1f} to {100 * found.max(axis=None):.1f} %")
+    say(
+        f"calibration: intervals of 95 % cover in {100 * found.min(axis=None):.1f} to {100 * found.max(axis=None):.1f} %"
+    )
     rows = [[f"`{path}`", *(f"{100 * share:.1f} %" for share in found.loc[path])] for path in found.index]
     header = ["parameter", *(f"{size} rollouts" for size in SIZES)]
     lines = [header, ["---"] * len(header), *rows]
@@ -66,4 +68,3 @@ def test_a_million_nodes(benchmark, say, tmp_path):
     assert found.n_nodes == len(many)
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     say(f"calibration of {len(many):,} nodes from a file: {perf_counter() - before:.1f} s, at most {memory_mb:,.0f} MB")
-

@@ -57,7 +57,7 @@ class RecordedFleet:
         """Draw records."""
         rng = np.random.default_rng(seed)
         parts = [self._draw_rollout(name, rng) for name in range(n_rollouts)]
-        nodes = pd.concat([part[0] for part in parts], ignore_index=True)
+        nodes = pd.DataFrame({name: np.concatenate([part[0][name] for part in parts]) for name in parts[0][0]})
         # The order of rows means nothing.
         nodes = nodes.iloc[rng.permutation(len(nodes))]
         ends = [part[1] for part in parts]
@@ -97,29 +97,26 @@ class RecordedFleet:
             failed += len(bad)
             at += resolved[rows].max()
         # What would have come after the stop is not on record.
-        last = min(stop, at)
-        begun = (np.concatenate([np.zeros((n, 1)), ends[:, :-1]], axis=1) + dispatched[:, None] < last) & (
-            np.concatenate([np.zeros((n, 1)), ends[:, :-1]], axis=1) < self.deadline_s
-        )
+        last = stop if np.isfinite(stop) else at
+        starts = np.concatenate([np.zeros((n, 1)), ends[:, :-1]], axis=1)
+        begun = (dispatched[:, None] + starts < last) & (starts < self.deadline_s)
         used = np.minimum(begun.sum(axis=1), first + 1)
-        frame = pd.DataFrame(
-            {
-                "rollout": f"r{name}",
-                "node": [f"n{node}" for node in range(n)],
-                "class": "",
-                "attempts": used,
-                "dispatched_at_s": dispatched,
-                "started_at_s": np.where(ready & (dispatched + end <= last), dispatched + end, np.nan),
-                "resolved_at_s": np.where(dispatched + resolved <= last, dispatched + resolved, np.nan),
-                "watched_until_s": last,
-            }
-        )
-        is_resolved = frame["resolved_at_s"].notna()
-        frame["status"] = np.where(is_resolved, np.where(has_started, "running", "failed"), "starting")
-        cause = np.select([gave_up, ~ready], ["did_not_start", "silent"], default="unhealthy")
-        frame["cause"] = pd.Series(np.where(is_resolved & ~has_started, cause, None), dtype="str")
-        frame["started_at_s"] += self.skew_s * rng.standard_normal(n)
-        return frame[frame["dispatched_at_s"].notna()], last
+        is_resolved = dispatched + resolved <= last
+        started_at = np.where(ready & (dispatched + end <= last), dispatched + end, np.nan)
+        cause = np.select([gave_up, ~ready], ["did_not_start", "silent"], default="unhealthy").astype(object)
+        rows = ~np.isnan(dispatched)
+        columns = {
+            "rollout": np.full(n, f"r{name}", dtype=object),
+            "node": np.array([f"n{node}" for node in range(n)], dtype=object),
+            "attempts": used,
+            "dispatched_at_s": dispatched,
+            "started_at_s": started_at + self.skew_s * rng.standard_normal(n),
+            "resolved_at_s": np.where(is_resolved, dispatched + resolved, np.nan),
+            "watched_until_s": np.full(n, last),
+            "status": np.where(is_resolved, np.where(has_started, "running", "failed"), "starting").astype(object),
+            "cause": np.where(is_resolved & ~has_started, cause, None),
+        }
+        return {column: values[rows] for column, values in columns.items()}, last
 
     def _draw_windows(self, nodes, rng):
         up = nodes[nodes["status"].eq("running")]

@@ -24,7 +24,7 @@ from simdeploy.records import make_table
 from simdeploy.statistics.beta_binomial import BetaBinomial
 from simdeploy.statistics.censored import Durations
 from simdeploy.statistics.maximizing import maximize, profile
-from simdeploy.statistics.shared_scale import HANG, LEAST_LOG, SHAPE, SPREAD, SharedScale
+from simdeploy.statistics.shared_scale import HANG, LEAST_LOG, SPREAD, SharedScale
 
 SMALL = RecordedFleet(nodes=30)
 
@@ -82,7 +82,7 @@ def test_beta_binomial_is_scipys():
 
 
 LAWS = {
-    "exponential": lambda shape, scale: stats.expon(scale=scale),  # noqa: ARG005
+    "exponential": lambda shape, scale: stats.expon(scale=scale),
     "weibull": lambda shape, scale: stats.weibull_min(shape, scale=scale),
     "lognormal": lambda shape, scale: stats.lognorm(shape, scale=scale),
     "gamma": lambda shape, scale: stats.gamma(shape, scale=scale / shape),
@@ -99,9 +99,7 @@ def test_the_integral_over_slowdowns(family, spread):
 
     def density(z, rows):
         law = LAWS[family](shape, scale * math.exp(spread * z))
-        each = np.where(
-            ended[rows], (1 - hang) * law.pdf(times[rows]), hang + (1 - hang) * law.sf(times[rows])
-        )
+        each = np.where(ended[rows], (1 - hang) * law.pdf(times[rows]), hang + (1 - hang) * law.sf(times[rows]))
         return stats.norm.pdf(z) * each.prod()
 
     expected = sum(math.log(integrate.quad(density, -9, 9, args=(rows,), limit=200)[0]) for rows in ([0, 1], [2, 3]))
@@ -261,7 +259,9 @@ def test_times_of_no_family_are_their_own_law():
     assert chosen["family"] == "empirical"
     values = np.array(calibration.scenario.to_dict()["fleet"]["update_duration"]["empirical"]["values"], dtype=float)
     assert np.quantile(values, [0.2, 0.8]) == pytest.approx(np.quantile(times, [0.2, 0.8]), rel=0.1)
-    assert rows_of(calibration).loc["fleet.update_duration.empirical.mean", "estimate"] == pytest.approx(times.mean(), rel=0.05)
+    assert rows_of(calibration).loc["fleet.update_duration.empirical.mean", "estimate"] == pytest.approx(
+        times.mean(), rel=0.05
+    )
 
 
 def test_constant_times_are_a_constant():
@@ -292,7 +292,10 @@ def test_classes_have_their_own_laws():
     classes = (["", ""] * 9 + ["rare"] * 2 + ["arm"] * 10) * 8
     found = rows_of(fit(make_records(times, **{"class": classes})))
     assert found.loc["fleet.classes.arm.share", "estimate"] == pytest.approx(1 / 3)
-    means = [found.filter(regex=rf"^{path}.update_duration.*(mean|median|scale)$", axis=0)["estimate"].iloc[0] for path in ("fleet", "fleet.classes.arm")]
+    means = [
+        found.filter(regex=rf"^{path}.update_duration.*(mean|median|scale)$", axis=0)["estimate"].iloc[0]
+        for path in ("fleet", "fleet.classes.arm")
+    ]
     assert 3 < means[1] / means[0] < 5
     assert not found.index.str.contains("rare").any()
 
@@ -333,14 +336,19 @@ def test_the_release_mix_is_assumed_or_bounded(records):
 
 def test_what_a_defective_release_adds():
     """Its failures beyond those of the fleet are found, and those of the fleet are those of good releases. [oracle]"""
-    good, bad = RecordedFleet(failure_sd=0.0, most_failed=100), RecordedFleet(
-        failure=1 - 0.95 * 0.8, failure_sd=0.0, error_rate=1 - 0.99 * 0.9, error_rate_sd=0.005, most_failed=100
+    good, bad = (
+        RecordedFleet(failure_sd=0.0, most_failed=100),
+        RecordedFleet(
+            failure=1 - 0.95 * 0.8, failure_sd=0.0, error_rate=1 - 0.99 * 0.9, error_rate_sd=0.005, most_failed=100
+        ),
     )
     two = [good.draw(20, 1), bad.draw(20, 2)]
     parts = [
         with_tables(
             part,
-            rollouts=part.rollouts.assign(rollout=kind + part.rollouts["rollout"], release=kind, defective=kind == "slow"),
+            rollouts=part.rollouts.assign(
+                rollout=kind + part.rollouts["rollout"], release=kind, defective=kind == "slow"
+            ),
             nodes=part.nodes.assign(rollout=kind + part.nodes["rollout"]),
             windows=part.windows.assign(rollout=kind + part.windows["rollout"]),
         )

@@ -240,6 +240,7 @@ def test_columns_stated_otherwise_are_refused():
 
 # What an answer states is one of these: what else it said if there stood something else.
 STATED = {
+    "Calibration": {"parameters.source": "assumed", "fits.chosen": False},
     "Check": {"verdicts.verdict": "not met"},
     "Comparison": {"ranking.verdict": "worse", "ranking.unknown_fraction": 0.5, "verdicts.verdict": "not met"},
     "CostResult": {"parts.is_cheapest": False, "parts.is_largest_cause": False},
