@@ -20,6 +20,16 @@ from simdeploy.analysis.calibration.result import DROPPED
 
 _SHARPNESS_S = 1e-9  # of recorded times
 
+# Why the time of a node's attempts can't be used.
+_REASONS = (
+    "was down at its turn: no attempt to start",
+    "not watched after its dispatch: no time of an attempt",
+    "no time of the start: not used for durations",
+    "started before its dispatch: the clocks differ; not used for durations",
+    "started at its dispatch: no time of an attempt",
+    "was tried again: the time between tries is not an attempt's; not used for durations",
+)
+
 
 @dataclass(frozen=True)
 class Attempts:
@@ -74,25 +84,15 @@ def read_attempts(records: Records) -> Attempts:
     end = np.where(has_started, started, np.where(gave_up | is_silent, resolved, watched.to_numpy()))
     time_s = end - dispatched
     limit, per_try = _count_attempts(rollouts, of, attempts, gave_up)
-    reasons = np.select(
-        [
-            attempts < 1,
-            ~is_over & ~is_silent & ~(time_s > 0),
-            np.isnan(time_s),
-            time_s < 0,
-            time_s == 0,
-            attempts > per_try,
-        ],
-        [
-            "was down at its turn: no attempt to start",
-            "not watched after its dispatch: no time of an attempt",
-            "no time of the start: not used for durations",
-            "started before its dispatch: the clocks differ; not used for durations",
-            "started at its dispatch: no time of an attempt",
-            "was tried again: the time between tries is not an attempt's; not used for durations",
-        ],
-        default="",
+    is_refused = (
+        attempts < 1,
+        ~is_over & ~is_silent & ~(time_s > 0),
+        np.isnan(time_s),
+        time_s < 0,
+        time_s == 0,
+        attempts > per_try,
     )
+    reasons = np.select(is_refused, range(len(_REASONS)), default=-1)
     frame = pd.DataFrame(
         {
             "rollout": of,
@@ -105,11 +105,15 @@ def read_attempts(records: Records) -> Attempts:
             "time_s": time_s,
             "is_over": is_over,
             "limit_s": np.nan_to_num(np.fmin(deadline, watched.to_numpy() - dispatched), nan=np.inf),
-            "is_usable": reasons == "",
+            "is_usable": reasons < 0,
         }
     )
-    counts = pd.Series(reasons[reasons != ""]).value_counts()
-    dropped = [{"file": None, "line": None, "rows": rows, "reason": reason} for reason, rows in counts.items()]
+    counts = np.bincount(reasons[reasons >= 0], minlength=len(_REASONS))
+    dropped = [
+        {"file": None, "line": None, "rows": rows, "reason": reason}
+        for reason, rows in zip(_REASONS, counts.tolist(), strict=True)
+        if rows
+    ]
     return Attempts(frame, make_frame(dropped, DROPPED), limit, are_counted)
 
 
@@ -117,11 +121,12 @@ def _find_causes(
     nodes: pd.DataFrame, has_started: np.ndarray, took_s: np.ndarray, deadline_s: np.ndarray
 ) -> np.ndarray:
     """Return why nodes failed, as recorded or as their times say."""
-    cause = nodes["cause"].astype("object").to_numpy().copy()
-    is_unknown = nodes["cause"].isna().to_numpy() & ~has_started & nodes["status"].isin(["failed"]).to_numpy()
+    cause: np.ndarray = nodes["cause"].astype("object").to_numpy().copy()
+    has_failed = nodes["status"].eq("failed").to_numpy() | ~np.isnan(took_s)
+    is_unknown = nodes["cause"].isna().to_numpy() & ~has_started & has_failed
     is_late = took_s >= deadline_s - _SHARPNESS_S
     cause[is_unknown & is_late] = "silent"
-    cause[is_unknown & ~is_late & ~np.isnan(took_s)] = "did_not_start"
+    cause[is_unknown & ~is_late] = "did_not_start"
     return cause
 
 

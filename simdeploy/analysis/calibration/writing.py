@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import yaml
 
 from simdeploy.analysis.calibration.parameters import Parameter
 from simdeploy.analysis.calibration.releases import ASSUMED, BAD
-from simdeploy.errors import InputError, printable
+from simdeploy.errors import InputError, SimdeployWarning, printable
 from simdeploy.rules.orchestrator import PRESETS
 
 if TYPE_CHECKING:
@@ -192,7 +193,8 @@ def _find_policies(records: Records, head: Sequence[str]) -> tuple[list[str], li
         name = f"recorded-{len(lines) + 1}" if len(counts) > 1 else "recorded"
         try:
             policy = _read(str(text))
-            Scenario.from_dict({**raw, "policies": {name: policy}})
+            with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+                Scenario.from_dict({**raw, "policies": {name: policy}})
         except (ValueError, InputError) as error:
             reason = f"policy not used for the scenario: {printable(str(error)).splitlines()[0][:200]}"
             dropped.append({"file": None, "line": None, "rows": int(times), "reason": reason})
