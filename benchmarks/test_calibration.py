@@ -21,11 +21,12 @@ WORKERS = 4
 
 
 @pytest.mark.timeout(6000)
-def test_coverage(benchmark, say, write_page):
+def test_coverage(benchmark, capsys, write_page):
     """Intervals of 95 % cover in 92 to 98 % of 500 repetitions with 20 and 50 rollouts, and in at least 90 % with 10."""
     found = benchmark.pedantic(_cover, rounds=1, iterations=1)
-    say(
-        f"calibration: intervals of 95 % cover in {100 * found.min(axis=None):.1f} to {100 * found.max(axis=None):.1f} %"
+    _print(
+        capsys,
+        f"calibration: intervals of 95 % cover in {100 * found.min(axis=None):.1f} to {100 * found.max(axis=None):.1f} %",
     )
     rows = [[f"`{path}`", *(f"{100 * share:.1f} %" for share in found.loc[path])] for path in found.index]
     header = ["parameter", *(f"{size} rollouts" for size in SIZES)]
@@ -50,15 +51,15 @@ def _cover():
     return pd.DataFrame(shares)
 
 
-def test_speed(benchmark, say):
+def test_speed(benchmark, capsys):
     """A calibration of 50 rollouts of 100 nodes."""
     records = FLEET.draw(50, 1)
     benchmark.pedantic(simdeploy.calibrate, [records], {"goodness_samples": 0}, rounds=3, iterations=1)
-    say(f"calibration of 50 rollouts of 100 nodes: {benchmark.stats.stats.min:.2f} s")
+    _print(capsys, f"calibration of 50 rollouts of 100 nodes: {benchmark.stats.stats.min:.2f} s")
 
 
 @pytest.mark.timeout(600)
-def test_a_million_nodes(benchmark, say, tmp_path):
+def test_a_million_nodes(benchmark, capsys, tmp_path):
     """A table with a million rows, from the file."""
     records = RecordedFleet(nodes=1000, most_failed=1000).draw(100, 1)
     many = pd.concat([records.nodes.assign(rollout=records.nodes["rollout"] + f"-{part}") for part in range(10)])
@@ -67,4 +68,12 @@ def test_a_million_nodes(benchmark, say, tmp_path):
     found = benchmark.pedantic(simdeploy.calibrate, [tmp_path / "nodes.csv"], rounds=1, iterations=1)
     assert found.n_nodes == len(many)
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    say(f"calibration of {len(many):,} nodes from a file: {perf_counter() - before:.1f} s, at most {memory_mb:,.0f} MB")
+    _print(
+        capsys,
+        f"calibration of {len(many):,} nodes from a file: {perf_counter() - before:.1f} s, at most {memory_mb:,.0f} MB",
+    )
+
+
+def _print(capsys, text):
+    with capsys.disabled():
+        print(f"\n{text}", end=" ")

@@ -49,6 +49,8 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "job.yaml").write_text(
         "apiVersion: apps/v1\nkind: DaemonSet\nspec: {updateStrategy: {type: RollingUpdate}}\n"
     )
+    nodes = "".join(f"monday,n{number},0,{30 + number}\n" for number in range(9))
+    (tmp_path / "nodes.csv").write_text(f"rollout,node,dispatched_at_s,started_at_s\n{nodes}")
     return tmp_path
 
 

@@ -65,6 +65,7 @@ def command(
     """
     from simdeploy.analysis.calibration import calibrate
     from simdeploy.plotting.calibration import plot_calibration
+    from simdeploy.report.wording import plural
 
     if (bootstrap is None) != (scenario_folder is None):
         raise click.UsageError("--bootstrap N and --store DIR need each other")
@@ -73,7 +74,7 @@ def command(
         _resample(ctx, result, bootstrap, scenario_folder)
     return Finding(
         result,
-        about=f"{result.n_rollouts:,} rollouts, {result.n_nodes:,} nodes",
+        about=f"{plural(result.n_rollouts, 'rollout')}, {plural(result.n_nodes, 'node')}",
         draw=draw_panels((5.5, 4.5), plot_calibration, result),
         text=result.to_yaml,
         after=[] if bootstrap is None else [f"{bootstrap:,} scenarios in {scenario_folder}"],
