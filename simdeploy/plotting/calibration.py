@@ -56,7 +56,7 @@ def plot_calibration(ax: Axes, calibration: Calibration, *, path: str | None = N
     >>> rollouts = [simdeploy.simulate(scenario, replication=k).to_records(str(k)) for k in range(10)]
     >>> found = simdeploy.calibrate(simdeploy.Records.join(rollouts), goodness_samples=0)
     >>> plot_calibration(Figure().subplots(), found).get_ylabel()
-    'observed duration'
+    'observed duration (min)'
     """
     known = calibration.fits["path"].drop_duplicates().tolist()
     if path is None:

@@ -26,7 +26,7 @@ class BetaBinomial:
     >>> best = counts.fit()
     >>> mean, sd = counts.read(best.x)
     >>> round(mean, 3), round(sd, 3)
-    (0.1, 0.078)
+    (0.099, 0.089)
     """
 
     def __init__(self, counted: object, total: object) -> None:
