@@ -58,7 +58,7 @@ def maximize(log_likelihood: LogLikelihood, start: np.ndarray, *, fixed: Collect
     --------
     >>> import numpy as np
     >>> found = maximize(lambda x: -((x[:, 0] - 3) ** 2) - np.exp(x[:, 1]) + x[:, 1], np.zeros(2))
-    >>> abs(found.x - [3, 0]).max() < 1e-3, round(found.value, 4)
+    >>> bool(abs(found.x - [3, 0]).max() < 1e-3), round(found.value, 4)
     (True, -1.0)
     """
     x = np.array(start, dtype=float)
