@@ -466,6 +466,9 @@ def test_whole_rollouts_are_drawn(records):
     one = drawn.nodes[drawn.nodes["rollout"].eq("3")]["started_at_s"].dropna().sort_values().tolist()
     originals = [part["started_at_s"].dropna().sort_values().tolist() for _, part in records.nodes.groupby("rollout")]
     assert one in originals
+    # They are beside the rollout that they are of.
+    both = drawn.nodes.merge(drawn.rollouts, on="rollout")
+    assert both["watched_until_s_x"].equals(both["watched_until_s_y"])
 
 
 def test_the_bootstrap_resumes(calibration, tmp_path):
