@@ -39,7 +39,7 @@ def _add_up(outages: pd.DataFrame, unit: str) -> pd.DataFrame:
     seconds = {name: _to_seconds(outages[name]) for name in ("from", "to", "watched_from", "watched_until")}
     first, last = seconds["watched_from"], seconds["watched_until"]
     start = np.fmax(seconds["from"], first)
-    end = np.fmin(np.where(np.isnan(seconds["to"]), last, seconds["to"]), last)
+    end = np.fmin(seconds["to"], last)
     down = np.where(np.isnan(seconds["from"]), 0.0, np.maximum(end - start, 0.0))
     rows = pd.DataFrame(
         {
