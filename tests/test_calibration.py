@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from coverage_of_calibrations import count_covered, list_truths
 from matplotlib.figure import Figure
 from recorded_fleets import RecordedFleet
@@ -19,6 +20,7 @@ from simdeploy import InputError, Records, Scenario
 from simdeploy.analysis.calibration.attempts import read_attempts
 from simdeploy.analysis.calibration.parameters import find_drop
 from simdeploy.analysis.calibration.resampling import draw_rollouts
+from simdeploy.cli.app import app
 from simdeploy.plotting import plot_calibration
 from simdeploy.records import make_table
 from simdeploy.statistics.beta_binomial import BetaBinomial
@@ -274,6 +276,7 @@ def test_constant_times_are_a_constant():
     assert slow.loc["fleet.slowdown.lognormal.sigma", "estimate"] == pytest.approx(np.log(factors).std(ddof=1))
 
 
+@pytest.mark.slow
 def test_p_values_are_uniform_if_the_family_is_right():
     """Of lognormal times the test of the family rejects no more often than it says, within four standard errors. [oracle]"""
     rng = np.random.default_rng(9)
@@ -443,6 +446,24 @@ def test_policies_on_record_are_those_of_the_scenario(records):
     assert "preset: expanso, pacing: sliding" in calibration.to_yaml()
 
 
+def test_the_command_writes_the_scenario(tmp_path, monkeypatch):
+    """From files with columns of other names it writes the scenario, which is that of the call; half a bootstrap is refused. [contract]"""
+    monkeypatch.chdir(tmp_path)
+    nodes = SMALL.draw(6, 1).nodes.rename(columns={"node": "host"})
+    nodes.to_csv("nodes.csv", index=False)
+    done = CliRunner().invoke(app, ["calibrate", "nodes.csv", "--map", "node=host", "-o", "fitted.yaml"])
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "fitted.yaml").read_text(encoding="utf-8")
+    assert text == simdeploy.calibrate("nodes.csv", mapping={"node": "host"}).to_yaml()
+    assert simdeploy.read_scenario("fitted.yaml").fleet.nodes == 30
+    for words in (["--bootstrap", "2"], ["--map", "node"]):
+        refused = CliRunner().invoke(app, ["calibrate", "nodes.csv", *words])
+        assert refused.exit_code == 2
+        assert "need each other" in refused.output or "ours=theirs" in refused.output
+    with pytest.raises(InputError, match="names of columns need files"):
+        fit(SMALL.draw(6, 1), mapping={"node": "host"})
+
+
 def test_a_picture(calibration):
     """The probability plot has the durations over what the family expects; another path is refused. [contract]"""
     ax = plot_calibration(Figure().subplots(), calibration)
@@ -493,6 +514,7 @@ def test_few_rollouts_are_simulated_again():
     assert scenarios[0].to_dict() != scenarios[1].to_dict()
 
 
+@pytest.mark.slow
 def test_a_bootstrap_spreads_as_the_interval(calibration):
     """The medians of the fits to drawn histories spread about as widely as the interval. [oracle]"""
     fits = calibration.bootstrap(15)
