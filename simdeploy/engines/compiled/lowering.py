@@ -1,7 +1,6 @@
 """A scenario and its policies as plain records: everything that compiled code reads and nothing that it would have to ask.
 
-Exact comparisons are prepared here, where numbers have no end: a probability becomes the first word that is not below it, a
-percent a fraction whose products fit into 64 bits.
+Exact comparisons are prepared here, where numbers have no end: a probability becomes the first word that is not below it.
 """
 
 from __future__ import annotations
