@@ -306,6 +306,13 @@ def test_classes_have_their_own_laws():
 # -- what records can't tell -------------------------------------------------------------------------------------------
 
 
+def test_what_never_happened_is_bounded_by_rollouts():
+    """Without a silent node among 20 rollouts, hangs are bounded as an event of whole rollouts that 20 did not have. [oracle]"""
+    row = rows_of(fit(replace(SMALL, hang=0.0, deadline_s=1e4).draw(20, 3))).loc["fleet.start_hang"]
+    assert (row["estimate"], row["low"]) == (0.0, 0.0)
+    assert row["high"] == pytest.approx(1 - 0.025 ** (1 / 20))
+
+
 def test_hangs_are_a_range():
     """Silent nodes may hang or come late: the probability of a hang is between 0 and that of silence, and not identified. [contract]"""
     row = rows_of(fit(replace(SMALL, hang=0.05).draw(20, 3))).loc["fleet.start_hang"]

@@ -62,7 +62,8 @@ def fit_fraction(
     mean, sd = counts.read(best.x)
     low, high = expit(profile(counts, best, 0, drop=drop, lowest=_LOWEST_LOGIT))
     low_sd, high_sd = np.exp(profile(counts, best, 1, drop=drop, lowest=LEAST_LOG_SD))
-    mean = mean if counted.any() else 0.0
+    if not counted.any():  # at worst all of a rollout's attempts share their fate
+        mean, high = 0.0, proportion_interval(0, n, confidence_level)[1]
     found = [
         Parameter(f"{path}.beta.mean" if sd else path, mean, float(low) if mean else 0.0, float(high), *rest, note=note)
     ]
