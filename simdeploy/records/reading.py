@@ -120,4 +120,5 @@ def _hint(content: Content) -> str | None:
     wanted = ("node", "rollout", "dispatched_at_s", "started_at_s", "status", "ended_s", "requests", "from", "to")
     missing = [name for name in wanted if name not in content.table.columns]
     hints = (nearest(name, missing) for name in content.table.columns if name not in wanted)
-    return next(filter(None, hints), None) or "name its columns as ours, or map them (mapping=, --map)"
+    meant = next(filter(None, hints), None)
+    return f"{f'{meant}; ' if meant else ''}name its columns as ours, or map them (mapping=, --map)"
