@@ -59,13 +59,13 @@ def reachable(raw):
 
 
 def simulate_first(raw, seed):
-    """Return a scenario and the rollout of its first policy; None if it can't be simulated, or has no new version."""
+    """Return a scenario and the rollout of its first policy; None if it can't be simulated, or starts no nodes."""
     try:
         scenario = Scenario.from_dict(raw)
         rollout = simulate(scenario, replication=seed)
     except (InputError, SimulationError):
         return None
-    return (scenario, rollout) if rollout.policy.identity.type in ("create", "update", "rollback") else None
+    return None if rollout.policy.identity.type == "stop" else (scenario, rollout)
 
 
 def case_of(rollout):
@@ -148,7 +148,8 @@ def tally_others(seeds):
 
 
 @pytest.mark.parametrize(
-    "name", ["small-fleet", "subtle-defect", "api-response", "type-rollback", "zone-breaks", "shared-service"]
+    "name",
+    ["small-fleet", "subtle-defect", "api-response", "type-rollback", "zone-breaks", "shared-service", "type-restart"],
 )
 def test_shipped_scenarios_are_repeated(name):
     """Replayed under their own policies, rollouts of shipped scenarios are as they were, window by window. [oracle]"""

@@ -28,6 +28,7 @@ def describe(
     return {
         "started_at": format_time(started_ns),
         "nodes": scenario.fleet.nodes,
+        "type": chosen.identity.type,
         # With the switches it ran under, as a scenario file may state it.
         "policy": {"dialect": chosen.spec.dialect, **chosen.spec.to_dict(), "orchestrator": orchestrator.switches()},
         "interval_s": rule.interval_ns / NS_PER_S,

@@ -25,6 +25,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "rollout": "str",
         "started_at": _TIME,
         "nodes": "Int64",  # of the fleet
+        "type": "str",  # of the deployment: update (so if missing), create, restart, rollback, stop
         "policy": "str",  # its spec as JSON, with its dialect
         "interval_s": "float64",  # of health windows
         "deadline_s": "float64",  # of a node's health check

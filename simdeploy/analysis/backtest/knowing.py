@@ -160,6 +160,7 @@ def know(history: History, run_by: RunBy | None, interval_ns: int) -> KnownRollo
         policy=None if run_by is None else run_by.policy,
         orchestrator=None if run_by is None else run_by.orchestrator,
         interval_ns=interval_ns,
+        type_name=history.rollout["type"] or "update",
         acts=acts,
         promote_after_ns=_promote_after(history, run_by, acts, max(zones, default=0) + 1),
         old_windows=windows.of_old,

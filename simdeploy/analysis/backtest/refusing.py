@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.backtest.interpreting import describe_s
 from simdeploy.errors import Problem
+from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.gates.gate import read_gate
 from simdeploy.rules.health import judges_waves, read_health_rule
 
@@ -25,6 +26,8 @@ def find_refusals(history: History, known: KnownRollout, recorded: RunBy | None,
             ("heard_at_s",),
             found=f"{len(late)} nodes, the first {late[0]['node']}",
         )
+    if TYPES[known.type_name].leaves:
+        yield Problem("nodes only leave: nothing starts that a policy could judge", ("type",), found=known.type_name)
     yield from _zone_problems(history, run_by)
     for policy in {each.policy for each in (recorded, run_by) if each is not None}:
         if policy.retry_unhealthy and policy.retries:

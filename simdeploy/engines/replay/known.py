@@ -84,6 +84,8 @@ class KnownRollout:
         Those it was run by; None if they are not on record.
     interval_ns : int
         Of its health windows.
+    type_name : str
+        Of the deployment.
     acts : tuple of ScriptedAct
         What people did.
     promote_after_ns : int or None
@@ -101,6 +103,7 @@ class KnownRollout:
     policy: Policy | None
     orchestrator: Orchestrator | None
     interval_ns: int
+    type_name: str = "update"
     acts: tuple[ScriptedAct, ...] = ()
     promote_after_ns: int | None = None
     old_windows: dict[tuple[int, int], SeenWindow] = field(default_factory=dict)

@@ -58,7 +58,7 @@ def replay(known: KnownRollout, policy: Policy, orchestrator: Orchestrator, fill
     operator = Operator(_NOTHING, 0.0, 0.0, _NOTHING, acts)
     cast = _Recorded(known, policy, orchestrator, ledger)
     world.nodes = cast.nodes
-    recording = run_world(world, policy, orchestrator, operator, "update", zones=known.zones, cast=cast)
+    recording = run_world(world, policy, orchestrator, operator, known.type_name, zones=known.zones, cast=cast)
 
     first_moved = _find_first_move(known, recording)
     over = recording.makespan_ns

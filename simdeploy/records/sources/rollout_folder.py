@@ -28,6 +28,7 @@ KIND = "folder of a simulated rollout"
 _FACTS: Mapping[str, tuple[type, ...]] = {
     "started_at": (str,),
     "nodes": (int,),
+    "type": (str,),
     "policy": (dict,),
     "interval_s": (int, float),
     "deadline_s": (int, float),

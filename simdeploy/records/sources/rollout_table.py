@@ -16,6 +16,7 @@ from simdeploy.records.parts import Dropped, Part, part_of
 from simdeploy.records.policies import write_policy
 from simdeploy.records.sources.node_table import name_rollouts, read_times
 from simdeploy.records.table import COLUMNS
+from simdeploy.rules.deployment_types import TYPES
 from simdeploy.vocabulary import STATES
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
         "rollout": name_rollouts(rows),
         "started_at": None if started is None or started.instants is None else in_utc(started.instants),
         "nodes": rows.whole("nodes"),
+        "type": rows.word("type", tuple(TYPES)),
         "policy": policies,
         "interval_s": rows.number("interval_s"),
         "deadline_s": rows.number("deadline_s"),
