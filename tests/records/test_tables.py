@@ -289,6 +289,7 @@ def test_tables_of_records_read_as_they_were(tmp_path):
         ({"a.jsonl": '{"node": "a", "attempts": 1}\n[1, 2]\n'}, "a.jsonl:2: not an object"),
         ({"a.jsonl": '{"node": "a", "attempts": 1}\n{"node": \n'}, "a.jsonl:2: not valid JSON"),
         ({"a.csv": "rollout,state\nr,complete\n"}, "a.csv:2: state: unknown word .*did you mean 'completed'"),
+        ({"a.csv": "rollout,state,type\nr,completed,restat\n"}, "a.csv:2: type: unknown word .*did you mean 'restart'"),
         ({"a.csv": 'rollout,policy\nr,"{""strategy"": ""roling""}"\n'}, "a.csv:2: policy"),
         ({"a.csv": "rollout,state\nr,completed\nr,failed\n"}, "a.csv:3: state: rollout 'r' is stated twice, and differently \\(found 'completed', 'failed'\\)"),
         ({"a.csv": "rollout,time_s,act\nr,3,pose\n"}, "a.csv:2: act: unknown word .*did you mean 'pause'"),
