@@ -330,6 +330,13 @@ class TestRefused:
         with pytest.raises(InputError, match="heard of later"):
             backtest(late, {"other": rolling(2)})
 
+    def test_a_stop(self, calm):
+        """Of a stop nothing starts that another policy might judge; an unknown type is taken for an update. [contract]"""
+        with pytest.raises(InputError, match="type: nodes only leave"):
+            backtest(change(calm, "rollouts", slice(None), type="stop"), {"other": rolling(2)})
+        found = backtest(change(calm, "rollouts", slice(None), type=None), {"other": rolling(2)})
+        assert bounds(found, "makespan_s") == (300, 300)
+
     @pytest.mark.parametrize(
         ("table", "values", "message"),
         [
@@ -340,13 +347,6 @@ class TestRefused:
             ("rollouts", {"nodes": 3}, "10 nodes on record of 3"),
         ],
     )
-    def test_a_stop(self, calm):
-        """Of a stop nothing starts that another policy might judge; an unknown type is taken for an update. [contract]"""
-        with pytest.raises(InputError, match="type: nodes only leave"):
-            backtest(change(calm, "rollouts", slice(None), type="stop"), {"other": rolling(2)})
-        found = backtest(change(calm, "rollouts", slice(None), type=None), {"other": rolling(2)})
-        assert bounds(found, "makespan_s") == (300, 300)
-
     def test_records(self, calm, table, values, message):
         """Records that can't be replayed are refused, with the rollout's name. [contract]"""
         broken = change(calm, table, getattr(calm, table).index, **values)
