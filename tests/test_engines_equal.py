@@ -182,7 +182,6 @@ BESIDE = (
     "it holds its place",
     "it goes back by itself",
 )
-GATED = ("failures of several waves",)
 RETRIES = (
     "did not start; is tried again",
     "deadline passed while starting; is tried again",
@@ -222,6 +221,7 @@ def wanted() -> dict[Feature, int]:
     often |= {("down for good", treatment): 20 for treatment in ("fail", "skip", "wait")}
     # Only a script with a promotion has an operator.
     often |= {("line", what): 20 for what in ON_THE_LINE} | {("line", "an operator misses a canary"): 1}
+    often |= {("line", "the end comes before a verdict is heard"): 12}
     often |= {("late report", what): 20 for what in LATE_REPORTS}
     often |= {("slots", what): 4 for what in SLOTS}
     often |= {("surge", what): 4 for what in BESIDE} | {("retry", what): 12 for what in RETRIES}
@@ -235,7 +235,6 @@ def wanted() -> dict[Feature, int]:
     often |= {("crash rate", rate): 20 for rate in (0, 0.5, 1, 20)}
     often |= {("fate", fate): 20 for fate in FATES}
     often |= {("gate", method): 4 for method in METHODS}
-    often |= {("gate meets", what): 4 for what in GATED}
     often |= {("gate says", what): 20 for what in ("pass", "fail", "undecided")}
     held = (
         "first wave",
@@ -281,6 +280,27 @@ def test_engines_are_equal(chunk: int) -> None:
     over(scenarios(neighbours=(0, 1, 2)), SCENARIOS // CHUNKS, chunk, differ)
     seldom = {feature: met[feature] for feature, often in wanted().items() if met[feature] * CHUNKS < often}
     assert not seldom
+
+
+def test_failures_of_several_waves() -> None:
+    """A gate that counts unhealthy looks over the whole rollout ends alike on both engines, also if they are of several waves. [property]"""
+    gate = {"kind": "pooled", "over": "window", "failures_of": "rollout"}
+    check = {"deadline": "10m", "min_healthy_time": "10s", "max_error_rate": 0.1, "failure_threshold": 3}
+    rolling = {"dialect": "general", "strategy": "rolling", "max_parallel": 2}
+    raw = {
+        "name": "several-waves",
+        "fleet": {"nodes": 20, "update_duration": 10, "requests_per_second": 7, "error_rate": 0.1},
+        "policies": {
+            name: {**rolling, "health_check": {**check, "cumulative_failures": cumulative, "gate": gate}}
+            for name, cumulative in (("in-all", True), ("in-a-row", False))
+        },
+    }
+    scenario = Scenario.from_dict(raw)
+    policies = list(scenario.policies.values())
+    with watching() as seen:
+        expected = run(scenario, policies, "reference", 1, 0, 30)
+    assert not differences(list(scenario.policies), expected, run(scenario, policies, "compiled", 1, 0, 30))
+    assert sum("failures of several waves" in each.gates for each in seen) > 10
 
 
 @pytest.mark.parametrize("chunk", range(2))

@@ -272,6 +272,6 @@ def test_switches_and_presets():
     """Every switch with a closed list starts with the value of the preset expanso. [contract]"""
     for name, values in switch_values().items():
         assert getattr(EXPANSO, name) == values[0], name
-    assert len(switch_values()) == 26
+    assert len(switch_values()) == 27
     assert PRESETS["expanso-rollout"].node_local_rollback is True
     assert replace(PRESETS["expanso-rollout"], preset="expanso", node_local_rollback=False) == EXPANSO

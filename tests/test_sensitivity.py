@@ -191,6 +191,18 @@ def test_kinds_that_points_make_possible(tmp_path):
             assert within(index(result, "mu").iloc[0], 0.5 * 0.4 * 200 * 3600)
 
 
+def test_kinds_without_a_value_need_no_worlds():
+    """What only good releases have is simulated of these alone, and has intervals all the same. [contract]"""
+    result = estimate_sensitivity(
+        rarely_bad(),
+        vary={"fleet.update_duration": ("10s", "60s")},
+        of="makespan_s given completed_good",
+        size=4,
+        engine="compiled",
+    )
+    assert index(result, "mu_star")[["low", "high"]].notna().all(axis=None)
+
+
 def test_few_replications_look_like_no_variance():
     """Noise of few replications is not taken for variance: indices are on average those of the expectation. [oracle]"""
     found = []

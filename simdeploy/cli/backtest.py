@@ -7,7 +7,6 @@ import click
 from simdeploy.cli.files import PathName
 from simdeploy.cli.options import CONFIDENCE_LEVEL, MAP, use
 from simdeploy.cli.study import Finding, draw_panels, study_command
-from simdeploy.report.wording import plural
 
 
 @study_command(
@@ -42,6 +41,7 @@ def command(
     """
     from simdeploy.analysis import backtest
     from simdeploy.plotting.backtest import plot_backtest
+    from simdeploy.report.wording import plural
 
     result = backtest(list(records), list(policy_files), mapping=mapping or None, confidence_level=confidence_level)
     n = result.rollouts["rollout"].nunique()

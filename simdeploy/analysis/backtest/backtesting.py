@@ -81,10 +81,10 @@ def backtest(
     >>> found = simdeploy.backtest(records, {"strict": strict})
     >>> rollouts = found.rollouts[found.rollouts["policy"] == "strict"]
     >>> print(rollouts[["response", "low", "high"]].head(3).to_string(index=False))
-      response   low  high
-       stopped   1.0   1.0
-     completed   0.0   0.0
-    makespan_s 150.0 150.0
+      response  low  high
+       stopped  1.0   1.0
+     completed  0.0   0.0
+    makespan_s 30.0  30.0
     """
     raise_if_any(level_problems(confidence_level))
     if not isinstance(records, Records):

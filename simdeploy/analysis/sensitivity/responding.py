@@ -48,7 +48,8 @@ def respond(
     themselves. Points may have a failed replication or an unknown value; if nothing is said of that, every value that
     is not finite is a failure.
 
-    Each part that is left out has its share of the worlds of each stratum. There is no error with a single world of one.
+    Each part that is left out has its share of the worlds of each stratum. There is no error with a single world of a
+    stratum that has values.
     """
     sample = as_sample(responses)
     values = sample.values
@@ -62,7 +63,9 @@ def respond(
         everything, without = values.astype(np.float64), np.empty((0, len(values)))
         has_error = True
     else:
-        has_error = bool(sample.strata.counts.min() > 1)
+        strata = sample.strata
+        has_values = [not np.isnan(values[:, columns]).all() for columns in strata.columns]
+        has_error = bool(strata.counts[has_values].min(initial=len(strata.of)) > 1)
         everything = _take(sample, measure)
         taken = [_take(sample.in_worlds(kept), measure) for kept in _without_parts(sample.strata)] if has_error else []
         without = np.stack(taken) if taken else np.empty((0, len(values)))
