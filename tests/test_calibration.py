@@ -20,6 +20,7 @@ from simdeploy import InputError, Records, Scenario
 from simdeploy.analysis.calibration.attempts import read_attempts
 from simdeploy.analysis.calibration.parameters import find_drop
 from simdeploy.analysis.calibration.resampling import draw_rollouts
+from simdeploy.analysis.calibration.starts import fit_fraction
 from simdeploy.cli.app import app
 from simdeploy.plotting import plot_calibration
 from simdeploy.records import make_table
@@ -304,6 +305,20 @@ def test_classes_have_their_own_laws():
 
 
 # -- what records can't tell -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sd", [0.0, 0.008])
+def test_intervals_of_rare_failures_cover(sd):
+    """Of failures of 1 in 200, and of none in many histories, intervals cover as often as they say; four standard errors. [oracle]"""
+    rng, mean, repetitions = np.random.default_rng(3), 0.005, 100
+    concentration = mean * (1 - mean) / sd**2 - 1 if sd else math.inf
+    covered = 0
+    for _ in range(repetitions):
+        levels = rng.beta(concentration * mean, concentration * (1 - mean), 20) if sd else mean
+        counted, total = rng.binomial(30, levels, 20), np.full(20, 30)
+        found = fit_fraction("failures", counted, total, n_nodes=600, confidence_level=0.95)[0]
+        covered += found.low <= mean <= found.high
+    assert covered >= repetitions * 0.95 - 4 * math.sqrt(repetitions * 0.95 * 0.05)
 
 
 def test_what_never_happened_is_bounded_by_rollouts():
