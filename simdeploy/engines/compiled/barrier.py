@@ -220,10 +220,14 @@ def _absorb_wave(run, begins):
 
 @compiled
 def _sort(numbers, n):
-    for i in range(1, n):
-        one = numbers[i]
-        j = i - 1
-        while j >= 0 and numbers[j] > one:
-            numbers[j + 1] = numbers[j]
-            j -= 1
-        numbers[j + 1] = one
+    """Sort the first n numbers by Shell's method: mostly they are few, but under a bad release all nodes of a wave."""
+    gap = max(n // 2, 1)
+    while gap > 0:
+        for i in range(gap, n):
+            one = numbers[i]
+            j = i - gap
+            while j >= 0 and numbers[j] > one:
+                numbers[j + gap] = numbers[j]
+                j -= gap
+            numbers[j + gap] = one
+        gap //= 2

@@ -20,7 +20,7 @@ from simdeploy.engines.compiled.access import (
     window_words,
     words_beyond,
 )
-from simdeploy.engines.compiled.binomial import ALWAYS, last_healthy_word
+from simdeploy.engines.compiled.binomial import ALWAYS, is_healthy_word
 from simdeploy.engines.compiled.exposure import (
     added_level,
     after_ns,
@@ -35,6 +35,9 @@ from simdeploy.engines.compiled.philox import draw_window, draw_windows
 from simdeploy.engines.compiled.records import BRACKET_BITS, N_WINDOW_WORDS, UNKNOWN
 from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.tables import CLASS, HAS_FAILED, LEVEL_WORD, NEVER, RESOLVED, WINDOWS
+
+# Words by which a degraded window may seem healthier than one that isn't, through rounding: far more than it takes.
+_SLACK = 1 << 23
 
 
 @compiled
@@ -64,9 +67,6 @@ def become_healthy(run, node, started, deadline):
             has_crashes = has_outages = False
         if stays_undegraded(run, node):
             flaps = False
-    if not (has_crashes or has_outages or flaps) and rule.consecutive and rule.failure_threshold == 0:
-        _find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds)
-        return
     if has_crashes:
         begin_crashes(walk_at(run, spells.CRASH), run, node, started, NEVER)
     if has_outages:
@@ -74,21 +74,17 @@ def become_healthy(run, node, started, deadline):
         spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, zone)
     if flaps:
         spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
+    if rule.consecutive and rule.failure_threshold == 0:
+        walks = has_crashes, has_outages, flaps
+        _find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds, walks)
+        return
 
     window = healthy = unhealthy = 0
     start = started
     while start + interval <= deadline:
         end = start + interval
-        degraded = both = np.int64(0)
-        if flaps:
-            shown = min(max(shown_from, start), end)
-            degraded, both = degraded_within(run, walk_at(run, spells.FLAPPING), start, end, shown)
         word = draw_window(run, node, window)
-        is_healthy = _is_healthy(run, rule, node, word, start, shown_from, bounds, degraded, both)
-        if is_healthy and has_crashes:
-            is_healthy = is_good_throughout(run, walk_at(run, spells.CRASH), start, end)
-        if is_healthy and has_outages:
-            is_healthy = is_good_throughout(run, walk_at(run, spells.ZONE), start, end)
+        is_healthy = _is_good(run, rule, node, word, start, shown_from, bounds, (has_crashes, has_outages, flaps))
         window += 1
         start = end
         if is_healthy:
@@ -114,53 +110,98 @@ def become_healthy(run, node, started, deadline):
 
 
 @compiled
-def _find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds):
-    """Find the first healthy windows in a row, of a node that is up and not degraded: from the last of them backwards.
+def _is_good(run, rule, node, word, start, shown_from, bounds, walks):
+    """Tell whether a window is healthy, all things considered; walks go forwards only, so windows come in order."""
+    has_crashes, has_outages, flaps = walks
+    end = start + rule.interval
+    degraded = both = np.int64(0)
+    if flaps:
+        shown = min(max(shown_from, start), end)
+        degraded, both = degraded_within(run, walk_at(run, spells.FLAPPING), start, end, shown)
+    if not _is_healthy(run, rule, node, word, start, shown_from, bounds, degraded, both):
+        return False
+    if has_crashes and not is_good_throughout(run, walk_at(run, spells.CRASH), start, end):
+        return False
+    return not has_outages or is_good_throughout(run, walk_at(run, spells.ZONE), start, end)
 
-    An unhealthy window rules out all runs that hold it, so of a node that stays unhealthy few windows are looked at. Their words
-    are drawn many at once, unless the node is healthy soon.
+
+@compiled
+def _find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds, walks):
+    """Find the first healthy windows in a row: from the last of them backwards.
+
+    An unhealthy window rules out all runs that hold it, so of a node that stays unhealthy few windows are looked at. Crashes and
+    degraded spells make no window healthier, so they are looked at, forwards, only where a run would be healthy without them.
     """
-    fate, interval, words = fates(run), rule.interval, window_words(run)
+    fate, interval, is_calm = fates(run), rule.interval, not (walks[0] or walks[1] or walks[2])
     n_windows = (deadline - started) // interval if deadline > started else 0
     # Windows before the first of these have the node's own level only, those from the second on the release's, too.
-    plain_until = shown_since = n_windows
+    plain_until = shown_since = np.int64(0)
+    plain, plain_beyond, shown, shown_beyond = bounds
     if shown_from < deadline:
         plain_until = (shown_from - started) // interval
         shown_since = plain_until + ((shown_from - started) % interval > 0)
-    first = known = 0  # where the run would begin, and up to where its windows are known to be healthy
-    first_drawn = next_drawn = 0  # the windows whose words are at hand
-    draws_many = needed <= N_WINDOW_WORDS
-    while first + needed <= n_windows:
-        end = first + needed
-        if draws_many and first == known and first > needed and end > next_drawn:
-            first_drawn, next_drawn = first & ~1, (first & ~1) + 2 * N_WINDOW_WORDS
-            draw_windows(run, node, first >> 1, words[0], words[1])
-        window = end - 1
+    else:
+        shown, shown_beyond = plain, plain_beyond
+    # From where on windows are never healthy.
+    n_open = n_windows if shown_beyond >= 0 else min(shown_since, n_windows)
+    slack = np.int64(0 if is_calm else _SLACK)
+    first = known = 0  # where the run would begin, and up to where its windows are healthy, apart from spells
+    checked = 0  # up to where spells were looked at
+    while first + needed <= n_open:
+        if first == known and first >= shown_since and first > needed:
+            first = known = _skip_unhealthy(run, node, first, needed, n_open, shown_beyond + slack)
+            if first + needed > n_open:
+                break
+        window = first + needed - 1
         while window >= known:
-            if first_drawn <= window < next_drawn:
-                word = words[window & 1, (window - first_drawn) >> 1]
-            else:
-                word = draw_window(run, node, window)
+            word = draw_window(run, node, window)
             surely, beyond = np.int64(-1), np.int64(ALWAYS)
             if window < plain_until:
-                surely, beyond = bounds[0], bounds[1]
+                surely, beyond = plain, plain_beyond + slack
             elif window >= shown_since:
-                surely, beyond = bounds[2], bounds[3]
+                surely, beyond = shown, shown_beyond + slack
             if word > beyond:
                 break
-            if word > surely and not _is_healthy(
-                run, rule, node, word, started + window * interval, shown_from, bounds, 0, 0
-            ):
+            start = started + window * interval
+            if is_calm and word > surely and not _is_healthy(run, rule, node, word, start, shown_from, bounds, 0, 0):
                 break
             window -= 1
-        if window < known:
-            fate[RESOLVED, node] = started + end * interval
-            fate[WINDOWS, node] = end
-            return
-        first, known = window + 1, end
+        if window >= known:
+            first, known = window + 1, first + needed
+            continue
+        known = first + needed
+        if not is_calm:
+            checked = max(checked, first)
+            while checked < known and _is_good(
+                run, rule, node, draw_window(run, node, checked), started + checked * interval, shown_from, bounds, walks
+            ):
+                checked += 1
+            if checked < known:
+                checked += 1
+                first = checked
+                continue
+        fate[RESOLVED, node] = started + known * interval
+        fate[WINDOWS, node] = known
+        return
     fate[RESOLVED, node] = deadline
     fate[WINDOWS, node] = n_windows
     fate[HAS_FAILED, node] = 1
+
+
+@compiled
+def _skip_unhealthy(run, node, first, needed, n_open, beyond):
+    """Return where a run may begin at the earliest, from `first` on, if windows whose word is beyond that are unhealthy: drawn many
+    at once, each the last window of a run.
+    """
+    words = window_words(run)
+    while first + needed <= n_open:
+        n = min((n_open - first) // needed, N_WINDOW_WORDS)
+        draw_windows(run, node, first + needed - 1, needed, words[:n])
+        for place in range(n):
+            if words[place] <= beyond:
+                return first
+            first += needed
+    return first
 
 
 @compiled
@@ -205,7 +246,7 @@ def _is_healthy(run, rule, node, word, start, shown_from, bounds, degraded, both
         level = classes(run)[number].degraded_level
         lost = (added * (end - shown) + level * degraded - added * level * both) / (end - start)
         p = min(max(1 - (1 - own) * (1 - lost), 0.0), 1.0)
-    return word <= last_healthy_word(class_rule.allowed, class_rule.requests, p)
+    return is_healthy_word(word, class_rule.allowed, class_rule.requests, p)
 
 
 @compiled

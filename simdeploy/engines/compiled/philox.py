@@ -78,13 +78,13 @@ def draw_window(run, node, index):
 
 
 @compiled
-def draw_windows(run, node, first_block, even_words, odd_words):
-    """Fill in such words of a node's windows from block to block, each of which has those of two."""
+def draw_windows(run, node, first, step, words):
+    """Fill in such words of a node's windows, from the first on, each so many windows after the one before."""
     key0, key1, replication, subject = run.key0, run.key1, replication_of(run, _WINDOW, node), np.uint64(node)
-    for place in range(len(even_words)):
-        even, odd = block(key0, key1, replication, np.uint64(_WINDOW), subject, np.uint64(first_block + place))
-        even_words[place] = np.int64(even >> _12)
-        odd_words[place] = np.int64(odd >> _12)
+    for place in range(len(words)):
+        index = np.uint64(first + place * step)
+        even, odd = block(key0, key1, replication, np.uint64(_WINDOW), subject, index >> _1)
+        words[place] = np.int64((odd if index & _1 else even) >> _12)
 
 
 _WINDOW = Stream.WINDOW.block
