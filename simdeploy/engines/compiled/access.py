@@ -91,7 +91,7 @@ peak_words = make_view("peak_words_at", INT, "n_peaks", "nodes")
 level_pieces = make_view("level_pieces_at", REAL, "n_classes", N_PIECES, N_COEFFICIENTS)  # see `levels`
 baselines = make_view("baselines_at", REAL, "nodes")  # nodes' own levels; NaN where that is still to be drawn
 words = make_view("words_at", WORD, 2, "nodes")  # scratch for both words of a block
-window_words = make_view("window_words_at", INT, N_WINDOW_WORDS)  # scratch for a node's windows
+window_words = make_view("window_words_at", INT, 2, N_WINDOW_WORDS)  # scratch for a node's even and odd windows
 # Of every replication that branches off another: its own number, those of its nodes, and what it leaves behind.
 roots = make_view("roots_at", WORD, "n_lineages")
 lineages = make_view("lineages_at", WORD, "n_lineages", "nodes")

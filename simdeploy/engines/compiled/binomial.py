@@ -16,7 +16,7 @@ from simdeploy.world.binomial import _BRACKET_SDS, _LONGEST_MEAN, _SMALLEST_LOG
 
 ALWAYS = 1 << 53  # above every word of 52 bits
 NEVER = -1
-_PER_WORD = 2.0**-52
+_WORDS, _PER_WORD = 2.0**52, 2.0**-52
 MARGIN = 1e-12  # below which rounding in a bound or a cdf says nothing
 # Up to so many requests a cdf is known far better than that.
 _MOST_REQUESTS = 1_000_000
@@ -58,6 +58,21 @@ def is_healthy_word(word, allowed, requests, p):
             if abs(u - cdf) > MARGIN:
                 return u < cdf
     return word <= last_healthy_word(allowed, requests, p)
+
+
+@compiled
+def words_of_rate(requests, rate, p):
+    """Return a word up to which a window of at least so many requests is surely healthy, and one beyond which surely not, if it is
+    healthy up to a rate of failures; -1 and ALWAYS if nothing is sure, also if p is not known.
+    """
+    if requests > 0 and p < rate:
+        if p <= 0 or rate >= 1:
+            return np.int64(ALWAYS), np.int64(ALWAYS)
+        return np.int64((1 - math.exp(-requests * divergence(rate, p)) - MARGIN) * _WORDS) - 1, np.int64(ALWAYS)
+    if requests > 0 and p > rate:
+        most = math.exp(-requests * shortfall(rate, p)) + MARGIN if p < 1 else MARGIN
+        return np.int64(-1), np.int64(min(most, 1.0) * _WORDS) + 1
+    return np.int64(-1), np.int64(ALWAYS)
 
 
 @compiled

@@ -32,12 +32,15 @@ from simdeploy.engines.compiled.exposure import (
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.philox import draw_window, draw_windows
+from simdeploy.engines.compiled.prober import is_healthy, requests_within
 from simdeploy.engines.compiled.records import BRACKET_BITS, N_WINDOW_WORDS, UNKNOWN
 from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.tables import CLASS, HAS_FAILED, LEVEL_WORD, NEVER, RESOLVED, WINDOWS
 
 # Words by which a degraded window may seem healthier than one that isn't, through rounding: far more than it takes.
 _SLACK = 1 << 23
+# Where words are healthy up to here only, most runs are ruled out by their last window.
+_SELDOM = 1 << 48
 
 
 @compiled
@@ -76,7 +79,7 @@ def become_healthy(run, node, started, deadline):
         spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
     if rule.consecutive and rule.failure_threshold == 0:
         walks = has_crashes, has_outages, flaps
-        _find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds, walks)
+        find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds, walks, 0, False)
         return
 
     window = healthy = unhealthy = 0
@@ -84,10 +87,10 @@ def become_healthy(run, node, started, deadline):
     while start + interval <= deadline:
         end = start + interval
         word = draw_window(run, node, window)
-        is_healthy = _is_good(run, rule, node, word, start, shown_from, bounds, (has_crashes, has_outages, flaps))
+        is_good = _is_good(run, rule, node, word, start, shown_from, bounds, (has_crashes, has_outages, flaps))
         window += 1
         start = end
-        if is_healthy:
+        if is_good:
             healthy += 1
             if not rule.cumulative:
                 unhealthy = 0
@@ -126,18 +129,22 @@ def _is_good(run, rule, node, word, start, shown_from, bounds, walks):
 
 
 @compiled
-def _find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds, walks):
-    """Find the first healthy windows in a row: from the last of them backwards.
+def find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds, walks, earlier, varies):
+    """Find the first healthy windows in a row, `earlier` windows not counted: from the last of them backwards.
 
     An unhealthy window rules out all runs that hold it, so of a node that stays unhealthy few windows are looked at. Crashes and
-    degraded spells make no window healthier, so they are looked at, forwards, only where a run would be healthy without them.
+    degraded spells make no window healthier, so they are looked at, forwards, only where a run would be healthy without them. If
+    requests vary, a window that `bounds` leave open is looked at whole.
     """
     fate, interval, is_calm = fates(run), rule.interval, not (walks[0] or walks[1] or walks[2])
+    words, first_drawn, next_drawn = window_words(run), np.int64(0), np.int64(0)  # those at hand
     n_windows = (deadline - started) // interval if deadline > started else 0
     # Windows before the first of these have the node's own level only, those from the second on the release's, too.
     plain_until = shown_since = np.int64(0)
     plain, plain_beyond, shown, shown_beyond = bounds
-    if shown_from < deadline:
+    if shown_from <= started:
+        pass
+    elif shown_from < deadline:
         plain_until = (shown_from - started) // interval
         shown_since = plain_until + ((shown_from - started) % interval > 0)
     else:
@@ -145,16 +152,23 @@ def _find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bo
     # From where on windows are never healthy.
     n_open = n_windows if shown_beyond >= 0 else min(shown_since, n_windows)
     slack = np.int64(0 if is_calm else _SLACK)
-    first = known = 0  # where the run would begin, and up to where its windows are healthy, apart from spells
-    checked = 0  # up to where spells were looked at
+    first = known = np.int64(0)  # where the run would begin, and up to where its windows are healthy, apart from spells
+    checked = np.int64(0)  # up to where spells were looked at
     while first + needed <= n_open:
-        if first == known and first >= shown_since and first > needed:
-            first = known = _skip_unhealthy(run, node, first, needed, n_open, shown_beyond + slack)
+        if first == known and first >= max(shown_since, 1) and shown_beyond < _SELDOM:
+            first = known = _skip_unhealthy(run, node, first, needed, n_open, shown_beyond + slack, earlier)
+            next_drawn = 0
             if first + needed > n_open:
                 break
+        elif first > 0 and earlier + first + needed > next_drawn:
+            first_drawn = (earlier + known) & ~1
+            next_drawn = first_drawn + 2 * N_WINDOW_WORDS
+            draw_windows(run, node, first_drawn, 2, words)
         window = first + needed - 1
         while window >= known:
-            word = draw_window(run, node, window)
+            number = earlier + window
+            is_drawn = first_drawn <= number < next_drawn
+            word = words[number & 1, (number - first_drawn) >> 1] if is_drawn else draw_window(run, node, number)
             surely, beyond = np.int64(-1), np.int64(ALWAYS)
             if window < plain_until:
                 surely, beyond = plain, plain_beyond + slack
@@ -163,7 +177,11 @@ def _find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bo
             if word > beyond:
                 break
             start = started + window * interval
-            if is_calm and word > surely and not _is_healthy(run, rule, node, word, start, shown_from, bounds, 0, 0):
+            if word > surely and varies:
+                requests = requests_within(run, node, start, start + interval)
+                if not is_healthy(run, node, number, start, start + interval, requests, 0.0):
+                    break
+            elif word > surely and is_calm and not _is_healthy(run, rule, node, word, start, shown_from, bounds, 0, 0):
                 break
             window -= 1
         if window >= known:
@@ -173,7 +191,14 @@ def _find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bo
         if not is_calm:
             checked = max(checked, first)
             while checked < known and _is_good(
-                run, rule, node, draw_window(run, node, checked), started + checked * interval, shown_from, bounds, walks
+                run,
+                rule,
+                node,
+                draw_window(run, node, checked),
+                started + checked * interval,
+                shown_from,
+                bounds,
+                walks,
             ):
                 checked += 1
             if checked < known:
@@ -189,16 +214,15 @@ def _find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bo
 
 
 @compiled
-def _skip_unhealthy(run, node, first, needed, n_open, beyond):
+def _skip_unhealthy(run, node, first, needed, n_open, beyond, earlier):
     """Return where a run may begin at the earliest, from `first` on, if windows whose word is beyond that are unhealthy: drawn many
     at once, each the last window of a run.
     """
     words = window_words(run)
     while first + needed <= n_open:
-        n = min((n_open - first) // needed, N_WINDOW_WORDS)
-        draw_windows(run, node, first + needed - 1, needed, words[:n])
-        for place in range(n):
-            if words[place] <= beyond:
+        draw_windows(run, node, earlier + first + needed - 1, needed, words)
+        for place in range(N_WINDOW_WORDS):
+            if words[(earlier + first + needed - 1) & 1, place] <= beyond or first + needed > n_open:
                 return first
             first += needed
     return first

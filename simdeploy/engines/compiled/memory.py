@@ -80,7 +80,7 @@ class Memory:
             "drawn": np.zeros((N_DRAWN, n), np.int64),
             "peak_words": np.zeros((int(lowered.scalars["n_peaks"]), n), np.int64),
             "baselines": np.zeros(n),
-            "window_words": np.zeros(N_WINDOW_WORDS, np.int64),
+            "window_words": np.zeros((2, N_WINDOW_WORDS), np.int64),
             "words": np.zeros((2, n), np.uint64),
             "fates": np.zeros((N_FATE, n), np.int64),
             "bracket_words": np.zeros((int(lowered.scalars["n_brackets"]), 1 << BRACKET_BITS), np.int64),

@@ -79,12 +79,15 @@ def draw_window(run, node, index):
 
 @compiled
 def draw_windows(run, node, first, step, words):
-    """Fill in such words of a node's windows, from the first on, each so many windows after the one before."""
+    """Fill in the words of a node's windows: of the first one and of every so many after it, each with the other window of its
+    block, in the row of its parity.
+    """
     key0, key1, replication, subject = run.key0, run.key1, replication_of(run, _WINDOW, node), np.uint64(node)
-    for place in range(len(words)):
-        index = np.uint64(first + place * step)
-        even, odd = block(key0, key1, replication, np.uint64(_WINDOW), subject, index >> _1)
-        words[place] = np.int64((odd if index & _1 else even) >> _12)
+    for place in range(words.shape[1]):
+        index_block = np.uint64((first + place * step) >> 1)
+        even, odd = block(key0, key1, replication, np.uint64(_WINDOW), subject, index_block)
+        words[0, place] = np.int64(even >> _12)
+        words[1, place] = np.int64(odd >> _12)
 
 
 _WINDOW = Stream.WINDOW.block
