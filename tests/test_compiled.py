@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from simdeploy import Scenario, SimdeployWarning, SimulationError, read_scenario, simulate
 from simdeploy.engines import choice
 from simdeploy.engines.block import Block
 from simdeploy.engines.compiled import clock, codes, jit, kernel, laws, levels, philox, special
-from simdeploy.engines.compiled.binomial import last_healthy_word
+from simdeploy.engines.compiled.binomial import failed_of, is_healthy_word, last_healthy_word
 from simdeploy.engines.compiled.engine import prepare_compiled, run_compiled
 from simdeploy.engines.compiled.jit import entry
 from simdeploy.engines.compiled.lowering_rules import _exact_in_64_bits
@@ -25,7 +25,7 @@ from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.running import run_block
 from simdeploy.world import distributions as kinds
 from simdeploy.world.availability import Residual
-from simdeploy.world.binomial import binomial_cdf
+from simdeploy.world.binomial import binomial_cdf, failed_requests
 from simdeploy.world.streams import Stream, uniform
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
@@ -81,8 +81,9 @@ def ask_words(records, stream, nodes, index, out):
 
 
 @entry()
-def ask_binomial(allowed, requests, p):
-    return last_healthy_word(allowed, requests, p)
+def ask_binomial(allowed, requests, p, word):
+    healthy = is_healthy_word(word, allowed, requests, p)
+    return last_healthy_word(allowed, requests, p), healthy, failed_of(requests, p, (word + 0.5) * 2.0**-52)
 
 
 @entry()
@@ -194,15 +195,22 @@ def test_words_are_those_of_the_registry():
 
 
 @given(
-    requests=st.integers(1, 3000),
+    requests=st.one_of(st.integers(1, 3000), st.integers(1, 2_000_000)),
     share=st.floats(0, 1),
     p=st.one_of(st.floats(1e-6, 0.999), st.sampled_from([0.004, 0.25, 0.5])),
+    word=st.one_of(st.integers(0, (1 << 52) - 1), st.integers(-3, 3)),
 )
-def test_last_healthy_word_is_where_the_cdf_is(requests: int, share: float, p: float):
-    """A window is healthy up to the word at which the reference's cdf stands. [oracle]"""
+@example(900, 0.2, 0.2, 1 << 51)
+@example(900, 0.2, 0.2, 0)
+def test_windows_step_where_the_cdf_is(requests: int, share: float, p: float, word: int):
+    """A window is healthy up to the word at which the reference's cdf stands, and has as many failed requests. [oracle]"""
     allowed = min(int(share * requests), requests - 1)
-    word = ask_binomial(allowed, requests, p)
-    assert (word + 0.5) * 2.0**-52 == pytest.approx(binomial_cdf(allowed, requests, p), abs=1e-12)
+    last, _, _ = ask_binomial(allowed, requests, p, 0)
+    assert (last + 0.5) * 2.0**-52 == pytest.approx(binomial_cdf(allowed, requests, p), abs=1e-12)
+    near = word if word > 3 else min(max(last + word, 0), (1 << 52) - 1)
+    _, is_healthy, failed = ask_binomial(allowed, requests, p, near)
+    assert is_healthy == (near <= last)
+    assert failed == failed_requests(requests, p, (near + 0.5) * 2.0**-52)
 
 
 @settings(max_examples=300)

@@ -384,6 +384,41 @@ def test_nodes_that_are_unhealthy_for_long(needed_s: int, added: float, after: A
         assert after != "0s" or min(windows) > 1.2 * needed_s / 10
 
 
+@pytest.mark.parametrize("needed_s", [20, 60])
+@pytest.mark.parametrize(
+    "disturbances",
+    [
+        {
+            "crash": {"up": {"exponential": {"mean": "20m"}}, "repair": {"exponential": {"mean": "40s"}}},
+            "flapping": {"good": "4m", "degraded": "45s", "error_rate": 0.05},
+        },
+        {"traffic": {"daily": [["0h", 1.0], ["10m", 0.4], ["20m", 1.3]]}},
+    ],
+    ids=["spells", "traffic"],
+)
+def test_disturbed_nodes_that_are_unhealthy_for_long(disturbances: Raw, needed_s: int) -> None:
+    """So they do where nodes crash, are degraded, or meet more or fewer requests. [property]"""
+    health = {"deadline": "20m", "max_error_rate": 0.02, "min_healthy_time": f"{needed_s}s"}
+    policy = {"strategy": "rolling", "max_parallel": 20, "max_failed_nodes": 60, "health_check": health}
+    raw = {
+        "name": "disturbed",
+        "fleet": {
+            "nodes": 60,
+            "update_duration": "45s",
+            "requests_per_second": 20,
+            "error_rate": 0.008,
+            **disturbances,
+        },
+        "release": {"bad": {"probability": 1, "defective": True, "error_rate": 0.008, "after": "95s"}},
+        "policies": {"p": policy},
+    }
+    scenario = Scenario.from_dict(raw)
+    expected, found = (run(scenario, [scenario.policy("p")], engine, seed=0) for engine in ("reference", "compiled"))
+    assert differences("p", expected, found) == []
+    assert all(row["decision_windows"] / row["touched_nodes"] > 1.05 * needed_s / 10 for row in expected[0])
+    assert min(row["failed_nodes"] for row in expected[0]) < 60
+
+
 def test_simulate_gives_the_row_of_the_block() -> None:
     """One rollout simulated alone has the responses that it has in a block. [property]"""
 

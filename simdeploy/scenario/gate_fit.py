@@ -48,7 +48,10 @@ def find_misfit(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> str
     if method in _MOST_SPREAD:
         spread = max((_find_spread(behaviour, rule) for behaviour in fleet.behaviours), default=0.0)
         if spread > _MOST_SPREAD[method]:
-            return f"error rates of nodes vary {1 + spread:.2g} times as much as by chance, so it stops good releases too often"
+            times = float(f"{1 + spread:.2g}")  # two digits
+            return (
+                f"error rates of nodes vary {times:,g} times as much as by chance, so it stops good releases too often"
+            )
     elif method == "e_process":
         limit = float(read_max_error_rate(policy, orchestrator))
         highest = _find_highest(fleet, rule, plan_waves(policy, orchestrator, fleet.nodes, fleet.zones).sizes[0])

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simdeploy.statistics.heavy_tails import reach_of_tails
 from simdeploy.statistics.intervals import paired_proportions_limit, proportion_interval
 from simdeploy.statistics.moments import Moments, find_moments
 from simdeploy.statistics.sample import Sample, weigh
@@ -250,16 +251,39 @@ def _mean(sample: Sample, place: int, level: float) -> Parts:
         if size:
             happened = np.where(np.isnan(values), np.nan, lump.happened[:, sample.strata.columns[place]])
             rate, is_drawn = lump.rates[:, place], np.isnan(lump.rates[:, place])
-            is_unseen = ~(np.nan_to_num(happened) != 0).any(axis=1)
-            off = np.where(is_unseen & ~is_drawn, np.abs(size * rate), 0.0)
+            off = np.where(is_drawn, 0.0, _squared_reach_of_few(values, happened, np.abs(size * rate), level))
             wider = _widen(sample, happened, part.n, size, level, below, above)
             below, above = (
-                np.where(is_drawn, new, np.sqrt(old**2 + off**2))
-                for old, new in zip((below, above), wider, strict=True)
+                np.where(is_drawn, new, np.sqrt(old**2 + off)) for old, new in zip((below, above), wider, strict=True)
             )
             rest = rest - size * np.where(is_drawn[:, None], happened, 0.0)
-    third = part.third if rest is values else find_moments(rest).third
-    return part._replace(below=below, above=above, third=third)
+    moments = find_moments(rest)
+    part = part._replace(below=below, above=above, third=moments.third)
+    return _allow_for_tails(part, rest, moments.variance, level) if sample.may_be_heavy else part
+
+
+def _allow_for_tails(part: Parts, rest: np.ndarray, variance: np.ndarray, level: float) -> Parts:
+    """Widen limits of means whose values, apart from lumps, look lognormal."""
+    quantile = _student_quantile(part.n, level)
+    usual = quantile * np.sqrt(variance / np.maximum(part.n, 1))
+    below, above = (
+        np.sqrt(old**2 + np.maximum(tail**2 - usual**2, 0.0))
+        for old, tail in zip((part.below, part.above), reach_of_tails(rest, quantile), strict=True)
+    )
+    return part._replace(below=below, above=above)
+
+
+def _squared_reach_of_few(values: np.ndarray, happened: np.ndarray, most: np.ndarray, level: float) -> np.ndarray:
+    """Return what is to be added to the squared distances of limits because an event whose rate is known was seen few times, so that
+    it is not well known what else it costs: Student's distance by the events alone, up to `most`, the distance if none was seen.
+    """
+    events = np.where(np.nan_to_num(happened) != 0, values, np.nan)
+    k, _, variance, _ = find_moments(events)
+    n = np.maximum((~np.isnan(values)).sum(axis=1), 1)
+    excess = _student_quantile(k, level) ** 2 - _student_quantile(n, level) ** 2
+    found = np.where(k > 1, k / n**2 * variance * excess, np.inf)
+    reach: np.ndarray = np.minimum(np.maximum(found, 0.0), most**2)
+    return reach
 
 
 def _limits(

@@ -100,6 +100,9 @@ class Sample:
         Where a condition that is decided world by world may hold, such as having passed the canaries; None without one.
     is_difference : bool
         Whether they are differences of two policies in the same worlds.
+    may_be_heavy : bool
+        Whether intervals of their mean allow for a tail that a sample doesn't show. Those of responses don't, because summaries of
+        sweeps know their moments only.
     n_expected : ndarray of float, shape (...)
         By case, how many worlds are expected of the rarest kind of release that a mean depends on.
 
@@ -117,6 +120,7 @@ class Sample:
     is_certain: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=bool))
     selects: np.ndarray | None = None
     is_difference: bool = False
+    may_be_heavy: bool = True
 
     def __len__(self) -> int:
         return len(self.values)

@@ -166,6 +166,7 @@ class Values:
             is_certain=is_certain,
             selects=self._selects(measure),
             n_expected=self._expected(measure),
+            may_be_heavy=measure.of in COSTS,
         )
 
     def is_unknown(self, measure: Measure) -> np.ndarray:

@@ -81,7 +81,8 @@ def follow_bundle(run, stops, places, whole, real):
         last = first + size_of_wave(run, wave)
         is_canary = wave == 0 and policy.canaries > 0
         n_failed, lasts = _look_at_wave(run, first, last, failures)
-        if n_failed:
+        everyone = is_canary and gate
+        if n_failed and (everyone or stops[next_stop] <= run.sum_failed + n_failed):
             if run.judged_at_wave_end:
                 failures[0] = lasts
                 failures[n_failed - 1] = lasts
@@ -94,7 +95,6 @@ def follow_bundle(run, stops, places, whole, real):
                     place += 1
                 if run.judged_at_wave_end:
                     place = n_failed
-                everyone = is_canary and gate
                 if not everyone and stops[next_stop] > run.sum_failed + place:
                     continue
                 if t == 0 or not write_outcome(run, FAILED, begins + t, wave, first, last, begins, whole, real):
@@ -220,10 +220,14 @@ def _absorb_wave(run, begins):
 
 @compiled
 def _sort(numbers, n):
-    for i in range(1, n):
-        one = numbers[i]
-        j = i - 1
-        while j >= 0 and numbers[j] > one:
-            numbers[j + 1] = numbers[j]
-            j -= 1
-        numbers[j + 1] = one
+    """Sort the first n numbers by Shell's method: mostly they are few, but under a bad release all nodes of a wave."""
+    gap = max(n // 2, 1)
+    while gap > 0:
+        for i in range(gap, n):
+            one = numbers[i]
+            j = i - gap
+            while j >= 0 and numbers[j] > one:
+                numbers[j + gap] = numbers[j]
+                j -= gap
+            numbers[j + gap] = one
+        gap //= 2

@@ -1,4 +1,8 @@
-"""Where the failed requests of a window step from k to k + 1, for compiled code: `simdeploy.world.binomial` once more."""
+"""Where the failed requests of a window step from k to k + 1, for compiled code: `simdeploy.world.binomial` once more.
+
+Numbers are defined by a search over a cdf with many steps. Nearly always one or two values of the cdf tell where it ends, because
+the uniform is far from them, compared with rounding; only otherwise the search itself decides.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,16 @@ import math
 import numpy as np
 
 from simdeploy.engines.compiled.jit import compiled, inlined
-from simdeploy.engines.compiled.special import betaincc
+from simdeploy.engines.compiled.special import betaincc, normal_quantile
 from simdeploy.world.binomial import _BRACKET_SDS, _LONGEST_MEAN, _SMALLEST_LOG
 
 ALWAYS = 1 << 53  # above every word of 52 bits
 NEVER = -1
+_WORDS, _PER_WORD = 2.0**52, 2.0**-52
 MARGIN = 1e-12  # below which rounding in a bound or a cdf says nothing
+# Up to so many requests a cdf is known far better than that.
+_MOST_REQUESTS = 1_000_000
+_MOST_STEPS = 8  # from the guess; the search looks at about as many values
 
 
 @compiled
@@ -28,6 +36,52 @@ def last_healthy_word(allowed, requests, p):
     if p >= 1.0:
         return np.int64(NEVER)
     return np.int64(math.floor(_cdf(allowed, requests, p) * 2.0**52 - 0.5))
+
+
+@compiled
+def is_healthy_word(word, allowed, requests, p):
+    """Tell whether a window is healthy: `word <= last_healthy_word(allowed, requests, p)`, mostly without that word.
+
+    By Chernoff's bounds, or by a single value of the cdf.
+    """
+    if p <= 0.0:
+        return allowed >= 0
+    if 0 <= allowed < requests and p < 1.0:
+        u, share = (word + 0.5) * _PER_WORD, (allowed + 1) / requests
+        if p < share:
+            if 1.0 - u > math.exp(-requests * divergence(share, p)) + MARGIN:
+                return True
+        elif allowed / requests < p and u > math.exp(-requests * shortfall(allowed / requests, p)) + MARGIN:
+            return False
+        if requests <= _MOST_REQUESTS and requests * p > _LONGEST_MEAN:
+            cdf = betaincc(allowed + 1.0, float(requests - allowed), p, 0)
+            if abs(u - cdf) > MARGIN:
+                return u < cdf
+    return word <= last_healthy_word(allowed, requests, p)
+
+
+@compiled
+def words_of_rate(requests, rate, p):
+    """Return a word up to which a window of at least so many requests is surely healthy, and one beyond which surely not, if it is
+    healthy up to a rate of failures; -1 and ALWAYS if nothing is sure, also if p is not known.
+    """
+    if requests > 0 and p < rate:
+        if p <= 0 or rate >= 1:
+            return np.int64(ALWAYS), np.int64(ALWAYS)
+        return np.int64((1 - math.exp(-requests * divergence(rate, p)) - MARGIN) * _WORDS) - 1, np.int64(ALWAYS)
+    if requests > 0 and p > rate:
+        most = math.exp(-requests * shortfall(rate, p)) + MARGIN if p < 1 else MARGIN
+        return np.int64(-1), np.int64(min(most, 1.0) * _WORDS) + 1
+    return np.int64(-1), np.int64(ALWAYS)
+
+
+@compiled
+def shortfall(share, p):
+    """Return the divergence D of a share from p, 0 <= share < p: n requests have so small a share of failures with probability
+    <= exp(-n D).
+    """
+    d = (1 - share) * math.log((1 - share) / (1 - p))
+    return d + share * math.log(share / p) if share > 0 else d
 
 
 @compiled
@@ -101,7 +155,36 @@ def failed_of(requests, p, u):
     log_none = requests * math.log1p(-p)
     if requests * p <= _LONGEST_MEAN and log_none >= _SMALLEST_LOG:
         return _failed_by_table(requests, p, u, log_none)
+    if requests <= _MOST_REQUESTS:
+        k = _failed_by_guess(requests, p, u)
+        if k >= 0:
+            return k
     return _failed_by_search(requests, p, u)
+
+
+@compiled
+def _failed_by_guess(requests, p, u):
+    """Return what the search finds, from a few values of the cdf around a guess; -1 if they say nothing for sure."""
+    z = normal_quantile(u)
+    guess = requests * p + z * math.sqrt(requests * p * (1.0 - p)) + (z * z - 1.0) * (1.0 - 2.0 * p) / 6.0
+    k = np.int64(min(max(math.floor(guess + 0.5), 0.0), requests - 1.0))
+    here = betaincc(k + 1.0, float(requests - k), p, 0)
+    step = 1 if u > here else -1
+    for _ in range(_MOST_STEPS):
+        if abs(u - here) <= MARGIN:
+            return np.int64(-1)
+        k += step
+        if not 0 <= k < requests:
+            return np.int64(-1)
+        there = betaincc(k + 1.0, float(requests - k), p, 0)
+        if abs(u - there) <= MARGIN:
+            return np.int64(-1)
+        if step > 0 and u < there:
+            return k
+        if step < 0 and u > there:
+            return k + 1
+        here = there
+    return np.int64(-1)
 
 
 @compiled

@@ -20,7 +20,7 @@ from simdeploy.engines.compiled.access import (
     window_words,
     words_beyond,
 )
-from simdeploy.engines.compiled.binomial import ALWAYS, last_healthy_word
+from simdeploy.engines.compiled.binomial import ALWAYS, is_healthy_word
 from simdeploy.engines.compiled.exposure import (
     added_level,
     after_ns,
@@ -32,9 +32,15 @@ from simdeploy.engines.compiled.exposure import (
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.philox import draw_window, draw_windows
+from simdeploy.engines.compiled.prober import is_healthy, requests_within
 from simdeploy.engines.compiled.records import BRACKET_BITS, N_WINDOW_WORDS, UNKNOWN
 from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.tables import CLASS, HAS_FAILED, LEVEL_WORD, NEVER, RESOLVED, WINDOWS
+
+# Words by which a degraded window may seem healthier than one that isn't, through rounding: far more than it takes.
+_SLACK = 1 << 23
+# Where words are healthy up to here only, most runs are ruled out by their last window.
+_SELDOM = 1 << 48
 
 
 @compiled
@@ -64,9 +70,6 @@ def become_healthy(run, node, started, deadline):
             has_crashes = has_outages = False
         if stays_undegraded(run, node):
             flaps = False
-    if not (has_crashes or has_outages or flaps) and rule.consecutive and rule.failure_threshold == 0:
-        _find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds)
-        return
     if has_crashes:
         begin_crashes(walk_at(run, spells.CRASH), run, node, started, NEVER)
     if has_outages:
@@ -74,24 +77,20 @@ def become_healthy(run, node, started, deadline):
         spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, zone)
     if flaps:
         spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
+    if rule.consecutive and rule.failure_threshold == 0:
+        walks = has_crashes, has_outages, flaps
+        find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds, walks, 0, False)
+        return
 
     window = healthy = unhealthy = 0
     start = started
     while start + interval <= deadline:
         end = start + interval
-        degraded = both = np.int64(0)
-        if flaps:
-            shown = min(max(shown_from, start), end)
-            degraded, both = degraded_within(run, walk_at(run, spells.FLAPPING), start, end, shown)
         word = draw_window(run, node, window)
-        is_healthy = _is_healthy(run, rule, node, word, start, shown_from, bounds, degraded, both)
-        if is_healthy and has_crashes:
-            is_healthy = is_good_throughout(run, walk_at(run, spells.CRASH), start, end)
-        if is_healthy and has_outages:
-            is_healthy = is_good_throughout(run, walk_at(run, spells.ZONE), start, end)
+        is_good = _is_good(run, rule, node, word, start, shown_from, bounds, (has_crashes, has_outages, flaps))
         window += 1
         start = end
-        if is_healthy:
+        if is_good:
             healthy += 1
             if not rule.cumulative:
                 unhealthy = 0
@@ -114,53 +113,119 @@ def become_healthy(run, node, started, deadline):
 
 
 @compiled
-def _find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds):
-    """Find the first healthy windows in a row, of a node that is up and not degraded: from the last of them backwards.
+def _is_good(run, rule, node, word, start, shown_from, bounds, walks):
+    """Tell whether a window is healthy, all things considered; walks go forwards only, so windows come in order."""
+    has_crashes, has_outages, flaps = walks
+    end = start + rule.interval
+    degraded = both = np.int64(0)
+    if flaps:
+        shown = min(max(shown_from, start), end)
+        degraded, both = degraded_within(run, walk_at(run, spells.FLAPPING), start, end, shown)
+    if not _is_healthy(run, rule, node, word, start, shown_from, bounds, degraded, both):
+        return False
+    if has_crashes and not is_good_throughout(run, walk_at(run, spells.CRASH), start, end):
+        return False
+    return not has_outages or is_good_throughout(run, walk_at(run, spells.ZONE), start, end)
 
-    An unhealthy window rules out all runs that hold it, so of a node that stays unhealthy few windows are looked at. Their words
-    are drawn many at once, unless the node is healthy soon.
+
+@compiled
+def find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds, walks, earlier, varies):
+    """Find the first healthy windows in a row, `earlier` windows not counted: from the last of them backwards.
+
+    An unhealthy window rules out all runs that hold it, so of a node that stays unhealthy few windows are looked at. Crashes and
+    degraded spells make no window healthier, so they are looked at, forwards, only where a run would be healthy without them. If
+    requests vary, a window that `bounds` leave open is looked at whole.
     """
-    fate, interval, words = fates(run), rule.interval, window_words(run)
+    fate, interval, is_calm = fates(run), rule.interval, not (walks[0] or walks[1] or walks[2])
+    words, first_drawn, next_drawn = window_words(run), np.int64(0), np.int64(0)  # those at hand
     n_windows = (deadline - started) // interval if deadline > started else 0
     # Windows before the first of these have the node's own level only, those from the second on the release's, too.
-    plain_until = shown_since = n_windows
-    if shown_from < deadline:
+    plain_until = shown_since = np.int64(0)
+    plain, plain_beyond, shown, shown_beyond = bounds
+    if shown_from <= started:
+        pass
+    elif shown_from < deadline:
         plain_until = (shown_from - started) // interval
         shown_since = plain_until + ((shown_from - started) % interval > 0)
-    first = known = 0  # where the run would begin, and up to where its windows are known to be healthy
-    first_drawn = next_drawn = 0  # the windows whose words are at hand
-    draws_many = needed <= N_WINDOW_WORDS
-    while first + needed <= n_windows:
-        end = first + needed
-        if draws_many and first == known and first > needed and end > next_drawn:
-            first_drawn, next_drawn = first & ~1, (first & ~1) + 2 * N_WINDOW_WORDS
-            draw_windows(run, node, first >> 1, words[0], words[1])
-        window = end - 1
+    else:
+        shown, shown_beyond = plain, plain_beyond
+    # From where on windows are never healthy.
+    n_open = n_windows if shown_beyond >= 0 else min(shown_since, n_windows)
+    slack = np.int64(0 if is_calm else _SLACK)
+    first = known = np.int64(0)  # where the run would begin, and up to where its windows are healthy, apart from spells
+    checked = np.int64(0)  # up to where spells were looked at
+    while first + needed <= n_open:
+        if first == known and first >= max(shown_since, 1) and shown_beyond < _SELDOM:
+            first = known = _skip_unhealthy(run, node, first, needed, n_open, shown_beyond + slack, earlier)
+            next_drawn = 0
+            if first + needed > n_open:
+                break
+        elif first > 0 and earlier + first + needed > next_drawn:
+            first_drawn = (earlier + known) & ~1
+            next_drawn = first_drawn + 2 * N_WINDOW_WORDS
+            draw_windows(run, node, first_drawn, 2, words)
+        window = first + needed - 1
         while window >= known:
-            if first_drawn <= window < next_drawn:
-                word = words[window & 1, (window - first_drawn) >> 1]
-            else:
-                word = draw_window(run, node, window)
+            number = earlier + window
+            is_drawn = first_drawn <= number < next_drawn
+            word = words[number & 1, (number - first_drawn) >> 1] if is_drawn else draw_window(run, node, number)
             surely, beyond = np.int64(-1), np.int64(ALWAYS)
             if window < plain_until:
-                surely, beyond = bounds[0], bounds[1]
+                surely, beyond = plain, plain_beyond + slack
             elif window >= shown_since:
-                surely, beyond = bounds[2], bounds[3]
+                surely, beyond = shown, shown_beyond + slack
             if word > beyond:
                 break
-            if word > surely and not _is_healthy(
-                run, rule, node, word, started + window * interval, shown_from, bounds, 0, 0
-            ):
+            start = started + window * interval
+            if word > surely and varies:
+                requests = requests_within(run, node, start, start + interval)
+                if not is_healthy(run, node, number, start, start + interval, requests, 0.0):
+                    break
+            elif word > surely and is_calm and not _is_healthy(run, rule, node, word, start, shown_from, bounds, 0, 0):
                 break
             window -= 1
-        if window < known:
-            fate[RESOLVED, node] = started + end * interval
-            fate[WINDOWS, node] = end
-            return
-        first, known = window + 1, end
+        if window >= known:
+            first, known = window + 1, first + needed
+            continue
+        known = first + needed
+        if not is_calm:
+            checked = max(checked, first)
+            while checked < known and _is_good(
+                run,
+                rule,
+                node,
+                draw_window(run, node, checked),
+                started + checked * interval,
+                shown_from,
+                bounds,
+                walks,
+            ):
+                checked += 1
+            if checked < known:
+                checked += 1
+                first = checked
+                continue
+        fate[RESOLVED, node] = started + known * interval
+        fate[WINDOWS, node] = known
+        return
     fate[RESOLVED, node] = deadline
     fate[WINDOWS, node] = n_windows
     fate[HAS_FAILED, node] = 1
+
+
+@compiled
+def _skip_unhealthy(run, node, first, needed, n_open, beyond, earlier):
+    """Return where a run may begin at the earliest, from `first` on, if windows whose word is beyond that are unhealthy: drawn many
+    at once, each the last window of a run.
+    """
+    words = window_words(run)
+    while first + needed <= n_open:
+        draw_windows(run, node, earlier + first + needed - 1, needed, words)
+        for place in range(N_WINDOW_WORDS):
+            if words[(earlier + first + needed - 1) & 1, place] <= beyond or first + needed > n_open:
+                return first
+            first += needed
+    return first
 
 
 @compiled
@@ -205,7 +270,7 @@ def _is_healthy(run, rule, node, word, start, shown_from, bounds, degraded, both
         level = classes(run)[number].degraded_level
         lost = (added * (end - shown) + level * degraded - added * level * both) / (end - start)
         p = min(max(1 - (1 - own) * (1 - lost), 0.0), 1.0)
-    return word <= last_healthy_word(class_rule.allowed, class_rule.requests, p)
+    return is_healthy_word(word, class_rule.allowed, class_rule.requests, p)
 
 
 @compiled

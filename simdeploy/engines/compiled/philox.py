@@ -78,13 +78,16 @@ def draw_window(run, node, index):
 
 
 @compiled
-def draw_windows(run, node, first_block, even_words, odd_words):
-    """Fill in such words of a node's windows from block to block, each of which has those of two."""
+def draw_windows(run, node, first, step, words):
+    """Fill in the words of a node's windows: of the first one and of every so many after it, each with the other window of its
+    block, in the row of its parity.
+    """
     key0, key1, replication, subject = run.key0, run.key1, replication_of(run, _WINDOW, node), np.uint64(node)
-    for place in range(len(even_words)):
-        even, odd = block(key0, key1, replication, np.uint64(_WINDOW), subject, np.uint64(first_block + place))
-        even_words[place] = np.int64(even >> _12)
-        odd_words[place] = np.int64(odd >> _12)
+    for place in range(words.shape[1]):
+        index_block = np.uint64((first + place * step) >> 1)
+        even, odd = block(key0, key1, replication, np.uint64(_WINDOW), subject, index_block)
+        words[0, place] = np.int64(even >> _12)
+        words[1, place] = np.int64(odd >> _12)
 
 
 _WINDOW = Stream.WINDOW.block

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.access import class_rule_of, classes, drawn, fates, policy_of, walk_at
-from simdeploy.engines.compiled.binomial import MARGIN, divergence, last_healthy_word
+from simdeploy.engines.compiled.binomial import is_healthy_word
 from simdeploy.engines.compiled.exposure import (
     added_level,
     after_ns,
@@ -23,8 +21,6 @@ from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, sta
 from simdeploy.engines.compiled.philox import draw_window
 from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.tables import CLASS, NEVER, STARTED
-
-_WORDS = 2.0**-52
 
 
 @compiled
@@ -45,10 +41,8 @@ def is_healthy(run, node, window, start, end, requests, shed):
         return False
     if allowed < requests:
         level = with_shed(level_within(run, node, start, end), shed)
-        word = draw_window(run, node, window)
-        if not _is_surely_healthy(word, allowed, requests, level):
-            if word > last_healthy_word(allowed, requests, level):
-                return False
+        if not is_healthy_word(draw_window(run, node, window), allowed, requests, level):
+            return False
     return was_up(run, node, start, end)
 
 
@@ -56,17 +50,6 @@ def is_healthy(run, node, window, start, end, requests, shed):
 def with_shed(level, shed):
     """Return the fraction of requests that fail on average, of those served by the node's level, and those shed."""
     return 1 - (1 - level) * (1 - shed) if shed > 0 else level
-
-
-@compiled
-def _is_surely_healthy(word, allowed, requests, p):
-    """Tell by Chernoff's bound whether a window's word is far below those of unhealthy ones."""
-    if p <= 0:
-        return True
-    share = (allowed + 1) / requests
-    if p >= share:
-        return False
-    return 1 - (word + 0.5) * _WORDS > math.exp(-requests * divergence(share, p)) + MARGIN
 
 
 @compiled

@@ -19,7 +19,7 @@ from simdeploy.engines.compiled.access import (
     policy_of,
     today,
 )
-from simdeploy.engines.compiled.binomial import ALWAYS, MARGIN, divergence
+from simdeploy.engines.compiled.binomial import ALWAYS, words_of_rate
 from simdeploy.engines.compiled.exposure import is_disturbed
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import CONSTANT
@@ -100,19 +100,10 @@ def _set_quick_words_by_traffic(run, until):
         if one.first_piece < one.last_piece and rule.needed > 0 and rule.peak >= 0:
             seconds = rule.interval / NS_PER_S * lowest_factor(run, number, run.now, until)
             fewest, own = math.floor(one.requests_per_second * seconds), one.baseline
-            chances.quick_word = _word_by_bound(fewest, rate, own)
-            chances.quick_word_affected = _word_by_bound(fewest, rate, 1 - (1 - own) * (1 - run.error_rate))
+            chances.quick_word = words_of_rate(fewest, rate, own)[0]
+            hurt = 1 - (1 - own) * (1 - run.error_rate)
+            chances.quick_word_affected = words_of_rate(fewest, rate, hurt)[0]
             chances.bracket = chances.bracket_affected = -1
-
-
-@compiled
-def _word_by_bound(fewest, rate, p):
-    """Return a word up to which a window of that many requests is surely healthy; -1 for none, also if p is not known."""
-    if fewest == 0 or not p < rate:
-        return np.int64(-1)
-    if p <= 0 or rate >= 1:
-        return np.int64(ALWAYS)
-    return np.int64((1 - math.exp(-fewest * divergence(rate, p)) - MARGIN) * 2.0**52) - 1
 
 
 @compiled

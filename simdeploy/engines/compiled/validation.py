@@ -4,6 +4,8 @@ of requests.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from simdeploy.engines.compiled.access import (
@@ -17,14 +19,18 @@ from simdeploy.engines.compiled.access import (
     pool_members,
     windows_from,
 )
+from simdeploy.engines.compiled.binomial import words_of_rate
 from simdeploy.engines.compiled.clock import ENDS_WINDOW, FAILS_TRY, GETS_VERDICT, HAS_STARTED, MISSES_DEADLINE, enqueue
+from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.gates import happens_before_gate, is_observed, judges_waves
+from simdeploy.engines.compiled.health import find_healthy_run
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.line import set_heard
-from simdeploy.engines.compiled.load import count_requests, requests_met
+from simdeploy.engines.compiled.load import count_requests, lowest_factor, requests_met
 from simdeploy.engines.compiled.node import go_back, hear_of
 from simdeploy.engines.compiled.pools import begin_windows, crashes_change, end_window, let_serve, set_missed
 from simdeploy.engines.compiled.prober import is_healthy, requests_within
+from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CLASS,
@@ -44,6 +50,7 @@ from simdeploy.engines.compiled.tables import (
     WINDOWS,
     WINDOWS_FROM,
 )
+from simdeploy.units import NS_PER_S
 
 
 @compiled
@@ -55,6 +62,11 @@ def validate(run, node):
     if start == NEVER or needed == 0:
         return
     earlier = fate[EARLIER, node] if rule.tries_unhealthy else np.int64(0)
+    if rule.consecutive and rule.failure_threshold == 0:
+        shown_from = fate[STARTED, node] + after_ns(run, node) if added_level(run, node) > 0 else NEVER
+        bounds, walks = _find_bounds(run, node, start, deadline), (False, False, False)
+        find_healthy_run(run, rule, needed, node, start, deadline, shown_from, bounds, walks, earlier, True)
+        return
     window = healthy = unhealthy = 0
     while start + rule.interval <= deadline:
         end = start + rule.interval
@@ -82,6 +94,22 @@ def validate(run, node):
     fate[RESOLVED, node] = deadline
     fate[WINDOWS, node] = window
     fate[HAS_FAILED, node] = 1
+
+
+@compiled
+def _find_bounds(run, node, start, end):
+    """Return words up to which windows are surely healthy and beyond which surely not, from one time to another: of the node's own
+    level, then with the release's.
+    """
+    rule, number = policy_of(run), drawn(run)[CLASS, node]
+    seconds = rule.interval / NS_PER_S * lowest_factor(run, number, start, end)
+    fewest, rate = math.floor(classes(run)[number].requests_per_second * seconds), rule.rate_top / rule.rate_bottom
+    own = own_level(run, node)
+    surely, beyond = words_of_rate(fewest, rate, own)
+    shown, shown_beyond = words_of_rate(fewest, rate, 1 - (1 - own) * (1 - added_level(run, node)))
+    if run.goes_down or run.degrades:
+        surely = shown = np.int64(-1)
+    return surely, beyond, shown, shown_beyond
 
 
 @compiled
