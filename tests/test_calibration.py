@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from coverage_of_calibrations import count_covered, list_truths
+from coverage_of_calibrations import count_covered, export, list_truths
 from matplotlib.figure import Figure
 from recorded_fleets import RecordedFleet
 from scipy import integrate, stats
@@ -438,6 +438,16 @@ def test_order_and_missing_columns(records, calibration):
     found = rows_of(bare)
     assert "one attempt per node" in find(found, "fleet.start_failure")["note"]
     assert "assumed: no window on record has requests" in bare.to_yaml()
+
+
+def test_exported_records_are_fitted_alike():
+    """Rows that are there twice, in no order, or lack what follows from others, change nothing: not one interval. [property]"""
+    records = replace(SMALL, attempts=1, most_failed=3, skew_s=0.5).draw(8, 1)
+    exported = export(records, 1)
+    assert exported.dropped["reason"].eq("repeats an earlier row").all()
+    assert exported.dropped["rows"].sum() > 20
+    numbers = ["path", "estimate", "low", "high"]
+    pd.testing.assert_frame_equal(fit(exported).parameters[numbers], fit(records).parameters[numbers], rtol=1e-4)
 
 
 # -- scenario ----------------------------------------------------------------------------------------------------------
