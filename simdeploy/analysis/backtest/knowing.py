@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.engines.replay import KnownNode, KnownRollout, Outage
@@ -152,10 +153,16 @@ def know(history: History, run_by: RunBy | None, interval_ns: int) -> KnownRollo
     acts = tuple(
         ScriptedAct(to_ns(row["time_s"]) or 0, row["act"]) for row in history.acts if row["time_s"] is not None
     )
+    counted = [
+        replace(node, attempts=None if row["attempts"] is None else int(row["attempts"]))
+        for row, node in zip(nodes, known, strict=True)
+        if node is not None
+    ]
     return KnownRollout(
-        nodes=tuple(node for node in known if node is not None),
+        nodes=tuple(counted),
         zone_of=tuple(zones),
         class_of=tuple(number([row["class"] for row in nodes])),
+        class_names=tuple(str(row["class"] or "") for row in nodes),
         zones=max(zones, default=0) + 1,
         policy=None if run_by is None else run_by.policy,
         orchestrator=None if run_by is None else run_by.orchestrator,
@@ -165,7 +172,14 @@ def know(history: History, run_by: RunBy | None, interval_ns: int) -> KnownRollo
         promote_after_ns=_promote_after(history, run_by, acts, max(zones, default=0) + 1),
         old_windows=windows.of_old,
         running_windows=windows.of_running,
+        release=history.rollout["release"],
+        is_defective=history.rollout["defective"],
+        starts_at_ns=_find_time_of_day(history.rollout["started_at"]),
     )
+
+
+def _find_time_of_day(started: pd.Timestamp | None) -> int:
+    return 0 if started is None else int((started - started.normalize()).value)
 
 
 def number(words: Sequence[Any]) -> list[int]:
