@@ -58,19 +58,19 @@ def tell(result: Backtest) -> str:
 
 
 def tabulate(result: Backtest) -> tuple[Table, ...]:
-    """Return rates by policy, also modelled ones if asked for, the rollouts that end otherwise or may, and which are reproduced."""
-    rates = [_rate_row(result, policy) for policy in (RECORDED, *result.policies)]
+    """Return rates by policy, beside them modelled ones if asked for, the rollouts that end otherwise or may, and which are reproduced."""
+    is_modelled = result.computed_under["modelled"] > 0
+    rates = [_rate_row(result, RECORDED)]
+    for policy in result.policies:
+        rates += [_rate_row(result, policy), *([_modelled_row(result, policy)] if is_modelled else [])]
     title = (
         f"Rates and exact limits, {percent(result.confidence_level)} confidence each; unknown rollouts count as either"
     )
     reproduced = [
         {**row, "reproduced": _say_whether(row["is_reproduced"])} for row in result.reproduced.to_dict("records")
     ]
-    modelled = [_modelled_row(result, policy) for policy in result.policies]
-    name = "Rates with unknown rollouts as modelled: what is not on record is drawn from a calibration of all records"
     return (
         make_table(title, rates, _RATES),
-        *([make_table(name, modelled, _RATES)] if result.computed_under["modelled"] else []),
         make_table("Rollouts that end otherwise than recorded, or may", _rollout_rows(result), _ROLLOUTS),
         make_table("The recorded policy, replayed", reproduced, _REPRODUCED),
     )
@@ -111,7 +111,7 @@ def _modelled_row(result: Backtest, policy: str) -> dict[str, Any]:
     for measure, row in _counts(result, policy).items():
         rate = row["estimate"] if math.isnan(row["modelled"]) else row["modelled"]
         cells[measure] = "none on record" if not _count_all(row) else f"{100 * rate:.0f} %"
-    return {"policy": policy, **cells}
+    return {"policy": f"{policy}, modelled", **cells}
 
 
 def _rollout_rows(result: Backtest) -> list[dict[str, Any]]:
