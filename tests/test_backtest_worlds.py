@@ -14,12 +14,13 @@ from simdeploy import InputError, Scenario, SimulationError, simulate
 from simdeploy.analysis.backtest import bounding
 from simdeploy.analysis.backtest.backtesting import _Case
 from simdeploy.analysis.backtest.bounding import bound_rollout, measure
-from simdeploy.analysis.backtest.knowing import RunBy, read_histories
-from simdeploy.analysis.backtest.refusing import find_refusals
 from simdeploy.engines.replay import Modeller, replay
+from simdeploy.engines.replay.knowing import RunBy
 from simdeploy.engines.replay.ledger import Ledger
 from simdeploy.engines.replay.node import ReplayedNode
 from simdeploy.engines.replay.prober import ReplayedProber
+from simdeploy.engines.replay.refusing import find_refusals
+from simdeploy.records.histories import read_histories
 from simdeploy.rules.deployment_types import TYPES
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")

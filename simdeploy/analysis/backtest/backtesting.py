@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.backtest.bounding import RESPONSES, Bounds, bound_rollout
 from simdeploy.analysis.backtest.doubting import find_doubts
-from simdeploy.analysis.backtest.interpreting import Interpreter
-from simdeploy.analysis.backtest.knowing import History, RunBy, know, number, read_histories
 from simdeploy.analysis.backtest.modelling import Estimator
-from simdeploy.analysis.backtest.refusing import find_refusals
 from simdeploy.analysis.backtest.reproducing import reproduce
 from simdeploy.analysis.backtest.result import RECORDED, REPRODUCED, ROLLOUT, SUMMARY, Backtest
 from simdeploy.analysis.backtest.summarizing import summarize
+from simdeploy.engines.replay.refusing import find_refusals
+from simdeploy.engines.replay.worlds import Past
 from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten, warn_user
 from simdeploy.records import Records, read_records
+from simdeploy.records.histories import History, read_histories
 from simdeploy.result import make_frame
 from simdeploy.scenario.policies import read_policy_file
 from simdeploy.statistics.levels import level_problems
 from simdeploy.vocabulary import TERMINAL_STATES
 
 if TYPE_CHECKING:
-    from simdeploy.engines.replay import KnownRollout
+    from simdeploy.engines.replay.knowing import RunBy
 
 Policies = Mapping[str, Any] | Sequence[str | os.PathLike[str]]
 
@@ -155,11 +155,8 @@ class _Case:
     """One recorded rollout, ready to be replayed."""
 
     def __init__(self, history: History) -> None:
-        zones = number([row["zone"] for row in history.nodes])
         self._history = history
-        self._interpreter = Interpreter(history, zones)
-        self.recorded: RunBy | None = self._interpreter.recorded()
-        self.known: KnownRollout = know(history, self.recorded, self._interpreter.interval_ns(self.recorded))
+        self._interpreter, self.recorded, self.known = Past.of(history)
 
     def on_record(self) -> dict[str, Bounds]:
         """Return the responses as they are on record."""

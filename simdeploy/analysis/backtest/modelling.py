@@ -12,8 +12,8 @@ from simdeploy.engines.replay import Modeller, replay
 from simdeploy.rules.deployment_types import TYPES
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.backtest.knowing import RunBy
     from simdeploy.engines.replay import KnownRollout
+    from simdeploy.engines.replay.knowing import RunBy
     from simdeploy.records import Records
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from simdeploy.engines.replay.known import KnownRollout
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
+    from simdeploy.world.change_windows import Calendar
 
 _NEVER_NS = 1 << 60
 _NOTHING = Constant(0.0)
@@ -51,8 +52,18 @@ class Replay:
     asks_people: bool
 
 
-def replay(known: KnownRollout, policy: Policy, orchestrator: Orchestrator, filler: Filler | Model) -> Replay:
-    """Replay a rollout under a policy; where the record ends, nodes do what the filler or a model says."""
+def replay(
+    known: KnownRollout,
+    policy: Policy,
+    orchestrator: Orchestrator,
+    filler: Filler | Model,
+    *,
+    calendar: Calendar | None = None,
+) -> Replay:
+    """Replay a rollout under a policy; where the record ends, nodes do what the filler or a model says.
+
+    A `calendar` says when nodes may be dispatched.
+    """
     is_same = policy == known.policy and orchestrator == known.orchestrator
     model = filler if isinstance(filler, Model) else None
     ledger = Ledger("modelled" if isinstance(filler, Model) else filler)
@@ -66,7 +77,9 @@ def replay(known: KnownRollout, policy: Policy, orchestrator: Orchestrator, fill
             operator = replace(model.operator, script=acts, change_windows=())
     cast = _Recorded(known, policy, orchestrator, ledger)
     world.nodes = cast.nodes
-    recording = run_world(world, policy, orchestrator, operator, known.type_name, zones=known.zones, cast=cast)
+    recording = run_world(
+        world, policy, orchestrator, operator, known.type_name, zones=known.zones, calendar=calendar, cast=cast
+    )
 
     first_moved = _find_first_move(known, recording)
     over = recording.makespan_ns
