@@ -387,6 +387,29 @@ def test_what_a_defective_release_adds():
     assert found.loc["release.slow.probability", "estimate"] == 0.5
 
 
+def test_rates_without_numbers_of_requests():
+    """From rates alone the mean is fitted, and what a release adds; the spread is at most that of the nodes on record. [oracle]"""
+    records = SMALL.draw(30, 1)
+    counted = records.windows
+    windows = counted.assign(
+        error_rate=counted["failed_requests"] / counted["requests"], requests=pd.NA, failed_requests=pd.NA
+    )
+    calibration = fit(with_tables(records, windows=windows))
+    found = rows_of(calibration)
+    # Every window has as many requests, so the mean of rates is the rate of all requests.
+    mean, spread = found.loc["fleet.error_rate"], found.loc["fleet.error_rate.beta.sd"]
+    assert mean["estimate"] == pytest.approx(counted["failed_requests"].sum() / counted["requests"].sum())
+    assert mean["low"] < SMALL.error_rate < mean["high"]
+    # The variance of a node's 400 requests is added to that of the nodes.
+    noise = (SMALL.error_rate * (1 - SMALL.error_rate) - SMALL.error_rate_sd**2) / 400
+    assert spread["high"] == pytest.approx(math.sqrt(SMALL.error_rate_sd**2 + noise), rel=0.2)
+    assert (spread["source"], spread["low"]) == ("not_identified", 0)
+    text = calibration.to_yaml()
+    assert "requests_per_second: 10  # assumed" in text
+    assert "error_rate: 0.001" not in text
+    assert calibration.scenario.fleet.behaviour.error_rate.mean == pytest.approx(mean["estimate"], rel=1e-4)
+
+
 def test_outages_of_nodes_and_zones():
     """Mean times up and down are the time watched in each, over the number that ended; none is left out that was cut off. [oracle]"""
     hour, start = pd.Timedelta("1h"), pd.Timestamp("2026-01-01", tz="UTC")

@@ -87,6 +87,7 @@ def _list_fleet(known: _Parameters) -> Iterator[str]:
         yield from _list_key(known, f"fleet.{key}", key, "  ")
     if not known.of("fleet.requests_per_second"):
         yield "  requests_per_second: 10  # assumed: no window on record has requests"
+    if not known.of("fleet.error_rate"):
         yield "  error_rate: 0.001  # assumed"
     yield f"  # assumed, as by default: {_NEVER_FITTED}" + "".join(
         f", {key}" for key in ("crash", "zone_outage", "connection") if not known.of(f"fleet.{key}")
