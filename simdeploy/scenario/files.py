@@ -63,6 +63,8 @@ class Files:
                 self.past[name] = PastRollouts.of(read_records(place))
             except InputError as error:
                 raise InputError([self._outside(problem) for problem in error.problems]) from None
+            except (OSError, ValueError) as error:  # a name too long, or with a NUL
+                raise InputError(Problem(f"can't be read: {getattr(error, 'strerror', None) or error}")) from None
         return self.past[name]
 
     @staticmethod
