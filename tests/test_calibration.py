@@ -432,6 +432,44 @@ def test_outages_of_nodes_and_zones():
     assert "zone_outage" in calibration.scenario.to_dict()["fleet"]
 
 
+def test_laws_of_outages():
+    """With many outages the families of times up and down are found, and 95 % intervals within twice their width hold the truth. [oracle]"""
+    rng = np.random.default_rng(4)
+    start, days = pd.Timestamp("2026-01-01", tz="UTC"), 40
+    rows = []
+    for node in range(40):
+        at = -rng.uniform(0, 20)  # the watch begins at some time between outages, or in one
+        while at < days:
+            at += 3 * rng.weibull(2.0)
+            down = rng.lognormal(math.log(0.2), 0.6)
+            if at + down > 0 and at < days:
+                ends = start + pd.Timedelta(days=at + down)
+                rows.append(
+                    {
+                        "from": start + pd.Timedelta(days=at),
+                        "to": ends if at + down < days else pd.NaT,
+                        "node": f"{node}",
+                    }
+                )
+            at += down
+    spans = {"watched_from": start, "watched_until": start + pd.Timedelta(days=days)}
+    calibration = fit(with_tables(SMALL.draw(6, 1), outages=pd.DataFrame([row | spans for row in rows])))
+    found = rows_of(calibration)
+    truths = {
+        "up.weibull.scale": 3 * 86400,
+        "up.weibull.shape": 2.0,
+        "repair.lognormal.median": 0.2 * 86400,
+        "repair.lognormal.sigma": 0.6,
+    }
+    for path, truth in truths.items():
+        row = found.loc[f"fleet.crash.{path}"]
+        assert 2 * row["low"] - row["estimate"] < truth < 2 * row["high"] - row["estimate"], path
+    assert set(calibration.scenario.to_dict()["fleet"]["crash"]) == {"up", "repair"}
+    chosen = calibration.fits[calibration.fits["chosen"]].set_index("path")["family"]
+    assert chosen["fleet.crash.up"] == "weibull"
+    assert chosen["fleet.crash.repair"] == "lognormal"
+
+
 def test_what_is_not_used_is_told(records):
     """Starts before their dispatch, at it, or without a time are counted with the reason, and not used. [contract]"""
     nodes = records.nodes.reset_index(drop=True)

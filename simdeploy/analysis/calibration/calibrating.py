@@ -127,7 +127,11 @@ class _Fitting:
             is_class = classes == name
             self._fit_share(name)
             self._fit_starts(f"fleet.classes.{name}", is_class, ~is_bad[frame["rollout"].to_numpy()])
-        self.parameters += fit_outages(self.records, self.confidence_level)
+        outages = fit_outages(self.records, self.confidence_level, samples=self.samples, seed=self.seed)
+        self.parameters += outages.parameters
+        self.fits += outages.fits
+        self.points += outages.points
+        self.laws |= outages.laws
         self._describe_connection()
         self._fit_releases(failures)
 

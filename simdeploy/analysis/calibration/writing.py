@@ -119,10 +119,11 @@ def _find_value(known: _Parameters, path: str, key: str) -> Any:
     if path in known.laws:
         return known.laws[path]
     if key in ("crash", "zone_outage"):
-        means = [known.estimate(f"{path}.{part}.exponential.mean", math.nan) for part in ("up", "repair")]
-        if any(math.isnan(mean) for mean in means):
-            return None
-        return {part: {"exponential": {"mean": mean}} for part, mean in zip(("up", "repair"), means, strict=True)}
+        laws = {}
+        for part in ("up", "repair"):
+            mean = known.estimate(f"{path}.{part}.exponential.mean", math.nan)
+            laws[part] = known.laws.get(f"{path}.{part}", None if math.isnan(mean) else {"exponential": {"mean": mean}})
+        return None if None in laws.values() else laws
     if key == "connection":
         return None
     if key == "slowdown":
