@@ -201,6 +201,14 @@ def test_what_contradicts_records_is_refused(scenario, values, message):
         scenario.with_values(values)
 
 
+def test_little_is_told_of_records(scenario, folder):
+    """A file that is no records, and may be another one, is refused without a word of it. [contract]"""
+    (folder / "notes.csv").write_text("secret,password\nhush,1234\n")
+    with pytest.raises(InputError, match=r"fleet.records: .*notes.csv: no kind of records") as caught:
+        scenario.with_values({"fleet.records": "notes.csv"})
+    assert not any(word in str(caught.value) for word in ("secret", "password", "hush", "1234"))
+
+
 def test_what_can_not_be_asked(scenario):
     """Rollouts on record have no probabilities that could be changed; and some policies can't be asked of them. [contract]"""
     with pytest.raises(InputError, match="can't be changed"):

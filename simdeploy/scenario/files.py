@@ -62,7 +62,7 @@ class Files:
                 place = find_inside(self.path(name), (self.base, *self.allowed))
                 self.past[name] = PastRollouts.of(read_records(place))
             except InputError as error:
-                raise InputError([self._outside(problem) for problem in error.problems]) from None
+                raise InputError([self._outside(_briefly(problem)) for problem in error.problems]) from None
             except (OSError, ValueError) as error:  # a name too long, or with a NUL
                 raise InputError(Problem(f"can't be read: {getattr(error, 'strerror', None) or error}")) from None
         return self.past[name]
@@ -73,6 +73,13 @@ class Files:
         if problem.line is not None:
             return problem
         return replace(problem, message=f"{problem.file}: {problem.message}", file=None)
+
+
+def _briefly(problem: Problem) -> Problem:
+    """Return a problem with records that shows nothing of what is in them: it may be another file."""
+    return replace(
+        problem, path=(), found=None, hint="simdeploy calibrate says more of records" if problem.found else None
+    )
 
 
 def first_word(text: str) -> str:

@@ -12,10 +12,10 @@ from pydantic_core import core_schema
 
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.records.histories import History, PastRollouts
+from simdeploy.scenario.files import Files, first_word
 from simdeploy.scenario.section import validation_error
 
 if TYPE_CHECKING:
-    from simdeploy.scenario.files import Files
     from simdeploy.world.fleet import Fleet
     from simdeploy.world.operator import Operator
     from simdeploy.world.release import ReleaseKind
@@ -90,7 +90,7 @@ def past_problems(
         name = past.histories[kinds.index(None)].rollout["rollout"]
         message = "the kind of a rollout's release is not on record, or none of the scenario's"
         hint = "state `release` or `defective` in a table of rollouts, or only one kind in `release`"
-        yield Problem(message, _PATH, found=f"rollout {shorten(str(name))}", hint=hint)
+        yield Problem(message, _PATH, found=f"rollout {first_word(str(name))}", hint=hint)
         return
     for kind in release:
         if kind.probability and kind not in kinds:
