@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 
 import simdeploy
+
+# Columns that many tools don't have. What follows from the others is the cause of a failure and the order; the end of the record is taken
+# for the last time in it.
+MISSING = ("attempts", "cause", "status", "position", "class", "zone", "heard_at_s", "watched_until_s")
 
 
 def list_truths(fleet):
@@ -20,9 +28,27 @@ def list_truths(fleet):
     }
 
 
-def find_covered(fleet, n_rollouts, seed):
+def export(records, seed):
+    """Return records as they are read from files with a tenth of the rows twice, in no order, and without the columns of `MISSING`."""
+    rng = np.random.default_rng([seed, 1])
+    tables = {
+        "nodes": records.nodes.drop(columns=list(MISSING)),
+        "windows": records.windows.drop(columns=["error_rate", "healthy", "up", "on_new_version"]),
+        "rollouts": records.rollouts[["rollout", "nodes", "interval_s", "deadline_s", "defective"]],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for name, table in tables.items():
+            again = table.iloc[rng.permutation(len(table))[: len(table) // 10 if name != "rollouts" else 0]]
+            rows = pd.concat([table, again])
+            rows.iloc[rng.permutation(len(rows))].to_csv(Path(folder) / f"{name}.csv", index=False)
+        return simdeploy.read_records(folder)
+
+
+def find_covered(fleet, n_rollouts, seed, *, is_exported=False):
     """Return by path whether the interval of one calibration contains the truth; one that isn't fitted doesn't."""
-    found = simdeploy.calibrate(fleet.draw(n_rollouts, seed), goodness_samples=0).parameters.set_index("path")
+    records = fleet.draw(n_rollouts, seed)
+    records = export(records, seed) if is_exported else records
+    found = simdeploy.calibrate(records, goodness_samples=0).parameters.set_index("path")
     covered = {}
     for path, truth in list_truths(fleet).items():
         # Without a spread there is a constant instead of a mean.
@@ -31,6 +57,6 @@ def find_covered(fleet, n_rollouts, seed):
     return covered
 
 
-def count_covered(fleet, n_rollouts, seeds):
+def count_covered(fleet, n_rollouts, seeds, *, is_exported=False):
     """Return by path how many of the calibrations of some seeds cover the truth."""
-    return pd.DataFrame([find_covered(fleet, n_rollouts, seed) for seed in seeds]).sum()
+    return pd.DataFrame([find_covered(fleet, n_rollouts, seed, is_exported=is_exported) for seed in seeds]).sum()

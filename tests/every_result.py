@@ -94,7 +94,7 @@ def backtest():
     """Replay few rollouts under another policy, which is known in some of them."""
     records = sd.Records.join([sd.simulate(SCENARIO, "canary", replication=k).to_records(f"{k}") for k in range(6)])
     spec = {"strategy": ROLLING, "max_parallel": 8, "health_check": {"deadline": "5m", "min_healthy_time": "30s"}}
-    return sd.backtest(records, {"eights": spec})
+    return sd.backtest(records, {"eights": spec}, modelled=2)
 
 
 MAKE = {

@@ -123,5 +123,8 @@ class RecordedFleet:
         size = self.error_rate * (1 - self.error_rate) / self.error_rate_sd**2 - 1
         rate = rng.beta(self.error_rate * size, (1 - self.error_rate) * size, len(up))
         windows = pd.concat([up[["rollout", "node"]]] * 2, ignore_index=True)
+        ended = np.concatenate([up["resolved_at_s"] - 10, up["resolved_at_s"]])
         failed = rng.binomial(self.requests, np.concatenate([rate, rate]))
-        return windows.assign(requests=self.requests, failed_requests=failed, up=True, on_new_version=True)
+        return windows.assign(
+            ended_s=ended, requests=self.requests, failed_requests=failed, up=True, on_new_version=True
+        )

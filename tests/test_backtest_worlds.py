@@ -14,11 +14,14 @@ from simdeploy import InputError, Scenario, SimulationError, simulate
 from simdeploy.analysis.backtest import bounding
 from simdeploy.analysis.backtest.backtesting import _Case
 from simdeploy.analysis.backtest.bounding import bound_rollout, measure
-from simdeploy.analysis.backtest.knowing import RunBy, read_histories
-from simdeploy.analysis.backtest.refusing import find_refusals
+from simdeploy.engines.replay import Modeller, replay
+from simdeploy.engines.replay.knowing import RunBy
 from simdeploy.engines.replay.ledger import Ledger
 from simdeploy.engines.replay.node import ReplayedNode
 from simdeploy.engines.replay.prober import ReplayedProber
+from simdeploy.engines.replay.refusing import find_refusals
+from simdeploy.records.histories import read_histories
+from simdeploy.rules.deployment_types import TYPES
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
@@ -122,7 +125,10 @@ SEEDS = range(100, 180)
 
 
 def tally_others(seeds):
-    """Replay drawn rollouts under other policies, and simulate these in the same worlds; count values that are known."""
+    """Replay drawn rollouts under other policies, and simulate these in the same worlds; count values that are known.
+
+    Modelled rollouts have the values that are known, and are within the bounds of others.
+    """
     count = Counter()
     for seed in seeds:
         made = simulate_first(calm(draw_raw(seed)), seed)
@@ -130,6 +136,8 @@ def tally_others(seeds):
             continue
         scenario, rollout = made
         case = case_of(rollout)
+        kinds = scenario.release if TYPES[case.known.type_name].releases else ()
+        model = Modeller(case.known, scenario.fleet, kinds, scenario.operator).draw(0, seed)
         for name in list(scenario.policies)[1:]:
             policy = scenario.policies[name]
             run_by = RunBy(policy.policy, scenario.orchestrator_of(policy))
@@ -142,6 +150,9 @@ def tally_others(seeds):
                 bounds = bounded.bounds[response]
                 assert is_within(bounds, value), (seed, name, response, bounds, value)
                 count[response] += bounds.low == bounds.high
+            for response, value in measure(replay(case.known, *run_by, model).recording).items():
+                bounds = bounded.bounds[response]
+                assert is_within(bounds, value), (seed, name, response, bounds, value, "modelled")
             count["pairs"] += 1
             count["known"] += bounded.unknown_ns is None
     return count

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from coverage_of_calibrations import count_covered, list_truths
+from coverage_of_calibrations import count_covered, export, list_truths
 from matplotlib.figure import Figure
 from recorded_fleets import RecordedFleet
 from scipy import integrate, stats
@@ -387,6 +387,29 @@ def test_what_a_defective_release_adds():
     assert found.loc["release.slow.probability", "estimate"] == 0.5
 
 
+def test_rates_without_numbers_of_requests():
+    """From rates alone the mean is fitted, and what a release adds; the spread is at most that of the nodes on record. [oracle]"""
+    records = SMALL.draw(30, 1)
+    counted = records.windows
+    windows = counted.assign(
+        error_rate=counted["failed_requests"] / counted["requests"], requests=pd.NA, failed_requests=pd.NA
+    )
+    calibration = fit(with_tables(records, windows=windows))
+    found = rows_of(calibration)
+    # Every window has as many requests, so the mean of rates is the rate of all requests.
+    mean, spread = found.loc["fleet.error_rate"], found.loc["fleet.error_rate.beta.sd"]
+    assert mean["estimate"] == pytest.approx(counted["failed_requests"].sum() / counted["requests"].sum())
+    assert mean["low"] < SMALL.error_rate < mean["high"]
+    # The variance of a node's 400 requests is added to that of the nodes.
+    noise = (SMALL.error_rate * (1 - SMALL.error_rate) - SMALL.error_rate_sd**2) / 400
+    assert spread["high"] == pytest.approx(math.sqrt(SMALL.error_rate_sd**2 + noise), rel=0.2)
+    assert (spread["source"], spread["low"]) == ("not_identified", 0)
+    text = calibration.to_yaml()
+    assert "requests_per_second: 10  # assumed" in text
+    assert "error_rate: 0.001" not in text
+    assert calibration.scenario.fleet.behaviour.error_rate.mean == pytest.approx(mean["estimate"], rel=1e-4)
+
+
 def test_outages_of_nodes_and_zones():
     """Mean times up and down are the time watched in each, over the number that ended; none is left out that was cut off. [oracle]"""
     hour, start = pd.Timedelta("1h"), pd.Timestamp("2026-01-01", tz="UTC")
@@ -407,6 +430,44 @@ def test_outages_of_nodes_and_zones():
     assert found["fleet.zone_outage.up.exponential.mean"] == pytest.approx(196)
     assert found["fleet.zone_outage.repair.exponential.mean"] == pytest.approx(4)
     assert "zone_outage" in calibration.scenario.to_dict()["fleet"]
+
+
+def test_laws_of_outages():
+    """With many outages the families of times up and down are found, and 95 % intervals within twice their width hold the truth. [oracle]"""
+    rng = np.random.default_rng(4)
+    start, days = pd.Timestamp("2026-01-01", tz="UTC"), 40
+    rows = []
+    for node in range(40):
+        at = -rng.uniform(0, 20)  # the watch begins at some time between outages, or in one
+        while at < days:
+            at += 3 * rng.weibull(2.0)
+            down = rng.lognormal(math.log(0.2), 0.6)
+            if at + down > 0 and at < days:
+                ends = start + pd.Timedelta(days=at + down)
+                rows.append(
+                    {
+                        "from": start + pd.Timedelta(days=at),
+                        "to": ends if at + down < days else pd.NaT,
+                        "node": f"{node}",
+                    }
+                )
+            at += down
+    spans = {"watched_from": start, "watched_until": start + pd.Timedelta(days=days)}
+    calibration = fit(with_tables(SMALL.draw(6, 1), outages=pd.DataFrame([row | spans for row in rows])))
+    found = rows_of(calibration)
+    truths = {
+        "up.weibull.scale": 3 * 86400,
+        "up.weibull.shape": 2.0,
+        "repair.lognormal.median": 0.2 * 86400,
+        "repair.lognormal.sigma": 0.6,
+    }
+    for path, truth in truths.items():
+        row = found.loc[f"fleet.crash.{path}"]
+        assert 2 * row["low"] - row["estimate"] < truth < 2 * row["high"] - row["estimate"], path
+    assert set(calibration.scenario.to_dict()["fleet"]["crash"]) == {"up", "repair"}
+    chosen = calibration.fits[calibration.fits["chosen"]].set_index("path")["family"]
+    assert chosen["fleet.crash.up"] == "weibull"
+    assert chosen["fleet.crash.repair"] == "lognormal"
 
 
 def test_what_is_not_used_is_told(records):
@@ -438,6 +499,16 @@ def test_order_and_missing_columns(records, calibration):
     found = rows_of(bare)
     assert "one attempt per node" in find(found, "fleet.start_failure")["note"]
     assert "assumed: no window on record has requests" in bare.to_yaml()
+
+
+def test_exported_records_are_fitted_alike():
+    """Rows that are there twice, in no order, or lack what follows from others, change nothing: not one interval. [property]"""
+    records = replace(SMALL, attempts=1, most_failed=3, skew_s=0.5).draw(8, 1)
+    exported = export(records, 1)
+    assert exported.dropped["reason"].eq("repeats an earlier row").all()
+    assert exported.dropped["rows"].sum() > 20
+    numbers = ["path", "estimate", "low", "high"]
+    pd.testing.assert_frame_equal(fit(exported).parameters[numbers], fit(records).parameters[numbers], rtol=1e-4)
 
 
 # -- scenario ----------------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def read_bytes(
     file = os.fspath(path)
     try:
         # What was found to be inside is what is opened: a link that is put there in between is not followed.
-        target, flags = (file, _FLAGS) if inside is None else (_find_inside(file, inside, outside), _FLAGS | _NO_FOLLOW)
+        target, flags = (file, _FLAGS) if inside is None else (find_inside(file, inside, outside), _FLAGS | _NO_FOLLOW)
         descriptor = os.open(target, flags)
         try:
             return _read(descriptor, file, most_bytes, takes_pipes=inside is None)
@@ -81,7 +81,8 @@ def read_bytes(
         raise InputError(Problem(f"can't be read: {reason}", file=file)) from None
 
 
-def _find_inside(file: str, folders: Sequence[str | os.PathLike[str]], outside: Problem) -> str:
+def find_inside(file: str, folders: Sequence[str | os.PathLike[str]], outside: Problem = OUTSIDE_SCENARIO) -> str:
+    """Return a path with links resolved, or raise an `InputError` if it is in none of the folders."""
     real = Path(os.path.realpath(file))
     if not any(real.is_relative_to(os.path.realpath(folder or ".")) for folder in folders):
         raise InputError(replace(outside, file=file))

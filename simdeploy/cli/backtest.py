@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from simdeploy.cli.files import PathName
-from simdeploy.cli.options import CONFIDENCE_LEVEL, MAP, use
+from simdeploy.cli.options import CONFIDENCE_LEVEL, MAP, use, whole_option
 from simdeploy.cli.study import Finding, draw_panels, study_command
 
 
@@ -13,7 +13,6 @@ from simdeploy.cli.study import Finding, draw_panels, study_command
     "backtest",
     policies=None,
     simulates=False,
-    seed=False,
     example="simdeploy backtest records/2025 --policy today.json --policy new.json",
 )
 @click.argument("records", metavar="RECORDS...", nargs=-1, required=True, type=PathName(exists=True))
@@ -25,14 +24,25 @@ from simdeploy.cli.study import Finding, draw_panels, study_command
     required=True,
     help="Policy file, named after itself; repeatable.",
 )
-@use(MAP, CONFIDENCE_LEVEL)
+@use(
+    MAP,
+    CONFIDENCE_LEVEL,
+    whole_option(
+        "--modelled",
+        0,
+        "Estimate between the bounds: draw what is not on record so often.",
+        least=0,
+        most=10_000,
+    ),
+)
 def command(
-    ctx: click.Context,  # noqa: ARG001 - given to every command without a scenario
+    ctx: click.Context,
     *,
     records: tuple[str, ...],
     policy_files: tuple[str, ...],
     mapping: dict[str, str],
     confidence_level: float,
+    modelled: int,
 ) -> Finding:
     """Replay recorded rollouts under other policies.
 
@@ -43,7 +53,14 @@ def command(
     from simdeploy.plotting.backtest import plot_backtest
     from simdeploy.report.wording import plural
 
-    result = backtest(list(records), list(policy_files), mapping=mapping or None, confidence_level=confidence_level)
+    result = backtest(
+        list(records),
+        list(policy_files),
+        mapping=mapping or None,
+        modelled=modelled,
+        confidence_level=confidence_level,
+        seed=ctx.params["seed"],
+    )
     n = result.rollouts["rollout"].nunique()
     return Finding(
         result,

@@ -108,7 +108,6 @@ def study_command(
     simulates: bool = True,
     intervals: bool = True,
     plot: bool = True,
-    seed: bool = True,
     out: click.Option = shared.OUT,
 ) -> Callable[[Callable[..., Finding]], Command]:
     """Make a command from a function of a `Study` and further options that returns a `Finding`.
@@ -116,8 +115,7 @@ def study_command(
     ``--policy`` takes one policy, or several, of which the "first" or "all" are the default; without a scenario `policies` is
     None. There is no ``--replications`` without its default and its `least` value. With `precision` there are ``--precision``
     and ``--most``. A command that `simulates` has options for engine, workers, cluster and store; with `intervals` there is
-    their ``--confidence-level``, too. One that draws nothing has no `seed`; one that also writes something else has an `out` of its
-    own.
+    their ``--confidence-level``, too. One that also writes something else has an `out` of its own.
     """
 
     def decorate(function: Callable[..., Finding]) -> Command:
@@ -126,7 +124,7 @@ def study_command(
             *reversed(function.__dict__.pop("__click_params__", [])),
             *([] if replications is None else [shared.replications_option(replications, least)]),
             *([shared.PRECISION, shared.most_option()] if precision else []),
-            *([shared.SEED] if seed else []),
+            shared.SEED,
             *([shared.CONFIDENCE_LEVEL] if simulates and intervals else []),
             *(shared.SIMULATING if simulates else ()),
             *([shared.PLOT] if plot else []),

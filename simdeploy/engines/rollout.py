@@ -13,6 +13,7 @@ from simdeploy.engines import frames
 from simdeploy.engines.recorded import describe
 from simdeploy.engines.responses import compute_responses
 from simdeploy.engines.service import Service
+from simdeploy.engines.worlds import record
 from simdeploy.errors import InputError, Problem, not_among
 from simdeploy.output import write_file, write_table
 from simdeploy.result import to_plain
@@ -68,9 +69,7 @@ class Rollout:
 
     @cached_property
     def _recording(self) -> Recording:
-        from simdeploy.engines.reference.engine import run_reference
-
-        return run_reference(self.scenario, self.policy, seed=self.seed, replication=self.replication)
+        return record(self.scenario, self.policy, seed=self.seed, replication=self.replication)
 
     @cached_property
     def _service(self) -> Service:

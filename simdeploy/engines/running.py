@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def prepare_block(scenario: Scenario, policies: Sequence[ScenarioPolicy], *, engine: str) -> Prepared | None:
-    """Return what all blocks of some policies have in common; the reference engine prepares nothing."""
-    if engine != "compiled":
+    """Return what all blocks of some policies have in common; the reference engine, which runs those on record, prepares nothing."""
+    if engine != "compiled" or scenario.past is not None:
         return None
     from simdeploy.engines.compiled.engine import prepare_compiled
 
@@ -46,7 +46,7 @@ def run_block(
     Block
         A replication that fails is a row whose `status` is "failed", with `stage` and `error`; it costs no other one.
     """
-    if engine == "compiled":
+    if engine == "compiled" and scenario.past is None:
         from simdeploy.engines.compiled.engine import run_compiled
 
         return run_compiled(scenario, policies, seed=seed, first=first, count=count, prepared=prepared)

@@ -40,7 +40,8 @@ def simulate(
         Which of the worlds of that seed, 0 to 2**32 - 1. Every policy meets the same one.
     engine : {'auto', 'compiled', 'reference'}
         The reference engine unless told otherwise: it leaves records of what happened. The compiled engine gives the
-        responses only; tables are then made by the reference engine when they are first asked for.
+        responses only; tables are then made by the reference engine when they are first asked for. Rollouts on record
+        (`fleet.records`) are always run by the reference engine.
 
     Returns
     -------
@@ -72,7 +73,7 @@ def simulate(
     check_engine(engine)
     chosen = scenario.policy(policy)
     check_room(scenario, [chosen], "compiled" if engine == "compiled" else "reference")
-    if engine != "compiled":
+    if engine != "compiled" or scenario.past is not None:
         return Rollout(scenario, chosen, seed=seed, replication=replication, engine="reference")
     from simdeploy.engines.compiled.engine import run_compiled
 

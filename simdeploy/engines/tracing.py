@@ -10,6 +10,7 @@ import numpy as np
 from simdeploy.engines.error_rates import ErrorRates
 from simdeploy.engines.service import Service
 from simdeploy.engines.traces import BROKEN, MIDDLE, NO_RELEASE, QUANTITIES, STEP, UNKNOWN, Grid, Traces
+from simdeploy.engines.worlds import record
 from simdeploy.errors import SimulationError
 
 if TYPE_CHECKING:
@@ -35,12 +36,10 @@ def run_traces(
     ----------
     engine : {'compiled', 'reference'}
     """
-    if engine == "compiled":
+    if engine == "compiled" and scenario.past is None:
         from simdeploy.engines.compiled.engine import run_compiled_traces
 
         return run_compiled_traces(scenario, policies, grid, seed=seed, first=first, count=count)
-    from simdeploy.engines.reference.engine import run_reference
-
     names = [kind.name for kind in scenario.release]
     values = np.full((len(policies), count, len(QUANTITIES), grid.n_times), UNKNOWN, np.int32)
     kinds = np.full((len(policies), count), BROKEN, np.int32)
@@ -48,7 +47,7 @@ def run_traces(
     for number, policy in enumerate(policies):
         for place in range(count):
             try:
-                recording = run_reference(scenario, policy, seed=seed, replication=first + place)
+                recording = record(scenario, policy, seed=seed, replication=first + place)
             except SimulationError as error:
                 first_error = first_error or str(error)
                 continue

@@ -259,7 +259,7 @@ class _Making:
         group = self._group_of.get(id(world))
         if group is None:
             # Everything a rollout depends on; not names or other policies.
-            key = (world.fleet, world.drawn_release, world.operator, world.orchestrator, world.tilt)
+            key = (world.fleet, world.past, world.drawn_release, world.operator, world.orchestrator, world.tilt)
             group = self._group_of[id(world)] = self._group_numbers.setdefault(key, len(self.groups))
         if group == len(self.groups):
             self.groups.append((world, []))

@@ -136,7 +136,7 @@ def _has_independent_nodes(scenario: Scenario, kind: ReleaseKind) -> bool:
     always_ends = orchestrator.on_failure in ("rollback", "stop") and not orchestrator.failed_node_holds_slot
     always_ends &= not orchestrator.failed_node_freezes and orchestrator.lost_waves == "continue"
     always_ends &= orchestrator.failures_counted == "cumulative"
-    is_alone = not scenario.operator.script and scenario.tilt is None
+    is_alone = not scenario.operator.script and scenario.tilt is None and scenario.past is None
     return is_static and is_constant and is_alike and always_ends and is_alone
 
 

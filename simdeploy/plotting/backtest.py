@@ -20,6 +20,7 @@ _LOOKS = {
     "false_alarm given good": ("false alarms of good releases", VERMILION, "D"),
     "escaped given defective": ("escapes of defective releases", GREEN, "s"),
 }
+_MODELLED = "modelled"
 _STEP = 0.27  # between the lines of a row
 
 
@@ -37,7 +38,7 @@ def plot_backtest(ax: Axes, result: Backtest) -> Axes:
     -------
     matplotlib.axes.Axes
         The same. A wide bar leads from the rate if no unknown rollout has this outcome to the one if all have; a rate that is known
-        is a point.
+        is a point. A modelled one is a cross.
 
     Examples
     --------
@@ -76,6 +77,9 @@ def plot_backtest(ax: Axes, result: Backtest) -> Axes:
             label=label,
         )
         seen.add(name)
+        if row["modelled"] == row["modelled"]:
+            ax.plot([row["modelled"]], [place], "x", color="black", label=None if _MODELLED in seen else _MODELLED)
+            seen.add(_MODELLED)
         ax.annotate(
             f"{say_count(row)} of {n:,}", (row["high"], place), xytext=(4, 0), textcoords="offset points", va="center", fontsize="x-small",
         )  # fmt: skip
@@ -85,5 +89,5 @@ def plot_backtest(ax: Axes, result: Backtest) -> Axes:
     ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     ax.set_xlabel("rollouts")
     add_interval(ax, "x", result.confidence_level)
-    put_legend_above(ax, n_lines)
+    put_legend_above(ax, n_lines + (_MODELLED in seen))
     return ax

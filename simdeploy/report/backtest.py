@@ -58,8 +58,11 @@ def tell(result: Backtest) -> str:
 
 
 def tabulate(result: Backtest) -> tuple[Table, ...]:
-    """Return rates by policy, the rollouts that end otherwise or may, and which are reproduced."""
-    rates = [_rate_row(result, policy) for policy in (RECORDED, *result.policies)]
+    """Return rates by policy, beside them modelled ones if asked for, the rollouts that end otherwise or may, and which are reproduced."""
+    is_modelled = result.computed_under["modelled"] > 0
+    rates = [_rate_row(result, RECORDED)]
+    for policy in result.policies:
+        rates += [_rate_row(result, policy), *([_modelled_row(result, policy)] if is_modelled else [])]
     title = (
         f"Rates and exact limits, {percent(result.confidence_level)} confidence each; unknown rollouts count as either"
     )
@@ -101,6 +104,14 @@ def _rate_row(result: Backtest, policy: str) -> dict[str, Any]:
         limits = f"{100 * row['low']:.0f} to {100 * row['high']:.0f} %"
         cells[measure] = f"{say_count(row)} of {n:,} ({limits})" if n else "none on record"
     return {"policy": policy, **cells}
+
+
+def _modelled_row(result: Backtest, policy: str) -> dict[str, Any]:
+    cells = {}
+    for measure, row in _counts(result, policy).items():
+        rate = row["estimate"] if math.isnan(row["modelled"]) else row["modelled"]
+        cells[measure] = "none on record" if not _count_all(row) else f"{100 * rate:.0f} %"
+    return {"policy": f"{policy}, modelled", **cells}
 
 
 def _rollout_rows(result: Backtest) -> list[dict[str, Any]]:

@@ -6,9 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from simdeploy.api.files import read_text
+from simdeploy.api.files import find_inside, read_text
 from simdeploy.errors import InputError, Problem, shorten
+
+if TYPE_CHECKING:
+    from simdeploy.records.histories import PastRollouts
 
 _LONGEST_WORD = 20
 
@@ -20,13 +24,20 @@ class Files:
 
     So a scenario can be changed or sent to another process after its files have changed. `base` is the folder of
     relative names, empty for the working directory; `allowed` are further folders that may contain the files; `texts`
-    are those already read, by name.
+    and `past` are those already read, by name.
     """
 
-    def __init__(self, base: str, allowed: Sequence[Folder] = (), texts: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        base: str,
+        allowed: Sequence[Folder] = (),
+        texts: Mapping[str, str] | None = None,
+        past: Mapping[str, PastRollouts] | None = None,
+    ) -> None:
         self.base = base
         self.allowed = tuple(os.fspath(folder) for folder in allowed)
         self.texts: dict[str, str] = dict(texts or {})
+        self.past: dict[str, PastRollouts] = dict(past or {})
 
     def path(self, name: str) -> str:
         """Return the file's path."""
@@ -41,12 +52,34 @@ class Files:
                 raise InputError([self._outside(problem) for problem in error.problems]) from None
         return self.texts[name]
 
+    def past_rollouts(self, name: str) -> PastRollouts:
+        """Return the rollouts of a file or folder of records, or raise an `InputError`."""
+        if name not in self.past:
+            from simdeploy.records import read_records
+            from simdeploy.records.histories import PastRollouts
+
+            try:
+                place = find_inside(self.path(name), (self.base, *self.allowed))
+                self.past[name] = PastRollouts.of(read_records(place))
+            except InputError as error:
+                raise InputError([self._outside(_briefly(problem)) for problem in error.problems]) from None
+            except (OSError, ValueError) as error:  # a name too long, or with a NUL
+                raise InputError(Problem(f"can't be read: {getattr(error, 'strerror', None) or error}")) from None
+        return self.past[name]
+
     @staticmethod
     def _outside(problem: Problem) -> Problem:
         # Problems without a line, such as a missing file, are reported where the file is named.
         if problem.line is not None:
             return problem
         return replace(problem, message=f"{problem.file}: {problem.message}", file=None)
+
+
+def _briefly(problem: Problem) -> Problem:
+    """Return a problem with records that shows nothing of what is in them: it may be another file."""
+    return replace(
+        problem, path=(), found=None, hint="simdeploy calibrate says more of records" if problem.found else None
+    )
 
 
 def first_word(text: str) -> str:

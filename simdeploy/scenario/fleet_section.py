@@ -17,10 +17,12 @@ from pydantic import (
     model_validator,
 )
 
-from simdeploy.api.values import Flag
+from simdeploy.api.values import Flag, choice
 from simdeploy.errors import Problem, nearest
+from simdeploy.records.histories import PastRollouts
 from simdeploy.scenario.laws import DurationLaw, FactorLaw, ProbabilityLaw
 from simdeploy.scenario.node_lists import NodeList, unknown_nodes
+from simdeploy.scenario.past_rollouts import RecordsFile
 from simdeploy.scenario.section import Section, optional, problems_of, validation_error
 from simdeploy.scenario.service_section import ServiceSection, TrafficSection, local, local_field
 from simdeploy.scenario.values import (
@@ -247,6 +249,12 @@ class FleetSection(BehaviourSection):
         "What becomes of the requests of a node that is out of service: local, lost; shared, served by others."
     )
     classes: Annotated[list[ClassSection] | None, OrNone] = none_field("Parts of the fleet that behave differently.")
+    records: Annotated[PastRollouts, RecordsFile()] | None = optional(
+        None, "File or folder of records: every replication is one of its rollouts."
+    )
+    resample: Annotated[Literal["rollouts"], choice("rollouts")] | None = optional(
+        None, "Draw rollouts on record at random, instead of one after the other."
+    )
 
     @field_validator("zones")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from simdeploy.api.check import MISSING
 from simdeploy.errors import Path, Problem, listed, shorten
+from simdeploy.records.histories import PastRollouts
 from simdeploy.rules.deployment_types import fill_versions
 from simdeploy.rules.gates.gate import MOST_GATED_REQUESTS
 from simdeploy.rules.orchestrator import Orchestrator
@@ -21,6 +22,7 @@ from simdeploy.scenario.fleet_section import build_fleet
 from simdeploy.scenario.node_lists import unknown_nodes
 from simdeploy.scenario.orchestrator_section import build_orchestrator, orchestrator_problems
 from simdeploy.scenario.parts import Costs, FrozenMapping, Identity, ScenarioPolicy
+from simdeploy.scenario.past_rollouts import past_problems
 from simdeploy.scenario.policies import PolicyReading, Surroundings, read_policy, version_suspicions
 from simdeploy.scenario.policy_checks import health_problems, policy_problems
 from simdeploy.scenario.release_section import build_release
@@ -70,6 +72,9 @@ def read_parts(raw: object, files: Files, known: Mapping[str, Any] | None = None
     }
     parts = reading.parts
     parts.update({name: build(sections[name]) for name, build in builders.items() if name in sections})
+    if "fleet" in sections:
+        section = sections["fleet"]
+        parts["past"] = section.records and replace(section.records, is_resampled=section.resample is not None)
     if "health" in sections:
         parts["health_interval_ns"] = sections["health"].interval
     if "deployment" in sections:
@@ -162,7 +167,7 @@ def _read_policies(sections: Mapping[str, Any], reading: Reading, files: Files) 
 
 def _cross_check(reading: Reading, names: Collection[str]) -> None:
     """Compare the parts that could be read with each other; `names` are those of all policies, readable or not."""
-    parts, errors = reading.parts, reading.errors
+    parts, errors, sections = reading.parts, reading.errors, reading.sections
     fleet: Fleet | None = parts.get("fleet")
     release: tuple[ReleaseKind, ...] = parts.get("release", ())
     orchestrator: Orchestrator | None = parts.get("orchestrator")
@@ -174,6 +179,11 @@ def _cross_check(reading: Reading, names: Collection[str]) -> None:
             errors += affects_problems(kind, fleet)
         intervals_ns = [policy.policy.interval_ns for policy in policies.values()]
         errors += request_problems(fleet, [*intervals_ns, parts.get("health_interval_ns", 0)])
+    past: PastRollouts | None = getattr(sections.get("fleet"), "records", None)
+    if past is None and getattr(sections.get("fleet"), "resample", None):
+        errors.append(Problem("has no effect without `records`", ("fleet", "resample")))
+    if past is not None and fleet is not None and {"operator", "release", "identity"} <= parts.keys():
+        errors += past_problems(past, fleet, release, parts["operator"], parts["identity"].type)
     errors += cross_check_requirements(
         parts.get("requirements", ()),
         policies=names,

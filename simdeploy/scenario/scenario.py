@@ -14,6 +14,7 @@ from typing import Any
 from simdeploy.api import DeploymentDocument, DeploymentSpec, GeneralSpec, RolloutSpec, Spec
 from simdeploy.dialects import PolicyImport
 from simdeploy.errors import InputError, Problem, cut, not_among, raise_if_any, shorten, warn_user
+from simdeploy.records.histories import PastRollouts
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.changes import set_values
 from simdeploy.scenario.files import Files, Folder
@@ -72,6 +73,8 @@ class Scenario:
         Requirements for policies.
     policies : mapping of str to ScenarioPolicy
         In the file's order; read-only.
+    past : PastRollouts or None
+        Rollouts on record that replications are, if the fleet has `records`.
     tilt : Tilt or None
         Changed probabilities, so that replications have weights; see `tilted`. Not part of a file.
     kind : str or None
@@ -93,6 +96,7 @@ class Scenario:
     costs: Costs | None
     requirements: tuple[Requirement, ...]
     policies: Mapping[str, ScenarioPolicy]
+    past: PastRollouts | None = None
     tilt: Tilt | None = None
     kind: str | None = None
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
@@ -164,6 +168,8 @@ class Scenario:
         """
         raw = copy.deepcopy(dict(self._origin.raw))
         _add_digests(raw, self._origin.surroundings.files)
+        if self.past is not None:
+            raw["fleet"]["sha256"] = self.past.digest
         if self.tilt is not None:
             raw["tilt"] = self.tilt.factors
         if self.kind is not None:
@@ -202,7 +208,9 @@ class Scenario:
         kept = {
             name: section for name, section in self._origin.sections.items() if changed.get(name) is before.get(name)
         }
-        scenario, errors = build(changed, Files(files.base, files.allowed, files.texts), source=self.source, known=kept)
+        scenario, errors = build(
+            changed, Files(files.base, files.allowed, files.texts, files.past), source=self.source, known=kept
+        )
         if scenario is None:
             raise InputError(errors)
         known = [(problem.path, problem.message) for problem in self.warnings]
@@ -235,6 +243,8 @@ class Scenario:
         if tilt is not None and not isinstance(tilt, Tilt):
             tilt = Tilt.of(tilt)
         problems = tilt_problems(tilt, self.fleet, self.release, self.operator) if tilt else []
+        if tilt and self.past is not None:
+            problems = [Problem("rollouts on record have probabilities that can't be changed", ("fleet", "records"))]
         raise_if_any(problems)
         return replace(self, tilt=tilt)
 
@@ -374,7 +384,7 @@ def warn(problems: Iterable[Problem]) -> None:
 
 def _make_absolute(raw: Any, files: Files) -> None:
     for key, value in raw.items() if isinstance(raw, dict) else enumerate(raw):
-        if key == "file" and isinstance(value, str):
+        if key in ("file", "records") and isinstance(value, str):
             raw[key] = str(Path(files.path(value)).absolute())
         elif isinstance(value, dict | list):
             _make_absolute(value, files)

@@ -102,6 +102,7 @@ class Stream(enum.IntEnum):
     AFFECTED = 4, 0, "node", "0", "whether the release can hurt the node"
     AFTER = 4, 1, "node", "0", "how much exposure a latent defect needs to show"
     ERROR_RATE = 5, 0, "node", "0", "the node's own level of failed requests"
+    PAST_ROLLOUT = 5, 1, "0", "0", "which rollout on record it is"
     UPDATE_DURATION = 6, 0, "node", "attempt", "how long an attempt to start takes"
     START_FAILURE = 6, 1, "node", "attempt", "whether the attempt fails"
     START_HANG = 7, 0, "node", "attempt", "whether the attempt leaves the node silent"

@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.backtest.bounding import RESPONSES, Bounds, bound_rollout
 from simdeploy.analysis.backtest.doubting import find_doubts
-from simdeploy.analysis.backtest.interpreting import Interpreter
-from simdeploy.analysis.backtest.knowing import History, RunBy, know, number, read_histories
-from simdeploy.analysis.backtest.refusing import find_refusals
+from simdeploy.analysis.backtest.modelling import Estimator
 from simdeploy.analysis.backtest.reproducing import reproduce
 from simdeploy.analysis.backtest.result import RECORDED, REPRODUCED, ROLLOUT, SUMMARY, Backtest
 from simdeploy.analysis.backtest.summarizing import summarize
+from simdeploy.engines.replay.refusing import find_refusals
+from simdeploy.engines.replay.worlds import Past
 from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten, warn_user
 from simdeploy.records import Records, read_records
+from simdeploy.records.histories import History, read_histories
 from simdeploy.result import make_frame
 from simdeploy.scenario.policies import read_policy_file
 from simdeploy.statistics.levels import level_problems
 from simdeploy.vocabulary import TERMINAL_STATES
 
 if TYPE_CHECKING:
-    from simdeploy.engines.replay import KnownRollout
+    from simdeploy.engines.replay.knowing import RunBy
 
 Policies = Mapping[str, Any] | Sequence[str | os.PathLike[str]]
 
@@ -35,7 +36,9 @@ def backtest(
     policies: Policies,
     *,
     mapping: Mapping[str, str] | None = None,
+    modelled: int = 0,
     confidence_level: float = 0.95,
+    seed: int = 0,
 ) -> Backtest:
     """Ask what recorded rollouts would have done under other policies.
 
@@ -48,8 +51,13 @@ def backtest(
         by that of each record. "recorded" is the name of the one on record.
     mapping : mapping of str to str, optional
         Names of columns in files, by ours, as for `read_records`.
+    modelled : int, default 0
+        How often to draw what is not on record of a rollout under a policy, from a calibration of all records, for an estimate between
+        the bounds; 0 for no estimates.
     confidence_level : float, default 0.95
         Of each interval separately.
+    seed : int, default 0
+        Of these draws.
 
     Returns
     -------
@@ -64,7 +72,8 @@ def backtest(
     -----
     Each rollout is replayed by the reference engine. A node does what it did, counted from its dispatch; nodes go in the recorded
     order. What is not on record, such as the fate of nodes that were never dispatched, may be anything: a value has the bounds of
-    all that it may be. `Backtests <backtest.md>`_ says what is assumed.
+    all that it may be. An estimate is `modelled`: the bounds rest on the record alone, the estimate also on what `calibrate` assumes.
+    `Backtests <backtest.md>`_ says what is assumed.
 
     Examples
     --------
@@ -86,7 +95,7 @@ def backtest(
      completed  0.0   0.0
     makespan_s 30.0  30.0
     """
-    raise_if_any(level_problems(confidence_level))
+    raise_if_any([*level_problems(confidence_level), *_count_problems(modelled)])
     if not isinstance(records, Records):
         paths = [records] if isinstance(records, str | os.PathLike) else list(records)
         records = read_records(*paths, mapping=mapping)
@@ -95,22 +104,29 @@ def backtest(
     problems: list[Problem] = []
     reproduced: list[dict[str, Any]] = []
     bounded: dict[str, dict[str, dict[str, Bounds]]] = {name: {} for name in (RECORDED, *named)}
+    estimates: dict[str, dict[str, dict[str, float]]] = {name: {} for name in (RECORDED, *named)}
     histories = read_histories(records)
-    for history in histories:
+    estimator = Estimator(records, modelled, seed=seed)
+    for place, history in enumerate(histories):
         name = str(history.rollout["rollout"])
         with collect(problems):
             case = _Case(history)
             reproduced.append(reproduce(history, case.known, case.recorded))
             bounded[RECORDED][name] = case.on_record()
-            rows += _to_rows(name, RECORDED, case.on_record(), 0.0)
+            rows += _to_rows(name, RECORDED, case.on_record(), {}, 0.0)
             for policy, given in named.items():
                 with collect(problems, prefix=("rollout", name, policy)):
-                    found = case.replay(given)
+                    run_by = case.read(given)
+                    found = bound_rollout(case.known, run_by)
                     bounded[policy][name] = found.bounds
-                    rows += _to_rows(name, policy, found.bounds, found.moved_s)
+                    if found.unknown_ns is not None:
+                        estimates[policy][name] = estimator.estimate(place, case.known, run_by)
+                    rows += _to_rows(name, policy, found.bounds, estimates[policy].get(name, {}), found.moved_s)
     raise_if_any(_merge(problems))
     defective = {str(history.rollout["rollout"]): history.rollout["defective"] for history in histories}
-    summary = [row for name, of in bounded.items() for row in summarize(name, of, defective, confidence_level)]
+    summary = [
+        row for name, of in bounded.items() for row in summarize(name, of, estimates[name], defective, confidence_level)
+    ]
     doubts = [*_tell_not_reproduced(reproduced), *find_doubts(histories)]
     for doubt in doubts:
         warn_user(doubt)
@@ -121,7 +137,7 @@ def backtest(
         confidence_level=confidence_level,
         n_dropped=int(records.dropped["rows"].sum()),
         warnings=tuple(doubts),
-        computed_under={"policies": list(named)},
+        computed_under={"policies": list(named), "modelled": modelled, "seed": seed},
     )
 
 
@@ -139,11 +155,8 @@ class _Case:
     """One recorded rollout, ready to be replayed."""
 
     def __init__(self, history: History) -> None:
-        zones = number([row["zone"] for row in history.nodes])
         self._history = history
-        self._interpreter = Interpreter(history, zones)
-        self.recorded: RunBy | None = self._interpreter.recorded()
-        self.known: KnownRollout = know(history, self.recorded, self._interpreter.interval_ns(self.recorded))
+        self._interpreter, self.recorded, self.known = Past.of(history)
 
     def on_record(self) -> dict[str, Bounds]:
         """Return the responses as they are on record."""
@@ -160,11 +173,17 @@ class _Case:
             "touched_nodes": Bounds(touched, touched if known else float(len(nodes))),
         }
 
-    def replay(self, policy: Any) -> Any:
-        """Replay it under a policy, or raise what it can't be asked."""
+    def read(self, policy: Any) -> RunBy:
+        """Return what a policy means for it, or raise why it can't be asked."""
         run_by = self._interpreter.read(policy, self.recorded)
         raise_if_any(list(find_refusals(self._history, self.known, self.recorded, run_by)))
-        return bound_rollout(self.known, run_by)
+        return run_by
+
+
+def _count_problems(modelled: object) -> list[Problem]:
+    if isinstance(modelled, int) and not isinstance(modelled, bool) and modelled >= 0:
+        return []
+    return [Problem("out of range", ("modelled",), found=shorten(modelled), allowed="a whole number from 0")]
 
 
 def _name_policies(policies: Policies) -> dict[str, Any]:
@@ -187,7 +206,9 @@ def _name_policies(policies: Policies) -> dict[str, Any]:
     }
 
 
-def _to_rows(rollout: str, policy: str, bounds: Mapping[str, Bounds], moved_s: float) -> list[dict[str, Any]]:
+def _to_rows(
+    rollout: str, policy: str, bounds: Mapping[str, Bounds], estimates: Mapping[str, float], moved_s: float
+) -> list[dict[str, Any]]:
     return [
         {
             "rollout": rollout,
@@ -196,6 +217,7 @@ def _to_rows(rollout: str, policy: str, bounds: Mapping[str, Bounds], moved_s: f
             "is_known": bounds[response].low == bounds[response].high,
             "low": bounds[response].low,
             "high": bounds[response].high,
+            "modelled": estimates.get(response, math.nan),
             "moved_s": moved_s,
         }
         for response in RESPONSES

@@ -19,9 +19,9 @@ from simdeploy.engines.replay import Replay, find_longest_move, replay
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.backtest.knowing import RunBy
     from simdeploy.engines.recording import NodeFate, Recording
     from simdeploy.engines.replay import KnownRollout
+    from simdeploy.engines.replay.knowing import RunBy
 
 RESPONSES = (
     "stopped",

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from simdeploy.analysis.backtest.knowing import History
+    from simdeploy.records.histories import History
 
 _FEWEST_FAILURES = 5
 _FEWEST_ROLLOUTS = 10

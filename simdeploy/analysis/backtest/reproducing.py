@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.backtest.bounding import bound_rollout
-from simdeploy.analysis.backtest.knowing import to_ns
-from simdeploy.analysis.backtest.refusing import find_refusals
+from simdeploy.engines.replay.refusing import find_refusals
+from simdeploy.records.histories import to_ns
 from simdeploy.units import NS_PER_S, short_duration
 from simdeploy.vocabulary import TERMINAL_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from simdeploy.analysis.backtest.knowing import History, RunBy
     from simdeploy.engines.recording import Recording
     from simdeploy.engines.replay import KnownRollout
+    from simdeploy.engines.replay.knowing import RunBy
+    from simdeploy.records.histories import History
 
 
 def reproduce(history: History, known: KnownRollout, recorded: RunBy | None) -> dict[str, Any]:

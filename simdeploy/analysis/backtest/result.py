@@ -23,6 +23,7 @@ ROLLOUT = {
     "is_known": "bool",
     "low": "float64",
     "high": "float64",
+    "modelled": "float64",
     "moved_s": "float64",
 }
 SUMMARY = {
@@ -34,6 +35,7 @@ SUMMARY = {
     "n_yes": "int64",
     "n_known": "int64",
     "n_unknown": "int64",
+    "modelled": "float64",
 }
 REPRODUCED = {"rollout": "str", "is_reproduced": "boolean", "differs": "str"}
 
@@ -46,12 +48,13 @@ class Backtest(Result):
     ----------
     rollouts : DataFrame
         One row per `rollout`, `policy` and `response`: its least and greatest value over everything that the record allows (`low`,
-        `high`), which are equal if it `is_known`; `moved_s`, the furthest that the dispatch of a node moved, seconds. Under
+        `high`), which are equal if it `is_known`; if asked for and not everything is known, an estimate between them (`modelled`);
+        `moved_s`, the furthest that the dispatch of a node moved, seconds. Under
         the policy "recorded" stands what is on record.
     summary : DataFrame
         One row per `policy` and `measure`: the `estimate` of its rate, if all rollouts are known, and exact limits (`low`,
         `high`), which allow for everything in those that are not; `n_known` rollouts, `n_yes` of them with such an outcome, and
-        `n_unknown` ones.
+        `n_unknown` ones; the rate with unknown rollouts as they are `modelled`, if that was asked for.
     reproduced : DataFrame
         One row per `rollout`: `is_reproduced`, whether the recorded policy leads to what was recorded, missing if that can't be
         told; `differs`, the first difference, or why not.
@@ -63,7 +66,7 @@ class Backtest(Result):
         What speaks against the replays: rollouts that are not reproduced, and outcomes that depend on the hour or the place in the
         order.
     computed_under : dict
-        The names of the policies that were asked for.
+        The names of the policies that were asked for, how often unknown nodes were drawn, and the seed.
     """
 
     rollouts: Annotated[pd.DataFrame, Columns(ROLLOUT)]

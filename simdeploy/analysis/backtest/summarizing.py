@@ -19,6 +19,7 @@ MEASURES: tuple[Measure, ...] = get_args(Measure)
 def summarize(
     policy: str,
     bounded: Mapping[str, Mapping[str, Bounds]],
+    estimates: Mapping[str, Mapping[str, float]],
     defective: Mapping[str, bool | None],
     confidence_level: float,
 ) -> list[dict[str, Any]]:
@@ -31,6 +32,8 @@ def summarize(
     ----------
     bounded : mapping
         Bounds of responses, by rollout.
+    estimates : mapping
+        Modelled responses, by rollout, of those that are not known; empty if none were asked for.
     defective : mapping
         Whether the release was defective, by rollout; None if that is not on record.
     """
@@ -40,7 +43,12 @@ def summarize(
         "escaped given defective": ([name for name in bounded if defective[name] is True], "completed"),
     }
     return [
-        {"policy": policy, "measure": measure, **_rate([bounded[name][response] for name in names], confidence_level)}
+        {
+            "policy": policy,
+            "measure": measure,
+            **_rate([bounded[name][response] for name in names], confidence_level),
+            "modelled": _model([(bounded[name][response], estimates.get(name, {}).get(response)) for name in names]),
+        }
         for measure in MEASURES
         for names, response in [of_kind[measure]]
     ]
@@ -64,3 +72,12 @@ def _rate(bounds: Sequence[Bounds], confidence_level: float) -> dict[str, Any]:
         "n_known": n - n_unknown,
         "n_unknown": n_unknown,
     }
+
+
+def _model(values: Sequence[tuple[Bounds, float | None]]) -> float:
+    """Return the mean over rollouts of what is known, or modelled; NaN if something is neither, or nothing had to be modelled."""
+    found = [bounds.low if bounds.low == bounds.high else modelled for bounds, modelled in values]
+    is_needed = any(bounds.low != bounds.high for bounds, _ in values)
+    if not is_needed or any(value is None for value in found):
+        return math.nan
+    return sum(value for value in found if value is not None) / len(found)

@@ -13,7 +13,7 @@ from simdeploy.analysis.calibration.attempts import Attempts, read_attempts
 from simdeploy.analysis.calibration.outages import fit_outages
 from simdeploy.analysis.calibration.parameters import FEWEST_FOR_SPREAD, Parameter
 from simdeploy.analysis.calibration.releases import Base, fit_effects, fit_mix, name_kinds
-from simdeploy.analysis.calibration.requests import count_requests, fit_error_rate, fit_requests
+from simdeploy.analysis.calibration.requests import Failures, fit_requests
 from simdeploy.analysis.calibration.result import DROPPED, FITS, PARAMETERS, POINTS, Calibration
 from simdeploy.analysis.calibration.starts import count_by_rollout, fit_fraction
 from simdeploy.analysis.calibration.updates import fit_durations
@@ -121,15 +121,19 @@ class _Fitting:
         is_bad = rollouts["defective"].fillna(False).to_numpy(dtype=bool)
         self._describe_fleet()
         self._fit_starts("fleet", ~np.isin(classes, own), ~is_bad[frame["rollout"].to_numpy()])
-        requests = count_requests(self.records)
-        self._fit_requests(requests, rollouts["rollout"][is_bad])
+        failures = Failures.of(self.records)
+        self._fit_requests(failures, rollouts["rollout"][is_bad])
         for name in own:
             is_class = classes == name
             self._fit_share(name)
             self._fit_starts(f"fleet.classes.{name}", is_class, ~is_bad[frame["rollout"].to_numpy()])
-        self.parameters += fit_outages(self.records, self.confidence_level)
+        outages = fit_outages(self.records, self.confidence_level, samples=self.samples, seed=self.seed)
+        self.parameters += outages.parameters
+        self.fits += outages.fits
+        self.points += outages.points
+        self.laws |= outages.laws
         self._describe_connection()
-        self._fit_releases(requests)
+        self._fit_releases(failures)
 
     def finish(self) -> Calibration:
         """Return the result."""
@@ -243,14 +247,14 @@ class _Fitting:
             Parameter(f"fleet.classes.{name}.share", share, float(shares.min()), float(shares.max()), *rest)
         )
 
-    def _fit_requests(self, requests: pd.DataFrame, bad: pd.Series[str]) -> None:
+    def _fit_requests(self, failures: Failures, bad: pd.Series[str]) -> None:
         level = self.confidence_level
-        base = requests[~requests["is_new"] | ~requests["rollout"].isin(bad)]
-        if not base.empty:
+        base = failures.chosen(~failures.frame["is_new"] | ~failures.frame["rollout"].isin(bad))
+        if not base.frame.empty:
             is_mixed = self.records.rollouts["defective"].isna().any()
             note = "of all releases: nobody knows which were defective" if is_mixed else ""
             self.parameters += fit_requests("fleet.requests_per_second", self.records, confidence_level=level)
-            self.parameters += fit_error_rate("fleet.error_rate", base, confidence_level=level, note=note)
+            self.parameters += base.fit("fleet.error_rate", confidence_level=level, note=note)
 
     def _describe_connection(self) -> None:
         nodes = self.records.nodes
@@ -262,7 +266,7 @@ class _Fitting:
             unknown = (math.nan, math.nan, math.nan)
             self.parameters.append(Parameter("fleet.connection", *unknown, *rest, source="not_identified", note=note))
 
-    def _fit_releases(self, requests: pd.DataFrame) -> None:
+    def _fit_releases(self, failures: Failures) -> None:
         rollouts = self.records.rollouts
         kinds = name_kinds(rollouts)
         self.parameters += fit_mix(rollouts, kinds, self.confidence_level)
@@ -272,7 +276,7 @@ class _Fitting:
                 name,
                 kinds == name,
                 self.attempts,
-                requests,
+                failures,
                 rollouts=rollouts,
                 starts=self._find_base("fleet.start_failure"),
                 errors=self._find_base("fleet.error_rate"),

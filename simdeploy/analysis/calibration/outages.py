@@ -3,53 +3,144 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.calibration.parameters import Parameter, ratio_interval
+from simdeploy.analysis.calibration.parameters import FEWEST_FOR_SPREAD, Parameter, ratio_interval
+from simdeploy.analysis.calibration.updates import fit_durations
+from simdeploy.statistics.censored import Durations
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.records import Records
 
+# With so many times that ended, in units enough for an interval, their family is chosen.
+_FEWEST_TIMES = 30
 
-def fit_outages(records: Records, confidence_level: float) -> list[Parameter]:
-    """Fit exponential times up and down to the outages of nodes and of zones; intervals rest on what differs between these.
+
+@dataclass(frozen=True)
+class FittedOutages:
+    """What logs of outages say.
+
+    Attributes
+    ----------
+    parameters : list of Parameter
+    fits, points : list of dict
+        Rows of `Calibration.fits` and `points`, of times whose family was chosen.
+    laws : dict
+        Of these times, by path.
+    """
+
+    parameters: list[Parameter] = field(default_factory=list)
+    fits: list[dict[str, Any]] = field(default_factory=list)
+    points: list[dict[str, Any]] = field(default_factory=list)
+    laws: dict[str, Any] = field(default_factory=dict)
+
+
+def fit_outages(records: Records, confidence_level: float, *, samples: int, seed: int) -> FittedOutages:
+    """Fit times up and down to the outages of nodes and of zones; intervals rest on what differs between these.
 
     Notes
     -----
-    The mean time up is the time watched without an outage, divided by the number of outages that began then; the mean time down is the time
-    in outages, divided by the number that ended: the maximum of the likelihood, censored or not.
+    With enough outages the family is chosen as that of other durations. A time up counts from the end of an outage: what is left of the one in
+    which the watch began has another law, unless times are exponential. With fewer outages they are taken for exponential. Then the mean time
+    up is the time watched without an outage, divided by the number of outages that began then; the mean time down is the time in outages,
+    divided by the number that ended: the maximum of the likelihood, censored or not.
     """
     outages = records.outages
-    found = []
+    found = FittedOutages()
     for path, unit in (("fleet.crash", "node"), ("fleet.zone_outage", "zone")):
         chosen = outages[outages[unit].notna() & (outages["node"].isna() if unit == "zone" else True)]
-        if len(chosen):
-            found += _fit(path, _add_up(chosen, unit), confidence_level, unit)
+        if not len(chosen):
+            continue
+        rows = _read_rows(chosen, unit)
+        sums = _add_up(rows)
+        for part, times in (("up", _list_up(rows)), ("repair", _list_repairs(rows))):
+            ended = times[times["ended"]]
+            if len(ended) < _FEWEST_TIMES or ended["unit"].nunique() < FEWEST_FOR_SPREAD:
+                found.parameters.append(_fit_exponential(path, part, sums, confidence_level, unit))
+                continue
+            fitted = fit_durations(
+                f"{path}.{part}",
+                Durations(
+                    times["unit"].to_numpy(),
+                    times["time_s"].to_numpy(),
+                    np.ones(len(times), dtype=int),
+                    times["ended"].to_numpy(),
+                ),
+                limit_s=times["limit_s"].to_numpy(),
+                may_hang=False,
+                confidence_level=confidence_level,
+                samples=samples,
+                seed=seed,
+                may_vary=False,
+            )
+            note = f"{len(ended):,} times of {len(sums):,} {unit}s"
+            law = [
+                replace(each, n_rollouts=0, n_nodes=len(sums), note="; ".join(filter(None, [each.note, note])))
+                for each in fitted.parameters
+                if each.path.startswith(f"{path}.{part}")
+            ]
+            found.parameters.extend(law)
+            found.fits.extend(fitted.fits)
+            found.points.extend(fitted.points)
+            found.laws[f"{path}.{part}"] = fitted.law
     return found
 
 
-def _add_up(outages: pd.DataFrame, unit: str) -> pd.DataFrame:
-    """Return for each unit the seconds up and down, the outages that began, and those that ended, while it was watched."""
+def _read_rows(outages: pd.DataFrame, unit: str) -> pd.DataFrame:
+    """Return times in seconds: the span watched (`first`, `last`), and the outage (`start`, `end`), NaN if there is none."""
     import pandas as pd
 
     seconds = {name: _to_seconds(outages[name]) for name in ("from", "to", "watched_from", "watched_until")}
-    first, last = seconds["watched_from"], seconds["watched_until"]
-    start = np.fmax(seconds["from"], first)
-    end = np.fmin(seconds["to"], last)
-    down = np.where(np.isnan(seconds["from"]), 0.0, np.maximum(end - start, 0.0))
-    rows = pd.DataFrame(
+    return pd.DataFrame(
         {
-            "unit": outages[unit].to_numpy(dtype=object),
-            "first": first,
-            "last": last,
-            "down": down,
-            "began": (seconds["from"] >= first) & (seconds["from"] < last),
-            "ended": (seconds["to"] > first) & (seconds["to"] <= last) & ~np.isnan(seconds["from"]),
+            "unit": np.unique(outages[unit].to_numpy(dtype=object), return_inverse=True)[1],
+            "first": seconds["watched_from"],
+            "last": seconds["watched_until"],
+            "start": seconds["from"],
+            "end": seconds["to"],
         }
+    ).sort_values(["unit", "first", "start"], kind="stable", ignore_index=True)
+
+
+def _list_repairs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return how long outages took that began while somebody watched."""
+    rows = rows[(rows["start"] >= rows["first"]) & (rows["start"] < rows["last"])]
+    return _cut_off(rows["unit"], rows["start"], rows["end"], rows["last"])
+
+
+def _list_up(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return how long units were up from the end of an outage on."""
+    rows = rows[rows["start"].notna()]
+    rows = rows.assign(following=rows.groupby(["unit", "first"], sort=False)["start"].shift(-1))
+    rows = rows[(rows["end"] >= rows["first"]) & (rows["end"] < rows["last"])]
+    return _cut_off(rows["unit"], rows["end"], rows["following"], rows["last"])
+
+
+def _cut_off(
+    unit: pd.Series[int], start: pd.Series[float], end: pd.Series[float], last: pd.Series[float]
+) -> pd.DataFrame:
+    import pandas as pd
+
+    ended = end.le(last)
+    times = pd.DataFrame(
+        {"unit": unit, "time_s": end.where(ended, last) - start, "ended": ended, "limit_s": last - start}
+    )
+    return times[times["time_s"] > 0] if not times.empty else times
+
+
+def _add_up(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return for each unit the seconds up and down, the outages that began, and those that ended, while it was watched."""
+    first, last = rows["first"], rows["last"]
+    down = np.minimum(rows["end"].fillna(np.inf), last) - np.maximum(rows["start"], first)
+    rows = rows.assign(
+        down=np.where(rows["start"].isna(), 0.0, np.maximum(down, 0.0)),
+        began=(rows["start"] >= first) & (rows["start"] < last),
+        ended=(rows["end"] > first) & (rows["end"] <= last) & rows["start"].notna(),
     )
     # A span is repeated beside each outage in it.
     spans = rows.groupby(["unit", "first", "last"])[["down", "began", "ended"]].sum().reset_index()
@@ -64,20 +155,14 @@ def _to_seconds(times: pd.Series[pd.Timestamp]) -> np.ndarray:
     return since
 
 
-def _fit(path: str, sums: pd.DataFrame, confidence_level: float, unit: str) -> list[Parameter]:
-    rest = (0, len(sums))
-    found = []
-    for name, count in (("up", "began"), ("repair", "ended")):
-        of = sums["up" if name == "up" else "down"].to_numpy()
-        n = int(sums[count].sum())
-        end = f"{path}.{name}.exponential.mean"
-        note = f"{n:,} outages of {len(sums):,} {unit}s"
-        if not n:
-            unknown = (math.nan, float(of.sum()) / 3.7 if name == "up" else 0.0, math.inf)
-            found.append(Parameter(end, *unknown, *rest, source="not_identified", note=note))
-            continue
-        # Of the rate, so that units without an outage count.
-        rate, low, high = ratio_interval(sums[count].to_numpy(dtype=float), of, confidence_level)
-        limits = (1 / high, 1 / low if low != 0 else math.inf)
-        found.append(Parameter(end, 1 / rate, *limits, *rest, note=note))
-    return found
+def _fit_exponential(path: str, part: str, sums: pd.DataFrame, confidence_level: float, unit: str) -> Parameter:
+    count = "began" if part == "up" else "ended"
+    of, n = sums["up" if part == "up" else "down"].to_numpy(), int(sums[count].sum())
+    end, rest = f"{path}.{part}.exponential.mean", (0, len(sums))
+    note = f"{n:,} outages of {len(sums):,} {unit}s"
+    if not n:
+        unknown = (math.nan, float(of.sum()) / 3.7 if part == "up" else 0.0, math.inf)
+        return Parameter(end, *unknown, *rest, source="not_identified", note=note)
+    # Of the rate, so that units without an outage count.
+    rate, low, high = ratio_interval(sums[count].to_numpy(dtype=float), of, confidence_level)
+    return Parameter(end, 1 / rate, 1 / high, 1 / low if low != 0 else math.inf, *rest, note=note)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.calibration.parameters import Parameter
-from simdeploy.analysis.calibration.requests import fit_error_rate
 from simdeploy.analysis.calibration.starts import count_by_rollout, fit_fraction
 from simdeploy.statistics.intervals import proportion_interval
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.calibration.attempts import Attempts
+    from simdeploy.analysis.calibration.requests import Failures
 
 GOOD, BAD = "good", "bad"
 # What is assumed of defective releases if none is on record.
@@ -75,7 +75,7 @@ def fit_effects(
     name: str,
     is_kind: np.ndarray,
     attempts: Attempts,
-    requests: pd.DataFrame,
+    failures: Failures,
     *,
     rollouts: pd.DataFrame,
     starts: Base,
@@ -90,10 +90,10 @@ def fit_effects(
         path = f"release.{name}.start_failure"
         level = fit_fraction(path, counted, total, n_nodes=len(frame), confidence_level=confidence_level)[0]
         found.append(_beyond(replace(level, path=path), starts))
-    counts = requests[requests["is_new"] & requests["rollout"].isin(rollouts["rollout"][is_kind])]
-    if len(counts) and math.isfinite(errors.mean):
+    seen = failures.chosen(failures.frame["is_new"] & failures.frame["rollout"].isin(rollouts["rollout"][is_kind]))
+    if len(seen.frame) and math.isfinite(errors.mean):
         path = f"release.{name}.error_rate"
-        level = fit_error_rate(path, counts, confidence_level=confidence_level, note="")[0]
+        level = seen.fit(path, confidence_level=confidence_level, note="")[0]
         found.append(_beyond(replace(level, path=path), errors))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,34 @@ if TYPE_CHECKING:
 _STEP = 1e-4
 
 
+@dataclass(frozen=True)
+class Failures:
+    """What is on record of failed requests: their numbers by node, otherwise their rates.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        As `count_requests` or `average_rates` returns it.
+    """
+
+    frame: pd.DataFrame
+
+    @classmethod
+    def of(cls, records: Records) -> Failures:
+        """Return what the windows say; rates without numbers are used only if there is nothing else."""
+        counts = count_requests(records)
+        return cls(average_rates(records) if counts.empty else counts)
+
+    def chosen(self, rows: pd.Series[bool]) -> Failures:
+        """Return those of some rows."""
+        return Failures(self.frame[rows])
+
+    def fit(self, path: str, *, confidence_level: float, note: str) -> list[Parameter]:
+        """Fit the error rate of nodes."""
+        fit = fit_mean_rate if "rate" in self.frame else fit_error_rate
+        return fit(path, self.frame, confidence_level=confidence_level, note=note)
+
+
 def count_requests(records: Records) -> pd.DataFrame:
     """Return one row per rollout, node and version that met requests: `requests` and `failed_requests`."""
     windows = records.windows
@@ -32,6 +61,41 @@ def count_requests(records: Records) -> pd.DataFrame:
         failed_requests=windows["failed_requests"].astype("float64"),
     )
     return columns.groupby(["rollout", "node", "is_new"], sort=False, as_index=False).sum()
+
+
+def average_rates(records: Records) -> pd.DataFrame:
+    """Return one row per rollout, node and version of windows that have an error rate but no requests: its mean, `rate`.
+
+    Windows of a rollout as a whole count as those of one node.
+    """
+    windows = records.windows
+    windows = windows[windows["requests"].isna() & windows["error_rate"].notna() & windows["up"].fillna(True)]
+    columns = windows[["rollout"]].assign(
+        node=windows["node"].fillna(""),
+        is_new=windows["on_new_version"].fillna(True).astype(bool),
+        rate=windows["error_rate"],
+    )
+    return columns.groupby(["rollout", "node", "is_new"], sort=False, as_index=False).mean()
+
+
+def fit_mean_rate(path: str, rates: pd.DataFrame, *, confidence_level: float, note: str) -> list[Parameter]:
+    """Fit the mean error rate of nodes whose requests were not counted; intervals rest on what differs between rollouts.
+
+    How much of the spread between nodes is their own can't be told from the chance in unknown numbers of requests: the limits are none of it,
+    and all.
+    """
+    names, of = np.unique(rates["rollout"].to_numpy(dtype=object), return_inverse=True)
+    rest = (len(names), len(rates))
+    estimate, low, high = ratio_interval(
+        np.bincount(of, rates["rate"].to_numpy(dtype=float)), np.bincount(of), confidence_level
+    )
+    uncounted = "rates of windows, whose requests were not counted"
+    mean = Parameter(path, estimate, low, min(high, 1.0), *rest, note="; ".join(filter(None, [uncounted, note])))
+    within = rates.groupby("rollout")["rate"]
+    freedom = len(rates) - len(names)
+    spread = math.sqrt(float((within.var(ddof=0) * within.size()).sum()) / freedom) if freedom else math.nan
+    why = "the nodes' own, or chance in requests that were not counted; the value is none"
+    return [mean, Parameter(f"{path}.beta.sd", 0.0, 0.0, spread, *rest, source="not_identified", note=why)]
 
 
 def fit_error_rate(path: str, counts: pd.DataFrame, *, confidence_level: float, note: str) -> list[Parameter]:

@@ -87,6 +87,7 @@ def _list_fleet(known: _Parameters) -> Iterator[str]:
         yield from _list_key(known, f"fleet.{key}", key, "  ")
     if not known.of("fleet.requests_per_second"):
         yield "  requests_per_second: 10  # assumed: no window on record has requests"
+    if not known.of("fleet.error_rate"):
         yield "  error_rate: 0.001  # assumed"
     yield f"  # assumed, as by default: {_NEVER_FITTED}" + "".join(
         f", {key}" for key in ("crash", "zone_outage", "connection") if not known.of(f"fleet.{key}")
@@ -118,10 +119,11 @@ def _find_value(known: _Parameters, path: str, key: str) -> Any:
     if path in known.laws:
         return known.laws[path]
     if key in ("crash", "zone_outage"):
-        means = [known.estimate(f"{path}.{part}.exponential.mean", math.nan) for part in ("up", "repair")]
-        if any(math.isnan(mean) for mean in means):
-            return None
-        return {part: {"exponential": {"mean": mean}} for part, mean in zip(("up", "repair"), means, strict=True)}
+        laws = {}
+        for part in ("up", "repair"):
+            mean = known.estimate(f"{path}.{part}.exponential.mean", math.nan)
+            laws[part] = known.laws.get(f"{path}.{part}", None if math.isnan(mean) else {"exponential": {"mean": mean}})
+        return None if None in laws.values() else laws
     if key == "connection":
         return None
     if key == "slowdown":

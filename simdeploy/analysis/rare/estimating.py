@@ -11,6 +11,7 @@ from simdeploy.analysis.rare.by_splitting import estimate_by_splitting
 from simdeploy.analysis.rare.question import FOLDERS, Question, check_question
 from simdeploy.analysis.rare.result import Rare
 from simdeploy.engines.choice import check_room, choose_engine
+from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.renaming import renamed
 from simdeploy.scenario import ScenarioOrPath, as_scenario
@@ -107,6 +108,9 @@ def estimate_rare(
     """
     scenario = as_scenario(scenario)
     parsed = check_question(scenario, event, method, levels, confidence_level, replications, seed, engine)
+    if scenario.past is not None:
+        message = "rollouts on record have no other probabilities, and none that are rare"
+        raise InputError(Problem(message, ("fleet", "records"), hint="ask the scenario without them"))
     chosen = scenario.policy(policy)
     engine = choose_engine(engine, node_updates=replications * scenario.fleet.nodes)
     check_room(scenario, [chosen], engine)

@@ -260,12 +260,16 @@ class Node:
         return "silent until the deadline"
 
     def _validate(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
-        site, env = self._site, self._site.env
         deadline = self._begin_validation(deadline)
-        record = HealthRecord(site.rule_of(self.fate.wave))
-        start, interval = env.now, site.rule.interval_ns
+        return (
+            yield from self._observe(HealthRecord(self._site.rule_of(self.fate.wave)), self._site.env.now, deadline)
+        )
+
+    def _observe(self, record: HealthRecord, start: int, deadline: int) -> Generator[simpy.Event, Any, str]:
+        """Be looked at, window by window, the first of which began at `start`; return why the node is not healthy."""
+        site, env, interval = self._site, self._site.env, self._site.rule.interval_ns
         while start + interval <= deadline:
-            yield env.timeout(interval)
+            yield env.timeout(start + interval - env.now)
             verdict = record.add(site.prober.looks_at(self.number, self.fate, start, start + interval).healthy)
             if verdict == "running":
                 self._resolve(RUNNING, "healthy")

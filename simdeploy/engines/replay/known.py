@@ -55,6 +55,8 @@ class KnownNode:
         After the start of the rollout: when it was found down at its turn. -1: at an unknown time.
     outages : tuple of Outage
         Of the node or its zone, in order.
+    attempts : int or None
+        To start, as far as it is known; None if they were not counted.
     """
 
     dispatched_ns: int | None = None
@@ -67,6 +69,7 @@ class KnownNode:
     is_repeated_only: bool = False
     down_at_turn_ns: int | None = None
     outages: tuple[Outage, ...] = ()
+    attempts: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class KnownRollout:
         All of the fleet, in the order of dispatch.
     zone_of, class_of : tuple of int
         By position.
+    class_names : tuple of str
+        By position; empty for a node in no class.
     zones : int
     policy, orchestrator
         Those it was run by; None if they are not on record.
@@ -94,11 +99,18 @@ class KnownRollout:
         By position and end of a window, after the start of the rollout: what was seen of a node on the old version.
     running_windows : mapping
         The same of a running node; the end is counted from its dispatch.
+    release : str or None
+        Its kind.
+    is_defective : bool or None
+        Whether it was; None if nobody knows.
+    starts_at_ns : int
+        Time of the day at which the rollout started, since midnight.
     """
 
     nodes: tuple[KnownNode, ...]
     zone_of: tuple[int, ...]
     class_of: tuple[int, ...]
+    class_names: tuple[str, ...]
     zones: int
     policy: Policy | None
     orchestrator: Orchestrator | None
@@ -108,3 +120,6 @@ class KnownRollout:
     promote_after_ns: int | None = None
     old_windows: dict[tuple[int, int], SeenWindow] = field(default_factory=dict)
     running_windows: dict[tuple[int, int], SeenWindow] = field(default_factory=dict)
+    release: str | None = None
+    is_defective: bool | None = None
+    starts_at_ns: int = 0

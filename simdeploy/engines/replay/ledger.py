@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from simdeploy.engines.reference.site import Site
 
-# What happens to a node where its record ends: it fails, or runs, at the first instant at which it could, or it runs at the last.
-Filler = Literal["fails", "runs", "late"]
+# What happens to a node where its record ends: it fails, or runs, at the first instant at which it could, or it runs at the last; or what
+# a model says.
+Filler = Literal["fails", "runs", "late", "modelled"]
 
 
 class UnknownFateError(Exception):

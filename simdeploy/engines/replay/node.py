@@ -110,14 +110,18 @@ class ReplayedNode(Node):
     # -- what is known -----------------------------------------------------------------------------
 
     def _start(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
-        """Make the attempts on record."""
-        fate, known, env, rule = self.fate, self._known, self._site.env, self._site.rule
+        """Make the attempts on record; those of later tries are beyond it."""
         self._tries += 1
-        if self._tries > 1 or fate.dispatched_ns is None:
-            raise UnknownFateError  # attempts are numbered on, beyond those on record
+        if self._tries > 1:
+            raise UnknownFateError
+        return (yield from self._start_as_recorded(deadline))
+
+    def _start_as_recorded(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
+        fate, known, env, rule = self.fate, self._known, self._site.env, self._site.rule
+        begun = fate.dispatched_ns or 0
         if known.start == "silent" and self._may_have_hung and not rule.is_checked:
             raise UnknownFateError  # if it hung, it is taken for running at some time
-        ends = fate.dispatched_ns + known.start_ns
+        ends = begun + known.start_ns
         is_late = deadline is not None and (ends > deadline if known.start in ("started", "failed") else True)
         if deadline is not None and is_late and (known.start != "silent" or deadline <= ends):
             yield from self._wait_until(deadline)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import numpy as np
 from simpy.core import StopSimulation
 
 from simdeploy.engines.reference.engine import Cast, run_world
 from simdeploy.engines.replay.ledger import Filler, Ledger
+from simdeploy.engines.replay.model import Model
+from simdeploy.engines.replay.modelled import ModelledNode, ModelledProber
 from simdeploy.engines.replay.node import ReplayedNode
 from simdeploy.engines.replay.prober import ReplayedProber
 from simdeploy.rules.health import judges_waves, read_health_rule
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from simdeploy.engines.replay.known import KnownRollout
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
+    from simdeploy.world.change_windows import Calendar
 
 _NEVER_NS = 1 << 60
 _NOTHING = Constant(0.0)
@@ -49,16 +52,34 @@ class Replay:
     asks_people: bool
 
 
-def replay(known: KnownRollout, policy: Policy, orchestrator: Orchestrator, filler: Filler) -> Replay:
-    """Replay a rollout under a policy; where the record ends, nodes do what the filler says."""
+def replay(
+    known: KnownRollout,
+    policy: Policy,
+    orchestrator: Orchestrator,
+    filler: Filler | Model,
+    *,
+    calendar: Calendar | None = None,
+) -> Replay:
+    """Replay a rollout under a policy; where the record ends, nodes do what the filler or a model says.
+
+    A `calendar` says when nodes may be dispatched.
+    """
     is_same = policy == known.policy and orchestrator == known.orchestrator
-    ledger = Ledger(filler)
-    world = _RecordedWorld(known, ledger, is_same=is_same)
+    model = filler if isinstance(filler, Model) else None
+    ledger = Ledger("modelled" if isinstance(filler, Model) else filler)
     acts = known.acts if is_same else tuple(act for act in known.acts if act.do != "promote")
     operator = Operator(_NOTHING, 0.0, 0.0, _NOTHING, acts)
+    if model is None:
+        world = _RecordedWorld(known, ledger, _bare_model(known, operator), is_same=is_same)
+    else:
+        world = _ModelledWorld(known, ledger, model, is_same=is_same)
+        if known.promote_after_ns is None:
+            operator = replace(model.operator, script=acts, change_windows=())
     cast = _Recorded(known, policy, orchestrator, ledger)
     world.nodes = cast.nodes
-    recording = run_world(world, policy, orchestrator, operator, known.type_name, zones=known.zones, cast=cast)
+    recording = run_world(
+        world, policy, orchestrator, operator, known.type_name, zones=known.zones, calendar=calendar, cast=cast
+    )
 
     first_moved = _find_first_move(known, recording)
     over = recording.makespan_ns
@@ -122,7 +143,7 @@ class _Recorded(Cast):
 
     def make_node(self, site: Site, listeners: Listeners, number: int) -> Node:
         """Return a node that does what is on record."""
-        node = ReplayedNode(
+        node = (ModelledNode if self._ledger.filler == "modelled" else ReplayedNode)(
             site,
             listeners,
             number,
@@ -138,7 +159,7 @@ class _Recorded(Cast):
     def make_prober(self, site: Site) -> Prober:
         """Return a prober that sees what is on record."""
         self._ledger.site = site
-        prober = ReplayedProber(
+        prober = (ModelledProber if self._ledger.filler == "modelled" else ReplayedProber)(
             site,
             self._known,
             self._ledger,
@@ -150,8 +171,33 @@ class _Recorded(Cast):
         return prober
 
 
+def _bare_model(known: KnownRollout, operator: Operator) -> Model:
+    """Return a model of nodes that do nothing by themselves."""
+    behaviour = Behaviour(
+        requests_per_second=Fraction(0),
+        update_duration=_NOTHING,
+        rollback_duration=_NOTHING,
+        rollback_failure=0.0,
+        slowdown=Constant(1.0),
+        start_failure=_NOTHING,
+        start_attempts=1,
+        start_hang=0.0,
+        error_rate=_NOTHING,
+        flapping=None,
+        crash=None,
+        zone_outage=None,
+    )
+    classes = tuple(
+        NodeClass(str(number), None, behaviour, tuple(np.flatnonzero(np.array(known.class_of) == number).tolist()))
+        for number in range(max(known.class_of, default=0) + 1)
+    )
+    n = len(known.nodes)
+    fleet = Fleet(n, known.zones, "index", behaviour, classes)
+    return Model(fleet, (), operator, seed=0, replication=0, affected=[False] * n, baseline=[0.0] * n)
+
+
 class _RecordedWorld(World):
-    """A world that has nothing of its own: nodes do what is on record.
+    """A world in which nodes do what is on record.
 
     Attributes
     ----------
@@ -163,28 +209,12 @@ class _RecordedWorld(World):
 
     nodes: list[ReplayedNode]
 
-    def __init__(self, known: KnownRollout, ledger: Ledger, *, is_same: bool) -> None:
-        behaviour = Behaviour(
-            requests_per_second=Fraction(0),
-            update_duration=_NOTHING,
-            rollback_duration=_NOTHING,
-            rollback_failure=0.0,
-            slowdown=Constant(1.0),
-            start_failure=_NOTHING,
-            start_attempts=1,
-            start_hang=0.0,
-            error_rate=_NOTHING,
-            flapping=None,
-            crash=None,
-            zone_outage=None,
+    def __init__(self, known: KnownRollout, ledger: Ledger, model: Model, *, is_same: bool) -> None:
+        super().__init__(
+            model.fleet, model.release, model.operator, model.seed, model.replication, starts_at_ns=known.starts_at_ns
         )
-        classes = tuple(
-            NodeClass(str(number), None, behaviour, tuple(np.flatnonzero(np.array(known.class_of) == number).tolist()))
-            for number in range(max(known.class_of, default=0) + 1)
-        )
-        fleet = Fleet(len(known.nodes), known.zones, "index", behaviour, classes)
-        super().__init__(fleet, (), Operator(_NOTHING, 0.0, 0.0, _NOTHING, ()), 0, 0)
         self.zone_of = np.array(known.zone_of, dtype=np.int64)
+        self.affected, self.baseline = model.affected, model.baseline
         self._known = known
         self._ledger = ledger
         self._is_same = is_same
@@ -198,20 +228,21 @@ class _RecordedWorld(World):
             now = self._ledger.site.env.now
             ahead = [act.at_ns for act in self._known.acts if act.do in ("promote", "cancel") and act.at_ns >= now]
             if not ahead or self._ledger.unknown_ns is not None:
-                self._ask_people()
+                return self._ask_people()
             # An act of this very instant may have come before the canaries were resolved.
             return 0 if min(ahead) == now else _NEVER_NS
         # Nobody knows what people do about a canary that failed, which they saw healthy.
         seen = zip(self.nodes, self._known.nodes, strict=True)
         if known is None or any(node.fate.ever_failed and not was.has_failed for node, was in seen):
-            self._ask_people()
+            return self._ask_people()
         return known
 
     @promote_after_ns.setter
-    def promote_after_ns(self, _: int) -> None:
-        """Draw nothing."""
+    def promote_after_ns(self, drawn: int) -> None:
+        """Keep what a world would have drawn."""
+        self._drawn_promote_after_ns = drawn
 
-    def _ask_people(self) -> NoReturn:
+    def _ask_people(self) -> int:
         """End the run: whatever people would have done, nothing is known from now on."""
         self._ledger.meet(people=True)
         raise StopSimulation(None)
@@ -229,3 +260,13 @@ class _RecordedWorld(World):
         for outage in self._known.nodes[node].outages:
             t = outage.end if outage.start <= t < outage.end else t
         return t
+
+
+class _ModelledWorld(_RecordedWorld):
+    """A world in which nodes and people go on as a model says where the record ends."""
+
+    def _ask_people(self) -> int:
+        """Return how long people take: as long as they did, otherwise as a model says."""
+        self._ledger.meet(people=True)
+        known = self._known.promote_after_ns
+        return self._drawn_promote_after_ns if known is None else known

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simdeploy.engines.replay import KnownNode, KnownRollout, Outage
-from simdeploy.engines.replay.known import SeenWindow
-from simdeploy.errors import InputError, Problem, raise_if_any
-from simdeploy.records.table import COLUMNS
+from simdeploy.engines.replay.known import KnownNode, KnownRollout, Outage, SeenWindow
+from simdeploy.errors import InputError, Problem
+from simdeploy.records.histories import History, Row, to_ns
 from simdeploy.rules.health import HealthRule, judges_waves, read_health_rule
 from simdeploy.rules.waves import plan_waves
-from simdeploy.units import NS_PER_S
 from simdeploy.world.operator import ScriptedAct
 
 if TYPE_CHECKING:
@@ -19,21 +17,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from simdeploy.records import Records
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
-
-Row = dict[str, Any]
-
-
-class History(NamedTuple):
-    """The records of one rollout, row by row; values that are missing are None."""
-
-    rollout: Row
-    nodes: list[Row]  # in the order of dispatch
-    windows: list[Row]
-    acts: list[Row]
-    outages: list[Row]
 
 
 class RunBy(NamedTuple):
@@ -41,75 +26,6 @@ class RunBy(NamedTuple):
 
     policy: Policy
     orchestrator: Orchestrator
-
-
-def to_rows(frame: pd.DataFrame) -> list[Row]:
-    """Return the rows of a table of records; what is missing is None."""
-    known = frame.astype(object).where(frame.notna(), None)
-    return [{str(name): value for name, value in row.items()} for row in known.to_dict("records")]
-
-
-def to_ns(seconds: float | None) -> int | None:
-    """Return seconds as whole nanoseconds."""
-    return None if seconds is None else round(seconds * NS_PER_S)
-
-
-def order_nodes(rows: Sequence[Row]) -> list[Row]:
-    """Return the nodes of a rollout in the order of dispatch: by position, otherwise by the time of their dispatch."""
-
-    def key(row: Row) -> tuple[float, float]:
-        position, dispatched = row["position"], row["dispatched_at_s"]
-        return (math.inf if position is None else position, math.inf if dispatched is None else dispatched)
-
-    return sorted(rows, key=key)
-
-
-def read_histories(records: Records) -> list[History]:
-    """Return the records of each rollout apart, in their order.
-
-    Raises
-    ------
-    InputError
-        If nodes or the size of the fleet are missing.
-    """
-    of_rollouts = {str(row["rollout"]): row for row in to_rows(records.rollouts)}
-    nodes, windows, acts = (_group(frame) for frame in (records.nodes, records.windows, records.acts))
-    outages = to_rows(records.outages)
-    problems, histories = [], []
-    for name, rollout in of_rollouts.items():
-        rows, n_nodes = order_nodes(nodes.get(name, [])), rollout["nodes"]
-        if n_nodes is None and rollout["state"] == "completed":
-            n_nodes = len(rows)  # all of them were updated
-        if n_nodes is None or not rows or n_nodes < len(rows):
-            problems.append(_explain_fleet(name, len(rows), n_nodes))
-            continue
-        rows += [_blank(name, number) for number in range(int(n_nodes) - len(rows))]
-        histories.append(History(rollout, rows, windows.get(name, []), acts.get(name, []), outages))
-    raise_if_any(problems)
-    if not histories:
-        raise InputError(Problem("no rollouts", ("records",), allowed="records of at least one"))
-    return histories
-
-
-def _group(frame: pd.DataFrame) -> dict[str, list[Row]]:
-    grouped: dict[str, list[Row]] = {}
-    for row in to_rows(frame):
-        grouped.setdefault(str(row["rollout"]), []).append(row)
-    return grouped
-
-
-def _blank(rollout: str, number: int) -> Row:
-    """Return the row of a node that the record does not name: it was never dispatched."""
-    row: Row = dict.fromkeys(COLUMNS["nodes"])
-    return row | {"rollout": rollout, "node": f"(unnamed {number + 1})"}
-
-
-def _explain_fleet(name: str, rows: int, n_nodes: int | None) -> Problem:
-    if rows and n_nodes is None:
-        message = "the size of the fleet is not on record, and the rollout was stopped: other policies might have updated more nodes"
-        return Problem(message, ("rollout", name), found=f"{rows} nodes", allowed="`nodes` in a table of rollouts")
-    found = f"{rows} nodes on record" + ("" if n_nodes is None else f" of {n_nodes}")
-    return Problem("a backtest needs the nodes of each rollout", ("rollout", name), found=found)
 
 
 def know(history: History, run_by: RunBy | None, interval_ns: int) -> KnownRollout:
@@ -152,10 +68,16 @@ def know(history: History, run_by: RunBy | None, interval_ns: int) -> KnownRollo
     acts = tuple(
         ScriptedAct(to_ns(row["time_s"]) or 0, row["act"]) for row in history.acts if row["time_s"] is not None
     )
+    counted = [
+        replace(node, attempts=None if row["attempts"] is None else int(row["attempts"]))
+        for row, node in zip(nodes, known, strict=True)
+        if node is not None
+    ]
     return KnownRollout(
-        nodes=tuple(node for node in known if node is not None),
+        nodes=tuple(counted),
         zone_of=tuple(zones),
         class_of=tuple(number([row["class"] for row in nodes])),
+        class_names=tuple(str(row["class"] or "") for row in nodes),
         zones=max(zones, default=0) + 1,
         policy=None if run_by is None else run_by.policy,
         orchestrator=None if run_by is None else run_by.orchestrator,
@@ -165,7 +87,14 @@ def know(history: History, run_by: RunBy | None, interval_ns: int) -> KnownRollo
         promote_after_ns=_promote_after(history, run_by, acts, max(zones, default=0) + 1),
         old_windows=windows.of_old,
         running_windows=windows.of_running,
+        release=history.rollout["release"],
+        is_defective=history.rollout["defective"],
+        starts_at_ns=_find_time_of_day(history.rollout["started_at"]),
     )
+
+
+def _find_time_of_day(started: pd.Timestamp | None) -> int:
+    return 0 if started is None else int((started - started.normalize()).value)
 
 
 def number(words: Sequence[Any]) -> list[int]:

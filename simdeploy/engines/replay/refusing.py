@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.backtest.interpreting import describe_s
+from simdeploy.engines.replay.interpreting import describe_s
 from simdeploy.errors import Problem
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.gates.gate import read_gate
@@ -13,8 +13,9 @@ from simdeploy.rules.health import judges_waves, read_health_rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from simdeploy.analysis.backtest.knowing import History, RunBy
     from simdeploy.engines.replay import KnownRollout
+    from simdeploy.engines.replay.knowing import RunBy
+    from simdeploy.records.histories import History
 
 
 def find_refusals(history: History, known: KnownRollout, recorded: RunBy | None, run_by: RunBy) -> Iterator[Problem]:

@@ -1,0 +1,310 @@
+"""What nodes do where their record ends: the laws of a fleet, given what is on record of the rollout.
+
+The nodes of a rollout share its slowdown, its level of start failures and its release, and each has an error rate of its own. Given the
+record each of these has another law than before. It is found on a grid of quantiles of the law of the fleet, whatever that is, and the
+random number that decides it in a simulated world picks from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.units import NS_PER_S
+from simdeploy.world.dealing import find_affected
+from simdeploy.world.distributions import Constant, Distribution
+from simdeploy.world.draws import Draws
+from simdeploy.world.fleet import NodeClass
+from simdeploy.world.streams import Stream
+
+if TYPE_CHECKING:
+    from simdeploy.engines.replay.known import KnownRollout
+    from simdeploy.world.fleet import Behaviour, Fleet
+    from simdeploy.world.operator import Operator
+    from simdeploy.world.release import ReleaseKind
+
+_POINTS = 1000  # of laws of a rollout
+_POINTS_OF_NODES = 200
+# Half the width of the interval around a duration whose probability stands for the density there, as a part of it.
+_WIDTH = 0.01
+_LEAST = 1e-300
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a replay draws where the record ends.
+
+    Attributes
+    ----------
+    fleet : Fleet
+        Nodes by position; nothing varies from rollout to rollout.
+    release : tuple of ReleaseKind
+        One, or none.
+    operator : Operator
+    seed, replication : int
+    affected : list of bool
+        Whether the release can affect a node.
+    baseline : list of float
+        Error rate of each node.
+    """
+
+    fleet: Fleet
+    release: tuple[ReleaseKind, ...]
+    operator: Operator
+    seed: int
+    replication: int
+    affected: list[bool]
+    baseline: list[float]
+
+
+class Modeller:
+    """Draws models of one rollout, given its record.
+
+    Parameters
+    ----------
+    known : KnownRollout
+    fleet : Fleet
+        With the laws; its classes are matched with those on record by name.
+    kinds : sequence of ReleaseKind
+        With their probabilities before anything is known; empty if nothing is released.
+    operator : Operator
+    """
+
+    def __init__(self, known: KnownRollout, fleet: Fleet, kinds: Sequence[ReleaseKind], operator: Operator) -> None:
+        self._operator = operator
+        self._nodes = len(known.nodes)
+        self._fleet = _lay_out(known, fleet)
+        numbers = {one.name: number for number, one in enumerate(fleet.classes, start=1)}
+        class_of = np.array([numbers.get(name, 0) for name in known.class_names], dtype=np.int64)
+        self._members = [np.flatnonzero(class_of == number) for number in range(len(self._fleet.behaviours))]
+        self._seen = _Seen.of(known)
+        kinds = _possible(kinds, known)
+        self._branches = [self._branch(kind, _find_chances(kind, known, self._fleet, class_of)) for kind in kinds]
+        weights = np.array([float(kind.probability) for kind in kinds])
+        logs = np.array([branch.log_likelihood for branch in self._branches])
+        weights = weights * np.exp(logs - logs.max()) if kinds and weights.sum() > 0 else np.ones(len(kinds))
+        self._kind = np.cumsum(weights / weights.sum()) if kinds else np.ones(0)
+        self._none = None if kinds else self._branch(None, np.zeros(self._nodes))
+        self._slowdown = _Posterior.of(self._judge_slowdowns)
+
+    def draw(self, seed: int, replication: int) -> Model:
+        """Return the model of one replication."""
+        draws = Draws(seed, replication, self._nodes)
+
+        def once(stream: Stream) -> float:
+            return draws.draw(stream, 0, 0)
+
+        branch = self._none
+        if branch is None:
+            place = int(np.searchsorted(self._kind, once(Stream.RELEASE_KIND), side="right"))
+            branch = self._branches[min(place, len(self._branches) - 1)]
+        slow = self._slowdown.quantile(once(Stream.SLOWDOWN))
+        level = branch.level.quantile(once(Stream.START_FAILURE_LEVEL))
+        behaviours = [
+            replace(
+                each,
+                slowdown=Constant(float(each.slowdown.quantile(slow))),
+                start_failure=Constant(float(each.start_failure.quantile(level))),
+            )
+            for each in self._fleet.behaviours
+        ]
+        classes = tuple(
+            replace(one, behaviour=behaviour)
+            for one, behaviour in zip(self._fleet.classes, behaviours[1:], strict=True)
+        )
+        affected = draws.fleet(Stream.AFFECTED, self._nodes) < branch.chances
+        rates = draws.fleet(Stream.ERROR_RATE, self._nodes)
+        baseline = np.zeros(self._nodes)
+        for number, members in enumerate(self._members):
+            is_hurt = affected[members].astype(np.int64)
+            baseline[members] = branch.errors[number].draw(rates[members], is_hurt)
+        return Model(
+            fleet=replace(self._fleet, behaviour=behaviours[0], classes=classes),
+            release=() if branch.kind is None else (replace(branch.kind, probability=Fraction(1)),),
+            operator=self._operator,
+            seed=seed,
+            replication=replication,
+            affected=affected.tolist(),
+            baseline=baseline.tolist(),
+        )
+
+    def _judge_slowdowns(self, u: np.ndarray) -> np.ndarray:
+        """Return the log-likelihood of what is on record of durations, by the quantile of the slowdown."""
+        found, seen = np.zeros(len(u)), self._seen
+        for behaviour, members in zip(self._fleet.behaviours, self._members, strict=True):
+            scale = behaviour.slowdown.quantile(u)[:, np.newaxis]
+            law = behaviour.update_duration
+            if np.ptp(scale) == 0:
+                continue
+            at = seen.ended_s[members]
+            times = at[np.isfinite(at)] / scale
+            density = law.cdf(times * (1 + _WIDTH)) - law.cdf(times * (1 - _WIDTH))
+            found += np.log(np.maximum(density, _LEAST)).sum(axis=1)
+            at = seen.silent_s[members]
+            hang = behaviour.start_hang
+            silent = hang + (1 - hang) * law.survival(at[np.isfinite(at)] / scale)
+            found += np.log(np.maximum(silent, _LEAST)).sum(axis=1)
+        return found
+
+    def _branch(self, kind: ReleaseKind | None, chances: np.ndarray) -> _Branch:
+        """Return what is so if the release is of a kind that affects nodes with some chances."""
+        seen = self._seen
+        added = (0.0, 0.0) if kind is None else (kind.error_rate, kind.start_failure)
+
+        def judge_levels(u: np.ndarray) -> np.ndarray:
+            found = np.zeros(len(u))
+            for behaviour, members in zip(self._fleet.behaviours, self._members, strict=True):
+                p = behaviour.start_failure.quantile(u)[:, np.newaxis]
+                fails = 1 - (1 - p) * (1 - chances[members] * added[1])
+                found += (seen.failed[members] * np.log(np.maximum(fails, _LEAST))).sum(axis=1)
+                found += (seen.started[members] * np.log(np.maximum(1 - fails, _LEAST))).sum(axis=1)
+            return found
+
+        level = _Posterior.of(judge_levels)
+        chances, total = chances.copy(), level.log_likelihood
+        errors = []
+        for behaviour, members in zip(self._fleet.behaviours, self._members, strict=True):
+            rates = _ErrorRates.of(behaviour.error_rate, seen.requests[members], seen.bad_requests[members], added[0])
+            errors.append(rates)
+            hurt, unhurt = chances[members] * rates.likelihood[1], (1 - chances[members]) * rates.likelihood[0]
+            total += float((np.log(np.maximum(hurt + unhurt, _LEAST)) + rates.log_scale).sum())
+            chances[members] = np.divide(hurt, hurt + unhurt, out=chances[members], where=hurt + unhurt > 0)
+        return _Branch(kind, chances, level, errors, total)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is on record of each node, NaN or 0 where nothing is."""
+
+    ended_s: np.ndarray  # how long its only attempt took
+    silent_s: np.ndarray  # or how long nothing had come of it
+    failed: np.ndarray  # attempts
+    started: np.ndarray  # attempts: one or none
+    requests: np.ndarray
+    bad_requests: np.ndarray
+
+    @classmethod
+    def of(cls, known: KnownRollout) -> _Seen:
+        rows = []
+        for node in known.nodes:
+            attempts = 1 if node.attempts is None else node.attempts
+            is_alone, is_over = attempts == 1, node.start in ("started", "failed", "hangs")
+            time_s = node.start_ns / NS_PER_S if node.start_ns > 0 and is_alone else np.nan
+            windows = [window for window in node.windows or () if window.up]
+            rows.append(
+                (
+                    time_s if is_over else np.nan,
+                    np.nan if is_over else time_s,
+                    attempts if node.start == "failed" else attempts - 1 if node.dispatched_ns is not None else 0,
+                    node.start == "started",
+                    sum(window.requests for window in windows),
+                    sum(window.failed for window in windows),
+                )
+            )
+        return cls(*np.array(rows, dtype=np.float64).reshape(-1, 6).T)
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """What follows if the release is of one kind."""
+
+    kind: ReleaseKind | None
+    chances: np.ndarray  # that it affects a node
+    level: _Posterior
+    errors: list[_ErrorRates]
+    log_likelihood: float
+
+
+@dataclass(frozen=True)
+class _Posterior:
+    """The law of a quantile given a record."""
+
+    cdf: np.ndarray  # at the ends of equal intervals
+    log_likelihood: float
+
+    @classmethod
+    def of(cls, judge: Callable[[np.ndarray], np.ndarray]) -> _Posterior:
+        logs = judge((np.arange(_POINTS) + 0.5) / _POINTS)
+        weights = np.exp(logs - logs.max())
+        return cls(
+            np.concatenate([[0.0], np.cumsum(weights / weights.sum())]),
+            float(logs.max() + np.log(weights.mean())),
+        )
+
+    def quantile(self, u: float) -> float:
+        """Return the quantile of the law before, by that of the law given the record."""
+        return float(np.interp(u, self.cdf, np.linspace(0.0, 1.0, len(self.cdf))))
+
+
+@dataclass(frozen=True)
+class _ErrorRates:
+    """Error rates of the nodes of a class, given their windows: if the release doesn't affect a node, and if it does."""
+
+    rates: np.ndarray  # at quantiles of their law
+    cdf: np.ndarray  # by whether it affects the node, node and quantile
+    likelihood: np.ndarray  # by whether it affects the node, and node
+    log_scale: np.ndarray
+    law: Distribution
+    is_seen: np.ndarray
+
+    @classmethod
+    def of(cls, law: Distribution, requests: np.ndarray, failed: np.ndarray, added: float) -> _ErrorRates:
+        rates = law.quantile((np.arange(_POINTS_OF_NODES) + 0.5) / _POINTS_OF_NODES)
+        total = 1 - (1 - rates) * (1 - np.array([[0.0], [added]]))
+        good, bad = (np.log(np.maximum(each, _LEAST))[:, np.newaxis] for each in (1 - total, total))
+        logs = (requests - failed)[:, np.newaxis] * good + failed[:, np.newaxis] * bad
+        scale = logs.max(axis=(0, 2), initial=-np.inf)
+        weights = np.exp(logs - scale[:, np.newaxis])
+        sums = weights.sum(axis=2, keepdims=True)
+        cdf = np.cumsum(
+            np.divide(weights, sums, out=np.full_like(weights, 1 / _POINTS_OF_NODES), where=sums > 0), axis=2
+        )
+        return cls(rates, cdf, weights.mean(axis=2), scale, law, requests > 0)
+
+    def draw(self, u: np.ndarray, is_hurt: np.ndarray) -> np.ndarray:
+        """Return a rate for each node; one of which nothing was seen has the law of all."""
+        places = (self.cdf[is_hurt, np.arange(len(u))] < u[:, np.newaxis]).sum(axis=1)
+        given = self.rates[np.minimum(places, _POINTS_OF_NODES - 1)]
+        drawn: np.ndarray = np.where(self.is_seen, given, self.law.quantile(u))
+        return drawn
+
+
+def _lay_out(known: KnownRollout, fleet: Fleet) -> Fleet:
+    """Return the fleet with the nodes on record, by position; they go down when the record says so."""
+    classes = tuple(
+        NodeClass(one.name, None, _always_up(one.behaviour), _find_members(known, one.name)) for one in fleet.classes
+    )
+    behaviour = _always_up(fleet.behaviour)
+    return replace(
+        fleet, nodes=len(known.nodes), zones=known.zones, order="index", behaviour=behaviour, classes=classes, first=()
+    )
+
+
+def _find_members(known: KnownRollout, name: str) -> tuple[int, ...]:
+    return tuple(place for place, each in enumerate(known.class_names) if each == name)
+
+
+def _always_up(behaviour: Behaviour) -> Behaviour:
+    return replace(behaviour, crash=None, zone_outage=None, connection=None, down=False)
+
+
+def _possible(kinds: Sequence[ReleaseKind], known: KnownRollout) -> list[ReleaseKind]:
+    """Return the kinds that the release may be of: the one on record, or those that are as defective."""
+    alike = [kind for kind in kinds if known.is_defective in (None, kind.defective)] or list(kinds)
+    return [kind for kind in alike if kind.name == known.release] or alike
+
+
+def _find_chances(kind: ReleaseKind, known: KnownRollout, fleet: Fleet, class_of: np.ndarray) -> np.ndarray:
+    """Return with which probability a kind of release affects each node."""
+    affects = kind.affects
+    if affects.by == "share":
+        return np.full(fleet.nodes, float(affects.share or 0))
+    if affects.by == "count":
+        return np.full(fleet.nodes, min(affects.count / fleet.nodes, 1.0))
+    if affects.by == "zones":
+        return np.isin(np.array(known.zone_of), [int(zone) for zone in affects.members]).astype(float)
+    return find_affected(fleet, kind, class_of, Draws(0, 0, fleet.nodes)).astype(float)

@@ -1,0 +1,120 @@
+"""Nodes and a prober that go on by the laws of a fleet where the record ends."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.engines.reference.node import Node
+from simdeploy.engines.reference.prober import Prober, Seen
+from simdeploy.engines.replay.ledger import UnknownFateError
+from simdeploy.engines.replay.node import ReplayedNode
+from simdeploy.engines.replay.prober import ReplayedProber
+from simdeploy.engines.schema import RUNNING
+from simdeploy.rules.health import HealthRecord
+
+if TYPE_CHECKING:
+    import simpy
+
+    from simdeploy.engines.recording import NodeFate
+    from simdeploy.engines.reference.clock import Process
+
+_FOR_EVER = 1 << 62
+# A node that would have started earlier in so many worlds hangs.
+_MOST_WORLDS = 200
+
+
+class ModelledNode(ReplayedNode):
+    """A node that does what is on record of it, and then what a model says."""
+
+    __slots__ = ()
+
+    @property
+    def known_until_ns(self) -> int:
+        """For ever: an outage that it meets otherwise changes nothing."""
+        return _FOR_EVER
+
+    def _update(self) -> Process:
+        known = self._known
+        is_complete = known.verdict_ns is not None or known.has_failed
+        if known.is_repeated_only and self._repeats and self._listeners.wave_gates is None and is_complete:
+            return self._repeat()
+        return Node._update(self)  # noqa: SLF001 - as any node does, with what is on record below
+
+    def _start(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
+        """Make the attempts on record, then others; if only its silence is on record, those of a world with as much of it."""
+        self._tries += 1
+        known, is_first = self._known, self._tries == 1
+        if is_first and known.start != "silent" and not known.is_repeated_only:
+            return (yield from self._start_as_recorded(deadline))
+        self._ledger.meet()
+        first = self._find_silence(known.start_ns) if is_first else 0
+        if first is None:
+            return (yield from self._hang(0, deadline))
+        self.fate.attempts += first
+        try:
+            return (yield from Node._start(self, deadline))  # noqa: SLF001
+        finally:
+            self.fate.attempts -= first
+
+    def _find_silence(self, for_ns: int) -> int | None:
+        """Return the first attempt of a series after whose beginning nothing is heard for so long; None if there is none."""
+        world, n = self._site.world, self._site.world.behaviour_of[self.number].start_attempts
+        for first in range(0, n * _MOST_WORLDS, n):
+            ends = 0
+            for attempt in range(first, first + n):
+                ends += world.start_ns(self.number, attempt)
+                if ends > for_ns or world.start_hangs(self.number, attempt):
+                    return first
+                if not world.start_fails(self.number, attempt):
+                    break
+        return None
+
+    def _validate(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
+        try:
+            return (yield from super()._validate(deadline))
+        except UnknownFateError:
+            self._ledger.meet()
+        if self._known.has_failed:
+            return "unhealthy"
+        return (yield from self._go_on_healthy())
+
+    def _go_on_healthy(self) -> Generator[simpy.Event, Any, str]:
+        """Be observed further: a node without windows on record was healthy until nothing more was known of it."""
+        site, fate = self._site, self.fate
+        record = HealthRecord(site.rule_of(fate.wave))
+        start = fate.started_ns or 0
+        while start + site.rule.interval_ns <= site.env.now:
+            start += site.rule.interval_ns
+            if record.add(True) == "running":
+                self._resolve(RUNNING, "healthy")
+                return ""
+        return (yield from self._observe(record, start, self.deadline_ns))
+
+
+class ModelledProber(ReplayedProber):
+    """Sees what is on record, and otherwise what a model says."""
+
+    def looks_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:
+        """Return what a window on record saw, or what another one sees."""
+        try:
+            return super().looks_at(number, fate, start, end)
+        except UnknownFateError:
+            self._ledger.meet()
+            return Prober.looks_at(self, number, fate, start, end)
+
+    def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:
+        """Return what was seen of a node on the old version at the same time, or what may be."""
+        seen = self._known.old_windows.get((number, end))
+        if (seen is not None and seen.requests == requests) or self._is_as_recorded():
+            return super().looks_at_old(number, fate, start, end, requests)
+        self._ledger.meet()
+        return Prober.looks_at_old(self, number, fate, start, end, requests)
+
+    def watches(self, number: int, fate: NodeFate, start: int, end: int, look: int) -> tuple[int, int]:
+        """Return what was seen of a running node as long after its dispatch, or what may be."""
+        is_seen = (number, end - (fate.dispatched_ns or 0)) in self._known.running_windows
+        if is_seen or self._is_as_recorded():
+            return super().watches(number, fate, start, end, look)
+        self._ledger.meet()
+        return Prober.watches(self, number, fate, start, end, look)

@@ -1,0 +1,132 @@
+"""The records of each rollout apart, row by row."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.records.table import COLUMNS
+from simdeploy.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from simdeploy.records.table import Records
+
+Row = dict[str, Any]
+
+
+class History(NamedTuple):
+    """The records of one rollout, row by row; values that are missing are None."""
+
+    rollout: Row
+    nodes: list[Row]  # in the order of dispatch
+    windows: list[Row]
+    acts: list[Row]
+    outages: list[Row]
+
+
+def to_rows(frame: pd.DataFrame) -> list[Row]:
+    """Return the rows of a table of records; what is missing is None."""
+    known = frame.astype(object).where(frame.notna(), None)
+    return [{str(name): value for name, value in row.items()} for row in known.to_dict("records")]
+
+
+def to_ns(seconds: float | None) -> int | None:
+    """Return seconds as whole nanoseconds."""
+    return None if seconds is None else round(seconds * NS_PER_S)
+
+
+def order_nodes(rows: Sequence[Row]) -> list[Row]:
+    """Return the nodes of a rollout in the order of dispatch: by position, otherwise by the time of their dispatch."""
+
+    def key(row: Row) -> tuple[float, float]:
+        position, dispatched = row["position"], row["dispatched_at_s"]
+        return (math.inf if position is None else position, math.inf if dispatched is None else dispatched)
+
+    return sorted(rows, key=key)
+
+
+def read_histories(records: Records) -> list[History]:
+    """Return the records of each rollout apart, in their order.
+
+    Raises
+    ------
+    InputError
+        If nodes or the size of the fleet are missing.
+    """
+    of_rollouts = {str(row["rollout"]): row for row in to_rows(records.rollouts)}
+    nodes, windows, acts = (_group(frame) for frame in (records.nodes, records.windows, records.acts))
+    outages = to_rows(records.outages)
+    problems, histories = [], []
+    for name, rollout in of_rollouts.items():
+        rows, n_nodes = order_nodes(nodes.get(name, [])), rollout["nodes"]
+        if n_nodes is None and rollout["state"] == "completed":
+            n_nodes = len(rows)  # all of them were updated
+        if n_nodes is None or not rows or n_nodes < len(rows):
+            problems.append(_explain_fleet(name, len(rows), n_nodes))
+            continue
+        rows += [_blank(name, number) for number in range(int(n_nodes) - len(rows))]
+        histories.append(History(rollout, rows, windows.get(name, []), acts.get(name, []), outages))
+    raise_if_any(problems)
+    if not histories:
+        raise InputError(Problem("no rollouts", ("records",), allowed="records of at least one"))
+    return histories
+
+
+def _group(frame: pd.DataFrame) -> dict[str, list[Row]]:
+    grouped: dict[str, list[Row]] = {}
+    for row in to_rows(frame):
+        grouped.setdefault(str(row["rollout"]), []).append(row)
+    return grouped
+
+
+def _blank(rollout: str, number: int) -> Row:
+    """Return the row of a node that the record does not name: it was never dispatched."""
+    row: Row = dict.fromkeys(COLUMNS["nodes"])
+    return row | {"rollout": rollout, "node": f"(unnamed {number + 1})"}
+
+
+def _explain_fleet(name: str, rows: int, n_nodes: int | None) -> Problem:
+    if rows and n_nodes is None:
+        message = "the size of the fleet is not on record, and the rollout was stopped: other policies might have updated more nodes"
+        return Problem(message, ("rollout", name), found=f"{rows} nodes", allowed="`nodes` in a table of rollouts")
+    found = f"{rows} nodes on record" + ("" if n_nodes is None else f" of {n_nodes}")
+    return Problem("a backtest needs the nodes of each rollout", ("rollout", name), found=found)
+
+
+@dataclass(frozen=True)
+class PastRollouts:
+    """Rollouts that happened, as worlds.
+
+    Attributes
+    ----------
+    digest : str
+        Of the records.
+    histories : tuple of History
+        In their order.
+    is_resampled : bool
+        Whether they are drawn, instead of taken one after the other.
+    """
+
+    digest: str
+    histories: tuple[History, ...] = field(compare=False, repr=False)
+    is_resampled: bool = False
+
+    @classmethod
+    def of(cls, records: Records) -> PastRollouts:
+        """Return the rollouts of some records.
+
+        Raises
+        ------
+        InputError
+            If nodes or the size of the fleet are missing.
+        """
+        tables = (getattr(records, each.name) for each in fields(records) if each.name != "dropped")
+        text = "\n".join(table.to_csv(index=False) for table in tables)
+        return cls(hashlib.sha256(text.encode()).hexdigest(), tuple(read_histories(records)))

@@ -1,0 +1,97 @@
+"""Rollouts on record as the worlds of a scenario: which file they are in, and what they can't be combined with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.records.histories import History, PastRollouts
+from simdeploy.scenario.files import Files, first_word
+from simdeploy.scenario.section import validation_error
+
+if TYPE_CHECKING:
+    from simdeploy.world.fleet import Fleet
+    from simdeploy.world.operator import Operator
+    from simdeploy.world.release import ReleaseKind
+
+_PATH = ("fleet", "records")
+# What a record says itself, or can't say.
+_INSTEAD = ("crash", "zone_outage", "connection")
+
+
+@dataclass(frozen=True)
+class RecordsFile:
+    """Reads the name of a file or folder of records, as pydantic metadata."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(self._read)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string"}
+
+    @staticmethod
+    def _read(raw: object, info: ValidationInfo) -> PastRollouts:
+        if not isinstance(raw, str) or not raw.strip():
+            raise validation_error(
+                [Problem("not a file name", found=shorten(raw), allowed="a file or folder of records")]
+            )
+        files: Files = info.context  # type: ignore[assignment]  # given to every section
+        try:
+            return files.past_rollouts(raw)
+        except InputError as error:
+            raise validation_error(error.problems) from None
+
+
+def find_kind(history: History, release: Sequence[ReleaseKind]) -> ReleaseKind | None:
+    """Return the kind of a rollout's release among those of a scenario: of the same name, or the only one that is as defective.
+
+    None if it isn't known.
+    """
+    is_defective = history.rollout["defective"]
+    alike = [kind for kind in release if is_defective in (None, kind.defective)]
+    named = [kind for kind in alike if kind.name == history.rollout["release"]]
+    found = named or (alike if is_defective is not None or len(release) == 1 else [])
+    return found[0] if len(found) == 1 else None
+
+
+def past_problems(
+    past: PastRollouts, fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator, deployment_type: str
+) -> Iterator[Problem]:
+    """List what contradicts rollouts on record, or can't be combined with them."""
+    sizes = {len(history.nodes) for history in past.histories} - {fleet.nodes}
+    if sizes:
+        found = f"{fleet.nodes:,}, and a rollout of {min(sizes):,} nodes"
+        yield Problem("not the number of nodes of all rollouts on record", ("fleet", "nodes"), found=found)
+    places: list[tuple[str | int, ...]] = [(), *(("classes", number) for number in range(len(fleet.classes)))]
+    for place, behaviour in zip(places, fleet.behaviours, strict=True):
+        for key in _INSTEAD:
+            if getattr(behaviour, key) is not None and (not place or getattr(fleet.behaviour, key) is None):
+                yield Problem("not beside `records`, which say when nodes are down or unheard", ("fleet", *place, key))
+        if behaviour.down:
+            yield Problem("not beside `records`, which say when nodes are down or unheard", ("fleet", *place, "down"))
+    if fleet.order != "index":
+        yield Problem("not beside `records`: nodes go in the order on record", ("fleet", "order"))
+    if operator.script:
+        yield Problem("not beside `records`, which have what people did", ("operator", "script"))
+    types = {history.rollout["type"] or "update" for history in past.histories} - {deployment_type}
+    if types:
+        found = f"{deployment_type}, and a rollout of type {min(types)}"
+        yield Problem("not the type of all rollouts on record", ("deployment", "type"), found=found)
+    kinds = [find_kind(history, release) for history in past.histories]
+    if None in kinds and release:
+        name = past.histories[kinds.index(None)].rollout["rollout"]
+        message = "the kind of a rollout's release is not on record, or none of the scenario's"
+        hint = "state `release` or `defective` in a table of rollouts, or only one kind in `release`"
+        yield Problem(message, _PATH, found=f"rollout {first_word(str(name))}", hint=hint)
+        return
+    for kind in release:
+        if kind.probability and kind not in kinds:
+            yield Problem("no rollout on record has a release of this kind", ("release", kind.name))

@@ -1,0 +1,208 @@
+"""Estimates of backtests: laws given a record against closed forms, and modelled rollouts against simulated ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from test_backtest import CHECK, bounds, rolling
+from test_backtest_worlds import case_of
+
+from simdeploy import InputError, Records, Scenario, backtest, simulate
+from simdeploy.analysis.backtest.bounding import measure
+from simdeploy.cli.app import app
+from simdeploy.engines.replay import Modeller, replay
+
+UNIFORM = {"beta": {"mean": 0.5, "sd": math.sqrt(1 / 12)}}
+
+
+def draw_models(rollout, scenario, n=400):
+    """Return models of a rollout by the laws of a scenario."""
+    modeller = Modeller(case_of(rollout).known, scenario.fleet, scenario.release, scenario.operator)
+    return [modeller.draw(0, replication) for replication in range(n)]
+
+
+def assert_mean(values, mean, sd):
+    """Compare a mean with its expectation, within four standard errors."""
+    assert abs(np.mean(values) - mean) < 4 * sd / math.sqrt(len(values)), (np.mean(values), mean)
+
+
+class TestLaws:
+    """What nodes share, and their error rates, given a record."""
+
+    def test_start_failures(self, make_scenario):
+        """Four of four attempts failed: a uniform level becomes beta(5, 1), and six other nodes fail as often. [oracle]"""
+        rollout = simulate(make_scenario(fleet={"start_failure": 1}), rolling(max_failed_nodes=3))
+        scenario = make_scenario(fleet={"start_failure": UNIFORM})
+        models = draw_models(rollout, scenario)
+        assert_mean([model.fleet.behaviour.start_failure.value for model in models], 5 / 6, math.sqrt(5 / 252))
+        policy = scenario.policy(rolling(max_failed_nodes=10, max_failed_nodes_percent=100)).policy
+        known = case_of(rollout).known
+        runs = [replay(known, policy, scenario.orchestrator, model).recording.failed_nodes for model in models[:150]]
+        assert_mean(runs, 4 + 6 * 5 / 6, math.sqrt(6 * (5 / 36) + 30 * 5 / 252))
+
+    def test_slowdown(self, make_scenario):
+        """Nodes that take a constant 30 s took 60 s: the rollout is slower by a factor of 2, for all nodes. [oracle]"""
+        rollout = simulate(make_scenario(fleet={"update_duration": 60}), rolling())
+        slow = {"lognormal": {"median": 1, "sigma": 0.5}}
+        models = draw_models(rollout, make_scenario(fleet={"slowdown": slow}), 50)
+        factors = np.array([model.fleet.behaviour.slowdown.value for model in models])
+        assert np.abs(factors / 2 - 1).max() < 0.02
+
+    def test_error_rates(self, make_scenario):
+        """A uniform rate becomes beta(1 + failed, 1 + served) of the node's own windows. [oracle]"""
+        scenario = make_scenario(fleet={"requests_per_second": 1, "error_rate": UNIFORM})
+        check = {**CHECK, "max_error_rate": 1}
+        rollout = simulate(scenario, rolling(health_check=check))
+        models = draw_models(rollout, scenario)
+        windows = rollout.windows.groupby("node")[["requests", "failed_requests"]].sum()
+        for node, row in windows.head(3).iterrows():
+            n, k = row["requests"], row["failed_requests"]
+            mean = (1 + k) / (2 + n)
+            assert_mean([model.baseline[node] for model in models], mean, math.sqrt(mean * (1 - mean) / (n + 3)))
+
+    def test_the_kind_of_release(self, make_scenario):
+        """Of ten starts of a fleet that never fails none failed: of even odds for a release with which a fifth do, 0.8^10 are left. [oracle]"""
+        kinds = {"good": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True, "start_failure": 0.2}}
+        scenario = make_scenario(release=kinds)
+        known = replace(case_of(simulate(make_scenario(), rolling())).known, release=None, is_defective=None)
+        modeller = Modeller(known, scenario.fleet, scenario.release, scenario.operator)
+        models = [modeller.draw(0, replication) for replication in range(400)]
+        p = 0.8**10 / (1 + 0.8**10)
+        assert_mean([model.release[0].name == "bad" for model in models], p, math.sqrt(p * (1 - p)))
+
+    def test_the_kind_on_record(self, make_scenario):
+        """A release that is known to be defective is of a defective kind, whatever its nodes did. [contract]"""
+        kinds = {"good": {"probability": 0.9}, "bad": {"probability": 0.1, "defective": True, "start_failure": 0.9}}
+        scenario = make_scenario(release=kinds)
+        known = replace(case_of(simulate(make_scenario(), rolling())).known, is_defective=True)
+        modeller = Modeller(known, scenario.fleet, scenario.release, scenario.operator)
+        assert modeller.draw(0, 0).release[0].name == "bad"
+
+    def test_silent_nodes_go_on(self, make_scenario):
+        """Exponential starts forget: nodes that were silent for 20 s when they were taken back take 60 s more on average. [oracle]"""
+        scenario = make_scenario(fleet={"update_duration": {"exponential": {"mean": 60}}})
+        strict = rolling(10, max_failed_nodes=0, health_check={"deadline": "20s", "min_healthy_time": 0})
+        rollout = simulate(scenario, strict, replication=1)
+        known = case_of(rollout).known
+        silent = [place for place, node in enumerate(known.nodes) if node.start == "silent"]
+        policy = scenario.policy(rolling(10, health_check={"deadline": "20m", "min_healthy_time": 0})).policy
+        assert silent
+        took = []
+        for model in draw_models(rollout, scenario, 100):
+            fates = replay(known, policy, scenario.orchestrator, model).recording.fates
+            took += [fates[place].started_ns / 1e9 - 20 for place in silent]
+            assert all(fates[place].attempts == 1 for place in silent)
+        assert min(took) > 0
+        assert_mean(took, 60, 60)
+
+
+def test_on_average_as_simulated(make_scenario):
+    """Over many worlds, modelled rollouts end as simulated ones do in these, canaries, silent nodes and people included. [oracle]"""
+    scenario = Scenario.from_dict(
+        {
+            "name": "varied",
+            "fleet": {
+                "nodes": 12,
+                "update_duration": {"lognormal": {"median": "1m", "sigma": 0.5}},
+                "slowdown": {"lognormal": {"median": 1, "sigma": 0.5}},
+                "start_failure": {"beta": {"mean": 0.15, "sd": 0.1}},
+                "start_attempts": 2,
+                "start_hang": 0.03,
+                "requests_per_second": 5,
+                "error_rate": {"beta": {"mean": 0.02, "sd": 0.02}},
+            },
+            "release": {
+                "good": {"probability": 0.7},
+                "bad": {"probability": 0.3, "defective": True, "error_rate": 0.05, "affects": {"share": 0.5}},
+            },
+            "operator": {"promote_after": {"exponential": {"mean": "5m"}}, "notices_defect": 0.5},
+            "policies": {
+                "strict": rolling(4, max_failed_nodes=0, health_check={**CHECK, "deadline": "3m"}),
+                "canary": {
+                    "strategy": "canary",
+                    "canary_count": 3,
+                    "max_parallel": 4,
+                    "max_failed_nodes": 2,
+                    "max_failed_nodes_percent": 100,
+                    "health_check": {"deadline": "5m", "min_healthy_time": "60s", "max_error_rate": 0.06},
+                },
+            },
+        }
+    )
+    policy = scenario.policies["canary"].policy
+    differences = []
+    for replication in range(30):
+        known = case_of(simulate(scenario, "strict", replication=replication)).known
+        model = Modeller(known, scenario.fleet, scenario.release, scenario.operator).draw(1, replication)
+        found = measure(replay(known, policy, scenario.orchestrator, model).recording)
+        true = measure(simulate(scenario, "canary", replication=replication)._recording)
+        differences.append([found[name] - true[name] for name in true])
+    errors = np.std(differences, axis=0) / math.sqrt(len(differences))
+    assert (errors > 0).all()
+    assert (np.abs(np.mean(differences, axis=0)) < 4 * errors).all()
+
+
+@pytest.fixture(scope="module")
+def stopped(make_scenario):
+    """Return six rollouts of a fleet in which a fifth of the starts fail; the policy stops at the first."""
+    scenario = make_scenario(fleet={"start_failure": 0.2})
+    rollouts = [simulate(scenario, rolling(max_failed_nodes=0), replication=k) for k in range(6)]
+    return Records.join([rollout.to_records(f"{k}") for k, rollout in enumerate(rollouts)])
+
+
+LAX = {"other": rolling(max_failed_nodes=4, max_failed_nodes_percent=100)}
+
+
+class TestBacktest:
+    """What a backtest says of it."""
+
+    def test_estimates_are_between_the_bounds(self, stopped):
+        """What is not known has an estimate between its bounds; rates count it, and what is known as it is. [property]"""
+        found = backtest(stopped, LAX, modelled=5)
+        rows = found.rollouts[found.rollouts["policy"].eq("other")]
+        unknown = rows[~rows["is_known"]]
+        assert len(unknown) > 10
+        assert unknown["modelled"].between(unknown["low"] * (1 - 1e-9), unknown["high"] * (1 + 1e-9)).all()
+        stops = rows[rows["response"].eq("stopped")]
+        (rate,) = found.summary.query("policy == 'other' and measure == 'stopped'")["modelled"]
+        assert rate == pytest.approx(stops["modelled"].fillna(stops["low"]).mean())
+        assert [row[0] for row in found.summarize()[0].rows] == ["recorded", "other", "other, modelled"]
+
+    def test_only_if_asked_for(self, stopped):
+        """Without being asked for there is no estimate; bounds don't depend on it, nor on the seed of its draws. [contract]"""
+        bare, modelled, again, other = (
+            backtest(stopped, LAX, **how) for how in ({}, {"modelled": 2}, {"modelled": 2}, {"modelled": 2, "seed": 1})
+        )
+        assert bare.rollouts["modelled"].isna().all()
+        assert bare.summary["modelled"].isna().all()
+        assert bounds(bare, "makespan_s", rollout="1") == bounds(modelled, "makespan_s", rollout="1")
+        assert again.rollouts.equals(modelled.rollouts)
+        assert not other.rollouts["modelled"].equals(modelled.rollouts["modelled"])
+        for bad in (-1, 1.5, True):
+            with pytest.raises(InputError, match="modelled: out of range"):
+                backtest(stopped, LAX, modelled=bad)
+
+    def test_the_command(self, tmp_path, monkeypatch):
+        """--modelled prints the rates of the estimate, marked as such. [contract]"""
+        monkeypatch.chdir(tmp_path)
+        scenario = Scenario.from_dict(
+            {
+                "name": "ten",
+                "fleet": {"nodes": 10, "update_duration": 30, "start_failure": 0.2},
+                "policies": {"p": rolling(max_failed_nodes=0)},
+            }
+        )
+        for k in range(3):
+            simulate(scenario, replication=k).write(tmp_path / "history" / f"{k}")
+        (tmp_path / "lax.yaml").write_text(
+            "{strategy: rolling, max_parallel: 4, max_failed_nodes: 4, health_check: {deadline: 5m}}"
+        )
+        asked = ["backtest", "history", "--policy", "lax.yaml"]
+        shown = CliRunner().invoke(app, [*asked, "--modelled", "2"])
+        assert shown.exit_code == 0
+        assert "lax, modelled" in shown.stdout
+        assert "modelled" not in CliRunner().invoke(app, asked).stdout

@@ -1,0 +1,220 @@
+"""Rollouts on record as the worlds of a scenario: each replication is one of them, under any policy."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import shutil
+from collections import Counter
+
+import pandas as pd
+import pytest
+from test_backtest import CHECK, bounds, rolling
+
+import simdeploy
+from simdeploy import InputError, Scenario, backtest, simulate
+from simdeploy.engines.replay.worlds import choose_past
+
+FLEET = {
+    "nodes": 10,
+    "zones": 2,
+    "update_duration": {"exponential": {"mean": "1m"}},
+    "rollback_duration": "10s",
+    "start_failure": 0.15,
+    "requests_per_second": 10,
+    "error_rate": 0.01,
+}
+RELEASE = {"good": {"probability": 0.7}, "bad": {"probability": 0.3, "defective": True, "error_rate": 0.3}}
+POLICIES = {"fours": rolling(max_failed_nodes=2, max_failed_nodes_percent=100), "twos": rolling(2, max_failed_nodes=1)}
+RAW = {"name": "drawn", "fleet": FLEET, "release": RELEASE, "policies": POLICIES}
+N = 6
+SEED = 7  # of the records, and of nothing else
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Return the scenario that the records are simulated of."""
+    return Scenario.from_dict(RAW)
+
+
+@pytest.fixture(scope="module")
+def folder(drawn, tmp_path_factory):
+    """Return a folder with records of six rollouts under the first policy, of good and of bad releases."""
+    place = tmp_path_factory.mktemp("past")
+    for replication in range(N):
+        simulate(drawn, seed=SEED, replication=replication).write(place / "history" / f"{replication}")
+    return place
+
+
+@pytest.fixture(scope="module")
+def scenario(folder):
+    """Return the same scenario with worlds on record."""
+    return Scenario.from_dict({**RAW, "fleet": {**FLEET, "records": "history"}}, base=folder)
+
+
+def rows(rollout):
+    return {name: None if value != value else value for name, value in rollout.response_values.items()}
+
+
+def test_replications_are_the_rollouts_on_record(drawn, scenario):
+    """Under the policy that it was recorded with, each replication repeats a rollout, all responses included; then they begin anew. [oracle]"""
+    assert len({str(rows(simulate(drawn, seed=SEED, replication=k))) for k in range(N)}) == N
+    for replication in range(2 * N):
+        true = simulate(drawn, seed=SEED, replication=replication % N)
+        assert rows(simulate(scenario, replication=replication)) == rows(true)
+    kept = ["name", "zone", "status", "attempts", "started_at_s", "resolved_at_s", "failed_reason"]
+    again, true = simulate(scenario, replication=1), simulate(drawn, seed=SEED, replication=1)
+    pd.testing.assert_frame_equal(again.nodes[kept], true.nodes[kept])
+
+
+def test_other_policies_are_as_in_a_backtest(folder, scenario):
+    """Another policy has the values that a backtest knows, and others between its bounds. [property]"""
+    found = backtest(folder / "history", {"other": POLICIES["twos"]})
+    n_known = 0
+    for replication in range(N):
+        values = simulate(scenario, "twos", replication=replication).response_values
+        for response in ("makespan_s", "touched_nodes", "failed_nodes", "updated_nodes"):
+            low, high = bounds(found, response, rollout=f"{replication}")
+            assert low <= values[response] <= high
+            n_known += low == high
+    assert n_known > N
+
+
+def test_what_is_not_on_record_follows_the_fleet(tmp_path):
+    """Of two nodes on record the first failed and stopped the rollout; the second does what the fleet's keys say. [oracle]"""
+    (tmp_path / "nodes.csv").write_text(
+        "rollout,node,dispatched_at_s,resolved_at_s,status,cause,attempts\nr,a,0,20,failed,did_not_start,1\n"
+    )
+    (tmp_path / "rollouts.csv").write_text("rollout,nodes,state\nr,2,failed\n")
+    lax = {
+        "strategy": "rolling",
+        "max_parallel": 1,
+        "max_failed_nodes": 1,
+        "max_failed_nodes_percent": 100,
+        "health_check": {**CHECK, "min_healthy_time": 0},
+    }
+    raw = {"name": "two", "policies": {"p": lax}, "fleet": {"nodes": 2, "update_duration": "50s", "records": "."}}
+    rollout = simulate(Scenario.from_dict(raw, base=tmp_path))
+    assert rollout.nodes["resolved_at_s"].tolist() == [20, 70]
+    assert rollout.nodes["status"].tolist() == ["failed", "running"]
+    assert rollout.responses["makespan_s"] == 70
+
+
+def test_resampling_draws_whole_rollouts(scenario):
+    """With `resample` each rollout is drawn as often as any other, within four standard errors, and as it was. [oracle]"""
+    resampled = scenario.with_values({"fleet.resample": "rollouts"})
+    n = 600
+    names = [choose_past(resampled, seed=1, replication=k).rollout["rollout"] for k in range(n)]
+    counts = Counter(names)
+    assert len(counts) == N
+    assert names[: 2 * N] != names[N : 3 * N]
+    assert max(abs(count - n / N) for count in counts.values()) < 4 * math.sqrt(n * (N - 1) / N**2)
+    assert rows(simulate(resampled, seed=1)) == rows(simulate(scenario, replication=int(names[0])))
+
+
+def test_a_kind_has_the_rollouts_of_its_kind(drawn, scenario):
+    """The worlds of a kind of release are the rollouts on record with it; without it all are, in their order. [contract]"""
+    kinds = [simulate(drawn, seed=SEED, replication=k).responses["release"] for k in range(N)]
+    n_good = kinds.count("good")
+    assert 0 < n_good < N
+    good = scenario.given("good")
+    makespans = [
+        simulate(drawn, seed=SEED, replication=k).responses["makespan_s"]
+        for k, kind in enumerate(kinds)
+        if kind == "good"
+    ]
+    assert [simulate(good, replication=k).responses["makespan_s"] for k in range(n_good)] == makespans
+    table = simdeploy.replicate(scenario, "fours", replications=N)
+    assert table["release"].tolist() == kinds
+    found = simdeploy.check(scenario, "fours", requirements=["p50 makespan_s <= 1h"], most=20)
+    assert found.n_failed == {"fours": 0}
+
+
+def test_the_engine_does_not_matter(scenario):
+    """Rollouts on record are the same with either engine, one by one, in tables and over time. [contract]"""
+    one, other = (simulate(scenario, "twos", replication=3, engine=engine) for engine in ("reference", "compiled"))
+    assert rows(one) == rows(other)
+    tables = [simdeploy.replicate(scenario, replications=4, engine=engine) for engine in ("reference", "compiled")]
+    pd.testing.assert_frame_equal(*(table.drop(columns="engine", errors="ignore") for table in tables))
+    lines = [
+        simdeploy.timelines(scenario, quantities=["failed"], every="1m", replications=4, engine=engine).to_frame()
+        for engine in ("reference", "compiled")
+    ]
+    pd.testing.assert_frame_equal(*lines)
+
+
+def test_a_scenario_keeps_its_records(tmp_path):
+    """Changed, or sent to another process, a scenario has the same rollouts although a file is gone; read again, others. [contract]"""
+    raw = {"name": "plain", "fleet": FLEET, "policies": POLICIES}
+    for replication in range(2):
+        simulate(Scenario.from_dict(raw), replication=replication).write(tmp_path / "history" / f"{replication}")
+    raw["fleet"] = {**FLEET, "records": "history"}
+    scenario = Scenario.from_dict(raw, base=tmp_path)
+    before = rows(simulate(scenario, replication=1))
+    shutil.rmtree(tmp_path / "history" / "1")
+    changed = scenario.with_values({"fleet.start_hang": 0.1})
+    sent = pickle.loads(pickle.dumps(scenario))  # noqa: S301 - our own
+    for same in (scenario, changed, sent):
+        assert rows(simulate(same, replication=1)) == before
+    again = Scenario.from_dict(scenario.to_dict(), allow_files=[tmp_path])
+    assert len(again.past.histories) == 1
+    assert again != scenario
+    assert again.to_question()["fleet"] != scenario.to_question()["fleet"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"fleet.nodes": 9},
+            "fleet.nodes: not the number of nodes of all rollouts on record .found 9, and a rollout of 10 nodes",
+        ),
+        ({"fleet.order": "random"}, "fleet.order: not beside `records`"),
+        ({"fleet.crash": {"up": "24h", "repair": "1h"}}, "fleet.crash: not beside `records`"),
+        ({"fleet.connection": {"online": "24h", "offline": "1h"}}, "fleet.connection: not beside `records`"),
+        (
+            {"fleet.classes": [{"name": "x", "nodes": [1], "down": True}]},
+            r"fleet.classes\[0\].down: not beside `records`",
+        ),
+        ({"operator.script": [{"at": "1m", "do": "pause"}]}, "operator.script: not beside `records`"),
+        ({"deployment.type": "restart"}, "deployment.type: not the type of all rollouts"),
+        (
+            {"release": {"good": {"probability": 1}, "fine": {"probability": 0}}},
+            "fleet.records: the kind of a rollout's release",
+        ),
+        (
+            {"release": RELEASE | {"good": {"probability": 0.4}, "fine": {"probability": 0.3}}},
+            "release.fine: no rollout on record has a release of this kind",
+        ),
+        ({"fleet.records": 5}, "fleet.records: not a file name"),
+        ({"fleet.records": "nowhere"}, "fleet.records: .*nowhere.*No such file"),
+        ({"fleet.records": "x" * 5000}, "fleet.records: .*name too long"),
+        ({"fleet.records": "a\0b"}, "fleet.records: can't be read: .*null byte"),
+        ({"fleet.records": "/etc"}, "fleet.records: .*outside the scenario's folder"),
+        ({"fleet.records": None, "fleet.resample": "rollouts"}, "fleet.resample: has no effect without `records`"),
+        ({"fleet.resample": "nodes"}, "fleet.resample: .*allowed: rollouts"),
+    ],
+)
+def test_what_contradicts_records_is_refused(scenario, values, message):
+    """What records say themselves can't be said beside them, and they must be of this fleet and these kinds. [contract]"""
+    with pytest.raises(InputError, match=message):
+        scenario.with_values(values)
+
+
+def test_little_is_told_of_records(scenario, folder):
+    """A file that is no records, and may be another one, is refused without a word of it. [contract]"""
+    (folder / "notes.csv").write_text("secret,password\nhush,1234\n")
+    with pytest.raises(InputError, match=r"fleet.records: .*notes.csv: no kind of records") as caught:
+        scenario.with_values({"fleet.records": "notes.csv"})
+    assert not any(word in str(caught.value) for word in ("secret", "password", "hush", "1234"))
+
+
+def test_what_can_not_be_asked(scenario):
+    """Rollouts on record have no probabilities that could be changed; and some policies can't be asked of them. [contract]"""
+    with pytest.raises(InputError, match="can't be changed"):
+        scenario.tilted({"start_failure": 2})
+    with pytest.raises(InputError, match="none that are rare"):
+        simdeploy.estimate_rare(scenario, event="failed_nodes >= 2", method="splitting", levels={"failed_nodes": [1]})
+    gate = {**rolling(), "health_check": {**CHECK, "gate": {"kind": "baseline"}}}
+    with pytest.raises(InputError, match=r"rollout.0.health_check.gate: compares with nodes on the old version"):
+        simulate(scenario, gate)
