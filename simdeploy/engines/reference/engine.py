@@ -30,18 +30,17 @@ from simdeploy.world.tilt import NO_TILT
 from simdeploy.world.traffic import DAY_NS
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from simdeploy.engines.reference.prober import Prober
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.change_windows import Calendar
+    from simdeploy.world.draws import Lineage
     from simdeploy.world.operator import Operator
 
 
 def run_reference(
-    scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, replication: int, lineage: np.ndarray | None = None
+    scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, replication: int, lineage: Lineage | None = None
 ) -> Recording:
     """Simulate one replication with SimPy.
 
@@ -49,8 +48,8 @@ def run_reference(
     ----------
     chosen : ScenarioPolicy
         The policy, with the identity of its deployment.
-    lineage : ndarray of int, optional
-        The replication that each node has what happens to it in the update from; `replication` unless given.
+    lineage : Lineage, optional
+        Other replications that supply numbers of nodes.
     """
     type_name = chosen.identity.type
     release = scenario.drawn_release if TYPES[type_name].releases else ()
