@@ -1,4 +1,4 @@
-"""Policies that change during a rollout (model section 10): what can, and the plan from then on."""
+"""Policies that change during a rollout (model section 9): what can, and the plan from then on."""
 
 from __future__ import annotations
 
