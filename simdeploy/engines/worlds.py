@@ -1,20 +1,29 @@
-"""The reference engine in the world of a replication, which is drawn, or on record."""
+"""Worlds that are put together from several replications: whose numbers the fleet has, and each node."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import ClassVar
 
-if TYPE_CHECKING:
-    from simdeploy.engines.recording import Recording
-    from simdeploy.scenario import Scenario, ScenarioPolicy
+import numpy as np
+
+from simdeploy.world.draws import OF_NODES
 
 
-def record(scenario: Scenario, policy: ScenarioPolicy, *, seed: int, replication: int) -> Recording:
-    """Return what happens in one replication of a policy."""
-    if scenario.past is not None:
-        from simdeploy.engines.replay.worlds import run_past
+@dataclass(frozen=True, eq=False)
+class Worlds:
+    """Worlds, by the replications that they are put together from.
 
-        return run_past(scenario, policy, seed=seed, replication=replication)
-    from simdeploy.engines.reference.engine import run_reference
+    Attributes
+    ----------
+    roots : ndarray of int, shape (worlds,)
+        The replication of what is drawn once for the whole fleet: kind of release, slowdown, level of start failures, the operator,
+        order and classes of nodes, nodes that are affected if their number is given, and zones.
+    nodes : ndarray of int, shape (worlds, nodes)
+        The replication of everything that is drawn for each node alone: attempts, windows, going back, whether it is affected if that is
+        a share, `after`, its level of failed requests, crashes, degraded spells and lines.
+    """
 
-    return run_reference(scenario, policy, seed=seed, replication=replication)
+    roots: np.ndarray
+    nodes: np.ndarray
+    blocks: ClassVar[frozenset[int]] = OF_NODES

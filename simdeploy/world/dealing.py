@@ -23,7 +23,7 @@ def deal_classes(fleet: Fleet, draws: Draws) -> np.ndarray:
     for number, node_class in enumerate(fleet.classes, start=1):
         class_of[list(node_class.nodes)] = number
     if any(node_class.share is not None for node_class in fleet.classes):
-        shuffled = np.argsort(draws.fleet(Stream.CLASS, fleet.nodes), kind="stable")
+        shuffled = np.argsort(draws.coupled(Stream.CLASS, fleet.nodes), kind="stable")
         shuffled = shuffled[class_of[shuffled] == 0]
         first = 0
         for number, node_class in enumerate(fleet.classes, start=1):
@@ -38,7 +38,7 @@ def order_nodes(fleet: Fleet, draws: Draws) -> list[int]:
     """Return the nodes in the order in which they are updated."""
     nodes = np.arange(fleet.nodes)
     if fleet.order == "random":
-        order = np.argsort(draws.fleet(Stream.ORDER, fleet.nodes), kind="stable")
+        order = np.argsort(draws.coupled(Stream.ORDER, fleet.nodes), kind="stable")
     elif fleet.order == "zone":
         order = np.lexsort((nodes, nodes % fleet.zones))
     elif fleet.order == "nodes":
@@ -74,7 +74,7 @@ def find_affected(fleet: Fleet, release: ReleaseKind | None, class_of: np.ndarra
         return draws.fleet(Stream.AFFECTED, fleet.nodes) < float(affects.share or 0)
     if affects.by == "count":
         hit = np.zeros(fleet.nodes, dtype=bool)
-        hit[np.argsort(draws.fleet(Stream.AFFECTED, fleet.nodes), kind="stable")[: affects.count]] = True
+        hit[np.argsort(draws.coupled(Stream.AFFECTED, fleet.nodes), kind="stable")[: affects.count]] = True
         return hit
     if affects.by == "classes":
         numbers = [i for i, one in enumerate(fleet.classes, start=1) if one.name in affects.members]

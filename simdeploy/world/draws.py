@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +22,37 @@ _INDICES = 1 << _INDICES_BITS
 BRANCHING = frozenset(
     stream.block for stream in (Stream.UPDATE_DURATION, Stream.START_HANG, Stream.WINDOW, Stream.ROLLBACK_DURATION)
 )
+# Blocks of everything that is drawn for each node alone.
+OF_NODES = BRANCHING | frozenset(
+    stream.block
+    for stream in (
+        Stream.AFFECTED,
+        Stream.ERROR_RATE,
+        Stream.CRASH_STATE,
+        Stream.CRASH_UP,
+        Stream.FLAP_GOOD,
+        Stream.OLD_WINDOW,
+        Stream.WATCHED_WINDOW,
+        Stream.CONNECTION_STATE,
+        Stream.CONNECTION_ONLINE,
+    )
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Lineage:
+    """Whose numbers nodes have, if not those of their own replication.
+
+    Attributes
+    ----------
+    nodes : ndarray of int, shape (n_nodes,)
+        Replication that supplies each node's numbers.
+    blocks : frozenset of int
+        Which numbers: `BRANCHING`, or `OF_NODES`.
+    """
+
+    nodes: np.ndarray
+    blocks: frozenset[int]
 
 
 class Draws:
@@ -35,8 +68,8 @@ class Draws:
         In [0, 2**32).
     n_nodes : int, optional
         Number of nodes; others are allowed, but slower.
-    lineage : ndarray of int, shape (n_nodes,), optional
-        Replication that supplies each node's numbers during the update, instead of `replication`: see `BRANCHING`.
+    lineage : Lineage, optional
+        Other replications that supply numbers of nodes.
 
     Raises
     ------
@@ -53,9 +86,7 @@ class Draws:
 
     __slots__ = ("_across", "_along", "_lineage", "_n_nodes", "replication", "seed")
 
-    def __init__(
-        self, seed: int, replication: int, n_nodes: int = WORD_LIMIT, lineage: np.ndarray | None = None
-    ) -> None:
+    def __init__(self, seed: int, replication: int, n_nodes: int = WORD_LIMIT, lineage: Lineage | None = None) -> None:
         self.seed = whole_number(seed, "seed", SEED_LIMIT)
         self.replication = whole_number(replication, "replication", WORD_LIMIT)
         self._n_nodes = n_nodes
@@ -84,14 +115,18 @@ class Draws:
         """Return the numbers of nodes 0, ..., n - 1 at one index."""
         return self.of_nodes(stream, np.arange(n), index)
 
+    def coupled(self, stream: Stream, n: int) -> FloatArray:
+        """Return the numbers of nodes 0, ..., n - 1 that decide about all of them together, so that none has its own."""
+        return uniforms(self.seed, self.replication, stream, np.arange(n))
+
     def of_nodes(self, stream: Stream, nodes: np.ndarray, index: int = 0) -> FloatArray:
         """Return the numbers of some nodes at one index."""
         return uniforms(self.seed, self._replication_of(stream.block, nodes), stream, nodes, index)
 
     def _replication_of(self, block: int, nodes: int | np.ndarray) -> npt.ArrayLike:
-        if self._lineage is None or block not in BRANCHING:
+        if self._lineage is None or block not in self._lineage.blocks:
             return self.replication
-        of_nodes: npt.ArrayLike = self._lineage[nodes]
+        of_nodes: npt.ArrayLike = self._lineage.nodes[nodes]
         return of_nodes
 
     def _compute_across(self, stream: Stream, index: int, node: int) -> None:

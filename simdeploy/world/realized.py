@@ -25,7 +25,7 @@ from simdeploy.world.availability import (
 from simdeploy.world.connection import Lines
 from simdeploy.world.dealing import deal_classes, find_affected, order_nodes, pick_release
 from simdeploy.world.distributions import Exponential, sample_ns
-from simdeploy.world.draws import Draws
+from simdeploy.world.draws import Draws, Lineage
 from simdeploy.world.levels import either
 from simdeploy.world.streams import Stream
 from simdeploy.world.tilt import NO_TILT, Tilt, bend, odds_times
@@ -49,7 +49,7 @@ class World:
         Possible kinds of the new version; empty if there is none (restart, stop).
     tilt : Tilt, optional
         Probabilities other than the scenario's.
-    lineage : ndarray of int, optional
+    lineage : Lineage, optional
         As for :class:`~simdeploy.world.draws.Draws`.
     starts_at_ns : int, default 0
         Time of the day at which the rollout starts, nanoseconds since midnight.
@@ -89,7 +89,7 @@ class World:
         replication: int,
         *,
         tilt: Tilt = NO_TILT,
-        lineage: np.ndarray | None = None,
+        lineage: Lineage | None = None,
         starts_at_ns: int = 0,
     ) -> None:
         self.n_nodes = n = fleet.nodes

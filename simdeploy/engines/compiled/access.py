@@ -25,6 +25,7 @@ from simdeploy.engines.compiled.records import (
 )
 from simdeploy.engines.compiled.tables import (
     BOOL,
+    DISPATCHED,
     INT,
     N_DRAWN,
     N_FATE,
@@ -50,6 +51,7 @@ from simdeploy.engines.compiled.tables import (
     WORD,
 )
 from simdeploy.engines.compiled.views import make_reader, make_view
+from simdeploy.engines.looks import LOOK, NODE_LOOK
 
 # By class number; kinds of release in the file's order; whether a kind (row) affects a class, or a zone.
 classes = make_view("classes_at", CLASS_RECORD, "n_classes")
@@ -68,6 +70,8 @@ policy_at = make_reader("policies_at", POLICY_RECORD)
 _class_rule_at = make_reader("class_rules_at", CLASS_RULE_RECORD)
 _last_word_at = make_reader("last_words_at", INT)
 _size_at = make_reader("sizes_at", INT)
+sizes = make_view("sizes_at", INT, "n_sizes")
+bakes = make_view("bakes_at", INT, "n_sizes")
 _wave_terms_at = make_reader("wave_terms_at", WAVE_TERMS_RECORD)
 _bake_at = make_reader("bakes_at", INT)
 # Words up to which a window is surely healthy, by rule, class, level and bracket of the node's own level.
@@ -92,11 +96,15 @@ level_pieces = make_view("level_pieces_at", REAL, "n_classes", N_PIECES, N_COEFF
 baselines = make_view("baselines_at", REAL, "nodes")  # nodes' own levels; NaN where that is still to be drawn
 words = make_view("words_at", WORD, 2, "nodes")  # scratch for both words of a block
 window_words = make_view("window_words_at", INT, 2, N_WINDOW_WORDS)  # scratch for a node's even and odd windows
-# Of every replication that branches off another: its own number, those of its nodes, and what it leaves behind.
+# Of every replication that is put together from several: that of the fleet, and those of its nodes; and of one that branches off
+# another what it leaves behind.
 roots = make_view("roots_at", WORD, "n_lineages")
 lineages = make_view("lineages_at", WORD, "n_lineages", "nodes")
 kept = make_view("kept_at", BOOL, "n_lineages", "nodes")
 reached = make_view("reached_at", BOOL, "n_lineages")
+look_times = make_view("look_times_at", INT, "n_looks")  # ascending
+looks = make_view("looks_at", LOOK, "n_lineages", "n_looks")
+node_looks = make_view("node_looks_at", NODE_LOOK, "n_lineages", "n_looked_at")
 # What is traced: of every policy and replication; and changes from instant to instant, of the rollout at hand.
 traces = make_view("traces_at", np.int32, "n_traces", N_TRACED, "n_times")
 traced_counts = make_view("traced_counts_at", INT, N_TRACED_COUNTS, "n_slots_traced")
@@ -143,6 +151,13 @@ def policy_of(run):
     return policy_at(run, run.policy)
 
 
+@inlined
+def policy_of_node(run, node):
+    """The policy that a node was dispatched under, by whose health check it is judged."""
+    is_later = fates(run)[DISPATCHED, node] >= run.changed_at
+    return policy_at(run, run.policy if is_later else run.first_policy)
+
+
 @compiled
 def is_surged(run, node):
     """Tell whether a node is updated beside its old instance."""
@@ -152,7 +167,7 @@ def is_surged(run, node):
 @inlined
 def windows_from(run, node):
     """When a node's windows begin: at its start, or at that of its last try; NEVER if there are none."""
-    return fates(run)[WINDOWS_FROM if policy_of(run).tries_unhealthy else STARTED, node]
+    return fates(run)[WINDOWS_FROM if policy_of_node(run, node).tries_unhealthy else STARTED, node]
 
 
 @inlined
@@ -188,7 +203,7 @@ def terms_of_wave(run, wave):
 @inlined
 def needed_of(run, node):
     """How many healthy windows a node needs, which is a matter of its wave."""
-    policy = policy_of(run)
+    policy = policy_of_node(run, node)
     if policy.watches_by_wave:
         healthy = terms_of_wave(run, fates(run)[WAVE, node] - 1).healthy
         if healthy >= 0:

@@ -7,6 +7,7 @@ happen at the same instant.
 from __future__ import annotations
 
 from simdeploy.engines.compiled.access import fates, lists, policy_of, script, waves
+from simdeploy.engines.compiled.changing import change_policy
 from simdeploy.engines.compiled.clock import (
     BAKE_CLOCK,
     COUNTS,
@@ -39,6 +40,7 @@ from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.judging import judge
 from simdeploy.engines.compiled.limits import reset_tally
 from simdeploy.engines.compiled.line import reset_lines
+from simdeploy.engines.compiled.looks import begin_looks, look_until
 from simdeploy.engines.compiled.node import count, go_back, hear_of
 from simdeploy.engines.compiled.pacing import AWAIT, BAKE, BAKED, READY, advance, batch_is_due
 from simdeploy.engines.compiled.people import obey_operator, obey_script
@@ -108,6 +110,8 @@ def run_rollout(run):
                 act_on_rollback(run)
             continue
         following = _next_instant(run)
+        if run.visit_at <= following:
+            following = _visit(run, following)
         if following >= NEVER:
             # Nothing happens any more; what lies beyond is more than 146 years away.
             run.ran_too_long = _is_something_beyond(run)
@@ -142,6 +146,10 @@ def reset(run):
     run.ran_too_long = False
     run.awaits_opening = False
     run.next_rollback = NEVER
+    run.change_at, run.changed_at = run.planned_change_at, 0
+    run.last_turn_at = run.last_count_at = -1
+    begin_looks(run)
+    run.visit_at = min(run.look_at, run.change_at)
     reset_tally(run)
     reset_deadlines(run)
 
@@ -174,6 +182,17 @@ def _next_instant(run):
             following = min(following, next_deadline(run))
         if run.next_rollback > run.now:
             following = min(following, run.next_rollback)
+    return following
+
+
+@compiled
+def _visit(run, following):
+    """Look at the rollout before the next instant; return that instant, which may be the one at which the policy changes."""
+    following = min(following, run.change_at)
+    look_until(run, following)
+    if following == run.change_at:
+        run.is_rung = True
+    run.visit_at = run.look_at if following == run.change_at else min(run.look_at, run.change_at)
     return following
 
 
@@ -269,6 +288,8 @@ def _act(run):
         run.look_at_running = False
         if run.makespan == NEVER:
             look_at_running(run)
+    if run.change_at <= run.now:
+        change_policy(run)
     judge(run)
     if run.acts_done < run.acts_told:
         obey_script(run)

@@ -36,7 +36,7 @@ def _make_entry(version: int) -> Any:
         progress[_VERSION] = version
         prepare(run)
         if run.n_brackets:
-            prepare_brackets(run, index.shape[0])
+            prepare_brackets(run)
         while progress[_REPLICATIONS] < index.shape[1]:
             # A replication has at most one outcome per policy.
             if progress[_ROWS] + index.shape[0] > whole.shape[0]:
@@ -103,7 +103,7 @@ def _run_replication(run, first, whole, real, index, progress):
     place = progress[_REPLICATIONS]
     run.n_outcomes = progress[_ROWS]
     run.replication = np.uint64(first + place)
-    if run.branches:
+    if run.n_lineages:
         run.row = place
         run.replication = roots(run)[place]
     sample(run)
@@ -129,7 +129,7 @@ def _run_replication(run, first, whole, real, index, progress):
                     return False
             if run.is_tilted:
                 real[row][WEIGHT] = weigh(run)
-            if run.branches:
+            if run.level:
                 mark(run)
             run.n_outcomes += 1
             member.crossed_none = not run.has_crossed

@@ -101,13 +101,37 @@ _TILT = [
     ("tilt_escape", _REAL),
     ("log_weight_once", _REAL),
 ]
-# Replications that share what happened up to an instant: whose numbers each node has, and the level that is waited for.
-_BRANCHES = [
-    ("branches", _BOOL),
+# Replications that are put together from several: the one at hand, how many there are, and a bit for each block of streams in
+# which nodes have numbers of their own.
+_LINEAGES = [
     ("row", _INT),
     ("n_lineages", _INT),
-    ("counts_failed", _BOOL),  # the level is one of failed nodes, else of exposed ones
+    ("blocks_of_nodes", _WORD),
+    # The level that is waited for, where they share what happened up to it; 0 where they don't.
     ("level", _INT),
+    ("counts_failed", _BOOL),  # the level is one of failed nodes, else of exposed ones
+]
+# Looks at the deployment, and one at the nodes: how many there are, how many were taken, and when the next one is.
+_LOOKS = [
+    ("n_looks", _INT),
+    ("looks_taken", _INT),
+    ("look_at", _INT),
+    ("nodes_look_at", _INT),  # NEVER for none
+    ("n_looked_at", _INT),  # nodes; 0 if none are
+    ("last_turn_at", _INT),  # -1 for not yet
+    ("last_count_at", _INT),
+]
+# A policy that takes the place of the first one: which one, when, and in which plan, whose waves are worked out then.
+_CHANGE = [
+    ("planned_change_at", _INT),  # NEVER for none
+    ("next_policy", _INT),
+    ("bake_time", _INT),  # after a wave
+    ("n_sizes", _INT),
+    # Of the rollout at hand: when it is still to change; when it changed (0 if it didn't), and from which policy.
+    ("change_at", _INT),
+    ("changed_at", _INT),
+    ("first_policy", _INT),
+    ("visit_at", _INT),  # the next look, or the change
 ]
 # What is traced of every rollout: at how many instants, how far apart, and of how many replications.
 _TRACES = [
@@ -260,6 +284,7 @@ _BARRIER = [
     ("n_slow", _INT),
     ("n_met", _INT),  # of these, those whose fates are known
     ("n_outcomes", _INT),
+    ("n_policies", _INT),
     ("n_rules", _INT),
     ("n_bundles", _INT),
     ("n_slots", _INT),
@@ -267,7 +292,7 @@ _BARRIER = [
     ("n_brackets", _INT),
 ]
 RUN = np.dtype(
-    [*_FLEET, *_SWITCHES, *_REPLICATION, *_TILT, *_BRANCHES, *_TRACES, *_ROLLOUT, *_BARRIER]
+    [*_FLEET, *_SWITCHES, *_REPLICATION, *_TILT, *_LINEAGES, *_LOOKS, *_CHANGE, *_TRACES, *_ROLLOUT, *_BARRIER]
     + [
         ("policy", _INT),
         ("most_waves", _INT),
