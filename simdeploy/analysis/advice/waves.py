@@ -131,8 +131,6 @@ def read_course(scenario: Scenario, policy: ScenarioPolicy, plan: Plan, seen: Se
         new = n_failed + n_updated
         cells = _list_cells(plan, before, wave, resolved, now - 1, new, at_ns, look)
         _narrow(starts, cells, look, before[now - 1], new, deadline_ns)
-        if seen.are_revisions and now - 1 != wave and not is_over:
-            starts[now - 1].meet_instant(look.since_ns)
         if cells:
             stretches.append(Stretch(cells, n_failed - failed))
         wave, resolved, failed, at_ns = now - 1, new, n_failed, float(look.at_ns)
