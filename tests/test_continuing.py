@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from simdeploy.world.streams import Stream
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
-ENGINES = ("reference",)
+ENGINES = ("reference", "compiled")
 
 IN_TWOS = Scenario.from_dict(
     {
@@ -156,3 +157,48 @@ def test_an_act_comes_after_the_end_of_its_instant(engine: str) -> None:
     assert [STATES[state] for state in looks["state"]] == ["in_progress", "canceled"]
     assert looks["updated_nodes"].tolist() == [2, 2]
     assert looks["completed_ns"].tolist() == [NOT_THERE, 60 * NS_PER_S + 1]
+
+
+def test_engines_agree_on_worlds() -> None:
+    """Responses, deployments and nodes at any instant, and after any act, are the same in both engines. [property]"""
+    met: Counter[str] = Counter()
+    for number in range(150):
+        scenario, policy = generated(20_000 + number)
+        chance = random.Random(number)
+        numbers = np.random.default_rng(number).integers(0, 2**32, size=(3, scenario.fleet.nodes + 1))
+        worlds = Worlds(numbers[:, 0], numbers[:, 1:])
+        at_ns = instant(chance, scenario, policy, worlds, number)
+        act = chance.choice((None, "promote", "cancel", "pause", Pause(chance.choice((0, 10**9, 60 * 10**9)))))
+        looks_ns = [instant(chance, scenario, policy, worlds, number) for _ in range(4)]
+        one, other = (
+            run_continued(
+                scenario,
+                policy,
+                worlds,
+                looks_ns=[*looks_ns, at_ns],
+                nodes_at_ns=at_ns,
+                change=None if act is None else (at_ns, act),
+                seed=number,
+                engine=engine,
+            )
+            for engine in ("reference", "compiled")
+        )
+        for place in range(3):
+            row, same = one.block.row(0, place), other.block.row(0, place)
+            assert all(are_equal(name, row, same, 1e-9) for name in row), (number, place)
+        for name in one.looks.dtype.names:
+            assert one.looks[name].tolist() == other.looks[name].tolist(), (number, name)
+        assert one.nodes is not None
+        assert other.nodes is not None
+        for name in one.nodes.dtype.names:
+            assert one.nodes[name].tolist() == other.nodes[name].tolist(), (number, name)
+        met.update(STATES[state] for state in one.looks["state"].ravel())
+        met.update(NODE_STATUSES[status] for status in one.nodes["status"].ravel())
+    print(met)
+
+
+def instant(chance: random.Random, scenario: Scenario, policy: ScenarioPolicy, worlds: Worlds, seed: int) -> int:
+    """Return an instant at which something may happen in a replication, or just before, or any other."""
+    rollout = simulate(scenario, policy, seed=seed, replication=int(worlds.roots[0]), engine="reference")
+    times = rollout.revisions["time_s"].tolist()
+    return max(0, round(chance.choice(times) * NS_PER_S) + chance.choice((-1, 0, 0, 1, 7 * 10**9)))

@@ -9,9 +9,11 @@ that instant, whatever the fresh numbers are.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
+
+from simdeploy.world.draws import BRANCHING
 
 LEVELS_OF = ("failed_nodes", "peak_exposed_nodes")
 
@@ -36,6 +38,7 @@ class Branches:
     nodes: np.ndarray
     counts: Literal["failed_nodes", "peak_exposed_nodes"]
     level: int
+    blocks: ClassVar[frozenset[int]] = BRANCHING
 
     @classmethod
     def start(

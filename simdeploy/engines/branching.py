@@ -9,7 +9,7 @@ import numpy as np
 
 from simdeploy.engines.block import Block
 from simdeploy.engines.branches import LEVELS_OF, Branches
-from simdeploy.world.draws import BRANCHING, Lineage
+from simdeploy.world.draws import Lineage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ def run_branches(
     kept = np.zeros(branches.nodes.shape, dtype=bool)
     reached = np.zeros(len(branches.roots), dtype=bool)
     for place, (root, nodes) in enumerate(zip(branches.roots.tolist(), branches.nodes, strict=True)):
-        lineage = Lineage(nodes, BRANCHING)
+        lineage = Lineage(nodes, branches.blocks)
         recording = run_reference(scenario, policy, seed=seed, replication=root, lineage=lineage)
         rows.append({**compute_responses(recording), "status": "ok"})
         at = _failed_at(recording, branches) if branches.counts == "failed_nodes" else _exposed_at(recording, branches)

@@ -14,8 +14,9 @@ import numpy as np
 
 from simdeploy.engines.block import Block
 from simdeploy.engines.looks import LOOK, NODE_LOOK, NOT_THERE, look_at, look_at_nodes
+from simdeploy.engines.worlds import Worlds
 from simdeploy.errors import SimulationError
-from simdeploy.world.draws import OF_NODES, Lineage
+from simdeploy.world.draws import Lineage
 from simdeploy.world.operator import Action, ScriptedAct
 
 if TYPE_CHECKING:
@@ -24,24 +25,6 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 __all__ = ["LOOK", "NODE_LOOK", "NOT_THERE", "Act", "Continued", "Pause", "Worlds", "run_continued"]
-
-
-@dataclass(frozen=True, eq=False)
-class Worlds:
-    """Worlds, by the replications that they are put together from.
-
-    Attributes
-    ----------
-    roots : ndarray of int, shape (worlds,)
-        The replication of what is drawn once for the whole fleet: kind of release, slowdown, level of start failures, the operator,
-        order and classes of nodes, nodes that are affected if their number is given, and zones.
-    nodes : ndarray of int, shape (worlds, nodes)
-        The replication of everything that is drawn for each node alone: attempts, windows, going back, whether it is affected if that is
-        a share, `after`, its level of failed requests, crashes, degraded spells and lines.
-    """
-
-    roots: np.ndarray
-    nodes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -88,7 +71,7 @@ def run_continued(
     nodes_at_ns: int | None = None,
     change: tuple[int, Act] | None = None,
     seed: int,
-    engine: str,  # noqa: ARG001 - the reference engine runs them all
+    engine: str,
 ) -> Continued:
     """Run worlds to their end, and look at them on the way.
 
@@ -106,6 +89,8 @@ def run_continued(
     """
     if change is not None:
         scenario = _with_script(scenario, *change)
+    if engine == "compiled":
+        return _run_compiled(scenario, policy, worlds, looks_ns, nodes_at_ns, seed)
     return _run_reference(scenario, policy, worlds, looks_ns, nodes_at_ns, seed)
 
 
@@ -117,6 +102,29 @@ def _with_script(scenario: Scenario, at_ns: int, act: Act) -> Scenario:
     else:
         added = [ScriptedAct(at_ns + 1, act)]
     return replace(scenario, operator=replace(operator, script=(*operator.script, *added)))
+
+
+def _run_compiled(
+    scenario: Scenario,
+    policy: ScenarioPolicy,
+    worlds: Worlds,
+    looks_ns: Sequence[int],
+    nodes_at_ns: int | None,
+    seed: int,
+) -> Continued:
+    from simdeploy.engines.compiled.engine import run_compiled_worlds
+
+    order = np.argsort(np.array(looks_ns, np.int64), kind="stable")
+    in_order = [looks_ns[place] for place in order]
+    block, looks, nodes = run_compiled_worlds(
+        scenario, policy, worlds, looks_ns=in_order, nodes_at_ns=nodes_at_ns, seed=seed
+    )
+    looks = looks[:, np.argsort(order)]
+    failed = ~block.is_ok[block.index[0]]
+    looks[failed] = np.zeros((), LOOK)
+    looks["state"][failed] = NOT_THERE
+    nodes[failed] = np.zeros((), NODE_LOOK)
+    return Continued(block, looks, None if nodes_at_ns is None else nodes)
 
 
 def _run_reference(
@@ -136,7 +144,7 @@ def _run_reference(
     for place, (root, of_nodes) in enumerate(zip(worlds.roots.tolist(), worlds.nodes, strict=True)):
         try:
             recording = run_reference(
-                scenario, policy, seed=seed, replication=root, lineage=Lineage(of_nodes, OF_NODES)
+                scenario, policy, seed=seed, replication=root, lineage=Lineage(of_nodes, worlds.blocks)
             )
         except SimulationError as error:
             rows.append({"status": "failed", "stage": "simulate", "error": f"SimulationError: {error}"})

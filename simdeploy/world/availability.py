@@ -18,7 +18,7 @@ import numpy as np
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.distributions import sample_ns
 from simdeploy.world.laws.base import Distribution, Law, require
-from simdeploy.world.streams import Stream, uniforms
+from simdeploy.world.streams import Stream
 
 if TYPE_CHECKING:
     from simdeploy.world.draws import Draws
@@ -218,7 +218,7 @@ class Processes:
         self._made: dict[int, Alternating] = {}
 
     def _at_time_0(self, stream: Stream, subjects: np.ndarray) -> np.ndarray:
-        return uniforms(self._draws.seed, self._draws.replication, stream, subjects, 0)
+        return self._draws.of_nodes(stream, subjects)
 
     def good_uniform(self, subject: int, index: int) -> float:
         """Return the uniform of a good spell."""

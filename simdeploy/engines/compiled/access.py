@@ -50,6 +50,7 @@ from simdeploy.engines.compiled.tables import (
     WORD,
 )
 from simdeploy.engines.compiled.views import make_reader, make_view
+from simdeploy.engines.looks import LOOK, NODE_LOOK
 
 # By class number; kinds of release in the file's order; whether a kind (row) affects a class, or a zone.
 classes = make_view("classes_at", CLASS_RECORD, "n_classes")
@@ -92,11 +93,15 @@ level_pieces = make_view("level_pieces_at", REAL, "n_classes", N_PIECES, N_COEFF
 baselines = make_view("baselines_at", REAL, "nodes")  # nodes' own levels; NaN where that is still to be drawn
 words = make_view("words_at", WORD, 2, "nodes")  # scratch for both words of a block
 window_words = make_view("window_words_at", INT, 2, N_WINDOW_WORDS)  # scratch for a node's even and odd windows
-# Of every replication that branches off another: its own number, those of its nodes, and what it leaves behind.
+# Of every replication that is put together from several: that of the fleet, and those of its nodes; and of one that branches off
+# another what it leaves behind.
 roots = make_view("roots_at", WORD, "n_lineages")
 lineages = make_view("lineages_at", WORD, "n_lineages", "nodes")
 kept = make_view("kept_at", BOOL, "n_lineages", "nodes")
 reached = make_view("reached_at", BOOL, "n_lineages")
+look_times = make_view("look_times_at", INT, "n_looks")  # ascending
+looks = make_view("looks_at", LOOK, "n_lineages", "n_looks")
+node_looks = make_view("node_looks_at", NODE_LOOK, "n_lineages", "n_looked_at")
 # What is traced: of every policy and replication; and changes from instant to instant, of the rollout at hand.
 traces = make_view("traces_at", np.int32, "n_traces", N_TRACED, "n_times")
 traced_counts = make_view("traced_counts_at", INT, N_TRACED_COUNTS, "n_slots_traced")

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from simdeploy.rules.gates.gate import Method
 from simdeploy.rules.orchestrator import CantTell, OnFailure, Pacing, PercentOf, UnreachableNodes
-from simdeploy.vocabulary import STATES, VERDICTS
+from simdeploy.vocabulary import NODE_STATUSES, STATES, VERDICTS
 from simdeploy.world.fleet import Across, Order
 from simdeploy.world.operator import Action
 from simdeploy.world.release import AffectedBy
@@ -74,6 +74,19 @@ SCRIPT_PAUSE, SCRIPT_RESUME, SCRIPT_PROMOTE, SCRIPT_CANCEL = _codes(Action, "pau
 IN_PROGRESS, PAUSED, COMPLETED, FAILED, CANCELED = (
     STATES.index(state) for state in ("in_progress", "paused", "completed", "failed", "canceled")
 )
+(
+    NODE_PENDING,
+    NODE_STARTING,
+    NODE_VALIDATING,
+    NODE_RUNNING,
+    NODE_FAILED,
+    NODE_ROLLING_BACK,
+    NODE_ROLLED_BACK,
+    NODE_ROLLBACK_FAILED,
+    NODE_SKIPPED,
+    NODE_REMOVED,
+    NODE_STOPPED,
+) = range(len(NODE_STATUSES))
 GOOD, STOPPED_DEFECTIVE, FALSE_ALARM, ESCAPED = (
     VERDICTS.index(verdict) for verdict in ("completed_good", "stopped_defective", "false_alarm", "escaped")
 )

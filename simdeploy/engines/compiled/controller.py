@@ -39,6 +39,7 @@ from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.judging import judge
 from simdeploy.engines.compiled.limits import reset_tally
 from simdeploy.engines.compiled.line import reset_lines
+from simdeploy.engines.compiled.looks import begin_looks, look_until
 from simdeploy.engines.compiled.node import count, go_back, hear_of
 from simdeploy.engines.compiled.pacing import AWAIT, BAKE, BAKED, READY, advance, batch_is_due
 from simdeploy.engines.compiled.people import obey_operator, obey_script
@@ -108,6 +109,8 @@ def run_rollout(run):
                 act_on_rollback(run)
             continue
         following = _next_instant(run)
+        if run.look_at < following:
+            look_until(run, following)
         if following >= NEVER:
             # Nothing happens any more; what lies beyond is more than 146 years away.
             run.ran_too_long = _is_something_beyond(run)
@@ -142,6 +145,8 @@ def reset(run):
     run.ran_too_long = False
     run.awaits_opening = False
     run.next_rollback = NEVER
+    run.last_turn_at = run.last_count_at = -1
+    begin_looks(run)
     reset_tally(run)
     reset_deadlines(run)
 

@@ -11,6 +11,7 @@ from simdeploy.engines.compiled.access import (
     is_surged,
     lists,
     policy_of,
+    script,
     size_of_wave,
     terms_of_wave,
     waves,
@@ -99,6 +100,7 @@ def give_turns(run, count):
     first = run.next_turn
     count = min(count, run.nodes - first)
     run.next_turn += count
+    run.last_turn_at = run.now
     waves(run)[TURNS, wave] += count
     waves(run)[UNRESOLVED, wave] += count
     if run.reporting_delay:
@@ -160,7 +162,7 @@ def send_wave(run, count):
     """
     fate, turns = fates(run), lists(run)
     wave = run.waves_open - 1
-    is_alone = run.queued == 0 and run.clock == NO_CLOCK and run.acts_told == run.n_acts
+    is_alone = run.queued == 0 and run.clock == NO_CLOCK
     # Where nodes go back in the order of their dispatch, it has to be kept. Nodes that share requests depend on each other.
     if (
         not is_alone
@@ -176,6 +178,7 @@ def send_wave(run, count):
         return
     first = run.next_turn
     run.next_turn += count
+    run.last_turn_at = run.now
     waves(run)[TURNS, wave] += count
     waves(run)[UNRESOLVED, wave] += count
     before = run.n_touched
@@ -199,7 +202,7 @@ def send_wave(run, count):
         if fate[counted, node] > lasts:
             lasts, last = fate[counted, node], node
     # All that is queued are nodes of this wave that are waited for; they may fail, too.
-    can_be_counted = last >= 0 and not might_stop(run, wave, n_failed + run.queued)
+    can_be_counted = last >= 0 and lasts < _next_visit(run) and not might_stop(run, wave, n_failed + run.queued)
     for place in range(before, run.n_touched):
         node = turns[TOUCHED, place]
         if not can_be_counted or node == last:
@@ -211,6 +214,13 @@ def send_wave(run, count):
         waves(run)[WAVE_FAILED, wave] += failed
         run.failed += failed
         run.updated += n_others - failed
+
+
+@inlined
+def _next_visit(run):
+    """Return when somebody next looks at the rollout, or acts; NEVER if nobody does."""
+    acts_at = script(run)[run.acts_told, 0] if run.acts_told < run.n_acts else NEVER
+    return min(acts_at, run.look_at)
 
 
 @compiled

@@ -20,6 +20,7 @@ from simdeploy.vocabulary import STATES, VERDICTS, WEIGHT
 if TYPE_CHECKING:
     from simdeploy.engines.branches import Branches
     from simdeploy.engines.traces import Grid
+    from simdeploy.engines.worlds import Worlds
     from simdeploy.rules.deployment_types import TypeTraits
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -92,12 +93,30 @@ def run_compiled_branches(
     memory = Memory(
         lower(scenario.under(policy), [policy], TYPES[policy.identity.type], may_bundle=False), seed, branches
     )
-    index = np.empty((1, len(branches.roots)), dtype=np.int32)
+    return _run_lineages(scenario, memory, len(branches.roots)), memory.kept, memory.reached
+
+
+def run_compiled_worlds(
+    scenario: Scenario,
+    policy: ScenarioPolicy,
+    worlds: Worlds,
+    *,
+    looks_ns: Sequence[int],
+    nodes_at_ns: int | None,
+    seed: int,
+) -> tuple[Block, np.ndarray, np.ndarray]:
+    """Simulate worlds; return also the looks at their deployments, in the order of time, and at their nodes."""
+    lowered = lower(scenario.under(policy), [policy], TYPES[policy.identity.type], may_bundle=False)
+    memory = Memory(lowered, seed, worlds=worlds, looks_ns=looks_ns, nodes_at_ns=nodes_at_ns)
+    return _run_lineages(scenario, memory, len(worlds.roots)), memory.looks, memory.node_looks
+
+
+def _run_lineages(scenario: Scenario, memory: Memory, count: int) -> Block:
+    index = np.empty((1, count), dtype=np.int32)
     rows = list(_run(memory, 0, index, 0))
     whole, real = (np.concatenate([row[place] for row in rows]) for place in (0, 1))
     names = tuple(kind.name for kind in scenario.release)
-    block = _to_block(0, index, whole, real, names, scenario.fleet.nodes, is_weighted=False)
-    return block, memory.kept, memory.reached
+    return _to_block(0, index, whole, real, names, scenario.fleet.nodes, is_weighted=False)
 
 
 def run_compiled_traces(

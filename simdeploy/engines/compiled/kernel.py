@@ -103,7 +103,7 @@ def _run_replication(run, first, whole, real, index, progress):
     place = progress[_REPLICATIONS]
     run.n_outcomes = progress[_ROWS]
     run.replication = np.uint64(first + place)
-    if run.branches:
+    if run.n_lineages:
         run.row = place
         run.replication = roots(run)[place]
     sample(run)
@@ -129,7 +129,7 @@ def _run_replication(run, first, whole, real, index, progress):
                     return False
             if run.is_tilted:
                 real[row][WEIGHT] = weigh(run)
-            if run.branches:
+            if run.level:
                 mark(run)
             run.n_outcomes += 1
             member.crossed_none = not run.has_crossed

@@ -7,7 +7,7 @@ import numpy as np
 from simdeploy.engines.compiled.access import classes, drawn, fates, law_at, lines, process_at, today
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import draw_ns, residual_quantile, residual_survival, to_ns
-from simdeploy.engines.compiled.philox import block, first_word_not_below, to_uniform
+from simdeploy.engines.compiled.philox import block, first_word_not_below, replication_of, to_uniform
 from simdeploy.engines.compiled.tables import (
     CLASS,
     COUNTS_FAILED,
@@ -43,8 +43,9 @@ def set_first_lines(run):
     for number in range(run.n_classes):
         line = classes(run)[number].connection
         today(run)[number].begins_offline = first_word_not_below(process_at(run, line).p_bad) if line >= 0 else 0
-    key0, key1, replication = run.key0, run.key1, run.replication
+    key0, key1 = run.key0, run.key1
     for node in range(run.nodes):
+        replication = replication_of(run, _STATE_BLOCK, node)
         state, _ = block(key0, key1, replication, _STATE_BLOCK, np.uint64(node), _0)
         online, offline = block(key0, key1, replication, _SPELL_BLOCK, np.uint64(node), _0)
         is_offline = np.int64(state >> _12) < today(run)[class_of[node]].begins_offline
@@ -121,7 +122,8 @@ def _follow_line(run, node, t):
     """
     table, law = lines(run), process_at(run, classes(run)[drawn(run)[CLASS, node]].connection)
     online_law, offline_law = law_at(run, law.good), law_at(run, law.bad)
-    key0, key1, replication, subject = run.key0, run.key1, run.replication, np.uint64(node)
+    key0, key1, subject = run.key0, run.key1, np.uint64(node)
+    replication = replication_of(run, _SPELL_BLOCK, node)
     word = table[FIRST_WORD, node]
     begins_offline = word < 0
     offline = _0

@@ -26,12 +26,17 @@ from simdeploy.engines.compiled.tables import (
     N_TRACED_COUNTS,
     N_TRACED_SUMS,
     N_WAVE,
+    NEVER,
     TABLES,
 )
+from simdeploy.engines.looks import LOOK, NODE_LOOK
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from simdeploy.engines.branches import Branches
     from simdeploy.engines.traces import Grid
+    from simdeploy.engines.worlds import Worlds
 
 # Tables of a scenario and its policies that a run writes into; others may run with the same ones.
 _WRITTEN = ("members", "rules", "bundles", "rule_slots", "places")
@@ -47,6 +52,9 @@ class Memory:
     run : ndarray of RUN, shape (1,)
     kept, reached : ndarray of bool
         What branches leave behind.
+    looks : ndarray of LOOK, shape (worlds, looks)
+    node_looks : ndarray of NODE_LOOK, shape (worlds, nodes)
+        Empty unless they are asked for.
     traces : ndarray of int32, shape (n_traces, quantities, times)
     """
 
@@ -56,6 +64,9 @@ class Memory:
         seed: int,
         branches: Branches | None = None,
         *,
+        worlds: Worlds | None = None,
+        looks_ns: Sequence[int] = (),
+        nodes_at_ns: int | None = None,
         grid: Grid | None = None,
         n_traces: int = 0,
     ) -> None:
@@ -101,7 +112,9 @@ class Memory:
             **self._share(n),
             "lines": np.zeros((N_LINE, n if lowered.scalars["goes_offline"] else 0), np.int64),
             "back_rates": np.zeros((2, n)),
+            **self._descend(branches or worlds, n),
             **self._branch(branches, n),
+            **self._look(0 if worlds is None else len(worlds.roots), n, looks_ns, nodes_at_ns),
             **self._trace(grid, n_traces),
         }
         if set(tables) != set(TABLES):
@@ -126,21 +139,32 @@ class Memory:
             "load_starts": np.zeros(n_pools + 1, np.int64),
         }
 
+    def _descend(self, lineages: Branches | Worlds | None, n: int) -> dict[str, np.ndarray]:
+        if lineages is None:
+            return {"roots": np.zeros(0, np.uint64), "lineages": np.zeros((0, n), np.uint64)}
+        self.run["n_lineages"] = len(lineages.roots)
+        self.run["blocks_of_nodes"] = sum(1 << block for block in lineages.blocks)
+        return {"roots": lineages.roots.astype(np.uint64), "lineages": lineages.nodes.astype(np.uint64)}
+
     def _branch(self, branches: Branches | None, n: int) -> dict[str, np.ndarray]:
-        n_lineages = 0
         if branches is not None:
-            n_lineages = len(branches.roots)
-            self.run["branches"] = True
             self.run["counts_failed"] = branches.counts == "failed_nodes"
             self.run["level"] = branches.level
-        self.run["n_lineages"] = n_lineages
-        self.kept = np.zeros((n_lineages, n), np.bool_)
-        self.reached = np.zeros(n_lineages, np.bool_)
+        n_branches = 0 if branches is None else len(branches.roots)
+        self.kept = np.zeros((n_branches, n), np.bool_)
+        self.reached = np.zeros(n_branches, np.bool_)
+        return {"kept": self.kept, "reached": self.reached}
+
+    def _look(self, n_worlds: int, n: int, looks_ns: Sequence[int], nodes_at_ns: int | None) -> dict[str, np.ndarray]:
+        n_looked_at = 0 if nodes_at_ns is None else n
+        self.run["n_looks"], self.run["n_looked_at"] = len(looks_ns), n_looked_at
+        self.run["nodes_look_at"] = NEVER if nodes_at_ns is None else nodes_at_ns
+        self.looks = np.zeros((n_worlds, len(looks_ns)), LOOK)
+        self.node_looks = np.zeros((n_worlds, n_looked_at), NODE_LOOK)
         return {
-            "roots": np.zeros(0, np.uint64) if branches is None else branches.roots.astype(np.uint64),
-            "lineages": np.zeros((0, n), np.uint64) if branches is None else branches.nodes.astype(np.uint64),
-            "kept": self.kept,
-            "reached": self.reached,
+            "look_times": np.array(looks_ns, np.int64),
+            "looks": self.looks,
+            "node_looks": self.node_looks,
         }
 
     def _trace(self, grid: Grid | None, n_traces: int) -> dict[str, np.ndarray]:

@@ -68,6 +68,7 @@ def count(run, node):
     """Let a verdict count, for everything but pacing; after the end nobody counts any more."""
     if run.makespan < NEVER:
         return
+    run.last_count_at = run.now
     wave = fates(run)[WAVE, node] - 1
     resolve_in_wave(run, wave)
     has_failed = fates(run)[HAS_FAILED, node] or fails_unheard(run, node)

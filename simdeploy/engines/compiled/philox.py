@@ -12,15 +12,12 @@ import numpy as np
 
 from simdeploy.engines.compiled.access import lineages
 from simdeploy.engines.compiled.jit import compiled, inlined
-from simdeploy.world.draws import BRANCHING
 from simdeploy.world.streams import Stream
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _MASK = np.uint64(0xFFFFFFFF)
 _32, _12, _1 = np.uint64(32), np.uint64(12), np.uint64(1)
-# The blocks of the branching streams follow each other.
-_FIRST_BRANCHING, _LAST_BRANCHING = min(BRANCHING), max(BRANCHING)
 
 
 @inlined
@@ -42,15 +39,15 @@ def to_uniform(word):
 
 
 @compiled
-def is_branching(run, stream_block):
+def is_of_nodes(run, stream_block):
     """Tell whether nodes have replications of their own in a block of streams."""
-    return run.branches and _FIRST_BRANCHING <= stream_block <= _LAST_BRANCHING
+    return (run.blocks_of_nodes >> np.uint64(stream_block)) & _1 != 0
 
 
 @compiled
 def replication_of(run, stream_block, node):
     """Return the replication that a node has its numbers of a block of streams from."""
-    return lineages(run)[run.row, node] if is_branching(run, stream_block) else run.replication
+    return lineages(run)[run.row, node] if is_of_nodes(run, stream_block) else run.replication
 
 
 @compiled

@@ -101,13 +101,25 @@ _TILT = [
     ("tilt_escape", _REAL),
     ("log_weight_once", _REAL),
 ]
-# Replications that share what happened up to an instant: whose numbers each node has, and the level that is waited for.
-_BRANCHES = [
-    ("branches", _BOOL),
+# Replications that are put together from several: the one at hand, how many there are, and a bit for each block of streams in
+# which nodes have numbers of their own.
+_LINEAGES = [
     ("row", _INT),
     ("n_lineages", _INT),
-    ("counts_failed", _BOOL),  # the level is one of failed nodes, else of exposed ones
+    ("blocks_of_nodes", _WORD),
+    # The level that is waited for, where they share what happened up to it; 0 where they don't.
     ("level", _INT),
+    ("counts_failed", _BOOL),  # the level is one of failed nodes, else of exposed ones
+]
+# Looks at the deployment, and one at the nodes: how many there are, how many were taken, and when the next one is.
+_LOOKS = [
+    ("n_looks", _INT),
+    ("looks_taken", _INT),
+    ("look_at", _INT),
+    ("nodes_look_at", _INT),  # NEVER for none
+    ("n_looked_at", _INT),  # nodes; 0 if none are
+    ("last_turn_at", _INT),  # -1 for not yet
+    ("last_count_at", _INT),
 ]
 # What is traced of every rollout: at how many instants, how far apart, and of how many replications.
 _TRACES = [
@@ -267,7 +279,7 @@ _BARRIER = [
     ("n_brackets", _INT),
 ]
 RUN = np.dtype(
-    [*_FLEET, *_SWITCHES, *_REPLICATION, *_TILT, *_BRANCHES, *_TRACES, *_ROLLOUT, *_BARRIER]
+    [*_FLEET, *_SWITCHES, *_REPLICATION, *_TILT, *_LINEAGES, *_LOOKS, *_TRACES, *_ROLLOUT, *_BARRIER]
     + [
         ("policy", _INT),
         ("most_waves", _INT),

@@ -20,6 +20,7 @@ from simdeploy.engines.compiled.access import (
     drawn,
     kinds,
     law_at,
+    lineages,
     ordered,
     peak_words,
     peaks,
@@ -44,10 +45,8 @@ from simdeploy.engines.compiled.outlook import set_first_spells
 from simdeploy.engines.compiled.philox import (
     block,
     draw,
-    draw_window,
     first_word_not_below,
-    is_branching,
-    replication_of,
+    is_of_nodes,
     to_uniform,
 )
 from simdeploy.engines.compiled.special import exp, normal_quantile_central, normal_quantile_tail
@@ -188,16 +187,24 @@ def _either(a, b):
 @compiled
 def _fill_words(run, stream):
     """Draw both words of the stream's block at index 0, for every node."""
+    if not is_of_nodes(run, stream >> 1):
+        _fill_coupled_words(run, stream)
+        return
+    key0, key1, own = run.key0, run.key1, lineages(run)[run.row]
+    stream_block = np.uint64(stream >> 1)
+    both = words(run)
+    for node in range(run.nodes):
+        even, odd = block(key0, key1, own[node], stream_block, np.uint64(node), _0)
+        both[0, node] = even
+        both[1, node] = odd
+
+
+@compiled
+def _fill_coupled_words(run, stream):
+    """Draw the same of words that decide about all nodes together, so that none has its own."""
     key0, key1, replication = run.key0, run.key1, run.replication
     stream_block = np.uint64(stream >> 1)
     both = words(run)
-    if is_branching(run, stream >> 1):
-        for node in range(run.nodes):
-            replication = replication_of(run, stream >> 1, node)
-            even, odd = block(key0, key1, replication, stream_block, np.uint64(node), _0)
-            both[0, node] = even
-            both[1, node] = odd
-        return
     for node in range(run.nodes):
         even, odd = block(key0, key1, replication, stream_block, np.uint64(node), _0)
         both[0, node] = even
@@ -207,7 +214,7 @@ def _fill_words(run, stream):
 @compiled
 def _shuffle(run, stream):
     """Return the nodes in the order of their uniforms."""
-    _fill_words(run, stream)
+    _fill_coupled_words(run, stream)
     return np.argsort(words(run)[stream & 1] >> _12, kind="mergesort")
 
 
@@ -341,8 +348,8 @@ def _spread_lognormal(median, sigma, lane, factor, out):
 @compiled
 def _set_peaks(run):
     """Find the highest word of each node's first windows."""
-    if run.branches:
-        _set_branching_peaks(run)
+    if is_of_nodes(run, _WINDOW_BLOCK):
+        _set_peaks_of_nodes(run)
         return
     key0, key1, replication = run.key0, run.key1, run.replication
     done = 0
@@ -369,14 +376,23 @@ def _set_peaks(run):
 
 
 @compiled
-def _set_branching_peaks(run):
+def _set_peaks_of_nodes(run):
+    key0, key1, own = run.key0, run.key1, lineages(run)[run.row]
+    done = 0
     for number in range(run.n_peaks):
-        row = peak_words(run)[number]
+        row, windows = peak_words(run)[number], peaks(run)[number]
         for node in range(run.nodes):
-            highest = np.int64(0)
-            for window in range(peaks(run)[number]):
-                highest = max(highest, draw_window(run, node, window))
-            row[node] = highest
+            row[node] = peak_words(run)[number - 1, node] if number else 0
+        # A block that was looked at in part is looked at once more.
+        for pair in range(done >> 1, windows >> 1):
+            for node in range(run.nodes):
+                even, odd = block(key0, key1, own[node], _WINDOW_BLOCK, np.uint64(node), np.uint64(pair))
+                row[node] = max(row[node], np.int64(max(even, odd) >> _12))
+        if windows & 1:
+            for node in range(run.nodes):
+                even, _ = block(key0, key1, own[node], _WINDOW_BLOCK, np.uint64(node), np.uint64(windows >> 1))
+                row[node] = max(row[node], np.int64(even >> _12))
+        done = windows
 
 
 @compiled
