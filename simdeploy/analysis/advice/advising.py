@@ -11,6 +11,7 @@ import numpy as np
 from simdeploy.analysis.advice.acting import GO_ON, Act, awaits_promotion, choose_acts
 from simdeploy.analysis.advice.conditioning import condition
 from simdeploy.analysis.advice.estimating import UNKNOWN, Interval, Weighted
+from simdeploy.analysis.advice.impossible import find_failed_limit
 from simdeploy.analysis.advice.result import ACTS, COURSE, FEWEST_EFFECTIVE, FORECAST, KINDS, WAITING, Advice, Forecast
 from simdeploy.analysis.advice.running import Runner
 from simdeploy.analysis.advice.seen import read_seen
@@ -294,6 +295,7 @@ class _Question:
             "forecast": make_frame(list(self._rows_of_forecast()), FORECAST),
             "course": make_frame(self._rows_of_course(), COURSE),
             "state": self._state,
+            "failed_limit": find_failed_limit(self._scenario, self.seen.policy, self.plan),
             "at_s": self.seen.at_ns / NS_PER_S,
             "is_assumed": self.seen.is_assumed,
             "n_worlds": n_worlds,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -110,14 +109,8 @@ def condition(
     replications: int,
     seed: int,
     engine: str,
-    note: Callable[[int], None] = lambda _: None,
 ) -> Conditioned:
     """Draw worlds until there are about `replications` in which what was seen happened.
-
-    Parameters
-    ----------
-    note : callable
-        Takes the number of worlds that were found.
 
     Raises
     ------
@@ -136,11 +129,18 @@ def condition(
         course.pauses = find_pauses(seen)
     paused = _with_pauses(scenario, find_pauses(seen))
     kinds = [kind for kind in scenario.release if kind.probability]
-    found = []
-    for number, kind in enumerate(kinds):
-        search = _Search(paused, seen, plan, course, kind, (number, len(kinds)), seed, engine)
-        found.append(search.find(-(-replications // len(kinds)), note))
-    return Conditioned(paused, seen, _weigh(found, why_tried), why_tried, seed, engine)
+    searches = [
+        _Search(paused, seen, plan, course, kind, (number, len(kinds)), seed, engine)
+        for number, kind in enumerate(kinds)
+    ]
+    for search in searches:
+        search.find(-(-replications // len(kinds)))
+    # What can't have happened under some kinds is shared by the others.
+    able = [search for search in searches if search.n_found]
+    for search in able:
+        if sum(each.n_found for each in able) < replications:
+            search.find(-(-replications // len(able)))
+    return Conditioned(paused, seen, _weigh([each.found for each in searches], why_tried), why_tried, seed, engine)
 
 
 def _with_pauses(scenario: Scenario, pauses: list[tuple[int, float]]) -> Scenario:
@@ -175,7 +175,7 @@ def _weigh(found: list[_Found], why_tried: str) -> tuple[OfKind, ...]:
 
 
 class _Search:
-    """Finds worlds of one kind."""
+    """Finds worlds of one kind; `n_tried` were drawn so far, and `n_found` agree."""
 
     def __init__(
         self,
@@ -199,28 +199,36 @@ class _Search:
             self._most = _MOST_PROPOSED
             self._supply = Supply(place[0] * span, _MOST_PROPOSED, span // _MOST_PROPOSED)
 
-    def find(self, wanted: int, note: Callable[[int], None]) -> _Found:
-        """Find so many worlds, or as many as there are."""
-        n_tried = n_found = 0
-        worlds, log_weights, lost = [], [], []
-        while n_found < wanted and n_tried < self._most:
-            if self._course is not None and n_tried >= _HOPELESS * wanted and not n_found:
+        self.n_tried = self.n_found = 0
+        self._parts: list[tuple[Worlds, np.ndarray, np.ndarray]] = []
+
+    def find(self, wanted: int) -> None:
+        """Find so many worlds in all, or as many as there are."""
+        while self.n_found < wanted and self.n_tried < self._most:
+            if self._course is not None and self.n_tried >= _HOPELESS * wanted and not self.n_found:
                 break
-            rate = n_found / n_tried if n_tried else 1.0
-            size = int(1.1 * (wanted - n_found) / rate) + 1 if rate else 4 * n_tried
-            size = min(size if n_tried else wanted, self._most - n_tried, _AT_ONCE)
-            proposal = self._propose(self._supply.first + n_tried + np.arange(size))
-            n_tried += size
-            possible = np.isfinite(proposal.log_weights)
-            lost.append(proposal.log_weights[possible & ~proposal.are_drawn])
-            places = np.flatnonzero(possible & proposal.are_drawn)
-            places = places[self._agree(proposal, places)]
-            worlds.append(Worlds(proposal.worlds.roots[places], proposal.worlds.nodes[places]))
-            log_weights.append(proposal.log_weights[places])
-            n_found += len(places)
-            note(len(places))
+            size = 4 * self.n_tried or wanted
+            if self.n_found:
+                size = int(1.1 * (wanted - self.n_found) * self.n_tried / self.n_found) + 1
+            self._try(min(size, self._most - self.n_tried, _AT_ONCE))
+
+    def _try(self, size: int) -> None:
+        proposal = self._propose(self._supply.first + self.n_tried + np.arange(size))
+        possible = np.isfinite(proposal.log_weights)
+        places = np.flatnonzero(possible & proposal.are_drawn)
+        places = places[self._agree(proposal, places)]
+        worlds = Worlds(proposal.worlds.roots[places], proposal.worlds.nodes[places])
+        lost = proposal.log_weights[possible & ~proposal.are_drawn]
+        self._parts.append((worlds, proposal.log_weights[places], lost))
+        self.n_tried += size
+        self.n_found += len(places)
+
+    @property
+    def found(self) -> _Found:
+        """What was found."""
+        worlds, log_weights, lost = zip(*self._parts, strict=True)
         together = Worlds(*(np.concatenate([getattr(each, name) for each in worlds]) for name in ("roots", "nodes")))
-        return _Found(self._kind, n_tried, together, np.concatenate(log_weights), np.concatenate(lost))
+        return _Found(self._kind, self.n_tried, together, np.concatenate(log_weights), np.concatenate(lost))
 
     def _propose(self, roots: np.ndarray) -> Proposal:
         if self._course is None:

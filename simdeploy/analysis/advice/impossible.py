@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.advice.seen import Look, Seen
     from simdeploy.errors import Path
     from simdeploy.rules.waves import Plan
-    from simdeploy.scenario import Scenario
+    from simdeploy.scenario import Scenario, ScenarioPolicy
 
 _COUNTS = ("current_wave", "updated_nodes", "failed_nodes")
 
@@ -43,6 +44,17 @@ def check_possible(scenario: Scenario, plan: Plan, seen: Seen, *, every_node_has
             message = f"a deployment that is {before.fields['state']} stays so"
             problems.append(Problem(message, ("seen", number, "status", "state"), found=str(after.fields.get("state"))))
     raise_if_any(problems)
+
+
+def find_failed_limit(scenario: Scenario, policy: ScenarioPolicy, plan: Plan) -> float:
+    """Return the fewest failed nodes that end a rollout, whatever else happens; NaN without such a limit."""
+    orchestrator = scenario.orchestrator_of(policy)
+    limits = read_limits(policy.policy, orchestrator, plan.total)
+    if limits is None or orchestrator.on_failure == "continue" or orchestrator.failures_counted != "cumulative":
+        return math.nan
+    # Every other node runs, and a wave is so large that no percentage of it is crossed.
+    crossed = (n for n in range(1, plan.total + 1) if limits.crossed(Counts(n, plan.total - n, 0, plan.total)))
+    return float(next(crossed, math.nan))
 
 
 def _check_look(

@@ -61,6 +61,8 @@ class Forecast(Result):
         Updated and failed nodes over time, seconds after the start: as they were seen, and then the median and the middle 95 %.
     state : str
         As it was seen.
+    failed_limit : float
+        Failed nodes that end the rollout, whatever else happens; NaN without such a limit.
     at_s : float
         The instant of looking, seconds after the start.
     is_assumed : bool
@@ -83,6 +85,7 @@ class Forecast(Result):
     forecast: Annotated[pd.DataFrame, Columns(FORECAST)]
     course: Annotated[pd.DataFrame, Columns(COURSE)]
     state: str
+    failed_limit: float
     at_s: float
     is_assumed: bool
     n_worlds: int
@@ -109,7 +112,7 @@ class Advice(Forecast):
 
     Attributes
     ----------
-    kinds, forecast, course, state, at_s, is_assumed, n_worlds, n_tried, effective_worlds, why_tried, confidence_level, computed_under
+    kinds, forecast, course, state, failed_limit, at_s, is_assumed, n_worlds, n_tried, effective_worlds, why_tried, confidence_level, computed_under
         As of `Forecast`.
     acts : DataFrame
         One row per `act`: the mean `cost` of the whole rollout, past included, and how much `more_than_best`, both with an interval (the
@@ -125,3 +128,7 @@ class Advice(Forecast):
     acts: Annotated[pd.DataFrame, Columns(ACTS)]
     waiting: Annotated[pd.DataFrame, Columns(WAITING, words={"how": How})]
     best: str
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the acts."""
+        return self.acts
