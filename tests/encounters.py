@@ -194,7 +194,7 @@ def watching() -> Iterator[list[Watched]]:
 
     def spy_count_free(slots: Slots, nodes: Any, first: int, most: int, *, is_bounded: bool) -> int:
         count = count_free(slots, nodes, first, most, is_bounded=is_bounded)
-        if 0 <= count < (min(most, slots._plan.parallel - slots._taken) if is_bounded else most):
+        if 0 <= count < (min(most, slots._site.terms.plan.parallel - slots._taken) if is_bounded else most):
             seen[-1].slots.add("a zone is full")
         return count
 
@@ -245,7 +245,7 @@ def _what_is_held_back(pacing: Pacing) -> Iterator[str]:
     if pacing._dispatcher.any_returned:
         yield "returned node"
     if pacing._phase == "main" and pacing._dispatcher.left:
-        if pacing._plan.pacing == "sliding":
+        if pacing._site.terms.plan.pacing == "sliding":
             yield from ["slot"] if pacing._dispatcher.turns_due > 0 else []
         else:
             yield "batch" if pacing._late_batches else "rate clock"

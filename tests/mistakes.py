@@ -134,7 +134,7 @@ def _gate_stays_shut(judging: Judging, judged_before: int) -> str | None:
 
 
 def _bakes_after_the_last_wave(pacing: Pacing) -> None:
-    bake_ns = max(pacing._plan.bakes_ns)
+    bake_ns = max(pacing._site.terms.plan.bakes_ns)
     if bake_ns:
         pacing._phase = "bake"
         pacing._course.count_down(bake_ns, pacing._baked)
@@ -457,7 +457,5 @@ MISTAKES: dict[str, Plant] = {
     "the rate clock starts late": instead(Pacing, "start", _starts_without_a_clock),
     "nobody waits for nodes that go back by themselves": instead(Rollback, "_going_back", _always(0)),
     "a failed rollback restores": instead(Rollback, "restored_ns", property(lambda rollback: rollback.ended_ns)),
-    "rollbacks go at once": instead(
-        engine_module, "Rollback", lambda site, line, wave_size: Rollback(site, line, 10**6)
-    ),
+    "rollbacks go at once": rules("plan_waves", rollback=lambda _: 10**6),
 }

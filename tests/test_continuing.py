@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from generators import Decisions, scenario_of
 from rows_equal import are_equal
 
 from simdeploy import Scenario, simulate
-from simdeploy.engines.continuing import NOT_THERE, Act, Continued, Pause, Worlds, run_continued
+from simdeploy.engines.continuing import NOT_THERE, Act, Continued, Pause, Worlds, change_problems, run_continued
 from simdeploy.engines.running import run_block
+from simdeploy.errors import InputError
 from simdeploy.scenario import ScenarioPolicy
 from simdeploy.units import NS_PER_S
 from simdeploy.vocabulary import NODE_STATUSES, STATES
@@ -159,46 +161,87 @@ def test_an_act_comes_after_the_end_of_its_instant(engine: str) -> None:
     assert looks["completed_ns"].tolist() == [NOT_THERE, 60 * NS_PER_S + 1]
 
 
-def test_engines_agree_on_worlds() -> None:
-    """Responses, deployments and nodes at any instant, and after any act, are the same in both engines. [property]"""
-    met: Counter[str] = Counter()
-    for number in range(150):
-        scenario, policy = generated(20_000 + number)
-        chance = random.Random(number)
-        numbers = np.random.default_rng(number).integers(0, 2**32, size=(3, scenario.fleet.nodes + 1))
-        worlds = Worlds(numbers[:, 0], numbers[:, 1:])
-        at_ns = instant(chance, scenario, policy, worlds, number)
-        act = chance.choice((None, "promote", "cancel", "pause", Pause(chance.choice((0, 10**9, 60 * 10**9)))))
-        looks_ns = [instant(chance, scenario, policy, worlds, number) for _ in range(4)]
-        one, other = (
-            run_continued(
-                scenario,
-                policy,
-                worlds,
-                looks_ns=[*looks_ns, at_ns],
-                nodes_at_ns=at_ns,
-                change=None if act is None else (at_ns, act),
-                seed=number,
-                engine=engine,
-            )
-            for engine in ("reference", "compiled")
-        )
-        for place in range(3):
-            row, same = one.block.row(0, place), other.block.row(0, place)
-            assert all(are_equal(name, row, same, 1e-9) for name in row), (number, place)
-        for name in one.looks.dtype.names:
-            assert one.looks[name].tolist() == other.looks[name].tolist(), (number, name)
-        assert one.nodes is not None
-        assert other.nodes is not None
-        for name in one.nodes.dtype.names:
-            assert one.nodes[name].tolist() == other.nodes[name].tolist(), (number, name)
-        met.update(STATES[state] for state in one.looks["state"].ravel())
-        met.update(NODE_STATUSES[status] for status in one.nodes["status"].ravel())
-    print(met)
+# -- both engines ----------------------------------------------------------------------------------
 
 
 def instant(chance: random.Random, scenario: Scenario, policy: ScenarioPolicy, worlds: Worlds, seed: int) -> int:
-    """Return an instant at which something may happen in a replication, or just before, or any other."""
+    """Return an instant at which something happens in a replication, or one just before or after, or any other."""
     rollout = simulate(scenario, policy, seed=seed, replication=int(worlds.roots[0]), engine="reference")
-    times = rollout.revisions["time_s"].tolist()
-    return max(0, round(chance.choice(times) * NS_PER_S) + chance.choice((-1, 0, 0, 1, 7 * 10**9)))
+    times: list[float] = rollout.revisions["time_s"].tolist()
+    return max(0, round(chance.choice(times) * NS_PER_S) + chance.choice((-1, 0, 0, 1, 7 * NS_PER_S)))
+
+
+def changed(chance: random.Random, scenario: Scenario) -> ScenarioPolicy | None:
+    """Return the first policy with other limits, another health check, or waves of another size; None if that isn't possible."""
+    name, raw = next(iter(scenario.to_dict()["policies"].items()))
+    check = dict(raw.get("health_check") or {})
+    is_general = raw["dialect"] == "general"
+    for key, values in {
+        "deadline": ("20s", "50s", "5m"),
+        "max_error_rate": (0, 0.05, 0.3),
+        "min_healthy_time": ("0s", "10s", "45s"),
+        "success_threshold": (1, 2, 4),
+        "failure_threshold": (1, 3),
+        "interval": ("5s", "20s"),
+        "evaluation_window": ("5s", "20s"),
+    }.items():
+        if key in check and chance.random() < 0.5:
+            check[key] = chance.choice(values)
+    after = dict(raw, health_check=check) if check else dict(raw)
+    n = scenario.fleet.nodes
+    others: dict[str, tuple[Any, ...]] = {
+        "max_failed_nodes": (0, 1, 3, n),
+        "max_failed_nodes_percent": (0, 10, 40, 100),
+        "max_parallel": (1, 2, 5, n),
+        "auto_promote": (False, True),
+        "no_auto_rollback": (False, True),
+    }
+    if is_general:
+        others |= {
+            "retries": (0, 1, 2),
+            "retry_delay": ("0s", "7s"),
+            "retry_unhealthy": (False, True),
+            "progress_deadline": ("20s", "1m"),
+            "rollout_deadline": ("1m", "5m"),
+            "max_failed_nodes_per_zone": (0, 1, 3),
+        }
+    for key, values in others.items():
+        if (key in raw or is_general or key == "auto_promote") and chance.random() < 0.4:
+            after[key] = chance.choice(values)
+    try:
+        policy = scenario.policy(after)
+    except InputError:
+        return None
+    return None if change_problems(scenario, scenario.policy(name), policy) else policy
+
+
+def agree(number: int, chance: random.Random, act: Act | None) -> Continued:
+    """Run three worlds of a generated scenario on both engines, which must agree; return what became of them."""
+    scenario, policy = generated(number)
+    numbers = np.random.default_rng(number).integers(0, 2**32, size=(3, scenario.fleet.nodes + 1))
+    worlds = Worlds(numbers[:, 0], numbers[:, 1:])
+    at_ns = instant(chance, scenario, policy, worlds, number)
+    looks_ns = [instant(chance, scenario, policy, worlds, number) for _ in range(4)]
+    one, other = (
+        run_continued(
+            scenario,
+            policy,
+            worlds,
+            looks_ns=[*looks_ns, at_ns],
+            nodes_at_ns=looks_ns[0],
+            change=None if act is None else (at_ns, act),
+            seed=number,
+            engine=engine,
+        )
+        for engine in ("reference", "compiled")
+    )
+    for place in range(3):
+        row, same = one.block.row(0, place), other.block.row(0, place)
+        differing = {name: (row[name], same.get(name)) for name in row if not are_equal(name, row, same, 1e-9)}
+        assert not differing, (number, place, act, differing)
+    assert one.nodes is not None
+    assert other.nodes is not None
+    for seen, also in ((one.looks, other.looks), (one.nodes, other.nodes)):
+        for name in seen.dtype.fields or ():
+            assert seen[name].tolist() == also[name].tolist(), (number, act, name)
+    return one

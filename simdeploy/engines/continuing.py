@@ -8,23 +8,25 @@ instant, so whatever the act is, all that happens up to the end of that instant 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from simdeploy.engines.block import Block
 from simdeploy.engines.looks import LOOK, NODE_LOOK, NOT_THERE, look_at, look_at_nodes
 from simdeploy.engines.worlds import Worlds
-from simdeploy.errors import SimulationError
+from simdeploy.errors import Problem, SimulationError, raise_if_any
+from simdeploy.rules.changing import what_cannot_change
+from simdeploy.scenario import ScenarioPolicy
 from simdeploy.world.draws import Lineage
 from simdeploy.world.operator import Action, ScriptedAct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.scenario import Scenario
 
-__all__ = ["LOOK", "NODE_LOOK", "NOT_THERE", "Act", "Continued", "Pause", "Worlds", "run_continued"]
+__all__ = ["LOOK", "NODE_LOOK", "NOT_THERE", "Act", "Continued", "Pause", "Worlds", "change_problems", "run_continued"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Pause:
     length_ns: int
 
 
-Act = Action | Pause
+Act: TypeAlias = "Action | Pause | ScenarioPolicy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,17 +86,39 @@ def run_continued(
     nodes_at_ns : int, optional
         Instant at which the nodes are looked at.
     change : (int, Act), optional
-        What somebody does after the end of an instant. An act that isn't possible then has no effect, as in a script.
+        What somebody does after the end of an instant: an act of a script, a pause for some time, or another policy that takes the
+        place of this one. An act that isn't possible then has no effect, as in a script.
     engine : {'compiled', 'reference'}
+
+    Raises
+    ------
+    InputError
+        If the other policy differs in what can't change during a rollout; see `change_problems`.
     """
+    changed = None
     if change is not None:
-        scenario = _with_script(scenario, *change)
-    if engine == "compiled":
-        return _run_compiled(scenario, policy, worlds, looks_ns, nodes_at_ns, seed)
-    return _run_reference(scenario, policy, worlds, looks_ns, nodes_at_ns, seed)
+        after_ns, act = change
+        if isinstance(act, ScenarioPolicy):
+            raise_if_any(change_problems(scenario, policy, act))
+            changed = after_ns + 1, replace(act, identity=policy.identity)
+        else:
+            scenario = _with_script(scenario, after_ns, act)
+    run = _run_compiled if engine == "compiled" else _run_reference
+    return run(scenario, policy, worlds, looks_ns, nodes_at_ns, changed, seed)
 
 
-def _with_script(scenario: Scenario, at_ns: int, act: Act) -> Scenario:
+def change_problems(scenario: Scenario, before: ScenarioPolicy, after: ScenarioPolicy) -> list[Problem]:
+    """Say what of a policy can't become that of another one during a rollout."""
+    keys = list(what_cannot_change(before.policy, after.policy))
+    if scenario.orchestrator_of(before) != scenario.orchestrator_of(after):
+        keys.append("orchestrator")
+    problems = [Problem("can't change during a rollout", (key,)) for key in keys]
+    if before.policy.gate is not None and before.policy.gate.kind != "threshold" and not problems:
+        return [Problem("a policy with this gate can't change during a rollout", ("health_check", "gate", "kind"))]
+    return problems
+
+
+def _with_script(scenario: Scenario, at_ns: int, act: Action | Pause) -> Scenario:
     """Return a scenario in which somebody does something after the end of an instant."""
     operator = scenario.operator
     if isinstance(act, Pause):
@@ -110,6 +134,7 @@ def _run_compiled(
     worlds: Worlds,
     looks_ns: Sequence[int],
     nodes_at_ns: int | None,
+    changed: tuple[int, ScenarioPolicy] | None,
     seed: int,
 ) -> Continued:
     from simdeploy.engines.compiled.engine import run_compiled_worlds
@@ -117,7 +142,7 @@ def _run_compiled(
     order = np.argsort(np.array(looks_ns, np.int64), kind="stable")
     in_order = [looks_ns[place] for place in order]
     block, looks, nodes = run_compiled_worlds(
-        scenario, policy, worlds, looks_ns=in_order, nodes_at_ns=nodes_at_ns, seed=seed
+        scenario, policy, worlds, looks_ns=in_order, nodes_at_ns=nodes_at_ns, change=changed, seed=seed
     )
     looks = looks[:, np.argsort(order)]
     failed = ~block.is_ok[block.index[0]]
@@ -133,18 +158,20 @@ def _run_reference(
     worlds: Worlds,
     looks_ns: Sequence[int],
     nodes_at_ns: int | None,
+    changed: tuple[int, ScenarioPolicy] | None,
     seed: int,
 ) -> Continued:
     from simdeploy.engines.reference.engine import run_reference
     from simdeploy.engines.responses import compute_responses
 
+    change = None if changed is None else (changed[0], changed[1].policy)
     rows = []
     looks = np.zeros((len(worlds.roots), len(looks_ns)), LOOK)
     nodes = None if nodes_at_ns is None else np.zeros(worlds.nodes.shape, NODE_LOOK)
     for place, (root, of_nodes) in enumerate(zip(worlds.roots.tolist(), worlds.nodes, strict=True)):
         try:
             recording = run_reference(
-                scenario, policy, seed=seed, replication=root, lineage=Lineage(of_nodes, worlds.blocks)
+                scenario, policy, seed=seed, replication=root, lineage=Lineage(of_nodes, worlds.blocks), change=change
             )
         except SimulationError as error:
             rows.append({"status": "failed", "stage": "simulate", "error": f"SimulationError: {error}"})

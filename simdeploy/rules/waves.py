@@ -176,7 +176,7 @@ def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int, zones: in
     else:
         canaries = count_canaries(policy, orchestrator, total) if policy.strategy == "canary" else 0
         parallel = _parallel_nodes(policy, rounding, total)
-        following = _equal_waves(orchestrator, parallel, total - canaries)
+        following = _waves_alike(orchestrator, parallel, total - canaries)
         waves = [_Wave(size) for size in ([canaries] if canaries else []) + following]
     has_zones = policy.strategy != "immediate" and pacing != "rate"
     surge = min(count_share(policy.surge, rounding, total, least=0), total)
@@ -199,12 +199,23 @@ def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int, zones: in
     )
 
 
-def _equal_waves(orchestrator: Orchestrator, parallel: int, rest: int) -> list[int]:
+def _waves_alike(orchestrator: Orchestrator, parallel: int, rest: int) -> list[int]:
     if orchestrator.pacing == "sliding":
         return [rest] if rest else []
     if orchestrator.pacing == "rate":
         return _batches(orchestrator.rate, rest)
-    return [parallel] * (rest // parallel) + ([rest % parallel] if rest % parallel else [])
+    return equal_waves(parallel, rest)
+
+
+def equal_waves(size: int, total: int) -> list[int]:
+    """Return the sizes of waves over so many nodes that are equal but for the last one.
+
+    Examples
+    --------
+    >>> equal_waves(40, 95), equal_waves(40, 0)
+    ([40, 40, 15], [])
+    """
+    return [size] * (total // size) + ([total % size] if total % size else [])
 
 
 def _listed_waves(policy: Policy, rounding: Rounding, total: int, zones: int) -> list[_Wave]:

@@ -25,6 +25,7 @@ from simdeploy.engines.compiled.records import (
 )
 from simdeploy.engines.compiled.tables import (
     BOOL,
+    DISPATCHED,
     INT,
     N_DRAWN,
     N_FATE,
@@ -69,6 +70,8 @@ policy_at = make_reader("policies_at", POLICY_RECORD)
 _class_rule_at = make_reader("class_rules_at", CLASS_RULE_RECORD)
 _last_word_at = make_reader("last_words_at", INT)
 _size_at = make_reader("sizes_at", INT)
+sizes = make_view("sizes_at", INT, "n_sizes")
+bakes = make_view("bakes_at", INT, "n_sizes")
 _wave_terms_at = make_reader("wave_terms_at", WAVE_TERMS_RECORD)
 _bake_at = make_reader("bakes_at", INT)
 # Words up to which a window is surely healthy, by rule, class, level and bracket of the node's own level.
@@ -147,6 +150,13 @@ def policy_of(run):
     return policy_at(run, run.policy)
 
 
+@inlined
+def policy_of_node(run, node):
+    """The policy that a node was dispatched under, by whose health check it is judged."""
+    is_later = fates(run)[DISPATCHED, node] >= run.changed_at
+    return policy_at(run, run.policy if is_later else run.first_policy)
+
+
 @compiled
 def is_surged(run, node):
     """Tell whether a node is updated beside its old instance."""
@@ -156,7 +166,7 @@ def is_surged(run, node):
 @inlined
 def windows_from(run, node):
     """When a node's windows begin: at its start, or at that of its last try; NEVER if there are none."""
-    return fates(run)[WINDOWS_FROM if policy_of(run).tries_unhealthy else STARTED, node]
+    return fates(run)[WINDOWS_FROM if policy_of_node(run, node).tries_unhealthy else STARTED, node]
 
 
 @inlined
@@ -192,7 +202,7 @@ def terms_of_wave(run, wave):
 @inlined
 def needed_of(run, node):
     """How many healthy windows a node needs, which is a matter of its wave."""
-    policy = policy_of(run)
+    policy = policy_of_node(run, node)
     if policy.watches_by_wave:
         healthy = terms_of_wave(run, fates(run)[WAVE, node] - 1).healthy
         if healthy >= 0:

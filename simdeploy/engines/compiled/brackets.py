@@ -25,10 +25,10 @@ _SLACK = 1e-9
 
 
 @compiled
-def prepare_brackets(run, n_policies):
+def prepare_brackets(run):
     """Fill the tables: the last healthy word at either end of each interval, by rule, class and level."""
     done = np.int64(-1)
-    for number in range(n_policies):
+    for number in range(run.n_policies):
         run.policy = number
         policy = policy_of(run)
         if policy.rule <= done:  # rules are numbered as they first appear

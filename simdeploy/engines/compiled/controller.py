@@ -7,6 +7,7 @@ happen at the same instant.
 from __future__ import annotations
 
 from simdeploy.engines.compiled.access import fates, lists, policy_of, script, waves
+from simdeploy.engines.compiled.changing import change_policy
 from simdeploy.engines.compiled.clock import (
     BAKE_CLOCK,
     COUNTS,
@@ -145,6 +146,7 @@ def reset(run):
     run.ran_too_long = False
     run.awaits_opening = False
     run.next_rollback = NEVER
+    run.change_at, run.changed_at = run.planned_change_at, 0
     run.last_turn_at = run.last_count_at = -1
     begin_looks(run)
     reset_tally(run)
@@ -163,7 +165,7 @@ def _is_something_beyond(run):
 
 @inlined
 def _next_instant(run):
-    following = next_in_queue(run)
+    following = min(next_in_queue(run), run.change_at)
     if run.clock != NO_CLOCK and not run.clock_is_frozen:
         following = min(following, run.clock_ends)
     if run.acts_told < run.n_acts:
@@ -253,6 +255,8 @@ def _let_happen(run):
         run.watch_at += policy_of(run).interval
         run.look_at_running = True
         run.is_rung = True
+    if run.change_at <= now:
+        run.is_rung = True
     if run.escape_is_pending and run.escape_at <= now:
         run.escape_is_pending = False
         run.rollback_is_asked = True
@@ -274,6 +278,8 @@ def _act(run):
         run.look_at_running = False
         if run.makespan == NEVER:
             look_at_running(run)
+    if run.change_at <= run.now:
+        change_policy(run)
     judge(run)
     if run.acts_done < run.acts_told:
         obey_script(run)

@@ -10,7 +10,9 @@ from simdeploy.engines.compiled.access import (
     fates,
     is_surged,
     lists,
+    policy_at,
     policy_of,
+    policy_of_node,
     script,
     size_of_wave,
     terms_of_wave,
@@ -169,7 +171,7 @@ def send_wave(run, count):
         or run.shared
         or run.reporting_delay > 0
         or run.goes_back_by_itself
-        or policy_of(run).rollback_size < run.nodes
+        or _goes_back_in_order(run)
         or run.leaves
         or run.has_more
         or policy_of(run).gate >= 0
@@ -216,11 +218,18 @@ def send_wave(run, count):
         run.updated += n_others - failed
 
 
+@compiled
+def _goes_back_in_order(run):
+    """Tell whether nodes go back in the order of their dispatch, under this policy or the one that takes its place."""
+    may_change = run.change_at < NEVER and policy_at(run, run.next_policy).rollback_size < run.nodes
+    return may_change or policy_of(run).rollback_size < run.nodes
+
+
 @inlined
 def _next_visit(run):
-    """Return when somebody next looks at the rollout, or acts; NEVER if nobody does."""
+    """Return when somebody next looks at the rollout, acts, or changes its policy; NEVER if nobody does."""
     acts_at = script(run)[run.acts_told, 0] if run.acts_told < run.n_acts else NEVER
-    return min(acts_at, run.look_at)
+    return min(acts_at, run.look_at, run.change_at)
 
 
 @compiled
@@ -259,17 +268,18 @@ def try_again(run, node):
     if fate[BACK_FROM, node] < NEVER:
         return
     fate[TRIED, node] += 1
-    if policy_of(run).tries_unhealthy and fate[WINDOWS_FROM, node] < NEVER:
+    if policy_of_node(run, node).tries_unhealthy and fate[WINDOWS_FROM, node] < NEVER:
         end_try(run, node)
     if policy_of(run).counts_tries and run.makespan == NEVER:
         run.earlier_tries += 1
         note_failure(run)
         run.news = True
         run.is_rung = True
-    if run.failed_node_freezes and policy_of(run).retry_delay > 0 and run.makespan == NEVER:
+    begins = run.now + policy_of_node(run, node).retry_delay
+    if run.failed_node_freezes and begins > run.now and run.makespan == NEVER:
         run.between_tries += 1
-        enqueue(run, run.now + policy_of(run).retry_delay, node, TRIES_AGAIN)
-    _begin_try(run, node, run.now + policy_of(run).retry_delay, fate[ATTEMPTS, node])
+        enqueue(run, begins, node, TRIES_AGAIN)
+    _begin_try(run, node, begins, fate[ATTEMPTS, node])
     expect(run, node)
 
 

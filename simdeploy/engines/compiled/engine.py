@@ -12,6 +12,7 @@ from simdeploy.engines.block import Block
 from simdeploy.engines.compiled import outcomes as at
 from simdeploy.engines.compiled.kernel import DONE, SPELLS_FULL, run_replications
 from simdeploy.engines.compiled.lowering import Lowered, lower
+from simdeploy.engines.compiled.lowering_change import prepare_change
 from simdeploy.engines.compiled.memory import Memory
 from simdeploy.engines.traces import BROKEN, NO_RELEASE, QUANTITIES, Traces
 from simdeploy.rules.deployment_types import TYPES
@@ -103,11 +104,20 @@ def run_compiled_worlds(
     *,
     looks_ns: Sequence[int],
     nodes_at_ns: int | None,
+    change: tuple[int, ScenarioPolicy] | None,
     seed: int,
 ) -> tuple[Block, np.ndarray, np.ndarray]:
-    """Simulate worlds; return also the looks at their deployments, in the order of time, and at their nodes."""
-    lowered = lower(scenario.under(policy), [policy], TYPES[policy.identity.type], may_bundle=False)
-    memory = Memory(lowered, seed, worlds=worlds, looks_ns=looks_ns, nodes_at_ns=nodes_at_ns)
+    """Simulate worlds; return also the looks at their deployments, in the order of time, and at their nodes.
+
+    `change` is when another policy takes the place of the first one.
+    """
+    change_at_ns, changed = (None, ()) if change is None else (change[0], change[1:])
+    traits = TYPES[policy.identity.type]
+    lowered = lower(scenario.under(policy), [policy, *changed], traits, may_bundle=False)
+    if changed:
+        lowered = prepare_change(lowered)
+    memory = Memory(lowered, seed, worlds=worlds, looks_ns=looks_ns, nodes_at_ns=nodes_at_ns, change_at_ns=change_at_ns)
+    memory.run["bake_time"] = scenario.orchestrator_of(policy).bake_time_ns
     return _run_lineages(scenario, memory, len(worlds.roots)), memory.looks, memory.node_looks
 
 

@@ -11,7 +11,7 @@ from simdeploy.engines.compiled.access import (
     fates,
     law_at,
     needed_of,
-    policy_of,
+    policy_of_node,
     process_at,
     today,
     walk_at,
@@ -45,13 +45,14 @@ from simdeploy.world.streams import Stream
 @compiled
 def meet_fate(run, node, at, first):
     """Work out when a node that is tried at `at`, with attempts from the number `first` on, starts, and when it gets which verdict."""
-    rule, fate = policy_of(run), fates(run)
+    fate = fates(run)
     number = drawn(run)[CLASS, node]
     chances = today(run)[number]
     affected = drawn(run)[AFFECTED, node] != 0
     one = classes(run)[number]
     if first == 0:
         fate[DISPATCHED, node] = at
+    rule = policy_of_node(run, node)
     fate[HAS_FAILED, node] = 0
     fate[WINDOWS, node] = 0
     if rule.tries_unhealthy:

@@ -12,6 +12,7 @@ from simdeploy.engines.compiled.access import (
     lists,
     needed_of,
     policy_of,
+    policy_of_node,
     size_of_wave,
     waves,
     windows_from,
@@ -114,12 +115,12 @@ def expect(run, node):
 def _expects_further_try(run, node):
     """Queue that a node's try fails if that is not its last one, instead of its verdict."""
     fate = fates(run)
-    if not fate[HAS_FAILED, node] or fate[TRIED, node] >= policy_of(run).retries:
+    if not fate[HAS_FAILED, node] or fate[TRIED, node] >= policy_of_node(run, node).retries:
         return False
-    if fate[STARTED, node] < NEVER and not policy_of(run).tries_unhealthy:
+    if fate[STARTED, node] < NEVER and not policy_of_node(run, node).tries_unhealthy:
         return False
     enqueue(run, fate[RESOLVED, node], node, FAILS_TRY)
-    fate[RESOLVED, node] = fate[DEADLINE, node] = NEVER
+    fate[RESOLVED, node] = NEVER
     fate[HAS_FAILED, node] = 0
     return True
 

@@ -15,7 +15,7 @@ from simdeploy.engines.compiled.access import (
     last_word_of,
     needed_of,
     peak_words,
-    policy_of,
+    policy_of_node,
     walk_at,
     window_words,
     words_beyond,
@@ -40,7 +40,7 @@ from simdeploy.engines.compiled.tables import CLASS, HAS_FAILED, LEVEL_WORD, NEV
 @compiled
 def become_healthy(run, node, started, deadline):
     """Work out when a node gets which verdict, from its start on."""
-    rule, fate = policy_of(run), fates(run)
+    rule, fate = policy_of_node(run, node), fates(run)
     number = drawn(run)[CLASS, node]
     class_rule = class_rule_of(run, rule, number)
     interval, needed = rule.interval, needed_of(run, node)

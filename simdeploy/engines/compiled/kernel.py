@@ -36,7 +36,7 @@ def _make_entry(version: int) -> Any:
         progress[_VERSION] = version
         prepare(run)
         if run.n_brackets:
-            prepare_brackets(run, index.shape[0])
+            prepare_brackets(run)
         while progress[_REPLICATIONS] < index.shape[1]:
             # A replication has at most one outcome per policy.
             if progress[_ROWS] + index.shape[0] > whole.shape[0]:

@@ -18,6 +18,7 @@ from simdeploy.engines.compiled.access import (
     load_times,
     loads,
     policy_of,
+    policy_of_node,
     pool_counts,
     pool_sums,
     pool_times,
@@ -94,7 +95,7 @@ def _within_piece(table, place, rest):
 @compiled
 def requests_met(run, node, start, windows):
     """Return the requests of windows of a node, one after the other from `start` on; in a shared service they are counted."""
-    policy, number = policy_of(run), drawn(run)[CLASS, node]
+    policy, number = policy_of_node(run, node), drawn(run)[CLASS, node]
     if run.shared:
         return np.int64(0)
     if classes(run)[number].first_piece == classes(run)[number].last_piece:

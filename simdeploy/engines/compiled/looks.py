@@ -11,6 +11,7 @@ from simdeploy.engines.compiled.access import (
     needed_of,
     node_looks,
     policy_of,
+    policy_of_node,
     windows_from,
 )
 from simdeploy.engines.compiled.codes import (
@@ -27,6 +28,7 @@ from simdeploy.engines.compiled.codes import (
     NODE_VALIDATING,
     UNREACHABLE_SKIP,
 )
+from simdeploy.engines.compiled.gates import judges_waves
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
@@ -103,7 +105,7 @@ def _or_not_there(t):
 @compiled
 def _deadline_at(run, node, at):
     """Return the deadline of a node in flight; -1 if there is none, or it is not known yet."""
-    rule, fate = policy_of(run), fates(run)
+    rule, fate = policy_of_node(run, node), fates(run)
     heard = fate[HEARD if run.goes_offline else RESOLVED, node]
     if not rule.is_checked or run.leaves or heard <= at:
         return -1
@@ -113,7 +115,7 @@ def _deadline_at(run, node, at):
         # That of a try that is yet to begin is not known.
         begins = fate[DEADLINE, node] - rule.deadline
     else:
-        begins = windows_from(run, node) if needed_of(run, node) > 0 else NEVER
+        begins = windows_from(run, node) if needed_of(run, node) > 0 or judges_waves(rule) else NEVER
     return begins + rule.deadline if begins <= at else -1
 
 

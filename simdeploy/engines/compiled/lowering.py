@@ -104,6 +104,7 @@ def lower(
         "n_openings": len(openings),
         **_lower_switches(scenario.orchestrator, traits),
         **_lower_tilt(scenario.tilt),
+        "n_policies": len(chosen),
         "n_rules": len(policies["rules"]),
         "n_bundles": len(policies["bundles"]),
         "n_slots": len(policies["rule_slots"]),

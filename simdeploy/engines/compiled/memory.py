@@ -65,6 +65,7 @@ class Memory:
         branches: Branches | None = None,
         *,
         worlds: Worlds | None = None,
+        change_at_ns: int | None = None,
         looks_ns: Sequence[int] = (),
         nodes_at_ns: int | None = None,
         grid: Grid | None = None,
@@ -121,6 +122,9 @@ class Memory:
             raise AssertionError(sorted(set(tables) ^ set(TABLES)))
         for name, table in tables.items():
             self._keep(name, table)
+        self.run["planned_change_at"] = NEVER if change_at_ns is None else change_at_ns
+        self.run["next_policy"] = 1
+        self.run["n_sizes"] = len(tables["sizes"])
         self.run["room"] = tables["scratch"].shape[1]
         self.run["room_ranked"] = _FEW_LOOKS
 

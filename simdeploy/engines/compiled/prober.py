@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from simdeploy.engines.compiled import spells
-from simdeploy.engines.compiled.access import class_rule_of, classes, drawn, fates, policy_of, walk_at
+from simdeploy.engines.compiled.access import class_rule_of, classes, drawn, fates, policy_of_node, walk_at
 from simdeploy.engines.compiled.binomial import MARGIN, divergence, last_healthy_word
 from simdeploy.engines.compiled.exposure import (
     added_level,
@@ -33,14 +33,14 @@ def requests_within(run, node, start, end):
     number = drawn(run)[CLASS, node]
     one = classes(run)[number]
     if one.first_piece == one.last_piece:
-        return class_rule_of(run, policy_of(run), number).requests
+        return class_rule_of(run, policy_of_node(run, node), number).requests
     return count_requests(one.requests_per_second, traffic_between(run, number, start, end))
 
 
 @compiled
 def is_healthy(run, node, window, start, end, requests, shed):
     """Tell whether a window is healthy that met so many requests, of which a fraction was shed."""
-    allowed = allowed_of(policy_of(run), requests)
+    allowed = allowed_of(policy_of_node(run, node), requests)
     if allowed < 0:
         return False
     if allowed < requests:

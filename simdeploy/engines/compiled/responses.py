@@ -15,6 +15,7 @@ from simdeploy.engines.compiled.access import (
     drawn,
     fates,
     policy_of,
+    policy_of_node,
     scratch,
     waves,
     windows_from,
@@ -103,21 +104,22 @@ def measure(run, whole, real):
 def _count_windows(run, whole):
     """Count the windows that ended by the makespan, and the requests that a verdict looked at."""
     fate, policy = fates(run), policy_of(run)
-    interval, varies = policy.interval, run.varies
+    varies = run.varies
     total, requests = run.watched_windows + run.earlier_windows, run.watched_requests + run.earlier_requests
     for node in range(run.nodes):
         windows = fate[WINDOWS, node]
         if windows:
+            rule = policy_of_node(run, node)
             until = min(run.makespan, fate[BACK_FROM, node])
             if fate[RESOLVED, node] > until:
                 # It was cut short, or its verdict came after the end.
                 start = windows_from(run, node)
-                windows = min(windows, (until - start) // interval) if start <= until else 0
+                windows = min(windows, (until - start) // rule.interval) if start <= until else 0
             total += windows
             if varies:
                 requests += requests_met(run, node, windows_from(run, node), windows)
             else:
-                requests += windows * class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
+                requests += windows * class_rule_of(run, rule, drawn(run)[CLASS, node]).requests
     if run.shared:
         requests += run.met_requests
     if judges_waves(policy):

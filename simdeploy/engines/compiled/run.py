@@ -121,6 +121,17 @@ _LOOKS = [
     ("last_turn_at", _INT),  # -1 for not yet
     ("last_count_at", _INT),
 ]
+# A policy that takes the place of the first one: which one, when, and in which plan, whose waves are worked out then.
+_CHANGE = [
+    ("planned_change_at", _INT),  # NEVER for none
+    ("next_policy", _INT),
+    ("bake_time", _INT),  # after a wave
+    ("n_sizes", _INT),
+    # Of the rollout at hand: when it is still to change; when it changed (0 if it didn't), and from which policy.
+    ("change_at", _INT),
+    ("changed_at", _INT),
+    ("first_policy", _INT),
+]
 # What is traced of every rollout: at how many instants, how far apart, and of how many replications.
 _TRACES = [
     ("n_times", _INT),  # 0 if nothing is traced
@@ -272,6 +283,7 @@ _BARRIER = [
     ("n_slow", _INT),
     ("n_met", _INT),  # of these, those whose fates are known
     ("n_outcomes", _INT),
+    ("n_policies", _INT),
     ("n_rules", _INT),
     ("n_bundles", _INT),
     ("n_slots", _INT),
@@ -279,7 +291,7 @@ _BARRIER = [
     ("n_brackets", _INT),
 ]
 RUN = np.dtype(
-    [*_FLEET, *_SWITCHES, *_REPLICATION, *_TILT, *_LINEAGES, *_LOOKS, *_TRACES, *_ROLLOUT, *_BARRIER]
+    [*_FLEET, *_SWITCHES, *_REPLICATION, *_TILT, *_LINEAGES, *_LOOKS, *_CHANGE, *_TRACES, *_ROLLOUT, *_BARRIER]
     + [
         ("policy", _INT),
         ("most_waves", _INT),

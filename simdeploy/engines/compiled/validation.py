@@ -14,6 +14,7 @@ from simdeploy.engines.compiled.access import (
     met,
     needed_of,
     policy_of,
+    policy_of_node,
     pool_members,
     windows_from,
 )
@@ -49,7 +50,7 @@ from simdeploy.engines.compiled.tables import (
 @compiled
 def validate(run, node):
     """Work out when a node of a local service that starts gets which verdict."""
-    rule, fate = policy_of(run), fates(run)
+    rule, fate = policy_of_node(run, node), fates(run)
     needed = needed_of(run, node)
     start, deadline = windows_from(run, node), fate[DEADLINE, node]
     if start == NEVER or needed == 0:
@@ -87,7 +88,7 @@ def validate(run, node):
 @compiled
 def end_try(run, node):
     """Keep what the windows of a try came to that failed, before the node is tried again."""
-    policy, fate = policy_of(run), fates(run)
+    policy, fate = policy_of_node(run, node), fates(run)
     start, windows = windows_from(run, node), fate[WINDOWS, node]
     counted = windows if run.makespan >= run.now else min(windows, max((run.makespan - start) // policy.interval, 0))
     run.earlier_windows += counted
@@ -138,7 +139,7 @@ def happens_while_sharing(run, node, what):
     else:
         _resolve(run, node, True)
     if fate[RESOLVED, node] == NEVER and what != MISSES_DEADLINE and windows_from(run, node) < NEVER:
-        end = run.now + policy_of(run).interval
+        end = run.now + policy_of_node(run, node).interval
         if end <= fate[DEADLINE, node]:
             enqueue(run, end, node, ENDS_WINDOW)
         elif fate[OBSERVED, node] == NEVER:
@@ -148,7 +149,7 @@ def happens_while_sharing(run, node, what):
 @compiled
 def _end_window(run, node):
     """Judge the window that ends now; its node may have its verdict, or its own observation."""
-    rule, fate, members = policy_of(run), fates(run), pool_members(run)
+    rule, fate, members = policy_of_node(run, node), fates(run), pool_members(run)
     end_window(run, node)
     requests = count_requests(classes(run)[drawn(run)[CLASS, node]].requests_per_second, met(run)[MET_SECONDS, node])
     window = fate[WINDOWS, node]
@@ -181,7 +182,8 @@ def _end_window(run, node):
 def _resolve(run, node, fails):
     """Give a node its own verdict, now, unless it failed and is tried again."""
     fate = fates(run)
-    if fails and policy_of(run).tries_unhealthy and fate[TRIED, node] < policy_of(run).retries:
+    rule = policy_of_node(run, node)
+    if fails and rule.tries_unhealthy and fate[TRIED, node] < rule.retries:
         end_try(run, node)
         fate[DEADLINE, node] = NEVER
         enqueue(run, run.now, node, FAILS_TRY)

@@ -21,12 +21,14 @@ from simdeploy.engines.reference.people import People
 from simdeploy.engines.schema import RUNNING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simdeploy.engines.reference.gates import WaveGates
     from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.rollback import Rollback
     from simdeploy.engines.reference.running_watch import RunningWatch
     from simdeploy.engines.reference.site import Site
-    from simdeploy.rules.limits import Limits
+    from simdeploy.engines.reference.terms import Terms
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
     from simdeploy.rules.waves import Plan
@@ -43,6 +45,8 @@ class Controller:
         The gate beyond the API's threshold is either of them, if there is one.
     calendar : Calendar or None
         When nodes may be dispatched; None if always.
+    read_terms : callable
+        Reads another policy, given the plan so far and how many of its waves have been opened.
 
     Attributes
     ----------
@@ -58,44 +62,40 @@ class Controller:
         site: Site,
         nodes: list[Node],
         *,
-        policy: Policy,
         orchestrator: Orchestrator,
         operator: Operator,
-        plan: Plan,
-        limits: Limits | None,
         rollback: Rollback,
         wave_gates: WaveGates | None,
         running_watch: RunningWatch | None,
         calendar: Calendar | None,
+        read_terms: Callable[[Policy, Plan, int], Terms],
     ) -> None:
         self._site = site
         self._switches = orchestrator
-        self._undoes = orchestrator.on_failure == "rollback" and not policy.no_auto_rollback
+        self._read_terms = read_terms
+        self._new_policy: Policy | None = None
         self._rollback = rollback
         self._running_watch = running_watch
         self._judges = tuple(one for one in (wave_gates, running_watch) if one is not None)
-        self._deadlines_of_rollout = Deadlines(site, policy)
+        self._deadlines_of_rollout = Deadlines(site)
         self._hours = OpenHours(site, calendar)
         opened = None if wave_gates is None else wave_gates.opened
-        self.dispatcher = Dispatcher(site, orchestrator, plan, nodes, policy.slot_delay_ns, opened)
+        self.dispatcher = Dispatcher(site, orchestrator, nodes, site.terms.policy.slot_delay_ns, opened)
         self.course = Course(site, orchestrator, self.dispatcher, rollback, self._hours)
-        self.pacing = Pacing(
-            site, self.course, self.dispatcher, self._hours, policy=policy, orchestrator=orchestrator, plan=plan
-        )
+        self.pacing = Pacing(site, self.course, self.dispatcher, self._hours, orchestrator=orchestrator)
         self.judging = Judging(
             site,
             self.dispatcher,
             self.pacing,
             self._deadlines_of_rollout,
             orchestrator=orchestrator,
-            plan=plan,
-            limits=limits,
         )
-        self.people = People(site, self.course, self.dispatcher, self.pacing, operator, policy, plan)
-        self.canaries = [nodes[number] for number in site.world.order[: plan.canaries]]
-        self._deadlines: deque[tuple[int, Node]] = deque()
+        self.people = People(site, self.course, self.dispatcher, self.pacing, operator)
+        self.canaries = [nodes[number] for number in site.world.order[: site.terms.plan.canaries]]
+        # Those of nodes with one and the same deadline come in order, because they all run for the same time.
+        self._deadlines: dict[int, deque[tuple[int, Node]]] = {}
         self._late_verdicts: deque[tuple[int, Node]] = deque()  # when they count, in order
-        self.history = History(total_nodes=plan.total)
+        self.history = History(total_nodes=site.terms.plan.total)
 
     # -- what it is told ---------------------------------------------------------------------------
 
@@ -137,8 +137,7 @@ class Controller:
 
     def _bounds_deadlines(self, node: Node) -> bool:
         """Return whether a node has the first or the last deadline of those that were not heard of at the last look."""
-        deadlines = self._deadlines
-        return bool(deadlines) and (node is deadlines[0][1] or node is deadlines[-1][1])
+        return any(queue and (node is queue[0][1] or node is queue[-1][1]) for queue in self._deadlines.values())
 
     def _count_later(self, node: Node) -> None:
         due_ns = self._site.env.now + self._switches.reporting_delay_ns
@@ -154,8 +153,8 @@ class Controller:
                 self.judging.count(node)
 
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
-        """Take note of a node's deadline; they come in order, because they all run for the same time."""
-        self._deadlines.append((deadline_ns, node))
+        """Take note of a node's deadline."""
+        self._deadlines.setdefault(node.rule.deadline_ns, deque()).append((deadline_ns, node))
         self._site.ring()
 
     def hears_of_try(self) -> None:
@@ -202,6 +201,8 @@ class Controller:
 
     def act(self) -> None:
         """Do what is due, in this order."""
+        if self._new_policy is not None:
+            self._change_policy(self._new_policy)
         self._judge()
         self.people.obey_script()
         self.people.obey_operator()
@@ -209,6 +210,22 @@ class Controller:
         stands_still = self.course.is_paused or self.pacing.stands_still or self.course.is_over
         self._deadlines_of_rollout.stand_still(stands_still)
         self._note()
+
+    def changes(self, policy: Policy) -> None:
+        """Take another policy, to be gone by from the end of the present instant on."""
+        self._new_policy = policy
+        self._site.ring()
+
+    def _change_policy(self, policy: Policy) -> None:
+        self._new_policy = None
+        if self.course.is_over:
+            return
+        before = self._site.terms
+        self._site.change_terms(self._read_terms(policy, before.plan, len(self.dispatcher.waves)))
+        self._deadlines_of_rollout.change(before.policy)
+        self.judging.judge_anew()
+        self.pacing.take_over_promotion()
+        self.course.say("the policy changes")
 
     def _judge(self) -> None:
         alarm = next((alarm for judge in self._judges if (alarm := judge.take_alarm())), None)
@@ -219,7 +236,8 @@ class Controller:
             return
         action = self._switches.on_failure
         if action in ("rollback", "stop"):
-            self.course.end("failed", crossed, undo=self._undoes)
+            undo = action == "rollback" and not self._site.terms.policy.no_auto_rollback
+            self.course.end("failed", crossed, undo=undo)
             return
         self.judging.acknowledge()
         self.course.remark = crossed
@@ -249,12 +267,12 @@ class Controller:
         return f"{what}; {remark}" if remark else what
 
     def _note(self) -> None:
-        deadlines = self._deadlines
-        while deadlines and _has_passed(*deadlines[0]):
-            deadlines.popleft()
-        while deadlines and _has_passed(*deadlines[-1]):
-            deadlines.pop()
-        waiting = bool(deadlines) and not self.course.is_over
+        for queue in self._deadlines.values():
+            while queue and _has_passed(*queue[0]):
+                queue.popleft()
+            while queue and _has_passed(*queue[-1]):
+                queue.pop()
+        ahead = [queue for queue in self._deadlines.values() if queue and not self.course.is_over]
         progress = [at for at in (self.pacing.last_dispatch_ns, self.judging.last_count_ns) if at is not None]
         self.history.settle(
             self._site.env.now,
@@ -267,8 +285,8 @@ class Controller:
                 canary_promoted=bool(self.canaries) and self.pacing.promoted_waves > 0,
                 completed_ns=self.course.makespan_ns,
                 last_progress_ns=max(progress, default=None),
-                health_check_deadline_ns=deadlines[0][0] if waiting else None,
-                healthy_deadline_ns=deadlines[-1][0] if waiting else None,
+                health_check_deadline_ns=min((queue[0][0] for queue in ahead), default=None),
+                healthy_deadline_ns=max((queue[-1][0] for queue in ahead), default=None),
             ),
         )
 

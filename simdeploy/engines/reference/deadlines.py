@@ -18,14 +18,20 @@ class Deadlines:
     The clock of progress stands still while nothing is to be expected of the rollout, and begins anew afterwards.
     """
 
-    def __init__(self, site: Site, policy: Policy) -> None:
+    def __init__(self, site: Site) -> None:
         self._site = site
-        self._progress_ns = policy.progress_deadline_ns
-        self._rollout_ns = policy.rollout_deadline_ns
         self._since = 0
         self._stands_still = True
         self._is_awaited = False
         self._is_late = False
+
+    @property
+    def _progress_ns(self) -> int | None:
+        return self._site.terms.policy.progress_deadline_ns
+
+    @property
+    def _rollout_ns(self) -> int | None:
+        return self._site.terms.policy.rollout_deadline_ns
 
     @property
     def are_ahead(self) -> bool:
@@ -35,8 +41,18 @@ class Deadlines:
 
     def start(self) -> None:
         """Wake the control plane when the rollout should be complete."""
-        if self._rollout_ns is not None:
+        if self._rollout_ns is not None and self._rollout_ns > self._site.env.now:
             self._site.ring_at(self._rollout_ns)
+
+    def change(self, before: Policy) -> None:
+        """Take note that the policy was another one before; a clock of progress that did not run yet begins now."""
+        if self._rollout_ns != before.rollout_deadline_ns:
+            self._is_late = False
+            self.start()
+        if self._progress_ns != before.progress_deadline_ns:
+            self._is_awaited = False
+            if before.progress_deadline_ns is None:
+                self._stands_still = True
 
     def progress(self) -> None:
         """Take note that a node has become running."""

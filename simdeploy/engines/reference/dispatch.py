@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.site import Site
     from simdeploy.rules.orchestrator import Orchestrator
-    from simdeploy.rules.waves import Plan
 
 
 @dataclass
@@ -89,18 +88,16 @@ class Dispatcher:
         self,
         site: Site,
         orchestrator: Orchestrator,
-        plan: Plan,
         nodes: list[Node],
         slot_delay_ns: int,
         opened: Callable[[Wave, Sequence[Node], Sequence[Node]], None] | None,
     ) -> None:
         self._site = site
         self._unreachable = orchestrator.unreachable_nodes
-        self._plan = plan
         self._order = [nodes[number] for number in site.world.order]
         self._next = 0
         self._opened = opened
-        self.slots = Slots(site, plan, slot_delay_ns, failed_nodes_hold=orchestrator.failed_node_holds_slot)
+        self.slots = Slots(site, slot_delay_ns, failed_nodes_hold=orchestrator.failed_node_holds_slot)
         self._up_again: list[Node] = []
         self.waves_over = 0
         self.waves: list[Wave] = []
@@ -112,7 +109,7 @@ class Dispatcher:
     @property
     def left(self) -> int:
         """Nodes whose turn has not come."""
-        return self._plan.total - self._next
+        return self._site.terms.plan.total - self._next
 
     @property
     def had_turn(self) -> list[Node]:
@@ -152,7 +149,11 @@ class Dispatcher:
     def open_wave(self) -> Wave:
         """Open the next wave of the plan."""
         number = len(self.waves)
-        wave = Wave(number + 1, self._plan.sizes[number], is_canary=number == 0 and self._plan.canaries > 0)
+        wave = Wave(
+            number + 1,
+            self._site.terms.plan.sizes[number],
+            is_canary=number == 0 and self._site.terms.plan.canaries > 0,
+        )
         self.waves.append(wave)
         if self._opened is not None:
             last = self._next + wave.size
@@ -174,14 +175,14 @@ class Dispatcher:
 
     def why_stuck(self) -> str | None:
         """Say why no slot will ever be free for the next node; None if one is, or may be."""
-        if not self.left or self.unresolved or self.slots.delayed or not self._plan.has_slots:
+        if not self.left or self.unresolved or self.slots.delayed or not self._site.terms.plan.has_slots:
             return None
         return self.slots.why_none_is_free(self._order[self._next], is_bounded=self._is_bounded)
 
     @property
     def _is_bounded(self) -> bool:
         """Whether `max_parallel` bounds the next nodes: it does not bound canaries, unless their wave is in a list."""
-        plan = self._plan
+        plan = self._site.terms.plan
         return plan.is_list or (plan.pacing == "sliding" and self._next >= plan.canaries)
 
     def give_turns(self, count: int) -> None:
@@ -235,7 +236,11 @@ class Dispatcher:
 
     def _dispatch(self, node: Node) -> None:
         self.touched.append(node)
-        places = self._plan.canary_surge if self.waves[node.fate.wave - 1].is_canary else self._plan.surge
+        places = (
+            self._site.terms.plan.canary_surge
+            if self.waves[node.fate.wave - 1].is_canary
+            else self._site.terms.plan.surge
+        )
         surged = self._site.type.replaces and self.surging < places
         self.surging += surged
         node.dispatch(surged=surged)

@@ -18,7 +18,9 @@ from simdeploy.engines.reference.people import follow_script
 from simdeploy.engines.reference.rollback import Rollback
 from simdeploy.engines.reference.running_watch import RunningWatch
 from simdeploy.engines.reference.site import Site
+from simdeploy.engines.reference.terms import Terms
 from simdeploy.engines.reference.weighing import weigh
+from simdeploy.rules.changing import change_plan
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.gates.gate import read_gate
 from simdeploy.rules.health import read_health_rule
@@ -30,9 +32,11 @@ from simdeploy.world.tilt import NO_TILT
 from simdeploy.world.traffic import DAY_NS
 
 if TYPE_CHECKING:
+    from simdeploy.engines.reference.clock import Process
     from simdeploy.engines.reference.prober import Prober
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
+    from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.change_windows import Calendar
     from simdeploy.world.draws import Lineage
@@ -40,7 +44,13 @@ if TYPE_CHECKING:
 
 
 def run_reference(
-    scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, replication: int, lineage: Lineage | None = None
+    scenario: Scenario,
+    chosen: ScenarioPolicy,
+    *,
+    seed: int,
+    replication: int,
+    lineage: Lineage | None = None,
+    change: tuple[int, Policy] | None = None,
 ) -> Recording:
     """Simulate one replication with SimPy.
 
@@ -50,6 +60,8 @@ def run_reference(
         The policy, with the identity of its deployment.
     lineage : Lineage, optional
         Other replications that supply numbers of nodes.
+    change : (int, Policy), optional
+        Another policy, and when it takes the place of the first one.
     """
     type_name = chosen.identity.type
     release = scenario.drawn_release if TYPES[type_name].releases else ()
@@ -68,7 +80,14 @@ def run_reference(
     orchestrator = scenario.orchestrator_of(chosen)
     calendar = calendar_of(scenario.operator.change_windows, starts_in_week)
     recording = run_world(
-        world, chosen.policy, orchestrator, scenario.operator, type_name, zones=scenario.fleet.zones, calendar=calendar
+        world,
+        chosen.policy,
+        orchestrator,
+        scenario.operator,
+        type_name,
+        zones=scenario.fleet.zones,
+        calendar=calendar,
+        change=change,
     )
     if not scenario.tilt:
         return recording
@@ -98,6 +117,7 @@ def run_world(
     zones: int,
     calendar: Calendar | None = None,
     cast: Cast | None = None,
+    change: tuple[int, Policy] | None = None,
 ) -> Recording:
     """Simulate a policy in a world.
 
@@ -109,38 +129,46 @@ def run_world(
         When nodes may be dispatched; always unless given.
     cast : Cast, optional
         Nodes and prober, if they are not to draw from the world.
+    change : (int, Policy), optional
+        Another policy, and when it takes the place of the first one.
     """
     cast = cast or Cast()
-    plan = plan_waves(policy, orchestrator, world.n_nodes, zones)
 
-    rule = read_health_rule(policy, orchestrator)
+    def read_terms(policy: Policy, before: Plan | None = None, n_opened: int = 0) -> Terms:
+        plan = plan_waves(policy, orchestrator, world.n_nodes, zones)
+        if before is not None:
+            plan = change_plan(before, plan, n_opened, orchestrator.bake_time_ns)
+        rule = read_health_rule(policy, orchestrator)
+        return Terms(policy, plan, rule, read_limits(policy, orchestrator, world.n_nodes))
+
+    terms = read_terms(policy)
     traits = TYPES[type_name]
     gate = None if traits.leaves else read_gate(policy, orchestrator)
     waves_are_judged = gate is not None and not gate.watches_running
-    site = Site(world, rule, orchestrator, plan, type_name, waves_are_judged=waves_are_judged)
+    site = Site(world, terms, orchestrator, type_name, waves_are_judged=waves_are_judged)
     site.prober = cast.make_prober(site)
     listeners = Listeners()
     nodes = [cast.make_node(site, listeners, number) for number in range(world.n_nodes)]
     line = Line(site)
-    rollback = Rollback(site, line, plan.rollback, policy.rollback_delay_ns)
-    wave_gates = WaveGates(site, gate, plan.watches) if gate is not None and waves_are_judged else None
+    rollback = Rollback(site, line)
+    wave_gates = WaveGates(site, gate, terms.plan.watches) if gate is not None and waves_are_judged else None
     controller = Controller(
         site,
         nodes,
-        policy=policy,
         orchestrator=orchestrator,
         operator=operator,
-        plan=plan,
-        limits=read_limits(policy, orchestrator, world.n_nodes),
         rollback=rollback,
         wave_gates=wave_gates,
         running_watch=RunningWatch(site, gate) if gate is not None and gate.watches_running else None,
         calendar=calendar,
+        read_terms=read_terms,
     )
     listeners.controller, listeners.rollback, listeners.wave_gates = controller, rollback, wave_gates
     listeners.line, line.control_plane = line, controller
     site.when_settled = controller.settle
     site.env.process(follow_script(site, controller.people.tell, operator.script))
+    if change is not None:
+        site.env.process(_change(site, controller, *change))
     controller.start()
     with _collector_paused():
         site.env.run()
@@ -165,6 +193,11 @@ def run_world(
         horizon_ns=controller.course.horizon_ns,
         gate_requests=None if wave_gates is None else wave_gates.requests,
     )
+
+
+def _change(site: Site, controller: Controller, at_ns: int, policy: Policy) -> Process:
+    yield site.env.timeout(at_ns)
+    controller.changes(policy)
 
 
 @contextmanager

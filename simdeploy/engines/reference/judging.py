@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.pacing import Pacing
     from simdeploy.engines.reference.site import Site
-    from simdeploy.rules.limits import Limits
     from simdeploy.rules.orchestrator import Orchestrator
-    from simdeploy.rules.waves import Plan
 
 
 class Judging:
@@ -39,18 +37,14 @@ class Judging:
         deadlines: Deadlines,
         *,
         orchestrator: Orchestrator,
-        plan: Plan,
-        limits: Limits | None,
     ) -> None:
         self._site = site
         self._dispatcher = dispatcher
         self._pacing = pacing
         self._deadlines = deadlines
         self._switches = orchestrator
-        self._plan = plan
-        self._limits = limits
-        self._tally = Tally(limits, site.world.zone_of)
-        self._at_wave_end = orchestrator.limits_judged == "wave_end" and plan.pacing != "sliding"
+        self._tally = Tally(site.world.zone_of)
+        self._at_wave_end = orchestrator.limits_judged == "wave_end" and site.terms.plan.pacing != "sliding"
         self._news = self._was_stuck = False
         self._waves_judged = self._first_unjudged = self._acknowledged_failures = 0
         self.updated = self.failed = 0
@@ -70,7 +64,8 @@ class Judging:
 
     def count_try(self) -> None:
         """Let a failed try of a node that is tried again count, if it does."""
-        if self._limits is not None and self._limits.counts_tries:
+        limits = self._site.terms.limits
+        if limits is not None and limits.counts_tries:
             self._tally.add_try(self._site.env.now)
             self._news = True
 
@@ -80,6 +75,10 @@ class Judging:
         alarm = alarm or (None if is_through else self._deadlines.tell())
         lost = self._take_lost_wave()
         return self._judge_limits(alarm) or lost or self._find_stuck()
+
+    def judge_anew(self) -> None:
+        """Judge the verdicts that have been judged once more, because the limits have changed."""
+        self._news = True
 
     def acknowledge(self) -> None:
         """Mind the failures so far no more, unless a further one happens."""
@@ -134,31 +133,32 @@ class Judging:
 
     def _what_is_crossed(self, judged_before: int) -> str | None:
         wave = self._dispatcher.waves[-1]
-        are_canaries = self._plan.canaries > 0 and not self._pacing.promoted_waves
+        are_canaries = self._site.terms.plan.canaries > 0 and not self._pacing.promoted_waves
         if are_canaries and self._switches.canary_gate == "all_healthy" and wave.failed:
             return f"{wave.failed} of {wave.size} canaries failed"
-        if self._limits is None:
+        limits, own = self._site.terms.limits, self._site.terms.plan.limits
+        if limits is None:
             return None
         for judged in self._waves_to_judge(judged_before):
-            for zone_failed, zone_size in self._tally.list_zones():
+            for zone_failed, zone_size in self._tally.list_zones(limits):
                 counts = Counts(
                     failed=self.failed,
                     running=self.updated,
                     wave_failed=judged.failed,
                     wave_size=judged.size,
-                    counted=self._tally.in_a_row if self._limits.consecutive else self._failures,
-                    wave=self._plan.limits[judged.number - 1] if self._plan.limits else NO_WAVE_LIMITS,
+                    counted=self._tally.in_a_row if limits.consecutive else self._failures,
+                    wave=own[judged.number - 1] if own else NO_WAVE_LIMITS,
                     zone_failed=zone_failed,
                     zone_size=zone_size,
                 )
-                crossed = self._limits.crossed(counts)
+                crossed = limits.crossed(counts)
                 if crossed:
                     return crossed
         return None
 
     def _waves_to_judge(self, judged_before: int) -> list[Wave]:
         """Return the waves whose size the percent limit may be of: the last one, or those that verdicts were late of."""
-        is_of_waves = self._switches.failed_percent_of == "wave" or self._plan.limits
+        is_of_waves = self._switches.failed_percent_of == "wave" or self._site.terms.plan.limits
         if not self._switches.reporting_delay_ns or not is_of_waves:
             return self._dispatcher.waves[-1:]
         waves = self._dispatcher.waves[judged_before:]

@@ -99,11 +99,13 @@ class Node:
 
     Attributes
     ----------
+    rule : HealthRule
+        How it is judged: as those were that are dispatched at the same time.
     deadline_ns : int
         When its verdict must have been heard; `NO_DEADLINE_NS` if there is no such time, or none yet.
     """
 
-    __slots__ = ("_listeners", "_process", "_site", "deadline_ns", "fate", "number")
+    __slots__ = ("_listeners", "_prober", "_process", "_site", "deadline_ns", "fate", "number", "rule")
 
     def __init__(self, site: Site, listeners: Listeners, number: int) -> None:
         self._site = site
@@ -111,12 +113,16 @@ class Node:
         self.number = number
         self.fate = NodeFate()
         self._process: simpy.Process | None = None
+        self._prober = site.prober
+        self.rule = site.rule
         self.deadline_ns = NO_DEADLINE_NS
 
     def dispatch(self, *, surged: bool) -> None:
         """Begin to update the node, beside its old instance or instead of it."""
         self.fate.dispatched_ns = self._site.env.now
         self.fate.surged = surged
+        self._prober = self._site.prober
+        self.rule = self._site.terms.rule_of(self.fate.wave)
         self._process = self._site.env.process(self._life())
 
     def skip(self, reason: str) -> None:
@@ -188,16 +194,16 @@ class Node:
         if not site.type.begins and not fate.surged:
             site.load.leaves_service(self.number, site.env.now)
         why_not = yield from self._try()
-        for number in range(2, site.rule.retries + 2):
-            is_tried_again = fate.started_ns is None or site.rule.retries_unhealthy
+        for number in range(2, self.rule.retries + 2):
+            is_tried_again = fate.started_ns is None or self.rule.retries_unhealthy
             if why_not in ("", _TAKEN_FOR_RUNNING) or not is_tried_again:
                 break
             self.deadline_ns = NO_DEADLINE_NS
             self._become(STARTING, f"{why_not}; is tried again")
             self._listeners.controller.hears_of_try()
-            yield site.env.timeout(site.rule.retry_delay_ns)
+            yield site.env.timeout(self.rule.retry_delay_ns)
             self._listeners.controller.hears_of_next_try()
-            self._become(STARTING, f"try {number} of {site.rule.retries + 1}")
+            self._become(STARTING, f"try {number} of {self.rule.retries + 1}")
             why_not = yield from self._try()
         if why_not == _TAKEN_FOR_RUNNING:
             self._resolve(RUNNING, why_not)
@@ -215,9 +221,9 @@ class Node:
             self._listeners.line.reports_start(self)
         if self._listeners.wave_gates is not None:
             yield from self._go_before_gate(self._listeners.wave_gates, deadline)
-        elif site.rule_of(self.fate.wave).windows_needed == 0:
-            if deadline is None and site.rule.is_checked:
-                self.deadline_ns = site.env.now + site.rule.deadline_ns
+        elif self.rule.windows_needed == 0:
+            if deadline is None and self.rule.is_checked:
+                self.deadline_ns = site.env.now + self.rule.deadline_ns
             self._resolve(RUNNING, "started")
         else:
             return (yield from self._validate(deadline))
@@ -226,8 +232,8 @@ class Node:
     def _try(self) -> Generator[simpy.Event, Any, str]:
         """Try once to start and to get a verdict; return why the node did not start, or why it is not healthy, else nothing."""
         site, deadline = self._site, None
-        if site.rule.is_checked and site.rule.deadline_from_dispatch:
-            deadline = self.deadline_ns = site.env.now + site.rule.deadline_ns
+        if self.rule.is_checked and self.rule.deadline_from_dispatch:
+            deadline = self.deadline_ns = site.env.now + self.rule.deadline_ns
             self._listeners.controller.expects_verdict_by(self, deadline)
         why_not = yield from self._start(deadline)
         return why_not or (yield from self._serve(deadline))
@@ -250,23 +256,23 @@ class Node:
 
     def _hang(self, duration: int, deadline: int | None) -> Generator[simpy.Event, Any, str]:
         """Stay silent: taken for running by `immediate`, which doesn't look; else until the deadline."""
-        site, env = self._site, self._site.env
-        if not site.rule.is_checked:
+        env = self._site.env
+        if not self.rule.is_checked:
             yield env.timeout(duration)
             return _TAKEN_FOR_RUNNING
         if deadline is None:
-            deadline = self.deadline_ns = env.now + duration + site.rule.deadline_ns
+            deadline = self.deadline_ns = env.now + duration + self.rule.deadline_ns
         yield env.timeout(deadline - env.now)
         return "silent until the deadline"
 
     def _validate(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
-        site, env = self._site, self._site.env
+        env = self._site.env
         deadline = self._begin_validation(deadline)
-        record = HealthRecord(site.rule_of(self.fate.wave))
-        start, interval = env.now, site.rule.interval_ns
+        record = HealthRecord(self.rule)
+        start, interval = env.now, self.rule.interval_ns
         while start + interval <= deadline:
             yield env.timeout(interval)
-            verdict = record.add(site.prober.looks_at(self.number, self.fate, start, start + interval).healthy)
+            verdict = record.add(self._prober.looks_at(self.number, self.fate, start, start + interval).healthy)
             if verdict == "running":
                 self._resolve(RUNNING, "healthy")
                 return ""
@@ -280,27 +286,26 @@ class Node:
         """Be validated from now on; return the deadline."""
         self._become(VALIDATING, "started")
         if deadline is None:
-            deadline = self._site.env.now + self._site.rule.deadline_ns
+            deadline = self._site.env.now + self.rule.deadline_ns
             self._listeners.controller.expects_verdict_by(self, deadline)
         self.deadline_ns = deadline
         return deadline
 
     def _go_before_gate(self, gates: Gates, deadline: int | None) -> Process:
         """Be up for the node's own observation, and wait for the verdict on its wave, window by window."""
-        site, env = self._site, self._site.env
+        env = self._site.env
         deadline = self._begin_validation(deadline)
         if gates.has_started(self):
             self.fail("its wave failed the gate")
             return
-        rule = site.rule_of(self.fate.wave)
-        record = HealthRecord(rule)
-        is_observed = rule.windows_needed == 0
+        record = HealthRecord(self.rule)
+        is_observed = self.rule.windows_needed == 0
         if is_observed and self._may_run(gates, "started"):
             return
-        start, interval = env.now, site.rule.interval_ns
+        start, interval = env.now, self.rule.interval_ns
         while start + interval <= deadline:
             yield env.timeout(interval)
-            seen = site.prober.looks_at(self.number, self.fate, start, start + interval)
+            seen = self._prober.looks_at(self.number, self.fate, start, start + interval)
             gates.saw(self, seen, start, start + interval)
             start += interval
             if is_observed:

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.ending import Course
     from simdeploy.engines.reference.site import Site
     from simdeploy.rules.orchestrator import Orchestrator
-    from simdeploy.rules.policy import Policy
-    from simdeploy.rules.waves import Plan
 
 _BATCH_EVERY_NS = 60 * NS_PER_S
 FREEZES = "a failed node freezes the rollout"
@@ -48,17 +46,13 @@ class Pacing:
         dispatcher: Dispatcher,
         hours: OpenHours,
         *,
-        policy: Policy,
         orchestrator: Orchestrator,
-        plan: Plan,
     ) -> None:
         self._site = site
         self._course = course
         self._dispatcher = dispatcher
         self._hours = hours
-        self._auto_promote = policy.auto_promote
         self._freezes = orchestrator.failed_node_freezes
-        self._plan = plan
         self._phase: Phase = "ready"
         self._batches_due = 0
         self._is_said_to_freeze = False
@@ -71,7 +65,7 @@ class Pacing:
 
     def start(self) -> None:
         """Let the clock of rate pacing run from the start, even if a pause at 0 s holds the batch back."""
-        if self._plan.pacing == "rate" and not self._plan.canaries:
+        if self._site.terms.plan.pacing == "rate" and not self._site.terms.plan.canaries:
             self._batch_is_due()
 
     def hear_of_failure(self) -> None:
@@ -79,6 +73,11 @@ class Pacing:
         if self._freezes and not self.is_frozen:
             self.is_frozen = True
             self._site.ring()
+
+    def take_over_promotion(self) -> None:
+        """Promote, if a promotion is awaited and nobody has to do it any more."""
+        if self._phase == "await" and self._site.terms.policy.auto_promote:
+            self.promotion_wanted = True
 
     @property
     def freezes_any(self) -> bool:
@@ -90,7 +89,7 @@ class Pacing:
     def awaits_promotion(self) -> bool:
         """Whether the wave that was opened last needs a promotion that it hasn't had yet."""
         number = len(self._dispatcher.waves)
-        return number > self.promoted_waves and self._plan.promotions[number - 1]
+        return number > self.promoted_waves and self._site.terms.plan.promotions[number - 1]
 
     @property
     def stands_still(self) -> bool:
@@ -148,11 +147,11 @@ class Pacing:
         wave = self._dispatcher.waves[-1]
         if not self._dispatcher.left:
             return self._dispatcher.waves_over == len(self._dispatcher.waves)
-        return wave.is_over if self._plan.promotions[wave.number - 1] else wave.is_heard
+        return wave.is_over if self._site.terms.plan.promotions[wave.number - 1] else wave.is_heard
 
     def _finish_wave(self) -> None:
         """Bake after a wave, if the plan says so."""
-        bake_ns = self._plan.bakes_ns[len(self._dispatcher.waves) - 1]
+        bake_ns = self._site.terms.plan.bakes_ns[len(self._dispatcher.waves) - 1]
         if bake_ns:
             self._phase = "bake"
             self._course.count_down(bake_ns, self._baked)
@@ -166,7 +165,7 @@ class Pacing:
     def _look_beyond_wave(self) -> None:
         if self.awaits_promotion:
             self._phase = "await"
-            if self._auto_promote:
+            if self._site.terms.policy.auto_promote:
                 self.promotion_wanted = True
             else:
                 self._course.count_down(self._site.world.promote_after_ns, self._operator_comes)
@@ -185,27 +184,27 @@ class Pacing:
         self._phase = "ready" if self._dispatcher.left else "done"
 
     def _name_promoted(self, number: int) -> str:
-        return "canaries" if self._plan.canaries and number == 1 else f"wave {number}"
+        return "canaries" if self._site.terms.plan.canaries and number == 1 else f"wave {number}"
 
     # -- waves, slots and batches ------------------------------------------------------------------
 
     def _send_next(self) -> None:
-        canaries_first = bool(self._plan.canaries) and not self._dispatcher.waves
-        if self._plan.pacing == "barrier" or canaries_first:
+        canaries_first = bool(self._site.terms.plan.canaries) and not self._dispatcher.waves
+        if self._site.terms.plan.pacing == "barrier" or canaries_first:
             if self._dispatcher.may_open_wave:
                 self._dispatcher.open_wave()
                 self._phase = "wave"
                 self._fill_slots()
             return
         self._phase = "main"
-        if self._plan.pacing == "sliding":
+        if self._site.terms.plan.pacing == "sliding":
             self._dispatcher.open_wave()
-        elif self._plan.canaries:
+        elif self._site.terms.plan.canaries:
             self._batch_is_due()
 
     def _keep_going(self) -> None:
         """Sliding and rate pacing: fill free slots, or send a batch that is due; one step a look."""
-        late = self._late_batches if self._plan.pacing == "rate" else 0
+        late = self._late_batches if self._site.terms.plan.pacing == "rate" else 0
         if late:
             self._dispatcher.open_wave()
         if late > 1:
@@ -232,19 +231,22 @@ class Pacing:
     @property
     def _late_batches(self) -> int:
         """Batches of rate pacing that are due and not sent."""
-        sent = len(self._dispatcher.waves) - (self._plan.canaries > 0)
+        sent = len(self._dispatcher.waves) - (self._site.terms.plan.canaries > 0)
         return max(self._batches_due - sent, 0) if self._dispatcher.left else 0
 
     def _batch_is_due(self) -> None:
         self._batches_due += 1
-        planned = len(self._plan.sizes) - (self._plan.canaries > 0)
+        planned = len(self._site.terms.plan.sizes) - (self._site.terms.plan.canaries > 0)
         if self._batches_due < planned:
             self._course.count_down(_BATCH_EVERY_NS, self._batch_is_due, in_open_hours=True)
         self._site.ring()
 
     def _wait_for_opening(self) -> None:
         """While no change window is open: dispatch nothing, but let the clock of rate pacing begin, and see the end."""
-        is_rate, is_canary = self._plan.pacing == "rate", self._plan.canaries > 0 and not self._dispatcher.waves
+        is_rate, is_canary = (
+            self._site.terms.plan.pacing == "rate",
+            self._site.terms.plan.canaries > 0 and not self._dispatcher.waves,
+        )
         if self._phase == "ready" and is_rate and not is_canary:
             self._send_next()
         is_batch = is_rate and self._phase == "main"
@@ -262,7 +264,7 @@ class Pacing:
     def describe(self) -> str:
         """Say where the rollout stands, for the deployment's message."""
         number = len(self._dispatcher.waves)
-        wave = f"wave {number} of {len(self._plan.sizes)}"
+        wave = f"wave {number} of {len(self._site.terms.plan.sizes)}"
         match self._phase:
             case "bake":
                 return f"baking after {wave}"

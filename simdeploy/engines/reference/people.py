@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.pacing import Pacing
     from simdeploy.engines.reference.site import Site
-    from simdeploy.rules.policy import Policy
-    from simdeploy.rules.waves import Plan
     from simdeploy.world.operator import Action, Operator, ScriptedAct
 
 
@@ -56,16 +54,12 @@ class People:
         dispatcher: Dispatcher,
         pacing: Pacing,
         operator: Operator,
-        policy: Policy,
-        plan: Plan,
     ) -> None:
         self._site = site
         self._course = course
         self._dispatcher = dispatcher
         self._pacing = pacing
         self._operator = operator
-        self._rolls_back = not policy.no_auto_rollback
-        self._plan = plan
         self._orders: deque[Action] = deque()
         self.acts_ahead = len(operator.script)
 
@@ -90,7 +84,7 @@ class People:
                 self._pacing.promotion_wanted = True
                 self._course.say("script: promote")
             else:
-                self._course.end("canceled", "script: cancel", undo=self._rolls_back)
+                self._course.end("canceled", "script: cancel", undo=not self._site.terms.policy.no_auto_rollback)
 
     def _why_not(self, action: Action) -> str | None:
         state = self._course.state
@@ -103,8 +97,8 @@ class People:
         return self._why_not_promote() if action == "promote" else None
 
     def _why_not_promote(self) -> str | None:
-        promotions, pacing = self._plan.promotions, self._pacing
-        of_canaries = self._plan.canaries > 0 and not any(promotions[1:])
+        promotions, pacing = self._site.terms.plan.promotions, self._pacing
+        of_canaries = self._site.terms.plan.canaries > 0 and not any(promotions[1:])
         if not any(promotions):
             return "there are no canaries"
         if pacing.promotion_wanted or not any(promotions[pacing.promoted_waves :]):
@@ -122,7 +116,7 @@ class People:
         if self._course.is_over or not pacing.awaits_promotion or pacing.promotion_wanted:
             return
         if rejects(self._site, self._operator, self._dispatcher.had_turn):
-            self._course.end("canceled", "operator: cancel", undo=self._rolls_back)
+            self._course.end("canceled", "operator: cancel", undo=not self._site.terms.policy.no_auto_rollback)
         else:
             pacing.promotion_wanted = True
             self._course.say("operator: promote")

@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 class Rollback:
     """Rolls nodes back in one wave or in several, each sent when the one before it is back.
 
-    Parameters
-    ----------
-    wave_size : int
-        Most nodes that go back at once.
-    delay_ns : int
-        Pause between waves.
-
     Attributes
     ----------
     history : History or None
@@ -34,11 +27,9 @@ class Rollback:
         When the last node was back (or failed to come back).
     """
 
-    def __init__(self, site: Site, line: Line, wave_size: int, delay_ns: int) -> None:
+    def __init__(self, site: Site, line: Line) -> None:
         self._site = site
         self._line = line
-        self._wave_size = wave_size
-        self._delay_ns = delay_ns
         self._may_send_ns: int | None = 0  # the next wave; None until the wave on its way is back
         self._asked_for: Sequence[Node] | None = None
         self._waves = 0
@@ -93,8 +84,9 @@ class Rollback:
             self.history = History(total_nodes=len(self.nodes)) if self.nodes else None
         while self._sent < len(self.nodes) and not self._in_wave:
             if self._may_send_ns is None:
-                self._may_send_ns = self._site.env.now + self._delay_ns
-                if self._delay_ns:
+                delay_ns = self._site.terms.policy.rollback_delay_ns
+                self._may_send_ns = self._site.env.now + delay_ns
+                if delay_ns:
                     self._site.ring_at(self._may_send_ns)
             if self._may_send_ns > self._site.env.now:
                 break
@@ -104,7 +96,7 @@ class Rollback:
         self._note()
 
     def _send(self) -> None:
-        wave = self.nodes[self._sent : self._sent + self._wave_size]
+        wave = self.nodes[self._sent : self._sent + self._site.terms.plan.rollback]
         self._sent += len(wave)
         self._waves += 1
         self._may_send_ns = None

@@ -16,9 +16,9 @@ from simdeploy.rules.deployment_types import TYPES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from simdeploy.engines.reference.terms import Terms
     from simdeploy.rules.health import HealthRule
     from simdeploy.rules.orchestrator import Orchestrator
-    from simdeploy.rules.waves import Plan
     from simdeploy.world.realized import World
 
 MAX_RUN_NS = 1 << 62  # times are added up in 64-bit integers afterwards
@@ -29,6 +29,8 @@ class Site:
 
     Attributes
     ----------
+    terms : Terms
+        What the rollout goes by now.
     when_settled : callable
         What is done at the end of an instant at which somebody rang; put in by the engine.
     is_over : bool
@@ -42,31 +44,39 @@ class Site:
     def __init__(
         self,
         world: World,
-        rule: HealthRule,
+        terms: Terms,
         orchestrator: Orchestrator,
-        plan: Plan,
         type_name: str,
         *,
         waves_are_judged: bool,
     ) -> None:
         self.env = Clock()
         self.world = world
-        self.rule = rule
-        self._rules_of_waves = [rule.of_wave(watch) for watch in plan.watches]
+        self.terms = terms
         self.type = TYPES[type_name]
         self.goes_back_by_itself = orchestrator.node_local_rollback and self.type.releases
         self.slot_is_free_at_start = orchestrator.slot_until == "started"
         self.transitions = Transitions()
         self.windows, self.compared = Windows(), Windows()
         self.load: Load = OwnRequests(world) if world.service is None else PooledRequests(world, self.type)
-        self.prober = Prober(world, rule, self.load, self.windows, self.compared, nodes_count=not waves_are_judged)
+        self._nodes_count = not waves_are_judged
+        self.prober = self._make_prober()
         self.is_over = False
         self._round = 0
         self._is_rung = False
 
-    def rule_of(self, wave: int) -> HealthRule:
-        """Return the rule for the nodes of a wave, which are counted from 1."""
-        return self._rules_of_waves[wave - 1] if self._rules_of_waves else self.rule
+    @property
+    def rule(self) -> HealthRule:
+        """How nodes are judged that are dispatched now, unless their wave has its own rule."""
+        return self.terms.rule
+
+    def change_terms(self, terms: Terms) -> None:
+        """Go by other terms from now on; nodes that were dispatched keep their rule, and their prober."""
+        self.terms = terms
+        self.prober = self._make_prober()
+
+    def _make_prober(self) -> Prober:
+        return Prober(self.world, self.rule, self.load, self.windows, self.compared, nodes_count=self._nodes_count)
 
     def note(self, node: int, from_status: int | str, to_status: int | str, wave: int, reason: str) -> None:
         """Record a change of status, or of node `CONTROL_PLANE` an act."""

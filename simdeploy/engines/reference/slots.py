@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.clock import Process
     from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.site import Site
-    from simdeploy.rules.waves import Plan
 
 
 class Slots:
@@ -31,9 +30,8 @@ class Slots:
         Slots that were given up and are not free yet.
     """
 
-    def __init__(self, site: Site, plan: Plan, delay_ns: int, *, failed_nodes_hold: bool) -> None:
+    def __init__(self, site: Site, delay_ns: int, *, failed_nodes_hold: bool) -> None:
         self._site = site
-        self._plan = plan
         self._delay_ns = delay_ns
         self._failed_nodes_hold = failed_nodes_hold
         self._holders: set[int] = set()
@@ -47,20 +45,20 @@ class Slots:
         A node whose zone is full keeps those behind it waiting. `is_bounded` says whether `max_parallel` bounds them.
         """
         if is_bounded:
-            most = min(most, self._plan.parallel - self._taken)
-        if self._plan.per_zone >= self._plan.total:
+            most = min(most, self._site.terms.plan.parallel - self._taken)
+        if self._site.terms.plan.per_zone >= self._site.terms.plan.total:
             return max(most, 0)
         wanted: dict[int, int] = {}
         for count in range(most):
             zone = self._zone_of(nodes[first + count])
             wanted[zone] = wanted.get(zone, 0) + 1
-            if self._taken_of_zone.get(zone, 0) + wanted[zone] > self._plan.per_zone:
+            if self._taken_of_zone.get(zone, 0) + wanted[zone] > self._site.terms.plan.per_zone:
                 return count
         return max(most, 0)
 
     def take(self, nodes: Iterable[Node]) -> None:
         """Let nodes take a slot each."""
-        if not self._plan.has_slots:
+        if not self._site.terms.plan.has_slots:
             return
         for node in nodes:
             self._holders.add(node.number)
@@ -69,7 +67,7 @@ class Slots:
     def resolve(self, node: Node, *, is_canary: bool) -> None:
         """Let a node that has its verdict give up its slot, unless it keeps that for good."""
         # A node that was not dispatched never needed one; canaries outside a list are apart from the waves that follow.
-        has_slot = node.fate.dispatched_ns is not None and (self._plan.is_list or not is_canary)
+        has_slot = node.fate.dispatched_ns is not None and (self._site.terms.plan.is_list or not is_canary)
         goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
         if not (has_slot and node.fate.ever_failed and self._failed_nodes_hold and not goes_back):
             self.give_up(node, at_once=not has_slot)
@@ -87,10 +85,10 @@ class Slots:
 
     def why_none_is_free(self, node: Node, *, is_bounded: bool) -> str | None:
         """Say which slots failed nodes hold, if no other node has one, so that a node never finds one; None if it does."""
-        if is_bounded and self._taken >= self._plan.parallel:
+        if is_bounded and self._taken >= self._site.terms.plan.parallel:
             return "failed nodes hold all slots"
         zone = self._zone_of(node)
-        if self._taken_of_zone.get(zone, 0) >= self._plan.per_zone:
+        if self._taken_of_zone.get(zone, 0) >= self._site.terms.plan.per_zone:
             return f"failed nodes hold all slots of zone {zone}"
         return None
 

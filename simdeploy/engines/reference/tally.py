@@ -22,8 +22,7 @@ class Tally:
         Failed tries of nodes that were tried again, if these count.
     """
 
-    def __init__(self, limits: Limits | None, zone_of: np.ndarray) -> None:
-        self._watches_zones = limits is not None and limits.per_zone is not None
+    def __init__(self, zone_of: np.ndarray) -> None:
         self._zone_of = zone_of
         self._failed = np.zeros_like(np.bincount(zone_of))
         self._row_at = self._failures_now = 0
@@ -44,16 +43,15 @@ class Tally:
     def add(self, node: Node, now: int) -> None:
         """Add a verdict that counts now."""
         if node.fate.ever_failed:
-            if self._watches_zones:
-                self._failed[self._zone_of[node.number]] += 1
+            self._failed[self._zone_of[node.number]] += 1
             self._add_failure(now)
         elif now != self._ran_at:
             self._ran_at = now
             self.in_a_row = self._failures_now if now == self._row_at else 0
 
-    def list_zones(self) -> list[tuple[int, int]]:
+    def list_zones(self, limits: Limits) -> list[tuple[int, int]]:
         """Return failed nodes and size of every zone with failures; one zone without, if zones have no limit."""
-        if not self._watches_zones:
+        if limits.per_zone is None:
             return [(0, 0)]
         sizes = np.bincount(self._zone_of)
         return [(int(self._failed[zone]), int(sizes[zone])) for zone in np.flatnonzero(self._failed)] or [(0, 0)]
