@@ -26,6 +26,7 @@ from simdeploy.result import Columns, to_plain
 from simdeploy.scenario.measures import parse_event, parse_measure, parse_requirement
 
 PLOTS = {
+    "Advice": plotting.plot_acts,
     "Backtest": plotting.plot_backtest,
     "Calibration": plotting.plot_calibration,
     "Check": plotting.plot_check,
@@ -33,6 +34,7 @@ PLOTS = {
     "CostResult": plotting.plot_costs,
     "Discovery": plotting.plot_peeling_path,
     "Estimates": plotting.plot_estimates,
+    "Forecast": plotting.plot_forecast,
     "ParetoFront": plotting.plot_pareto,
     "Rare": plotting.plot_rare,
     "Robustness": plotting.plot_regret,

@@ -40,17 +40,25 @@ def plot_forecast(ax: Axes, forecast: Forecast) -> Axes:
     course = forecast.course
     to_come = course[~course["is_past"]]
     for name, colour in _COLOURS.items():
-        low, median, high = (course[f"{name}_{end}"] for end in ("low", "median", "high"))
+        low, median, high = (course[f"{name}_nodes{end}"] for end in ("_low", "", "_high"))
         ax.step(course["time_s"], median, where="post", color=colour, linewidth=1.6, label=f"{name} nodes")
         ax.fill_between(
-            to_come["time_s"], low[to_come.index], high[to_come.index], step="post", color=colour, alpha=0.18, linewidth=0
+            to_come["time_s"],
+            low[to_come.index],
+            high[to_come.index],
+            step="post",
+            color=colour,
+            alpha=0.18,
+            linewidth=0,
         )
     ax.axvline(forecast.at_s, color=INK, linewidth=0.8, linestyle=":")
     if not np.isnan(forecast.failed_limit):
-        ax.axhline(forecast.failed_limit, color=VERMILION, linewidth=0.8, linestyle="--", label="failed nodes that end it")
+        ax.axhline(
+            forecast.failed_limit, color=VERMILION, linewidth=0.8, linestyle="--", label="failed nodes that end it"
+        )
     longest = float(course["time_s"].max())
     ax.set_xlim(0, longest)
-    ax.set_ylim(0, _ROOM * max(float(course["updated_high"].max()), 1.0))
+    ax.set_ylim(0, _ROOM * max(float(course["updated_nodes_high"].max()), 1.0))
     set_time_axis(ax.xaxis, longest, "time since the start")
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     ax.set_ylabel("nodes")

@@ -32,7 +32,9 @@ def tell(result: Forecast) -> str:
     """Say what to do and why, or how the rollout goes on."""
     if not result.is_trusted:
         n = f"{result.effective_worlds:,.0f} effective worlds"
-        return join_answer([f"Undecided: only {n} show what was seen", "Simulate more --replications, or leave out instants"])
+        return join_answer(
+            [f"Undecided: only {n} show what was seen", "Simulate more --replications, or leave out instants"]
+        )
     acts = getattr(result, "acts", None)
     if acts is None or acts.empty:
         return join_answer([_say_defective(result), _say_going_on(result)])

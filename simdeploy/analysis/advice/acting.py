@@ -104,7 +104,9 @@ def _read(name: str, what: Any) -> Act:
         message = "fields of the spec that change are not supported yet"
         raise InputError(Problem(message, path, allowed=", ".join(_WORDS)))
     if what == "rollback":
-        raise InputError(Problem("a rollback by hand is not supported", path, hint="cancel rolls back what was updated"))
+        raise InputError(
+            Problem("a rollback by hand is not supported", path, hint="cancel rolls back what was updated")
+        )
     if isinstance(what, str) and what.startswith(_PAUSE):
         try:
             length_ns = parse_duration(what.removeprefix(_PAUSE).strip())

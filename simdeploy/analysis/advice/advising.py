@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.advice.acting import GO_ON, Act, awaits_promotion, choose_acts
+from simdeploy.analysis.advice.acting import Act, awaits_promotion, choose_acts
 from simdeploy.analysis.advice.conditioning import condition
 from simdeploy.analysis.advice.estimating import UNKNOWN, Interval, Weighted
 from simdeploy.analysis.advice.impossible import find_failed_limit
@@ -246,7 +246,9 @@ class _Question:
         further = sum(act.do != "" for act in acts)
         if not acts or self._scenario.costs is None:
             return further
-        return further + count_runs(may_promote=awaits_promotion(self.seen, self.plan), is_paused=self._state == "paused")
+        return further + count_runs(
+            may_promote=awaits_promotion(self.seen, self.plan), is_paused=self._state == "paused"
+        )
 
     def condition(self, *, extra_runs: int) -> None:
         """Draw the worlds, and let them go on."""
@@ -307,7 +309,9 @@ class _Question:
         }
 
     def _rows_of_kinds(self) -> list[dict[str, Any]]:
-        number = np.repeat(np.arange(len(self._conditioned.by_kind)), [len(k.weights) for k in self._conditioned.by_kind])
+        number = np.repeat(
+            np.arange(len(self._conditioned.by_kind)), [len(k.weights) for k in self._conditioned.by_kind]
+        )
         places = {each.kind.name: place for place, each in enumerate(self._conditioned.by_kind)}
         rows = []
         for kind in self._scenario.release:
@@ -355,17 +359,16 @@ class _Question:
         rows = []
         for look in self.seen.looks:
             values = {}
-            for name in ("updated", "failed"):
-                seen = look.fields.get(f"{name}_nodes", math.nan)
-                values |= {f"{name}_{end}": seen for end in ("low", "median", "high")}
+            for name in ("updated_nodes", "failed_nodes"):
+                values |= dict.fromkeys((f"{name}_low", name, f"{name}_high"), look.fields.get(name, math.nan))
             rows.append({"time_s": look.since_ns / NS_PER_S, "is_past": True, **values})
         looks = self._outcomes.looks
         for place, at_ns in enumerate(self._instants):
             values = {}
-            for name in ("updated", "failed"):
-                counts = looks[f"{name}_nodes"][:, place].astype(float)
+            for name in ("updated_nodes", "failed_nodes"):
+                counts = looks[name][:, place].astype(float)
                 found = [self._weighted.quantile(counts, level).estimate for level in _LEVELS]
-                values |= {f"{name}_{end}": value for end, value in zip(("low", "median", "high"), found, strict=True)}
+                values |= dict(zip((f"{name}_low", name, f"{name}_high"), found, strict=True))
             rows.append({"time_s": at_ns / NS_PER_S, "is_past": False, **values})
         return rows
 

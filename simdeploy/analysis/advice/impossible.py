@@ -119,7 +119,10 @@ def _check_limits(scenario: Scenario, plan: Plan, seen: Seen, look: Look, path: 
 def _check_deadlines(scenario: Scenario, seen: Seen, look: Look, path: Path) -> Iterator[Problem]:
     """Find nodes that are in flight although their deadline has passed."""
     rule = read_health_rule(seen.policy.policy, scenario.orchestrator_of(seen.policy))
-    for name, shown in (("health_check_deadline_ns", "health_check_deadline"), ("healthy_deadline_ns", "healthy_deadline")):
+    for name, shown in (
+        ("health_check_deadline_ns", "health_check_deadline"),
+        ("healthy_deadline_ns", "healthy_deadline"),
+    ):
         deadline = look.fields.get(name)
         if deadline is None or not rule.is_checked:
             continue

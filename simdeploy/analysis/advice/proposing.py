@@ -105,14 +105,18 @@ class Proposer:
         first = sum(plan.sizes[:wave])
         nodes = self._rollouts.order[:, first : first + plan.sizes[wave]]
         places = np.take_along_axis(self._rollouts.law_places, nodes, axis=1)
-        cells = [(number, cell) for number, each in enumerate(course.stretches) for cell in each.cells if cell.wave == wave]
+        cells = [
+            (number, cell) for number, each in enumerate(course.stretches) for cell in each.cells if cell.wave == wave
+        ]
         n_resolved = sum(cell.count for _, cell in cells)
         pause_ns = plan.bakes_ns[wave] + self._promotion_ns(wave)
-        bounds = self._bound(wave, [cell for _, cell in cells], starts, pause_ns, is_over=n_resolved == plan.sizes[wave])
+        bounds = self._bound(
+            wave, [cell for _, cell in cells], starts, pause_ns, is_over=n_resolved == plan.sizes[wave]
+        )
         chances = self._find_chances(laws, bounds, starts)
         shares = np.stack([(places == place).mean(axis=1) for place in range(len(laws))])
         means = np.einsum("lw,lcw->cw", shares, chances)
-        left = self._deal_failures(wave, cells, means, starts, plan.sizes[wave] - n_resolved)
+        left = self._deal_failures(wave, cells, means, plan.sizes[wave] - n_resolved)
         dealt = self._deal(first, places, chances, means, left)
         low, high, verdicts = self._limit_times(dealt, bounds, starts)
         self._choose_last(wave, laws, places, dealt, bounds, (low, high))
@@ -153,7 +157,10 @@ class Proposer:
         chances = np.zeros((len(laws), 2 * len(bounds) + 1, self._n))
         for place, law in enumerate(laws):
             for number, (low, high, _) in enumerate(bounds):
-                runs, fails = (self._by(place, law, high, verdict) - self._by(place, law, low, verdict) for verdict in (RUNS, FAILS))
+                runs, fails = (
+                    self._by(place, law, high, verdict) - self._by(place, law, low, verdict)
+                    for verdict in (RUNS, FAILS)
+                )
                 chances[place, 2 * number], chances[place, 2 * number + 1] = runs, fails
             end = self._course.end_ns - starts
             chances[place, -1] = 1 - self._by(place, law, end, RUNS) - self._by(place, law, end, FAILS)
@@ -170,7 +177,7 @@ class Proposer:
     # -- dealing -----------------------------------------------------------------------------------
 
     def _deal_failures(
-        self, wave: int, cells: Sequence[tuple[int, Cell]], means: np.ndarray, starts: np.ndarray, in_flight: int
+        self, wave: int, cells: Sequence[tuple[int, Cell]], means: np.ndarray, in_flight: int
     ) -> np.ndarray:
         """Return how many nodes get each verdict, by verdict and world; failures of a stretch are dealt to its waves."""
         left = np.zeros((2 * len(cells) + 1, self._n), dtype=np.int64)
@@ -256,9 +263,7 @@ class Proposer:
             chosen = np.minimum((cumulated < u[:, place] * cumulated[-1]).sum(axis=0), len(left) - 1)
             dealt[:, place] = chosen
             with np.errstate(divide="ignore", invalid="ignore"):
-                self._weigh(
-                    np.log(chances[law, chosen, self._all]) - np.log(shares[chosen, self._all] / cumulated[-1])
-                )
+                self._weigh(np.log(chances[law, chosen, self._all]) - np.log(shares[chosen, self._all] / cumulated[-1]))
             left[chosen, self._all] = np.maximum(left[chosen, self._all] - 1, 0)
         return dealt
 

@@ -25,7 +25,7 @@ FORECAST = {"measure": "str", "quantile": "float64", **INTERVAL}
 COURSE = {
     "time_s": "float64",
     "is_past": "bool",
-    **{f"{name}_{end}": "float64" for name in ("updated", "failed") for end in ("low", "median", "high")},
+    **{f"{name}{end}": "float64" for name in ("updated_nodes", "failed_nodes") for end in ("", "_low", "_high")},
 }
 ACTS = {
     "act": "str",

@@ -95,7 +95,9 @@ class Rollouts:
     def start_failure(self) -> np.ndarray:
         """Probability that an attempt to start fails, without what the release adds, by law and world."""
         u = self._once(Stream.START_FAILURE_LEVEL)
-        return np.repeat([np.asarray(one.start_failure.quantile(u)) for one in self.scenario.fleet.behaviours], 2, axis=0)
+        return np.repeat(
+            [np.asarray(one.start_failure.quantile(u)) for one in self.scenario.fleet.behaviours], 2, axis=0
+        )
 
     @cached_property
     def promote_after_ns(self) -> np.ndarray:

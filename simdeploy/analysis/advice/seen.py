@@ -13,7 +13,7 @@ from simdeploy.api import Deployment, DeploymentDocument, parse_time
 from simdeploy.api.document import read_body
 from simdeploy.engines.rollout import Rollout
 from simdeploy.errors import InputError, Problem, shorten
-from simdeploy.units import NS_PER_S, exact, round_half_up
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, round_half_up
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -199,7 +199,7 @@ def _read_status(deployment: Deployment, seen_at: Any) -> _Status:
 def _read_revisions(frame: pd.DataFrame) -> list[_Status]:
     """Read a table with the columns of `Rollout.revisions`; a rollback's are left out."""
     columns = set(map(str, frame.columns))
-    if _NODE_COLUMNS <= columns:
+    if columns >= _NODE_COLUMNS:
         message = "a table of nodes is not supported yet"
         raise InputError(Problem(message, ("seen",), allowed=_FORMS))
     if not {"state", "updated_at", "current_wave"} <= columns:
@@ -266,9 +266,7 @@ def _make_looks(
         if later is not None and are_revisions and later - since[number] < HALF_SECOND_NS:
             continue  # instants closer than this are taken together
         slack = HALF_SECOND_NS if later is None else min(HALF_SECOND_NS, (later - since[number]) // 2)
-        known = {
-            name: value - created_ns if name.endswith("_ns") else value for name, value in status.fields.items()
-        }
+        known = {name: value - created_ns if name.endswith("_ns") else value for name, value in status.fields.items()}
         looks.append(Look(max(seen_at[number], since[number] + slack), since[number], known))
     return Seen(tuple(looks), policy, seen_at[-1], at is None and statuses[-1].seen_at is None, are_revisions)
 
@@ -279,12 +277,12 @@ def _read_instant(value: Any, created_ns: int, path: tuple[str | int, ...]) -> i
     try:
         if isinstance(value, str) and "T" in value:
             return parse_time(value) - created_ns
-        seconds = float(value) if isinstance(value, str) else value
-        if isinstance(seconds, bool) or not math.isfinite(seconds) or seconds < 0:
-            raise ValueError
-        return round_half_up(exact(seconds) * NS_PER_S)
+        seconds = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
-        raise InputError(Problem("not an instant", path, found=shorten(value), allowed=allowed)) from None
+        seconds = math.nan
+    if not 0 <= seconds < MAX_DURATION_NS / NS_PER_S:
+        raise InputError(Problem("not an instant", path, found=shorten(value), allowed=allowed))
+    return round_half_up(exact(seconds) * NS_PER_S)
 
 
 def _impossible(field: str, message: str, found: Any = None, allowed: str | None = None) -> Problem:

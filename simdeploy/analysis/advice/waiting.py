@@ -23,8 +23,6 @@ from simdeploy.vocabulary import STATES, TERMINAL_STATES
 from simdeploy.world.operator import ScriptedAct
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from simdeploy.analysis.advice.estimating import Weighted
     from simdeploy.analysis.advice.running import Outcomes, Runner
 
@@ -68,9 +66,7 @@ def _ways(is_paused: bool) -> tuple[str, ...]:
     return ("go on",) if is_paused else ("go on", "pause")
 
 
-def _scripts(
-    how: str, at_ns: int, then_ns: int, may_promote: bool, is_paused: bool
-) -> list[tuple[ScriptedAct, ...]]:
+def _scripts(how: str, at_ns: int, then_ns: int, may_promote: bool, is_paused: bool) -> list[tuple[ScriptedAct, ...]]:
     """Return what people do: first nothing but waiting, or resuming after it."""
     pause = [ScriptedAct(at_ns + 1, "pause")] if how == "pause" else []
     resume = [ScriptedAct(then_ns + 1, "resume")] if pause or is_paused else []
@@ -89,7 +85,12 @@ def group(outcomes: Outcomes, weights: np.ndarray) -> np.ndarray:
     failed = look["failed_nodes"].astype(np.int64)
     order = np.argsort(failed, kind="stable")
     reached = np.cumsum(weights[order]) / weights.sum()
-    bounds = np.unique([failed[order[min(np.searchsorted(reached, part / _MOST_GROUPS), len(order) - 1)]] for part in range(1, _MOST_GROUPS)])
+    bounds = np.unique(
+        [
+            failed[order[min(np.searchsorted(reached, part / _MOST_GROUPS), len(order) - 1)]]
+            for part in range(1, _MOST_GROUPS)
+        ]
+    )
     few = np.unique(failed)
     groups = np.searchsorted(few if len(few) <= _MOST_GROUPS else bounds, failed)
     numbers: np.ndarray = np.where(state < 0, -1, state * (_MOST_GROUPS + 1) + groups)

@@ -118,7 +118,9 @@ def read_course(scenario: Scenario, policy: ScenarioPolicy, plan: Plan, seen: Se
     stretches: list[Stretch] = []
     wave, resolved, failed, at_ns = 0, 0, 0, -1.0
     for look in seen.looks:
-        now, n_failed, n_updated = (int(look.fields[name]) for name in ("current_wave", "failed_nodes", "updated_nodes"))
+        now, n_failed, n_updated = (
+            int(look.fields[name]) for name in ("current_wave", "failed_nodes", "updated_nodes")
+        )
         is_over = look.fields["state"] in TERMINAL_STATES
         is_paused = look.fields["state"] == "paused"
         for number, span in enumerate(starts):
@@ -129,7 +131,7 @@ def read_course(scenario: Scenario, policy: ScenarioPolicy, plan: Plan, seen: Se
         if now == 0:
             continue
         new = n_failed + n_updated
-        cells = _list_cells(plan, before, wave, resolved, now - 1, new, at_ns, look)
+        cells = _list_cells(before, wave, resolved, now - 1, new, at_ns, look)
         _narrow(starts, cells, look, before[now - 1], new, deadline_ns)
         if cells:
             stretches.append(Stretch(cells, n_failed - failed))
@@ -140,7 +142,7 @@ def read_course(scenario: Scenario, policy: ScenarioPolicy, plan: Plan, seen: Se
 
 
 def _list_cells(
-    plan: Plan, before: Sequence[int], wave: int, resolved: int, now: int, new: int, at_ns: float, look: Look
+    before: Sequence[int], wave: int, resolved: int, now: int, new: int, at_ns: float, look: Look
 ) -> list[Cell]:
     """Return the nodes that got a verdict since the last look, by wave."""
     cells = []
