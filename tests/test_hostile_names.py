@@ -50,11 +50,11 @@ SCENARIO = {
     },
 }
 SEEN = {
-    "id": EVIL,
+    "id": ODD,
     "spec": {**SCENARIO["policies"][ODD], "dialect": "deployment"},
     "status": {
         "state": "in_progress",
-        "message": EVIL,
+        "message": ODD,
         "current_wave": 1,
         "updated_nodes": 1,
         "created_at": "2026-01-05T09:00:00Z",

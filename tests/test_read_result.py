@@ -253,6 +253,8 @@ STATED = {
     "GateComparison": {"gates.verdict": "worse", "mixture.verdict": "worse", "fewest_failed_requests": None},
     "InformationResult": {"policy": "another"},
     "ObservationResult": {"steps.verdict": "better"},
+    "Forecast": {"is_trusted": False},
+    "Advice": {"is_trusted": False, "best": "pause 10m", "waiting.pays": False},
     "OneRollout": {"responses.verdict": "escaped"},
     "PolicyImport": {"notes.fidelity": "exact"},
     "ParetoFront": {"cases.standing": "dominated"},

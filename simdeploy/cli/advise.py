@@ -72,7 +72,7 @@ def find_code(advice: Advice) -> int:
         return UNDECIDED
     # Waiting in the way of the best act is no other advice.
     waits = advice.waiting[advice.waiting["how"] != advice.best]
-    if advice.best.startswith("pause") or waits["low"].gt(0).any():
+    if advice.best.startswith("pause") or waits["pays"].any():
         return WAIT
     return _CODES.get(advice.best, OTHER)
 

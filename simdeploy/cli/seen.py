@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ AT = click.Option(
 
 def read_files(names: Sequence[str]) -> Any:
     """Return what `advise` takes as `seen`, from files."""
-    from simdeploy.api.files import decode, read_text
+    from simdeploy.api.files import MAX_BYTES, decode, read_text
     from simdeploy.api.json_text import parse_json
 
     tables = [name for name in names if Path(name).suffix.lower() in _TABLES]
@@ -44,10 +45,7 @@ def read_files(names: Sequence[str]) -> Any:
         return _read_table(tables[0])
     looks: list[Any] = []
     for name in names:
-        if name == "-":
-            text = decode(click.get_binary_stream("stdin").read(), file="standard input")
-        else:
-            text = read_text(name)
+        text = decode(sys.stdin.buffer.read(MAX_BYTES + 1), file="standard input") if name == "-" else read_text(name)
         content = parse_json(text, file="standard input" if name == "-" else name)
         looks += content if isinstance(content, list) else [content]
     return looks[0] if len(looks) == 1 else looks

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import NO_SCALE, capitalize, find_cost_unit, format_amount, join_answer, time_scale
+from simdeploy.report.wording import (
+    NO_SCALE,
+    PERCENT,
+    capitalize,
+    find_cost_unit,
+    format_amount,
+    join_answer,
+    time_scale,
+)
 from simdeploy.result import Table
 from simdeploy.units import NS_PER_S, short_duration
 from simdeploy.vocabulary import TERMINAL_STATES
@@ -49,10 +58,10 @@ def _tell_best(advice: Advice) -> str:
     rows = advice.acts.to_dict("records")
     others = sorted((row for row in rows if row["act"] != advice.best), key=lambda row: row["more_than_best"])
     parts = [_name(row["act"]) + f" costs {_more(row)}{unit} more" for row in others if not math.isnan(row["cost"])]
-    waits = advice.waiting[advice.waiting["how"] == "go on"].to_dict("records")
-    best_wait = max(waits, key=lambda row: row["worth"], default=None)
+    pays = advice.waiting[advice.waiting["how"].eq("go on") & advice.waiting["pays"]].to_dict("records")
+    best_wait = max(pays, key=lambda row: row["worth"], default=None)
     waiting = ""
-    if best_wait is not None and best_wait["low"] > 0:
+    if best_wait is not None:
         length = short_duration(best_wait["wait_s"] * NS_PER_S)
         waiting = f"To look again in {length} saves {_number(best_wait['worth'])}{unit}"
     start = f"{capitalize(advice.best)}: {_say_defective(advice, first=False)}"
@@ -63,7 +72,7 @@ def _name(act: str) -> str:
     return {"go on": "going on", "promote": "promoting", "cancel": "canceling", "resume": "resuming"}.get(act, act)
 
 
-def _more(row: dict[str, Any]) -> str:
+def _more(row: Mapping[Any, Any]) -> str:
     return f"{_number(row['more_than_best'])} ({_number(row['more_low'])} to {_number(row['more_high'])})"
 
 
@@ -143,8 +152,6 @@ def _tabulate_acts(advice: Advice, unit: str) -> Table:
 
 def _tabulate_kinds(result: Forecast) -> Table:
     frame = result.kinds.assign(posterior_low=result.kinds["low"], posterior_high=result.kinds["high"])
-    from simdeploy.report.wording import PERCENT
-
     columns = (
         Column("kind", "kind of release"),
         Column("defective", "defective", "yes"),

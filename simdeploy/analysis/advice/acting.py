@@ -55,7 +55,12 @@ def awaits_promotion(seen: Seen, plan: Plan) -> bool:
     """Return whether the canaries wait for a promotion, as far as that can be seen."""
     fields = seen.last.fields
     wave = fields.get("current_wave")
-    if wave is None or wave < 1 or not plan.promotions[wave - 1] or seen.policy.policy.auto_promote:
+    if (
+        wave is None
+        or not 1 <= wave <= len(plan.sizes)
+        or not plan.promotions[wave - 1]
+        or seen.policy.policy.auto_promote
+    ):
         return False
     resolved = fields.get("updated_nodes", 0) + fields.get("failed_nodes", 0)
     return resolved >= sum(plan.sizes[:wave]) and not (wave == 1 and fields.get("canary_promoted"))

@@ -283,6 +283,10 @@ class _Question:
         at_ns = self._conditioned.at_ns
         return tuple(round(at_ns + left * usual_ns * number / _INSTANTS) for number in range(_INSTANTS + 1))
 
+    @property
+    def _is_trusted(self) -> bool:
+        return self._conditioned.effective_worlds >= FEWEST_EFFECTIVE
+
     # -- going on ----------------------------------------------------------------------------------
 
     def forecast(self) -> dict[str, Any]:
@@ -303,6 +307,7 @@ class _Question:
             "n_worlds": n_worlds,
             "n_tried": sum(each.n_tried for each in conditioned.by_kind),
             "effective_worlds": conditioned.effective_worlds,
+            "is_trusted": self._is_trusted,
             "why_tried": conditioned.why_tried,
             "confidence_level": self._level,
             "computed_under": under,
@@ -357,6 +362,7 @@ class _Question:
     def _rows_of_course(self) -> list[dict[str, Any]]:
         """Return updated and failed nodes over time: as seen, then quantiles."""
         rows = []
+        values: dict[str, Any]
         for look in self.seen.looks:
             values = {}
             for name in ("updated_nodes", "failed_nodes"):
@@ -412,12 +418,11 @@ class _Question:
                 may_promote=awaits_promotion(self.seen, self.plan),
                 is_paused=self._state == "paused",
             )
-        is_trusted = self._conditioned.effective_worlds >= FEWEST_EFFECTIVE
         return Advice(
             **self.forecast(),
             acts=make_frame(rows, ACTS),
             waiting=make_frame(waiting, WAITING),
-            best=acts[cheapest].name if cheapest is not None and is_trusted else "",
+            best=acts[cheapest].name if cheapest is not None and self._is_trusted else "",
         )
 
 

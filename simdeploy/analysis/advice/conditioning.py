@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.advice.acting import awaits_promotion
 from simdeploy.analysis.advice.agreeing import agree
 from simdeploy.analysis.advice.drawing import Supply
 from simdeploy.analysis.advice.impossible import check_possible
@@ -65,7 +66,7 @@ class Conditioned:
     Attributes
     ----------
     scenario : Scenario
-        With the pauses that were seen.
+        With the pauses, or the cancel, that were seen.
     by_kind : tuple of OfKind
         Kinds that occur.
     why_tried : str
@@ -127,7 +128,7 @@ def condition(
     if not why_tried:
         course = read_course(scenario, seen.policy, plan, seen)
         course.pauses = find_pauses(seen)
-    paused = _with_pauses(scenario, find_pauses(seen))
+    paused = _with_acts(scenario, seen, plan)
     kinds = [kind for kind in scenario.release if kind.probability]
     searches = [
         _Search(paused, seen, plan, course, kind, (number, len(kinds)), seed, engine)
@@ -143,10 +144,16 @@ def condition(
     return Conditioned(paused, seen, _weigh([each.found for each in searches], why_tried), why_tried, seed, engine)
 
 
-def _with_pauses(scenario: Scenario, pauses: list[tuple[int, float]]) -> Scenario:
-    """Return a scenario in which somebody pauses and resumes when that was seen."""
+def _with_acts(scenario: Scenario, seen: Seen, plan: Plan) -> Scenario:
+    """Return a scenario in which somebody pauses, resumes and cancels when that was seen: taken as given.
+
+    A cancel of canaries that await a promotion is the operator's, which tells something of the release.
+    """
+    pauses = find_pauses(seen)
     acts = [ScriptedAct(begins, "pause") for begins, _ in pauses]
     acts += [ScriptedAct(int(ends), "resume") for _, ends in pauses if np.isfinite(ends)]
+    if seen.last.fields.get("state") == "canceled" and not awaits_promotion(seen, plan):
+        acts.append(ScriptedAct(int(seen.last.fields.get("completed_ns", seen.last.since_ns)), "cancel"))
     operator = scenario.operator
     return replace(scenario, operator=replace(operator, script=(*operator.script, *acts))) if acts else scenario
 

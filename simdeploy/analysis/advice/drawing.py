@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -127,7 +127,8 @@ def _durations(law: NodeLaw, u: np.ndarray, slowdown: np.ndarray, roughly: bool)
         return sample_ns(duration, u).astype(float)
     else:
         seconds = np.asarray(duration.quantile(u))
-    return np.floor(seconds * 1e9 * slowdown + 0.5)
+    rounded: np.ndarray = np.floor(seconds * 1e9 * slowdown + 0.5)
+    return rounded
 
 
 @lru_cache(maxsize=64)
@@ -194,6 +195,8 @@ def _own_numbers(
     law: NodeLaw, nodes: Nodes, seed: int, replications: np.ndarray, started: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return each node's own level of errors, and the time after which the release shows; one of each if all are the same."""
+    levels: Any
+    after_ns: Any
     levels, after_ns = law.constants
     if levels is None:
         levels = law.behaviour.error_rate.quantile(

@@ -241,7 +241,7 @@ class Proposer:
             chances = np.exp(logs - np.where(np.isfinite(best), best, 0.0))
         cumulated = np.cumsum(chances, axis=0)
         u = uniforms(self._rollouts.seed, self._rollouts.roots, Stream.SEEN_WAVE, wave, 2 * cell)
-        chosen = np.minimum((cumulated < u * cumulated[-1]).sum(axis=0), len(numbers) - 1)
+        chosen: np.ndarray = np.minimum((cumulated < u * cumulated[-1]).sum(axis=0), len(numbers) - 1)
         with np.errstate(divide="ignore", invalid="ignore"):
             self._weigh(-np.log(chances[chosen, self._all] / cumulated[-1]))
         return chosen

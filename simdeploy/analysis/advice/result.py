@@ -39,7 +39,7 @@ ACTS = {
     "escaped": "float64",
     "time_left_s": "float64",
 }
-WAITING = {"how": "str", "wait_s": "float64", "worth": "float64", "low": "float64", "high": "float64"}
+WAITING = {"how": "str", "wait_s": "float64", "worth": "float64", "low": "float64", "high": "float64", "pays": "bool"}
 
 # Fewer effective worlds are none.
 FEWEST_EFFECTIVE = 100
@@ -72,7 +72,9 @@ class Forecast(Result):
     n_tried : int
         Worlds that were drawn for them.
     effective_worlds : float
-        The number of equally weighted worlds that vary as little. Below 100 the answer can't be trusted.
+        The number of equally weighted worlds that vary as little.
+    is_trusted : bool
+        Whether these are at least 100: fewer are none.
     why_tried : str
         Why whole worlds were tried; empty if chances are from the laws of nodes.
     confidence_level : float
@@ -91,14 +93,10 @@ class Forecast(Result):
     n_worlds: int
     n_tried: int
     effective_worlds: float
+    is_trusted: bool
     why_tried: str
     confidence_level: float
     computed_under: Mapping[str, Any]
-
-    @property
-    def is_trusted(self) -> bool:
-        """Whether there are enough effective worlds."""
-        return self.effective_worlds >= FEWEST_EFFECTIVE
 
     @property
     def defective(self) -> float:
@@ -112,7 +110,7 @@ class Advice(Forecast):
 
     Attributes
     ----------
-    kinds, forecast, course, state, failed_limit, at_s, is_assumed, n_worlds, n_tried, effective_worlds, why_tried, confidence_level, computed_under
+    kinds, forecast, course, state, failed_limit, at_s, is_assumed, n_worlds, n_tried, effective_worlds, is_trusted, why_tried, confidence_level, computed_under
         As of `Forecast`.
     acts : DataFrame
         One row per `act`: the mean `cost` of the whole rollout, past included, and how much `more_than_best`, both with an interval (the
@@ -120,7 +118,8 @@ class Advice(Forecast):
         rollout ends. Costs are NaN if the scenario has none, or if a rollout may never end.
     waiting : DataFrame
         One row per `how` (going on meanwhile, or paused) and `wait_s`: what it is `worth` to choose the best act then instead of now,
-        given what the deployment object says then; negative if waiting costs more than it tells. A lower bound.
+        given what the deployment object says then; negative if waiting costs more than it tells. A lower bound; waiting `pays` if it is
+        surely above 0.
     best : str
         The act with the lowest cost; empty without one.
     """

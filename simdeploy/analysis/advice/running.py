@@ -57,7 +57,9 @@ class Outcomes:
         if scenario.costs is None:
             return np.full(n, np.nan)
         columns: dict[str, Any] = {"policy": "seen", "replication": np.arange(n), **self.numbers}
-        columns |= {name: pd.array(np.where(of == "", None, of), dtype="str") for name, of in self.words.items()}
+        columns |= {
+            name: pd.array([word or None for word in of.tolist()], dtype="str") for name, of in self.words.items()
+        }
         found = Values(pd.DataFrame(columns), [Measure("cost")], costs=scenario.costs).of(Measure("cost"))
         costs: np.ndarray = found[0]
         return costs

@@ -58,7 +58,16 @@ def find_worth(
             costs = np.stack([each.costs(runner.conditioned.scenario) for each in outcomes])
             chosen = choose_by_halves(weighted.weights, costs, group(outcomes[0], weighted.weights))
             worth = weighted.mean(best_costs - chosen)
-            rows.append({"how": how, "wait_s": wait_s, "worth": worth.estimate, "low": worth.low, "high": worth.high})
+            rows.append(
+                {
+                    "how": how,
+                    "wait_s": wait_s,
+                    "worth": worth.estimate,
+                    "low": worth.low,
+                    "high": worth.high,
+                    "pays": worth.low > 0,
+                }
+            )
     return rows
 
 
@@ -85,12 +94,8 @@ def group(outcomes: Outcomes, weights: np.ndarray) -> np.ndarray:
     failed = look["failed_nodes"].astype(np.int64)
     order = np.argsort(failed, kind="stable")
     reached = np.cumsum(weights[order]) / weights.sum()
-    bounds = np.unique(
-        [
-            failed[order[min(np.searchsorted(reached, part / _MOST_GROUPS), len(order) - 1)]]
-            for part in range(1, _MOST_GROUPS)
-        ]
-    )
+    places = np.searchsorted(reached, np.arange(1, _MOST_GROUPS) / _MOST_GROUPS)
+    bounds = np.unique(failed[order[np.minimum(places, len(order) - 1)]])
     few = np.unique(failed)
     groups = np.searchsorted(few if len(few) <= _MOST_GROUPS else bounds, failed)
     numbers: np.ndarray = np.where(state < 0, -1, state * (_MOST_GROUPS + 1) + groups)
