@@ -1,5 +1,6 @@
 from . import plotting as plotting
 from .analysis import (
+    Advice as Advice,
     Backtest as Backtest,
     Calibration as Calibration,
     Check as Check,
@@ -7,6 +8,7 @@ from .analysis import (
     CostResult as CostResult,
     Discovery as Discovery,
     Estimates as Estimates,
+    Forecast as Forecast,
     GateComparison as GateComparison,
     GridSummary as GridSummary,
     InformationResult as InformationResult,
@@ -21,6 +23,7 @@ from .analysis import (
     Timelines as Timelines,
     Tradeoff as Tradeoff,
     Tuning as Tuning,
+    advise as advise,
     analyze_sensitivity as analyze_sensitivity,
     backtest as backtest,
     calibrate as calibrate,
@@ -35,6 +38,7 @@ from .analysis import (
     estimate_regret as estimate_regret,
     estimate_sensitivity as estimate_sensitivity,
     find_boxes as find_boxes,
+    forecast as forecast,
     pareto_front as pareto_front,
     replicate_to_precision as replicate_to_precision,
     sweep_to_precision as sweep_to_precision,

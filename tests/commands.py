@@ -39,6 +39,9 @@ QUICK = {
         *("--tilt", "start_failure=2", "--replications", "100"),
     ],
 }
+# Of what was seen of a rollout.
+OF_SEEN = ["forecast", "advise"]
+QUICK |= {name: ["--replications", "20"] for name in OF_SEEN}
 # Of files of records.
 OF_RECORDS = ["calibrate", "backtest"]
 COMPUTING = [*QUICK, *OF_RECORDS, "verify"]
@@ -55,8 +58,8 @@ def write_records():
 
 @cache
 def write_history():
-    """Write two rollouts and a policy into a folder that is gone when the tests end; return it."""
-    from simdeploy import simulate
+    """Write two rollouts, a policy and what was seen of a rollout into a folder that is gone when the tests end; return it."""
+    from simdeploy import read_scenario, simulate
 
     kept = TemporaryDirectory()
     atexit.register(kept.cleanup)
@@ -65,6 +68,11 @@ def write_history():
         simulate(SCENARIOS / "small-fleet.yaml", "canary", replication=number).write(folder / "history" / str(number))
     spec = {"strategy": "rolling", "max_parallel": 8, "health_check": {"deadline": "5m", "min_healthy_time": "30s"}}
     (folder / "eights.json").write_text(json.dumps(spec), encoding="utf-8")
+    spec = read_scenario(SCENARIOS / "small-fleet.yaml").policy("rolling").spec.to_dict()
+    times = {"created_at": "2026-01-05T09:00:00Z", "updated_at": "2026-01-05T09:02:20Z"}
+    status = {"state": "in_progress", "current_wave": 2, "updated_nodes": 7, "failed_nodes": 1, **times}
+    seen = {"deployment": {"id": "d", "type": "update", "spec": spec, "status": status}}
+    (folder / "seen.json").write_text(json.dumps(seen), encoding="utf-8")
     return folder
 
 
@@ -74,6 +82,9 @@ def make_quick(name, engine="compiled"):
         return [name, str(write_history() / "history"), "--policy", str(write_history() / "eights.json")]
     if name in OF_RECORDS:
         return [name, write_records().name]
+    if name in OF_SEEN:
+        seen = str(write_history() / "seen.json")
+        return [name, str(SCENARIOS / "small-fleet.yaml"), "--seen", seen, *QUICK[name], "--engine", engine]
     scenario = [str(SCENARIOS / "small-fleet.yaml")] if name in QUICK else []
     with_engine = ["--engine", engine] if name in WITH_ENGINE else []
     return [name, *scenario, *QUICK.get(name, ["--replications", "100"]), *with_engine]

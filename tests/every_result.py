@@ -97,7 +97,14 @@ def backtest():
     return sd.backtest(records, {"eights": spec}, modelled=2)
 
 
+def see():
+    """Return what was seen of a rollout of the small fleet."""
+    rollout = sd.simulate(SCENARIO, ROLLING, replication=3)
+    return rollout.revisions.iloc[[8]].drop(columns=["last_progress_time", "health_check_deadline", "healthy_deadline"])
+
+
 MAKE = {
+    "Advice": lambda: sd.advise(SCENARIO, ROLLING, seen=see(), replications=300, engine="compiled"),
     "Backtest": backtest,
     "Calibration": lambda: sd.calibrate(RecordedFleet(nodes=10).draw(8, 1)),
     "Check": lambda: sd.check(SCENARIO, requirements=["makespan_s <= 30m", "p95 makespan_s <= 2h"], most=100, engine="compiled"),
@@ -106,6 +113,7 @@ MAKE = {
     "Decisions": decisions,
     "Discovery": discover,
     "Estimates": lambda: sd.estimate(grid(), ["p95 blast_radius given defective", "makespan_s"]),
+    "Forecast": lambda: sd.forecast(SCENARIO, ROLLING, seen=see(), replications=300, engine="compiled"),
     "GateComparison": lambda: sd.compare_gates(SCENARIO, ROLLING, gates=["pooled"], sizes=[0.1], **ENOUGH),
     "GridSummary": lambda: summarize_grid(grid()),
     "InformationResult": lambda: sd.value_of_perfect_information(replications(), costs=COSTS),

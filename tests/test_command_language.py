@@ -12,7 +12,7 @@ import jsonschema
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from commands import COMMANDS, COMPUTING, QUICK, SCENARIOS, WITH_ENGINE, call, make_quick
+from commands import COMMANDS, COMPUTING, OF_SEEN, QUICK, SCENARIOS, WITH_ENGINE, call, make_quick
 from every_result import assert_results_equal
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 
@@ -27,7 +27,7 @@ from simdeploy.engines import choice
 DIFFERENT_DEFAULTS = {
     # As many as what is asked of them takes: differences of cases, curves, a choice under each setting, boxes, rare events.
     "replications": {100: {"compare", "sweep", "tune", "sensitivity"}, 200: {"verify"}, 400: {"discover"},
-                     500: {"switches"}, 1000: {"tradeoff", "gates", "timelines"}, 20_000: {"rare"}},
+                     500: {"switches"}, 1000: {"tradeoff", "gates", "timelines"}, 2000: {"forecast", "advise"}, 20_000: {"rare"}},
     # Of one case, or of a search.
     "most": {10_000: {"compare", "sweep", "check"}, None: {"tune"}},
     "method": {"morris": {"sensitivity"}, "importance": {"rare"}},
@@ -88,8 +88,9 @@ def test_a_command_has_what_all_have(name):
     assert ({"-o", "--out"} <= set(options)) == (name in (*COMPUTING, "import"))
     assert ("--policy" in options) == (name in QUICK or name == "backtest")
     for needed in ("--engine", "--workers", "--cluster", "--tls-cert", "--store"):
-        # A calibration keeps what it fits to other histories.
-        assert (needed in options) == (name in WITH_ENGINE or (name, needed) == ("calibrate", "--store"))
+        # A calibration keeps what it fits to other histories; what was seen changes before there is much to keep.
+        is_kept = name not in OF_SEEN or needed != "--store"
+        assert (needed in options) == ((name in WITH_ENGINE and is_kept) or (name, needed) == ("calibrate", "--store"))
     assert ("--confidence-level" in options) == (
         (name in WITH_ENGINE and name != "timelines") or name == "backtest"  # timelines has quantiles
     )

@@ -49,6 +49,18 @@ SCENARIO = {
         FORMULA: {"strategy": "immediate"},
     },
 }
+SEEN = {
+    "id": ODD,
+    "spec": {**SCENARIO["policies"][ODD], "dialect": "deployment"},
+    "status": {
+        "state": "in_progress",
+        "message": ODD,
+        "current_wave": 1,
+        "updated_nodes": 1,
+        "created_at": "2026-01-05T09:00:00Z",
+        "updated_at": "2026-01-05T09:01:20Z",
+    },
+}
 COMMANDS = app.list_commands(click.Context(app))
 FEW = ("--replications", "4")
 VARIED = ("--vary", "max_failed_nodes=0,1")
@@ -71,6 +83,8 @@ QUICK = {
         *("--event", f"makespan_s > 1 given {ODD}", "--tilt", "start_failure=2", "--replications", "100"),
         *(*DRAWN, *WRITTEN),
     ],
+    "forecast": ["--seen", "seen.json", "--replications", "10", *DRAWN, *WRITTEN],
+    "advise": ["--seen", "seen.json", "--replications", "10", *DRAWN, *WRITTEN],
     "validate": [],
 }
 ON_SCENARIOS = [
@@ -87,6 +101,7 @@ def folder(tmp_path, monkeypatch):
     folder.mkdir()
     for name in ("s", EVIL):
         (folder / f"{name}.yaml").write_text(json.dumps(SCENARIO), encoding="utf-8")
+    (folder / "seen.json").write_text(json.dumps(SEEN), encoding="utf-8")
     (folder / f"{EVIL}.json").write_text('{"strategy": "immediate", "health_check": {"deadline": "5m"}}')
     monkeypatch.chdir(folder)
     return folder

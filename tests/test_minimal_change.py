@@ -71,6 +71,13 @@ GATE_STREAMS: dict[Stream, Any] = {
 }
 
 
+# Others are of analyses.
+
+
+# What a world is made of; others choose among rollouts on record, or say how what was seen came about.
+WORLD_STREAMS = [s for s in Stream if s is not Stream.PAST_ROLLOUT and not s.name.startswith("SEEN_")]
+
+
 @pytest.fixture(scope="module")
 def scenario() -> Scenario:
     return Scenario.from_dict(WORLD)
@@ -145,7 +152,6 @@ ENTERS: dict[Stream, set[Stream]] = {
 
 
 # Which rollout on record a world is has a test of its own.
-WORLD_STREAMS = [stream for stream in Stream if stream is not Stream.PAST_ROLLOUT]
 
 
 def turn_around(patch: pytest.MonkeyPatch, stream: Stream) -> None:

@@ -26,6 +26,7 @@ from simdeploy.result import Columns, to_plain
 from simdeploy.scenario.measures import parse_event, parse_measure, parse_requirement
 
 PLOTS = {
+    "Advice": plotting.plot_acts,
     "Backtest": plotting.plot_backtest,
     "Calibration": plotting.plot_calibration,
     "Check": plotting.plot_check,
@@ -33,6 +34,7 @@ PLOTS = {
     "CostResult": plotting.plot_costs,
     "Discovery": plotting.plot_peeling_path,
     "Estimates": plotting.plot_estimates,
+    "Forecast": plotting.plot_forecast,
     "ParetoFront": plotting.plot_pareto,
     "Rare": plotting.plot_rare,
     "Robustness": plotting.plot_regret,
@@ -251,6 +253,8 @@ STATED = {
     "GateComparison": {"gates.verdict": "worse", "mixture.verdict": "worse", "fewest_failed_requests": None},
     "InformationResult": {"policy": "another"},
     "ObservationResult": {"steps.verdict": "better"},
+    "Forecast": {"is_trusted": False},
+    "Advice": {"is_trusted": False, "best": "pause 10m", "waiting.pays": False},
     "OneRollout": {"responses.verdict": "escaped"},
     "PolicyImport": {"notes.fidelity": "exact"},
     "ParetoFront": {"cases.standing": "dominated"},

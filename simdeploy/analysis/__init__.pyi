@@ -1,3 +1,5 @@
+from .advice.advising import advise as advise, forecast as forecast
+from .advice.result import Advice as Advice, Forecast as Forecast
 from .backtest.backtesting import backtest as backtest
 from .backtest.result import Backtest as Backtest
 from .bands import Timelines as Timelines, timelines as timelines

@@ -30,6 +30,8 @@ _COMMANDS = (
     "discover",
     "check",
     "rare",
+    "forecast",
+    "advise",
     "backtest",
     "calibrate",
     "verify",

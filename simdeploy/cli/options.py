@@ -124,7 +124,8 @@ PRECISION = click.Option(
     "'cost=5%'; repeatable. Replaces --replications.",
 )
 STORE = folder_option(["--store"], "Save every replication in this folder; repeat the command to resume.")
-SIMULATING = (ENGINE, WORKERS, *CLUSTER, STORE)
+WHERE = (ENGINE, WORKERS, *CLUSTER)
+SIMULATING = (*WHERE, STORE)
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print everything as JSON.")
 FULL = click.Option(["--full"], is_flag=True, help="Print all tables.")
 OUT = file_option(["-o", "--out"], "Write the table (.csv, .parquet) or everything (.json).", *TABLE_ENDINGS)
@@ -142,9 +143,9 @@ REQUIRE = click.Option(
 )
 
 
-def policy_option(*, is_all: bool) -> click.Option:
-    """Return ``--policy``; its default is all policies of the scenario, or the first."""
-    default = "all" if is_all else "the first"
+def policy_option(default: str) -> click.Option:
+    """Return ``--policy``; its default is "all" policies of the scenario, that which was "seen", or the first."""
+    default = {"all": "all", "seen": "that which was seen"}.get(default, "the first")
     return click.Option(
         ["--policy", "policies"],
         metavar="NAME|FILE",

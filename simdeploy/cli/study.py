@@ -46,6 +46,7 @@ class Finding:
     under: Mapping[str, Any] = field(default_factory=dict)  # in addition to the result's `computed_under`
     failed: bool = False  # also without failed replications
     undecided: bool = False
+    code: int = 0  # if nothing failed
 
 
 class Study:
@@ -63,11 +64,16 @@ class Study:
             raise click.UsageError(f"simdeploy {self.ctx.info_name} takes one --policy, not {len(self.policies)}")
         return self.scenario.policy(next(iter(self.policies.values()), None))
 
+    @property
+    def only_policy(self) -> str | ScenarioPolicy | None:
+        """The single policy of ``--policy``; None without one."""
+        return self.policy if self.policies else None
+
     def run(self, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
         """Call a simulating function with progress; options are passed to arguments of the same name."""
         signature = inspect.signature(function)
         options = {name: value for name, value in self.ctx.params.items() if name in signature.parameters}
-        with resumable(self.ctx, self.ctx.params["store"]) as progress:
+        with resumable(self.ctx, self.ctx.params.get("store")) as progress:
             return function(**{**options, **signature.bind_partial(*args, **named).arguments}, progress=progress)
 
 
@@ -106,27 +112,29 @@ def study_command(
     least: int = 1,
     precision: bool = False,
     simulates: bool = True,
+    stores: bool = True,
     intervals: bool = True,
     plot: bool = True,
     out: click.Option = shared.OUT,
 ) -> Callable[[Callable[..., Finding]], Command]:
     """Make a command from a function of a `Study` and further options that returns a `Finding`.
 
-    ``--policy`` takes one policy, or several, of which the "first" or "all" are the default; without a scenario `policies` is
-    None. There is no ``--replications`` without its default and its `least` value. With `precision` there are ``--precision``
-    and ``--most``. A command that `simulates` has options for engine, workers, cluster and store; with `intervals` there is
-    their ``--confidence-level``, too. One that also writes something else has an `out` of its own.
+    ``--policy`` takes one policy, or several, of which the "first" or "all" are the default, or that which was "seen"; without a
+    scenario `policies` is None. There is no ``--replications`` without its default and its `least` value. With `precision`
+    there are ``--precision`` and ``--most``. A command that `simulates` has options for engine, workers and cluster, and for a
+    store if it `stores` replications; with `intervals` there is their ``--confidence-level``, too. One that also writes
+    something else has an `out` of its own.
     """
 
     def decorate(function: Callable[..., Finding]) -> Command:
         params: list[click.Parameter] = [
-            *([] if policies is None else [shared.SCENARIO, shared.policy_option(is_all=policies == "all")]),
+            *([] if policies is None else [shared.SCENARIO, shared.policy_option(policies)]),
             *reversed(function.__dict__.pop("__click_params__", [])),
             *([] if replications is None else [shared.replications_option(replications, least)]),
             *([shared.PRECISION, shared.most_option()] if precision else []),
             shared.SEED,
             *([shared.CONFIDENCE_LEVEL] if simulates and intervals else []),
-            *(shared.SIMULATING if simulates else ()),
+            *(shared.SIMULATING if simulates and stores else shared.WHERE if simulates else ()),
             *([shared.PLOT] if plot else []),
             out,
             shared.FULL,
@@ -189,6 +197,8 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
         raise click.exceptions.Exit(FAILED)
     if finding.undecided:
         raise click.exceptions.Exit(UNDECIDED)
+    if finding.code:
+        raise click.exceptions.Exit(finding.code)
 
 
 def _head(ctx: click.Context, finding: Finding, under: Mapping[str, Any]) -> Iterator[str]:

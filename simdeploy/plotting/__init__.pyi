@@ -1,3 +1,4 @@
+from .advice import plot_acts as plot_acts, plot_forecast as plot_forecast, plot_kinds as plot_kinds
 from .backtest import plot_backtest as plot_backtest
 from .calibration import plot_calibration as plot_calibration
 from .check import plot_check as plot_check

@@ -16,6 +16,7 @@ from simdeploy.result import Result, Table
 
 # The module of each type of result.
 REPORTS = {
+    "Advice": "advice",
     "Backtest": "backtest",
     "Calibration": "calibration",
     "Check": "checking",
@@ -24,6 +25,7 @@ REPORTS = {
     "Decisions": "decisions",
     "Discovery": "discovery",
     "Estimates": "estimates",
+    "Forecast": "advice",
     "GateComparison": "gates",
     "GridSummary": "grid",
     "InformationResult": "information",

@@ -1,0 +1,132 @@
+"""What can be done to a rollout, and what each act leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.errors import InputError, Problem, not_among, shorten
+from simdeploy.units import NS_PER_S, parse_duration
+from simdeploy.vocabulary import TERMINAL_STATES
+from simdeploy.world.operator import ScriptedAct
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.advice.seen import Seen
+    from simdeploy.rules.waves import Plan
+
+GO_ON = "go on"
+_ALWAYS = (GO_ON, "cancel")
+_PAUSE = "pause "
+_DEFAULT_PAUSE = "pause 10m"
+_WORDS = (GO_ON, "promote", "pause 10m", "resume", "cancel")
+
+
+@dataclass(frozen=True)
+class Act:
+    """What is done after the instant of looking.
+
+    Attributes
+    ----------
+    name : str
+    do : {'', 'promote', 'pause', 'resume', 'cancel'}
+        Nothing, if empty.
+    length_ns : int
+        Of a pause.
+    """
+
+    name: str
+    do: str
+    length_ns: int = 0
+
+    def script(self, at_ns: int) -> tuple[ScriptedAct, ...]:
+        """Return what somebody does in the nanosecond after an instant."""
+        match self.do:
+            case "":
+                return ()
+            case "pause":
+                return ScriptedAct(at_ns + 1, "pause"), ScriptedAct(at_ns + 1 + self.length_ns, "resume")
+            case "promote" | "resume" | "cancel":
+                return (ScriptedAct(at_ns + 1, self.do),)
+        raise AssertionError(self.do)
+
+
+def awaits_promotion(seen: Seen, plan: Plan) -> bool:
+    """Return whether the canaries wait for a promotion, as far as that can be seen."""
+    fields = seen.last.fields
+    wave = fields.get("current_wave")
+    if (
+        wave is None
+        or not 1 <= wave <= len(plan.sizes)
+        or not plan.promotions[wave - 1]
+        or seen.policy.policy.auto_promote
+    ):
+        return False
+    resolved = fields.get("updated_nodes", 0) + fields.get("failed_nodes", 0)
+    return resolved >= sum(plan.sizes[:wave]) and not (wave == 1 and fields.get("canary_promoted"))
+
+
+def choose_acts(asked: Any, seen: Seen, plan: Plan) -> tuple[Act, ...]:
+    """Return the acts that were asked for, or those that the state offers."""
+    state = seen.last.fields.get("state", "in_progress")
+    if state in TERMINAL_STATES:
+        if asked:
+            raise InputError(Problem(f"a deployment that is {state} offers no acts", ("acts",)))
+        return ()
+    may_promote = awaits_promotion(seen, plan)
+    if asked is None:
+        offered = [GO_ON, *(["promote"] if may_promote else [])]
+        offered.append("resume" if state == "paused" else _DEFAULT_PAUSE)
+        return tuple(_read(name, name) for name in (*offered, "cancel"))
+    acts = [_read(*item) for item in _list(asked)]
+    if not acts:
+        raise InputError(Problem("no act", ("acts",), allowed=", ".join(_WORDS)))
+    if len({act.name for act in acts}) < len(acts):
+        raise InputError(Problem("duplicate name", ("acts",)))
+    for act in acts:
+        if act.do == "promote" and not may_promote:
+            raise InputError(Problem("nothing awaits a promotion", ("acts", act.name)))
+        if act.do == "resume" and state != "paused":
+            raise InputError(Problem("the deployment is not paused", ("acts", act.name)))
+        if act.do == "pause" and state == "paused":
+            raise InputError(Problem("the deployment is already paused", ("acts", act.name)))
+    return tuple(acts)
+
+
+def _list(asked: Any) -> Sequence[tuple[str, Any]]:
+    if isinstance(asked, str):
+        return [(asked, asked)]
+    if isinstance(asked, Mapping):
+        return [(str(name), what) for name, what in asked.items()]
+    if isinstance(asked, Sequence):
+        return [(str(name), name) for name in asked]
+    raise InputError(Problem("not acts", ("acts",), found=shorten(asked), allowed="names, or acts by name"))
+
+
+def _read(name: str, what: Any) -> Act:
+    path = ("acts", name)
+    if isinstance(what, Mapping):
+        message = "fields of the spec that change are not supported yet"
+        raise InputError(Problem(message, path, allowed=", ".join(_WORDS)))
+    if what == "rollback":
+        raise InputError(
+            Problem("a rollback by hand is not supported", path, hint="cancel rolls back what was updated")
+        )
+    if isinstance(what, str) and what.startswith(_PAUSE):
+        try:
+            length_ns = parse_duration(what.removeprefix(_PAUSE).strip())
+        except ValueError:
+            length_ns = 0
+        if length_ns <= 0:
+            raise InputError(Problem("invalid pause", path, found=shorten(what), allowed="such as pause 10m"))
+        return Act(name, "pause", length_ns)
+    if what == GO_ON:
+        return Act(name, "")
+    if what in ("promote", "resume", "cancel"):
+        return Act(name, what)
+    raise InputError(not_among("no such act", path, what if isinstance(what, str) else shorten(what), _WORDS))
+
+
+def seconds(ns: int) -> float:
+    """Return nanoseconds as seconds."""
+    return ns / NS_PER_S

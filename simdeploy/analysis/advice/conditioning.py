@@ -1,0 +1,262 @@
+"""Worlds in which what was seen happened, with their weights, by kind of release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.advice.acting import awaits_promotion
+from simdeploy.analysis.advice.agreeing import agree
+from simdeploy.analysis.advice.drawing import Supply
+from simdeploy.analysis.advice.impossible import check_possible
+from simdeploy.analysis.advice.proposing import Proposal, Proposer
+from simdeploy.analysis.advice.rollouts import Rollouts
+from simdeploy.analysis.advice.waves import find_pauses, read_course
+from simdeploy.analysis.advice.ways import refuse_unsupported, why_no_laws
+from simdeploy.engines.choice import expect_seconds
+from simdeploy.engines.continuing import Worlds, run_continued
+from simdeploy.errors import InputError, Problem
+from simdeploy.experiments.arguments import MOST_REPLICATIONS
+from simdeploy.rules.waves import plan_waves
+from simdeploy.world.operator import ScriptedAct
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.advice.seen import Seen
+    from simdeploy.analysis.advice.waves import Course
+    from simdeploy.rules.waves import Plan
+    from simdeploy.scenario import Scenario
+    from simdeploy.world.release import ReleaseKind
+
+# The most worlds of a kind whose nodes take numbers of their own, and the most that are tried as a whole.
+_MOST_PROPOSED = 1 << 15
+_MOST_TRIED = 10_000_000
+_MOST_TRIED_S = 120.0
+_AT_ONCE = 10_000
+# A kind without a single world after so many times those that are wanted is looked for no longer.
+_HOPELESS = 10
+# The part of the chance of what was seen that may be lost because no replication was found.
+_MOST_LOST = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class OfKind:
+    """The worlds of one kind of release.
+
+    Attributes
+    ----------
+    n_tried : int
+        Worlds that were drawn for them.
+    weights : ndarray of float
+        One per world: the probability of the kind, times the chance of what was seen over that of the proposal, over `n_tried`; on a
+        scale that is common to all kinds.
+    """
+
+    kind: ReleaseKind
+    n_tried: int
+    worlds: Worlds
+    weights: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioned:
+    """Worlds in which what was seen happened.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        With the pauses, or the cancel, that were seen.
+    by_kind : tuple of OfKind
+        Kinds that occur.
+    why_tried : str
+        Why whole worlds were tried; empty if chances are from the laws.
+    """
+
+    scenario: Scenario
+    seen: Seen
+    by_kind: tuple[OfKind, ...]
+    why_tried: str
+    seed: int
+    engine: str
+
+    @property
+    def at_ns(self) -> int:
+        """The instant after which acts take effect."""
+        return self.seen.last.at_ns
+
+    @property
+    def effective_worlds(self) -> float:
+        """The number of equally weighted worlds that vary as little (Kish)."""
+        weights = np.concatenate([each.weights for each in self.by_kind])
+        return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Worlds of one kind that agree, and logarithms of their weights; those of worlds that could not be drawn."""
+
+    kind: ReleaseKind
+    n_tried: int
+    worlds: Worlds
+    log_weights: np.ndarray
+    lost: np.ndarray
+
+
+def condition(
+    scenario: Scenario,
+    seen: Seen,
+    *,
+    replications: int,
+    seed: int,
+    engine: str,
+) -> Conditioned:
+    """Draw worlds until there are about `replications` in which what was seen happened.
+
+    Raises
+    ------
+    InputError
+        If it can't happen, or can't be conditioned on.
+    """
+    refuse_unsupported(scenario, seen)
+    orchestrator = scenario.orchestrator_of(seen.policy)
+    plan = plan_waves(seen.policy.policy, orchestrator, scenario.fleet.nodes, scenario.fleet.zones)
+    why_tried = why_no_laws(scenario, plan, seen)
+    has_verdicts = orchestrator.unreachable_nodes == "fail" or not why_tried
+    check_possible(scenario, plan, seen, every_node_has_verdict=has_verdicts)
+    course = None
+    if not why_tried:
+        course = read_course(scenario, seen.policy, plan, seen)
+        course.pauses = find_pauses(seen)
+    paused = _with_acts(scenario, seen, plan)
+    kinds = [kind for kind in scenario.release if kind.probability]
+    searches = [
+        _Search(paused, seen, plan, course, kind, (number, len(kinds)), seed, engine)
+        for number, kind in enumerate(kinds)
+    ]
+    for search in searches:
+        search.find(-(-replications // len(kinds)))
+    # What can't have happened under some kinds is shared by the others.
+    able = [search for search in searches if search.n_found]
+    for search in able:
+        if sum(each.n_found for each in able) < replications:
+            search.find(-(-replications // len(able)))
+    return Conditioned(paused, seen, _weigh([each.found for each in searches], why_tried), why_tried, seed, engine)
+
+
+def _with_acts(scenario: Scenario, seen: Seen, plan: Plan) -> Scenario:
+    """Return a scenario in which somebody pauses, resumes and cancels when that was seen: taken as given.
+
+    A cancel of canaries that await a promotion is the operator's, which tells something of the release.
+    """
+    pauses = find_pauses(seen)
+    acts = [ScriptedAct(begins, "pause") for begins, _ in pauses]
+    acts += [ScriptedAct(int(ends), "resume") for _, ends in pauses if np.isfinite(ends)]
+    if seen.last.fields.get("state") == "canceled" and not awaits_promotion(seen, plan):
+        acts.append(ScriptedAct(int(seen.last.fields.get("completed_ns", seen.last.since_ns)), "cancel"))
+    operator = scenario.operator
+    return replace(scenario, operator=replace(operator, script=(*operator.script, *acts))) if acts else scenario
+
+
+def _weigh(found: list[_Found], why_tried: str) -> tuple[OfKind, ...]:
+    """Return the worlds of all kinds, with weights on one scale."""
+    best = max((each.log_weights.max(initial=-np.inf) for each in found), default=-np.inf)
+    if not np.isfinite(best):
+        n_tried = sum(each.n_tried for each in found)
+        hint = "does the scenario describe this fleet?"
+        if why_tried:
+            hint = f"whole worlds were tried because of {why_tried}; leave out instants, or see less"
+        message = f"in none of {n_tried:,} worlds does this happen"
+        raise InputError(Problem(message, ("seen",), hint=hint))
+    by_kind, lost, kept = [], 0.0, 0.0
+    for each in found:
+        scale = float(each.kind.probability) / each.n_tried
+        weights = scale * np.exp(each.log_weights - best)
+        by_kind.append(OfKind(each.kind, each.n_tried, each.worlds, weights))
+        lost += scale * float(np.exp(each.lost - best).sum())
+        kept += float(weights.sum())
+    if lost > _MOST_LOST * (lost + kept):
+        message = "what was seen is too improbable for worlds to be drawn"
+        raise InputError(Problem(message, ("seen",), hint="leave out instants"))
+    return tuple(by_kind)
+
+
+class _Search:
+    """Finds worlds of one kind; `n_tried` were drawn so far, and `n_found` agree."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seen: Seen,
+        plan: Plan,
+        course: Course | None,
+        kind: ReleaseKind,
+        place: tuple[int, int],
+        seed: int,
+        engine: str,
+    ) -> None:
+        self._scenario, self._seen, self._plan = scenario.given(kind.name), seen, plan
+        self._course, self._kind, self._seed, self._engine = course, kind, seed, engine
+        span = MOST_REPLICATIONS // place[1]
+        if course is None:
+            most_s = _MOST_TRIED_S / place[1]
+            self._most = int(min(_MOST_TRIED / place[1], most_s / expect_seconds(engine, scenario.fleet.nodes)))
+            self._supply = Supply(place[0] * span, span, 1)
+        else:
+            self._most = _MOST_PROPOSED
+            self._supply = Supply(place[0] * span, _MOST_PROPOSED, span // _MOST_PROPOSED)
+
+        self.n_tried = self.n_found = 0
+        self._parts: list[tuple[Worlds, np.ndarray, np.ndarray]] = []
+
+    def find(self, wanted: int) -> None:
+        """Find so many worlds in all, or as many as there are."""
+        while self.n_found < wanted and self.n_tried < self._most:
+            if self._course is not None and self.n_tried >= _HOPELESS * wanted and not self.n_found:
+                break
+            size = 4 * self.n_tried or wanted
+            if self.n_found:
+                size = int(1.1 * (wanted - self.n_found) * self.n_tried / self.n_found) + 1
+            self._try(min(size, self._most - self.n_tried, _AT_ONCE))
+
+    def _try(self, size: int) -> None:
+        proposal = self._propose(self._supply.first + self.n_tried + np.arange(size))
+        possible = np.isfinite(proposal.log_weights)
+        places = np.flatnonzero(possible & proposal.are_drawn)
+        places = places[self._agree(proposal, places)]
+        worlds = Worlds(proposal.worlds.roots[places], proposal.worlds.nodes[places])
+        lost = proposal.log_weights[possible & ~proposal.are_drawn]
+        self._parts.append((worlds, proposal.log_weights[places], lost))
+        self.n_tried += size
+        self.n_found += len(places)
+
+    @property
+    def found(self) -> _Found:
+        """What was found."""
+        worlds, log_weights, lost = zip(*self._parts, strict=True)
+        together = Worlds(*(np.concatenate([getattr(each, name) for each in worlds]) for name in ("roots", "nodes")))
+        return _Found(self._kind, self.n_tried, together, np.concatenate(log_weights), np.concatenate(lost))
+
+    def _propose(self, roots: np.ndarray) -> Proposal:
+        if self._course is None:
+            nodes = np.repeat(roots[:, np.newaxis], self._plan.total, axis=1)
+            return Proposal(Worlds(roots, nodes), np.zeros(len(roots)), np.ones(len(roots), dtype=bool))
+        orchestrator = self._scenario.orchestrator_of(self._seen.policy)
+        stops = orchestrator.on_failure in ("rollback", "stop") and orchestrator.canary_gate == "all_healthy"
+        rollouts = Rollouts(self._scenario, self._seen.policy, self._plan, self._kind, self._seed, roots)
+        never_failed = stops and self._plan.canaries > 0
+        return Proposer(rollouts, self._course, self._supply, never_failed=never_failed).propose()
+
+    def _agree(self, proposal: Proposal, places: np.ndarray) -> np.ndarray:
+        if not len(places):
+            return places
+        worlds = Worlds(proposal.worlds.roots[places], proposal.worlds.nodes[places])
+        continued = run_continued(
+            self._scenario,
+            self._seen.policy,
+            worlds,
+            looks_ns=[look.at_ns for look in self._seen.looks],
+            seed=self._seed,
+            engine=self._engine,
+        )
+        return agree(continued.looks, self._seen.looks)

@@ -1,0 +1,286 @@
+"""Nodes' fates drawn from replications, and the first replication in which a node does what was seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.advice.laws import FOREVER, healthy_chances
+from simdeploy.world.distributions import Beta, Distribution, Gamma, sample_ns
+from simdeploy.world.streams import Stream, uniforms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simdeploy.analysis.advice.laws import NodeLaw
+
+# Fates that are drawn at a time.
+_MOST_AT_ONCE = 1 << 18
+
+RUNS, FAILS = 0, 1
+
+# Quantiles that take long are interpolated between so many, except in the tails, and nowhere off by more than this.
+_SLOW = (Gamma, Beta)
+_QUANTILES = 4097
+_TAIL = 0.02
+_OFF_NS = 5e6
+
+
+@dataclass(frozen=True, eq=False)
+class Nodes:
+    """Nodes of several worlds, in columns.
+
+    Attributes
+    ----------
+    numbers, worlds : ndarray of int
+        The node's number, and the place of its world.
+    laws : ndarray of int
+        Place of the node's law in a list.
+    slowdown, start_failure : ndarray of float
+        Of its world; the latter without what the release adds.
+    """
+
+    numbers: np.ndarray
+    worlds: np.ndarray
+    laws: np.ndarray
+    slowdown: np.ndarray
+    start_failure: np.ndarray
+
+    def take(self, places: np.ndarray) -> Nodes:
+        """Return some of them."""
+        return Nodes(
+            self.numbers[places],
+            self.worlds[places],
+            self.laws[places],
+            self.slowdown[places],
+            self.start_failure[places],
+        )
+
+
+def draw_fates(
+    laws: Sequence[NodeLaw], nodes: Nodes, seed: int, replications: np.ndarray, *, roughly: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which verdict each node gets in its replication, and when, nanoseconds after its dispatch.
+
+    If that is enough `roughly`, times may be off by some milliseconds.
+    """
+    verdicts = np.full(len(replications), FAILS, dtype=np.int8)
+    times = np.full(len(replications), FOREVER)
+    for place, law in enumerate(laws):
+        chosen = np.flatnonzero(nodes.laws == place)
+        parts: list[tuple[NodeLaw, np.ndarray]] = [(law, chosen)]
+        if law.parts:
+            u = uniforms(seed, replications[chosen], Stream.AFFECTED, nodes.numbers[chosen])
+            is_hurt = u < law.share
+            parts = [(law.parts[0][1], chosen[is_hurt]), (law.parts[1][1], chosen[~is_hurt])]
+        for part, of_part in parts:
+            if len(of_part):
+                verdicts[of_part], times[of_part] = _draw(
+                    part, nodes.take(of_part), seed, replications[of_part], roughly
+                )
+    return verdicts, times
+
+
+def _draw(
+    law: NodeLaw, nodes: Nodes, seed: int, replications: np.ndarray, roughly: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Follow the attempts, and then the windows, of alike nodes."""
+    rule, n = law.rule, len(replications)
+    deadline = float(rule.deadline_ns) if rule.is_checked else FOREVER
+    verdicts, times = np.full(n, FAILS, dtype=np.int8), np.zeros(n)
+    started = np.zeros(n, dtype=bool)
+    left = np.arange(n)
+    hang = law.hang
+    for attempt in range(law.behaviour.start_attempts):
+        if not len(left):
+            break
+
+        def draw(stream: Stream, attempt: int = attempt) -> np.ndarray:
+            return uniforms(seed, replications[left], stream, nodes.numbers[left], attempt)  # noqa: B023
+
+        times[left] += _durations(law, draw(Stream.UPDATE_DURATION), nodes.slowdown[left], roughly)
+        failure = np.asarray(law.failure(nodes.start_failure[left]))
+        hangs = draw(Stream.START_HANG) < hang if hang else np.zeros(len(left), dtype=bool)
+        fails = draw(Stream.START_FAILURE) < failure if failure.any() else np.zeros(len(left), dtype=bool)
+        is_late = times[left] > deadline if rule.deadline_from_dispatch else np.zeros(len(left), dtype=bool)
+        if rule.is_checked:
+            times[left[hangs]] = deadline if rule.deadline_from_dispatch else times[left[hangs]] + deadline
+        else:
+            verdicts[left[hangs]] = RUNS
+        times[left[is_late & ~hangs]] = deadline
+        started[left[~hangs & ~is_late & ~fails]] = True
+        left = left[~hangs & ~is_late & fails]
+    _validate(law, nodes, seed, replications, np.flatnonzero(started), verdicts, times)
+    return verdicts, times
+
+
+def _durations(law: NodeLaw, u: np.ndarray, slowdown: np.ndarray, roughly: bool) -> np.ndarray:
+    duration = law.behaviour.update_duration
+    if roughly and isinstance(duration, _SLOW):
+        seconds = np.interp(u, *_tabulate(duration))
+        is_tail = (u < _TAIL) | (u > 1 - _TAIL)
+        seconds[is_tail] = duration.quantile(u[is_tail])
+    elif np.all(slowdown == 1.0):
+        return sample_ns(duration, u).astype(float)
+    else:
+        seconds = np.asarray(duration.quantile(u))
+    rounded: np.ndarray = np.floor(seconds * 1e9 * slowdown + 0.5)
+    return rounded
+
+
+@lru_cache(maxsize=64)
+def _tabulate(law: Distribution) -> tuple[np.ndarray, np.ndarray]:
+    levels = np.linspace(_TAIL, 1 - _TAIL, _QUANTILES)
+    return levels, law.quantile(levels)
+
+
+def _validate(
+    law: NodeLaw,
+    nodes: Nodes,
+    seed: int,
+    replications: np.ndarray,
+    started: np.ndarray,
+    verdicts: np.ndarray,
+    times: np.ndarray,
+) -> None:
+    """Let started nodes have their windows; changes verdicts and times."""
+    rule = law.rule
+    if not rule.is_checked or rule.windows_needed == 0:
+        verdicts[started] = RUNS
+        return
+    most = rule.deadline_ns // rule.interval_ns
+    levels, after_ns = _own_numbers(law, nodes, seed, replications, started)
+    chances = healthy_chances(law.behaviour, law.kind, rule, most, levels, after_ns)
+    deadline = np.full(len(started), float(rule.deadline_ns))
+    if not rule.deadline_from_dispatch:
+        deadline += times[started]
+    ends = times[started]
+    healthy, unhealthy = np.zeros(len(started), dtype=int), np.zeros(len(started), dtype=int)
+    is_open = np.ones(len(started), dtype=bool)
+    for window in range(most):
+        is_late = is_open & (ends + rule.interval_ns > deadline)
+        times[started[is_late]] = deadline[is_late]
+        is_open &= ~is_late
+        places = np.flatnonzero(is_open)
+        if not len(places):
+            return
+        ends[places] += rule.interval_ns
+        chance = chances[places if len(chances) > 1 else np.zeros(len(places), dtype=int), window]
+        is_healthy = np.ones(len(places), dtype=bool)
+        open_question = chance < 1
+        if open_question.any():
+            asked = started[places[open_question]]
+            u = uniforms(seed, replications[asked], Stream.WINDOW, nodes.numbers[asked], window)
+            is_healthy[open_question] = u <= chance[open_question]
+        good, bad = places[is_healthy], places[~is_healthy]
+        healthy[good] += 1
+        if not rule.cumulative:
+            unhealthy[good] = 0
+        unhealthy[bad] += 1
+        if rule.consecutive:
+            healthy[bad] = 0
+        runs = good[healthy[good] >= rule.windows_needed]
+        fails = bad[unhealthy[bad] >= rule.failure_threshold] if rule.failure_threshold is not None else bad[:0]
+        verdicts[started[runs]] = RUNS
+        for decided in (runs, fails):
+            times[started[decided]] = ends[decided]
+            is_open[decided] = False
+    times[started[is_open]] = deadline[is_open]
+
+
+def _own_numbers(
+    law: NodeLaw, nodes: Nodes, seed: int, replications: np.ndarray, started: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each node's own level of errors, and the time after which the release shows; one of each if all are the same."""
+    levels: Any
+    after_ns: Any
+    levels, after_ns = law.constants
+    if levels is None:
+        levels = law.behaviour.error_rate.quantile(
+            uniforms(seed, replications[started], Stream.ERROR_RATE, nodes.numbers[started])
+        )
+    if after_ns is None and law.kind is not None:
+        after_ns = sample_ns(
+            law.kind.after, uniforms(seed, replications[started], Stream.AFTER, nodes.numbers[started])
+        )
+    shape = np.broadcast_shapes(np.shape(levels), np.shape(after_ns))
+    return np.broadcast_to(levels, shape), np.broadcast_to(np.asarray(after_ns, dtype=float), shape)
+
+
+@dataclass(frozen=True)
+class Supply:
+    """Numbers of replications: of the worlds of a kind, and of nodes that do not take those of their world.
+
+    World w is replication ``first + w``. Its nodes try ``first + w + span t`` for t = 0, 1, 2, ..., so that no two worlds share a
+    number.
+
+    Attributes
+    ----------
+    first : int
+    span : int
+        The most worlds.
+    tries : int
+        The most replications that a node tries.
+    """
+
+    first: int
+    span: int
+    tries: int
+
+    def of(self, worlds: np.ndarray, number: np.ndarray | int) -> np.ndarray:
+        """Return the replications of a try."""
+        found: np.ndarray = self.first + worlds + self.span * np.asarray(number)
+        return found
+
+
+def find_replications(
+    laws: Sequence[NodeLaw],
+    nodes: Nodes,
+    supply: Supply,
+    seed: int,
+    *,
+    verdicts: np.ndarray,
+    after_ns: np.ndarray,
+    until_ns: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find for each node the first replication in which it gets a verdict within some time.
+
+    Parameters
+    ----------
+    verdicts : ndarray of int
+        The wanted one; -1 for any.
+    after_ns, until_ns : ndarray of float
+        Bounds of its time after the dispatch; the first is outside.
+
+    Returns
+    -------
+    replications : ndarray of int
+        -1 if none was found.
+    times_ns : ndarray of float
+    """
+    n = len(nodes.numbers)
+    found, times = np.zeros(n, dtype=np.int64), np.zeros(n)
+    left, first, at_once = np.arange(n), 0, 1
+    while len(left) and first < supply.tries:
+        at_once = min(max(_MOST_AT_ONCE // len(left), 1), 2 * at_once, supply.tries - first)
+        tries = np.tile(np.arange(first, first + at_once), len(left))
+        tried = np.repeat(left, at_once)
+        replications = supply.of(nodes.worlds[tried], tries)
+        got, at = draw_fates(laws, nodes.take(tried), seed, replications, roughly=True)
+        fits = (at > after_ns[tried] - _OFF_NS) & (at <= until_ns[tried] + _OFF_NS)
+        likely = np.flatnonzero(fits & ((verdicts[tried] < 0) | (got == verdicts[tried])))
+        got[likely], at[likely] = draw_fates(laws, nodes.take(tried[likely]), seed, replications[likely])
+        fits[:] = False
+        wanted = tried[likely]
+        is_right = (verdicts[wanted] < 0) | (got[likely] == verdicts[wanted])
+        fits[likely] = (at[likely] > after_ns[wanted]) & (at[likely] <= until_ns[wanted]) & is_right
+        by_node = fits.reshape(len(left), at_once)
+        has_one = by_node.any(axis=1)
+        places = by_node.argmax(axis=1)[has_one] + np.flatnonzero(has_one) * at_once
+        found[left[has_one]], times[left[has_one]] = replications[places], at[places]
+        left, first = left[~has_one], first + at_once
+    found[left] = -1
+    return found, times

@@ -1,0 +1,110 @@
+r"""Estimates from weighted worlds, with intervals of the simulation alone.
+
+Given what was seen, the mean of a value y is a ratio of two means over all worlds that were tried, :math:`E[w y] / E[w]`. Kinds of
+release are strata with their own worlds, so with :math:`d = w (y - R)` its variance is about
+:math:`\sum_k \pi_k^2 s_k^2(d) / n_k` over :math:`E[w]^2` (Cochran 1977 [1]_, equation 6.48: the combined ratio estimate). Intervals are Wilson's [2]_
+with as many worlds as give the same standard error, and normal for other values than probabilities.
+
+References
+----------
+.. [1] Cochran, W. G. (1977). Sampling Techniques, 3rd edition. Wiley.
+.. [2] Wilson, E. B. (1927). Probable inference, the law of succession, and statistical inference. Journal of the American
+   Statistical Association 22(158), 209-212.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.advice.conditioning import Conditioned
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its interval; NaN where unknown."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+UNKNOWN = Interval(math.nan, math.nan, math.nan)
+
+
+class Weighted:
+    """Weighted worlds of several kinds.
+
+    Parameters
+    ----------
+    weights : ndarray of float
+        Of all worlds, kind by kind.
+    sizes : sequence of int
+        Worlds of each kind.
+    tried : sequence of int
+        Worlds of each kind that were drawn for them.
+    """
+
+    def __init__(self, weights: np.ndarray, sizes: list[int], tried: list[int], confidence_level: float) -> None:
+        from scipy.special import ndtri
+
+        self.weights = weights
+        self._total = float(weights.sum())
+        self._ends = np.cumsum([0, *sizes]).tolist()
+        self._tried = tried
+        self._z = float(ndtri((1 + confidence_level) / 2))
+        self._effective = self._total**2 / float((weights**2).sum())
+
+    @classmethod
+    def of(cls, conditioned: Conditioned, confidence_level: float) -> Weighted:
+        """Make them from conditioned worlds."""
+        by_kind = conditioned.by_kind
+        weights = np.concatenate([each.weights for each in by_kind])
+        sizes, tried = [len(each.weights) for each in by_kind], [each.n_tried for each in by_kind]
+        return cls(weights, sizes, tried, confidence_level)
+
+    def mean(self, values: np.ndarray) -> Interval:
+        """Estimate the mean of a value; unknown if that of a world is."""
+        if np.isnan(values).any():
+            return UNKNOWN
+        estimate = float((self.weights * values).sum()) / self._total
+        error = self._error(values - estimate)
+        return Interval(estimate, estimate - self._z * error, estimate + self._z * error)
+
+    def probability(self, happens: np.ndarray) -> Interval:
+        """Estimate a probability."""
+        estimate = min(max(float((self.weights * happens).sum()) / self._total, 0.0), 1.0)
+        error = self._error(happens - estimate)
+        n = estimate * (1 - estimate) / error**2 if error > 0 else self._effective
+        spread = self._z**2 / n
+        middle = (estimate + spread / 2) / (1 + spread)
+        half = math.sqrt(spread * (estimate * (1 - estimate) + spread / 4)) / (1 + spread)
+        return Interval(estimate, max(min(middle - half, estimate), 0.0), min(max(middle + half, estimate), 1.0))
+
+    def quantile(self, values: np.ndarray, level: float) -> Interval:
+        """Estimate a quantile, the lowest value that a fraction `level` does not exceed; its bounds are those of its level."""
+        if np.isnan(values).any():
+            return UNKNOWN
+        order = np.argsort(values, kind="stable")
+        reached = np.cumsum(self.weights[order]) / self._total
+
+        def at(fraction: float) -> float:
+            return float(values[order[min(int(np.searchsorted(reached, fraction - 1e-12)), len(order) - 1)]])
+
+        estimate = at(level)
+        below = self.probability((values <= estimate).astype(float))
+        half = max(below.high - below.estimate, below.estimate - below.low)
+        return Interval(estimate, at(max(level - half, 0.0)), at(min(level + half, 1.0)))
+
+    def _error(self, deviations: np.ndarray) -> float:
+        """Return the standard error of a ratio, from the deviations of values from it."""
+        variance = 0.0
+        for first, last, n in zip(self._ends, self._ends[1:], self._tried, strict=False):
+            parts = self.weights[first:last] * deviations[first:last]  # already over n
+            if n > 1:
+                variance += float((parts**2).sum() - parts.sum() ** 2 / n) * n / (n - 1)
+        return math.sqrt(max(variance, 0.0)) / self._total

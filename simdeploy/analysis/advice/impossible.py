@@ -1,0 +1,135 @@
+"""What cannot have happened: states that no rollout of the policy ever shows, whatever the release."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from simdeploy.errors import Problem, raise_if_any, shorten
+from simdeploy.rules.health import read_health_rule
+from simdeploy.rules.limits import Counts, read_limits
+from simdeploy.units import NS_PER_S, short_duration
+from simdeploy.vocabulary import TERMINAL_STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from simdeploy.analysis.advice.seen import Look, Seen
+    from simdeploy.errors import Path
+    from simdeploy.rules.waves import Plan
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+_COUNTS = ("current_wave", "updated_nodes", "failed_nodes")
+
+
+def check_possible(scenario: Scenario, plan: Plan, seen: Seen, *, every_node_has_verdict: bool) -> None:
+    """Raise `InputError` if what was seen cannot have happened, with the reason.
+
+    Parameters
+    ----------
+    every_node_has_verdict : bool
+        Whether a wave is over only if each of its nodes runs or has failed.
+    """
+    problems: list[Problem] = []
+    for number, look in enumerate(seen.looks):
+        path: Path = ("seen", "status") if len(seen.looks) == 1 else ("seen", number, "status")
+        problems += _check_look(scenario, plan, seen, look, path, every_node_has_verdict)
+    for number, (before, after) in enumerate(pairwise(seen.looks), start=1):
+        for name in _COUNTS:
+            if name in before.fields and name in after.fields and after.fields[name] < before.fields[name]:
+                message = f"{name} falls from {before.fields[name]} to {after.fields[name]}"
+                problems.append(Problem(message, ("seen", number, "status", name)))
+        if before.fields.get("state") in TERMINAL_STATES and after.fields.get("state") != before.fields["state"]:
+            message = f"a deployment that is {before.fields['state']} stays so"
+            problems.append(Problem(message, ("seen", number, "status", "state"), found=str(after.fields.get("state"))))
+    raise_if_any(problems)
+
+
+def find_failed_limit(scenario: Scenario, policy: ScenarioPolicy, plan: Plan) -> float:
+    """Return the fewest failed nodes that end a rollout, whatever else happens; NaN without such a limit."""
+    orchestrator = scenario.orchestrator_of(policy)
+    limits = read_limits(policy.policy, orchestrator, plan.total)
+    if limits is None or orchestrator.on_failure == "continue" or orchestrator.failures_counted != "cumulative":
+        return math.nan
+    # Every other node runs, and a wave is so large that no percentage of it is crossed.
+    crossed = (n for n in range(1, plan.total + 1) if limits.crossed(Counts(n, plan.total - n, 0, plan.total)))
+    return float(next(crossed, math.nan))
+
+
+def _check_look(
+    scenario: Scenario, plan: Plan, seen: Seen, look: Look, path: Path, every_node_has_verdict: bool
+) -> Iterator[Problem]:
+    fields = look.fields
+    updated, failed = fields.get("updated_nodes", 0), fields.get("failed_nodes", 0)
+    wave = fields.get("current_wave")
+    is_over = fields.get("state") in TERMINAL_STATES
+    if fields.get("state") == "pending":
+        yield Problem("a rollout that is pending has not begun", (*path, "state"))
+    if wave is not None and wave > len(plan.sizes):
+        allowed = f"at most {len(plan.sizes)}, the waves of the policy"
+        yield Problem("there is no such wave", (*path, "current_wave"), found=shorten(wave), allowed=allowed)
+        return
+    if wave is not None:
+        yield from _check_counts(plan, updated, failed, wave, path, every_node_has_verdict)
+    if wave is not None and wave > 1 and plan.canaries and fields.get("canary_promoted") is False:
+        yield Problem("a wave went although the canaries were not promoted", (*path, "canary_promoted"))
+    if fields.get("canary_promoted") and not plan.canaries:
+        yield Problem("the policy has no canaries", (*path, "canary_promoted"))
+    if fields.get("state") == "completed" and updated + failed < plan.total and every_node_has_verdict:
+        message = f"completed, although only {updated + failed} of {plan.total} nodes have a verdict"
+        yield Problem(message, (*path, "state"))
+    if not is_over:
+        yield from _check_limits(scenario, plan, seen, look, path)
+        yield from _check_deadlines(scenario, seen, look, path)
+
+
+def _check_counts(
+    plan: Plan, updated: int, failed: int, wave: int, path: Path, every_node_has_verdict: bool
+) -> Iterator[Problem]:
+    dispatched, before = sum(plan.sizes[:wave]), sum(plan.sizes[: max(wave - 1, 0)])
+    if updated + failed > dispatched:
+        message = f"{updated} updated and {failed} failed nodes, but only {dispatched} were dispatched by wave {wave}"
+        yield Problem(message, (*path, "updated_nodes"))
+    if plan.pacing == "barrier" and every_node_has_verdict and updated + failed < before:
+        message = f"wave {wave} went, although only {updated + failed} of the {before} nodes before it have a verdict"
+        yield Problem(message, (*path, "current_wave"))
+
+
+def _check_limits(scenario: Scenario, plan: Plan, seen: Seen, look: Look, path: Path) -> Iterator[Problem]:
+    """Find more failures than a rollout that goes on can have."""
+    orchestrator = scenario.orchestrator_of(seen.policy)
+    is_late = orchestrator.limits_judged == "wave_end" or orchestrator.reporting_delay_ns > 0
+    if orchestrator.on_failure not in ("rollback", "stop") or is_late or orchestrator.failures_counted != "cumulative":
+        return
+    updated, failed = look.fields.get("updated_nodes", 0), look.fields.get("failed_nodes", 0)
+    if plan.canaries and look.fields.get("current_wave") == 1 and orchestrator.canary_gate == "all_healthy" and failed:
+        if not look.fields.get("canary_promoted"):
+            message = f"{failed} of {plan.canaries} canaries failed, which ends the rollout"
+            yield Problem(message, (*path, "failed_nodes"))
+        return
+    limits = read_limits(seen.policy.policy, orchestrator, plan.total)
+    # A wave so large that no percentage of it is crossed.
+    crossed = limits and limits.crossed(Counts(failed, updated, 0, plan.total))
+    if crossed and "failed_nodes" in look.fields:
+        message = f"more failed nodes than the rollout survives: {crossed}"
+        yield Problem(message, (*path, "failed_nodes"), found=str(failed))
+
+
+def _check_deadlines(scenario: Scenario, seen: Seen, look: Look, path: Path) -> Iterator[Problem]:
+    """Find nodes that are in flight although their deadline has passed."""
+    rule = read_health_rule(seen.policy.policy, scenario.orchestrator_of(seen.policy))
+    for name, shown in (
+        ("health_check_deadline_ns", "health_check_deadline"),
+        ("healthy_deadline_ns", "healthy_deadline"),
+    ):
+        deadline = look.fields.get(name)
+        if deadline is None or not rule.is_checked:
+            continue
+        slack = NS_PER_S // 2
+        if deadline < rule.deadline_ns - slack:
+            message = f"earlier than {short_duration(rule.deadline_ns)} after the start, so no node can have it"
+            yield Problem(message, (*path, shown))
+        elif deadline < look.since_ns - slack and name == "health_check_deadline_ns":
+            late = short_duration(look.since_ns - deadline)
+            yield Problem(f"passed {late} before this was seen, so no node is in flight with it", (*path, shown))

@@ -1,0 +1,270 @@
+r"""When a node gets its verdict, and which: its law, given what all nodes of a rollout share.
+
+A node makes attempts to start, the k-th of which succeeds with probability :math:`c_k = r^{k-1} (1 - h)(1 - p)`, where h is
+the chance of a hang, p that of a failure and :math:`r = (1 - h) p`. It ends at :math:`T_k`, the sum of k durations; its
+distribution function :math:`G_k` is that of one duration, convolved k times with itself (Feller 1971 [1]_, section V.4). Then
+it has windows of length i. With probability :math:`R_m` it runs after exactly m of them, with :math:`U_m` it has failed after m:
+a Markov chain on the healthy and unhealthy windows so far. So, from its dispatch to x, and with a deadline d,
+
+.. math::
+
+    P(\text{runs by } x) &= \sum_k c_k \sum_m R_m G_k(\min(x, d) - m i) \\
+    P(\text{failed by } x) &= \sum_k c_k \sum_m U_m G_k(x - m i) + r^A G_A(x), \quad x < d
+
+and at d whoever does not run has failed. If the deadline counts from the start, a verdict comes at :math:`T_k + m i` with
+:math:`m i \le d`, and the failure of a node that is still undecided, or that hangs, at :math:`T_k + d`.
+
+A level of errors of its own, and the time after which the release shows, are integrated over in steps of their distribution
+function.
+
+References
+----------
+.. [1] Feller, W. (1971). An Introduction to Probability Theory and Its Applications, vol. II, 2nd edition. Wiley.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.units import NS_PER_S
+from simdeploy.world.distributions import Constant, sample_ns
+from simdeploy.world.levels import either
+
+if TYPE_CHECKING:
+    from simdeploy.rules.health import HealthRule
+    from simdeploy.world.distributions import Distribution
+    from simdeploy.world.fleet import Behaviour
+    from simdeploy.world.release import ReleaseKind
+
+FOREVER = np.float64(1 << 62)
+# Steps of a distribution function that is integrated over, and points of a convolution.
+_STEPS = 64
+_POINTS = 1001
+_NOTHING = 1e-15
+
+
+@dataclass(frozen=True)
+class NodeLaw:
+    """The law of the verdicts of alike nodes.
+
+    Parameters
+    ----------
+    behaviour : Behaviour
+    kind : ReleaseKind or None
+        That of the release if it affects the nodes.
+    rule : HealthRule
+    share : float, default 1
+        The probability that the release affects a node.
+    """
+
+    behaviour: Behaviour
+    kind: ReleaseKind | None
+    rule: HealthRule
+    share: float = 1.0
+
+    def running(self, x_ns: Any, slowdown: Any, start_failure: Any) -> np.ndarray:
+        """Return the probability that a node runs by some times after its dispatch.
+
+        Parameters
+        ----------
+        x_ns : array_like of float
+        slowdown, start_failure : array_like of float
+            Of the rollout; without what the release adds.
+        """
+        if self.parts:
+            return np.asarray(sum(share * law.running(x_ns, slowdown, start_failure) for share, law in self.parts))
+        rule, chances, start_failure = self.rule, self._chances, self.failure(start_failure)
+        x = np.asarray(x_ns, dtype=float)
+        if rule.is_checked and rule.deadline_from_dispatch:
+            x = np.minimum(x, rule.deadline_ns)
+        total: Any = 0.0
+        for attempt, reached in self._attempts(start_failure):
+            starts = reached * (1 - self.hang) * (1 - start_failure)
+            if not rule.is_checked:
+                starts = reached * ((1 - self.hang) * (1 - start_failure) + self.hang)
+            for windows, chance in enumerate(chances.running):
+                if chance > _NOTHING:
+                    total = total + starts * chance * self._within(attempt, x - windows * rule.interval_ns, slowdown)
+        return np.asarray(total)
+
+    def failed(self, x_ns: Any, slowdown: Any, start_failure: Any) -> np.ndarray:
+        """Return the probability that a node has failed by some times after its dispatch."""
+        if self.parts:
+            return np.asarray(sum(share * law.failed(x_ns, slowdown, start_failure) for share, law in self.parts))
+        level, start_failure = start_failure, self.failure(start_failure)
+        rule, chances = self.rule, self._chances
+        x = np.asarray(x_ns, dtype=float)
+        last = self.behaviour.start_attempts
+        total: Any = 0.0
+        for attempt, reached in self._attempts(start_failure):
+            starts = reached * (1 - self.hang) * (1 - start_failure)
+            for windows, chance in enumerate(chances.failed):
+                if chance > _NOTHING:
+                    total = total + starts * chance * self._within(attempt, x - windows * rule.interval_ns, slowdown)
+            if rule.is_checked and not rule.deadline_from_dispatch:
+                undecided = starts * chances.undecided + reached * self.hang
+                total = total + undecided * self._within(attempt, x - rule.deadline_ns, slowdown)
+            if attempt == last:
+                lost = reached * (1 - self.hang) * start_failure
+                total = total + lost * self._within(attempt, x, slowdown)
+        if rule.is_checked and rule.deadline_from_dispatch:
+            at_deadline = 1 - self.running(rule.deadline_ns, slowdown, level)
+            total = np.where(x >= rule.deadline_ns, at_deadline, total)
+        return np.asarray(total)
+
+    @property
+    def parts(self) -> tuple[tuple[float, NodeLaw], ...]:
+        """The laws of nodes that the release affects, and that it doesn't, with their shares; empty if all are alike."""
+        if self.kind is None or self.share == 1:
+            return ()
+        return (self.share, replace(self, share=1.0)), (1 - self.share, replace(self, kind=None))
+
+    @property
+    def hang(self) -> float:
+        """The probability that an attempt hangs."""
+        return either(self.behaviour.start_hang, 0.0 if self.kind is None else self.kind.start_hang)
+
+    def failure(self, start_failure: Any) -> Any:
+        """Return the probability that an attempt fails, with what the release adds."""
+        added = 0.0 if self.kind is None else self.kind.start_failure
+        return 1 - (1 - np.asarray(start_failure, dtype=float)) * (1 - added) if added else start_failure
+
+    @property
+    def constants(self) -> tuple[float | None, float | None]:
+        """The level of errors and the time after which the release shows, nanoseconds; None if nodes have their own."""
+        law, kind = self.behaviour.error_rate, self.kind
+        level = law.mean if isinstance(law, Constant) else None
+        if kind is None or not kind.error_rate:
+            return level, 0.0
+        return level, float(sample_ns(kind.after, 0.5)) if isinstance(kind.after, Constant) else None
+
+    @property
+    def _chances(self) -> _Windows:
+        return _windows_of(self.behaviour, self.kind, self.rule)
+
+    def _attempts(self, start_failure: Any) -> list[tuple[int, Any]]:
+        """Return the number of each attempt, and the probability that there is one."""
+        again = (1 - self.hang) * np.asarray(start_failure, dtype=float)
+        return [(number + 1, again**number) for number in range(self.behaviour.start_attempts)]
+
+    def _within(self, attempt: int, left_ns: np.ndarray, slowdown: Any) -> np.ndarray:
+        return starts_within(self.behaviour.update_duration, attempt, left_ns, slowdown)
+
+
+def starts_within(law: Distribution, attempts: int, left_ns: np.ndarray, slowdown: Any) -> np.ndarray:
+    """Return the probability that so many attempts end within some times.
+
+    Examples
+    --------
+    >>> from simdeploy.world.distributions import Uniform
+    >>> starts_within(Uniform(0.0, 2.0), 2, np.array([2e9]), 1.0).round(4).tolist()
+    [0.5]
+    """
+    slowdown = np.asarray(slowdown, dtype=float)
+    if isinstance(law, Constant):
+        one_ns = np.where(slowdown == 1.0, sample_ns(law, 0.5), np.floor(law.value * NS_PER_S * slowdown + 0.5))
+        return np.asarray(attempts * one_ns <= left_ns, dtype=float)
+    # Durations are rounded to whole nanoseconds, halves up.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        seconds = np.where(slowdown > 0, (left_ns + 0.5) / NS_PER_S / slowdown, np.inf)
+    seconds = np.where(left_ns < 0, -1.0, seconds)
+    if attempts == 1:
+        return np.where(left_ns >= 0, law.cdf(np.maximum(seconds, 0.0)), 0.0)
+    points, chances = _convolved(law, attempts)
+    return np.where(left_ns >= 0, np.interp(seconds, points, chances, left=0.0, right=1.0), 0.0)
+
+
+@lru_cache(maxsize=256)
+def _convolved(law: Distribution, attempts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return points, and the distribution function of a sum at them."""
+    low, high = float(law.support[0]), float(law.inverse_survival(1e-12))
+    points = np.linspace(attempts * low, attempts * high, _POINTS)
+    steps = law.quantile((np.arange(_POINTS) + 0.5) / _POINTS)
+    chances = np.empty(_POINTS)
+    for place, point in enumerate(points.tolist()):
+        rest = point - steps
+        if attempts == 2:
+            of_rest = np.where(rest >= 0, law.cdf(np.maximum(rest, 0.0)), 0.0)
+        else:
+            of_rest = np.interp(rest, *_convolved(law, attempts - 1), left=0.0, right=1.0)
+        chances[place] = of_rest.mean()
+    return points, chances
+
+
+@dataclass(frozen=True, eq=False)
+class _Windows:
+    """At m the probability that a node runs, or has failed, after exactly m windows; that it is undecided at the last."""
+
+    running: np.ndarray
+    failed: np.ndarray
+    undecided: float
+
+
+@lru_cache(maxsize=1024)
+def _windows_of(behaviour: Behaviour, kind: ReleaseKind | None, rule: HealthRule) -> _Windows:
+    if not rule.is_checked or rule.windows_needed == 0:
+        return _Windows(np.ones(1), np.zeros(1), 0.0)
+    most = rule.deadline_ns // rule.interval_ns
+    healthy = healthy_chances(behaviour, kind, rule, most, *_steps_of(behaviour, kind))
+    return _decide(rule, healthy)
+
+
+def _steps_of(behaviour: Behaviour, kind: ReleaseKind | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return levels and times after which the release shows, in pairs that are equally likely."""
+    steps = (np.arange(_STEPS) + 0.5) / _STEPS
+    one = steps[_STEPS // 2 :][:1]
+    levels = behaviour.error_rate.quantile(one if isinstance(behaviour.error_rate, Constant) else steps)
+    after_ns = np.zeros(1)
+    if kind is not None and kind.error_rate:
+        after_ns = sample_ns(kind.after, one if isinstance(kind.after, Constant) else steps).astype(float)
+    return np.repeat(levels, len(after_ns)), np.tile(after_ns, len(levels))
+
+
+def healthy_chances(
+    behaviour: Behaviour, kind: ReleaseKind | None, rule: HealthRule, most: int, levels: Any, after_ns: Any
+) -> np.ndarray:
+    """Return the probability that each of the first windows is healthy, by level and time after which the release shows."""
+    from scipy.special import bdtr
+
+    levels, after_ns = np.atleast_1d(levels)[:, np.newaxis], np.atleast_1d(after_ns)[:, np.newaxis]
+    requests = rule.requests_per_window(behaviour.requests_per_second)
+    allowed = rule.allowed_failures(requests)
+    if allowed < 0 or not requests:
+        return np.full((len(levels), most), float(allowed >= 0))
+    if kind is not None and kind.error_rate:
+        ends = rule.interval_ns * np.arange(1, most + 1)
+        present = np.clip((ends - after_ns) / rule.interval_ns, 0.0, 1.0)  # as a fraction of the window
+        levels = levels + present * (1 - levels) * kind.error_rate
+    chances: np.ndarray = np.broadcast_to(bdtr(allowed, requests, levels), (len(levels), most))
+    return chances
+
+
+def _decide(rule: HealthRule, healthy: np.ndarray) -> _Windows:
+    """Follow the numbers of healthy and unhealthy windows until they decide."""
+    n_steps, most = healthy.shape
+    threshold = rule.failure_threshold
+    running, failed = np.zeros(most + 1), np.zeros(most + 1)
+    # By step, healthy windows that count, and unhealthy ones (in a row or in all).
+    state = np.zeros((n_steps, rule.windows_needed, threshold or 1))
+    state[:, 0, 0] = 1.0 / n_steps
+    for window in range(1, most + 1):
+        chance = healthy[:, window - 1, np.newaxis, np.newaxis]
+        better, worse = chance * state, (1 - chance) * state
+        if not rule.cumulative:
+            better = np.concatenate([better.sum(axis=2, keepdims=True), np.zeros_like(better[:, :, 1:])], axis=2)
+        following = np.zeros_like(state)
+        running[window] = better[:, -1].sum()
+        following[:, 1:] = better[:, :-1]
+        if threshold is not None:
+            failed[window] = worse[:, :, -1].sum()
+            worse = np.concatenate([np.zeros_like(worse[:, :, :1]), worse[:, :, :-1]], axis=2)
+        if rule.consecutive:
+            following[:, 0] += worse.sum(axis=1)
+        else:
+            following += worse
+        state = following
+    return _Windows(running, failed, float(state.sum()))

@@ -1,0 +1,394 @@
+r"""Worlds in which what was seen may have happened, and their weights.
+
+What all nodes of a rollout share is drawn; given that, the nodes of a wave are independent of each other. Let :math:`p_i(c)` be
+the chance, from the laws, that node i got the c-th of the verdicts that were seen in its wave (an outcome within some time, or
+none yet). Seen is how many nodes got each, so the likelihood is a sum over all ways to deal the verdicts to nodes,
+
+.. math:: L = \sum_{c_1, \dots, c_n} \prod_i p_i(c_i)
+
+One way is dealt, node by node, in proportion to the verdicts that are left and to :math:`p_i(c)` relative to its mean over the
+wave. The product of :math:`p_i(c_i)` over that of the probabilities to deal them is an unbiased estimate of L, exact for nodes
+that are alike (a multinomial coefficient): sequential importance sampling (Kong, Liu and Wong 1994 [1]_). So are failures dealt to
+waves, if only their sum is known.
+
+That the last of some nodes got its verdict between a and b, and all others before, has the chance
+:math:`\prod_i F_i(b) - \prod_i F_i(a)`; which node was the first of them beyond a follows from the same products (the largest of
+independent times; David and Nagaraja 2003 [2]_, section 2.1). A wave that goes shows this of the wave before it.
+
+Then each node takes its numbers from the first replication in which it does what it was dealt, which has the distribution of its
+numbers given that (von Neumann's rejection).
+
+References
+----------
+.. [1] Kong, A., Liu, J. S. and Wong, W. H. (1994). Sequential imputations and Bayesian missing data problems. Journal of the
+   American Statistical Association 89(425), 278-288.
+.. [2] David, H. A. and Nagaraja, H. N. (2003). Order Statistics, 3rd edition. Wiley.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, Supply, find_replications
+from simdeploy.analysis.advice.laws import FOREVER
+from simdeploy.engines.continuing import Worlds
+from simdeploy.world.streams import Stream, uniforms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simdeploy.analysis.advice.laws import NodeLaw
+    from simdeploy.analysis.advice.rollouts import Rollouts
+    from simdeploy.analysis.advice.waves import Cell, Course
+
+_LEAST = 1e-300
+# The least probability, as a part of what it would be in the end, that some failures are of a wave whose start isn't known.
+_DOUBT = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """Worlds that may show what was seen.
+
+    Attributes
+    ----------
+    worlds : Worlds
+    log_weights : ndarray of float
+        Logarithm of the chance of what was seen over that of the proposal; -inf where it can't happen.
+    are_drawn : ndarray of bool
+        Whether replications were found for all nodes.
+    """
+
+    worlds: Worlds
+    log_weights: np.ndarray
+    are_drawn: np.ndarray
+
+
+class Proposer:
+    """Proposes worlds of one kind of release.
+
+    Parameters
+    ----------
+    never_failed : bool
+        Whether canaries cannot have failed, because that would have ended the rollout.
+    """
+
+    def __init__(self, rollouts: Rollouts, course: Course, supply: Supply, *, never_failed: bool) -> None:
+        self._rollouts, self._course, self._supply = rollouts, course, supply
+        self._never_failed = never_failed
+        n = len(rollouts.roots)
+        self._n = n
+        self._all = np.arange(n)
+        self._numbers = np.repeat(rollouts.roots[:, np.newaxis], rollouts.scenario.fleet.nodes, axis=1)
+        self._log_weights = np.zeros(n)
+        self._are_drawn = np.ones(n, dtype=bool)
+        self._failures_left = [np.full(n, stretch.failed) for stretch in course.stretches]
+
+    def propose(self) -> Proposal:
+        """Propose worlds, wave by wave."""
+        starts = np.zeros(self._n)
+        for wave in range(self._course.n_waves):
+            starts = self._follow(wave, starts)
+        worlds = Worlds(self._rollouts.roots, self._numbers)
+        return Proposal(worlds, self._log_weights, self._are_drawn)
+
+    # -- one wave ----------------------------------------------------------------------------------
+
+    def _follow(self, wave: int, starts: np.ndarray) -> np.ndarray:
+        """Draw a wave that starts at some instants; return when the next one does."""
+        plan, course = self._rollouts.plan, self._course
+        laws = self._rollouts.laws(wave)
+        first = sum(plan.sizes[:wave])
+        nodes = self._rollouts.order[:, first : first + plan.sizes[wave]]
+        places = np.take_along_axis(self._rollouts.law_places, nodes, axis=1)
+        cells = [
+            (number, cell) for number, each in enumerate(course.stretches) for cell in each.cells if cell.wave == wave
+        ]
+        n_resolved = sum(cell.count for _, cell in cells)
+        pause_ns = plan.bakes_ns[wave] + self._promotion_ns(wave)
+        bounds = self._bound(
+            wave, [cell for _, cell in cells], starts, pause_ns, is_over=n_resolved == plan.sizes[wave]
+        )
+        chances = self._find_chances(laws, bounds, starts)
+        shares = np.stack([(places == place).mean(axis=1) for place in range(len(laws))])
+        means = np.einsum("lw,lcw->cw", shares, chances)
+        left = self._deal_failures(wave, cells, means, plan.sizes[wave] - n_resolved)
+        dealt = self._deal(first, places, chances, means, left)
+        low, high, verdicts = self._limit_times(dealt, bounds, starts)
+        self._choose_last(wave, laws, places, dealt, bounds, (low, high))
+        times = self._draw(laws, nodes, places, dealt, (low, high, verdicts), len(cells))
+        last = np.where(dealt < 2 * len(cells), times, 0.0).max(axis=1)
+        ready = starts + last + pause_ns
+        for begins, ends in course.pauses:
+            ready = np.where((ready >= begins) & (ready < ends), ends, ready)
+        return np.where(np.isfinite(ready), ready, FOREVER)
+
+    def _promotion_ns(self, wave: int) -> np.ndarray | float:
+        awaits = self._rollouts.plan.promotions[wave] and not self._rollouts.policy.policy.auto_promote
+        return self._rollouts.promote_after_ns if awaits else 0.0
+
+    def _bound(
+        self, wave: int, cells: Sequence[Cell], starts: np.ndarray, pause_ns: np.ndarray | float, *, is_over: bool
+    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Return, for each cell, when its verdicts came after the start of the wave: bounds of all, and the lower one of the last."""
+        found = []
+        for number, cell in enumerate(cells):
+            low, high = cell.span.low - starts, min(cell.span.high, cell.last.high) - starts
+            last = cell.last.low - starts
+            if is_over and number == len(cells) - 1 and wave + 1 < len(self._course.starts):
+                following = self._course.starts[wave + 1]
+                earliest = following.low
+                for begins, ends in self._course.pauses:
+                    if following.low <= ends and begins < following.high:
+                        earliest = min(earliest, begins)
+                high = np.minimum(high, following.high - starts - pause_ns)
+                last = np.maximum(last, earliest - starts - pause_ns)
+            found.append((low, high, last))
+        return found
+
+    def _find_chances(
+        self, laws: Sequence[NodeLaw], bounds: list[tuple[np.ndarray, np.ndarray, np.ndarray]], starts: np.ndarray
+    ) -> np.ndarray:
+        """Return the chance of each verdict, by law, verdict and world: twice the cell's place, plus 1 if failed; the last is none yet."""
+        chances = np.zeros((len(laws), 2 * len(bounds) + 1, self._n))
+        for place, law in enumerate(laws):
+            for number, (low, high, _) in enumerate(bounds):
+                runs, fails = (
+                    self._by(place, law, high, verdict) - self._by(place, law, low, verdict)
+                    for verdict in (RUNS, FAILS)
+                )
+                chances[place, 2 * number], chances[place, 2 * number + 1] = runs, fails
+            end = self._course.end_ns - starts
+            chances[place, -1] = 1 - self._by(place, law, end, RUNS) - self._by(place, law, end, FAILS)
+        return np.clip(chances, 0.0, 1.0)
+
+    def _by(self, place: int, law: NodeLaw, x_ns: np.ndarray, verdict: int) -> np.ndarray:
+        """Return the probability of a verdict by some times, of one node in each world."""
+        x_ns = np.clip(x_ns, -1.0, FOREVER)
+        function = law.running if verdict == RUNS else law.failed
+        rollouts = self._rollouts
+        found = function(x_ns, rollouts.slowdown[place], rollouts.start_failure[place])
+        return np.where(x_ns < 0, 0.0, found)
+
+    # -- dealing -----------------------------------------------------------------------------------
+
+    def _deal_failures(
+        self, wave: int, cells: Sequence[tuple[int, Cell]], means: np.ndarray, in_flight: int
+    ) -> np.ndarray:
+        """Return how many nodes get each verdict, by verdict and world; failures of a stretch are dealt to its waves."""
+        left = np.zeros((2 * len(cells) + 1, self._n), dtype=np.int64)
+        left[-1] = in_flight
+        for number, (stretch, cell) in enumerate(cells):
+            rest = [each for each in self._course.stretches[stretch].cells if each.wave > wave]
+            total = self._failures_left[stretch]
+            failed = total
+            if rest:
+                runs, fails = means[2 * number], means[2 * number + 1]
+                chance = fails / np.maximum(runs + fails, _LEAST)
+                if self._never_failed and wave == 0:
+                    chance = np.zeros(self._n)
+                n_rest = sum(each.count for each in rest)
+                failed = self._split(wave, number, total, (cell.count, chance), (n_rest, self._expect_failures(rest)))
+            self._failures_left[stretch] = total - failed
+            self._kill((failed > cell.count) | (failed < 0))
+            left[2 * number + 1] = np.clip(failed, 0, cell.count)
+            left[2 * number] = cell.count - left[2 * number + 1]
+        return left
+
+    def _expect_failures(self, rest: Sequence[Cell]) -> np.ndarray:
+        """Return roughly the fraction of failures among nodes that get their verdicts later in a stretch."""
+        total, count = np.zeros(self._n), 0
+        for cell in rest:
+            laws = self._rollouts.laws(cell.wave)
+            shares = np.stack([(self._rollouts.law_places == place).mean(axis=1) for place in range(len(laws))])
+            ends = [np.full(self._n, FOREVER)]
+            start = self._course.starts[cell.wave]
+            if math.isfinite(start.low) and math.isfinite(start.high):
+                ends.append(np.full(self._n, max(cell.span.high - (start.low + start.high) / 2, 0.0)))
+            chances = []
+            for x_ns in ends:
+                runs, fails = (
+                    sum(shares[place] * self._by(place, law, x_ns, verdict) for place, law in enumerate(laws))
+                    for verdict in (RUNS, FAILS)
+                )
+                chances.append(fails / np.maximum(runs + fails, _LEAST))
+            total = total + cell.count * np.maximum(chances[-1], _DOUBT * chances[0])
+            count += cell.count
+        mean: np.ndarray = total / count
+        return mean
+
+    def _split(
+        self, wave: int, cell: int, total: np.ndarray, here: tuple[int, np.ndarray], rest: tuple[int, np.ndarray]
+    ) -> np.ndarray:
+        """Deal failures to some nodes and the others, as if they failed with given probabilities."""
+        from scipy.special import gammaln, xlog1py, xlogy
+
+        def log_binomial(k: np.ndarray, n: int, p: np.ndarray) -> np.ndarray:
+            inside = (k >= 0) & (k <= n)
+            k = np.clip(k, 0, n)
+            ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+            return np.where(inside, ways + xlogy(k, p) + xlog1py(n - k, -p), -np.inf)
+
+        numbers = np.arange(min(here[0], int(total.max(initial=0))) + 1)[:, np.newaxis]
+        logs = log_binomial(numbers, *here) + log_binomial(total - numbers, *rest)
+        best = logs.max(axis=0)
+        self._kill(~np.isfinite(best))
+        with np.errstate(invalid="ignore"):
+            chances = np.exp(logs - np.where(np.isfinite(best), best, 0.0))
+        cumulated = np.cumsum(chances, axis=0)
+        u = uniforms(self._rollouts.seed, self._rollouts.roots, Stream.SEEN_WAVE, wave, 2 * cell)
+        chosen: np.ndarray = np.minimum((cumulated < u * cumulated[-1]).sum(axis=0), len(numbers) - 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self._weigh(-np.log(chances[chosen, self._all] / cumulated[-1]))
+        return chosen
+
+    def _deal(
+        self, first: int, places: np.ndarray, chances: np.ndarray, means: np.ndarray, left: np.ndarray
+    ) -> np.ndarray:
+        """Deal the verdicts of a wave to its nodes; return which each has, by world and node."""
+        dealt = np.zeros(places.shape, dtype=np.int64)
+        relative = np.divide(chances, means, out=np.zeros_like(chances), where=means > 0)
+        numbers = np.arange(first, first + places.shape[1])
+        u = uniforms(self._rollouts.seed, self._rollouts.roots[:, np.newaxis], Stream.SEEN_VERDICT, numbers)
+        is_alike = bool((places == places[:1, :1]).all())
+        left = left.astype(float).copy()
+        for place in range(places.shape[1]):
+            law = places[:, place]
+            shares = left * (relative[places[0, 0]] if is_alike else relative[law, :, self._all].T)
+            cumulated = np.cumsum(shares, axis=0)
+            chosen = np.minimum((cumulated < u[:, place] * cumulated[-1]).sum(axis=0), len(left) - 1)
+            dealt[:, place] = chosen
+            with np.errstate(divide="ignore", invalid="ignore"):
+                self._weigh(np.log(chances[law, chosen, self._all]) - np.log(shares[chosen, self._all] / cumulated[-1]))
+            left[chosen, self._all] = np.maximum(left[chosen, self._all] - 1, 0)
+        return dealt
+
+    def _limit_times(
+        self, dealt: np.ndarray, bounds: list[tuple[np.ndarray, np.ndarray, np.ndarray]], starts: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return bounds of the time of each node's verdict, and which it is."""
+        low = np.stack([*(each[0] for each in bounds), self._course.end_ns - starts])
+        high = np.stack([*(each[1] for each in bounds), np.full(self._n, FOREVER)])
+        cells, worlds = dealt // 2, self._all[:, np.newaxis]
+        verdicts = np.where(dealt == 2 * len(bounds), -1, dealt % 2)
+        return np.maximum(low[cells, worlds], -1.0), high[cells, worlds], verdicts
+
+    def _choose_last(
+        self,
+        wave: int,
+        laws: Sequence[NodeLaw],
+        places: np.ndarray,
+        dealt: np.ndarray,
+        bounds: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
+        times: tuple[np.ndarray, np.ndarray],
+    ) -> None:
+        """Let one of the nodes of a cell be late enough to be the last; narrows the bounds of times."""
+        low, high = times
+        for number, (begins, ends, last) in enumerate(bounds):
+            if not np.isfinite(last).any():
+                continue
+            is_early = last <= np.maximum(begins, -1.0)
+            middle = np.clip(last, begins, ends)
+            # The chance that a node of the cell was early, given that it is of the cell.
+            early = np.ones(dealt.shape)
+            for verdict in (RUNS, FAILS):
+                for place, law in enumerate(laws):
+                    chosen = (dealt == 2 * number + verdict) & (places == place)
+                    if not chosen.any():
+                        continue
+                    at_low, at_middle, at_high = (self._by(place, law, x, verdict) for x in (begins, middle, ends))
+                    whole = np.maximum(at_high - at_low, _LEAST)
+                    ratio = np.where(is_early, 0.0, np.clip((at_middle - at_low) / whole, 0.0, 1.0))
+                    early[chosen] = np.broadcast_to(ratio[:, np.newaxis], dealt.shape)[chosen]
+            cumulated = np.cumprod(early, axis=1)
+            late = 1 - cumulated[:, -1]
+            with np.errstate(divide="ignore"):
+                self._weigh(np.log(late))
+            u = uniforms(self._rollouts.seed, self._rollouts.roots, Stream.SEEN_WAVE, wave, 2 * number + 1)
+            hit = np.argmax(1 - cumulated >= (u * late)[:, np.newaxis], axis=1)[:, np.newaxis]
+            columns = np.arange(dealt.shape[1])
+            is_in = (dealt // 2 == number) & ~is_early[:, np.newaxis]
+            np.copyto(high, middle[:, np.newaxis], where=is_in & (columns < hit))
+            np.copyto(low, middle[:, np.newaxis], where=is_in & (columns == hit))
+
+    # -- drawing -----------------------------------------------------------------------------------
+
+    def _draw(
+        self,
+        laws: Sequence[NodeLaw],
+        nodes: np.ndarray,
+        places: np.ndarray,
+        dealt: np.ndarray,
+        wanted: tuple[np.ndarray, np.ndarray, np.ndarray],
+        n_cells: int,
+    ) -> np.ndarray:
+        """Give each node the numbers of a replication in which it does what it was dealt; return when it gets its verdict."""
+        times = np.zeros(dealt.shape)
+        is_in_flight = dealt == 2 * n_cells
+        is_possible = np.isfinite(self._log_weights)[:, np.newaxis]
+        self._find(laws, nodes, places, wanted, is_possible & ~is_in_flight, times)
+        low, high, verdicts = wanted
+        if self._course.is_over and is_in_flight.any():
+            low = self._wait_for_end(laws, places, is_in_flight, low, times)
+        self._find(laws, nodes, places, (low, high, verdicts), is_possible & is_in_flight, times)
+        return times
+
+    def _find(
+        self,
+        laws: Sequence[NodeLaw],
+        nodes: np.ndarray,
+        places: np.ndarray,
+        wanted: tuple[np.ndarray, np.ndarray, np.ndarray],
+        chosen: np.ndarray,
+        times: np.ndarray,
+    ) -> None:
+        worlds, columns = np.nonzero(chosen)
+        law = places[worlds, columns]
+        numbers = nodes[worlds, columns]
+        rollouts = self._rollouts
+        drawn = Nodes(
+            numbers,
+            rollouts.roots[worlds] - self._supply.first,
+            law,
+            rollouts.slowdown[law, worlds],
+            rollouts.start_failure[law, worlds],
+        )
+        low, high, verdicts = (each[worlds, columns] for each in wanted)
+        replications, at = find_replications(
+            laws, drawn, self._supply, rollouts.seed, verdicts=verdicts, after_ns=low, until_ns=high
+        )
+        self._are_drawn[worlds[replications < 0]] = False
+        is_found = replications >= 0
+        self._numbers[worlds[is_found], numbers[is_found]] = replications[is_found]
+        times[worlds, columns] = at
+
+    def _wait_for_end(
+        self, laws: Sequence[NodeLaw], places: np.ndarray, is_in_flight: np.ndarray, low: np.ndarray, times: np.ndarray
+    ) -> np.ndarray:
+        """Let nodes in flight have no verdict by the end that the deployment has in each world, instead of that which was seen."""
+        end = np.where(is_in_flight, 0.0, times).max(axis=1)
+        for place, law in enumerate(laws):
+            count = (is_in_flight & (places == place)).sum(axis=1)
+            if not count.any():
+                continue
+            before = np.where(is_in_flight & (places == place), low, -1.0).max(axis=1)
+            at_end, assumed = (
+                1 - self._by(place, law, x, RUNS) - self._by(place, law, x, FAILS) for x in (end, before)
+            )
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratio = np.log(np.maximum(at_end, 0.0)) - np.log(np.maximum(assumed, _LEAST))
+            self._weigh(np.where(count > 0, count * np.where(count > 0, ratio, 0.0), 0.0))
+        return np.where(is_in_flight, end[:, np.newaxis], low)
+
+    # -- weights -----------------------------------------------------------------------------------
+
+    def _weigh(self, log_factors: np.ndarray) -> None:
+        log_factors = np.where(np.isnan(log_factors), -np.inf, log_factors)
+        self._log_weights = self._log_weights + log_factors
+
+    def _kill(self, are_dead: np.ndarray) -> None:
+        self._log_weights = np.where(are_dead, -np.inf, self._log_weights)

@@ -1,0 +1,106 @@
+"""What is drawn once for each of many worlds: order and laws of their nodes, and what all nodes share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.advice.laws import NodeLaw
+from simdeploy.rules.health import read_health_rule
+from simdeploy.rules.waves import USUAL_WATCH
+from simdeploy.world.dealing import deal_classes, find_affected, order_nodes
+from simdeploy.world.distributions import sample_ns
+from simdeploy.world.draws import Draws
+from simdeploy.world.streams import Stream, uniforms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simdeploy.rules.waves import Plan
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.world.release import ReleaseKind
+
+
+@dataclass(frozen=True, eq=False)
+class Rollouts:
+    """Worlds with a kind of release.
+
+    A law's place is twice the number of its class, plus one if the release affects the nodes (or a share of them).
+
+    Parameters
+    ----------
+    roots : ndarray of int
+        The replication of what is drawn once.
+    """
+
+    scenario: Scenario
+    policy: ScenarioPolicy
+    plan: Plan
+    kind: ReleaseKind
+    seed: int
+    roots: np.ndarray
+
+    def laws(self, wave: int) -> list[NodeLaw]:
+        """Return the laws of nodes in a wave."""
+        rule = read_health_rule(self.policy.policy, self.scenario.orchestrator_of(self.policy))
+        rule = rule.of_wave(self.plan.watches[wave] if self.plan.watches else USUAL_WATCH)
+        affects = self.kind.affects
+        share = float(affects.share or 0) if affects.by == "share" else 1.0
+        return [
+            law
+            for behaviour in self.scenario.fleet.behaviours
+            for law in (NodeLaw(behaviour, None, rule), NodeLaw(behaviour, self.kind, rule, share))
+        ]
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """Nodes in the order of their update; shape (worlds, nodes)."""
+        is_same = self.scenario.fleet.order != "random"
+        return self._of_worlds(lambda draws: np.array(order_nodes(self.scenario.fleet, draws)), is_same=is_same)
+
+    @cached_property
+    def law_places(self) -> np.ndarray:
+        """The place of each node's law; shape (worlds, nodes)."""
+        fleet, affects = self.scenario.fleet, self.kind.affects
+        is_same = all(each.share is None for each in fleet.classes)
+
+        def find(draws: Draws) -> np.ndarray:
+            class_of = deal_classes(fleet, draws)
+            if affects.by == "share":
+                return 2 * class_of + 1
+            places: np.ndarray = 2 * class_of + find_affected(fleet, self.kind, class_of, draws)
+            return places
+
+        return self._of_worlds(find, is_same=is_same and affects.by != "count")
+
+    def _of_worlds(self, find: Callable[[Draws], np.ndarray], *, is_same: bool) -> np.ndarray:
+        n = self.scenario.fleet.nodes
+        if is_same:
+            return np.broadcast_to(find(Draws(self.seed, 0, n)), (len(self.roots), n))
+        return np.stack([find(Draws(self.seed, root, n)) for root in self.roots.tolist()])
+
+    def _once(self, stream: Stream) -> np.ndarray:
+        return uniforms(self.seed, self.roots, stream, 0)
+
+    @cached_property
+    def slowdown(self) -> np.ndarray:
+        """By law and world."""
+        u = self._once(Stream.SLOWDOWN)
+        return np.repeat([np.asarray(one.slowdown.quantile(u)) for one in self.scenario.fleet.behaviours], 2, axis=0)
+
+    @cached_property
+    def start_failure(self) -> np.ndarray:
+        """Probability that an attempt to start fails, without what the release adds, by law and world."""
+        u = self._once(Stream.START_FAILURE_LEVEL)
+        return np.repeat(
+            [np.asarray(one.start_failure.quantile(u)) for one in self.scenario.fleet.behaviours], 2, axis=0
+        )
+
+    @cached_property
+    def promote_after_ns(self) -> np.ndarray:
+        """How long the operator takes."""
+        law = self.scenario.operator.promote_after
+        return sample_ns(law, self._once(Stream.PROMOTE_AFTER)).astype(float)

@@ -1,0 +1,162 @@
+"""Running the same worlds on under each act, and what each of them costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.engines.continuing import LOOK, NOT_THERE, Worlds, run_continued
+from simdeploy.experiments.jobs import Span
+from simdeploy.scenario.measures import Measure
+from simdeploy.vocabulary import RESPONSES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simdeploy.analysis.advice.conditioning import Conditioned, OfKind
+    from simdeploy.experiments.jobs import Executor
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.world.operator import ScriptedAct
+
+# Nodes whose rollouts are run in one span: about a second of work.
+_NODES_PER_SPAN = {"compiled": 5_000_000, "reference": 20_000}
+# Later than anything that happens.
+_END_NS = (1 << 62) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What becomes of worlds, kind by kind.
+
+    Attributes
+    ----------
+    numbers : dict of str to ndarray of float
+        Responses that are numbers; NaN where unknown.
+    words : dict of str to ndarray of str
+        Those that are words; empty where missing.
+    looks : ndarray of LOOK, shape (worlds, looks)
+    exposed_later : ndarray of int
+        Nodes that start after the instant of looking.
+    """
+
+    numbers: dict[str, np.ndarray]
+    words: dict[str, np.ndarray]
+    looks: np.ndarray
+    exposed_later: np.ndarray
+
+    def costs(self, scenario: Scenario) -> np.ndarray:
+        """Return the cost of each rollout; NaN without costs, or where unknown."""
+        import pandas as pd
+
+        n = len(self.looks)
+        if scenario.costs is None:
+            return np.full(n, np.nan)
+        columns: dict[str, Any] = {"policy": "seen", "replication": np.arange(n), **self.numbers}
+        columns |= {
+            name: pd.array([word or None for word in of.tolist()], dtype="str") for name, of in self.words.items()
+        }
+        found = Values(pd.DataFrame(columns), [Measure("cost")], costs=scenario.costs).of(Measure("cost"))
+        costs: np.ndarray = found[0]
+        return costs
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """Worlds of one kind of release to be run on."""
+
+    scenario: Scenario
+    policy: ScenarioPolicy
+    worlds: Worlds
+    looks_ns: tuple[int, ...]
+    at_ns: int
+    seed: int
+    engine: str
+
+    def run(self, span: Span) -> Outcomes:
+        """Run some of the worlds."""
+        places = slice(span.first, span.first + span.n_replications)
+        continued = run_continued(
+            self.scenario,
+            self.policy,
+            Worlds(self.worlds.roots[places], self.worlds.nodes[places]),
+            looks_ns=self.looks_ns,
+            nodes_at_ns=_END_NS,
+            seed=self.seed,
+            engine=self.engine,
+        )
+        block = continued.block
+        rows, is_ok = block.index[0], block.is_ok[block.index[0]]
+        numbers, words = {}, {}
+        for name in RESPONSES:
+            if name in block.codes:
+                codes = np.where(is_ok, block.codes[name][rows], -1)
+                words[name] = np.array([*block.words[name], ""], dtype=object)[codes]
+            else:
+                numbers[name] = np.where(is_ok, block.numbers[name][rows].astype(float), np.nan)
+        assert continued.nodes is not None  # noqa: S101 - they were asked for
+        exposed = (continued.nodes["started_ns"] > self.at_ns).sum(axis=1)
+        return Outcomes(numbers, words, continued.looks, exposed)
+
+    def failed(self, span: Span, stage: str, error: str) -> Outcomes:  # noqa: ARG002 - what it was is not told
+        """Return worlds of which nothing is known."""
+        n = span.n_replications
+        looks = np.zeros((n, len(self.looks_ns)), LOOK)
+        looks["state"] = NOT_THERE
+        numbers = {name: np.full(n, np.nan) for name, dtype in RESPONSES.items() if dtype != "str"}
+        words = {name: np.full(n, "", dtype=object) for name, dtype in RESPONSES.items() if dtype == "str"}
+        return Outcomes(numbers, words, looks, np.zeros(n, dtype=np.int64))
+
+    def join(self, span: Span, parts: Sequence[tuple[Span, Outcomes]]) -> Outcomes:  # noqa: ARG002 - parts have all of it
+        """Return the outcome of a span that was done in parts."""
+        return _join([outcomes for _, outcomes in sorted(parts, key=lambda part: part[0].first)])
+
+
+def _join(parts: Sequence[Outcomes]) -> Outcomes:
+    return Outcomes(
+        {name: np.concatenate([each.numbers[name] for each in parts]) for name in parts[0].numbers},
+        {name: np.concatenate([each.words[name] for each in parts]) for name in parts[0].words},
+        np.concatenate([each.looks for each in parts]),
+        np.concatenate([each.exposed_later for each in parts]),
+    )
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs conditioned worlds on.
+
+    Attributes
+    ----------
+    executor : Executor
+    report : callable
+        Takes the number of rollouts that are done.
+    """
+
+    conditioned: Conditioned
+    executor: Executor
+    report: Callable[[int], None] = lambda _: None
+
+    def run(self, script: Sequence[ScriptedAct] = (), looks_ns: Sequence[int] = ()) -> Outcomes:
+        """Run all worlds under further acts; look at them at some instants."""
+        conditioned = self.conditioned
+        operator = conditioned.scenario.operator
+        scenario = replace(conditioned.scenario, operator=replace(operator, script=(*operator.script, *script)))
+        return _join([self._run_kind(scenario, of_kind, tuple(looks_ns)) for of_kind in conditioned.by_kind])
+
+    def _run_kind(self, scenario: Scenario, of_kind: OfKind, looks_ns: tuple[int, ...]) -> Outcomes:
+        seen, engine = self.conditioned.seen, self.conditioned.engine
+        given = scenario.given(of_kind.kind.name)
+        job = _Job(given, seen.policy, of_kind.worlds, looks_ns, self.conditioned.at_ns, self.conditioned.seed, engine)
+        n = len(of_kind.weights)
+        size = max(_NODES_PER_SPAN[engine] // scenario.fleet.nodes, 1)
+        spans = [Span(0, 0, 1, first, min(size, n - first)) for first in range(0, n, size)]
+        done = [(Span(0, 0, 1, 0, 0), job.failed(Span(0, 0, 1, 0, 0), "", ""))]
+        with closing(self.executor.run(job, iter(spans))) as finished:
+            for span, outcomes in finished:
+                done.append((span, outcomes))
+                self.report(span.n_replications)
+        return job.join(Span(0, 0, 1, 0, n), done)

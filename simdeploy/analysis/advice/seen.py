@@ -1,0 +1,290 @@
+"""What was seen of a rollout: deployment objects in any form, read into looks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.api import Deployment, DeploymentDocument, parse_time
+from simdeploy.api.document import read_body
+from simdeploy.engines.rollout import Rollout
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, round_half_up
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+# Instants agree if they differ by no more.
+HALF_SECOND_NS = NS_PER_S // 2
+
+_WHOLE = ("current_wave", "updated_nodes", "failed_nodes")
+_TIMES = {
+    "completed_at": "completed_ns",
+    "last_progress_time": "last_progress_ns",
+    "health_check_deadline": "health_check_deadline_ns",
+    "healthy_deadline": "healthy_deadline_ns",
+}
+_FIELDS = ("state", *_WHOLE, "canary_promoted")
+_FORMS = "a deployment object, a list of (instant, object), or a rollout's revisions"
+_NODE_COLUMNS = {"node", "dispatched_at_s", "status"}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known of a deployment at one instant.
+
+    Attributes
+    ----------
+    at_ns : int
+        When a world must look like this, nanoseconds after the start. It is up to half a second after `since_ns`, because instants of
+        worlds may be that much later.
+    since_ns : int
+        When it was seen so, or last changed.
+    fields : mapping of str to object
+        Fields of the status by name as in `engines.looks.LOOK`, instants in nanoseconds after the start; only those that are known.
+    """
+
+    at_ns: int
+    since_ns: int
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen, in order.
+
+    Attributes
+    ----------
+    looks : tuple of Look
+        At least one.
+    policy : ScenarioPolicy
+    at_ns : int
+        The instant of looking.
+    is_assumed : bool
+        Whether that is the last change, because nobody said.
+    are_revisions : bool
+        Whether every change is among the looks.
+    """
+
+    looks: tuple[Look, ...]
+    policy: ScenarioPolicy
+    at_ns: int
+    is_assumed: bool
+    are_revisions: bool = False
+
+    @property
+    def last(self) -> Look:
+        """The last look."""
+        return self.looks[-1]
+
+
+@dataclass(frozen=True)
+class _Status:
+    """One status as it was given: instants in nanoseconds since 1970, `seen_at` as it came."""
+
+    fields: Mapping[str, Any]
+    created_ns: int | None
+    updated_ns: int | None
+    total_nodes: int | None
+    seen_at: Any = None
+
+
+def read_seen(scenario: Scenario, policy: Any, seen: Any, at: Any) -> Seen:
+    """Read what was seen, in any form; raise `InputError` for what is none.
+
+    Parameters
+    ----------
+    policy : str, mapping, spec, ScenarioPolicy or None
+        Only needed if `seen` has no spec.
+    at : str, float or None
+        The instant of looking, RFC 3339 or seconds after the start.
+    """
+    import pandas as pd
+
+    wanted = None if policy is None else scenario.policy(policy)
+    are_revisions = False
+    if isinstance(seen, Rollout):
+        wanted = seen.policy if wanted is None else wanted
+        seen = seen.revisions
+    if isinstance(seen, pd.DataFrame):
+        statuses = _read_revisions(seen)
+        chosen = scenario.policy() if wanted is None else wanted
+        are_revisions = True
+    else:
+        pairs = [(None, seen)] if not _is_list(seen) else [_pair(item) for item in seen]
+        if not pairs:
+            raise InputError(Problem("nothing was seen", ("seen",), allowed=_FORMS))
+        documents = [_read_object(each, wanted, number) for number, (_, each) in enumerate(pairs)]
+        chosen = _choose_policy(scenario, wanted, documents)
+        statuses = [_read_status(each, when) for each, (when, _) in zip(documents, pairs, strict=True)]
+    created_ns = _find_start(statuses)
+    for status in statuses:
+        if status.total_nodes not in (None, scenario.fleet.nodes):
+            allowed = f"{scenario.fleet.nodes}, the nodes of the scenario's fleet"
+            raise InputError(_impossible("total_nodes", "another fleet", status.total_nodes, allowed))
+    return _make_looks(statuses, chosen, created_ns, at, are_revisions=are_revisions)
+
+
+def _is_list(seen: Any) -> bool:
+    return isinstance(seen, Sequence) and not isinstance(seen, str | bytes)
+
+
+def _pair(item: Any) -> tuple[Any, Any]:
+    if isinstance(item, tuple) and len(item) == 2:
+        return item
+    return None, item
+
+
+def _read_object(given: Any, wanted: ScenarioPolicy | None, number: int) -> Deployment:
+    """Return a deployment with a status."""
+    path = ("seen",) if number == 0 else ("seen", number)
+    if isinstance(given, DeploymentDocument):
+        given = given.deployment
+    if isinstance(given, Deployment):
+        deployment: Deployment | None = given
+    elif isinstance(given, Mapping):
+        document, problems = read_body(dict(given), None)
+        if document is None and wanted is not None:  # whose dialect is known
+            document, problems = read_body(dict(given), wanted.spec.dialect)
+        if document is None:
+            raise InputError([problem.at(prefix=path) for problem in problems])
+        deployment = document.deployment
+    else:
+        raise InputError(Problem("not a deployment object", path, found=shorten(given), allowed=_FORMS))
+    if deployment is None or deployment.status is None:
+        raise InputError(Problem("a spec without a status", path, allowed='a deployment object with a "status"'))
+    return deployment
+
+
+def _choose_policy(
+    scenario: Scenario, wanted: ScenarioPolicy | None, documents: Sequence[Deployment]
+) -> ScenarioPolicy:
+    """Return the policy of the objects, which is one of the scenario's if that is the same."""
+    spec = documents[0].spec
+    for number, each in enumerate(documents[1:], start=1):
+        if each.spec != spec:
+            raise InputError(Problem("the spec changes within the list", ("seen", number, "spec")))
+    candidates = [wanted] if wanted is not None else list(scenario.policies.values())
+    mine = scenario.policy(spec)
+    chosen = next((each for each in candidates if each.policy == mine.policy), None)
+    if wanted is not None and chosen is None:
+        hint = "leave the policy out: it is that of the deployment object"
+        raise InputError(Problem("differs from the spec that was seen", ("policy",), found=wanted.name, hint=hint))
+    chosen = mine if chosen is None else chosen
+    type_name = documents[0].type
+    if type_name is not None and type_name != chosen.identity.type:
+        chosen = replace(chosen, identity=replace(chosen.identity, type=type_name))
+    return chosen
+
+
+def _read_status(deployment: Deployment, seen_at: Any) -> _Status:
+    status = deployment.status
+    fields = {name: getattr(status, name) for name in _FIELDS}
+    fields |= {ours: _parse(getattr(status, theirs)) for theirs, ours in _TIMES.items()}
+    return _Status(
+        {name: value for name, value in fields.items() if value is not None},
+        _parse(getattr(status, "created_at", None)),
+        _parse(getattr(status, "updated_at", None)),
+        getattr(status, "total_nodes", None),
+        seen_at,
+    )
+
+
+def _read_revisions(frame: pd.DataFrame) -> list[_Status]:
+    """Read a table with the columns of `Rollout.revisions`; a rollback's are left out."""
+    columns = set(map(str, frame.columns))
+    if columns >= _NODE_COLUMNS:
+        message = "a table of nodes is not supported yet"
+        raise InputError(Problem(message, ("seen",), allowed=_FORMS))
+    if not {"state", "updated_at", "current_wave"} <= columns:
+        raise InputError(Problem("not a table of revisions", ("seen",), allowed="the columns of Rollout.revisions"))
+    if "deployment" in columns and len(frame):
+        frame = frame[frame["deployment"] == frame["deployment"].iloc[0]]
+    if not len(frame):
+        raise InputError(Problem("nothing was seen", ("seen",), allowed=_FORMS))
+    statuses = []
+    for row in frame.to_dict("records"):
+        fields = {name: row[name] for name in _FIELDS if name in row and row[name] == row[name]}
+        fields |= {ours: _stamp(row.get(theirs)) for theirs, ours in _TIMES.items()}
+        known = {name: value for name, value in fields.items() if value is not None}
+        total = row.get("total_nodes")
+        statuses.append(_Status(known, _stamp(row.get("created_at")), _stamp(row["updated_at"]), total))
+    return statuses
+
+
+def _stamp(value: Any) -> int | None:
+    """Return a pandas timestamp in nanoseconds since 1970; None if it is missing."""
+    if value is None or value != value:
+        return None
+    return int(np.datetime64(value.to_datetime64(), "ns").astype(np.int64))
+
+
+def _parse(time: str | None) -> int | None:
+    return parse_time(time) if time else None
+
+
+def _find_start(statuses: Sequence[_Status]) -> int:
+    created = {status.created_ns for status in statuses if status.created_ns is not None}
+    if not created:
+        raise InputError(_impossible("created_at", "missing", None, "the RFC 3339 time at which the rollout started"))
+    if len(created) > 1:
+        raise InputError(Problem("several times of creation", ("seen", "status", "created_at")))
+    return created.pop()
+
+
+def _make_looks(
+    statuses: Sequence[_Status], policy: ScenarioPolicy, created_ns: int, at: Any, *, are_revisions: bool
+) -> Seen:
+    """Put instants in relation to the start, and in order."""
+    since, seen_at = [], []
+    for number, status in enumerate(statuses):
+        updated = None if status.updated_ns is None else status.updated_ns - created_ns
+        when = updated if status.seen_at is None else _read_instant(status.seen_at, created_ns, ("seen", number))
+        if number == len(statuses) - 1 and at is not None:
+            when = _read_instant(at, created_ns, ("at",))
+        if when is None:
+            raise InputError(_impossible("updated_at", "missing", None, "an instant, here or as `at`"))
+        if updated is not None and updated < 0:
+            raise InputError(_impossible("updated_at", "before created_at"))
+        if updated is not None and when < updated:
+            message = "the instant of looking is before updated_at"
+            found, allowed = f"{when / NS_PER_S:g} s", f"at least {updated / NS_PER_S:g} s after the start"
+            raise InputError(Problem(message, ("at",), found=found, allowed=allowed))
+        since.append(when if updated is None else updated)
+        seen_at.append(when)
+    looks = []
+    for number, status in enumerate(statuses):
+        later = since[number + 1] if number + 1 < len(since) else None
+        if later is not None and later < since[number]:
+            raise InputError(Problem("the looks are not in order", ("seen", number + 1)))
+        if later is not None and are_revisions and later - since[number] < HALF_SECOND_NS:
+            continue  # instants closer than this are taken together
+        slack = HALF_SECOND_NS if later is None else min(HALF_SECOND_NS, (later - since[number]) // 2)
+        known = {name: value - created_ns if name.endswith("_ns") else value for name, value in status.fields.items()}
+        looks.append(Look(max(seen_at[number], since[number] + slack), since[number], known))
+    return Seen(tuple(looks), policy, seen_at[-1], at is None and statuses[-1].seen_at is None, are_revisions)
+
+
+def _read_instant(value: Any, created_ns: int, path: tuple[str | int, ...]) -> int:
+    """Return an instant in nanoseconds after the start."""
+    allowed = "an RFC 3339 time, or seconds after created_at"
+    try:
+        if isinstance(value, str) and "T" in value:
+            return parse_time(value) - created_ns
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 <= seconds < MAX_DURATION_NS / NS_PER_S:
+        raise InputError(Problem("not an instant", path, found=shorten(value), allowed=allowed))
+    return round_half_up(exact(seconds) * NS_PER_S)
+
+
+def _impossible(field: str, message: str, found: Any = None, allowed: str | None = None) -> Problem:
+    path = ("seen", "status", field)
+    return Problem(message, path, found=None if found is None else shorten(found), allowed=allowed)

@@ -1,0 +1,135 @@
+r"""What it is worth to wait, and then to choose the best act given what can be seen then.
+
+Let :math:`C_a` be the cost of a rollout under the act a now, and :math:`C'_a` that of waiting and then doing a. Waiting is worth
+:math:`\min_a E[C_a] - E[C'_{r(S)}]`, where S is what the deployment object says then and r the rule that is best given S. The rule is
+fitted to one half of the worlds and its cost counted in the other, and the halves change places: fitted to the worlds in which it is
+counted it would seem better than it is, since it follows their chance (Stone 1974 [1]_). A rule from half of the worlds is not
+quite the best one, so this is a lower bound.
+
+References
+----------
+.. [1] Stone, M. (1974). Cross-validatory choice and assessment of statistical predictions. Journal of the Royal Statistical Society B
+   36(2), 111-147.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.units import NS_PER_S
+from simdeploy.vocabulary import STATES, TERMINAL_STATES
+from simdeploy.world.operator import ScriptedAct
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.advice.estimating import Weighted
+    from simdeploy.analysis.advice.running import Outcomes, Runner
+
+WAITS_S = (300, 600, 1800)
+# Groups of failed nodes that a rule tells apart in each state.
+_MOST_GROUPS = 10
+_OVER = [STATES.index(state) for state in sorted(TERMINAL_STATES)]
+
+
+def count_runs(*, may_promote: bool, is_paused: bool) -> int:
+    """Return how many times all worlds are run."""
+    return len(WAITS_S) * sum(len(_scripts(how, 0, 0, may_promote, is_paused)) for how in _ways(is_paused))
+
+
+def find_worth(
+    runner: Runner, weighted: Weighted, best_costs: np.ndarray, *, at_ns: int, may_promote: bool, is_paused: bool
+) -> list[dict[str, Any]]:
+    """Return what waiting is worth, by way and time.
+
+    Parameters
+    ----------
+    best_costs : ndarray of float
+        Of each world under the act that is best now.
+    may_promote, is_paused : bool
+        What the state offers now.
+    """
+    rows = []
+    for how in _ways(is_paused):
+        for wait_s in WAITS_S:
+            then_ns = at_ns + wait_s * NS_PER_S
+            scripts = _scripts(how, at_ns, then_ns, may_promote, is_paused)
+            outcomes = [runner.run(script, [then_ns]) for script in scripts]
+            costs = np.stack([each.costs(runner.conditioned.scenario) for each in outcomes])
+            chosen = choose_by_halves(weighted.weights, costs, group(outcomes[0], weighted.weights))
+            worth = weighted.mean(best_costs - chosen)
+            rows.append(
+                {
+                    "how": how,
+                    "wait_s": wait_s,
+                    "worth": worth.estimate,
+                    "low": worth.low,
+                    "high": worth.high,
+                    "pays": worth.low > 0,
+                }
+            )
+    return rows
+
+
+def _ways(is_paused: bool) -> tuple[str, ...]:
+    return ("go on",) if is_paused else ("go on", "pause")
+
+
+def _scripts(how: str, at_ns: int, then_ns: int, may_promote: bool, is_paused: bool) -> list[tuple[ScriptedAct, ...]]:
+    """Return what people do: first nothing but waiting, or resuming after it."""
+    pause = [ScriptedAct(at_ns + 1, "pause")] if how == "pause" else []
+    resume = [ScriptedAct(then_ns + 1, "resume")] if pause or is_paused else []
+    scripts = [(*pause, *([] if is_paused else resume)), (*pause, ScriptedAct(then_ns + 1, "cancel"))]
+    if is_paused:
+        scripts.append((*pause, *resume))
+    if may_promote:
+        scripts.append((*pause, ScriptedAct(then_ns + 1, "promote"), *resume))
+    return scripts
+
+
+def group(outcomes: Outcomes, weights: np.ndarray) -> np.ndarray:
+    """Return a number for each world, the same for those that look alike: by state, and by at most ten groups of failed nodes."""
+    look = outcomes.looks[:, 0]
+    state = np.where(np.isin(look["state"], _OVER), -1, look["state"]).astype(np.int64)
+    failed = look["failed_nodes"].astype(np.int64)
+    order = np.argsort(failed, kind="stable")
+    reached = np.cumsum(weights[order]) / weights.sum()
+    places = np.searchsorted(reached, np.arange(1, _MOST_GROUPS) / _MOST_GROUPS)
+    bounds = np.unique(failed[order[np.minimum(places, len(order) - 1)]])
+    few = np.unique(failed)
+    groups = np.searchsorted(few if len(few) <= _MOST_GROUPS else bounds, failed)
+    numbers: np.ndarray = np.where(state < 0, -1, state * (_MOST_GROUPS + 1) + groups)
+    return numbers
+
+
+def choose_by_halves(weights: np.ndarray, costs: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the cost of each world under the act that is the cheapest in its group of the other half of the worlds.
+
+    A group that the other half doesn't have takes the act that is the cheapest there on average. Where nothing is left to choose
+    (group -1), the first act's cost is that of all.
+
+    Parameters
+    ----------
+    costs : ndarray of float, shape (acts, worlds)
+
+    Examples
+    --------
+    >>> costs = np.array([[1.0, 1, 5, 5], [2.0, 2, 2, 2]])
+    >>> choose_by_halves(np.ones(4), costs, np.array([0, 0, 1, 1])).tolist()
+    [1.0, 1.0, 2.0, 2.0]
+    """
+    chosen = np.full(costs.shape[1], np.nan)
+    halves = np.arange(costs.shape[1]) % 2
+    for half in (0, 1):
+        is_other = halves != half
+        usual = int((weights[is_other] * costs[:, is_other]).sum(axis=1).argmin())
+        for number in np.unique(groups[~is_other]).tolist():
+            places = ~is_other & (groups == number)
+            model = is_other & (groups == number)
+            act = usual
+            if number < 0:
+                act = 0
+            elif model.any():
+                act = int((weights[model] * costs[:, model]).sum(axis=1).argmin())
+            chosen[places] = costs[act, places]
+    return chosen

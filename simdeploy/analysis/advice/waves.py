@@ -1,0 +1,171 @@
+"""What was seen, wave by wave: how many nodes got which verdict, between which instants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from simdeploy.analysis.advice.seen import HALF_SECOND_NS
+from simdeploy.rules.health import read_health_rule
+from simdeploy.vocabulary import TERMINAL_STATES
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.advice.seen import Look, Seen
+    from simdeploy.rules.waves import Plan
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+COUNTS = ("state", "current_wave", "updated_nodes", "failed_nodes")
+
+
+@dataclass
+class Span:
+    """An interval of instants, nanoseconds after the start; the first is outside."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def meet(self, low: float, high: float) -> None:
+        """Narrow the interval."""
+        self.low, self.high = max(self.low, low), min(self.high, high)
+
+    def meet_instant(self, at_ns: float) -> None:
+        """Narrow it to an instant, half a second either way."""
+        # The first instant of an interval is outside it.
+        self.meet(at_ns - HALF_SECOND_NS - 1, at_ns + HALF_SECOND_NS)
+
+
+@dataclass
+class Cell:
+    """Nodes of one wave that got a verdict within an interval.
+
+    Attributes
+    ----------
+    wave : int
+        Its place in the plan.
+    count : int
+    span : Span
+        All of them did within it.
+    last : Span
+        The last of them did within it.
+    """
+
+    wave: int
+    count: int
+    span: Span
+    last: Span
+
+
+@dataclass
+class Stretch:
+    """What happened between two looks: cells of consecutive waves, in which so many nodes failed in all."""
+
+    cells: list[Cell]
+    failed: int
+
+
+@dataclass
+class Course:
+    """What was seen of a rollout that is paced by barriers.
+
+    Attributes
+    ----------
+    stretches : list of Stretch
+        In order.
+    starts : list of Span
+        When each wave of the plan was dispatched.
+    n_waves : int
+        Waves that were dispatched.
+    end_ns : int
+        Nodes in flight have no verdict until then.
+    is_over : bool
+        Whether the deployment has ended, so that its counts are those of its end.
+    pauses : list of (int, float)
+        Between which instants nothing was dispatched because somebody had paused.
+    """
+
+    stretches: list[Stretch]
+    starts: list[Span]
+    n_waves: int
+    end_ns: int
+    is_over: bool
+    pauses: list[tuple[int, float]] = field(default_factory=list)
+
+
+def find_pauses(seen: Seen) -> list[tuple[int, float]]:
+    """Return when somebody paused and resumed; infinity for a rollout that is still paused."""
+    pauses: list[tuple[int, float]] = []
+    is_paused = False
+    for look in seen.looks:
+        state = look.fields.get("state")
+        if state == "paused" and not is_paused:
+            pauses.append((look.since_ns, math.inf))
+        elif is_paused and state is not None and state != "paused":
+            pauses[-1] = (pauses[-1][0], look.since_ns)
+        is_paused = state == "paused" if state is not None else is_paused
+    return pauses
+
+
+def read_course(scenario: Scenario, policy: ScenarioPolicy, plan: Plan, seen: Seen) -> Course:
+    """Return what was seen, wave by wave; all looks have the counts."""
+    orchestrator = scenario.orchestrator_of(policy)
+    rule = read_health_rule(policy.policy, orchestrator)
+    deadline_ns = rule.deadline_ns if rule.is_checked and rule.deadline_from_dispatch else None
+    starts = [Span() for _ in plan.sizes]
+    starts[0].meet(-1, 0)
+    before = [sum(plan.sizes[:number]) for number in range(len(plan.sizes) + 1)]
+    stretches: list[Stretch] = []
+    wave, resolved, failed, at_ns = 0, 0, 0, -1.0
+    for look in seen.looks:
+        now, n_failed, n_updated = (
+            int(look.fields[name]) for name in ("current_wave", "failed_nodes", "updated_nodes")
+        )
+        is_over = look.fields["state"] in TERMINAL_STATES
+        is_paused = look.fields["state"] == "paused"
+        for number, span in enumerate(starts):
+            if number < now:
+                span.meet(-math.inf, look.at_ns)
+            elif not is_over and not is_paused:
+                span.meet(look.at_ns, math.inf)
+        if now == 0:
+            continue
+        new = n_failed + n_updated
+        cells = _list_cells(before, wave, resolved, now - 1, new, at_ns, look)
+        _narrow(starts, cells, look, before[now - 1], new, deadline_ns)
+        if cells:
+            stretches.append(Stretch(cells, n_failed - failed))
+        wave, resolved, failed, at_ns = now - 1, new, n_failed, float(look.at_ns)
+    last = seen.last
+    is_over = last.fields["state"] in TERMINAL_STATES
+    return Course(stretches, starts, int(last.fields["current_wave"]), last.at_ns, is_over)
+
+
+def _list_cells(
+    before: Sequence[int], wave: int, resolved: int, now: int, new: int, at_ns: float, look: Look
+) -> list[Cell]:
+    """Return the nodes that got a verdict since the last look, by wave."""
+    cells = []
+    for number in range(wave, now + 1):
+        first = max(resolved, before[number])
+        count = min(new, before[number + 1]) - first
+        if count > 0:
+            low = at_ns if number == wave else -math.inf
+            cells.append(Cell(number, count, Span(low, look.at_ns), Span()))
+    return cells
+
+
+def _narrow(
+    starts: list[Span], cells: list[Cell], look: Look, done_before: int, new: int, deadline_ns: int | None
+) -> None:
+    """Narrow the start of the current wave, and its last verdict, to the instants of a look."""
+    now = int(look.fields["current_wave"]) - 1
+    progress = look.fields.get("last_progress_ns")
+    if progress is not None and new == done_before:
+        starts[now].meet_instant(progress)
+    elif progress is not None and cells and cells[-1].wave == now:
+        cells[-1].last.meet_instant(progress)
+    for name in ("health_check_deadline_ns", "healthy_deadline_ns"):
+        deadline = look.fields.get(name)
+        if deadline is not None and deadline_ns is not None:
+            starts[now].meet_instant(deadline - deadline_ns)

@@ -1,0 +1,59 @@
+"""Which rollouts have laws: in which nodes get verdicts independently of each other and of the clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.analysis.advice.waves import COUNTS
+from simdeploy.errors import InputError, Problem
+from simdeploy.rules.deployment_types import TYPES
+from simdeploy.rules.health import read_health_rule
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.advice.seen import Seen
+    from simdeploy.rules.waves import Plan
+    from simdeploy.scenario import Scenario
+
+
+def refuse_unsupported(scenario: Scenario, seen: Seen) -> None:
+    """Refuse by name what cannot be conditioned on."""
+    policy = seen.policy
+    problems = []
+    if not TYPES[policy.identity.type].releases or policy.identity.type == "rollback":
+        message = f"a deployment of type {policy.identity.type} is not supported"
+        problems.append(Problem(message, ("seen", "type"), allowed="update, create"))
+    gate = policy.policy.gate
+    if gate is not None and gate.kind != "threshold":
+        message = f"the gate {gate.kind} is not supported yet"
+        problems.append(Problem(message, ("policy", "health_check", "gate"), allowed="threshold"))
+    if scenario.tilt is not None:
+        problems.append(Problem("the scenario has a tilt", ("scenario",)))
+    if scenario.kind is not None:
+        problems.append(Problem("the kind of release is given", ("scenario",), found=scenario.kind))
+    if problems:
+        raise InputError(problems)
+
+
+def why_no_laws(scenario: Scenario, plan: Plan, seen: Seen) -> str:
+    """Return why chances can't come from laws, so that whole worlds are tried; empty if they can."""
+    fleet, orchestrator = scenario.fleet, scenario.orchestrator_of(seen.policy)
+    behaviours = fleet.behaviours
+    rule = read_health_rule(seen.policy.policy, orchestrator)
+    reasons = {
+        f"{plan.pacing} pacing": plan.pacing != "barrier",
+        "slots within waves": plan.has_slots,
+        "crashes": any(one.crash or one.down for one in behaviours),
+        "zone outages": any(one.zone_outage for one in behaviours),
+        "degraded spells": any(one.flapping for one in behaviours),
+        "lines that break": any(one.connection for one in behaviours),
+        "traffic": any(one.traffic for one in behaviours),
+        "a shared service": fleet.service is not None,
+        "change windows": bool(scenario.operator.change_windows),
+        "a script": bool(scenario.operator.script),
+        "retries": rule.retries > 0,
+        "a reporting delay": orchestrator.reporting_delay_ns > 0,
+        "failed nodes that freeze the rollout": orchestrator.failed_node_freezes,
+        "clocks that a pause stops": orchestrator.paused_clocks == "stop",
+        "missing counts": any(name not in look.fields for look in seen.looks for name in COUNTS),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")

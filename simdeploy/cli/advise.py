@@ -1,0 +1,93 @@
+"""``simdeploy advise``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from simdeploy.cli.command import UNDECIDED
+from simdeploy.cli.forecast import describe, describe_way, draw
+from simdeploy.cli.options import use
+from simdeploy.cli.seen import AT, SEEN, read_files
+from simdeploy.cli.study import Finding, Study, study_command
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from simdeploy.analysis.advice.result import Advice
+
+WAIT, CANCEL, PROMOTE, OTHER = 10, 11, 12, 13
+_CODES = {"go on": 0, "cancel": CANCEL, "promote": PROMOTE}
+_ACTS_IN = 2.6
+
+
+@study_command(
+    "advise",
+    policies="seen",
+    replications=2000,
+    least=10,
+    stores=False,
+    example="simdeploy advise scenarios/small-fleet.yaml --seen deployment.json",
+)
+@use(SEEN, AT)
+@click.option(
+    "--act",
+    "acts",
+    metavar="ACT",
+    multiple=True,
+    callback=lambda _ctx, _param, value: value or None,
+    help="'go on', promote, 'pause 10m', resume or cancel; repeatable. Default: what the state offers.",
+)
+@click.option(
+    "--exit-code",
+    "tells_act",
+    is_flag=True,
+    help="Exit with the best act: 0 go on, 10 wait, 11 cancel, 12 promote, 13 another one, 3 none.",
+)
+def command(
+    study: Study, *, seen: tuple[str, ...], at: str | None, acts: tuple[str, ...] | None, tells_act: bool
+) -> Finding:
+    """Advise what to do with a rollout: go on, wait, promote or cancel.
+
+    Takes the worlds of SCENARIO in which what was seen of the rollout would have been seen, and lets each go on under each act. Says how
+    probable a defective release is, what each act costs, and what waiting is worth.
+    """
+    from simdeploy.analysis import advise
+
+    result = study.run(advise, study.scenario, study.only_policy, seen=read_files(seen), at=at, acts=acts)
+    return Finding(
+        result,
+        about=describe(result),
+        lines=[describe_way(result)],
+        draw=lambda: _draw(result),
+        undecided=not result.is_trusted,
+        code=find_code(result) if tells_act else 0,
+    )
+
+
+def find_code(advice: Advice) -> int:
+    """Return the exit code of the best act."""
+    if not advice.best:
+        return UNDECIDED
+    # Waiting in the way of the best act is no other advice.
+    waits = advice.waiting[advice.waiting["how"] != advice.best]
+    if advice.best.startswith("pause") or waits["pays"].any():
+        return WAIT
+    return _CODES.get(advice.best, OTHER)
+
+
+def _draw(result: Advice) -> Figure:
+    """Draw the course, the kinds of release, and the acts if there are any."""
+    from matplotlib.figure import Figure
+
+    from simdeploy.plotting.advice import plot_acts, plot_forecast, plot_kinds
+
+    if result.acts["cost"].isna().all():
+        return draw(result)
+    figure = Figure(figsize=(10, 4.2 + 0.4 * len(result.acts)), layout="constrained")
+    panels = figure.subplot_mosaic([["course", "kinds"], ["course", "acts"]], width_ratios=(3, 2))
+    plot_forecast(panels["course"], result)
+    plot_kinds(panels["kinds"], result)
+    plot_acts(panels["acts"], result)
+    return figure

@@ -1,0 +1,66 @@
+"""``simdeploy forecast``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.cli.options import use
+from simdeploy.cli.seen import AT, SEEN, read_files
+from simdeploy.cli.study import Finding, Study, study_command
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from simdeploy.analysis.advice.result import Forecast
+
+
+@study_command(
+    "forecast",
+    policies="seen",
+    replications=2000,
+    least=10,
+    stores=False,
+    example="simdeploy forecast scenarios/small-fleet.yaml --seen deployment.json",
+)
+@use(SEEN, AT)
+def command(study: Study, *, seen: tuple[str, ...], at: str | None) -> Finding:
+    """Forecast how a rollout goes on.
+
+    Takes the worlds of SCENARIO in which what was seen of the rollout would have been seen: a deployment object as it stands now, or several
+    over time. Says when it will be done, how many nodes will fail, and how probable each kind of release is.
+    """
+    from simdeploy.analysis import forecast
+
+    result = study.run(forecast, study.scenario, study.only_policy, seen=read_files(seen), at=at)
+    return Finding(
+        result,
+        about=describe(result),
+        lines=[describe_way(result)],
+        draw=lambda: draw(result),
+        undecided=not result.is_trusted,
+    )
+
+
+def describe(result: Forecast) -> str:
+    """Say what was looked at."""
+    assumed = ", the last change" if result.is_assumed else ""
+    return f"{result.state} at {result.at_s:,.0f} s{assumed}; {result.n_worlds:,} worlds"
+
+
+def describe_way(result: Forecast) -> str:
+    """Say how worlds were found."""
+    way = f"whole worlds were tried ({result.why_tried})" if result.why_tried else "chances from the laws of nodes"
+    return f"{way}: {result.n_tried:,} worlds tried, {result.effective_worlds:,.0f} effective"
+
+
+def draw(result: Forecast) -> Figure:
+    """Draw the course and the kinds of release."""
+    from matplotlib.figure import Figure
+
+    from simdeploy.plotting.advice import plot_forecast, plot_kinds
+
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    course, kinds = figure.subplots(1, 2, width_ratios=(3, 2))
+    plot_forecast(course, result)
+    plot_kinds(kinds, result)
+    return figure

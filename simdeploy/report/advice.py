@@ -1,0 +1,182 @@
+"""Advice and forecasts, in words and as tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.report.tables import Column, make_table
+from simdeploy.report.wording import (
+    NO_SCALE,
+    PERCENT,
+    capitalize,
+    find_cost_unit,
+    format_amount,
+    join_answer,
+    time_scale,
+)
+from simdeploy.result import Table
+from simdeploy.units import NS_PER_S, short_duration
+from simdeploy.vocabulary import TERMINAL_STATES
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.advice.result import Advice, Forecast
+
+_MEASURES = {
+    "completed": "the rollout completes",
+    "failed": "it fails",
+    "canceled": "it is canceled",
+    "completed_good": "a good release completes",
+    "stopped_defective": "a defective release is stopped",
+    "false_alarm": "a good release is stopped (false alarm)",
+    "escaped": "a defective release completes (escape)",
+    "time_left_s": "time left",
+    "failed_nodes_to_come": "nodes that fail yet",
+    "exposed_nodes_to_come": "nodes that are exposed yet",
+}
+
+
+def tell(result: Forecast) -> str:
+    """Say what to do and why, or how the rollout goes on."""
+    if not result.is_trusted:
+        n = f"{result.effective_worlds:,.0f} effective worlds"
+        return join_answer(
+            [f"Undecided: only {n} show what was seen", "Simulate more --replications, or leave out instants"]
+        )
+    acts = getattr(result, "acts", None)
+    if acts is None or acts.empty:
+        return join_answer([_say_defective(result), _say_going_on(result)])
+    if not getattr(result, "best", ""):
+        return join_answer([_say_defective(result), "No act is best: costs are unknown", _say_going_on(result)])
+    return _tell_best(result)  # type: ignore[arg-type]
+
+
+def _tell_best(advice: Advice) -> str:
+    unit = find_cost_unit(advice.computed_under)
+    unit = f" {unit}" if unit else ""
+    rows = advice.acts.to_dict("records")
+    others = sorted((row for row in rows if row["act"] != advice.best), key=lambda row: row["more_than_best"])
+    parts = [_name(row["act"]) + f" costs {_more(row)}{unit} more" for row in others if not math.isnan(row["cost"])]
+    pays = advice.waiting[advice.waiting["how"].eq("go on") & advice.waiting["pays"]].to_dict("records")
+    best_wait = max(pays, key=lambda row: row["worth"], default=None)
+    waiting = ""
+    if best_wait is not None:
+        length = short_duration(best_wait["wait_s"] * NS_PER_S)
+        waiting = f"To look again in {length} saves {_number(best_wait['worth'])}{unit}"
+    start = f"{capitalize(advice.best)}: {_say_defective(advice, first=False)}"
+    return join_answer([start, [capitalize(", ".join(parts)), capitalize(parts[0])] if parts else "", waiting])
+
+
+def _name(act: str) -> str:
+    return {"go on": "going on", "promote": "promoting", "cancel": "canceling", "resume": "resuming"}.get(act, act)
+
+
+def _more(row: Mapping[Any, Any]) -> str:
+    return f"{_number(row['more_than_best'])} ({_number(row['more_low'])} to {_number(row['more_high'])})"
+
+
+def _number(value: float) -> str:
+    return format_amount(value, NO_SCALE)
+
+
+def _percent(value: float) -> str:
+    shown = 100 * value
+    if 0 < shown < 1:
+        return "under 1 %"
+    return "over 99 %" if 99 < shown < 100 else f"{shown:.0f} %"
+
+
+def _say_defective(result: Forecast, *, first: bool = True) -> str:
+    return f"{'The' if first else 'the'} release is defective with probability {_percent(result.defective)}"
+
+
+def _say_going_on(result: Forecast) -> str:
+    if result.state in TERMINAL_STATES:
+        return f"The rollout is over ({result.state})"
+    frame = result.forecast
+    means = frame[frame["quantile"].isna()].set_index("measure")["estimate"]
+    completes = f"Going on, the rollout completes with probability {_percent(means['completed'])}"
+    quantiles = frame[frame["measure"] == "time_left_s"].set_index("quantile")["estimate"]
+    if math.isnan(quantiles.get(0.5, math.nan)):
+        return completes
+    times = [short_duration(round(quantiles[level]) * NS_PER_S) for level in (0.5, 0.025, 0.975)]
+    return f"{completes} and ends in {times[0]} ({times[1]} to {times[2]})"
+
+
+def tabulate(result: Forecast) -> tuple[Table, ...]:
+    """Return the acts, the kinds of release, the forecast, and what waiting is worth."""
+    tables = []
+    acts = getattr(result, "acts", None)
+    unit = find_cost_unit(result.computed_under)
+    if acts is not None and not acts.empty:
+        tables.append(_tabulate_acts(result, unit))  # type: ignore[arg-type]
+    tables.append(_tabulate_kinds(result))
+    tables.append(_tabulate_forecast(result))
+    waiting = getattr(result, "waiting", None)
+    if waiting is not None and not waiting.empty:
+        columns = (
+            Column("how", "meanwhile"),
+            Column("wait", "look again after"),
+            Column("worth", "worth", "difference", NO_SCALE),
+        )
+        frame = waiting.assign(
+            wait=[short_duration(s * NS_PER_S) for s in waiting["wait_s"]],
+            worth_low=waiting["low"],
+            worth_high=waiting["high"],
+        )
+        tables.append(make_table("Worth of waiting", frame, columns))
+    return tuple(tables)
+
+
+def _tabulate_acts(advice: Advice, unit: str) -> Table:
+    acts = advice.acts
+    longest = float(acts["time_left_s"].max())
+    frame = acts.assign(
+        cost_low=acts["low"],
+        cost_high=acts["high"],
+        more_than_best_low=acts["more_low"],
+        more_than_best_high=acts["more_high"],
+        left=[format_amount(s, time_scale(longest)) for s in acts["time_left_s"]],
+    )
+    columns = (
+        Column("act", "act"),
+        Column("cost", f"cost{f', {unit}' if unit else ''}", "stacked estimate", NO_SCALE),
+        Column("more_than_best", "more than the best", "stacked difference", NO_SCALE),
+        Column("false_alarm", "false alarm", "share"),
+        Column("escaped", "escape", "share"),
+        Column("left", "time left"),
+    )
+    return make_table("Acts", frame, columns)
+
+
+def _tabulate_kinds(result: Forecast) -> Table:
+    frame = result.kinds.assign(posterior_low=result.kinds["low"], posterior_high=result.kinds["high"])
+    columns = (
+        Column("kind", "kind of release"),
+        Column("defective", "defective", "yes"),
+        Column("prior", "before", "share"),
+        Column("posterior", "given what was seen", "estimate", PERCENT),
+    )
+    return make_table("Kinds of release", frame, columns)
+
+
+def _tabulate_forecast(result: Forecast) -> Table:
+    frame = result.forecast
+    rows = []
+    for name, part in frame.groupby("measure", sort=False):
+        by_quantile = part.set_index("quantile")["estimate"]
+        mean = float(part.loc[part["quantile"].isna(), "estimate"].iloc[0])
+        if len(part) == 1:
+            rows.append({"measure": _MEASURES[str(name)], "mean": f"{100 * mean:.1f} %", "range": ""})
+            continue
+        scale = time_scale(float(part["estimate"].max())) if name == "time_left_s" else NO_SCALE
+        middle = [format_amount(by_quantile[level], scale) for level in (0.025, 0.975)]
+        spread = "" if math.isnan(by_quantile[0.5]) else f"{middle[0]} to {middle[1]}"
+        rows.append({"measure": _MEASURES[str(name)], "mean": format_amount(mean, scale), "range": spread})
+    columns = (
+        Column("measure", "if the rollout goes on"),
+        Column("mean", "probability or mean"),
+        Column("range", "middle 95 %"),
+    )
+    return make_table("Forecast", rows, columns)

@@ -1,0 +1,616 @@
+"""Advice and forecasts: conditioning against brute force and closed forms, what is refused, and what comes out."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from scipy import stats
+
+import simdeploy as sd
+from simdeploy.analysis.advice.agreeing import agree
+from simdeploy.analysis.advice.conditioning import condition
+from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_fates
+from simdeploy.analysis.advice.estimating import Weighted
+from simdeploy.analysis.advice.laws import NodeLaw, starts_within
+from simdeploy.analysis.advice.seen import read_seen
+from simdeploy.analysis.advice.waiting import choose_by_halves
+from simdeploy.api import Deployment, DeploymentStatus, format_time, parse_time
+from simdeploy.cli.app import app
+from simdeploy.engines.continuing import Worlds, run_continued
+from simdeploy.errors import InputError
+from simdeploy.experiments.executors import Threads
+from simdeploy.rules.health import read_health_rule
+from simdeploy.world.distributions import Exponential, Gamma
+
+CREATED = "2026-01-05T09:00:00Z"
+CHECK = {"deadline": "3m", "min_healthy_time": "30s"}
+BASE = {
+    "name": "six",
+    "fleet": {
+        "nodes": 6,
+        "update_duration": {"uniform": {"low": "40s", "high": "80s"}},
+        "start_failure": 0.1,
+        "start_attempts": 2,
+    },
+    "release": {
+        "good": {"probability": 0.7},
+        "bad": {"probability": 0.3, "defective": True, "start_failure": 0.5, "affects": {"share": 0.6}},
+    },
+    "costs": {"hour_of_delay": 10, "false_alarm": 50, "escape": 400},
+    "policies": {
+        "waves": {
+            "strategy": "rolling",
+            "max_parallel": 3,
+            "max_failed_nodes": 3,
+            "max_failed_nodes_percent": 60,
+            "health_check": CHECK,
+        }
+    },
+}
+ONE_AFTER_ONE = {"fleet.start_attempts": 1, "fleet.update_duration": "1m", "policies.waves.max_parallel": 1}
+
+
+def make(changes=(), **policy):
+    """Return the scenario with changed values, and a policy with other keys."""
+    raw = copy.deepcopy(BASE)
+    raw["policies"]["waves"] |= policy
+    return sd.Scenario.from_dict(raw).with_values(dict(changes))
+
+
+def at(seconds):
+    """Return an instant after the start, as the API writes it."""
+    return format_time(parse_time(CREATED) + round(seconds * 1e9))
+
+
+def look(scenario, updated_s, **status):
+    """Return a deployment object."""
+    status = {"state": "in_progress", "created_at": CREATED, "updated_at": at(updated_s), **status}
+    return Deployment(id="d", type="update", spec=scenario.policy().spec, status=DeploymentStatus(**status))
+
+
+# -- the laws of nodes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("law", "exact"),
+    [
+        (Exponential(60.0), lambda k: stats.gamma(k, scale=60.0)),
+        (Gamma(4.0, 15.0), lambda k: stats.gamma(4 * k, scale=15.0)),
+    ],
+)
+@pytest.mark.parametrize("attempts", [1, 2, 3])
+def test_sums_of_attempts(law, exact, attempts):
+    """The distribution function of several attempts is that of a sum, with any slowdown. [oracle]"""
+    known = exact(attempts)
+    x = known.ppf([0.01, 0.3, 0.7, 0.99])
+    assert starts_within(law, attempts, 2 * x * 1e9, 2.0) == pytest.approx(known.cdf(x), abs=5e-4)
+
+
+LAWS = {
+    "attempts, hangs, after, share": (
+        {
+            "fleet.start_attempts": 3,
+            "fleet.start_hang": 0.05,
+            "fleet.slowdown": 1.2,
+            "release.bad.error_rate": 0.12,
+            "release.bad.after": {"exponential": {"mean": "30s"}},
+        },
+        {},
+    ),
+    "own levels, deadline from the start": (
+        {
+            "fleet.error_rate": {"beta": {"mean": 0.08, "sd": 0.03}},
+            "orchestrator.deadline_starts": "started",
+            "orchestrator.window_reset": False,
+        },
+        {},
+    ),
+    "thresholds": (
+        {"release.bad.error_rate": 0.08},
+        {
+            "dialect": "rollout",
+            "max_parallel": 50,
+            "health_check": {"deadline": 180 * 10**9, "success_threshold": 3, "failure_threshold": 2},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LAWS)
+def test_laws_are_those_of_drawn_nodes(case):
+    """By any time as many nodes run, and have failed, as the law of a node says. [oracle]"""
+    changes, policy = LAWS[case]
+    scenario = make({"fleet.requests_per_second": 10, **changes}, **policy)
+    rule = read_health_rule(scenario.policy().policy, scenario.orchestrator)
+    n, behaviour = 20_000, scenario.fleet.behaviour
+    slowdown, failure = behaviour.slowdown.mean, behaviour.start_failure.mean
+    nodes = Nodes(np.arange(n), np.zeros(n, int), np.zeros(n, int), np.full(n, slowdown), np.full(n, failure))
+    for kind in scenario.release:
+        law = NodeLaw(behaviour, kind, rule, float(kind.affects.share or 1))
+        verdicts, times = draw_fates([law], nodes, 5, np.zeros(n, int))
+        for x in np.quantile(times, [0.1, 0.5, 0.9, 0.99]):
+            for verdict, by in ((RUNS, law.running), (FAILS, law.failed)):
+                exact = float(by(x, slowdown, failure))
+                seen = ((verdicts == verdict) & (times <= x)).mean()
+                assert abs(seen - exact) <= 4 * math.sqrt(exact * (1 - exact) / n) + 1e-9
+
+
+@pytest.mark.parametrize("case", LAWS)
+def test_drawn_nodes_are_those_of_the_engine(case):
+    """A node drawn from a replication gets its verdict when the engine gives it. [property]"""
+    changes, policy = LAWS[case]
+    if policy:
+        policy = {**policy, "max_parallel": 100}
+    large = {"fleet.nodes": 60, "fleet.requests_per_second": 10, "policies.waves.max_failed_nodes_percent": 100}
+    scenario = make({**large, **changes}, max_failed_nodes=60, **({"max_parallel": 60} | policy))
+    rule = read_health_rule(scenario.policy().policy, scenario.orchestrator)
+    for kind in scenario.release:
+        engine = sd.simulate(scenario.given(kind.name), replication=7).nodes
+        behaviour = scenario.fleet.behaviour
+        law = NodeLaw(behaviour, kind, rule, float(kind.affects.share or 1))
+        shared = [np.full(60, each.mean) for each in (behaviour.slowdown, behaviour.start_failure)]
+        nodes = Nodes(np.arange(60), np.zeros(60, int), np.zeros(60, int), *shared)
+        verdicts, times = draw_fates([law], nodes, 0, np.full(60, 7))
+        assert times / 1e9 == pytest.approx(engine["resolved_at_s"].to_numpy(), abs=1e-8)
+        assert (verdicts == FAILS).tolist() == engine["failed_at_s"].notna().tolist()
+
+
+# -- conditioning ------------------------------------------------------------------------------------------------------
+
+
+def run_all(scenario, seen, n, seed):
+    """Return what became of those of n unconditioned worlds that look like what was seen."""
+    roots = np.arange(n)
+    nodes = np.repeat(roots[:, np.newaxis], scenario.fleet.nodes, axis=1)
+    instants = [look.at_ns for look in seen.looks]
+    how = {"looks_ns": instants, "seed": seed, "engine": "compiled"}
+    continued = run_continued(scenario, seen.policy, Worlds(roots, nodes), **how)
+    places = np.flatnonzero(agree(continued.looks, seen.looks))
+    return [continued.block.row(0, place) for place in places]
+
+
+def run_conditioned(conditioned):
+    """Return what becomes of conditioned worlds, and their weights."""
+    rows, weights = [], []
+    for of_kind in conditioned.by_kind:
+        scenario = conditioned.scenario.given(of_kind.kind.name)
+        how = {"looks_ns": [], "seed": conditioned.seed, "engine": "compiled"}
+        continued = run_continued(scenario, conditioned.seen.policy, of_kind.worlds, **how)
+        rows += [continued.block.row(0, place) for place in range(len(of_kind.weights))]
+        weights += of_kind.weights.tolist()
+    return rows, np.array(weights)
+
+
+def canary(**changes):
+    """Return a scenario with canaries and an operator."""
+    people = {
+        "operator.promote_after": {"exponential": {"mean": "2m"}},
+        "operator.notices_defect": 0.6,
+        "operator.rejects_good": 0.1,
+    }
+    policy = {"strategy": "canary", "canary_count": 2, "max_parallel": 2}
+    return make({**people, **changes}, **policy)
+
+
+COUPLED = {
+    "fleet.slowdown": {"uniform": {"low": 0.8, "high": 1.2}},
+    "fleet.start_failure": {"beta": {"mean": 0.2, "sd": 0.1}},
+    "fleet.order": "random",
+    "fleet.classes": [{"name": "slow", "share": 0.25, "update_duration": "70s"}],
+    "release.bad.affects": {"count": 3},
+}
+
+
+def cases():
+    """Yield a name, a scenario, what is seen, and the instant of looking."""
+    plain = make()
+    counts = {"current_wave": 2, "updated_nodes": 3, "failed_nodes": 1}
+    yield "one object", plain, look(plain, 220, **counts), None
+    yield "nothing happened since", plain, look(plain, 220, **counts), 245
+    coupled = make(COUPLED)
+    yield "level, slowdown, classes, count", coupled, look(coupled, 220, **counts), None
+    rollout = sd.simulate(coupled, replication=5)
+    revisions = rollout.revisions
+    yield "revisions", make(COUPLED), revisions[revisions["time_s"] < 100], None
+    zones = make({"fleet.zones": 3, "release.bad.affects": {"zones": [0, 1]}, "fleet.start_attempts": 1})
+    first = look(zones, 70, current_wave=1, updated_nodes=0, failed_nodes=1)
+    second = look(
+        zones,
+        108,
+        current_wave=2,
+        updated_nodes=2,
+        failed_nodes=1,
+        last_progress_time=at(108),
+        healthy_deadline=at(288),
+    )
+    yield "looks with instants", zones, [(at(75), first), (at(120), second)], None
+    waits = canary()
+    yield "canaries promoted", waits, look(waits, 240, current_wave=2, updated_nodes=2, failed_nodes=0), None
+    resolved = {"current_wave": 1, "updated_nodes": 2, "failed_nodes": 0, "canary_promoted": False}
+    yield "canaries wait", waits, look(waits, 150, **resolved), 200
+    paused = look(plain, 60, state="paused", current_wave=1, updated_nodes=0, failed_nodes=0)
+    yield (
+        "paused",
+        plain,
+        [paused, look(plain, 200, state="paused", current_wave=1, updated_nodes=2, failed_nodes=1)],
+        None,
+    )
+    stopped = {"state": "failed", "current_wave": 2, "updated_nodes": 1, "failed_nodes": 4}
+    yield "stopped", plain, look(plain, 280, **stopped), None
+    sliding = make({"orchestrator.pacing": "sliding"})
+    yield "sliding", sliding, look(sliding, 150, updated_nodes=3, failed_nodes=0), None
+
+
+CASES = {name: case for name, *case in cases()}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_conditioned_worlds_are_those_of_brute_force(name):
+    """Kinds, failures and makespans are those of plain worlds in which the same was seen. [oracle]"""
+    scenario, seen, instant = CASES[name]
+    seen = read_seen(scenario, None, seen, instant)
+    # With pauses the plain worlds need them, too.
+    conditioned = condition(scenario, seen, replications=600, seed=3, engine="compiled")
+    plain = run_all(conditioned.scenario, seen, 60_000, 4)
+    assert len(plain) >= 40
+    rows, weights = run_conditioned(conditioned)
+    sizes = [len(each.weights) for each in conditioned.by_kind]
+    weighted = Weighted(weights, sizes, [each.n_tried for each in conditioned.by_kind], 0.95)
+    for value in (
+        lambda row: float(row["release"] == "bad"),
+        lambda row: float(row["failed_nodes"]),
+        lambda row: float(row["state"] == "completed"),
+        lambda row: float(np.nan_to_num(row["makespan_s"])),
+    ):
+        ours, theirs = np.array([value(row) for row in rows]), np.array([value(row) for row in plain])
+        mean = weighted.mean(ours)
+        error = math.hypot((mean.high - mean.low) / (2 * 1.96), theirs.std() / math.sqrt(len(theirs)))
+        assert abs(mean.estimate - theirs.mean()) <= 4 * error + 1e-9
+
+
+def test_kinds_after_k_failures_of_n():
+    """With nodes one after the other the posterior is that of two binomials. [oracle]"""
+    scenario = make({**ONE_AFTER_ONE, "release.bad.affects": "all"})
+    seen = look(scenario, 420, current_wave=6, updated_nodes=3, failed_nodes=2)
+    result = sd.forecast(scenario, seen=seen, replications=400, engine="reference")
+    chances = np.array([0.7, 0.3]) * [stats.binom.pmf(2, 5, 0.1), stats.binom.pmf(2, 5, 0.55)]
+    # A good start takes 90 s, a failed one 60 s, so that the sixth node went at 390 s whoever failed.
+    assert result.kinds["posterior"].tolist() == pytest.approx((chances / chances.sum()).tolist(), abs=1e-9)
+    assert (result.n_worlds, result.why_tried) == (result.n_tried, "")
+
+
+def test_a_level_that_all_nodes_share():
+    """If the chance of a failure is drawn once, the next node fails with the beta-binomial's probability. [oracle]"""
+    level = {
+        "fleet.start_failure": {"beta": {"mean": 0.2, "sd": 0.2}},
+        "release.bad.probability": 0,
+        "release.good.probability": 1,
+    }
+    scenario = make({**ONE_AFTER_ONE, **level})
+
+    seen = look(scenario, 390.6, current_wave=6, updated_nodes=3, failed_nodes=2)
+    result = sd.forecast(scenario, seen=seen, replications=2000, engine="compiled")
+    strength = 0.2 * 0.8 / 0.2**2 - 1
+    exact = (0.2 * strength + 2) / (strength + 5)
+    row = result.forecast.query("measure == 'failed_nodes_to_come' and quantile.isna()").iloc[0]
+    assert abs(row["estimate"] - exact) <= 4 * (row["high"] - row["low"]) / (2 * 1.96)
+
+
+def test_the_last_node_of_a_wave():
+    """When a wave goes the slowdown is known: as the largest of three uniform times says. [oracle]"""
+    slow = {"fleet.slowdown": {"empirical": {"values": [1.0, 1.25]}}, "fleet.start_failure": 0}
+    scenario = make({**slow, "fleet.start_attempts": 1, "release.bad.probability": 0, "release.good.probability": 1})
+    # The first wave took 79 s and three windows.
+    seen = look(scenario, 109, current_wave=2, updated_nodes=3, failed_nodes=0, last_progress_time=at(109))
+    conditioned = condition(
+        scenario, read_seen(scenario, None, seen, None), replications=400, seed=0, engine="reference"
+    )
+    weights = conditioned.by_kind[0].weights
+    from simdeploy.world.streams import Stream, uniforms
+
+    roots = conditioned.by_kind[0].worlds.roots
+    is_slow = uniforms(0, roots, Stream.SLOWDOWN, 0) > 0.5
+    by = [[stats.uniform(40, 40).cdf((79 + h) / s) ** 3 for h in (-0.5, 0.5)] for s in (1.0, 1.25)]
+    fast, slow = np.diff(by)[:, 0]
+    mean = Weighted(weights, [len(weights)], [conditioned.by_kind[0].n_tried], 0.95).mean(is_slow.astype(float))
+    assert abs(mean.estimate - slow / (fast + slow)) <= 4 * (mean.high - mean.low) / (2 * 1.96)
+
+
+# -- what cannot be, and what is not supported --------------------------------------------------------------------------
+
+IMPOSSIBLE = [
+    (
+        {"current_wave": 1, "updated_nodes": 4, "failed_nodes": 0},
+        "4 updated and 0 failed nodes, but only 3 were dispatched",
+    ),
+    (
+        {"current_wave": 2, "updated_nodes": 2, "failed_nodes": 0},
+        "wave 2 went, although only 2 of the 3 nodes before it",
+    ),
+    ({"current_wave": 3, "updated_nodes": 2, "failed_nodes": 0}, "there is no such wave"),
+    ({"current_wave": 2, "updated_nodes": 0, "failed_nodes": 4}, "more failed nodes than the rollout survives"),
+    ({"total_nodes": 7}, "another fleet"),
+    ({"state": "pending"}, "has not begun"),
+    (
+        {"state": "completed", "current_wave": 2, "updated_nodes": 5, "failed_nodes": 0},
+        "only 5 of 6 nodes have a verdict",
+    ),
+    ({"current_wave": 1, "health_check_deadline": at(100)}, "no node can have it"),
+    ({"current_wave": 1, "health_check_deadline": at(180)}, "no node is in flight with it"),
+    ({"canary_promoted": True}, "has no canaries"),
+    ({"current_wave": 2, "updated_nodes": 6, "failed_nodes": 0}, "does this happen"),
+]
+
+
+@pytest.mark.parametrize(("status", "told"), IMPOSSIBLE)
+def test_what_cannot_have_happened(status, told):
+    """What no rollout shows is an error that says why. [contract]"""
+    scenario = make()
+    with pytest.raises(InputError, match=told):
+        sd.advise(scenario, seen=look(scenario, 300, **status), replications=20, engine="reference")
+
+
+def test_looks_that_contradict_each_other():
+    """Counts that fall, an end that doesn't last, another spec and a wrong order are errors. [contract]"""
+    scenario = make()
+    first = look(scenario, 100, current_wave=1, updated_nodes=2, failed_nodes=0)
+    for later, told in (
+        (look(scenario, 120, current_wave=1, updated_nodes=1, failed_nodes=0), "updated_nodes falls from 2 to 1"),
+        (look(scenario, 90, current_wave=1, updated_nodes=2, failed_nodes=0), "not in order"),
+        (look(make(max_parallel=2), 120, current_wave=1), "spec changes"),
+    ):
+        with pytest.raises(InputError, match=told):
+            sd.forecast(scenario, seen=[first, later], replications=20)
+    ended = look(scenario, 100, state="canceled", current_wave=1, updated_nodes=2, failed_nodes=0)
+    with pytest.raises(InputError, match="canceled stays so"):
+        sd.forecast(scenario, seen=[ended, look(scenario, 120, current_wave=1)], replications=20)
+
+
+def test_arguments_that_make_no_sense():
+    """What isn't seen, an instant too early, acts that aren't offered and what isn't supported are refused by name. [contract]"""
+    scenario = make()
+    seen = look(scenario, 100, current_wave=1, updated_nodes=1, failed_nodes=0)
+    stop = Deployment(**{**seen.model_dump(), "type": "rollback", "spec": seen.spec, "status": seen.status})
+    gated = make(health_check={**CHECK, "max_error_rate": 0.05, "gate": {"kind": "pooled"}})
+    for arguments, told in (
+        ({"seen": 3}, "not a deployment object"),
+        ({"seen": []}, "nothing was seen"),
+        (
+            {"seen": pd.DataFrame({"node": [0], "dispatched_at_s": [0.0], "status": ["running"]})},
+            "nodes is not supported yet",
+        ),
+        ({"seen": seen, "at": 50}, "before updated_at"),
+        ({"seen": seen, "at": "soon"}, "not an instant"),
+        ({"seen": stop}, "type rollback is not supported"),
+        ({"scenario": gated, "seen": look(gated, 100, current_wave=1)}, "gate pooled is not supported yet"),
+        ({"scenario": scenario.tilted({"start_failure": 2}), "seen": seen}, "has a tilt"),
+        ({"seen": seen, "policy": {"strategy": "immediate"}}, "differs from the spec that was seen"),
+        ({"seen": seen, "acts": "promote"}, "nothing awaits a promotion"),
+        ({"seen": seen, "acts": ["cancle"]}, "no such act .* did you mean 'cancel'"),
+        ({"seen": seen, "acts": ["pause 0s"]}, "invalid pause"),
+        ({"seen": seen, "acts": {"more": {"max_failed_nodes": 20}}}, "not supported yet"),
+        ({"seen": seen, "acts": "rollback"}, "cancel rolls back"),
+        ({"seen": seen, "replications": 3}, "invalid number of replications"),
+        ({"seen": seen, "confidence_level": 95}, "invalid confidence level"),
+        ({"seen": seen, "engine": "refrence"}, "did you mean 'reference'"),
+    ):
+        with pytest.raises(InputError, match=told):
+            sd.advise(arguments.pop("scenario", scenario), arguments.pop("policy", None), **arguments)
+
+
+# -- what comes out ----------------------------------------------------------------------------------------------------
+
+
+def test_acts_are_compared_in_the_same_worlds():
+    """The best act costs nothing more than itself, the others as much as their means differ by. [property]"""
+    scenario = make()
+    seen = look(scenario, 220, current_wave=2, updated_nodes=2, failed_nodes=2)
+    result = sd.advise(scenario, seen=seen, replications=1000, engine="compiled")
+    acts = result.acts.set_index("act")
+    assert list(acts.index) == ["go on", "pause 10m", "cancel"]
+    assert acts.loc[result.best, "more_than_best"] == 0
+    assert (acts["more_than_best"] + acts["cost"].min()).tolist() == pytest.approx(acts["cost"].tolist())
+    assert acts.loc["cancel", "time_left_s"] == 0
+    # To cancel is a false alarm if and only if the release is good.
+    assert acts.loc["cancel", "false_alarm"] == pytest.approx(1 - result.defective)
+    assert acts.loc["cancel", "escaped"] == 0
+    assert acts.loc["cancel", "cost"] == pytest.approx((1 - result.defective) * (50 + 10 * 220.5 / 3600), rel=1e-3)
+
+
+def test_a_terminal_state_offers_nothing():
+    """After its end a rollout has kinds and a forecast, and no acts. [contract]"""
+    scenario = make()
+    ended = look(scenario, 100, state="canceled", current_wave=1, updated_nodes=1, failed_nodes=0)
+    result = sd.advise(scenario, seen=ended, replications=20, engine="reference")
+    assert (len(result.acts), len(result.waiting), result.best) == (0, 0, "")
+    with pytest.raises(InputError, match="offers no acts"):
+        sd.advise(scenario, seen=ended, acts="cancel", replications=20)
+
+
+def test_what_waits_is_promoted():
+    """Canaries that wait can be promoted, and a paused rollout resumed. [contract]"""
+    scenario = canary()
+    waits = {"current_wave": 1, "updated_nodes": 2, "failed_nodes": 0, "canary_promoted": False}
+    result = sd.advise(scenario, seen=look(scenario, 150, **waits), replications=40, engine="reference")
+    assert result.acts["act"].tolist() == ["go on", "promote", "pause 10m", "cancel"]
+    plain = make()
+    paused = look(plain, 100, state="paused", current_wave=1, updated_nodes=3, failed_nodes=0)
+    result = sd.advise(plain, seen=paused, replications=40, engine="reference")
+    acts = result.acts.set_index("act")
+    assert list(acts.index) == ["go on", "resume", "cancel"]
+    # Who does nothing waits for ever.
+    assert acts["cost"].isna().tolist() == [True, False, False]
+
+
+def test_too_few_effective_worlds_are_none():
+    """With fewer than a hundred effective worlds no act is best. [contract]"""
+    scenario = make()
+    seen = look(scenario, 220, current_wave=2, updated_nodes=3, failed_nodes=1)
+    result = sd.advise(scenario, seen=seen, replications=20, engine="reference")
+    assert result.effective_worlds < 100
+    assert (result.best, result.is_trusted) == ("", False)
+    assert result.answer.startswith("Undecided")
+
+
+def test_a_rule_is_judged_by_other_worlds():
+    """If what is seen says nothing, choosing later is worth nothing: a rule judged by its own worlds would claim more. [oracle]"""
+    rng = np.random.default_rng(1)
+    worth = []
+    for _ in range(200):
+        costs = rng.normal(size=(2, 400))
+        groups = rng.integers(0, 10, 400)
+        best = costs[costs.mean(axis=1).argmin()]
+        worth.append((best - choose_by_halves(np.ones(400), costs, groups)).mean())
+    # A lower bound of 0 that isn't above it.
+    assert np.mean(worth) < 4 * np.std(worth) / math.sqrt(len(worth))
+
+
+def test_what_is_seen_later_is_used():
+    """If groups tell which act is cheap, the rule takes it: of costs 0 and 1 by group it pays 0. [oracle]"""
+    groups = np.tile([0, 0, 1, 1], 50)
+    costs = np.stack([groups, 1 - groups]).astype(float)
+    assert choose_by_halves(np.ones(200), costs, groups).tolist() == [0.0] * 200
+    # Where the rollout is over, nothing is left to choose.
+    assert choose_by_halves(np.ones(200), costs, np.full(200, -1)).tolist() == groups.tolist()
+
+
+def test_estimates_of_weighted_worlds():
+    """Means of two kinds with different weights have a standard error as their spread over repetitions. [oracle]"""
+    rng = np.random.default_rng(2)
+    found, errors = [], []
+    for _ in range(400):
+        weights = [p * rng.exponential(size=60) / 60 for p in (0.8, 0.2)]
+        values = np.concatenate([rng.normal(0, 1, 60), rng.normal(3, 1, 60)])
+        mean = Weighted(np.concatenate(weights), [60, 60], [60, 60], 0.95).mean(values)
+        found.append(mean.estimate)
+        errors.append((mean.high - mean.low) / (2 * 1.959964))
+    assert abs(np.mean(found) - 0.6) <= 4 * np.std(found) / 20
+    assert np.mean(errors) == pytest.approx(np.std(found), rel=4 / math.sqrt(2 * 400))
+
+
+def test_quantiles_of_weighted_worlds():
+    """A quantile is the lowest value that so much of the weight does not exceed. [oracle]"""
+    weighted = Weighted(np.array([0.1, 0.2, 0.3, 0.4]), [4], [4], 0.95)
+    values = np.array([4.0, 3.0, 2.0, 1.0])
+    assert [weighted.quantile(values, level).estimate for level in (0.1, 0.4, 0.41, 0.7, 0.95)] == [1, 1, 2, 2, 4]
+
+
+def test_neither_workers_nor_engine_change_an_answer():
+    """Threads and both engines give the same advice. [property]"""
+    scenario = make()
+    seen = look(scenario, 220, current_wave=2, updated_nodes=3, failed_nodes=1)
+    how = {"seen": seen, "replications": 20, "acts": ["go on", "cancel"]}
+    compiled = sd.advise(scenario, engine="compiled", **how)
+    threads = sd.advise(scenario, engine="compiled", executor=Threads(2), **how)
+    assert threads.to_dict() == compiled.to_dict()
+    reference = sd.advise(scenario, engine="reference", **how)
+    pd.testing.assert_frame_equal(reference.acts, compiled.acts, rtol=1e-9)
+    pd.testing.assert_frame_equal(reference.kinds, compiled.kinds)
+
+
+def test_progress_reaches_its_total():
+    """Progress begins at nothing, never goes back, and ends at its total. [contract]"""
+    scenario = make()
+    heard = []
+    seen = look(scenario, 220, current_wave=2, updated_nodes=3, failed_nodes=1)
+    sd.advise(scenario, seen=seen, replications=20, engine="reference", progress=lambda *of: heard.append(of))
+    done = [so_far for so_far, _ in heard]
+    assert done[0] == 0
+    assert done == sorted(done)
+    assert heard[-1][0] == heard[-1][1] > 0
+
+
+# -- the commands ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Work in a folder with a scenario and what was seen."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "six.yaml").write_text(json.dumps(BASE), encoding="utf-8")
+    scenario = make()
+    looks = [
+        look(scenario, 100, current_wave=1, updated_nodes=1, failed_nodes=0),
+        look(scenario, 220, current_wave=2, updated_nodes=3, failed_nodes=1),
+    ]
+    for number, each in enumerate(looks):
+        (tmp_path / f"{number}.json").write_text(each.to_json(), encoding="utf-8")
+    return tmp_path
+
+
+def call(*words, **how):
+    """Run a command in this process."""
+    return CliRunner().invoke(
+        app, [*words, "--replications", "40", "--engine", "reference"], catch_exceptions=False, **how
+    )
+
+
+def test_what_was_seen_comes_from_files_and_pipes(folder):
+    """Several files, a list in one, and standard input say the same; a table has every change. [contract]"""
+    texts = [(folder / f"{number}.json").read_text(encoding="utf-8") for number in (0, 1)]
+    (folder / "list.json").write_text(json.dumps([json.loads(text) for text in texts]), encoding="utf-8")
+    said = {
+        call("forecast", "six.yaml", "--seen", "0.json", "--seen", "1.json", "--json").stdout,
+        call("forecast", "six.yaml", "--seen", "list.json", "--json").stdout,
+        call("forecast", "six.yaml", "--seen", "-", "--json", input=(folder / "list.json").read_text()).stdout,
+    }
+    assert len(said) == 1
+    revisions = sd.simulate(make(), replication=2).revisions
+    revisions[revisions["time_s"] < 200].to_csv("seen.csv", index=False)
+    assert call("forecast", "six.yaml", "--seen", "seen.csv").exit_code in (0, 3)
+    refused = call("forecast", "six.yaml", "--seen", "seen.csv", "--seen", "1.json")
+    assert (refused.exit_code, "one table" in refused.stderr) == (2, True)
+
+
+def test_what_run_prints_was_seen(folder):
+    """What `simdeploy run --json` writes is a rollout at its end. [contract]"""
+    ran = CliRunner().invoke(app, ["run", "six.yaml", "--json"]).stdout
+    result = call("advise", "six.yaml", "--seen", "-", "--json", "--exit-code", input=ran)
+    assert result.exit_code == 3
+    document = json.loads(result.stdout)
+    assert document["state"] in ("completed", "failed")
+    assert document["acts"] == []
+
+
+CODES = [("go on", 0), ("pause 5m", 10), ("cancel", 11), ("promote", 12), ("resume", 13), ("", 3)]
+
+
+@pytest.mark.parametrize(("best", "code"), CODES)
+@pytest.mark.parametrize("pays", [None, "go on", "pause"])
+def test_exit_codes(best, code, pays):
+    """The exit code is the best act; where it pays to wait in another way than the best act's, it is to wait. [contract]"""
+    from types import SimpleNamespace
+
+    from simdeploy.cli.advise import find_code
+
+    rows = [{"how": how, "pays": how == pays} for how in ("go on", "pause")]
+    waits = pays is not None and best not in ("", pays)
+    assert find_code(SimpleNamespace(best=best, waiting=pd.DataFrame(rows))) == (10 if waits else code)
+
+
+def test_a_picture_and_a_table(folder):
+    """A picture is drawn, and the table is that of the acts. [contract]"""
+    result = call(
+        "advise",
+        "six.yaml",
+        "--seen",
+        "1.json",
+        "--plot",
+        "p.svg",
+        "--out",
+        "o.csv",
+        "--act",
+        "go on",
+        "--act",
+        "cancel",
+    )
+    assert result.exit_code == 3, result.stderr  # too few worlds
+    assert pd.read_csv("o.csv")["act"].tolist() == ["go on", "cancel"]
+    assert (folder / "p.svg").stat().st_size > 0
+    assert result.stdout.startswith("Undecided")
