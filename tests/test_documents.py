@@ -287,11 +287,9 @@ class TestReference:
         assert set(self.names("`compare`")) == {*comparison.differences, *comparison.estimates}
 
     def test_closed_forms(self):
-        """Every closed form is listed with the first line of its documentation [contract]."""
-        section = re.split(r"^#+ ", read("docs/reference.md").split("# Closed forms\n")[1], flags=re.MULTILINE)[0]
-        items = re.findall(r"^- `(\w+)`: (.+(?:\n  .+)*)", section, re.MULTILINE)
-        listed = {name: re.sub(r"\s+", " ", text) for name, text in items}
-        assert listed == {name: getattr(oracles, name).__doc__.strip().splitlines()[0] for name in oracles.__all__}
+        """Every closed form is listed once [contract]."""
+        table = read("docs/reference.md").split("| subject | names |\n")[1]
+        assert sorted(re.findall(r"`(\w+)`", table)) == sorted(oracles.__all__)
 
 
 def test_numbers_in_prose():

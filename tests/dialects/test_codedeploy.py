@@ -155,7 +155,7 @@ def test_an_unknown_name_is_refused():
     with pytest.raises(InputError) as caught:
         read_policy('{"deploymentConfigName": "mine"}')
     assert messages(caught.value) == [
-        (1, "deploymentConfigName", "a configuration of which the file says nothing more")
+        (1, "deploymentConfigName", "a custom configuration that the file only names")
     ]
 
 
