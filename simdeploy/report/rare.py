@@ -25,7 +25,7 @@ def tell(rare: Rare) -> str:
         return join_answer([[*reasons, start]])
     interval = format_probability(rare.probability, rare.low, rare.high, level=rare.confidence_level)
     often = f"once in {format_count(1 / rare.probability)} rollouts" if rare.probability > 0 else "never"
-    given = " that count" if rare.event.given is not None else ""
+    given = f" given {rare.event.given}" if rare.event.given is not None else ""
     plain = format_count(rare.plain_rollouts)
     if rare.is_cheaper:
         work = f"{rare.n_rollouts + rare.n_pilot:,} rollouts replaced {plain} plain ones"
@@ -42,8 +42,8 @@ def tabulate(rare: Rare) -> tuple[Table, ...]:
     rows = (
         ("probability per rollout", probability),
         ("rollouts", f"{rare.n_rollouts:,}, plus {rare.n_pilot:,} to choose the {chosen}"),
-        ("plain rollouts for the same error", format_count(rare.plain_rollouts)),
-        ("variance reduction, times", f"{format_count(rare.gain)}; {in_updates}"),
+        ("plain rollouts for the same precision", format_count(rare.plain_rollouts)),
+        ("plain rollouts per rollout", f"{format_count(rare.gain)}; {in_updates}"),
         *_say_diagnosis(rare),
     )
     title = f"Estimate ({percent(rare.confidence_level)} CI)"
