@@ -33,7 +33,7 @@ def tell(front: ParetoFront) -> str:
     n_on = n["on the front"]
     measures = join_words([f"{describe_measure(of)} ({direction})" for of, direction in front.directions.items()])
     listed = [names[place] for place in np.flatnonzero(cases["standing"].eq("on the front"))]
-    count = f"{n_on:,} of {len(cases):,} cases {is_or_are(n_on)} on the Pareto front (no case is better in all)"
+    count = f"{n_on:,} of {len(cases):,} cases {is_or_are(n_on)} on the Pareto front"
     start = f"{count} of {measures}"
     forms = [f"{start}: {some}" for some in list_forms(listed, _MOST_NAMED, separator=";")]
     rest = f"{n['undecided']:,} more may be, {n['dominated']:,} are dominated"

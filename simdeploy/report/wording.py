@@ -33,8 +33,8 @@ LONGEST_ANSWER = 240
 _MOST_DIGITS = 5  # of an estimate with an interval
 # Before an interval that may not cover as often as it says.
 UNTRUSTED = "~"
-# How a table writes verdicts that are no plain words.
-VERDICTS = {"trades": "trade-off", "unclear": "no clear difference"}
+# Verdicts that people read as another word.
+VERDICTS = {"trades": "trade-off"}
 
 # Short names of the most common measures.
 _BRIEF = {
