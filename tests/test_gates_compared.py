@@ -382,7 +382,7 @@ def test_verdicts_are_what_the_intervals_support():
     assert "Use both instead of the threshold, with the lowest estimated errors: " in result.answer
     assert "false alarms change by -20.0 to -10.0 pp, escapes change by -20.0 to -10.0 pp" in result.answer
     assert "quiet and sharp are also better." in result.answer
-    assert "blind has fewer of one error but more of the other." in result.answer
+    assert "blind lowers one error but raises the other." in result.answer
 
 
 UNKNOWN = (math.nan, math.nan)
@@ -393,7 +393,7 @@ UNKNOWN = (math.nan, math.nan)
     [
         (((-0.2, -0.1), (-0.1, 0.1)), "better", "better", "Use other instead of the threshold: "),
         (((0.1, 0.2), (0.0, 0.0)), "worse", "worse", "other has more errors."),
-        (((-0.2, -0.1), (-0.2, -0.1)), "trades", "trade-off", "other has fewer of one error but more of the other."),
+        (((-0.2, -0.1), (-0.2, -0.1)), "trades", "trade-off", "other lowers one error but raises the other."),
         (((0.0, 0.0), (0.0, 0.0)), "equal", "equal", "No other gate is clearly better"),
         (((-0.1, 0.1), (0.0, 0.0)), "unclear", "unclear", "No other gate is clearly better"),
         (((-0.2, -0.1), UNKNOWN), "unknown", "unknown", "No other gate is clearly better"),

@@ -299,7 +299,7 @@ def test_it_says_how_many_replications_would_decide():
     lead = others - [10.0, 11.0, 12.0]
     half_width = stats.t.ppf(0.975, 2) * stats.sem(lead)
     assert result.replications_needed == pytest.approx(3 * (half_width / lead.mean()) ** 2)
-    assert "; about 56 replications needed." in result.answer
+    assert "; settling it takes about 56 replications." in result.answer
 
 
 def test_every_candidate_has_to_be_in_every_world():

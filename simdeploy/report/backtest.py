@@ -48,7 +48,7 @@ def tell(result: Backtest) -> str:
             for measure, (what, _, nouns) in list(_NAMES.items())[1:]
             if _count_all(counts[measure])
         ]
-        stopped = f"{policy} would have stopped {say_count(counts['stopped'])} of {plural(n, 'recorded rollout')}"
+        stopped = f"{policy} would have stopped {say_count(counts['stopped'])} of {plural(n, 'rollout')}"
         long = f"{stopped}{_say_recorded(recorded['stopped'])}"
         sentences.append([*([f"{long}, with {' and '.join(kinds)}"] if kinds else []), long, stopped])
     missed = int((~result.reproduced["is_reproduced"].fillna(value=True).astype(bool)).sum())

@@ -104,7 +104,7 @@ def _tell_best(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]
 def _tell_others(result: GateComparison, verdicts: Mapping[str, str]) -> Iterator[list[str]]:
     for verdict, is_so, are_so in (
         ("better", "is also better", "are also better"),
-        ("trades", "has fewer of one error but more of the other", "have fewer of one error but more of the other"),
+        ("trades", "lowers one error but raises the other", "lower one error but raise the other"),
         ("worse", "has more errors", "have more errors"),
     ):
         names = [gate for gate, of_gate in verdicts.items() if of_gate == verdict and gate != result.best]

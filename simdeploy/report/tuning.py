@@ -146,8 +146,9 @@ def _tell_certainty(result: Tuning) -> list[str]:
         n = result.n_candidates
         share = f"{_tell_share(result)} of the grid; " if n < result.n_possible else ""
         certainty = f"({share}{percent(result.confidence_level)} confidence unless another is within {margin})"
-        short = f"The best of {n:,} policies {certainty}"
-        return [f"Of {n:,} policies, the best that meets the requirements {certainty}", short] if result.requirements else [short]
+        forms = [f"The best of {n:,} policies {certainty}", f"Best of {n:,} {certainty}"]
+        required = f"Of {n:,} policies, the best that meets the requirements {certainty}"
+        return [required, *forms] if result.requirements else forms
     another = f"another is {_better(result)} by {margin}"
     match result.doubt:
         case "contradicted":
