@@ -121,9 +121,7 @@ def test_two_boxes():
     assert result.boxes["is_found"].tolist()[:2] == [True, True]
     assert result.boxes["limits"][0].startswith("d is below 0.")
     assert result.boxes["limits"][1].startswith("a is above 0.")
-    assert re.search(
-        r"\. Otherwise where a is above 0\.[^:]*: in [^,]* of these, [^,]* of all breaks\.", result.answer
-    )
+    assert re.search(r"\. Otherwise where a is above 0\.[^:]*: in [^,]* of these, [^,]* of all breaks\.", result.answer)
     in_first = result.worlds["box"] == 1
     assert (result.worlds["d"][in_first] < 0.22).all()
     assert result.boxes["coverage"].sum() <= 1

@@ -288,7 +288,7 @@ def test_every_verdict_is_data(other, verdict):
     assert [row["regret_verdict"] for row in result.to_dict()["candidates"]] == [None, verdict]
     assert ("Regret in makespan is unknown" in result.answer) == (verdict == "unknown")
     assert ("but p1 may be as good" in result.answer) == (verdict in ("equal", "unclear"))
-    assert ("smaller than p1" in result.answer) == (verdict == "worse")
+    assert ("less than p1" in result.answer) == (verdict == "worse")
     assert math.isnan(result.replications_needed) == (verdict != "unclear")
 
 
@@ -299,7 +299,7 @@ def test_it_says_how_many_replications_would_decide():
     lead = others - [10.0, 11.0, 12.0]
     half_width = stats.t.ppf(0.975, 2) * stats.sem(lead)
     assert result.replications_needed == pytest.approx(3 * (half_width / lead.mean()) ** 2)
-    assert "; settling it takes about 56 replications." in result.answer
+    assert "; about 56 replications needed." in result.answer
 
 
 def test_every_candidate_has_to_be_in_every_world():
@@ -335,7 +335,7 @@ def test_worlds_and_candidates_of_a_sweep(tmp_path):
     pd.testing.assert_frame_equal(stored.regrets, result.regrets)
     json.dumps(result.to_dict(), allow_nan=False)
     first = result.candidates["candidate"].iloc[0]
-    assert result.answer.startswith(f"{first} is the safest choice over 4 worlds: largest gap to the best in makespan ")
+    assert result.answer.startswith(f"{first} is the safest choice over 4 worlds: in makespan at most ")
     assert "<table>" in result._repr_html_()
 
 

@@ -410,7 +410,7 @@ def test_sobol_in_words():
     """The answer names what moves the response most, what is next, and what doesn't move it. [contract]"""
     design = design_sensitivity({"x": (0.0, 1.0), "y": (0.0, 1.0), "z": (0.0, 1.0)}, method="sobol")
     result = analyze_sensitivity(design, 9 * design.points["x"] + design.points["y"])
-    assert result.answer.startswith("x moves the response most: it explains 98.")
+    assert result.answer.startswith("x moves the response most: alone it explains 98.")
     assert result.answer.endswith("z has no effect.")
     assert result.summarize()[0].header == (
         "factor", "range", "alone (first order)", "with interactions (total order)",

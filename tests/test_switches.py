@@ -336,10 +336,10 @@ def test_an_uncertain_lead_says_how_many_replications_it_needs():
     base = result.base.assign(margin=2.0, margin_low=-2.0, margin_high=6.0)
     unsure = replace(result, unsure_of="margin", base=base)
     assert unsure.replications_needed == 20 * 4
-    assert "; settling it takes about 80 replications" in unsure.answer
+    assert "; about 80 replications needed" in unsure.answer
     equal = replace(unsure, base=base.assign(margin=0.0))
     assert math.isnan(equal.replications_needed)
-    assert "settling" not in equal.answer
+    assert "needed" not in equal.answer
     assert math.isnan(replace(unsure, unsure_of="requirements").replications_needed)
 
 

@@ -184,9 +184,7 @@ def _read_limit(metric: Group, words: str, promotes_inconclusive: bool) -> float
     if promotes_inconclusive:
         metric.approximate("inconclusiveLimit", "this version promotes what is inconclusive: only failures count")
         return known["failureCondition"]
-    text = (
-        "a measurement between both conditions counts as failed; Argo pauses the rollout until a person decides"
-    )
+    text = "a measurement between both conditions counts as failed; Argo pauses the rollout until a person decides"
     metric.approximate("inconclusiveLimit", text)
     return known["successCondition"]
 

@@ -123,9 +123,7 @@ def _finish(
         "on_failure": "rollback" if goes_back else "stop",
     }
     if judgement is None:
-        reading.note(
-            "analysis", "exact", "no metric is judged: only pods that don't become available stop the rollout"
-        )
+        reading.note("analysis", "exact", "no metric is judged: only pods that don't become available stop the rollout")
     else:
         pods |= judgement.watch()
         switches |= {"cant_tell": "stop", "window_reset": False}

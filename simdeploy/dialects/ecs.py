@@ -54,7 +54,9 @@ def read(reading: Reading) -> PolicyImport:
     limit, counted, on_failure = _read_breaker(config.group(spelled(config, "deploymentCircuitBreaker")), nodes)
     alarms = spelled(config, "alarms")
     if alarms in config:
-        config.no_counterpart(alarms, "nothing watches metrics; the closest counterpart is health_check.max_error_rate or a gate")
+        config.no_counterpart(
+            alarms, "nothing watches metrics; the closest counterpart is health_check.max_error_rate or a gate"
+        )
     config.note_rest()
     policy = {
         "strategy": "rolling",

@@ -141,11 +141,7 @@ def _translate_example(spec: Group) -> tuple[dict[str, Any], bool]:
                 f"{'unknown' if interval is None else write_duration(interval)}: not a policy's in this dialect; set health.interval of the scenario",
             )
         elif key not in known:
-            text = (
-                "windows of requests judge a node"
-                if key in ("type", "endpoint")
-                else _UNKNOWN
-            )
+            text = "windows of requests judge a node" if key in ("type", "endpoint") else _UNKNOWN
             probe.no_counterpart(key, text)
     return {**raw, "health_check": known}, True
 

@@ -67,7 +67,9 @@ def read(reading: Reading) -> PolicyImport:
         "retries", "approximate", "a container that crashes starts again 10s later; Kubernetes doubles that up to 5m"
     )
     reading.note(
-        "surge", "approximate", "a wave's nodes start when it begins; in Flagger all new pods start before the first one"
+        "surge",
+        "approximate",
+        "a wave's nodes start when it begins; in Flagger all new pods start before the first one",
     )
     reading.note("no_auto_rollback", "exact", "everything rolls back at once")
     if "suspend" in spec:
@@ -107,9 +109,7 @@ def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[lis
     else:
         waves = _plan(_read_weights(analysis), tick_ns, nodes)
     rates = [rate for metric in analysis.groups("metrics") if (rate := _read_metric(metric)) is not None]
-    text = (
-        "everything rolls back at this many failed checks of the whole rollout, in a row or not; in Flagger an interval later"
-    )
+    text = "everything rolls back at this many failed checks of the whole rollout, in a row or not; in Flagger an interval later"
     if not rates:
         text = "no check that can be simulated can fail"
     given = "" if "threshold" in analysis else "not given: 1; "

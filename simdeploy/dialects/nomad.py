@@ -108,9 +108,7 @@ class _Update:
         update, key = self._field("max_parallel")
         max_parallel = update.whole(key)
         if max_parallel == 0:
-            update.exact(
-                key, "0: there is no deployment; all allocations are replaced at once, regardless of failures"
-            )
+            update.exact(key, "0: there is no deployment; all allocations are replaced at once, regardless of failures")
             self._note_rest("there is no deployment")
             return {"strategy": "immediate"}, {"on_failure": "continue", "unreachable_nodes": "skip"}
         at_most = 1 if max_parallel is None else max_parallel

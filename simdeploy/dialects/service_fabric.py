@@ -218,9 +218,7 @@ def _read_times(parameters: _Parameters, switches: dict[str, Any]) -> dict[str, 
         parameters.duration("UpgradeTimeout", None),
     )
     watch_ns = MAX_DURATION_NS if retry_ns is None else wait_ns + retry_ns + stable_ns
-    observed = (
-        f"a node must be healthy for {write_duration(wait_ns + stable_ns)} without interruption (wait and stable duration)"
-    )
+    observed = f"a node must be healthy for {write_duration(wait_ns + stable_ns)} without interruption (wait and stable duration)"
     for name in ("HealthCheckWaitDuration", "HealthCheckStableDuration"):
         group, key = parameters.find(name)
         group.approximate(key, observed)

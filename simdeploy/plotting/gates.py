@@ -200,7 +200,13 @@ def _draw_errors(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> No
     ax.set_xlabel("share of releases", fontsize="small")
     for row, (gate, verdict) in enumerate(zip(result.gates["gate"], result.gates["verdict"], strict=True)):
         if row > 0:
-            write_beside(ax, row, "recommended" if gate == result.best else VERDICTS.get(verdict, verdict), fontsize="x-small", color=style.darken(looks[gate].colour))
+            write_beside(
+                ax,
+                row,
+                "recommended" if gate == result.best else VERDICTS.get(verdict, verdict),
+                fontsize="x-small",
+                color=style.darken(looks[gate].colour),
+            )
     if result.best is not None:
         ax.get_yticklabels()[list(looks).index(result.best)].set_fontweight("bold")
     ax.set_title(f"Errors: ○ false alarms\n● misses of {_name_size(result)}", fontsize="small", loc="left")

@@ -217,7 +217,9 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     order = sorted(settings, key=lambda name: -_spread(list(best[name].values())))
     set_rows(ax, [name.rpartition(".")[2] for name in order])
     _set_objective_axis(ax, result, frame)
-    ax.set_xlabel(f"{'lowest' if is_min else 'highest'} {ax.get_xlabel()} tried with this value (★ recommended, ● current)")
+    ax.set_xlabel(
+        f"{'lowest' if is_min else 'highest'} {ax.get_xlabel()} tried with this value (★ recommended, ● current)"
+    )
     current = result.candidates.iloc[0]
     for row, name in enumerate(order):
         chosen = None if result.choice is None else format_setting(result, name, result.choice[name])

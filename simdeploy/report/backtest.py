@@ -53,16 +53,18 @@ def tell(result: Backtest) -> str:
         sentences.append([*([f"{long}, with {' and '.join(kinds)}"] if kinds else []), long, stopped])
     missed = int((~result.reproduced["is_reproduced"].fillna(value=True).astype(bool)).sum())
     if missed:
-        sentences.append([f"Replayed under its recorded policy, {plural(missed, 'rollout')} of {n} {'ends' if missed == 1 else 'end'} differently"])
+        sentences.append(
+            [
+                f"Replayed under its recorded policy, {plural(missed, 'rollout')} of {n} {'ends' if missed == 1 else 'end'} differently"
+            ]
+        )
     return join_answer(sentences)
 
 
 def tabulate(result: Backtest) -> tuple[Table, ...]:
     """Return rates by policy, the rollouts that end otherwise or may, and which are reproduced."""
     rates = [_rate_row(result, policy) for policy in (RECORDED, *result.policies)]
-    title = (
-        f"Rates ({percent(result.confidence_level)} CI each; unknown rollouts count both ways)"
-    )
+    title = f"Rates ({percent(result.confidence_level)} CI each; unknown rollouts count both ways)"
     reproduced = [
         {**row, "reproduced": _say_whether(row["is_reproduced"])} for row in result.reproduced.to_dict("records")
     ]

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import join_answer, plural
+from simdeploy.report.wording import is_or_are, join_answer, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,9 @@ def tell(result: Calibration) -> str:
     fail = f", and {_percent(failures)} of attempts fail" if failures is not None else ""
     n_assumed = int(parameters["source"].eq("assumed").sum())
     n_open = int(parameters["source"].eq("not_identified").sum())
-    rest = [f"{n} {what}" for n, what in ((n_assumed, "assumed"), (n_open, "left open by the records")) if n]
+    rest = [
+        f"{n} {is_or_are(n)} {what}" for n, what in ((n_assumed, "assumed"), (n_open, "left open by the records")) if n
+    ]
     first = f"Fitted to {plural(result.n_rollouts, 'rollout')}: {law}{fail}"
     return join_answer([[first], [f"Of {plural(len(parameters), 'parameter')}, {' and '.join(rest)}"] if rest else []])
 

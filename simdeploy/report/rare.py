@@ -24,14 +24,14 @@ def tell(rare: Rare) -> str:
         reasons = [f"{start}: {'; '.join(rare.doubts[:n])}" for n in range(len(rare.doubts), 0, -1)]
         return join_answer([[*reasons, start]])
     interval = format_probability(rare.probability, rare.low, rare.high, level=rare.confidence_level)
-    often = f"once in {format_count(1 / rare.probability)} rollouts" if rare.probability > 0 else "never"
-    given = f" given {rare.event.given}" if rare.event.given is not None else ""
+    such = "" if rare.event.given is None else "such "
+    often = f"once in {format_count(1 / rare.probability)} {such}rollouts" if rare.probability > 0 else "never"
     plain = format_count(rare.plain_rollouts)
     if rare.is_cheaper:
         work = f"{rare.n_rollouts + rare.n_pilot:,} rollouts replaced {plain} plain ones"
     else:
         work = f"Plain simulation needs only {plain} rollouts"
-    return join_answer([f"{rare.event}: probability {interval}, {often}{given}", work])
+    return join_answer([f"{rare.event}: probability {interval}, {often}", work])
 
 
 def tabulate(rare: Rare) -> tuple[Table, ...]:

@@ -59,19 +59,19 @@ def _tell_lowest(result: Robustness, worlds: str) -> list[str]:
     regret = write_estimate(first, scale, "max_regret", level=result.confidence_level)
     where = f" in {first['worst_world']}" if first["max_regret"] > 0 else ""
     start = f"{first['candidate']} is the safest choice over {worlds}"
-    gap = f"largest gap to the best in {name}"
+    gap = f"in {name} at most {regret} behind the best"
     rivals = others.loc[others["regret_verdict"].ne("worse"), "candidate"].tolist()
     names = others["candidate"].tolist()
-    ends = compare_with_others(names, rivals, "smaller than", noun="candidate", separator=";")
+    ends = compare_with_others(names, rivals, "less than", noun="candidate", separator=";")
     if 0 < len(rivals) < max(len(others), 2):
         ends.append(f", but {plural(len(rivals), 'other')} may be as good")
     needed = result.replications_needed
     if not math.isnan(needed):
-        ends = [*(f"{end}; settling it takes about {round_up(needed):,} replications" for end in ends), ends[-1]]
+        ends = [*(f"{end}; about {round_up(needed):,} replications needed" for end in ends), ends[-1]]
     return [
-        f"{start}: {gap} {regret}{where}{ends[0]}",
-        *(f"{start}: {gap} {regret}{end}" for end in ends),
-        f"{start}{ends[-1]}" if rivals else f"{start}: {gap} {regret}",
+        f"{start}: {gap}{where}{ends[0]}",
+        *(f"{start}: {gap}{end}" for end in ends),
+        f"{start}{ends[-1]}" if rivals else f"{start}: {gap}",
     ]
 
 

@@ -34,7 +34,7 @@ _HEADINGS = {
     "mu_star": "mean absolute effect (mu*)",
     "mu": "mean effect (mu)",
     "sigma": "spread of effects (sigma)",
-    "first": "share of variation, alone (first order)",
+    "first": "alone (first order)",
     "total": "with interactions (total order)",
 }
 

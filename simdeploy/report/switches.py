@@ -97,7 +97,7 @@ def _say_margin(result: Switches) -> list[str]:
         margin = write_estimate(base, scale, "margin", sign=True, level=result.confidence_level)
         brief = format_amount(base["margin"], scale)
         needed = result.replications_needed
-        about = "" if math.isnan(needed) else f"; settling it takes about {round_up(needed):,} replications"
+        about = "" if math.isnan(needed) else f"; about {round_up(needed):,} replications needed"
         return [
             f"its lead over {base['rival']} is uncertain: {margin}{about}",
             f"its lead is uncertain: {brief}{about}",

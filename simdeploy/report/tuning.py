@@ -20,7 +20,6 @@ from simdeploy.report.wording import (
     format_amount,
     format_number,
     interval_names,
-    is_or_are,
     join_answer,
     join_words,
     list_forms,
@@ -170,8 +169,7 @@ def _tell_share(result: Tuning) -> str:
 def _tell_end(result: Tuning) -> str:
     """Name settings whose recommended value is the last one tried."""
     names = shorten_names(list(result.at_end))
-    has_or_have = "has" if len(names) == 1 else "have"
-    return f"{join_words(names)} {has_or_have} the last value tried, so a better one may lie beyond" if names else ""
+    return f"Better values of {join_words(names)} may lie beyond those tried" if names else ""
 
 
 def _tell_rivals(result: Tuning) -> str:
