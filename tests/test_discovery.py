@@ -518,7 +518,7 @@ def test_labels_that_are_none(labels, message):
             lambda p: p["noise"] > 0.6,
             400,
             "not found",
-            ". No box of factors has significantly more of them.",
+            ". No range of the factors has clearly more of them.",
         ),
         (lambda p: p["a"] > 2, 400, "none", "The policy breaks in none of 400 worlds: "),
         (lambda p: p["a"] < 2, 400, "all", "The policy breaks in all 400 worlds: "),

@@ -396,7 +396,7 @@ def test_rollouts_that_never_end_tell_nothing():
 
 def told(watched):
     """Say what the sentence says of a lever's next step."""
-    words = {"not distinguishable": "unclear", "is unknown": "unknown", "worthwhile": "better"}
+    words = {"not clearly different": "unclear", "is unknown": "unknown", "worthwhile": "better"}
     return next((verdict for said, verdict in words.items() if said in watched), "worse")
 
 

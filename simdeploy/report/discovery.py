@@ -34,7 +34,7 @@ _BOXES = (
     Column("undecided", "undecided"),
     Column("p_value", "p-value", "p-value"),
 )
-_LIMITS = (Column("box", "box"), Column("limits", "limit"), Column("quasi_p", "chance without it (quasi-p)", "p-value"))
+_LIMITS = (Column("box", "box"), Column("limits", "limit"), Column("quasi_p", "quasi-p-value", "p-value"))
 _PATH = (
     Column("step", "step"),
     Column("density", "breaks inside", "share"),
