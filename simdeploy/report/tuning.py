@@ -60,7 +60,9 @@ def tell(result: Tuning) -> str:
     if result.choice is None:
         return _tell_nothing(result)
     certainty = _tell_certainty(result)
-    with_rivals = [f"{form}; {_tell_rivals(result)}" for form in certainty]
+    # That no other is close is known only if the choice is.
+    says_rivals = result.is_decided or result.n_runners_up
+    with_rivals = [f"{form}; {_tell_rivals(result)}" for form in certainty] if says_rivals else []
     choice, in_service = _tell_choice(result), _tell_in_service(result)
     if choice and len(f"{choice[-1]}{in_service}. {certainty[-1]}.") <= LONGEST_ANSWER:
         choice = [f"{form}{in_service}" for form in choice]
