@@ -226,6 +226,18 @@ def test_links(page):
         assert not anchor or anchor in find_anchors(target.read_text(encoding="utf-8")), link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_page)
+def test_tables_are_narrow(page):
+    """No row of a table is wider than 110 characters, except in tables that a benchmark writes [contract]."""
+    text = re.sub(
+        r"^```.*?^```|<!-- measured -->.*?<!-- end -->",
+        "",
+        page.read_text(encoding="utf-8"),
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    assert [row for row in text.splitlines() if row.startswith("|") and len(row) > 110] == []
+
+
 class TestReference:
     """docs/reference.md lists what there is."""
 

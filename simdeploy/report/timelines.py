@@ -59,10 +59,10 @@ def tabulate(result: Timelines) -> tuple[Table, ...]:
     columns = [Column("policy", "policy"), Column("release", "release", is_optional=True)]
     columns.append(Column("rollouts", "rollouts", "count"))
     columns += [
-        Column(of, f"{NAMES[of]} in {describe_extreme(of, result.quantiles)[0]} of rollouts")
+        Column(of, f"{NAMES[of]} ({describe_extreme(of, result.quantiles)[0]})")
         for of in peaks["quantity"].drop_duplicates()
     ]
-    title = f"Worst instants, up to {short_duration(result.until_s * NS_PER_S)}"
+    title = f"Worst instants, up to {short_duration(result.until_s * NS_PER_S)} (rollouts that are no worse)"
     return (make_table(title, frame, columns),)
 
 
