@@ -286,7 +286,7 @@ def test_compare_answers_first(folder):
     result = call("compare", "c.yaml", *arguments, "--full")
     assert result.stdout.splitlines()[0] == simdeploy.compare(priced).answer
     assert "per rollout" in result.stdout.splitlines()[0]
-    assert result.stdout.count("95 % CI, simultaneous") == 1
+    assert result.stdout.count("95 % CI for all together") == 1
     assert "cost of escapes" not in result.stdout
     one = call("compare", "c.yaml", *arguments, "--policy", "careful").stdout
     assert one.startswith("careful: mean cost ")

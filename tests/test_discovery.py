@@ -121,9 +121,7 @@ def test_two_boxes():
     assert result.boxes["is_found"].tolist()[:2] == [True, True]
     assert result.boxes["limits"][0].startswith("d is below 0.")
     assert result.boxes["limits"][1].startswith("a is above 0.")
-    assert re.search(
-        r"\. Of the rest, where a is above 0\.[^:]*: [^,]* of those, [^,]* of all that break\.", result.answer
-    )
+    assert re.search(r"\. Otherwise where a is above 0\.[^:]*: in [^,]* of these, [^,]* of all breaks\.", result.answer)
     in_first = result.worlds["box"] == 1
     assert (result.worlds["d"][in_first] < 0.22).all()
     assert result.boxes["coverage"].sum() <= 1
@@ -391,7 +389,7 @@ def test_in_words_and_json():
     low = float(result.answer.removeprefix("The policy breaks where a is above ").partition(":")[0])
     side = points["a"][result.worlds["is_held_out"]] > low
     assert (side == (points["a"] > result.limits["low"].iloc[0])[side.index]).all()
-    assert re.search(r": \S+ % \(.*\) of those worlds, \S+ % \(.*\) of all that break\. Overall ", result.answer)
+    assert re.search(r": in \S+ % \(.*\) of these worlds, \S+ % \(.*\) of all breaks\. Overall ", result.answer)
     boxes, limits, path = result.summarize()
     assert (boxes.header[0], limits.header, path.header[0]) == ("box", ("box", "limit", "quasi-p-value"), "step")
     assert sum("chosen" in row[0] for row in path.rows) == 1
@@ -520,7 +518,7 @@ def test_labels_that_are_none(labels, message):
             lambda p: p["noise"] > 0.6,
             400,
             "not found",
-            ". No box of factors has significantly more of them.",
+            ". No range of the factors has clearly more of them.",
         ),
         (lambda p: p["a"] > 2, 400, "none", "The policy breaks in none of 400 worlds: "),
         (lambda p: p["a"] < 2, 400, "all", "The policy breaks in all 400 worlds: "),
@@ -552,4 +550,4 @@ def test_verdicts_are_data(breaks, known, expected, words):
     assert document["share_low"] <= document["share"] <= document["share_high"]
     if verdict == "found":
         lost = replace(result, boxes=result.boxes.assign(is_found=False))
-        assert "No box of factors has" in lost.answer
+        assert "No range of the factors has" in lost.answer

@@ -379,10 +379,10 @@ def test_verdicts_are_what_the_intervals_support():
         "bad": "worse",
     }
     assert result.best == "both"
-    assert "Use both: better than the threshold, with the lowest estimated errors: " in result.answer
+    assert "Use both instead of the threshold, with the lowest estimated errors: " in result.answer
     assert "false alarms change by -20.0 to -10.0 pp, escapes change by -20.0 to -10.0 pp" in result.answer
     assert "quiet and sharp are also better." in result.answer
-    assert "blind trades one error for the other." in result.answer
+    assert "blind lowers one error but raises the other." in result.answer
 
 
 UNKNOWN = (math.nan, math.nan)
@@ -391,12 +391,12 @@ UNKNOWN = (math.nan, math.nan)
 @pytest.mark.parametrize(
     ("less", "verdict", "shown", "said"),
     [
-        (((-0.2, -0.1), (-0.1, 0.1)), "better", "better", "Use other: better than the threshold: "),
+        (((-0.2, -0.1), (-0.1, 0.1)), "better", "better", "Use other instead of the threshold: "),
         (((0.1, 0.2), (0.0, 0.0)), "worse", "worse", "other has more errors."),
-        (((-0.2, -0.1), (-0.2, -0.1)), "trades", "trades", "other trades one error for the other."),
-        (((0.0, 0.0), (0.0, 0.0)), "equal", "equal", "No other gate is shown to be better"),
-        (((-0.1, 0.1), (0.0, 0.0)), "unclear", "unclear", "No other gate is shown to be better"),
-        (((-0.2, -0.1), UNKNOWN), "unknown", "unknown", "No other gate is shown to be better"),
+        (((-0.2, -0.1), (-0.2, -0.1)), "trades", "trade-off", "other lowers one error but raises the other."),
+        (((0.0, 0.0), (0.0, 0.0)), "equal", "equal", "No other gate is clearly better"),
+        (((-0.1, 0.1), (0.0, 0.0)), "unclear", "unclear", "No other gate is clearly better"),
+        (((-0.2, -0.1), UNKNOWN), "unknown", "unknown", "No other gate is clearly better"),
     ],
 )
 def test_every_verdict_is_data(less, verdict, shown, said):
@@ -423,7 +423,7 @@ def test_requests_and_costs_are_judged():
     assert "other has the lowest mean cost, -2.0 per rollout (-3.0 to -1.0) against the threshold" in result.answer
     unsure = pretend(cost=[cost[0], cost[1] | {"verdict": "unclear"}], **errors)
     assert unsure.to_dict()["mixture"][1]["verdict"] == "unclear"
-    assert ", not distinguishable from the threshold" in unsure.answer
+    assert " against the threshold, not a clear difference" in unsure.answer
     assert pretend(**errors).to_dict()["fewest_failed_requests"] is None
 
 
@@ -431,8 +431,8 @@ def test_nothing_is_better_than_what_is_sure():
     """Where no interval says so, no gate is called better. [contract]"""
     result = pretend(threshold=(0.3, 0.1), other=(0.1, 0.0, (-0.4, 0.01), (-0.01, 0.2)))
     assert result.answer == (
-        "No other gate is shown to be better than the threshold (95 % confidence). "
-        "Threshold: 30 % false alarms, 10 % escapes of 5 % defects."
+        "No other gate is clearly better than the threshold (95 % confidence). "
+        "Threshold: false alarms 30 %, escapes 10 % (defects that fail 5 % of requests)."
     )
 
 
@@ -478,9 +478,9 @@ def test_the_cheapest_is_named(found):
     cost = found.mixture[found.mixture["measure"].eq("cost")].set_index("gate")
     best = cost["estimate"].idxmin()
     assert best != "threshold"
-    sure = " against" if cost.loc[best, "difference_high"] < 0 else ", not distinguishable from"
+    sure = "" if cost.loc[best, "difference_high"] < 0 else ", not a clear difference"
     told = replace(found, best=None).answer  # with room for it
-    assert re.search(rf"{best} has the lowest mean cost, \S+ per rollout \(.*\){sure} the threshold", told)
+    assert re.search(rf"{best} has the lowest mean cost, \S+ per rollout \(.*\) against the threshold{sure}\.", told)
 
 
 # -- picture, store --------------------------------------------------------------------------------------------------

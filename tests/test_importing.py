@@ -105,7 +105,7 @@ def test_the_command_writes_a_scenario(folder: Path) -> None:
     out = folder / "made.yaml"
     done = invoke("import", folder / "policy.yaml", "--nodes", "30", "-o", out)
     assert done.exit_code == 0
-    assert done.stdout.startswith("A flightctl policy for 30 nodes, strategy rolling;")
+    assert done.stdout.startswith("A flightctl policy for 30 nodes, strategy rolling.")
     scenario = read_scenario(out)
     assert scenario.fleet.nodes == 30
     assert scenario.policy().spec.to_dict()["waves"][-1] == {"until": "100%"}

@@ -382,7 +382,7 @@ def test_one_replication_knows_no_interval():
     """With one replication nothing surely pays. [contract]"""
     result = value_of_observation(scenario(CANARY), replications=1)
     assert (result.limits["pays_until"] == result.limits["current"]).all()
-    assert "not distinguishable from 0" in result.answer
+    assert "not clearly different from 0" in result.answer
 
 
 def test_rollouts_that_never_end_tell_nothing():
@@ -396,7 +396,7 @@ def test_rollouts_that_never_end_tell_nothing():
 
 def told(watched):
     """Say what the sentence says of a lever's next step."""
-    words = {"not distinguishable": "unclear", "is unknown": "unknown", "worthwhile": "better"}
+    words = {"not clearly different": "unclear", "is unknown": "unknown", "worthwhile": "better"}
     return next((verdict for said, verdict in words.items() if said in watched), "worse")
 
 

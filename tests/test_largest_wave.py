@@ -251,7 +251,7 @@ class TestTold:
     def test_it_is_the_first_to_go(self, limited):
         """In a long answer the limit is left out before anything else. [contract]"""
         long = replace(limited, current_policy="a-policy-" * 6)
-        assert "Best of" in long.answer
+        assert "The best of" in long.answer
         assert "No wave" not in long.answer
         assert len(long.answer) <= 240
 
@@ -276,11 +276,11 @@ class TestTold:
         ):
             rows = limited.policies.copy()
             rows.loc[in_service.index[0], "estimate"] = value
-            assert f" for the current policy{told}Best of" in replace(limited, policies=rows).answer
+            assert f" for the current policy{told}The best of" in replace(limited, policies=rows).answer
         # It gives way to how sure the choice is.
         long = replace(limited, policies=rows, current_policy="a-policy-" * 6)
         assert "minimum in service" not in long.answer
-        assert "Best of" in long.answer
+        assert "The best of" in long.answer
         of_it = search(make(), of="min_in_service_fraction", vary={"max_parallel": [20, 30]})
         assert "minimum in service" not in tell(of_it).partition(";")[2]
 

@@ -260,7 +260,7 @@ def test_one_replication_tells_nothing():
     assert ranking["is_among_best"].all()
     assert ranking[["low", "high"]].isna().all(axis=None)
     assert comparison.pairs[["low", "high"]].isna().all(axis=None)
-    assert "but no other policy is distinguishable from it" in comparison.answer
+    assert "but every other policy may be as good" in comparison.answer
 
 
 def test_one_policy_is_the_best_of_one():
@@ -309,11 +309,11 @@ def costs_by_policy(*values):
         ),
         (
             [[1.0, 2.0, 3.0], [1.0, 2.5, 2.0]],
-            "b has the lowest mean cost: 1.8 per rollout (~95 % CI -0.1 to 3.7), but a is indistinguishable from it.",
+            "b has the lowest mean cost: 1.8 per rollout (~95 % CI -0.1 to 3.7), but a may be as good.",
         ),
         (
             [[1.0, 2.0, 3.0], [9.0, 10.1, 11.2], [2.0, 1.0, 4.0]],
-            "a has the lowest mean cost: 2.0 per rollout (95 % CI -0.5 to 4.5), but c is indistinguishable from it.",
+            "a has the lowest mean cost: 2.0 per rollout (95 % CI -0.5 to 4.5), but c may be as good.",
         ),
         (
             [[1.0, 2.0, 3.0]] * 2,
@@ -322,7 +322,7 @@ def costs_by_policy(*values):
     ],
 )
 def test_the_answer_on_costs(values, said):
-    """The answer names the cheapest, and exactly those that are indistinguishable from it. [contract]"""
+    """The answer names the cheapest, and exactly those that may be as good. [contract]"""
     assert costs_by_policy(*values).answer == said
 
 
@@ -356,11 +356,11 @@ def test_a_wide_interval_is_no_merit():
     """A policy that is dearer than an excluded one, but varies too much to be excluded, is no rival of the best. [contract]"""
     rare = [10.0] * 59 + [17_000.0]
     found = costs_by_policy([10.0, 11.0] * 30, [25.0, 26.5] * 30, rare)
-    assert found.answer.endswith(", lower than b; c is too uncertain to exclude.")
+    assert found.answer.endswith(", lower than b; c is too uncertain to rule out.")
     assert [(row[0], row[-1]) for row in found.summarize()[-1].rows] == [
         ("a", "may be"),
         ("b", "no"),
-        ("c", "not excluded"),
+        ("c", "not ruled out"),
     ]
 
 
@@ -375,10 +375,10 @@ def test_a_wide_interval_is_no_merit():
         (
             [[1.0, 2.0, 3.0], [9.0, 10.1, 11.2], [2.0, 1.0, 4.0]],
             ["unclear", "worse", "unclear"],
-            "c is indistinguishable from it",
+            "but c may be as good",
         ),
         ([[1.0, 2.0, 3.0]] * 2, ["equal", "equal"], "a and b have the same mean cost"),
-        ([[1.0, 2.0], [2.0, 1.0], [1.5, 1.6]], ["unclear"] * 3, "c is indistinguishable from them"),
+        ([[1.0, 2.0], [2.0, 1.0], [1.5, 1.6]], ["unclear"] * 3, "but c may be as good"),
         ([[1.0, 2.0, 3.0], [9.0, 10.1, 11.2], [np.nan] * 3], ["better", "worse", "unknown"], "lower than b"),
         ([[1.0, 2.0, 3.0], [np.nan] * 3], ["unknown", "unknown"], "a: mean cost 2.0 per rollout"),
         ([[np.nan] * 3] * 2, ["unknown", "unknown"], "Cost unknown for a and b"),
@@ -394,7 +394,7 @@ def test_every_verdict_that_is_told_is_in_the_plain_form(values, verdicts, said)
     never_ends = [row["policy"] for row in rows if row["unknown_fraction"] > 0]
     assert (f"Cost unknown for {' and '.join(never_ends)}: 100 %" in plain["answer"]) == bool(never_ends)
     assert ("lower than" in plain["answer"]) == ("better" in verdicts)
-    assert ("indistinguishable" in plain["answer"]) == ("unclear" in verdicts)
+    assert ("may be as good" in plain["answer"]) == ("unclear" in verdicts)
     assert ("the same" in plain["answer"]) == ("equal" in verdicts)
 
 
@@ -455,7 +455,7 @@ def test_what_can_be_ranked_can_be_drawn(name):
     """Times, fractions and rates have an axis in their own unit. [contract]"""
     responses = table(np.random.default_rng(8).random((3, 20)), "makespan_s", blast_radius=0.5, verdict="false_alarm")
     ax = plot_ranking(Figure().subplots(), compare(responses.assign(min_in_service_fraction=0.5)), of=name)
-    assert ax.get_xlabel().replace("\n", " ").endswith(", 95 % CI, simultaneous")
+    assert ax.get_xlabel().replace("\n", " ").endswith(", 95 % CI for all together")
 
 
 @pytest.mark.parametrize(

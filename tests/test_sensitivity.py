@@ -410,7 +410,7 @@ def test_sobol_in_words():
     """The answer names what moves the response most, what is next, and what doesn't move it. [contract]"""
     design = design_sensitivity({"x": (0.0, 1.0), "y": (0.0, 1.0), "z": (0.0, 1.0)}, method="sobol")
     result = analyze_sensitivity(design, 9 * design.points["x"] + design.points["y"])
-    assert result.answer.startswith("x moves the response most: it explains 98.")
+    assert result.answer.startswith("x moves the response most: alone it explains 98.")
     assert result.answer.endswith("z has no effect.")
     assert result.summarize()[0].header == (
         "factor", "range", "alone (first order)", "with interactions (total order)",
@@ -570,7 +570,7 @@ def test_what_could_be_varied_is_told():
         (
             lambda p: p["x"] * p["y"] + p["z"] * p["y"] + p["x"] * p["z"],
             (False, False, False, []),
-            "Its lead is not statistically significant.",
+            "The next factor may matter as much.",
         ),
         (lambda p: 0 * p["x"], (False, True, None, ["x", "y", "z"]), "None of the 3 factors moves"),
         (lambda p: p["x"] / 0, (True, False, None, []), "What moves the response is unknown"),
@@ -586,5 +586,5 @@ def test_verdicts_are_data(respond, expected, words):
     assert words in result.answer
     if expected[2] is not None:
         other = replace(result, is_first_sure=not result.is_first_sure, factors=result.factors.assign(is_inert=False))
-        assert ("lead is not statistically" in other.answer) == result.is_first_sure
+        assert ("The next factor may matter" in other.answer) == result.is_first_sure
         assert "no effect" not in other.answer

@@ -333,5 +333,7 @@ def test_the_command_says_the_worst_instant(tmp_path):
     assert done.exit_code == 0
     table = pd.read_csv(tmp_path / "bands.csv")
     worst = table.loc[table["p95"].idxmax()]
-    assert done.output.startswith(f"Highest 95 % quantile of failed nodes: {worst['p95']:g} at ")
+    assert done.output.startswith(
+        f"95 % of rollouts have at most {worst['p95']:g} failed nodes at any time; the worst is at "
+    )
     assert f"under {worst['policy']} with release {worst['release']}" in done.output

@@ -231,7 +231,7 @@ def test_nothing_is_claimed_of_a_few_rollouts():
     """With three rollouts of each value nothing is surely better, and the answer says so. [contract]"""
     found = tradeoff(with_defects(), replications=3, engine="compiled")
     assert found.improvement is None
-    assert found.answer.startswith("No other value is shown to improve ")
+    assert found.answer.startswith("No other value clearly improves ")
     assert " from " not in found.answer
 
 
@@ -280,9 +280,9 @@ LESS, MORE, NONE, WITHIN = (-0.2, -0.1), (0.1, 0.2), (0.0, 0.0), (-0.1, 0.1)
     [
         ((LESS, WITHIN), ["better", "unclear"], "better", "1: false alarms from", "better"),
         ((MORE, NONE), ["worse", "equal"], "worse", "makespan unchanged", "worse"),
-        ((LESS, MORE), ["better", "worse"], "trades", "No other value is shown to improve", "trades"),
+        ((LESS, MORE), ["better", "worse"], "trades", "No other value clearly improves", "trade-off"),
         ((NONE, NONE), ["equal", "equal"], "equal", "false alarms unchanged", "equal"),
-        ((WITHIN, NONE), ["unclear", "equal"], "unclear", "no significant change in false alarms (", "unclear"),
+        ((WITHIN, NONE), ["unclear", "equal"], "unclear", "no clear change in false alarms (", "unclear"),
         ((LESS, None), ["better", "unknown"], "unknown", "Makespan unknown", "unknown"),
     ],
 )
@@ -295,7 +295,7 @@ def test_every_verdict_is_data(intervals, verdicts, both, said, shown):
     improvement = {"lever": "max_failed_nodes", "value": 2.0, "current": 1.0} if both == "better" else None
     assert document["improvement"] == improvement
     assert ("max_failed_nodes 2 instead of 1" in found.answer) == (improvement is not None)
-    assert ("No other value is shown to improve" in found.answer) == (improvement is None)
+    assert ("No other value clearly improves" in found.answer) == (improvement is None)
     assert said in found.answer
     assert found.summarize()[0].rows[1][-1] == shown
 
@@ -513,4 +513,4 @@ def test_measures_are_axes_as_text_or_as_measures():
     assert plot_tradeoff(Figure().subplots(), found).get_xlabel() == "p90 of makespan of good releases (min)"
     assert found.differences.query("value == 12")["verdict"].tolist() == ["better", "worse"]
     assert found.improvement is None
-    assert [row[-1] for row in found.summarize()[0].rows] == ["trades", "", "trades"]
+    assert [row[-1] for row in found.summarize()[0].rows] == ["trade-off", "", "trade-off"]

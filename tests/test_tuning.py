@@ -635,9 +635,9 @@ class TestResult:
         limit = result.choice["max_failed_nodes"]
         assert result.answer.startswith(f"Use waves with max_failed_nodes {limit}: mean cost ")
         assert " for the current policy" in result.answer
-        assert "Best feasible of 20 (95 % confidence if it leads by " in result.answer
+        assert "of 20 policies" in result.answer
         shorter = result.policies[result.policies["policy"].isin(["choice", "runner-up 1"])]
-        best = "Best feasible policy among 20 candidates (95 % confidence if it leads by "
+        best = "Of 20 policies, the best that meets the requirements (95 % confidence unless another is within "
         assert best in replace(result, policies=shorter, binding=None).answer
         assert result.binding == "false_alarm given good <= 0.01"
         titles = [table.title for table in result.summarize()]

@@ -18,7 +18,7 @@ from simdeploy import plotting
 from simdeploy.analysis import summarize_grid
 from simdeploy.plotting.intervals import add_interval, draw_intervals
 
-NOTE = "dashed: not trusted"
+NOTE = "dashed: may be too narrow"
 # A result with trusted and one with other intervals, and its picture on so many axes.
 PICTURES = {
     "comparison": (partial(every_result.make, "Comparison"), lambda axes, result: plotting.plot_comparison(axes[0], result, response="cost"), 1),

@@ -167,10 +167,10 @@ class GeneralSpec(CommonSpec):
         default=None, description="Try nodes again as well that fail their health check; default: false."
     )
     progress_deadline: GoDuration | None = Field(
-        default=None, description="The rollout fails if no node became running for so long."
+        default=None, description="The rollout fails if no node became running for that long."
     )
     rollout_deadline: GoDuration | None = Field(
-        default=None, description="The rollout fails if it is not complete after so long."
+        default=None, description="The rollout fails if it is not complete by then."
     )
     rollback_parallel: Amount | None = Field(
         default=None, description="Nodes rolled back in parallel, or a percentage of the fleet; 0 is all."

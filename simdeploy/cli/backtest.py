@@ -46,8 +46,8 @@ def command(
 ) -> Finding:
     """Replay recorded rollouts under other policies.
 
-    RECORDS are files or folders of rollouts that happened. Says which of them each policy would have stopped, when,
-    and what would have been exposed. What isn't on record is bounded, not invented.
+    RECORDS are files or folders of rollouts that happened. Prints which of them each policy would have stopped,
+    when, and what would have been exposed. What the records don't show is bounded, not invented.
     """
     from simdeploy.analysis import backtest
     from simdeploy.plotting.backtest import plot_backtest
@@ -64,7 +64,7 @@ def command(
     n = result.rollouts["rollout"].nunique()
     return Finding(
         result,
-        about=f"{plural(n, 'rollout')} on record, {plural(result.n_dropped, 'row')} dropped",
-        lines=["assumes that a node does what it did, counted from its dispatch, whenever that is"],
+        about=f"{plural(n, 'rollout')} recorded, {plural(result.n_dropped, 'row')} dropped",
+        lines=["assumes that nodes behave as recorded from their dispatch on"],
         draw=draw_panels((8, 1.6 + 0.5 * len(result.policies)), plot_backtest, result),
     )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.argument("records", metavar="RECORDS...", nargs=-1, required=True, type=PathName(exists=True))
 @use(
     MAP,
-    whole_option("--bootstrap", None, "Fit so many resampled histories, each a scenario in --store.", most=10_000),
+    whole_option("--bootstrap", None, "Resampled histories to fit, each a scenario in --store.", most=10_000),
     folder_option(
         ["--store", "scenario_folder"], "Folder for the scenarios of --bootstrap; repeat the command to resume."
     ),
@@ -47,7 +47,7 @@ def command(
     """Fit a scenario to records of rollouts.
 
     RECORDS are files or folders: records that simdeploy wrote, tables of nodes, health windows and rollouts, and others. Prints every
-    parameter with its interval, and what the records can't tell; -o FILE.yaml writes the scenario, with a comment on each number.
+    parameter with its interval, and what the records leave open; -o FILE.yaml writes the scenario, with a comment on each number.
     """
     from simdeploy.analysis.calibration import calibrate
     from simdeploy.plotting.calibration import plot_calibration

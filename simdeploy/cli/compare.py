@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, by_cause: bool) -> Finding:
     """Compare policies in the same simulated worlds.
 
-    Prints the best policy of SCENARIO and those indistinguishable from it; then verdict rates, makespan and cost with
+    Prints the best policy of SCENARIO and those that may be as good; then verdict rates, makespan and cost with
     intervals, and the differences from a baseline. --out writes the responses of every replication.
     """
     from simdeploy.analysis.asking.simulating import replicate_kinds

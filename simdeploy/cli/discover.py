@@ -29,8 +29,7 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     """Find the conditions under which a policy breaks.
 
     Varies factors of SCENARIO; a world breaks if it misses a requirement. Prints the box of factors where worlds break,
-    with its density (how much of the box breaks) and coverage (how much of what breaks is in the box), both from
-    held-out worlds.
+    how much of the box breaks, and how much of what breaks is in the box, both from other worlds than the box was found in.
     """
     from simdeploy.analysis import discover
 

@@ -61,9 +61,9 @@ def command(
 ) -> None:
     """Read another orchestrator's policy.
 
-    FILE is a Nomad job, a Kubernetes manifest, an Ansible playbook or one of the others. Says of every field that is about
-    updates what became of it: exact, approximate, without counterpart, or not evaluated. The file can be used as it is
-    wherever a policy file can: --policy FILE.
+    FILE is a Nomad job, a Kubernetes manifest, an Ansible playbook or another known format. Shows how every field about
+    updates maps: exact, approximate, without counterpart, or not evaluated. Other commands accept the file as it is:
+    --policy FILE.
     """
     from simdeploy.dialects import read_policy
 
@@ -87,4 +87,4 @@ def command(
 def _policy_lines(imported: PolicyImport) -> list[str]:
     from simdeploy.cli.template import write_yaml
 
-    return ["The policy, as a scenario says it:", "", *write_yaml(imported.policy).splitlines()]
+    return ["The policy, for a scenario file:", "", *write_yaml(imported.policy).splitlines()]

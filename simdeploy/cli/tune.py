@@ -79,7 +79,7 @@ def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, d
     """Find the best policy that meets the requirements.
 
     Tries every candidate in --replications worlds of SCENARIO; each later stage takes at most --most rollouts (three
-    million, of large fleets and shared services fewer). Prints the recommended policy and its savings, indistinguishable policies, the
+    million, of large fleets and shared services fewer). Prints the recommended policy and its savings, others that may be as good, the
     limiting requirement, and the policy as a deployment spec in both API dialects.
     """
     from simdeploy.analysis import tune
@@ -91,12 +91,13 @@ def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, d
     values = read_vary(vary, study.scenario, {base.name: base}, has_ranges=False, is_grid=True) if vary else None
     result = study.run(tune, study.scenario, base, vary=values)
     required = "; ".join(map(str, result.requirements))
+    below = 3.8 if result.choice is None else 0.6 + 0.25 * len(result.choice)  # inches for the settings
     return Finding(
         result,
         about=f"policy {base.name}",
         lines=[f"{result.direction}imise {result.of}" + (f", subject to {required}" if required else "")],
         after=describe_specs(result),
-        draw=draw_panels((7.5, 5.4), _plot, result, panels=(2, 1), height_ratios=[3, 7]),
+        draw=draw_panels((7.5, 2.4 + below), _plot, result, panels=(2, 1), height_ratios=[1.6, below]),
         files=lambda: _write_policy(result, write_policy, dialect, base),
         failed=result.choice is None,
     )

@@ -15,7 +15,7 @@ from simdeploy.cli.study import Finding, study_command
 @click.option(
     "--decisions",
     is_flag=True,
-    help="Instead, hold answers of tune and compare to ten problems against the exact costs of all policies; takes minutes.",
+    help="Instead, check answers of tune and compare to ten problems against exact costs; takes minutes.",
 )
 @use(whole_option("--seeds", 30, "Answers to each problem of --decisions.", most=10_000))
 def command(ctx: click.Context, *, decisions: bool, seeds: int) -> Finding:

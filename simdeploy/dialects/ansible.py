@@ -120,7 +120,7 @@ def _evaluator(reading: Reading, play: dict[str, Any]) -> Any:
                 return [jinja.render(item, look_up) if jinja.is_template(item) else item for item in value]
             return jinja.render(value, look_up) if jinja.is_template(value) else value
         except jinja.Unknown as unknown:
-            group.not_evaluated(key, f"{shorten(value)}: {unknown}; taken as not given")
+            group.not_evaluated(key, f"{shorten(value)}: {unknown}; treated as not given")
             return None
 
     return evaluate
@@ -170,7 +170,7 @@ def _read_batch(play: Group, item: Any, nodes: int | None) -> tuple[Any, str]:
         return 1, "1"
     size = int(number)
     if size < 0 or text == "0":
-        return {"until": "100%"}, "all that are left"
+        return {"until": "100%"}, "all remaining hosts"
     if not text.endswith("%"):
         return size, f"{size:,}"
     # Ansible computes in floating point: 29 % of 100 hosts are 28.
@@ -199,8 +199,8 @@ def _read_limits(play: Group, reading: Reading) -> tuple[dict[str, Any], dict[st
     key = "max_fail_percentage"
     if not is_linear:
         percent, fatal = None, False
-    whole = "a batch stops the play if all of it has failed or can't be reached"
-    unreachable = "passed over, not counted, unless all of a batch is lost"
+    whole = "the play stops if a whole batch has failed or is unreachable"
+    unreachable = "skipped and not counted as failures, unless a whole batch is lost"
     if fatal:
         limits, text = {"max_failed_nodes": 0}, "any_errors_fatal decides"
         unreachable += "; Ansible skips further tasks of the batch of a host that it finds unreachable"
@@ -239,7 +239,7 @@ def _read_fatal(play: Group, reading: Reading) -> bool:
     if jinja.is_template(play.data.get(key)):
         version = reading.variable("ansible_version")
         if version is not None and version.startswith(_OLD_TEMPLATES):
-            play.exact(key, f"ansible-core {version} takes any template for true: the first failed host stops the play")
+            play.exact(key, f"ansible-core {version} treats any template as true: the first failed host stops the play")
             return True
     fatal = play.flag(key)
     if fatal is None:

@@ -76,7 +76,7 @@ def read_checks(
         elif name is not None:
             reference.not_evaluated("templateName", f"{name} is not in this file; nothing that it measures is checked")
         if "clusterScope" in reference:
-            reference.exact("clusterScope", "says where the template is")
+            reference.exact("clusterScope", "locates the template")
         reference.note_rest(UNKNOWN)
     analysis.note_rest("arguments of its templates" if "args" in analysis else UNKNOWN)
     return checks
@@ -115,7 +115,7 @@ def read_template(
         spec.exact("args", "used in the metrics")
     if "templates" in spec:
         spec.not_evaluated("templates", "templates within templates are not read; nothing that they measure is checked")
-    spec.note_rest("concerns no part of a rollout that is simulated")
+    spec.note_rest("not simulated")
     return checks
 
 
@@ -184,9 +184,7 @@ def _read_limit(metric: Group, words: str, promotes_inconclusive: bool) -> float
     if promotes_inconclusive:
         metric.approximate("inconclusiveLimit", "this version promotes what is inconclusive: only failures count")
         return known["failureCondition"]
-    text = (
-        "a measurement between both conditions counts as failed; in truth the rollout is paused until somebody decides"
-    )
+    text = "a measurement between both conditions counts as failed; Argo pauses the rollout until a person decides"
     metric.approximate("inconclusiveLimit", text)
     return known["successCondition"]
 

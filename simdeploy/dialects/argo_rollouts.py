@@ -79,10 +79,10 @@ def read(reading: Reading) -> PolicyImport:
 
 _ASIDE = {
     "paused": "the rollout is simulated as if it were resumed",
-    "workloadRef": "says where the pods' template is",
-    "rollbackWindow": "concerns going back to a former version, which skips steps",
-    "analysis": "says how many former analyses are kept",
-    "restartAt": "concerns restarts, not updates",
+    "workloadRef": "locates the pod template",
+    "rollbackWindow": "about rollbacks to an earlier version, which skip steps",
+    "analysis": "limits how many past analyses are kept",
+    "restartAt": "about restarts, not updates",
 }
 
 
@@ -108,12 +108,12 @@ def _finish(
     """Return policy and switches with what all strategies have: how pods and the progress of the rollout are watched."""
     spec, reading = terms.spec, terms.spec.reading
     aborts = spec.flag("progressDeadlineAbort") or False
-    text = "everything goes back" if aborts else "only reported"
+    text = "everything rolls back" if aborts else "only reported"
     spec.exact("progressDeadlineAbort", text if "progressDeadlineAbort" in spec else f"not given: false, {text}")
     goes_back = aborts or judgement is not None
-    then = "everything goes back" if aborts else "the rollout has failed, and nothing goes back; Argo only reports it"
+    then = "everything rolls back" if aborts else "the rollout has failed, and nothing rolls back; Argo only reports it"
     if judgement is not None and not aborts:
-        then = "left out: Argo only reports it, and the rollout waits on"
+        then = "left out: Argo only reports it, and the rollout keeps waiting"
     deadline = read_progress_deadline(spec, terms.min_ready_s, then)
     pods = read_pods(spec, terms.min_ready_s)
     switches = {
@@ -123,15 +123,13 @@ def _finish(
         "on_failure": "rollback" if goes_back else "stop",
     }
     if judgement is None:
-        reading.note(
-            "analysis", "exact", "no metric is judged: nothing but pods that don't get available stops the rollout"
-        )
+        reading.note("analysis", "exact", "no metric is judged: only pods that don't become available stop the rollout")
     else:
         pods |= judgement.watch()
         switches |= {"cant_tell": "stop", "window_reset": False}
         deadline = write_duration(parse_duration(deadline) + judgement.longest_ns) if deadline and aborts else None
     reading.note("unreachable_nodes", "approximate", "a node that is down at its turn is updated when it is up again")
-    text = "everything goes back to the stable version" if goes_back else "nothing goes back"
+    text = "everything rolls back to the stable version" if goes_back else "nothing rolls back"
     reading.note("no_auto_rollback", "exact", text)
     return {
         **policy,
@@ -148,7 +146,7 @@ def _finish(
 def _read_canary(terms: _Terms, canary: Group) -> _Parts:
     router = "trafficRouting" in canary
     if router:
-        canary.approximate("trafficRouting", "a node's share of the requests is that of the others, not the weight")
+        canary.approximate("trafficRouting", "all nodes get equal shares of the requests, not the weight")
         surge = terms.nodes
         for key in ("maxSurge", "maxUnavailable"):
             if key in canary:
@@ -169,7 +167,7 @@ def _read_canary(terms: _Terms, canary: Group) -> _Parts:
     for key, text in _CANARY_ASIDE.items():
         if key in canary:
             canary.no_counterpart(key, text)
-    canary.note_rest("concerns how the traffic is routed, or names and labels")
+    canary.note_rest("about traffic routing, names or labels")
     least_ns = terms.min_ready_s * NS_PER_S
     watched = [
         _observe(stage, of_step, background if stage.last_step >= starts and stage.origin else [], least_ns)
@@ -194,8 +192,8 @@ def _read_canary(terms: _Terms, canary: Group) -> _Parts:
 
 _CANARY_ASIDE = {
     "replicaProgressThreshold": "a step ends when all of its pods are available, not a part of them",
-    "abortScaleDownDelaySeconds": "concerns pods that serve nothing any more",
-    "scaleDownDelaySeconds": "concerns pods that serve nothing any more",
+    "abortScaleDownDelaySeconds": "about pods that no longer serve",
+    "scaleDownDelaySeconds": "about pods that no longer serve",
     "dynamicStableScale": "stable pods stay until their nodes are updated",
 }
 
@@ -211,7 +209,7 @@ def _read_background(terms: _Terms, canary: Group, stages: list[Stage]) -> tuple
     checks = [
         replace(check, interval_ns=min(check.interval_ns, shortest or check.interval_ns), count=1) for check in checks
     ]
-    text = "a wave's nodes are judged during its pause, once at least; those of the waves before it no more"
+    text = "a wave's nodes are judged during its pause, at least once; those of earlier waves no longer"
     canary.approximate("analysis", text)
     starts = background.whole("startingStep") or 0
     text = f"waves are judged from step {starts} on"
@@ -280,17 +278,17 @@ def _read_blue_green(terms: _Terms, strategy: Group) -> _Parts:
         "traffic is switched" if promotes else "somebody promotes them"
     )
     strategy.exact("autoPromotionEnabled", text if "autoPromotionEnabled" in strategy else f"not given: true; {text}")
-    reading.note("blueGreen", "approximate", "the new nodes serve from their start on, not only from the switch on")
+    reading.note("blueGreen", "approximate", "the new nodes serve once started, not only after the switch")
     checks = terms.read_checks(strategy.group("prePromotionAnalysis")) + terms.read_checks(
         strategy.group("postPromotionAnalysis")
     )
     for key in ("prePromotionAnalysis", "postPromotionAnalysis"):
         if key in strategy:
-            strategy.approximate(key, "judges all new nodes once, from their start on")
+            strategy.approximate(key, "judges all new nodes once, after their start")
     for key, words in _BLUE_GREEN_ASIDE.items():
         if key in strategy:
             strategy.no_counterpart(key, words)
-    strategy.note_rest("concerns how the traffic is routed, or names and labels")
+    strategy.note_rest("about traffic routing, names or labels")
     judgement = judge(checks, terms.min_ready_s * NS_PER_S) if checks else None
     first = {"strategy": "rolling"} if promotes else {"strategy": "canary", "auto_promote": False}
     return {**first, "waves": [{"until": terms.nodes}], "surge": "100%"}, {"pacing": "barrier"}, judgement
@@ -299,9 +297,9 @@ def _read_blue_green(terms: _Terms, strategy: Group) -> _Parts:
 _BLUE_GREEN_ASIDE = {
     "autoPromotionSeconds": "the new nodes serve before the switch",
     "previewReplicaCount": "all nodes are updated at once",
-    "maxUnavailable": "concerns restarts, not updates",
-    "scaleDownDelaySeconds": "concerns pods that serve nothing any more",
-    "abortScaleDownDelaySeconds": "concerns pods that serve nothing any more",
+    "maxUnavailable": "about restarts, not updates",
+    "scaleDownDelaySeconds": "about pods that no longer serve",
+    "abortScaleDownDelaySeconds": "about pods that no longer serve",
 }
 
 

@@ -145,7 +145,7 @@ def _read_pause(step: Group, stages: list[Stage]) -> None:
     stage = stages[-1]
     if duration is None:
         stage.waits = True
-        step.exact("pause", "waits until somebody promotes the rollout")
+        step.exact("pause", "waits for a manual promotion")
     elif ns is not None:
         if ns > _LONGEST_NS:
             pause.refuse("duration", "too long", allowed=f"at most {write_duration(_LONGEST_NS)}")

@@ -2,7 +2,7 @@
 
 Devices are notified at a rate per minute. It may grow by a factor whenever so many more devices were notified, or succeeded, up to a
 limit. A criterion aborts the job once a minimum of executions has ended and a percentage of those has failed; that cancels what is
-queued, and nothing goes back. A device that takes too long has timed out, and may be tried again. Nobody watches a device that
+queued, and nothing rolls back. A device that takes too long has timed out, and may be tried again. Nobody watches a device that
 succeeded. Sources: awsdocs/aws-iot-docs:developerguide/job-rollout-abort.md; the API reference of AWS IoT (JobExecutionsRolloutConfig,
 ExponentialRolloutRate, AbortCriteria, TimeoutConfig, JobExecutionsRetryConfig).
 """
@@ -48,7 +48,7 @@ def read(reading: Reading) -> PolicyImport:
     retries = _read_retries(job.group(spelled(job, "jobExecutionsRetryConfig")))
     for key in ("schedulingConfig", "maintenanceWindows"):
         if spelled(job, key) in job:
-            job.no_counterpart(spelled(job, key), "change windows of the scenario come nearest")
+            job.no_counterpart(spelled(job, key), "use the scenario's change windows instead")
     if "targetSelection" in job:
         job.no_counterpart("targetSelection", "no device joins during a rollout")
     reading.note("unreachable_nodes", "exact", "a device that is offline gets its job when it is back")
@@ -168,7 +168,7 @@ def _read_abort(config: Group) -> tuple[float | None, int]:
         text = f"stops at {percent:g} % of the nodes that are done"
         criterion.exact(spelled(criterion, "thresholdPercentage"), text)
         criterion.exact(spelled(criterion, "minNumberOfExecutedThings"), f"not before {least:,} nodes are done")
-        criterion.exact(spelled(criterion, "action"), "what is queued is cancelled, what has begun goes on")
+        criterion.exact(spelled(criterion, "action"), "queued executions are canceled, running ones go on")
     if not config.data:
         config.exact("criteriaList", "failures stop nothing")
     config.note_rest()
@@ -179,7 +179,7 @@ def _read_timeout(config: Group) -> str:
     key = spelled(config, "inProgressTimeoutInMinutes")
     minutes = config.whole(key, 1, _LONGEST_MIN)
     if minutes is None:
-        config.approximate(key, "a job may go on for ever; here for a week, the longest timeout")
+        config.approximate(key, "a job may run forever; here for a week, the longest timeout")
     else:
         config.exact(key, f"a device fails {minutes:,} min after it was notified")
     config.note_rest()

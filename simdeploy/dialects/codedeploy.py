@@ -54,7 +54,7 @@ def read(reading: Reading) -> PolicyImport:
     if shift or routing.data:
         policy |= _shift(shift[2], int(shift[3] or 0), int(shift[4] or 0)) if shift else _read_routing(routing)
         nodes, switches = reading.nodes(None), {"pacing": "barrier"}
-        reading.note("alarms", "none", "alarms and scripts stop a shift of traffic; a gate comes nearest")
+        reading.note("alarms", "none", "alarms and scripts stop a shift of traffic; the closest counterpart is a gate")
     else:
         nodes, band, switches = _read_band(config, name)
         policy |= band | _read_zones(config, nodes, switches)
@@ -101,7 +101,7 @@ def _read_name(config: Group) -> str | None:
         config.approximate(key, "predefined; steps of traffic become steps of nodes")
         return short
     allowed = f"a predefined name such as {_PREDEFINED}OneAtATime, or minimumHealthyHosts beside it"
-    config.refuse(key, "a configuration of which the file says nothing more", allowed=allowed)
+    config.refuse(key, "a custom configuration that the file only names", allowed=allowed)
     return ""
 
 
@@ -127,7 +127,7 @@ def _read_band(config: Group, name: str | None) -> tuple[int | None, dict[str, A
         return nodes, {}, {}
     if least is None:
         if isinstance(hosts.data.get(value_key), Tagged | None):
-            hosts.refuse(value_key, "it isn't said how many hosts must stay healthy", allowed="a whole number")
+            hosts.refuse(value_key, "the number of hosts that must stay healthy is missing", allowed="a whole number")
         return nodes, {}, {}
     if least == 0:
         said.exact(key, "all hosts at once; one must succeed")

@@ -54,7 +54,9 @@ def read(reading: Reading) -> PolicyImport:
     limit, counted, on_failure = _read_breaker(config.group(spelled(config, "deploymentCircuitBreaker")), nodes)
     alarms = spelled(config, "alarms")
     if alarms in config:
-        config.no_counterpart(alarms, "nothing watches metrics; health_check.max_error_rate or a gate comes nearest")
+        config.no_counterpart(
+            alarms, "nothing watches metrics; the closest counterpart is health_check.max_error_rate or a gate"
+        )
     config.note_rest()
     policy = {
         "strategy": "rolling",
@@ -108,7 +110,7 @@ def _read_scheduling(service: Group) -> bool:
     key = spelled(service, "schedulingStrategy")
     daemon = service.text(key, "REPLICA", "DAEMON") == "DAEMON"
     if key in service:
-        service.exact(key, "one task on each instance" if daemon else "so many tasks as desired")
+        service.exact(key, "one task on each instance" if daemon else "the desired number of tasks")
     controller = service.group(spelled(service, "deploymentController"))
     key = spelled(controller, "type")
     kind = controller.text(key, "ECS", "CODE_DEPLOY", "EXTERNAL")
@@ -164,7 +166,7 @@ def _read_band(config: Group, nodes: int | None, *, daemon: bool) -> dict[str, A
     config.exact(low, f"{least} %, rounded up: {missing:,} of {nodes:,} tasks may be missing")
     config.exact(high, f"{most} %, rounded down: {beside:,} tasks may start beside the {nodes:,}")
     if missing + beside == 0:
-        message = f"with {nodes:,} tasks ECS may neither stop an old one nor start a new one, and waits for ever"
+        message = f"with {nodes:,} tasks ECS may neither stop an old one nor start a new one, and waits forever"
         config.refuse(low, message, allowed="a lower minimumHealthyPercent or a higher maximumPercent")
     return {"max_parallel": missing + beside, "surge": beside or None}
 
@@ -175,7 +177,7 @@ def _read_band(config: Group, nodes: int | None, *, daemon: bool) -> dict[str, A
 def _read_health(service: Group) -> dict[str, Any]:
     """Return the health check; with a load balancer, tasks must pass the check of its target group."""
     service.reading.note(
-        "health_check.deadline", "approximate", f"ECS waits for ever, CloudFormation for {_DEADLINE}; here {_DEADLINE}"
+        "health_check.deadline", "approximate", f"ECS waits forever, CloudFormation for {_DEADLINE}; here {_DEADLINE}"
     )
     grace_key, balancers = spelled(service, "healthCheckGracePeriodSeconds"), spelled(service, "loadBalancers")
     grace = or_else(service.whole(grace_key), 0)
@@ -188,7 +190,7 @@ def _read_health(service: Group) -> dict[str, Any]:
         return {"deadline": _DEADLINE}
     interval, healthy, unhealthy = _read_targets(service, balancers)
     if grace_key in service:
-        service.approximate(grace_key, "a task fails only after so many more unhealthy checks as fit into it")
+        service.approximate(grace_key, "a task fails only after as many more unhealthy checks as fit into it")
     return {
         "deadline": _DEADLINE if interval * healthy < _SHORT_S else f"{2 * interval * healthy}s",
         "interval": f"{interval}s",
@@ -223,7 +225,7 @@ def _read_breaker(breaker: Group, nodes: int | None) -> tuple[int | None, str, s
     reset_key = spelled(breaker, "resetOnHealthyTask")
     reset = or_else(breaker.flag(reset_key), True)
     if not on:
-        breaker.exact(spelled(breaker, "enable"), "failures stop nothing: ECS goes on for ever")
+        breaker.exact(spelled(breaker, "enable"), "failures stop nothing: ECS goes on forever")
         breaker.note_rest("without effect: the circuit breaker is off")
         return None, "", "continue"
     breaker.approximate(
@@ -231,9 +233,9 @@ def _read_breaker(breaker: Group, nodes: int | None) -> tuple[int | None, str, s
         "failed nodes are counted; ECS starts failed tasks again, and counts each failed start",
     )
     breaker.exact(
-        spelled(breaker, "rollback"), "back to the last version" if back else "a failed deployment stays as it is"
+        spelled(breaker, "rollback"), "rolls back to the last version" if back else "a failed deployment stays as it is"
     )
-    breaker.exact(reset_key, "a node that becomes healthy starts the count anew" if reset else "failures add up")
+    breaker.exact(reset_key, "a node that becomes healthy resets the count" if reset else "failures add up")
     limit = _read_threshold(breaker.group(spelled(breaker, "thresholdConfiguration")), nodes)
     breaker.note_rest()
     return limit, "consecutive" if reset else "cumulative", "rollback" if back else "stop"

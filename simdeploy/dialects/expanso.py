@@ -80,7 +80,7 @@ def read(reading: Reading) -> PolicyImport:
     dialect = _dialect(document, raw, wrapper, is_example=is_example)
     beside: dict[str, Any] = {key: raw.pop(key) for key in ("dialect", "orchestrator") if key in raw and not path}
     for key in beside:
-        spec.exact(key, "as a scenario says it")
+        spec.exact(key, "the same in a scenario")
     policy: dict[str, Any] = {}
     if isinstance(dialect, Problem):
         _refuse(reading, document, path, dialect)
@@ -141,11 +141,7 @@ def _translate_example(spec: Group) -> tuple[dict[str, Any], bool]:
                 f"{'unknown' if interval is None else write_duration(interval)}: not a policy's in this dialect; set health.interval of the scenario",
             )
         elif key not in known:
-            text = (
-                "probes have no counterpart: windows of requests judge a node"
-                if key in ("type", "endpoint")
-                else _UNKNOWN
-            )
+            text = "windows of requests judge a node" if key in ("type", "endpoint") else _UNKNOWN
             probe.no_counterpart(key, text)
     return {**raw, "health_check": known}, True
 

@@ -3,7 +3,7 @@
 All new pods start beside the old ones. Then, at every tick of `interval`, each metric is checked over its own past; if all hold, the
 canary's share of the traffic grows by `stepWeight`, or to the next of `stepWeights`, until it is `maxWeight` or more. One more tick
 that holds promotes it, which moves all that is left. A check that fails holds the weight and is counted for the whole rollout, not in a
-row; at `threshold` of them everything goes back. With `iterations` the traffic does not grow: so many ticks must hold, then all of it
+row; at `threshold` of them everything rolls back. With `iterations` the traffic does not grow: so many ticks must hold, then all of it
 moves at once. Pods that aren't ready within `progressDeadlineSeconds` send everything back, too.
 Source: fluxcd/flagger: pkg/controller/scheduler.go, pkg/controller/scheduler_metrics.go, pkg/apis/flagger/v1beta1/canary.go.
 """
@@ -48,7 +48,7 @@ def read(reading: Reading) -> PolicyImport:
     spec.exact("skipAnalysis", text if "skipAnalysis" in spec else f"not given: {text}")
     seconds = spec.whole("progressDeadlineSeconds", 1) or 600
     given = "" if "progressDeadlineSeconds" in spec else "not given: 600; "
-    text = "everything goes back if no node gets ready for so long, and the time in which a wave is judged"
+    text = "everything rolls back if no node becomes ready for that long; also the longest time to judge a wave"
     spec.approximate("progressDeadlineSeconds", f"{given}{text}")
     policy: dict[str, Any] = {"strategy": "rolling", "surge": "100%"}
     switches: dict[str, Any] = dict(_SWITCHES)
@@ -67,9 +67,11 @@ def read(reading: Reading) -> PolicyImport:
         "retries", "approximate", "a container that crashes starts again 10s later; Kubernetes doubles that up to 5m"
     )
     reading.note(
-        "surge", "approximate", "a wave's nodes start when it begins; in truth all new pods start before the first one"
+        "surge",
+        "approximate",
+        "a wave's nodes start when it begins; in Flagger all new pods start before the first one",
     )
-    reading.note("no_auto_rollback", "exact", "everything goes back at once")
+    reading.note("no_auto_rollback", "exact", "everything rolls back at once")
     if "suspend" in spec:
         spec.no_counterpart("suspend", "the rollout is simulated as if it were resumed")
     spec.note_rest()
@@ -102,14 +104,12 @@ def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[lis
     if iterations:
         waves: list[dict[str, Any]] = [{"until": "100%"}]
         analysis.approximate(
-            "iterations", f"all nodes in one wave, judged {iterations:,} times; they serve from their start on"
+            "iterations", f"all nodes in one wave, judged {iterations:,} times; they serve once started"
         )
     else:
         waves = _plan(_read_weights(analysis), tick_ns, nodes)
     rates = [rate for metric in analysis.groups("metrics") if (rate := _read_metric(metric)) is not None]
-    text = (
-        "everything goes back at so many failed checks of the whole rollout, not in a row; in truth an interval later"
-    )
+    text = "everything rolls back at this many failed checks of the whole rollout, in a row or not; in Flagger an interval later"
     if not rates:
         text = "no check that can be simulated can fail"
     given = "" if "threshold" in analysis else "not given: 1; "
@@ -127,7 +127,7 @@ def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[lis
             waves[-1]["gate"] = False
         return waves, judgement.watch(), judgement.longest_ns
     spec.reading.note(
-        "metrics", "exact", "no success rate is checked: only nodes that don't get ready stop the rollout"
+        "metrics", "exact", "no success rate is checked: only nodes that don't become ready stop the rollout"
     )
     healthy = {"interval": write_duration(tick_ns), "min_healthy_time": write_duration(watched_ns)}
     return waves, {"health_check": {"deadline": PATIENCE, **healthy}, **RESTARTS}, watched_ns

@@ -79,7 +79,7 @@ class Scope:
             return self._resolve(value)
         except Unknown as unknown:
             shown = shorten(value.text if isinstance(value, Expression) else str(value))
-            group.not_evaluated(key, f"{shown}: {unknown}; taken as not given")
+            group.not_evaluated(key, f"{shown}: {unknown}; treated as not given")
             return None
 
     def _resolve(self, value: Any) -> Any:

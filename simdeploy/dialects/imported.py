@@ -16,7 +16,7 @@ Fidelity = Literal["exact", "approximate", "none", "not evaluated"]
 
 @dataclass(frozen=True)
 class Note:
-    """What became of one field of an imported file.
+    """How one field of an imported file maps.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class PolicyImport(Result):
     --------
     >>> imported = PolicyImport("swarm", {"dialect": "general", "strategy": "immediate"}, {}, (), 12)
     >>> imported.answer
-    'A swarm policy for 12 nodes, strategy immediate; no field says how to update.'
+    'A swarm policy for 12 nodes, strategy immediate. No field configures the update.'
     """
 
     kind: str

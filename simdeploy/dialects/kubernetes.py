@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 _KINDS = ("Deployment", "DaemonSet", "StatefulSet")
 _ROLLOUTS = {"argoproj.io": ("Rollout", "AnalysisTemplate", "ClusterAnalysisTemplate"), "flagger.app": ("Canary",)}
 _BY_HAND = (
-    "each pod is updated when somebody deletes it; here one after the other, as soon as the last one is available"
+    "each pod is updated when a person deletes it; here one after the other, each once the previous one is available"
 )
 _REPORTED = (
-    "the rollout has failed, and nothing goes back; Kubernetes only reports it, and goes on if a pod gets ready later"
+    "the rollout has failed, and nothing rolls back; Kubernetes only reports it, and goes on if a pod gets ready later"
 )
 _ORCHESTRATOR = {
     "pacing": "sliding",
@@ -73,7 +73,7 @@ def read(reading: Reading) -> PolicyImport:
         if key in spec:
             spec.no_counterpart(key, text)
     spec.note_rest()
-    reading.note("no_auto_rollback", "exact", "Kubernetes never goes back by itself")
+    reading.note("no_auto_rollback", "exact", "Kubernetes never rolls back by itself")
     reading.note("failed_node_holds_slot", "exact", "a pod that is not available keeps its place in the budget")
     reading.note("unreachable_nodes", "approximate", "a node that is down at its turn is updated when it is up again")
     nodes = policy.pop("nodes", None)
@@ -82,8 +82,8 @@ def read(reading: Reading) -> PolicyImport:
 
 _ASIDE = {
     "paused": "the rollout is simulated as if it were resumed",
-    "podManagementPolicy": "concerns the creation of pods, not their update",
-    "revisionHistoryLimit": "concerns what kubectl can go back to, by hand",
+    "podManagementPolicy": "about the creation of pods, not their update",
+    "revisionHistoryLimit": "about manual rollbacks with kubectl",
     "template": "what the pods run; the scenario says how long an update takes",
 }
 
@@ -141,7 +141,7 @@ def _read_daemons(spec: Group) -> _Part:
                 "maxUnavailable", "0, and there is no maxSurge: nothing could be updated", allowed="1 or more"
             )
         text = f"{chosen} at once, rounded up; " if "maxUnavailable" in rolling else "not given: 1 at once; "
-        rolling.approximate("maxUnavailable", f"{text}pods that are down before their turn are replaced beside that")
+        rolling.approximate("maxUnavailable", f"{text}pods that are down before their turn are replaced in addition")
         if surge is not None:
             rolling.exact("maxSurge", "none is started beside the old one")
         policy["max_parallel"] = chosen.written()

@@ -111,7 +111,7 @@ def evaluate_with(look_up: Callable[[str], str | None]) -> Evaluate:
 
     def evaluate(value: Any, group: Group, key: str) -> Any:
         if isinstance(value, Tagged):
-            group.not_evaluated(key, f"{value.tag} depends on something outside the file; taken as not given")
+            group.not_evaluated(key, f"{value.tag} depends on something outside the file; treated as not given")
             return None
         if not isinstance(value, str):
             return value
@@ -128,7 +128,7 @@ def evaluate_with(look_up: Callable[[str], str | None]) -> Evaluate:
 
         text = _TEMPLATE.sub(fill, value)
         if missing:
-            group.not_evaluated(key, f"{missing[0]} has no value (--var {missing[0]}=...); taken as not given")
+            group.not_evaluated(key, f"{missing[0]} has no value (--var {missing[0]}=...); treated as not given")
             return None
         digits = text.strip()
         return int(digits) if text != value and re.fullmatch(r"-?[0-9]{1,18}", digits) else text
@@ -241,7 +241,7 @@ def read_replicas(spec: Group) -> int:
 def read_min_ready(spec: Group) -> int:
     """Return for how many seconds a pod must be ready to count as available."""
     seconds = spec.whole("minReadySeconds", 0, _MOST_S) or 0
-    words = "in service for so long, in whole health windows" if seconds else "available as soon as it is ready"
+    words = "must be ready that long, in whole health windows" if seconds else "available as soon as it is ready"
     spec.exact("minReadySeconds", words if "minReadySeconds" in spec else f"not given: 0, {words}")
     return seconds
 
@@ -280,7 +280,7 @@ def _read_probe(spec: Group) -> int | None:
 
 
 def read_progress_deadline(spec: Group, min_ready_s: int, then: str) -> str | None:
-    """Return how long a rollout may be without progress; None for ever. `then` says what happens at the end."""
+    """Return how long a rollout may be without progress; None forever. `then` says what happens at the end."""
     seconds = spec.whole("progressDeadlineSeconds", 1, NO_DEADLINE)
     if seconds == NO_DEADLINE:
         spec.exact("progressDeadlineSeconds", "the largest number: no deadline")

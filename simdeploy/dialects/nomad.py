@@ -108,9 +108,7 @@ class _Update:
         update, key = self._field("max_parallel")
         max_parallel = update.whole(key)
         if max_parallel == 0:
-            update.exact(
-                key, "0: there is no deployment; all allocations are replaced at once, whatever becomes of them"
-            )
+            update.exact(key, "0: there is no deployment; all allocations are replaced at once, regardless of failures")
             self._note_rest("there is no deployment")
             return {"strategy": "immediate"}, {"on_failure": "continue", "unreachable_nodes": "skip"}
         at_most = 1 if max_parallel is None else max_parallel
@@ -125,7 +123,7 @@ class _Update:
         update, key = self._group, "failures"
         self._reading.note(update.name_of(key), "exact" if limit == 0 else "approximate", text)
         if reverts:
-            text = f"the way back is a deployment of the old version; here waves of {at_most:,}, each as soon as the last is back"
+            text = f"a deployment of the old version; here waves of {at_most:,}, each after the previous one is back"
             self._reading.note(update.name_of("rollback"), "approximate", text)
         policy = {
             "strategy": "canary" if canary else "rolling",
@@ -148,15 +146,15 @@ class _Update:
         texts = {
             "checks": "a check of a service fails where nothing is served: an error rate above 99 %",
             "task_states": "a node is healthy while it is up",
-            "manual": "nobody sets the health by hand: a node is healthy while it is up",
+            "manual": "health is not set by hand here: a node is healthy while it is up",
         }
         text = f"{'' if key in update else 'not given: checks; '}{texts[judged]}"
         update.exact(key, text) if judged == "task_states" else update.approximate(key, text)
         values: dict[str, int] = {}
         meanings = {
-            "min_healthy_time": "so long without a break",
-            "healthy_deadline": "from the dispatch on",
-            "progress_deadline": "the rollout fails if no node became healthy for so long",
+            "min_healthy_time": "must be healthy that long without interruption",
+            "healthy_deadline": "counted from the dispatch",
+            "progress_deadline": "the rollout fails if no node becomes healthy for that long",
         }
         for name, meaning in meanings.items():
             update, key = self._field(name)

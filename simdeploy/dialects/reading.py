@@ -17,7 +17,7 @@ from simdeploy.units import MAX_DURATION_NS, format_duration, parse_duration
 NOTHING_SERVED = 0.99
 
 # How importers say so of a value that was not evaluated; replaced by what is assumed, if a note says that.
-_NOT_GIVEN = "; taken as not given"
+_NOT_GIVEN = "; treated as not given"
 _PART = re.compile(r"[.\[]")
 T = TypeVar("T")
 
@@ -207,7 +207,7 @@ class Group:
         if self._find_unknown(key) is None:
             self._note(key, "not evaluated", text)
 
-    def note_rest(self, text: str = "concerns no part of a rollout that is simulated") -> None:
+    def note_rest(self, text: str = "not simulated") -> None:
         """Note that every field of this group without a note has no counterpart."""
         noted = {note.field for note in self.reading.notes}
         noted |= {name[: mark.start()] for name in noted for mark in _PART.finditer(name)}

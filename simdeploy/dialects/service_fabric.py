@@ -202,7 +202,7 @@ def _read_action(parameters: _Parameters) -> bool:
     if key not in group:
         group.approximate(key, "required; taken as Manual, which changes nothing by itself")
     elif action == "Rollback":
-        group.exact(key, "back, domain after domain, all of a domain at once")
+        group.exact(key, "rolls back domain after domain, all nodes of a domain at once")
     else:
         group.exact(key, "stops and waits for a person")
     return action == "Rollback"
@@ -218,9 +218,7 @@ def _read_times(parameters: _Parameters, switches: dict[str, Any]) -> dict[str, 
         parameters.duration("UpgradeTimeout", None),
     )
     watch_ns = MAX_DURATION_NS if retry_ns is None else wait_ns + retry_ns + stable_ns
-    observed = (
-        f"a node must be healthy for {write_duration(wait_ns + stable_ns)} without a break (wait and stable duration)"
-    )
+    observed = f"a node must be healthy for {write_duration(wait_ns + stable_ns)} without interruption (wait and stable duration)"
     for name in ("HealthCheckWaitDuration", "HealthCheckStableDuration"):
         group, key = parameters.find(name)
         group.approximate(key, observed)
@@ -234,7 +232,7 @@ def _read_times(parameters: _Parameters, switches: dict[str, Any]) -> dict[str, 
         watch_ns, switches["deadline_starts"] = domain_ns, "dispatch"
         group.approximate(key, f"a node that isn't healthy {write_duration(domain_ns)} after its turn has failed")
     elif key in group:
-        group.no_counterpart(key, "longer than health is awaited; a node that hangs fails earlier")
+        group.no_counterpart(key, "longer than the health check; a node that hangs fails earlier")
     group, key = parameters.find("UpgradeTimeout")
     group.exact(key, "none" if upgrade_ns is None else f"the rollout fails after {write_duration(upgrade_ns)}")
     health = {
@@ -273,5 +271,5 @@ def _evaluate(value: Any, group: Group, key: str) -> Any:
         if found is not None:
             return found
     hint = f"give it with --var {match[1]}=VALUE" if match else "an expression"
-    group.not_evaluated(key, f"{shorten(text)}: {hint}; taken as not given")
+    group.not_evaluated(key, f"{shorten(text)}: {hint}; treated as not given")
     return None

@@ -73,7 +73,7 @@ def _read_replicas(deploy: Group) -> int | None:
     if mode is not None and mode.endswith("-job"):
         deploy.refuse("mode", "jobs run once and are not updated", allowed="replicated, global")
     if "mode" in deploy:
-        deploy.exact("mode", "one task on every node" if mode == "global" else "so many tasks as there are replicas")
+        deploy.exact("mode", "one task on every node" if mode == "global" else "as many tasks as replicas")
     replicas = deploy.whole("replicas")
     if mode != "global":
         deploy.exact("replicas", "the number of nodes, unless the caller gives another" if replicas else "1 task")
@@ -95,13 +95,13 @@ def _read_update(config: Group) -> tuple[dict[str, Any], str]:
     )
     ratio = or_else(config.number("max_failure_ratio", 0, 1), 0.0)
     if action == "continue":
-        config.exact("max_failure_ratio", "without effect: the update goes on whatever fails")
+        config.exact("max_failure_ratio", "without effect: the update goes on despite failures")
     else:
         config.exact("max_failure_ratio", f"more than {100 * ratio:g} % of the slots is too many")
     start_first = config.text("order", "start-first", "stop-first") == "start-first"
     config.exact("order", "the old task serves until the new one runs" if start_first else "the old task stops first")
     deadline = write_duration(max(_DEADLINE_NS, min(2 * monitor_ns, MAX_DURATION_NS)))
-    config.reading.note("health_check.deadline", "approximate", f"Swarm waits for ever for a task; here {deadline}")
+    config.reading.note("health_check.deadline", "approximate", f"Swarm waits forever for a task; here {deadline}")
     config.note_rest()
     health = {
         "deadline": deadline,
@@ -149,7 +149,7 @@ def _read_rollback(config: Group, *, used: bool) -> dict[str, Any]:
 def _evaluate(value: Any, group: Group, key: str) -> Any:
     """Return a value with its variables replaced, as far as the caller or the file gives values."""
     if isinstance(value, Tagged):
-        group.not_evaluated(key, f"{shorten(str(value))}: an unknown tag; taken as not given")
+        group.not_evaluated(key, f"{shorten(str(value))}: an unknown tag; treated as not given")
         return None
     if not isinstance(value, str) or "$" not in value:
         return value
@@ -173,6 +173,6 @@ def _evaluate(value: Any, group: Group, key: str) -> Any:
     replaced = _PLACE.sub(put, value)
     if missing:
         name = missing[0]
-        group.not_evaluated(key, f"{shorten(value)}: give its value with --var {name}=VALUE; taken as not given")
+        group.not_evaluated(key, f"{shorten(value)}: give its value with --var {name}=VALUE; treated as not given")
         return None
     return replaced

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines import frames
+from simdeploy.engines.one_recording import record
 from simdeploy.engines.recorded import describe
 from simdeploy.engines.responses import compute_responses
 from simdeploy.engines.service import Service
-from simdeploy.engines.one_recording import record
 from simdeploy.errors import InputError, Problem, not_among
 from simdeploy.output import write_file, write_table
 from simdeploy.result import to_plain

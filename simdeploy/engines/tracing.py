@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.engines.error_rates import ErrorRates
+from simdeploy.engines.one_recording import record
 from simdeploy.engines.service import Service
 from simdeploy.engines.traces import BROKEN, MIDDLE, NO_RELEASE, QUANTITIES, STEP, UNKNOWN, Grid, Traces
-from simdeploy.engines.one_recording import record
 from simdeploy.errors import SimulationError
 
 if TYPE_CHECKING:

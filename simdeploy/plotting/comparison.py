@@ -185,7 +185,7 @@ def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
     set_rows(ax, [wrap_name(name) for name in [*rows["policy"], *excluded]])
     largest = float(rows[["estimate", "low", "high"]].abs().max().max())
     _set_difference_axis(ax, parse_measure(of), largest, find_cost_unit(comparison.computed_under))
-    add_interval(ax, "x", comparison.confidence_level, ", simultaneous")
+    add_interval(ax, "x", comparison.confidence_level, " for all together")
     put_legend_above(ax, 2)
     return ax
 

@@ -131,7 +131,7 @@ def _say_box(result: Discovery, limits: pd.DataFrame, shown: list[str], box: int
     if limits.empty:
         return f"Where {subject} breaks: no box was found"
     row = result.boxes[result.boxes["box"].eq(box)].iloc[0]
-    name = "Box" if row["is_found"] else "Box (not statistically significant)"
+    name = "Box" if row["is_found"] else "Box (may be chance)"
     density, coverage = (format_amount(row[column], PERCENT, digits=2) for column in ("density", "coverage"))
     lines = [f"Where {subject} breaks", f"{name}: {density} of its worlds break; it has {coverage} of all that break"]
     further = limits.loc[~limits["factor"].isin(shown), "limits"]
@@ -170,7 +170,7 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     >>> x = np.random.default_rng(0).random(200)
     >>> ax = plot_peeling_path(Figure().subplots(), find_boxes(pd.DataFrame({"x": x}), x > 0.6))
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['in the worlds of the search', 'in held-out worlds', 'chosen on the path', 'the box, in held-out worlds']
+    ['in the worlds of the search', 'in other worlds', 'chosen on the path', 'the box, in other worlds']
     """
     path = result.path[result.path["box"].eq(box)]
     boxes = result.boxes[result.boxes["box"].eq(box)]
@@ -178,9 +178,9 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     star: dict[str, Any] = {"markersize": 15, "markeredgecolor": BLACK}
     for rows, stem, marks, colour, label, look in (
         (path, "", "o-", GREY, "in the worlds of the search", line),
-        (path, "held_out_", "s--", BLUE, "in held-out worlds", line),
+        (path, "held_out_", "s--", BLUE, "in other worlds", line),
         (path[path["is_chosen"]], "", "o", ORANGE, "chosen on the path", {"markersize": 9}),
-        (boxes, "", "*", VERMILION, "the box, in held-out worlds", star),
+        (boxes, "", "*", VERMILION, "the box, in other worlds", star),
     ):
         if len(rows):
             x, y = 100 * rows[f"{stem}coverage"], 100 * rows[f"{stem}density"]
@@ -191,9 +191,11 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
         margin = max(0.06 * (100 - low), 0.5)
         setter(low - margin, 100 + margin)
     _number_factors(ax, path)
-    ax.set_xlabel("coverage (% of all that breaks)")
-    ax.set_ylabel("density (% of the box that breaks)")
-    ax.set_title("Peeling path: each point is a box\nnumbers: factors with a limit", loc="left", fontsize="medium")
+    ax.set_xlabel("part of all breaking worlds in the box (%)")
+    ax.set_ylabel("part of the box that breaks (%)")
+    ax.set_title(
+        "Each point is a box, smaller to the left\nnumbers: factors with a limit", loc="left", fontsize="medium"
+    )
     ax.legend(fontsize="small", loc="lower left")
     return ax
 

@@ -23,6 +23,7 @@ from simdeploy.plotting.axes import (
 )
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.style import Look, in_plain_text, set_rows, wrap_name, write_beside
+from simdeploy.report.wording import VERDICTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -187,7 +188,7 @@ def _name_curves(ax: Axes, shown: pd.DataFrame, looks: dict[str, Look], in_front
 
 
 def _draw_errors(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> None:
-    """Draw false alarms and misses of each gate, with its verdict beside them."""
+    """Draw false alarms and misses of each gate; beside them its verdict, or that it is recommended."""
     stopped = _select(result, STOPPED)
     good, defect = (stopped[stopped["size"].eq(size)] for size in (0.0, result.size))
     missed = defect.assign(estimate=1 - defect["estimate"], low=1 - defect["high"], high=1 - defect["low"])
@@ -199,7 +200,13 @@ def _draw_errors(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> No
     ax.set_xlabel("share of releases", fontsize="small")
     for row, (gate, verdict) in enumerate(zip(result.gates["gate"], result.gates["verdict"], strict=True)):
         if row > 0:
-            write_beside(ax, row, verdict, fontsize="x-small", color=style.darken(looks[gate].colour))
+            write_beside(
+                ax,
+                row,
+                "recommended" if gate == result.best else VERDICTS.get(verdict, verdict),
+                fontsize="x-small",
+                color=style.darken(looks[gate].colour),
+            )
     if result.best is not None:
         ax.get_yticklabels()[list(looks).index(result.best)].set_fontweight("bold")
     ax.set_title(f"Errors: ○ false alarms\n● misses of {_name_size(result)}", fontsize="small", loc="left")

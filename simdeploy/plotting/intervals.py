@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _DASHES_PT = (3.6, 2.2)
-_NOTE = "dashed: not trusted"
+_NOTE = "dashed: may be too narrow"
 _LABEL = "_untrusted"  # such labels are in no legend
 
 

@@ -24,8 +24,8 @@ _COLOURS = "YlGnBu"
 _SIZES = (("medium", 6.4), ("small", 5.3), ("x-small", 4.5))  # of numbers, with what a character takes in points
 _NAME_WIDTH = 16
 _CHARACTER_PT = 5.5  # of a tick label, with what must be free beside it
-_MISSES = "infeasible"
-_MISSES_PT = 37  # what this takes
+_MISSES = "misses a\nrequirement"
+_MISSES_PT = 42  # what this takes
 _SUMMARY_PT = 52  # what a column beside the cells takes
 
 
@@ -105,10 +105,9 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     title = f"Regret: {label} lost against the best policy of each world"
-    if is_missed.any():
-        title += f"\n{_MISSES if sizes and misses else 'hatched'}: misses a requirement"
-    if "undecided" in verdicts and sizes:
-        title += "; ?: undecided" if is_missed.any() else "\n?: undecided whether it meets the requirements"
+    notes = ["hatched: misses a requirement"] if is_missed.any() and not (sizes and misses) else []
+    notes += ["?: undecided whether it meets the requirements"] if "undecided" in verdicts and sizes else []
+    title = "\n".join([title, *notes])
     ax.set_title(wrap_words(ax, title), fontsize="medium")
     return ax
 

@@ -107,7 +107,7 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     _set_objective_axis(ax, result, frame)
     _draw_roles(ax, result, frame, rows)
     # So that nobody takes a small mark that is better for a better policy.
-    note = f"small marks: first stage, few worlds; large marks: new worlds, 95 % CI{tell_untrusted(ax)}"
+    note = f"small marks: rough first estimates; large marks: final ones, 95 % CI{tell_untrusted(ax)}"
     ax.set_xlabel(f"{ax.get_xlabel()}\n{wrap_words(ax, note, 'small')}")
     ax.tick_params(axis="y", labelsize="small")
     return ax
@@ -205,7 +205,7 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     ... })
     >>> result = tune(scenario, of="makespan_s", vary={"max_parallel": [1, 2]}, engine="compiled")
     >>> plot_settings(Figure().subplots(), result).get_xlabel()
-    'lowest makespan (min) tried with this value'
+    'lowest makespan (min) tried with this value (★ recommended, ● current)'
     """
     frame = _read_candidates(result)
     reachable = frame[frame["outcome"].map(_ROW_OF).eq(_MEETS)]
@@ -217,7 +217,9 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     order = sorted(settings, key=lambda name: -_spread(list(best[name].values())))
     set_rows(ax, [name.rpartition(".")[2] for name in order])
     _set_objective_axis(ax, result, frame)
-    ax.set_xlabel(f"{'lowest' if is_min else 'highest'} {ax.get_xlabel()} tried with this value")
+    ax.set_xlabel(
+        f"{'lowest' if is_min else 'highest'} {ax.get_xlabel()} tried with this value (★ recommended, ● current)"
+    )
     current = result.candidates.iloc[0]
     for row, name in enumerate(order):
         chosen = None if result.choice is None else format_setting(result, name, result.choice[name])

@@ -48,12 +48,16 @@ def tell(result: Backtest) -> str:
             for measure, (what, _, nouns) in list(_NAMES.items())[1:]
             if _count_all(counts[measure])
         ]
-        stopped = f"{policy} stops {say_count(counts['stopped'])} of {plural(n, 'recorded rollout')}"
+        stopped = f"{policy} would have stopped {say_count(counts['stopped'])} of {plural(n, 'rollout')}"
         long = f"{stopped}{_say_recorded(recorded['stopped'])}"
         sentences.append([*([f"{long}, with {' and '.join(kinds)}"] if kinds else []), long, stopped])
     missed = int((~result.reproduced["is_reproduced"].fillna(value=True).astype(bool)).sum())
     if missed:
-        sentences.append([f"{plural(missed, 'rollout')} of {n} not reproduced by the recorded policy"])
+        sentences.append(
+            [
+                f"Replayed under its recorded policy, {plural(missed, 'rollout')} of {n} {'ends' if missed == 1 else 'end'} differently"
+            ]
+        )
     return join_answer(sentences)
 
 
@@ -63,15 +67,13 @@ def tabulate(result: Backtest) -> tuple[Table, ...]:
     rates = [_rate_row(result, RECORDED)]
     for policy in result.policies:
         rates += [_rate_row(result, policy), *([_modelled_row(result, policy)] if is_modelled else [])]
-    title = (
-        f"Rates and exact limits, {percent(result.confidence_level)} confidence each; unknown rollouts count as either"
-    )
+    title = f"Rates ({percent(result.confidence_level)} CI each; unknown rollouts count both ways)"
     reproduced = [
         {**row, "reproduced": _say_whether(row["is_reproduced"])} for row in result.reproduced.to_dict("records")
     ]
     return (
         make_table(title, rates, _RATES),
-        make_table("Rollouts that end otherwise than recorded, or may", _rollout_rows(result), _ROLLOUTS),
+        make_table("Rollouts that end, or may end, differently", _rollout_rows(result), _ROLLOUTS),
         make_table("The recorded policy, replayed", reproduced, _REPRODUCED),
     )
 
@@ -93,7 +95,7 @@ def say_count(row: Mapping[Any, Any]) -> str:
 
 
 def _say_recorded(row: Mapping[str, Any]) -> str:
-    return f" (on record {say_count(row)})"
+    return f" (recorded: {say_count(row)})"
 
 
 def _rate_row(result: Backtest, policy: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import join_answer, plural
+from simdeploy.report.wording import is_or_are, join_answer, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,14 +19,16 @@ def tell(result: Calibration) -> str:
     """Say how long updates take, how often they fail, and what the records don't show."""
     parameters, fits = result.parameters, result.fits
     chosen = fits[fits["chosen"] & fits["path"].eq("fleet.update_duration")]
-    law = f"updates take {chosen['family'].iloc[0]} times" if len(chosen) else "updates were fitted"
+    law = f"update times are {chosen['family'].iloc[0]}" if len(chosen) else "update times were fitted"
     failures = _find(parameters, ("fleet.start_failure", "fleet.start_failure.beta.mean"))
     fail = f", and {_percent(failures)} of attempts fail" if failures is not None else ""
     n_assumed = int(parameters["source"].eq("assumed").sum())
     n_open = int(parameters["source"].eq("not_identified").sum())
-    rest = [f"{n} {what}" for n, what in ((n_assumed, "assumed"), (n_open, "not identified")) if n]
-    first = f"From {plural(result.n_rollouts, 'rollout')}: {law}{fail}"
-    return join_answer([[first], [f"Of {plural(len(parameters), 'parameter')} {' and '.join(rest)}"] if rest else []])
+    rest = [
+        f"{n} {is_or_are(n)} {what}" for n, what in ((n_assumed, "assumed"), (n_open, "left open by the records")) if n
+    ]
+    first = f"Fitted to {plural(result.n_rollouts, 'rollout')}: {law}{fail}"
+    return join_answer([[first], [f"Of {plural(len(parameters), 'parameter')}, {' and '.join(rest)}"] if rest else []])
 
 
 def _find(parameters: pd.DataFrame, paths: tuple[str, ...]) -> pd.Series[float] | None:
@@ -55,8 +57,8 @@ def tabulate(result: Calibration) -> tuple[Table, ...]:
         columns = (
             Column("path", "duration"),
             Column("family", "family"),
-            Column("difference", "AIC above the lowest", "number"),
-            Column("ks", "distance (KS)", "digits"),
+            Column("difference", "fit: AIC above the best", "number"),
+            Column("ks", "misfit (KS)", "digits"),
             Column("p", "p", "p-value"),
             Column("chosen", "chosen", "yes"),
         )
@@ -80,4 +82,4 @@ def _write_interval(low: float, high: float, source: str) -> str:
         return "assumed"
     is_known = not math.isnan(low + high) or math.isinf(high)
     limits = f"{low:.4g} to {'no limit' if math.isinf(high) else f'{high:.4g}'}" if is_known else "unknown"
-    return f"{limits} (not identified)" if source == "not_identified" else limits
+    return f"{limits} (left open)" if source == "not_identified" else limits

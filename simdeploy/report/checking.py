@@ -130,7 +130,7 @@ def tabulate(check: Check) -> tuple[Table, ...]:
         }
         for row in check.verdicts.to_dict("records")
     ]
-    title = f"Verdicts and one-sided bounds, {percent(check.confidence_level)} confidence each"
+    title = f"Requirements (bounds: {percent(check.confidence_level)} confidence each)"
     return (make_table(title, rows, _COLUMNS),)
 
 

@@ -65,7 +65,7 @@ _BEST_BY = {
 
 
 def tell(comparison: Comparison) -> str:
-    """Say which policy is best by `Comparison.judged_by`, which are indistinguishable, which miss a requirement, and what
+    """Say which policy is best by `Comparison.judged_by`, which others may be as good, which miss a requirement, and what
     is unknown.
     """
     missed, unknown = tell_missed(comparison), _tell_unknown(comparison)
@@ -81,7 +81,7 @@ def tell(comparison: Comparison) -> str:
 
 
 def _find_recommended(comparison: Comparison) -> list[str]:
-    """Return the policies to use: those of lowest cost, if no other is indistinguishable and not all miss a requirement."""
+    """Return the policies to use: those of lowest cost, if no other may be as good and not all miss a requirement."""
     if comparison.judged_by != ("cost",) or none_is_eligible(comparison):
         return []
     ranked = _find_ranked(comparison, "cost")
@@ -143,13 +143,12 @@ def _tell_best(comparison: Comparison, of: str, level: float | None) -> list[str
         if not others:
             return [f"{among}{names} have the same {noun}: {amount}" for names in list_forms(best)]
         start = f"{among}{list_some(best)} {'has' if len(best) == 1 else 'have'} the {most} {noun}: {amount}"
-    them = "it" if len(best) == 1 else "them"
     vague = ranked.loc[_is_vague(ranked), "policy"].tolist()
     others, rivals = ([policy for policy in some if policy not in vague] for some in (others, rivals))
-    ends = compare_with_others(others, rivals, than, noun="policy", them=them)
+    ends = compare_with_others(others, rivals, than, noun="policy")
     if vague:
         ends = [
-            f"{end}; {names} {is_or_are(len(vague))} too uncertain to exclude"
+            f"{end}; {names} {is_or_are(len(vague))} too uncertain to rule out"
             for names in list_forms(vague)
             for end in ends
         ]
@@ -241,7 +240,7 @@ def _tabulate_verdicts(comparison: Comparison) -> Table:
         Column("n", "n", "count"),
     )
     level = percent(comparison.confidence_level)
-    return make_table(f"Requirements and one-sided bounds ({level} confidence each)", rows, columns)
+    return make_table(f"Requirements (bounds: {level} confidence each)", rows, columns)
 
 
 def _tabulate_ranking(comparison: Comparison, of: str, ranked: pd.DataFrame) -> Table:
@@ -252,7 +251,7 @@ def _tabulate_ranking(comparison: Comparison, of: str, ranked: pd.DataFrame) -> 
     rows = ranked.assign(
         gap=[format_interval(low, high, difference_scale(scale)) for low, high in ends],
         is_best=[
-            "not excluded" if is_vague else words.get(verdict, "may be")
+            "not ruled out" if is_vague else words.get(verdict, "may be")
             for verdict, is_vague in zip(ranked["verdict"], _is_vague(ranked), strict=True)
         ],
     )
@@ -263,4 +262,4 @@ def _tabulate_ranking(comparison: Comparison, of: str, ranked: pd.DataFrame) -> 
         Column("is_best", "best?"),
     )
     level = percent(comparison.confidence_level)
-    return make_table(f"Against the best other policy ({level} CI, simultaneous)", rows, columns)
+    return make_table(f"Against the best other policy ({level} CI for all together)", rows, columns)

@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
 _BOXES = (
     Column("box", "box"),
-    Column("is_found", "holds", "yes"),
-    Column("density", "density", "estimate", PERCENT),
-    Column("coverage", "coverage", "estimate", PERCENT),
-    Column("mass", "mass", "share"),
-    Column("density_outside", "density outside", "share"),
+    Column("is_found", "confirmed", "yes"),
+    Column("density", "breaks inside", "estimate", PERCENT),
+    Column("density_outside", "breaks outside", "share"),
+    Column("coverage", "share of all breaks", "estimate", PERCENT),
+    Column("mass", "share of all worlds", "share"),
     Column("undecided", "undecided"),
     Column("p_value", "p-value", "p-value"),
 )
 _LIMITS = (Column("box", "box"), Column("limits", "limit"), Column("quasi_p", "quasi-p-value", "p-value"))
 _PATH = (
     Column("step", "step"),
-    Column("coverage", "coverage", "share"),
-    Column("density", "density", "share"),
-    Column("mass", "mass", "share"),
+    Column("density", "breaks inside", "share"),
+    Column("coverage", "share of all breaks", "share"),
+    Column("mass", "share of all worlds", "share"),
     Column("n_restricted", "factors"),
     Column("limits", "limits"),
 )
@@ -61,14 +61,14 @@ def tell(result: Discovery) -> str:
     elif result.n_broken == result.n_known:
         sentences = [f"{subject} breaks in all {result.n_known:,} worlds: {share}"]
     elif boxes.empty:
-        sentences = [f"{subject} breaks in {n_of}: {share}", "No box of factors has significantly more of them"]
+        sentences = [f"{subject} breaks in {n_of}: {share}", "No range of the factors has clearly more of them"]
     else:
         first, *others = (row for _, row in boxes.iterrows())
         density = write_estimate(first, PERCENT, "density", level=result.confidence_level)
         coverage = write_estimate(first, PERCENT, "coverage")
         overall = format_estimate(*interval, PERCENT)
         sentences = [
-            f"{subject} breaks where {first['limits']}: {density} of those worlds, {coverage} of all that break",
+            f"{subject} breaks where {first['limits']}: in {density} of these worlds, {coverage} of all breaks",
             *map(_tell_further, others),
             f"Overall {n_of} break: {overall}",
         ]
@@ -86,12 +86,12 @@ def tabulate(result: Discovery) -> tuple[Table, ...]:
     level = percent(result.confidence_level)
     if len(result.boxes):
         boxes = result.boxes.assign(undecided=[f"{row.n_undecided} of {row.n}" for row in result.boxes.itertuples()])
-        title = f"Boxes in held-out worlds ({level} CI)"
+        title = f"Boxes, checked in other worlds ({level} CI)"
         tables += [make_table(title, boxes, _BOXES), make_table("Limits of the boxes", result.limits, _LIMITS)]
     path = result.path[result.path["box"].eq(1)]
     if len(path) > 1:
         steps = path.assign(step=path["step"].astype(str) + path["is_chosen"].map({True: " chosen", False: ""}))
-        tables.append(make_table("Peeling path of box 1, in the worlds searched", steps, _PATH))
+        tables.append(make_table("How box 1 was narrowed down, in the worlds searched", steps, _PATH))
     return tuple(tables)
 
 
@@ -100,7 +100,7 @@ def _tell_further(row: pd.Series) -> list[str]:
     written = (write_estimate(row, PERCENT, name) for name in ("density", "coverage"))
     brief = (format_amount(row[name], PERCENT) for name in ("density", "coverage"))
     return [
-        f"Of the rest, where {row['limits']}: {density} of those, {coverage} of all that break"
+        f"Otherwise where {row['limits']}: in {density} of these, {coverage} of all breaks"
         for density, coverage in (written, brief)
     ]
 

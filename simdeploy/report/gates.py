@@ -11,6 +11,7 @@ from simdeploy.report.wording import (
     LONGEST_ANSWER,
     PERCENT,
     POINTS,
+    VERDICTS,
     cost_scale,
     find_cost_unit,
     format_amount,
@@ -74,7 +75,7 @@ def _tell_threshold(result: GateComparison) -> str:
         return ""
     escapes = format_amount(1 - bad["estimate"], PERCENT)
     alarms = format_amount(good["estimate"], PERCENT)
-    return f"Threshold: {alarms} false alarms, {escapes} escapes of {_size(result.size)} defects"
+    return f"Threshold: false alarms {alarms}, escapes {escapes} (defects that fail {_size(result.size)} of requests)"
 
 
 def _tell_unknown(result: GateComparison) -> str:
@@ -87,9 +88,9 @@ def _tell_best(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]
     """Say which gate is best and how it changes both errors, or that none is better."""
     level = percent(result.confidence_level)
     if result.best is None:
-        return [f"No other gate is shown to be better than the threshold ({level} confidence)"]
+        return [f"No other gate is clearly better than the threshold ({level} confidence)"]
     is_only = list(verdicts.values()).count("better") == 1
-    start = f"Use {result.best}: better than the threshold{'' if is_only else ', with the lowest estimated errors'}"
+    start = f"Use {result.best} instead of the threshold{'' if is_only else ', with the lowest estimated errors'}"
     changes = []
     for name, size in (("false alarms", 0.0), ("escapes", result.size)):
         row = result.difference(result.best, size, STOPPED)
@@ -103,7 +104,7 @@ def _tell_best(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]
 def _tell_others(result: GateComparison, verdicts: Mapping[str, str]) -> Iterator[list[str]]:
     for verdict, is_so, are_so in (
         ("better", "is also better", "are also better"),
-        ("trades", "trades one error for the other", "trade one error for the other"),
+        ("trades", "lowers one error but raises the other", "lower one error but raise the other"),
         ("worse", "has more errors", "have more errors"),
     ):
         names = [gate for gate, of_gate in verdicts.items() if of_gate == verdict and gate != result.best]
@@ -131,8 +132,8 @@ def _tell_cost(result: GateComparison) -> str:
     if result.cheapest == THRESHOLD:
         return "The threshold has the lowest mean cost"
     difference = write_estimate(best, cost_scale(find_cost_unit(result.computed_under)), "difference", sign=True)
-    how = " against" if best["verdict"] == "better" else ", not distinguishable from"
-    return f"{result.cheapest} has the lowest mean cost, {difference}{how} the threshold"
+    how = "" if best["verdict"] == "better" else ", not a clear difference"
+    return f"{result.cheapest} has the lowest mean cost, {difference} against the threshold{how}"
 
 
 def tabulate(result: GateComparison) -> tuple[Table, ...]:
@@ -164,7 +165,7 @@ def _tabulate_defect(result: GateComparison) -> Table:
     # Releases that aren't stopped escape.
     estimate, low, high = interval_names(STOPPED)
     frame[[estimate, low, high]] = 1 - frame[[estimate, high, low]].to_numpy()
-    frame["verdict"] = frame["gate"].map(_find_verdicts(result))
+    frame["verdict"] = frame["gate"].map(_find_verdicts(result)).replace(VERDICTS)
     columns = (
         _GATE,
         Column(STOPPED, "escapes", "estimate", PERCENT),
@@ -181,7 +182,7 @@ def _spread_curves(result: GateComparison, size: float) -> pd.DataFrame:
 def _tabulate_curve(result: GateComparison) -> Table:
     rows = result.curves[result.curves["measure"].eq(STOPPED)]
     widest = float(((rows["high"] - rows["low"]) / 2).max())
-    title = f"Fraction stopped by the error rate that the release adds (within {100 * widest:.1f} pp)"
+    title = f"Rollouts stopped, by the error rate that the release adds (± {100 * widest:.1f} pp)"
     columns = (_GATE, *(Column(f"{size}", _size(size), "share") for size in result.sizes))
     return make_table(title, spread(rows, "gate", "size", also=_UNKNOWN), columns)
 
@@ -197,5 +198,5 @@ def _tabulate_mixture(result: GateComparison) -> Table:
         if column.name == "cost":
             columns.append(Column("difference", "cost minus threshold", "difference", column.scale))
     level = percent(result.confidence_level)
-    title = f"Releases of the scenario ({level} CI, differences simultaneous)"
+    title = f"Releases of the scenario ({level} CI, for all differences together)"
     return make_table(title, frame, columns, unit)

@@ -1,4 +1,4 @@
-"""What became of an imported policy, in words, and a table of notes on its fields."""
+"""An imported policy in words, and a table of notes on its fields."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _WORDS: dict[Fidelity, str] = {
 
 
 def tell(imported: PolicyImport) -> str:
-    """Say what was read, and how well its fields can be said."""
+    """Say what was read, and how exactly its fields map."""
     nodes = "" if imported.nodes is None else f" for {plural(imported.nodes, 'node')}"
     strategy = imported.policy.get("strategy", "unknown")
     counts = Counter(note.fidelity for note in imported.notes)
     parts = [f"{counts[fidelity]:,} {word}" for fidelity, word in _WORDS.items() if counts[fidelity]]
-    fields = f"notes on its fields: {', '.join(parts)}" if parts else "no field says how to update"
+    fields = f"Its fields: {', '.join(parts)}" if parts else "No field configures the update"
     article = "An" if imported.kind[0] in "aeiou" else "A"
     kind = f"{article} {imported.kind} policy{nodes}"
-    return join_answer([[f"{kind}, strategy {strategy}; {fields}", f"{kind}; {fields}"]])
+    return join_answer([[f"{kind}, strategy {strategy}", kind], fields])
 
 
 def tabulate(imported: PolicyImport) -> tuple[Table, ...]:
@@ -38,4 +38,4 @@ def tabulate(imported: PolicyImport) -> tuple[Table, ...]:
         ("default" if note.line is None else str(note.line), note.field, _WORDS[note.fidelity], note.text)
         for note in imported.notes
     )
-    return (Table("What became of its fields", ("line", "field", "mapping", "in the policy"), rows),)
+    return (Table("Fields", ("line", "field", "mapping", "in the policy"), rows),)

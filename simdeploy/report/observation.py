@@ -46,7 +46,7 @@ def _tell_one_more(result: ObservationResult, lever: str, level: float | None) -
     effect = f"{_ONE_MORE[lever]} {'saves' if saves else 'costs'} {amount}"
     if row["verdict"] == "better":
         return f"{effect}, worthwhile up to {_write_amount(lever, limit['pays_until'])}"
-    return effect if row["verdict"] == "worse" else f"{effect}, not distinguishable from 0"
+    return effect if row["verdict"] == "worse" else f"{effect}, not clearly different from 0"
 
 
 def _write_amount(lever: str, value: float) -> str:

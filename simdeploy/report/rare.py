@@ -13,25 +13,26 @@ if TYPE_CHECKING:
     from simdeploy.analysis.rare.result import Rare
 
 _MOST_TILTS = 4
+_RARE = 0.1  # the answer says once in how many rollouts up to this probability
 _HITS = (Column("n", "rollouts", "count"), Column("n_hits", "with the event", "count"))
 
 
 def tell(rare: Rare) -> str:
     """Say how likely the event is and what that took, or why it is unknown."""
     if not rare.is_trusted:
-        basis = "weights" if rare.method == "importance" else "estimate"
-        start = f"{rare.event}: probability unknown, the {basis} can't be trusted"
+        start = f"{rare.event}: probability unknown, the estimate can't be trusted"
         reasons = [f"{start}: {'; '.join(rare.doubts[:n])}" for n in range(len(rare.doubts), 0, -1)]
         return join_answer([[*reasons, start]])
     interval = format_probability(rare.probability, rare.low, rare.high, level=rare.confidence_level)
-    often = f"once in {format_count(1 / rare.probability)} rollouts" if rare.probability > 0 else "never"
-    given = " that count" if rare.event.given is not None else ""
+    such = "" if rare.event.given is None else "such "
+    is_rare = 0 < rare.probability <= _RARE
+    often = f", once in {format_count(1 / rare.probability)} {such}rollouts" if is_rare else ""
     plain = format_count(rare.plain_rollouts)
     if rare.is_cheaper:
         work = f"{rare.n_rollouts + rare.n_pilot:,} rollouts replaced {plain} plain ones"
     else:
-        work = f"Plain simulation needs only {plain} rollouts"
-    return join_answer([f"{rare.event}: probability {interval}, {often}{given}", work])
+        work = f"Plain simulation needs only {plain} rollouts" if math.isfinite(rare.plain_rollouts) else ""
+    return join_answer([f"{rare.event}: probability {interval}{often}", work])
 
 
 def tabulate(rare: Rare) -> tuple[Table, ...]:
@@ -42,8 +43,8 @@ def tabulate(rare: Rare) -> tuple[Table, ...]:
     rows = (
         ("probability per rollout", probability),
         ("rollouts", f"{rare.n_rollouts:,}, plus {rare.n_pilot:,} to choose the {chosen}"),
-        ("plain rollouts for the same error", format_count(rare.plain_rollouts)),
-        ("variance reduction, times", f"{format_count(rare.gain)}; {in_updates}"),
+        ("plain rollouts for the same precision", format_count(rare.plain_rollouts)),
+        ("plain rollouts per rollout", f"{format_count(rare.gain)}; {in_updates}"),
         *_say_diagnosis(rare),
     )
     title = f"Estimate ({percent(rare.confidence_level)} CI)"

@@ -33,7 +33,7 @@ _MOST_COLUMNS = 12
 
 
 def tell(result: Robustness) -> str:
-    """Say which candidate has the lowest worst-case regret, whether that is certain, and where it meets requirements."""
+    """Say which candidate has the smallest largest regret, whether that is certain, and where it meets requirements."""
     n_worlds = result.regrets["world"].nunique()
     worlds = plural(n_worlds, "world")
     sentences: list[str | list[str]] = [_tell_lowest(result, worlds)]
@@ -58,16 +58,21 @@ def _tell_lowest(result: Robustness, worlds: str) -> list[str]:
     scale = _scale(result, result.candidates["max_regret"])
     regret = write_estimate(first, scale, "max_regret", level=result.confidence_level)
     where = f" in {first['worst_world']}" if first["max_regret"] > 0 else ""
-    start = f"{first['candidate']} has the lowest worst-case regret in {name} over {worlds}"
+    start = f"{first['candidate']} is the safest choice over {worlds}"
+    gap = f"in {name} at most {regret} behind the best"
     rivals = others.loc[others["regret_verdict"].ne("worse"), "candidate"].tolist()
     names = others["candidate"].tolist()
-    ends = compare_with_others(names, rivals, "lower than", noun="candidate", them="it", separator=";")
+    ends = compare_with_others(names, rivals, "less than", noun="candidate", separator=";")
     if 0 < len(rivals) < max(len(others), 2):
-        ends.append(f", but {plural(len(rivals), 'other')} {is_or_are(len(rivals))} indistinguishable from it")
+        ends.append(f", but {plural(len(rivals), 'other')} may be as good")
     needed = result.replications_needed
     if not math.isnan(needed):
         ends = [*(f"{end}; about {round_up(needed):,} replications needed" for end in ends), ends[-1]]
-    return [f"{start}: {regret}{where}{ends[0]}", *(f"{start}: {regret}{end}" for end in ends), f"{start}{ends[-1]}"]
+    return [
+        f"{start}: {gap}{where}{ends[0]}",
+        *(f"{start}: {gap}{end}" for end in ends),
+        f"{start}{ends[-1]}" if rivals else f"{start}: {gap}",
+    ]
 
 
 def tabulate(result: Robustness) -> tuple[Table, ...]:
@@ -82,13 +87,13 @@ def tabulate(result: Robustness) -> tuple[Table, ...]:
     ]
     columns = [
         Column("candidate", "candidate"),
-        Column("max_regret", "largest regret", "estimate", _scale(result, result.candidates["max_regret"])),
+        Column("max_regret", "largest gap", "estimate", _scale(result, result.candidates["max_regret"])),
         Column("where", "where"),
-        Column("mean_regret", "mean regret", "estimate", _scale(result, result.candidates["mean_regret"])),
+        Column("mean_regret", "mean gap", "estimate", _scale(result, result.candidates["mean_regret"])),
         Column("met", "requirements met in worlds", is_optional=True),
     ]
     level = percent(result.confidence_level)
-    title = f"Regret in {describe_measure(result.of)} over worlds ({level} CI, simultaneous)"
+    title = f"Gap to the best candidate (regret) in {describe_measure(result.of)} ({level} CI for all together)"
     tables = [make_table(title, rows, columns)]
     worlds = list(result.regrets["world"].unique())
     if len(worlds) <= _MOST_COLUMNS:
@@ -96,7 +101,7 @@ def tabulate(result: Robustness) -> tuple[Table, ...]:
         frame = frame.set_index("candidate").loc[result.candidates["candidate"]].reset_index()
         scale = _scale(result, result.regrets["regret"])
         columns = [Column("candidate", "candidate"), *(Column(world, world, "estimate", scale) for world in worlds)]
-        tables.append(make_table(f"Regret in each world ({level} CI)", frame, columns))
+        tables.append(make_table(f"Gap in each world ({level} CI)", frame, columns))
     return tuple(tables)
 
 

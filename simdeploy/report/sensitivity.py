@@ -60,7 +60,7 @@ def tell(result: Sensitivity) -> str:
     return join_answer(
         [
             _say_first(result, moving.iloc[0]),
-            "" if result.is_first_sure else "Its lead is not statistically significant",
+            "" if result.is_first_sure else "The next factor may matter as much",
             left_out,
             [f"Next: {'; '.join(others[:n])}" for n in range(len(others), 0, -1)],
             [f"{names} {has} no effect" for names in list_forms(without_effect)],
@@ -109,7 +109,7 @@ def _say_first(result: Sensitivity, row: pd.Series) -> str:
     indices = result.indices
     alone = indices[indices["factor"].eq(row["factor"]) & indices["index"].eq("first")].iloc[0]
     alone_share = write_estimate(alone, scale, level=level)
-    return f"{text}: it explains {alone_share} of the variance alone, {write_estimate(row, scale)} with interactions"
+    return f"{text}: alone it explains {alone_share} of the variation, {write_estimate(row, scale)} with interactions"
 
 
 def _say_left_out(result: Sensitivity) -> str:

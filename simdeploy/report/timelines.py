@@ -36,11 +36,13 @@ def tell(result: Timelines) -> str:
     if rows.empty:
         return join_answer([f"No rollout has a value of the {NAMES[of]}"])
     worst = rows.sort_values("peak", ascending=of in WORST_WHEN_LOW, kind="stable").iloc[0]
-    side = "Lowest" if of in WORST_WHEN_LOW else "Highest"
-    found = f"{side} {describe_extreme(of, result.quantiles)} of {NAMES[of]}: {write_level(of, worst['peak'])}"
-    found += f" at {short_duration(worst['peak_at_s'] * NS_PER_S)}"
+    level = write_level(of, worst["peak"])
+    what = f"an {NAMES[of]} of {{}} {level}" if of.startswith("error_rate") else f"{{}} {level} {NAMES[of]}"
+    fraction, bound = describe_extreme(of, result.quantiles)
+    found = f"{fraction} of rollouts have {what.format(bound)} at any time"
     release = f" with release {worst['release']}" if worst["release"] else ""
-    return join_answer([[f"{found}, under {worst['policy']}{release}", found]])
+    when = f"the worst is at {short_duration(worst['peak_at_s'] * NS_PER_S)}"
+    return join_answer([[f"{found}; {when}, under {worst['policy']}{release}", f"{found}; {when}", found]])
 
 
 def tabulate(result: Timelines) -> tuple[Table, ...]:
@@ -57,22 +59,24 @@ def tabulate(result: Timelines) -> tuple[Table, ...]:
     columns = [Column("policy", "policy"), Column("release", "release", is_optional=True)]
     columns.append(Column("rollouts", "rollouts", "count"))
     columns += [
-        Column(of, f"{NAMES[of]}, {describe_extreme(of, result.quantiles)}")
+        Column(of, f"{NAMES[of]} ({describe_extreme(of, result.quantiles)[0]})")
         for of in peaks["quantity"].drop_duplicates()
     ]
-    title = f"Worst instants, up to {short_duration(result.until_s * NS_PER_S)}"
+    title = f"Worst instants, up to {short_duration(result.until_s * NS_PER_S)} (rollouts that are no worse)"
     return (make_table(title, frame, columns),)
 
 
-def describe_extreme(of: str, quantiles: tuple[float, ...]) -> str:
-    """Return the name of the worst quantile of a quantity.
+def describe_extreme(of: str, quantiles: tuple[float, ...]) -> tuple[str, str]:
+    """Return in how many rollouts a quantity is within its worst quantile, and on which side.
 
     Examples
     --------
     >>> describe_extreme("failed", (0.05, 0.95)), describe_extreme("in_service", (0.05, 0.95))
-    ('95 % quantile', '5 % quantile')
+    (('95 %', 'at most'), ('95 %', 'at least'))
     """
-    return f"{percent(min(quantiles) if of == 'in_service' else max(quantiles))} quantile"
+    if of in WORST_WHEN_LOW:
+        return percent(1 - min(quantiles)), "at least"
+    return percent(max(quantiles)), "at most"
 
 
 def is_fraction(of: str) -> bool:

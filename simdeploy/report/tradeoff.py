@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.report.wording import (
+    VERDICTS,
     Scale,
     capitalize,
     difference_scale,
@@ -47,7 +48,7 @@ def tell(result: Tradeoff) -> str:
     elif of_axes["low"].notna().any():
         x, y = (name_briefly(measure) for measure in result.axes[:2])
         level = percent(result.confidence_level)
-        verdict = f"No other value is shown to improve {x} or {y} without worsening the other ({level} confidence)"
+        verdict = f"No other value clearly improves {x} or {y} without worsening the other ({level} confidence)"
     unknown, current_values = _tell_current(result, lever)
     return join_answer([verdict, *unknown, _tell_default(result, lever), current_values])
 
@@ -130,7 +131,7 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
         return f"{name} unchanged"
     by = format_interval(change["low"], change["high"], difference_scale(scale))
     if verdict == "unclear":
-        return f"no significant change in {name} ({by})"
+        return f"no clear change in {name} ({by})"
     rows = result.curves[result.curves["lever"].eq(change["lever"]) & result.curves["measure"].eq(str(measure))]
     changed, current = rows[rows["value"].eq(change["value"])].iloc[0], rows[rows["is_current"]].iloc[0]
     if changed["n"] != current["n"]:  # means over different rollouts don't differ by the estimated difference
@@ -162,7 +163,7 @@ def _tabulate_lever(result: Tradeoff, lever: Lever) -> Table:
     marks = curve.drop_duplicates("value").set_index("value")
     frame = frame.assign(
         named=[_name_value(lever, value, marks.loc[value]) for value in frame["value"]],
-        verdict=frame["value"].map(points["verdict"]),
+        verdict=frame["value"].map(points["verdict"]).replace(VERDICTS),
     )
     columns = (
         Column("named", lever.name),
@@ -170,7 +171,7 @@ def _tabulate_lever(result: Tradeoff, lever: Lever) -> Table:
         Column("verdict", "against current"),
     )
     level = percent(result.confidence_level)
-    title = f"{lever.name} ({level} band over {len(frame)} values and {len(result.axes)} measures)"
+    title = f"{lever.name} ({level} CI for all cells together)"
     return make_table(title, frame, columns)
 
 

@@ -20,7 +20,6 @@ from simdeploy.report.wording import (
     format_amount,
     format_number,
     interval_names,
-    is_or_are,
     join_answer,
     join_words,
     list_forms,
@@ -61,7 +60,9 @@ def tell(result: Tuning) -> str:
     if result.choice is None:
         return _tell_nothing(result)
     certainty = _tell_certainty(result)
-    with_rivals = [f"{form}; {_tell_rivals(result)}" for form in certainty]
+    # That no other is close is known only if the choice is.
+    says_rivals = result.is_decided or result.n_runners_up
+    with_rivals = [f"{form}; {_tell_rivals(result)}" for form in certainty] if says_rivals else []
     choice, in_service = _tell_choice(result), _tell_in_service(result)
     if choice and len(f"{choice[-1]}{in_service}. {certainty[-1]}.") <= LONGEST_ANSWER:
         choice = [f"{form}{in_service}" for form in choice]
@@ -138,23 +139,24 @@ def _tell_other(result: Tuning) -> str:
 
 def _tell_certainty(result: Tuning) -> list[str]:
     """Say with which probability the recommended policy is the best."""
-    feasible = " feasible" if result.requirements else ""
-    best = "Best feasible policy among" if result.requirements else "Best of"
     if result.is_decided and not math.isnan(result.expected_correct):
         n_left = int(result.stages.loc[result.stages["stage"].eq("select"), "candidates"].iloc[-1])
-        return [f"{best} {n_left:,} finalists with probability about {100 * result.probability_correct:.0f} %"]
+        return [f"The best of {n_left:,} finalists with probability about {100 * result.probability_correct:.0f} %"]
     margin = _tell_amount(result, result.indifference, is_difference=True)
     if result.is_decided:
-        n, certainty = result.n_candidates, f"{percent(result.confidence_level)} confidence if it leads by {margin}"
+        n = result.n_candidates
         share = f"{_tell_share(result)} of the grid; " if n < result.n_possible else ""
-        return [f"{best} {n:,} candidates ({share}{certainty})", f"Best{feasible} of {n:,} ({share}{certainty})"]
+        certainty = f"({share}{percent(result.confidence_level)} confidence unless another is within {margin})"
+        forms = [f"The best of {n:,} policies {certainty}", f"Best of {n:,} {certainty}"]
+        required = f"Of {n:,} policies, the best that meets the requirements {certainty}"
+        return [required, *forms] if result.requirements else forms
     another = f"another is {_better(result)} by {margin}"
     match result.doubt:
         case "contradicted":
-            return [f"New worlds contradict the search, so undecided whether {another}: raise `most` (--most)"]
+            return [f"New worlds contradict the search, so it is undecided whether {another}: raise `most` (--most)"]
         case "skewed":
             return [
-                f"Undecided whether {another}, for its {name_objective(result.of)} is too skewed: raise `most` (--most)"
+                f"Undecided whether {another}: rare extreme rollouts dominate the {name_objective(result.of)}; raise `most` (--most)"
             ]
         case "requirements":
             return [f"Undecided whether {another} and meets the requirements: raise `most` (--most)"]
@@ -169,20 +171,19 @@ def _tell_share(result: Tuning) -> str:
 def _tell_end(result: Tuning) -> str:
     """Name settings whose recommended value is the last one tried."""
     names = shorten_names(list(result.at_end))
-    values = "its" if len(names) == 1 else "their"
-    return f"{join_words(names)} {is_or_are(len(names))} at the end of {values} values" if names else ""
+    return f"Better values of {join_words(names)} may lie beyond those tried" if names else ""
 
 
 def _tell_rivals(result: Tuning) -> str:
     n = result.n_runners_up
-    return f"{plural(n, 'other')} {is_or_are(n)} indistinguishable" if n else "no other comes close"
+    return f"{plural(n, 'other')} may be as good" if n else "no other is close"
 
 
 def _tell_binding(result: Tuning) -> str:
     if result.binding is None:
         return ""
     gain = _tell_amount(result, result.gain_without_binding, is_difference=True)
-    return f"Without {result.binding}, another policy is {gain} {_better(result)}"
+    return f"Without the requirement {result.binding}, another policy is {gain} {_better(result)}"
 
 
 def _tell_limit(result: Tuning) -> list[str]:
@@ -255,7 +256,7 @@ def _tabulate_policies(result: Tuning) -> Table:
         *measure_columns(others),
     )
     worlds, level = int(result.policies["n"].max()), percent(result.confidence_level)
-    title = f"Policies in {worlds:,} new worlds ({level} CI, differences simultaneous)"
+    title = f"Policies in {worlds:,} new worlds ({level} CI, for all differences together)"
     return make_table(title, frame, columns, find_cost_unit(result.computed_under))
 
 

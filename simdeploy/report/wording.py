@@ -33,6 +33,8 @@ LONGEST_ANSWER = 240
 _MOST_DIGITS = 5  # of an estimate with an interval
 # Before an interval that may not cover as often as it says.
 UNTRUSTED = "~"
+# Verdicts that people read as another word.
+VERDICTS = {"trades": "trade-off"}
 
 # Short names of the most common measures.
 _BRIEF = {
@@ -378,25 +380,25 @@ def fit_forms(parts: Iterable[Sequence[str]], longest: int, separator: str = " "
 
 
 def compare_with_others(
-    others: Sequence[str], rivals: Sequence[str], than: str, *, noun: str, them: str, separator: str = ","
+    others: Sequence[str], rivals: Sequence[str], than: str, *, noun: str, separator: str = ","
 ) -> list[str]:
-    """Return endings of a sentence on the best: what it is better than, or which rivals are indistinguishable; the longest first.
+    """Return endings of a sentence on the best: what it is better than, or which rivals may be as good; the longest first.
 
     Examples
     --------
-    >>> compare_with_others(["a", "b"], [], "lower than", noun="policy", them="it")
+    >>> compare_with_others(["a", "b"], [], "lower than", noun="policy")
     [', lower than a and b']
-    >>> compare_with_others(["a", "b"], ["b"], "lower than", noun="policy", them="it")
-    [', but b is indistinguishable from it']
-    >>> compare_with_others(["a", "b"], ["a", "b"], "lower than", noun="policy", them="it")
-    [', but no other policy is distinguishable from it']
+    >>> compare_with_others(["a", "b"], ["b"], "lower than", noun="policy")
+    [', but b may be as good']
+    >>> compare_with_others(["a", "b"], ["a", "b"], "lower than", noun="policy")
+    [', but every other policy may be as good']
     """
     if not rivals:
         return [f", {than} {names}" for names in list_forms(others, separator=separator)]
     if len(rivals) == len(others) > 1:
-        return [f", but no other {noun} is distinguishable from {them}"]
+        return [f", but every other {noun} may be as good"]
     forms = list_forms(rivals, separator=separator)
-    return [f", but {names} {is_or_are(len(rivals))} indistinguishable from {them}" for names in forms]
+    return [f", but {names} may be as good" for names in forms]
 
 
 def list_forms(words: Sequence[str], most: int = 3, *, separator: str = ",") -> list[str]:

@@ -83,12 +83,12 @@ def diagnose(weights: np.ndarray, contributions: np.ndarray) -> Diagnosis:
     else:
         if effective_hits < FEWEST_HITS:
             doubts.append(
-                f"effective sample size {effective_hits:.3g} of {len(hits):,} events; at least {FEWEST_HITS} needed"
+                f"too few events: {len(hits):,}, effectively {effective_hits:.3g}; at least {FEWEST_HITS} needed"
             )
         if share > _LARGEST_SHARE:
             doubts.append(f"one replication has {100 * share:.3g} % of the total weight")
         if k_hat > _HEAVIEST:
-            doubts.append(f"the tail of the weights is too heavy (k-hat {k_hat:.2f}, at most {_HEAVIEST})")
+            doubts.append(f"a few weights dominate (k-hat {k_hat:.2f}, at most {_HEAVIEST})")
         if is_mean_off(weights):
             doubts.append(f"the mean weight is {mean:.3g} instead of 1")
     return Diagnosis(n, mean, error, effective_n, len(hits), effective_hits, share, k_hat, tuple(doubts))

@@ -154,9 +154,7 @@ def test_an_unknown_name_is_refused():
     """Of somebody's own configuration the file must say more. [contract]"""
     with pytest.raises(InputError) as caught:
         read_policy('{"deploymentConfigName": "mine"}')
-    assert messages(caught.value) == [
-        (1, "deploymentConfigName", "a configuration of which the file says nothing more")
-    ]
+    assert messages(caught.value) == [(1, "deploymentConfigName", "a custom configuration that the file only names")]
 
 
 def test_zones_follow_one_another():

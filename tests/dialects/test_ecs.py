@@ -122,7 +122,7 @@ def test_the_minimum_is_rounded_up_and_the_maximum_down(nodes, least, most, in_f
     """ECS never has fewer tasks than the minimum or more than the maximum. [contract]"""
     text = service(desired=nodes, minimumHealthyPercent=least, maximumPercent=most)
     if in_flight is None:
-        with pytest.raises(InputError, match="waits for ever"):
+        with pytest.raises(InputError, match="waits forever"):
             read_policy(text)
         return
     policy = read_policy(text).policy
