@@ -81,11 +81,10 @@ class ModelledNode(ReplayedNode):
 
     def _go_on_healthy(self) -> Generator[simpy.Event, Any, str]:
         """Be observed further: a node without windows on record was healthy until nothing more was known of it."""
-        site, fate = self._site, self.fate
-        record = HealthRecord(site.rule_of(fate.wave))
-        start = fate.started_ns or 0
-        while start + site.rule.interval_ns <= site.env.now:
-            start += site.rule.interval_ns
+        record = HealthRecord(self.rule)
+        start = self.fate.started_ns or 0
+        while start + self.rule.interval_ns <= self._site.env.now:
+            start += self.rule.interval_ns
             if record.add(True) == "running":
                 self._resolve(RUNNING, "healthy")
                 return ""
