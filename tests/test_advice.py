@@ -271,7 +271,8 @@ def test_conditioned_worlds_are_those_of_brute_force(name):
         ours, theirs = np.array([value(row) for row in rows]), np.array([value(row) for row in plain])
         mean = weighted.mean(ours)
         error = math.hypot((mean.high - mean.low) / (2 * 1.96), theirs.std() / math.sqrt(len(theirs)))
-        assert abs(mean.estimate - theirs.mean()) <= 4 * error + 1e-9
+        # What none of the plain worlds did may still happen in one of as many.
+        assert abs(mean.estimate - theirs.mean()) <= 4 * error + (1 / len(theirs) if not theirs.std() else 1e-9)
 
 
 def test_kinds_after_k_failures_of_n():
