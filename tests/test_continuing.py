@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,19 @@ from generators import Decisions, scenario_of
 from rows_equal import are_equal
 
 from simdeploy import Scenario, simulate
+from simdeploy.engines import continuing as continuing_module, looks as looks_module
 from simdeploy.engines.continuing import NOT_THERE, Act, Continued, Pause, Worlds, change_problems, run_continued
+from simdeploy.engines.reference import engine as engine_module
+from simdeploy.engines.reference.judging import Judging
+from simdeploy.engines.reference.node import Node
+from simdeploy.engines.reference.pacing import Pacing
 from simdeploy.engines.running import run_block
 from simdeploy.errors import InputError
+from simdeploy.rules.changing import CAN_CHANGE
 from simdeploy.scenario import ScenarioPolicy
 from simdeploy.units import NS_PER_S
 from simdeploy.vocabulary import NODE_STATUSES, STATES
-from simdeploy.world.draws import OF_NODES
+from simdeploy.world.draws import OF_NODES, Lineage
 from simdeploy.world.streams import Stream
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
@@ -70,7 +78,7 @@ def run_one(at_s: float, act: Act, engine: str, looks_s: tuple[float, ...] = ())
 @pytest.mark.parametrize("engine", ENGINES)
 def test_worlds_of_one_replication_are_replications(engine: str) -> None:
     """Worlds whose nodes have their root's numbers have the responses of that replication. [property]"""
-    for number in range(20):
+    for number in range(10):
         scenario, policy = generated(number)
         worlds = run_continued(scenario, policy, plain(3, scenario), looks_ns=[], seed=number, engine=engine)
         block = run_block(scenario, [policy], seed=number, first=0, count=3, engine=engine)
@@ -161,14 +169,133 @@ def test_an_act_comes_after_the_end_of_its_instant(engine: str) -> None:
     assert looks["completed_ns"].tolist() == [NOT_THERE, 60 * NS_PER_S + 1]
 
 
+# -- another policy --------------------------------------------------------------------------------
+
+FAILING = Scenario.from_dict(
+    {
+        "name": "failing",
+        "fleet": {
+            "nodes": 12,
+            "update_duration": "30s",
+            "rollback_duration": "20s",
+            "order": "index",
+            "classes": [{"name": "broken", "nodes": [1, 3], "start_failure": 1}],
+        },
+        "policies": {
+            "in-threes": {
+                "strategy": "rolling",
+                "max_parallel": 3,
+                "max_failed_nodes": 9,
+                "max_failed_nodes_percent": 100,
+                "health_check": {"deadline": "2m", "min_healthy_time": "30s"},
+            }
+        },
+    }
+)
+
+
+def change_at(
+    at_s: float, engine: str, looks_s: tuple[float, ...] = (), *, dialect: str = "deployment", **fields: Any
+) -> Continued:
+    """Run the policy above with other fields after an instant; a wave of it takes 60 s."""
+    raw = FAILING.to_dict()["policies"]["in-threes"] | {"dialect": dialect}
+    before, raw = FAILING.policy(raw), raw | fields
+    return run_continued(
+        FAILING,
+        before,
+        plain(1, FAILING),
+        looks_ns=[int(look * NS_PER_S) for look in looks_s],
+        change=(int(at_s * NS_PER_S), FAILING.policy(raw)),
+        seed=1,
+        engine=engine,
+    )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_waves_to_come_have_another_size(engine: str) -> None:
+    """Of waves of 3, two are out at 70 s; in waves of 2 the other six nodes take three more, in one wave one more. [contract]"""
+    for size, waves, makespan_s in ((2, 5, 300), (0, 3, 180), (3, 4, 240)):
+        done = change_at(70, engine, max_parallel=size).block.row(0, 0)
+        assert (done["waves"], done["makespan_s"]) == (waves, makespan_s)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_limit_that_is_crossed_by_its_change_stops_at_once(engine: str) -> None:
+    """Two nodes have failed at 100 s: a limit of one stops the rollout then, one of two doesn't. [contract]"""
+    stopped, goes_on = (change_at(100, engine, max_failed_nodes=limit).block.row(0, 0) for limit in (1, 2))
+    assert (stopped["state"], stopped["stopped_at_s"]) == ("failed", pytest.approx(100))
+    assert (goes_on["state"], goes_on["makespan_s"]) == ("completed", 240)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nodes_in_flight_keep_their_health_check(engine: str) -> None:
+    """Nodes of the second wave, dispatched at 60 s, run at 120 s; those of later waves need a minute more, and have longer. [contract]"""
+    check = {"deadline": "4m", "min_healthy_time": "90s"}
+    seen = change_at(70, engine, (71, 121), health_check=check)
+    assert (seen.looks["healthy_deadline_ns"][0] / NS_PER_S).tolist() == [180, 360]
+    assert seen.looks["current_wave"][0].tolist() == [2, 3]
+    assert seen.block.row(0, 0)["makespan_s"] == 360
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_canaries_are_promoted_once_nobody_has_to(engine: str) -> None:
+    """Canaries that wait for the operator at 100 s go on if the policy promotes by itself from then on. [contract]"""
+    raw = IN_TWOS.to_dict()["policies"]["in-twos"] | {"auto_promote": True}
+    assert run_one(100, IN_TWOS.policy(raw), engine).block.row(0, 0)["makespan_s"] == pytest.approx(220)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("at_s", "fields", "stopped_at_s"),
+    [
+        (70, {"rollout_deadline": "150s"}, 150),
+        (160, {"rollout_deadline": "150s"}, 160),
+        (70, {"progress_deadline": "40s"}, 110),
+        (70, {"progress_deadline": "50s"}, 170),
+    ],
+)
+def test_deadlines_of_a_rollout_count_from_their_change_on(
+    at_s: float, fields: dict[str, Any], stopped_at_s: float, engine: str
+) -> None:
+    """One that has passed stops the rollout at once; a clock of progress begins at the change, and anew at 120 s. [contract]"""
+    done = change_at(at_s, engine, dialect="general", **fields).block.row(0, 0)
+    assert (done["state"], done["stopped_at_s"]) == ("failed", pytest.approx(stopped_at_s))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_change_after_the_end_comes_too_late(engine: str) -> None:
+    """A change after the end changes nothing, not even what is undone later. [contract]"""
+    done = change_at(300, engine, no_auto_rollback=True, max_failed_nodes=0).block.row(0, 0)
+    assert (done["state"], done["makespan_s"]) == ("completed", 240)
+
+
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ({"strategy": "canary", "canary_count": 1}, "strategy"),
+        ({"dialect": "general", "surge": 1}, "surge"),
+        (
+            {"health_check": {"deadline": "2m", "gate": {"kind": "cusum", "good": 0.01, "bad": 0.1}}},
+            "health_check.gate",
+        ),
+        ({"orchestrator": "expanso-rollout"}, "orchestrator"),
+    ],
+)
+def test_what_cannot_change_is_refused_by_name(fields: dict[str, Any], key: str) -> None:
+    """Strategy, canaries, waves of a list, gate and orchestrator are those of the start. [contract]"""
+    with pytest.raises(InputError) as refused:
+        change_at(10, "compiled", **{"dialect": "deployment", **fields})
+    assert f"{key}: can't change during a rollout" in str(refused.value)
+
+
 # -- both engines ----------------------------------------------------------------------------------
 
 
-def instant(chance: random.Random, scenario: Scenario, policy: ScenarioPolicy, worlds: Worlds, seed: int) -> int:
-    """Return an instant at which something happens in a replication, or one just before or after, or any other."""
+def instants(chance: random.Random, scenario: Scenario, policy: ScenarioPolicy, worlds: Worlds, seed: int) -> list[int]:
+    """Return five instants: when something happens in a replication, just before or after, or any others."""
     rollout = simulate(scenario, policy, seed=seed, replication=int(worlds.roots[0]), engine="reference")
-    times: list[float] = rollout.revisions["time_s"].tolist()
-    return max(0, round(chance.choice(times) * NS_PER_S) + chance.choice((-1, 0, 0, 1, 7 * NS_PER_S)))
+    times = [round(t * NS_PER_S) for t in rollout.revisions["time_s"]]
+    return [max(0, chance.choice(times) + chance.choice((-1, 0, 0, 1, 7 * NS_PER_S))) for _ in range(5)]
 
 
 def changed(chance: random.Random, scenario: Scenario) -> ScenarioPolicy | None:
@@ -196,12 +323,14 @@ def changed(chance: random.Random, scenario: Scenario) -> ScenarioPolicy | None:
         "auto_promote": (False, True),
         "no_auto_rollback": (False, True),
     }
+    # Where a failure stops nothing, a rollout that waits for ever would go on missing its deadline of progress.
+    on_failure = scenario.orchestrator_of(scenario.policy(name)).on_failure
     if is_general:
         others |= {
             "retries": (0, 1, 2),
             "retry_delay": ("0s", "7s"),
             "retry_unhealthy": (False, True),
-            "progress_deadline": ("20s", "1m"),
+            "progress_deadline": (None,) if on_failure == "continue" else ("20s", "1m"),
             "rollout_deadline": ("1m", "5m"),
             "max_failed_nodes_per_zone": (0, 1, 3),
         }
@@ -220,8 +349,7 @@ def agree(number: int, chance: random.Random, act: Act | None) -> Continued:
     scenario, policy = generated(number)
     numbers = np.random.default_rng(number).integers(0, 2**32, size=(3, scenario.fleet.nodes + 1))
     worlds = Worlds(numbers[:, 0], numbers[:, 1:])
-    at_ns = instant(chance, scenario, policy, worlds, number)
-    looks_ns = [instant(chance, scenario, policy, worlds, number) for _ in range(4)]
+    at_ns, *looks_ns = instants(chance, scenario, policy, worlds, number)
     one, other = (
         run_continued(
             scenario,
@@ -245,3 +373,89 @@ def agree(number: int, chance: random.Random, act: Act | None) -> Continued:
         for name in seen.dtype.fields or ():
             assert seen[name].tolist() == also[name].tolist(), (number, act, name)
     return one
+
+
+def some_act(chance: random.Random) -> Act | None:
+    length_ns = chance.choice((0, NS_PER_S, 60 * NS_PER_S))
+    acts: tuple[Act | None, ...] = (None, "promote", "cancel", "pause", Pause(length_ns))
+    return chance.choice(acts)
+
+
+def test_engines_agree_on_worlds_and_acts() -> None:
+    """Responses, deployments and nodes at any instant, and after any act, are the same in both engines. [property]"""
+    states: Counter[str] = Counter()
+    statuses: Counter[str] = Counter()
+    for number in range(30, 100):
+        chance = random.Random(number)
+        seen = agree(20_000 + number, chance, some_act(chance))
+        assert seen.nodes is not None
+        states.update(STATES[state] for state in seen.looks["state"].ravel())
+        statuses.update(NODE_STATUSES[status] for status in seen.nodes["status"].ravel())
+    assert set(states) == set(STATES) - {"pending"}
+    assert set(statuses) == set(NODE_STATUSES)
+
+
+def test_engines_agree_on_policies_that_change() -> None:
+    """The same holds of policies that change on the way, in each field that can. [property]"""
+    fields: Counter[str] = Counter()
+    for number in range(90):
+        chance = random.Random(number)
+        scenario, policy = generated(20_000 + number)
+        after = changed(chance, scenario)
+        if after is not None:
+            agree(20_000 + number, chance, after)
+            fields.update(name for name in CAN_CHANGE if getattr(policy.policy, name) != getattr(after.policy, name))
+    assert set(fields) == CAN_CHANGE - {"cumulative_failures"}
+
+
+def _all_but(*streams: Stream) -> Any:
+    return lambda nodes, blocks: Lineage(nodes, blocks - {stream.block for stream in streams})
+
+
+def _nothing(*_: Any) -> None:
+    return None
+
+
+MISTAKES: dict[str, tuple[Any, str, Any]] = {
+    "nodes share their crashes": (continuing_module, "Lineage", _all_but(Stream.CRASH_UP)),
+    "nodes share their levels": (continuing_module, "Lineage", _all_but(Stream.ERROR_RATE)),
+    "nodes share what affects them": (continuing_module, "Lineage", _all_but(Stream.AFFECTED)),
+    "nodes share their lines": (continuing_module, "Lineage", _all_but(Stream.CONNECTION_ONLINE)),
+    "nodes share their attempts": (continuing_module, "Lineage", _all_but(Stream.UPDATE_DURATION)),
+    "a look comes before its instant": (looks_module, "bisect_right", bisect_left),
+}
+MISTAKES_OF_CHANGES: dict[str, tuple[Any, str, Any]] = {
+    "limits are judged with the next failure": (Judging, "judge_anew", _nothing),
+    "somebody has to promote": (Pacing, "take_over_promotion", _nothing),
+    "waves stay as large": (engine_module, "change_plan", lambda before, *_: before),
+    "nodes in flight have the new health check": (
+        Node,
+        "rule",
+        property(lambda node: node._site.terms.rule_of(max(node.fate.wave, 1)), _nothing),
+    ),
+}
+
+
+def finds(plant: tuple[Any, str, Any], monkeypatch: pytest.MonkeyPatch, acts: Callable[..., Act | None]) -> bool:
+    """Tell whether engines disagree if the reference engine makes a mistake."""
+    monkeypatch.setattr(*plant)
+    for number in range(70):
+        chance = random.Random(number)
+        act = acts(chance, generated(20_000 + number)[0])
+        try:
+            agree(20_000 + number, chance, act)
+        except AssertionError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_in_worlds_are_found(mistake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines are seen to disagree if one has other numbers, or looks at another time. [property]"""
+    assert finds(MISTAKES[mistake], monkeypatch, lambda chance, _: some_act(chance))
+
+
+@pytest.mark.parametrize("mistake", MISTAKES_OF_CHANGES)
+def test_mistakes_in_changes_are_found(mistake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines are seen to disagree if one changes less, or more. [property]"""
+    assert finds(MISTAKES_OF_CHANGES[mistake], monkeypatch, changed)

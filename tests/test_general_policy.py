@@ -316,6 +316,15 @@ def test_a_deadline_that_only_pauses_is_told_once(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_a_deadline_does_not_matter_to_a_rollout_that_only_awaits_its_resume(engine: str) -> None:
+    """All nodes run at 30 s, in a pause from 10 s on: the deadline of 100 s passes, and the resume at 200 s completes it. [contract]"""
+    script = [{"at": "10s", "do": "pause"}, {"at": "200s", "do": "resume"}]
+    scenario = scenario_of({"max_parallel": 0, "rollout_deadline": "100s"}, operator={"script": script})
+    responses = simulate(scenario, engine=engine).responses
+    assert (responses["state"], responses["makespan_s"]) == ("completed", 200)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_rollback_in_waves_with_pauses(engine: str) -> None:
     """8 touched nodes go back three at a time, 10 s after those before are back. [oracle]"""
     policy = {"max_parallel": 2, "rollout_deadline": "100s", "rollback_parallel": "25%", "rollback_delay": "10s"}

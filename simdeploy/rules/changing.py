@@ -1,4 +1,4 @@
-"""Policies that change during a rollout (model section 10): what can, and the plan from then on."""
+"""Policies that change during a rollout (model section 9): what can, and the plan from then on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simdeploy.rules.waves import Plan, equal_waves
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CAN_CHANGE = frozenset(
+CAN_CHANGE = frozenset(
     {
         "max_parallel",
         "auto_promote",
@@ -45,7 +45,7 @@ _KEYS = {
 def what_cannot_change(before: Policy, after: Policy) -> Iterator[str]:
     """Yield the keys of a spec that differ, although they can't change during a rollout."""
     for field in fields(Policy):
-        can_change = field.name in _CAN_CHANGE and not (field.name == "max_parallel" and before.waves)
+        can_change = field.name in CAN_CHANGE and not (field.name == "max_parallel" and before.waves)
         if not can_change and getattr(before, field.name) != getattr(after, field.name):
             yield _KEYS.get(field.name, field.name)
 

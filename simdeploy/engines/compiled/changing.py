@@ -1,4 +1,4 @@
-"""Another policy takes the place of a rollout's (model section 10), for compiled code."""
+"""Another policy takes the place of a rollout's (model section 9), for compiled code."""
 
 from __future__ import annotations
 

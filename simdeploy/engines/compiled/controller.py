@@ -110,8 +110,8 @@ def run_rollout(run):
                 act_on_rollback(run)
             continue
         following = _next_instant(run)
-        if run.look_at < following:
-            look_until(run, following)
+        if run.visit_at <= following:
+            following = _visit(run, following)
         if following >= NEVER:
             # Nothing happens any more; what lies beyond is more than 146 years away.
             run.ran_too_long = _is_something_beyond(run)
@@ -149,6 +149,7 @@ def reset(run):
     run.change_at, run.changed_at = run.planned_change_at, 0
     run.last_turn_at = run.last_count_at = -1
     begin_looks(run)
+    run.visit_at = min(run.look_at, run.change_at)
     reset_tally(run)
     reset_deadlines(run)
 
@@ -165,7 +166,7 @@ def _is_something_beyond(run):
 
 @inlined
 def _next_instant(run):
-    following = min(next_in_queue(run), run.change_at)
+    following = next_in_queue(run)
     if run.clock != NO_CLOCK and not run.clock_is_frozen:
         following = min(following, run.clock_ends)
     if run.acts_told < run.n_acts:
@@ -181,6 +182,17 @@ def _next_instant(run):
             following = min(following, next_deadline(run))
         if run.next_rollback > run.now:
             following = min(following, run.next_rollback)
+    return following
+
+
+@compiled
+def _visit(run, following):
+    """Look at the rollout before the next instant; return that instant, which may be the one at which the policy changes."""
+    following = min(following, run.change_at)
+    look_until(run, following)
+    if following == run.change_at:
+        run.is_rung = True
+    run.visit_at = run.look_at if following == run.change_at else min(run.look_at, run.change_at)
     return following
 
 
@@ -254,8 +266,6 @@ def _let_happen(run):
     if not run.watch_has_ended and run.makespan == NEVER and run.watch_at <= now:
         run.watch_at += policy_of(run).interval
         run.look_at_running = True
-        run.is_rung = True
-    if run.change_at <= now:
         run.is_rung = True
     if run.escape_is_pending and run.escape_at <= now:
         run.escape_is_pending = False

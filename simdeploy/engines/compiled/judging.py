@@ -29,8 +29,9 @@ def judge(run):
     run.gate_alarm = False
     if run.makespan < NEVER:
         return
-    if run.has_more and policy_of(run).counts_each and not alarm and not _had_all_turns_and_promotion(run):
-        alarm = tell_deadline(run)
+    if run.has_more and policy_of(run).counts_each and not alarm:
+        # A paused rollout that is through otherwise meets its deadline, too, but that stops it no more.
+        alarm = tell_deadline(run) and not _had_all_turns_and_promotion(run)
     # A sliding wave ends with the rollout.
     at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != SLIDING
     is_crossed_now = alarm

@@ -131,6 +131,7 @@ _CHANGE = [
     ("change_at", _INT),
     ("changed_at", _INT),
     ("first_policy", _INT),
+    ("visit_at", _INT),  # the next look, or the change
 ]
 # What is traced of every rollout: at how many instants, how far apart, and of how many replications.
 _TRACES = [

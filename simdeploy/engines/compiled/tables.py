@@ -156,6 +156,7 @@ TABLES = (
     "members_of_pools",
     "met",
     "flips",
+    "walks_of_members",
     "load_times",
     "loads",
     "load_starts",
