@@ -271,7 +271,8 @@ def test_conditioned_worlds_are_those_of_brute_force(name):
         ours, theirs = np.array([value(row) for row in rows]), np.array([value(row) for row in plain])
         mean = weighted.mean(ours)
         error = math.hypot((mean.high - mean.low) / (2 * 1.96), theirs.std() / math.sqrt(len(theirs)))
-        assert abs(mean.estimate - theirs.mean()) <= 4 * error + 1e-9
+        # What none of the plain worlds did may still happen in one of as many.
+        assert abs(mean.estimate - theirs.mean()) <= 4 * error + (1 / len(theirs) if not theirs.std() else 1e-9)
 
 
 def test_kinds_after_k_failures_of_n():
@@ -394,7 +395,9 @@ def test_arguments_that_make_no_sense():
         ({"seen": seen, "acts": "promote"}, "nothing awaits a promotion"),
         ({"seen": seen, "acts": ["cancle"]}, "no such act .* did you mean 'cancel'"),
         ({"seen": seen, "acts": ["pause 0s"]}, "invalid pause"),
-        ({"seen": seen, "acts": {"more": {"max_failed_nodes": 20}}}, "not supported yet"),
+        ({"seen": seen, "acts": {"more": {"max_failed_nods": 20}}}, "max_failed_nods"),
+        ({"seen": seen, "acts": {"other": {"strategy": "immediate"}}}, "can't change during a rollout"),
+        ({"seen": seen, "acts": {"same": {}}}, "nothing changes"),
         ({"seen": seen, "acts": "rollback"}, "cancel rolls back"),
         ({"seen": seen, "replications": 3}, "invalid number of replications"),
         ({"seen": seen, "confidence_level": 95}, "invalid confidence level"),
@@ -421,6 +424,18 @@ def test_acts_are_compared_in_the_same_worlds():
     assert acts.loc["cancel", "false_alarm"] == pytest.approx(1 - result.defective)
     assert acts.loc["cancel", "escaped"] == 0
     assert acts.loc["cancel", "cost"] == pytest.approx((1 - result.defective) * (50 + 10 * 220.5 / 3600), rel=1e-3)
+
+
+def test_fields_that_change():
+    """With a limit that no number of failures crosses no further node stops a rollout. [contract]"""
+    scenario = make({"fleet.start_failure": 0.4})
+    seen = look(scenario, 220, current_wave=2, updated_nodes=1, failed_nodes=3)
+    acts = {"go on": "go on", "allow all": {"max_failed_nodes": 6, "max_failed_nodes_percent": 100}}
+    result = sd.advise(scenario, seen=seen, acts=acts, replications=200, engine="compiled")
+    acts = result.acts.set_index("act")
+    assert acts.loc["go on", "false_alarm"] > 0
+    assert acts.loc["allow all", "false_alarm"] == 0
+    assert acts.loc["allow all", "escaped"] == pytest.approx(result.defective)
 
 
 def test_a_terminal_state_offers_nothing():

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, not_among, shorten
-from simdeploy.units import NS_PER_S, parse_duration
+from simdeploy.engines.continuing import change_problems
+from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
+from simdeploy.units import parse_duration
 from simdeploy.vocabulary import TERMINAL_STATES
 from simdeploy.world.operator import ScriptedAct
 
 if TYPE_CHECKING:
     from simdeploy.analysis.advice.seen import Seen
+    from simdeploy.errors import Path
     from simdeploy.rules.waves import Plan
+    from simdeploy.scenario import Scenario, ScenarioPolicy
 
 GO_ON = "go on"
 _ALWAYS = (GO_ON, "cancel")
@@ -33,11 +36,19 @@ class Act:
         Nothing, if empty.
     length_ns : int
         Of a pause.
+    policy : ScenarioPolicy or None
+        That takes the place of the present one.
     """
 
     name: str
     do: str
     length_ns: int = 0
+    policy: ScenarioPolicy | None = None
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the rollout just goes on."""
+        return not self.do and self.policy is None
 
     def script(self, at_ns: int) -> tuple[ScriptedAct, ...]:
         """Return what somebody does in the nanosecond after an instant."""
@@ -66,7 +77,7 @@ def awaits_promotion(seen: Seen, plan: Plan) -> bool:
     return resolved >= sum(plan.sizes[:wave]) and not (wave == 1 and fields.get("canary_promoted"))
 
 
-def choose_acts(asked: Any, seen: Seen, plan: Plan) -> tuple[Act, ...]:
+def choose_acts(asked: Any, scenario: Scenario, seen: Seen, plan: Plan) -> tuple[Act, ...]:
     """Return the acts that were asked for, or those that the state offers."""
     state = seen.last.fields.get("state", "in_progress")
     if state in TERMINAL_STATES:
@@ -77,8 +88,8 @@ def choose_acts(asked: Any, seen: Seen, plan: Plan) -> tuple[Act, ...]:
     if asked is None:
         offered = [GO_ON, *(["promote"] if may_promote else [])]
         offered.append("resume" if state == "paused" else _DEFAULT_PAUSE)
-        return tuple(_read(name, name) for name in (*offered, "cancel"))
-    acts = [_read(*item) for item in _list(asked)]
+        return tuple(_read(name, name, scenario, seen) for name in (*offered, "cancel"))
+    acts = [_read(*item, scenario, seen) for item in _list(asked)]
     if not acts:
         raise InputError(Problem("no act", ("acts",), allowed=", ".join(_WORDS)))
     if len({act.name for act in acts}) < len(acts):
@@ -103,11 +114,10 @@ def _list(asked: Any) -> Sequence[tuple[str, Any]]:
     raise InputError(Problem("not acts", ("acts",), found=shorten(asked), allowed="names, or acts by name"))
 
 
-def _read(name: str, what: Any) -> Act:
+def _read(name: str, what: Any, scenario: Scenario, seen: Seen) -> Act:
     path = ("acts", name)
     if isinstance(what, Mapping):
-        message = "fields of the spec that change are not supported yet"
-        raise InputError(Problem(message, path, allowed=", ".join(_WORDS)))
+        return Act(name, "", policy=_change(what, scenario, seen, path))
     if what == "rollback":
         raise InputError(
             Problem("a rollback by hand is not supported", path, hint="cancel rolls back what was updated")
@@ -127,6 +137,15 @@ def _read(name: str, what: Any) -> Act:
     raise InputError(not_among("no such act", path, what if isinstance(what, str) else shorten(what), _WORDS))
 
 
-def seconds(ns: int) -> float:
-    """Return nanoseconds as seconds."""
-    return ns / NS_PER_S
+def _change(fields: Mapping[str, Any], scenario: Scenario, seen: Seen, path: Path) -> ScenarioPolicy:
+    """Return the policy with other fields of its spec."""
+    before = seen.policy
+    if not fields:
+        raise InputError(Problem("nothing changes", path, allowed="fields of the spec, such as {max_failed_nodes: 20}"))
+    spec = {**before.spec.to_dict(), **fields, "dialect": before.spec.dialect}
+    try:
+        after = replace(scenario.policy(spec), name=before.name, orchestrator=before.orchestrator)
+    except InputError as error:
+        raise InputError([problem.at(prefix=path) for problem in error.problems]) from None
+    raise_if_any([problem.at(prefix=path) for problem in change_problems(scenario, before, after)])
+    return after

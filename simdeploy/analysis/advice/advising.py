@@ -126,7 +126,7 @@ def advise(
     *,
     seen: Any,
     at: str | float | None = None,
-    acts: str | Sequence[str] | Mapping[str, str] | None = None,
+    acts: str | Sequence[str] | Mapping[str, Any] | None = None,
     replications: int = 2000,
     confidence_level: float = 0.95,
     seed: int = 0,
@@ -148,7 +148,8 @@ def advise(
         As for `forecast`.
     acts : str, sequence of str or mapping, optional
         ``"go on"``, ``"promote"`` (while canaries wait), ``"pause 10m"`` (after which somebody resumes), ``"resume"`` (of a paused
-        rollout), ``"cancel"``; a mapping names them. By default those that the state offers; none in a terminal state.
+        rollout), ``"cancel"``; a mapping names them, and fields of the spec that change from now on, such as
+        ``{"max_failed_nodes": 20}``. By default those that the state offers; none in a terminal state.
     replications, confidence_level, seed, engine, executor, workers, cluster, progress
         As for `forecast`.
 
@@ -186,7 +187,7 @@ def advise(
     question = _Question(
         scenario, policy, seen, at, replications, confidence_level, seed, engine, executor, workers, cluster, progress
     )
-    chosen = choose_acts(acts, question.seen, question.plan)
+    chosen = choose_acts(acts, question.scenario, question.seen, question.plan)
     question.condition(extra_runs=question.count_runs(chosen))
     return question.advise(chosen)
 
@@ -209,23 +210,23 @@ class _Question:
         cluster: str | None,
         progress: bool | Progress,
     ) -> None:
-        self._scenario: Scenario = as_scenario(scenario)
+        self.scenario: Scenario = as_scenario(scenario)
         problems = list(level_problems(confidence_level))
         if not is_whole(replications, _FEWEST):
             message, allowed = "invalid number of replications", f"a whole number from {_FEWEST}"
             problems.append(Problem(message, ("replications",), found=shorten(replications), allowed=allowed))
         raise_if_any(problems)
         check_numbers(replications=replications, seed=seed, engine=engine)
-        if not self._scenario.release:
+        if not self.scenario.release:
             raise InputError(Problem("the scenario has no release", ("scenario",)))
         self._level, self._seed = confidence_level, seed
         self._replications = replications
-        self.seen: Seen = read_seen(self._scenario, policy, seen, at)
-        orchestrator = self._scenario.orchestrator_of(self.seen.policy)
-        fleet = self._scenario.fleet
+        self.seen: Seen = read_seen(self.scenario, policy, seen, at)
+        orchestrator = self.scenario.orchestrator_of(self.seen.policy)
+        fleet = self.scenario.fleet
         self.plan: Plan = plan_waves(self.seen.policy.policy, orchestrator, fleet.nodes, fleet.zones)
         self._engine = choose_engine(engine, node_updates=10 * replications * fleet.nodes)
-        check_room(self._scenario, [self.seen.policy], self._engine)
+        check_room(self.scenario, [self.seen.policy], self._engine)
         self._campaign = Campaign(seed, self._engine, executor, workers, cluster, None, progress)
         self._conditioned: Conditioned
         self._weighted: Weighted
@@ -243,8 +244,8 @@ class _Question:
 
     def count_runs(self, acts: Sequence[Act]) -> int:
         """Return how many times the worlds are run, besides going on."""
-        further = sum(act.do != "" for act in acts)
-        if not acts or self._scenario.costs is None:
+        further = sum(not act.is_nothing for act in acts)
+        if not acts or self.scenario.costs is None:
             return further
         return further + count_runs(
             may_promote=awaits_promotion(self.seen, self.plan), is_paused=self._state == "paused"
@@ -253,11 +254,11 @@ class _Question:
     def condition(self, *, extra_runs: int) -> None:
         """Draw the worlds, and let them go on."""
         n, n_runs = self._replications, 2 + extra_runs
-        self._campaign.expect(n * n_runs, nodes=self._scenario.fleet.nodes)
+        self._campaign.expect(n * n_runs, nodes=self.scenario.fleet.nodes)
         self._n_runs, self._done = n_runs, 0
         self._campaign.report(0, n * n_runs)
         self._conditioned = condition(
-            self._scenario,
+            self.scenario,
             self.seen,
             replications=self._replications,
             seed=self._seed,
@@ -277,7 +278,7 @@ class _Question:
     def _instants(self) -> tuple[int, ...]:
         """Instants of the course to come: up to about three times the usual length of the rollout."""
         rule_ns = self.seen.policy.policy.deadline_ns or 3600 * NS_PER_S
-        law = self._scenario.fleet.behaviour.update_duration
+        law = self.scenario.fleet.behaviour.update_duration
         usual_ns = min(rule_ns, round(3 * law.mean * NS_PER_S) + (self.seen.policy.policy.min_healthy_ns or 0))
         left = max(len(self.plan.sizes) - int(self._look.fields.get("current_wave", 0)), 1) + 1
         at_ns = self._conditioned.at_ns
@@ -294,14 +295,14 @@ class _Question:
         conditioned = self._conditioned
         n_worlds = len(self._weighted.weights)
         self._campaign.note(n_worlds * self._n_runs, self._engine)
-        under = self._campaign.computed_under(self._scenario) | {"policy": self.seen.policy.name}
-        under |= describe_costs(self._scenario.costs, [Measure("cost")]) if self._scenario.costs else {}
+        under = self._campaign.computed_under(self.scenario) | {"policy": self.seen.policy.name}
+        under |= describe_costs(self.scenario.costs, [Measure("cost")]) if self.scenario.costs else {}
         return {
             "kinds": make_frame(self._rows_of_kinds(), KINDS),
             "forecast": make_frame(list(self._rows_of_forecast()), FORECAST),
             "course": make_frame(self._rows_of_course(), COURSE),
             "state": self._state,
-            "failed_limit": find_failed_limit(self._scenario, self.seen.policy, self.plan),
+            "failed_limit": find_failed_limit(self.scenario, self.seen.policy, self.plan),
             "at_s": self.seen.at_ns / NS_PER_S,
             "is_assumed": self.seen.is_assumed,
             "n_worlds": n_worlds,
@@ -319,7 +320,7 @@ class _Question:
         )
         places = {each.kind.name: place for place, each in enumerate(self._conditioned.by_kind)}
         rows = []
-        for kind in self._scenario.release:
+        for kind in self.scenario.release:
             found = Interval(0.0, 0.0, 0.0)
             if kind.name in places:
                 found = self._weighted.probability((number == places[kind.name]).astype(float))
@@ -384,8 +385,10 @@ class _Question:
         """Compare the acts."""
         at_ns, weighted = self._conditioned.at_ns, self._weighted
         going_on = self._outcomes
-        outcomes = [going_on if not act.do else self._runner.run(act.script(at_ns), [at_ns]) for act in acts]
-        costs = [each.costs(self._scenario) for each in outcomes]
+        outcomes = [
+            going_on if act.is_nothing else self._runner.run(act.script(at_ns), [at_ns], act.policy) for act in acts
+        ]
+        costs = [each.costs(self.scenario) for each in outcomes]
         means = [weighted.mean(of_act) for of_act in costs]
         known = [place for place, mean in enumerate(means) if not math.isnan(mean.estimate)]
         cheapest = min(known, key=lambda place: means[place].estimate, default=None)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from simdeploy.world.release import ReleaseKind
 
 # The most worlds of a kind whose nodes take numbers of their own, and the most that are tried as a whole.
-_MOST_PROPOSED = 1 << 15
+_MOST_PROPOSED = 1 << 14
 _MOST_TRIED = 10_000_000
 _MOST_TRIED_S = 120.0
 _AT_ONCE = 10_000

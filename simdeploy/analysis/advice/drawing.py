@@ -113,22 +113,27 @@ def _draw(
         times[left[is_late & ~hangs]] = deadline
         started[left[~hangs & ~is_late & ~fails]] = True
         left = left[~hangs & ~is_late & fails]
-    _validate(law, nodes, seed, replications, np.flatnonzero(started), verdicts, times)
+    _validate(law, nodes, seed, replications, np.flatnonzero(started), verdicts, times, roughly)
     return verdicts, times
 
 
 def _durations(law: NodeLaw, u: np.ndarray, slowdown: np.ndarray, roughly: bool) -> np.ndarray:
     duration = law.behaviour.update_duration
-    if roughly and isinstance(duration, _SLOW):
-        seconds = np.interp(u, *_tabulate(duration))
-        is_tail = (u < _TAIL) | (u > 1 - _TAIL)
-        seconds[is_tail] = duration.quantile(u[is_tail])
-    elif np.all(slowdown == 1.0):
+    if np.all(slowdown == 1.0) and not (roughly and isinstance(duration, _SLOW)):
         return sample_ns(duration, u).astype(float)
-    else:
-        seconds = np.asarray(duration.quantile(u))
+    seconds = _find_quantiles(duration, u, roughly)
     rounded: np.ndarray = np.floor(seconds * 1e9 * slowdown + 0.5)
     return rounded
+
+
+def _find_quantiles(law: Distribution, u: np.ndarray, roughly: bool) -> np.ndarray:
+    if not (roughly and isinstance(law, _SLOW)):
+        exact: np.ndarray = np.asarray(law.quantile(u))
+        return exact
+    values: np.ndarray = np.interp(u, *_tabulate(law))
+    is_tail = (u < _TAIL) | (u > 1 - _TAIL)
+    values[is_tail] = law.quantile(u[is_tail])
+    return values
 
 
 @lru_cache(maxsize=64)
@@ -145,6 +150,7 @@ def _validate(
     started: np.ndarray,
     verdicts: np.ndarray,
     times: np.ndarray,
+    roughly: bool,
 ) -> None:
     """Let started nodes have their windows; changes verdicts and times."""
     rule = law.rule
@@ -152,8 +158,8 @@ def _validate(
         verdicts[started] = RUNS
         return
     most = rule.deadline_ns // rule.interval_ns
-    levels, after_ns = _own_numbers(law, nodes, seed, replications, started)
-    chances = healthy_chances(law.behaviour, law.kind, rule, most, levels, after_ns)
+    levels, after_ns = _own_numbers(law, nodes, seed, replications, started, roughly)
+    are_alike = len(levels) == 1
     deadline = np.full(len(started), float(rule.deadline_ns))
     if not rule.deadline_from_dispatch:
         deadline += times[started]
@@ -168,7 +174,9 @@ def _validate(
         if not len(places):
             return
         ends[places] += rule.interval_ns
-        chance = chances[places if len(chances) > 1 else np.zeros(len(places), dtype=int), window]
+        own = (levels, after_ns) if are_alike else (levels[places], after_ns[places])
+        of_window = healthy_chances(law.behaviour, law.kind, rule, np.array([window]), *own)[:, 0]
+        chance = np.broadcast_to(of_window, len(places))
         is_healthy = np.ones(len(places), dtype=bool)
         open_question = chance < 1
         if open_question.any():
@@ -192,21 +200,20 @@ def _validate(
 
 
 def _own_numbers(
-    law: NodeLaw, nodes: Nodes, seed: int, replications: np.ndarray, started: np.ndarray
+    law: NodeLaw, nodes: Nodes, seed: int, replications: np.ndarray, started: np.ndarray, roughly: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return each node's own level of errors, and the time after which the release shows; one of each if all are the same."""
     levels: Any
     after_ns: Any
     levels, after_ns = law.constants
     if levels is None:
-        levels = law.behaviour.error_rate.quantile(
-            uniforms(seed, replications[started], Stream.ERROR_RATE, nodes.numbers[started])
-        )
+        u = uniforms(seed, replications[started], Stream.ERROR_RATE, nodes.numbers[started])
+        levels = _find_quantiles(law.behaviour.error_rate, u, roughly)
     if after_ns is None and law.kind is not None:
         after_ns = sample_ns(
             law.kind.after, uniforms(seed, replications[started], Stream.AFTER, nodes.numbers[started])
         )
-    shape = np.broadcast_shapes(np.shape(levels), np.shape(after_ns))
+    shape = np.broadcast_shapes((1,), np.shape(levels), np.shape(after_ns))
     return np.broadcast_to(levels, shape), np.broadcast_to(np.asarray(after_ns, dtype=float), shape)
 
 

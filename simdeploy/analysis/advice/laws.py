@@ -209,7 +209,7 @@ def _windows_of(behaviour: Behaviour, kind: ReleaseKind | None, rule: HealthRule
     if not rule.is_checked or rule.windows_needed == 0:
         return _Windows(np.ones(1), np.zeros(1), 0.0)
     most = rule.deadline_ns // rule.interval_ns
-    healthy = healthy_chances(behaviour, kind, rule, most, *_steps_of(behaviour, kind))
+    healthy = healthy_chances(behaviour, kind, rule, np.arange(most), *_steps_of(behaviour, kind))
     return _decide(rule, healthy)
 
 
@@ -225,21 +225,22 @@ def _steps_of(behaviour: Behaviour, kind: ReleaseKind | None) -> tuple[np.ndarra
 
 
 def healthy_chances(
-    behaviour: Behaviour, kind: ReleaseKind | None, rule: HealthRule, most: int, levels: Any, after_ns: Any
+    behaviour: Behaviour, kind: ReleaseKind | None, rule: HealthRule, windows: np.ndarray, levels: Any, after_ns: Any
 ) -> np.ndarray:
-    """Return the probability that each of the first windows is healthy, by level and time after which the release shows."""
+    """Return the probability that some windows, counted from 0, are healthy, by level and time after which the release shows."""
     from scipy.special import bdtr
 
     levels, after_ns = np.atleast_1d(levels)[:, np.newaxis], np.atleast_1d(after_ns)[:, np.newaxis]
+    shape = (len(levels), len(windows))
     requests = rule.requests_per_window(behaviour.requests_per_second)
     allowed = rule.allowed_failures(requests)
     if allowed < 0 or not requests:
-        return np.full((len(levels), most), float(allowed >= 0))
+        return np.full(shape, float(allowed >= 0))
     if kind is not None and kind.error_rate:
-        ends = rule.interval_ns * np.arange(1, most + 1)
+        ends = rule.interval_ns * (windows + 1)
         present = np.clip((ends - after_ns) / rule.interval_ns, 0.0, 1.0)  # as a fraction of the window
         levels = levels + present * (1 - levels) * kind.error_rate
-    chances: np.ndarray = np.broadcast_to(bdtr(allowed, requests, levels), (len(levels), most))
+    chances: np.ndarray = np.broadcast_to(bdtr(allowed, requests, levels), shape)
     return chances
 
 

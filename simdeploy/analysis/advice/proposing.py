@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 _LEAST = 1e-300
 # The least probability, as a part of what it would be in the end, that some failures are of a wave whose start isn't known.
 _DOUBT = 0.01
+# What a node does with a smaller probability is not looked for: that would take long, and mostly in worlds of hardly any weight.
+_LEAST_DRAWN = 5e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -329,11 +331,12 @@ class Proposer:
         """Give each node the numbers of a replication in which it does what it was dealt; return when it gets its verdict."""
         times = np.zeros(dealt.shape)
         is_in_flight = dealt == 2 * n_cells
-        is_possible = np.isfinite(self._log_weights)[:, np.newaxis]
+        is_possible = (np.isfinite(self._log_weights) & self._are_drawn)[:, np.newaxis]
         self._find(laws, nodes, places, wanted, is_possible & ~is_in_flight, times)
         low, high, verdicts = wanted
         if self._course.is_over and is_in_flight.any():
             low = self._wait_for_end(laws, places, is_in_flight, low, times)
+        is_possible = (np.isfinite(self._log_weights) & self._are_drawn)[:, np.newaxis]
         self._find(laws, nodes, places, (low, high, verdicts), is_possible & is_in_flight, times)
         return times
 
@@ -358,13 +361,21 @@ class Proposer:
             rollouts.start_failure[law, worlds],
         )
         low, high, verdicts = (each[worlds, columns] for each in wanted)
+        is_rare = _find_own_chances(laws, drawn, verdicts, low, high) < _LEAST_DRAWN
+        self._are_drawn[worlds[is_rare]] = False
+        places = np.flatnonzero(self._are_drawn[worlds])
         replications, at = find_replications(
-            laws, drawn, self._supply, rollouts.seed, verdicts=verdicts, after_ns=low, until_ns=high
+            laws,
+            drawn.take(places),
+            self._supply,
+            rollouts.seed,
+            verdicts=verdicts[places],
+            after_ns=low[places],
+            until_ns=high[places],
         )
-        self._are_drawn[worlds[replications < 0]] = False
-        is_found = replications >= 0
-        self._numbers[worlds[is_found], numbers[is_found]] = replications[is_found]
-        times[worlds, columns] = at
+        self._are_drawn[worlds[places[replications < 0]]] = False
+        self._numbers[worlds[places], numbers[places]] = np.maximum(replications, 0)
+        times[worlds[places], columns[places]] = at
 
     def _wait_for_end(
         self, laws: Sequence[NodeLaw], places: np.ndarray, is_in_flight: np.ndarray, low: np.ndarray, times: np.ndarray
@@ -392,3 +403,20 @@ class Proposer:
 
     def _kill(self, are_dead: np.ndarray) -> None:
         self._log_weights = np.where(are_dead, -np.inf, self._log_weights)
+
+
+def _find_own_chances(
+    laws: Sequence[NodeLaw], nodes: Nodes, verdicts: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+    """Return the probability that each node gets its verdict within its bounds."""
+    chances = np.zeros(len(verdicts))
+    for place, law in enumerate(laws):
+        for verdict, functions in ((RUNS, (law.running,)), (FAILS, (law.failed,)), (-1, (law.running, law.failed))):
+            chosen = np.flatnonzero((nodes.laws == place) & (verdicts == verdict))
+            if not len(chosen):
+                continue
+            shared = nodes.slowdown[chosen], nodes.start_failure[chosen]
+            for by in functions:
+                before = np.where(low[chosen] < 0, 0.0, by(np.maximum(low[chosen], 0.0), *shared))
+                chances[chosen] += by(np.maximum(high[chosen], 0.0), *shared) - before
+    return chances

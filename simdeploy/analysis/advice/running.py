@@ -74,6 +74,7 @@ class _Job:
     worlds: Worlds
     looks_ns: tuple[int, ...]
     at_ns: int
+    changed: ScenarioPolicy | None
     seed: int
     engine: str
 
@@ -86,6 +87,7 @@ class _Job:
             Worlds(self.worlds.roots[places], self.worlds.nodes[places]),
             looks_ns=self.looks_ns,
             nodes_at_ns=_END_NS,
+            change=None if self.changed is None else (self.at_ns, self.changed),
             seed=self.seed,
             engine=self.engine,
         )
@@ -140,17 +142,25 @@ class Runner:
     executor: Executor
     report: Callable[[int], None] = lambda _: None
 
-    def run(self, script: Sequence[ScriptedAct] = (), looks_ns: Sequence[int] = ()) -> Outcomes:
-        """Run all worlds under further acts; look at them at some instants."""
+    def run(
+        self,
+        script: Sequence[ScriptedAct] = (),
+        looks_ns: Sequence[int] = (),
+        changed: ScenarioPolicy | None = None,
+    ) -> Outcomes:
+        """Run all worlds under further acts, or with another policy from now on; look at them at some instants."""
         conditioned = self.conditioned
         operator = conditioned.scenario.operator
         scenario = replace(conditioned.scenario, operator=replace(operator, script=(*operator.script, *script)))
-        return _join([self._run_kind(scenario, of_kind, tuple(looks_ns)) for of_kind in conditioned.by_kind])
+        return _join([self._run_kind(scenario, of_kind, tuple(looks_ns), changed) for of_kind in conditioned.by_kind])
 
-    def _run_kind(self, scenario: Scenario, of_kind: OfKind, looks_ns: tuple[int, ...]) -> Outcomes:
+    def _run_kind(
+        self, scenario: Scenario, of_kind: OfKind, looks_ns: tuple[int, ...], changed: ScenarioPolicy | None
+    ) -> Outcomes:
         seen, engine = self.conditioned.seen, self.conditioned.engine
         given = scenario.given(of_kind.kind.name)
-        job = _Job(given, seen.policy, of_kind.worlds, looks_ns, self.conditioned.at_ns, self.conditioned.seed, engine)
+        at_ns, seed = self.conditioned.at_ns, self.conditioned.seed
+        job = _Job(given, seen.policy, of_kind.worlds, looks_ns, at_ns, changed, seed, engine)
         n = len(of_kind.weights)
         size = max(_NODES_PER_SPAN[engine] // scenario.fleet.nodes, 1)
         spans = [Span(0, 0, 1, first, min(size, n - first)) for first in range(0, n, size)]

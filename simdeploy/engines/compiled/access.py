@@ -154,8 +154,8 @@ def policy_of(run):
 @inlined
 def policy_of_node(run, node):
     """The policy that a node was dispatched under, by whose health check it is judged."""
-    is_later = fates(run)[DISPATCHED, node] >= run.changed_at
-    return policy_at(run, run.policy if is_later else run.first_policy)
+    keeps_first = run.changed_at > 0 and fates(run)[DISPATCHED, node] < run.changed_at
+    return policy_at(run, run.first_policy if keeps_first else run.policy)
 
 
 @compiled

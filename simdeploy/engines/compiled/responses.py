@@ -109,7 +109,7 @@ def _count_windows(run, whole):
     for node in range(run.nodes):
         windows = fate[WINDOWS, node]
         if windows:
-            rule = policy_of_node(run, node) if run.changed_at else policy
+            rule = policy_of_node(run, node)
             until = min(run.makespan, fate[BACK_FROM, node])
             if fate[RESOLVED, node] > until:
                 # It was cut short, or its verdict came after the end.
