@@ -347,6 +347,7 @@ def test_gates_of_a_shared_service(gate: Raw) -> None:
             | {
                 "fleet": fleet,
                 "orchestrator": orchestrator,
+                "operator": {},  # days of waiting for a change window would cost more than all else
                 "deployment": {"type": "update"},
                 "policies": {"p": policy},
             }

@@ -112,6 +112,7 @@ pool_looks = make_view("pool_looks_at", REAL, "n_pools", N_LOOK)
 pool_members = make_view("members_of_pools_at", INT, N_MEMBER, "nodes")
 met = make_view("met_at", REAL, N_MET, "nodes")
 lines = make_view("lines_at", INT, N_LINE, "nodes")  # empty where no line breaks
+walk_of_member = make_reader("walks_of_members_at", WALK_RECORD)  # two for each node that shares its requests
 # A heap: when nodes may go down or come up next, and which.
 flips = make_view("flips_at", INT, 2, "flip_room")
 # The load of each pool over the rollout, piece by piece: when they begin; and the first piece of each pool.

@@ -121,6 +121,7 @@ class Memory:
             "members_of_pools": np.zeros((N_MEMBER, members), np.int64),
             "met": np.zeros((N_MET, members)),
             "flips": np.zeros((2, 3 * members + 1), np.int64),
+            "walks_of_members": np.zeros(2 * members, WALK_RECORD),
             "load_times": np.zeros(4 * members + 16, np.int64),
             "loads": np.zeros((N_LOAD, 4 * members + 16)),
             "load_starts": np.zeros(n_pools + 1, np.int64),

@@ -16,10 +16,10 @@ from simdeploy.engines.compiled.access import (
     pool_members,
     pool_sums,
     pool_times,
-    walk_at,
+    walk_of_member,
 )
 from simdeploy.engines.compiled.clock import pop, push
-from simdeploy.engines.compiled.exposure import begin_crashes
+from simdeploy.engines.compiled.exposure import crash_rate, is_disturbed
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.load import change_pool, pool_of, sums_now, weight_of
 from simdeploy.engines.compiled.tables import (
@@ -46,7 +46,6 @@ from simdeploy.engines.compiled.tables import (
     POOL_MET,
     POOL_SERVED,
     POOL_SHED,
-    STARTED,
     UP,
     VERSION,
 )
@@ -69,6 +68,7 @@ def reset_pools(run):
             members[row, node] = 0
         members[UP, node] = 1
         if run.goes_down:
+            _begin_walks(run, node)
             is_down, following = _look_at(run, node, 0)
             members[UP, node] = not is_down
             if following < NEVER:
@@ -83,18 +83,36 @@ def reset_pools(run):
 
 
 @compiled
+def _begin_walks(run, node):
+    one = classes(run)[drawn(run)[CLASS, node]]
+    if one.crash >= 0:
+        spells.begin(_crashes_of(run, node), run, one.crash, node)
+    if one.zone_outage >= 0:
+        spells.begin(_outages_of(run, node), run, one.zone_outage, node % run.zones)
+
+
+@compiled
+def _crashes_of(run, node):
+    return walk_of_member(run, 2 * node)
+
+
+@compiled
+def _outages_of(run, node):
+    """Return the walk along the outages of a node's zone: one for each node, because they are looked at at different times."""
+    return walk_of_member(run, 2 * node + 1)
+
+
+@compiled
 def _look_at(run, node, t):
-    """Tell whether a node is down at t, and until when that stays so as far as nothing changes it."""
-    one, fate = classes(run)[drawn(run)[CLASS, node]], fates(run)
+    """Tell whether a node is down at t, not before the last look, and until when that stays so as far as nothing changes it."""
+    one = classes(run)[drawn(run)[CLASS, node]]
     is_down, following = False, NEVER
     if one.crash >= 0:
-        walk = walk_at(run, spells.CRASH)
-        begin_crashes(walk, run, node, fate[STARTED, node], fate[BACK_FROM, node])
+        walk = _crashes_of(run, node)
         spells.reach(walk, run, t)
         is_down, following = walk.is_bad, walk.end
     if one.zone_outage >= 0:
-        walk = walk_at(run, spells.ZONE)
-        spells.begin(walk, run, one.zone_outage, node % run.zones)
+        walk = _outages_of(run, node)
         spells.reach(walk, run, t)
         is_down, following = is_down or walk.is_bad, min(following, walk.end)
     return is_down, following
@@ -151,10 +169,16 @@ def set_missed(run, node, is_missed):
 
 @compiled
 def crashes_change(run, node):
-    """Note that an update changes a node's crashes from now on."""
+    """Note that an update changes a node's crashes from now on: that it has started, or goes back."""
     if not run.goes_down:
         return
     follow(run, run.now)
+    if is_disturbed(run, node):
+        walk = _crashes_of(run, node)
+        if fates(run)[BACK_FROM, node] < NEVER:
+            walk.back_at = run.now
+        else:
+            spells.disturb(walk, run.now, NEVER, crash_rate(run, node), classes(run)[drawn(run)[CLASS, node]].renewed)
     pool_members(run)[VERSION, node] += 1
     _, following = _look_at(run, node, run.now)
     if following < NEVER:

@@ -153,6 +153,7 @@ TABLES = (
     "members_of_pools",
     "met",
     "flips",
+    "walks_of_members",
     "load_times",
     "loads",
     "load_starts",
