@@ -349,6 +349,13 @@ def test_a_result_says_everything(found: Rare) -> None:
     assert "mean weight" in str(table.rows)
 
 
+def test_what_is_no_news_is_not_said(found: Rare) -> None:
+    """How often it happens is said of rare events, and what plain simulation needs where that is known. [contract]"""
+    assert ", once in " in replace(found, probability=0.1).answer
+    often = replace(found, probability=0.9, low=0.8, high=1.0, plain_rollouts=math.nan, is_cheaper=False)
+    assert often.answer == "failed_nodes >= 8: probability 90.0 % (95 % CI 80.0 to 100.0)."
+
+
 @pytest.mark.parametrize(
     ("verdicts", "words"),
     [

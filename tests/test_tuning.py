@@ -638,7 +638,12 @@ class TestResult:
         assert "of 20 policies" in result.answer
         shorter = result.policies[result.policies["policy"].isin(["choice", "runner-up 1"])]
         best = "Of 20 policies, the best that meets the requirements (95 % confidence unless another is within "
-        assert best in replace(result, policies=shorter, binding=None).answer
+        alone = replace(result, policies=shorter, binding=None)
+        assert best in alone.answer
+        # Whether others may be as good is known of a decided search only.
+        alone = replace(alone, policies=alone.policies[alone.policies["policy"].eq("choice")])
+        assert "no other is close" in alone.answer
+        assert "no other is close" not in replace(alone, is_decided=False, doubt="budget").answer
         assert result.binding == "false_alarm given good <= 0.01"
         titles = [table.title for table in result.summarize()]
         assert [title.split(" in ")[0] for title in titles] == [
