@@ -9,7 +9,8 @@ _DEPTHS = np.array([0.6744897501960817, 1.2815515655446004, 1.6448536269514722])
 _PROBABILITIES = np.array([0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
 # Exponential values look lognormal with 0.79; what is less skewed has a variance that a sample shows.
 _LEAST_SIGMA = 0.8
-_MOST_SIGMA = 4.0
+# Beyond this, values may be something else, which lognormal limits would exaggerate.
+_MOST_SIGMA = 2.0
 # Divided by n, what is added to sigma, since few values show too little of it.
 _OF_FEW = 4.0
 _FEWEST = 10
