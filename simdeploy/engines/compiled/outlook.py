@@ -6,7 +6,7 @@ import numpy as np
 
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.access import classes, drawn, law_at, lineages, process_at, today, walk_at, zone_ends
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.laws import residual_survival
 from simdeploy.engines.compiled.philox import block, first_word_not_below, is_of_nodes
 from simdeploy.engines.compiled.tables import CLASS, CRASH_WORD, FLAP_WORD
@@ -24,8 +24,7 @@ _WORDS = 2.0**52
 @compiled
 def set_first_spells(run):
     """Draw the words of every node's spells at time 0; -1 where that spell is a bad one."""
-    key0, key1, shared, own = run.key0, run.key1, run.replication, lineages(run)[run.row]
-    has_own = is_of_nodes(run, _STATE_BLOCK)
+    key0, key1, replication = run.key0, run.key1, run.replication
     crash_words, flap_words, class_of = drawn(run)[CRASH_WORD], drawn(run)[FLAP_WORD], drawn(run)[CLASS]
     for number in range(run.n_classes):
         one, chances = classes(run)[number], today(run)[number]
@@ -36,22 +35,42 @@ def set_first_spells(run):
                 walk = walk_at(run, spells.ZONE)
                 spells.begin(walk, run, one.zone_outage, zone)
                 zone_ends(run)[number, zone] = 0 if walk.is_bad else walk.end
+    if is_of_nodes(run, _STATE_BLOCK):
+        own = lineages(run)[run.row]
+        for node in range(run.nodes):
+            crash_words[node], flap_words[node] = _draw_states(key0, key1, own[node], node)
+        for node in range(run.nodes):
+            chances = today(run)[class_of[node]]
+            crash_word, flap_word = _draw_spells(key0, key1, own[node], node)
+            crash_words[node] = -1 if crash_words[node] < chances.crash_begins_bad else crash_word
+            flap_words[node] = -1 if flap_words[node] < chances.flap_begins_bad else flap_word
+        return
     crash_bad, flap_bad = today(run)[0].crash_begins_bad, today(run)[0].flap_begins_bad
     is_one = run.n_classes == 1
     for node in range(run.nodes):
-        replication = own[node] if has_own else shared
-        crash_state, flap_state = block(key0, key1, replication, _STATE_BLOCK, np.uint64(node), _0)
-        crash_words[node] = np.int64(crash_state >> _12)
-        flap_words[node] = np.int64(flap_state >> _12)
+        crash_words[node], flap_words[node] = _draw_states(key0, key1, replication, node)
     for node in range(run.nodes):
         if not is_one:
             crash_bad = today(run)[class_of[node]].crash_begins_bad
             flap_bad = today(run)[class_of[node]].flap_begins_bad
-        replication = own[node] if has_own else shared
-        crash_up, _ = block(key0, key1, replication, _CRASH_BLOCK, np.uint64(node), _0)
-        flap_good, _ = block(key0, key1, replication, _FLAP_BLOCK, np.uint64(node), _0)
-        crash_words[node] = -1 if crash_words[node] < crash_bad else np.int64(crash_up >> _12)
-        flap_words[node] = -1 if flap_words[node] < flap_bad else np.int64(flap_good >> _12)
+        crash_word, flap_word = _draw_spells(key0, key1, replication, node)
+        crash_words[node] = -1 if crash_words[node] < crash_bad else crash_word
+        flap_words[node] = -1 if flap_words[node] < flap_bad else flap_word
+
+
+@inlined
+def _draw_states(key0, key1, replication, node):
+    """Draw the words that decide whether a node is down and whether it is degraded at time 0."""
+    crash, flap = block(key0, key1, replication, _STATE_BLOCK, np.uint64(node), _0)
+    return np.int64(crash >> _12), np.int64(flap >> _12)
+
+
+@inlined
+def _draw_spells(key0, key1, replication, node):
+    """Draw the words of a node's first good spells."""
+    crash, _ = block(key0, key1, replication, _CRASH_BLOCK, np.uint64(node), _0)
+    flap, _ = block(key0, key1, replication, _FLAP_BLOCK, np.uint64(node), _0)
+    return np.int64(crash >> _12), np.int64(flap >> _12)
 
 
 @compiled
