@@ -28,6 +28,8 @@ from simdeploy.experiments.executors import Threads
 from simdeploy.rules.health import read_health_rule
 from simdeploy.world.distributions import Exponential, Gamma
 
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
 CREATED = "2026-01-05T09:00:00Z"
 CHECK = {"deadline": "3m", "min_healthy_time": "30s"}
 BASE = {
@@ -279,7 +281,7 @@ def test_kinds_after_k_failures_of_n():
     """With nodes one after the other the posterior is that of two binomials. [oracle]"""
     scenario = make({**ONE_AFTER_ONE, "release.bad.affects": "all"})
     seen = look(scenario, 420, current_wave=6, updated_nodes=3, failed_nodes=2)
-    result = sd.forecast(scenario, seen=seen, replications=400, engine="reference")
+    result = sd.forecast(scenario, seen=seen, replications=400, engine="compiled")
     chances = np.array([0.7, 0.3]) * [stats.binom.pmf(2, 5, 0.1), stats.binom.pmf(2, 5, 0.55)]
     # A good start takes 90 s, a failed one 60 s, so that the sixth node went at 390 s whoever failed.
     assert result.kinds["posterior"].tolist() == pytest.approx((chances / chances.sum()).tolist(), abs=1e-9)
@@ -452,11 +454,11 @@ def test_what_waits_is_promoted():
     """Canaries that wait can be promoted, and a paused rollout resumed. [contract]"""
     scenario = canary()
     waits = {"current_wave": 1, "updated_nodes": 2, "failed_nodes": 0, "canary_promoted": False}
-    result = sd.advise(scenario, seen=look(scenario, 150, **waits), replications=40, engine="reference")
+    result = sd.advise(scenario, seen=look(scenario, 150, **waits), replications=40, engine="compiled")
     assert result.acts["act"].tolist() == ["go on", "promote", "pause 10m", "cancel"]
     plain = make()
     paused = look(plain, 100, state="paused", current_wave=1, updated_nodes=3, failed_nodes=0)
-    result = sd.advise(plain, seen=paused, replications=40, engine="reference")
+    result = sd.advise(plain, seen=paused, replications=40, engine="compiled")
     acts = result.acts.set_index("act")
     assert list(acts.index) == ["go on", "resume", "cancel"]
     # Who does nothing waits for ever.
@@ -467,7 +469,7 @@ def test_too_few_effective_worlds_are_none():
     """With fewer than a hundred effective worlds no act is best. [contract]"""
     scenario = make()
     seen = look(scenario, 220, current_wave=2, updated_nodes=3, failed_nodes=1)
-    result = sd.advise(scenario, seen=seen, replications=20, engine="reference")
+    result = sd.advise(scenario, seen=seen, replications=20, engine="compiled")
     assert result.effective_worlds < 100
     assert (result.best, result.is_trusted) == ("", False)
     assert result.answer.startswith("Undecided")
@@ -534,7 +536,7 @@ def test_progress_reaches_its_total():
     scenario = make()
     heard = []
     seen = look(scenario, 220, current_wave=2, updated_nodes=3, failed_nodes=1)
-    sd.advise(scenario, seen=seen, replications=20, engine="reference", progress=lambda *of: heard.append(of))
+    sd.advise(scenario, seen=seen, replications=20, engine="compiled", progress=lambda *of: heard.append(of))
     done = [so_far for so_far, _ in heard]
     assert done[0] == 0
     assert done == sorted(done)
@@ -562,7 +564,7 @@ def folder(tmp_path, monkeypatch):
 def call(*words, **how):
     """Run a command in this process."""
     return CliRunner().invoke(
-        app, [*words, "--replications", "40", "--engine", "reference"], catch_exceptions=False, **how
+        app, [*words, "--replications", "40", "--engine", "compiled"], catch_exceptions=False, **how
     )
 
 
