@@ -33,7 +33,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, Supply, find_replications
+from simdeploy.analysis.advice.dealing import deal_verdicts, split_failures
+from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, Supply, find_own_chances, find_replications
 from simdeploy.analysis.advice.laws import FOREVER
 from simdeploy.engines.continuing import Worlds
 from simdeploy.world.streams import Stream, uniforms
@@ -119,7 +120,10 @@ class Proposer:
         shares = np.stack([(places == place).mean(axis=1) for place in range(len(laws))])
         means = np.einsum("lw,lcw->cw", shares, chances)
         left = self._deal_failures(wave, cells, means, plan.sizes[wave] - n_resolved)
-        dealt = self._deal(first, places, chances, means, left)
+        numbers = np.arange(first, first + plan.sizes[wave])
+        u = uniforms(self._rollouts.seed, self._rollouts.roots[:, np.newaxis], Stream.SEEN_VERDICT, numbers)
+        dealt, log_factors = deal_verdicts(places, chances, means, left, u)
+        self._weigh(log_factors)
         low, high, verdicts = self._limit_times(dealt, bounds, starts)
         self._choose_last(wave, laws, places, dealt, bounds, (low, high))
         times = self._draw(laws, nodes, places, dealt, (low, high, verdicts), len(cells))
@@ -194,7 +198,10 @@ class Proposer:
                 if self._never_failed and wave == 0:
                     chance = np.zeros(self._n)
                 n_rest = sum(each.count for each in rest)
-                failed = self._split(wave, number, total, (cell.count, chance), (n_rest, self._expect_failures(rest)))
+                u = uniforms(self._rollouts.seed, self._rollouts.roots, Stream.SEEN_WAVE, wave, 2 * number)
+                here, there = (cell.count, chance), (n_rest, self._expect_failures(rest))
+                failed, log_factors = split_failures(total, here, there, u)
+                self._weigh(log_factors)
             self._failures_left[stretch] = total - failed
             self._kill((failed > cell.count) | (failed < 0))
             left[2 * number + 1] = np.clip(failed, 0, cell.count)
@@ -222,52 +229,6 @@ class Proposer:
             count += cell.count
         mean: np.ndarray = total / count
         return mean
-
-    def _split(
-        self, wave: int, cell: int, total: np.ndarray, here: tuple[int, np.ndarray], rest: tuple[int, np.ndarray]
-    ) -> np.ndarray:
-        """Deal failures to some nodes and the others, as if they failed with given probabilities."""
-        from scipy.special import gammaln, xlog1py, xlogy
-
-        def log_binomial(k: np.ndarray, n: int, p: np.ndarray) -> np.ndarray:
-            inside = (k >= 0) & (k <= n)
-            k = np.clip(k, 0, n)
-            ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-            return np.where(inside, ways + xlogy(k, p) + xlog1py(n - k, -p), -np.inf)
-
-        numbers = np.arange(min(here[0], int(total.max(initial=0))) + 1)[:, np.newaxis]
-        logs = log_binomial(numbers, *here) + log_binomial(total - numbers, *rest)
-        best = logs.max(axis=0)
-        self._kill(~np.isfinite(best))
-        with np.errstate(invalid="ignore"):
-            chances = np.exp(logs - np.where(np.isfinite(best), best, 0.0))
-        cumulated = np.cumsum(chances, axis=0)
-        u = uniforms(self._rollouts.seed, self._rollouts.roots, Stream.SEEN_WAVE, wave, 2 * cell)
-        chosen: np.ndarray = np.minimum((cumulated < u * cumulated[-1]).sum(axis=0), len(numbers) - 1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            self._weigh(-np.log(chances[chosen, self._all] / cumulated[-1]))
-        return chosen
-
-    def _deal(
-        self, first: int, places: np.ndarray, chances: np.ndarray, means: np.ndarray, left: np.ndarray
-    ) -> np.ndarray:
-        """Deal the verdicts of a wave to its nodes; return which each has, by world and node."""
-        dealt = np.zeros(places.shape, dtype=np.int64)
-        relative = np.divide(chances, means, out=np.zeros_like(chances), where=means > 0)
-        numbers = np.arange(first, first + places.shape[1])
-        u = uniforms(self._rollouts.seed, self._rollouts.roots[:, np.newaxis], Stream.SEEN_VERDICT, numbers)
-        is_alike = bool((places == places[:1, :1]).all())
-        left = left.astype(float).copy()
-        for place in range(places.shape[1]):
-            law = places[:, place]
-            shares = left * (relative[places[0, 0]] if is_alike else relative[law, :, self._all].T)
-            cumulated = np.cumsum(shares, axis=0)
-            chosen = np.minimum((cumulated < u[:, place] * cumulated[-1]).sum(axis=0), len(left) - 1)
-            dealt[:, place] = chosen
-            with np.errstate(divide="ignore", invalid="ignore"):
-                self._weigh(np.log(chances[law, chosen, self._all]) - np.log(shares[chosen, self._all] / cumulated[-1]))
-            left[chosen, self._all] = np.maximum(left[chosen, self._all] - 1, 0)
-        return dealt
 
     def _limit_times(
         self, dealt: np.ndarray, bounds: list[tuple[np.ndarray, np.ndarray, np.ndarray]], starts: np.ndarray
@@ -361,7 +322,7 @@ class Proposer:
             rollouts.start_failure[law, worlds],
         )
         low, high, verdicts = (each[worlds, columns] for each in wanted)
-        is_rare = _find_own_chances(laws, drawn, verdicts, low, high) < _LEAST_DRAWN
+        is_rare = find_own_chances(laws, drawn, verdicts, low, high) < _LEAST_DRAWN
         self._are_drawn[worlds[is_rare]] = False
         places = np.flatnonzero(self._are_drawn[worlds])
         replications, at = find_replications(
@@ -403,20 +364,3 @@ class Proposer:
 
     def _kill(self, are_dead: np.ndarray) -> None:
         self._log_weights = np.where(are_dead, -np.inf, self._log_weights)
-
-
-def _find_own_chances(
-    laws: Sequence[NodeLaw], nodes: Nodes, verdicts: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
-    """Return the probability that each node gets its verdict within its bounds."""
-    chances = np.zeros(len(verdicts))
-    for place, law in enumerate(laws):
-        for verdict, functions in ((RUNS, (law.running,)), (FAILS, (law.failed,)), (-1, (law.running, law.failed))):
-            chosen = np.flatnonzero((nodes.laws == place) & (verdicts == verdict))
-            if not len(chosen):
-                continue
-            shared = nodes.slowdown[chosen], nodes.start_failure[chosen]
-            for by in functions:
-                before = np.where(low[chosen] < 0, 0.0, by(np.maximum(low[chosen], 0.0), *shared))
-                chances[chosen] += by(np.maximum(high[chosen], 0.0), *shared) - before
-    return chances

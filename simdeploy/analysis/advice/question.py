@@ -1,0 +1,286 @@
+"""What `advise` and `forecast` were asked: the worlds in which it was seen, and the tables of the answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.advice.acting import Act, awaits_promotion
+from simdeploy.analysis.advice.conditioning import condition
+from simdeploy.analysis.advice.estimating import UNKNOWN, Interval, Weighted
+from simdeploy.analysis.advice.impossible import find_failed_limit
+from simdeploy.analysis.advice.result import ACTS, COURSE, FEWEST_EFFECTIVE, FORECAST, KINDS, WAITING, Advice
+from simdeploy.analysis.advice.running import Runner
+from simdeploy.analysis.advice.seen import read_seen
+from simdeploy.analysis.advice.waiting import count_runs, find_worth
+from simdeploy.analysis.asking.measuring import describe_costs
+from simdeploy.engines.choice import check_room, choose_engine
+from simdeploy.errors import InputError, Problem, raise_if_any, shorten
+from simdeploy.experiments.arguments import check_numbers, is_whole
+from simdeploy.experiments.campaign import Campaign
+from simdeploy.result import make_frame
+from simdeploy.rules.waves import plan_waves
+from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario.measures import Measure
+from simdeploy.statistics.levels import level_problems
+from simdeploy.units import NS_PER_S
+from simdeploy.vocabulary import TERMINAL_STATES, VERDICTS
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.advice.conditioning import Conditioned
+    from simdeploy.analysis.advice.running import Outcomes
+    from simdeploy.analysis.advice.seen import Look, Seen
+    from simdeploy.experiments.arguments import Progress
+    from simdeploy.experiments.jobs import Executor
+    from simdeploy.rules.waves import Plan
+    from simdeploy.scenario import Scenario
+
+_LEVELS = (0.025, 0.5, 0.975)
+_TO_COME = ("time_left_s", "failed_nodes_to_come", "exposed_nodes_to_come")
+_STATES = ("completed", "failed", "canceled")
+_FEWEST = 10
+_INSTANTS = 50
+
+
+class Question:
+    """One call: what was asked, and the worlds in which it was seen."""
+
+    def __init__(
+        self,
+        scenario: ScenarioOrPath,
+        policy: Any,
+        seen: Any,
+        at: Any,
+        replications: Any,
+        confidence_level: Any,
+        seed: Any,
+        engine: str,
+        executor: Executor | None,
+        workers: int,
+        cluster: str | None,
+        progress: bool | Progress,
+    ) -> None:
+        self.scenario: Scenario = as_scenario(scenario)
+        problems = list(level_problems(confidence_level))
+        if not is_whole(replications, _FEWEST):
+            message, allowed = "invalid number of replications", f"a whole number from {_FEWEST}"
+            problems.append(Problem(message, ("replications",), found=shorten(replications), allowed=allowed))
+        raise_if_any(problems)
+        check_numbers(replications=replications, seed=seed, engine=engine)
+        if not self.scenario.release:
+            raise InputError(Problem("the scenario has no release", ("scenario",)))
+        self._level, self._seed = confidence_level, seed
+        self._replications = replications
+        self.seen: Seen = read_seen(self.scenario, policy, seen, at)
+        orchestrator = self.scenario.orchestrator_of(self.seen.policy)
+        fleet = self.scenario.fleet
+        self.plan: Plan = plan_waves(self.seen.policy.policy, orchestrator, fleet.nodes, fleet.zones)
+        self._engine = choose_engine(engine, node_updates=10 * replications * fleet.nodes)
+        check_room(self.scenario, [self.seen.policy], self._engine)
+        self._campaign = Campaign(seed, self._engine, executor, workers, cluster, None, progress)
+        self._conditioned: Conditioned
+        self._weighted: Weighted
+        self._outcomes: Outcomes
+        self._runner: Runner
+        self._n_runs = 1
+
+    @property
+    def _look(self) -> Look:
+        return self.seen.last
+
+    @property
+    def _state(self) -> str:
+        return str(self._look.fields.get("state", "in_progress"))
+
+    def count_runs(self, acts: Sequence[Act]) -> int:
+        """Return how many times the worlds are run, besides going on."""
+        further = sum(not act.is_nothing for act in acts)
+        if not acts or self.scenario.costs is None:
+            return further
+        return further + count_runs(
+            may_promote=awaits_promotion(self.seen, self.plan), is_paused=self._state == "paused"
+        )
+
+    def condition(self, *, extra_runs: int) -> None:
+        """Draw the worlds, and let them go on."""
+        n, n_runs = self._replications, 2 + extra_runs
+        self._campaign.expect(n * n_runs, nodes=self.scenario.fleet.nodes)
+        self._n_runs, self._done = n_runs, 0
+        self._campaign.report(0, n * n_runs)
+        self._conditioned = condition(
+            self.scenario,
+            self.seen,
+            replications=self._replications,
+            seed=self._seed,
+            engine=self._engine,
+        )
+        self._weighted = Weighted.of(self._conditioned, self._level)
+        self._total = len(self._weighted.weights) * n_runs
+        self._tell(len(self._weighted.weights))
+        self._runner = Runner(self._conditioned, self._campaign.executor(self._engine), self._tell)
+        self._outcomes = self._runner.run((), self._instants)
+
+    def _tell(self, n: int) -> None:
+        self._done += n
+        self._campaign.report(self._done, max(self._total, self._done))
+
+    @property
+    def _instants(self) -> tuple[int, ...]:
+        """Instants of the course to come: up to about three times the usual length of the rollout."""
+        rule_ns = self.seen.policy.policy.deadline_ns or 3600 * NS_PER_S
+        law = self.scenario.fleet.behaviour.update_duration
+        usual_ns = min(rule_ns, round(3 * law.mean * NS_PER_S) + (self.seen.policy.policy.min_healthy_ns or 0))
+        left = max(len(self.plan.sizes) - int(self._look.fields.get("current_wave", 0)), 1) + 1
+        at_ns = self._conditioned.at_ns
+        return tuple(round(at_ns + left * usual_ns * number / _INSTANTS) for number in range(_INSTANTS + 1))
+
+    @property
+    def _is_trusted(self) -> bool:
+        return self._conditioned.effective_worlds >= FEWEST_EFFECTIVE
+
+    # -- going on ----------------------------------------------------------------------------------
+
+    def forecast(self) -> dict[str, Any]:
+        """Return the fields of a forecast."""
+        conditioned = self._conditioned
+        n_worlds = len(self._weighted.weights)
+        self._campaign.note(n_worlds * self._n_runs, self._engine)
+        under = self._campaign.computed_under(self.scenario) | {"policy": self.seen.policy.name}
+        under |= describe_costs(self.scenario.costs, [Measure("cost")]) if self.scenario.costs else {}
+        return {
+            "kinds": make_frame(self._rows_of_kinds(), KINDS),
+            "forecast": make_frame(list(self._rows_of_forecast()), FORECAST),
+            "course": make_frame(self._rows_of_course(), COURSE),
+            "state": self._state,
+            "failed_limit": find_failed_limit(self.scenario, self.seen.policy, self.plan),
+            "at_s": self.seen.at_ns / NS_PER_S,
+            "is_assumed": self.seen.is_assumed,
+            "n_worlds": n_worlds,
+            "n_tried": sum(each.n_tried for each in conditioned.by_kind),
+            "effective_worlds": conditioned.effective_worlds,
+            "is_trusted": self._is_trusted,
+            "why_tried": conditioned.why_tried,
+            "confidence_level": self._level,
+            "computed_under": under,
+        }
+
+    def _rows_of_kinds(self) -> list[dict[str, Any]]:
+        number = np.repeat(
+            np.arange(len(self._conditioned.by_kind)), [len(k.weights) for k in self._conditioned.by_kind]
+        )
+        places = {each.kind.name: place for place, each in enumerate(self._conditioned.by_kind)}
+        rows = []
+        for kind in self.scenario.release:
+            found = Interval(0.0, 0.0, 0.0)
+            if kind.name in places:
+                found = self._weighted.probability((number == places[kind.name]).astype(float))
+            rows.append(
+                {
+                    "kind": kind.name,
+                    "defective": kind.defective,
+                    "prior": float(kind.probability),
+                    "posterior": found.estimate,
+                    "low": found.low,
+                    "high": found.high,
+                }
+            )
+        return rows
+
+    def _rows_of_forecast(self) -> Any:
+        outcomes, weighted = self._outcomes, self._weighted
+        for column, names in (("state", _STATES), ("verdict", VERDICTS)):
+            for name in names:
+                happens = outcomes.words[column] == name
+                yield _row(name, math.nan, weighted.probability(happens.astype(float)))
+        to_come = self._to_come(outcomes)
+        for name in _TO_COME:
+            yield _row(name, math.nan, weighted.mean(to_come[name]))
+            for level in _LEVELS:
+                yield _row(name, level, weighted.quantile(to_come[name], level))
+
+    def _to_come(self, outcomes: Outcomes) -> dict[str, np.ndarray]:
+        """Return what is still to come in each world."""
+        at_s = (self._conditioned.at_ns + 1) / NS_PER_S  # when acts take effect
+        is_over = self._state in TERMINAL_STATES
+        left = np.zeros(len(outcomes.looks)) if is_over else np.maximum(outcomes.numbers["makespan_s"] - at_s, 0.0)
+        failed_now = outcomes.looks["failed_nodes"][:, 0].astype(float) if outcomes.looks.shape[1] else 0.0
+        return {
+            "time_left_s": left,
+            "failed_nodes_to_come": outcomes.numbers["failed_nodes"] - failed_now,
+            "exposed_nodes_to_come": outcomes.exposed_later.astype(float),
+        }
+
+    def _rows_of_course(self) -> list[dict[str, Any]]:
+        """Return updated and failed nodes over time: as seen, then quantiles."""
+        rows = []
+        values: dict[str, Any]
+        for look in self.seen.looks:
+            values = {}
+            for name in ("updated_nodes", "failed_nodes"):
+                values |= dict.fromkeys((f"{name}_low", name, f"{name}_high"), look.fields.get(name, math.nan))
+            rows.append({"time_s": look.since_ns / NS_PER_S, "is_past": True, **values})
+        looks = self._outcomes.looks
+        for place, at_ns in enumerate(self._instants):
+            values = {}
+            for name in ("updated_nodes", "failed_nodes"):
+                counts = looks[name][:, place].astype(float)
+                found = [self._weighted.quantile(counts, level).estimate for level in _LEVELS]
+                values |= dict(zip((f"{name}_low", name, f"{name}_high"), found, strict=True))
+            rows.append({"time_s": at_ns / NS_PER_S, "is_past": False, **values})
+        return rows
+
+    # -- acts --------------------------------------------------------------------------------------
+
+    def advise(self, acts: Sequence[Act]) -> Advice:
+        """Compare the acts."""
+        at_ns, weighted = self._conditioned.at_ns, self._weighted
+        going_on = self._outcomes
+        outcomes = [
+            going_on if act.is_nothing else self._runner.run(act.script(at_ns), [at_ns], act.policy) for act in acts
+        ]
+        costs = [each.costs(self.scenario) for each in outcomes]
+        means = [weighted.mean(of_act) for of_act in costs]
+        known = [place for place, mean in enumerate(means) if not math.isnan(mean.estimate)]
+        cheapest = min(known, key=lambda place: means[place].estimate, default=None)
+        rows = []
+        for place, (act, mean) in enumerate(zip(acts, means, strict=True)):
+            is_known = cheapest is not None and not math.isnan(mean.estimate)
+            more = weighted.mean(costs[place] - costs[cheapest]) if is_known and cheapest is not None else UNKNOWN
+            words = outcomes[place].words["verdict"]
+            rows.append(
+                {
+                    "act": act.name,
+                    "cost": mean.estimate,
+                    "low": mean.low,
+                    "high": mean.high,
+                    "more_than_best": more.estimate,
+                    "more_low": more.low,
+                    "more_high": more.high,
+                    "false_alarm": weighted.probability((words == "false_alarm").astype(float)).estimate,
+                    "escaped": weighted.probability((words == "escaped").astype(float)).estimate,
+                    "time_left_s": weighted.mean(self._to_come(outcomes[place])["time_left_s"]).estimate,
+                }
+            )
+        waiting = []
+        if cheapest is not None:
+            waiting = find_worth(
+                self._runner,
+                weighted,
+                costs[cheapest],
+                at_ns=at_ns,
+                may_promote=awaits_promotion(self.seen, self.plan),
+                is_paused=self._state == "paused",
+            )
+        return Advice(
+            **self.forecast(),
+            acts=make_frame(rows, ACTS),
+            waiting=make_frame(waiting, WAITING),
+            best=acts[cheapest].name if cheapest is not None and self._is_trusted else "",
+        )
+
+
+def _row(name: str, quantile: float, found: Interval) -> dict[str, Any]:
+    return {"measure": name, "quantile": quantile, "estimate": found.estimate, "low": found.low, "high": found.high}
