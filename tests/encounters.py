@@ -33,7 +33,6 @@ from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.rules.policy import Policy
 from simdeploy.rules.waves import Plan, plan_waves
 from simdeploy.scenario import ScenarioPolicy
-from simdeploy.world import availability as availability_module
 from simdeploy.world.distributions import Distribution
 from simdeploy.world.draws import Draws
 from simdeploy.world.fleet import Behaviour
@@ -142,7 +141,7 @@ def watching() -> Iterator[list[Watched]]:
     """Collect what the reference engine runs meanwhile."""
     seen: list[Watched] = []
     run, draw, of_nodes = engine_module.run_reference, Draws.draw, Draws.of_nodes
-    uniforms, is_down = availability_module.uniforms, World.is_down
+    coupled, is_down = Draws.coupled, World.is_down
     looks_at = Prober.looks_at
     pause, count_down, wait_for_opening = Course.pause, Course.count_down, Pacing._wait_for_opening
     count_free, free_later, hears_start = Slots.count_free, Slots._free_later, Line._start_is_heard_late
@@ -150,7 +149,7 @@ def watching() -> Iterator[list[Watched]]:
     take_window = Judge._take_window
     unhealthy: WeakKeyDictionary[Judge, int] = WeakKeyDictionary()
 
-    def spy_run(scenario: Scenario, chosen: ScenarioPolicy, **place: int) -> Recording:
+    def spy_run(scenario: Scenario, chosen: ScenarioPolicy, **place: Any) -> Recording:
         seen.append(Watched(scenario, chosen))
         seen[-1]._recording = run(scenario, chosen, **place)
         return seen[-1].recording
@@ -163,9 +162,9 @@ def watching() -> Iterator[list[Watched]]:
         (seen[-1].later_streams if index else seen[-1].streams).add(stream)
         return of_nodes(draws, stream, nodes, index)
 
-    def spy_uniforms(seed: int, replication: Any, stream: Stream, nodes: Any, indices: Any = 0) -> Any:
-        (seen[-1].later_streams if indices else seen[-1].streams).add(stream)
-        return uniforms(seed, replication, stream, nodes, indices)
+    def spy_coupled(draws: Draws, stream: Stream, n: int) -> Any:
+        seen[-1].streams.add(stream)
+        return coupled(draws, stream, n)
 
     def spy_is_down(world: World, node: int, t: int) -> bool:
         down = is_down(world, node, t)
@@ -229,7 +228,7 @@ def watching() -> Iterator[list[Watched]]:
         patch.setattr(engine_module, "run_reference", spy_run)
         patch.setattr(Draws, "draw", spy_draw)
         patch.setattr(Draws, "of_nodes", spy_of_nodes)
-        patch.setattr(availability_module, "uniforms", spy_uniforms)
+        patch.setattr(Draws, "coupled", spy_coupled)
         patch.setattr(World, "is_down", spy_is_down)
         patch.setattr(Prober, "looks_at", spy_looks)
         patch.setattr(Course, "pause", spy_pause)
