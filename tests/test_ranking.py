@@ -164,8 +164,8 @@ def test_the_ranking_is_the_definition(seed):
     rng = np.random.default_rng(seed)
     values = worlds(rng, 30, rng.normal(0, 0.5, rng.integers(2, 8)))
     best, low, high, estimate = slow_ranking(values, 0.9)
-    values = replace(as_sample(values), may_be_heavy=False)
-    found = rank_policies(values, is_rate=False, direction="min", confidence_level=0.9)
+    plain = replace(as_sample(values), may_be_heavy=False)
+    found = rank_policies(plain, is_rate=False, direction="min", confidence_level=0.9)
     assert np.flatnonzero(found.is_among_best).tolist() == best
     assert found.low == pytest.approx(low)
     assert found.high == pytest.approx(high)
