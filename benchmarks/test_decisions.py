@@ -21,8 +21,34 @@ def test_ten_problems(benchmark, capsys, write_page):
     with capsys.disabled():
         print(f"\ndecisions: {found.answer}", end=" ")
     costs, problems, _ = found.summarize()
-    text = "\n\n".join([found.answer, to_markdown(problems), to_markdown(costs), to_markdown(tabulate_claims(found))])
+    tables = (without(problems, "best policy"), tabulate_best(found), costs, tabulate_claims(found))
+    text = "\n\n".join([found.answer, *map(to_markdown, tables)])
     write_page("decisions.md", "pytest benchmarks/test_decisions.py --write-page", text)
+
+
+# Claims, as short as the head of a column has to be.
+SHORT = dict(
+    zip(CLAIMS.values(), ("choice", "its cost", "differences from it", "cost today", "which costs less"), strict=True)
+)
+
+
+def without(table, name):
+    """Return a table without a column."""
+    place = table.header.index(name)
+    rows = tuple((*row[:place], *row[place + 1 :]) for row in table.rows)
+    return Table(table.title, (*table.header[:place], *table.header[place + 1 :]), rows)
+
+
+def tabulate_best(found):
+    """Return a row per problem that has a best policy, and a column per setting."""
+    best = {
+        row.problem: dict(part.rsplit(" ", 1) for part in row.best.split(", "))
+        for row in found.problems.itertuples()
+        if row.best
+    }
+    names = tuple(dict.fromkeys(name for settings in best.values() for name in settings))
+    rows = tuple((problem, *(settings.get(name, "") for name in names)) for problem, settings in best.items())
+    return Table("Best policies", ("problem", *names), rows)
 
 
 def tabulate_claims(found):
@@ -33,7 +59,7 @@ def tabulate_claims(found):
     wide = cells.pivot(index="problem", columns="claim", values="cell")
     names = tuple(CLAIMS.values())
     rows = tuple((problem, *wide.loc[problem, list(names)]) for problem in found.problems["problem"])
-    return Table("Claims: true of those stated", ("problem", *names), rows)
+    return Table("Claims: true of those stated", ("problem", *(SHORT[name] for name in names)), rows)
 
 
 def to_markdown(table):
