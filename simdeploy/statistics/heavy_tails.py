@@ -36,7 +36,7 @@ def reach_of_tails(values: np.ndarray, quantile: np.ndarray) -> tuple[np.ndarray
     >>> values = np.exp(1.5 * ndtri((np.arange(200) + 0.5) / 200))
     >>> low, high = reach_of_tails(np.stack([values, ndtri((np.arange(200) + 0.5) / 200)]), np.full(2, 1.97))
     >>> low.tolist(), high.round(2).tolist()
-    ([0.0, 0.0], [1.24, 0.0])
+    ([0.0, 0.0], [1.31, 0.0])
     """
     n = (~np.isnan(values)).sum(axis=-1)
     nothing = np.zeros(len(values))
