@@ -109,6 +109,17 @@ def test_a_crossed_limit_is_told_again_when_a_further_node_fails(make_scenario):
     assert [time for time, reason in said(rollout) if "exceed" in reason] == [120, 1120]
 
 
+def test_a_deadline_that_passed_is_not_missed_again_without_progress(make_scenario):
+    """A rollout that goes on for ever without a running node misses `progress_deadline` once. [contract]"""
+    scenario = make_scenario(
+        fleet={"start_failure": 1.0},
+        orchestrator=switches(pacing="sliding", failed_node_holds_slot=True, on_failure="continue"),
+    )
+    policy = rolling(2, dialect="general", progress_deadline="10m")
+    missed = [time for time, reason in said(simulate(scenario, policy, engine="reference")) if "progress" in reason]
+    assert missed == [600]
+
+
 def test_durations_of_zero_make_one_revision(make_scenario):
     """A rollout that is over at the instant it begins has one revision for it all. [contract]"""
     assert len(simulate(make_scenario(fleet={"update_duration": 0}), rolling(3)).revisions) == 1

@@ -59,5 +59,5 @@ def tell_deadline(run):
         return False
     if run.now < run.progress_since + policy.progress_deadline:
         return False
-    run.progress_since = run.now
+    run.progress_since = NEVER  # until a node runs, or the clock begins anew
     return True

@@ -20,7 +20,7 @@ class Deadlines:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._since = 0
+        self._since: int | None = 0  # None once the deadline has passed, until a node runs or the clock begins anew
         self._stands_still = True
         self._is_awaited = False
         self._is_late = False
@@ -34,10 +34,16 @@ class Deadlines:
         return self._site.terms.policy.rollout_deadline_ns
 
     @property
+    def _progress_due_ns(self) -> int | None:
+        if self._progress_ns is None or self._stands_still or self._since is None:
+            return None
+        return self._since + self._progress_ns
+
+    @property
     def are_ahead(self) -> bool:
         """Whether a deadline will pass if nothing else happens."""
         is_coming = self._rollout_ns is not None and not self._is_late
-        return is_coming or (self._progress_ns is not None and not self._stands_still)
+        return is_coming or self._progress_due_ns is not None
 
     def start(self) -> None:
         """Wake the control plane when the rollout should be complete."""
@@ -65,24 +71,24 @@ class Deadlines:
         if self._stands_still and not stands_still:
             self._since = self._site.env.now
         self._stands_still = stands_still
-        if not stands_still and not self._is_awaited and not self._site.is_over:
+        if self._progress_due_ns is not None and not self._is_awaited and not self._site.is_over:
             self._is_awaited = True
-            self._site.env.process(self._wait(self._progress_ns))
+            self._site.env.process(self._wait())
 
-    def _wait(self, progress_ns: int) -> Process:
-        while not self._stands_still and self._since + progress_ns > self._site.env.now:
-            yield self._site.env.timeout(self._since + progress_ns - self._site.env.now)
+    def _wait(self) -> Process:
+        while (due_ns := self._progress_due_ns) is not None and due_ns > self._site.env.now:
+            yield self._site.env.timeout(due_ns - self._site.env.now)
         self._is_awaited = False
-        if not self._stands_still and not self._site.is_over:
+        if due_ns is not None and not self._site.is_over:
             self._site.ring()
 
     def tell(self) -> str | None:
         """Return which deadline has passed, once, in words for the deployment's message."""
-        now = self._site.env.now
+        now, progress_ns, due_ns = self._site.env.now, self._progress_ns, self._progress_due_ns
         if self._rollout_ns is not None and not self._is_late and now >= self._rollout_ns:
             self._is_late = True
             return f"not complete after rollout_deadline {short_duration(self._rollout_ns)}"
-        if self._progress_ns is None or self._stands_still or now < self._since + self._progress_ns:
+        if progress_ns is None or due_ns is None or now < due_ns:
             return None
-        self._since = now
-        return f"no node became running within progress_deadline {short_duration(self._progress_ns)}"
+        self._since = None
+        return f"no node became running within progress_deadline {short_duration(progress_ns)}"
