@@ -48,7 +48,7 @@ _ACTS_IN = 2.6
 def command(
     study: Study, *, seen: tuple[str, ...], at: str | None, acts: tuple[str, ...] | None, tells_act: bool
 ) -> Finding:
-    """Advise what to do with a rollout: go on, wait, promote or cancel.
+    """Say whether a rollout should go on, wait or end.
 
     Takes the worlds of SCENARIO in which what was seen of the rollout would have been seen, and lets each go on under each act. Says how
     probable a defective release is, what each act costs, and what waiting is worth.

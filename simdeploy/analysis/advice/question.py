@@ -21,6 +21,7 @@ from simdeploy.engines.choice import check_room, choose_engine
 from simdeploy.errors import InputError, Problem, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers, is_whole
 from simdeploy.experiments.campaign import Campaign
+from simdeploy.memory import check_rows_fit
 from simdeploy.result import make_frame
 from simdeploy.rules.waves import plan_waves
 from simdeploy.scenario import ScenarioOrPath, as_scenario
@@ -43,6 +44,7 @@ _TO_COME = ("time_left_s", "failed_nodes_to_come", "exposed_nodes_to_come")
 _STATES = ("completed", "failed", "canceled")
 _FEWEST = 10
 _INSTANTS = 50
+_BYTES_PER_NODE = 64  # of a world: the replication of its numbers, and what is tried for it
 
 
 class Question:
@@ -80,6 +82,7 @@ class Question:
         self.plan: Plan = plan_waves(self.seen.policy.policy, orchestrator, fleet.nodes, fleet.zones)
         self._engine = choose_engine(engine, node_updates=10 * replications * fleet.nodes)
         check_room(self.scenario, [self.seen.policy], self._engine)
+        check_rows_fit(replications, _BYTES_PER_NODE * fleet.nodes, hint="use fewer replications")
         self._campaign = Campaign(seed, self._engine, executor, workers, cluster, None, progress)
         self._conditioned: Conditioned
         self._weighted: Weighted
