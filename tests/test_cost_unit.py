@@ -20,7 +20,7 @@ from simdeploy.cli.app import app
 from simdeploy.scenario.parts import Costs
 
 SMALL = sd.read_scenario(Path(__file__).resolve().parents[1] / "scenarios" / "small-fleet.yaml")
-UNIT = "EUR"
+UNIT = "€"
 POLICIES = ["rolling", "canary"]
 STARTS = "scenario.fleet.start_failure"
 FEW = {"replications": 20, "engine": "compiled"}
@@ -85,11 +85,11 @@ WHERE = {
     ),
     "Estimates": ({"p95 of cost", "cost of delay of good releases"}, True),
     "GateComparison": ({"cost", "cost minus threshold"}, True),
-    "InformationResult": ({"saved", "cost EUR", "saved EUR"}, True),
+    "InformationResult": ({"saved", "cost €", "saved €"}, True),
     "ObservationResult": ({"total", "delay", "failed requests", "unavailability", "false alarms", "by this step"}, True),
     "ParetoFront": ({"cost (min)"}, False),
     "Precision": ({"estimate", "half-width", "required"}, True),
-    "Robustness": ({"largest regret", "mean regret", "start_failure 0", "start_failure 0.1"}, True),
+    "Robustness": ({"largest gap", "mean gap", "start_failure 0", "start_failure 0.1"}, True),
     "Sensitivity": ({"mean absolute effect (mu*)", "mean effect (mu)", "spread of effects (sigma)"}, True),
     "Switches": ({"cost", "margin", "change in cost"}, True),
     "Tradeoff": ({"cost"}, True),
@@ -182,8 +182,8 @@ def test_every_cost_is_drawn_with_its_unit(name):
 
 def test_a_unit_is_told_where_a_rollout_has_it():
     """The amount, the unit, and that it is of a rollout. [contract]"""
-    assert re.match(r"canary has the lowest mean cost: [\d.]+ EUR per rollout \(", make("Comparison", UNIT).answer)
-    assert re.search(r"Largest cause: [a-z ]+, [\d.]+ EUR\.$", make("CostResult", UNIT).answer)
+    assert re.match(r"canary has the lowest mean cost: [\d.]+ € per rollout \(", make("Comparison", UNIT).answer)
+    assert re.search(r"Largest cause: [a-z ]+, [\d.]+ €\.$", make("CostResult", UNIT).answer)
 
 
 @pytest.mark.parametrize("name", MAKE)
@@ -261,7 +261,7 @@ def test_commands_tell_the_unit(tmp_path):
     few = ["--engine", "compiled", "--replications", "20"]
     told = CliRunner().invoke(app, ["compare", str(file), *few, "--costs", "--plot", str(tmp_path / "x.svg")])
     assert told.exit_code == 0, told.stderr
-    assert " EUR per rollout" in told.stdout.splitlines()[0]
+    assert " € per rollout" in told.stdout.splitlines()[0]
     assert told.stdout.count(f" {UNIT}") > 10
     junit = tmp_path / "x.xml"
     checked = CliRunner().invoke(

@@ -111,7 +111,8 @@ def _count_rows(folder: Path) -> int | None:
 
 def _say_how_to_resume(ctx: click.Context, store: Path | None) -> None:
     if store is None:
-        say("interrupted; nothing was saved. Run with --store DIR to make it resumable.")
+        has_store = any(param.name == "store" for param in ctx.command.params)
+        say(f"interrupted{'; nothing was saved. Run with --store DIR to make it resumable.' if has_store else ''}")
         return
     say(f"interrupted; {_count_rollouts(store):,} rollouts are saved in {store}. To resume:")
     say(f"  {' '.join(map(_quote, ['simdeploy', str(ctx.info_name), *typed(ctx)]))}")
