@@ -268,4 +268,6 @@ def test_commands_tell_the_unit(tmp_path):
         app, ["check", str(file), "--engine", "compiled", "--most", "100", "--junit", str(junit)]
     )
     assert checked.exit_code in (0, 1, 3), checked.stderr
-    assert re.search(r"p95 of cost of delay at most 1 (€|&#8364;).*found [\d.]+ (€|&#8364;)", junit.read_text(encoding="utf-8"))
+    assert re.search(
+        r"p95 of cost of delay at most 1 (€|&#8364;).*found [\d.]+ (€|&#8364;)", junit.read_text(encoding="utf-8")
+    )
