@@ -125,7 +125,7 @@ class Stream(enum.IntEnum):
     CONNECTION_ONLINE = 19, 0, "node", "spell", "how long the node stays online"
     CONNECTION_OFFLINE = 19, 1, "node", "spell", "how long it stays offline"
     SEEN_VERDICT = 20, 0, "place", "0", "which of the verdicts that were seen is that of the node"
-    SEEN_WAVE = 20, 1, "wave", "look", "how many of the failures that were seen are its own, and which node was last"
+    SEEN_WAVE = 20, 1, "wave", "look", "how many failures that were seen are its own, and its last node"
 
 
 def philox4x32(counter: npt.ArrayLike, key: npt.ArrayLike) -> WordArray:
