@@ -228,10 +228,9 @@ def wanted() -> dict[Feature, int]:
     often |= {("script", did): 20 for did in (*ACTIONS, "no effect")}
     often |= {("operator", did): 20 for did in ("promote", "cancel")}
     # A window of a node to compare with is numbered by its time: never 0.
-    often |= {
-        ("stream", stream.name): 20 for stream in Stream if stream not in (Stream.OLD_WINDOW, Stream.PAST_ROLLOUT)
-    }
-    often |= {("stream at a later index", stream.name): 20 for stream in Stream if stream.index_is != "0"}
+    of_worlds = [one for one in Stream if one is not Stream.PAST_ROLLOUT and not one.name.startswith("SEEN_")]
+    often |= {("stream", stream.name): 20 for stream in of_worlds if stream != Stream.OLD_WINDOW}
+    often |= {("stream at a later index", stream.name): 20 for stream in of_worlds if stream.index_is != "0"}
     often |= {("status", status): 20 for status in STATUSES if status != "pending"}
     often |= {("renewed by update", renewed): 20 for renewed in (False, True)}
     often |= {("crash rate", rate): 20 for rate in (0, 0.5, 1, 20)}
