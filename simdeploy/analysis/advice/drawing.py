@@ -221,8 +221,8 @@ def _own_numbers(
 class Supply:
     """Numbers of replications: of the worlds of a kind, and of nodes that do not take those of their world.
 
-    World w is replication ``first + w``. Its nodes try ``first + w + span t`` for t = 0, 1, 2, ..., so that no two worlds share a
-    number.
+    Roots, and those of a pilot, are the first `n_roots` multiples of `span`. The nodes of world w try ``first + w + span t`` for
+    t = `n_roots`, ..., so that no two worlds share a number.
 
     Attributes
     ----------
@@ -230,12 +230,14 @@ class Supply:
     span : int
         The most worlds.
     tries : int
-        The most replications that a node tries.
+        Where the replications end that a node tries.
+    n_roots : int
     """
 
     first: int
     span: int
     tries: int
+    n_roots: int
 
     def of(self, worlds: np.ndarray, number: np.ndarray | int) -> np.ndarray:
         """Return the replications of a try."""
@@ -270,7 +272,7 @@ def find_replications(
     """
     n = len(nodes.numbers)
     found, times = np.zeros(n, dtype=np.int64), np.zeros(n)
-    left, first, at_once = np.arange(n), 0, 1
+    left, first, at_once = np.arange(n), supply.n_roots, 1
     while len(left) and first < supply.tries:
         at_once = min(max(_MOST_AT_ONCE // len(left), 1), 2 * at_once, supply.tries - first)
         tries = np.tile(np.arange(first, first + at_once), len(left))

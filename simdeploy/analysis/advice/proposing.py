@@ -42,6 +42,7 @@ from simdeploy.world.streams import Stream, uniforms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from simdeploy.analysis.advice.guiding import Guide
     from simdeploy.analysis.advice.laws import NodeLaw
     from simdeploy.analysis.advice.rollouts import Rollouts
     from simdeploy.analysis.advice.waves import Cell, Course
@@ -76,12 +77,26 @@ class Proposer:
 
     Parameters
     ----------
+    slots : ndarray of int
+        Of the worlds' nodes in the supply.
+    guide : Guide, optional
     never_failed : bool
         Whether canaries cannot have failed, because that would have ended the rollout.
     """
 
-    def __init__(self, rollouts: Rollouts, course: Course, supply: Supply, *, never_failed: bool) -> None:
-        self._rollouts, self._course, self._supply = rollouts, course, supply
+    def __init__(
+        self,
+        rollouts: Rollouts,
+        course: Course,
+        supply: Supply,
+        slots: np.ndarray,
+        guide: Guide | None,
+        *,
+        never_failed: bool,
+    ) -> None:
+        self._rollouts, self._course, self._supply, self._slots = rollouts, course, supply, slots
+        self._guide = guide
+        self._next_start: np.ndarray | None = None
         self._never_failed = never_failed
         n = len(rollouts.roots)
         self._n = n
@@ -142,6 +157,7 @@ class Proposer:
     ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Return, for each cell, when its verdicts came after the start of the wave: bounds of all, and the lower one of the last."""
         found = []
+        self._next_start = None
         for number, cell in enumerate(cells):
             low, high = cell.span.low - starts, min(cell.span.high, cell.last.high) - starts
             last = cell.last.low - starts
@@ -153,6 +169,12 @@ class Proposer:
                         earliest = min(earliest, begins)
                 high = np.minimum(high, following.high - starts - pause_ns)
                 last = np.maximum(last, earliest - starts - pause_ns)
+                chosen = self._guide and self._guide.choose_end(wave, self._rollouts.roots, starts, pause_ns)
+                if chosen:
+                    self._next_start = (np.maximum(chosen[0], starts) + chosen[1]) / 2
+                    high = np.minimum(high, chosen[1] - starts - pause_ns)
+                    last = np.maximum(last, chosen[0] - starts - pause_ns)
+                    self._weigh(-chosen[2])
             found.append((low, high, last))
         return found
 
@@ -199,7 +221,7 @@ class Proposer:
                     chance = np.zeros(self._n)
                 n_rest = sum(each.count for each in rest)
                 u = uniforms(self._rollouts.seed, self._rollouts.roots, Stream.SEEN_WAVE, wave, 2 * number)
-                here, there = (cell.count, chance), (n_rest, self._expect_failures(rest))
+                here, there = (cell.count, chance), (n_rest, self._expect_failures(wave, rest))
                 failed, log_factors = split_failures(total, here, there, u)
                 self._weigh(log_factors)
             self._failures_left[stretch] = total - failed
@@ -208,7 +230,7 @@ class Proposer:
             left[2 * number] = cell.count - left[2 * number + 1]
         return left
 
-    def _expect_failures(self, rest: Sequence[Cell]) -> np.ndarray:
+    def _expect_failures(self, wave: int, rest: Sequence[Cell]) -> np.ndarray:
         """Return roughly the fraction of failures among nodes that get their verdicts later in a stretch."""
         total, count = np.zeros(self._n), 0
         for cell in rest:
@@ -216,7 +238,9 @@ class Proposer:
             shares = np.stack([(self._rollouts.law_places == place).mean(axis=1) for place in range(len(laws))])
             ends = [np.full(self._n, FOREVER)]
             start = self._course.starts[cell.wave]
-            if math.isfinite(start.low) and math.isfinite(start.high):
+            if self._guide and self._guide.is_spread:
+                ends.append(np.maximum(self._end_of(cell) - self._start_of(cell.wave, wave), 0.0))
+            elif math.isfinite(start.low) and math.isfinite(start.high):
                 ends.append(np.full(self._n, max(cell.span.high - (start.low + start.high) / 2, 0.0)))
             chances = []
             for x_ns in ends:
@@ -229,6 +253,20 @@ class Proposer:
             count += cell.count
         mean: np.ndarray = total / count
         return mean
+
+    def _start_of(self, number: int, wave: int) -> np.ndarray:
+        """Return roughly when a wave starts that comes after another."""
+        assert self._guide is not None  # noqa: S101 - only asked then
+        if number == wave + 1 and self._next_start is not None:
+            return self._next_start
+        return self._guide.starts(number, self._rollouts.roots)
+
+    def _end_of(self, cell: Cell) -> np.ndarray | float:
+        assert self._guide is not None  # noqa: S101 - only asked then
+        if cell.wave + 1 == self._course.n_waves:
+            return cell.span.high
+        end: np.ndarray = np.minimum(cell.span.high, self._guide.starts(cell.wave + 1, self._rollouts.roots))
+        return end
 
     def _limit_times(
         self, dealt: np.ndarray, bounds: list[tuple[np.ndarray, np.ndarray, np.ndarray]], starts: np.ndarray
@@ -316,7 +354,7 @@ class Proposer:
         rollouts = self._rollouts
         drawn = Nodes(
             numbers,
-            rollouts.roots[worlds] - self._supply.first,
+            self._slots[worlds],
             law,
             rollouts.slowdown[law, worlds],
             rollouts.start_failure[law, worlds],
