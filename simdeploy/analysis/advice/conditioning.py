@@ -10,7 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.advice.acting import awaits_promotion
 from simdeploy.analysis.advice.agreeing import agree
-from simdeploy.analysis.advice.drawing import Supply
+from simdeploy.analysis.advice.finding import Supply
 from simdeploy.analysis.advice.guiding import Guide
 from simdeploy.analysis.advice.impossible import check_possible
 from simdeploy.analysis.advice.proposing import Proposal, Proposer

@@ -207,7 +207,7 @@ class Guide:
                 logs += cell.count * np.log(np.maximum(high - low, _LEAST))
             logs += in_flight * np.log(np.maximum(1 - self._interpolate(law, course.end_ns - starts), _LEAST))
         logs[:, ~is_possible] = -np.inf
-        # What is a hundred orders of magnitude less probable than the best is so here.
+        # What is less probable than this is taken to be as probable, so that no number is too small.
         best = logs.max(axis=1, keepdims=True, initial=-1e300)
         found: np.ndarray = np.exp(np.maximum(best, -600.0) + np.where(np.isfinite(logs), logs - best, -np.inf))
         return found
