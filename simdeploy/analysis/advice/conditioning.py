@@ -211,17 +211,19 @@ class _Search:
         self._course, self._kind, self._seed, self._engine = course, kind, seed, engine
         span = MOST_REPLICATIONS // place[1]
         first = place[0] * span
+        self._first = first
         self._guide: Guide | None = None
         self.log_likelihood = 0.0
         if course is None:
             most_s = _MOST_TRIED_S / place[1]
             self._most = int(min(_MOST_TRIED / place[1], most_s / expect_seconds(engine, scenario.fleet.nodes)))
             self._most_roots = span
-            self._supply = Supply(first, span, 1, 0)
+            self._supply = Supply(first, span, 1)
         else:
             self._most = _MOST_PROPOSED
             self._most_roots = _MOST_PROPOSED * _ROOTS
-            self._supply = Supply(first, _MOST_PROPOSED, span // _MOST_PROPOSED, _ROOTS + 1)
+            used = self._most_roots + _PILOT
+            self._supply = Supply(first + used, span - used, (span - used) // _MOST_PROPOSED)
             if not course.pauses:
                 self._guide = Guide(self._rollouts(first + self._most_roots + np.arange(_PILOT)), course)
                 self.log_likelihood = self._guide.log_likelihood + math.log(float(kind.probability))
@@ -256,7 +258,7 @@ class _Search:
         parts, left = [], size
         while left and self.n_tried < self._most_roots:
             n = min(4 * left if self._guide else left, self._most_roots - self.n_tried)
-            roots = self._supply.first + self.n_tried + np.arange(n)
+            roots = self._first + self.n_tried + np.arange(n)
             kept, logs = self._guide.sift(roots) if self._guide else (np.arange(n), np.zeros(n))
             kept, logs = kept[:left], logs[:left]
             left -= len(kept)

@@ -21,36 +21,41 @@ if TYPE_CHECKING:
 _MOST_AT_ONCE = 1 << 18
 # Fewer nodes than this are not worth the loading of compiled code.
 _FEWEST_COMPILED = 200
+# Chances of what is looked for, and the most tries.
+_LEAST_COMPILED, _LEAST_PLAIN = 5e-6, 5e-5
+_MOST_COMPILED, _MOST_PLAIN = 1 << 21, 1 << 18
 # Times that are drawn roughly are nowhere off by more than this.
 _OFF_NS = 5e6
 
 
 @dataclass(frozen=True)
 class Supply:
-    """Numbers of replications: of the worlds of a kind, and of nodes that do not take those of their world.
+    """Numbers of replications for the nodes of the worlds of a kind, which do not take those of their world.
 
-    Roots, and those of a pilot, are the first `n_roots` multiples of `span`. The nodes of world w try ``first + w + span t`` for
-    t = `n_roots`, ..., so that no two worlds share a number.
+    The nodes of world w try ``first + (per_world w + t) mod n`` for t = 0, 1, 2, ... Whoever does what has a chance far above
+    1 / `per_world` finds it among numbers that no other world tries.
 
     Attributes
     ----------
-    first : int
-    span : int
-        The most worlds.
-    tries : int
-        Where the replications end that a node tries.
-    n_roots : int
+    first, n : int
+        Numbers that there are.
+    per_world : int
     """
 
     first: int
-    span: int
-    tries: int
-    n_roots: int
+    n: int
+    per_world: int
 
     def of(self, worlds: np.ndarray, number: np.ndarray | int) -> np.ndarray:
         """Return the replications of a try."""
-        found: np.ndarray = self.first + worlds + self.span * np.asarray(number)
+        found: np.ndarray = self.first + (self.per_world * worlds + np.asarray(number)) % self.n
         return found
+
+
+def least_chances(laws: Sequence[NodeLaw]) -> np.ndarray:
+    """Return the chance, by law, below which it would take too long to find a node that does what is wanted."""
+    has_numba = find_spec("numba") is not None
+    return np.array([_LEAST_COMPILED if has_numba and tabulate(law) else _LEAST_PLAIN for law in laws])
 
 
 def find_replications(
@@ -121,14 +126,15 @@ def _find_compiled(
     failures = np.stack([np.broadcast_to(part.failure(nodes.start_failure), n) for part in parts])
     share = law.share if law.parts else 1.0
     off_ns = tables.off_ns * law.behaviour.start_attempts * nodes.slowdown
-    left, from_try = np.arange(n), np.full(n, supply.n_roots)
+    left, from_try = np.arange(n), np.zeros(n, dtype=np.int64)
     while len(left):
         of_left = nodes.take(left)
         tries = find_tries(
             np.uint64(seed),
             supply.first,
-            supply.span,
-            supply.tries,
+            supply.n,
+            supply.per_world,
+            _MOST_COMPILED,
             of_left.numbers.astype(np.int64),
             of_left.worlds.astype(np.int64),
             from_try[left],
@@ -165,9 +171,9 @@ def _find(
 ) -> tuple[np.ndarray, np.ndarray]:
     n = len(nodes.numbers)
     found, times = np.zeros(n, dtype=np.int64), np.zeros(n)
-    left, first, at_once = np.arange(n), supply.n_roots, 1
-    while len(left) and first < supply.tries:
-        at_once = min(max(_MOST_AT_ONCE // len(left), 1), 2 * at_once, supply.tries - first)
+    left, first, at_once = np.arange(n), 0, 1
+    while len(left) and first < _MOST_PLAIN:
+        at_once = min(max(_MOST_AT_ONCE // len(left), 1), 2 * at_once, _MOST_PLAIN - first)
         tries = np.tile(np.arange(first, first + at_once), len(left))
         tried = np.repeat(left, at_once)
         replications = supply.of(nodes.worlds[tried], tries)

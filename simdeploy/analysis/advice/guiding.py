@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from simdeploy.world.distributions import Distribution
 
 # Cells of time, at least, and by wave; intervals of the uniform numbers that all nodes share.
-_CELLS, _CELLS_OF_WAVE, _MOST_CELLS = 256, 8, 2048
+_CELLS, _CELLS_OF_WAVE, _MOST_CELLS = 128, 8, 2048
 _BINS = 64
 # The least probability with which a root is kept, and parts of proposals that are the law's own, or uniform.
 _LEAST_KEPT = 0.02

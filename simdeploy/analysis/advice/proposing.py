@@ -35,7 +35,7 @@ import numpy as np
 from simdeploy.analysis.advice.dealing import deal_verdicts, split_failures
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes
 from simdeploy.analysis.advice.expecting import expect_failures
-from simdeploy.analysis.advice.finding import Supply, find_own_chances, find_replications
+from simdeploy.analysis.advice.finding import Supply, find_own_chances, find_replications, least_chances
 from simdeploy.analysis.advice.laws import FOREVER
 from simdeploy.engines.continuing import Worlds
 from simdeploy.world.streams import Stream, uniforms
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from simdeploy.analysis.advice.waves import Cell, Course
 
 _LEAST = 1e-300
-# What a node does with a smaller probability is not looked for: that would take long, and mostly in worlds of hardly any weight.
-_LEAST_DRAWN = 5e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,7 +319,7 @@ class Proposer:
             rollouts.start_failure[law, worlds],
         )
         low, high, verdicts = (each[worlds, columns] for each in wanted)
-        is_rare = find_own_chances(laws, drawn, verdicts, low, high) < _LEAST_DRAWN
+        is_rare = find_own_chances(laws, drawn, verdicts, low, high) < least_chances(laws)[law]
         self._are_drawn[worlds[is_rare]] = False
         places = np.flatnonzero(self._are_drawn[worlds])
         replications, at = find_replications(

@@ -24,7 +24,8 @@ _RUNS, _FAILS = 0, 1
 def find_tries(
     seed,
     first,
-    span,
+    supply,
+    per_world,
     tries,
     numbers,
     worlds,
@@ -43,6 +44,8 @@ def find_tries(
 
     Parameters
     ----------
+    first, supply, per_world : int
+        Of `Supply`.
     failures : ndarray of float, shape (parts, nodes)
     rule : tuple
         Whether nodes are checked, and the deadline counts from the dispatch; deadline, interval (ns); windows needed, failures that
@@ -59,7 +62,7 @@ def find_tries(
     for place in range(len(numbers)):
         node = np.uint64(numbers[place])
         for number in range(from_try[place], tries):
-            replication = np.uint64(first + worlds[place] + span * number)
+            replication = np.uint64(first + (per_world * worlds[place] + number) % supply)
             part = 0
             if share < 1.0:
                 word, _ = block(key0, key1, replication, _AFFECTED, node, _0)
