@@ -244,9 +244,9 @@ def cases():
     yield "level, slowdown, classes, count", coupled, look(coupled, 220, **counts), None
     rollout = sd.simulate(coupled, replication=5)
     revisions = rollout.revisions
-    skewed = {"fleet.update_duration": {"lognormal": {"median": "40s", "p95": "70s"}}, "fleet.start_attempts": 1}
-    wide = make({**COUPLED, **skewed, "fleet.slowdown": {"lognormal": {"mean": 1, "sd": 0.3}}}, max_parallel=2)
-    yield "starts that nobody saw", wide, look(wide, 230, current_wave=3, updated_nodes=4, failed_nodes=1), None
+    skewed = {"fleet.update_duration": {"lognormal": {"median": "40s", "p95": "50s"}}}
+    wide = make({**COUPLED, **skewed, "fleet.slowdown": {"lognormal": {"mean": 1, "sd": 0.1}}}, max_parallel=2)
+    yield "starts that nobody saw", wide, look(wide, 290, current_wave=3, updated_nodes=5, failed_nodes=0), None
     yield "revisions", make(COUPLED), revisions[revisions["time_s"] < 100], None
     zones = make({"fleet.zones": 3, "release.bad.affects": {"zones": [0, 1]}, "fleet.start_attempts": 1})
     first = look(zones, 70, current_wave=1, updated_nodes=0, failed_nodes=1)
