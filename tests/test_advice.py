@@ -17,6 +17,7 @@ from simdeploy.analysis.advice.agreeing import agree
 from simdeploy.analysis.advice.conditioning import condition
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_fates
 from simdeploy.analysis.advice.estimating import Weighted
+from simdeploy.analysis.advice.finding import Supply, find_replications
 from simdeploy.analysis.advice.laws import NodeLaw, starts_within
 from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.analysis.advice.waiting import choose_by_halves
@@ -163,6 +164,30 @@ def test_drawn_nodes_are_those_of_the_engine(case):
         assert (verdicts == FAILS).tolist() == engine["failed_at_s"].notna().tolist()
 
 
+@pytest.mark.parametrize("case", [*LAWS, "shared"])
+def test_compiled_tries_find_the_same(case):
+    """Compiled code finds the same first replication for each node as numpy. [property]"""
+    changes, policy = LAWS.get(case, ({"fleet.update_duration": {"lognormal": {"median": "40s", "p95": "90s"}}}, {}))
+    scenario = make({"fleet.requests_per_second": 10, **changes}, **policy)
+    rule = read_health_rule(scenario.policy().policy, scenario.orchestrator)
+    n, behaviour = 300, scenario.fleet.behaviour
+    rng = np.random.default_rng(1)
+    nodes = Nodes(np.arange(n), np.arange(n), np.zeros(n, int), rng.uniform(0.8, 1.2, n), np.full(n, 0.1))
+    for kind in scenario.release:
+        law = NodeLaw(behaviour, kind, rule, float(kind.affects.share or 1))
+        # What each node does in some replication, to some seconds.
+        verdicts, times = draw_fates([law], nodes, 5, np.full(n, 10**6))
+        how = {"verdicts": verdicts, "after_ns": times - 5e9, "until_ns": times + 5e9}
+        found, at_ns = find_replications([law], nodes, Supply(0, 2000 * n, 2000), 5, **how)
+        parts = [np.arange(0, n, 2), np.arange(1, n, 2)]  # too few for compiled code
+        for part in parts:
+            some = {name: each[part] for name, each in how.items()}
+            theirs = find_replications([law], nodes.take(part), Supply(0, 2000 * n, 2000), 5, **some)
+            assert found[part].tolist() == theirs[0].tolist()
+            assert at_ns[part].tolist() == theirs[1].tolist()
+        assert (found >= 0).all()
+
+
 # -- conditioning ------------------------------------------------------------------------------------------------------
 
 
@@ -219,6 +244,9 @@ def cases():
     yield "level, slowdown, classes, count", coupled, look(coupled, 220, **counts), None
     rollout = sd.simulate(coupled, replication=5)
     revisions = rollout.revisions
+    skewed = {"fleet.update_duration": {"lognormal": {"median": "40s", "p95": "50s"}}}
+    wide = make({**COUPLED, **skewed, "fleet.slowdown": {"lognormal": {"mean": 1, "sd": 0.1}}}, max_parallel=2)
+    yield "starts that nobody saw", wide, look(wide, 290, current_wave=3, updated_nodes=5, failed_nodes=0), None
     yield "revisions", make(COUPLED), revisions[revisions["time_s"] < 100], None
     zones = make({"fleet.zones": 3, "release.bad.affects": {"zones": [0, 1]}, "fleet.start_attempts": 1})
     first = look(zones, 70, current_wave=1, updated_nodes=0, failed_nodes=1)
@@ -275,6 +303,23 @@ def test_conditioned_worlds_are_those_of_brute_force(name):
         error = math.hypot((mean.high - mean.low) / (2 * 1.96), theirs.std() / math.sqrt(len(theirs)))
         # What none of the plain worlds did may still happen in one of as many.
         assert abs(mean.estimate - theirs.mean()) <= 4 * error + (1 / len(theirs) if not theirs.std() else 1e-9)
+
+
+def test_most_worlds_count():
+    """Although nobody saw waves start, weights vary little, and a kind that can hardly have been gets few worlds. [contract]"""
+    changes = {
+        "fleet.nodes": 40,
+        "fleet.slowdown": {"lognormal": {"mean": 1, "sd": 0.3}},
+        "fleet.start_failure": 0.02,
+        "release.bad.affects": "all",
+        "release.bad.start_failure": 0.9,
+    }
+    scenario = make(changes, max_parallel=8)
+    seen = read_seen(scenario, None, look(scenario, 270, current_wave=3, updated_nodes=16, failed_nodes=1), None)
+    good, bad = condition(scenario, seen, replications=200, seed=0, engine="compiled").by_kind
+    assert good.weights.sum() ** 2 / (good.weights**2).sum() > 100
+    assert len(good.weights) >= 200
+    assert len(bad.weights) < 50
 
 
 def test_kinds_after_k_failures_of_n():

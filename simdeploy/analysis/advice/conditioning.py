@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from simdeploy.analysis.advice.acting import awaits_promotion
 from simdeploy.analysis.advice.agreeing import agree
-from simdeploy.analysis.advice.drawing import Supply
+from simdeploy.analysis.advice.finding import Supply
+from simdeploy.analysis.advice.guiding import Guide
 from simdeploy.analysis.advice.impossible import check_possible
 from simdeploy.analysis.advice.proposing import Proposal, Proposer
 from simdeploy.analysis.advice.rollouts import Rollouts
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
 
 # The most worlds of a kind whose nodes take numbers of their own, and the most that are tried as a whole.
 _MOST_PROPOSED = 1 << 14
+# Roots that are looked at, as a multiple of that, and those whose nodes are looked at for a guide.
+_ROOTS = 64
+_PILOT = 32
+# A kind with a smaller part of the probability, by the guide, gets few worlds.
+_LOG_NEGLIGIBLE = math.log(1e-6)
+_FEW = 20
 _MOST_TRIED = 10_000_000
 _MOST_TRIED_S = 120.0
 _AT_ONCE = 10_000
@@ -134,12 +142,16 @@ def condition(
         _Search(paused, seen, plan, course, kind, (number, len(kinds)), seed, engine)
         for number, kind in enumerate(kinds)
     ]
+    # Kinds that can hardly have been get few worlds; if those say otherwise, as many as the others.
+    most = max(search.log_likelihood for search in searches)
+    likely = [search for search in searches if search.log_likelihood >= most + _LOG_NEGLIGIBLE]
     for search in searches:
-        search.find(-(-replications // len(kinds)))
+        search.find(-(-replications // len(likely))) if search in likely else search.glance()
+    most = max(search.log_found for search in searches)
     # What can't have happened under some kinds is shared by the others.
-    able = [search for search in searches if search.n_found]
+    able = [search for search in searches if search.n_found and search.log_found >= most + _LOG_NEGLIGIBLE]
     for search in able:
-        if sum(each.n_found for each in able) < replications:
+        if search not in likely or sum(each.n_found for each in able) < replications:
             search.find(-(-replications // len(able)))
     return Conditioned(paused, seen, _weigh([each.found for each in searches], why_tried), why_tried, seed, engine)
 
@@ -182,7 +194,7 @@ def _weigh(found: list[_Found], why_tried: str) -> tuple[OfKind, ...]:
 
 
 class _Search:
-    """Finds worlds of one kind; `n_tried` were drawn so far, and `n_found` agree."""
+    """Finds worlds of one kind; `n_tried` roots were drawn so far, and `n_found` worlds agree."""
 
     def __init__(
         self,
@@ -198,36 +210,71 @@ class _Search:
         self._scenario, self._seen, self._plan = scenario.given(kind.name), seen, plan
         self._course, self._kind, self._seed, self._engine = course, kind, seed, engine
         span = MOST_REPLICATIONS // place[1]
+        first = place[0] * span
+        self._first = first
+        self._guide: Guide | None = None
+        self.log_likelihood = 0.0
         if course is None:
             most_s = _MOST_TRIED_S / place[1]
             self._most = int(min(_MOST_TRIED / place[1], most_s / expect_seconds(engine, scenario.fleet.nodes)))
-            self._supply = Supply(place[0] * span, span, 1)
+            self._most_roots = span
+            self._supply = Supply(first, span, 1)
         else:
             self._most = _MOST_PROPOSED
-            self._supply = Supply(place[0] * span, _MOST_PROPOSED, span // _MOST_PROPOSED)
-
-        self.n_tried = self.n_found = 0
+            self._most_roots = _MOST_PROPOSED * _ROOTS
+            used = self._most_roots + _PILOT
+            self._supply = Supply(first + used, span - used, (span - used) // _MOST_PROPOSED)
+            if not course.pauses:
+                self._guide = Guide(self._rollouts(first + self._most_roots + np.arange(_PILOT)), course)
+                self.log_likelihood = self._guide.log_likelihood + math.log(float(kind.probability))
+        self.n_tried = self.n_found = self._n_proposed = 0
         self._parts: list[tuple[Worlds, np.ndarray, np.ndarray]] = []
 
     def find(self, wanted: int) -> None:
         """Find so many worlds in all, or as many as there are."""
-        while self.n_found < wanted and self.n_tried < self._most:
-            if self._course is not None and self.n_tried >= _HOPELESS * wanted and not self.n_found:
+        while self.n_found < wanted and self._n_proposed < self._most and self.n_tried < self._most_roots:
+            if self._course is not None and self._n_proposed >= _HOPELESS * wanted and not self.n_found:
                 break
-            size = 4 * self.n_tried or wanted
+            size = 4 * self._n_proposed or wanted
             if self.n_found:
-                size = int(1.1 * (wanted - self.n_found) * self.n_tried / self.n_found) + 1
-            self._try(min(size, self._most - self.n_tried, _AT_ONCE))
+                size = int(1.1 * (wanted - self.n_found) * self._n_proposed / self.n_found) + 1
+            self._try(min(size, self._most - self._n_proposed, _AT_ONCE))
+
+    def glance(self) -> None:
+        """Try few worlds, of a kind that can hardly have been."""
+        self._try(_FEW)
+
+    @property
+    def log_found(self) -> float:
+        """The logarithm of the chance of this kind and what was seen."""
+        log_weights = np.concatenate([each for _, each, _ in self._parts])
+        if not len(log_weights):
+            return -math.inf
+        prior = float(self._kind.probability) / self.n_tried
+        return float(np.logaddexp.reduce(log_weights)) + math.log(prior)
 
     def _try(self, size: int) -> None:
-        proposal = self._propose(self._supply.first + self.n_tried + np.arange(size))
-        possible = np.isfinite(proposal.log_weights)
+        """Propose so many worlds, from the next roots that pass the sieve."""
+        parts, left = [], size
+        while left and self.n_tried < self._most_roots:
+            n = min(4 * left if self._guide else left, self._most_roots - self.n_tried)
+            roots = self._first + self.n_tried + np.arange(n)
+            kept, logs = self._guide.sift(roots) if self._guide else (np.arange(n), np.zeros(n))
+            kept, logs = kept[:left], logs[:left]
+            left -= len(kept)
+            self.n_tried += n if left else int(kept[-1]) + 1
+            parts.append((roots[kept], logs))
+        roots, log_kept = (np.concatenate(each) for each in zip(*parts, strict=True))
+        slots = self._n_proposed + np.arange(len(roots))
+        self._n_proposed += len(roots)
+        proposal = self._propose(roots, slots)
+        log_weights = proposal.log_weights - log_kept
+        possible = np.isfinite(log_weights)
         places = np.flatnonzero(possible & proposal.are_drawn)
         places = places[self._agree(proposal, places)]
         worlds = Worlds(proposal.worlds.roots[places], proposal.worlds.nodes[places])
-        lost = proposal.log_weights[possible & ~proposal.are_drawn]
-        self._parts.append((worlds, proposal.log_weights[places], lost))
-        self.n_tried += size
+        lost = log_weights[possible & ~proposal.are_drawn]
+        self._parts.append((worlds, log_weights[places], lost))
         self.n_found += len(places)
 
     @property
@@ -237,15 +284,20 @@ class _Search:
         together = Worlds(*(np.concatenate([getattr(each, name) for each in worlds]) for name in ("roots", "nodes")))
         return _Found(self._kind, self.n_tried, together, np.concatenate(log_weights), np.concatenate(lost))
 
-    def _propose(self, roots: np.ndarray) -> Proposal:
+    def _propose(self, roots: np.ndarray, slots: np.ndarray) -> Proposal:
         if self._course is None:
             nodes = np.repeat(roots[:, np.newaxis], self._plan.total, axis=1)
             return Proposal(Worlds(roots, nodes), np.zeros(len(roots)), np.ones(len(roots), dtype=bool))
+        return self._proposer(self._rollouts(roots), self._course, slots).propose()
+
+    def _rollouts(self, roots: np.ndarray) -> Rollouts:
+        return Rollouts(self._scenario, self._seen.policy, self._plan, self._kind, self._seed, roots)
+
+    def _proposer(self, rollouts: Rollouts, course: Course, slots: np.ndarray) -> Proposer:
         orchestrator = self._scenario.orchestrator_of(self._seen.policy)
         stops = orchestrator.on_failure in ("rollback", "stop") and orchestrator.canary_gate == "all_healthy"
-        rollouts = Rollouts(self._scenario, self._seen.policy, self._plan, self._kind, self._seed, roots)
         never_failed = stops and self._plan.canaries > 0
-        return Proposer(rollouts, self._course, self._supply, never_failed=never_failed).propose()
+        return Proposer(rollouts, course, self._supply, slots, self._guide, never_failed=never_failed)
 
     def _agree(self, proposal: Proposal, places: np.ndarray) -> np.ndarray:
         if not len(places):

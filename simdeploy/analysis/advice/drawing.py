@@ -1,4 +1,4 @@
-"""Nodes' fates drawn from replications, and the first replication in which a node does what was seen."""
+"""Nodes' fates, drawn from replications."""
 
 from __future__ import annotations
 
@@ -17,16 +17,12 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.advice.laws import NodeLaw
 
-# Fates that are drawn at a time.
-_MOST_AT_ONCE = 1 << 18
-
 RUNS, FAILS = 0, 1
 
-# Quantiles that take long are interpolated between so many, except in the tails, and nowhere off by more than this.
+# Quantiles that take long are interpolated between so many, except in the tails.
 _SLOW = (Gamma, Beta)
 _QUANTILES = 4097
 _TAIL = 0.02
-_OFF_NS = 5e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,96 +211,3 @@ def _own_numbers(
         )
     shape = np.broadcast_shapes((1,), np.shape(levels), np.shape(after_ns))
     return np.broadcast_to(levels, shape), np.broadcast_to(np.asarray(after_ns, dtype=float), shape)
-
-
-@dataclass(frozen=True)
-class Supply:
-    """Numbers of replications: of the worlds of a kind, and of nodes that do not take those of their world.
-
-    World w is replication ``first + w``. Its nodes try ``first + w + span t`` for t = 0, 1, 2, ..., so that no two worlds share a
-    number.
-
-    Attributes
-    ----------
-    first : int
-    span : int
-        The most worlds.
-    tries : int
-        The most replications that a node tries.
-    """
-
-    first: int
-    span: int
-    tries: int
-
-    def of(self, worlds: np.ndarray, number: np.ndarray | int) -> np.ndarray:
-        """Return the replications of a try."""
-        found: np.ndarray = self.first + worlds + self.span * np.asarray(number)
-        return found
-
-
-def find_replications(
-    laws: Sequence[NodeLaw],
-    nodes: Nodes,
-    supply: Supply,
-    seed: int,
-    *,
-    verdicts: np.ndarray,
-    after_ns: np.ndarray,
-    until_ns: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Find for each node the first replication in which it gets a verdict within some time.
-
-    Parameters
-    ----------
-    verdicts : ndarray of int
-        The wanted one; -1 for any.
-    after_ns, until_ns : ndarray of float
-        Bounds of its time after the dispatch; the first is outside.
-
-    Returns
-    -------
-    replications : ndarray of int
-        -1 if none was found.
-    times_ns : ndarray of float
-    """
-    n = len(nodes.numbers)
-    found, times = np.zeros(n, dtype=np.int64), np.zeros(n)
-    left, first, at_once = np.arange(n), 0, 1
-    while len(left) and first < supply.tries:
-        at_once = min(max(_MOST_AT_ONCE // len(left), 1), 2 * at_once, supply.tries - first)
-        tries = np.tile(np.arange(first, first + at_once), len(left))
-        tried = np.repeat(left, at_once)
-        replications = supply.of(nodes.worlds[tried], tries)
-        got, at = draw_fates(laws, nodes.take(tried), seed, replications, roughly=True)
-        fits = (at > after_ns[tried] - _OFF_NS) & (at <= until_ns[tried] + _OFF_NS)
-        likely = np.flatnonzero(fits & ((verdicts[tried] < 0) | (got == verdicts[tried])))
-        got[likely], at[likely] = draw_fates(laws, nodes.take(tried[likely]), seed, replications[likely])
-        fits[:] = False
-        wanted = tried[likely]
-        is_right = (verdicts[wanted] < 0) | (got[likely] == verdicts[wanted])
-        fits[likely] = (at[likely] > after_ns[wanted]) & (at[likely] <= until_ns[wanted]) & is_right
-        by_node = fits.reshape(len(left), at_once)
-        has_one = by_node.any(axis=1)
-        places = by_node.argmax(axis=1)[has_one] + np.flatnonzero(has_one) * at_once
-        found[left[has_one]], times[left[has_one]] = replications[places], at[places]
-        left, first = left[~has_one], first + at_once
-    found[left] = -1
-    return found, times
-
-
-def find_own_chances(
-    laws: Sequence[NodeLaw], nodes: Nodes, verdicts: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
-    """Return the probability that each node gets its verdict within its bounds."""
-    chances = np.zeros(len(verdicts))
-    for place, law in enumerate(laws):
-        for verdict, functions in ((RUNS, (law.running,)), (FAILS, (law.failed,)), (-1, (law.running, law.failed))):
-            chosen = np.flatnonzero((nodes.laws == place) & (verdicts == verdict))
-            if not len(chosen):
-                continue
-            shared = nodes.slowdown[chosen], nodes.start_failure[chosen]
-            for by in functions:
-                before = np.where(low[chosen] < 0, 0.0, by(np.maximum(low[chosen], 0.0), *shared))
-                chances[chosen] += by(np.maximum(high[chosen], 0.0), *shared) - before
-    return chances

@@ -27,14 +27,15 @@ References
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.analysis.advice.dealing import deal_verdicts, split_failures
-from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, Supply, find_own_chances, find_replications
+from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes
+from simdeploy.analysis.advice.expecting import expect_failures
+from simdeploy.analysis.advice.finding import Supply, find_own_chances, find_replications, least_chances
 from simdeploy.analysis.advice.laws import FOREVER
 from simdeploy.engines.continuing import Worlds
 from simdeploy.world.streams import Stream, uniforms
@@ -42,15 +43,12 @@ from simdeploy.world.streams import Stream, uniforms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from simdeploy.analysis.advice.guiding import Guide
     from simdeploy.analysis.advice.laws import NodeLaw
     from simdeploy.analysis.advice.rollouts import Rollouts
     from simdeploy.analysis.advice.waves import Cell, Course
 
 _LEAST = 1e-300
-# The least probability, as a part of what it would be in the end, that some failures are of a wave whose start isn't known.
-_DOUBT = 0.01
-# What a node does with a smaller probability is not looked for: that would take long, and mostly in worlds of hardly any weight.
-_LEAST_DRAWN = 5e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +74,26 @@ class Proposer:
 
     Parameters
     ----------
+    slots : ndarray of int
+        Of the worlds' nodes in the supply.
+    guide : Guide, optional
     never_failed : bool
         Whether canaries cannot have failed, because that would have ended the rollout.
     """
 
-    def __init__(self, rollouts: Rollouts, course: Course, supply: Supply, *, never_failed: bool) -> None:
-        self._rollouts, self._course, self._supply = rollouts, course, supply
+    def __init__(
+        self,
+        rollouts: Rollouts,
+        course: Course,
+        supply: Supply,
+        slots: np.ndarray,
+        guide: Guide | None,
+        *,
+        never_failed: bool,
+    ) -> None:
+        self._rollouts, self._course, self._supply, self._slots = rollouts, course, supply, slots
+        self._guide = guide
+        self._next_start: np.ndarray | None = None
         self._never_failed = never_failed
         n = len(rollouts.roots)
         self._n = n
@@ -142,6 +154,7 @@ class Proposer:
     ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Return, for each cell, when its verdicts came after the start of the wave: bounds of all, and the lower one of the last."""
         found = []
+        self._next_start = None
         for number, cell in enumerate(cells):
             low, high = cell.span.low - starts, min(cell.span.high, cell.last.high) - starts
             last = cell.last.low - starts
@@ -153,6 +166,12 @@ class Proposer:
                         earliest = min(earliest, begins)
                 high = np.minimum(high, following.high - starts - pause_ns)
                 last = np.maximum(last, earliest - starts - pause_ns)
+                chosen = self._guide and self._guide.choose_end(wave, self._rollouts.roots, starts, pause_ns)
+                if chosen:
+                    self._next_start = (np.maximum(chosen[0], starts) + chosen[1]) / 2
+                    high = np.minimum(high, chosen[1] - starts - pause_ns)
+                    last = np.maximum(last, chosen[0] - starts - pause_ns)
+                    self._weigh(-chosen[2])
             found.append((low, high, last))
         return found
 
@@ -164,21 +183,16 @@ class Proposer:
         for place, law in enumerate(laws):
             for number, (low, high, _) in enumerate(bounds):
                 runs, fails = (
-                    self._by(place, law, high, verdict) - self._by(place, law, low, verdict)
+                    self._rollouts.chance_by(place, law, high, verdict)
+                    - self._rollouts.chance_by(place, law, low, verdict)
                     for verdict in (RUNS, FAILS)
                 )
                 chances[place, 2 * number], chances[place, 2 * number + 1] = runs, fails
             end = self._course.end_ns - starts
-            chances[place, -1] = 1 - self._by(place, law, end, RUNS) - self._by(place, law, end, FAILS)
+            chances[place, -1] = (
+                1 - self._rollouts.chance_by(place, law, end, RUNS) - self._rollouts.chance_by(place, law, end, FAILS)
+            )
         return np.clip(chances, 0.0, 1.0)
-
-    def _by(self, place: int, law: NodeLaw, x_ns: np.ndarray, verdict: int) -> np.ndarray:
-        """Return the probability of a verdict by some times, of one node in each world."""
-        x_ns = np.clip(x_ns, -1.0, FOREVER)
-        function = law.running if verdict == RUNS else law.failed
-        rollouts = self._rollouts
-        found = function(x_ns, rollouts.slowdown[place], rollouts.start_failure[place])
-        return np.where(x_ns < 0, 0.0, found)
 
     # -- dealing -----------------------------------------------------------------------------------
 
@@ -199,7 +213,10 @@ class Proposer:
                     chance = np.zeros(self._n)
                 n_rest = sum(each.count for each in rest)
                 u = uniforms(self._rollouts.seed, self._rollouts.roots, Stream.SEEN_WAVE, wave, 2 * number)
-                here, there = (cell.count, chance), (n_rest, self._expect_failures(rest))
+                here, there = (
+                    (cell.count, chance),
+                    (n_rest, expect_failures(self._rollouts, self._course, self._guide, rest, wave, self._next_start)),
+                )
                 failed, log_factors = split_failures(total, here, there, u)
                 self._weigh(log_factors)
             self._failures_left[stretch] = total - failed
@@ -207,28 +224,6 @@ class Proposer:
             left[2 * number + 1] = np.clip(failed, 0, cell.count)
             left[2 * number] = cell.count - left[2 * number + 1]
         return left
-
-    def _expect_failures(self, rest: Sequence[Cell]) -> np.ndarray:
-        """Return roughly the fraction of failures among nodes that get their verdicts later in a stretch."""
-        total, count = np.zeros(self._n), 0
-        for cell in rest:
-            laws = self._rollouts.laws(cell.wave)
-            shares = np.stack([(self._rollouts.law_places == place).mean(axis=1) for place in range(len(laws))])
-            ends = [np.full(self._n, FOREVER)]
-            start = self._course.starts[cell.wave]
-            if math.isfinite(start.low) and math.isfinite(start.high):
-                ends.append(np.full(self._n, max(cell.span.high - (start.low + start.high) / 2, 0.0)))
-            chances = []
-            for x_ns in ends:
-                runs, fails = (
-                    sum(shares[place] * self._by(place, law, x_ns, verdict) for place, law in enumerate(laws))
-                    for verdict in (RUNS, FAILS)
-                )
-                chances.append(fails / np.maximum(runs + fails, _LEAST))
-            total = total + cell.count * np.maximum(chances[-1], _DOUBT * chances[0])
-            count += cell.count
-        mean: np.ndarray = total / count
-        return mean
 
     def _limit_times(
         self, dealt: np.ndarray, bounds: list[tuple[np.ndarray, np.ndarray, np.ndarray]], starts: np.ndarray
@@ -263,7 +258,9 @@ class Proposer:
                     chosen = (dealt == 2 * number + verdict) & (places == place)
                     if not chosen.any():
                         continue
-                    at_low, at_middle, at_high = (self._by(place, law, x, verdict) for x in (begins, middle, ends))
+                    at_low, at_middle, at_high = (
+                        self._rollouts.chance_by(place, law, x, verdict) for x in (begins, middle, ends)
+                    )
                     whole = np.maximum(at_high - at_low, _LEAST)
                     ratio = np.where(is_early, 0.0, np.clip((at_middle - at_low) / whole, 0.0, 1.0))
                     early[chosen] = np.broadcast_to(ratio[:, np.newaxis], dealt.shape)[chosen]
@@ -316,13 +313,13 @@ class Proposer:
         rollouts = self._rollouts
         drawn = Nodes(
             numbers,
-            rollouts.roots[worlds] - self._supply.first,
+            self._slots[worlds],
             law,
             rollouts.slowdown[law, worlds],
             rollouts.start_failure[law, worlds],
         )
         low, high, verdicts = (each[worlds, columns] for each in wanted)
-        is_rare = find_own_chances(laws, drawn, verdicts, low, high) < _LEAST_DRAWN
+        is_rare = find_own_chances(laws, drawn, verdicts, low, high) < least_chances(laws)[law]
         self._are_drawn[worlds[is_rare]] = False
         places = np.flatnonzero(self._are_drawn[worlds])
         replications, at = find_replications(
@@ -349,7 +346,8 @@ class Proposer:
                 continue
             before = np.where(is_in_flight & (places == place), low, -1.0).max(axis=1)
             at_end, assumed = (
-                1 - self._by(place, law, x, RUNS) - self._by(place, law, x, FAILS) for x in (end, before)
+                1 - self._rollouts.chance_by(place, law, x, RUNS) - self._rollouts.chance_by(place, law, x, FAILS)
+                for x in (end, before)
             )
             with np.errstate(divide="ignore", invalid="ignore"):
                 ratio = np.log(np.maximum(at_end, 0.0)) - np.log(np.maximum(assumed, _LEAST))

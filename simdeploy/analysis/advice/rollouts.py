@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.laws import NodeLaw
+from simdeploy.analysis.advice.drawing import RUNS
+from simdeploy.analysis.advice.laws import FOREVER, NodeLaw
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.waves import USUAL_WATCH
 from simdeploy.world.dealing import deal_classes, find_affected, order_nodes
@@ -54,6 +55,13 @@ class Rollouts:
             for behaviour in self.scenario.fleet.behaviours
             for law in (NodeLaw(behaviour, None, rule), NodeLaw(behaviour, self.kind, rule, share))
         ]
+
+    def chance_by(self, place: int, law: NodeLaw, x_ns: np.ndarray, verdict: int) -> np.ndarray:
+        """Return the probability that a node gets a verdict by some times after its dispatch, by world; `place` is that of its law."""
+        x_ns = np.clip(x_ns, -1.0, FOREVER)
+        function = law.running if verdict == RUNS else law.failed
+        found = function(x_ns, self.slowdown[place], self.start_failure[place])
+        return np.where(x_ns < 0, 0.0, found)
 
     @cached_property
     def order(self) -> np.ndarray:

@@ -1,0 +1,68 @@
+"""How likely a verdict of a later wave is a failure, roughly: failures of which only the sum is known are dealt to waves by that."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.advice.drawing import FAILS, RUNS
+from simdeploy.analysis.advice.laws import FOREVER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simdeploy.analysis.advice.guiding import Guide
+    from simdeploy.analysis.advice.rollouts import Rollouts
+    from simdeploy.analysis.advice.waves import Cell, Course
+
+_LEAST = 1e-300
+# The least probability, as a part of what it would be in the end, that some failures are of a wave whose start isn't known.
+_DOUBT = 0.01
+
+
+def expect_failures(
+    rollouts: Rollouts,
+    course: Course,
+    guide: Guide | None,
+    rest: Sequence[Cell],
+    wave: int,
+    next_start: np.ndarray | None,
+) -> np.ndarray:
+    """Return roughly the fraction of failures among nodes that get their verdicts later in a stretch, by world.
+
+    Parameters
+    ----------
+    rest : sequence of Cell
+        In waves after `wave`.
+    next_start : ndarray of float, optional
+        When the next one starts, if that was chosen.
+    """
+    n = len(rollouts.roots)
+    total, count = np.zeros(n), 0
+    for cell in rest:
+        laws = rollouts.laws(cell.wave)
+        shares = np.stack([(rollouts.law_places == place).mean(axis=1) for place in range(len(laws))])
+        ends = [np.full(n, FOREVER)]
+        start = course.starts[cell.wave]
+        if guide and guide.is_spread:
+            is_next = cell.wave == wave + 1 and next_start is not None
+            begins = next_start if is_next else guide.starts(cell.wave, rollouts.roots)
+            until = np.full(n, cell.span.high)
+            if cell.wave + 1 < course.n_waves:
+                until = np.minimum(until, guide.starts(cell.wave + 1, rollouts.roots))
+            ends.append(np.maximum(until - begins, 0.0))
+        elif math.isfinite(start.low) and math.isfinite(start.high):
+            ends.append(np.full(n, max(cell.span.high - (start.low + start.high) / 2, 0.0)))
+        chances = []
+        for x_ns in ends:
+            runs, fails = (
+                sum(shares[place] * rollouts.chance_by(place, law, x_ns, verdict) for place, law in enumerate(laws))
+                for verdict in (RUNS, FAILS)
+            )
+            chances.append(fails / np.maximum(runs + fails, _LEAST))
+        total = total + cell.count * np.maximum(chances[-1], _DOUBT * chances[0])
+        count += cell.count
+    mean: np.ndarray = total / count
+    return mean

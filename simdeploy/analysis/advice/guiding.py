@@ -1,0 +1,302 @@
+r"""Which roots, and which starts of waves, make what was seen probable.
+
+Most worlds that are drawn blindly have a wave too early or too late, and hardly any weight. Time is divided into cells. Let
+:math:`b_w(s)` be about the chance of what was seen of wave w and later ones if it starts in cell s: that of its counts, times
+:math:`\sum_t P_w(t - s) b_{w+1}(t)`, where :math:`P_w` is the law of the largest of its nodes' times. So one pass from the last wave
+to the first gives the chance of all that was seen by slowdown, and then each wave's end is proposed in proportion to
+:math:`P_w(t - s) b_{w+1}(t)` (twisted proposals; Guarniero, Johansen and Lee 2017 [1]_).
+
+These chances are rough: all nodes of a wave are taken as alike, and failures as spread evenly. Worlds are weighted by the exact chance
+of what they were given over the probability with which it was proposed, and every cell has some, so that only the spread of weights
+depends on them.
+
+References
+----------
+.. [1] Guarniero, P., Johansen, A. M. and Lee, A. (2017). The iterated auxiliary particle filter. Journal of the American
+   Statistical Association 112(520), 1636-1647.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.advice.laws import FOREVER
+from simdeploy.world.distributions import Constant
+from simdeploy.world.streams import Stream, uniforms
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.advice.rollouts import Rollouts
+    from simdeploy.analysis.advice.waves import Course
+    from simdeploy.world.distributions import Distribution
+
+# Cells of time, at least, and by wave; intervals of the uniform numbers that all nodes share.
+_CELLS, _CELLS_OF_WAVE, _MOST_CELLS = 128, 8, 2048
+_BINS = 64
+# The least probability with which a root is kept, and parts of proposals that are the law's own, or uniform.
+_LEAST_KEPT = 0.02
+_NATURAL, _UNIFORM = 0.1, 0.02
+_LEAST = 1e-300
+
+
+class Guide:
+    """Rough chances of what was seen, given a kind of release.
+
+    Parameters
+    ----------
+    rollouts : Rollouts
+        Some of them.
+
+    Attributes
+    ----------
+    log_likelihood : float
+        Of what was seen, roughly; 0 if that says nothing.
+    is_spread : bool
+        Whether the durations of updates vary; otherwise a cell may miss the few instants at which a wave can start.
+    """
+
+    def __init__(self, rollouts: Rollouts, course: Course) -> None:
+        self._rollouts, self._course = rollouts, course
+        n_waves = course.n_waves
+        n = min(max(_CELLS, _CELLS_OF_WAVE * n_waves), _MOST_CELLS)
+        self._edges = np.linspace(0.0, float(max(course.end_ns, 1)), n + 1)
+        self._width = self._edges[1]
+        behaviours = rollouts.scenario.fleet.behaviours
+        self._shares = np.array([(rollouts.law_places == place).mean() for place in range(2 * len(behaviours))])
+        self._slowdown = _middles([one.slowdown for one in behaviours])
+        self._level = _middles([one.start_failure for one in behaviours])
+        self.is_spread = any(not isinstance(one.update_duration, Constant) for one in behaviours)
+        self._failed = sum(each.failed for each in course.stretches)
+        self._resolved = sum(cell.count for each in course.stretches for cell in each.cells)
+        # By wave: the law of the largest time of its nodes, and the chance of what was seen from it on.
+        self._lengths: list[np.ndarray] = []
+        self._ahead: list[np.ndarray] = [np.zeros(0)] * n_waves
+        laws = [self._tabulate(wave) for wave in range(n_waves)]
+        for wave, (_, mixed) in enumerate(laws):
+            self._lengths.append(mixed ** rollouts.plan.sizes[wave])
+        scale = np.zeros(len(self._slowdown[0]))
+        counts = [self._of_counts(wave, *law) for wave, law in enumerate(laws)]
+        for wave in reversed(range(n_waves)):
+            found = counts[wave]
+            if wave + 1 < n_waves:
+                found = found * self._follow(wave, self._ahead[wave + 1])
+            best = np.maximum(found.max(axis=1, keepdims=True), _LEAST)
+            scale += np.log(best[:, 0])
+            self._ahead[wave] = found / best
+        self._starts = self._expect_starts(counts)
+        with np.errstate(divide="ignore"):
+            by_slowdown = scale + np.log(self._ahead[0][:, 0])
+        by_level = self._of_failures()
+        self._keeps = {Stream.SLOWDOWN: _keep(by_slowdown), Stream.START_FAILURE_LEVEL: _keep(by_level)}
+        if not self.is_spread:
+            del self._keeps[Stream.SLOWDOWN]
+        self.log_likelihood = _log_mean(by_slowdown) + _log_mean(by_level) if self.is_spread else 0.0
+
+    def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the places of the roots that are kept, and the logarithms of the probabilities to keep them."""
+        keeps = {stream: keep for stream, keep in self._keeps.items() if len(keep) > 1}
+        if not keeps:
+            return np.arange(len(roots)), np.zeros(len(roots))
+        seed, chance = self._rollouts.seed, np.ones(len(roots))
+        for stream, keep in keeps.items():
+            chance *= keep[_place(uniforms(seed, roots, stream, 0), len(keep))]
+        chance = np.maximum(chance, _LEAST_KEPT)
+        number = len(self._rollouts.plan.sizes)
+        kept = np.flatnonzero(uniforms(seed, roots, Stream.SEEN_WAVE, number) < chance)
+        return kept, np.log(chance[kept])
+
+    def choose_end(
+        self, wave: int, roots: np.ndarray, starts: np.ndarray, pause_ns: np.ndarray | float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Choose between which instants each wave is over, and its pause; None if that is known, or follows.
+
+        Returns
+        -------
+        low, high : ndarray of float
+        logs : ndarray of float
+            Logarithms of the probabilities of the choice.
+        """
+        course = self._course
+        if not self.is_spread or wave + 1 >= course.n_waves:
+            return None
+        following = course.starts[wave + 1]
+        if following.high - following.low <= 4 * self._width:
+            return None
+        seed, number = self._rollouts.seed, len(self._rollouts.plan.sizes) + 1 + wave
+        bins = self._bins(roots)
+        left = self._edges - starts[:, np.newaxis] - np.broadcast_to(pause_ns, len(starts))[:, np.newaxis]
+        natural = np.diff(self._interpolate(self._lengths[wave], left, bins), axis=1)
+        is_later = (self._edges[1:] > starts[:, np.newaxis]).astype(float)
+        parts = [natural * self._ahead[wave + 1][bins], natural, is_later]
+        uniform = _normalise(is_later, is_later)
+        twisted, natural = (_normalise(each, uniform) for each in parts[:2])
+        chances = (1 - _NATURAL - _UNIFORM) * twisted + _NATURAL * natural + _UNIFORM * uniform
+        cumulated = np.cumsum(chances, axis=1)
+        u = uniforms(seed, roots, Stream.SEEN_WAVE, number)
+        chosen = (cumulated < (u * cumulated[:, -1])[:, np.newaxis]).sum(axis=1)
+        chosen = np.minimum(chosen, len(self._edges) - 2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.log(chances[np.arange(len(roots)), chosen] / cumulated[:, -1])
+        low = np.where(chosen == 0, -np.inf, self._edges[chosen])
+        return low, self._edges[chosen + 1], logs
+
+    def starts(self, wave: int, roots: np.ndarray) -> np.ndarray:
+        """Return the mean start of a wave, given what was seen."""
+        found: np.ndarray = self._starts[wave][self._bins(roots)]
+        return found
+
+    def _bins(self, roots: np.ndarray) -> np.ndarray:
+        return _place(uniforms(self._rollouts.seed, roots, Stream.SLOWDOWN, 0), len(self._starts[0]))
+
+    # -- rough laws --------------------------------------------------------------------------------
+
+    def _tabulate(self, wave: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the chances of a verdict by multiples of half a cell, of any node, and of one that gets one; by slowdown."""
+        steps = np.arange(2 * len(self._edges) - 1) * self._width / 2
+        level = [each.mean() for each in self._level]
+        runs, fails = self._chances(wave, steps, [each[:, np.newaxis] for each in self._slowdown], level)
+        all_run, all_fail = self._chances(wave, FOREVER, self._slowdown, level)
+        part = self._failed / max(self._resolved, 1)
+        mixed = (1 - part) * runs / np.maximum(all_run, _LEAST)[:, np.newaxis]
+        mixed = mixed + part * fails / np.maximum(all_fail, _LEAST)[:, np.newaxis]
+        return np.clip(runs + fails, 0.0, 1.0), np.clip(mixed, 0.0, 1.0)
+
+    def _chances(
+        self, wave: int, x_ns: np.ndarray | float, slowdown: list[np.ndarray], level: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the chances that a node runs, or has failed, by some times."""
+        laws = [(place, law) for place, law in enumerate(self._rollouts.laws(wave)) if self._shares[place]]
+        runs, fails = (
+            sum(
+                self._shares[place] * getattr(law, name)(x_ns, slowdown[place // 2], level[place // 2])
+                for place, law in laws
+            )
+            for name in ("running", "failed")
+        )
+        shape = np.broadcast_shapes(np.shape(x_ns), slowdown[0].shape, np.shape(level[0]))
+        return np.broadcast_to(runs, shape), np.broadcast_to(fails, shape)
+
+    def _interpolate(self, table: np.ndarray, x_ns: np.ndarray, bins: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Return values of a table, by slowdown, between its steps."""
+        x = np.clip(x_ns / (self._width / 2), 0.0, table.shape[1] - 1)
+        below = np.minimum(x.astype(np.int64), table.shape[1] - 2)
+        if isinstance(bins, slice):
+            lower, upper = table[:, below], table[:, below + 1]
+        else:
+            lower, upper = table[bins[:, np.newaxis], below], table[bins[:, np.newaxis], below + 1]
+        found: np.ndarray = np.where(x_ns < 0, 0.0, lower + (x - below) * (upper - lower))
+        return found
+
+    def _of_counts(self, wave: int, law: np.ndarray, mixed: np.ndarray) -> np.ndarray:
+        """Return the chance of the counts of a wave, by slowdown and the cell of its start."""
+        course = self._course
+        start = course.starts[wave]
+        is_possible = (self._edges[1:] >= start.low) & (self._edges[:-1] <= start.high)
+        if wave == 0:
+            is_possible = np.arange(len(self._edges) - 1) == 0
+        starts = np.zeros(len(self._edges) - 1) if wave == 0 else (self._edges[1:] + self._edges[:-1]) / 2
+        cells = [cell for each in course.stretches for cell in each.cells if cell.wave == wave]
+        in_flight = self._rollouts.plan.sizes[wave] - sum(cell.count for cell in cells)
+        logs = np.zeros((len(law), len(starts)))
+        if in_flight or len(cells) > 1:
+            for cell in cells:
+                high = self._interpolate(mixed, min(cell.span.high, cell.last.high) - starts)
+                low = self._interpolate(mixed, np.maximum(cell.span.low - starts, -1.0))
+                logs += cell.count * np.log(np.maximum(high - low, _LEAST))
+            logs += in_flight * np.log(np.maximum(1 - self._interpolate(law, course.end_ns - starts), _LEAST))
+        logs[:, ~is_possible] = -np.inf
+        # What is less probable than this is taken to be as probable, so that no number is too small.
+        best = logs.max(axis=1, keepdims=True, initial=-1e300)
+        found: np.ndarray = np.exp(np.maximum(best, -600.0) + np.where(np.isfinite(logs), logs - best, -np.inf))
+        return found
+
+    def _follow(self, wave: int, ahead: np.ndarray) -> np.ndarray:
+        """Return the mean of what lies ahead of a wave, by slowdown and the cell of its start."""
+        n = ahead.shape[1]
+        return _convolve(self._steps(wave)[:, ::-1], ahead)[:, n - 1 : 2 * n - 1]
+
+    def _expect_starts(self, counts: list[np.ndarray]) -> list[np.ndarray]:
+        """Return the mean start of each wave by slowdown, given what was seen."""
+        middles = (self._edges[1:] + self._edges[:-1]) / 2
+        before = np.zeros_like(counts[0])
+        before[:, 0] = 1.0
+        starts = [np.zeros(len(before))]
+        for wave in range(1, len(counts)):
+            n = before.shape[1]
+            steps = self._steps(wave - 1)
+            before = _convolve(steps, before * counts[wave - 1])[:, n : 2 * n]
+            before /= np.maximum(before.max(axis=1, keepdims=True), _LEAST)
+            chances = before * self._ahead[wave]
+            starts.append((chances * middles).sum(axis=1) / np.maximum(chances.sum(axis=1), _LEAST))
+        return starts
+
+    def _steps(self, wave: int) -> np.ndarray:
+        """Return the chance that the next wave starts so many cells later, from as many earlier, by slowdown."""
+        n, pauses = len(self._edges) - 1, self._pauses(wave)
+        offset = 0.0 if wave == 0 else self._width / 2
+        edges = np.arange(-n, n + 1) * self._width - offset
+        steps = np.zeros((len(self._slowdown[0]), 2 * n))
+        for pause_ns in pauses:
+            steps += np.diff(self._interpolate(self._lengths[wave], edges - pause_ns), axis=1) / len(pauses)
+        return steps
+
+    def _pauses(self, wave: int) -> np.ndarray:
+        """Return equally likely lengths of the pause after a wave."""
+        plan = self._rollouts.plan
+        pauses = np.array([float(plan.bakes_ns[wave])])
+        if plan.promotions[wave] and not self._rollouts.policy.policy.auto_promote:
+            law = self._rollouts.scenario.operator.promote_after
+            pauses = pauses + 1e9 * np.asarray(law.quantile((np.arange(_BINS) + 0.5) / _BINS))
+        return pauses
+
+    def _of_failures(self) -> np.ndarray:
+        """Return the logarithm of the chance of the failures among verdicts, by level of failures to start."""
+        slowdown = [np.full(1, np.median(each)) for each in self._slowdown]
+        runs, fails = self._chances(0, FOREVER, slowdown, self._level)
+        total = np.maximum(runs + fails, _LEAST)
+        ways = math.lgamma(self._resolved + 1) - math.lgamma(self._failed + 1)
+        ways -= math.lgamma(self._resolved - self._failed + 1)
+        found = ways + self._failed * np.log(np.maximum(fails / total, _LEAST))
+        found = found + (self._resolved - self._failed) * np.log(np.maximum(runs / total, _LEAST))
+        return np.atleast_1d(found)
+
+
+def _convolve(these: np.ndarray, those: np.ndarray) -> np.ndarray:
+    size = these.shape[1] + those.shape[1]
+    product = np.fft.rfft(these, size, axis=1) * np.fft.rfft(those, size, axis=1)
+    found: np.ndarray = np.maximum(np.fft.irfft(product, size, axis=1), 0.0)
+    return found
+
+
+def _middles(laws: list[Distribution]) -> list[np.ndarray]:
+    """Return quantiles of each law, one if all are constant."""
+    n = 1 if all(isinstance(law, Constant) for law in laws) else _BINS
+    return [np.asarray(law.quantile((np.arange(n) + 0.5) / n), dtype=float) for law in laws]
+
+
+def _place(u: np.ndarray, n: int) -> np.ndarray:
+    places: np.ndarray = np.minimum((u * n).astype(np.int64), n - 1)
+    return places
+
+
+def _normalise(chances: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    total = chances.sum(axis=1, keepdims=True)
+    found: np.ndarray = np.where(total > 0, chances / np.where(total > 0, total, 1.0), otherwise)
+    return found
+
+
+def _keep(logs: np.ndarray) -> np.ndarray:
+    """Return relative probabilities, the largest of each and its neighbours."""
+    best = logs.max()
+    if not np.isfinite(best):
+        return np.ones(1)
+    padded = np.pad(np.exp(logs - best), 1, mode="edge")
+    found: np.ndarray = np.maximum(np.maximum(padded[:-2], padded[2:]), padded[1:-1])
+    return found
+
+
+def _log_mean(logs: np.ndarray) -> float:
+    best = float(logs.max())
+    return best + math.log(float(np.exp(logs - best).mean())) if math.isfinite(best) else -math.inf
