@@ -51,6 +51,10 @@ def folder(tmp_path, monkeypatch):
     )
     nodes = "".join(f"monday,n{number},0,{30 + number}\n" for number in range(9))
     (tmp_path / "nodes.csv").write_text(f"rollout,node,dispatched_at_s,started_at_s\n{nodes}")
+    spec = {"strategy": "rolling", "max_parallel": 1, "max_failed_nodes": 0, "health_check": {"deadline": "5m"}}
+    times = {"created_at": "2026-01-05T09:00:00Z", "updated_at": "2026-01-05T09:01:10Z"}
+    status = {"state": "in_progress", "current_wave": 2, "updated_nodes": 1, "failed_nodes": 0, **times}
+    (tmp_path / "seen.json").write_text(json.dumps({"id": "d", "type": "update", "spec": spec, "status": status}))
     return tmp_path
 
 
