@@ -94,8 +94,13 @@ def _blank(rollout: str, number: int) -> Row:
 
 def _explain_fleet(name: str, rows: int, n_nodes: int | None) -> Problem:
     if rows and n_nodes is None:
-        message = "the size of the fleet is not on record, and the rollout was stopped: other policies might have updated more nodes"
-        return Problem(message, ("rollout", name), found=f"{rows} nodes", allowed="`nodes` in a table of rollouts")
+        message = "the size of the fleet is not on record, nor that all of it was updated: other policies might have updated more nodes"
+        return Problem(
+            message,
+            ("rollout", name),
+            found=f"{rows} nodes",
+            allowed="`nodes`, or the state completed, in a table of rollouts",
+        )
     found = f"{rows} nodes on record" + ("" if n_nodes is None else f" of {n_nodes}")
     return Problem("a backtest needs the nodes of each rollout", ("rollout", name), found=found)
 
