@@ -294,7 +294,7 @@ def test_traffic_of_a_day() -> None:
 
 # -- each check can fail ---------------------------------------------------------------------------
 
-_plan_waves, _rollback, _countdown = engine_module.plan_waves, engine_module.Rollback, ending_module.Countdown
+_plan_waves, _countdown = engine_module.plan_waves, ending_module.Countdown
 _start_fails, _start_hangs, _crash_rate = World.start_fails, World.start_hangs, World.crash_rate
 _added_level, _zone_processes, _mean_level = World.added_level, World._zone_processes, prober_module.mean_level
 _service, _weights = Service.__init__, Requests._weights
@@ -378,7 +378,7 @@ PLANTED: dict[str, Plant] = MISTAKES | {
     "nothing is crossed": instead(judging_module.Judging, "_what_is_crossed", lambda *_: None),
     "detection begins with the rollout": instead(ending_module, "Countdown", _counts_from_the_start),
     "nodes go back one by one": instead(
-        engine_module, "Rollback", lambda site, line, _wave_size, delay_ns: _rollback(site, line, 1, delay_ns)
+        engine_module, "plan_waves", lambda *args: replace(_plan_waves(*args), rollback=1)
     ),
     "one window too few": rules("read_health_rule", windows_needed=lambda n: n - 1),
     "one window too many": rules("read_health_rule", windows_needed=lambda n: n + 1),

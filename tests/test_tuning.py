@@ -635,7 +635,7 @@ class TestResult:
         limit = result.choice["max_failed_nodes"]
         assert result.answer.startswith(f"Use waves with max_failed_nodes {limit}: mean cost ")
         assert " for the current policy" in result.answer
-        assert "of 20 policies" in result.answer
+        assert "of 20" in result.answer
         shorter = result.policies[result.policies["policy"].isin(["choice", "runner-up 1"])]
         best = "Of 20 policies, the best that meets the requirements (95 % confidence unless another is within "
         alone = replace(result, policies=shorter, binding=None)
