@@ -56,12 +56,16 @@ def test_the_error_rate_accounts_for_every_excess_failure():
 
 
 def test_the_error_rate_follows_from_the_nodes():
-    """At any row the fleet's rate is that of each node in service, worked out one by one from the world. [oracle]"""
+    """At any row the fleet's rate is that of each node in service, worked out one by one from the world, as are the nodes
+    that are down. [oracle]"""
     rollout = simulate(Scenario.from_dict(ESCAPES), seed=3)
     world, timeline, nodes = rollout._recording.world, rollout.timeline, rollout.nodes
     assert len(timeline) > 100
     for row in timeline.iloc[::3].itertuples():
         t = round(row.time_s * 1e9)
+        spells = rollout.down_spells.query("from_s <= @row.time_s < until_s")
+        down = [node for node in range(20) if world.is_down(node, t)]
+        assert spells["node"].tolist() == (down if row.time_s < timeline["time_s"].iloc[-1] else [])
         requests = {True: 0.0, False: 0.0}
         failed = {True: 0.0, False: 0.0}
         for node, fate in enumerate(rollout._recording.fates):

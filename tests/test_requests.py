@@ -399,6 +399,7 @@ def test_shed_requests_follow_from_the_nodes_in_service(engine: str, type_name: 
         values = values_of(scenario, engine, replication)
         assert values["shed_requests"] == pytest.approx(shed, rel=1e-9)
         assert values["min_capacity_ratio"] == pytest.approx(1.3 * timeline["in_service"].min() / 40, rel=1e-9)
+        assert timeline["load"].to_numpy() == pytest.approx((40 / (1.3 * timeline["in_service"])).to_numpy(), rel=1e-9)
         assert shed > 0
 
 

@@ -11,6 +11,7 @@ from simdeploy.engines.error_rates import ErrorRates
 from simdeploy.engines.intervals import FOREVER
 from simdeploy.engines.recording import CONTROL_PLANE, StatusFields
 from simdeploy.engines.schema import (
+    DOWN_COLUMNS,
     EVENT_COLUMNS,
     NODE_COLUMNS,
     PENDING,
@@ -98,12 +99,22 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
         demand,
         lost,
         shed,
+        service.requests.highest_load_at(times),
         (old + new).requests,
         (old + new).error_rate,
         old.error_rate,
         new.error_rate,
     ]
     return pd.DataFrame(dict(zip(TIMELINE_COLUMNS, columns, strict=True)))
+
+
+def make_down_spells(service: Service) -> pd.DataFrame:
+    """Return one row per time that a node was down by itself, up to the horizon."""
+    import pandas as pd
+
+    down = service.down.clipped(0, service.end_ns)
+    columns = [down.node, down.start / NS_PER_S, down.end / NS_PER_S]
+    return pd.DataFrame(dict(zip(DOWN_COLUMNS, columns, strict=True)))
 
 
 def make_windows(recording: Recording, class_names: list[str], max_error_rate: float) -> pd.DataFrame:

@@ -149,6 +149,18 @@ class Requests:
             shed += np.maximum(of_pool - self._per_node * served, 0.0)
         return demand, np.zeros(len(times)), shed
 
+    def highest_load_at(self, times: np.ndarray) -> np.ndarray:
+        """Return demand over capacity of the pool that has most of it; infinite if nobody serves it, NaN without pools."""
+        if self._world.service is None:
+            return np.full(len(times), np.nan)
+        factors, highest = self._factors(times), np.zeros(len(times))
+        for pool in range(self.n_groups):
+            demand, served = self._demand_at(pool, times, factors)
+            load = np.where(demand > 0, np.inf, 0.0)
+            np.divide(demand, self._per_node * served, out=load, where=served > 0)
+            highest = np.maximum(highest, load)
+        return highest
+
     def _demand_at(self, pool: int, times: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         missed, serving = (self._of_pool(intervals, pool) for intervals in (self._missed, self._serving))
         return (self._weights(missed, times) * factors).sum(axis=1), self._weights(serving, times).sum(axis=1)

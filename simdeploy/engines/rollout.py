@@ -97,7 +97,7 @@ class Rollout:
         """Nodes per status at every settled instant with a change.
 
         With the nodes exposed and in service, requests and failed requests of the windows that ended then, and what is
-        expected of all nodes in service: requests per second, and the fraction of them that fail.
+        expected of all nodes in service: requests per second, the load of a shared service, and the fraction that fails.
         """
         return frames.make_timeline(self._recording, self._service)
 
@@ -105,6 +105,11 @@ class Rollout:
     def nodes(self) -> pd.DataFrame:
         """One row per node: zone, class, wave, status and times, and whether, when and why it ever failed."""
         return frames.make_nodes(self._recording, self._service, self._class_names)
+
+    @cached_property
+    def down_spells(self) -> pd.DataFrame:
+        """When nodes were down by themselves, whatever the rollout did: one row per spell, up to the end of the records."""
+        return frames.make_down_spells(self._service)
 
     @cached_property
     def windows(self) -> pd.DataFrame:

@@ -31,11 +31,13 @@ TIMELINE_COLUMNS = (
     "demand_per_second",
     "lost_per_second",
     "shed_per_second",
+    "load",
     "requests_per_second",
     "error_rate",
     "error_rate_old",
     "error_rate_new",
 )
+DOWN_COLUMNS = ("node", "from_s", "until_s")
 WINDOW_COLUMNS = (
     "ended_s",
     "node",

@@ -73,8 +73,12 @@ class Service:
     @cached_property
     def out_of_service(self) -> Intervals:
         """When a node that is missed did not serve, whatever the reason; one instant beyond the end, to see it settled."""
-        down = self._within_scope(self._down(self._recording.world.down_spells))
-        return self._out_by_status.and_also(down).clipped(0, self.end_ns + 1).union()
+        return self._out_by_status.and_also(self.down).clipped(0, self.end_ns + 1).union()
+
+    @cached_property
+    def down(self) -> Intervals:
+        """When a node that is missed was down by itself; one instant beyond the end, to see it settled."""
+        return self._within_scope(self._down(self._recording.world.down_spells)).clipped(0, self.end_ns + 1).union()
 
     @cached_property
     def down_anyway(self) -> Intervals:
