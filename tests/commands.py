@@ -44,6 +44,8 @@ OF_SEEN = ["forecast", "advise"]
 QUICK |= {name: ["--replications", "20"] for name in OF_SEEN}
 # Of files of records.
 OF_RECORDS = ["calibrate", "backtest"]
+# Shows a rollout of a scenario, and computes nothing that `run` doesn't.
+WATCHING = ["watch"]
 COMPUTING = [*QUICK, *OF_RECORDS, "verify"]
 WITH_ENGINE = [name for name in QUICK if name != "run"]
 

@@ -16,15 +16,18 @@ END = r"(?!)"  # is never shown
 
 
 @contextlib.contextmanager
-def on_terminal(command, *, columns=100, stdout=subprocess.PIPE):
-    """Start a process with a terminal for its messages; yield it and the terminal's other end, and leave neither behind."""
+def on_terminal(command, *, columns=100, stdout=subprocess.PIPE, has_keys=False, term="xterm"):
+    """Start a process with a terminal for its messages, and its keys; yield it and the terminal's other end, and leave neither
+    behind.
+    """
     terminal, inner = pty.openpty()
     process = subprocess.Popen(
         [str(word) for word in command],
+        stdin=inner if has_keys else None,
         stdout=stdout or inner,
         stderr=inner,
         text=True,
-        env={**os.environ, "COLUMNS": str(columns), "TERM": "xterm"},
+        env={**os.environ, "COLUMNS": str(columns), "TERM": term},
         start_new_session=True,
     )
     os.close(inner)

@@ -12,7 +12,7 @@ import jsonschema
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from commands import COMMANDS, COMPUTING, OF_SEEN, QUICK, SCENARIOS, WITH_ENGINE, call, make_quick
+from commands import COMMANDS, COMPUTING, OF_SEEN, QUICK, SCENARIOS, WATCHING, WITH_ENGINE, call, make_quick
 from every_result import assert_results_equal
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 
@@ -86,7 +86,7 @@ def test_a_command_has_what_all_have(name):
     assert not OLD_NAMES & set(options)
     assert ("--json" in options) == (name in (*COMPUTING, "import"))
     assert ({"-o", "--out"} <= set(options)) == (name in (*COMPUTING, "import"))
-    assert ("--policy" in options) == (name in QUICK or name == "backtest")
+    assert ("--policy" in options) == (name in (*QUICK, *WATCHING, "backtest"))
     for needed in ("--engine", "--workers", "--cluster", "--tls-cert", "--store"):
         # A calibration keeps what it fits to other histories; what was seen changes before there is much to keep.
         is_kept = name not in OF_SEEN or needed != "--store"
@@ -95,7 +95,7 @@ def test_a_command_has_what_all_have(name):
         (name in WITH_ENGINE and name != "timelines") or name == "backtest"  # timelines has quantiles
     )
     assert all(
-        option.multiple and option.metavar == ("NAME|FILE" if name in QUICK else "FILE")
+        option.multiple and option.metavar == ("NAME|FILE" if name in (*QUICK, *WATCHING) else "FILE")
         for text, option in options.items()
         if text == "--policy"
     )
@@ -133,7 +133,7 @@ def test_an_unknown_command_is_told_the_nearest():
     near, far = (CliRunner().invoke(app, [word]) for word in ("sweeep", "zzz"))
     assert (near.exit_code, far.exit_code) == (2, 2)
     assert "did you mean 'sweep'?" in near.stderr
-    assert "allowed: run, compare" in far.stderr
+    assert "allowed: run, watch, compare" in far.stderr
 
 
 # -- what is printed and written ----------------------------------------------------------------------------------------

@@ -69,6 +69,7 @@ DRAWN, WRITTEN = ("--plot", "p.svg"), ("--out", "o.csv")
 # What makes a command quick, and write every kind of file that it can.
 QUICK = {
     "run": [*DRAWN, *WRITTEN, "--records", EVIL, "--records-form", "csv"],
+    "watch": ["--save", "film.html"],
     "compare": [*FEW, "--costs", *DRAWN, "--out", f"o{EVIL}.csv"],
     "timelines": ["--until", "10m", "--every", "1m", *FEW, *DRAWN, *WRITTEN, "--store", EVIL],
     "sweep": [*VARIED, *FEW, *DRAWN, *WRITTEN, "--store", EVIL],
@@ -119,6 +120,13 @@ def assert_harmless(text):
     assert not any(line.startswith(("error: forged", "forged")) for line in text.splitlines())
 
 
+def assert_harmless_page(page):
+    """Hold a page to one script, which no name can end, and frames in which names are text."""
+    assert page.count("</script") == page.count("<script") == 1
+    (frames,) = re.findall(r"^const frames = (.*);$", page, re.MULTILINE)
+    assert set(re.findall(r"<(\w+)", "".join(json.loads(frames)))) <= {"span"}
+
+
 def assert_files_are_whole(folder):
     """Read every file that was written as what it says it is."""
     for path in folder.rglob("*"):
@@ -127,6 +135,8 @@ def assert_files_are_whole(folder):
                 ET.parse(path)  # noqa: S314 - our own
             case ".csv":
                 assert len(pd.read_csv(path))
+            case ".html":
+                assert_harmless_page(path.read_text(encoding="utf-8"))
             case ".json":
                 json.loads(path.read_text(encoding="utf-8"))
             case _:
@@ -138,7 +148,7 @@ def assert_files_are_whole(folder):
 @pytest.mark.parametrize("command", ON_SCENARIOS)
 def test_odd_names_are_text_everywhere(folder, command):
     """Mathematics, markup and XML in names are shown as they are, in tables, pictures, reports and JSON. [contract]"""
-    engine = [] if command in ("run", "validate") else ["--engine", "reference"]
+    engine = [] if command in ("run", "watch", "validate") else ["--engine", "reference"]
     result = call(command, f"{EVIL}.yaml", *QUICK[command], *engine)
     assert result.exit_code in (0, 1, 3), result.stderr
     assert_harmless(result.stdout + result.stderr)
@@ -146,7 +156,7 @@ def test_odd_names_are_text_everywhere(folder, command):
     assert_files_are_whole(folder)
 
 
-@pytest.mark.parametrize("command", [name for name in ON_SCENARIOS if name != "validate"])
+@pytest.mark.parametrize("command", [name for name in ON_SCENARIOS if name not in ("watch", "validate")])
 def test_odd_names_in_json(folder, command):
     """What --json prints is JSON, without a character that acts. [contract]"""
     words = [word for word in QUICK[command] if word not in ("--plot", "p.svg")]

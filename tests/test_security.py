@@ -287,6 +287,7 @@ OF_NO_ENGINE = {
     "calibrate": [("nodes.csv", "--plot", "fit.svg", "--out", "fitted.yaml")],
     "import": [("job.yaml",)],
     "run": [("s.yaml", "--plot", "run.png", "--records", "records")],
+    "watch": [("s.yaml",), ("s.yaml", "--save", "film.gif"), ("s.yaml", "--save", "film.html")],
     "backtest": [("records", "--policy", "job.yaml", "--plot", "backtest.png")],  # the records of the run above
     "verify": [("--replications", "100")],
     "validate": [("s.yaml",)],

@@ -19,6 +19,7 @@ from simdeploy.errors import InputError, SimdeployError, SimdeployWarning, liste
 # Each is the `command` of the module of its name. They are imported one at a time, when they are asked for.
 _COMMANDS = (
     "run",
+    "watch",
     "compare",
     "timelines",
     "sweep",

@@ -81,6 +81,7 @@ ALLOW_FILES = click.Option(
     help="Also allow the scenario to name files in or below this folder; repeatable.",
 )
 SEED = whole_option("--seed", 0, "Seed of the random numbers.", least=0, most=(1 << 64) - 1)
+REPLICATION = whole_option("--replication", 0, "Number of the replication.", least=0, most=(1 << 32) - 1)
 MAP = click.Option(
     ["--map", "mapping"],
     metavar="OURS=THEIRS",

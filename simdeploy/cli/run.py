@@ -8,7 +8,7 @@ import click
 
 from simdeploy.cli.answers import say
 from simdeploy.cli.files import folder_option
-from simdeploy.cli.options import Choice, use, whole_option
+from simdeploy.cli.options import REPLICATION, Choice, use
 from simdeploy.cli.study import Finding, Study, draw_panels, study_command
 from simdeploy.vocabulary import RECORD_FORMS
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @study_command("run", simulates=False, example="simdeploy run scenarios/small-fleet.yaml --seed 7 --plot rollout.png")
 @use(
-    whole_option("--replication", 0, "Number of the replication.", least=0, most=(1 << 32) - 1),
+    REPLICATION,
     folder_option(["--records"], "Write all tables of the rollout into this folder."),
 )
 @click.option(

@@ -56,9 +56,12 @@ class _Wave:
         return not self.in_flight and not self.ends["failed"] and not self.ends["skipped"]
 
 
-def tell(rollout: Rollout) -> list[Line]:
-    """Return the lines in order: waves and their ends, acts of control plane and people, the rollback."""
-    lines = [*_tell_waves(rollout), *_tell_control_plane(rollout.events), *_tell_rollback(rollout)]
+def tell(rollout: Rollout, *, most_waves: int = _MANY_WAVES) -> list[Line]:
+    """Return the lines in order: waves and their ends, acts of control plane and people, the rollback.
+
+    With more waves than `most_waves`, some are summed up.
+    """
+    lines = [*_tell_waves(rollout, most_waves), *_tell_control_plane(rollout.events), *_tell_rollback(rollout)]
     return sorted(lines, key=lambda line: line.place)
 
 
@@ -94,18 +97,20 @@ def _tell_rollback(rollout: Rollout) -> Iterator[Line]:
         yield Line(back.index[-1] + 0.1, back["time_s"].iloc[-1], f"rollback finished: {text}")
 
 
-def _tell_waves(rollout: Rollout) -> Iterator[Line]:
-    planned = len(
-        plan_waves(
-            rollout.policy.policy, rollout.orchestrator, rollout.scenario.fleet.nodes, rollout.scenario.fleet.zones
-        ).sizes
-    )
+def count_planned_waves(rollout: Rollout) -> int:
+    """Return how many waves the rollout would have if nothing stopped it."""
+    fleet = rollout.scenario.fleet
+    return len(plan_waves(rollout.policy.policy, rollout.orchestrator, fleet.nodes, fleet.zones).sizes)
+
+
+def _tell_waves(rollout: Rollout, most_waves: int) -> Iterator[Line]:
+    planned = count_planned_waves(rollout)
     nodes = rollout.nodes
     canaries = set(nodes.loc[nodes["canary"], "wave"].dropna())
     windows = nodes.groupby("wave")["windows"].sum().to_dict()
     over, over_s = _end(rollout.events)
     waves = _read_waves(rollout.events, over)
-    told = _choose_waves(waves)
+    told = _choose_waves(waves) if len(waves) > most_waves else set(waves)
     hint = " (--records DIR writes all)"
     for is_told, run in groupby(waves.items(), key=lambda item: item[0] in told):
         group = list(run)
@@ -125,9 +130,7 @@ def _tell_waves(rollout: Rollout) -> Iterator[Line]:
 
 
 def _choose_waves(waves: Mapping[int, _Wave]) -> set[int]:
-    """Return the waves to tell one by one; a single wave between others is told, too."""
-    if len(waves) <= _MANY_WAVES:
-        return set(waves)
+    """Return which of many waves to tell one by one; a single wave between others is told, too."""
     numbers = list(waves)
     eventful = [number for number in numbers if not waves[number].is_uneventful]
     told = {*numbers[:_FIRST_WAVES], *eventful[:_EVENTFUL_WAVES], *eventful[-1:], numbers[-1]}

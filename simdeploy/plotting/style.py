@@ -77,6 +77,7 @@ STATUS_LOOKS = {
     "stopped": Look(DARK_GREY, hatch="||"),
     "skipped": Look(LIGHT_GREY, hatch="--"),
     "pending": Look(PALE_GREY),
+    "down": Look(INK, hatch="//"),  # no status: the node serves nothing, whatever the rollout does
 }
 
 # Verdicts on a rollout, and states of one.

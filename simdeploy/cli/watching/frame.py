@@ -1,0 +1,205 @@
+"""What there is to see of a rollout at an instant, as plain values: the same rollout and instant give the same frame."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from simdeploy.cli.story import Line, count_planned_waves, tell
+from simdeploy.engines.fleet_map import SHOWN, Cells, FleetMap, choose, make_cells
+from simdeploy.rules.health import judges_waves, read_max_error_rate
+from simdeploy.rules.limits import NO_COUNT, NO_PERCENT, read_limits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.engines import Rollout
+
+
+class Gauge(NamedTuple):
+    """A number, in nodes or as a fraction, beside what limits it, if anything does.
+
+    `what` the limit is: a "limit" of this number, the "total" or the "capacity" that it is a part of, or in other words a limit
+    of another number.
+    """
+
+    name: str
+    value: float
+    limit: float | None = None
+    is_fraction: bool = True
+    what: str = "limit"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the number exceeds its limit."""
+        return self.limit is not None and self.what in ("limit", "capacity") and self.value > self.limit
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A rollout at an instant, once everything at that instant has happened.
+
+    Attributes
+    ----------
+    title : str
+    time_s, end_s : float
+        The instant, and the last one at which anything happens.
+    state : str
+        Of the deployment, and of its rollback once that has begun.
+    wave, n_waves : int
+        The current wave, and how many are planned.
+    cells : tuple of (str, tuple of str)
+        By zone its name, which is empty if there is only one, and what each of its cells shows (`SHOWN`).
+    nodes_per_cell : int
+        Of the largest cell.
+    counts : dict of str to int
+        Nodes by what they show.
+    gauges : tuple of Gauge
+    events : tuple of Line
+        Everything told so far, in order.
+    """
+
+    title: str
+    time_s: float
+    end_s: float
+    state: str
+    wave: int
+    n_waves: int
+    cells: tuple[tuple[str, tuple[str, ...]], ...]
+    nodes_per_cell: int
+    counts: dict[str, int]
+    gauges: tuple[Gauge, ...]
+    events: tuple[Line, ...]
+
+
+class Film:
+    """Frames of a rollout.
+
+    Parameters
+    ----------
+    rollout : Rollout
+    """
+
+    def __init__(self, rollout: Rollout) -> None:
+        self.rollout = rollout
+        self.end_s = float(max(rollout.timeline["time_s"].iloc[-1], rollout.events["time_s"].iloc[-1]))
+        revisions = rollout.revisions
+        first = revisions["deployment"].eq(rollout.policy.identity.id)
+        self._update, self._rollback = revisions[first], revisions[~first]
+        self._n_waves = count_planned_waves(rollout)
+        self._limits = read_limits(rollout.policy.policy, rollout.orchestrator, len(rollout.nodes))
+
+    @cached_property
+    def steps_s(self) -> np.ndarray:
+        """The instants at which a node or the control plane does something."""
+        return np.unique(self.rollout.events["time_s"])
+
+    def frame(self, time_s: float, room: tuple[int, int]) -> Frame:
+        """Return the frame of an instant, with cells for lines of so many cells."""
+        n_lines, width = room
+        zones = self.rollout.nodes["zone"].nunique()
+        # A zone begins on a line of its own, if there are enough of them.
+        by_zone = 1 < zones <= n_lines
+        cells = self._divide(n_lines // zones * width if by_zone else n_lines * width, by_zone)
+        counts = self._map.count(cells, np.array([time_s]))[0]
+        shown = choose(counts)
+        by_name = {
+            f"zone {zone}" if by_zone else "": tuple(SHOWN[number] for number in shown[cells.zone == zone])
+            for zone in np.unique(cells.zone).tolist()
+        }
+        revision = _last(self._update, time_s)
+        title = f"{self.rollout.scenario.name} / {self.rollout.policy.name}, replication {self.rollout.replication}"
+        return Frame(
+            title=title,
+            time_s=time_s,
+            end_s=self.end_s,
+            state=self._describe_state(str(revision["state"]), time_s),
+            wave=int(revision["current_wave"]),
+            n_waves=self._n_waves,
+            cells=tuple(by_name.items()),
+            nodes_per_cell=int(cells.n_nodes.max()),
+            counts={name: int(n) for name, n in zip(SHOWN, counts.sum(axis=0), strict=True) if n},
+            gauges=tuple(self._read_gauges(revision, time_s)),
+            events=tuple(line for line in self._lines if line.time_s <= time_s),
+        )
+
+    @cached_property
+    def _map(self) -> FleetMap:
+        return FleetMap(self.rollout)
+
+    def _divide(self, most_of_zone: int, by_zone: bool) -> Cells:
+        asked = most_of_zone, by_zone
+        if self._divided is None or self._divided[0] != asked:
+            self._divided = asked, make_cells(self.rollout.nodes, most_of_zone, by_zone=by_zone)
+        return self._divided[1]
+
+    _divided: tuple[tuple[int, bool], Cells] | None = None
+
+    @cached_property
+    def _lines(self) -> list[Line]:
+        """The story with every wave and every failed node, in order."""
+        failed = self.rollout.events[
+            self.rollout.events["to_status"].eq("failed") & self.rollout.events["node"].notna()
+        ]
+        columns = (failed["time_s"], failed["node"], failed["reason"])
+        nodes = [
+            Line(place, time_s, f"node-{node} failed: {reason}")
+            for place, time_s, node, reason in zip(failed.index, *columns, strict=True)
+        ]
+        story = tell(self.rollout, most_waves=len(self.rollout.nodes))
+        return sorted([*story, *nodes], key=lambda line: (line.time_s, line.place))
+
+    def _describe_state(self, state: str, time_s: float) -> str:
+        words = state.replace("_", " ")
+        if len(self._rollback) and self._rollback["time_s"].iloc[0] <= time_s:
+            words += f", rollback {str(_last(self._rollback, time_s)['state']).replace('_', ' ')}"
+        return words
+
+    def _read_gauges(self, revision: pd.Series, time_s: float) -> list[Gauge]:
+        n_nodes, row = len(self.rollout.nodes), _last(self.rollout.timeline, time_s)
+        n_failed, n_updated = int(revision["failed_nodes"]), int(revision["updated_nodes"])
+        gauges = [
+            Gauge("updated", n_updated, n_nodes, is_fraction=False, what="total"),
+            Gauge("in service", int(row["in_service"]), n_nodes, is_fraction=False, what="total"),
+            *self._compare_failed(n_failed, n_updated, int(revision["current_wave"]), time_s),
+        ]
+        policy = self.rollout.policy.policy
+        if row["requests_per_second"] > 0 or row["demand_per_second"] > 0:
+            is_judged = policy.strategy != "immediate" and not judges_waves(policy)
+            limit = float(read_max_error_rate(policy, self.rollout.orchestrator)) if is_judged else 1.0
+            gauges += [
+                Gauge("errors", float(row["error_rate"])),
+                Gauge("errors, new", float(row["error_rate_new"]), limit if limit < 1 else None),
+            ]
+        if not math.isnan(row["load"]):
+            gauges.append(Gauge("load", float(row["load"]), 1.0, what="capacity"))
+        return gauges
+
+    def _compare_failed(self, n_failed: int, n_updated: int, wave: int, time_s: float) -> list[Gauge]:
+        """Return the failed nodes, as the deployment counts them, beside the limits of the policy."""
+        limits, total = self._limits, len(self.rollout.nodes)
+        most = None if limits is None or limits.max_failed_nodes == NO_COUNT else limits.max_failed_nodes
+        is_other = limits is not None and (limits.consecutive or limits.counts_tries)
+        what = "limit" if not is_other else "in a row" if limits is not None and limits.consecutive else "tries"
+        gauges = [Gauge("failed", n_failed, most, is_fraction=False, what=what)]
+        if limits is None or limits.max_failed_nodes_percent == NO_PERCENT:
+            return gauges
+        nodes = self.rollout.nodes
+        of_wave = nodes[nodes["wave"].eq(wave).fillna(False)]
+        failed, of = {
+            "fleet": (n_failed, total),
+            "resolved": (n_failed, n_failed + n_updated),
+            "wave": (int(of_wave["failed_at_s"].le(time_s).sum()), len(of_wave)),
+        }[limits.percent_of]
+        name = {"fleet": "failed of fleet", "resolved": "failed/resolved", "wave": "failed of wave"}[limits.percent_of]
+        value = failed / of if of else math.nan
+        return [*gauges, Gauge(name, value, float(limits.max_failed_nodes_percent) / 100)]
+
+
+def _last(rows: pd.DataFrame, time_s: float) -> pd.Series:
+    """Return the row that holds at an instant."""
+    return rows.iloc[max(int(np.searchsorted(rows["time_s"], time_s, side="right")) - 1, 0)]

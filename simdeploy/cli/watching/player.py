@@ -1,0 +1,110 @@
+"""A player: where it is in a rollout, how fast it goes, and what the keys do. Clock and keys are given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+_LENGTH_S = 30  # about as long as a rollout takes to watch
+_MOST_S = 0.5  # that pass from one look to the next: a process that was stopped goes on where it was
+_TICK_S = 0.1
+
+
+@dataclass
+class Player:
+    """A place in time that moves.
+
+    Parameters
+    ----------
+    end_s : float
+        The last instant.
+    steps_s : ndarray
+        The instants at which something happens, in order.
+
+    Attributes
+    ----------
+    time_s : float
+        Where it is.
+    speed : float
+        Seconds of the rollout per second; a power of 2.
+    is_paused : bool
+
+    Examples
+    --------
+    >>> player = Player(64.0, np.array([0.0, 10.0, 20.0]))
+    >>> player.advance(0.25)
+    >>> player.speed, player.time_s
+    (2.0, 0.5)
+    >>> player.press("next")
+    >>> player.time_s, player.is_paused
+    (10.0, True)
+    """
+
+    end_s: float
+    steps_s: np.ndarray
+    time_s: float = 0.0
+    speed: float = 0.0
+    is_paused: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.speed:
+            self.speed = 2.0 ** round(math.log2(max(self.end_s, 1e-3) / _LENGTH_S))
+
+    def advance(self, elapsed_s: float) -> None:
+        """Let time pass, up to the end."""
+        if not self.is_paused:
+            self.time_s = min(self.time_s + self.speed * min(elapsed_s, _MOST_S), self.end_s)
+
+    def press(self, key: str) -> None:
+        """Do what a key says; one that has no meaning does nothing."""
+        match key:
+            case "pause":
+                self.is_paused = not self.is_paused
+            case "faster":
+                self.speed *= 2
+            case "slower":
+                self.speed /= 2
+            case "next":
+                self._go_to(self.steps_s[self.steps_s > self.time_s][:1], self.end_s)
+            case "previous":
+                self._go_to(self.steps_s[self.steps_s < self.time_s][-1:], 0.0)
+            case "restart":
+                self.time_s = 0.0
+
+    def _go_to(self, found: np.ndarray, otherwise: float) -> None:
+        self.time_s = float(found[0]) if len(found) else otherwise
+        self.is_paused = True
+
+    @property
+    def pace(self) -> str:
+        """How time passes, in words."""
+        word = "at the end" if self.time_s >= self.end_s else "paused" if self.is_paused else "playing"
+        return f"{word} x{self.speed:g}"
+
+
+def play(
+    player: Player,
+    draw: Callable[[], None],
+    *,
+    clock: Callable[[], float],
+    read_keys: Callable[[float], list[str]],
+    tick_s: float = _TICK_S,
+) -> None:
+    """Draw, wait for keys and let time pass, until the key "quit".
+
+    `clock` returns seconds; `read_keys` waits at most so many for a key, and returns those that were pressed.
+    """
+    before = clock()
+    while True:
+        draw()
+        keys = read_keys(tick_s)
+        now = clock()
+        player.advance(now - before)
+        before = now
+        for key in keys:
+            if key == "quit":
+                return
+            player.press(key)

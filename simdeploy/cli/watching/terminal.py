@@ -1,0 +1,105 @@
+"""A terminal to play on: keys without Enter, a screen of its own, and all of it as it was before, however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import sys
+import termios
+import tty
+from collections.abc import Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Letters beside the arrows, because a line may lose what these send.
+_KEYS = {
+    " ": "pause", "+": "faster", "=": "faster", "-": "slower", ">": "next", ".": "next", "<": "previous", ",": "previous",
+    "0": "restart", "q": "quit", "Q": "quit", "\x1b[C": "next", "\x1b[D": "previous", "\x1b[A": "faster", "\x1b[B": "slower",
+    "\x1bOC": "next", "\x1bOD": "previous", "\x1bOA": "faster", "\x1bOB": "slower",
+}  # fmt: skip
+_KEY = re.compile(r"\x1b\[[0-9;]*[A-Za-z~]|\x1bO[A-Za-z]|.", re.DOTALL)
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_FALLBACK = os.terminal_size((80, 24))
+
+
+class _EndedError(BaseException):
+    """A signal that ends the process, as an exception: so that the terminal is restored first."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def _raise_ended(number: int, _: FrameType | None) -> NoReturn:
+    raise _EndedError(number)
+
+
+@contextlib.contextmanager
+def own_screen(console: Console) -> Iterator[None]:
+    """Give a program the terminal on standard input; give it back at the end, on an error, a signal and while stopped.
+
+    A signal that ends the process ends it when the terminal is restored.
+    """
+    fd = sys.stdin.fileno()
+    saved = termios.tcgetattr(fd)
+
+    def enter() -> None:
+        tty.setcbreak(fd, termios.TCSANOW)
+        console.set_alt_screen(True)
+        console.show_cursor(False)
+
+    def leave() -> None:
+        with contextlib.suppress(OSError, termios.error):  # the terminal may be gone
+            termios.tcsetattr(fd, termios.TCSANOW, saved)
+            console.show_cursor(True)
+            console.set_alt_screen(False)
+
+    def stop(number: int, _: FrameType | None) -> None:
+        leave()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)  # returns when the process is continued
+        signal.signal(number, stop)
+        enter()
+
+    handlers = {**dict.fromkeys(_ENDING, _raise_ended), signal.SIGTSTP: stop}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    ended = None
+    try:
+        enter()
+        yield
+    except _EndedError as error:
+        ended = error.number
+    finally:
+        # Nothing may come between.
+        before[signal.SIGINT] = signal.getsignal(signal.SIGINT)
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+        leave()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if ended is not None:
+        signal.signal(ended, signal.SIG_DFL)
+        os.kill(os.getpid(), ended)
+
+
+def read_keys(timeout_s: float) -> list[str]:
+    """Wait for keys on standard input; return what they mean. At the end of input that is "quit"."""
+    fd = sys.stdin.fileno()
+    is_there, _, _ = select.select([fd], [], [], timeout_s)
+    if not is_there:
+        return []
+    block = os.read(fd, 1024)
+    if not block:
+        return ["quit"]
+    return [_KEYS[key] for key in _KEY.findall(block.decode(errors="ignore")) if key in _KEYS]
+
+
+def measure_screen() -> os.terminal_size:
+    """Return columns and lines of the terminal on standard output, as they are now."""
+    size = os.get_terminal_size(sys.stdout.fileno())
+    return size if size.columns and size.lines else _FALLBACK

@@ -1,0 +1,405 @@
+"""`watch`: frames say what the tables say, screens fit, time passes as asked, and the terminal is as it was."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import signal
+import struct
+import sys
+import termios
+from fcntl import ioctl
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from terminals import END, TIMEOUT_S, on_terminal, read_until
+
+from simdeploy import Scenario, simulate
+from simdeploy.cli.app import app
+from simdeploy.cli.watching.frame import Film
+from simdeploy.cli.watching.player import Player, play
+from simdeploy.cli.watching.view import KEYS, LETTERS, find_room, render
+from simdeploy.engines.fleet_map import DOWN, SHOWN, FleetMap, choose, make_cells
+from simdeploy.engines.schema import STATUSES
+from simdeploy.plotting.style import STATUS_LOOKS
+
+SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
+CHECK = {"deadline": "5m", "min_healthy_time": "30s", "max_error_rate": 0.2}
+ROLLING = {"strategy": "rolling", "max_parallel": 8, "health_check": CHECK, "max_failed_nodes": 3}
+CANARY = {**ROLLING, "strategy": "canary", "canary_count": 2, "auto_promote": True}
+FLEET = {
+    "nodes": 40,
+    "zones": 4,
+    "update_duration": {"exponential": {"mean": "30s"}},
+    "rollback_duration": "20s",
+    "requests_per_second": 10,
+    "error_rate": 0.02,
+    "start_failure": 0.08,
+}
+CRASHES = {"crash": {"up": {"exponential": {"mean": "6m"}}, "repair": "1m"}}
+
+
+def roll(policy=ROLLING, *, replication=0, orchestrator="expanso", **fleet):
+    """Simulate a rollout of a small fleet."""
+    raw = {"name": "small", "fleet": {**FLEET, **fleet}, "orchestrator": orchestrator, "policies": {"p": policy}}
+    return simulate(Scenario.from_dict(raw), replication=replication)
+
+
+ROLLOUTS = {
+    "stopped": {},
+    "canaries": {"policy": CANARY, "replication": 1},
+    "completed": {"start_failure": 0},
+    "percent of resolved": {"orchestrator": {"preset": "expanso", "failed_percent_of": "resolved"}},
+    "percent of the wave": {"orchestrator": {"preset": "expanso", "failed_percent_of": "wave"}},
+    "shared": {"service": {"shared": {"capacity": 1.1}}, "start_failure": 0},
+    "immediate": {"policy": {"strategy": "immediate"}},
+}
+
+
+def last(rows, time_s):
+    """Return the row that holds at an instant."""
+    return rows[rows["time_s"] <= time_s].iloc[-1]
+
+
+# -- frames ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", ROLLOUTS)
+def test_a_frame_says_what_the_tables_say(case):
+    """At every instant counts, wave, state, counters, rates and load are those of timeline and revisions. [oracle]"""
+    rollout = roll(**ROLLOUTS[case])
+    film, nodes = Film(rollout), rollout.nodes
+    update = rollout.revisions[rollout.revisions["deployment"].eq(rollout.policy.identity.id)]
+    for time_s in [*film.steps_s[::2].tolist(), *(film.steps_s[1::4] + 1e-6).tolist()]:
+        frame = film.frame(time_s, (10, 40))
+        row, revision = last(rollout.timeline, time_s), last(update, time_s)
+        assert frame.counts == {status: row[status] for status in STATUSES if row[status]}
+        assert sum(len(cells) for _, cells in frame.cells) == 40
+        assert frame.state.partition(",")[0] == revision["state"].replace("_", " ")
+        assert frame.wave == revision["current_wave"]
+        gauges = {gauge.name: gauge for gauge in frame.gauges}
+        assert gauges["updated"].value == revision["updated_nodes"]
+        assert gauges["in service"].value == row["in_service"]
+        assert gauges["failed"].value == revision["failed_nodes"]
+        assert gauges["errors"].value == pytest.approx(row["error_rate"], nan_ok=True)
+        assert gauges["errors, new"].value == pytest.approx(row["error_rate_new"], nan_ok=True)
+        assert ("load" in gauges) == (case == "shared")
+        if case == "shared":
+            assert gauges["load"].value == row["load"]
+        if case == "percent of resolved":
+            ended = revision["failed_nodes"] + revision["updated_nodes"]
+            expected = revision["failed_nodes"] / ended if ended else math.nan
+            assert gauges["failed/resolved"].value == pytest.approx(expected, nan_ok=True)
+        if case == "percent of the wave":
+            of_wave = nodes[nodes["wave"].eq(frame.wave).fillna(False)]
+            assert gauges["failed of wave"].value == (of_wave["failed_at_s"] <= time_s).sum() / len(of_wave)
+
+
+@pytest.mark.filterwarnings("ignore:.*can never stop a rollout")
+def test_limits_are_those_of_the_policy():
+    """Numbers stand beside the limits of the policy, and are over them when they exceed them; immediate has none. [contract]"""
+    stopped = Film(roll(policy={**ROLLING, "max_failed_nodes": 3, "max_failed_nodes_percent": 100}))
+    assert stopped.rollout.response_values["state"] == "failed"
+    gauges = {gauge.name: gauge for gauge in stopped.frame(stopped.end_s, (10, 40)).gauges}
+    assert (gauges["failed"].value, gauges["failed"].limit, gauges["failed"].is_over) == (4, 3, True)
+    assert (gauges["failed of fleet"].value, gauges["failed of fleet"].limit) == (0.1, 1)
+    assert not gauges["failed of fleet"].is_over
+    assert gauges["errors, new"].limit == 0.2
+    start = {gauge.name: gauge for gauge in stopped.frame(0.0, (10, 40)).gauges}
+    assert (start["failed"].value, start["failed"].is_over) == (0, False)
+    at_once = Film(roll(policy={"strategy": "immediate"}))
+    limits = {gauge.name: gauge.limit for gauge in at_once.frame(0.0, (10, 40)).gauges}
+    assert limits == {
+        "updated": 40,
+        "in service": 40,
+        "failed": 10,
+        "failed of fleet": 0.1,
+        "errors": None,
+        "errors, new": None,
+    }
+
+
+def test_events_are_told_when_they_happen():
+    """Told is what has happened by then, in order: waves, every failed node, and the rollback. [contract]"""
+    film = Film(roll())
+    told = film.frame(film.end_s, (10, 40)).events
+    assert [line.time_s for line in told] == sorted(line.time_s for line in told)
+    failed = film.rollout.events[film.rollout.events["to_status"].eq("failed") & film.rollout.events["node"].notna()]
+    lines = [(line.time_s, line.text) for line in told]
+    assert set(lines) >= {(row.time_s, f"node-{row.node} failed: {row.reason}") for row in failed.itertuples()}
+    assert any("rollback finished" in text for _, text in lines)
+    for time_s in film.steps_s.tolist():
+        assert film.frame(time_s, (10, 40)).events == tuple(line for line in told if line.time_s <= time_s)
+
+
+def test_nodes_show_their_status_or_that_they_are_down():
+    """Each node shows its last status, or down where it is down and would serve by it, at any instant. [oracle]"""
+    rollout = roll(**CRASHES)
+    events = rollout.events[rollout.events["node"].notna()]
+    cells = make_cells(rollout.nodes, 100)
+    times_s = np.unique([*rollout.timeline["time_s"], *(rollout.timeline["time_s"] + 0.5)])[:-1]
+    times_s = times_s[times_s < rollout.timeline["time_s"].iloc[-1]]
+    shown = choose(FleetMap(rollout).count(cells, times_s))
+    n_down = 0
+    for time_s, at in zip(times_s.tolist(), shown, strict=True):
+        down = set(rollout.down_spells.query("from_s <= @time_s < until_s")["node"])
+        so_far = events[events["time_s"] <= time_s].drop_duplicates("node", keep="last")
+        statuses = {
+            **dict.fromkeys(range(40), "pending"),
+            **dict(zip(so_far["node"], so_far["to_status"], strict=True)),
+        }
+        for node, status in statuses.items():
+            serves = status in ("pending", "validating", "running", "rolled_back", "skipped")
+            expected = "down" if node in down and serves else status
+            assert SHOWN[at[cells.cell_of[node]]] == expected
+            n_down += expected == "down"
+    assert n_down > 100
+
+
+@pytest.mark.filterwarnings("ignore:.*one wave updates all")
+@pytest.mark.parametrize(("n_nodes", "most", "zones"), [(10_000, 400, 1), (10_000, 60, 7), (300, 1, 3), (30, 200, 2)])
+def test_small_waves_keep_cells_of_their_own(n_nodes, most, zones):
+    """Each node has one cell, zones have at most as many as asked, and canaries share none with others. [property]"""
+    nodes = roll({**CANARY, "canary_count": 2 * zones, "max_parallel": 100}, nodes=n_nodes, zones=zones).nodes
+    cells = make_cells(nodes, most)
+    assert np.bincount(cells.cell_of).tolist() == cells.n_nodes.tolist()
+    assert np.bincount(cells.zone).max() <= max(most, 1)
+    assert (cells.zone[cells.cell_of] == nodes["zone"]).all()
+    if most > 1:
+        of_canaries = set(cells.cell_of[nodes["canary"]])
+        assert of_canaries
+        assert not of_canaries & set(cells.cell_of[~nodes["canary"]])
+    if n_nodes <= most:
+        assert cells.n_nodes.max() == 1
+
+
+def test_trouble_is_shown_first():
+    """A cell with a failed node among many shows it; otherwise what most of its nodes show. [contract]"""
+    counts = np.zeros((3, len(SHOWN)), int)
+    counts[:, SHOWN.index("running")] = 9
+    counts[:, SHOWN.index("starting")] = 5
+    counts[1, DOWN] = 1
+    counts[2, [SHOWN.index("failed"), DOWN]] = 1
+    assert [SHOWN[cell] for cell in choose(counts)] == ["running", "down", "failed"]
+
+
+# -- screens -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 12), (200, 60), (20, 5), (80, 3)])
+@pytest.mark.parametrize("fleet", [{}, {"nodes": 5000, "zones": 30, **CRASHES}])
+def test_a_screen_fits(size, fleet):
+    """A screen has the lines and columns of its terminal, whatever the fleet; keys are in the last line. [contract]"""
+    film = Film(roll({**CANARY, "max_parallel": 200} if fleet else CANARY, **fleet))
+    for time_s in np.linspace(0, film.end_s, 7).tolist():
+        lines = [line.plain for line in render(film.frame(time_s, find_room(*size)), *size, pace="playing", keys=KEYS)]
+        assert len(lines) == size[1]
+        assert max(map(len, lines)) <= size[0]
+        assert lines[-1] == KEYS[: size[0]]
+        assert all(line.isascii() for line in lines)
+
+
+def test_all_is_there_without_colour():
+    """At 80x24 letters tell statuses apart, and words say what is limited, by what, and that it is over. [contract]"""
+    assert len(set(LETTERS.values())) == len(LETTERS) == len(SHOWN)
+    assert set(LETTERS) == set(SHOWN) == set(STATUS_LOOKS)
+    film = Film(roll(CANARY, replication=1, service={"shared": {"capacity": 1.02}}))
+    busy = film.rollout.timeline.query("failed > 0 and load > 1")["time_s"].iloc[0]
+    frame = film.frame(busy, find_room(80, 24))
+    text = "\n".join(line.plain for line in render(frame, 80, 24))
+    for name, cells in frame.cells:
+        assert f"{name:<9}{''.join(LETTERS[cell] for cell in cells)}\n" in text
+    for shown, n in frame.counts.items():
+        assert f"{LETTERS[shown]} {shown.replace('_', ' ')} {n}" in text
+    for words in (
+        "small / p, replication 1",
+        "limit 3",
+        "limit 20 %",
+        "of capacity over",
+        "wave",
+        "failed: did not start",
+    ):
+        assert words in text
+
+
+# -- playing -----------------------------------------------------------------------------------------------------------
+
+
+def test_time_passes_as_asked():
+    """Clock and keys are given: speed, pause, steps to events, restart, and no jump after a stop of the process. [contract]"""
+    player = Player(64.0, np.array([0.0, 10.0, 20.0]))
+    script = iter(
+        [
+            (0.25, [], 0.5),  # 2 s of the rollout per second
+            (0.25, ["faster"], 1.0),  # from now on
+            (0.25, [], 2.0),
+            (0.25, ["pause"], 3.0),
+            (9.0, [], 3.0),
+            (0.1, ["next", "next"], 20.0),
+            (0.1, ["next"], 64.0),
+            (0.1, ["previous"], 20.0),
+            (0.1, ["restart", "slower", "slower", "pause"], 0.0),
+            (3600.0, [], 0.5),  # stopped meanwhile
+            (0.1, ["what"], 0.6),
+            (0.1, ["quit"], 0.7),
+        ]
+    )
+    now, seen, expected = 0.0, [], []
+
+    def read_keys(_timeout_s):
+        nonlocal now
+        elapsed_s, keys, time_s = next(script)
+        now += elapsed_s
+        expected.append(time_s)
+        return keys
+
+    play(player, lambda: seen.append(player.time_s), clock=lambda: now, read_keys=read_keys)
+    assert [*seen[1:], player.time_s] == pytest.approx(expected)
+    assert next(script, None) is None
+
+
+def test_a_rollout_takes_half_a_minute():
+    """Whatever it takes, it is over after about half a minute at first; one of no length is at the end. [contract]"""
+    for end_s in (1.0, 600.0, 1e6):
+        assert 20 <= end_s / Player(end_s, np.zeros(1)).speed <= 45
+    assert Player(0.0, np.zeros(1)).pace.startswith("at the end")
+
+
+# -- terminals ---------------------------------------------------------------------------------------------------------
+
+PLAYING = """
+import sys
+from simdeploy.cli.screen import make_console
+from simdeploy.cli.watching.terminal import own_screen, read_keys
+with own_screen(make_console()):
+    print("ready", flush=True)
+    while True:
+        for key in read_keys(60):
+            if key == "quit":
+                sys.exit(0)
+            if key == "restart":
+                raise RuntimeError("broken")
+            print("key", key, flush=True)
+"""
+BACK = "\x1b[?1049l"  # to the screen of the shell
+OWN = "\x1b[?1049h"
+
+
+def type_in(terminal, text):
+    os.write(terminal, text.encode())
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ("quit", 0),
+        ("error", 1),
+        (signal.SIGINT, -signal.SIGINT),
+        (signal.SIGTERM, -signal.SIGTERM),
+        (signal.SIGHUP, -signal.SIGHUP),
+    ],
+)
+def test_the_terminal_is_restored(how, code):
+    """After q, an error or a signal the terminal has its settings, its cursor and its screen; a signal ends the process. [contract]"""
+    with on_terminal([sys.executable, "-c", PLAYING], stdout=None, has_keys=True) as (process, terminal):
+        settings = termios.tcgetattr(terminal)
+        shown = read_until(terminal, "ready")
+        assert OWN in shown
+        assert termios.tcgetattr(terminal) != settings
+        if isinstance(how, int):
+            process.send_signal(how)
+        else:
+            type_in(terminal, "q" if how == "quit" else "0")
+        shown = read_until(terminal, END)
+        assert process.wait(timeout=TIMEOUT_S) == code
+        assert termios.tcgetattr(terminal) == settings
+        assert "\x1b[?25h" in shown
+        assert BACK in shown
+        assert ("RuntimeError: broken" in shown.rpartition(BACK)[2]) == (how == "error")
+
+
+def test_a_stopped_process_gives_the_terminal_back_meanwhile():
+    """Ctrl-Z restores the terminal before the process stops; when it goes on, it plays on. [contract]"""
+    with on_terminal([sys.executable, "-c", PLAYING], stdout=None, has_keys=True) as (process, terminal):
+        settings = termios.tcgetattr(terminal)
+        read_until(terminal, "ready")
+        process.send_signal(signal.SIGTSTP)
+        # Nobody controls its jobs here, so that it goes on at once.
+        assert read_until(terminal, re.escape(OWN)).index(BACK) >= 0
+        type_in(terminal, "\x1b[C +q")
+        shown = read_until(terminal, END)
+        assert re.findall(r"key (\w+)", shown) == ["next", "pause", "faster"]
+        assert process.wait(timeout=TIMEOUT_S) == 0
+        assert termios.tcgetattr(terminal) == settings
+
+
+COMMAND = [sys.executable, "-m", "simdeploy", "watch", SCENARIOS / "small-fleet.yaml", "--policy", "rolling"]
+
+
+def test_the_command_plays():
+    """On a terminal the command plays, at its size and at a new one, until somebody quits. [contract]"""
+    with on_terminal(COMMAND, stdout=None, has_keys=True) as (process, terminal):
+        read_until(terminal, "q quit")
+        ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 8, 30, 0, 0))
+        read_until(terminal, re.escape(KEYS[:30]) + r"(?! )")
+        type_in(terminal, "q")
+        assert BACK in read_until(terminal, END)
+        assert process.wait(timeout=TIMEOUT_S) == 0
+
+
+def test_a_terminal_that_can_nothing():
+    """A dumb terminal gets screen after screen, without a single control character. [contract]"""
+    with on_terminal(COMMAND, stdout=None, has_keys=True, term="dumb") as (process, terminal):
+        shown = read_until(terminal, "q quit")
+        type_in(terminal, "q")
+        shown += read_until(terminal, END)
+        assert process.wait(timeout=TIMEOUT_S) == 0
+    assert "\x1b" not in shown
+
+
+# -- without a terminal ------------------------------------------------------------------------------------------------
+
+
+def watch(*arguments):
+    """Run the command in this process."""
+    words = ["watch", SCENARIOS / "small-fleet.yaml", *arguments]
+    return CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
+
+
+def test_without_a_terminal_the_end_is_printed():
+    """Into a pipe goes the last screen with all events, without control characters or trailing blanks. [contract]"""
+    shown = watch("--policy", "rolling", "--replication", 3)
+    assert shown.exit_code == 0
+    assert "small-fleet / rolling, replication 3" in shown.stdout
+    assert "\x1b" not in shown.stdout
+    assert all(line == line.rstrip() and len(line) <= 100 for line in shown.stdout.splitlines())
+    assert "wave 1 of" in shown.stdout
+    assert watch("--policy", "rolling", "--policy", "canary").exit_code == 2
+
+
+def test_a_page_plays_without_a_network(tmp_path):
+    """A saved page loads nothing, allows nothing else, and has the first and the last screen; names in it are text. [contract]"""
+    assert watch("--policy", "rolling", "--save", tmp_path / "film.html").exit_code == 0
+    page = (tmp_path / "film.html").read_text(encoding="utf-8")
+    assert "default-src 'none'" in page
+    assert not re.search(r"https?:|src=|<link|@import|url\(", page)
+    frames = json.loads(re.search(r"^const frames = (.*);$", page, re.MULTILINE)[1])
+    assert len(frames) == 100
+    plain = [re.sub(r"<[^>]*>", "", frame) for frame in (frames[0], frames[-1])]
+    assert "starting 8" in plain[0]
+    assert "wave 1 of" in plain[1]
+
+
+def test_a_picture_that_moves(tmp_path, monkeypatch):
+    """A saved GIF has a frame per screen that differs, and plays again and again. [contract]"""
+    monkeypatch.setattr("simdeploy.cli.watch._N_FRAMES", 5)
+    assert watch("--policy", "rolling", "--save", tmp_path / "film.gif").exit_code == 0
+    with Image.open(tmp_path / "film.gif") as film:
+        assert film.n_frames == 5
+        assert film.info["loop"] == 0
+    assert watch("--save", tmp_path / "film.mp4").exit_code == 2
