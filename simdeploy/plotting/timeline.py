@@ -9,9 +9,21 @@ import numpy as np
 
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_time_axis, write_percent
+from simdeploy.plotting.one_rollout import (
+    CHARACTER_PT,
+    LABEL_PT,
+    choose_hatch_colour,
+    draw_marks,
+    draw_status_legend,
+    draw_waves,
+    label_statuses,
+    leave_room_above,
+    list_marks,
+    say_outcome,
+)
 from simdeploy.plotting.style import STATUS_LOOKS, in_plain_text, label_line_ends
 from simdeploy.plotting.wrapping import measure_axes
-from simdeploy.report.wording import Scale, format_number, plural, time_scale
+from simdeploy.report.wording import time_scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,11 +37,7 @@ _TROUBLE = ("failed", "rollback_failed", "rolling_back", "rolled_back", "removed
 _FROM_BOTTOM = (*_TROUBLE, "stopped", "skipped", "running", "validating", "starting", "pending")
 _FEW = 0.06  # of the fleet: less can't be seen
 _MOST_STEPS = 3000  # more than any screen has pixels across
-_MOST_TRIANGLES = 25
-_CHARACTER_PT = 5.5  # width of one in the smallest type, in points
-_LABEL_PT = 13  # height of a label, with a little room
 _N_COLUMNS = 300  # of the grid on which room for labels is looked for
-_LEGEND_COLUMNS = 4
 _BELOW = 0.22  # height of a strip below, of that of the axes
 _GAP_IN = 0.1
 
@@ -87,7 +95,7 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     in_service = _held(shown["in_service"])
     ax.step(times_s, in_service, where="post", color="white", linewidth=2.8)
     label_line_ends(ax, ax.step(times_s, in_service, where="post", color=style.INK, linewidth=1.4, label="in service"))
-    marks = _list_marks(rollout)
+    marks = list_marks(rollout)
     marks_s = [time_s for time_s, _, _ in marks]
     windows = rollout.windows.dropna(subset="error_rate")
     few = _count_few(rollout, total)
@@ -101,27 +109,27 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
 
     in_strip = find_places(strip_pt, few) if few else {}
     # First as if every status had its label: what is left for the legend needs more room.
-    places = find_places(height_pt, _set_height(ax, total, 0, height_pt))
+    places = find_places(height_pt, leave_room_above(ax, total, 0, height_pt))
     n_in_legend = len({band.status for band in bands} - {*places, *in_strip})
     if n_in_legend:
-        places = find_places(height_pt, _set_height(ax, total, n_in_legend, height_pt))
+        places = find_places(height_pt, leave_room_above(ax, total, n_in_legend, height_pt))
     in_strip = {status: place for status, place in in_strip.items() if status not in places}
-    _draw_legend(ax, [band for band in bands if band.status not in {*places, *in_strip}])
-    _label_statuses(ax, bands, places)
-    _draw_marks(ax, marks, total, time_scale(last_s))
-    _draw_waves(ax, rollout.events, total, right_s)
+    draw_status_legend(ax, [band.area for band in bands if band.status not in {*places, *in_strip}])
+    label_statuses(ax, places)
+    draw_marks(ax, marks, total, time_scale(last_s))
+    draw_waves(ax, rollout.events, total, right_s)
     _set_node_axis(ax, total)
     set_time_axis(ax.xaxis, last_s, "time since the start")
     if few:
         _draw_few(strips[0], shown, times_s, few, marks)
-        _label_statuses(strips[0], bands, in_strip)
+        label_statuses(strips[0], in_strip)
     if len(windows):
         _draw_error_rates(strips[-1], windows)
     for strip in strips:
         strip.set_xlim(0, right_s)
         strip.set_xticks([])
         strip.tick_params(axis="y", labelsize="small")
-    ax.set_title(_title(rollout, total), loc="left", fontsize="small")
+    ax.set_title(say_outcome(rollout, total), loc="left", fontsize="small")
     return ax
 
 
@@ -220,32 +228,17 @@ def _draw_statuses(ax: Axes, shown: pd.DataFrame, times_s: np.ndarray) -> list[_
             top, look = bottom + nodes, STATUS_LOOKS[status]
             area = ax.fill_between(
                 times_s, bottom, top, step="post", facecolor=look.colour, hatch=look.hatch,
-                edgecolor=_hatch_colour(look.colour), linewidth=0, label=status.replace("_", " "),
+                edgecolor=choose_hatch_colour(look.colour), linewidth=0, label=status.replace("_", " "),
             )  # fmt: skip
             bands.append(_Band(status, area, bottom, top))
             bottom = top
     return bands
 
 
-def _hatch_colour(colour: str) -> str:
-    """Return a colour that stands out from an area, also in grey."""
-    return "white" if style.is_dark(colour) else style.darken(colour)
-
-
 def _held(column: pd.Series) -> np.ndarray:
     """Return the column with its last value once more, for the end of the axis."""
     values = column.to_numpy(dtype=float)
     return np.append(values, values[-1])
-
-
-def _set_height(ax: Axes, total: int, n_in_legend: int, height_pt: float) -> float:
-    """Leave room above the fleet for the marks of waves, and for a legend; return the upper limit of the axis."""
-    rows = -(-n_in_legend // _LEGEND_COLUMNS)
-    # A row of small type is about 13 points high; the wave marks need another one.
-    share = min(0.6, (13 * rows + 20) / height_pt)
-    top = total / (1 - share)
-    ax.set_ylim(0, top)
-    return top
 
 
 def _find_places(
@@ -270,11 +263,11 @@ def _find_places(
     line = rise(in_service[steps])
     # The words at a mark are left of it, those of the second one right of it.
     taken = np.any(
-        [np.abs(centres * times_s[-1] - at) * width / times_s[-1] < 1.3 * _LABEL_PT for at in marks_s], axis=0
+        [np.abs(centres * times_s[-1] - at) * width / times_s[-1] < 1.3 * LABEL_PT for at in marks_s], axis=0
     )
     places = {}
     for band in bands:
-        n = int(np.ceil((len(band.status) + 2) * _CHARACTER_PT / width * _N_COLUMNS))
+        n = int(np.ceil((len(band.status) + 2) * CHARACTER_PT / width * _N_COLUMNS))
         if n > _N_COLUMNS:
             continue
         bottom, top = rise(band.bottom[steps]), rise(band.top[steps])
@@ -284,7 +277,7 @@ def _find_places(
         parts = np.stack([[low, np.minimum(high, under)], [np.maximum(low, over), high]])
         room = np.where(_slide(np.broadcast_to(taken, _N_COLUMNS), n).any(axis=1), -1.0, parts[:, 1] - parts[:, 0])
         part, place = np.unravel_index(np.argmax(room), room.shape)
-        if room[part, place] >= _LABEL_PT:
+        if room[part, place] >= LABEL_PT:
             across = float(centres[place]) + (n - 1) / 2 / _N_COLUMNS
             places[band.status] = across, float(parts[part, :, place].mean()) / height
     return places
@@ -294,85 +287,9 @@ def _slide(values: np.ndarray, n: int) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(values, n)
 
 
-def _label_statuses(ax: Axes, bands: Sequence[_Band], places: dict[str, tuple[float, float]]) -> None:
-    """Write the names that have a place into their areas."""
-    for band in (band for band in bands if band.status in places):
-        look = STATUS_LOOKS[band.status]
-        box = {"facecolor": look.colour, "edgecolor": "none", "pad": 1.0} if look.hatch else None
-        ax.text(
-            *places[band.status], band.status.replace("_", " "), transform=ax.transAxes, ha="center", va="center",
-            fontsize="small", color="white" if style.is_dark(look.colour) else "black", bbox=box,
-        )  # fmt: skip
-
-
-def _list_marks(rollout: Rollout) -> list[tuple[float, str, str]]:
-    """Return when the rollout ended and when service was whole again, with a word and a line for each."""
-    values = rollout.response_values
-    marks = [(values["makespan_s"], values["state"], "--")]
-    if values["restored_at_s"] != values["makespan_s"]:
-        marks.append((values["restored_at_s"], "restored", ":"))
-    return [mark for mark in marks if mark[0] == mark[0]]  # NaN: it did not happen
-
-
-def _draw_marks(ax: Axes, marks: list[tuple[float, str, str]], total: int, scale: Scale) -> None:
-    """Draw a line at each mark, with its time in the axis's unit."""
-    right_s = ax.get_xlim()[1]
-    for number, (time_s, word, line) in enumerate(marks):
-        ax.vlines(time_s, 0, total, color=style.INK, linestyle=line, linewidth=1.2)
-        # The first label stands left of its line and the second right of it, so that they never meet.
-        leftwards = number == 0 and time_s > 0.05 * right_s
-        ax.annotate(
-            f"{word.replace('_', ' ')} {format_number(time_s * scale.factor, 1.0)} {scale.unit}",
-            (time_s, total / 2),
-            xytext=(-3 if leftwards else 3, 0), textcoords="offset points", rotation=90, fontsize="small",
-            ha="right" if leftwards else "left", va="center",
-            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.0},
-        )  # fmt: skip
-
-
-def _draw_waves(ax: Axes, events: pd.DataFrame, total: int, right_s: float) -> None:
-    """Mark the start of each wave on top of the fleet, numbered as far as the numbers have room."""
-    dispatched = events[events["to_status"].eq("starting") & events["node"].notna()]
-    starts_s = dispatched.groupby("wave")["time_s"].min()
-    marker = "v" if len(starts_s) <= _MOST_TRIANGLES else "|"
-    ax.plot(starts_s, [total] * len(starts_s), marker, markersize=4, color=style.INK, clip_on=False)
-    seconds_per_pt = right_s / measure_axes(ax)[0]
-    free_from_s = 0.0
-    for wave, start_s in starts_s.items():
-        if start_s >= free_from_s:
-            text = f"wave {wave}" if start_s == starts_s.iloc[0] else str(wave)
-            side = "left" if start_s == 0 else "center"
-            ax.annotate(text, (start_s, total), xytext=(0, 4), textcoords="offset points", ha=side, fontsize="x-small")
-            # As far as this text reaches, and as far as the next, centred one begins before its mark.
-            free_from_s = start_s + (len(text) + 3) * _CHARACTER_PT * seconds_per_pt
-
-
-def _draw_legend(ax: Axes, bands: Sequence[_Band]) -> None:
-    """Put a legend of the areas that have no room for their names above the fleet, inside the axes."""
-    if bands:
-        n_columns = min(_LEGEND_COLUMNS, len(bands))
-        spacing = {"borderaxespad": 0.2, "labelspacing": 0.2, "columnspacing": 1.2}
-        handles = [band.area for band in bands]
-        ax.legend(handles=handles, loc="upper left", ncols=n_columns, fontsize="small", frameon=False, **spacing)
-
-
 def _set_node_axis(ax: Axes, total: int) -> None:
     from matplotlib.ticker import MaxNLocator
 
     ax.set_ylabel("nodes")
     ticks = MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]).tick_values(0, total)
     ax.set_yticks([tick for tick in ticks if 0 <= tick <= total])
-
-
-def _title(rollout: Rollout, total: int) -> str:
-    values = rollout.response_values
-    outcome = str(values["state"]).replace("_", " ")
-    if isinstance(values["verdict"], str):
-        outcome += f" ({values['verdict'].replace('_', ' ')})"
-    n_failed = int(values["failed_nodes"])
-    failed = f"{n_failed:,} of {plural(total, 'node')} failed" if n_failed else "no node failed"
-    return f"{_cut(rollout.scenario.name)} / {_cut(rollout.policy.name)}\n{outcome}, {failed}"
-
-
-def _cut(name: str, width: int = 28) -> str:
-    return name if len(name) <= width else name[: width - 3] + "..."

@@ -1,0 +1,113 @@
+"""What pictures of one rollout share: title, marks of waves and ends, and names of statuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from simdeploy.plotting import style
+from simdeploy.plotting.style import STATUS_LOOKS
+from simdeploy.plotting.wrapping import measure_axes
+from simdeploy.report.wording import Scale, format_number, plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+    from simdeploy.engines import Rollout
+
+CHARACTER_PT = 5.5  # width of one in the smallest type, in points
+LABEL_PT = 13  # height of a label, with a little room
+_MOST_TRIANGLES = 25
+_LEGEND_COLUMNS = 4
+
+
+def choose_hatch_colour(colour: str) -> str:
+    """Return a colour that stands out from an area, also in grey."""
+    return "white" if style.is_dark(colour) else style.darken(colour)
+
+
+def leave_room_above(ax: Axes, total: float, n_in_legend: int, height_pt: float) -> float:
+    """Leave room above the fleet for the marks of waves, and for a legend; return the upper limit of the axis."""
+    rows = -(-n_in_legend // _LEGEND_COLUMNS)
+    # A row of small type is about 13 points high; the wave marks need another one.
+    share = min(0.6, (13 * rows + 20) / height_pt)
+    top = total / (1 - share)
+    ax.set_ylim(0, top)
+    return top
+
+
+def label_statuses(ax: Axes, places: Mapping[str, tuple[float, float]]) -> None:
+    """Write the names of statuses at their places, in parts of the axes."""
+    for status, place in places.items():
+        look = STATUS_LOOKS[status]
+        box = {"facecolor": look.colour, "edgecolor": "none", "pad": 1.0} if look.hatch else None
+        ax.text(
+            *place, status.replace("_", " "), transform=ax.transAxes, ha="center", va="center",
+            fontsize="small", color="white" if style.is_dark(look.colour) else "black", bbox=box,
+        )  # fmt: skip
+
+
+def draw_status_legend(ax: Axes, areas: Sequence[Artist]) -> None:
+    """Put a legend of the areas that have no room for their names above the fleet, inside the axes."""
+    if areas:
+        n_columns = min(_LEGEND_COLUMNS, len(areas))
+        spacing = {"borderaxespad": 0.2, "labelspacing": 0.2, "columnspacing": 1.2}
+        ax.legend(handles=areas, loc="upper left", ncols=n_columns, fontsize="small", frameon=False, **spacing)
+
+
+def list_marks(rollout: Rollout) -> list[tuple[float, str, str]]:
+    """Return when the rollout ended and when service was whole again, with a word and a line for each."""
+    values = rollout.response_values
+    marks = [(values["makespan_s"], values["state"], "--")]
+    if values["restored_at_s"] != values["makespan_s"]:
+        marks.append((values["restored_at_s"], "restored", ":"))
+    return [mark for mark in marks if mark[0] == mark[0]]  # NaN: it did not happen
+
+
+def draw_marks(ax: Axes, marks: list[tuple[float, str, str]], total: float, scale: Scale) -> None:
+    """Draw a line at each mark, with its time in the axis's unit."""
+    right_s = ax.get_xlim()[1]
+    for number, (time_s, word, line) in enumerate(marks):
+        ax.vlines(time_s, 0, total, color=style.INK, linestyle=line, linewidth=1.2)
+        # The first label stands left of its line and the second right of it, so that they never meet.
+        leftwards = number == 0 and time_s > 0.05 * right_s
+        ax.annotate(
+            f"{word.replace('_', ' ')} {format_number(time_s * scale.factor, 1.0)} {scale.unit}",
+            (time_s, total / 2),
+            xytext=(-3 if leftwards else 3, 0), textcoords="offset points", rotation=90, fontsize="small",
+            ha="right" if leftwards else "left", va="center",
+            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.0},
+        )  # fmt: skip
+
+
+def draw_waves(ax: Axes, events: pd.DataFrame, total: float, right_s: float) -> None:
+    """Mark the start of each wave on top of the fleet, numbered as far as the numbers have room."""
+    dispatched = events[events["to_status"].eq("starting") & events["node"].notna()]
+    starts_s = dispatched.groupby("wave")["time_s"].min()
+    marker = "v" if len(starts_s) <= _MOST_TRIANGLES else "|"
+    ax.plot(starts_s, [total] * len(starts_s), marker, markersize=4, color=style.INK, clip_on=False)
+    seconds_per_pt = right_s / measure_axes(ax)[0]
+    free_from_s = 0.0
+    for wave, start_s in starts_s.items():
+        if start_s >= free_from_s:
+            text = f"wave {wave}" if start_s == starts_s.iloc[0] else str(wave)
+            side = "left" if start_s == 0 else "center"
+            ax.annotate(text, (start_s, total), xytext=(0, 4), textcoords="offset points", ha=side, fontsize="x-small")
+            # As far as this text reaches, and as far as the next, centred one begins before its mark.
+            free_from_s = start_s + (len(text) + 3) * CHARACTER_PT * seconds_per_pt
+
+
+def say_outcome(rollout: Rollout, total: int) -> str:
+    values = rollout.response_values
+    outcome = str(values["state"]).replace("_", " ")
+    if isinstance(values["verdict"], str):
+        outcome += f" ({values['verdict'].replace('_', ' ')})"
+    n_failed = int(values["failed_nodes"])
+    failed = f"{n_failed:,} of {plural(total, 'node')} failed" if n_failed else "no node failed"
+    return f"{_cut(rollout.scenario.name)} / {_cut(rollout.policy.name)}\n{outcome}, {failed}"
+
+
+def _cut(name: str, width: int = 28) -> str:
+    return name if len(name) <= width else name[: width - 3] + "..."
