@@ -15,6 +15,8 @@ from simdeploy.vocabulary import RECORD_FORMS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+
     from simdeploy.engines import Rollout
 
 
@@ -29,13 +31,12 @@ if TYPE_CHECKING:
 def command(study: Study, *, replication: int, records: Path | None, records_form: str) -> Finding:
     """Simulate one rollout and describe what happened.
 
-    Describes the rollout of SCENARIO wave by wave. --out writes the nodes over time, --plot draws them; --json has the
-    API's final deployment object under "deployment". --records writes events, nodes over time, nodes, health windows and
-    revisions.
+    Describes the rollout of SCENARIO wave by wave. --out writes the nodes over time, --plot draws each of them and how many there
+    are of each status; --json has the API's final deployment object under "deployment". --records writes events, nodes over
+    time, nodes, health windows and revisions.
     """
     from simdeploy.cli.story import tell
     from simdeploy.engines import OneRollout, simulate
-    from simdeploy.plotting import plot_timeline
     from simdeploy.units import NS_PER_S, short_duration
 
     rollout = simulate(study.scenario, study.policy, seed=study.ctx.params["seed"], replication=replication)
@@ -61,9 +62,19 @@ def command(study: Study, *, replication: int, records: Path | None, records_for
             *(f"{short_duration(line.time_s * NS_PER_S):>10}  {line.text}" for line in story),
         ],
         table=lambda: rollout.timeline,
-        draw=draw_panels((7.5, 4.5), plot_timeline, rollout),
+        draw=draw_panels((7.5, 8), _plot, rollout, panels=(2, 1)),
         files=write_records,
     )
+
+
+def _plot(axes: np.ndarray, rollout: Rollout) -> None:
+    """Draw the nodes one by one, and below how many there are of each status."""
+    from simdeploy.plotting import plot_fleet, plot_timeline
+
+    above, below = axes[:, 0]
+    plot_fleet(above, rollout)
+    plot_timeline(below, rollout)
+    below.set_title("", loc="left")  # the same
 
 
 def _describe(rollout: Rollout) -> dict[str, Any]:

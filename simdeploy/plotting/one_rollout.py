@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.plotting import style
 from simdeploy.plotting.style import STATUS_LOOKS
-from simdeploy.plotting.wrapping import measure_axes
+from simdeploy.plotting.wrapping import measure_axes, wrap_words
 from simdeploy.report.wording import Scale, format_number, plural
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 CHARACTER_PT = 5.5  # width of one in the smallest type, in points
 LABEL_PT = 13  # height of a label, with a little room
 _MOST_TRIANGLES = 25
-_LEGEND_COLUMNS = 4
+_MOST_LEGEND_COLUMNS = 4
+_NARROW_PT = 250  # axes in which legends and marks are in smaller type
+_LEGEND_COLUMN_PT = {"small": 85, "x-small": 64}
+_LEGEND_ROW_PT = {"small": 13, "x-small": 10.5}
 
 
 def choose_hatch_colour(colour: str) -> str:
@@ -30,12 +33,21 @@ def choose_hatch_colour(colour: str) -> str:
 
 def leave_room_above(ax: Axes, total: float, n_in_legend: int, height_pt: float) -> float:
     """Leave room above the fleet for the marks of waves, and for a legend; return the upper limit of the axis."""
-    rows = -(-n_in_legend // _LEGEND_COLUMNS)
-    # A row of small type is about 13 points high; the wave marks need another one.
-    share = min(0.6, (13 * rows + 20) / height_pt)
+    rows = -(-n_in_legend // _count_legend_columns(ax))
+    # The wave marks need another row.
+    share = min(0.6, (_LEGEND_ROW_PT[_choose_size(ax)] * rows + 22) / height_pt)
     top = total / (1 - share)
     ax.set_ylim(0, top)
     return top
+
+
+def _count_legend_columns(ax: Axes) -> int:
+    column_pt = _LEGEND_COLUMN_PT[_choose_size(ax)]
+    return max(1, min(_MOST_LEGEND_COLUMNS, int(measure_axes(ax)[0] // column_pt)))
+
+
+def _choose_size(ax: Axes) -> str:
+    return "small" if measure_axes(ax)[0] > _NARROW_PT else "x-small"
 
 
 def label_statuses(ax: Axes, places: Mapping[str, tuple[float, float]]) -> None:
@@ -52,9 +64,9 @@ def label_statuses(ax: Axes, places: Mapping[str, tuple[float, float]]) -> None:
 def draw_status_legend(ax: Axes, areas: Sequence[Artist]) -> None:
     """Put a legend of the areas that have no room for their names above the fleet, inside the axes."""
     if areas:
-        n_columns = min(_LEGEND_COLUMNS, len(areas))
-        spacing = {"borderaxespad": 0.2, "labelspacing": 0.2, "columnspacing": 1.2}
-        ax.legend(handles=areas, loc="upper left", ncols=n_columns, fontsize="small", frameon=False, **spacing)
+        n_columns, size = min(_count_legend_columns(ax), len(areas)), _choose_size(ax)
+        spacing = {"borderaxespad": 0.2, "labelspacing": 0.2, "columnspacing": 1.0, "handlelength": 1.4}
+        ax.legend(handles=areas, loc="upper left", ncols=n_columns, fontsize=size, frameon=False, **spacing)
 
 
 def list_marks(rollout: Rollout) -> list[tuple[float, str, str]]:
@@ -75,9 +87,9 @@ def draw_marks(ax: Axes, marks: list[tuple[float, str, str]], total: float, scal
         leftwards = number == 0 and time_s > 0.05 * right_s
         ax.annotate(
             f"{word.replace('_', ' ')} {format_number(time_s * scale.factor, 1.0)} {scale.unit}",
-            (time_s, total / 2),
-            xytext=(-3 if leftwards else 3, 0), textcoords="offset points", rotation=90, fontsize="small",
-            ha="right" if leftwards else "left", va="center",
+            (time_s, total),
+            xytext=(-3 if leftwards else 3, -5), textcoords="offset points", rotation=90, fontsize=_choose_size(ax),
+            ha="right" if leftwards else "left", va="top",
             bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.0},
         )  # fmt: skip
 
@@ -99,14 +111,17 @@ def draw_waves(ax: Axes, events: pd.DataFrame, total: float, right_s: float) -> 
             free_from_s = start_s + (len(text) + 3) * CHARACTER_PT * seconds_per_pt
 
 
-def say_outcome(rollout: Rollout, total: int) -> str:
+def write_outcome(ax: Axes, rollout: Rollout, total: int) -> None:
+    """Write on top of which rollout it is, and what came out."""
     values = rollout.response_values
     outcome = str(values["state"]).replace("_", " ")
     if isinstance(values["verdict"], str):
         outcome += f" ({values['verdict'].replace('_', ' ')})"
     n_failed = int(values["failed_nodes"])
     failed = f"{n_failed:,} of {plural(total, 'node')} failed" if n_failed else "no node failed"
-    return f"{_cut(rollout.scenario.name)} / {_cut(rollout.policy.name)}\n{outcome}, {failed}"
+    title = f"{_cut(rollout.scenario.name)} / {_cut(rollout.policy.name)}\n{outcome}, {failed}"
+    # As if the type were larger: what is left of the axes may push them to the right.
+    ax.set_title(wrap_words(ax, title), loc="left", fontsize="small")
 
 
 def _cut(name: str, width: int = 28) -> str:

@@ -19,7 +19,7 @@ from simdeploy.plotting.one_rollout import (
     label_statuses,
     leave_room_above,
     list_marks,
-    say_outcome,
+    write_outcome,
 )
 from simdeploy.plotting.style import STATUS_LOOKS, in_plain_text, label_line_ends
 from simdeploy.plotting.wrapping import measure_axes
@@ -129,7 +129,7 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
         strip.set_xlim(0, right_s)
         strip.set_xticks([])
         strip.tick_params(axis="y", labelsize="small")
-    ax.set_title(say_outcome(rollout, total), loc="left", fontsize="small")
+    write_outcome(ax, rollout, total)
     return ax
 
 

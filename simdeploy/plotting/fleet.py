@@ -1,0 +1,239 @@
+"""One rollout as a map of its fleet: nodes by time, coloured by status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.engines.fleet_map import SHOWN, Cells, FleetMap, choose, make_cells
+from simdeploy.plotting import style
+from simdeploy.plotting.axes import set_time_axis
+from simdeploy.plotting.one_rollout import (
+    CHARACTER_PT,
+    LABEL_PT,
+    choose_hatch_colour,
+    draw_marks,
+    draw_status_legend,
+    draw_waves,
+    label_statuses,
+    leave_room_above,
+    list_marks,
+    write_outcome,
+)
+from simdeploy.plotting.style import STATUS_LOOKS, in_plain_text
+from simdeploy.plotting.wrapping import measure_axes
+from simdeploy.report.wording import plural, time_scale
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.patches import PathPatch
+
+    from simdeploy.engines import Rollout
+
+_MOST_CELLS = 200
+_MOST_INSTANTS = 800
+_SMALLEST = 0.03  # of the height of the map: what a wave has at least
+_GAP = 0.012  # between zones
+_LAID_OUT = 0.8  # of the height of the axes at least is left by the layout
+_RASTER = (120, 240)  # on which room for names is looked for
+_OVERLOAD = (-0.075, -0.035)  # where its bar is, in heights of the map
+
+
+@in_plain_text
+def plot_fleet(ax: Axes, rollout: Rollout) -> Axes:
+    """Draw what every node of a rollout shows over time, by zone and in the order of dispatch.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Drawn on; its horizontal data are seconds.
+    rollout : Rollout
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same.
+
+    Notes
+    -----
+    A node is "down" where it is out of service by itself (crashed, or in an outage of its zone) although its status would let it
+    serve. A bar below the map shows when a pool of a shared service meets more requests than its capacity.
+
+    Zones are from the top, and in each zone the nodes dispatched first. Waves of few nodes are drawn taller than they are, so
+    that canaries can be seen beside a large fleet. In a fleet of more than about 200 nodes a row has several: it shows failed,
+    then down nodes if it has any, otherwise what most of its nodes show. Marks on top are the starts of waves.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.engines import simulate
+    >>> from simdeploy.plotting import plot_fleet
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "two-nodes",
+    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+    ...     "policies": {"all-at-once": {"strategy": "immediate"}},
+    ... })
+    >>> plot_fleet(Figure().subplots(), simulate(scenario)).get_ylabel()
+    '2 nodes'
+    """
+    timeline = rollout.timeline
+    last_s = float(timeline["time_s"].iloc[-1])
+    right_s = last_s * 1.07 if last_s > 0 else 1.0
+    ax.set_xlim(0, right_s)
+    n_zones = int(rollout.nodes["zone"].nunique())
+    cells = make_cells(rollout.nodes, max(1, _MOST_CELLS // n_zones))
+    times_s = _choose_instants(rollout, last_s)
+    shown = choose(FleetMap(rollout).count(cells, times_s))
+    rows = _place_rows(cells)
+    areas = {number: _draw_area(ax, shown == number, rows, times_s, right_s, number) for number in np.unique(shown)}
+
+    is_overloaded = bool((timeline["load"] > 1).any())
+    bottom = 1.8 * _OVERLOAD[0] if is_overloaded else 0.0
+    marks, (width_pt, height_pt) = list_marks(rollout), measure_axes(ax)
+    height_pt *= _LAID_OUT
+    marks_s = [time_s for time_s, _, _ in marks]
+    free = _Free(shown, rows, times_s, right_s, marks_s, width_pt)
+    # First as if every name had its place in the map: what is left for the legend needs more room.
+    places: dict[str, tuple[float, float]] = {}
+    for n_in_legend in (0, None):
+        top = leave_room_above(ax, 1, len(areas) - len(places) if n_in_legend is None else 0, height_pt)
+        ax.set_ylim(bottom, top)
+        part = 1 / (top - bottom)
+        found = free.find_places(list(areas), height_pt * part)
+        places = {name: (x, (y - bottom) * part) for name, (x, y) in found.items()}
+    draw_status_legend(ax, [area for number, area in areas.items() if SHOWN[number] not in places])
+    label_statuses(ax, places)
+    draw_marks(ax, marks, 1, time_scale(last_s))
+    draw_waves(ax, rollout.events, 1, right_s)
+    if is_overloaded:
+        _draw_overload(ax, rollout)
+    _name_zones(ax, cells, rows, height_pt * part)
+    set_time_axis(ax.xaxis, last_s, "time since the start")
+    n_nodes = len(rollout.nodes)
+    most = int(cells.n_nodes.max())
+    ax.set_ylabel(plural(n_nodes, "node") + (f",\nup to {most} a row" if most > 1 else ""))
+    write_outcome(ax, rollout, n_nodes)
+    return ax
+
+
+def _choose_instants(rollout: Rollout, last_s: float) -> np.ndarray:
+    """Return the instants of all changes, or as many as a screen can show."""
+    changes = [rollout.events["time_s"], rollout.down_spells["from_s"], rollout.down_spells["until_s"]]
+    times_s: np.ndarray = np.unique(np.concatenate([[0.0], *changes]))
+    times_s = times_s[times_s <= last_s]
+    return times_s if len(times_s) <= _MOST_INSTANTS else np.linspace(0, last_s, _MOST_INSTANTS)
+
+
+def _place_rows(cells: Cells) -> np.ndarray:
+    """Return the upper and the lower end of each cell's row, from 1 at the top to 0: shape (2, cells)."""
+    sizes = np.bincount(cells.group, weights=cells.n_nodes)
+    begins = np.append(True, np.diff(cells.zone) != 0)
+    # First of all the first wave of each zone.
+    least = np.full(len(sizes), min(_SMALLEST, 0.25 / len(sizes)))
+    least[cells.group[begins]] = min(_SMALLEST, 0.25 / begins.sum())
+    heights = (np.maximum(sizes, least * sizes.sum()) / np.bincount(cells.group))[cells.group]
+    gaps = (np.cumsum(begins) - 1) * min(_GAP, 0.1 / begins.sum()) * heights.sum()
+    ends = np.cumsum(heights) + gaps
+    total = ends[-1]
+    rows: np.ndarray = 1 - np.stack([ends - heights, ends]) / total
+    return rows
+
+
+def _draw_area(
+    ax: Axes, mask: np.ndarray, rows: np.ndarray, times_s: np.ndarray, right_s: float, number: int
+) -> PathPatch:
+    """Draw where cells show one thing, a rectangle for each time, as a single area."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    edges = np.append(times_s, right_s)
+    padded = np.pad(mask.T.astype(np.int8), ((0, 0), (1, 1)))
+    cell, begin = np.nonzero(np.diff(padded) == 1)
+    _, end = np.nonzero(np.diff(padded) == -1)
+    left, right, upper, lower = edges[begin], edges[end], rows[0][cell], rows[1][cell]
+    corners = np.stack([left, lower, right, lower, right, upper, left, upper, left, lower], axis=1).reshape(-1, 2)
+    codes = np.tile([Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY], len(cell))
+    look = STATUS_LOOKS[SHOWN[number]]
+    patch = PathPatch(
+        Path(corners, codes), facecolor=look.colour, hatch=look.hatch, edgecolor=choose_hatch_colour(look.colour),
+        linewidth=0, antialiased=False, label=SHOWN[number].replace("_", " "),
+    )  # fmt: skip
+    ax.add_patch(patch)
+    return patch
+
+
+class _Free:
+    """Where in the map a name has room: on a raster of what is shown, without what lies under marks."""
+
+    def __init__(
+        self,
+        shown: np.ndarray,
+        rows: np.ndarray,
+        times_s: np.ndarray,
+        right_s: float,
+        marks_s: list[float],
+        width_pt: float,
+    ) -> None:
+        n_down, n_across = _RASTER
+        heights = 1 - (np.arange(n_down) + 0.5) / n_down
+        centres_s = (np.arange(n_across) + 0.5) / n_across * right_s
+        cell = np.clip(np.searchsorted(-rows[0], -heights, side="right") - 1, 0, rows.shape[1] - 1)
+        at = np.searchsorted(times_s, centres_s, side="right") - 1
+        self._raster = shown[at][:, cell].T
+        self._raster[rows[1][cell] > heights] = -1  # between zones
+        self._width_pt = width_pt
+        near = 1.3 * LABEL_PT * right_s / width_pt
+        for mark_s in marks_s:
+            self._raster[:, np.abs(centres_s - mark_s) < near] = -1
+
+    def find_places(self, numbers: list[int], height_pt: float) -> dict[str, tuple[float, float]]:
+        """Return the middle of the name of whatever has room for it, as parts of the map from the left and from below."""
+        n_down, n_across = _RASTER
+        down = int(np.ceil(LABEL_PT / height_pt * n_down))
+        places = {}
+        for number in numbers:
+            across = int(np.ceil((len(SHOWN[number]) + 2) * CHARACTER_PT / self._width_pt * n_across))
+            if across > n_across or down > n_down:
+                continue
+            mask = self._raster == number
+            sums = np.pad(mask.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+            inside = sums[down:, across:] - sums[:-down, across:] - sums[down:, :-across] + sums[:-down, :-across]
+            tops, lefts = np.nonzero(inside == down * across)
+            if len(tops):
+                # As near as can be to the middle of the area.
+                middle = [np.mean(of) for of in np.nonzero(mask)]
+                away = np.hypot((tops + down / 2 - middle[0]) / n_down, (lefts + across / 2 - middle[1]) / n_across)
+                best = int(away.argmin())
+                places[SHOWN[number]] = (
+                    (lefts[best] + across / 2) / n_across,
+                    1 - (tops[best] + down / 2) / n_down,
+                )
+        return places
+
+
+def _draw_overload(ax: Axes, rollout: Rollout) -> None:
+    """Draw a bar below the map for each time of overload."""
+    times_s = rollout.timeline["time_s"].to_numpy()
+    is_over = (rollout.timeline["load"] > 1).to_numpy()[:-1]
+    low, high = _OVERLOAD
+    spans = list(zip(times_s[:-1][is_over], np.diff(times_s)[is_over], strict=True))
+    ax.broken_barh(spans, (low, high - low), facecolor=style.INK, antialiased=False, label="overload")
+    look: dict[str, Any] = {"va": "center", "fontsize": "small", "annotation_clip": False}
+    ax.annotate(
+        "overload", (1, (low + high) / 2), xytext=(3, 0), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
+        **look,
+    )  # fmt: skip
+
+
+def _name_zones(ax: Axes, cells: Cells, rows: np.ndarray, height_pt: float) -> None:
+    """Put the names of zones, or as many as have room, beside their nodes."""
+    zones = np.unique(cells.zone)
+    if len(zones) == 1:
+        ax.set_yticks([])
+        return
+    middles = [float((rows[0][cells.zone == zone].max() + rows[1][cells.zone == zone].min()) / 2) for zone in zones]
+    step = -(-len(zones) // max(int(height_pt / LABEL_PT), 1))
+    ax.set_yticks(middles[::step], [f"zone {zone}" for zone in zones[::step]])
+    ax.tick_params(axis="y", length=0)

@@ -1,0 +1,135 @@
+"""The map of a fleet: its areas are the statuses of nodes, canaries and overload can be seen, and it can be read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from drawn import draw, find_unreadable
+from matplotlib.figure import Figure
+from matplotlib.path import Path
+from test_watch import CANARY, CRASHES, roll
+
+from simdeploy.engines.fleet_map import SHOWN
+from simdeploy.plotting import plot_fleet
+from simdeploy.plotting.style import STATUS_LOOKS
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*(max_parallel|max_failed_nodes)")
+
+OVERLOADED = {"service": {"shared": {"capacity": 1.1}}, "replication": 1}
+ROLLOUTS = {
+    "stopped": {},
+    "crashes": CRASHES,
+    "canaries": {"policy": {**CANARY, "max_parallel": 500}, "nodes": 5000, "zones": 6, "start_failure": 0},
+    "overload": OVERLOADED,
+    "one node": {"nodes": 1, "zones": 1, "start_failure": 0},
+    "many zones": {"nodes": 300, "zones": 40, "policy": {"strategy": "immediate"}},
+    "no time at all": {"update_duration": 0, "policy": {"strategy": "immediate"}, "start_failure": 0},
+}
+
+
+def draw_map(size=(6.4, 4.8), **how):
+    """Draw the map of a rollout on a new figure; return the rollout and the axes."""
+    rollout = roll(**how)
+    figure = Figure(figsize=size, layout="constrained")
+    ax = figure.subplots()
+    assert plot_fleet(ax, rollout) is ax
+    draw(figure)
+    return rollout, ax
+
+
+def areas_of(ax):
+    """Return the areas of the map by what they show."""
+    return {patch.get_label().replace(" ", "_"): patch for patch in ax.patches if patch.get_label()[0] != "_"}
+
+
+@pytest.mark.parametrize("size", [(3.4, 2.8), (7.5, 4)])
+@pytest.mark.parametrize("case", ROLLOUTS)
+def test_a_map_can_be_read(case, size):
+    """At half a page and at a whole one no text lies on another or is cut, and everything shown is named once. [contract]"""
+    _, ax = draw_map(size, **ROLLOUTS[case])
+    assert find_unreadable(ax.figure) == []
+    legend = ax.get_legend()
+    named = [text.get_text() for text in legend.get_texts()] if legend else []
+    named += [text.get_text() for text in ax.texts if text.get_transform() == ax.transAxes]
+    assert sorted(name.replace(" ", "_") for name in named) == sorted(areas_of(ax))
+    # A name stands in its area.
+    for text in ax.texts:
+        if text.get_transform() == ax.transAxes:
+            place = ax.transData.inverted().transform(ax.transAxes.transform(text.get_position()))
+            area = areas_of(ax)[text.get_text().replace(" ", "_")].get_path()
+            assert any(
+                area.contains_point((place[0], place[1] + away)) for away in (0, -0.01, 0.01)
+            )  # it may span zones
+
+
+def test_areas_are_the_statuses_of_nodes():
+    """At any time each of few nodes has the colour of its status, in its zone, and in the order of dispatch. [oracle]"""
+    rollout, ax = draw_map(**CRASHES)
+    nodes = rollout.nodes.sort_values(["zone", "wave", "position"], na_position="last")
+    events = rollout.events[rollout.events["node"].notna()]
+    seen = set()
+    for time_s in np.linspace(0.1, rollout.timeline["time_s"].iloc[-1] - 0.1, 9).tolist():
+        rows = sorted(
+            (-high, status)
+            for status, area in areas_of(ax).items()
+            for left, high, right in find_rectangles(area.get_path())
+            if left <= time_s < right
+        )
+        down = set(rollout.down_spells.query("from_s <= @time_s < until_s")["node"])
+        last = events[events["time_s"] <= time_s].drop_duplicates("node", keep="last").set_index("node")["to_status"]
+        statuses = [str(last.get(node, "pending")) for node in nodes["node"]]
+        expected = [
+            "down" if node in down and status in ("pending", "validating", "running", "rolled_back") else status
+            for node, status in zip(nodes["node"], statuses, strict=True)
+        ]
+        assert [status for _, status in rows] == expected
+        seen |= set(expected)
+    assert {"pending", "starting", "down", "failed"} <= seen
+    assert set(areas_of(ax)) <= set(SHOWN)
+    colours = {status: area.get_facecolor() for status, area in areas_of(ax).items()}
+    assert len(set(colours.values())) == len(colours)
+
+
+def find_rectangles(path):
+    """Go through the left, upper and right ends of a path's rectangles."""
+    starts = np.flatnonzero(path.codes == Path.MOVETO)
+    for start in starts:
+        corners = path.vertices[start : start + 4]
+        yield corners[0, 0], corners[:, 1].max(), corners[1, 0]
+
+
+def test_two_canaries_of_five_thousand_can_be_seen():
+    """Two canaries of 5,000 nodes have rows of a point and a half at half a page, in their zones. [contract]"""
+    rollout, ax = draw_map((3.4, 2.8), **ROLLOUTS["canaries"])
+    canaries = rollout.nodes[rollout.nodes["canary"]]
+    assert len(canaries) == 2
+    start_s = canaries["dispatched_at_s"].max()
+    rows = [
+        corners[:4]
+        for corners in np.split(areas_of(ax)["starting"].get_path().vertices, range(5, 10**6, 5))
+        if len(corners) and corners[0, 0] <= start_s < corners[1, 0]
+    ]
+    assert len(rows) == 2
+    heights = np.array([np.ptp(ax.transData.transform(corners)[:, 1]) for corners in rows])
+    assert (heights * 72 / ax.figure.dpi > 1.5).all()
+
+
+def test_overload_has_a_bar():
+    """A bar below the map covers the times at which the load exceeds the capacity, and no others. [contract]"""
+    rollout, ax = draw_map(**OVERLOADED)
+    (bar,) = (area for area in ax.collections if area.get_label() == "overload")
+    timeline = rollout.timeline
+    assert 0 < timeline["load"].gt(1).sum() < len(timeline)
+    for path in bar.get_paths():
+        for side in (path.vertices[:, 0].min(), path.vertices[:, 0].max()):
+            assert side in set(timeline["time_s"])
+    for now, after, load in zip(timeline["time_s"], timeline["time_s"][1:], timeline["load"], strict=False):
+        point = ((now + after) / 2, -0.055)
+        assert any(path.contains_point(point) for path in bar.get_paths()) == (load > 1)
+    assert [text.get_text() for text in ax.texts].count("overload") == 1
+    assert "overload" not in [text.get_text() for text in draw_map()[1].texts]
+
+
+def test_what_is_down_looks_like_nothing_else():
+    """What is down differs from every status by its hatch or its lightness; each look is the same everywhere. [contract]"""
+    assert set(SHOWN) == set(STATUS_LOOKS)
