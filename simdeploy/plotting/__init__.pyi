@@ -9,6 +9,7 @@ from .comparison import (
 )
 from .costs import plot_costs as plot_costs, plot_value_of_observation as plot_value_of_observation
 from .discovery import plot_discovery as plot_discovery, plot_peeling_path as plot_peeling_path
+from .distribution import plot_distribution as plot_distribution
 from .fleet import plot_fleet as plot_fleet
 from .gates import plot_gates as plot_gates
 from .heatmap import plot_heatmap as plot_heatmap

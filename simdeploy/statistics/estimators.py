@@ -145,8 +145,7 @@ def find_quantiles(sample: Sample, quantile: float) -> np.ndarray:
             [quantile_place(int(count), quantile) if count else 0 for count in n.tolist()], dtype=np.int64
         )
     else:
-        of_world = (sample.strata.probabilities / np.maximum(sample.strata.counts, 1))[..., sample.strata.of]
-        weights = np.take_along_axis(np.broadcast_to(of_world, sample.values.shape), order, axis=1)
+        weights = np.take_along_axis(np.broadcast_to(sample.strata.weights, sample.values.shape), order, axis=1)
         below = np.cumsum(np.where(np.isnan(ordered), 0.0, weights), axis=1)
         is_below = below < _NEARLY * quantile * below[:, -1:]
         places = np.minimum(is_below.sum(axis=1), np.maximum(n - 1, 0))

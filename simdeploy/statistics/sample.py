@@ -52,6 +52,12 @@ class Strata:
         counts: np.ndarray = np.bincount(self.of, minlength=self.n)
         return counts
 
+    @property
+    def weights(self) -> np.ndarray:
+        """What each world counts, by world or by case and world; together 1."""
+        weights: np.ndarray = (self.probabilities / np.maximum(self.counts, 1))[..., self.of]
+        return weights
+
     def of_cases(self, key: Any) -> Strata:
         """Return the strata of some cases."""
         return self if self.probabilities.ndim == 1 else replace(self, probabilities=self.probabilities[key])

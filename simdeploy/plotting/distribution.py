@@ -1,0 +1,137 @@
+"""How the values of a response are distributed under each policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.naming import name_cases
+from simdeploy.errors import InputError, Problem
+from simdeploy.plotting import style
+from simdeploy.plotting.axes import set_limits, set_measure_axis
+from simdeploy.plotting.style import (
+    LINE_LOOKS,
+    in_plain_text,
+    name_row,
+    put_legend_above,
+    say_no_value,
+    set_rows,
+    write_beside,
+)
+from simdeploy.report.wording import find_cost_unit, percent
+from simdeploy.scenario.measures import Measure
+from simdeploy.statistics.estimators import find_quantiles
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from simdeploy.experiments.gathering import Batches
+    from simdeploy.scenario.parts import Costs
+
+_N_BINS = 40
+_HEIGHT = 0.8  # of a row
+_MOST_TICKS = 4  # costs are long numbers
+_QUANTILES = ((0.5, "median", "-"), (0.95, "p95", (0, (1, 1))))
+
+
+@in_plain_text
+def plot_distribution(
+    ax: Axes,
+    responses: pd.DataFrame | Batches,
+    *,
+    measure: Measure | str = "makespan_s",
+    costs: Costs | None = None,
+) -> Axes:
+    """Draw a histogram of the values of a response for every policy or case, with its median and 0.95 quantile.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Drawn on; about half an inch of height per policy is enough.
+    responses : DataFrame, SweepResult or StoredTable
+        From `replicate`, `sweep` or `read_store`, without a tilt.
+    measure : Measure or str, default 'makespan_s'
+        A response or cost, such as ``cost`` or ``blast_radius given defective``.
+    costs : Costs, optional
+        As of `estimate`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same.
+
+    Raises
+    ------
+    InputError
+        If the measure is an event or a quantile, which have no distribution, or not in the table.
+
+    Notes
+    -----
+    All histograms have the same classes, and each is as high as its row. Kinds of release that have worlds of their own count by
+    their probabilities. Beside a row is the fraction of rollouts without a value because they never end; quantiles are of the others.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.plotting import plot_distribution
+    >>> table = pd.DataFrame({"policy": ["a", "a", "b"], "replication": [0, 1, 0], "makespan_s": [60.0, 80.0, 90.0]})
+    >>> plot_distribution(Figure().subplots(), table).get_xlabel()
+    'makespan (min)'
+    """
+    values = Values(responses, [measure], costs=costs)
+    (measure,) = values.measures
+    if measure.kind != "mean":
+        hint = "choose a response, such as makespan_s; plot_estimates draws rates and quantiles"
+        raise InputError(Problem("has no distribution", ("measure",), found=str(measure), hint=hint))
+    drawn = values.of(measure)
+    is_known = ~np.isnan(drawn)
+    names = name_cases(values.cases)
+    set_rows(ax, [name_row(name, int(n)) for name, n in zip(names, is_known.sum(axis=1), strict=True)])
+    edges = _choose_edges(drawn[is_known])
+    sample = values.sample(measure).as_drawn()
+    quantiles = np.stack([find_quantiles(sample, quantile) for quantile, _, _ in _QUANTILES])
+    weights = np.where(is_known, np.broadcast_to(values.strata.weights, drawn.shape), 0.0)
+    policies = values.cases["policy"].tolist()
+    colours = {
+        policy: LINE_LOOKS[place % len(LINE_LOOKS)].colour for place, policy in enumerate(dict.fromkeys(policies))
+    }
+    for row, policy in enumerate(policies):
+        if is_known[row].any():
+            counts, _ = np.histogram(drawn[row][is_known[row]], edges, weights=weights[row][is_known[row]])
+            _draw_row(ax, row, counts, edges, quantiles[:, row], colours[policy])
+        else:
+            say_no_value(ax, row)
+    set_measure_axis(ax.xaxis, measure, set_limits(ax, "x", measure, edges), find_cost_unit(values.counted_under))
+    if not measure.is_duration:
+        ax.locator_params("x", nbins=_MOST_TICKS)
+    for row, unknown in enumerate(values.unknown_fractions(measure).tolist()):
+        if unknown > 0:
+            write_beside(ax, row, f"{percent(round(unknown, 3))}\nnever end")
+    if is_known.any():
+        put_legend_above(ax, len(_QUANTILES))
+    return ax
+
+
+def _draw_row(ax: Axes, row: int, counts: np.ndarray, edges: np.ndarray, quantiles: np.ndarray, colour: str) -> None:
+    """Draw a histogram in its row, with lines at quantiles; only those of the first are in the legend."""
+    floor, top = row + _HEIGHT / 2, row - _HEIGHT / 2
+    ax.stairs(floor - _HEIGHT * counts / counts.max(), edges, baseline=floor, fill=True, color=colour)
+    is_first = ax.get_legend_handles_labels()[1] == []
+    for (_, label, line), at in zip(_QUANTILES, quantiles.tolist(), strict=True):
+        ax.vlines(at, top, floor, color="white", linewidth=3)
+        name = label if is_first else ""
+        ax.vlines(at, top, floor, color=style.INK, linewidth=1.6, linestyle=line, label=name)
+
+
+def _choose_edges(values: np.ndarray) -> np.ndarray:
+    """Return the limits of classes; whole numbers have classes of their own if they are few."""
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    if (values == np.round(values)).all() and high - low < _N_BINS:
+        return np.arange(low - 0.5, high + 1)
+    if low == high:
+        return np.array([low - 0.5, high + 0.5])
+    return np.linspace(low, high, _N_BINS + 1)

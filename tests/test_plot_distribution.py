@@ -1,0 +1,112 @@
+"""Distributions by policy: classes, weights and quantiles, and what has none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from drawn import draw, find_unreadable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+
+import simdeploy
+from simdeploy import InputError
+from simdeploy.plotting import plot_distribution
+from simdeploy.plotting.style import LINE_LOOKS
+
+
+def make_table(**policies):
+    """Make a table of replications from makespans by policy."""
+    rows = [
+        {"policy": policy, "replication": number, "makespan_s": value, "failed_nodes": number % 7}
+        for policy, values in policies.items()
+        for number, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows)
+
+
+def draw_distribution(table, size=(3.4, 2.2), **how):
+    """Draw it on a new figure."""
+    figure = Figure(figsize=size, layout="constrained")
+    ax = figure.subplots()
+    assert plot_distribution(ax, table, **how) is ax
+    draw(figure)
+    return ax
+
+
+def read_rows(ax):
+    """Return by row the classes of a histogram, their heights as parts of the highest, and the lines at quantiles."""
+    lines = [lines for lines in ax.collections if isinstance(lines, LineCollection)]
+    ends = [float(line.get_segments()[0][0, 0]) for line in lines]
+    steps = [patch.get_data() for patch in ax.patches if hasattr(patch, "get_data")]
+    found = []
+    for row, step in enumerate(steps):
+        heights = (step.baseline - step.values) / 0.8
+        found.append((step.edges, heights, (ends[4 * row], ends[4 * row + 2])))
+    return found
+
+
+def test_rows_are_histograms_with_quantiles():
+    """Each row has the counts of common classes and lines at median and 0.95 quantile, one colour per policy. [oracle]"""
+    rng = np.random.default_rng(1)
+    values = {"fast": rng.lognormal(5, 0.5, 300), "slow": rng.lognormal(6, 0.5, 300)}
+    ax = draw_distribution(make_table(**values))
+    rows = read_rows(ax)
+    together = np.concatenate(list(values.values()))
+    for (edges, heights, quantiles), of_policy in zip(rows, values.values(), strict=True):
+        expected, limits = np.histogram(of_policy, 40, (together.min(), together.max()))
+        assert edges == pytest.approx(limits)
+        assert heights == pytest.approx(expected / expected.max())
+        assert quantiles == (np.sort(of_policy)[149], np.sort(of_policy)[284])
+    colours = [patch.get_facecolor() for patch in ax.patches if hasattr(patch, "get_data")]
+    assert colours == [to_rgba(look.colour) for look in LINE_LOOKS[:2]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["median", "p95"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["fast\nn = 300", "slow\nn = 300"]
+    assert find_unreadable(ax.figure) == []
+
+
+def test_whole_numbers_have_classes_of_their_own():
+    """Few whole numbers stand in the middle of a class each. [contract]"""
+    ax = draw_distribution(make_table(only=range(7, 27)), measure="failed_nodes")
+    ((edges, heights, _),) = read_rows(ax)
+    assert edges.tolist() == [-0.5, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5]
+    assert heights.max() == 1
+
+
+def test_kinds_of_release_count_by_their_probabilities():
+    """In worlds by kind of release a class counts as the kinds are probable, and quantiles are those of `estimate`. [oracle]"""
+    raw = {
+        "name": "kinds",
+        "fleet": {"nodes": 4, "update_duration": "1m", "requests_per_second": 10},
+        "release": {"good": {"probability": 0.9}, "bad": {"probability": 0.1, "defective": True, "error_rate": 1}},
+        "policies": {"waves": {"strategy": "rolling", "max_parallel": 4, "max_failed_nodes": 0,
+                               "health_check": {"deadline": "5m", "max_error_rate": 0.1}}},
+    }  # fmt: skip
+    table = simdeploy.replicate(simdeploy.Scenario.from_dict(raw), replications=40, strata="kinds", engine="reference")
+    good = table["release"].eq("good")
+    assert 0.2 < good.mean() < 0.8
+    ((edges, heights, quantiles),) = read_rows(draw_distribution(table))
+    slow = table.loc[~good, "makespan_s"].iloc[0]
+    assert table["makespan_s"].nunique() == 2
+    assert heights[np.searchsorted(edges, slow) - 1] == pytest.approx(0.1 / 0.9)
+    estimates = simdeploy.estimate(table, ["p50 makespan_s", "p95 makespan_s"]).estimates["estimate"].tolist()
+    assert list(quantiles) == estimates
+
+
+def test_what_has_no_value():
+    """A policy without values says so, rollouts that never end are counted beside it, and it can be read. [contract]"""
+    nan = float("nan")
+    ax = draw_distribution(make_table(never=[nan, nan], half=[60.0, nan], always=[60.0, 60.0]))
+    words = [text.get_text() for text in ax.texts]
+    assert words == ["no value", "100 %\nnever end", "50 %\nnever end"]
+    assert find_unreadable(ax.figure) == []
+    assert draw_distribution(make_table(never=[nan])).get_legend() is None
+
+
+@pytest.mark.parametrize("measure", ["false_alarm", "p95 makespan_s"])
+def test_events_and_quantiles_have_none(measure):
+    """An event or a quantile is refused in a sentence that says what to draw instead. [contract]"""
+    table = make_table(a=[1.0]).assign(verdict="completed_good")
+    with pytest.raises(InputError, match=r"has no distribution.*plot_estimates"):
+        draw_distribution(table, measure=measure)
