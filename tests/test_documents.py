@@ -114,7 +114,7 @@ def test_examples(page, script, tmp_path, monkeypatch):
 def test_pictures_show_the_output_above_them(script):
     """A picture that a documented command draws is shown, and carries the stamp of that command's output [contract]."""
     examples, pictures = script("examples"), script("pictures")
-    drawn = {"false-alarms.png", "node-life.png"}
+    drawn = {"false-alarms.png", "node-life.png", *script("gallery").PICTURES}
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         blocks = [block for block in examples.read_blocks(text) if block.language == "console"]
@@ -124,6 +124,29 @@ def test_pictures_show_the_output_above_them(script):
                 assert pictures.read_stamp(pictures.IMAGES / command.picture) == pictures.digest(command.output)
                 drawn.add(command.picture)
     assert {path.name for path in pictures.IMAGES.glob("*.png")} == drawn
+
+
+class TestGallery:
+    """The page of all pictures."""
+
+    def test_every_picture_is_shown(self, script):
+        """The gallery shows every picture, with a text for those who can't see it, and names every plot function [contract]."""
+        shown = dict(re.findall(r"!\[(.+)\]\(images/(.+\.png)\)", read("docs/gallery.md")))
+        assert set(shown.values()) == {path.name for path in script("pictures").IMAGES.glob("*.png")}
+        assert all(len(text) > 40 for text in shown)
+        other = {"plot_estimates", "plot_pareto", "plot_value_of_observation"}  # no page draws them
+        assert set(re.findall(r"`(plot_\w+)`", read("docs/gallery.md"))) == set(simdeploy.plotting.__all__) - other
+
+    @pytest.mark.parametrize(
+        "name", ["fleet-canary.png", "fleet-large.png", "fleet-overload.png", "distribution.png", "watch.png"]
+    )
+    def test_pictures(self, script, name):
+        """A picture of its own shows what its scenario does now, and can be drawn [contract]."""
+        pictures, gallery = script("pictures"), script("gallery")
+        assert len(gallery.PICTURES) == 5
+        value, picture = gallery.PICTURES[name]()
+        assert pictures.read_stamp(pictures.IMAGES / name) == value
+        assert picture.size[0] >= 600
 
 
 class TestFirstPicture:

@@ -78,7 +78,7 @@ def plot_distribution(
     >>> import pandas as pd
     >>> from matplotlib.figure import Figure
     >>> from simdeploy.plotting import plot_distribution
-    >>> table = pd.DataFrame({"policy": ["a", "a", "b"], "replication": [0, 1, 0], "makespan_s": [60.0, 80.0, 90.0]})
+    >>> table = pd.DataFrame({"policy": ["a", "a", "b"], "replication": [0, 1, 0], "makespan_s": [60.0, 80.0, 190.0]})
     >>> plot_distribution(Figure().subplots(), table).get_xlabel()
     'makespan (min)'
     """

@@ -1,0 +1,76 @@
+"""The pictures of the gallery that no command on another page draws: shipped scenarios, at half a page.
+
+``python docs/gallery.py`` simulates and draws them all. A picture's stamp is that of its data, which a test simulates again.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import partial
+
+from pictures import IMAGES, ROOT, digest, stamp
+from PIL import Image
+
+import simdeploy
+from simdeploy.cli.watching.frame import Film
+from simdeploy.cli.watching.saving import write_gif
+from simdeploy.cli.watching.view import find_room, render
+from simdeploy.plotting import plot_distribution, plot_fleet
+
+HALF_PAGE = (3.4, 2.7)  # inches
+SCREEN = (80, 24)
+
+
+def draw_fleet(scenario: str, policy: str, replication: int) -> tuple[str, Image.Image]:
+    """Return the data of a fleet's map, and the map."""
+    rollout = simdeploy.simulate(ROOT / "scenarios" / scenario, policy, replication=replication)
+    data = rollout.events.to_csv() + rollout.down_spells.to_csv() + rollout.timeline.to_csv()
+    return digest(data), draw_half_page(partial(plot_fleet, rollout=rollout))
+
+
+def draw_makespans() -> tuple[str, Image.Image]:
+    """Return how long good releases take under each policy: data and picture."""
+    table = simdeploy.replicate(ROOT / "scenarios" / "small-fleet.yaml", replications=1000, engine="compiled")
+    data = table[["policy", "replication", "release", "makespan_s"]].to_csv()
+    return digest(data), draw_half_page(partial(plot_distribution, responses=table, measure="makespan_s given good"))
+
+
+def draw_screen() -> tuple[str, Image.Image]:
+    """Return what `simdeploy watch` shows at an instant: its text and a picture of it."""
+    film = Film(simdeploy.simulate(ROOT / "scenarios" / "shared-service.yaml", "by-fifths", replication=4))
+    lines = render(film.frame(0.65 * film.end_s, find_room(*SCREEN)), *SCREEN)
+    file = io.BytesIO()
+    write_gif(file, [lines], *SCREEN)
+    return digest("\n".join(line.plain for line in lines)), Image.open(file)
+
+
+def draw_half_page(plot: Callable[..., object]) -> Image.Image:
+    """Draw on axes of half a page."""
+    from matplotlib.figure import Figure
+
+    figure, file = Figure(figsize=HALF_PAGE, layout="constrained"), io.BytesIO()
+    plot(figure.subplots())
+    figure.savefig(file, dpi=200)
+    return Image.open(file)
+
+
+PICTURES = {
+    "fleet-canary.png": partial(draw_fleet, "zone-breaks.yaml", "two-canaries", 0),
+    "fleet-large.png": partial(draw_fleet, "edge-1000.yaml", "api-defaults", 0),
+    "fleet-overload.png": partial(draw_fleet, "shared-service.yaml", "by-fifths", 4),
+    "distribution.png": draw_makespans,
+    "watch.png": draw_screen,
+}
+
+
+def main() -> None:
+    """Draw and stamp every picture."""
+    for name, draw in PICTURES.items():
+        value, picture = draw()
+        picture.save(IMAGES / name)
+        stamp(IMAGES / name, value)
+
+
+if __name__ == "__main__":
+    main()
