@@ -110,6 +110,9 @@ def test_limits_are_those_of_the_policy():
     assert (gauges["failed of fleet"].value, gauges["failed of fleet"].limit) == (0.1, 1)
     assert not gauges["failed of fleet"].is_over
     assert gauges["errors, new"].limit == 0.2
+    third_s = stopped.rollout.events.query("to_status == 'failed' and node.notna()")["time_s"].iloc[2]
+    at_limit = {gauge.name: gauge for gauge in stopped.frame(third_s, (10, 40)).gauges}["failed"]
+    assert (at_limit.value, at_limit.is_over, at_limit._replace(stops_at=True).is_over) == (3, False, True)
     start = {gauge.name: gauge for gauge in stopped.frame(0.0, (10, 40)).gauges}
     assert (start["failed"].value, start["failed"].is_over) == (0, False)
     at_once = Film(roll(policy={"strategy": "immediate"}))
@@ -139,13 +142,13 @@ def test_events_are_told_when_they_happen():
 
 def test_nodes_show_their_status_or_that_they_are_down():
     """Each node shows its last status, or down where it is down and would serve by it, at any instant. [oracle]"""
-    rollout = roll(**CRASHES)
+    rollout = roll({**ROLLING, "max_failed_nodes": 30}, orchestrator="expanso-rollout", **CRASHES)
     events = rollout.events[rollout.events["node"].notna()]
     cells = make_cells(rollout.nodes, 100)
     times_s = np.unique([*rollout.timeline["time_s"], *(rollout.timeline["time_s"] + 0.5)])[:-1]
     times_s = times_s[times_s < rollout.timeline["time_s"].iloc[-1]]
     shown = choose(FleetMap(rollout).count(cells, times_s))
-    n_down = 0
+    shows_down = set()
     for time_s, at in zip(times_s.tolist(), shown, strict=True):
         down = set(rollout.down_spells.query("from_s <= @time_s < until_s")["node"])
         so_far = events[events["time_s"] <= time_s].drop_duplicates("node", keep="last")
@@ -157,15 +160,16 @@ def test_nodes_show_their_status_or_that_they_are_down():
             serves = status in ("pending", "validating", "running", "rolled_back", "skipped")
             expected = "down" if node in down and serves else status
             assert SHOWN[at[cells.cell_of[node]]] == expected
-            n_down += expected == "down"
-    assert n_down > 100
+            shows_down |= {status} if expected == "down" else set()
+    assert shows_down == {"pending", "validating", "running", "rolled_back"}
 
 
 @pytest.mark.filterwarnings("ignore:.*one wave updates all")
-@pytest.mark.parametrize(("n_nodes", "most", "zones"), [(10_000, 400, 1), (10_000, 60, 7), (300, 1, 3), (30, 200, 2)])
+@pytest.mark.parametrize(("n_nodes", "most", "zones"), [(3000, 400, 1), (3000, 40, 7), (300, 1, 3), (30, 200, 2)])
 def test_small_waves_keep_cells_of_their_own(n_nodes, most, zones):
     """Each node has one cell, zones have at most as many as asked, and canaries share none with others. [property]"""
-    nodes = roll({**CANARY, "canary_count": 2 * zones, "max_parallel": 100}, nodes=n_nodes, zones=zones).nodes
+    policy = {**CANARY, "canary_count": 2 * zones, "max_parallel": 50}
+    nodes = roll(policy, nodes=n_nodes, zones=zones, start_failure=0, requests_per_second=0).nodes
     cells = make_cells(nodes, most)
     assert np.bincount(cells.cell_of).tolist() == cells.n_nodes.tolist()
     assert np.bincount(cells.zone).max() <= max(most, 1)

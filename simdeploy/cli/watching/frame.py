@@ -24,7 +24,7 @@ class Gauge(NamedTuple):
     """A number, in nodes or as a fraction, beside what limits it, if anything does.
 
     `what` the limit is: a "limit" of this number, the "total" or the "capacity" that it is a part of, or in other words a limit
-    of another number.
+    of another number. One that `stops_at` its limit is over it there.
     """
 
     name: str
@@ -32,11 +32,14 @@ class Gauge(NamedTuple):
     limit: float | None = None
     is_fraction: bool = True
     what: str = "limit"
+    stops_at: bool = False
 
     @property
     def is_over(self) -> bool:
-        """Whether the number exceeds its limit."""
-        return self.limit is not None and self.what in ("limit", "capacity") and self.value > self.limit
+        """Whether the number crosses its limit."""
+        if self.limit is None or self.what not in ("limit", "capacity"):
+            return False
+        return self.value > self.limit or (self.stops_at and self.value == self.limit > 0)
 
 
 @dataclass(frozen=True)
@@ -185,7 +188,8 @@ class Film:
         most = None if limits is None or limits.max_failed_nodes == NO_COUNT else limits.max_failed_nodes
         is_other = limits is not None and (limits.consecutive or limits.counts_tries)
         what = "limit" if not is_other else "in a row" if limits is not None and limits.consecutive else "tries"
-        gauges = [Gauge("failed", n_failed, most, is_fraction=False, what=what)]
+        reaches = limits is not None and limits.reaches
+        gauges = [Gauge("failed", n_failed, most, is_fraction=False, what=what, stops_at=reaches)]
         if limits is None or limits.max_failed_nodes_percent == NO_PERCENT:
             return gauges
         nodes = self.rollout.nodes
@@ -197,7 +201,7 @@ class Film:
         }[limits.percent_of]
         name = {"fleet": "failed of fleet", "resolved": "failed/resolved", "wave": "failed of wave"}[limits.percent_of]
         value = failed / of if of else math.nan
-        return [*gauges, Gauge(name, value, float(limits.max_failed_nodes_percent) / 100)]
+        return [*gauges, Gauge(name, value, float(limits.max_failed_nodes_percent) / 100, stops_at=reaches)]
 
 
 def _last(rows: pd.DataFrame, time_s: float) -> pd.Series:
