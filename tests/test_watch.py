@@ -28,6 +28,8 @@ from simdeploy.engines.fleet_map import DOWN, SHOWN, FleetMap, choose, make_cell
 from simdeploy.engines.schema import STATUSES
 from simdeploy.plotting.style import STATUS_LOOKS
 
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 CHECK = {"deadline": "5m", "min_healthy_time": "30s", "max_error_rate": 0.2}
 ROLLING = {"strategy": "rolling", "max_parallel": 8, "health_check": CHECK, "max_failed_nodes": 3}
@@ -100,7 +102,6 @@ def test_a_frame_says_what_the_tables_say(case):
             assert gauges["failed of wave"].value == (of_wave["failed_at_s"] <= time_s).sum() / len(of_wave)
 
 
-@pytest.mark.filterwarnings("ignore:.*can never stop a rollout")
 def test_limits_are_those_of_the_policy():
     """Numbers stand beside the limits of the policy, and are over them when they exceed them; immediate has none. [contract]"""
     stopped = Film(roll(policy={**ROLLING, "max_failed_nodes": 3, "max_failed_nodes_percent": 100}))
@@ -164,7 +165,6 @@ def test_nodes_show_their_status_or_that_they_are_down():
     assert shows_down == {"pending", "validating", "running", "rolled_back"}
 
 
-@pytest.mark.filterwarnings("ignore:.*one wave updates all")
 @pytest.mark.parametrize(("n_nodes", "most", "zones"), [(3000, 400, 1), (3000, 40, 7), (300, 1, 3), (30, 200, 2)])
 def test_small_waves_keep_cells_of_their_own(n_nodes, most, zones):
     """Each node has one cell, zones have at most as many as asked, and canaries share none with others. [property]"""
@@ -280,7 +280,7 @@ PLAYING = """
 import sys
 from simdeploy.cli.screen import make_console
 from simdeploy.cli.watching.terminal import own_screen, read_keys
-with own_screen(make_console()):
+with own_screen(make_console(), lambda: print("again", flush=True)):
     print("ready", flush=True)
     while True:
         for key in read_keys(60):
@@ -334,7 +334,7 @@ def test_a_stopped_process_gives_the_terminal_back_meanwhile():
         read_until(terminal, "ready")
         process.send_signal(signal.SIGTSTP)
         # Nobody controls its jobs here, so that it goes on at once.
-        assert read_until(terminal, re.escape(OWN)).index(BACK) >= 0
+        assert BACK in read_until(terminal, "again").partition(OWN)[0]
         type_in(terminal, "\x1b[C +q")
         shown = read_until(terminal, END)
         assert re.findall(r"key (\w+)", shown) == ["next", "pause", "faster"]

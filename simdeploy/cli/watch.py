@@ -86,7 +86,11 @@ def _play(film: Film) -> None:
         else:
             console.update_screen(Group(*lines))
 
-    with own_screen(console):
+    def forget() -> None:
+        nonlocal shown
+        shown = ()
+
+    with own_screen(console, forget):
         play(player, draw, clock=time.monotonic, read_keys=read_keys, tick_s=2.0 if console.is_dumb_terminal else 0.1)
 
 

@@ -1,1 +1,5 @@
-"""A rollout to watch: data of an instant, their drawing in letters, a player, a terminal, and files that play by themselves."""
+"""A rollout to watch: `frame` has what there is to see at an instant, `view` puts it into letters, `player` lets time pass,
+`terminal` shows it, `saving` writes it.
+
+From outside: what `simdeploy.cli.watch` uses, and `docs/gallery.py`.
+"""

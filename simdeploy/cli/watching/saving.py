@@ -72,8 +72,8 @@ def write_html(file: IO[bytes], screens: Sequence[Sequence[Text]], title: str, w
         for line in lines:
             console.print(line)
         frames.append(console.export_html(inline_styles=True, code_format="{code}"))
-    # What ends a script must not stand in it.
-    data = json.dumps(frames).replace("</", "<\\/").replace("<!--", "<\\!--")
+    # The export escapes what stands in a line, so that nothing in it ends the script.
+    data = json.dumps(frames)
     page = _PAGE.format(
         title=escape(title), frames=data, last=len(frames) - 1, frame_ms=_FRAME_MS, ink=_INK, paper=_PAPER
     )

@@ -10,7 +10,7 @@ import signal
 import sys
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -40,10 +40,11 @@ def _raise_ended(number: int, _: FrameType | None) -> NoReturn:
 
 
 @contextlib.contextmanager
-def own_screen(console: Console) -> Iterator[None]:
+def own_screen(console: Console, draw_again: Callable[[], None]) -> Iterator[None]:
     """Give a program the terminal on standard input; give it back at the end, on an error, a signal and while stopped.
 
-    A signal that ends the process ends it when the terminal is restored.
+    A signal that ends the process ends it when the terminal is restored. When a stopped process goes on, its screen is empty:
+    then `draw_again` is called.
     """
     fd = sys.stdin.fileno()
     saved = termios.tcgetattr(fd)
@@ -65,6 +66,7 @@ def own_screen(console: Console) -> Iterator[None]:
         os.kill(os.getpid(), number)  # returns when the process is continued
         signal.signal(number, stop)
         enter()
+        draw_again()
 
     handlers = {**dict.fromkeys(_ENDING, _raise_ended), signal.SIGTSTP: stop}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
