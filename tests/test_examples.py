@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -109,36 +104,6 @@ def test_questions(tmp_path, monkeypatch, is_terminal):
     assert float(scenario.release[1].probability) == 0.05
     assert asked.stderr.count("?") == (3 if is_terminal else 0)  # the number of nodes twice
     assert not asked.stdout
-
-
-def test_the_wheel_works_on_its_own(tmp_path):
-    """A wheel holds the examples and no tests; its commands work away from the repository. [contract]"""
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
-        archive.extractall(tmp_path / "site")
-    shipped = [path.relative_to(SCENARIOS).as_posix() for path in SCENARIOS.rglob("*") if path.is_file()]
-    assert {f"simdeploy/examples/{name}" for name in shipped} <= set(names)
-    assert {name.split("/")[0] for name in names} == {"simdeploy", f"simdeploy-{simdeploy.__version__}.dist-info"}
-    script = """
-import json, sys, simdeploy
-from simdeploy.cli import main
-sys.argv = ["simdeploy", "new", "--like", "small-fleet", "fleet.yaml"]
-try:
-    main()
-except SystemExit:
-    pass
-print(json.dumps([simdeploy.__file__, simdeploy.load_example("zone-breaks").name, simdeploy.read_scenario("fleet.yaml").name]))
-"""
-    found = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONWARNINGS": "ignore"}
-    ran = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env=found, capture_output=True, text=True, check=True
-    )
-    file, *read = json.loads(ran.stdout)
-    assert file == str(tmp_path / "site" / "simdeploy" / "__init__.py")
-    assert read == ["zone-breaks", "small-fleet"]
 
 
 def test_copies_are_whole(tmp_path):
