@@ -133,7 +133,7 @@ def test_an_unknown_command_is_told_the_nearest():
     near, far = (CliRunner().invoke(app, [word]) for word in ("sweeep", "zzz"))
     assert (near.exit_code, far.exit_code) == (2, 2)
     assert "did you mean 'sweep'?" in near.stderr
-    assert "allowed: run, watch, compare" in far.stderr
+    assert "allowed: new, examples, run, watch" in far.stderr
 
 
 # -- what is printed and written ----------------------------------------------------------------------------------------
