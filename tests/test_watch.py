@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -345,10 +346,12 @@ def test_a_stopped_process_gives_the_terminal_back_meanwhile():
 COMMAND = [sys.executable, "-m", "simdeploy", "watch", SCENARIOS / "small-fleet.yaml", "--policy", "rolling"]
 
 
-def test_the_command_plays():
-    """On a terminal the command plays, at its size and at a new one, until somebody quits. [contract]"""
+def test_the_command_plays(monkeypatch):
+    """On a terminal the command plays, at its size and at a new one, without colours if asked, until somebody quits. [contract]"""
+    monkeypatch.setenv("NO_COLOR", "1")
     with on_terminal(COMMAND, stdout=None, has_keys=True) as (process, terminal):
-        read_until(terminal, "q quit")
+        shown = read_until(terminal, "q quit")
+        assert not re.search(r"\x1b\[[0-9;]*[34][0-9]", shown)
         ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 8, 30, 0, 0))
         read_until(terminal, re.escape(KEYS[:30]) + r"(?! )")
         type_in(terminal, "q")
@@ -407,3 +410,11 @@ def test_a_picture_that_moves(tmp_path, monkeypatch):
         assert film.n_frames == 5
         assert film.info["loop"] == 0
     assert watch("--save", tmp_path / "film.mp4").exit_code == 2
+    monkeypatch.setattr("simdeploy.output.os.fsync", fail_to_write)
+    refused = watch("--save", tmp_path / "film.gif")
+    assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (2, f"error: {tmp_path / 'film.gif'}: no room")
+
+
+def fail_to_write(_):
+    """Stand for a full disk."""
+    raise OSError(errno.ENOSPC, "no room")

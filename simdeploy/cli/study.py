@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simdeploy.cli import options as shared
-from simdeploy.cli.answers import print_answer, say, to_json, whoever_listens
-from simdeploy.cli.command import BAD_INPUT, FAILED, UNDECIDED, Command
-from simdeploy.cli.files import write_file, write_picture, write_table
+from simdeploy.cli.answers import print_answer, to_json, whoever_listens
+from simdeploy.cli.command import FAILED, UNDECIDED, Command
+from simdeploy.cli.files import write_file, write_picture, write_table, writing
 from simdeploy.cli.inputs import choose_policies, describe_orchestrator, prepare_cluster, read_with_warnings
 from simdeploy.cli.progress import resumable
 
@@ -186,12 +186,8 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
             del tables[1:]
         tables += [*(precision.summarize() if precision else ()), *finding.more]
         print_answer(result.answer, _head(ctx, finding, under), tables, after)
-    try:
+    with writing():
         _write(ctx.params, finding, under)
-    except OSError as error:
-        # Not 1, which says that a requirement is not met.
-        say(f"error: {error.filename}: {error.strerror}")
-        raise click.exceptions.Exit(BAD_INPUT) from None
     n_failed: int | Mapping[str, int] = getattr(result, "n_failed", 0)  # a warning has said which
     if finding.failed or (any(n_failed.values()) if isinstance(n_failed, Mapping) else n_failed):
         raise click.exceptions.Exit(FAILED)

@@ -14,7 +14,7 @@ import numpy as np
 
 from simdeploy.cli import options as shared
 from simdeploy.cli.command import Command
-from simdeploy.cli.files import file_option, write_file
+from simdeploy.cli.files import file_option, write_file, writing
 from simdeploy.cli.inputs import read_with_warnings
 from simdeploy.cli.options import REPLICATION
 from simdeploy.cli.study import Study
@@ -50,10 +50,11 @@ def _watch(ctx: click.Context, /, **options: Any) -> None:
         _play(film)
         return
     if save is not None:
-        _save(film, save)
+        with writing():
+            _save(film, save)
     console = make_console()
-    width, height = console.width, 10**6  # all that happened
-    for line in render(film.frame(film.end_s, find_room(width, _SIZE[1])), width, height):
+    width, height = console.width, _SIZE[1]
+    for line in render(film.frame(film.end_s, find_room(width, height)), width, 2 * height):
         console.print(line)
 
 

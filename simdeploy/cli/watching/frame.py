@@ -93,6 +93,7 @@ class Film:
         revisions = rollout.revisions
         first = revisions["deployment"].eq(rollout.policy.identity.id)
         self._update, self._rollback = revisions[first], revisions[~first]
+        self._divided: tuple[tuple[int, bool], Cells] | None = None  # as last asked for
         self._n_waves = count_planned_waves(rollout)
         self._limits = read_limits(rollout.policy.policy, rollout.orchestrator, len(rollout.nodes))
 
@@ -139,8 +140,6 @@ class Film:
         if self._divided is None or self._divided[0] != asked:
             self._divided = asked, make_cells(self.rollout.nodes, most_of_zone, by_zone=by_zone)
         return self._divided[1]
-
-    _divided: tuple[tuple[int, bool], Cells] | None = None
 
     @cached_property
     def _lines(self) -> list[Line]:
