@@ -125,7 +125,7 @@ def assert_harmless(text):
 def assert_harmless_page(page):
     """Hold a page to one script, which no name can end, and frames in which names are text."""
     assert page.count("</script") == page.count("<script") == 1
-    (frames,) = re.findall(r"^const frames = (.*);$", page, re.MULTILINE)
+    (frames,) = re.findall(r"^const screens = (.*);$", page, re.MULTILINE)
     assert set(re.findall(r"<(\w+)", "".join(json.loads(frames)))) <= {"span"}
 
 

@@ -395,7 +395,7 @@ def test_a_page_plays_without_a_network(tmp_path):
     page = (tmp_path / "film.html").read_text(encoding="utf-8")
     assert "default-src 'none'" in page
     assert not re.search(r"https?:|src=|<link|@import|url\(", page)
-    frames = json.loads(re.search(r"^const frames = (.*);$", page, re.MULTILINE)[1])
+    frames = json.loads(re.search(r"^const screens = (.*);$", page, re.MULTILINE)[1])
     assert len(frames) == 100
     plain = [re.sub(r"<[^>]*>", "", frame) for frame in (frames[0], frames[-1])]
     assert "starting 8" in plain[0]

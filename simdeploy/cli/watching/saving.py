@@ -41,12 +41,12 @@ pre {{ font: 15px/1.25 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monosp
 <body>
 <p><button id="play" type="button">Pause</button>
 <input id="place" type="range" min="0" max="{last}" value="0" aria-label="Time in the rollout"></p>
-<pre id="screen" role="img" aria-label="{title}"></pre>
+<pre id="screen"></pre>
 <script>
-const frames = {frames};
+const screens = {frames};
 const place = document.getElementById("place"), play = document.getElementById("play");
 let timer = null;
-function show() {{ document.getElementById("screen").innerHTML = frames[place.value]; }}
+function show() {{ document.getElementById("screen").innerHTML = screens[place.value]; }}
 function stop() {{ clearInterval(timer); timer = null; play.textContent = "Play"; }}
 function step() {{ if (+place.value < {last}) {{ place.value = +place.value + 1; show(); }} else stop(); }}
 function start() {{
