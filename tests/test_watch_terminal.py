@@ -1,0 +1,168 @@
+"""`watch` on a terminal, which is as it was afterwards, and without one: what is printed, and the films that are saved."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import signal
+import struct
+import sys
+import termios
+from fcntl import ioctl
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from terminals import END, TIMEOUT_S, on_terminal, read_until
+
+from simdeploy.cli.app import app
+from simdeploy.cli.watching.view import KEYS
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
+
+PLAYING = """
+import sys
+from simdeploy.cli.screen import make_console
+from simdeploy.cli.watching.terminal import own_screen, read_keys
+with own_screen(make_console(), lambda: print("again", flush=True)):
+    print("ready", flush=True)
+    while True:
+        for key in read_keys(60):
+            if key == "quit":
+                sys.exit(0)
+            if key == "restart":
+                raise RuntimeError("broken")
+            print("key", key, flush=True)
+"""
+BACK = "\x1b[?1049l"  # to the screen of the shell
+OWN = "\x1b[?1049h"
+
+
+def type_in(terminal, text):
+    os.write(terminal, text.encode())
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ("quit", 0),
+        ("error", 1),
+        (signal.SIGINT, -signal.SIGINT),
+        (signal.SIGTERM, -signal.SIGTERM),
+        (signal.SIGHUP, -signal.SIGHUP),
+    ],
+)
+def test_the_terminal_is_restored(how, code):
+    """After q, an error or a signal the terminal has its settings, its cursor and its screen; a signal ends the process. [contract]"""
+    with on_terminal([sys.executable, "-c", PLAYING], stdout=None, has_keys=True) as (process, terminal):
+        settings = termios.tcgetattr(terminal)
+        shown = read_until(terminal, "ready")
+        assert OWN in shown
+        assert termios.tcgetattr(terminal) != settings
+        if isinstance(how, int):
+            process.send_signal(how)
+        else:
+            type_in(terminal, "q" if how == "quit" else "0")
+        shown = read_until(terminal, END)
+        assert process.wait(timeout=TIMEOUT_S) == code
+        assert termios.tcgetattr(terminal) == settings
+        assert "\x1b[?25h" in shown
+        assert BACK in shown
+        assert ("RuntimeError: broken" in shown.rpartition(BACK)[2]) == (how == "error")
+
+
+def test_a_stopped_process_gives_the_terminal_back_meanwhile():
+    """Ctrl-Z restores the terminal before the process stops; when it goes on, it plays on. [contract]"""
+    with on_terminal([sys.executable, "-c", PLAYING], stdout=None, has_keys=True) as (process, terminal):
+        settings = termios.tcgetattr(terminal)
+        read_until(terminal, "ready")
+        process.send_signal(signal.SIGTSTP)
+        # Nobody controls its jobs here, so that it goes on at once.
+        assert BACK in read_until(terminal, "again").partition(OWN)[0]
+        type_in(terminal, "\x1b[C +q")
+        shown = read_until(terminal, END)
+        assert re.findall(r"key (\w+)", shown) == ["next", "pause", "faster"]
+        assert process.wait(timeout=TIMEOUT_S) == 0
+        assert termios.tcgetattr(terminal) == settings
+
+
+COMMAND = [sys.executable, "-m", "simdeploy", "watch", SCENARIOS / "small-fleet.yaml", "--policy", "rolling"]
+
+
+def test_the_command_plays(monkeypatch):
+    """On a terminal the command plays, at its size and at a new one, without colours if asked, until somebody quits. [contract]"""
+    monkeypatch.setenv("NO_COLOR", "1")
+    with on_terminal(COMMAND, stdout=None, has_keys=True) as (process, terminal):
+        shown = read_until(terminal, "q quit")
+        assert not re.search(r"\x1b\[[0-9;]*[34][0-9]", shown)
+        ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 8, 30, 0, 0))
+        read_until(terminal, re.escape(KEYS[:30]) + "[^s]")  # not "step"
+        type_in(terminal, "q")
+        assert BACK in read_until(terminal, END)
+        assert process.wait(timeout=TIMEOUT_S) == 0
+
+
+def test_a_terminal_that_can_nothing():
+    """A dumb terminal gets screen after screen, without a single control character. [contract]"""
+    with on_terminal(COMMAND, stdout=None, has_keys=True, term="dumb") as (process, terminal):
+        shown = read_until(terminal, "q quit")
+        type_in(terminal, "q")
+        shown += read_until(terminal, END)
+        assert process.wait(timeout=TIMEOUT_S) == 0
+    assert "\x1b" not in shown
+
+
+# -- without a terminal ------------------------------------------------------------------------------------------------
+
+
+def watch(*arguments):
+    """Run the command in this process."""
+    words = ["watch", SCENARIOS / "small-fleet.yaml", *arguments]
+    return CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
+
+
+def test_without_a_terminal_the_end_is_printed():
+    """Into a pipe goes the last screen with all events, without control characters or trailing blanks. [contract]"""
+    shown = watch("--policy", "rolling", "--replication", 3)
+    assert shown.exit_code == 0
+    assert "small-fleet / rolling, replication 3" in shown.stdout
+    assert "\x1b" not in shown.stdout
+    assert all(line == line.rstrip() and len(line) <= 100 for line in shown.stdout.splitlines())
+    assert "wave 1 of" in shown.stdout
+    assert watch("--policy", "rolling", "--policy", "canary").exit_code == 2
+
+
+def test_a_page_plays_without_a_network(tmp_path):
+    """A saved page loads nothing, allows nothing else, and has the first and the last screen; names in it are text. [contract]"""
+    assert watch("--policy", "rolling", "--save", tmp_path / "film.html").exit_code == 0
+    page = (tmp_path / "film.html").read_text(encoding="utf-8")
+    assert "default-src 'none'" in page
+    assert not re.search(r"https?:|src=|<link|@import|url\(", page)
+    frames = json.loads(re.search(r"^const screens = (.*);$", page, re.MULTILINE)[1])
+    assert len(frames) == 100
+    plain = [re.sub(r"<[^>]*>", "", frame) for frame in (frames[0], frames[-1])]
+    assert "starting 8" in plain[0]
+    assert "wave 1 of" in plain[1]
+
+
+def test_a_picture_that_moves(tmp_path, monkeypatch):
+    """A saved GIF has a frame per screen that differs, and plays again and again. [contract]"""
+    monkeypatch.setattr("simdeploy.cli.watch._N_FRAMES", 5)
+    assert watch("--policy", "rolling", "--save", tmp_path / "film.gif").exit_code == 0
+    with Image.open(tmp_path / "film.gif") as film:
+        assert film.n_frames == 5
+        assert film.info["loop"] == 0
+    assert watch("--save", tmp_path / "film.mp4").exit_code == 2
+    monkeypatch.setattr("simdeploy.output.os.fsync", fail_to_write)
+    refused = watch("--save", tmp_path / "film.gif")
+    assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (2, f"error: {tmp_path / 'film.gif'}: no room")
+
+
+def fail_to_write(_):
+    """Stand for a full disk."""
+    raise OSError(errno.ENOSPC, "no room")
