@@ -293,6 +293,8 @@ def test_tables_of_records_read_as_they_were(tmp_path):
         ({"a.csv": "rollout,state,type\nr,completed,restat\n"}, "a.csv:2: type: unknown word .*did you mean 'restart'"),
         ({"a.csv": 'rollout,policy\nr,"{""strategy"": ""roling""}"\n'}, "a.csv:2: policy"),
         ({"a.csv": "rollout,state\nr,completed\nr,failed\n"}, "a.csv:3: state: rollout 'r' is stated twice, and differently \\(found 'completed', 'failed'\\)"),
+        ({"a.csv": "rollout,state\n" + "r,x\n" * 9}, "a.csv:4: state: unknown word .*; so in 6 more rows$"),
+        ({"a.csv": "rollout,host,dispatched_at_s,started_at_s\nr,a,0,3\n"}, "no kind of records .*map them"),
         ({"a.csv": "rollout,time_s,act\nr,3,pose\n"}, "a.csv:2: act: unknown word .*did you mean 'pause'"),
         ({"a.txt": "no"}, "no records in this folder; allowed: files with the endings .csv"),
     ],
