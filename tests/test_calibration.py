@@ -549,12 +549,13 @@ def test_policies_on_record_are_those_of_the_scenario(records):
 
 
 def test_the_command_writes_the_scenario(tmp_path, monkeypatch):
-    """From files with columns of other names it writes the scenario, which is that of the call; half a bootstrap is refused. [contract]"""
+    """From files with columns of other names it writes the scenario, which is that of the call, and counts rows not used. [contract]"""
     monkeypatch.chdir(tmp_path)
     nodes = SMALL.draw(6, 1).nodes.rename(columns={"node": "host"})
-    nodes.to_csv("nodes.csv", index=False)
+    pd.concat([nodes, nodes[:2]]).to_csv("nodes.csv", index=False)
     done = CliRunner().invoke(app, ["calibrate", "nodes.csv", "--map", "node=host", "-o", "fitted.yaml"])
     assert done.exit_code == 0, done.output
+    assert ", 2 rows not used" in done.output
     text = (tmp_path / "fitted.yaml").read_text(encoding="utf-8")
     assert text == simdeploy.calibrate("nodes.csv", mapping={"node": "host"}).to_yaml()
     assert simdeploy.read_scenario("fitted.yaml").fleet.nodes == 30
