@@ -274,6 +274,14 @@ class TestReproduced:
         assert what in found.reproduced["differs"].iloc[0]
         assert found.warnings
 
+    def test_failures_without_a_cause(self, make_scenario):
+        """A node that never started and failed before its deadline gave up; at its deadline it was silent. [oracle]"""
+        for fleet in ({"start_failure": 1}, {"start_hang": 1}):
+            policy = rolling(max_failed_nodes=10, max_failed_nodes_percent=100)
+            records = record(make_scenario(fleet=fleet), policy)
+            found = backtest(change(records, "nodes", records.nodes.index, cause=None), {"other": rolling(2)})
+            assert found.reproduced["is_reproduced"].tolist() == [True]
+
     def test_another_policy_on_record(self, calm):
         """A record with the wrong policy is not reproduced; one without any can't be. [contract]"""
         spec = json.loads(calm.rollouts["policy"].iloc[0])
@@ -359,6 +367,20 @@ class TestRefused:
         sizeless = change(records, "rollouts", [0], nodes=pd.NA)
         with pytest.raises(InputError, match="size of the fleet is not on record"):
             backtest(sizeless, {"other": rolling(2)})
+
+    def test_the_size_of_the_fleet_is_asked_for_once(self, make_scenario):
+        """`nodes` counts where a record has no size, and one line asks for it, however many rollouts lack it. [contract]"""
+        one = record(make_scenario(fleet={"start_failure": 1}), rolling(max_failed_nodes=3))
+        several = Records.join([replace_name(one, f"r{number}") for number in range(4)])
+        sizeless = change(several, "rollouts", [0, 1, 3], nodes=pd.NA)
+        with pytest.raises(InputError) as caught:
+            backtest(sizeless, {"other": rolling(2)})
+        assert "--nodes N" in str(caught.value)
+        assert str(caught.value).endswith("so in 2 more rollouts")
+        found = backtest(sizeless, {"other": rolling(2)}, nodes=10)
+        pd.testing.assert_frame_equal(found.rollouts, backtest(several, {"other": rolling(2)}).rollouts)
+        with pytest.raises(InputError, match="nodes: out of range"):
+            backtest(sizeless, {"other": rolling(2)}, nodes=0)
 
     @pytest.mark.parametrize(
         ("policies", "message"),

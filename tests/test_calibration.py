@@ -302,6 +302,11 @@ def test_classes_have_their_own_laws():
     ]
     assert 3 < means[1] / means[0] < 5
     assert not found.index.str.contains("rare").any()
+    whole = [
+        fit(make_records(times, **{"class": classes})) for classes in (["web"] * 240, (["web"] * 20 + ["arm"] * 10) * 8)
+    ]
+    assert not rows_of(whole[0]).index.str.contains("web").any()
+    assert rows_of(whole[1]).loc["fleet.classes.arm.share", "estimate"] == pytest.approx(1 / 3)
 
 
 # -- what records can't tell -------------------------------------------------------------------------------------------
@@ -357,6 +362,10 @@ def test_the_release_mix_is_assumed_or_bounded(records):
     assert row["estimate"] == pytest.approx(0.2)
     assert row["low"] == pytest.approx(stats.binomtest(3, 25).proportion_ci(method="exact").low)
     assert row["high"] == pytest.approx(stats.binomtest(13, 25).proportion_ci(method="exact").high)
+    bad = pd.array([True] * 3 + [pd.NA] * 22, "boolean")
+    mix = rows_of(fit(with_tables(records, rollouts=rollouts.assign(defective=bad)))).filter(like="release", axis=0)
+    assert mix.loc["release.good.probability", ["estimate", "low"]].tolist() == pytest.approx([22 / 25, 0])
+    assert mix.loc["release.bad.probability", ["estimate", "high"]].tolist() == pytest.approx([3 / 25, 1])
 
 
 def test_what_a_defective_release_adds():
@@ -540,12 +549,13 @@ def test_policies_on_record_are_those_of_the_scenario(records):
 
 
 def test_the_command_writes_the_scenario(tmp_path, monkeypatch):
-    """From files with columns of other names it writes the scenario, which is that of the call; half a bootstrap is refused. [contract]"""
+    """From files with columns of other names it writes the scenario, which is that of the call, and counts rows not used. [contract]"""
     monkeypatch.chdir(tmp_path)
     nodes = SMALL.draw(6, 1).nodes.rename(columns={"node": "host"})
-    nodes.to_csv("nodes.csv", index=False)
+    pd.concat([nodes, nodes[:2]]).to_csv("nodes.csv", index=False)
     done = CliRunner().invoke(app, ["calibrate", "nodes.csv", "--map", "node=host", "-o", "fitted.yaml"])
     assert done.exit_code == 0, done.output
+    assert ", 2 rows not used" in done.output
     text = (tmp_path / "fitted.yaml").read_text(encoding="utf-8")
     assert text == simdeploy.calibrate("nodes.csv", mapping={"node": "host"}).to_yaml()
     assert simdeploy.read_scenario("fitted.yaml").fleet.nodes == 30

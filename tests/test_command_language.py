@@ -32,7 +32,8 @@ DIFFERENT_DEFAULTS = {
     "most": {10_000: {"compare", "sweep", "check"}, None: {"tune"}},
     "method": {"morris": {"sensitivity"}, "importance": {"rare"}},
 }  # fmt: skip
-DIFFERENT_HELP = {"policies", "vary", "method"}  # its default; which keys there are; two lists of methods
+# Its default; which keys there are; two lists of methods; of an import it replaces what the file says, of records it adds to it.
+DIFFERENT_HELP = {"policies", "vary", "method", "nodes"}
 # What stands for a number of rollouts elsewhere.
 OLD_NAMES = {"--rollouts", "--budget", "--most-rollouts", "--worlds", "--policies", "--timeline", "--runs"}
 

@@ -104,3 +104,10 @@ def test_numbers_are_found(tmp_path):
         ("73.5", True), ("2,000", False), ("0.1", False), ("8", False),
     ]  # fmt: skip
     assert shown == {2000.0}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_cells_are_short(path):
+    """A cell has at most ten lines of code: what takes more belongs into the package. [contract]"""
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    assert [cell.source for cell in cells if len(cell.source.splitlines()) > 10] == []

@@ -908,8 +908,8 @@ def test_the_pages_scenario_reads() -> None:
 
 
 def test_the_page_has_every_key_with_its_default() -> None:
-    """The page's tables state the keys, defaults and values that the reader has. [contract]"""
-    page = PAGE.read_text(encoding="utf-8")
+    """The tables of the page, and those of switches in the model, state the keys, defaults and values that the reader has. [contract]"""
+    page = PAGE.read_text(encoding="utf-8") + PAGE.with_name("model.md").read_text(encoding="utf-8")
     rows = set(re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", page, re.MULTILINE))
     # What can be required is too much for a cell: lists below the table have it.
     measures = page.split("\n`of` is ")[1].split("```")[0]

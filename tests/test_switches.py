@@ -162,16 +162,19 @@ def test_every_value_of_the_models_table_is_tried(repository, make_scenario):
     section = (
         (repository / "docs/model.md").read_text(encoding="utf-8").partition("## 6. Switches")[2].partition("\n## ")[0]
     )
-    model = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.MULTILINE))
+    model = {
+        name: (default, re.findall(r"`(\w+)`", text.rpartition(". ")[2]))
+        for name, default, text in re.findall(r"^\| `(\w+)` \| `(.*?)` \| (.*) \|$", section, re.MULTILINE)
+    }
     assert model.keys() > OF_OTHERS
-    model = {name: listed for name, listed in model.items() if name not in OF_OTHERS}
+    model = {name: row for name, row in model.items() if name not in OF_OTHERS}
     values = list_switch_values(make_scenario())
     tried = {name: [value.text for value in values if value.switch == name] for name in model}
     assert sum(map(len, tried.values())) == len(values)
-    for name, listed in model.items():
+    for name, (default, listed) in model.items():
         if name in switch_values():
-            words = [re.sub(r"\(.*?\)", "", word).strip() for word in listed.split(", ")]
-            assert tried[name] == words[1:], name
+            words = ["false", "true"] if default in ("false", "true") else listed
+            assert tried[name] == [word for word in words if word != default], name
         else:
             assert len(tried[name]) == 2, name
     assert list(list_own_values(make_scenario())) == list(model)

@@ -26,6 +26,7 @@ from simdeploy.cli.study import Finding, draw_panels, study_command
 )
 @use(
     MAP,
+    whole_option("--nodes", None, "Size of the fleet in rollouts whose records don't say it."),
     CONFIDENCE_LEVEL,
     whole_option(
         "--modelled",
@@ -41,6 +42,7 @@ def command(
     records: tuple[str, ...],
     policy_files: tuple[str, ...],
     mapping: dict[str, str],
+    nodes: int | None,
     confidence_level: float,
     modelled: int,
 ) -> Finding:
@@ -57,6 +59,7 @@ def command(
         list(records),
         list(policy_files),
         mapping=mapping or None,
+        nodes=nodes,
         modelled=modelled,
         confidence_level=confidence_level,
         seed=ctx.params["seed"],

@@ -58,9 +58,11 @@ def command(
     result = calibrate(records, mapping=mapping or None, seed=ctx.params["seed"])
     if bootstrap is not None and scenario_folder is not None:
         _resample(ctx, result, bootstrap, scenario_folder)
+    n_dropped = int(result.dropped["rows"].sum())
+    counts = [plural(result.n_rollouts, "rollout"), plural(result.n_nodes, "node")]
     return Finding(
         result,
-        about=f"{plural(result.n_rollouts, 'rollout')}, {plural(result.n_nodes, 'node')}",
+        about=", ".join([*counts, f"{plural(n_dropped, 'row')} not used"] if n_dropped else counts),
         draw=draw_panels((5.5, 4.5), plot_calibration, result),
         text=result.to_yaml,
         after=[] if bootstrap is None else [f"{bootstrap:,} scenarios in {scenario_folder}"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -38,6 +38,9 @@ _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _MOST_SECONDS = 1e9
 _YEARS = ("1700-01-01", "2200-01-01")
 _INSTANT = "a time such as 2026-03-02T08:00:00Z"
+
+# Rows with the same mistake that are told one by one.
+_MOST_ALIKE = 3
 
 Array = np.ndarray
 
@@ -160,12 +163,13 @@ class Rows:
         self.refuse(np.asarray(pd.isna(values)), self.find(ours) or self.find(f"{ours}_s") or ours, "missing")
 
     def raise_if_refused(self) -> None:
-        """Raise an `InputError` with what is wrong in each row that can't be used."""
-        problems = [
-            refusal.problem(int(row), self.file, self.table.find_line(int(row)))
-            for refusal in self.refusals
-            for row in refusal.rows[:MOST_PROBLEMS]
-        ]
+        """Raise an `InputError` with what is wrong in rows that can't be used: the first for each reason, and how many more."""
+        problems = []
+        for refusal in self.refusals:
+            rows = [int(row) for row in refusal.rows[:_MOST_ALIKE]]
+            problems += [refusal.problem(row, self.file, self.table.find_line(row)) for row in rows]
+            if n_more := len(refusal.rows) - len(rows):
+                problems[-1] = replace(problems[-1], hint=f"so in {n_more:,} more row{'s' if n_more > 1 else ''}")
         if problems:
             raise InputError(sorted(problems, key=lambda problem: problem.line or 0))
 

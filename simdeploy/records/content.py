@@ -27,6 +27,7 @@ MAX_VALUES = 5_000_000
 # Of lines of nested objects, which take about ten times as much as objects of Python.
 MAX_NESTED_BYTES = 100_000_000
 
+_PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip, as spreadsheets are", b"\x28\xb5\x2f\xfd": "zstd"}
 _PARQUET = b"PAR1"
 # Rows that are parsed together; no more are held as objects of Python.
 _CHUNK = 20_000
@@ -114,6 +115,9 @@ def parse(data: bytes, file: str) -> Content:
     InputError
         If they are none of these, damaged, or too large.
     """
+    for sign, packing in _PACKED.items():
+        if data.startswith(sign):
+            raise InputError(Problem(f"compressed ({packing})", file=file, hint="unpack it first"))
     if data.startswith(_PARQUET):
         return Content(file, _read_parquet(data, file))
     text = decode(data, file=file, most_bytes=MAX_BYTES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.errors import InputError, Problem, raise_if_any
@@ -12,7 +12,7 @@ from simdeploy.records.table import COLUMNS
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
@@ -52,8 +52,13 @@ def order_nodes(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=key)
 
 
-def read_histories(records: Records) -> list[History]:
+def read_histories(records: Records, fleet_size: int | None = None) -> list[History]:
     """Return the records of each rollout apart, in their order.
+
+    Parameters
+    ----------
+    fleet_size : int, optional
+        Nodes of the fleet in rollouts of which the records don't say it.
 
     Raises
     ------
@@ -68,12 +73,14 @@ def read_histories(records: Records) -> list[History]:
         rows, n_nodes = order_nodes(nodes.get(name, [])), rollout["nodes"]
         if n_nodes is None and rollout["state"] == "completed":
             n_nodes = len(rows)  # all of them were updated
+        if n_nodes is None:
+            n_nodes = fleet_size
         if n_nodes is None or not rows or n_nodes < len(rows):
             problems.append(_explain_fleet(name, len(rows), n_nodes))
             continue
         rows += [_blank(name, number) for number in range(int(n_nodes) - len(rows))]
         histories.append(History(rollout, rows, windows.get(name, []), acts.get(name, []), outages))
-    raise_if_any(problems)
+    raise_if_any(tell_once(problems))
     if not histories:
         raise InputError(Problem("no rollouts", ("records",), allowed="records of at least one"))
     return histories
@@ -94,15 +101,29 @@ def _blank(rollout: str, number: int) -> Row:
 
 def _explain_fleet(name: str, rows: int, n_nodes: int | None) -> Problem:
     if rows and n_nodes is None:
-        message = "the size of the fleet is not on record, nor that all of it was updated: other policies might have updated more nodes"
-        return Problem(
-            message,
-            ("rollout", name),
-            found=f"{rows} nodes",
-            allowed="`nodes`, or the state completed, in a table of rollouts",
-        )
-    found = f"{rows} nodes on record" + ("" if n_nodes is None else f" of {n_nodes}")
+        message = "the size of the fleet is not on record, and another policy might have updated more nodes"
+        allowed = "nodes= (--nodes N); or `nodes`, or the state completed, in a table of rollouts"
+        return Problem(message, ("rollout", name), found=f"{rows} nodes", allowed=allowed)
+    found = f"{rows} nodes on record of {n_nodes}" if rows else "none"
     return Problem("a backtest needs the nodes of each rollout", ("rollout", name), found=found)
+
+
+def tell_once(problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems of rollouts, each once if several rollouts have the same."""
+    merged: dict[tuple[Any, ...], Problem] = {}
+    counts: dict[tuple[Any, ...], int] = {}
+    for problem in problems:
+        key = (problem.message, problem.path[2:], problem.file, problem.line)
+        merged.setdefault(key, problem)
+        counts[key] = counts.get(key, 0) + 1
+    return [_count(problem, counts[key] - 1) for key, problem in merged.items()]
+
+
+def _count(problem: Problem, n_more: int) -> Problem:
+    if not n_more:
+        return problem
+    also = f"so in {n_more:,} more rollout{'s' if n_more > 1 else ''}"
+    return replace(problem, hint=also if problem.hint is None else f"{problem.hint}; {also}")
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ def _nothing_left(left_out: Sequence[Dropped]) -> list[Problem]:
         for each in left_out
         if each.rows
     ]
-    return [Problem("nothing is left of the records"), *reasons]
+    hint = None if reasons else "no file has a row"
+    return [Problem("nothing is left of the records", hint=hint), *reasons]
 
 
 def _with_rollouts(parts: Sequence[Part]) -> list[Part]:

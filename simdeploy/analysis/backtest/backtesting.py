@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from simdeploy.engines.replay.refusing import find_refusals
 from simdeploy.engines.replay.worlds import Past
 from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten, warn_user
 from simdeploy.records import Records, read_records
-from simdeploy.records.histories import History, read_histories
+from simdeploy.records.histories import History, read_histories, tell_once
 from simdeploy.result import make_frame
 from simdeploy.scenario.policies import read_policy_file
 from simdeploy.statistics.levels import level_problems
@@ -36,6 +35,7 @@ def backtest(
     policies: Policies,
     *,
     mapping: Mapping[str, str] | None = None,
+    nodes: int | None = None,
     modelled: int = 0,
     confidence_level: float = 0.95,
     seed: int = 0,
@@ -51,6 +51,8 @@ def backtest(
         by that of each record. "recorded" is the name of the one on record.
     mapping : mapping of str to str, optional
         Names of columns in files, by ours, as for `read_records`.
+    nodes : int, optional
+        Size of the fleet in rollouts whose records don't say it: a table of nodes doesn't name those that a stop left out.
     modelled : int, default 0
         How often to draw what is not on record of a rollout under a policy, from a calibration of all records, for an estimate between
         the bounds; 0 for no estimates.
@@ -95,7 +97,8 @@ def backtest(
      completed  0.0   0.0
     makespan_s 30.0  30.0
     """
-    raise_if_any([*level_problems(confidence_level), *_count_problems(modelled)])
+    counts = _count_problems("modelled", modelled, 0) + ([] if nodes is None else _count_problems("nodes", nodes, 1))
+    raise_if_any([*level_problems(confidence_level), *counts])
     if not isinstance(records, Records):
         paths = [records] if isinstance(records, str | os.PathLike) else list(records)
         records = read_records(*paths, mapping=mapping)
@@ -105,7 +108,7 @@ def backtest(
     reproduced: list[dict[str, Any]] = []
     bounded: dict[str, dict[str, dict[str, Bounds]]] = {name: {} for name in (RECORDED, *named)}
     estimates: dict[str, dict[str, dict[str, float]]] = {name: {} for name in (RECORDED, *named)}
-    histories = read_histories(records)
+    histories = read_histories(records, nodes)
     estimator = Estimator(records, modelled, seed=seed)
     for place, history in enumerate(histories):
         name = str(history.rollout["rollout"])
@@ -122,7 +125,7 @@ def backtest(
                     if found.unknown_ns is not None:
                         estimates[policy][name] = estimator.estimate(place, case.known, run_by)
                     rows += _to_rows(name, policy, found.bounds, estimates[policy].get(name, {}), found.moved_s)
-    raise_if_any(_merge(problems))
+    raise_if_any(tell_once(problems))
     defective = {str(history.rollout["rollout"]): history.rollout["defective"] for history in histories}
     summary = [
         row for name, of in bounded.items() for row in summarize(name, of, estimates[name], defective, confidence_level)
@@ -137,7 +140,7 @@ def backtest(
         confidence_level=confidence_level,
         n_dropped=int(records.dropped["rows"].sum()),
         warnings=tuple(doubts),
-        computed_under={"policies": list(named), "modelled": modelled, "seed": seed},
+        computed_under={"policies": list(named), "nodes": nodes, "modelled": modelled, "seed": seed},
     )
 
 
@@ -180,10 +183,10 @@ class _Case:
         return run_by
 
 
-def _count_problems(modelled: object) -> list[Problem]:
-    if isinstance(modelled, int) and not isinstance(modelled, bool) and modelled >= 0:
+def _count_problems(name: str, value: object, least: int) -> list[Problem]:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
         return []
-    return [Problem("out of range", ("modelled",), found=shorten(modelled), allowed="a whole number from 0")]
+    return [Problem("out of range", (name,), found=shorten(value), allowed=f"a whole number from {least}")]
 
 
 def _name_policies(policies: Policies) -> dict[str, Any]:
@@ -223,21 +226,3 @@ def _to_rows(
         for response in RESPONSES
         if response in bounds
     ]
-
-
-def _merge(problems: Iterable[Problem]) -> list[Problem]:
-    """Return problems once if they are the same in all rollouts."""
-    merged: dict[tuple[Any, ...], Problem] = {}
-    counts: dict[tuple[Any, ...], int] = {}
-    for problem in problems:
-        key = (problem.message, problem.path[2:], problem.file, problem.line)
-        merged.setdefault(key, problem)
-        counts[key] = counts.get(key, 0) + 1
-    return [_count(problem, counts[key] - 1) for key, problem in merged.items()]
-
-
-def _count(problem: Problem, n_more: int) -> Problem:
-    if not n_more:
-        return problem
-    also = f"so in {n_more:,} more rollout{'s' if n_more > 1 else ''}"
-    return replace(problem, hint=also if problem.hint is None else f"{problem.hint}; {also}")

@@ -66,7 +66,8 @@ class Backtest(Result):
         What speaks against the replays: rollouts that are not reproduced, and outcomes that depend on the hour or the place in the
         order.
     computed_under : dict
-        The names of the policies that were asked for, how often unknown nodes were drawn, and the seed.
+        The names of the policies that were asked for, the size of the fleet that was given, how often unknown nodes were drawn, and the
+        seed.
     """
 
     rollouts: Annotated[pd.DataFrame, Columns(ROLLOUT)]

@@ -163,22 +163,28 @@ class _Fitting:
         return write_scenario(records, again.parameters, again.laws)[0]
 
     def _find_classes(self) -> list[str]:
-        """Return the classes that have enough attempts of their own, if others are left."""
+        """Return the classes that have enough attempts of their own; if all have, the largest stays with the fleet."""
         frame = self.attempts.frame
         counts = frame[frame["is_usable"] & frame["is_over"]].groupby("class")["rollout"].agg(["size", "nunique"])
         is_enough = (
             (counts["size"] >= _FEWEST_ATTEMPTS) & (counts["nunique"] >= FEWEST_FOR_SPREAD) & (counts.index != "")
         )
-        return sorted(counts.index[is_enough])
+        own = counts[is_enough]
+        if own["size"].sum() == counts["size"].sum():
+            own = own.drop(index=own["size"].idxmax())
+        return sorted(own.index)
 
     def _describe_fleet(self) -> None:
         rollouts, nodes = self.records.rollouts, self.records.nodes
         sizes = rollouts["nodes"].dropna().astype(int)
-        if sizes.empty:
+        is_stated = not sizes.empty
+        if not is_stated:
             sizes = nodes.groupby("rollout").size()
-        size = int(sizes.iloc[-1])
+        # A rollout that was stopped has not named all nodes.
+        size = int(sizes.iloc[-1] if is_stated else sizes.max())
         rest = (len(sizes), len(nodes))
-        note = "" if sizes.nunique() == 1 else "of the last rollout; others had other sizes"
+        which = "of the last rollout" if is_stated else "the most nodes that a rollout named"
+        note = "" if sizes.nunique() == 1 else f"{which}; others had other sizes"
         self.parameters.append(Parameter("fleet.nodes", size, float(sizes.min()), float(sizes.max()), *rest, note=note))
         zones = nodes["zone"].nunique()
         if zones > 1:
@@ -190,9 +196,6 @@ class _Fitting:
         frame = attempts.frame
         rows = is_part & frame["is_usable"].to_numpy()
         part = frame[is_part]
-        if not (rows & frame["is_over"].to_numpy()).any():
-            hint = "all attempts that ended are of classes with enough of their own"
-            raise InputError(Problem("no attempt of the rest of the fleet has ended", ("records",), hint=hint))
         fitted = fit_durations(
             f"{path}.update_duration",
             attempts.durations(is_part),

@@ -61,13 +61,20 @@ def fit_mix(rollouts: pd.DataFrame, kinds: np.ndarray, confidence_level: float) 
     names = list(dict.fromkeys([*kinds[(kinds != "") & ~is_bad], *kinds[is_bad]]))
     if not is_bad.any():
         names.append(BAD)
+    n_open = n - n_known
+    # Incidents say that releases were defective, and no event that one was good.
+    others = (GOOD if GOOD not in names else "others") if is_bad.sum() == n_known < n else None
     found = []
-    for name in names:
-        k = int((kinds == name).sum())
+    for name in names if others is None else [others, *names]:
+        k = 0 if name == others else int((kinds == name).sum())
         low = proportion_interval(k, n, confidence_level)[0]
-        high = proportion_interval(k + n - n_known, n, confidence_level)[1]
-        note = "" if n_known == n else f"limits allow for {n - n_known} rollouts of which it is not known"
-        found.append(Parameter(f"release.{name}.probability", k / n_known, low, high, *rest, note=note))
+        high = proportion_interval(k + n_open, n, confidence_level)[1]
+        note = "" if n_known == n else f"limits allow for {n_open} rollouts of which it is not known"
+        estimate = k / n_known
+        if others is not None:
+            note += f"; these are taken for {GOOD}"
+            estimate = (n_open if name == others else k) / n
+        found.append(Parameter(f"release.{name}.probability", estimate, low, high, *rest, note=note))
     return found
 
 

@@ -153,11 +153,15 @@ def _know_node(
             return None
         return KnownNode(dispatched, "hangs", after, outages=outages)
     deadline_ns = rule.deadline_ns if rule is not None and rule.is_checked else None
-    if row["cause"] == "did_not_start":
+    cause = row["cause"]
+    if cause is None and deadline_ns is not None and rule is not None and rule.deadline_from_dispatch:
+        # Without a start, a node fails before its deadline only if its attempts did.
+        cause = "did_not_start" if after < deadline_ns else "silent"
+    if cause == "did_not_start":
         return KnownNode(dispatched, "failed", after, has_failed=True, outages=outages)
-    if row["cause"] == "silent" and deadline_ns is not None and rule is not None and not rule.deadline_from_dispatch:
+    if cause == "silent" and deadline_ns is not None and rule is not None and not rule.deadline_from_dispatch:
         return KnownNode(dispatched, "hangs", after - deadline_ns, has_failed=True, outages=outages)
-    seen = after if row["cause"] == "silent" else after - 1
+    seen = after if cause == "silent" else after - 1
     return KnownNode(dispatched, "silent", seen, has_failed=True, outages=outages)
 
 

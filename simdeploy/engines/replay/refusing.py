@@ -48,11 +48,10 @@ def find_refusals(history: History, known: KnownRollout, recorded: RunBy | None,
         )
     lacks_windows = any(node.start == "started" and node.windows is None for node in known.nodes)
     if looks and lacks_windows and not _judges_alike(recorded, run_by):
-        yield Problem(
-            "no windows with their requests are on record, so what judges nodes can't be changed",
-            ("health_check",),
-            allowed="the recorded interval, max_error_rate, thresholds and gate, with any deadline",
-        )
+        message = "no windows with their requests are on record, so what judges nodes can't be changed"
+        allowed = "the recorded interval, max_error_rate, thresholds and gate, with any deadline"
+        hint = "state each rollout's `policy` in a table of rollouts" if recorded is None else None
+        yield Problem(message, ("health_check",), allowed=allowed, hint=hint)
     yield from _gate_problems(known, run_by, lacks_windows=lacks_windows)
 
 

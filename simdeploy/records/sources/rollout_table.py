@@ -26,10 +26,12 @@ KIND = "table of rollouts"
 
 
 def recognises(content: Content, names: Mapping[str, str]) -> bool:
-    """Say whether rows have a rollout, no node, and what is known of the rollout as a whole."""
+    """Say whether rows have a rollout, nothing of a node, and what is known of the rollout as a whole."""
     rows = Rows.of(content, names)
     facts = ("started_at", "nodes", "policy", "release", "defective", "state")
-    return rows.has("rollout") and not rows.has("node") and rows.has(*facts)
+    # Of a node that is called otherwise there are its times.
+    of_node = ("node", "dispatched_at", "resolved_at", "heard_at", "attempts", "cause")
+    return rows.has("rollout") and not rows.has(*of_node) and rows.has(*facts)
 
 
 def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
