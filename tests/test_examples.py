@@ -44,14 +44,14 @@ def test_an_unknown_example():
 
 
 def test_all_examples_are_copied(tmp_path):
-    """--store writes every file of the folder; where one is there, nothing is written. [contract]"""
+    """With a folder, every file is written into it; where one is there, nothing is written. [contract]"""
     there = {path.relative_to(SCENARIOS): path.read_bytes() for path in SCENARIOS.rglob("*") if path.is_file()}
-    assert call("examples", "--store", tmp_path / "all").exit_code == 0
+    assert call("examples", tmp_path / "all").exit_code == 0
     copied = {path.relative_to(tmp_path / "all"): path for path in (tmp_path / "all").rglob("*") if path.is_file()}
     assert {name: path.read_bytes() for name, path in copied.items()} == there
     (tmp_path / "some").mkdir()
     (tmp_path / "some" / "zone-breaks.yaml").write_text("mine")
-    refused = call("examples", "--store", tmp_path / "some")
+    refused = call("examples", tmp_path / "some")
     assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
     assert "zone-breaks.yaml: exists already" in refused.stderr
     assert [path.read_text() for path in (tmp_path / "some").iterdir()] == ["mine"]
@@ -59,7 +59,7 @@ def test_all_examples_are_copied(tmp_path):
 
 def test_an_example_that_is_missing(tmp_path):
     """Who names a shipped scenario that isn't there is told how to get it; of other files nothing is said. [contract]"""
-    assert "simdeploy examples --store scenarios" in call("run", tmp_path / "small-fleet.yaml").stderr
+    assert "simdeploy examples scenarios" in call("run", tmp_path / "small-fleet.yaml").stderr
     assert "examples" not in call("run", tmp_path / "my-fleet.yaml").stderr
 
 

@@ -8,22 +8,22 @@ import click
 
 from simdeploy.cli.answers import say, whoever_listens
 from simdeploy.cli.command import Command
-from simdeploy.cli.files import folder_option
+from simdeploy.cli.files import folder_argument
 from simdeploy.cli.options import use
 
 
-@click.command("examples", cls=Command, example="simdeploy examples --store scenarios")
-@use(folder_option(["--store"], "Copy all examples to this folder; no file is overwritten."))
-def command(store: Path | None) -> None:
-    """List the example scenarios.
+@click.command("examples", cls=Command, example="simdeploy examples scenarios")
+@use(folder_argument("folder"))
+def command(folder: Path | None) -> None:
+    """List the example scenarios, or copy all of them to a folder DIR.
 
-    To begin with one of them: `simdeploy new --like NAME FILE`.
+    Never overwrites a file. To begin with one example: `simdeploy new --like NAME FILE`.
     """
     from simdeploy.scenario.examples import copy_examples, describe_examples
 
-    if store is not None:
-        written = copy_examples(store)
-        say(f"wrote {len(written)} files to {store}")
+    if folder is not None:
+        written = copy_examples(folder)
+        say(f"wrote {len(written)} files to {folder}")
         return
     formatter = click.get_current_context().make_formatter()
     formatter.write_dl(list(describe_examples().items()), col_max=24)

@@ -41,6 +41,11 @@ def file_argument(name: str, *endings: str) -> click.Argument:
     return click.Argument([name], metavar="FILE", type=PathName(), callback=_checker(*endings))
 
 
+def folder_argument(name: str) -> click.Argument:
+    """Return an argument for a folder that is created; it may be left out."""
+    return click.Argument([name], metavar="[DIR]", required=False, type=PathName(), callback=_check_folder)
+
+
 def folder_option(names: Sequence[str], text: str) -> click.Option:
     """Return an option for a folder that is created or resumed; `text` is its help."""
     return click.Option(names, metavar="DIR", type=PathName(), callback=_check_folder, help=text)

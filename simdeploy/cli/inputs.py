@@ -56,7 +56,7 @@ def _with_example(problem: Problem) -> Problem:
     """Say where examples are to who asks for one that isn't there."""
     from simdeploy.scenario.examples import example_names
 
-    hint = "to write the examples: simdeploy examples --store scenarios"
+    hint = "to write the examples: simdeploy examples scenarios"
     return replace(problem, hint=hint) if Path(problem.file or "").stem in example_names() else problem
 
 
