@@ -44,7 +44,7 @@ def read_with_warnings(path: str, policies: Sequence[str] = (), *, is_all: bool 
 
     scenario, errors, warnings = load(path, allow_files=click.get_current_context().meta.get(ALLOWED, ()))
     if scenario is None:
-        raise InputError(errors if Path(path).exists() else [_with_example(problem) for problem in errors])
+        raise InputError(errors if _is_file(path) else [_with_example(problem) for problem in errors])
     used = policies or list(scenario.policies)[: None if is_all else 1]
     for problem in warnings:
         if problem.path[:1] != ("policies",) or problem.path[1] in used:
