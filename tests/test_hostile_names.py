@@ -177,7 +177,7 @@ REFUSED = {
 }
 # Any folder may be made, and any file with a good ending written; the quick commands do.
 ANY = ("evil", "pair", "range", "json")
-ALLOWED = {"store": ANY, "records": ANY, "out": ("json",), "write_policy": ("json",)}
+ALLOWED = {"store": ANY, "folder": ANY, "records": ANY, "out": ("json",), "write_policy": ("json",)}
 
 
 def list_refused():
