@@ -24,8 +24,8 @@ from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.pairs import estimate_gaps
 from simdeploy.statistics.sample import as_sample
 
-REPETITIONS = 2000
-# Four standard errors below and above 95 % of 2,000.
+REPETITIONS = 800
+# Four standard errors below and above 95 %.
 LEAST, MOST = 0.95 - 4 * math.sqrt(0.95 * 0.05 / REPETITIONS), 0.95 + 4 * math.sqrt(0.95 * 0.05 / REPETITIONS)
 MAKESPAN = Measure("makespan_s")
 

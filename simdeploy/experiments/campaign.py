@@ -130,7 +130,11 @@ class Campaign:
         """
         bases = find_bases(scenarios, policies)
         asked = dict(vary or {})
-        levers = find_levers(asked, list(scenarios.values()), [base.spec for base in bases.values()])
+        made = {} if made is None else made
+        if "levers" not in made:
+            specs = [base.spec for base in bases.values()]
+            made["levers"] = find_levers(asked, list(scenarios.values()), specs)
+        levers = made["levers"]
         points = make_points(levers, list(asked.values()), design, seed=self.seed)
         check_number_of_cases(len(bases) * len(points))
         n_rows = len(bases) * len(points) * len(replications)
@@ -138,7 +142,6 @@ class Campaign:
             check_rows_fit(n_rows, ROW_BYTES, hint=USE_A_STORE)
         is_weighted = any(scenario.tilt is not None for scenario in scenarios.values())
         table = CaseTable(tuple(scenarios), tuple(policies), points, is_weighted=is_weighted)
-        made = {} if made is None else made
         maker = CaseMaker(table, scenarios, bases, self.seed, self._engine, made)
         work = Work(maker, replications, self._where, self.report, is_stored=self.store is not None)
         if self._warns_of_suspicions:
