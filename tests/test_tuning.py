@@ -182,6 +182,14 @@ class TestKnownOptimum:
         assert "finalists with probability about" in result.answer
         assert math.isnan(search(limits, vary={"max_failed_nodes": [1, 6]}).expected_correct)
 
+    def test_a_small_budget_is_little_work(self, limits):
+        """New worlds and the scale of the indifference keep to `most` as well, and the answer says that it was too little. [contract]"""
+        result = search(limits, vary={"max_failed_nodes": [4, 6]}, replications=4, most=200)
+        stages = result.stages.set_index("stage")["rollouts"]
+        assert stages[["scale", "confirm"]].max() <= 200
+        assert not result.is_decided
+        assert "raise `most`" in result.answer
+
 
 class TestRareAndDear:
     """What decides may be in none of the first worlds."""
