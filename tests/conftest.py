@@ -86,6 +86,7 @@ def pytest_collection_finish() -> None:
     """Keep what collecting made out of the garbage collector's way: it lives as long as the process."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 50)  # seldom: what tests make is mostly gone without it
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -459,3 +459,11 @@ MISTAKES: dict[str, Plant] = {
     "a failed rollback restores": instead(Rollback, "restored_ns", property(lambda rollback: rollback.ended_ns)),
     "rollbacks go at once": rules("plan_waves", rollback=lambda _: 10**6),
 }
+
+# The generated scenarios that told them, in this order, to be tried first: whatever else is generated, the search finds another.
+TOLD_BY = (
+    63, 215, 10, 9, 13, 78, 17, 26, 123, 5, 47, 694, 20, 105, 92, 741, 217, 104, 20, 11, 95, 32, 118, 118, 1,
+    400, 9, 11, 19, 7, 251, 46, 0, 7, 5, 252, 7, 2, 201, 23, 23, 217, 108, 202, 5, 204, 2, 83, 2, 37, 2, 62, 46,
+    28, 0, 0, 114, 2, 9, 6, 9, 0, 11, 43, 64, 29, 5, 170, 334, 11, 11, 5, 11, 11, 5, 80, 2, 5, 7, 7, 7, 174, 84,
+    2, 7, 7, 3, 10, 10, 10, 10, 157, 5, 45, 2, 11, 2, 11, 3, 17, 16, 39, 132, 3, 18, 0, 56, 0,
+)  # fmt: skip

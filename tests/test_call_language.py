@@ -94,7 +94,12 @@ def parameters(call):
 @pytest.fixture(autouse=True)
 def small_numbers(monkeypatch):
     """Let a search and a pilot take fewer rollouts than they need to be right."""
-    for name, number in (("stages._FEWEST_NEW_WORLDS", 8), ("stages._BATCH", 2), ("stages._FIRST_BATCHES", 4)):
+    for name, number in (
+        ("stages._FEWEST_NEW_WORLDS", 8),
+        ("stages._BATCH", 2),
+        ("stages._FIRST_BATCHES", 4),
+        ("stages._WORLDS_OF_SCALE", 8),
+    ):
         monkeypatch.setattr(f"simdeploy.analysis.tuning.{name}", number)
     monkeypatch.setattr("simdeploy.analysis.rare.question._FEWEST_PILOTS", 8)
 

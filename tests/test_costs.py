@@ -199,7 +199,7 @@ def test_restart_and_stop_cost_time_only():
 def test_coverage_of_a_skewed_cost():
     """The interval of the total covers as often as it says for exponential delays and one escape in five, n = 400. [oracle]"""
     rng = np.random.default_rng(1)
-    repetitions, n = 2000, 400
+    repetitions, n = 800, 400
     table = pd.DataFrame(
         {
             "policy": np.repeat([str(number) for number in range(repetitions)], n),

@@ -595,13 +595,13 @@ LIMITED = {
 def test_a_search_of_a_general_policy_needs_values() -> None:
     """[contract]"""
     with pytest.raises(InputError, match=r"one: a search of a general policy has no default ranges.*--vary"):
-        tune(scenario_of(LIMITED | {"max_parallel": "50%"}, **WORLDS), engine="reference")
+        tune(scenario_of(LIMITED | {"max_parallel": "50%"}, **WORLDS), engine="compiled")
 
 
 def test_a_search_of_a_general_policy_keeps_its_orchestrator() -> None:
     """What it recommends can be run as it is written. [contract]"""
     scenario = scenario_of(LIMITED | {"max_parallel": "50%"}, **WORLDS)
-    found = tune(scenario, vary={"max_parallel": [2, "50%"]}, replications=4, most=8, engine="reference")
+    found = tune(scenario, vary={"max_parallel": [2, "50%"]}, replications=4, most=8, engine="compiled")
     assert set(found.candidates["max_parallel"]) == {2, "50%"}
     (dialect,) = found.specs
     spec = found.specs[dialect]["spec"]

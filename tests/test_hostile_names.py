@@ -74,7 +74,7 @@ QUICK = {
     "timelines": ["--until", "10m", "--every", "1m", *FEW, *DRAWN, *WRITTEN, "--store", EVIL],
     "sweep": [*VARIED, *FEW, *DRAWN, *WRITTEN, "--store", EVIL],
     "tradeoff": [*VARIED, *FEW, *DRAWN, *WRITTEN],
-    "tune": [*VARIED, *FEW, "--most", "500", *DRAWN, *WRITTEN],
+    "tune": [*VARIED, *FEW, "--most", "500", "--engine", "compiled", *DRAWN, *WRITTEN],
     "gates": ["--gate", f"{ODD}=pooled", *FEW, "--sizes", "0.1", *DRAWN, *WRITTEN],
     "switches": ["--no-pairs", *FEW, *DRAWN, *WRITTEN, "--store", EVIL],
     "sensitivity": [*IN_WORLDS, "--size", "4", *FEW, *DRAWN, *WRITTEN, "--store", EVIL],
@@ -150,7 +150,7 @@ def assert_files_are_whole(folder):
 @pytest.mark.parametrize("command", ON_SCENARIOS)
 def test_odd_names_are_text_everywhere(folder, command):
     """Mathematics, markup and XML in names are shown as they are, in tables, pictures, reports and JSON. [contract]"""
-    engine = [] if command in ("run", "watch", "validate") else ["--engine", "reference"]
+    engine = [] if command in ("run", "watch", "validate") else ["--engine", "compiled"]
     result = call(command, f"{EVIL}.yaml", *QUICK[command], *engine)
     assert result.exit_code in (0, 1, 3), result.stderr
     assert_harmless(result.stdout + result.stderr)
@@ -162,7 +162,7 @@ def test_odd_names_are_text_everywhere(folder, command):
 def test_odd_names_in_json(folder, command):
     """What --json prints is JSON, without a character that acts. [contract]"""
     words = [word for word in QUICK[command] if word not in ("--plot", "p.svg")]
-    result = call(command, "s.yaml", *words, "--json", *([] if command == "run" else ["--engine", "reference"]))
+    result = call(command, "s.yaml", *words, "--json", *([] if command == "run" else ["--engine", "compiled"]))
     json.loads(result.stdout)
     assert_harmless(result.stdout + result.stderr)
 

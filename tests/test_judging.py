@@ -22,9 +22,9 @@ from simdeploy.validation import oracles
 # Limits that can never stop a rollout are meant here.
 pytestmark = pytest.mark.filterwarnings("ignore:.*can never stop:simdeploy.errors.SimdeployWarning")
 
-REPETITIONS = 2000
+REPETITIONS = 1000
 LEVEL = 0.95
-# 5 % and four standard errors of a proportion over 2,000 repetitions.
+# 5 % and four standard errors of a proportion.
 MOST_WRONG = 0.05 + 4 * math.sqrt(0.05 * 0.95 / REPETITIONS)
 
 
@@ -172,7 +172,7 @@ P95 = -math.log(0.05)
     ],
 )
 def test_looking_often_does_not_mislead(draw, text):
-    """With the truth at the limit each of the two verdicts is reached in at most 5 % of 2,000 repetitions. [oracle]"""
+    """With the truth at the limit each of the two verdicts is reached in at most 5 % of the repetitions. [oracle]"""
     rng = np.random.default_rng(20260301)
     verdicts = follow(draw(rng, (REPETITIONS, 6400)), parse_requirement(text), most=6400)
     shares = [(verdicts == verdict).mean() for verdict in (MET, MISSED)]
@@ -215,7 +215,7 @@ def test_a_limit_that_is_not_near_is_decided():
 
 
 def test_the_guarantee_on_the_engine():
-    """On rollouts whose rate of stops is exactly the limit, at most 5 % of 2,000 checks are wrong. [oracle]"""
+    """On rollouts whose rate of stops is exactly the limit, at most 5 % of the checks are wrong. [oracle]"""
     most, failure, limit = 200, 0.15, 2
     scenario = Scenario.from_dict(
         {
@@ -237,7 +237,7 @@ def test_the_guarantee_on_the_engine():
 
 @pytest.mark.parametrize("side", ["at_most", "at_least"])
 def test_settling_makes_no_false_verdicts(side):
-    """At the very limit, at most 5 % of 2,000 requirements get a verdict over all looks, less binomial error. [property]"""
+    """At the very limit, at most 5 % of requirements get a verdict over all looks, less binomial error. [property]"""
     truth = 0.1
     requirement = Requirement(Measure("false_alarm"), **{side: truth})
     draws = bernoulli(truth)(np.random.default_rng(11), (REPETITIONS, 1600))

@@ -50,6 +50,7 @@ RAW = {
     },
 }
 VARY = {"max_parallel": [1, 2]}
+REPETITIONS = 800
 TARGETS = {"p50 makespan_s": "8s", "false_alarm given good": "8pp"}
 QUICK = {"engine": "compiled", "most": 1000}
 
@@ -259,12 +260,12 @@ LAWS = {
 
 @pytest.mark.parametrize("law", LAWS)
 def test_coverage_of_the_interval_at_which_it_stops(law):
-    """Stopped by its own width, a nominal 95 % interval covers at least 95 % less binomial error of 2,000 repetitions. [oracle]"""
+    """Stopped by its own width, a nominal 95 % interval covers at least 95 % less binomial error. [oracle]"""
     draw, text, truth, width = LAWS[law]
     target = parse_target(width, parse_measure(text))
     looks, covered, used = plan_looks(5000), 0, set()
     rng = np.random.default_rng(21)
-    for _ in range(2000):
+    for _ in range(REPETITIONS):
         values = draw(rng, looks[-1])
         for n in looks:
             found = estimate_values(values[:n], target.measure, 0.95)
@@ -272,7 +273,7 @@ def test_coverage_of_the_interval_at_which_it_stops(law):
                 break
         covered += found.low <= truth <= found.high
         used.add(n)
-    assert covered >= 2000 * 0.95 - 4 * math.sqrt(2000 * 0.95 * 0.05)
+    assert covered >= REPETITIONS * 0.95 - 4 * math.sqrt(REPETITIONS * 0.95 * 0.05)
     assert used & set(looks[:-1])  # the width decided, not the budget
 
 

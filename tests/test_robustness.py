@@ -24,8 +24,8 @@ from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.pairs import estimate_gaps
 from simdeploy.statistics.sample import as_sample
 
-REPETITIONS = 2000
-# Four standard errors below and above 95 % of 2,000.
+REPETITIONS = 500
+# Four standard errors below and above 95 %.
 LEAST, MOST = 0.95 - 4 * math.sqrt(0.95 * 0.05 / REPETITIONS), 0.95 + 4 * math.sqrt(0.95 * 0.05 / REPETITIONS)
 MAKESPAN = Measure("makespan_s")
 
@@ -87,12 +87,12 @@ def test_of_two_candidates_the_interval_is_students():
     assert (best["regret"], best["regret_low"], best["regret_high"]) == (0, 0, 0)
 
 
-def covers(draw, truth, measure=MAKESPAN, *, repetitions=REPETITIONS):
+def covers(draw, truth, measure=MAKESPAN):
     """Return how often each regret, and all largest and mean ones together, are covered; `truth` by candidate and world."""
     worlds = worlds_of(*truth.shape)
     true = truth - truth.min(axis=0)
     each, joint = np.zeros(true.shape), np.zeros(2)
-    for repetition in range(repetitions):
+    for repetition in range(REPETITIONS):
         observed = draw(repetition).reshape(true.size, -1)
         of_worlds = observed.reshape(*true.shape, -1).swapaxes(0, 1)
         samples = [as_sample(of_world) for of_world in of_worlds]
@@ -104,7 +104,7 @@ def covers(draw, truth, measure=MAKESPAN, *, repetitions=REPETITIONS):
             joint[place] += (
                 (ends[0] <= summary(true, axis=1) + 1e-12) & (summary(true, axis=1) <= ends[1] + 1e-12)
             ).all()
-    return each / repetitions, joint / repetitions
+    return each / REPETITIONS, joint / REPETITIONS
 
 
 @pytest.mark.parametrize("shape", ["normal", "exponential"])

@@ -17,7 +17,7 @@ from simdeploy.statistics.selection import kim_nelson, screen, screening, select
 from simdeploy.statistics.selection.kim_nelson import find_eta
 from simdeploy.statistics.selection.ocba import allocate, estimate_probability, share_out
 
-REPETITIONS = 500
+REPETITIONS = 250
 
 
 def kept_often_enough(times, promised, repetitions=REPETITIONS):

@@ -487,7 +487,7 @@ class TestRefusals:
 
     def test_other_libraries(self, folder, monkeypatch):
         """A folder begun with another version of a library is gone on with, and it is said [contract]."""
-        monkeypatch.setattr("simdeploy.experiments.store.manifest.metadata.version", lambda name: f"{name}-0")
+        monkeypatch.setattr("simdeploy.experiments.store.manifest._find_version", lambda name: f"{name}-0")
         with open_store(folder) as store:
             assert any(
                 f"numpy {read_store(folder).manifest['versions']['numpy']} (now numpy-0)" in n for n in store.notes

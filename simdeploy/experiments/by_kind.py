@@ -123,17 +123,18 @@ def sweep_kinds(
     part: str | None = None,
     vary: Mapping[str, Iterable[Any]] | None = None,
     design: Design = "grid",
+    made: dict[Any, Any] | None = None,
 ) -> SweepResult:
     """Simulate a sweep with its own worlds for each kind of release; `worlds` are their numbers, from 0.
 
-    With a store, each kind has a folder.
+    With a store, each kind has a folder. `made` keeps the cases, for a sweep of the same ones in other worlds.
     """
     kinds = kinds_of(scenario)
     prefix = "" if part is None else f"{part}-"
     vary = keep_values(vary)
     campaign.expect_more(len(policies) * count_points(vary, design) * sum(map(len, worlds.values())))
     parts = []
-    made: dict[Any, Any] = {}
+    made = {} if made is None else made
     for kind, numbers in worlds.items():
         result = campaign.sweep(
             {scenario.name: scenario.given(kind)},

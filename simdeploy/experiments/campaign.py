@@ -125,12 +125,16 @@ class Campaign:
     ) -> SweepResult:
         """Simulate a sweep of scenarios and policies by their names in the table; `part` is its folder in the store.
 
-        `made` keeps the policies, for a sweep of the same cases in other worlds. `worlds` are those of all kinds of release
+        `made` keeps the cases, for a sweep of the same ones in other worlds. `worlds` are those of all kinds of release
         that are simulated for the same part.
         """
         bases = find_bases(scenarios, policies)
         asked = dict(vary or {})
-        levers = find_levers(asked, list(scenarios.values()), [base.spec for base in bases.values()])
+        made = {} if made is None else made
+        if "levers" not in made:
+            specs = [base.spec for base in bases.values()]
+            made["levers"] = find_levers(asked, list(scenarios.values()), specs)
+        levers = made["levers"]
         points = make_points(levers, list(asked.values()), design, seed=self.seed)
         check_number_of_cases(len(bases) * len(points))
         n_rows = len(bases) * len(points) * len(replications)
@@ -138,13 +142,15 @@ class Campaign:
             check_rows_fit(n_rows, ROW_BYTES, hint=USE_A_STORE)
         is_weighted = any(scenario.tilt is not None for scenario in scenarios.values())
         table = CaseTable(tuple(scenarios), tuple(policies), points, is_weighted=is_weighted)
-        maker = CaseMaker(table, scenarios, bases, self.seed, self._engine, {} if made is None else made)
+        maker = CaseMaker(table, scenarios, bases, self.seed, self._engine, made)
         work = Work(maker, replications, self._where, self.report, is_stored=self.store is not None)
         if self._warns_of_suspicions:
             self._warn(*work.warnings)
         scenario = next(iter(scenarios.values()))
         kind = next((each for each in scenario.release if each.name == scenario.kind), None)
         stopped = None if kind is None else maker.find_stop_chances(kind)
+        cases = table.to_frame()
+        release = made["release"] = made["release"] if "release" in made else _describe_release(scenarios, cases)
         rows: Rows
         folder = self.store if part is None else place_within(self.store, part)
         if folder is None:
@@ -154,7 +160,7 @@ class Campaign:
             question = make_question(scenarios, bases, points, design, **how)
             if stopped is not None:
                 # To read the folders of all kinds as one, and to resume them with the same division.
-                question |= _describe_release(scenarios, table.to_frame())
+                question |= release
                 question |= {KNOWN: [None if math.isnan(p) else p for p in stopped.tolist()]}
                 question |= {"worlds": {kind: [of.start, of.stop] for kind, of in (worlds or {}).items()}}
             notes, engine = work.into_store(folder, question)
@@ -162,7 +168,6 @@ class Campaign:
             rows = read_store(folder)
         self._note_failures(rows, table)
         self.note(n_rows, engine)
-        cases = table.to_frame()
         return SweepResult(
             cases=cases,
             factors=table.factors,
@@ -171,7 +176,7 @@ class Campaign:
             replications=len(replications),
             columns=table.row_columns,
             store=folder,
-            attrs=describe_surroundings(scenarios, seed=self.seed, engine=engine) | _describe_release(scenarios, cases),
+            attrs=describe_surroundings(scenarios, seed=self.seed, engine=engine) | release,
             _rows=rows,
             _stopped=stopped,
         )

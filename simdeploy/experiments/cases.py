@@ -34,6 +34,7 @@ _FOUND = re.compile(r"(.*) \(found ([^()]*)\)")
 _NO_POLICY = {"policies": {"none": {"strategy": "immediate"}}, "requirements": []}
 
 _MOST_SHOWN = 3
+_MOST_KEPT = 20_000  # worlds for other kinds of release, of some kilobytes each
 
 
 class Checked(NamedTuple):
@@ -99,8 +100,8 @@ class CaseMaker:
     bases: Bases
     seed: int
     engine: str
-    # Policies made so far, by scenario, policy and point: those of one kind of release are those of the others.
-    made: dict[Any, _Made[ScenarioPolicy]] = field(default_factory=dict)
+    # Policies made so far, by scenario, policy and point, and worlds, without policy: one kind of release shares those of the others.
+    made: dict[Any, _Made[Any]] = field(default_factory=dict)
 
     def check(self, numbers: Sequence[int]) -> Checked:
         """Check some cases, keeping only the findings; raise `InputError` with all invalid values and combinations."""
@@ -169,9 +170,9 @@ def _as_problem(text: str) -> Problem:
 class _Worlds:
     """A scenario with the values of its factors, each combination made once."""
 
-    def __init__(self, scenario: Scenario, points: Points) -> None:
+    def __init__(self, name: str, scenario: Scenario, points: Points, made: dict[Any, _Made[Any]]) -> None:
         self.scenario = scenario
-        self._points = points
+        self._name, self._points, self._made = name, points, made
         self._factors = [place for place, lever in enumerate(points.levers) if lever.is_factor]
         self._known: dict[tuple[int, ...], _Made[Scenario]] = {}
 
@@ -181,15 +182,25 @@ class _Worlds:
             return _Made(self.scenario, (), ())
         key = tuple(index[place] for place in self._factors)
         if key not in self._known:
-            levers, values = self._points.levers, self._points.values
-            changes = {levers[place].path: values[place][index[place]] for place in self._factors}
-            self._known[key] = _record(partial(self._bare.with_values, changes), prefix=("scenario",))
+            made = self._made.get((self._name, None, *key)) or self._make(key)
+            if made.value is not None and self.scenario.kind is not None:
+                given = _record(partial(made.value.given, self.scenario.kind), prefix=("scenario",))
+                made = given._replace(warnings=made.warnings)
+            self._known[key] = made
         return self._known[key]
+
+    def _make(self, key: tuple[int, ...]) -> _Made[Scenario]:
+        levers, values = self._points.levers, self._points.values
+        changes = {levers[place].path: values[place][at] for place, at in zip(self._factors, key, strict=True)}
+        made = _record(partial(self._bare.with_values, changes), prefix=("scenario",))
+        if self.scenario.kind is not None and len(self._made) < _MOST_KEPT:
+            self._made[self._name, None, *key] = made
+        return made
 
     @cached_property
     def _bare(self) -> Scenario:
         with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-            return self.scenario.with_values(_NO_POLICY)
+            return self.scenario.given(None).with_values(_NO_POLICY)
 
 
 class _Making:
@@ -202,7 +213,9 @@ class _Making:
         self.errors, self.warnings = Findings(), Findings()
         self._maker = maker
         self._points = maker.table.points
-        self._worlds = {name: _Worlds(scenario, self._points) for name, scenario in maker.scenarios.items()}
+        self._worlds = {
+            name: _Worlds(name, scenario, self._points, maker.made) for name, scenario in maker.scenarios.items()
+        }
         self._own = {key: own_identity(base, maker.scenarios[key[0]]) for key, base in maker.bases.items()}
         self._keys = [place for place, lever in enumerate(self._points.levers) if not lever.is_factor]
         self._group_numbers: dict[Any, int] = {}

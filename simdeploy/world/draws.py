@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,11 @@ OF_NODES = BRANCHING | frozenset(
         Stream.CONNECTION_STATE,
         Stream.CONNECTION_ONLINE,
     )
+)
+
+# Blocks with one number a rollout, which nearly every rollout needs.
+_SINGLE: Any = np.array(
+    sorted({stream.block for stream in Stream if stream.node_is == stream.index_is == "0"} - OF_NODES)
 )
 
 
@@ -130,6 +136,11 @@ class Draws:
         return of_nodes
 
     def _compute_across(self, stream: Stream, index: int, node: int) -> None:
+        if stream.block in _SINGLE and node == index == 0:
+            lanes = block_uniforms(self.seed, self.replication, _SINGLE, np.zeros(len(_SINGLE), np.int64), 0)
+            for block, *numbers in zip(_SINGLE.tolist(), *lanes.tolist(), strict=True):
+                self._across |= {(2 * block + lane, 0, 0): [number] for lane, number in enumerate(numbers)}
+            return
         chunk = node >> _NODES_BITS
         first, stop = chunk << _NODES_BITS, (chunk + 1) << _NODES_BITS
         n_nodes = 1 if stream.node_is == "0" else self._n_nodes

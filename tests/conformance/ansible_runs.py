@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def find_ansible() -> str | None:
     return shutil.which("ansible-playbook", path=Path(sys.executable).parent) or shutil.which("ansible-playbook")
 
 
+@cache
 def read_version(program: str) -> tuple[str, str]:
     """Return the versions of ansible-core and of its Python."""
     text = subprocess.run([program, "--version"], capture_output=True, text=True, check=True, timeout=_MOST_S).stdout

@@ -100,15 +100,17 @@ def plan_worlds(
     replications: range,
     *,
     part: str = "pilot",
-    vary: Mapping[str, Iterable[Any]] | None = None,
-    design: Design = "grid",
+    **how: Any,
 ) -> tuple[dict[str, range], dict[str, range], SweepResult]:
-    """Simulate a pilot; return the numbers of its worlds by kind, those of all worlds, and its replications."""
+    """Simulate a pilot, as `sweep_kinds` does; return the numbers of its worlds by kind, those of all worlds, and its
+    replications.
+    """
     first = replications.start
-    kinds = kinds_of_sweep(scenario, policies, vary=vary, design=design, seed=campaign.seed) or kinds_of(scenario)
+    varied = {"vary": how.get("vary"), "design": how.get("design", "grid")}
+    kinds = kinds_of_sweep(scenario, policies, **varied, seed=campaign.seed) or kinds_of(scenario)
     pilot = plan_pilot(kinds, concerned, len(replications))
     begun = {kind: range(first, first + n) for kind, n in pilot.items()}
-    result = sweep_kinds(campaign, scenario, policies, begun, part=part, vary=vary, design=design)
+    result = sweep_kinds(campaign, scenario, policies, begun, part=part, **how)
     values = Values(result, measures, costs=scenario.costs, release=scenario.release)
     counts = plan_rest(values, measures, concerned, len(replications))
     return begun, {kind: range(first, first + n) for kind, n in counts.items()}, result
@@ -138,7 +140,7 @@ def sweep_by_kind(
             count_points(vary or {}, design) * len(policies) * len(replications), nodes=scenario.fleet.nodes
         )
     prefix = "" if part is None else f"{part}-"
-    how: dict[str, Any] = {"vary": vary, "design": design}
+    how: dict[str, Any] = {"vary": vary, "design": design, "made": {}}
     begun, worlds, pilot = plan_worlds(
         campaign, scenario, policies, measures, concerned, replications, part=f"{prefix}pilot", **how
     )

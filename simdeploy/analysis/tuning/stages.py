@@ -81,7 +81,8 @@ class Stages:
         promising = found.list_promising(question, _LEADERS)
         if not len(promising) or question.objective.is_fraction:
             return found.default_indifference(question, None)
-        counts = self._allocation.divide(max(_WORLDS_OF_SCALE, question.worlds))
+        n_worlds = max(min(_WORLDS_OF_SCALE, question.most // len(promising)), question.worlds)
+        counts = self._allocation.divide(n_worlds)
         # The luckiest of the first stage may be far from the best.
         means = self._measure("scale", promising, counts).means
         best = int(promising[np.argmin(np.where(np.isnan(means), np.inf, means))])
@@ -288,20 +289,21 @@ class Stages:
 
         Also returns the verdicts on each candidate's requirements, and the probability of a false one at each look.
         """
-        count = max(_FEWEST_NEW_WORLDS, self._question.worlds)
+        count = max(min(_FEWEST_NEW_WORLDS, self._question.most // len(shown)), self._question.worlds)
+        fewest = min(_FEWEST_OF_A_KIND, max(count // 5, 2))
         most = max(count, self._question.most // len(shown))
         # Halved from attempt to attempt, so that all of them together err no more often than the first one may.
         alpha = self._alpha_of_requirement / 2 ** (attempt - 1) / (1 + int(math.log2(most / count)))
-        measured = self._measure("confirm", shown, self._allocation.divide(count, fewest=_FEWEST_OF_A_KIND))
+        measured = self._measure("confirm", shown, self._allocation.divide(count, fewest=fewest))
         while True:
             _, verdicts = judge_candidates(measured.of, self._question.requirements, alpha)
             is_settled = verdicts[0] == MISSED or measured.has_gap[0]
             is_settled |= verdicts[0] == MET and self._is_known(measured, verdicts, shown)
             if is_settled or 2 * measured.n_worlds > most:
                 return measured, verdicts, alpha
-            counts = self._allocation.divide_for(measured.observed, measured.n_worlds, fewest=_FEWEST_OF_A_KIND)
+            counts = self._allocation.divide_for(measured.observed, measured.n_worlds, fewest=fewest)
             if verdicts[0] == UNDECIDED:  # first things first
-                rest = dict.fromkeys(counts, _FEWEST_OF_A_KIND)
+                rest = dict.fromkeys(counts, fewest)
                 counts = rest | self.worlds.divide_for_requirements(measured.n_worlds)
             measured = measured.join(self._measure("confirm", shown, counts))
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from functools import cache
 from importlib import import_module, metadata
 from itertools import zip_longest
 from typing import Any
@@ -72,10 +72,15 @@ def find_versions() -> dict[str, str]:
     """Return the versions of simdeploy and its libraries."""
     # By name, because an import statement would break the direction of imports.
     versions = {"simdeploy": import_module("simdeploy").__version__, "python": platform.python_version()}
-    for name in _LIBRARIES:
-        with suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    return versions
+    return versions | {name: version for name in _LIBRARIES if (version := _find_version(name)) is not None}
+
+
+@cache
+def _find_version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def compare_versions(manifest: Manifest) -> Iterator[str]:
