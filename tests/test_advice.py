@@ -19,6 +19,7 @@ from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_fates
 from simdeploy.analysis.advice.estimating import Weighted
 from simdeploy.analysis.advice.finding import Supply, find_replications
 from simdeploy.analysis.advice.laws import NodeLaw, starts_within
+from simdeploy.analysis.advice.observed import Observed
 from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.analysis.advice.waiting import choose_by_halves
 from simdeploy.api import Deployment, DeploymentStatus, format_time, parse_time
@@ -177,12 +178,11 @@ def test_compiled_tries_find_the_same(case):
         law = NodeLaw(behaviour, kind, rule, float(kind.affects.share or 1))
         # What each node does in some replication, to some seconds.
         verdicts, times = draw_fates([law], nodes, 5, np.full(n, 10**6))
-        how = {"verdicts": verdicts, "after_ns": times - 5e9, "until_ns": times + 5e9}
-        found, at_ns = find_replications([law], nodes, Supply(0, 2000 * n, 2000), 5, **how)
+        wanted = Observed.of_verdicts(verdicts, times - 5e9, times + 5e9)
+        found, at_ns = find_replications([law], nodes, Supply(0, 2000 * n, 2000), 5, wanted)
         parts = [np.arange(0, n, 2), np.arange(1, n, 2)]  # too few for compiled code
         for part in parts:
-            some = {name: each[part] for name, each in how.items()}
-            theirs = find_replications([law], nodes.take(part), Supply(0, 2000 * n, 2000), 5, **some)
+            theirs = find_replications([law], nodes.take(part), Supply(0, 2000 * n, 2000), 5, wanted.take(part))
             assert found[part].tolist() == theirs[0].tolist()
             assert at_ns[part].tolist() == theirs[1].tolist()
         assert (found >= 0).all()

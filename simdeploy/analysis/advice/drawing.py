@@ -63,8 +63,16 @@ def draw_fates(
 
     If that is enough `roughly`, times may be off by some milliseconds.
     """
+    return draw_lives(laws, nodes, seed, replications, roughly=roughly)[:2]
+
+
+def draw_lives(
+    laws: Sequence[NodeLaw], nodes: Nodes, seed: int, replications: np.ndarray, *, roughly: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what `draw_fates` does, and when each node starts; `FOREVER` if it doesn't."""
     verdicts = np.full(len(replications), FAILS, dtype=np.int8)
     times = np.full(len(replications), FOREVER)
+    starts = np.full(len(replications), FOREVER)
     for place, law in enumerate(laws):
         chosen = np.flatnonzero(nodes.laws == place)
         parts: list[tuple[NodeLaw, np.ndarray]] = [(law, chosen)]
@@ -74,15 +82,15 @@ def draw_fates(
             parts = [(law.parts[0][1], chosen[is_hurt]), (law.parts[1][1], chosen[~is_hurt])]
         for part, of_part in parts:
             if len(of_part):
-                verdicts[of_part], times[of_part] = _draw(
+                verdicts[of_part], times[of_part], starts[of_part] = _draw(
                     part, nodes.take(of_part), seed, replications[of_part], roughly
                 )
-    return verdicts, times
+    return verdicts, times, starts
 
 
 def _draw(
     law: NodeLaw, nodes: Nodes, seed: int, replications: np.ndarray, roughly: bool
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Follow the attempts, and then the windows, of alike nodes."""
     rule, n = law.rule, len(replications)
     deadline = float(rule.deadline_ns) if rule.is_checked else FOREVER
@@ -109,8 +117,9 @@ def _draw(
         times[left[is_late & ~hangs]] = deadline
         started[left[~hangs & ~is_late & ~fails]] = True
         left = left[~hangs & ~is_late & fails]
+    starts = np.where(started, times, FOREVER)
     _validate(law, nodes, seed, replications, np.flatnonzero(started), verdicts, times, roughly)
-    return verdicts, times
+    return verdicts, times, starts
 
 
 def _durations(law: NodeLaw, u: np.ndarray, slowdown: np.ndarray, roughly: bool) -> np.ndarray:

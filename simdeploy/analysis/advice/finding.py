@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_fates
+from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
+from simdeploy.analysis.advice.laws import FOREVER
+from simdeploy.analysis.advice.observed import UNKNOWN, YES, Observed
 from simdeploy.analysis.advice.tables import tabulate
 
 if TYPE_CHECKING:
@@ -63,25 +65,16 @@ def find_replications(
     nodes: Nodes,
     supply: Supply,
     seed: int,
-    *,
-    verdicts: np.ndarray,
-    after_ns: np.ndarray,
-    until_ns: np.ndarray,
+    wanted: Observed,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find for each node the first replication in which it gets a verdict within some time.
-
-    Parameters
-    ----------
-    verdicts : ndarray of int
-        The wanted one; -1 for any.
-    after_ns, until_ns : ndarray of float
-        Bounds of its time after the dispatch; the first is outside.
+    """Find for each node the first replication in which it starts, and gets its verdict, as was seen.
 
     Returns
     -------
     replications : ndarray of int
         -1 if none was found.
     times_ns : ndarray of float
+        Of the verdict, after the dispatch.
     """
     n = len(nodes.numbers)
     found, times = np.full(n, -1, dtype=np.int64), np.zeros(n)
@@ -89,7 +82,7 @@ def find_replications(
     for place, law in enumerate(laws):
         chosen = np.flatnonzero(nodes.laws == place)
         tables = tabulate(law) if is_compiled and len(chosen) else None
-        of_law = nodes.take(chosen), supply, seed, verdicts[chosen], after_ns[chosen], until_ns[chosen]
+        of_law = nodes.take(chosen), supply, seed, wanted.take(chosen)
         if tables is not None:
             found[chosen], times[chosen] = _find_compiled(law, tables, *of_law)
         elif len(chosen):
@@ -103,9 +96,7 @@ def _find_compiled(
     nodes: Nodes,
     supply: Supply,
     seed: int,
-    verdicts: np.ndarray,
-    after_ns: np.ndarray,
-    until_ns: np.ndarray,
+    wanted: Observed,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Let compiled code find replications in which alike nodes do about what is wanted, until they really do."""
     from simdeploy.analysis.advice.trying import find_tries
@@ -128,7 +119,7 @@ def _find_compiled(
     off_ns = tables.off_ns * law.behaviour.start_attempts * nodes.slowdown
     left, from_try = np.arange(n), np.zeros(n, dtype=np.int64)
     while len(left):
-        of_left = nodes.take(left)
+        of_left, seen, off = nodes.take(left), wanted.take(left), off_ns[left]
         tries = find_tries(
             np.uint64(seed),
             supply.first,
@@ -138,9 +129,12 @@ def _find_compiled(
             of_left.numbers.astype(np.int64),
             of_left.worlds.astype(np.int64),
             from_try[left],
-            verdicts[left].astype(np.int64),
-            after_ns[left] - off_ns[left],
-            until_ns[left] + off_ns[left],
+            seen.verdict.astype(np.int64),
+            seen.low - off,
+            seen.high + off,
+            seen.started.astype(np.int64),
+            seen.start_low - off,
+            seen.start_high + off,
             of_left.slowdown.astype(float),
             np.ascontiguousarray(failures[:, left]),
             float(share),
@@ -152,12 +146,25 @@ def _find_compiled(
         replications = supply.of(nodes.worlds[left], tries)
         of_left = nodes.take(left)
         alike = Nodes(of_left.numbers, of_left.worlds, np.zeros_like(left), of_left.slowdown, of_left.start_failure)
-        got, at = draw_fates([law], alike, seed, replications)
-        fits = (at > after_ns[left]) & (at <= until_ns[left]) & ((verdicts[left] < 0) | (got == verdicts[left]))
-        found[left[fits]], times[left[fits]] = replications[fits], at[fits]
+        lives = draw_lives([law], alike, seed, replications)
+        fits = _fit(wanted.take(left), *lives)
+        found[left[fits]], times[left[fits]] = replications[fits], lives[1][fits]
         from_try[left] = tries + 1
         left = left[~fits]
     return found, times
+
+
+def _fit(
+    wanted: Observed, verdicts: np.ndarray, times: np.ndarray, starts: np.ndarray, off_ns: float = 0.0
+) -> np.ndarray:
+    """Return which nodes do what is wanted, give or take some time."""
+    fits = (times > wanted.low - off_ns) & (times <= wanted.high + off_ns)
+    fits &= (wanted.verdict < 0) | (verdicts == wanted.verdict)
+    has_started = starts < FOREVER
+    fits &= (wanted.started == UNKNOWN) | ((wanted.started == YES) == has_started)
+    in_time = (starts > wanted.start_low - off_ns) & (starts <= wanted.start_high + off_ns)
+    found: np.ndarray = fits & (in_time | ~has_started)
+    return found
 
 
 def _find(
@@ -165,9 +172,7 @@ def _find(
     nodes: Nodes,
     supply: Supply,
     seed: int,
-    verdicts: np.ndarray,
-    after_ns: np.ndarray,
-    until_ns: np.ndarray,
+    wanted: Observed,
 ) -> tuple[np.ndarray, np.ndarray]:
     n = len(nodes.numbers)
     found, times = np.zeros(n, dtype=np.int64), np.zeros(n)
@@ -177,14 +182,11 @@ def _find(
         tries = np.tile(np.arange(first, first + at_once), len(left))
         tried = np.repeat(left, at_once)
         replications = supply.of(nodes.worlds[tried], tries)
-        got, at = draw_fates(laws, nodes.take(tried), seed, replications, roughly=True)
-        fits = (at > after_ns[tried] - _OFF_NS) & (at <= until_ns[tried] + _OFF_NS)
-        likely = np.flatnonzero(fits & ((verdicts[tried] < 0) | (got == verdicts[tried])))
-        got[likely], at[likely] = draw_fates(laws, nodes.take(tried[likely]), seed, replications[likely])
-        fits[:] = False
-        wanted = tried[likely]
-        is_right = (verdicts[wanted] < 0) | (got[likely] == verdicts[wanted])
-        fits[likely] = (at[likely] > after_ns[wanted]) & (at[likely] <= until_ns[wanted]) & is_right
+        roughly = draw_lives(laws, nodes.take(tried), seed, replications, roughly=True)
+        likely = np.flatnonzero(_fit(wanted.take(tried), *roughly, _OFF_NS))
+        lives = draw_lives(laws, nodes.take(tried[likely]), seed, replications[likely])
+        fits, at = np.zeros(len(tried), dtype=bool), np.zeros(len(tried))
+        fits[likely], at[likely] = _fit(wanted.take(tried[likely]), *lives), lives[1]
         by_node = fits.reshape(len(left), at_once)
         has_one = by_node.any(axis=1)
         places = by_node.argmax(axis=1)[has_one] + np.flatnonzero(has_one) * at_once

@@ -77,7 +77,7 @@ class NodeLaw:
         """
         if self.parts:
             return np.asarray(sum(share * law.running(x_ns, slowdown, start_failure) for share, law in self.parts))
-        rule, chances, start_failure = self.rule, self._chances, self.failure(start_failure)
+        rule, chances, start_failure = self.rule, self.windows, self.failure(start_failure)
         x = np.asarray(x_ns, dtype=float)
         if rule.is_checked and rule.deadline_from_dispatch:
             x = np.minimum(x, rule.deadline_ns)
@@ -88,7 +88,7 @@ class NodeLaw:
                 starts = reached * ((1 - self.hang) * (1 - start_failure) + self.hang)
             for windows, chance in enumerate(chances.running):
                 if chance > _NOTHING:
-                    total = total + starts * chance * self._within(attempt, x - windows * rule.interval_ns, slowdown)
+                    total = total + starts * chance * self.within(attempt, x - windows * rule.interval_ns, slowdown)
         return np.asarray(total)
 
     def failed(self, x_ns: Any, slowdown: Any, start_failure: Any) -> np.ndarray:
@@ -96,7 +96,7 @@ class NodeLaw:
         if self.parts:
             return np.asarray(sum(share * law.failed(x_ns, slowdown, start_failure) for share, law in self.parts))
         level, start_failure = start_failure, self.failure(start_failure)
-        rule, chances = self.rule, self._chances
+        rule, chances = self.rule, self.windows
         x = np.asarray(x_ns, dtype=float)
         last = self.behaviour.start_attempts
         total: Any = 0.0
@@ -104,13 +104,13 @@ class NodeLaw:
             starts = reached * (1 - self.hang) * (1 - start_failure)
             for windows, chance in enumerate(chances.failed):
                 if chance > _NOTHING:
-                    total = total + starts * chance * self._within(attempt, x - windows * rule.interval_ns, slowdown)
+                    total = total + starts * chance * self.within(attempt, x - windows * rule.interval_ns, slowdown)
             if rule.is_checked and not rule.deadline_from_dispatch:
                 undecided = starts * chances.undecided + reached * self.hang
-                total = total + undecided * self._within(attempt, x - rule.deadline_ns, slowdown)
+                total = total + undecided * self.within(attempt, x - rule.deadline_ns, slowdown)
             if attempt == last:
                 lost = reached * (1 - self.hang) * start_failure
-                total = total + lost * self._within(attempt, x, slowdown)
+                total = total + lost * self.within(attempt, x, slowdown)
         if rule.is_checked and rule.deadline_from_dispatch:
             at_deadline = 1 - self.running(rule.deadline_ns, slowdown, level)
             total = np.where(x >= rule.deadline_ns, at_deadline, total)
@@ -143,7 +143,8 @@ class NodeLaw:
         return level, float(sample_ns(kind.after, 0.5)) if isinstance(kind.after, Constant) else None
 
     @property
-    def _chances(self) -> _Windows:
+    def windows(self) -> Windows:
+        """The chances of verdicts after so many windows."""
         return _windows_of(self.behaviour, self.kind, self.rule)
 
     def _attempts(self, start_failure: Any) -> list[tuple[int, Any]]:
@@ -151,7 +152,8 @@ class NodeLaw:
         again = (1 - self.hang) * np.asarray(start_failure, dtype=float)
         return [(number + 1, again**number) for number in range(self.behaviour.start_attempts)]
 
-    def _within(self, attempt: int, left_ns: np.ndarray, slowdown: Any) -> np.ndarray:
+    def within(self, attempt: int, left_ns: np.ndarray, slowdown: Any) -> np.ndarray:
+        """Return the probability that so many attempts end within some times."""
         return starts_within(self.behaviour.update_duration, attempt, left_ns, slowdown)
 
 
@@ -196,7 +198,7 @@ def _convolved(law: Distribution, attempts: int) -> tuple[np.ndarray, np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
-class _Windows:
+class Windows:
     """At m the probability that a node runs, or has failed, after exactly m windows; that it is undecided at the last."""
 
     running: np.ndarray
@@ -205,9 +207,9 @@ class _Windows:
 
 
 @lru_cache(maxsize=1024)
-def _windows_of(behaviour: Behaviour, kind: ReleaseKind | None, rule: HealthRule) -> _Windows:
+def _windows_of(behaviour: Behaviour, kind: ReleaseKind | None, rule: HealthRule) -> Windows:
     if not rule.is_checked or rule.windows_needed == 0:
-        return _Windows(np.ones(1), np.zeros(1), 0.0)
+        return Windows(np.ones(1), np.zeros(1), 0.0)
     most = rule.deadline_ns // rule.interval_ns
     healthy = healthy_chances(behaviour, kind, rule, np.arange(most), *_steps_of(behaviour, kind))
     return _decide(rule, healthy)
@@ -244,7 +246,7 @@ def healthy_chances(
     return chances
 
 
-def _decide(rule: HealthRule, healthy: np.ndarray) -> _Windows:
+def _decide(rule: HealthRule, healthy: np.ndarray) -> Windows:
     """Follow the numbers of healthy and unhealthy windows until they decide."""
     n_steps, most = healthy.shape
     threshold = rule.failure_threshold
@@ -268,4 +270,4 @@ def _decide(rule: HealthRule, healthy: np.ndarray) -> _Windows:
         else:
             following += worse
         state = following
-    return _Windows(running, failed, float(state.sum()))
+    return Windows(running, failed, float(state.sum()))

@@ -37,6 +37,7 @@ from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes
 from simdeploy.analysis.advice.expecting import expect_failures
 from simdeploy.analysis.advice.finding import Supply, find_own_chances, find_replications, least_chances
 from simdeploy.analysis.advice.laws import FOREVER
+from simdeploy.analysis.advice.observed import Observed
 from simdeploy.engines.continuing import Worlds
 from simdeploy.world.streams import Stream, uniforms
 
@@ -327,9 +328,7 @@ class Proposer:
             drawn.take(places),
             self._supply,
             rollouts.seed,
-            verdicts=verdicts[places],
-            after_ns=low[places],
-            until_ns=high[places],
+            Observed.of_verdicts(verdicts[places], low[places], high[places]),
         )
         self._are_drawn[worlds[places[replications < 0]]] = False
         self._numbers[worlds[places], numbers[places]] = np.maximum(replications, 0)

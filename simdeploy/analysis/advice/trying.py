@@ -33,6 +33,9 @@ def find_tries(
     wanted,
     low,
     high,
+    started,
+    start_low,
+    start_high,
     slowdown,
     failures,
     share,
@@ -46,6 +49,8 @@ def find_tries(
     ----------
     first, supply, per_world : int
         Of `Supply`.
+    started, start_low, start_high : ndarray
+        Whether it starts (0: no, 1: yes, -1: either), and when.
     failures : ndarray of float, shape (parts, nodes)
     rule : tuple
         Whether nodes are checked, and the deadline counts from the dispatch; deadline, interval (ns); windows needed, failures that
@@ -96,7 +101,11 @@ def find_tries(
                     break
                 if time > high[place]:
                     break
+            if started[place] >= 0 and (started[place] == 1) != is_started:
+                continue
             if is_started:
+                if time <= start_low[place] or time > start_high[place]:
+                    continue
                 if not is_checked or needed == 0:
                     verdict = _RUNS
                 else:

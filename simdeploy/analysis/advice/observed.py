@@ -1,0 +1,52 @@
+"""What was seen of nodes: when they started, and when they got which verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simdeploy.analysis.advice.laws import FOREVER
+
+NO, YES, UNKNOWN = 0, 1, -1
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What was seen of nodes, in columns of any shape; times in nanoseconds after the dispatch, the first of an interval outside it.
+
+    Attributes
+    ----------
+    verdict : ndarray of int
+        -1 for none yet.
+    started : ndarray of int
+        `NO`, `YES` or `UNKNOWN`.
+    start_low, start_high : ndarray of float
+        When it started, if it did.
+    low, high : ndarray of float
+        When it got its verdict.
+    """
+
+    verdict: np.ndarray
+    started: np.ndarray
+    start_low: np.ndarray
+    start_high: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of_verdicts(cls, verdict: np.ndarray, low: np.ndarray, high: np.ndarray) -> Observed:
+        """Return nodes of which nobody saw when they started."""
+        ends = np.full(len(verdict), -1.0), np.full(len(verdict), FOREVER)
+        return cls(verdict, np.full(len(verdict), UNKNOWN), *ends, low, high)
+
+    def take(self, places: np.ndarray | tuple[np.ndarray, ...]) -> Observed:
+        """Return some of them."""
+        return Observed(
+            self.verdict[places],
+            self.started[places],
+            self.start_low[places],
+            self.start_high[places],
+            self.low[places],
+            self.high[places],
+        )
