@@ -13,7 +13,9 @@ from simdeploy.analysis.advice.agreeing import agree
 from simdeploy.analysis.advice.finding import Supply
 from simdeploy.analysis.advice.guiding import Guide
 from simdeploy.analysis.advice.impossible import check_possible
+from simdeploy.analysis.advice.impossible_nodes import check_chances, check_nodes
 from simdeploy.analysis.advice.proposing import Proposal, Proposer
+from simdeploy.analysis.advice.proposing_nodes import NodeGuide, NodeProposer
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.waves import find_pauses, read_course
 from simdeploy.analysis.advice.ways import refuse_unsupported, why_no_laws
@@ -42,6 +44,7 @@ _FEW = 20
 _MOST_TRIED = 10_000_000
 _MOST_TRIED_S = 120.0
 _AT_ONCE = 10_000
+_NODES_AT_ONCE = 500_000
 # A kind without a single world after so many times those that are wanted is looked for no longer.
 _HOPELESS = 10
 # The part of the chance of what was seen that may be lost because no replication was found.
@@ -133,15 +136,19 @@ def condition(
     has_verdicts = orchestrator.unreachable_nodes == "fail" or not why_tried
     check_possible(scenario, plan, seen, every_node_has_verdict=has_verdicts)
     course = None
-    if not why_tried:
+    if seen.nodes is not None:
+        check_nodes(scenario, seen.policy, plan, seen.nodes, seen.last.at_ns, every_node_has_verdict=has_verdicts)
+    elif not why_tried:
         course = read_course(scenario, seen.policy, plan, seen)
         course.pauses = find_pauses(seen)
     paused = _with_acts(scenario, seen, plan)
     kinds = [kind for kind in scenario.release if kind.probability]
     searches = [
-        _Search(paused, seen, plan, course, kind, (number, len(kinds)), seed, engine)
+        _Search(paused, seen, plan, course, kind, (number, len(kinds)), seed, engine, has_laws=not why_tried)
         for number, kind in enumerate(kinds)
     ]
+    if seen.nodes is not None:
+        check_chances(seen.nodes, [search.guide for search in searches])
     # Kinds that can hardly have been get few worlds; if those say otherwise, as many as the others.
     most = max(search.log_likelihood for search in searches)
     likely = [search for search in searches if search.log_likelihood >= most + _LOG_NEGLIGIBLE]
@@ -206,15 +213,18 @@ class _Search:
         place: tuple[int, int],
         seed: int,
         engine: str,
+        *,
+        has_laws: bool,
     ) -> None:
         self._scenario, self._seen, self._plan = scenario.given(kind.name), seen, plan
         self._course, self._kind, self._seed, self._engine = course, kind, seed, engine
         span = MOST_REPLICATIONS // place[1]
         first = place[0] * span
         self._first = first
-        self._guide: Guide | None = None
+        self.guide: Guide | NodeGuide | None = None
         self.log_likelihood = 0.0
-        if course is None:
+        self._has_laws, table = has_laws, seen.nodes
+        if not has_laws:
             most_s = _MOST_TRIED_S / place[1]
             self._most = int(min(_MOST_TRIED / place[1], most_s / expect_seconds(engine, scenario.fleet.nodes)))
             self._most_roots = span
@@ -224,16 +234,20 @@ class _Search:
             self._most_roots = _MOST_PROPOSED * _ROOTS
             used = self._most_roots + _PILOT
             self._supply = Supply(first + used, span - used, (span - used) // _MOST_PROPOSED)
-            if not course.pauses:
-                self._guide = Guide(self._rollouts(first + self._most_roots + np.arange(_PILOT)), course)
-                self.log_likelihood = self._guide.log_likelihood + math.log(float(kind.probability))
+            pilot = self._rollouts(first + self._most_roots + np.arange(_PILOT))
+            if course is not None and not course.pauses:
+                self.guide = Guide(pilot, course)
+            elif table is not None and pilot.are_alike:
+                self.guide = NodeGuide(pilot, table, seen.last.at_ns)
+            if self.guide:
+                self.log_likelihood = self.guide.log_likelihood + math.log(float(kind.probability))
         self.n_tried = self.n_found = self._n_proposed = 0
         self._parts: list[tuple[Worlds, np.ndarray, np.ndarray]] = []
 
     def find(self, wanted: int) -> None:
         """Find so many worlds in all, or as many as there are."""
         while self.n_found < wanted and self._n_proposed < self._most and self.n_tried < self._most_roots:
-            if self._course is not None and self._n_proposed >= _HOPELESS * wanted and not self.n_found:
+            if self._has_laws and self._n_proposed >= _HOPELESS * wanted and not self.n_found:
                 break
             size = 4 * self._n_proposed or wanted
             if self.n_found:
@@ -257,9 +271,9 @@ class _Search:
         """Propose so many worlds, from the next roots that pass the sieve."""
         parts, left = [], size
         while left and self.n_tried < self._most_roots:
-            n = min(4 * left if self._guide else left, self._most_roots - self.n_tried)
+            n = min(4 * left if self.guide else left, self._most_roots - self.n_tried)
             roots = self._first + self.n_tried + np.arange(n)
-            kept, logs = self._guide.sift(roots) if self._guide else (np.arange(n), np.zeros(n))
+            kept, logs = self.guide.sift(roots) if self.guide else (np.arange(n), np.zeros(n))
             kept, logs = kept[:left], logs[:left]
             left -= len(kept)
             self.n_tried += n if left else int(kept[-1]) + 1
@@ -285,9 +299,18 @@ class _Search:
         return _Found(self._kind, self.n_tried, together, np.concatenate(log_weights), np.concatenate(lost))
 
     def _propose(self, roots: np.ndarray, slots: np.ndarray) -> Proposal:
-        if self._course is None:
+        if not self._has_laws:
             nodes = np.repeat(roots[:, np.newaxis], self._plan.total, axis=1)
             return Proposal(Worlds(roots, nodes), np.zeros(len(roots)), np.ones(len(roots), dtype=bool))
+        if self._seen.nodes is not None:
+            table, at_ns = self._seen.nodes, self._seen.last.at_ns
+            size = max(_NODES_AT_ONCE // max(self._plan.sizes), 1)
+            parts = [slice(first, first + size) for first in range(0, len(roots), size)]
+            return Proposal.join(
+                NodeProposer(self._rollouts(roots[part]), table, at_ns).propose(self._supply, slots[part])
+                for part in parts
+            )
+        assert self._course is not None  # noqa: S101 - what was seen is nodes or looks
         return self._proposer(self._rollouts(roots), self._course, slots).propose()
 
     def _rollouts(self, roots: np.ndarray) -> Rollouts:
@@ -297,18 +320,27 @@ class _Search:
         orchestrator = self._scenario.orchestrator_of(self._seen.policy)
         stops = orchestrator.on_failure in ("rollback", "stop") and orchestrator.canary_gate == "all_healthy"
         never_failed = stops and self._plan.canaries > 0
-        return Proposer(rollouts, course, self._supply, slots, self._guide, never_failed=never_failed)
+        guide = self.guide if isinstance(self.guide, Guide) else None
+        return Proposer(rollouts, course, self._supply, slots, guide, never_failed=never_failed)
 
     def _agree(self, proposal: Proposal, places: np.ndarray) -> np.ndarray:
         if not len(places):
             return places
         worlds = Worlds(proposal.worlds.roots[places], proposal.worlds.nodes[places])
+        table = self._seen.nodes
         continued = run_continued(
             self._scenario,
             self._seen.policy,
             worlds,
             looks_ns=[look.at_ns for look in self._seen.looks],
+            nodes_at_ns=None if table is None else self._seen.last.at_ns,
             seed=self._seed,
             engine=self._engine,
         )
-        return agree(continued.looks, self._seen.looks)
+        if table is None:
+            return agree(continued.looks, self._seen.looks)
+        assert continued.nodes is not None  # noqa: S101 - they were asked for
+        plan = self._plan
+        is_barrier = plan.pacing == "barrier" and not plan.has_slots
+        sizes = plan.sizes if is_barrier else (1,) * plan.total
+        return table.agree(self._rollouts(worlds.roots), continued.nodes, sizes)

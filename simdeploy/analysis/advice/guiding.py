@@ -41,6 +41,32 @@ _NATURAL, _UNIFORM = 0.1, 0.02
 _LEAST = 1e-300
 
 
+class Sieve:
+    """Keeps roots that make what was seen probable.
+
+    Parameters
+    ----------
+    keeps : dict of Stream to ndarray of float
+        The probability with which roots are kept, by equal intervals of numbers that all nodes share.
+    """
+
+    def __init__(self, rollouts: Rollouts, keeps: dict[Stream, np.ndarray]) -> None:
+        self._rollouts = rollouts
+        self._keeps = {stream: keep for stream, keep in keeps.items() if len(keep) > 1}
+
+    def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the places of the roots that are kept, and the logarithms of the probabilities to keep them."""
+        if not self._keeps:
+            return np.arange(len(roots)), np.zeros(len(roots))
+        seed, chance = self._rollouts.seed, np.ones(len(roots))
+        for stream, keep in self._keeps.items():
+            chance *= keep[_place(uniforms(seed, roots, stream, 0), len(keep))]
+        chance = np.maximum(chance, _LEAST_KEPT)
+        number = len(self._rollouts.plan.sizes)
+        kept = np.flatnonzero(uniforms(seed, roots, Stream.SEEN_WAVE, number) < chance)
+        return kept, np.log(chance[kept])
+
+
 class Guide:
     """Rough chances of what was seen, given a kind of release.
 
@@ -65,8 +91,8 @@ class Guide:
         self._width = self._edges[1]
         behaviours = rollouts.scenario.fleet.behaviours
         self._shares = np.array([(rollouts.law_places == place).mean() for place in range(2 * len(behaviours))])
-        self._slowdown = _middles([one.slowdown for one in behaviours])
-        self._level = _middles([one.start_failure for one in behaviours])
+        self._slowdown = middles([one.slowdown for one in behaviours])
+        self._level = middles([one.start_failure for one in behaviours])
         self.is_spread = any(not isinstance(one.update_duration, Constant) for one in behaviours)
         self._failed = sum(each.failed for each in course.stretches)
         self._resolved = sum(cell.count for each in course.stretches for cell in each.cells)
@@ -89,23 +115,15 @@ class Guide:
         with np.errstate(divide="ignore"):
             by_slowdown = scale + np.log(self._ahead[0][:, 0])
         by_level = self._of_failures()
-        self._keeps = {Stream.SLOWDOWN: _keep(by_slowdown), Stream.START_FAILURE_LEVEL: _keep(by_level)}
+        keeps = {Stream.SLOWDOWN: relate(by_slowdown), Stream.START_FAILURE_LEVEL: relate(by_level)}
         if not self.is_spread:
-            del self._keeps[Stream.SLOWDOWN]
-        self.log_likelihood = _log_mean(by_slowdown) + _log_mean(by_level) if self.is_spread else 0.0
+            del keeps[Stream.SLOWDOWN]
+        self._sieve = Sieve(rollouts, keeps)
+        self.log_likelihood = log_mean(by_slowdown) + log_mean(by_level) if self.is_spread else 0.0
 
     def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the places of the roots that are kept, and the logarithms of the probabilities to keep them."""
-        keeps = {stream: keep for stream, keep in self._keeps.items() if len(keep) > 1}
-        if not keeps:
-            return np.arange(len(roots)), np.zeros(len(roots))
-        seed, chance = self._rollouts.seed, np.ones(len(roots))
-        for stream, keep in keeps.items():
-            chance *= keep[_place(uniforms(seed, roots, stream, 0), len(keep))]
-        chance = np.maximum(chance, _LEAST_KEPT)
-        number = len(self._rollouts.plan.sizes)
-        kept = np.flatnonzero(uniforms(seed, roots, Stream.SEEN_WAVE, number) < chance)
-        return kept, np.log(chance[kept])
+        return self._sieve.sift(roots)
 
     def choose_end(
         self, wave: int, roots: np.ndarray, starts: np.ndarray, pause_ns: np.ndarray | float
@@ -270,9 +288,9 @@ def _convolve(these: np.ndarray, those: np.ndarray) -> np.ndarray:
     return found
 
 
-def _middles(laws: list[Distribution]) -> list[np.ndarray]:
+def middles(laws: list[Distribution], n_bins: int = _BINS) -> list[np.ndarray]:
     """Return quantiles of each law, one if all are constant."""
-    n = 1 if all(isinstance(law, Constant) for law in laws) else _BINS
+    n = 1 if all(isinstance(law, Constant) for law in laws) else n_bins
     return [np.asarray(law.quantile((np.arange(n) + 0.5) / n), dtype=float) for law in laws]
 
 
@@ -287,7 +305,7 @@ def _normalise(chances: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
     return found
 
 
-def _keep(logs: np.ndarray) -> np.ndarray:
+def relate(logs: np.ndarray) -> np.ndarray:
     """Return relative probabilities, the largest of each and its neighbours."""
     best = logs.max()
     if not np.isfinite(best):
@@ -297,6 +315,6 @@ def _keep(logs: np.ndarray) -> np.ndarray:
     return found
 
 
-def _log_mean(logs: np.ndarray) -> float:
+def log_mean(logs: np.ndarray) -> float:
     best = float(logs.max())
     return best + math.log(float(np.exp(logs - best).mean())) if math.isfinite(best) else -math.inf

@@ -10,6 +10,7 @@ import numpy as np
 from simdeploy.analysis.advice.drawing import FAILS, RUNS
 from simdeploy.analysis.advice.laws import FOREVER
 from simdeploy.analysis.advice.observed import NO, UNKNOWN, YES, Observed
+from simdeploy.engines.looks import NOT_THERE
 from simdeploy.units import NS_PER_S
 from simdeploy.vocabulary import NODE_STATUSES
 
@@ -80,6 +81,32 @@ class NodeTable:
         times = times[~np.isnan(times)]
         return float((times.min() + times.max()) / 2) if len(times) else float("nan")
 
+    def agree(self, rollouts: Rollouts, found: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+        """Return which worlds look like the table.
+
+        Parameters
+        ----------
+        found : ndarray of NODE_LOOK, shape (worlds, nodes)
+            The nodes of each world at the instant of looking.
+        sizes : sequence of int
+            As for `match`.
+        """
+        nodes, agree = self.match(rollouts, sizes)
+        n = self.n_dispatched
+        agree &= (found["dispatched_ns"] != NOT_THERE).sum(axis=1) == n
+        mine = np.take_along_axis(found, nodes, axis=1)
+        has_verdict = mine["resolved_ns"] != NOT_THERE
+        status = np.where(has_verdict, np.where(mine["status"] == RUNNING, RUNNING, FAILED), STARTING)
+        wanted = np.where(self.are_resolved, self.status, STARTING)[:n]
+        agree &= (status == wanted).all(axis=1) & (mine["dispatched_ns"] != NOT_THERE).all(axis=1)
+        started = mine["started_ns"] != NOT_THERE
+        agree &= ((self.started[:n] == UNKNOWN) | (started == (self.started[:n] == YES))).all(axis=1)
+        for name in ("dispatched_ns", "started_ns", "resolved_ns"):
+            seen = getattr(self, name)[:n]
+            known = ~np.isnan(seen)
+            agree &= (np.abs(mine[name][:, known] - seen[known]) <= HALF_SECOND_NS).all(axis=1)
+        return agree
+
     def match(self, rollouts: Rollouts, sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Match the nodes of worlds with those that were seen, by class and zone among those of equal rank in the order.
 
@@ -127,15 +154,15 @@ class NodeTable:
             keys = classes if keys is None else classes * rollouts.scenario.fleet.zones + keys
         return keys
 
-    def bound(self, starts_ns: np.ndarray, places: slice, at_ns: int) -> Observed:
-        """Return what was seen of the nodes of a wave, after its start in each world."""
+    def bound(self, starts_ns: np.ndarray, places: slice, at_ns: int, slack: int = HALF_SECOND_NS) -> Observed:
+        """Return what was seen of the nodes of a wave, after its start in each world; instants agree if they differ by no more than a slack."""
         begin = starts_ns[:, np.newaxis]
         status, started = self.status[places], self.started[places]
         started_ns, resolved_ns = self.started_ns[places], self.resolved_ns[places]
         end = at_ns - begin
         verdict = np.select([status == RUNNING, status == FAILED], [RUNS, FAILS], -1)
         is_open = verdict < 0
-        slack, knows_start, knows_verdict = HALF_SECOND_NS, ~np.isnan(started_ns), ~np.isnan(resolved_ns)
+        knows_start, knows_verdict = ~np.isnan(started_ns), ~np.isnan(resolved_ns)
         # The first instant of an interval is outside it.
         start_low = np.where(knows_start, started_ns - slack - 1 - begin, -1.0)
         start_high = np.where(knows_start, np.minimum(started_ns + slack - begin, end), end)

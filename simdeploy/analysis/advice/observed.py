@@ -20,7 +20,7 @@ class Observed:
     verdict : ndarray of int
         -1 for none yet.
     started : ndarray of int
-        `NO`, `YES` or `UNKNOWN`.
+        `NO`, `YES` or `UNKNOWN`; of a node without a verdict, whether it has so far.
     start_low, start_high : ndarray of float
         When it started, if it did.
     low, high : ndarray of float
@@ -39,6 +39,16 @@ class Observed:
         """Return nodes of which nobody saw when they started."""
         ends = np.full(len(verdict), -1.0), np.full(len(verdict), FOREVER)
         return cls(verdict, np.full(len(verdict), UNKNOWN), *ends, low, high)
+
+    @property
+    def in_the_end(self) -> Observed:
+        """The same, of lives that end with a verdict: who has not started so far may do so later."""
+        is_open = self.verdict < 0
+        may_start = is_open & (self.started != YES)
+        started = np.where(may_start, UNKNOWN, self.started)
+        start_low = np.where(is_open & (self.started == NO), self.low, self.start_low)
+        start_high = np.where(may_start, FOREVER, self.start_high)
+        return Observed(self.verdict, started, start_low, start_high, self.low, self.high)
 
     def take(self, places: np.ndarray | tuple[np.ndarray, ...]) -> Observed:
         """Return some of them."""

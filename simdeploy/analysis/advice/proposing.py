@@ -42,7 +42,7 @@ from simdeploy.engines.continuing import Worlds
 from simdeploy.world.streams import Stream, uniforms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from simdeploy.analysis.advice.guiding import Guide
     from simdeploy.analysis.advice.laws import NodeLaw
@@ -68,6 +68,17 @@ class Proposal:
     worlds: Worlds
     log_weights: np.ndarray
     are_drawn: np.ndarray
+
+    @classmethod
+    def join(cls, parts: Iterable[Proposal]) -> Proposal:
+        """Return all of them as one."""
+        every = list(parts)
+        worlds = (np.concatenate([getattr(each.worlds, name) for each in every]) for name in ("roots", "nodes"))
+        return cls(
+            Worlds(*worlds),
+            np.concatenate([each.log_weights for each in every]),
+            np.concatenate([each.are_drawn for each in every]),
+        )
 
 
 class Proposer:

@@ -63,6 +63,13 @@ class Rollouts:
         found = function(x_ns, self.slowdown[place], self.start_failure[place])
         return np.where(x_ns < 0, 0.0, found)
 
+    @property
+    def are_alike(self) -> bool:
+        """Whether each node has the same place in the order, and the same law, in all of them."""
+        fleet = self.scenario.fleet
+        is_dealt = any(each.share is not None for each in fleet.classes) or self.kind.affects.by == "count"
+        return fleet.order != "random" and not is_dealt
+
     @cached_property
     def order(self) -> np.ndarray:
         """Nodes in the order of their update; shape (worlds, nodes)."""

@@ -79,16 +79,18 @@ class _Chance:
         if chance <= _NOTHING:
             return np.zeros(len(self.may_start))
         low, high = np.maximum(low, self.seen.start_low), np.minimum(high, self.seen.start_high)
-        total: Any = 0.0
+        total = np.zeros(len(self.may_start))
         for number, reached in enumerate(self.reached, start=1):
-            total = total + reached * self.within(number, low, high)
+            total += reached * self.within(number, low, high)
         return np.where(self.may_start, chance * (1 - self.hang) * (1 - self.failure) * total, 0.0)
 
     def hangs(self, low: Any, high: Any) -> np.ndarray:
         """Return the chance that an attempt that hangs ends in (low, high]."""
         if not self.hang:
             return np.zeros(len(self.may_not))
-        total = sum(reached * self.within(number, low, high) for number, reached in enumerate(self.reached, start=1))
+        total = np.zeros(len(self.may_not))
+        for number, reached in enumerate(self.reached, start=1):
+            total += reached * self.within(number, low, high)
         return np.where(self.may_not, self.hang * total, 0.0)
 
     def is_lost(self, low: Any, high: Any) -> np.ndarray:
@@ -135,13 +137,13 @@ def _failed(chance: _Chance) -> np.ndarray:
 
 
 def _undecided(chance: _Chance) -> np.ndarray:
-    end = chance.seen.low
-    total = _waits(chance, end) + chance.is_silent(end)
+    end, begin = chance.seen.low, np.full(len(chance.seen.low), -1.0)
+    total: np.ndarray = _waits(chance, end) + chance.is_silent(end)
     if chance.from_dispatch:
-        return np.where(end < chance.deadline, total, 0.0)
-    if chance.from_start:
-        return total - chance.hangs(np.full(len(end), -1.0), end - chance.deadline)
-    return total - chance.hangs(np.full(len(end), -1.0), end)
+        total[end >= chance.deadline] = 0.0
+    else:  # whoever hangs has a verdict, in the end
+        total -= chance.hangs(begin, end - chance.deadline if chance.from_start else end)
+    return total
 
 
 def _waits(chance: _Chance, end: np.ndarray) -> np.ndarray:
