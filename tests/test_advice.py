@@ -444,10 +444,7 @@ def test_arguments_that_make_no_sense():
     for arguments, told in (
         ({"seen": 3}, "not a deployment object"),
         ({"seen": []}, "nothing was seen"),
-        (
-            {"seen": pd.DataFrame({"node": [0], "dispatched_at_s": [0.0], "status": ["running"]})},
-            "nodes is not supported yet",
-        ),
+        ({"seen": pd.DataFrame({"node": [0]})}, "not a table of revisions"),
         ({"seen": seen, "at": 50}, "before updated_at"),
         ({"seen": seen, "at": "soon"}, "not an instant"),
         ({"seen": stop}, "type rollback is not supported"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +15,6 @@ from simdeploy.errors import InputError, Problem
 if TYPE_CHECKING:
     import pandas as pd
 
-_TABLES = (".csv", ".parquet")
 _TIMES = ("created_at", "updated_at", "completed_at", "last_progress_time", "health_check_deadline", "healthy_deadline")
 
 SEEN = click.Option(
@@ -24,7 +23,7 @@ SEEN = click.Option(
     multiple=True,
     required=True,
     type=PathName(exists=True, dir_okay=False, readable=True, allow_dash=True),
-    help="Deployment object (JSON; - is standard input), a list of them in order, or a table of revisions; repeatable, in order.",
+    help="Deployment object (JSON; - is standard input), several in order, or a table of revisions or nodes; repeatable.",
 )
 AT = click.Option(
     ["--at"],
@@ -34,31 +33,40 @@ AT = click.Option(
 
 
 def read_files(names: Sequence[str]) -> Any:
-    """Return what `advise` takes as `seen`, from files."""
-    from simdeploy.api.files import MAX_BYTES, decode, read_text
-    from simdeploy.api.json_text import parse_json
-
-    tables = [name for name in names if Path(name).suffix.lower() in _TABLES]
-    if tables:
-        if len(names) > 1:
-            raise click.UsageError("--seen takes one table, and nothing beside it")
-        return _read_table(tables[0])
+    """Return what `advise` takes as `seen`, from files: objects, or one table, by their content."""
     looks: list[Any] = []
     for name in names:
-        text = decode(sys.stdin.buffer.read(MAX_BYTES + 1), file="standard input") if name == "-" else read_text(name)
-        content = parse_json(text, file="standard input" if name == "-" else name)
+        content = read_content(name)
+        if not isinstance(content, list | dict):
+            if len(names) > 1:
+                raise click.UsageError("--seen takes one table, and nothing beside it")
+            return content
         looks += content if isinstance(content, list) else [content]
     return looks[0] if len(looks) == 1 else looks
 
 
-def _read_table(name: str) -> pd.DataFrame:
+def read_content(name: str) -> Any:
+    """Return what is in a file, or in standard input: JSON, or a table as a DataFrame."""
+    from simdeploy.api.files import MAX_BYTES, decode, read_text
+    from simdeploy.api.json_text import parse_json
+
+    if name.lower().endswith(".parquet"):
+        return _read_table(name, name)
+    shown = "standard input" if name == "-" else name
+    text = decode(sys.stdin.buffer.read(MAX_BYTES + 1), file=shown) if name == "-" else read_text(name)
+    if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "[") or name.lower().endswith(".json"):
+        return parse_json(text, file=shown)
+    return _read_table(StringIO(text), shown)
+
+
+def _read_table(source: str | StringIO, name: str) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_csv(name) if name.lower().endswith(".csv") else pd.read_parquet(name)
+        frame = pd.read_parquet(source) if isinstance(source, str) else pd.read_csv(source)
         for column in _TIMES:
             if column in frame:
                 frame[column] = pd.to_datetime(frame[column], utc=True, format="ISO8601")
     except (ValueError, OSError) as error:
-        raise InputError(Problem("not a table of revisions", file=name, found=str(error).split("\n")[0])) from None
+        raise InputError(Problem("not a table", file=name, found=str(error).split("\n")[0])) from None
     return frame

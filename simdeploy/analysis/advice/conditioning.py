@@ -134,11 +134,11 @@ def condition(
     plan = plan_waves(seen.policy.policy, orchestrator, scenario.fleet.nodes, scenario.fleet.zones)
     why_tried = why_no_laws(scenario, plan, seen)
     has_verdicts = orchestrator.unreachable_nodes == "fail" or not why_tried
-    check_possible(scenario, plan, seen, every_node_has_verdict=has_verdicts)
-    course = None
     if seen.nodes is not None:
         check_nodes(scenario, seen.policy, plan, seen.nodes, seen.last.at_ns, every_node_has_verdict=has_verdicts)
-    elif not why_tried:
+    check_possible(scenario, plan, seen, every_node_has_verdict=has_verdicts)
+    course = None
+    if seen.nodes is None and not why_tried:
         course = read_course(scenario, seen.policy, plan, seen)
         course.pauses = find_pauses(seen)
     paused = _with_acts(scenario, seen, plan)

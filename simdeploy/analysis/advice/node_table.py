@@ -75,6 +75,20 @@ class NodeTable:
         times = times[~np.isnan(times)]
         return float(times.max()) if len(times) else float("nan")
 
+    def count(self) -> list[tuple[int, dict[str, int]]]:
+        """Return updated and failed nodes from the start on, if it is known of each when it got its verdict."""
+        resolved = self.resolved_ns[self.are_resolved]
+        if np.isnan(resolved).any():
+            return []
+        counts = [(0, {"updated_nodes": 0, "failed_nodes": 0})]
+        for at_ns in np.unique(resolved).tolist():
+            by_then = {
+                name: int(((self.status == status) & (self.resolved_ns <= at_ns)).sum())
+                for name, status in (("updated_nodes", RUNNING), ("failed_nodes", FAILED))
+            }
+            counts.append((int(at_ns), by_then))
+        return counts
+
     def dispatch_of(self, places: slice) -> float:
         """Return when the nodes of a wave were dispatched, the middle of their instants; NaN if unknown."""
         times = self.dispatched_ns[places]

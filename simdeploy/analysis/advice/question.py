@@ -220,11 +220,11 @@ class Question:
         """Return updated and failed nodes over time: as seen, then quantiles."""
         rows = []
         values: dict[str, Any]
-        for look in self.seen.looks:
+        for since_ns, fields in self.seen.past:
             values = {}
             for name in ("updated_nodes", "failed_nodes"):
-                values |= dict.fromkeys((f"{name}_low", name, f"{name}_high"), look.fields.get(name, math.nan))
-            rows.append({"time_s": look.since_ns / NS_PER_S, "is_past": True, **values})
+                values |= dict.fromkeys((f"{name}_low", name, f"{name}_high"), fields.get(name, math.nan))
+            rows.append({"time_s": since_ns / NS_PER_S, "is_past": True, **values})
         looks = self._outcomes.looks
         for place, at_ns in enumerate(self._instants):
             values = {}

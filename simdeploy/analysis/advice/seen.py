@@ -86,6 +86,13 @@ class Seen:
         """The last look."""
         return self.looks[-1]
 
+    @property
+    def past(self) -> list[tuple[int, Mapping[str, Any]]]:
+        """What is known of the counts, by instant."""
+        if self.nodes is not None:
+            return [*self.nodes.count(), (self.at_ns, self.last.fields)]
+        return [(look.since_ns, look.fields) for look in self.looks]
+
 
 @dataclass(frozen=True)
 class _Status:
