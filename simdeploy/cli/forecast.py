@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.cli.options import use
-from simdeploy.cli.seen import AT, SEEN, read_files
+from simdeploy.cli.seen import AT, EVIDENCE, SEEN, read_evidence, read_files
 from simdeploy.cli.study import Finding, Study, study_command
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     stores=False,
     example="simdeploy forecast scenarios/small-fleet.yaml --seen deployment.json",
 )
-@use(SEEN, AT)
-def command(study: Study, *, seen: tuple[str, ...], at: str | None) -> Finding:
+@use(SEEN, AT, EVIDENCE)
+def command(study: Study, *, seen: tuple[str, ...], at: str | None, evidence: str | None) -> Finding:
     """Forecast how a rollout goes on.
 
     Takes the worlds of SCENARIO in which what was seen of the rollout would have been seen: a deployment object as it stands now, or several
@@ -31,7 +31,14 @@ def command(study: Study, *, seen: tuple[str, ...], at: str | None) -> Finding:
     """
     from simdeploy.analysis import forecast
 
-    result = study.run(forecast, study.scenario, study.only_policy, seen=read_files(seen), at=at)
+    result = study.run(
+        forecast,
+        study.scenario,
+        study.only_policy,
+        seen=read_files(seen),
+        at=at,
+        evidence=read_evidence(evidence, seen),
+    )
     return Finding(
         result,
         about=describe(result),

@@ -30,6 +30,21 @@ AT = click.Option(
     metavar="TIME",
     help="Instant of looking: RFC 3339, or seconds after created_at. Default: the last updated_at.",
 )
+EVIDENCE = click.Option(
+    ["--evidence"],
+    metavar="FILE",
+    type=PathName(exists=True, dir_okay=False, readable=True, allow_dash=True),
+    help="Counts of requests: health windows of nodes, or totals (CSV, Parquet or JSON; - is standard input).",
+)
+
+
+def read_evidence(name: str | None, seen: Sequence[str]) -> Any:
+    """Return what `advise` takes as `evidence`, from a file."""
+    if name is None:
+        return None
+    if name == "-" and "-" in seen:
+        raise click.UsageError("--seen and --evidence can't both be standard input")
+    return read_content(name)
 
 
 def read_files(names: Sequence[str]) -> Any:

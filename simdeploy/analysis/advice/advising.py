@@ -21,6 +21,7 @@ def forecast(
     *,
     seen: Any,
     at: str | float | None = None,
+    evidence: Any = None,
     replications: int = 2000,
     confidence_level: float = 0.95,
     seed: int = 0,
@@ -39,10 +40,15 @@ def forecast(
         By default that of the deployment object; for a table of revisions the scenario's first.
     seen : Deployment, mapping, list or DataFrame
         What was seen: a deployment object, or the body of ``GET deployment``; a list of objects, or of pairs (instant, object), in order;
-        a `Rollout`, or a table with the columns of its `revisions`, which has every change.
+        a `Rollout`, or a table with the columns of its `revisions`, which has every change; or a table of nodes at the instant of looking,
+        with columns of its `nodes` (`node` and `status`; instants, `zone` and `class` where known), or `Records` of them.
     at : str or float, optional
         The instant of looking: an RFC 3339 time, or seconds after `created_at`. By default the last `updated_at`. That nothing has
         changed since is evidence, too.
+    evidence : DataFrame, list of mapping or Records, optional
+        Counts of requests, with the columns `requests` and `failed`. Rows with a `node` of the table are its health windows, from the
+        first (`to_s`: when they ended). Others are totals that no window judged: of a `version` (``"new"`` or ``"old"``), a `wave`, and from
+        `from_s` to `to_s`, seconds after the start.
     replications : int, default 2000
         Worlds in which this was seen, about equally many of each kind of release.
     confidence_level : float, default 0.95
@@ -84,7 +90,19 @@ def forecast(
     (['good', 'bad'], 'in_progress')
     """
     question = Question(
-        scenario, policy, seen, at, replications, confidence_level, seed, engine, executor, workers, cluster, progress
+        scenario,
+        policy,
+        seen,
+        at,
+        evidence,
+        replications,
+        confidence_level,
+        seed,
+        engine,
+        executor,
+        workers,
+        cluster,
+        progress,
     )
     question.condition(extra_runs=0)
     return Forecast(**question.forecast())
@@ -96,6 +114,7 @@ def advise(
     *,
     seen: Any,
     at: str | float | None = None,
+    evidence: Any = None,
     acts: str | Sequence[str] | Mapping[str, Any] | None = None,
     replications: int = 2000,
     confidence_level: float = 0.95,
@@ -114,7 +133,7 @@ def advise(
     ----------
     scenario : Scenario or path
         With costs; otherwise nothing is advised.
-    policy, seen, at
+    policy, seen, at, evidence
         As for `forecast`.
     acts : str, sequence of str or mapping, optional
         ``"go on"``, ``"promote"`` (while canaries wait), ``"pause 10m"`` (after which somebody resumes), ``"resume"`` (of a paused
@@ -155,7 +174,19 @@ def advise(
     ['go on', 'pause 10m', 'cancel']
     """
     question = Question(
-        scenario, policy, seen, at, replications, confidence_level, seed, engine, executor, workers, cluster, progress
+        scenario,
+        policy,
+        seen,
+        at,
+        evidence,
+        replications,
+        confidence_level,
+        seed,
+        engine,
+        executor,
+        workers,
+        cluster,
+        progress,
     )
     chosen = choose_acts(acts, question.scenario, question.seen, question.plan)
     question.condition(extra_runs=question.count_runs(chosen))

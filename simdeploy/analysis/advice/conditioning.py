@@ -17,6 +17,7 @@ from simdeploy.analysis.advice.impossible_nodes import check_chances, check_node
 from simdeploy.analysis.advice.proposing import Proposal, Proposer
 from simdeploy.analysis.advice.proposing_nodes import NodeGuide, NodeProposer
 from simdeploy.analysis.advice.rollouts import Rollouts
+from simdeploy.analysis.advice.totals import Exposures, refuse_evidence
 from simdeploy.analysis.advice.waves import find_pauses, read_course
 from simdeploy.analysis.advice.ways import refuse_unsupported, why_no_laws
 from simdeploy.engines.choice import expect_seconds
@@ -133,6 +134,7 @@ def condition(
     orchestrator = scenario.orchestrator_of(seen.policy)
     plan = plan_waves(seen.policy.policy, orchestrator, scenario.fleet.nodes, scenario.fleet.zones)
     why_tried = why_no_laws(scenario, plan, seen)
+    refuse_evidence(scenario, seen, why_tried)
     has_verdicts = orchestrator.unreachable_nodes == "fail" or not why_tried
     if seen.nodes is not None:
         check_nodes(scenario, seen.policy, plan, seen.nodes, seen.last.at_ns, every_node_has_verdict=has_verdicts)
@@ -285,7 +287,8 @@ class _Search:
         log_weights = proposal.log_weights - log_kept
         possible = np.isfinite(log_weights)
         places = np.flatnonzero(possible & proposal.are_drawn)
-        places = places[self._agree(proposal, places)]
+        places, logs = self._agree(proposal, places)
+        log_weights[places] += logs
         worlds = Worlds(proposal.worlds.roots[places], proposal.worlds.nodes[places])
         lost = log_weights[possible & ~proposal.are_drawn]
         self._parts.append((worlds, log_weights[places], lost))
@@ -323,24 +326,29 @@ class _Search:
         guide = self.guide if isinstance(self.guide, Guide) else None
         return Proposer(rollouts, course, self._supply, slots, guide, never_failed=never_failed)
 
-    def _agree(self, proposal: Proposal, places: np.ndarray) -> np.ndarray:
+    def _agree(self, proposal: Proposal, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which worlds look like what was seen, and the logarithms of the chances of totals of requests."""
         if not len(places):
-            return places
+            return places, np.zeros(0)
         worlds = Worlds(proposal.worlds.roots[places], proposal.worlds.nodes[places])
-        table = self._seen.nodes
+        table, totals, plan = self._seen.nodes, self._seen.totals, self._plan
         continued = run_continued(
             self._scenario,
             self._seen.policy,
             worlds,
             looks_ns=[look.at_ns for look in self._seen.looks],
-            nodes_at_ns=None if table is None else self._seen.last.at_ns,
+            nodes_at_ns=None if table is None and not totals else self._seen.last.at_ns,
             seed=self._seed,
             engine=self._engine,
         )
-        if table is None:
-            return agree(continued.looks, self._seen.looks)
-        assert continued.nodes is not None  # noqa: S101 - they were asked for
-        plan = self._plan
-        is_barrier = plan.pacing == "barrier" and not plan.has_slots
-        sizes = plan.sizes if is_barrier else (1,) * plan.total
-        return table.agree(self._rollouts(worlds.roots), continued.nodes, sizes)
+        rollouts = self._rollouts(worlds.roots)
+        if table is None or continued.nodes is None:
+            agrees = agree(continued.looks, self._seen.looks)
+        else:
+            is_barrier = plan.pacing == "barrier" and not plan.has_slots
+            agrees = table.agree(rollouts, continued.nodes, plan.sizes if is_barrier else (1,) * plan.total)
+        logs = np.zeros(len(places))
+        if totals and continued.nodes is not None:
+            logs = Exposures(rollouts, worlds, continued.nodes).weigh(totals)
+        agrees &= np.isfinite(logs)
+        return places[agrees], logs[agrees]

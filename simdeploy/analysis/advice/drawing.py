@@ -163,7 +163,7 @@ def _validate(
         verdicts[started] = RUNS
         return
     most = rule.deadline_ns // rule.interval_ns
-    levels, after_ns = _own_numbers(law, nodes, seed, replications, started, roughly)
+    levels, after_ns = draw_own_numbers(law, nodes.numbers[started], seed, replications[started], roughly=roughly)
     are_alike = len(levels) == 1
     deadline = np.full(len(started), float(rule.deadline_ns))
     if not rule.deadline_from_dispatch:
@@ -204,19 +204,18 @@ def _validate(
     times[started[is_open]] = deadline[is_open]
 
 
-def _own_numbers(
-    law: NodeLaw, nodes: Nodes, seed: int, replications: np.ndarray, started: np.ndarray, roughly: bool
+def draw_own_numbers(
+    law: NodeLaw, numbers: np.ndarray, seed: int, replications: np.ndarray, *, roughly: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return each node's own level of errors, and the time after which the release shows; one of each if all are the same."""
     levels: Any
     after_ns: Any
     levels, after_ns = law.constants
     if levels is None:
-        u = uniforms(seed, replications[started], Stream.ERROR_RATE, nodes.numbers[started])
-        levels = _find_quantiles(law.behaviour.error_rate, u, roughly)
-    if after_ns is None and law.kind is not None:
-        after_ns = sample_ns(
-            law.kind.after, uniforms(seed, replications[started], Stream.AFTER, nodes.numbers[started])
+        levels = _find_quantiles(
+            law.behaviour.error_rate, uniforms(seed, replications, Stream.ERROR_RATE, numbers), roughly
         )
+    if after_ns is None and law.kind is not None:
+        after_ns = sample_ns(law.kind.after, uniforms(seed, replications, Stream.AFTER, numbers))
     shape = np.broadcast_shapes((1,), np.shape(levels), np.shape(after_ns))
     return np.broadcast_to(levels, shape), np.broadcast_to(np.asarray(after_ns, dtype=float), shape)

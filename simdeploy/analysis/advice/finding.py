@@ -11,11 +11,13 @@ import numpy as np
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
 from simdeploy.analysis.advice.laws import FOREVER
 from simdeploy.analysis.advice.observed import UNKNOWN, YES, Observed
+from simdeploy.analysis.advice.seen_chances import split
 from simdeploy.analysis.advice.tables import tabulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from simdeploy.analysis.advice.counted import Counts
     from simdeploy.analysis.advice.laws import NodeLaw
     from simdeploy.analysis.advice.tables import Tables
 
@@ -66,8 +68,14 @@ def find_replications(
     supply: Supply,
     seed: int,
     wanted: Observed,
+    counts: Sequence[Counts] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find for each node the first replication in which it starts, and gets its verdict, as was seen.
+
+    Parameters
+    ----------
+    counts : sequence of Counts
+        Of windows, with which the replication agrees as well.
 
     Returns
     -------
@@ -82,7 +90,7 @@ def find_replications(
     for place, law in enumerate(laws):
         chosen = np.flatnonzero(nodes.laws == place)
         tables = tabulate(law) if is_compiled and len(chosen) else None
-        of_law = nodes.take(chosen), supply, seed, wanted.take(chosen)
+        of_law = nodes.take(chosen), supply, seed, wanted.take(chosen), counts
         if tables is not None:
             found[chosen], times[chosen] = _find_compiled(law, tables, *of_law)
         elif len(chosen):
@@ -97,6 +105,7 @@ def _find_compiled(
     supply: Supply,
     seed: int,
     wanted: Observed,
+    counts: Sequence[Counts],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Let compiled code find replications in which alike nodes do about what is wanted, until they really do."""
     from simdeploy.analysis.advice.trying import find_tries
@@ -148,6 +157,7 @@ def _find_compiled(
         alike = Nodes(of_left.numbers, of_left.worlds, np.zeros_like(left), of_left.slowdown, of_left.start_failure)
         lives = draw_lives([law], alike, seed, replications)
         fits = _fit(wanted.take(left), *lives)
+        fits &= _agree([law], alike, wanted.take(left), counts, seed, replications)
         found[left[fits]], times[left[fits]] = replications[fits], lives[1][fits]
         from_try[left] = tries + 1
         left = left[~fits]
@@ -167,12 +177,30 @@ def _fit(
     return found
 
 
+def _agree(
+    laws: Sequence[NodeLaw],
+    nodes: Nodes,
+    wanted: Observed,
+    counts: Sequence[Counts],
+    seed: int,
+    replications: np.ndarray,
+) -> np.ndarray:
+    """Return which replications agree with the counts of windows."""
+    agree = np.ones(len(replications), dtype=bool)
+    if counts:
+        for place, law, chosen in split(nodes, laws, wanted):
+            if place:
+                agree[chosen] = counts[place - 1].accept(law, nodes.take(chosen), seed, replications[chosen])
+    return agree
+
+
 def _find(
     laws: Sequence[NodeLaw],
     nodes: Nodes,
     supply: Supply,
     seed: int,
     wanted: Observed,
+    counts: Sequence[Counts],
 ) -> tuple[np.ndarray, np.ndarray]:
     n = len(nodes.numbers)
     found, times = np.zeros(n, dtype=np.int64), np.zeros(n)
@@ -186,7 +214,9 @@ def _find(
         likely = np.flatnonzero(_fit(wanted.take(tried), *roughly, _OFF_NS))
         lives = draw_lives(laws, nodes.take(tried[likely]), seed, replications[likely])
         fits, at = np.zeros(len(tried), dtype=bool), np.zeros(len(tried))
-        fits[likely], at[likely] = _fit(wanted.take(tried[likely]), *lives), lives[1]
+        of_likely = nodes.take(tried[likely]), wanted.take(tried[likely])
+        agree = _agree(laws, *of_likely, counts, seed, replications[likely])
+        fits[likely], at[likely] = agree & _fit(of_likely[1], *lives), lives[1]
         by_node = fits.reshape(len(left), at_once)
         has_one = by_node.any(axis=1)
         places = by_node.argmax(axis=1)[has_one] + np.flatnonzero(has_one) * at_once

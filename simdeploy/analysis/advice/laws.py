@@ -106,7 +106,7 @@ class NodeLaw:
                 if chance > _NOTHING:
                     total = total + starts * chance * self.within(attempt, x - windows * rule.interval_ns, slowdown)
             if rule.is_checked and not rule.deadline_from_dispatch:
-                undecided = starts * chances.undecided + reached * self.hang
+                undecided = starts * chances.left[-1] + reached * self.hang
                 total = total + undecided * self.within(attempt, x - rule.deadline_ns, slowdown)
             if attempt == last:
                 lost = reached * (1 - self.hang) * start_failure
@@ -199,26 +199,27 @@ def _convolved(law: Distribution, attempts: int) -> tuple[np.ndarray, np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """At m the probability that a node runs, or has failed, after exactly m windows; that it is undecided at the last."""
+    """At m the probability that a node runs, or has failed, after exactly m windows, or is undecided after them."""
 
     running: np.ndarray
     failed: np.ndarray
-    undecided: float
+    left: np.ndarray
 
 
 @lru_cache(maxsize=1024)
 def _windows_of(behaviour: Behaviour, kind: ReleaseKind | None, rule: HealthRule) -> Windows:
     if not rule.is_checked or rule.windows_needed == 0:
-        return Windows(np.ones(1), np.zeros(1), 0.0)
+        return Windows(np.ones(1), np.zeros(1), np.zeros(1))
     most = rule.deadline_ns // rule.interval_ns
-    healthy = healthy_chances(behaviour, kind, rule, np.arange(most), *_steps_of(behaviour, kind))
-    return _decide(rule, healthy)
+    healthy = healthy_chances(behaviour, kind, rule, np.arange(most), *steps_of(behaviour, kind))
+    return decide(rule, healthy, 1 - healthy)
 
 
-def _steps_of(behaviour: Behaviour, kind: ReleaseKind | None) -> tuple[np.ndarray, np.ndarray]:
+def steps_of(behaviour: Behaviour, kind: ReleaseKind | None, *, finely: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return levels and times after which the release shows, in pairs that are equally likely."""
-    steps = (np.arange(_STEPS) + 0.5) / _STEPS
-    one = steps[_STEPS // 2 :][:1]
+    n = 4 * _STEPS if finely else _STEPS
+    steps = (np.arange(n) + 0.5) / n
+    one = steps[n // 2 :][:1]
     levels = behaviour.error_rate.quantile(one if isinstance(behaviour.error_rate, Constant) else steps)
     after_ns = np.zeros(1)
     if kind is not None and kind.error_rate:
@@ -238,25 +239,42 @@ def healthy_chances(
     allowed = rule.allowed_failures(requests)
     if allowed < 0 or not requests:
         return np.full(shape, float(allowed >= 0))
+    chances: np.ndarray = np.broadcast_to(
+        bdtr(allowed, requests, error_levels(kind, rule, windows, levels, after_ns)), shape
+    )
+    return chances
+
+
+def error_levels(
+    kind: ReleaseKind | None, rule: HealthRule, windows: np.ndarray, levels: Any, after_ns: Any
+) -> np.ndarray:
+    """Return the mean levels of errors in some windows, with what the release adds once it shows, by level and time."""
+    levels, after_ns = np.atleast_1d(levels), np.atleast_1d(after_ns)
+    levels, after_ns = levels.reshape(len(levels), -1), after_ns.reshape(len(after_ns), -1)
     if kind is not None and kind.error_rate:
         ends = rule.interval_ns * (windows + 1)
         present = np.clip((ends - after_ns) / rule.interval_ns, 0.0, 1.0)  # as a fraction of the window
         levels = levels + present * (1 - levels) * kind.error_rate
-    chances: np.ndarray = np.broadcast_to(bdtr(allowed, requests, levels), shape)
-    return chances
+    found: np.ndarray = np.broadcast_to(levels, (len(levels), len(windows)))
+    return found
 
 
-def _decide(rule: HealthRule, healthy: np.ndarray) -> Windows:
-    """Follow the numbers of healthy and unhealthy windows until they decide."""
+def decide(rule: HealthRule, healthy: np.ndarray, unhealthy: np.ndarray) -> Windows:
+    """Follow the numbers of healthy and unhealthy windows until they decide.
+
+    Parameters
+    ----------
+    healthy, unhealthy : ndarray of float, shape (steps, windows)
+        The chance that a window is so, and of what else was seen of it.
+    """
     n_steps, most = healthy.shape
     threshold = rule.failure_threshold
-    running, failed = np.zeros(most + 1), np.zeros(most + 1)
+    running, failed, left = np.zeros(most + 1), np.zeros(most + 1), np.ones(most + 1)
     # By step, healthy windows that count, and unhealthy ones (in a row or in all).
     state = np.zeros((n_steps, rule.windows_needed, threshold or 1))
     state[:, 0, 0] = 1.0 / n_steps
     for window in range(1, most + 1):
-        chance = healthy[:, window - 1, np.newaxis, np.newaxis]
-        better, worse = chance * state, (1 - chance) * state
+        better, worse = (chance[:, window - 1, np.newaxis, np.newaxis] * state for chance in (healthy, unhealthy))
         if not rule.cumulative:
             better = np.concatenate([better.sum(axis=2, keepdims=True), np.zeros_like(better[:, :, 1:])], axis=2)
         following = np.zeros_like(state)
@@ -270,4 +288,5 @@ def _decide(rule: HealthRule, healthy: np.ndarray) -> Windows:
         else:
             following += worse
         state = following
-    return Windows(running, failed, float(state.sum()))
+        left[window] = state.sum()
+    return Windows(running, failed, left)

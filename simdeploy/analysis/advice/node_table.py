@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.advice.counted import Counts
 from simdeploy.analysis.advice.drawing import FAILS, RUNS
 from simdeploy.analysis.advice.laws import FOREVER
 from simdeploy.analysis.advice.observed import NO, UNKNOWN, YES, Observed
@@ -45,6 +47,8 @@ class NodeTable:
         Row of the table, from 1.
     names : ndarray of object
         What the table calls the nodes; None where it has no row.
+    windows : tuple of tuple of (int, int)
+        Of each node the counted requests and failed ones of its windows, from the first; empty without any.
     """
 
     status: np.ndarray
@@ -56,6 +60,19 @@ class NodeTable:
     classes: np.ndarray | None
     rows: np.ndarray
     names: np.ndarray
+    windows: tuple[tuple[tuple[int, int], ...], ...] = ()
+
+    @cached_property
+    def counts(self) -> list[Counts]:
+        """The different counts of windows."""
+        return [Counts(windows) for windows in dict.fromkeys(self.windows) if windows]
+
+    @cached_property
+    def _counts_of(self) -> np.ndarray:
+        """Place of the counts of each node, from 1; 0 without any."""
+        places = {counts.windows: place for place, counts in enumerate(self.counts, start=1)}
+        windows = self.windows or ((),) * len(self.status)
+        return np.array([places.get(each, 0) for each in windows], dtype=np.int64)
 
     @property
     def n_dispatched(self) -> int:
@@ -192,4 +209,5 @@ class NodeTable:
             np.broadcast_to(start_high, shape).copy(),
             low.copy(),
             high.copy(),
+            np.broadcast_to(self._counts_of[places], shape).copy(),
         )

@@ -25,6 +25,8 @@ class Observed:
         When it started, if it did.
     low, high : ndarray of float
         When it got its verdict.
+    windows : ndarray of int
+        Place of the counts of its windows in a list, from 1; 0 without any.
     """
 
     verdict: np.ndarray
@@ -33,12 +35,13 @@ class Observed:
     start_high: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    windows: np.ndarray
 
     @classmethod
     def of_verdicts(cls, verdict: np.ndarray, low: np.ndarray, high: np.ndarray) -> Observed:
         """Return nodes of which nobody saw when they started."""
         ends = np.full(len(verdict), -1.0), np.full(len(verdict), FOREVER)
-        return cls(verdict, np.full(len(verdict), UNKNOWN), *ends, low, high)
+        return cls(verdict, np.full(len(verdict), UNKNOWN), *ends, low, high, np.zeros(len(verdict), int))
 
     @property
     def in_the_end(self) -> Observed:
@@ -48,7 +51,7 @@ class Observed:
         started = np.where(may_start, UNKNOWN, self.started)
         start_low = np.where(is_open & (self.started == NO), self.low, self.start_low)
         start_high = np.where(may_start, FOREVER, self.start_high)
-        return Observed(self.verdict, started, start_low, start_high, self.low, self.high)
+        return Observed(self.verdict, started, start_low, start_high, self.low, self.high, self.windows)
 
     def take(self, places: np.ndarray | tuple[np.ndarray, ...]) -> Observed:
         """Return some of them."""
@@ -59,4 +62,5 @@ class Observed:
             self.start_high[places],
             self.low[places],
             self.high[places],
+            self.windows[places],
         )

@@ -25,17 +25,22 @@ from simdeploy.analysis.advice.guiding import Sieve, log_mean, middles, relate
 from simdeploy.analysis.advice.node_table import HALF_SECOND_NS, PENDING
 from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.rollouts import Rollouts
-from simdeploy.analysis.advice.seen_chances import find_chances
+from simdeploy.analysis.advice.seen_chances import find_chances, split
 from simdeploy.engines.continuing import Worlds
 from simdeploy.world.streams import Stream, uniforms
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from simdeploy.analysis.advice.finding import Supply
+    from simdeploy.analysis.advice.laws import NodeLaw
     from simdeploy.analysis.advice.node_table import NodeTable
     from simdeploy.analysis.advice.observed import Observed
 
 _BINS = 256
 _LEAST = 1e-300
+# The least chance of a node whose counted windows are compared replication by replication.
+_LEAST_COUNTED = 2e-4
 
 
 class NodeProposer:
@@ -93,11 +98,11 @@ class NodeProposer:
             flat = self._flatten(nodes, (worlds, columns))
             drawn = Nodes(flat.numbers, slots[worlds], flat.laws, flat.slowdown, flat.start_failure)
             wanted = seen.take((worlds, columns))
-            is_rare = find_chances(laws, drawn, wanted) < least_chances(laws)[drawn.laws]
+            is_rare = self._find_chances(laws, drawn, wanted) < self._find_rarest(laws, drawn, wanted)
             are_drawn[worlds[is_rare]] = False
             kept = np.flatnonzero(are_drawn[worlds])
             replications, at = find_replications(
-                laws, drawn.take(kept), supply, self._rollouts.seed, wanted.take(kept).in_the_end
+                laws, drawn.take(kept), supply, self._rollouts.seed, wanted.take(kept).in_the_end, self._table.counts
             )
             are_drawn[worlds[kept[replications < 0]]] = False
             numbers[worlds[kept], drawn.numbers[kept]] = np.maximum(replications, 0)
@@ -134,7 +139,7 @@ class NodeProposer:
         every = np.indices(nodes.shape).reshape(2, -1)
         flat = self._flatten(nodes, (every[0], every[1]))
         laws = self._rollouts.laws(wave)
-        chances = find_chances(laws, flat, seen.take((every[0], every[1]))).reshape(nodes.shape)
+        chances = self._find_chances(laws, flat, seen.take((every[0], every[1]))).reshape(nodes.shape)
         late = np.zeros(self._n)
         if np.isfinite(low).any():
             late = self._choose_last(wave, flat, seen, chances, low)
@@ -164,7 +169,9 @@ class NodeProposer:
         early_seen = seen.take(np.arange(len(seen.low)))
         np.copyto(early_seen.high, middle)
         every = np.indices(shape).reshape(2, -1)
-        early = find_chances(self._rollouts.laws(wave), flat, early_seen.take((every[0], every[1]))).reshape(shape)
+        early = self._find_chances(self._rollouts.laws(wave), flat, early_seen.take((every[0], every[1]))).reshape(
+            shape
+        )
         early = np.where(middle <= seen.low, 0.0, np.clip(early / np.maximum(chances, _LEAST), 0.0, 1.0))
         cumulated = np.cumprod(early, axis=1)
         late = 1 - cumulated[:, -1]
@@ -181,6 +188,17 @@ class NodeProposer:
         laws = self._rollouts.law_places[worlds, numbers]
         rollouts = self._rollouts
         return Nodes(numbers, worlds, laws, rollouts.slowdown[laws, worlds], rollouts.start_failure[laws, worlds])
+
+    def _find_chances(self, laws: Sequence[NodeLaw], nodes: Nodes, seen: Observed) -> np.ndarray:
+        return find_chances(laws, nodes, seen, self._table.counts)
+
+    def _find_rarest(self, laws: Sequence[NodeLaw], nodes: Nodes, seen: Observed) -> np.ndarray:
+        """Return the chance of each node below which it would take too long to find a replication."""
+        least: np.ndarray = least_chances(laws)[nodes.laws]
+        for place, law, chosen in split(nodes, laws, seen):
+            if place:
+                least[chosen] = _LEAST_COUNTED * self._table.counts[place - 1].best_ratio(law)
+        return least
 
     def _pause_ns(self, wave: int) -> np.ndarray | float:
         return self._rollouts.plan.bakes_ns[wave] + (self._rollouts.promote_after_ns if self._awaits(wave) else 0.0)

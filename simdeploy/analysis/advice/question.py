@@ -11,6 +11,7 @@ import numpy as np
 from simdeploy.analysis.advice.acting import Act, awaits_promotion
 from simdeploy.analysis.advice.conditioning import condition
 from simdeploy.analysis.advice.estimating import UNKNOWN, Interval, Weighted
+from simdeploy.analysis.advice.evidence import read_evidence
 from simdeploy.analysis.advice.impossible import find_failed_limit
 from simdeploy.analysis.advice.result import ACTS, COURSE, FEWEST_EFFECTIVE, FORECAST, KINDS, WAITING, Advice
 from simdeploy.analysis.advice.running import Runner
@@ -56,6 +57,7 @@ class Question:
         policy: Any,
         seen: Any,
         at: Any,
+        evidence: Any,
         replications: Any,
         confidence_level: Any,
         seed: Any,
@@ -80,6 +82,7 @@ class Question:
         orchestrator = self.scenario.orchestrator_of(self.seen.policy)
         fleet = self.scenario.fleet
         self.plan: Plan = plan_waves(self.seen.policy.policy, orchestrator, fleet.nodes, fleet.zones)
+        self.seen = read_evidence(self.scenario, self.plan, self.seen, evidence)
         self._engine = choose_engine(engine, node_updates=10 * replications * fleet.nodes)
         check_room(self.scenario, [self.seen.policy], self._engine)
         check_rows_fit(replications, _BYTES_PER_NODE * fleet.nodes, hint="use fewer replications")

@@ -22,6 +22,7 @@ from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, round_half_up
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.analysis.advice.evidence import Total
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 _WHOLE = ("current_wave", "updated_nodes", "failed_nodes")
@@ -72,6 +73,8 @@ class Seen:
         Whether every change is among the looks.
     nodes : NodeTable or None
         The nodes at the instant of looking, if they were seen; the only look has their counts.
+    totals : tuple of Total
+        Of requests that no health window judged.
     """
 
     looks: tuple[Look, ...]
@@ -80,6 +83,7 @@ class Seen:
     is_assumed: bool
     are_revisions: bool = False
     nodes: NodeTable | None = None
+    totals: tuple[Total, ...] = ()
 
     @property
     def last(self) -> Look:

@@ -22,43 +22,54 @@ from simdeploy.analysis.advice.drawing import FAILS, RUNS
 from simdeploy.analysis.advice.observed import NO, YES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from simdeploy.analysis.advice.counted import Counts
     from simdeploy.analysis.advice.drawing import Nodes
-    from simdeploy.analysis.advice.laws import NodeLaw
+    from simdeploy.analysis.advice.laws import NodeLaw, Windows
     from simdeploy.analysis.advice.observed import Observed
 
 _NOTHING = 1e-15
 
 
-def find_chances(laws: Sequence[NodeLaw], nodes: Nodes, seen: Observed) -> np.ndarray:
-    """Return the chance of what was seen of each node, given what its rollout shares."""
+def find_chances(laws: Sequence[NodeLaw], nodes: Nodes, seen: Observed, counts: Sequence[Counts] = ()) -> np.ndarray:
+    """Return the chance of what was seen of each node, given what its rollout shares; `counts` are those of windows."""
     chances = np.zeros(len(nodes.numbers))
-    for place, law in enumerate(laws):
-        of_law = nodes.laws == place
+    for place, law, chosen in split(nodes, laws, seen):
         for share, part in law.parts or ((1.0, law),):
+            windows = counts[place - 1].chances_of(part) if place else part.windows
             for verdict, find in ((RUNS, _runs), (FAILS, _failed), (-1, _undecided)):
-                chosen = np.flatnonzero(of_law & (seen.verdict == verdict))
-                if len(chosen):
-                    some = nodes.take(chosen)
-                    chance = _Chance(part, seen.take(chosen), some.slowdown, some.start_failure)
-                    chances[chosen] += share * find(chance)
+                alike = chosen[seen.verdict[chosen] == verdict]
+                if len(alike):
+                    some = nodes.take(alike)
+                    chance = _Chance(part, windows, seen.take(alike), some.slowdown, some.start_failure)
+                    chances[alike] += share * find(chance)
     return np.clip(chances, 0.0, 1.0)
+
+
+def split(nodes: Nodes, laws: Sequence[NodeLaw], seen: Observed) -> Iterator[tuple[int, NodeLaw, np.ndarray]]:
+    """Yield the places of nodes with the same law and the same counts of windows, with both."""
+    keys = nodes.laws * (int(seen.windows.max(initial=0)) + 1) + seen.windows
+    order = np.argsort(keys, kind="stable")
+    ends = np.flatnonzero(np.diff(keys[order], append=-1)) + 1
+    for first, last in zip([0, *ends.tolist()], ends.tolist(), strict=False):
+        chosen = order[first:last]
+        yield int(seen.windows[chosen[0]]), laws[int(nodes.laws[chosen[0]])], chosen
 
 
 class _Chance:
     """Sums over attempts and windows, for alike nodes."""
 
-    def __init__(self, law: NodeLaw, seen: Observed, slowdown: np.ndarray, start_failure: np.ndarray) -> None:
+    def __init__(
+        self, law: NodeLaw, windows: Windows, seen: Observed, slowdown: np.ndarray, start_failure: np.ndarray
+    ) -> None:
         self.law, self.seen, self.rule = law, seen, law.rule
         self._slowdown = slowdown
         self.hang, self.failure = law.hang, np.asarray(law.failure(start_failure), dtype=float)
         again = (1 - self.hang) * self.failure
         self.reached = [again**number for number in range(law.behaviour.start_attempts)]
         self.may_start, self.may_not = seen.started != NO, seen.started != YES
-        windows = law.windows
-        self.running, self.failed = windows.running, windows.failed
-        self.left = 1 - np.cumsum(windows.running + windows.failed)
+        self.running, self.failed, self.left = windows.running, windows.failed, windows.left
         self.interval = float(self.rule.interval_ns)
         self.deadline = float(self.rule.deadline_ns)
         self.from_dispatch = self.rule.is_checked and self.rule.deadline_from_dispatch
