@@ -63,7 +63,9 @@ def observe(verdicts, times, starts, rng):
     start_low = np.where((started == YES) & known, starts - around[0], -1.0)
     start_high = np.where((started == YES) & known, starts + around[1], end)
     started = np.where(known, started, UNKNOWN)
-    return Observed(np.where(is_open, -1, verdicts), started, start_low, np.minimum(start_high, end), low, high, np.zeros(n, int))
+    return Observed(
+        np.where(is_open, -1, verdicts), started, start_low, np.minimum(start_high, end), low, high, np.zeros(n, int)
+    )
 
 
 @pytest.mark.parametrize("case", LAWS)
