@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.analysis.advice.node_table import FAILED, RUNNING, VALIDATING, NodeTable
-from simdeploy.analysis.advice.observed import UNKNOWN, YES
+from simdeploy.analysis.advice.observed import UNKNOWN, YES, Total
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
 from simdeploy.records import Records
 from simdeploy.rules.health import read_health_rule
@@ -28,31 +28,6 @@ _FORMS = "rows with requests and failed, and node or wave, version, from_s and t
 # What other tables call the columns.
 _NAMES = {"failed_requests": "failed", "ended_s": "to_s", "at_s": "to_s", "at": "to_s"}
 _MOST_REQUESTS = 10**12
-
-
-@dataclass(frozen=True)
-class Total:
-    """Requests to all nodes on one version, or those of one wave, that no health window judged.
-
-    Attributes
-    ----------
-    version : {'new', 'old'}
-    requests, failed : int
-    wave : int or None
-        Place in the plan.
-    from_ns, to_ns : float
-        When they came, nanoseconds after the start.
-    row : int
-        Of the table, from 1.
-    """
-
-    version: str
-    requests: int
-    failed: int
-    wave: int | None
-    from_ns: float
-    to_ns: float
-    row: int
 
 
 def read_evidence(scenario: Scenario, plan: Plan, seen: Seen, given: Any) -> Seen:

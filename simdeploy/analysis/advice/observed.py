@@ -1,4 +1,4 @@
-"""What was seen of nodes: when they started, and when they got which verdict."""
+"""What was seen of nodes: when they started, when they got which verdict, and how many of their requests failed."""
 
 from __future__ import annotations
 
@@ -64,3 +64,28 @@ class Observed:
             self.high[places],
             self.windows[places],
         )
+
+
+@dataclass(frozen=True)
+class Total:
+    """Requests to all nodes on one version, or those of one wave, that no health window judged.
+
+    Attributes
+    ----------
+    version : {'new', 'old'}
+    requests, failed : int
+    wave : int or None
+        Place in the plan.
+    from_ns, to_ns : float
+        When they came, nanoseconds after the start.
+    row : int
+        Of the table, from 1.
+    """
+
+    version: str
+    requests: int
+    failed: int
+    wave: int | None
+    from_ns: float
+    to_ns: float
+    row: int

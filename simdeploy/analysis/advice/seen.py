@@ -22,7 +22,7 @@ from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, round_half_up
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.advice.evidence import Total
+    from simdeploy.analysis.advice.observed import Total
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 _WHOLE = ("current_wave", "updated_nodes", "failed_nodes")

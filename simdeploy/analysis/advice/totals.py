@@ -22,7 +22,7 @@ from simdeploy.world.streams import Stream, uniforms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from simdeploy.analysis.advice.evidence import Total
+    from simdeploy.analysis.advice.observed import Total
     from simdeploy.analysis.advice.rollouts import Rollouts
     from simdeploy.analysis.advice.seen import Seen
     from simdeploy.engines.worlds import Worlds
