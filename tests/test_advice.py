@@ -598,6 +598,8 @@ def test_progress_reaches_its_total():
     assert done[0] == 0
     assert done == sorted(done)
     assert heard[-1][0] == heard[-1][1] > 0
+    # Worlds are reported as they are found, kind by kind, not only when they go on.
+    assert len([so_far for so_far in done if 0 < so_far <= 20]) >= 2
 
 
 # -- the commands ------------------------------------------------------------------------------------------------------

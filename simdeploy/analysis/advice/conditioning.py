@@ -28,6 +28,8 @@ from simdeploy.rules.waves import plan_waves
 from simdeploy.world.operator import ScriptedAct
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simdeploy.analysis.advice.seen import Seen
     from simdeploy.analysis.advice.waves import Course
     from simdeploy.rules.waves import Plan
@@ -122,8 +124,14 @@ def condition(
     replications: int,
     seed: int,
     engine: str,
+    tell: Callable[[int], None] = lambda _: None,
 ) -> Conditioned:
     """Draw worlds until there are about `replications` in which what was seen happened.
+
+    Parameters
+    ----------
+    tell : callable
+        Takes the number of worlds that were found since the last call.
 
     Raises
     ------
@@ -146,7 +154,7 @@ def condition(
     paused = _with_acts(scenario, seen, plan)
     kinds = [kind for kind in scenario.release if kind.probability]
     searches = [
-        _Search(paused, seen, plan, course, kind, (number, len(kinds)), seed, engine, has_laws=not why_tried)
+        _Search(paused, seen, plan, course, kind, (number, len(kinds)), seed, engine, tell, has_laws=not why_tried)
         for number, kind in enumerate(kinds)
     ]
     if seen.nodes is not None:
@@ -215,6 +223,7 @@ class _Search:
         place: tuple[int, int],
         seed: int,
         engine: str,
+        tell: Callable[[int], None],
         *,
         has_laws: bool,
     ) -> None:
@@ -226,6 +235,7 @@ class _Search:
         self.guide: Guide | NodeGuide | None = None
         self.log_likelihood = 0.0
         self._has_laws, table = has_laws, seen.nodes
+        self._tell = tell
         if not has_laws:
             most_s = _MOST_TRIED_S / place[1]
             self._most = int(min(_MOST_TRIED / place[1], most_s / expect_seconds(engine, scenario.fleet.nodes)))
@@ -293,6 +303,7 @@ class _Search:
         lost = log_weights[possible & ~proposal.are_drawn]
         self._parts.append((worlds, log_weights[places], lost))
         self.n_found += len(places)
+        self._tell(len(places))
 
     @property
     def found(self) -> _Found:

@@ -114,7 +114,7 @@ class Question:
         """Draw the worlds, and let them go on."""
         n, n_runs = self._replications, 2 + extra_runs
         self._campaign.expect(n * n_runs, nodes=self.scenario.fleet.nodes)
-        self._n_runs, self._done = n_runs, 0
+        self._n_runs, self._done, self._total = n_runs, 0, n * n_runs
         self._campaign.report(0, n * n_runs)
         self._conditioned = condition(
             self.scenario,
@@ -122,10 +122,10 @@ class Question:
             replications=self._replications,
             seed=self._seed,
             engine=self._engine,
+            tell=self._tell,
         )
         self._weighted = Weighted.of(self._conditioned, self._level)
         self._total = len(self._weighted.weights) * n_runs
-        self._tell(len(self._weighted.weights))
         self._runner = Runner(self._conditioned, self._campaign.executor(self._engine), self._tell)
         self._outcomes = self._runner.run((), self._instants)
 
