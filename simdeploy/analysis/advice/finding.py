@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 # Fates that are drawn at a time.
 _MOST_AT_ONCE = 1 << 18
-# Fewer nodes than this are not worth the loading of compiled code.
-_FEWEST_COMPILED = 200
+# Fewer tries than this are not worth the loading of compiled code.
+_FEWEST_COMPILED = 1e6
 # Chances of what is looked for, and the most tries.
 _LEAST_COMPILED, _LEAST_PLAIN = 5e-6, 5e-5
 _MOST_COMPILED, _MOST_PLAIN = 1 << 21, 1 << 18
@@ -58,6 +59,13 @@ def least_chances(laws: Sequence[NodeLaw]) -> np.ndarray:
     return np.array([_LEAST_COMPILED if has_numba and tabulate(law) else _LEAST_PLAIN for law in laws])
 
 
+def is_worth_compiling(chances: np.ndarray) -> bool:
+    """Return whether compiled code finds nodes with these chances earlier, its loading included; it finds the same."""
+    if find_spec("numba") is None:
+        return False
+    return "numba" in sys.modules or float((1 / np.maximum(chances, _LEAST_PLAIN)).sum()) >= _FEWEST_COMPILED
+
+
 def find_replications(
     laws: Sequence[NodeLaw],
     nodes: Nodes,
@@ -67,6 +75,7 @@ def find_replications(
     verdicts: np.ndarray,
     after_ns: np.ndarray,
     until_ns: np.ndarray,
+    is_compiled: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find for each node the first replication in which it gets a verdict within some time.
 
@@ -76,6 +85,8 @@ def find_replications(
         The wanted one; -1 for any.
     after_ns, until_ns : ndarray of float
         Bounds of its time after the dispatch; the first is outside.
+    is_compiled : bool
+        Whether compiled code tries, where a law has tables.
 
     Returns
     -------
@@ -85,7 +96,6 @@ def find_replications(
     """
     n = len(nodes.numbers)
     found, times = np.full(n, -1, dtype=np.int64), np.zeros(n)
-    is_compiled = n >= _FEWEST_COMPILED and find_spec("numba") is not None
     for place, law in enumerate(laws):
         chosen = np.flatnonzero(nodes.laws == place)
         tables = tabulate(law) if is_compiled and len(chosen) else None

@@ -35,7 +35,13 @@ import numpy as np
 from simdeploy.analysis.advice.dealing import deal_verdicts, split_failures
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes
 from simdeploy.analysis.advice.expecting import expect_failures
-from simdeploy.analysis.advice.finding import Supply, find_own_chances, find_replications, least_chances
+from simdeploy.analysis.advice.finding import (
+    Supply,
+    find_own_chances,
+    find_replications,
+    is_worth_compiling,
+    least_chances,
+)
 from simdeploy.analysis.advice.laws import FOREVER
 from simdeploy.engines.continuing import Worlds
 from simdeploy.world.streams import Stream, uniforms
@@ -319,7 +325,8 @@ class Proposer:
             rollouts.start_failure[law, worlds],
         )
         low, high, verdicts = (each[worlds, columns] for each in wanted)
-        is_rare = find_own_chances(laws, drawn, verdicts, low, high) < least_chances(laws)[law]
+        chances = find_own_chances(laws, drawn, verdicts, low, high)
+        is_rare = chances < least_chances(laws)[law]
         self._are_drawn[worlds[is_rare]] = False
         places = np.flatnonzero(self._are_drawn[worlds])
         replications, at = find_replications(
@@ -330,6 +337,7 @@ class Proposer:
             verdicts=verdicts[places],
             after_ns=low[places],
             until_ns=high[places],
+            is_compiled=is_worth_compiling(chances[places]),
         )
         self._are_drawn[worlds[places[replications < 0]]] = False
         self._numbers[worlds[places], numbers[places]] = np.maximum(replications, 0)
