@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_fates
+from simdeploy.analysis.advice.drawing import Nodes, draw_fates
 from simdeploy.analysis.advice.tables import tabulate
 
 if TYPE_CHECKING:
@@ -202,20 +202,3 @@ def _find(
         left, first = left[~has_one], first + at_once
     found[left] = -1
     return found, times
-
-
-def find_own_chances(
-    laws: Sequence[NodeLaw], nodes: Nodes, verdicts: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
-    """Return the probability that each node gets its verdict within its bounds."""
-    chances = np.zeros(len(verdicts))
-    for place, law in enumerate(laws):
-        for verdict, functions in ((RUNS, (law.running,)), (FAILS, (law.failed,)), (-1, (law.running, law.failed))):
-            chosen = np.flatnonzero((nodes.laws == place) & (verdicts == verdict))
-            if not len(chosen):
-                continue
-            shared = nodes.slowdown[chosen], nodes.start_failure[chosen]
-            for by in functions:
-                before = np.where(low[chosen] < 0, 0.0, by(np.maximum(low[chosen], 0.0), *shared))
-                chances[chosen] += by(np.maximum(high[chosen], 0.0), *shared) - before
-    return chances
