@@ -32,6 +32,7 @@ _COMMANDS = (
     "rare",
     "forecast",
     "advise",
+    "score",
     "backtest",
     "calibrate",
     "verify",

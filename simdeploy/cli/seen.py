@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simdeploy.cli.files import PathName
+from simdeploy.cli.files import PathName, folder_option
 from simdeploy.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ AT = click.Option(
     metavar="TIME",
     help="Instant of looking: RFC 3339, or seconds after created_at. Default: the last updated_at.",
 )
+LOG = folder_option(["--log"], "Keep the answer in this folder, for simdeploy score.")
 
 
 def read_files(names: Sequence[str]) -> Any:
