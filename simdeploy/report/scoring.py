@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.scoring.result import FEWEST_ROLLOUTS
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import PERCENT, join_answer, plural
 from simdeploy.result import Table
@@ -20,7 +21,7 @@ def tell(result: Score) -> str:
     """Say whether forecasts can be believed."""
     if not result.is_trusted:
         n = f"{result.n_scored:,} of {plural(result.n_rollouts, 'rollout')}"
-        return join_answer([f"Undecided: the outcomes of {n} in the log are known, fewer than 20"])
+        return join_answer([f"Undecided: the outcome of {n} in the log is known, and {FEWEST_ROLLOUTS} are needed"])
     rows = result.probabilities.set_index("event")
     parts = []
     for event, (noun, happened) in {
@@ -35,7 +36,7 @@ def tell(result: Score) -> str:
         parts.append(f"Probabilities of {noun} {holds} ({shares})")
     times = result.times
     if len(times) and times["verdict"].iloc[0] != "unknown":
-        parts.append(f"{100 * times['covered'].iloc[0]:.0f} % of times left lay in their middle 95 %")
+        parts.append(f"{100 * times['covered'].iloc[0]:.0f} % of times left lay in their forecast of 95 %")
     return join_answer([*parts[:1], [f"{'; '.join(parts[1:])}"] if parts[1:] else ""])
 
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_RESAMPLES = 2000
+_RESAMPLES, _AT_ONCE = 2000, 200
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,10 @@ def resample_mean(
     n = len(means)
     if n < 2:
         return float(means.mean()) if n else math.nan, math.nan, math.nan
-    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=_RESAMPLES) @ means / n
+    rng = np.random.default_rng(seed)
+    drawn = np.concatenate(
+        [means[rng.integers(0, n, (_AT_ONCE, n))].mean(axis=1) for _ in range(_RESAMPLES // _AT_ONCE)]
+    )
     low, high = np.quantile(drawn, [(1 - confidence_level) / 2, (1 + confidence_level) / 2])
     return float(means.mean()), float(low), float(high)
 

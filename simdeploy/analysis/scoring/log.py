@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 _ENDING = ".json"
 _DIGITS = 12
+# What is read of an answer.
+_READ = {"kinds": ("defective", "prior", "posterior"), "forecast": ("measure", "quantile", "estimate")}
 _MOST_BYTES = 100_000_000
 
 
@@ -130,8 +132,11 @@ def _read_entry(file: Path) -> Entry:
     if not isinstance(version, int) or version > FORMAT:
         raise InputError(Problem(f"written by a newer version of simdeploy ({shorten(content.get('simdeploy'))})"))
     answer = content["answer"]
-    for key in ("kinds", "forecast", "state", "is_trusted"):
-        answer[key]
+    for name, columns in _READ.items():
+        for row in answer[name]:
+            for column in columns:
+                row[column]
+    answer["state"], answer["is_trusted"]
     texts = (content["id"] or "", content["created_at"] or "")
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("id")

@@ -14,7 +14,7 @@ from simdeploy.analysis.scoring.log import Entry, read_log
 from simdeploy.analysis.scoring.outcomes import Outcome, find_outcome, read_outcomes
 from simdeploy.analysis.scoring.result import ANSWERS, BINS, FEWEST_ROLLOUTS, FILES, PROBABILITIES, TIMES, Score
 from simdeploy.api import parse_time
-from simdeploy.errors import raise_if_any
+from simdeploy.errors import raise_if_any, shorten, warn_user
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.result import make_frame
 from simdeploy.statistics.levels import level_problems
@@ -97,6 +97,7 @@ def score(
     raise_if_any(list(level_problems(confidence_level)))
     check_numbers(replications=1, seed=seed, engine="auto")
     entries, damaged = read_log(log)
+    _warn_of_shared_ids(entries)
     known = _find_outcomes(entries)
     for name, outcome in ({} if outcomes is None else read_outcomes(outcomes)).items():
         known[name] = outcome.merge(known.get(name, Outcome())) or outcome
@@ -126,6 +127,15 @@ def score(
         confidence_level=confidence_level,
         computed_under={"log": os.fspath(log), "seed": seed},
     )
+
+
+def _warn_of_shared_ids(entries: Sequence[Entry]) -> None:
+    starts: dict[str, set[str]] = {}
+    for entry in entries:
+        starts.setdefault(entry.rollout, set()).add(entry.created_at)
+    for name, of_rollout in starts.items():
+        if len(of_rollout) > 1:
+            warn_user(f"the id {shorten(name)} has {len(of_rollout)} times of creation, but is taken as one rollout")
 
 
 def _find_outcomes(entries: Sequence[Entry]) -> dict[str, Outcome]:
