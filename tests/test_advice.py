@@ -178,13 +178,11 @@ def test_compiled_tries_find_the_same(case):
         law = NodeLaw(behaviour, kind, rule, float(kind.affects.share or 1))
         # What each node does in some replication, to some seconds.
         verdicts, times = draw_fates([law], nodes, 5, np.full(n, 10**6))
-        wanted = Observed.of_verdicts(verdicts, times - 5e9, times + 5e9)
-        found, at_ns = find_replications([law], nodes, Supply(0, 2000 * n, 2000), 5, wanted)
-        parts = [np.arange(0, n, 2), np.arange(1, n, 2)]  # too few for compiled code
-        for part in parts:
-            theirs = find_replications([law], nodes.take(part), Supply(0, 2000 * n, 2000), 5, wanted.take(part))
-            assert found[part].tolist() == theirs[0].tolist()
-            assert at_ns[part].tolist() == theirs[1].tolist()
+        wanted, supply = Observed.of_verdicts(verdicts, times - 5e9, times + 5e9), Supply(0, 2000 * n, 2000)
+        found, at_ns = find_replications([law], nodes, supply, 5, wanted, is_compiled=True)
+        theirs = find_replications([law], nodes, supply, 5, wanted, is_compiled=False)
+        assert found.tolist() == theirs[0].tolist()
+        assert at_ns.tolist() == theirs[1].tolist()
         assert (found >= 0).all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,7 @@ import click
 from simdeploy.cli.command import UNDECIDED
 from simdeploy.cli.forecast import describe, describe_way, draw
 from simdeploy.cli.options import use
-from simdeploy.cli.seen import AT, EVIDENCE, SEEN, read_evidence, read_files
+from simdeploy.cli.seen import AT, EVIDENCE, LOG, SEEN, read_evidence, read_files
 from simdeploy.cli.study import Finding, Study, study_command
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _ACTS_IN = 2.6
     stores=False,
     example="simdeploy advise scenarios/small-fleet.yaml --seen deployment.json",
 )
-@use(SEEN, AT, EVIDENCE)
+@use(SEEN, AT, EVIDENCE, LOG)
 @click.option(
     "--act",
     "acts",
@@ -53,6 +54,7 @@ def command(
     evidence: str | None,
     acts: tuple[str, ...] | None,
     tells_act: bool,
+    log: Path | None,
 ) -> Finding:
     """Say whether a rollout should go on, wait or end.
 
@@ -69,6 +71,7 @@ def command(
         at=at,
         evidence=read_evidence(evidence, seen),
         acts=acts,
+        log=log,
     )
     return Finding(
         result,

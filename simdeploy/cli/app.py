@@ -34,6 +34,7 @@ _COMMANDS = (
     "rare",
     "forecast",
     "advise",
+    "score",
     "backtest",
     "calibrate",
     "verify",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simdeploy.cli.files import PathName
+from simdeploy.cli.files import PathName, folder_option
 from simdeploy.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ EVIDENCE = click.Option(
     type=PathName(exists=True, dir_okay=False, readable=True, allow_dash=True),
     help="Counts of requests: health windows of nodes, or totals (CSV, Parquet or JSON; - is standard input).",
 )
+LOG = folder_option(["--log"], "Keep the answer in this folder, for simdeploy score.")
 
 
 def read_evidence(name: str | None, seen: Sequence[str]) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.advice.acting import choose_acts
 from simdeploy.analysis.advice.question import Question
 from simdeploy.analysis.advice.result import Advice, Forecast
+from simdeploy.analysis.scoring.log import keep_answer, prepare_log
 
 if TYPE_CHECKING:
     from simdeploy.experiments.arguments import Progress
@@ -30,6 +32,7 @@ def forecast(
     workers: int = 1,
     cluster: str | None = None,
     progress: bool | Progress = False,
+    log: str | os.PathLike[str] | None = None,
 ) -> Forecast:
     """Forecast how a rollout goes on, given what was seen of it.
 
@@ -56,6 +59,8 @@ def forecast(
     seed, engine, executor, workers, cluster
         As for `replicate`.
     progress : bool or callable, default False
+    log : path, optional
+        Folder in which the answer is kept, for `score`, with what was seen.
 
     Returns
     -------
@@ -89,6 +94,7 @@ def forecast(
     >>> result.kinds["kind"].tolist(), result.state
     (['good', 'bad'], 'in_progress')
     """
+    folder = None if log is None else prepare_log(log)
     question = Question(
         scenario,
         policy,
@@ -105,7 +111,10 @@ def forecast(
         progress,
     )
     question.condition(extra_runs=0)
-    return Forecast(**question.forecast())
+    answer = Forecast(**question.forecast())
+    if folder is not None:
+        keep_answer(folder, question.scenario, seen, answer, answer.at_s)
+    return answer
 
 
 def advise(
@@ -124,6 +133,7 @@ def advise(
     workers: int = 1,
     cluster: str | None = None,
     progress: bool | Progress = False,
+    log: str | os.PathLike[str] | None = None,
 ) -> Advice:
     """Advise what to do with a rollout, given what was seen of it.
 
@@ -139,7 +149,7 @@ def advise(
         ``"go on"``, ``"promote"`` (while canaries wait), ``"pause 10m"`` (after which somebody resumes), ``"resume"`` (of a paused
         rollout), ``"cancel"``; a mapping names them, and fields of the spec that change from now on, such as
         ``{"max_failed_nodes": 20}``. By default those that the state offers; none in a terminal state.
-    replications, confidence_level, seed, engine, executor, workers, cluster, progress
+    replications, confidence_level, seed, engine, executor, workers, cluster, progress, log
         As for `forecast`.
 
     Returns
@@ -173,6 +183,7 @@ def advise(
     >>> result.acts["act"].tolist()
     ['go on', 'pause 10m', 'cancel']
     """
+    folder = None if log is None else prepare_log(log)
     question = Question(
         scenario,
         policy,
@@ -190,4 +201,7 @@ def advise(
     )
     chosen = choose_acts(acts, question.scenario, question.seen, question.plan)
     question.condition(extra_runs=question.count_runs(chosen))
-    return question.advise(chosen)
+    answer = question.advise(chosen)
+    if folder is not None:
+        keep_answer(folder, question.scenario, seen, answer, answer.at_s)
+    return answer

@@ -293,8 +293,8 @@ class _Search:
         roots, log_kept = (np.concatenate(each) for each in zip(*parts, strict=True))
         slots = self._n_proposed + np.arange(len(roots))
         self._n_proposed += len(roots)
-        proposal = self._propose(roots, slots)
-        log_weights = proposal.log_weights - log_kept
+        proposal = self._propose(roots, slots, -log_kept)
+        log_weights = proposal.log_weights
         possible = np.isfinite(log_weights)
         places = np.flatnonzero(possible & proposal.are_drawn)
         places, logs = self._agree(proposal, places)
@@ -312,30 +312,32 @@ class _Search:
         together = Worlds(*(np.concatenate([getattr(each, name) for each in worlds]) for name in ("roots", "nodes")))
         return _Found(self._kind, self.n_tried, together, np.concatenate(log_weights), np.concatenate(lost))
 
-    def _propose(self, roots: np.ndarray, slots: np.ndarray) -> Proposal:
+    def _propose(self, roots: np.ndarray, slots: np.ndarray, log_weights: np.ndarray) -> Proposal:
         if not self._has_laws:
             nodes = np.repeat(roots[:, np.newaxis], self._plan.total, axis=1)
-            return Proposal(Worlds(roots, nodes), np.zeros(len(roots)), np.ones(len(roots), dtype=bool))
+            return Proposal(Worlds(roots, nodes), log_weights, np.ones(len(roots), dtype=bool))
         if self._seen.nodes is not None:
             table, at_ns = self._seen.nodes, self._seen.last.at_ns
             size = max(_NODES_AT_ONCE // max(self._plan.sizes), 1)
             parts = [slice(first, first + size) for first in range(0, len(roots), size)]
             return Proposal.join(
-                NodeProposer(self._rollouts(roots[part]), table, at_ns).propose(self._supply, slots[part])
+                NodeProposer(self._rollouts(roots[part]), table, at_ns, log_weights=log_weights[part]).propose(
+                    self._supply, slots[part]
+                )
                 for part in parts
             )
         assert self._course is not None  # noqa: S101 - what was seen is nodes or looks
-        return self._proposer(self._rollouts(roots), self._course, slots).propose()
+        return self._proposer(self._rollouts(roots), self._course, slots, log_weights).propose()
 
     def _rollouts(self, roots: np.ndarray) -> Rollouts:
         return Rollouts(self._scenario, self._seen.policy, self._plan, self._kind, self._seed, roots)
 
-    def _proposer(self, rollouts: Rollouts, course: Course, slots: np.ndarray) -> Proposer:
+    def _proposer(self, rollouts: Rollouts, course: Course, slots: np.ndarray, log_weights: np.ndarray) -> Proposer:
         orchestrator = self._scenario.orchestrator_of(self._seen.policy)
         stops = orchestrator.on_failure in ("rollback", "stop") and orchestrator.canary_gate == "all_healthy"
         never_failed = stops and self._plan.canaries > 0
         guide = self.guide if isinstance(self.guide, Guide) else None
-        return Proposer(rollouts, course, self._supply, slots, guide, never_failed=never_failed)
+        return Proposer(rollouts, course, self._supply, slots, log_weights, guide, never_failed=never_failed)
 
     def _agree(self, proposal: Proposal, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which worlds look like what was seen, and the logarithms of the chances of totals of requests."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
+from simdeploy.analysis.advice.drawing import Nodes, draw_lives
 from simdeploy.analysis.advice.laws import FOREVER
 from simdeploy.analysis.advice.observed import UNKNOWN, YES, Observed
 from simdeploy.analysis.advice.seen_chances import split
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 # Fates that are drawn at a time.
 _MOST_AT_ONCE = 1 << 18
-# Fewer nodes than this are not worth the loading of compiled code.
-_FEWEST_COMPILED = 200
+# Fewer tries than this are not worth the loading of compiled code.
+_FEWEST_COMPILED = 1e6
 # Chances of what is looked for, and the most tries.
 _LEAST_COMPILED, _LEAST_PLAIN = 5e-6, 5e-5
 _MOST_COMPILED, _MOST_PLAIN = 1 << 21, 1 << 18
@@ -62,6 +63,13 @@ def least_chances(laws: Sequence[NodeLaw]) -> np.ndarray:
     return np.array([_LEAST_COMPILED if has_numba and tabulate(law) else _LEAST_PLAIN for law in laws])
 
 
+def is_worth_compiling(chances: np.ndarray) -> bool:
+    """Return whether compiled code finds nodes with these chances earlier, its loading included; it finds the same."""
+    if find_spec("numba") is None:
+        return False
+    return "numba" in sys.modules or float((1 / np.maximum(chances, _LEAST_PLAIN)).sum()) >= _FEWEST_COMPILED
+
+
 def find_replications(
     laws: Sequence[NodeLaw],
     nodes: Nodes,
@@ -69,6 +77,8 @@ def find_replications(
     seed: int,
     wanted: Observed,
     counts: Sequence[Counts] = (),
+    *,
+    is_compiled: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find for each node the first replication in which it starts, and gets its verdict, as was seen.
 
@@ -76,6 +86,8 @@ def find_replications(
     ----------
     counts : sequence of Counts
         Of windows, with which the replication agrees as well.
+    is_compiled : bool
+        Whether compiled code tries, where a law has tables.
 
     Returns
     -------
@@ -86,7 +98,6 @@ def find_replications(
     """
     n = len(nodes.numbers)
     found, times = np.full(n, -1, dtype=np.int64), np.zeros(n)
-    is_compiled = n >= _FEWEST_COMPILED and find_spec("numba") is not None
     for place, law in enumerate(laws):
         chosen = np.flatnonzero(nodes.laws == place)
         tables = tabulate(law) if is_compiled and len(chosen) else None
@@ -224,20 +235,3 @@ def _find(
         left, first = left[~has_one], first + at_once
     found[left] = -1
     return found, times
-
-
-def find_own_chances(
-    laws: Sequence[NodeLaw], nodes: Nodes, verdicts: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
-    """Return the probability that each node gets its verdict within its bounds."""
-    chances = np.zeros(len(verdicts))
-    for place, law in enumerate(laws):
-        for verdict, functions in ((RUNS, (law.running,)), (FAILS, (law.failed,)), (-1, (law.running, law.failed))):
-            chosen = np.flatnonzero((nodes.laws == place) & (verdicts == verdict))
-            if not len(chosen):
-                continue
-            shared = nodes.slowdown[chosen], nodes.start_failure[chosen]
-            for by in functions:
-                before = np.where(low[chosen] < 0, 0.0, by(np.maximum(low[chosen], 0.0), *shared))
-                chances[chosen] += by(np.maximum(high[chosen], 0.0), *shared) - before
-    return chances

@@ -99,6 +99,7 @@ class Guide:
         # By wave: the law of the largest time of its nodes, and the chance of what was seen from it on.
         self._lengths: list[np.ndarray] = []
         self._ahead: list[np.ndarray] = [np.zeros(0)] * n_waves
+        self._log_scale: list[np.ndarray] = [np.zeros(0)] * n_waves  # of what lies ahead, by slowdown
         laws = [self._tabulate(wave) for wave in range(n_waves)]
         for wave, (_, mixed) in enumerate(laws):
             self._lengths.append(mixed ** rollouts.plan.sizes[wave])
@@ -109,8 +110,8 @@ class Guide:
             if wave + 1 < n_waves:
                 found = found * self._follow(wave, self._ahead[wave + 1])
             best = np.maximum(found.max(axis=1, keepdims=True), _LEAST)
-            scale += np.log(best[:, 0])
-            self._ahead[wave] = found / best
+            scale = scale + np.log(best[:, 0])
+            self._ahead[wave], self._log_scale[wave] = found / best, scale
         self._starts = self._expect_starts(counts)
         with np.errstate(divide="ignore"):
             by_slowdown = scale + np.log(self._ahead[0][:, 0])
@@ -127,14 +128,14 @@ class Guide:
 
     def choose_end(
         self, wave: int, roots: np.ndarray, starts: np.ndarray, pause_ns: np.ndarray | float
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
         """Choose between which instants each wave is over, and its pause; None if that is known, or follows.
 
         Returns
         -------
         low, high : ndarray of float
-        logs : ndarray of float
-            Logarithms of the probabilities of the choice.
+        log_chosen, log_ahead : ndarray of float
+            Logarithms of the probability of the choice, and roughly of what was seen of later waves, given that.
         """
         course = self._course
         if not self.is_spread or wave + 1 >= course.n_waves:
@@ -156,9 +157,10 @@ class Guide:
         chosen = (cumulated < (u * cumulated[:, -1])[:, np.newaxis]).sum(axis=1)
         chosen = np.minimum(chosen, len(self._edges) - 2)
         with np.errstate(divide="ignore", invalid="ignore"):
-            logs = np.log(chances[np.arange(len(roots)), chosen] / cumulated[:, -1])
+            log_chosen = np.log(chances[np.arange(len(roots)), chosen] / cumulated[:, -1])
+            log_ahead = np.log(self._ahead[wave + 1][bins, chosen]) + self._log_scale[wave + 1][bins]
         low = np.where(chosen == 0, -np.inf, self._edges[chosen])
-        return low, self._edges[chosen + 1], logs
+        return low, self._edges[chosen + 1], log_chosen, log_ahead
 
     def starts(self, wave: int, roots: np.ndarray) -> np.ndarray:
         """Return the mean start of a wave, given what was seen."""

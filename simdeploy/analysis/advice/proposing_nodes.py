@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.advice.drawing import Nodes
-from simdeploy.analysis.advice.finding import find_replications, least_chances
+from simdeploy.analysis.advice.finding import find_replications, is_worth_compiling, least_chances
 from simdeploy.analysis.advice.guiding import Sieve, log_mean, middles, relate
 from simdeploy.analysis.advice.node_table import HALF_SECOND_NS, PENDING
 from simdeploy.analysis.advice.proposing import Proposal
@@ -54,6 +54,8 @@ class NodeProposer:
         By which instants may differ.
     knows_pauses : bool
         Whether promotions come when they do in the rollouts.
+    log_weights : ndarray of float
+        Of the roots, so far.
     """
 
     def __init__(
@@ -64,12 +66,13 @@ class NodeProposer:
         slack_ns: int = HALF_SECOND_NS,
         *,
         knows_pauses: bool = True,
+        log_weights: np.ndarray | float = 0.0,
     ) -> None:
         self._rollouts, self._table, self._at_ns, self._slack_ns = rollouts, table, at_ns, slack_ns
         self._knows_pauses = knows_pauses
         self._nodes, agree = table.match(rollouts, rollouts.plan.sizes)
         self._n = len(rollouts.roots)
-        self._log_weights = np.where(agree, 0.0, -np.inf)
+        self._log_weights = np.where(agree, log_weights, -np.inf)
         first, self._waves = 0, []
         for wave, size in enumerate(rollouts.plan.sizes):
             if table.status[first] == PENDING:
@@ -98,11 +101,17 @@ class NodeProposer:
             flat = self._flatten(nodes, (worlds, columns))
             drawn = Nodes(flat.numbers, slots[worlds], flat.laws, flat.slowdown, flat.start_failure)
             wanted = seen.take((worlds, columns))
-            is_rare = self._find_chances(laws, drawn, wanted) < self._find_rarest(laws, drawn, wanted)
-            are_drawn[worlds[is_rare]] = False
+            own = self._find_chances(laws, drawn, wanted)
+            are_drawn[worlds[own < self._find_rarest(laws, drawn, wanted)]] = False
             kept = np.flatnonzero(are_drawn[worlds])
             replications, at = find_replications(
-                laws, drawn.take(kept), supply, self._rollouts.seed, wanted.take(kept).in_the_end, self._table.counts
+                laws,
+                drawn.take(kept),
+                supply,
+                self._rollouts.seed,
+                wanted.take(kept).in_the_end,
+                self._table.counts,
+                is_compiled=is_worth_compiling(own[kept]),
             )
             are_drawn[worlds[kept[replications < 0]]] = False
             numbers[worlds[kept], drawn.numbers[kept]] = np.maximum(replications, 0)
