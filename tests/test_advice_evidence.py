@@ -281,3 +281,13 @@ def test_counts_come_from_files(tmp_path, monkeypatch):
     assert json.loads(said[0])["kinds"]
     both = call("advise", "six.yaml", "--seen", "-", "--evidence", "-", input=text)
     assert (both.exit_code, "standard input" in both.stderr) == (2, True)
+
+
+def test_what_is_kept(tmp_path):
+    """A log has the nodes and the counts that an answer was conditioned on. [contract]"""
+    how = {"seen": table(), "at": 100, "evidence": windows(), "replications": 20, "engine": "reference"}
+    sd.forecast(make(SERVING), log=tmp_path, **how)
+    (file,) = tmp_path.glob("*.json")
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    assert kept["seen"][0] == {"node": "a", "status": "running"}
+    assert kept["evidence"][:2] == [{"node": "a", "requests": 100, "failed": k} for k in (6, 5)]

@@ -113,7 +113,7 @@ def forecast(
     question.condition(extra_runs=0)
     answer = Forecast(**question.forecast())
     if folder is not None:
-        keep_answer(folder, question.scenario, seen, answer, answer.at_s)
+        keep_answer(folder, question.scenario, seen, evidence, answer, answer.at_s)
     return answer
 
 
@@ -203,5 +203,5 @@ def advise(
     question.condition(extra_runs=question.count_runs(chosen))
     answer = question.advise(chosen)
     if folder is not None:
-        keep_answer(folder, question.scenario, seen, answer, answer.at_s)
+        keep_answer(folder, question.scenario, seen, evidence, answer, answer.at_s)
     return answer

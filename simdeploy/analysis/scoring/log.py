@@ -20,6 +20,7 @@ from simdeploy.api.json_text import parse_json
 from simdeploy.engines.rollout import Rollout
 from simdeploy.errors import InputError, Problem, SimdeployError, shorten, warn_user
 from simdeploy.experiments.store.durable import make_folder, write_file
+from simdeploy.records import Records
 from simdeploy.result import to_plain
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def prepare_log(folder: str | os.PathLike[str]) -> Path:
     return path
 
 
-def keep_answer(folder: Path, scenario: Scenario, seen: Any, answer: Result, at_s: float) -> Path | None:
+def keep_answer(folder: Path, scenario: Scenario, seen: Any, evidence: Any, answer: Result, at_s: float) -> Path | None:
     """Keep an answer, which was given at an instant; if that fails, warn and return None, because the answer is worth more than its copy."""
     objects = list_objects(seen)
     question = json.dumps(to_plain(scenario.to_question()), sort_keys=True)
@@ -93,6 +94,7 @@ def keep_answer(folder: Path, scenario: Scenario, seen: Any, answer: Result, at_
         "at_s": at_s,
         "scenario": {"name": scenario.name, "sha256": hashlib.sha256(question.encode()).hexdigest()},
         "seen": objects,
+        "evidence": [] if evidence is None else list_objects(evidence),
         "answer": answer.to_dict(),
     }
     text = json.dumps(entry, indent=1, allow_nan=False)
@@ -152,6 +154,8 @@ def list_objects(seen: Any) -> list[Any]:
 
     if isinstance(seen, Rollout):
         seen = seen.revisions
+    if isinstance(seen, Records):
+        seen = (seen.nodes if len(seen.nodes) else seen.windows).dropna(axis=1, how="all")
     if isinstance(seen, pd.DataFrame):
         return [_to_row(row) for row in seen.to_dict("records")]
     many = seen if isinstance(seen, Sequence) and not isinstance(seen, str | bytes | tuple) else [seen]
