@@ -255,6 +255,37 @@ def test_many_instants_leave_many_worlds():
     assert good.weights.sum() ** 2 / (good.weights**2).sum() > 100
 
 
+DEALT = {
+    "share": {},
+    "random order": {"fleet.order": "random", "fleet.zones": 2},
+    "random order, named": {
+        "fleet.order": "random",
+        "fleet.classes": [{"name": "rough", "nodes": list(range(12)), "start_failure": 0.4}],
+    },
+}
+
+
+@pytest.mark.parametrize("name", DEALT)
+def test_classes_of_a_table_are_those_of_its_worlds(name):
+    """Of sixty nodes, twelve of which are rough, worlds have the classes that were seen, and the posterior follows from them. [oracle]"""
+    classes = {"fleet.classes": [{"name": "rough", "share": 0.2, "start_failure": 0.4}]}
+    changes = {"fleet.nodes": 60, "fleet.start_attempts": 1, "release.bad.affects": "all", **classes, **DEALT[name]}
+    scenario = make(changes, max_parallel=60, max_failed_nodes=60, max_failed_nodes_percent=100)
+    rough = np.isin(np.arange(60), [1, 2, 3, 5, 8, 13, 21, 34, 35, 36, 41, 55])
+    failed = np.arange(60) % 3 == 0
+    table = {"node": range(60), "position": range(60), "zone": np.arange(60) % scenario.fleet.zones}
+    table |= {"status": np.where(failed, "failed", "running"), "class": np.where(rough, "rough", "")}
+    seen = read_seen(scenario, None, pd.DataFrame(table), 200)
+    found = condition(scenario, seen, replications=60, seed=0, engine="compiled")
+    chances = []
+    for added in (0.0, 0.5):
+        p = 1 - (1 - np.where(rough, 0.4, 0.1)) * (1 - added)
+        chances.append(np.prod(np.where(failed, p, 1 - p)))
+    weights = [float(each.weights.sum()) for each in found.by_kind]
+    # All nodes have their verdicts after 80 s and three windows, so that the chances are known.
+    assert weights[1] / weights[0] == pytest.approx(0.3 * chances[1] / (0.7 * chances[0]), rel=1e-6)
+
+
 # -- what cannot be ----------------------------------------------------------------------------------------------------
 
 SIX = {

@@ -17,6 +17,7 @@ from simdeploy.analysis.advice.impossible_nodes import check_chances, check_node
 from simdeploy.analysis.advice.proposing import Proposal, Proposer
 from simdeploy.analysis.advice.proposing_nodes import NodeGuide, NodeProposer
 from simdeploy.analysis.advice.rollouts import Rollouts
+from simdeploy.analysis.advice.settling import settle_fleet
 from simdeploy.analysis.advice.totals import Exposures, refuse_evidence
 from simdeploy.analysis.advice.waves import find_pauses, read_course
 from simdeploy.analysis.advice.ways import refuse_unsupported, why_no_laws
@@ -145,6 +146,7 @@ def condition(
     refuse_evidence(scenario, seen, why_tried)
     has_verdicts = orchestrator.unreachable_nodes == "fail" or not why_tried
     if seen.nodes is not None:
+        scenario = settle_fleet(scenario, seen.nodes)
         check_nodes(scenario, seen.policy, plan, seen.nodes, seen.last.at_ns, every_node_has_verdict=has_verdicts)
     check_possible(scenario, plan, seen, every_node_has_verdict=has_verdicts)
     course = None

@@ -47,6 +47,8 @@ class NodeTable:
         Row of the table, from 1.
     names : ndarray of object
         What the table calls the nodes; None where it has no row.
+    is_ordered : bool
+        Whether the place of each node is known, also of those that wait.
     windows : tuple of tuple of (int, int)
         Of each node the counted requests and failed ones of its windows, from the first; empty without any.
     """
@@ -60,6 +62,7 @@ class NodeTable:
     classes: np.ndarray | None
     rows: np.ndarray
     names: np.ndarray
+    is_ordered: bool
     windows: tuple[tuple[tuple[int, int], ...], ...] = ()
 
     @cached_property

@@ -84,6 +84,7 @@ def read_nodes(scenario: Scenario, frame: pd.DataFrame) -> tuple[NodeTable, int 
         classes=None if classes is None else place(classes, -1),
         rows=place(np.arange(1, len(frame) + 1), 0),
         names=place(frame["node"].to_numpy(dtype=object), None),
+        is_ordered=bool((status != PENDING).all() or ("position" in frame and frame["position"].notna().all())),
     )
     return table, created_ns
 
