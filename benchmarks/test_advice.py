@@ -205,3 +205,77 @@ def test_following_pays(benchmark, write_page):
 
     benchmark.pedantic(follow_all, rounds=1, iterations=1)
     write_page("advise.md", "pytest benchmarks/test_advice.py -k following --write-page", "\n".join(lines), "following")
+
+
+# -- tables of nodes ---------------------------------------------------------------------------------------------------
+
+TABLES, WORLDS_OF_TABLES = 400, 100
+TIMES = ("dispatched_at_s", "started_at_s", "resolved_at_s")
+
+
+def see(rollout, at_s):
+    """Return the nodes of a rollout as they were, and the windows that had ended."""
+    nodes = rollout.nodes
+    dispatched, started, resolved = (nodes[name].le(at_s) for name in TIMES)
+    conditions = [~dispatched, resolved & nodes["ever_failed"], resolved, started]
+    status = np.select(conditions, ["pending", "failed", "running", "validating"], "starting")
+    times = {name: nodes[name].where(nodes[name].le(at_s)) for name in TIMES}
+    windows = rollout.windows[rollout.windows["ended_s"].le(at_s)]
+    return pd.DataFrame({"node": nodes["node"], "status": status, **times}), windows
+
+
+def forecast_tables(*, with_windows):
+    """Forecast rollouts that were cut; one row for each."""
+    rows = []
+    for rollout, _, at_s in cut(FLEET, TABLES):
+        nodes, windows = see(rollout, at_s)
+        how = {"evidence": windows} if with_windows and len(windows) else {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SimdeployWarning)
+            result = simdeploy.forecast(
+                FLEET, seen=nodes, at=at_s, replications=WORLDS_OF_TABLES, seed=SEED_OF_WORLDS, engine="compiled", **how
+            )
+        left = result.forecast[result.forecast["measure"] == "time_left_s"].set_index("quantile")["estimate"]
+        kind = rollout.responses["release"]
+        rows.append(
+            {
+                "defective": result.defective,
+                "is_defective": bool(result.kinds.set_index("kind")["defective"][kind]),
+                "is_within": left[0.025] <= rollout.responses["makespan_s"] - at_s <= left[0.975],
+                "effective": result.effective_worlds,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("with_windows", [False, True])
+def test_calibration_of_tables(benchmark, say, with_windows):
+    """Of releases called defective with some probability so many are, given instants of nodes, and counts of their requests."""
+    found = benchmark.pedantic(forecast_tables, kwargs={"with_windows": with_windows}, rounds=1, iterations=1)
+    place = np.minimum((5 * found["defective"]).astype(int), 4)
+    for number, part in found.groupby(place):
+        mean, share, n = part["defective"].mean(), part["is_defective"].mean(), len(part)
+        # Probabilities that are estimated from a hundred worlds have an error of their own.
+        error = math.sqrt(float((part["defective"] * (1 - part["defective"])).sum())) / n + 1 / n
+        say(f"called defective with {20 * number} to {20 * number + 20} %: {n}, mean {mean:.1%}, were {share:.1%}")
+        assert abs(share - mean) <= 4 * error
+    within = found["is_within"].mean()
+    say(
+        f"{within:.1%} of makespans within 95 %; {found['effective'].median():.0f} effective worlds of {WORLDS_OF_TABLES}"
+    )
+    # A hundred weighted worlds have few beyond their 95 %.
+    assert abs(within - 0.95) <= 4 * math.sqrt(0.95 * 0.05 / TABLES) + 0.02
+
+
+def test_a_thousand_nodes(benchmark):
+    """2,000 worlds with the instants of 300 of a thousand nodes."""
+    changes = {"scenario.fleet.nodes": 1000, "scenario.policies.fives.max_parallel": 50}
+    scenario = FLEET.with_values({name.removeprefix("scenario."): value for name, value in changes.items()})
+    rollout = simdeploy.simulate(scenario.given("good"), seed=SEED)
+    at_s = float(np.sort(rollout.nodes["dispatched_at_s"].unique())[5]) + 30
+    nodes, _ = see(rollout, at_s)
+    how = {"at": at_s, "replications": 2000, "engine": "compiled"}
+    simdeploy.forecast(scenario, seen=nodes, **how)
+    result = benchmark.pedantic(simdeploy.forecast, (scenario,), {"seen": nodes, **how}, rounds=1, iterations=1)
+    assert result.is_trusted

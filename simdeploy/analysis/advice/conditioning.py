@@ -15,7 +15,7 @@ from simdeploy.analysis.advice.guiding import Guide
 from simdeploy.analysis.advice.impossible import check_possible
 from simdeploy.analysis.advice.impossible_nodes import check_chances, check_nodes
 from simdeploy.analysis.advice.proposing import Proposal, Proposer
-from simdeploy.analysis.advice.proposing_nodes import NodeGuide, NodeProposer
+from simdeploy.analysis.advice.proposing_nodes import NodeGuide, NodeProposer, widen
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.settling import settle_fleet
 from simdeploy.analysis.advice.totals import Exposures, refuse_evidence
@@ -155,12 +155,20 @@ def condition(
         course.pauses = find_pauses(seen)
     paused = _with_acts(scenario, seen, plan)
     kinds = [kind for kind in scenario.release if kind.probability]
-    searches = [
-        _Search(paused, seen, plan, course, kind, (number, len(kinds)), seed, engine, tell, has_laws=not why_tried)
-        for number, kind in enumerate(kinds)
-    ]
-    if seen.nodes is not None:
-        check_chances(seen.nodes, [search.guide for search in searches])
+
+    def search_all(seen: Seen) -> list[_Search]:
+        return [
+            _Search(paused, seen, plan, course, kind, (number, len(kinds)), seed, engine, tell, has_laws=not why_tried)
+            for number, kind in enumerate(kinds)
+        ]
+
+    searches = search_all(seen)
+    guides = [search.guide for search in searches if isinstance(search.guide, NodeGuide)]
+    if seen.nodes is not None and guides:
+        check_chances(seen.nodes, guides)
+        wider = widen(seen.nodes, guides)
+        if wider is not seen.nodes:
+            searches = search_all(replace(seen, nodes=wider))
     # Kinds that can hardly have been get few worlds; if those say otherwise, as many as the others.
     most = max(search.log_likelihood for search in searches)
     likely = [search for search in searches if search.log_likelihood >= most + _LOG_NEGLIGIBLE]

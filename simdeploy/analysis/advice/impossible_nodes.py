@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.advice.node_table import PENDING, RUNNING
-from simdeploy.analysis.advice.proposing_nodes import NodeGuide
 from simdeploy.errors import Problem, raise_if_any, shorten
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.waves import USUAL_WATCH
@@ -17,8 +16,8 @@ from simdeploy.units import NS_PER_S, short_duration
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from simdeploy.analysis.advice.guiding import Guide
     from simdeploy.analysis.advice.node_table import NodeTable
+    from simdeploy.analysis.advice.proposing_nodes import NodeGuide
     from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
@@ -45,11 +44,9 @@ def check_nodes(
     raise_if_any(problems)
 
 
-def check_chances(table: NodeTable, guides: Sequence[Guide | NodeGuide | None]) -> None:
+def check_chances(table: NodeTable, guides: Sequence[NodeGuide]) -> None:
     """Raise `InputError` if what was seen of a node has no chance under any kind of release."""
-    best = [guide.best for guide in guides if isinstance(guide, NodeGuide)]
-    if len(best) < len(guides):
-        return
+    best = [guide.best for guide in guides]
     problems = [
         _wrong(table, place, "status", "no kind of release of the scenario shows a node like this, at these instants")
         for place in np.flatnonzero(np.max(best, axis=0) <= 0).tolist()

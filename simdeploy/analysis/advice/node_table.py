@@ -51,6 +51,8 @@ class NodeTable:
         Whether the place of each node is known, also of those that wait.
     windows : tuple of tuple of (int, int)
         Of each node the counted requests and failed ones of its windows, from the first; empty without any.
+    widths : ndarray of float, optional
+        By how many times as much as others the instants of a node may differ.
     """
 
     status: np.ndarray
@@ -64,6 +66,21 @@ class NodeTable:
     names: np.ndarray
     is_ordered: bool
     windows: tuple[tuple[tuple[int, int], ...], ...] = ()
+    widths: np.ndarray | None = None
+
+    @cached_property
+    def slack_ns(self) -> np.ndarray:
+        """By how much the instants of each node may differ."""
+        return HALF_SECOND_NS * (np.ones(len(self.status)) if self.widths is None else self.widths)
+
+    def dispatch_slack_ns(self, sizes: Sequence[int]) -> np.ndarray:
+        """Return by how much the dispatch of each node may differ: as much as verdicts in waves before it."""
+        slack, widest, first = np.zeros(len(self.status)), float(HALF_SECOND_NS), 0
+        for size in sizes:
+            slack[first : first + size] = widest
+            widest = max(widest, float(self.slack_ns[first : first + size].max()))
+            first += size
+        return slack
 
     @cached_property
     def counts(self) -> list[Counts]:
@@ -135,10 +152,11 @@ class NodeTable:
         agree &= (status == wanted).all(axis=1) & (mine["dispatched_ns"] != NOT_THERE).all(axis=1)
         started = mine["started_ns"] != NOT_THERE
         agree &= ((self.started[:n] == UNKNOWN) | (started == (self.started[:n] == YES))).all(axis=1)
-        for name in ("dispatched_ns", "started_ns", "resolved_ns"):
+        slacks = self.dispatch_slack_ns(sizes), self.slack_ns, self.slack_ns
+        for name, slack in zip(("dispatched_ns", "started_ns", "resolved_ns"), slacks, strict=True):
             seen = getattr(self, name)[:n]
             known = ~np.isnan(seen)
-            agree &= (np.abs(mine[name][:, known] - seen[known]) <= HALF_SECOND_NS).all(axis=1)
+            agree &= (np.abs(mine[name][:, known] - seen[known]) <= slack[:n][known]).all(axis=1)
         return agree
 
     def match(self, rollouts: Rollouts, sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -188,12 +206,12 @@ class NodeTable:
             keys = classes if keys is None else classes * rollouts.scenario.fleet.zones + keys
         return keys
 
-    def bound(self, starts_ns: np.ndarray, places: slice, at_ns: int, slack: int = HALF_SECOND_NS) -> Observed:
-        """Return what was seen of the nodes of a wave, after its start in each world; instants agree if they differ by no more than a slack."""
+    def bound(self, starts_ns: np.ndarray, places: slice, at_ns: int, times_slack: int = 1) -> Observed:
+        """Return what was seen of the nodes of a wave, after its start in each world; instants may differ by some times their slack."""
         begin = starts_ns[:, np.newaxis]
         status, started = self.status[places], self.started[places]
         started_ns, resolved_ns = self.started_ns[places], self.resolved_ns[places]
-        end = at_ns - begin
+        end, slack = at_ns - begin, times_slack * self.slack_ns[places]
         verdict = np.select([status == RUNNING, status == FAILED], [RUNS, FAILS], -1)
         is_open = verdict < 0
         knows_start, knows_verdict = ~np.isnan(started_ns), ~np.isnan(resolved_ns)

@@ -13,6 +13,7 @@ and weighted with its inverse.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ import numpy as np
 from simdeploy.analysis.advice.drawing import Nodes
 from simdeploy.analysis.advice.finding import find_replications, is_worth_compiling, least_chances
 from simdeploy.analysis.advice.guiding import Sieve, log_mean, middles, relate
-from simdeploy.analysis.advice.node_table import HALF_SECOND_NS, PENDING
+from simdeploy.analysis.advice.node_table import PENDING
 from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.seen_chances import find_chances, split
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
 
 _BINS = 256
 _LEAST = 1e-300
+# A start, and an instant after it, may each be off by their slack.
+_GUIDE_SLACK = 2
+# Nodes should be as many times easier to find than the rarest; to that end their instants may differ by at most so much more.
+_EASE, _MOST_WIDTH = 20.0, 40.0
+_LOG_LIKELY = math.log(1e-2)
 # The least chance of a node whose counted windows are compared replication by replication.
 _LEAST_COUNTED = 2e-4
 
@@ -50,8 +56,8 @@ class NodeProposer:
     ----------
     at_ns : int
         Until when the nodes were seen.
-    slack_ns : int
-        By which instants may differ.
+    times_slack : int
+        By how many times their slack instants may differ.
     knows_pauses : bool
         Whether promotions come when they do in the rollouts.
     log_weights : ndarray of float
@@ -63,12 +69,13 @@ class NodeProposer:
         rollouts: Rollouts,
         table: NodeTable,
         at_ns: int,
-        slack_ns: int = HALF_SECOND_NS,
         *,
+        times_slack: int = 1,
         knows_pauses: bool = True,
         log_weights: np.ndarray | float = 0.0,
     ) -> None:
-        self._rollouts, self._table, self._at_ns, self._slack_ns = rollouts, table, at_ns, slack_ns
+        self._rollouts, self._table, self._at_ns, self._times_slack = rollouts, table, at_ns, times_slack
+        self._dispatch_slack_ns = times_slack * table.dispatch_slack_ns(rollouts.plan.sizes)
         self._knows_pauses = knows_pauses
         self._nodes, agree = table.match(rollouts, rollouts.plan.sizes)
         self._n = len(rollouts.roots)
@@ -121,28 +128,32 @@ class NodeProposer:
         return Proposal(Worlds(self._rollouts.roots, numbers), self._log_weights, are_drawn)
 
     def judge(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the logarithm of the chance of the table, with waves starting as they were seen to, and the largest chance of each node."""
+        """Return the logarithm of the chance of the table, with waves starting as they were seen to, and the chance of each node over the least with which it is found."""
         table, total = self._table, self._log_weights
         best: list[np.ndarray] = []
         last = 0.0
         for wave, places in self._waves:
             start = table.dispatch_of(places)
             start = last if math.isnan(start) else start
-            _, _, chances, late = self._observe(wave, places, np.full(self._n, 0.0 if wave == 0 else start))
+            nodes, seen, chances, late = self._observe(wave, places, np.full(self._n, 0.0 if wave == 0 else start))
             total = total + _logs(chances).sum(axis=1) + late
             is_known = wave == 0 or not math.isnan(table.dispatch_of(places))
-            best.append(chances.max(axis=0) if is_known else np.ones(chances.shape[1]))
+            every = np.indices(nodes.shape).reshape(2, -1)
+            flat = self._flatten(nodes, (every[0], every[1]))
+            least = self._find_rarest(self._rollouts.laws(wave), flat, seen.take((every[0], every[1])))
+            ease = chances / least.reshape(chances.shape)
+            best.append(ease if is_known else np.maximum(ease, _LEAST))
             resolved = table.resolved_ns[places]
             pause_ns = float(np.median(self._pause_ns(wave)))
             last = pause_ns + (float(np.nanmax(resolved)) if not np.isnan(resolved).all() else start)
-        return total, np.concatenate([*best, np.zeros(0)])
+        return total, np.concatenate([*best, np.zeros((self._n, 0))], axis=1)
 
     def _observe(
         self, wave: int, places: slice, starts: np.ndarray
     ) -> tuple[np.ndarray, Observed, np.ndarray, np.ndarray]:
         """Return the nodes of a wave, what was seen of them, its chances, and the logarithm of the chance that the last one was late enough."""
         nodes = self._nodes[:, places]
-        seen = self._table.bound(starts, places, self._at_ns, self._slack_ns)
+        seen = self._table.bound(starts, places, self._at_ns, self._times_slack)
         low, high = self._bound_last(wave, places, starts)
         np.minimum(seen.high, np.where(seen.verdict < 0, np.inf, high[:, np.newaxis]), out=seen.high)
         every = np.indices(nodes.shape).reshape(2, -1)
@@ -166,8 +177,9 @@ class NodeProposer:
                 at = table.dispatched_ns[following]
                 low, high = -math.inf, float(self._at_ns)
                 if not np.isnan(at).all():
-                    low = float(np.nanmax(at)) - self._slack_ns - 1
-                    high = min(float(np.nanmin(at)) + self._slack_ns, high)
+                    slack_ns = self._dispatch_slack_ns[following.start]
+                    low = float(np.nanmax(at)) - slack_ns - 1
+                    high = min(float(np.nanmin(at)) + slack_ns, high)
         begins = starts + self._pause_ns(wave)
         return low - begins, high - begins
 
@@ -226,7 +238,8 @@ class NodeProposer:
             over, after = table.resolved_ns[places], table.dispatch_of(following)
             if self._awaits(wave) and not np.isnan(over).any():
                 pause_ns = after - over.max() - rollouts.plan.bakes_ns[wave]
-                agree *= ~((high < pause_ns - self._slack_ns) | (low > pause_ns + self._slack_ns))
+                slack_ns = self._dispatch_slack_ns[following.start]
+                agree *= ~((high < pause_ns - slack_ns) | (low > pause_ns + slack_ns))
         return agree
 
 
@@ -257,7 +270,9 @@ class NodeGuide:
     log_likelihood : float
         Of the table, roughly.
     best : ndarray of float
-        The largest chance of each dispatched node, not less than what it really is.
+        The largest chance of each dispatched node, not less than what it really is, over the least with which it is found.
+    hardest : ndarray of float
+        The same, the least among slowdowns that make the table probable.
     """
 
     def __init__(self, pilot: Rollouts, table: NodeTable, at_ns: int) -> None:
@@ -265,15 +280,16 @@ class NodeGuide:
         slowdowns = np.stack(middles([one.slowdown for one in behaviours], _BINS))
         levels = np.stack(middles([one.start_failure for one in behaviours], _BINS))
         middle = slice(levels.shape[1] // 2, levels.shape[1] // 2 + 1)
-        # A start, and an instant after it, may each be off by half a second.
-        proposer = partial(NodeProposer, table=table, at_ns=at_ns, slack_ns=2 * HALF_SECOND_NS, knows_pauses=False)
+        proposer = partial(NodeProposer, table=table, at_ns=at_ns, times_slack=_GUIDE_SLACK, knows_pauses=False)
         by_slowdown, best = proposer(
             _Grid.of(pilot, slowdowns, np.repeat(levels[:, middle], slowdowns.shape[1], axis=1))
         ).judge()
         likeliest = int(np.argmax(by_slowdown))
         fixed = slowdowns[:, likeliest : likeliest + 1]
         by_level, best_by_level = proposer(_Grid.of(pilot, np.repeat(fixed, levels.shape[1], axis=1), levels)).judge()
-        self.best = np.maximum(best, best_by_level)
+        self.best = np.maximum(best.max(axis=0), best_by_level.max(axis=0))
+        is_likely = by_slowdown >= by_slowdown.max() + _LOG_LIKELY
+        self.hardest = best[is_likely].min(axis=0)
         keeps = {Stream.SLOWDOWN: relate(by_slowdown), Stream.START_FAILURE_LEVEL: relate(by_level)}
         self._sieve = Sieve(pilot, keeps | {Stream.PROMOTE_AFTER: proposer(pilot).find_promotions()})
         base = float(by_level[middle][0])
@@ -284,3 +300,13 @@ class NodeGuide:
     def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the places of the roots that are kept, and the logarithms of the probabilities to keep them."""
         return self._sieve.sift(roots)
+
+
+def widen(table: NodeTable, guides: Sequence[NodeGuide]) -> NodeTable:
+    """Return a table in which the instants of nodes that are improbable at any release may differ by more: else they aren't found."""
+    most = max(guide.log_likelihood for guide in guides)
+    likely = [guide.hardest for guide in guides if guide.log_likelihood >= most + _LOG_LIKELY]
+    hardest = np.min(likely, axis=0) / _GUIDE_SLACK if likely else np.zeros(0)
+    widths = np.ones(len(table.status))
+    widths[: len(hardest)] = np.clip(_EASE / np.maximum(hardest, _LEAST), 1.0, _MOST_WIDTH)
+    return table if (widths == 1).all() else replace(table, widths=widths)
