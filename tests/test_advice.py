@@ -566,6 +566,14 @@ def test_estimates_of_weighted_worlds():
     assert np.mean(errors) == pytest.approx(np.std(found), rel=4 / math.sqrt(2 * 400))
 
 
+def test_a_kind_that_cannot_have_been():
+    """The interval of a probability that is next to nothing is that of none in as many effective worlds. [contract]"""
+    weighted = Weighted(np.array([1.0] * 50 + [1e-250] * 50), [50, 50], [50, 50], 0.95)
+    found = weighted.probability(np.repeat([0.0, 1.0], 50))
+    assert 0 <= found.low <= found.estimate < 1e-200
+    assert 0.05 < found.high < 0.1
+
+
 def test_quantiles_of_weighted_worlds():
     """A quantile is the lowest value that so much of the weight does not exceed. [oracle]"""
     weighted = Weighted(np.array([0.1, 0.2, 0.3, 0.4]), [4], [4], 0.95)

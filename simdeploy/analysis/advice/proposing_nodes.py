@@ -46,7 +46,7 @@ _GUIDE_SLACK = 2
 _EASE, _MOST_WIDTH = 20.0, 40.0
 _LOG_LIKELY = math.log(1e-2)
 # The least chance of a node whose counted windows are compared replication by replication.
-_LEAST_COUNTED = 2e-4
+_LEAST_COUNTED = 1e-5
 
 
 class NodeProposer:
