@@ -58,6 +58,8 @@ class Rollouts:
 
     def chance_by(self, place: int, law: NodeLaw, x_ns: np.ndarray, verdict: int) -> np.ndarray:
         """Return the probability that a node gets a verdict by some times after its dispatch, by world; `place` is that of its law."""
+        if not (x_ns >= 0).any():
+            return np.zeros(len(self.roots))
         x_ns = np.clip(x_ns, -1.0, FOREVER)
         function = law.running if verdict == RUNS else law.failed
         found = function(x_ns, self.slowdown[place], self.start_failure[place])
