@@ -67,7 +67,9 @@ def is_worth_compiling(chances: np.ndarray) -> bool:
     """Return whether compiled code finds nodes with these chances earlier, its loading included; it finds the same."""
     if find_spec("numba") is None:
         return False
-    return "numba" in sys.modules or float((1 / np.maximum(chances, _LEAST_PLAIN)).sum()) >= _FEWEST_COMPILED
+    if "numba" in sys.modules or chances.min(initial=1.0) < _LEAST_PLAIN:  # plainly these may not be found at all
+        return True
+    return float((1 / chances).sum()) >= _FEWEST_COMPILED
 
 
 def find_replications(
