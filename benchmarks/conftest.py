@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 _DOCS = Path(__file__).parents[1] / "docs"
-_BEGIN, _END = "<!-- measured -->\n", "<!-- end -->\n"
+_BEGIN, _END = "<!-- {} -->\n", "<!-- end -->\n"
 _said: list[str] = []
 
 
@@ -32,10 +32,10 @@ def say(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str], None]]:
 
 
 @pytest.fixture
-def write_page(request: pytest.FixtureRequest) -> Callable[[str, str, str], None]:
+def write_page(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Return a function that replaces what was measured on a page of docs/ by a text, if that is asked for."""
     is_asked: bool = request.config.getoption("--write-page")
-    return _write if is_asked else lambda _page, _command, _text: None
+    return _write if is_asked else lambda *_: None
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -43,10 +43,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         _write("performance.md", "make bench", "\n".join(["```", *_said, "```"]))
 
 
-def _write(page: str, command: str, text: str) -> None:
-    path = _DOCS / page
-    before, rest = path.read_text().split(_BEGIN)
-    after = rest.split(_END)[1]
+def _write(page: str, command: str, text: str, place: str = "measured") -> None:
+    """Replace the text between the marks of a place, which a page with several measurements names."""
+    path, begin = _DOCS / page, _BEGIN.format(place)
+    before, rest = path.read_text().split(begin)
+    after = rest.split(_END, 1)[1]
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     head = f"Measured by `{command}` on {datetime.now(UTC).date()} ({machine}):"
-    path.write_text(f"{before}{_BEGIN}{head}\n\n{text}\n{_END}{after}")
+    path.write_text(f"{before}{begin}{head}\n\n{text}\n{_END}{after}")

@@ -11,9 +11,11 @@ from tempfile import TemporaryDirectory
 from click.testing import CliRunner
 from recorded_fleets import RecordedFleet
 
+from simdeploy.api import format_time, parse_time
 from simdeploy.cli.app import app
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
+CREATED = "2026-01-05T09:00:00Z"
 COMMANDS = {name: app.get_command(None, name) for name in app.list_commands(None)}
 
 # What each command computes here in a moment.
@@ -46,7 +48,9 @@ QUICK |= {name: ["--replications", "20"] for name in OF_SEEN}
 OF_RECORDS = ["calibrate", "backtest"]
 # Shows a rollout of a scenario, and computes nothing that `run` doesn't.
 WATCHING = ["watch"]
-COMPUTING = [*QUICK, *OF_RECORDS, "verify"]
+# Of kept forecasts.
+OF_LOGS = ["score"]
+COMPUTING = [*QUICK, *OF_RECORDS, *OF_LOGS, "verify"]
 WITH_ENGINE = [name for name in QUICK if name != "run"]
 
 
@@ -78,10 +82,53 @@ def write_history():
     return folder
 
 
+@cache
+def write_log(n=50):
+    """Write kept forecasts of rollouts that came out as called, into a folder that is gone when the tests end; return it."""
+    kept = TemporaryDirectory()
+    atexit.register(kept.cleanup)
+    for number in range(n):
+        keep(Path(kept.name), f"r-{number}", 0.4, state="completed" if number % 2 else "in_progress")
+    return Path(kept.name)
+
+
+def keep(folder, name, defective, *, at_s=60.0, state="in_progress", ended_s=160.0, answer=(), **changes):
+    """Write a kept forecast of a rollout that was seen in some state; return its file."""
+    said = [("completed", None, 0.9), ("canceled", None, 0.0)]
+    said += [("time_left_s", level, left) for level, left in ((0.025, 50.0), (0.5, 100.0), (0.975, 200.0))]
+    ended = format_time(parse_time(CREATED) + round(ended_s * 1e9))
+    entry = {
+        "log": 1,
+        "simdeploy": "0.1.0",
+        "id": name,
+        "created_at": CREATED,
+        "at_s": at_s,
+        "seen": [
+            {"deployment": {"id": name, "status": {"state": state, "created_at": CREATED, "completed_at": ended}}}
+        ],
+        "answer": {
+            "state": "in_progress",
+            "is_trusted": True,
+            "kinds": [
+                {"kind": "good", "defective": False, "prior": 0.7, "posterior": 1 - defective},
+                {"kind": "bad", "defective": True, "prior": 0.3, "posterior": defective},
+            ],
+            "forecast": [dict(zip(("measure", "quantile", "estimate"), row, strict=True)) for row in said],
+            **dict(answer),
+        },
+        **changes,
+    }
+    file = folder / f"{name}-{at_s:.0f}.json"
+    file.write_text(json.dumps(entry), encoding="utf-8")
+    return file
+
+
 def make_quick(name, engine="compiled"):
     """Return the arguments of a quick call, on the shipped small scenario or records if the command takes any."""
     if name == "backtest":
         return [name, str(write_history() / "history"), "--policy", str(write_history() / "eights.json")]
+    if name in OF_LOGS:
+        return [name, str(write_log())]
     if name in OF_RECORDS:
         return [name, write_records().name]
     if name in OF_SEEN:

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+from commands import write_log
 from recorded_fleets import RecordedFleet
 
 import simdeploy as sd
@@ -124,6 +125,7 @@ MAKE = {
     "Precision": lambda: sd.replicate_to_precision(SCENARIO, targets={"makespan_s": "20%"}, most=100, engine="compiled"),
     "Rare": lambda: sd.estimate_rare(SCENARIO, ROLLING, event="failed_nodes >= 3", tilt={"start_failure": 2}, replications=4000, engine="compiled"),
     "Robustness": lambda: sd.estimate_regret(grid(), costs=COSTS, requirements=["makespan_s <= 30m"]),
+    "Score": lambda: sd.score(write_log()),
     "Selection": lambda: select_ocba(sample, range(3), budget=60, n0=10, step=10),
     "Sensitivity": lambda: sd.estimate_sensitivity(
         SCENARIO, ROLLING, of="makespan_s", vary={STARTS: (0.0, 0.1), "max_parallel": [2, 5]}, size=6, replications=4, engine="compiled"

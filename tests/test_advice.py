@@ -19,6 +19,7 @@ from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_fates
 from simdeploy.analysis.advice.estimating import Weighted
 from simdeploy.analysis.advice.finding import Supply, find_replications
 from simdeploy.analysis.advice.laws import NodeLaw, starts_within
+from simdeploy.analysis.advice.observed import Observed
 from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.analysis.advice.waiting import choose_by_halves
 from simdeploy.api import Deployment, DeploymentStatus, format_time, parse_time
@@ -177,14 +178,11 @@ def test_compiled_tries_find_the_same(case):
         law = NodeLaw(behaviour, kind, rule, float(kind.affects.share or 1))
         # What each node does in some replication, to some seconds.
         verdicts, times = draw_fates([law], nodes, 5, np.full(n, 10**6))
-        how = {"verdicts": verdicts, "after_ns": times - 5e9, "until_ns": times + 5e9}
-        found, at_ns = find_replications([law], nodes, Supply(0, 2000 * n, 2000), 5, **how)
-        parts = [np.arange(0, n, 2), np.arange(1, n, 2)]  # too few for compiled code
-        for part in parts:
-            some = {name: each[part] for name, each in how.items()}
-            theirs = find_replications([law], nodes.take(part), Supply(0, 2000 * n, 2000), 5, **some)
-            assert found[part].tolist() == theirs[0].tolist()
-            assert at_ns[part].tolist() == theirs[1].tolist()
+        wanted, supply = Observed.of_verdicts(verdicts, times - 5e9, times + 5e9), Supply(0, 2000 * n, 2000)
+        found, at_ns = find_replications([law], nodes, supply, 5, wanted, is_compiled=True)
+        theirs = find_replications([law], nodes, supply, 5, wanted, is_compiled=False)
+        assert found.tolist() == theirs[0].tolist()
+        assert at_ns.tolist() == theirs[1].tolist()
         assert (found >= 0).all()
 
 
@@ -444,10 +442,7 @@ def test_arguments_that_make_no_sense():
     for arguments, told in (
         ({"seen": 3}, "not a deployment object"),
         ({"seen": []}, "nothing was seen"),
-        (
-            {"seen": pd.DataFrame({"node": [0], "dispatched_at_s": [0.0], "status": ["running"]})},
-            "nodes is not supported yet",
-        ),
+        ({"seen": pd.DataFrame({"node": [0]})}, "not a table of revisions"),
         ({"seen": seen, "at": 50}, "before updated_at"),
         ({"seen": seen, "at": "soon"}, "not an instant"),
         ({"seen": stop}, "type rollback is not supported"),
@@ -571,6 +566,14 @@ def test_estimates_of_weighted_worlds():
     assert np.mean(errors) == pytest.approx(np.std(found), rel=4 / math.sqrt(2 * 400))
 
 
+def test_a_kind_that_cannot_have_been():
+    """The interval of a probability that is next to nothing is that of none in as many effective worlds. [contract]"""
+    weighted = Weighted(np.array([1.0] * 50 + [1e-250] * 50), [50, 50], [50, 50], 0.95)
+    found = weighted.probability(np.repeat([0.0, 1.0], 50))
+    assert 0 <= found.low <= found.estimate < 1e-200
+    assert 0.05 < found.high < 0.1
+
+
 def test_quantiles_of_weighted_worlds():
     """A quantile is the lowest value that so much of the weight does not exceed. [oracle]"""
     weighted = Weighted(np.array([0.1, 0.2, 0.3, 0.4]), [4], [4], 0.95)
@@ -601,6 +604,8 @@ def test_progress_reaches_its_total():
     assert done[0] == 0
     assert done == sorted(done)
     assert heard[-1][0] == heard[-1][1] > 0
+    # Worlds are reported as they are found, kind by kind, not only when they go on.
+    assert len([so_far for so_far in done if 0 < so_far <= 20]) >= 2
 
 
 # -- the commands ------------------------------------------------------------------------------------------------------

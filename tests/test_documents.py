@@ -328,5 +328,5 @@ def test_numbers_in_prose():
     changelog = read("CHANGELOG.md")
     assert f"; {n_switches} switches" in changelog
     assert re.search(r"^## \[(\S+)\]", changelog, re.MULTILINE)[1] == simdeploy.__version__
-    words = {14: "Fourteen", 15: "Fifteen", 16: "Sixteen", 17: "Seventeen", 18: "Eighteen"}
+    words = {14: "Fourteen", 15: "Fifteen", 16: "Sixteen", 17: "Seventeen", 18: "Eighteen", 19: "Nineteen"}
     assert f"{words[len(list((ROOT / 'scenarios').glob('*.yaml')))]} scenarios" in changelog

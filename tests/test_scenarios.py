@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 import simdeploy
+from simdeploy.cli.advise import find_code
+from simdeploy.cli.seen import read_content, read_files
 from simdeploy.validation import oracles
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
@@ -317,6 +319,29 @@ class TestChangeWindow:
     def replicate(created_at, policy, release):
         table = replicate("change-window", 100, ("deployment.created_at", created_at), policies=policy)
         return table[table["release"].eq(release)]
+
+
+class TestNightRelease:
+    """A rollout in the night, as it was seen at three instants."""
+
+    def advise(self, file, at, evidence=None):
+        """Return the exit code of the advice, and the advice."""
+        seen = read_files([str(SCENARIOS / "night-release" / file)])
+        how = {"at": at, "evidence": evidence, "replications": 1000, "engine": "compiled"}
+        advice = simdeploy.advise(read("night-release"), seen=seen, **how)
+        return find_code(advice), advice
+
+    def test_advice_changes(self):
+        """The advice is to go on, then to wait, then to cancel [contract]."""
+        codes = [self.advise(f"02-{when}.json", at)[0] for when, at in (("01-30", 90), ("02-00", 120), ("02-30", 150))]
+        assert codes == [0, 10, 11]
+
+    def test_requests_decide(self):
+        """Where the nodes leave it open, their requests say that the release is defective [contract]."""
+        code, nodes = self.advise("nodes.csv", 120)
+        assert (code, 0.5 < nodes.defective < 0.9) == (10, True)
+        code, both = self.advise("nodes.csv", 120, read_content(str(SCENARIOS / "night-release" / "windows.csv")))
+        assert (code, both.defective > 0.99) == (11, True)
 
 
 class TestTypes:

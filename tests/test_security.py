@@ -279,7 +279,9 @@ ON_AN_ENGINE = {
     "sensitivity": [("s.yaml", "--of", "makespan_s", "--size", "4", "--replications", "4", *VARY)],
     "discover": [("s.yaml", "--points", "40", "--replications", "4", *VARY)],
     "check": [("s.yaml", "--most", "100", "--junit", "report.xml")],
-    "forecast": [("s.yaml", "--seen", "seen.json", "--replications", "20", "--plot", "forecast.svg")],
+    "forecast": [
+        ("s.yaml", "--seen", "seen.json", "--replications", "20", "--plot", "forecast.svg", "--log", "forecasts")
+    ],
     "advise": [("s.yaml", "--seen", "seen.json", "--replications", "20", "--plot", "advice.svg")],
     "rare": [("s.yaml", "--event", "blast_radius > 50%", "--method", "splitting", "--replications", "100")],
 }
@@ -287,6 +289,7 @@ OF_NO_ENGINE = {
     "new": [("--like", "small-fleet", "like.yaml"), ("new.yaml",)],
     "examples": [()],
     "calibrate": [("nodes.csv", "--plot", "fit.svg", "--out", "fitted.yaml")],
+    "score": [("forecasts", "--plot", "score.svg")],
     "import": [("job.yaml",)],
     "run": [("s.yaml", "--plot", "run.png", "--records", "records")],
     "watch": [("s.yaml",), ("s.yaml", "--save", "film.gif"), ("s.yaml", "--save", "film.html")],

@@ -27,6 +27,8 @@ from .gates.result import GateComparison as GateComparison
 from .rare.estimating import estimate_rare as estimate_rare
 from .rare.result import Rare as Rare
 from .regret.robustness import Robustness as Robustness, estimate_regret as estimate_regret
+from .scoring.result import Score as Score
+from .scoring.scoring import score as score
 from .sensitivity.analyzing import analyze_sensitivity as analyze_sensitivity
 from .sensitivity.designs import SensitivityDesign as SensitivityDesign, design_sensitivity as design_sensitivity
 from .sensitivity.estimating import estimate_sensitivity as estimate_sensitivity

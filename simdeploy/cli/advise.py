@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,7 @@ import click
 from simdeploy.cli.command import UNDECIDED
 from simdeploy.cli.forecast import describe, describe_way, draw
 from simdeploy.cli.options import use
-from simdeploy.cli.seen import AT, SEEN, read_files
+from simdeploy.cli.seen import AT, EVIDENCE, LOG, SEEN, read_evidence, read_files
 from simdeploy.cli.study import Finding, Study, study_command
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _ACTS_IN = 2.6
     stores=False,
     example="simdeploy advise scenarios/small-fleet.yaml --seen deployment.json",
 )
-@use(SEEN, AT)
+@use(SEEN, AT, EVIDENCE, LOG)
 @click.option(
     "--act",
     "acts",
@@ -46,7 +47,14 @@ _ACTS_IN = 2.6
     help="Exit with the best act: 0 go on, 10 wait, 11 cancel, 12 promote, 13 another one, 3 none.",
 )
 def command(
-    study: Study, *, seen: tuple[str, ...], at: str | None, acts: tuple[str, ...] | None, tells_act: bool
+    study: Study,
+    *,
+    seen: tuple[str, ...],
+    at: str | None,
+    evidence: str | None,
+    acts: tuple[str, ...] | None,
+    tells_act: bool,
+    log: Path | None,
 ) -> Finding:
     """Say whether a rollout should go on, wait or end.
 
@@ -55,7 +63,16 @@ def command(
     """
     from simdeploy.analysis import advise
 
-    result = study.run(advise, study.scenario, study.only_policy, seen=read_files(seen), at=at, acts=acts)
+    result = study.run(
+        advise,
+        study.scenario,
+        study.only_policy,
+        seen=read_files(seen),
+        at=at,
+        evidence=read_evidence(evidence, seen),
+        acts=acts,
+        log=log,
+    )
     return Finding(
         result,
         about=describe(result),

@@ -35,6 +35,7 @@ _COMMANDS = (
     "rare",
     "forecast",
     "advise",
+    "score",
     "backtest",
     "calibrate",
     "verify",

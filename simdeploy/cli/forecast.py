@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simdeploy.cli.options import use
-from simdeploy.cli.seen import AT, SEEN, read_files
+from simdeploy.cli.seen import AT, EVIDENCE, LOG, SEEN, read_evidence, read_files
 from simdeploy.cli.study import Finding, Study, study_command
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     stores=False,
     example="simdeploy forecast scenarios/small-fleet.yaml --seen deployment.json",
 )
-@use(SEEN, AT)
-def command(study: Study, *, seen: tuple[str, ...], at: str | None) -> Finding:
+@use(SEEN, AT, EVIDENCE, LOG)
+def command(study: Study, *, seen: tuple[str, ...], at: str | None, evidence: str | None, log: Path | None) -> Finding:
     """Forecast how a rollout goes on.
 
     Takes the worlds of SCENARIO in which what was seen of the rollout would have been seen: a deployment object as it stands now, or several
@@ -31,7 +32,15 @@ def command(study: Study, *, seen: tuple[str, ...], at: str | None) -> Finding:
     """
     from simdeploy.analysis import forecast
 
-    result = study.run(forecast, study.scenario, study.only_policy, seen=read_files(seen), at=at)
+    result = study.run(
+        forecast,
+        study.scenario,
+        study.only_policy,
+        seen=read_files(seen),
+        at=at,
+        evidence=read_evidence(evidence, seen),
+        log=log,
+    )
     return Finding(
         result,
         about=describe(result),

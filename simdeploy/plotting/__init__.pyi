@@ -15,6 +15,7 @@ from .gates import plot_gates as plot_gates
 from .heatmap import plot_heatmap as plot_heatmap
 from .rare import plot_rare as plot_rare
 from .regret import plot_regret as plot_regret
+from .scoring import plot_score as plot_score
 from .sensitivity import plot_sensitivity as plot_sensitivity, plot_tornado as plot_tornado
 from .timeline import plot_timeline as plot_timeline
 from .timelines import plot_timelines as plot_timelines

@@ -36,6 +36,7 @@ REPORTS = {
     "Precision": "precision",
     "Rare": "rare",
     "Robustness": "regret",
+    "Score": "scoring",
     "Selection": "selection",
     "Sensitivity": "sensitivity",
     "Switches": "switches",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.advice.acting import choose_acts
 from simdeploy.analysis.advice.question import Question
 from simdeploy.analysis.advice.result import Advice, Forecast
+from simdeploy.analysis.scoring.log import keep_answer, prepare_log
 
 if TYPE_CHECKING:
     from simdeploy.experiments.arguments import Progress
@@ -21,6 +23,7 @@ def forecast(
     *,
     seen: Any,
     at: str | float | None = None,
+    evidence: Any = None,
     replications: int = 2000,
     confidence_level: float = 0.95,
     seed: int = 0,
@@ -29,6 +32,7 @@ def forecast(
     workers: int = 1,
     cluster: str | None = None,
     progress: bool | Progress = False,
+    log: str | os.PathLike[str] | None = None,
 ) -> Forecast:
     """Forecast how a rollout goes on, given what was seen of it.
 
@@ -39,10 +43,15 @@ def forecast(
         By default that of the deployment object; for a table of revisions the scenario's first.
     seen : Deployment, mapping, list or DataFrame
         What was seen: a deployment object, or the body of ``GET deployment``; a list of objects, or of pairs (instant, object), in order;
-        a `Rollout`, or a table with the columns of its `revisions`, which has every change.
+        a `Rollout`, or a table with the columns of its `revisions`, which has every change; or a table of nodes at the instant of looking,
+        with columns of its `nodes` (`node` and `status`; instants, `zone` and `class` where known), or `Records` of them.
     at : str or float, optional
         The instant of looking: an RFC 3339 time, or seconds after `created_at`. By default the last `updated_at`. That nothing has
         changed since is evidence, too.
+    evidence : DataFrame, list of mapping or Records, optional
+        Counts of requests, with the columns `requests` and `failed`. Rows with a `node` of the table are its health windows, from the
+        first (`to_s`: when they ended). Others are totals that no window judged: of a `version` (``"new"`` or ``"old"``), a `wave`, and from
+        `from_s` to `to_s`, seconds after the start.
     replications : int, default 2000
         Worlds in which this was seen, about equally many of each kind of release.
     confidence_level : float, default 0.95
@@ -50,6 +59,8 @@ def forecast(
     seed, engine, executor, workers, cluster
         As for `replicate`.
     progress : bool or callable, default False
+    log : path, optional
+        Folder in which the answer is kept, for `score`, with what was seen.
 
     Returns
     -------
@@ -83,11 +94,27 @@ def forecast(
     >>> result.kinds["kind"].tolist(), result.state
     (['good', 'bad'], 'in_progress')
     """
+    folder = None if log is None else prepare_log(log)
     question = Question(
-        scenario, policy, seen, at, replications, confidence_level, seed, engine, executor, workers, cluster, progress
+        scenario,
+        policy,
+        seen,
+        at,
+        evidence,
+        replications,
+        confidence_level,
+        seed,
+        engine,
+        executor,
+        workers,
+        cluster,
+        progress,
     )
     question.condition(extra_runs=0)
-    return Forecast(**question.forecast())
+    answer = Forecast(**question.forecast())
+    if folder is not None:
+        keep_answer(folder, question.scenario, seen, evidence, answer, answer.at_s)
+    return answer
 
 
 def advise(
@@ -96,6 +123,7 @@ def advise(
     *,
     seen: Any,
     at: str | float | None = None,
+    evidence: Any = None,
     acts: str | Sequence[str] | Mapping[str, Any] | None = None,
     replications: int = 2000,
     confidence_level: float = 0.95,
@@ -105,6 +133,7 @@ def advise(
     workers: int = 1,
     cluster: str | None = None,
     progress: bool | Progress = False,
+    log: str | os.PathLike[str] | None = None,
 ) -> Advice:
     """Advise what to do with a rollout, given what was seen of it.
 
@@ -114,13 +143,13 @@ def advise(
     ----------
     scenario : Scenario or path
         With costs; otherwise nothing is advised.
-    policy, seen, at
+    policy, seen, at, evidence
         As for `forecast`.
     acts : str, sequence of str or mapping, optional
         ``"go on"``, ``"promote"`` (while canaries wait), ``"pause 10m"`` (after which somebody resumes), ``"resume"`` (of a paused
         rollout), ``"cancel"``; a mapping names them, and fields of the spec that change from now on, such as
         ``{"max_failed_nodes": 20}``. By default those that the state offers; none in a terminal state.
-    replications, confidence_level, seed, engine, executor, workers, cluster, progress
+    replications, confidence_level, seed, engine, executor, workers, cluster, progress, log
         As for `forecast`.
 
     Returns
@@ -154,9 +183,25 @@ def advise(
     >>> result.acts["act"].tolist()
     ['go on', 'pause 10m', 'cancel']
     """
+    folder = None if log is None else prepare_log(log)
     question = Question(
-        scenario, policy, seen, at, replications, confidence_level, seed, engine, executor, workers, cluster, progress
+        scenario,
+        policy,
+        seen,
+        at,
+        evidence,
+        replications,
+        confidence_level,
+        seed,
+        engine,
+        executor,
+        workers,
+        cluster,
+        progress,
     )
     chosen = choose_acts(acts, question.scenario, question.seen, question.plan)
     question.condition(extra_runs=question.count_runs(chosen))
-    return question.advise(chosen)
+    answer = question.advise(chosen)
+    if folder is not None:
+        keep_answer(folder, question.scenario, seen, evidence, answer, answer.at_s)
+    return answer

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.seen import HALF_SECOND_NS
+from simdeploy.analysis.advice.node_table import HALF_SECOND_NS
 from simdeploy.engines.continuing import NOT_THERE
 from simdeploy.vocabulary import STATES
 

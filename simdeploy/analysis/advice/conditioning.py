@@ -13,8 +13,12 @@ from simdeploy.analysis.advice.agreeing import agree
 from simdeploy.analysis.advice.finding import Supply
 from simdeploy.analysis.advice.guiding import Guide
 from simdeploy.analysis.advice.impossible import check_possible
+from simdeploy.analysis.advice.impossible_nodes import check_chances, check_nodes
 from simdeploy.analysis.advice.proposing import Proposal, Proposer
+from simdeploy.analysis.advice.proposing_nodes import NodeGuide, NodeProposer, widen
 from simdeploy.analysis.advice.rollouts import Rollouts
+from simdeploy.analysis.advice.settling import settle_fleet
+from simdeploy.analysis.advice.totals import Exposures, refuse_evidence
 from simdeploy.analysis.advice.waves import find_pauses, read_course
 from simdeploy.analysis.advice.ways import refuse_unsupported, why_no_laws
 from simdeploy.engines.choice import expect_seconds
@@ -25,6 +29,8 @@ from simdeploy.rules.waves import plan_waves
 from simdeploy.world.operator import ScriptedAct
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simdeploy.analysis.advice.seen import Seen
     from simdeploy.analysis.advice.waves import Course
     from simdeploy.rules.waves import Plan
@@ -42,6 +48,7 @@ _FEW = 20
 _MOST_TRIED = 10_000_000
 _MOST_TRIED_S = 120.0
 _AT_ONCE = 10_000
+_NODES_AT_ONCE = 500_000
 # A kind without a single world after so many times those that are wanted is looked for no longer.
 _HOPELESS = 10
 # The part of the chance of what was seen that may be lost because no replication was found.
@@ -118,8 +125,14 @@ def condition(
     replications: int,
     seed: int,
     engine: str,
+    tell: Callable[[int], None] = lambda _: None,
 ) -> Conditioned:
     """Draw worlds until there are about `replications` in which what was seen happened.
+
+    Parameters
+    ----------
+    tell : callable
+        Takes the number of worlds that were found since the last call.
 
     Raises
     ------
@@ -130,18 +143,32 @@ def condition(
     orchestrator = scenario.orchestrator_of(seen.policy)
     plan = plan_waves(seen.policy.policy, orchestrator, scenario.fleet.nodes, scenario.fleet.zones)
     why_tried = why_no_laws(scenario, plan, seen)
+    refuse_evidence(scenario, seen, why_tried)
     has_verdicts = orchestrator.unreachable_nodes == "fail" or not why_tried
+    if seen.nodes is not None:
+        scenario = settle_fleet(scenario, seen.nodes)
+        check_nodes(scenario, seen.policy, plan, seen.nodes, seen.last.at_ns, every_node_has_verdict=has_verdicts)
     check_possible(scenario, plan, seen, every_node_has_verdict=has_verdicts)
     course = None
-    if not why_tried:
+    if seen.nodes is None and not why_tried:
         course = read_course(scenario, seen.policy, plan, seen)
         course.pauses = find_pauses(seen)
     paused = _with_acts(scenario, seen, plan)
     kinds = [kind for kind in scenario.release if kind.probability]
-    searches = [
-        _Search(paused, seen, plan, course, kind, (number, len(kinds)), seed, engine)
-        for number, kind in enumerate(kinds)
-    ]
+
+    def search_all(seen: Seen) -> list[_Search]:
+        return [
+            _Search(paused, seen, plan, course, kind, (number, len(kinds)), seed, engine, tell, has_laws=not why_tried)
+            for number, kind in enumerate(kinds)
+        ]
+
+    searches = search_all(seen)
+    guides = [search.guide for search in searches if isinstance(search.guide, NodeGuide)]
+    if seen.nodes is not None and guides:
+        check_chances(seen.nodes, guides)
+        wider = widen(seen.nodes, guides)
+        if wider is not seen.nodes:
+            searches = search_all(replace(seen, nodes=wider))
     # Kinds that can hardly have been get few worlds; if those say otherwise, as many as the others.
     most = max(search.log_likelihood for search in searches)
     likely = [search for search in searches if search.log_likelihood >= most + _LOG_NEGLIGIBLE]
@@ -206,15 +233,20 @@ class _Search:
         place: tuple[int, int],
         seed: int,
         engine: str,
+        tell: Callable[[int], None],
+        *,
+        has_laws: bool,
     ) -> None:
         self._scenario, self._seen, self._plan = scenario.given(kind.name), seen, plan
         self._course, self._kind, self._seed, self._engine = course, kind, seed, engine
         span = MOST_REPLICATIONS // place[1]
         first = place[0] * span
         self._first = first
-        self._guide: Guide | None = None
+        self.guide: Guide | NodeGuide | None = None
         self.log_likelihood = 0.0
-        if course is None:
+        self._has_laws, table = has_laws, seen.nodes
+        self._tell = tell
+        if not has_laws:
             most_s = _MOST_TRIED_S / place[1]
             self._most = int(min(_MOST_TRIED / place[1], most_s / expect_seconds(engine, scenario.fleet.nodes)))
             self._most_roots = span
@@ -224,16 +256,20 @@ class _Search:
             self._most_roots = _MOST_PROPOSED * _ROOTS
             used = self._most_roots + _PILOT
             self._supply = Supply(first + used, span - used, (span - used) // _MOST_PROPOSED)
-            if not course.pauses:
-                self._guide = Guide(self._rollouts(first + self._most_roots + np.arange(_PILOT)), course)
-                self.log_likelihood = self._guide.log_likelihood + math.log(float(kind.probability))
+            pilot = self._rollouts(first + self._most_roots + np.arange(_PILOT))
+            if course is not None and not course.pauses:
+                self.guide = Guide(pilot, course)
+            elif table is not None and pilot.are_alike:
+                self.guide = NodeGuide(pilot, table, seen.last.at_ns)
+            if self.guide:
+                self.log_likelihood = self.guide.log_likelihood + math.log(float(kind.probability))
         self.n_tried = self.n_found = self._n_proposed = 0
         self._parts: list[tuple[Worlds, np.ndarray, np.ndarray]] = []
 
     def find(self, wanted: int) -> None:
         """Find so many worlds in all, or as many as there are."""
         while self.n_found < wanted and self._n_proposed < self._most and self.n_tried < self._most_roots:
-            if self._course is not None and self._n_proposed >= _HOPELESS * wanted and not self.n_found:
+            if self._has_laws and self._n_proposed >= _HOPELESS * wanted and not self.n_found:
                 break
             size = 4 * self._n_proposed or wanted
             if self.n_found:
@@ -257,9 +293,9 @@ class _Search:
         """Propose so many worlds, from the next roots that pass the sieve."""
         parts, left = [], size
         while left and self.n_tried < self._most_roots:
-            n = min(4 * left if self._guide else left, self._most_roots - self.n_tried)
+            n = min(4 * left if self.guide else left, self._most_roots - self.n_tried)
             roots = self._first + self.n_tried + np.arange(n)
-            kept, logs = self._guide.sift(roots) if self._guide else (np.arange(n), np.zeros(n))
+            kept, logs = self.guide.sift(roots) if self.guide else (np.arange(n), np.zeros(n))
             kept, logs = kept[:left], logs[:left]
             left -= len(kept)
             self.n_tried += n if left else int(kept[-1]) + 1
@@ -267,15 +303,17 @@ class _Search:
         roots, log_kept = (np.concatenate(each) for each in zip(*parts, strict=True))
         slots = self._n_proposed + np.arange(len(roots))
         self._n_proposed += len(roots)
-        proposal = self._propose(roots, slots)
-        log_weights = proposal.log_weights - log_kept
+        proposal = self._propose(roots, slots, -log_kept)
+        log_weights = proposal.log_weights
         possible = np.isfinite(log_weights)
         places = np.flatnonzero(possible & proposal.are_drawn)
-        places = places[self._agree(proposal, places)]
+        places, logs = self._agree(proposal, places)
+        log_weights[places] += logs
         worlds = Worlds(proposal.worlds.roots[places], proposal.worlds.nodes[places])
         lost = log_weights[possible & ~proposal.are_drawn]
         self._parts.append((worlds, log_weights[places], lost))
         self.n_found += len(places)
+        self._tell(len(places))
 
     @property
     def found(self) -> _Found:
@@ -284,31 +322,56 @@ class _Search:
         together = Worlds(*(np.concatenate([getattr(each, name) for each in worlds]) for name in ("roots", "nodes")))
         return _Found(self._kind, self.n_tried, together, np.concatenate(log_weights), np.concatenate(lost))
 
-    def _propose(self, roots: np.ndarray, slots: np.ndarray) -> Proposal:
-        if self._course is None:
+    def _propose(self, roots: np.ndarray, slots: np.ndarray, log_weights: np.ndarray) -> Proposal:
+        if not self._has_laws:
             nodes = np.repeat(roots[:, np.newaxis], self._plan.total, axis=1)
-            return Proposal(Worlds(roots, nodes), np.zeros(len(roots)), np.ones(len(roots), dtype=bool))
-        return self._proposer(self._rollouts(roots), self._course, slots).propose()
+            return Proposal(Worlds(roots, nodes), log_weights, np.ones(len(roots), dtype=bool))
+        if self._seen.nodes is not None:
+            table, at_ns = self._seen.nodes, self._seen.last.at_ns
+            size = max(_NODES_AT_ONCE // max(self._plan.sizes), 1)
+            parts = [slice(first, first + size) for first in range(0, len(roots), size)]
+            return Proposal.join(
+                NodeProposer(self._rollouts(roots[part]), table, at_ns, log_weights=log_weights[part]).propose(
+                    self._supply, slots[part]
+                )
+                for part in parts
+            )
+        assert self._course is not None  # noqa: S101 - what was seen is nodes or looks
+        return self._proposer(self._rollouts(roots), self._course, slots, log_weights).propose()
 
     def _rollouts(self, roots: np.ndarray) -> Rollouts:
         return Rollouts(self._scenario, self._seen.policy, self._plan, self._kind, self._seed, roots)
 
-    def _proposer(self, rollouts: Rollouts, course: Course, slots: np.ndarray) -> Proposer:
+    def _proposer(self, rollouts: Rollouts, course: Course, slots: np.ndarray, log_weights: np.ndarray) -> Proposer:
         orchestrator = self._scenario.orchestrator_of(self._seen.policy)
         stops = orchestrator.on_failure in ("rollback", "stop") and orchestrator.canary_gate == "all_healthy"
         never_failed = stops and self._plan.canaries > 0
-        return Proposer(rollouts, course, self._supply, slots, self._guide, never_failed=never_failed)
+        guide = self.guide if isinstance(self.guide, Guide) else None
+        return Proposer(rollouts, course, self._supply, slots, log_weights, guide, never_failed=never_failed)
 
-    def _agree(self, proposal: Proposal, places: np.ndarray) -> np.ndarray:
+    def _agree(self, proposal: Proposal, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which worlds look like what was seen, and the logarithms of the chances of totals of requests."""
         if not len(places):
-            return places
+            return places, np.zeros(0)
         worlds = Worlds(proposal.worlds.roots[places], proposal.worlds.nodes[places])
+        table, totals, plan = self._seen.nodes, self._seen.totals, self._plan
         continued = run_continued(
             self._scenario,
             self._seen.policy,
             worlds,
             looks_ns=[look.at_ns for look in self._seen.looks],
+            nodes_at_ns=None if table is None and not totals else self._seen.last.at_ns,
             seed=self._seed,
             engine=self._engine,
         )
-        return agree(continued.looks, self._seen.looks)
+        rollouts = self._rollouts(worlds.roots)
+        if table is None or continued.nodes is None:
+            agrees = agree(continued.looks, self._seen.looks)
+        else:
+            is_barrier = plan.pacing == "barrier" and not plan.has_slots
+            agrees = table.agree(rollouts, continued.nodes, plan.sizes if is_barrier else (1,) * plan.total)
+        logs = np.zeros(len(places))
+        if totals and continued.nodes is not None:
+            logs = Exposures(rollouts, worlds, continued.nodes).weigh(totals)
+        agrees &= np.isfinite(logs)
+        return places[agrees], logs[agrees]

@@ -63,8 +63,16 @@ def draw_fates(
 
     If that is enough `roughly`, times may be off by some milliseconds.
     """
+    return draw_lives(laws, nodes, seed, replications, roughly=roughly)[:2]
+
+
+def draw_lives(
+    laws: Sequence[NodeLaw], nodes: Nodes, seed: int, replications: np.ndarray, *, roughly: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what `draw_fates` does, and when each node starts; `FOREVER` if it doesn't."""
     verdicts = np.full(len(replications), FAILS, dtype=np.int8)
     times = np.full(len(replications), FOREVER)
+    starts = np.full(len(replications), FOREVER)
     for place, law in enumerate(laws):
         chosen = np.flatnonzero(nodes.laws == place)
         parts: list[tuple[NodeLaw, np.ndarray]] = [(law, chosen)]
@@ -74,15 +82,15 @@ def draw_fates(
             parts = [(law.parts[0][1], chosen[is_hurt]), (law.parts[1][1], chosen[~is_hurt])]
         for part, of_part in parts:
             if len(of_part):
-                verdicts[of_part], times[of_part] = _draw(
+                verdicts[of_part], times[of_part], starts[of_part] = _draw(
                     part, nodes.take(of_part), seed, replications[of_part], roughly
                 )
-    return verdicts, times
+    return verdicts, times, starts
 
 
 def _draw(
     law: NodeLaw, nodes: Nodes, seed: int, replications: np.ndarray, roughly: bool
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Follow the attempts, and then the windows, of alike nodes."""
     rule, n = law.rule, len(replications)
     deadline = float(rule.deadline_ns) if rule.is_checked else FOREVER
@@ -109,8 +117,9 @@ def _draw(
         times[left[is_late & ~hangs]] = deadline
         started[left[~hangs & ~is_late & ~fails]] = True
         left = left[~hangs & ~is_late & fails]
+    starts = np.where(started, times, FOREVER)
     _validate(law, nodes, seed, replications, np.flatnonzero(started), verdicts, times, roughly)
-    return verdicts, times
+    return verdicts, times, starts
 
 
 def _durations(law: NodeLaw, u: np.ndarray, slowdown: np.ndarray, roughly: bool) -> np.ndarray:
@@ -154,7 +163,7 @@ def _validate(
         verdicts[started] = RUNS
         return
     most = rule.deadline_ns // rule.interval_ns
-    levels, after_ns = _own_numbers(law, nodes, seed, replications, started, roughly)
+    levels, after_ns = draw_own_numbers(law, nodes.numbers[started], seed, replications[started], roughly=roughly)
     are_alike = len(levels) == 1
     deadline = np.full(len(started), float(rule.deadline_ns))
     if not rule.deadline_from_dispatch:
@@ -195,19 +204,18 @@ def _validate(
     times[started[is_open]] = deadline[is_open]
 
 
-def _own_numbers(
-    law: NodeLaw, nodes: Nodes, seed: int, replications: np.ndarray, started: np.ndarray, roughly: bool
+def draw_own_numbers(
+    law: NodeLaw, numbers: np.ndarray, seed: int, replications: np.ndarray, *, roughly: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return each node's own level of errors, and the time after which the release shows; one of each if all are the same."""
     levels: Any
     after_ns: Any
     levels, after_ns = law.constants
     if levels is None:
-        u = uniforms(seed, replications[started], Stream.ERROR_RATE, nodes.numbers[started])
-        levels = _find_quantiles(law.behaviour.error_rate, u, roughly)
-    if after_ns is None and law.kind is not None:
-        after_ns = sample_ns(
-            law.kind.after, uniforms(seed, replications[started], Stream.AFTER, nodes.numbers[started])
+        levels = _find_quantiles(
+            law.behaviour.error_rate, uniforms(seed, replications, Stream.ERROR_RATE, numbers), roughly
         )
+    if after_ns is None and law.kind is not None:
+        after_ns = sample_ns(law.kind.after, uniforms(seed, replications, Stream.AFTER, numbers))
     shape = np.broadcast_shapes((1,), np.shape(levels), np.shape(after_ns))
     return np.broadcast_to(levels, shape), np.broadcast_to(np.asarray(after_ns, dtype=float), shape)

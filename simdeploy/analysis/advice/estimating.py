@@ -78,8 +78,10 @@ class Weighted:
     def probability(self, happens: np.ndarray) -> Interval:
         """Estimate a probability."""
         estimate = min(max(float((self.weights * happens).sum()) / self._total, 0.0), 1.0)
-        error = self._error(happens - estimate)
-        n = estimate * (1 - estimate) / error**2 if error > 0 else self._effective
+        # Of a kind that can't have been the square may be too small for a number.
+        variance = self._error(happens - estimate) ** 2
+        n = estimate * (1 - estimate) / variance if variance > 0 else 0.0
+        n = n if n > 0 else self._effective
         spread = self._z**2 / n
         middle = (estimate + spread / 2) / (1 + spread)
         half = math.sqrt(spread * (estimate * (1 - estimate) + spread / 4)) / (1 + spread)

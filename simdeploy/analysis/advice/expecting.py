@@ -55,10 +55,11 @@ def expect_failures(
             ends.append(np.maximum(until - begins, 0.0))
         elif math.isfinite(start.low) and math.isfinite(start.high):
             ends.append(np.full(n, max(cell.span.high - (start.low + start.high) / 2, 0.0)))
+        present = [(place, law) for place, law in enumerate(laws) if shares[place].any()]
         chances = []
         for x_ns in ends:
             runs, fails = (
-                sum(shares[place] * rollouts.chance_by(place, law, x_ns, verdict) for place, law in enumerate(laws))
+                sum(shares[place] * rollouts.chance_by(place, law, x_ns, verdict) for place, law in present)
                 for verdict in (RUNS, FAILS)
             )
             chances.append(fails / np.maximum(runs + fails, _LEAST))

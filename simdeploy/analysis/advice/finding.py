@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_fates
+from simdeploy.analysis.advice.drawing import Nodes, draw_lives
+from simdeploy.analysis.advice.laws import FOREVER
+from simdeploy.analysis.advice.observed import UNKNOWN, YES, Observed
+from simdeploy.analysis.advice.seen_chances import split
 from simdeploy.analysis.advice.tables import tabulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from simdeploy.analysis.advice.counted import Counts
     from simdeploy.analysis.advice.laws import NodeLaw
     from simdeploy.analysis.advice.tables import Tables
 
 # Fates that are drawn at a time.
 _MOST_AT_ONCE = 1 << 18
-# Fewer nodes than this are not worth the loading of compiled code.
-_FEWEST_COMPILED = 200
+# Fewer tries than this are not worth the loading of compiled code.
+_FEWEST_COMPILED = 1e6
 # Chances of what is looked for, and the most tries.
 _LEAST_COMPILED, _LEAST_PLAIN = 5e-6, 5e-5
 _MOST_COMPILED, _MOST_PLAIN = 1 << 21, 1 << 18
@@ -58,38 +63,47 @@ def least_chances(laws: Sequence[NodeLaw]) -> np.ndarray:
     return np.array([_LEAST_COMPILED if has_numba and tabulate(law) else _LEAST_PLAIN for law in laws])
 
 
+def is_worth_compiling(chances: np.ndarray) -> bool:
+    """Return whether compiled code finds nodes with these chances earlier, its loading included; it finds the same."""
+    if find_spec("numba") is None:
+        return False
+    if "numba" in sys.modules or chances.min(initial=1.0) < _LEAST_PLAIN:  # plainly these may not be found at all
+        return True
+    return float((1 / chances).sum()) >= _FEWEST_COMPILED
+
+
 def find_replications(
     laws: Sequence[NodeLaw],
     nodes: Nodes,
     supply: Supply,
     seed: int,
+    wanted: Observed,
+    counts: Sequence[Counts] = (),
     *,
-    verdicts: np.ndarray,
-    after_ns: np.ndarray,
-    until_ns: np.ndarray,
+    is_compiled: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find for each node the first replication in which it gets a verdict within some time.
+    """Find for each node the first replication in which it starts, and gets its verdict, as was seen.
 
     Parameters
     ----------
-    verdicts : ndarray of int
-        The wanted one; -1 for any.
-    after_ns, until_ns : ndarray of float
-        Bounds of its time after the dispatch; the first is outside.
+    counts : sequence of Counts
+        Of windows, with which the replication agrees as well.
+    is_compiled : bool
+        Whether compiled code tries, where a law has tables.
 
     Returns
     -------
     replications : ndarray of int
         -1 if none was found.
     times_ns : ndarray of float
+        Of the verdict, after the dispatch.
     """
     n = len(nodes.numbers)
     found, times = np.full(n, -1, dtype=np.int64), np.zeros(n)
-    is_compiled = n >= _FEWEST_COMPILED and find_spec("numba") is not None
     for place, law in enumerate(laws):
         chosen = np.flatnonzero(nodes.laws == place)
         tables = tabulate(law) if is_compiled and len(chosen) else None
-        of_law = nodes.take(chosen), supply, seed, verdicts[chosen], after_ns[chosen], until_ns[chosen]
+        of_law = nodes.take(chosen), supply, seed, wanted.take(chosen), counts
         if tables is not None:
             found[chosen], times[chosen] = _find_compiled(law, tables, *of_law)
         elif len(chosen):
@@ -103,9 +117,8 @@ def _find_compiled(
     nodes: Nodes,
     supply: Supply,
     seed: int,
-    verdicts: np.ndarray,
-    after_ns: np.ndarray,
-    until_ns: np.ndarray,
+    wanted: Observed,
+    counts: Sequence[Counts],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Let compiled code find replications in which alike nodes do about what is wanted, until they really do."""
     from simdeploy.analysis.advice.trying import find_tries
@@ -128,7 +141,7 @@ def _find_compiled(
     off_ns = tables.off_ns * law.behaviour.start_attempts * nodes.slowdown
     left, from_try = np.arange(n), np.zeros(n, dtype=np.int64)
     while len(left):
-        of_left = nodes.take(left)
+        of_left, seen, off = nodes.take(left), wanted.take(left), off_ns[left]
         tries = find_tries(
             np.uint64(seed),
             supply.first,
@@ -138,9 +151,12 @@ def _find_compiled(
             of_left.numbers.astype(np.int64),
             of_left.worlds.astype(np.int64),
             from_try[left],
-            verdicts[left].astype(np.int64),
-            after_ns[left] - off_ns[left],
-            until_ns[left] + off_ns[left],
+            seen.verdict.astype(np.int64),
+            seen.low - off,
+            seen.high + off,
+            seen.started.astype(np.int64),
+            seen.start_low - off,
+            seen.start_high + off,
             of_left.slowdown.astype(float),
             np.ascontiguousarray(failures[:, left]),
             float(share),
@@ -152,12 +168,43 @@ def _find_compiled(
         replications = supply.of(nodes.worlds[left], tries)
         of_left = nodes.take(left)
         alike = Nodes(of_left.numbers, of_left.worlds, np.zeros_like(left), of_left.slowdown, of_left.start_failure)
-        got, at = draw_fates([law], alike, seed, replications)
-        fits = (at > after_ns[left]) & (at <= until_ns[left]) & ((verdicts[left] < 0) | (got == verdicts[left]))
-        found[left[fits]], times[left[fits]] = replications[fits], at[fits]
+        lives = draw_lives([law], alike, seed, replications)
+        fits = _fit(wanted.take(left), *lives)
+        fits &= _agree([law], alike, wanted.take(left), counts, seed, replications)
+        found[left[fits]], times[left[fits]] = replications[fits], lives[1][fits]
         from_try[left] = tries + 1
         left = left[~fits]
     return found, times
+
+
+def _fit(
+    wanted: Observed, verdicts: np.ndarray, times: np.ndarray, starts: np.ndarray, off_ns: float = 0.0
+) -> np.ndarray:
+    """Return which nodes do what is wanted, give or take some time."""
+    fits = (times > wanted.low - off_ns) & (times <= wanted.high + off_ns)
+    fits &= (wanted.verdict < 0) | (verdicts == wanted.verdict)
+    has_started = starts < FOREVER
+    fits &= (wanted.started == UNKNOWN) | ((wanted.started == YES) == has_started)
+    in_time = (starts > wanted.start_low - off_ns) & (starts <= wanted.start_high + off_ns)
+    found: np.ndarray = fits & (in_time | ~has_started)
+    return found
+
+
+def _agree(
+    laws: Sequence[NodeLaw],
+    nodes: Nodes,
+    wanted: Observed,
+    counts: Sequence[Counts],
+    seed: int,
+    replications: np.ndarray,
+) -> np.ndarray:
+    """Return which replications agree with the counts of windows."""
+    agree = np.ones(len(replications), dtype=bool)
+    if counts:
+        for place, law, chosen in split(nodes, laws, wanted):
+            if place:
+                agree[chosen] = counts[place - 1].accept(law, nodes.take(chosen), seed, replications[chosen])
+    return agree
 
 
 def _find(
@@ -165,9 +212,8 @@ def _find(
     nodes: Nodes,
     supply: Supply,
     seed: int,
-    verdicts: np.ndarray,
-    after_ns: np.ndarray,
-    until_ns: np.ndarray,
+    wanted: Observed,
+    counts: Sequence[Counts],
 ) -> tuple[np.ndarray, np.ndarray]:
     n = len(nodes.numbers)
     found, times = np.zeros(n, dtype=np.int64), np.zeros(n)
@@ -177,14 +223,13 @@ def _find(
         tries = np.tile(np.arange(first, first + at_once), len(left))
         tried = np.repeat(left, at_once)
         replications = supply.of(nodes.worlds[tried], tries)
-        got, at = draw_fates(laws, nodes.take(tried), seed, replications, roughly=True)
-        fits = (at > after_ns[tried] - _OFF_NS) & (at <= until_ns[tried] + _OFF_NS)
-        likely = np.flatnonzero(fits & ((verdicts[tried] < 0) | (got == verdicts[tried])))
-        got[likely], at[likely] = draw_fates(laws, nodes.take(tried[likely]), seed, replications[likely])
-        fits[:] = False
-        wanted = tried[likely]
-        is_right = (verdicts[wanted] < 0) | (got[likely] == verdicts[wanted])
-        fits[likely] = (at[likely] > after_ns[wanted]) & (at[likely] <= until_ns[wanted]) & is_right
+        roughly = draw_lives(laws, nodes.take(tried), seed, replications, roughly=True)
+        likely = np.flatnonzero(_fit(wanted.take(tried), *roughly, _OFF_NS))
+        lives = draw_lives(laws, nodes.take(tried[likely]), seed, replications[likely])
+        fits, at = np.zeros(len(tried), dtype=bool), np.zeros(len(tried))
+        of_likely = nodes.take(tried[likely]), wanted.take(tried[likely])
+        agree = _agree(laws, *of_likely, counts, seed, replications[likely])
+        fits[likely], at[likely] = agree & _fit(of_likely[1], *lives), lives[1]
         by_node = fits.reshape(len(left), at_once)
         has_one = by_node.any(axis=1)
         places = by_node.argmax(axis=1)[has_one] + np.flatnonzero(has_one) * at_once
@@ -192,20 +237,3 @@ def _find(
         left, first = left[~has_one], first + at_once
     found[left] = -1
     return found, times
-
-
-def find_own_chances(
-    laws: Sequence[NodeLaw], nodes: Nodes, verdicts: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
-    """Return the probability that each node gets its verdict within its bounds."""
-    chances = np.zeros(len(verdicts))
-    for place, law in enumerate(laws):
-        for verdict, functions in ((RUNS, (law.running,)), (FAILS, (law.failed,)), (-1, (law.running, law.failed))):
-            chosen = np.flatnonzero((nodes.laws == place) & (verdicts == verdict))
-            if not len(chosen):
-                continue
-            shared = nodes.slowdown[chosen], nodes.start_failure[chosen]
-            for by in functions:
-                before = np.where(low[chosen] < 0, 0.0, by(np.maximum(low[chosen], 0.0), *shared))
-                chances[chosen] += by(np.maximum(high[chosen], 0.0), *shared) - before
-    return chances

@@ -41,6 +41,32 @@ _NATURAL, _UNIFORM = 0.1, 0.02
 _LEAST = 1e-300
 
 
+class Sieve:
+    """Keeps roots that make what was seen probable.
+
+    Parameters
+    ----------
+    keeps : dict of Stream to ndarray of float
+        The probability with which roots are kept, by equal intervals of numbers that all nodes share.
+    """
+
+    def __init__(self, rollouts: Rollouts, keeps: dict[Stream, np.ndarray]) -> None:
+        self._rollouts = rollouts
+        self._keeps = {stream: keep for stream, keep in keeps.items() if len(keep) > 1}
+
+    def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the places of the roots that are kept, and the logarithms of the probabilities to keep them."""
+        if not self._keeps:
+            return np.arange(len(roots)), np.zeros(len(roots))
+        seed, chance = self._rollouts.seed, np.ones(len(roots))
+        for stream, keep in self._keeps.items():
+            chance *= keep[_place(uniforms(seed, roots, stream, 0), len(keep))]
+        chance = np.maximum(chance, _LEAST_KEPT)
+        number = len(self._rollouts.plan.sizes)
+        kept = np.flatnonzero(uniforms(seed, roots, Stream.SEEN_WAVE, number) < chance)
+        return kept, np.log(chance[kept])
+
+
 class Guide:
     """Rough chances of what was seen, given a kind of release.
 
@@ -65,14 +91,15 @@ class Guide:
         self._width = self._edges[1]
         behaviours = rollouts.scenario.fleet.behaviours
         self._shares = np.array([(rollouts.law_places == place).mean() for place in range(2 * len(behaviours))])
-        self._slowdown = _middles([one.slowdown for one in behaviours])
-        self._level = _middles([one.start_failure for one in behaviours])
+        self._slowdown = middles([one.slowdown for one in behaviours])
+        self._level = middles([one.start_failure for one in behaviours])
         self.is_spread = any(not isinstance(one.update_duration, Constant) for one in behaviours)
         self._failed = sum(each.failed for each in course.stretches)
         self._resolved = sum(cell.count for each in course.stretches for cell in each.cells)
         # By wave: the law of the largest time of its nodes, and the chance of what was seen from it on.
         self._lengths: list[np.ndarray] = []
         self._ahead: list[np.ndarray] = [np.zeros(0)] * n_waves
+        self._log_scale: list[np.ndarray] = [np.zeros(0)] * n_waves  # of what lies ahead, by slowdown
         laws = [self._tabulate(wave) for wave in range(n_waves)]
         for wave, (_, mixed) in enumerate(laws):
             self._lengths.append(mixed ** rollouts.plan.sizes[wave])
@@ -83,40 +110,32 @@ class Guide:
             if wave + 1 < n_waves:
                 found = found * self._follow(wave, self._ahead[wave + 1])
             best = np.maximum(found.max(axis=1, keepdims=True), _LEAST)
-            scale += np.log(best[:, 0])
-            self._ahead[wave] = found / best
+            scale = scale + np.log(best[:, 0])
+            self._ahead[wave], self._log_scale[wave] = found / best, scale
         self._starts = self._expect_starts(counts)
         with np.errstate(divide="ignore"):
             by_slowdown = scale + np.log(self._ahead[0][:, 0])
         by_level = self._of_failures()
-        self._keeps = {Stream.SLOWDOWN: _keep(by_slowdown), Stream.START_FAILURE_LEVEL: _keep(by_level)}
+        keeps = {Stream.SLOWDOWN: relate(by_slowdown), Stream.START_FAILURE_LEVEL: relate(by_level)}
         if not self.is_spread:
-            del self._keeps[Stream.SLOWDOWN]
-        self.log_likelihood = _log_mean(by_slowdown) + _log_mean(by_level) if self.is_spread else 0.0
+            del keeps[Stream.SLOWDOWN]
+        self._sieve = Sieve(rollouts, keeps)
+        self.log_likelihood = log_mean(by_slowdown) + log_mean(by_level) if self.is_spread else 0.0
 
     def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the places of the roots that are kept, and the logarithms of the probabilities to keep them."""
-        keeps = {stream: keep for stream, keep in self._keeps.items() if len(keep) > 1}
-        if not keeps:
-            return np.arange(len(roots)), np.zeros(len(roots))
-        seed, chance = self._rollouts.seed, np.ones(len(roots))
-        for stream, keep in keeps.items():
-            chance *= keep[_place(uniforms(seed, roots, stream, 0), len(keep))]
-        chance = np.maximum(chance, _LEAST_KEPT)
-        number = len(self._rollouts.plan.sizes)
-        kept = np.flatnonzero(uniforms(seed, roots, Stream.SEEN_WAVE, number) < chance)
-        return kept, np.log(chance[kept])
+        return self._sieve.sift(roots)
 
     def choose_end(
         self, wave: int, roots: np.ndarray, starts: np.ndarray, pause_ns: np.ndarray | float
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
         """Choose between which instants each wave is over, and its pause; None if that is known, or follows.
 
         Returns
         -------
         low, high : ndarray of float
-        logs : ndarray of float
-            Logarithms of the probabilities of the choice.
+        log_chosen, log_ahead : ndarray of float
+            Logarithms of the probability of the choice, and roughly of what was seen of later waves, given that.
         """
         course = self._course
         if not self.is_spread or wave + 1 >= course.n_waves:
@@ -138,9 +157,10 @@ class Guide:
         chosen = (cumulated < (u * cumulated[:, -1])[:, np.newaxis]).sum(axis=1)
         chosen = np.minimum(chosen, len(self._edges) - 2)
         with np.errstate(divide="ignore", invalid="ignore"):
-            logs = np.log(chances[np.arange(len(roots)), chosen] / cumulated[:, -1])
+            log_chosen = np.log(chances[np.arange(len(roots)), chosen] / cumulated[:, -1])
+            log_ahead = np.log(self._ahead[wave + 1][bins, chosen]) + self._log_scale[wave + 1][bins]
         low = np.where(chosen == 0, -np.inf, self._edges[chosen])
-        return low, self._edges[chosen + 1], logs
+        return low, self._edges[chosen + 1], log_chosen, log_ahead
 
     def starts(self, wave: int, roots: np.ndarray) -> np.ndarray:
         """Return the mean start of a wave, given what was seen."""
@@ -270,9 +290,9 @@ def _convolve(these: np.ndarray, those: np.ndarray) -> np.ndarray:
     return found
 
 
-def _middles(laws: list[Distribution]) -> list[np.ndarray]:
+def middles(laws: list[Distribution], n_bins: int = _BINS) -> list[np.ndarray]:
     """Return quantiles of each law, one if all are constant."""
-    n = 1 if all(isinstance(law, Constant) for law in laws) else _BINS
+    n = 1 if all(isinstance(law, Constant) for law in laws) else n_bins
     return [np.asarray(law.quantile((np.arange(n) + 0.5) / n), dtype=float) for law in laws]
 
 
@@ -287,7 +307,7 @@ def _normalise(chances: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
     return found
 
 
-def _keep(logs: np.ndarray) -> np.ndarray:
+def relate(logs: np.ndarray) -> np.ndarray:
     """Return relative probabilities, the largest of each and its neighbours."""
     best = logs.max()
     if not np.isfinite(best):
@@ -297,6 +317,6 @@ def _keep(logs: np.ndarray) -> np.ndarray:
     return found
 
 
-def _log_mean(logs: np.ndarray) -> float:
+def log_mean(logs: np.ndarray) -> float:
     best = float(logs.max())
     return best + math.log(float(np.exp(logs - best).mean())) if math.isfinite(best) else -math.inf

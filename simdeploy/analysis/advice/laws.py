@@ -77,7 +77,7 @@ class NodeLaw:
         """
         if self.parts:
             return np.asarray(sum(share * law.running(x_ns, slowdown, start_failure) for share, law in self.parts))
-        rule, chances, start_failure = self.rule, self._chances, self.failure(start_failure)
+        rule, chances, start_failure = self.rule, self.windows, self.failure(start_failure)
         x = np.asarray(x_ns, dtype=float)
         if rule.is_checked and rule.deadline_from_dispatch:
             x = np.minimum(x, rule.deadline_ns)
@@ -88,7 +88,7 @@ class NodeLaw:
                 starts = reached * ((1 - self.hang) * (1 - start_failure) + self.hang)
             for windows, chance in enumerate(chances.running):
                 if chance > _NOTHING:
-                    total = total + starts * chance * self._within(attempt, x - windows * rule.interval_ns, slowdown)
+                    total = total + starts * chance * self.within(attempt, x - windows * rule.interval_ns, slowdown)
         return np.asarray(total)
 
     def failed(self, x_ns: Any, slowdown: Any, start_failure: Any) -> np.ndarray:
@@ -96,7 +96,7 @@ class NodeLaw:
         if self.parts:
             return np.asarray(sum(share * law.failed(x_ns, slowdown, start_failure) for share, law in self.parts))
         level, start_failure = start_failure, self.failure(start_failure)
-        rule, chances = self.rule, self._chances
+        rule, chances = self.rule, self.windows
         x = np.asarray(x_ns, dtype=float)
         last = self.behaviour.start_attempts
         total: Any = 0.0
@@ -104,13 +104,13 @@ class NodeLaw:
             starts = reached * (1 - self.hang) * (1 - start_failure)
             for windows, chance in enumerate(chances.failed):
                 if chance > _NOTHING:
-                    total = total + starts * chance * self._within(attempt, x - windows * rule.interval_ns, slowdown)
+                    total = total + starts * chance * self.within(attempt, x - windows * rule.interval_ns, slowdown)
             if rule.is_checked and not rule.deadline_from_dispatch:
-                undecided = starts * chances.undecided + reached * self.hang
-                total = total + undecided * self._within(attempt, x - rule.deadline_ns, slowdown)
+                undecided = starts * chances.left[-1] + reached * self.hang
+                total = total + undecided * self.within(attempt, x - rule.deadline_ns, slowdown)
             if attempt == last:
                 lost = reached * (1 - self.hang) * start_failure
-                total = total + lost * self._within(attempt, x, slowdown)
+                total = total + lost * self.within(attempt, x, slowdown)
         if rule.is_checked and rule.deadline_from_dispatch:
             at_deadline = 1 - self.running(rule.deadline_ns, slowdown, level)
             total = np.where(x >= rule.deadline_ns, at_deadline, total)
@@ -143,7 +143,8 @@ class NodeLaw:
         return level, float(sample_ns(kind.after, 0.5)) if isinstance(kind.after, Constant) else None
 
     @property
-    def _chances(self) -> _Windows:
+    def windows(self) -> Windows:
+        """The chances of verdicts after so many windows."""
         return _windows_of(self.behaviour, self.kind, self.rule)
 
     def _attempts(self, start_failure: Any) -> list[tuple[int, Any]]:
@@ -151,7 +152,8 @@ class NodeLaw:
         again = (1 - self.hang) * np.asarray(start_failure, dtype=float)
         return [(number + 1, again**number) for number in range(self.behaviour.start_attempts)]
 
-    def _within(self, attempt: int, left_ns: np.ndarray, slowdown: Any) -> np.ndarray:
+    def within(self, attempt: int, left_ns: np.ndarray, slowdown: Any) -> np.ndarray:
+        """Return the probability that so many attempts end within some times."""
         return starts_within(self.behaviour.update_duration, attempt, left_ns, slowdown)
 
 
@@ -196,27 +198,28 @@ def _convolved(law: Distribution, attempts: int) -> tuple[np.ndarray, np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
-class _Windows:
-    """At m the probability that a node runs, or has failed, after exactly m windows; that it is undecided at the last."""
+class Windows:
+    """At m the probability that a node runs, or has failed, after exactly m windows, or is undecided after them."""
 
     running: np.ndarray
     failed: np.ndarray
-    undecided: float
+    left: np.ndarray
 
 
 @lru_cache(maxsize=1024)
-def _windows_of(behaviour: Behaviour, kind: ReleaseKind | None, rule: HealthRule) -> _Windows:
+def _windows_of(behaviour: Behaviour, kind: ReleaseKind | None, rule: HealthRule) -> Windows:
     if not rule.is_checked or rule.windows_needed == 0:
-        return _Windows(np.ones(1), np.zeros(1), 0.0)
+        return Windows(np.ones(1), np.zeros(1), np.zeros(1))
     most = rule.deadline_ns // rule.interval_ns
-    healthy = healthy_chances(behaviour, kind, rule, np.arange(most), *_steps_of(behaviour, kind))
-    return _decide(rule, healthy)
+    healthy = healthy_chances(behaviour, kind, rule, np.arange(most), *steps_of(behaviour, kind))
+    return decide(rule, healthy, 1 - healthy)
 
 
-def _steps_of(behaviour: Behaviour, kind: ReleaseKind | None) -> tuple[np.ndarray, np.ndarray]:
+def steps_of(behaviour: Behaviour, kind: ReleaseKind | None, *, finely: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return levels and times after which the release shows, in pairs that are equally likely."""
-    steps = (np.arange(_STEPS) + 0.5) / _STEPS
-    one = steps[_STEPS // 2 :][:1]
+    n = 4 * _STEPS if finely else _STEPS
+    steps = (np.arange(n) + 0.5) / n
+    one = steps[n // 2 :][:1]
     levels = behaviour.error_rate.quantile(one if isinstance(behaviour.error_rate, Constant) else steps)
     after_ns = np.zeros(1)
     if kind is not None and kind.error_rate:
@@ -236,25 +239,42 @@ def healthy_chances(
     allowed = rule.allowed_failures(requests)
     if allowed < 0 or not requests:
         return np.full(shape, float(allowed >= 0))
+    chances: np.ndarray = np.broadcast_to(
+        bdtr(allowed, requests, error_levels(kind, rule, windows, levels, after_ns)), shape
+    )
+    return chances
+
+
+def error_levels(
+    kind: ReleaseKind | None, rule: HealthRule, windows: np.ndarray, levels: Any, after_ns: Any
+) -> np.ndarray:
+    """Return the mean levels of errors in some windows, with what the release adds once it shows, by level and time."""
+    levels, after_ns = np.atleast_1d(levels), np.atleast_1d(after_ns)
+    levels, after_ns = levels.reshape(len(levels), -1), after_ns.reshape(len(after_ns), -1)
     if kind is not None and kind.error_rate:
         ends = rule.interval_ns * (windows + 1)
         present = np.clip((ends - after_ns) / rule.interval_ns, 0.0, 1.0)  # as a fraction of the window
         levels = levels + present * (1 - levels) * kind.error_rate
-    chances: np.ndarray = np.broadcast_to(bdtr(allowed, requests, levels), shape)
-    return chances
+    found: np.ndarray = np.broadcast_to(levels, (len(levels), len(windows)))
+    return found
 
 
-def _decide(rule: HealthRule, healthy: np.ndarray) -> _Windows:
-    """Follow the numbers of healthy and unhealthy windows until they decide."""
+def decide(rule: HealthRule, healthy: np.ndarray, unhealthy: np.ndarray) -> Windows:
+    """Follow the numbers of healthy and unhealthy windows until they decide.
+
+    Parameters
+    ----------
+    healthy, unhealthy : ndarray of float, shape (steps, windows)
+        The chance that a window is so, and of what else was seen of it.
+    """
     n_steps, most = healthy.shape
     threshold = rule.failure_threshold
-    running, failed = np.zeros(most + 1), np.zeros(most + 1)
+    running, failed, left = np.zeros(most + 1), np.zeros(most + 1), np.ones(most + 1)
     # By step, healthy windows that count, and unhealthy ones (in a row or in all).
     state = np.zeros((n_steps, rule.windows_needed, threshold or 1))
     state[:, 0, 0] = 1.0 / n_steps
     for window in range(1, most + 1):
-        chance = healthy[:, window - 1, np.newaxis, np.newaxis]
-        better, worse = chance * state, (1 - chance) * state
+        better, worse = (chance[:, window - 1, np.newaxis, np.newaxis] * state for chance in (healthy, unhealthy))
         if not rule.cumulative:
             better = np.concatenate([better.sum(axis=2, keepdims=True), np.zeros_like(better[:, :, 1:])], axis=2)
         following = np.zeros_like(state)
@@ -268,4 +288,5 @@ def _decide(rule: HealthRule, healthy: np.ndarray) -> _Windows:
         else:
             following += worse
         state = following
-    return _Windows(running, failed, float(state.sum()))
+        left[window] = state.sum()
+    return Windows(running, failed, left)

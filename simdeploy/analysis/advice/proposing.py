@@ -27,21 +27,24 @@ References
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.analysis.advice.dealing import deal_verdicts, split_failures
-from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes
+from simdeploy.analysis.advice.drawing import Nodes
 from simdeploy.analysis.advice.expecting import expect_failures
-from simdeploy.analysis.advice.finding import Supply, find_own_chances, find_replications, least_chances
+from simdeploy.analysis.advice.fates import EARLY, LATE, Bounds, Fates
+from simdeploy.analysis.advice.finding import Supply, find_replications, is_worth_compiling, least_chances
 from simdeploy.analysis.advice.laws import FOREVER
+from simdeploy.analysis.advice.observed import Observed
 from simdeploy.engines.continuing import Worlds
 from simdeploy.world.streams import Stream, uniforms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from simdeploy.analysis.advice.guiding import Guide
     from simdeploy.analysis.advice.laws import NodeLaw
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
     from simdeploy.analysis.advice.waves import Cell, Course
 
 _LEAST = 1e-300
+# Worlds with a smaller part of a large weight, this quantile of them, are mostly dropped.
+_LARGE, _LOG_HARDLY_ANY = 0.9, math.log(1e-4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +73,17 @@ class Proposal:
     log_weights: np.ndarray
     are_drawn: np.ndarray
 
+    @classmethod
+    def join(cls, parts: Iterable[Proposal]) -> Proposal:
+        """Return all of them as one."""
+        every = list(parts)
+        worlds = (np.concatenate([getattr(each.worlds, name) for each in every]) for name in ("roots", "nodes"))
+        return cls(
+            Worlds(*worlds),
+            np.concatenate([each.log_weights for each in every]),
+            np.concatenate([each.are_drawn for each in every]),
+        )
+
 
 class Proposer:
     """Proposes worlds of one kind of release.
@@ -76,6 +92,8 @@ class Proposer:
     ----------
     slots : ndarray of int
         Of the worlds' nodes in the supply.
+    log_weights : ndarray of float
+        Of the roots.
     guide : Guide, optional
     never_failed : bool
         Whether canaries cannot have failed, because that would have ended the rollout.
@@ -87,6 +105,7 @@ class Proposer:
         course: Course,
         supply: Supply,
         slots: np.ndarray,
+        log_weights: np.ndarray,
         guide: Guide | None,
         *,
         never_failed: bool,
@@ -94,12 +113,13 @@ class Proposer:
         self._rollouts, self._course, self._supply, self._slots = rollouts, course, supply, slots
         self._guide = guide
         self._next_start: np.ndarray | None = None
+        self._log_ahead: np.ndarray | None = None
         self._never_failed = never_failed
         n = len(rollouts.roots)
         self._n = n
         self._all = np.arange(n)
         self._numbers = np.repeat(rollouts.roots[:, np.newaxis], rollouts.scenario.fleet.nodes, axis=1)
-        self._log_weights = np.zeros(n)
+        self._log_weights = log_weights
         self._are_drawn = np.ones(n, dtype=bool)
         self._failures_left = [np.full(n, stretch.failed) for stretch in course.stretches]
 
@@ -125,21 +145,20 @@ class Proposer:
         ]
         n_resolved = sum(cell.count for _, cell in cells)
         pause_ns = plan.bakes_ns[wave] + self._promotion_ns(wave)
-        bounds = self._bound(
-            wave, [cell for _, cell in cells], starts, pause_ns, is_over=n_resolved == plan.sizes[wave]
-        )
-        chances = self._find_chances(laws, bounds, starts)
+        is_over = n_resolved == plan.sizes[wave]
+        bounds = self._bound(wave, [cell for _, cell in cells], starts, pause_ns, is_over=is_over)
         shares = np.stack([(places == place).mean(axis=1) for place in range(len(laws))])
-        means = np.einsum("lw,lcw->cw", shares, chances)
+        fates = Fates(self._rollouts, laws, bounds, course.end_ns - starts, [bool(each.any()) for each in shares])
+        means = np.einsum("lw,lcw->cw", shares, fates.of_verdicts)
         left = self._deal_failures(wave, cells, means, plan.sizes[wave] - n_resolved)
         numbers = np.arange(first, first + plan.sizes[wave])
         u = uniforms(self._rollouts.seed, self._rollouts.roots[:, np.newaxis], Stream.SEEN_VERDICT, numbers)
-        dealt, log_factors = deal_verdicts(places, chances, means, left, u)
+        verdicts, log_factors = deal_verdicts(places, fates.of_verdicts, means, left, u)
         self._weigh(log_factors)
-        low, high, verdicts = self._limit_times(dealt, bounds, starts)
-        self._choose_last(wave, laws, places, dealt, bounds, (low, high))
-        times = self._draw(laws, nodes, places, dealt, (low, high, verdicts), len(cells))
-        last = np.where(dealt < 2 * len(cells), times, 0.0).max(axis=1)
+        dealt = self._choose_last(wave, places, fates, fates.whole(verdicts))
+        self._play(wave)
+        times = self._draw(laws, nodes, places, fates, dealt)
+        last = np.where(dealt == fates.in_flight, 0.0, times).max(axis=1)
         ready = starts + last + pause_ns
         for begins, ends in course.pauses:
             ready = np.where((ready >= begins) & (ready < ends), ends, ready)
@@ -151,10 +170,11 @@ class Proposer:
 
     def _bound(
         self, wave: int, cells: Sequence[Cell], starts: np.ndarray, pause_ns: np.ndarray | float, *, is_over: bool
-    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Return, for each cell, when its verdicts came after the start of the wave: bounds of all, and the lower one of the last."""
+    ) -> list[Bounds]:
+        """Return, for each cell, when its verdicts came after the start of the wave."""
         found = []
         self._next_start = None
+        self._log_ahead = np.zeros(self._n) if wave + 1 == self._course.n_waves else None
         for number, cell in enumerate(cells):
             low, high = cell.span.low - starts, min(cell.span.high, cell.last.high) - starts
             last = cell.last.low - starts
@@ -172,27 +192,9 @@ class Proposer:
                     high = np.minimum(high, chosen[1] - starts - pause_ns)
                     last = np.maximum(last, chosen[0] - starts - pause_ns)
                     self._weigh(-chosen[2])
-            found.append((low, high, last))
+                    self._log_ahead = chosen[3]
+            found.append(Bounds(low, high, last))
         return found
-
-    def _find_chances(
-        self, laws: Sequence[NodeLaw], bounds: list[tuple[np.ndarray, np.ndarray, np.ndarray]], starts: np.ndarray
-    ) -> np.ndarray:
-        """Return the chance of each verdict, by law, verdict and world: twice the cell's place, plus 1 if failed; the last is none yet."""
-        chances = np.zeros((len(laws), 2 * len(bounds) + 1, self._n))
-        for place, law in enumerate(laws):
-            for number, (low, high, _) in enumerate(bounds):
-                runs, fails = (
-                    self._rollouts.chance_by(place, law, high, verdict)
-                    - self._rollouts.chance_by(place, law, low, verdict)
-                    for verdict in (RUNS, FAILS)
-                )
-                chances[place, 2 * number], chances[place, 2 * number + 1] = runs, fails
-            end = self._course.end_ns - starts
-            chances[place, -1] = (
-                1 - self._rollouts.chance_by(place, law, end, RUNS) - self._rollouts.chance_by(place, law, end, FAILS)
-            )
-        return np.clip(chances, 0.0, 1.0)
 
     # -- dealing -----------------------------------------------------------------------------------
 
@@ -225,77 +227,42 @@ class Proposer:
             left[2 * number] = cell.count - left[2 * number + 1]
         return left
 
-    def _limit_times(
-        self, dealt: np.ndarray, bounds: list[tuple[np.ndarray, np.ndarray, np.ndarray]], starts: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return bounds of the time of each node's verdict, and which it is."""
-        low = np.stack([*(each[0] for each in bounds), self._course.end_ns - starts])
-        high = np.stack([*(each[1] for each in bounds), np.full(self._n, FOREVER)])
-        cells, worlds = dealt // 2, self._all[:, np.newaxis]
-        verdicts = np.where(dealt == 2 * len(bounds), -1, dealt % 2)
-        return np.maximum(low[cells, worlds], -1.0), high[cells, worlds], verdicts
-
-    def _choose_last(
-        self,
-        wave: int,
-        laws: Sequence[NodeLaw],
-        places: np.ndarray,
-        dealt: np.ndarray,
-        bounds: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
-        times: tuple[np.ndarray, np.ndarray],
-    ) -> None:
-        """Let one of the nodes of a cell be late enough to be the last; narrows the bounds of times."""
-        low, high = times
-        for number, (begins, ends, last) in enumerate(bounds):
-            if not np.isfinite(last).any():
+    def _choose_last(self, wave: int, places: np.ndarray, fates: Fates, dealt: np.ndarray) -> np.ndarray:
+        """Let one of the nodes of a cell be late enough to be the last; return their fates."""
+        columns, cells = np.arange(dealt.shape[1]), fates.cells_of(dealt)
+        for number, is_bound in enumerate(fates.are_bound):
+            if not is_bound.any():
                 continue
-            is_early = last <= np.maximum(begins, -1.0)
-            middle = np.clip(last, begins, ends)
             # The chance that a node of the cell was early, given that it is of the cell.
+            is_in = is_bound[:, np.newaxis] & (cells == number)
             early = np.ones(dealt.shape)
-            for verdict in (RUNS, FAILS):
-                for place, law in enumerate(laws):
-                    chosen = (dealt == 2 * number + verdict) & (places == place)
-                    if not chosen.any():
-                        continue
-                    at_low, at_middle, at_high = (
-                        self._rollouts.chance_by(place, law, x, verdict) for x in (begins, middle, ends)
-                    )
-                    whole = np.maximum(at_high - at_low, _LEAST)
-                    ratio = np.where(is_early, 0.0, np.clip((at_middle - at_low) / whole, 0.0, 1.0))
-                    early[chosen] = np.broadcast_to(ratio[:, np.newaxis], dealt.shape)[chosen]
+            early[is_in] = fates.early(places[is_in], dealt[is_in], np.nonzero(is_in)[0])
             cumulated = np.cumprod(early, axis=1)
-            late = 1 - cumulated[:, -1]
+            late = np.where(is_bound, 1 - cumulated[:, -1], 1.0)
             with np.errstate(divide="ignore"):
                 self._weigh(np.log(late))
             u = uniforms(self._rollouts.seed, self._rollouts.roots, Stream.SEEN_WAVE, wave, 2 * number + 1)
             hit = np.argmax(1 - cumulated >= (u * late)[:, np.newaxis], axis=1)[:, np.newaxis]
-            columns = np.arange(dealt.shape[1])
-            is_in = (dealt // 2 == number) & ~is_early[:, np.newaxis]
-            np.copyto(high, middle[:, np.newaxis], where=is_in & (columns < hit))
-            np.copyto(low, middle[:, np.newaxis], where=is_in & (columns == hit))
+            dealt = dealt + np.where(is_in & (columns < hit), EARLY, 0) + np.where(is_in & (columns == hit), LATE, 0)
+        return dealt
 
     # -- drawing -----------------------------------------------------------------------------------
 
     def _draw(
-        self,
-        laws: Sequence[NodeLaw],
-        nodes: np.ndarray,
-        places: np.ndarray,
-        dealt: np.ndarray,
-        wanted: tuple[np.ndarray, np.ndarray, np.ndarray],
-        n_cells: int,
+        self, laws: Sequence[NodeLaw], nodes: np.ndarray, places: np.ndarray, fates: Fates, dealt: np.ndarray
     ) -> np.ndarray:
-        """Give each node the numbers of a replication in which it does what it was dealt; return when it gets its verdict."""
+        """Give each node the numbers of a replication in which it has its fate; return when it gets its verdict."""
         times = np.zeros(dealt.shape)
-        is_in_flight = dealt == 2 * n_cells
-        is_possible = (np.isfinite(self._log_weights) & self._are_drawn)[:, np.newaxis]
-        self._find(laws, nodes, places, wanted, is_possible & ~is_in_flight, times)
-        low, high, verdicts = wanted
+        is_in_flight = dealt == fates.in_flight
+        self._find(laws, nodes, places, fates, dealt, ~is_in_flight, times)
         if self._course.is_over and is_in_flight.any():
-            low = self._wait_for_end(laws, places, is_in_flight, low, times)
-        is_possible = (np.isfinite(self._log_weights) & self._are_drawn)[:, np.newaxis]
-        self._find(laws, nodes, places, (low, high, verdicts), is_possible & is_in_flight, times)
+            # Until the end that the deployment has in each world, instead of that which was seen.
+            ratios = fates.wait_until(np.where(is_in_flight, 0.0, times).max(axis=1))
+            for place, ratio in enumerate(ratios):
+                count = (is_in_flight & (places == place)).sum(axis=1)
+                with np.errstate(divide="ignore"):
+                    self._weigh(count * np.log(np.where(count > 0, ratio, 1.0)))
+        self._find(laws, nodes, places, fates, dealt, is_in_flight, times)
         return times
 
     def _find(
@@ -303,56 +270,31 @@ class Proposer:
         laws: Sequence[NodeLaw],
         nodes: np.ndarray,
         places: np.ndarray,
-        wanted: tuple[np.ndarray, np.ndarray, np.ndarray],
+        fates: Fates,
+        dealt: np.ndarray,
         chosen: np.ndarray,
         times: np.ndarray,
     ) -> None:
-        worlds, columns = np.nonzero(chosen)
-        law = places[worlds, columns]
-        numbers = nodes[worlds, columns]
-        rollouts = self._rollouts
-        drawn = Nodes(
-            numbers,
-            self._slots[worlds],
-            law,
-            rollouts.slowdown[law, worlds],
-            rollouts.start_failure[law, worlds],
-        )
-        low, high, verdicts = (each[worlds, columns] for each in wanted)
-        is_rare = find_own_chances(laws, drawn, verdicts, low, high) < least_chances(laws)[law]
-        self._are_drawn[worlds[is_rare]] = False
-        places = np.flatnonzero(self._are_drawn[worlds])
+        is_possible = np.isfinite(self._log_weights) & self._are_drawn
+        worlds, columns = np.nonzero(chosen & is_possible[:, np.newaxis])
+        law, fate = places[worlds, columns], dealt[worlds, columns]
+        chances = fates.chances[law, fate, worlds]
+        self._are_drawn[worlds[chances < least_chances(laws)[law]]] = False
+        kept = np.flatnonzero(self._are_drawn[worlds])
+        worlds, columns, law, fate = (each[kept] for each in (worlds, columns, law, fate))
+        numbers, rollouts = nodes[worlds, columns], self._rollouts
+        shared = rollouts.slowdown[law, worlds], rollouts.start_failure[law, worlds]
         replications, at = find_replications(
             laws,
-            drawn.take(places),
+            Nodes(numbers, self._slots[worlds], law, *shared),
             self._supply,
             rollouts.seed,
-            verdicts=verdicts[places],
-            after_ns=low[places],
-            until_ns=high[places],
+            Observed.of_verdicts(fates.verdicts[fate], fates.low[fate, worlds], fates.high[fate, worlds]),
+            is_compiled=is_worth_compiling(chances[kept]),
         )
-        self._are_drawn[worlds[places[replications < 0]]] = False
-        self._numbers[worlds[places], numbers[places]] = np.maximum(replications, 0)
-        times[worlds[places], columns[places]] = at
-
-    def _wait_for_end(
-        self, laws: Sequence[NodeLaw], places: np.ndarray, is_in_flight: np.ndarray, low: np.ndarray, times: np.ndarray
-    ) -> np.ndarray:
-        """Let nodes in flight have no verdict by the end that the deployment has in each world, instead of that which was seen."""
-        end = np.where(is_in_flight, 0.0, times).max(axis=1)
-        for place, law in enumerate(laws):
-            count = (is_in_flight & (places == place)).sum(axis=1)
-            if not count.any():
-                continue
-            before = np.where(is_in_flight & (places == place), low, -1.0).max(axis=1)
-            at_end, assumed = (
-                1 - self._rollouts.chance_by(place, law, x, RUNS) - self._rollouts.chance_by(place, law, x, FAILS)
-                for x in (end, before)
-            )
-            with np.errstate(divide="ignore", invalid="ignore"):
-                ratio = np.log(np.maximum(at_end, 0.0)) - np.log(np.maximum(assumed, _LEAST))
-            self._weigh(np.where(count > 0, count * np.where(count > 0, ratio, 0.0), 0.0))
-        return np.where(is_in_flight, end[:, np.newaxis], low)
+        self._are_drawn[worlds[replications < 0]] = False
+        self._numbers[worlds, numbers] = np.maximum(replications, 0)
+        times[worlds, columns] = at
 
     # -- weights -----------------------------------------------------------------------------------
 
@@ -362,3 +304,19 @@ class Proposer:
 
     def _kill(self, are_dead: np.ndarray) -> None:
         self._log_weights = np.where(are_dead, -np.inf, self._log_weights)
+
+    def _play(self, wave: int) -> None:
+        """Drop most of the worlds that have hardly any weight, before their nodes are looked for; those that stay gain as much."""
+        if self._log_ahead is None:
+            return
+        score = self._log_weights + self._log_ahead
+        possible = score[np.isfinite(score)]
+        if not len(possible):
+            return
+        # A chance is rough, so the largest may be far from the others.
+        log_kept = np.minimum(score - np.quantile(possible, _LARGE) - _LOG_HARDLY_ANY, 0.0)
+        u = uniforms(
+            self._rollouts.seed, self._rollouts.roots, Stream.SEEN_WAVE, len(self._rollouts.plan.sizes) + 1 + wave, 1
+        )
+        with np.errstate(invalid="ignore"):
+            self._weigh(np.where(np.log(u) < log_kept, -log_kept, -np.inf))

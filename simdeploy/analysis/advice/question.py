@@ -11,6 +11,7 @@ import numpy as np
 from simdeploy.analysis.advice.acting import Act, awaits_promotion
 from simdeploy.analysis.advice.conditioning import condition
 from simdeploy.analysis.advice.estimating import UNKNOWN, Interval, Weighted
+from simdeploy.analysis.advice.evidence import read_evidence
 from simdeploy.analysis.advice.impossible import find_failed_limit
 from simdeploy.analysis.advice.result import ACTS, COURSE, FEWEST_EFFECTIVE, FORECAST, KINDS, WAITING, Advice
 from simdeploy.analysis.advice.running import Runner
@@ -56,6 +57,7 @@ class Question:
         policy: Any,
         seen: Any,
         at: Any,
+        evidence: Any,
         replications: Any,
         confidence_level: Any,
         seed: Any,
@@ -80,6 +82,7 @@ class Question:
         orchestrator = self.scenario.orchestrator_of(self.seen.policy)
         fleet = self.scenario.fleet
         self.plan: Plan = plan_waves(self.seen.policy.policy, orchestrator, fleet.nodes, fleet.zones)
+        self.seen = read_evidence(self.scenario, self.plan, self.seen, evidence)
         self._engine = choose_engine(engine, node_updates=10 * replications * fleet.nodes)
         check_room(self.scenario, [self.seen.policy], self._engine)
         check_rows_fit(replications, _BYTES_PER_NODE * fleet.nodes, hint="use fewer replications")
@@ -111,7 +114,7 @@ class Question:
         """Draw the worlds, and let them go on."""
         n, n_runs = self._replications, 2 + extra_runs
         self._campaign.expect(n * n_runs, nodes=self.scenario.fleet.nodes)
-        self._n_runs, self._done = n_runs, 0
+        self._n_runs, self._done, self._total = n_runs, 0, n * n_runs
         self._campaign.report(0, n * n_runs)
         self._conditioned = condition(
             self.scenario,
@@ -119,10 +122,10 @@ class Question:
             replications=self._replications,
             seed=self._seed,
             engine=self._engine,
+            tell=self._tell,
         )
         self._weighted = Weighted.of(self._conditioned, self._level)
         self._total = len(self._weighted.weights) * n_runs
-        self._tell(len(self._weighted.weights))
         self._runner = Runner(self._conditioned, self._campaign.executor(self._engine), self._tell)
         self._outcomes = self._runner.run((), self._instants)
 
@@ -220,11 +223,11 @@ class Question:
         """Return updated and failed nodes over time: as seen, then quantiles."""
         rows = []
         values: dict[str, Any]
-        for look in self.seen.looks:
+        for since_ns, fields in self.seen.past:
             values = {}
             for name in ("updated_nodes", "failed_nodes"):
-                values |= dict.fromkeys((f"{name}_low", name, f"{name}_high"), look.fields.get(name, math.nan))
-            rows.append({"time_s": look.since_ns / NS_PER_S, "is_past": True, **values})
+                values |= dict.fromkeys((f"{name}_low", name, f"{name}_high"), fields.get(name, math.nan))
+            rows.append({"time_s": since_ns / NS_PER_S, "is_past": True, **values})
         looks = self._outcomes.looks
         for place, at_ns in enumerate(self._instants):
             values = {}

@@ -58,10 +58,19 @@ class Rollouts:
 
     def chance_by(self, place: int, law: NodeLaw, x_ns: np.ndarray, verdict: int) -> np.ndarray:
         """Return the probability that a node gets a verdict by some times after its dispatch, by world; `place` is that of its law."""
+        if not (x_ns >= 0).any():
+            return np.zeros(len(self.roots))
         x_ns = np.clip(x_ns, -1.0, FOREVER)
         function = law.running if verdict == RUNS else law.failed
         found = function(x_ns, self.slowdown[place], self.start_failure[place])
         return np.where(x_ns < 0, 0.0, found)
+
+    @property
+    def are_alike(self) -> bool:
+        """Whether each node has the same place in the order, and the same law, in all of them."""
+        fleet = self.scenario.fleet
+        is_dealt = any(each.share is not None for each in fleet.classes) or self.kind.affects.by == "count"
+        return fleet.order != "random" and not is_dealt
 
     @cached_property
     def order(self) -> np.ndarray:

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.advice.node_table import FAILED, HALF_SECOND_NS, RUNNING, NodeTable
+from simdeploy.analysis.advice.nodes_seen import is_table_of_nodes, read_nodes
 from simdeploy.api import Deployment, DeploymentDocument, parse_time
 from simdeploy.api.document import read_body
 from simdeploy.engines.rollout import Rollout
 from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.records import Records
+from simdeploy.rules.waves import plan_waves
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, round_half_up
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.analysis.advice.observed import Total
     from simdeploy.scenario import Scenario, ScenarioPolicy
-
-# Instants agree if they differ by no more.
-HALF_SECOND_NS = NS_PER_S // 2
 
 _WHOLE = ("current_wave", "updated_nodes", "failed_nodes")
 _TIMES = {
@@ -31,8 +33,7 @@ _TIMES = {
     "healthy_deadline": "healthy_deadline_ns",
 }
 _FIELDS = ("state", *_WHOLE, "canary_promoted")
-_FORMS = "a deployment object, a list of (instant, object), or a rollout's revisions"
-_NODE_COLUMNS = {"node", "dispatched_at_s", "status"}
+_FORMS = "a deployment object, a list of (instant, object), a rollout's revisions, or a table of nodes"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,10 @@ class Seen:
         Whether that is the last change, because nobody said.
     are_revisions : bool
         Whether every change is among the looks.
+    nodes : NodeTable or None
+        The nodes at the instant of looking, if they were seen; the only look has their counts.
+    totals : tuple of Total
+        Of requests that no health window judged.
     """
 
     looks: tuple[Look, ...]
@@ -77,11 +82,20 @@ class Seen:
     at_ns: int
     is_assumed: bool
     are_revisions: bool = False
+    nodes: NodeTable | None = None
+    totals: tuple[Total, ...] = ()
 
     @property
     def last(self) -> Look:
         """The last look."""
         return self.looks[-1]
+
+    @property
+    def past(self) -> list[tuple[int, Mapping[str, Any]]]:
+        """What is known of the counts, by instant."""
+        if self.nodes is not None:
+            return [*self.nodes.count(), (self.at_ns, self.last.fields)]
+        return [(look.since_ns, look.fields) for look in self.looks]
 
 
 @dataclass(frozen=True)
@@ -112,6 +126,12 @@ def read_seen(scenario: Scenario, policy: Any, seen: Any, at: Any) -> Seen:
     if isinstance(seen, Rollout):
         wanted = seen.policy if wanted is None else wanted
         seen = seen.revisions
+    if isinstance(seen, Records):
+        seen = seen.nodes.dropna(axis=1, how="all")
+    elif _is_list(seen) and seen and all(isinstance(row, Mapping) and "node" in row for row in seen):
+        seen = pd.DataFrame(list(seen))
+    if isinstance(seen, pd.DataFrame) and is_table_of_nodes(seen.columns):
+        return _look_at_nodes(scenario, scenario.policy() if wanted is None else wanted, seen, at)
     if isinstance(seen, pd.DataFrame):
         statuses = _read_revisions(seen)
         chosen = scenario.policy() if wanted is None else wanted
@@ -129,6 +149,28 @@ def read_seen(scenario: Scenario, policy: Any, seen: Any, at: Any) -> Seen:
             allowed = f"{scenario.fleet.nodes}, the nodes of the scenario's fleet"
             raise InputError(_impossible("total_nodes", "another fleet", status.total_nodes, allowed))
     return _make_looks(statuses, chosen, created_ns, at, are_revisions=are_revisions)
+
+
+def _look_at_nodes(scenario: Scenario, policy: ScenarioPolicy, frame: pd.DataFrame, at: Any) -> Seen:
+    """Read a table of nodes; counts and the current wave follow from them."""
+    nodes, created_ns = read_nodes(scenario, frame)
+    last_ns = nodes.last_ns
+    if at is None and math.isnan(last_ns):
+        raise InputError(Problem("no instant is known", ("at",), allowed="the instant of looking"))
+    at_ns = round(last_ns) if at is None else _read_instant(at, created_ns or 0, ("at",))
+    n_running, n_failed = (int((nodes.status == status).sum()) for status in (RUNNING, FAILED))
+    plan = plan_waves(policy.policy, scenario.orchestrator_of(policy), scenario.fleet.nodes, scenario.fleet.zones)
+    reached = np.cumsum((0, *plan.sizes))
+    is_over = n_running + n_failed == plan.total
+    fields = {
+        "state": "completed" if is_over else "in_progress",
+        "current_wave": int(np.searchsorted(reached, nodes.n_dispatched)),
+        "updated_nodes": n_running,
+        "failed_nodes": n_failed,
+    }
+    since_ns = at_ns if math.isnan(last_ns) else min(round(last_ns), at_ns)
+    look = Look(max(at_ns, since_ns + HALF_SECOND_NS), since_ns, fields)
+    return Seen((look,), policy, at_ns, at is None, nodes=nodes)
 
 
 def _is_list(seen: Any) -> bool:
@@ -199,9 +241,6 @@ def _read_status(deployment: Deployment, seen_at: Any) -> _Status:
 def _read_revisions(frame: pd.DataFrame) -> list[_Status]:
     """Read a table with the columns of `Rollout.revisions`; a rollback's are left out."""
     columns = set(map(str, frame.columns))
-    if columns >= _NODE_COLUMNS:
-        message = "a table of nodes is not supported yet"
-        raise InputError(Problem(message, ("seen",), allowed=_FORMS))
     if not {"state", "updated_at", "current_wave"} <= columns:
         raise InputError(Problem("not a table of revisions", ("seen",), allowed="the columns of Rollout.revisions"))
     if "deployment" in columns and len(frame):

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from simdeploy.engines.compiled.jit import entry
+from simdeploy.engines.compiled.jit import entry, inlined
 from simdeploy.engines.compiled.philox import block, to_uniform
 from simdeploy.world.streams import Stream
 
@@ -18,6 +18,15 @@ _WINDOW = np.uint64(Stream.WINDOW.block)
 _0, _32 = np.uint64(0), np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 _RUNS, _FAILS = 0, 1
+# After so many tries in vain, the durations of so many are drawn together, and most of them rule the verdict out.
+_PATIENCE, _BATCH = 16, 64
+
+
+@inlined
+def _may_run(start, needed, interval_ns, low, high):
+    """Return whether a node that started may run within its bounds, at the end of a window."""
+    last = start + math.floor((high - start) / interval_ns) * interval_ns
+    return start + needed * interval_ns <= high and last > low
 
 
 @entry(cache=True)
@@ -33,6 +42,9 @@ def find_tries(
     wanted,
     low,
     high,
+    started,
+    start_low,
+    start_high,
     slowdown,
     failures,
     share,
@@ -46,6 +58,8 @@ def find_tries(
     ----------
     first, supply, per_world : int
         Of `Supply`.
+    started, start_low, start_high : ndarray
+        Whether it starts (0: no, 1: yes, -1: either), and when.
     failures : ndarray of float, shape (parts, nodes)
     rule : tuple
         Whether nodes are checked, and the deadline counts from the dispatch; deadline, interval (ns); windows needed, failures that
@@ -58,10 +72,29 @@ def find_tries(
     key0, key1 = np.uint64(seed) & _LOW, np.uint64(seed) >> _32
     n_steps, n_levels = durations.shape[1] - 1, healthy_table.shape[1]
     width = (math.log(tail) - log_least) / n_steps
-    found = np.full(len(numbers), -1, np.int64)
+    found, u_ahead = np.full(len(numbers), -1, np.int64), np.empty(_BATCH)
     for place in range(len(numbers)):
         node = np.uint64(numbers[place])
+        is_sieved = is_checked and needed > 0 and attempts == 1 and wanted[place] == _RUNS and supply >= _BATCH
+        drawn_from = drawn_to = from_try[place] + _PATIENCE
         for number in range(from_try[place], tries):
+            if is_sieved and number >= drawn_to:
+                drawn_from, drawn_to = number, number + _BATCH
+                start = (per_world * worlds[place] + number) % supply
+                for ahead in range(_BATCH):
+                    shifted = start + ahead
+                    shifted -= supply if shifted >= supply else 0
+                    even, _ = block(key0, key1, np.uint64(first + shifted), _ATTEMPT, node, _0)
+                    u_ahead[ahead] = to_uniform(even)
+            if is_sieved and number >= drawn_from:
+                u = u_ahead[number - drawn_from]
+                if tail <= u <= 1 - tail:
+                    x = (u - tail) / (1 - 2 * tail) * n_steps
+                    below = min(max(int(x), 0), n_steps - 1)
+                    left = durations[0, below]
+                    time = slowdown[place] * (left + (x - below) * (durations[0, below + 1] - left))
+                    if not _may_run(time, needed, interval_ns, low[place], high[place]):
+                        continue
             replication = np.uint64(first + (per_world * worlds[place] + number) % supply)
             part = 0
             if share < 1.0:
@@ -96,11 +129,15 @@ def find_tries(
                     break
                 if time > high[place]:
                     break
+            if started[place] >= 0 and (started[place] == 1) != is_started:
+                continue
             if is_started:
+                if time <= start_low[place] or time > start_high[place]:
+                    continue
                 if not is_checked or needed == 0:
                     verdict = _RUNS
                 else:
-                    if wanted[place] == _RUNS and time + needed * interval_ns > high[place]:
+                    if wanted[place] == _RUNS and not _may_run(time, needed, interval_ns, low[place], high[place]):
                         continue
                     deadline = deadline_ns if from_dispatch else time + deadline_ns
                     level, part_of_level = 0, 0.0

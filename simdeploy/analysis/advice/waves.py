@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.advice.seen import HALF_SECOND_NS
+from simdeploy.analysis.advice.node_table import HALF_SECOND_NS
 from simdeploy.rules.health import read_health_rule
 from simdeploy.vocabulary import TERMINAL_STATES
 

@@ -1,0 +1,281 @@
+"""Whether forecasts during a rollout are true, whether it pays to follow advice, and how long it takes."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import simdeploy
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.api import Deployment, DeploymentStatus
+from simdeploy.engines.continuing import Worlds, run_continued
+from simdeploy.errors import SimdeployWarning
+from simdeploy.scenario.measures import Measure
+from simdeploy.vocabulary import STATES
+
+ROLLOUTS = 2000
+# One seed for the rollouts and their cuts, another one for the worlds of forecasts.
+SEED, SEED_OF_WORLDS = 1, 2
+WORLDS = 300
+FEWEST = 50
+
+# Two kinds of defects that hide behind a level of failures that nobody knows.
+FLEET = simdeploy.Scenario.from_dict(
+    {
+        "name": "thirty nodes",
+        "fleet": {
+            "nodes": 30,
+            "requests_per_second": 10,
+            "update_duration": {"lognormal": {"median": "45s", "p95": "90s"}},
+            "slowdown": {"lognormal": {"mean": 1, "sd": 0.2}},
+            "start_failure": {"beta": {"mean": 0.06, "sd": 0.03}},
+            "error_rate": 0.01,
+        },
+        "release": {
+            "good": {"probability": 0.55},
+            "does not start": {"probability": 0.25, "defective": True, "start_failure": 0.2},
+            "errs": {"probability": 0.2, "defective": True, "error_rate": 0.05, "affects": {"share": 0.5}},
+        },
+        "policies": {
+            "fives": {
+                "strategy": "rolling",
+                "max_parallel": 5,
+                "max_failed_nodes": 9,
+                "max_failed_nodes_percent": 90,
+                "health_check": {"deadline": "4m", "min_healthy_time": "30s"},
+            }
+        },
+    }
+)
+LATEST_S = 900
+
+
+def cut(scenario, n):
+    """Yield rollouts and what was seen of each at a random instant at which it was under way.
+
+    The instant is drawn before the rollout: if it depended on the makespan, it would tell something of it.
+    """
+    rng = np.random.default_rng(SEED)
+    replication = 0
+    while n:
+        at_s = float(rng.uniform(0, LATEST_S))
+        rollout = simdeploy.simulate(scenario, seed=SEED, replication=replication)
+        replication += 1
+        if at_s < rollout.responses["makespan_s"]:
+            number = int((rollout.revisions["time_s"] <= at_s).sum())
+            yield rollout, rollout.deployment_at(number), at_s
+            n -= 1
+
+
+def forecast_all():
+    """Forecast rollouts that were cut; one row for each."""
+    rows = []
+    for rollout, seen, at_s in cut(FLEET, ROLLOUTS):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SimdeployWarning)
+            result = simdeploy.forecast(
+                FLEET, seen=seen, at=at_s, replications=WORLDS, seed=SEED_OF_WORLDS, engine="compiled"
+            )
+        left = result.forecast[result.forecast["measure"] == "time_left_s"].set_index("quantile")["estimate"]
+        kind = rollout.responses["release"]
+        rows.append(
+            {
+                "defective": result.defective,
+                "is_defective": bool(result.kinds.set_index("kind")["defective"][kind]),
+                "is_within": left[0.025] <= rollout.responses["makespan_s"] - at_s <= left[0.975],
+                "effective": result.effective_worlds,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.timeout(6000)
+def test_calibration(benchmark, write_page):
+    """Of releases called defective with some probability so many are; 95 % of makespans lie in forecasts of 95 %."""
+    found = benchmark.pedantic(forecast_all, rounds=1, iterations=1)
+    place = np.minimum((10 * found["defective"]).astype(int), 9)
+    lines = ["| called defective with | rollouts | mean | were defective |", "|---|---|---|---|"]
+    for number, part in found.groupby(place):
+        mean, share, n = part["defective"].mean(), part["is_defective"].mean(), len(part)
+        error = math.sqrt(float((part["defective"] * (1 - part["defective"])).sum())) / n
+        lines.append(
+            f"| {10 * number} to {10 * number + 10} % | {n:,} | {100 * mean:.1f} % | {100 * share:.1f} % ± {196 * error:.1f} |"
+        )
+        if n >= FEWEST:
+            assert abs(share - mean) <= 4 * error
+    covered = found["is_within"].mean()
+    lines += ["", f"{100 * covered:.1f} % of the {len(found):,} makespans lie in the middle 95 % of their forecasts."]
+    write_page(
+        "advise.md", "pytest benchmarks/test_advice.py -k calibration --write-page", "\n".join(lines), "calibration"
+    )
+    assert abs(covered - 0.95) <= 4 * math.sqrt(0.95 * 0.05 / len(found))
+
+
+# -- following advice --------------------------------------------------------------------------------------------------
+
+# Scenario, policy, nodes, and seconds between looks.
+FOLLOWED = [
+    ("small-fleet", "rolling", 40, 120),
+    ("latent-defect", "patient-canary", 50, 600),
+    ("overnight-promotion", "promotes-itself", 50, 1200),
+]
+FOLLOWERS, LOOKS = 500, 12
+
+
+class Course:
+    """Rollouts of a scenario, each looked at regularly until somebody cancels it."""
+
+    def __init__(self, name, policy, nodes, every_s):
+        path = Path(__file__).parents[1] / "scenarios" / f"{name}.yaml"
+        self.scenario = simdeploy.read_scenario(path).with_values({"fleet.nodes": nodes})
+        self.policy = self.scenario.policy(policy)
+        self.at_s = every_s * np.arange(1, LOOKS + 1)
+        roots = np.arange(FOLLOWERS)
+        self.worlds = Worlds(roots, np.repeat(roots[:, np.newaxis], nodes, axis=1))
+        self.looks, self.costs = self._run(np.arange(FOLLOWERS))
+        self._known = {}
+
+    def _run(self, places, canceled_s=None):
+        worlds = Worlds(self.worlds.roots[places], self.worlds.nodes[places])
+        change = None if canceled_s is None else (round(1e9 * canceled_s), "cancel")
+        instants = [round(1e9 * at_s) for at_s in self.at_s]
+        how = {"looks_ns": instants, "change": change, "seed": SEED, "engine": "compiled"}
+        continued = run_continued(self.scenario, self.policy, worlds, **how)
+        rows = [{"policy": "a", "replication": n, **continued.block.row(0, n)} for n in range(len(places))]
+        values = Values(pd.DataFrame(rows), [Measure("cost")], costs=self.scenario.costs)
+        return continued.looks, values.of(Measure("cost"))[0]
+
+    def cancel(self, is_canceled):
+        """Return what each rollout costs if it is canceled at the first look at which that holds, and the share of them."""
+        under_way = self.looks["state"] == STATES.index("in_progress")
+        cancels = is_canceled & under_way
+        first = np.where(cancels.any(axis=1), cancels.argmax(axis=1), LOOKS)
+        costs = self.costs.copy()
+        for look in np.unique(first[first < LOOKS]).tolist():
+            places = np.flatnonzero(first == look)
+            costs[places] = self._run(places, self.at_s[look])[1]
+        return costs, float((first < LOOKS).mean())
+
+    def follow(self):
+        """Return at which looks advice says to cancel; rollouts that look alike get the same."""
+        advised = np.zeros(self.looks.shape, dtype=bool)
+        for place, look in np.ndindex(*self.looks.shape):
+            seen = self.looks[place, look]
+            if STATES[seen["state"]] == "in_progress" and not advised[place].any():
+                key = look, int(seen["current_wave"]), int(seen["updated_nodes"]), int(seen["failed_nodes"])
+                if key not in self._known:
+                    self._known[key] = self._ask(*key)
+                advised[place, look] = self._known[key] == "cancel"
+        return advised
+
+    def _ask(self, look, wave, updated, failed):
+        counts = {"current_wave": wave, "updated_nodes": updated, "failed_nodes": failed}
+        status = DeploymentStatus(state="in_progress", created_at="2026-01-05T09:00:00Z", **counts)
+        seen = Deployment(id="d", type="update", spec=self.policy.spec, status=status)
+        how = {"replications": WORLDS, "seed": SEED_OF_WORLDS, "engine": "compiled"}
+        found = simdeploy.advise(self.scenario, seen=seen, at=float(self.at_s[look]), acts=["go on", "cancel"], **how)
+        return found.best
+
+
+@pytest.mark.timeout(6000)
+def test_following_pays(benchmark, write_page):
+    """Who follows advice at every look pays no more than the best of two fixed rules, within four standard errors."""
+    lines = [
+        "| scenario | always go on | cancel at the first failure | follow advice | canceled |",
+        "|---|---|---|---|---|",
+    ]
+
+    def follow_all():
+        for name, policy, nodes, every_s in FOLLOWED:
+            course = Course(name, policy, nodes, every_s)
+            at_failure, _ = course.cancel(course.looks["failed_nodes"] > 0)
+            followed, share = course.cancel(course.follow())
+            means = [f"{costs.mean():,.0f}" for costs in (course.costs, at_failure, followed)]
+            lines.append(
+                f"| `{name}`, {policy}, {nodes} nodes, every {every_s:,} s | {' | '.join(means)} | {100 * share:.0f} % |"
+            )
+            for fixed in (course.costs, at_failure):
+                more = followed - fixed
+                assert more.mean() <= 4 * more.std(ddof=1) / math.sqrt(len(more))
+
+    benchmark.pedantic(follow_all, rounds=1, iterations=1)
+    write_page("advise.md", "pytest benchmarks/test_advice.py -k following --write-page", "\n".join(lines), "following")
+
+
+# -- tables of nodes ---------------------------------------------------------------------------------------------------
+
+TABLES, WORLDS_OF_TABLES = 400, 100
+TIMES = ("dispatched_at_s", "started_at_s", "resolved_at_s")
+
+
+def see(rollout, at_s):
+    """Return the nodes of a rollout as they were, and the windows that had ended."""
+    nodes = rollout.nodes
+    dispatched, started, resolved = (nodes[name].le(at_s) for name in TIMES)
+    conditions = [~dispatched, resolved & nodes["ever_failed"], resolved, started]
+    status = np.select(conditions, ["pending", "failed", "running", "validating"], "starting")
+    times = {name: nodes[name].where(nodes[name].le(at_s)) for name in TIMES}
+    windows = rollout.windows[rollout.windows["ended_s"].le(at_s)]
+    return pd.DataFrame({"node": nodes["node"], "status": status, **times}), windows
+
+
+def forecast_tables(*, with_windows):
+    """Forecast rollouts that were cut; one row for each."""
+    rows = []
+    for rollout, _, at_s in cut(FLEET, TABLES):
+        nodes, windows = see(rollout, at_s)
+        how = {"evidence": windows} if with_windows and len(windows) else {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SimdeployWarning)
+            result = simdeploy.forecast(
+                FLEET, seen=nodes, at=at_s, replications=WORLDS_OF_TABLES, seed=SEED_OF_WORLDS, engine="compiled", **how
+            )
+        left = result.forecast[result.forecast["measure"] == "time_left_s"].set_index("quantile")["estimate"]
+        kind = rollout.responses["release"]
+        rows.append(
+            {
+                "defective": result.defective,
+                "is_defective": bool(result.kinds.set_index("kind")["defective"][kind]),
+                "is_within": left[0.025] <= rollout.responses["makespan_s"] - at_s <= left[0.975],
+                "effective": result.effective_worlds,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("with_windows", [False, True])
+def test_calibration_of_tables(benchmark, say, with_windows):
+    """Of releases called defective with some probability so many are, given instants of nodes, and counts of their requests."""
+    found = benchmark.pedantic(forecast_tables, kwargs={"with_windows": with_windows}, rounds=1, iterations=1)
+    place = np.minimum((5 * found["defective"]).astype(int), 4)
+    for number, part in found.groupby(place):
+        mean, share, n = part["defective"].mean(), part["is_defective"].mean(), len(part)
+        # Probabilities that are estimated from a hundred worlds have an error of their own.
+        error = math.sqrt(float((part["defective"] * (1 - part["defective"])).sum())) / n + 1 / n
+        say(f"called defective with {20 * number} to {20 * number + 20} %: {n}, mean {mean:.1%}, were {share:.1%}")
+        assert abs(share - mean) <= 4 * error
+    within = found["is_within"].mean()
+    say(
+        f"{within:.1%} of makespans within 95 %; {found['effective'].median():.0f} effective worlds of {WORLDS_OF_TABLES}"
+    )
+    # A hundred weighted worlds have few beyond their 95 %.
+    assert abs(within - 0.95) <= 4 * math.sqrt(0.95 * 0.05 / TABLES) + 0.02
+
+
+def test_a_thousand_nodes(benchmark):
+    """2,000 worlds with the instants of 300 of a thousand nodes."""
+    changes = {"scenario.fleet.nodes": 1000, "scenario.policies.fives.max_parallel": 50}
+    scenario = FLEET.with_values({name.removeprefix("scenario."): value for name, value in changes.items()})
+    rollout = simdeploy.simulate(scenario.given("good"), seed=SEED)
+    at_s = float(np.sort(rollout.nodes["dispatched_at_s"].unique())[5]) + 30
+    nodes, _ = see(rollout, at_s)
+    how = {"at": at_s, "replications": 2000, "engine": "compiled"}
+    simdeploy.forecast(scenario, seen=nodes, **how)
+    result = benchmark.pedantic(simdeploy.forecast, (scenario,), {"seen": nodes, **how}, rounds=1, iterations=1)
+    assert result.is_trusted

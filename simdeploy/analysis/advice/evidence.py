@@ -1,0 +1,187 @@
+"""Reading counts of requests that were seen beside a rollout: windows of nodes, and totals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.advice.node_table import FAILED, RUNNING, VALIDATING, NodeTable
+from simdeploy.analysis.advice.observed import UNKNOWN, YES, Total
+from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
+from simdeploy.records import Records
+from simdeploy.rules.health import read_health_rule
+from simdeploy.units import NS_PER_S
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.analysis.advice.seen import Seen
+    from simdeploy.rules.waves import Plan
+    from simdeploy.scenario import Scenario
+
+_VERSIONS = ("new", "old")
+_FORMS = "rows with requests and failed, and node or wave, version, from_s and to_s where known"
+# What other tables call the columns.
+_NAMES = {"failed_requests": "failed", "ended_s": "to_s", "at_s": "to_s", "at": "to_s"}
+_MOST_REQUESTS = 10**12
+
+
+def read_evidence(scenario: Scenario, plan: Plan, seen: Seen, given: Any) -> Seen:
+    """Return what was seen, with windows of nodes and totals of requests.
+
+    Parameters
+    ----------
+    given : DataFrame, Records, sequence of mapping, or None
+    """
+    if given is None:
+        return seen
+    frame = _read_frame(given)
+    problems: list[Problem] = []
+    rows = [_read_row(number, row, problems) for number, row in enumerate(frame.to_dict("records"), start=1)]
+    raise_if_any(problems)
+    of_nodes = [row for row in rows if row["node"] is not None]
+    totals = tuple(_read_total(plan, seen, row, problems) for row in rows if row["node"] is None)
+    raise_if_any(problems)
+    if of_nodes:
+        if seen.nodes is None:
+            message = "windows of nodes need a table of nodes as `seen`"
+            raise InputError(Problem(message, ("evidence", "node"), allowed="totals, without node"))
+        seen = replace(seen, nodes=_add_windows(scenario, seen, seen.nodes, of_nodes))
+    return replace(seen, totals=totals)
+
+
+def _read_frame(given: Any) -> pd.DataFrame:
+    import pandas as pd
+
+    if isinstance(given, Records):
+        given = given.windows.dropna(axis=1, how="all")
+    if (
+        isinstance(given, Sequence)
+        and not isinstance(given, str | bytes)
+        and all(isinstance(x, Mapping) for x in given)
+    ):
+        given = pd.DataFrame(list(given))
+    if not isinstance(given, pd.DataFrame):
+        raise InputError(Problem("not counts of requests", ("evidence",), found=shorten(given), allowed=_FORMS))
+    frame = given.rename(columns={theirs: ours for theirs, ours in _NAMES.items() if ours not in given})
+    if not {"requests", "failed"} <= set(frame.columns):
+        raise InputError(Problem("not counts of requests", ("evidence",), allowed=_FORMS))
+    return frame
+
+
+def _read_row(number: int, row: Mapping[Any, Any], problems: list[Problem]) -> dict[str, Any]:
+    """Return a row with all columns; None where empty."""
+    found: dict[str, Any] = {"row": number}
+    for name in ("version", "node", "wave", "from_s", "to_s", "requests", "failed"):
+        value = row.get(name)
+        found[name] = None if value is None or value != value or value == "" else value
+    for name in ("requests", "failed"):
+        value = found[name]
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or value != int(value)
+            or not 0 <= value <= _MOST_REQUESTS
+        ):
+            problems.append(_wrong(number, name, "not a number of requests", value, "a whole number from 0"))
+            found[name] = 0
+        found[name] = int(found[name])
+    if found["failed"] > found["requests"]:
+        problems.append(
+            _wrong(
+                number, "failed", "more failed requests than requests", found["failed"], f"at most {found['requests']}"
+            )
+        )
+    found["version"] = "new" if found["version"] is None else found["version"]
+    if found["version"] not in _VERSIONS:
+        problems.append(
+            not_among("no such version", ("evidence", f"row {number}", "version"), found["version"], _VERSIONS)
+        )
+    for name in ("from_s", "to_s"):
+        value = found[name]
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e10
+        ):
+            allowed = "seconds after the start of the rollout"
+            problems.append(_wrong(number, name, "not an instant", value, allowed))
+            found[name] = None
+    return found
+
+
+def _read_total(plan: Plan, seen: Seen, row: Mapping[str, Any], problems: list[Problem]) -> Total:
+    number, wave = row["row"], row["wave"]
+    from_ns = 0.0 if row["from_s"] is None else row["from_s"] * NS_PER_S
+    to_ns = float(seen.at_ns) if row["to_s"] is None else row["to_s"] * NS_PER_S
+    if to_ns > seen.at_ns:
+        problems.append(
+            _wrong(number, "to_s", "after the instant of looking", row["to_s"], f"at most {seen.at_ns / NS_PER_S:g}")
+        )
+    elif to_ns <= from_ns:
+        problems.append(_wrong(number, "to_s", "not after from_s", row["to_s"]))
+    if wave is not None:
+        is_one = not isinstance(wave, bool) and isinstance(wave, int | float) and wave in range(1, len(plan.sizes) + 1)
+        if not is_one or row["version"] == "old":
+            message = "no such wave" if not is_one else "nodes on the old version are of no wave"
+            problems.append(_wrong(number, "wave", message, wave, f"1 to {len(plan.sizes)}"))
+            wave = None
+    return Total(
+        row["version"], row["requests"], row["failed"], None if wave is None else int(wave) - 1, from_ns, to_ns, number
+    )
+
+
+def _add_windows(scenario: Scenario, seen: Seen, table: NodeTable, rows: Sequence[Mapping[str, Any]]) -> NodeTable:
+    """Return a table of nodes with their windows, and the starts that follow from these."""
+    rule = read_health_rule(seen.policy.policy, scenario.orchestrator_of(seen.policy))
+    if not rule.is_checked or not rule.windows_needed:
+        raise InputError(Problem("nodes have no health windows under this policy", ("evidence", "node")))
+    places = {str(name): place for place, name in enumerate(table.names.tolist()) if name is not None}
+    by_place: dict[int, list[Mapping[str, Any]]] = {}
+    problems: list[Problem] = []
+    for row in rows:
+        place = places.get(str(row["node"]))
+        if place is None:
+            path = ("evidence", f"row {row['row']}", "node")
+            problems.append(not_among("no such node", path, str(row["node"]), list(places)))
+        elif row["version"] == "old":
+            message = "windows of a node on the old version are not supported"
+            problems.append(_wrong(row["row"], "version", message, "old", "totals, without node"))
+        elif table.status[place] not in (VALIDATING, RUNNING, FAILED) and table.started[place] != UNKNOWN:
+            problems.append(_wrong(row["row"], "node", "has windows, although it has not started", str(row["node"])))
+        else:
+            by_place.setdefault(place, []).append(row)
+    raise_if_any(problems)
+    started_ns, started = table.started_ns.copy(), table.started.copy()
+    windows: list[tuple[tuple[int, int], ...]] = [()] * len(table.status)
+    for place, of_node in by_place.items():
+        if all(row["to_s"] is not None for row in of_node):
+            of_node.sort(key=lambda row: row["to_s"])
+            _place_windows(of_node, rule.interval_ns, place, started_ns, problems)
+        windows[place] = tuple((row["requests"], row["failed"]) for row in of_node)
+        started[place] = YES
+    raise_if_any(problems)
+    return replace(table, started=started, started_ns=started_ns, windows=tuple(windows))
+
+
+def _place_windows(
+    rows: Sequence[Mapping[str, Any]], interval_ns: int, place: int, started_ns: np.ndarray, problems: list[Problem]
+) -> None:
+    """Find when a node started whose windows, one after the other from the first, ended at some instants."""
+    starts = [row["to_s"] * NS_PER_S - number * interval_ns for number, row in enumerate(rows, start=1)]
+    start = started_ns[place]
+    start = (min(starts) + max(starts)) / 2 if math.isnan(start) else start
+    for row, each in zip(rows, starts, strict=True):
+        if abs(each - start) > NS_PER_S:
+            allowed = (
+                f"windows of {interval_ns / NS_PER_S:g} s each, from the start of the node at {start / NS_PER_S:g} s"
+            )
+            problems.append(_wrong(row["row"], "to_s", "no window of the node ends then", row["to_s"], allowed))
+    started_ns[place] = start
+
+
+def _wrong(row: int, column: str, message: str, found: Any = None, allowed: str | None = None) -> Problem:
+    shown = None if found is None else shorten(found)
+    return Problem(message, ("evidence", f"row {row}", column), found=shown, allowed=allowed)

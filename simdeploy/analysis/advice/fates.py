@@ -1,0 +1,129 @@
+"""What the nodes of a wave may be dealt: verdicts within bounds of time, and their chances."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from simdeploy.analysis.advice.drawing import FAILS, RUNS
+from simdeploy.analysis.advice.laws import FOREVER
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.advice.laws import NodeLaw
+    from simdeploy.analysis.advice.rollouts import Rollouts
+
+# Parts of the interval of a verdict: all of it; before the last of its nodes may be; from then on.
+_PARTS = 3
+EARLY, LATE = 1, 2
+
+
+class Bounds(NamedTuple):
+    """Between which times after the start of the wave some nodes got their verdicts, and after which the last of them; by world."""
+
+    low: np.ndarray
+    high: np.ndarray
+    last: np.ndarray
+
+
+class Fates:
+    """Fates of the nodes of a wave, by number: those of each verdict in three parts, and at the end that of nodes in flight.
+
+    Verdicts are numbered, too: twice the number of a cell, plus one if failed; the last is none yet.
+
+    Parameters
+    ----------
+    bounds : sequence of Bounds
+        Of each cell.
+    end : ndarray of float
+        Until which nodes in flight have no verdict.
+    are_there : sequence of bool
+        Whether any node of the wave has each law.
+
+    Attributes
+    ----------
+    low, high : ndarray of float, shape (fates, worlds)
+        Bounds of the time of the verdict; the first is outside.
+    verdicts : ndarray of int
+        By fate; -1 for any.
+    chances : ndarray of float, shape (laws, fates, worlds)
+        0 for laws that no node has.
+    """
+
+    def __init__(
+        self,
+        rollouts: Rollouts,
+        laws: Sequence[NodeLaw],
+        bounds: Sequence[Bounds],
+        end: np.ndarray,
+        are_there: Sequence[bool],
+    ) -> None:
+        self._rollouts, self._laws, self._are_there = rollouts, laws, are_there
+        n_worlds, self._n_cells = len(end), len(bounds)
+        self.in_flight = 2 * _PARTS * self._n_cells
+        n_fates = self.in_flight + 1
+        self.low, self.high = np.full((n_fates, n_worlds), -1.0), np.full((n_fates, n_worlds), FOREVER)
+        self.verdicts = np.full(n_fates, -1)
+        self.chances = np.zeros((len(laws), n_fates, n_worlds))
+        self.low[-1] = np.maximum(end, -1.0)
+        for place, law in self._present():
+            self.chances[place, -1] = self._stays(place, law, end)
+        # By cell, in which worlds the last of its nodes is late.
+        self.are_bound = [each.last > np.maximum(each.low, -1.0) for each in bounds]
+        for number, each in enumerate(bounds):
+            self._add(number, each)
+        np.clip(self.chances, 0.0, 1.0, out=self.chances)
+
+    def _add(self, number: int, bounds: Bounds) -> None:
+        middle = np.clip(bounds.last, bounds.low, bounds.high)
+        for verdict in (RUNS, FAILS):
+            first = _PARTS * (2 * number + verdict)
+            parts = slice(first, first + _PARTS)
+            self.verdicts[parts] = verdict
+            self.low[parts] = np.maximum([bounds.low, bounds.low, middle], -1.0)
+            self.high[parts] = [bounds.high, middle, bounds.high]
+            for place, law in self._present():
+                at_low, at_high = (self._rollouts.chance_by(place, law, x, verdict) for x in (bounds.low, bounds.high))
+                at_middle = at_low
+                if self.are_bound[number].any():
+                    at_middle = self._rollouts.chance_by(place, law, middle, verdict)
+                self.chances[place, parts] = [at_high - at_low, at_middle - at_low, at_high - at_middle]
+
+    def _present(self) -> list[tuple[int, NodeLaw]]:
+        return [(place, law) for place, law in enumerate(self._laws) if self._are_there[place]]
+
+    def _stays(self, place: int, law: NodeLaw, until: np.ndarray) -> np.ndarray:
+        """Return the probability that a node has no verdict by then."""
+        runs, fails = (self._rollouts.chance_by(place, law, until, verdict) for verdict in (RUNS, FAILS))
+        found: np.ndarray = 1 - runs - fails
+        return found
+
+    @property
+    def of_verdicts(self) -> np.ndarray:
+        """The chance of each verdict; shape (laws, verdicts, worlds)."""
+        return self.chances[:, ::_PARTS]
+
+    def whole(self, verdicts: np.ndarray) -> np.ndarray:
+        """Return the fates that are the whole of some verdicts; `EARLY` and `LATE` are added to them for parts."""
+        return _PARTS * verdicts
+
+    def cells_of(self, fates: np.ndarray) -> np.ndarray:
+        """Return the number of each node's cell; the number of cells for nodes in flight."""
+        return fates // (2 * _PARTS)
+
+    def early(self, laws: np.ndarray, fates: np.ndarray, worlds: np.ndarray) -> np.ndarray:
+        """Return the chance that nodes are early, given that they have the whole fate."""
+        whole, early = self.chances[laws, fates, worlds], self.chances[laws, fates + EARLY, worlds]
+        found: np.ndarray = np.divide(early, whole, out=np.zeros(len(whole)), where=whole > 0)
+        return found
+
+    def wait_until(self, end: np.ndarray) -> np.ndarray:
+        """Let nodes in flight have no verdict until other times; return how much more probable that is, by law and world."""
+        ratios = np.zeros((len(self._laws), len(end)))
+        self.low[-1] = np.maximum(end, -1.0)
+        for place, law in self._present():
+            before = self.chances[place, -1]
+            self.chances[place, -1] = np.clip(self._stays(place, law, end), 0.0, 1.0)
+            ratios[place] = np.divide(self.chances[place, -1], before, out=np.zeros(len(end)), where=before > 0)
+        return ratios

@@ -1,0 +1,234 @@
+"""A table of nodes as they were seen, by their places in the order of the update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.advice.counted import Counts
+from simdeploy.analysis.advice.drawing import FAILS, RUNS
+from simdeploy.analysis.advice.laws import FOREVER
+from simdeploy.analysis.advice.observed import NO, UNKNOWN, YES, Observed
+from simdeploy.engines.looks import NOT_THERE
+from simdeploy.units import NS_PER_S
+from simdeploy.vocabulary import NODE_STATUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simdeploy.analysis.advice.rollouts import Rollouts
+
+# Instants agree if they differ by no more.
+HALF_SECOND_NS = NS_PER_S // 2
+
+PENDING, STARTING, VALIDATING, RUNNING, FAILED = (
+    NODE_STATUSES.index(name) for name in ("pending", "starting", "validating", "running", "failed")
+)
+
+
+@dataclass(frozen=True, eq=False)
+class NodeTable:
+    """What was seen of each node, in the order of the update.
+
+    Attributes
+    ----------
+    status : ndarray of int
+        `PENDING`, `STARTING` (in flight, if `started` is unknown), `VALIDATING`, `RUNNING` or `FAILED`.
+    started : ndarray of int
+        Whether the node started: `NO`, `YES` or `UNKNOWN`.
+    dispatched_ns, started_ns, resolved_ns : ndarray of float
+        Nanoseconds after the start of the rollout; NaN where unknown.
+    zones, classes : ndarray of int or None
+        Numbers, 0 for the nodes of no class; None if they were not seen.
+    rows : ndarray of int
+        Row of the table, from 1.
+    names : ndarray of object
+        What the table calls the nodes; None where it has no row.
+    is_ordered : bool
+        Whether the place of each node is known, also of those that wait.
+    windows : tuple of tuple of (int, int)
+        Of each node the counted requests and failed ones of its windows, from the first; empty without any.
+    widths : ndarray of float, optional
+        By how many times as much as others the instants of a node may differ.
+    """
+
+    status: np.ndarray
+    started: np.ndarray
+    dispatched_ns: np.ndarray
+    started_ns: np.ndarray
+    resolved_ns: np.ndarray
+    zones: np.ndarray | None
+    classes: np.ndarray | None
+    rows: np.ndarray
+    names: np.ndarray
+    is_ordered: bool
+    windows: tuple[tuple[tuple[int, int], ...], ...] = ()
+    widths: np.ndarray | None = None
+
+    @cached_property
+    def slack_ns(self) -> np.ndarray:
+        """By how much the instants of each node may differ."""
+        return HALF_SECOND_NS * (np.ones(len(self.status)) if self.widths is None else self.widths)
+
+    def dispatch_slack_ns(self, sizes: Sequence[int]) -> np.ndarray:
+        """Return by how much the dispatch of each node may differ: as much as verdicts in waves before it."""
+        slack, widest, first = np.zeros(len(self.status)), float(HALF_SECOND_NS), 0
+        for size in sizes:
+            slack[first : first + size] = widest
+            widest = max(widest, float(self.slack_ns[first : first + size].max()))
+            first += size
+        return slack
+
+    @cached_property
+    def counts(self) -> list[Counts]:
+        """The different counts of windows."""
+        return [Counts(windows) for windows in dict.fromkeys(self.windows) if windows]
+
+    @cached_property
+    def _counts_of(self) -> np.ndarray:
+        """Place of the counts of each node, from 1; 0 without any."""
+        places = {counts.windows: place for place, counts in enumerate(self.counts, start=1)}
+        windows = self.windows or ((),) * len(self.status)
+        return np.array([places.get(each, 0) for each in windows], dtype=np.int64)
+
+    @property
+    def n_dispatched(self) -> int:
+        """Nodes that were dispatched; they are the first ones."""
+        return int((self.status != PENDING).sum())
+
+    @property
+    def are_resolved(self) -> np.ndarray:
+        """Which nodes have a verdict."""
+        found: np.ndarray = np.isin(self.status, (RUNNING, FAILED))
+        return found
+
+    @property
+    def last_ns(self) -> float:
+        """The last instant that is known; NaN without one."""
+        times = np.concatenate([self.dispatched_ns, self.started_ns, self.resolved_ns])
+        times = times[~np.isnan(times)]
+        return float(times.max()) if len(times) else float("nan")
+
+    def count(self) -> list[tuple[int, dict[str, int]]]:
+        """Return updated and failed nodes from the start on, if it is known of each when it got its verdict."""
+        resolved = self.resolved_ns[self.are_resolved]
+        if np.isnan(resolved).any():
+            return []
+        counts = [(0, {"updated_nodes": 0, "failed_nodes": 0})]
+        for at_ns in np.unique(resolved).tolist():
+            by_then = {
+                name: int(((self.status == status) & (self.resolved_ns <= at_ns)).sum())
+                for name, status in (("updated_nodes", RUNNING), ("failed_nodes", FAILED))
+            }
+            counts.append((int(at_ns), by_then))
+        return counts
+
+    def dispatch_of(self, places: slice) -> float:
+        """Return when the nodes of a wave were dispatched, the middle of their instants; NaN if unknown."""
+        times = self.dispatched_ns[places]
+        times = times[~np.isnan(times)]
+        return float((times.min() + times.max()) / 2) if len(times) else float("nan")
+
+    def agree(self, rollouts: Rollouts, found: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+        """Return which worlds look like the table.
+
+        Parameters
+        ----------
+        found : ndarray of NODE_LOOK, shape (worlds, nodes)
+            The nodes of each world at the instant of looking.
+        sizes : sequence of int
+            As for `match`.
+        """
+        nodes, agree = self.match(rollouts, sizes)
+        n = self.n_dispatched
+        agree &= (found["dispatched_ns"] != NOT_THERE).sum(axis=1) == n
+        mine = np.take_along_axis(found, nodes, axis=1)
+        has_verdict = mine["resolved_ns"] != NOT_THERE
+        status = np.where(has_verdict, np.where(mine["status"] == RUNNING, RUNNING, FAILED), STARTING)
+        wanted = np.where(self.are_resolved, self.status, STARTING)[:n]
+        agree &= (status == wanted).all(axis=1) & (mine["dispatched_ns"] != NOT_THERE).all(axis=1)
+        started = mine["started_ns"] != NOT_THERE
+        agree &= ((self.started[:n] == UNKNOWN) | (started == (self.started[:n] == YES))).all(axis=1)
+        slacks = self.dispatch_slack_ns(sizes), self.slack_ns, self.slack_ns
+        for name, slack in zip(("dispatched_ns", "started_ns", "resolved_ns"), slacks, strict=True):
+            seen = getattr(self, name)[:n]
+            known = ~np.isnan(seen)
+            agree &= (np.abs(mine[name][:, known] - seen[known]) <= slack[:n][known]).all(axis=1)
+        return agree
+
+    def match(self, rollouts: Rollouts, sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Match the nodes of worlds with those that were seen, by class and zone among those of equal rank in the order.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            Numbers of nodes that are dispatched together.
+
+        Returns
+        -------
+        nodes : ndarray of int, shape (worlds, dispatched)
+            Numbers of the nodes, as the table has them.
+        agree : ndarray of bool
+            Which worlds have such nodes.
+        """
+        n = self.n_dispatched
+        nodes = rollouts.order[:, :n]
+        agree = np.ones(len(nodes), dtype=bool)
+        seen = self._keys(self.zones, self.classes, rollouts)
+        if seen is None:
+            return nodes, agree
+        zones, classes = nodes % rollouts.scenario.fleet.zones, np.take_along_axis(rollouts.law_places, nodes, 1) // 2
+        keys = self._keys(zones, classes, rollouts)
+        if keys is None or bool((keys == seen[:n]).all()):
+            return nodes, agree
+        nodes = nodes.copy()
+        first = 0
+        for size in sizes:
+            if first >= n:
+                break
+            places = slice(first, min(first + size, n))
+            of_world = np.argsort(keys[:, places], axis=1, kind="stable")
+            of_table = np.argsort(seen[places], kind="stable")
+            agree &= (np.take_along_axis(keys[:, places], of_world, 1) == seen[places][of_table]).all(axis=1)
+            nodes[:, places.start + of_table] = np.take_along_axis(nodes[:, places], of_world, 1)
+            first += size
+        return nodes, agree
+
+    def _keys(self, zones: np.ndarray | None, classes: np.ndarray | None, rollouts: Rollouts) -> np.ndarray | None:
+        """Return a number for each zone and class, of those that were seen."""
+        keys: np.ndarray | None = None
+        if self.zones is not None:
+            keys = zones
+        if self.classes is not None and classes is not None:
+            keys = classes if keys is None else classes * rollouts.scenario.fleet.zones + keys
+        return keys
+
+    def bound(self, starts_ns: np.ndarray, places: slice, at_ns: int, times_slack: int = 1) -> Observed:
+        """Return what was seen of the nodes of a wave, after its start in each world; instants may differ by some times their slack."""
+        begin = starts_ns[:, np.newaxis]
+        status, started = self.status[places], self.started[places]
+        started_ns, resolved_ns = self.started_ns[places], self.resolved_ns[places]
+        end, slack = at_ns - begin, times_slack * self.slack_ns[places]
+        verdict = np.select([status == RUNNING, status == FAILED], [RUNS, FAILS], -1)
+        is_open = verdict < 0
+        knows_start, knows_verdict = ~np.isnan(started_ns), ~np.isnan(resolved_ns)
+        # The first instant of an interval is outside it.
+        start_low = np.where(knows_start, started_ns - slack - 1 - begin, -1.0)
+        start_high = np.where(knows_start, np.minimum(started_ns + slack - begin, end), end)
+        start_low = np.where(started == NO, -1.0, start_low)
+        low = np.where(knows_verdict, resolved_ns - slack - 1 - begin, -1.0)
+        high = np.where(knows_verdict, np.minimum(resolved_ns + slack - begin, end), end)
+        low, high = np.where(is_open, end, low), np.where(is_open, FOREVER, high)
+        shape = low.shape
+        return Observed(
+            np.broadcast_to(verdict, shape).copy(),
+            np.broadcast_to(started, shape).copy(),
+            np.broadcast_to(start_low, shape).copy(),
+            np.broadcast_to(start_high, shape).copy(),
+            low.copy(),
+            high.copy(),
+            np.broadcast_to(self._counts_of[places], shape).copy(),
+        )

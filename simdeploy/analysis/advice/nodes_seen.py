@@ -1,0 +1,264 @@
+"""Reading a table of nodes as they were seen, and what is impossible in it, row by row."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.advice.node_table import FAILED, PENDING, RUNNING, STARTING, VALIDATING, NodeTable
+from simdeploy.analysis.advice.observed import NO, UNKNOWN, YES
+from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, round_half_up
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.scenario import Scenario
+
+_TIMES = ("dispatched_at", "started_at", "resolved_at")
+_STATUSES = ("pending", "starting", "validating", "running", "failed")
+_CODES = dict(zip(_STATUSES, (PENDING, STARTING, VALIDATING, RUNNING, FAILED), strict=True))
+_IN_FLIGHT = -1
+# Of a rollout that was stopped.
+_BACK = {"rolling_back", "rolled_back", "rollback_failed", "removed"}
+
+
+def is_table_of_nodes(columns: Any) -> bool:
+    """Return whether a table with these columns has a row for each node."""
+    names = set(map(str, columns))
+    return "node" in names and bool(names & {"status", *_TIMES, *(f"{name}_s" for name in _TIMES)})
+
+
+def read_nodes(scenario: Scenario, frame: pd.DataFrame) -> tuple[NodeTable, int | None]:
+    """Read a table of nodes.
+
+    Returns
+    -------
+    NodeTable
+    int or None
+        The start of the rollout, nanoseconds since 1970, if the table has timestamps: its first dispatch.
+
+    Raises
+    ------
+    InputError
+        If rows are invalid; the row and the reason are given.
+    """
+    n = scenario.fleet.nodes
+    frame = frame.reset_index(drop=True)
+    frame.columns = frame.columns.map(str)
+    if not len(frame):
+        raise InputError(Problem("nothing was seen", ("seen",), allowed="a row for each node"))
+    if "rollout" in frame and frame["rollout"].nunique() > 1:
+        raise InputError(Problem("nodes of several rollouts", ("seen", "rollout"), allowed="those of one"))
+    if len(frame) > n:
+        raise InputError(Problem("more rows than nodes", ("seen",), found=f"{len(frame)} rows", allowed=f"at most {n}"))
+    twice = frame["node"].duplicated()
+    if twice.any():
+        row = int(np.flatnonzero(twice)[0])
+        raise InputError(_wrong(row, "node", "the node has a row already", frame["node"][row]))
+    problems: list[Problem] = []
+    times, created_ns = _read_times(frame, problems)
+    raise_if_any(problems)
+    status, started = _read_statuses(frame, times, problems)
+    raise_if_any(problems)
+    _check_times(times, status, started, problems)
+    order = _find_order(frame, times["dispatched_at"], status, problems)
+    zones, classes = _read_zones(scenario, frame, problems), _read_classes(scenario, frame, problems)
+    raise_if_any(problems)
+
+    def place(values: np.ndarray, missing: Any) -> np.ndarray:
+        placed = np.full(n, missing, dtype=values.dtype)
+        placed[: len(order)] = values[order]
+        return placed
+
+    placed_status = place(np.where(status == _IN_FLIGHT, STARTING, status), PENDING)
+    table = NodeTable(
+        placed_status,
+        place(started, NO),
+        place(times["dispatched_at"], np.nan),
+        place(times["started_at"], np.nan),
+        place(times["resolved_at"], np.nan),
+        zones=None if zones is None else place(zones, -1),
+        classes=None if classes is None else place(classes, -1),
+        rows=place(np.arange(1, len(frame) + 1), 0),
+        names=place(frame["node"].to_numpy(dtype=object), None),
+        is_ordered=bool((status != PENDING).all() or ("position" in frame and frame["position"].notna().all())),
+    )
+    return table, created_ns
+
+
+# -- columns -----------------------------------------------------------------------------------------
+
+
+def _read_times(frame: pd.DataFrame, problems: list[Problem]) -> tuple[dict[str, np.ndarray], int | None]:
+    """Return instants in nanoseconds after the start, NaN where empty, and the start if they are timestamps."""
+    times, stamps = {}, {}
+    for name in _TIMES:
+        times[name] = np.full(len(frame), np.nan)
+        if f"{name}_s" in frame:
+            for row, value in enumerate(frame[f"{name}_s"].tolist()):
+                times[name][row] = _read_seconds(row, f"{name}_s", value, problems)
+        elif name in frame:
+            stamps[name] = _read_stamps(frame, name, problems)
+    if not stamps:
+        return times, None
+    first = stamps.get("dispatched_at")
+    if first is None or np.isnan(first).all():
+        problems.append(Problem("no node was dispatched", ("seen", "dispatched_at"), allowed="timestamps"))
+        return times, None
+    created_ns = int(np.nanmin(first))
+    return times | {name: values - created_ns for name, values in stamps.items()}, created_ns
+
+
+def _read_seconds(row: int, name: str, value: Any, problems: list[Problem]) -> float:
+    if value is None or value != value or value == "":
+        return math.nan
+    try:
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 <= seconds < MAX_DURATION_NS / NS_PER_S:
+        problems.append(
+            _wrong(row, name, "not an instant", value, "seconds after the start of the rollout; empty: not yet")
+        )
+        return math.nan
+    return float(round_half_up(exact(seconds) * NS_PER_S))
+
+
+def _read_stamps(frame: pd.DataFrame, name: str, problems: list[Problem]) -> np.ndarray:
+    import pandas as pd
+
+    given = frame[name]
+    if pd.api.types.is_numeric_dtype(given):
+        return given.to_numpy(dtype=float) * NS_PER_S  # seconds since 1970
+    found = pd.to_datetime(given, utc=True, format="ISO8601", errors="coerce")
+    problems += [
+        _wrong(row, name, "not an instant", given[row], "an RFC 3339 time; empty: not yet")
+        for row in np.flatnonzero(found.isna() & given.notna() & given.ne("")).tolist()
+    ]
+    values = found.to_numpy(dtype="datetime64[ns]").astype(np.int64).astype(float)
+    stamps: np.ndarray = np.where(found.isna(), np.nan, values)
+    return stamps
+
+
+def _read_statuses(
+    frame: pd.DataFrame, times: dict[str, np.ndarray], problems: list[Problem]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each node's status, and whether it started."""
+    import pandas as pd
+
+    has = {name: ~np.isnan(times[name]) for name in _TIMES}
+    status = np.full(len(frame), _IN_FLIGHT)
+    words = frame["status"] if "status" in frame else pd.Series([None] * len(frame))
+    for row, word in enumerate(words.tolist()):
+        if word is None or word != word or word == "":
+            if has["resolved_at"][row]:
+                problems.append(_wrong(row, "status", "resolved, but as what isn't known", None, "running or failed"))
+            elif has["started_at"][row]:
+                status[row] = VALIDATING
+            elif not has["dispatched_at"][row]:
+                status[row] = PENDING
+        elif word in _BACK:
+            message = "a rollout that goes back is not supported as a table; give its deployment object"
+            problems.append(_wrong(row, "status", message, word))
+        elif word not in _CODES:
+            problems.append(not_among("no such status", ("seen", f"row {row + 1}", "status"), shorten(word), _STATUSES))
+        else:
+            status[row] = _CODES[word]
+    started = np.select(
+        [status == STARTING, np.isin(status, (PENDING,)), np.isin(status, (VALIDATING, RUNNING)), has["started_at"]],
+        [NO, NO, YES, YES],
+        UNKNOWN,
+    )
+    # Where every node that must have started says when, an empty cell says that a node did not.
+    is_told = any(name in frame for name in ("started_at", "started_at_s"))
+    if is_told and has["started_at"][started == YES].all():
+        started = np.where(started == UNKNOWN, NO, started)
+    return status, started
+
+
+def _check_times(
+    times: dict[str, np.ndarray], status: np.ndarray, started: np.ndarray, problems: list[Problem]
+) -> None:
+    """Find instants that contradict each other or the status."""
+    dispatched, begun, resolved = (times[name] for name in _TIMES)
+    words = {code: word for word, code in _CODES.items()} | {_IN_FLIGHT: "in flight"}
+    for row, code in enumerate(status.tolist()):
+        for name, allowed in (
+            ("dispatched_at", code != PENDING),
+            ("started_at", started[row] != NO),
+            ("resolved_at", code in (RUNNING, FAILED)),
+        ):
+            if not math.isnan(times[name][row]) and not allowed:
+                message = f"a node that is {words[code]} has no such instant"
+                problems.append(_wrong(row, f"{name}_s", message, f"{times[name][row] / NS_PER_S:g} s"))
+        if begun[row] < dispatched[row] - NS_PER_S:
+            problems.append(_wrong(row, "started_at_s", "before its dispatch", f"{begun[row] / NS_PER_S:g} s"))
+        if resolved[row] < np.fmax(dispatched[row], begun[row]) - NS_PER_S:
+            message = "before its dispatch" if math.isnan(begun[row]) else "before its start"
+            problems.append(_wrong(row, "resolved_at_s", message, f"{resolved[row] / NS_PER_S:g} s"))
+
+
+def _find_order(frame: pd.DataFrame, dispatched: np.ndarray, status: np.ndarray, problems: list[Problem]) -> np.ndarray:
+    """Return the rows in the order of the update: by `position`, or by dispatch and row; those that wait are last."""
+    is_pending = status == PENDING
+    if "position" in frame and frame["position"].notna().all():
+        positions = frame["position"].to_numpy()
+        twice = frame["position"].duplicated()
+        if twice.any():
+            row = int(np.flatnonzero(twice)[0])
+            problems.append(_wrong(row, "position", "another row has this place in the order", positions[row]))
+        order = np.argsort(positions, kind="stable")
+        early = order[: int((~is_pending).sum())]
+        waiting = early[is_pending[early]].tolist()
+        if waiting:
+            message = "pending, although nodes after it were dispatched"
+            problems.append(_wrong(waiting[0], "position", message, positions[waiting[0]]))
+    else:
+        order = np.lexsort((np.arange(len(frame)), np.nan_to_num(dispatched, nan=np.inf), is_pending))
+    return np.asarray(order)
+
+
+def _read_zones(scenario: Scenario, frame: pd.DataFrame, problems: list[Problem]) -> np.ndarray | None:
+    zones = scenario.fleet.zones
+    if "zone" not in frame or frame["zone"].isna().all():
+        return None
+    found = np.zeros(len(frame), dtype=np.int64)
+    for row, value in enumerate(frame["zone"].tolist()):
+        number = float(value) if str(value).strip().replace(".0", "").isdigit() else math.nan
+        if not 0 <= number < zones:
+            allowed = (
+                f"numbers from 0 to {zones - 1}, as in the scenario" if zones > 1 else "0: the scenario has one zone"
+            )
+            problems.append(_wrong(row, "zone", "no such zone", value, allowed))
+            return None
+        found[row] = int(number)
+    return found if zones > 1 else None
+
+
+def _read_classes(scenario: Scenario, frame: pd.DataFrame, problems: list[Problem]) -> np.ndarray | None:
+    names = ["", *(each.name for each in scenario.fleet.classes)]
+    if "class" not in frame or frame["class"].isna().all():
+        return None
+    found = np.zeros(len(frame), dtype=np.int64)
+    for row, value in enumerate(frame["class"].tolist()):
+        name = "" if value is None or value != value else str(value)
+        if name not in names:
+            path = ("seen", f"row {row + 1}", "class")
+            known = [each for each in names if each]
+            problem = (
+                not_among("no such class", path, name, known)
+                if known
+                else Problem("the scenario has no classes", path, found=shorten(name))
+            )
+            problems.append(problem)
+            return None
+        found[row] = names.index(name)
+    return found if len(names) > 1 else None
+
+
+def _wrong(row: int, column: str, message: str, found: Any = None, allowed: str | None = None) -> Problem:
+    shown = None if found is None else shorten(found)
+    return Problem(message, ("seen", f"row {row + 1}", column), found=shown, allowed=allowed)

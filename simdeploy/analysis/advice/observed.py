@@ -1,0 +1,91 @@
+"""What was seen of nodes: when they started, when they got which verdict, and how many of their requests failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simdeploy.analysis.advice.laws import FOREVER
+
+NO, YES, UNKNOWN = 0, 1, -1
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What was seen of nodes, in columns of any shape; times in nanoseconds after the dispatch, the first of an interval outside it.
+
+    Attributes
+    ----------
+    verdict : ndarray of int
+        -1 for none yet.
+    started : ndarray of int
+        `NO`, `YES` or `UNKNOWN`; of a node without a verdict, whether it has so far.
+    start_low, start_high : ndarray of float
+        When it started, if it did.
+    low, high : ndarray of float
+        When it got its verdict.
+    windows : ndarray of int
+        Place of the counts of its windows in a list, from 1; 0 without any.
+    """
+
+    verdict: np.ndarray
+    started: np.ndarray
+    start_low: np.ndarray
+    start_high: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    windows: np.ndarray
+
+    @classmethod
+    def of_verdicts(cls, verdict: np.ndarray, low: np.ndarray, high: np.ndarray) -> Observed:
+        """Return nodes of which nobody saw when they started."""
+        ends = np.full(len(verdict), -1.0), np.full(len(verdict), FOREVER)
+        return cls(verdict, np.full(len(verdict), UNKNOWN), *ends, low, high, np.zeros(len(verdict), int))
+
+    @property
+    def in_the_end(self) -> Observed:
+        """The same, of lives that end with a verdict: who has not started so far may do so later."""
+        is_open = self.verdict < 0
+        may_start = is_open & (self.started != YES)
+        started = np.where(may_start, UNKNOWN, self.started)
+        start_low = np.where(is_open & (self.started == NO), self.low, self.start_low)
+        start_high = np.where(may_start, FOREVER, self.start_high)
+        return Observed(self.verdict, started, start_low, start_high, self.low, self.high, self.windows)
+
+    def take(self, places: np.ndarray | tuple[np.ndarray, ...]) -> Observed:
+        """Return some of them."""
+        return Observed(
+            self.verdict[places],
+            self.started[places],
+            self.start_low[places],
+            self.start_high[places],
+            self.low[places],
+            self.high[places],
+            self.windows[places],
+        )
+
+
+@dataclass(frozen=True)
+class Total:
+    """Requests to all nodes on one version, or those of one wave, that no health window judged.
+
+    Attributes
+    ----------
+    version : {'new', 'old'}
+    requests, failed : int
+    wave : int or None
+        Place in the plan.
+    from_ns, to_ns : float
+        When they came, nanoseconds after the start.
+    row : int
+        Of the table, from 1.
+    """
+
+    version: str
+    requests: int
+    failed: int
+    wave: int | None
+    from_ns: float
+    to_ns: float
+    row: int

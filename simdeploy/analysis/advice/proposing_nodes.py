@@ -1,0 +1,312 @@
+r"""Worlds in which may have happened what a table of nodes says, and their weights.
+
+What all nodes share is drawn; given that, and the start of its wave, each node is independent of the others, so the chance of the table
+is the product of those of its rows (`simdeploy.analysis.advice.seen_chances`). Waves are followed in their order: a wave starts when the
+last node of the one before has its verdict in that world, and that it was seen to start is an observation of that last node,
+with chance :math:`\prod_i P_i(b) - \prod_i P_i(a)` as in `simdeploy.analysis.advice.proposing`.
+
+Among the numbers that all nodes share, only few make many instants probable. The chance of the table, with waves starting when they were
+seen to, tells for intervals of the slowdown and of the level of failures which are worth trying; worlds are kept with that probability,
+and weighted with its inverse.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.advice.drawing import Nodes
+from simdeploy.analysis.advice.finding import find_replications, is_worth_compiling, least_chances
+from simdeploy.analysis.advice.guiding import Sieve, log_mean, middles, relate
+from simdeploy.analysis.advice.node_table import PENDING
+from simdeploy.analysis.advice.proposing import Proposal
+from simdeploy.analysis.advice.rollouts import Rollouts
+from simdeploy.analysis.advice.seen_chances import find_chances, split
+from simdeploy.engines.continuing import Worlds
+from simdeploy.world.streams import Stream, uniforms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simdeploy.analysis.advice.finding import Supply
+    from simdeploy.analysis.advice.laws import NodeLaw
+    from simdeploy.analysis.advice.node_table import NodeTable
+    from simdeploy.analysis.advice.observed import Observed
+
+_BINS = 256
+_LEAST = 1e-300
+# A start, and an instant after it, may each be off by their slack.
+_GUIDE_SLACK = 2
+# Nodes should be as many times easier to find than the rarest; to that end their instants may differ by at most so much more.
+_EASE, _MOST_WIDTH = 20.0, 40.0
+_LOG_LIKELY = math.log(1e-2)
+# The least chance of a node whose counted windows are compared replication by replication.
+_LEAST_COUNTED = 1e-5
+
+
+class NodeProposer:
+    """Proposes worlds of one kind of release for a table of nodes.
+
+    Parameters
+    ----------
+    at_ns : int
+        Until when the nodes were seen.
+    times_slack : int
+        By how many times their slack instants may differ.
+    knows_pauses : bool
+        Whether promotions come when they do in the rollouts.
+    log_weights : ndarray of float
+        Of the roots, so far.
+    """
+
+    def __init__(
+        self,
+        rollouts: Rollouts,
+        table: NodeTable,
+        at_ns: int,
+        *,
+        times_slack: int = 1,
+        knows_pauses: bool = True,
+        log_weights: np.ndarray | float = 0.0,
+    ) -> None:
+        self._rollouts, self._table, self._at_ns, self._times_slack = rollouts, table, at_ns, times_slack
+        self._dispatch_slack_ns = times_slack * table.dispatch_slack_ns(rollouts.plan.sizes)
+        self._knows_pauses = knows_pauses
+        self._nodes, agree = table.match(rollouts, rollouts.plan.sizes)
+        self._n = len(rollouts.roots)
+        self._log_weights = np.where(agree, log_weights, -np.inf)
+        first, self._waves = 0, []
+        for wave, size in enumerate(rollouts.plan.sizes):
+            if table.status[first] == PENDING:
+                break
+            self._waves.append((wave, slice(first, first + size)))
+            first += size
+
+    def propose(self, supply: Supply, slots: np.ndarray) -> Proposal:
+        """Propose worlds, wave by wave.
+
+        Parameters
+        ----------
+        slots : ndarray of int
+            Of the worlds' nodes in the supply.
+        """
+        n_nodes = self._rollouts.scenario.fleet.nodes
+        numbers = np.repeat(self._rollouts.roots[:, np.newaxis], n_nodes, axis=1)
+        are_drawn = np.ones(self._n, dtype=bool)
+        starts = np.zeros(self._n)
+        for wave, places in self._waves:
+            laws = self._rollouts.laws(wave)
+            nodes, seen, chances, late = self._observe(wave, places, starts)
+            self._log_weights = self._log_weights + _logs(chances).sum(axis=1) + late
+            is_possible = np.isfinite(self._log_weights) & are_drawn
+            worlds, columns = np.nonzero(np.repeat(is_possible[:, np.newaxis], chances.shape[1], axis=1))
+            flat = self._flatten(nodes, (worlds, columns))
+            drawn = Nodes(flat.numbers, slots[worlds], flat.laws, flat.slowdown, flat.start_failure)
+            wanted = seen.take((worlds, columns))
+            own = self._find_chances(laws, drawn, wanted)
+            are_drawn[worlds[own < self._find_rarest(laws, drawn, wanted)]] = False
+            kept = np.flatnonzero(are_drawn[worlds])
+            replications, at = find_replications(
+                laws,
+                drawn.take(kept),
+                supply,
+                self._rollouts.seed,
+                wanted.take(kept).in_the_end,
+                self._table.counts,
+                is_compiled=is_worth_compiling(own[kept]),
+            )
+            are_drawn[worlds[kept[replications < 0]]] = False
+            numbers[worlds[kept], drawn.numbers[kept]] = np.maximum(replications, 0)
+            times = np.zeros(chances.shape)
+            times[worlds[kept], columns[kept]] = at
+            starts = starts + times.max(axis=1) + self._pause_ns(wave)
+        return Proposal(Worlds(self._rollouts.roots, numbers), self._log_weights, are_drawn)
+
+    def judge(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the logarithm of the chance of the table, with waves starting as they were seen to, and the chance of each node over the least with which it is found."""
+        table, total = self._table, self._log_weights
+        best: list[np.ndarray] = []
+        last = 0.0
+        for wave, places in self._waves:
+            start = table.dispatch_of(places)
+            start = last if math.isnan(start) else start
+            nodes, seen, chances, late = self._observe(wave, places, np.full(self._n, 0.0 if wave == 0 else start))
+            total = total + _logs(chances).sum(axis=1) + late
+            is_known = wave == 0 or not math.isnan(table.dispatch_of(places))
+            every = np.indices(nodes.shape).reshape(2, -1)
+            flat = self._flatten(nodes, (every[0], every[1]))
+            least = self._find_rarest(self._rollouts.laws(wave), flat, seen.take((every[0], every[1])))
+            ease = chances / least.reshape(chances.shape)
+            best.append(ease if is_known else np.maximum(ease, _LEAST))
+            resolved = table.resolved_ns[places]
+            pause_ns = float(np.median(self._pause_ns(wave)))
+            last = pause_ns + (float(np.nanmax(resolved)) if not np.isnan(resolved).all() else start)
+        return total, np.concatenate([*best, np.zeros((self._n, 0))], axis=1)
+
+    def _observe(
+        self, wave: int, places: slice, starts: np.ndarray
+    ) -> tuple[np.ndarray, Observed, np.ndarray, np.ndarray]:
+        """Return the nodes of a wave, what was seen of them, its chances, and the logarithm of the chance that the last one was late enough."""
+        nodes = self._nodes[:, places]
+        seen = self._table.bound(starts, places, self._at_ns, self._times_slack)
+        low, high = self._bound_last(wave, places, starts)
+        np.minimum(seen.high, np.where(seen.verdict < 0, np.inf, high[:, np.newaxis]), out=seen.high)
+        every = np.indices(nodes.shape).reshape(2, -1)
+        flat = self._flatten(nodes, (every[0], every[1]))
+        laws = self._rollouts.laws(wave)
+        chances = self._find_chances(laws, flat, seen.take((every[0], every[1]))).reshape(nodes.shape)
+        late = np.zeros(self._n)
+        if np.isfinite(low).any():
+            late = self._choose_last(wave, flat, seen, chances, low)
+        return nodes, seen, chances, late
+
+    def _bound_last(self, wave: int, places: slice, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return between which times after the start of a wave its last node got its verdict, as its successor tells."""
+        table, plan = self._table, self._rollouts.plan
+        low, high = -math.inf, math.inf
+        is_known = self._knows_pauses or not self._awaits(wave)
+        if is_known and bool(table.are_resolved[places].all()) and wave + 1 < len(plan.sizes):
+            following = slice(places.stop, places.stop + plan.sizes[wave + 1])
+            low, high = float(self._at_ns), math.inf
+            if table.status[following.start] != PENDING:
+                at = table.dispatched_ns[following]
+                low, high = -math.inf, float(self._at_ns)
+                if not np.isnan(at).all():
+                    slack_ns = self._dispatch_slack_ns[following.start]
+                    low = float(np.nanmax(at)) - slack_ns - 1
+                    high = min(float(np.nanmin(at)) + slack_ns, high)
+        begins = starts + self._pause_ns(wave)
+        return low - begins, high - begins
+
+    def _choose_last(self, wave: int, flat: Nodes, seen: Observed, chances: np.ndarray, low: np.ndarray) -> np.ndarray:
+        """Let one node of each world be late enough to be the last; narrows the times in `seen`."""
+        shape = chances.shape
+        middle = np.minimum(np.broadcast_to(low[:, np.newaxis], shape), seen.high)
+        early_seen = seen.take(np.arange(len(seen.low)))
+        np.copyto(early_seen.high, middle)
+        every = np.indices(shape).reshape(2, -1)
+        early = self._find_chances(self._rollouts.laws(wave), flat, early_seen.take((every[0], every[1]))).reshape(
+            shape
+        )
+        early = np.where(middle <= seen.low, 0.0, np.clip(early / np.maximum(chances, _LEAST), 0.0, 1.0))
+        cumulated = np.cumprod(early, axis=1)
+        late = 1 - cumulated[:, -1]
+        u = uniforms(self._rollouts.seed, self._rollouts.roots, Stream.SEEN_WAVE, wave, 1)
+        hit = np.argmax(1 - cumulated >= (u * late)[:, np.newaxis], axis=1)[:, np.newaxis]
+        columns = np.arange(shape[1])
+        np.copyto(seen.high, middle, where=columns < hit)
+        np.copyto(seen.low, np.maximum(seen.low, middle), where=columns == hit)
+        return _logs(late)
+
+    def _flatten(self, nodes: np.ndarray, chosen: tuple[np.ndarray, np.ndarray]) -> Nodes:
+        worlds, columns = chosen
+        numbers = nodes[worlds, columns]
+        laws = self._rollouts.law_places[worlds, numbers]
+        rollouts = self._rollouts
+        return Nodes(numbers, worlds, laws, rollouts.slowdown[laws, worlds], rollouts.start_failure[laws, worlds])
+
+    def _find_chances(self, laws: Sequence[NodeLaw], nodes: Nodes, seen: Observed) -> np.ndarray:
+        return find_chances(laws, nodes, seen, self._table.counts)
+
+    def _find_rarest(self, laws: Sequence[NodeLaw], nodes: Nodes, seen: Observed) -> np.ndarray:
+        """Return the chance of each node below which it would take too long to find a replication."""
+        least: np.ndarray = least_chances(laws)[nodes.laws]
+        for place, law, chosen in split(nodes, laws, seen):
+            if place:
+                least[chosen] = _LEAST_COUNTED * self._table.counts[place - 1].best_ratio(law)
+        return least
+
+    def _pause_ns(self, wave: int) -> np.ndarray | float:
+        return self._rollouts.plan.bakes_ns[wave] + (self._rollouts.promote_after_ns if self._awaits(wave) else 0.0)
+
+    def _awaits(self, wave: int) -> bool:
+        return self._rollouts.plan.promotions[wave] and not self._rollouts.policy.policy.auto_promote
+
+    def find_promotions(self) -> np.ndarray:
+        """Return about which intervals of the number that decides how long people take agree with the starts of waves."""
+        table, rollouts = self._table, self._rollouts
+        law = rollouts.scenario.operator.promote_after
+        edges = 1e9 * np.asarray(law.quantile(np.arange(1, _BINS) / _BINS))
+        low, high = np.concatenate([[0.0], edges]), np.concatenate([edges, [np.inf]])
+        agree = np.ones(_BINS)
+        for (wave, places), (_, following) in pairwise(self._waves):
+            over, after = table.resolved_ns[places], table.dispatch_of(following)
+            if self._awaits(wave) and not np.isnan(over).any():
+                pause_ns = after - over.max() - rollouts.plan.bakes_ns[wave]
+                slack_ns = self._dispatch_slack_ns[following.start]
+                agree *= ~((high < pause_ns - slack_ns) | (low > pause_ns + slack_ns))
+        return agree
+
+
+def _logs(chances: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        found: np.ndarray = np.log(chances)
+    return found
+
+
+class _Grid(Rollouts):
+    """Rollouts with other numbers in the place of those that all nodes share."""
+
+    @classmethod
+    def of(cls, pilot: Rollouts, slowdown: np.ndarray, start_failure: np.ndarray) -> _Grid:
+        """Return one rollout for each column of the slowdowns and levels, which are by class; its nodes are those of a pilot."""
+        roots = np.full(slowdown.shape[1], pilot.roots[0])
+        grid = cls(pilot.scenario, pilot.policy, pilot.plan, pilot.kind, pilot.seed, roots)
+        grid.__dict__["slowdown"] = np.repeat(slowdown, 2, axis=0)
+        grid.__dict__["start_failure"] = np.repeat(start_failure, 2, axis=0)
+        return grid
+
+
+class NodeGuide:
+    """Which slowdowns and levels of failures make a table of nodes probable, given a kind of release.
+
+    Attributes
+    ----------
+    log_likelihood : float
+        Of the table, roughly.
+    best : ndarray of float
+        The largest chance of each dispatched node, not less than what it really is, over the least with which it is found.
+    hardest : ndarray of float
+        The same, the least among slowdowns that make the table probable.
+    """
+
+    def __init__(self, pilot: Rollouts, table: NodeTable, at_ns: int) -> None:
+        behaviours = pilot.scenario.fleet.behaviours
+        slowdowns = np.stack(middles([one.slowdown for one in behaviours], _BINS))
+        levels = np.stack(middles([one.start_failure for one in behaviours], _BINS))
+        middle = slice(levels.shape[1] // 2, levels.shape[1] // 2 + 1)
+        proposer = partial(NodeProposer, table=table, at_ns=at_ns, times_slack=_GUIDE_SLACK, knows_pauses=False)
+        by_slowdown, best = proposer(
+            _Grid.of(pilot, slowdowns, np.repeat(levels[:, middle], slowdowns.shape[1], axis=1))
+        ).judge()
+        likeliest = int(np.argmax(by_slowdown))
+        fixed = slowdowns[:, likeliest : likeliest + 1]
+        by_level, best_by_level = proposer(_Grid.of(pilot, np.repeat(fixed, levels.shape[1], axis=1), levels)).judge()
+        self.best = np.maximum(best.max(axis=0), best_by_level.max(axis=0))
+        is_likely = by_slowdown >= by_slowdown.max() + _LOG_LIKELY
+        self.hardest = best[is_likely].min(axis=0)
+        keeps = {Stream.SLOWDOWN: relate(by_slowdown), Stream.START_FAILURE_LEVEL: relate(by_level)}
+        self._sieve = Sieve(pilot, keeps | {Stream.PROMOTE_AFTER: proposer(pilot).find_promotions()})
+        base = float(by_level[middle][0])
+        self.log_likelihood = log_mean(by_slowdown)
+        if math.isfinite(base):
+            self.log_likelihood += log_mean(by_level) - base
+
+    def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the places of the roots that are kept, and the logarithms of the probabilities to keep them."""
+        return self._sieve.sift(roots)
+
+
+def widen(table: NodeTable, guides: Sequence[NodeGuide]) -> NodeTable:
+    """Return a table in which the instants of nodes that are improbable at any release may differ by more: else they aren't found."""
+    most = max(guide.log_likelihood for guide in guides)
+    likely = [guide.hardest for guide in guides if guide.log_likelihood >= most + _LOG_LIKELY]
+    hardest = np.min(likely, axis=0) / _GUIDE_SLACK if likely else np.zeros(0)
+    widths = np.ones(len(table.status))
+    widths[: len(hardest)] = np.clip(_EASE / np.maximum(hardest, _LEAST), 1.0, _MOST_WIDTH)
+    return table if (widths == 1).all() else replace(table, widths=widths)

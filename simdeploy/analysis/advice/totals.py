@@ -1,0 +1,122 @@
+r"""The chance of totals of requests that no health window judged.
+
+Given a world, so many of the requests to its nodes on a version fail as a binomial says at their mean level over the time of the total:
+levels weighted by requests and by the time for which each node was on that version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.advice.counted import log_relative_binomial
+from simdeploy.analysis.advice.drawing import draw_own_numbers
+from simdeploy.analysis.advice.node_table import PENDING
+from simdeploy.engines.looks import NOT_THERE
+from simdeploy.errors import InputError, Problem
+from simdeploy.vocabulary import TERMINAL_STATES
+from simdeploy.world.streams import Stream, uniforms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simdeploy.analysis.advice.observed import Total
+    from simdeploy.analysis.advice.rollouts import Rollouts
+    from simdeploy.analysis.advice.seen import Seen
+    from simdeploy.engines.worlds import Worlds
+    from simdeploy.scenario import Scenario
+
+
+def refuse_evidence(scenario: Scenario, seen: Seen, why_tried: str) -> None:
+    """Refuse counts of requests that can't be conditioned on, with the reason."""
+    counts = seen.nodes is not None and bool(seen.nodes.counts)
+    if not seen.totals and not counts:
+        return
+    behaviours = scenario.fleet.behaviours
+    reasons = {
+        "a fleet without requests": not all(each.requests_per_second for each in behaviours),
+        "crashes": any(each.crash or each.down for each in behaviours),
+        "zone outages": any(each.zone_outage for each in behaviours),
+        "degraded spells": any(each.flapping for each in behaviours),
+        "lines that break": any(each.connection for each in behaviours),
+        "traffic": any(each.traffic for each in behaviours),
+        "a shared service": scenario.fleet.service is not None,
+        "surged nodes": bool(seen.policy.policy.surge),
+        "a rollout that has ended": seen.last.fields.get("state") in TERMINAL_STATES - {"completed"},
+        "nodes that go back by themselves": scenario.orchestrator_of(seen.policy).node_local_rollback,
+    }
+    why = next((reason for reason, holds in reasons.items() if holds), why_tried if counts else "")
+    if why:
+        raise InputError(Problem(f"counts of requests are not supported with {why}", ("evidence",)))
+
+
+@dataclass(frozen=True, eq=False)
+class Exposures:
+    """When nodes were on which version, and their levels.
+
+    Parameters
+    ----------
+    worlds : Worlds
+    nodes : ndarray of NODE_LOOK, shape (worlds, nodes)
+        At the instant of looking.
+    """
+
+    rollouts: Rollouts
+    worlds: Worlds
+    nodes: np.ndarray
+
+    def weigh(self, totals: Sequence[Total]) -> np.ndarray:
+        """Return the logarithm of the chance of the totals in each world, less that of the largest there can be."""
+        n_worlds, n_nodes = self.nodes.shape
+        numbers = np.tile(np.arange(n_nodes), n_worlds)
+        replications = self.worlds.nodes.ravel()
+        laws = self.rollouts.law_places.ravel()
+        base, release, shows_ns = np.zeros(laws.shape), np.zeros(laws.shape), np.full(laws.shape, np.inf)
+        rates = np.zeros(laws.shape)
+        for place, law in enumerate(self.rollouts.laws(0)):
+            chosen = np.flatnonzero(laws == place)
+            if not len(chosen):
+                continue
+            own = numbers[chosen], self.rollouts.seed, replications[chosen]
+            levels, after_ns = draw_own_numbers(law, *own)
+            base[chosen], rates[chosen] = levels, float(law.behaviour.requests_per_second)
+            if law.kind is not None and law.kind.error_rate:
+                release[chosen], shows_ns[chosen] = law.kind.error_rate, after_ns
+            if law.parts:
+                u = uniforms(self.rollouts.seed, replications[chosen], Stream.AFFECTED, numbers[chosen])
+                release[chosen[u >= law.share]] = 0.0
+        of_nodes = [each.reshape(n_worlds, n_nodes) for each in (base, release, shows_ns, rates)]
+        logs = np.zeros(n_worlds)
+        for total in totals:
+            mean = self._mean(total, *of_nodes)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                log_chance = log_relative_binomial(np.array(total.requests), np.array(total.failed), mean)
+            logs += np.where(np.isnan(mean), -np.inf if total.requests else 0.0, log_chance)
+        return logs
+
+    def _mean(
+        self, total: Total, base: np.ndarray, release: np.ndarray, shows_ns: np.ndarray, rates: np.ndarray
+    ) -> np.ndarray:
+        """Return the mean level of the nodes on a version; NaN without any."""
+        started = self.nodes["started_ns"].astype(float)
+        never = self.nodes["started_ns"] == NOT_THERE
+        if total.version == "old":
+            dispatched = np.where(self.nodes["status"] == PENDING, np.inf, self.nodes["dispatched_ns"])
+            begin, end = np.full(base.shape, total.from_ns), np.minimum(dispatched, total.to_ns)
+            release = np.zeros(base.shape)
+        else:
+            begin, end = np.maximum(started, total.from_ns), np.where(never, -np.inf, total.to_ns)
+        if total.wave is not None:
+            sizes = self.rollouts.plan.sizes
+            first = sum(sizes[: total.wave])
+            of_wave = np.zeros(base.shape, dtype=bool)
+            np.put_along_axis(of_wave, self.rollouts.order[:, first : first + sizes[total.wave]], values=True, axis=1)
+            end = np.where(of_wave, end, -np.inf)
+        length = np.maximum(end - begin, 0.0) * rates
+        shown = np.where(never, 0.0, np.maximum(end - np.maximum(begin, started + shows_ns), 0.0) * rates)
+        failed = base * length + (1 - base) * release * np.minimum(shown, length)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found: np.ndarray = failed.sum(axis=1) / length.sum(axis=1)
+        return found

@@ -1,0 +1,197 @@
+"""A log of answers: a folder with one file for each, with what it was conditioned on.
+
+The name of a file follows from its contents, so an answer that is repeated is kept once. Files are written as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.api import Deployment, DeploymentDocument, format_time
+from simdeploy.api.files import read_text
+from simdeploy.api.json_text import parse_json
+from simdeploy.engines.rollout import Rollout
+from simdeploy.errors import InputError, Problem, SimdeployError, shorten, warn_user
+from simdeploy.experiments.store.durable import make_folder, write_file
+from simdeploy.records import Records
+from simdeploy.result import to_plain
+
+if TYPE_CHECKING:
+    from simdeploy.result import Result
+    from simdeploy.scenario import Scenario
+
+# Of files; it changes when older versions can't read them.
+FORMAT = 1
+_ENDING = ".json"
+_DIGITS = 12
+# What is read of an answer.
+_READ = {"kinds": ("defective", "prior", "posterior"), "forecast": ("measure", "quantile", "estimate")}
+_MOST_BYTES = 100_000_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A kept answer.
+
+    Attributes
+    ----------
+    file : str
+    id : str
+        Of the deployment object; empty if it has none.
+    created_at : str
+        RFC 3339; empty if unknown.
+    at_s : float
+        The instant of looking, seconds after the start.
+    answer : mapping
+        As `Result.to_dict` wrote it.
+    seen : list
+        Deployment objects, or rows of a table.
+    """
+
+    file: str
+    id: str
+    created_at: str
+    at_s: float
+    answer: Mapping[str, Any]
+    seen: list[Any]
+
+    @property
+    def rollout(self) -> str:
+        """What identifies the rollout: the id, or else the instant at which it was created."""
+        return self.id or self.created_at
+
+
+def prepare_log(folder: str | os.PathLike[str]) -> Path:
+    """Create the folder of a log; raise `InputError` if that can't be."""
+    path = Path(folder)
+    try:
+        make_folder(path)
+        is_writable = os.access(path, os.W_OK)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(Problem(f"not a folder for a log: {reason}", ("log",), found=shorten(str(path)))) from None
+    if not is_writable:
+        raise InputError(Problem("not a folder for a log: not writable", ("log",), found=shorten(str(path))))
+    return path
+
+
+def keep_answer(folder: Path, scenario: Scenario, seen: Any, evidence: Any, answer: Result, at_s: float) -> Path | None:
+    """Keep an answer, which was given at an instant; if that fails, warn and return None, because the answer is worth more than its copy."""
+    objects = list_objects(seen)
+    question = json.dumps(to_plain(scenario.to_question()), sort_keys=True)
+    entry = {
+        "log": FORMAT,
+        "simdeploy": import_module("simdeploy").__version__,
+        "id": _first(objects, "id"),
+        "created_at": _first(objects, "created_at"),
+        "at_s": at_s,
+        "scenario": {"name": scenario.name, "sha256": hashlib.sha256(question.encode()).hexdigest()},
+        "seen": objects,
+        "evidence": [] if evidence is None else list_objects(evidence),
+        "answer": answer.to_dict(),
+    }
+    text = json.dumps(entry, indent=1, allow_nan=False)
+    name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in entry["id"] or "rollout")
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+    path = folder / f"{name[:60]}-{round(at_s)}s-{digest}{_ENDING}"
+    try:
+        write_file(path, text.encode())
+    except (OSError, SimdeployError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        warn_user(f"the answer is not in the log {shorten(str(folder))}: {reason}")
+        return None
+    return path
+
+
+def read_log(folder: str | os.PathLike[str]) -> tuple[list[Entry], dict[str, str]]:
+    """Return the entries of a log by name, and what is wrong with files that can't be read."""
+    path = Path(folder)
+    if not path.is_dir():
+        raise InputError(Problem("no such folder", ("log",), found=shorten(str(path)), allowed="the folder of a log"))
+    entries, damaged = [], {}
+    for file in sorted(path.glob(f"*{_ENDING}")):
+        if file.name.startswith("."):
+            continue
+        try:
+            entries.append(_read_entry(file))
+        except InputError as error:
+            damaged[file.name] = error.problems[0].message
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            damaged[file.name] = f"not a kept answer: {type(error).__name__} {shorten(str(error))}"
+    return entries, damaged
+
+
+def _read_entry(file: Path) -> Entry:
+    content = parse_json(read_text(file, most_bytes=_MOST_BYTES), file=str(file))
+    version = content["log"]
+    if not isinstance(version, int) or version > FORMAT:
+        raise InputError(Problem(f"written by a newer version of simdeploy ({shorten(content.get('simdeploy'))})"))
+    answer = content["answer"]
+    for name, columns in _READ.items():
+        for row in answer[name]:
+            for column in columns:
+                row[column]
+    answer["state"], answer["is_trusted"]
+    texts = (content["id"] or "", content["created_at"] or "")
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("id")
+    return Entry(file.name, *texts, float(content["at_s"]), answer, list(content["seen"]))
+
+
+# -- what was seen -----------------------------------------------------------------------------------------------------
+
+
+def list_objects(seen: Any) -> list[Any]:
+    """Return what was seen in JSON values."""
+    import pandas as pd
+
+    if isinstance(seen, Rollout):
+        seen = seen.revisions
+    if isinstance(seen, Records):
+        seen = (seen.nodes if len(seen.nodes) else seen.windows).dropna(axis=1, how="all")
+    if isinstance(seen, pd.DataFrame):
+        return [_to_row(row) for row in seen.to_dict("records")]
+    many = seen if isinstance(seen, Sequence) and not isinstance(seen, str | bytes | tuple) else [seen]
+    found = []
+    for item in many:
+        when, each = item if isinstance(item, tuple) and len(item) == 2 else (None, item)
+        if isinstance(each, DeploymentDocument):
+            each = each.deployment
+        body = json.loads(each.to_json()) if isinstance(each, Deployment) else to_plain(each)
+        found.append(body if when is None or not isinstance(body, dict) else {"seen_at": to_plain(when), **body})
+    return found
+
+
+def _to_row(row: Mapping[Any, Any]) -> dict[str, Any]:
+    import pandas as pd
+
+    return {
+        str(name): format_time(value.value)
+        if isinstance(value, pd.Timestamp) and not pd.isna(value)
+        else to_plain(value)
+        for name, value in row.items()
+    }
+
+
+def find_body(given: Any) -> Mapping[str, Any]:
+    """Return the deployment of a body, or what was given."""
+    body = given.get("deployment", given) if isinstance(given, Mapping) else {}
+    return body if isinstance(body, Mapping) else {"id": body, "status": given}
+
+
+def _first(objects: list[Any], field: str) -> str | None:
+    for each in objects:
+        body = find_body(each)
+        status = body.get("status")
+        for where in (body, status if isinstance(status, Mapping) else {}):
+            if isinstance(where.get(field), str) and where[field]:
+                found: str = where[field]
+                return found
+    return None

@@ -1,0 +1,126 @@
+"""Result of `score`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from simdeploy.result import Columns, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Event = Literal["defective", "completed"]
+Verdict = Literal["consistent", "too low", "too high", "unknown"]
+Use = Literal["scored", "no outcome", "undecided", "over", "canceled"]
+
+PROBABILITIES = {
+    "event": "str",
+    "n_answers": "int64",
+    "n_rollouts": "int64",
+    "called": "float64",
+    "happened": "float64",
+    "brier": "float64",
+    "low": "float64",
+    "high": "float64",
+    "gain": "float64",
+    "gain_low": "float64",
+    "gain_high": "float64",
+    "reliability": "float64",
+    "resolution": "float64",
+    "uncertainty": "float64",
+    "verdict": "str",
+}
+BINS = {
+    "event": "str",
+    "from_fraction": "float64",
+    "to_fraction": "float64",
+    "n_answers": "int64",
+    "n_rollouts": "int64",
+    "called": "float64",
+    "happened": "float64",
+    "low": "float64",
+    "high": "float64",
+    "verdict": "str",
+}
+TIMES = {
+    "from_s": "float64",
+    "to_s": "float64",
+    "n_answers": "int64",
+    "n_rollouts": "int64",
+    "covered": "float64",
+    "low": "float64",
+    "high": "float64",
+    "earlier": "float64",
+    "later": "float64",
+    "verdict": "str",
+}
+ANSWERS = {
+    "file": "str",
+    "rollout": "str",
+    "at_s": "float64",
+    "defective": "float64",
+    "before": "float64",
+    "completed": "float64",
+    "left_low_s": "float64",
+    "left_s": "float64",
+    "left_high_s": "float64",
+    "was_defective": "float64",
+    "has_completed": "float64",
+    "was_left_s": "float64",
+    "use": "str",
+}
+FILES = {"file": "str", "problem": "str"}
+
+# Fewer rollouts say nothing.
+FEWEST_ROLLOUTS = 20
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Score(Result):
+    """Result of `score`.
+
+    Attributes
+    ----------
+    probabilities : DataFrame
+        One row per `event`: the release is defective; the rollout completes. Each rollout counts once, its answers in equal parts. How
+        probable it was `called` on average, and the share in which it `happened`; the `brier` score (0 is perfect) with its interval, its
+        parts (`reliability`, `resolution`, `uncertainty`), and what it is lower by than that of the probability before anything was seen
+        (`gain`). The `verdict` says whether the first group that isn't consistent with what happened was called too low or too high.
+    bins : DataFrame
+        The same by tenths of the probability that was called; `low` and `high` bound the share that happened.
+    times : DataFrame
+        How often the time that was left lay in the middle 95 % of its forecast (`covered`), below it (`earlier`) or above (`later`): in
+        all, and by the median that was forecast, `from_s` to `to_s`.
+    answers : DataFrame
+        One row per kept answer: what it said, what happened (NaN: unknown), and its `use`: scored; no outcome is known; undecided, as it
+        said itself; the rollout was over; it was canceled, which a forecast of going on says nothing of.
+    files : DataFrame
+        Files of the log that could not be read.
+    n_rollouts : int
+        Rollouts in the log.
+    n_scored : int
+        Those with an outcome that can be compared.
+    is_trusted : bool
+        Whether these are at least 20.
+    confidence_level : float
+        Of each interval separately. Verdicts are for all bins of an event together.
+    computed_under : dict
+        Log and seed.
+    """
+
+    probabilities: Annotated[pd.DataFrame, Columns(PROBABILITIES, words={"event": Event, "verdict": Verdict})]
+    bins: Annotated[pd.DataFrame, Columns(BINS, words={"event": Event, "verdict": Verdict})]
+    times: Annotated[pd.DataFrame, Columns(TIMES, words={"verdict": Verdict})]
+    answers: Annotated[pd.DataFrame, Columns(ANSWERS, words={"use": Use})]
+    files: Annotated[pd.DataFrame, Columns(FILES)]
+    n_rollouts: int
+    n_scored: int
+    is_trusted: bool
+    confidence_level: float
+    computed_under: Mapping[str, Any]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the answers."""
+        return self.answers

@@ -1,0 +1,296 @@
+"""Comparing kept forecasts with what then happened."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.scoring.log import Entry, read_log
+from simdeploy.analysis.scoring.outcomes import Outcome, find_outcome, read_outcomes
+from simdeploy.analysis.scoring.result import ANSWERS, BINS, FEWEST_ROLLOUTS, FILES, PROBABILITIES, TIMES, Score
+from simdeploy.api import parse_time
+from simdeploy.errors import raise_if_any, shorten, warn_user
+from simdeploy.experiments.arguments import check_numbers
+from simdeploy.result import make_frame
+from simdeploy.statistics.levels import level_problems
+from simdeploy.statistics.reliability import decompose_brier, resample_mean, share_interval, weigh_clusters
+from simdeploy.units import NS_PER_S
+from simdeploy.vocabulary import TERMINAL_STATES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BINS = 10
+# Horizons, and what forecasts of times cover.
+_HORIZONS_S = (0.0, 600.0, 3600.0, math.inf)
+_COVERED, _LEVELS = 0.95, (0.025, 0.5, 0.975)
+# A kind of end that a forecast gives less is none that it knows of.
+_KNOWN = 0.005
+_EVENTS = {"defective": ("defective", "was_defective", "before"), "completed": ("completed", "has_completed", None)}
+
+
+def score(
+    log: str | os.PathLike[str],
+    *,
+    outcomes: Any = None,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+) -> Score:
+    """Compare kept forecasts with what then happened.
+
+    Parameters
+    ----------
+    log : path
+        The folder that `forecast` and `advise` were given as `log`.
+    outcomes : path, DataFrame, or deployment objects, optional
+        Final deployment objects, or a table (CSV, Parquet) of ``id``, and where known ``defective``, ``state`` and ``completed_at``. An
+        object says nothing of defects. By default, and in addition, what later answers in the log were given as the end.
+    confidence_level : float, default 0.95
+        Of each interval separately.
+    seed : int, default 0
+        Of the samples of rollouts that intervals of Brier scores are from.
+
+    Returns
+    -------
+    Score
+
+    Raises
+    ------
+    InputError
+        If there is no log, or if outcomes contradict each other.
+
+    Notes
+    -----
+    A rollout is identified by the id of its deployment object, or else by `created_at`. Answers about one rollout share its outcome, so
+    each rollout counts once [1]_. A rollout that somebody canceled says nothing of how it would have gone on: unless the forecast knew of
+    cancels, only its defects are scored. If advice was followed, that leaves out many of the defective ones.
+
+    References
+    ----------
+    .. [1] `simdeploy.statistics.reliability` has the formulas.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import simdeploy
+    >>> scenario = simdeploy.Scenario.from_dict({
+    ...     "name": "four nodes",
+    ...     "fleet": {"nodes": 4, "update_duration": "1m", "start_failure": 0.05},
+    ...     "release": {"good": {"probability": 0.9}, "bad": {"probability": 0.1, "defective": True, "start_failure": 0.9}},
+    ...     "policies": {"in-twos": {
+    ...         "strategy": "rolling", "max_parallel": 2, "max_failed_nodes": 2, "max_failed_nodes_percent": 50,
+    ...         "health_check": {"deadline": "5m", "min_healthy_time": "0s"}}},
+    ... })
+    >>> rollout = simdeploy.simulate(scenario, "in-twos", seed=9)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     how = {"replications": 200, "engine": "reference", "log": folder}
+    ...     _ = simdeploy.forecast(scenario, "in-twos", seen=rollout.revisions[:2], **how)
+    ...     result = simdeploy.score(folder, outcomes=rollout.deployment)
+    >>> result.answers["use"].tolist(), result.is_trusted
+    (['scored'], False)
+    """
+    raise_if_any(list(level_problems(confidence_level)))
+    check_numbers(replications=1, seed=seed, engine="auto")
+    entries, damaged = read_log(log)
+    _warn_of_shared_ids(entries)
+    known = _find_outcomes(entries)
+    for name, outcome in ({} if outcomes is None else read_outcomes(outcomes)).items():
+        known[name] = outcome.merge(known.get(name, Outcome())) or outcome
+    answers = make_frame([_compare(entry, known.get(entry.rollout, Outcome())) for entry in entries], ANSWERS)
+    probabilities, bins = [], []
+    for event, (called, happened, before) in _EVENTS.items():
+        part = answers[
+            answers["use"].isin(("scored", "canceled")) & answers[called].notna() & answers[happened].notna()
+        ]
+        rows = _list_bins(event, part, called, happened, confidence_level)
+        bins += rows
+        probabilities.append(
+            _summarize(
+                event, part, (called, happened, before), [row["verdict"] for row in rows], confidence_level, seed
+            )
+        )
+    n_scored = answers.loc[answers["use"].isin(("scored", "canceled")), "rollout"].nunique()
+    return Score(
+        make_frame(probabilities, PROBABILITIES),
+        make_frame(bins, BINS),
+        make_frame(list(_list_times(answers, confidence_level)), TIMES),
+        answers,
+        make_frame([{"file": name, "problem": problem} for name, problem in damaged.items()], FILES),
+        n_rollouts=len({entry.rollout for entry in entries}),
+        n_scored=int(n_scored),
+        is_trusted=bool(n_scored >= FEWEST_ROLLOUTS),
+        confidence_level=confidence_level,
+        computed_under={"log": os.fspath(log), "seed": seed},
+    )
+
+
+def _warn_of_shared_ids(entries: Sequence[Entry]) -> None:
+    starts: dict[str, set[str]] = {}
+    for entry in entries:
+        starts.setdefault(entry.rollout, set()).add(entry.created_at)
+    for name, of_rollout in starts.items():
+        if len(of_rollout) > 1:
+            warn_user(f"the id {shorten(name)} has {len(of_rollout)} times of creation, but is taken as one rollout")
+
+
+def _find_outcomes(entries: Sequence[Entry]) -> dict[str, Outcome]:
+    """Return the ends that answers of the log were given; the last one of each rollout."""
+    found = {}
+    for entry in entries:
+        for each in entry.seen:
+            pair = find_outcome(each)
+            if pair is not None:
+                found[entry.rollout] = pair[1]
+    return found
+
+
+def _compare(entry: Entry, outcome: Outcome) -> dict[str, Any]:
+    """Return what an answer said, and what happened."""
+    kinds, forecast = entry.answer["kinds"], entry.answer["forecast"]
+    said = {(row["measure"], row["quantile"]): row["estimate"] for row in forecast}
+    left = math.nan
+    if outcome.completed_ns is not None and entry.created_at:
+        left = (outcome.completed_ns - parse_time(entry.created_at)) / NS_PER_S - entry.at_s
+    times = [_number(said.get(("time_left_s", level))) for level in _LEVELS]
+    return {
+        "file": entry.file,
+        "rollout": entry.rollout,
+        "at_s": entry.at_s,
+        "defective": math.fsum(kind["posterior"] for kind in kinds if kind["defective"]),
+        "before": math.fsum(kind["prior"] for kind in kinds if kind["defective"]),
+        "completed": _number(said.get(("completed", None))),
+        **dict(zip(("left_low_s", "left_s", "left_high_s"), times, strict=True)),
+        "was_defective": _number(outcome.defective),
+        "has_completed": math.nan if outcome.state is None else float(outcome.state == "completed"),
+        "was_left_s": left,
+        "use": _choose_use(entry, outcome, _number(said.get(("canceled", None)))),
+    }
+
+
+def _choose_use(entry: Entry, outcome: Outcome, canceled: float) -> str:
+    if not entry.answer["is_trusted"]:
+        return "undecided"
+    if outcome == Outcome():
+        return "no outcome"
+    if entry.answer["state"] in TERMINAL_STATES:
+        return "over"
+    return "canceled" if outcome.state == "canceled" and not canceled >= _KNOWN else "scored"
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+# -- probabilities -----------------------------------------------------------------------------------------------------
+
+
+def _list_bins(
+    event: str, part: pd.DataFrame, called: str, happened: str, confidence_level: float
+) -> list[dict[str, Any]]:
+    """Return what happened of what was called about as probable."""
+    weights = weigh_clusters(part["rollout"].to_numpy())
+    places = np.minimum((part[called].to_numpy() * _BINS).astype(int), _BINS - 1)
+    n_bins = len(np.unique(places))
+    rows = []
+    for place in np.unique(places).tolist():
+        chosen = places == place
+        of_bin, of_weights = part[chosen], weights[chosen]
+        values = of_bin[happened].to_numpy(), of_bin["rollout"].to_numpy(), of_weights
+        mean = float((of_weights * of_bin[called]).sum() / of_weights.sum())
+        share, low, high = share_interval(*values, confidence_level)
+        rows.append(
+            {
+                "event": event,
+                "from_fraction": place / _BINS,
+                "to_fraction": (place + 1) / _BINS,
+                "n_answers": len(of_bin),
+                "n_rollouts": of_bin["rollout"].nunique(),
+                "called": mean,
+                "happened": share,
+                "low": low,
+                "high": high,
+                "verdict": _judge(mean, share_interval(*values, 1 - (1 - confidence_level) / n_bins)[1:]),
+            }
+        )
+    return rows
+
+
+def _judge(called: float, limits: tuple[float, float]) -> str:
+    if called < limits[0]:
+        return "too low"
+    return "too high" if called > limits[1] else "consistent"
+
+
+def _summarize(
+    event: str,
+    part: pd.DataFrame,
+    columns: tuple[str, str, str | None],
+    verdicts: Sequence[str],
+    confidence_level: float,
+    seed: int,
+) -> dict[str, Any]:
+    called, happened = (part[name].to_numpy() for name in columns[:2])
+    rollouts = part["rollout"].to_numpy()
+    row: dict[str, Any] = {"event": event, "n_answers": len(part), "n_rollouts": len(np.unique(rollouts))}
+    if not len(part):
+        return dict.fromkeys(PROBABILITIES, math.nan) | row | {"verdict": "unknown"}
+    weights = weigh_clusters(rollouts)
+    places = np.minimum((called * _BINS).astype(int), _BINS - 1)
+    parts = decompose_brier(called, happened, places, weights)
+    squares = (called - happened) ** 2
+    gain = (math.nan,) * 3
+    if columns[2] is not None:
+        before = (part[columns[2]].to_numpy() - happened) ** 2
+        gain = resample_mean(before - squares, rollouts, confidence_level, seed)
+    brier = resample_mean(squares, rollouts, confidence_level, seed)
+    off = [verdict for verdict in verdicts if verdict != "consistent"]
+    verdict = "unknown" if row["n_rollouts"] < FEWEST_ROLLOUTS else (off[0] if off else "consistent")
+    return row | {
+        "called": float((weights * called).sum() / weights.sum()),
+        "happened": float((weights * happened).sum() / weights.sum()),
+        **dict(zip(("brier", "low", "high"), brier, strict=True)),
+        **dict(zip(("gain", "gain_low", "gain_high"), gain, strict=True)),
+        "reliability": parts.reliability,
+        "resolution": parts.resolution,
+        "uncertainty": parts.uncertainty,
+        "verdict": verdict,
+    }
+
+
+# -- times -------------------------------------------------------------------------------------------------------------
+
+
+def _list_times(answers: pd.DataFrame, confidence_level: float) -> Iterator[dict[str, Any]]:
+    """Yield how often times lay in their forecasts: in all, and by horizon."""
+    part = answers[(answers["use"] == "scored") & answers["was_left_s"].notna() & answers["left_s"].notna()]
+    yield from _cover(part, 0.0, math.inf, confidence_level)
+    for low, high in itertools.pairwise(_HORIZONS_S):
+        yield from _cover(part[(part["left_s"] >= low) & (part["left_s"] < high)], low, high, confidence_level)
+
+
+def _cover(part: pd.DataFrame, from_s: float, to_s: float, confidence_level: float) -> Iterator[dict[str, Any]]:
+    if not len(part):
+        return
+    rollouts, left = part["rollout"].to_numpy(), part["was_left_s"].to_numpy()
+    weights = weigh_clusters(rollouts)
+    is_earlier, is_later = left < part["left_low_s"].to_numpy(), left > part["left_high_s"].to_numpy()
+    covered, low, high = share_interval(~(is_earlier | is_later), rollouts, weights, confidence_level)
+    n_rollouts = len(np.unique(rollouts))
+    verdict = "unknown" if n_rollouts < FEWEST_ROLLOUTS else _judge(_COVERED, (low, high))
+    yield {
+        "from_s": from_s,
+        "to_s": to_s,
+        "n_answers": len(part),
+        "n_rollouts": n_rollouts,
+        "covered": covered,
+        "low": low,
+        "high": high,
+        "earlier": float((weights * is_earlier).sum() / weights.sum()),
+        "later": float((weights * is_later).sum() / weights.sum()),
+        "verdict": verdict,
+    }

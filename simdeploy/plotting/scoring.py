@@ -1,0 +1,56 @@
+"""How often what was called so probable happened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.plotting.axes import write_percent
+from simdeploy.plotting.intervals import add_interval
+from simdeploy.plotting.style import GREY, INK, VERMILION, in_plain_text, say_nothing_known
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from simdeploy.analysis.scoring.result import Event, Score
+
+_LABELS = {"defective": "defective", "completed": "completed"}
+
+
+@in_plain_text
+def plot_score(ax: Axes, score: Score, *, event: Event = "defective") -> Axes:
+    """Draw the share that happened over the probability that was called: a reliability diagram.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Drawn on; its data are fractions.
+    score : Score
+    event : {'defective', 'completed'}
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same.
+
+    Notes
+    -----
+    On the line as much happened as was called. Groups that aren't consistent with it are red.
+    """
+    from matplotlib.ticker import FuncFormatter
+
+    bins = score.bins[score.bins["event"] == event]
+    if bins.empty:
+        say_nothing_known(ax, "no outcomes are known")
+        return ax
+    ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle="--")
+    colours = [INK if verdict == "consistent" else VERMILION for verdict in bins["verdict"]]
+    ax.vlines(bins["called"], bins["low"], bins["high"], colors=colours, linewidth=2.2, alpha=0.5)
+    ax.scatter(bins["called"], bins["happened"], s=24, c=colours, zorder=3)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(FuncFormatter(write_percent))
+    ax.set_xlim(-0.02, 1.02)
+    ax.set_ylim(-0.02, 1.02)
+    ax.set_xlabel(f"called {_LABELS[event]}")
+    ax.set_ylabel(f"{_LABELS[event]} in the end")
+    add_interval(ax, "y", score.confidence_level)
+    return ax

@@ -1,0 +1,125 @@
+"""A score of kept forecasts, in words and as tables."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from simdeploy.analysis.scoring.result import FEWEST_ROLLOUTS
+from simdeploy.report.tables import Column, make_table
+from simdeploy.report.wording import PERCENT, join_answer, plural
+from simdeploy.result import Table
+from simdeploy.units import NS_PER_S, short_duration
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.scoring.result import Score
+
+_EVENTS = {"defective": "the release is defective", "completed": "the rollout completes"}
+
+
+def tell(result: Score) -> str:
+    """Say whether forecasts can be believed."""
+    if not result.is_trusted:
+        n = f"{result.n_scored:,} of {plural(result.n_rollouts, 'rollout')}"
+        return join_answer([f"Undecided: the outcome of {n} in the log is known, and {FEWEST_ROLLOUTS} are needed"])
+    rows = result.probabilities.set_index("event")
+    parts = []
+    for event, (noun, happened) in {
+        "defective": ("a defect", "were defective"),
+        "completed": ("completing", "completed"),
+    }.items():
+        row = rows.loc[event]
+        if row["verdict"] == "unknown":
+            continue
+        shares = f"called {100 * row['called']:.0f} %, {100 * row['happened']:.0f} % {happened}"
+        holds = "hold" if row["verdict"] == "consistent" else f"are {row['verdict']} in places"
+        parts.append(f"Probabilities of {noun} {holds} ({shares})")
+    times = result.times
+    if len(times) and times["verdict"].iloc[0] != "unknown":
+        parts.append(f"{100 * times['covered'].iloc[0]:.0f} % of times left lay in their forecast of 95 %")
+    return join_answer([*parts[:1], [f"{'; '.join(parts[1:])}"] if parts[1:] else ""])
+
+
+def tabulate(result: Score) -> tuple[Table, ...]:
+    """Return the scores, the groups of probabilities, times, what answers were used for, and damaged files."""
+    shown = result.probabilities.assign(
+        event=result.probabilities["event"].map(_EVENTS),
+        brier_low=result.probabilities["low"],
+        brier_high=result.probabilities["high"],
+    )
+    tables = [
+        make_table(
+            "Probabilities",
+            shown,
+            (
+                Column("event", "event"),
+                Column("n_rollouts", "rollouts", "count"),
+                Column("called", "called", "share"),
+                Column("happened", "happened", "share"),
+                Column("brier", "Brier score", "stacked estimate"),
+                Column("gain", "gain by looking", "stacked difference"),
+                Column("verdict", "verdict"),
+            ),
+        )
+    ]
+    if len(result.bins):
+        bins = result.bins.assign(
+            event=result.bins["event"].map(_EVENTS),
+            range=[f"{100 * low:.0f} to {100 * high:.0f} %" for low, high in zip(result.bins["from_fraction"], result.bins["to_fraction"], strict=True)],
+            happened_low=result.bins["low"],
+            happened_high=result.bins["high"],
+        )  # fmt: skip
+        tables.append(
+            make_table(
+                "Reliability",
+                bins,
+                (
+                    Column("event", "event"),
+                    Column("range", "called"),
+                    Column("n_rollouts", "rollouts", "count"),
+                    Column("called", "mean", "share"),
+                    Column("happened", "happened", "estimate", PERCENT),
+                    Column("verdict", "verdict"),
+                ),
+            )
+        )
+    if len(result.times):
+        times = result.times.assign(
+            horizon=[_name_horizon(low, high) for low, high in zip(result.times["from_s"], result.times["to_s"], strict=True)],
+            covered_low=result.times["low"],
+            covered_high=result.times["high"],
+        )  # fmt: skip
+        tables.append(
+            make_table(
+                "Times left, of which the middle 95 % were forecast",
+                times,
+                (
+                    Column("horizon", "forecast to end"),
+                    Column("n_rollouts", "rollouts", "count"),
+                    Column("covered", "within", "estimate", PERCENT),
+                    Column("earlier", "earlier", "share"),
+                    Column("later", "later", "share"),
+                    Column("verdict", "verdict"),
+                ),
+            )
+        )
+    uses = result.answers.groupby("use", sort=False)["rollout"].agg(["size", "nunique"]).reset_index()
+    columns = (Column("use", "answers"), Column("size", "number", "count"), Column("nunique", "rollouts", "count"))
+    tables.append(make_table("Answers in the log", uses, columns))
+    if len(result.files):
+        tables.append(
+            make_table("Files that were left out", result.files, (Column("file", "file"), Column("problem", "problem")))
+        )
+    return tuple(tables)
+
+
+def _name_horizon(from_s: float, to_s: float) -> str:
+    if from_s == 0 and math.isinf(to_s):
+        return "at any time"
+    if math.isinf(to_s):
+        return f"after {short_duration(round(from_s) * NS_PER_S)}"
+    return (
+        f"within {short_duration(round(to_s) * NS_PER_S)}"
+        if from_s == 0
+        else f"{short_duration(round(from_s) * NS_PER_S)} to {short_duration(round(to_s) * NS_PER_S)}"
+    )

@@ -1,0 +1,131 @@
+r"""How good probabilities were: Brier's score, its parts, and how often what was called so probable happened.
+
+Forecasts of one cluster (here of a rollout) depend on each other, so each cluster counts once and its forecasts in equal parts; bootstrap
+samples are of whole clusters [1]_.
+
+The Brier score [2]_ is the mean of :math:`(p - o)^2`, where o is 1 if it happened and else 0. With forecasts in groups of about the same p,
+and in group k a share :math:`w_k` of them, mean forecast :math:`p_k` and frequency :math:`o_k`, Murphy's parts [3]_ are
+
+.. math:: \mathrm{BS} = \sum_k w_k (p_k - o_k)^2 - \sum_k w_k (o_k - \bar o)^2 + \bar o (1 - \bar o) + \ldots
+
+reliability (0 is best), resolution (large is best) and uncertainty; what is left out is due to forecasts that differ within a group.
+
+References
+----------
+.. [1] Davison, A. C. and Hinkley, D. V. (1997). Bootstrap Methods and their Application. Cambridge, section 3.8.
+.. [2] Brier, G. W. (1950). Verification of forecasts expressed in terms of probability. Monthly Weather Review 78(1), 1-3.
+.. [3] Murphy, A. H. (1973). A new vector partition of the probability score. Journal of Applied Meteorology 12, 595-600.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+_RESAMPLES, _AT_ONCE = 2000, 200
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Brier's score and its parts."""
+
+    brier: float
+    reliability: float
+    resolution: float
+    uncertainty: float
+
+
+def weigh_clusters(clusters: np.ndarray) -> np.ndarray:
+    """Return a weight per forecast such that each cluster weighs 1.
+
+    Examples
+    --------
+    >>> weigh_clusters(np.array([0, 0, 1])).tolist()
+    [0.5, 0.5, 1.0]
+    """
+    _, place, counts = np.unique(clusters, return_inverse=True, return_counts=True)
+    found: np.ndarray = 1.0 / counts[place]
+    return found
+
+
+def decompose_brier(called: np.ndarray, happened: np.ndarray, groups: np.ndarray, weights: np.ndarray) -> Parts:
+    """Return Brier's score and its parts.
+
+    Parameters
+    ----------
+    called : ndarray of float
+        Probabilities.
+    happened : ndarray of float
+        1 or 0.
+    groups : ndarray of int
+        From 0.
+    weights : ndarray of float
+
+    Examples
+    --------
+    >>> called, happened = np.array([0.1, 0.1, 0.9, 0.9]), np.array([0, 0, 1, 0])
+    >>> parts = decompose_brier(called, happened, np.array([0, 0, 1, 1]), np.ones(4))
+    >>> round(parts.reliability - parts.resolution + parts.uncertainty - parts.brier, 12)
+    0.0
+    """
+    total = weights.sum()
+    share = np.bincount(groups, weights) / total
+    full = share > 0
+    p, o = (np.bincount(groups, weights * x)[full] / total / share[full] for x in (called, happened))
+    share = share[full]
+    base = float((share * o).sum())
+    return Parts(
+        float((weights * (called - happened) ** 2).sum() / total),
+        float((share * (p - o) ** 2).sum()),
+        float((share * (o - base) ** 2).sum()),
+        base * (1 - base),
+    )
+
+
+def resample_mean(
+    values: np.ndarray, clusters: np.ndarray, confidence_level: float, seed: int
+) -> tuple[float, float, float]:
+    """Return the mean over clusters of the mean in each, and its interval from samples of clusters; NaN below two of them.
+
+    Examples
+    --------
+    >>> mean, low, high = resample_mean(np.array([0.0, 0.0, 1.0]), np.array([0, 0, 1]), 0.95, seed=0)
+    >>> mean, low, high
+    (0.5, 0.0, 1.0)
+    """
+    _, place = np.unique(clusters, return_inverse=True)
+    means = np.bincount(place, values) / np.bincount(place)
+    n = len(means)
+    if n < 2:
+        return float(means.mean()) if n else math.nan, math.nan, math.nan
+    rng = np.random.default_rng(seed)
+    drawn = np.concatenate(
+        [means[rng.integers(0, n, (_AT_ONCE, n))].mean(axis=1) for _ in range(_RESAMPLES // _AT_ONCE)]
+    )
+    low, high = np.quantile(drawn, [(1 - confidence_level) / 2, (1 + confidence_level) / 2])
+    return float(means.mean()), float(low), float(high)
+
+
+def share_interval(
+    happened: np.ndarray, clusters: np.ndarray, weights: np.ndarray, confidence_level: float
+) -> tuple[float, float, float]:
+    """Return the weighted share of what happened, and Wilson's interval with as many independent forecasts as clusters weigh.
+
+    Examples
+    --------
+    >>> share, low, high = share_interval(np.array([1.0, 0.0]), np.array([0, 1]), np.ones(2), 0.95)
+    >>> share, round(low, 3), round(high, 3)
+    (0.5, 0.095, 0.905)
+    """
+    from scipy.special import ndtri
+
+    _, place = np.unique(clusters, return_inverse=True)
+    of_cluster = np.bincount(place, weights)
+    n = float(of_cluster.sum() ** 2 / (of_cluster**2).sum())
+    share = float((weights * happened).sum() / weights.sum())
+    z2 = float(ndtri((1 + confidence_level) / 2)) ** 2 / n
+    middle = (share + z2 / 2) / (1 + z2)
+    half = math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
+    return share, max(middle - half, 0.0), min(middle + half, 1.0)

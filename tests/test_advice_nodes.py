@@ -1,0 +1,407 @@
+"""Advice given a table of nodes: conditioning against brute force and closed forms, and rows that cannot be."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from test_advice import BASE, CHECK, COUPLED, LAWS, call, canary, make, run_conditioned
+
+import simdeploy as sd
+from simdeploy.analysis.advice.conditioning import condition
+from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
+from simdeploy.analysis.advice.estimating import Weighted
+from simdeploy.analysis.advice.finding import Supply, find_replications
+from simdeploy.analysis.advice.laws import FOREVER, NodeLaw
+from simdeploy.analysis.advice.observed import NO, UNKNOWN, YES, Observed
+from simdeploy.analysis.advice.rollouts import Rollouts
+from simdeploy.analysis.advice.seen import read_seen
+from simdeploy.analysis.advice.seen_chances import find_chances
+from simdeploy.engines.continuing import Worlds, run_continued
+from simdeploy.errors import InputError
+from simdeploy.rules.health import read_health_rule
+from simdeploy.rules.waves import plan_waves
+from simdeploy.world.streams import Stream, uniforms
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+TIMES = ("dispatched_at_s", "started_at_s", "resolved_at_s")
+
+
+def cut(rollout, at, times=TIMES):
+    """Return the nodes of a rollout as they were at an instant, with some of their instants."""
+    nodes = rollout.nodes
+    dispatched, started, resolved = (nodes[name].le(at) for name in TIMES)
+    status = np.select(
+        [~dispatched, resolved & nodes["ever_failed"], resolved, started],
+        ["pending", "failed", "running", "validating"],
+        "starting",
+    )
+    columns = {name: nodes[name].where(nodes[name].le(at)) for name in times}
+    return pd.DataFrame(
+        {**{name: nodes[name] for name in ("node", "position", "zone", "class")}, "status": status, **columns}
+    )
+
+
+# -- the chance of what was seen of a node -----------------------------------------------------------------------------
+
+
+def observe(verdicts, times, starts, rng):
+    """Return something that may be seen of nodes that live like this: intervals, verdicts or none yet, starts or not."""
+    n = len(times)
+    end = rng.uniform(20e9, 250e9, n)
+    is_open = times > end
+    around = rng.uniform(1e9, 20e9, (2, n))
+    started = np.where(starts > end, NO, YES)
+    known = rng.random(n) < 0.7
+    low = np.where(is_open, end, times - around[0])
+    high = np.where(is_open, FOREVER, times + around[1])
+    start_low = np.where((started == YES) & known, starts - around[0], -1.0)
+    start_high = np.where((started == YES) & known, starts + around[1], end)
+    started = np.where(known, started, UNKNOWN)
+    return Observed(
+        np.where(is_open, -1, verdicts), started, start_low, np.minimum(start_high, end), low, high, np.zeros(n, int)
+    )
+
+
+@pytest.mark.parametrize("case", LAWS)
+def test_chances_are_those_of_drawn_nodes(case):
+    """Of many drawn lives as many look like what was seen of a node as its chance says. [oracle]"""
+    changes, policy = LAWS[case]
+    scenario = make({"fleet.requests_per_second": 10, "fleet.start_hang": 0.1, **changes}, **policy)
+    rule, behaviour = read_health_rule(scenario.policy().policy, scenario.orchestrator), scenario.fleet.behaviour
+    slowdown, failure = behaviour.slowdown.mean, behaviour.start_failure.mean
+    rng, n, n_seen = np.random.default_rng(4), 20_000, 12
+    for kind in scenario.release:
+        law = NodeLaw(behaviour, kind, rule, float(kind.affects.share or 1))
+
+        def alike(count):
+            return Nodes(
+                np.arange(count),
+                np.zeros(count, int),
+                np.zeros(count, int),
+                np.full(count, slowdown),
+                np.full(count, failure),
+            )
+
+        lives = draw_lives([law], alike(n), 5, np.zeros(n, int))
+        seen = observe(*(each[:n_seen] for each in draw_lives([law], alike(n_seen), 6, np.zeros(n_seen, int))), rng)
+        chances = find_chances([law], alike(n_seen), seen)
+        for place, chance in enumerate(chances.tolist()):
+            one = seen.take(np.array([place]))
+            verdicts, times, starts = lives
+            by_then = np.where(np.where(one.verdict < 0, starts <= one.low, starts < FOREVER), YES, NO)
+            fits = (times > one.low) & (times <= one.high) & ((one.verdict < 0) | (verdicts == one.verdict))
+            fits &= (one.started == UNKNOWN) | (by_then == one.started)
+            fits &= (by_then == NO) | ((starts > one.start_low) & (starts <= one.start_high))
+            assert abs(fits.mean() - chance) <= 4 * math.sqrt(chance * (1 - chance) / n) + 1e-3 * chance
+
+
+def test_nodes_are_found_by_their_starts():
+    """Both ways to find a replication agree on the first in which a node starts when it was seen to. [property]"""
+    scenario = make({"fleet.requests_per_second": 10})
+    rule, behaviour = read_health_rule(scenario.policy().policy, scenario.orchestrator), scenario.fleet.behaviour
+    n, law = 300, NodeLaw(behaviour, scenario.release[0], rule)
+    nodes = Nodes(np.arange(n), np.arange(n), np.zeros(n, int), np.ones(n), np.full(n, 0.1))
+    lives = draw_lives([law], nodes, 5, np.full(n, 10**6))
+    wanted = observe(*lives, np.random.default_rng(2)).in_the_end
+    supply = Supply(0, 2000 * n, 2000)
+    found, _ = find_replications([law], nodes, supply, 5, wanted, is_compiled=True)
+    verdicts, times, starts = draw_lives([law], nodes, 5, found)
+    assert (times > wanted.low).all()
+    assert (times <= wanted.high).all()
+    assert np.isin(verdicts, (RUNS, FAILS)).all()
+    has_started = starts < FOREVER
+    assert (has_started[wanted.started == YES]).all()
+    assert not has_started[wanted.started == NO].any()
+    assert ((starts > wanted.start_low) & (starts <= wanted.start_high))[has_started].all()
+    plainly, _ = find_replications([law], nodes, supply, 5, wanted, is_compiled=False)
+    assert found.tolist() == plainly.tolist()
+
+
+# -- conditioning ------------------------------------------------------------------------------------------------------
+
+DISPATCHED = TIMES[:1]
+SILENT = {
+    "fleet.start_hang": 0.2,
+    "fleet.slowdown": {"uniform": {"low": 0.8, "high": 1.2}},
+    "fleet.requests_per_second": 10,
+    "release.bad.error_rate": 0.08,
+    "fleet.error_rate": {"beta": {"mean": 0.05, "sd": 0.02}},
+}
+
+
+def cases():
+    """Yield a name, a scenario, a replication, the instant of looking, and the instants that are known."""
+    yield "order, classes, level, slowdown, count", make(COUPLED), 5, 150, DISPATCHED
+    zones = make({"fleet.zones": 3, "release.bad.affects": {"zones": [0, 1]}, "fleet.start_attempts": 1})
+    yield "zones", zones, 2, 120, DISPATCHED
+    limits = {"max_failed_nodes": 6, "max_failed_nodes_percent": 100}
+    yield "hangs, windows", make(SILENT, max_parallel=2, **limits), 3, 270, DISPATCHED
+    yield (
+        "deadline from the start",
+        make({**SILENT, "orchestrator.deadline_starts": "started"}, max_parallel=2),
+        3,
+        190,
+        (),
+    )
+    yield "canaries promoted", canary(), 1, 200, ()
+    yield "every instant", make({"fleet.nodes": 3}, max_parallel=2), 0, 125, TIMES[1:]
+    yield "sliding", make({"orchestrator.pacing": "sliding"}), 1, 80, ()
+
+
+CASES = {name: case for name, *case in cases()}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_conditioned_worlds_are_those_of_brute_force(name):
+    """Kinds, failures and makespans are those of plain worlds in which each node looked like this. [oracle]"""
+    scenario, replication, at, times = CASES[name]
+    seen = read_seen(scenario, None, cut(sd.simulate(scenario, replication=replication), at, times), at)
+    conditioned = condition(scenario, seen, replications=500, seed=3, engine="compiled")
+    plain = find_plain(scenario, seen, 4000 if "order" in name else 40_000, 4)
+    assert len(plain) >= 25
+    rows, weights = run_conditioned(conditioned)
+    sizes = [len(each.weights) for each in conditioned.by_kind]
+    weighted = Weighted(weights, sizes, [each.n_tried for each in conditioned.by_kind], 0.95)
+    for value in (
+        lambda row: float(row["release"] == "bad"),
+        lambda row: float(row["failed_nodes"]),
+        lambda row: float(row["state"] == "completed"),
+        lambda row: float(np.nan_to_num(row["makespan_s"])),
+    ):
+        ours, theirs = np.array([value(row) for row in rows]), np.array([value(row) for row in plain])
+        mean = weighted.mean(ours)
+        error = math.hypot((mean.high - mean.low) / (2 * 1.96), theirs.std() / math.sqrt(len(theirs)))
+        # What none of the plain worlds did may still happen in one of as many.
+        assert abs(mean.estimate - theirs.mean()) <= 4 * error + (3 / len(theirs) if not theirs.std() else 1e-9)
+
+
+def find_plain(scenario, seen, n, seed):
+    """Return what became of those of n unconditioned worlds whose nodes look like the table."""
+    policy = seen.policy
+    roots, plan = (
+        np.arange(n),
+        plan_waves(policy.policy, scenario.orchestrator_of(policy), scenario.fleet.nodes, scenario.fleet.zones),
+    )
+    nodes = np.repeat(roots[:, np.newaxis], plan.total, axis=1)
+    how = {"looks_ns": [], "nodes_at_ns": seen.last.at_ns, "seed": seed, "engine": "compiled"}
+    continued = run_continued(scenario, policy, Worlds(roots, nodes), **how)
+    rollouts = Rollouts(scenario, policy, plan, scenario.release[0], seed, roots)
+    agree = seen.nodes.agree(rollouts, continued.nodes, plan.sizes if plan.pacing == "barrier" else (1,) * plan.total)
+    return [continued.block.row(0, place) for place in np.flatnonzero(agree)]
+
+
+def test_which_nodes_failed():
+    """If the release hurts some places, it matters at which ones nodes failed. [oracle]"""
+    scenario = make({"release.bad.affects": {"nodes": [0, 3]}, "fleet.start_attempts": 1}, max_parallel=6)
+    for failed in ((0,), (1,), (0, 3), (1, 2)):
+        table = pd.DataFrame({"node": list("abcdef"), "status": "running"})
+        table.loc[list(failed), "status"] = "failed"
+        result = sd.forecast(scenario, seen=table, at=175, replications=100, engine="compiled")
+        chances = np.array([0.7, 0.3])
+        for number, hurt in enumerate(((), (0, 3))):
+            p = np.array([0.55 if node in hurt else 0.1 for node in range(6)])
+            chances[number] *= np.prod([p[node] if node in failed else 1 - p[node] for node in range(6)])
+        assert result.kinds["posterior"].tolist() == pytest.approx((chances / chances.sum()).tolist(), rel=1e-6)
+        assert (result.state, result.why_tried) == ("completed", "")
+
+
+def test_starts_tell_the_slowdown():
+    """Given the starts of nodes, a slowdown has the probability that its law gives these instants. [oracle]"""
+    two = {
+        "fleet.slowdown": {"empirical": {"values": [1.0, 1.25]}},
+        "fleet.start_failure": 0,
+        "fleet.start_attempts": 1,
+    }
+    scenario = make({**two, "release.bad.probability": 0, "release.good.probability": 1}, max_parallel=6)
+    starts = np.array([51.0, 60.0, 79.8])
+    table = pd.DataFrame({"node": range(6), "started_at_s": [*starts, None, None, None]})
+    seen = read_seen(scenario, None, table.assign(status=["validating"] * 3 + ["starting"] * 3), 79.9)
+    (found,) = condition(scenario, seen, replications=1500, seed=0, engine="compiled").by_kind
+    is_slow = uniforms(0, found.worlds.roots, Stream.SLOWDOWN, 0) > 0.5
+    # The last start is known to half a second, so the instant of looking may be as late; with 1 all would have started.
+    law, end, chances = stats.uniform(40, 40), 80.3, []
+    for slowdown in (1.0, 1.25):
+        bounds = [law.cdf(np.minimum(starts + h, end) / slowdown) for h in (-0.5, 0.5)]
+        chances.append(np.prod(np.diff(bounds, axis=0)) * law.sf(end / slowdown) ** 3)
+    assert chances[0] == 0
+    assert is_slow.all()
+    # Of the first two alone, the others of which nothing is known.
+    seen = read_seen(scenario, None, table.assign(status="validating", started_at_s=[51.0, 60.0] + [None] * 4), 80.5)
+    (found,) = condition(scenario, seen, replications=1500, seed=0, engine="compiled").by_kind
+    is_slow = uniforms(0, found.worlds.roots, Stream.SLOWDOWN, 0) > 0.5
+    chances = []
+    for slowdown in (1.0, 1.25):
+        bounds = [law.cdf((starts[:2] + h) / slowdown) for h in (-0.5, 0.5)]
+        # Nodes that started by 50.5 s would be running.
+        others = law.cdf(80.5 / slowdown) - law.cdf(50.5 / slowdown)
+        chances.append(np.prod(np.diff(bounds, axis=0)) * others**4)
+    mean = Weighted(found.weights, [len(found.weights)], [found.n_tried], 0.95).mean(is_slow.astype(float))
+    assert abs(mean.estimate - chances[1] / sum(chances)) <= 4 * (mean.high - mean.low) / (2 * 1.96) + 1e-9
+
+
+def test_many_instants_leave_many_worlds():
+    """Although each node has its instants, most of the worlds that are tried count. [contract]"""
+    changes = {"fleet.nodes": 60, "fleet.slowdown": {"lognormal": {"mean": 1, "sd": 0.3}}, "fleet.start_failure": 0.02}
+    scenario = make({**changes, "release.bad.affects": "all", "release.bad.start_failure": 0.9}, max_parallel=20)
+    rollout = sd.simulate(scenario.given("good"), replication=1)
+    seen = read_seen(scenario, None, cut(rollout, float(rollout.nodes["dispatched_at_s"].max())), None)
+    good, _ = condition(scenario, seen, replications=200, seed=0, engine="compiled").by_kind
+    assert good.weights.sum() ** 2 / (good.weights**2).sum() > 100
+
+
+DEALT = {
+    "share": {},
+    "random order": {"fleet.order": "random", "fleet.zones": 2},
+    "random order, named": {
+        "fleet.order": "random",
+        "fleet.classes": [{"name": "rough", "nodes": list(range(12)), "start_failure": 0.4}],
+    },
+}
+
+
+@pytest.mark.parametrize("name", DEALT)
+def test_classes_of_a_table_are_those_of_its_worlds(name):
+    """Of sixty nodes, twelve of which are rough, worlds have the classes that were seen, and the posterior follows from them. [oracle]"""
+    classes = {"fleet.classes": [{"name": "rough", "share": 0.2, "start_failure": 0.4}]}
+    changes = {"fleet.nodes": 60, "fleet.start_attempts": 1, "release.bad.affects": "all", **classes, **DEALT[name]}
+    scenario = make(changes, max_parallel=60, max_failed_nodes=60, max_failed_nodes_percent=100)
+    rough = np.isin(np.arange(60), [1, 2, 3, 5, 8, 13, 21, 34, 35, 36, 41, 55])
+    failed = np.arange(60) % 3 == 0
+    table = {"node": range(60), "position": range(60), "zone": np.arange(60) % scenario.fleet.zones}
+    table |= {"status": np.where(failed, "failed", "running"), "class": np.where(rough, "rough", "")}
+    seen = read_seen(scenario, None, pd.DataFrame(table), 200)
+    found = condition(scenario, seen, replications=60, seed=0, engine="compiled")
+    chances = []
+    for added in (0.0, 0.5):
+        p = 1 - (1 - np.where(rough, 0.4, 0.1)) * (1 - added)
+        chances.append(np.prod(np.where(failed, p, 1 - p)))
+    weights = [float(each.weights.sum()) for each in found.by_kind]
+    # All nodes have their verdicts after 80 s and three windows, so that the chances are known.
+    assert weights[1] / weights[0] == pytest.approx(0.3 * chances[1] / (0.7 * chances[0]), rel=1e-6)
+
+
+# -- what cannot be ----------------------------------------------------------------------------------------------------
+
+SIX = {
+    "node": list("abcdef"),
+    "zone": [0, 1, 2, 0, 1, 2],
+    "status": ["running", "running", "failed", "validating", "starting", "starting"],
+    "dispatched_at_s": [0.0, 0, 0, 110, 110, 110],
+    "started_at_s": [50.0, 80, None, 155, None, None],
+    "resolved_at_s": [80.0, 110, 100, None, None, None],
+}
+IMPOSSIBLE = [
+    ({"node": list("abcdea")}, "row 6.node: the node has a row already"),
+    ({"status": ["running"] * 5 + ["runing"]}, "row 6.status: no such status .* did you mean 'running'"),
+    ({"status": ["rolled_back"] * 6}, "give its deployment object"),
+    ({"status": [None] * 6}, "row 1.status: resolved, but as what isn't known"),
+    ({"dispatched_at_s": [0, 0, 0, 110, 110, -1]}, "row 6.dispatched_at_s: not an instant"),
+    ({"dispatched_at_s": [0, 0, 0, 110, 110, 115]}, "row 6.dispatched_at_s: wave 2 goes at once"),
+    ({"dispatched_at_s": [5, 5, 5, 110, 110, 110]}, "row 1.dispatched_at_s: wave 1 goes at the start"),
+    ({"dispatched_at_s": [0, 0, 0, 90, 90, 90]}, "row 4.dispatched_at_s: wave 2 went before wave 1 was over"),
+    ({"started_at_s": [50, 80, None, 105, None, None]}, "row 4.started_at_s: before its dispatch"),
+    ({"started_at_s": [50, 80, None, 155, 160, None]}, "row 5.started_at_s: a node that is starting has no such instant"),
+    ({"started_at_s": [50, 100, None, 155, None, None]}, "row 2.resolved_at_s: running after 10 s, but its health windows"),
+    ({"started_at_s": [50, 80, None, 175, None, None]}, "row 4.started_at_s: after the instant of looking"),
+    ({"resolved_at_s": [40, 110, 100, None, None, None]}, "row 1.resolved_at_s: before its start"),
+    ({"status": ["running", "running", "starting", "validating", "starting", "starting"], "resolved_at_s": [80, 110] + [None] * 4},
+     "row 4.status: wave 2 went, although row 3 has no verdict"),
+    ({"status": ["running", "running", "failed", "validating", "starting", "pending"], "dispatched_at_s": [0, 0, 0, 110, 110, None]},
+     "row 6.status: only 2 of the 3 nodes of wave 2"),
+    ({"zone": [0, 0, 2, 0, 1, 2]}, "row 2.zone: the nodes at this place of the order are of another zone .*found 0"),
+    ({"zone": [0, 1, 3, 0, 1, 2]}, "row 3.zone: no such zone"),
+    ({"class": ["big"] * 6}, "the scenario has no classes"),
+    ({"status": ["running"] + ["failed"] * 2 + ["failed"] * 2 + ["starting"], "started_at_s": [50] + [None] * 5,
+      "resolved_at_s": [80, 110, 100, 165, 165, None]}, "more failed nodes than the rollout survives"),
+    ({"started_at_s": [30, 80, None, 155, None, None]}, "row 1.status: no kind of release"),
+    ({"position": [0, 1, 2, 3, 4, 4]}, "row 6.position: another row"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "told"), IMPOSSIBLE)
+def test_rows_that_cannot_be(columns, told):
+    """A table that no rollout shows is an error that says which row, and why. [contract]"""
+    scenario = make({"fleet.zones": 3})
+    with pytest.raises(InputError, match=told):
+        sd.forecast(scenario, seen=pd.DataFrame(SIX | columns), at=170, replications=20, engine="reference")
+
+
+def test_a_deadline_that_has_passed():
+    """Nodes that are longer in flight than their deadline, and tables of another fleet, are errors. [contract]"""
+    scenario = make({"fleet.zones": 3})
+    with pytest.raises(InputError, match=r"row 4\.status: no verdict within the deadline, 3m after its dispatch"):
+        sd.forecast(scenario, seen=pd.DataFrame(SIX), at=320, replications=20)
+    seven = pd.DataFrame({"node": range(7), "status": "running"})
+    with pytest.raises(InputError, match="more rows than nodes"):
+        sd.forecast(scenario, seen=seven, at=320, replications=20)
+    with pytest.raises(InputError, match="no instant is known"):
+        sd.forecast(scenario, seen=seven[:3], replications=20)
+
+
+# -- from outside ------------------------------------------------------------------------------------------------------
+
+
+def test_names_and_the_order_of_rows_say_nothing():
+    """Nodes are matched by zone among those that went together, whatever they are called. [property]"""
+    scenario = make({"fleet.zones": 3})
+    table = pd.DataFrame(SIX)
+    how = {"at": 170, "replications": 40, "engine": "compiled"}
+    expected = sd.forecast(scenario, seen=table, **how).to_dict()
+    others = table.iloc[[2, 0, 1, 5, 3, 4]].assign(node=list("uvwxyz"))
+    assert sd.forecast(scenario, seen=others, **how).to_dict() == expected
+
+
+def test_a_table_comes_from_files_pipes_and_records(tmp_path, monkeypatch):
+    """CSV, Parquet, rows as JSON, standard input and records with timestamps say the same. [contract]"""
+    monkeypatch.chdir(tmp_path)
+    scenario = {**BASE, "fleet": {**BASE["fleet"], "zones": 3}}
+    (tmp_path / "six.yaml").write_text(json.dumps(scenario), encoding="utf-8")
+    table = pd.DataFrame(SIX)
+    table.to_csv("nodes.csv", index=False)
+    table.to_parquet("nodes.parquet")
+    rows = [
+        {name: None if value != value else value for name, value in row.items()} for row in table.to_dict("records")
+    ]
+    (tmp_path / "nodes.json").write_text(json.dumps(rows), encoding="utf-8")
+    created = pd.Timestamp("2026-01-05T09:00:00Z")
+    stamps = {name.removesuffix("_s"): created + pd.to_timedelta(table[name], unit="s") for name in TIMES}
+    stamped = table.drop(columns=list(TIMES)).assign(rollout="r", **stamps)
+    stamped.to_csv("records.csv", index=False)
+    text = (tmp_path / "nodes.csv").read_text(encoding="utf-8")
+    said = [
+        call("forecast", "six.yaml", "--seen", "nodes.csv", "--at", "170", "--json").stdout,
+        call("forecast", "six.yaml", "--seen", "nodes.parquet", "--at", "170", "--json").stdout,
+        call("forecast", "six.yaml", "--seen", "nodes.json", "--at", "170", "--json").stdout,
+        call("forecast", "six.yaml", "--seen", "-", "--at", "170", "--json", input=text).stdout,
+        call("forecast", "six.yaml", "--seen", "records.csv", "--at", "2026-01-05T09:02:50Z", "--json").stdout,
+    ]
+    assert len(set(said)) == 1
+    assert json.loads(said[0])["kinds"]
+    records = sd.read_records("records.csv")
+    result = sd.forecast("six.yaml", seen=records, at=170, replications=40, engine="compiled")
+    assert result.to_dict()["kinds"] == json.loads(said[0])["kinds"]
+
+
+def test_the_past_of_a_table():
+    """The course shows the counts at the instants that are known. [contract]"""
+    scenario = make({"fleet.zones": 3})
+    result = sd.forecast(scenario, seen=pd.DataFrame(SIX), at=170, replications=20, engine="reference")
+    past = result.course[result.course["is_past"]]
+    assert past[["time_s", "updated_nodes", "failed_nodes"]].to_numpy().tolist() == [
+        [0, 0, 0], [80, 1, 0], [100, 1, 1], [110, 2, 1], [170, 2, 1],
+    ]  # fmt: skip
+
+
+def test_retries_are_tried_as_whole_worlds():
+    """Without laws, whole worlds whose nodes look like the table are kept. [contract]"""
+    scenario = make({"fleet.start_failure": 0}, health_check=CHECK, max_parallel=6, strategy="rolling")
+    scenario = scenario.with_values({"orchestrator.reporting_delay": "5s"})
+    table = pd.DataFrame({"node": range(6), "status": "starting"})
+    result = sd.forecast(scenario, seen=table, at=20, replications=20, engine="reference")
+    assert (result.why_tried, result.n_worlds) == ("a reporting delay", 20)

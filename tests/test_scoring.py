@@ -1,0 +1,256 @@
+"""Keeping score: what a log has, what outcomes are, and whether scores and their intervals are right."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from commands import CREATED, keep
+
+import simdeploy as sd
+from simdeploy.analysis.scoring import log as log_module
+from simdeploy.analysis.scoring.log import read_log
+from simdeploy.cli.app import app
+from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.statistics.reliability import decompose_brier, resample_mean, share_interval
+
+SCENARIO = {
+    "name": "four",
+    "fleet": {"nodes": 4, "update_duration": "1m", "start_failure": 0.05},
+    "release": {"good": {"probability": 0.9}, "bad": {"probability": 0.1, "defective": True, "start_failure": 0.9}},
+    "costs": {"hour_of_delay": 10, "false_alarm": 50, "escape": 400},
+    "policies": {
+        "in-twos": {
+            "strategy": "rolling",
+            "max_parallel": 2,
+            "max_failed_nodes": 2,
+            "max_failed_nodes_percent": 50,
+            "health_check": {"deadline": "5m", "min_healthy_time": "0s"},
+        }
+    },
+}
+FEW = {"replications": 20, "engine": "compiled"}
+
+
+def table(rows):
+    """Return outcomes as a table."""
+    return pd.DataFrame(rows, columns=["id", "defective", "completed_at"])
+
+
+# -- the log -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_log_has_what_was_asked_and_answered(tmp_path):
+    """Forecasts and advice are kept with what was seen; the same answer is kept once. [contract]"""
+    scenario = sd.Scenario.from_dict(SCENARIO)
+    rollout = sd.simulate(scenario, seed=9)
+    seen = rollout.deployment_at(2)
+    for _ in range(2):
+        result = sd.forecast(scenario, seen=seen, log=tmp_path / "log", **FEW)
+    advice = sd.advise(scenario, seen=[(30, rollout.deployment_at(1)), (90, seen)], log=tmp_path / "log", **FEW)
+    revisions = sd.forecast(scenario, seen=rollout.revisions[:2], at=100, log=tmp_path / "log", **FEW)
+    entries, damaged = read_log(tmp_path / "log")
+    assert not damaged
+    by_type = {(entry.answer["result"], entry.at_s): entry for entry in entries}
+    assert set(by_type) == {("Forecast", result.at_s), ("Advice", advice.at_s), ("Forecast", revisions.at_s)}
+    entry = by_type["Forecast", result.at_s]
+    assert (entry.id, entry.created_at) == (seen.id, seen.status.created_at)
+    assert entry.seen == [json.loads(seen.to_json())]
+    assert sd.read_result(json.dumps(entry.answer)).answer == result.answer
+    assert [each["seen_at"] for each in by_type["Advice", advice.at_s].seen] == [30, 90]
+    assert by_type["Forecast", revisions.at_s].id == seen.id
+
+
+def test_an_answer_is_worth_more_than_its_copy(tmp_path, monkeypatch):
+    """A full disk costs the copy, not the answer, and leaves nothing half-written; what is no folder is refused at once. [contract]"""
+
+    def fail(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(log_module, "write_file", fail)
+    scenario = sd.Scenario.from_dict(SCENARIO)
+    seen = sd.simulate(scenario, seed=9).deployment_at(2)
+    with pytest.warns(SimdeployWarning, match="not in the log .*No space left"):
+        assert sd.forecast(scenario, seen=seen, log=tmp_path, **FEW).answer
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="not a folder for a log"):
+        sd.forecast(scenario, seen=seen, log=tmp_path / "file", **FEW)
+
+
+def test_damaged_files_are_named(tmp_path):
+    """Files that are cut, of another kind or of a newer version are named, and the others are scored. [contract]"""
+    keep(tmp_path, "whole", 0.5, state="completed")
+    keep(tmp_path, "newer", 0.5, log=2, simdeploy="9.0")
+    keep(tmp_path, "poorer", 0.5, answer={"kinds": None})
+    whole = keep(tmp_path, "cut", 0.5)
+    whole.write_text(whole.read_text(encoding="utf-8")[:100], encoding="utf-8")
+    (tmp_path / "other.json").write_text("[]", encoding="utf-8")
+    (tmp_path / ".hidden.json.tmp").write_text("{", encoding="utf-8")
+    result = sd.score(tmp_path)
+    assert result.answers["file"].tolist() == ["whole-60.json"]
+    problems = result.files.set_index("file")["problem"]
+    assert sorted(problems.index) == ["cut-60.json", "newer-60.json", "other.json", "poorer-60.json"]
+    assert "newer version of simdeploy ('9.0')" in problems["newer-60.json"]
+    assert "kept answer" in problems["other.json"]
+    with pytest.raises(InputError, match="no such folder"):
+        sd.score(tmp_path / "nowhere")
+
+
+# -- outcomes ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_answers_are_used_for(tmp_path):
+    """Nothing is left out silently: each answer is scored, or it is said why not. [contract]"""
+    keep(tmp_path, "ended", 0.2, state="completed")
+    keep(tmp_path, "open", 0.2)
+    keep(tmp_path, "stopped", 0.2, state="canceled")
+    keep(tmp_path, "vague", 0.2, state="completed", answer={"is_trusted": False})
+    keep(tmp_path, "late", 0.2, state="completed", answer={"state": "completed"})
+    result = sd.score(tmp_path, outcomes=table([("stopped", True, None)]))
+    answers = result.answers.set_index("rollout")
+    uses = {"ended": "scored", "open": "no outcome", "stopped": "canceled", "vague": "undecided", "late": "over"}
+    assert answers["use"].to_dict() == uses
+    # What was canceled has no time left that could be compared, but its release was defective.
+    assert result.probabilities.set_index("event")["n_rollouts"].to_dict() == {"defective": 1, "completed": 2}
+    assert result.times["n_rollouts"].tolist() == [1, 1]
+    assert (result.n_rollouts, result.n_scored, result.is_trusted) == (5, 2, False)
+    assert result.answer.startswith("Undecided: the outcome of 2 of 5 rollouts")
+
+
+def test_outcomes_come_in_several_forms(tmp_path):
+    """Objects, a table, and files of both say the same; a file is believed more than a former look. [contract]"""
+    keep(tmp_path, "a", 0.2, state="completed", ended_s=150)
+    status = {"state": "failed", "created_at": CREATED, "completed_at": "2026-01-05T09:03:20Z"}
+    body = {"deployment": {"id": "a", "status": status}}
+    rows = table([("a", None, "2026-01-05T09:03:20Z")]).assign(state="failed")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.json").write_text(json.dumps({"deployments": [body]}), encoding="utf-8")
+    rows.to_csv(tmp_path / "out" / "a.csv", index=False)
+    rows.to_parquet(tmp_path / "out" / "a.parquet")
+    given = [body, [body], rows, *(tmp_path / "out" / f"a.{ending}" for ending in ("json", "csv", "parquet"))]
+    for outcomes in given:
+        answers = sd.score(tmp_path, outcomes=outcomes).answers
+        assert answers["was_left_s"].tolist() == [140.0]
+        assert answers["has_completed"].tolist() == [0.0]
+    assert sd.score(tmp_path).answers["was_left_s"].tolist() == [90.0]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "told"),
+    [
+        (pd.DataFrame({"name": ["a"]}), "not outcomes"),
+        (pd.DataFrame({"id": ["a"], "defect": [1], "completed_at": [None]}), "did you mean 'defective'"),
+        (table([("a", "perhaps", None)]), "invalid defective .*allowed: true or false"),
+        (table([("a", None, "soon")]), "invalid completed_at .*RFC 3339"),
+        (table([(None, True, None)]), "the id is missing"),
+        (table([("a", True, None), ("a", False, None)]), "contradict each other .*a"),
+        ([{"state": "completed"}], "not a deployment object"),
+        (3, "not a deployment object"),
+    ],
+)
+def test_what_is_no_outcome(tmp_path, outcomes, told):
+    """What can't be read as outcomes is an error that says why. [contract]"""
+    keep(tmp_path, "a", 0.2)
+    with pytest.raises(InputError, match=told):
+        sd.score(tmp_path, outcomes=outcomes)
+
+
+def test_one_id_for_several_rollouts_is_told(tmp_path):
+    """If rollouts that began at different times have one id, a warning says so. [contract]"""
+    keep(tmp_path, "a", 0.2)
+    keep(tmp_path, "a", 0.2, at_s=61.0, created_at="2026-01-06T09:00:00Z")
+    with pytest.warns(SimdeployWarning, match="id 'a' has 2 times of creation"):
+        sd.score(tmp_path)
+
+
+# -- scores ------------------------------------------------------------------------------------------------------------
+
+
+def test_murphys_parts():
+    """With two values of a probability the parts are as by hand, and their sum is the score. [oracle]"""
+    called = np.repeat([0.2, 0.7], [10, 5])
+    happened = np.r_[np.ones(3), np.zeros(7), np.ones(4), 0.0]
+    parts = decompose_brier(called, happened, (10 * called).astype(int), np.ones(15))
+    base = 7 / 15
+    assert parts.reliability == pytest.approx((10 * 0.1**2 + 5 * 0.1**2) / 15)
+    assert parts.resolution == pytest.approx((10 * (0.3 - base) ** 2 + 5 * (0.8 - base) ** 2) / 15)
+    assert parts.uncertainty == pytest.approx(base * (1 - base))
+    assert parts.brier == pytest.approx(parts.reliability - parts.resolution + parts.uncertainty)
+    assert parts.brier == pytest.approx((3 * 0.64 + 7 * 0.04 + 4 * 0.09 + 0.49) / 15)
+
+
+def test_intervals_cover_although_answers_depend_on_each_other():
+    """Intervals of 95 % of the Brier score and of a share cover in at least 91 % of 300 logs, each rollout with four answers. [oracle]"""
+    rng = np.random.default_rng(3)
+    covers = np.zeros(2)
+    n, answers, repetitions = 60, 4, 300
+    rollouts = np.repeat(np.arange(n), answers)
+    for _ in range(repetitions):
+        called = np.repeat(rng.uniform(0.2, 0.6, n), answers)
+        happened = np.repeat(rng.uniform(size=n) < called[::answers], answers).astype(float)
+        _, low, high = resample_mean((called - happened) ** 2, rollouts, 0.95, seed=1)
+        # The mean of p (1 - p) over the law of p.
+        covers[0] += low <= 0.4 - (0.4**2 + 0.4**2 / 12) <= high
+        _, low, high = share_interval(happened, rollouts, np.full(len(rollouts), 1 / answers), 0.95)
+        covers[1] += low <= 0.4 <= high
+    assert (covers / repetitions >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / repetitions)).all()
+
+
+@pytest.mark.parametrize(("shift", "verdicts"), [(0.0, {"consistent"}), (-0.3, {"too low"}), (0.3, {"too high"})])
+def test_verdicts(tmp_path, shift, verdicts):
+    """Probabilities that hold are consistent; those that are 0.3 too low or too high aren't. [oracle]"""
+    rng = np.random.default_rng(4)
+    rows = []
+    for number in range(120):
+        truth = rng.uniform(0.3, 0.7)
+        keep(tmp_path, f"r{number}", truth + shift)
+        rows.append((f"r{number}", rng.uniform() < truth, "2026-01-05T09:02:00Z"))
+    result = sd.score(tmp_path, outcomes=table(rows))
+    row = result.probabilities.set_index("event").loc["defective"]
+    assert {row["verdict"]} == verdicts
+    # A minute was left of 50 to 200 s.
+    assert result.times["covered"].tolist() == [1.0, 1.0]
+    assert result.times["verdict"].iloc[0] in ("consistent", "too low")
+    assert len(result.answer) <= 240
+
+
+def test_each_rollout_counts_once(tmp_path):
+    """A hundred answers about one rollout weigh as much as one about another. [property]"""
+    for second in range(100):
+        keep(tmp_path, "long", 0.9, at_s=float(second), state="completed")
+    keep(tmp_path, "short", 0.1, state="completed")
+    result = sd.score(tmp_path, outcomes=table([("long", True, None), ("short", False, None)]))
+    row = result.probabilities.set_index("event").loc["defective"]
+    assert (row["n_answers"], row["n_rollouts"]) == (101, 2)
+    assert row["called"] == pytest.approx(0.5)
+    assert row["brier"] == pytest.approx(0.01)
+    # Before looking it was 0.3.
+    assert row["gain"] == pytest.approx((0.7**2 + 0.3**2) / 2 - 0.01)
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+
+
+def test_from_the_command_line(tmp_path):
+    """--log keeps, score compares; few outcomes are undecided, and damaged files are listed. [contract]"""
+    scenario = sd.Scenario.from_dict(SCENARIO)
+    (tmp_path / "s.yaml").write_text(json.dumps(SCENARIO), encoding="utf-8")
+    rollout = sd.simulate(scenario, seed=9)
+    (tmp_path / "seen.json").write_text(rollout.deployment_at(2).to_json(), encoding="utf-8")
+    (tmp_path / "end.json").write_text(rollout.deployment.to_json(), encoding="utf-8")
+    log = str(tmp_path / "log")
+    words = ["forecast", str(tmp_path / "s.yaml"), "--seen", str(tmp_path / "seen.json"), "--log", log]
+    kept = CliRunner().invoke(app, [*words, "--replications", "200", "--engine", "compiled"], catch_exceptions=False)
+    assert kept.exit_code == 0
+    (tmp_path / "log" / "bad.json").write_text("{", encoding="utf-8")
+    words = ["score", log, "--outcomes", str(tmp_path / "end.json"), "--full", "--plot", str(tmp_path / "p.svg")]
+    scored = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert scored.exit_code == 3
+    assert scored.stdout.startswith("Undecided: the outcome of 1 of 1 rollout")
+    assert "bad.json" in scored.stdout
+    assert (tmp_path / "p.svg").exists()
