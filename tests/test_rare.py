@@ -12,12 +12,15 @@ from drawn import draw, find_unreadable
 from matplotlib.figure import Figure
 
 from simdeploy import InputError, Rare, Scenario, Tilt, estimate_rare
+from simdeploy.analysis.rare import by_importance
+from simdeploy.analysis.rare.events import Met
 from simdeploy.plotting import plot_rare
 from simdeploy.report.rare import format_count, format_probability
 from simdeploy.scenario.measures import parse_event
 from simdeploy.statistics.weights import diagnose, effective_size, tail_shape
 from simdeploy.validation.oracles import binomial_tail, slowest_exceeds
 from simdeploy.world.laws.lognormal import Lognormal
+from simdeploy.world.tilt import odds_times
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
@@ -132,6 +135,44 @@ def test_intervals_cover() -> None:
         )
         covered += found.low <= truth <= found.high
     assert covered >= 86
+
+
+@pytest.mark.parametrize(("at_least", "tilt"), [(9, None), (8, {"start_failure": 4.5})])
+def test_what_is_stated_was_not_chosen_by_its_hits(
+    at_least: int, tilt: dict[str, float] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where few or some estimates of 1e-5 or 1e-6 are stated, those intervals cover, and miss to either side. [oracle]"""
+    nodes, p, experiments = 100, 0.01, 150
+    counts = np.arange(nodes + 1)
+
+    def draw_failures(question: Any, kind: Any, tilt: Tilt, worlds: range, part: str) -> Met:
+        """Return what rollouts at once would: binomial failures, and their weights."""
+        n, factor = len(worlds), tilt.start_failure
+        uniforms = np.random.default_rng([question.seed, worlds.start]).random(n)
+        cdf = np.cumsum(
+            [
+                math.comb(nodes, k) * odds_times(p, factor) ** k * (1 - odds_times(p, factor)) ** (nodes - k)
+                for k in counts
+            ]
+        )
+        failures = np.searchsorted(cdf, uniforms)
+        weights, ones = np.exp(nodes * math.log(1 - p + p * factor) - failures * math.log(factor)), np.ones(n)
+        return Met(ones > 0, weights, (failures >= at_least).astype(float), ones, ones, 0, 0)
+
+    monkeypatch.setattr(by_importance, "_run", draw_failures)
+    truth, scenario = binomial_tail(nodes, p, at_least), world(nodes=nodes, start_failure=p)
+    runs = [
+        estimate_rare(
+            scenario, event=f"failed_nodes >= {at_least}", tilt=tilt, replications=2000, seed=seed, engine="compiled"
+        )
+        for seed in range(experiments)
+    ]
+    stated = [found for found in runs if found.is_trusted]
+    too_high = sum(found.low > truth for found in stated)
+    covered = len(stated) - too_high - sum(found.high < truth for found in stated)
+    assert len(stated) > 40
+    assert covered >= len(stated) * 0.95 - 3 * math.sqrt(len(stated) * 0.95 * 0.05)
+    assert too_high <= len(stated) * 0.025 + 3 * math.sqrt(len(stated) * 0.025)
 
 
 def test_the_gain_is_that_of_the_variances() -> None:
@@ -259,6 +300,11 @@ def test_heavy_weights_are_doubted() -> None:
     assert any("one replication has" in doubt for doubt in diagnose(one, one).doubts)
     off = chance.uniform(0.5, 1.0, 2000)
     assert diagnose(off, off).doubts == (f"the mean weight is {off.mean():.3g} instead of 1",)
+    few = np.r_[np.ones(40), np.zeros(1000)]
+    assert "too few events: 40" in str(diagnose(np.ones(1040), few).doubts)
+    assert diagnose(np.ones(1040), few, expected_hits=60.0).is_trusted
+    assert "expected by the pilot" in str(diagnose(np.ones(1040), np.ones(1040), expected_hits=40.0).doubts)
+    assert "at least 20 needed" in str(diagnose(np.ones(1040), few * (np.arange(1040) < 15), expected_hits=60.0).doubts)
     light = chance.exponential(size=20_000)
     assert diagnose(light, light).is_trusted
     assert effective_size(np.array([1e-300, 1e-300])) == pytest.approx(2)
@@ -341,7 +387,7 @@ def found() -> Rare:
 def test_a_result_says_everything(found: Rare) -> None:
     """The sentence, the tables, one row and JSON have the event, the numbers and the diagnosis. [contract]"""
     assert found.answer.startswith("failed_nodes >= 8: ")
-    assert "2,000 rollouts replaced" in found.answer
+    assert "2,400 rollouts replaced" in found.answer
     assert found.to_dict()["event"] == "failed_nodes >= 8"
     assert found.to_dict()["tilt"] == {"start_failure": 6.0}
     assert found.to_frame()["probability"].iloc[0] == found.probability
@@ -359,7 +405,7 @@ def test_what_is_no_news_is_not_said(found: Rare) -> None:
 @pytest.mark.parametrize(
     ("verdicts", "words"),
     [
-        ({"is_trusted": True, "is_cheaper": True}, "2,000 rollouts replaced"),
+        ({"is_trusted": True, "is_cheaper": True}, "2,400 rollouts replaced"),
         ({"is_trusted": True, "is_cheaper": False}, "Plain simulation needs only"),
         ({"is_trusted": False, "is_cheaper": False}, "probability unknown, the estimate can't be trusted: why"),
     ],
