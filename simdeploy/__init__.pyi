@@ -64,7 +64,12 @@ from .experiments import Range as Range, read_store as read_store, replicate as 
 from .experiments.batches import read_batches as read_batches
 from .experiments.sweep import sweep as sweep
 from .records import Records as Records, read_records as read_records
-from .scenario import Scenario as Scenario, read_scenario as read_scenario, scenario_schema as scenario_schema
+from .scenario import (
+    Scenario as Scenario,
+    load_example as load_example,
+    read_scenario as read_scenario,
+    scenario_schema as scenario_schema,
+)
 from .statistics.selection import Selection as Selection
 from .validation import (
     Decisions as Decisions,

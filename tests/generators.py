@@ -8,6 +8,7 @@ hardly anything. It makes bytes smaller to simplify what failed, so the first op
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
@@ -36,7 +37,8 @@ class Decisions:
         return low + next(self._bytes, 0) * (high + 1 - low) // 256
 
     def one_of(self, options: Sequence[Value]) -> Value:
-        return options[self.number(0, len(options) - 1)]
+        # A copy: what is made of it may be changed, and the options are those of all later decisions.
+        return deepcopy(options[self.number(0, len(options) - 1)])
 
     def some_keys(self, **makers: Callable[[Decisions], Any]) -> Raw:
         """Make each value with even chances, and leave out the other keys."""

@@ -88,7 +88,9 @@ QUICK = {
     "validate": [],
 }
 ON_SCENARIOS = [
-    name for name in COMMANDS if name not in ("backtest", "calibrate", "verify", "import", "schema", "completion")
+    name
+    for name in COMMANDS
+    if name not in ("new", "examples", "backtest", "calibrate", "verify", "import", "schema", "completion")
 ]
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")

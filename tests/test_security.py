@@ -284,6 +284,8 @@ ON_AN_ENGINE = {
     "rare": [("s.yaml", "--event", "blast_radius > 50%", "--method", "splitting", "--replications", "100")],
 }
 OF_NO_ENGINE = {
+    "new": [("--like", "small-fleet", "like.yaml"), ("new.yaml",)],
+    "examples": [()],
     "calibrate": [("nodes.csv", "--plot", "fit.svg", "--out", "fitted.yaml")],
     "import": [("job.yaml",)],
     "run": [("s.yaml", "--plot", "run.png", "--records", "records")],

@@ -18,6 +18,8 @@ from simdeploy.errors import InputError, SimdeployError, SimdeployWarning, liste
 
 # Each is the `command` of the module of its name. They are imported one at a time, when they are asked for.
 _COMMANDS = (
+    "new",
+    "examples",
     "run",
     "compare",
     "timelines",
@@ -121,8 +123,9 @@ app = _Application(
     help="""Simulate software rollouts and compare policies.
 
     \b
-    Example:
-      simdeploy compare scenarios/small-fleet.yaml --replications 200
+    To begin:
+      simdeploy new --like small-fleet fleet.yaml
+      simdeploy compare fleet.yaml --replications 200
     """,
     epilog=EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -35,6 +35,11 @@ def file_option(names: Sequence[str], text: str, *endings: str) -> click.Option:
     return click.Option(names, metavar="FILE", type=PathName(), callback=_checker(*endings), help=text)
 
 
+def file_argument(name: str, *endings: str) -> click.Argument:
+    """Return an argument for an output file with one of these endings."""
+    return click.Argument([name], metavar="FILE", type=PathName(), callback=_checker(*endings))
+
+
 def folder_option(names: Sequence[str], text: str) -> click.Option:
     """Return an option for a folder that is created or resumed; `text` is its help."""
     return click.Option(names, metavar="DIR", type=PathName(), callback=_check_folder, help=text)

@@ -11,7 +11,7 @@ import click
 
 from simdeploy.cli.answers import say
 from simdeploy.cli.options import ALLOWED, TLS, TLS_META, flags, is_given
-from simdeploy.errors import InputError, listed, name_problems
+from simdeploy.errors import InputError, Problem, listed, name_problems
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,12 +44,20 @@ def read_with_warnings(path: str, policies: Sequence[str] = (), *, is_all: bool 
 
     scenario, errors, warnings = load(path, allow_files=click.get_current_context().meta.get(ALLOWED, ()))
     if scenario is None:
-        raise InputError(errors)
+        raise InputError(errors if Path(path).exists() else [_with_example(problem) for problem in errors])
     used = policies or list(scenario.policies)[: None if is_all else 1]
     for problem in warnings:
         if problem.path[:1] != ("policies",) or problem.path[1] in used:
             say(f"warning: {problem}")
     return scenario
+
+
+def _with_example(problem: Problem) -> Problem:
+    """Say where examples are to who asks for one that isn't there."""
+    from simdeploy.scenario.examples import example_names
+
+    hint = "to write the examples: simdeploy examples --store scenarios"
+    return replace(problem, hint=hint) if Path(problem.file or "").stem in example_names() else problem
 
 
 def find_policy(scenario: Scenario, policy: str) -> str | ScenarioPolicy:

@@ -170,7 +170,7 @@ def vary_option(text: str) -> click.Option:
     return click.Option(["--vary"], metavar="KEY=VALUES", multiple=True, help=f"{forms} {text}")
 
 
-def use(*options: click.Option) -> Callable[[_Function], _Function]:
+def use(*options: click.Option | click.Argument) -> Callable[[_Function], _Function]:
     """Add shared options to a command, in this order."""
 
     def add(function: _Function) -> _Function:

@@ -1,7 +1,8 @@
-"""A scenario around an imported policy, as text: what the file doesn't say is assumed, and marked."""
+"""A scenario to be completed, as text: what nobody has said is assumed, and marked."""
 
 from __future__ import annotations
 
+import json
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -15,26 +16,73 @@ if TYPE_CHECKING:
     from simdeploy.dialects import PolicyImport
 
 _TEMPLATE = """\
-# Made from {file} ({kind}). What it doesn't say is assumed: put in what you know of your fleet.
+{head}
 simdeploy: 1
 name: {name}
 
 fleet:
   nodes: {nodes}
-  requests_per_second: 10  # assumed; per node
+  requests_per_second: {requests}
   update_duration: {{lognormal: {{median: 30s, p95: 1m}}}}  # assumed; to stop a node, update it and start it again
   start_failure: 0.005  # assumed; probability that a good version doesn't start
   error_rate: 0.001  # assumed; fraction of requests that fail on a good version
 
 release:  # assumed: what a new version may turn out to be
-  good: {{probability: 0.95}}
-  bad: {{probability: 0.05, defective: true, error_rate: 0.2, start_failure: 0.05}}
-
+{release}
+{more}
 policies:
-{notes}
-  {policy_name}:
-{policy}
+{policies}
 """
+
+_MORE = """
+operator:
+  escape_detection: {lognormal: {median: 30m, p95: 4h}}  # assumed; until somebody notices a defect that is out
+
+# assumed; in any unit of money
+costs: {failed_request: 0.01, unavailable_node_hour: 1, hour_of_delay: 20, false_alarm: 200, escape: 2000}
+
+# What a policy has to keep, for `simdeploy check` and `simdeploy tune`; remove the marks to use it.
+# requirements: ["false_alarm given good <= 2%", "p95 makespan_s <= 4h"]
+"""
+
+_POLICIES = """\
+  # Limits that are not named are the API's: max_failed_nodes 10, max_failed_nodes_percent 10, max_error_rate 0.1.
+  waves:  # a tenth of the fleet at a time
+    strategy: rolling
+    max_parallel: {tenth}
+    health_check: {{deadline: 5m}}
+  canary:  # two nodes first
+    strategy: canary
+    canary_count: 2
+    auto_promote: true
+    max_parallel: {tenth}
+    health_check: {{deadline: 5m}}"""
+
+
+def write_scenario(name: str, nodes: int, requests: float, percent_defective: float) -> str:
+    """Return the text of a scenario with two policies; the last number is how many of a hundred releases are defective."""
+    head = f"""\
+# What is marked "assumed" is plausible, not yours: put in what you know of your fleet. Then try
+#   simdeploy compare {printable(name)}.yaml
+# Further keys: docs/scenario-file.md."""
+    probability = float(f"{percent_defective / 100:.10g}")
+    return _TEMPLATE.format(
+        head=head,
+        name=_scalar(name),
+        nodes=nodes,
+        requests=f"{requests:.10g}  # per node",
+        release=_write_release(probability),
+        more=_MORE,
+        policies=_POLICIES.format(tenth=-(-nodes // 10)),
+    )
+
+
+def _write_release(probability: float) -> str:
+    good = float(f"{1 - probability:.10g}")
+    return (
+        f"  good: {{probability: {good}}}\n"
+        f"  bad: {{probability: {probability}, defective: true, error_rate: 0.2, start_failure: 0.05}}"
+    )
 
 
 def write_template(imported: PolicyImport, file: str) -> str:
@@ -51,14 +99,15 @@ def write_template(imported: PolicyImport, file: str) -> str:
             Problem("a scenario needs the number of nodes, which the file doesn't state", file=file, hint=hint)
         )
     name = PurePath(file).name.partition(".")[0] or imported.kind
+    notes = "\n".join(f"  # {printable(str(note))}" for note in imported.notes)
     return _TEMPLATE.format(
-        file=printable(file),
-        kind=imported.kind,
+        head=f"# Made from {printable(file)} ({imported.kind}). What it doesn't say is assumed: put in what you know of your fleet.",
         name=_scalar(name),
         nodes=imported.nodes,
-        notes="\n".join(f"  # {printable(str(note))}" for note in imported.notes),
-        policy_name=_scalar(name),
-        policy=_indent(write_yaml(imported.policy), 4),
+        requests="10  # assumed; per node",
+        release=_write_release(0.05),
+        more="",
+        policies=f"{notes}\n\n  {_scalar(name)}:\n{_indent(write_yaml(imported.policy), 4)}",
     )
 
 
@@ -68,6 +117,8 @@ def write_yaml(data: Mapping[str, Any]) -> str:
 
 
 def _scalar(text: str) -> str:
+    if text[:1] in "+-.0123456789":  # YAML's versions disagree on what is a number
+        return json.dumps(text, ensure_ascii=False)
     return yaml.safe_dump(text, allow_unicode=True, width=1000).partition("\n")[0]
 
 

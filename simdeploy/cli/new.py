@@ -1,0 +1,63 @@
+"""``simdeploy new``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from simdeploy.cli.answers import say
+from simdeploy.cli.command import Command
+from simdeploy.cli.files import file_argument, write_file
+from simdeploy.cli.options import use
+from simdeploy.errors import InputError, Problem
+
+_QUESTIONS: dict[str, tuple[str, float]] = {
+    "nodes": ("How many nodes has the fleet?", 100),
+    "requests": ("How many requests per second does a node serve?", 10),
+    "defective": ("How many of a hundred releases are defective?", 5),
+}
+
+
+@click.command("new", cls=Command, example="simdeploy new --nodes 600 --requests 20 --defective 5 fleet.yaml")
+@use(file_argument("file", ".yaml", ".yml"))
+@click.option("--like", metavar="NAME", help="Copy an example instead; `simdeploy examples` lists them.")
+@click.option("--nodes", type=click.IntRange(1, 10_000_000), help="Nodes of the fleet.")
+@click.option("--requests", type=click.FloatRange(0, 1e6), help="Requests per second and node.")
+@click.option("--defective", type=click.FloatRange(0, 100), help="Of a hundred releases, how many are defective.")
+def command(*, file: Path, like: str | None, **answers: float | None) -> None:
+    """Write a scenario with comments, to be completed.
+
+    Asks for what no option says; without a terminal it takes 100 nodes, 10 requests and 5 releases. Never overwrites a
+    file.
+    """
+    given = [f"--{name}" for name, value in answers.items() if value is not None]
+    if like is not None:
+        from simdeploy.scenario.examples import copy_example
+
+        if given:
+            raise click.UsageError(f"--like can't be combined with {given[0]}")
+        for path in copy_example(like, file):
+            say(f"wrote {path}")
+        return
+    if file.exists():
+        raise InputError(Problem("exists already", file=str(file)))
+    # In the order of the questions; click passes what was given first.
+    nodes, requests, defective = (_answered(name, answers[name]) for name in _QUESTIONS)
+    from simdeploy.cli.template import write_scenario
+
+    text = write_scenario(file.stem, int(nodes), requests, defective)
+    write_file(file, lambda stream: stream.write(text.encode()))
+
+
+def _answered(name: str, given: float | None) -> float:
+    """Return the value of an option, or ask for it; where nobody can be asked, the default is taken."""
+    if given is not None:
+        return given
+    question, default = _QUESTIONS[name]
+    if not sys.stdin.isatty():
+        return default
+    option = next(param for param in click.get_current_context().command.params if param.name == name)
+    answer: float = click.prompt(question, default=default, type=option.type, err=True)
+    return answer

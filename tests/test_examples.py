@@ -1,0 +1,113 @@
+"""Examples that come with the package, `simdeploy examples`, and `simdeploy new`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import simdeploy
+from simdeploy import InputError
+from simdeploy.cli.app import app
+from simdeploy.scenario import load
+from simdeploy.scenario.examples import copy_examples, example_names
+
+ROOT = Path(__file__).resolve().parents[1]
+SCENARIOS = ROOT / "scenarios"
+
+
+def call(*words, **options):
+    return CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False, **options)
+
+
+def test_examples_are_the_scenarios():
+    """Every scenario is an example, is read by its name, and is listed with its description. [contract]"""
+    names = [path.stem for path in sorted(SCENARIOS.glob("*.yaml"))]
+    assert example_names() == names
+    assert simdeploy.load_example("small-fleet") == simdeploy.read_scenario(SCENARIOS / "small-fleet.yaml")
+    listed = " ".join(call("examples").stdout.split())
+    for name in names:
+        described = " ".join(simdeploy.load_example(name).description.split())
+        assert f"{name} {described}" in listed
+
+
+def test_an_unknown_example():
+    """Its message has the names, and the one that was meant. [contract]"""
+    with pytest.raises(InputError, match=r"no such example .*small-fleet.*did you mean 'small-fleet'"):
+        simdeploy.load_example("smal-fleet")
+    (message,) = {
+        call("new", "--like", "smal-fleet", "f.yaml").stderr,
+        call("new", "--like=smal-fleet", "g.yaml").stderr,
+    }
+    assert "did you mean 'small-fleet'?" in message
+
+
+def test_all_examples_are_copied(tmp_path):
+    """--store writes every file of the folder; where one is there, nothing is written. [contract]"""
+    there = {path.relative_to(SCENARIOS): path.read_bytes() for path in SCENARIOS.rglob("*") if path.is_file()}
+    assert call("examples", "--store", tmp_path / "all").exit_code == 0
+    copied = {path.relative_to(tmp_path / "all"): path for path in (tmp_path / "all").rglob("*") if path.is_file()}
+    assert {name: path.read_bytes() for name, path in copied.items()} == there
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "zone-breaks.yaml").write_text("mine")
+    refused = call("examples", "--store", tmp_path / "some")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "zone-breaks.yaml: exists already" in refused.stderr
+    assert [path.read_text() for path in (tmp_path / "some").iterdir()] == ["mine"]
+
+
+def test_an_example_that_is_missing(tmp_path):
+    """Who names a shipped scenario that isn't there is told how to get it; of other files nothing is said. [contract]"""
+    assert "simdeploy examples --store scenarios" in call("run", tmp_path / "small-fleet.yaml").stderr
+    assert "examples" not in call("run", tmp_path / "my-fleet.yaml").stderr
+
+
+def test_like_an_example(tmp_path):
+    """A copy has the policies beside it that it names; neither replaces a file. [contract]"""
+    assert call("new", "--like", "api-response", tmp_path / "mine.yaml").exit_code == 0
+    assert (tmp_path / "mine.yaml").read_bytes() == (SCENARIOS / "api-response.yaml").read_bytes()
+    assert list(simdeploy.read_scenario(tmp_path / "mine.yaml").policies) == ["as-it-runs", "wider-limits"]
+    (tmp_path / "mine.yaml").unlink()
+    refused = call("new", "--like", "api-response", tmp_path / "mine.yaml")
+    assert (refused.exit_code, "deployment.json: exists already" in refused.stderr) == (2, True)
+    assert not (tmp_path / "mine.yaml").exists()
+    refused = call("new", "--like", "small-fleet", "--nodes", 5, tmp_path / "five.yaml")
+    assert (refused.exit_code, "--like can't be combined with --nodes" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["fleet", "my fleet", "yes", "1e3", "größe: 3 # x"])
+@pytest.mark.parametrize("nodes", [1, 600])
+def test_a_new_scenario_has_what_was_said(tmp_path, name, nodes):
+    """What options say is in the file, which is read without an error or warning, under any name. [contract]"""
+    file = tmp_path / f"{name}.yaml"
+    assert call("new", "--nodes", nodes, "--requests", 0.5, "--defective", 12.5, file).exit_code == 0
+    scenario, errors, warnings = load(file)
+    assert not errors
+    assert not [problem for problem in warnings if nodes > 1]
+    assert (scenario.name, scenario.fleet.nodes, scenario.fleet.behaviour.requests_per_second) == (name, nodes, 0.5)
+    assert [(kind.name, kind.probability, kind.defective) for kind in scenario.release] == [
+        ("good", 0.875, False),
+        ("bad", 0.125, True),
+    ]
+    refused = call("new", file)
+    assert (refused.exit_code, "exists already" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_questions(tmp_path, monkeypatch, is_terminal):
+    """A person is asked for what no option says, again if the answer is none; without a terminal defaults are taken. [contract]"""
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: is_terminal)
+    asked = call("new", "--requests", 3, tmp_path / "f.yaml", input="many\n250\n\n")
+    scenario = simdeploy.read_scenario(tmp_path / "f.yaml")
+    assert scenario.fleet.nodes == (250 if is_terminal else 100)
+    assert float(scenario.release[1].probability) == 0.05
+    assert asked.stderr.count("?") == (3 if is_terminal else 0)  # the number of nodes twice
+    assert not asked.stdout
+
+
+def test_copies_are_whole(tmp_path):
+    """Every copied example that is a scenario reads in its new place. [property]"""
+    for path in copy_examples(tmp_path):
+        if path.suffix == ".yaml":
+            assert not load(path)[1]
