@@ -162,8 +162,8 @@ def _tell_certainty(result: Tuning) -> list[str]:
         case "requirements":
             return [f"Undecided whether {another} and meets the requirements: raise `most` (--most)"]
     if not math.isnan(result.rollouts_to_decide):
-        needed = f"{round_up(result.rollouts_to_decide):,}"
-        return [f"Undecided whether {another}: set `most` (--most) to {needed}, or widen `indifference`"]
+        short = f"Undecided whether {another}: set `most` (--most) to {round_up(result.rollouts_to_decide):,}"
+        return [f"{short}, or widen `indifference`", short]
     return [f"Undecided whether {another}: raise `most` (--most)"]
 
 

@@ -37,6 +37,10 @@ class Combined(NamedTuple):
     trusts_low: np.ndarray  # whether the limit errs as seldom as it says
     trusts_high: np.ndarray
 
+    def as_fractions(self) -> Combined:
+        """Return the same with limits between 0 and 1."""
+        return self._replace(low=np.maximum(self.low, 0.0), high=np.minimum(self.high, 1.0))
+
 
 class Parts(NamedTuple):
     """The strata of each case: arrays of shape (cases, strata)."""
@@ -115,7 +119,7 @@ def _combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combi
     parts = _rates(sample, confidence_level) if is_rate else _means(sample, confidence_level)
     found = join_parts(parts, design, is_rate=is_rate, confidence_level=confidence_level)
     if is_rate and not sample.is_difference:
-        found = found._replace(low=np.maximum(found.low, 0.0), high=np.minimum(found.high, 1.0))
+        found = found.as_fractions()
     is_complete = is_rate | (sample.n_expected >= _FEWEST_OF_A_KIND)
     if sample.may_be_heavy:
         is_complete &= is_rate | (_find_size(parts, design) >= _FEWEST_VALUES)
