@@ -109,3 +109,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 terminalreporter.write_line(line(*pair, *counts[pair]))
         totals = [sum(column) for column in zip(*(counts[pair] for pair in mutators), strict=True)]
         terminalreporter.write_line(line(target, "all", *totals))
+
+
+@pytest.fixture
+def few_costs_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let verdicts on costs rest on tables small enough to be made by hand."""
+    monkeypatch.setattr("simdeploy.statistics.combining._FEWEST_VALUES", 1)

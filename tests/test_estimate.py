@@ -21,7 +21,7 @@ from simdeploy.plotting.comparison import plot_estimates
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.scenario.parts import Costs
-from simdeploy.statistics.estimators import estimate_values, quantile_place
+from simdeploy.statistics.estimators import estimate_difference, estimate_rows, estimate_values, quantile_place
 from simdeploy.statistics.intervals import quantile_interval
 from simdeploy.statistics.skewness import fewest_of_a_mean, standardised_moment
 from simdeploy.validation import oracles
@@ -232,6 +232,16 @@ def test_coverage_of_a_mean(n, law, truth):
     """Student's interval covers as often as it says from 25 times the squared skewness on. [oracle]"""
     rng, shape = draw(11, n)
     assert abs(coverage(law(rng, shape), "cost", truth) - 0.95) <= COVERAGE_ERROR
+
+
+def test_a_mean_of_fractions_has_limits_from_0_to_1():
+    """Student's interval of a fraction ends at 0 % and 100 %, alone, in rows and by kind; that of a difference doesn't. [contract]"""
+    values = np.array([[1.0] * 9 + [0.1], [0.0] * 9 + [0.9]])
+    measure = parse_measure("min_in_service_fraction")
+    rows = estimate_rows(values, measure, 0.95)
+    assert (rows.high[0], rows.low[1]) == (1, 0)
+    assert [estimate_values(row, measure, 0.95)[1:3] for row in values] == [*zip(rows.low, rows.high, strict=True)]
+    assert estimate_difference(values[0], values[1], measure, 0.95).high > 1
 
 
 @pytest.mark.parametrize("p", [0.004, 0.05, 0.4])

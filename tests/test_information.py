@@ -25,6 +25,8 @@ from simdeploy.scenario import Scenario
 from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.sample import Lump, Sample, Strata
 
+pytestmark = pytest.mark.usefixtures("few_costs_suffice")
+
 # A second of makespan costs 1, so that a table's makespans are its costs.
 TIME_IS_MONEY = Costs(0, 0, hour_of_delay=3600, false_alarm=0, escape=0)
 N_REPETITIONS = 800

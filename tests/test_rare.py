@@ -12,12 +12,15 @@ from drawn import draw, find_unreadable
 from matplotlib.figure import Figure
 
 from simdeploy import InputError, Rare, Scenario, Tilt, estimate_rare
+from simdeploy.analysis.rare import by_importance
+from simdeploy.analysis.rare.events import Met
 from simdeploy.plotting import plot_rare
 from simdeploy.report.rare import format_count, format_probability
 from simdeploy.scenario.measures import parse_event
 from simdeploy.statistics.weights import diagnose, effective_size, tail_shape
 from simdeploy.validation.oracles import binomial_tail, slowest_exceeds
 from simdeploy.world.laws.lognormal import Lognormal
+from simdeploy.world.tilt import odds_times
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
@@ -132,6 +135,29 @@ def test_intervals_cover() -> None:
         )
         covered += found.low <= truth <= found.high
     assert covered >= 86
+
+
+def test_what_is_stated_was_not_chosen_by_its_hits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of estimates of 1e-6 with too few events in most cases, those stated are not too high, and their intervals cover. [oracle]"""
+    nodes, p, at_least, experiments = 100, 0.01, 9, 150
+
+    def draw_failures(question: Any, kind: Any, tilt: Tilt, worlds: range, part: str) -> Met:
+        """Return what rollouts at once would: binomial failures, and their weights."""
+        n, factor = len(worlds), tilt.start_failure
+        failures = np.random.default_rng([question.seed, worlds.start]).binomial(nodes, odds_times(p, factor), n)
+        weights, ones = np.exp(nodes * math.log(1 - p + p * factor) - failures * math.log(factor)), np.ones(n)
+        return Met(ones > 0, weights, (failures >= at_least).astype(float), ones, ones, 0, 0)
+
+    monkeypatch.setattr(by_importance, "_run", draw_failures)
+    truth, scenario = binomial_tail(nodes, p, at_least), world(nodes=nodes, start_failure=p)
+    asked: dict[str, Any] = {"tilt": {"start_failure": 4.5}, "replications": 2000, "engine": "compiled"}
+    runs = [estimate_rare(scenario, event="failed_nodes >= 9", seed=seed, **asked) for seed in range(experiments)]
+    stated = [found for found in runs if found.is_trusted]
+    assert 20 < len(stated) < experiments / 2
+    mean = np.mean([found.probability for found in stated])
+    assert abs(mean - truth) <= 4 * np.sqrt(np.mean([found.standard_error**2 for found in stated]) / len(stated))
+    covered = sum(found.low <= truth <= found.high for found in stated)
+    assert covered >= len(stated) * (0.95 - 4 * math.sqrt(0.95 * 0.05 / len(stated)))
 
 
 def test_the_gain_is_that_of_the_variances() -> None:
@@ -259,6 +285,11 @@ def test_heavy_weights_are_doubted() -> None:
     assert any("one replication has" in doubt for doubt in diagnose(one, one).doubts)
     off = chance.uniform(0.5, 1.0, 2000)
     assert diagnose(off, off).doubts == (f"the mean weight is {off.mean():.3g} instead of 1",)
+    few = np.r_[np.ones(40), np.zeros(1000)]
+    assert "too few events: 40" in str(diagnose(np.ones(1040), few).doubts)
+    assert diagnose(np.ones(1040), few, expected_hits=60.0).is_trusted
+    assert "expected by the pilot" in str(diagnose(np.ones(1040), np.ones(1040), expected_hits=40.0).doubts)
+    assert "at least 20 needed" in str(diagnose(np.ones(1040), few * (np.arange(1040) < 15), expected_hits=60.0).doubts)
     light = chance.exponential(size=20_000)
     assert diagnose(light, light).is_trusted
     assert effective_size(np.array([1e-300, 1e-300])) == pytest.approx(2)
@@ -341,7 +372,7 @@ def found() -> Rare:
 def test_a_result_says_everything(found: Rare) -> None:
     """The sentence, the tables, one row and JSON have the event, the numbers and the diagnosis. [contract]"""
     assert found.answer.startswith("failed_nodes >= 8: ")
-    assert "2,000 rollouts replaced" in found.answer
+    assert "2,400 rollouts replaced" in found.answer
     assert found.to_dict()["event"] == "failed_nodes >= 8"
     assert found.to_dict()["tilt"] == {"start_failure": 6.0}
     assert found.to_frame()["probability"].iloc[0] == found.probability
@@ -359,7 +390,7 @@ def test_what_is_no_news_is_not_said(found: Rare) -> None:
 @pytest.mark.parametrize(
     ("verdicts", "words"),
     [
-        ({"is_trusted": True, "is_cheaper": True}, "2,000 rollouts replaced"),
+        ({"is_trusted": True, "is_cheaper": True}, "2,400 rollouts replaced"),
         ({"is_trusted": True, "is_cheaper": False}, "Plain simulation needs only"),
         ({"is_trusted": False, "is_cheaper": False}, "probability unknown, the estimate can't be trusted: why"),
     ],

@@ -236,6 +236,11 @@ def test_a_used_up_budget_decides_nothing():
     assert selection.best == selection.survivors[0] == selection.means[:2].argmin()
     assert selection.answer.startswith("Undecided: 2 of 3 candidates remain")
     assert selection.to_dict()["probability_correct"] is None
+    longer = select_kim_nelson(
+        sample, [0, 1, 2], indifference=0.1, alpha=0.1, n0=10, batch=2, budget=selection.n_needed
+    )
+    assert longer.is_decided
+    assert selection.n_observations < longer.n_observations == longer.n_needed <= selection.n_needed
 
 
 @pytest.mark.parametrize(

@@ -695,6 +695,8 @@ class TestResult:
         unsure = replace(result, is_decided=False, probability_correct=math.nan)
         assert unsure.to_dict()["probability_correct"] is None
         assert "raise `most` (--most)" in unsure.answer
+        assert math.isnan(result.rollouts_to_decide)
+        assert "set `most` (--most) to 130,000" in replace(unsure, rollouts_to_decide=123_456.0).answer
         budgeted = replace(result, expected_correct=0.99, probability_correct=0.97)
         assert " with probability about 97 %" in budgeted.answer
         is_current = result.policies["policy"].eq("current")

@@ -14,6 +14,7 @@ from simdeploy.analysis.tuning.neighbours import make_neighbourhood
 from simdeploy.analysis.tuning.space import make_candidates
 from simdeploy.analysis.tuning.worlds import Measured
 from simdeploy.errors import SimdeployWarning
+from simdeploy.report.wording import round_up
 from simdeploy.scenario import Scenario
 from simdeploy.statistics.sample import as_sample
 from simdeploy.validation.decisions.exact import evaluate
@@ -128,6 +129,8 @@ class TestDoubt:
         assert (result.is_decided, result.doubt) == (False, "budget")
         assert math.isnan(result.probability_correct)
         assert "Undecided whether another is lower by" in result.answer
+        assert result.rollouts_to_decide > 2000
+        assert f"set `most` (--most) to {round_up(result.rollouts_to_decide):,}" in result.answer
 
     def test_a_contradiction_is_noticed(self):
         """A policy that is dearer in new worlds than another by more than the indifference is not kept. [contract]"""

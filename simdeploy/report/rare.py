@@ -38,11 +38,10 @@ def tell(rare: Rare) -> str:
 def tabulate(rare: Rare) -> tuple[Table, ...]:
     """Return the estimate with its diagnosis, then the tilts or levels."""
     probability = format_probability(rare.probability, rare.low, rare.high) if rare.is_trusted else "not stated"
-    chosen = "levels" if rare.method == "splitting" else "tilt"
     in_updates = f"per node update, {format_count(rare.gain_in_updates)}"
     rows = (
         ("probability per rollout", probability),
-        ("rollouts", f"{rare.n_rollouts:,}, plus {rare.n_pilot:,} to choose the {chosen}"),
+        ("rollouts", f"{rare.n_rollouts:,}, plus {rare.n_pilot:,} of pilots"),
         ("plain rollouts for the same precision", format_count(rare.plain_rollouts)),
         ("plain rollouts per rollout", f"{format_count(rare.gain)}; {in_updates}"),
         *_say_diagnosis(rare),
@@ -51,8 +50,10 @@ def tabulate(rare: Rare) -> tuple[Table, ...]:
     tables = [Table(title, ("number", "value"), rows)]
     if len(rare.kinds) > 1:
         tables.append(_tabulate_kinds(rare))
-    if not rare.steps.empty:
-        tables.append(_tabulate_stages(rare) if rare.method == "splitting" else _tabulate_tilts(rare))
+    if rare.method == "splitting":
+        tables.append(_tabulate_stages(rare))
+    elif len(rare.steps) > len(rare.kinds):  # a tilt was looked for
+        tables.append(_tabulate_tilts(rare))
     return tuple(tables)
 
 

@@ -28,6 +28,7 @@ from simdeploy.report.wording import (
     name_objective,
     percent,
     plural,
+    round_up,
     scale_of,
     write_estimate,
 )
@@ -160,6 +161,9 @@ def _tell_certainty(result: Tuning) -> list[str]:
             ]
         case "requirements":
             return [f"Undecided whether {another} and meets the requirements: raise `most` (--most)"]
+    if not math.isnan(result.rollouts_to_decide):
+        short = f"Undecided whether {another}: set `most` (--most) to {round_up(result.rollouts_to_decide):,}"
+        return [f"{short}, or widen `indifference`", short]
     return [f"Undecided whether {another}: raise `most` (--most)"]
 
 

@@ -30,6 +30,7 @@ PERCENT = Scale(100, "%")
 POINTS = Scale(100, "pp")
 NO_SCALE = Scale(1, "")
 LONGEST_ANSWER = 240
+_LEAST_PERCENT = 1e-3  # smaller fractions are written without the unit
 _MOST_DIGITS = 5  # of an estimate with an interval
 # Before an interval that may not cover as often as it says.
 UNTRUSTED = "~"
@@ -210,10 +211,14 @@ def format_amount(value: float, scale: Scale, *, digits: int = 3) -> str:
     --------
     >>> format_amount(0.0123, PERCENT), format_amount(float("nan"), PERCENT), format_amount(12345.6, NO_SCALE)
     ('1.23 %', 'no value', '12,346')
+    >>> format_amount(0.0000123, PERCENT), format_amount(4.48e-07, PERCENT)
+    ('0.00123 %', '4.48e-07')
     """
     if math.isnan(value):
         return "no value"
     number = value * scale.factor
+    if scale == PERCENT and 0 < abs(number) < _LEAST_PERCENT:
+        return f"{value:.{digits}g}"
     form = ",.0f" if abs(number) >= 10**digits else f".{digits}g"
     return f"{number:{form}} {scale.unit}".rstrip()
 

@@ -15,6 +15,9 @@ from simdeploy.statistics.sample import Sample, weigh
 # skewness of the mean is at most 1/5.
 MOST_SKEWED = 0.2
 
+# Fewer costs don't show how skewed they are, and look harmless where their mean errs most.
+_FEWEST_VALUES = 40
+
 # Of the estimate: deviations that small are rounding errors.
 _NOTHING = 1e-12
 
@@ -33,6 +36,10 @@ class Combined(NamedTuple):
     skewness: np.ndarray  # of the estimate of a mean, apart from lumps; otherwise 0
     trusts_low: np.ndarray  # whether the limit errs as seldom as it says
     trusts_high: np.ndarray
+
+    def as_fractions(self) -> Combined:
+        """Return the same with limits between 0 and 1."""
+        return self._replace(low=np.maximum(self.low, 0.0), high=np.minimum(self.high, 1.0))
 
 
 class Parts(NamedTuple):
@@ -112,9 +119,19 @@ def _combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combi
     parts = _rates(sample, confidence_level) if is_rate else _means(sample, confidence_level)
     found = join_parts(parts, design, is_rate=is_rate, confidence_level=confidence_level)
     if is_rate and not sample.is_difference:
-        found = found._replace(low=np.maximum(found.low, 0.0), high=np.minimum(found.high, 1.0))
+        found = found.as_fractions()
     is_complete = is_rate | (sample.n_expected >= _FEWEST_OF_A_KIND)
+    if sample.may_be_heavy:
+        is_complete &= is_rate | (_find_size(parts, design) >= _FEWEST_VALUES)
     return found._replace(trusts_low=found.trusts_low & is_complete, trusts_high=found.trusts_high & is_complete)
+
+
+def _find_size(parts: Parts, design: Design) -> np.ndarray:
+    """Return how many values of a single stratum say as much, if those of all strata vary alike, rounded."""
+    weights = weigh(design.probabilities, parts.n, design.counts)
+    with np.errstate(divide="ignore"):
+        size: np.ndarray = np.rint(1 / (weights**2 / np.maximum(parts.n, 1)).sum(axis=1))
+    return size
 
 
 def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level: float) -> Combined:
@@ -251,7 +268,15 @@ def _mean(sample: Sample, place: int, level: float) -> Parts:
         if size:
             happened = np.where(np.isnan(values), np.nan, lump.happened[:, sample.strata.columns[place]])
             rate, is_drawn = lump.rates[:, place], np.isnan(lump.rates[:, place])
-            off = np.where(is_drawn, 0.0, _squared_reach_of_few(values, happened, np.abs(size * rate), level))
+            rarer, chances = lump.find_rarer(sample.strata)
+            found = [
+                _squared_reach_of_few(values, is_so, size * chance, level)
+                for is_so, chance in (
+                    (np.nan_to_num(happened) != 0, rate),
+                    (rarer[:, sample.strata.columns[place]], chances[:, place]),
+                )
+            ]
+            off = np.where(is_drawn, 0.0, np.maximum(*found))
             wider = _widen(sample, happened, part.n, size, level, below, above)
             below, above = (
                 np.where(is_drawn, new, np.sqrt(old**2 + off)) for old, new in zip((below, above), wider, strict=True)
@@ -273,11 +298,12 @@ def _allow_for_tails(part: Parts, rest: np.ndarray, variance: np.ndarray, level:
     return part._replace(below=below, above=above)
 
 
-def _squared_reach_of_few(values: np.ndarray, happened: np.ndarray, most: np.ndarray, level: float) -> np.ndarray:
-    """Return what is to be added to the squared distances of limits because an event whose rate is known was seen few times, so that
-    it is not well known what else it costs: Student's distance by the events alone, up to `most`, the distance if none was seen.
+def _squared_reach_of_few(values: np.ndarray, is_so: np.ndarray, most: np.ndarray, level: float) -> np.ndarray:
+    """Return what is to be added to the squared distances of limits because an event whose rate is known, or its absence, was seen few
+    times, so that it is not well known what else it costs: Student's distance by these worlds alone, up to `most`, the distance if none
+    was seen.
     """
-    events = np.where(np.nan_to_num(happened) != 0, values, np.nan)
+    events = np.where(is_so, values, np.nan)
     k, _, variance, _ = find_moments(events)
     n = np.maximum((~np.isnan(values)).sum(axis=1), 1)
     excess = _student_quantile(k, level) ** 2 - _student_quantile(n, level) ** 2

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.statistics.combining import combine
+from simdeploy.statistics.combining import Combined, combine
 from simdeploy.statistics.intervals import quantile_interval
 from simdeploy.statistics.sample import Sample, as_sample
 
@@ -73,9 +73,14 @@ def estimate_values(values: np.ndarray | Sample, measure: Measure, confidence_le
     sample = as_sample(values)
     if measure.kind == "quantile":
         return _estimate_quantile(sample, float(measure.quantile or 0.5), confidence_level)
-    rows = combine(sample[None], is_rate=measure.kind == "rate", confidence_level=confidence_level)
+    rows = _combine(sample[None], measure, confidence_level)
     cells = (rows.estimate, rows.low, rows.high, rows.n, rows.standard_error, rows.trusts_low, rows.trusts_high)
     return Estimate(*(cell[0].item() for cell in cells))
+
+
+def _combine(sample: Sample, measure: Measure, confidence_level: float) -> Combined:
+    found = combine(sample, is_rate=measure.kind == "rate", confidence_level=confidence_level)
+    return found.as_fractions() if measure.is_fraction and not sample.is_difference else found
 
 
 class EstimateRows(NamedTuple):
@@ -103,7 +108,7 @@ def estimate_rows(values: np.ndarray | Sample, measure: Measure, confidence_leve
     """
     sample = as_sample(values)
     if measure.kind != "quantile":
-        rows = combine(sample, is_rate=measure.kind == "rate", confidence_level=confidence_level)
+        rows = _combine(sample, measure, confidence_level)
         return EstimateRows(
             rows.estimate, rows.low, rows.high, rows.n, rows.trusts_low, rows.trusts_high, rows.skewness
         )

@@ -76,6 +76,38 @@ class Lump(NamedTuple):
     sizes: np.ndarray  # by stratum; 0 where it can't happen
     happened: np.ndarray  # as the values: 1 or 0, of a difference also -1; NaN where unknown
     rates: np.ndarray  # by case and stratum; of a difference their difference; NaN where not known
+    # Of a difference: whether either policy has the rarer of the event and its absence, and how probable that is at most.
+    rarer: np.ndarray | None = None  # as the values
+    chances: np.ndarray | None = None  # as the rates
+
+    def find_rarer(self, strata: Strata) -> tuple[np.ndarray, np.ndarray]:
+        """Return in which worlds the rarer of the event and its absence was seen, by its known rate, and how probable it is."""
+        if self.rarer is not None and self.chances is not None:
+            return self.rarer, self.chances
+        is_event_rarer = self.rates <= 0.5
+        rarer: np.ndarray = self.happened == is_event_rarer[..., strata.of]
+        return rarer, np.minimum(self.rates, 1 - self.rates)
+
+    def minus(self, other: Lump, strata: Strata) -> Lump:
+        """Return the lump of differences to other cases in the same worlds."""
+        (mine, chances), (theirs, of_others) = self.find_rarer(strata), other.find_rarer(strata)
+        return Lump(
+            self.sizes,
+            self.happened - other.happened,
+            self.rates - other.rates,
+            mine | theirs,
+            np.minimum(chances + of_others, 1.0),
+        )
+
+    def of_cases(self, key: Any) -> Lump:
+        """Return the lump of some cases."""
+        rarer, chances = (None if of is None else of[key] for of in (self.rarer, self.chances))
+        return Lump(self.sizes, self.happened[key], self.rates[key], rarer, chances)
+
+    def in_worlds(self, chosen: np.ndarray) -> Lump:
+        """Return the lump in some of the worlds, a mask."""
+        rarer = None if self.rarer is None else self.rarer[..., chosen]
+        return self._replace(happened=self.happened[..., chosen], rarer=rarer)
 
     @property
     def unknown_sizes(self) -> np.ndarray:
@@ -136,7 +168,7 @@ class Sample:
 
     def __getitem__(self, key: Any) -> Sample:
         """Return some cases."""
-        lumps = tuple(lump._replace(happened=lump.happened[key], rates=lump.rates[key]) for lump in self.lumps)
+        lumps = tuple(lump.of_cases(key) for lump in self.lumps)
         return replace(
             self,
             values=self.values[key],
@@ -147,10 +179,7 @@ class Sample:
 
     def __sub__(self, other: Sample) -> Sample:
         """Return the differences to other cases in the same worlds."""
-        lumps = tuple(
-            mine._replace(happened=mine.happened - theirs.happened, rates=mine.rates - theirs.rates)
-            for mine, theirs in zip(self.lumps, other.lumps, strict=True)
-        )
+        lumps = tuple(mine.minus(theirs, self.strata) for mine, theirs in zip(self.lumps, other.lumps, strict=True))
         n_expected = np.minimum(self.n_expected, other.n_expected)
         return replace(self, values=self.values - other.values, n_expected=n_expected, lumps=lumps, is_difference=True)
 
@@ -232,7 +261,7 @@ class Sample:
 
     def in_worlds(self, chosen: np.ndarray) -> Sample:
         """Return the same cases in some of the worlds, a mask."""
-        lumps = tuple(lump._replace(happened=lump.happened[..., chosen]) for lump in self.lumps)
+        lumps = tuple(lump.in_worlds(chosen) for lump in self.lumps)
         strata = replace(self.strata, of=self.strata.of[chosen])
         return replace(self, values=self.values[..., chosen], strata=strata, lumps=lumps)
 

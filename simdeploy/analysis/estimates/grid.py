@@ -12,6 +12,7 @@ from simdeploy.errors import raise_if_any
 from simdeploy.experiments.gathering import missing_columns, refuse_weights
 from simdeploy.experiments.kinds import Kinds, is_divided
 from simdeploy.result import Columns, Result, read_computed_under
+from simdeploy.scenario.measures import FRACTIONS
 from simdeploy.statistics.combining import Combined, Design, join_parts, parts_of_means, parts_of_rates
 from simdeploy.statistics.levels import level_problems
 from simdeploy.statistics.moments import Moments
@@ -157,7 +158,8 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     for name in means:
         of_name = design if name == MEANS[name] else design._replace(selects=completes)
         found = parts_of_means(moments[name].of(numbers), confidence_level)
-        _put(cells, name, join_parts(found, of_name, is_rate=False, confidence_level=confidence_level))
+        joined = join_parts(found, of_name, is_rate=False, confidence_level=confidence_level)
+        _put(cells, name, joined.as_fractions() if MEANS[name] in FRACTIONS else joined)
     return GridSummary(cells, factors, confidence_level, read_computed_under(result))
 
 

@@ -31,7 +31,7 @@ def estimate_by_importance(
     """Return the fields of a `Rare` other than the question; `tilt` is as for `estimate_rare`."""
     kinds = find_kinds(question)
     asked = _read_tilt(question.scenario, tilt)
-    plans = [_plan(question, kind, asked, is_single=len(kinds) == 1) for kind in kinds]
+    plans = [_plan(question, kind, asked) for kind in kinds]
     counts = divide_rollouts(question, kinds, [plan.pilot for plan in plans])
     found = [_estimate(question, *each) for each in zip(kinds, plans, counts, strict=True)]
     parts = [each.part for each in found]
@@ -66,8 +66,8 @@ class _Found(NamedTuple):
     n_failed: int
 
 
-def _plan(question: Question, kind: Kind, asked: Tilt | Sequence[str], *, is_single: bool) -> _Plan:
-    """Choose a kind's tilt; a given one needs a pilot only for the division of rollouts among several kinds."""
+def _plan(question: Question, kind: Kind, asked: Tilt | Sequence[str]) -> _Plan:
+    """Choose a kind's tilt; the pilot also says how many hits to expect, of a given one, too."""
     worlds, number = kind.pilot_worlds(question.pilot_rollouts), count()
 
     def try_tilt(candidate: Tilt) -> Met:
@@ -77,8 +77,6 @@ def _plan(question: Question, kind: Kind, asked: Tilt | Sequence[str], *, is_sin
         release = [each for each in kind.scenario.drawn_release if each.probability]
         able = tiltable(kind.scenario.fleet, release, kind.scenario.operator)
         rung, rungs = choose_tilt(try_tilt, [name for name in able if name in asked])
-    elif is_single:
-        return _Plan(asked, Pilot(0.0, 0.0), [])
     else:
         rung = judge_tilt(asked, try_tilt(asked))
         rungs = [rung]
@@ -91,7 +89,7 @@ def _estimate(question: Question, kind: Kind, plan: _Plan, n: int) -> _Found:
     met = _run(question, kind, plan.tilt, kind.worlds(n), "estimate")
     known = met.is_known
     weights, contributions = met.weights[known], (met.weights * met.happened)[known]
-    diagnosis = diagnose(weights, contributions)
+    diagnosis = diagnose(weights, contributions, plan.pilot.hit_fraction * n)
     n_open = met.n_unknown + met.n_failed  # the event may have occurred in any of them
     if not plan.tilt.factors:
         limit = exact_limit(int(met.happened.sum()) + n_open, n, question.confidence_level)

@@ -14,6 +14,7 @@ from simdeploy.analysis.asking.judging import MET, MISSED
 from simdeploy.analysis.asking.measuring import describe_costs
 from simdeploy.analysis.asking.verdicts import find_direction, judge_change
 from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings, judge_candidates
+from simdeploy.analysis.tuning.question import WORLDS_OF_A_BATCH
 from simdeploy.analysis.tuning.result import (
     CHOICE,
     NEAREST,
@@ -174,6 +175,7 @@ def report(
         confidence_level=question.confidence_level,
         is_decided=is_decided,
         doubt=doubt,
+        rollouts_to_decide=_find_rollouts_to_decide(question, confirmed) if doubt == "budget" else math.nan,
         expected_correct=probability if question.final is not None else math.nan,
         probability_correct=_state_probability(question, probability, is_decided=is_decided),
         keeps_current=choice is not None and not find_changes(choice, candidates),
@@ -197,6 +199,13 @@ def _find_doubt(question: Question, found: Findings, confirmed: Confirmed, indif
     bound = question.sign * estimate.estimate - indifference
     is_rival = (found.outcome == NOT_KNOWN) & (question.sign * found.estimates < bound)
     return "requirements" if is_rival.any() else None
+
+
+def _find_rollouts_to_decide(question: Question, confirmed: Confirmed | None) -> float:
+    """Return the budget with which the selection would be decided; NaN where something else is the reason."""
+    if confirmed is None or confirmed.selection.is_decided or question.final is not None:
+        return math.nan
+    return float(confirmed.selection.n_needed * WORLDS_OF_A_BATCH)
 
 
 def _state_probability(question: Question, probability: float, *, is_decided: bool) -> float:

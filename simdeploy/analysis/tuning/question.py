@@ -18,6 +18,10 @@ from simdeploy.statistics.levels import level_problems
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
+# So many worlds are averaged into one observation of the selection, so that it is nearly normal, as the procedure of Kim and
+# Nelson assumes.
+WORLDS_OF_A_BATCH = 50
+
 # Measures reported for every final policy; for restart and stop, which release nothing, the number of failed nodes.
 _SHOWN = (
     "makespan_s",

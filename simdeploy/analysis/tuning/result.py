@@ -102,6 +102,8 @@ class Tuning(Result):
         Why it does not: "budget" (it ended), "contradicted" (new worlds contradict the selection), "skewed" (the objective
         is too skewed for its interval), or "requirements" (unknown for a policy that seems better). None without a
         recommended policy.
+    rollouts_to_decide : float
+        If the budget of the selection ended: the one, `most`, with which it would be decided at the latest; otherwise NaN.
     expected_correct : float
         With `final` only: approximate probability that the recommended policy is the best; NaN where Kim and Nelson's
         procedure guarantees `confidence_level`.
@@ -141,6 +143,7 @@ class Tuning(Result):
     confidence_level: float
     is_decided: bool
     doubt: Doubt | None
+    rollouts_to_decide: float
     expected_correct: float
     probability_correct: float
     keeps_current: bool

@@ -21,7 +21,7 @@ from simdeploy.analysis.tuning.findings import (
     settle,
 )
 from simdeploy.analysis.tuning.neighbours import Neighbourhood
-from simdeploy.analysis.tuning.question import Question
+from simdeploy.analysis.tuning.question import WORLDS_OF_A_BATCH, Question
 from simdeploy.analysis.tuning.space import Candidates
 from simdeploy.analysis.tuning.worlds import Measured, Worlds
 from simdeploy.scenario.measures import Measure
@@ -29,9 +29,8 @@ from simdeploy.statistics.estimators import estimate_values
 from simdeploy.statistics.sample import Sample
 from simdeploy.statistics.selection import Selection, screen, select_kim_nelson, select_ocba
 
-# This many worlds are averaged into one observation, so that it is nearly normal, as the procedure of Kim and Nelson
-# assumes; and it starts with this many observations.
-_BATCH, _FIRST_BATCHES = 50, 20
+# The selection starts with this many observations.
+_FIRST_BATCHES = 20
 # Steps of a budget: every step is a sweep with its own overhead.
 _STEPS = 20
 
@@ -93,7 +92,7 @@ class Stages:
             )
             if estimate.half_width <= _ACCURACY_OF_SCALE * abs(estimate.estimate):
                 break
-            counts = self._allocation.divide_for(measured.observed, measured.n_worlds, fewest=_BATCH)
+            counts = self._allocation.divide_for(measured.observed, measured.n_worlds, fewest=WORLDS_OF_A_BATCH)
             measured = measured.join(self._measure("scale", [best], counts))
         return found.default_indifference(question, float(measured.means[0]))
 
@@ -242,7 +241,7 @@ class Stages:
     def select(self, numbers: np.ndarray) -> tuple[Selection, int]:
         """Select and return the best; of ties, the one closest to the current policy."""
         question, before, mark = self._question, self.worlds.done, self.worlds.mark()
-        batch = self._allocation.divide(_BATCH)
+        batch = self._allocation.divide(WORLDS_OF_A_BATCH)
         self._n_batches = 0
 
         def sample(candidates: np.ndarray, first: int, count: int) -> np.ndarray:
@@ -257,15 +256,15 @@ class Stages:
         try:
             if question.final is None:
                 selection = select_kim_nelson(
-                    sample, numbers, n0=_FIRST_BATCHES, budget=question.most // _BATCH,
+                    sample, numbers, n0=_FIRST_BATCHES, budget=question.most // WORLDS_OF_A_BATCH,
                     indifference=self.indifference, alpha=self._alpha_of_choice, unseen=float(unseen),
                 )  # fmt: skip
             else:
-                budget = max(question.final // _BATCH, _FIRST_BATCHES * len(numbers))
+                budget = max(question.final // WORLDS_OF_A_BATCH, _FIRST_BATCHES * len(numbers))
                 step = max(budget // _STEPS, 1)
                 selection = select_ocba(sample, numbers, n0=_FIRST_BATCHES, step=step, budget=budget)
         finally:
-            self._note("select", len(numbers), self._n_batches * _BATCH, before)
+            self._note("select", len(numbers), self._n_batches * WORLDS_OF_A_BATCH, before)
         is_equal = (selection.means == selection.means[selection.candidates == selection.best]) | (
             numbers == selection.best
         )

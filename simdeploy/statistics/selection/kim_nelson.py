@@ -171,6 +171,7 @@ def select_kim_nelson(
         means=means,
         n_used=n_used,
         n_observations=int(n_used.sum()),
+        n_needed=int(n_used.sum()) + (0 if is_decided else (last - r) * len(standing) * batch),
         is_decided=is_decided,
         probability_correct=1 - alpha if is_decided else math.nan,
         rounds=tabulate_rounds(rounds),

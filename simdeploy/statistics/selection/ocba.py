@@ -130,6 +130,7 @@ def select_ocba(
         means=means,
         n_used=n,
         n_observations=budget,
+        n_needed=budget,
         is_decided=False,
         probability_correct=estimate_probability(means, variances, n),
         rounds=tabulate_rounds(rounds),

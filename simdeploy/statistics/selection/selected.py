@@ -47,6 +47,9 @@ class Selection(Result):
         Observations of each candidate, in the order of `candidates`.
     n_observations : int
         Of all candidates together.
+    n_needed : int
+        The same at which it would be decided at the latest, as far as known; `n_observations` if it is decided, or if the
+        procedure has no guarantee.
     is_decided : bool
         Whether the procedure finished, so its guarantee holds. False if the budget ran out before; always False for a
         procedure without a guarantee.
@@ -63,6 +66,7 @@ class Selection(Result):
     means: Annotated[np.ndarray, Array("float64")]
     n_used: Annotated[np.ndarray, Array("int64")]
     n_observations: int
+    n_needed: int
     is_decided: bool
     probability_correct: float
     rounds: Annotated[pd.DataFrame, Columns(_ROUND)]
@@ -97,6 +101,7 @@ def select_only(candidates: np.ndarray) -> Selection:
         means=np.full(1, math.nan),
         n_used=np.zeros(1, dtype=np.int64),
         n_observations=0,
+        n_needed=0,
         is_decided=True,
         probability_correct=1.0,
         rounds=tabulate_rounds([]),
