@@ -64,12 +64,12 @@ def least_chances(laws: Sequence[NodeLaw]) -> np.ndarray:
 
 
 def is_worth_compiling(chances: np.ndarray) -> bool:
-    """Return whether compiled code finds nodes with these chances earlier, its loading included; it finds the same."""
-    if find_spec("numba") is None:
+    """Return whether compiled code finds nodes with these chances earlier, its loading included; both find the same."""
+    if find_spec("numba") is None or not len(chances):
         return False
-    if "numba" in sys.modules or chances.min(initial=1.0) < _LEAST_PLAIN:  # plainly these may not be found at all
-        return True
-    return float((1 / chances).sum()) >= _FEWEST_COMPILED
+    # Rarer ones may take more tries than there are without it.
+    is_rare = float(chances.min()) < 2 * _LEAST_PLAIN
+    return is_rare or "numba" in sys.modules or float((1 / chances).sum()) >= _FEWEST_COMPILED
 
 
 def find_replications(

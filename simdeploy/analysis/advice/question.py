@@ -17,6 +17,7 @@ from simdeploy.analysis.advice.result import ACTS, COURSE, FEWEST_EFFECTIVE, FOR
 from simdeploy.analysis.advice.running import Runner
 from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.analysis.advice.waiting import count_runs, find_worth
+from simdeploy.analysis.advice.ways import why_no_laws
 from simdeploy.analysis.asking.measuring import describe_costs
 from simdeploy.engines.choice import check_room, choose_engine
 from simdeploy.errors import InputError, Problem, raise_if_any, shorten
@@ -44,6 +45,8 @@ _LEVELS = (0.025, 0.5, 0.975)
 _TO_COME = ("time_left_s", "failed_nodes_to_come", "exposed_nodes_to_come")
 _STATES = ("completed", "failed", "canceled")
 _FEWEST = 10
+# About how often a world is run, and how many whole ones are tried for one that is kept.
+_RUNS, _TRIES = 10, 1000
 _INSTANTS = 50
 _BYTES_PER_NODE = 64  # of a world: the replication of its numbers, and what is tried for it
 
@@ -83,7 +86,8 @@ class Question:
         fleet = self.scenario.fleet
         self.plan: Plan = plan_waves(self.seen.policy.policy, orchestrator, fleet.nodes, fleet.zones)
         self.seen = read_evidence(self.scenario, self.plan, self.seen, evidence)
-        self._engine = choose_engine(engine, node_updates=10 * replications * fleet.nodes)
+        tries = _TRIES if why_no_laws(self.scenario, self.plan, self.seen) else _RUNS
+        self._engine = choose_engine(engine, node_updates=tries * replications * fleet.nodes)
         check_room(self.scenario, [self.seen.policy], self._engine)
         check_rows_fit(replications, _BYTES_PER_NODE * fleet.nodes, hint="use fewer replications")
         self._campaign = Campaign(seed, self._engine, executor, workers, cluster, None, progress)
