@@ -64,10 +64,12 @@ def test_an_example_that_is_missing(tmp_path):
 
 
 def test_like_an_example(tmp_path):
-    """A copy has the policies beside it that it names; neither replaces a file. [contract]"""
+    """A copy has the files beside it that belong to it; none replaces a file. [contract]"""
     assert call("new", "--like", "api-response", tmp_path / "mine.yaml").exit_code == 0
     assert (tmp_path / "mine.yaml").read_bytes() == (SCENARIOS / "api-response.yaml").read_bytes()
     assert list(simdeploy.read_scenario(tmp_path / "mine.yaml").policies) == ["as-it-runs", "wider-limits"]
+    assert call("new", "--like", "night-release", tmp_path / "night.yaml").exit_code == 0
+    assert len(list((tmp_path / "night-release").iterdir())) == len(list((SCENARIOS / "night-release").iterdir())) > 0
     (tmp_path / "mine.yaml").unlink()
     refused = call("new", "--like", "api-response", tmp_path / "mine.yaml")
     assert (refused.exit_code, "deployment.json: exists already" in refused.stderr) == (2, True)

@@ -72,7 +72,7 @@ def load_example(name: str) -> Scenario:
 
 
 def copy_example(name: str, file: Path) -> list[Path]:
-    """Copy an example to a file, and the policies that it names to the file's folder; return what was written.
+    """Copy an example to a file, with the policies that it names and the folder of its name; return what was written.
 
     Raises
     ------
@@ -81,7 +81,8 @@ def copy_example(name: str, file: Path) -> list[Path]:
     """
     source = find_example(name)
     named = [policy["file"] for policy in _read(source)["policies"].values() if "file" in policy]
-    return _copy({source: file} | {source.parent / each: file.parent / each for each in named})
+    beside = [source.parent / each for each in named] + sorted(source.with_suffix("").glob("*"))
+    return _copy({source: file} | {path: file.parent / path.relative_to(source.parent) for path in beside})
 
 
 def copy_examples(folder: Path) -> list[Path]:
