@@ -114,7 +114,7 @@ def test_calibration(benchmark, write_page):
     covered = found["is_within"].mean()
     lines += ["", f"{100 * covered:.1f} % of the {len(found):,} makespans lie in the middle 95 % of their forecasts."]
     if len(found) < ROLLOUTS:
-        lines[-1] += f" {ROLLOUTS - len(found):,} rollouts were refused: too improbable for worlds to be drawn."
+        lines[-1] += f" Refused, since too improbable for worlds to be drawn: {ROLLOUTS - len(found):,}."
     assert len(found) >= 0.99 * ROLLOUTS
     write_page(
         "advise.md", "pytest benchmarks/test_advice.py -k calibration --write-page", "\n".join(lines), "calibration"
