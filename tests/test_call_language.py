@@ -96,7 +96,8 @@ def small_numbers(monkeypatch):
     """Let a search and a pilot take fewer rollouts than they need to be right."""
     for name, number in (
         ("stages._FEWEST_NEW_WORLDS", 8),
-        ("stages._BATCH", 2),
+        ("stages.WORLDS_OF_A_BATCH", 2),
+        ("concluding.WORLDS_OF_A_BATCH", 2),
         ("stages._FIRST_BATCHES", 4),
         ("stages._WORLDS_OF_SCALE", 8),
     ):
