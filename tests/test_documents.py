@@ -133,7 +133,7 @@ class TestGallery:
         shown = dict(re.findall(r"!\[(.+)\]\(images/(.+\.png)\)", read("docs/gallery.md")))
         assert set(shown.values()) == {path.name for path in script("pictures").IMAGES.glob("*.png")}
         assert all(len(text) > 30 for text in shown)
-        other = {"plot_estimates", "plot_pareto", "plot_value_of_observation"}  # no page draws them
+        other = {"plot_estimates", "plot_pareto", "plot_score", "plot_value_of_observation"}  # no page draws them
         assert set(re.findall(r"`(plot_\w+)`", read("docs/gallery.md"))) == set(simdeploy.plotting.__all__) - other
 
     @pytest.mark.parametrize(

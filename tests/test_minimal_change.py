@@ -160,9 +160,8 @@ def turn_around(patch: pytest.MonkeyPatch, stream: Stream) -> None:
 
     def mutated(seed: int, replication: Any, block: int, nodes: Any, index_blocks: Any) -> np.ndarray:
         lanes = original(seed, replication, block, nodes, index_blocks).copy()
-        if block == stream.block:
-            turned = [0, 1] if stream.paired_indices else [stream.lane]
-            lanes[turned] = 1 - lanes[turned]
+        turned = [0, 1] if stream.paired_indices else [stream.lane]
+        lanes[turned] = np.where(np.equal(block, stream.block), 1 - lanes[turned], lanes[turned])
         return lanes
 
     patch.setattr(streams_module, "block_uniforms", mutated)

@@ -209,6 +209,7 @@ def test_coverage_given_what_happens_in_a_world(n, passes):
     assert trusted == 1
 
 
+@pytest.mark.usefixtures("few_costs_suffice")
 def test_a_mean_of_what_was_never_seen_is_not_trusted():
     """The mean of worlds that pass has no limits while those of one kind never did; a kind that can't is left out. [contract]"""
     values = np.full((1, 40), np.nan)

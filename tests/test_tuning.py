@@ -239,6 +239,7 @@ class TestRareAndDear:
         ("zone-breaks", False),  # only larger waves would cost less
         ("overnight-promotion", False),
         ("subtle-defect", True),
+        ("night-release", False),
     ],
 )
 def test_the_choice_is_no_worse_than_the_defaults(name, is_bad):

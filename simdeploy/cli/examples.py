@@ -15,9 +15,9 @@ from simdeploy.cli.options import use
 @click.command("examples", cls=Command, example="simdeploy examples scenarios")
 @use(folder_argument("folder"))
 def command(folder: Path | None) -> None:
-    """List the example scenarios, or copy all of them to a folder DIR.
+    """List the example scenarios, or copy them.
 
-    Never overwrites a file. To begin with one example: `simdeploy new --like NAME FILE`.
+    With a folder DIR, copies all of them there. Never overwrites a file. To begin with one example: `simdeploy new --like NAME FILE`.
     """
     from simdeploy.scenario.examples import copy_examples, describe_examples
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from simdeploy.cli import options as shared
 from simdeploy.cli.command import Command
@@ -99,7 +98,7 @@ def _save(film: Film, path: Path) -> None:
     from simdeploy.cli.watching.saving import write_gif, write_html
     from simdeploy.cli.watching.view import find_room, render
 
-    frames = [film.frame(time_s, find_room(*_SIZE)) for time_s in np.linspace(0, film.end_s, _N_FRAMES).tolist()]
+    frames = [film.frame(time_s, find_room(*_SIZE)) for time_s in (film.end_s * number / (_N_FRAMES - 1) for number in range(_N_FRAMES))]
     screens: list[list[Text]] = [render(frame, *_SIZE) for frame in frames]
     if path.suffix.lower() == ".html":
         write_file(path, lambda file: write_html(file, screens, frames[0].title, _SIZE[0]))

@@ -68,7 +68,7 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
     ... })
     >>> costs = Costs(failed_request=0.1, unavailable_node_hour=0, hour_of_delay=20, false_alarm=150, escape=1000)
     >>> plot_costs(Figure().subplots(), estimate_costs(table, costs=costs)).get_xlabel()
-    'mean cost per rollout, 95 % CI'
+    'mean cost per rollout, 95 % CI; dashed: may be too narrow'
     """
     totals = result.totals
     n_cases = len(totals)

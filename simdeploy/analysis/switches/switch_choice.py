@@ -174,7 +174,7 @@ def estimate_interaction(
     --------
     >>> none, first = np.array([1.0, 2.0]), np.array([2.0, 3.0])
     >>> estimate_interaction(none, first, first, np.array([3.0, 4.0]), confidence_level=0.95)
-    Interaction(estimate=0.0, low=0.0, high=0.0, p_value=1.0, is_trusted=True)
+    Interaction(estimate=0.0, low=0.0, high=0.0, p_value=1.0, is_trusted=False)
     """
     from scipy.special import stdtr
 
