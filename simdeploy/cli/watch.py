@@ -98,7 +98,8 @@ def _save(film: Film, path: Path) -> None:
     from simdeploy.cli.watching.saving import write_gif, write_html
     from simdeploy.cli.watching.view import find_room, render
 
-    frames = [film.frame(time_s, find_room(*_SIZE)) for time_s in (film.end_s * number / (_N_FRAMES - 1) for number in range(_N_FRAMES))]
+    times_s = [film.end_s * number / (_N_FRAMES - 1) for number in range(_N_FRAMES)]
+    frames = [film.frame(time_s, find_room(*_SIZE)) for time_s in times_s]
     screens: list[list[Text]] = [render(frame, *_SIZE) for frame in frames]
     if path.suffix.lower() == ".html":
         write_file(path, lambda file: write_html(file, screens, frames[0].title, _SIZE[0]))
