@@ -72,6 +72,18 @@ def cut(scenario, n):
             n -= 1
 
 
+def set_against(result, rollout, at_s):
+    """Return a forecast beside what became of the rollout."""
+    left = result.forecast[result.forecast["measure"] == "time_left_s"].set_index("quantile")["estimate"]
+    kind = rollout.responses["release"]
+    return {
+        "defective": result.defective,
+        "is_defective": bool(result.kinds.set_index("kind")["defective"][kind]),
+        "is_within": left[0.025] <= rollout.responses["makespan_s"] - at_s <= left[0.975],
+        "effective": result.effective_worlds,
+    }
+
+
 def forecast_all():
     """Forecast rollouts that were cut; one row for each that isn't refused."""
     rows = []
@@ -84,16 +96,7 @@ def forecast_all():
                 )
         except InputError:
             continue  # too improbable for worlds to be drawn; they are counted
-        left = result.forecast[result.forecast["measure"] == "time_left_s"].set_index("quantile")["estimate"]
-        kind = rollout.responses["release"]
-        rows.append(
-            {
-                "defective": result.defective,
-                "is_defective": bool(result.kinds.set_index("kind")["defective"][kind]),
-                "is_within": left[0.025] <= rollout.responses["makespan_s"] - at_s <= left[0.975],
-                "effective": result.effective_worlds,
-            }
-        )
+        rows.append(set_against(result, rollout, at_s))
     return pd.DataFrame(rows)
 
 
@@ -241,16 +244,7 @@ def forecast_tables(*, with_windows):
             result = simdeploy.forecast(
                 FLEET, seen=nodes, at=at_s, replications=WORLDS_OF_TABLES, seed=SEED_OF_WORLDS, engine="compiled", **how
             )
-        left = result.forecast[result.forecast["measure"] == "time_left_s"].set_index("quantile")["estimate"]
-        kind = rollout.responses["release"]
-        rows.append(
-            {
-                "defective": result.defective,
-                "is_defective": bool(result.kinds.set_index("kind")["defective"][kind]),
-                "is_within": left[0.025] <= rollout.responses["makespan_s"] - at_s <= left[0.975],
-                "effective": result.effective_worlds,
-            }
-        )
+        rows.append(set_against(result, rollout, at_s))
     return pd.DataFrame(rows)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from test_advice import BASE, CHECK, COUPLED, LAWS, call, canary, make, run_conditioned
+from test_advice import BASE, CHECK, COUPLED, LAWS, assert_like_plain_worlds, call, canary, make
 
 import simdeploy as sd
 from simdeploy.analysis.advice.conditioning import condition
@@ -165,20 +165,7 @@ def test_conditioned_worlds_are_those_of_brute_force(name):
     conditioned = condition(scenario, seen, replications=500, seed=3, engine="compiled")
     plain = find_plain(scenario, seen, 4000 if "order" in name else 40_000, 4)
     assert len(plain) >= 25
-    rows, weights = run_conditioned(conditioned)
-    sizes = [len(each.weights) for each in conditioned.by_kind]
-    weighted = Weighted(weights, sizes, [each.n_tried for each in conditioned.by_kind], 0.95)
-    for value in (
-        lambda row: float(row["release"] == "bad"),
-        lambda row: float(row["failed_nodes"]),
-        lambda row: float(row["state"] == "completed"),
-        lambda row: float(np.nan_to_num(row["makespan_s"])),
-    ):
-        ours, theirs = np.array([value(row) for row in rows]), np.array([value(row) for row in plain])
-        mean = weighted.mean(ours)
-        error = math.hypot((mean.high - mean.low) / (2 * 1.96), theirs.std() / math.sqrt(len(theirs)))
-        # What none of the plain worlds did may still happen in one of as many.
-        assert abs(mean.estimate - theirs.mean()) <= 4 * error + (3 / len(theirs) if not theirs.std() else 1e-9)
+    assert_like_plain_worlds(conditioned, plain, n_unseen=3)
 
 
 def find_plain(scenario, seen, n, seed):

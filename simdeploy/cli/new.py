@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,19 +14,20 @@ from simdeploy.cli.files import file_argument, write_file
 from simdeploy.cli.options import use
 from simdeploy.errors import InputError, Problem
 
-_QUESTIONS: dict[str, tuple[str, float]] = {
-    "nodes": ("How many nodes has the fleet?", 100),
-    "requests": ("How many requests per second does a node serve?", 10),
-    "defective": ("How many of a hundred releases are defective?", 5),
+_NODES, _REQUESTS, _PERCENT = click.IntRange(1, 10_000_000), click.FloatRange(0, 1e6), click.FloatRange(0, 100)
+_QUESTIONS: dict[str, tuple[str, float, click.ParamType[Any]]] = {
+    "nodes": ("How many nodes has the fleet?", 100, _NODES),
+    "requests": ("How many requests per second does a node serve?", 10, _REQUESTS),
+    "defective": ("How many of a hundred releases are defective?", 5, _PERCENT),
 }
 
 
 @click.command("new", cls=Command, example="simdeploy new --nodes 600 --requests 20 --defective 5 fleet.yaml")
 @use(file_argument("file", ".yaml", ".yml"))
 @click.option("--like", metavar="NAME", help="Copy an example instead; `simdeploy examples` lists them.")
-@click.option("--nodes", type=click.IntRange(1, 10_000_000), help="Nodes of the fleet.")
-@click.option("--requests", type=click.FloatRange(0, 1e6), help="Requests per second and node.")
-@click.option("--defective", type=click.FloatRange(0, 100), help="Of a hundred releases, how many are defective.")
+@click.option("--nodes", type=_NODES, help="Nodes of the fleet.")
+@click.option("--requests", type=_REQUESTS, help="Requests per second and node.")
+@click.option("--defective", type=_PERCENT, help="Of a hundred releases, how many are defective.")
 def command(*, file: Path, like: str | None, **answers: float | None) -> None:
     """Write a scenario with comments, to be completed.
 
@@ -55,9 +57,8 @@ def _answered(name: str, given: float | None) -> float:
     """Return the value of an option, or ask for it; where nobody can be asked, the default is taken."""
     if given is not None:
         return given
-    question, default = _QUESTIONS[name]
+    question, default, kind = _QUESTIONS[name]
     if not sys.stdin.isatty():
         return default
-    option = next(param for param in click.get_current_context().command.params if param.name == name)
-    answer: float = click.prompt(question, default=default, type=option.type, err=True)
+    answer: float = click.prompt(question, default=default, type=kind, err=True)
     return answer

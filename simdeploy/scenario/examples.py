@@ -6,12 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-import yaml
-
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any
 from simdeploy.output import write_file
 from simdeploy.scenario.loading import read_scenario
 from simdeploy.scenario.scenario import Scenario
+from simdeploy.scenario.yaml_text import parse_yaml
 
 
 def example_folder() -> Path:
@@ -98,7 +97,7 @@ def copy_examples(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    raw: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    raw: dict[str, Any] = parse_yaml(path.read_text(encoding="utf-8"))[0]
     return raw
 
 
