@@ -39,7 +39,9 @@ def write_page(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    if session.config.getoption("--write-page") and exitstatus == 0 and _said:
+    # A part of the benchmarks has its own pages at most.
+    is_whole = not session.config.option.keyword and not any(".py" in name for name in session.config.args)
+    if session.config.getoption("--write-page") and exitstatus == 0 and _said and is_whole:
         _write("performance.md", "make bench", "\n".join(["```", *_said, "```"]))
 
 

@@ -57,6 +57,20 @@ def test_all_examples_are_copied(tmp_path):
     assert [path.read_text() for path in (tmp_path / "some").iterdir()] == ["mine"]
 
 
+@pytest.mark.parametrize("words", [["examples"], ["new"], ["new", "--like", "small-fleet"]])
+def test_what_cannot_be_written_is_bad_input(tmp_path, monkeypatch, words):
+    """A disk that is full is told in a line, with the code of bad input. [contract]"""
+
+    def fails(path, _write):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("simdeploy.output.write_file", fails)
+    monkeypatch.setattr("simdeploy.scenario.examples.write_file", fails)
+    refused = call(*words, tmp_path / ("all" if words == ["examples"] else "f.yaml"))
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "No space left on device" in refused.stderr
+
+
 def test_an_example_that_is_missing(tmp_path):
     """Who names a shipped scenario that isn't there is told how to get it; of other files nothing is said. [contract]"""
     assert "simdeploy examples scenarios" in call("run", tmp_path / "small-fleet.yaml").stderr

@@ -8,7 +8,7 @@ import click
 
 from simdeploy.cli.answers import say, whoever_listens
 from simdeploy.cli.command import Command
-from simdeploy.cli.files import folder_argument
+from simdeploy.cli.files import folder_argument, writing
 from simdeploy.cli.options import use
 
 
@@ -22,7 +22,8 @@ def command(folder: Path | None) -> None:
     from simdeploy.scenario.examples import copy_examples, describe_examples
 
     if folder is not None:
-        written = copy_examples(folder)
+        with writing():
+            written = copy_examples(folder)
         say(f"wrote {len(written)} files to {folder}")
         return
     formatter = click.get_current_context().make_formatter()

@@ -53,7 +53,7 @@ def read_with_warnings(path: str, policies: Sequence[str] = (), *, is_all: bool 
 
 
 def _with_example(problem: Problem) -> Problem:
-    """Say where examples are to who asks for one that isn't there."""
+    """Add a hint if the missing file is named like an example."""
     from simdeploy.scenario.examples import example_names
 
     hint = "to write the examples: simdeploy examples scenarios"

@@ -10,13 +10,13 @@ import click
 
 from simdeploy.cli.answers import say
 from simdeploy.cli.command import Command
-from simdeploy.cli.files import file_argument, write_file
+from simdeploy.cli.files import file_argument, write_file, writing
 from simdeploy.cli.options import use
 from simdeploy.errors import InputError, Problem
 
 _NODES, _REQUESTS, _PERCENT = click.IntRange(1, 10_000_000), click.FloatRange(0, 1e6), click.FloatRange(0, 100)
 _QUESTIONS: dict[str, tuple[str, float, click.ParamType[Any]]] = {
-    "nodes": ("How many nodes has the fleet?", 100, _NODES),
+    "nodes": ("How many nodes does the fleet have?", 100, _NODES),
     "requests": ("How many requests per second does a node serve?", 10, _REQUESTS),
     "defective": ("How many of a hundred releases are defective?", 5, _PERCENT),
 }
@@ -31,7 +31,7 @@ _QUESTIONS: dict[str, tuple[str, float, click.ParamType[Any]]] = {
 def command(*, file: Path, like: str | None, **answers: float | None) -> None:
     """Write a scenario with comments, to be completed.
 
-    Asks for what no option says; without a terminal it takes 100 nodes, 10 requests and 5 releases. Never overwrites a
+    Asks for values that are not given as options; without a terminal it takes 100 nodes, 10 requests and 5 releases. Never overwrites a
     file.
     """
     given = [f"--{name}" for name, value in answers.items() if value is not None]
@@ -40,7 +40,9 @@ def command(*, file: Path, like: str | None, **answers: float | None) -> None:
 
         if given:
             raise click.UsageError(f"--like can't be combined with {given[0]}")
-        for path in copy_example(like, file):
+        with writing():
+            written = copy_example(like, file)
+        for path in written:
             say(f"wrote {path}")
         return
     if file.exists():
@@ -50,7 +52,8 @@ def command(*, file: Path, like: str | None, **answers: float | None) -> None:
     from simdeploy.cli.template import write_scenario
 
     text = write_scenario(file.stem, int(nodes), requests, defective)
-    write_file(file, lambda stream: stream.write(text.encode()))
+    with writing():
+        write_file(file, lambda stream: stream.write(text.encode()))
 
 
 def _answered(name: str, given: float | None) -> float:
