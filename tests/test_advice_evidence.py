@@ -229,6 +229,7 @@ REFUSED = [
     ([{"requests": 10, "failed": 1, "to_s": 200}], "row 1.to_s: after the instant of looking"),
     ([{"requests": 10, "failed": 1, "from_s": 50, "to_s": 40}], "row 1.to_s: not after from_s"),
     ([{"requests": 10, "failed": 1, "wave": 3}], "row 1.wave: no such wave"),
+    ([{"requests": float("inf"), "failed": 1}], "row 1.requests: not a number of requests"),
     ([{"failed": 1}], "not counts of requests"),
     ("windows", "not counts of requests"),
     ([{"requests": 100, "failed": 50, "node": "a"}] * 5, "row 1.status: no kind of release"),

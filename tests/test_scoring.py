@@ -116,7 +116,7 @@ def test_what_answers_are_used_for(tmp_path):
     uses = {"ended": "scored", "open": "no outcome", "stopped": "canceled", "vague": "undecided", "late": "over"}
     assert answers["use"].to_dict() == uses
     # What was canceled has no time left that could be compared, but its release was defective.
-    assert result.probabilities.set_index("event")["n_rollouts"].to_dict() == {"defective": 1, "completed": 2}
+    assert result.probabilities.set_index("event")["n_rollouts"].to_dict() == {"defective": 1, "completed": 1}
     assert result.times["n_rollouts"].tolist() == [1, 1]
     assert (result.n_rollouts, result.n_scored, result.is_trusted) == (5, 2, False)
     assert result.answer.startswith("Undecided: the outcome of 2 of 5 rollouts")
@@ -199,6 +199,31 @@ def test_intervals_cover_although_answers_depend_on_each_other():
         _, low, high = share_interval(happened, rollouts, np.full(len(rollouts), 1 / answers), 0.95)
         covers[1] += low <= 0.4 <= high
     assert (covers / repetitions >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / repetitions)).all()
+
+
+@pytest.mark.parametrize("n", [5, 60])
+def test_what_is_rare_is_seldom_called_wrong(n):
+    """Limits of 95 % of a share of 3 % leave it out in at most 5 % of logs, also by their lower end. [oracle]"""
+    rng = np.random.default_rng(5)
+    rollouts, repetitions = np.arange(n), 400
+    outside = 0
+    for _ in range(repetitions):
+        _, low, high = share_interval((rng.uniform(size=n) < 0.03).astype(float), rollouts, np.ones(n), 0.95)
+        outside += not low <= 0.03 <= high
+    assert outside / repetitions <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / repetitions)
+
+
+def test_scores_of_what_hardly_ever_happened_have_no_interval(tmp_path):
+    """With nine defective rollouts of sixty the score is stated without limits, with ten it has them. [contract]"""
+    for n_defective in (9, 10):
+        folder = tmp_path / str(n_defective)
+        folder.mkdir()
+        for number in range(60):
+            keep(folder, f"r{number}", 0.15)
+        rows = [(f"r{number}", number < n_defective, "2026-01-05T09:02:00Z") for number in range(60)]
+        row = sd.score(folder, outcomes=table(rows)).probabilities.set_index("event").loc["defective"]
+        assert row["brier"] > 0
+        assert row[["low", "high", "gain_low", "gain_high"]].isna().all() == (n_defective == 9)
 
 
 @pytest.mark.parametrize(("shift", "verdicts"), [(0.0, {"consistent"}), (-0.3, {"too low"}), (0.3, {"too high"})])

@@ -47,13 +47,13 @@ def mean_interval(mean: float, standard_error: float, n: int, confidence_level: 
 
 
 @overload
-def proportion_interval(successes: int, n: int, confidence_level: float) -> tuple[float, float]: ...
+def proportion_interval(successes: float, n: float, confidence_level: float) -> tuple[float, float]: ...
 @overload
 def proportion_interval(
     successes: np.ndarray, n: np.ndarray, confidence_level: float
 ) -> tuple[np.ndarray, np.ndarray]: ...
 def proportion_interval(
-    successes: int | np.ndarray, n: int | np.ndarray, confidence_level: float
+    successes: float | np.ndarray, n: float | np.ndarray, confidence_level: float
 ) -> tuple[float, float] | tuple[np.ndarray, np.ndarray]:
     r"""Return the exact interval of Clopper and Pearson for one or many binomial proportions; NaN for 0 trials.
 
@@ -80,8 +80,8 @@ def proportion_interval(
 
     tail = (1 - confidence_level) / 2
     k, n = np.asarray(successes), np.asarray(n)
-    low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
-    high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - tail), 1.0)
+    low = np.where(k > 0, betaincinv(np.where(k > 0, k, 1), n - k + 1, tail), 0.0)
+    high = np.where(k < n, betaincinv(k + 1, np.where(k < n, n - k, 1), 1 - tail), 1.0)
     low, high = (np.where(n > 0, limit, np.nan) for limit in (low, high))
     return (low, high) if low.ndim else (low.item(), high.item())
 

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simdeploy.statistics.intervals import proportion_interval
+
 _RESAMPLES, _AT_ONCE = 2000, 200
 
 
@@ -111,21 +113,17 @@ def resample_mean(
 def share_interval(
     happened: np.ndarray, clusters: np.ndarray, weights: np.ndarray, confidence_level: float
 ) -> tuple[float, float, float]:
-    """Return the weighted share of what happened, and Wilson's interval with as many independent forecasts as clusters weigh.
+    """Return the weighted share of what happened, and the interval of Clopper and Pearson with as many independent forecasts as
+    clusters weigh.
 
     Examples
     --------
     >>> share, low, high = share_interval(np.array([1.0, 0.0]), np.array([0, 1]), np.ones(2), 0.95)
     >>> share, round(low, 3), round(high, 3)
-    (0.5, 0.095, 0.905)
+    (0.5, 0.013, 0.987)
     """
-    from scipy.special import ndtri
-
     _, place = np.unique(clusters, return_inverse=True)
     of_cluster = np.bincount(place, weights)
     n = float(of_cluster.sum() ** 2 / (of_cluster**2).sum())
     share = float((weights * happened).sum() / weights.sum())
-    z2 = float(ndtri((1 + confidence_level) / 2)) ** 2 / n
-    middle = (share + z2 / 2) / (1 + z2)
-    half = math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
-    return share, max(middle - half, 0.0), min(middle + half, 1.0)
+    return (share, *proportion_interval(share * n, n, confidence_level))

@@ -84,8 +84,8 @@ def _read_row(number: int, row: Mapping[Any, Any], problems: list[Problem]) -> d
         if (
             isinstance(value, bool)
             or not isinstance(value, int | float)
-            or value != int(value)
             or not 0 <= value <= _MOST_REQUESTS
+            or value != int(value)
         ):
             problems.append(_wrong(number, name, "not a number of requests", value, "a whole number from 0"))
             found[name] = 0

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BINS = 10
+# Rollouts with either outcome below which an interval of a score is not stated.
+_FEWEST_OF_EACH = 10
 # Horizons, and what forecasts of times cover.
 _HORIZONS_S = (0.0, 600.0, 3600.0, math.inf)
 _COVERED, _LEVELS = 0.95, (0.025, 0.5, 0.975)
@@ -114,7 +116,8 @@ def score(
                 event, part, (called, happened, before), [row["verdict"] for row in rows], confidence_level, seed
             )
         )
-    n_scored = answers.loc[answers["use"].isin(("scored", "canceled")), "rollout"].nunique()
+    is_scored = answers["use"].eq("scored") | (answers["use"].eq("canceled") & answers["was_defective"].notna())
+    n_scored = answers.loc[is_scored, "rollout"].nunique()
     return Score(
         make_frame(probabilities, PROBABILITIES),
         make_frame(bins, BINS),
@@ -157,6 +160,7 @@ def _compare(entry: Entry, outcome: Outcome) -> dict[str, Any]:
     if outcome.completed_ns is not None and entry.created_at:
         left = (outcome.completed_ns - parse_time(entry.created_at)) / NS_PER_S - entry.at_s
     times = [_number(said.get(("time_left_s", level))) for level in _LEVELS]
+    use = _choose_use(entry, outcome, _number(said.get(("canceled", None))))
     return {
         "file": entry.file,
         "rollout": entry.rollout,
@@ -166,9 +170,12 @@ def _compare(entry: Entry, outcome: Outcome) -> dict[str, Any]:
         "completed": _number(said.get(("completed", None))),
         **dict(zip(("left_low_s", "left_s", "left_high_s"), times, strict=True)),
         "was_defective": _number(outcome.defective),
-        "has_completed": math.nan if outcome.state is None else float(outcome.state == "completed"),
+        # How it would have gone on, nobody knows.
+        "has_completed": math.nan
+        if outcome.state is None or use == "canceled"
+        else float(outcome.state == "completed"),
         "was_left_s": left,
-        "use": _choose_use(entry, outcome, _number(said.get(("canceled", None)))),
+        "use": use,
     }
 
 
@@ -248,6 +255,9 @@ def _summarize(
         before = (part[columns[2]].to_numpy() - happened) ** 2
         gain = resample_mean(before - squares, rollouts, confidence_level, seed)
     brier = resample_mean(squares, rollouts, confidence_level, seed)
+    if min(len(np.unique(rollouts[happened == outcome])) for outcome in (0, 1)) < _FEWEST_OF_EACH:
+        # Samples of samples know nothing of what hardly ever happened.
+        brier, gain = (brier[0], math.nan, math.nan), (gain[0], math.nan, math.nan)
     off = [verdict for verdict in verdicts if verdict != "consistent"]
     verdict = "unknown" if row["n_rollouts"] < FEWEST_ROLLOUTS else (off[0] if off else "consistent")
     return row | {
