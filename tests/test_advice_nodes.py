@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -392,3 +393,21 @@ def test_retries_are_tried_as_whole_worlds():
     table = pd.DataFrame({"node": range(6), "status": "starting"})
     result = sd.forecast(scenario, seen=table, at=20, replications=20, engine="reference")
     assert (result.why_tried, result.n_worlds) == ("a reporting delay", 20)
+
+
+def test_a_straggler_is_matched_roughly_and_it_is_said():
+    """A node that started so late that half a second would never be met is found, and a warning says how closely. [contract]"""
+    scenario = make(
+        {"fleet.update_duration": {"lognormal": {"median": "60s", "p95": "90s"}}},
+        health_check={**CHECK, "deadline": "10m"},
+    )
+    seen = pd.DataFrame({"node": list("abcdef"), "status": ["validating", *["running"] * 2, *["pending"] * 3]})
+    seen["dispatched_at_s"] = [0.0] * 3 + [math.nan] * 3
+    seen["resolved_at_s"] = [math.nan, 90.0, 90.0] + [math.nan] * 3
+    for late_s, is_told in ((70.0, False), (190.0, True)):
+        seen["started_at_s"] = [late_s, 60.0, 60.0] + [math.nan] * 3
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            result = sd.forecast(scenario, seen=seen, at=late_s + 25, replications=50, engine="compiled")
+        assert any("are improbable, and matched to" in str(each.message) for each in told) == is_told
+        assert result.n_worlds

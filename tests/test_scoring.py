@@ -41,6 +41,16 @@ def table(rows):
     return pd.DataFrame(rows, columns=["id", "defective", "completed_at"])
 
 
+def test_a_table_of_nodes_in_the_log_needs_a_name(tmp_path):
+    """An answer of a table is of the rollout that a column names; without it the user is told that it can't be scored. [contract]"""
+    nodes = pd.DataFrame({"node": ["a", "b", "c", "d"], "status": ["running", "running", "starting", "starting"]})
+    nodes["dispatched_at_s"] = [0.0, 0.0, 60.0, 60.0]
+    with pytest.warns(SimdeployWarning, match="no id, created_at or rollout"):
+        sd.forecast(sd.Scenario.from_dict(SCENARIO), seen=nodes, at=90, log=tmp_path / "unnamed", **FEW)
+    sd.forecast(sd.Scenario.from_dict(SCENARIO), seen=nodes.assign(rollout="r7"), at=90, log=tmp_path / "named", **FEW)
+    assert [entry.rollout for entry in read_log(tmp_path / "named")[0]] == ["r7"]
+
+
 # -- the log -----------------------------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ from simdeploy.analysis.advice.waves import find_pauses, read_course
 from simdeploy.analysis.advice.ways import refuse_unsupported, why_no_laws
 from simdeploy.engines.choice import expect_seconds
 from simdeploy.engines.continuing import Worlds, run_continued
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, warn_user
 from simdeploy.experiments.arguments import MOST_REPLICATIONS
 from simdeploy.rules.waves import plan_waves
 from simdeploy.world.operator import ScriptedAct
@@ -168,6 +168,8 @@ def condition(
         check_chances(seen.nodes, guides)
         wider = widen(seen.nodes, guides)
         if wider is not seen.nodes:
+            widest_s, n_wider = 0.5 * wider.widths.max(), int((wider.widths > 1).sum())
+            warn_user(f"the instants of {n_wider} nodes are improbable, and matched to {widest_s:.0f} s instead of half a second")
             searches = search_all(replace(seen, nodes=wider))
     # Kinds that can hardly have been get few worlds; if those say otherwise, as many as the others.
     most = max(search.log_likelihood for search in searches)

@@ -89,7 +89,7 @@ def keep_answer(folder: Path, scenario: Scenario, seen: Any, evidence: Any, answ
     entry = {
         "log": FORMAT,
         "simdeploy": import_module("simdeploy").__version__,
-        "id": _first(objects, "id"),
+        "id": _first(objects, "id") or _first(objects, "rollout"),
         "created_at": _first(objects, "created_at"),
         "at_s": at_s,
         "scenario": {"name": scenario.name, "sha256": hashlib.sha256(question.encode()).hexdigest()},
@@ -97,6 +97,8 @@ def keep_answer(folder: Path, scenario: Scenario, seen: Any, evidence: Any, answ
         "evidence": [] if evidence is None else list_objects(evidence),
         "answer": answer.to_dict(),
     }
+    if entry["id"] is None and entry["created_at"] is None:
+        warn_user("no id, created_at or rollout says which rollout this is, so that the answer in the log can't be scored")
     text = json.dumps(entry, indent=1, allow_nan=False)
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in entry["id"] or "rollout")
     digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
