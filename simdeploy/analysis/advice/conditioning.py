@@ -26,11 +26,13 @@ from simdeploy.engines.continuing import Worlds, run_continued
 from simdeploy.errors import InputError, Problem, warn_user
 from simdeploy.experiments.arguments import MOST_REPLICATIONS
 from simdeploy.rules.waves import plan_waves
+from simdeploy.units import NS_PER_S
 from simdeploy.world.operator import ScriptedAct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from simdeploy.analysis.advice.node_table import NodeTable
     from simdeploy.analysis.advice.seen import Seen
     from simdeploy.analysis.advice.waves import Course
     from simdeploy.rules.waves import Plan
@@ -42,6 +44,8 @@ _MOST_PROPOSED = 1 << 14
 # Roots that are looked at, as a multiple of that, and those whose nodes are looked at for a guide.
 _ROOTS = 64
 _PILOT = 32
+# Instants that are matched no closer than this are worth a warning.
+_ROUGH_S = 2.0
 # A kind with a smaller part of the probability, by the guide, gets few worlds.
 _LOG_NEGLIGIBLE = math.log(1e-6)
 _FEW = 20
@@ -168,8 +172,7 @@ def condition(
         check_chances(seen.nodes, guides)
         wider = widen(seen.nodes, guides)
         if wider is not seen.nodes:
-            widest_s, n_wider = 0.5 * wider.widths.max(), int((wider.widths > 1).sum())
-            warn_user(f"the instants of {n_wider} nodes are improbable, and matched to {widest_s:.0f} s instead of half a second")
+            _warn_of_width(wider)
             searches = search_all(replace(seen, nodes=wider))
     # Kinds that can hardly have been get few worlds; if those say otherwise, as many as the others.
     most = max(search.log_likelihood for search in searches)
@@ -183,6 +186,13 @@ def condition(
         if search not in likely or sum(each.n_found for each in able) < replications:
             search.find(-(-replications // len(able)))
     return Conditioned(paused, seen, _weigh([each.found for each in searches], why_tried), why_tried, seed, engine)
+
+
+def _warn_of_width(table: NodeTable) -> None:
+    """Say how closely the least probable instants are matched, if that is roughly."""
+    widest_s = float(table.slack_ns.max()) / NS_PER_S
+    if widest_s > _ROUGH_S:
+        warn_user(f"instants of nodes that are improbable are matched to {widest_s:.0f} s instead of half a second")
 
 
 def _with_acts(scenario: Scenario, seen: Seen, plan: Plan) -> Scenario:

@@ -98,7 +98,9 @@ def keep_answer(folder: Path, scenario: Scenario, seen: Any, evidence: Any, answ
         "answer": answer.to_dict(),
     }
     if entry["id"] is None and entry["created_at"] is None:
-        warn_user("no id, created_at or rollout says which rollout this is, so that the answer in the log can't be scored")
+        warn_user(
+            "no id, created_at or rollout says which rollout this is, so that the answer in the log can't be scored"
+        )
     text = json.dumps(entry, indent=1, allow_nan=False)
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in entry["id"] or "rollout")
     digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
