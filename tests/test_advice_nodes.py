@@ -404,7 +404,7 @@ def test_a_straggler_is_matched_roughly_and_it_is_said():
     seen = pd.DataFrame({"node": list("abcdef"), "status": ["validating", *["running"] * 2, *["pending"] * 3]})
     seen["dispatched_at_s"] = [0.0] * 3 + [math.nan] * 3
     seen["resolved_at_s"] = [math.nan, 90.0, 90.0] + [math.nan] * 3
-    for late_s, is_told in ((70.0, False), (190.0, True)):
+    for late_s, is_told in ((70.0, False), (230.0, True)):
         seen["started_at_s"] = [late_s, 60.0, 60.0] + [math.nan] * 3
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
