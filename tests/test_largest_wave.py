@@ -62,6 +62,16 @@ def search(scenario, **options):
     return tune(scenario, **few | options)
 
 
+def try_few(scenario, **options):
+    """Search as above with fewer rollouts than a good choice needs, where only what is tried matters."""
+    stages = {"_FIRST_BATCHES": 2, "WORLDS_OF_A_BATCH": 2, "_WORLDS_OF_SCALE": 8, "_FEWEST_NEW_WORLDS": 8}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, number in stages.items():
+            patch.setattr(f"simdeploy.analysis.tuning.stages.{name}", number)
+        patch.setattr("simdeploy.analysis.tuning.concluding.WORLDS_OF_A_BATCH", 2)
+        return search(scenario, **FEWEST | options)
+
+
 def sizes(result, scenario):
     """Return the nodes that every candidate has in flight at once, from its settings alone."""
     nodes, is_rollout = scenario.fleet.nodes, scenario.policy().spec.dialect == "rollout"
@@ -80,7 +90,7 @@ class TestLimit:
         """No candidate has a larger wave than today's policy, which is one of the sizes tried. [property]"""
         scenario = make()
         everything, result = (
-            search(scenario, largest_wave=limit, candidates=10**6, **FEWEST) for limit in ("all", None)
+            try_few(scenario, largest_wave=limit, candidates=10**6) for limit in ("all", None)
         )
         assert result.largest_wave == result.current_wave == 6
         assert set(sizes(result, scenario)) == {1, 2, 4, 5, 6}
@@ -117,7 +127,7 @@ class TestLimit:
     def test_what_today_plans(self, policy, orchestrator, limit):
         """Canaries, a wave, slots, batches and percentages are the nodes that are in flight at once. [oracle]"""
         scenario = make(policy, orchestrator=orchestrator)
-        result = search(scenario, candidates=30, replications=2)
+        result = try_few(scenario, candidates=30)
         assert result.largest_wave == result.current_wave == limit
         assert (result.n_beyond_largest_wave > 0) == (limit < NODES)
         if not orchestrator:
@@ -130,7 +140,7 @@ class TestLimit:
         scenario = make({"dialect": dialect, "max_parallel": 10, **health})
         today = 10 if dialect == "deployment" else 4
         for limit in (2, 12):
-            result = search(scenario, largest_wave=limit, candidates=200, replications=2)
+            result = try_few(scenario, largest_wave=limit, candidates=200)
             assert (result.largest_wave, result.current_wave) == (limit, today)
             assert max(set(sizes(result, scenario)) - {today}) == limit
             assert result.n_beyond_largest_wave > 0
@@ -139,18 +149,18 @@ class TestLimit:
         """A policy of the file that plans more is left out and counted; with named values it is tried. [contract]"""
         reckless = {"reckless": {**SCENARIO["policies"]["waves"], "max_parallel": 39}}
         scenario = make(policies=SCENARIO["policies"] | reckless)
-        limited, free = search(scenario), search(scenario, largest_wave="all")
+        limited, free = try_few(scenario), try_few(scenario, largest_wave="all")
         assert 39 not in set(limited.candidates["max_parallel"])
         assert 39 in set(free.candidates["max_parallel"])
-        assert limited.n_beyond_largest_wave == search(make()).n_beyond_largest_wave + 1
-        assert 39 in set(search(scenario, vary={"max_parallel": [6]}).candidates["max_parallel"])
+        assert limited.n_beyond_largest_wave == try_few(make()).n_beyond_largest_wave + 1
+        assert 39 in set(try_few(scenario, vary={"max_parallel": [6]}).candidates["max_parallel"])
 
 
 class TestLifted:
     @pytest.mark.parametrize("how", [{}, {"largest_wave": 3}])
     def test_named_values_are_tried_as_named(self, how):
         """Values in `vary` are all tried, whatever the limit; none is left out. [contract]"""
-        result = search(make(), vary={"max_parallel": [2, 20, 0]}, **how)
+        result = try_few(make(), vary={"max_parallel": [2, 20, 0]}, **how)
         assert set(result.candidates["max_parallel"]) == {6, 2, 20, 0}
         assert (result.largest_wave, result.n_beyond_largest_wave) == (None, 0)
         assert "No wave" not in result.answer
@@ -166,17 +176,17 @@ class TestLifted:
     def test_a_requirement_on_the_minimum_in_service_lifts_it(self, required):
         """With such a requirement there is no limit but a given one. [contract]"""
         scenario = make()
-        result = search(scenario, requirements=[required])
+        result = try_few(scenario, requirements=[required])
         assert (result.largest_wave, result.n_beyond_largest_wave) == (None, 0)
         assert max(sizes(result, scenario)) == NODES
-        assert search(scenario, requirements=[required], largest_wave=6).largest_wave == 6
+        assert try_few(scenario, requirements=[required], largest_wave=6).largest_wave == 6
 
     @pytest.mark.parametrize(
         "required", ["min_capacity_ratio >= 1", "shed_requests <= 10", "p95 shed_requests_excess <= 0"]
     )
     def test_a_requirement_on_shed_requests_lifts_it(self, required):
         """So does one on what a shared service sheds. [contract]"""
-        result = search(make(fleet=SHARED), of="makespan_s", requirements=[required])
+        result = try_few(make(fleet=SHARED), of="makespan_s", requirements=[required])
         assert result.largest_wave is None
 
     @pytest.mark.parametrize(
@@ -192,26 +202,26 @@ class TestLifted:
     )
     def test_a_price_of_shed_requests_lifts_it(self, fleet, costs, of, limit):
         """Where the objective pays for outages at the same time, there is no need of a limit. [contract]"""
-        result = search(make(fleet=SHARED if fleet == "shared" else SCENARIO["fleet"], costs=costs), of=of)
+        result = try_few(make(fleet=SHARED if fleet == "shared" else SCENARIO["fleet"], costs=costs), of=of)
         assert result.largest_wave == limit
 
     @pytest.mark.parametrize("required", ["makespan_s <= 1h", "min_in_service_fraction <= 0.9"])
     def test_others_do_not(self, required):
         """A requirement that keeps no nodes in service leaves the limit. [contract]"""
-        assert search(make(), requirements=[required]).largest_wave == 6
+        assert try_few(make(), requirements=[required]).largest_wave == 6
 
     @pytest.mark.parametrize("wrong", [0, -1, 2.5, True, "al"])
     def test_what_is_no_limit_is_refused(self, wrong):
         """Neither a number of nodes nor all is an error that says what is allowed. [contract]"""
         with pytest.raises(InputError, match=r"largest_wave: invalid limit .*; allowed: nodes, from 1, or 'all'"):
-            search(make(), largest_wave=wrong)
+            try_few(make(), largest_wave=wrong)
 
     def test_nothing_left_to_try(self):
         """If every policy of the default ranges plans more, the error says how many are needed, and the way out. [contract]"""
         scenario = make(orchestrator={"pacing": "rate", "rate": {"per_minute": 10}})
         told = r"largest_wave: nothing left to try \(found 3\); allowed: 10 or more nodes, or 'all'; .* vary \(--vary\)"
         with pytest.raises(InputError, match=told):
-            search(scenario, largest_wave=3)
+            try_few(scenario, largest_wave=3)
 
 
 @pytest.fixture(scope="module")
