@@ -559,7 +559,10 @@ def test_a_planted_mistake_is_found(
     """A mistake planted in the engine, the rules or the world moves the mean off the closed form. [oracle]"""
     PLANTED[mistake](monkeypatch)
     case = CASES[name]
-    row = compare_case(case, "reference", simulate_case(case, "reference", replications, SEED))
+    for n in (replications // 4, replications):  # most need few
+        row = compare_case(case, "reference", simulate_case(case, "reference", n, SEED))
+        if not row["ok"]:
+            break
     assert row["note"] == ""
     assert np.isfinite(row["estimate"])
     assert not row["ok"], row
