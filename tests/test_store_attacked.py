@@ -93,7 +93,7 @@ class TestBits:
         content = path.read_bytes()
         stored = read_store(folder)
         outcomes = {name: [0, 0] for name in stored.columns}
-        for at in range(0, len(content), 3):
+        for at in range(0, len(content), 6):
             path.write_bytes(flipped(content, at))
             for name in stored.columns:
                 try:
@@ -104,24 +104,24 @@ class TestBits:
                 else:
                     pd.testing.assert_series_equal(found, expected[name], check_exact=True)
                     outcomes[name][1] += 1
-        assert all(min(counts) > 100 for counts in outcomes.values())
+        assert all(min(counts) > 50 for counts in outcomes.values())
 
     def test_headers_of_pages_need_a_digest(self, reference):
         """What the digests of columns are for: the format's checksums leave changes in the headers of pages unseen. [contract]"""
         content = (reference / "parts/part-000000.parquet").read_bytes()
         with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
             table = file.read()
-        unseen = 0
-        for at in range(4, len(content) - 2000):
-            for bit in range(8):
-                damaged = bytearray(content)
-                damaged[at] ^= 1 << bit
-                try:
-                    with pq.ParquetFile(pa.BufferReader(bytes(damaged)), page_checksum_verification=True) as file:
-                        unseen += not file.read().equals(table)
-                except (OSError, ValueError, pa.ArrowException):
-                    pass
-        assert unseen > 0
+
+        def is_unseen(at: int, bit: int) -> bool:
+            damaged = bytearray(content)
+            damaged[at] ^= 1 << bit
+            try:
+                with pq.ParquetFile(pa.BufferReader(bytes(damaged)), page_checksum_verification=True) as file:
+                    return not file.read().equals(table)
+            except (OSError, ValueError, pa.ArrowException):
+                return False
+
+        assert any(is_unseen(at, bit) for at in range(4, len(content) - 2000) for bit in range(8))
 
     def test_parts_that_change_places(self, folder, expected):
         """A part in the place of another one is found out, though it is whole. [contract]"""
