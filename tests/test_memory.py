@@ -261,7 +261,7 @@ class TestFleet:
         """What it is said to take for each node is no less than its objects take. [property]"""
         from simdeploy.engines.choice import _REFERENCE, _REFERENCE_WINDOW, _count_windows
 
-        n = 3000
+        n = 1000
         fleet = {"requests_per_second": 10, "flapping": {"good": "1h", "degraded": "1m", "error_rate": 0.01}}
         scenario = make_scenario(fleet=fleet | {"nodes": n}, policies={"p": {"max_parallel": n // 3, **policy}})
         simulate(scenario.with_values({"fleet.nodes": 10}), "p").responses.copy()  # imports what it needs

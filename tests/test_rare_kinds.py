@@ -54,7 +54,7 @@ def tails(kinds: Mapping[str, tuple[float, float]], at_least: int) -> dict[str, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kinds", [EARLY, LATE, SKEWED], ids=["early", "late", "skewed"])
-@pytest.mark.parametrize(("method", "at_least", "n"), [("importance", 8, 12), ("splitting", 5, 10)])
+@pytest.mark.parametrize(("method", "at_least", "n"), [("importance", 8, 8), ("splitting", 5, 6)])
 def test_several_routes_are_covered(method: str, at_least: int, n: int, kinds: dict[str, tuple[float, float]]) -> None:
     """With defaults at least 90 % of runs state an interval, and these cover as often as they say, less 4 errors. [oracle]"""
     scenario = world(kinds)
