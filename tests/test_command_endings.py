@@ -211,6 +211,7 @@ def test_interrupted_and_resumed(monkeypatch, name):
     # That of the reference has parts for each policy, but some calls simulate thousands of rollouts.
     engine = "compiled" if name in ("tune", "rare") else "reference"
     last = 30 if name == "discover" else 1  # in its second half, which isn't known before the first is done
+    monkeypatch.setattr("simdeploy.analysis.rare.question._FEWEST_PILOTS", 20)  # fewer than it needs to be right
     expected = call(name, engine=engine)
     with monkeypatch.context() as patch:
         patch.setattr("simdeploy.experiments.working._MOST_ROWS", 2)

@@ -132,7 +132,7 @@ def test_hash_seed_changes_nothing(busy: Scenario) -> None:
             text=True,
             check=True,
         ).stdout.strip()
-        for hash_seed in ("0", "1", "random")
+        for hash_seed in ("0", "1")  # this process mostly has a random one
     }
     assert found == {fingerprint(busy)}
 
