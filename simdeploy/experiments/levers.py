@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.api.gate import READ_BY
@@ -12,8 +15,8 @@ from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 
 if TYPE_CHECKING:
     from simdeploy.api import Spec
+    from simdeploy.api.wire import Dialect
     from simdeploy.scenario import Scenario, ScenarioPolicy
-    from simdeploy.scenario.changes import Key
 
 Kind = Literal["whole", "number", "duration", "truth", "other"]
 
@@ -23,6 +26,9 @@ _NO_MATTER = ("costs", "requirements")
 
 # Keys that don't affect rollouts, and policies, whose keys are varied without a prefix.
 _NO_FACTORS = ("simdeploy", "name", "description", "policies", *_NO_MATTER)
+
+# Keys of a spec that are no settings.
+_NO_LEVERS = ("dialect", "orchestrator")
 
 _MOST_NAMED = 3
 
@@ -97,36 +103,48 @@ def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequ
 
 
 class _Catalogue:
-    """The keys that may be varied, by full name."""
+    """The keys that may be varied, by full name. Those of scenarios are many, and mostly not asked for."""
 
     def __init__(self, scenarios: Sequence[Scenario], specs: Sequence[Spec]) -> None:
+        self._scenarios = scenarios
+        dialects = dict.fromkeys(spec.dialect for spec in specs)
+        self._of_specs = _by_name(lever for dialect in dialects for lever in _levers_of(dialect))
+
+    @cached_property
+    def scenarios(self) -> list[dict[str, Any]]:
+        """The scenarios as in a file."""
+        return [scenario.to_dict() for scenario in self._scenarios]
+
+    @cached_property
+    def _of_scenarios(self) -> list[tuple[Lever, bool]]:
+        """Keys of the scenarios, and whether they are stated."""
         from simdeploy.scenario.changes import all_keys
-        from simdeploy.scenario.json_schema import shared_schema, spec_schema
+        from simdeploy.scenario.json_schema import shared_schema
 
-        self.scenarios = [scenario.to_dict() for scenario in scenarios]
-        self.likely: dict[str, Lever] = {}
-        self.all: dict[str, Lever] = {}
-        for dialect in dict.fromkeys(spec.dialect for spec in specs):
-            for key in all_keys({}, spec_schema(dialect)):
-                if key.path.partition(".")[0] not in ("dialect", "orchestrator"):
-                    self._add(key.path, key, is_likely=True)
-        for raw in self.scenarios:
-            for key in all_keys(raw, shared_schema()):
-                if key.path.split(".")[0] not in _NO_FACTORS:
-                    self._add(FACTOR_PREFIX + key.path, key, is_likely=key.is_stated)
+        return [
+            (Lever(FACTOR_PREFIX + key.path, _kind(key.schema)), key.is_stated)
+            for raw in self.scenarios
+            for key in all_keys(raw, shared_schema())
+            if key.path.split(".")[0] not in _NO_FACTORS
+        ]
 
-    def _add(self, name: str, key: Key, *, is_likely: bool) -> None:
-        lever = Lever(name, _kind(key.schema))
-        self.all.setdefault(name, lever)
-        if is_likely:
-            self.likely.setdefault(name, lever)
+    @cached_property
+    def likely(self) -> dict[str, Lever]:
+        """Keys of specs, and those that the scenarios state."""
+        stated = (lever for lever, is_stated in self._of_scenarios if is_stated)
+        return _by_name(chain(self._of_specs.values(), stated))
+
+    @cached_property
+    def all(self) -> dict[str, Lever]:
+        """All keys."""
+        return _by_name(chain(self._of_specs.values(), (lever for lever, _ in self._of_scenarios)))
 
     def find(self, name: str) -> Lever:
         """Return the key of a name."""
-        if name in self.all:
-            return self.all[name]
+        if name in self._of_specs:
+            return self._of_specs[name]
         if name.startswith(FACTOR_PREFIX):
-            return self._spelt_otherwise(name)
+            return self._find_factor(name)
         for catalogue in (self.likely, self.all):
             matches = [full for full in catalogue if full.endswith(f".{name}")]
             if len(matches) == 1:
@@ -135,8 +153,8 @@ class _Catalogue:
                 raise InputError(Problem("ambiguous key", (name,), allowed=listed(matches)))
         raise self._unknown(name)
 
-    def _spelt_otherwise(self, name: str) -> Lever:
-        """Return a key whose path is written otherwise than in the catalogue, such as items by number."""
+    def _find_factor(self, name: str) -> Lever:
+        """Return a key of a scenario by its path, which may be written otherwise than in the catalogue, such as items by number."""
         from simdeploy.scenario.changes import find_key
 
         path = name.removeprefix(FACTOR_PREFIX)
@@ -145,14 +163,32 @@ class _Catalogue:
             if path.split(".")[0] in _NO_MATTER:
                 hint = "rollouts don't depend on it; change it in the analysis"
             raise InputError(Problem("this key can't be varied", (name,), hint=hint))
-        try:
-            return next(Lever(name, _kind(find_key(raw, path).schema)) for raw in self.scenarios)
-        except InputError:
-            raise self._unknown(name) from None
+        for raw in self.scenarios:
+            with contextlib.suppress(InputError):
+                return Lever(name, _kind(find_key(raw, path).schema))
+        raise self._unknown(name)
 
     def _unknown(self, name: str) -> InputError:
         ends = dict.fromkeys(full.rpartition(".")[2] for full in self.all)
         return InputError(Problem("no such key to vary", (name,), hint=nearest(name, [*ends, *self.all])))
+
+
+@cache
+def _levers_of(dialect: Dialect) -> list[Lever]:
+    """Return the keys of a spec."""
+    from simdeploy.scenario.changes import all_keys
+    from simdeploy.scenario.json_schema import spec_schema
+
+    keys = all_keys({}, spec_schema(dialect))
+    return [Lever(key.path, _kind(key.schema)) for key in keys if key.path.partition(".")[0] not in _NO_LEVERS]
+
+
+def _by_name(levers: Iterable[Lever]) -> dict[str, Lever]:
+    """Return levers by name, the first of each."""
+    found: dict[str, Lever] = {}
+    for lever in levers:
+        found.setdefault(lever.name, lever)
+    return found
 
 
 def _kind(schema: Mapping[str, Any]) -> Kind:

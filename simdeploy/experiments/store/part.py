@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -225,8 +226,14 @@ def describe_columns(schema: pa.Schema) -> dict[str, str]:
 
 def _pandas_metadata(schema: pa.Schema) -> dict[bytes, bytes]:
     """Return the types for pandas without attributes and index, which may differ between parts."""
+    return _metadata_of(schema.serialize().to_pybytes())
+
+
+@lru_cache(maxsize=64)  # making frames takes longer than many a sweep
+def _metadata_of(serialized: bytes) -> dict[bytes, bytes]:
     import pyarrow as pa
 
+    schema = pa.ipc.read_schema(pa.py_buffer(serialized))
     empty = schema.empty_table().to_pandas()
     empty.attrs = {}
     if b"pandas" not in (schema.metadata or {}):
