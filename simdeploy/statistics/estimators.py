@@ -43,7 +43,9 @@ class Estimate(NamedTuple):
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The limits that a verdict may rest on: infinite instead of one that can't be trusted."""
+        """The limits that a verdict may rest on: infinite instead of one that can't be trusted, unless nothing differed in any world."""
+        if self.low == self.high == 0:
+            return 0.0, 0.0
         return self.low if self.trusts_low else -math.inf, self.high if self.trusts_high else math.inf
 
     @property

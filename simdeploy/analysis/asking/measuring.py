@@ -12,7 +12,7 @@ from simdeploy.errors import InputError, Problem, collect, raise_if_any
 from simdeploy.experiments.gathering import gather
 from simdeploy.experiments.kinds import is_divided
 from simdeploy.scenario.measures import ON_DEFECTIVE, PASSED, SORTS, Measure, measure_problems, parse_measure
-from simdeploy.statistics.sample import Lump, Sample, Strata
+from simdeploy.statistics.sample import UNBOUNDED, Lump, Sample, Strata
 from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class Values:
             is_certain=is_certain,
             selects=self._selects(measure),
             n_expected=self._expected(measure),
-            may_be_heavy=measure.of in COSTS,
+            bounds=(0.0, 1.0) if measure.is_fraction else UNBOUNDED,
         )
 
     def is_unknown(self, measure: Measure) -> np.ndarray:
@@ -308,8 +308,8 @@ class Values:
         return np.broadcast_to(fewest, unlimited.shape)
 
     def _certain(self, measure: Measure) -> np.ndarray:
-        """Return in which strata an event is known beforehand: no good release escapes."""
-        kinds, is_certain = self._kinds_of_release, np.zeros(self.strata.n, dtype=bool)
+        """Return in which strata an event is known beforehand: no good release escapes; or a cost, apart from priced verdicts."""
+        kinds, is_certain = self._kinds_of_release, np.full(self.strata.n, self._is_of_verdicts(measure))
         if measure.kind == "rate" and kinds is not None:
             for place, name in enumerate(self.kinds):
                 is_of_release = measure.of in SORTS or measure.of in self.kinds
@@ -346,6 +346,20 @@ class Values:
                     sizes[place] = price + _extra(rest[:, columns], happened[verdict][:, columns])
             rates = known.get(verdict, np.full((len(values), self.strata.n), np.nan))
             yield Lump(sizes, happened[verdict], rates)
+
+    def _is_of_verdicts(self, measure: Measure) -> bool:
+        """Return whether a measure is a cost that only verdicts have, or none has."""
+        costs = self._costs
+        if costs is None or measure.kind != "mean":
+            return False
+        others = {
+            "cost_delay": costs.hour_of_delay,
+            "cost_failed_requests": costs.failed_request,
+            "cost_unavailability": costs.unavailable_node_hour,
+            "cost_lost_requests": costs.per_lost_request,
+            "cost_shed_requests": costs.per_shed_request,
+        }
+        return measure.of in COSTS and not (sum(others.values()) if measure.of == "cost" else others.get(measure.of))
 
     def _prices(self, measure: Measure) -> dict[str, float]:
         """Return the prices of the verdicts that a cost includes."""
