@@ -37,6 +37,16 @@ def test_equal_values_say_little_of_others(n, is_trusted):
     assert limits(as_sample(np.r_[np.full(n - 1, 60.0), 60 + 1e-12][None]))[2] == is_trusted
 
 
+def test_equal_differences_of_values_that_vary():
+    """A rare world in which policies differ otherwise is allowed for within the range of their values; none differs by 0. [oracle]"""
+    values = np.random.default_rng(1).permutation(np.linspace(0, 50, 400))[None]
+    low, high, is_trusted = limits(as_sample(values + 60) - as_sample(values))
+    reach = 50 * (1 - 0.025 ** (1 / 400))  # of 0 of 400
+    assert (low, high) == pytest.approx((60 - reach, 60 + reach))
+    assert is_trusted
+    assert limits(as_sample(values) - as_sample(values)) == (0, 0, False)
+
+
 def test_what_is_known_beforehand_needs_no_spread():
     """A cost that only a verdict has doesn't vary where its rate is known, and its mean is exact. [oracle]"""
     lump = Lump(np.array([500.0]), np.zeros((1, 400)), np.array([[0.002]]))

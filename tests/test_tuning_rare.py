@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from simdeploy.analysis import tune
-from simdeploy.analysis.tuning.concluding import Confirmed
+from simdeploy.analysis.tuning.confirmed import Confirmed
 from simdeploy.analysis.tuning.neighbours import make_neighbourhood
 from simdeploy.analysis.tuning.space import make_candidates
 from simdeploy.analysis.tuning.worlds import Measured

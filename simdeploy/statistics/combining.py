@@ -49,9 +49,10 @@ class Design(NamedTuple):
 
     probabilities: np.ndarray  # shape (strata,) or (cases, strata)
     counts: np.ndarray  # of worlds; the same shapes
-    selects: np.ndarray | None = None  # these three as of a `Sample`
+    selects: np.ndarray | None = None  # these four as of a `Sample`
     is_certain: np.ndarray | None = None
     bounds: tuple[float, float] = UNBOUNDED
+    spread: np.ndarray | None = None
 
     @property
     def n(self) -> int:
@@ -99,7 +100,9 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
 
 def _combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combined:
     strata = sample.strata
-    design = Design(strata.probabilities, strata.counts, sample.selects, sample.is_certain, sample.bounds)
+    design = Design(
+        strata.probabilities, strata.counts, sample.selects, sample.is_certain, sample.bounds, sample.spread
+    )
     parts = describe_rates(sample, confidence_level) if is_rate else describe_means(sample, confidence_level)
     found = join_parts(parts, design, is_rate=is_rate, confidence_level=confidence_level)
     if is_rate and not sample.is_difference:
@@ -157,30 +160,29 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
         size = np.rint(1 / (weights**2 / np.maximum(parts.n, 1)).sum(axis=1))
     is_certain = np.zeros(1, dtype=bool) if design.is_certain is None else design.is_certain
     is_known = ~varies & (~counts | is_certain).all(axis=1)
-    return _trust_means(found, size, ~varies & ~is_known, is_known, design.bounds, confidence_level)
+    return _trust_means(found, size, ~varies & ~is_known, is_known, design, confidence_level)
 
 
 def _trust_means(
-    found: Combined,
-    size: np.ndarray,
-    is_equal: np.ndarray,
-    is_known: np.ndarray,
-    bounds: tuple[float, float],
-    level: float,
+    found: Combined, size: np.ndarray, is_equal: np.ndarray, is_known: np.ndarray, design: Design, level: float
 ) -> Combined:
-    """Return which limits of means can be trusted; where all values are equal, others may be rare, which widens limits if values have
-    bounds.
+    """Return which limits of means can be trusted. Where all values are equal, others may be rare, which widens limits as far as they
+    can be: within bounds, or of a difference, other than 0, within the range of what it is the difference of.
     """
     farther = max(_normal_quantile(level) / _normal_quantile(0.95), 1.0)
     fewest = np.select([is_known, is_equal], [0, _FEWEST_EQUAL], _FEWEST_VALUES * farther**2)
-    if np.isfinite(bounds).all():
-        most = proportion_interval(np.zeros(len(size)), np.where(found.n > 0, size, 1), level)[1]
-        low, high = (found.estimate + most * (bound - found.estimate) for bound in bounds)
-        low, high = np.minimum(found.low, low), np.maximum(found.high, high)
-        found = found._replace(low=np.where(is_equal, low, found.low), high=np.where(is_equal, high, found.high))
+    most = proportion_interval(np.zeros(len(size)), np.where(found.n > 0, size, 1), level)[1]
+    if np.isfinite(design.bounds).all():
+        down, up = (most * np.abs(bound - found.estimate) for bound in design.bounds)
         fewest = np.where(is_equal, 0, fewest)
+    else:
+        spread = np.zeros(len(size)) if design.spread is None else np.nan_to_num(design.spread)
+        down = up = np.where(found.estimate != 0, most * spread, 0.0)
+        fewest = np.where(is_equal & (down > _NOTHING * np.abs(found.estimate)), _FEWEST_VALUES * farther**2, fewest)
     is_enough = size >= fewest
     return found._replace(
+        low=np.where(is_equal, np.minimum(found.low, found.estimate - down), found.low),
+        high=np.where(is_equal, np.maximum(found.high, found.estimate + up), found.high),
         trusts_low=found.trusts_low & is_enough & (found.skewness >= -MOST_SKEWED),
         trusts_high=found.trusts_high & is_enough & (found.skewness <= MOST_SKEWED),
     )

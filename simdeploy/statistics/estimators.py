@@ -212,8 +212,9 @@ def estimate_difference(
     --------
     >>> import numpy as np
     >>> from simdeploy.scenario.measures import Measure
-    >>> estimate_difference(np.array([3.0, 5.0]), np.array([1.0, 3.0]), Measure("makespan_s"), 0.95)[:3]
-    (2.0, 2.0, 2.0)
+    >>> found = estimate_difference(np.array([3.0, 5.0, 5.0]), np.array([1.0, 3.0, 2.0]), Measure("makespan_s"), 0.5)
+    >>> found.n, round(found.estimate, 3), round(found.low, 3)
+    (3, 2.333, 2.061)
     """
     if measure.kind == "quantile":
         first, second = (estimate_values(v, measure, (1 + confidence_level) / 2) for v in (values, others))

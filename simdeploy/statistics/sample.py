@@ -143,7 +143,9 @@ class Sample:
     is_difference : bool
         Whether they are differences of two policies in the same worlds.
     bounds : tuple of float
-        Between which all values lie; differences have none, so that two policies which never differ are equal.
+        Between which all values lie; those of differences aren't known.
+    spread : ndarray of float, shape (...), or None
+        Of differences, by case: the range of the values that they are differences of.
     n_expected : ndarray of float, shape (...)
         By case, how many worlds are expected of the rarest kind of release that a mean depends on.
 
@@ -162,6 +164,7 @@ class Sample:
     selects: np.ndarray | None = None
     is_difference: bool = False
     bounds: tuple[float, float] = UNBOUNDED
+    spread: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -178,6 +181,7 @@ class Sample:
             strata=self.strata.of_cases(key),
             n_expected=self.n_expected[key],
             lumps=lumps,
+            spread=None if self.spread is None else self.spread[key],
         )
 
     def __sub__(self, other: Sample) -> Sample:
@@ -191,6 +195,7 @@ class Sample:
             lumps=lumps,
             is_difference=True,
             bounds=UNBOUNDED,
+            spread=np.fmax(_find_range(self.values), _find_range(other.values)),
         )
 
     def means(self) -> np.ndarray:
@@ -283,7 +288,15 @@ class Sample:
         """Return the values times a factor."""
         lumps = tuple(lump._replace(sizes=lump.sizes * factor) for lump in self.lumps)
         low, high = sorted(factor * bound for bound in self.bounds)
-        return replace(self, values=self.values * factor, lumps=lumps, bounds=(low, high))
+        spread = None if self.spread is None else self.spread * abs(factor)
+        return replace(self, values=self.values * factor, lumps=lumps, bounds=(low, high), spread=spread)
+
+
+def _find_range(values: np.ndarray) -> np.ndarray:
+    ranges: np.ndarray = np.fmax.reduce(values, axis=-1, initial=np.nan) - np.fmin.reduce(
+        values, axis=-1, initial=np.nan
+    )
+    return ranges
 
 
 def weigh(probabilities: np.ndarray, n: np.ndarray, counts: np.ndarray) -> np.ndarray:
