@@ -112,6 +112,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture
-def few_costs_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let verdicts on costs rest on tables small enough to be made by hand."""
+def few_values_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let verdicts on means rest on tables small enough to be made by hand."""
     monkeypatch.setattr("simdeploy.statistics.combining._FEWEST_VALUES", 1)
+    monkeypatch.setattr("simdeploy.statistics.combining._FEWEST_EQUAL", 1)
+
+
+@pytest.fixture
+def students_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the limits of means as Student's, whatever the skewness and the tails of values."""
+    monkeypatch.setattr("simdeploy.statistics.parts._widen_to", lambda part, *_: part)

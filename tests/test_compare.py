@@ -334,6 +334,7 @@ def test_costs_are_quantities_like_responses():
         compare(table.drop(columns="makespan_s"), costs=Costs(0, 0, 10, 100, 1000))
 
 
+@pytest.mark.usefixtures("few_values_suffice")
 @pytest.mark.parametrize(
     ("of_b", "verdict"),
     [

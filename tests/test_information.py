@@ -25,7 +25,7 @@ from simdeploy.scenario import Scenario
 from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.sample import Lump, Sample, Strata
 
-pytestmark = pytest.mark.usefixtures("few_costs_suffice")
+pytestmark = pytest.mark.usefixtures("few_values_suffice")
 
 # A second of makespan costs 1, so that a table's makespans are its costs.
 TIME_IS_MONEY = Costs(0, 0, hour_of_delay=3600, false_alarm=0, escape=0)
@@ -406,6 +406,7 @@ ESCAPES = {"costs": {"escape": 100}}
 LATENT = {"bad": {"probability": 1.0, "defective": True, "error_rate": 1, "after": "90s"}}
 
 
+@pytest.mark.usefixtures("few_values_suffice")
 @pytest.mark.parametrize(
     ("verdict", "n", "sections"),
     [

@@ -118,6 +118,7 @@ def test_what_belongs_on_the_front_is_seldom_called_dominated():
     assert mistakes / REPETITIONS <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / REPETITIONS)
 
 
+@pytest.mark.usefixtures("few_values_suffice")
 def test_what_is_far_worse_is_significantly_dominated():
     """What is worse in both by ten standard errors is significantly dominated, and a pairing that removes the noise helps. [oracle]"""
     rng = np.random.default_rng(4)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -23,10 +22,9 @@ from simdeploy.scenario.measures import Measure
 from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.estimators import estimate_difference
 from simdeploy.statistics.pairs import pair_policies
-from simdeploy.statistics.sample import as_sample
 from simdeploy.vocabulary import COSTS, RESPONSES, STATES
 
-pytestmark = pytest.mark.usefixtures("few_costs_suffice")
+pytestmark = pytest.mark.usefixtures("few_values_suffice")
 
 N_REPETITIONS = 800
 LEAST = 0.95 - 4 * math.sqrt(0.95 * 0.05 / N_REPETITIONS)
@@ -160,14 +158,14 @@ def slow_ranking(values, confidence_level):
     return best, low, high, estimate
 
 
+@pytest.mark.usefixtures("students_limits", "few_values_suffice")
 @pytest.mark.parametrize("seed", range(20))
 def test_the_ranking_is_the_definition(seed):
     """Sets, intervals, estimates and ranks are those of a transcription with loops. [oracle]"""
     rng = np.random.default_rng(seed)
     values = worlds(rng, 30, rng.normal(0, 0.5, rng.integers(2, 8)))
     best, low, high, estimate = slow_ranking(values, 0.9)
-    plain = replace(as_sample(values), may_be_heavy=False)
-    found = rank_policies(plain, is_rate=False, direction="min", confidence_level=0.9)
+    found = rank_policies(values, is_rate=False, direction="min", confidence_level=0.9)
     assert np.flatnonzero(found.is_among_best).tolist() == best
     assert found.low == pytest.approx(low)
     assert found.high == pytest.approx(high)
@@ -207,6 +205,7 @@ def test_coverage_of_the_best_rate(rates):
     assert held / N_REPETITIONS >= LEAST
 
 
+@pytest.mark.usefixtures("few_values_suffice")
 def test_policies_that_are_the_same_share_a_rank():
     """Identical policies share the first rank, may all be the best, and differ by exactly 0. [contract]"""
     ranking = of(compare(table([[0.1, 0.7, 0.3]] * 2 + [[5.1, 5.7, 5.3]])).ranking, "makespan_s").set_index("policy")
@@ -419,6 +418,7 @@ def test_what_policies_are_judged_by(columns, judged_by):
     assert ("has the shortest mean makespan: " in plain["answer"]) == (judged_by == ["makespan_s"])
 
 
+@pytest.mark.usefixtures("few_values_suffice")
 def test_who_completes_only_easy_rollouts_is_not_the_soonest():
     """A policy that fails in the hard worlds is compared where others complete as well, whatever its own mean. [oracle]"""
     rng = np.random.default_rng(6)

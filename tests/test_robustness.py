@@ -75,6 +75,7 @@ def test_more_may_be_better():
     assert estimate_regret(frame, of="false_alarm").regrets["regret"].tolist() == [0.5, 0.0]
 
 
+@pytest.mark.usefixtures("students_limits")
 def test_of_two_candidates_the_interval_is_students():
     """With one rival the regret is a paired difference, and its interval is Student's, cut at 0. [oracle]"""
     rng = np.random.default_rng(5)
@@ -188,6 +189,7 @@ def test_domain_criterion_by_hand():
     assert shares.loc["p1"].tolist() == pytest.approx([2 / 3, 0, 1 / 3])
 
 
+@pytest.mark.usefixtures("few_values_suffice")
 def test_what_never_ends_is_unknown():
     """Where rollouts of one candidate never end the world has no regrets, is left out and told; failed ones are counted. [contract]"""
     values = np.array([[[10.0, 11.0], [20.0, 20.0]], [[30.0, 31.0], [10.0, np.nan]]])
@@ -273,6 +275,7 @@ def test_what_makes_no_sense_is_refused(arguments, told):
         estimate_regret(table(np.ones((2, 2, 2))), **({"of": "makespan_s"} | arguments))
 
 
+@pytest.mark.usefixtures("few_values_suffice")
 @pytest.mark.parametrize(
     ("other", "verdict"),
     [

@@ -295,6 +295,7 @@ def test_a_policy_that_always_fails_is_no_choice(monkeypatch):
         vary_switches(scenario(ZERO), of="blast_radius", replications=2, pairs=False, engine="reference")
 
 
+@pytest.mark.usefixtures("few_values_suffice")
 def test_requirements_decide_before_the_measure():
     """A policy that breaks a requirement isn't chosen; if none is left there is no choice, and that may hold or not. [oracle]"""
     strict = [{"of": "false_alarm", "given": "good", "at_most": 0.01}]
@@ -338,7 +339,7 @@ def test_no_policy_meets_the_requirements_whatever_the_switch():
     assert {row[2] for row in table.rows} == {"none meets", "no effect"}
 
 
-@pytest.mark.usefixtures("few_costs_suffice")
+@pytest.mark.usefixtures("few_values_suffice")
 def test_an_uncertain_lead_says_how_many_replications_it_needs():
     """Half as wide an interval needs four times as many replications; a lead of 0 is never confirmed. [oracle]"""
     result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled", pairs=False)
@@ -353,7 +354,7 @@ def test_an_uncertain_lead_says_how_many_replications_it_needs():
     assert math.isnan(replace(unsure, unsure_of="requirements").replications_needed)
 
 
-@pytest.mark.usefixtures("few_costs_suffice")
+@pytest.mark.usefixtures("few_values_suffice")
 def test_verdicts_are_data(few_values):
     """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
     result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled")
@@ -590,7 +591,7 @@ def test_equal_policies_are_seldom_surely_different():
     assert 0.15 < np.mean([each.choice == "p0" for each in found]) < 0.35
 
 
-@pytest.mark.usefixtures("few_costs_suffice")
+@pytest.mark.usefixtures("few_values_suffice")
 def test_a_choice_is_only_sure_if_requirements_are():
     """A cheaper policy whose requirements are undecided leaves the choice unsure; one that breaks them doesn't. [oracle]"""
     values = np.array([[2.0, 2.1, 1.9], [1.0, 1.1, 0.9]])

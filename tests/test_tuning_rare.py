@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from simdeploy.analysis import tune
-from simdeploy.analysis.tuning.concluding import Confirmed
+from simdeploy.analysis.tuning.confirmed import Confirmed
 from simdeploy.analysis.tuning.neighbours import make_neighbourhood
 from simdeploy.analysis.tuning.space import make_candidates
 from simdeploy.analysis.tuning.worlds import Measured
@@ -101,6 +103,9 @@ class TestNeighbours:
         assert set(tried["max_failed_nodes"]) <= set(range(20))
         costs = [exact_cost(scenario, {"max_parallel": 20, "max_failed_nodes": limit}) for limit in range(20)]
         assert exact_cost(scenario, result.choice) <= 1.1 * min(costs)
+        certain = replace(result, is_decided=True, expected_correct=math.nan)
+        share = f"{100 * result.n_candidates / 400:.2g} % of the grid (95 % confidence unless another"
+        assert re.search(rf"est of {result.n_candidates} (policies )?tried, {re.escape(share)}", certain.answer)
 
     def test_it_says_what_is_at_the_end(self):
         """A recommended value that is the last one tried is named. [contract]"""

@@ -145,11 +145,15 @@ def _tell_certainty(result: Tuning) -> list[str]:
         return [f"The best of {n_left:,} finalists with probability about {100 * result.probability_correct:.0f} %"]
     margin = _tell_amount(result, result.indifference, is_difference=True)
     if result.is_decided:
-        n = result.n_candidates
-        share = f"{_tell_share(result)} of the grid; " if n < result.n_possible else ""
-        certainty = f"({share}{percent(result.confidence_level)} confidence unless another is within {margin})"
-        forms = [f"The best of {n:,} policies {certainty}", f"Best of {n:,} {certainty}"]
-        required = f"Of {n:,} policies, the best that meets the requirements {certainty}"
+        n, policies = result.n_candidates, "policies"
+        if n < result.n_possible:
+            policies = f"policies tried, {_tell_share(result)} of the grid"
+        certainty = f"({percent(result.confidence_level)} confidence unless another is within {margin})"
+        forms = [
+            f"The best of {n:,} {policies} {certainty}",
+            f"Best of {n:,}{policies.removeprefix('policies')} {certainty}",
+        ]
+        required = f"Of {n:,} {policies}, the best that meets the requirements {certainty}"
         return [required, *forms] if result.requirements else forms
     another = f"another is {_better(result)} by {margin}"
     match result.doubt:

@@ -6,17 +6,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simdeploy.statistics.heavy_tails import reach_of_tails
-from simdeploy.statistics.intervals import paired_proportions_limit, proportion_interval
-from simdeploy.statistics.moments import Moments, find_moments
-from simdeploy.statistics.sample import Sample, weigh
+from simdeploy.statistics.intervals import proportion_interval
+from simdeploy.statistics.parts import Parts, describe_means, describe_rates
+from simdeploy.statistics.sample import UNBOUNDED, Sample, weigh
 
 # Cochran's rule: Student's interval of a mean needs 25 times as many values as the square of their skewness, so the
 # skewness of the mean is at most 1/5.
 MOST_SKEWED = 0.2
 
-# Fewer costs don't show how skewed they are, and look harmless where their mean errs most.
+# Fewer values don't show how skewed they are, and look harmless where their mean errs most; limits of more than 95 % need more.
 _FEWEST_VALUES = 40
+
+# As many values that are all the same miss an event of one rollout in 200 one time in 150.
+_FEWEST_EQUAL = 1000
 
 # Of the estimate: deviations that small are rounding errors.
 _NOTHING = 1e-12
@@ -42,33 +44,15 @@ class Combined(NamedTuple):
         return self._replace(low=np.maximum(self.low, 0.0), high=np.minimum(self.high, 1.0))
 
 
-class Parts(NamedTuple):
-    """The strata of each case: arrays of shape (cases, strata)."""
-
-    n: np.ndarray
-    centre: np.ndarray
-    variance: np.ndarray  # of a value
-    below: np.ndarray  # distance of the lower limit
-    above: np.ndarray
-    usual: np.ndarray  # distance of Student's limits
-    third: np.ndarray  # third central moment of a value, apart from lumps
-
-    def with_known(self, rates: np.ndarray) -> Parts:
-        """Return the strata of rates with those that are known without simulation; NaN where they aren't."""
-        replaces = ~np.isnan(rates) & (self.n > 0)
-        centre = np.where(replaces, rates, self.centre)
-        variance, below, above, usual = (
-            np.where(replaces, 0.0, a) for a in (self.variance, self.below, self.above, self.usual)
-        )
-        return Parts(self.n, centre, variance, below, above, usual, self.third)
-
-
 class Design(NamedTuple):
     """What is known of the strata beforehand."""
 
     probabilities: np.ndarray  # shape (strata,) or (cases, strata)
     counts: np.ndarray  # of worlds; the same shapes
-    selects: np.ndarray | None = None  # as of a `Sample`
+    selects: np.ndarray | None = None  # these four as of a `Sample`
+    is_certain: np.ndarray | None = None
+    bounds: tuple[float, float] = UNBOUNDED
+    spread: np.ndarray | None = None
 
     @property
     def n(self) -> int:
@@ -115,23 +99,16 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
 
 
 def _combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combined:
-    design = Design(sample.strata.probabilities, sample.strata.counts, sample.selects)
-    parts = _rates(sample, confidence_level) if is_rate else _means(sample, confidence_level)
+    strata = sample.strata
+    design = Design(
+        strata.probabilities, strata.counts, sample.selects, sample.is_certain, sample.bounds, sample.spread
+    )
+    parts = describe_rates(sample, confidence_level) if is_rate else describe_means(sample, confidence_level)
     found = join_parts(parts, design, is_rate=is_rate, confidence_level=confidence_level)
     if is_rate and not sample.is_difference:
         found = found.as_fractions()
     is_complete = is_rate | (sample.n_expected >= _FEWEST_OF_A_KIND)
-    if sample.may_be_heavy:
-        is_complete &= is_rate | (_find_size(parts, design) >= _FEWEST_VALUES)
     return found._replace(trusts_low=found.trusts_low & is_complete, trusts_high=found.trusts_high & is_complete)
-
-
-def _find_size(parts: Parts, design: Design) -> np.ndarray:
-    """Return how many values of a single stratum say as much, if those of all strata vary alike, rounded."""
-    weights = weigh(design.probabilities, parts.n, design.counts)
-    with np.errstate(divide="ignore"):
-        size: np.ndarray = np.rint(1 / (weights**2 / np.maximum(parts.n, 1)).sum(axis=1))
-    return size
 
 
 def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level: float) -> Combined:
@@ -139,6 +116,7 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
 
     Examples
     --------
+    >>> from simdeploy.statistics.parts import parts_of_rates
     >>> counts = np.array([[4, 2]])
     >>> rates = parts_of_rates(np.array([[0, 1]]), counts, 0.95)
     >>> joined = join_parts(rates, Design(np.array([0.9, 0.1]), counts), is_rate=True, confidence_level=0.95)
@@ -175,9 +153,39 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
         skewness = np.where(varies, add(weights**3 * parts.third / parts.n**2) / scale**3, 0.0)
     if design.n == 1:  # to the last digit
         low, high = estimate - parts.below[:, 0], estimate + parts.above[:, 0]
-    trusts_low = ~np.isnan(low) & (is_rate | (skewness >= -MOST_SKEWED))
-    trusts_high = ~np.isnan(high) & (is_rate | (skewness <= MOST_SKEWED))
-    return Combined(estimate, low, high, n, error, skewness, trusts_low, trusts_high)
+    found = Combined(estimate, low, high, n, error, skewness, ~np.isnan(low), ~np.isnan(high))
+    if is_rate:
+        return found
+    with np.errstate(divide="ignore"):  # as many values of a single stratum say as much, if those of all vary alike
+        size = np.rint(1 / (weights**2 / np.maximum(parts.n, 1)).sum(axis=1))
+    is_certain = np.zeros(1, dtype=bool) if design.is_certain is None else design.is_certain
+    is_known = ~varies & (~counts | is_certain).all(axis=1)
+    return _trust_means(found, size, ~varies & ~is_known, is_known, design, confidence_level)
+
+
+def _trust_means(
+    found: Combined, size: np.ndarray, is_equal: np.ndarray, is_known: np.ndarray, design: Design, level: float
+) -> Combined:
+    """Return which limits of means can be trusted. Where all values are equal, others may be rare, which widens limits as far as they
+    can be: within bounds, or of a difference, other than 0, within the range of what it is the difference of.
+    """
+    farther = max(_normal_quantile(level) / _normal_quantile(0.95), 1.0)
+    fewest = np.select([is_known, is_equal], [0, _FEWEST_EQUAL], _FEWEST_VALUES * farther**2)
+    most = proportion_interval(np.zeros(len(size)), np.where(found.n > 0, size, 1), level)[1]
+    if np.isfinite(design.bounds).all():
+        down, up = (most * np.abs(bound - found.estimate) for bound in design.bounds)
+        fewest = np.where(is_equal, 0, fewest)
+    else:
+        spread = np.zeros(len(size)) if design.spread is None else np.nan_to_num(design.spread)
+        down = up = np.where(found.estimate != 0, most * spread, 0.0)
+        fewest = np.where(is_equal & (down > _NOTHING * np.abs(found.estimate)), _FEWEST_VALUES * farther**2, fewest)
+    is_enough = size >= fewest
+    return found._replace(
+        low=np.where(is_equal, np.minimum(found.low, found.estimate - down), found.low),
+        high=np.where(is_equal, np.maximum(found.high, found.estimate + up), found.high),
+        trusts_low=found.trusts_low & is_enough & (found.skewness >= -MOST_SKEWED),
+        trusts_high=found.trusts_high & is_enough & (found.skewness <= MOST_SKEWED),
+    )
 
 
 def _normal_quantile(confidence_level: float) -> float:
@@ -209,143 +217,3 @@ def _reach_of_selection(
         furthest = np.max(moved, axis=0) if least_or_most else -np.min(moved, axis=0)
         reaches.append(np.where(probabilities > 0, np.maximum(furthest, 0.0) ** 2, 0.0).sum(axis=1))
     return reaches[0], reaches[1]
-
-
-def parts_of_means(moments: Moments, level: float) -> Parts:
-    """Describe the strata of means, whose limits are Student's."""
-    reach = _student_quantile(moments.n, level) * np.sqrt(moments.variance / np.maximum(moments.n, 1))
-    return Parts(moments.n, moments.mean, moments.variance, reach, reach, reach, moments.third)
-
-
-def parts_of_rates(
-    more: np.ndarray,
-    n: np.ndarray,
-    level: float,
-    *,
-    less: np.ndarray | None = None,
-    is_certain: np.ndarray | None = None,
-) -> Parts:
-    """Describe the strata of rates, or of differences of rates with `less`, whose limits are exact: to the last digit,
-    whatever the order of values; no limits where the rate `is_certain`.
-    """
-    fewer: np.ndarray = np.zeros_like(more) if less is None else less
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rate = (more - fewer) / n
-        low, high = _limits(more, fewer, n, level, is_difference=less is not None)
-        below, above = rate - low, high - rate
-        variance = np.where(n > 1, ((more + fewer) / n - rate**2) * n / np.maximum(n - 1, 1), np.nan)
-    if is_certain is not None:
-        below, above = np.where(is_certain, 0.0, below), np.where(is_certain, 0.0, above)
-    return Parts(n, rate, variance, below, above, below, np.zeros(rate.shape))
-
-
-def _rates(sample: Sample, level: float) -> Parts:
-    of_strata = [sample.values[:, columns] for columns in sample.strata.columns]
-    counts = [
-        ((values > 0).sum(axis=1), (values < 0).sum(axis=1), (~np.isnan(values)).sum(axis=1)) for values in of_strata
-    ]
-    more, less, n = (np.stack(column, axis=1) for column in zip(*counts, strict=True))
-    is_certain = np.resize(sample.is_certain, sample.strata.n)
-    parts = parts_of_rates(more, n, level, less=less if sample.is_difference else None, is_certain=is_certain)
-    for place in np.flatnonzero(is_certain):  # known rates are no 1 and 0
-        moments = find_moments(of_strata[place])
-        parts.centre[:, place], parts.variance[:, place] = moments.mean, moments.variance
-    return parts
-
-
-def _means(sample: Sample, level: float) -> Parts:
-    parts = [_mean(sample, place, level) for place in range(sample.strata.n)]
-    return Parts(*(np.stack(column, axis=1) for column in zip(*parts, strict=True)))
-
-
-def _mean(sample: Sample, place: int, level: float) -> Parts:
-    """Describe one stratum of each case."""
-    values = sample.values[:, sample.strata.columns[place]]
-    part = parts_of_means(find_moments(values), level)
-    below, above, rest = part.below, part.above, values
-    for lump in sample.lumps:
-        size = float(lump.sizes[place])
-        if size:
-            happened = np.where(np.isnan(values), np.nan, lump.happened[:, sample.strata.columns[place]])
-            rate, is_drawn = lump.rates[:, place], np.isnan(lump.rates[:, place])
-            rarer, chances = lump.find_rarer(sample.strata)
-            found = [
-                _squared_reach_of_few(values, is_so, size * chance, level)
-                for is_so, chance in (
-                    (np.nan_to_num(happened) != 0, rate),
-                    (rarer[:, sample.strata.columns[place]], chances[:, place]),
-                )
-            ]
-            off = np.where(is_drawn, 0.0, np.maximum(*found))
-            wider = _widen(sample, happened, part.n, size, level, below, above)
-            below, above = (
-                np.where(is_drawn, new, np.sqrt(old**2 + off)) for old, new in zip((below, above), wider, strict=True)
-            )
-            rest = rest - size * np.where(is_drawn[:, None], happened, 0.0)
-    moments = find_moments(rest)
-    part = part._replace(below=below, above=above, third=moments.third)
-    return _allow_for_tails(part, rest, moments.variance, level) if sample.may_be_heavy else part
-
-
-def _allow_for_tails(part: Parts, rest: np.ndarray, variance: np.ndarray, level: float) -> Parts:
-    """Widen limits of means whose values, apart from lumps, look lognormal."""
-    quantile = _student_quantile(part.n, level)
-    usual = quantile * np.sqrt(variance / np.maximum(part.n, 1))
-    below, above = (
-        np.sqrt(old**2 + np.maximum(tail**2 - usual**2, 0.0))
-        for old, tail in zip((part.below, part.above), reach_of_tails(rest, quantile), strict=True)
-    )
-    return part._replace(below=below, above=above)
-
-
-def _squared_reach_of_few(values: np.ndarray, is_so: np.ndarray, most: np.ndarray, level: float) -> np.ndarray:
-    """Return what is to be added to the squared distances of limits because an event whose rate is known, or its absence, was seen few
-    times, so that it is not well known what else it costs: Student's distance by these worlds alone, up to `most`, the distance if none
-    was seen.
-    """
-    events = np.where(is_so, values, np.nan)
-    k, _, variance, _ = find_moments(events)
-    n = np.maximum((~np.isnan(values)).sum(axis=1), 1)
-    excess = _student_quantile(k, level) ** 2 - _student_quantile(n, level) ** 2
-    found = np.where(k > 1, k / n**2 * variance * excess, np.inf)
-    reach: np.ndarray = np.minimum(np.maximum(found, 0.0), most**2)
-    return reach
-
-
-def _limits(
-    more: np.ndarray, less: np.ndarray, n: np.ndarray, level: float, *, is_difference: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    if not is_difference:
-        return proportion_interval(more, n, level)
-    tail = (1 - level) / 2
-    return paired_proportions_limit(more, less, n, tail), -paired_proportions_limit(less, more, n, tail)
-
-
-def _widen(
-    sample: Sample,
-    happened: np.ndarray,
-    n: np.ndarray,
-    size: float,
-    level: float,
-    below: np.ndarray,
-    above: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Replace a lump's part of the distances by that of its exact limits, where that is larger."""
-    more, less = (happened > 0).sum(axis=1), (happened < 0).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rate = (more - less) / n
-        variance = ((more + less) / n - rate**2) * n / np.maximum(n - 1, 1)
-        usual = (_student_quantile(n, level) * size) ** 2 * variance / np.maximum(n, 1)
-        low, high = _limits(more, less, n, level, is_difference=sample.is_difference)
-        down, up = (size * (rate - low)) ** 2, (size * (high - rate)) ** 2
-        if size < 0:
-            down, up = up, down
-        below, above = (np.sqrt(old**2 + np.maximum(new - usual, 0)) for old, new in ((below, down), (above, up)))
-        return below, above
-
-
-def _student_quantile(n: np.ndarray, level: float) -> np.ndarray:
-    from scipy.special import stdtrit
-
-    quantile: np.ndarray = np.where(n > 1, stdtrit(np.maximum(n - 1, 1), (1 + level) / 2), np.nan)
-    return quantile

@@ -43,7 +43,9 @@ class Estimate(NamedTuple):
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The limits that a verdict may rest on: infinite instead of one that can't be trusted."""
+        """The limits that a verdict may rest on: infinite instead of one that can't be trusted, unless nothing differed in any world."""
+        if self.low == self.high == 0:
+            return 0.0, 0.0
         return self.low if self.trusts_low else -math.inf, self.high if self.trusts_high else math.inf
 
     @property
@@ -210,8 +212,9 @@ def estimate_difference(
     --------
     >>> import numpy as np
     >>> from simdeploy.scenario.measures import Measure
-    >>> estimate_difference(np.array([3.0, 5.0]), np.array([1.0, 3.0]), Measure("makespan_s"), 0.95)[:3]
-    (2.0, 2.0, 2.0)
+    >>> found = estimate_difference(np.array([3.0, 5.0, 5.0]), np.array([1.0, 3.0, 2.0]), Measure("makespan_s"), 0.5)
+    >>> found.n, round(found.estimate, 3), round(found.low, 3)
+    (3, 2.333, 2.061)
     """
     if measure.kind == "quantile":
         first, second = (estimate_values(v, measure, (1 + confidence_level) / 2) for v in (values, others))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +13,9 @@ from simdeploy.statistics.moments import find_means
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+UNBOUNDED = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,14 +137,15 @@ class Sample:
     lumps : tuple of Lump
         What the values contain of events, whose numbers have exact limits.
     is_certain : ndarray of bool, shape (strata,)
-        Where all values of a stratum are known beforehand: no good release escapes.
+        Where all values of a stratum are known beforehand, apart from lumps: no good release escapes.
     selects : ndarray of bool, shape (strata,), or None
         Where a condition that is decided world by world may hold, such as having passed the canaries; None without one.
     is_difference : bool
         Whether they are differences of two policies in the same worlds.
-    may_be_heavy : bool
-        Whether intervals of their mean allow for a tail that a sample doesn't show. Those of responses don't, because summaries of
-        sweeps know their moments only.
+    bounds : tuple of float
+        Between which all values lie; those of differences aren't known.
+    spread : ndarray of float, shape (...), or None
+        Of differences, by case: the range of the values that they are differences of.
     n_expected : ndarray of float, shape (...)
         By case, how many worlds are expected of the rarest kind of release that a mean depends on.
 
@@ -158,7 +163,8 @@ class Sample:
     is_certain: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=bool))
     selects: np.ndarray | None = None
     is_difference: bool = False
-    may_be_heavy: bool = True
+    bounds: tuple[float, float] = UNBOUNDED
+    spread: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -175,13 +181,22 @@ class Sample:
             strata=self.strata.of_cases(key),
             n_expected=self.n_expected[key],
             lumps=lumps,
+            spread=None if self.spread is None else self.spread[key],
         )
 
     def __sub__(self, other: Sample) -> Sample:
         """Return the differences to other cases in the same worlds."""
         lumps = tuple(mine.minus(theirs, self.strata) for mine, theirs in zip(self.lumps, other.lumps, strict=True))
         n_expected = np.minimum(self.n_expected, other.n_expected)
-        return replace(self, values=self.values - other.values, n_expected=n_expected, lumps=lumps, is_difference=True)
+        return replace(
+            self,
+            values=self.values - other.values,
+            n_expected=n_expected,
+            lumps=lumps,
+            is_difference=True,
+            bounds=UNBOUNDED,
+            spread=np.fmax(_find_range(self.values), _find_range(other.values)),
+        )
 
     def means(self) -> np.ndarray:
         """Return the mean of each case: those of the strata, weighted with their probabilities.
@@ -272,7 +287,16 @@ class Sample:
     def scaled(self, factor: float) -> Sample:
         """Return the values times a factor."""
         lumps = tuple(lump._replace(sizes=lump.sizes * factor) for lump in self.lumps)
-        return replace(self, values=self.values * factor, lumps=lumps)
+        low, high = sorted(factor * bound for bound in self.bounds)
+        spread = None if self.spread is None else self.spread * abs(factor)
+        return replace(self, values=self.values * factor, lumps=lumps, bounds=(low, high), spread=spread)
+
+
+def _find_range(values: np.ndarray) -> np.ndarray:
+    ranges: np.ndarray = np.fmax.reduce(values, axis=-1, initial=np.nan) - np.fmin.reduce(
+        values, axis=-1, initial=np.nan
+    )
+    return ranges
 
 
 def weigh(probabilities: np.ndarray, n: np.ndarray, counts: np.ndarray) -> np.ndarray:

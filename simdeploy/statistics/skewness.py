@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-_COCHRAN = 25
+COCHRAN = 25
 _SKEWNESS = 3
 # Of the largest value: deviations that small are rounding errors.
 _NOTHING = 1e-12
@@ -54,5 +54,5 @@ def fewest_of_a_mean(values: np.ndarray) -> np.ndarray:
     >>> float(fewest_of_a_mean(np.array([0.0, 0.0, 0.0, 1.0])).round(3))
     33.333
     """
-    fewest: np.ndarray = _COCHRAN * standardised_moment(values, 3) ** 2
+    fewest: np.ndarray = COCHRAN * standardised_moment(values, 3) ** 2
     return fewest

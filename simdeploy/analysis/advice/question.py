@@ -18,7 +18,7 @@ from simdeploy.analysis.advice.running import Runner
 from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.analysis.advice.waiting import count_runs, find_worth
 from simdeploy.analysis.advice.ways import why_no_laws
-from simdeploy.analysis.asking.measuring import describe_costs
+from simdeploy.analysis.asking.pricing import describe_costs
 from simdeploy.engines.choice import check_room, choose_engine
 from simdeploy.errors import InputError, Problem, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers, is_whole

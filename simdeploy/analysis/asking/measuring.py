@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.columns import find_columns, names_kind
+from simdeploy.analysis.asking.pricing import (
+    describe_costs,
+    find_amounts,
+    find_costs,
+    find_extra,
+    find_prices,
+    is_of_verdicts,
+)
 from simdeploy.errors import InputError, Problem, collect, raise_if_any
 from simdeploy.experiments.gathering import gather
 from simdeploy.experiments.kinds import is_divided
 from simdeploy.scenario.measures import ON_DEFECTIVE, PASSED, SORTS, Measure, measure_problems, parse_measure
-from simdeploy.statistics.sample import Lump, Sample, Strata
+from simdeploy.statistics.sample import UNBOUNDED, Lump, Sample, Strata
 from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
@@ -23,8 +32,6 @@ if TYPE_CHECKING:
     from simdeploy.scenario.parts import Costs
     from simdeploy.world.release import ReleaseKind
 
-_COSTLY = ("verdict", "makespan_s", "failed_requests_excess", "unavailable_excess_node_s")
-_HOUR_S = 3600
 # Not measured, but needed to know for which rollouts a measure is unknown.
 _TELLING = ("makespan_s", "release", "touched_nodes")
 
@@ -91,10 +98,10 @@ class Values:
         known = find_costs(responses, costs)
         self._costs = costs = None if isinstance(known, Mapping) else known
         self._release = {kind.name: float(kind.defective) for kind in release}
-        needed = list(dict.fromkeys(name for measure in self.measures for name in _columns(measure, costs)))
+        needed = list(dict.fromkeys(name for measure in self.measures for name in find_columns(measure, costs)))
         # Without a release column, verdicts show whether a release was defective.
         self._tells_sorts = "release" in responses.columns
-        if not self._tells_sorts and not any(_names_kind(measure) for measure in self.measures):
+        if not self._tells_sorts and not any(names_kind(measure) for measure in self.measures):
             needed = [name for name in needed if name != "release"]
         if costs is None:
             missing = [m for m in self.measures if m.of in COSTS]
@@ -166,7 +173,7 @@ class Values:
             is_certain=is_certain,
             selects=self._selects(measure),
             n_expected=self._expected(measure),
-            may_be_heavy=measure.of in COSTS,
+            bounds=(0.0, 1.0) if measure.is_fraction else UNBOUNDED,
         )
 
     def is_unknown(self, measure: Measure) -> np.ndarray:
@@ -251,34 +258,9 @@ class Values:
             total: np.ndarray = np.sum([self._number(cause) for cause in CAUSES], axis=0)
             return total
         if name in CAUSES:
-            return self._cause(name)
+            assert self._costs is not None  # noqa: S101 - checked at the door
+            return find_amounts(name, self._costs, self._outcomes.numbers, self._is_verdict)
         return self._outcomes.numbers(name)
-
-    def _cause(self, name: str) -> np.ndarray:
-        """Return the cost of one cause; unknown for a rollout that hasn't ended."""
-        costs = self._costs
-        assert costs is not None  # noqa: S101 - checked at the door
-        number = self._outcomes.numbers
-        match name:
-            case "cost_delay":
-                # A stopped defective release causes no delay.
-                delay_s = np.where(self._is_verdict("stopped_defective"), 0.0, number("makespan_s"))
-                values = costs.hour_of_delay / _HOUR_S * delay_s
-            case "cost_failed_requests":
-                values = costs.failed_request * number("failed_requests_excess")
-            case "cost_unavailability":
-                values = costs.unavailable_node_hour / _HOUR_S * number("unavailable_excess_node_s")
-            case "cost_lost_requests":
-                price = costs.per_lost_request
-                values = price * number("lost_requests_excess") if price else np.zeros(number("makespan_s").shape)
-            case "cost_shed_requests":
-                price = costs.per_shed_request
-                values = price * number("shed_requests_excess") if price else np.zeros(number("makespan_s").shape)
-            case "cost_false_alarm":
-                values = np.where(self._is_verdict("false_alarm"), costs.false_alarm, 0.0)
-            case _:
-                values = np.where(self._is_verdict("escaped"), costs.escape, 0.0)
-        return np.where(np.isnan(number("makespan_s")), np.nan, values)
 
     def _divide(self, kinds: Kinds | None) -> Strata:
         if kinds is None:
@@ -308,8 +290,8 @@ class Values:
         return np.broadcast_to(fewest, unlimited.shape)
 
     def _certain(self, measure: Measure) -> np.ndarray:
-        """Return in which strata an event is known beforehand: no good release escapes."""
-        kinds, is_certain = self._kinds_of_release, np.zeros(self.strata.n, dtype=bool)
+        """Return in which strata an event is known beforehand: no good release escapes; or a cost, apart from priced verdicts."""
+        kinds, is_certain = self._kinds_of_release, np.full(self.strata.n, is_of_verdicts(measure, self._costs))
         if measure.kind == "rate" and kinds is not None:
             for place, name in enumerate(self.kinds):
                 is_of_release = measure.of in SORTS or measure.of in self.kinds
@@ -328,13 +310,13 @@ class Values:
         kinds, given = self._kinds_of_release, measure.given
         if kinds is None or not self.kinds or not (given is None or given in SORTS or given in kinds.names):
             return {}
-        verdicts = {"rate": [measure.of], "mean": [*self._prices(measure)]}.get(measure.kind, [])
+        verdicts = {"rate": [measure.of], "mean": [*find_prices(measure, self._costs)]}.get(measure.kind, [])
         rates = {verdict: kinds.verdict_rates(verdict) for verdict in verdicts if verdict in VERDICTS}
         return {verdict: of_verdict for verdict, of_verdict in rates.items() if of_verdict is not None}
 
     def _lumps(self, measure: Measure, values: np.ndarray, known: Mapping[str, np.ndarray]) -> Iterator[Lump]:
         """Yield what priced verdicts add to a cost: their price, and what else rollouts with them were seen to cost."""
-        prices = {} if measure.kind != "mean" else self._prices(measure)
+        prices = {} if measure.kind != "mean" else find_prices(measure, self._costs)
         if not prices:
             return
         happened = {verdict: np.where(np.isnan(values), np.nan, self._is_verdict(verdict)) for verdict in prices}
@@ -343,17 +325,9 @@ class Values:
             sizes = np.zeros(self.strata.n)
             for place, columns in enumerate(self.strata.columns):
                 if self._allows(place, verdict):
-                    sizes[place] = price + _extra(rest[:, columns], happened[verdict][:, columns])
+                    sizes[place] = price + find_extra(rest[:, columns], happened[verdict][:, columns])
             rates = known.get(verdict, np.full((len(values), self.strata.n), np.nan))
             yield Lump(sizes, happened[verdict], rates)
-
-    def _prices(self, measure: Measure) -> dict[str, float]:
-        """Return the prices of the verdicts that a cost includes."""
-        if self._costs is None:
-            return {}
-        prices = {"false_alarm": self._costs.false_alarm, "escaped": self._costs.escape}
-        included = {"cost": tuple(prices), "cost_false_alarm": ("false_alarm",), "cost_escape": ("escaped",)}
-        return {verdict: prices[verdict] for verdict in included.get(measure.of, ()) if prices[verdict]}
 
     def _codes(self, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
         return self._outcomes.codes(name)
@@ -379,14 +353,6 @@ class Values:
         return learned | self._release
 
 
-def _extra(rest: np.ndarray, happened: np.ndarray) -> float:
-    """Return how much more rollouts with an event cost than those without, of all cases together; at least 0."""
-    with_it, without = rest[happened == 1], rest[happened == 0]
-    if not len(with_it) or not len(without):
-        return 0.0
-    return max(float(with_it.mean() - without.mean()), 0.0)
-
-
 def read_measures(measures: Sequence[Measure | str]) -> tuple[Measure, ...]:
     """Return measures, parsed if they are text; an `InputError` lists everything wrong."""
     read: list[Measure] = []
@@ -399,72 +365,8 @@ def read_measures(measures: Sequence[Measure | str]) -> tuple[Measure, ...]:
     return tuple(read)
 
 
-def _columns(measure: Measure, costs: Costs | None) -> tuple[str, ...]:
-    """Return the columns of the table that a measure needs."""
-    columns: list[str] = [] if measure.kind == "rate" else [measure.of]
-    if measure.of in COSTS:
-        columns = list(_COSTLY)
-        # Requests without a price need not be in the table.
-        columns += ["lost_requests_excess"] if costs and costs.per_lost_request else []
-        columns += ["shed_requests_excess"] if costs and costs.per_shed_request else []
-    for event in (measure.of if measure.kind == "rate" else None, measure.given):
-        if event in VERDICTS:
-            columns.append("verdict")
-        elif event in STATES:
-            columns.append("state")
-        elif event == PASSED:
-            columns += ["waves", "state"]
-        elif event is not None:
-            columns += ["release", "verdict"]
-    return tuple(columns)
-
-
-def _names_kind(measure: Measure) -> bool:
-    """Return whether a measure names a kind of release."""
-    events = (measure.of if measure.kind == "rate" else None, measure.given)
-    return any(event not in (*VERDICTS, *STATES, *SORTS, PASSED, None) for event in events)
-
-
 def _indicator(is_so: np.ndarray, is_known: np.ndarray) -> np.ndarray:
     return np.where(is_known, is_so.astype(np.float64), np.nan)
-
-
-def find_costs(
-    responses: object, costs: Costs | Mapping[str, Costs] | None = None
-) -> Costs | Mapping[str, Costs] | None:
-    """Return the given costs, or those recorded with a table (None without any); by scenario name if they differ."""
-    if costs is not None:
-        return costs
-    from simdeploy.scenario.parts import Costs
-
-    attrs = getattr(responses, "attrs", {})
-    recorded = attrs.get("costs")
-    if recorded is None:
-        return None
-    if isinstance(attrs["scenario"], str):
-        return Costs(**recorded)
-    by_name = {name: Costs(**of_one) for name, of_one in recorded.items()}
-    is_one = len(set(by_name.values())) == 1 and len(by_name) == len(attrs["scenario"])
-    return next(iter(by_name.values())) if is_one else by_name
-
-
-def describe_costs(costs: Costs | Mapping[str, Costs] | None, measures: Iterable[Measure]) -> dict[str, Any]:
-    """Return the entry for costs in `computed_under`, by name if scenarios differ; empty if no measure uses them.
-
-    Examples
-    --------
-    >>> from simdeploy.scenario.parts import Costs
-    >>> costs = Costs(0, 0, hour_of_delay=20, false_alarm=0, escape=0, unit="EUR")
-    >>> describe_costs(costs, [Measure("cost_delay")])["costs"]["unit"]
-    'EUR'
-    >>> describe_costs(costs, [Measure("makespan_s")])
-    {}
-    """
-    if costs is None or not any(measure.of in COSTS for measure in measures):
-        return {}
-    if isinstance(costs, Mapping):
-        return {"costs": {name: of_scenario.to_dict() for name, of_scenario in costs.items()}}
-    return {"costs": costs.to_dict()}
 
 
 def _place(words: tuple[str, ...], word: str) -> int:

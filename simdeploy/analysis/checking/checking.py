@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking.allocating import plan_next
 from simdeploy.analysis.asking.judging import Verdict, join, judge, plan_looks
-from simdeploy.analysis.asking.measuring import Values, describe_costs
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.pricing import describe_costs
 from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.asking.simulating import find_divided
 from simdeploy.analysis.checking.asked import Question, ask, check_numbers, is_requirement

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking import judging
-from simdeploy.analysis.asking.measuring import Values, find_costs
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.pricing import find_costs
 from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import measure_policies, name_measure, read_table

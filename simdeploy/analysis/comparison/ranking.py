@@ -181,7 +181,8 @@ def tabulate_pairs(values: Values, confidence_level: float) -> pd.DataFrame:
     for measure in values.measures if n_pairs else ():
         error = (1 - confidence_level) / 2 / n_pairs
         pairs = pair_policies(values.sample(measure), is_rate=measure.kind == "rate", error=error)
-        sure = np.where(pairs.is_trusted, pairs.lower, -np.inf)
+        are_the_same = (pairs.lower == 0) & (pairs.lower.T == 0)  # in every world
+        sure = np.where(pairs.is_trusted | are_the_same, pairs.lower, -np.inf)
         n = pairs.n[first, second]
 
         def limits_of(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.measuring import Values, find_costs
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.pricing import find_costs
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.renaming import moved
 from simdeploy.result import ESTIMATE, Columns, Result, make_frame, read_computed_under

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.measuring import describe_costs, find_costs
+from simdeploy.analysis.asking.pricing import describe_costs, find_costs
 from simdeploy.analysis.comparison.measured import measure_policies
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import estimate_values_of_knowing, find_single, mean_by_kind

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.measuring import Values, describe_costs
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.pricing import describe_costs
 from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
 from simdeploy.analysis.asking.simulating import find_divided_at, folders_of, sweep_by_kind
 from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds

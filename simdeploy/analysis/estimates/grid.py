@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +13,11 @@ from simdeploy.experiments.gathering import missing_columns, refuse_weights
 from simdeploy.experiments.kinds import Kinds, is_divided
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.scenario.measures import FRACTIONS
-from simdeploy.statistics.combining import Combined, Design, join_parts, parts_of_means, parts_of_rates
+from simdeploy.statistics.combining import Combined, Design, join_parts
+from simdeploy.statistics.heavy_tails import SHOWN
 from simdeploy.statistics.levels import level_problems
 from simdeploy.statistics.moments import Moments
+from simdeploy.statistics.parts import Parts, allow_for_tails, parts_of_means, parts_of_rates
 from simdeploy.vocabulary import RESPONSES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ MEANS = {
     "unavailable_excess_node_s": "unavailable_excess_node_s",
 }
 QUANTITIES = (*PROPORTIONS, *MEANS)
+
+# Values are put in order, and those that aren't needed are forgotten, after so many.
+_MANY_ROWS = 1_000_000
 
 _KEYS = ("case", "scenario", "policy")
 _CELL = {"case": "int64", "scenario": "str", "policy": "str", "replications": "int64", "failed": "int64"}
@@ -126,6 +131,7 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     means = [name for name, response in MEANS.items() if response in columns]
     n_strata = 1 if kinds is None else len(kinds.possible)
     counts, moments = _Counts(n_strata), {name: _Moments(n_strata) for name in means}
+    shown = {name: _Shown(n_strata) for name in means}
     case_rows: list[pd.DataFrame] = []
     needed = [name for name in ("replication", "status", "state", "verdict", *MEANS.values()) if name in columns]
     needed = list(dict.fromkeys([*_KEYS, *factors, *needed]))
@@ -137,7 +143,9 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
         counts.add(cell, batch)
         for name in means:
             values = batch[MEANS[name]].to_numpy(dtype=np.float64, na_value=np.nan)
-            moments[name].add(cell, np.where(_is_completed(batch), values, np.nan) if name != MEANS[name] else values)
+            values = np.where(_is_completed(batch), values, np.nan) if name != MEANS[name] else values
+            moments[name].add(cell, values)
+            shown[name].add(cell, batch["replication"].to_numpy(dtype=np.int64), values)
     cells = pd.concat(case_rows).drop_duplicates("case").sort_values("case", ignore_index=True)
     numbers = cells["case"].to_numpy(dtype=np.int64)
     n_worlds = counts.of(numbers, "rows")
@@ -157,10 +165,21 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     completes = None if kinds is None else np.array([kinds.allows("completed_good", name) for name in kinds.possible])
     for name in means:
         of_name = design if name == MEANS[name] else design._replace(selects=completes)
-        found = parts_of_means(moments[name].of(numbers), confidence_level)
+        is_fraction = MEANS[name] in FRACTIONS
+        of_name = of_name._replace(bounds=(0.0, 1.0)) if is_fraction else of_name
+        found = _describe(moments[name].of(numbers), shown[name].of(numbers), confidence_level)
         joined = join_parts(found, of_name, is_rate=False, confidence_level=confidence_level)
-        _put(cells, name, joined.as_fractions() if MEANS[name] in FRACTIONS else joined)
+        _put(cells, name, joined.as_fractions() if is_fraction else joined)
     return GridSummary(cells, factors, confidence_level, read_computed_under(result))
+
+
+def _describe(moments: Moments, shown: Sequence[np.ndarray], level: float) -> Parts:
+    """Return what each case and stratum says of a mean, by its moments and its first values in rows, by stratum."""
+    parts = []
+    for place, values in enumerate(shown):
+        of_stratum = Moments(*(column[:, place] for column in moments))
+        parts.append(allow_for_tails(parts_of_means(of_stratum, level), values, of_stratum, level))
+    return Parts(*(np.stack(column, axis=1) for column in zip(*parts, strict=True)))
 
 
 def _is_completed(batch: pd.DataFrame) -> np.ndarray:
@@ -246,6 +265,39 @@ class _Moments:
         )  # fmt: skip
         with np.errstate(invalid="ignore", divide="ignore"):
             return Moments(n, first + mean, np.where(n > 1, squares / (n - 1), np.nan), cubes / n)
+
+
+class _Shown:
+    """The values of the first replications of each case and stratum that have one."""
+
+    def __init__(self, n_strata: int) -> None:
+        self._n_strata = n_strata
+        self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._most = _MANY_ROWS
+
+    def add(self, cell: np.ndarray, replication: np.ndarray, values: np.ndarray) -> None:
+        known = ~np.isnan(values)
+        self._parts.append((cell[known], replication[known], values[known]))
+        if sum(len(values) for _, _, values in self._parts) > self._most:
+            self._most = 2 * len(self._keep_first()[0]) + _MANY_ROWS
+
+    def of(self, numbers: np.ndarray) -> list[np.ndarray]:
+        """Return the values of cases in rows, for each stratum; NaN behind the last one."""
+        cell, place, _, values = self._keep_first()
+        size = (max(int(numbers.max(initial=-1)), int(cell.max(initial=-1)) // self._n_strata) + 1) * self._n_strata
+        rows = np.full((size, int(place.max(initial=-1)) + 1), np.nan)
+        rows[cell, place] = values
+        return [rows[numbers * self._n_strata + stratum] for stratum in range(self._n_strata)]
+
+    def _keep_first(self) -> tuple[np.ndarray, ...]:
+        """Forget all but the first values; return their cells, places, replications and the values."""
+        cell, replication, values = (np.concatenate(columns) for columns in zip(*self._parts, strict=True))
+        order = np.lexsort((replication, cell))
+        cell, replication, values = cell[order], replication[order], values[order]
+        place = np.arange(len(cell)) - np.searchsorted(cell, cell)
+        first = place < SHOWN
+        self._parts = [(cell[first], replication[first], values[first])]
+        return cell[first], place[first], replication[first], values[first]
 
 
 def _take(values: np.ndarray, numbers: np.ndarray, n_strata: int, fill: float) -> np.ndarray:

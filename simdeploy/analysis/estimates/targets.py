@@ -248,7 +248,7 @@ def why_not_yet(values: np.ndarray | Sample, estimate: Estimate, target: Target)
         if estimate.n < fewest:
             return f"a mean of values this skewed needs at least {math.ceil(fewest):,}; there are {estimate.n:,}"
         if not estimate.is_trusted:
-            return "values this skewed, or kinds of release this rare, need more replications"
+            return "values this skewed, or all equal, or kinds of release this rare, need more replications"
         widening = math.sqrt(1 + _error_of_variance(sample))
     return "" if estimate.half_width * widening <= limit else "the interval is wider than requested"
 

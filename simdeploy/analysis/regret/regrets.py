@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.measuring import Values, describe_costs, find_costs
+from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.naming import name_cases
+from simdeploy.analysis.asking.pricing import describe_costs, find_costs
 from simdeploy.analysis.asking.verdicts import Direction, judge_difference
 from simdeploy.errors import InputError, Problem, listed, nearest
 from simdeploy.experiments.levers import FACTOR_PREFIX

@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from simdeploy.analysis.asking.measuring import describe_costs, read_measures
+from simdeploy.analysis.asking.measuring import read_measures
+from simdeploy.analysis.asking.pricing import describe_costs
 from simdeploy.analysis.asking.requirements import Asked, problems_in, read_requirements
 from simdeploy.analysis.asking.simulating import find_divided, plan_worlds
 from simdeploy.analysis.asking.verdicts import Direction, read_direction

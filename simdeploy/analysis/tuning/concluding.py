@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, MISSED
-from simdeploy.analysis.asking.measuring import describe_costs
+from simdeploy.analysis.asking.pricing import describe_costs
 from simdeploy.analysis.asking.verdicts import find_direction, judge_change
 from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings, judge_candidates
 from simdeploy.analysis.tuning.question import WORLDS_OF_A_BATCH
@@ -27,102 +26,25 @@ from simdeploy.analysis.tuning.result import (
     find_changes,
 )
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
-from simdeploy.analysis.tuning.worlds import Measured
 from simdeploy.dialects.translation import translate_spec
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.levers import change_policy, find_levers, own_identity
 from simdeploy.result import make_frame
 from simdeploy.scenario.orchestrator_section import write_orchestrator
-from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
-from simdeploy.statistics.levels import share_out
+from simdeploy.statistics.estimators import Estimate, estimate_values
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.asking.verdicts import Direction
+    from simdeploy.analysis.tuning.confirmed import Confirmed
     from simdeploy.analysis.tuning.neighbours import Neighbourhood
     from simdeploy.analysis.tuning.question import Question
     from simdeploy.api import Dialect
     from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario
-    from simdeploy.scenario.measures import Measure
-    from simdeploy.statistics.selection import Selection
 
 _NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0, math.nan)
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """The recommended policy and its rivals in new worlds; `shown` lists the simulated candidates, the recommended one
-    first.
-
-    `held_back` maps a requirement to the candidate that might be recommended without it. `alpha` is the probability of
-    a false verdict on a requirement at each look.
-    """
-
-    question: Question
-    selection: Selection
-    shown: tuple[int, ...]
-    measured: Measured
-    held_back: Mapping[str, int]
-    alpha: float
-    reference: int | None = None  # a candidate that is shown only for comparison
-    is_contradicted: bool = False  # whether the selection recommended another one
-
-    @property
-    def choice(self) -> int:
-        """The recommended candidate."""
-        return self.shown[0]
-
-    def difference(self, place: int, measure: Measure, level: float) -> Estimate:
-        """Return a measure of a shown candidate minus that of the recommended one."""
-        values = self.measured.of[measure]
-        return estimate_difference(values[place], values[0], measure, level)
-
-    def less_the_choice(self, place: int) -> Estimate:
-        """Return the objective minus that of the recommended candidate; intervals hold for all shown together
-        (Bonferroni).
-        """
-        level = share_out(self.question.confidence_level, len(self.shown) - 1)
-        return self.difference(place, self.question.objective, level)
-
-    def is_near(self, place: int) -> bool:
-        """Return whether a shown candidate is indistinguishable from the recommended one."""
-        less = self.less_the_choice(place)
-        low, high = less.limits
-        return not (low > 0 or high < 0)
-
-    def is_better(self, place: int) -> bool:
-        """Return whether a shown candidate is significantly better than the recommended one."""
-        less = self.less_the_choice(place)
-        low, high = less.limits
-        return high < 0 if self.question.sign > 0 else low > 0
-
-    def is_as_good(self, number: int, indifference: float) -> bool:
-        """Return whether a shown candidate's loss against the choice is significantly below the indifference."""
-        less = self.less_the_choice(self.shown.index(number))
-        low, high = less.limits
-        return high < indifference if self.question.sign > 0 else low > -indifference
-
-    def choose(self, number: int) -> Confirmed:
-        """Return a copy with another recommended candidate."""
-        order = [self.shown.index(number), *(p for p, shown in enumerate(self.shown) if shown != number)]
-        measured = self.measured.take(np.array(order))
-        return replace(self, shown=tuple(self.shown[place] for place in order), measured=measured)
-
-    def find_cheaper(self, verdicts: np.ndarray, indifference: float) -> int | None:
-        """Return the best shown candidate that meets the requirements, if by its estimate it is better than the recommended
-        one by more than the indifference.
-        """
-        is_eligible = (verdicts == MET) & ~self.measured.has_gap & (np.array(self.shown) != self.reference)
-        means = np.where(is_eligible, self.measured.means, np.inf)
-        best = int(means.argmin())
-        return self.shown[best] if means[0] - means[best] > indifference else None
-
-    def find_better(self, verdicts: np.ndarray) -> np.ndarray:
-        """Return the shown candidates that meet the requirements and are significantly better than the recommended one."""
-        places = [p for p in range(1, len(self.shown)) if verdicts[p] == MET and self.shown[p] != self.reference]
-        return np.array([self.shown[place] for place in places if self.is_better(place)], dtype=np.int64)
 
 
 def report(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, MISSED
-from simdeploy.analysis.tuning.concluding import Confirmed, report
+from simdeploy.analysis.tuning.concluding import report
+from simdeploy.analysis.tuning.confirmed import Confirmed
 from simdeploy.analysis.tuning.findings import MISSES, NOT_KNOWN
 from simdeploy.analysis.tuning.neighbours import Neighbourhood, make_neighbourhood
 from simdeploy.analysis.tuning.question import Question, count_candidates, read_question

@@ -1,0 +1,39 @@
+"""Which columns of a table a measure is read from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.scenario.measures import PASSED, SORTS, Measure
+from simdeploy.vocabulary import COSTS, STATES, VERDICTS
+
+if TYPE_CHECKING:
+    from simdeploy.scenario.parts import Costs
+
+_COSTLY = ("verdict", "makespan_s", "failed_requests_excess", "unavailable_excess_node_s")
+
+
+def find_columns(measure: Measure, costs: Costs | None) -> tuple[str, ...]:
+    """Return the columns of the table that a measure needs."""
+    columns: list[str] = [] if measure.kind == "rate" else [measure.of]
+    if measure.of in COSTS:
+        columns = list(_COSTLY)
+        # Requests without a price need not be in the table.
+        columns += ["lost_requests_excess"] if costs and costs.per_lost_request else []
+        columns += ["shed_requests_excess"] if costs and costs.per_shed_request else []
+    for event in (measure.of if measure.kind == "rate" else None, measure.given):
+        if event in VERDICTS:
+            columns.append("verdict")
+        elif event in STATES:
+            columns.append("state")
+        elif event == PASSED:
+            columns += ["waves", "state"]
+        elif event is not None:
+            columns += ["release", "verdict"]
+    return tuple(columns)
+
+
+def names_kind(measure: Measure) -> bool:
+    """Return whether a measure names a kind of release."""
+    events = (measure.of if measure.kind == "rate" else None, measure.given)
+    return any(event not in (*VERDICTS, *STATES, *SORTS, PASSED, None) for event in events)

@@ -1,0 +1,111 @@
+"""What rollouts cost: by cause, by verdict, and by which prices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.scenario.measures import Measure
+from simdeploy.vocabulary import COSTS
+
+if TYPE_CHECKING:
+    from simdeploy.scenario.parts import Costs
+
+_HOUR_S = 3600
+
+
+def find_costs(
+    responses: object, costs: Costs | Mapping[str, Costs] | None = None
+) -> Costs | Mapping[str, Costs] | None:
+    """Return the given costs, or those recorded with a table (None without any); by scenario name if they differ."""
+    if costs is not None:
+        return costs
+    from simdeploy.scenario.parts import Costs
+
+    attrs = getattr(responses, "attrs", {})
+    recorded = attrs.get("costs")
+    if recorded is None:
+        return None
+    if isinstance(attrs["scenario"], str):
+        return Costs(**recorded)
+    by_name = {name: Costs(**of_one) for name, of_one in recorded.items()}
+    is_one = len(set(by_name.values())) == 1 and len(by_name) == len(attrs["scenario"])
+    return next(iter(by_name.values())) if is_one else by_name
+
+
+def describe_costs(costs: Costs | Mapping[str, Costs] | None, measures: Iterable[Measure]) -> dict[str, Any]:
+    """Return the entry for costs in `computed_under`, by name if scenarios differ; empty if no measure uses them.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario.parts import Costs
+    >>> costs = Costs(0, 0, hour_of_delay=20, false_alarm=0, escape=0, unit="EUR")
+    >>> describe_costs(costs, [Measure("cost_delay")])["costs"]["unit"]
+    'EUR'
+    >>> describe_costs(costs, [Measure("makespan_s")])
+    {}
+    """
+    if costs is None or not any(measure.of in COSTS for measure in measures):
+        return {}
+    if isinstance(costs, Mapping):
+        return {"costs": {name: of_scenario.to_dict() for name, of_scenario in costs.items()}}
+    return {"costs": costs.to_dict()}
+
+
+def find_amounts(
+    cause: str, costs: Costs, number: Callable[[str], np.ndarray], is_verdict: Callable[[str], np.ndarray]
+) -> np.ndarray:
+    """Return what rollouts cost by one cause, from their responses and verdicts; unknown for one that hasn't ended."""
+    match cause:
+        case "cost_delay":
+            # A stopped defective release causes no delay.
+            delay_s = np.where(is_verdict("stopped_defective"), 0.0, number("makespan_s"))
+            values = costs.hour_of_delay / _HOUR_S * delay_s
+        case "cost_failed_requests":
+            values = costs.failed_request * number("failed_requests_excess")
+        case "cost_unavailability":
+            values = costs.unavailable_node_hour / _HOUR_S * number("unavailable_excess_node_s")
+        case "cost_lost_requests":
+            price = costs.per_lost_request
+            values = price * number("lost_requests_excess") if price else np.zeros(number("makespan_s").shape)
+        case "cost_shed_requests":
+            price = costs.per_shed_request
+            values = price * number("shed_requests_excess") if price else np.zeros(number("makespan_s").shape)
+        case "cost_false_alarm":
+            values = np.where(is_verdict("false_alarm"), costs.false_alarm, 0.0)
+        case _:
+            values = np.where(is_verdict("escaped"), costs.escape, 0.0)
+    return np.where(np.isnan(number("makespan_s")), np.nan, values)
+
+
+def find_prices(measure: Measure, costs: Costs | None) -> dict[str, float]:
+    """Return the prices of the verdicts that a cost includes."""
+    if costs is None:
+        return {}
+    prices = {"false_alarm": costs.false_alarm, "escaped": costs.escape}
+    included = {"cost": tuple(prices), "cost_false_alarm": ("false_alarm",), "cost_escape": ("escaped",)}
+    return {verdict: prices[verdict] for verdict in included.get(measure.of, ()) if prices[verdict]}
+
+
+def is_of_verdicts(measure: Measure, costs: Costs | None) -> bool:
+    """Return whether a measure is a cost that only verdicts have, or none has."""
+    if costs is None or measure.kind != "mean":
+        return False
+    others = {
+        "cost_delay": costs.hour_of_delay,
+        "cost_failed_requests": costs.failed_request,
+        "cost_unavailability": costs.unavailable_node_hour,
+        "cost_lost_requests": costs.per_lost_request,
+        "cost_shed_requests": costs.per_shed_request,
+    }
+    return measure.of in COSTS and not (sum(others.values()) if measure.of == "cost" else others.get(measure.of))
+
+
+def find_extra(rest: np.ndarray, happened: np.ndarray) -> float:
+    """Return how much more rollouts with an event cost than those without, of all cases together; at least 0."""
+    with_it, without = rest[happened == 1], rest[happened == 0]
+    if not len(with_it) or not len(without):
+        return 0.0
+    return max(float(with_it.mean() - without.mean()), 0.0)

@@ -1,0 +1,191 @@
+"""What each stratum says of a mean or a rate: its estimate, variance, and limits of its own."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from simdeploy.statistics.heavy_tails import reach_of_tails, reach_of_two_tails
+from simdeploy.statistics.intervals import paired_proportions_limit, proportion_interval
+from simdeploy.statistics.moments import Moments, find_moments
+from simdeploy.statistics.sample import Sample
+
+
+class Parts(NamedTuple):
+    """The strata of each case: arrays of shape (cases, strata)."""
+
+    n: np.ndarray
+    centre: np.ndarray
+    variance: np.ndarray  # of a value
+    below: np.ndarray  # distance of the lower limit
+    above: np.ndarray
+    usual: np.ndarray  # distance of Student's limits
+    third: np.ndarray  # third central moment of a value, apart from lumps
+
+    def with_known(self, rates: np.ndarray) -> Parts:
+        """Return the strata of rates with those that are known without simulation; NaN where they aren't."""
+        replaces = ~np.isnan(rates) & (self.n > 0)
+        centre = np.where(replaces, rates, self.centre)
+        variance, below, above, usual = (
+            np.where(replaces, 0.0, a) for a in (self.variance, self.below, self.above, self.usual)
+        )
+        return Parts(self.n, centre, variance, below, above, usual, self.third)
+
+
+def parts_of_means(moments: Moments, level: float) -> Parts:
+    """Describe the strata of means, whose limits are Student's."""
+    reach = _student_quantile(moments.n, level) * np.sqrt(moments.variance / np.maximum(moments.n, 1))
+    return Parts(moments.n, moments.mean, moments.variance, reach, reach, reach, moments.third)
+
+
+def parts_of_rates(
+    more: np.ndarray,
+    n: np.ndarray,
+    level: float,
+    *,
+    less: np.ndarray | None = None,
+    is_certain: np.ndarray | None = None,
+) -> Parts:
+    """Describe the strata of rates, or of differences of rates with `less`, whose limits are exact: to the last digit,
+    whatever the order of values; no limits where the rate `is_certain`.
+    """
+    fewer: np.ndarray = np.zeros_like(more) if less is None else less
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate = (more - fewer) / n
+        low, high = _limits(more, fewer, n, level, is_difference=less is not None)
+        below, above = rate - low, high - rate
+        variance = np.where(n > 1, ((more + fewer) / n - rate**2) * n / np.maximum(n - 1, 1), np.nan)
+    if is_certain is not None:
+        below, above = np.where(is_certain, 0.0, below), np.where(is_certain, 0.0, above)
+    return Parts(n, rate, variance, below, above, below, np.zeros(rate.shape))
+
+
+def describe_rates(sample: Sample, level: float) -> Parts:
+    """Describe the strata of a sample of values that are 1 and 0."""
+    of_strata = [sample.values[:, columns] for columns in sample.strata.columns]
+    counts = [
+        ((values > 0).sum(axis=1), (values < 0).sum(axis=1), (~np.isnan(values)).sum(axis=1)) for values in of_strata
+    ]
+    more, less, n = (np.stack(column, axis=1) for column in zip(*counts, strict=True))
+    is_certain = np.resize(sample.is_certain, sample.strata.n)
+    parts = parts_of_rates(more, n, level, less=less if sample.is_difference else None, is_certain=is_certain)
+    for place in np.flatnonzero(is_certain):  # known rates are no 1 and 0
+        moments = find_moments(of_strata[place])
+        parts.centre[:, place], parts.variance[:, place] = moments.mean, moments.variance
+    return parts
+
+
+def describe_means(sample: Sample, level: float) -> Parts:
+    """Describe the strata of a sample of any values."""
+    parts = [_mean(sample, place, level) for place in range(sample.strata.n)]
+    return Parts(*(np.stack(column, axis=1) for column in zip(*parts, strict=True)))
+
+
+def _mean(sample: Sample, place: int, level: float) -> Parts:
+    """Describe one stratum of each case."""
+    values = sample.values[:, sample.strata.columns[place]]
+    part = parts_of_means(find_moments(values), level)
+    below, above, rest = part.below, part.above, values
+    for lump in sample.lumps:
+        size = float(lump.sizes[place])
+        if size:
+            happened = np.where(np.isnan(values), np.nan, lump.happened[:, sample.strata.columns[place]])
+            rate, is_drawn = lump.rates[:, place], np.isnan(lump.rates[:, place])
+            rarer, chances = lump.find_rarer(sample.strata)
+            found = [
+                _squared_reach_of_few(values, is_so, size * chance, level)
+                for is_so, chance in (
+                    (np.nan_to_num(happened) != 0, rate),
+                    (rarer[:, sample.strata.columns[place]], chances[:, place]),
+                )
+            ]
+            off = np.where(is_drawn, 0.0, np.maximum(*found))
+            wider = _widen(sample, happened, part.n, size, level, below, above)
+            below, above = (
+                np.where(is_drawn, new, np.sqrt(old**2 + off)) for old, new in zip((below, above), wider, strict=True)
+            )
+            rest = rest - size * np.where(is_drawn[:, None], happened, 0.0)
+    moments = find_moments(rest)
+    part = part._replace(below=below, above=above, third=moments.third)
+    quantile = _student_quantile(part.n, level)
+    if sample.is_difference:
+        return _widen_to(part, moments, quantile, reach_of_two_tails(rest, moments, quantile))
+    return allow_for_tails(part, rest, moments, level)
+
+
+def allow_for_tails(part: Parts, values: np.ndarray, moments: Moments, level: float) -> Parts:
+    """Widen limits of means for skewness and for tails that samples don't show: by values, apart from lumps, of which the first
+    `SHOWN` suffice, and the moments of all.
+    """
+    quantile = _student_quantile(part.n, level)
+    return _widen_to(part, moments, quantile, reach_of_tails(values, moments, quantile))
+
+
+def _widen_to(part: Parts, moments: Moments, quantile: np.ndarray, reach: tuple[np.ndarray, np.ndarray]) -> Parts:
+    """Widen limits to those of tails, and by Johnson's (1978) shift on the side to which values are skewed."""
+    n = np.maximum(moments.n, 1)
+    error = np.sqrt(moments.variance / n)
+    usual = quantile * error
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shift = np.nan_to_num(moments.third / (6 * n * moments.variance)) * (1 + 2 * quantile**2)
+    below, above = (
+        np.sqrt(old**2 + (np.maximum(tail, usual) + skewed) ** 2 - usual**2)
+        for old, tail, skewed in zip(
+            (part.below, part.above), reach, (np.maximum(-shift, 0.0), np.maximum(shift, 0.0)), strict=True
+        )
+    )
+    return part._replace(below=below, above=above)
+
+
+def _squared_reach_of_few(values: np.ndarray, is_so: np.ndarray, most: np.ndarray, level: float) -> np.ndarray:
+    """Return what is to be added to the squared distances of limits because an event whose rate is known, or its absence, was seen few
+    times, so that it is not well known what else it costs: Student's distance by these worlds alone, up to `most`, the distance if none
+    was seen.
+    """
+    events = np.where(is_so, values, np.nan)
+    k, _, variance, _ = find_moments(events)
+    n = np.maximum((~np.isnan(values)).sum(axis=1), 1)
+    excess = _student_quantile(k, level) ** 2 - _student_quantile(n, level) ** 2
+    found = np.where(k > 1, k / n**2 * variance * excess, np.inf)
+    reach: np.ndarray = np.minimum(np.maximum(found, 0.0), most**2)
+    return reach
+
+
+def _limits(
+    more: np.ndarray, less: np.ndarray, n: np.ndarray, level: float, *, is_difference: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    if not is_difference:
+        return proportion_interval(more, n, level)
+    tail = (1 - level) / 2
+    return paired_proportions_limit(more, less, n, tail), -paired_proportions_limit(less, more, n, tail)
+
+
+def _widen(
+    sample: Sample,
+    happened: np.ndarray,
+    n: np.ndarray,
+    size: float,
+    level: float,
+    below: np.ndarray,
+    above: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Replace a lump's part of the distances by that of its exact limits, where that is larger."""
+    more, less = (happened > 0).sum(axis=1), (happened < 0).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate = (more - less) / n
+        variance = ((more + less) / n - rate**2) * n / np.maximum(n - 1, 1)
+        usual = (_student_quantile(n, level) * size) ** 2 * variance / np.maximum(n, 1)
+        low, high = _limits(more, less, n, level, is_difference=sample.is_difference)
+        down, up = (size * (rate - low)) ** 2, (size * (high - rate)) ** 2
+        if size < 0:
+            down, up = up, down
+        below, above = (np.sqrt(old**2 + np.maximum(new - usual, 0)) for old, new in ((below, down), (above, up)))
+        return below, above
+
+
+def _student_quantile(n: np.ndarray, level: float) -> np.ndarray:
+    from scipy.special import stdtrit
+
+    quantile: np.ndarray = np.where(n > 1, stdtrit(np.maximum(n - 1, 1), (1 + level) / 2), np.nan)
+    return quantile

@@ -1,0 +1,161 @@
+"""How often intervals that are trusted contain the truth, of samples from laws whose means, rates and quantiles are known."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from simdeploy.analysis.costs.knowing import KIND, WORLD, estimate_values_of_knowing
+from simdeploy.scenario.measures import Measure
+from simdeploy.statistics.combining import combine
+from simdeploy.statistics.estimators import estimate_rows
+from simdeploy.statistics.sample import Lump, Sample, Strata, as_sample
+
+SIZES = (20, 50, 100, 200, 400)
+LEVEL = 0.95
+MEAN_OF_LOGNORMAL = np.exp(0.5)
+PRICE, DEFECTIVE = 1000.0, np.array([0.9, 0.1])
+PAIR = (2.0, 1.0)
+
+
+def covers(found, truth):
+    """Return by repetition whether the interval covers, and whether it is trusted."""
+    return (found.low <= truth) & (truth <= found.high), found.trusts_low & found.trusts_high
+
+
+def of_means(draw, truth):
+    """Return how to measure intervals of the mean of a law."""
+    return lambda rng, shape: covers(combine(as_sample(draw(rng, shape)), is_rate=False, confidence_level=LEVEL), truth)
+
+
+def draw_waves(rng, shape):
+    """Draw makespans of two waves of five nodes, each as long as its slowest node: lognormal, sigma 1."""
+    return rng.lognormal(0, 1, (*shape, 2, 5)).max(axis=-1).sum(axis=-1)
+
+
+@cache
+def mean_of_waves():
+    """Integrate the mean of the makespans: of the largest of five, twice."""
+    grid = np.linspace(-9, 9, 200_001)
+    from scipy.special import ndtr
+
+    below = ndtr(grid) ** 5
+    return 2 * float(((1 - below) * np.exp(grid)).sum() * (grid[1] - grid[0]))
+
+
+def waves(rng, shape):
+    return of_means(draw_waves, mean_of_waves())(rng, shape)
+
+
+def escapes(rate):
+    """Return how to measure costs in worlds by kind, half of them of the defective kind, of which some escape for a price."""
+
+    def measure(rng, shape):
+        repetitions, n = shape[0], shape[1] // 2
+        escaped = np.hstack([np.zeros((repetitions, n)), rng.random((repetitions, n)) < rate])
+        costs = 10 * rng.lognormal(0, 1, escaped.shape) + PRICE * escaped
+        lump = Lump(np.array([0.0, PRICE]), escaped, np.full((repetitions, 2), np.nan))
+        sample = Sample(
+            costs,
+            Strata(np.repeat([0, 1], n), DEFECTIVE),
+            np.full(repetitions, float(n)),
+            (lump,),
+            np.zeros(2, dtype=bool),
+        )
+        truth = 10 * MEAN_OF_LOGNORMAL + PRICE * DEFECTIVE[1] * rate
+        return covers(combine(sample, is_rate=False, confidence_level=LEVEL), truth)
+
+    return measure
+
+
+def differences(rng, shape):
+    """Compare costs of two policies that share a part of each world, and have a lognormal one each."""
+    common = rng.lognormal(0, 1, shape)
+    first, second = (as_sample(common + factor * rng.lognormal(0, 1, shape)) for factor in PAIR)
+    found = combine(first - second, is_rate=False, confidence_level=LEVEL)
+    return covers(found, (PAIR[0] - PAIR[1]) * MEAN_OF_LOGNORMAL)
+
+
+def band(rng, shape):
+    """Judge four means in common worlds together, as a trade-off does; trusted if all are."""
+    level, found = 1 - (1 - LEVEL) / 4, []
+    common = rng.lognormal(0, 1, shape)
+    for factor in (1, 2, 4, 8):
+        values = as_sample(common + factor * rng.lognormal(0, 1, shape))
+        truth = (1 + factor) * MEAN_OF_LOGNORMAL
+        found.append(covers(combine(values, is_rate=False, confidence_level=level), truth))
+    hits, trusted = (np.all(each, axis=0) for each in zip(*found, strict=True))
+    return hits, trusted
+
+
+def quantiles(rng, shape):
+    found = estimate_rows(rng.lognormal(0, 1, shape), Measure("makespan_s", quantile=0.9), LEVEL)
+    return covers(found, np.exp(1.2815515655446004))
+
+
+def conditional_rates(rng, shape):
+    """Rates among the 30 % of rollouts in which a condition holds."""
+    values = np.where(rng.random(shape) < 0.3, rng.random(shape) < 0.1, np.nan)
+    return covers(estimate_rows(values, Measure("escaped"), LEVEL), 0.1)
+
+
+def differences_of_rates(rng, shape):
+    """Rates of two policies, of which one has all events of the other."""
+    events = rng.random(shape)
+    first, second = (as_sample((events < rate).astype(float)) for rate in (0.2, 0.05))
+    return covers(combine(first - second, is_rate=True, confidence_level=LEVEL), 0.15)
+
+
+MEANS_BY_KIND, SHARES = np.array([[1.0, 9], [4, 4]]), np.array([0.7, 0.3])
+
+
+def draw_policies(rng, n):
+    kinds = (rng.random(n) < SHARES[1]).astype(int)
+    return kinds, MEANS_BY_KIND[:, kinds] + rng.lognormal(0, 1, (2, n))
+
+
+@cache
+def worth_of_the_world():
+    costs = draw_policies(np.random.default_rng(0), 4_000_000)[1]
+    return costs.mean(axis=1).min() - costs.min(axis=0).mean()
+
+
+def knowing(name):
+    """Return how to measure the value of knowing the world, or the kind of release, with lognormal costs."""
+
+    def measure(rng, shape):
+        truth = worth_of_the_world() if name == WORLD else (MEANS_BY_KIND @ SHARES).min() - 0.7 * 1 - 0.3 * 4
+        rows = []
+        for _ in range(shape[0]):
+            kinds, costs = draw_policies(rng, shape[1])
+            row = estimate_values_of_knowing(costs, kinds, LEVEL)[name]
+            rows.append((row["low"] <= truth <= row["high"], row["is_trusted"]))
+        hits, trusted = np.array(rows).T
+        return hits, trusted
+
+    return measure
+
+
+INTERVALS = {
+    "mean, normal": of_means(lambda rng, shape: rng.normal(5, 1, shape), 5.0),
+    "mean, exponential": of_means(lambda rng, shape: rng.exponential(5, shape), 5.0),
+    "mean, lognormal": of_means(lambda rng, shape: rng.lognormal(0, 1, shape), MEAN_OF_LOGNORMAL),
+    "makespan of two waves of five lognormal nodes": waves,
+    "mean of 0, or 100 in 1 % of the rollouts": of_means(lambda rng, shape: 100.0 * (rng.random(shape) < 0.01), 1.0),
+    "cost, half of defective releases escape": escapes(0.5),
+    "cost, 1 in 10,000 of defective releases escapes": escapes(1e-4),
+    "difference of costs of two policies": differences,
+    "band of four means": band,
+    "90 % quantile, lognormal": quantiles,
+    "rate given an event of 30 %": conditional_rates,
+    "difference of rates": differences_of_rates,
+    "value of knowing the world": knowing(WORLD),
+    "value of knowing the kind": knowing(KIND),
+}
+
+
+def measure_coverage(name, n, repetitions):
+    """Return how many intervals are trusted, and how many of these cover."""
+    hits, trusted = INTERVALS[name](np.random.default_rng([n, 7]), (repetitions, n))
+    return int(trusted.sum()), int((hits & trusted).sum())
