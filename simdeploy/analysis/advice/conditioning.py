@@ -3,58 +3,44 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from simdeploy.analysis.advice.acting import awaits_promotion
-from simdeploy.analysis.advice.agreeing import agree
-from simdeploy.analysis.advice.finding import Supply
-from simdeploy.analysis.advice.guiding import Guide
 from simdeploy.analysis.advice.impossible import check_possible
 from simdeploy.analysis.advice.impossible_nodes import check_chances, check_nodes
-from simdeploy.analysis.advice.proposing import Proposal, Proposer
-from simdeploy.analysis.advice.proposing_nodes import NodeGuide, NodeProposer, widen
-from simdeploy.analysis.advice.rollouts import Rollouts
+from simdeploy.analysis.advice.proposing_nodes import NodeGuide, widen
+from simdeploy.analysis.advice.searching import Search
 from simdeploy.analysis.advice.settling import settle_fleet
-from simdeploy.analysis.advice.totals import Exposures, refuse_evidence
+from simdeploy.analysis.advice.totals import refuse_evidence
 from simdeploy.analysis.advice.waves import find_pauses, read_course
 from simdeploy.analysis.advice.ways import refuse_unsupported, why_no_laws
-from simdeploy.engines.choice import expect_seconds
-from simdeploy.engines.continuing import Worlds, run_continued
 from simdeploy.errors import InputError, Problem, warn_user
-from simdeploy.experiments.arguments import MOST_REPLICATIONS
 from simdeploy.rules.waves import plan_waves
 from simdeploy.units import NS_PER_S
 from simdeploy.world.operator import ScriptedAct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from simdeploy.analysis.advice.node_table import NodeTable
+    from simdeploy.analysis.advice.searching import Found
     from simdeploy.analysis.advice.seen import Seen
-    from simdeploy.analysis.advice.waves import Course
+    from simdeploy.engines.continuing import Worlds
     from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario
     from simdeploy.world.release import ReleaseKind
 
-# The most worlds of a kind whose nodes take numbers of their own, and the most that are tried as a whole.
-_MOST_PROPOSED = 1 << 14
-# Roots that are looked at, as a multiple of that, and those whose nodes are looked at for a guide.
-_ROOTS = 64
-_PILOT = 32
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
 # Instants that are matched no closer than this are worth a warning.
 _ROUGH_S = 2.0
 # A kind with a smaller part of the probability, by the guide, gets few worlds.
 _LOG_NEGLIGIBLE = math.log(1e-6)
-_FEW = 20
-_MOST_TRIED = 10_000_000
-_MOST_TRIED_S = 120.0
-_AT_ONCE = 10_000
-_NODES_AT_ONCE = 500_000
-# A kind without a single world after so many times those that are wanted is looked for no longer.
-_HOPELESS = 10
 # The part of the chance of what was seen that may be lost because no replication was found.
 _MOST_LOST = 0.01
 
@@ -111,17 +97,6 @@ class Conditioned:
         return float(weights.sum() ** 2 / (weights**2).sum())
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """Worlds of one kind that agree, and logarithms of their weights; those of worlds that could not be drawn."""
-
-    kind: ReleaseKind
-    n_tried: int
-    worlds: Worlds
-    log_weights: np.ndarray
-    lost: np.ndarray
-
-
 def condition(
     scenario: Scenario,
     seen: Seen,
@@ -129,12 +104,15 @@ def condition(
     replications: int,
     seed: int,
     engine: str,
+    workers: int = 1,
     tell: Callable[[int], None] = lambda _: None,
 ) -> Conditioned:
     """Draw worlds until there are about `replications` in which what was seen happened.
 
     Parameters
     ----------
+    workers : int
+        Threads on which kinds of release are looked at.
     tell : callable
         Takes the number of worlds that were found since the last call.
 
@@ -160,11 +138,12 @@ def condition(
     paused = _with_acts(scenario, seen, plan)
     kinds = [kind for kind in scenario.release if kind.probability]
 
-    def search_all(seen: Seen) -> list[_Search]:
-        return [
-            _Search(paused, seen, plan, course, kind, (number, len(kinds)), seed, engine, tell, has_laws=not why_tried)
-            for number, kind in enumerate(kinds)
-        ]
+    def search_all(seen: Seen) -> list[Search]:
+        def search(number: int) -> Search:
+            place = number, len(kinds)
+            return Search(paused, seen, plan, course, kinds[number], place, seed, engine, tell, has_laws=not why_tried)
+
+        return _map(workers, search, range(len(kinds)))
 
     searches = search_all(seen)
     guides = [search.guide for search in searches if isinstance(search.guide, NodeGuide)]
@@ -177,15 +156,23 @@ def condition(
     # Kinds that can hardly have been get few worlds; if those say otherwise, as many as the others.
     most = max(search.log_likelihood for search in searches)
     likely = [search for search in searches if search.log_likelihood >= most + _LOG_NEGLIGIBLE]
-    for search in searches:
-        search.find(-(-replications // len(likely))) if search in likely else search.glance()
+    wanted = -(-replications // len(likely))
+    _map(workers, lambda search: search.find(wanted) if search in likely else search.glance(), searches)
     most = max(search.log_found for search in searches)
     # What can't have happened under some kinds is shared by the others.
     able = [search for search in searches if search.n_found and search.log_found >= most + _LOG_NEGLIGIBLE]
-    for search in able:
-        if search not in likely or sum(each.n_found for each in able) < replications:
-            search.find(-(-replications // len(able)))
+    missing = sum(search.n_found for search in able) < replications
+    wanted = -(-replications // len(able))
+    _map(workers, lambda search: search.find(wanted), [each for each in able if missing or each not in likely])
     return Conditioned(paused, seen, _weigh([each.found for each in searches], why_tried), why_tried, seed, engine)
+
+
+def _map(workers: int, do: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
+    """Return what is done with each item, by so many threads."""
+    if workers == 1:
+        return [do(item) for item in items]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(do, items))
 
 
 def _warn_of_width(table: NodeTable) -> None:
@@ -209,7 +196,7 @@ def _with_acts(scenario: Scenario, seen: Seen, plan: Plan) -> Scenario:
     return replace(scenario, operator=replace(operator, script=(*operator.script, *acts))) if acts else scenario
 
 
-def _weigh(found: list[_Found], why_tried: str) -> tuple[OfKind, ...]:
+def _weigh(found: list[Found], why_tried: str) -> tuple[OfKind, ...]:
     """Return the worlds of all kinds, with weights on one scale."""
     best = max((each.log_weights.max(initial=-np.inf) for each in found), default=-np.inf)
     if not np.isfinite(best):
@@ -230,160 +217,3 @@ def _weigh(found: list[_Found], why_tried: str) -> tuple[OfKind, ...]:
         message = "what was seen is too improbable for worlds to be drawn"
         raise InputError(Problem(message, ("seen",), hint="leave out instants"))
     return tuple(by_kind)
-
-
-class _Search:
-    """Finds worlds of one kind; `n_tried` roots were drawn so far, and `n_found` worlds agree."""
-
-    def __init__(
-        self,
-        scenario: Scenario,
-        seen: Seen,
-        plan: Plan,
-        course: Course | None,
-        kind: ReleaseKind,
-        place: tuple[int, int],
-        seed: int,
-        engine: str,
-        tell: Callable[[int], None],
-        *,
-        has_laws: bool,
-    ) -> None:
-        self._scenario, self._seen, self._plan = scenario.given(kind.name), seen, plan
-        self._course, self._kind, self._seed, self._engine = course, kind, seed, engine
-        span = MOST_REPLICATIONS // place[1]
-        first = place[0] * span
-        self._first = first
-        self.guide: Guide | NodeGuide | None = None
-        self.log_likelihood = 0.0
-        self._has_laws, table = has_laws, seen.nodes
-        self._tell = tell
-        if not has_laws:
-            most_s = _MOST_TRIED_S / place[1]
-            self._most = int(min(_MOST_TRIED / place[1], most_s / expect_seconds(engine, scenario.fleet.nodes)))
-            self._most_roots = span
-            self._supply = Supply(first, span, 1)
-        else:
-            self._most = _MOST_PROPOSED
-            self._most_roots = _MOST_PROPOSED * _ROOTS
-            used = self._most_roots + _PILOT
-            self._supply = Supply(first + used, span - used, (span - used) // _MOST_PROPOSED)
-            pilot = self._rollouts(first + self._most_roots + np.arange(_PILOT))
-            if course is not None and not course.pauses:
-                self.guide = Guide(pilot, course)
-            elif table is not None and pilot.are_alike:
-                self.guide = NodeGuide(pilot, table, seen.last.at_ns)
-            if self.guide:
-                self.log_likelihood = self.guide.log_likelihood + math.log(float(kind.probability))
-        self.n_tried = self.n_found = self._n_proposed = 0
-        self._parts: list[tuple[Worlds, np.ndarray, np.ndarray]] = []
-
-    def find(self, wanted: int) -> None:
-        """Find so many worlds in all, or as many as there are."""
-        while self.n_found < wanted and self._n_proposed < self._most and self.n_tried < self._most_roots:
-            if self._has_laws and self._n_proposed >= _HOPELESS * wanted and not self.n_found:
-                break
-            size = 4 * self._n_proposed or wanted
-            if self.n_found:
-                size = int(1.1 * (wanted - self.n_found) * self._n_proposed / self.n_found) + 1
-            self._try(min(size, self._most - self._n_proposed, _AT_ONCE))
-
-    def glance(self) -> None:
-        """Try few worlds, of a kind that can hardly have been."""
-        self._try(_FEW)
-
-    @property
-    def log_found(self) -> float:
-        """The logarithm of the chance of this kind and what was seen."""
-        log_weights = np.concatenate([each for _, each, _ in self._parts])
-        if not len(log_weights):
-            return -math.inf
-        prior = float(self._kind.probability) / self.n_tried
-        return float(np.logaddexp.reduce(log_weights)) + math.log(prior)
-
-    def _try(self, size: int) -> None:
-        """Propose so many worlds, from the next roots that pass the sieve."""
-        parts, left = [], size
-        while left and self.n_tried < self._most_roots:
-            n = min(4 * left if self.guide else left, self._most_roots - self.n_tried)
-            roots = self._first + self.n_tried + np.arange(n)
-            kept, logs = self.guide.sift(roots) if self.guide else (np.arange(n), np.zeros(n))
-            kept, logs = kept[:left], logs[:left]
-            left -= len(kept)
-            self.n_tried += n if left else int(kept[-1]) + 1
-            parts.append((roots[kept], logs))
-        roots, log_kept = (np.concatenate(each) for each in zip(*parts, strict=True))
-        slots = self._n_proposed + np.arange(len(roots))
-        self._n_proposed += len(roots)
-        proposal = self._propose(roots, slots, -log_kept)
-        log_weights = proposal.log_weights
-        possible = np.isfinite(log_weights)
-        places = np.flatnonzero(possible & proposal.are_drawn)
-        places, logs = self._agree(proposal, places)
-        log_weights[places] += logs
-        worlds = Worlds(proposal.worlds.roots[places], proposal.worlds.nodes[places])
-        lost = log_weights[possible & ~proposal.are_drawn]
-        self._parts.append((worlds, log_weights[places], lost))
-        self.n_found += len(places)
-        self._tell(len(places))
-
-    @property
-    def found(self) -> _Found:
-        """What was found."""
-        worlds, log_weights, lost = zip(*self._parts, strict=True)
-        together = Worlds(*(np.concatenate([getattr(each, name) for each in worlds]) for name in ("roots", "nodes")))
-        return _Found(self._kind, self.n_tried, together, np.concatenate(log_weights), np.concatenate(lost))
-
-    def _propose(self, roots: np.ndarray, slots: np.ndarray, log_weights: np.ndarray) -> Proposal:
-        if not self._has_laws:
-            nodes = np.repeat(roots[:, np.newaxis], self._plan.total, axis=1)
-            return Proposal(Worlds(roots, nodes), log_weights, np.ones(len(roots), dtype=bool))
-        if self._seen.nodes is not None:
-            table, at_ns = self._seen.nodes, self._seen.last.at_ns
-            size = max(_NODES_AT_ONCE // max(self._plan.sizes), 1)
-            parts = [slice(first, first + size) for first in range(0, len(roots), size)]
-            return Proposal.join(
-                NodeProposer(self._rollouts(roots[part]), table, at_ns, log_weights=log_weights[part]).propose(
-                    self._supply, slots[part]
-                )
-                for part in parts
-            )
-        assert self._course is not None  # noqa: S101 - what was seen is nodes or looks
-        return self._proposer(self._rollouts(roots), self._course, slots, log_weights).propose()
-
-    def _rollouts(self, roots: np.ndarray) -> Rollouts:
-        return Rollouts(self._scenario, self._seen.policy, self._plan, self._kind, self._seed, roots)
-
-    def _proposer(self, rollouts: Rollouts, course: Course, slots: np.ndarray, log_weights: np.ndarray) -> Proposer:
-        orchestrator = self._scenario.orchestrator_of(self._seen.policy)
-        stops = orchestrator.on_failure in ("rollback", "stop") and orchestrator.canary_gate == "all_healthy"
-        never_failed = stops and self._plan.canaries > 0
-        guide = self.guide if isinstance(self.guide, Guide) else None
-        return Proposer(rollouts, course, self._supply, slots, log_weights, guide, never_failed=never_failed)
-
-    def _agree(self, proposal: Proposal, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return which worlds look like what was seen, and the logarithms of the chances of totals of requests."""
-        if not len(places):
-            return places, np.zeros(0)
-        worlds = Worlds(proposal.worlds.roots[places], proposal.worlds.nodes[places])
-        table, totals, plan = self._seen.nodes, self._seen.totals, self._plan
-        continued = run_continued(
-            self._scenario,
-            self._seen.policy,
-            worlds,
-            looks_ns=[look.at_ns for look in self._seen.looks],
-            nodes_at_ns=None if table is None and not totals else self._seen.last.at_ns,
-            seed=self._seed,
-            engine=self._engine,
-        )
-        rollouts = self._rollouts(worlds.roots)
-        if table is None or continued.nodes is None:
-            agrees = agree(continued.looks, self._seen.looks)
-        else:
-            is_barrier = plan.pacing == "barrier" and not plan.has_slots
-            agrees = table.agree(rollouts, continued.nodes, plan.sizes if is_barrier else (1,) * plan.total)
-        logs = np.zeros(len(places))
-        if totals and continued.nodes is not None:
-            logs = Exposures(rollouts, worlds, continued.nodes).weigh(totals)
-        agrees &= np.isfinite(logs)
-        return places[agrees], logs[agrees]

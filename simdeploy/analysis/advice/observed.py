@@ -53,6 +53,19 @@ class Observed:
         start_high = np.where(may_start, FOREVER, self.start_high)
         return Observed(self.verdict, started, start_low, start_high, self.low, self.high, self.windows)
 
+    @property
+    def flat(self) -> Observed:
+        """The same, one node after the other."""
+        return Observed(
+            self.verdict.ravel(),
+            self.started.ravel(),
+            self.start_low.ravel(),
+            self.start_high.ravel(),
+            self.low.ravel(),
+            self.high.ravel(),
+            self.windows.ravel(),
+        )
+
     def take(self, places: np.ndarray | tuple[np.ndarray, ...]) -> Observed:
         """Return some of them."""
         return Observed(

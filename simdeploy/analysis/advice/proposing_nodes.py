@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from simdeploy.analysis.advice.node_table import NodeTable
     from simdeploy.analysis.advice.observed import Observed
 
-_BINS = 256
+# Intervals of the numbers that all nodes share; levels of failures are less well known than slowdowns.
+_BINS, _BINS_OF_LEVELS = 256, 64
 _LEAST = 1e-300
 # A start, and an instant after it, may each be off by their slack.
 _GUIDE_SLACK = 2
@@ -101,14 +102,14 @@ class NodeProposer:
         starts = np.zeros(self._n)
         for wave, places in self._waves:
             laws = self._rollouts.laws(wave)
-            nodes, seen, chances, late = self._observe(wave, places, starts)
+            flat, seen, chances, late, narrowed = self._observe(wave, places, starts)
             self._log_weights = self._log_weights + _logs(chances).sum(axis=1) + late
             is_possible = np.isfinite(self._log_weights) & are_drawn
             worlds, columns = np.nonzero(np.repeat(is_possible[:, np.newaxis], chances.shape[1], axis=1))
-            flat = self._flatten(nodes, (worlds, columns))
-            drawn = Nodes(flat.numbers, slots[worlds], flat.laws, flat.slowdown, flat.start_failure)
+            possible = flat.take(worlds * chances.shape[1] + columns)
+            drawn = replace(possible, worlds=slots[worlds])
             wanted = seen.take((worlds, columns))
-            own = self._find_chances(laws, drawn, wanted)
+            own = narrowed[worlds, columns]
             are_drawn[worlds[own < self._find_rarest(laws, drawn, wanted)]] = False
             kept = np.flatnonzero(are_drawn[worlds])
             replications, at = find_replications(
@@ -135,12 +136,11 @@ class NodeProposer:
         for wave, places in self._waves:
             start = table.dispatch_of(places)
             start = last if math.isnan(start) else start
-            nodes, seen, chances, late = self._observe(wave, places, np.full(self._n, 0.0 if wave == 0 else start))
+            starts = np.full(self._n, 0.0 if wave == 0 else start)
+            flat, seen, chances, late, _ = self._observe(wave, places, starts)
             total = total + _logs(chances).sum(axis=1) + late
             is_known = wave == 0 or not math.isnan(table.dispatch_of(places))
-            every = np.indices(nodes.shape).reshape(2, -1)
-            flat = self._flatten(nodes, (every[0], every[1]))
-            least = self._find_rarest(self._rollouts.laws(wave), flat, seen.take((every[0], every[1])))
+            least = self._find_rarest(self._rollouts.laws(wave), flat, seen.flat)
             ease = chances / least.reshape(chances.shape)
             best.append(ease if is_known else np.maximum(ease, _LEAST))
             resolved = table.resolved_ns[places]
@@ -150,20 +150,23 @@ class NodeProposer:
 
     def _observe(
         self, wave: int, places: slice, starts: np.ndarray
-    ) -> tuple[np.ndarray, Observed, np.ndarray, np.ndarray]:
-        """Return the nodes of a wave, what was seen of them, its chances, and the logarithm of the chance that the last one was late enough."""
+    ) -> tuple[Nodes, Observed, np.ndarray, np.ndarray, np.ndarray]:
+        """Return the nodes of a wave, flat; what was seen of them; its chances.
+
+        Also the logarithm of the chance that the last one was late enough, and the chances given which one that was; `seen` is narrowed
+        to it.
+        """
         nodes = self._nodes[:, places]
         seen = self._table.bound(starts, places, self._at_ns, self._times_slack)
         low, high = self._bound_last(wave, places, starts)
         np.minimum(seen.high, np.where(seen.verdict < 0, np.inf, high[:, np.newaxis]), out=seen.high)
         every = np.indices(nodes.shape).reshape(2, -1)
         flat = self._flatten(nodes, (every[0], every[1]))
-        laws = self._rollouts.laws(wave)
-        chances = self._find_chances(laws, flat, seen.take((every[0], every[1]))).reshape(nodes.shape)
-        late = np.zeros(self._n)
+        chances = self._find_chances(self._rollouts.laws(wave), flat, seen.flat).reshape(nodes.shape)
+        late, narrowed = np.zeros(self._n), chances
         if np.isfinite(low).any():
-            late = self._choose_last(wave, flat, seen, chances, low)
-        return nodes, seen, chances, late
+            late, narrowed = self._choose_last(wave, flat, seen, chances, low)
+        return flat, seen, chances, late, narrowed
 
     def _bound_last(self, wave: int, places: slice, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return between which times after the start of a wave its last node got its verdict, as its successor tells."""
@@ -183,25 +186,23 @@ class NodeProposer:
         begins = starts + self._pause_ns(wave)
         return low - begins, high - begins
 
-    def _choose_last(self, wave: int, flat: Nodes, seen: Observed, chances: np.ndarray, low: np.ndarray) -> np.ndarray:
-        """Let one node of each world be late enough to be the last; narrows the times in `seen`."""
-        shape = chances.shape
-        middle = np.minimum(np.broadcast_to(low[:, np.newaxis], shape), seen.high)
-        early_seen = seen.take(np.arange(len(seen.low)))
-        np.copyto(early_seen.high, middle)
-        every = np.indices(shape).reshape(2, -1)
-        early = self._find_chances(self._rollouts.laws(wave), flat, early_seen.take((every[0], every[1]))).reshape(
-            shape
-        )
+    def _choose_last(
+        self, wave: int, flat: Nodes, seen: Observed, chances: np.ndarray, low: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Let one node of each world be late enough to be the last; narrows the times in `seen`, and returns their chances, too."""
+        middle = np.minimum(np.broadcast_to(low[:, np.newaxis], chances.shape), seen.high)
+        early_seen = replace(seen, high=middle.copy())
+        early = self._find_chances(self._rollouts.laws(wave), flat, early_seen.flat).reshape(chances.shape)
         early = np.where(middle <= seen.low, 0.0, np.clip(early / np.maximum(chances, _LEAST), 0.0, 1.0))
         cumulated = np.cumprod(early, axis=1)
         late = 1 - cumulated[:, -1]
         u = uniforms(self._rollouts.seed, self._rollouts.roots, Stream.SEEN_WAVE, wave, 1)
         hit = np.argmax(1 - cumulated >= (u * late)[:, np.newaxis], axis=1)[:, np.newaxis]
-        columns = np.arange(shape[1])
+        columns = np.arange(chances.shape[1])
         np.copyto(seen.high, middle, where=columns < hit)
         np.copyto(seen.low, np.maximum(seen.low, middle), where=columns == hit)
-        return _logs(late)
+        narrowed = chances * np.where(columns < hit, early, np.where(columns == hit, 1 - early, 1.0))
+        return _logs(late), narrowed
 
     def _flatten(self, nodes: np.ndarray, chosen: tuple[np.ndarray, np.ndarray]) -> Nodes:
         worlds, columns = chosen
@@ -278,7 +279,7 @@ class NodeGuide:
     def __init__(self, pilot: Rollouts, table: NodeTable, at_ns: int) -> None:
         behaviours = pilot.scenario.fleet.behaviours
         slowdowns = np.stack(middles([one.slowdown for one in behaviours], _BINS))
-        levels = np.stack(middles([one.start_failure for one in behaviours], _BINS))
+        levels = np.stack(middles([one.start_failure for one in behaviours], _BINS_OF_LEVELS))
         middle = slice(levels.shape[1] // 2, levels.shape[1] // 2 + 1)
         proposer = partial(NodeProposer, table=table, at_ns=at_ns, times_slack=_GUIDE_SLACK, knows_pauses=False)
         by_slowdown, best = proposer(

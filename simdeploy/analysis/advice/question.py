@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from simdeploy.analysis.advice.impossible import find_failed_limit
 from simdeploy.analysis.advice.result import ACTS, COURSE, FEWEST_EFFECTIVE, FORECAST, KINDS, WAITING, Advice
 from simdeploy.analysis.advice.running import Runner
 from simdeploy.analysis.advice.seen import read_seen
-from simdeploy.analysis.advice.waiting import count_runs, find_worth
+from simdeploy.analysis.advice.waiting import WAITS_S, Script, find_worth, list_scripts
 from simdeploy.analysis.advice.ways import why_no_laws
 from simdeploy.analysis.asking.pricing import describe_costs
 from simdeploy.engines.choice import check_room, choose_engine
@@ -80,7 +81,7 @@ class Question:
         if not self.scenario.release:
             raise InputError(Problem("the scenario has no release", ("scenario",)))
         self._level, self._seed = confidence_level, seed
-        self._replications = replications
+        self._replications, self._workers, self._lock = replications, workers, Lock()
         self.seen: Seen = read_seen(self.scenario, policy, seen, at)
         orchestrator = self.scenario.orchestrator_of(self.seen.policy)
         fleet = self.scenario.fleet
@@ -107,11 +108,19 @@ class Question:
 
     def count_runs(self, acts: Sequence[Act]) -> int:
         """Return how many times the worlds are run, besides going on."""
-        further = sum(not act.is_nothing for act in acts)
-        if not acts or self.scenario.costs is None:
-            return further
-        return further + count_runs(
-            may_promote=awaits_promotion(self.seen, self.plan), is_paused=self._state == "paused"
+        at_ns = self._look.at_ns
+        changes = sum(act.policy is not None for act in acts)
+        scripts = {act.script(at_ns) for act in acts}
+        if acts and self.scenario.costs is not None:
+            scripts |= {script for of_wait in self._list_scripts().values() for script in of_wait}
+        return changes + len(scripts - {()})
+
+    def _list_scripts(self) -> dict[tuple[str, int], list[Script]]:
+        """Return what people may do after waiting."""
+        return list_scripts(
+            self._look.at_ns,
+            may_promote=awaits_promotion(self.seen, self.plan),
+            is_paused=self._state == "paused",
         )
 
     def condition(self, *, extra_runs: int) -> None:
@@ -126,16 +135,21 @@ class Question:
             replications=self._replications,
             seed=self._seed,
             engine=self._engine,
+            workers=self._workers,
             tell=self._tell,
         )
         self._weighted = Weighted.of(self._conditioned, self._level)
         self._total = len(self._weighted.weights) * n_runs
-        self._runner = Runner(self._conditioned, self._campaign.executor(self._engine), self._tell)
-        self._outcomes = self._runner.run((), self._instants)
+        at_ns = self._conditioned.at_ns
+        looks_ns = (at_ns, *(at_ns + wait_s * NS_PER_S for wait_s in WAITS_S))
+        executor = self._campaign.executor(self._engine)
+        self._runner = Runner(self._conditioned, executor, looks_ns, self._instants, self._tell)
+        self._outcomes = self._runner.run()
 
     def _tell(self, n: int) -> None:
-        self._done += n
-        self._campaign.report(self._done, max(self._total, self._done))
+        with self._lock:
+            self._done += n
+            self._campaign.report(self._done, max(self._total, self._done))
 
     @property
     def _instants(self) -> tuple[int, ...]:
@@ -213,15 +227,18 @@ class Question:
 
     def _to_come(self, outcomes: Outcomes) -> dict[str, np.ndarray]:
         """Return what is still to come in each world."""
-        at_s = (self._conditioned.at_ns + 1) / NS_PER_S  # when acts take effect
-        is_over = self._state in TERMINAL_STATES
-        left = np.zeros(len(outcomes.looks)) if is_over else np.maximum(outcomes.numbers["makespan_s"] - at_s, 0.0)
-        failed_now = outcomes.looks["failed_nodes"][:, 0].astype(float) if outcomes.looks.shape[1] else 0.0
+        failed_now = outcomes.look(self._conditioned.at_ns)["failed_nodes"].astype(float)
         return {
-            "time_left_s": left,
+            "time_left_s": self._time_left_s(outcomes),
             "failed_nodes_to_come": outcomes.numbers["failed_nodes"] - failed_now,
             "exposed_nodes_to_come": outcomes.exposed_later.astype(float),
         }
+
+    def _time_left_s(self, outcomes: Outcomes) -> np.ndarray:
+        if self._state in TERMINAL_STATES:
+            return np.zeros(len(outcomes.looks))
+        at_s = (self._conditioned.at_ns + 1) / NS_PER_S  # when acts take effect
+        return np.maximum(outcomes.numbers["makespan_s"] - at_s, 0.0)
 
     def _rows_of_course(self) -> list[dict[str, Any]]:
         """Return updated and failed nodes over time: as seen, then quantiles."""
@@ -232,11 +249,10 @@ class Question:
             for name in ("updated_nodes", "failed_nodes"):
                 values |= dict.fromkeys((f"{name}_low", name, f"{name}_high"), fields.get(name, math.nan))
             rows.append({"time_s": since_ns / NS_PER_S, "is_past": True, **values})
-        looks = self._outcomes.looks
-        for place, at_ns in enumerate(self._instants):
-            values = {}
+        for at_ns in self._instants:
+            values, look = {}, self._outcomes.look(at_ns)
             for name in ("updated_nodes", "failed_nodes"):
-                counts = looks[name][:, place].astype(float)
+                counts = look[name].astype(float)
                 found = [self._weighted.quantile(counts, level).estimate for level in _LEVELS]
                 values |= dict(zip((f"{name}_low", name, f"{name}_high"), found, strict=True))
             rows.append({"time_s": at_ns / NS_PER_S, "is_past": False, **values})
@@ -247,10 +263,7 @@ class Question:
     def advise(self, acts: Sequence[Act]) -> Advice:
         """Compare the acts."""
         at_ns, weighted = self._conditioned.at_ns, self._weighted
-        going_on = self._outcomes
-        outcomes = [
-            going_on if act.is_nothing else self._runner.run(act.script(at_ns), [at_ns], act.policy) for act in acts
-        ]
+        outcomes = [self._runner.run(act.script(at_ns), act.policy) for act in acts]
         costs = [each.costs(self.scenario) for each in outcomes]
         means = [weighted.mean(of_act) for of_act in costs]
         known = [place for place, mean in enumerate(means) if not math.isnan(mean.estimate)]
@@ -271,19 +284,12 @@ class Question:
                     "more_high": more.high,
                     "false_alarm": weighted.probability((words == "false_alarm").astype(float)).estimate,
                     "escaped": weighted.probability((words == "escaped").astype(float)).estimate,
-                    "time_left_s": weighted.mean(self._to_come(outcomes[place])["time_left_s"]).estimate,
+                    "time_left_s": weighted.mean(self._time_left_s(outcomes[place])).estimate,
                 }
             )
         waiting = []
         if cheapest is not None:
-            waiting = find_worth(
-                self._runner,
-                weighted,
-                costs[cheapest],
-                at_ns=at_ns,
-                may_promote=awaits_promotion(self.seen, self.plan),
-                is_paused=self._state == "paused",
-            )
+            waiting = find_worth(self._runner, weighted, costs[cheapest], self._list_scripts())
         return Advice(
             **self.forecast(),
             acts=make_frame(rows, ACTS),

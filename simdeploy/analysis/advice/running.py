@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.operator import ScriptedAct
 
-# Nodes whose rollouts are run in one span: about a second of work.
-_NODES_PER_SPAN = {"compiled": 5_000_000, "reference": 20_000}
+# Nodes whose rollouts are run in one span: some tenths of a second of work.
+_NODES_PER_SPAN = {"compiled": 500_000, "reference": 20_000}
 # Later than anything that happens.
 _END_NS = (1 << 62) - 1
 
@@ -40,14 +40,21 @@ class Outcomes:
     words : dict of str to ndarray of str
         Those that are words; empty where missing.
     looks : ndarray of LOOK, shape (worlds, looks)
+    looks_ns : tuple of int
+        Their instants.
     exposed_later : ndarray of int
-        Nodes that start after the instant of looking.
+        Nodes that start after the instant of looking; none if they were not counted.
     """
 
     numbers: dict[str, np.ndarray]
     words: dict[str, np.ndarray]
     looks: np.ndarray
+    looks_ns: tuple[int, ...]
     exposed_later: np.ndarray
+
+    def look(self, at_ns: int) -> np.ndarray:
+        """Return the deployment objects at the end of an instant."""
+        return self.looks[:, self.looks_ns.index(at_ns)]
 
     def costs(self, scenario: Scenario) -> np.ndarray:
         """Return the cost of each rollout; NaN without costs, or where unknown."""
@@ -77,6 +84,7 @@ class _Job:
     changed: ScenarioPolicy | None
     seed: int
     engine: str
+    counts_exposed: bool
 
     def run(self, span: Span) -> Outcomes:
         """Run some of the worlds."""
@@ -86,7 +94,7 @@ class _Job:
             self.policy,
             Worlds(self.worlds.roots[places], self.worlds.nodes[places]),
             looks_ns=self.looks_ns,
-            nodes_at_ns=_END_NS,
+            nodes_at_ns=_END_NS if self.counts_exposed else None,
             change=None if self.changed is None else (self.at_ns, self.changed),
             seed=self.seed,
             engine=self.engine,
@@ -100,9 +108,10 @@ class _Job:
                 words[name] = np.array([*block.words[name], ""], dtype=object)[codes]
             else:
                 numbers[name] = np.where(is_ok, block.numbers[name][rows].astype(float), np.nan)
-        assert continued.nodes is not None  # noqa: S101 - they were asked for
-        exposed = (continued.nodes["started_ns"] > self.at_ns).sum(axis=1)
-        return Outcomes(numbers, words, continued.looks, exposed)
+        exposed = np.zeros(0, dtype=np.int64)
+        if continued.nodes is not None:
+            exposed = (continued.nodes["started_ns"] > self.at_ns).sum(axis=1)
+        return Outcomes(numbers, words, continued.looks, self.looks_ns, exposed)
 
     def failed(self, span: Span, stage: str, error: str) -> Outcomes:  # noqa: ARG002 - what it was is not told
         """Return worlds of which nothing is known."""
@@ -111,7 +120,8 @@ class _Job:
         looks["state"] = NOT_THERE
         numbers = {name: np.full(n, np.nan) for name, dtype in RESPONSES.items() if dtype != "str"}
         words = {name: np.full(n, "", dtype=object) for name, dtype in RESPONSES.items() if dtype == "str"}
-        return Outcomes(numbers, words, looks, np.zeros(n, dtype=np.int64))
+        exposed = np.zeros(n if self.counts_exposed else 0, dtype=np.int64)
+        return Outcomes(numbers, words, looks, self.looks_ns, exposed)
 
     def join(self, span: Span, parts: Sequence[tuple[Span, Outcomes]]) -> Outcomes:  # noqa: ARG002 - parts have all of it
         """Return the outcome of a span that was done in parts."""
@@ -123,6 +133,7 @@ def _join(parts: Sequence[Outcomes]) -> Outcomes:
         {name: np.concatenate([each.numbers[name] for each in parts]) for name in parts[0].numbers},
         {name: np.concatenate([each.words[name] for each in parts]) for name in parts[0].words},
         np.concatenate([each.looks for each in parts]),
+        parts[0].looks_ns,
         np.concatenate([each.exposed_later for each in parts]),
     )
 
@@ -134,33 +145,52 @@ class Runner:
     Attributes
     ----------
     executor : Executor
+    looks_ns : tuple of int
+        Instants at which the worlds are looked at.
+    course_ns : tuple of int
+        Further ones if nothing is done.
     report : callable
         Takes the number of rollouts that are done.
     """
 
     conditioned: Conditioned
     executor: Executor
+    looks_ns: tuple[int, ...]
+    course_ns: tuple[int, ...]
     report: Callable[[int], None] = lambda _: None
+    _done: dict[tuple[ScriptedAct, ...], Outcomes] = field(default_factory=dict)
 
-    def run(
-        self,
-        script: Sequence[ScriptedAct] = (),
-        looks_ns: Sequence[int] = (),
-        changed: ScenarioPolicy | None = None,
-    ) -> Outcomes:
-        """Run all worlds under further acts, or with another policy from now on; look at them at some instants."""
-        conditioned = self.conditioned
-        operator = conditioned.scenario.operator
-        scenario = replace(conditioned.scenario, operator=replace(operator, script=(*operator.script, *script)))
-        return _join([self._run_kind(scenario, of_kind, tuple(looks_ns), changed) for of_kind in conditioned.by_kind])
+    def run(self, script: tuple[ScriptedAct, ...] = (), changed: ScenarioPolicy | None = None) -> Outcomes:
+        """Run all worlds under further acts, once, or with another policy from now on."""
+        if changed is not None:
+            return self._run(script, changed)
+        if script not in self._done:
+            self._done[script] = self._run(script, None)
+        return self._done[script]
+
+    def _run(self, script: tuple[ScriptedAct, ...], changed: ScenarioPolicy | None) -> Outcomes:
+        operator = self.conditioned.scenario.operator
+        scenario = replace(self.conditioned.scenario, operator=replace(operator, script=(*operator.script, *script)))
+        goes_on = not script and changed is None
+        return _join(
+            [self._run_kind(scenario, of_kind, changed, goes_on=goes_on) for of_kind in self.conditioned.by_kind]
+        )
 
     def _run_kind(
-        self, scenario: Scenario, of_kind: OfKind, looks_ns: tuple[int, ...], changed: ScenarioPolicy | None
+        self, scenario: Scenario, of_kind: OfKind, changed: ScenarioPolicy | None, *, goes_on: bool
     ) -> Outcomes:
         seen, engine = self.conditioned.seen, self.conditioned.engine
-        given = scenario.given(of_kind.kind.name)
-        at_ns, seed = self.conditioned.at_ns, self.conditioned.seed
-        job = _Job(given, seen.policy, of_kind.worlds, looks_ns, at_ns, changed, seed, engine)
+        job = _Job(
+            scenario.given(of_kind.kind.name),
+            seen.policy,
+            of_kind.worlds,
+            (*self.looks_ns, *self.course_ns) if goes_on else self.looks_ns,
+            self.conditioned.at_ns,
+            changed,
+            self.conditioned.seed,
+            engine,
+            counts_exposed=goes_on,
+        )
         n = len(of_kind.weights)
         size = max(_NODES_PER_SPAN[engine] // scenario.fleet.nodes, 1)
         spans = [Span(0, 0, 1, first, min(size, n - first)) for first in range(0, n, size)]

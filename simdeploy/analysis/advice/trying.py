@@ -18,7 +18,9 @@ _WINDOW = np.uint64(Stream.WINDOW.block)
 _0, _32 = np.uint64(0), np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 _RUNS, _FAILS = 0, 1
-# After so many tries in vain, the durations of so many are drawn together, and most of them rule the verdict out.
+# More than the levels of uniforms are off by rounding.
+_ROUGH = 1e-12
+# After so many tries in vain, the numbers of so many attempts are drawn together, and most of them rule out what is wanted.
 _PATIENCE, _BATCH = 16, 64
 
 
@@ -27,6 +29,146 @@ def _may_run(start, needed, interval_ns, low, high):
     """Return whether a node that started may run within its bounds, at the end of a window."""
     last = start + math.floor((high - start) / interval_ns) * interval_ns
     return start + needed * interval_ns <= high and last > low
+
+
+@inlined
+def _level_of(durations, time):
+    """Return the place of the last duration up to some time; -1 if there is none."""
+    low, high = -1, durations.shape[1]
+    while high - low > 1:
+        middle = (low + high) // 2
+        if durations[0, middle] <= time:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@inlined
+def _bound_first(wanted, started, low, high, start_low, start_high, rule, has_hang):
+    """Return between which times the only attempt must end, and whether it must (1) or must not (0) succeed (-1: either)."""
+    is_checked, from_dispatch, deadline_ns, interval_ns, needed, _, _, _ = rule
+    after, until, succeeds = -math.inf, high, -1
+    if started == 1:
+        after, until, succeeds = start_low, min(start_high, high), 1
+    elif started == 0 and not has_hang and not (is_checked and from_dispatch and deadline_ns <= high):
+        after, succeeds = low, 0
+    elif started == 0:
+        until = math.inf
+    if wanted == _RUNS and is_checked:
+        succeeds = 1
+        until = min(until, high - needed * interval_ns)
+    elif started < 0:
+        until = math.inf
+    return after, until, succeeds
+
+
+@inlined
+def _does(
+    key0,
+    key1,
+    replication,
+    node,
+    wanted,
+    low,
+    high,
+    started,
+    start_low,
+    start_high,
+    slowdown,
+    failure_0,
+    failure_1,
+    share,
+    attempts,
+    rule,
+    tables,
+):
+    """Return whether a node does about what is wanted in a replication."""
+    is_checked, from_dispatch, deadline_ns, interval_ns, needed, threshold, is_consecutive, is_cumulative = rule
+    durations, tail, log_least, hang, healthy_table = tables
+    n_steps, n_levels = durations.shape[1] - 1, healthy_table.shape[1]
+    width = (math.log(tail) - log_least) / n_steps
+    time, verdict, is_started = 0.0, _FAILS, False
+    part = 0
+    if share < 1.0:
+        word, _ = block(key0, key1, replication, _AFFECTED, node, _0)
+        part = 0 if to_uniform(word) < share else 1
+    failure = failure_1 if part else failure_0
+    for attempt in range(attempts):
+        even, odd = block(key0, key1, replication, _ATTEMPT, node, np.uint64(attempt))
+        u = to_uniform(even)
+        if u < tail:
+            row, x = 1, (math.log(u) - log_least) / width
+        elif u > 1 - tail:
+            row, x = 2, (math.log(1 - u) - log_least) / width
+        else:
+            row, x = 0, (u - tail) / (1 - 2 * tail) * n_steps
+        below = min(max(int(x), 0), n_steps - 1)
+        left = durations[row, below]
+        time += slowdown * (left + (x - below) * (durations[row, below + 1] - left))
+        if hang[part] > 0.0:
+            word, _ = block(key0, key1, replication, _HANG, node, np.uint64(attempt))
+            if to_uniform(word) < hang[part]:
+                if not is_checked:
+                    verdict = _RUNS
+                else:
+                    time = deadline_ns if from_dispatch else time + deadline_ns
+                break
+        if is_checked and from_dispatch and time > deadline_ns:
+            time = deadline_ns
+            break
+        if to_uniform(odd) >= failure:
+            is_started = True
+            break
+        if time > high:
+            break
+    if started >= 0 and (started == 1) != is_started:
+        return False
+    if is_started:
+        if time <= start_low or time > start_high:
+            return False
+        if not is_checked or needed == 0:
+            verdict = _RUNS
+        else:
+            if wanted == _RUNS and not _may_run(time, needed, interval_ns, low, high):
+                return False
+            deadline = deadline_ns if from_dispatch else time + deadline_ns
+            level, part_of_level = 0, 0.0
+            if n_levels > 1:
+                word, _ = block(key0, key1, replication, _ERROR_RATE, node, _0)
+                x = min(max(to_uniform(word) * n_levels - 0.5, 0.0), n_levels - 1.0)
+                level = min(int(x), n_levels - 2)
+                part_of_level = x - level
+            healthy, unhealthy, is_decided, end = 0, 0, False, time
+            even, odd = _0, _0
+            for window in range(healthy_table.shape[2]):
+                if end + interval_ns > deadline or end > high:
+                    break
+                end += interval_ns
+                chance = healthy_table[part, level, window]
+                if n_levels > 1:
+                    chance += part_of_level * (healthy_table[part, level + 1, window] - chance)
+                is_healthy = True
+                if window & 1 == 0:
+                    even, odd = block(key0, key1, replication, _WINDOW, node, np.uint64(window >> 1))
+                if chance < 1.0:
+                    is_healthy = to_uniform(odd if window & 1 else even) <= chance
+                if is_healthy:
+                    healthy += 1
+                    if not is_cumulative:
+                        unhealthy = 0
+                    if healthy >= needed:
+                        verdict, is_decided = _RUNS, True
+                        break
+                else:
+                    unhealthy += 1
+                    if is_consecutive:
+                        healthy = 0
+                    if threshold > 0 and unhealthy >= threshold:
+                        is_decided = True
+                        break
+            time = end if is_decided else deadline
+    return time > low and time <= high and (wanted < 0 or wanted == verdict)
 
 
 @entry(cache=True)
@@ -67,115 +209,88 @@ def find_tries(
     tables : tuple
         Of `Tables.arrays`.
     """
-    is_checked, from_dispatch, deadline_ns, interval_ns, needed, threshold, is_consecutive, is_cumulative = rule
-    durations, tail, log_least, hang, healthy_table = tables
+    durations, tail, _, hang, _ = tables
     key0, key1 = np.uint64(seed) & _LOW, np.uint64(seed) >> _32
-    n_steps, n_levels = durations.shape[1] - 1, healthy_table.shape[1]
-    width = (math.log(tail) - log_least) / n_steps
-    found, u_ahead = np.full(len(numbers), -1, np.int64), np.empty(_BATCH)
+    is_sieved = attempts == 1 and supply >= _BATCH
+    n_steps, last = durations.shape[1] - 1, len(failures) - 1
+    found = np.full(len(numbers), -1, np.int64)
+    u_ahead, odd_ahead, hits = np.empty(_BATCH), np.empty(_BATCH), np.empty(_BATCH, np.int64)
     for place in range(len(numbers)):
-        node = np.uint64(numbers[place])
-        is_sieved = is_checked and needed > 0 and attempts == 1 and wanted[place] == _RUNS and supply >= _BATCH
-        drawn_from = drawn_to = from_try[place] + _PATIENCE
-        for number in range(from_try[place], tries):
-            if is_sieved and number >= drawn_to:
-                drawn_from, drawn_to = number, number + _BATCH
-                start = (per_world * worlds[place] + number) % supply
-                for ahead in range(_BATCH):
-                    shifted = start + ahead
-                    shifted -= supply if shifted >= supply else 0
-                    even, _ = block(key0, key1, np.uint64(first + shifted), _ATTEMPT, node, _0)
-                    u_ahead[ahead] = to_uniform(even)
-            if is_sieved and number >= drawn_from:
-                u = u_ahead[number - drawn_from]
-                if tail <= u <= 1 - tail:
+        node, offset = np.uint64(numbers[place]), per_world * worlds[place]
+        number, n_hits, hit, batch, is_bound = from_try[place], 0, 0, from_try[place], False
+        u_low, u_high, odd_low, odd_high = 0.0, 1.0, 0.0, 1.0
+        ends_window = wanted[place] == _RUNS and rule[0] and rule[4] > 0
+        while number < tries:
+            if number >= from_try[place] + _PATIENCE and is_sieved and slowdown[place] > 0:
+                if not is_bound:
+                    is_bound = True
+                    after, until, succeeds = _bound_first(
+                        wanted[place],
+                        started[place],
+                        low[place],
+                        high[place],
+                        start_low[place],
+                        start_high[place],
+                        rule,
+                        hang.max() > 0,
+                    )
+                    below = _level_of(durations, after / slowdown[place])
+                    above = _level_of(durations, until / slowdown[place])
+                    u_low = 0.0 if below < 0 else tail + below / n_steps * (1 - 2 * tail) - _ROUGH
+                    u_high = 1.0 if above == n_steps else tail + (above + 1) / n_steps * (1 - 2 * tail) + _ROUGH
+                    if succeeds == 1:
+                        odd_low = min(failures[0, place], failures[last, place])
+                    elif succeeds == 0:
+                        odd_high = max(failures[0, place], failures[last, place])
+                    batch = number
+                while hit == n_hits and batch < tries:
+                    start = (offset + batch) % supply
+                    for ahead in range(_BATCH):
+                        shifted = start + ahead
+                        shifted -= supply if shifted >= supply else 0
+                        even, odd = block(key0, key1, np.uint64(first + shifted), _ATTEMPT, node, _0)
+                        u_ahead[ahead], odd_ahead[ahead] = to_uniform(even), to_uniform(odd)
+                    hit, n_hits = 0, 0
+                    for ahead in range(_BATCH):
+                        hits[n_hits] = batch + ahead
+                        u, odd_u = u_ahead[ahead], odd_ahead[ahead]
+                        n_hits += (u >= u_low) & (u <= u_high) & (odd_u >= odd_low) & (odd_u < odd_high)
+                    batch += _BATCH
+                if hit == n_hits:
+                    break
+                number = hits[hit]
+                hit += 1
+                if number >= tries:
+                    break
+                u = u_ahead[number - batch + _BATCH]
+                if ends_window and tail <= u <= 1 - tail:
                     x = (u - tail) / (1 - 2 * tail) * n_steps
                     below = min(max(int(x), 0), n_steps - 1)
                     left = durations[0, below]
                     time = slowdown[place] * (left + (x - below) * (durations[0, below + 1] - left))
-                    if not _may_run(time, needed, interval_ns, low[place], high[place]):
+                    if not _may_run(time, rule[4], rule[3], low[place], high[place]):
+                        number += 1
                         continue
-            replication = np.uint64(first + (per_world * worlds[place] + number) % supply)
-            part = 0
-            if share < 1.0:
-                word, _ = block(key0, key1, replication, _AFFECTED, node, _0)
-                part = 0 if to_uniform(word) < share else 1
-            time, verdict, is_started = 0.0, _FAILS, False
-            for attempt in range(attempts):
-                even, odd = block(key0, key1, replication, _ATTEMPT, node, np.uint64(attempt))
-                u = to_uniform(even)
-                if u < tail:
-                    row, x = 1, (math.log(u) - log_least) / width
-                elif u > 1 - tail:
-                    row, x = 2, (math.log(1 - u) - log_least) / width
-                else:
-                    row, x = 0, (u - tail) / (1 - 2 * tail) * n_steps
-                below = min(max(int(x), 0), n_steps - 1)
-                left = durations[row, below]
-                time += slowdown[place] * (left + (x - below) * (durations[row, below + 1] - left))
-                if hang[part] > 0.0:
-                    word, _ = block(key0, key1, replication, _HANG, node, np.uint64(attempt))
-                    if to_uniform(word) < hang[part]:
-                        if not is_checked:
-                            verdict = _RUNS
-                        else:
-                            time = deadline_ns if from_dispatch else time + deadline_ns
-                        break
-                if is_checked and from_dispatch and time > deadline_ns:
-                    time = deadline_ns
-                    break
-                if to_uniform(odd) >= failures[part, place]:
-                    is_started = True
-                    break
-                if time > high[place]:
-                    break
-            if started[place] >= 0 and (started[place] == 1) != is_started:
-                continue
-            if is_started:
-                if time <= start_low[place] or time > start_high[place]:
-                    continue
-                if not is_checked or needed == 0:
-                    verdict = _RUNS
-                else:
-                    if wanted[place] == _RUNS and not _may_run(time, needed, interval_ns, low[place], high[place]):
-                        continue
-                    deadline = deadline_ns if from_dispatch else time + deadline_ns
-                    level, part_of_level = 0, 0.0
-                    if n_levels > 1:
-                        word, _ = block(key0, key1, replication, _ERROR_RATE, node, _0)
-                        x = min(max(to_uniform(word) * n_levels - 0.5, 0.0), n_levels - 1.0)
-                        level = min(int(x), n_levels - 2)
-                        part_of_level = x - level
-                    healthy, unhealthy, is_decided, end = 0, 0, False, time
-                    even, odd = _0, _0
-                    for window in range(healthy_table.shape[2]):
-                        if end + interval_ns > deadline or end > high[place]:
-                            break
-                        end += interval_ns
-                        chance = healthy_table[part, level, window]
-                        if n_levels > 1:
-                            chance += part_of_level * (healthy_table[part, level + 1, window] - chance)
-                        is_healthy = True
-                        if window & 1 == 0:
-                            even, odd = block(key0, key1, replication, _WINDOW, node, np.uint64(window >> 1))
-                        if chance < 1.0:
-                            is_healthy = to_uniform(odd if window & 1 else even) <= chance
-                        if is_healthy:
-                            healthy += 1
-                            if not is_cumulative:
-                                unhealthy = 0
-                            if healthy >= needed:
-                                verdict, is_decided = _RUNS, True
-                                break
-                        else:
-                            unhealthy += 1
-                            if is_consecutive:
-                                healthy = 0
-                            if threshold > 0 and unhealthy >= threshold:
-                                is_decided = True
-                                break
-                    time = end if is_decided else deadline
-            if time > low[place] and time <= high[place] and (wanted[place] < 0 or wanted[place] == verdict):
+            if _does(
+                key0,
+                key1,
+                np.uint64(first + (offset + number) % supply),
+                node,
+                wanted[place],
+                low[place],
+                high[place],
+                started[place],
+                start_low[place],
+                start_high[place],
+                slowdown[place],
+                failures[0, place],
+                failures[last, place],
+                share,
+                attempts,
+                rule,
+                tables,
+            ):
                 found[place] = number
                 break
+            number += 1
     return found

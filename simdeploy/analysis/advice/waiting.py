@@ -14,7 +14,7 @@ References
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -23,8 +23,12 @@ from simdeploy.vocabulary import STATES, TERMINAL_STATES
 from simdeploy.world.operator import ScriptedAct
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from simdeploy.analysis.advice.estimating import Weighted
-    from simdeploy.analysis.advice.running import Outcomes, Runner
+    from simdeploy.analysis.advice.running import Runner
+
+Script: TypeAlias = tuple[ScriptedAct, ...]
 
 WAITS_S = (300, 600, 1800)
 # Groups of failed nodes that a rule tells apart in each state.
@@ -32,13 +36,26 @@ _MOST_GROUPS = 10
 _OVER = [STATES.index(state) for state in sorted(TERMINAL_STATES)]
 
 
-def count_runs(*, may_promote: bool, is_paused: bool) -> int:
-    """Return how many times all worlds are run."""
-    return len(WAITS_S) * sum(len(_scripts(how, 0, 0, may_promote, is_paused)) for how in _ways(is_paused))
+def list_scripts(at_ns: int, *, may_promote: bool, is_paused: bool) -> dict[tuple[str, int], list[Script]]:
+    """Return what people may do, by what they do while they wait and how long that is: first nothing more, or resuming after it.
+
+    Parameters
+    ----------
+    may_promote, is_paused : bool
+        What the state offers now.
+    """
+    return {
+        (how, wait_s): _scripts(how, at_ns, at_ns + wait_s * NS_PER_S, may_promote, is_paused)
+        for how in _ways(is_paused)
+        for wait_s in WAITS_S
+    }
 
 
 def find_worth(
-    runner: Runner, weighted: Weighted, best_costs: np.ndarray, *, at_ns: int, may_promote: bool, is_paused: bool
+    runner: Runner,
+    weighted: Weighted,
+    best_costs: np.ndarray,
+    scripts: Mapping[tuple[str, int], Sequence[Script]],
 ) -> list[dict[str, Any]]:
     """Return what waiting is worth, by way and time.
 
@@ -46,28 +63,26 @@ def find_worth(
     ----------
     best_costs : ndarray of float
         Of each world under the act that is best now.
-    may_promote, is_paused : bool
-        What the state offers now.
+    scripts : mapping
+        Of `list_scripts`.
     """
     rows = []
-    for how in _ways(is_paused):
-        for wait_s in WAITS_S:
-            then_ns = at_ns + wait_s * NS_PER_S
-            scripts = _scripts(how, at_ns, then_ns, may_promote, is_paused)
-            outcomes = [runner.run(script, [then_ns]) for script in scripts]
-            costs = np.stack([each.costs(runner.conditioned.scenario) for each in outcomes])
-            chosen = choose_by_halves(weighted.weights, costs, group(outcomes[0], weighted.weights))
-            worth = weighted.mean(best_costs - chosen)
-            rows.append(
-                {
-                    "how": how,
-                    "wait_s": wait_s,
-                    "worth": worth.estimate,
-                    "low": worth.low,
-                    "high": worth.high,
-                    "pays": worth.low > 0,
-                }
-            )
+    for (how, wait_s), of_wait in scripts.items():
+        then_ns = runner.conditioned.at_ns + wait_s * NS_PER_S
+        outcomes = [runner.run(script) for script in of_wait]
+        costs = np.stack([each.costs(runner.conditioned.scenario) for each in outcomes])
+        chosen = choose_by_halves(weighted.weights, costs, group(outcomes[0].look(then_ns), weighted.weights))
+        worth = weighted.mean(best_costs - chosen)
+        rows.append(
+            {
+                "how": how,
+                "wait_s": wait_s,
+                "worth": worth.estimate,
+                "low": worth.low,
+                "high": worth.high,
+                "pays": worth.low > 0,
+            }
+        )
     return rows
 
 
@@ -75,7 +90,7 @@ def _ways(is_paused: bool) -> tuple[str, ...]:
     return ("go on",) if is_paused else ("go on", "pause")
 
 
-def _scripts(how: str, at_ns: int, then_ns: int, may_promote: bool, is_paused: bool) -> list[tuple[ScriptedAct, ...]]:
+def _scripts(how: str, at_ns: int, then_ns: int, may_promote: bool, is_paused: bool) -> list[Script]:
     """Return what people do: first nothing but waiting, or resuming after it."""
     pause = [ScriptedAct(at_ns + 1, "pause")] if how == "pause" else []
     resume = [ScriptedAct(then_ns + 1, "resume")] if pause or is_paused else []
@@ -87,9 +102,8 @@ def _scripts(how: str, at_ns: int, then_ns: int, may_promote: bool, is_paused: b
     return scripts
 
 
-def group(outcomes: Outcomes, weights: np.ndarray) -> np.ndarray:
+def group(look: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return a number for each world, the same for those that look alike: by state, and by at most ten groups of failed nodes."""
-    look = outcomes.looks[:, 0]
     state = np.where(np.isin(look["state"], _OVER), -1, look["state"]).astype(np.int64)
     failed = look["failed_nodes"].astype(np.int64)
     order = np.argsort(failed, kind="stable")
