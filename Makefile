@@ -3,23 +3,32 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 SCENARIO = scenarios/small-fleet.yaml
+# Which tests, and further options of pytest.
+TESTS ?=
 
 # Tests start hundreds of commands, which need not translate their modules each time.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test check fuzz bench conformance clean
+.PHONY: demo test check check-lowest fuzz bench conformance clean
 
 demo: $(VENV)/.installed
 	$(BIN)/simdeploy compare $(SCENARIO) --replications 400 --plot comparison.png
 
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest -n auto --dist worksteal --durations=15
+	$(BIN)/python -m pytest -n auto --dist worksteal --durations=15 $(TESTS)
 
 check: $(VENV)/.tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The tests with the lowest versions that pyproject.toml allows, which use what newer libraries call deprecated.
+LOWEST = $(VENV)-lowest
+check-lowest:
+	mkdir -p $(LOWEST)
+	$(PYTHON) tests/lowest.py > $(LOWEST)/constraints.txt
+	PIP_CONSTRAINT=$(LOWEST)/constraints.txt PYTEST_ADDOPTS="-W default::DeprecationWarning" $(MAKE) test VENV=$(LOWEST)
 
 # CASES mutated files and stores of each kind, new ones each time unless FIRST says which number is the first.
 CASES ?= 2000
@@ -38,11 +47,11 @@ conformance: $(VENV)/.tested
 	RECORDINGS=$(RECORDINGS) $(BIN)/python -m pytest -n 0 tests/conformance/test_swarm_recordings.py
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(LOWEST)
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --editable '.[fast]'
 	touch $@
 
 $(VENV)/.tested: pyproject.toml

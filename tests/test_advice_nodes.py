@@ -124,6 +124,20 @@ def test_nodes_are_found_by_their_starts():
     assert found.tolist() == plainly.tolist()
 
 
+def test_rare_nodes_are_found_without_compiled_code():
+    """A node whose verdict comes at an instant of probability 4.5e-6 is found in the same replication both ways. [property]"""
+    scenario = make({"fleet.requests_per_second": 10})
+    rule, behaviour = read_health_rule(scenario.policy().policy, scenario.orchestrator), scenario.fleet.behaviour
+    law = NodeLaw(behaviour, scenario.release[0], rule)
+    nodes = Nodes(np.array([4]), np.array([0]), np.zeros(1, int), np.ones(1), np.full(1, 0.1))
+    verdicts, at, starts = draw_lives([law], nodes, 5, np.full(1, 10**6))
+    wanted = Observed(verdicts, np.array([YES]), starts - 1e5, starts + 1e5, at - 1e5, at + 1e5, np.zeros(1, int))
+    supply = Supply(0, 2**31, 2**21)
+    found, times = find_replications([law], nodes, supply, 5, wanted, is_compiled=True)
+    assert found > 2**18
+    assert find_replications([law], nodes, supply, 5, wanted, is_compiled=False) == (found, times)
+
+
 # -- conditioning ------------------------------------------------------------------------------------------------------
 
 DISPATCHED = TIMES[:1]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, nearest, shorten, warn_user
 from simdeploy.memory import find_free_address_space
 
 if TYPE_CHECKING:
@@ -61,7 +63,8 @@ def choose_engine(engine: str, *, node_updates: int) -> str:
     Notes
     -----
     The engines give the same numbers, so that this is a question of time only: small jobs are done before the compiled
-    engine is loaded, and middling ones before it is compiled, where that was not done before on this machine.
+    engine is loaded, and middling ones before it is compiled, where that was not done before on this machine. Without
+    numba there is no compiled engine, which larger jobs say once.
 
     Examples
     --------
@@ -72,7 +75,10 @@ def choose_engine(engine: str, *, node_updates: int) -> str:
     if engine != "auto":
         return engine
     expected_s = expect_seconds("reference", node_updates)
-    if expected_s < _LOADING_S or find_spec("numba") is None or not has_address_space():
+    if expected_s < _LOADING_S or not has_address_space():
+        return "reference"
+    if not has_numba():
+        _say_what_is_missing()
         return "reference"
     if expected_s < _COMPILING_S:
         from simdeploy.engines.compiled.kernel import is_ready
@@ -92,6 +98,18 @@ def expect_seconds(engine: str, node_updates: float) -> float:
     return node_updates * _S_PER_NODE[engine]
 
 
+def has_numba() -> bool:
+    """Tell whether numba is installed, without which there is no compiled engine."""
+    return find_spec("numba") is not None
+
+
+@cache
+def _say_what_is_missing() -> None:
+    """Say, once, that the compiled engine would be faster."""
+    what = "numba is not installed, so the slow reference engine runs"
+    warn_user(f"{what}; for the fast one: pip install 'simdeploy[fast]'")
+
+
 def has_address_space() -> bool:
     """Tell whether the compiled engine can be loaded under the limit on this process's address space (`ulimit -v`)."""
     free = find_free_address_space()
@@ -106,6 +124,8 @@ def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: s
     InputError
         With an estimate of the memory, the limit, and about how many nodes are within it; or with what the engine needs.
     """
+    if engine == "compiled":
+        import_module("simdeploy.engines.compiled")  # which refuses to be imported without numba
     if engine == "compiled" and not has_address_space():
         message = "too little address space for the compiled engine (`ulimit -v`)"
         allowed = f"{_ADDRESS_SPACE / _BYTES_PER_GB:g} GB beyond current use, or the reference engine"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,7 @@ from simdeploy.analysis.advice.laws import FOREVER
 from simdeploy.analysis.advice.observed import UNKNOWN, YES, Observed
 from simdeploy.analysis.advice.seen_chances import split
 from simdeploy.analysis.advice.tables import tabulate
+from simdeploy.engines.choice import has_numba
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 _MOST_AT_ONCE = 1 << 18
 # Fewer tries than this are not worth the loading of compiled code.
 _FEWEST_COMPILED = 1e6
-# Chances of what is looked for, and the most tries.
-_LEAST_COMPILED, _LEAST_PLAIN = 5e-6, 5e-5
-_MOST_COMPILED, _MOST_PLAIN = 1 << 21, 1 << 18
+# Chances of what is looked for, and the most tries: of laws that have tables, which compiled code tries, and of others.
+_LEAST_WITH_TABLES, _LEAST = 5e-6, 5e-5
+_MOST_WITH_TABLES, _MOST = 1 << 21, 1 << 18
 # Times that are drawn roughly are nowhere off by more than this.
 _OFF_NS = 5e6
 
@@ -59,17 +59,12 @@ class Supply:
 
 def least_chances(laws: Sequence[NodeLaw]) -> np.ndarray:
     """Return the chance, by law, below which it would take too long to find a node that does what is wanted."""
-    has_numba = find_spec("numba") is not None
-    return np.array([_LEAST_COMPILED if has_numba and tabulate(law) else _LEAST_PLAIN for law in laws])
+    return np.array([_LEAST_WITH_TABLES if tabulate(law) else _LEAST for law in laws])
 
 
 def is_worth_compiling(chances: np.ndarray) -> bool:
     """Return whether compiled code finds nodes with these chances earlier, its loading included; both find the same."""
-    if find_spec("numba") is None or not len(chances):
-        return False
-    # Rarer ones may take more tries than there are without it.
-    is_rare = float(chances.min()) < 2 * _LEAST_PLAIN
-    return is_rare or "numba" in sys.modules or float((1 / chances).sum()) >= _FEWEST_COMPILED
+    return has_numba() and ("numba" in sys.modules or float((1 / chances).sum()) >= _FEWEST_COMPILED)
 
 
 def find_replications(
@@ -102,12 +97,16 @@ def find_replications(
     found, times = np.full(n, -1, dtype=np.int64), np.zeros(n)
     for place, law in enumerate(laws):
         chosen = np.flatnonzero(nodes.laws == place)
-        tables = tabulate(law) if is_compiled and len(chosen) else None
+        if not len(chosen):
+            continue
+        tables = tabulate(law)
         of_law = nodes.take(chosen), supply, seed, wanted.take(chosen), counts
-        if tables is not None:
+        if tables is None:
+            found[chosen], times[chosen] = _find(laws, *of_law, _MOST)
+        elif is_compiled:
             found[chosen], times[chosen] = _find_compiled(law, tables, *of_law)
-        elif len(chosen):
-            found[chosen], times[chosen] = _find(laws, *of_law)
+        else:
+            found[chosen], times[chosen] = _find(laws, *of_law, _MOST_WITH_TABLES)
     return found, times
 
 
@@ -147,7 +146,7 @@ def _find_compiled(
             supply.first,
             supply.n,
             supply.per_world,
-            _MOST_COMPILED,
+            _MOST_WITH_TABLES,
             of_left.numbers.astype(np.int64),
             of_left.worlds.astype(np.int64),
             from_try[left],
@@ -214,12 +213,13 @@ def _find(
     seed: int,
     wanted: Observed,
     counts: Sequence[Counts],
+    most: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     n = len(nodes.numbers)
     found, times = np.zeros(n, dtype=np.int64), np.zeros(n)
     left, first, at_once = np.arange(n), 0, 1
-    while len(left) and first < _MOST_PLAIN:
-        at_once = min(max(_MOST_AT_ONCE // len(left), 1), 2 * at_once, _MOST_PLAIN - first)
+    while len(left) and first < most:
+        at_once = min(max(_MOST_AT_ONCE // len(left), 1), 2 * at_once, most - first)
         tries = np.tile(np.arange(first, first + at_once), len(left))
         tried = np.repeat(left, at_once)
         replications = supply.of(nodes.worlds[tried], tries)

@@ -1,7 +1,7 @@
 """The compiled engine: the same model as the reference engine, in numba, for thousands of rollouts a second.
 
 May be used from outside: `engine.run_compiled`, `kernel.is_ready`. May import: `simdeploy.scenario` and what lies
-below it, `simdeploy.engines.block`, numba (nowhere else).
+below it, `simdeploy.engines.block`, numba (nowhere else), without which importing it is an `InputError`.
 
 Files, from the inside out:
 
@@ -21,3 +21,12 @@ Files, from the inside out:
 - `barrier`, `barrier_fates` and `barrier_outcomes` (many policies in one pass);
 - `kernel` (the one function that Python calls), `availability` (its cache) and `engine` (blocks).
 """
+
+from importlib.util import find_spec
+
+from simdeploy.errors import InputError, Problem
+
+if find_spec("numba") is None:
+    raise InputError(
+        Problem("numba is not installed", ("engine",), found="compiled", hint="pip install 'simdeploy[fast]'")
+    )

@@ -6,12 +6,11 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from simdeploy.engines.choice import ENGINES
+from simdeploy.engines.choice import ENGINES, has_numba
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any
 from simdeploy.experiments.arguments import Progress, as_reporter, check_numbers
 from simdeploy.experiments.replication import replicate
@@ -195,7 +194,7 @@ def _check_engines(engines: str | Sequence[str]) -> list[str]:
 
 def simulate_case(case: Case, engine: str, replications: int, seed: int) -> pd.DataFrame | str:
     """Return the table of a case, or why there is none: a crash of an engine is a finding, not a traceback."""
-    if engine == "compiled" and find_spec("numba") is None:
+    if engine == "compiled" and not has_numba():
         return _NOT_THERE
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # cases are unusual on purpose, and failures are in the table

@@ -1,0 +1,13 @@
+"""Print the lowest versions that users may have, as constraints for pip: of dependencies and extras, not of contributors' tools."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+TOOLS = ("conformance", "docs", "notebook", "test")
+
+project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+extras = [extra for name, extra in project["optional-dependencies"].items() if name not in TOOLS]
+for requirement in sorted({*project["dependencies"], *(line for extra in extras for line in extra)}):
+    print(requirement.replace(">=", "=="))

@@ -1,0 +1,62 @@
+"""Without numba everything but the compiled engine works, and what is missing is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from commands import call
+
+COMMANDS = ["run", "compare", "timelines", "forecast"]
+HINT = "warning: numba is not installed, so the slow reference engine runs; for the fast one: pip install 'simdeploy[fast]'\n"
+
+SCRIPT = f"""
+import importlib, json, pathlib, sys
+sys.modules["numba"] = sys.modules["llvmlite"] = None
+import simdeploy
+root = pathlib.Path(simdeploy.__file__).parent
+for path in sorted(root.rglob("*.py")):
+    parts = path.relative_to(root.parent).with_suffix("").parts
+    if path.stem not in ("__init__", "__main__", "trying") and "compiled" not in parts:
+        importlib.import_module(".".join(parts))
+from commands import call
+from simdeploy.engines import choice
+calls = [call(name, engine="auto") for name in {COMMANDS}]
+choice._LOADING_S = 0.0  # as if the work were large
+calls += [call("compare", engine="auto"), call("compare", engine="auto"), call("compare", engine="compiled")]
+json.dump([(done.exit_code, done.stdout, done.stderr) for done in calls], sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def calls(repository):
+    """What commands do in a process that can't import numba, after it imported everything else."""
+    places = os.pathsep.join([str(repository), str(repository / "tests")])
+    environment = {**os.environ, "PYTHONPATH": places}
+    ran = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False, env=environment)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def test_commands_give_the_same_numbers(calls):
+    """Without numba commands say what they say with it, on the reference engine. [property]"""
+    for name, (code, stdout, stderr) in zip(COMMANDS, calls, strict=False):
+        here = call(name, engine="reference")
+        assert (code, stdout, stderr) == (here.exit_code, here.stdout, here.stderr), name
+
+
+def test_what_is_missing_is_said_once(calls):
+    """Work for which the compiled engine would be chosen runs all the same, and says once what to install. [contract]"""
+    (code, stdout, stderr), again, _ = calls[len(COMMANDS) :]
+    assert (code, stderr) == (0, HINT)
+    assert "engine reference" in stdout
+    assert again == [0, stdout, ""]
+
+
+def test_the_compiled_engine_is_refused(calls):
+    """A demand for the compiled engine is an error that says how to install numba. [contract]"""
+    message = "error: engine: numba is not installed (found compiled); pip install 'simdeploy[fast]'\n"
+    assert calls[-1] == [2, "", message]
