@@ -7,7 +7,7 @@ SCENARIO = scenarios/small-fleet.yaml
 # Tests start hundreds of commands, which need not translate their modules each time.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test check fuzz bench conformance clean
+.PHONY: demo test check docs linkcheck constraints fuzz bench conformance clean
 
 demo: $(VENV)/.installed
 	$(BIN)/simdeploy compare $(SCENARIO) --replications 400 --plot comparison.png
@@ -20,6 +20,17 @@ check: $(VENV)/.tested
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The documentation as a site, in build/site/html.
+SITE = $(BIN)/python -m sphinx --quiet --fail-on-warning -c docs/website -d build/site/doctrees build/site/source
+docs: $(VENV)/.documented
+	mkdir -p build/site/source
+	$(SITE) build/site/html
+
+# Whether links to other sites still lead somewhere.
+linkcheck: $(VENV)/.documented
+	mkdir -p build/site/source
+	$(SITE) -b linkcheck build/site/links
 
 # CASES mutated files and stores of each kind, new ones each time unless FIRST says which number is the first.
 CASES ?= 2000
@@ -48,4 +59,9 @@ $(VENV)/.installed: pyproject.toml
 $(VENV)/.tested: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $(VENV)/.installed $@
+
+$(VENV)/.documented: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[docs]'
 	touch $(VENV)/.installed $@
