@@ -32,6 +32,11 @@ linkcheck: $(VENV)/.documented
 	mkdir -p build/site/source
 	$(SITE) -b linkcheck build/site/links
 
+# The versions that are installed, as constraints for others: after the tests have passed.
+constraints: $(VENV)/.tested
+	echo "# Versions with which the tests last passed; 'make constraints' writes this file." > constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' >> constraints.txt
+
 # CASES mutated files and stores of each kind, new ones each time unless FIRST says which number is the first.
 CASES ?= 2000
 FIRST ?= $(shell date +%s)000000
