@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib.util
 import json
 import os
@@ -105,6 +106,7 @@ class TestReadme:
         spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
+        assert doctest.testmod(module) == (0, 3)
         return module.make_absolute
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import json
 import posixpath
@@ -40,7 +41,7 @@ def texts(pages):
 
 
 def test_every_public_name_has_a_place(texts):
-    """Each public object is documented from its docstring, on one page [contract]."""
+    """Each public object is documented from its docstring, on one page. [contract]"""
     documented = re.findall(r"^\.\. auto\w+:: (\S+)$", "\n".join(texts.values()), re.MULTILINE)
     assert len(documented) == len(set(documented))
     objects = [
@@ -59,7 +60,7 @@ def test_every_public_name_has_a_place(texts):
 
 
 def test_every_command_has_a_page(texts):
-    """The page of a command has its options with their help, and its usage [contract]."""
+    """The page of a command has its options with their help, and its usage. [contract]"""
     context = click.Context(app, info_name="simdeploy")
     for name in app.list_commands(context):
         text = texts[f"commands/{name}"].replace("\\", "")
@@ -73,7 +74,7 @@ def test_every_command_has_a_page(texts):
 
 
 def test_every_key_is_listed(texts):
-    """Each key of the schema of a scenario file is on the page of keys [contract]."""
+    """Each key of the schema of a scenario file is on the page of keys. [contract]"""
     listed = set(re.findall(r"^\.\. confval:: (?:\S+\.)?(\w+)$", texts["file-format"], re.MULTILINE))
     schema = simdeploy.scenario_schema()
     laws = {name: schema["$defs"].pop(name) for name in ("DurationLaw", "ProbabilityLaw", "FactorLaw")}
@@ -89,7 +90,7 @@ def test_every_key_is_listed(texts):
 
 
 def test_every_page_can_be_reached(texts, website):
-    """From the first page, tables of contents lead to every page; all documents and notebooks are among them [contract]."""
+    """From the first page, tables of contents lead to every page; all documents and notebooks are among them. [contract]"""
     found, left = set(), ["index"]
     while left:
         page = left.pop()
@@ -103,8 +104,13 @@ def test_every_page_can_be_reached(texts, website):
     assert {places.place_of(path.relative_to(ROOT).as_posix()) for path in files} <= found
 
 
+def test_where_files_are(website):
+    """Files of the repository are where the examples of the module say. [contract]"""
+    assert doctest.testmod(website("places")) == (0, 3)
+
+
 def test_links_lead_to_pages(pages, texts):
-    """Links and pictures of the documents lead to pages and pictures of the site [contract]."""
+    """Links and pictures of the documents lead to pages and pictures of the site. [contract]"""
     n_links = 0
     for page, text in texts.items():
         words = re.sub(r"^```.*?^```|`[^`\n]*`", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -117,7 +123,7 @@ def test_links_lead_to_pages(pages, texts):
 
 
 def test_diagrams_say_the_same(website):
-    """What a diagram's boxes and arrows say is on the page [contract]."""
+    """What a diagram's boxes and arrows say is on the page. [contract]"""
     draw = website("markdown").draw
     chain = draw('flowchart LR\n    a[a file] -->|read once| b\n    b --> c["a <table>"]\n')
     words = re.sub(r"<[^>]*>|\s+", " ", chain)
@@ -132,7 +138,7 @@ def test_diagrams_say_the_same(website):
 
 
 def test_notebooks_have_their_outputs(pages):
-    """A notebook's page has its code, its stored pictures and its tables, and the notebook itself beside it [contract]."""
+    """A notebook's page has its code, its stored pictures and its tables, and the notebook itself beside it. [contract]"""
     for path in ROOT.glob("notebooks/*.ipynb"):
         text, cells = pages[f"notebooks/{path.stem}.md"], json.loads(path.read_text(encoding="utf-8"))["cells"]
         outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
