@@ -105,8 +105,17 @@ def test_every_page_can_be_reached(texts, website):
 
 
 def test_where_files_are(website):
-    """Files of the repository are where the examples of the module say. [contract]"""
+    """Files and names are where the examples of the modules say. [contract]"""
     assert doctest.testmod(website("places")) == (0, 3)
+    assert doctest.testmod(website("calls")) == (0, 1)
+
+
+def test_code_that_names_something_is_a_link(website):
+    """A public name leads to its page; not in a heading, in a link, or where it is a plain word. [contract]"""
+    adapt = website("markdown").adapt
+    assert adapt("Call `plot_fleet`.", "README.md") == "Call {py:obj}`plot_fleet <simdeploy.plotting.plot_fleet>`."
+    for text in ("## `plot_fleet`", "[see `plot_fleet` there](https://example.org)", "`compare`", "`half_width`"):
+        assert adapt(text, "README.md") == text
 
 
 def test_links_lead_to_pages(pages, texts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -36,6 +37,23 @@ def list_names() -> dict[str, Any]:
     return {**found, "simdeploy.result.Result": Result}
 
 
+@cache
+def _by_last_word() -> dict[str, str]:
+    # `estimate` is mostly a column.
+    return {name.rpartition(".")[2]: name for name in list_names() if not name.endswith(".estimate")}
+
+
+def find_name(code: str) -> str | None:
+    """Return the full public name that code in a docstring means, or None.
+
+    Examples
+    --------
+    >>> find_name("plot_fleet"), find_name("simdeploy.compare()"), find_name("half_width")
+    ('simdeploy.plotting.plot_fleet', 'simdeploy.compare', None)
+    """
+    return _by_last_word().get(code.removeprefix("simdeploy.").removesuffix("()"))
+
+
 def page_of(name: str) -> str:
     """Return the page that has a public name."""
     package = name.rpartition(".")[0]
@@ -54,7 +72,7 @@ def make_pages() -> dict[str, str]:
     pages = {}
     for package, title in _TOGETHER.items():
         parts = [_write_name(name, value) for name, value in names.items() if name.startswith(f"{package}.")]
-        about = inspect.getdoc(import_module(package)) or ""
+        about = (inspect.getdoc(import_module(package)) or "").partition("From outside")[0].rstrip()
         pages[page_of(f"{package}.x")] = "\n".join([title, "=" * len(title), "", about, "", *parts])
     single = {name: value for name, value in names.items() if page_of(name) not in pages}
     parts = [f"API\n===\n\n{_INTRODUCTION}"]

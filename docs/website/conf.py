@@ -12,7 +12,7 @@ from docutils import nodes
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from website.calls import list_names  # noqa: E402
+from website.calls import find_name  # noqa: E402
 from website.pages import write_pages  # noqa: E402
 
 import simdeploy  # noqa: E402
@@ -43,9 +43,6 @@ html_css_files = ["site.css"]
 html_copy_source = html_show_sourcelink = html_show_sphinx = False
 html_math_renderer = "mathml"
 
-# Public names by their last word; `estimate` in a docstring is mostly a column.
-_NAMES = {name.rpartition(".")[2]: name for name in list_names() if not name.endswith(".estimate")}
-
 
 def write_name(_name: str, _raw: str, text: str, *_: Any) -> tuple[list[nodes.Node], list[nodes.system_message]]:
     """Show what docstrings have in backticks as code, with a link if it is a public name or a document."""
@@ -55,7 +52,7 @@ def write_name(_name: str, _raw: str, text: str, *_: Any) -> tuple[list[nodes.No
     document = re.fullmatch(r"docs/([\w/-]+)\.md", text)
     if document:
         target = {"refdomain": "std", "reftype": "doc", "reftarget": f"/{document[1]}", "refexplicit": True}
-    elif (full := _NAMES.get(text.removeprefix("simdeploy.").removesuffix("()"))) is not None:
+    elif (full := find_name(text)) is not None:
         target = {"refdomain": "py", "reftype": "obj", "reftarget": full, "refexplicit": True}
     else:
         return [code], []

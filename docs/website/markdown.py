@@ -6,11 +6,13 @@ import re
 from functools import partial
 from html import escape
 
+from website.calls import find_name
 from website.places import relate
 
-# A block, code within a line, or where a link leads to.
+# A block, code within a line, or a link.
 _PARTS = re.compile(
-    r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$|`[^`\n]+`|\]\((?P<target>[^)\s]+)\)", re.MULTILINE | re.DOTALL
+    r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$|`(?P<code>[^`\n]+)`|(?P<label>\[[^\[\]]*)?\]\((?P<target>[^)\s]+)\)",
+    re.MULTILINE | re.DOTALL,
 )
 _ENTRY = re.compile(r"^\*\*(?P<term>[^*\n]+)\*\*: (?P<text>.+?)(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
 _EDGE = re.compile(r"^\s*(?P<start>.+?) -->(?:\|(?P<label>.*?)\|)? (?P<end>.+?)(?:: (?P<when>.*))?$", re.MULTILINE)
@@ -29,14 +31,21 @@ def _adapt_part(found: re.Match[str], file: str) -> str:
     if found["target"] is not None:
         name, sign, anchor = found["target"].partition("#")
         link = name if "://" in name or not name else relate(file, name)
-        return f"]({link}{sign}{anchor})"
-    if found["body"] is None:
-        return found[0]
+        return f"{found['label'] or ''}]({link}{sign}{anchor})"
+    if found["code"] is not None:
+        return _adapt_code(found)
     language, _, rest = found["info"].partition(" ")
     if language == "mermaid":
         return draw(found["body"])
     caption = f":caption: {rest.removeprefix('title=')}\n" if rest.startswith("title=") else ""
     return f"```{{code-block}} {_LANGUAGES.get(language, language)}\n{caption}\n{found['body'].rstrip()}\n```"
+
+
+def _adapt_code(found: re.Match[str]) -> str:
+    """Let a public name lead to its page, unless it's a heading or a plain word, which may be a command as well."""
+    name = find_name(found["code"]) if re.search(r"[A-Z_.]", found["code"]) else None
+    line = found.string[found.string.rfind("\n", 0, found.start()) + 1 : found.start()]
+    return found[0] if name is None or line.startswith("#") else f"{{py:obj}}`{found['code']} <{name}>`"
 
 
 def _make_entry(found: re.Match[str]) -> str:
