@@ -9,7 +9,7 @@ TESTS ?=
 # Tests start hundreds of commands, which need not translate their modules each time.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test check check-lowest fuzz bench conformance clean
+.PHONY: demo test check check-lowest docs linkcheck constraints fuzz bench conformance clean
 
 demo: $(VENV)/.installed
 	$(BIN)/simdeploy compare $(SCENARIO) --replications 400 --plot comparison.png
@@ -29,6 +29,22 @@ check-lowest:
 	mkdir -p $(LOWEST)
 	$(PYTHON) tests/lowest.py > $(LOWEST)/constraints.txt
 	PIP_CONSTRAINT=$(LOWEST)/constraints.txt PYTEST_ADDOPTS="-W default::DeprecationWarning" $(MAKE) test VENV=$(LOWEST)
+
+# The documentation as a site, in build/site/html.
+SITE = $(BIN)/python -m sphinx --quiet --fail-on-warning -c docs/website -d build/site/doctrees build/site/source
+docs: $(VENV)/.documented
+	mkdir -p build/site/source
+	$(SITE) build/site/html
+
+# Whether links to other sites still lead somewhere.
+linkcheck: $(VENV)/.documented
+	mkdir -p build/site/source
+	$(SITE) -b linkcheck build/site/links
+
+# The versions that are installed, as constraints for others: after the tests have passed.
+constraints: $(VENV)/.tested
+	echo "# Versions with which the tests last passed; 'make constraints' writes this file." > constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' >> constraints.txt
 
 # CASES mutated files and stores of each kind, new ones each time unless FIRST says which number is the first.
 CASES ?= 2000
@@ -57,4 +73,9 @@ $(VENV)/.installed: pyproject.toml
 $(VENV)/.tested: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $(VENV)/.installed $@
+
+$(VENV)/.documented: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[docs]'
 	touch $(VENV)/.installed $@

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import inspect
 import math
 import re
 import shlex
@@ -19,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 import simdeploy
-from simdeploy import plotting, vocabulary
+from simdeploy import vocabulary
 from simdeploy.cli.app import app
 from simdeploy.engines import schema
 from simdeploy.rules.orchestrator import Orchestrator
@@ -271,26 +270,6 @@ class TestReference:
 
     def names(self, heading: str) -> list[str]:
         return [name for row in self.rows(heading) for name in row[:-1]]
-
-    def test_calls(self):
-        """Every public name is there, each call with its own parameters [contract]."""
-        section = read("docs/reference.md").split("## Calls\n")[1].split("\n## ")[0]
-        assert {name for name in simdeploy.__all__ if not re.search(rf"`{name}\b", section)} == set()
-        cells = {row[0]: row[-1].split("|")[2].strip() for row in self.rows("Calls")}
-        assert sorted(cells) == sorted(
-            name for name in simdeploy.__all__ if inspect.isfunction(getattr(simdeploy, name))
-        )
-        sentence = section.split("the common ones")[1].split(".")[0]
-        shared = {"scenario", "policy", "policies", *re.findall(r"`(\w+)`", sentence)}
-        for name, cell in cells.items():
-            assert cell == ", ".join(
-                p for p in inspect.signature(getattr(simdeploy, name)).parameters if p not in shared
-            )
-
-    def test_plots(self):
-        """Every function that draws a result is listed [contract]."""
-        paragraph = read("docs/reference.md").split("Functions of `plotting`")[1].split("\n\n")[0]
-        assert re.findall(r"`(\w+)`", paragraph) == sorted(plotting.__all__)
 
     @pytest.mark.parametrize(
         ("heading", "columns"),

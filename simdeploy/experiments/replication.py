@@ -54,7 +54,7 @@ def replicate(
     seed : int
         Determines every random number, together with the replication's number.
     engine : {'auto', 'compiled', 'reference'}
-        Default: compiled if it is faster (:func:`~simdeploy.engines.choice.choose_engine`).
+        Default: compiled if it is faster (`simdeploy.engines.choice.choose_engine`).
     executor : Executor, optional
         One of `simdeploy.experiments.executors`, instead of `workers` or `cluster`. None of the three changes the rows.
     workers : int, default 1

@@ -104,7 +104,7 @@ def replicate_to_precision(
     Notes
     -----
     It stops at the first look at which every half-width is small enough (Law 2015 [1]_, section 9.4.1). Such rules stop too early for
-    skewed means, so a mean must meet further conditions: :func:`~simdeploy.analysis.estimates.targets.why_not_yet`. The first 500
+    skewed means, so a mean must meet further conditions: `simdeploy.analysis.estimates.targets.why_not_yet`. The first 500
     replications may still miss events rarer than once in some hundred rollouts: request the precision of the event's rate as well,
     whose interval accounts for it. `docs/methods.md` has the reasons.
 

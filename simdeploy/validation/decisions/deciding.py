@@ -60,7 +60,7 @@ def verify_decisions(
     Notes
     -----
     Each problem is a grid of policies, all of which are evaluated exactly
-    (:func:`simdeploy.validation.decisions.exact.evaluate`). `tune` searches the grid with its default budgets; `compare`
+    (`simdeploy.validation.decisions.exact.evaluate`). `tune` searches the grid with its default budgets; `compare`
     has 100 replications of four named policies. These claims are tested, each where it is stated:
 
     - *the choice*: it meets the requirements and costs at most 2 % more than the best policy that does, or there is none
