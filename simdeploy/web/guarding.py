@@ -59,7 +59,9 @@ class Guard:
         else:
             body = await self._read(receive)
             if body is None:
-                await _refuse(send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"bodies have at most {self._most_bytes:,} bytes")
+                await _refuse(
+                    send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"bodies have at most {self._most_bytes:,} bytes"
+                )
             else:
                 await self._app(scope, _repeat(body, receive), send)
 
