@@ -115,7 +115,7 @@ class Service:
         self._now_ns = 0
         self._entries: dict[str, _Entry] = {}
         for policy in policies:
-            self._begin(policy, replication)
+            self._begin(policy, replication, 0)
         self._n_first = len(self._entries)
 
     @property
@@ -173,7 +173,7 @@ class Service:
             raise Full(f"there are {self._most:,} deployments, the most that this service keeps")
         try:
             number = self._replication + 1 + len(self._entries) - self._n_first
-            return self._begin(self._scenario.policy(document), number % (1 << 32))
+            return self._begin(self._scenario.policy(document), number % (1 << 32), self._tick())
         except (InputError, SimulationError) as error:
             raise Refused(str(error)) from None
 
@@ -201,8 +201,7 @@ class Service:
         deployments = entry.rollout.deployments()
         return deployments[-1] if act == "rollback" else deployments[0]
 
-    def _begin(self, policy: ScenarioPolicy, replication: int) -> Deployment:
-        now_ns = self._tick()
+    def _begin(self, policy: ScenarioPolicy, replication: int, now_ns: int) -> Deployment:
         id_ = f"d-{len(self._entries) + 1}"
         created_at = shift_time(self._scenario.identity.created_at, now_ns)
         identity = replace(policy.identity, id=id_, created_at=created_at)
