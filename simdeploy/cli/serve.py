@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from typing import Any
 
 import click
@@ -13,8 +14,10 @@ from simdeploy.cli.answers import say
 from simdeploy.cli.command import Command
 from simdeploy.cli.inputs import choose_policies, read_with_warnings
 from simdeploy.cli.options import REPLICATION, whole_option
+from simdeploy.errors import shorten
 
 _MOST_SPEED = 1_000_000
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}")
 
 
 def _serve(**options: Any) -> None:
@@ -32,25 +35,31 @@ def _serve(**options: Any) -> None:
     scenario = read_with_warnings(options["scenario"], options["policies"])
     chosen = choose_policies(scenario, options["policies"] or list(scenario.policies))
     policies = [scenario.policy(policy) for policy in chosen.values()]
-    host: str = options["host"]
-    with listen(host, options["port"]) as listening:
+    with listen(options["host"], options["port"]) as listening:
         service = Service(
             scenario,
             policies,
             clock=PacedClock(options["speed"]),
             seed=options["seed"],
             replication=options["replication"],
-            most=options["most"],
+            most=options["limit"],
         )
         for deployment, name in zip(service.list(0, len(policies))[0], chosen, strict=True):
             say(f"{deployment.id}: {name}", err=False)
         say(f"{url_of(listening)}/deployments, {options['speed']:g} x real time; Ctrl-C stops", err=False)
-        serve(make_app(service, hosts=(host, *options["hosts"])), listening)
+        serve(make_app(service, hosts=options["hosts"]), listening)
 
 
 def _check_speed(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
     if not 0 < value <= _MOST_SPEED:
         raise click.BadParameter(f"{value:g} is not in the range 0<x<={_MOST_SPEED:,}")
+    return value
+
+
+def _check_names(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if not _HOST_NAME.fullmatch(name):
+            raise click.BadParameter(f"{shorten(name)} is not the name of a host")
     return value
 
 
@@ -83,9 +92,10 @@ command = Command(
             ["--allow-host", "hosts"],
             metavar="NAME",
             multiple=True,
+            callback=_check_names,
             help="Also answer requests for this host name; repeatable.",
         ),
-        whole_option("--most", 1000, "Deployments to keep at most; more are refused."),
+        whole_option("--limit", 1000, "Deployments to keep; more are refused."),
         click.Option(
             ["--openapi"],
             is_flag=True,

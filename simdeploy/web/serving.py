@@ -6,9 +6,10 @@ import errno
 import socket
 from contextlib import suppress
 from importlib.util import find_spec
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, shorten
 
 if TYPE_CHECKING:
     import uvicorn
@@ -27,22 +28,30 @@ def require_packages(extra: str) -> None:
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens on an address; port 0 is any free one.
 
+    Parameters
+    ----------
+    host : str
+        An address of this machine, or ``localhost``. No name is looked up.
+
     Raises
     ------
     InputError
-        If the address is unknown or the port in use.
+        If there is no such address here, or the port is in use.
     """
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
-    except OverflowError:
-        raise InputError(Problem("no such port", ("--port",), found=str(port))) from None
+        address = ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        allowed = "localhost, or an address such as 127.0.0.1 or 0.0.0.0"
+        raise InputError(Problem("not an address", ("--host",), found=shorten(host), allowed=allowed)) from None
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        return socket.create_server((str(address), port), family=family)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             hint = "choose another one; 0 is any free one"
             raise InputError(Problem(f"port {port} is in use", ("--port",), hint=hint)) from None
         raise InputError(
-            Problem(f"can't listen there: {error.strerror}", ("--host",), found=f"{host}:{port}")
+            Problem(f"can't listen: {error.strerror}", ("--host",), found=f"{host}, port {port}")
         ) from None
 
 
