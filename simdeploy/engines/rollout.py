@@ -265,6 +265,28 @@ class Rollout:
         """Return the final deployment object as the body of the API's GET, canonical."""
         return self.deployment.to_json()
 
+    def to_openmetrics(self) -> str:
+        """Return what monitoring would have seen of the rollout, as OpenMetrics text.
+
+        Nodes by status, requests, errors, the deployment's counts and its limits, every 15 s, with timestamps.
+
+        Examples
+        --------
+        >>> import simdeploy
+        >>> scenario = simdeploy.Scenario.from_dict({
+        ...     "name": "two nodes",
+        ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+        ...     "policies": {"at-once": {"strategy": "immediate"}},
+        ... })
+        >>> print(simdeploy.simulate(scenario).to_openmetrics().partition(" 1767")[0])
+        # HELP simdeploy_nodes Nodes by status.
+        # TYPE simdeploy_nodes gauge
+        simdeploy_nodes{policy="at-once",replication="0",status="pending"} 0
+        """
+        from simdeploy.engines.exposition import write_openmetrics
+
+        return "".join(write_openmetrics(self))
+
     def _repr_html_(self) -> str:
         from html import escape
 
