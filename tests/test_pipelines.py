@@ -141,7 +141,7 @@ class TestAction:
 
     def test_the_documented_job(self):
         """The page uses inputs that there are. [contract]"""
-        steps = block(".github/workflows/policies.yml")["jobs"]["check"]["steps"]
+        steps = block("policies.yml")["jobs"]["check"]["steps"]
         given = steps[-1]["with"]
         assert given.keys() <= ACTION["inputs"].keys()
         required = {name for name, about in ACTION["inputs"].items() if about.get("required")}
