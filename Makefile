@@ -51,7 +51,7 @@ CASES ?= 2000
 FIRST ?= $(shell date +%s)000000
 fuzz: $(VENV)/.tested
 	HYPOTHESIS_PROFILE=fuzz FUZZ_CASES=$(CASES) FUZZ_FIRST=$(FIRST) $(BIN)/python -m pytest -n auto \
-		tests/test_fuzzing.py tests/test_properties.py tests/test_engines_equal.py tests/test_malformed.py
+		tests/test_fuzzing.py tests/test_properties.py tests/test_engines_equal.py tests/test_malformed.py tests/test_openapi.py
 
 bench: $(VENV)/.tested
 	$(BIN)/python -m pytest benchmarks --benchmark-only -p no:xdist

@@ -89,7 +89,7 @@ def test_every_command_that_reads_a_scenario_can_allow_files():
     """Whatever takes a scenario has --allow-files. [contract]"""
     commands = {name: app.get_command(None, name) for name in app.list_commands(None)}
     reading = {name for name, command in commands.items() if {p.name for p in command.params} & {"scenario", "files"}}
-    assert len(reading) == 16
+    assert len(reading) == 17
     assert reading == {name for name, command in commands.items() if "allow_files" in {p.name for p in command.params}}
 
 

@@ -293,6 +293,7 @@ OF_NO_ENGINE = {
     "import": [("job.yaml",)],
     "run": [("s.yaml", "--plot", "run.png", "--records", "records")],
     "watch": [("s.yaml",), ("s.yaml", "--save", "film.gif"), ("s.yaml", "--save", "film.html")],
+    "serve": [("--openapi",)],
     "backtest": [("records", "--policy", "job.yaml", "--plot", "backtest.png")],  # the records of the run above
     "verify": [("--replications", "100")],
     "validate": [("s.yaml",)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, InstanceOf
 
@@ -81,12 +81,16 @@ class Deployment(WireObject):
     )
     status: DeploymentStatus | None = Field(default=None, description="Status reported by the control plane.")
 
-    def to_json(self) -> str:
-        """Return the body of ``GET deployment`` in canonical form, under the key of the spec's dialect.
+    def to_body(self) -> dict[str, Any]:
+        """Return the body of ``GET deployment`` as JSON values, under the key of the spec's dialect.
 
         A general spec, which is beyond the API, states its dialect itself.
         """
         value = self.to_dict()
         if self.spec.dialect == "general":
-            return canonical_json({"deployment": {**value, "spec": {"dialect": "general", **value["spec"]}}})
-        return canonical_json({self.spec.dialect: value})
+            return {"deployment": {**value, "spec": {"dialect": "general", **value["spec"]}}}
+        return {self.spec.dialect: value}
+
+    def to_json(self) -> str:
+        """Return the body of ``GET deployment`` in canonical form."""
+        return canonical_json(self.to_body())

@@ -100,3 +100,23 @@ def format_time(epoch_ns: int) -> str:
     fraction = f".{ns:09d}".rstrip("0") if ns else ""
     # isoformat, not strftime: the latter drops leading zeros of early years on some systems.
     return wall.isoformat() + fraction + "Z"
+
+
+def shift_time(text: str, by_ns: int) -> str:
+    """Return an RFC 3339 time some nanoseconds later, with the same offset.
+
+    Raises
+    ------
+    ValueError
+        As for `parse_time`.
+    SimulationError
+        As for `format_time`.
+
+    Examples
+    --------
+    >>> shift_time("2026-01-06T23:59:59+05:00", 2 * NS_PER_S)
+    '2026-01-07T00:00:01+05:00'
+    """
+    wall_ns, _ = _read(text)
+    offset = "Z" if text.endswith("Z") else text[-len("+00:00") :]
+    return format_time(wall_ns + by_ns).removesuffix("Z") + offset

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simdeploy.cli.answers import say
-from simdeploy.cli.files import folder_option
+from simdeploy.cli.files import file_option, folder_option, write_file
 from simdeploy.cli.options import REPLICATION, Choice, use
 from simdeploy.cli.study import Finding, Study, draw_panels, study_command
 from simdeploy.vocabulary import RECORD_FORMS
@@ -24,16 +24,19 @@ if TYPE_CHECKING:
 @use(
     REPLICATION,
     folder_option(["--records"], "Write all tables of the rollout into this folder."),
+    file_option(["--prometheus"], "Write metrics over time as OpenMetrics text (.prom, .txt).", ".prom", ".txt"),
 )
 @click.option(
     "--records-form", type=Choice(RECORD_FORMS), default="parquet", show_default=True, help="Form of these tables."
 )
-def command(study: Study, *, replication: int, records: Path | None, records_form: str) -> Finding:
+def command(
+    study: Study, *, replication: int, records: Path | None, prometheus: Path | None, records_form: str
+) -> Finding:
     """Simulate one rollout and describe what happened.
 
     Describes the rollout of SCENARIO wave by wave. --out writes the nodes over time, --plot draws each of them and how many there
     are of each status; --json has the API's final deployment object under "deployment". --records writes events, nodes over
-    time, nodes, health windows and revisions.
+    time, nodes, health windows and revisions; --prometheus metrics to import into Prometheus.
     """
     from simdeploy.cli.story import tell
     from simdeploy.engines import OneRollout, simulate
@@ -42,10 +45,12 @@ def command(study: Study, *, replication: int, records: Path | None, records_for
     rollout = simulate(study.scenario, study.policy, seed=study.ctx.params["seed"], replication=replication)
     story = tell(rollout)
 
-    def write_records() -> None:
+    def write_files() -> None:
         if records is not None:
             rollout.write(records, form=records_form)
             say(f"wrote {records}")
+        if prometheus is not None:
+            write_file(prometheus, lambda file: file.write(rollout.to_openmetrics().encode()))
 
     release = rollout.response_values["release"]
     return Finding(
@@ -63,7 +68,7 @@ def command(study: Study, *, replication: int, records: Path | None, records_for
         ],
         table=lambda: rollout.timeline,
         draw=draw_panels((7.5, 8), _plot, rollout, panels=(2, 1)),
-        files=write_records,
+        files=write_files,
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.engines.deployments import node_name
 from simdeploy.engines.error_rates import ErrorRates
 from simdeploy.engines.intervals import FOREVER
 from simdeploy.engines.recording import CONTROL_PLANE, StatusFields
@@ -26,13 +27,9 @@ from simdeploy.units import NS_PER_S
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.engines.recording import History, Recording
+    from simdeploy.engines.deployments import Recorded
+    from simdeploy.engines.recording import Recording
     from simdeploy.engines.service import Service
-
-
-def node_name(number: int) -> str:
-    """Return the name of a node in the deployment object."""
-    return f"node-{number}"
 
 
 def make_events(recording: Recording) -> pd.DataFrame:
@@ -189,17 +186,6 @@ def make_nodes(recording: Recording, service: Service, class_names: list[str]) -
         service.seconds_per_node(service.out_of_service),
     ]
     return pd.DataFrame(dict(zip(NODE_COLUMNS, columns, strict=True)))
-
-
-class Recorded(NamedTuple):
-    """A deployment and the history of its status."""
-
-    id: str
-    type: str
-    from_version: int
-    to_version: int
-    history: History
-    canaries: list[int]
 
 
 def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFrame:

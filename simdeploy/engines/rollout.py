@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines import frames
+from simdeploy.engines.deployments import Recorded, make_deployment, recorded_deployments
 from simdeploy.engines.one_recording import record
 from simdeploy.engines.recorded import describe
 from simdeploy.engines.responses import compute_responses
@@ -136,7 +137,8 @@ class Rollout:
     def deployments(self) -> tuple[Deployment, ...]:
         """The deployment, and its rollback if there was one, as the API shows them at the end."""
         return tuple(
-            self._deployment(recorded, len(recorded.history.revisions)) for recorded in self._deployments_recorded
+            make_deployment(self.policy, recorded, len(recorded.history.revisions))
+            for recorded in self._deployments_recorded
         )
 
     def deployment_at(self, revision: int, *, rollback: bool = False) -> Deployment:
@@ -160,7 +162,7 @@ class Rollout:
         if not 1 <= revision <= known:
             what = "rollback" if rollback else "deployment"
             raise InputError(f"no revision {revision} of the {what}: it has {known}")
-        return self._deployment(recorded[number], revision)
+        return make_deployment(self.policy, recorded[number], revision)
 
     def write(self, folder: str | os.PathLike[str], *, form: str = "parquet") -> None:
         """Write all tables, and what the rollout was, into a folder.
@@ -263,6 +265,28 @@ class Rollout:
         """Return the final deployment object as the body of the API's GET, canonical."""
         return self.deployment.to_json()
 
+    def to_openmetrics(self) -> str:
+        """Return what monitoring would have seen of the rollout, as OpenMetrics text.
+
+        Nodes by status, requests, errors, the deployment's counts and its limits, every 15 s, with timestamps.
+
+        Examples
+        --------
+        >>> import simdeploy
+        >>> scenario = simdeploy.Scenario.from_dict({
+        ...     "name": "two nodes",
+        ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+        ...     "policies": {"at-once": {"strategy": "immediate"}},
+        ... })
+        >>> print(simdeploy.simulate(scenario).to_openmetrics().partition(" 1767")[0])
+        # HELP simdeploy_nodes Nodes by status.
+        # TYPE simdeploy_nodes gauge
+        simdeploy_nodes{policy="at-once",replication="0",status="pending"} 0
+        """
+        from simdeploy.engines.exposition import write_openmetrics
+
+        return "".join(write_openmetrics(self))
+
     def _repr_html_(self) -> str:
         from html import escape
 
@@ -292,51 +316,6 @@ class Rollout:
         return parse_time(self.policy.identity.created_at)
 
     @cached_property
-    def _deployments_recorded(self) -> list[frames.Recorded]:
-        """The deployment, and its rollback if there was one, which has the versions swapped."""
-        identity, recording = self.policy.identity, self._recording
-        old, new = identity.from_version, identity.to_version
-        recorded = [frames.Recorded(identity.id, identity.type, old, new, recording.update, recording.canaries)]
-        if recording.rollback is not None:
-            recorded.append(frames.Recorded(f"{identity.id}-rollback", "rollback", new, old, recording.rollback, []))
-        return recorded
-
-    def _deployment(self, recorded: frames.Recorded, revision: int) -> Deployment:
-        from simdeploy.api import Deployment, DeploymentStatus
-        from simdeploy.api.spec import api_spec
-        from simdeploy.api.times import format_time
-
-        def written(time_ns: int | None) -> str | None:
-            return None if time_ns is None else format_time(self._start_ns + time_ns)
-
-        identity = self.policy.identity
-        history = recorded.history
-        time_ns, fields = history.revisions[revision - 1]
-        status = {
-            "state": fields.state,
-            "message": fields.message,
-            "revision": revision,
-            "current_wave": fields.current_wave,
-            "total_nodes": history.total_nodes,
-            "updated_nodes": fields.updated_nodes,
-            "failed_nodes": fields.failed_nodes,
-            "canary_nodes": tuple(frames.node_name(canary) for canary in recorded.canaries),
-            "canary_promoted": fields.canary_promoted,
-            "created_at": written(history.revisions[0][0]),
-            "updated_at": written(time_ns),
-            "completed_at": written(fields.completed_ns),
-            "last_progress_time": written(fields.last_progress_ns),
-            "health_check_deadline": written(fields.health_check_deadline_ns),
-            "healthy_deadline": written(fields.healthy_deadline_ns),
-        }
-        return Deployment(
-            id=recorded.id,
-            job_id=identity.job_id,
-            job_type=identity.job_type,
-            namespace=identity.namespace,
-            type=recorded.type,
-            from_version=recorded.from_version,
-            to_version=recorded.to_version,
-            spec=api_spec(self.policy.spec),
-            status=DeploymentStatus(**{name: value for name, value in status.items() if value is not None}),
-        )
+    def _deployments_recorded(self) -> list[Recorded]:
+        recording = self._recording
+        return recorded_deployments(self.policy, recording.update, recording.rollback, recording.canaries)

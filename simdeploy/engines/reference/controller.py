@@ -191,7 +191,7 @@ class Controller:
         return (
             not self.course.is_over
             and not self._site.is_rung
-            and self.people.acts_ahead == 0
+            and not self.people.may_act
             and not self.course.any_clock_runs
             and not self._hours.is_awaited
             and not self._deadlines_of_rollout.are_ahead

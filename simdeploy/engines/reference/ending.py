@@ -117,9 +117,25 @@ class Course:
         touched = self._dispatcher.touched
         if undo or (state != "completed" and not touched):
             self._rollback.ask(touched)
-        elif state != "completed" or self._escaped:
+        elif not self._site.by_hand and (state != "completed" or self._escaped):
             detection_ns = self._site.world.escape_detection_ns
             Countdown(self._site.env, detection_ns, lambda: self._rollback.ask(touched), frozen=False)
+
+    def roll_back(self, reason: str) -> None:
+        """Roll back what the deployment touched, whatever the policy says; cancel it first if it goes on."""
+        if self.is_over:
+            self.say(reason)
+            self._rollback.ask(self._dispatcher.touched)
+        else:
+            self.end("canceled", reason, undo=True)
+
+    def why_not_roll_back(self) -> str | None:
+        """Say why a rollback isn't possible; None if it is."""
+        if not self._site.type.undone:
+            return f"a deployment of type {self._site.type_name} can't be rolled back"
+        if self._rollback.is_asked_for:
+            return "the deployment is already rolled back"
+        return None if self._dispatcher.touched else "no node was touched"
 
     @property
     def _escaped(self) -> bool:

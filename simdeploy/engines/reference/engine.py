@@ -14,7 +14,7 @@ from simdeploy.engines.reference.controller import Controller
 from simdeploy.engines.reference.gates import WaveGates
 from simdeploy.engines.reference.line import Line
 from simdeploy.engines.reference.node import Listeners, Node
-from simdeploy.engines.reference.people import follow_script
+from simdeploy.engines.reference.people import act_at, follow_script
 from simdeploy.engines.reference.rollback import Rollback
 from simdeploy.engines.reference.running_watch import RunningWatch
 from simdeploy.engines.reference.site import Site
@@ -33,6 +33,7 @@ from simdeploy.world.traffic import DAY_NS
 
 if TYPE_CHECKING:
     from simdeploy.engines.reference.clock import Process
+    from simdeploy.engines.reference.people import Act
     from simdeploy.engines.reference.prober import Prober
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
@@ -41,6 +42,54 @@ if TYPE_CHECKING:
     from simdeploy.world.change_windows import Calendar
     from simdeploy.world.draws import Lineage
     from simdeploy.world.operator import Operator
+
+
+def begin_reference(
+    scenario: Scenario,
+    chosen: ScenarioPolicy,
+    *,
+    seed: int,
+    replication: int,
+    lineage: Lineage | None = None,
+    change: tuple[int, Policy] | None = None,
+    by_hand: bool = False,
+) -> Run:
+    """Prepare one replication.
+
+    Parameters
+    ----------
+    chosen : ScenarioPolicy
+        The policy, with the identity of its deployment.
+    lineage : Lineage, optional
+        Other replications that supply numbers of nodes.
+    change : (int, Policy), optional
+        Another policy, and when it takes the place of the first one.
+    by_hand : bool, default False
+        Whether people outside act instead of the scenario's operator.
+    """
+    type_name = chosen.identity.type
+    starts_in_week = time_in_week(chosen.identity.created_at)
+    world = World(
+        scenario.fleet,
+        scenario.drawn_release if TYPES[type_name].releases else (),
+        scenario.operator,
+        seed,
+        replication,
+        tilt=scenario.tilt or NO_TILT,
+        lineage=lineage,
+        starts_at_ns=starts_in_week % DAY_NS,
+    )
+    return Run(
+        world,
+        chosen.policy,
+        scenario.orchestrator_of(chosen),
+        scenario.operator,
+        type_name,
+        zones=scenario.fleet.zones,
+        calendar=calendar_of(scenario.operator.change_windows, starts_in_week),
+        change=change,
+        by_hand=by_hand,
+    )
 
 
 def run_reference(
@@ -52,47 +101,15 @@ def run_reference(
     lineage: Lineage | None = None,
     change: tuple[int, Policy] | None = None,
 ) -> Recording:
-    """Simulate one replication with SimPy.
-
-    Parameters
-    ----------
-    chosen : ScenarioPolicy
-        The policy, with the identity of its deployment.
-    lineage : Lineage, optional
-        Other replications that supply numbers of nodes.
-    change : (int, Policy), optional
-        Another policy, and when it takes the place of the first one.
-    """
-    type_name = chosen.identity.type
-    release = scenario.drawn_release if TYPES[type_name].releases else ()
-    tilt = scenario.tilt or NO_TILT
-    starts_in_week = time_in_week(chosen.identity.created_at)
-    world = World(
-        scenario.fleet,
-        release,
-        scenario.operator,
-        seed,
-        replication,
-        tilt=tilt,
-        lineage=lineage,
-        starts_at_ns=starts_in_week % DAY_NS,
-    )
-    orchestrator = scenario.orchestrator_of(chosen)
-    calendar = calendar_of(scenario.operator.change_windows, starts_in_week)
-    recording = run_world(
-        world,
-        chosen.policy,
-        orchestrator,
-        scenario.operator,
-        type_name,
-        zones=scenario.fleet.zones,
-        calendar=calendar,
-        change=change,
-    )
+    """Simulate one replication with SimPy; for the parameters see `begin_reference`."""
+    run = begin_reference(scenario, chosen, seed=seed, replication=replication, lineage=lineage, change=change)
+    recording = run.finish()
     if not scenario.tilt:
         return recording
-    rule = read_health_rule(chosen.policy, orchestrator)
-    return replace(recording, weight=weigh(world, release, rule, TYPES[type_name], recording.fates))
+    release = scenario.drawn_release if TYPES[run.site.type_name].releases else ()
+    rule = read_health_rule(chosen.policy, scenario.orchestrator_of(chosen))
+    weight = weigh(run.site.world, release, rule, run.site.type, recording.fates)
+    return replace(recording, weight=weight)
 
 
 class Cast:
@@ -107,19 +124,8 @@ class Cast:
         return site.prober
 
 
-def run_world(
-    world: World,
-    policy: Policy,
-    orchestrator: Orchestrator,
-    operator: Operator,
-    type_name: str,
-    *,
-    zones: int,
-    calendar: Calendar | None = None,
-    cast: Cast | None = None,
-    change: tuple[int, Policy] | None = None,
-) -> Recording:
-    """Simulate a policy in a world.
+class Run:
+    """A policy at work in a world.
 
     Parameters
     ----------
@@ -131,68 +137,100 @@ def run_world(
         Nodes and prober, if they are not to draw from the world.
     change : (int, Policy), optional
         Another policy, and when it takes the place of the first one.
+    by_hand : bool, default False
+        Whether people outside act at any time, by `act`. Then the scenario's operator doesn't, nor does anybody undo a stop or
+        an escape by themselves.
     """
-    cast = cast or Cast()
 
-    def read_terms(policy: Policy, before: Plan | None = None, n_opened: int = 0) -> Terms:
-        plan = plan_waves(policy, orchestrator, world.n_nodes, zones)
-        if before is not None:
-            plan = change_plan(before, plan, n_opened, orchestrator.bake_time_ns)
-        rule = read_health_rule(policy, orchestrator)
-        return Terms(policy, plan, rule, read_limits(policy, orchestrator, world.n_nodes))
+    def __init__(
+        self,
+        world: World,
+        policy: Policy,
+        orchestrator: Orchestrator,
+        operator: Operator,
+        type_name: str,
+        *,
+        zones: int,
+        calendar: Calendar | None = None,
+        cast: Cast | None = None,
+        change: tuple[int, Policy] | None = None,
+        by_hand: bool = False,
+    ) -> None:
+        cast = cast or Cast()
 
-    terms = read_terms(policy)
-    traits = TYPES[type_name]
-    gate = None if traits.leaves else read_gate(policy, orchestrator)
-    waves_are_judged = gate is not None and not gate.watches_running
-    site = Site(world, terms, orchestrator, type_name, waves_are_judged=waves_are_judged)
-    site.prober = cast.make_prober(site)
-    listeners = Listeners()
-    nodes = [cast.make_node(site, listeners, number) for number in range(world.n_nodes)]
-    line = Line(site)
-    rollback = Rollback(site, line)
-    wave_gates = WaveGates(site, gate, terms.plan.watches) if gate is not None and waves_are_judged else None
-    controller = Controller(
-        site,
-        nodes,
-        orchestrator=orchestrator,
-        operator=operator,
-        rollback=rollback,
-        wave_gates=wave_gates,
-        running_watch=RunningWatch(site, gate) if gate is not None and gate.watches_running else None,
-        calendar=calendar,
-        read_terms=read_terms,
-    )
-    listeners.controller, listeners.rollback, listeners.wave_gates = controller, rollback, wave_gates
-    listeners.line, line.control_plane = line, controller
-    site.when_settled = controller.settle
-    site.env.process(follow_script(site, controller.people.tell, operator.script))
-    if change is not None:
-        site.env.process(_change(site, controller, *change))
-    controller.start()
-    with _collector_paused():
-        site.env.run()
+        def read_terms(policy: Policy, before: Plan | None = None, n_opened: int = 0) -> Terms:
+            plan = plan_waves(policy, orchestrator, world.n_nodes, zones)
+            if before is not None:
+                plan = change_plan(before, plan, n_opened, orchestrator.bake_time_ns)
+            rule = read_health_rule(policy, orchestrator)
+            return Terms(policy, plan, rule, read_limits(policy, orchestrator, world.n_nodes))
 
-    return Recording(
-        world=world,
-        type_name=type_name,
-        fates=[node.fate for node in nodes],
-        transitions=site.transitions,
-        windows=site.windows,
-        compared=site.compared,
-        update=controller.history,
-        rollback=rollback.history,
-        rolled_back=[node.number for node in rollback.nodes],
-        canaries=[node.number for node in controller.canaries],
-        state=controller.course.state,
-        waves=len(controller.dispatcher.waves),
-        updated_nodes=controller.judging.updated,
-        failed_nodes=controller.judging.failed,
-        makespan_ns=controller.course.makespan_ns,
-        restored_ns=rollback.restored_ns,
-        horizon_ns=controller.course.horizon_ns,
-        gate_requests=None if wave_gates is None else wave_gates.requests,
-    )
+        terms = read_terms(policy)
+        gate = None if TYPES[type_name].leaves else read_gate(policy, orchestrator)
+        waves_are_judged = gate is not None and not gate.watches_running
+        site = Site(world, terms, orchestrator, type_name, waves_are_judged=waves_are_judged, by_hand=by_hand)
+        site.prober = cast.make_prober(site)
+        listeners = Listeners()
+        nodes = [cast.make_node(site, listeners, number) for number in range(world.n_nodes)]
+        line = Line(site)
+        rollback = Rollback(site, line)
+        wave_gates = WaveGates(site, gate, terms.plan.watches) if gate is not None and waves_are_judged else None
+        controller = Controller(
+            site,
+            nodes,
+            orchestrator=orchestrator,
+            operator=operator,
+            rollback=rollback,
+            wave_gates=wave_gates,
+            running_watch=RunningWatch(site, gate) if gate is not None and gate.watches_running else None,
+            calendar=calendar,
+            read_terms=read_terms,
+        )
+        listeners.controller, listeners.rollback, listeners.wave_gates = controller, rollback, wave_gates
+        listeners.line, line.control_plane = line, controller
+        site.when_settled = controller.settle
+        self.site, self.controller, self.rollback = site, controller, rollback
+        self._nodes, self._wave_gates = nodes, wave_gates
+        site.env.process(follow_script(site, controller.people.tell, operator.script))
+        if change is not None:
+            site.env.process(_change(site, controller, *change))
+        controller.start()
+
+    def act(self, act: Act, at_ns: int) -> None:
+        """Have somebody act at an instant that `advance` has not reached."""
+        self.site.env.process(act_at(self.site, self.controller.people.tell, act, at_ns))
+
+    def advance(self, until_ns: int) -> None:
+        """Let everything happen up to the end of an instant."""
+        env = self.site.env
+        while env.peek() <= until_ns:
+            env.step()
+
+    def finish(self) -> Recording:
+        """Let everything happen, and return it."""
+        with _collector_paused():
+            self.site.env.run()
+        site, controller, rollback = self.site, self.controller, self.rollback
+        return Recording(
+            world=site.world,
+            type_name=site.type_name,
+            fates=[node.fate for node in self._nodes],
+            transitions=site.transitions,
+            windows=site.windows,
+            compared=site.compared,
+            update=controller.history,
+            rollback=rollback.history,
+            rolled_back=[node.number for node in rollback.nodes],
+            canaries=[node.number for node in controller.canaries],
+            state=controller.course.state,
+            waves=len(controller.dispatcher.waves),
+            updated_nodes=controller.judging.updated,
+            failed_nodes=controller.judging.failed,
+            makespan_ns=controller.course.makespan_ns,
+            restored_ns=rollback.restored_ns,
+            horizon_ns=controller.course.horizon_ns,
+            gate_requests=None if self._wave_gates is None else self._wave_gates.requests,
+        )
 
 
 def _change(site: Site, controller: Controller, at_ns: int, policy: Policy) -> Process:

@@ -167,7 +167,7 @@ class Pacing:
             self._phase = "await"
             if self._site.terms.policy.auto_promote:
                 self.promotion_wanted = True
-            else:
+            elif not self._site.by_hand:
                 self._course.count_down(self._site.world.promote_after_ns, self._operator_comes)
         else:
             self._phase = "ready" if self._dispatcher.left else "done"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from simdeploy.vocabulary import TERMINAL_STATES
 
@@ -18,12 +18,21 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.site import Site
     from simdeploy.world.operator import Action, Operator, ScriptedAct
 
+# By hand somebody may also ask for a rollback, whatever the policy says, and after the end of the deployment.
+Act: TypeAlias = "Action | Literal['rollback']"
+
 
 def follow_script(site: Site, tell: Callable[[Action], None], script: Sequence[ScriptedAct]) -> Process:
     """Hand on each act at its time; acts of one instant in the file's order."""
     for act in sorted(script, key=lambda act: act.at_ns):
         yield site.env.timeout(act.at_ns - site.env.now)
         tell(act.do)
+
+
+def act_at(site: Site, tell: Callable[[Act], None], act: Act, at_ns: int) -> Process:
+    """Hand on what somebody does by hand."""
+    yield site.env.timeout(at_ns - site.env.now)
+    tell(act)
 
 
 def rejects(site: Site, operator: Operator, nodes: Sequence[Node]) -> bool:
@@ -60,11 +69,16 @@ class People:
         self._dispatcher = dispatcher
         self._pacing = pacing
         self._operator = operator
-        self._orders: deque[Action] = deque()
-        self.acts_ahead = len(operator.script)
+        self._orders: deque[Act] = deque()
+        self._script_ahead = len(operator.script)
 
-    def tell(self, action: Action) -> None:
-        """Take an act of the script, to be done at the end of the present instant."""
+    @property
+    def may_act(self) -> bool:
+        """Whether anybody may act later on."""
+        return self._site.by_hand or self._script_ahead > 0
+
+    def tell(self, action: Act) -> None:
+        """Take an act, to be done at the end of the present instant."""
         self._orders.append(action)
         self._site.ring()
 
@@ -72,8 +86,8 @@ class People:
         """Do what the script says."""
         while self._orders:
             action = self._orders.popleft()
-            self.acts_ahead -= 1
-            refusal = self._why_not(action)
+            self._script_ahead -= 1
+            refusal = self.why_not(action)
             if refusal:
                 self._course.say(f"script: {action} has no effect: {refusal}")
             elif action == "pause":
@@ -83,11 +97,16 @@ class People:
             elif action == "promote":
                 self._pacing.promotion_wanted = True
                 self._course.say("script: promote")
+            elif action == "rollback":
+                self._course.roll_back("script: rollback")
             else:
                 self._course.end("canceled", "script: cancel", undo=not self._site.terms.policy.no_auto_rollback)
 
-    def _why_not(self, action: Action) -> str | None:
+    def why_not(self, action: Act) -> str | None:
+        """Say why an act would have no effect now; None if it would."""
         state = self._course.state
+        if action == "rollback":
+            return self._course.why_not_roll_back()
         if state in TERMINAL_STATES:
             return f"the deployment is {state}"
         if action == "pause" and self._course.is_paused:

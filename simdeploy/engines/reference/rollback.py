@@ -46,6 +46,11 @@ class Rollback:
         self.ended_ns: int | None = None
 
     @property
+    def is_asked_for(self) -> bool:
+        """Whether nodes were asked to go back."""
+        return self._asked_for is not None
+
+    @property
     def restored_ns(self) -> int | None:
         """When service was whole again; None if a node failed to come back, or nothing was rolled back."""
         return None if self._any_failed else self.ended_ns

@@ -35,6 +35,8 @@ class Site:
         What is done at the end of an instant at which somebody rang; put in by the engine.
     is_over : bool
         Whether the rollout has ended.
+    by_hand : bool
+        Whether people outside act at any time, instead of the scenario's operator.
     slot_is_free_at_start : bool
         Whether a node gives up its slot when it has started, otherwise with its verdict.
     """
@@ -49,11 +51,14 @@ class Site:
         type_name: str,
         *,
         waves_are_judged: bool,
+        by_hand: bool = False,
     ) -> None:
         self.env = Clock()
         self.world = world
         self.terms = terms
+        self.type_name = type_name
         self.type = TYPES[type_name]
+        self.by_hand = by_hand
         self.goes_back_by_itself = orchestrator.node_local_rollback and self.type.releases
         self.slot_is_free_at_start = orchestrator.slot_until == "started"
         self.transitions = Transitions()

@@ -1,0 +1,133 @@
+"""What a server refuses before it looks at a request: other hosts, other sites, and large bodies.
+
+A page on another site may send requests to servers on your machine. A browser names that site as their origin; if the site had its
+own name point to your machine, the host is that name. Programs send no origin.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+PROBLEM_JSON = "application/problem+json"
+MOST_BYTES = 1_000_000
+
+
+class Guard:
+    """An ASGI application that lets another one see harmless requests only.
+
+    Requests must be for an address, ``localhost`` or one of `hosts`. If they state an origin, it must be the same server. Bodies
+    are read before the application is called. Refused requests get a problem in JSON (RFC 9457): 403 for a host or an origin, 413
+    for a body.
+
+    Parameters
+    ----------
+    app : callable
+        The application behind.
+    hosts : collection of str
+        Names of this server, besides ``localhost`` and addresses.
+    most_bytes : int, default 1,000,000
+        Most bytes of a body.
+    """
+
+    def __init__(self, app: Application, *, hosts: Collection[str] = (), most_bytes: int = MOST_BYTES) -> None:
+        self._app = app
+        self._hosts = {"localhost", *(host.lower() for host in hosts)}
+        self._most_bytes = most_bytes
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request, or let the application do so."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        why = self._why_not(scope)
+        if why is not None and scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": why})
+        elif why is not None:
+            await _refuse(send, HTTPStatus.FORBIDDEN, why)
+        elif scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+        else:
+            body = await self._read(receive)
+            if body is None:
+                await _refuse(
+                    send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"bodies have at most {self._most_bytes:,} bytes"
+                )
+            else:
+                await self._app(scope, _repeat(body, receive), send)
+
+    def _why_not(self, scope: Message) -> str | None:
+        hosts = _values(scope, b"host")
+        if len(hosts) != 1 or not self._is_ours(hosts[0]):
+            return "this server doesn't answer to that host name"
+        origins = _values(scope, b"origin")
+        if any(_place_of(origin) != hosts[0].lower() for origin in origins):
+            return "requests from pages of other sites are refused"
+        return None
+
+    def _is_ours(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:  # half of an IPv6 address
+            return False
+        return name in self._hosts or _is_address(name)
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        """Return the body of a request, None if it is too large."""
+        parts, size = [], 0
+        while True:
+            message = await receive()
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > self._most_bytes:
+                return None
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+
+def _values(scope: Message, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
+def _place_of(origin: str) -> str | None:
+    """Return host and port of an origin; None if there are none, as in ``null``."""
+    scheme, sign, place = origin.lower().partition("://")
+    return place if sign and scheme in ("http", "https") else None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _repeat(body: bytes, receive: Receive) -> Receive:
+    """Return a channel on which the application finds the body in one piece."""
+    is_read = False
+
+    async def repeated() -> Message:
+        nonlocal is_read
+        if is_read:
+            return await receive()
+        is_read = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return repeated
+
+
+async def _refuse(send: Send, status: HTTPStatus, detail: str) -> None:
+    body = json.dumps({"title": status.phrase, "status": status.value, "detail": detail}).encode()
+    headers = [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status.value, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,309 @@
+"""Simulated deployments that go on with a clock, as a control plane keeps them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from simdeploy.api.document import read_body
+from simdeploy.api.files import decode
+from simdeploy.api.json_text import locate, parse_json
+from simdeploy.api.times import format_time, parse_time, shift_time
+from simdeploy.api.values import MAX_VERSION
+from simdeploy.api.wire import Dialect
+from simdeploy.engines.live import LiveRollout
+from simdeploy.errors import InputError, Path, Problem, SimulationError, cut, shorten
+
+if TYPE_CHECKING:
+    from simdeploy.api import Deployment, DeploymentDocument
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+Act = Literal["pause", "resume", "promote", "rollback", "cancel"]
+ACTS: tuple[Act, ...] = get_args(Act)
+WRAPPERS: tuple[Dialect, ...] = ("deployment", "rollout")
+MOST_DEPLOYMENTS = 1000
+
+_FORMS = '{"deployment": {"spec": {...}}} or {"rollout": {"spec": {...}}}'
+_OWN = ("id", "status")  # what the service itself says of a deployment
+
+
+class UnknownDeployment(LookupError):  # noqa: N818 (what was asked for)
+    """There is no deployment of that id."""
+
+    def __str__(self) -> str:
+        return f"there is no deployment {shorten(self.args[0])}"
+
+
+class Refused(Exception):  # noqa: N818 (what happened to the request)
+    """The request is valid, but impossible in the present state or in this scenario."""
+
+
+class Full(Exception):  # noqa: N818 (what the service is)
+    """There are as many deployments as the service keeps."""
+
+
+class PacedClock:
+    """A clock that starts at 0 and runs faster or slower than real time, in nanoseconds.
+
+    Parameters
+    ----------
+    speed : float
+        Simulated seconds per second.
+    wall_ns : callable
+        Real time, nanoseconds.
+
+    Examples
+    --------
+    >>> times = iter([100, 107])
+    >>> clock = PacedClock(60, wall_ns=lambda: next(times))
+    >>> clock()
+    420
+    """
+
+    def __init__(self, speed: float, *, wall_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._speed = Fraction(speed)
+        self._wall_ns = wall_ns
+        self._start_ns = wall_ns()
+
+    def __call__(self) -> int:
+        return int((self._wall_ns() - self._start_ns) * self._speed)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    rollout: LiveRollout
+    created_ns: int
+
+
+class Service:
+    """The deployments of one scenario.
+
+    Each updates a fleet of its own: the first ones, one per policy, in the world of the first replication, and each one that is
+    created later in that of the next.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    policies : sequence of ScenarioPolicy
+        Of the first deployments.
+    seed, replication : int
+        Of their world.
+    clock : callable
+        Simulated time, nanoseconds after the start, which is the scenario's ``created_at``.
+    most : int
+        Number of deployments, rollbacks not counted.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        policies: Sequence[ScenarioPolicy],
+        *,
+        clock: Callable[[], int],
+        seed: int = 0,
+        replication: int = 0,
+        most: int = MOST_DEPLOYMENTS,
+    ) -> None:
+        self._scenario = scenario
+        self._seed = seed
+        self._replication = replication
+        self._clock = clock
+        self._most = most
+        self._now_ns = 0
+        self._entries: dict[str, _Entry] = {}
+        for policy in policies:
+            self._begin(policy, replication, 0)
+        self._n_first = len(self._entries)
+
+    @property
+    def now(self) -> str:
+        """Simulated time, RFC 3339 in UTC."""
+        return format_time(parse_time(self._scenario.identity.created_at) + self._tick())
+
+    # -- what it shows -----------------------------------------------------------------------------
+
+    def show(self, id_: str) -> Deployment:
+        """Return a deployment, or the rollback of one, as it is now.
+
+        Raises
+        ------
+        UnknownDeployment
+            If there is none.
+        """
+        entry = self._find(id_)
+        for recorded in entry.rollout.recorded:
+            if recorded.id == id_:
+                return entry.rollout.show(recorded)
+        raise UnknownDeployment(id_)
+
+    def list(self, offset: int, limit: int) -> tuple[list[Deployment], int]:
+        """Return some deployments in the order of their creation, each before its rollback, and how many there are."""
+        now_ns = self._tick()
+        everything = []
+        for entry in self._entries.values():
+            entry.rollout.advance(now_ns - entry.created_ns)
+            everything += [(entry.rollout, recorded) for recorded in entry.rollout.recorded]
+        page = everything[offset : offset + limit]
+        return [rollout.show(recorded) for rollout, recorded in page], len(everything)
+
+    # -- what it does ------------------------------------------------------------------------------
+
+    def create(self, body: bytes) -> Deployment:
+        """Begin a deployment.
+
+        Parameters
+        ----------
+        body : bytes
+            JSON, as `show` gives it: a deployment under the key of its dialect.
+
+        Raises
+        ------
+        InputError
+            With all that is wrong with the body.
+        Refused
+            If the policy is impossible in the scenario.
+        Full
+            If there are as many deployments as the service keeps.
+        """
+        document = read_request(body)
+        if len(self._entries) >= self._most:
+            raise Full(f"there are {self._most:,} deployments, the most that this service keeps")
+        try:
+            number = self._replication + 1 + len(self._entries) - self._n_first
+            return self._begin(self._scenario.policy(document), number % (1 << 32), self._tick())
+        except (InputError, SimulationError) as error:
+            raise Refused(str(error)) from None
+
+    def act(self, id_: str, act: Act, target_version: int | None = None) -> Deployment:
+        """Act on a deployment; return it, or its rollback if that was asked for.
+
+        Raises
+        ------
+        UnknownDeployment
+            If there is none of that id.
+        Refused
+            If the act is impossible now.
+        """
+        shown = self.show(id_)
+        entry = self._find(id_)
+        if id_ not in self._entries:
+            raise Refused(f"{act} is impossible: a rollback goes on by itself")
+        if target_version not in (None, shown.from_version):
+            raise Refused(f"rollback is impossible: the nodes have version {shown.from_version} to go back to")
+        why = entry.rollout.why_not(act)
+        if why is not None:
+            raise Refused(f"{act} is impossible: {why}")
+        entry.rollout.act(act)
+        self._now_ns = entry.created_ns + entry.rollout.now_ns
+        deployments = entry.rollout.deployments()
+        return deployments[-1] if act == "rollback" else deployments[0]
+
+    def _begin(self, policy: ScenarioPolicy, replication: int, now_ns: int) -> Deployment:
+        id_ = f"d-{len(self._entries) + 1}"
+        created_at = shift_time(self._scenario.identity.created_at, now_ns)
+        identity = replace(policy.identity, id=id_, created_at=created_at)
+        if max(identity.from_version, identity.to_version) > MAX_VERSION:
+            raise InputError(Problem("versions are too large", found=f"{identity.from_version}, {identity.to_version}"))
+        policy = replace(policy, identity=identity)
+        rollout = LiveRollout(self._scenario, policy, seed=self._seed, replication=replication)
+        self._entries[id_] = _Entry(rollout, now_ns)
+        return rollout.deployments()[0]
+
+    def _tick(self) -> int:
+        self._now_ns = max(self._now_ns, self._clock())
+        return self._now_ns
+
+    def _find(self, id_: str) -> _Entry:
+        entry = self._entries.get(id_) or self._entries.get(id_.removesuffix("-rollback"))
+        if entry is None:
+            raise UnknownDeployment(id_)
+        entry.rollout.advance(self._tick() - entry.created_ns)
+        return entry
+
+
+def read_request(body: bytes) -> DeploymentDocument:
+    """Read the body of a request to create a deployment.
+
+    It is read as a file is, but must name its dialect by the key around it, and may not have what only simdeploy knows; 10.0 is a
+    whole number. What the service itself says of a deployment, ``id`` and ``status``, is ignored.
+
+    Raises
+    ------
+    InputError
+        With all problems and their lines.
+
+    Examples
+    --------
+    >>> read_request(b'{"rollout": {"spec": {"strategy": "immediate"}}}').dialect
+    'rollout'
+    """
+    text = decode(body)
+    raw = _whole(parse_json(text))
+    problems = list(_beyond_api(raw))
+    if not problems:
+        key = next(iter(raw.keys() & set(WRAPPERS)))
+        asked = {name: value for name, value in raw[key].items() if name not in _OWN}
+        document, problems = read_body({**raw, key: asked}, None)
+        if document is not None:
+            return document
+    raise InputError(locate(cut(problems), text))
+
+
+def read_rollback(body: bytes) -> int | None:
+    """Read the body of a request to roll back; return the version to go back to, None if it says none.
+
+    Raises
+    ------
+    InputError
+        If there is anything wrong with it.
+
+    Examples
+    --------
+    >>> read_rollback(b'{"target_version": 1}')
+    1
+    """
+    raw = _whole(parse_json(decode(body)))
+    if not isinstance(raw, Mapping):
+        raise InputError(Problem("not an object", found=shorten(raw), allowed='{"target_version": 1}'))
+    if "target_version" not in raw:
+        return None
+    version = raw["target_version"]
+    if not isinstance(version, int) or isinstance(version, bool) or not 0 <= version <= MAX_VERSION:
+        allowed = f"a whole number from 0 to {MAX_VERSION}"
+        raise InputError(Problem("not a version", ("target_version",), found=shorten(version), allowed=allowed))
+    return version
+
+
+def _whole(value: Any) -> Any:
+    """Return whole numbers as such: JSON Schema, unlike a file's reader, takes 10.0 for one."""
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _beyond_api(raw: Any) -> Sequence[Problem]:
+    """List what a file may have, but the body of a request may not."""
+    keys = raw.keys() & set(WRAPPERS) if isinstance(raw, Mapping) else ()
+    if len(keys) != 1:
+        return [Problem("not a deployment", found=shorten(raw), allowed=_FORMS)]
+    key = next(iter(keys))
+    deployment = raw[key]
+    if not isinstance(deployment, Mapping):
+        return [Problem("not an object", (key,), found=shorten(deployment), allowed=_FORMS)]
+    spec = deployment.get("spec")
+    if not isinstance(spec, Mapping):
+        return []
+    problems = []
+    path: Path = (key, "spec")
+    health_check = spec.get("health_check")
+    if "dialect" in spec:
+        problems.append(Problem("not in a request", (*path, "dialect"), hint=f"the key around it says it: {_FORMS}"))
+    if isinstance(health_check, Mapping) and "gate" in health_check:
+        hint = "put the policy into the scenario"
+        problems.append(Problem("a gate is beyond the API", (*path, "health_check", "gate"), hint=hint))
+    return problems

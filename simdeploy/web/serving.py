@@ -1,0 +1,85 @@
+"""A socket to listen on, and a quiet server on it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from contextlib import suppress
+from importlib.util import find_spec
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.errors import InputError, Problem, shorten
+
+if TYPE_CHECKING:
+    import uvicorn
+
+_PATIENCE_S = 1  # for answers that are on their way when the server stops
+
+
+def require_packages(extra: str) -> None:
+    """Raise `InputError` if the packages of a server are missing, which an extra of simdeploy installs."""
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    if missing:
+        hint = f"pip install 'simdeploy[{extra}]'"
+        raise InputError(Problem(f"the server needs the packages {' and '.join(missing)}", hint=hint))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on an address; port 0 is any free one.
+
+    Parameters
+    ----------
+    host : str
+        An address of this machine, or ``localhost``. No name is looked up.
+
+    Raises
+    ------
+    InputError
+        If there is no such address here, or the port is in use.
+    """
+    try:
+        address = ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        allowed = "localhost, or an address such as 127.0.0.1 or 0.0.0.0"
+        raise InputError(Problem("not an address", ("--host",), found=shorten(host), allowed=allowed)) from None
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        return socket.create_server((str(address), port), family=family)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            hint = "choose another one; 0 is any free one"
+            raise InputError(Problem(f"port {port} is in use", ("--port",), hint=hint)) from None
+        raise InputError(
+            Problem(f"can't listen: {error.strerror}", ("--host",), found=f"{host}, port {port}")
+        ) from None
+
+
+def url_of(listening: socket.socket) -> str:
+    """Return the URL of a socket that listens."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def make_server(app: Any) -> uvicorn.Server:
+    """Return a server of an ASGI application that says nothing, and lets the application say the date."""
+    import uvicorn
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=_PATIENCE_S,
+        )
+    )
+
+
+def serve(app: Any, listening: socket.socket) -> None:
+    """Answer until somebody presses Ctrl-C."""
+    with listening, suppress(KeyboardInterrupt):
+        make_server(app).run(sockets=[listening])

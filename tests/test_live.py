@@ -1,0 +1,148 @@
+"""Rollouts that go on with a clock: by-hand acts do what a script does, and change nothing that was seen."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from generators import Decisions, scenario_of, without_gates
+
+from simdeploy import Scenario
+from simdeploy.engines.live import LiveRollout
+from simdeploy.engines.reference.engine import run_reference
+from simdeploy.units import NS_PER_S
+from simdeploy.world.operator import ScriptedAct
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+LATER = "2h"  # than the rollouts are watched
+CANARY = {
+    "strategy": "canary",
+    "canary_count": 2,
+    "max_parallel": 2,
+    "health_check": {"deadline": "2m", "min_healthy_time": "30s"},
+}
+IN_TWOS = {"name": "in twos", "fleet": {"nodes": 6, "update_duration": "30s"}, "policies": {"canary": CANARY}}
+
+
+def scenario(policy=None, **sections):
+    policies = {"canary": {**CANARY, **(policy or {})}}
+    return Scenario.from_dict({**IN_TWOS, "policies": policies, **sections})
+
+
+def live(scenario: Scenario) -> LiveRollout:
+    return LiveRollout(scenario, scenario.policy(), seed=0, replication=0)
+
+
+def histories(recorded):
+    return [deployment.history.revisions for deployment in recorded]
+
+
+def until(revisions, at_ns):
+    return [revision for revision in revisions if revision[0] <= at_ns]
+
+
+def states(rollout: LiveRollout):
+    return [deployment.status.state for deployment in rollout.deployments()]
+
+
+@pytest.mark.parametrize("number", range(40))
+def test_acts_by_hand_are_those_of_a_script(number):
+    """Acts at random instants leave the revisions that the engine gives with these acts in the script. [property]"""
+    draw = random.Random(number)
+    raw = without_gates(scenario_of(Decisions(draw.randbytes(256))))
+    raw["operator"] = {**(raw.get("operator") or {}), "promote_after": LATER, "escape_detection": LATER}
+    world = Scenario.from_dict(raw)
+    policy = world.policy()
+    rollout = LiveRollout(world, policy, seed=number, replication=0)
+    times_ns = sorted(draw.randrange(600 * NS_PER_S) for _ in range(5))
+    script = []
+    for at_ns in times_ns:
+        rollout.advance(at_ns)
+        act = draw.choice(["pause", "resume", "resume", "promote", "promote", "cancel"])
+        if rollout.why_not(act) is None:
+            before = histories(rollout.recorded)[0].copy()
+            rollout.act(act)
+            script.append(ScriptedAct(rollout.now_ns, act))
+            assert histories(rollout.recorded)[0][: len(before)] == before
+    end_ns = 900 * NS_PER_S
+    rollout.advance(end_ns)
+    operator = replace(world.operator, script=(*world.operator.script, *script))
+    recording = run_reference(replace(world, operator=operator), policy, seed=number, replication=0)
+    assert histories(rollout.recorded)[0] == until(recording.update.revisions, end_ns)
+    rolled_back = until(recording.rollback.revisions, end_ns) if recording.rollback else []
+    assert histories(rollout.recorded)[1:] == ([rolled_back] if rolled_back else [])
+
+
+def test_canaries_wait_for_somebody():
+    """Nobody promotes but the caller, who may not do it before the canaries are resolved. [contract]"""
+    rollout = live(scenario())
+    rollout.advance(59 * NS_PER_S)
+    assert rollout.why_not("promote") == "not all canaries are resolved"
+    rollout.advance(10**6 * NS_PER_S)
+    assert rollout.deployments()[0].status.message == "canaries await promotion"
+    rollout.act("promote")
+    assert rollout.why_not("promote") == "the canaries are already promoted"
+    rollout.advance(10**7 * NS_PER_S)
+    assert states(rollout) == ["completed"]
+
+
+def test_an_escape_is_not_undone_by_itself():
+    """A defective release that completed stays until somebody rolls it back, once. [contract]"""
+    bad = {"bad": {"probability": 1, "defective": True}}
+    rollout = live(scenario({"auto_promote": True}, release=bad, operator={"escape_detection": "1m"}))
+    rollout.advance(10**6 * NS_PER_S)
+    assert states(rollout) == ["completed"]
+    rollout.act("rollback")
+    rollout.advance(2 * 10**6 * NS_PER_S)
+    assert states(rollout) == ["completed", "completed"]
+    assert rollout.deployments()[1].status.updated_nodes == 6
+    assert rollout.why_not("rollback") == "the deployment is already rolled back"
+
+
+def test_a_rollback_by_hand_is_that_of_a_cancel():
+    """It goes as an automatic one does, even if the policy has none; only the message differs. [contract]"""
+    rollout = live(scenario({"no_auto_rollback": True}))
+    rollout.advance(45 * NS_PER_S)
+    rollout.act("rollback")
+    rollout.advance(10**6 * NS_PER_S)
+    world = scenario(operator={"script": [{"at": "45000000001ns", "do": "cancel"}]})
+    recording = run_reference(world, world.policy(), seed=0, replication=0)
+    update, rollback = histories(rollout.recorded)
+    assert rollback == recording.rollback.revisions
+    assert [replace_message(fields) for _, fields in update] == [
+        replace_message(fields) for _, fields in recording.update.revisions
+    ]
+    assert update[-1][1].message == "script: rollback"
+
+
+def replace_message(fields):
+    return fields._replace(message="")
+
+
+@pytest.mark.parametrize(
+    ("type_name", "at_s", "why"),
+    [
+        ("restart", 45, "a deployment of type restart can't be rolled back"),
+        ("stop", 45, "a deployment of type stop can't be rolled back"),
+        ("create", 45, None),
+    ],
+)
+def test_types_that_can_be_rolled_back(type_name, at_s, why):
+    """Types without a rollback refuse one. [contract]"""
+    rollout = live(scenario(deployment={"type": type_name}))
+    rollout.advance(at_s * NS_PER_S)
+    assert rollout.why_not("rollback") == why
+
+
+def test_gates_look_on_while_somebody_may_act():
+    """An alarm of running nodes stops a canary that waits for its promotion, whoever is to give it. [contract]"""
+    check = {**CANARY["health_check"], "max_error_rate": 0.5, "gate": {"kind": "cusum", "good": 0.01, "bad": 0.1}}
+    latent = {"bad": {"probability": 1, "defective": True, "error_rate": 0.4, "after": "2m"}}
+    fleet = {**IN_TWOS["fleet"], "requests_per_second": 10}
+    rollout = live(scenario({"health_check": check}, release=latent, fleet=fleet))
+    rollout.advance(110 * NS_PER_S)
+    assert rollout.deployments()[0].status.message == "canaries await promotion"
+    rollout.advance(600 * NS_PER_S)
+    assert states(rollout) == ["failed", "completed"]

@@ -1,0 +1,90 @@
+"""The description of the service: what it says is what the service does."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+import schemathesis
+from click.testing import CliRunner
+from http_calls import call
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+
+from simdeploy import Scenario
+from simdeploy.cli.app import app as command_line
+from simdeploy.units import NS_PER_S
+from simdeploy.web.app import make_app
+from simdeploy.web.openapi import describe_api
+from simdeploy.web.service import ACTS, Service
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+CASES = int(os.environ.get("FUZZ_CASES", "20"))
+TICK_NS = 7 * NS_PER_S
+SIX = Scenario.from_dict(
+    {
+        "name": "six",
+        "fleet": {"nodes": 6, "update_duration": "30s", "start_failure": 0.2},
+        "policies": {
+            "canary": {"strategy": "canary", "canary_count": 2, "max_parallel": 2, "health_check": {"deadline": "2m"}}
+        },
+    }
+)
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now_ns = 0
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+@pytest.fixture(scope="module")
+def clock():
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def app(clock):
+    service = Service(SIX, [SIX.policy()], clock=clock, most=1000)
+    return make_app(service, hosts=("testserver",))
+
+
+@pytest.fixture(scope="module")
+def schema(app):
+    return schemathesis.openapi.from_asgi("/openapi.json", app)
+
+
+def test_it_is_served_and_printed(app):
+    """Both are the same, with every path. [contract]"""
+    described = call(app, "GET", "/openapi.json").json
+    assert described == describe_api() == json.loads(CliRunner().invoke(command_line, ["serve", "--openapi"]).output)
+    assert {path.rpartition("/")[2] for path in described["paths"]} == {"deployments", "{id}", *ACTS}
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        *((name, GenerationMode.POSITIVE) for name in ("list", "create", "get", *ACTS)),
+        # In the other requests nothing can be wrong.
+        *((name, GenerationMode.NEGATIVE) for name in ("list", "create", "rollback")),
+    ],
+)
+def test_it_is_kept(clock, schema, name, mode):
+    """Requests made from the description, valid or not, get the answers that it allows. [property]"""
+    operation = schema.find_operation_by_id(name)
+    ids = ["d-1", "d-2", "d-3", "d-1-rollback"]
+
+    @settings(max_examples=CASES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def meets(case):
+        clock.now_ns += TICK_NS
+        if "{id}" in operation.path:
+            case.path_parameters = {"id": ids[clock.now_ns // TICK_NS % len(ids)]}
+        case.call_and_validate()
+
+    meets()

@@ -1,0 +1,217 @@
+"""The action, the GitLab job and the pre-commit hook: their shell lines run here, with stand-ins for what they call."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from small import rolling, small
+
+from simdeploy import simulate
+from simdeploy.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[1]
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+PAGE = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8")
+REPORT = "1 of 2 requirements is not met.\n\n```\n<b>\n"
+
+
+def block(title):
+    """Return the YAML block of the page with this title."""
+    return yaml.safe_load(re.search(rf"```yaml title={re.escape(title)}\n(.*?)```", PAGE, re.DOTALL)[1])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Make a folder with stand-ins that note how they are called, and a scenario."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "report").write_text(REPORT)
+    for name, says in (
+        ("simdeploy", 'cat "$HERE/report"; exit "$FAKE_CODE"'),
+        ("pip", ""),
+        ("gh", 'case "$*" in *--paginate*) echo "$FAKE_ID";; esac; exit "$FAKE_POST"'),
+        ("curl", 'exit "$FAKE_POST"'),
+    ):
+        stand_in = tmp_path / "bin" / name
+        stand_in.write_text(f'#!/bin/sh\nfor word in {name} "$@"; do printf "%s\\037" "$word" >> "$HERE/calls"; done\n')
+        stand_in.write_text(stand_in.read_text() + f'echo >> "$HERE/calls"\n{says}\n')
+        stand_in.chmod(0o755)
+    scenario = {
+        "name": "two",
+        "fleet": {"nodes": 2, "update_duration": "30s"},
+        "policies": {"at-once": {"strategy": "immediate"}},
+        "requirements": [{"of": "makespan_s", "quantile": 0.5, "at_most": "1m"}],
+    }
+    (tmp_path / "two nodes.yaml").write_text(json.dumps(scenario))
+    return tmp_path
+
+
+def run(text, folder, code=0, posts=0, **variables):
+    """Run shell lines as a pipeline does; return the exit code."""
+    environment = {
+        "PATH": f"{folder / 'bin'}:/usr/bin:/bin",
+        "HERE": str(folder),
+        "FAKE_CODE": str(code),
+        "FAKE_POST": str(posts),
+        **variables,
+    }
+    words = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", text]
+    return subprocess.run(words, cwd=folder, env=environment, check=False, capture_output=True).returncode
+
+
+def calls(folder, name):
+    """Return the arguments of each call of a stand-in."""
+    rows = [line.split("\x1f")[:-1] for line in (folder / "calls").read_text().splitlines()]
+    return [row[1:] for row in rows if row[0] == name]
+
+
+def assert_understood(folder, monkeypatch, arguments):
+    """Run the real command with these arguments: it finds the scenario and its requirements."""
+    monkeypatch.chdir(folder)
+    result = CliRunner().invoke(app, [*arguments, "--engine", "reference"])
+    assert result.exit_code == 0, result.output
+
+
+INPUTS = {"inputs.scenario": "two nodes.yaml", "inputs.options": "--most 100", "inputs.token": "secret"}
+
+
+class TestAction:
+    def run(self, folder, code=0, **fakes):
+        """Run the steps one after the other; return the last one's exit code and the outputs."""
+        for name in ("summary", "output"):
+            (folder / name).touch()
+        values = INPUTS | {"github.event.number": "12"}
+        common = {
+            "GITHUB_ACTION_PATH": str(ROOT),
+            "GITHUB_STEP_SUMMARY": str(folder / "summary"),
+            "GITHUB_OUTPUT": str(folder / "output"),
+            "GITHUB_REPOSITORY": "owner/name",
+            "RUNNER_TEMP": str(folder),
+            "FAKE_ID": fakes.get("id_", ""),
+        }
+        done = None
+        for step in ACTION["runs"]["steps"]:
+            if "run" not in step:
+                continue
+            assert done in (None, 0)
+            own = {name: values[value.strip("${} ")] for name, value in step.get("env", {}).items()}
+            done = run(step["run"], folder, code, fakes.get("posts", 0), **common, **own)
+            outputs = dict(line.split("=") for line in (folder / "output").read_text().splitlines())
+            values |= {f"steps.check.outputs.{name}": value for name, value in outputs.items()}
+        return done, outputs
+
+    @pytest.mark.parametrize("code", [0, 1, 2, 3])
+    def test_the_verdict_and_the_report(self, folder, monkeypatch, code):
+        """The report is in the summary, where nothing in it can end its block, and the job ends as the check did. [contract]"""
+        assert self.run(folder, code) == (code, {"exit-code": str(code)})
+        heading, report = (folder / "summary").read_text().split("\n\n", 1)
+        assert heading.endswith("### simdeploy check")
+        assert report == "".join(f"    {line}\n" for line in REPORT.splitlines())
+        (check,) = calls(folder, "simdeploy")
+        assert check == ["check", "two nodes.yaml", "--most", "100"]
+        assert calls(folder, "pip") == [["install", "--quiet", str(ROOT)]]
+        assert_understood(folder, monkeypatch, check)
+
+    def test_the_comment(self, folder):
+        """The first run posts a comment, and later ones update it. [contract]"""
+        self.run(folder)
+        _, first = calls(folder, "gh")
+        self.run(folder, id_="77")
+        *_, later = calls(folder, "gh")
+        body = ["--field", f"body=@{folder / 'simdeploy.md'}"]
+        assert first == ["api", "--method", "POST", "repos/owner/name/issues/12/comments", *body]
+        assert later == ["api", "--method", "PATCH", "repos/owner/name/issues/comments/77", *body]
+        assert (folder / "simdeploy.md").read_text().startswith("<!-- simdeploy check -->")
+
+    def test_forks_may_not_comment(self, folder):
+        """If the comment is refused the verdict counts all the same. [contract]"""
+        assert self.run(folder, 0, posts=1)[0] == 0
+        assert self.run(folder, 1, posts=1)[0] == 1
+
+    def test_no_input_is_part_of_a_script(self):
+        """Inputs reach the shell by the environment only, so that none can be a command. [contract]"""
+        assert not any("${{" in step.get("run", "") for step in ACTION["runs"]["steps"])
+
+    def test_the_documented_job(self):
+        """The page uses inputs that there are. [contract]"""
+        steps = block("policies.yml")["jobs"]["check"]["steps"]
+        given = steps[-1]["with"]
+        assert given.keys() <= ACTION["inputs"].keys()
+        required = {name for name, about in ACTION["inputs"].items() if about.get("required")}
+        assert required <= given.keys()
+
+
+class TestGitLab:
+    @pytest.mark.parametrize("code", [0, 1, 3])
+    @pytest.mark.parametrize("token", ["", "secret"])
+    def test_the_job(self, folder, monkeypatch, code, token):
+        """It ends as the check did, with a JUnit report, and posts only with a token. [contract]"""
+        job = block(".gitlab-ci.yml")["check-policies"]
+        variables = {
+            **job["variables"],
+            "SCENARIO": "two nodes.yaml",
+            "GITLAB_TOKEN": token,
+            "CI_API_V4_URL": "https://gitlab.example/api/v4",
+            "CI_PROJECT_ID": "5",
+            "CI_MERGE_REQUEST_IID": "12",
+        }
+        assert run("\n".join(job["script"]), folder, code, **variables) == code
+        (check,) = calls(folder, "simdeploy")
+        assert check == ["check", "two nodes.yaml", "--junit", "simdeploy.xml"]
+        posted = calls(folder, "curl")
+        assert [words[-1] for words in posted] == (
+            ["https://gitlab.example/api/v4/projects/5/merge_requests/12/notes"] if token else []
+        )
+        assert (folder / "simdeploy.md").read_text().startswith("    1 of 2")
+        assert_understood(folder, monkeypatch, check)
+        assert (folder / job["artifacts"]["reports"]["junit"]).read_text().startswith("<?xml")
+
+    def test_a_comment_that_is_refused(self, folder):
+        """The verdict counts all the same. [contract]"""
+        script = "\n".join(block(".gitlab-ci.yml")["check-policies"]["script"])
+        assert run(script, folder, 0, posts=22, SCENARIO="two nodes.yaml", GITLAB_TOKEN="secret") == 0  # noqa: S106
+
+
+class TestHook:
+    HOOK = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))[0]
+
+    def test_it_validates_our_own_scenarios(self):
+        """The hook's command passes the files of this repository that it would be given. [contract]"""
+        names = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "scenarios").iterdir())]
+        chosen = [str(ROOT / name) for name in names if re.search(self.HOOK["files"], name)]
+        program, *words = shlex.split(self.HOOK["entry"])
+        assert program == "simdeploy"
+        assert len(chosen) > 5
+        few = [name for name in chosen if Path(name).name in ("small-fleet.yaml", "deployment.json")]
+        assert len(few) == 2
+        result = CliRunner().invoke(app, [*words, *few])
+        assert result.exit_code == 0, result.output
+
+    def test_it_fails(self, tmp_path):
+        """A file that is wrong stops the commit. [contract]"""
+        (tmp_path / "s.yaml").write_text("name: x\n")
+        result = CliRunner().invoke(app, [*shlex.split(self.HOOK["entry"])[1:], str(tmp_path / "s.yaml")])
+        assert result.exit_code == 2
+
+    def test_the_documented_hook(self):
+        """The page names the hook that there is. [contract]"""
+        (repository,) = block(".pre-commit-config.yaml")["repos"]
+        assert [hook["id"] for hook in repository["hooks"]] == [self.HOOK["id"]]
+
+
+def test_metrics_are_documented():
+    """The page lists every metric that a rollout can have. [contract]"""
+    fleet = {"service": {"shared": {"capacity": 1.1, "across": "fleet"}}}
+    rollout = simulate(small(fleet, policies={"waves": rolling(5)}))
+    samples = [
+        one.name for family in text_string_to_metric_families(rollout.to_openmetrics()) for one in family.samples
+    ]
+    rows = [line.split(" | ")[0] for line in PAGE.splitlines() if line.startswith("| `simdeploy_")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(samples)
