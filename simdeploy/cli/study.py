@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ class Finding:
     after: Sequence[str] = ()  # after the tables
     table: Callable[[], pd.DataFrame] | None = None  # for --out, instead of that of the result
     text: Callable[[], str] | None = None  # for --out FILE.yaml
-    draw: Callable[[], Figure] | None = None  # for --plot
+    draw: Callable[[], Figure | None] | None = None  # for --plot, instead of that of the result
     files: Callable[[], None] | None = None  # writes others
     under: Mapping[str, Any] = field(default_factory=dict)  # in addition to the result's `computed_under`
     failed: bool = False  # also without failed replications
@@ -80,27 +81,6 @@ class Study:
 def describe_worlds(counts: Mapping[str, int]) -> str:
     """Return how many worlds each kind of release has, in brackets; nothing where kinds are drawn."""
     return f" ({', '.join(f'{kind} {count:,}' for kind, count in counts.items())})" if counts else ""
-
-
-def draw_panels(
-    size: tuple[float, float],
-    plot: Callable[..., object],
-    *args: Any,
-    panels: tuple[int, int] | None = None,
-    height_ratios: Sequence[float] | None = None,
-) -> Callable[[], Figure]:
-    """Return a function that draws a figure of `size` inches with `plot(axes, *args)`; `panels` makes an array of axes."""
-
-    def draw() -> Figure:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=size, layout="constrained")
-        n_rows, n_columns = panels or (1, 1)
-        axes = figure.subplots(n_rows, n_columns, squeeze=panels is None, height_ratios=height_ratios)
-        plot(axes, *args)
-        return figure
-
-    return draw
 
 
 def study_command(
@@ -221,5 +201,9 @@ def _write(params: Mapping[str, Any], finding: Finding, under: Mapping[str, Any]
     elif out is not None:
         write_table((finding.table or finding.result.to_frame)(), out)
     plot: Path | None = params.get("plot")
-    if plot is not None and finding.draw is not None:
-        write_picture(finding.draw(), plot)
+    if plot is not None:
+        from simdeploy.plotting.figures import draw_figure
+
+        figure = (finding.draw or partial(draw_figure, finding.result))()
+        assert figure is not None  # noqa: S101 - a command without a picture has no --plot
+        write_picture(figure, plot)
