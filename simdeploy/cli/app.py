@@ -38,6 +38,7 @@ _COMMANDS = (
     "score",
     "backtest",
     "calibrate",
+    "report",
     "verify",
     "validate",
     "import",
