@@ -17,8 +17,8 @@ from simdeploy import Scenario
 from simdeploy.analysis.gates.comparing import compare_gates
 from simdeploy.api import DeploymentSpec, parse_deployment
 from simdeploy.cli.app import app
+from simdeploy.cli.command import _quote
 from simdeploy.cli.files import write_table
-from simdeploy.cli.progress import _quote
 from simdeploy.errors import InputError, Problem, is_printable, printable
 from simdeploy.experiments import sweep
 from simdeploy.scenario import load

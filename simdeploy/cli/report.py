@@ -10,7 +10,7 @@ import click
 
 from simdeploy.cli import options as shared
 from simdeploy.cli.answers import whoever_listens
-from simdeploy.cli.command import Command, typed
+from simdeploy.cli.command import Command, command_line
 from simdeploy.cli.files import PathName, file_option, write_file, writing
 from simdeploy.cli.inputs import find_policy, read_with_warnings
 from simdeploy.cli.progress import resumable
@@ -52,7 +52,7 @@ def _report(ctx: click.Context, /, **options: Any) -> None:
         policies = {policy.name: policy for policy in [how["policy"] or source.policy()]}
         how["vary"] = read_vary(options["vary"], source, policies, has_ranges=False, is_grid=True)
     with resumable(ctx, None) as progress:
-        text = FORMS[ending](gather(source, Request(**how, progress=progress, typed=typed(ctx))))
+        text = FORMS[ending](gather(source, Request(**how, progress=progress, command=command_line(ctx))))
     if path is None:
         with whoever_listens():
             click.echo(text, nl=False)

@@ -16,7 +16,7 @@ import click
 
 from simdeploy.cli import options as shared
 from simdeploy.cli.answers import print_answer, to_json, whoever_listens
-from simdeploy.cli.command import FAILED, UNDECIDED, Command
+from simdeploy.cli.command import FAILED, UNDECIDED, Command, command_line
 from simdeploy.cli.files import write_file, write_picture, write_table, writing
 from simdeploy.cli.inputs import choose_policies, describe_orchestrator, prepare_cluster, read_with_warnings
 from simdeploy.cli.progress import resumable
@@ -134,12 +134,27 @@ def study_command(
                 scenario = read_with_warnings(ctx.params["scenario"], chosen, is_all=policies == "all")
                 study = Study(ctx, scenario, chosen)
                 finding = function(study, **options)
-                finding = replace(finding, lines=[_describe_switches(study), *finding.lines])
+                under = {**finding.under, **_identify(ctx, scenario)}
+                finding = replace(finding, lines=[_describe_switches(study), *finding.lines], under=under)
             _finish(ctx, finding)
 
         return Command(name, callback=callback, params=params, help=inspect.getdoc(function), example=example)
 
     return decorate
+
+
+def _writes_json(ctx: click.Context) -> bool:
+    out: Path | None = ctx.params.get("out")
+    return bool(ctx.params["as_json"]) or (out is not None and out.suffix.lower() == ".json")
+
+
+def _identify(ctx: click.Context, scenario: Scenario) -> dict[str, str]:
+    """Return the digest of a scenario for a document."""
+    if not _writes_json(ctx):
+        return {}
+    from simdeploy.experiments.store.manifest import hash_json
+
+    return {"scenario_sha256": hash_json(scenario.to_question())}
 
 
 def _describe_switches(study: Study) -> str:
@@ -156,6 +171,10 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
     under = {**getattr(result, "computed_under", {}), **finding.under}
     if precision is not None:
         under["precision"] = precision.to_dict()
+    if _writes_json(ctx):
+        from simdeploy.experiments.store.manifest import find_versions
+
+        under |= {"command": command_line(ctx), "versions": find_versions()}
     if ctx.params["as_json"]:
         with whoever_listens():
             click.echo(to_json(result, under))

@@ -13,6 +13,7 @@ from simdeploy.plotting.slices import list_slices
 if TYPE_CHECKING:
     from simdeploy.analysis.advice.result import Advice, Forecast
     from simdeploy.analysis.bands.result import Timelines
+    from simdeploy.analysis.comparison.compare import Comparison
     from simdeploy.analysis.costs.causes import CostResult
     from simdeploy.analysis.costs.observation import ObservationResult
     from simdeploy.analysis.discovery.result import Discovery
@@ -88,6 +89,15 @@ def _draw_forecast(result: Advice | Forecast) -> Figure:
     course, kinds = figure.subplots(1, 2, width_ratios=(3, 2))
     plotting.plot_forecast(course, result)
     plotting.plot_kinds(kinds, result)
+    return figure
+
+
+def _draw_comparison(result: Comparison) -> Figure:
+    """Draw the verdicts, or the first response that the comparison has."""
+    responses = result.estimates["response"].tolist()
+    figure = Figure(figsize=(8, 1.4 + 0.6 * len(result.policies)), layout="constrained")
+    shown = "verdict" if "verdict" in responses else responses[0]
+    plotting.plot_comparison(figure.subplots(), result, response=shown)
     return figure
 
 
@@ -185,7 +195,7 @@ _FIGURES: dict[str, Callable[[Any], Figure | None]] = {
     "Backtest": _alone("plot_backtest", 8, 1.6, 0.5, "policies"),
     "Calibration": _alone("plot_calibration", 5.5, 4.5),
     "Check": _alone("plot_check", 7, 1.3, 0.45, "verdicts"),
-    "Comparison": _alone("plot_comparison", 8, 1.4, 0.6, "policies"),
+    "Comparison": _draw_comparison,
     "CostResult": _draw_costs,
     "Discovery": _draw_discovery,
     "Estimates": _draw_estimates,

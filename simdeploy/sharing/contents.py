@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import printable
 from simdeploy.result import Table
 from simdeploy.sharing.assumptions import write_value
 
 if TYPE_CHECKING:
     from simdeploy.result import Result
     from simdeploy.sharing.dials import Dials
-
-
-@dataclass(frozen=True)
-class PolicyText:
-    """A policy as JSON.
-
-    Attributes
-    ----------
-    name : str
-    forms : tuple of (str, str, tuple of str)
-        A dialect, the JSON in it, which is empty if it can't express the policy, and notes on the translation.
-    """
-
-    name: str
-    forms: tuple[tuple[str, str, tuple[str, ...]], ...]
+    from simdeploy.sharing.policies import PolicyText
 
 
 @dataclass(frozen=True)
@@ -75,8 +59,3 @@ def make_origin(
     rows = [(name, write_value(value)) for name, value in computed_under.items() if name not in ("switches", "strata")]
     rows += [*more, ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()))]
     return Table("Computed under", ("what", "value"), tuple(rows))
-
-
-def join_command(words: Sequence[str]) -> str | None:
-    """Return the command line of a report that was typed, as it can be pasted."""
-    return printable(shlex.join(["simdeploy", "report", *words])) if words else None

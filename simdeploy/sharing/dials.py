@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.estimates.estimating import Estimates
     from simdeploy.report.wording import Scale
-    from simdeploy.sharing.contents import PolicyText
+    from simdeploy.sharing.policies import PolicyText
 
 _N_SLIDERS = 2  # further keys are chosen from lists
 _MOST_CELLS = 10_000
@@ -96,7 +96,7 @@ def make_dials(
     >>> [cell.text for cell in dials.quantities[0].cells]
     ['50 % (1 to 99)', '0 % (0 to 84)']
     """
-    cases = result.cells if isinstance(result, GridSummary) else _list_cases(result)
+    cases = result.cells if isinstance(result, GridSummary) else _select(result, str(result.measures[0]))
     names: Sequence[str] = [*_NAMED, *result.factors] if isinstance(result, GridSummary) else result.case_columns
     keys = [name for name in names if name != "case" and cases[name].nunique(dropna=False) > 1]
     keys.sort(key=lambda key: (not _is_number(cases.loc[:, key]), key.startswith("scenario.")))
@@ -104,9 +104,7 @@ def make_dials(
     n_cells = math.prod(map(len, values))
     if not keys or n_cells != len(cases) or n_cells > _MOST_CELLS:
         return None
-    places = [_find_places(cases[key], of_key) for key, of_key in zip(keys, values, strict=True)]
-    rows = np.lexsort(places[::-1])
-    if len(set(zip(*places, strict=True))) < n_cells:
+    if cases.duplicated(keys).any():
         return None
     n_sliders = min(_N_SLIDERS, sum(_is_number(cases[key]) for key in keys))
     dials = tuple(
@@ -121,7 +119,7 @@ def make_dials(
         for number, (key, name, of_key) in enumerate(zip(keys, shorten_names(keys), values, strict=True))
     )
     quantities = tuple(
-        Quantity(title, scale.unit, tuple(_make_cell(row, scale) for row in frame.iloc[rows].to_dict("records")))
+        Quantity(title, scale.unit, tuple(_make_cell(row, scale) for row in _sort(frame, keys, values)))
         for title, scale, frame in _list_quantities(result)
     )
     return Dials(dials, quantities[:_MOST_QUANTITIES]) if quantities else None
@@ -140,19 +138,19 @@ def _list_values(values: pd.Series[Any]) -> list[Any]:
     return [*known.tolist(), *([math.nan] if values.isna().any() else [])]
 
 
-def _find_places(column: pd.Series[Any], values: Sequence[Any]) -> np.ndarray:
+def _sort(frame: pd.DataFrame, keys: Sequence[str], values: Sequence[Sequence[Any]]) -> list[dict[Any, Any]]:
+    """Return rows in the order of the positions."""
     import pandas as pd
 
-    places = pd.Categorical(column, categories=[value for value in values if value == value]).codes
-    return np.where(places < 0, len(values) - 1, places)
-
-
-def _list_cases(result: Estimates) -> pd.DataFrame:
-    return _select(result, str(result.measures[0]))
+    places = []
+    for key, of_key in zip(keys, values, strict=True):
+        codes = pd.Categorical(frame[key], categories=[value for value in of_key if value == value]).codes
+        places.append(np.where(codes < 0, len(of_key) - 1, codes))
+    return frame.iloc[np.lexsort(places[::-1])].to_dict("records")
 
 
 def _select(result: Estimates, measure: str) -> pd.DataFrame:
-    return result.estimates[result.estimates["measure"].eq(measure)].reset_index(drop=True)
+    return result.estimates[result.estimates["measure"].eq(measure)]
 
 
 def _list_quantities(result: GridSummary | Estimates) -> Iterator[tuple[str, Scale, pd.DataFrame]]:
@@ -161,11 +159,12 @@ def _list_quantities(result: GridSummary | Estimates) -> Iterator[tuple[str, Sca
         for name in SHOWN:
             estimate = f"{name}_estimate"
             if estimate in result.cells and result.cells[estimate].notna().any():
-                frame = result.cells[[*interval_names(estimate), trust_name(estimate)]].set_axis(_OF_CELL, axis=1)
+                columns = [*interval_names(estimate), trust_name(estimate)]
+                frame = result.cells.rename(columns=dict(zip(columns, _OF_CELL, strict=True)))
                 yield quantity_title(name), quantity_scale(name, result.cells), frame
         return
     for measure in result.measures:
-        frame = _select(result, str(measure))[_OF_CELL]
+        frame = _select(result, str(measure))
         if frame["estimate"].notna().any():
             scale = scale_of(measure, frame["estimate"], find_cost_unit(result.computed_under))
             yield describe_measure(measure), scale, frame

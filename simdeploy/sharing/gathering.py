@@ -20,9 +20,9 @@ from simdeploy.result import Result, read_computed_under
 from simdeploy.rules.orchestrator import PRESETS
 from simdeploy.scenario import Scenario, read_scenario
 from simdeploy.sharing.assumptions import list_facts, list_switches
-from simdeploy.sharing.contents import Contents, PolicyText, join_command, make_origin
+from simdeploy.sharing.contents import Contents, make_origin
 from simdeploy.sharing.dials import Dials, make_dials
-from simdeploy.sharing.policies import to_json, write_policy
+from simdeploy.sharing.policies import PolicyText, to_json, write_policy
 from simdeploy.sharing.simulating import Request, add_policies, find_durations, report_scenario
 
 if TYPE_CHECKING:
@@ -52,9 +52,8 @@ def _of_table(table: Any, request: Request, name: str | None) -> Contents:
     """Return what is said of the rows of a sweep, or of the policies of a comparison."""
     level = request.confidence_level
     result: GridSummary | Comparison
-    if "case" in table.columns:
-        result = summarize_grid(table, confidence_level=level)
-    else:
+    result = summarize_grid(table, confidence_level=level)
+    if not result.factors and result.cells["scenario"].nunique() == 1:
         result = compare(table.to_frame(), confidence_level=level)
     manifest = getattr(table, "manifest", {})
     question = manifest.get("question", {})
@@ -68,7 +67,7 @@ def _of_table(table: Any, request: Request, name: str | None) -> Contents:
         (*([] if scenario is None else [list_facts(scenario)]), *list_switches(computed_under)),
         _make_dials(result, question, scenario) if isinstance(result, GridSummary) else None,
         () if scenario is None else tuple(write_policy(scenario, each) for each in scenario.policies.values()),
-        join_command(request.typed),
+        request.command,
         make_origin(computed_under, hashes, manifest.get("versions") or find_versions()),
     )
 
@@ -131,7 +130,7 @@ def _of_result(result: Result, request: Request, path: Path | None = None) -> Co
         list_switches(computed_under),
         make_dials(result) if isinstance(result, GridSummary | Estimates) else None,
         tuple(_list_specs(result)),
-        str(command) if command else join_command(request.typed),
+        str(command) if command else request.command,
         make_origin(computed_under, of_file, versions if isinstance(versions, Mapping) else find_versions()),
     )
 

@@ -23,11 +23,13 @@ def to_markdown(contents: Contents) -> str:
 
     Examples
     --------
-    >>> from simdeploy import read_policy
+    >>> import pandas as pd
+    >>> from simdeploy import compare
     >>> from simdeploy.sharing.gathering import gather
     >>> from simdeploy.sharing.simulating import Request
-    >>> to_markdown(gather(read_policy({"strategy": "immediate"}), Request())).splitlines()[0]
-    '## PolicyImport'
+    >>> table = pd.DataFrame({"policy": ["a", "b"], "replication": 0, "makespan_s": [60.0, 80.0]})
+    >>> to_markdown(gather(compare(table), Request())).splitlines()[0]
+    '## Comparison'
     """
     return "\n".join(_write(contents)) + "\n"
 

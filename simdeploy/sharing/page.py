@@ -8,10 +8,12 @@ import io
 import json
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.errors import InputError
 from simdeploy.plotting.figures import draw_figure
 from simdeploy.plotting.style import BLUE
 from simdeploy.report.questions import ask
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from simdeploy.result import Table
-    from simdeploy.sharing.contents import Contents, PolicyText
+    from simdeploy.sharing.contents import Contents
     from simdeploy.sharing.dials import Cell, Dials
+    from simdeploy.sharing.policies import PolicyText
 
 MOST_ROWS = 1000  # of a table
 _MOST_SVG_BYTES = 500_000  # larger pictures are pixels
@@ -34,10 +37,12 @@ def to_page(contents: Contents) -> str:
 
     Examples
     --------
-    >>> from simdeploy import read_policy
+    >>> import pandas as pd
+    >>> from simdeploy import compare
     >>> from simdeploy.sharing.gathering import gather
     >>> from simdeploy.sharing.simulating import Request
-    >>> page = to_page(gather(read_policy({"strategy": "immediate"}), Request()))
+    >>> table = pd.DataFrame({"policy": ["a", "b"], "replication": 0, "makespan_s": [60.0, 80.0]})
+    >>> page = to_page(gather(compare(table), Request()))
     >>> page.splitlines()[0]
     '<!DOCTYPE html>'
     """
@@ -100,10 +105,11 @@ def _section(name: str, heading: str, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _write_answer(contents: Contents) -> Iterator[str]:
-    answer = contents.result.answer
+    answer, figure = contents.result.answer, None
     yield f'<p class="question">{escape(ask(contents.result))}</p>'
     yield f'<p class="answer">{escape(answer)}</p>'
-    figure = draw_figure(contents.result)
+    with suppress(InputError):  # a result without what its picture shows
+        figure = draw_figure(contents.result)
     if figure is not None:
         alt = f"Picture of the answer: {answer} The tables below have its numbers."
         width, height = (round(96 * inches) for inches in figure.get_size_inches())

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.translation import translate_spec
 from simdeploy.errors import InputError
-from simdeploy.sharing.contents import PolicyText
 
 if TYPE_CHECKING:
     from simdeploy.api import Dialect
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 _DIALECTS: tuple[Dialect, ...] = ("deployment", "rollout")
+
+
+@dataclass(frozen=True)
+class PolicyText:
+    """A policy as JSON.
+
+    Attributes
+    ----------
+    name : str
+    forms : tuple of (str, str, tuple of str)
+        A dialect, the JSON in it, which is empty if it can't express the policy, and notes on the translation.
+    """
+
+    name: str
+    forms: tuple[tuple[str, str, tuple[str, ...]], ...]
 
 
 def write_policy(scenario: Scenario, policy: ScenarioPolicy) -> PolicyText:

@@ -15,7 +15,7 @@ from simdeploy.experiments.levers import change_policy, own_identity
 from simdeploy.experiments.store.manifest import find_versions, hash_json
 from simdeploy.scenario.measures import parse_measure
 from simdeploy.sharing.assumptions import list_facts, list_switches
-from simdeploy.sharing.contents import Contents, join_command, make_origin
+from simdeploy.sharing.contents import Contents, make_origin
 from simdeploy.sharing.dials import Dials, make_dials
 from simdeploy.sharing.policies import write_policy
 
@@ -46,7 +46,7 @@ class Request:
     engine: str = "auto"
     workers: int = 1
     progress: bool | Progress = False
-    typed: Sequence[str] = ()  # words of the command, if it was typed
+    command: str | None = None  # that writes the report
 
     @property
     def how(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def report_scenario(scenario: Scenario, request: Request) -> Contents:
         (list_facts(scenario), *list_switches(result.computed_under)),
         dials,
         of_policies,
-        join_command(request.typed),
+        request.command,
         make_origin(result.computed_under, origin, find_versions()),
     )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, printable, shorten
 from simdeploy.output import write_file
 from simdeploy.sharing.gathering import gather
 from simdeploy.sharing.markdown import to_markdown
@@ -85,5 +87,19 @@ def write_report(
         allowed = " or ".join(FORMS)
         raise InputError(Problem("unknown form of a report", ("path",), found=shorten(target.name), allowed=allowed))
     request = Request(policy, vary, replications, confidence_level, seed, engine, workers, progress)
+    if isinstance(source, str | os.PathLike) and policy is None and vary is None:
+        request = replace(request, command=_write_command(source, target, request))
     text = form(gather(source, request))
     write_file(target, lambda file: file.write(text.encode()))
+
+
+def _write_command(source: str | os.PathLike[str], target: Path, request: Request) -> str:
+    """Return the command that writes the same report."""
+    usual = Request()
+    options = [
+        word
+        for name in ("replications", "confidence_level", "seed", "engine")
+        if getattr(request, name) != getattr(usual, name)
+        for word in (f"--{name.replace('_', '-')}", str(getattr(request, name)))
+    ]
+    return printable(shlex.join(["simdeploy", "report", os.fspath(source), "-o", target.name, *options]))
