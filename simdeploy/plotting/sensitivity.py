@@ -131,6 +131,8 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
     label = f"{quantity}{unit} (lines: {percent(result.confidence_level)} CI)"
     if result.method == "sobol" and (inner["estimate"] > bars["estimate"]).any():
         label += "\nA dark bar longer than its light bar is estimation error."
+    if measure_axes(ax)[0] <= NARROW_PT:
+        label += "\nright: what it does as the factor rises"
     ax.set_xlabel(wrap_words(ax, label, "small"), fontsize="small")
     title = wrap_words(ax, f"What moves {say_subject(result)}")
     ax.set_title(title, fontsize="medium", pad=36)
@@ -166,12 +168,11 @@ def _name_directions(ax: Axes, result: Sensitivity, factors: list[str]) -> None:
         text = _DIRECTIONS.get(row["direction"], "" if math.isnan(row["slope"]) else "unclear")
         text = "no effect" if row["is_inert"] else text
         write_beside(ax, place, text, color=INK if row["direction"] in _DIRECTIONS else DARK_GREY)
-    # Above, or below where the legend needs all the room.
-    y, offset_pt, side = (1, 3, "bottom") if measure_axes(ax)[0] > NARROW_PT else (0, -3, "top")
-    ax.annotate(
-        "as the factor\nrises, this", (1.02, y), xytext=(0, offset_pt), xycoords="axes fraction",
-        textcoords="offset points", va=side, fontsize="small", color=DARK_GREY,
-    )  # fmt: skip
+    if measure_axes(ax)[0] > NARROW_PT:  # else the legend needs the room
+        ax.annotate(
+            "as the factor\nrises, this", (1.02, 1), xytext=(0, 3), xycoords="axes fraction",
+            textcoords="offset points", va="bottom", fontsize="small", color=DARK_GREY,
+        )  # fmt: skip
 
 
 def _break_name(name: str) -> str:

@@ -251,8 +251,8 @@ def write_above(ax: Axes, place: float, text: str, *, offset_pt: float = 0, **lo
     )
 
 
-def put_legend_above(ax: Axes, n_columns: int, **options: Any) -> None:
-    """Put the legend above the axes, in fewer columns if they are narrow: any place inside may hold data."""
+def put_legend_above(ax: Axes, n_columns: int, **options: Any) -> int:
+    """Put the legend above the axes, in fewer columns if they are narrow: any place inside may hold data. Return its rows."""
     handles, labels = ax.get_legend_handles_labels()
     labels = [str(handle.get_label()) for handle in options.get("handles", handles)] or labels
     n_columns = max(n_columns, 1)
@@ -260,6 +260,7 @@ def put_legend_above(ax: Axes, n_columns: int, **options: Any) -> None:
         n_columns -= 1
     size = "small" if _measure_columns(labels, n_columns) <= measure_room(ax) else "x-small"
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=n_columns, fontsize=size, frameon=False, **options)
+    return -(-len(labels) // n_columns)
 
 
 def _measure_columns(labels: Sequence[str], n_columns: int) -> float:
