@@ -29,7 +29,7 @@ if (source) {
   const place = grid.dials.map((dial) => dial.start);
   let along = 0;
   const SVG = "http://www.w3.org/2000/svg";
-  const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [320, 170, 46, 10, 10, 34];
+  const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [320, 176, 46, 10, 10, 40];
 
   const index = (at) => at.reduce((sum, value, n) => sum * grid.dials[n].values.length + value, 0);
   const moved = (n, value) => place.map((own, m) => (m === n ? value : own));
@@ -74,7 +74,7 @@ if (source) {
       if (number % every === 0 && number !== place[along] && Math.abs(number - place[along]) < every) return;
       const anchor = number === n - 1 && value.length > 3 ? "end" : "middle";
       const weight = number === place[along] ? "bold" : "normal";
-      draw(svg, "text", { x: x(number), y: HEIGHT - BOTTOM + 14, "text-anchor": anchor, "font-size": 11, "font-weight": weight, fill: "#555" }, value.replace(/ s$/, ""));
+      draw(svg, "text", { x: x(number), y: HEIGHT - BOTTOM + 19, "text-anchor": anchor, "font-size": 11, "font-weight": weight, fill: "#555" }, value.replace(/ s$/, ""));
     });
     draw(svg, "text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 5, "text-anchor": "middle", "font-size": 11, fill: "#555" }, dial.name + (/ s$/.test(dial.values[0]) ? " (s)" : ""));
     const line = (at) => dial.values.map((_, value) => quantity.cells[index(at.map((own, m) => (m === along ? value : own)))]);

@@ -221,7 +221,7 @@ def _write_dials(dials: Dials) -> Iterator[str]:
         unit = f" ({escape(quantity.unit)})" if quantity.unit else ""
         yield f'<div><h3 id="quantity-{number}">{escape(quantity.title)}{unit}</h3>'
         yield f'<output id="estimate-{number}" aria-labelledby="quantity-{number}"></output>'
-        yield f'<svg id="chart-{number}" viewBox="0 0 320 170" role="img"></svg></div>'
+        yield f'<svg id="chart-{number}" viewBox="0 0 320 176" role="img"></svg></div>'
     yield "</div>"
     if dials.policies:
         name = escape(dials.policies[0].name)
