@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable
 from functools import partial
 
@@ -17,6 +18,10 @@ from simdeploy.cli.watching.frame import Film
 from simdeploy.cli.watching.saving import write_gif
 from simdeploy.cli.watching.view import find_room, render
 from simdeploy.plotting import plot_distribution, plot_fleet
+from simdeploy.sharing.contents import Contents
+from simdeploy.sharing.gathering import gather
+from simdeploy.sharing.page import to_page
+from simdeploy.sharing.simulating import Request
 
 HALF_PAGE = (3.4, 2.7)  # inches
 SCREEN = (80, 24)
@@ -45,6 +50,31 @@ def draw_screen() -> tuple[str, Image.Image]:
     return digest("\n".join(line.plain for line in lines)), Image.open(file)
 
 
+def read_report() -> Contents:
+    """Return what a report on the small fleet says."""
+    return gather(ROOT / "scenarios" / "small-fleet.yaml", Request(engine="compiled"))
+
+
+def digest_report(contents: Contents) -> str:
+    """Return the digest of what the picture of a report shows."""
+    return digest(contents.result.answer + repr(contents.dials))
+
+
+def draw_report() -> tuple[str, Image.Image]:
+    """Return the data of a report, and the top of its page in Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    contents = read_report()
+    with sync_playwright() as started:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        page = browser.new_page(viewport={"width": 1060, "height": 1450})
+        page.set_content(to_page(contents))
+        picture = Image.open(io.BytesIO(page.screenshot()))
+        browser.close()
+    return digest_report(contents), picture
+
+
 def draw_half_page(plot: Callable[..., object]) -> Image.Image:
     """Draw on axes of half a page."""
     from matplotlib.figure import Figure
@@ -61,6 +91,7 @@ PICTURES = {
     "fleet-overload.png": partial(draw_fleet, "shared-service.yaml", "by-fifths", 4),
     "distribution.png": draw_makespans,
     "watch.png": draw_screen,
+    "report.png": draw_report,
 }
 
 

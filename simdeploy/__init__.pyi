@@ -72,6 +72,7 @@ from .scenario import (
     read_scenario as read_scenario,
     scenario_schema as scenario_schema,
 )
+from .sharing import write_report as write_report
 from .statistics.selection import Selection as Selection
 from .validation import (
     Decisions as Decisions,

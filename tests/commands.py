@@ -48,6 +48,8 @@ QUICK |= {name: ["--replications", "20"] for name in OF_SEEN}
 OF_RECORDS = ["calibrate", "backtest"]
 # Show rollouts of a scenario, and compute nothing that `run` doesn't.
 WATCHING = ["watch", "serve"]
+# Writes what others found, or of a scenario what `compare` and `sweep` find.
+REPORTING = ["report"]
 # Of kept forecasts.
 OF_LOGS = ["score"]
 COMPUTING = [*QUICK, *OF_RECORDS, *OF_LOGS, "verify"]

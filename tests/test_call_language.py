@@ -140,8 +140,9 @@ def test_every_call_that_simulates_is_here():
     """Whatever is public and takes an engine is held to this language. [contract]"""
     public = {name: getattr(simdeploy, name) for name in simdeploy.__all__}
     simulating = {name for name, call in public.items() if inspect.isroutine(call) and "engine" in parameters(call)}
-    # A rollout alone, a check of the toolkit itself, and what rests on a rollout that was seen (`test_advice.py`).
-    assert simulating - {"simulate", "verify_decisions", "advise", "forecast"} == {
+    # A rollout alone, a check of the toolkit itself, what rests on a rollout that was seen (`test_advice.py`), and a file of
+    # any source (`test_report.py`).
+    assert simulating - {"simulate", "verify_decisions", "advise", "forecast", "write_report"} == {
         name for name in CALLS if " " not in name
     }
 

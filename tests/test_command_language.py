@@ -12,7 +12,7 @@ import jsonschema
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from commands import COMMANDS, COMPUTING, OF_SEEN, QUICK, SCENARIOS, WATCHING, WITH_ENGINE, call, make_quick
+from commands import COMMANDS, COMPUTING, OF_SEEN, QUICK, REPORTING, SCENARIOS, WATCHING, WITH_ENGINE, call, make_quick
 from every_result import assert_results_equal
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 
@@ -26,7 +26,7 @@ from simdeploy.engines import choice
 # Each name of an option has one type and one help. What may differ is stated here, with the reason.
 DIFFERENT_DEFAULTS = {
     # As many as what is asked of them takes: differences of cases, curves, a choice under each setting, boxes, rare events.
-    "replications": {100: {"compare", "sweep", "tune", "sensitivity"}, 200: {"verify"}, 400: {"discover"},
+    "replications": {100: {"compare", "sweep", "tune", "sensitivity"}, 200: {"verify", "report"}, 400: {"discover"},
                      500: {"switches"}, 1000: {"tradeoff", "gates", "timelines"}, 2000: {"forecast", "advise"}, 20_000: {"rare"}},
     # Of one case, or of a search.
     "most": {10_000: {"compare", "sweep", "check"}, None: {"tune"}},
@@ -86,17 +86,21 @@ def test_a_command_has_what_all_have(name):
     options = {text: option for _, option in list_options() if option in COMMANDS[name].params for text in option.opts}
     assert not OLD_NAMES & set(options)
     assert ("--json" in options) == (name in (*COMPUTING, "import"))
-    assert ({"-o", "--out"} <= set(options)) == (name in (*COMPUTING, "import"))
-    assert ("--policy" in options) == (name in (*QUICK, *WATCHING, "backtest"))
+    assert ({"-o", "--out"} <= set(options)) == (name in (*COMPUTING, *REPORTING, "import"))
+    assert ("--policy" in options) == (name in (*QUICK, *WATCHING, *REPORTING, "backtest"))
     for needed in ("--engine", "--workers", "--cluster", "--tls-cert", "--store"):
         # A calibration keeps what it fits to other histories; what was seen changes before there is much to keep.
         is_kept = name not in OF_SEEN or needed != "--store"
-        assert (needed in options) == ((name in WITH_ENGINE and is_kept) or (name, needed) == ("calibrate", "--store"))
+        is_here = name in REPORTING and needed in ("--engine", "--workers")  # it simulates for a moment
+        assert (needed in options) == (
+            (name in WITH_ENGINE and is_kept) or is_here or (name, needed) == ("calibrate", "--store")
+        )
     assert ("--confidence-level" in options) == (
-        (name in WITH_ENGINE and name != "timelines") or name in ("backtest", "score")  # timelines has quantiles
+        (name in WITH_ENGINE and name != "timelines")
+        or name in ("backtest", "score", *REPORTING)  # timelines has quantiles
     )
     assert all(
-        option.multiple and option.metavar == ("NAME|FILE" if name in (*QUICK, *WATCHING) else "FILE")
+        option.multiple and option.metavar == ("NAME|FILE" if name in (*QUICK, *WATCHING, *REPORTING) else "FILE")
         for text, option in options.items()
         if text == "--policy"
     )

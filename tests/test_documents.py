@@ -141,10 +141,15 @@ class TestGallery:
     def test_pictures(self, script, name):
         """A picture of its own shows what its scenario does now, and can be drawn [contract]."""
         pictures, gallery = script("pictures"), script("gallery")
-        assert len(gallery.PICTURES) == 5
+        assert len(gallery.PICTURES) == 6
         value, picture = gallery.PICTURES[name]()
         assert pictures.read_stamp(pictures.IMAGES / name) == value
         assert picture.size[0] >= 600
+
+    def test_picture_of_a_report(self, script):
+        """The picture of a report, which a browser draws, shows what the report says now [contract]."""
+        pictures, gallery = script("pictures"), script("gallery")
+        assert pictures.read_stamp(pictures.IMAGES / "report.png") == gallery.digest_report(gallery.read_report())
 
 
 class TestFirstPicture:

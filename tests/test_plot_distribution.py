@@ -94,6 +94,30 @@ def test_kinds_of_release_count_by_their_probabilities():
     assert list(quantiles) == estimates
 
 
+def test_heavy_tails_have_a_logarithmic_axis():
+    """Where the largest value is far beyond the medians the bulk keeps most classes, 0 has one of its own, and ticks are round. [contract]"""
+    bulk = np.random.default_rng(1).lognormal(4, 0.5, 200).tolist()
+    near, far = make_table(a=[*bulk, 200.0]), make_table(a=[*bulk, 9000.0])
+    assert draw_distribution(near).get_xscale() == "linear"
+    ax = draw_distribution(far)
+    (edges, heights), *_ = [
+        (patch.get_data().edges, patch.get_data().values) for patch in ax.patches if hasattr(patch, "get_data")
+    ]
+    assert ax.get_xscale() == "log"
+    assert np.diff(np.log(edges)) == pytest.approx(np.log(edges[-1] / edges[0]) / (len(edges) - 1))
+    assert (heights > 0).sum() >= 15
+    assert (edges[0], edges[-1]) == (pytest.approx(min(bulk)), pytest.approx(9000))
+    assert ax.get_xlabel() == "makespan (min)"
+    assert {"1", "10", "100"} <= {label.get_text() for label in ax.get_xticklabels()}
+    assert find_unreadable(ax.figure) == []
+    ax = draw_distribution(make_table(a=[*bulk, 0.0, 0.0, 9000.0]))
+    (edges, *_), *_ = [(patch.get_data().edges,) for patch in ax.patches if hasattr(patch, "get_data")]
+    assert ax.get_xscale() == "symlog"
+    assert (edges[0], edges[1]) == (0.0, pytest.approx(min(bulk)))
+    assert "0" in {label.get_text() for label in ax.get_xticklabels()}
+    assert find_unreadable(ax.figure) == []
+
+
 def test_what_has_no_value():
     """A policy without values says so, rollouts that never end are counted beside it, and it can be read. [contract]"""
     nan = float("nan")

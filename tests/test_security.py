@@ -284,6 +284,7 @@ ON_AN_ENGINE = {
     ],
     "advise": [("s.yaml", "--seen", "seen.json", "--replications", "20", "--plot", "advice.svg")],
     "rare": [("s.yaml", "--event", "blast_radius > 50%", "--method", "splitting", "--replications", "100")],
+    "report": [("s.yaml", "-o", "report.html", "--replications", "10")],
 }
 OF_NO_ENGINE = {
     "new": [("--like", "small-fleet", "like.yaml"), ("new.yaml",)],

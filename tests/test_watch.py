@@ -210,7 +210,7 @@ def test_all_is_there_without_colour():
         "small / p, replication 1",
         "limit 3",
         "limit 20 %",
-        "of capacity over",
+        "of capacity, over",
         "wave",
         "failed: did not start",
     ):

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from simdeploy.cli.command import UNDECIDED
-from simdeploy.cli.forecast import describe, describe_way, draw
+from simdeploy.cli.forecast import describe, describe_way
 from simdeploy.cli.options import use
 from simdeploy.cli.seen import AT, EVIDENCE, LOG, SEEN, read_evidence, read_files
 from simdeploy.cli.study import Finding, Study, study_command
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from simdeploy.analysis.advice.result import Advice
 
 WAIT, CANCEL, PROMOTE, OTHER = 10, 11, 12, 13
@@ -77,7 +75,6 @@ def command(
         result,
         about=describe(result),
         lines=[describe_way(result)],
-        draw=lambda: _draw(result),
         undecided=not result.is_trusted,
         code=find_code(result) if tells_act else 0,
     )
@@ -92,19 +89,3 @@ def find_code(advice: Advice) -> int:
     if advice.best.startswith("pause") or waits["pays"].any():
         return WAIT
     return _CODES.get(advice.best, OTHER)
-
-
-def _draw(result: Advice) -> Figure:
-    """Draw the course, the kinds of release, and the acts if there are any."""
-    from matplotlib.figure import Figure
-
-    from simdeploy.plotting.advice import plot_acts, plot_forecast, plot_kinds
-
-    if result.acts["cost"].isna().all():
-        return draw(result)
-    figure = Figure(figsize=(10, 4.2 + 0.4 * len(result.acts)), layout="constrained")
-    panels = figure.subplot_mosaic([["course", "kinds"], ["course", "acts"]], width_ratios=(3, 2))
-    plot_forecast(panels["course"], result)
-    plot_kinds(panels["kinds"], result)
-    plot_acts(panels["acts"], result)
-    return figure

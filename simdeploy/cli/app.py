@@ -39,6 +39,7 @@ _COMMANDS = (
     "score",
     "backtest",
     "calibrate",
+    "report",
     "verify",
     "validate",
     "import",

@@ -6,7 +6,7 @@ import click
 
 from simdeploy.cli.files import PathName
 from simdeploy.cli.options import CONFIDENCE_LEVEL, MAP, use, whole_option
-from simdeploy.cli.study import Finding, draw_panels, study_command
+from simdeploy.cli.study import Finding, study_command
 
 
 @study_command(
@@ -52,7 +52,6 @@ def command(
     when, and what would have been exposed. What the records don't show is bounded, not invented.
     """
     from simdeploy.analysis import backtest
-    from simdeploy.plotting.backtest import plot_backtest
     from simdeploy.report.wording import plural
 
     result = backtest(
@@ -69,5 +68,4 @@ def command(
         result,
         about=f"{plural(n, 'rollout')} recorded, {plural(result.n_dropped, 'row')} dropped",
         lines=["assumes that nodes behave as recorded from their dispatch on"],
-        draw=draw_panels((8, 1.6 + 0.5 * len(result.policies)), plot_backtest, result),
     )

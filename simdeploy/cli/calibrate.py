@@ -11,7 +11,7 @@ from simdeploy.cli.command import TABLE_ENDINGS
 from simdeploy.cli.files import PathName, file_option, folder_option
 from simdeploy.cli.options import MAP, use, whole_option
 from simdeploy.cli.progress import progress_bar
-from simdeploy.cli.study import Finding, draw_panels, study_command
+from simdeploy.cli.study import Finding, study_command
 
 if TYPE_CHECKING:
     from simdeploy.analysis.calibration import Calibration
@@ -50,7 +50,6 @@ def command(
     parameter with its interval, and what the records leave open; -o FILE.yaml writes the scenario, with a comment on each number.
     """
     from simdeploy.analysis.calibration import calibrate
-    from simdeploy.plotting.calibration import plot_calibration
     from simdeploy.report.wording import plural
 
     if (bootstrap is None) != (scenario_folder is None):
@@ -63,7 +62,6 @@ def command(
     return Finding(
         result,
         about=", ".join([*counts, f"{plural(n_dropped, 'row')} not used"] if n_dropped else counts),
-        draw=draw_panels((5.5, 4.5), plot_calibration, result),
         text=result.to_yaml,
         after=[] if bootstrap is None else [f"{bootstrap:,} scenarios in {scenario_folder}"],
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from simdeploy.cli.files import file_option, write_file
 from simdeploy.cli.options import REQUIRE, most_option, use
-from simdeploy.cli.study import Finding, Study, draw_panels, study_command
+from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.errors import InputError, Problem
 
 
@@ -22,7 +22,6 @@ def command(study: Study, *, requirements: tuple[str, ...] | None, most: int, ju
     Simulates the policies of SCENARIO until every requirement is decided, at most --most rollouts per policy.
     """
     from simdeploy.analysis.checking.checking import check
-    from simdeploy.plotting.check import plot_check
     from simdeploy.report.wording import plural
 
     if not requirements and not study.scenario.requirements:
@@ -46,7 +45,6 @@ def command(study: Study, *, requirements: tuple[str, ...] | None, most: int, ju
         about=f"at most {plural(most, 'rollout')} of each policy",
         lines=[f"{name}: not checked, since it has no requirement" for name in unasked],
         under={"without_requirement": unasked},
-        draw=draw_panels((7, 1.3 + 0.45 * len(result.verdicts)), plot_check, result),
         files=write_report,
         failed=result.verdict == "not met",
         undecided=result.verdict == "undecided",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from simdeploy.cli.answers import say
+from simdeploy.errors import is_printable, printable
 
 FAILED, BAD_INPUT, UNDECIDED, INTERRUPTED = 1, 2, 3, 130
 EXIT_CODES = "Exit codes: 0 answered, 1 a simulation or requirement failed, 2 bad input, 3 undecided."
@@ -49,10 +51,17 @@ class Command(click.Command):
         formatter.write_text(EXIT_CODES)
 
 
-def typed(ctx: click.Context) -> list[str]:
-    """Return the command's arguments, with current option names."""
-    words: list[str] = ctx.meta[_ARGUMENTS]
-    return words
+def command_line(ctx: click.Context) -> str:
+    """Return the command as it can be pasted, with current option names."""
+    return " ".join(map(_quote, ["simdeploy", str(ctx.info_name), *ctx.meta[_ARGUMENTS]]))
+
+
+def _quote(word: str) -> str:
+    """Quote a word for a shell; control characters in Bash's ``$'...'`` form."""
+    if is_printable(word):
+        return shlex.quote(word)
+    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{printable(escaped)}'"
 
 
 def _break(line: str) -> list[str]:

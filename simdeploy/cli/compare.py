@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from simdeploy.cli.options import read_precision
-from simdeploy.cli.study import Finding, Study, describe_worlds, draw_panels, study_command
+from simdeploy.cli.study import Finding, Study, describe_worlds, study_command
 from simdeploy.errors import InputError, Problem, not_among
 
 if TYPE_CHECKING:
-    import numpy as np
+    from matplotlib.figure import Figure
 
     from simdeploy.analysis.comparison.compare import Comparison
     from simdeploy.analysis.costs.causes import CostResult
@@ -37,7 +37,6 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
     from simdeploy.analysis.costs.causes import estimate_costs
     from simdeploy.analysis.estimates.precision import replicate_to_precision
     from simdeploy.experiments.by_kind import count_worlds
-    from simdeploy.plotting.comparison import plot_comparison
 
     targets = read_precision(study.ctx, precision)
     scenario, policies = study.scenario, study.policies or {name: name for name in study.scenario.policies}
@@ -56,27 +55,22 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
     confidence_level = study.ctx.params["confidence_level"]
     result = compare(responses, baseline=baseline, confidence_level=confidence_level)
     costs = estimate_costs(responses, confidence_level=confidence_level) if by_cause else None
-    n = len(result.policies)
-    if costs is None:
-        draw = draw_panels((8, 1.4 + 0.6 * n), plot_comparison, result)
-    else:
-        ratios = [1.2 + 0.6 * n, 1.4 + 0.4 * n]
-        draw = draw_panels((8, 2.8 + 1.0 * n), _plot_costs, result, costs, panels=(2, 1), height_ratios=ratios)
     return Finding(
         result,
         about=f"{replications:,} replications of each policy{describe_worlds(count_worlds(responses))}",
         precision=precision_reached,
         more=[] if costs is None else costs.summarize(),
         table=lambda: responses,
-        draw=draw,
+        draw=None if costs is None else lambda: _draw_costs(result, costs),
         under={"replications": replications},
     )
 
 
-def _plot_costs(panels: np.ndarray, comparison: Comparison, costs: CostResult) -> None:
+def _draw_costs(comparison: Comparison, costs: CostResult) -> Figure:
     """Draw the causes of the cost, and below each policy against the best of the others."""
-    from simdeploy.plotting.comparison import plot_ranking
-    from simdeploy.plotting.costs import plot_costs
+    from simdeploy.plotting import plot_costs, plot_ranking
+    from simdeploy.plotting.figures import stack_panels
 
-    plot_costs(panels[0, 0], costs)
-    plot_ranking(panels[1, 0], comparison, of="cost")
+    n = len(comparison.policies)
+    ratios = [1.2 + 0.6 * n, 1.4 + 0.4 * n]
+    return stack_panels((8, 2.8 + 1.0 * n), plot_costs, plot_ranking, of=(costs, comparison), height_ratios=ratios)

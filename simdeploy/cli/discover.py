@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.cli.options import REQUIRE, use, vary_option, whole_option
-from simdeploy.cli.study import Finding, Study, draw_panels, study_command
+from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.cli.vary import read_vary
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from simdeploy.analysis import Discovery
+    pass
 
 
 @study_command(
@@ -41,14 +39,6 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
         about=f"policy {policy.name}, {len(result.worlds):,} worlds, {result.n_replications:,} replications in each",
         lines=[f"required: {requirement}" for requirement in result.requirements],
         table=lambda: result.worlds,
-        draw=draw_panels((10, 4.4), _plot, result, panels=(1, 2)),
         under={"requirements": list(map(str, result.requirements))},
         undecided=result.is_refused,
     )
-
-
-def _plot(panels: np.ndarray, result: Discovery) -> None:
-    from simdeploy.plotting.discovery import plot_discovery, plot_peeling_path
-
-    plot_discovery(panels[0, 0], result)
-    plot_peeling_path(panels[0, 1], result)

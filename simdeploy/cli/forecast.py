@@ -10,8 +10,6 @@ from simdeploy.cli.seen import AT, EVIDENCE, LOG, SEEN, read_evidence, read_file
 from simdeploy.cli.study import Finding, Study, study_command
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from simdeploy.analysis.advice.result import Forecast
 
 
@@ -45,7 +43,6 @@ def command(study: Study, *, seen: tuple[str, ...], at: str | None, evidence: st
         result,
         about=describe(result),
         lines=[describe_way(result)],
-        draw=lambda: draw(result),
         undecided=not result.is_trusted,
     )
 
@@ -60,16 +57,3 @@ def describe_way(result: Forecast) -> str:
     """Say how worlds were found."""
     way = f"whole worlds were tried ({result.why_tried})" if result.why_tried else "chances from the laws of nodes"
     return f"{way}: {result.n_tried:,} worlds tried, {result.effective_worlds:,.0f} effective"
-
-
-def draw(result: Forecast) -> Figure:
-    """Draw the course and the kinds of release."""
-    from matplotlib.figure import Figure
-
-    from simdeploy.plotting.advice import plot_forecast, plot_kinds
-
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    course, kinds = figure.subplots(1, 2, width_ratios=(3, 2))
-    plot_forecast(course, result)
-    plot_kinds(kinds, result)
-    return figure

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from simdeploy.cli.study import Finding, Study, draw_panels, study_command
+from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.errors import InputError, Problem, shorten
 
 _FORMS = "KIND, KIND,key=value,..., or NAME=KIND,key=value,..."
@@ -39,7 +39,6 @@ def command(study: Study, *, gates: tuple[str, ...], sizes: str | None) -> Findi
     and the scenario's releases.
     """
     from simdeploy.analysis import compare_gates
-    from simdeploy.plotting.gates import plot_gates
 
     result = study.run(
         compare_gates,
@@ -52,7 +51,6 @@ def command(study: Study, *, gates: tuple[str, ...], sizes: str | None) -> Findi
     return Finding(
         result,
         about=f"policy {result.policy}, {n:,} replications of each gate at each of {len(result.sizes)} sizes",
-        draw=draw_panels((8, 5), plot_gates, result, panels=(2, 3)),
         under={"replications": n},
     )
 

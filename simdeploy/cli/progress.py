@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,8 +11,8 @@ from pathlib import Path
 import click
 
 from simdeploy.cli.answers import say
-from simdeploy.cli.command import INTERRUPTED, typed
-from simdeploy.errors import InputError, SimdeployWarning, is_printable, printable
+from simdeploy.cli.command import INTERRUPTED, command_line
+from simdeploy.errors import InputError, SimdeployWarning
 
 
 @contextlib.contextmanager
@@ -115,12 +114,4 @@ def _say_how_to_resume(ctx: click.Context, store: Path | None) -> None:
         say(f"interrupted{'; nothing was saved. Run with --store DIR to make it resumable.' if has_store else ''}")
         return
     say(f"interrupted; {_count_rollouts(store):,} rollouts are saved in {store}. To resume:")
-    say(f"  {' '.join(map(_quote, ['simdeploy', str(ctx.info_name), *typed(ctx)]))}")
-
-
-def _quote(word: str) -> str:
-    """Quote a word for a shell; control characters in Bash's ``$'...'`` form."""
-    if is_printable(word):
-        return shlex.quote(word)
-    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
-    return f"$'{printable(escaped)}'"
+    say(f"  {command_line(ctx)}")

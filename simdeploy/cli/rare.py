@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from simdeploy.cli.options import Choice
-from simdeploy.cli.study import Finding, Study, draw_panels, study_command
+from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.errors import InputError, Problem, shorten
 
 
@@ -51,14 +51,12 @@ def command(study: Study, *, tilts: tuple[str, ...], levels: str) -> Finding:
     Exits with 3, without a probability, if the estimate is unreliable.
     """
     from simdeploy.analysis.rare.estimating import estimate_rare
-    from simdeploy.plotting.rare import plot_rare
 
     how = {"tilt": _read_tilts(tilts), "levels": _read_levels(levels)}
     result = study.run(estimate_rare, study.scenario, study.policy, **how)
     return Finding(
         result,
         about=f"policy {result.policy}, {result.method}",
-        draw=draw_panels((6.4, 4.2), plot_rare, result),
         undecided=bool(result.doubts),
     )
 

@@ -9,13 +9,13 @@ import click
 from simdeploy.cli.answers import say
 from simdeploy.cli.files import file_option, folder_option, write_file
 from simdeploy.cli.options import REPLICATION, Choice, use
-from simdeploy.cli.study import Finding, Study, draw_panels, study_command
+from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.vocabulary import RECORD_FORMS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
+    from matplotlib.figure import Figure
 
     from simdeploy.engines import Rollout
 
@@ -67,19 +67,19 @@ def command(
             *(f"{short_duration(line.time_s * NS_PER_S):>10}  {line.text}" for line in story),
         ],
         table=lambda: rollout.timeline,
-        draw=draw_panels((7.5, 8), _plot, rollout, panels=(2, 1)),
+        draw=lambda: _draw(rollout),
         files=write_files,
     )
 
 
-def _plot(axes: np.ndarray, rollout: Rollout) -> None:
+def _draw(rollout: Rollout) -> Figure:
     """Draw the nodes one by one, and below how many there are of each status."""
     from simdeploy.plotting import plot_fleet, plot_timeline
+    from simdeploy.plotting.figures import stack_panels
 
-    above, below = axes[:, 0]
-    plot_fleet(above, rollout)
-    plot_timeline(below, rollout)
-    below.set_title("", loc="left")  # the same
+    figure = stack_panels((7.5, 8), plot_fleet, plot_timeline, of=(rollout, rollout), height_ratios=[1, 1])
+    figure.axes[1].set_title("", loc="left")  # the same
+    return figure
 
 
 def _describe(rollout: Rollout) -> dict[str, Any]:

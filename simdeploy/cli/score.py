@@ -11,9 +11,7 @@ from simdeploy.cli.options import CONFIDENCE_LEVEL, use
 from simdeploy.cli.study import Finding, study_command
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from simdeploy.analysis.scoring.result import Score
+    pass
 
 
 @study_command(
@@ -44,18 +42,5 @@ def command(ctx: click.Context, *, log: str, outcomes: str | None, confidence_le
     return Finding(
         result,
         about=f"{plural(len(result.answers), 'answer')}, {plural(result.n_rollouts, 'rollout')}{left_out}",
-        draw=lambda: _draw(result),
         undecided=not result.is_trusted,
     )
-
-
-def _draw(result: Score) -> Figure:
-    from matplotlib.figure import Figure
-
-    from simdeploy.plotting.scoring import plot_score
-
-    figure = Figure(figsize=(9, 4.5), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    plot_score(left, result)
-    plot_score(right, result, event="completed")
-    return figure

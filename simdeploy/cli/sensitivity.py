@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from simdeploy.cli.options import OF, Choice, use, vary_option, whole_option
-from simdeploy.cli.study import Finding, Study, draw_panels, study_command
+from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.cli.vary import read_vary
 
 
@@ -37,7 +37,6 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     the same simulated worlds.
     """
     from simdeploy.analysis import estimate_sensitivity
-    from simdeploy.plotting.sensitivity import plot_sensitivity
 
     policy = study.policy
     values = read_vary(vary, study.scenario, {policy.name: policy}, has_ranges=True)
@@ -45,6 +44,5 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     return Finding(
         result,
         about=f"policy {policy.name}, {len(result.points):,} points, {result.n_replications:,} replications of each",
-        draw=draw_panels((6.6, 1.8 + 0.5 * len(result.factors)), plot_sensitivity, result),
         undecided=result.is_refused,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import click
 
 from simdeploy.cli import options as shared
 from simdeploy.cli.answers import print_answer, to_json, whoever_listens
-from simdeploy.cli.command import FAILED, UNDECIDED, Command
+from simdeploy.cli.command import FAILED, UNDECIDED, Command, command_line
 from simdeploy.cli.files import write_file, write_picture, write_table, writing
 from simdeploy.cli.inputs import choose_policies, describe_orchestrator, prepare_cluster, read_with_warnings
 from simdeploy.cli.progress import resumable
@@ -41,7 +42,7 @@ class Finding:
     after: Sequence[str] = ()  # after the tables
     table: Callable[[], pd.DataFrame] | None = None  # for --out, instead of that of the result
     text: Callable[[], str] | None = None  # for --out FILE.yaml
-    draw: Callable[[], Figure] | None = None  # for --plot
+    draw: Callable[[], Figure | None] | None = None  # for --plot, instead of that of the result
     files: Callable[[], None] | None = None  # writes others
     under: Mapping[str, Any] = field(default_factory=dict)  # in addition to the result's `computed_under`
     failed: bool = False  # also without failed replications
@@ -80,27 +81,6 @@ class Study:
 def describe_worlds(counts: Mapping[str, int]) -> str:
     """Return how many worlds each kind of release has, in brackets; nothing where kinds are drawn."""
     return f" ({', '.join(f'{kind} {count:,}' for kind, count in counts.items())})" if counts else ""
-
-
-def draw_panels(
-    size: tuple[float, float],
-    plot: Callable[..., object],
-    *args: Any,
-    panels: tuple[int, int] | None = None,
-    height_ratios: Sequence[float] | None = None,
-) -> Callable[[], Figure]:
-    """Return a function that draws a figure of `size` inches with `plot(axes, *args)`; `panels` makes an array of axes."""
-
-    def draw() -> Figure:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=size, layout="constrained")
-        n_rows, n_columns = panels or (1, 1)
-        axes = figure.subplots(n_rows, n_columns, squeeze=panels is None, height_ratios=height_ratios)
-        plot(axes, *args)
-        return figure
-
-    return draw
 
 
 def study_command(
@@ -154,12 +134,27 @@ def study_command(
                 scenario = read_with_warnings(ctx.params["scenario"], chosen, is_all=policies == "all")
                 study = Study(ctx, scenario, chosen)
                 finding = function(study, **options)
-                finding = replace(finding, lines=[_describe_switches(study), *finding.lines])
+                under = {**finding.under, **_identify(ctx, scenario)}
+                finding = replace(finding, lines=[_describe_switches(study), *finding.lines], under=under)
             _finish(ctx, finding)
 
         return Command(name, callback=callback, params=params, help=inspect.getdoc(function), example=example)
 
     return decorate
+
+
+def _writes_json(ctx: click.Context) -> bool:
+    out: Path | None = ctx.params.get("out")
+    return bool(ctx.params["as_json"]) or (out is not None and out.suffix.lower() == ".json")
+
+
+def _identify(ctx: click.Context, scenario: Scenario) -> dict[str, str]:
+    """Return the digest of a scenario for a document."""
+    if not _writes_json(ctx):
+        return {}
+    from simdeploy.experiments.store.manifest import hash_json
+
+    return {"scenario_sha256": hash_json(scenario.to_question())}
 
 
 def _describe_switches(study: Study) -> str:
@@ -176,6 +171,10 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
     under = {**getattr(result, "computed_under", {}), **finding.under}
     if precision is not None:
         under["precision"] = precision.to_dict()
+    if _writes_json(ctx):
+        from simdeploy.experiments.store.manifest import find_versions
+
+        under |= {"command": command_line(ctx), "versions": find_versions()}
     if ctx.params["as_json"]:
         with whoever_listens():
             click.echo(to_json(result, under))
@@ -221,5 +220,9 @@ def _write(params: Mapping[str, Any], finding: Finding, under: Mapping[str, Any]
     elif out is not None:
         write_table((finding.table or finding.result.to_frame)(), out)
     plot: Path | None = params.get("plot")
-    if plot is not None and finding.draw is not None:
-        write_picture(finding.draw(), plot)
+    if plot is not None:
+        from simdeploy.plotting.figures import draw_figure
+
+        figure = (finding.draw or partial(draw_figure, finding.result))()
+        assert figure is not None  # noqa: S101 - a command without a picture has no --plot
+        write_picture(figure, plot)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from simdeploy.analysis import GridSummary
     from simdeploy.experiments import LatinHypercube
 
-_MOST_PANELS = 4
-
 
 def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> str | LatinHypercube:
     if value in ("grid", "list"):
@@ -102,17 +100,11 @@ def command(
     )
 
 
-def _draw(summary: GridSummary) -> Figure:
-    from matplotlib.figure import Figure
-
-    from simdeploy.plotting import plot_heatmap
+def _draw(summary: GridSummary) -> Figure | None:
+    from simdeploy.plotting.figures import MOST_SLICES, draw_figure
     from simdeploy.plotting.slices import list_slices
 
-    slices = list_slices(summary)
-    shown = slices[:_MOST_PANELS]
-    figure = Figure(figsize=(9.6, 3.6 * len(shown)), layout="constrained")
-    for axes, at in zip(figure.subplots(len(shown), 3, squeeze=False), shown, strict=True):
-        plot_heatmap(axes, summary, at=at)
-    if len(slices) > len(shown):
-        say(f"the plot shows {len(shown)} of {len(slices)} combinations of the other keys")
-    return figure
+    n = len(list_slices(summary))
+    if n > MOST_SLICES:
+        say(f"the plot shows {MOST_SLICES} of {n} combinations of the other keys")
+    return draw_figure(summary)

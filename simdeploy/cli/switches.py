@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from simdeploy.cli.options import DIRECTION, OF, REQUIRE, use
-from simdeploy.cli.study import Finding, Study, draw_panels, study_command
+from simdeploy.cli.study import Finding, Study, study_command
 
 
 @study_command(
@@ -24,16 +24,13 @@ def command(study: Study) -> Finding:
     pairs, in the same simulated worlds.
     """
     from simdeploy.analysis.switches.varying import vary_switches
-    from simdeploy.plotting.sensitivity import plot_tornado
 
     result = study.run(vary_switches, study.scenario, study.policies or None)
     replications = study.ctx.params["replications"]
-    n_bars = int(result.values["has_effect"].eq(True).sum())
     n_settings = 1 + int(result.values["is_possible"].sum()) + int(result.pairs["is_possible"].sum())
     return Finding(
         result,
         about=f"{replications:,} replications of each policy under each of {n_settings:,} settings",
         lines=[f"required: {requirement}" for requirement in result.requirements],
-        draw=draw_panels((7, 1.6 + 0.2 * min(n_bars, 18)), plot_tornado, result),
         under={"replications": replications, "requirements": list(map(str, result.requirements))},
     )

@@ -11,9 +11,7 @@ from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.vocabulary import TRACED
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from simdeploy.analysis.bands.result import Timelines
+    pass
 
 _ROW_IN = 2.4
 _COLUMN_IN = 3.6
@@ -49,23 +47,5 @@ def command(study: Study, *, quantities: tuple[str, ...] | None, every: str | No
     return Finding(
         result,
         about=f"{result.n_replications:,} replications of each policy, every {result.every_s:g} s",
-        draw=lambda: _draw(result),
         failed=bool(result.n_failed),  # a warning has said which
     )
-
-
-def _draw(result: Timelines) -> Figure:
-    """Draw a row for each quantity and a column for each kind of release."""
-    from matplotlib.figure import Figure
-
-    from simdeploy.plotting.timelines import plot_timelines
-
-    releases = result.peaks["release"].drop_duplicates().tolist()
-    names = result.peaks["quantity"].drop_duplicates().tolist()
-    size = (1.2 + _COLUMN_IN * len(releases), 0.6 + _ROW_IN * len(names))
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(len(names), len(releases), squeeze=False, sharex=True, sharey="row")
-    for row, name in zip(panels, names, strict=True):
-        for ax, release in zip(row, releases, strict=True):
-            plot_timelines(ax, result, quantity=name, release=release)
-    return figure

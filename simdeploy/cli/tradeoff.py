@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from simdeploy.cli.options import use, vary_option
-from simdeploy.cli.study import Finding, Study, draw_panels, study_command
+from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.cli.vary import read_vary
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from simdeploy.analysis.tradeoffs.moving import Tradeoff
-    from simdeploy.scenario.measures import Measure
+    pass
 
 _PANEL_IN = (4.2, 3.9)
 
@@ -42,22 +39,7 @@ def command(study: Study, *, vary: tuple[str, ...], x: str | None, y: str | None
         default_x, default_y, *_ = default_axes(study.scenario, policy.identity.type)
         axes = [default_x if x is None else x, default_y if y is None else y]
     result = study.run(tradeoff, study.scenario, policy, vary=values, axes=axes)
-    n_pairs = len(_pairs(result))
     return Finding(
         result,
         about=f"policy {result.policy}, {study.ctx.params['replications']:,} replications of each value",
-        draw=draw_panels((_PANEL_IN[0] * n_pairs, _PANEL_IN[1]), _plot, result, panels=(1, n_pairs)),
     )
-
-
-def _plot(panels: np.ndarray, result: Tradeoff) -> None:
-    """Draw the curves; with default axes, a second panel shows the third and fourth measures."""
-    from simdeploy.plotting.tradeoff import plot_tradeoff
-
-    for ax, (x, y) in zip(panels.ravel(), _pairs(result), strict=True):
-        plot_tradeoff(ax, result, x=x, y=y)
-
-
-def _pairs(result: Tradeoff) -> list[tuple[Measure, ...]]:
-    """Return the measures of each panel."""
-    return [result.axes[place : place + 2] for place in (0, 2) if len(result.axes) >= place + 2]

@@ -11,13 +11,11 @@ import click
 from simdeploy.cli.answers import say
 from simdeploy.cli.files import file_option, write_file
 from simdeploy.cli.options import DIRECTION, OF, REQUIRE, Choice, most_option, use, vary_option, whole_option
-from simdeploy.cli.study import Finding, Study, draw_panels, study_command
+from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.cli.vary import read_vary
 from simdeploy.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from simdeploy.analysis import Tuning
     from simdeploy.scenario import ScenarioPolicy
 
@@ -91,24 +89,14 @@ def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, d
     values = read_vary(vary, study.scenario, {base.name: base}, has_ranges=False, is_grid=True) if vary else None
     result = study.run(tune, study.scenario, base, vary=values)
     required = "; ".join(map(str, result.requirements))
-    below = 3.8 if result.choice is None else 0.6 + 0.25 * len(result.choice)  # inches for the settings
     return Finding(
         result,
         about=f"policy {base.name}",
         lines=[f"{result.direction}imise {result.of}" + (f", subject to {required}" if required else "")],
         after=describe_specs(result),
-        draw=draw_panels((7.5, 2.4 + below), _plot, result, panels=(2, 1), height_ratios=[1.6, below]),
         files=lambda: _write_policy(result, write_policy, dialect, base),
         failed=result.choice is None,
     )
-
-
-def _plot(panels: np.ndarray, result: Tuning) -> None:
-    """Draw all candidates, and below what each value of each setting can reach."""
-    from simdeploy.plotting.tuning import plot_settings, plot_tuning
-
-    plot_tuning(panels[0, 0], result)
-    plot_settings(panels[1, 0], result)
 
 
 def _write_policy(result: Tuning, path: Path | None, dialect: str | None, base: ScenarioPolicy) -> None:

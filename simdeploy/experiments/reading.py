@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,12 +30,15 @@ class StoredKinds:
     columns : tuple of str
     attrs : dict
         `strata` and `release`, as in the table of `replicate`.
+    manifest : dict
+        Of the first kind's folder: question, versions and hashes.
     is_complete : bool
         Whether no part is missing.
     """
 
     columns: tuple[str, ...]
     attrs: dict[str, Any]
+    manifest: Mapping[str, Any]
     is_complete: bool
     _rows: RowsByKind
 
@@ -125,4 +128,5 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> store.S
         columns = (*columns[:-3], WEIGHT, *columns[-3:])
     rows = RowsByKind(tuple(sorted(parts, key=lambda part: part[1].start)), kinds, is_tilted=is_tilted)
     is_complete = all(table.is_complete for table in tables)
-    return StoredKinds(columns, {"strata": "kinds", "release": kinds.to_attrs()}, is_complete, rows)
+    attrs = {"strata": "kinds", "release": kinds.to_attrs()}
+    return StoredKinds(columns, attrs, begun[0][1].manifest, is_complete, rows)

@@ -63,7 +63,7 @@ def plot_forecast(ax: Axes, forecast: Forecast) -> Axes:
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     ax.set_ylabel("nodes")
     ax.set_title("seen, then median and middle 95 %", loc="left", fontsize="small")
-    ax.legend(fontsize="small", loc="upper left", frameon=False)
+    ax.legend(fontsize="small", loc="upper left", framealpha=0.8, edgecolor="none")
     return ax
 
 

@@ -14,6 +14,7 @@ from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.errors import InputError, not_among
 from simdeploy.plotting.style import INK, before_drawing, darken
+from simdeploy.plotting.wrapping import NARROW_PT, measure_axes
 from simdeploy.report.wording import time_scale
 from simdeploy.vocabulary import COSTS
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Annotation
     from matplotlib.transforms import Bbox
 
+    from simdeploy.report.wording import Scale
     from simdeploy.scenario.measures import Measure
 
 _MOST_MEASURE_TICKS = 6
@@ -103,11 +105,32 @@ def set_symlog_axis(ax: Axes, linear: float, low: float, high: float, write: Cal
     ax.set_xlim(low, high)
     n_powers = max(math.floor(math.log10(max(-low, high) / linear)) + 1, 1)
     sizes = [linear * 10.0**power for power in range(n_powers)]
-    sizes = [linear / 2, *sizes] if n_powers < 3 else sizes
+    sizes = [linear / 2, *sizes] if n_powers < 3 and measure_axes(ax)[0] > NARROW_PT else sizes
     ticks = [0.0, *sizes, *(-size for size in sizes)]
     ax.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(lambda value, _: write(value))
+
+
+def set_log_measure_axis(ax: Axes, linear: float, low: float, high: float, scale: Scale) -> None:
+    """Make the horizontal axis, of a measure, logarithmic, with few ticks at round numbers of its unit; if it begins at 0, it is
+    linear up to `linear`.
+    """
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    if low > 0:
+        ax.set_xscale("log")
+    else:
+        ax.set_xscale("symlog", linthresh=linear, linscale=0.4)
+    ax.set_xlim(low, high * 1.05)
+    first, last = (math.floor(math.log10(end * scale.factor)) for end in (linear, high))
+    parts = (1, 2, 5) if last - first < 2 else (1, 3) if last - first < 3 else (1,)
+    ticks = [part * 10.0**power / scale.factor for power in range(first, last + 1) for part in parts]
+    ticks = [*([] if low > 0 else [0.0]), *(tick for tick in ticks if linear <= tick <= high)]
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_minor_locator(NullLocator())
+    unit = "%" if scale.unit == "%" else ""  # others are in the label
+    ax.xaxis.set_major_formatter(lambda value, _: f"{round(value * scale.factor, 9):,g}{unit}")
 
 
 def _write_count(value: float, _place: float | None = None) -> str:

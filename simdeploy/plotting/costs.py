@@ -12,6 +12,7 @@ from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_measure_axis
 from simdeploy.plotting.intervals import add_interval, draw_intervals
 from simdeploy.plotting.style import Look, in_plain_text, name_row, put_legend_above, say_no_value, set_rows
+from simdeploy.plotting.wrapping import NARROW_PT, measure_axes
 from simdeploy.report.wording import find_cost_unit
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import CAUSES
@@ -164,5 +165,9 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
     ax.set_xlabel(_AXES[lever])
     set_measure_axis(ax.yaxis, _COST, 0, find_cost_unit(result.computed_under), "cost saved per rollout")
     add_interval(ax, "y", result.confidence_level)
-    put_legend_above(ax, 2, handles=[handle for handle in ax.get_legend_handles_labels()[0] if handle not in lines])
+    # Lines have their labels at the right, which take room.
+    n_columns = 2 if measure_axes(ax)[0] > NARROW_PT else 1
+    put_legend_above(
+        ax, n_columns, handles=[handle for handle in ax.get_legend_handles_labels()[0] if handle not in lines]
+    )
     return ax

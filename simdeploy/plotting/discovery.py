@@ -193,10 +193,9 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     _number_factors(ax, path)
     ax.set_xlabel("part of all breaking worlds in the box (%)")
     ax.set_ylabel("part of the box that breaks (%)")
-    ax.set_title(
-        "Each point is a box, smaller to the left\nnumbers: factors with a limit", loc="left", fontsize="medium"
-    )
-    ax.legend(fontsize="small", loc="lower left")
+    title = "Each point is a box, smaller to the left\nnumbers: factors with a limit"
+    n_rows = put_legend_above(ax, 2)
+    ax.set_title(title, loc="left", fontsize="medium", pad=10 + 13 * n_rows)
     return ax
 
 

@@ -10,7 +10,7 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.naming import name_cases
 from simdeploy.errors import InputError, Problem
 from simdeploy.plotting import style
-from simdeploy.plotting.axes import set_limits, set_measure_axis
+from simdeploy.plotting.axes import set_limits, set_log_measure_axis, set_measure_axis
 from simdeploy.plotting.style import (
     LINE_LOOKS,
     in_plain_text,
@@ -20,7 +20,7 @@ from simdeploy.plotting.style import (
     set_rows,
     write_beside,
 )
-from simdeploy.report.wording import find_cost_unit, percent
+from simdeploy.report.wording import find_cost_unit, measure_scale, percent
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import find_quantiles
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _N_BINS = 40
 _HEIGHT = 0.8  # of a row
+_SPREAD = 8  # of the largest value over the largest median, beyond which the axis is logarithmic
+_WIDEST = 1e4  # of the largest value over the smallest one that such an axis tells from 0
 _MOST_TICKS = 4  # costs are long numbers
 _QUANTILES = ((0.5, "median", "-"), (0.95, "p95", (0, (1, 1))))
 
@@ -70,7 +72,8 @@ def plot_distribution(
 
     Notes
     -----
-    All histograms have the same classes, and each is as high as its row. Kinds of release that have worlds of their own count by
+    All histograms have the same classes, and each is as high as its row. If the largest value is more than eight times the
+    largest median, the axis is logarithmic, and so are the classes; 0 has a class of its own then. Kinds of release that have worlds of their own count by
     their probabilities. Beside a row is the fraction of rollouts without a value because they never end; quantiles are of the others.
 
     Examples
@@ -91,9 +94,10 @@ def plot_distribution(
     is_known = ~np.isnan(drawn)
     names = name_cases(values.cases)
     set_rows(ax, [name_row(name, int(n)) for name, n in zip(names, is_known.sum(axis=1), strict=True)])
-    edges = _choose_edges(drawn[is_known])
     sample = values.sample(measure).as_drawn()
     quantiles = np.stack([find_quantiles(sample, quantile) for quantile, _, _ in _QUANTILES])
+    linear = _find_linear(drawn[is_known], quantiles[0])
+    edges = _choose_edges(drawn[is_known], linear)
     weights = np.where(is_known, np.broadcast_to(values.strata.weights, drawn.shape), 0.0)
     policies = values.cases["policy"].tolist()
     colours = {
@@ -105,8 +109,12 @@ def plot_distribution(
             _draw_row(ax, row, counts, edges, quantiles[:, row], colours[policy])
         else:
             say_no_value(ax, row)
-    set_measure_axis(ax.xaxis, measure, set_limits(ax, "x", measure, edges), find_cost_unit(values.counted_under))
-    if not measure.is_duration:
+    unit = find_cost_unit(values.counted_under)
+    set_measure_axis(ax.xaxis, measure, set_limits(ax, "x", measure, edges), unit)
+    if linear is not None:
+        scale = measure_scale(measure, float(edges[-1]), unit)
+        set_log_measure_axis(ax, linear, float(edges[0]), float(edges[-1]), scale)
+    elif not measure.is_duration:
         ax.locator_params("x", nbins=_MOST_TICKS)
     for row, unknown in enumerate(values.unknown_fractions(measure).tolist()):
         if unknown > 0:
@@ -127,8 +135,20 @@ def _draw_row(ax: Axes, row: int, counts: np.ndarray, edges: np.ndarray, quantil
         ax.vlines(at, top, floor, color=style.INK, linewidth=1.6, linestyle=line, label=name)
 
 
-def _choose_edges(values: np.ndarray) -> np.ndarray:
+def _find_linear(values: np.ndarray, medians: np.ndarray) -> float | None:
+    """Return up to where the axis is linear if heavy tails make the rest logarithmic; None if all of it is linear."""
+    known = medians[~np.isnan(medians)]
+    if not len(values) or values.min() < 0 or values.max() <= _SPREAD * max(known.max(), 0.0):
+        return None
+    smallest = float(values[values > 0].min())
+    return smallest if values.min() > 0 else max(smallest, float(values.max()) / _WIDEST)
+
+
+def _choose_edges(values: np.ndarray, linear: float | None) -> np.ndarray:
     """Return the limits of classes; whole numbers have classes of their own if they are few."""
+    if linear is not None:
+        first = [] if values.min() > 0 else [0.0]
+        return np.array([*first, *np.geomspace(linear, values.max(), _N_BINS + 1 - len(first))])
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     if (values == np.round(values)).all() and high - low < _N_BINS:
         return np.arange(low - 0.5, high + 1)

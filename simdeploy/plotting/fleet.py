@@ -10,15 +10,17 @@ from simdeploy.engines.fleet_map import SHOWN, Cells, FleetMap, choose, make_cel
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_time_axis
 from simdeploy.plotting.one_rollout import (
-    CHARACTER_PT,
     LABEL_PT,
     choose_hatch_colour,
+    count_columns,
     draw_marks,
     draw_status_legend,
     draw_waves,
+    find_marked,
     label_statuses,
     leave_room_above,
     list_marks,
+    set_time_limits,
     write_outcome,
 )
 from simdeploy.plotting.style import STATUS_LOOKS, in_plain_text
@@ -79,9 +81,7 @@ def plot_fleet(ax: Axes, rollout: Rollout) -> Axes:
     '2 nodes'
     """
     timeline = rollout.timeline
-    last_s = float(timeline["time_s"].iloc[-1])
-    right_s = last_s * 1.07 if last_s > 0 else 1.0
-    ax.set_xlim(0, right_s)
+    last_s, right_s = set_time_limits(ax, rollout)
     n_zones = int(rollout.nodes["zone"].nunique())
     cells = make_cells(rollout.nodes, max(1, _MOST_CELLS // n_zones))
     times_s = _choose_instants(rollout, last_s)
@@ -106,7 +106,7 @@ def plot_fleet(ax: Axes, rollout: Rollout) -> Axes:
     draw_status_legend(ax, [area for number, area in areas.items() if SHOWN[number] not in places])
     label_statuses(ax, places)
     draw_marks(ax, marks, 1, time_scale(last_s))
-    draw_waves(ax, rollout.events, 1, right_s)
+    draw_waves(ax, rollout, 1, right_s)
     if is_overloaded:
         _draw_overload(ax, rollout)
     _name_zones(ax, cells, rows, height_pt * part)
@@ -184,9 +184,7 @@ class _Free:
         self._raster = shown[at][:, cell].T
         self._raster[rows[1][cell] > heights] = -1  # between zones
         self._width_pt = width_pt
-        near = 1.3 * LABEL_PT * right_s / width_pt
-        for mark_s in marks_s:
-            self._raster[:, np.abs(centres_s - mark_s) < near] = -1
+        self._raster[:, find_marked(centres_s, marks_s, right_s, width_pt)] = -1
 
     def find_places(self, numbers: list[int], height_pt: float) -> dict[str, tuple[float, float]]:
         """Return the middle of the name of whatever has room for it, as parts of the map from the left and from below."""
@@ -194,7 +192,7 @@ class _Free:
         down = int(np.ceil(LABEL_PT / height_pt * n_down))
         places = {}
         for number in numbers:
-            across = int(np.ceil((len(SHOWN[number]) + 2) * CHARACTER_PT / self._width_pt * n_across))
+            across = count_columns(SHOWN[number], self._width_pt, n_across)
             if across > n_across or down > n_down:
                 continue
             mask = self._raster == number

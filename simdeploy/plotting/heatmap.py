@@ -166,7 +166,7 @@ def _write_numbers(ax: Axes, estimates: np.ndarray, shown: Slice, quantity: str,
     if not sizes or height_pt / n_rows <= _TICK_PT:
         return
     for (row, column), text in words.items():
-        colour = contrast_to(mesh, estimates[row, column])
+        colour = contrast_to(mesh.to_rgba(estimates[row, column]))
         ax.text(column, row, text, ha="center", va="center", fontsize=sizes[0], color=colour)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from simdeploy.plotting import style
 from simdeploy.plotting.style import STATUS_LOOKS
 from simdeploy.plotting.wrapping import measure_axes, wrap_words
@@ -29,6 +31,37 @@ _LEGEND_ROW_PT = {"small": 13, "x-small": 10.5}
 def choose_hatch_colour(colour: str) -> str:
     """Return a colour that stands out from an area, also in grey."""
     return "white" if style.is_dark(colour) else style.darken(colour)
+
+
+def set_time_limits(ax: Axes, rollout: Rollout) -> tuple[float, float]:
+    """Set the limits of the time axis; return the last instant, and the right end.
+
+    What is last is drawn on a little: a step of no width can't be seen, and a label stands there.
+    """
+    last_s = float(rollout.timeline["time_s"].iloc[-1])
+    right_s = last_s * 1.07 if last_s > 0 else 1.0
+    ax.set_xlim(0, right_s)
+    return last_s, right_s
+
+
+def list_dispatches(rollout: Rollout) -> pd.DataFrame:
+    """Return the events in which a node is dispatched."""
+    events = rollout.events
+    return events[events["to_status"].eq("starting") & events["node"].notna()]
+
+
+def count_columns(name: str, width_pt: float, n_columns: int) -> int:
+    """Return how many columns of a raster as wide as the axes the name of a status takes."""
+    return int(np.ceil((len(name) + 2) * CHARACTER_PT / width_pt * n_columns))
+
+
+def find_marked(times_s: np.ndarray, marks_s: Sequence[float], right_s: float, width_pt: float) -> np.ndarray:
+    """Return which instants lie under the words at a mark: left of the first, right of the second."""
+    near_s = 1.3 * LABEL_PT * right_s / width_pt
+    is_marked = np.zeros(len(times_s), dtype=bool)
+    for mark_s in marks_s:
+        is_marked |= np.abs(times_s - mark_s) < near_s
+    return is_marked
 
 
 def leave_room_above(ax: Axes, total: float, n_in_legend: int, height_pt: float) -> float:
@@ -57,7 +90,7 @@ def label_statuses(ax: Axes, places: Mapping[str, tuple[float, float]]) -> None:
         box = {"facecolor": look.colour, "edgecolor": "none", "pad": 1.0} if look.hatch else None
         ax.text(
             *place, status.replace("_", " "), transform=ax.transAxes, ha="center", va="center",
-            fontsize="small", color="white" if style.is_dark(look.colour) else "black", bbox=box,
+            fontsize="small", color=style.contrast_to(look.colour), bbox=box,
         )  # fmt: skip
 
 
@@ -94,10 +127,9 @@ def draw_marks(ax: Axes, marks: list[tuple[float, str, str]], total: float, scal
         )  # fmt: skip
 
 
-def draw_waves(ax: Axes, events: pd.DataFrame, total: float, right_s: float) -> None:
+def draw_waves(ax: Axes, rollout: Rollout, total: float, right_s: float) -> None:
     """Mark the start of each wave on top of the fleet, numbered as far as the numbers have room."""
-    dispatched = events[events["to_status"].eq("starting") & events["node"].notna()]
-    starts_s = dispatched.groupby("wave")["time_s"].min()
+    starts_s = list_dispatches(rollout).groupby("wave")["time_s"].min()
     marker = "v" if len(starts_s) <= _MOST_TRIANGLES else "|"
     ax.plot(starts_s, [total] * len(starts_s), marker, markersize=4, color=style.INK, clip_on=False)
     seconds_per_pt = right_s / measure_axes(ax)[0]

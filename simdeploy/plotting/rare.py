@@ -54,7 +54,7 @@ def plot_rare(ax: Axes, rare: Rare) -> Axes:
         _draw_errors(ax, rare)
     else:
         say_nothing_known(ax, wrap_words(ax, f"no probability is stated: {'; '.join(rare.doubts)}"))
-    ax.set_title(wrap_words(ax, title), loc="left", fontsize="medium")
+    ax.set_title(title, loc="left", fontsize="small")
     return ax
 
 

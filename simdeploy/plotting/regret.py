@@ -9,7 +9,7 @@ import numpy as np
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.plotting.style import DARK_GREY, GREY, PALE_GREY, contrast_to, in_plain_text, wrap_name
-from simdeploy.plotting.wrapping import measure_axes, wrap_words
+from simdeploy.plotting.wrapping import NARROW_PT, measure_axes, wrap_words
 from simdeploy.report.wording import difference_scale, find_cost_unit, format_number, measure_scale
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
     notes = ["hatched: misses a requirement"] if is_missed.any() and not (sizes and misses) else []
     notes += ["?: undecided whether it meets the requirements"] if "undecided" in verdicts and sizes else []
     title = "\n".join([title, *notes])
-    ax.set_title(wrap_words(ax, title), fontsize="medium")
+    size = "small" if measure_axes(ax)[0] < NARROW_PT else "medium"
+    ax.set_title(wrap_words(ax, title, size), fontsize=size, loc="left" if size == "small" else "center")
     return ax
 
 
@@ -152,7 +153,7 @@ def _write_numbers(
         elif is_hidden[row, column]:
             look = {"fontsize": size, "color": DARK_GREY}
         else:
-            look = {"fontsize": size, "color": contrast_to(image, value)}
+            look = {"fontsize": size, "color": contrast_to(image.to_rgba(value))}
         ax.text(column, row, text, ha="center", va="center", **look)
 
 
@@ -182,7 +183,7 @@ def _label_worlds(
     if is_wide:
         labels = [label.replace("\n", ", ") for label in labels] if names else worlds
     ax.set_xticks([*range(len(worlds)), *places], [*labels, *headings], parse_math=False)
-    ax.tick_params(axis="x", labelsize="small")
+    ax.tick_params(axis="x", labelsize="small" if measure_axes(ax)[0] > NARROW_PT else 6)
     for tick in ax.get_xticklabels()[: len(worlds)] if is_wide else []:
         tick.set_rotation(90)
     if names:

@@ -26,7 +26,7 @@ from simdeploy.plotting.style import (
     write_above,
     write_beside,
 )
-from simdeploy.plotting.wrapping import wrap_words
+from simdeploy.plotting.wrapping import NARROW_PT, measure_axes, wrap_words
 from simdeploy.report.sensitivity import index_scale, say_subject, short_names
 from simdeploy.report.wording import (
     difference_scale,
@@ -131,6 +131,8 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
     label = f"{quantity}{unit} (lines: {percent(result.confidence_level)} CI)"
     if result.method == "sobol" and (inner["estimate"] > bars["estimate"]).any():
         label += "\nA dark bar longer than its light bar is estimation error."
+    if measure_axes(ax)[0] <= NARROW_PT:
+        label += "\nright: what it does as the factor rises"
     ax.set_xlabel(wrap_words(ax, label, "small"), fontsize="small")
     title = wrap_words(ax, f"What moves {say_subject(result)}")
     ax.set_title(title, fontsize="medium", pad=36)
@@ -166,10 +168,11 @@ def _name_directions(ax: Axes, result: Sensitivity, factors: list[str]) -> None:
         text = _DIRECTIONS.get(row["direction"], "" if math.isnan(row["slope"]) else "unclear")
         text = "no effect" if row["is_inert"] else text
         write_beside(ax, place, text, color=INK if row["direction"] in _DIRECTIONS else DARK_GREY)
-    ax.annotate(
-        "as the factor\nrises, this", (1.02, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points",
-        va="bottom", fontsize="small", color=DARK_GREY,
-    )  # fmt: skip
+    if measure_axes(ax)[0] > NARROW_PT:  # else the legend needs the room
+        ax.annotate(
+            "as the factor\nrises, this", (1.02, 1), xytext=(0, 3), xycoords="axes fraction",
+            textcoords="offset points", va="bottom", fontsize="small", color=DARK_GREY,
+        )  # fmt: skip
 
 
 def _break_name(name: str) -> str:
@@ -262,6 +265,8 @@ def _set_margin_scale(ax: Axes, ends: np.ndarray, start: float) -> float:
     if not len(sizes) or sizes.max() < _SMALLEST_RATIO * np.median(sizes):
         margin = 0.05 * (high - low) or 1.0
         ax.set_xlim(low - margin * (low < 0), high + margin * (high > 0))
+        if measure_axes(ax)[0] < NARROW_PT:
+            ax.locator_params("x", nbins=2)
         return math.inf
     linear = float(10 ** math.floor(math.log10(np.median(sizes))))
     set_symlog_axis(
@@ -280,7 +285,9 @@ def _draw_row(ax: Axes, place: int, row: dict[Hashable, Any], column: str, start
     look: dict[str, Any] = {"color": DARK_GREY}
     if row["verdict"] in _FLIPS:
         text = f"{row['verdict']} to {'no policy' if isinstance(row['choice'], float) else row['choice']}"
+        text = text if measure_axes(ax)[0] > NARROW_PT else text.replace(" to ", "\nto ", 1)
         look = {"color": INK, "fontweight": "bold"}
+        look |= {} if measure_axes(ax)[0] > NARROW_PT else {"fontsize": "x-small", "linespacing": 0.8}
     elif math.isnan(value):
         text = "unknown"
     else:

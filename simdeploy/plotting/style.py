@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from simdeploy.plotting.wrapping import NARROW_PT, fit_words, measure_axes, measure_room
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.cm import ScalarMappable
     from matplotlib.lines import Line2D
 
 # Okabe and Ito's eight colours, which colour-blind people can tell apart, and greys. Source: M. Okabe and K. Ito (2008),
@@ -40,6 +41,8 @@ _NAME_WIDTH = 28  # characters
 _LABEL_GAP_PT = 9  # between the end of a line and its label
 _LIGHTEST_LABEL = 0.45  # luminance; lighter colours can't be read as text on white
 _LIGHT = 0.5  # luminance
+_SMALL_CHARACTER_PT = 4.6  # mean width
+_KEY_PT = 36  # of a legend's entry, beside its label
 
 
 @dataclass(frozen=True)
@@ -201,7 +204,8 @@ def set_rows(ax: Axes, labels: Sequence[str]) -> None:
     for row in range(0, len(labels), 2):
         ax.axhspan(row - 0.5, row + 0.5, color=STRIPE, zorder=-1)
     ax.set_ylim(max(len(labels), 1) - 0.5, -0.5)
-    ax.set_yticks(range(len(labels)), labels, parse_math=False)
+    size = "small" if measure_axes(ax)[0] < NARROW_PT else "medium"
+    ax.set_yticks(range(len(labels)), labels, parse_math=False, fontsize=size)
     ax.tick_params(axis="y", length=0)
 
 
@@ -247,14 +251,34 @@ def write_above(ax: Axes, place: float, text: str, *, offset_pt: float = 0, **lo
     )
 
 
-def put_legend_above(ax: Axes, n_columns: int, **options: Any) -> None:
-    """Put the legend above the axes: any place inside may hold data."""
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=n_columns, fontsize="small", frameon=False, **options)
+def put_legend_above(ax: Axes, n_columns: int, **options: Any) -> int:
+    """Put the legend above the axes, in fewer columns if they are narrow: any place inside may hold data. Return its rows."""
+    handles, labels = ax.get_legend_handles_labels()
+    labels = [str(handle.get_label()) for handle in options.get("handles", handles)] or labels
+    n_columns = max(n_columns, 1)
+    while n_columns > 1 and _measure_columns(labels, n_columns) > measure_room(ax):
+        n_columns -= 1
+    size = "small" if _measure_columns(labels, n_columns) <= measure_room(ax) else "x-small"
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=n_columns, fontsize=size, frameon=False, **options)
+    return -(-len(labels) // n_columns)
 
 
-def contrast_to(mappable: ScalarMappable, value: Any) -> str:
-    """Return the colour of words on top of the colour that stands for a value."""
-    return "white" if is_dark(mappable.to_rgba(value)) else "black"
+def _measure_columns(labels: Sequence[str], n_columns: int) -> float:
+    """Return about how wide a legend is, in points; it is filled column by column."""
+    n_rows = -(-len(labels) // n_columns)
+    columns = [labels[first : first + n_rows] for first in range(0, len(labels), n_rows)]
+    return sum(max(map(len, column)) * _SMALL_CHARACTER_PT + _KEY_PT for column in columns)
+
+
+def contrast_to(colour: Any) -> str:
+    """Return the colour of words on top of a colour.
+
+    Examples
+    --------
+    >>> contrast_to(BLUE), contrast_to(YELLOW)
+    ('#ffffff', '#000000')
+    """
+    return "#ffffff" if is_dark(colour) else "#000000"
 
 
 def _luminance(rgb: Sequence[float] | np.ndarray) -> float:
@@ -272,6 +296,7 @@ def in_plain_text(plot: Callable[P, A]) -> Callable[P, A]:
     def draw(*args: P.args, **options: P.kwargs) -> A:
         drawn = plot(*args, **options)
         for ax in np.ravel(np.asarray(drawn, dtype=object)):
+            fit_words(ax)
             _take_literally(ax)
         return drawn
 

@@ -10,15 +10,18 @@ import numpy as np
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_time_axis, write_percent
 from simdeploy.plotting.one_rollout import (
-    CHARACTER_PT,
     LABEL_PT,
     choose_hatch_colour,
+    count_columns,
     draw_marks,
     draw_status_legend,
     draw_waves,
+    find_marked,
     label_statuses,
     leave_room_above,
+    list_dispatches,
     list_marks,
+    set_time_limits,
     write_outcome,
 )
 from simdeploy.plotting.style import STATUS_LOOKS, in_plain_text, label_line_ends
@@ -85,12 +88,9 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     """
     timeline = rollout.timeline
     total = int(timeline[list(_FROM_BOTTOM)].iloc[0].sum())
-    last_s = float(timeline["time_s"].iloc[-1])
-    # The last status is drawn on a little: a step of no width can't be seen, and a label stands there.
-    right_s = last_s * 1.07 if last_s > 0 else 1.0
+    last_s, right_s = set_time_limits(ax, rollout)
     shown = _thin(timeline)
     times_s = np.array([*shown["time_s"], right_s])
-    ax.set_xlim(0, right_s)
     bands = _draw_statuses(ax, shown, times_s)
     in_service = _held(shown["in_service"])
     ax.step(times_s, in_service, where="post", color="white", linewidth=2.8)
@@ -117,7 +117,7 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     draw_status_legend(ax, [band.area for band in bands if band.status not in {*places, *in_strip}])
     label_statuses(ax, places)
     draw_marks(ax, marks, total, time_scale(last_s))
-    draw_waves(ax, rollout.events, total, right_s)
+    draw_waves(ax, rollout, total, right_s)
     _set_node_axis(ax, total)
     set_time_axis(ax.xaxis, last_s, "time since the start")
     if few:
@@ -201,7 +201,7 @@ class _Band(NamedTuple):
 
 def _count_few(rollout: Rollout, total: int) -> int:
     """Return how many nodes to show enlarged because canaries, or nodes in trouble, are too few to be seen; 0 if none are."""
-    dispatched = rollout.events[rollout.events["to_status"].eq("starting") & rollout.events["node"].notna()]
+    dispatched = list_dispatches(rollout)
     first_wave = int((dispatched["wave"] == dispatched["wave"].min()).sum())
     peaks = [int(rollout.timeline[status].max()) for status in _TROUBLE]
     few = [nodes for nodes in (first_wave, *peaks) if 0 < nodes < _FEW * total]
@@ -261,13 +261,10 @@ def _find_places(
         return np.minimum(nodes, most) / most * height
 
     line = rise(in_service[steps])
-    # The words at a mark are left of it, those of the second one right of it.
-    taken = np.any(
-        [np.abs(centres * times_s[-1] - at) * width / times_s[-1] < 1.3 * LABEL_PT for at in marks_s], axis=0
-    )
+    taken = find_marked(centres * times_s[-1], marks_s, times_s[-1], width)
     places = {}
     for band in bands:
-        n = int(np.ceil((len(band.status) + 2) * CHARACTER_PT / width * _N_COLUMNS))
+        n = count_columns(band.status, width, _N_COLUMNS)
         if n > _N_COLUMNS:
             continue
         bottom, top = rise(band.bottom[steps]), rise(band.top[steps])
@@ -275,7 +272,7 @@ def _find_places(
         under, over = _slide(line, n).min(axis=1) - 2, _slide(line, n).max(axis=1) + 2
         # Below the line of nodes in service, above it, or anywhere if it is elsewhere.
         parts = np.stack([[low, np.minimum(high, under)], [np.maximum(low, over), high]])
-        room = np.where(_slide(np.broadcast_to(taken, _N_COLUMNS), n).any(axis=1), -1.0, parts[:, 1] - parts[:, 0])
+        room = np.where(_slide(taken, n).any(axis=1), -1.0, parts[:, 1] - parts[:, 0])
         part, place = np.unravel_index(np.argmax(room), room.shape)
         if room[part, place] >= LABEL_PT:
             across = float(centres[place]) + (n - 1) / 2 / _N_COLUMNS

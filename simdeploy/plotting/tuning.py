@@ -27,7 +27,6 @@ from simdeploy.plotting.style import (
     in_plain_text,
     set_rows,
 )
-from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.tuning import format_setting
 from simdeploy.report.wording import find_cost_unit, format_number, measure_scale
 
@@ -108,7 +107,7 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     _draw_roles(ax, result, frame, rows)
     # So that nobody takes a small mark that is better for a better policy.
     note = f"small marks: rough first estimates; large marks: final ones, 95 % CI{tell_untrusted(ax)}"
-    ax.set_xlabel(f"{ax.get_xlabel()}\n{wrap_words(ax, note, 'small')}")
+    ax.set_xlabel(f"{ax.get_xlabel()}\n{note}")
     ax.tick_params(axis="y", labelsize="small")
     return ax
 

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _CHARACTER_PT = {"medium": 5.4, "small": 4.6}  # mean width
+NARROW_PT = 200  # axes of half a page
+_CHARACTER = 0.54  # of the size of the type
 _PART = 1.05  # of the width of the axes that a title may take, before the layout
+_PART_OF_SLOT = 0.8  # of what a figure has for axes and their labels, that axes take before the layout
 _FEWEST = 12  # characters of a line
 
 
@@ -20,6 +23,14 @@ def measure_axes(ax: Axes) -> tuple[float, float]:
     """Return width and height of axes in points, as they are before the layout."""
     extent, to_pt = ax.get_window_extent(), 72 / ax.figure.dpi
     return extent.width * to_pt, extent.height * to_pt
+
+
+def measure_room(ax: Axes) -> float:
+    """Return about how wide axes are when a layout has made room for the labels beside them, in points."""
+    labels = ax.get_yticklabels()
+    lines = [line for label in labels for line in label.get_text().split("\n")]
+    size = float(labels[0].get_fontsize()) if labels else 0.0
+    return measure_axes(ax)[0] / _PART_OF_SLOT - max(map(len, lines), default=0) * _CHARACTER * size
 
 
 def wrap_words(ax: Axes, text: str, size: str = "medium") -> str:
@@ -41,6 +52,24 @@ def wrap_axis_label(ax: Axes, which: str) -> None:
     axis.set_label_text(_wrap(text, measure_axes(ax)["xy".index(which)], "medium"))
 
 
+def fit_words(ax: Axes) -> None:
+    """Wrap titles and labels of axes that are longer than what they stand beside; shorter ones stay as they are."""
+    from matplotlib.text import Text
+
+    width_pt, height_pt = measure_axes(ax)
+    # A figure can't tell its titles at the left and the right otherwise.
+    titles = [text for text in ax.get_children() if isinstance(text, Text) and text not in ax.texts]
+    room_pt = min(width_pt, measure_room(ax))
+    texts = [(title, room_pt if title.get_horizontalalignment() == "left" else width_pt) for title in titles]
+    texts += [(ax.xaxis.label, room_pt), (ax.yaxis.label, height_pt)]
+    for text, length_pt in texts:
+        text.set_text(_wrap_lines(text.get_text(), length_pt * _PART / (_CHARACTER * float(text.get_fontsize()))))
+
+
 def _wrap(text: str, length_pt: float, size: str) -> str:
-    width = max(_FEWEST, int(length_pt / _CHARACTER_PT[size]))
+    return _wrap_lines(text, length_pt / _CHARACTER_PT[size])
+
+
+def _wrap_lines(text: str, n_characters: float) -> str:
+    width = max(_FEWEST, int(n_characters))
     return "\n".join("\n".join(textwrap.wrap(line, width, break_on_hyphens=False)) for line in text.split("\n"))

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 from rich.console import Console
 
-from simdeploy.plotting.style import STATUS_LOOKS, is_dark
+from simdeploy.plotting.style import STATUS_LOOKS, contrast_to
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -129,7 +129,7 @@ def _mix_colours() -> list[tuple[int, ...]]:
 
     pairs = [
         (_PAPER, _INK),
-        *((look.colour, "#ffffff" if is_dark(look.colour) else "#000000") for look in STATUS_LOOKS.values()),
+        *((look.colour, contrast_to(look.colour)) for look in STATUS_LOOKS.values()),
     ]
     return [
         tuple(

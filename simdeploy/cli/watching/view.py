@@ -11,7 +11,7 @@ from rich.style import Style
 from rich.text import Text
 
 from simdeploy.errors import printable
-from simdeploy.plotting.style import STATUS_LOOKS, is_dark
+from simdeploy.plotting.style import STATUS_LOOKS, contrast_to
 from simdeploy.report.wording import plural
 from simdeploy.units import NS_PER_S, short_duration
 
@@ -99,7 +99,7 @@ def _draw_cells(frame: Frame, width: int) -> Iterator[Text]:
 
 def _find_style(shown: str) -> Style:
     colour = STATUS_LOOKS[shown].colour
-    return Style(color="#ffffff" if is_dark(colour) else "#000000", bgcolor=colour)
+    return Style(color=contrast_to(colour), bgcolor=colour)
 
 
 def _draw_legend(frame: Frame, width: int) -> list[Text]:
@@ -126,7 +126,7 @@ def _draw_gauges(frame: Frame, width: int) -> Iterator[Text]:
         line = Text()
         for place, gauge in enumerate(frame.gauges[start : start + n_columns], 1):
             words = f"{gauge.name:<{_NAME}}{_say_gauge(gauge)}"
-            line.append(f"{words} over" if gauge.is_over else words, style=_OVER if gauge.is_over else "")
+            line.append(f"{words}, over" if gauge.is_over else words, style=_OVER if gauge.is_over else "")
             line.pad_right(max(place * width // n_columns - len(line), 1))
         yield line
 

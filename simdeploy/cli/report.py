@@ -1,0 +1,86 @@
+"""``simdeploy report``."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import click
+
+from simdeploy.cli import options as shared
+from simdeploy.cli.answers import whoever_listens
+from simdeploy.cli.command import Command, command_line
+from simdeploy.cli.files import PathName, file_option, write_file, writing
+from simdeploy.cli.inputs import find_policy, read_with_warnings
+from simdeploy.cli.progress import resumable
+from simdeploy.cli.vary import read_vary
+
+_OF_SCENARIOS = ("policies", "vary", "replications", "seed", "engine", "workers")
+
+
+@click.pass_context
+def _report(ctx: click.Context, /, **options: Any) -> None:
+    """Write one file to share: a page, or Markdown.
+
+    SOURCE is a scenario, a sweep's folder (--store), or what any command wrote with -o FILE.json. The page has question, answer,
+    picture, tables that sort, assumptions, policies as JSON, and how to compute it again. Of a scenario it compares the policies;
+    of scenarios and sweeps, sliders move two thresholds. It needs no network.
+    """
+    from simdeploy.sharing.gathering import gather
+    from simdeploy.sharing.simulating import Request
+    from simdeploy.sharing.writing import FORMS
+
+    path: Path | None = options["page"]
+    ending = f".{options['form']}" if options["form"] else ".html" if path is None else path.suffix.lower()
+    if path is None and ending == ".html":
+        raise click.UsageError("a page needs -o FILE.html; --format md alone prints")
+    if path is not None and path.suffix.lower() != ending:
+        raise click.UsageError(f"--format {options['form']} needs a file that ends with {ending}")
+    source: Any = options["source"]
+    how = {name: options[name] for name in ("replications", "confidence_level", "seed", "engine", "workers")}
+    if Path(source).is_dir() or source.lower().endswith(".json"):
+        given = [name for name in _OF_SCENARIOS if shared.is_given(ctx, name)]
+        if given:
+            flag = next(param.opts[0] for param in ctx.command.params if param.name == given[0])
+            raise click.UsageError(f"{flag} is for scenarios; {source} has been computed")
+    else:
+        if len(options["policies"]) > 1:
+            raise click.UsageError(f"simdeploy report takes one --policy, not {len(options['policies'])}")
+        source = read_with_warnings(source, options["policies"])
+        how["policy"] = source.policy(find_policy(source, options["policies"][0])) if options["policies"] else None
+        policies = {policy.name: policy for policy in [how["policy"] or source.policy()]}
+        how["vary"] = read_vary(options["vary"], source, policies, has_ranges=False, is_grid=True)
+    with resumable(ctx, None) as progress:
+        text = FORMS[ending](gather(source, Request(**how, progress=progress, command=command_line(ctx))))
+    if path is None:
+        with whoever_listens():
+            click.echo(text, nl=False)
+    else:
+        with writing():
+            write_file(path, lambda file: file.write(text.encode()))
+
+
+command = Command(
+    "report",
+    callback=_report,
+    params=[
+        click.Argument(["source"], metavar="SOURCE", type=PathName(exists=True)),
+        file_option(["-o", "--out", "page"], "Write the report (.html, .md).", ".html", ".md"),
+        click.Option(
+            ["--format", "form"],
+            type=shared.Choice(["html", "md"]),
+            help="Form of the report; default: by the ending. Markdown is printed if there is no -o.",
+        ),
+        shared.policy_option("one"),
+        shared.vary_option("Policy keys to move; default: two thresholds that matter."),
+        shared.replications_option(200, least=10),
+        shared.CONFIDENCE_LEVEL,
+        shared.SEED,
+        shared.ENGINE,
+        shared.WORKERS,
+        shared.ALLOW_FILES,
+    ],
+    help=inspect.getdoc(_report),
+    example="simdeploy report scenarios/small-fleet.yaml -o report.html\nsimdeploy report checked.json --format md",
+)

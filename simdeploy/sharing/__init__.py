@@ -1,0 +1,8 @@
+"""One file to share: a result, or a scenario with its policies, as a page or as Markdown.
+
+From outside: `write_report`.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,61 @@
+"""What a report says, whatever its form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.result import Table
+from simdeploy.sharing.assumptions import write_value
+
+if TYPE_CHECKING:
+    from simdeploy.result import Result
+    from simdeploy.sharing.dials import Dials
+    from simdeploy.sharing.policies import PolicyText
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a report says.
+
+    Attributes
+    ----------
+    title, about : str
+        The scenario, and what it says of itself.
+    result : Result
+        Has the answer, the tables and the picture.
+    assumptions : tuple of Table
+        The scenario as far as it is known, and the switches of the orchestrator.
+    dials : Dials or None
+        The grid behind the sliders, if there is one.
+    policies : tuple of PolicyText
+    command : str or None
+        The command line that writes the report, or the result that it shows.
+    origin : Table
+        Seed, engine, versions, digests.
+    """
+
+    title: str
+    about: str
+    result: Result
+    assumptions: tuple[Table, ...]
+    dials: Dials | None
+    policies: tuple[PolicyText, ...]
+    command: str | None
+    origin: Table
+
+
+def make_origin(
+    computed_under: Mapping[str, Any], more: Sequence[tuple[str, str]], versions: Mapping[str, str]
+) -> Table:
+    """Return what must be known to compute a result again.
+
+    Examples
+    --------
+    >>> make_origin({"seed": 3, "switches": {"preset": "expanso"}}, [], {"simdeploy": "0.1.0"}).rows
+    (('seed', '3'), ('versions', 'simdeploy 0.1.0'))
+    """
+    rows = [(name, write_value(value)) for name, value in computed_under.items() if name not in ("switches", "strata")]
+    rows += [*more, ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()))]
+    return Table("Computed under", ("what", "value"), tuple(rows))

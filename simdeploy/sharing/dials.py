@@ -1,0 +1,175 @@
+"""A grid of cases behind sliders: what a reader can move without a simulation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
+from simdeploy.analysis.estimates.grid import GridSummary
+from simdeploy.report.grid import SHOWN, quantity_scale, quantity_title
+from simdeploy.report.wording import find_cost_unit, interval_names, scale_of, trust_name, write_estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.analysis.estimates.estimating import Estimates
+    from simdeploy.report.wording import Scale
+    from simdeploy.sharing.policies import PolicyText
+
+_N_SLIDERS = 2  # further keys are chosen from lists
+_MOST_CELLS = 10_000
+_MOST_QUANTITIES = 6
+_NAMED = ("scenario", "policy")
+_OF_CELL = ["estimate", "low", "high", "is_trusted"]
+
+
+@dataclass(frozen=True)
+class Dial:
+    """A key that is varied, the end of it that tells it apart, its values and the place of the one that the page shows first."""
+
+    key: str
+    name: str
+    raw: tuple[Any, ...]
+    values: tuple[str, ...]
+    start: int
+    is_slider: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An estimate as text, and as numbers in the unit of its quantity."""
+
+    text: str
+    estimate: float
+    low: float
+    high: float
+    is_trusted: bool
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What is estimated, in a unit, of every case."""
+
+    title: str
+    unit: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Dials:
+    """A grid of cases, the last dial changing fastest; the `policies` of all cases, if known."""
+
+    dials: tuple[Dial, ...]
+    quantities: tuple[Quantity, ...]
+    policies: tuple[PolicyText, ...] = ()
+
+    def positions(self) -> Iterator[tuple[int, ...]]:
+        """Yield the position of every case: a place in the values of each dial."""
+        return product(*(range(len(dial.values)) for dial in self.dials))
+
+
+def make_dials(
+    result: GridSummary | Estimates, *, current: Mapping[str, Any] | None = None, in_seconds: Sequence[str] = ()
+) -> Dials | None:
+    """Return the cases of a sweep as a grid; None if nothing was varied, or not every combination tried.
+
+    `current` has values by key that the page shows first, `in_seconds` the keys that are durations. Keys with numbers
+    come first, and two of them get sliders.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from simdeploy.analysis import summarize_grid
+    >>> table = pd.DataFrame({
+    ...     "case": [0, 0, 1, 1], "scenario": "small", "policy": "waves", "max_failed_nodes": [0, 0, 5, 5],
+    ...     "replication": [0, 1, 0, 1], "verdict": ["false_alarm", "completed_good", "completed_good", "completed_good"],
+    ... })
+    >>> dials = make_dials(summarize_grid(table), current={"max_failed_nodes": 5})
+    >>> dials.dials
+    (Dial(key='max_failed_nodes', name='max_failed_nodes', raw=(0, 5), values=('0', '5'), start=1, is_slider=True),)
+    >>> [cell.text for cell in dials.quantities[0].cells]
+    ['50 % (1 to 99)', '0 % (0 to 84)']
+    """
+    cases = result.cells if isinstance(result, GridSummary) else _select(result, str(result.measures[0]))
+    names: Sequence[str] = [*_NAMED, *result.factors] if isinstance(result, GridSummary) else result.case_columns
+    keys = [name for name in names if name != "case" and cases[name].nunique(dropna=False) > 1]
+    keys.sort(key=lambda key: (not _is_number(cases.loc[:, key]), key.startswith("scenario.")))
+    values = [_list_values(cases[key]) for key in keys]
+    n_cells = math.prod(map(len, values))
+    if not keys or n_cells != len(cases) or n_cells > _MOST_CELLS:
+        return None
+    if cases.duplicated(keys).any():
+        return None
+    n_sliders = min(_N_SLIDERS, sum(_is_number(cases[key]) for key in keys))
+    dials = tuple(
+        Dial(
+            key,
+            name,
+            tuple(of_key),
+            tuple(f"{format_value(value)}{' s' if key in in_seconds else ''}" for value in of_key),
+            of_key.index(current[key]) if current and current.get(key) in of_key else 0,
+            number < n_sliders,
+        )
+        for number, (key, name, of_key) in enumerate(zip(keys, shorten_names(keys), values, strict=True))
+    )
+    quantities = tuple(
+        Quantity(title, scale.unit, tuple(_make_cell(row, scale) for row in _sort(frame, keys, values)))
+        for title, scale, frame in _list_quantities(result)
+    )
+    return Dials(dials, quantities[:_MOST_QUANTITIES]) if quantities else None
+
+
+def _is_number(values: pd.Series[Any]) -> bool:
+    from pandas.api import types
+
+    return types.is_numeric_dtype(values) and not types.is_bool_dtype(values)
+
+
+def _list_values(values: pd.Series[Any]) -> list[Any]:
+    """Return the different values, numbers ascending, with a missing one last."""
+    known = values.dropna().drop_duplicates()
+    known = known.sort_values() if _is_number(values) else known
+    return [*known.tolist(), *([math.nan] if values.isna().any() else [])]
+
+
+def _sort(frame: pd.DataFrame, keys: Sequence[str], values: Sequence[Sequence[Any]]) -> list[dict[Any, Any]]:
+    """Return rows in the order of the positions."""
+    import pandas as pd
+
+    places = []
+    for key, of_key in zip(keys, values, strict=True):
+        codes = pd.Categorical(frame[key], categories=[value for value in of_key if value == value]).codes
+        places.append(np.where(codes < 0, len(of_key) - 1, codes))
+    return frame.iloc[np.lexsort(places[::-1])].to_dict("records")
+
+
+def _select(result: Estimates, measure: str) -> pd.DataFrame:
+    return result.estimates[result.estimates["measure"].eq(measure)]
+
+
+def _list_quantities(result: GridSummary | Estimates) -> Iterator[tuple[str, Scale, pd.DataFrame]]:
+    """Yield the title, scale and estimates of each quantity with a value, in the order of the cases."""
+    if isinstance(result, GridSummary):
+        for name in SHOWN:
+            estimate = f"{name}_estimate"
+            if estimate in result.cells and result.cells[estimate].notna().any():
+                columns = [*interval_names(estimate), trust_name(estimate)]
+                frame = result.cells.rename(columns=dict(zip(columns, _OF_CELL, strict=True)))
+                yield quantity_title(name), quantity_scale(name, result.cells), frame
+        return
+    for measure in result.measures:
+        frame = _select(result, str(measure))
+        if frame["estimate"].notna().any():
+            scale = scale_of(measure, frame["estimate"], find_cost_unit(result.computed_under))
+            yield describe_measure(measure), scale, frame
+
+
+def _make_cell(row: Mapping[Any, Any], scale: Scale) -> Cell:
+    estimate, low, high = (float(row[name]) * scale.factor for name in _OF_CELL[:3])
+    return Cell(write_estimate(row, scale), estimate, low, high, bool(row["is_trusted"]))

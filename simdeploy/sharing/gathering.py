@@ -1,0 +1,150 @@
+"""From a source to what a report says: scenarios are simulated, stores and results are read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings
+
+from simdeploy.analysis import Comparison, Estimates, GridSummary, compare, summarize_grid
+from simdeploy.documents import read_result
+from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
+from simdeploy.experiments import read_store
+from simdeploy.experiments.levers import find_levers
+from simdeploy.experiments.store.manifest import find_versions
+from simdeploy.result import Result, read_computed_under
+from simdeploy.rules.orchestrator import PRESETS
+from simdeploy.scenario import Scenario, read_scenario
+from simdeploy.sharing.assumptions import list_facts, list_switches
+from simdeploy.sharing.contents import Contents, make_origin
+from simdeploy.sharing.dials import Dials, make_dials
+from simdeploy.sharing.policies import PolicyText, to_json, write_policy
+from simdeploy.sharing.simulating import Request, add_policies, find_durations, report_scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def gather(source: Any, request: Request) -> Contents:
+    """Return what a report on a source says."""
+    if isinstance(source, Result):
+        return _of_result(source, request)
+    if isinstance(source, Scenario):
+        return report_scenario(source, request)
+    if not isinstance(source, str | os.PathLike):
+        if hasattr(source, "batches"):  # a sweep, or a table of a store
+            return _of_table(source, request, None)
+        allowed = "a scenario, a result, a sweep, or the path of one"
+        raise InputError(Problem("not a source of a report", ("source",), found=shorten(source), allowed=allowed))
+    path = Path(source)
+    if path.is_dir():
+        return _of_table(read_store(path), request, path.name)
+    if path.suffix.lower() == ".json":
+        return _of_result(read_result(path), request, path)
+    return report_scenario(read_scenario(path), request)
+
+
+def _of_table(table: Any, request: Request, name: str | None) -> Contents:
+    """Return what is said of the rows of a sweep, or of the policies of a comparison."""
+    level = request.confidence_level
+    result: GridSummary | Comparison
+    result = summarize_grid(table, confidence_level=level)
+    if not result.factors and result.cells["scenario"].nunique() == 1:
+        result = compare(table.to_frame(), confidence_level=level)
+    manifest = getattr(table, "manifest", {})
+    question = manifest.get("question", {})
+    scenario = _find_scenario(question)
+    computed_under = {**_read_question(question), **read_computed_under(table), **result.computed_under}
+    hashes = [("SHA-256 of the question", manifest["hashes"]["question"])] if manifest else []
+    return Contents(
+        _name(computed_under, scenario, name or "sweep"),
+        "" if scenario is None else scenario.description,
+        result,
+        (*([] if scenario is None else [list_facts(scenario)]), *list_switches(computed_under)),
+        _make_dials(result, question, scenario) if isinstance(result, GridSummary) else None,
+        () if scenario is None else tuple(write_policy(scenario, each) for each in scenario.policies.values()),
+        request.command,
+        make_origin(computed_under, hashes, manifest.get("versions") or find_versions()),
+    )
+
+
+def _make_dials(result: GridSummary, question: Mapping[str, Any], scenario: Scenario | None) -> Dials | None:
+    if scenario is None:
+        return make_dials(result)
+    policies = [*scenario.policies.values()]
+    specs = [policy.spec for policy in policies]
+    levers = {lever.name: lever for lever in find_levers(question.get("vary") or {}, [scenario], specs)}
+    dials = make_dials(result, in_seconds=find_durations(levers))
+    return dials if dials is None or len(policies) > 1 else add_policies(dials, scenario, policies[0], levers)
+
+
+def _find_scenario(question: Mapping[str, Any]) -> Scenario | None:
+    """Return the scenario of a store, with the policies that it was asked; None of several, or without files it needs.
+
+    A store keeps only what rollouts depend on, and its switches apart.
+    """
+    scenarios = question.get("scenario", {})
+    if len(scenarios) != 1:
+        return None
+    ((name, raw),) = scenarios.items()
+    # Worlds of a kind of release have it as a key, which no file has.
+    world = {key: section for key, section in raw.items() if key not in ("kind", "tilt")}
+    policies = {
+        policy: {"dialect": of[name]["dialect"], **of[name]["spec"]} for policy, of in question["policies"].items()
+    }
+    switches = question.get("switches", {}).get(name, {})
+    preset = PRESETS[switches["preset"]].switches() if switches else {}
+    changed = {switch: value for switch, value in switches.items() if preset.get(switch, switch) != value}
+    with suppress(InputError), catch_warnings(action="ignore", category=SimdeployWarning):
+        return Scenario.from_dict({**world, "orchestrator": changed or {}, "policies": policies})
+    return None
+
+
+def _read_question(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a store was asked, as far as it is no scenario."""
+    known = {
+        name: question[name] for name in ("replications", "worlds", "seed", "engine", "design") if name in question
+    }
+    if "worlds" in known:  # of which a folder has those of one kind
+        known["replications"] = sum(numbers.stop for numbers in map(_as_range, known.pop("worlds").values()))
+    switches = question.get("switches", {})
+    return known | ({"switches": next(iter(switches.values()))} if len(switches) == 1 else {})
+
+
+def _as_range(ends: Sequence[int]) -> range:
+    return range(*ends)
+
+
+def _of_result(result: Result, request: Request, path: Path | None = None) -> Contents:
+    computed_under = dict(getattr(result, "computed_under", {}))
+    versions, command = computed_under.pop("versions", None), computed_under.pop("command", None)
+    of_file = [] if path is None else [(f"SHA-256 of {path.name}", hashlib.sha256(path.read_bytes()).hexdigest())]
+    return Contents(
+        _name(computed_under, None, type(result).__name__ if path is None else path.stem),
+        "",
+        result,
+        list_switches(computed_under),
+        make_dials(result) if isinstance(result, GridSummary | Estimates) else None,
+        tuple(_list_specs(result)),
+        str(command) if command else request.command,
+        make_origin(computed_under, of_file, versions if isinstance(versions, Mapping) else find_versions()),
+    )
+
+
+def _name(computed_under: Mapping[str, Any], scenario: Scenario | None, otherwise: str) -> str:
+    name = computed_under.get("scenario") if scenario is None else scenario.name
+    return ", ".join(map(str, name)) if isinstance(name, list | tuple) else str(name or otherwise)
+
+
+def _list_specs(result: Result) -> Iterator[PolicyText]:
+    """Yield the policies that a result holds: that of a search, or of an import."""
+    specs, policy = getattr(result, "specs", None), getattr(result, "policy", None)
+    if isinstance(specs, Mapping) and specs:
+        forms = tuple((dialect, to_json(of["spec"]), tuple(of["notes"])) for dialect, of in specs.items())
+        yield PolicyText("recommended policy", forms)
+    if isinstance(policy, Mapping):
+        yield PolicyText("policy", ((str(policy.get("dialect", "general")), to_json(policy), ()),))

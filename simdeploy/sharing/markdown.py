@@ -1,0 +1,104 @@
+"""A report as Markdown, for a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from simdeploy.report.questions import ask
+
+if TYPE_CHECKING:
+    from simdeploy.result import Table
+    from simdeploy.sharing.contents import Contents
+
+MOST_ROWS = 40  # of a table
+# What Markdown or HTML would act on, anywhere in a line.
+_ACTING = re.compile(r"[\\`*\[\]<>#|~$&]|(?<!\w)_|_(?!\w)|^[-+]")
+_CALLING = re.compile(r"@|(?<=:)(?=//)")  # people, addresses
+
+
+def to_markdown(contents: Contents) -> str:
+    r"""Return the Markdown of a report, in GitHub's flavour: answer, tables, policies, and how to compute it again.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from simdeploy import compare
+    >>> from simdeploy.sharing.gathering import gather
+    >>> from simdeploy.sharing.simulating import Request
+    >>> table = pd.DataFrame({"policy": ["a", "b"], "replication": 0, "makespan_s": [60.0, 80.0]})
+    >>> to_markdown(gather(compare(table), Request())).splitlines()[0]
+    '## Comparison'
+    """
+    return "\n".join(_write(contents)) + "\n"
+
+
+def _write(contents: Contents) -> Iterator[str]:
+    result = contents.result
+    yield f"## {_escape(contents.title)}"
+    yield ""
+    yield _escape(ask(result))
+    yield ""
+    yield f"**{_escape(result.answer)}**"
+    yield ""
+    for table in result.summarize():
+        yield from _write_table(table)
+    if contents.policies:
+        yield from _fold("Policies as JSON", _write_policies(contents))
+    if contents.assumptions:
+        yield from _fold("Assumptions", (line for table in contents.assumptions for line in _write_table(table)))
+    yield from _fold("Compute it again", _write_origin(contents))
+
+
+def _fold(heading: str, lines: Iterator[str]) -> Iterator[str]:
+    yield f"<details><summary>{heading}</summary>"
+    yield ""
+    yield from lines
+    yield "</details>"
+    yield ""
+
+
+def _write_policies(contents: Contents) -> Iterator[str]:
+    for policy in contents.policies:
+        for dialect, text, notes in policy.forms:
+            yield f"{_escape(policy.name)}, {dialect} dialect:"
+            yield ""
+            yield from _fence(text or "not expressible", "json")
+            yield from (f"- {_escape(note)}" for note in notes)
+            yield ""
+
+
+def _write_origin(contents: Contents) -> Iterator[str]:
+    if contents.command:
+        yield from _fence(contents.command, "sh")
+        yield ""
+    yield from _write_table(contents.origin)
+
+
+def _write_table(table: Table) -> Iterator[str]:
+    yield f"{_escape(table.title)}:"
+    yield ""
+    yield f"| {' | '.join(map(_escape, table.header))} |"
+    yield f"|{' --- |' * len(table.header)}"
+    for row in table.rows[:MOST_ROWS]:
+        yield f"| {' | '.join(map(_escape, row))} |"
+    yield ""
+    if len(table.rows) > MOST_ROWS:
+        yield f"{len(table.rows) - MOST_ROWS:,} more rows are not shown."
+        yield ""
+
+
+def _fence(text: str, language: str) -> Iterator[str]:
+    """Yield a block of code, fenced by more backticks than any row of them inside."""
+    longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    yield f"{fence}{language}"
+    yield text
+    yield fence
+
+
+def _escape(text: str) -> str:
+    """Return text that stays text; a name with an @ calls nobody."""
+    quoted = _ACTING.sub(lambda found: f"\\{found[0]}", text)
+    return _CALLING.sub(lambda found: f"{found[0]}\u2060", quoted).replace("\n", "<br>")

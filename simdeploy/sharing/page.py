@@ -1,0 +1,284 @@
+"""A report as one page: nothing is loaded, and only what stands in it runs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from html import escape
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.errors import InputError
+from simdeploy.plotting.figures import draw_figure
+from simdeploy.plotting.style import BLUE
+from simdeploy.report.questions import ask
+from simdeploy.sharing.cells import Interval, list_intervals, list_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from simdeploy.result import Table
+    from simdeploy.sharing.contents import Contents
+    from simdeploy.sharing.dials import Cell, Dials
+    from simdeploy.sharing.policies import PolicyText
+
+MOST_ROWS = 1000  # of a table
+_MOST_SVG_BYTES = 500_000  # larger pictures are pixels
+_BAR = (90, 8)  # of an interval in a cell
+
+
+def to_page(contents: Contents) -> str:
+    """Return the page of a report.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from simdeploy import compare
+    >>> from simdeploy.sharing.gathering import gather
+    >>> from simdeploy.sharing.simulating import Request
+    >>> table = pd.DataFrame({"policy": ["a", "b"], "replication": 0, "makespan_s": [60.0, 80.0]})
+    >>> page = to_page(gather(compare(table), Request()))
+    >>> page.splitlines()[0]
+    '<!DOCTYPE html>'
+    """
+    css, js = (files("simdeploy.sharing").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    policy = (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src '{_digest(css)}'; script-src '{_digest(js)}'"
+    )
+    title = escape(contents.title)
+    lines = [
+        "<!DOCTYPE html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<meta name="referrer" content="no-referrer">',
+        f"<title>{title}: {escape(ask(contents.result))}</title>",
+        f"<style>{css}</style>",
+        "</head>",
+        "<body>",
+        "<header>",
+        f"<h1>{title}</h1>",
+        *([f"<p>{escape(contents.about)}</p>"] if contents.about else []),
+        "</header>",
+        "<main>",
+        *_write_body(contents),
+        "</main>",
+        "<footer><p>Written by simdeploy; this page loads nothing and sends nothing.</p></footer>",
+        f"<script>{js}</script>",
+        "</body>",
+        "</html>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _write_body(contents: Contents) -> Iterator[str]:
+    result = contents.result
+    yield from _section("answer", "Answer", _write_answer(contents))
+    if contents.dials is not None:
+        yield from _section("thresholds", "Move the thresholds", _write_dials(contents.dials))
+    yield from _section("numbers", "Numbers", map(_write_table, result.summarize()))
+    if contents.assumptions:
+        yield from _section("assumptions", "Assumptions", map(_write_table, contents.assumptions))
+    if contents.policies:
+        of_policies = (line for policy in contents.policies for line in _write_policy(policy))
+        yield from _section("policies", "Policies as JSON", of_policies)
+    yield from _section("again", "Compute it again", _write_origin(contents))
+
+
+def _section(name: str, heading: str, lines: Iterable[str]) -> Iterator[str]:
+    yield f'<section aria-labelledby="{name}">'
+    yield f'<h2 id="{name}">{heading}</h2>'
+    yield from lines
+    yield "</section>"
+
+
+def _write_answer(contents: Contents) -> Iterator[str]:
+    answer, figure = contents.result.answer, None
+    yield f'<p class="question">{escape(ask(contents.result))}</p>'
+    yield f'<p class="answer">{escape(answer)}</p>'
+    with suppress(InputError):  # a result without what its picture shows
+        figure = draw_figure(contents.result)
+    if figure is not None:
+        alt = f"Picture of the answer: {answer} The tables below have its numbers."
+        width, height = (round(96 * inches) for inches in figure.get_size_inches())
+        size = f'width="{width}" height="{height}"'
+        yield f'<figure role="group" tabindex="0" aria-label="picture"><img src="{_encode_picture(figure)}" alt="{escape(alt)}" {size}></figure>'
+
+
+def _encode_picture(figure: Figure) -> str:
+    """Return a picture as a data address: an image of its own, so that nothing in it can act or be mixed up."""
+    import matplotlib as mpl
+
+    file = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "simdeploy"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    kind = "svg+xml"
+    if file.tell() > _MOST_SVG_BYTES:
+        kind, file = "png", io.BytesIO()
+        figure.savefig(file, format="png", dpi=150)
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+
+def _write_table(table: Table, css_class: str = "") -> str:
+    """Return a table whose headings sort it; intervals of a column are also drawn, on one scale."""
+    rows = table.rows[:MOST_ROWS]
+    columns = [[row[place] for row in rows] for place in range(len(table.header))]
+    written = [_write_column(column) for column in columns]
+    sorts = len(rows) > 1
+    head = "".join(
+        f'<th scope="col" aria-sort="none"><button type="button">{_escape_cell(name)}</button></th>'
+        if sorts
+        else f'<th scope="col">{_escape_cell(name)}</th>'
+        for name in table.header
+    )
+    body = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in zip(*written, strict=True))
+    label = escape(table.title)
+    n_more = len(table.rows) - len(rows)
+    more = f'<p class="soft">{n_more:,} more rows are not shown.</p>' if n_more else ""
+    return (
+        f'<div class="scroll {css_class}" role="region" aria-label="{label}" tabindex="0"><table>'
+        f"<caption>{label}</caption><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>{more}"
+    )
+
+
+def _write_column(cells: list[str]) -> Iterator[str]:
+    numbers, intervals = list_numbers(cells), list_intervals(cells)
+    drawn = [""] * len(cells) if intervals is None else list(_draw_intervals(intervals))
+    for place, cell in enumerate(cells):
+        number = None if numbers is None else numbers[place]
+        value = "" if number is None else f' data-value="{number:.12g}"'
+        yield f"<td{value}>{_escape_cell(cell)}{drawn[place]}</td>"
+
+
+def _draw_intervals(intervals: list[Interval | None]) -> Iterator[str]:
+    """Yield a bar from bound to bound and a point, filled if the interval is trusted, for each of a column."""
+    known = [interval for interval in intervals if interval is not None]
+    least, most = min(each.low for each in known), max(each.high for each in known)
+    width, height = _BAR
+    factor = (width - height) / (most - least) if most > least else 0.0
+    for interval in intervals:
+        if interval is None:
+            yield ""
+            continue
+        estimate, low, high = (height / 2 + (value - least) * factor for value in interval[:3])
+        fill = BLUE if interval.is_trusted else "white"
+        yield (
+            f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" aria-hidden="true">'
+            f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{height / 2}" y2="{height / 2}" stroke="{BLUE}" stroke-width="2"/>'
+            f'<circle cx="{estimate:.1f}" cy="{height / 2}" r="3" fill="{fill}" stroke="{BLUE}"/></svg>'
+        )
+
+
+def _escape_cell(text: str) -> str:
+    return escape(text).replace("\n", "<br>")
+
+
+# -- dials -------------------------------------------------------------------------------------------------------------
+
+
+def _write_dials(dials: Dials) -> Iterator[str]:
+    yield "<noscript><p>The sliders need JavaScript.</p></noscript>"
+    yield '<div id="dials" hidden>'
+    yield '<p class="soft no-print">Each position is a case that was simulated. A bar is its interval; a hollow point marks one '
+    yield "that may be too narrow. Faint lines are at other values of the other slider.</p>"
+    yield '<div class="dials">'
+    for number, dial in enumerate(dials.dials):
+        name, last = escape(dial.name), len(dial.values) - 1
+        if dial.is_slider:
+            yield f'<div><label for="dial-{number}">{name}: <output id="value-{number}"></output></label>'
+            yield f'<input type="range" id="dial-{number}" min="0" max="{last}" step="1" value="{dial.start}">'
+            yield f'<div class="ends" aria-hidden="true"><span>{escape(dial.values[0])}</span>'
+            yield f"<span>{escape(dial.values[-1])}</span></div></div>"
+        else:
+            options = "".join(f'<option value="{n}">{escape(value)}</option>' for n, value in enumerate(dial.values))
+            yield f'<div><label for="dial-{number}">{name}</label><select id="dial-{number}">{options}</select></div>'
+    yield "</div>"
+    yield '<div class="no-print">'
+    if len(dials.dials) > 1:
+        yield "<fieldset><legend>Lines along</legend>"
+        for number, dial in enumerate(dials.dials[:2]):
+            checked = " checked" if number == 0 else ""
+            yield f'<label><input type="radio" name="along" value="{number}"{checked}> {escape(dial.name)}</label>'
+        yield "</fieldset>"
+    yield '<button type="button" id="reset">Back to the start</button></div>'
+    yield '<div class="quantities">'
+    for number, quantity in enumerate(dials.quantities):
+        unit = f" ({escape(quantity.unit)})" if quantity.unit else ""
+        yield f'<div><h3 id="quantity-{number}">{escape(quantity.title)}{unit}</h3>'
+        yield f'<output id="estimate-{number}" aria-labelledby="quantity-{number}"></output>'
+        yield f'<svg id="chart-{number}" viewBox="0 0 320 176" role="img"></svg></div>'
+    yield "</div>"
+    if dials.policies:
+        name = escape(dials.policies[0].name)
+        yield f"<h3>Policy {name} at this position</h3>"
+        yield '<div class="forms">'
+        for number, (dialect, _, _) in enumerate(dials.policies[0].forms):
+            label = f"{escape(dialect)} dialect"
+            yield f'<div><p>{label}</p><pre id="json-{number}" tabindex="0" role="region" aria-label="{label}"></pre>'
+            yield f'<p class="soft" id="notes-{number}"></p></div>'
+        yield "</div>"
+    yield f'</div><script type="application/json" id="grid">{_to_script(_list_data(dials))}</script>'
+
+
+def _list_data(dials: Dials) -> dict[str, Any]:
+    return {
+        "dials": [
+            {"name": dial.name, "values": dial.values, "start": dial.start, "slider": dial.is_slider}
+            for dial in dials.dials
+        ],
+        "quantities": [
+            {"title": quantity.title, "cells": [_list_numbers(cell) for cell in quantity.cells]}
+            for quantity in dials.quantities
+        ],
+        "policies": [
+            [[text or "not expressible", "; ".join(notes)] for _, text, notes in policy.forms]
+            for policy in dials.policies
+        ],
+    }
+
+
+def _list_numbers(cell: Cell) -> list[Any]:
+    numbers = (float(f"{x:.5g}") if math.isfinite(x) else None for x in (cell.estimate, cell.low, cell.high))
+    return [cell.text, *numbers, int(cell.is_trusted)]
+
+
+def _to_script(data: Any) -> str:
+    """Return JSON that no HTML parser ends, whatever names are in it."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+# -- policies and origin -----------------------------------------------------------------------------------------------
+
+
+def _write_policy(policy: PolicyText) -> Iterator[str]:
+    yield f"<h3>{escape(policy.name)}</h3>"
+    yield '<div class="forms">'
+    for dialect, text, notes in policy.forms:
+        label = escape(f"{policy.name}, {dialect} dialect")
+        yield f"<div><p>{escape(dialect)} dialect</p>"
+        yield f'<pre tabindex="0" role="region" aria-label="{label}">{escape(text or "not expressible")}</pre>'
+        yield from (f'<p class="soft">{escape(note)}</p>' for note in notes)
+        yield "</div>"
+    yield "</div>"
+
+
+def _write_origin(contents: Contents) -> Iterator[str]:
+    if contents.command:
+        yield f'<pre tabindex="0" role="region" aria-label="command">{escape(contents.command)}</pre>'
+    yield _write_table(contents.origin, "origin")

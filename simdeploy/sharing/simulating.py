@@ -1,0 +1,165 @@
+"""What a report says of a scenario: its policies are compared, and the thresholds of one of them varied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from simdeploy.analysis import compare, estimate
+from simdeploy.analysis.asking.simulating import find_possible, replicate_kinds
+from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
+from simdeploy.errors import InputError
+from simdeploy.experiments import sweep
+from simdeploy.experiments.levers import change_policy, own_identity
+from simdeploy.experiments.store.manifest import find_versions, hash_json
+from simdeploy.scenario.measures import parse_measure
+from simdeploy.sharing.assumptions import list_facts, list_switches
+from simdeploy.sharing.contents import Contents, make_origin
+from simdeploy.sharing.dials import Dials, make_dials
+from simdeploy.sharing.policies import write_policy
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
+    from simdeploy.experiments.arguments import Progress
+    from simdeploy.experiments.levers import Lever
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.scenario.measures import Measure
+
+# The thresholds that get sliders if none are named, the most telling first.
+_PREFERRED = ("max_failed_nodes", "max_failed_nodes_percent", "health_check.max_error_rate", "max_parallel")
+_LIMITS = _PREFERRED[:2]
+# What a change review asks for, and the scenario's requirements.
+_MEASURES = ("false_alarm given good", "escaped given defective", "makespan_s given completed_good")
+_LAST = "blast_radius given defective"
+
+
+@dataclass(frozen=True)
+class Request:
+    """How a scenario is simulated for a report; a result or a store has been."""
+
+    policy: Any = None
+    vary: Mapping[str, Sequence[Any]] | None = None
+    replications: int = 200
+    confidence_level: float = 0.95
+    seed: int = 0
+    engine: str = "auto"
+    workers: int = 1
+    progress: bool | Progress = False
+    command: str | None = None  # that writes the report
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """The arguments of calls that simulate."""
+        names = ("replications", "seed", "engine", "workers", "progress")
+        return {name: getattr(self, name) for name in names}
+
+
+def report_scenario(scenario: Scenario, request: Request) -> Contents:
+    """Return what a report on a scenario says."""
+    policy, ranges = _choose_policy(scenario, request)
+    names = {name: name for name in scenario.policies} | (
+        {} if policy.name in scenario.policies else {policy.name: policy}
+    )
+    responses = replicate_kinds(scenario, names, **request.how)
+    result = compare(responses, confidence_level=request.confidence_level)
+    dials = _simulate_dials(scenario, policy, ranges, request) if ranges else None
+    of_policies = tuple(write_policy(scenario, scenario.policy(each)) for each in names.values())
+    origin = [("replications of each policy", f"{request.replications:,}")]
+    origin += [("SHA-256 of the scenario", hash_json(scenario.to_question()))]
+    return Contents(
+        scenario.name,
+        scenario.description,
+        result,
+        (list_facts(scenario), *list_switches(result.computed_under)),
+        dials,
+        of_policies,
+        request.command,
+        make_origin(result.computed_under, origin, find_versions()),
+    )
+
+
+def _choose_policy(scenario: Scenario, request: Request) -> tuple[ScenarioPolicy, tuple[LeverRange, ...]]:
+    """Return the policy whose thresholds move, by default the first with two of them, and these."""
+    policies = [*scenario.policies.values()] if request.policy is None else [scenario.policy(request.policy)]
+    ranges = [_choose_ranges(scenario, policy, request.vary) for policy in policies]
+    first = next((place for place, of_policy in enumerate(ranges) if len(of_policy) > 1), 0)
+    return policies[first], ranges[first]
+
+
+def _choose_ranges(
+    scenario: Scenario, policy: ScenarioPolicy, vary: Mapping[str, Sequence[Any]] | None
+) -> tuple[LeverRange, ...]:
+    """Return the thresholds that move: those named, or the limit that decides and the next that matters."""
+    if vary:
+        return find_ranges(scenario, policy, vary)
+    try:
+        ranges = {each.lever.name: each for each in find_ranges(scenario, policy, None)}
+    except InputError:  # a policy without thresholds
+        return ()
+    names = [
+        name for name in dict.fromkeys([*_PREFERRED, *ranges]) if len(getattr(ranges.get(name), "numbers", ())) > 1
+    ]
+    if all(name in names for name in _LIMITS):
+        names.remove(_find_idle_limit(scenario, policy, *(ranges[name] for name in _LIMITS)))
+    return tuple(ranges[name] for name in names[:2])
+
+
+def _find_idle_limit(scenario: Scenario, policy: ScenarioPolicy, count: LeverRange, percent: LeverRange) -> str:
+    """Return which of both limits never decides, because the other one is reached first, or last."""
+    nodes_of_percent = (percent.current or 0.0) / 100 * scenario.fleet.nodes
+    counts_first = (count.current or 0.0) <= nodes_of_percent
+    is_either = scenario.orchestrator_of(policy).limit_combination == "either"
+    return _LIMITS[1] if counts_first == is_either else _LIMITS[0]
+
+
+def _simulate_dials(
+    scenario: Scenario, policy: ScenarioPolicy, ranges: Sequence[LeverRange], request: Request
+) -> Dials | None:
+    values = {each.lever.name: [_as_value(number) for number in each.numbers] for each in ranges}
+    measures = _list_measures(scenario)
+    how: dict[str, Any] = {"vary": values, "seed": request.seed}
+    kinds = find_possible(scenario, {policy.name: policy}, measures, request.replications, **how)
+    strata: Literal["kinds"] | None = None if kinds is None else "kinds"
+    result = sweep(scenario, {policy.name: policy}, **{**request.how, **how}, strata=strata)
+    levers = {each.lever.name: each.lever for each in ranges}
+    current = {each.lever.name: each.current for each in ranges}
+    found = estimate(result, measures, confidence_level=request.confidence_level)
+    dials = make_dials(found, current=current, in_seconds=find_durations(levers))
+    return dials and add_policies(dials, scenario, policy, levers)
+
+
+def _as_value(value: Any) -> Any:
+    """Return a value as in a file; a missing one leaves the key out."""
+    if value != value:
+        return None
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def find_durations(levers: Mapping[str, Lever]) -> list[str]:
+    """Return the keys whose values are durations, in seconds."""
+    return [name for name, lever in levers.items() if lever.kind == "duration"]
+
+
+def _list_measures(scenario: Scenario) -> list[Measure]:
+    """Return what a page shows of a case, as far as the scenario has releases of the kind."""
+    sorts = {kind.defective for kind in scenario.release}
+    names = [*_MEASURES, *(["cost"] if scenario.costs is not None else []), _LAST]
+    names = [name for name in names if True in sorts or not name.endswith("given defective")]
+    names = [name for name in names if False in sorts or not name.endswith(("given good", "completed_good"))]
+    required = [each.measure for each in scenario.requirements if each.policy is None]
+    return list(dict.fromkeys([*map(parse_measure, names[:-1]), *required, parse_measure(names[-1])]))
+
+
+def add_policies(dials: Dials, scenario: Scenario, policy: ScenarioPolicy, levers: Mapping[str, Lever]) -> Dials:
+    """Return a grid with the policy of every case; unchanged if the cases differ in more than keys of the policy."""
+    keys = [dial.key for dial in dials.dials]
+    if any(key not in levers or levers[key].is_factor for key in keys):
+        return dials
+    own = own_identity(policy, scenario)
+    made = []
+    for position in dials.positions():
+        places = zip(dials.dials, position, strict=True)
+        values = {levers[dial.key]: _as_value(dial.raw[place]) for dial, place in places}
+        made.append(write_policy(scenario, change_policy(policy, values, scenario, own)))
+    return replace(dials, policies=tuple(made))

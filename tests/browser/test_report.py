@@ -1,0 +1,207 @@
+"""The page of a report in a browser: sliders, sorting, what is read aloud, and that nothing leaves it."""
+
+from __future__ import annotations
+
+import functools
+from itertools import pairwise
+
+import pytest
+
+import simdeploy as sd
+from simdeploy.analysis import summarize_grid
+from simdeploy.experiments import sweep
+from simdeploy.sharing.dials import make_dials
+
+SCENARIO = {
+    "name": "</script><script>throw 1</script>",
+    "description": "Four nodes.",
+    "fleet": {
+        "nodes": 4,
+        "requests_per_second": 10,
+        "update_duration": {"exponential": {"mean": "30s"}},
+        "start_failure": 0.2,
+    },
+    "release": {"good": {"probability": 0.6}, "bad": {"probability": 0.4, "defective": True, "error_rate": 0.3}},
+    "policies": {
+        "waves": {
+            "strategy": "rolling",
+            "max_parallel": 2,
+            "max_failed_nodes": 1,
+            "max_failed_nodes_percent": 50,
+            "health_check": {"deadline": "5m", "max_error_rate": 0.1},
+        },
+        "at-once": {"strategy": "immediate"},
+    },
+}
+VARY = {"max_failed_nodes": [0, 1, 2], "max_parallel": [1, 2, 4]}
+
+
+@functools.cache
+def grid():
+    """Return a sweep over two thresholds, with the scenario's name as text that would act."""
+    return sweep(sd.Scenario.from_dict(SCENARIO), "waves", vary=VARY, replications=40, engine="compiled")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Write the page of a scenario, and that of a sweep; return their addresses."""
+    folder = tmp_path_factory.mktemp("reports")
+    sources = {"scenario": sd.Scenario.from_dict(SCENARIO), "sweep": grid()}
+    for name, source in sources.items():
+        sd.write_report(source, folder / f"{name}.html", replications=20, engine="compiled")
+    return {name: (folder / f"{name}.html").as_uri() for name in sources}
+
+
+def assert_quiet(visit, page):
+    """Hold a page to its own file: no request but for itself, no complaint in the console."""
+    assert visit.errors == []
+    assert visit.elsewhere == []
+    loaded = page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert all(address.startswith("data:") for address in loaded)
+
+
+@pytest.mark.parametrize("name", ["scenario", "sweep"])
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+def test_it_opens_without_a_network(name, size, pages, visit):
+    """From its file a page shows the answer and a picture, asks for nothing, complains of nothing, and fits the window. [contract]"""
+    seen = visit(pages[name], viewport={"width": size[0], "height": size[1]}, offline=True)
+    page = seen.page
+    assert page.get_by_role("heading", level=1).inner_text() == SCENARIO["name"]
+    assert page.locator("figure img").evaluate("image => image.complete && image.naturalWidth > 100")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert_quiet(seen, page)
+    seen.screenshot(f"report-{name}-{size[0]}")
+
+
+def read_estimates(page, dials):
+    return [page.locator(f"#estimate-{n}").inner_text() for n in range(len(dials.quantities))]
+
+
+def test_sliders_move_the_numbers(pages, visit):
+    """Each position that is dragged or typed to shows what the Python API says of the case, in numbers and in JSON. [contract]"""
+    seen = visit(pages["sweep"])
+    page, dials = seen.page, make_dials(summarize_grid(grid()))
+    texts = {
+        position: [quantity.cells[number].text for quantity in dials.quantities]
+        for number, position in enumerate(dials.positions())
+    }
+    sliders = page.get_by_role("slider")
+    assert sliders.count() == 2
+    assert read_estimates(page, dials) == texts[0, 0]
+    for position in [(2, 0), (2, 2), (1, 1), (0, 2)]:
+        for number, place in enumerate(position):
+            sliders.nth(number).fill(str(place))
+        assert read_estimates(page, dials) == texts[position]
+        assert [sliders.nth(n).get_attribute("aria-valuetext") for n in (0, 1)] == [
+            dial.values[place] for dial, place in zip(dials.dials, position, strict=True)
+        ]
+    box = sliders.nth(0).bounding_box()
+    page.mouse.move(box["x"] + 8, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.up()
+    assert read_estimates(page, dials) == texts[2, 2]
+    sliders.nth(0).press("Home")
+    assert read_estimates(page, dials) == texts[0, 2]
+    page.get_by_role("button", name="Back to the start").click()
+    assert read_estimates(page, dials) == texts[0, 0]
+    assert_quiet(seen, page)
+
+
+def test_a_chart_can_be_clicked_and_is_told(pages, visit):
+    """A click in a chart moves its slider; its alternative text says what is drawn and where one is; lines run along either key. [contract]"""
+    page = visit(pages["sweep"]).page
+    chart = page.get_by_role("img").nth(1)
+    box = chart.bounding_box()
+    chart.click(position={"x": box["width"] * 0.96, "y": box["height"] / 2})
+    slider = page.get_by_role("slider", name="max_failed_nodes")
+    assert slider.get_attribute("aria-valuetext") == "2"
+    number = page.locator("#estimate-0").inner_text()
+    told = chart.get_attribute("aria-label")
+    assert told == f"false alarms along max_failed_nodes; at max_failed_nodes 2, max_parallel 1: {number}"
+    page.get_by_role("radio", name="max_parallel").check()
+    assert "along max_parallel" in chart.get_attribute("aria-label")
+    assert chart.locator("circle title").count() == 3
+
+
+def test_the_policy_follows(pages, visit):
+    """The JSON of both dialects is that of the position. [contract]"""
+    page = visit(pages["scenario"]).page
+    slider = page.get_by_role("slider").first
+    name = page.locator("label[for=dial-0]").inner_text().partition(":")[0]
+    before = page.locator("#json-0").inner_text()
+    slider.press("Home")
+    for number in (0, 1):
+        text = page.locator(f"#json-{number}").inner_text()
+        assert text != before
+        assert f'"{name}": 0' in text
+
+
+def test_tables_sort(pages, visit):
+    """Headings sort by click and by keyboard, up and down, by value, and say so; what has no value stays last. [contract]"""
+    page = visit(pages["scenario"]).page
+    table = page.get_by_role("table").first
+    heading = table.get_by_role("columnheader", name="makespan if completed")
+    column = table.get_by_role("columnheader").evaluate_all(
+        "(all, name) => all.findIndex(each => each.textContent.includes(name))", "makespan"
+    )
+
+    def cells():
+        return [
+            float(cell)
+            for cell in table.locator(f"tbody td:nth-child({column + 1})").evaluate_all(
+                "all => all.map(cell => cell.dataset.value ?? 'inf')"
+            )
+        ]
+
+    assert heading.get_attribute("aria-sort") == "none"
+    button = heading.get_by_role("button")
+    button.click()
+    assert (heading.get_attribute("aria-sort"), cells()) == ("ascending", sorted(cells()))
+    button.press("Enter")
+    assert (heading.get_attribute("aria-sort"), cells()) == ("descending", sorted(cells(), reverse=True))
+    other = table.get_by_role("columnheader").first
+    other.get_by_role("button").focus()
+    page.keyboard.press("Space")
+    names = table.locator("tbody td:first-child").all_inner_texts()
+    assert names == sorted(names)
+    assert (heading.get_attribute("aria-sort"), other.get_attribute("aria-sort")) == ("none", "ascending")
+
+
+@pytest.mark.parametrize("name", ["scenario", "sweep"])
+def test_it_can_be_read_aloud(name, pages, visit):
+    """Landmarks, headings in order, names of everything that is operated or scrolls, alternative texts of pictures. [contract]"""
+    page = visit(pages[name]).page
+    for landmark in ("banner", "main", "contentinfo"):
+        assert page.get_by_role(landmark).count() == 1
+    levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(each => +each.tagName[1])")
+    assert levels[0] == 1
+    assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
+    nameless = page.locator(
+        "button, input, select, output, img, svg[role=img], [tabindex], section, table"
+    ).evaluate_all(
+        """all => all.filter(each => !(each.getAttribute("aria-label") || each.alt || each.textContent.trim()
+           || document.getElementById(each.getAttribute("aria-labelledby") || " ")
+           || each.labels?.length)).map(each => each.outerHTML)"""
+    )
+    assert nameless == []
+    assert page.locator("html").get_attribute("lang") == "en"
+    # Everything that a mouse can do, a keyboard reaches.
+    page.get_by_role("slider").first.focus()
+    reached = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.tagName"))
+    assert {"INPUT", "BUTTON"} <= reached
+
+
+def test_it_prints(pages, visit, tmp_path):
+    """Printed, a page fits the paper's width, without buttons that do nothing there, and with the numbers of the sliders. [contract]"""
+    seen = visit(pages["scenario"], viewport={"width": 700, "height": 990})
+    page = seen.page
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert not page.get_by_role("button", name="Back to the start").is_visible()
+    assert page.locator("#estimate-0").is_visible()
+    seen.screenshot("report-print")
+    assert len(page.pdf(format="A4")) > 10_000

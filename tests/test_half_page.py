@@ -1,0 +1,40 @@
+"""Pictures in a column of a page: nothing is cut, and words don't hide each other."""
+
+from __future__ import annotations
+
+import pytest
+from drawn import draw, find_unreadable
+from every_result import make, replications
+from matplotlib.figure import Figure
+
+from simdeploy import plotting
+
+WIDTH_IN = 3.3
+# What is drawn, how, and the height in inches that suits its rows.
+PICTURES = {
+    "check": (lambda ax: plotting.plot_check(ax, make("Check")), 4.0),
+    "comparison": (lambda ax: plotting.plot_comparison(ax, make("Comparison")), 3.2),
+    "ranking": (lambda ax: plotting.plot_ranking(ax, make("Comparison")), 2.6),
+    "estimates": (lambda ax: plotting.plot_estimates(ax, make("Estimates")), 4.4),
+    "costs": (lambda ax: plotting.plot_costs(ax, make("CostResult")), 6.0),
+    "observation": (lambda ax: plotting.plot_value_of_observation(ax, make("ObservationResult")), 2.6),
+    "calibration": (lambda ax: plotting.plot_calibration(ax, make("Calibration")), 2.6),
+    "backtest": (lambda ax: plotting.plot_backtest(ax, make("Backtest")), 2.8),
+    "pareto": (lambda ax: plotting.plot_pareto(ax, make("ParetoFront")), 2.6),
+    "peeling": (lambda ax: plotting.plot_peeling_path(ax, make("Discovery")), 2.8),
+    "sensitivity": (lambda ax: plotting.plot_sensitivity(ax, make("Sensitivity")), 2.8),
+    "timelines": (
+        lambda ax: plotting.plot_timelines(ax, make("Timelines"), quantity="failed", release="good"),
+        2.6,
+    ),
+    "distribution": (lambda ax: plotting.plot_distribution(ax, replications(), measure="cost"), 2.6),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_it_can_be_read(name):
+    """At 3.3 inches nothing that is written leaves the picture, and no two texts overlap. [contract]"""
+    plot, height_in = PICTURES[name]
+    figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+    plot(figure.subplots())
+    assert find_unreadable(draw(figure)) == []

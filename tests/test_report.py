@@ -1,0 +1,353 @@
+"""Reports: one file of any result, of a sweep and of a scenario, as a page and as Markdown."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from commands import SCENARIOS
+from every_result import MAKE, SCENARIO, grid, make
+from hypothesis import given, strategies as st
+from matplotlib.figure import Figure
+
+import simdeploy as sd
+from simdeploy.cli.app import app
+from simdeploy.plotting.figures import draw_figure
+from simdeploy.report import REPORTS
+from simdeploy.report.questions import QUESTIONS, ask
+from simdeploy.report.wording import PERCENT, Scale, format_estimate
+from simdeploy.sharing import page as page_module
+from simdeploy.sharing.cells import list_intervals, list_numbers
+from simdeploy.sharing.dials import make_dials
+from simdeploy.sharing.gathering import gather
+from simdeploy.sharing.markdown import to_markdown
+from simdeploy.sharing.page import MOST_ROWS, to_page
+from simdeploy.sharing.simulating import Request
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>|*@team*"
+QUICK = Request(replications=20, engine="compiled")
+EVIL = {
+    "name": HOSTILE,
+    "fleet": {"nodes": 4, "update_duration": {"exponential": {"mean": "30s"}}, "start_failure": 0.2},
+    "policies": {
+        HOSTILE: {"strategy": "rolling", "max_parallel": 2, "max_failed_nodes": 1, "health_check": {"deadline": "5m"}}
+    },
+}
+
+
+class Page(HTMLParser):
+    """What a browser sees of a page: elements with their attributes, and the text of some."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.elements, self.texts, self._open = [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        self.texts.append((self._open[-1] if self._open else "", data))
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.elements if name == tag]
+
+    def text(self, *tags):
+        return " ".join(text for tag, text in self.texts if not tags or tag in tags)
+
+
+@pytest.fixture
+def small_pictures(monkeypatch):
+    """Draw nothing where a test isn't about pictures."""
+    monkeypatch.setattr(page_module, "draw_figure", lambda _: Figure(figsize=(1, 1)))
+
+
+# -- any result ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_result_answers_a_question():
+    """Each kind of result has a question, and nothing else has. [contract]"""
+    assert set(QUESTIONS) == set(REPORTS) == set(MAKE)
+    assert all(question.endswith("?") for question in QUESTIONS.values())
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_what_a_report_has(name, small_pictures):
+    """Page and Markdown of every kind of result have its question, answer, and each cell of its tables. [contract]"""
+    result = make(name)
+    contents = gather(result, Request())
+    text, markdown = to_page(contents), to_markdown(contents)
+    page = Page(text)
+    assert len(text) < 3e6
+    assert "default-src 'none'" in page.all("meta")[1]["content"]
+    assert {ask(result), result.answer} <= {said for tag, said in page.texts if tag == "p"}
+    assert ask(result) in markdown
+    for table in result.summarize():
+        shown = {said for _, said in page.texts}
+        cells = [line for row in (table.header, *table.rows[:40]) for cell in row for line in cell.splitlines()]
+        assert {line for line in cells if line.strip()} <= shown
+    assert markdown.count("\n| ") >= sum(len(table.rows[:40]) + 1 for table in result.summarize())
+
+
+# Those that no command makes, whose tests draw them.
+@pytest.mark.parametrize("name", ["CostResult", "Estimates", "ObservationResult", "ParetoFront", "Robustness"])
+def test_pictures_of_results_without_a_command(name):
+    """The picture of a result that only Python makes has panels, and they show something. [contract]"""
+    figure = draw_figure(make(name))
+    assert all(ax.has_data() for ax in figure.axes)
+
+
+def test_results_without_a_picture():
+    """A result of which there is no picture, or nothing to draw, has none, and its report does without. [contract]"""
+    assert draw_figure(make("OneRollout")) is None
+    one = sd.sweep(SCENARIO, "rolling", vary={"max_failed_nodes": [1]}, replications=4, engine="compiled")
+    assert draw_figure(gather(one, Request()).result) is None
+    assert "<figure" not in to_page(gather(one, Request()))
+
+
+def test_a_result_keeps_its_command(tmp_path, monkeypatch):
+    """What a command wrote as JSON says how to compute it again: command, seed, versions, digests. [contract]"""
+    monkeypatch.chdir(tmp_path)
+    scenario = str(SCENARIOS / "small-fleet.yaml")
+    asked = [
+        "check",
+        scenario,
+        "--require",
+        "makespan_s <= 2h",
+        "--most",
+        "100",
+        "--engine",
+        "compiled",
+        "-o",
+        "a.json",
+    ]
+    run(*asked)
+    markdown = run("report", "a.json", "--format", "md").stdout
+    assert f"simdeploy check {scenario} --require 'makespan_s <= 2h' --most 100 --engine compiled -o a.json" in markdown
+    assert re.search(r"\| scenario_sha256 \| [0-9a-f]{64} \|", markdown)
+    assert "| seed | 0 |" in markdown
+    assert f"simdeploy {sd.__version__}" in markdown
+
+
+def test_untrusted_intervals_are_marked(small_pictures):
+    """An interval that may be too narrow has a mark in tables and values of sliders, and a hollow point. [contract]"""
+    frame = make("GridSummary").cells.assign(false_alarm_is_trusted=False)
+    result = sd.GridSummary(frame, make("GridSummary").factors, 0.95, {})
+    page = to_page(gather(result, Request()))
+    cells = json.loads(re.search(r'id="grid">(.*?)</script>', page)[1])["quantities"][0]["cells"]
+    assert all("(~" in text and not is_trusted for text, *_, is_trusted in cells)
+    assert "interval may be too narrow" in page
+    assert 'fill="white"' in page
+
+
+# -- dials ---------------------------------------------------------------------------------------------------------------
+
+
+def test_positions_are_cases():
+    """Each position of the dials shows the estimates of its case, whatever the order of the cases. [property]"""
+    result = sd.estimate(grid(), ["makespan_s", "failed"])
+    shuffled = sd.Estimates(
+        result.estimates.sample(frac=1, random_state=1), result.measures, result.case_columns, 0.95, {}
+    )
+    dials = make_dials(shuffled)
+    keys = ["max_failed_nodes", "scenario.fleet.start_failure", "policy"]
+    assert [(dial.key, dial.is_slider) for dial in dials.dials] == list(zip(keys, [True, True, False], strict=True))
+    by_case = result.estimates.set_index(["measure", *[dial.key for dial in dials.dials]])["estimate"]
+    for number, position in enumerate(dials.positions()):
+        values = [dial.raw[place] for dial, place in zip(dials.dials, position, strict=True)]
+        assert dials.quantities[1].cells[number].estimate == pytest.approx(100 * by_case[("failed", *values)])
+
+
+def test_what_is_no_grid_has_no_dials():
+    """Lists of points, repeated cases and a single case have no sliders. [contract]"""
+    cells = make("GridSummary").cells
+    for rows in (cells[1:], pd.concat([cells, cells]), cells[:1]):
+        assert make_dials(sd.GridSummary(rows.reset_index(drop=True), make("GridSummary").factors, 0.95, {})) is None
+
+
+def test_missing_values_come_last():
+    """A key that is unset in some cases has that as its last value. [contract]"""
+    frame = make("GridSummary").cells.replace({"max_failed_nodes": {4: float("nan")}})
+    assert make_dials(sd.GridSummary(frame, make("GridSummary").factors, 0.95, {})).dials[0].values == ("0", "unset")
+
+
+def test_a_scenario_has_thresholds_that_matter():
+    """Of a scenario two thresholds move, at first where the policy has them; of both limits the one that decides. [contract]"""
+    dials = gather(SCENARIO, QUICK).dials
+    percent, rate = dials.dials
+    assert (percent.key, percent.values[percent.start]) == (
+        "max_failed_nodes_percent",
+        "10",
+    )  # 4 of 40 nodes, before 10
+    assert (rate.key, rate.values[rate.start]) == ("health_check.max_error_rate", "0.1")
+    both = SCENARIO.with_values({"orchestrator.limit_combination": "both"})
+    assert gather(both, QUICK).dials.dials[0].key == "max_failed_nodes"
+
+
+def test_policies_of_positions():
+    """The JSON at each position is the policy with these values, in a dialect that reads it. [contract]"""
+    dials = gather(SCENARIO, QUICK).dials
+    for position, policy in zip(dials.positions(), dials.policies, strict=True):
+        for _, text, _ in policy.forms:
+            spec = json.loads(text)
+            assert spec["max_failed_nodes_percent"] == dials.dials[0].raw[position[0]]
+            assert spec["health_check"]["max_error_rate"] == dials.dials[1].raw[position[1]]
+
+
+def test_chosen_thresholds(tmp_path):
+    """--policy and --vary choose what moves; the policy's own value and the default are among the values. [contract]"""
+    dials = gather(SCENARIO, Request("canary", {"canary_count": [1, 8]}, 20, engine="compiled")).dials
+    assert [(dial.name, dial.values, dial.start) for dial in dials.dials] == [("canary_count", ("1", "2", "8"), 1)]
+    assert dials.policies[0].name == "canary"
+
+
+# -- stores --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strata", ["kinds", None])
+def test_a_sweep_and_its_folder(strata, tmp_path):
+    """A sweep's folder says what the sweep does, with its scenario, its policies at each position and its digest. [contract]"""
+    vary = {"max_failed_nodes": [0, 4], "health_check.deadline": ["5m", "10m"]}
+    how = {"vary": vary, "replications": 20, "strata": strata, "engine": "compiled"}
+    sweep = sd.sweep(SCENARIO, "rolling", **how, store=tmp_path / "kept")
+    of_sweep, of_folder = gather(sweep, Request()), gather(tmp_path / "kept", Request())
+    assert of_folder.result.answer == of_sweep.result.answer
+    assert [dial.values for dial in of_folder.dials.dials] == [("0", "4"), ("300 s", "600 s")]
+    assert of_folder.dials.quantities == of_sweep.dials.quantities
+    assert json.loads(of_folder.dials.policies[1].forms[1][1])["health_check"]["deadline"] == 600_000_000_000
+    assert {"fleet.nodes", "release.good.probability"} <= {row[0] for row in of_folder.assumptions[0].rows}
+    assert dict(of_folder.origin.rows)["SHA-256 of the question"]
+    assert dict(of_folder.origin.rows)["replications"] == "20"
+
+
+def test_a_folder_of_policies(tmp_path):
+    """The folder of replications of policies is a comparison. [contract]"""
+    sd.replicate(SCENARIO, ["rolling", "canary"], replications=20, engine="compiled", store=tmp_path / "kept")
+    contents = gather(tmp_path / "kept", Request())
+    assert contents.result.policies == ("rolling", "canary")
+    assert [policy.name for policy in contents.policies] == ["rolling", "canary"]
+    assert contents.dials is None
+
+
+# -- names and text ------------------------------------------------------------------------------------------------------
+
+
+def test_names_are_text():
+    """A name with markup is text in a page: it adds no element, no attribute, and ends no script. [contract]"""
+    scenario = sd.Scenario.from_dict(EVIL)
+    contents = gather(scenario, QUICK)
+    page = Page(to_page(contents))
+    assert [attrs.get("type") for attrs in page.all("script")] == ["application/json", None]
+    assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
+    assert [attrs["src"][:26] for attrs in page.all("img")] == ["data:image/svg+xml;base64,"]
+    assert page.text("h1") == HOSTILE
+    json.loads(page.text("script").partition('"use strict"')[0])
+    markdown = to_markdown(contents)
+    assert markdown.startswith("## \\</script\\>\\<script\\>")
+    outside = re.sub(r"```.*?```", "", markdown, flags=re.DOTALL)
+    assert not re.search(r"(?<!\\)<(?!/?(details|summary|br)\b)", outside)
+    assert "@team" not in outside
+
+
+def test_cells_of_markdown():
+    """A cell stays one cell, whatever is in it, and what Markdown acts on is quoted; words with _ stay readable. [contract]"""
+    table = pd.DataFrame({"policy": ["a|b", "max_failed_nodes"], "replication": 0, "makespan_s": [60.0, 80.0]})
+    markdown = to_markdown(gather(sd.compare(table), Request()))
+    rows = [line for line in markdown.splitlines() if line.startswith("| a\\|b")]
+    assert rows
+    assert all(len(re.split(r"(?<!\\)\|", row)) == len(re.split(r"(?<!\\)\|", rows[0])) for row in rows[:1])
+    assert "| max_failed_nodes" in markdown
+
+
+def test_large_tables_are_cut(small_pictures):
+    """A page of a large sweep has its first rows and says how many are left out, and stays below 3 MB. [contract]"""
+    cells = make("GridSummary").cells
+    many = pd.concat([cells] * 400, ignore_index=True).assign(case=range(400 * len(cells)))
+    text = to_page(gather(sd.GridSummary(many, make("GridSummary").factors, 0.95, {}), Request()))
+    assert f"{len(many) - MOST_ROWS:,} more rows are not shown." in text
+    assert len(text) < 3e6
+
+
+def test_equal_reports_are_equal_bytes():
+    """The same source gives the same file, pictures included. [contract]"""
+    one, other = (to_page(gather(make("GridSummary"), Request())) for _ in range(2))
+    assert one == other
+
+
+numbers = st.floats(-1e6, 1e6, allow_nan=False)
+
+
+@given(
+    numbers,
+    numbers,
+    numbers,
+    st.sampled_from([PERCENT, Scale(1 / 60, "min"), Scale(1, ""), Scale(1, "EUR per rollout")]),
+)
+def test_intervals_are_read_as_they_are_written(a, b, c, scale):
+    """Whatever estimate a table shows, its interval can be drawn, and it can be sorted by. [property]"""
+    low, estimate, high = sorted((a, b, c))
+    text = format_estimate(estimate, low, high, scale, sign=True)
+    assert list_intervals([text, text.replace(" (", "\n").rstrip(")")]) == [list_intervals([text] * 2)[0]] * 2
+    (interval, _), [value] = list_intervals([text, text]), list_numbers([text])
+    assert interval.low <= interval.estimate <= interval.high
+    assert value == pytest.approx(interval.estimate * (60 if scale.unit == "min" else 1))
+
+
+# -- the command ---------------------------------------------------------------------------------------------------------
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+
+def test_the_command_and_the_call(tmp_path, monkeypatch):
+    """The command writes what the call writes, and both the command that does so. [contract]"""
+    monkeypatch.chdir(tmp_path)
+    scenario = SCENARIOS / "zone-breaks.yaml"
+    found = run("report", scenario, "-o", "report.md", "--replications", 20, "--engine", "compiled")
+    assert (found.exit_code, found.stderr) == (0, "wrote report.md\n")
+    by_command = Path("report.md").read_text(encoding="utf-8")
+    sd.write_report(scenario, "report.md", replications=20, engine="compiled")
+    assert Path("report.md").read_text(encoding="utf-8") == by_command
+    assert f"simdeploy report {scenario} -o report.md --replications 20 --engine compiled" in by_command
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["a.json"], "a page needs -o FILE.html"),
+        (["a.json", "-o", "a.html", "--format", "md"], "needs a file that ends with .md"),
+        (["a.json", "-o", "a.html", "--seed", "3"], "--seed is for scenarios"),
+        (["a.json", "-o", "a.pdf"], "must end with one of .html, .md"),
+        (["a.json", "-o", "a.html"], "the kind of result is missing"),
+        (["empty", "-o", "a.html"], "allowed: a store's folder"),
+        (["s.yaml", "-o", "a.html", "--policy", "a", "--policy", "b"], "takes one --policy"),
+        (["s.yaml", "-o", "a.html", "--vary", "release=1"], "can't be varied as a threshold"),
+    ],
+)
+def test_what_the_command_refuses(words, told, tmp_path, monkeypatch):
+    """Sources and options that make no sense are refused, with what is allowed. [contract]"""
+    monkeypatch.chdir(tmp_path)
+    Path("a.json").write_text("{}", encoding="utf-8")
+    Path("s.yaml").write_text(json.dumps(EVIL | {"name": "s"}), encoding="utf-8")
+    Path("empty").mkdir()
+    found = run("report", *words)
+    assert (found.exit_code, told in found.stderr) == (2, True), found.stderr
+
+
+def test_what_the_call_refuses(tmp_path):
+    """Endings without a form, and what is no source, are refused. [contract]"""
+    with pytest.raises(sd.InputError, match=r"unknown form of a report .*allowed: .html or .md"):
+        sd.write_report(SCENARIO, tmp_path / "report.pdf")
+    with pytest.raises(sd.InputError, match="not a source of a report"):
+        sd.write_report(3, tmp_path / "report.md")
