@@ -1,0 +1,92 @@
+"""A browser that reaches this machine only, and remembers what pages complained of and asked for elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+_FLAGS = ("--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+_SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
+
+
+@dataclass
+class Visit:
+    """A page, and what it did that it shouldn't."""
+
+    page: Page
+    elsewhere: list[str] = field(default_factory=list)  # addresses off this machine; they were blocked
+    errors: list[str] = field(default_factory=list)  # errors and warnings in the console, uncaught exceptions
+
+    def screenshot(self, name: str) -> Path:
+        """Keep a picture of the page under build/screenshots."""
+        path = _SCREENSHOTS / f"{name}.png"
+        self.page.screenshot(path=path, full_page=True)
+        return path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium; tests that need it are skipped where none is installed."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[test]'")
+    path = next(filter(None, map(shutil.which, _NAMES)), None)
+    if path is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    sandbox = ["--no-sandbox"] * (os.geteuid() == 0)
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=path, args=[*_FLAGS, *sandbox])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
+    """Open pages; arguments are those of Playwright's `new_context`, such as `viewport` and `color_scheme`."""
+    contexts = []
+
+    def open_page(url: str | None = None, **options: Any) -> Visit:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        contexts.append(context)
+        visit = Visit(context.new_page())
+
+        def pass_local(route: Any) -> None:
+            address = urlsplit(route.request.url)
+            if address.scheme in ("http", "https", "ws", "wss") and address.hostname not in _LOCAL:
+                visit.elsewhere.append(route.request.url)
+                route.abort()
+            else:
+                route.continue_()
+
+        def note_socket(socket: Any) -> None:
+            if urlsplit(socket.url).hostname not in _LOCAL:
+                visit.elsewhere.append(socket.url)
+
+        def hear(message: Any) -> None:
+            if message.type in ("error", "warning"):
+                visit.errors.append(message.text)
+
+        context.route("**/*", pass_local)
+        visit.page.on("websocket", note_socket)
+        visit.page.on("console", hear)
+        visit.page.on("pageerror", lambda error: visit.errors.append(str(error)))
+        visit.page.set_default_timeout(10_000)
+        if url is not None:
+            visit.page.goto(url)
+        return visit
+
+    yield open_page
+    for context in contexts:
+        with suppress(Exception):
+            context.close()
