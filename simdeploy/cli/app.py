@@ -22,6 +22,7 @@ _COMMANDS = (
     "examples",
     "run",
     "watch",
+    "explore",
     "compare",
     "timelines",
     "sweep",
