@@ -18,6 +18,8 @@ from simdeploy.explorer.server import LONGEST_MESSAGE, Access, make_app
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import uvicorn
+
     from simdeploy.explorer.answering import Explorer
 
 DEFAULT_PORT = 8765
@@ -67,13 +69,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def serve(explorer: Explorer, bound: socket.socket, host: str, say: Callable[[str], None], *, opens: bool) -> None:
-    """Serve the explorer on a bound socket until the process is interrupted; `say` is told the address."""
+def make_server(explorer: Explorer, bound: socket.socket, host: str) -> tuple[uvicorn.Server, str]:
+    """Return a server for a bound socket, and its address with the token."""
     import uvicorn
 
-    access = Access.at(host, bound.getsockname()[1])
-    name = f"[{host}]" if ":" in host else host
-    url = f"http://{name}:{bound.getsockname()[1]}/?token={access.token}"
+    port = bound.getsockname()[1]
+    access = Access.at(host, port)
     config = uvicorn.Config(
         make_app(explorer, access),
         log_level="critical",
@@ -86,12 +87,18 @@ def serve(explorer: Explorer, bound: socket.socket, host: str, say: Callable[[st
         timeout_graceful_shutdown=1,
         lifespan="off",
     )
+    return uvicorn.Server(config), f"http://{f'[{host}]' if ':' in host else host}:{port}/?token={access.token}"
+
+
+def serve(explorer: Explorer, bound: socket.socket, host: str, say: Callable[[str], None], *, opens: bool) -> None:
+    """Serve the explorer on a bound socket until the process is interrupted; `say` is told the address."""
+    server, url = make_server(explorer, bound, host)
     explorer.prepare()
     say(url)
     if opens and _has_screen():
         threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[bound])
+        server.run(sockets=[bound])
 
 
 def _has_screen() -> bool:
