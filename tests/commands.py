@@ -46,8 +46,8 @@ OF_SEEN = ["forecast", "advise"]
 QUICK |= {name: ["--replications", "20"] for name in OF_SEEN}
 # Of files of records.
 OF_RECORDS = ["calibrate", "backtest"]
-# Shows a rollout of a scenario, and computes nothing that `run` doesn't.
-WATCHING = ["watch"]
+# Show what happens in a scenario, and print no result.
+WATCHING = ["watch", "explore"]
 # Of kept forecasts.
 OF_LOGS = ["score"]
 COMPUTING = [*QUICK, *OF_RECORDS, *OF_LOGS, "verify"]

@@ -16,13 +16,11 @@ from simdeploy.cli.study import Study
 
 @click.pass_context
 def _explore(ctx: click.Context, /, **options: Any) -> None:
-    """Move thresholds and assumptions in a browser, and see what happens.
+    """Move thresholds by hand in a browser.
 
-    Serves a page for SCENARIO on this machine: sliders, estimates with intervals, the trade-off curve, one rollout to step
-    through, and the policy as JSON. Prints its address and opens it. Only who has the address with its token can use it. Ctrl-C
-    ends it.
-
-    The page begins with --policy, and offers the scenario's other policies.
+    Serves a page for SCENARIO on this machine: sliders of --policy and of the main assumptions, estimates with intervals, the
+    trade-off curve, one rollout to step through, and the policy as JSON. Prints its address, which has a token, and opens it.
+    Ctrl-C ends it.
     """
     from simdeploy.explorer.notebook import require
 
@@ -34,7 +32,7 @@ def _explore(ctx: click.Context, /, **options: Any) -> None:
     chosen = map(scenario.policy, Study(ctx, scenario, options["policies"]).policies.values())
     policies = {policy.name: policy for policy in chosen}
     policies |= {name: policy for name, policy in scenario.policies.items() if name not in policies}
-    names = ("seed", "confidence_level", "engine")
+    names = ("seed", "confidence_level")
     explorer = make_explorer(scenario, policies, **{name: options[name] for name in names})
     host = options["host"]
     with open_port(host, options["port"]) as bound:
@@ -58,7 +56,6 @@ command = Command(
         shared.policy_option("one"),
         shared.SEED,
         shared.CONFIDENCE_LEVEL,
-        shared.ENGINE,
         shared.whole_option("--port", None, "Port; default: 8765, or any free one.", least=0, most=65535),
         click.Option(["--host"], default="127.0.0.1", show_default=True, help="Address to listen on."),
         click.Option(["--browser/--no-browser"], default=True, help="Open the page in a browser."),

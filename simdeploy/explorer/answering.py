@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
+from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.asking.requirements import why_impossible
 from simdeploy.analysis.asking.simulating import find_compared, folders_of, sweep_by_kind
 from simdeploy.analysis.asking.verdicts import find_direction
@@ -257,6 +258,7 @@ def _to_row(row: Mapping[Any, Any], cost_unit: str) -> dict[str, Any]:
     return {
         "measure": str(measure),
         "label": capitalize(name_briefly(measure)),
+        "about": describe_measure(measure),
         "given": measure.given,
         "better": find_direction(measure),
         "estimate": estimate,

@@ -146,7 +146,7 @@ def test_everything_works_with_keys(explore, scenario):
     page.keyboard.press("ArrowRight")
     expect(slider(page, "canary_count")).to_be_visible()
     clock = page.locator(".clock")
-    page.get_by_role("slider", name="Time").focus()
+    page.get_by_role("slider", name="Time", exact=True).focus()
     page.keyboard.press("Home")
     expect(clock).to_contain_text("0:00 of")
     page.get_by_role("button", name="Next event").focus()

@@ -42,7 +42,7 @@ class Cards {
   makeCard(estimate, before, level) {
     const card = make("li", { class: "card", "data-measure": estimate.measure });
     const of = estimate.measure.split(" ")[0];
-    const label = make("span", { class: "label" }, estimate.label);
+    const label = make("span", { class: "label", title: estimate.about }, estimate.label);
     if (COLOURED.includes(of)) {
       const dot = make("span", { class: "dot", "aria-hidden": "true" });
       dot.style.background = this.looks.outcomes[of];

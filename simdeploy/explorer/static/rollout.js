@@ -1,6 +1,9 @@
 // One rollout to step through: statuses over time, the fleet at an instant, counters beside their limits, and what happened.
 
 const STACK = ["running", "validating", "starting", "failed", "rolling_back", "rolled_back", "rollback_failed", "removed", "stopped", "skipped", "down", "pending"];
+const VERDICTS = {
+  completed_good: "completed, rightly", stopped_defective: "stopped, rightly", false_alarm: "stopped, a false alarm,", escaped: "completed, an escape,",
+};
 const PLAY_MS = 40;
 const MOST_SHOWN = 4; // lines of what happened
 
@@ -45,8 +48,7 @@ class Rollout {
     this.film = film;
     this.number.textContent = `rollout ${formatPlain(film.replication)}`;
     this.kind.value = this.asked.kind ?? "";
-    const words_ = { completed_good: "completed, rightly", stopped_defective: "stopped, rightly", false_alarm: "stopped: a false alarm", escaped: "completed: an escape" };
-    this.headline.textContent = `${film.kind ? `${capital(film.kind)} release, ` : ""}${words_[film.verdict] ?? words(film.state)}, ${formatNumber(film.end_s * film.scale.factor, 4)} ${film.scale.unit}`;
+    this.headline.textContent = `${film.kind ? `${capital(film.kind)} release: ` : ""}${VERDICTS[film.verdict] ?? words(film.state)} after ${formatNumber(film.end_s * film.scale.factor)} ${film.scale.unit}`;
     this.slider.max = film.times_s.length - 1;
     this.cells = null;
     this.draw();
