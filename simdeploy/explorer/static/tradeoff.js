@@ -28,10 +28,10 @@ class Tradeoff {
   }
 
   show(curve, control) {
-    this.curve = curve;
     this.control = control;
     const measures = curve.points[0].estimates.map((each) => [each.measure, each.label]);
-    if (!this.chosen) this.chosen = this.suggest(curve);
+    if (!this.isPicked && (curve.lever !== this.curve?.lever || !this.varies(curve, this.chosen.x))) this.chosen = this.suggest(curve);
+    this.curve = curve;
     const names = [[VALUE, "its value"], ...measures];
     setOptions(this.x, names, this.chosen.x);
     setOptions(this.y, measures, this.chosen.y);
@@ -40,19 +40,23 @@ class Tradeoff {
 
   // False alarms against escapes, or against what else depends on the setting.
   suggest(curve) {
-    const varies = (place) => {
-      const known = curve.points.map((point) => point.estimates[place].estimate).filter((value) => value !== null);
-      return known.length > 1 && Math.max(...known) - Math.min(...known) > 0.01 * Math.max(...known.map(Math.abs));
-    };
     const measures = curve.points[0].estimates.map((each) => each.measure);
-    const varying = measures.filter((_, place) => varies(place));
+    const varying = measures.filter((name) => this.varies(curve, name));
     const order = ["false_alarm", "escaped", "blast_radius", "cost", "makespan_s"];
     const rank = (name) => (order.indexOf(name.split(" ")[0]) + order.length + 1) % (order.length + 1);
     varying.sort((one, other) => rank(one) - rank(other));
     return varying.length > 1 ? { x: varying[0], y: varying[1] } : { x: VALUE, y: varying[0] ?? measures[0] };
   }
 
+  varies(curve, name) {
+    if (name === VALUE) return true;
+    const place = curve.points[0].estimates.findIndex((each) => each.measure === name);
+    const known = curve.points.map((point) => point.estimates[place]?.estimate ?? null).filter((value) => value !== null);
+    return known.length > 1 && Math.max(...known) - Math.min(...known) > 0.01 * Math.max(...known.map(Math.abs));
+  }
+
   choose() {
+    this.isPicked = true;
     this.chosen = { x: this.x.value, y: this.y.value };
     if (this.curve) this.draw();
   }
