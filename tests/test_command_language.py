@@ -93,7 +93,8 @@ def test_a_command_has_what_all_have(name):
         is_kept = name not in OF_SEEN or needed != "--store"
         assert (needed in options) == ((name in WITH_ENGINE and is_kept) or (name, needed) == ("calibrate", "--store"))
     assert ("--confidence-level" in options) == (
-        (name in WITH_ENGINE and name != "timelines") or name in ("backtest", "score", "explore")  # timelines has quantiles
+        (name in WITH_ENGINE and name != "timelines")
+        or name in ("backtest", "score", "explore")  # timelines has quantiles
     )
     assert all(
         option.multiple and option.metavar == ("NAME|FILE" if name in (*QUICK, *WATCHING) else "FILE")

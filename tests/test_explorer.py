@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 from dataclasses import replace
+from time import process_time
 
 import numpy as np
 import pytest
@@ -253,6 +254,20 @@ def test_efforts_suit_the_fleet(scenario, nodes, engine, sizes):
     efforts = Explorer(scenario, scenario.policies, engine=engine).efforts()
     assert [effort.n for effort in efforts] == sizes
     assert [effort.is_last for effort in efforts] == [False] * (len(sizes) - 1) + [True]
+
+
+def test_a_first_answer_takes_a_moment():
+    """On a thousand nodes a first answer, in settings or in the world, takes less than 0.3 s of this processor. [contract]"""
+    scenario = simdeploy.load_example("tune-1000")
+    explorer, times_s = Explorer(scenario, scenario.policies, engine="compiled"), []
+    for number in range(7):
+        values = {"max_failed_nodes": 20 + number, "scenario.fleet.start_failure": 0.01 + number / 1000}
+        begin = process_time()
+        place = explorer.settle(Position("waves-of-100", values))
+        explorer.estimate(place, explorer.efforts()[0].n)
+        explorer.write_policy(place)
+        times_s.append(process_time() - begin)
+    assert sorted(times_s)[3] < 0.3  # the first one loads the engine
 
 
 # -- a rollout ---------------------------------------------------------------------------------------------------------

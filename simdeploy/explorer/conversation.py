@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from simdeploy.explorer.position import Place, Position
 
 # Without another question: before anything but numbers is shown, and before they are refined.
-_PAUSE_S, _REST_S = 0.06, 0.25
+_PAUSE_S, _REST_S = 0.1, 0.25
 _HIGHEST = 1_000_000  # number of a question or a rollout
 _LONGEST = 200
 _KEYS = ("ask", "position", "curve", "rollout")

@@ -77,8 +77,9 @@ class Explorer {
       ),
       make(
         "section", { class: "summary", "aria-label": "Estimates" }, make("div", { class: "bar" }, this.change, this.effort), this.cards.element, this.cards.live,
-        this.message, this.warnings,
+        this.message,
       ),
+      this.warnings,
       make("div", { class: "columns" }, this.controls.element, make("div", { class: "panels" }, make("div", {}, this.tradeoff.element, this.policy.element), this.rollout.element)),
     );
     this.root.addEventListener("keydown", (event) => this.press(event));
