@@ -65,6 +65,7 @@ from .errors import (
 from .experiments import Range as Range, read_store as read_store, replicate as replicate
 from .experiments.batches import read_batches as read_batches
 from .experiments.sweep import sweep as sweep
+from .explorer import explore as explore
 from .records import Records as Records, read_records as read_records
 from .scenario import (
     Scenario as Scenario,

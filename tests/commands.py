@@ -46,8 +46,8 @@ OF_SEEN = ["forecast", "advise"]
 QUICK |= {name: ["--replications", "20"] for name in OF_SEEN}
 # Of files of records.
 OF_RECORDS = ["calibrate", "backtest"]
-# Show rollouts of a scenario, and compute nothing that `run` doesn't.
-WATCHING = ["watch", "serve"]
+# Show what happens in a scenario, and print no result.
+WATCHING = ["watch", "serve", "explore"]
 # Writes what others found, or of a scenario what `compare` and `sweep` find.
 REPORTING = ["report"]
 # Of kept forecasts.

@@ -91,11 +91,11 @@ def test_run_tells_what_happened(folder):
 
 def told(spec, *, replication=0, **sections):
     """Return the lines of the story of one rollout."""
-    from simdeploy.cli.story import tell
+    from simdeploy.report.story import tell
 
     raw = {"name": "t", "fleet": {"nodes": 12, "update_duration": 60}, "policies": {"p": spec}, **sections}
     rollout = simdeploy.simulate(simdeploy.Scenario.from_dict(raw), replication=replication)
-    return [(line.time_s, line.text) for line in tell(rollout)]
+    return [(line.time_s, line.text) for line in tell(rollout, hint=" (--records DIR writes all)")]
 
 
 def test_a_story_of_waves():
@@ -235,7 +235,7 @@ def test_a_story_has_every_node(switches, kind):
         }
         scenario = simdeploy.Scenario.from_dict(raw)
         rollout = simdeploy.simulate(scenario, replication=replication)
-        from simdeploy.cli.story import tell
+        from simdeploy.report.story import tell
 
         begun = [line.text for line in tell(rollout) if re.match(r"wave \d+ of|\.\.\. and", line.text)]
         turns = rollout.events["from_status"].eq("pending") & rollout.events["node"].notna()

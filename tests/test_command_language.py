@@ -97,7 +97,7 @@ def test_a_command_has_what_all_have(name):
         )
     assert ("--confidence-level" in options) == (
         (name in WITH_ENGINE and name != "timelines")
-        or name in ("backtest", "score", *REPORTING)  # timelines has quantiles
+        or name in ("backtest", "score", "explore", *REPORTING)  # timelines has quantiles
     )
     assert all(
         option.multiple and option.metavar == ("NAME|FILE" if name in (*QUICK, *WATCHING, *REPORTING) else "FILE")

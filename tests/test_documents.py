@@ -112,7 +112,7 @@ def test_examples(page, script, tmp_path, monkeypatch):
 def test_pictures_show_the_output_above_them(script):
     """A picture that a documented command draws is shown, and carries the stamp of that command's output [contract]."""
     examples, pictures = script("examples"), script("pictures")
-    drawn = {"false-alarms.png", "node-life.png", *script("gallery").PICTURES}
+    drawn = {"false-alarms.png", "node-life.png", "explore.png", *script("gallery").PICTURES}
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         blocks = [block for block in examples.read_blocks(text) if block.language == "console"]

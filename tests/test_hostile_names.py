@@ -92,7 +92,8 @@ QUICK = {
 ON_SCENARIOS = [
     name
     for name in COMMANDS
-    if name not in ("new", "examples", "backtest", "calibrate", "score", "verify", "import", "schema", "completion")
+    if name
+    not in ("explore", "new", "examples", "backtest", "calibrate", "score", "verify", "import", "schema", "completion")
 ]
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")

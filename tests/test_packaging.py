@@ -44,6 +44,8 @@ def test_the_wheel_works_on_its_own(tmp_path):
         archive.extractall(tmp_path / "site")
     shipped = [path.relative_to(SCENARIOS).as_posix() for path in SCENARIOS.rglob("*") if path.is_file()]
     assert {f"simdeploy/examples/{name}" for name in shipped} <= set(names)
+    static = ROOT / "simdeploy" / "explorer" / "static"
+    assert {f"simdeploy/explorer/static/{path.name}" for path in static.iterdir()} <= set(names)
     assert {name.split("/")[0] for name in names} == {"simdeploy", f"simdeploy-{simdeploy.__version__}.dist-info"}
     script = """
 import json, sys, simdeploy

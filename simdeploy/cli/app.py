@@ -23,6 +23,7 @@ _COMMANDS = (
     "run",
     "watch",
     "serve",
+    "explore",
     "compare",
     "timelines",
     "sweep",

@@ -38,12 +38,12 @@ def command(
     are of each status; --json has the API's final deployment object under "deployment". --records writes events, nodes over
     time, nodes, health windows and revisions; --prometheus metrics to import into Prometheus.
     """
-    from simdeploy.cli.story import tell
     from simdeploy.engines import OneRollout, simulate
+    from simdeploy.report.story import tell
     from simdeploy.units import NS_PER_S, short_duration
 
     rollout = simulate(study.scenario, study.policy, seed=study.ctx.params["seed"], replication=replication)
-    story = tell(rollout)
+    story = tell(rollout, hint=" (--records DIR writes all)")
 
     def write_files() -> None:
         if records is not None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from time import thread_time
 from typing import NamedTuple
 
-from simdeploy.experiments.jobs import Job, Span
+from simdeploy.engines.choice import expect_seconds
+from simdeploy.experiments.jobs import Group, Job, Span
 
 _SPAN_S = 1.0
 
@@ -59,7 +60,7 @@ def cut_job(job: Job, replications: int) -> Cut:
     -----
     Times a few replications: about a quarter of a second for each of at most eight groups, and hardly more than a twentieth
     of the work. The result varies between calls; simulated numbers don't. Jobs of fewer than 64 replications are not timed:
-    each span is one replication of all policies.
+    each span is one replication of all policies, or all of a group if the compiled engine is done with it at once.
 
     Examples
     --------
@@ -79,7 +80,7 @@ def cut_job(job: Job, replications: int) -> Cut:
     """
     n_cells = replications * sum(len(group.policies) for group in job.groups)
     if n_cells < _FEWEST_CELLS:
-        return tuple(_bounded(len(group.policies), 1) for group in job.groups)
+        return tuple(_bounded(len(group.policies), _guess(job, group, replications)) for group in job.groups)
     n_measured = min(len(job.groups), _MOST_GROUPS)
     costs: dict[int, _Cost] = {}
     for number in range(n_measured):
@@ -95,6 +96,13 @@ def cut_job(job: Job, replications: int) -> Cut:
         _fit(cost, len(group.policies), replications, seconds)
         for group, cost in zip(job.groups, estimates, strict=True)
     )
+
+
+def _guess(job: Job, group: Group, replications: int) -> int:
+    """Return how many replications of a small group a span has."""
+    updates = group.scenario.fleet.nodes * len(group.policies) * replications
+    is_short = job.engine == "compiled" and expect_seconds(job.engine, updates) < _SHORTEST * _SPAN_S
+    return replications if is_short else 1
 
 
 def spans(cut: Cut, job: Job, replications: int, *, first: int = 0) -> Iterator[Span]:

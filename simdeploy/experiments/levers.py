@@ -213,14 +213,14 @@ def find_factors(vary: Any, scenario: Scenario, spec: Spec) -> tuple[Lever, ...]
     if not isinstance(vary, Mapping):
         raise InputError(Problem("no factors", ("vary",), found=shorten(vary), allowed="a mapping of keys to ranges"))
     if not vary:
-        numbers = _stated_numbers(scenario)[:_MOST_NAMED]
+        numbers = stated_numbers(scenario)[:_MOST_NAMED]
         hint = "stated there, for example: " + ", ".join(f"{path} = {value}" for path, value in numbers)
         allowed = "keys of the scenario with your range of uncertainty for each"
         raise InputError(Problem("nothing to vary", ("vary",), allowed=allowed, hint=hint if numbers else None))
     return find_levers(vary, [scenario], [spec])
 
 
-def _stated_numbers(scenario: Scenario) -> list[tuple[str, Any]]:
+def stated_numbers(scenario: Scenario) -> list[tuple[str, Any]]:
     """Return the numbers of fleet and release that a scenario states, by path; fractions and times first."""
     raw = scenario.to_dict()
     numbers = [

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _FLAGS = ("--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 _LOCAL = ("127.0.0.1", "localhost", "::1")
+_PATIENCE_MS = 20_000
 _SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 
 
@@ -45,6 +46,7 @@ def browser() -> Iterator[Browser]:
     if path is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
     sandbox = ["--no-sandbox"] * (os.geteuid() == 0)
+    playwright.expect.set_options(timeout=_PATIENCE_MS)
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=path, args=[*_FLAGS, *sandbox])
         yield browser
@@ -81,7 +83,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
         visit.page.on("websocket", note_socket)
         visit.page.on("console", hear)
         visit.page.on("pageerror", lambda error: visit.errors.append(str(error)))
-        visit.page.set_default_timeout(10_000)
+        visit.page.set_default_timeout(_PATIENCE_MS)
         if url is not None:
             visit.page.goto(url)
         return visit

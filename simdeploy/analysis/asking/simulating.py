@@ -151,6 +151,21 @@ def sweep_by_kind(
     return join_kinds([pilot, sweep_kinds(campaign, scenario, policies, rest, part=f"{prefix}rest", **how)])
 
 
+def find_compared(
+    scenario: Scenario, policies: Iterable[ScenarioPolicy], n: int
+) -> tuple[list[Measure], tuple[str, ...]]:
+    """Return the measures by which the worlds of a comparison are divided, and the kinds of release that get worlds of their
+    own: all that occur, because a comparison has measures of every release.
+    """
+    names = ["false_alarm given good", "escaped given defective", *(["cost"] if scenario.costs is not None else [])]
+    wanted = [requirement.measure for requirement in scenario.requirements]
+    kinds = kinds_of(scenario)
+    sorts = {"defective" if kinds.are_defective[kinds.names.index(name)] else "good" for name in kinds.possible}
+    measures = [parse_measure(name) for name in names if name == "cost" or name.rpartition(" ")[2] in sorts]
+    measures = list(dict.fromkeys([*measures, *wanted]))
+    return measures, kinds.possible if find_divided(scenario, policies, measures, n) else ()
+
+
 def replicate_kinds(
     scenario: ScenarioOrPath,
     policies: Mapping[str, Any] | Sequence[str] | str | None = None,
@@ -173,15 +188,7 @@ def replicate_kinds(
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen, problems = choose_policies(scenario, policies)
     raise_if_any(problems)
-    names = ["false_alarm given good", "escaped given defective", *(["cost"] if scenario.costs is not None else [])]
-    wanted = [requirement.measure for requirement in scenario.requirements]
-    kinds = kinds_of(scenario)
-    sorts = {"defective" if kinds.are_defective[kinds.names.index(name)] else "good" for name in kinds.possible}
-    measures = [parse_measure(name) for name in names if name == "cost" or name.rpartition(" ")[2] in sorts]
-    measures = list(dict.fromkeys([*measures, *wanted]))
-    concerned = find_divided(scenario, chosen.values(), measures, len(numbers))
-    if concerned:  # a comparison has measures of every release
-        concerned = kinds.possible
+    measures, concerned = find_compared(scenario, chosen.values(), len(numbers))
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=folders_of(concerned))
     result = sweep_by_kind(campaign, scenario, chosen, measures, concerned, numbers)
     campaign.warn_of_failures()

@@ -26,11 +26,10 @@ from simdeploy.analysis.tuning.result import (
     find_changes,
 )
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
-from simdeploy.dialects.translation import translate_spec
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.levers import change_policy, find_levers, own_identity
 from simdeploy.result import make_frame
-from simdeploy.scenario.orchestrator_section import write_orchestrator
+from simdeploy.scenario.written_specs import write_specs
 from simdeploy.statistics.estimators import Estimate, estimate_values
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from simdeploy.analysis.tuning.confirmed import Confirmed
     from simdeploy.analysis.tuning.neighbours import Neighbourhood
     from simdeploy.analysis.tuning.question import Question
-    from simdeploy.api import Dialect
     from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario
 
@@ -241,31 +239,7 @@ def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) ->
     values = dict(zip(levers, choice.values(), strict=True))
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
         # A limit that can never stop a rollout is intended here: the other one decides.
-        spec = change_policy(base, values, scenario, own_identity(base, scenario)).spec
-    # What only a general policy can say is in no dialect of the API.
-    dialects: tuple[Dialect, ...] = ("general",) if spec.dialect == "general" else ("deployment", "rollout")
-    specs: dict[str, dict[str, Any]] = {}
-    for dialect in sorted(dialects, key=lambda each: each != spec.dialect):
-        translated = translate_spec(
-            spec,
-            dialect,
-            nodes=scenario.fleet.nodes,
-            interval_ns=scenario.health_interval_ns,
-            window_reset=scenario.orchestrator_of(base).window_reset,
-        )
-        written = _without_nothing(translated.spec.to_dict())
-        if dialect == "general":
-            written = {"dialect": dialect, **written}
-            if base.orchestrator is not None:
-                written["orchestrator"] = write_orchestrator(base.orchestrator)
-        specs[dialect] = {"spec": written, "notes": list(translated.notes)}
-    return specs
-
-
-def _without_nothing(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out keys left to their default."""
-    nested = {key: _without_nothing(value) if isinstance(value, dict) else value for key, value in raw.items()}
-    return {key: value for key, value in nested.items() if value is not None and value != {}}
+        return write_specs(change_policy(base, values, scenario, own_identity(base, scenario)), scenario)
 
 
 def _tabulate_candidates(found: Findings) -> pd.DataFrame:

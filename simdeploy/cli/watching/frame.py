@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.cli.story import Line, count_planned_waves, tell
 from simdeploy.engines.fleet_map import SHOWN, Cells, FleetMap, choose, make_cells
+from simdeploy.report.story import Line, count_planned_waves, tell
 from simdeploy.rules.health import judges_waves, read_max_error_rate
 from simdeploy.rules.limits import NO_COUNT, NO_PERCENT, read_limits
 

@@ -56,12 +56,12 @@ class _Wave:
         return not self.in_flight and not self.ends["failed"] and not self.ends["skipped"]
 
 
-def tell(rollout: Rollout, *, most_waves: int = _MANY_WAVES) -> list[Line]:
+def tell(rollout: Rollout, *, most_waves: int = _MANY_WAVES, hint: str = "") -> list[Line]:
     """Return the lines in order: waves and their ends, acts of control plane and people, the rollback.
 
-    With more waves than `most_waves`, some are summed up.
+    With more waves than `most_waves`, some are summed up; `hint` says where all are.
     """
-    lines = [*_tell_waves(rollout, most_waves), *_tell_control_plane(rollout.events), *_tell_rollback(rollout)]
+    lines = [*_tell_waves(rollout, most_waves, hint), *_tell_control_plane(rollout.events), *_tell_rollback(rollout)]
     return sorted(lines, key=lambda line: line.place)
 
 
@@ -103,7 +103,7 @@ def count_planned_waves(rollout: Rollout) -> int:
     return len(plan_waves(rollout.policy.policy, rollout.orchestrator, fleet.nodes, fleet.zones).sizes)
 
 
-def _tell_waves(rollout: Rollout, most_waves: int) -> Iterator[Line]:
+def _tell_waves(rollout: Rollout, most_waves: int, hint: str) -> Iterator[Line]:
     planned = count_planned_waves(rollout)
     nodes = rollout.nodes
     canaries = set(nodes.loc[nodes["canary"], "wave"].dropna())
@@ -111,7 +111,6 @@ def _tell_waves(rollout: Rollout, most_waves: int) -> Iterator[Line]:
     over, over_s = _end(rollout.events)
     waves = _read_waves(rollout.events, over)
     told = _choose_waves(waves) if len(waves) > most_waves else set(waves)
-    hint = " (--records DIR writes all)"
     for is_told, run in groupby(waves.items(), key=lambda item: item[0] in told):
         group = list(run)
         if not is_told:

@@ -1,0 +1,277 @@
+"""What is known at a position: estimates, the curve of a setting, one rollout, and the policy as a spec."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from simdeploy.analysis.asking.measuring import Values, read_measures
+from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.analysis.asking.requirements import why_impossible
+from simdeploy.analysis.asking.simulating import find_compared, folders_of, sweep_by_kind
+from simdeploy.analysis.asking.verdicts import find_direction
+from simdeploy.analysis.estimates.estimating import estimate_frame
+from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
+from simdeploy.analysis.tradeoffs.moving import default_axes, tradeoff
+from simdeploy.engines.choice import expect_seconds
+from simdeploy.errors import InputError, Problem
+from simdeploy.experiments.campaign import Campaign
+from simdeploy.experiments.levers import find_levers
+from simdeploy.explorer.controls import find_policy_controls, find_world_controls
+from simdeploy.explorer.film import make_film
+from simdeploy.explorer.position import Place, Position, is_factor, settle
+from simdeploy.report.wording import UNTRUSTED, capitalize, format_amount, measure_scale, name_briefly, write_estimate
+from simdeploy.scenario.measures import parse_measure
+from simdeploy.scenario.written_specs import write_specs
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.scenario.measures import Measure
+
+T = TypeVar("T")
+
+# Rollouts of a first estimate: the most of these that take a moment, by what an engine is expected to take. Of later ones,
+# while the hand rests, those that take a few seconds.
+_FIRST, _FIRST_S = (20, 50, 100), 0.1
+_LATER, _LATER_S = (1_000, 4_000), 5.0
+_OF_CURVE = 4  # a curve has so many times fewer rollouts of each point
+_FEWEST_OF_CURVE = 50
+_MOST_KEPT = 200
+
+Asked = Callable[[], bool]
+
+
+class SupersededError(Exception):
+    """Something else has been asked meanwhile."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How many rollouts an answer takes, and whether more would follow."""
+
+    n: int
+    is_last: bool
+
+
+class Explorer:
+    """A scenario and its policies, to be asked at any position.
+
+    Answers are JSON values, which depend on the question only; what was answered lately is kept.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    policies : mapping of str to ScenarioPolicy
+        The first is where exploring begins.
+    seed : int
+    confidence_level : float
+    engine : {'compiled', 'reference'}
+    prepare : callable, optional
+        Called once before anything is asked; it may set a better `engine` later.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        policies: Mapping[str, ScenarioPolicy],
+        *,
+        seed: int = 0,
+        confidence_level: float = 0.95,
+        engine: str = "compiled",
+        prepare: Callable[[Explorer], None] | None = None,
+    ) -> None:
+        self.scenario, self.policies = scenario, policies
+        self._prepare = prepare
+        self.seed, self.confidence_level, self.engine = seed, confidence_level, engine
+        self._known: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+
+    @property
+    def start(self) -> Position:
+        """Where exploring begins: the first policy as it is."""
+        return Position(next(iter(self.policies)), {})
+
+    def prepare(self) -> None:
+        """Get ready to be asked."""
+        prepare, self._prepare = self._prepare, None
+        if prepare is not None:
+            prepare(self)
+
+    def settle(self, position: Position) -> Place:
+        """Return what a position means; raise all problems."""
+        return self._remember(("place", position.key), lambda: settle(position, self.scenario, self.policies))
+
+    def describe(self) -> dict[str, Any]:
+        """Return what doesn't depend on the position."""
+        return {
+            "scenario": self.scenario.name,
+            "description": self.scenario.description or "",
+            "policies": list(self.policies),
+            "kinds": [kind.name for kind in self.scenario.release],
+            "confidence_level": self.confidence_level,
+            "seed": self.seed,
+            "nodes": self.scenario.fleet.nodes,
+            "start": self.start.to_dict(),
+        }
+
+    def find_controls(self, place: Place) -> list[dict[str, Any]]:
+        """Return the sliders at a position: ranges are those of the policy as it is, under the position's strategy."""
+        strategy = {name: v for name, v in place.position.values.items() if name in ("strategy", *_SIZES)}
+        of = Position(place.position.policy, strategy if "strategy" in strategy else {})
+
+        def make() -> list[dict[str, Any]]:
+            controls = find_policy_controls(self.settle(of)) + find_world_controls(self.scenario)
+            return [control.to_dict() for control in controls]
+
+        return self._remember(("controls", of.key), make)
+
+    def write_policy(self, place: Place) -> dict[str, Any]:
+        """Return the policy's spec by dialect, with notes on what a dialect can't say."""
+        return write_specs(place.policy, place.scenario)
+
+    def efforts(self) -> list[Effort]:
+        """Return the sizes of estimates: the first as large as a moment allows, later ones larger."""
+        updates = self.scenario.fleet.nodes
+        first = max((n for n in _FIRST if expect_seconds(self.engine, n * updates) <= _FIRST_S), default=_FIRST[0])
+        sizes = [first, *(n for n in _LATER if expect_seconds(self.engine, n * updates) <= _LATER_S)]
+        return [Effort(n, is_last=n == sizes[-1]) for n in sizes]
+
+    def estimate(self, place: Place, n: int, is_superseded: Asked = bool) -> list[dict[str, Any]]:
+        """Return the estimate of each measure over `n` rollouts, as `simdeploy compare` has them."""
+        return self._remember(
+            ("numbers", place.position.key, n, self.engine), lambda: self._estimate(place, n, is_superseded)
+        )
+
+    def _estimate(self, place: Place, n: int, is_superseded: Asked) -> list[dict[str, Any]]:
+        scenario, policies = place.scenario, {place.policy.name: place.policy}
+        measures = find_measures(scenario, place.policy.identity.type)
+        divides_by, concerned = find_compared(scenario, policies.values(), n)
+        campaign = Campaign(self.seed, self.engine, progress=_stop_if(is_superseded), parts=folders_of(concerned))
+        result = sweep_by_kind(campaign, scenario, policies, divides_by, concerned, range(n))
+        values = Values(result, measures, costs=scenario.costs, release=scenario.release)
+        frame = estimate_frame(values, measures, self.confidence_level)
+        unit = scenario.costs.unit if scenario.costs is not None else ""
+        return [_to_row(row, unit or "") for row in frame.to_dict("records")]
+
+    def size_of_curve(self, n: int) -> int:
+        """Return how many rollouts each point of a curve has, beside an estimate over `n`."""
+        return max(n // _OF_CURVE, _FEWEST_OF_CURVE)
+
+    def draw_curve(self, place: Place, lever: str, n: int, is_superseded: Asked = bool) -> dict[str, Any]:
+        """Return what a setting trades, as `tradeoff` has it, over `n` rollouts of each of its values."""
+        key = ("curve", place.position.key, lever, n, self.engine)
+        return self._remember(key, lambda: self._draw_curve(place, lever, n, is_superseded))
+
+    def _draw_curve(self, place: Place, lever: str, n: int, is_superseded: Asked) -> dict[str, Any]:
+        found = find_levers([lever], [place.scenario], [place.policy.spec])[0]
+        ranges = {each.lever.name: each for each in find_ranges(place.scenario, place.policy, None)}
+        if found.name not in ranges:
+            raise InputError(Problem("no curve of this setting", (lever,), allowed=", ".join(ranges)))
+        measures = find_measures(place.scenario, place.policy.identity.type)
+        result = tradeoff(
+            place.scenario,
+            place.policy,
+            vary={found.name: ranges[found.name].values},
+            axes=measures,
+            replications=n,
+            confidence_level=self.confidence_level,
+            seed=self.seed,
+            engine=self.engine,
+            progress=_stop_if(is_superseded),
+        )
+        points: dict[float, dict[str, Any]] = {}
+        unit = place.scenario.costs.unit if place.scenario.costs is not None else ""
+        for row in result.curves.to_dict("records"):
+            about = {"value": row["value"], "is_default": bool(row["is_default"]), "is_here": bool(row["is_current"])}
+            point = points.setdefault(row["value"], {**about, "estimates": []})
+            point["estimates"].append(_to_row(row, unit or ""))
+        return {"lever": found.name, "kind": found.kind, "n": n, "points": list(points.values())}
+
+    def show_rollout(self, place: Place, replication: int, kind: str | None) -> dict[str, Any]:
+        """Return one rollout to step through; `kind` is the release's, by default that which is drawn."""
+        key = ("rollout", place.position.key, replication, kind)
+        return self._remember(key, lambda: make_film(place, replication, kind, self.seed))
+
+    def _remember(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
+        """Return what is known, or make it."""
+        if key not in self._known:
+            self._known[key] = make()
+            if len(self._known) > _MOST_KEPT:
+                self._known.popitem(last=False)
+        self._known.move_to_end(key)
+        known: T = self._known[key]
+        return known
+
+    def knows(self, place: Place, n: int) -> bool:
+        """Return whether the estimates of a position are known already."""
+        return ("numbers", place.position.key, n, self.engine) in self._known
+
+
+_SIZES = ("canary_count", "canary_percent")
+
+
+def find_measures(scenario: Scenario, type_: str) -> tuple[Measure, ...]:
+    """Return what is shown of a position: errors, time, reach, service and cost, as far as the scenario has them.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario import load_example
+    >>> for measure in find_measures(load_example("tune-1000"), "update"):
+    ...     print(measure)
+    false_alarm given good
+    escaped given defective
+    makespan_s given completed_good
+    blast_radius given defective
+    min_in_service_fraction
+    cost
+    """
+    axes = default_axes(scenario, type_)
+    for name in ("blast_radius", "min_in_service_fraction"):
+        is_there = any(parse_measure(axis).of == name for axis in axes)
+        if not is_there and why_impossible(parse_measure(name), scenario.release, type_) is None:
+            axes.insert(len(axes) - ("cost" in axes), name)
+    return read_measures(axes)
+
+
+def has_curve(name: str) -> bool:
+    """Return whether a key may have a curve: one of the policy."""
+    return not is_factor(name)
+
+
+def _stop_if(is_superseded: Asked) -> Callable[[int, int], None]:
+    def look(_done: int, _total: int) -> None:
+        if is_superseded():
+            raise SupersededError
+
+    return look
+
+
+def _to_row(row: Mapping[Any, Any], cost_unit: str) -> dict[str, Any]:
+    """Return an estimate as JSON values: number, interval, and how they are written."""
+    measure = parse_measure(row["measure"])
+    estimate, low, high = (_or_none(row[name]) for name in ("estimate", "low", "high"))
+    scale = measure_scale(measure, abs(estimate or 0.0), cost_unit)
+    # A rate that is known without simulation has an interval without width.
+    is_exact = measure.kind == "rate" and estimate is not None and low == high
+    interval = "exact" if is_exact else write_estimate(row, scale).partition(" (")[2].removesuffix(")")
+    return {
+        "measure": str(measure),
+        "label": capitalize(name_briefly(measure)),
+        "about": describe_measure(measure),
+        "given": measure.given,
+        "better": find_direction(measure),
+        "estimate": estimate,
+        "low": low,
+        "high": high,
+        "n": int(row["n"]),
+        "is_trusted": bool(row["is_trusted"]),
+        "text": format_amount(row["estimate"], scale),
+        "interval": interval.removeprefix(UNTRUSTED),
+        "factor": scale.factor,
+        "unit": scale.unit,
+    }
+
+
+def _or_none(number: float) -> float | None:
+    return None if number != number else float(number)

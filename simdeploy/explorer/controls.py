@@ -1,0 +1,218 @@
+"""Which sliders there are, and where each can stand: settings of the policy, and the main assumptions about its world."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
+from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.experiments.levers import FACTOR_PREFIX, Lever, change_policy, own_identity, stated_numbers
+from simdeploy.report.tradeoff import write_value
+from simdeploy.report.wording import NO_SCALE, PERCENT, Scale
+from simdeploy.units import NS_PER_S, exact
+
+if TYPE_CHECKING:
+    from simdeploy.explorer.position import Place
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+# Steps of a slider within a power of ten: fine enough to find a threshold, few enough for a short way.
+_DIGITS = (Fraction(1), Fraction(5, 4), Fraction(3, 2), *(Fraction(n) for n in range(2, 10)))
+_STRATEGIES = ("immediate", "rolling", "canary")
+_CANARIES = ("canary_count", "canary_percent")
+_REACH = 10  # how many times larger or smaller than stated an assumption can be
+_MOST_LIKELY = 0.9  # of a kind of release
+_MOST_FACTORS = 8
+_STARTS = "fleet.start_failure"
+_FRACTIONS = ("error_rate", "start_failure", "start_hang")
+_RATES = ("requests_per_second", "capacity")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A place where a control can stand: values of keys, in a file's form, and what is written beside it."""
+
+    values: Mapping[str, Any]
+    number: float | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Control:
+    """A slider, or a choice of words.
+
+    `base` is the step of the file, `default` that of the API, if there is one. Only a `lever` has a curve.
+    """
+
+    name: str
+    label: str
+    group: str  # policy or world
+    kind: str  # choice, or a lever's
+    steps: tuple[Step, ...]
+    base: int
+    default: int | None
+    factor: float = 1  # from a value to what is written
+    unit: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        steps = [{"values": dict(step.values), "number": step.number, "text": step.text} for step in self.steps]
+        names = ("name", "label", "group", "kind", "base", "default", "factor", "unit")
+        parts = {name: getattr(self, name) for name in names}
+        return {**parts, "steps": steps}
+
+
+def find_policy_controls(place: Place) -> list[Control]:
+    """Return the controls of a policy: its strategy, and the settings that matter under it."""
+    ranges = find_levers_that_matter(place.scenario, place.policy)
+    strategy = _make_strategy(place)
+    sliders = [_make_slider(of_lever, place) for of_lever in ranges]
+    return [*([] if strategy is None else [strategy]), *sliders]
+
+
+def find_levers_that_matter(scenario: Scenario, policy: ScenarioPolicy) -> tuple[LeverRange, ...]:
+    """Return the default ranges of a policy's settings, as `tradeoff` has them; none where it has none."""
+    try:
+        return find_ranges(scenario, policy, None)
+    except InputError:
+        return ()
+
+
+def _make_slider(of_lever: LeverRange, place: Place) -> Control:
+    lever, known = of_lever.lever, dict(zip(of_lever.numbers, of_lever.values, strict=True))
+    interval_s = Fraction(place.policy.policy.interval_ns, NS_PER_S)
+    numbers = sorted({*known, *_refine(of_lever, interval_s)})
+    scale = _find_scale(lever, place)
+    steps = tuple(
+        Step({lever.name: known.get(number, _write(lever, number))}, number, _describe(lever, number, scale, place))
+        for number in numbers
+    )
+    places = {number: at for at, number in enumerate(numbers)}
+    base = places[numbers[0] if of_lever.current is None else of_lever.current]
+    default = None if of_lever.default is None else places[of_lever.default]
+    return Control(lever.name, _label(lever.name), "policy", lever.kind, steps, base, default, *scale)
+
+
+def _refine(of_lever: LeverRange, interval_s: Fraction) -> Iterator[float]:
+    """Yield numbers between the ends of a range: of times, multiples of the interval of health windows."""
+    positive = [number for number in of_lever.numbers if number > 0]
+    unit = interval_s if of_lever.lever.kind == "duration" else Fraction(1)
+    is_whole = of_lever.lever.kind != "number"
+    yield from _spread(min(positive, default=1), max(positive, default=1), unit, is_whole=is_whole)
+
+
+def _write(lever: Lever, number: float) -> Any:
+    """Return a number as a value of a file."""
+    return int(number) if lever.kind == "whole" or number == int(number) else number
+
+
+def _find_scale(lever: Lever, place: Place) -> Scale:
+    is_share = lever.name == "max_parallel" and place.policy.spec.dialect == "rollout"
+    if lever.name.endswith("_percent") or is_share:
+        return Scale(1, "%")
+    return PERCENT if lever.kind == "number" else NO_SCALE
+
+
+def _describe(lever: Lever, number: float, scale: Scale, place: Place) -> str:
+    if lever.name == "max_parallel" and number == place.scenario.fleet.nodes and not scale.unit:
+        return "all at once"
+    if lever.kind == "duration":
+        return write_value(lever, number).replace("m0s", "m").replace("h0m", "h")
+    return f"{scale.factor * number:.10g} {scale.unit}".rstrip()
+
+
+def _make_strategy(place: Place) -> Control | None:
+    """Return the choice of a strategy; None if no other is possible."""
+    policy, scenario = place.policy, place.scenario
+    current = getattr(policy.spec, "strategy", None)
+    if current not in _STRATEGIES:
+        return None
+    stated = [name for name in _CANARIES if getattr(policy.spec, name, None) is not None]
+    steps: list[Step] = []
+    base = 0
+    for strategy in _STRATEGIES:
+        values: dict[str, Any] = {"strategy": strategy}
+        if strategy == "canary" and not stated:
+            values["canary_count"] = max(1, scenario.fleet.nodes // 20)
+        elif strategy != "canary":
+            values |= dict.fromkeys(stated)
+        if strategy == current:
+            base, values = len(steps), {"strategy": strategy, **{name: getattr(policy.spec, name) for name in stated}}
+        if strategy == current or _is_valid(place, values):
+            steps.append(Step(values, None, strategy))
+    return Control("strategy", "Strategy", "policy", "choice", tuple(steps), base, None) if len(steps) > 1 else None
+
+
+def _is_valid(place: Place, values: Mapping[str, Any]) -> bool:
+    levers = {Lever(name, "other"): value for name, value in values.items()}
+    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        try:
+            change_policy(place.policy, levers, place.scenario, own_identity(place.policy, place.scenario))
+        except InputError:
+            return False
+    return True
+
+
+def find_world_controls(scenario: Scenario) -> list[Control]:
+    """Return sliders of the main assumptions: how likely each defective kind of release is, and the rates that are stated."""
+    stated = dict(stated_numbers(scenario))
+    shares = [
+        f"release.{kind.name}.probability" for kind in scenario.release if kind.defective and len(scenario.release) > 1
+    ]
+    rates = [path for path in stated if _is_rate(path)]
+    # A fleet whose nodes all start is an assumption, too.
+    unstated = [] if scenario.past is not None or any(path.startswith(_STARTS) for path in rates) else [_STARTS]
+    paths = dict.fromkeys([*shares, *unstated, *rates])
+    return [_make_factor(path, float(stated.get(path, 0))) for path in paths][:_MOST_FACTORS]
+
+
+def _is_rate(path: str) -> bool:
+    name = path.removesuffix(".mean").rpartition(".")[2]
+    is_mean = path.endswith(".mean") and path.split(".")[-3] in _FRACTIONS
+    return is_mean or name in (*_FRACTIONS, *_RATES)
+
+
+def _make_factor(path: str, value: float) -> Control:
+    *_, last = path.split(".")
+    is_fraction = last not in _RATES
+    highest = _MOST_LIKELY if last == "probability" else 1.0 if is_fraction else math.inf
+    low, high = (value / _REACH, min(value * _REACH, highest)) if value > 0 else (0.001, 0.1)
+    numbers = sorted({value, *_spread(low, high), *([0.0] if is_fraction else [])})
+    name = FACTOR_PREFIX + path
+    lever = Lever(name, "number")
+    scale = PERCENT if is_fraction else NO_SCALE
+    steps = tuple(
+        Step({name: _write(lever, number)}, number, f"{scale.factor * number:.4g} {scale.unit}".rstrip())
+        for number in numbers
+    )
+    return Control(name, _label(path), "world", "number", steps, numbers.index(value), None, *scale)
+
+
+def _spread(low: float, high: float, unit: Fraction = Fraction(1), *, is_whole: bool = False) -> Iterator[float]:
+    """Yield round multiples of a unit between two numbers."""
+    for power in range(-9, 10):
+        for digit in _DIGITS:
+            multiple = digit * Fraction(10) ** power
+            if exact(low) <= multiple * unit <= exact(high) and not (is_whole and multiple.denominator > 1):
+                yield float(multiple * unit)
+
+
+def _label(path: str) -> str:
+    """Name a key for people: the end of its path, and the kind of release that it belongs to.
+
+    Examples
+    --------
+    >>> _label("health_check.max_error_rate"), _label("release.bad.probability"), _label("fleet.start_failure")
+    ('max error rate', 'probability of bad', 'start failure of nodes')
+    """
+    section, *between, last = ["", *path.split(".")] if "." not in path else path.split(".")
+    if last == "mean":  # of a law
+        last = between[-2]
+    name = last.replace("_", " ")
+    if section == "release":
+        return f"{name} of {between[0]}"
+    return f"{name} of nodes" if section == "fleet" and last != "capacity" else name

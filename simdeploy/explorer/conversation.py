@@ -1,0 +1,191 @@
+"""A conversation with a front end: what it asks is answered roughly at once, and better while the hand rests."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.errors import InputError, Problem, SimdeployError, SimdeployWarning, nearest, printable, shorten
+from simdeploy.explorer.answering import SupersededError, has_curve
+from simdeploy.explorer.front_end import list_looks
+from simdeploy.explorer.position import read_position
+
+if TYPE_CHECKING:
+    from simdeploy.explorer.answering import Explorer
+    from simdeploy.explorer.position import Place, Position
+
+# Without another question: before anything but numbers is shown, and before they are refined.
+_PAUSE_S, _REST_S = 0.1, 0.25
+_HIGHEST = 1_000_000  # number of a question or a rollout
+_LONGEST = 200
+_KEYS = ("ask", "position", "curve", "rollout")
+_OF_ROLLOUT = ("replication", "kind")
+_MOST_PROBLEMS = 5
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a front end asks: everything at a position, by the number of the question."""
+
+    number: int
+    position: Position
+    curve: str | None
+    replication: int
+    kind: str | None
+
+
+def read_question(raw: object) -> Question:
+    """Read a question from JSON values; raise all problems.
+
+    Examples
+    --------
+    >>> read_question({"ask": 1, "position": {"policy": "waves"}}).position.policy
+    'waves'
+    """
+    if not isinstance(raw, Mapping):
+        raise InputError(Problem("not a question", found=shorten(raw), allowed="an object"))
+    rollout = raw.get("rollout")
+    rollout = {} if rollout is None else rollout
+    if not isinstance(rollout, Mapping):
+        raise InputError(Problem("not a rollout", ("rollout",), found=shorten(rollout), allowed="an object"))
+    problems = [
+        Problem("unknown key", (*place, shorten(key)), hint=nearest(key, known))
+        for place, keys, known in (((), raw, _KEYS), (("rollout",), rollout, _OF_ROLLOUT))
+        for key in keys
+        if key not in known
+    ]
+    number, replication = raw.get("ask"), rollout.get("replication", 0)
+    curve, kind = raw.get("curve"), rollout.get("kind")
+    for path, value in ((("ask",), number), (("rollout", "replication"), replication)):
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _HIGHEST:
+            problems.append(Problem("not a number", path, found=shorten(value), allowed=f"0 to {_HIGHEST - 1:,}"))
+    for path, value in ((("curve",), curve), (("rollout", "kind"), kind)):
+        if value is not None and not (isinstance(value, str) and len(value) <= _LONGEST):
+            problems.append(Problem("not a name", path, found=shorten(value), allowed="a text, or null"))
+    try:
+        position = read_position(raw.get("position"))
+    except InputError as error:
+        problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return Question(int(number or 0), position, curve, replication, kind)
+
+
+class Conversation:
+    """Answers questions one at a time in a thread of its own, the latest first: earlier ones are dropped.
+
+    Parameters
+    ----------
+    explorer : Explorer
+    send : callable
+        Takes each answer, a mapping of JSON values; called from the thread.
+    """
+
+    def __init__(self, explorer: Explorer, send: Callable[[dict[str, Any]], None]) -> None:
+        self._explorer, self._send = explorer, send
+        self._news = threading.Condition()
+        self._next: Question | None = None
+        self._is_over = False
+        self._controls: list[dict[str, Any]] | None = None  # as last sent
+        self._thread = threading.Thread(target=self._answer_all, name="simdeploy-explorer", daemon=True)
+        explorer.prepare()
+        send({"type": "start", "looks": list_looks(), **explorer.describe()})
+        self._thread.start()
+
+    def hear(self, raw: object) -> None:
+        """Take a question as JSON values; one that can't be read is answered with its problems."""
+        try:
+            question = read_question(raw)
+        except InputError as error:
+            number = raw.get("ask") if isinstance(raw, Mapping) else None
+            self.refuse(error, number if isinstance(number, int) else None)
+            return
+        with self._news:
+            self._next = question
+            self._news.notify()
+
+    def refuse(self, error: SimdeployError, number: int | None = None) -> None:
+        """Say what is wrong with a question."""
+        problems = error.problems if isinstance(error, InputError) else (error,)
+        texts = [printable(str(problem)) for problem in problems]
+        more = [f"and {len(texts) - _MOST_PROBLEMS} more"] if len(texts) > _MOST_PROBLEMS else []
+        self._send({"type": "error", "ask": number, "problems": [*texts[:_MOST_PROBLEMS], *more]})
+
+    def close(self) -> None:
+        """End the conversation; what is being computed is dropped soon."""
+        with self._news:
+            self._is_over = True
+            self._news.notify()
+
+    def _answer_all(self) -> None:
+        while (question := self._wait()) is not None:
+            try:
+                with warnings.catch_warnings(action="ignore", category=SimdeployWarning):  # said with the numbers
+                    for answer in self._answers(question):
+                        self._send({"ask": question.number, **answer})
+            except SupersededError:
+                continue
+            except SimdeployError as error:
+                self.refuse(error, question.number)
+            except MemoryError:
+                self.refuse(SimdeployError("out of memory"), question.number)
+
+    def _wait(self) -> Question | None:
+        """Wait for the next question; None at the end."""
+        with self._news:
+            self._news.wait_for(lambda: self._next is not None or self._is_over)
+            question, self._next = self._next, None
+            return None if self._is_over else question
+
+    def _is_superseded(self) -> bool:
+        return self._next is not None or self._is_over
+
+    def _go_on(self) -> None:
+        if self._is_superseded():
+            raise SupersededError
+
+    def _rest(self, seconds: float) -> None:
+        """Wait until the hand has rested for a while."""
+        with self._news:
+            self._news.wait_for(self._is_superseded, timeout=seconds)
+        self._go_on()
+
+    def _answers(self, question: Question) -> Iterator[dict[str, Any]]:
+        """Yield the answers to a question: first numbers, so that a moving hand sees them; then the rest; then better ones."""
+        explorer, place = self._explorer, self._explorer.settle(question.position)
+        efforts = explorer.efforts()
+        known = [effort for effort in efforts if explorer.knows(place, effort.n)]
+        begun = known[-1] if known else efforts[0]
+        # Even if something else has been asked meanwhile, or a hand that never rests would see nothing.
+        yield self._numbers(place, begun.n, is_last=begun.is_last, is_superseded=bool)
+        self._rest(_PAUSE_S)
+        controls = explorer.find_controls(place)
+        if controls != self._controls:
+            self._controls = controls
+            yield {"type": "controls", "controls": controls}
+        self._go_on()
+        yield {"type": "rollout", **explorer.show_rollout(place, question.replication, question.kind)}
+        drawn = 0
+        for effort in [begun, *(each for each in efforts if each.n > begun.n)]:
+            if effort is not begun:
+                self._rest(_REST_S)
+                yield self._numbers(place, effort.n, is_last=effort.is_last, is_superseded=self._is_superseded)
+            self._go_on()
+            n = explorer.size_of_curve(effort.n)
+            if question.curve is not None and has_curve(question.curve) and n > drawn:
+                drawn = n
+                yield {"type": "curve", **explorer.draw_curve(place, question.curve, n, self._is_superseded)}
+
+    def _numbers(self, place: Place, n: int, *, is_last: bool, is_superseded: Callable[[], bool]) -> dict[str, Any]:
+        return {
+            "type": "numbers",
+            "n": n,
+            "is_last": is_last,
+            "position": place.position.to_dict(),
+            "estimates": self._explorer.estimate(place, n, is_superseded),
+            "warnings": [printable(text) for text in place.warnings],
+            "specs": self._explorer.write_policy(place),
+        }

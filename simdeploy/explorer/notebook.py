@@ -1,0 +1,85 @@
+"""`simdeploy.explore`."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from simdeploy.errors import SimdeployError, raise_if_any
+from simdeploy.experiments.arguments import check_numbers
+from simdeploy.explorer.preparing import make_explorer
+from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.statistics.levels import level_problems
+
+if TYPE_CHECKING:
+    from simdeploy.experiments.sweep import Policy
+    from simdeploy.explorer.widget import ExplorerWidget
+
+_INSTALL = "pip install 'simdeploy[explore]'"
+
+
+def explore(
+    scenario: ScenarioOrPath,
+    policy: Policy | None = None,
+    *,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+    engine: str = "auto",
+) -> ExplorerWidget:
+    """Return a widget to move a policy's settings and the scenario's assumptions, and see what happens.
+
+    It is what ``simdeploy explore`` shows in a browser.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    policy : str, mapping, spec or document, optional
+        A policy's name, or a spec: where to begin. The scenario's first policy by default.
+    confidence_level : float, default 0.95
+        Of each interval separately; of a curve, of all its points together.
+    seed : int, default 0
+    engine : {'auto', 'compiled', 'reference'}
+
+    Returns
+    -------
+    anywidget.AnyWidget
+        Its `position` is where the sliders stand: the policy's name, and changed values by key. Setting it moves them.
+
+    Raises
+    ------
+    InputError
+        Lists everything invalid.
+    SimdeployError
+        Without the extra `explore`.
+
+    Notes
+    -----
+    A first estimate has up to 100 rollouts, so that it follows the hand; while the hand rests, 1,000 and 4,000 follow. They are
+    the rollouts of ``simdeploy compare`` with as many replications, and the intervals are the same.
+
+    Examples
+    --------
+    >>> import simdeploy
+    >>> widget = simdeploy.explore(simdeploy.load_example("small-fleet"), "rolling")
+    >>> widget.position
+    {'policy': 'rolling', 'values': {}}
+    """
+    require("anywidget")
+    from simdeploy.explorer.widget import ExplorerWidget
+
+    scenario = as_scenario(scenario)
+    check_numbers(replications=1, seed=seed, engine=engine)
+    raise_if_any(level_problems(confidence_level))
+    first = scenario.policy(policy)
+    policies = {first.name: first, **scenario.policies}
+    policies[first.name] = first
+    return ExplorerWidget(
+        make_explorer(scenario, policies, seed=seed, confidence_level=confidence_level, engine=engine)
+    )
+
+
+def require(*modules: str) -> None:
+    """Raise `SimdeployError` if a package of the extra `explore` is missing."""
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise SimdeployError(f"{', '.join(missing)} is not installed: {_INSTALL}")

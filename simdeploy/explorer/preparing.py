@@ -1,0 +1,56 @@
+"""An explorer of a scenario and policies as a user names them, with the engine that suits a moving hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from simdeploy.engines.choice import check_engine, has_address_space
+from simdeploy.explorer.answering import Explorer
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+
+def make_explorer(
+    scenario: Scenario,
+    policies: Mapping[str, ScenarioPolicy],
+    *,
+    seed: int = 0,
+    confidence_level: float = 0.95,
+    engine: str = "auto",
+) -> Explorer:
+    """Return an explorer; ``auto`` is the compiled engine, as soon as it is compiled on this machine.
+
+    Both engines give the same numbers, but the compiled one gives enough of them at once.
+    """
+    check_engine(engine)
+    can_compile = find_spec("numba") is not None and has_address_space() and scenario.past is None
+    chosen = engine
+    if engine == "auto":
+        chosen = "compiled" if can_compile and _is_compiled() else "reference"
+    prepare = _begin_loading if engine == "auto" and can_compile else None
+    return Explorer(scenario, policies, seed=seed, confidence_level=confidence_level, engine=chosen, prepare=prepare)
+
+
+def _begin_loading(explorer: Explorer) -> None:
+    threading.Thread(target=_load, args=(explorer,), name="simdeploy-loading", daemon=True).start()
+
+
+def _is_compiled() -> bool:
+    from simdeploy.engines.compiled.kernel import is_ready
+
+    return is_ready()
+
+
+def _load(explorer: Explorer) -> None:
+    """Load the compiled engine, which takes seconds, or a minute where it has to be compiled first, and let the explorer use it."""
+    from simdeploy.experiments.replication import replicate
+    from simdeploy.scenario import Scenario
+
+    fleet = {"nodes": 2, "update_duration": "1s"}
+    tiny = Scenario.from_dict({"name": "tiny", "fleet": fleet, "policies": {"all": {"strategy": "immediate"}}})
+    replicate(tiny, replications=2, engine="compiled")
+    explorer.engine = "compiled"

@@ -1,0 +1,233 @@
+// The explorer: asks for everything at a position whenever it changes, and shows the answers as they come.
+
+class Explorer {
+  constructor(model, el) {
+    this.model = model;
+    this.number = 0;
+    this.shownNumber = 0;
+    this.lever = null;
+    this.known = {}; // the best estimates of each position
+    this.root = make("div", { class: "simdeploy-explorer" });
+    el.append(this.root);
+    this.heard = (answer) => this.hear(answer);
+    this.moved = () => this.goTo(this.model.get("position"), null, { isOwn: false });
+    model.on("msg:custom", this.heard);
+    model.on("change:position", this.moved);
+    model.send("hello");
+  }
+
+  close() {
+    this.model.off("msg:custom", this.heard);
+    this.model.off("change:position", this.moved);
+    this.rollout?.stop();
+    this.watcher?.disconnect();
+  }
+
+  hear(answer) {
+    if (answer.type === "start") {
+      this.begin(answer);
+    } else if (answer.type === "gone") {
+      this.say("Not connected. Is simdeploy explore still running?", true);
+    } else if (answer.ask !== null && answer.ask < this.shownNumber) {
+      return; // of an earlier position
+    } else if (answer.type === "error") {
+      this.showError(answer);
+    } else if (answer.type === "numbers") {
+      this.showNumbers(answer);
+    } else if (answer.ask === this.number && answer.type === "controls") {
+      this.showControls(answer.controls);
+    } else if (answer.ask === this.number && answer.type === "rollout") {
+      this.rollout.show(answer);
+    } else if (answer.ask === this.number && answer.type === "curve") {
+      this.tradeoff.show(answer, this.controls.find(answer.lever));
+    }
+  }
+
+  begin(about) {
+    if (!this.about) this.build(about);
+    this.say("");
+    this.goTo(this.past.now, null, { isOwn: false, asksAgain: true });
+  }
+
+  build(about) {
+    this.about = about;
+    this.level = `${Number((100 * about.confidence_level).toPrecision(6))} %`;
+    const start = this.model.get("position");
+    const known = start && about.policies.includes(start.policy);
+    this.past = new Past(known ? { policy: start.policy, values: { ...start.values } } : about.start);
+    this.cards = new Cards(about.looks);
+    this.controls = new Controls((name, values, isDone) => this.move(name, values, isDone));
+    this.tradeoff = new Tradeoff((lever) => this.chooseLever(lever), this.level);
+    this.rollout = new Rollout(about.looks, about.kinds, () => this.ask());
+    this.policy = new Policy();
+    this.policies = makeSelect("Policy", about.policies.map((name) => [name, name]), (policy) => this.goTo({ policy, values: {} }, null));
+    this.undo = makeButton("↶ Undo", "Undo", () => this.step("undo"));
+    this.redo = makeButton("↷ Redo", "Redo", () => this.step("redo"));
+    this.reset = makeButton("Reset", "Reset to the file's values", () => this.goTo({ policy: this.past.now.policy, values: {} }, null));
+    this.link = makeButton("Copy link", "Copy a link to this position", () => copyText(location.href, this.link));
+    this.link.hidden = !this.model.get("has_link");
+    this.effort = make("p", { class: "effort" });
+    this.change = make("p", { class: "last-change" });
+    this.message = make("div", { class: "message", role: "alert" });
+    this.warnings = make("ul", { class: "warnings", "aria-label": "Warnings" });
+    this.root.append(
+      make(
+        "header", {}, make("div", { class: "title" }, make("h1", {}, about.scenario), make("p", {}, `${plural(about.nodes, "node")}, policy `, this.policies)),
+        make("div", { class: "actions" }, this.undo, this.redo, this.reset, this.link),
+      ),
+      make(
+        "section", { class: "summary", "aria-label": "Estimates" }, make("div", { class: "bar" }, this.change, this.effort), this.cards.element, this.cards.live,
+        this.message,
+      ),
+      this.warnings,
+      make("div", { class: "columns" }, this.controls.element, make("div", { class: "panels" }, make("div", {}, this.tradeoff.element, this.policy.element), this.rollout.element)),
+    );
+    this.root.addEventListener("keydown", (event) => this.press(event));
+    this.watcher = new ResizeObserver(() => this.resize());
+    this.watcher.observe(this.tradeoff.place);
+  }
+
+  resize() {
+    const width = this.tradeoff.place.clientWidth;
+    if (!width || width === this.width) return;
+    this.width = width;
+    if (this.tradeoff.curve) this.tradeoff.draw();
+    if (this.rollout.film) {
+      this.rollout.draw();
+      this.rollout.moveTo(this.rollout.at);
+    }
+  }
+
+  press(event) {
+    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z" || event.target.type === "text") return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.step(event.shiftKey ? "redo" : "undo");
+  }
+
+  step(which) {
+    const position = this.past[which]();
+    if (position) this.goTo(position, null, { isStep: true });
+  }
+
+  // Moves some values; those of the file are not kept, so that a link holds only changes.
+  move(name, values, isDone) {
+    const { policy, values: before } = this.moving ?? this.past.now;
+    const changed = { ...before };
+    for (const [key, value] of Object.entries(values)) {
+      const control = this.controls.find(key);
+      if (control && sameValue(control.steps[control.base].values[key], value) && control.kind !== "choice") delete changed[key];
+      else changed[key] = value;
+    }
+    const control = this.controls.find(name);
+    if (control?.kind === "choice" && control.steps[control.base].values[name] === values[name]) for (const key of Object.keys(control.steps[control.base].values)) delete changed[key];
+    if (control?.group === "policy" && control.kind !== "choice") this.lever = name;
+    const position = { policy, values: changed };
+    if (!isDone) {
+      this.moving = position;
+      this.showPosition(position, name);
+      this.ask(position);
+      return;
+    }
+    this.moving = null;
+    this.goTo(position, name);
+  }
+
+  goTo(position, name, { isOwn = true, isStep = false, asksAgain = false } = {}) {
+    if (!position || !this.past) return;
+    if (!isStep) this.past.push(position, name);
+    this.showPosition(position, name);
+    if (isOwn) {
+      this.model.set("position", position);
+      this.model.save_changes();
+    }
+    if (asksAgain || keyOf(position) !== this.asked) this.ask(position);
+  }
+
+  showPosition(position, name) {
+    this.policies.value = position.policy;
+    this.controls.show(position.values, name);
+    this.undo.disabled = !this.past.before.length;
+    this.redo.disabled = !this.past.after.length;
+    if (this.lever) this.tradeoff.lever.value = this.lever;
+    this.reset.disabled = !Object.keys(position.values).length;
+  }
+
+  chooseLever(lever) {
+    this.lever = lever;
+    this.ask();
+  }
+
+  ask(position = this.moving ?? this.past.now) {
+    this.number += 1;
+    this.asked = keyOf(position);
+    this.askedAt = performance.now();
+    this.root.classList.add("asking");
+    this.model.send({ ask: this.number, position, curve: this.lever, rollout: this.rollout.asked });
+  }
+
+  showNumbers(answer) {
+    const isNew = answer.ask > this.shownNumber;
+    this.shownNumber = answer.ask;
+    if (isNew) performance.measure("simdeploy-answer", { start: this.askedAt, detail: { ask: answer.ask, n: answer.n } });
+    const key = keyOf(answer.position);
+    this.known[key] = answer.estimates;
+    const before = this.past.change && this.known[keyOf(this.moving ? this.past.now : this.past.change.before)];
+    this.cards.show(answer, before, this.level);
+    this.showChange();
+    this.effort.textContent = `${plural(answer.n, "rollout")}${answer.is_last ? "" : ", refining…"}`;
+    this.root.classList.remove("asking");
+    this.root.dataset.ask = answer.ask;
+    this.root.dataset.rollouts = answer.n;
+    this.say("");
+    this.policy.show(answer.specs);
+    this.warnings.replaceChildren(...answer.warnings.map((text) => make("li", {}, text)));
+  }
+
+  showChange() {
+    const now = this.moving ?? this.past.now;
+    const before = this.moving ? this.past.now : this.past.change?.before;
+    if (!before) {
+      this.change.textContent = "Move a slider to see what changes.";
+      return;
+    }
+    const names = new Set([...Object.keys(before.values), ...Object.keys(now.values)]);
+    const changes = [...names].filter((name) => !sameValue(before.values[name], now.values[name])).map((name) => {
+      const label = this.controls.find(name)?.label ?? words(name);
+      return `${label} ${this.controls.nameValue(name, before.values)} → ${this.controls.nameValue(name, now.values)}`;
+    });
+    if (before.policy !== now.policy) changes.unshift(`policy ${before.policy} → ${now.policy}`);
+    this.change.textContent = changes.length ? `Last change: ${changes.join("; ")}` : "";
+  }
+
+  showError({ ask, problems }) {
+    if (ask !== null) this.shownNumber = Math.max(this.shownNumber, ask);
+    this.root.classList.remove("asking");
+    this.say(problems.join("\n"), true);
+  }
+
+  say(text, isError = false) {
+    if (!this.message) return;
+    this.message.textContent = text;
+    this.message.classList.toggle("error", isError);
+    this.cards.element.classList.toggle("stale", isError);
+  }
+
+  showControls(controls) {
+    this.controls.build(controls);
+    const levers = controls.filter((control) => control.group === "policy" && control.kind !== "choice");
+    const isThere = levers.some((control) => control.name === this.lever);
+    this.showPosition(this.moving ?? this.past.now, null);
+    this.showChange();
+    if (!isThere) this.lever = levers[0]?.name ?? null;
+    this.tradeoff.setLevers(controls, this.lever);
+    if (!isThere && this.lever) this.ask();
+  }
+}
+
+function render({ model, el }) {
+  const explorer = new Explorer(model, el);
+  return () => explorer.close();
+}
+
+export default { render };

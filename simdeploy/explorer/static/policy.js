@@ -1,0 +1,39 @@
+// The policy as JSON in each dialect, to copy.
+
+class Policy {
+  constructor() {
+    this.tabs = make("div", { class: "tabs", role: "group", "aria-label": "Dialect" });
+    this.text = make("pre", { tabindex: "0", role: "region", "aria-label": "Policy as JSON" });
+    this.notes = make("ul", { class: "notes" });
+    this.copy = makeButton("Copy", "Copy the policy as JSON", () => copyText(this.json, this.copy));
+    this.dialect = null;
+    this.element = make(
+      "section", { class: "panel policy", "aria-labelledby": "h-policy" },
+      make("h2", { id: "h-policy" }, "Policy as JSON"), make("div", { class: "bar" }, this.tabs, this.copy), this.text, this.notes,
+    );
+  }
+
+  show(specs) {
+    this.specs = specs;
+    const dialects = Object.keys(specs);
+    if (!(this.dialect in specs)) [this.dialect] = dialects;
+    this.tabs.replaceChildren(...dialects.map((dialect) => make(
+      "button", { type: "button", "aria-pressed": String(dialect === this.dialect), onclick: () => this.choose(dialect) }, `${dialect} dialect`,
+    )));
+    this.fill();
+  }
+
+  choose(dialect) {
+    this.dialect = dialect;
+    for (const button of this.tabs.children) button.setAttribute("aria-pressed", String(button.textContent.startsWith(dialect)));
+    this.fill();
+  }
+
+  // A bare spec, as simdeploy takes it for --policy and the API for a deployment.
+  fill() {
+    const { spec, notes } = this.specs[this.dialect];
+    this.json = `${JSON.stringify(spec, null, 2)}\n`;
+    this.text.textContent = this.json;
+    this.notes.replaceChildren(...notes.map((note) => make("li", {}, note)));
+  }
+}

@@ -1,0 +1,57 @@
+"""A policy's spec in every dialect of the API that can say it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.dialects.translation import translate_spec
+from simdeploy.scenario.orchestrator_section import write_orchestrator
+
+if TYPE_CHECKING:
+    from simdeploy.api import Dialect
+    from simdeploy.scenario.parts import ScenarioPolicy
+    from simdeploy.scenario.scenario import Scenario
+
+
+def write_specs(policy: ScenarioPolicy, scenario: Scenario) -> dict[str, dict[str, Any]]:
+    """Return the policy by dialect, its own first: the `spec` without keys left to their default, and `notes` on what it can't
+    say. A general policy is in its own dialect alone, with its `orchestrator`.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "two-nodes",
+    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+    ...     "policies": {"one-by-one": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> for dialect, written in write_specs(scenario.policy(), scenario).items():
+    ...     print(dialect, written["spec"]["max_parallel"], written["spec"]["health_check"]["deadline"])
+    deployment 1 5m
+    rollout 50 300000000000
+    """
+    # What only a general policy can say is in no dialect of the API.
+    spec = policy.spec
+    dialects: tuple[Dialect, ...] = ("general",) if spec.dialect == "general" else ("deployment", "rollout")
+    specs: dict[str, dict[str, Any]] = {}
+    for dialect in sorted(dialects, key=lambda each: each != spec.dialect):
+        translated = translate_spec(
+            spec,
+            dialect,
+            nodes=scenario.fleet.nodes,
+            interval_ns=scenario.health_interval_ns,
+            window_reset=scenario.orchestrator_of(policy).window_reset,
+        )
+        written = _without_nothing(translated.spec.to_dict())
+        if dialect == "general":
+            written = {"dialect": dialect, **written}
+            if policy.orchestrator is not None:
+                written["orchestrator"] = write_orchestrator(policy.orchestrator)
+        specs[dialect] = {"spec": written, "notes": list(translated.notes)}
+    return specs
+
+
+def _without_nothing(raw: dict[str, Any]) -> dict[str, Any]:
+    """Leave out keys left to their default."""
+    nested = {key: _without_nothing(value) if isinstance(value, dict) else value for key, value in raw.items()}
+    return {key: value for key, value in nested.items() if value is not None and value != {}}

@@ -1,0 +1,306 @@
+"""The explorer in a browser: what people see and do there, with a mouse, with keys, and in a notebook's widget."""
+
+from __future__ import annotations
+
+import json
+import queue
+import re
+import threading
+import warnings
+from contextlib import closing
+
+import pytest
+
+import simdeploy
+from simdeploy.analysis.asking.simulating import replicate_kinds
+from simdeploy.explorer import running
+from simdeploy.explorer.answering import Effort, Explorer, find_measures
+from simdeploy.explorer.front_end import read_module, read_style
+from simdeploy.explorer.position import Position, settle
+from simdeploy.report.wording import format_amount, measure_scale
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[test]'")
+from playwright.sync_api import expect
+
+FINAL = 60  # rollouts of refined numbers
+SCENARIO = "small-fleet"
+TOO_WIDE = """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth ? []
+  : [...document.querySelectorAll("body *")].filter((each) => each.getBoundingClientRect().right > innerWidth + 0.5
+    && !each.closest(".scroll")).map((each) => each.outerHTML.slice(0, 80))"""
+EVENTS = """([name, step]) => {
+  const range = document.querySelector(`input[type=range][data-name="${name}"]`);
+  range.value = step;
+  range.dispatchEvent(new Event("input", { bubbles: true }));
+  range.dispatchEvent(new Event("change", { bubbles: true }));
+}"""
+
+
+@pytest.fixture(scope="module")
+def scenario():
+    return simdeploy.load_example(SCENARIO)
+
+
+@pytest.fixture(scope="module")
+def url(scenario):
+    """Serve the explorer in a thread; return its address."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Explorer, "efforts", lambda _: [Effort(20, False), Effort(FINAL, True)])
+        policies = {name: scenario.policies[name] for name in ("rolling", "canary")}
+        explorer = Explorer(scenario, policies, engine="compiled")
+        with closing(running.open_port("127.0.0.1", 0)) as bound:
+            server, url = running.make_server(explorer, bound, "127.0.0.1")
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+            thread.start()
+            yield url
+            server.should_exit = True
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def explore(visit, url):
+    """Open the explorer, and wait for its numbers; pages that complain or leave the machine fail the test."""
+    visits = []
+
+    def open_page(fragment="", **options):
+        visits.append(visit(url + fragment, **options))
+        wait_for_numbers(visits[-1].page)
+        return visits[-1]
+
+    yield open_page
+    for each in visits:
+        assert each.elsewhere == []
+        assert each.errors == []
+
+
+def wait_for_numbers(page):
+    """Wait until the numbers are refined, and the curve is drawn."""
+    expect(page.locator(f".simdeploy-explorer[data-rollouts='{FINAL}']:not(.asking)")).to_be_visible()
+    expect(page.locator(".tradeoff .chart .here")).to_be_visible()
+
+
+def slider(page, name):
+    """Return the slider of a key."""
+    return page.locator(f"input[type=range][data-name='{name}']")
+
+
+def read_cards(page):
+    """Return the numbers by measure, as they are written."""
+    cards = page.locator(".card")
+    return {card.get_attribute("data-measure"): card.locator(".value").inner_text() for card in cards.all()}
+
+
+def expected_cards(scenario, policy="rolling", **values):
+    """Return the numbers of the Python API at a position."""
+    place = settle(Position(policy, values), scenario, scenario.policies)
+    table = replicate_kinds(place.scenario, {policy: place.policy}, replications=FINAL, engine="compiled")
+    rows = simdeploy.estimate(table, find_measures(place.scenario, "update")).estimates
+    return {
+        name: format_amount(value, measure_scale(simdeploy.scenario.measures.parse_measure(name), abs(value), ""))
+        for name, value in zip(rows["measure"], rows["estimate"], strict=True)
+    }
+
+
+def expect_cards(page, wanted):
+    """Wait until the cards have these numbers, refined."""
+    for name, text in wanted.items():
+        expect(page.locator(f".card[data-measure='{name}'] .value")).to_have_text(text)
+
+
+def test_numbers_follow_the_mouse(explore, scenario):
+    """Dragged sliders of policy and world have the Python API's numbers, with what changed and how. [contract]"""
+    page = explore().page
+    expect_cards(page, expected_cards(scenario))
+    box = slider(page, "max_failed_nodes").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.8, middle)
+    page.mouse.down()
+    for share in (0.6, 0.3, 0.0):
+        page.mouse.move(box["x"] + 4 + (box["width"] - 8) * share, middle, steps=4)
+    page.mouse.up()
+    expect(slider(page, "max_failed_nodes")).to_have_value("0")
+    expect_cards(page, expected_cards(scenario, max_failed_nodes=0))
+    expect(page.locator(".last-change")).to_have_text(re.compile("Last change: max failed nodes 10 → 0"))
+    expect(page.locator(".card[data-measure='false_alarm given good'] .change")).to_contain_text("worse, was")
+    page.evaluate(EVENTS, ["scenario.fleet.start_failure", 0])
+    expect_cards(page, expected_cards(scenario, **{"max_failed_nodes": 0, "scenario.fleet.start_failure": 0}))
+
+
+def test_everything_works_with_keys(explore, scenario):
+    """Sliders, undo, redo, strategy and steps of time work with keys alone. [contract]"""
+    page = explore().page
+    before = read_cards(page)
+    page.keyboard.press("Tab")
+    for _ in range(30):
+        if page.evaluate("document.activeElement.dataset.name") == "max_failed_nodes":
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.press("Home")
+    expect_cards(page, expected_cards(scenario, max_failed_nodes=0))
+    page.keyboard.press("Control+z")
+    expect(slider(page, "max_failed_nodes")).not_to_have_value("0")
+    expect_cards(page, before)
+    page.keyboard.press("Control+Shift+z")
+    expect(slider(page, "max_failed_nodes")).to_have_value("0")
+    page.get_by_role("radio", name="rolling").focus()
+    page.keyboard.press("ArrowRight")
+    expect(slider(page, "canary_count")).to_be_visible()
+    clock = page.locator(".clock")
+    page.get_by_role("slider", name="Time", exact=True).focus()
+    page.keyboard.press("Home")
+    expect(clock).to_contain_text("0:00 of")
+    page.get_by_role("button", name="Next event").focus()
+    page.keyboard.press("Enter")
+    expect(clock).not_to_contain_text("0:00 of")
+
+
+def test_a_link_restores_the_position(explore, scenario):
+    """The address has only what was changed; whoever opens it sees the same numbers. [contract]"""
+    page = explore().page
+    page.evaluate(EVENTS, ["max_failed_nodes", 1])
+    page.get_by_label("Deadline, exact value").fill("8m")
+    page.keyboard.press("Enter")
+    values = {"max_failed_nodes": 1, "health_check.deadline": "8m"}
+    expect_cards(page, expected_cards(scenario, **values))
+    fragment = page.evaluate("location.hash")
+    assert sorted(fragment[1:].split("&")) == ["health_check.deadline=8m", "max_failed_nodes=1", "policy=rolling"]
+    other = explore(fragment).page
+    expect_cards(other, expected_cards(scenario, **values))
+    expect(other.get_by_label("Deadline, exact value")).to_have_value("8m")
+    other.evaluate("location.hash = '#policy=canary'")
+    expect_cards(other, expected_cards(scenario, "canary"))
+    other.get_by_role("button", name="Undo").click()
+    expect_cards(other, expected_cards(scenario, **values))
+    other.get_by_role("button", name="Reset to").click()
+    expect_cards(other, expected_cards(scenario))
+
+
+def test_what_a_file_may_not_have_is_said(explore, scenario):
+    """A typed value that no file may have is answered by what is wrong, and the next one by numbers. [contract]"""
+    page = explore().page
+    exact = page.get_by_label("Max failed nodes, exact value")
+    for wrong in ("-3", "<img src=x onerror=alert(1)>"):
+        exact.fill(wrong)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("max_failed_nodes")
+    exact.fill("3")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("")
+    expect_cards(page, expected_cards(scenario, max_failed_nodes=3))
+    assert page.locator("img").count() == 0
+
+
+def test_the_policy_is_copied_in_both_dialects(explore, scenario):
+    """What is copied is a policy that the scenario takes, in either dialect, and means the same. [contract]"""
+    page = explore(permissions=["clipboard-read", "clipboard-write"]).page
+    page.evaluate(EVENTS, ["max_failed_nodes", 2])
+    wait_for_numbers(page)
+    meant = []
+    for dialect in ("deployment", "rollout"):
+        page.get_by_role("button", name=f"{dialect} dialect").click()
+        page.get_by_role("button", name="Copy the policy as JSON").click()
+        expect(page.locator(".policy .bar")).to_contain_text("Copied")
+        spec = json.loads(page.evaluate("navigator.clipboard.readText()"))
+        with warnings.catch_warnings(action="ignore"):  # the other dialect has another orchestrator
+            meant.append(scenario.policy({"dialect": dialect, **spec}).policy)
+    assert [policy.max_failed_nodes for policy in meant] == [2, 2]
+    assert meant[0].deadline_ns == meant[1].deadline_ns
+
+
+def test_a_rollout_is_stepped_through(explore, scenario):
+    """A chosen rollout of a kind of release ends as `simulate` says; its steps have times, counts and events. [contract]"""
+    page = explore("#policy=rolling&max_failed_nodes=0").page
+    panel = page.locator(".rollout")
+    panel.get_by_role("combobox").select_option("good")
+    panel.get_by_role("button", name="Next rollout").click()
+    place = settle(Position("rolling", {"max_failed_nodes": 0}), scenario, scenario.policies)
+    rollout = simdeploy.simulate(scenario.given("good"), place.policy, replication=1)
+    expect(panel.locator("output").first).to_have_text("rollout 1")
+    panel.get_by_role("button", name="To the end").click()
+    states = {"completed": "completed", "failed": "failed"}
+    expect(panel.locator(".clock")).to_contain_text(states[rollout.response_values["state"]])
+    for status, count in rollout.nodes["status"].value_counts().items():
+        expect(panel.locator(".legend")).to_contain_text(f"{status.replace('_', ' ')} {count}")
+    panel.get_by_role("button", name="To the start").click()
+    expect(panel.locator(".legend")).to_contain_text("starting")
+    expect(panel.locator(".lines li").first).to_contain_text("wave 1 of")
+
+
+def test_the_curve_says_where_you_are(explore, scenario):
+    """Chart, description and table of the curve name the position and the API's default; another setting has its own. [contract]"""
+    page = explore("#policy=rolling&max_failed_nodes=1").page
+    chart = page.locator(".tradeoff .chart")
+    expect(chart).to_have_attribute("aria-label", re.compile("You are at 1: .*API default 10: "))
+    expect(chart).to_contain_text("you are here: 1")
+    page.locator(".tradeoff summary").click()
+    for text in ("1 (you are here)", "10 (API default)"):
+        expect(page.get_by_role("rowheader", name=text)).to_be_visible()
+    page.get_by_label("Setting that moves").select_option("max_parallel")
+    expect(chart).to_have_attribute("aria-label", re.compile("as max parallel moves"))
+    page.get_by_label("Vertical axis").select_option("cost")
+    expect(chart).to_have_attribute("aria-label", re.compile("^Cost against"))
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("light", {}), ("dark", {"color_scheme": "dark", "reduced_motion": "reduce"}),
+    ("small", {"viewport": {"width": 390, "height": 844}, "has_touch": True}),
+])  # fmt: skip
+def test_nobody_is_left_out(explore, name, options):
+    """Axe finds nothing serious, in light, dark and on a small screen, which needs no sideways scrolling. [contract]"""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    visited = explore("#policy=canary&max_failed_nodes=2", **options)
+    page = visited.page
+    page.locator(".tradeoff summary").click()
+    visited.screenshot(f"explorer-{name}")
+    found = axe.Axe().run(page).response["violations"]
+    assert [
+        f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] in ("serious", "critical")
+    ] == []
+    assert page.evaluate(TOO_WIDE) == []
+
+
+def test_the_widget_is_the_same_module(visit, scenario, monkeypatch):
+    """In a page with a notebook's model, through the widget's messages, a slider has the Python API's numbers. [contract]"""
+    monkeypatch.setattr(Explorer, "efforts", lambda _: [Effort(FINAL, True)])
+    monkeypatch.setattr(Explorer, "prepare", lambda _: None)
+    widget = simdeploy.explore(scenario, "rolling", engine="compiled")
+    answers = queue.Queue()
+    monkeypatch.setattr(widget, "send", answers.put)
+    visited = visit()
+    page = visited.page
+    page.expose_function("toKernel", lambda content: widget._handle_custom_msg(content, []))
+    page.expose_function("save", lambda position: setattr(widget, "position", position))
+    page.set_content("<div id='cell'></div>")
+    page.add_style_tag(content=read_style())
+    page.add_script_tag(type="module", content=f"""{read_module()}
+      const state = {json.dumps({"position": widget.position})};
+      const listeners = {{}};
+      window.model = {{
+        get: (name) => state[name], set: (name, value) => {{ state[name] = value; }}, save_changes: () => save(state.position),
+        send: (content) => toKernel(content), on: (name, listener) => {{ listeners[name] = listener; }}, off: () => {{}},
+      }};
+      window.tell = (answer) => listeners["msg:custom"](answer, []);
+      render({{ model, el: document.getElementById("cell") }});
+    """)  # fmt: skip
+
+    def deliver(last):
+        """Hand answers on until one of a type; waiting lets the page's messages through."""
+        for _ in range(3000):
+            page.wait_for_timeout(10)
+            while not answers.empty():
+                answer = answers.get()
+                page.evaluate("(answer) => tell(answer)", answer)
+                if answer["type"] == last:
+                    return
+        pytest.fail(f"no {last}")
+
+    deliver("curve")
+    expect_cards(page, expected_cards(scenario))
+    page.evaluate(EVENTS, ["max_failed_nodes", 0])
+    deliver("curve")
+    expect_cards(page, expected_cards(scenario, max_failed_nodes=0))
+    assert widget.position == {"policy": "rolling", "values": {"max_failed_nodes": 0}}
+    expect(page.get_by_role("button", name="Copy link")).to_be_hidden()
+    visited.screenshot("explorer-widget")
+    assert (visited.errors, visited.elsewhere) == ([], [])
+    widget.close()

@@ -1,0 +1,447 @@
+"""The explorer: what a position means, which sliders there are, what is answered, and in which order."""
+
+from __future__ import annotations
+
+import json
+import queue
+from dataclasses import replace
+from time import process_time
+
+import numpy as np
+import pytest
+
+import simdeploy
+from simdeploy.analysis.asking.simulating import replicate_kinds
+from simdeploy.errors import InputError
+from simdeploy.explorer import answering
+from simdeploy.explorer.answering import Effort, Explorer, find_measures
+from simdeploy.explorer.controls import find_policy_controls, find_world_controls
+from simdeploy.explorer.conversation import Conversation, read_question
+from simdeploy.explorer.film import make_film
+from simdeploy.explorer.front_end import list_looks, read_module
+from simdeploy.explorer.position import Position, read_position, settle
+from simdeploy.plotting.style import STATUS_LOOKS
+
+SCENARIO = {
+    "name": "small",
+    "fleet": {
+        "nodes": 6,
+        "update_duration": {"uniform": {"low": "20s", "high": "90s"}},
+        "start_failure": 0.1,
+        "requests_per_second": 5,
+    },
+    "release": {
+        "good": {"probability": 0.6},
+        "dull": {"probability": 0.2},
+        "bad": {"probability": 0.2, "defective": True, "error_rate": 0.2},
+    },
+    "costs": {"escape": 100, "false_alarm": 10, "hour_of_delay": 5},
+    "policies": {
+        "waves": {
+            "strategy": "rolling",
+            "max_parallel": 2,
+            "max_failed_nodes": 1,
+            "health_check": {"deadline": "5m", "max_error_rate": 0.05},
+        },
+        "canary": {"strategy": "canary", "canary_count": 1, "health_check": {"deadline": "5m"}},
+    },
+}
+
+
+@pytest.fixture
+def scenario():
+    return simdeploy.Scenario.from_dict(SCENARIO)
+
+
+@pytest.fixture
+def explorer(scenario):
+    return Explorer(scenario, scenario.policies, engine="reference")
+
+
+def at(explorer, policy="waves", **values):
+    """Return a place; two underscores in a name are a dot."""
+    return explorer.settle(Position(policy, {name.replace("__", "."): value for name, value in values.items()}))
+
+
+# -- positions ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (None, "not a position"),
+        ([], "not a position"),
+        ({}, "policy: not a name"),
+        ({"policy": 1}, "policy: not a name (found 1)"),
+        ({"policy": "waves", "value": {}}, "did you mean 'values'?"),
+        ({"policy": "waves", "values": [1]}, "not values"),
+        ({"policy": "waves", "values": {"a": {}}}, "a: not a value"),
+        ({"policy": "waves", "values": {"a": float("nan")}}, "a: not a value"),
+        ({"policy": "waves", "values": {"a": "x" * 300}}, "a: not a value"),
+        ({"policy": "waves", "values": {"a" * 300: 1}}, "not a value"),
+        ({"policy": "waves", "values": dict.fromkeys(map(str, range(60)), 1)}, "too many values (found 60)"),
+    ],
+)
+def test_what_is_no_position_is_refused(raw, says):
+    """A value that is no position is refused with what is wrong, and where. [contract]"""
+    with pytest.raises(InputError) as caught:
+        read_position(raw)
+    assert says in str(caught.value).replace("'", "").replace("did you mean values?", "did you mean 'values'?")
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"max_failed_nods": 1}, "did you mean 'max_failed_nodes'?"),
+        ({"max_failed_nodes": -1}, "max_failed_nodes"),
+        ({"health_check.deadline": "soon"}, "health_check.deadline"),
+        ({"scenario.fleet.start_failure": 2}, "fleet.start_failure"),
+        ({"scenario.policies.waves.max_parallel": 2}, "can't be varied"),
+        ({"scenario.release.bad.probability": 0.9, "scenario.release.dull.probability": 0.2}, "sum to 1"),
+    ],
+)
+def test_values_are_checked_like_those_of_a_file(explorer, values, says):
+    """A value that a file may not have is refused, with its path. [contract]"""
+    with pytest.raises(InputError, match="(?s)" + says.replace("?", r"\?")):
+        explorer.settle(Position("waves", values))
+
+
+def test_a_position_is_the_file_with_these_values(explorer):
+    """A position's rollouts are those of a file with the same values, in the world and in the policy. [property]"""
+    values = {"max_failed_nodes": 3, "health_check.max_error_rate": 0.1, "scenario.fleet.start_failure": 0.3}
+    place = explorer.settle(Position("waves", values))
+    changed = json.loads(json.dumps(SCENARIO))
+    changed["fleet"]["start_failure"] = 0.3
+    changed["policies"]["waves"] |= {"max_failed_nodes": 3}
+    changed["policies"]["waves"]["health_check"]["max_error_rate"] = 0.1
+    other = simdeploy.Scenario.from_dict(changed)
+    for number in range(5):
+        one, two = (
+            simdeploy.simulate(*each, replication=number) for each in ((place.scenario, place.policy), (other, "waves"))
+        )
+        assert one.events.equals(two.events)
+
+
+def test_kinds_that_are_not_moved_keep_their_ratio(explorer):
+    """If a kind of release becomes more likely, the others share the rest as before. [property]"""
+    place = at(explorer, scenario__release__bad__probability=0.6)
+    assert [float(kind.probability) for kind in place.scenario.release] == pytest.approx([0.3, 0.1, 0.6])
+    none_left = at(explorer, scenario__release__bad__probability=1)
+    assert [float(kind.probability) for kind in none_left.scenario.release] == [0, 0, 1]
+
+
+def test_suspicious_values_are_said(explorer):
+    """A value that is valid, but probably not meant, has the warning that the file would have. [contract]"""
+    assert at(explorer).warnings == ()
+    assert any("max_error_rate" in text for text in at(explorer, scenario__fleet__error_rate=0.3).warnings)
+
+
+# -- controls ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["small-fleet", "tune-1000", "zone-breaks", "shared-service", "type-stop"])
+def test_controls_begin_at_the_file_and_know_the_default(name):
+    """Every control stands at the file's value, its steps ascend, and its default is what the API takes without the key. [property]"""
+    scenario = simdeploy.load_example(name)
+    for policy in list(scenario.policies)[:2]:
+        place = settle(Position(policy, {}), scenario, scenario.policies)
+        for control in [*find_policy_controls(place), *find_world_controls(scenario)]:
+            there = settle(Position(policy, control.steps[control.base].values), scenario, scenario.policies)
+            assert there.policy.policy == place.policy.policy, control
+            assert there.scenario.fleet == scenario.fleet, control
+            numbers = [step.number for step in control.steps]
+            assert control.kind == "choice" or numbers == sorted(set(numbers))
+            if control.default not in (None, control.base):  # where the file writes it out
+                unset = settle(Position(policy, {control.name: None}), scenario, scenario.policies)
+                default = settle(Position(policy, control.steps[control.default].values), scenario, scenario.policies)
+                assert default.policy.policy == unset.policy.policy, control
+
+
+def test_the_ends_of_all_sliders_can_be_simulated(scenario, explorer):
+    """Both ends of every slider are values that the scenario takes. [property]"""
+    controls = [*find_policy_controls(at(explorer)), *find_world_controls(scenario)]
+    assert [control.name for control in controls] == [
+        "strategy", "max_failed_nodes", "max_failed_nodes_percent", "max_parallel", "health_check.max_error_rate",
+        "health_check.min_healthy_time", "health_check.deadline", "scenario.release.bad.probability",
+        "scenario.fleet.start_failure", "scenario.release.bad.error_rate", "scenario.fleet.requests_per_second",
+    ]  # fmt: skip
+    for control in controls:
+        for step in (control.steps[0], control.steps[-1]):
+            explorer.settle(Position("waves", step.values))
+
+
+def test_a_strategy_brings_its_sliders(explorer):
+    """With another strategy come the settings that matter under it; the strategy of the file is a step back. [contract]"""
+    strategy = explorer.find_controls(at(explorer))[0]
+    canary = next(step for step in strategy["steps"] if step["text"] == "canary")
+    names = [each["name"] for each in explorer.find_controls(explorer.settle(Position("waves", canary["values"])))]
+    assert "canary_count" in names
+    back = explorer.find_controls(at(explorer, "canary"))[0]["steps"]
+    rolling = next(step["values"] for step in back if step["text"] == "rolling")
+    assert explorer.settle(Position("canary", rolling)).policy.policy.canary_count == 0
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+def test_estimates_are_those_of_a_comparison(explorer):
+    """Numbers and intervals are those of the rollouts that `simdeploy compare` makes of the same file. [contract]"""
+    place = at(explorer, max_failed_nodes=2)
+    found = explorer.estimate(place, 60)
+    measures = find_measures(place.scenario, "update")
+    table = replicate_kinds(place.scenario, {"waves": place.policy}, replications=60, engine="reference")
+    expected = simdeploy.estimate(table, measures).estimates
+    assert [row["measure"] for row in found] == expected["measure"].tolist()
+    for name in ("estimate", "low", "high"):
+        np.testing.assert_array_equal([row[name] for row in found], expected[name])
+    assert [row["n"] for row in found] == expected["n"].tolist()
+
+
+def test_an_estimate_at_a_position_is_right(explorer):
+    """Of three nodes that fail to start with 0.2 each, none of which may fail, 1 - 0.8 ** 3 of good rollouts stop. [oracle]"""
+    values = {"max_failed_nodes": 0, "scenario.fleet.nodes": 3, "scenario.fleet.start_failure": 0.2}
+    row = explorer.estimate(explorer.settle(Position("waves", values)), 60)[0]
+    assert row["measure"] == "false_alarm given good"
+    assert row["estimate"] == pytest.approx(1 - 0.8**3)
+    assert (row["text"], row["interval"]) == ("48.8 %", "exact")
+
+
+def test_nothing_to_count_is_no_number(explorer):
+    """Without a good release there is no rate of false alarms: no estimate, and JSON all the same. [contract]"""
+    rows = explorer.estimate(at(explorer, scenario__release__bad__probability=1), 40)
+    assert "false_alarm given good" not in [row["measure"] for row in rows]
+    json.dumps(rows, allow_nan=False)
+
+
+def test_a_curve_has_here_and_the_default(explorer):
+    """One point of a curve is the position, one the API's default, and all are those of `tradeoff`. [contract]"""
+    place = at(explorer, max_failed_nodes=3)
+    curve = explorer.draw_curve(place, "max_failed_nodes", 30)
+    assert [point["value"] for point in curve["points"] if point["is_here"]] == [3]
+    assert [point["value"] for point in curve["points"] if point["is_default"]] == [10]
+    vary = {"max_failed_nodes": [0, 1, 2, 5]}
+    measures = find_measures(place.scenario, "update")
+    same = simdeploy.tradeoff(
+        place.scenario, place.policy, vary=vary, axes=measures, replications=30, engine="reference"
+    ).curves
+    rates = same[same["measure"].eq(str(measures[0]))].set_index("value")["estimate"]
+    for point in curve["points"]:
+        assert point["estimates"][0]["estimate"] == pytest.approx(rates[point["value"]])
+    with pytest.raises(InputError, match="no curve of this setting"):
+        explorer.draw_curve(place, "strategy", 30)
+
+
+def test_what_was_answered_is_known(explorer, monkeypatch):
+    """The same question is not simulated twice, and another one is. [contract]"""
+    place = at(explorer)
+    first = explorer.estimate(place, 30)
+    with monkeypatch.context() as patched:
+        patched.setattr(answering, "sweep_by_kind", None)
+        assert explorer.estimate(at(explorer), 30) is first
+        assert explorer.knows(place, 30)
+        assert not explorer.knows(place, 40)
+        with pytest.raises(TypeError):
+            explorer.estimate(place, 40)
+
+
+@pytest.mark.parametrize(("nodes", "engine", "sizes"), [
+    (1000, "compiled", [100, 1000, 4000]), (50_000, "compiled", [20, 1000]), (10, "reference", [100, 1000, 4000]),
+    (1000, "reference", [20]),
+])  # fmt: skip
+def test_efforts_suit_the_fleet(scenario, nodes, engine, sizes):
+    """Large fleets and the slower engine have fewer rollouts at first, and no more than take some seconds. [contract]"""
+    scenario = replace(scenario, fleet=replace(scenario.fleet, nodes=nodes))
+    efforts = Explorer(scenario, scenario.policies, engine=engine).efforts()
+    assert [effort.n for effort in efforts] == sizes
+    assert [effort.is_last for effort in efforts] == [False] * (len(sizes) - 1) + [True]
+
+
+def test_a_first_answer_takes_a_moment():
+    """On a thousand nodes a first answer, in settings or in the world, takes less than 0.3 s of this processor. [contract]"""
+    scenario = simdeploy.load_example("tune-1000")
+    explorer, times_s = Explorer(scenario, scenario.policies, engine="compiled"), []
+    for number in range(7):
+        values = {"max_failed_nodes": 20 + number, "scenario.fleet.start_failure": 0.01 + number / 1000}
+        begin = process_time()
+        place = explorer.settle(Position("waves-of-100", values))
+        explorer.estimate(place, explorer.efforts()[0].n)
+        explorer.write_policy(place)
+        times_s.append(process_time() - begin)
+    assert sorted(times_s)[3] < 0.3  # the first one loads the engine
+
+
+# -- a rollout ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_film_is_its_rollout(explorer):
+    """At every instant all nodes have a status, cells and counts agree, and the end is that of the rollout. [property]"""
+    place = at(explorer, max_failed_nodes=0)
+    film = make_film(place, 3, "bad", seed=0)
+    rollout = simdeploy.simulate(place.scenario.given("bad"), place.policy, replication=3)
+    counts = np.array(list(film["statuses"].values()))
+    assert (counts.sum(axis=0) == 6).all()
+    ends = {name: of[-1] for name, of in film["statuses"].items() if of[-1]}
+    assert ends == rollout.nodes["status"].value_counts().to_dict()
+    for place_, _ in enumerate(film["times_s"]):
+        shown = [next(what for when, what in reversed(of) if when <= place_) for of in film["cells"]]
+        for name, of in film["statuses"].items():
+            assert sum(film["shown"][what] == name for what in shown) == of[place_]
+    assert film["kind"] == "bad"
+    assert film["counters"]["failed"][-1] == rollout.response_values["failed_nodes"]
+    assert film["limits"] == {"failed": 0, "error_rate_new": 0.05}
+    json.dumps(film, allow_nan=False)
+
+
+# -- conversations -----------------------------------------------------------------------------------------------------
+
+
+class Heard:
+    """Answers, one after the other."""
+
+    def __init__(self):
+        self.answers = queue.Queue()
+
+    def next(self, *types):
+        """Return the next answer of one of some types."""
+        while True:
+            answer = self.answers.get(timeout=30)
+            if not types or answer["type"] in types:
+                return answer
+
+
+@pytest.fixture
+def talk(explorer, monkeypatch):
+    """Begin conversations, which end with the test; answers are refined once, and at once."""
+    monkeypatch.setattr("simdeploy.explorer.conversation._REST_S", 0.01)
+    monkeypatch.setattr("simdeploy.explorer.conversation._PAUSE_S", 0.01)
+    monkeypatch.setattr(Explorer, "efforts", lambda _: [Effort(20, False), Effort(40, True)])
+    begun = []
+
+    def begin():
+        heard = Heard()
+        begun.append(Conversation(explorer, heard.answers.put))
+        assert heard.next()["type"] == "start"
+        return begun[-1], heard
+
+    yield begin
+    for conversation in begun:
+        conversation.close()
+        conversation._thread.join(10)
+        assert not conversation._thread.is_alive()
+
+
+def ask(number, **values):
+    """Return a question."""
+    position = {"policy": "waves", "values": values}
+    return {
+        "ask": number,
+        "position": position,
+        "curve": "max_failed_nodes",
+        "rollout": {"replication": 1, "kind": None},
+    }
+
+
+def test_numbers_come_first_and_are_refined(talk):
+    """First rough numbers, then sliders, rollout and curve, then better numbers and a better curve. [contract]"""
+    conversation, heard = talk()
+    conversation.hear(ask(1))
+    answers = [heard.next() for _ in range(5)]
+    assert [answer["type"] for answer in answers] == ["numbers", "controls", "rollout", "curve", "numbers"]
+    assert {answer["ask"] for answer in answers} == {1}
+    assert [(answers[place]["n"], answers[place]["is_last"]) for place in (0, 4)] == [(20, False), (40, True)]
+    assert answers[0]["specs"]["deployment"]["spec"] == SCENARIO["policies"]["waves"]
+    assert set(answers[0]["specs"]) == {"deployment", "rollout"}
+    conversation.hear(ask(2))  # the same position: what is known, and no controls
+    again = [heard.next() for _ in range(3)]
+    assert [(answer["type"], answer.get("n")) for answer in again] == [
+        ("numbers", 40),
+        ("rollout", None),
+        ("curve", 50),
+    ]
+
+
+def test_only_the_last_question_is_refined(talk, explorer, monkeypatch):
+    """While the hand moves, the first and the last position have numbers; what is between may be dropped, nothing of it is refined.
+
+    [contract]
+    """
+    conversation, heard = talk()
+    real = Explorer._estimate
+
+    def estimate(self, place, n, is_superseded):
+        if place.position.values == {"max_failed_nodes": 0}:  # meanwhile the hand moves on
+            for number in (2, 3, 4):
+                conversation.hear(ask(number, max_failed_nodes=number))
+        return real(self, place, n, is_superseded)
+
+    monkeypatch.setattr(Explorer, "_estimate", estimate)
+    conversation.hear(ask(1, max_failed_nodes=0))
+    assert [heard.next("numbers")["ask"] for _ in range(3)] == [1, 4, 4]
+
+
+def test_a_refinement_is_dropped_for_a_question(talk, monkeypatch):
+    """A question ends the refinement of the one before. [contract]"""
+    monkeypatch.setattr(Explorer, "efforts", lambda _: [Effort(20, False), Effort(200_000, True)])
+    conversation, heard = talk()
+    conversation.hear(ask(1))
+    heard.next("curve")
+    conversation.hear(ask(2, max_failed_nodes=2))
+    assert heard.next("numbers")["ask"] == 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (None, "not a question"),
+        ("hello", "not a question"),
+        ({"ask": 1}, "not a position"),
+        ({"ask": True, "position": {"policy": "waves"}}, "ask: not a number"),
+        ({"ask": -1, "position": {"policy": "waves"}}, "ask: not a number"),
+        ({"ask": 1, "position": {"policy": "waves"}, "rollout": 3}, "not a rollout"),
+        ({"ask": 1, "position": {"policy": "waves"}, "rollout": {"replication": 1.5}}, "replication: not a number"),
+        ({"ask": 1, "position": {"policy": "waves"}, "curve": ["x"]}, "curve: not a name"),
+        ({"ask": 1, "position": {"policy": "waves"}, "curves": "x"}, "did you mean 'curve'?"),
+    ],
+)
+def test_what_is_no_question_is_refused(raw, says):
+    """A message that is no question is refused with what is wrong. [contract]"""
+    with pytest.raises(InputError) as caught:
+        read_question(raw)
+    assert says in str(caught.value)
+
+
+def test_a_bad_question_is_answered_and_the_next_one_too(talk):
+    """A question that can't be read or settled is answered with its problems, and the conversation goes on. [contract]"""
+    conversation, heard = talk()
+    conversation.hear({"ask": 7})
+    assert heard.next()["ask"] == 7
+    conversation.hear(ask(8, max_failed_nodes="many"))
+    answer = heard.next()
+    assert (answer["type"], answer["ask"]) == ("error", 8)
+    assert "max_failed_nodes" in answer["problems"][0]
+    conversation.hear({**ask(9), "rollout": {"kind": "worse"}})
+    assert "no such kind of release" in heard.next("error")["problems"][0]
+    conversation.hear(ask(10))
+    assert heard.next("numbers")["ask"] == 10
+
+
+# -- the front end -----------------------------------------------------------------------------------------------------
+
+
+def test_the_module_is_of_itself():
+    """The front end imports nothing, asks for no address, makes no markup of texts, and has the colours of all pictures. [contract]"""
+    module = read_module()
+    for word in (
+        "import ",
+        "import(",
+        "fetch(",
+        "XMLHttpRequest",
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "eval(",
+        "Function(",
+    ):
+        assert word not in module, word
+    assert module.rstrip().endswith("export default { render };")
+    assert set(list_looks()["statuses"].values()) == {look.colour for look in STATUS_LOOKS.values()}

@@ -1,0 +1,333 @@
+"""The explorer's server, command and widget: who may ask, what they get, and what is said of wrong input."""
+
+from __future__ import annotations
+
+import json
+import queue
+import re
+import socket
+import sys
+import warnings
+
+import pytest
+from click.testing import CliRunner
+from commands import SCENARIOS
+from starlette.websockets import WebSocketDisconnect
+
+import simdeploy
+from simdeploy.cli.app import app
+from simdeploy.errors import InputError, SimdeployError
+from simdeploy.explorer import notebook, running, server
+from simdeploy.explorer.answering import Effort, Explorer
+from simdeploy.explorer.front_end import read_module, read_style
+
+with warnings.catch_warnings(action="ignore"):  # on the client it is made of, which is about to be another
+    from starlette.testclient import TestClient
+
+ORIGIN = "http://127.0.0.1:8765"
+ACCESS = server.Access("the-token", frozenset({"127.0.0.1:8765", "localhost:8765"}))
+PATHS = ("/", "/explorer.js", "/host.js", "/explorer.css", "/icon.svg")
+
+pytestmark = pytest.mark.usefixtures("few_rollouts")
+
+
+@pytest.fixture
+def few_rollouts(monkeypatch):
+    """Answer with few rollouts, once."""
+    monkeypatch.setattr(Explorer, "efforts", lambda _: [Effort(10, True)])
+
+
+@pytest.fixture
+def explorer(make_scenario):
+    scenario = make_scenario(fleet={"nodes": 4})
+    return Explorer(scenario, scenario.policies, engine="reference")
+
+
+@pytest.fixture
+def client(explorer):
+    with TestClient(server.make_app(explorer, ACCESS), base_url=ORIGIN) as client:
+        yield client
+
+
+def talk(client, token="the-token", **headers):  # noqa: S107
+    """Open a WebSocket as a page of this server does."""
+    headers = {"origin": ORIGIN, "host": "127.0.0.1:8765", **headers}
+    return client.websocket_connect(f"/talk?token={token}", headers={k: v for k, v in headers.items() if v is not None})
+
+
+def ask(policy="p", **more):
+    return {"ask": 1, "position": {"policy": policy, "values": {}}, **more}
+
+
+# -- who may ask -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_is_for_those_with_the_token(client, path):
+    """With the token each part of the page is there; without, or with another, there is nothing. [contract]"""
+    assert client.get(path, params={"token": "the-token"}).status_code == 200
+    for token in ({}, {"token": ""}, {"token": "the-toke"}, {"token": "thé-token"}, {"token": "the-token\x00"}):
+        refused = client.get(path, params=token)
+        assert refused.status_code == 403
+        assert "wrong token" in refused.text
+        assert len(refused.text) < 100
+
+
+@pytest.mark.parametrize("headers", [
+    {"host": "example.org"}, {"host": "127.0.0.1"}, {"host": "127.0.0.1:8766"}, {"host": "127.0.0.1.example.org:8765"},
+    {"origin": "http://example.org"}, {"origin": "null"}, {"origin": "https://127.0.0.1:8765"}, {"origin": "http://127.0.0.1:9"},
+])  # fmt: skip
+def test_other_names_and_origins_are_refused(client, headers):
+    """Whoever calls the server by another name, or comes from another origin, is refused with the right token, too. [contract]"""
+    assert client.get("/", params={"token": "the-token"}, headers=headers).status_code == 403
+    with pytest.raises(WebSocketDisconnect) as closed, talk(client, **headers):
+        pass
+    assert closed.value.code == 1008
+
+
+@pytest.mark.parametrize("refused", [{"token": "other"}, {"token": ""}, {"origin": None}])
+def test_a_conversation_needs_token_and_origin(client, refused):
+    """A WebSocket without the token, or of a client that says no origin, is refused. [contract]"""
+    with pytest.raises(WebSocketDisconnect) as closed, talk(client, **refused):
+        pass
+    assert closed.value.code == 1008
+
+
+def test_names_of_a_server():
+    """A loopback server has three names; one on all addresses is called by any address, but by no foreign name. [contract]"""
+    local = server.Access.at("127.0.0.1", 80)
+    assert local.hosts == {"127.0.0.1:80", "localhost:80", "[::1]:80"}
+    everywhere = server.Access.at("0.0.0.0", 80)  # noqa: S104
+    assert [everywhere.knows(host) for host in ("10.0.0.7:80", "[fe80::1]:80", "localhost:80", "example.org:80", "")] == [
+        True, True, True, False, False,
+    ]  # fmt: skip
+    assert local.token != everywhere.token
+    assert len(local.token) >= 32
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/nothing", "/../pyproject.toml", "/static/host.js"])
+def test_every_answer_has_the_policy(client, path):
+    """Every answer, also of what isn't there or not allowed, forbids scripts, styles and connections of others. [contract]"""
+    for token in ("the-token", "wrong"):
+        answer = client.get(path, params={"token": token})
+        if answer.status_code in (200, 403):
+            rules = dict(rule.strip().split(" ", 1) for rule in answer.headers["content-security-policy"].split(";"))
+            assert rules["default-src"] == rules["frame-ancestors"] == rules["base-uri"] == "'none'"
+            assert {rules[f"{kind}-src"] for kind in ("script", "style", "connect", "img")} == {"'self'"}
+            assert answer.headers["referrer-policy"] == "no-referrer"
+            assert answer.headers["cache-control"] == "no-store"
+        else:
+            assert (answer.status_code, path in PATHS) == (404, False)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_there_is_nothing_to_change(client, method):
+    """Pages can only be read. [contract]"""
+    assert client.request(method, "/", params={"token": "the-token"}).status_code == 405
+
+
+def test_the_page_is_of_itself(client):
+    """The page has no script or style in it, and asks only for what this server has; its title can't be markup. [contract]"""
+    page = client.get("/", params={"token": "the-token"}).text
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert {address.partition("?")[0] for address in addresses} == {
+        path[1:] for path in PATHS if path not in ("/", "/explorer.js")
+    }
+    assert all(address.endswith("?token=the-token") for address in addresses)
+    assert not re.search(r"<style|style=|<script[^>]*>[^<]| on\w+=", page)
+    scenario = simdeploy.Scenario.from_dict(
+        {"name": "a&lt;b", "fleet": {"nodes": 1, "update_duration": "1s"}, "policies": {"p": {"strategy": "immediate"}}}
+    )
+    with TestClient(server.make_app(Explorer(scenario, scenario.policies), ACCESS), base_url=ORIGIN) as other:
+        assert "<title>a&amp;lt;b - " in other.get("/", params={"token": "the-token"}).text
+
+
+# -- what they get -----------------------------------------------------------------------------------------------------
+
+
+def test_a_question_is_answered(client):
+    """Over a WebSocket a question has the answers of a conversation. [contract]"""
+    with talk(client) as visitor:
+        assert visitor.receive_json()["type"] == "start"
+        visitor.send_json(ask())
+        answers = [visitor.receive_json() for _ in range(3)]
+        assert [answer["type"] for answer in answers] == ["numbers", "controls", "rollout"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("[" * 60_000, "not JSON"),
+        ("1" * 10_000, "not JSON"),
+        ("null", "not a question"),
+        ('{"ask": NaN}', "ask: not a number"),
+        ('{"ask": 1e999}', "ask: not a number"),
+        ('{"ask": 1, "position": {"policy": "\\ud800"}}', "no such policy"),
+        ('{"ask": 1, "position": {"policy": "p", "values": {"fleet.nodes": 99999999999999999999}}}', "nodes"),
+        ('{"ask": 1, "position": {"policy": "p", "values": {"\\u001b[2J": 1}}}', "no such key"),
+    ],
+)
+def test_malformed_messages_are_answered(client, text, says):
+    """Whatever comes is answered by what is wrong with it, in plain text, and the next question by its numbers. [contract]"""
+    with talk(client) as visitor:
+        visitor.receive_json()
+        visitor.send_text(text)
+        answer = visitor.receive_json()
+        assert answer["type"] == "error"
+        assert says in answer["problems"][0]
+        assert "Traceback" not in str(answer)
+        assert "\x1b" not in answer["problems"][0]
+        assert len(json.dumps(answer)) < 2000
+        visitor.send_json(ask())
+        assert visitor.receive_json()["type"] == "numbers"
+
+
+def test_bytes_are_answered_and_too_many_are_not(client):
+    """A binary message is answered; one that is too large ends the conversation. [contract]"""
+    with talk(client) as visitor:
+        visitor.receive_json()
+        visitor.send_bytes(b"\x00\xff")
+        assert "not a text" in visitor.receive_json()["problems"][0]
+        visitor.send_text(" " * (server.LONGEST_MESSAGE + 1))
+        with pytest.raises(WebSocketDisconnect) as closed:
+            visitor.receive_json()
+        assert closed.value.code == 1009
+
+
+def test_conversations_are_few_at_a_time(client, monkeypatch):
+    """Beyond the most conversations at a time a visitor is asked to come later, and may when another has left. [contract]"""
+    monkeypatch.setattr(server, "MOST_CONVERSATIONS", 1)
+    with talk(client) as first:
+        first.receive_json()
+        with pytest.raises(WebSocketDisconnect) as closed, talk(client):
+            pass
+        assert closed.value.code == 1013
+    with talk(client) as later:
+        assert later.receive_json()["type"] == "start"
+
+
+# -- the port and the command ------------------------------------------------------------------------------------------
+
+
+def test_a_port_in_use_is_said():
+    """A port that was asked for and is in use is an error with a way out; without one, another is taken. [contract]"""
+    with running.open_port("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=rf"--port: the port is in use \(found {port}\); .*leave --port out"):
+            running.open_port("127.0.0.1", port)
+
+
+def test_without_a_port_there_is_a_free_one(monkeypatch):
+    """The usual port is taken if it is free, otherwise any. [contract]"""
+    with running.open_port("127.0.0.1", 0) as taken:
+        monkeypatch.setattr(running, "DEFAULT_PORT", taken.getsockname()[1])
+        with running.open_port("127.0.0.1", None) as other:
+            assert other.getsockname()[1] != taken.getsockname()[1]
+
+
+def test_an_address_that_is_none_is_said():
+    """A host that has no address here is an error that says so. [contract]"""
+    with pytest.raises(InputError, match="--host"):
+        running.open_port("nowhere.invalid", 0)
+    with pytest.raises(InputError, match="can't listen there"):
+        running.open_port("192.0.2.1", 0)
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run the command up to the moment at which somebody presses Ctrl-C; return its end and what it served."""
+    import uvicorn
+
+    served = []
+
+    def interrupt(self, sockets):
+        served.append((self.config, sockets[0].getsockname()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(uvicorn.Server, "run", interrupt)
+    monkeypatch.setattr(running.webbrowser, "open", served.append)
+    monkeypatch.setattr(Explorer, "prepare", lambda _: None)
+
+    def call(*arguments):
+        words = ["explore", str(SCENARIOS / "small-fleet.yaml"), *arguments]
+        return CliRunner().invoke(app, words, catch_exceptions=False), served
+
+    return call
+
+
+def test_the_command_says_its_address_and_ends_quietly(run, monkeypatch):
+    """The command prints an address with a token, opens it on a screen, and ends at Ctrl-C without a word. [contract]"""
+    monkeypatch.setattr(running, "_has_screen", lambda: True)
+    ended, served = run("--port", "0", "--policy", "canary")
+    assert (ended.exit_code, ended.stderr) == (0, "Ctrl-C ends it.\n")
+    found = re.fullmatch(r"(http://127\.0\.0\.1:(\d+)/\?token=[\w-]{32,})\n", ended.stdout)
+    assert found
+    urls = [each for each in served if isinstance(each, str)]
+    (config, address) = next(each for each in served if not isinstance(each, str))
+    assert urls == [found[1]]
+    assert address == ("127.0.0.1", int(found[2]))
+    assert config.ws_max_size == server.LONGEST_MESSAGE
+
+
+def test_no_browser(run, monkeypatch):
+    """With --no-browser, or without a screen, no browser is opened. [contract]"""
+    monkeypatch.setattr(running, "_has_screen", lambda: True)
+    assert not any(isinstance(each, str) for each in run("--no-browser", "--port", "0")[1])
+
+
+def test_other_machines_are_a_warning(run):
+    """An address that other machines reach is warned of; loopback isn't. [contract]"""
+    assert "warning: other machines can reach 0.0.0.0" in run("--host", "0.0.0.0", "--port", "0")[0].stderr  # noqa: S104
+    assert "warning" not in run("--host", "localhost", "--port", "0")[0].stderr
+
+
+def test_wrong_input_is_said_before_anything_is_served(run):
+    """A port in use, an unknown policy and a bad scenario are errors, with exit code 2. [contract]"""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ended, served = run("--port", str(taken.getsockname()[1]))
+    assert (ended.exit_code, served) == (2, [])
+    assert ended.stderr.startswith("error: --port: the port is in use")
+    assert run("--policy", "canari", "--port", "0")[0].exit_code == 2
+    assert run("--port", "65536")[0].exit_code == 2
+
+
+def test_a_missing_extra_is_said(run, monkeypatch, make_scenario):
+    """Without the packages of the extra, command and call say which are missing and how to install them. [contract]"""
+    monkeypatch.setattr(notebook, "find_spec", lambda name: None if name in ("uvicorn", "anywidget") else sys)
+    ended, _ = run("--port", "0")
+    assert (ended.exit_code, ended.stderr) == (
+        1,
+        "error: uvicorn is not installed: pip install 'simdeploy[explore]'\n",
+    )
+    with pytest.raises(SimdeployError, match=r"anywidget is not installed: pip install 'simdeploy\[explore\]'"):
+        simdeploy.explore(make_scenario())
+
+
+# -- the widget --------------------------------------------------------------------------------------------------------
+
+
+def test_the_widget_has_the_same_front_end_and_answers(make_scenario, monkeypatch):
+    """A notebook has the module and the style that the server has, and a question has the same answers. [contract]"""
+    monkeypatch.setattr(Explorer, "prepare", lambda _: None)
+    widget = simdeploy.explore(make_scenario(fleet={"nodes": 4}), "p", engine="reference")
+    assert widget.get_state()["_esm"] == read_module()
+    assert widget.get_state()["_css"] == read_style()
+    assert widget.position == {"policy": "p", "values": {}}
+    answers = queue.Queue()
+    monkeypatch.setattr(widget, "send", answers.put)
+    for content in ("hello", ask()):
+        widget._handle_custom_msg(content, [])
+    assert [answers.get(timeout=30)["type"] for _ in range(3)] == ["start", "numbers", "controls"]
+    widget.close()
+
+
+def test_an_unsaved_policy_is_first(make_scenario):
+    """A spec that the scenario doesn't have is where exploring begins, beside the scenario's policies. [contract]"""
+    spec = {"strategy": "immediate"}
+    widget = simdeploy.explore(make_scenario(), spec, engine="reference")
+    assert len(widget._explorer.policies) == 2
+    assert next(iter(widget._explorer.policies.values())).spec.strategy == "immediate"
