@@ -170,7 +170,9 @@ def test_odd_names_in_a_report(folder, form):
     assert text.count("<script") == text.count("</script") == (2 if form == "html" else 0)
 
 
-@pytest.mark.parametrize("command", [name for name in ON_SCENARIOS if name not in ("watch", "serve", "report", "validate")])
+@pytest.mark.parametrize(
+    "command", [name for name in ON_SCENARIOS if name not in ("watch", "serve", "report", "validate")]
+)
 def test_odd_names_in_json(folder, command):
     """What --json prints is JSON, without a character that acts. [contract]"""
     words = [word for word in QUICK[command] if word not in ("--plot", "p.svg")]

@@ -90,9 +90,7 @@ class TestLimit:
     def test_the_limit_is_what_is_planned_today(self):
         """No candidate has a larger wave than today's policy, which is one of the sizes tried. [property]"""
         scenario = make()
-        everything, result = (
-            try_few(scenario, largest_wave=limit, candidates=10**6) for limit in ("all", None)
-        )
+        everything, result = (try_few(scenario, largest_wave=limit, candidates=10**6) for limit in ("all", None))
         assert result.largest_wave == result.current_wave == 6
         assert set(sizes(result, scenario)) == {1, 2, 4, 5, 6}
         assert max(sizes(everything, scenario)) == NODES
