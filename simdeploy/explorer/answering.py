@@ -117,14 +117,18 @@ class Explorer:
 
     def find_controls(self, place: Place) -> list[dict[str, Any]]:
         """Return the sliders at a position: ranges are those of the policy as it is, under the position's strategy."""
-        strategy = {name: v for name, v in place.position.values.items() if name in ("strategy", *_SIZES)}
-        of = Position(place.position.policy, strategy if "strategy" in strategy else {})
+        policy, strategy = place.position.policy, place.position.values.get("strategy")
 
         def make() -> list[dict[str, Any]]:
-            controls = find_policy_controls(self.settle(of)) + find_world_controls(self.scenario)
-            return [control.to_dict() for control in controls]
+            base = self.settle(Position(policy, {}))
+            controls = find_policy_controls(base)
+            steps = controls[0].steps if controls and controls[0].name == "strategy" else ()
+            of = next((step.values for step in steps if step.text == strategy), None)
+            if of is not None:  # the choice is still from that of the file, its sizes are those that come with it
+                controls = [controls[0], *find_policy_controls(self.settle(Position(policy, of)))[1:]]
+            return [control.to_dict() for control in [*controls, *find_world_controls(self.scenario)]]
 
-        return self._remember(("controls", of.key), make)
+        return self._remember(("controls", policy, strategy), make)
 
     def write_policy(self, place: Place) -> dict[str, Any]:
         """Return the policy's spec by dialect, with notes on what a dialect can't say."""
@@ -206,9 +210,6 @@ class Explorer:
     def knows(self, place: Place, n: int) -> bool:
         """Return whether the estimates of a position are known already."""
         return ("numbers", place.position.key, n, self.engine) in self._known
-
-
-_SIZES = ("canary_count", "canary_percent")
 
 
 def find_measures(scenario: Scenario, type_: str) -> tuple[Measure, ...]:
