@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from simdeploy.analysis.estimates.estimating import estimate_frame
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
 from simdeploy.analysis.tradeoffs.moving import default_axes, tradeoff
 from simdeploy.engines.choice import expect_seconds
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import find_levers
 from simdeploy.explorer.controls import find_policy_controls, find_world_controls
@@ -39,6 +41,9 @@ _LATER, _LATER_S = (1_000, 4_000), 5.0
 _OF_CURVE = 4  # a curve has so many times fewer rollouts of each point
 _FEWEST_OF_CURVE = 50
 _MOST_KEPT = 200
+
+# Conversations have threads, but warnings are caught for the whole process.
+_ONE_AT_A_TIME = threading.RLock()
 
 Asked = Callable[[], bool]
 
@@ -110,7 +115,6 @@ class Explorer:
             "policies": list(self.policies),
             "kinds": [kind.name for kind in self.scenario.release],
             "confidence_level": self.confidence_level,
-            "seed": self.seed,
             "nodes": self.scenario.fleet.nodes,
             "start": self.start.to_dict(),
         }
@@ -173,17 +177,18 @@ class Explorer:
         if found.name not in ranges:
             raise InputError(Problem("no curve of this setting", (lever,), allowed=", ".join(ranges)))
         measures = find_measures(place.scenario, place.policy.identity.type)
-        result = tradeoff(
-            place.scenario,
-            place.policy,
-            vary={found.name: ranges[found.name].values},
-            axes=measures,
-            replications=n,
-            confidence_level=self.confidence_level,
-            seed=self.seed,
-            engine=self.engine,
-            progress=_stop_if(is_superseded),
-        )
+        with warnings.catch_warnings(action="ignore", category=SimdeployWarning):  # said with the numbers
+            result = tradeoff(
+                place.scenario,
+                place.policy,
+                vary={found.name: ranges[found.name].values},
+                axes=measures,
+                replications=n,
+                confidence_level=self.confidence_level,
+                seed=self.seed,
+                engine=self.engine,
+                progress=_stop_if(is_superseded),
+            )
         points: dict[float, dict[str, Any]] = {}
         unit = place.scenario.costs.unit if place.scenario.costs is not None else ""
         for row in result.curves.to_dict("records"):
@@ -199,13 +204,14 @@ class Explorer:
 
     def _remember(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
         """Return what is known, or make it."""
-        if key not in self._known:
-            self._known[key] = make()
-            if len(self._known) > _MOST_KEPT:
-                self._known.popitem(last=False)
-        self._known.move_to_end(key)
-        known: T = self._known[key]
-        return known
+        with _ONE_AT_A_TIME:
+            if key not in self._known:
+                self._known[key] = make()
+                if len(self._known) > _MOST_KEPT:
+                    self._known.popitem(last=False)
+            self._known.move_to_end(key)
+            known: T = self._known[key]
+            return known
 
     def knows(self, place: Place, n: int) -> bool:
         """Return whether the estimates of a position are known already."""

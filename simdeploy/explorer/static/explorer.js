@@ -72,7 +72,7 @@ class Explorer {
     this.warnings = make("ul", { class: "warnings", "aria-label": "Warnings" });
     this.root.append(
       make(
-        "header", {}, make("div", { class: "title" }, make("h1", {}, about.scenario), make("p", {}, `${plural(about.nodes, "node")}, policy `, this.policies)),
+        "header", {}, make("div", { class: "title" }, make("h1", { title: about.description || null }, about.scenario), make("p", {}, `${plural(about.nodes, "node")}, policy `, this.policies)),
         make("div", { class: "actions" }, this.undo, this.redo, this.reset, this.link),
       ),
       make(
