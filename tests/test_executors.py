@@ -403,6 +403,16 @@ def cut_costly(n_policies, replications, **costs):
     return found[0], job.cost(next(spans(found, job, replications))), job, Clock.now
 
 
+@pytest.mark.parametrize(("engine", "nodes", "n_replications"), [
+    ("compiled", 1000, 30), ("compiled", 1_000_000, 1), ("reference", 1000, 1),
+])  # fmt: skip
+def test_a_moment_of_the_compiled_engine_is_one_span(engine, nodes, n_replications):
+    """A small job that the compiled engine is done with at once is not cut; others are, by replication. [contract]"""
+    scenario = small(fleet={"nodes": nodes})
+    job = Job((Group(scenario, tuple(scenario.policies.values())),), seed=0, engine=engine)
+    assert cut_job(job, 30) == (Piece(len(scenario.policies), n_replications),)
+
+
 @given(
     n_policies=st.integers(1, 5) | st.integers(1, 500),
     replications=st.integers(1, 20) | st.integers(1, 100_000),

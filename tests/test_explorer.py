@@ -425,6 +425,18 @@ def test_a_bad_question_is_answered_and_the_next_one_too(talk):
     assert heard.next("numbers")["ask"] == 10
 
 
+def test_a_bug_is_said_and_ends_nothing(talk, monkeypatch):
+    """An unexpected exception is answered in a sentence, without a traceback, and the conversation goes on. [contract]"""
+    conversation, heard = talk()
+    with monkeypatch.context() as patched:
+        patched.setattr(Explorer, "estimate", lambda *_: 1 // 0)
+        conversation.hear(ask(1))
+        (said,) = heard.next("error")["problems"]
+    assert said == "unexpected ZeroDivisionError: integer division or modulo by zero; please report it"
+    conversation.hear(ask(2))
+    assert heard.next("numbers")["ask"] == 2
+
+
 # -- the front end -----------------------------------------------------------------------------------------------------
 
 

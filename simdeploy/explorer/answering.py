@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from simdeploy.analysis.estimates.estimating import estimate_frame
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
 from simdeploy.analysis.tradeoffs.moving import default_axes, tradeoff
 from simdeploy.engines.choice import expect_seconds
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import find_levers
 from simdeploy.explorer.controls import find_policy_controls, find_world_controls
@@ -39,6 +41,9 @@ _LATER, _LATER_S = (1_000, 4_000), 5.0
 _OF_CURVE = 4  # a curve has so many times fewer rollouts of each point
 _FEWEST_OF_CURVE = 50
 _MOST_KEPT = 200
+
+# Conversations have threads, but warnings are caught for the whole process.
+_ONE_AT_A_TIME = threading.RLock()
 
 Asked = Callable[[], bool]
 
@@ -110,21 +115,24 @@ class Explorer:
             "policies": list(self.policies),
             "kinds": [kind.name for kind in self.scenario.release],
             "confidence_level": self.confidence_level,
-            "seed": self.seed,
             "nodes": self.scenario.fleet.nodes,
             "start": self.start.to_dict(),
         }
 
     def find_controls(self, place: Place) -> list[dict[str, Any]]:
         """Return the sliders at a position: ranges are those of the policy as it is, under the position's strategy."""
-        strategy = {name: v for name, v in place.position.values.items() if name in ("strategy", *_SIZES)}
-        of = Position(place.position.policy, strategy if "strategy" in strategy else {})
+        policy, strategy = place.position.policy, place.position.values.get("strategy")
 
         def make() -> list[dict[str, Any]]:
-            controls = find_policy_controls(self.settle(of)) + find_world_controls(self.scenario)
-            return [control.to_dict() for control in controls]
+            base = self.settle(Position(policy, {}))
+            controls = find_policy_controls(base)
+            steps = controls[0].steps if controls and controls[0].name == "strategy" else ()
+            of = next((step.values for step in steps if step.text == strategy), None)
+            if of is not None:  # the choice is still from that of the file, its sizes are those that come with it
+                controls = [controls[0], *find_policy_controls(self.settle(Position(policy, of)))[1:]]
+            return [control.to_dict() for control in [*controls, *find_world_controls(self.scenario)]]
 
-        return self._remember(("controls", of.key), make)
+        return self._remember(("controls", policy, strategy), make)
 
     def write_policy(self, place: Place) -> dict[str, Any]:
         """Return the policy's spec by dialect, with notes on what a dialect can't say."""
@@ -169,17 +177,18 @@ class Explorer:
         if found.name not in ranges:
             raise InputError(Problem("no curve of this setting", (lever,), allowed=", ".join(ranges)))
         measures = find_measures(place.scenario, place.policy.identity.type)
-        result = tradeoff(
-            place.scenario,
-            place.policy,
-            vary={found.name: ranges[found.name].values},
-            axes=measures,
-            replications=n,
-            confidence_level=self.confidence_level,
-            seed=self.seed,
-            engine=self.engine,
-            progress=_stop_if(is_superseded),
-        )
+        with warnings.catch_warnings(action="ignore", category=SimdeployWarning):  # said with the numbers
+            result = tradeoff(
+                place.scenario,
+                place.policy,
+                vary={found.name: ranges[found.name].values},
+                axes=measures,
+                replications=n,
+                confidence_level=self.confidence_level,
+                seed=self.seed,
+                engine=self.engine,
+                progress=_stop_if(is_superseded),
+            )
         points: dict[float, dict[str, Any]] = {}
         unit = place.scenario.costs.unit if place.scenario.costs is not None else ""
         for row in result.curves.to_dict("records"):
@@ -195,20 +204,18 @@ class Explorer:
 
     def _remember(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
         """Return what is known, or make it."""
-        if key not in self._known:
-            self._known[key] = make()
-            if len(self._known) > _MOST_KEPT:
-                self._known.popitem(last=False)
-        self._known.move_to_end(key)
-        known: T = self._known[key]
-        return known
+        with _ONE_AT_A_TIME:
+            if key not in self._known:
+                self._known[key] = make()
+                if len(self._known) > _MOST_KEPT:
+                    self._known.popitem(last=False)
+            self._known.move_to_end(key)
+            known: T = self._known[key]
+            return known
 
     def knows(self, place: Place, n: int) -> bool:
         """Return whether the estimates of a position are known already."""
         return ("numbers", place.position.key, n, self.engine) in self._known
-
-
-_SIZES = ("canary_count", "canary_percent")
 
 
 def find_measures(scenario: Scenario, type_: str) -> tuple[Measure, ...]:

@@ -68,13 +68,13 @@ class Control:
 
 def find_policy_controls(place: Place) -> list[Control]:
     """Return the controls of a policy: its strategy, and the settings that matter under it."""
-    ranges = find_levers_that_matter(place.scenario, place.policy)
+    ranges = _find_ranges(place.scenario, place.policy)
     strategy = _make_strategy(place)
     sliders = [_make_slider(of_lever, place) for of_lever in ranges]
     return [*([] if strategy is None else [strategy]), *sliders]
 
 
-def find_levers_that_matter(scenario: Scenario, policy: ScenarioPolicy) -> tuple[LeverRange, ...]:
+def _find_ranges(scenario: Scenario, policy: ScenarioPolicy) -> tuple[LeverRange, ...]:
     """Return the default ranges of a policy's settings, as `tradeoff` has them; none where it has none."""
     try:
         return find_ranges(scenario, policy, None)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, SimdeployError, SimdeployWarning, nearest, printable, shorten
+from simdeploy.errors import InputError, Problem, SimdeployError, nearest, printable, shorten
 from simdeploy.explorer.answering import SupersededError, has_curve
 from simdeploy.explorer.front_end import list_looks
 from simdeploy.explorer.position import read_position
@@ -123,15 +122,17 @@ class Conversation:
     def _answer_all(self) -> None:
         while (question := self._wait()) is not None:
             try:
-                with warnings.catch_warnings(action="ignore", category=SimdeployWarning):  # said with the numbers
-                    for answer in self._answers(question):
-                        self._send({"ask": question.number, **answer})
+                for answer in self._answers(question):
+                    self._send({"ask": question.number, **answer})
             except SupersededError:
                 continue
             except SimdeployError as error:
                 self.refuse(error, question.number)
             except MemoryError:
                 self.refuse(SimdeployError("out of memory"), question.number)
+            except Exception as error:  # noqa: BLE001 - a bug that must not end the conversation
+                text = f"unexpected {type(error).__name__}: {error}; please report it"
+                self.refuse(SimdeployError(text), question.number)
 
     def _wait(self) -> Question | None:
         """Wait for the next question; None at the end."""

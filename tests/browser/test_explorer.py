@@ -145,6 +145,13 @@ def test_everything_works_with_keys(explore, scenario):
     page.get_by_role("radio", name="rolling").focus()
     page.keyboard.press("ArrowRight")
     expect(slider(page, "canary_count")).to_be_visible()
+    slider(page, "canary_count").focus()
+    page.keyboard.press("Home")
+    expect_cards(page, expected_cards(scenario, strategy="canary", canary_count=1, max_failed_nodes=0))
+    page.get_by_role("radio", name="canary").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(slider(page, "canary_count")).to_have_count(0)
+    assert page.evaluate("location.hash") == "#policy=rolling&max_failed_nodes=0"
     clock = page.locator(".clock")
     page.get_by_role("slider", name="Time", exact=True).focus()
     page.keyboard.press("Home")

@@ -3,7 +3,7 @@
 class Slider {
   constructor(control, onmove, ontype) {
     this.control = control;
-    this.id = `c-${control.name.replace(/[^a-z0-9]+/gi, "-")}`;
+    this.id = makeId("slider");
     const last = control.steps.length - 1;
     this.range = make("input", {
       type: "range", id: this.id, min: 0, max: last, step: 1, "data-name": control.name,
@@ -61,10 +61,9 @@ class Slider {
 class Choice {
   constructor(control, onmove) {
     this.control = control;
-    this.buttons = control.steps.map((step, place) => {
-      const button = make("input", {
-        type: "radio", name: `choice-${control.name}`, id: `choice-${control.name}-${place}`, onchange: () => onmove(step.values, true),
-      });
+    const group = makeId("choice");
+    this.buttons = control.steps.map((step) => {
+      const button = make("input", { type: "radio", name: group, id: makeId("choice"), onchange: () => onmove(step.values, true) });
       return { button, label: make("label", { for: button.id }, step.text) };
     });
     const all = this.buttons.flatMap(({ button, label }) => [button, label]);
@@ -125,10 +124,11 @@ function readTyped(control, text) {
 class Controls {
   constructor(onmove) {
     this.onmove = onmove;
-    this.groups = {
-      policy: make("section", { class: "group", "aria-labelledby": "g-policy" }, make("h2", { id: "g-policy" }, "Policy")),
-      world: make("section", { class: "group", "aria-labelledby": "g-world" }, make("h2", { id: "g-world" }, "Assumptions")),
+    const makeGroup = (text) => {
+      const { heading, labelled } = makeHeading(text);
+      return make("section", { class: "group", ...labelled }, heading);
     };
+    this.groups = { policy: makeGroup("Policy"), world: makeGroup("Assumptions") };
     this.key = make(
       "p", { class: "key" }, make("span", { class: "mark file", "aria-hidden": "true" }), " in the file ",
       make("span", { class: "mark default", "aria-hidden": "true" }), " API default",

@@ -72,7 +72,7 @@ class Explorer {
     this.warnings = make("ul", { class: "warnings", "aria-label": "Warnings" });
     this.root.append(
       make(
-        "header", {}, make("div", { class: "title" }, make("h1", {}, about.scenario), make("p", {}, `${plural(about.nodes, "node")}, policy `, this.policies)),
+        "header", {}, make("div", { class: "title" }, make("h1", { title: about.description || null }, about.scenario), make("p", {}, `${plural(about.nodes, "node")}, policy `, this.policies)),
         make("div", { class: "actions" }, this.undo, this.redo, this.reset, this.link),
       ),
       make(
@@ -114,13 +114,13 @@ class Explorer {
   move(name, values, isDone) {
     const { policy, values: before } = this.moving ?? this.past.now;
     const changed = { ...before };
-    for (const [key, value] of Object.entries(values)) {
-      const control = this.controls.find(key);
-      if (control && sameValue(control.steps[control.base].values[key], value) && control.kind !== "choice") delete changed[key];
-      else changed[key] = value;
-    }
     const control = this.controls.find(name);
-    if (control?.kind === "choice" && control.steps[control.base].values[name] === values[name]) for (const key of Object.keys(control.steps[control.base].values)) delete changed[key];
+    const { kind, steps, base } = control ?? { kind: null, steps: [{ values: {} }], base: 0 };
+    if (kind === "choice") for (const step of steps) for (const key of Object.keys(step.values)) delete changed[key];
+    // Sizes that come with another strategy are no file's.
+    const isOfFile = sameValue(steps[base].values[name], values[name]) && (kind === "choice" || !("strategy" in changed));
+    if (isOfFile) delete changed[name];
+    else Object.assign(changed, values);
     if (control?.group === "policy" && control.kind !== "choice") this.lever = name;
     const position = { policy, values: changed };
     if (!isDone) {

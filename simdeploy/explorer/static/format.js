@@ -11,6 +11,20 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+let lastId = 0;
+
+// An id of its own, because a notebook may show several explorers.
+function makeId(name) {
+  lastId += 1;
+  return `simdeploy-${name}-${lastId}`;
+}
+
+// A heading, and what makes it the name of its section.
+function makeHeading(text) {
+  const id = makeId("heading");
+  return { heading: make("h2", { id }, text), labelled: { "aria-labelledby": id } };
+}
+
 function makeButton(text, label, onclick) {
   return make("button", { type: "button", "aria-label": label === text ? null : label, title: label, onclick }, text);
 }

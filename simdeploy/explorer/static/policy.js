@@ -7,9 +7,10 @@ class Policy {
     this.notes = make("ul", { class: "notes" });
     this.copy = makeButton("Copy", "Copy the policy as JSON", () => copyText(this.json, this.copy));
     this.dialect = null;
+    const { heading, labelled } = makeHeading("Policy as JSON");
     this.element = make(
-      "section", { class: "panel policy", "aria-labelledby": "h-policy" },
-      make("h2", { id: "h-policy" }, "Policy as JSON"), make("div", { class: "bar" }, this.tabs, this.copy), this.text, this.notes,
+      "section", { class: "panel policy", ...labelled },
+      heading, make("div", { class: "bar" }, this.tabs, this.copy), this.text, this.notes,
     );
   }
 

@@ -34,9 +34,10 @@ class Rollout {
     this.map = make("div", { class: "map" });
     this.lines = make("ol", { class: "lines", "aria-label": "What happened, the latest first" });
     this.key = make("ul", { class: "legend", "aria-label": "Nodes by status at this time" });
+    const { heading, labelled } = makeHeading("One rollout");
     this.element = make(
-      "section", { class: "panel rollout", "aria-labelledby": "h-rollout" },
-      make("h2", { id: "h-rollout" }, "One rollout"),
+      "section", { class: "panel rollout", ...labelled },
+      heading,
       make("p", { class: "sentence" }, before, " ", this.number, " ", after, " ", this.kind),
       this.headline, this.place, this.slider, make("div", { class: "bar" }, steps, this.clock), this.key,
       this.map, this.gauges, this.lines,

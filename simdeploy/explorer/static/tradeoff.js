@@ -13,9 +13,10 @@ class Tradeoff {
     this.table = make("table", {});
     const details = make("details", {}, make("summary", {}, "Table"), make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of the curve" }, this.table));
     this.note = make("p", { class: "note" });
+    const { heading, labelled } = makeHeading("Trade-off");
     this.element = make(
-      "section", { class: "panel tradeoff", "aria-labelledby": "h-tradeoff" },
-      make("h2", { id: "h-tradeoff" }, "Trade-off"),
+      "section", { class: "panel tradeoff", ...labelled },
+      heading,
       make("p", { class: "sentence" }, this.y, " against ", this.x, " as ", this.lever, " moves"),
       this.place, this.note, details,
     );
