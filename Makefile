@@ -22,7 +22,7 @@ check: $(VENV)/.tested
 	$(BIN)/lint-imports
 
 # The documentation as a site, in build/site/html.
-SITE = $(BIN)/python -m sphinx --quiet --fail-on-warning -c docs/website -d build/site/doctrees build/site/source
+SITE = $(BIN)/python -m sphinx --quiet --fail-on-warning --jobs auto -c docs/website -d build/site/doctrees build/site/source
 docs: $(VENV)/.documented
 	mkdir -p build/site/source
 	$(SITE) build/site/html
