@@ -31,7 +31,7 @@ check-lowest:
 	PIP_CONSTRAINT=$(LOWEST)/constraints.txt PYTEST_ADDOPTS="-W default::DeprecationWarning" $(MAKE) test VENV=$(LOWEST)
 
 # The documentation as a site, in build/site/html.
-SITE = $(BIN)/python -m sphinx --quiet --fail-on-warning -c docs/website -d build/site/doctrees build/site/source
+SITE = $(BIN)/python -m sphinx --quiet --fail-on-warning --jobs auto -c docs/website -d build/site/doctrees build/site/source
 docs: $(VENV)/.documented
 	mkdir -p build/site/source
 	$(SITE) build/site/html

@@ -241,10 +241,10 @@ def find_anchors(text: str) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_page)
 def test_links(page):
-    """Every link within the repository leads to a file, and to a heading where it names one [contract]."""
+    """Every link is an address, or leads to a file of the repository, and to a heading where it names one [contract]."""
     text = re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
-        if link.startswith("https://"):
+        if re.fullmatch(r"https://([\w-]+\.)+[a-z]+(/\S*)?", link):
             continue
         name, _, anchor = link.partition("#")
         target = (page.parent / name).resolve() if name else page

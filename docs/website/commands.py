@@ -11,7 +11,7 @@ from website.places import read
 from simdeploy.cli.app import app
 from simdeploy.cli.command import EXIT_CODES
 
-_INTRODUCTION = "``simdeploy COMMAND --help`` says the same."
+_INTRODUCTION = "``simdeploy COMMAND --help`` prints what the page of a command says."
 
 
 def escape(text: str) -> str:
@@ -54,10 +54,10 @@ def _make_page(name: str, command: click.Command) -> str:
     context = click.Context(command, info_name=f"simdeploy {name}")
     title = f"simdeploy {name}"
     parts = [f"{title}\n{'=' * len(title)}"]
+    parts += _write_help(cleandoc(command.help or ""))
     guide = find_guides().get(name)
     if guide is not None:
-        parts.append(f"*{escape(guide[0])}* :doc:`/{guide[1]}` shows how.")
-    parts += _write_help(cleandoc(command.help or ""))
+        parts.append(f"*{escape(guide[0])}* See :doc:`/{guide[1]}`.")
     parts.append(_write_code(" ".join(command.get_usage(context).removeprefix("Usage: ").split())))
     parts.append(f".. program:: {title}")
     for parameter in command.get_params(context):
