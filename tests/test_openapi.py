@@ -79,7 +79,7 @@ SPECS = [
     ({"strategy": "rolling", "health_check": {}}, False),
     ({"strategy": "rolling", "health_check": {"deadline": ""}}, False),
     ({"strategy": "rolling", "health_check": CHECK}, True),
-    ({"strategy": "rolling", "health_check": {"deadline": "0"}}, True),
+    ({"strategy": "immediate", "health_check": {"deadline": "0"}}, True),
     ({"strategy": "rolling", "health_check": {"deadline": "1h1.5m"}}, True),
     ({"strategy": "rolling", "health_check": {"deadline": "5 m"}}, False),
     ({"strategy": "rolling", "health_check": {**CHECK, "gate": "sprt"}}, False),
