@@ -10,6 +10,7 @@ import schemathesis
 from click.testing import CliRunner
 from http_calls import call
 from hypothesis import HealthCheck, given, settings
+from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 
 from simdeploy import Scenario
@@ -64,6 +65,41 @@ def test_it_is_served_and_printed(app):
     described = call(app, "GET", "/openapi.json").json
     assert described == describe_api() == json.loads(CliRunner().invoke(command_line, ["serve", "--openapi"]).output)
     assert {path.rpartition("/")[2] for path in described["paths"]} == {"deployments", "{id}", *ACTS}
+
+
+CHECK = {"deadline": "5m"}
+SPECS = [
+    ({"strategy": "immediate"}, True),
+    ({"strategy": "immediate", "health_check": None}, True),
+    ({"strategy": "immediate", "health_check": {"deadline": ""}}, True),
+    ({"strategy": "immediate", "health_check": {"deadline": 300}}, False),
+    ({"strategy": "immediate", "health_check": {"interval": 10**10}}, False),
+    ({"strategy": "immediate", "surge": [3]}, True),
+    ({"strategy": "rolling"}, False),
+    ({"strategy": "rolling", "health_check": {}}, False),
+    ({"strategy": "rolling", "health_check": {"deadline": ""}}, False),
+    ({"strategy": "rolling", "health_check": CHECK}, True),
+    ({"strategy": "immediate", "health_check": {"deadline": "0"}}, True),
+    ({"strategy": "rolling", "health_check": {"deadline": "1h1.5m"}}, True),
+    ({"strategy": "rolling", "health_check": {"deadline": "5 m"}}, False),
+    ({"strategy": "rolling", "health_check": {**CHECK, "gate": "sprt"}}, False),
+    ({"strategy": "rolling", "health_check": CHECK, "max_parallel": 2.0}, True),
+    ({"strategy": "rolling", "health_check": CHECK, "max_parallel": 2.5}, False),
+    ({"strategy": "rolling", "health_check": CHECK, "max_parallel": True}, False),
+    ({"strategy": "canary", "health_check": CHECK}, False),
+    ({"strategy": "canary", "health_check": CHECK, "canary_count": 0, "canary_percent": 0}, False),
+    ({"strategy": "canary", "health_check": CHECK, "canary_count": 0, "canary_percent": 20}, True),
+    ({"strategy": "canary", "health_check": CHECK, "canary_count": 1, "canary_percent": None}, True),
+]
+
+
+@pytest.mark.parametrize(("spec", "is_valid"), SPECS)
+def test_the_reader_agrees(app, spec, is_valid):
+    """A spec is valid by the description if and only if a deployment is created with it. [contract]"""
+    body = {"deployment": {"spec": spec, "job_id": "caf\u00e9"}}
+    described = {"$ref": "#/components/schemas/NewDeployment", "components": describe_api()["components"]}
+    assert Draft202012Validator(described).is_valid(body) == is_valid
+    assert call(app, "POST", "/deployments", json.dumps(body).encode()).status == (201 if is_valid else 400)
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,8 @@ class TestActs:
         for act in ("pause", "resume", "pause"):
             assert call(app, "POST", f"/deployments/d-1/{act}").status == 200
         clock.pass_s(-10)
-        assert state_of(call(app, "GET", "/deployments/d-1")) == "paused"
+        later = call(app, "GET", "/deployments/d-1")
+        assert (state_of(later), later.headers["date"]) == ("paused", "Mon, 05 Jan 2026 08:00:10 GMT")
 
 
 class TestCreating:
