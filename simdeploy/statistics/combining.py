@@ -65,8 +65,8 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
 
     Notes
     -----
-    Each stratum has an interval of its own, Student's for a mean and the exact one for a rate; they are combined by the method of Zou
-    and Donner (2008 [1]_). Lumps of priced verdicts have the exact limits of their rates. A limit of a mean is trusted unless the
+    Each stratum has an interval of its own, Student's for a mean, wider where values are skewed, and the exact one for a rate; they are
+    combined by the method of Zou and Donner (2008 [1]_). Lumps of priced verdicts have the exact limits of their rates. A limit of a mean is trusted unless the
     skewness of the estimate, apart from lumps, is above 1/5 on its side. `docs/methods.md`, "Kinds of release", has the formulas.
 
     References
