@@ -40,6 +40,7 @@ def row(frame, policy, response, level=None):
     return rows.iloc[0]
 
 
+@pytest.mark.usefixtures("students_limits")
 def test_mean_by_hand():
     """A mean, its standard error and its t interval are those computed by hand. [oracle]"""
     found = row(compare(responses(makespan_s=[2.0, 4.0, 9.0, 1.0, 1.0, 4.0])).estimates, "a", "makespan_s")

@@ -46,6 +46,7 @@ SMALL = table(
 )
 
 
+@pytest.mark.usefixtures("students_limits")
 def test_estimates_by_hand():
     """A mean, a rate, a conditional rate, a median and a mean cost are those computed by hand. [oracle]"""
     measures = ["makespan_s", "escaped", "escaped given defective", "p50 makespan_s", "cost"]
@@ -102,6 +103,7 @@ def test_too_few_are_no_value():
     assert found.to_dict()["estimates"][1]["estimate"] is None
 
 
+@pytest.mark.usefixtures("few_values_suffice")
 def test_words():
     """The answer tells the lowest and the highest policy; the table has a line for each policy. [contract]"""
     found = estimate(SMALL, ["makespan_s", "escaped given defective"])

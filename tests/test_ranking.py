@@ -313,7 +313,7 @@ def costs_by_policy(*values):
         ),
         (
             [[1.0, 2.0, 3.0], [1.0, 2.5, 2.0]],
-            "b has the lowest mean cost: 1.8 per rollout (~95 % CI -0.1 to 3.7), but a may be as good.",
+            "b has the lowest mean cost: 1.8 per rollout (95 % CI -0.4 to 3.7), but a may be as good.",
         ),
         (
             [[1.0, 2.0, 3.0], [9.0, 10.1, 11.2], [2.0, 1.0, 4.0]],
@@ -424,7 +424,9 @@ def test_who_completes_only_easy_rollouts_is_not_the_soonest():
     rng = np.random.default_rng(6)
     is_hard = np.arange(40) % 2 == 1
     lax = np.where(is_hard, 100.0, 10.0) + rng.normal(0, 0.1, 40)
-    strict = np.where(is_hard, np.nan, lax + 1)  # always a second later, and failed where it is hard
+    strict = np.where(
+        is_hard, np.nan, lax + rng.normal(1, 0.1, 40)
+    )  # always about a second later, and failed where it is hard
     names, numbers = ["strict"] * 40 + ["lax"] * 40, [*range(40)] * 2
     makespans = np.concatenate([np.where(is_hard, 1.0, strict), lax])
     states = ["failed" if hard else "completed" for hard in is_hard] + ["completed"] * 40
@@ -433,7 +435,7 @@ def test_who_completes_only_easy_rollouts_is_not_the_soonest():
     ranking = found.ranking.query("given == 'completed'").set_index("policy")
     assert found.estimates.query("given == 'completed'").set_index("policy")["estimate"].idxmin() == "strict"
     assert (ranking["rank"].to_dict(), ranking.loc["lax", "verdict"]) == ({"strict": 2, "lax": 1}, "better")
-    assert ranking.loc["strict", "estimate"] == pytest.approx(1)
+    assert ranking.loc["strict", "estimate"] == pytest.approx(1, abs=0.1)
     assert found.answer.startswith("lax has the shortest mean makespan if completed: ")
     assert "shorter than strict" in found.answer
 

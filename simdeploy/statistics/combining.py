@@ -65,8 +65,8 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
 
     Notes
     -----
-    Each stratum has an interval of its own, Student's for a mean and the exact one for a rate; they are combined by the method of Zou
-    and Donner (2008 [1]_). Lumps of priced verdicts have the exact limits of their rates. A limit of a mean is trusted unless the
+    Each stratum has an interval of its own, Student's for a mean, wider where values are skewed, and the exact one for a rate; they are
+    combined by the method of Zou and Donner (2008 [1]_). Lumps of priced verdicts have the exact limits of their rates. A limit of a mean is trusted unless the
     skewness of the estimate, apart from lumps, is above 1/5 on its side. `docs/methods.md`, "Kinds of release", has the formulas.
 
     References
@@ -170,7 +170,7 @@ def _trust_means(
     can be: within bounds, or of a difference, other than 0, within the range of what it is the difference of.
     """
     farther = max(_normal_quantile(level) / _normal_quantile(0.95), 1.0)
-    fewest = np.select([is_known, is_equal], [0, _FEWEST_EQUAL], _FEWEST_VALUES * farther**2)
+    fewest = np.select([is_known, is_equal], [0, _FEWEST_EQUAL], _FEWEST_VALUES * farther)
     most = proportion_interval(np.zeros(len(size)), np.where(found.n > 0, size, 1), level)[1]
     if np.isfinite(design.bounds).all():
         down, up = (most * np.abs(bound - found.estimate) for bound in design.bounds)
@@ -178,7 +178,7 @@ def _trust_means(
     else:
         spread = np.zeros(len(size)) if design.spread is None else np.nan_to_num(design.spread)
         down = up = np.where(found.estimate != 0, most * spread, 0.0)
-        fewest = np.where(is_equal & (down > _NOTHING * np.abs(found.estimate)), _FEWEST_VALUES * farther**2, fewest)
+        fewest = np.where(is_equal & (down > _NOTHING * np.abs(found.estimate)), _FEWEST_VALUES * farther, fewest)
     is_enough = size >= fewest
     return found._replace(
         low=np.where(is_equal, np.minimum(found.low, found.estimate - down), found.low),

@@ -62,7 +62,7 @@ class Estimate(NamedTuple):
 def estimate_values(values: np.ndarray | Sample, measure: Measure, confidence_level: float) -> Estimate:
     """Estimate a measure from its values, as from `Values.sample` for one case; NaN is ignored.
 
-    A mean has Student's t interval, a rate the exact interval of Clopper and Pearson, a quantile the interval between
+    A mean has Student's t interval, wider where values are skewed, a rate the exact interval of Clopper and Pearson, a quantile the interval between
     two order statistics (`simdeploy.statistics.intervals`); for several strata see `combine`.
 
     Examples

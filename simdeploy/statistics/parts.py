@@ -110,7 +110,7 @@ def _mean(sample: Sample, place: int, level: float) -> Parts:
     part = part._replace(below=below, above=above, third=moments.third)
     quantile = _student_quantile(part.n, level)
     if sample.is_difference:
-        return _widen_to(part, moments, quantile, reach_of_two_tails(rest, moments, quantile))
+        return _widen_to(part, moments, level, reach_of_two_tails(rest, moments, quantile))
     return allow_for_tails(part, rest, moments, level)
 
 
@@ -119,16 +119,17 @@ def allow_for_tails(part: Parts, values: np.ndarray, moments: Moments, level: fl
     `SHOWN` suffice, and the moments of all.
     """
     quantile = _student_quantile(part.n, level)
-    return _widen_to(part, moments, quantile, reach_of_tails(values, moments, quantile))
+    return _widen_to(part, moments, level, reach_of_tails(values, moments, quantile))
 
 
-def _widen_to(part: Parts, moments: Moments, quantile: np.ndarray, reach: tuple[np.ndarray, np.ndarray]) -> Parts:
+def _widen_to(part: Parts, moments: Moments, level: float, reach: tuple[np.ndarray, np.ndarray]) -> Parts:
     """Widen limits to those of tails, and by Johnson's (1978) shift on the side to which values are skewed."""
+    from scipy.special import ndtri
+
     n = np.maximum(moments.n, 1)
-    error = np.sqrt(moments.variance / n)
-    usual = quantile * error
+    usual = _student_quantile(part.n, level) * np.sqrt(moments.variance / n)
     with np.errstate(invalid="ignore", divide="ignore"):
-        shift = np.nan_to_num(moments.third / (6 * n * moments.variance)) * (1 + 2 * quantile**2)
+        shift = np.nan_to_num(moments.third / (6 * n * moments.variance)) * (1 + 2 * ndtri((1 + level) / 2) ** 2)
     below, above = (
         np.sqrt(old**2 + (np.maximum(tail, usual) + skewed) ** 2 - usual**2)
         for old, tail, skewed in zip(

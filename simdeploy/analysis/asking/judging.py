@@ -53,13 +53,13 @@ def judge(
     -----
     One lower and one upper bound, each wrong with probability `error`: exact for a rate (Clopper and Pearson); between
     order statistics for a quantile, which is the exact test of the rate :math:`P(X \le limit)` against the quantile's
-    probability; Student's for a mean. See `simdeploy.statistics.intervals`. Only one of the two verdicts can be wrong,
-    whatever the true value, so a verdict is wrong with probability at most `error`, and several looks at the same
-    requirement with at most the sum of theirs, by Boole's inequality (Feller 1968 [1]_, section IV.5).
+    probability; Student's for a mean, farther out where values are skewed (`simdeploy.statistics.combining.combine`). Only one of the
+    two verdicts can be wrong, whatever the true value, so a verdict is wrong with probability at most `error`, and several looks at
+    the same requirement with at most the sum of theirs, by Boole's inequality (Feller 1968 [1]_, section IV.5).
 
-    Student's bounds are approximate. A mean is undecided below 1,000 observations, and below 25 times the square of
-    their skewness (Cochran 1977 [2]_, section 2.15). That rule is for intervals; for skewed values one of the two
-    bounds errs more often than nominal: at 5 %, in 7.3 % of samples of 1,000 lognormal values (sigma 1).
+    Bounds of means are approximate. A mean is undecided below 1,000 observations, and below 25 times the square of
+    their skewness (Cochran 1977 [2]_, section 2.15). At 5 %, an upper bound errs in 5.0 % of samples of 1,000 lognormal values (sigma 1),
+    a lower one in 3.2 %.
 
     References
     ----------

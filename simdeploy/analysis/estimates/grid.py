@@ -98,7 +98,7 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     Notes
     -----
     Proportions cover rollouts of good, or of defective, releases with a verdict and have the exact interval of Clopper
-    and Pearson; of worlds by kind, a proportion that is known without simulation has no width. Means cover rollouts with a value and have Student's t interval (see `simdeploy.statistics.intervals`).
+    and Pearson; of worlds by kind, a proportion that is known without simulation has no width. Means cover rollouts with a value and have the interval of `estimate`.
     With too few observations the result is NaN. For worlds by kind of release see
     `simdeploy.statistics.combining.combine`.
 
