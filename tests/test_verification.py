@@ -53,6 +53,7 @@ def test_cases_of_one_name_are_one_scenario():
     assert sum(one != other for one, other in pairwise(names)) + 1 == len(set(names))
 
 
+@pytest.mark.slow
 def test_both_engines_pass(verified, repository):
     """Both engines are within four standard errors of every closed form, and equal in every rollout; the page says so. [oracle]"""
     assert verified.is_ok, verified.comparisons[~verified.comparisons["ok"]]
