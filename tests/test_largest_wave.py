@@ -65,7 +65,7 @@ def search(scenario, **options):
 def try_few(scenario, **options):
     """Search as above with fewer rollouts than a good choice needs, where only what is tried matters."""
     stages = {"_FIRST_BATCHES": 2, "WORLDS_OF_A_BATCH": 2, "_WORLDS_OF_SCALE": 8, "_FEWEST_NEW_WORLDS": 8}
-    stages["_MOST_CARRIED"] = 5
+    stages |= {"_MOST_CARRIED": 5, "_MOST_STEPS": 2}
     with pytest.MonkeyPatch.context() as patch:
         for name, number in stages.items():
             patch.setattr(f"simdeploy.analysis.tuning.stages.{name}", number)
@@ -90,9 +90,7 @@ class TestLimit:
     def test_the_limit_is_what_is_planned_today(self):
         """No candidate has a larger wave than today's policy, which is one of the sizes tried. [property]"""
         scenario = make()
-        everything, result = (
-            try_few(scenario, largest_wave=limit, candidates=10**6) for limit in ("all", None)
-        )
+        everything, result = (try_few(scenario, largest_wave=limit, candidates=10**6) for limit in ("all", None))
         assert result.largest_wave == result.current_wave == 6
         assert set(sizes(result, scenario)) == {1, 2, 4, 5, 6}
         assert max(sizes(everything, scenario)) == NODES
