@@ -77,9 +77,19 @@ def repository() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run files that need the compiled engine last: of two processes the second begins with them, so that only it compiles."""
+    """Let the second of two processes begin with the files that need the compiled engine, so that only it compiles, and each
+    with those that have slow tests, so that neither is left alone with one in the end.
+    """
     sources = {path: path.read_text(encoding="utf-8") for path in {item.path for item in items}}
-    items.sort(key=lambda item: any(word in sources[item.path] for word in ("compiled", "from commands")))
+    needs = {path for path, text in sources.items() if "compiled" in text or "from commands" in text}
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path in needs, item.path not in slow))
+    # Every process gets a row of tests, as many as any other: files without slow tests fill up the first row.
+    n_without = sum(item.path not in needs for item in items)
+    cut = min(n_without + (len(items) + 1) // 2, len(items))
+    while n_without < cut < len(items) and items[cut].path == items[cut - 1].path:
+        cut -= 1
+    items[n_without:] = items[cut:] + items[n_without:cut]
 
 
 def pytest_collection_finish() -> None:

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("few_values_suffice")
 
 # A second of makespan costs 1, so that a table's makespans are its costs.
 TIME_IS_MONEY = Costs(0, 0, hour_of_delay=3600, false_alarm=0, escape=0)
-N_REPETITIONS = 800
+N_REPETITIONS = 400
 LEAST = 0.95 - 4 * math.sqrt(0.95 * 0.05 / N_REPETITIONS)
 
 

@@ -50,7 +50,7 @@ RAW = {
     },
 }
 VARY = {"max_parallel": [1, 2]}
-REPETITIONS = 800
+REPETITIONS = 400
 TARGETS = {"p50 makespan_s": "8s", "false_alarm given good": "8pp"}
 QUICK = {"engine": "compiled", "most": 1000}
 

@@ -26,7 +26,7 @@ from simdeploy.vocabulary import COSTS, RESPONSES, STATES
 
 pytestmark = pytest.mark.usefixtures("few_values_suffice")
 
-N_REPETITIONS = 800
+N_REPETITIONS = 400
 LEAST = 0.95 - 4 * math.sqrt(0.95 * 0.05 / N_REPETITIONS)
 COSTS_OF_TIME = Costs(0, 0, hour_of_delay=3600, false_alarm=0, escape=0)
 

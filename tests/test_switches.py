@@ -30,7 +30,7 @@ from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_values
 
-REPETITIONS = 800
+REPETITIONS = 400
 SPREAD = 4 * math.sqrt(0.95 * 0.05 / REPETITIONS)
 MET = Feasibility(is_met=True, verdict="met", broken=(), is_known=True)
 COSTS = {"hour_of_delay": 1, "false_alarm": 1000, "escape": 1000, "failed_request": 0, "unavailable_node_hour": 0}

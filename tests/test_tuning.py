@@ -242,14 +242,15 @@ class TestRareAndDear:
         ("night-release", False),
     ],
 )
-def test_the_choice_is_no_worse_than_the_defaults(name, is_bad):
+def test_the_choice_is_no_worse_than_the_defaults(name, is_bad, monkeypatch):
     """On every shipped scenario with costs the choice costs no more than the API's defaults, less where these are bad. [property]"""
     scenario = simdeploy.read_scenario(SCENARIOS / f"{name}.yaml")
     vary = None
     if name == "latent-defect":  # half an hour of windows a node: default ranges take longer than all else here
         vary = {"canary_count": [1, 2, 5], "max_parallel": [2, 10, 20], "max_failed_nodes": [0, 2, 10]}
         vary |= {"min_healthy_time": ["1m", "10m", "30m"], "deadline": ["40m"]}
-    result = tune(scenario, vary=vary, candidates=100, replications=60, most=20_000, engine="compiled")
+    monkeypatch.setattr("simdeploy.analysis.tuning.stages._MOST_CARRIED", 20)
+    result = tune(scenario, vary=vary, candidates=40, replications=10, most=20_000, engine="compiled")
     named = "defaults" if "defaults" in set(result.policies["policy"]) else "current"
     if named not in set(result.policies["policy"]):
         assert not is_bad
