@@ -8,10 +8,10 @@ import click
 
 from simdeploy.cli.files import PathName
 from simdeploy.cli.options import CONFIDENCE_LEVEL, use
-from simdeploy.cli.study import Finding, study_command
+from simdeploy.cli.study import Finding, draw_panels, study_command
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    import numpy as np
 
     from simdeploy.analysis.scoring.result import Score
 
@@ -44,18 +44,13 @@ def command(ctx: click.Context, *, log: str, outcomes: str | None, confidence_le
     return Finding(
         result,
         about=f"{plural(len(result.answers), 'answer')}, {plural(result.n_rollouts, 'rollout')}{left_out}",
-        draw=lambda: _draw(result),
+        draw=draw_panels((9, 4.5), _plot, result, panels=(1, 2)),
         undecided=not result.is_trusted,
     )
 
 
-def _draw(result: Score) -> Figure:
-    from matplotlib.figure import Figure
-
+def _plot(axes: np.ndarray, result: Score) -> None:
     from simdeploy.plotting.scoring import plot_score
 
-    figure = Figure(figsize=(9, 4.5), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    plot_score(left, result)
-    plot_score(right, result, event="completed")
-    return figure
+    plot_score(axes[0, 0], result)
+    plot_score(axes[0, 1], result, event="completed")
