@@ -72,6 +72,8 @@ class Conditioned:
     ----------
     scenario : Scenario
         With the pauses, or the cancel, that were seen.
+    seen : Seen
+        As it was matched: improbable instants of nodes may differ by more.
     by_kind : tuple of OfKind
         Kinds that occur.
     why_tried : str
@@ -152,7 +154,8 @@ def condition(
         wider = widen(seen.nodes, guides)
         if wider is not seen.nodes:
             _warn_of_width(wider)
-            searches = search_all(replace(seen, nodes=wider))
+            seen = replace(seen, nodes=wider)
+            searches = search_all(seen)
     # Kinds that can hardly have been get few worlds; if those say otherwise, as many as the others.
     most = max(search.log_likelihood for search in searches)
     likely = [search for search in searches if search.log_likelihood >= most + _LOG_NEGLIGIBLE]
