@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import math
 
@@ -18,16 +19,21 @@ from simdeploy.analysis.advice.conditioning import condition
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_fates
 from simdeploy.analysis.advice.estimating import Weighted
 from simdeploy.analysis.advice.finding import Supply, find_replications
+from simdeploy.analysis.advice.impossible import check_possible
 from simdeploy.analysis.advice.laws import NodeLaw, starts_within
 from simdeploy.analysis.advice.observed import Observed
+from simdeploy.analysis.advice.result import Advice
 from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.analysis.advice.waiting import choose_by_halves
+from simdeploy.analysis.advice.ways import shows_all_verdicts, why_no_laws
 from simdeploy.api import Deployment, DeploymentStatus, format_time, parse_time
 from simdeploy.cli.app import app
 from simdeploy.engines.continuing import Worlds, run_continued
 from simdeploy.errors import InputError
 from simdeploy.experiments.executors import Threads
+from simdeploy.report.advice import tell
 from simdeploy.rules.health import read_health_rule
+from simdeploy.rules.waves import plan_waves
 from simdeploy.world.distributions import Exponential, Gamma
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
@@ -421,6 +427,40 @@ def test_what_cannot_have_happened(status, told):
         sd.advise(scenario, seen=look(scenario, 300, **status), replications=20, engine="reference")
 
 
+HARD = {
+    "reporting delay": {"orchestrator": {"preset": "expanso", "reporting_delay": "50s"}},
+    "offline": {
+        "fleet": {
+            "connection": {"online": {"exponential": {"mean": "5m"}}, "offline": {"exponential": {"mean": "2m"}}}
+        },
+        "orchestrator": {"preset": "expanso", "unreachable_nodes": "wait"},
+    },
+    "sliding": {"orchestrator": {"preset": "expanso", "pacing": "sliding", "reporting_delay": "20s"}},
+    "crashes": {
+        "fleet": {"crash": {"up": {"exponential": {"mean": "10m"}}, "repair": {"exponential": {"mean": "1m"}}}},
+        "orchestrator": "expanso",
+    },
+}
+
+
+@pytest.mark.parametrize("case", HARD)
+def test_what_happened_is_possible(case):
+    """No state of a simulated rollout is said to be impossible, whatever delays or hides verdicts. [property]"""
+    scenario = sd.Scenario.from_dict(
+        {**BASE, "fleet": {**BASE["fleet"], **HARD[case].get("fleet", {})}, "orchestrator": HARD[case]["orchestrator"]}
+    )
+    n_seen = 0
+    for replication in range(6):
+        rollout = sd.simulate(scenario, replication=replication)
+        for number in range(1, rollout.deployment.status.revision + 1):
+            seen = read_seen(scenario, None, rollout.deployment_at(number), None)
+            plan = plan_waves(seen.policy.policy, scenario.orchestrator, 6, 1)
+            shows_all = shows_all_verdicts(scenario, seen, why_no_laws(scenario, plan, seen))
+            check_possible(scenario, plan, seen, every_node_has_verdict=shows_all)
+            n_seen += 1
+    assert n_seen > 30
+
+
 def test_looks_that_contradict_each_other():
     """Counts that fall, an end that doesn't last, another spec and a wrong order are errors. [contract]"""
     scenario = make()
@@ -532,6 +572,10 @@ def test_too_few_effective_worlds_are_none():
     assert result.effective_worlds < 100
     assert (result.best, result.is_trusted) == ("", False)
     assert result.answer.startswith("Undecided")
+    assert "whole ones" not in tell(result)
+    tried = tell(dataclasses.replace(result, why_tried="a reporting delay"))
+    assert "whole ones that were tried because of a reporting delay" in tried
+    assert len(tried) <= 240
 
 
 def test_a_rule_is_judged_by_other_worlds():
@@ -670,14 +714,27 @@ CODES = [("go on", 0), ("pause 5m", 10), ("cancel", 11), ("promote", 12), ("resu
 @pytest.mark.parametrize(("best", "code"), CODES)
 @pytest.mark.parametrize("pays", [None, "go on", "pause"])
 def test_exit_codes(best, code, pays):
-    """The exit code is the best act; where it pays to wait in another way than the best act's, it is to wait. [contract]"""
-    from types import SimpleNamespace
-
+    """The exit code and the first words are the best act; where it pays to wait otherwise than by it, that is to wait. [contract]"""
     from simdeploy.cli.advise import find_code
 
-    rows = [{"how": how, "pays": how == pays} for how in ("go on", "pause")]
+    ways = [
+        {"how": how, "wait_s": 300.0 * n, "worth": n, "pays": how == pays} for how in ("go on", "pause") for n in (1, 2)
+    ]
+    acts = [
+        {"act": act, "cost": 7.0, "more_than_best": 0.0, "more_low": 0.0, "more_high": 0.0}
+        for act in ("go on", "cancel")
+    ]
+    kinds = pd.DataFrame({"defective": [True], "posterior": [0.5]})
+    fields = dict.fromkeys(field.name for field in dataclasses.fields(Advice))
+    fields |= {"best": best, "waiting": pd.DataFrame(ways), "acts": pd.DataFrame(acts), "kinds": kinds}
+    advice = Advice(**{**fields, "is_trusted": True, "computed_under": {}})
     waits = pays is not None and best not in ("", pays)
-    assert find_code(SimpleNamespace(best=best, waiting=pd.DataFrame(rows))) == (10 if waits else code)
+    assert find_code(advice) == (10 if waits else code)
+    if best:
+        sentence = tell(advice)
+        start = f"{pays.capitalize()}, and look again in 10m: " if waits else f"{best.capitalize()}: "
+        assert sentence.startswith(start + "the release is defective with probability 50 %.")
+        assert ("saves 2 over" in sentence) == waits
 
 
 def test_a_picture_and_a_table(folder):

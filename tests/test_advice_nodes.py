@@ -425,3 +425,35 @@ def test_a_straggler_is_matched_roughly_and_it_is_said():
             result = sd.forecast(scenario, seen=seen, at=late_s + 25, replications=50, engine="compiled")
         assert any("are improbable are matched to" in str(each.message) for each in told) == is_told
         assert result.n_worlds
+
+
+WIDE = {
+    "in flight": (
+        150,
+        ["validating", "running", "pending", "pending"],
+        {"started_at_s": [125.0, *[math.nan] * 3]},
+    ),
+    "last of its wave": (
+        165,
+        ["running", "running", "starting", "starting"],
+        {"resolved_at_s": [160.0, *[math.nan] * 3], "dispatched_at_s": [0.0, 0.0, 160.0, 160.0]},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WIDE)
+def test_rough_matches_are_those_of_brute_force(case, monkeypatch):
+    """Where the instants of a straggler may differ by seconds, worlds are plain ones whose own differ by no more. [oracle]"""
+    # Wider than usual, so that plain worlds have them.
+    monkeypatch.setattr("simdeploy.analysis.advice.proposing_nodes._EASE", 1000.0)
+    law = {"lognormal": {"median": "60s", "p95": "90s"}}
+    changes = {"fleet.nodes": 4, "fleet.start_attempts": 1, "fleet.update_duration": law}
+    scenario = make(changes, max_parallel=2, health_check={**CHECK, "deadline": "10m"})
+    at, status, times = WIDE[case]
+    table = pd.DataFrame({"node": list("abcd"), "status": status, **times})
+    seen = read_seen(scenario, None, table, at)
+    conditioned = condition(scenario, seen, replications=500, seed=3, engine="compiled")
+    assert conditioned.seen.nodes.slack_ns[0] > 2e9
+    plain = find_plain(scenario, conditioned.seen, 40_000, 4)
+    assert len(plain) >= 40
+    assert_like_plain_worlds(conditioned, plain, n_unseen=3)

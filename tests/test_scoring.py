@@ -14,6 +14,7 @@ from commands import CREATED, keep
 import simdeploy as sd
 from simdeploy.analysis.scoring import log as log_module
 from simdeploy.analysis.scoring.log import read_log
+from simdeploy.analysis.scoring.scoring import _list_times
 from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.statistics.reliability import decompose_brier, resample_mean, share_interval
@@ -250,8 +251,36 @@ def test_verdicts(tmp_path, shift, verdicts):
     assert {row["verdict"]} == verdicts
     # A minute was left of 50 to 200 s.
     assert result.times["covered"].tolist() == [1.0, 1.0]
-    assert result.times["verdict"].iloc[0] in ("consistent", "too low")
+    verdict = result.times["verdict"].iloc[0]
+    assert verdict in ("consistent", "too low")
+    words = {"consistent": "hold", "too low": "are too wide"}[verdict]
+    assert f"orecasts of times left {words}" in result.answer
     assert len(result.answer) <= 240
+
+
+def test_verdicts_on_times_are_corrected_for_their_number():
+    """Of calls whose forecasts hold, at most 5 % name any horizon as too wide or narrow; half as many within 95 % are. [oracle]"""
+    rng = np.random.default_rng(6)
+
+    def judge(within):
+        n = 90
+        is_within = rng.uniform(size=n) < within
+        median = np.repeat([300.0, 1200.0, 7200.0], n // 3)
+        columns = {"left_low_s": 0.5 * median, "left_s": median, "left_high_s": 2 * median}
+        columns |= {"rollout": np.arange(n).astype(str), "was_left_s": np.where(is_within, median, 3 * median)}
+        rows = _list_times(pd.DataFrame({"use": "scored", **columns}), 0.95)
+        assert [row["n_rollouts"] for row in rows] == [90, 30, 30, 30]
+        return rows
+
+    n_calls, wrong, narrow = 150, 0, 0
+    for _ in range(n_calls):
+        rows = judge(0.95)
+        wrong += any(row["verdict"] != "consistent" for row in rows)
+        # Alone, each would be judged by its own interval.
+        narrow += any(not row["low"] <= 0.95 <= row["high"] for row in rows)
+    assert wrong / n_calls <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / n_calls)
+    assert narrow > 2 * wrong
+    assert [row["verdict"] for row in judge(0.5)] == ["too high"] * 4
 
 
 def test_each_rollout_counts_once(tmp_path):

@@ -84,8 +84,6 @@ def find_code(advice: Advice) -> int:
     """Return the exit code of the best act."""
     if not advice.best:
         return UNDECIDED
-    # Waiting in the way of the best act is no other advice.
-    waits = advice.waiting[advice.waiting["how"] != advice.best]
-    if advice.best.startswith("pause") or waits["pays"].any():
+    if advice.best.startswith("pause") or advice.wait is not None:
         return WAIT
     return _CODES.get(advice.best, OTHER)

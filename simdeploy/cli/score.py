@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from simdeploy.cli.files import PathName
 from simdeploy.cli.options import CONFIDENCE_LEVEL, use
 from simdeploy.cli.study import Finding, study_command
-
-if TYPE_CHECKING:
-    pass
 
 
 @study_command(

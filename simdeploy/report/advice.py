@@ -40,10 +40,10 @@ _MEASURES = {
 def tell(result: Forecast) -> str:
     """Say what to do and why, or how the rollout goes on."""
     if not result.is_trusted:
-        n = f"{result.effective_worlds:,.0f} effective worlds"
-        return join_answer(
-            [f"Undecided: only {n} show what was seen", "Simulate more --replications, or leave out instants"]
-        )
+        few = f"Undecided: only {result.effective_worlds:,.0f} effective worlds show what was seen"
+        if result.why_tried:
+            few += f", of {result.n_tried:,} whole ones that were tried because of {result.why_tried}"
+        return join_answer([few, "Leave out instants, or simulate more --replications"])
     acts = getattr(result, "acts", None)
     if acts is None or acts.empty:
         return join_answer([_say_defective(result), _say_going_on(result)])
@@ -58,14 +58,22 @@ def _tell_best(advice: Advice) -> str:
     rows = advice.acts.to_dict("records")
     others = sorted((row for row in rows if row["act"] != advice.best), key=lambda row: row["more_than_best"])
     parts = [_name(row["act"]) + f" costs {_more(row)}{unit} more" for row in others if not math.isnan(row["cost"])]
-    pays = advice.waiting[advice.waiting["how"].eq("go on") & advice.waiting["pays"]].to_dict("records")
-    best_wait = max(pays, key=lambda row: row["worth"], default=None)
+    defective = _say_defective(advice, first=False)
+    more = [capitalize(", ".join(parts)), capitalize(parts[0])] if parts else ""
+    wait = advice.wait
+    if wait is not None:
+        start = f"{capitalize(wait['how'])}, and look again in {_length(wait)}: {defective}"
+        return join_answer([start, f"That saves {_number(wait['worth'])}{unit} over {_name(advice.best)} now"])
     waiting = ""
-    if best_wait is not None:
-        length = short_duration(best_wait["wait_s"] * NS_PER_S)
-        waiting = f"To look again in {length} saves {_number(best_wait['worth'])}{unit}"
-    start = f"{capitalize(advice.best)}: {_say_defective(advice, first=False)}"
-    return join_answer([start, [capitalize(", ".join(parts)), capitalize(parts[0])] if parts else "", waiting])
+    pays = advice.waiting[advice.waiting["pays"]].to_dict("records")
+    if pays:
+        most = max(pays, key=lambda row: row["worth"])
+        waiting = f"To look again in {_length(most)} saves {_number(most['worth'])}{unit}"
+    return join_answer([f"{capitalize(advice.best)}: {defective}", more, waiting])
+
+
+def _length(wait: Mapping[Any, Any]) -> str:
+    return short_duration(int(wait["wait_s"]) * NS_PER_S)
 
 
 def _name(act: str) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.scoring.result import Score
 
 _EVENTS = {"defective": "the release is defective", "completed": "the rollout completes"}
+_TIMES = {"consistent": "hold", "too low": "are too wide", "too high": "are too narrow"}
 
 
 def tell(result: Score) -> str:
@@ -36,7 +37,8 @@ def tell(result: Score) -> str:
         parts.append(f"Probabilities of {noun} {holds} ({shares})")
     times = result.times
     if len(times) and times["verdict"].iloc[0] != "unknown":
-        parts.append(f"{100 * times['covered'].iloc[0]:.0f} % of times left lay in their forecast of 95 %")
+        holds = _TIMES[times["verdict"].iloc[0]]
+        parts.append(f"Forecasts of times left {holds} ({100 * times['covered'].iloc[0]:.0f} % within their 95 %)")
     return join_answer([*parts[:1], [f"{'; '.join(parts[1:])}"] if parts[1:] else ""])
 
 

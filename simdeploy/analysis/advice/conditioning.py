@@ -17,7 +17,7 @@ from simdeploy.analysis.advice.searching import Search
 from simdeploy.analysis.advice.settling import settle_fleet
 from simdeploy.analysis.advice.totals import refuse_evidence
 from simdeploy.analysis.advice.waves import find_pauses, read_course
-from simdeploy.analysis.advice.ways import refuse_unsupported, why_no_laws
+from simdeploy.analysis.advice.ways import refuse_unsupported, shows_all_verdicts, why_no_laws
 from simdeploy.errors import InputError, Problem, warn_user
 from simdeploy.rules.waves import plan_waves
 from simdeploy.units import NS_PER_S
@@ -72,6 +72,8 @@ class Conditioned:
     ----------
     scenario : Scenario
         With the pauses, or the cancel, that were seen.
+    seen : Seen
+        As it was matched: improbable instants of nodes may differ by more.
     by_kind : tuple of OfKind
         Kinds that occur.
     why_tried : str
@@ -126,7 +128,7 @@ def condition(
     plan = plan_waves(seen.policy.policy, orchestrator, scenario.fleet.nodes, scenario.fleet.zones)
     why_tried = why_no_laws(scenario, plan, seen)
     refuse_evidence(scenario, seen, why_tried)
-    has_verdicts = orchestrator.unreachable_nodes == "fail" or not why_tried
+    has_verdicts = shows_all_verdicts(scenario, seen, why_tried)
     if seen.nodes is not None:
         scenario = settle_fleet(scenario, seen.nodes)
         check_nodes(scenario, seen.policy, plan, seen.nodes, seen.last.at_ns, every_node_has_verdict=has_verdicts)
@@ -152,7 +154,8 @@ def condition(
         wider = widen(seen.nodes, guides)
         if wider is not seen.nodes:
             _warn_of_width(wider)
-            searches = search_all(replace(seen, nodes=wider))
+            seen = replace(seen, nodes=wider)
+            searches = search_all(seen)
     # Kinds that can hardly have been get few worlds; if those say otherwise, as many as the others.
     most = max(search.log_likelihood for search in searches)
     likely = [search for search in searches if search.log_likelihood >= most + _LOG_NEGLIGIBLE]
@@ -162,7 +165,7 @@ def condition(
     # What can't have happened under some kinds is shared by the others.
     able = [search for search in searches if search.n_found and search.log_found >= most + _LOG_NEGLIGIBLE]
     missing = sum(search.n_found for search in able) < replications
-    wanted = -(-replications // len(able))
+    wanted = -(-replications // max(len(able), 1))
     _map(workers, lambda search: search.find(wanted), [each for each in able if missing or each not in likely])
     return Conditioned(paused, seen, _weigh([each.found for each in searches], why_tried), why_tried, seed, engine)
 

@@ -22,14 +22,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.advice.drawing import draw_own_numbers
-from simdeploy.analysis.advice.laws import Windows, decide, error_levels, healthy_chances, steps_of
+from simdeploy.analysis.advice.laws import TINY, Windows, decide, error_levels, healthy_chances, steps_of
 from simdeploy.world.streams import Stream, uniforms
 
 if TYPE_CHECKING:
     from simdeploy.analysis.advice.drawing import Nodes
     from simdeploy.analysis.advice.laws import NodeLaw
-
-_TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class Counts:
             u = uniforms(seed, replications, Stream.WINDOW, numbers, window)
             agrees &= (u <= chance) == is_healthy
             of_health = chance if is_healthy else 1 - chance
-            ratio *= np.broadcast_to(ratios[:, window], len(numbers)) / np.maximum(of_health, _TINY)
+            ratio *= np.broadcast_to(ratios[:, window], len(numbers)) / np.maximum(of_health, TINY)
         u = uniforms(seed, replications, Stream.SEEN_VERDICT, numbers)
         found: np.ndarray = agrees & (u * best <= ratio)
         return found
@@ -139,5 +137,5 @@ def _best_ratio(law: NodeLaw, windows: tuple[tuple[int, int], ...]) -> float:
     levels, after_ns = steps_of(law.behaviour, law.kind, finely=True)
     chances = healthy_chances(law.behaviour, law.kind, law.rule, np.arange(len(windows)), levels, after_ns)
     of_health = np.where(_healthy(law, windows), chances, 1 - chances)
-    ratios = _ratios(law, windows, levels, after_ns) / np.maximum(of_health, _TINY)
+    ratios = _ratios(law, windows, levels, after_ns) / np.maximum(of_health, TINY)
     return float(np.where(of_health > 0, ratios, 0.0).prod(axis=1).max())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.analysis.advice.node_table import FAILED, RUNNING, VALIDATING, NodeTable
 from simdeploy.analysis.advice.observed import UNKNOWN, YES, Total
+from simdeploy.analysis.advice.rows import row_problem
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
 from simdeploy.records import Records
 from simdeploy.rules.health import read_health_rule
@@ -28,6 +30,8 @@ _FORMS = "rows with requests and failed, and node or wave, version, from_s and t
 # What other tables call the columns.
 _NAMES = {"failed_requests": "failed", "ended_s": "to_s", "at_s": "to_s", "at": "to_s"}
 _MOST_REQUESTS = 10**12
+
+_row_problem = partial(row_problem, "evidence")
 
 
 def read_evidence(scenario: Scenario, plan: Plan, seen: Seen, given: Any) -> Seen:
@@ -87,12 +91,12 @@ def _read_row(number: int, row: Mapping[Any, Any], problems: list[Problem]) -> d
             or not 0 <= value <= _MOST_REQUESTS
             or value != int(value)
         ):
-            problems.append(_wrong(number, name, "not a number of requests", value, "a whole number from 0"))
+            problems.append(_row_problem(number, name, "not a number of requests", value, "a whole number from 0"))
             found[name] = 0
         found[name] = int(found[name])
     if found["failed"] > found["requests"]:
         problems.append(
-            _wrong(
+            _row_problem(
                 number, "failed", "more failed requests than requests", found["failed"], f"at most {found['requests']}"
             )
         )
@@ -107,7 +111,7 @@ def _read_row(number: int, row: Mapping[Any, Any], problems: list[Problem]) -> d
             isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e10
         ):
             allowed = "seconds after the start of the rollout"
-            problems.append(_wrong(number, name, "not an instant", value, allowed))
+            problems.append(_row_problem(number, name, "not an instant", value, allowed))
             found[name] = None
     return found
 
@@ -118,15 +122,17 @@ def _read_total(plan: Plan, seen: Seen, row: Mapping[str, Any], problems: list[P
     to_ns = float(seen.at_ns) if row["to_s"] is None else row["to_s"] * NS_PER_S
     if to_ns > seen.at_ns:
         problems.append(
-            _wrong(number, "to_s", "after the instant of looking", row["to_s"], f"at most {seen.at_ns / NS_PER_S:g}")
+            _row_problem(
+                number, "to_s", "after the instant of looking", row["to_s"], f"at most {seen.at_ns / NS_PER_S:g}"
+            )
         )
     elif to_ns <= from_ns:
-        problems.append(_wrong(number, "to_s", "not after from_s", row["to_s"]))
+        problems.append(_row_problem(number, "to_s", "not after from_s", row["to_s"]))
     if wave is not None:
         is_one = not isinstance(wave, bool) and isinstance(wave, int | float) and wave in range(1, len(plan.sizes) + 1)
         if not is_one or row["version"] == "old":
             message = "no such wave" if not is_one else "nodes on the old version are of no wave"
-            problems.append(_wrong(number, "wave", message, wave, f"1 to {len(plan.sizes)}"))
+            problems.append(_row_problem(number, "wave", message, wave, f"1 to {len(plan.sizes)}"))
             wave = None
     return Total(
         row["version"], row["requests"], row["failed"], None if wave is None else int(wave) - 1, from_ns, to_ns, number
@@ -148,9 +154,11 @@ def _add_windows(scenario: Scenario, seen: Seen, table: NodeTable, rows: Sequenc
             problems.append(not_among("no such node", path, str(row["node"]), list(places)))
         elif row["version"] == "old":
             message = "windows of a node on the old version are not supported"
-            problems.append(_wrong(row["row"], "version", message, "old", "totals, without node"))
+            problems.append(_row_problem(row["row"], "version", message, "old", "totals, without node"))
         elif table.status[place] not in (VALIDATING, RUNNING, FAILED) and table.started[place] != UNKNOWN:
-            problems.append(_wrong(row["row"], "node", "has windows, although it has not started", str(row["node"])))
+            problems.append(
+                _row_problem(row["row"], "node", "has windows, although it has not started", str(row["node"]))
+            )
         else:
             by_place.setdefault(place, []).append(row)
     raise_if_any(problems)
@@ -178,10 +186,5 @@ def _place_windows(
             allowed = (
                 f"windows of {interval_ns / NS_PER_S:g} s each, from the start of the node at {start / NS_PER_S:g} s"
             )
-            problems.append(_wrong(row["row"], "to_s", "no window of the node ends then", row["to_s"], allowed))
+            problems.append(_row_problem(row["row"], "to_s", "no window of the node ends then", row["to_s"], allowed))
     started_ns[place] = start
-
-
-def _wrong(row: int, column: str, message: str, found: Any = None, allowed: str | None = None) -> Problem:
-    shown = None if found is None else shorten(found)
-    return Problem(message, ("evidence", f"row {row}", column), found=shown, allowed=allowed)

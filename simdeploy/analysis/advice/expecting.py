@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.advice.drawing import FAILS, RUNS
-from simdeploy.analysis.advice.laws import FOREVER
+from simdeploy.analysis.advice.laws import FOREVER, TINY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from simdeploy.analysis.advice.rollouts import Rollouts
     from simdeploy.analysis.advice.waves import Cell, Course
 
-_LEAST = 1e-300
 # The least probability, as a part of what it would be in the end, that some failures are of a wave whose start isn't known.
 _DOUBT = 0.01
 
@@ -62,7 +61,7 @@ def expect_failures(
                 sum(shares[place] * rollouts.chance_by(place, law, x_ns, verdict) for place, law in present)
                 for verdict in (RUNS, FAILS)
             )
-            chances.append(fails / np.maximum(runs + fails, _LEAST))
+            chances.append(fails / np.maximum(runs + fails, TINY))
         total = total + cell.count * np.maximum(chances[-1], _DOUBT * chances[0])
         count += cell.count
     mean: np.ndarray = total / count

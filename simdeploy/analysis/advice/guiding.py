@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.laws import FOREVER
+from simdeploy.analysis.advice.laws import FOREVER, TINY
 from simdeploy.world.distributions import Constant
 from simdeploy.world.streams import Stream, uniforms
 
@@ -38,7 +38,6 @@ _BINS = 64
 # The least probability with which a root is kept, and parts of proposals that are the law's own, or uniform.
 _LEAST_KEPT = 0.02
 _NATURAL, _UNIFORM = 0.1, 0.02
-_LEAST = 1e-300
 
 
 class Sieve:
@@ -109,7 +108,7 @@ class Guide:
             found = counts[wave]
             if wave + 1 < n_waves:
                 found = found * self._follow(wave, self._ahead[wave + 1])
-            best = np.maximum(found.max(axis=1, keepdims=True), _LEAST)
+            best = np.maximum(found.max(axis=1, keepdims=True), TINY)
             scale = scale + np.log(best[:, 0])
             self._ahead[wave], self._log_scale[wave] = found / best, scale
         self._starts = self._expect_starts(counts)
@@ -179,8 +178,8 @@ class Guide:
         runs, fails = self._chances(wave, steps, [each[:, np.newaxis] for each in self._slowdown], level)
         all_run, all_fail = self._chances(wave, FOREVER, self._slowdown, level)
         part = self._failed / max(self._resolved, 1)
-        mixed = (1 - part) * runs / np.maximum(all_run, _LEAST)[:, np.newaxis]
-        mixed = mixed + part * fails / np.maximum(all_fail, _LEAST)[:, np.newaxis]
+        mixed = (1 - part) * runs / np.maximum(all_run, TINY)[:, np.newaxis]
+        mixed = mixed + part * fails / np.maximum(all_fail, TINY)[:, np.newaxis]
         return np.clip(runs + fails, 0.0, 1.0), np.clip(mixed, 0.0, 1.0)
 
     def _chances(
@@ -224,8 +223,8 @@ class Guide:
             for cell in cells:
                 high = self._interpolate(mixed, min(cell.span.high, cell.last.high) - starts)
                 low = self._interpolate(mixed, np.maximum(cell.span.low - starts, -1.0))
-                logs += cell.count * np.log(np.maximum(high - low, _LEAST))
-            logs += in_flight * np.log(np.maximum(1 - self._interpolate(law, course.end_ns - starts), _LEAST))
+                logs += cell.count * np.log(np.maximum(high - low, TINY))
+            logs += in_flight * np.log(np.maximum(1 - self._interpolate(law, course.end_ns - starts), TINY))
         logs[:, ~is_possible] = -np.inf
         # What is less probable than this is taken to be as probable, so that no number is too small.
         best = logs.max(axis=1, keepdims=True, initial=-1e300)
@@ -247,9 +246,9 @@ class Guide:
             n = before.shape[1]
             steps = self._steps(wave - 1)
             before = _convolve(steps, before * counts[wave - 1])[:, n : 2 * n]
-            before /= np.maximum(before.max(axis=1, keepdims=True), _LEAST)
+            before /= np.maximum(before.max(axis=1, keepdims=True), TINY)
             chances = before * self._ahead[wave]
-            starts.append((chances * middles).sum(axis=1) / np.maximum(chances.sum(axis=1), _LEAST))
+            starts.append((chances * middles).sum(axis=1) / np.maximum(chances.sum(axis=1), TINY))
         return starts
 
     def _steps(self, wave: int) -> np.ndarray:
@@ -275,11 +274,11 @@ class Guide:
         """Return the logarithm of the chance of the failures among verdicts, by level of failures to start."""
         slowdown = [np.full(1, np.median(each)) for each in self._slowdown]
         runs, fails = self._chances(0, FOREVER, slowdown, self._level)
-        total = np.maximum(runs + fails, _LEAST)
+        total = np.maximum(runs + fails, TINY)
         ways = math.lgamma(self._resolved + 1) - math.lgamma(self._failed + 1)
         ways -= math.lgamma(self._resolved - self._failed + 1)
-        found = ways + self._failed * np.log(np.maximum(fails / total, _LEAST))
-        found = found + (self._resolved - self._failed) * np.log(np.maximum(runs / total, _LEAST))
+        found = ways + self._failed * np.log(np.maximum(fails / total, TINY))
+        found = found + (self._resolved - self._failed) * np.log(np.maximum(runs / total, TINY))
         return np.atleast_1d(found)
 
 

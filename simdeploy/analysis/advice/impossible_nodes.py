@@ -48,7 +48,9 @@ def check_chances(table: NodeTable, guides: Sequence[NodeGuide]) -> None:
     """Raise `InputError` if what was seen of a node has no chance under any kind of release."""
     best = [guide.best for guide in guides]
     problems = [
-        _wrong(table, place, "status", "no kind of release of the scenario shows a node like this, at these instants")
+        _node_problem(
+            table, place, "status", "no kind of release of the scenario shows a node like this, at these instants"
+        )
         for place in np.flatnonzero(np.max(best, axis=0) <= 0).tolist()
     ]
     raise_if_any(problems)
@@ -59,7 +61,7 @@ def _check_instants(table: NodeTable, at_ns: int) -> Iterator[Problem]:
         times = getattr(table, f"{name}_ns")
         for place in np.flatnonzero(times > at_ns).tolist():
             allowed = f"at most {at_ns / NS_PER_S:g} s; empty if it had not happened yet"
-            yield _wrong(table, place, f"{name}_at_s", "after the instant of looking", times[place], allowed)
+            yield _node_problem(table, place, f"{name}_at_s", "after the instant of looking", times[place], allowed)
 
 
 def _check_waves(plan: Plan, table: NodeTable) -> Iterator[Problem]:
@@ -75,27 +77,27 @@ def _check_waves(plan: Plan, table: NodeTable) -> Iterator[Problem]:
         if len(went) < size:
             waiting = int(places[table.status[places] == PENDING][0])
             message = f"only {len(went)} of the {size} nodes of wave {number} were dispatched, but waves go at once"
-            yield _wrong(table, waiting, "status", message)
+            yield _node_problem(table, waiting, "status", message)
             return
         if over:
-            yield _wrong(table, int(went[0]), "status", f"wave {number} went, although {over} has no verdict")
+            yield _node_problem(table, int(went[0]), "status", f"wave {number} went, although {over} has no verdict")
             return
         times = table.dispatched_ns[places]
         known = ~np.isnan(times)
         if number == 1 and known.any() and times[known].max() > _SLACK_NS:
             late = int(places[known][times[known].argmax()])
             message = "wave 1 goes at the start, from which times are counted"
-            yield _wrong(table, late, "dispatched_at_s", message, times[known].max(), "0")
+            yield _node_problem(table, late, "dispatched_at_s", message, times[known].max(), "0")
         if known.any() and times[known].max() - times[known].min() > _SLACK_NS:
             late = int(places[known][times[known].argmax()])
             message = (
                 f"wave {number} goes at once, and another of its nodes went at {times[known].min() / NS_PER_S:g} s"
             )
-            yield _wrong(table, late, "dispatched_at_s", message, times[known].max())
+            yield _node_problem(table, late, "dispatched_at_s", message, times[known].max())
         if known.any() and times[known].max() < max(last, before) - _SLACK_NS:
             early = int(places[known][times[known].argmax()])
             message = f"wave {number} went before wave {number - 1} was over"
-            yield _wrong(table, early, "dispatched_at_s", message, times[known].max())
+            yield _node_problem(table, early, "dispatched_at_s", message, times[known].max())
         before = float(times[known].max()) if known.any() else before
         resolved = table.resolved_ns[places]
         last = float(np.nanmax(resolved)) if not np.isnan(resolved).all() else last
@@ -120,13 +122,13 @@ def _check_lengths(
         if until - begin[place] > deadline + _SLACK_NS:
             message = f"no verdict within the deadline, {shown} after its {since}"
             column = "resolved_at_s" if has_verdict else "status"
-            yield _wrong(table, place, column, message, until if has_verdict else None)
+            yield _node_problem(table, place, column, message, until if has_verdict else None)
         watch = plan.watches[waves[place]] if plan.watches else USUAL_WATCH
         least = rule.of_wave(watch).windows_needed * rule.interval_ns
         length = table.resolved_ns[place] - np.fmax(table.started_ns[place], table.dispatched_ns[place])
         if table.status[place] == RUNNING and length < least - _SLACK_NS:
             message = f"running after {length / NS_PER_S:g} s, but its health windows take {short_duration(least)}"
-            yield _wrong(table, place, "resolved_at_s", message, table.resolved_ns[place])
+            yield _node_problem(table, place, "resolved_at_s", message, table.resolved_ns[place])
 
 
 def _check_places(scenario: Scenario, plan: Plan, table: NodeTable) -> Iterator[Problem]:
@@ -158,11 +160,11 @@ def _check_places(scenario: Scenario, plan: Plan, table: NodeTable) -> Iterator[
                     allowed = sorted({str(words[k]) if words else str(k) for k in real[places].tolist()})
                     found = words[seen[place]] if words else str(seen[place])
                     message = f"the nodes at this place of the order are of another {name}"
-                    yield _wrong(table, place, name, message, found, ", ".join(allowed))
+                    yield _node_problem(table, place, name, message, found, ", ".join(allowed))
                     return
 
 
-def _wrong(
+def _node_problem(
     table: NodeTable, place: int, column: str, message: str, found: object = None, allowed: str | None = None
 ) -> Problem:
     shown = None if found is None else found if isinstance(found, str) else f"{float(found) / NS_PER_S:g} s"  # type: ignore[arg-type]

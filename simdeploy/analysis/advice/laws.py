@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from simdeploy.world.release import ReleaseKind
 
 FOREVER = np.float64(1 << 62)
+# Chances are divided by no less.
+TINY = 1e-300
 # Steps of a distribution function that is integrated over, and points of a convolution.
 _STEPS = 64
 _POINTS = 1001

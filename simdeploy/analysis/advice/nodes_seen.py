@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.analysis.advice.node_table import FAILED, PENDING, RUNNING, STARTING, VALIDATING, NodeTable
 from simdeploy.analysis.advice.observed import NO, UNKNOWN, YES
+from simdeploy.analysis.advice.rows import row_problem
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, round_half_up
 
@@ -23,6 +25,8 @@ _CODES = dict(zip(_STATUSES, (PENDING, STARTING, VALIDATING, RUNNING, FAILED), s
 _IN_FLIGHT = -1
 # Of a rollout that was stopped.
 _BACK = {"rolling_back", "rolled_back", "rollback_failed", "removed"}
+
+_row_problem = partial(row_problem, "seen")
 
 
 def is_table_of_nodes(columns: Any) -> bool:
@@ -57,7 +61,7 @@ def read_nodes(scenario: Scenario, frame: pd.DataFrame) -> tuple[NodeTable, int 
     twice = frame["node"].duplicated()
     if twice.any():
         row = int(np.flatnonzero(twice)[0])
-        raise InputError(_wrong(row, "node", "the node has a row already", frame["node"][row]))
+        raise InputError(_row_problem(row + 1, "node", "the node has a row already", frame["node"][row]))
     problems: list[Problem] = []
     times, created_ns = _read_times(frame, problems)
     raise_if_any(problems)
@@ -121,7 +125,9 @@ def _read_seconds(row: int, name: str, value: Any, problems: list[Problem]) -> f
         seconds = math.nan
     if not 0 <= seconds < MAX_DURATION_NS / NS_PER_S:
         problems.append(
-            _wrong(row, name, "not an instant", value, "seconds after the start of the rollout; empty: not yet")
+            _row_problem(
+                row + 1, name, "not an instant", value, "seconds after the start of the rollout; empty: not yet"
+            )
         )
         return math.nan
     return float(round_half_up(exact(seconds) * NS_PER_S))
@@ -135,7 +141,7 @@ def _read_stamps(frame: pd.DataFrame, name: str, problems: list[Problem]) -> np.
         return given.to_numpy(dtype=float) * NS_PER_S  # seconds since 1970
     found = pd.to_datetime(given, utc=True, format="ISO8601", errors="coerce")
     problems += [
-        _wrong(row, name, "not an instant", given[row], "an RFC 3339 time; empty: not yet")
+        _row_problem(row + 1, name, "not an instant", given[row], "an RFC 3339 time; empty: not yet")
         for row in np.flatnonzero(found.isna() & given.notna() & given.ne("")).tolist()
     ]
     values = found.to_numpy(dtype="datetime64[ns]").astype(np.int64).astype(float)
@@ -155,14 +161,16 @@ def _read_statuses(
     for row, word in enumerate(words.tolist()):
         if word is None or word != word or word == "":
             if has["resolved_at"][row]:
-                problems.append(_wrong(row, "status", "resolved, but as what isn't known", None, "running or failed"))
+                problems.append(
+                    _row_problem(row + 1, "status", "resolved, but as what isn't known", None, "running or failed")
+                )
             elif has["started_at"][row]:
                 status[row] = VALIDATING
             elif not has["dispatched_at"][row]:
                 status[row] = PENDING
         elif word in _BACK:
             message = "a rollout that goes back is not supported as a table; give its deployment object"
-            problems.append(_wrong(row, "status", message, word))
+            problems.append(_row_problem(row + 1, "status", message, word))
         elif word not in _CODES:
             problems.append(not_among("no such status", ("seen", f"row {row + 1}", "status"), shorten(word), _STATUSES))
         else:
@@ -193,12 +201,14 @@ def _check_times(
         ):
             if not math.isnan(times[name][row]) and not allowed:
                 message = f"a node that is {words[code]} has no such instant"
-                problems.append(_wrong(row, f"{name}_s", message, f"{times[name][row] / NS_PER_S:g} s"))
+                problems.append(_row_problem(row + 1, f"{name}_s", message, f"{times[name][row] / NS_PER_S:g} s"))
         if begun[row] < dispatched[row] - NS_PER_S:
-            problems.append(_wrong(row, "started_at_s", "before its dispatch", f"{begun[row] / NS_PER_S:g} s"))
+            problems.append(
+                _row_problem(row + 1, "started_at_s", "before its dispatch", f"{begun[row] / NS_PER_S:g} s")
+            )
         if resolved[row] < np.fmax(dispatched[row], begun[row]) - NS_PER_S:
             message = "before its dispatch" if math.isnan(begun[row]) else "before its start"
-            problems.append(_wrong(row, "resolved_at_s", message, f"{resolved[row] / NS_PER_S:g} s"))
+            problems.append(_row_problem(row + 1, "resolved_at_s", message, f"{resolved[row] / NS_PER_S:g} s"))
 
 
 def _find_order(frame: pd.DataFrame, dispatched: np.ndarray, status: np.ndarray, problems: list[Problem]) -> np.ndarray:
@@ -209,13 +219,15 @@ def _find_order(frame: pd.DataFrame, dispatched: np.ndarray, status: np.ndarray,
         twice = frame["position"].duplicated()
         if twice.any():
             row = int(np.flatnonzero(twice)[0])
-            problems.append(_wrong(row, "position", "another row has this place in the order", positions[row]))
+            problems.append(
+                _row_problem(row + 1, "position", "another row has this place in the order", positions[row])
+            )
         order = np.argsort(positions, kind="stable")
         early = order[: int((~is_pending).sum())]
         waiting = early[is_pending[early]].tolist()
         if waiting:
             message = "pending, although nodes after it were dispatched"
-            problems.append(_wrong(waiting[0], "position", message, positions[waiting[0]]))
+            problems.append(_row_problem(waiting[0] + 1, "position", message, positions[waiting[0]]))
     else:
         order = np.lexsort((np.arange(len(frame)), np.nan_to_num(dispatched, nan=np.inf), is_pending))
     return np.asarray(order)
@@ -232,7 +244,7 @@ def _read_zones(scenario: Scenario, frame: pd.DataFrame, problems: list[Problem]
             allowed = (
                 f"numbers from 0 to {zones - 1}, as in the scenario" if zones > 1 else "0: the scenario has one zone"
             )
-            problems.append(_wrong(row, "zone", "no such zone", value, allowed))
+            problems.append(_row_problem(row + 1, "zone", "no such zone", value, allowed))
             return None
         found[row] = int(number)
     return found if zones > 1 else None
@@ -257,8 +269,3 @@ def _read_classes(scenario: Scenario, frame: pd.DataFrame, problems: list[Proble
             return None
         found[row] = names.index(name)
     return found if len(names) > 1 else None
-
-
-def _wrong(row: int, column: str, message: str, found: Any = None, allowed: str | None = None) -> Problem:
-    shown = None if found is None else shorten(found)
-    return Problem(message, ("seen", f"row {row + 1}", column), found=shown, allowed=allowed)

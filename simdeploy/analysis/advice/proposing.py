@@ -38,7 +38,7 @@ from simdeploy.analysis.advice.drawing import Nodes
 from simdeploy.analysis.advice.expecting import expect_failures
 from simdeploy.analysis.advice.fates import EARLY, LATE, Bounds, Fates
 from simdeploy.analysis.advice.finding import Supply, find_replications, is_worth_compiling, least_chances
-from simdeploy.analysis.advice.laws import FOREVER
+from simdeploy.analysis.advice.laws import FOREVER, TINY
 from simdeploy.analysis.advice.observed import Observed
 from simdeploy.engines.continuing import Worlds
 from simdeploy.world.streams import Stream, uniforms
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from simdeploy.analysis.advice.rollouts import Rollouts
     from simdeploy.analysis.advice.waves import Cell, Course
 
-_LEAST = 1e-300
 # Worlds with a smaller part of a large weight, this quantile of them, are mostly dropped.
 _LARGE, _LOG_HARDLY_ANY = 0.9, math.log(1e-4)
 
@@ -210,7 +209,7 @@ class Proposer:
             failed = total
             if rest:
                 runs, fails = means[2 * number], means[2 * number + 1]
-                chance = fails / np.maximum(runs + fails, _LEAST)
+                chance = fails / np.maximum(runs + fails, TINY)
                 if self._never_failed and wave == 0:
                     chance = np.zeros(self._n)
                 n_rest = sum(each.count for each in rest)

@@ -23,6 +23,7 @@ import numpy as np
 from simdeploy.analysis.advice.drawing import Nodes
 from simdeploy.analysis.advice.finding import find_replications, is_worth_compiling, least_chances
 from simdeploy.analysis.advice.guiding import Sieve, log_mean, middles, relate
+from simdeploy.analysis.advice.laws import TINY
 from simdeploy.analysis.advice.node_table import PENDING
 from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.rollouts import Rollouts
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 # Intervals of the numbers that all nodes share; levels of failures are less well known than slowdowns.
 _BINS, _BINS_OF_LEVELS = 256, 64
-_LEAST = 1e-300
 # A start, and an instant after it, may each be off by their slack.
 _GUIDE_SLACK = 2
 # Nodes should be as many times easier to find than the rarest; to that end their instants may differ by at most so much more.
@@ -142,7 +142,7 @@ class NodeProposer:
             is_known = wave == 0 or not math.isnan(table.dispatch_of(places))
             least = self._find_rarest(self._rollouts.laws(wave), flat, seen.flat)
             ease = chances / least.reshape(chances.shape)
-            best.append(ease if is_known else np.maximum(ease, _LEAST))
+            best.append(ease if is_known else np.maximum(ease, TINY))
             resolved = table.resolved_ns[places]
             pause_ns = float(np.median(self._pause_ns(wave)))
             last = pause_ns + (float(np.nanmax(resolved)) if not np.isnan(resolved).all() else start)
@@ -193,7 +193,7 @@ class NodeProposer:
         middle = np.minimum(np.broadcast_to(low[:, np.newaxis], chances.shape), seen.high)
         early_seen = replace(seen, high=middle.copy())
         early = self._find_chances(self._rollouts.laws(wave), flat, early_seen.flat).reshape(chances.shape)
-        early = np.where(middle <= seen.low, 0.0, np.clip(early / np.maximum(chances, _LEAST), 0.0, 1.0))
+        early = np.where(middle <= seen.low, 0.0, np.clip(early / np.maximum(chances, TINY), 0.0, 1.0))
         cumulated = np.cumprod(early, axis=1)
         late = 1 - cumulated[:, -1]
         u = uniforms(self._rollouts.seed, self._rollouts.roots, Stream.SEEN_WAVE, wave, 1)
@@ -309,5 +309,5 @@ def widen(table: NodeTable, guides: Sequence[NodeGuide]) -> NodeTable:
     likely = [guide.hardest for guide in guides if guide.log_likelihood >= most + _LOG_LIKELY]
     hardest = np.min(likely, axis=0) / _GUIDE_SLACK if likely else np.zeros(0)
     widths = np.ones(len(table.status))
-    widths[: len(hardest)] = np.clip(_EASE / np.maximum(hardest, _LEAST), 1.0, _MOST_WIDTH)
+    widths[: len(hardest)] = np.clip(_EASE / np.maximum(hardest, TINY), 1.0, _MOST_WIDTH)
     return table if (widths == 1).all() else replace(table, widths=widths)

@@ -128,6 +128,15 @@ class Advice(Forecast):
     waiting: Annotated[pd.DataFrame, Columns(WAITING, words={"how": How})]
     best: str
 
+    @property
+    def wait(self) -> Mapping[str, Any] | None:
+        """The row of `waiting` that is worth most, if it pays to wait otherwise than by the best act."""
+        paying = self.waiting[self.waiting["pays"] & self.waiting["how"].ne(self.best)]
+        if not self.best or paying.empty:
+            return None
+        rows: list[Mapping[str, Any]] = paying.to_dict("records")  # type: ignore[assignment]
+        return max(rows, key=lambda row: row["worth"])
+
     def to_frame(self) -> pd.DataFrame:
         """Return the acts."""
         return self.acts

@@ -57,3 +57,11 @@ def why_no_laws(scenario: Scenario, plan: Plan, seen: Seen) -> str:
         "missing counts": any(name not in look.fields for look in seen.looks for name in COUNTS),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def shows_all_verdicts(scenario: Scenario, seen: Seen, why_tried: str) -> bool:
+    """Return whether a wave goes only if all nodes before it are seen to run or to have failed; offline, or reported late, they aren't."""
+    orchestrator = scenario.orchestrator_of(seen.policy)
+    if orchestrator.reporting_delay_ns > 0:
+        return False
+    return orchestrator.unreachable_nodes == "fail" or not why_tried

@@ -92,7 +92,8 @@ class Score(Result):
         The same by tenths of the probability that was called; `low` and `high` bound the share that happened.
     times : DataFrame
         How often the time that was left lay in the middle 95 % of its forecast (`covered`), below it (`earlier`) or above (`later`): in
-        all, and by the median that was forecast, `from_s` to `to_s`.
+        all, and by the median that was forecast, `from_s` to `to_s`. The `verdict` says whether 95 % is too low (forecasts are too wide)
+        or too high (too narrow).
     answers : DataFrame
         One row per kept answer: what it said, what happened (NaN: unknown), and its `use`: scored; no outcome is known; undecided, as it
         said itself; the rollout was over; it was canceled, which a forecast of going on says nothing of.
@@ -105,7 +106,7 @@ class Score(Result):
     is_trusted : bool
         Whether these are at least 20.
     confidence_level : float
-        Of each interval separately. Verdicts are for all bins of an event together.
+        Of each interval separately. Verdicts are for all bins of an event together, and for all rows of `times`.
     computed_under : dict
         Log and seed.
     """

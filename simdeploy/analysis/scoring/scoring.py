@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,7 +121,7 @@ def score(
     return Score(
         make_frame(probabilities, PROBABILITIES),
         make_frame(bins, BINS),
-        make_frame(list(_list_times(answers, confidence_level)), TIMES),
+        make_frame(_list_times(answers, confidence_level), TIMES),
         answers,
         make_frame([{"file": name, "problem": problem} for name, problem in damaged.items()], FILES),
         n_rollouts=len({entry.rollout for entry in entries}),
@@ -275,24 +275,27 @@ def _summarize(
 # -- times -------------------------------------------------------------------------------------------------------------
 
 
-def _list_times(answers: pd.DataFrame, confidence_level: float) -> Iterator[dict[str, Any]]:
-    """Yield how often times lay in their forecasts: in all, and by horizon."""
+def _list_times(answers: pd.DataFrame, confidence_level: float) -> list[dict[str, Any]]:
+    """Return how often times lay in their forecasts: in all, and by horizon."""
     part = answers[(answers["use"] == "scored") & answers["was_left_s"].notna() & answers["left_s"].notna()]
-    yield from _cover(part, 0.0, math.inf, confidence_level)
+    parts = [(0.0, math.inf, part)]
     for low, high in itertools.pairwise(_HORIZONS_S):
-        yield from _cover(part[(part["left_s"] >= low) & (part["left_s"] < high)], low, high, confidence_level)
+        parts.append((low, high, part[(part["left_s"] >= low) & (part["left_s"] < high)]))
+    parts = [each for each in parts if len(each[2])]
+    return [_cover(of_horizon, low, high, confidence_level, len(parts)) for low, high, of_horizon in parts]
 
 
-def _cover(part: pd.DataFrame, from_s: float, to_s: float, confidence_level: float) -> Iterator[dict[str, Any]]:
-    if not len(part):
-        return
+def _cover(part: pd.DataFrame, from_s: float, to_s: float, confidence_level: float, n_judged: int) -> dict[str, Any]:
     rollouts, left = part["rollout"].to_numpy(), part["was_left_s"].to_numpy()
     weights = weigh_clusters(rollouts)
     is_earlier, is_later = left < part["left_low_s"].to_numpy(), left > part["left_high_s"].to_numpy()
-    covered, low, high = share_interval(~(is_earlier | is_later), rollouts, weights, confidence_level)
+    values = ~(is_earlier | is_later), rollouts, weights
+    covered, low, high = share_interval(*values, confidence_level)
     n_rollouts = len(np.unique(rollouts))
-    verdict = "unknown" if n_rollouts < FEWEST_ROLLOUTS else _judge(_COVERED, (low, high))
-    yield {
+    verdict = "unknown"
+    if n_rollouts >= FEWEST_ROLLOUTS:
+        verdict = _judge(_COVERED, share_interval(*values, 1 - (1 - confidence_level) / n_judged)[1:])
+    return {
         "from_s": from_s,
         "to_s": to_s,
         "n_answers": len(part),
