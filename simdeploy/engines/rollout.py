@@ -285,7 +285,7 @@ class Rollout:
         """
         from simdeploy.engines.exposition import write_openmetrics
 
-        return "".join(write_openmetrics(self))
+        return "".join(write_openmetrics(self.scenario, self.policy, self.replication, self.timeline, self.revisions))
 
     def _repr_html_(self) -> str:
         from html import escape
