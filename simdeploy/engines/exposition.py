@@ -17,7 +17,9 @@ from simdeploy.vocabulary import STATES
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.engines.rollout import Rollout
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.policy import Policy
+    from simdeploy.scenario import ScenarioPolicy
 
 EVERY_S = 15  # as monitoring usually scrapes
 _MOST_SCRAPES = 20_000
@@ -38,7 +40,15 @@ class _Family:
         return self
 
 
-def write_openmetrics(rollout: Rollout) -> Iterator[str]:
+def write_openmetrics(
+    timeline: pd.DataFrame,
+    revisions: pd.DataFrame,
+    policy: ScenarioPolicy,
+    orchestrator: Orchestrator,
+    *,
+    n_nodes: int,
+    replication: int,
+) -> Iterator[str]:
     """Yield the lines of a rollout's metrics.
 
     Every `EVERY_S` seconds from the start, or less often if the rollout is very long, each series has the value that holds then.
@@ -46,16 +56,22 @@ def write_openmetrics(rollout: Rollout) -> Iterator[str]:
 
     Parameters
     ----------
-    rollout : Rollout
+    timeline, revisions : DataFrame
+        Of the rollout.
+    policy : ScenarioPolicy
+        Its policy, and what it was run by, which give its limits.
     """
-    timeline, revisions = rollout.timeline, rollout.revisions
     last_s = max(timeline["time_s"].iloc[-1], revisions["time_s"].max())
     every_s = EVERY_S * max(1, -(-int(last_s) // (EVERY_S * _MOST_SCRAPES)))
     scrapes_s = np.arange(-(-last_s // every_s) + 1) * every_s
-    common = {"policy": rollout.policy.name, "replication": str(rollout.replication)}
-    start_ms = parse_time(rollout.policy.identity.created_at) // _NS_PER_MS
+    common = {"policy": policy.name, "replication": str(replication)}
+    start_ms = parse_time(policy.identity.created_at) // _NS_PER_MS
     times = [_seconds(start_ms + round(at_s * 1000)) for at_s in scrapes_s.tolist()]
-    for family in (*_of_nodes(timeline, scrapes_s), *_of_deployments(revisions, scrapes_s), *_of_limits(rollout)):
+    for family in (
+        *_of_nodes(timeline, scrapes_s),
+        *_of_deployments(revisions, scrapes_s),
+        *_of_limits(policy.policy, orchestrator, n_nodes),
+    ):
         yield f"# HELP {family.name} {family.text}\n"
         yield f"# TYPE {family.name} {family.kind}\n"
         for labels, values in family.series:
@@ -138,10 +154,9 @@ _COUNTS = {
 _OF_STATUS = {name: name for name in _COUNTS} | {"nodes": "total_nodes", "wave": "current_wave"}
 
 
-def _of_limits(rollout: Rollout) -> Iterator[_Family]:
+def _of_limits(policy: Policy, orchestrator: Orchestrator, n_nodes: int) -> Iterator[_Family]:
     """Yield what stops the rollout."""
-    policy, orchestrator = rollout.policy.policy, rollout.orchestrator
-    limits = read_limits(policy, orchestrator, rollout.scenario.fleet.nodes)
+    limits = read_limits(policy, orchestrator, n_nodes)
     if limits is not None and limits.max_failed_nodes != NO_COUNT:
         yield _Family("simdeploy_max_failed_nodes", "Limit of failed nodes.").add(limits.max_failed_nodes)
     if limits is not None and limits.max_failed_nodes_percent != NO_PERCENT:
