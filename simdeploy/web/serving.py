@@ -45,7 +45,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise InputError(Problem("not an address", ("--host",), found=shorten(host), allowed=allowed)) from None
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
-        return socket.create_server((str(address), port), family=family)
+        listening = socket.create_server((str(address), port), family=family)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             hint = "choose another one; 0 is any free one"
@@ -53,6 +53,9 @@ def listen(host: str, port: int) -> socket.socket:
         raise InputError(
             Problem(f"can't listen: {error.strerror}", ("--host",), found=f"{host}, port {port}")
         ) from None
+    # Inherited by connections: an answer has two parts, the second of which would wait for 40 ms.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def url_of(listening: socket.socket) -> str:
