@@ -125,6 +125,51 @@ def test_calibration(benchmark, write_page):
     assert abs(covered - 0.95) <= 4 * math.sqrt(0.95 * 0.05 / len(found))
 
 
+PLAIN_WORLDS, PLAIN_AT_S, COMPARED = 300_000, 300, 12
+
+
+def count_plain():
+    """Return how many worlds of each kind show which wave, updated and failed nodes while the rollout is in progress."""
+    policy, counts = FLEET.policy(), {}
+    for place, kind in enumerate(FLEET.release):
+        roots = np.arange(round(PLAIN_WORLDS * float(kind.probability)))
+        worlds = Worlds(roots, np.repeat(roots[:, np.newaxis], FLEET.fleet.nodes, axis=1))
+        how = {"looks_ns": [PLAIN_AT_S * 10**9], "seed": SEED, "engine": "compiled"}
+        looks = run_continued(FLEET.given(kind.name), policy, worlds, **how).looks[:, 0]
+        looks = looks[looks["state"] == STATES.index("in_progress")]
+        columns = [looks[name].astype(int) for name in ("current_wave", "updated_nodes", "failed_nodes")]
+        for key, n in zip(*np.unique(np.stack(columns, axis=1), axis=0, return_counts=True), strict=True):
+            counts.setdefault(tuple(key.tolist()), np.zeros(len(FLEET.release)))[place] += n
+    return counts
+
+
+@pytest.mark.timeout(600)
+def test_calls_are_those_of_plain_worlds(benchmark, say):
+    """How probable a defect is given counts, also where it is improbable, is its share among plain worlds with these counts."""
+    counts = count_plain()
+    often = sorted(counts, key=lambda key: -counts[key].sum())[: 4 * COMPARED : 4]
+
+    def compare():
+        off = []
+        for number, key in enumerate(often):
+            names = ("current_wave", "updated_nodes", "failed_nodes")
+            status = DeploymentStatus(
+                state="in_progress", created_at="2026-01-05T09:00:00Z", **dict(zip(names, key, strict=True))
+            )
+            seen = Deployment(id="d", type="update", spec=FLEET.policy().spec, status=status)
+            result = simdeploy.forecast(FLEET, seen=seen, at=PLAIN_AT_S, seed=number, engine="compiled")
+            share, n = 1 - counts[key][0] / counts[key].sum(), counts[key].sum()
+            good = result.kinds.iloc[0]
+            error = math.hypot((good["high"] - good["low"]) / (2 * 1.96), math.sqrt(share * (1 - share) / n))
+            say(f"wave, updated, failed {key}: called {result.defective:.1%}, {share:.1%} of {n:,.0f} plain worlds")
+            off.append((result.defective - share) / error)
+        return np.array(off)
+
+    off = benchmark.pedantic(compare, rounds=1, iterations=1)
+    assert (np.abs(off) <= 4).all()
+    assert abs(off.mean()) <= 4 / math.sqrt(len(off))
+
+
 # -- following advice --------------------------------------------------------------------------------------------------
 
 # Scenario, policy, nodes, and seconds between looks.

@@ -14,7 +14,7 @@ from pictures import IMAGES, ROOT, digest, stamp
 
 import simdeploy
 from simdeploy.engines.reference.engine import run_reference
-from simdeploy.plotting.style import BLACK, GREEN, INK, LIGHT_GREY, ORANGE, PALE_GREY, SKY_BLUE, VERMILION
+from simdeploy.plotting.style import BLACK, INK, LIGHT_GREY, STATUS_LOOKS
 from simdeploy.scenario.yaml_text import parse_yaml
 from simdeploy.units import NS_PER_S
 
@@ -25,17 +25,23 @@ PICTURE = IMAGES / "node-life.png"
 SEED = 1
 POLICY = "in-twos"
 
+_COLOURS = {status: look.colour for status, look in STATUS_LOOKS.items()}
+
 # Colour, hatch and label of each kind of span. Thin bars: the node serves the old version, or none.
 KINDS = {
-    "waits": (PALE_GREY, "", "waits for its turn (old version)"),
+    "waits": (_COLOURS["pending"], "", "waits for its turn (old version)"),
     "failed attempt": (LIGHT_GREY, "xxx", "attempt to start fails"),
-    "starting": (ORANGE, "", "starting (out of service)"),
-    "healthy window": (SKY_BLUE, "", "healthy window"),
-    "unhealthy window": (VERMILION, "///", "unhealthy window"),
-    "running": (GREEN, "", "running (new version)"),
-    "rolling back": (ORANGE, "...", "rolling back (out of service)"),
-    "rolled back": (PALE_GREY, "|||", "rolled back (old version)"),
+    "starting": (_COLOURS["starting"], "", "starting (out of service)"),
+    "healthy window": (_COLOURS["validating"], "", "healthy window"),
+    "unhealthy window": (_COLOURS["failed"], "///", "unhealthy window"),
+    "running": (_COLOURS["running"], "", "running (new version)"),
+    "rolling back": (_COLOURS["rolling_back"], "...", "rolling back (out of service)"),
+    "rolled back": (_COLOURS["rolled_back"], "|||", "rolled back (old version)"),
 }
+
+
+def _choose_edge(hatch: str) -> str:
+    return INK if hatch in {"", "..."} else "white"
 
 
 def read_page_scenario() -> simdeploy.Scenario:
@@ -91,7 +97,7 @@ def draw(spans: pd.DataFrame, path: Path) -> None:
             height=height,
             color=colour,
             hatch=hatch,
-            edgecolor="white" if hatch in {"xxx", "///"} else INK,
+            edgecolor=_choose_edge(hatch),
             linewidth=0.6,
         )
     stop = spans.loc[spans["kind"].eq("rolling back"), "from_s"].min()
@@ -115,7 +121,7 @@ def draw(spans: pd.DataFrame, path: Path) -> None:
     ax.set_xlabel("seconds since the start of the rollout")
     ax.spines[["top", "right", "left"]].set_visible(False)
     handles = [
-        Patch(facecolor=colour, hatch=hatch, edgecolor="white" if hatch in {"xxx", "///"} else INK, label=label)
+        Patch(facecolor=colour, hatch=hatch, edgecolor=_choose_edge(hatch), label=label)
         for colour, hatch, label in KINDS.values()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize="small")

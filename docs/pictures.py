@@ -25,8 +25,8 @@ def stamp(path: Path, value: str) -> None:
     info.add_text(_KEY, value)
     with Image.open(path) as picture:
         picture.load()
-        # 64 colours are plenty for a chart, and a third of the bytes; those of few pixels must be among them.
-        reduced = picture.convert("RGB").quantize(64, method=Image.Quantize.MAXCOVERAGE)
+        # 128 colours are plenty for a chart, and a third of the bytes; those of few pixels must be among them.
+        reduced = picture.convert("RGB").quantize(128, method=Image.Quantize.MAXCOVERAGE)
         reduced.save(path, pnginfo=info, optimize=True)
 
 

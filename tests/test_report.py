@@ -34,6 +34,8 @@ QUICK = Request(replications=20, engine="compiled")
 EVIL = {
     "name": HOSTILE,
     "fleet": {"nodes": 4, "update_duration": {"exponential": {"mean": "30s"}}, "start_failure": 0.2},
+    "release": {HOSTILE: {"probability": 1}},
+    "requirements": [{"of": "makespan_s", "at_most": "1h", "given": HOSTILE}],
     "policies": {
         HOSTILE: {"strategy": "rolling", "max_parallel": 2, "max_failed_nodes": 1, "health_check": {"deadline": "5m"}}
     },
@@ -251,7 +253,9 @@ def test_names_are_text():
     assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
     assert [attrs["src"][:26] for attrs in page.all("img")] == ["data:image/svg+xml;base64,"]
     assert page.text("h1") == HOSTILE
-    json.loads(page.text("script").partition('"use strict"')[0])
+    grid = page.text("script").partition('"use strict"')[0]
+    assert not {"<", ">", "&"} & set(grid)
+    assert HOSTILE in json.loads(grid)["quantities"][-2]["title"]
     markdown = to_markdown(contents)
     assert markdown.startswith("## \\</script\\>\\<script\\>")
     outside = re.sub(r"```.*?```", "", markdown, flags=re.DOTALL)

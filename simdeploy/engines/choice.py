@@ -37,13 +37,15 @@ _BYTES_PER_GB = 1e9
 
 
 def check_engine(engine: object) -> None:
-    """Refuse a name that is none of `ENGINES`.
+    """Refuse a name that is none of `ENGINES`, and the compiled engine without numba.
 
     Raises
     ------
     InputError
-        With the nearest name.
+        With the nearest name, or what to install.
     """
+    if engine == "compiled":
+        import_module("simdeploy.engines.compiled")  # which refuses to be imported
     if engine not in ENGINES:
         hint = nearest(engine, ENGINES)
         raise InputError(
@@ -124,8 +126,6 @@ def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: s
     InputError
         With an estimate of the memory, the limit, and about how many nodes are within it; or with what the engine needs.
     """
-    if engine == "compiled":
-        import_module("simdeploy.engines.compiled")  # which refuses to be imported without numba
     if engine == "compiled" and not has_address_space():
         message = "too little address space for the compiled engine (`ulimit -v`)"
         allowed = f"{_ADDRESS_SPACE / _BYTES_PER_GB:g} GB beyond current use, or the reference engine"

@@ -17,7 +17,9 @@ from simdeploy.vocabulary import STATES
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.policy import Policy
+    from simdeploy.scenario import ScenarioPolicy
 
 EVERY_S = 15  # as monitoring usually scrapes
 _MOST_SCRAPES = 20_000
@@ -39,7 +41,13 @@ class _Family:
 
 
 def write_openmetrics(
-    scenario: Scenario, policy: ScenarioPolicy, replication: int, timeline: pd.DataFrame, revisions: pd.DataFrame
+    timeline: pd.DataFrame,
+    revisions: pd.DataFrame,
+    policy: ScenarioPolicy,
+    orchestrator: Orchestrator,
+    *,
+    n_nodes: int,
+    replication: int,
 ) -> Iterator[str]:
     """Yield the lines of a rollout's metrics.
 
@@ -48,11 +56,10 @@ def write_openmetrics(
 
     Parameters
     ----------
-    scenario : Scenario
-    policy : ScenarioPolicy
-    replication : int
     timeline, revisions : DataFrame
-        Those of the `Rollout`.
+        Of the rollout.
+    policy : ScenarioPolicy
+        Its policy, and what it was run by, which give its limits.
     """
     last_s = max(timeline["time_s"].iloc[-1], revisions["time_s"].max())
     every_s = EVERY_S * max(1, -(-int(last_s) // (EVERY_S * _MOST_SCRAPES)))
@@ -63,7 +70,7 @@ def write_openmetrics(
     for family in (
         *_of_nodes(timeline, scrapes_s),
         *_of_deployments(revisions, scrapes_s),
-        *_of_limits(scenario, policy),
+        *_of_limits(policy.policy, orchestrator, n_nodes),
     ):
         yield f"# HELP {family.name} {family.text}\n"
         yield f"# TYPE {family.name} {family.kind}\n"
@@ -147,10 +154,9 @@ _COUNTS = {
 _OF_STATUS = {name: name for name in _COUNTS} | {"nodes": "total_nodes", "wave": "current_wave"}
 
 
-def _of_limits(scenario: Scenario, chosen: ScenarioPolicy) -> Iterator[_Family]:
+def _of_limits(policy: Policy, orchestrator: Orchestrator, n_nodes: int) -> Iterator[_Family]:
     """Yield what stops the rollout."""
-    policy, orchestrator = chosen.policy, scenario.orchestrator_of(chosen)
-    limits = read_limits(policy, orchestrator, scenario.fleet.nodes)
+    limits = read_limits(policy, orchestrator, n_nodes)
     if limits is not None and limits.max_failed_nodes != NO_COUNT:
         yield _Family("simdeploy_max_failed_nodes", "Limit of failed nodes.").add(limits.max_failed_nodes)
     if limits is not None and limits.max_failed_nodes_percent != NO_PERCENT:

@@ -285,7 +285,15 @@ class Rollout:
         """
         from simdeploy.engines.exposition import write_openmetrics
 
-        return "".join(write_openmetrics(self.scenario, self.policy, self.replication, self.timeline, self.revisions))
+        lines = write_openmetrics(
+            self.timeline,
+            self.revisions,
+            self.policy,
+            self.orchestrator,
+            n_nodes=self.scenario.fleet.nodes,
+            replication=self.replication,
+        )
+        return "".join(lines)
 
     def _repr_html_(self) -> str:
         from html import escape

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.plotting.axes import set_time_axis, write_percent
 from simdeploy.plotting.intervals import add_interval, draw_intervals
-from simdeploy.plotting.style import BLUE, GREY, INK, VERMILION, in_plain_text, set_rows
+from simdeploy.plotting.style import BLUE, GREY, INK, VERMILION, in_plain_text, label_line_ends, set_rows
 from simdeploy.report.wording import find_cost_unit
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ def plot_forecast(ax: Axes, forecast: Forecast) -> Axes:
 
     course = forecast.course
     to_come = course[~course["is_past"]]
+    lines = []
     for name, colour in _COLOURS.items():
         low, median, high = (course[f"{name}_nodes{end}"] for end in ("_low", "", "_high"))
-        ax.step(course["time_s"], median, where="post", color=colour, linewidth=1.6, label=f"{name} nodes")
+        lines += ax.step(course["time_s"], median, where="post", color=colour, linewidth=1.6, label=name)
         ax.fill_between(
             to_come["time_s"],
             low[to_come.index],
@@ -53,9 +54,13 @@ def plot_forecast(ax: Axes, forecast: Forecast) -> Axes:
         )
     ax.axvline(forecast.at_s, color=INK, linewidth=0.8, linestyle=":")
     if not np.isnan(forecast.failed_limit):
-        ax.axhline(
-            forecast.failed_limit, color=VERMILION, linewidth=0.8, linestyle="--", label="failed nodes that end it"
-        )
+        limit: dict[str, Any] = {
+            "color": VERMILION,
+            "linewidth": 0.8,
+            "linestyle": "--",
+            "label": "failed\nthat end it",
+        }
+        lines.append(ax.axhline(forecast.failed_limit, **limit))
     longest = float(course["time_s"].max())
     ax.set_xlim(0, longest)
     ax.set_ylim(0, _ROOM * max(float(course["updated_nodes_high"].max()), 1.0))
@@ -63,7 +68,7 @@ def plot_forecast(ax: Axes, forecast: Forecast) -> Axes:
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     ax.set_ylabel("nodes")
     ax.set_title("seen, then median and middle 95 %", loc="left", fontsize="small")
-    ax.legend(fontsize="small", loc="upper left", framealpha=0.8, edgecolor="none")
+    label_line_ends(ax, lines)
     return ax
 
 

@@ -117,7 +117,8 @@ def _draw_estimates(ax: Axes, rows: pd.DataFrame, heights: list[float], level: s
 def _set_value_axis(ax: Axes, response: str, estimates: pd.DataFrame, comparison: Comparison) -> None:
     largest = float(estimates[["estimate", "high"]].max().max())
     if response in LEVELS:
-        ax.set_xlim(0, min(1.05 * largest, 1.0) if largest > 0 else 1.0)
+        right = min(1.05 * largest, 1.0) if largest > 0 else 1.0
+        ax.set_xlim(-0.01 * right, right)  # a mark at 0 is whole
         set_unit_axis(ax.xaxis, "fraction", 1, "probability")
     else:
         unit = find_cost_unit(comparison.computed_under)

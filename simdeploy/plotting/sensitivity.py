@@ -133,7 +133,7 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
         label += "\nA dark bar longer than its light bar is estimation error."
     if measure_axes(ax)[0] <= NARROW_PT:
         label += "\nright: what it does as the factor rises"
-    ax.set_xlabel(wrap_words(ax, label, "small"), fontsize="small")
+    ax.set_xlabel(label, fontsize="small")
     title = wrap_words(ax, f"What moves {say_subject(result)}")
     ax.set_title(title, fontsize="medium", pad=36)
     put_legend_above(ax, 1, borderaxespad=0.1)
@@ -309,6 +309,6 @@ def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, linear: float
     n_flips, n = int(verdicts.isin(list(_FLIPS)).sum()), int(verdicts.ne("impossible").sum())
     text += f"\nlines: {percent(result.confidence_level)} CI{tell_untrusted(ax, ', ')}"
     text += f"; {n - n_shown} further values change it by less or not at all" if n > n_shown else ""
-    ax.set_xlabel(wrap_words(ax, text, "small"), fontsize="small")
+    ax.set_xlabel(text, fontsize="small")
     title = f"{n_flips} of {n} values of a switch change or may change the choice"
     ax.set_title(wrap_words(ax, title), fontsize="medium", pad=18)

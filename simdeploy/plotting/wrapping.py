@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Text
 
 _CHARACTER_PT = {"medium": 5.4, "small": 4.6}  # mean width
 NARROW_PT = 200  # axes of half a page
@@ -46,24 +47,31 @@ def wrap_words(ax: Axes, text: str, size: str = "medium") -> str:
 
 
 def wrap_axis_label(ax: Axes, which: str) -> None:
-    """Wrap the label of an axis to the length of the axis."""
-    axis = getattr(ax, f"{which}axis")
-    text = axis.get_label_text().replace("\n", " ")
-    axis.set_label_text(_wrap(text, measure_axes(ax)["xy".index(which)], "medium"))
+    """Wrap the label of an axis to the length of the axis, whatever lines it had."""
+    label = getattr(ax, f"{which}axis").label
+    label.set_text(label.get_text().replace("\n", " "))
+    _fit(label, _measure_axis(ax, which))
 
 
 def fit_words(ax: Axes) -> None:
     """Wrap titles and labels of axes that are longer than what they stand beside; shorter ones stay as they are."""
     from matplotlib.text import Text
 
-    width_pt, height_pt = measure_axes(ax)
+    width_pt, room_pt = measure_axes(ax)[0], _measure_axis(ax, "x")
     # A figure can't tell its titles at the left and the right otherwise.
-    titles = [text for text in ax.get_children() if isinstance(text, Text) and text not in ax.texts]
-    room_pt = min(width_pt, measure_room(ax))
-    texts = [(title, room_pt if title.get_horizontalalignment() == "left" else width_pt) for title in titles]
-    texts += [(ax.xaxis.label, room_pt), (ax.yaxis.label, height_pt)]
-    for text, length_pt in texts:
-        text.set_text(_wrap_lines(text.get_text(), length_pt * _PART / (_CHARACTER * float(text.get_fontsize()))))
+    for title in [text for text in ax.get_children() if isinstance(text, Text) and text not in ax.texts]:
+        _fit(title, room_pt if title.get_horizontalalignment() == "left" else width_pt)
+    _fit(ax.xaxis.label, room_pt)
+    _fit(ax.yaxis.label, _measure_axis(ax, "y"))
+
+
+def _measure_axis(ax: Axes, which: str) -> float:
+    width_pt, height_pt = measure_axes(ax)
+    return height_pt if which == "y" else min(width_pt, measure_room(ax))
+
+
+def _fit(text: Text, length_pt: float) -> None:
+    text.set_text(_wrap_lines(text.get_text(), length_pt * _PART / (_CHARACTER * float(text.get_fontsize()))))
 
 
 def _wrap(text: str, length_pt: float, size: str) -> str:

@@ -14,6 +14,8 @@ _PROBABILITIES = np.array([0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
 _MOST_SIGMA = 2.0
 # Divided by the number of values, what is added to sigma, since few values show too little of it.
 _OF_FEW = 6.0
+# Sigmas of three depths that differ by more, of n values, are those of another law, such as one with two peaks.
+_APART, _APART_OF_FEW = 0.3, 6.0
 _FEWEST = 10
 # So many values show the shape of a law well enough.
 SHOWN = 400
@@ -27,7 +29,7 @@ def reach_of_tails(values: np.ndarray, moments: Moments, quantile: np.ndarray) -
     -----
     Of shifted lognormal values :math:`a + b e^{\sigma Z}` the ratio of :math:`q_{1-p} - q_{1/2}` to :math:`q_{1/2} - q_p` is
     :math:`e^{\sigma z_p}`, whatever a and b (Aitchison and Brown 1957 [1]_, section 6.2). Values look lognormal if it says the same
-    of three p, a sigma for which their number is too small by Cochran's rule; the median of the three gives their mean and
+    of three p, about the same sigma, for which their number is too small by Cochran's rule; the median of the three gives their mean and
     variance. Of n values 6/n is added to sigma.
 
     References
@@ -53,7 +55,10 @@ def reach_of_tails(values: np.ndarray, moments: Moments, quantile: np.ndarray) -
         sizes = np.abs(sigmas) + _OF_FEW / n
         sigma = np.minimum(np.median(sizes, axis=0), _MOST_SIGMA)
         is_right = (sigmas > 0).all(axis=0)
-        looks_so = (is_right | (sigmas < 0).all(axis=0)) & _needs_more(sizes.min(axis=0), moments.n) & (n >= _FEWEST)
+        agree = np.ptp(sigmas, axis=0) < _APART + _APART_OF_FEW / np.sqrt(n)
+        looks_so = (
+            agree & (is_right | (sigmas < 0).all(axis=0)) & _needs_more(sizes.min(axis=0), moments.n) & (n >= _FEWEST)
+        )
         unit = np.where(is_right, upper[1], lower[1]) / np.expm1(_DEPTHS[1] * sigma)
         growth = np.exp(sigma**2 / 2)
         sd = unit * growth * np.sqrt(np.expm1(sigma**2))
@@ -99,7 +104,8 @@ def _reach_of_side(beyond: np.ndarray, depths: np.ndarray, moments: Moments, qua
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         sigmas = np.stack([_solve_sigma(depths[place] / depths[0], place) for place in (1, 2)])
         sigma = np.minimum(sigmas.mean(axis=0) + _OF_FEW / n, _MOST_SIGMA)
-        looks_so = (sigmas > 0).all(axis=0) & _needs_more(sigmas.min(axis=0), n)
+        agree = np.ptp(sigmas, axis=0) < _APART + _APART_OF_FEW / np.sqrt(np.minimum(n, SHOWN))
+        looks_so = agree & (sigmas > 0).all(axis=0) & _needs_more(sigmas.min(axis=0), n)
         unit = depths[1] / np.expm1(_DEPTHS[1] * sigma)
         first, second = np.exp(sigma**2 / 2) * ndtr(sigma), np.exp(2 * sigma**2) * ndtr(2 * sigma)
         missing = unit * (first - 0.5) - tail.sum(axis=-1) / n

@@ -63,6 +63,8 @@ def listen(host: str, port: int, *others: int) -> socket.socket:
         warn_user(
             f"other machines can reach {address}; traffic is not encrypted, and whoever has the address can use it"
         )
+    # Inherited by connections: an answer has two parts, the second of which would wait for 40 ms.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
 

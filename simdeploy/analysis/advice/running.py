@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from simdeploy.world.operator import ScriptedAct
 
 # Nodes whose rollouts are run in one span: some tenths of a second of work.
-_NODES_PER_SPAN = {"compiled": 500_000, "reference": 20_000}
+_NODES_PER_SPAN = {"compiled": 1_000_000, "reference": 20_000}
 # Later than anything that happens.
 _END_NS = (1 << 62) - 1
 
@@ -192,7 +192,8 @@ class Runner:
             counts_exposed=goes_on,
         )
         n = len(of_kind.weights)
-        size = max(_NODES_PER_SPAN[engine] // scenario.fleet.nodes, 1)
+        n_spans = -(-n * scenario.fleet.nodes // _NODES_PER_SPAN[engine])
+        size = max(-(-n // max(n_spans, 1)), 1)
         spans = [Span(0, 0, 1, first, min(size, n - first)) for first in range(0, n, size)]
         done = [(Span(0, 0, 1, 0, 0), job.failed(Span(0, 0, 1, 0, 0), "", ""))]
         with closing(self.executor.run(job, iter(spans))) as finished:
