@@ -12,6 +12,7 @@ from playwright.sync_api import expect, sync_playwright
 import simdeploy
 from simdeploy.explorer import running
 from simdeploy.explorer.preparing import make_explorer
+from simdeploy.web.serving import listen
 
 SCENARIO, BEGIN, MOVED = "small-fleet", "#policy=canary", {"max_failed_nodes": 2}
 
@@ -20,9 +21,9 @@ def main() -> None:
     """Move a slider, and take the page when its numbers are refined."""
     scenario = simdeploy.load_example(SCENARIO)
     explorer = make_explorer(scenario, dict(scenario.policies), engine="compiled")
-    with running.open_port("127.0.0.1", 0) as bound, sync_playwright() as playwright:
-        server, url = running.make_server(explorer, bound, "127.0.0.1")
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    with listen("127.0.0.1", 0) as listening, sync_playwright() as playwright:
+        server, url = running.make_server(explorer, listening)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 800})

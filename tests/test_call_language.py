@@ -140,9 +140,9 @@ def test_every_call_that_simulates_is_here():
     """Whatever is public and takes an engine is held to this language. [contract]"""
     public = {name: getattr(simdeploy, name) for name in simdeploy.__all__}
     simulating = {name for name, call in public.items() if inspect.isroutine(call) and "engine" in parameters(call)}
-    # A rollout alone, a check of the toolkit itself, what rests on a rollout that was seen (`test_advice.py`), and a file of
-    # any source (`test_report.py`).
-    assert simulating - {"simulate", "verify_decisions", "advise", "forecast", "write_report"} == {
+    # A rollout alone, a check of the toolkit itself, what rests on a rollout that was seen (`test_advice.py`), a file of any
+    # source (`test_report.py`), and what is moved by hand (`test_explorer_server.py`).
+    assert simulating - {"simulate", "verify_decisions", "advise", "forecast", "write_report", "explore"} == {
         name for name in CALLS if " " not in name
     }
 

@@ -30,6 +30,8 @@ DIFFERENT_DEFAULTS = {
                      500: {"switches"}, 1000: {"tradeoff", "gates", "timelines"}, 2000: {"forecast", "advise"}, 20_000: {"rare"}},
     # Of one case, or of a search.
     "most": {10_000: {"compare", "sweep", "check"}, None: {"tune"}},
+    # The explorer's is a first choice: if it is in use and nobody asked for it, any free one will do.
+    "port": {8080: {"serve"}, 8765: {"explore"}},
     "method": {"morris": {"sensitivity"}, "importance": {"rare"}},
 }  # fmt: skip
 # Its default; which keys there are; two lists of methods; of an import it replaces what the file says, of records it adds to it.

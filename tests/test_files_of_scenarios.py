@@ -88,8 +88,9 @@ def test_policies_elsewhere_are_refused_unless_allowed(secret):
 def test_every_command_that_reads_a_scenario_can_allow_files():
     """Whatever takes a scenario has --allow-files. [contract]"""
     commands = {name: app.get_command(None, name) for name in app.list_commands(None)}
-    reading = {name for name, command in commands.items() if {p.name for p in command.params} & {"scenario", "files"}}
-    assert len(reading) == 17
+    asked = {"scenario", "files", "source"}
+    reading = {name for name, command in commands.items() if asked & {p.name for p in command.params}}
+    assert len(reading) == 19
     assert reading == {name for name, command in commands.items() if "allow_files" in {p.name for p in command.params}}
 
 

@@ -20,7 +20,16 @@ from simdeploy.cli.app import app
 ROOT = Path(__file__).resolve().parents[1]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 PAGE = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8")
-REPORT = "1 of 2 requirements is not met.\n\n```\n<b>\n"
+PRINTED = "1 of 2 requirements is not met.\n\n```\n<b>\n"
+REPORT = "## two\n\n| policy |\n"
+INDENTED = "".join(f"    {line}\n" for line in PRINTED.splitlines())
+# What the command does: `check` prints, and writes a result unless the input is bad; `report` prints another text.
+SIMDEPLOY = """
+[ "$1" = report ] && { cat "$HERE/report"; exit; }
+cat "$HERE/printed"
+while [ "$1" ]; do [ "$1" = -o ] && [ "$FAKE_CODE" != 2 ] && echo '{}' > "$2"; shift; done
+exit "$FAKE_CODE"
+"""
 
 
 def block(title):
@@ -32,9 +41,10 @@ def block(title):
 def folder(tmp_path):
     """Make a folder with stand-ins that note how they are called, and a scenario."""
     (tmp_path / "bin").mkdir()
+    (tmp_path / "printed").write_text(PRINTED)
     (tmp_path / "report").write_text(REPORT)
     for name, says in (
-        ("simdeploy", 'cat "$HERE/report"; exit "$FAKE_CODE"'),
+        ("simdeploy", SIMDEPLOY),
         ("pip", ""),
         ("gh", 'case "$*" in *--paginate*) echo "$FAKE_ID";; esac; exit "$FAKE_POST"'),
         ("curl", 'exit "$FAKE_POST"'),
@@ -72,11 +82,12 @@ def calls(folder, name):
     return [row[1:] for row in rows if row[0] == name]
 
 
-def assert_understood(folder, monkeypatch, arguments):
-    """Run the real command with these arguments: it finds the scenario and its requirements."""
+def assert_understood(folder, monkeypatch, check, report):
+    """Run the real commands with these arguments: they find the scenario, its requirements and the result."""
     monkeypatch.chdir(folder)
-    result = CliRunner().invoke(app, [*arguments, "--engine", "reference"])
-    assert result.exit_code == 0, result.output
+    checked = CliRunner().invoke(app, [*check, "--engine", "reference"])
+    assert checked.exit_code == 0, checked.output
+    assert CliRunner().invoke(app, report).stdout.startswith("## two\n\n")
 
 
 INPUTS = {"inputs.scenario": "two nodes.yaml", "inputs.options": "--most 100", "inputs.token": "secret"}
@@ -109,15 +120,24 @@ class TestAction:
 
     @pytest.mark.parametrize("code", [0, 1, 2, 3])
     def test_the_verdict_and_the_report(self, folder, monkeypatch, code):
-        """The report is in the summary, where nothing in it can end its block, and the job ends as the check did. [contract]"""
+        """The report is in the summary, or errors in a block that nothing in them ends, and the job ends as the check did. [contract]"""
+        (folder / "simdeploy.json").write_text("of an earlier step")
         assert self.run(folder, code) == (code, {"exit-code": str(code)})
-        heading, report = (folder / "summary").read_text().split("\n\n", 1)
-        assert heading.endswith("### simdeploy check")
-        assert report == "".join(f"    {line}\n" for line in REPORT.splitlines())
-        (check,) = calls(folder, "simdeploy")
-        assert check == ["check", "two nodes.yaml", "--most", "100"]
+        mark, report = (folder / "summary").read_text().split("\n", 1)
+        assert mark == "<!-- simdeploy check -->"
+        assert report == (f"### simdeploy check\n\n{INDENTED}" if code == 2 else REPORT)
+        check, *reports = calls(folder, "simdeploy")
+        assert check == ["check", "two nodes.yaml", "--most", "100", "-o", str(folder / "simdeploy.json")]
         assert calls(folder, "pip") == [["install", "--quiet", str(ROOT)]]
-        assert_understood(folder, monkeypatch, check)
+        assert len(reports) == (code != 2)
+        for each in reports:
+            assert_understood(folder, monkeypatch, check, each)
+
+    def test_long_reports_are_cut(self, folder):
+        """What is posted is shorter than the longest comment, and the job ends as the check did. [contract]"""
+        (folder / "report").write_text("| a long row |\n" * 10_000)
+        assert self.run(folder, 1)[0] == 1
+        assert (folder / "simdeploy.md").stat().st_size == 60_000
 
     def test_the_comment(self, folder):
         """The first run posts a comment, and later ones update it. [contract]"""
@@ -149,7 +169,7 @@ class TestAction:
 
 
 class TestGitLab:
-    @pytest.mark.parametrize("code", [0, 1, 3])
+    @pytest.mark.parametrize("code", [0, 1, 2, 3])
     @pytest.mark.parametrize("token", ["", "secret"])
     def test_the_job(self, folder, monkeypatch, code, token):
         """It ends as the check did, with a JUnit report, and posts only with a token. [contract]"""
@@ -163,15 +183,17 @@ class TestGitLab:
             "CI_MERGE_REQUEST_IID": "12",
         }
         assert run("\n".join(job["script"]), folder, code, **variables) == code
-        (check,) = calls(folder, "simdeploy")
-        assert check == ["check", "two nodes.yaml", "--junit", "simdeploy.xml"]
+        check, *reports = calls(folder, "simdeploy")
+        assert check == ["check", "two nodes.yaml", "--junit", "simdeploy.xml", "-o", "simdeploy.json"]
         posted = calls(folder, "curl")
         assert [words[-1] for words in posted] == (
             ["https://gitlab.example/api/v4/projects/5/merge_requests/12/notes"] if token else []
         )
-        assert (folder / "simdeploy.md").read_text().startswith("    1 of 2")
-        assert_understood(folder, monkeypatch, check)
-        assert (folder / job["artifacts"]["reports"]["junit"]).read_text().startswith("<?xml")
+        assert (folder / "simdeploy.md").read_text() == (INDENTED if code == 2 else REPORT)
+        assert len(reports) == (code != 2)
+        for each in reports:
+            assert_understood(folder, monkeypatch, check, each)
+        assert code == 2 or (folder / job["artifacts"]["reports"]["junit"]).read_text().startswith("<?xml")
 
     def test_a_comment_that_is_refused(self, folder):
         """The verdict counts all the same. [contract]"""

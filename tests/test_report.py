@@ -199,9 +199,9 @@ def test_a_scenario_has_thresholds_that_matter():
 def test_policies_of_positions():
     """The JSON at each position is the policy with these values, in a dialect that reads it. [contract]"""
     dials = gather(SCENARIO, QUICK).dials
-    for position, policy in zip(dials.positions(), dials.policies, strict=True):
-        for _, text, _ in policy.forms:
-            spec = json.loads(text)
+    for position, specs in zip(dials.positions(), dials.specs, strict=True):
+        assert list(specs) == ["deployment", "rollout"]
+        for spec in (written["spec"] for written in specs.values()):
             assert spec["max_failed_nodes_percent"] == dials.dials[0].raw[position[0]]
             assert spec["health_check"]["max_error_rate"] == dials.dials[1].raw[position[1]]
 
@@ -210,7 +210,7 @@ def test_chosen_thresholds(tmp_path):
     """--policy and --vary choose what moves; the policy's own value and the default are among the values. [contract]"""
     dials = gather(SCENARIO, Request("canary", {"canary_count": [1, 8]}, 20, engine="compiled")).dials
     assert [(dial.name, dial.values, dial.start) for dial in dials.dials] == [("canary_count", ("1", "2", "8"), 1)]
-    assert dials.policies[0].name == "canary"
+    assert dials.policy == "canary"
 
 
 # -- stores --------------------------------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ def test_a_sweep_and_its_folder(strata, tmp_path):
     assert of_folder.result.answer == of_sweep.result.answer
     assert [dial.values for dial in of_folder.dials.dials] == [("0", "4"), ("300 s", "600 s")]
     assert of_folder.dials.quantities == of_sweep.dials.quantities
-    assert json.loads(of_folder.dials.policies[1].forms[1][1])["health_check"]["deadline"] == 600_000_000_000
+    assert of_folder.dials.specs[1]["rollout"]["spec"]["health_check"]["deadline"] == 600_000_000_000
     assert {"fleet.nodes", "release.good.probability"} <= {row[0] for row in of_folder.assumptions[0].rows}
     assert dict(of_folder.origin.rows)["SHA-256 of the question"]
     assert dict(of_folder.origin.rows)["replications"] == "20"
@@ -237,7 +237,7 @@ def test_a_folder_of_policies(tmp_path):
     sd.replicate(SCENARIO, ["rolling", "canary"], replications=20, engine="compiled", store=tmp_path / "kept")
     contents = gather(tmp_path / "kept", Request())
     assert contents.result.policies == ("rolling", "canary")
-    assert [policy.name for policy in contents.policies] == ["rolling", "canary"]
+    assert list(contents.policies) == ["rolling", "canary"]
     assert contents.dials is None
 
 

@@ -16,6 +16,7 @@ from http_calls import call
 from simdeploy import Scenario, simulate
 from simdeploy.api import parse_deployment
 from simdeploy.cli.app import app as command_line
+from simdeploy.errors import InputError
 from simdeploy.units import NS_PER_S
 from simdeploy.web import serving
 from simdeploy.web.app import make_app
@@ -309,7 +310,7 @@ class TestGuard:
         assert call(app, "POST", "/deployments", body_of(), content_type="text/plain").status == 415
 
     def test_sockets_of_other_origins(self):
-        """A connection that stays open is closed at once if another site opens it. [contract]"""
+        """A connection that stays open is closed at once if another site opens it, or nobody says which. [contract]"""
         sent = []
 
         async def send(message):
@@ -318,13 +319,24 @@ class TestGuard:
         async def accept(scope, receive, send):
             await send({"type": "websocket.accept"})
 
-        for origin in (b"http://localhost", b"http://evil.example"):
-            scope = {"type": "websocket", "headers": [(b"host", b"localhost"), (b"origin", origin)]}
+        for origins in ([b"http://localhost"], [b"http://evil.example"], []):
+            scope = {
+                "type": "websocket",
+                "headers": [(b"host", b"localhost"), *((b"origin", each) for each in origins)],
+            }
             asyncio.run(Guard(accept)(scope, None, send))
-        assert sent == ["websocket.accept", "websocket.close"]
+        assert sent == ["websocket.accept", "websocket.close", "websocket.close"]
 
 
 class TestCommand:
+    @pytest.mark.parametrize(
+        ("host", "says"), [("nowhere.invalid", "--host: not an address"), ("192.0.2.1", "--host: can't listen")]
+    )
+    def test_other_addresses(self, host, says):
+        """What is no address of this machine is an error that says so; no name is looked up. [contract]"""
+        with pytest.raises(InputError, match=says):
+            serving.listen(host, 0)
+
     def test_port_in_use(self, tmp_path):
         """It says that the port is taken, and how to find another one. [contract]"""
         with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -22,11 +22,11 @@ def _explore(ctx: click.Context, /, **options: Any) -> None:
     trade-off curve, one rollout to step through, and the policy as JSON. Prints its address, which has a token, and opens it.
     Ctrl-C ends it.
     """
-    from simdeploy.explorer.notebook import require
+    from simdeploy.web.serving import listen, require_packages
 
-    require("starlette", "uvicorn", "websockets")
+    require_packages("explore", "starlette", "uvicorn", "websockets")
     from simdeploy.explorer.preparing import make_explorer
-    from simdeploy.explorer.running import is_loopback, open_port, serve
+    from simdeploy.explorer.running import serve
 
     scenario = read_with_warnings(options["scenario"], options["policies"], is_all=False)
     chosen = map(scenario.policy, Study(ctx, scenario, options["policies"]).policies.values())
@@ -34,18 +34,14 @@ def _explore(ctx: click.Context, /, **options: Any) -> None:
     policies |= {name: policy for name, policy in scenario.policies.items() if name not in policies}
     names = ("seed", "confidence_level")
     explorer = make_explorer(scenario, policies, **{name: options[name] for name in names})
-    host = options["host"]
-    with open_port(host, options["port"]) as bound:
-        if not is_loopback(host):
-            say(
-                f"warning: other machines can reach {host}; traffic is not encrypted, and whoever sees the address can use it"
-            )
 
-        def announce(url: str) -> None:
-            say(url, err=False)
-            say("Ctrl-C ends it.")
+    def announce(url: str) -> None:
+        say(url, err=False)
+        say("Ctrl-C ends it.")
 
-        serve(explorer, bound, host, announce, opens=options["browser"])
+    others = () if shared.is_given(ctx, "port") else (0,)
+    with listen(options["host"], options["port"], *others) as listening:
+        serve(explorer, listening, announce, opens=options["browser"])
 
 
 command = Command(
@@ -56,8 +52,8 @@ command = Command(
         shared.policy_option("one"),
         shared.SEED,
         shared.CONFIDENCE_LEVEL,
-        shared.whole_option("--port", None, "Port; default: 8765, or any free one.", least=0, most=65535),
-        click.Option(["--host"], default="127.0.0.1", show_default=True, help="Address to listen on."),
+        shared.HOST,
+        shared.port_option(8765),
         click.Option(["--browser/--no-browser"], default=True, help="Open the page in a browser."),
         shared.ALLOW_FILES,
     ],

@@ -131,6 +131,7 @@ JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print everything 
 FULL = click.Option(["--full"], is_flag=True, help="Print all tables.")
 OUT = file_option(["-o", "--out"], "Write the table (.csv, .parquet) or everything (.json).", *TABLE_ENDINGS)
 PLOT = file_option(["--plot"], "Draw the result (.png, .svg, .pdf).", ".png", ".svg", ".pdf")
+HOST = click.Option(["--host"], default="127.0.0.1", show_default=True, help="Address to listen on.")
 OF = click.Option(["--of"], default="cost", show_default=True, metavar="MEASURE", help="Measure to examine.")
 DIRECTION = click.Option(
     ["--direction"], type=Choice(["min", "max"]), help="Which direction is better, if --of doesn't imply it."
@@ -163,6 +164,11 @@ def replications_option(default: int, least: int = 1) -> click.Option:
 def most_option(default: int | None = 10_000) -> click.Option:
     """Return ``--most``."""
     return whole_option("--most", default, "Budget: maximum rollouts.")
+
+
+def port_option(default: int) -> click.Option:
+    """Return ``--port``."""
+    return whole_option("--port", default, "Port to listen on; 0 is any free one.", least=0, most=65_535)
 
 
 def vary_option(text: str) -> click.Option:

@@ -26,9 +26,9 @@ def _serve(**options: Any) -> None:
     Starts one deployment per policy of SCENARIO, and more on request. Each goes on with a clock; you can list them, read them, create,
     pause, resume, promote, roll back and cancel them. Ctrl-C stops the server. Needs simdeploy[serve].
     """
-    from simdeploy.web.serving import listen, require_packages, serve, url_of
+    from simdeploy.web.serving import listen, make_server, require_packages, serve, url_of
 
-    require_packages("serve")
+    require_packages("serve", "starlette", "uvicorn")
     from simdeploy.web.app import make_app
     from simdeploy.web.service import PacedClock, Service
 
@@ -47,7 +47,7 @@ def _serve(**options: Any) -> None:
         for deployment, name in zip(service.list(0, len(policies))[0], chosen, strict=True):
             say(f"{deployment.id}: {name}", err=False)
         say(f"{url_of(listening)}/deployments, {options['speed']:g} x real time; Ctrl-C stops", err=False)
-        serve(make_app(service, hosts=options["hosts"]), listening)
+        serve(make_server(make_app(service, hosts=options["hosts"])), listening)
 
 
 def _check_speed(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
@@ -86,8 +86,8 @@ command = Command(
             callback=_check_speed,
             help="Simulated seconds per second, at most a million.",
         ),
-        click.Option(["--host"], default="127.0.0.1", show_default=True, help="Address to listen on."),
-        whole_option("--port", 8080, "Port to listen on; 0 is any free one.", least=0, most=65_535),
+        shared.HOST,
+        shared.port_option(8080),
         click.Option(
             ["--allow-host", "hosts"],
             metavar="NAME",

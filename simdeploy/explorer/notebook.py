@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from simdeploy.errors import SimdeployError, raise_if_any
+from simdeploy.errors import raise_if_any
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.explorer.preparing import make_explorer
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.statistics.levels import level_problems
+from simdeploy.web.serving import require_packages
 
 if TYPE_CHECKING:
     from simdeploy.experiments.sweep import Policy
     from simdeploy.explorer.widget import ExplorerWidget
-
-_INSTALL = "pip install 'simdeploy[explore]'"
 
 
 def explore(
@@ -48,9 +46,7 @@ def explore(
     Raises
     ------
     InputError
-        Lists everything invalid.
-    SimdeployError
-        Without the extra `explore`.
+        Lists everything invalid, or packages of the extra `explore` that are missing.
 
     Notes
     -----
@@ -64,7 +60,7 @@ def explore(
     >>> widget.position
     {'policy': 'rolling', 'values': {}}
     """
-    require("anywidget")
+    require_packages("explore", "anywidget")
     from simdeploy.explorer.widget import ExplorerWidget
 
     scenario = as_scenario(scenario)
@@ -76,10 +72,3 @@ def explore(
     return ExplorerWidget(
         make_explorer(scenario, policies, seed=seed, confidence_level=confidence_level, engine=engine)
     )
-
-
-def require(*modules: str) -> None:
-    """Raise `SimdeployError` if a package of the extra `explore` is missing."""
-    missing = [name for name in modules if find_spec(name) is None]
-    if missing:
-        raise SimdeployError(f"{', '.join(missing)} is not installed: {_INSTALL}")

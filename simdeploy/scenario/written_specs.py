@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simdeploy.dialects.translation import translate_spec
 from simdeploy.scenario.orchestrator_section import write_orchestrator
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from simdeploy.scenario.parts import ScenarioPolicy
     from simdeploy.scenario.scenario import Scenario
 
+Specs: TypeAlias = dict[str, dict[str, Any]]
 
-def write_specs(policy: ScenarioPolicy, scenario: Scenario) -> dict[str, dict[str, Any]]:
+
+def write_specs(policy: ScenarioPolicy, scenario: Scenario) -> Specs:
     """Return the policy by dialect, its own first: the `spec` without keys left to their default, and `notes` on what it can't
     say. A general policy is in its own dialect alone, with its `orchestrator`.
 
@@ -33,7 +35,7 @@ def write_specs(policy: ScenarioPolicy, scenario: Scenario) -> dict[str, dict[st
     # What only a general policy can say is in no dialect of the API.
     spec = policy.spec
     dialects: tuple[Dialect, ...] = ("general",) if spec.dialect == "general" else ("deployment", "rollout")
-    specs: dict[str, dict[str, Any]] = {}
+    specs: Specs = {}
     for dialect in sorted(dialects, key=lambda each: each != spec.dialect):
         translated = translate_spec(
             spec,

@@ -11,8 +11,8 @@ from simdeploy.sharing.assumptions import write_value
 
 if TYPE_CHECKING:
     from simdeploy.result import Result
+    from simdeploy.scenario.written_specs import Specs
     from simdeploy.sharing.dials import Dials
-    from simdeploy.sharing.policies import PolicyText
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Contents:
         The scenario as far as it is known, and the switches of the orchestrator.
     dials : Dials or None
         The grid behind the sliders, if there is one.
-    policies : tuple of PolicyText
+    policies : mapping
+        By name, their specs by dialect.
     command : str or None
         The command line that writes the report, or the result that it shows.
     origin : Table
@@ -41,7 +42,7 @@ class Contents:
     result: Result
     assumptions: tuple[Table, ...]
     dials: Dials | None
-    policies: tuple[PolicyText, ...]
+    policies: Mapping[str, Specs]
     command: str | None
     origin: Table
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.estimates.estimating import Estimates
     from simdeploy.report.wording import Scale
-    from simdeploy.sharing.policies import PolicyText
+    from simdeploy.scenario.written_specs import Specs
 
 _N_SLIDERS = 2  # further keys are chosen from lists
 _MOST_CELLS = 10_000
@@ -63,11 +63,12 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Dials:
-    """A grid of cases, the last dial changing fastest; the `policies` of all cases, if known."""
+    """A grid of cases, the last dial changing fastest; the specs of the `policy` in all cases, if known."""
 
     dials: tuple[Dial, ...]
     quantities: tuple[Quantity, ...]
-    policies: tuple[PolicyText, ...] = ()
+    policy: str = ""
+    specs: tuple[Specs, ...] = ()
 
     def positions(self) -> Iterator[tuple[int, ...]]:
         """Yield the position of every case: a place in the values of each dial."""

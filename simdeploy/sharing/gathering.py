@@ -19,14 +19,16 @@ from simdeploy.experiments.store.manifest import find_versions
 from simdeploy.result import Result, read_computed_under
 from simdeploy.rules.orchestrator import PRESETS
 from simdeploy.scenario import Scenario, read_scenario
+from simdeploy.scenario.written_specs import write_specs
 from simdeploy.sharing.assumptions import list_facts, list_switches
 from simdeploy.sharing.contents import Contents, make_origin
 from simdeploy.sharing.dials import Dials, make_dials
-from simdeploy.sharing.policies import PolicyText, to_json, write_policy
 from simdeploy.sharing.simulating import Request, add_policies, find_durations, report_scenario
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from simdeploy.scenario.written_specs import Specs
 
 
 def gather(source: Any, request: Request) -> Contents:
@@ -66,7 +68,7 @@ def _of_table(table: Any, request: Request, name: str | None) -> Contents:
         result,
         (*([] if scenario is None else [list_facts(scenario)]), *list_switches(computed_under)),
         _make_dials(result, question, scenario) if isinstance(result, GridSummary) else None,
-        () if scenario is None else tuple(write_policy(scenario, each) for each in scenario.policies.values()),
+        {} if scenario is None else {name: write_specs(each, scenario) for name, each in scenario.policies.items()},
         request.command,
         make_origin(computed_under, hashes, manifest.get("versions") or find_versions()),
     )
@@ -129,7 +131,7 @@ def _of_result(result: Result, request: Request, path: Path | None = None) -> Co
         result,
         list_switches(computed_under),
         make_dials(result) if isinstance(result, GridSummary | Estimates) else None,
-        tuple(_list_specs(result)),
+        dict(_list_specs(result)),
         str(command) if command else request.command,
         make_origin(computed_under, of_file, versions if isinstance(versions, Mapping) else find_versions()),
     )
@@ -140,11 +142,10 @@ def _name(computed_under: Mapping[str, Any], scenario: Scenario | None, otherwis
     return ", ".join(map(str, name)) if isinstance(name, list | tuple) else str(name or otherwise)
 
 
-def _list_specs(result: Result) -> Iterator[PolicyText]:
+def _list_specs(result: Result) -> Iterator[tuple[str, Specs]]:
     """Yield the policies that a result holds: that of a search, or of an import."""
     specs, policy = getattr(result, "specs", None), getattr(result, "policy", None)
     if isinstance(specs, Mapping) and specs:
-        forms = tuple((dialect, to_json(of["spec"]), tuple(of["notes"])) for dialect, of in specs.items())
-        yield PolicyText("recommended policy", forms)
+        yield "recommended policy", dict(specs)
     if isinstance(policy, Mapping):
-        yield PolicyText("policy", ((str(policy.get("dialect", "general")), to_json(policy), ()),))
+        yield "policy", {str(policy.get("dialect", "general")): {"spec": policy, "notes": []}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -60,12 +61,12 @@ def _fold(heading: str, lines: Iterator[str]) -> Iterator[str]:
 
 
 def _write_policies(contents: Contents) -> Iterator[str]:
-    for policy in contents.policies:
-        for dialect, text, notes in policy.forms:
-            yield f"{_escape(policy.name)}, {dialect} dialect:"
+    for name, specs in contents.policies.items():
+        for dialect, written in specs.items():
+            yield f"{_escape(name)}, {dialect} dialect:"
             yield ""
-            yield from _fence(text or "not expressible", "json")
-            yield from (f"- {_escape(note)}" for note in notes)
+            yield from _fence(json.dumps(written["spec"], indent=2), "json")
+            yield from (f"- {_escape(note)}" for note in written["notes"])
             yield ""
 
 

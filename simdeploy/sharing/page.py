@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from html import escape
 from importlib.resources import files
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from simdeploy.result import Table
+    from simdeploy.scenario.written_specs import Specs
     from simdeploy.sharing.contents import Contents
     from simdeploy.sharing.dials import Cell, Dials
-    from simdeploy.sharing.policies import PolicyText
 
 MOST_ROWS = 1000  # of a table
 _MOST_SVG_BYTES = 500_000  # larger pictures are pixels
@@ -92,7 +92,7 @@ def _write_body(contents: Contents) -> Iterator[str]:
     if contents.assumptions:
         yield from _section("assumptions", "Assumptions", map(_write_table, contents.assumptions))
     if contents.policies:
-        of_policies = (line for policy in contents.policies for line in _write_policy(policy))
+        of_policies = (line for name, specs in contents.policies.items() for line in _write_policy(name, specs))
         yield from _section("policies", "Policies as JSON", of_policies)
     yield from _section("again", "Compute it again", _write_origin(contents))
 
@@ -223,11 +223,10 @@ def _write_dials(dials: Dials) -> Iterator[str]:
         yield f'<output id="estimate-{number}" aria-labelledby="quantity-{number}"></output>'
         yield f'<svg id="chart-{number}" viewBox="0 0 320 176" role="img"></svg></div>'
     yield "</div>"
-    if dials.policies:
-        name = escape(dials.policies[0].name)
-        yield f"<h3>Policy {name} at this position</h3>"
+    if dials.specs:
+        yield f"<h3>Policy {escape(dials.policy)} at this position</h3>"
         yield '<div class="forms">'
-        for number, (dialect, _, _) in enumerate(dials.policies[0].forms):
+        for number, dialect in enumerate(dials.specs[0]):
             label = f"{escape(dialect)} dialect"
             yield f'<div><p>{label}</p><pre id="json-{number}" tabindex="0" role="region" aria-label="{label}"></pre>'
             yield f'<p class="soft" id="notes-{number}"></p></div>'
@@ -246,8 +245,7 @@ def _list_data(dials: Dials) -> dict[str, Any]:
             for quantity in dials.quantities
         ],
         "policies": [
-            [[text or "not expressible", "; ".join(notes)] for _, text, notes in policy.forms]
-            for policy in dials.policies
+            [[_to_json(written), "; ".join(written["notes"])] for written in specs.values()] for specs in dials.specs
         ],
     }
 
@@ -266,14 +264,18 @@ def _to_script(data: Any) -> str:
 # -- policies and origin -----------------------------------------------------------------------------------------------
 
 
-def _write_policy(policy: PolicyText) -> Iterator[str]:
-    yield f"<h3>{escape(policy.name)}</h3>"
+def _to_json(written: Mapping[str, Any]) -> str:
+    return json.dumps(written["spec"], indent=2)
+
+
+def _write_policy(name: str, specs: Specs) -> Iterator[str]:
+    yield f"<h3>{escape(name)}</h3>"
     yield '<div class="forms">'
-    for dialect, text, notes in policy.forms:
-        label = escape(f"{policy.name}, {dialect} dialect")
+    for dialect, written in specs.items():
+        label = escape(f"{name}, {dialect} dialect")
         yield f"<div><p>{escape(dialect)} dialect</p>"
-        yield f'<pre tabindex="0" role="region" aria-label="{label}">{escape(text or "not expressible")}</pre>'
-        yield from (f'<p class="soft">{escape(note)}</p>' for note in notes)
+        yield f'<pre tabindex="0" role="region" aria-label="{label}">{escape(_to_json(written))}</pre>'
+        yield from (f'<p class="soft">{escape(note)}</p>' for note in written["notes"])
         yield "</div>"
     yield "</div>"
 

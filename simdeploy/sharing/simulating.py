@@ -14,10 +14,10 @@ from simdeploy.experiments import sweep
 from simdeploy.experiments.levers import change_policy, own_identity
 from simdeploy.experiments.store.manifest import find_versions, hash_json
 from simdeploy.scenario.measures import parse_measure
+from simdeploy.scenario.written_specs import write_specs
 from simdeploy.sharing.assumptions import list_facts, list_switches
 from simdeploy.sharing.contents import Contents, make_origin
 from simdeploy.sharing.dials import Dials, make_dials
-from simdeploy.sharing.policies import write_policy
 
 if TYPE_CHECKING:
     from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
@@ -64,7 +64,7 @@ def report_scenario(scenario: Scenario, request: Request) -> Contents:
     responses = replicate_kinds(scenario, names, **request.how)
     result = compare(responses, confidence_level=request.confidence_level)
     dials = _simulate_dials(scenario, policy, ranges, request) if ranges else None
-    of_policies = tuple(write_policy(scenario, scenario.policy(each)) for each in names.values())
+    of_policies = {name: write_specs(scenario.policy(each), scenario) for name, each in names.items()}
     origin = [("replications of each policy", f"{request.replications:,}")]
     origin += [("SHA-256 of the scenario", hash_json(scenario.to_question()))]
     return Contents(
@@ -161,5 +161,5 @@ def add_policies(dials: Dials, scenario: Scenario, policy: ScenarioPolicy, lever
     for position in dials.positions():
         places = zip(dials.dials, position, strict=True)
         values = {levers[dial.key]: _as_value(dial.raw[place]) for dial, place in places}
-        made.append(write_policy(scenario, change_policy(policy, values, scenario, own)))
-    return replace(dials, policies=tuple(made))
+        made.append(write_specs(change_policy(policy, values, scenario, own), scenario))
+    return replace(dials, policy=policy.name, specs=tuple(made))

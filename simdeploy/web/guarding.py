@@ -1,4 +1,4 @@
-"""What a server refuses before it looks at a request: other hosts, other sites, and large bodies.
+"""What a server refuses before it looks at a request: other hosts, other sites, strangers, and large bodies.
 
 A page on another site may send requests to servers on your machine. A browser names that site as their origin; if the site had its
 own name point to your machine, the host is that name. Programs send no origin.
@@ -7,11 +7,12 @@ own name point to your machine, the host is that name. Programs send no origin.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+import secrets
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -20,14 +21,15 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 PROBLEM_JSON = "application/problem+json"
 MOST_BYTES = 1_000_000
+_SCHEMES = {"ws": "http", "wss": "https"}  # of the pages that open a connection
 
 
 class Guard:
     """An ASGI application that lets another one see harmless requests only.
 
-    Requests must be for an address, ``localhost`` or one of `hosts`. If they state an origin, it must be the same server. Bodies
-    are read before the application is called. Refused requests get a problem in JSON (RFC 9457): 403 for a host or an origin, 413
-    for a body.
+    Requests must be for an address, ``localhost`` or one of `hosts`. If they state an origin, as a WebSocket must, it must be the
+    same server. Bodies are read before the application is called. Refused requests get a problem in JSON (RFC 9457): 403 for a
+    host, an origin or a token, 413 for a body. A refused WebSocket is closed with 1008.
 
     Parameters
     ----------
@@ -35,13 +37,27 @@ class Guard:
         The application behind.
     hosts : collection of str
         Names of this server, besides ``localhost`` and addresses.
+    token : str, optional
+        What every request must have as ``token`` in its query.
+    headers : mapping, optional
+        Headers of all answers, refusals included.
     most_bytes : int, default 1,000,000
         Most bytes of a body.
     """
 
-    def __init__(self, app: Application, *, hosts: Collection[str] = (), most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        app: Application,
+        *,
+        hosts: Collection[str] = (),
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
         self._app = app
         self._hosts = {"localhost", *(host.lower() for host in hosts)}
+        self._token = token
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
         self._most_bytes = most_bytes
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -49,6 +65,7 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        send = self._add_headers(send)
         why = self._why_not(scope)
         if why is not None and scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": why})
@@ -69,10 +86,25 @@ class Guard:
         hosts = _values(scope, b"host")
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
             return "this server doesn't answer to that host name"
+        is_socket = scope["type"] == "websocket"
+        scheme = scope.get("scheme", "ws" if is_socket else "http")
+        own = f"{_SCHEMES.get(scheme, scheme)}://{hosts[0]}".lower()
         origins = _values(scope, b"origin")
-        if any(_place_of(origin) != hosts[0].lower() for origin in origins):
+        if any(origin.lower() != own for origin in origins) or (is_socket and not origins):
             return "requests from pages of other sites are refused"
+        if self._token is not None:
+            given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[-1]
+            if not secrets.compare_digest(given.encode(), self._token.encode()):
+                return "wrong token: open the address that the command printed"
         return None
+
+    def _add_headers(self, send: Send) -> Send:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *self._headers]
+            await send(message)
+
+        return send_with_headers
 
     def _is_ours(self, host: str) -> bool:
         try:
@@ -96,12 +128,6 @@ class Guard:
 
 def _values(scope: Message, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
-
-
-def _place_of(origin: str) -> str | None:
-    """Return host and port of an origin; None if there are none, as in ``null``."""
-    scheme, sign, place = origin.lower().partition("://")
-    return place if sign and scheme in ("http", "https") else None
 
 
 def _is_address(name: str) -> bool:

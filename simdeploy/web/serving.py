@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, shorten, warn_user
 
 if TYPE_CHECKING:
     import uvicorn
@@ -17,21 +17,25 @@ if TYPE_CHECKING:
 _PATIENCE_S = 1  # for answers that are on their way when the server stops
 
 
-def require_packages(extra: str) -> None:
-    """Raise `InputError` if the packages of a server are missing, which an extra of simdeploy installs."""
-    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+def require_packages(extra: str, *names: str) -> None:
+    """Raise `InputError` if packages are missing that an extra of simdeploy installs."""
+    missing = [name for name in names if find_spec(name) is None]
     if missing:
         hint = f"pip install 'simdeploy[{extra}]'"
-        raise InputError(Problem(f"the server needs the packages {' and '.join(missing)}", hint=hint))
+        raise InputError(Problem(f"missing packages: {', '.join(missing)}", hint=hint))
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on an address; port 0 is any free one.
+def listen(host: str, port: int, *others: int) -> socket.socket:
+    """Return a socket that listens on an address, with a warning if other machines can reach it.
 
     Parameters
     ----------
     host : str
         An address of this machine, or ``localhost``. No name is looked up.
+    port : int
+        0 is any free one.
+    *others : int
+        What to try next if it is in use.
 
     Raises
     ------
@@ -48,11 +52,17 @@ def listen(host: str, port: int) -> socket.socket:
         listening = socket.create_server((str(address), port), family=family)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
+            if others:
+                return listen(host, *others)
             hint = "choose another one; 0 is any free one"
             raise InputError(Problem(f"port {port} is in use", ("--port",), hint=hint)) from None
         raise InputError(
             Problem(f"can't listen: {error.strerror}", ("--host",), found=f"{host}, port {port}")
         ) from None
+    if not address.is_loopback:
+        warn_user(
+            f"other machines can reach {address}; traffic is not encrypted, and whoever has the address can use it"
+        )
     # Inherited by connections: an answer has two parts, the second of which would wait for 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
@@ -64,25 +74,26 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def make_server(app: Any) -> uvicorn.Server:
-    """Return a server of an ASGI application that says nothing, and lets the application say the date."""
+def make_server(app: Any, **settings: Any) -> uvicorn.Server:
+    """Return a server of an ASGI application that says nothing, and lets the application say the date.
+
+    `settings` are further ones of `uvicorn.Config`, or instead of those here.
+    """
     import uvicorn
 
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            lifespan="off",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            timeout_graceful_shutdown=_PATIENCE_S,
-        )
-    )
+    quiet = {
+        "lifespan": "off",
+        "log_config": None,
+        "log_level": "error",
+        "access_log": False,
+        "server_header": False,
+        "date_header": False,
+        "timeout_graceful_shutdown": _PATIENCE_S,
+    }
+    return uvicorn.Server(uvicorn.Config(app, **(quiet | settings)))
 
 
-def serve(app: Any, listening: socket.socket) -> None:
+def serve(server: uvicorn.Server, listening: socket.socket) -> None:
     """Answer until somebody presses Ctrl-C."""
     with listening, suppress(KeyboardInterrupt):
-        make_server(app).run(sockets=[listening])
+        server.run(sockets=[listening])

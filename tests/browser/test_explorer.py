@@ -7,7 +7,6 @@ import queue
 import re
 import threading
 import warnings
-from contextlib import closing
 
 import pytest
 
@@ -18,6 +17,7 @@ from simdeploy.explorer.answering import Effort, Explorer, find_measures
 from simdeploy.explorer.front_end import read_module, read_style
 from simdeploy.explorer.position import Position, settle
 from simdeploy.report.wording import format_amount, measure_scale
+from simdeploy.web.serving import listen
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[test]'")
 from playwright.sync_api import expect
@@ -47,9 +47,9 @@ def url(scenario):
         patched.setattr(Explorer, "efforts", lambda _: [Effort(20, False), Effort(FINAL, True)])
         policies = {name: scenario.policies[name] for name in ("rolling", "canary")}
         explorer = Explorer(scenario, policies, engine="compiled")
-        with closing(running.open_port("127.0.0.1", 0)) as bound:
-            server, url = running.make_server(explorer, bound, "127.0.0.1")
-            thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+        with listen("127.0.0.1", 0) as listening:
+            server, url = running.make_server(explorer, listening)
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
             thread.start()
             yield url
             server.should_exit = True
