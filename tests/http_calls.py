@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,12 @@ class Answer:
     def json(self) -> Any:
         """The body as plain values."""
         return json.loads(self.body)
+
+
+def finish(coroutine) -> None:
+    """Run a coroutine in a thread of its own: a browser that other tests keep has an event loop in this one."""
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(asyncio.run, coroutine).result()
 
 
 def call(app, method: str, path: str, body: bytes | list[bytes] = b"", **headers: str) -> Answer:
@@ -49,7 +56,7 @@ def call(app, method: str, path: str, body: bytes | list[bytes] = b"", **headers
     async def send(message):
         sent.append(message)
 
-    asyncio.run(app(scope, receive, send))
+    finish(app(scope, receive, send))
     start, *rest = sent
     answered = {name.decode(): value.decode() for name, value in start["headers"]}
     return Answer(start["status"], answered, b"".join(part["body"] for part in rest))

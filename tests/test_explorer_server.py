@@ -13,7 +13,6 @@ from contextlib import closing, suppress
 import pytest
 from click.testing import CliRunner
 from commands import SCENARIOS
-from http_calls import call
 from starlette.websockets import WebSocketDisconnect
 
 import simdeploy
@@ -112,8 +111,10 @@ def test_names_of_a_server(explorer, host, is_called):
         token = url.partition("?token=")[2]
         assert len(token) >= 32
         assert running.make_server(explorer, listening)[1] != url
+    visitor = TestClient(made.config.app)
     statuses = {
-        name: call(made.config.app, "GET", f"/icon.svg?token={token}", host=f"{name}:80").status for name in names
+        name: visitor.get("/icon.svg", params={"token": token}, headers={"host": f"{name}:80"}).status_code
+        for name in names
     }
     assert statuses == {name: 200 if is_right else 403 for name, is_right in names.items()}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import json
 import socket
@@ -11,7 +10,7 @@ import time
 
 import pytest
 from click.testing import CliRunner
-from http_calls import call
+from http_calls import call, finish
 
 from simdeploy import Scenario, simulate
 from simdeploy.api import parse_deployment
@@ -324,7 +323,7 @@ class TestGuard:
                 "type": "websocket",
                 "headers": [(b"host", b"localhost"), *((b"origin", each) for each in origins)],
             }
-            asyncio.run(Guard(accept)(scope, None, send))
+            finish(Guard(accept)(scope, None, send))
         assert sent == ["websocket.accept", "websocket.close", "websocket.close"]
 
 
