@@ -73,7 +73,7 @@ class Robustness(Result):
     @property
     def replications_needed(self) -> float:
         """About how many replications per case would confirm the lowest worst-case regret, given the intervals now; NaN if
-        it is confirmed, or equal to that of another candidate.
+        it is confirmed, equal to that of another candidate, or left open by intervals that are narrow but can't be trusted yet.
 
         The half-width falls with the square root of the number, as in `replicate_to_precision`.
         """
@@ -83,7 +83,9 @@ class Robustness(Result):
         if rivals.empty or not (lead > 0).all():
             return math.nan
         low = rivals["max_regret_low"] - first["max_regret_high"]
-        return float(self.regrets["n"].max() * (((lead - low) / lead) ** 2).max())
+        replications = self.regrets["n"].max()
+        needed = float(replications * (((lead - low) / lead) ** 2).max())
+        return needed if needed > replications else math.nan
 
 
 def estimate_regret(
