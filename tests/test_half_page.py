@@ -14,7 +14,7 @@ WIDTH_IN = 3.3
 PICTURES = {
     "check": (lambda ax: plotting.plot_check(ax, make("Check")), 4.0),
     "comparison": (lambda ax: plotting.plot_comparison(ax, make("Comparison")), 3.2),
-    "ranking": (lambda ax: plotting.plot_ranking(ax, make("Comparison")), 2.6),
+    "ranking": (lambda ax: plotting.plot_ranking(ax, make("Comparison")), 3.2),
     "estimates": (lambda ax: plotting.plot_estimates(ax, make("Estimates")), 4.4),
     "costs": (lambda ax: plotting.plot_costs(ax, make("CostResult")), 6.0),
     "observation": (lambda ax: plotting.plot_value_of_observation(ax, make("ObservationResult")), 2.6),

@@ -190,6 +190,7 @@ def test_points_that_are_no_grid_are_points():
     assert list_slices(summary) == [{}]
 
 
+@pytest.mark.usefixtures("few_values_suffice")
 def test_one_key_is_a_line():
     """If one key was varied, estimates are a line over it, with the intervals around it. [contract]"""
     summary = summarize_grid(table([(limit,) for limit in (8, 0, 2)], columns=(NODES,)))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _CHARACTER_PT = {"medium": 5.4, "small": 4.6}  # mean width
 NARROW_PT = 200  # axes of half a page
 _CHARACTER = 0.54  # of the size of the type
-_PART = 1.05  # of the width of the axes that a title may take, before the layout
+_PART = 1.02  # of the width of the axes that a title may take, before the layout
 _PART_OF_SLOT = 0.8  # of what a figure has for axes and their labels, that axes take before the layout
 _FEWEST = 12  # characters of a line
 
