@@ -305,6 +305,34 @@ class TestGuard:
         assert call(app, "POST", "/deployments", [piece, piece]).status == 400
         assert call(app, "POST", "/deployments", [piece, piece, b" "]).status == 413
 
+    def test_half_a_body(self, app):
+        """If the client leaves before the end of its body, nothing is done. [contract]"""
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        messages = iter(
+            [
+                {"type": "http.request", "body": b"", "more_body": True},
+                {"type": "http.disconnect"},
+            ]
+        )
+
+        async def receive():
+            return next(messages)
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/deployments/d-1/rollback",
+            "query_string": b"",
+            "headers": [(b"host", b"localhost")],
+        }
+        asyncio.run(app(scope, receive, send))
+        assert sent == []
+        assert call(app, "GET", "/deployments").json["total"] == 2
+
     def test_bodies_of_other_types(self, app):
         """A form of another page, which needs no permission, is no JSON. [contract]"""
         assert call(app, "POST", "/deployments", body_of(), content_type="text/plain").status == 415
