@@ -8,6 +8,7 @@ import os
 import pytest
 import schemathesis
 from click.testing import CliRunner
+from clocks import Clock
 from http_calls import call
 from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft202012Validator
@@ -33,15 +34,6 @@ SIX = Scenario.from_dict(
         },
     }
 )
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    now_ns = 0
-
-    def __call__(self) -> int:
-        return self.now_ns
 
 
 @pytest.fixture(scope="module")

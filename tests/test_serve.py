@@ -11,6 +11,7 @@ import time
 
 import pytest
 from click.testing import CliRunner
+from clocks import Clock
 from http_calls import call
 
 from simdeploy import Scenario, simulate
@@ -39,19 +40,6 @@ SIX = {
     "policies": {"canary": CANARY, "at-once": {"strategy": "immediate"}},
 }
 SPEC = {"strategy": "rolling", "max_parallel": 3, "health_check": CHECK}
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now_ns = 0
-
-    def __call__(self) -> int:
-        return self.now_ns
-
-    def pass_s(self, seconds: float) -> None:
-        self.now_ns += round(seconds * NS_PER_S)
 
 
 @pytest.fixture
@@ -158,7 +146,8 @@ class TestActs:
         clock.pass_s(10)
         assert state_of(call(app, "POST", "/deployments/d-1/cancel")) == "canceled"
         listed = call(app, "GET", "/deployments").json
-        assert [one["id"] for one in listed["deployments"]] == ["d-1", "d-1-rollback", "d-2"]
+        ids = [one["deployment"]["id"] for one in listed["deployments"]]
+        assert ids == ["d-1", "d-1-rollback", "d-2"]
         assert listed["total"] == 3
         assert call(app, "POST", "/deployments/d-1/cancel").status == 409
 
@@ -211,12 +200,20 @@ class TestCreating:
             call(app, "POST", "/deployments", body_of())
         clock.pass_s(10**6)
         listed = call(app, "GET", "/deployments?offset=2&limit=3").json["deployments"]
-        assert len({one["status"]["completed_at"] for one in listed}) == 3
+        assert len({one["deployment"]["status"]["completed_at"] for one in listed}) == 3
 
     def test_the_rollout_dialect(self, app):
         """A body under the key rollout is answered so. [contract]"""
         body = json.dumps({"rollout": {"spec": {"strategy": "immediate"}}}).encode()
         assert call(app, "POST", "/deployments", body).json["rollout"]["id"] == "d-3"
+
+    def test_lists_say_the_dialect(self, app):
+        """A list has the bodies that `GET` returns for each deployment. [contract]"""
+        body = json.dumps({"rollout": {"spec": {"strategy": "immediate"}}}).encode()
+        call(app, "POST", "/deployments", body)
+        listed = call(app, "GET", "/deployments").json["deployments"]
+        assert [next(iter(one)) for one in listed] == ["deployment", "deployment", "rollout"]
+        assert listed == [call(app, "GET", f"/deployments/d-{number}").json for number in (1, 2, 3)]
 
     @pytest.mark.parametrize(
         ("body", "says"),

@@ -43,8 +43,8 @@ def make_app(service: Service, *, hosts: Collection[str] = ()) -> Guard:
         offset = _read_number(request, "offset", 0, (0, MOST_OFFSET))
         limit = _read_number(request, "limit", LIMIT, (1, MOST_LISTED))
         deployments, total = service.list(offset, limit)
-        objects = [next(iter(deployment.to_body().values())) for deployment in deployments]
-        return Response(canonical_json({"deployments": objects, "total": total}), media_type=_JSON)
+        bodies = [deployment.to_body() for deployment in deployments]
+        return Response(canonical_json({"deployments": bodies, "total": total}), media_type=_JSON)
 
     async def create(request: Request) -> Response:
         deployment = service.create(await _read_json(request))

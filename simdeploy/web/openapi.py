@@ -69,7 +69,7 @@ def describe_api() -> dict[str, Any]:
         "DeploymentBody": {"anyOf": [_group({key: _ref("Deployment")}, key) for key in WRAPPERS]},
         "DeploymentList": _group(
             {
-                "deployments": {"type": "array", "items": _ref("Deployment"), "maxItems": MOST_LISTED},
+                "deployments": {"type": "array", "items": _ref("DeploymentBody"), "maxItems": MOST_LISTED},
                 "total": {"type": "integer", "minimum": 0, "description": "Number of all deployments."},
             },
             "deployments",
