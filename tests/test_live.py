@@ -117,6 +117,18 @@ def test_a_rollback_by_hand_is_that_of_a_cancel():
     assert update[-1][1].message == "script: rollback"
 
 
+def test_nodes_that_went_back_by_themselves():
+    """If no touched node has anything to go back from, a rollback is refused; before that it isn't. [contract]"""
+    fleet = {**IN_TWOS["fleet"], "start_failure": 1}
+    switches = {"node_local_rollback": True, "on_failure": "continue"}
+    rollout = live(scenario({"auto_promote": True}, fleet=fleet, orchestrator=switches))
+    rollout.advance(NS_PER_S)
+    assert rollout.why_not("rollback") is None
+    rollout.advance(10**6 * NS_PER_S)
+    assert rollout.why_not("rollback") == "all touched nodes went back by themselves"
+    assert len(rollout.deployments()) == 1
+
+
 def replace_message(fields):
     return fields._replace(message="")
 
