@@ -7,7 +7,6 @@ import http.client
 import json
 import socket
 import threading
-import time
 
 import pytest
 from click.testing import CliRunner
@@ -180,6 +179,33 @@ class TestActs:
         assert (state_of(later), later.headers["date"]) == ("paused", "Mon, 05 Jan 2026 08:00:10 GMT")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/deployments", b"", 200),
+        ("GET", "/deployments/d-2", b"", 200),
+        ("POST", "/deployments", body_of(), 201),
+        ("GET", "/openapi.json", b"", 200),
+        ("GET", "/elsewhere", b"", 404),
+        ("POST", "/deployments", b" " * (MOST_BYTES + 1), 413),
+    ],
+)
+def test_an_answer_is_of_one_instant(method, path, body, status):
+    """The date is the instant at which the answer is true, even if the clock goes on meanwhile. [contract]"""
+
+    class Hasty(Clock):
+        def __call__(self):
+            self.pass_s(1)
+            return self.now_ns
+
+    clock = Hasty()
+    answer = call(make_app(make_service(clock)), method, path, body)
+    assert answer.status == status
+    ticks = 1 if status == 413 else 2
+    assert answer.headers["date"] == f"Mon, 05 Jan 2026 08:00:0{ticks} GMT"
+    assert clock.now_ns == ticks * NS_PER_S
+
+
 class TestCreating:
     def test_what_is_created(self, app, clock):
         """It begins now, with the identity of the body, in the next world; the service says id and status. [contract]"""
@@ -289,7 +315,8 @@ class TestGuard:
     @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "[::1", "127.0.0.1.evil.example"])
     def test_other_hosts(self, app, host):
         """A name that somebody else may point to this machine is refused. [contract]"""
-        assert call(app, "GET", "/deployments", host=host).status == 403
+        answer = call(app, "GET", "/deployments", host=host)
+        assert (answer.status, answer.headers["date"]) == (403, "Mon, 05 Jan 2026 08:00:00 GMT")
 
     @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:81", "localhost"])
     def test_other_origins(self, app, origin):
@@ -382,7 +409,6 @@ class TestCommand:
         import uvicorn
 
         def run(_, sockets):
-            time.sleep(0)
             raise KeyboardInterrupt
 
         monkeypatch.setattr(uvicorn.Server, "run", run)
@@ -392,6 +418,17 @@ class TestCommand:
         assert (first, second) == ("d-1: canary", "d-2: at-once")
         assert url.startswith("http://127.0.0.1:")
         assert url.endswith("/deployments, 60 x real time; Ctrl-C stops")
+
+    def test_printed_ids_at_high_speed(self, tmp_path, monkeypatch):
+        """The ids are those of the policies, even if there is a rollback before they are printed. [contract]"""
+        import uvicorn
+
+        monkeypatch.setattr(uvicorn.Server, "run", lambda *_, **__: None)
+        path = tmp_path / "canceled.yaml"
+        path.write_text(json.dumps(SIX | {"operator": {"script": [{"at": "1ns", "do": "cancel"}]}}))
+        words = ["serve", str(path), "--port", "0", "--speed", "10000"]
+        result = CliRunner().invoke(command_line, words, catch_exceptions=False)
+        assert result.stdout.splitlines()[:2] == ["d-1: canary", "d-2: at-once"]
 
     @pytest.mark.parametrize("speed", ["0", "nan", "-1", "1e7"])
     def test_speeds(self, tmp_path, speed):

@@ -44,8 +44,8 @@ def _serve(**options: Any) -> None:
             replication=options["replication"],
             most=options["limit"],
         )
-        for deployment, name in zip(service.list(0, len(policies))[0], chosen, strict=True):
-            say(f"{deployment.id}: {name}", err=False)
+        for id_, name in zip(service.first, chosen, strict=True):
+            say(f"{id_}: {name}", err=False)
         say(f"{url_of(listening)}/deployments, {options['speed']:g} x real time; Ctrl-C stops", err=False)
         serve(make_server(make_app(service, hosts=options["hosts"])), listening)
 

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from simdeploy.api import canonical_json
 from simdeploy.errors import InputError, Problem, SimulationError, printable, shorten
-from simdeploy.web.guarding import PROBLEM_JSON, Guard
+from simdeploy.web.guarding import PROBLEM_JSON, Application, Guard
 from simdeploy.web.openapi import LIMIT, MOST_LISTED, MOST_OFFSET, describe_api, path_of
 from simdeploy.web.service import ACTS, Act, Full, Refused, Service, UnknownDeployment, read_rollback
 
@@ -32,7 +32,7 @@ _JSON = "application/json"
 _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 
-def make_app(service: Service, *, hosts: Collection[str] = ()) -> Guard:
+def make_app(service: Service, *, hosts: Collection[str] = ()) -> Application:
     """Return the ASGI application of a service, guarded; `hosts` are further names that it answers to."""
     described = json.dumps(describe_api(), indent=2).encode()
 
@@ -70,8 +70,12 @@ def make_app(service: Service, *, hosts: Collection[str] = ()) -> Guard:
     async def problem(_: Request, error: Exception) -> Response:
         return _tell(error)
 
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        service.tick()  # the body is here
+        await app(scope, receive, send)
+
     async def stamp(scope: Any, receive: Any, send: Any) -> None:
-        """Let every answer carry the simulated time."""
+        """Let every answer carry the simulated time at which it is true."""
 
         async def send_with_date(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -79,7 +83,8 @@ def make_app(service: Service, *, hosts: Collection[str] = ()) -> Guard:
                 message["headers"] = [*message["headers"], (b"date", date.encode())]
             await send(message)
 
-        await app(scope, receive, send_with_date)
+        service.tick()
+        await guard(scope, receive, send_with_date)
 
     one = path_of("{id}")
     app = Starlette(
@@ -92,7 +97,8 @@ def make_app(service: Service, *, hosts: Collection[str] = ()) -> Guard:
         exception_handlers=dict.fromkeys((*_STATUS, HTTPException), problem),
     )
     app.router.redirect_slashes = False
-    return Guard(stamp, hosts=hosts)
+    guard = Guard(answer, hosts=hosts)
+    return stamp
 
 
 # What can go wrong, and its status code.

@@ -82,7 +82,7 @@ class Service:
     """The deployments of one scenario.
 
     Each updates a fleet of its own: the first ones, one per policy, in the world of the first replication, and each one that is
-    created later in that of the next.
+    created later in that of the next. What is shown or done is so at the instant of the latest `tick`.
 
     Parameters
     ----------
@@ -95,6 +95,11 @@ class Service:
         Simulated time, nanoseconds after the start, which is the scenario's ``created_at``.
     most : int
         Number of deployments, rollbacks not counted.
+
+    Attributes
+    ----------
+    first : tuple of str
+        The ids of the first deployments.
     """
 
     def __init__(
@@ -114,14 +119,16 @@ class Service:
         self._most = most
         self._now_ns = 0
         self._entries: dict[str, _Entry] = {}
-        for policy in policies:
-            self._begin(policy, replication, 0)
-        self._n_first = len(self._entries)
+        self.first = tuple(self._begin(policy, replication).id for policy in policies)
+
+    def tick(self) -> None:
+        """Take the time from the clock, if that hasn't gone back."""
+        self._now_ns = max(self._now_ns, self._clock())
 
     @property
     def now(self) -> str:
-        """Simulated time, RFC 3339 in UTC."""
-        return format_time(parse_time(self._scenario.identity.created_at) + self._tick())
+        """Simulated time of the latest tick or act, RFC 3339 in UTC."""
+        return format_time(parse_time(self._scenario.identity.created_at) + self._now_ns)
 
     # -- what it shows -----------------------------------------------------------------------------
 
@@ -141,10 +148,9 @@ class Service:
 
     def list(self, offset: int, limit: int) -> tuple[list[Deployment], int]:
         """Return some deployments in the order of their creation, each before its rollback, and how many there are."""
-        now_ns = self._tick()
         everything = []
         for entry in self._entries.values():
-            entry.rollout.advance(now_ns - entry.created_ns)
+            entry.rollout.advance(self._now_ns - entry.created_ns)
             everything += [(entry.rollout, recorded) for recorded in entry.rollout.recorded]
         page = everything[offset : offset + limit]
         return [rollout.show(recorded) for rollout, recorded in page], len(everything)
@@ -172,8 +178,8 @@ class Service:
         if len(self._entries) >= self._most:
             raise Full(f"there are {self._most:,} deployments, the most that this service keeps")
         try:
-            number = self._replication + 1 + len(self._entries) - self._n_first
-            return self._begin(self._scenario.policy(document), number % (1 << 32), self._tick())
+            number = self._replication + 1 + len(self._entries) - len(self.first)
+            return self._begin(self._scenario.policy(document), number % (1 << 32))
         except (InputError, SimulationError) as error:
             raise Refused(str(error)) from None
 
@@ -201,26 +207,22 @@ class Service:
         deployments = entry.rollout.deployments()
         return deployments[-1] if act == "rollback" else deployments[0]
 
-    def _begin(self, policy: ScenarioPolicy, replication: int, now_ns: int) -> Deployment:
+    def _begin(self, policy: ScenarioPolicy, replication: int) -> Deployment:
         id_ = f"d-{len(self._entries) + 1}"
-        created_at = shift_time(self._scenario.identity.created_at, now_ns)
+        created_at = shift_time(self._scenario.identity.created_at, self._now_ns)
         identity = replace(policy.identity, id=id_, created_at=created_at)
         if max(identity.from_version, identity.to_version) > MAX_VERSION:
             raise InputError(Problem("versions are too large", found=f"{identity.from_version}, {identity.to_version}"))
         policy = replace(policy, identity=identity)
         rollout = LiveRollout(self._scenario, policy, seed=self._seed, replication=replication)
-        self._entries[id_] = _Entry(rollout, now_ns)
+        self._entries[id_] = _Entry(rollout, self._now_ns)
         return rollout.deployments()[0]
-
-    def _tick(self) -> int:
-        self._now_ns = max(self._now_ns, self._clock())
-        return self._now_ns
 
     def _find(self, id_: str) -> _Entry:
         entry = self._entries.get(id_) or self._entries.get(id_.removesuffix("-rollback"))
         if entry is None:
             raise UnknownDeployment(id_)
-        entry.rollout.advance(self._tick() - entry.created_ns)
+        entry.rollout.advance(self._now_ns - entry.created_ns)
         return entry
 
 
