@@ -179,6 +179,19 @@ class TestActs:
         assert (state_of(later), later.headers["date"]) == ("paused", "Mon, 05 Jan 2026 08:00:10 GMT")
 
 
+def test_behind_the_clock(clock, monkeypatch):
+    """What takes too long is said so, and goes on with the next request; no act is done meanwhile. [contract]"""
+    service = make_service(clock, patience_s=0)
+    app = make_app(service)
+    clock.pass_s(3600)
+    for method, path in (("GET", "/deployments"), ("GET", "/deployments/d-1"), ("POST", "/deployments/d-1/cancel")):
+        answer = call(app, method, path)
+        assert answer.status == 503
+        assert answer.json["detail"].startswith("the simulation is behind its clock")
+    monkeypatch.setattr(service, "_patience_s", 60)
+    assert state_of(call(app, "GET", "/deployments/d-1")) == "in_progress"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [

@@ -10,6 +10,8 @@ from simdeploy.engines.reference.engine import begin_reference
 from simdeploy.errors import InputError, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simdeploy.api import Deployment
     from simdeploy.engines.deployments import Recorded
     from simdeploy.engines.reference.people import Act
@@ -58,10 +60,13 @@ class LiveRollout:
         self.now_ns = 0
         self._run.advance(0)
 
-    def advance(self, now_ns: int) -> None:
-        """Let everything happen up to the end of an instant, nanoseconds after the start."""
+    def advance(self, now_ns: int, may_go_on: Callable[[], bool] = lambda: True) -> bool:
+        """Let everything happen up to the end of an instant, nanoseconds after the start.
+
+        It stops once it may not go on, and returns whether everything has happened. If not, ask again before anything else.
+        """
         self.now_ns = max(self.now_ns, now_ns)
-        self._run.advance(self.now_ns)
+        return self._run.advance(self.now_ns, may_go_on)
 
     def why_not(self, act: Act) -> str | None:
         """Say why an act would have no effect now; None if it would."""

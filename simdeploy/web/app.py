@@ -19,7 +19,7 @@ from simdeploy.api import canonical_json
 from simdeploy.errors import InputError, Problem, SimulationError, printable, shorten
 from simdeploy.web.guarding import PROBLEM_JSON, Application, Guard
 from simdeploy.web.openapi import LIMIT, MOST_LISTED, MOST_OFFSET, describe_api, path_of
-from simdeploy.web.service import ACTS, Act, Full, Refused, Service, UnknownDeployment, read_rollback
+from simdeploy.web.service import ACTS, Act, Behind, Full, Refused, Service, UnknownDeployment, read_rollback
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -108,6 +108,7 @@ _STATUS = {
     Refused: HTTPStatus.CONFLICT,
     Full: HTTPStatus.TOO_MANY_REQUESTS,
     SimulationError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Behind: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 

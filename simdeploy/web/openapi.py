@@ -41,6 +41,7 @@ _REFUSALS = {
     415: "The body is not JSON.",
     429: "There are as many deployments as the service keeps.",
     500: "The deployment could not be simulated further.",
+    503: "The simulation is behind its clock.",
 }
 
 
@@ -139,7 +140,7 @@ def _operation(
         str(status): {"description": "Done.", "content": {_JSON: {"schema": _ref(schema)}}}
         for status, schema in answers.items()
     }
-    for status in sorted({*refusals, 403, 500}):
+    for status in sorted({*refusals, 403, 500, 503}):
         content = {PROBLEM_JSON: {"schema": _ref("Problem")}}
         responses[str(status)] = {"description": _REFUSALS[status], "content": content}
     parameters = [

@@ -25,6 +25,7 @@ Act = Literal["pause", "resume", "promote", "rollback", "cancel"]
 ACTS: tuple[Act, ...] = get_args(Act)
 WRAPPERS: tuple[Dialect, ...] = ("deployment", "rollout")
 MOST_DEPLOYMENTS = 1000
+PATIENCE_S = 5.0
 
 _FORMS = '{"deployment": {"spec": {...}}} or {"rollout": {"spec": {...}}}'
 _OWN = ("id", "status")  # what the service itself says of a deployment
@@ -43,6 +44,13 @@ class Refused(Exception):  # noqa: N818 (what happened to the request)
 
 class Full(Exception):  # noqa: N818 (what the service is)
     """There are as many deployments as the service keeps."""
+
+
+class Behind(Exception):  # noqa: N818 (where the service is)
+    """The deployments have not been simulated up to now yet."""
+
+    def __str__(self) -> str:
+        return "the simulation is behind its clock: ask again, or choose a lower --speed"
 
 
 class PacedClock:
@@ -95,6 +103,8 @@ class Service:
         Simulated time, nanoseconds after the start, which is the scenario's ``created_at``.
     most : int
         Number of deployments, rollbacks not counted.
+    patience_s : float
+        How long to simulate after a tick, seconds of real time; what takes longer raises `Behind`, and goes on after the next.
 
     Attributes
     ----------
@@ -111,12 +121,15 @@ class Service:
         seed: int = 0,
         replication: int = 0,
         most: int = MOST_DEPLOYMENTS,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._scenario = scenario
         self._seed = seed
         self._replication = replication
         self._clock = clock
         self._most = most
+        self._patience_s = patience_s
+        self._gives_up_s = 0.0
         self._now_ns = 0
         self._entries: dict[str, _Entry] = {}
         self.first = tuple(self._begin(policy, replication).id for policy in policies)
@@ -124,6 +137,7 @@ class Service:
     def tick(self) -> None:
         """Take the time from the clock, if that hasn't gone back."""
         self._now_ns = max(self._now_ns, self._clock())
+        self._gives_up_s = time.monotonic() + self._patience_s
 
     @property
     def now(self) -> str:
@@ -139,6 +153,8 @@ class Service:
         ------
         UnknownDeployment
             If there is none.
+        Behind
+            If it takes too long to simulate it up to now.
         """
         entry = self._find(id_)
         for recorded in entry.rollout.recorded:
@@ -150,7 +166,7 @@ class Service:
         """Return some deployments in the order of their creation, each before its rollback, and how many there are."""
         everything = []
         for entry in self._entries.values():
-            entry.rollout.advance(self._now_ns - entry.created_ns)
+            self._advance(entry)
             everything += [(entry.rollout, recorded) for recorded in entry.rollout.recorded]
         page = everything[offset : offset + limit]
         return [rollout.show(recorded) for rollout, recorded in page], len(everything)
@@ -192,6 +208,8 @@ class Service:
             If there is none of that id.
         Refused
             If the act is impossible now.
+        Behind
+            If it takes too long to simulate it up to now.
         """
         shown = self.show(id_)
         entry = self._find(id_)
@@ -222,8 +240,12 @@ class Service:
         entry = self._entries.get(id_) or self._entries.get(id_.removesuffix("-rollback"))
         if entry is None:
             raise UnknownDeployment(id_)
-        entry.rollout.advance(self._now_ns - entry.created_ns)
+        self._advance(entry)
         return entry
+
+    def _advance(self, entry: _Entry) -> None:
+        if not entry.rollout.advance(self._now_ns - entry.created_ns, lambda: time.monotonic() < self._gives_up_s):
+            raise Behind
 
 
 def read_request(body: bytes) -> DeploymentDocument:
