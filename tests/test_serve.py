@@ -443,7 +443,7 @@ class TestCommand:
         result = CliRunner().invoke(command_line, words, catch_exceptions=False)
         assert result.stdout.splitlines()[:2] == ["d-1: canary", "d-2: at-once"]
 
-    @pytest.mark.parametrize("speed", ["0", "nan", "-1", "1e7"])
+    @pytest.mark.parametrize("speed", ["0", "nan", "-1", "10001"])
     def test_speeds(self, tmp_path, speed):
         """A clock must go forward, and not too fast. [contract]"""
         result = CliRunner().invoke(command_line, ["serve", str(write(tmp_path)), "--speed", speed])

@@ -16,7 +16,7 @@ from simdeploy.cli.inputs import choose_policies, read_with_warnings
 from simdeploy.cli.options import REPLICATION, whole_option
 from simdeploy.errors import shorten
 
-_MOST_SPEED = 1_000_000
+_MOST_SPEED = 10_000
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}")
 
 
@@ -84,7 +84,7 @@ command = Command(
             default=1.0,
             show_default=True,
             callback=_check_speed,
-            help="Simulated seconds per second, at most a million.",
+            help="Simulated seconds per second, at most 10,000.",
         ),
         shared.HOST,
         shared.port_option(8080),
