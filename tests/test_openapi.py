@@ -56,6 +56,7 @@ def test_it_is_served_and_printed(app):
     """Both are the same, with every path. [contract]"""
     described = call(app, "GET", "/openapi.json").json
     assert described == describe_api() == json.loads(CliRunner().invoke(command_line, ["serve", "--openapi"]).output)
+    assert "405" in described["info"]["description"]
     assert {path.rpartition("/")[2] for path in described["paths"]} == {"deployments", "{id}", *ACTS}
 
 

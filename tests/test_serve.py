@@ -16,7 +16,7 @@ from http_calls import call
 from simdeploy import Scenario, simulate
 from simdeploy.api import parse_deployment
 from simdeploy.cli.app import app as command_line
-from simdeploy.errors import InputError
+from simdeploy.errors import InputError, Problem
 from simdeploy.units import NS_PER_S
 from simdeploy.web import serving
 from simdeploy.web.app import make_app
@@ -284,6 +284,25 @@ class TestCreating:
             409,
             "versions are too large (found 9223372036854775807, 9223372036854775808)",
         )
+
+    def test_all_that_the_scenario_excludes(self, app, monkeypatch):
+        """A conflict has every problem, as bad bodies do. [contract]"""
+
+        def refuse(*_):
+            raise InputError([Problem("too fast", ("max_parallel",)), Problem("too late")])
+
+        monkeypatch.setattr(Scenario, "policy", refuse)
+        answer = call(app, "POST", "/deployments", body_of())
+        assert (answer.status, answer.json["detail"]) == (409, "max_parallel: too fast")
+        assert answer.json["problems"] == ["max_parallel: too fast", "too late"]
+
+    def test_fleets_that_are_too_large(self, clock):
+        """The memory that is missing is said, and no other engine is suggested, which the service has not. [contract]"""
+        raw = SIX | {"fleet": {**SIX["fleet"], "nodes": 999_999}}
+        scenario = Scenario.from_dict(raw)
+        with pytest.raises(InputError, match="too many nodes for the memory limit") as refused:
+            Service(scenario, [scenario.policy("at-once")], clock=clock)
+        assert "compiled" not in str(refused.value)
 
     def test_their_number_is_limited(self, app):
         """Beyond the limit nothing is created. [contract]"""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from simdeploy.engines.choice import check_room
 from simdeploy.engines.deployments import make_deployment, recorded_deployments
 from simdeploy.engines.reference.engine import begin_reference
+from simdeploy.engines.reference.people import Act
 from simdeploy.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from simdeploy.api import Deployment
     from simdeploy.engines.deployments import Recorded
-    from simdeploy.engines.reference.people import Act
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 
@@ -54,7 +54,7 @@ class LiveRollout:
         if scenario.past is not None:
             message = "rollouts on record can't be acted on"
             raise InputError(Problem(message, ("fleet", "records"), file=scenario.source))
-        check_room(scenario, [policy], "reference")
+        check_room(scenario, [policy], "reference", is_choice=False)
         self._policy = policy
         self._run = begin_reference(scenario, policy, seed=seed, replication=replication, by_hand=True)
         self.now_ns = 0

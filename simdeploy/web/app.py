@@ -16,10 +16,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simdeploy.api import canonical_json
+from simdeploy.engines.live import Act
 from simdeploy.errors import InputError, Problem, SimulationError, printable, shorten
-from simdeploy.web.guarding import PROBLEM_JSON, Application, Guard
+from simdeploy.web.guarding import PROBLEM_JSON, Application, Guard, write_problem
 from simdeploy.web.openapi import LIMIT, MOST_LISTED, MOST_OFFSET, describe_api, path_of
-from simdeploy.web.service import ACTS, Act, Behind, Full, Refused, Service, UnknownDeployment, read_rollback
+from simdeploy.web.service import ACTS, Behind, Full, Refused, Service, UnknownDeployment, read_rollback
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -121,10 +122,8 @@ def _tell(error: Exception) -> Response:
     headers = error.headers if isinstance(error, HTTPException) else None
     status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else _STATUS[type(error)]
     detail = error.detail if isinstance(error, HTTPException) else printable(str(error).partition("\n")[0])
-    told: dict[str, Any] = {"title": status.phrase, "status": status.value, "detail": detail}
-    if isinstance(error, InputError):
-        told["problems"] = [str(problem) for problem in error.problems]
-    return Response(json.dumps(told, indent=2), status, headers=headers, media_type=PROBLEM_JSON)
+    problems = error.problems if isinstance(error, InputError | Refused) else ()
+    return Response(write_problem(status, detail, problems), status, headers=headers, media_type=PROBLEM_JSON)
 
 
 async def _read_json(request: Request) -> bytes:

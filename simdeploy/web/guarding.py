@@ -160,8 +160,16 @@ def _repeat(body: bytes, receive: Receive) -> Receive:
     return repeated
 
 
+def write_problem(status: HTTPStatus, detail: str, problems: Collection[object] = ()) -> bytes:
+    """Return a problem in JSON (RFC 9457), with all that is wrong if that is more than the detail."""
+    told: dict[str, Any] = {"title": status.phrase, "status": status.value, "detail": detail}
+    if problems:
+        told["problems"] = [str(problem) for problem in problems]
+    return json.dumps(told, indent=2).encode()
+
+
 async def _refuse(send: Send, status: HTTPStatus, detail: str) -> None:
-    body = json.dumps({"title": status.phrase, "status": status.value, "detail": detail}).encode()
+    body = write_problem(status, detail)
     headers = [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status.value, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -9,11 +9,12 @@ from pydantic.json_schema import models_json_schema
 
 from simdeploy import __version__
 from simdeploy.api import Deployment
+from simdeploy.api.document import WRAPPERS
 from simdeploy.api.spec import SPEC_TYPES, HealthCheck, RolloutHealthCheck
 from simdeploy.api.values import MAX_VERSION
 from simdeploy.api.wire import Dialect
 from simdeploy.web.guarding import PROBLEM_JSON
-from simdeploy.web.service import ACTS, WRAPPERS
+from simdeploy.web.service import ACTS
 
 LIMIT = 100
 MOST_LISTED = 1000
@@ -96,7 +97,7 @@ def describe_api() -> dict[str, Any]:
         "info": {
             "title": "simdeploy serve",
             "version": __version__,
-            "description": "Simulated deployments, as the API would show them.",
+            "description": "Simulated deployments, as the API would show them. Other methods are refused with 405, other paths with 404.",
         },
         "paths": {
             path_of(): {

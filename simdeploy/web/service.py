@@ -6,28 +6,25 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from simdeploy.api.document import read_body
+from simdeploy.api.document import WRAPPED, WRAPPERS, read_body
 from simdeploy.api.files import decode
 from simdeploy.api.json_text import locate, parse_json
 from simdeploy.api.times import format_time, parse_time, shift_time
 from simdeploy.api.values import MAX_VERSION
-from simdeploy.api.wire import Dialect
-from simdeploy.engines.live import LiveRollout
+from simdeploy.engines.live import Act, LiveRollout
 from simdeploy.errors import InputError, Path, Problem, SimulationError, cut, shorten
+from simdeploy.world.operator import Action
 
 if TYPE_CHECKING:
     from simdeploy.api import Deployment, DeploymentDocument
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
-Act = Literal["pause", "resume", "promote", "rollback", "cancel"]
-ACTS: tuple[Act, ...] = get_args(Act)
-WRAPPERS: tuple[Dialect, ...] = ("deployment", "rollout")
+ACTS: tuple[Act, ...] = (*get_args(Action), "rollback")
 MOST_DEPLOYMENTS = 1000
 PATIENCE_S = 5.0
 
-_FORMS = '{"deployment": {"spec": {...}}} or {"rollout": {"spec": {...}}}'
 _OWN = ("id", "status")  # what the service itself says of a deployment
 
 
@@ -39,7 +36,11 @@ class UnknownDeployment(LookupError):  # noqa: N818 (what was asked for)
 
 
 class Refused(Exception):  # noqa: N818 (what happened to the request)
-    """The request is valid, but impossible in the present state or in this scenario."""
+    """The request is valid, but impossible in the present state or in this scenario; `problems` says all if it isn't one alone."""
+
+    def __init__(self, why: str, problems: Sequence[Problem] = ()) -> None:
+        self.problems = tuple(problems)
+        super().__init__(why)
 
 
 class Full(Exception):  # noqa: N818 (what the service is)
@@ -196,7 +197,9 @@ class Service:
         try:
             number = self._replication + 1 + len(self._entries) - len(self.first)
             return self._begin(self._scenario.policy(document), number % (1 << 32))
-        except (InputError, SimulationError) as error:
+        except InputError as error:
+            raise Refused(str(error.problems[0]), error.problems) from None
+        except SimulationError as error:
             raise Refused(str(error)) from None
 
     def act(self, id_: str, act: Act, target_version: int | None = None) -> Deployment:
@@ -314,11 +317,11 @@ def _beyond_api(raw: Any) -> Sequence[Problem]:
     """List what a file may have, but the body of a request may not."""
     keys = raw.keys() & set(WRAPPERS) if isinstance(raw, Mapping) else ()
     if len(keys) != 1:
-        return [Problem("not a deployment", found=shorten(raw), allowed=_FORMS)]
+        return [Problem("not a deployment", found=shorten(raw), allowed=WRAPPED)]
     key = next(iter(keys))
     deployment = raw[key]
     if not isinstance(deployment, Mapping):
-        return [Problem("not an object", (key,), found=shorten(deployment), allowed=_FORMS)]
+        return [Problem("not an object", (key,), found=shorten(deployment), allowed=WRAPPED)]
     spec = deployment.get("spec")
     if not isinstance(spec, Mapping):
         return []
@@ -326,7 +329,7 @@ def _beyond_api(raw: Any) -> Sequence[Problem]:
     path: Path = (key, "spec")
     health_check = spec.get("health_check")
     if "dialect" in spec:
-        problems.append(Problem("not in a request", (*path, "dialect"), hint=f"the key around it says it: {_FORMS}"))
+        problems.append(Problem("not in a request", (*path, "dialect"), hint=f"the key around it says it: {WRAPPED}"))
     if isinstance(health_check, Mapping) and "gate" in health_check:
         hint = "put the policy into the scenario"
         problems.append(Problem("a gate is beyond the API", (*path, "health_check", "gate"), hint=hint))
