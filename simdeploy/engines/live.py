@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from simdeploy.engines.choice import check_room
 from simdeploy.engines.deployments import make_deployment, recorded_deployments
 from simdeploy.engines.reference.engine import begin_reference
-from simdeploy.engines.reference.people import Act
 from simdeploy.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
     from simdeploy.api import Deployment
     from simdeploy.engines.deployments import Recorded
+    from simdeploy.engines.reference.people import Act
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 

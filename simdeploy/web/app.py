@@ -16,7 +16,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simdeploy.api import canonical_json
-from simdeploy.engines.live import Act
 from simdeploy.errors import InputError, Problem, SimulationError, printable, shorten
 from simdeploy.web.guarding import PROBLEM_JSON, Application, Guard, write_problem
 from simdeploy.web.openapi import LIMIT, MOST_LISTED, MOST_OFFSET, describe_api, path_of
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from simdeploy.api import Deployment
+    from simdeploy.engines.reference.people import Act
 
 _JSON = "application/json"
 _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)

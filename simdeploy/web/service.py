@@ -13,7 +13,8 @@ from simdeploy.api.files import decode
 from simdeploy.api.json_text import locate, parse_json
 from simdeploy.api.times import format_time, parse_time, shift_time
 from simdeploy.api.values import MAX_VERSION
-from simdeploy.engines.live import Act, LiveRollout
+from simdeploy.engines.live import LiveRollout
+from simdeploy.engines.reference.people import Act
 from simdeploy.errors import InputError, Path, Problem, SimulationError, cut, shorten
 from simdeploy.world.operator import Action
 
