@@ -45,6 +45,7 @@ class LiveRollout:
     >>> rollout = LiveRollout(scenario, scenario.policy(), seed=0, replication=0)
     >>> rollout.act("pause")
     >>> rollout.advance(600_000_000_000)
+    True
     >>> status = rollout.deployments()[0].status
     >>> status.state, status.updated_nodes
     ('paused', 1)
