@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -117,6 +119,18 @@ def test_a_rollback_by_hand_is_that_of_a_cancel():
     assert update[-1][1].message == "script: rollback"
 
 
+def test_nodes_that_went_back_by_themselves():
+    """If no touched node has anything to go back from, a rollback is refused; before that it isn't. [contract]"""
+    fleet = {**IN_TWOS["fleet"], "start_failure": 1}
+    switches = {"node_local_rollback": True, "on_failure": "continue"}
+    rollout = live(scenario({"auto_promote": True}, fleet=fleet, orchestrator=switches))
+    rollout.advance(NS_PER_S)
+    assert rollout.why_not("rollback") is None
+    rollout.advance(10**6 * NS_PER_S)
+    assert rollout.why_not("rollback") == "all touched nodes went back by themselves"
+    assert len(rollout.deployments()) == 1
+
+
 def replace_message(fields):
     return fields._replace(message="")
 
@@ -134,6 +148,38 @@ def test_types_that_can_be_rolled_back(type_name, at_s, why):
     rollout = live(scenario(deployment={"type": type_name}))
     rollout.advance(at_s * NS_PER_S)
     assert rollout.why_not("rollback") == why
+
+
+def awaited(**more) -> LiveRollout:
+    """Return a rollout that waits for its promotion, under a gate that looks at running nodes."""
+    check = {**CANARY["health_check"], "max_error_rate": 0.5, "gate": {"kind": "cusum", "good": 0.01, "bad": 0.1}}
+    return live(scenario({"health_check": check}, fleet={**IN_TWOS["fleet"], "requests_per_second": 10}, **more))
+
+
+def test_waiting_takes_no_memory():
+    """While a gate looks on at what waits for its promotion, nothing is kept of its looks. [contract]"""
+    rollout = awaited()
+    rollout.advance(1000 * NS_PER_S)
+    tracemalloc.start()
+    rollout.advance(50_000 * NS_PER_S)
+    before = tracemalloc.get_traced_memory()[0]
+    rollout.advance(100_000 * NS_PER_S)
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert rollout.deployments()[0].status.message == "canaries await promotion"
+    assert grown < 100_000
+
+
+def test_a_rollout_goes_on_where_it_stopped():
+    """Simulated a few events at a time, it has the revisions that it has at once. [property]"""
+    stops = itertools.count()
+    whole, parts = awaited(), awaited()
+    assert whole.advance(2000 * NS_PER_S)
+    n_calls = 1
+    while not parts.advance(2000 * NS_PER_S, lambda: next(stops) % 7 < 6):
+        n_calls += 1
+    assert n_calls > 20
+    assert histories(parts.recorded) == histories(whole.recorded)
 
 
 def test_gates_look_on_while_somebody_may_act():

@@ -8,6 +8,7 @@ import os
 import pytest
 import schemathesis
 from click.testing import CliRunner
+from clocks import Clock
 from http_calls import call
 from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft202012Validator
@@ -35,15 +36,6 @@ SIX = Scenario.from_dict(
 )
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    now_ns = 0
-
-    def __call__(self) -> int:
-        return self.now_ns
-
-
 @pytest.fixture(scope="module")
 def clock():
     return Clock()
@@ -64,6 +56,7 @@ def test_it_is_served_and_printed(app):
     """Both are the same, with every path. [contract]"""
     described = call(app, "GET", "/openapi.json").json
     assert described == describe_api() == json.loads(CliRunner().invoke(command_line, ["serve", "--openapi"]).output)
+    assert "405" in described["info"]["description"]
     assert {path.rpartition("/")[2] for path in described["paths"]} == {"deployments", "{id}", *ACTS}
 
 

@@ -30,6 +30,14 @@ cat "$HERE/printed"
 while [ "$1" ]; do [ "$1" = -o ] && [ "$FAKE_CODE" != 2 ] && echo '{}' > "$2"; shift; done
 exit "$FAKE_CODE"
 """
+# Who asks, their comments, or the answer to a post.
+GH = """
+case "$*" in
+    *graphql*) echo "$FAKE_AUTHOR";;
+    *--paginate*) [ "$AUTHOR" != simdeploy-bot ] || cat "$HERE/ids";;
+    *) exit "$FAKE_POST";;
+esac
+"""
 
 
 def block(title):
@@ -46,7 +54,7 @@ def folder(tmp_path):
     for name, says in (
         ("simdeploy", SIMDEPLOY),
         ("pip", ""),
-        ("gh", 'case "$*" in *--paginate*) echo "$FAKE_ID";; esac; exit "$FAKE_POST"'),
+        ("gh", GH),
         ("curl", 'exit "$FAKE_POST"'),
     ):
         stand_in = tmp_path / "bin" / name
@@ -98,6 +106,7 @@ class TestAction:
         """Run the steps one after the other; return the last one's exit code and the outputs."""
         for name in ("summary", "output"):
             (folder / name).touch()
+        (folder / "ids").write_text(f"{fakes['id_']}\n" if "id_" in fakes else "")
         values = INPUTS | {"github.event.number": "12"}
         common = {
             "GITHUB_ACTION_PATH": str(ROOT),
@@ -105,7 +114,7 @@ class TestAction:
             "GITHUB_OUTPUT": str(folder / "output"),
             "GITHUB_REPOSITORY": "owner/name",
             "RUNNER_TEMP": str(folder),
-            "FAKE_ID": fakes.get("id_", ""),
+            "FAKE_AUTHOR": fakes.get("author", "simdeploy-bot"),
         }
         done = None
         for step in ACTION["runs"]["steps"]:
@@ -128,7 +137,7 @@ class TestAction:
         assert report == (f"### simdeploy check\n\n{INDENTED}" if code == 2 else REPORT)
         check, *reports = calls(folder, "simdeploy")
         assert check == ["check", "two nodes.yaml", "--most", "100", "-o", str(folder / "simdeploy.json")]
-        assert calls(folder, "pip") == [["install", "--quiet", str(ROOT)]]
+        assert calls(folder, "pip") == [["install", "--quiet", f"{ROOT}[fast]"]]
         assert len(reports) == (code != 2)
         for each in reports:
             assert_understood(folder, monkeypatch, check, each)
@@ -138,17 +147,35 @@ class TestAction:
         (folder / "report").write_text("| a long row |\n" * 10_000)
         assert self.run(folder, 1)[0] == 1
         assert (folder / "simdeploy.md").stat().st_size == 60_000
+        (folder / "printed").write_text("error: a long name\n" * 10_000)
+        assert self.run(folder, 2)[0] == 2
+        assert (folder / "simdeploy.md").stat().st_size == 60_000
+
+    def test_options_over_several_lines(self, folder, monkeypatch):
+        """All of them reach the command. [contract]"""
+        monkeypatch.setitem(INPUTS, "inputs.options", "--most 100\n--seed 7\n")
+        self.run(folder)
+        assert calls(folder, "simdeploy")[0][2:6] == ["--most", "100", "--seed", "7"]
 
     def test_the_comment(self, folder):
         """The first run posts a comment, and later ones update it. [contract]"""
         self.run(folder)
-        _, first = calls(folder, "gh")
+        *_, first = calls(folder, "gh")
         self.run(folder, id_="77")
         *_, later = calls(folder, "gh")
         body = ["--field", f"body=@{folder / 'simdeploy.md'}"]
         assert first == ["api", "--method", "POST", "repos/owner/name/issues/12/comments", *body]
         assert later == ["api", "--method", "PATCH", "repos/owner/name/issues/comments/77", *body]
         assert (folder / "simdeploy.md").read_text().startswith("<!-- simdeploy check -->")
+
+    def test_whose_comment_is_updated(self, folder):
+        """It is the first one of the token's own account, however many there are; others' comments aren't touched. [contract]"""
+        self.run(folder, id_="\n".join(map(str, range(77, 40_000))))
+        _, searched, posted = calls(folder, "gh")
+        assert 'select(.user.login == env.AUTHOR and (.body | startswith("<!-- simdeploy check -->")))' in searched[-1]
+        assert posted[2:4] == ["PATCH", "repos/owner/name/issues/comments/77"]
+        self.run(folder, id_="77", author="somebody")
+        assert calls(folder, "gh")[-1][2] == "POST"
 
     def test_forks_may_not_comment(self, folder):
         """If the comment is refused the verdict counts all the same. [contract]"""
@@ -183,6 +210,7 @@ class TestGitLab:
             "CI_MERGE_REQUEST_IID": "12",
         }
         assert run("\n".join(job["script"]), folder, code, **variables) == code
+        assert calls(folder, "pip") == [["install", "--quiet", "simdeploy[fast]"]]
         check, *reports = calls(folder, "simdeploy")
         assert check == ["check", "two nodes.yaml", "--junit", "simdeploy.xml", "-o", "simdeploy.json"]
         posted = calls(folder, "curl")

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 import threading
-import time
 
 import pytest
-from click.testing import CliRunner
-from http_calls import call, finish
+from clocks import Clock
+from http_calls import call
 
 from simdeploy import Scenario, simulate
 from simdeploy.api import parse_deployment
-from simdeploy.cli.app import app as command_line
-from simdeploy.errors import InputError
+from simdeploy.errors import InputError, Problem
 from simdeploy.units import NS_PER_S
 from simdeploy.web import serving
 from simdeploy.web.app import make_app
-from simdeploy.web.guarding import MOST_BYTES, Guard
+from simdeploy.web.guarding import MOST_BYTES
 from simdeploy.web.service import ACTS, Service
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
@@ -38,19 +35,6 @@ SIX = {
     "policies": {"canary": CANARY, "at-once": {"strategy": "immediate"}},
 }
 SPEC = {"strategy": "rolling", "max_parallel": 3, "health_check": CHECK}
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now_ns = 0
-
-    def __call__(self) -> int:
-        return self.now_ns
-
-    def pass_s(self, seconds: float) -> None:
-        self.now_ns += round(seconds * NS_PER_S)
 
 
 @pytest.fixture
@@ -157,7 +141,8 @@ class TestActs:
         clock.pass_s(10)
         assert state_of(call(app, "POST", "/deployments/d-1/cancel")) == "canceled"
         listed = call(app, "GET", "/deployments").json
-        assert [one["id"] for one in listed["deployments"]] == ["d-1", "d-1-rollback", "d-2"]
+        ids = [one["deployment"]["id"] for one in listed["deployments"]]
+        assert ids == ["d-1", "d-1-rollback", "d-2"]
         assert listed["total"] == 3
         assert call(app, "POST", "/deployments/d-1/cancel").status == 409
 
@@ -190,6 +175,48 @@ class TestActs:
         assert (state_of(later), later.headers["date"]) == ("paused", "Mon, 05 Jan 2026 08:00:10 GMT")
 
 
+def test_behind_the_clock(clock, monkeypatch):
+    """What takes too long is said so, and goes on with the next request; no act is done meanwhile. [contract]"""
+    service = make_service(clock, patience_s=0)
+    app = make_app(service)
+    clock.pass_s(3600)
+    for method, path in (("GET", "/deployments"), ("GET", "/deployments/d-1"), ("POST", "/deployments/d-1/cancel")):
+        answer = call(app, method, path)
+        assert answer.status == 503
+        assert answer.json["detail"].startswith("the simulation is behind its clock")
+    monkeypatch.setattr(service, "_patience_s", 60)
+    assert state_of(call(app, "GET", "/deployments/d-1")) == "in_progress"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/deployments", b"", 200),
+        ("GET", "/deployments/d-2", b"", 200),
+        ("POST", "/deployments", body_of(), 201),
+        ("GET", "/openapi.json", b"", 200),
+        ("GET", "/elsewhere", b"", 404),
+        ("POST", "/deployments", b" " * (MOST_BYTES + 1), 413),
+        ("GET", "/deployments", b"", 403),
+    ],
+)
+def test_an_answer_is_of_one_instant(method, path, body, status):
+    """The date is the instant at which the answer is true, even if the clock goes on meanwhile. [contract]"""
+
+    class Hasty(Clock):
+        def __call__(self):
+            self.pass_s(1)
+            return self.now_ns
+
+    clock = Hasty()
+    named = {"host": "evil.example"} if status == 403 else {}
+    answer = call(make_app(make_service(clock)), method, path, body, **named)
+    assert answer.status == status
+    ticks = 1 if status in (403, 413) else 2
+    assert answer.headers["date"] == f"Mon, 05 Jan 2026 08:00:0{ticks} GMT"
+    assert clock.now_ns == ticks * NS_PER_S
+
+
 class TestCreating:
     def test_what_is_created(self, app, clock):
         """It begins now, with the identity of the body, in the next world; the service says id and status. [contract]"""
@@ -210,12 +237,20 @@ class TestCreating:
             call(app, "POST", "/deployments", body_of())
         clock.pass_s(10**6)
         listed = call(app, "GET", "/deployments?offset=2&limit=3").json["deployments"]
-        assert len({one["status"]["completed_at"] for one in listed}) == 3
+        assert len({one["deployment"]["status"]["completed_at"] for one in listed}) == 3
 
     def test_the_rollout_dialect(self, app):
         """A body under the key rollout is answered so. [contract]"""
         body = json.dumps({"rollout": {"spec": {"strategy": "immediate"}}}).encode()
         assert call(app, "POST", "/deployments", body).json["rollout"]["id"] == "d-3"
+
+    def test_lists_say_the_dialect(self, app):
+        """A list has the bodies that `GET` returns for each deployment. [contract]"""
+        body = json.dumps({"rollout": {"spec": {"strategy": "immediate"}}}).encode()
+        call(app, "POST", "/deployments", body)
+        listed = call(app, "GET", "/deployments").json["deployments"]
+        assert [next(iter(one)) for one in listed] == ["deployment", "deployment", "rollout"]
+        assert listed == [call(app, "GET", f"/deployments/d-{number}").json for number in (1, 2, 3)]
 
     @pytest.mark.parametrize(
         ("body", "says"),
@@ -247,6 +282,25 @@ class TestCreating:
             409,
             "versions are too large (found 9223372036854775807, 9223372036854775808)",
         )
+
+    def test_all_that_the_scenario_excludes(self, app, monkeypatch):
+        """A conflict has every problem, as bad bodies do. [contract]"""
+
+        def refuse(*_):
+            raise InputError([Problem("too fast", ("max_parallel",)), Problem("too late")])
+
+        monkeypatch.setattr(Scenario, "policy", refuse)
+        answer = call(app, "POST", "/deployments", body_of())
+        assert (answer.status, answer.json["detail"]) == (409, "max_parallel: too fast")
+        assert answer.json["problems"] == ["max_parallel: too fast", "too late"]
+
+    def test_fleets_that_are_too_large(self, clock):
+        """The memory that is missing is said, and no other engine is suggested, which the service has not. [contract]"""
+        raw = SIX | {"fleet": {**SIX["fleet"], "nodes": 999_999}}
+        scenario = Scenario.from_dict(raw)
+        with pytest.raises(InputError, match="too many nodes for the memory limit") as refused:
+            Service(scenario, [scenario.policy("at-once")], clock=clock)
+        assert "compiled" not in str(refused.value)
 
     def test_their_number_is_limited(self, app):
         """Beyond the limit nothing is created. [contract]"""
@@ -281,101 +335,6 @@ def test_status_codes(app, clock, method, path, status):
     assert ("allow" in answer.headers) == (status == 405)
 
 
-class TestGuard:
-    @pytest.mark.parametrize("host", ["127.0.0.1:8080", "[::1]:8080", "localhost", "LOCALHOST:1", "sim.example:80"])
-    def test_hosts_of_ours(self, clock, host):
-        """Addresses, localhost and names that are allowed are answered. [contract]"""
-        app = make_app(make_service(clock), hosts=("sim.example",))
-        assert call(app, "GET", "/deployments", host=host, origin=f"http://{host}").status == 200
-
-    @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "[::1", "127.0.0.1.evil.example"])
-    def test_other_hosts(self, app, host):
-        """A name that somebody else may point to this machine is refused. [contract]"""
-        assert call(app, "GET", "/deployments", host=host).status == 403
-
-    @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:81", "localhost"])
-    def test_other_origins(self, app, origin):
-        """Pages of other sites can neither read nor act. [contract]"""
-        assert call(app, "POST", "/deployments/d-1/pause", origin=origin).status == 403
-
-    def test_large_bodies(self, app):
-        """A body is refused when it has become too large, in however many pieces. [contract]"""
-        piece = b" " * (MOST_BYTES // 2)
-        assert call(app, "POST", "/deployments", [piece, piece]).status == 400
-        assert call(app, "POST", "/deployments", [piece, piece, b" "]).status == 413
-
-    def test_bodies_of_other_types(self, app):
-        """A form of another page, which needs no permission, is no JSON. [contract]"""
-        assert call(app, "POST", "/deployments", body_of(), content_type="text/plain").status == 415
-
-    def test_sockets_of_other_origins(self):
-        """A connection that stays open is closed at once if another site opens it, or nobody says which. [contract]"""
-        sent = []
-
-        async def send(message):
-            sent.append(message["type"])
-
-        async def accept(scope, receive, send):
-            await send({"type": "websocket.accept"})
-
-        for origins in ([b"http://localhost"], [b"http://evil.example"], []):
-            scope = {
-                "type": "websocket",
-                "headers": [(b"host", b"localhost"), *((b"origin", each) for each in origins)],
-            }
-            finish(Guard(accept)(scope, None, send))
-        assert sent == ["websocket.accept", "websocket.close", "websocket.close"]
-
-
-class TestCommand:
-    @pytest.mark.parametrize(
-        ("host", "says"), [("nowhere.invalid", "--host: not an address"), ("192.0.2.1", "--host: can't listen")]
-    )
-    def test_other_addresses(self, host, says):
-        """What is no address of this machine is an error that says so; no name is looked up. [contract]"""
-        with pytest.raises(InputError, match=says):
-            serving.listen(host, 0)
-
-    def test_port_in_use(self, tmp_path):
-        """It says that the port is taken, and how to find another one. [contract]"""
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
-            result = CliRunner().invoke(command_line, ["serve", str(write(tmp_path)), "--port", str(port)])
-        assert result.exit_code == 2
-        assert f"--port: port {port} is in use; choose another one" in result.output
-
-    def test_missing_packages(self, tmp_path, monkeypatch):
-        """It says what to install. [contract]"""
-        monkeypatch.setattr(serving, "find_spec", lambda name: None)
-        result = CliRunner().invoke(command_line, ["serve", str(write(tmp_path))])
-        assert result.exit_code == 2
-        assert "pip install 'simdeploy[serve]'" in result.output
-
-    def test_ctrl_c_is_quiet(self, tmp_path, monkeypatch):
-        """It ends without a word, and the port is free again. [contract]"""
-        import uvicorn
-
-        def run(_, sockets):
-            time.sleep(0)
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(uvicorn.Server, "run", run)
-        result = CliRunner().invoke(command_line, ["serve", str(write(tmp_path)), "--port", "0", "--speed", "60"])
-        assert result.exit_code == 0
-        first, second, url = result.output.splitlines()
-        assert (first, second) == ("d-1: canary", "d-2: at-once")
-        assert url.startswith("http://127.0.0.1:")
-        assert url.endswith("/deployments, 60 x real time; Ctrl-C stops")
-
-    @pytest.mark.parametrize("speed", ["0", "nan", "-1", "1e7"])
-    def test_speeds(self, tmp_path, speed):
-        """A clock must go forward, and not too fast. [contract]"""
-        result = CliRunner().invoke(command_line, ["serve", str(write(tmp_path)), "--speed", speed])
-        assert result.exit_code == 2
-        assert "--speed" in result.output
-
-
-def write(folder):
-    path = folder / "six.yaml"
-    path.write_text(json.dumps(SIX))
-    return path
+def test_bodies_of_other_types(app):
+    """A form of another page, which needs no permission, is no JSON. [contract]"""
+    assert call(app, "POST", "/deployments", body_of(), content_type="text/plain").status == 415

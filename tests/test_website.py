@@ -156,3 +156,18 @@ def test_notebooks_have_their_outputs(pages):
         assert text.count("<table") == sum("text/html" in data for data in outputs)
         assert all("".join(cell["source"]) in text for cell in cells if cell["cell_type"] == "code")
         assert pages[f"notebooks/{path.name}"] == path.read_text(encoding="utf-8")
+
+
+def test_nothing_else_is_deleted(website, monkeypatch, tmp_path):
+    """Pages that are gone are deleted, files of others never; a folder that has some gets no pages. [contract]"""
+    module = website("pages")
+    for pages in ({"a.md": "1", "api/b.rst": "2"}, {"a.md": "3", "c.png": b"4"}):
+        monkeypatch.setattr(module, "make_pages", lambda pages=pages: pages)
+        module.write_pages(tmp_path / "source")
+        (tmp_path / "source" / "mine").write_text("mine")
+    left = {path.name: path.read_text() for path in (tmp_path / "source").iterdir() if path.is_file()}
+    assert left == {"a.md": "3", "c.png": "4", "mine": "mine", ".pages": "a.md\nc.png"}
+    assert not any((tmp_path / "source" / "api").iterdir())
+    with pytest.raises(FileExistsError, match="has other files"):
+        module.write_pages(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]

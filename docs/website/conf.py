@@ -82,7 +82,10 @@ def skip(_app: Any, _kind: str, _name: str, value: Any, _skips: bool, _options: 
 
 def setup(app: Any) -> None:
     """Write the pages and register what they use."""
-    write_pages(Path(app.srcdir))
+    try:
+        write_pages(Path(app.srcdir))
+    except FileExistsError as error:
+        sys.exit(f"error: {error}")
     app.add_role("name", write_name)
     app.add_html_math_renderer("mathml", (write_math, None), (write_math, None))
     app.connect("autodoc-skip-member", skip)

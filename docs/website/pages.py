@@ -18,6 +18,7 @@ _MORE = {
     "Look up": ["commands/index", "file-format", "api/index"],
     "Project": ["contributing", "security", "changelog", "license"],
 }
+_LISTED = ".pages"  # the names of the pages, in their folder
 _LANGUAGES = {".yaml": "yaml", ".json": "json"}
 
 
@@ -36,16 +37,29 @@ def make_pages() -> dict[str, str | bytes]:
 
 
 def write_pages(folder: Path) -> None:
-    """Make a folder hold all pages and nothing else. Files that don't change keep their time, so Sphinx skips them."""
-    pages = {folder / name: page for name, page in make_pages().items()}
-    for path in folder.rglob("*"):
-        if path.is_file() and path not in pages:
-            path.unlink()
-    for path, page in pages.items():
-        content = page if isinstance(page, bytes) else page.encode()
+    """Make a folder hold all pages. Files that don't change keep their time, so Sphinx skips them.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder has files, but no list of pages that were written into it; only what is listed is ever deleted.
+    """
+    listed = folder / _LISTED
+    if not listed.is_file() and folder.is_dir() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} has other files; pages are written into an empty folder (`make docs`)")
+    pages = make_pages()
+    before = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+    folder.mkdir(parents=True, exist_ok=True)
+    # Both, so that a run that is interrupted leaves nothing that the next one can't delete.
+    listed.write_text("\n".join({**dict.fromkeys(before), **pages}), encoding="utf-8")
+    for name in set(before) - pages.keys():
+        (folder / name).unlink(missing_ok=True)
+    for name, page in pages.items():
+        path, content = folder / name, page if isinstance(page, bytes) else page.encode()
         if not path.is_file() or path.read_bytes() != content:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+    listed.write_text("\n".join(pages), encoding="utf-8")
 
 
 def list_groups() -> dict[str, list[str]]:

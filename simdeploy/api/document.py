@@ -17,7 +17,8 @@ from simdeploy.api.values import PLACEHOLDER, PLACEHOLDER_MESSAGE
 from simdeploy.api.wire import Dialect, canonical_json
 from simdeploy.errors import MOST_PROBLEMS, InputError, Path, Problem, cut, format_path, nearest, shorten
 
-_WRAPPERS: tuple[Dialect, ...] = ("deployment", "rollout")
+WRAPPERS: tuple[Dialect, ...] = ("deployment", "rollout")
+WRAPPED = '{"deployment": {"spec": ...}} or {"rollout": {"spec": ...}}'
 _FORMS = '{"deployment": {...}} or {"rollout": {...}}, a deployment with a "spec", or a spec with a "strategy"'
 
 _DURATIONS = ("deadline", "min_healthy_time", "interval")
@@ -29,7 +30,7 @@ _KEYS: dict[str, Dialect] = {
 }
 _HOW = (
     "set 'dialect: deployment' or 'dialect: rollout' beside the file in a scenario, dialect=... in Python, "
-    'or wrap the spec: {"deployment": {"spec": ...}} or {"rollout": {"spec": ...}}'
+    f"or wrap the spec: {WRAPPED}"
 )
 
 _IDENTITY = {
@@ -126,7 +127,7 @@ def read_body(body: object, dialect: Dialect | None) -> tuple[DeploymentDocument
     """Read plain data; return the document and its warnings, or None and all problems."""
     if not isinstance(body, dict):
         return None, [Problem("not an object", found=shorten(body), allowed=_FORMS)]
-    wrappers = [key for key in _WRAPPERS if key in body]
+    wrappers = [key for key in WRAPPERS if key in body]
     if len(wrappers) > 1:
         return None, [Problem("both a deployment and a rollout", allowed=_FORMS)]
     if wrappers:
@@ -139,7 +140,7 @@ def read_body(body: object, dialect: Dialect | None) -> tuple[DeploymentDocument
         if spec is None:
             return None, problems
         return DeploymentDocument(spec, spec.dialect, orchestrator=body.get("orchestrator")), warnings
-    hints = (nearest(key, [*_WRAPPERS, "spec", "strategy"]) for key in islice(body, MOST_PROBLEMS))
+    hints = (nearest(key, [*WRAPPERS, "spec", "strategy"]) for key in islice(body, MOST_PROBLEMS))
     return None, [Problem("neither a deployment nor a spec", allowed=_FORMS, hint=next(filter(None, hints), None))]
 
 

@@ -16,7 +16,7 @@ from simdeploy.cli.inputs import choose_policies, read_with_warnings
 from simdeploy.cli.options import REPLICATION, whole_option
 from simdeploy.errors import shorten
 
-_MOST_SPEED = 1_000_000
+_MOST_SPEED = 10_000
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}")
 
 
@@ -44,8 +44,8 @@ def _serve(**options: Any) -> None:
             replication=options["replication"],
             most=options["limit"],
         )
-        for deployment, name in zip(service.list(0, len(policies))[0], chosen, strict=True):
-            say(f"{deployment.id}: {name}", err=False)
+        for id_, name in zip(service.first, chosen, strict=True):
+            say(f"{id_}: {name}", err=False)
         say(f"{url_of(listening)}/deployments, {options['speed']:g} x real time; Ctrl-C stops", err=False)
         serve(make_server(make_app(service, hosts=options["hosts"])), listening)
 
@@ -84,7 +84,7 @@ command = Command(
             default=1.0,
             show_default=True,
             callback=_check_speed,
-            help="Simulated seconds per second, at most a million.",
+            help="Simulated seconds per second, at most 10,000.",
         ),
         shared.HOST,
         shared.port_option(8080),

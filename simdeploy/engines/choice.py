@@ -118,8 +118,10 @@ def has_address_space() -> bool:
     return free is None or free >= _ADDRESS_SPACE or "simdeploy.engines.compiled.kernel" in sys.modules
 
 
-def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: str) -> None:
+def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: str, *, is_choice: bool = True) -> None:
     """Refuse a fleet of which one rollout would take more than 2 GB, and an engine for which there is no room.
+
+    Another engine is suggested if there is a choice.
 
     Raises
     ------
@@ -145,7 +147,7 @@ def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: s
     size = nodes * per_node / _BYTES_PER_GB
     message = f"too many nodes for the memory limit of the {engine} engine"
     allowed = f"{MOST_BYTES / _BYTES_PER_GB:g} GB, or {MOST_BYTES // per_node:,} nodes under these policies"
-    hint = None if engine == "compiled" else "the compiled engine needs less"
+    hint = "the compiled engine needs less" if is_choice and engine != "compiled" else None
     raise InputError(
         Problem(message, ("fleet", "nodes"), found=f"{nodes:,}: {size:,.1f} GB", allowed=allowed, hint=hint)
     )

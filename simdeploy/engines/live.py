@@ -10,6 +10,8 @@ from simdeploy.engines.reference.engine import begin_reference
 from simdeploy.errors import InputError, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simdeploy.api import Deployment
     from simdeploy.engines.deployments import Recorded
     from simdeploy.engines.reference.people import Act
@@ -43,6 +45,7 @@ class LiveRollout:
     >>> rollout = LiveRollout(scenario, scenario.policy(), seed=0, replication=0)
     >>> rollout.act("pause")
     >>> rollout.advance(600_000_000_000)
+    True
     >>> status = rollout.deployments()[0].status
     >>> status.state, status.updated_nodes
     ('paused', 1)
@@ -52,16 +55,19 @@ class LiveRollout:
         if scenario.past is not None:
             message = "rollouts on record can't be acted on"
             raise InputError(Problem(message, ("fleet", "records"), file=scenario.source))
-        check_room(scenario, [policy], "reference")
+        check_room(scenario, [policy], "reference", is_choice=False)
         self._policy = policy
         self._run = begin_reference(scenario, policy, seed=seed, replication=replication, by_hand=True)
         self.now_ns = 0
         self._run.advance(0)
 
-    def advance(self, now_ns: int) -> None:
-        """Let everything happen up to the end of an instant, nanoseconds after the start."""
+    def advance(self, now_ns: int, may_go_on: Callable[[], bool] = lambda: True) -> bool:
+        """Let everything happen up to the end of an instant, nanoseconds after the start.
+
+        It stops once it may not go on, and returns whether everything has happened. If not, ask again before anything else.
+        """
         self.now_ns = max(self.now_ns, now_ns)
-        self._run.advance(self.now_ns)
+        return self._run.advance(self.now_ns, may_go_on)
 
     def why_not(self, act: Act) -> str | None:
         """Say why an act would have no effect now; None if it would."""

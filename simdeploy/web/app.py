@@ -17,9 +17,9 @@ from starlette.routing import Route
 
 from simdeploy.api import canonical_json
 from simdeploy.errors import InputError, Problem, SimulationError, printable, shorten
-from simdeploy.web.guarding import PROBLEM_JSON, Guard
+from simdeploy.web.guarding import PROBLEM_JSON, Application, Guard, write_problem
 from simdeploy.web.openapi import LIMIT, MOST_LISTED, MOST_OFFSET, describe_api, path_of
-from simdeploy.web.service import ACTS, Act, Full, Refused, Service, UnknownDeployment, read_rollback
+from simdeploy.web.service import ACTS, Behind, Full, Refused, Service, UnknownDeployment, read_rollback
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from simdeploy.api import Deployment
+    from simdeploy.engines.reference.people import Act
 
 _JSON = "application/json"
 _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 
-def make_app(service: Service, *, hosts: Collection[str] = ()) -> Guard:
+def make_app(service: Service, *, hosts: Collection[str] = ()) -> Application:
     """Return the ASGI application of a service, guarded; `hosts` are further names that it answers to."""
     described = json.dumps(describe_api(), indent=2).encode()
 
@@ -43,8 +44,8 @@ def make_app(service: Service, *, hosts: Collection[str] = ()) -> Guard:
         offset = _read_number(request, "offset", 0, (0, MOST_OFFSET))
         limit = _read_number(request, "limit", LIMIT, (1, MOST_LISTED))
         deployments, total = service.list(offset, limit)
-        objects = [next(iter(deployment.to_body().values())) for deployment in deployments]
-        return Response(canonical_json({"deployments": objects, "total": total}), media_type=_JSON)
+        bodies = [deployment.to_body() for deployment in deployments]
+        return Response(canonical_json({"deployments": bodies, "total": total}), media_type=_JSON)
 
     async def create(request: Request) -> Response:
         deployment = service.create(await _read_json(request))
@@ -70,8 +71,12 @@ def make_app(service: Service, *, hosts: Collection[str] = ()) -> Guard:
     async def problem(_: Request, error: Exception) -> Response:
         return _tell(error)
 
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        service.tick()  # the body is here
+        await app(scope, receive, send)
+
     async def stamp(scope: Any, receive: Any, send: Any) -> None:
-        """Let every answer carry the simulated time."""
+        """Let every answer carry the simulated time at which it is true."""
 
         async def send_with_date(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -79,7 +84,8 @@ def make_app(service: Service, *, hosts: Collection[str] = ()) -> Guard:
                 message["headers"] = [*message["headers"], (b"date", date.encode())]
             await send(message)
 
-        await app(scope, receive, send_with_date)
+        service.tick()
+        await guard(scope, receive, send_with_date)
 
     one = path_of("{id}")
     app = Starlette(
@@ -92,7 +98,8 @@ def make_app(service: Service, *, hosts: Collection[str] = ()) -> Guard:
         exception_handlers=dict.fromkeys((*_STATUS, HTTPException), problem),
     )
     app.router.redirect_slashes = False
-    return Guard(stamp, hosts=hosts)
+    guard = Guard(answer, hosts=hosts)
+    return stamp
 
 
 # What can go wrong, and its status code.
@@ -102,6 +109,7 @@ _STATUS = {
     Refused: HTTPStatus.CONFLICT,
     Full: HTTPStatus.TOO_MANY_REQUESTS,
     SimulationError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Behind: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 
@@ -114,10 +122,8 @@ def _tell(error: Exception) -> Response:
     headers = error.headers if isinstance(error, HTTPException) else None
     status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else _STATUS[type(error)]
     detail = error.detail if isinstance(error, HTTPException) else printable(str(error).partition("\n")[0])
-    told: dict[str, Any] = {"title": status.phrase, "status": status.value, "detail": detail}
-    if isinstance(error, InputError):
-        told["problems"] = [str(problem) for problem in error.problems]
-    return Response(json.dumps(told, indent=2), status, headers=headers, media_type=PROBLEM_JSON)
+    problems = error.problems if isinstance(error, InputError | Refused) else ()
+    return Response(write_problem(status, detail, problems), status, headers=headers, media_type=PROBLEM_JSON)
 
 
 async def _read_json(request: Request) -> bytes:

@@ -24,11 +24,16 @@ MOST_BYTES = 1_000_000
 _SCHEMES = {"ws": "http", "wss": "https"}  # of the pages that open a connection
 
 
+class _TooLarge(Exception):  # noqa: N818 (what the body is)
+    pass
+
+
 class Guard:
     """An ASGI application that lets another one see harmless requests only.
 
     Requests must be for an address, ``localhost`` or one of `hosts`. If they state an origin, as a WebSocket must, it must be the
-    same server. Bodies are read before the application is called. Refused requests get a problem in JSON (RFC 9457): 403 for a
+    same server. Bodies are read before the application is called; if the client leaves
+    before the end of one, nothing is. Refused requests get a problem in JSON (RFC 9457): 403 for a
     host, an origin or a token, 413 for a body. A refused WebSocket is closed with 1008.
 
     Parameters
@@ -74,12 +79,13 @@ class Guard:
         elif scope["type"] == "websocket":
             await self._app(scope, receive, send)
         else:
-            body = await self._read(receive)
-            if body is None:
-                await _refuse(
-                    send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"bodies have at most {self._most_bytes:,} bytes"
-                )
-            else:
+            try:
+                body = await self._read(receive)
+            except _TooLarge:
+                detail = f"bodies have at most {self._most_bytes:,} bytes"
+                await _refuse(send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+                return
+            if body is not None:
                 await self._app(scope, _repeat(body, receive), send)
 
     def _why_not(self, scope: Message) -> str | None:
@@ -114,14 +120,16 @@ class Guard:
         return name in self._hosts or _is_address(name)
 
     async def _read(self, receive: Receive) -> bytes | None:
-        """Return the body of a request, None if it is too large."""
+        """Return the body of a request, None if the client left before its end."""
         parts, size = [], 0
         while True:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > self._most_bytes:
-                return None
+                raise _TooLarge
             if not message.get("more_body", False):
                 return b"".join(parts)
 
@@ -152,8 +160,16 @@ def _repeat(body: bytes, receive: Receive) -> Receive:
     return repeated
 
 
+def write_problem(status: HTTPStatus, detail: str, problems: Collection[object] = ()) -> bytes:
+    """Return a problem in JSON (RFC 9457), with all that is wrong if that is more than the detail."""
+    told: dict[str, Any] = {"title": status.phrase, "status": status.value, "detail": detail}
+    if problems:
+        told["problems"] = [str(problem) for problem in problems]
+    return json.dumps(told, indent=2).encode()
+
+
 async def _refuse(send: Send, status: HTTPStatus, detail: str) -> None:
-    body = json.dumps({"title": status.phrase, "status": status.value, "detail": detail}).encode()
+    body = write_problem(status, detail)
     headers = [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status.value, "headers": headers})
     await send({"type": "http.response.body", "body": body})

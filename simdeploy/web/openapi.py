@@ -9,11 +9,12 @@ from pydantic.json_schema import models_json_schema
 
 from simdeploy import __version__
 from simdeploy.api import Deployment
+from simdeploy.api.document import WRAPPERS
 from simdeploy.api.spec import SPEC_TYPES, HealthCheck, RolloutHealthCheck
 from simdeploy.api.values import MAX_VERSION
 from simdeploy.api.wire import Dialect
 from simdeploy.web.guarding import PROBLEM_JSON
-from simdeploy.web.service import ACTS, WRAPPERS
+from simdeploy.web.service import ACTS
 
 LIMIT = 100
 MOST_LISTED = 1000
@@ -41,6 +42,7 @@ _REFUSALS = {
     415: "The body is not JSON.",
     429: "There are as many deployments as the service keeps.",
     500: "The deployment could not be simulated further.",
+    503: "The simulation is behind its clock.",
 }
 
 
@@ -69,7 +71,7 @@ def describe_api() -> dict[str, Any]:
         "DeploymentBody": {"anyOf": [_group({key: _ref("Deployment")}, key) for key in WRAPPERS]},
         "DeploymentList": _group(
             {
-                "deployments": {"type": "array", "items": _ref("Deployment"), "maxItems": MOST_LISTED},
+                "deployments": {"type": "array", "items": _ref("DeploymentBody"), "maxItems": MOST_LISTED},
                 "total": {"type": "integer", "minimum": 0, "description": "Number of all deployments."},
             },
             "deployments",
@@ -95,7 +97,7 @@ def describe_api() -> dict[str, Any]:
         "info": {
             "title": "simdeploy serve",
             "version": __version__,
-            "description": "Simulated deployments, as the API would show them.",
+            "description": "Simulated deployments, as the API would show them. Other methods are refused with 405, other paths with 404.",
         },
         "paths": {
             path_of(): {
@@ -139,7 +141,7 @@ def _operation(
         str(status): {"description": "Done.", "content": {_JSON: {"schema": _ref(schema)}}}
         for status, schema in answers.items()
     }
-    for status in sorted({*refusals, 403, 500}):
+    for status in sorted({*refusals, 403, 500, 503}):
         content = {PROBLEM_JSON: {"schema": _ref("Problem")}}
         responses[str(status)] = {"description": _REFUSALS[status], "content": content}
     parameters = [

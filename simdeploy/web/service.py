@@ -6,27 +6,26 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from simdeploy.api.document import read_body
+from simdeploy.api.document import WRAPPED, WRAPPERS, read_body
 from simdeploy.api.files import decode
 from simdeploy.api.json_text import locate, parse_json
 from simdeploy.api.times import format_time, parse_time, shift_time
 from simdeploy.api.values import MAX_VERSION
-from simdeploy.api.wire import Dialect
 from simdeploy.engines.live import LiveRollout
+from simdeploy.engines.reference.people import Act
 from simdeploy.errors import InputError, Path, Problem, SimulationError, cut, shorten
+from simdeploy.world.operator import Action
 
 if TYPE_CHECKING:
     from simdeploy.api import Deployment, DeploymentDocument
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
-Act = Literal["pause", "resume", "promote", "rollback", "cancel"]
-ACTS: tuple[Act, ...] = get_args(Act)
-WRAPPERS: tuple[Dialect, ...] = ("deployment", "rollout")
+ACTS: tuple[Act, ...] = (*get_args(Action), "rollback")
 MOST_DEPLOYMENTS = 1000
+PATIENCE_S = 5.0
 
-_FORMS = '{"deployment": {"spec": {...}}} or {"rollout": {"spec": {...}}}'
 _OWN = ("id", "status")  # what the service itself says of a deployment
 
 
@@ -38,11 +37,22 @@ class UnknownDeployment(LookupError):  # noqa: N818 (what was asked for)
 
 
 class Refused(Exception):  # noqa: N818 (what happened to the request)
-    """The request is valid, but impossible in the present state or in this scenario."""
+    """The request is valid, but impossible in the present state or in this scenario; `problems` says all if it isn't one alone."""
+
+    def __init__(self, why: str, problems: Sequence[Problem] = ()) -> None:
+        self.problems = tuple(problems)
+        super().__init__(why)
 
 
 class Full(Exception):  # noqa: N818 (what the service is)
     """There are as many deployments as the service keeps."""
+
+
+class Behind(Exception):  # noqa: N818 (where the service is)
+    """The deployments have not been simulated up to now yet."""
+
+    def __str__(self) -> str:
+        return "the simulation is behind its clock: ask again, or choose a lower --speed"
 
 
 class PacedClock:
@@ -82,7 +92,7 @@ class Service:
     """The deployments of one scenario.
 
     Each updates a fleet of its own: the first ones, one per policy, in the world of the first replication, and each one that is
-    created later in that of the next.
+    created later in that of the next. What is shown or done is so at the instant of the latest `tick`.
 
     Parameters
     ----------
@@ -95,6 +105,13 @@ class Service:
         Simulated time, nanoseconds after the start, which is the scenario's ``created_at``.
     most : int
         Number of deployments, rollbacks not counted.
+    patience_s : float
+        How long to simulate after a tick, seconds of real time; what takes longer raises `Behind`, and goes on after the next.
+
+    Attributes
+    ----------
+    first : tuple of str
+        The ids of the first deployments.
     """
 
     def __init__(
@@ -106,22 +123,28 @@ class Service:
         seed: int = 0,
         replication: int = 0,
         most: int = MOST_DEPLOYMENTS,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._scenario = scenario
         self._seed = seed
         self._replication = replication
         self._clock = clock
         self._most = most
+        self._patience_s = patience_s
+        self._gives_up_s = 0.0
         self._now_ns = 0
         self._entries: dict[str, _Entry] = {}
-        for policy in policies:
-            self._begin(policy, replication, 0)
-        self._n_first = len(self._entries)
+        self.first = tuple(self._begin(policy, replication).id for policy in policies)
+
+    def tick(self) -> None:
+        """Take the time from the clock, if that hasn't gone back."""
+        self._now_ns = max(self._now_ns, self._clock())
+        self._gives_up_s = time.monotonic() + self._patience_s
 
     @property
     def now(self) -> str:
-        """Simulated time, RFC 3339 in UTC."""
-        return format_time(parse_time(self._scenario.identity.created_at) + self._tick())
+        """Simulated time of the latest tick or act, RFC 3339 in UTC."""
+        return format_time(parse_time(self._scenario.identity.created_at) + self._now_ns)
 
     # -- what it shows -----------------------------------------------------------------------------
 
@@ -132,6 +155,8 @@ class Service:
         ------
         UnknownDeployment
             If there is none.
+        Behind
+            If it takes too long to simulate it up to now.
         """
         entry = self._find(id_)
         for recorded in entry.rollout.recorded:
@@ -141,10 +166,9 @@ class Service:
 
     def list(self, offset: int, limit: int) -> tuple[list[Deployment], int]:
         """Return some deployments in the order of their creation, each before its rollback, and how many there are."""
-        now_ns = self._tick()
         everything = []
         for entry in self._entries.values():
-            entry.rollout.advance(now_ns - entry.created_ns)
+            self._advance(entry)
             everything += [(entry.rollout, recorded) for recorded in entry.rollout.recorded]
         page = everything[offset : offset + limit]
         return [rollout.show(recorded) for rollout, recorded in page], len(everything)
@@ -172,9 +196,11 @@ class Service:
         if len(self._entries) >= self._most:
             raise Full(f"there are {self._most:,} deployments, the most that this service keeps")
         try:
-            number = self._replication + 1 + len(self._entries) - self._n_first
-            return self._begin(self._scenario.policy(document), number % (1 << 32), self._tick())
-        except (InputError, SimulationError) as error:
+            number = self._replication + 1 + len(self._entries) - len(self.first)
+            return self._begin(self._scenario.policy(document), number % (1 << 32))
+        except InputError as error:
+            raise Refused(str(error.problems[0]), error.problems) from None
+        except SimulationError as error:
             raise Refused(str(error)) from None
 
     def act(self, id_: str, act: Act, target_version: int | None = None) -> Deployment:
@@ -186,6 +212,8 @@ class Service:
             If there is none of that id.
         Refused
             If the act is impossible now.
+        Behind
+            If it takes too long to simulate it up to now.
         """
         shown = self.show(id_)
         entry = self._find(id_)
@@ -201,27 +229,27 @@ class Service:
         deployments = entry.rollout.deployments()
         return deployments[-1] if act == "rollback" else deployments[0]
 
-    def _begin(self, policy: ScenarioPolicy, replication: int, now_ns: int) -> Deployment:
+    def _begin(self, policy: ScenarioPolicy, replication: int) -> Deployment:
         id_ = f"d-{len(self._entries) + 1}"
-        created_at = shift_time(self._scenario.identity.created_at, now_ns)
+        created_at = shift_time(self._scenario.identity.created_at, self._now_ns)
         identity = replace(policy.identity, id=id_, created_at=created_at)
         if max(identity.from_version, identity.to_version) > MAX_VERSION:
             raise InputError(Problem("versions are too large", found=f"{identity.from_version}, {identity.to_version}"))
         policy = replace(policy, identity=identity)
         rollout = LiveRollout(self._scenario, policy, seed=self._seed, replication=replication)
-        self._entries[id_] = _Entry(rollout, now_ns)
+        self._entries[id_] = _Entry(rollout, self._now_ns)
         return rollout.deployments()[0]
-
-    def _tick(self) -> int:
-        self._now_ns = max(self._now_ns, self._clock())
-        return self._now_ns
 
     def _find(self, id_: str) -> _Entry:
         entry = self._entries.get(id_) or self._entries.get(id_.removesuffix("-rollback"))
         if entry is None:
             raise UnknownDeployment(id_)
-        entry.rollout.advance(self._tick() - entry.created_ns)
+        self._advance(entry)
         return entry
+
+    def _advance(self, entry: _Entry) -> None:
+        if not entry.rollout.advance(self._now_ns - entry.created_ns, lambda: time.monotonic() < self._gives_up_s):
+            raise Behind
 
 
 def read_request(body: bytes) -> DeploymentDocument:
@@ -290,11 +318,11 @@ def _beyond_api(raw: Any) -> Sequence[Problem]:
     """List what a file may have, but the body of a request may not."""
     keys = raw.keys() & set(WRAPPERS) if isinstance(raw, Mapping) else ()
     if len(keys) != 1:
-        return [Problem("not a deployment", found=shorten(raw), allowed=_FORMS)]
+        return [Problem("not a deployment", found=shorten(raw), allowed=WRAPPED)]
     key = next(iter(keys))
     deployment = raw[key]
     if not isinstance(deployment, Mapping):
-        return [Problem("not an object", (key,), found=shorten(deployment), allowed=_FORMS)]
+        return [Problem("not an object", (key,), found=shorten(deployment), allowed=WRAPPED)]
     spec = deployment.get("spec")
     if not isinstance(spec, Mapping):
         return []
@@ -302,7 +330,7 @@ def _beyond_api(raw: Any) -> Sequence[Problem]:
     path: Path = (key, "spec")
     health_check = spec.get("health_check")
     if "dialect" in spec:
-        problems.append(Problem("not in a request", (*path, "dialect"), hint=f"the key around it says it: {_FORMS}"))
+        problems.append(Problem("not in a request", (*path, "dialect"), hint=f"the key around it says it: {WRAPPED}"))
     if isinstance(health_check, Mapping) and "gate" in health_check:
         hint = "put the policy into the scenario"
         problems.append(Problem("a gate is beyond the API", (*path, "health_check", "gate"), hint=hint))

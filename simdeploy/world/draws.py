@@ -19,6 +19,7 @@ _NODES = 1 << _NODES_BITS
 _WORTH_A_CALL = 256
 _INDICES_BITS = 7
 _INDICES = 1 << _INDICES_BITS
+_MOST_CHUNKS = 16  # of consecutive indices a node, far more than are in use at a time
 # Blocks drawn for a node only from its dispatch on.
 BRANCHING = frozenset(
     stream.block for stream in (Stream.UPDATE_DURATION, Stream.START_HANG, Stream.WINDOW, Stream.ROLLBACK_DURATION)
@@ -157,6 +158,8 @@ class Draws:
                 self._across[*key, chunk] = numbers
 
     def _compute_along(self, stream: Stream, node: int, chunk: int) -> None:
+        if len(self._along) >= _MOST_CHUNKS * self._n_nodes:
+            self._along.clear()  # of rollouts that go on and on
         first, stop = chunk * _INDICES, (chunk + 1) * _INDICES
         replication = self._replication_of(stream.block, node)
         if stream.paired_indices:

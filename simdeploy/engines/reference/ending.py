@@ -135,7 +135,11 @@ class Course:
             return f"a deployment of type {self._site.type_name} can't be rolled back"
         if self._rollback.is_asked_for:
             return "the deployment is already rolled back"
-        return None if self._dispatcher.touched else "no node was touched"
+        if not self._dispatcher.touched:
+            return "no node was touched"
+        if all(node.fate.back_from_ns is not None for node in self._dispatcher.touched):
+            return "all touched nodes went back by themselves"
+        return None
 
     @property
     def _escaped(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -200,11 +200,14 @@ class Run:
         """Have somebody act at an instant that `advance` has not reached."""
         self.site.env.process(act_at(self.site, self.controller.people.tell, act, at_ns))
 
-    def advance(self, until_ns: int) -> None:
-        """Let everything happen up to the end of an instant."""
+    def advance(self, until_ns: int, may_go_on: Callable[[], bool] = lambda: True) -> bool:
+        """Let everything happen up to the end of an instant, as long as it may go on; return whether it all has."""
         env = self.site.env
         while env.peek() <= until_ns:
+            if not may_go_on():
+                return False
             env.step()
+        return True
 
     def finish(self) -> Recording:
         """Let everything happen, and return it."""

@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from simdeploy.vocabulary import TERMINAL_STATES
+from simdeploy.world.operator import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.pacing import Pacing
     from simdeploy.engines.reference.site import Site
-    from simdeploy.world.operator import Action, Operator, ScriptedAct
+    from simdeploy.world.operator import Operator, ScriptedAct
 
 # By hand somebody may also ask for a rollback, whatever the policy says, and after the end of the deployment.
-Act: TypeAlias = "Action | Literal['rollback']"
+Act: TypeAlias = Action | Literal["rollback"]
 
 
 def follow_script(site: Site, tell: Callable[[Action], None], script: Sequence[ScriptedAct]) -> Process:

@@ -1,0 +1,90 @@
+"""The command `serve`: its address, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+from click.testing import CliRunner
+
+from simdeploy.cli.app import app as command_line
+from simdeploy.errors import InputError
+from simdeploy.web import serving
+
+SCENARIO = {
+    "name": "two",
+    "fleet": {"nodes": 2, "update_duration": "30s"},
+    "policies": {
+        "canary": {"strategy": "canary", "canary_count": 1, "health_check": {"deadline": "2m"}},
+        "at-once": {"strategy": "immediate"},
+    },
+}
+
+
+def write(folder):
+    path = folder / "two.yaml"
+    path.write_text(json.dumps(SCENARIO))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("host", "says"), [("nowhere.invalid", "--host: not an address"), ("192.0.2.1", "--host: can't listen")]
+)
+def test_other_addresses(host, says):
+    """What is no address of this machine is an error that says so; no name is looked up. [contract]"""
+    with pytest.raises(InputError, match=says):
+        serving.listen(host, 0)
+
+
+def test_port_in_use(tmp_path):
+    """It says that the port is taken, and how to find another one. [contract]"""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(command_line, ["serve", str(write(tmp_path)), "--port", str(port)])
+    assert result.exit_code == 2
+    assert f"--port: port {port} is in use; choose another one" in result.output
+
+
+def test_missing_packages(tmp_path, monkeypatch):
+    """It says what to install. [contract]"""
+    monkeypatch.setattr(serving, "find_spec", lambda name: None)
+    result = CliRunner().invoke(command_line, ["serve", str(write(tmp_path))])
+    assert result.exit_code == 2
+    assert "pip install 'simdeploy[serve]'" in result.output
+
+
+def test_ctrl_c_is_quiet(tmp_path, monkeypatch):
+    """It ends without a word, and the port is free again. [contract]"""
+    import uvicorn
+
+    def run(_, sockets):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(uvicorn.Server, "run", run)
+    result = CliRunner().invoke(command_line, ["serve", str(write(tmp_path)), "--port", "0", "--speed", "60"])
+    assert result.exit_code == 0
+    first, second, url = result.output.splitlines()
+    assert (first, second) == ("d-1: canary", "d-2: at-once")
+    assert url.startswith("http://127.0.0.1:")
+    assert url.endswith("/deployments, 60 x real time; Ctrl-C stops")
+
+
+def test_printed_ids_at_high_speed(tmp_path, monkeypatch):
+    """The ids are those of the policies, even if there is a rollback before they are printed. [contract]"""
+    import uvicorn
+
+    monkeypatch.setattr(uvicorn.Server, "run", lambda *_, **__: None)
+    path = tmp_path / "canceled.yaml"
+    path.write_text(json.dumps(SCENARIO | {"operator": {"script": [{"at": "1ns", "do": "cancel"}]}}))
+    words = ["serve", str(path), "--port", "0", "--speed", "10000"]
+    result = CliRunner().invoke(command_line, words, catch_exceptions=False)
+    assert result.stdout.splitlines()[:2] == ["d-1: canary", "d-2: at-once"]
+
+
+@pytest.mark.parametrize("speed", ["0", "nan", "-1", "10001"])
+def test_speeds(tmp_path, speed):
+    """A clock must go forward, and not too fast. [contract]"""
+    result = CliRunner().invoke(command_line, ["serve", str(write(tmp_path)), "--speed", speed])
+    assert result.exit_code == 2
+    assert "--speed" in result.output
