@@ -9,6 +9,7 @@ from time import process_time
 
 import numpy as np
 import pytest
+from commands import SCENARIOS
 
 import simdeploy
 from simdeploy.analysis.asking.simulating import replicate_kinds
@@ -290,6 +291,17 @@ def test_a_film_is_its_rollout(explorer):
     assert film["counters"]["failed"][-1] == rollout.response_values["failed_nodes"]
     assert film["limits"] == {"failed": 0, "error_rate_new": 0.05}
     json.dumps(film, allow_nan=False)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SCENARIOS.glob("*.yaml")))
+def test_answers_about_every_shipped_scenario_are_json(name):
+    """Numbers and film of every shipped scenario are JSON, of rollouts without a verdict, too. [contract]"""
+    scenario = simdeploy.read_scenario(SCENARIOS / f"{name}.yaml")
+    explorer = Explorer(scenario, scenario.policies, engine="reference")
+    place = explorer.settle(explorer.start)
+    film = explorer.show_rollout(place, 0, None)
+    json.dumps([film, explorer.estimate(place, 2)], allow_nan=False)
+    assert (film["verdict"] is None) == (name in ("type-restart", "type-stop"))
 
 
 # -- conversations -----------------------------------------------------------------------------------------------------

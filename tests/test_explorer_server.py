@@ -195,6 +195,19 @@ def test_malformed_messages_are_answered(client, text, says):
         assert visitor.receive_json()["type"] == "numbers"
 
 
+def test_an_answer_that_is_no_json_is_an_error(client, monkeypatch):
+    """An answer that can't be written is answered as an error, and the next question by its numbers. [contract]"""
+    with talk(client) as visitor, monkeypatch.context() as patched:
+        visitor.receive_json()
+        patched.setattr(Explorer, "estimate", lambda *_: [float("nan")])
+        visitor.send_json(ask())
+        answer = visitor.receive_json()
+        assert (answer["type"], answer["ask"]) == ("error", 1)
+        patched.undo()
+        visitor.send_json(ask())
+        assert visitor.receive_json()["type"] == "numbers"
+
+
 def test_bytes_are_answered_and_too_many_are_not(client):
     """A binary message is answered; one that is too large ends the conversation. [contract]"""
     with talk(client) as visitor:
