@@ -158,14 +158,19 @@ def _is_valid(place: Place, values: Mapping[str, Any]) -> bool:
 
 
 def find_world_controls(scenario: Scenario) -> list[Control]:
-    """Return sliders of the main assumptions: how likely each defective kind of release is, and the rates that are stated."""
+    """Return sliders of the main assumptions: how likely each defective kind of release is, and the rates that are stated.
+
+    Rollouts on record have none: what the record determines would stay as it is.
+    """
+    if scenario.past is not None:
+        return []
     stated = dict(stated_numbers(scenario))
     shares = [
         f"release.{kind.name}.probability" for kind in scenario.release if kind.defective and len(scenario.release) > 1
     ]
     rates = [path for path in stated if _is_rate(path)]
     # A fleet whose nodes all start is an assumption, too.
-    unstated = [] if scenario.past is not None or any(path.startswith(_STARTS) for path in rates) else [_STARTS]
+    unstated = [] if any(path.startswith(_STARTS) for path in rates) else [_STARTS]
     paths = dict.fromkeys([*shares, *unstated, *rates])
     return [_make_factor(path, float(stated.get(path, 0))) for path in paths][:_MOST_FACTORS]
 

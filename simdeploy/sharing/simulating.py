@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.analysis import compare, estimate
-from simdeploy.analysis.asking.simulating import find_possible, replicate_kinds
+from simdeploy.analysis.asking.simulating import cap_replications, find_possible, replicate_kinds
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
 from simdeploy.errors import InputError
 from simdeploy.experiments import sweep
@@ -57,6 +57,7 @@ class Request:
 
 def report_scenario(scenario: Scenario, request: Request) -> Contents:
     """Return what a report on a scenario says."""
+    request = replace(request, replications=cap_replications(scenario, request.replications))
     policy, ranges = _choose_policy(scenario, request)
     names = {name: name for name in scenario.policies} | (
         {} if policy.name in scenario.policies else {policy.name: policy}
