@@ -131,6 +131,21 @@ def test_kinds_that_are_not_moved_keep_their_ratio(explorer):
     assert [float(kind.probability) for kind in none_left.scenario.release] == [0, 0, 1]
 
 
+def test_requirements_of_a_policy_leave_assumptions_movable(scenario):
+    """If a requirement names a policy, assumptions can be moved, and numbers are those of the file with these values. [property]"""
+    limits = [{"of": "makespan_s", "at_most": "1h", "policy": name} for name in SCENARIO["policies"]]
+    raw = json.loads(json.dumps({**SCENARIO, "requirements": limits}))
+    required = simdeploy.Scenario.from_dict(raw)
+    place = settle(Position("waves", {"scenario.fleet.start_failure": 0.2}), required, required.policies)
+    raw["fleet"]["start_failure"] = 0.2
+    same = settle(Position("waves", {}), simdeploy.Scenario.from_dict(raw), required.policies)
+    found = [
+        Explorer(each.scenario, {"waves": each.policy}, engine="reference")._estimate(each, 20, bool)
+        for each in (place, same)
+    ]
+    assert found[0] == found[1]
+
+
 def test_suspicious_values_are_said(explorer):
     """A value that is valid, but probably not meant, has the warning that the file would have. [contract]"""
     assert at(explorer).warnings == ()
