@@ -186,6 +186,22 @@ def test_the_ends_of_all_sliders_can_be_simulated(scenario, explorer):
             explorer.settle(Position("waves", step.values))
 
 
+def test_unset_is_a_step_of_its_own():
+    """A setting without value and default stands at `unset`, and 0 is another step that can be chosen. [contract]"""
+    general = {**SCENARIO["policies"]["waves"], "dialect": "general"}
+    scenario = simdeploy.Scenario.from_dict({**SCENARIO, "policies": {"waves": general}})
+    place = settle(Position("waves", {}), scenario, scenario.policies)
+    controls = {control.name: control for control in find_policy_controls(place)}
+    limit, wait = controls["max_failed_nodes_percent"], controls["health_check.min_healthy_time"]
+    for control, name, at in ((limit, "max_failed_nodes_percent", -1), (wait, "health_check.min_healthy_time", 0)):
+        assert control.steps[control.base] is control.steps[at]
+        assert (control.steps[at].values, control.steps[at].text) == ({name: None}, "unset")
+        assert 0 in [step.values[name] for step in control.steps]
+    assert "unset" not in [step.text for step in controls["max_failed_nodes"].steps]
+    stricter = settle(Position("waves", {"max_failed_nodes_percent": 0}), scenario, scenario.policies)
+    assert stricter.policy.policy != place.policy.policy
+
+
 def test_a_strategy_brings_its_sliders(explorer):
     """With another strategy come the settings that matter under it; the strategy of the file is a step back. [contract]"""
     strategy = explorer.find_controls(at(explorer))[0]

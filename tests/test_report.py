@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -194,6 +195,21 @@ def test_a_scenario_has_thresholds_that_matter():
     assert (rate.key, rate.values[rate.start]) == ("health_check.max_error_rate", "0.1")
     both = SCENARIO.with_values({"orchestrator.limit_combination": "both"})
     assert gather(both, QUICK).dials.dials[0].key == "max_failed_nodes"
+
+
+@pytest.mark.parametrize("limit", ["max_failed_nodes", "max_failed_nodes_percent"])
+def test_unset_limits(limit):
+    """Of two limits the one that is set moves; a setting without a value starts at unset, and its policy leaves it out. [contract]"""
+    policy = {"dialect": "general", "strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}
+    raw = {**EVIL, "policies": {"p": {**policy, limit: 2}}}
+    dials = gather(sd.Scenario.from_dict(raw), QUICK).dials
+    assert (dials.dials[0].key, dials.dials[0].values[dials.dials[0].start]) == (limit, "2")
+    request = replace(QUICK, vary={"health_check.min_healthy_time": [0, 30]})
+    dials = gather(sd.Scenario.from_dict({**EVIL, "policies": {"p": policy}}), request).dials
+    (dial,) = dials.dials
+    assert (dial.values, dial.start) == (("0 s", "30 s", "unset"), 2)
+    healths = [specs["general"]["spec"]["health_check"].get("min_healthy_time") for specs in dials.specs]
+    assert healths == ["0s", "30s", None]
 
 
 def test_policies_of_positions():

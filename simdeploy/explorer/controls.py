@@ -25,6 +25,7 @@ _DIGITS = (Fraction(1), Fraction(5, 4), Fraction(3, 2), *(Fraction(n) for n in r
 _STRATEGIES = ("immediate", "rolling", "canary")
 _CANARIES = ("canary_count", "canary_percent")
 _REACH = 10  # how many times larger or smaller than stated an assumption can be
+_UNSET = "unset"
 _MOST_LIKELY = 0.9  # of a kind of release
 _MOST_FACTORS = 8
 _STARTS = "fleet.start_failure"
@@ -91,8 +92,12 @@ def _make_slider(of_lever: LeverRange, place: Place) -> Control:
         Step({lever.name: known.get(number, _write(lever, number))}, number, _describe(lever, number, scale, place))
         for number in numbers
     )
-    places = {number: at for at, number in enumerate(numbers)}
-    base = places[numbers[0] if of_lever.current is None else of_lever.current]
+    if of_lever.current is None:  # beside the value that it resembles: without a limit, or without a wait
+        unset = Step({lever.name: None}, None, _UNSET)
+        is_limit = lever.name.rpartition(".")[2].startswith("max_")
+        steps = (*steps, unset) if is_limit else (unset, *steps)
+    places = {step.number: at for at, step in enumerate(steps)}
+    base = places[of_lever.current]
     default = None if of_lever.default is None else places[of_lever.default]
     return Control(lever.name, _label(lever.name), "policy", lever.kind, steps, base, default, *scale)
 

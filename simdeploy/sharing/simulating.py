@@ -107,9 +107,10 @@ def _choose_ranges(
 
 
 def _find_idle_limit(scenario: Scenario, policy: ScenarioPolicy, count: LeverRange, percent: LeverRange) -> str:
-    """Return which of both limits never decides, because the other one is reached first, or last."""
-    nodes_of_percent = (percent.current or 0.0) / 100 * scenario.fleet.nodes
-    counts_first = (count.current or 0.0) <= nodes_of_percent
+    """Return which of both limits never decides, because it is unset, or the other one is reached first, or last."""
+    if count.current is None or percent.current is None:
+        return _LIMITS[1] if percent.current is None else _LIMITS[0]
+    counts_first = count.current <= percent.current / 100 * scenario.fleet.nodes
     is_either = scenario.orchestrator_of(policy).limit_combination == "either"
     return _LIMITS[1] if counts_first == is_either else _LIMITS[0]
 
@@ -117,7 +118,9 @@ def _find_idle_limit(scenario: Scenario, policy: ScenarioPolicy, count: LeverRan
 def _simulate_dials(
     scenario: Scenario, policy: ScenarioPolicy, ranges: Sequence[LeverRange], request: Request
 ) -> Dials | None:
-    values = {each.lever.name: [_as_value(number) for number in each.numbers] for each in ranges}
+    values = {
+        each.lever.name: [*map(_as_value, each.numbers), *([None] if each.current is None else [])] for each in ranges
+    }
     measures = _list_measures(scenario)
     how: dict[str, Any] = {"vary": values, "seed": request.seed}
     kinds = find_possible(scenario, {policy.name: policy}, measures, request.replications, **how)
