@@ -422,6 +422,14 @@ def test_only_the_last_question_is_refined(talk, explorer, monkeypatch):
     assert [heard.next("numbers")["ask"] for _ in range(3)] == [1, 4, 4]
 
 
+def test_a_setting_that_is_gone_has_no_curve(talk, monkeypatch):
+    """A question with a setting that has no range at its position is answered without a curve, and without an error. [contract]"""
+    monkeypatch.setattr(Explorer, "efforts", lambda _: [Effort(20, True)])
+    conversation, _ = talk()
+    question = read_question({**ask(1, strategy="immediate"), "curve": "max_parallel"})
+    assert [answer["type"] for answer in conversation._answers(question)] == ["numbers", "controls", "rollout"]
+
+
 def test_a_refinement_is_dropped_for_a_question(talk, monkeypatch):
     """A question ends the refinement of the one before. [contract]"""
     monkeypatch.setattr(Explorer, "efforts", lambda _: [Effort(20, False), Effort(200_000, True)])

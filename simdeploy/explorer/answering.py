@@ -23,7 +23,7 @@ from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import find_levers
 from simdeploy.explorer.controls import find_policy_controls, find_world_controls
 from simdeploy.explorer.film import make_film
-from simdeploy.explorer.position import Place, Position, is_factor, settle
+from simdeploy.explorer.position import Place, Position, settle
 from simdeploy.report.wording import UNTRUSTED, capitalize, format_amount, measure_scale, name_briefly, write_estimate
 from simdeploy.scenario.measures import parse_measure
 from simdeploy.scenario.written_specs import write_specs
@@ -240,11 +240,6 @@ def find_measures(scenario: Scenario, type_: str) -> tuple[Measure, ...]:
         if not is_there and why_impossible(parse_measure(name), scenario.release, type_) is None:
             axes.insert(len(axes) - ("cost" in axes), name)
     return read_measures(axes)
-
-
-def has_curve(name: str) -> bool:
-    """Return whether a key may have a curve: one of the policy."""
-    return not is_factor(name)
 
 
 def _stop_if(is_superseded: Asked) -> Callable[[int, int], None]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import InputError, Problem, SimdeployWarning, not_among, raise_if_any, shorten
-from simdeploy.experiments.levers import FACTOR_PREFIX, change_policy, find_levers, own_identity
+from simdeploy.experiments.levers import change_policy, find_levers, own_identity
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -143,8 +143,3 @@ def _balance(factors: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
         return dict(factors)
     shares = {path: left * (share / before if before else 1 / len(kept)) for path, share in kept.items()}
     return {**shares, **factors}
-
-
-def is_factor(name: str) -> bool:
-    """Return whether a key belongs to the world, not the policy."""
-    return name.startswith(FACTOR_PREFIX)

@@ -11,6 +11,7 @@ class Explorer {
     el.append(this.root);
     this.heard = (answer) => this.hear(answer);
     this.moved = () => this.goTo(this.model.get("position"), null, { isOwn: false });
+    this.finished = () => this.finish();
     model.on("msg:custom", this.heard);
     model.on("change:position", this.moved);
     model.send("hello");
@@ -19,6 +20,7 @@ class Explorer {
   close() {
     this.model.off("msg:custom", this.heard);
     this.model.off("change:position", this.moved);
+    for (const type of ["pointerup", "pointercancel"]) removeEventListener(type, this.finished);
     this.rollout?.stop();
     this.watcher?.disconnect();
   }
@@ -83,6 +85,8 @@ class Explorer {
       make("div", { class: "columns" }, this.controls.element, make("div", { class: "panels" }, make("div", {}, this.tradeoff.element, this.policy.element), this.rollout.element)),
     );
     this.root.addEventListener("keydown", (event) => this.press(event));
+    this.root.addEventListener("focusout", this.finished);
+    for (const type of ["pointerup", "pointercancel"]) addEventListener(type, this.finished);
     this.watcher = new ResizeObserver(() => this.resize());
     this.watcher.observe(this.tradeoff.place);
   }
@@ -125,16 +129,22 @@ class Explorer {
     const position = { policy, values: changed };
     if (!isDone) {
       this.moving = position;
+      this.movedName = name;
       this.showPosition(position, name);
       this.ask(position);
       return;
     }
-    this.moving = null;
     this.goTo(position, name);
+  }
+
+  // The hand lets go: a slider that is back where it was says nothing.
+  finish() {
+    if (this.moving) this.goTo(this.moving, this.movedName);
   }
 
   goTo(position, name, { isOwn = true, isStep = false, asksAgain = false } = {}) {
     if (!position || !this.past) return;
+    this.moving = null;
     if (!isStep) this.past.push(position, name);
     this.showPosition(position, name);
     if (isOwn) {

@@ -1,0 +1,119 @@
+"""Parts of the explorer's front end in a browser, without anything that answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from simdeploy.explorer.front_end import read_module, read_style
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[test]'")
+
+# Curves of two values, and a model that keeps what it is sent.
+HELPERS = """
+const estimate = (measure, value, more) => ({
+  measure, label: measure, about: "", given: null, better: "min", estimate: value, low: value - 0.1, high: value + 0.1, n: 9, is_trusted: true,
+  text: String(value), interval: "1 to 2", factor: 1, unit: "", ...more,
+});
+const curveOf = (names, more) => ({ lever: "limit", n: 50, kind: "whole", points: [1, 2].map((value) => ({
+  value, is_here: value === 1, is_default: false, estimates: names.map((name, place) => estimate(name, place ? 5 - value : value, more)),
+})) });
+const controlOf = (more) => ({ name: "limit", label: "limit", group: "policy", kind: "whole", base: 1, default: null, factor: 1, unit: "",
+  steps: [0, 1, 2, 3].map((value) => ({ values: { limit: value }, number: value, text: String(value) })), ...more });
+class FakeModel {
+  constructor(position) { this.values = { position }; this.sent = []; this.listeners = {}; }
+  get(name) { return this.values[name]; }
+  set(name, value) { this.values[name] = value; }
+  save_changes() {}
+  send(content) { this.sent.push(content); }
+  on(name, listener) { this.listeners[name] = listener; }
+  off() {}
+  tell(answer) { this.listeners["msg:custom"](answer); }
+}
+const START = { type: "start", looks: { statuses: {}, outcomes: {} }, scenario: "s", description: "", policies: ["waves", "other"], kinds: [],
+  confidence_level: 0.95, nodes: 4, start: { policy: "waves", values: {} } };
+"""
+
+
+@pytest.fixture
+def page(visit):
+    """Return a page with the front end's parts; errors in it fail the test."""
+    visited = visit()
+    visited.page.set_content("<div id='cell'></div>")
+    visited.page.add_style_tag(content=read_style())
+    visited.page.add_script_tag(content=read_module().replace("export default { render };", "") + HELPERS)
+    yield visited.page
+    assert visited.errors == []
+
+
+def test_doubtful_intervals_are_marked_and_decide_nothing(page):
+    """An interval that can't be trusted is dashed in the chart, has ~ in the table, and says neither better nor worse. [contract]"""
+    trusted, doubtful = (
+        page.evaluate(
+            """(is_trusted) => {
+              const view = new Tradeoff(() => {}, "95 %");
+              view.show(curveOf(["false_alarm", "escaped"], { is_trusted }), controlOf());
+              const now = estimate("escaped", 1, { is_trusted });
+              const cell = view.table.querySelector("td").textContent;
+              const changes = [compareEstimates(now, estimate("escaped", 3)), compareEstimates(estimate("escaped", 3), now)];
+              return [view.place.querySelectorAll(".bar").length, view.place.querySelectorAll(".doubtful").length, cell, changes, view.note.textContent];
+            }""",
+            is_trusted,
+        )
+        for is_trusted in (True, False)
+    )
+    assert trusted[:4] == [4, 0, "1 (1 to 2)", ["better", "worse"]]
+    assert doubtful[:4] == [4, 4, "1 (~1 to 2)", ["unclear", "unclear"]]
+    assert "Dashed" not in trusted[4]
+    assert "Dashed ones, with ~ in the table, may be too narrow." in doubtful[4]
+
+
+@pytest.mark.parametrize("is_picked", [False, True])
+def test_an_axis_that_is_gone_is_chosen_anew(page, is_picked):
+    """If a measure on an axis is no longer estimated, the axes are suggested anew, whether or not they were picked. [contract]"""
+    chosen = page.evaluate(
+        """(isPicked) => {
+          const view = new Tradeoff(() => {}, "95 %");
+          view.show(curveOf(["false_alarm", "escaped"]), controlOf());
+          const before = { ...view.chosen };
+          if (isPicked) view.choose();
+          view.show(curveOf(["false_alarm", "blast_radius"]), controlOf());
+          return [before, view.chosen, view.y.value, view.isPicked];
+        }""",
+        is_picked,
+    )
+    now = {"x": "false_alarm", "y": "blast_radius"}
+    assert chosen[:3] == [{"x": "false_alarm", "y": "escaped"}, now, "blast_radius"]
+    assert not chosen[3]
+
+
+BEGIN = """() => {
+  const model = new FakeModel({ policy: "waves", values: {} });
+  const explorer = new Explorer(model, document.getElementById("cell"));
+  model.tell(START);
+  model.tell({ type: "controls", ask: explorer.number, view: explorer.view, controls: [controlOf()] });
+  Object.assign(window, { model, explorer });
+}"""
+
+
+@pytest.mark.parametrize("end", ["pointerup", "pointercancel", "blur"])
+def test_a_slider_that_is_back_leaves_nothing_behind(page, end):
+    """A slider that returns to its start, which browsers call no change, leaves the next step where it belongs. [contract]"""
+    page.evaluate(BEGIN)
+    found = page.evaluate(
+        """(end) => {
+          const range = document.querySelector("input[type=range][data-name=limit]");
+          range.focus();
+          for (const step of [3, 1]) {
+            range.value = step;
+            range.dispatchEvent(new Event("input", { bubbles: true }));
+          }
+          if (end === "blur") range.blur();
+          else range.dispatchEvent(new Event(end, { bubbles: true }));
+          const isMoving = Boolean(explorer.moving);
+          explorer.goTo({ policy: "other", values: {} }, null);
+          explorer.chooseLever("limit");
+          return [isMoving, explorer.past.before.length, explorer.past.now.policy];
+        }""",
+        end,
+    )
+    assert found == [False, 1, "other"]
