@@ -8,6 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -227,6 +228,33 @@ def test_chosen_thresholds(tmp_path):
     dials = gather(SCENARIO, Request("canary", {"canary_count": [1, 8]}, 20, engine="compiled")).dials
     assert [(dial.name, dial.values, dial.start) for dial in dials.dials] == [("canary_count", ("1", "2", "8"), 1)]
     assert dials.policy == "canary"
+
+
+def test_what_is_varied_is_of_a_policy_that_obeys(tmp_path, monkeypatch):
+    """Without --policy, the first policy moves that doesn't ignore what is varied; if all do, one is asked for. [contract]"""
+    scenario = sd.read_scenario(SCENARIOS / "small-fleet.yaml")
+    assert next(iter(scenario.policies.values())).policy.strategy == "immediate"
+    for name, policy in (("max_parallel", "rolling"), ("canary_count", "canary")):
+        dials = gather(scenario, replace(QUICK, vary={name: [1, 5]})).dials
+        assert (dials.policy, dials.dials[0].key) == (policy, name)
+        assert len({cell.text for cell in dials.quantities[2].cells}) > 1
+    monkeypatch.chdir(tmp_path)
+    small = {"name": "s", "fleet": {"nodes": 4, "update_duration": "1m"}, "policies": {"p": {"strategy": "immediate"}}}
+    Path("s.yaml").write_text(json.dumps(small), encoding="utf-8")
+    found = run("report", "s.yaml", "-o", "a.html", "--vary", "max_parallel=1,2")
+    assert found.exit_code == 2
+    assert "ignored by every policy of the scenario" in found.stderr
+    with pytest.raises(sd.InputError, match="no such key"):
+        gather(scenario, replace(QUICK, vary={"max_paralel": [1, 5]}))
+
+
+def test_a_given_policy_is_compared(small_pictures):
+    """A policy with the name of one of the scenario's takes its place, in dials and comparison. [contract]"""
+    scenario = sd.read_scenario(SCENARIOS / "small-fleet.yaml")
+    contents = gather(scenario, replace(QUICK, policy=replace(scenario.policies["all-at-once"], name="canary")))
+    assert contents.policies["canary"]["deployment"]["spec"]["strategy"] == "immediate"
+    of = dict(list(contents.result.estimates.groupby("policy")["estimate"]))
+    np.testing.assert_array_equal(of["canary"], of["all-at-once"])
 
 
 # -- stores --------------------------------------------------------------------------------------------------------------
