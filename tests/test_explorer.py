@@ -186,6 +186,31 @@ def test_the_ends_of_all_sliders_can_be_simulated(scenario, explorer):
             explorer.settle(Position("waves", step.values))
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in SCENARIOS.glob("*.yaml")))
+def test_sliders_of_shipped_scenarios_end_at_values_that_are_valid(name):
+    """Both ends of every slider of a shipped scenario are values that it takes. [property]"""
+    scenario = simdeploy.read_scenario(SCENARIOS / f"{name}.yaml")
+    first = next(iter(scenario.policies))
+    place = settle(Position(first, {}), scenario, scenario.policies)
+    for control in [*find_policy_controls(place), *find_world_controls(scenario)]:
+        for step in (control.steps[0], control.steps[-1]):
+            settle(Position(first, step.values), scenario, scenario.policies)
+
+
+@pytest.mark.parametrize("shares", [(0.8, 0.1, 0.1), (0.05, 0.9, 0.05), (0.0, 0.3, 0.7), (None, 0.4, 0.6)])
+def test_defective_kinds_are_never_too_probable_together(shares):
+    """All probabilities of defective kinds can be at their ends together, also where every kind is defective. [property]"""
+    names = [(name, share) for name, share in zip(("good", "bad", "ugly"), shares, strict=True) if share is not None]
+    release = {name: {"probability": share, "defective": name != "good"} for name, share in names}
+    scenario = simdeploy.Scenario.from_dict({**SCENARIO, "release": release})
+    controls = [control for control in find_world_controls(scenario) if control.name.endswith("probability")]
+    assert len(controls) == len(names) - 1
+    for end in (0, -1):
+        values = {control.name: control.steps[end].values[control.name] for control in controls}
+        place = settle(Position("waves", values), scenario, scenario.policies)
+        assert sum(kind.probability for kind in place.scenario.release) == pytest.approx(1)
+
+
 def test_unset_is_a_step_of_its_own():
     """A setting without value and default stands at `unset`, and 0 is another step that can be chosen. [contract]"""
     general = {**SCENARIO["policies"]["waves"], "dialect": "general"}

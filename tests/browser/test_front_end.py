@@ -86,6 +86,21 @@ def test_an_axis_that_is_gone_is_chosen_anew(page, is_picked):
     assert not chosen[3]
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("duration", "90", 90),
+        ("duration", " 1.5 ", 1.5),
+        ("duration", "1m30s", "1m30s"),
+        ("duration", "soon", "soon"),
+        ("whole", "2", 2),
+    ],
+)
+def test_what_is_typed(page, kind, text, value):
+    """Plain digits are a number, of seconds beside a duration; other texts are as in a file. [contract]"""
+    assert page.evaluate("([kind, text]) => readTyped(controlOf({ kind }), text)", [kind, text]) == value
+
+
 BEGIN = """() => {
   const model = new FakeModel({ policy: "waves", values: {} });
   const explorer = new Explorer(model, document.getElementById("cell"));

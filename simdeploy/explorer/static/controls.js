@@ -117,7 +117,8 @@ function readTyped(control, text) {
   const step = control.steps.find((each) => each.text === plain);
   if (step) return step.values[control.name];
   const number = Number(plain.replace(/\s*%$/, ""));
-  if (control.kind === "duration" || Number.isNaN(number)) return plain;
+  if (control.kind === "duration") return /^\d+(\.\d+)?$/.test(plain) ? Number(plain) : plain; // seconds, as in a file
+  if (Number.isNaN(number)) return plain;
   return Number((number / control.factor).toPrecision(12));
 }
 
