@@ -25,7 +25,7 @@ from simdeploy.report.questions import QUESTIONS, ask
 from simdeploy.report.wording import PERCENT, Scale, format_estimate
 from simdeploy.sharing import page as page_module
 from simdeploy.sharing.cells import list_intervals, list_numbers
-from simdeploy.sharing.dials import make_dials
+from simdeploy.sharing.dials import Cell, Dial, Dials, Quantity, make_dials
 from simdeploy.sharing.gathering import gather
 from simdeploy.sharing.markdown import to_markdown
 from simdeploy.sharing.page import MOST_ROWS, to_page
@@ -324,6 +324,24 @@ def test_large_tables_are_cut(small_pictures):
     text = to_page(gather(sd.GridSummary(many, make("GridSummary").factors, 0.95, {}), Request()))
     assert f"{len(many) - MOST_ROWS:,} more rows are not shown." in text
     assert len(text) < 3e6
+
+
+@pytest.mark.parametrize(("n", "quantities", "left"), [(2, 2, "all"), (60, 6, "sliders"), (100, 6, "nothing")])
+def test_pages_of_many_positions_are_short(n, quantities, left, small_pictures):
+    """A page has less than 3 MB: it leaves out policies first, then sliders, and says so. [contract]"""
+    contents = gather(sd.Scenario.from_dict(EVIL), replace(QUICK, vary={"max_failed_nodes": [0, 1]}))
+    values = tuple(map(str, range(n)))
+    keys = [Dial(key, key, tuple(range(n)), values, 0, True) for key in ("a", "b")]
+    cell = Cell("12.3 % (10.1 to 15.2)", 12.345, 10.123, 15.234, True)
+    measured = tuple(Quantity(f"q{number}", "%", (cell,) * n**2) for number in range(quantities))
+    specs = (next(iter(contents.policies.values())),) * n**2
+    text = to_page(replace(contents, dials=Dials(tuple(keys), measured, "waves", specs)))
+    assert len(text.encode()) < 3e6
+    page = Page(text)
+    assert ('id="grid"' in text, 'id="json-0"' in text) == (left != "nothing", left == "all")
+    said = page.text("p")
+    assert (f"policies of the {n**2:,} positions are left out" in said) == (left == "sliders")
+    assert (f"with {n**2:,} positions the page would be too large" in said) == (left == "nothing")
 
 
 def test_equal_reports_are_equal_bytes():
