@@ -25,9 +25,9 @@ class FakeModel {
   set(name, value) { this.values[name] = value; }
   save_changes() {}
   send(content) { this.sent.push(content); }
-  on(name, listener) { this.listeners[name] = listener; }
+  on(name, listener) { (this.listeners[name] ??= []).push(listener); }
   off() {}
-  tell(answer) { this.listeners["msg:custom"](answer); }
+  tell(answer, name = "msg:custom") { for (const listener of this.listeners[name]) listener(answer); }
 }
 const START = { type: "start", looks: { statuses: {}, outcomes: {} }, scenario: "s", description: "", policies: ["waves", "other"], kinds: [],
   confidence_level: 0.95, nodes: 4, start: { policy: "waves", values: {} } };
@@ -132,3 +132,39 @@ def test_a_slider_that_is_back_leaves_nothing_behind(page, end):
         end,
     )
     assert found == [False, 1, "other"]
+
+
+def test_views_hear_their_own_answers(page):
+    """Of two views of one widget, each hears the answers with its id and those to all, whatever its questions' numbers. [contract]"""
+    page.evaluate(BEGIN)
+    heard = page.evaluate(
+        """() => {
+          const [one, two] = [explorer, new Explorer(model, document.getElementById("cell"))];
+          two.ask = () => {};
+          const start = { ...START, view: two.view };
+          const before = one.number;
+          model.tell(start);
+          const isAlone = one.number === before && Boolean(two.about);
+          one.showError = two.showError = function (answer) { this.error = answer.problems[0]; };
+          model.tell({ type: "error", ask: 9, view: one.view, problems: ["mine"] });
+          model.tell({ type: "error", ask: 9, problems: ["all"] });
+          const all = [one.error, two.error];
+          model.tell({ type: "error", ask: 9, view: two.view, problems: ["other"] });
+          two.close();
+          return [isAlone, all, one.error, two.error, one.view !== two.view, model.sent.at(-1).content, model.sent.at(-1).view === two.view];
+        }"""
+    )
+    assert heard == [True, ["all", "all"], "all", "other", True, "bye", True]
+
+
+def test_a_position_without_values_is_the_file(page):
+    """A position that Python sets without values is that of the file. [contract]"""
+    page.evaluate(BEGIN)
+    asked = page.evaluate(
+        """() => {
+          model.set("position", { policy: "other" });
+          model.tell({}, "change:position");
+          return model.sent.at(-1).content.position;
+        }"""
+    )
+    assert asked == {"policy": "other", "values": {}}

@@ -3,21 +3,29 @@
 class Explorer {
   constructor(model, el) {
     this.model = model;
+    this.view = `${Date.now()}-${Math.random()}`; // a notebook may show one widget in several cells
     this.number = 0;
     this.shownNumber = 0;
     this.lever = null;
     this.known = {}; // the best estimates of each position
     this.root = make("div", { class: "simdeploy-explorer" });
     el.append(this.root);
-    this.heard = (answer) => this.hear(answer);
-    this.moved = () => this.goTo(this.model.get("position"), null, { isOwn: false });
+    this.heard = (answer) => {
+      if (answer.view === undefined || answer.view === this.view) this.hear(answer);
+    };
+    this.moved = () => this.goTo(withValues(this.model.get("position")), null, { isOwn: false });
     this.finished = () => this.finish();
     model.on("msg:custom", this.heard);
     model.on("change:position", this.moved);
-    model.send("hello");
+    this.send("hello");
+  }
+
+  send(content) {
+    this.model.send({ view: this.view, content });
   }
 
   close() {
+    this.send("bye");
     this.model.off("msg:custom", this.heard);
     this.model.off("change:position", this.moved);
     for (const type of ["pointerup", "pointercancel"]) removeEventListener(type, this.finished);
@@ -54,9 +62,9 @@ class Explorer {
   build(about) {
     this.about = about;
     this.level = `${Number((100 * about.confidence_level).toPrecision(6))} %`;
-    const start = this.model.get("position");
+    const start = withValues(this.model.get("position"));
     const known = start && about.policies.includes(start.policy);
-    this.past = new Past(known ? { policy: start.policy, values: { ...start.values } } : about.start);
+    this.past = new Past(known ? start : about.start);
     this.cards = new Cards(about.looks);
     this.controls = new Controls((name, values, isDone) => this.move(name, values, isDone));
     this.tradeoff = new Tradeoff((lever) => this.chooseLever(lever), this.level);
@@ -173,7 +181,7 @@ class Explorer {
     this.asked = keyOf(position);
     this.askedAt = performance.now();
     this.root.classList.add("asking");
-    this.model.send({ ask: this.number, position, curve: this.lever, rollout: this.rollout.asked });
+    this.send({ ask: this.number, position, curve: this.lever, rollout: this.rollout.asked });
   }
 
   showNumbers(answer) {
