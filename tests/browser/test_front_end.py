@@ -168,3 +168,49 @@ def test_a_position_without_values_is_the_file(page):
         }"""
     )
     assert asked == {"policy": "other", "values": {}}
+
+
+def test_the_focus_stays(page):
+    """The button of a dialect keeps the focus when numbers come; that which resets a slider hands it to the slider. [contract]"""
+    page.evaluate(BEGIN)
+    focused = page.evaluate(
+        """() => {
+          const specs = { deployment: { spec: {}, notes: [] }, rollout: { spec: {}, notes: [] } };
+          explorer.policy.show(specs);
+          const button = explorer.policy.tabs.children[1];
+          button.click();
+          button.focus();
+          explorer.policy.show(specs);
+          const isKept = document.activeElement === button && button.getAttribute("aria-pressed") === "true";
+          explorer.goTo({ policy: "waves", values: { limit: 2 } }, "limit");
+          const reset = document.querySelector(".slider button");
+          reset.focus();
+          reset.click();
+          return [isKept, reset.hidden, document.activeElement.dataset.name, explorer.past.now.values];
+        }"""
+    )
+    assert focused == [True, True, "limit", {}]
+
+
+@pytest.mark.parametrize("has_link", [True, False])
+def test_undo_is_heard_in_a_page_of_its_own(page, has_link):
+    """In the served page Ctrl+Z undoes wherever the focus is; a notebook keeps its own outside the widget. [contract]"""
+    page.evaluate(
+        BEGIN.replace("model.tell(START)", f"model.set('has_link', {str(has_link).lower()}); model.tell(START)")
+    )
+    page.evaluate("explorer.goTo({ policy: 'other', values: {} }, null); document.activeElement.blur()")
+    page.keyboard.press("Control+z")
+    assert page.evaluate("explorer.past.now.policy") == ("waves" if has_link else "other")
+
+
+def test_time_stands_still_without_a_film(page):
+    """As long as no rollout has been shown, as in a link to an invalid position, its time can't be moved. [contract]"""
+    page.evaluate(BEGIN)
+    moved = page.evaluate(
+        """() => {
+          const buttons = [...document.querySelectorAll(".rollout .steps button")];
+          for (const button of buttons) button.click();
+          return [buttons.length, buttons.every((button) => button.disabled), explorer.rollout.slider.disabled];
+        }"""
+    )
+    assert moved == [5, True, True]

@@ -14,7 +14,10 @@ class Slider {
       type: "text", "aria-label": `${capital(control.label)}, exact value`, autocomplete: "off", spellcheck: "false", size: 8,
       onchange: () => ontype(this.control, this.text.value),
     });
-    this.reset = makeButton("↺", `Reset ${control.label}`, () => onmove(this.control.steps[this.control.base].values, true));
+    this.reset = makeButton("↺", `Reset ${control.label}`, () => {
+      this.range.focus(); // the button goes
+      onmove(this.control.steps[this.control.base].values, true);
+    });
     this.marks = make("div", { class: "marks", "aria-hidden": "true" });
     this.addMark(control.base, "file", "in the file");
     if (control.default !== null) this.addMark(control.default, "default", "API default");

@@ -15,6 +15,7 @@ class Explorer {
     };
     this.moved = () => this.goTo(withValues(this.model.get("position")), null, { isOwn: false });
     this.finished = () => this.finish();
+    this.pressed = (event) => this.press(event);
     model.on("msg:custom", this.heard);
     model.on("change:position", this.moved);
     this.send("hello");
@@ -29,6 +30,7 @@ class Explorer {
     this.model.off("msg:custom", this.heard);
     this.model.off("change:position", this.moved);
     for (const type of ["pointerup", "pointercancel"]) removeEventListener(type, this.finished);
+    this.keys?.removeEventListener("keydown", this.pressed);
     this.rollout?.stop();
     this.watcher?.disconnect();
   }
@@ -92,7 +94,9 @@ class Explorer {
       this.warnings,
       make("div", { class: "columns" }, this.controls.element, make("div", { class: "panels" }, make("div", {}, this.tradeoff.element, this.policy.element), this.rollout.element)),
     );
-    this.root.addEventListener("keydown", (event) => this.press(event));
+    // A page of its own hears keys wherever the focus is.
+    this.keys = this.model.get("has_link") ? document : this.root;
+    this.keys.addEventListener("keydown", this.pressed);
     this.root.addEventListener("focusout", this.finished);
     for (const type of ["pointerup", "pointercancel"]) addEventListener(type, this.finished);
     this.watcher = new ResizeObserver(() => this.resize());
