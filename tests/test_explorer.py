@@ -9,6 +9,7 @@ from time import process_time
 
 import numpy as np
 import pytest
+from commands import SCENARIOS
 
 import simdeploy
 from simdeploy.analysis.asking.simulating import replicate_kinds
@@ -130,6 +131,21 @@ def test_kinds_that_are_not_moved_keep_their_ratio(explorer):
     assert [float(kind.probability) for kind in none_left.scenario.release] == [0, 0, 1]
 
 
+def test_requirements_of_a_policy_leave_assumptions_movable(scenario):
+    """If a requirement names a policy, assumptions can be moved, and numbers are those of the file with these values. [property]"""
+    limits = [{"of": "makespan_s", "at_most": "1h", "policy": name} for name in SCENARIO["policies"]]
+    raw = json.loads(json.dumps({**SCENARIO, "requirements": limits}))
+    required = simdeploy.Scenario.from_dict(raw)
+    place = settle(Position("waves", {"scenario.fleet.start_failure": 0.2}), required, required.policies)
+    raw["fleet"]["start_failure"] = 0.2
+    same = settle(Position("waves", {}), simdeploy.Scenario.from_dict(raw), required.policies)
+    found = [
+        Explorer(each.scenario, {"waves": each.policy}, engine="reference")._estimate(each, 20, bool)
+        for each in (place, same)
+    ]
+    assert found[0] == found[1]
+
+
 def test_suspicious_values_are_said(explorer):
     """A value that is valid, but probably not meant, has the warning that the file would have. [contract]"""
     assert at(explorer).warnings == ()
@@ -168,6 +184,47 @@ def test_the_ends_of_all_sliders_can_be_simulated(scenario, explorer):
     for control in controls:
         for step in (control.steps[0], control.steps[-1]):
             explorer.settle(Position("waves", step.values))
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SCENARIOS.glob("*.yaml")))
+def test_sliders_of_shipped_scenarios_end_at_values_that_are_valid(name):
+    """Both ends of every slider of a shipped scenario are values that it takes. [property]"""
+    scenario = simdeploy.read_scenario(SCENARIOS / f"{name}.yaml")
+    first = next(iter(scenario.policies))
+    place = settle(Position(first, {}), scenario, scenario.policies)
+    for control in [*find_policy_controls(place), *find_world_controls(scenario)]:
+        for step in (control.steps[0], control.steps[-1]):
+            settle(Position(first, step.values), scenario, scenario.policies)
+
+
+@pytest.mark.parametrize("shares", [(0.8, 0.1, 0.1), (0.05, 0.9, 0.05), (0.0, 0.3, 0.7), (None, 0.4, 0.6)])
+def test_defective_kinds_are_never_too_probable_together(shares):
+    """All probabilities of defective kinds can be at their ends together, also where every kind is defective. [property]"""
+    names = [(name, share) for name, share in zip(("good", "bad", "ugly"), shares, strict=True) if share is not None]
+    release = {name: {"probability": share, "defective": name != "good"} for name, share in names}
+    scenario = simdeploy.Scenario.from_dict({**SCENARIO, "release": release})
+    controls = [control for control in find_world_controls(scenario) if control.name.endswith("probability")]
+    assert len(controls) == len(names) - 1
+    for end in (0, -1):
+        values = {control.name: control.steps[end].values[control.name] for control in controls}
+        place = settle(Position("waves", values), scenario, scenario.policies)
+        assert sum(kind.probability for kind in place.scenario.release) == pytest.approx(1)
+
+
+def test_unset_is_a_step_of_its_own():
+    """A setting without value and default stands at `unset`, and 0 is another step that can be chosen. [contract]"""
+    general = {**SCENARIO["policies"]["waves"], "dialect": "general"}
+    scenario = simdeploy.Scenario.from_dict({**SCENARIO, "policies": {"waves": general}})
+    place = settle(Position("waves", {}), scenario, scenario.policies)
+    controls = {control.name: control for control in find_policy_controls(place)}
+    limit, wait = controls["max_failed_nodes_percent"], controls["health_check.min_healthy_time"]
+    for control, name, at in ((limit, "max_failed_nodes_percent", -1), (wait, "health_check.min_healthy_time", 0)):
+        assert control.steps[control.base] is control.steps[at]
+        assert (control.steps[at].values, control.steps[at].text) == ({name: None}, "unset")
+        assert 0 in [step.values[name] for step in control.steps]
+    assert "unset" not in [step.text for step in controls["max_failed_nodes"].steps]
+    stricter = settle(Position("waves", {"max_failed_nodes_percent": 0}), scenario, scenario.policies)
+    assert stricter.policy.policy != place.policy.policy
 
 
 def test_a_strategy_brings_its_sliders(explorer):
@@ -292,6 +349,17 @@ def test_a_film_is_its_rollout(explorer):
     json.dumps(film, allow_nan=False)
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in SCENARIOS.glob("*.yaml")))
+def test_answers_about_every_shipped_scenario_are_json(name):
+    """Numbers and film of every shipped scenario are JSON, of rollouts without a verdict, too. [contract]"""
+    scenario = simdeploy.read_scenario(SCENARIOS / f"{name}.yaml")
+    explorer = Explorer(scenario, scenario.policies, engine="reference")
+    place = explorer.settle(explorer.start)
+    film = explorer.show_rollout(place, 0, None)
+    json.dumps([film, explorer.estimate(place, 2)], allow_nan=False)
+    assert (film["verdict"] is None) == (name in ("type-restart", "type-stop"))
+
+
 # -- conversations -----------------------------------------------------------------------------------------------------
 
 
@@ -377,6 +445,14 @@ def test_only_the_last_question_is_refined(talk, explorer, monkeypatch):
     monkeypatch.setattr(Explorer, "_estimate", estimate)
     conversation.hear(ask(1, max_failed_nodes=0))
     assert [heard.next("numbers")["ask"] for _ in range(3)] == [1, 4, 4]
+
+
+def test_a_setting_that_is_gone_has_no_curve(talk, monkeypatch):
+    """A question with a setting that has no range at its position is answered without a curve, and without an error. [contract]"""
+    monkeypatch.setattr(Explorer, "efforts", lambda _: [Effort(20, True)])
+    conversation, _ = talk()
+    question = read_question({**ask(1, strategy="immediate"), "curve": "max_parallel"})
+    assert [answer["type"] for answer in conversation._answers(question)] == ["numbers", "controls", "rollout"]
 
 
 def test_a_refinement_is_dropped_for_a_question(talk, monkeypatch):

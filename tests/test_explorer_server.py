@@ -196,6 +196,19 @@ def test_malformed_messages_are_answered(client, text, says):
         assert visitor.receive_json()["type"] == "numbers"
 
 
+def test_an_answer_that_is_no_json_is_an_error(client, monkeypatch):
+    """An answer that can't be written is answered as an error, and the next question by its numbers. [contract]"""
+    with talk(client) as visitor, monkeypatch.context() as patched:
+        visitor.receive_json()
+        patched.setattr(Explorer, "estimate", lambda *_: [float("nan")])
+        visitor.send_json(ask())
+        answer = visitor.receive_json()
+        assert (answer["type"], answer["ask"]) == ("error", 1)
+        patched.undo()
+        visitor.send_json(ask())
+        assert visitor.receive_json()["type"] == "numbers"
+
+
 def test_bytes_are_answered_and_too_many_are_not(client):
     """A binary message is answered; one that is too large ends the conversation. [contract]"""
     with talk(client) as visitor:
@@ -323,9 +336,38 @@ def test_the_widget_has_the_same_front_end_and_answers(make_scenario, monkeypatc
     answers = queue.Queue()
     monkeypatch.setattr(widget, "send", answers.put)
     for content in ("hello", ask()):
-        widget._handle_custom_msg(content, [])
+        widget._handle_custom_msg({"view": "a", "content": content}, [])
     assert [answers.get(timeout=30)["type"] for _ in range(3)] == ["start", "numbers", "controls"]
     widget.close()
+
+
+def test_each_view_of_a_widget_has_a_conversation(make_scenario, monkeypatch):
+    """A widget in two cells answers each with its id, also after the other has gone; messages of nobody are left alone. [contract]"""
+    monkeypatch.setattr(Explorer, "prepare", lambda _: None)
+    widget = simdeploy.explore(make_scenario(fleet={"nodes": 4}), "p", engine="reference")
+    answers = queue.Queue()
+    monkeypatch.setattr(widget, "send", answers.put)
+
+    def say(view, content):
+        widget._handle_custom_msg({"view": view, "content": content}, [])
+
+    say("a", "hello")
+    say("b", "hello")
+    assert [answers.get(timeout=30)["view"] for _ in range(2)] == ["a", "b"]
+    say("a", ask())
+    assert {answers.get(timeout=30)["view"] for _ in range(3)} == {"a"}
+    say("a", "bye")
+    for nobody in ("hello", {"view": 1}, {"content": "hello"}, None):
+        widget._handle_custom_msg(nobody, [])
+    say("a", ask())
+    say("b", ask())
+    answer = answers.get(timeout=30)
+    assert (answer["view"], answer["type"]) == ("b", "numbers")
+    for number in range(20):  # cells that were run again
+        say(str(number), "hello")
+    assert len(widget._conversations) == 8
+    widget.close()
+    assert widget._conversations == {}
 
 
 def test_an_unsaved_policy_is_first(make_scenario):

@@ -6,6 +6,7 @@ import math
 import pickle
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -13,7 +14,11 @@ from test_backtest import CHECK, bounds, rolling
 
 import simdeploy
 from simdeploy import InputError, Scenario, backtest, simulate
+from simdeploy.analysis.asking.simulating import cap_replications
 from simdeploy.engines.replay.worlds import choose_past
+from simdeploy.explorer.answering import Explorer
+from simdeploy.scenario.past_rollouts import find_kind
+from simdeploy.sharing.simulating import Request, report_scenario
 
 FLEET = {
     "nodes": 10,
@@ -218,3 +223,25 @@ def test_what_can_not_be_asked(scenario):
     gate = {**rolling(), "health_check": {**CHECK, "gate": {"kind": "baseline"}}}
     with pytest.raises(InputError, match=r"rollout.0.health_check.gate: compares with nodes on the old version"):
         simulate(scenario, gate)
+
+
+def test_explorer_and_report_count_no_rollout_twice(scenario):
+    """Estimates, curves and reports have no more replications than rollouts on record, and no slider moves what is on record. [property]"""
+    explorer = Explorer(scenario, scenario.policies, engine="reference")
+    assert [(effort.n, effort.is_last) for effort in explorer.efforts()] == [(N, True)]
+    assert explorer.size_of_curve(N) == N
+    assert not any(control["group"] == "world" for control in explorer.find_controls(explorer.settle(explorer.start)))
+    contents = report_scenario(scenario, Request(replications=200, engine="reference"))
+    assert contents.result.estimates["n"].max() <= N
+    assert ("replications of each policy", str(N)) in contents.origin.rows
+
+
+@pytest.mark.parametrize(("copies", "n"), [(1, 6), (3, 18), (5, 19), (10, 20), (100, 200)])
+def test_replications_that_are_independent(scenario, copies, n):
+    """Where kinds get worlds of their own there are no more than the record has of the rarest kind; before, all. [oracle]"""
+    past = scenario.past
+    rare = Counter(find_kind(history, scenario.release).name for history in past.histories)
+    assert min(rare.values()) == 2
+    many = replace(scenario, past=replace(past, histories=past.histories * copies))
+    assert cap_replications(many, 10_000) == n
+    assert cap_replications(many, 3) == 3

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -23,7 +25,7 @@ from simdeploy.report.questions import QUESTIONS, ask
 from simdeploy.report.wording import PERCENT, Scale, format_estimate
 from simdeploy.sharing import page as page_module
 from simdeploy.sharing.cells import list_intervals, list_numbers
-from simdeploy.sharing.dials import make_dials
+from simdeploy.sharing.dials import Cell, Dial, Dials, Quantity, make_dials
 from simdeploy.sharing.gathering import gather
 from simdeploy.sharing.markdown import to_markdown
 from simdeploy.sharing.page import MOST_ROWS, to_page
@@ -196,6 +198,21 @@ def test_a_scenario_has_thresholds_that_matter():
     assert gather(both, QUICK).dials.dials[0].key == "max_failed_nodes"
 
 
+@pytest.mark.parametrize("limit", ["max_failed_nodes", "max_failed_nodes_percent"])
+def test_unset_limits(limit):
+    """Of two limits the one that is set moves; a setting without a value starts at unset, and its policy leaves it out. [contract]"""
+    policy = {"dialect": "general", "strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}
+    raw = {**EVIL, "policies": {"p": {**policy, limit: 2}}}
+    dials = gather(sd.Scenario.from_dict(raw), QUICK).dials
+    assert (dials.dials[0].key, dials.dials[0].values[dials.dials[0].start]) == (limit, "2")
+    request = replace(QUICK, vary={"health_check.min_healthy_time": [0, 30]})
+    dials = gather(sd.Scenario.from_dict({**EVIL, "policies": {"p": policy}}), request).dials
+    (dial,) = dials.dials
+    assert (dial.values, dial.start) == (("0 s", "30 s", "unset"), 2)
+    healths = [specs["general"]["spec"]["health_check"].get("min_healthy_time") for specs in dials.specs]
+    assert healths == ["0s", "30s", None]
+
+
 def test_policies_of_positions():
     """The JSON at each position is the policy with these values, in a dialect that reads it. [contract]"""
     dials = gather(SCENARIO, QUICK).dials
@@ -211,6 +228,33 @@ def test_chosen_thresholds(tmp_path):
     dials = gather(SCENARIO, Request("canary", {"canary_count": [1, 8]}, 20, engine="compiled")).dials
     assert [(dial.name, dial.values, dial.start) for dial in dials.dials] == [("canary_count", ("1", "2", "8"), 1)]
     assert dials.policy == "canary"
+
+
+def test_what_is_varied_is_of_a_policy_that_obeys(tmp_path, monkeypatch):
+    """Without --policy, the first policy moves that doesn't ignore what is varied; if all do, one is asked for. [contract]"""
+    scenario = sd.read_scenario(SCENARIOS / "small-fleet.yaml")
+    assert next(iter(scenario.policies.values())).policy.strategy == "immediate"
+    for name, policy in (("max_parallel", "rolling"), ("canary_count", "canary")):
+        dials = gather(scenario, replace(QUICK, vary={name: [1, 5]})).dials
+        assert (dials.policy, dials.dials[0].key) == (policy, name)
+        assert len({cell.text for cell in dials.quantities[2].cells}) > 1
+    monkeypatch.chdir(tmp_path)
+    small = {"name": "s", "fleet": {"nodes": 4, "update_duration": "1m"}, "policies": {"p": {"strategy": "immediate"}}}
+    Path("s.yaml").write_text(json.dumps(small), encoding="utf-8")
+    found = run("report", "s.yaml", "-o", "a.html", "--vary", "max_parallel=1,2")
+    assert found.exit_code == 2
+    assert "ignored by every policy of the scenario" in found.stderr
+    with pytest.raises(sd.InputError, match="no such key"):
+        gather(scenario, replace(QUICK, vary={"max_paralel": [1, 5]}))
+
+
+def test_a_given_policy_is_compared(small_pictures):
+    """A policy with the name of one of the scenario's takes its place, in dials and comparison. [contract]"""
+    scenario = sd.read_scenario(SCENARIOS / "small-fleet.yaml")
+    contents = gather(scenario, replace(QUICK, policy=replace(scenario.policies["all-at-once"], name="canary")))
+    assert contents.policies["canary"]["deployment"]["spec"]["strategy"] == "immediate"
+    of = dict(list(contents.result.estimates.groupby("policy")["estimate"]))
+    np.testing.assert_array_equal(of["canary"], of["all-at-once"])
 
 
 # -- stores --------------------------------------------------------------------------------------------------------------
@@ -280,6 +324,24 @@ def test_large_tables_are_cut(small_pictures):
     text = to_page(gather(sd.GridSummary(many, make("GridSummary").factors, 0.95, {}), Request()))
     assert f"{len(many) - MOST_ROWS:,} more rows are not shown." in text
     assert len(text) < 3e6
+
+
+@pytest.mark.parametrize(("n", "quantities", "left"), [(2, 2, "all"), (60, 6, "sliders"), (100, 6, "nothing")])
+def test_pages_of_many_positions_are_short(n, quantities, left, small_pictures):
+    """A page has less than 3 MB: it leaves out policies first, then sliders, and says so. [contract]"""
+    contents = gather(sd.Scenario.from_dict(EVIL), replace(QUICK, vary={"max_failed_nodes": [0, 1]}))
+    values = tuple(map(str, range(n)))
+    keys = [Dial(key, key, tuple(range(n)), values, 0, True) for key in ("a", "b")]
+    cell = Cell("12.3 % (10.1 to 15.2)", 12.345, 10.123, 15.234, True)
+    measured = tuple(Quantity(f"q{number}", "%", (cell,) * n**2) for number in range(quantities))
+    specs = (next(iter(contents.policies.values())),) * n**2
+    text = to_page(replace(contents, dials=Dials(tuple(keys), measured, "waves", specs)))
+    assert len(text.encode()) < 3e6
+    page = Page(text)
+    assert ('id="grid"' in text, 'id="json-0"' in text) == (left != "nothing", left == "all")
+    said = page.text("p")
+    assert (f"policies of the {n**2:,} positions are left out" in said) == (left == "sliders")
+    assert (f"with {n**2:,} positions the page would be too large" in said) == (left == "nothing")
 
 
 def test_equal_reports_are_equal_bytes():

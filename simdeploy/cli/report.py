@@ -49,7 +49,7 @@ def _report(ctx: click.Context, /, **options: Any) -> None:
             raise click.UsageError(f"simdeploy report takes one --policy, not {len(options['policies'])}")
         source = read_with_warnings(source, options["policies"])
         how["policy"] = source.policy(find_policy(source, options["policies"][0])) if options["policies"] else None
-        policies = {policy.name: policy for policy in [how["policy"] or source.policy()]}
+        policies = {how["policy"].name: how["policy"]} if how["policy"] is not None else dict(source.policies)
         how["vary"] = read_vary(options["vary"], source, policies, has_ranges=False, is_grid=True)
     with resumable(ctx, None) as progress:
         text = FORMS[ending](gather(source, Request(**how, progress=progress, command=command_line(ctx))))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.asking.requirements import why_impossible
-from simdeploy.analysis.asking.simulating import find_compared, folders_of, sweep_by_kind
+from simdeploy.analysis.asking.simulating import cap_replications, find_compared, folders_of, sweep_by_kind
 from simdeploy.analysis.asking.verdicts import find_direction
 from simdeploy.analysis.estimates.estimating import estimate_frame
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
@@ -23,7 +23,7 @@ from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import find_levers
 from simdeploy.explorer.controls import find_policy_controls, find_world_controls
 from simdeploy.explorer.film import make_film
-from simdeploy.explorer.position import Place, Position, is_factor, settle
+from simdeploy.explorer.position import Place, Position, settle
 from simdeploy.report.wording import UNTRUSTED, capitalize, format_amount, measure_scale, name_briefly, write_estimate
 from simdeploy.scenario.measures import parse_measure
 from simdeploy.scenario.written_specs import write_specs
@@ -139,10 +139,11 @@ class Explorer:
         return write_specs(place.policy, place.scenario)
 
     def efforts(self) -> list[Effort]:
-        """Return the sizes of estimates: the first as large as a moment allows, later ones larger."""
+        """Return the sizes of estimates: the first as large as a moment allows, later ones larger; no more than worlds on record."""
         updates = self.scenario.fleet.nodes
         first = max((n for n in _FIRST if expect_seconds(self.engine, n * updates) <= _FIRST_S), default=_FIRST[0])
         sizes = [first, *(n for n in _LATER if expect_seconds(self.engine, n * updates) <= _LATER_S)]
+        sizes = list(dict.fromkeys(cap_replications(self.scenario, n) for n in sizes))
         return [Effort(n, is_last=n == sizes[-1]) for n in sizes]
 
     def estimate(self, place: Place, n: int, is_superseded: Asked = bool) -> list[dict[str, Any]]:
@@ -164,7 +165,7 @@ class Explorer:
 
     def size_of_curve(self, n: int) -> int:
         """Return how many rollouts each point of a curve has, beside an estimate over `n`."""
-        return max(n // _OF_CURVE, _FEWEST_OF_CURVE)
+        return cap_replications(self.scenario, max(n // _OF_CURVE, _FEWEST_OF_CURVE))
 
     def draw_curve(self, place: Place, lever: str, n: int, is_superseded: Asked = bool) -> dict[str, Any]:
         """Return what a setting trades, as `tradeoff` has it, over `n` rollouts of each of its values."""
@@ -239,11 +240,6 @@ def find_measures(scenario: Scenario, type_: str) -> tuple[Measure, ...]:
         if not is_there and why_impossible(parse_measure(name), scenario.release, type_) is None:
             axes.insert(len(axes) - ("cost" in axes), name)
     return read_measures(axes)
-
-
-def has_curve(name: str) -> bool:
-    """Return whether a key may have a curve: one of the policy."""
-    return not is_factor(name)
 
 
 def _stop_if(is_superseded: Asked) -> Callable[[int, int], None]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments.levers import FACTOR_PREFIX, Lever, change_policy, own_identity, stated_numbers
+from simdeploy.explorer.position import Position, settle
 from simdeploy.report.tradeoff import write_value
 from simdeploy.report.wording import NO_SCALE, PERCENT, Scale
 from simdeploy.units import NS_PER_S, exact
@@ -25,7 +25,8 @@ _DIGITS = (Fraction(1), Fraction(5, 4), Fraction(3, 2), *(Fraction(n) for n in r
 _STRATEGIES = ("immediate", "rolling", "canary")
 _CANARIES = ("canary_count", "canary_percent")
 _REACH = 10  # how many times larger or smaller than stated an assumption can be
-_MOST_LIKELY = 0.9  # of a kind of release
+_UNSET = "unset"
+_MOST_LIKELY = 0.9  # of all defective kinds of release together
 _MOST_FACTORS = 8
 _STARTS = "fleet.start_failure"
 _FRACTIONS = ("error_rate", "start_failure", "start_hang")
@@ -91,8 +92,12 @@ def _make_slider(of_lever: LeverRange, place: Place) -> Control:
         Step({lever.name: known.get(number, _write(lever, number))}, number, _describe(lever, number, scale, place))
         for number in numbers
     )
-    places = {number: at for at, number in enumerate(numbers)}
-    base = places[numbers[0] if of_lever.current is None else of_lever.current]
+    if of_lever.current is None:  # beside the value that it resembles: without a limit, or without a wait
+        unset = Step({lever.name: None}, None, _UNSET)
+        is_limit = lever.name.rpartition(".")[2].startswith("max_")
+        steps = (*steps, unset) if is_limit else (unset, *steps)
+    places = {step.number: at for at, step in enumerate(steps)}
+    base = places[of_lever.current]
     default = None if of_lever.default is None else places[of_lever.default]
     return Control(lever.name, _label(lever.name), "policy", lever.kind, steps, base, default, *scale)
 
@@ -158,16 +163,51 @@ def _is_valid(place: Place, values: Mapping[str, Any]) -> bool:
 
 
 def find_world_controls(scenario: Scenario) -> list[Control]:
-    """Return sliders of the main assumptions: how likely each defective kind of release is, and the rates that are stated."""
+    """Return sliders of the main assumptions: how likely each defective kind of release is, and the rates that are stated.
+
+    Rollouts on record have none: what the record determines would stay as it is.
+    """
+    if scenario.past is not None:
+        return []
     stated = dict(stated_numbers(scenario))
-    shares = [
-        f"release.{kind.name}.probability" for kind in scenario.release if kind.defective and len(scenario.release) > 1
-    ]
+    shares = _find_shares(scenario)
     rates = [path for path in stated if _is_rate(path)]
     # A fleet whose nodes all start is an assumption, too.
-    unstated = [] if scenario.past is not None or any(path.startswith(_STARTS) for path in rates) else [_STARTS]
+    unstated = [] if any(path.startswith(_STARTS) for path in rates) else [_STARTS]
     paths = dict.fromkeys([*shares, *unstated, *rates])
-    return [_make_factor(path, float(stated.get(path, 0))) for path in paths][:_MOST_FACTORS]
+    factors = [_make_factor(path, float(stated.get(path, 0)), shares.get(path, 1.0)) for path in paths]
+    return [_trim(factor, scenario) for factor in factors[:_MOST_FACTORS]]
+
+
+def _find_shares(scenario: Scenario) -> dict[str, float]:
+    """Return the probabilities that can be moved, of all kinds that are defective but one if no other is, and how high.
+
+    Even if each is as high as it can be, they sum to at most 1.
+    """
+    kinds = sorted(scenario.release, key=lambda kind: (kind.defective, -kind.probability))
+    moved = [kind for kind in scenario.release if kind.defective and kind is not kinds[0]]
+    total = float(sum(kind.probability for kind in moved))
+    room = (max(_MOST_LIKELY, total) - total) / max(len(moved), 1)
+    return {f"release.{kind.name}.probability": float(kind.probability) + room for kind in moved}
+
+
+def _trim(control: Control, scenario: Scenario) -> Control:
+    """Return a control without the steps at its ends that the scenario refuses, such as 0 as the mean of some laws."""
+    begin, end = 0, len(control.steps)
+    while begin < control.base and not _is_world(scenario, control.steps[begin]):
+        begin += 1
+    while end > control.base + 1 and not _is_world(scenario, control.steps[end - 1]):
+        end -= 1
+    return replace(control, steps=control.steps[begin:end], base=control.base - begin)
+
+
+def _is_world(scenario: Scenario, step: Step) -> bool:
+    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        try:
+            settle(Position(next(iter(scenario.policies)), step.values), scenario, scenario.policies)
+        except InputError:
+            return False
+    return True
 
 
 def _is_rate(path: str) -> bool:
@@ -176,11 +216,11 @@ def _is_rate(path: str) -> bool:
     return is_mean or name in (*_FRACTIONS, *_RATES)
 
 
-def _make_factor(path: str, value: float) -> Control:
+def _make_factor(path: str, value: float, most: float) -> Control:
     *_, last = path.split(".")
     is_fraction = last not in _RATES
-    highest = _MOST_LIKELY if last == "probability" else 1.0 if is_fraction else math.inf
-    low, high = (value / _REACH, min(value * _REACH, highest)) if value > 0 else (0.001, 0.1)
+    low, high = (value / _REACH, value * _REACH) if value > 0 else (0.001, 0.1)
+    high = min(high, most) if is_fraction else high
     numbers = sorted({value, *_spread(low, high), *([0.0] if is_fraction else [])})
     name = FACTOR_PREFIX + path
     lever = Lever(name, "number")

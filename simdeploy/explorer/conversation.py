@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import InputError, Problem, SimdeployError, nearest, printable, shorten
-from simdeploy.explorer.answering import SupersededError, has_curve
+from simdeploy.explorer.answering import SupersededError
 from simdeploy.explorer.front_end import list_looks
 from simdeploy.explorer.position import read_position
 
@@ -167,6 +167,7 @@ class Conversation:
         if controls != self._controls:
             self._controls = controls
             yield {"type": "controls", "controls": controls}
+        levers = [each["name"] for each in controls if each["group"] == "policy" and each["kind"] != "choice"]
         self._go_on()
         yield {"type": "rollout", **explorer.show_rollout(place, question.replication, question.kind)}
         drawn = 0
@@ -176,7 +177,8 @@ class Conversation:
                 yield self._numbers(place, effort.n, is_last=effort.is_last, is_superseded=self._is_superseded)
             self._go_on()
             n = explorer.size_of_curve(effort.n)
-            if question.curve is not None and has_curve(question.curve) and n > drawn:
+            # Another strategy may have taken the setting away that a question was asked with.
+            if question.curve is not None and question.curve in levers and n > drawn:
                 drawn = n
                 yield {"type": "curve", **explorer.draw_curve(place, question.curve, n, self._is_superseded)}
 

@@ -40,7 +40,8 @@ def make_film(place: Place, replication: int, kind: str | None, seed: int) -> di
     counts = FleetMap(rollout).count(cells, times_s)
     totals = counts.sum(axis=1)
     met = np.flatnonzero(totals.any(axis=0)).tolist()
-    responses = rollout.response_values
+    # A rollout that updates nothing has no verdict.
+    responses = {name: None if value != value else value for name, value in rollout.response_values.items()}
     return {
         "replication": replication,
         "kind": responses["release"],

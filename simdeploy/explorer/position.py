@@ -6,11 +6,11 @@ import json
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import InputError, Problem, SimdeployWarning, not_among, raise_if_any, shorten
-from simdeploy.experiments.levers import FACTOR_PREFIX, change_policy, find_levers, own_identity
+from simdeploy.experiments.levers import change_policy, find_levers, own_identity
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -122,9 +122,10 @@ def settle(position: Position, scenario: Scenario, policies: Mapping[str, Scenar
     with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
         world = scenario
         if factors:
-            # Other policies may not fit into the changed world, and are not simulated.
-            only = {"policies": {"none": {"strategy": "immediate"}}}
+            # Other policies, which requirements may name, may not fit into the changed world, and are not simulated.
+            only: dict[str, Any] = {"policies": {"none": {"strategy": "immediate"}}, "requirements": []}
             world = scenario.with_values({**_balance(factors, scenario), **only})
+            world = replace(world, requirements=scenario.requirements)
         changed = change_policy(policy, settings, world, own_identity(policy, scenario)) if values else policy
     texts = dict.fromkeys(str(warning.message) for warning in caught)
     return Place(position, world, changed, tuple(texts))
@@ -142,8 +143,3 @@ def _balance(factors: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
         return dict(factors)
     shares = {path: left * (share / before if before else 1 / len(kept)) for path, share in kept.items()}
     return {**shares, **factors}
-
-
-def is_factor(name: str) -> bool:
-    """Return whether a key belongs to the world, not the policy."""
-    return name.startswith(FACTOR_PREFIX)

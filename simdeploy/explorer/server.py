@@ -78,16 +78,17 @@ def make_app(explorer: Explorer, token: str, *, hosts: Collection[str] = ()) -> 
 
 async def _converse(visitor: WebSocket, explorer: Explorer) -> None:
     """Answer the questions of one front end until it leaves."""
-    loop, answers = asyncio.get_running_loop(), asyncio.Queue[dict[str, Any]]()
+    loop, answers = asyncio.get_running_loop(), asyncio.Queue[str]()
 
     def send(answer: dict[str, Any]) -> None:
+        text = json.dumps(answer, allow_nan=False)  # here, so that the conversation answers what can't be written
         with contextlib.suppress(RuntimeError):  # the server has ended
-            loop.call_soon_threadsafe(answers.put_nowait, answer)
+            loop.call_soon_threadsafe(answers.put_nowait, text)
 
     async def pass_on() -> None:
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it has left
             while True:
-                await visitor.send_text(json.dumps(await answers.get(), allow_nan=False))
+                await visitor.send_text(await answers.get())
 
     conversation = Conversation(explorer, send)
     sending = asyncio.create_task(pass_on())

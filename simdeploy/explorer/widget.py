@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -12,6 +14,8 @@ from simdeploy.explorer.front_end import read_module, read_style
 
 if TYPE_CHECKING:
     from simdeploy.explorer.answering import Explorer
+
+_MOST_VIEWS = 8
 
 
 class ExplorerWidget(anywidget.AnyWidget):
@@ -30,23 +34,36 @@ class ExplorerWidget(anywidget.AnyWidget):
     def __init__(self, explorer: Explorer) -> None:
         super().__init__(position=explorer.start.to_dict())
         self._explorer = explorer
-        self._conversation: Conversation | None = None
+        self._conversations: dict[str, Conversation] = {}  # by view
         self.on_msg(self._hear)
 
     def _hear(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        """Take a question of the front end; one that has just appeared says hello."""
-        if content == "hello":
-            self.close_conversation()
-            self._conversation = Conversation(self._explorer, self.send)
-        elif self._conversation is not None:
-            self._conversation.hear(content)
+        """Take what a view of the front end says, with its id: hello when it appears, bye when it goes, questions between.
 
-    def close_conversation(self) -> None:
-        """End what is being computed."""
-        if self._conversation is not None:
-            self._conversation.close()
+        Each view has a conversation of its own, because a notebook may show a widget in several cells.
+        """
+        if not isinstance(content, Mapping) or not isinstance(view := content.get("view"), str):
+            return
+        said = content.get("content")
+        if said in ("hello", "bye"):
+            self._end(view)
+            if said == "hello":
+                while len(self._conversations) >= _MOST_VIEWS:  # pages that were closed say no bye
+                    self._end(next(iter(self._conversations)))
+                self._conversations[view] = Conversation(self._explorer, partial(self._answer, view))
+        elif view in self._conversations:
+            self._conversations[view].hear(said)
+
+    def _answer(self, view: str, answer: dict[str, Any]) -> None:
+        self.send({"view": view, **answer})
+
+    def _end(self, view: str) -> None:
+        """End what is being computed for a view."""
+        if view in self._conversations:
+            self._conversations.pop(view).close()
 
     def close(self) -> None:
         """Remove the widget."""
-        self.close_conversation()
+        for view in list(self._conversations):
+            self._end(view)
         super().close()

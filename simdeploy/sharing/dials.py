@@ -80,7 +80,7 @@ def make_dials(
 ) -> Dials | None:
     """Return the cases of a sweep as a grid; None if nothing was varied, or not every combination tried.
 
-    `current` has values by key that the page shows first, `in_seconds` the keys that are durations. Keys with numbers
+    `current` has values by key that the page shows first, None for an unset one, `in_seconds` the keys that are durations. Keys with numbers
     come first, and two of them get sliders.
 
     Examples
@@ -113,8 +113,8 @@ def make_dials(
             key,
             name,
             tuple(of_key),
-            tuple(f"{format_value(value)}{' s' if key in in_seconds else ''}" for value in of_key),
-            of_key.index(current[key]) if current and current.get(key) in of_key else 0,
+            tuple(f"{format_value(value)}{' s' if key in in_seconds and value == value else ''}" for value in of_key),
+            _find_start(of_key, current[key]) if current and key in current else 0,
             number < n_sliders,
         )
         for number, (key, name, of_key) in enumerate(zip(keys, shorten_names(keys), values, strict=True))
@@ -124,6 +124,11 @@ def make_dials(
         for title, scale, frame in _list_quantities(result)
     )
     return Dials(dials, quantities[:_MOST_QUANTITIES]) if quantities else None
+
+
+def _find_start(values: Sequence[Any], current: Any) -> int:
+    """Return the place of a value, None being the missing one; the first if it isn't there."""
+    return next((at for at, each in enumerate(values) if each == current or (current is None and each != each)), 0)
 
 
 def _is_number(values: pd.Series[Any]) -> bool:

@@ -52,8 +52,9 @@ if (source) {
   function ends(quantity) {
     const known = quantity.cells.filter((cell) => cell[1] !== null);
     const most = Math.max(...known.map((cell) => cell[1])), least = Math.min(0, ...known.map((cell) => cell[1]));
-    // Wide intervals of a few cases would leave no room for all others.
-    const high = Math.min(Math.max(...known.map((cell) => cell[3] ?? cell[1])), least + 1.6 * (most - least));
+    const highest = Math.max(...known.map((cell) => cell[3] ?? cell[1]));
+    // Wide intervals of a few cases would leave no room for all others; an arrow marks where they are cut.
+    const high = most > least ? Math.min(highest, least + 1.6 * (most - least)) : highest;
     return high > least ? [least, high] : [least, least + 1];
   }
 
@@ -94,8 +95,10 @@ if (source) {
       });
     const cells = line(place);
     cells.forEach((cell, value) => {
-      if (cell[2] !== null && cell[3] !== null)
-        draw(svg, "line", { x1: x(value), x2: x(value), y1: y(cell[2]), y2: y(cell[3]), stroke: "#0072b2", "stroke-width": 5, "stroke-opacity": cell[4] ? 0.35 : 0.15 });
+      if (cell[2] === null || cell[3] === null) return;
+      for (const [isCut, at, by] of [[cell[3] > high, TOP, 6], [cell[2] < low, HEIGHT - BOTTOM, -6]])
+        if (isCut) draw(svg, "path", { d: `M${x(value) - 5} ${at + by}L${x(value)} ${at}L${x(value) + 5} ${at + by}`, fill: "none", stroke: "#0072b2", class: "cut" });
+      draw(svg, "line", { x1: x(value), x2: x(value), y1: y(cell[2]), y2: y(cell[3]), stroke: "#0072b2", "stroke-width": 5, "stroke-opacity": cell[4] ? 0.35 : 0.15 });
     });
     draw(svg, "path", { d: path(cells, 1), fill: "none", stroke: "#0072b2", "stroke-width": 2 });
     cells.forEach((cell, value) => {

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 1000  # of a table
 _MOST_SVG_BYTES = 500_000  # larger pictures are pixels
+_MOST_GRID_BYTES = 1_200_000  # of the numbers behind the sliders, and of the policies
 _BAR = (90, 8)  # of an interval in a cell
 
 
@@ -192,10 +193,16 @@ def _escape_cell(text: str) -> str:
 
 
 def _write_dials(dials: Dials) -> Iterator[str]:
+    """Yield the sliders with what is behind them, without the policies, or none, if the page would become too large."""
+    n, grid, policies = math.prod(len(dial.values) for dial in dials.dials), _list_grid(dials), _list_policies(dials)
+    if len(_to_script(grid)) > _MOST_GRID_BYTES:
+        yield f'<p class="soft">The sliders are left out: with {n:,} positions the page would be too large.</p>'
+        return
+    is_short = len(_to_script(policies)) <= _MOST_GRID_BYTES
     yield "<noscript><p>The sliders need JavaScript.</p></noscript>"
     yield '<div id="dials" hidden>'
     yield '<p class="soft no-print">Each position is a case that was simulated. A bar is its interval; a hollow point marks one '
-    yield "that may be too narrow. Faint lines are at other values of the other slider.</p>"
+    yield "that may be too narrow, an arrow one that goes on. Faint lines are at other values of the other slider.</p>"
     yield '<div class="dials">'
     for number, dial in enumerate(dials.dials):
         name, last = escape(dial.name), len(dial.values) - 1
@@ -223,7 +230,9 @@ def _write_dials(dials: Dials) -> Iterator[str]:
         yield f'<output id="estimate-{number}" aria-labelledby="quantity-{number}"></output>'
         yield f'<svg id="chart-{number}" viewBox="0 0 320 176" role="img"></svg></div>'
     yield "</div>"
-    if dials.specs:
+    if dials.specs and not is_short:
+        yield f'<p class="soft">The policies of the {n:,} positions are left out: the page would be too large.</p>'
+    elif dials.specs:
         yield f"<h3>Policy {escape(dials.policy)} at this position</h3>"
         yield '<div class="forms">'
         for number, dialect in enumerate(dials.specs[0]):
@@ -231,10 +240,11 @@ def _write_dials(dials: Dials) -> Iterator[str]:
             yield f'<div><p>{label}</p><pre id="json-{number}" tabindex="0" role="region" aria-label="{label}"></pre>'
             yield f'<p class="soft" id="notes-{number}"></p></div>'
         yield "</div>"
-    yield f'</div><script type="application/json" id="grid">{_to_script(_list_data(dials))}</script>'
+    data = _to_script({**grid, "policies": policies if is_short else []})
+    yield f'</div><script type="application/json" id="grid">{data}</script>'
 
 
-def _list_data(dials: Dials) -> dict[str, Any]:
+def _list_grid(dials: Dials) -> dict[str, Any]:
     return {
         "dials": [
             {"name": dial.name, "values": dial.values, "start": dial.start, "slider": dial.is_slider}
@@ -244,10 +254,11 @@ def _list_data(dials: Dials) -> dict[str, Any]:
             {"title": quantity.title, "cells": [_list_numbers(cell) for cell in quantity.cells]}
             for quantity in dials.quantities
         ],
-        "policies": [
-            [[_to_json(written), "; ".join(written["notes"])] for written in specs.values()] for specs in dials.specs
-        ],
     }
+
+
+def _list_policies(dials: Dials) -> list[Any]:
+    return [[[_to_json(written), "; ".join(written["notes"])] for written in specs.values()] for specs in dials.specs]
 
 
 def _list_numbers(cell: Cell) -> list[Any]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.analysis import compare, estimate
-from simdeploy.analysis.asking.simulating import find_possible, replicate_kinds
+from simdeploy.analysis.asking.simulating import cap_replications, find_possible, replicate_kinds
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
-from simdeploy.errors import InputError
+from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments import sweep
-from simdeploy.experiments.levers import change_policy, own_identity
+from simdeploy.experiments.levers import change_policy, find_levers, own_identity
 from simdeploy.experiments.store.manifest import find_versions, hash_json
 from simdeploy.scenario.measures import parse_measure
 from simdeploy.scenario.written_specs import write_specs
@@ -57,10 +59,11 @@ class Request:
 
 def report_scenario(scenario: Scenario, request: Request) -> Contents:
     """Return what a report on a scenario says."""
+    request = replace(request, replications=cap_replications(scenario, request.replications))
     policy, ranges = _choose_policy(scenario, request)
-    names = {name: name for name in scenario.policies} | (
-        {} if policy.name in scenario.policies else {policy.name: policy}
-    )
+    names: dict[str, Any] = {name: name for name in scenario.policies}
+    if request.policy is not None:  # which may be another one of that name
+        names[policy.name] = policy
     responses = replicate_kinds(scenario, names, **request.how)
     result = compare(responses, confidence_level=request.confidence_level)
     dials = _simulate_dials(scenario, policy, ranges, request) if ranges else None
@@ -80,11 +83,32 @@ def report_scenario(scenario: Scenario, request: Request) -> Contents:
 
 
 def _choose_policy(scenario: Scenario, request: Request) -> tuple[ScenarioPolicy, tuple[LeverRange, ...]]:
-    """Return the policy whose thresholds move, by default the first with two of them, and these."""
+    """Return the policy whose thresholds move, by default the first with two of them or that obeys those named, and these."""
     policies = [*scenario.policies.values()] if request.policy is None else [scenario.policy(request.policy)]
+    if request.vary and request.policy is None:
+        obedient = [policy for policy in policies if _obeys(scenario, policy, request.vary)]
+        if not obedient:
+            find_ranges(scenario, policies[0], request.vary)  # says what else is wrong with the keys
+            message, hint = "ignored by every policy of the scenario", "choose another `policy` (--policy)"
+            raise InputError(Problem(message, ("vary",), found=", ".join(request.vary), hint=hint))
+        policies = obedient[:1]
     ranges = [_choose_ranges(scenario, policy, request.vary) for policy in policies]
     first = next((place for place, of_policy in enumerate(ranges) if len(of_policy) > 1), 0)
     return policies[first], ranges[first]
+
+
+def _obeys(scenario: Scenario, policy: ScenarioPolicy, vary: Mapping[str, Sequence[Any]]) -> bool:
+    """Return whether a policy has some settings and ignores none of them; problems of their values are raised later."""
+    try:
+        levers = find_levers(vary, [scenario], [policy.spec])
+    except InputError:
+        return False
+    with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
+        for lever, values in zip(levers, vary.values(), strict=True):
+            for value in values:
+                with suppress(InputError):
+                    change_policy(policy, {lever: value}, scenario, own_identity(policy, scenario))
+    return not any(" ignores " in str(warning.message) for warning in caught)
 
 
 def _choose_ranges(
@@ -106,9 +130,10 @@ def _choose_ranges(
 
 
 def _find_idle_limit(scenario: Scenario, policy: ScenarioPolicy, count: LeverRange, percent: LeverRange) -> str:
-    """Return which of both limits never decides, because the other one is reached first, or last."""
-    nodes_of_percent = (percent.current or 0.0) / 100 * scenario.fleet.nodes
-    counts_first = (count.current or 0.0) <= nodes_of_percent
+    """Return which of both limits never decides, because it is unset, or the other one is reached first, or last."""
+    if count.current is None or percent.current is None:
+        return _LIMITS[1] if percent.current is None else _LIMITS[0]
+    counts_first = count.current <= percent.current / 100 * scenario.fleet.nodes
     is_either = scenario.orchestrator_of(policy).limit_combination == "either"
     return _LIMITS[1] if counts_first == is_either else _LIMITS[0]
 
@@ -116,7 +141,9 @@ def _find_idle_limit(scenario: Scenario, policy: ScenarioPolicy, count: LeverRan
 def _simulate_dials(
     scenario: Scenario, policy: ScenarioPolicy, ranges: Sequence[LeverRange], request: Request
 ) -> Dials | None:
-    values = {each.lever.name: [_as_value(number) for number in each.numbers] for each in ranges}
+    values = {
+        each.lever.name: [*map(_as_value, each.numbers), *([None] if each.current is None else [])] for each in ranges
+    }
     measures = _list_measures(scenario)
     how: dict[str, Any] = {"vary": values, "seed": request.seed}
     kinds = find_possible(scenario, {policy.name: policy}, measures, request.replications, **how)

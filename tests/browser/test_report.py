@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,10 @@ import pytest
 import simdeploy as sd
 from simdeploy.analysis import summarize_grid
 from simdeploy.experiments import sweep
-from simdeploy.sharing.dials import make_dials
+from simdeploy.sharing.dials import Cell, Dial, Dials, Quantity, make_dials
+from simdeploy.sharing.gathering import gather
+from simdeploy.sharing.page import to_page
+from simdeploy.sharing.simulating import Request
 
 SCENARIO = {
     "name": "</script><script>throw 1</script>",
@@ -122,6 +126,27 @@ def test_a_chart_can_be_clicked_and_is_told(pages, visit):
     page.get_by_role("radio", name="max_parallel").check()
     assert "along max_parallel" in chart.get_attribute("aria-label")
     assert chart.locator("circle title").count() == 3
+
+
+@pytest.mark.parametrize(
+    ("estimates", "highs", "arrows"),
+    [((0, 0, 0), (84, 84, 84), 0), ((10, 20, 5), (30, 30, 100), 1), ((10, 20, 5), (12, 22, 7), 0)],
+)
+def test_what_a_chart_cuts_is_marked(estimates, highs, arrows, visit, tmp_path):
+    """The axis reaches to the highest bound, of estimates that are all 0, too; where it doesn't, an arrow says so. [contract]"""
+    cells = tuple(
+        Cell(str(value), value, 0, high, is_trusted=True) for value, high in zip(estimates, highs, strict=True)
+    )
+    dial = Dial("k", "k", (0, 1, 2), ("0", "1", "2"), 0, is_slider=True)
+    contents = replace(
+        gather(sd.estimate(grid(), ["failed"]), Request()), dials=Dials((dial,), (Quantity("q", "%", cells),))
+    )
+    path = tmp_path / "page.html"
+    path.write_text(to_page(contents), encoding="utf-8")
+    page = visit(path.as_uri()).page
+    assert page.locator("#chart-0 .cut").count() == arrows
+    ticks = [float(tick) for tick in page.locator("#chart-0 text[text-anchor=end]").all_text_contents()]
+    assert max(ticks) > (24 if arrows else 0.7 * max(highs))
 
 
 def test_the_policy_follows(pages, visit):

@@ -17,6 +17,7 @@ from simdeploy.experiments.kinds import Kinds, kinds_of
 from simdeploy.experiments.replication import to_replications
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import parse_measure
+from simdeploy.scenario.past_rollouts import find_kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +68,20 @@ def find_divided_at(
     """
     kinds = kinds_of_sweep(scenario, {policy.name: policy}, vary=points, design="list", seed=seed)
     return () if kinds is None else find_divided(scenario, [policy], measures, n, kinds=kinds)
+
+
+def cap_replications(scenario: Scenario, n: int) -> int:
+    """Return how many of n replications are independent: no more than rollouts on record, if the worlds are on record, and no
+    more than those of any kind of release where kinds get worlds of their own.
+    """
+    if scenario.past is None:
+        return n
+    histories, names = scenario.past.histories, kinds_of(scenario).possible
+    if len(names) < 2:
+        return min(n, len(histories))
+    kinds = [find_kind(history, scenario.release) for history in histories]
+    rarest = min(sum(kind is not None and kind.name == name for kind in kinds) for name in names)
+    return min(n, max(rarest, min(len(histories), _FEWEST_OF_A_KIND * len(names) - 1)))
 
 
 def find_possible(

@@ -2,12 +2,12 @@
 
 const COLOURED = ["false_alarm", "escaped"];
 
-// Better, worse, or neither, if the intervals don't overlap; otherwise unclear. Equal numbers are the same.
+// Better, worse, or neither, if the intervals can be trusted and don't overlap; otherwise unclear. Equal numbers are the same.
 function compareEstimates(now, before) {
   if (!before || now.estimate === null || before.estimate === null) return null;
   if (now.text === before.text) return "same";
   const known = [now.low, now.high, before.low, before.high].every((end) => end !== null);
-  if (!known || (now.low <= before.high && now.high >= before.low)) return "unclear";
+  if (!known || !now.is_trusted || !before.is_trusted || (now.low <= before.high && now.high >= before.low)) return "unclear";
   const rises = now.estimate > before.estimate;
   if (!now.better) return rises ? "higher" : "lower";
   return rises === (now.better === "max") ? "better" : "worse";

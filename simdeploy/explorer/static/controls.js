@@ -14,7 +14,10 @@ class Slider {
       type: "text", "aria-label": `${capital(control.label)}, exact value`, autocomplete: "off", spellcheck: "false", size: 8,
       onchange: () => ontype(this.control, this.text.value),
     });
-    this.reset = makeButton("↺", `Reset ${control.label}`, () => onmove(this.control.steps[this.control.base].values, true));
+    this.reset = makeButton("↺", `Reset ${control.label}`, () => {
+      this.range.focus(); // the button goes
+      onmove(this.control.steps[this.control.base].values, true);
+    });
     this.marks = make("div", { class: "marks", "aria-hidden": "true" });
     this.addMark(control.base, "file", "in the file");
     if (control.default !== null) this.addMark(control.default, "default", "API default");
@@ -117,7 +120,8 @@ function readTyped(control, text) {
   const step = control.steps.find((each) => each.text === plain);
   if (step) return step.values[control.name];
   const number = Number(plain.replace(/\s*%$/, ""));
-  if (control.kind === "duration" || Number.isNaN(number)) return plain;
+  if (control.kind === "duration") return /^\d+(\.\d+)?$/.test(plain) ? Number(plain) : plain; // seconds, as in a file
+  if (Number.isNaN(number)) return plain;
   return Number((number / control.factor).toPrecision(12));
 }
 

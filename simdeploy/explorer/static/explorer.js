@@ -3,22 +3,34 @@
 class Explorer {
   constructor(model, el) {
     this.model = model;
+    this.view = `${Date.now()}-${Math.random()}`; // a notebook may show one widget in several cells
     this.number = 0;
     this.shownNumber = 0;
     this.lever = null;
     this.known = {}; // the best estimates of each position
     this.root = make("div", { class: "simdeploy-explorer" });
     el.append(this.root);
-    this.heard = (answer) => this.hear(answer);
-    this.moved = () => this.goTo(this.model.get("position"), null, { isOwn: false });
+    this.heard = (answer) => {
+      if (answer.view === undefined || answer.view === this.view) this.hear(answer);
+    };
+    this.moved = () => this.goTo(withValues(this.model.get("position")), null, { isOwn: false });
+    this.finished = () => this.finish();
+    this.pressed = (event) => this.press(event);
     model.on("msg:custom", this.heard);
     model.on("change:position", this.moved);
-    model.send("hello");
+    this.send("hello");
+  }
+
+  send(content) {
+    this.model.send({ view: this.view, content });
   }
 
   close() {
+    this.send("bye");
     this.model.off("msg:custom", this.heard);
     this.model.off("change:position", this.moved);
+    for (const type of ["pointerup", "pointercancel"]) removeEventListener(type, this.finished);
+    this.keys?.removeEventListener("keydown", this.pressed);
     this.rollout?.stop();
     this.watcher?.disconnect();
   }
@@ -52,9 +64,9 @@ class Explorer {
   build(about) {
     this.about = about;
     this.level = `${Number((100 * about.confidence_level).toPrecision(6))} %`;
-    const start = this.model.get("position");
+    const start = withValues(this.model.get("position"));
     const known = start && about.policies.includes(start.policy);
-    this.past = new Past(known ? { policy: start.policy, values: { ...start.values } } : about.start);
+    this.past = new Past(known ? start : about.start);
     this.cards = new Cards(about.looks);
     this.controls = new Controls((name, values, isDone) => this.move(name, values, isDone));
     this.tradeoff = new Tradeoff((lever) => this.chooseLever(lever), this.level);
@@ -82,7 +94,11 @@ class Explorer {
       this.warnings,
       make("div", { class: "columns" }, this.controls.element, make("div", { class: "panels" }, make("div", {}, this.tradeoff.element, this.policy.element), this.rollout.element)),
     );
-    this.root.addEventListener("keydown", (event) => this.press(event));
+    // A page of its own hears keys wherever the focus is.
+    this.keys = this.model.get("has_link") ? document : this.root;
+    this.keys.addEventListener("keydown", this.pressed);
+    this.root.addEventListener("focusout", this.finished);
+    for (const type of ["pointerup", "pointercancel"]) addEventListener(type, this.finished);
     this.watcher = new ResizeObserver(() => this.resize());
     this.watcher.observe(this.tradeoff.place);
   }
@@ -125,16 +141,22 @@ class Explorer {
     const position = { policy, values: changed };
     if (!isDone) {
       this.moving = position;
+      this.movedName = name;
       this.showPosition(position, name);
       this.ask(position);
       return;
     }
-    this.moving = null;
     this.goTo(position, name);
+  }
+
+  // The hand lets go: a slider that is back where it was says nothing.
+  finish() {
+    if (this.moving) this.goTo(this.moving, this.movedName);
   }
 
   goTo(position, name, { isOwn = true, isStep = false, asksAgain = false } = {}) {
     if (!position || !this.past) return;
+    this.moving = null;
     if (!isStep) this.past.push(position, name);
     this.showPosition(position, name);
     if (isOwn) {
@@ -163,7 +185,7 @@ class Explorer {
     this.asked = keyOf(position);
     this.askedAt = performance.now();
     this.root.classList.add("asking");
-    this.model.send({ ask: this.number, position, curve: this.lever, rollout: this.rollout.asked });
+    this.send({ ask: this.number, position, curve: this.lever, rollout: this.rollout.asked });
   }
 
   showNumbers(answer) {

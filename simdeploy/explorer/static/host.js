@@ -77,8 +77,8 @@ class Model {
     history.replaceState(null, "", writeFragment(this.values.position));
   }
 
-  send(content) {
-    if (content === "hello") return; // a new connection says so
+  send({ content }) {
+    if (content === "hello" || content === "bye") return; // a connection that begins or ends says so
     const text = JSON.stringify(content);
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(text);
     else this.unsent = [text];

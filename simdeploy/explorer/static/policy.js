@@ -18,15 +18,19 @@ class Policy {
     this.specs = specs;
     const dialects = Object.keys(specs);
     if (!(this.dialect in specs)) [this.dialect] = dialects;
-    this.tabs.replaceChildren(...dialects.map((dialect) => make(
-      "button", { type: "button", "aria-pressed": String(dialect === this.dialect), onclick: () => this.choose(dialect) }, `${dialect} dialect`,
-    )));
-    this.fill();
+    // Buttons that stay keep the focus.
+    const now = [...this.tabs.children].map((button) => button.dataset.dialect);
+    if (now.join() !== dialects.join()) {
+      this.tabs.replaceChildren(...dialects.map((dialect) => make(
+        "button", { type: "button", "data-dialect": dialect, onclick: () => this.choose(dialect) }, `${dialect} dialect`,
+      )));
+    }
+    this.choose(this.dialect);
   }
 
   choose(dialect) {
     this.dialect = dialect;
-    for (const button of this.tabs.children) button.setAttribute("aria-pressed", String(button.textContent.startsWith(dialect)));
+    for (const button of this.tabs.children) button.setAttribute("aria-pressed", String(button.dataset.dialect === dialect));
     this.fill();
   }
 

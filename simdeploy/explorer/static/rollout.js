@@ -29,6 +29,8 @@ class Rollout {
       makeButton("⇤", "To the start", () => this.moveTo(0)), makeButton("←", "Previous event", () => this.step(-1)), this.play,
       makeButton("→", "Next event", () => this.step(1)), makeButton("⇥", "To the end", () => this.moveTo(this.film.times_s.length - 1)),
     );
+    this.inTime = [this.slider, ...steps.children];
+    for (const each of this.inTime) each.disabled = true; // until there is a film
     this.clock = make("output", { class: "clock" });
     this.gauges = make("dl", { class: "gauges" });
     this.map = make("div", { class: "map" });
@@ -47,6 +49,7 @@ class Rollout {
   show(film) {
     const share = this.film && this.at !== null ? this.at / (this.film.times_s.length - 1) : 1;
     this.film = film;
+    for (const each of this.inTime) each.disabled = false;
     this.number.textContent = `rollout ${formatPlain(film.replication)}`;
     this.kind.value = this.asked.kind ?? "";
     this.headline.textContent = `${film.kind ? `${capital(film.kind)} release: ` : ""}${VERDICTS[film.verdict] ?? words(film.state)} after ${formatNumber(film.end_s * film.scale.factor)} ${film.scale.unit}`;

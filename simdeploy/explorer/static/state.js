@@ -51,6 +51,11 @@ class Past {
   }
 }
 
+// A position as Python may set it: without values, those of the file.
+function withValues(position) {
+  return position ? { policy: position.policy, values: { ...position.values } } : position;
+}
+
 function samePosition(a, b) {
   return keyOf(a) === keyOf(b);
 }

@@ -31,7 +31,12 @@ class Tradeoff {
   show(curve, control) {
     this.control = control;
     const measures = curve.points[0].estimates.map((each) => [each.measure, each.label]);
-    if (!this.isPicked && (curve.lever !== this.curve?.lever || !this.varies(curve, this.chosen.x))) this.chosen = this.suggest(curve);
+    const isThere = (name) => name === VALUE || measures.some(([measure]) => measure === name);
+    if (this.chosen && !(isThere(this.chosen.x) && isThere(this.chosen.y))) {
+      this.chosen = null; // such as escapes, where no release is defective
+      this.isPicked = false;
+    }
+    if (!this.chosen || (!this.isPicked && (curve.lever !== this.curve?.lever || !this.varies(curve, this.chosen.x)))) this.chosen = this.suggest(curve);
     this.curve = curve;
     const names = [[VALUE, "its value"], ...measures];
     setOptions(this.x, names, this.chosen.x);
@@ -99,13 +104,19 @@ class Tradeoff {
       return { point, a, b, at: [x.place(a.estimate * xUnit.factor), y.place(b.estimate * yUnit.factor)] };
     }).filter(Boolean);
     chart.append(svg("polyline", { points: placed.map(({ at }) => at.join(",")).join(" "), class: "curve" }));
+    let doubt = "";
+    const bar = (of, ends) => {
+      if (of.low === null || of.high === null) return;
+      if (!of.is_trusted) doubt = " Dashed ones, with ~ in the table, may be too narrow.";
+      chart.append(svg("line", { ...ends, class: of.is_trusted ? "bar" : "bar doubtful" }));
+    };
     for (const { a, b, at } of placed) {
-      if (b.low !== null && b.high !== null) chart.append(svg("line", { x1: at[0], x2: at[0], y1: y.place(b.low * yUnit.factor), y2: y.place(b.high * yUnit.factor), class: "bar" }));
-      if (a.low !== null && a.high !== null) chart.append(svg("line", { y1: at[1], y2: at[1], x1: x.place(a.low * xUnit.factor), x2: x.place(a.high * xUnit.factor), class: "bar" }));
+      bar(b, { x1: at[0], x2: at[0], y1: y.place(b.low * yUnit.factor), y2: y.place(b.high * yUnit.factor) });
+      bar(a, { y1: at[1], y2: at[1], x1: x.place(a.low * xUnit.factor), x2: x.place(a.high * xUnit.factor) });
     }
     this.drawPoints(chart, placed, box, xName === VALUE);
     this.place.replaceChildren(chart);
-    this.note.textContent = `${plural(n, "rollout")} of each value; bars are ${this.level} intervals for all values together.`;
+    this.note.textContent = `${plural(n, "rollout")} of each value; bars are ${this.level} intervals for all values together.${doubt}`;
     this.fillTable(points, kind);
   }
 
@@ -160,7 +171,7 @@ class Tradeoff {
     const heads = [capital(this.control?.label ?? "value"), ...points[0].estimates.map((each) => each.label)];
     const rows = points.map((point) => {
       const marks = [point.is_here && "you are here", point.is_default && "API default"].filter(Boolean).join(", ");
-      const cells = point.estimates.map((each) => make("td", {}, each.interval ? `${each.text} (${each.interval})` : each.text));
+      const cells = point.estimates.map((each) => make("td", {}, each.interval ? `${each.text} (${each.is_trusted ? "" : "~"}${each.interval})` : each.text));
       return make("tr", point.is_here ? { class: "here" } : {}, make("th", { scope: "row" }, this.name(point.value) + (marks ? ` (${marks})` : "")), ...cells);
     });
     this.table.replaceChildren(

@@ -1,0 +1,216 @@
+"""Parts of the explorer's front end in a browser, without anything that answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from simdeploy.explorer.front_end import read_module, read_style
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[test]'")
+
+# Curves of two values, and a model that keeps what it is sent.
+HELPERS = """
+const estimate = (measure, value, more) => ({
+  measure, label: measure, about: "", given: null, better: "min", estimate: value, low: value - 0.1, high: value + 0.1, n: 9, is_trusted: true,
+  text: String(value), interval: "1 to 2", factor: 1, unit: "", ...more,
+});
+const curveOf = (names, more) => ({ lever: "limit", n: 50, kind: "whole", points: [1, 2].map((value) => ({
+  value, is_here: value === 1, is_default: false, estimates: names.map((name, place) => estimate(name, place ? 5 - value : value, more)),
+})) });
+const controlOf = (more) => ({ name: "limit", label: "limit", group: "policy", kind: "whole", base: 1, default: null, factor: 1, unit: "",
+  steps: [0, 1, 2, 3].map((value) => ({ values: { limit: value }, number: value, text: String(value) })), ...more });
+class FakeModel {
+  constructor(position) { this.values = { position }; this.sent = []; this.listeners = {}; }
+  get(name) { return this.values[name]; }
+  set(name, value) { this.values[name] = value; }
+  save_changes() {}
+  send(content) { this.sent.push(content); }
+  on(name, listener) { (this.listeners[name] ??= []).push(listener); }
+  off() {}
+  tell(answer, name = "msg:custom") { for (const listener of this.listeners[name]) listener(answer); }
+}
+const START = { type: "start", looks: { statuses: {}, outcomes: {} }, scenario: "s", description: "", policies: ["waves", "other"], kinds: [],
+  confidence_level: 0.95, nodes: 4, start: { policy: "waves", values: {} } };
+"""
+
+
+@pytest.fixture
+def page(visit):
+    """Return a page with the front end's parts; errors in it fail the test."""
+    visited = visit()
+    visited.page.set_content("<div id='cell'></div>")
+    visited.page.add_style_tag(content=read_style())
+    visited.page.add_script_tag(content=read_module().replace("export default { render };", "") + HELPERS)
+    yield visited.page
+    assert visited.errors == []
+
+
+def test_doubtful_intervals_are_marked_and_decide_nothing(page):
+    """An interval that can't be trusted is dashed in the chart, has ~ in the table, and says neither better nor worse. [contract]"""
+    trusted, doubtful = (
+        page.evaluate(
+            """(is_trusted) => {
+              const view = new Tradeoff(() => {}, "95 %");
+              view.show(curveOf(["false_alarm", "escaped"], { is_trusted }), controlOf());
+              const now = estimate("escaped", 1, { is_trusted });
+              const cell = view.table.querySelector("td").textContent;
+              const changes = [compareEstimates(now, estimate("escaped", 3)), compareEstimates(estimate("escaped", 3), now)];
+              return [view.place.querySelectorAll(".bar").length, view.place.querySelectorAll(".doubtful").length, cell, changes, view.note.textContent];
+            }""",
+            is_trusted,
+        )
+        for is_trusted in (True, False)
+    )
+    assert trusted[:4] == [4, 0, "1 (1 to 2)", ["better", "worse"]]
+    assert doubtful[:4] == [4, 4, "1 (~1 to 2)", ["unclear", "unclear"]]
+    assert "Dashed" not in trusted[4]
+    assert "Dashed ones, with ~ in the table, may be too narrow." in doubtful[4]
+
+
+@pytest.mark.parametrize("is_picked", [False, True])
+def test_an_axis_that_is_gone_is_chosen_anew(page, is_picked):
+    """If a measure on an axis is no longer estimated, the axes are suggested anew, whether or not they were picked. [contract]"""
+    chosen = page.evaluate(
+        """(isPicked) => {
+          const view = new Tradeoff(() => {}, "95 %");
+          view.show(curveOf(["false_alarm", "escaped"]), controlOf());
+          const before = { ...view.chosen };
+          if (isPicked) view.choose();
+          view.show(curveOf(["false_alarm", "blast_radius"]), controlOf());
+          return [before, view.chosen, view.y.value, view.isPicked];
+        }""",
+        is_picked,
+    )
+    now = {"x": "false_alarm", "y": "blast_radius"}
+    assert chosen[:3] == [{"x": "false_alarm", "y": "escaped"}, now, "blast_radius"]
+    assert not chosen[3]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("duration", "90", 90),
+        ("duration", " 1.5 ", 1.5),
+        ("duration", "1m30s", "1m30s"),
+        ("duration", "soon", "soon"),
+        ("whole", "2", 2),
+    ],
+)
+def test_what_is_typed(page, kind, text, value):
+    """Plain digits are a number, of seconds beside a duration; other texts are as in a file. [contract]"""
+    assert page.evaluate("([kind, text]) => readTyped(controlOf({ kind }), text)", [kind, text]) == value
+
+
+BEGIN = """() => {
+  const model = new FakeModel({ policy: "waves", values: {} });
+  const explorer = new Explorer(model, document.getElementById("cell"));
+  model.tell(START);
+  model.tell({ type: "controls", ask: explorer.number, view: explorer.view, controls: [controlOf()] });
+  Object.assign(window, { model, explorer });
+}"""
+
+
+@pytest.mark.parametrize("end", ["pointerup", "pointercancel", "blur"])
+def test_a_slider_that_is_back_leaves_nothing_behind(page, end):
+    """A slider that returns to its start, which browsers call no change, leaves the next step where it belongs. [contract]"""
+    page.evaluate(BEGIN)
+    found = page.evaluate(
+        """(end) => {
+          const range = document.querySelector("input[type=range][data-name=limit]");
+          range.focus();
+          for (const step of [3, 1]) {
+            range.value = step;
+            range.dispatchEvent(new Event("input", { bubbles: true }));
+          }
+          if (end === "blur") range.blur();
+          else range.dispatchEvent(new Event(end, { bubbles: true }));
+          const isMoving = Boolean(explorer.moving);
+          explorer.goTo({ policy: "other", values: {} }, null);
+          explorer.chooseLever("limit");
+          return [isMoving, explorer.past.before.length, explorer.past.now.policy];
+        }""",
+        end,
+    )
+    assert found == [False, 1, "other"]
+
+
+def test_views_hear_their_own_answers(page):
+    """Of two views of one widget, each hears the answers with its id and those to all, whatever its questions' numbers. [contract]"""
+    page.evaluate(BEGIN)
+    heard = page.evaluate(
+        """() => {
+          const [one, two] = [explorer, new Explorer(model, document.getElementById("cell"))];
+          two.ask = () => {};
+          const start = { ...START, view: two.view };
+          const before = one.number;
+          model.tell(start);
+          const isAlone = one.number === before && Boolean(two.about);
+          one.showError = two.showError = function (answer) { this.error = answer.problems[0]; };
+          model.tell({ type: "error", ask: 9, view: one.view, problems: ["mine"] });
+          model.tell({ type: "error", ask: 9, problems: ["all"] });
+          const all = [one.error, two.error];
+          model.tell({ type: "error", ask: 9, view: two.view, problems: ["other"] });
+          two.close();
+          return [isAlone, all, one.error, two.error, one.view !== two.view, model.sent.at(-1).content, model.sent.at(-1).view === two.view];
+        }"""
+    )
+    assert heard == [True, ["all", "all"], "all", "other", True, "bye", True]
+
+
+def test_a_position_without_values_is_the_file(page):
+    """A position that Python sets without values is that of the file. [contract]"""
+    page.evaluate(BEGIN)
+    asked = page.evaluate(
+        """() => {
+          model.set("position", { policy: "other" });
+          model.tell({}, "change:position");
+          return model.sent.at(-1).content.position;
+        }"""
+    )
+    assert asked == {"policy": "other", "values": {}}
+
+
+def test_the_focus_stays(page):
+    """The button of a dialect keeps the focus when numbers come; that which resets a slider hands it to the slider. [contract]"""
+    page.evaluate(BEGIN)
+    focused = page.evaluate(
+        """() => {
+          const specs = { deployment: { spec: {}, notes: [] }, rollout: { spec: {}, notes: [] } };
+          explorer.policy.show(specs);
+          const button = explorer.policy.tabs.children[1];
+          button.click();
+          button.focus();
+          explorer.policy.show(specs);
+          const isKept = document.activeElement === button && button.getAttribute("aria-pressed") === "true";
+          explorer.goTo({ policy: "waves", values: { limit: 2 } }, "limit");
+          const reset = document.querySelector(".slider button");
+          reset.focus();
+          reset.click();
+          return [isKept, reset.hidden, document.activeElement.dataset.name, explorer.past.now.values];
+        }"""
+    )
+    assert focused == [True, True, "limit", {}]
+
+
+@pytest.mark.parametrize("has_link", [True, False])
+def test_undo_is_heard_in_a_page_of_its_own(page, has_link):
+    """In the served page Ctrl+Z undoes wherever the focus is; a notebook keeps its own outside the widget. [contract]"""
+    page.evaluate(
+        BEGIN.replace("model.tell(START)", f"model.set('has_link', {str(has_link).lower()}); model.tell(START)")
+    )
+    page.evaluate("explorer.goTo({ policy: 'other', values: {} }, null); document.activeElement.blur()")
+    page.keyboard.press("Control+z")
+    assert page.evaluate("explorer.past.now.policy") == ("waves" if has_link else "other")
+
+
+def test_time_stands_still_without_a_film(page):
+    """As long as no rollout has been shown, as in a link to an invalid position, its time can't be moved. [contract]"""
+    page.evaluate(BEGIN)
+    moved = page.evaluate(
+        """() => {
+          const buttons = [...document.querySelectorAll(".rollout .steps button")];
+          for (const button of buttons) button.click();
+          return [buttons.length, buttons.every((button) => button.disabled), explorer.rollout.slider.disabled];
+        }"""
+    )
+    assert moved == [5, True, True]
