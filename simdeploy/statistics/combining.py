@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,11 @@ class Combined(NamedTuple):
     def as_fractions(self) -> Combined:
         """Return the same with limits between 0 and 1."""
         return self._replace(low=np.maximum(self.low, 0.0), high=np.minimum(self.high, 1.0))
+
+
+def never_differ(low: Any, high: Any, n: Any) -> Any:
+    """Return where nothing differed in any of enough worlds: verdicts take that for no difference, although another world may have one."""
+    return (low == 0) & (high == 0) & (n >= _FEWEST_VALUES)
 
 
 class Design(NamedTuple):
