@@ -7,6 +7,7 @@ import dataclasses
 import json
 import math
 
+import every_result
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 import simdeploy as sd
+from simdeploy import read_result
 from simdeploy.analysis.advice.agreeing import agree
 from simdeploy.analysis.advice.conditioning import condition
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_fates
@@ -735,6 +737,21 @@ def test_exit_codes(best, code, pays):
         start = f"{pays.capitalize()}, and look again in 10m: " if waits else f"{best.capitalize()}: "
         assert sentence.startswith(start + "the release is defective with probability 50 %.")
         assert ("saves 2 over" in sentence) == waits
+
+
+def test_a_paused_rollout_stays_paused():
+    """Where it pays to wait, a paused rollout stays paused, and a document says how long without words; it reads back. [contract]"""
+    advice = every_result.make("Advice")
+    row = {"how": "go on", "wait_s": 600.0, "worth": 35.0, "low": 30.0, "high": 40.0, "pays": True}
+    waiting = pd.DataFrame([row, {**row, "wait_s": 300.0, "worth": 20.0}, {**row, "worth": 50.0, "pays": False}])
+    paused = dataclasses.replace(advice, state="paused", best="resume", waiting=waiting, is_trusted=True)
+    assert paused.answer.startswith("Stay paused, and look again in 10m: ")
+    assert "over resuming now" in paused.answer
+    assert "Go on" not in str(paused.summarize()[-1])
+    document = json.loads(json.dumps(paused.to_dict()))
+    assert document["wait"] == row
+    assert read_result(document).wait == row
+    assert dataclasses.replace(paused, waiting=waiting.assign(pays=False)).to_dict()["wait"] is None
 
 
 def test_a_picture_and_a_table(folder):

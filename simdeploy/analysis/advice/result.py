@@ -124,6 +124,7 @@ class Advice(Forecast):
         The act with the lowest cost; empty without one.
     """
 
+    also = ("wait",)
     acts: Annotated[pd.DataFrame, Columns(ACTS)]
     waiting: Annotated[pd.DataFrame, Columns(WAITING, words={"how": How})]
     best: str
