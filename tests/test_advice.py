@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import math
+from types import SimpleNamespace
 
 import every_result
 import numpy as np
@@ -26,7 +27,7 @@ from simdeploy.analysis.advice.laws import NodeLaw, starts_within
 from simdeploy.analysis.advice.observed import Observed
 from simdeploy.analysis.advice.result import Advice
 from simdeploy.analysis.advice.seen import read_seen
-from simdeploy.analysis.advice.waiting import choose_by_halves
+from simdeploy.analysis.advice.waiting import choose_by_halves, find_worth
 from simdeploy.analysis.advice.ways import shows_all_verdicts, why_no_laws
 from simdeploy.api import Deployment, DeploymentStatus, format_time, parse_time
 from simdeploy.cli.app import app
@@ -600,6 +601,26 @@ def test_what_is_seen_later_is_used():
     assert choose_by_halves(np.ones(200), costs, groups).tolist() == [0.0] * 200
     # Where the rollout is over, nothing is left to choose.
     assert choose_by_halves(np.ones(200), costs, np.full(200, -1)).tolist() == groups.tolist()
+
+
+def test_waiting_pays_seldom_where_it_is_worth_nothing():
+    """Of six waits that are worth nothing none pays in 97.5 % of the repetitions, as one-sided intervals at a sixth say. [oracle]"""
+    rng = np.random.default_rng(3)
+    n, repetitions = 200, 400
+    conditioned = SimpleNamespace(at_ns=0, scenario=None)
+    look = {"state": np.zeros(n), "failed_nodes": np.zeros(n)}
+    weighted = Weighted(np.full(n, 1 / n), [n], [n], 0.95)
+    claims = separate = 0
+    for _ in range(repetitions):
+        outcomes = iter(
+            [SimpleNamespace(costs=lambda _, cost=cost: cost, look=lambda _: look) for cost in rng.normal(size=(6, n))]
+        )
+        runner = SimpleNamespace(conditioned=conditioned, run=lambda _, left=outcomes: next(left))
+        rows = find_worth(runner, weighted, np.zeros(n), {("go on", wait): [()] for wait in range(6)})
+        claims += any(row["pays"] for row in rows)
+        separate += any(row["low"] > 0 for row in rows)
+    assert abs(claims / repetitions - 0.025) <= 4 * math.sqrt(0.025 * 0.975 / repetitions)
+    assert separate > 3 * claims
 
 
 def test_estimates_of_weighted_worlds():
