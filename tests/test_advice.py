@@ -6,7 +6,9 @@ import copy
 import dataclasses
 import json
 import math
+from types import SimpleNamespace
 
+import every_result
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 import simdeploy as sd
+from simdeploy import read_result
 from simdeploy.analysis.advice.agreeing import agree
 from simdeploy.analysis.advice.conditioning import condition
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_fates
@@ -24,7 +27,7 @@ from simdeploy.analysis.advice.laws import NodeLaw, starts_within
 from simdeploy.analysis.advice.observed import Observed
 from simdeploy.analysis.advice.result import Advice
 from simdeploy.analysis.advice.seen import read_seen
-from simdeploy.analysis.advice.waiting import choose_by_halves
+from simdeploy.analysis.advice.waiting import choose_by_halves, find_worth
 from simdeploy.analysis.advice.ways import shows_all_verdicts, why_no_laws
 from simdeploy.api import Deployment, DeploymentStatus, format_time, parse_time
 from simdeploy.cli.app import app
@@ -600,6 +603,26 @@ def test_what_is_seen_later_is_used():
     assert choose_by_halves(np.ones(200), costs, np.full(200, -1)).tolist() == groups.tolist()
 
 
+def test_waiting_pays_seldom_where_it_is_worth_nothing():
+    """Of six waits that are worth nothing none pays in 97.5 % of the repetitions, as one-sided intervals at a sixth say. [oracle]"""
+    rng = np.random.default_rng(3)
+    n, repetitions = 200, 400
+    conditioned = SimpleNamespace(at_ns=0, scenario=None)
+    look = {"state": np.zeros(n), "failed_nodes": np.zeros(n)}
+    weighted = Weighted(np.full(n, 1 / n), [n], [n], 0.95)
+    claims = separate = 0
+    for _ in range(repetitions):
+        outcomes = iter(
+            [SimpleNamespace(costs=lambda _, cost=cost: cost, look=lambda _: look) for cost in rng.normal(size=(6, n))]
+        )
+        runner = SimpleNamespace(conditioned=conditioned, run=lambda _, left=outcomes: next(left))
+        rows = find_worth(runner, weighted, np.zeros(n), {("go on", wait): [()] for wait in range(6)})
+        claims += any(row["pays"] for row in rows)
+        separate += any(row["low"] > 0 for row in rows)
+    assert abs(claims / repetitions - 0.025) <= 4 * math.sqrt(0.025 * 0.975 / repetitions)
+    assert separate > 3 * claims
+
+
 def test_estimates_of_weighted_worlds():
     """Means of two kinds with different weights have a standard error as their spread over repetitions. [oracle]"""
     rng = np.random.default_rng(2)
@@ -735,6 +758,21 @@ def test_exit_codes(best, code, pays):
         start = f"{pays.capitalize()}, and look again in 10m: " if waits else f"{best.capitalize()}: "
         assert sentence.startswith(start + "the release is defective with probability 50 %.")
         assert ("saves 2 over" in sentence) == waits
+
+
+def test_a_paused_rollout_stays_paused():
+    """Where it pays to wait, a paused rollout stays paused, and a document says how long without words; it reads back. [contract]"""
+    advice = every_result.make("Advice")
+    row = {"how": "go on", "wait_s": 600.0, "worth": 35.0, "low": 30.0, "high": 40.0, "pays": True}
+    waiting = pd.DataFrame([row, {**row, "wait_s": 300.0, "worth": 20.0}, {**row, "worth": 50.0, "pays": False}])
+    paused = dataclasses.replace(advice, state="paused", best="resume", waiting=waiting, is_trusted=True)
+    assert paused.answer.startswith("Stay paused, and look again in 10m: ")
+    assert "over resuming now" in paused.answer
+    assert "Go on" not in str(paused.summarize()[-1])
+    document = json.loads(json.dumps(paused.to_dict()))
+    assert document["wait"] == row
+    assert read_result(document).wait == row
+    assert dataclasses.replace(paused, waiting=waiting.assign(pays=False)).to_dict()["wait"] is None
 
 
 def test_a_picture_and_a_table(folder):

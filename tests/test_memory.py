@@ -16,10 +16,12 @@ from click.testing import CliRunner
 from test_call_language import CALLS, QUICK, SCENARIO, parameters
 
 from simdeploy import Scenario, analysis, memory, simulate
+from simdeploy.analysis.estimates.grid import _Shown
 from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import jobs, replicate, sweep
 from simdeploy.memory import check_rows_fit, find_free_bytes
+from simdeploy.statistics.heavy_tails import SHOWN
 
 MANY = 100_000
 DEADLINE_S = 300
@@ -347,3 +349,27 @@ class TestLimits:
         done = self.run(tmp_path, repository, of_all=10**9, engine="compiled", workers=workers)
         assert done.returncode == 1
         assert "InputError: engine: too little address space for the compiled engine" in done.stderr.splitlines()[-1]
+
+
+def test_summaries_of_cases_hold_little_beside_the_rows():
+    """Each mean of a case holds its first 400 values and their replications, whatever the size and the order of the parts. [contract]"""
+    n_cases, n = 50, 2000
+    cells, numbers = np.repeat(np.arange(n_cases), n), np.tile(np.arange(n), n_cases)
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=len(cells))
+    values[rng.random(len(cells)) < 0.3] = np.nan
+    of_cases = [values[cells == case] for case in range(n_cases)]
+    expected = np.stack([row[~np.isnan(row)][:SHOWN] for row in of_cases])
+    for order in (np.arange(len(cells)), np.argsort(numbers, kind="stable"), rng.permutation(len(cells))):
+        parts = [order[start : start + 5000] for start in range(0, len(cells), 5000)]
+        tracemalloc.start()
+        try:
+            shown = _Shown(1)
+            for part in parts:
+                shown.add(cells[part], numbers[part], values[part])
+            (found,), peak = shown.of(np.arange(n_cases)), tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert np.array_equal(found, expected)
+        # Values and replications, with room for half as much again, and the copy that is handed out.
+        assert peak < n_cases * SHOWN * (1.5 * (8 + 4) + 2 * 8) + 2_000_000

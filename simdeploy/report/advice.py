@@ -62,7 +62,7 @@ def _tell_best(advice: Advice) -> str:
     more = [capitalize(", ".join(parts)), capitalize(parts[0])] if parts else ""
     wait = advice.wait
     if wait is not None:
-        start = f"{capitalize(wait['how'])}, and look again in {_length(wait)}: {defective}"
+        start = f"{_meanwhile(advice, wait['how'])}, and look again in {_length(wait)}: {defective}"
         return join_answer([start, f"That saves {_number(wait['worth'])}{unit} over {_name(advice.best)} now"])
     waiting = ""
     pays = advice.waiting[advice.waiting["pays"]].to_dict("records")
@@ -70,6 +70,11 @@ def _tell_best(advice: Advice) -> str:
         most = max(pays, key=lambda row: row["worth"])
         waiting = f"To look again in {_length(most)} saves {_number(most['worth'])}{unit}"
     return join_answer([f"{capitalize(advice.best)}: {defective}", more, waiting])
+
+
+def _meanwhile(advice: Advice, how: str) -> str:
+    """Say what to do until one looks again."""
+    return "Stay paused" if advice.state == "paused" else capitalize(how)
 
 
 def _length(wait: Mapping[Any, Any]) -> str:
@@ -129,6 +134,7 @@ def tabulate(result: Forecast) -> tuple[Table, ...]:
             Column("worth", "worth", "difference", NO_SCALE),
         )
         frame = waiting.assign(
+            how=["paused" if result.state == "paused" else how for how in waiting["how"]],
             wait=[short_duration(s * NS_PER_S) for s in waiting["wait_s"]],
             worth_low=waiting["low"],
             worth_high=waiting["high"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,11 @@ class Combined(NamedTuple):
     def as_fractions(self) -> Combined:
         """Return the same with limits between 0 and 1."""
         return self._replace(low=np.maximum(self.low, 0.0), high=np.minimum(self.high, 1.0))
+
+
+def never_differ(low: Any, high: Any, n: Any) -> Any:
+    """Return where nothing differed in any of enough worlds: verdicts take that for no difference, although another world may have one."""
+    return (low == 0) & (high == 0) & (n >= _FEWEST_VALUES)
 
 
 class Design(NamedTuple):
@@ -147,7 +152,9 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
         low = estimate - np.sqrt(add((weights * parts.below) ** 2) + down)
         high = estimate + np.sqrt(add((weights * parts.above) ** 2) + up)
         usual = np.sqrt(add((weights * parts.usual) ** 2) + (down + up) / 2)
-        wider = np.where(usual > 0, np.maximum((high - low) / 2 / usual, 1.0), 1.0)
+        # A long tail errs on its own side.
+        reach = np.where(add(weights**3 * parts.third / parts.n**2) < 0, estimate - low, high - estimate)
+        wider = np.where(usual > 0, np.maximum(reach / usual, 1.0), 1.0)
         scale = np.sqrt(add(weights**2 * parts.variance * (parts.n - 1) / parts.n**2)) * wider
         varies = scale > _NOTHING * np.abs(estimate)
         skewness = np.where(varies, add(weights**3 * parts.third / parts.n**2) / scale**3, 0.0)
@@ -160,18 +167,42 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
         size = np.rint(1 / (weights**2 / np.maximum(parts.n, 1)).sum(axis=1))
     is_certain = np.zeros(1, dtype=bool) if design.is_certain is None else design.is_certain
     is_known = ~varies & (~counts | is_certain).all(axis=1)
-    return _trust_means(found, size, ~varies & ~is_known, is_known, design, confidence_level)
+    most = _limit_unseen(np.where(is_certain, 0.0, weights), parts.n, confidence_level)
+    return _trust_means(found, size, most, ~varies & ~is_known, is_known, design, confidence_level)
+
+
+def _limit_unseen(weights: np.ndarray, n: np.ndarray, level: float) -> np.ndarray:
+    r"""Return the exact upper limit of the rate of an event that no value shows, wherever it is: the largest
+    :math:`\sum w_k p_k` with :math:`\prod (1 - p_k)^{n_k} = (1 - level) / 2`.
+    """
+    chance = -np.log((1 - level) / 2)
+    order = np.argsort(-weights / np.maximum(n, 1), axis=1, kind="stable")
+    weights, n = np.take_along_axis(weights, order, axis=1), np.take_along_axis(n, order, axis=1)
+    # With a multiplier c, 1 - p is c n / w in the strata where that is below 1: those with the largest w / n.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        log_c = (np.cumsum(n * np.log(weights / n), axis=1) - chance) / np.cumsum(n, axis=1)
+        c = np.exp(log_c)
+        limits = np.where(c * n < weights, np.cumsum(weights, axis=1) - c * np.cumsum(n, axis=1), 0.0)
+    most: np.ndarray = np.fmax.reduce(limits, axis=1)
+    return most
 
 
 def _trust_means(
-    found: Combined, size: np.ndarray, is_equal: np.ndarray, is_known: np.ndarray, design: Design, level: float
+    found: Combined,
+    size: np.ndarray,
+    most: np.ndarray,
+    is_equal: np.ndarray,
+    is_known: np.ndarray,
+    design: Design,
+    level: float,
 ) -> Combined:
     """Return which limits of means can be trusted. Where all values are equal, others may be rare, which widens limits as far as they
-    can be: within bounds, or of a difference, other than 0, within the range of what it is the difference of.
+    be, at the rate `most`: within bounds, or of a difference, other than 0, within the range of what it is the difference of.
     """
     farther = max(_normal_quantile(level) / _normal_quantile(0.95), 1.0)
     fewest = np.select([is_known, is_equal], [0, _FEWEST_EQUAL], _FEWEST_VALUES * farther)
-    most = proportion_interval(np.zeros(len(size)), np.where(found.n > 0, size, 1), level)[1]
+    with np.errstate(divide="ignore"):  # as many equal values of a single stratum say as much
+        size = np.where(is_equal, np.rint(np.log((1 - level) / 2) / np.log1p(-most)), size)
     if np.isfinite(design.bounds).all():
         down, up = (most * np.abs(bound - found.estimate) for bound in design.bounds)
         fewest = np.where(is_equal, 0, fewest)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.statistics.combining import Combined, combine
+from simdeploy.statistics.combining import Combined, combine, never_differ
 from simdeploy.statistics.intervals import quantile_interval
 from simdeploy.statistics.sample import Sample, as_sample
 
@@ -43,9 +43,12 @@ class Estimate(NamedTuple):
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The limits that a verdict may rest on: infinite instead of one that can't be trusted, unless nothing differed in any world."""
-        if self.low == self.high == 0:
-            return 0.0, 0.0
+        """The limits that a verdict may rest on: `trusted_limits`, unless nothing differed in any of enough worlds."""
+        return (0.0, 0.0) if never_differ(self.low, self.high, self.n) else self.trusted_limits
+
+    @property
+    def trusted_limits(self) -> tuple[float, float]:
+        """The limits, infinite instead of one that can't be trusted."""
         return self.low if self.trusts_low else -math.inf, self.high if self.trusts_high else math.inf
 
     @property

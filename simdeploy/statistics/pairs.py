@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.combining import combine
+from simdeploy.statistics.combining import combine, never_differ
 from simdeploy.statistics.estimators import estimate_values
 from simdeploy.statistics.sample import Sample, as_sample
 
@@ -21,6 +21,12 @@ class Pairs:
     n: np.ndarray  # replications in which both have a value
     lower: np.ndarray  # limits as asked for, each on its own; NaN on the diagonal and with too few replications
     is_trusted: np.ndarray  # whether a limit errs as seldom as it says
+
+    @property
+    def is_sure(self) -> np.ndarray:
+        """Whether a verdict may rest on a limit, because it is trusted or nothing differed in any of enough worlds."""
+        is_sure: np.ndarray = self.is_trusted | never_differ(self.lower, self.lower.T, self.n)
+        return is_sure
 
 
 def pair_policies(values: np.ndarray | Sample, *, is_rate: bool, error: float) -> Pairs:
@@ -71,7 +77,7 @@ class Gaps:
     estimate: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    trusts_low: np.ndarray  # whether a limit errs as seldom as it says
+    trusts_low: np.ndarray  # whether a verdict may rest on a limit, as `Pairs.is_sure`
     trusts_high: np.ndarray
 
 
@@ -107,7 +113,7 @@ def estimate_gaps(
         is_trusted = ~np.isnan(low)
     else:
         pairs = pair_policies(values, is_rate=measure.kind == "rate", error=error / 2)
-        estimate, low, is_trusted = pairs.estimate, pairs.lower, pairs.is_trusted
+        estimate, low, is_trusted = pairs.estimate, pairs.lower, pairs.is_sure
     if direction == "max":
         estimate, low, is_trusted = estimate.T, low.T, is_trusted.T
     return Gaps(estimate, low, -low.T, is_trusted, is_trusted.T)

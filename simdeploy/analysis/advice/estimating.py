@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.statistics.levels import share_out
+
 if TYPE_CHECKING:
     from simdeploy.analysis.advice.conditioning import Conditioned
 
@@ -36,6 +38,12 @@ class Interval:
 UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
+def _normal_quantile(confidence_level: float) -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri((1 + confidence_level) / 2))
+
+
 class Weighted:
     """Weighted worlds of several kinds.
 
@@ -50,13 +58,12 @@ class Weighted:
     """
 
     def __init__(self, weights: np.ndarray, sizes: list[int], tried: list[int], confidence_level: float) -> None:
-        from scipy.special import ndtri
-
         self.weights = weights
         self._total = float(weights.sum())
         self._ends = np.cumsum([0, *sizes]).tolist()
         self._tried = tried
-        self._z = float(ndtri((1 + confidence_level) / 2))
+        self._level = confidence_level
+        self._z = _normal_quantile(confidence_level)
         self._effective = self._total**2 / float((weights**2).sum())
 
     @classmethod
@@ -67,13 +74,14 @@ class Weighted:
         sizes, tried = [len(each.weights) for each in by_kind], [each.n_tried for each in by_kind]
         return cls(weights, sizes, tried, confidence_level)
 
-    def mean(self, values: np.ndarray) -> Interval:
-        """Estimate the mean of a value; unknown if that of a world is."""
+    def mean(self, values: np.ndarray, *, together: int = 1) -> Interval:
+        """Estimate the mean of a value; unknown if that of a world is. So many intervals hold together (Bonferroni)."""
         if np.isnan(values).any():
             return UNKNOWN
         estimate = float((self.weights * values).sum()) / self._total
         error = self._error(values - estimate)
-        return Interval(estimate, estimate - self._z * error, estimate + self._z * error)
+        reach = (self._z if together == 1 else _normal_quantile(share_out(self._level, together))) * error
+        return Interval(estimate, estimate - reach, estimate + reach)
 
     def probability(self, happens: np.ndarray) -> Interval:
         """Estimate a probability."""

@@ -119,11 +119,12 @@ class Advice(Forecast):
     waiting : DataFrame
         One row per `how` (going on meanwhile, or paused) and `wait_s`: what it is `worth` to choose the best act then instead of now,
         given what the deployment object says then; negative if waiting costs more than it tells. A lower bound; waiting `pays` if it is
-        surely above 0.
+        surely above 0 in intervals that hold for all rows together (Bonferroni).
     best : str
         The act with the lowest cost; empty without one.
     """
 
+    also = ("wait",)
     acts: Annotated[pd.DataFrame, Columns(ACTS)]
     waiting: Annotated[pd.DataFrame, Columns(WAITING, words={"how": How})]
     best: str

@@ -57,7 +57,7 @@ def find_worth(
     best_costs: np.ndarray,
     scripts: Mapping[tuple[str, int], Sequence[Script]],
 ) -> list[dict[str, Any]]:
-    """Return what waiting is worth, by way and time.
+    """Return what waiting is worth, by way and time, each with an interval of its own; which pay is judged together.
 
     Parameters
     ----------
@@ -72,7 +72,8 @@ def find_worth(
         outcomes = [runner.run(script) for script in of_wait]
         costs = np.stack([each.costs(runner.conditioned.scenario) for each in outcomes])
         chosen = choose_by_halves(weighted.weights, costs, group(outcomes[0].look(then_ns), weighted.weights))
-        worth = weighted.mean(best_costs - chosen)
+        saved = best_costs - chosen
+        worth = weighted.mean(saved)
         rows.append(
             {
                 "how": how,
@@ -80,7 +81,7 @@ def find_worth(
                 "worth": worth.estimate,
                 "low": worth.low,
                 "high": worth.high,
-                "pays": worth.low > 0,
+                "pays": weighted.mean(saved, together=len(scripts)).low > 0,
             }
         )
     return rows

@@ -125,7 +125,7 @@ def rank_policies(
         is_among_best[is_known] = is_best
         apart = np.where(np.eye(size, dtype=bool), np.nan, pairs.estimate)
         low, high = _intervals(limits, is_best)
-        is_trusted[is_known] = _trust(limits, pairs.is_trusted, is_best)
+        is_trusted[is_known] = _trust(limits, pairs.is_sure, is_best)
         highest = _highest(apart)
         columns["rank"][is_known] = _rank(_means(compared.values) if np.isnan(highest).any() else highest)
         columns["estimate"][is_known] = 0.0 + sign * highest
@@ -181,8 +181,7 @@ def tabulate_pairs(values: Values, confidence_level: float) -> pd.DataFrame:
     for measure in values.measures if n_pairs else ():
         error = (1 - confidence_level) / 2 / n_pairs
         pairs = pair_policies(values.sample(measure), is_rate=measure.kind == "rate", error=error)
-        are_the_same = (pairs.lower == 0) & (pairs.lower.T == 0)  # in every world
-        sure = np.where(pairs.is_trusted | are_the_same, pairs.lower, -np.inf)
+        sure = np.where(pairs.is_sure, pairs.lower, -np.inf)
         n = pairs.n[first, second]
 
         def limits_of(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -247,7 +246,7 @@ def _judge(ranking: Ranking) -> np.ndarray:
         "unknown": ~has_place | (has_place.sum() < 2),
         "worse": ~ranking.is_among_best,
         "better": ranking.is_among_best & (ranking.is_among_best.sum() == 1),
-        "equal": (ranking.low == 0) & (ranking.high == 0),
+        "equal": (ranking.low == 0) & (ranking.high == 0) & ranking.is_trusted,
     }
     return np.select(list(conditions.values()), list(conditions), "unclear")
 

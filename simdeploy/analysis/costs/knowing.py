@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simdeploy.statistics.combining import Combined, combine
+from simdeploy.statistics.combining import Combined, combine, never_differ
 from simdeploy.statistics.estimators import Estimate
 from simdeploy.statistics.sample import Sample, as_sample
 
@@ -53,8 +53,10 @@ def mean_by_kind(cost: Sample, kind_of: np.ndarray) -> np.ndarray:
 
 
 def _limits(saved: Sample, error: float) -> Combined:
-    """Return limits of the mean of each row that err with a probability."""
-    return combine(saved, is_rate=False, confidence_level=1 - 2 * error)
+    """Return limits of the mean of each row that err with a probability; trusted also where nothing differed in any of enough worlds."""
+    found = combine(saved, is_rate=False, confidence_level=1 - 2 * error)
+    are_equal = never_differ(found.low, found.high, found.n)
+    return found._replace(trusts_low=found.trusts_low | are_equal, trusts_high=found.trusts_high | are_equal)
 
 
 def _value(

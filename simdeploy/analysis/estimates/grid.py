@@ -41,9 +41,6 @@ MEANS = {
 }
 QUANTITIES = (*PROPORTIONS, *MEANS)
 
-# Values are put in order, and those that aren't needed are forgotten, after so many.
-_MANY_ROWS = 1_000_000
-
 _KEYS = ("case", "scenario", "policy")
 _CELL = {"case": "int64", "scenario": "str", "policy": "str", "replications": "int64", "failed": "int64"}
 _NO_FACTORS = {*_KEYS, "replication", *RESPONSES, WEIGHT, "status", "stage", "error"}
@@ -102,7 +99,8 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     With too few observations the result is NaN. For worlds by kind of release see
     `simdeploy.statistics.combining.combine`.
 
-    Rows are read in parts: memory depends only on the number of cases.
+    Rows are read in parts: memory depends on the number of cases, not on that of their replications. Each mean takes up to 5 kB for
+    each case and kind of release, since the shape of the first 400 values tells how far its interval reaches.
 
     Examples
     --------
@@ -167,7 +165,7 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
         of_name = design if name == MEANS[name] else design._replace(selects=completes)
         is_fraction = MEANS[name] in FRACTIONS
         of_name = of_name._replace(bounds=(0.0, 1.0)) if is_fraction else of_name
-        found = _describe(moments[name].of(numbers), shown[name].of(numbers), confidence_level)
+        found = _describe(moments[name].of(numbers), shown.pop(name).of(numbers), confidence_level)
         joined = join_parts(found, of_name, is_rate=False, confidence_level=confidence_level)
         _put(cells, name, joined.as_fractions() if is_fraction else joined)
     return GridSummary(cells, factors, confidence_level, read_computed_under(result))
@@ -268,36 +266,69 @@ class _Moments:
 
 
 class _Shown:
-    """The values of the first replications of each case and stratum that have one."""
+    """The values of the first replications of each case and stratum that have one, in whatever order they come."""
 
     def __init__(self, n_strata: int) -> None:
         self._n_strata = n_strata
-        self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self._most = _MANY_ROWS
+        self._n = np.zeros(0, np.int64)
+        self._last = np.zeros(0, np.int64)  # replication that is kept
+        # By case and stratum; only the first `_n` of a row are set.
+        self._values, self._replications = np.empty((0, 0)), np.empty((0, 0), np.int32)
 
     def add(self, cell: np.ndarray, replication: np.ndarray, values: np.ndarray) -> None:
-        known = ~np.isnan(values)
-        self._parts.append((cell[known], replication[known], values[known]))
-        if sum(len(values) for _, _, values in self._parts) > self._most:
-            self._most = 2 * len(self._keep_first()[0]) + _MANY_ROWS
+        size = max(len(self._n), int(cell.max(initial=-1)) + 1)
+        self._n, self._last = _grown(self._n, size, 0), _grown(self._last, size, -1)
+        taken = ~np.isnan(values) & ((self._n[cell] < SHOWN) | (replication < self._last[cell]))
+        if not taken.any():
+            return
+        cell, replication, values = _sort(cell[taken], replication[taken], values[taken])
+        cells, first = np.unique(cell, return_index=True)
+        late = cells[replication[first] < self._last[cells]]
+        if len(late):  # those that are kept are put in order with them once more
+            kept = np.arange(self._values.shape[1]) < self._n[late, None]
+            cell, replication, values = _sort(
+                np.append(cell, np.repeat(late, self._n[late])),
+                np.append(replication, self._replications[late][kept]),
+                np.append(values, self._values[late][kept]),
+            )
+            self._n[late] = 0
+        place = np.arange(len(cell)) - np.searchsorted(cell, cell) + self._n[cell]
+        is_first = place < SHOWN
+        cell, place, replication, values = (a[is_first] for a in (cell, place, replication, values))
+        self._make_room(size, int(place.max()) + 1, replication)
+        self._values[cell, place], self._replications[cell, place] = values, replication
+        self._n += np.bincount(cell, minlength=size)
+        self._last[cell] = replication  # the highest comes last
 
     def of(self, numbers: np.ndarray) -> list[np.ndarray]:
         """Return the values of cases in rows, for each stratum; NaN behind the last one."""
-        cell, place, _, values = self._keep_first()
-        size = (max(int(numbers.max(initial=-1)), int(cell.max(initial=-1)) // self._n_strata) + 1) * self._n_strata
-        rows = np.full((size, int(place.max(initial=-1)) + 1), np.nan)
-        rows[cell, place] = values
-        return [rows[numbers * self._n_strata + stratum] for stratum in range(self._n_strata)]
+        size = (int(numbers.max(initial=-1)) + 1) * self._n_strata
+        self._n = _grown(self._n, size, 0)
+        width = int(self._n.max(initial=0))
+        self._make_room(len(self._n), width, np.zeros(1))
+        places = np.arange(width)
+        cells = [numbers * self._n_strata + stratum for stratum in range(self._n_strata)]
+        return [np.where(places < self._n[each, None], self._values[each, :width], np.nan) for each in cells]
 
-    def _keep_first(self) -> tuple[np.ndarray, ...]:
-        """Forget all but the first values; return their cells, places, replications and the values."""
-        cell, replication, values = (np.concatenate(columns) for columns in zip(*self._parts, strict=True))
-        order = np.lexsort((replication, cell))
-        cell, replication, values = cell[order], replication[order], values[order]
-        place = np.arange(len(cell)) - np.searchsorted(cell, cell)
-        first = place < SHOWN
-        self._parts = [(cell[first], replication[first], values[first])]
-        return cell[first], place[first], replication[first], values[first]
+    def _make_room(self, rows: int, width: int, replication: np.ndarray) -> None:
+        """Make room for so many rows of such a width, more than is needed, so that this is seldom done."""
+        dtype = self._replications.dtype if replication.max() < 1 << 31 else np.dtype(np.int64)
+        before = self._values.shape
+        if rows <= before[0] and width <= before[1] and dtype == self._replications.dtype:
+            return
+        shape = (
+            max(rows, before[0] * 3 // 2) if rows > before[0] else before[0],
+            min(max(width, 2 * before[1]), SHOWN) if width > before[1] else before[1],
+        )
+        for name, of in (("_values", np.dtype(np.float64)), ("_replications", dtype)):
+            array = np.empty(shape, of)
+            array[: before[0], : before[1]] = getattr(self, name)
+            setattr(self, name, array)
+
+
+def _sort(cell: np.ndarray, replication: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, ...]:
+    order = np.lexsort((replication, cell))
+    return cell[order], replication[order], values[order]
 
 
 def _take(values: np.ndarray, numbers: np.ndarray, n_strata: int, fill: float) -> np.ndarray:

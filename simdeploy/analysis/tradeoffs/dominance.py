@@ -101,5 +101,5 @@ def find_dominated(
 
 
 def _is_worse(difference: Estimate, direction: Direction) -> bool:
-    low, high = difference.limits
+    low, high = difference.trusted_limits
     return low > 0 if direction == "min" else high < 0

@@ -57,19 +57,19 @@ class Confirmed:
     def is_near(self, place: int) -> bool:
         """Return whether a shown candidate is indistinguishable from the recommended one."""
         less = self.less_the_choice(place)
-        low, high = less.limits
+        low, high = less.trusted_limits
         return not (low > 0 or high < 0)
 
     def is_better(self, place: int) -> bool:
         """Return whether a shown candidate is significantly better than the recommended one."""
         less = self.less_the_choice(place)
-        low, high = less.limits
+        low, high = less.trusted_limits
         return high < 0 if self.question.sign > 0 else low > 0
 
     def is_as_good(self, number: int, indifference: float) -> bool:
         """Return whether a shown candidate's loss against the choice is significantly below the indifference."""
         less = self.less_the_choice(self.shown.index(number))
-        low, high = less.limits
+        low, high = less.trusted_limits
         return high < indifference if self.question.sign > 0 else low > -indifference
 
     def choose(self, number: int) -> Confirmed:
