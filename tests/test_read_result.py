@@ -286,6 +286,9 @@ def state(document, path, value):
         row[column] = value
     if "verdict" in changed:
         changed["verdict"] = value
+    if "wait" in changed:  # as it follows
+        paying = [row for row in changed["waiting"] if row["pays"] and row["how"] != changed["best"]]
+        changed["wait"] = max(paying, key=lambda row: row["worth"]) if paying and changed["best"] else None
     return changed
 
 
