@@ -313,7 +313,7 @@ def costs_by_policy(*values):
         ),
         (
             [[1.0, 2.0, 3.0], [1.0, 2.5, 2.0]],
-            "b has the lowest mean cost: 1.8 per rollout (~95 % CI -0.1 to 3.7), but a may be as good.",
+            "b has the lowest mean cost: 1.8 per rollout (95 % CI -0.1 to 3.7), but a may be as good.",
         ),
         (
             [[1.0, 2.0, 3.0], [9.0, 10.1, 11.2], [2.0, 1.0, 4.0]],

@@ -280,12 +280,14 @@ def state(document, path, value):
     changed = copy.deepcopy(document)
     if not column:
         changed[key] = value
-        return changed
-    rows = changed[key] if isinstance(changed[key], list) else [changed[key]]
-    for row in rows:
-        row[column] = value
-    if "verdict" in changed:
+    else:
+        for row in changed[key] if isinstance(changed[key], list) else [changed[key]]:
+            row[column] = value
+    if column and "verdict" in changed:
         changed["verdict"] = value
+    if "wait" in changed:  # as it follows
+        paying = [row for row in changed["waiting"] if row["pays"] and row["how"] != changed["best"]]
+        changed["wait"] = max(paying, key=lambda row: row["worth"]) if paying and changed["best"] else None
     return changed
 
 
