@@ -70,8 +70,10 @@ def list_groups() -> dict[str, list[str]]:
         for name, links in re.findall(r"^- \*\*(.+?)\*\*: (.+?)(?=\n- |\n\n)", text, re.MULTILINE | re.DOTALL)
     }
     groups["Notebooks"] = re.findall(r"\]\((\S+?)\)", text.partition("\n\nNotebooks")[2])
+    # A link to a part of a page leads to one that another link lists.
     pages = {
-        name: [relate("docs/index.md", link).removesuffix(".md") for link in links] for name, links in groups.items()
+        name: [relate("docs/index.md", link).removesuffix(".md") for link in links if "#" not in link]
+        for name, links in groups.items()
     }
     return {name: [*pages.get(name, []), *_MORE.get(name, [])] for name in dict.fromkeys([*pages, *_MORE])}
 
