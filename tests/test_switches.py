@@ -151,7 +151,7 @@ def test_two_switches_that_flip_the_choice_together():
     # Alone the slot changes nothing, so that the interaction is the difference to sliding alone.
     interval = paired_interval(*margins)
     assert row["interaction"] == pytest.approx((margins[0] - margins[1]).mean())
-    assert (row["interaction_low"], row["interaction_high"]) == pytest.approx(interval, rel=0.01)  # of nearly equal values
+    assert (row["interaction_low"], row["interaction_high"]) == pytest.approx(interval, rel=0.01)
     idle = result.values.set_index(["switch", "value"]).loc[("failed_node_holds_slot", "true")]
     assert not idle["has_effect"]
     assert "pacing: sliding, failed_node_holds_slot: true" in [row[0] for row in result.summarize()[-1].rows]
