@@ -267,7 +267,7 @@ def test_a_picture_has_a_row_for_each_combination_of_the_other_keys(folder):
     """Beside two keys the others have a row of panels each, four at most, and it is said how many there are. [contract]"""
     asked = ("--vary", "max_failed_nodes=1,2", "--vary", "max_error_rate=0.05,0.5")
     assert call(*asked, "--vary", "start_failure=0,0.1", *QUICK, "--plot", "two.svg").exit_code == 0
-    words = " ".join(re.findall("<!-- (.*?) -->", Path("two.svg").read_text()))
+    words = " ".join([*re.findall("<!-- (.*?) -->", Path("two.svg").read_text()), ""])
     assert [words.count(f"at scenario.fleet.start_failure {value} ") for value in ("0", "0.1")] == [3, 3]
     result = call(*asked, "--vary", "start_failure=0:0.5:6", *QUICK, "--plot", "six.svg")
     assert result.stderr.splitlines() == [
