@@ -73,9 +73,10 @@ class Robustness(Result):
     @property
     def replications_needed(self) -> float:
         """About how many replications per case would confirm the lowest worst-case regret, given the intervals now; NaN if
-        it is confirmed, equal to that of another candidate, or left open by intervals that are narrow but can't be trusted yet.
+        it is confirmed, or equal to that of another candidate.
 
-        The half-width falls with the square root of the number, as in `replicate_to_precision`.
+        The half-width falls with the square root of the number, as in `replicate_to_precision`. Intervals that are narrow enough but
+        can't be trusted yet take more values, too: twice as many at least.
         """
         first, others = self.candidates.iloc[0], self.candidates.iloc[1:]
         rivals = others[others["regret_verdict"].eq("unclear")]
@@ -83,9 +84,7 @@ class Robustness(Result):
         if rivals.empty or not (lead > 0).all():
             return math.nan
         low = rivals["max_regret_low"] - first["max_regret_high"]
-        replications = self.regrets["n"].max()
-        needed = float(replications * (((lead - low) / lead) ** 2).max())
-        return needed if needed > replications else math.nan
+        return float(self.regrets["n"].max() * max(2.0, (((lead - low) / lead) ** 2).max()))
 
 
 def estimate_regret(

@@ -133,15 +133,15 @@ class Switches(Result):
     @property
     def replications_needed(self) -> float:
         """About how many replications would confirm the choice's lead, given its margin and interval now; NaN if that is
-        not what leaves the choice open, or if the interval is narrow enough but can't be trusted yet.
+        not what leaves the choice open.
 
-        The half-width falls with the square root of the number, as in `replicate_to_precision`.
+        The half-width falls with the square root of the number, as in `replicate_to_precision`. An interval that is narrow enough but
+        can't be trusted yet takes more values, too: twice as many at least.
         """
         margin, low = self.base[["margin", "margin_low"]].iloc[0]
         if self.unsure_of != "margin" or not margin > 0:
             return math.nan
-        needed = float(self.replications * ((margin - low) / margin) ** 2)
-        return needed if needed > self.replications else math.nan
+        return float(self.replications * max(2.0, ((margin - low) / margin) ** 2))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the rows of `values` and of `pairs`."""
