@@ -243,7 +243,7 @@ def plot_estimates(ax: Axes, estimates: Estimates, *, measure: Measure | str | N
     >>> from simdeploy.plotting import plot_estimates
     >>> table = pd.DataFrame({"policy": ["a", "a"], "replication": [0, 1], "makespan_s": [60.0, 80.0]})
     >>> plot_estimates(Figure().subplots(), estimate(table, "makespan_s")).get_xlabel()
-    'makespan (min), 95 % CI'
+    'makespan (min), 95 % CI; dashed: may be too narrow'
     """
     measure = find_measure(measure, estimates.measures, argument="measure")
     rows = estimates.estimates[estimates.estimates["measure"].eq(str(measure))]

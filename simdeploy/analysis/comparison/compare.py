@@ -204,12 +204,12 @@ def compare(
     0   fast  makespan_s      70.0  2
     1   slow  makespan_s     110.0  2
     >>> comparison.differences[["policy", "baseline", "estimate", "low", "high", "variance_removed_fraction"]]
-      policy baseline  estimate   low  high  variance_removed_fraction
-    0   slow     fast      40.0  40.0  40.0                        1.0
+      policy baseline  estimate        low       high  variance_removed_fraction
+    0   slow     fast      40.0  23.162278  56.837722                        1.0
     >>> comparison.ranking[["policy", "response", "rank", "is_among_best", "estimate"]]
       policy    response  rank  is_among_best  estimate
     0   fast  makespan_s     1           True     -40.0
-    1   slow  makespan_s     2          False      40.0
+    1   slow  makespan_s     2           True      40.0
     """
     known = find_costs(responses, costs)
     costs = None if isinstance(known, Mapping) else known
