@@ -197,7 +197,7 @@ def test_failed_replications_are_told(monkeypatch, name):
 def test_ctrl_c_without_a_folder(monkeypatch, name):
     """Interrupted, a command prints no answer and ends with 130; it says how to make it resumable, where it can be. [contract]"""
     replace_run(monkeypatch, interrupt)
-    monkeypatch.setattr("simdeploy.analysis.advice.conditioning.run_continued", interrupt)
+    monkeypatch.setattr("simdeploy.analysis.advice.searching.run_continued", interrupt)
     result = call(name)
     assert (result.exit_code, result.stdout) == (130, "")
     saved = "; nothing was saved. Run with --store DIR to make it resumable." if name in KEEPING else ""
