@@ -231,9 +231,9 @@ def draw(seed, n):
     ids=["normal", "exponential", "lognormal", "rare"],
 )
 def test_coverage_of_a_mean(n, law, truth):
-    """Student's interval covers as often as it says from 25 times the squared skewness on. [oracle]"""
+    """An interval covers as often as it says from 25 times the squared skewness on, and hardly more often. [oracle]"""
     rng, shape = draw(11, n)
-    assert abs(coverage(law(rng, shape), "cost", truth) - 0.95) <= COVERAGE_ERROR
+    assert -COVERAGE_ERROR <= coverage(law(rng, shape), "cost", truth) - 0.95 <= COVERAGE_ERROR + 0.01
 
 
 def test_a_mean_of_fractions_has_limits_from_0_to_1():

@@ -100,9 +100,10 @@ def cut_job(job: Job, replications: int) -> Cut:
 
 def _guess(job: Job, group: Group, replications: int) -> int:
     """Return how many replications of a small group a span has."""
+    if job.engine != "compiled":
+        return 1
     updates = group.scenario.fleet.nodes * len(group.policies) * replications
-    is_short = job.engine == "compiled" and expect_seconds(job.engine, updates) < _SHORTEST * _SPAN_S
-    return replications if is_short else 1
+    return replications if expect_seconds(job.engine, updates) < _SHORTEST * _SPAN_S else 1
 
 
 def spans(cut: Cut, job: Job, replications: int, *, first: int = 0) -> Iterator[Span]:
