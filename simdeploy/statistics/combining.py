@@ -152,12 +152,13 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
         low = estimate - np.sqrt(add((weights * parts.below) ** 2) + down)
         high = estimate + np.sqrt(add((weights * parts.above) ** 2) + up)
         usual = np.sqrt(add((weights * parts.usual) ** 2) + (down + up) / 2)
+        third = add(weights**3 * parts.third / parts.n**2)
         # A long tail errs on its own side.
-        reach = np.where(add(weights**3 * parts.third / parts.n**2) < 0, estimate - low, high - estimate)
+        reach = np.where(third < 0, estimate - low, high - estimate)
         wider = np.where(usual > 0, np.maximum(reach / usual, 1.0), 1.0)
         scale = np.sqrt(add(weights**2 * parts.variance * (parts.n - 1) / parts.n**2)) * wider
         varies = scale > _NOTHING * np.abs(estimate)
-        skewness = np.where(varies, add(weights**3 * parts.third / parts.n**2) / scale**3, 0.0)
+        skewness = np.where(varies, third / scale**3, 0.0)
     if design.n == 1:  # to the last digit
         low, high = estimate - parts.below[:, 0], estimate + parts.above[:, 0]
     found = Combined(estimate, low, high, n, error, skewness, ~np.isnan(low), ~np.isnan(high))
