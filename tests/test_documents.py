@@ -286,7 +286,7 @@ class TestReference:
         [
             ("`Rollout.events`", schema.EVENT_COLUMNS),
             ("`Rollout.timeline`", schema.TIMELINE_COLUMNS),
-            ("`Rollout.down_spells`", schema.DOWN_COLUMNS),
+            ("`Rollout.down_spells`, `Rollout.offline_spells`", schema.SPELL_COLUMNS),
             ("`Rollout.nodes`", schema.NODE_COLUMNS),
             ("`Rollout.windows`", schema.WINDOW_COLUMNS),
             ("`Rollout.revisions`", schema.REVISION_COLUMNS),

@@ -47,6 +47,8 @@ _STEPS = {
     "d": (1, 2, 5, 7, 14, 28, 70, 140, 364),
 }
 _MOST_TIME_TICKS = 9
+_DIGIT_PT, _LINE_PT = 6.0, 16  # room for a digit of a tick, and for a line
+_LAID_OUT = 0.8  # of the axes at least is left by the layout
 
 
 def find_measure(measure: Measure | str | None, known: Sequence[Measure], *, argument: str, place: int = 0) -> Measure:
@@ -239,7 +241,11 @@ def set_time_axis(axis: Axis, longest_s: float, label: str) -> None:
     low_s, high_s = axis.get_view_interval()
     longest = _STEPS[unit][-1]
     steps = chain(_PARTS, _STEPS[unit], (longest * 2**doubled for doubled in count(1)))
-    step = next(step for step in steps if (high_s - low_s) * factor / step <= _MOST_TIME_TICKS)
+    width_pt, height_pt = measure_axes(axis.axes)
+    number_pt = _DIGIT_PT * (len(f"{max(abs(low_s), abs(high_s)) * factor:.0f}") + 1)
+    room = width_pt / number_pt if axis.axis_name == "x" else height_pt / _LINE_PT
+    most = max(min(_MOST_TIME_TICKS, _LAID_OUT * room), 2)
+    step = next(step for step in steps if (high_s - low_s) * factor / step <= most)
     axis.set_major_locator(MultipleLocator(step / factor))
     axis.set_major_formatter(lambda seconds, _: f"{round(seconds * factor, 4):g}")
     axis.set_label_text(f"{label} ({unit})")
