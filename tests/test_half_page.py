@@ -23,6 +23,9 @@ PICTURES = {
     "pareto": (lambda ax: plotting.plot_pareto(ax, make("ParetoFront")), 2.6),
     "peeling": (lambda ax: plotting.plot_peeling_path(ax, make("Discovery")), 2.8),
     "sensitivity": (lambda ax: plotting.plot_sensitivity(ax, make("Sensitivity")), 2.8),
+    "rare": (lambda ax: plotting.plot_rare(ax, make("Rare")), 2.8),
+    "regret": (lambda ax: plotting.plot_regret(ax, make("Robustness")), 2.8),
+    "tornado": (lambda ax: plotting.plot_tornado(ax, make("Switches")), 4.2),
     "timelines": (
         lambda ax: plotting.plot_timelines(ax, make("Timelines"), quantity="failed", release="good"),
         2.6,

@@ -123,6 +123,7 @@ class Explorer:
             "confidence_level": self.confidence_level,
             "nodes": self.scenario.fleet.nodes,
             "start": self.start.to_dict(),
+            "awaits_engine": self.awaits_engine,
         }
 
     def find_controls(self, place: Place) -> list[dict[str, Any]]:

@@ -178,8 +178,9 @@ class Conversation:
                     yield self._numbers(place, effort, awaits_engine=awaits_engine, is_superseded=self._is_superseded)
                 self._go_on()
                 n = explorer.size_of_curve(effort.n)
-                # Another strategy may have taken the setting away that a question was asked with.
-                if question.curve is not None and question.curve in levers and n > drawn:
+                # Another strategy may have taken the setting away that a question was asked with. The slower engine would take
+                # long for a curve, and hold up the compiler.
+                if question.curve is not None and question.curve in levers and n > drawn and not awaits_engine:
                     drawn = n
                     yield {"type": "curve", **explorer.draw_curve(place, question.curve, n, self._is_superseded)}
             if not awaits_engine:

@@ -58,6 +58,7 @@ class Explorer {
   begin(about) {
     if (!this.about) this.build(about);
     this.say("");
+    if (about.awaits_engine) this.effort.textContent = "compiling the fast engine, first estimates soon…";
     this.goTo(this.past.now, null, { isOwn: false, asksAgain: true });
   }
 
