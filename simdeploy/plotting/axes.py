@@ -243,7 +243,7 @@ def set_time_axis(axis: Axis, longest_s: float, label: str) -> None:
     steps = chain(_PARTS, _STEPS[unit], (longest * 2**doubled for doubled in count(1)))
     width_pt, height_pt = measure_axes(axis.axes)
     number_pt = _DIGIT_PT * (len(f"{max(abs(low_s), abs(high_s)) * factor:.0f}") + 1)
-    room = width_pt / number_pt if axis.axis_name == "x" else height_pt / _LINE_PT
+    room = width_pt / number_pt if axis is axis.axes.xaxis else height_pt / _LINE_PT
     most = max(min(_MOST_TIME_TICKS, _LAID_OUT * room), 2)
     step = next(step for step in steps if (high_s - low_s) * factor / step <= most)
     axis.set_major_locator(MultipleLocator(step / factor))
