@@ -141,12 +141,20 @@ class TestGallery:
         assert set(re.findall(r"`(plot_\w+)`", read("docs/gallery.md"))) == set(simdeploy.plotting.__all__) - other
 
     @pytest.mark.parametrize(
-        "name", ["fleet-canary.png", "fleet-large.png", "fleet-overload.png", "distribution.png", "watch.png"]
+        "name",
+        [
+            "fleet-canary.png",
+            "fleet-large.png",
+            "fleet-offline.png",
+            "fleet-overload.png",
+            "distribution.png",
+            "watch.png",
+        ],
     )
     def test_pictures(self, script, name):
         """A picture of its own shows what its scenario does now, and can be drawn [contract]."""
         pictures, gallery = script("pictures"), script("gallery")
-        assert len(gallery.PICTURES) == 6
+        assert len(gallery.PICTURES) == 7
         value, picture = gallery.PICTURES[name]()
         assert pictures.read_stamp(pictures.IMAGES / name) == value
         assert picture.size[0] >= 600
