@@ -12,8 +12,9 @@ from simdeploy.errors import InputError, Problem, nearest, not_among, shorten
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import find_measure, set_measure_axis, set_unit_axis
 from simdeploy.plotting.intervals import add_interval, draw_intervals
+from simdeploy.plotting.marks import mark_rows
 from simdeploy.plotting.style import in_plain_text, name_row, put_legend_above, say_no_value, set_rows, wrap_name
-from simdeploy.report.wording import find_cost_unit
+from simdeploy.report.wording import case_noun, find_cost_unit
 from simdeploy.scenario.measures import Measure, parse_measure
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
     n = estimates.drop_duplicates(["policy", "given"]).groupby("policy")["n"].sum()
     estimates = estimates[estimates["level"].isin(levels) | estimates["level"].isna()]
     set_rows(ax, [name_row(policy, n[policy]) for policy in comparison.policies])
+    mark_rows(ax, "policy", comparison.policies)
     _set_value_axis(ax, response, estimates, comparison)
     if levels != (None,):
         put_legend_above(ax, 2)
@@ -263,6 +265,7 @@ def plot_estimates(ax: Axes, estimates: Estimates, *, measure: Measure | str | N
             if math.isnan(end):
                 ax.plot(value, place + 0.28, marker=marker, color=style.BLUE, markersize=12, linestyle="none")
     set_rows(ax, [name_row(name, n) for name, n in zip(names, rows["n"], strict=True)])
+    mark_rows(ax, case_noun(estimates.case_columns), names)
     largest = float(rows[["estimate", "high"]].max().max())
     set_measure_axis(ax.xaxis, measure, largest, find_cost_unit(estimates.computed_under))
     add_interval(ax, "x", estimates.confidence_level)

@@ -14,6 +14,7 @@ from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, QUANTITIES
 from simdeploy.errors import InputError, Problem, not_among
 from simdeploy.plotting.axes import set_unit_axis
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
+from simdeploy.plotting.marks import mark_points
 from simdeploy.plotting.slices import Slice, choose_slice
 from simdeploy.plotting.style import BLUE, DARK_GREY, GREY, contrast_to, in_plain_text, say_nothing_known
 from simdeploy.plotting.wrapping import measure_axes, wrap_words
@@ -137,6 +138,7 @@ def _draw_cells(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
     # Shows where there is no cell.
     ax.patch.set(facecolor="white", hatch="////", edgecolor=GREY, linewidth=0)
     _write_numbers(ax, estimates, shown, quantity, mesh)
+    mark_points(ax, shown.heading, shown.names, np.column_stack([x, y]), size=1)
     for axis, name, values in ((ax.xaxis, shown.x, x_values), (ax.yaxis, str(shown.y), y_values)):
         _label_cells(axis, name, values)
     return mesh
@@ -192,6 +194,7 @@ def _draw_points(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
     points = ax.scatter(x[~missing], y[~missing], c=estimates[~missing], s=size, **look)
     if missing.any():
         ax.scatter(x[missing], y[missing], s=size, marker="x", color=GREY, linewidths=0.8)
+    mark_points(ax, shown.heading, shown.names, np.column_stack([x, y]))
     return points
 
 
@@ -244,6 +247,7 @@ def _draw_line(ax: Axes, shown: Slice, quantity: str) -> None:
     draw_intervals(ax, "y", places, ends[0], ends[1], False, color=BLUE, linewidth=1.2)
     ax.plot(x[order], estimate, color=BLUE, marker="o", markersize=3.5, linewidth=1.4, clip_on=False)
     if not np.isnan(estimate).all():
+        mark_points(ax, shown.heading, [shown.names[place] for place in order], np.column_stack([x[order], estimate]))
         _set_limits(ax, shown.whole, quantity)
         _set_values(ax.yaxis, shown, quantity)
     else:

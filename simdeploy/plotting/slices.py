@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from simdeploy.analysis.asking.naming import format_value
 from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.report.grid import name_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +26,8 @@ class Slice:
     """What is drawn of a sweep: cells of the summary over one or two keys.
 
     Scales come from the `whole` of the summary, so that slices can be compared. `is_grid` is whether every combination was
-    tried; the `note` says what else the cases have in common, or that they don't.
+    tried; the `note` says what else the cases have in common, or that they don't. The table of the summary has the `names` of
+    the cells below the `heading`.
     """
 
     cells: pd.DataFrame
@@ -32,6 +36,8 @@ class Slice:
     y: str | None
     is_grid: bool
     note: str
+    heading: str
+    names: tuple[str, ...]
 
 
 def choose_slice(summary: GridSummary, at: Mapping[str, Any]) -> Slice:
@@ -56,7 +62,10 @@ def choose_slice(summary: GridSummary, at: Mapping[str, Any]) -> Slice:
         cells = _only(cells, key, at[key] if key in at else cells[key].iloc[0], given=key in at)
         fixed.append(f"{key} {format_value(cells[key].iloc[0])}")
     notes = [f"at {', '.join(fixed)}"] * bool(fixed) + [f"points differ in {', '.join(loose)}"] * bool(loose)
-    return Slice(cells, summary.cells, axes[0], axes[1] if len(axes) > 1 else None, is_grid, "; ".join(notes))
+    heading, words = name_rows(summary)
+    names = tuple(np.array(words, dtype=object)[summary.cells.index.get_indexer(cells.index)])
+    y = axes[1] if len(axes) > 1 else None
+    return Slice(cells, summary.cells, axes[0], y, is_grid, "; ".join(notes), heading, names)
 
 
 def list_slices(summary: GridSummary) -> list[dict[str, Any]]:

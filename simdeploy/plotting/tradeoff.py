@@ -13,6 +13,7 @@ from simdeploy.analysis.asking.verdicts import find_direction
 from simdeploy.errors import InputError, Problem
 from simdeploy.plotting.axes import find_measure, label_points, sample_line, set_limits, set_measure_axis
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
+from simdeploy.plotting.marks import mark_points
 from simdeploy.plotting.style import (
     BETTER,
     BLUE,
@@ -26,7 +27,7 @@ from simdeploy.plotting.style import (
     say_nothing_known,
 )
 from simdeploy.plotting.wrapping import wrap_axis_label
-from simdeploy.report.tradeoff import write_value
+from simdeploy.report.tradeoff import name_values, write_value
 from simdeploy.report.wording import find_cost_unit, percent
 
 if TYPE_CHECKING:
@@ -119,6 +120,9 @@ def plot_tradeoff(
         _draw_curve(ax, result, measures, curves[0])
     else:
         _draw_curves(ax, result, measures, curves)
+    if not unknown:
+        for curve in curves:
+            mark_points(ax, curve.lever.name, name_values(curve.lever, curve.rows), curve.points)
     return ax
 
 
@@ -370,6 +374,8 @@ def plot_pareto(
         steps = "steps-post" if front.directions[measures[0]] == "min" else "steps-pre"
         ax.plot(x_values[order], y_values[order], color=BLUE, linewidth=1.2, drawstyle=steps)
     ax.plot(x_values, y_values, "o", color=BLUE, markersize=5, label=f"on the front{tell_untrusted(ax)}", clip_on=False)
-    label_points(ax, points, name_cases(front.cases, front.case_columns), np.flatnonzero(is_on).tolist())
+    names = name_cases(front.cases, front.case_columns)
+    label_points(ax, points, names, np.flatnonzero(is_on).tolist())
+    mark_points(ax, "case", names, points)
     put_legend_above(ax, 3)
     return ax

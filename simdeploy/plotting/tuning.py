@@ -12,6 +12,7 @@ import numpy as np
 from simdeploy.analysis.tuning.result import REFERENCE
 from simdeploy.plotting.axes import label_points, set_measure_axis
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
+from simdeploy.plotting.marks import mark_points
 from simdeploy.plotting.style import (
     BETTER,
     BLACK,
@@ -27,7 +28,7 @@ from simdeploy.plotting.style import (
     in_plain_text,
     set_rows,
 )
-from simdeploy.report.tuning import format_setting
+from simdeploy.report.tuning import format_setting, name_policies
 from simdeploy.report.wording import find_cost_unit, format_number, measure_scale
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _draw_roles(ax: Axes, result: Tuning, frame: pd.DataFrame, rows: Sequence[st
     """Draw the policies of the result in the row of the candidates like them, each with its name and estimate."""
     unit = find_cost_unit(result.computed_under)
     roles = result.policies[result.policies["measure"].eq(str(result.of))].set_index("policy")
-    points, words = [], []
+    points, words, names = [], [], []
     for role, (name, look) in _ROLES.items():
         is_repeated = role == "current" and result.keeps_current
         if is_repeated or role not in roles.index or not np.isfinite(roles["estimate"][role]):
@@ -163,10 +164,12 @@ def _draw_roles(ax: Axes, result: Tuning, frame: pd.DataFrame, rows: Sequence[st
         scale = measure_scale(result.of, value, unit)
         number = format_number(value * scale.factor, (high - low) / 2 * scale.factor)
         points.append((value, float(row)))
+        names.append(name_policies(result)[role])
         both = " and current" if role == "choice" and result.keeps_current else ""
         words.append(f"{name}{both}: {number} {scale.unit}".rstrip())
     if points:
         label_points(ax, np.array(points), words, range(len(words)))
+        mark_points(ax, "policy", names, points)
 
 
 @in_plain_text
@@ -219,10 +222,14 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     ax.set_xlabel(
         f"{'lowest' if is_min else 'highest'} {ax.get_xlabel()} tried with this value (★ recommended, ● current)"
     )
-    current = result.candidates.iloc[0]
+    current, names = result.candidates.iloc[0], name_policies(result)
     for row, name in enumerate(order):
         chosen = None if result.choice is None else format_setting(result, name, result.choice[name])
-        _draw_setting(ax, row, best[name], chosen, format_setting(result, name, current[name]))
+        in_use = format_setting(result, name, current[name])
+        _draw_setting(ax, row, best[name], chosen, in_use)
+        for role, value in (("current", in_use), ("choice", chosen)):
+            if role in names and value in best[name]:
+                mark_points(ax, "policy", [names[role]], [(best[name][value], row + 0.12)])
     ax.tick_params(axis="y", labelsize="small")
     return ax
 

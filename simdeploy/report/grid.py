@@ -39,12 +39,8 @@ def tell(summary: GridSummary) -> str:
 def tabulate(summary: GridSummary) -> tuple[Table, ...]:
     """Return a row for each case, with what was varied and the estimates."""
     cells = summary.cells
-    varied = [name for name in ("scenario", "policy") if cells[name].nunique() > 1]
-    factors = [*varied, *summary.factors]
-    values = [[format_value(value) for value in cells[name]] for name in factors]
-    # A table that continues repeats its first column alone, so that column identifies the case.
-    named = [", ".join(words) for words in zip(*values, strict=True)] if factors else cells["case"].astype(str)
-    columns = [Column("named", ", ".join([*varied, *shorten_names(summary.factors)]) or "case")]
+    heading, named = name_rows(summary)
+    columns = [Column("named", heading)]
     for name in SHOWN:
         if f"{name}_estimate" in cells:
             # The unit stands above the numbers.
@@ -53,6 +49,15 @@ def tabulate(summary: GridSummary) -> tuple[Table, ...]:
             columns.append(Column(f"{name}_estimate", heading, "estimate", Scale(factor, "")))
     title = f"Estimates ({percent(summary.confidence_level)} CI)"
     return (make_table(title, cells.assign(named=named), columns),)
+
+
+def name_rows(summary: GridSummary) -> tuple[str, list[str]]:
+    """Return the heading and the cells of the first column: a table that continues repeats it alone, so it identifies the case."""
+    varied = [name for name in ("scenario", "policy") if summary.cells[name].nunique() > 1]
+    factors = [*varied, *summary.factors]
+    values = [[format_value(value) for value in summary.cells[name]] for name in factors]
+    named = [", ".join(words) for words in zip(*values, strict=True)] if factors else map(str, summary.cells["case"])
+    return ", ".join([*varied, *shorten_names(summary.factors)]) or "case", [*named]
 
 
 def quantity_title(name: str) -> str:

@@ -162,7 +162,7 @@ def _tabulate_lever(result: Tradeoff, lever: Lever) -> Table:
     frame = spread(curve, "value", "measure").sort_values("value")
     marks = curve.drop_duplicates("value").set_index("value")
     frame = frame.assign(
-        named=[_name_value(lever, value, marks.loc[value]) for value in frame["value"]],
+        named=name_values(lever, marks.loc[frame["value"]].reset_index()),
         verdict=frame["value"].map(points["verdict"]).replace(VERDICTS),
     )
     columns = (
@@ -175,6 +175,10 @@ def _tabulate_lever(result: Tradeoff, lever: Lever) -> Table:
     return make_table(title, frame, columns)
 
 
-def _name_value(lever: Lever, value: float, row: pd.Series[Any]) -> str:
-    marks = [mark for mark, column in (("current", "is_current"), ("default", "is_default")) if row[column]]
-    return write_value(lever, value) + (f" ({', '.join(marks)})" if marks else "")
+def name_values(lever: Lever, rows: pd.DataFrame) -> list[str]:
+    """Return the values of a setting, with what is special about them."""
+    names = []
+    for value, *flags in rows[["value", "is_current", "is_default"]].itertuples(index=False):
+        marks = ", ".join(mark for mark, is_so in zip(("current", "default"), flags, strict=True) if is_so)
+        names.append(write_value(lever, value) + (f" ({marks})" if marks else ""))
+    return names

@@ -254,7 +254,7 @@ def tabulate(result: Tuning) -> tuple[Table, ...]:
 def _tabulate_policies(result: Tuning) -> Table:
     frame, of = spread(result.policies, "policy", "measure"), str(result.of)
     differences = result.policies.loc[result.policies["measure"].eq(of), ["policy", *interval_names("difference")]]
-    frame = frame.merge(differences, on="policy", how="left").assign(named=list(_names(result).values()))
+    frame = frame.merge(differences, on="policy", how="left").assign(named=list(name_policies(result).values()))
     others = [measure for name in result.policies["measure"].unique() if (measure := parse_measure(name)) != result.of]
     scale = objective_scale(result)
     columns = (
@@ -268,14 +268,15 @@ def _tabulate_policies(result: Tuning) -> Table:
     return make_table(title, frame, columns, find_cost_unit(result.computed_under))
 
 
-def _names(result: Tuning) -> dict[str, str]:
+def name_policies(result: Tuning) -> dict[str, str]:
+    """Return what tables call the policies of a result."""
     names = {CHOICE: "recommended", "current": result.current_policy, "defaults": "API defaults"}
     return {name: names.get(name, name) for name in result.policies["policy"].unique()}
 
 
 def _tabulate_levers(result: Tuning) -> Table:
     numbers = result.policies.drop_duplicates("policy")["candidate"]
-    rows = result.candidates.set_index("candidate").loc[numbers].assign(named=list(_names(result).values()))
+    rows = result.candidates.set_index("candidate").loc[numbers].assign(named=list(name_policies(result).values()))
     levers = [name for name in (result.choice or {}) if rows[name].nunique(dropna=False) > 1]
     written = {name: [format_setting(result, name, value) for value in rows[name]] for name in levers}
     spec = next(iter(result.specs.values()))["spec"]
@@ -301,7 +302,7 @@ def _tell_default(limit: float) -> str:
 def _tabulate_verdicts(result: Tuning) -> Table:
     rows, unit = result.verdicts.to_dict("records"), find_cost_unit(result.computed_under)
     for row in rows:
-        row["named"] = f"{_names(result)[row['policy']]}: {row['requirement']}"
+        row["named"] = f"{name_policies(result)[row['policy']]}: {row['requirement']}"
         row["scale"] = measure_scale(parse_requirement(row["requirement"]).measure, abs(row["estimate"]), unit)
     return make_table("Requirements in the same worlds", rows, _VERDICTS)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,17 +17,16 @@ from simdeploy.plotting.figures import draw_figure
 from simdeploy.plotting.style import BLUE
 from simdeploy.report.questions import ask
 from simdeploy.sharing.cells import Interval, list_intervals, list_numbers
+from simdeploy.sharing.pictures import write_picture
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from simdeploy.result import Table
     from simdeploy.scenario.written_specs import Specs
     from simdeploy.sharing.contents import Contents
     from simdeploy.sharing.dials import Cell, Dials
 
+_FILES = ("page.css", "page.js", "marks.js")
 MOST_ROWS = 1000  # of a table
-_MOST_SVG_BYTES = 500_000  # larger pictures are pixels
 _MOST_GRID_BYTES = 1_200_000  # of the numbers behind the sliders, and of the policies
 _BAR = (90, 8)  # of an interval in a cell
 
@@ -47,7 +45,8 @@ def to_page(contents: Contents) -> str:
     >>> page.splitlines()[0]
     '<!DOCTYPE html>'
     """
-    css, js = (files("simdeploy.sharing").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    css, *scripts = (files("simdeploy.sharing").joinpath(name).read_text("utf-8") for name in _FILES)
+    js = "".join(scripts)
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src '{_digest(css)}'; script-src '{_digest(js)}'"
@@ -113,23 +112,7 @@ def _write_answer(contents: Contents) -> Iterator[str]:
         figure = draw_figure(contents.result)
     if figure is not None:
         alt = f"Picture of the answer: {answer} The tables below have its numbers."
-        width, height = (round(96 * inches) for inches in figure.get_size_inches())
-        size = f'width="{width}" height="{height}"'
-        yield f'<figure role="group" tabindex="0" aria-label="picture"><img src="{_encode_picture(figure)}" alt="{escape(alt)}" {size}></figure>'
-
-
-def _encode_picture(figure: Figure) -> str:
-    """Return a picture as a data address: an image of its own, so that nothing in it can act or be mixed up."""
-    import matplotlib as mpl
-
-    file = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "simdeploy"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    kind = "svg+xml"
-    if file.tell() > _MOST_SVG_BYTES:
-        kind, file = "png", io.BytesIO()
-        figure.savefig(file, format="png", dpi=150)
-    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+        yield write_picture(figure, alt)
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------

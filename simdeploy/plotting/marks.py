@@ -1,0 +1,75 @@
+"""Where in a picture a row of a table is drawn, so that a page can tell its numbers there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from matplotlib.artist import Artist
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LEAST_IN = 0.19  # of a side, so that a hand can point at it
+
+
+class Mark(NamedTuple):
+    """A row of a table, by the heading and the cell of its first column, and its box from the top left in parts of the figure."""
+
+    heading: str
+    name: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class _Place(Artist):
+    """Draws nothing and knows the corners of a box in data."""
+
+    def __init__(self, heading: str, name: str, corners: np.ndarray) -> None:
+        super().__init__()
+        self.row, self.corners = (heading, name), corners
+        self.set_in_layout(False)
+
+    def draw(self, renderer: Any) -> None:
+        """Leave the picture as it is."""
+
+
+def mark_points(ax: Axes, heading: str, names: Sequence[str], points: Any, *, size: float = 0) -> None:
+    """Note that rows of a table are drawn at points, or in squares of a size in data around them; unknown ones are nowhere."""
+    for name, point in zip(names, np.asarray(points, float), strict=True):
+        if np.isfinite(point).all():
+            ax.add_artist(_Place(heading, name, np.array([point - size / 2, point + size / 2])))
+
+
+def mark_rows(ax: Axes, heading: str, names: Sequence[str]) -> None:
+    """Note that rows of a table are drawn at 0, 1, 2, ..., each as wide as the axes."""
+    for row, name in enumerate(names):
+        ax.add_artist(_Place(heading, name, np.array([[-np.inf, row - 0.5], [np.inf, row + 0.5]])))
+
+
+def list_marks(figure: Figure) -> Iterator[Mark]:
+    """Yield what is marked in a figure that has been drawn.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> figure = Figure(figsize=(4, 4))
+    >>> ax = figure.add_axes((0, 0, 1, 1), xlim=(0, 4), ylim=(4, 0))
+    >>> mark_points(ax, "policy", ["canary"], [(1, 2)], size=2)
+    >>> list(list_marks(figure))
+    [Mark(heading='policy', name='canary', x=0.0, y=0.25, width=0.5, height=0.5)]
+    """
+    size = figure.bbox.size
+    for ax in figure.axes:
+        panel = ax.bbox.get_points() / size
+        for place in ax.findobj(_Place, include_self=False):
+            corners = ax.transData.transform(np.nan_to_num(place.corners, posinf=0, neginf=0)) / size
+            corners = np.where(np.isinf(place.corners), panel, corners)
+            low, high = np.clip([corners.min(axis=0), corners.max(axis=0)], *panel)
+            room = np.maximum(_LEAST_IN / figure.get_size_inches() - (high - low), 0) / 2
+            low, high = low - room, high + room
+            yield Mark(*place.row, *(round(float(part), 4) for part in (low[0], 1 - high[1], *(high - low))))
