@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.plotting.intervals import add_interval
+from simdeploy.plotting.marks import mark_rows
 from simdeploy.plotting.style import BLUE, GREEN, VERMILION, in_plain_text, put_legend_above, set_rows, wrap_name
 from simdeploy.report.backtest import say_count
 
@@ -84,6 +85,7 @@ def plot_backtest(ax: Axes, result: Backtest) -> Axes:
             f"{say_count(row)} of {n:,}", (row["high"], place), xytext=(4, 0), textcoords="offset points", va="center", fontsize="x-small",
         )  # fmt: skip
     set_rows(ax, [wrap_name(policy) for policy in policies])
+    mark_rows(ax, "policy", policies)
     ax.set_xlim(-0.02, 1.18)
     ax.set_xticks(np.linspace(0, 1, 6))
     ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from simdeploy.plotting.axes import set_symlog_axis
+from simdeploy.plotting.marks import mark_rows
 from simdeploy.plotting.style import (
     GREEN,
     GREY,
@@ -19,7 +20,7 @@ from simdeploy.plotting.style import (
     write_beside,
 )
 from simdeploy.plotting.wrapping import wrap_words
-from simdeploy.report.checking import describe_requirement, format_bounds, requirement_of
+from simdeploy.report.checking import describe_requirement, format_bounds, name_row, requirement_of
 from simdeploy.report.wording import find_cost_unit, percent
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def plot_check(ax: Axes, check: Check) -> Axes:
             ax.plot(ends, (height, height), color=colour, linewidth=1.8, linestyle=style)
         ax.plot([estimate], [height], linestyle="none", marker=marker, color=colour, markersize=7, clip_on=False)
     set_rows(ax, [_name(row, unit) for row in rows])
+    mark_rows(ax, "requirement", [name_row(row, unit) for row in rows])
     ax.tick_params(axis="y", labelsize="small")
     _set_distance_axis(ax, left, right)
     verdicts = check.verdicts["verdict"]

@@ -11,6 +11,7 @@ from simdeploy.errors import InputError, not_among
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_measure_axis
 from simdeploy.plotting.intervals import add_interval, draw_intervals
+from simdeploy.plotting.marks import mark_rows
 from simdeploy.plotting.style import Look, in_plain_text, name_row, put_legend_above, say_no_value, set_rows
 from simdeploy.plotting.wrapping import NARROW_PT, measure_axes
 from simdeploy.report.wording import find_cost_unit
@@ -88,6 +89,7 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
         say_no_value(ax, row)
     names = name_cases(totals, result.case_columns)
     set_rows(ax, [name_row(name, n) for name, n in zip(names, totals["n"], strict=True)])
+    mark_rows(ax, "policy", names)
     ax.axvline(0, color=style.INK, linewidth=0.8)
     set_measure_axis(ax.xaxis, _COST, 0, find_cost_unit(result.computed_under), "mean cost per rollout")
     add_interval(ax, "x", result.confidence_level)

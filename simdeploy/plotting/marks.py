@@ -15,15 +15,21 @@ if TYPE_CHECKING:
 _LEAST_IN = 0.19  # of a side, so that a hand can point at it
 
 
-class Mark(NamedTuple):
-    """A row of a table, by the heading and the cell of its first column, and its box from the top left in parts of the figure."""
+class Box(NamedTuple):
+    """A box from the top left, in parts of the figure."""
 
-    heading: str
-    name: str
     x: float
     y: float
     width: float
     height: float
+
+
+class Mark(NamedTuple):
+    """A row of a table, by the heading and the cell of its first column, and where it is drawn."""
+
+    heading: str
+    name: str
+    box: Box
 
 
 class _Place(Artist):
@@ -46,13 +52,13 @@ def mark_points(ax: Axes, heading: str, names: Sequence[str], points: Any, *, si
 
 
 def mark_rows(ax: Axes, heading: str, names: Sequence[str]) -> None:
-    """Note that rows of a table are drawn at 0, 1, 2, ..., each as wide as the axes."""
+    """Note that rows of a table are drawn at 0, 1, 2, ..., each across the axes, with its label to their left."""
     for row, name in enumerate(names):
         ax.add_artist(_Place(heading, name, np.array([[-np.inf, row - 0.5], [np.inf, row + 0.5]])))
 
 
-def list_marks(figure: Figure) -> Iterator[Mark]:
-    """Yield what is marked in a figure that has been drawn.
+def list_marks(figure: Figure) -> Iterator[tuple[Box, list[Mark]]]:
+    """Yield the box of each of the axes with marks, and these; the figure must have been drawn.
 
     Examples
     --------
@@ -60,16 +66,27 @@ def list_marks(figure: Figure) -> Iterator[Mark]:
     >>> figure = Figure(figsize=(4, 4))
     >>> ax = figure.add_axes((0, 0, 1, 1), xlim=(0, 4), ylim=(4, 0))
     >>> mark_points(ax, "policy", ["canary"], [(1, 2)], size=2)
-    >>> list(list_marks(figure))
-    [Mark(heading='policy', name='canary', x=0.0, y=0.25, width=0.5, height=0.5)]
+    >>> [(_, [mark])] = list_marks(figure)
+    >>> mark
+    Mark(heading='policy', name='canary', box=Box(x=0.0, y=0.25, width=0.5, height=0.5))
     """
     size = figure.bbox.size
     for ax in figure.axes:
-        panel = ax.bbox.get_points() / size
-        for place in ax.findobj(_Place, include_self=False):
-            corners = ax.transData.transform(np.nan_to_num(place.corners, posinf=0, neginf=0)) / size
-            corners = np.where(np.isinf(place.corners), panel, corners)
-            low, high = np.clip([corners.min(axis=0), corners.max(axis=0)], *panel)
-            room = np.maximum(_LEAST_IN / figure.get_size_inches() - (high - low), 0) / 2
-            low, high = low - room, high + room
-            yield Mark(*place.row, *(round(float(part), 4) for part in (low[0], 1 - high[1], *(high - low))))
+        places = [child for child in ax.get_children() if isinstance(child, _Place)]
+        left, right = panel = ax.bbox.get_points() / size
+        if places:
+            yield _make_box(left, right), [Mark(*place.row, _find_box(ax, place, panel)) for place in places]
+
+
+def _find_box(ax: Axes, place: _Place, panel: np.ndarray) -> Box:
+    size, is_row = ax.figure.bbox.size, np.isinf(place.corners)
+    corners = ax.transData.transform(np.where(is_row, 0, place.corners)) / size
+    low, high = np.clip([corners.min(axis=0), corners.max(axis=0)], *panel)
+    low, high = np.where(is_row, [[0, 0], panel[1]], [low, high])
+    room = np.maximum(_LEAST_IN * ax.figure.dpi / np.asarray(size) - (high - low), 0) / 2
+    return _make_box(low - room, high + room)
+
+
+def _make_box(low: np.ndarray, high: np.ndarray) -> Box:
+    """Return the box between two corners, measured from the bottom left."""
+    return Box(*(round(float(part), 4) for part in (low[0], 1 - high[1], *(high - low))))

@@ -8,6 +8,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.experiments.levers import FACTOR_PREFIX
+from simdeploy.plotting.marks import mark_rows
 from simdeploy.plotting.style import DARK_GREY, GREY, PALE_GREY, contrast_to, in_plain_text, wrap_name
 from simdeploy.plotting.wrapping import NARROW_PT, measure_axes
 from simdeploy.report.wording import difference_scale, find_cost_unit, format_number, measure_scale
@@ -102,6 +103,7 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
     numbers = [_write(value * scale.factor, uncertainty, "") for value in result.candidates["max_regret"]]
     _sum_up(ax, result, places, numbers)
     ax.set_yticks(range(len(candidates)), [_wrap(name) for name in candidates], parse_math=False)
+    mark_rows(ax, "candidate", candidates)
     ax.tick_params(length=0)
     if measure_axes(ax)[0] < NARROW_PT:
         ax.tick_params(axis="y", labelsize="x-small")

@@ -69,6 +69,11 @@ def describe_limit(requirement: Requirement, cost_unit: str = "") -> str:
     return f"{sign} {format_amount(requirement.limit, scale, digits=6)}"
 
 
+def name_row(row: Mapping[Hashable, Any], cost_unit: str) -> str:
+    """Return what a table calls a row of `Check.verdicts`."""
+    return f"{row['policy']}: {describe_requirement(requirement_of(row), cost_unit)}"
+
+
 def requirement_of(row: Mapping[Hashable, Any]) -> Requirement:
     """Return the requirement of a row of `Check.verdicts`."""
     quantile, at_most, at_least = (
@@ -125,7 +130,7 @@ def tabulate(check: Check) -> tuple[Table, ...]:
     rows = [
         {
             **row,
-            "required": f"{row['policy']}: {describe_requirement(requirement_of(row), unit)}",
+            "required": name_row(row, unit),
             "bounds": format_bounds(row, unit),
         }
         for row in check.verdicts.to_dict("records")

@@ -38,17 +38,18 @@
 
   const pictures = [], marked = new Set();
   for (const picture of document.querySelectorAll("[data-marks]")) {
-    const marks = JSON.parse(picture.dataset.marks).filter(([heading, name]) => rows.has(key(heading, name)));
-    if (!marks.length) continue;
+    const panels = JSON.parse(picture.dataset.marks);
     const [width, height] = ["width", "height"].map((side) => picture.querySelector("img").getAttribute(side));
+    const place = ([x, y, w, h]) => ({ x: x * width, y: y * height, width: w * width, height: h * height });
     const svg = make(picture, "svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "marks in the picture" });
     const mask = make(svg, "mask", { id: `unlit-${pictures.length}` });
-    make(svg, "rect", { class: "veil", width, height, mask: `url(#${mask.id})` });
-    for (const [heading, name, x, y, w, h] of marks) {
-      const of = key(heading, name), [{ title, facts }] = rows.get(of);
+    for (const [box] of panels) make(svg, "rect", { ...place(box), class: "veil", mask: `url(#${mask.id})` });
+    for (const [heading, name, box] of panels.flatMap(([, marks]) => marks)) {
+      const of = key(heading, name);
+      if (!rows.has(of)) continue; // of the rows that a long table leaves out
+      const [{ title, facts }] = rows.get(of);
       const label = [title, ...facts.map((fact) => fact.join(" "))].join("; ");
-      const box = { x: x * width, y: y * height, width: w * width, height: h * height, rx: 2 };
-      make(svg, "rect", { ...box, class: "mark", role: "button", "aria-label": label, "data-row": of });
+      make(svg, "rect", { ...place(box), class: "mark", role: "button", "aria-label": label, "data-row": of });
       marked.add(of);
     }
     group(svg);
@@ -80,7 +81,8 @@
       svg.classList.toggle("has-lit", lit.length > 0);
       mask.replaceChildren();
       make(mask, "rect", { width, height, fill: "#fff" });
-      for (const each of lit) mask.append(Object.assign(each.cloneNode(), { id: "" }));
+      for (const each of lit)
+        make(mask, "rect", Object.fromEntries(["x", "y", "width", "height"].map((name) => [name, each.getAttribute(name)])));
     }
     for (const table of tables) {
       const lit = new Set([...table.querySelectorAll(".lit")].map((each) => each.closest("tr")));
@@ -101,7 +103,14 @@
       make(list, "dt", {}, heading);
       make(list, "dd", {}, text);
     }
-    const box = at.getBoundingClientRect(), { offsetWidth, offsetHeight } = tip;
+    const box = at.getBoundingClientRect(), middle = ({ x, y, width, height }) => [x + width / 2, y + height / 2];
+    const beneath = [...at.parentElement.querySelectorAll(".mark:not(.lit)")].filter((other) => {
+      const [x, y] = middle(other.getBoundingClientRect());
+      return box.left < x && x < box.right && box.top < y && y < box.bottom;
+    });
+    const titles = new Set(beneath.map((other) => rows.get(other.dataset.row)[0].title));
+    if (titles.size) make(tip, "div", { class: "soft" }, `Also here: ${[...titles].join("; ")}`);
+    const { offsetWidth, offsetHeight } = tip;
     const left = Math.min(Math.max(box.left + (box.width - offsetWidth) / 2, 8), document.documentElement.clientWidth - offsetWidth - 8);
     const isBelow = box.bottom + 8 + offsetHeight < innerHeight || box.top < offsetHeight + 8;
     tip.style.left = `${left + scrollX}px`;

@@ -28,8 +28,9 @@ def write_picture(figure: Figure, alt: str) -> str:
     """
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     image = f'<img alt="{escape(alt)}" width="{width}" height="{height}" src="{_encode(figure)}">'
-    marks = list(list_marks(figure))  # now that it is drawn
-    data = f' data-marks="{escape(json.dumps(marks, separators=(",", ":")))}"' if 0 < len(marks) <= _MOST_MARKS else ""
+    panels = list(list_marks(figure))  # now that it is drawn
+    n = sum(len(marks) for _, marks in panels)
+    data = f' data-marks="{escape(json.dumps(panels, separators=(",", ":")))}"' if 0 < n <= _MOST_MARKS else ""
     return f'<figure role="group" tabindex="0" aria-label="picture"><div class="picture"{data}>{image}</div></figure>'
 
 
