@@ -119,10 +119,12 @@
 
   const named = (event) => event.target.closest?.("[data-row]") ?? null;
   const pin = (at) => { pinned = at?.dataset.row === pinned?.dataset.row ? null : at; show(); };
-  document.addEventListener("pointerover", (event) => { hovered = named(event); show(); });
-  document.documentElement.addEventListener("pointerleave", () => { hovered = null; show(); });
-  document.addEventListener("focusin", (event) => { focused = event.target.matches(":focus-visible") ? named(event) : null; show(); });
-  document.addEventListener("focusout", () => { focused = null; show(); });
+  const hover = (at) => { if (at !== hovered) { hovered = at; show(); } };
+  const focus = (at) => { if (at !== focused) { focused = at; show(); } };
+  document.addEventListener("pointerover", (event) => hover(named(event)));
+  document.documentElement.addEventListener("pointerleave", () => hover(null));
+  document.addEventListener("focusin", (event) => focus(event.target.matches(":focus-visible") ? named(event) : null));
+  document.addEventListener("focusout", () => focus(null));
   document.addEventListener("click", (event) => { if (named(event) || pinned) pin(named(event)); });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") { hovered = focused = pinned = null; show(); }

@@ -37,6 +37,13 @@ class Visit:
         self.page.screenshot(path=path, full_page=True)
         return path
 
+    def assert_quiet(self) -> None:
+        """Hold the page to its own file: no request but for itself, no complaint in the console."""
+        assert self.errors == []
+        assert self.elsewhere == []
+        loaded = self.page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
+        assert all(address.startswith("data:") for address in loaded)
+
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:

@@ -56,14 +56,6 @@ def pages(tmp_path_factory):
     return {name: (folder / f"{name}.html").as_uri() for name in sources}
 
 
-def assert_quiet(visit, page):
-    """Hold a page to its own file: no request but for itself, no complaint in the console."""
-    assert visit.errors == []
-    assert visit.elsewhere == []
-    loaded = page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
-    assert all(address.startswith("data:") for address in loaded)
-
-
 @pytest.mark.parametrize("name", ["scenario", "sweep"])
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
 def test_it_opens_without_a_network(name, size, pages, visit):
@@ -73,7 +65,7 @@ def test_it_opens_without_a_network(name, size, pages, visit):
     assert page.get_by_role("heading", level=1).inner_text() == SCENARIO["name"]
     assert page.locator("figure img").evaluate("image => image.complete && image.naturalWidth > 100")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert_quiet(seen, page)
+    seen.assert_quiet()
     seen.screenshot(f"report-{name}-{size[0]}")
 
 
@@ -109,7 +101,7 @@ def test_sliders_move_the_numbers(pages, visit):
     assert read_estimates(page, dials) == texts[0, 2]
     page.get_by_role("button", name="Back to the start").click()
     assert read_estimates(page, dials) == texts[0, 0]
-    assert_quiet(seen, page)
+    seen.assert_quiet()
 
 
 def test_a_chart_can_be_clicked_and_is_told(pages, visit):

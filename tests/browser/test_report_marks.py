@@ -1,0 +1,172 @@
+"""Marks in the pictures of a report: numbers where one points, one policy or case in all pictures and tables, and nothing in print."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+from every_result import make
+
+import simdeploy as sd
+from simdeploy.plotting.figures import draw_figure
+from simdeploy.sharing.pictures import write_picture
+
+# Of the kinds that the pages of a scenario, of a sweep, and of compare, tradeoff and tune show.
+KINDS = ["Comparison", "GridSummary", "Tradeoff", "Tuning"]
+
+
+@pytest.fixture(scope="module")
+def open_report(tmp_path_factory):
+    """Return a function that visits the page of a result, written once."""
+    folder = tmp_path_factory.mktemp("marks")
+
+    @functools.cache
+    def write(kind):
+        sd.write_report(make(kind), folder / f"{kind}.html")
+        return (folder / f"{kind}.html").as_uri()
+
+    return lambda visit, kind, **options: visit(write(kind), **options)
+
+
+def find_row(kind, of):
+    """Return the first row of the result's tables with a heading and a name, by heading."""
+    heading, _, name = of.partition("\n")
+    for table in make(kind).summarize():
+        for row in table.rows:
+            if table.header[0] == heading and row[0].partition("\n")[0] == name:
+                return dict(zip(table.header[1:], row[1:], strict=True))
+    raise AssertionError(of)
+
+
+def read_tip(page):
+    tip = page.locator("#tip")
+    assert tip.is_visible()
+    return dict(zip(tip.locator("dt").all_inner_texts(), tip.locator("dd").all_inner_texts(), strict=True))
+
+
+def list_lit(page):
+    """Return the names of rows that are lit, and of those that are dimmed."""
+    return tuple(set(page.locator(f"tr.{kind}-row .name").all_inner_texts()) for kind in ("lit", "dim"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mark_tells_the_numbers_of_its_row(kind, open_report, visit):
+    """Under a mouse and under the keyboard's focus a mark shows, and says aloud, what Python's tables say; Escape hides it. [contract]"""
+    seen = open_report(visit, kind)
+    page, marks = seen.page, seen.page.locator(".mark")
+    assert marks.count() == write_picture(draw_figure(make(kind)), "").count("[&quot;")
+    page.locator("figure").focus()
+    for way in ("mouse", "keyboard"):
+        if way == "mouse":
+            marks.last.hover()
+            mark = marks.last
+        else:
+            page.keyboard.press("Tab")
+            page.keyboard.press("ArrowRight")
+            mark = page.locator(".mark:focus")
+            assert mark.get_attribute("data-row") == marks.nth(1).get_attribute("data-row")
+        cells = {name: cell for name, cell in find_row(kind, mark.get_attribute("data-row")).items() if cell}
+        assert read_tip(page) == {name: ", ".join(cell.splitlines()) for name, cell in cells.items()}
+        assert all(line in mark.get_attribute("aria-label") for cell in cells.values() for line in cell.splitlines())
+        page.mouse.move(0, 0)
+    seen.screenshot(f"report-marks-{kind}")
+    page.keyboard.press("Escape")
+    assert not page.locator("#tip").is_visible()
+    seen.assert_quiet()
+
+
+def test_one_policy_is_seen_everywhere(open_report, visit):
+    """The name of a policy under the mouse lights it in the picture and in all tables and dims others; a click keeps it so. [contract]"""
+    page = open_report(visit, "Comparison").page
+    tables = page.get_by_role("table").filter(has=page.locator(".name"))
+    assert tables.count() == 4
+    name = tables.nth(1).get_by_role("button", name="canary", exact=True)
+    for leave, act in [
+        (lambda: page.mouse.move(0, 0), name.hover),
+        (lambda: page.keyboard.press("Escape"), name.click),
+        (lambda: page.locator("h1").click(), name.click),
+    ]:
+        act()
+        assert list_lit(page) == ({"canary"}, {"rolling", "all-at-once"})
+        assert page.locator("tr.lit-row").count() == 4
+        assert page.locator(".mark.lit").count() == 1
+        assert page.locator(".veil").first.is_visible()
+        if act == name.click:
+            assert name.get_attribute("aria-pressed") == "true"
+            page.mouse.move(0, 0)
+            assert list_lit(page)[0] == {"canary"}
+        leave()
+        page.mouse.move(0, 0)
+        assert list_lit(page) == (set(), set())
+        assert page.locator(".mark.lit").count() == 0
+        assert not page.locator(".veil").first.is_visible()
+
+
+def test_a_mark_is_pinned_by_keyboard(open_report, visit):
+    """Enter pins the focused mark and its numbers while the focus is elsewhere; in a table arrow keys go from name to name. [contract]"""
+    page = open_report(visit, "Comparison").page
+    marks = page.locator(".mark")
+    marks.first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert marks.nth(1).get_attribute("aria-pressed") == "true"
+    page.locator(".origin").focus()
+    assert list_lit(page)[0] == {"rolling"}
+    assert page.locator("#tip").is_visible()
+    names = page.locator("tbody").first.locator(".name")
+    names.first.focus()
+    for key, lit in [
+        ("ArrowDown", "rolling"),
+        ("ArrowDown", "canary"),
+        ("ArrowDown", "canary"),
+        ("ArrowUp", "rolling"),
+    ]:
+        page.keyboard.press(key)
+        assert list_lit(page)[0] == {lit}
+    page.keyboard.press("Escape")
+    assert list_lit(page) == (set(), set())
+
+
+def test_marks_at_one_place_are_all_named(open_report, visit):
+    """Where several values of a setting have the same estimates, the top one's numbers name the others. [contract]"""
+    page = open_report(visit, "Tradeoff").page
+    places = page.locator(".mark").evaluate_all(
+        "all => all.map(each => [each.getAttribute('x'), each.getAttribute('y')])"
+    )
+    top = max(number for number, place in enumerate(places) if places.index(place) != number)
+    below = page.locator(".mark").nth(places.index(places[top])).get_attribute("data-row").replace("\n", ": ")
+    page.locator(".mark").nth(top).hover()
+    assert page.locator("#tip .soft").inner_text() == f"Also here: {below}"
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("light", {}), ("dark", {"color_scheme": "dark"}), ("small", {"viewport": {"width": 390, "height": 844}}),
+])  # fmt: skip
+def test_nobody_is_left_out(name, options, open_report, visit):
+    """Axe finds nothing that is more than minor while one case is pinned and all others are dimmed, in contrast neither. [contract]"""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    seen = open_report(visit, "Comparison", **options)
+    page = seen.page
+    page.locator(".mark").nth(1).click()
+    assert page.locator(".dim-row").count() > 0
+    box = page.locator("#tip").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= page.viewport_size["width"]
+    seen.screenshot(f"report-pinned-{name}")
+    found = axe.Axe().run(page).response["violations"]
+    assert [f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] != "minor"] == []
+
+
+def test_print_and_pages_without_script_are_as_before(open_report, visit):
+    """Printed, what is pinned leaves no trace; without JavaScript the picture has no marks, and no button that does nothing. [contract]"""
+    page = open_report(visit, "Comparison").page
+    page.emulate_media(media="print")
+    before = page.screenshot(full_page=True)
+    page.emulate_media(media="screen")
+    assert page.screenshot(full_page=True) != before
+    page.locator(".mark").nth(1).click()
+    page.emulate_media(media="print")
+    assert page.screenshot(full_page=True) == before
+    still = open_report(visit, "Comparison", java_script_enabled=False).page
+    assert still.locator("figure img").is_visible()
+    assert still.locator(".mark, .name, #tip").count() == 0
