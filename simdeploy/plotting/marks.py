@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LEAST_IN = 0.19  # of a side, so that a hand can point at it
+_POINT_IN = 0.19  # the side of a point's box, so that a hand can point at it
 
 
 class Box(NamedTuple):
@@ -83,7 +83,7 @@ def _find_box(ax: Axes, place: _Place, panel: np.ndarray) -> Box:
     corners = ax.transData.transform(np.where(is_row, 0, place.corners)) / size
     low, high = np.clip([corners.min(axis=0), corners.max(axis=0)], *panel)
     low, high = np.where(is_row, [[0, 0], panel[1]], [low, high])
-    room = np.maximum(_LEAST_IN * ax.figure.dpi / np.asarray(size) - (high - low), 0) / 2
+    room = _POINT_IN * ax.figure.dpi / np.asarray(size) / 2 if (place.corners[0] == place.corners[1]).all() else 0
     return _make_box(low - room, high + room)
 
 

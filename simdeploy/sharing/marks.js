@@ -70,6 +70,12 @@
   const tip = make(document.body, "div", { id: "tip", class: "no-print", "aria-hidden": true });
   let hovered = null, focused = null, pinned = null;
 
+  const middle = (mark) => {
+    const { x, y, width, height } = mark.getBoundingClientRect();
+    return [x + width / 2, y + height / 2];
+  };
+  const measure = (mark, x, y) => Math.hypot(middle(mark)[0] - x, middle(mark)[1] - y);
+
   function show() {
     const at = hovered ?? focused ?? pinned, of = at?.dataset.row;
     for (const each of names) {
@@ -103,13 +109,10 @@
       make(list, "dt", {}, heading);
       make(list, "dd", {}, text);
     }
-    const box = at.getBoundingClientRect(), middle = ({ x, y, width, height }) => [x + width / 2, y + height / 2];
-    const beneath = [...at.parentElement.querySelectorAll(".mark:not(.lit)")].filter((other) => {
-      const [x, y] = middle(other.getBoundingClientRect());
-      return box.left < x && x < box.right && box.top < y && y < box.bottom;
-    });
-    const titles = new Set(beneath.map((other) => rows.get(other.dataset.row)[0].title));
-    if (titles.size) make(tip, "div", { class: "soft" }, `Also here: ${[...titles].join("; ")}`);
+    const box = at.getBoundingClientRect(), [x, y] = middle(at);
+    const others = [...at.parentElement.querySelectorAll(".mark:not(.lit)")].filter((other) => measure(other, x, y) < 2);
+    const titles = others.map((other) => rows.get(other.dataset.row)[0].title);
+    if (titles.length) make(tip, "div", { class: "soft" }, `Also here: ${titles.join("; ")}`);
     const { offsetWidth, offsetHeight } = tip;
     const left = Math.min(Math.max(box.left + (box.width - offsetWidth) / 2, 8), document.documentElement.clientWidth - offsetWidth - 8);
     const isBelow = box.bottom + 8 + offsetHeight < innerHeight || box.top < offsetHeight + 8;
@@ -117,13 +120,19 @@
     tip.style.top = `${scrollY + (isBelow ? box.bottom + 8 : box.top - offsetHeight - 8)}px`;
   }
 
-  const named = (event) => event.target.closest?.("[data-row]") ?? null;
+  const named = (event) => {
+    const { target, clientX: x, clientY: y } = event;
+    if (!target.matches?.(".mark")) return target.closest?.("[data-row]") ?? null;
+    // Boxes of points may overlap: the nearest is meant.
+    const here = document.elementsFromPoint(x, y).filter((each) => each.matches(".mark"));
+    return here.reduce((nearest, each) => (measure(each, x, y) < measure(nearest, x, y) ? each : nearest), target);
+  };
   const pin = (at) => { pinned = at?.dataset.row === pinned?.dataset.row ? null : at; show(); };
   const hover = (at) => { if (at !== hovered) { hovered = at; show(); } };
   const focus = (at) => { if (at !== focused) { focused = at; show(); } };
-  document.addEventListener("pointerover", (event) => hover(named(event)));
+  for (const type of ["pointerover", "pointermove"]) document.addEventListener(type, (event) => hover(named(event)));
   document.documentElement.addEventListener("pointerleave", () => hover(null));
-  document.addEventListener("focusin", (event) => focus(event.target.matches(":focus-visible") ? named(event) : null));
+  document.addEventListener("focusin", (event) => focus(event.target.matches("[data-row]:focus-visible") ? event.target : null));
   document.addEventListener("focusout", () => focus(null));
   document.addEventListener("click", (event) => { if (named(event) || pinned) pin(named(event)); });
   document.addEventListener("keydown", (event) => {

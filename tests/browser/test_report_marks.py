@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 import pytest
-from every_result import make
+from every_result import SCENARIO, make
 
 import simdeploy as sd
 from simdeploy.plotting.figures import draw_figure
@@ -127,16 +127,32 @@ def test_a_mark_is_pinned_by_keyboard(open_report, visit):
     assert list_lit(page) == (set(), set())
 
 
-def test_marks_at_one_place_are_all_named(open_report, visit):
-    """Where several values of a setting have the same estimates, the top one's numbers name the others. [contract]"""
-    page = open_report(visit, "Tradeoff").page
-    places = page.locator(".mark").evaluate_all(
-        "all => all.map(each => [each.getAttribute('x'), each.getAttribute('y')])"
-    )
-    top = max(number for number, place in enumerate(places) if places.index(place) != number)
-    below = page.locator(".mark").nth(places.index(places[top])).get_attribute("data-row").replace("\n", ": ")
-    page.locator(".mark").nth(top).hover()
-    assert page.locator("#tip .soft").inner_text() == f"Also here: {below}"
+def test_crowded_marks_are_told_apart(visit, tmp_path):
+    """Of overlapping marks the nearest is meant; of marks at one place, the one that is shown names the others. [contract]"""
+    vary = {"max_failed_nodes": [0, 1, 2, 3, 4, 8, 10], "max_failed_nodes_percent": [1, 2, 5, 10]}
+    result = sd.tradeoff(SCENARIO, "rolling", vary=vary, replications=30, engine="compiled")
+    sd.write_report(result, tmp_path / "crowd.html")
+    page = visit((tmp_path / "crowd.html").as_uri()).page
+    marks = page.locator(".mark").evaluate_all("""all => all.map(each => {
+        const { x, y, width, height } = each.getBoundingClientRect();
+        return [each.dataset.row, x, y, x + width / 2, y + height / 2, document.elementFromPoint(x + width / 2, y + height / 2) === each];
+    })""")
+    assert not all(is_on_top for *_, is_on_top in marks)
+    n_beside = 0
+    for of, left, top, x, y, is_on_top in marks:
+        page.mouse.move(x, y)
+        shown = page.locator("#tip strong").inner_text()
+        same = {
+            row.replace("\n", ": ")
+            for row, other_left, other_top, *_ in marks
+            if (left, top) == (other_left, other_top)
+        }
+        assert {
+            shown,
+            *"; ".join(page.locator("#tip .soft").all_inner_texts()).removeprefix("Also here: ").split("; "),
+        } >= same
+        n_beside += len(same) == 1 and not is_on_top and shown == of.replace("\n", ": ")
+    assert n_beside > 0
 
 
 @pytest.mark.parametrize(("name", "options"), [
