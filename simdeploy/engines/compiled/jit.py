@@ -151,5 +151,5 @@ def is_cached(dispatcher: Any, signature: Any) -> bool:
 
 def announce() -> None:
     """Say that compiling begins, and how long it takes."""
-    message = "compiling the fast engine once for this machine (about half a minute); later runs load it in a second"
+    message = "compiling the fast engine once for this machine (about a minute); later runs load it in a second"
     warnings.warn(SimdeployWarning(message), stacklevel=2)
