@@ -89,7 +89,7 @@ def test_a_numba_that_cannot_be_imported(broken):
     done, again, refused = (call("compare", engine=engine) for engine in ("auto", "auto", "compiled"))
     assert (done.exit_code, again.exit_code, refused.exit_code) == (0, 0, 2)
     assert "engine reference" in done.stdout
-    hint = "pip install --upgrade 'simdeploy[fast]'"
+    hint = "pip install --upgrade numba"
     assert done.stderr == f"warning: {why}, so the slow reference engine runs; for the fast one: {hint}\n"
     assert again.stderr == ""
     assert refused.stderr == f"error: engine: {why}; {hint}\n"

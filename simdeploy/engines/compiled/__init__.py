@@ -36,5 +36,5 @@ try:
 except Exception as error:  # numba refuses libraries of versions that don't suit it in many ways
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     raise InputError(
-        Problem(f"numba can't be used: {reason}", ("engine",), hint="pip install --upgrade 'simdeploy[fast]'")
+        Problem(f"numba can't be used: {reason}", ("engine",), hint="pip install --upgrade numba")
     ) from error
