@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
+from numba.core import caching
 
 from simdeploy import Scenario, SimdeployWarning, SimulationError, read_scenario, simulate
 from simdeploy.engines import choice
@@ -391,6 +392,12 @@ def test_a_word_before_compiling(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(kernel, "is_cached", lambda *_: False)
     with pytest.warns(SimdeployWarning, match=r"compiling .* once"):
         kernel.run_replications(*arguments)
+
+
+def test_no_folder_for_compiled_code(monkeypatch: pytest.MonkeyPatch):
+    """Where no folder may be written to, as in a container of another user, code is compiled all the same. [contract]"""
+    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+    assert entry(cache=True)(lambda x: x + 1)(1) == 2
 
 
 def test_compiled_code_is_kept_under_its_sources(monkeypatch: pytest.MonkeyPatch):

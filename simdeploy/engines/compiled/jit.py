@@ -12,6 +12,7 @@ import hashlib
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -86,10 +87,15 @@ _LINKED = {
 
 
 def entry(*, cache: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function that Python calls."""
-    decorate: Callable[[Callable[..., Any]], Any] = _njit(
-        nogil=True, error_model="numpy", no_cfunc_wrapper=True, cache=cache
-    )
+    """Compile a function that Python calls; its code may be kept on disk, if there is a folder for it."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        dispatcher = _njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
+        if cache:
+            with suppress(RuntimeError):  # numba finds no folder that it may write to
+                dispatcher.enable_caching()
+        return dispatcher
+
     return decorate
 
 

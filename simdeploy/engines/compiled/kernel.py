@@ -45,10 +45,7 @@ def _make_entry(version: int) -> Any:
                 return SPELLS_FULL
         return DONE
 
-    try:
-        return entry(cache=True)(run_replications)
-    except RuntimeError:  # numba finds no folder that it may write to
-        return entry()(run_replications)
+    return entry(cache=True)(run_replications)
 
 
 _entry = _make_entry(source_number())
