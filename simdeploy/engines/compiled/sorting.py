@@ -1,4 +1,4 @@
-"""Merge sort: numba's own sorts are many functions, which take longer to compile than a tenth of the engine."""
+"""Merge sort, because numba's own sorts are many functions that take seconds to compile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RUN = 8  # so many neighbours are sorted by insertion first
 def sort(values):
     """Return the values in ascending order."""
     n = len(values)
-    done, other = np.empty(n, values.dtype), np.empty(n, values.dtype)
+    done = other = np.empty(n, values.dtype)
     for place in range(n):
         value, hole, first = values[place], place, place - place % _RUN
         while hole > first and done[hole - 1] > value:
@@ -21,6 +21,8 @@ def sort(values):
             hole -= 1
         done[hole] = value
     width = _RUN
+    if width < n:
+        other = np.empty(n, values.dtype)
     while width < n:
         for first in range(0, n, 2 * width):
             middle, last = min(first + width, n), min(first + 2 * width, n)
@@ -41,7 +43,7 @@ def sort(values):
 def find_order(keys):
     """Return the places of keys in ascending order, those of equal ones as they stand."""
     n = len(keys)
-    done, other = np.empty(n, np.int64), np.empty(n, np.int64)
+    done = other = np.empty(n, np.int64)
     for place in range(n):
         key, hole, first = keys[place], place, place - place % _RUN
         while hole > first and keys[done[hole - 1]] > key:
@@ -49,6 +51,8 @@ def find_order(keys):
             hole -= 1
         done[hole] = place
     width = _RUN
+    if width < n:
+        other = np.empty(n, np.int64)
     while width < n:
         for first in range(0, n, 2 * width):
             middle, last = min(first + width, n), min(first + 2 * width, n)
