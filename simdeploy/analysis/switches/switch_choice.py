@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -38,9 +39,7 @@ class Choice:
         estimates = [estimate.estimate for estimate in base.estimates]
         best = int(np.argmin(estimates) if rule.direction == "min" else np.argmax(estimates))
         self._subject = best if self._choice is None else self._choice
-        self._conclude = remember(
-            lambda standings: conclude(standings, rule, subject=self._subject, base=self._choice)
-        )
+        self._conclude = remember(partial(conclude, rule=rule, subject=self._subject, base=self._choice))
         self._conclusion = self._conclude(base)
         rival = self._conclusion.rival
         self._rival = None if rival is None else base.policies.index(rival)
