@@ -30,7 +30,8 @@ SCREEN = (80, 24)
 def draw_fleet(scenario: str, policy: str, replication: int) -> tuple[str, Image.Image]:
     """Return the data of a fleet's map, and the map."""
     rollout = simdeploy.simulate(ROOT / "scenarios" / scenario, policy, replication=replication)
-    data = rollout.events.to_csv() + rollout.down_spells.to_csv() + rollout.timeline.to_csv()
+    tables = (rollout.events, rollout.down_spells, rollout.offline_spells, rollout.timeline)
+    data = "".join(table.to_csv() for table in tables)
     return digest(data), draw_half_page(partial(plot_fleet, rollout=rollout))
 
 
@@ -88,6 +89,7 @@ def draw_half_page(plot: Callable[..., object]) -> Image.Image:
 PICTURES = {
     "fleet-canary.png": partial(draw_fleet, "zone-breaks.yaml", "two-canaries", 0),
     "fleet-large.png": partial(draw_fleet, "edge-1000.yaml", "api-defaults", 0),
+    "fleet-offline.png": partial(draw_fleet, "edge-offline.yaml", "api-deadline", 0),
     "fleet-overload.png": partial(draw_fleet, "shared-service.yaml", "by-fifths", 4),
     "distribution.png": draw_makespans,
     "watch.png": draw_screen,

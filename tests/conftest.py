@@ -131,4 +131,5 @@ def few_values_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def students_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the limits of means as Student's, whatever the skewness and the tails of values."""
-    monkeypatch.setattr("simdeploy.statistics.parts._widen_to", lambda part, *_: part)
+    for user in ("simdeploy.statistics.parts", "simdeploy.analysis.estimates.grid"):
+        monkeypatch.setattr(f"{user}.allow_for_tails", lambda part, *_: part)

@@ -77,6 +77,12 @@ def differences(rng, shape):
     return covers(found, (PAIR[0] - PAIR[1]) * MEAN_OF_LOGNORMAL)
 
 
+def very_skewed_differences(rng, shape):
+    """Compare two policies whose costs are lognormal, sigma 2, and have nothing in common: a long tail on either side."""
+    first, second = (as_sample(factor * rng.lognormal(0, 2, shape)) for factor in PAIR)
+    return covers(combine(first - second, is_rate=False, confidence_level=LEVEL), (PAIR[0] - PAIR[1]) * np.exp(2))
+
+
 def band(rng, shape):
     """Judge four means in common worlds together, as a trade-off does; trusted if all are."""
     level, found = 1 - (1 - LEVEL) / 4, []
@@ -141,11 +147,15 @@ INTERVALS = {
     "mean, normal": of_means(lambda rng, shape: rng.normal(5, 1, shape), 5.0),
     "mean, exponential": of_means(lambda rng, shape: rng.exponential(5, shape), 5.0),
     "mean, lognormal": of_means(lambda rng, shape: rng.lognormal(0, 1, shape), MEAN_OF_LOGNORMAL),
+    "mean, lognormal, sigma 2": of_means(lambda rng, shape: rng.lognormal(0, 2, shape), np.exp(2)),
+    "mean, gamma, shape 0.1": of_means(lambda rng, shape: rng.gamma(0.1, 1, shape), 0.1),
+    "mean, Pareto, shape 2.5": of_means(lambda rng, shape: rng.pareto(2.5, shape), 1 / 1.5),
     "makespan of two waves of five lognormal nodes": waves,
     "mean of 0, or 100 in 1 % of the rollouts": of_means(lambda rng, shape: 100.0 * (rng.random(shape) < 0.01), 1.0),
     "cost, half of defective releases escape": escapes(0.5),
     "cost, 1 in 10,000 of defective releases escapes": escapes(1e-4),
     "difference of costs of two policies": differences,
+    "difference of lognormal costs, sigma 2": very_skewed_differences,
     "band of four means": band,
     "90 % quantile, lognormal": quantiles,
     "rate given an event of 30 %": conditional_rates,
@@ -156,7 +166,7 @@ INTERVALS = {
 
 # The fewest of `SIZES` with which an interval is often trusted: with fewer it hardly ever is. Others from 50 on.
 TRUSTED_FROM = {
-    "mean of 0, or 100 in 1 % of the rollouts": 100,
+    "mean of 0, or 100 in 1 % of the rollouts": 200,
     "cost, half of defective releases escape": 100,
     "cost, 1 in 10,000 of defective releases escapes": 100,
     "band of four means": 100,
@@ -168,6 +178,9 @@ TRUSTED_FROM = {
 UNSEEN = {
     "mean of about 10, or 110 in 1 % of the rollouts": of_means(
         lambda rng, shape: rng.normal(10, 1, shape) + 100.0 * (rng.random(shape) < 0.01), 11.0
+    ),
+    "mean of exponential values, 30 times larger in 2 % of the rollouts": of_means(
+        lambda rng, shape: rng.exponential(1 + 29.0 * (rng.random(shape) < 0.02)), 1.58
     ),
 }
 

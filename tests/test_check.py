@@ -50,6 +50,18 @@ def failing(failure=FAILURE, **more):
     )
 
 
+def test_worlds_stay_divided_when_what_is_open_depends_on_no_kind():
+    """Once the requirements on errors are decided, a quantile that is still open gets more worlds of every kind. [contract]"""
+    release = {"good": {"probability": 0.7}, "bad": {"probability": 0.3, "defective": True, "start_failure": 0.2}}
+    scenario = failing(release=release)
+    found = check(
+        scenario, requirements=["escaped given defective <= 90%", "p90 failed_nodes <= 6"], most=400, engine="reference"
+    )
+    rates, quantile = found.verdicts["replications"]
+    assert rates < quantile
+    assert found.verdicts["verdict"].iloc[0] == "met"
+
+
 @pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_a_check_agrees_with_the_closed_form(engine):
     """Limits on both sides of the closed form get the right verdicts; both engines the same table. [oracle]"""

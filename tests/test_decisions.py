@@ -315,10 +315,10 @@ def test_a_false_claim_is_refuted(decide):
     row = many.claims.iloc[0]
     assert (row["claim"], row["stated"], row["true"], row["ok"]) == ("the choice", 4, 0, False)
     assert row["p_value"] == pytest.approx(0.05**4)
-    beginnings = ("No claim is refuted, of 5 in 1 problem. 2 of 2 ", "No claim is refuted, of 5 in 1 problem. 0 of 2 ")
+    beginnings = ("No claim is refuted, of 4 in 1 problem. 2 of 2 ", "No claim is refuted, of 4 in 1 problem. 0 of 2 ")
     assert right.answer.startswith(beginnings[0])
     assert few.answer.startswith(beginnings[1])
-    assert many.answer.startswith("1 of 5 claims are refuted, in 1 of 1 problem. 0 of 4 choices ")
+    assert many.answer.startswith("1 of 4 claims are refuted, in 1 of 1 problem. 0 of 4 choices ")
 
 
 def test_intervals_and_comparisons_are_held_too(decide, monkeypatch):

@@ -141,12 +141,20 @@ class TestGallery:
         assert set(re.findall(r"`(plot_\w+)`", read("docs/gallery.md"))) == set(simdeploy.plotting.__all__) - other
 
     @pytest.mark.parametrize(
-        "name", ["fleet-canary.png", "fleet-large.png", "fleet-overload.png", "distribution.png", "watch.png"]
+        "name",
+        [
+            "fleet-canary.png",
+            "fleet-large.png",
+            "fleet-offline.png",
+            "fleet-overload.png",
+            "distribution.png",
+            "watch.png",
+        ],
     )
     def test_pictures(self, script, name):
         """A picture of its own shows what its scenario does now, and can be drawn [contract]."""
         pictures, gallery = script("pictures"), script("gallery")
-        assert len(gallery.PICTURES) == 6
+        assert len(gallery.PICTURES) == 7
         value, picture = gallery.PICTURES[name]()
         assert pictures.read_stamp(pictures.IMAGES / name) == value
         assert picture.size[0] >= 600
@@ -286,7 +294,7 @@ class TestReference:
         [
             ("`Rollout.events`", schema.EVENT_COLUMNS),
             ("`Rollout.timeline`", schema.TIMELINE_COLUMNS),
-            ("`Rollout.down_spells`", schema.DOWN_COLUMNS),
+            ("`Rollout.down_spells`, `Rollout.offline_spells`", schema.SPELL_COLUMNS),
             ("`Rollout.nodes`", schema.NODE_COLUMNS),
             ("`Rollout.windows`", schema.WINDOW_COLUMNS),
             ("`Rollout.revisions`", schema.REVISION_COLUMNS),

@@ -325,7 +325,8 @@ def test_coverage_of_makespans_of_the_engine():
     scenario = Scenario.from_dict(OF_THE_ENGINE)
     truth = oracles.exponential_barrier_makespan_s(MEAN_S, [2, 2])
     found = estimate(in_pieces(scenario, "waves", 50), "makespan_s").estimates
-    assert abs(covers(found, truth) - 0.95) <= COVERAGE_ERROR
+    # Limits on the side to which values are skewed are farther out, for laws with longer tails than these have.
+    assert 0.95 - COVERAGE_ERROR <= covers(found, truth) <= 0.97 + COVERAGE_ERROR
     rows = estimate(in_pieces(scenario, "at-once", 60), ["p50 makespan_s", "p90 makespan_s"]).estimates
     for q, of_measure in rows.groupby("quantile"):
         # The last of N exponential times is below t with probability (1 - exp(-t / mean))^N.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import threading
 from dataclasses import replace
 from time import process_time
 
@@ -21,6 +22,7 @@ from simdeploy.explorer.conversation import Conversation, read_question
 from simdeploy.explorer.film import make_film
 from simdeploy.explorer.front_end import list_looks, read_module
 from simdeploy.explorer.position import Position, read_position, settle
+from simdeploy.explorer.preparing import begin_loading
 from simdeploy.plotting.style import STATUS_LOOKS
 
 SCENARIO = {
@@ -426,6 +428,35 @@ def test_numbers_come_first_and_are_refined(talk):
         ("rollout", None),
         ("curve", 50),
     ]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_engine_that_is_there_answers_until_a_better_one_is(talk, explorer, monkeypatch, fails):
+    """While an engine is compiled, the other one answers and says so; afterwards more rollouts follow unasked, or no promise. [contract]"""
+    is_ready = threading.Event()
+
+    def compile_something(*_, **__):
+        is_ready.wait(30)
+        if fails:
+            raise MemoryError
+
+    sizes = {"reference": [Effort(20, True)], "compiled": [Effort(20, False), Effort(30, True)]}
+    monkeypatch.setattr(Explorer, "efforts", lambda self: sizes[self.engine])
+    monkeypatch.setattr("simdeploy.experiments.replication.replicate", compile_something)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    monkeypatch.setattr(explorer, "_prepare", begin_loading)
+    conversation, heard = talk()
+    conversation.hear(ask(1))
+    first = heard.next("numbers")
+    assert (first["n"], first["is_last"], first["awaits_engine"]) == (20, False, True)
+    heard.next("rollout")
+    is_ready.set()
+    then = heard.next()
+    assert (then["type"], then["n"], then["is_last"], then["awaits_engine"]) == ("numbers", 20, fails, False)
+    if not fails:
+        assert then["estimates"] == first["estimates"]  # engines agree
+        assert [heard.next()["type"] for _ in range(2)] == ["curve", "numbers"]
+        assert explorer.engine == "compiled"
 
 
 def test_only_the_last_question_is_refined(talk, explorer, monkeypatch):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from drawn import draw, find_unreadable
 from every_result import make, replications
 from matplotlib.figure import Figure
 
 from simdeploy import plotting
+from simdeploy.plotting.axes import set_measure_axis
+from simdeploy.scenario.measures import parse_measure
 
 WIDTH_IN = 3.3
 # What is drawn, how, and the height in inches that suits its rows.
@@ -23,6 +27,9 @@ PICTURES = {
     "pareto": (lambda ax: plotting.plot_pareto(ax, make("ParetoFront")), 2.6),
     "peeling": (lambda ax: plotting.plot_peeling_path(ax, make("Discovery")), 2.8),
     "sensitivity": (lambda ax: plotting.plot_sensitivity(ax, make("Sensitivity")), 2.8),
+    "rare": (lambda ax: plotting.plot_rare(ax, make("Rare")), 2.8),
+    "regret": (lambda ax: plotting.plot_regret(ax, make("Robustness")), 2.8),
+    "tornado": (lambda ax: plotting.plot_tornado(ax, make("Switches")), 4.2),
     "timelines": (
         lambda ax: plotting.plot_timelines(ax, make("Timelines"), quantity="failed", release="good"),
         2.6,
@@ -38,3 +45,16 @@ def test_it_can_be_read(name):
     figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
     plot(figure.subplots())
     assert find_unreadable(draw(figure)) == []
+
+
+@pytest.mark.parametrize(("measure", "high"), [("makespan_s", 9_900), ("blast_radius", 1.0)])
+def test_ticks_keep_their_distance(measure, high):
+    """On narrow axes there are two ticks at least, and a character's width between them. [contract]"""
+    figure = Figure(figsize=(1.9, 1.9), layout="constrained")
+    ax = figure.subplots()
+    ax.set_xlim(0, high)
+    set_measure_axis(ax.xaxis, parse_measure(measure), high)
+    draw(figure)
+    shown = [tick.label1.get_window_extent() for tick in ax.xaxis.get_major_ticks() if 0 <= tick.get_loc() <= high]
+    assert len(shown) >= 2
+    assert all(right.x0 - left.x1 > 5 for left, right in pairwise(shown))

@@ -129,6 +129,27 @@ def test_a_node_is_waited_for_until_it_is_up_and_online(make_scenario, engine):
     assert run(scenario, {"strategy": "immediate"}, engine)["makespan_s"] == rollout.responses["makespan_s"]
 
 
+def test_offline_spells_begin_at_a_nodes_turn(make_scenario):
+    """A node that is waited for is dispatched at the end of its first spell, which begins at its turn; a verdict is heard at the
+    end of the spell in which it was reached. [oracle]
+    """
+    fleet = {"nodes": MANY, "connection": {"online": "5m", "offline": "3m"}}
+    scenario = make_scenario(fleet=fleet, orchestrator=switches(unreachable_nodes="wait"))
+    rollout = simulate(scenario, rolling(50, deadline="30m", max_failed_nodes=200, max_failed_nodes_percent=100))
+    nodes, spells = rollout.nodes.set_index("node"), rollout.offline_spells
+    turns = nodes.groupby("wave")["dispatched_at_s"].transform("min")
+    waited = nodes[nodes["dispatched_at_s"] > turns]
+    first = spells.drop_duplicates("node").set_index("node")
+    assert len(waited) > 40
+    assert first.loc[waited.index, "from_s"].tolist() == turns[waited.index].tolist()
+    assert first.loc[waited.index, "until_s"].tolist() == waited["dispatched_at_s"].tolist()
+    for node, verdict in nodes.iterrows():
+        within = spells[spells["node"].eq(node) & spells["from_s"].le(verdict["resolved_at_s"])]
+        within = within[within["until_s"] > verdict["resolved_at_s"]]
+        expected = within["until_s"].tolist() or [verdict["resolved_at_s"]]
+        assert [verdict["heard_at_s"]] == pytest.approx(expected, abs=1e-9)
+
+
 # -- verdicts ----------------------------------------------------------------------------------------
 
 

@@ -15,11 +15,16 @@ from simdeploy.plotting import plot_fleet
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 OVERLOADED = {"service": {"shared": {"capacity": 1.1}}, "replication": 1}
+OFFLINE = {
+    "connection": {"online": {"exponential": {"mean": "4m"}}, "offline": {"exponential": {"mean": "2m"}}},
+    "orchestrator": {"preset": "expanso", "unreachable_nodes": "wait"},
+}
 ROLLOUTS = {
     "stopped": {},
     "crashes": CRASHES,
     "canaries": {"policy": {**CANARY, "max_parallel": 500}, "nodes": 5000, "zones": 6, "start_failure": 0},
     "overload": OVERLOADED,
+    "offline": {**OFFLINE, "nodes": 400, "zones": 1},
     "one node": {"nodes": 1, "zones": 1, "start_failure": 0},
     "many zones": {"nodes": 300, "zones": 40, "policy": {"strategy": "immediate"}},
     "no time at all": {"update_duration": 0, "policy": {"strategy": "immediate"}, "start_failure": 0},
@@ -50,6 +55,8 @@ def test_a_map_can_be_read(case, size):
     legend = ax.get_legend()
     named = [text.get_text() for text in legend.get_texts()] if legend else []
     named += [text.get_text() for text in ax.texts if text.get_transform() == ax.transAxes]
+    assert named.count("offline") == (case == "offline")
+    named = [name for name in named if name != "offline"]
     assert sorted(name.replace(" ", "_") for name in named) == sorted(areas_of(ax))
     # A name stands in its area.
     for text in ax.texts:
@@ -127,3 +134,34 @@ def test_overload_has_a_bar():
         assert any(path.contains_point(point) for path in bar.get_paths()) == (load > 1)
     assert [text.get_text() for text in ax.texts].count("overload") == 1
     assert "overload" not in [text.get_text() for text in draw_map()[1].texts]
+
+
+def test_stripes_are_the_spells_in_which_nodes_are_offline():
+    """At any time exactly the rows of nodes that are offline have a stripe, in a colour that the row's sets off. [oracle]"""
+    rollout, ax = draw_map(**OFFLINE)
+    nodes = rollout.nodes.sort_values(["zone", "wave", "position"], na_position="last")["node"]
+    stripes = [patch for patch in ax.patches if patch.get_label() == "_offline"]
+    assert {patch.get_facecolor() for patch in stripes} == {(0, 0, 0, 1), (1, 1, 1, 1)}
+    n_offline = 0
+    for time_s in np.linspace(0.1, rollout.timeline["time_s"].iloc[-1] - 0.1, 9).tolist():
+        rows, striped = find_tops(areas_of(ax).values(), time_s), find_tops(stripes, time_s)
+        offline = set(rollout.offline_spells.query("from_s <= @time_s < until_s")["node"])
+        of_stripes = nodes.iloc[np.searchsorted(-rows, -striped, side="right") - 1]
+        assert of_stripes.tolist() == [node for node in nodes if node in offline]
+        n_offline += len(offline)
+    assert n_offline > 20
+
+
+def find_tops(patches, time_s):
+    """Return the upper ends of the rectangles at an instant, from the top."""
+    rectangles = [each for patch in patches for each in find_rectangles(patch.get_path())]
+    return np.array(sorted((high for left, high, right in rectangles if left <= time_s < right), reverse=True))
+
+
+def test_a_mark_stays_off_the_axis():
+    """Where the fleet is lower than the time at a mark is long, that leaves it on top, not across the ticks. [contract]"""
+    rollout, ax = draw_map((3.4, 2.0), **OFFLINE)
+    (mark,) = (text for text in ax.texts if text.get_text().startswith(rollout.response_values["state"]))
+    box = mark.get_window_extent()
+    assert box.y0 >= ax.bbox.y0
+    assert box.height > 0.5 * ax.bbox.height

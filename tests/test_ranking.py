@@ -148,8 +148,8 @@ def slow_ranking(values, confidence_level):
     others = [[j for j in range(size) if j != i] for i in range(size)]
 
     def is_worse(i, j):
-        # Cochran: only where the differences are not too skewed.
-        return lower(i, j) > 0 and stats.skew(values[i] - values[j]) / math.sqrt(n) >= -0.2
+        # Only where the differences are not too skewed.
+        return lower(i, j) > 0 and stats.skew(values[i] - values[j]) / math.sqrt(n) >= -0.5
 
     best = [i for i in range(size) if not any(is_worse(i, j) for j in others[i])]
     low = [min(max(lower(i, j) for j in others[i]), 0.0) if i in best else 0.0 for i in range(size)]
@@ -313,7 +313,7 @@ def costs_by_policy(*values):
         ),
         (
             [[1.0, 2.0, 3.0], [1.0, 2.5, 2.0]],
-            "b has the lowest mean cost: 1.8 per rollout (95 % CI -0.1 to 3.7), but a may be as good.",
+            "b has the lowest mean cost: 1.8 per rollout (95 % CI -0.2 to 3.7), but a may be as good.",
         ),
         (
             [[1.0, 2.0, 3.0], [9.0, 10.1, 11.2], [2.0, 1.0, 4.0]],

@@ -236,6 +236,9 @@ def test_an_event_that_is_never_met_states_no_probability() -> None:
         world(), event="failed_nodes >= 30", tilt={"start_failure": 1.1}, replications=500, engine="compiled"
     )
     assert "the event occurred in none of the 500 replications" in found.answer
+    assert "nan" not in [
+        word for table in found.summarize() for row in table.rows for cell in row for word in cell.split()
+    ]
     nobody = estimate_rare(
         world(waves()),
         event="failed_nodes >= 200",

@@ -120,7 +120,7 @@ def test_results_without_a_picture():
 
 
 def test_a_result_keeps_its_command(tmp_path, monkeypatch):
-    """What a command wrote as JSON says how to compute it again: command, seed, versions, digests. [contract]"""
+    """What a command wrote as JSON says what it rests on, of whom it speaks and how to compute it again. [contract]"""
     monkeypatch.chdir(tmp_path)
     scenario = str(SCENARIOS / "small-fleet.yaml")
     asked = [
@@ -140,7 +140,29 @@ def test_a_result_keeps_its_command(tmp_path, monkeypatch):
     assert f"simdeploy check {scenario} --require 'makespan_s <= 2h' --most 100 --engine compiled -o a.json" in markdown
     assert re.search(r"\| scenario_sha256 \| [0-9a-f]{64} \|", markdown)
     assert "| seed | 0 |" in markdown
+    page = Page(to_page(gather("a.json", Request())))
+    assert {"Assumptions", "Policies as JSON"} <= {said for tag, said in page.texts if tag == "h2"}
+    facts = sd.load_example("small-fleet").to_question()["fleet"]
+    assert set(map("fleet.{}".format, facts)) <= {said for _, said in page.texts}
+    policies = sd.load_example("small-fleet").policies
+    assert set(policies) <= {said for tag, said in page.texts if tag == "h3"}
+    written = [json.loads(said) for tag, said in page.texts if tag == "pre" and said.startswith("{")]
+    assert [spec for spec in written if "canary_count" in spec]
     assert f"simdeploy {sd.__version__}" in markdown
+
+
+@pytest.mark.parametrize("junk", [
+    1, "x", [1], {}, {"a": 1}, {"fleet": 3}, {"a": {"b": 1}}, {"a": {"b": {"spec": 1}}}, {"a": {"b": {"spec": HOSTILE, "notes": [2]}}},
+    {"fleet": {"nodes": {"deep": [{}, None, HOSTILE]}}}, {HOSTILE: {HOSTILE: []}}, {"release": []}, {"costs": None},
+])  # fmt: skip
+def test_junk_in_a_document_does_no_harm(junk, small_pictures):
+    """A document may hold anything as its world and its policies; the report shows what it can, as text. [contract]"""
+    document = make("Check").to_dict() | {"computed_under": {"world": junk, "specs": junk, "switches": junk}}
+    contents = gather(sd.read_result(document), Request())
+    page = Page(to_page(contents))
+    assert len(page.all("script")) <= 2
+    assert not page.all("img") or all("onerror" not in attrs for attrs in page.all("img"))
+    to_markdown(contents)
 
 
 def test_untrusted_intervals_are_marked(small_pictures):

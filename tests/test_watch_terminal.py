@@ -32,7 +32,7 @@ from simdeploy.cli.watching.terminal import own_screen, read_keys
 with own_screen(make_console(), lambda: print("again", flush=True)):
     print("ready", flush=True)
     while True:
-        for key in read_keys(60):
+        for key in read_keys(0.1):  # a signal that comes just before the wait ends it no earlier
             if key == "quit":
                 sys.exit(0)
             if key == "restart":

@@ -134,7 +134,7 @@ def study_command(
                 scenario = read_with_warnings(ctx.params["scenario"], chosen, is_all=policies == "all")
                 study = Study(ctx, scenario, chosen)
                 finding = function(study, **options)
-                under = {**finding.under, **_identify(ctx, scenario)}
+                under = {**finding.under, **_identify(ctx, study, is_one=policies in ("one", "first"))}
                 finding = replace(finding, lines=[_describe_switches(study), *finding.lines], under=under)
             _finish(ctx, finding)
 
@@ -148,13 +148,21 @@ def _writes_json(ctx: click.Context) -> bool:
     return bool(ctx.params["as_json"]) or (out is not None and out.suffix.lower() == ".json")
 
 
-def _identify(ctx: click.Context, scenario: Scenario) -> dict[str, str]:
-    """Return the digest of a scenario for a document."""
+def _identify(ctx: click.Context, study: Study, *, is_one: bool) -> dict[str, Any]:
+    """Return for a document what a scenario says: its digest, the world, and the policies asked about as specs."""
     if not _writes_json(ctx):
         return {}
     from simdeploy.experiments.store.manifest import hash_json
+    from simdeploy.scenario.written_specs import write_specs
+    from simdeploy.sharing.assumptions import read_world
 
-    return {"scenario_sha256": hash_json(scenario.to_question())}
+    scenario = study.scenario
+    asked = study.policies.values() or ([study.policy] if is_one else scenario.policies.values())
+    return {
+        "scenario_sha256": hash_json(scenario.to_question()),
+        "world": read_world(scenario),
+        "specs": {policy.name: write_specs(policy, scenario) for policy in map(scenario.policy, asked)},
+    }
 
 
 def _describe_switches(study: Study) -> str:

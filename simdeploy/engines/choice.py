@@ -21,7 +21,7 @@ ENGINES = ("auto", "compiled", "reference")
 # rollout.
 _S_PER_NODE = {"reference": 5e-5, "compiled": 1e-7}
 _LOADING_S = 4.0
-_COMPILING_S = 60.0
+_COMPILING_S = 40.0
 
 MOST_BYTES = 2_000_000_000
 # For each node: the compiled engine's tables, of 70 numbers of 8 bytes, one more for each number of windows that a

@@ -131,6 +131,17 @@ class FleetMap:
         return so_far
 
 
+def find_offline(rollout: Rollout, cells: Cells, times_s: np.ndarray) -> np.ndarray:
+    """Return whether most nodes of each cell are offline at each of some instants, in order: shape (times, cells)."""
+    spells = rollout.offline_spells
+    changes = np.zeros((len(times_s) + 1, len(cells.n_nodes)), np.int32)
+    cell = cells.cell_of[spells["node"].to_numpy(np.int64)]
+    for column, change in (("from_s", 1), ("until_s", -1)):
+        np.add.at(changes, (np.searchsorted(times_s, spells[column], side="left"), cell), change)
+    is_offline: np.ndarray = 2 * changes[:-1].cumsum(axis=0) > cells.n_nodes
+    return is_offline
+
+
 def choose(counts: np.ndarray) -> np.ndarray:
     """Return what each cell shows, as its place in `SHOWN`: trouble that any of its nodes has, otherwise what most of them show."""
     chosen: np.ndarray = counts.argmax(axis=-1)

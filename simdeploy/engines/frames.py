@@ -9,14 +9,14 @@ import numpy as np
 
 from simdeploy.engines.deployments import node_name
 from simdeploy.engines.error_rates import ErrorRates
-from simdeploy.engines.intervals import FOREVER
+from simdeploy.engines.intervals import FOREVER, Intervals
 from simdeploy.engines.recording import CONTROL_PLANE, StatusFields
 from simdeploy.engines.schema import (
-    DOWN_COLUMNS,
     EVENT_COLUMNS,
     NODE_COLUMNS,
     PENDING,
     REVISION_COLUMNS,
+    SPELL_COLUMNS,
     STATUSES,
     TIMELINE_COLUMNS,
     WINDOW_COLUMNS,
@@ -107,11 +107,21 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
 
 def make_down_spells(service: Service) -> pd.DataFrame:
     """Return one row per time that a node was down by itself, up to the horizon."""
+    return _to_spells(service.down.clipped(0, service.end_ns))
+
+
+def make_offline_spells(recording: Recording, end_ns: int) -> pd.DataFrame:
+    """Return one row per time that a node was offline, from its turn up to the horizon."""
+    lines = recording.world.lines
+    had_turn = [node for node, fate in enumerate(recording.fates) if fate.wave]
+    return _to_spells(Intervals.of((node, *spell) for node in had_turn for spell in lines.offline_spells(node, end_ns)))
+
+
+def _to_spells(spells: Intervals) -> pd.DataFrame:
     import pandas as pd
 
-    down = service.down.clipped(0, service.end_ns)
-    columns = [down.node, down.start / NS_PER_S, down.end / NS_PER_S]
-    return pd.DataFrame(dict(zip(DOWN_COLUMNS, columns, strict=True)))
+    columns = [spells.node, spells.start / NS_PER_S, spells.end / NS_PER_S]
+    return pd.DataFrame(dict(zip(SPELL_COLUMNS, columns, strict=True)))
 
 
 def make_windows(recording: Recording, class_names: list[str], max_error_rate: float) -> pd.DataFrame:

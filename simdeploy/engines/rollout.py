@@ -113,6 +113,11 @@ class Rollout:
         return frames.make_down_spells(self._service)
 
     @cached_property
+    def offline_spells(self) -> pd.DataFrame:
+        """When nodes were offline: one row per spell, from the node's turn up to the end of the records."""
+        return frames.make_offline_spells(self._recording, self._service.end_ns)
+
+    @cached_property
     def windows(self) -> pd.DataFrame:
         """One row per health window, also of nodes that a gate compares with or watches."""
         policy = self.policy.policy

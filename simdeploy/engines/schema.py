@@ -37,7 +37,7 @@ TIMELINE_COLUMNS = (
     "error_rate_old",
     "error_rate_new",
 )
-DOWN_COLUMNS = ("node", "from_s", "until_s")
+SPELL_COLUMNS = ("node", "from_s", "until_s")
 WINDOW_COLUMNS = (
     "ended_s",
     "node",

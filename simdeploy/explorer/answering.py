@@ -75,6 +75,11 @@ class Explorer:
     engine : {'compiled', 'reference'}
     prepare : callable, optional
         Called once before anything is asked; it may set a better `engine` later.
+
+    Attributes
+    ----------
+    awaits_engine : bool
+        Whether a better engine is being prepared: answers will be better then.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class Explorer:
         self.scenario, self.policies = scenario, policies
         self._prepare = prepare
         self.seed, self.confidence_level, self.engine = seed, confidence_level, engine
+        self.awaits_engine = False
         self._known: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
     @property
@@ -117,6 +123,7 @@ class Explorer:
             "confidence_level": self.confidence_level,
             "nodes": self.scenario.fleet.nodes,
             "start": self.start.to_dict(),
+            "awaits_engine": self.awaits_engine,
         }
 
     def find_controls(self, place: Place) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import InputError, Problem, SimdeployError, nearest, printable, shorten
-from simdeploy.explorer.answering import SupersededError
+from simdeploy.explorer.answering import Effort, SupersededError
 from simdeploy.explorer.front_end import list_looks
 from simdeploy.explorer.position import read_position
 
@@ -157,11 +157,11 @@ class Conversation:
     def _answers(self, question: Question) -> Iterator[dict[str, Any]]:
         """Yield the answers to a question: first numbers, so that a moving hand sees them; then the rest; then better ones."""
         explorer, place = self._explorer, self._explorer.settle(question.position)
-        efforts = explorer.efforts()
+        awaits_engine, efforts = explorer.awaits_engine, explorer.efforts()  # in this order: sizes depend on the engine
         known = [effort for effort in efforts if explorer.knows(place, effort.n)]
         begun = known[-1] if known else efforts[0]
         # Even if something else has been asked meanwhile, or a hand that never rests would see nothing.
-        yield self._numbers(place, begun.n, is_last=begun.is_last, is_superseded=bool)
+        yield self._numbers(place, begun, awaits_engine=awaits_engine, is_superseded=bool)
         self._rest(_PAUSE_S)
         controls = explorer.find_controls(place)
         if controls != self._controls:
@@ -170,25 +170,37 @@ class Conversation:
         levers = [each["name"] for each in controls if each["group"] == "policy" and each["kind"] != "choice"]
         self._go_on()
         yield {"type": "rollout", **explorer.show_rollout(place, question.replication, question.kind)}
-        drawn = 0
-        for effort in [begun, *(each for each in efforts if each.n > begun.n)]:
-            if effort is not begun:
+        drawn, effort = 0, begun
+        while True:
+            for effort in [begun, *(each for each in efforts if each.n > effort.n)]:
+                if effort is not begun:
+                    self._rest(_REST_S)
+                    yield self._numbers(place, effort, awaits_engine=awaits_engine, is_superseded=self._is_superseded)
+                self._go_on()
+                n = explorer.size_of_curve(effort.n)
+                # Another strategy may have taken the setting away that a question was asked with. The slower engine would take
+                # long for a curve, and hold up the compiler.
+                if question.curve is not None and question.curve in levers and n > drawn and not awaits_engine:
+                    drawn = n
+                    yield {"type": "curve", **explorer.draw_curve(place, question.curve, n, self._is_superseded)}
+            if not awaits_engine:
+                return
+            while explorer.awaits_engine:
                 self._rest(_REST_S)
-                yield self._numbers(place, effort.n, is_last=effort.is_last, is_superseded=self._is_superseded)
-            self._go_on()
-            n = explorer.size_of_curve(effort.n)
-            # Another strategy may have taken the setting away that a question was asked with.
-            if question.curve is not None and question.curve in levers and n > drawn:
-                drawn = n
-                yield {"type": "curve", **explorer.draw_curve(place, question.curve, n, self._is_superseded)}
+            awaits_engine, efforts = False, explorer.efforts()
+            begun = Effort(effort.n, is_last=efforts[-1].n <= effort.n)
+            yield self._numbers(place, begun, awaits_engine=False, is_superseded=self._is_superseded)
 
-    def _numbers(self, place: Place, n: int, *, is_last: bool, is_superseded: Callable[[], bool]) -> dict[str, Any]:
+    def _numbers(
+        self, place: Place, effort: Effort, *, awaits_engine: bool, is_superseded: Callable[[], bool]
+    ) -> dict[str, Any]:
         return {
             "type": "numbers",
-            "n": n,
-            "is_last": is_last,
+            "n": effort.n,
+            "is_last": effort.is_last and not awaits_engine,
+            "awaits_engine": awaits_engine,
             "position": place.position.to_dict(),
-            "estimates": self._explorer.estimate(place, n, is_superseded),
+            "estimates": self._explorer.estimate(place, effort.n, is_superseded),
             "warnings": [printable(text) for text in place.warnings],
             "specs": self._explorer.write_policy(place),
         }

@@ -31,11 +31,13 @@ def make_explorer(
     chosen = engine
     if engine == "auto":
         chosen = "compiled" if can_compile and _is_compiled() else "reference"
-    prepare = _begin_loading if engine == "auto" and can_compile else None
+    prepare = begin_loading if engine == "auto" and can_compile else None
     return Explorer(scenario, policies, seed=seed, confidence_level=confidence_level, engine=chosen, prepare=prepare)
 
 
-def _begin_loading(explorer: Explorer) -> None:
+def begin_loading(explorer: Explorer) -> None:
+    """Load the compiled engine in a thread of its own; meanwhile the explorer answers with the engine that it has."""
+    explorer.awaits_engine = explorer.engine != "compiled"
     threading.Thread(target=_load, args=(explorer,), name="simdeploy-loading", daemon=True).start()
 
 
@@ -52,5 +54,8 @@ def _load(explorer: Explorer) -> None:
 
     fleet = {"nodes": 2, "update_duration": "1s"}
     tiny = Scenario.from_dict({"name": "tiny", "fleet": fleet, "policies": {"all": {"strategy": "immediate"}}})
-    replicate(tiny, replications=2, engine="compiled")
-    explorer.engine = "compiled"
+    try:
+        replicate(tiny, replications=2, engine="compiled")
+        explorer.engine = "compiled"
+    finally:
+        explorer.awaits_engine = False

@@ -47,6 +47,8 @@ _STEPS = {
     "d": (1, 2, 5, 7, 14, 28, 70, 140, 364),
 }
 _MOST_TIME_TICKS = 9
+_DIGIT_PT, _LINE_PT = 6.0, 16  # room for a digit of a tick, and for a line
+_LAID_OUT = 0.8  # of the axes at least is left by the layout
 
 
 def find_measure(measure: Measure | str | None, known: Sequence[Measure], *, argument: str, place: int = 0) -> Measure:
@@ -67,7 +69,8 @@ def set_measure_axis(axis: Axis, measure: Measure, longest: float, cost_unit: st
     label = label or describe_measure(measure)
     if measure.of in COSTS and cost_unit:
         label = f"{label} ({cost_unit})"
-    axis.set_major_locator(MaxNLocator(_MOST_MEASURE_TICKS, steps=[1, 2, 5, 10]))
+    most = _count_ticks(axis, len("100%"), _MOST_MEASURE_TICKS) if measure.is_fraction else _MOST_MEASURE_TICKS
+    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
     set_unit_axis(axis, "s" if measure.is_duration else "fraction" if measure.is_fraction else "", longest, label)
 
 
@@ -239,7 +242,15 @@ def set_time_axis(axis: Axis, longest_s: float, label: str) -> None:
     low_s, high_s = axis.get_view_interval()
     longest = _STEPS[unit][-1]
     steps = chain(_PARTS, _STEPS[unit], (longest * 2**doubled for doubled in count(1)))
-    step = next(step for step in steps if (high_s - low_s) * factor / step <= _MOST_TIME_TICKS)
+    most = _count_ticks(axis, len(f"{max(abs(low_s), abs(high_s)) * factor:.0f}"), _MOST_TIME_TICKS)
+    step = next(step for step in steps if (high_s - low_s) * factor / step <= most)
     axis.set_major_locator(MultipleLocator(step / factor))
     axis.set_major_formatter(lambda seconds, _: f"{round(seconds * factor, 4):g}")
     axis.set_label_text(f"{label} ({unit})")
+
+
+def _count_ticks(axis: Axis, n_characters: int, most: int) -> int:
+    """Return how many ticks with words of so many characters an axis has room for, from 2 to the most."""
+    width_pt, height_pt = measure_axes(axis.axes)
+    room = width_pt / (_DIGIT_PT * (n_characters + 1)) if axis is axis.axes.xaxis else height_pt / _LINE_PT
+    return max(min(most, int(_LAID_OUT * room)), 2)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.engines.fleet_map import SHOWN, Cells, FleetMap, choose, make_cells
+from simdeploy.engines.fleet_map import SHOWN, Cells, FleetMap, choose, find_offline, make_cells
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_time_axis
 from simdeploy.plotting.one_rollout import (
     LABEL_PT,
+    LAID_OUT,
     choose_hatch_colour,
     count_columns,
     draw_marks,
@@ -23,12 +24,13 @@ from simdeploy.plotting.one_rollout import (
     set_time_limits,
     write_outcome,
 )
-from simdeploy.plotting.style import STATUS_LOOKS, in_plain_text
+from simdeploy.plotting.style import STATUS_LOOKS, contrast_to, in_plain_text
 from simdeploy.plotting.wrapping import measure_axes
 from simdeploy.report.wording import plural, time_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
     from matplotlib.patches import PathPatch
 
     from simdeploy.engines import Rollout
@@ -37,7 +39,7 @@ _MOST_CELLS = 200
 _MOST_INSTANTS = 800
 _SMALLEST = 0.03  # of the height of the map: what a wave has at least
 _GAP = 0.012  # between zones
-_LAID_OUT = 0.8  # of the height of the axes at least is left by the layout
+_STRIPE, _THINNEST_PT = 0.35, 1.2  # how high the stripe of an offline node is: part of its row, and at least
 _RASTER = (120, 240)  # on which room for names is looked for
 _OVERLOAD = (-0.075, -0.035)  # where its bar is, in heights of the map
 
@@ -60,11 +62,13 @@ def plot_fleet(ax: Axes, rollout: Rollout) -> Axes:
     Notes
     -----
     A node is "down" where it is out of service by itself (crashed, or in an outage of its zone) although its status would let it
-    serve. A bar below the map shows when a pool of a shared service meets more requests than its capacity.
+    serve. A stripe along a row shows when the node is offline, from its turn on. A bar below the map shows when a pool of a
+    shared service meets more requests than its capacity.
 
     Zones are from the top, and in each zone the nodes dispatched first. Waves of few nodes are drawn taller than they are, so
     that canaries can be seen beside a large fleet. In a fleet of more than about 200 nodes a row has several: it shows failed,
-    then down nodes if it has any, otherwise what most of its nodes show. Marks on top are the starts of waves.
+    then down nodes if it has any, otherwise what most of its nodes show, and a stripe while most of them are offline. Marks on
+    top are the starts of waves.
 
     Examples
     --------
@@ -88,22 +92,24 @@ def plot_fleet(ax: Axes, rollout: Rollout) -> Axes:
     shown = choose(FleetMap(rollout).count(cells, times_s))
     rows = _place_rows(cells)
     areas = {number: _draw_area(ax, shown == number, rows, times_s, right_s, number) for number in np.unique(shown)}
+    is_offline = find_offline(rollout, cells, times_s)
 
     is_overloaded = bool((timeline["load"] > 1).any())
     bottom = 1.8 * _OVERLOAD[0] if is_overloaded else 0.0
     marks, (width_pt, height_pt) = list_marks(rollout), measure_axes(ax)
-    height_pt *= _LAID_OUT
+    height_pt *= LAID_OUT
     marks_s = [time_s for time_s, _, _ in marks]
-    free = _Free(shown, rows, times_s, right_s, marks_s, width_pt)
+    keys = _draw_stripes(ax, is_offline, shown, _narrow(rows, height_pt), times_s, right_s)
+    free = _Free(np.where(is_offline, -1, shown), rows, times_s, right_s, marks_s, width_pt)
     # First as if every name had its place in the map: what is left for the legend needs more room.
     places: dict[str, tuple[float, float]] = {}
     for n_in_legend in (0, None):
-        top = leave_room_above(ax, 1, len(areas) - len(places) if n_in_legend is None else 0, height_pt)
+        top = leave_room_above(ax, 1, len(keys) + (len(areas) - len(places) if n_in_legend is None else 0), height_pt)
         ax.set_ylim(bottom, top)
         part = 1 / (top - bottom)
         found = free.find_places(list(areas), height_pt * part)
         places = {name: (x, (y - bottom) * part) for name, (x, y) in found.items()}
-    draw_status_legend(ax, [area for number, area in areas.items() if SHOWN[number] not in places])
+    draw_status_legend(ax, [*(area for number, area in areas.items() if SHOWN[number] not in places), *keys])
     label_statuses(ax, places)
     draw_marks(ax, marks, 1, time_scale(last_s))
     draw_waves(ax, rollout, 1, right_s)
@@ -120,7 +126,8 @@ def plot_fleet(ax: Axes, rollout: Rollout) -> Axes:
 
 def _choose_instants(rollout: Rollout, last_s: float) -> np.ndarray:
     """Return the instants of all changes, or as many as a screen can show."""
-    changes = [rollout.events["time_s"], rollout.down_spells["from_s"], rollout.down_spells["until_s"]]
+    spells = (rollout.down_spells, rollout.offline_spells)
+    changes = [rollout.events["time_s"], *(each[end] for each in spells for end in ("from_s", "until_s"))]
     times_s: np.ndarray = np.unique(np.concatenate([[0.0], *changes]))
     times_s = times_s[times_s <= last_s]
     return times_s if len(times_s) <= _MOST_INSTANTS else np.linspace(0, last_s, _MOST_INSTANTS)
@@ -145,6 +152,38 @@ def _draw_area(
     ax: Axes, mask: np.ndarray, rows: np.ndarray, times_s: np.ndarray, right_s: float, number: int
 ) -> PathPatch:
     """Draw where cells show one thing, a rectangle for each time, as a single area."""
+    look = STATUS_LOOKS[SHOWN[number]]
+    return _fill(
+        ax, mask, rows, times_s, right_s, facecolor=look.colour, hatch=look.hatch, edgecolor=choose_hatch_colour(look.colour),
+        label=SHOWN[number].replace("_", " "),
+    )  # fmt: skip
+
+
+def _draw_stripes(
+    ax: Axes, is_offline: np.ndarray, shown: np.ndarray, rows: np.ndarray, times_s: np.ndarray, right_s: float
+) -> list[Line2D]:
+    """Draw stripes on the areas of statuses where cells are offline; return their key for a legend, if there are any."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patheffects import withStroke
+
+    for number in np.unique(shown[is_offline]):
+        colour = contrast_to(STATUS_LOOKS[SHOWN[number]].colour)
+        _fill(ax, is_offline & (shown == number), rows, times_s, right_s, facecolor=colour, label="_offline")
+    if not is_offline.any():
+        return []
+    around = withStroke(linewidth=7, foreground=STATUS_LOOKS["pending"].colour)
+    return [Line2D([], [], color=style.INK, linewidth=1.2, path_effects=[around], label="offline")]
+
+
+def _narrow(rows: np.ndarray, height_pt: float) -> np.ndarray:
+    """Return the ends of stripes along the middles of rows: thin, but not too thin to be seen."""
+    middle, height = rows.mean(axis=0), rows[0] - rows[1]
+    half = np.minimum(np.maximum(_STRIPE * height, _THINNEST_PT / height_pt), height) / 2
+    return np.stack([middle + half, middle - half])
+
+
+def _fill(ax: Axes, mask: np.ndarray, rows: np.ndarray, times_s: np.ndarray, right_s: float, **look: Any) -> PathPatch:
+    """Fill a rectangle for each row and time of a mask, as a single patch."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
@@ -155,11 +194,7 @@ def _draw_area(
     left, right, upper, lower = edges[begin], edges[end], rows[0][cell], rows[1][cell]
     corners = np.stack([left, lower, right, lower, right, upper, left, upper, left, lower], axis=1).reshape(-1, 2)
     codes = np.tile([Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY], len(cell))
-    look = STATUS_LOOKS[SHOWN[number]]
-    patch = PathPatch(
-        Path(corners, codes), facecolor=look.colour, hatch=look.hatch, edgecolor=choose_hatch_colour(look.colour),
-        linewidth=0, antialiased=False, label=SHOWN[number].replace("_", " "),
-    )  # fmt: skip
+    patch = PathPatch(Path(corners, codes), linewidth=0, antialiased=False, **look)
     ax.add_patch(patch)
     return patch
 

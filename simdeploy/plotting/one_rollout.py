@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simdeploy.engines import Rollout
 
 CHARACTER_PT = 5.5  # width of one in the smallest type, in points
+LAID_OUT = 0.8  # of the height of axes at least is left by the layout
 LABEL_PT = 13  # height of a label, with a little room
 _MOST_TRIANGLES = 25
 _MOST_LEGEND_COLUMNS = 4
@@ -113,16 +114,19 @@ def list_marks(rollout: Rollout) -> list[tuple[float, str, str]]:
 
 def draw_marks(ax: Axes, marks: list[tuple[float, str, str]], total: float, scale: Scale) -> None:
     """Draw a line at each mark, with its time in the axis's unit."""
-    right_s = ax.get_xlim()[1]
+    right_s, (low, high) = ax.get_xlim()[1], ax.get_ylim()
+    height_pt = LAID_OUT * measure_axes(ax)[1] * total / (high - low)
     for number, (time_s, word, line) in enumerate(marks):
         ax.vlines(time_s, 0, total, color=style.INK, linestyle=line, linewidth=1.2)
         # The first label stands left of its line and the second right of it, so that they never meet.
         leftwards = number == 0 and time_s > 0.05 * right_s
+        text = f"{word.replace('_', ' ')} {format_number(time_s * scale.factor, 1.0)} {scale.unit}"
+        # One that is too long leaves the fleet on top, where there is room, and not across the axis.
+        hangs = len(text) * CHARACTER_PT < height_pt
         ax.annotate(
-            f"{word.replace('_', ' ')} {format_number(time_s * scale.factor, 1.0)} {scale.unit}",
-            (time_s, total),
-            xytext=(-3 if leftwards else 3, -5), textcoords="offset points", rotation=90, fontsize=_choose_size(ax),
-            ha="right" if leftwards else "left", va="top",
+            text, (time_s, total if hangs else 0),
+            xytext=(-3 if leftwards else 3, -5 if hangs else 3), textcoords="offset points", rotation=90,
+            fontsize=_choose_size(ax), ha="right" if leftwards else "left", va="top" if hangs else "bottom",
             bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.0},
         )  # fmt: skip
 

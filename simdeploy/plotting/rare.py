@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.plotting.style import BLUE, DARK_GREY, GREY, INK, in_plain_text, say_nothing_known
-from simdeploy.plotting.wrapping import wrap_words
+from simdeploy.plotting.wrapping import NARROW_PT, measure_axes, wrap_words
 from simdeploy.report.rare import format_count, format_probability
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def plot_rare(ax: Axes, rare: Rare) -> Axes:
 def _draw_errors(ax: Axes, rare: Rare) -> None:
     n_all = rare.n_rollouts + rare.n_pilot
     error = rare.standard_error / rare.probability
-    plain = rare.plain_rollouts
+    plain, is_narrow = rare.plain_rollouts, measure_axes(ax)[0] < NARROW_PT
     ends = [min(n_all, plain) / 10, max(n_all, plain) * 10]
     ax.set(xscale="log", yscale="log", xlabel="rollouts", ylabel="relative error (standard error / probability)")
     ax.plot([n_all, plain], [error, error], color=INK, linestyle="dotted")
@@ -73,9 +73,11 @@ def _draw_errors(ax: Axes, rare: Rare) -> None:
         ax.plot(n, error, "o", color=colour, markerfacecolor=face)
         # Between the lines, on either side of the dotted one.
         is_left = n == min(n_all, plain)
+        text = f"{name}:\n{format_count(n)} rollouts"
         ax.annotate(
-            f"{name}:\n{format_count(n)} rollouts", (n, error), xytext=(5, 4) if is_left else (-5, -5),
+            text.replace(" ", "\n", 1) if is_narrow else text, (n, error), xytext=(5, 4) if is_left else (-5, -5),
             textcoords="offset points", ha="left" if is_left else "right", va="bottom" if is_left else "top", color=colour,
+            fontsize="x-small" if is_narrow else "medium",
         )  # fmt: skip
     ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:,g} %")
     ax.margins(x=0)

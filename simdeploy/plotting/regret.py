@@ -9,7 +9,7 @@ import numpy as np
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.plotting.style import DARK_GREY, GREY, PALE_GREY, contrast_to, in_plain_text, wrap_name
-from simdeploy.plotting.wrapping import NARROW_PT, measure_axes, wrap_words
+from simdeploy.plotting.wrapping import NARROW_PT, measure_axes
 from simdeploy.report.wording import difference_scale, find_cost_unit, format_number, measure_scale
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Light is where one wants to be; it reads in grey and with any colour vision.
 _COLOURS = "YlGnBu"
 _SIZES = (("medium", 6.4), ("small", 5.3), ("x-small", 4.5))  # of numbers, with what a character takes in points
-_NAME_WIDTH = 16
+_NAME_WIDTH = 20
 _CHARACTER_PT = 5.5  # of a tick label, with what must be free beside it
 _MISSES = "misses a\nrequirement"
 _MISSES_PT = 42  # what this takes
@@ -103,13 +103,15 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
     _sum_up(ax, result, places, numbers)
     ax.set_yticks(range(len(candidates)), [_wrap(name) for name in candidates], parse_math=False)
     ax.tick_params(length=0)
+    if measure_axes(ax)[0] < NARROW_PT:
+        ax.tick_params(axis="y", labelsize="x-small")
     ax.spines[:].set_visible(False)
     title = f"Regret: {label} lost against the best policy of each world"
     notes = ["hatched: misses a requirement"] if is_missed.any() and not (sizes and misses) else []
     notes += ["?: undecided whether it meets the requirements"] if "undecided" in verdicts and sizes else []
     title = "\n".join([title, *notes])
     size = "small" if measure_axes(ax)[0] < NARROW_PT else "medium"
-    ax.set_title(wrap_words(ax, title, size), fontsize=size, loc="left" if size == "small" else "center")
+    ax.set_title(title, fontsize=size, loc="left" if size == "small" else "center")
     return ax
 
 

@@ -58,6 +58,7 @@ _DIRECTIONS = {"rises": "\N{BLACK UP-POINTING TRIANGLE} rises", "falls": "\N{BLA
 _OUTER, _INNER = 0.64, 0.26  # heights of bars
 _BESIDE = 0.23  # of the middle of a bar, where the interval of the other index is
 _LABEL_WIDTH = 20  # characters
+_NARROW_PT = 6  # size of the type of labels at half a page
 
 # A flip has a word beside it, too.
 _FLIPS = {"changes": (VERMILION, "D"), "may change": (ORANGE, "s")}
@@ -242,6 +243,8 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
     for place, row in enumerate(shown.to_dict("records")):
         _draw_row(ax, place, row, column, start, scale)
     _set_bars(ax, [wrap_name(f"{row['switch']}: {row['value']}", 36) for row in shown.to_dict("records")])
+    if measure_axes(ax)[0] < NARROW_PT:
+        ax.tick_params(axis="y", labelsize=_NARROW_PT)
     ax.axvline(start * scale.factor, color=INK, linewidth=1)
     if has_margin and ax.get_xlim()[0] < 0:
         ax.axvspan(ax.get_xlim()[0], 0, color=STRIPE, zorder=-1)
@@ -267,6 +270,7 @@ def _set_margin_scale(ax: Axes, ends: np.ndarray, start: float) -> float:
         ax.set_xlim(low - margin * (low < 0), high + margin * (high > 0))
         if measure_axes(ax)[0] < NARROW_PT:
             ax.locator_params("x", nbins=2)
+            ax.tick_params(axis="x", labelsize="x-small")
         return math.inf
     linear = float(10 ** math.floor(math.log10(np.median(sizes))))
     set_symlog_axis(
@@ -284,10 +288,13 @@ def _draw_row(ax: Axes, place: int, row: dict[Hashable, Any], column: str, start
         ax.plot([value], [place], marker=marker, color=colour, markersize=5, clip_on=False, zorder=4)
     look: dict[str, Any] = {"color": DARK_GREY}
     if row["verdict"] in _FLIPS:
-        text = f"{row['verdict']} to {'no policy' if isinstance(row['choice'], float) else row['choice']}"
-        text = text if measure_axes(ax)[0] > NARROW_PT else text.replace(" to ", "\nto ", 1)
+        choice = "no policy" if isinstance(row["choice"], float) else row["choice"]
         look = {"color": INK, "fontweight": "bold"}
-        look |= {} if measure_axes(ax)[0] > NARROW_PT else {"fontsize": "x-small", "linespacing": 0.8}
+        if measure_axes(ax)[0] > NARROW_PT:
+            text = f"{row['verdict']} to {choice}"
+        else:
+            text = f"to {choice}{'' if row['verdict'] == 'changes' else '?'}"
+            look["fontsize"] = "x-small"
     elif math.isnan(value):
         text = "unknown"
     else:

@@ -81,13 +81,14 @@ def _say_diagnosis(rare: Rare) -> list[tuple[str, str]]:
     diagnosis = rare.diagnosis
     if rare.method == "splitting":
         return [("independent repetitions", f"{diagnosis['repetitions']}, {diagnosis['n_hits']} with the event")]
+    share = diagnosis["largest_share"]
     k_hat, error = diagnosis["k_hat"], f"standard error {diagnosis['mean_weight_error']:.2g}"
     shape = "too few events" if math.isnan(k_hat) else "bounded" if diagnosis["is_bounded"] else f"{k_hat:.2f}"
     hits = f"{diagnosis['n_hits']:,}, effectively {diagnosis['effective_hits']:,.0f}"
     return [
         ("mean weight (expected: 1)", f"{diagnosis['mean_weight']:.3g} ({error})"),
         ("rollouts with the event", hits),
-        ("largest share of one rollout", f"{100 * diagnosis['largest_share']:.2g} %"),
+        ("largest share of one rollout", "none" if math.isnan(share) else f"{100 * share:.2g} %"),
         ("tail of the weights (k-hat)", shape),
     ]
 

@@ -161,7 +161,7 @@ def _tell_certainty(result: Tuning) -> list[str]:
             return [f"New worlds contradict the search, so it is undecided whether {another}: raise `most` (--most)"]
         case "skewed":
             return [
-                f"Undecided whether {another}: rare extreme rollouts dominate the {name_objective(result.of)}; raise `most` (--most)"
+                f"Undecided whether {another}: the interval of the {name_objective(result.of)} can't be trusted; raise `most` (--most)"
             ]
         case "requirements":
             return [f"Undecided whether {another} and meets the requirements: raise `most` (--most)"]

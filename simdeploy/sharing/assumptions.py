@@ -16,22 +16,25 @@ if TYPE_CHECKING:
 _NOT_WORLD = ("simdeploy", "name", "description", "policies", "orchestrator")
 
 
-def list_facts(scenario: Scenario) -> Table:
+def read_world(scenario: Scenario) -> dict[str, Any]:
+    """Return the sections of a scenario's file on the world, and on what it costs."""
+    return {name: section for name, section in scenario.to_question().items() if name not in _NOT_WORLD}
+
+
+def list_facts(world: Mapping[str, Any]) -> Table:
     """Return what a scenario's file states about the world, with the meaning of each key.
 
     Examples
     --------
     >>> from simdeploy import Scenario
-    >>> facts = list_facts(Scenario.from_dict({
+    >>> facts = list_facts(read_world(Scenario.from_dict({
     ...     "name": "small",
     ...     "fleet": {"nodes": 12, "update_duration": {"exponential": {"mean": "45s"}}},
     ...     "policies": {"at-once": {"strategy": "immediate"}},
-    ... }))
+    ... })))
     >>> facts.rows[:2]
     (('fleet.nodes', '12', 'Number of nodes.'), ('fleet.update_duration', 'exponential: {mean: 45s}', ...))
     """
-    raw = scenario.to_question()
-    world = {name: section for name, section in raw.items() if name not in _NOT_WORLD}
     meanings = {key.path: _find_description(key.schema) for key in all_keys(world, shared_schema()) if key.is_stated}
     rows = tuple(_list_rows(world, "", meanings))
     return Table("Scenario", ("key", "value", "meaning"), rows)

@@ -47,6 +47,10 @@ class Contents:
     origin: Table
 
 
+# What a report says of these has its own place.
+_ELSEWHERE = ("switches", "strata", "world", "specs")
+
+
 def make_origin(
     computed_under: Mapping[str, Any], more: Sequence[tuple[str, str]], versions: Mapping[str, str]
 ) -> Table:
@@ -57,6 +61,6 @@ def make_origin(
     >>> make_origin({"seed": 3, "switches": {"preset": "expanso"}}, [], {"simdeploy": "0.1.0"}).rows
     (('seed', '3'), ('versions', 'simdeploy 0.1.0'))
     """
-    rows = [(name, write_value(value)) for name, value in computed_under.items() if name not in ("switches", "strata")]
+    rows = [(name, write_value(value)) for name, value in computed_under.items() if name not in _ELSEWHERE]
     rows += [*more, ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()))]
     return Table("Computed under", ("what", "value"), tuple(rows))

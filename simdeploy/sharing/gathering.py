@@ -16,11 +16,11 @@ from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
 from simdeploy.experiments import read_store
 from simdeploy.experiments.levers import find_levers
 from simdeploy.experiments.store.manifest import find_versions
-from simdeploy.result import Result, read_computed_under
+from simdeploy.result import Result, Table, read_computed_under
 from simdeploy.rules.orchestrator import PRESETS
 from simdeploy.scenario import Scenario, read_scenario
 from simdeploy.scenario.written_specs import write_specs
-from simdeploy.sharing.assumptions import list_facts, list_switches
+from simdeploy.sharing.assumptions import list_facts, list_switches, read_world
 from simdeploy.sharing.contents import Contents, make_origin
 from simdeploy.sharing.dials import Dials, make_dials
 from simdeploy.sharing.simulating import Request, add_policies, find_durations, report_scenario
@@ -66,7 +66,7 @@ def _of_table(table: Any, request: Request, name: str | None) -> Contents:
         _name(computed_under, scenario, name or "sweep"),
         "" if scenario is None else scenario.description,
         result,
-        (*([] if scenario is None else [list_facts(scenario)]), *list_switches(computed_under)),
+        (*([] if scenario is None else [list_facts(read_world(scenario))]), *list_switches(computed_under)),
         _make_dials(result, question, scenario) if isinstance(result, GridSummary) else None,
         {} if scenario is None else {name: write_specs(each, scenario) for name, each in scenario.policies.items()},
         request.command,
@@ -129,12 +129,33 @@ def _of_result(result: Result, request: Request, path: Path | None = None) -> Co
         _name(computed_under, None, type(result).__name__ if path is None else path.stem),
         "",
         result,
-        list_switches(computed_under),
+        (*_list_facts(computed_under.get("world")), *list_switches(computed_under)),
         make_dials(result) if isinstance(result, GridSummary | Estimates) else None,
-        dict(_list_specs(result)),
+        {**_read_specs(computed_under.get("specs")), **dict(_list_specs(result))},
         str(command) if command else request.command,
         make_origin(computed_under, of_file, versions if isinstance(versions, Mapping) else find_versions()),
     )
+
+
+def _list_facts(world: Any) -> list[Table]:
+    """Return the facts of a world that a document has, if it has one as a file would."""
+    is_world = isinstance(world, Mapping) and all(isinstance(section, Mapping | list) for section in world.values())
+    return [list_facts(world)] if is_world and world else []
+
+
+def _read_specs(specs: Any) -> dict[str, Specs]:
+    """Return the policies that a document has as specs; what isn't one is left out."""
+    if not isinstance(specs, Mapping):
+        return {}
+    return {
+        str(name): {
+            str(dialect): {"spec": written["spec"], "notes": [str(note) for note in written["notes"]]}
+            for dialect, written in of_policy.items()
+            if isinstance(written, Mapping) and "spec" in written and isinstance(written.get("notes"), list)
+        }
+        for name, of_policy in specs.items()
+        if isinstance(of_policy, Mapping)
+    }
 
 
 def _name(computed_under: Mapping[str, Any], scenario: Scenario | None, otherwise: str) -> str:

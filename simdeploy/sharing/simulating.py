@@ -17,7 +17,7 @@ from simdeploy.experiments.levers import change_policy, find_levers, own_identit
 from simdeploy.experiments.store.manifest import find_versions, hash_json
 from simdeploy.scenario.measures import parse_measure
 from simdeploy.scenario.written_specs import write_specs
-from simdeploy.sharing.assumptions import list_facts, list_switches
+from simdeploy.sharing.assumptions import list_facts, list_switches, read_world
 from simdeploy.sharing.contents import Contents, make_origin
 from simdeploy.sharing.dials import Dials, make_dials
 
@@ -74,7 +74,7 @@ def report_scenario(scenario: Scenario, request: Request) -> Contents:
         scenario.name,
         scenario.description,
         result,
-        (list_facts(scenario), *list_switches(result.computed_under)),
+        (list_facts(read_world(scenario)), *list_switches(result.computed_under)),
         dials,
         of_policies,
         request.command,

@@ -10,9 +10,8 @@ from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.statistics.parts import Parts, describe_means, describe_rates
 from simdeploy.statistics.sample import UNBOUNDED, Sample, weigh
 
-# Cochran's rule: Student's interval of a mean needs 25 times as many values as the square of their skewness, so the
-# skewness of the mean is at most 1/5.
-MOST_SKEWED = 0.2
+# The most skewed mean whose limits can be trusted: that of four equal values among many that are 0.
+MOST_SKEWED = 0.5
 
 # Fewer values don't show how skewed they are, and look harmless where their mean errs most; limits of more than 95 % need more.
 _FEWEST_VALUES = 40
@@ -35,7 +34,7 @@ class Combined(NamedTuple):
     high: np.ndarray
     n: np.ndarray  # values
     standard_error: np.ndarray
-    skewness: np.ndarray  # of the estimate of a mean, apart from lumps; otherwise 0
+    skewness: np.ndarray  # of the estimate of a mean, as trust is judged by; otherwise 0
     trusts_low: np.ndarray  # whether the limit errs as seldom as it says
     trusts_high: np.ndarray
 
@@ -71,8 +70,8 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
     Notes
     -----
     Each stratum has an interval of its own, Student's for a mean, wider where values are skewed, and the exact one for a rate; they are
-    combined by the method of Zou and Donner (2008 [1]_). Lumps of priced verdicts have the exact limits of their rates. A limit of a mean is trusted unless the
-    skewness of the estimate, apart from lumps, is above 1/5 on its side. `docs/methods.md`, "Kinds of release", has the formulas.
+    combined by the method of Zou and Donner (2008 [1]_). Lumps of priced verdicts have the exact limits of their rates. A limit of a
+    mean is trusted unless the skewness of the estimate, apart from lumps and from tails that it allows for, is above 1/2 on its side. `docs/methods.md`, "Kinds of release", has the formulas.
 
     References
     ----------
@@ -151,12 +150,8 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
             down, up = _reach_of_selection(design, design.selects, parts, is_rate=is_rate, level=confidence_level)
         low = estimate - np.sqrt(add((weights * parts.below) ** 2) + down)
         high = estimate + np.sqrt(add((weights * parts.above) ** 2) + up)
-        usual = np.sqrt(add((weights * parts.usual) ** 2) + (down + up) / 2)
         third = add(weights**3 * parts.third / parts.n**2)
-        # A long tail errs on its own side.
-        reach = np.where(third < 0, estimate - low, high - estimate)
-        wider = np.where(usual > 0, np.maximum(reach / usual, 1.0), 1.0)
-        scale = np.sqrt(add(weights**2 * parts.variance * (parts.n - 1) / parts.n**2)) * wider
+        scale = np.sqrt(add(weights**2 * parts.variance * (parts.n - 1) / parts.n**2))
         varies = scale > _NOTHING * np.abs(estimate)
         skewness = np.where(varies, third / scale**3, 0.0)
     if design.n == 1:  # to the last digit

@@ -6,10 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simdeploy.statistics.heavy_tails import reach_of_tails, reach_of_two_tails
+from simdeploy.statistics.heavy_tails import reach_of_tails
 from simdeploy.statistics.intervals import paired_proportions_limit, proportion_interval
 from simdeploy.statistics.moments import Moments, find_moments
 from simdeploy.statistics.sample import Sample
+
+# Times the skewness of a mean, by how much more than Johnson's shift its limit is moved.
+_OF_SKEWED = 2.0
 
 
 class Parts(NamedTuple):
@@ -20,23 +23,20 @@ class Parts(NamedTuple):
     variance: np.ndarray  # of a value
     below: np.ndarray  # distance of the lower limit
     above: np.ndarray
-    usual: np.ndarray  # distance of Student's limits
-    third: np.ndarray  # third central moment of a value, apart from lumps
+    third: np.ndarray  # third central moment of a value, apart from lumps and from tails that limits allow for
 
     def with_known(self, rates: np.ndarray) -> Parts:
         """Return the strata of rates with those that are known without simulation; NaN where they aren't."""
         replaces = ~np.isnan(rates) & (self.n > 0)
         centre = np.where(replaces, rates, self.centre)
-        variance, below, above, usual = (
-            np.where(replaces, 0.0, a) for a in (self.variance, self.below, self.above, self.usual)
-        )
-        return Parts(self.n, centre, variance, below, above, usual, self.third)
+        variance, below, above = (np.where(replaces, 0.0, a) for a in (self.variance, self.below, self.above))
+        return Parts(self.n, centre, variance, below, above, self.third)
 
 
 def parts_of_means(moments: Moments, level: float) -> Parts:
     """Describe the strata of means, whose limits are Student's."""
     reach = _student_quantile(moments.n, level) * np.sqrt(moments.variance / np.maximum(moments.n, 1))
-    return Parts(moments.n, moments.mean, moments.variance, reach, reach, reach, moments.third)
+    return Parts(moments.n, moments.mean, moments.variance, reach, reach, moments.third)
 
 
 def parts_of_rates(
@@ -58,7 +58,7 @@ def parts_of_rates(
         variance = np.where(n > 1, ((more + fewer) / n - rate**2) * n / np.maximum(n - 1, 1), np.nan)
     if is_certain is not None:
         below, above = np.where(is_certain, 0.0, below), np.where(is_certain, 0.0, above)
-    return Parts(n, rate, variance, below, above, below, np.zeros(rate.shape))
+    return Parts(n, rate, variance, below, above, np.zeros(rate.shape))
 
 
 def describe_rates(sample: Sample, level: float) -> Parts:
@@ -106,37 +106,34 @@ def _mean(sample: Sample, place: int, level: float) -> Parts:
                 np.where(is_drawn, new, np.sqrt(old**2 + off)) for old, new in zip((below, above), wider, strict=True)
             )
             rest = rest - size * np.where(is_drawn[:, None], happened, 0.0)
-    moments = find_moments(rest)
-    part = part._replace(below=below, above=above, third=moments.third)
-    quantile = _student_quantile(part.n, level)
-    if sample.is_difference:
-        return _widen_to(part, moments, level, reach_of_two_tails(rest, moments, quantile))
-    return allow_for_tails(part, rest, moments, level)
+    return allow_for_tails(part._replace(below=below, above=above), rest, find_moments(rest), level)
 
 
 def allow_for_tails(part: Parts, values: np.ndarray, moments: Moments, level: float) -> Parts:
-    """Widen limits of means for skewness and for tails that samples don't show: by values, apart from lumps, of which the first
-    `SHOWN` suffice, and the moments of all.
+    """Widen limits of means for tails that samples don't show, and by Johnson's (1978) shift on the side to which values are skewed:
+    by values, apart from lumps, of which the first `SHOWN` suffice, and the moments of all.
+
+    The skewness of n values is at most the root of n, so that of a sample says too little where it is large. The shift is therefore
+    larger by twice the skewness of the mean, with which means of many skewed laws are covered (`docs/estimates.md`).
     """
-    quantile = _student_quantile(part.n, level)
-    return _widen_to(part, moments, level, reach_of_tails(values, moments, quantile))
-
-
-def _widen_to(part: Parts, moments: Moments, level: float, reach: tuple[np.ndarray, np.ndarray]) -> Parts:
-    """Widen limits to those of tails, and by Johnson's (1978) shift on the side to which values are skewed."""
     from scipy.special import ndtri
 
     n = np.maximum(moments.n, 1)
-    usual = _student_quantile(part.n, level) * np.sqrt(moments.variance / n)
+    quantile = _student_quantile(part.n, level)
+    usual = quantile * np.sqrt(moments.variance / n)
+    low, high = reach_of_tails(values, moments, quantile)
     with np.errstate(invalid="ignore", divide="ignore"):
+        skewness = np.nan_to_num(moments.third / np.sqrt(n * moments.variance**3))
         shift = np.nan_to_num(moments.third / (6 * n * moments.variance)) * (1 + 2 * ndtri((1 + level) / 2) ** 2)
+    shift = shift * (1 + _OF_SKEWED * np.abs(skewness))
     below, above = (
         np.sqrt(old**2 + (np.maximum(tail, usual) + skewed) ** 2 - usual**2)
         for old, tail, skewed in zip(
-            (part.below, part.above), reach, (np.maximum(-shift, 0.0), np.maximum(shift, 0.0)), strict=True
+            (part.below, part.above), (low, high), (np.maximum(-shift, 0.0), np.maximum(shift, 0.0)), strict=True
         )
     )
-    return part._replace(below=below, above=above)
+    allows = np.where(moments.third < 0, low, high) > usual
+    return part._replace(below=below, above=above, third=np.where(allows, 0.0, moments.third))
 
 
 def _squared_reach_of_few(values: np.ndarray, is_so: np.ndarray, most: np.ndarray, level: float) -> np.ndarray:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from simdeploy.world.availability import Processes
+    from simdeploy.world.availability import Processes, Spell
     from simdeploy.world.distributions import Distribution
 
 
@@ -57,3 +57,9 @@ class Lines:
         if process is None or not process.bad_at(node, t - turn):
             return t
         return turn + process.of(node).good_again(t - turn)
+
+    def offline_spells(self, node: int, end: int) -> Iterator[Spell]:
+        """Yield the offline spells of a node from its turn to `end`."""
+        process, turn = self._processes[node], self._turns[node]
+        spells = iter(()) if process is None else process.bad_spells(node, 0, end - turn)
+        return ((turn + start, turn + until) for start, until in spells)

@@ -193,6 +193,8 @@ def check(
         asked = {question.policy: chosen[question.policy] for question in still_open}
         part = f"look-{number:02d}"
         concerned = find_divided(scenario, asked.values(), [q.requirement.measure for q in still_open], looks[0])
+        if taken and not concerned:  # what is still open depends on no kind, but its worlds are divided already
+            concerned = tuple(taken)
         if taken or (concerned and not number):
             judged = [(q.requirement.measure, q.seen[None]) for q in still_open if q.seen is not None]
             worlds = plan_next(kinds_of(scenario), concerned, taken, judged, look - before)

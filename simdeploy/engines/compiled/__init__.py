@@ -5,7 +5,7 @@ below it, `simdeploy.engines.block`, numba (nowhere else), without which importi
 
 Files, from the inside out:
 
-- `jit`, `views` (how things are compiled), `codes` (numbers for the words of rules and world), `tables` (what tables hold) and
+- `jit`, `shortcuts`, `views` (how things are compiled), `sorting`, `codes` (numbers for the words of rules and world), `tables` (what tables hold) and
   `run` (the one record that points to them);
 - `philox` (random words), `special` (scipy's functions and two of our own), `laws` (distributions), `spells` (up and down, good
   and degraded), `binomial` and `brackets` (windows), `tilting` (other chances);

@@ -18,6 +18,7 @@ from simdeploy.engines.compiled.outcomes import WEIGHT
 from simdeploy.engines.compiled.responses import measure
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.sampling import prepare, sample
+from simdeploy.engines.compiled.shortcuts import shortcuts
 from simdeploy.engines.compiled.tracing import trace
 from simdeploy.engines.compiled.weighing import weigh
 
@@ -92,7 +93,8 @@ def run_replications(
     if not _entry.signatures:
         if not is_cached(_entry, _SIGNATURE):
             announce()
-        _entry.compile(_SIGNATURE)
+        with shortcuts():
+            _entry.compile(_SIGNATURE)
     ends: int = _entry(records, first, whole, real, index, progress)
     return ends
 

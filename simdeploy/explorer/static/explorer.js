@@ -58,6 +58,7 @@ class Explorer {
   begin(about) {
     if (!this.about) this.build(about);
     this.say("");
+    if (about.awaits_engine) this.effort.textContent = "compiling the fast engine, first estimates soon…";
     this.goTo(this.past.now, null, { isOwn: false, asksAgain: true });
   }
 
@@ -197,7 +198,8 @@ class Explorer {
     const before = this.past.change && this.known[keyOf(this.moving ? this.past.now : this.past.change.before)];
     this.cards.show(answer, before, this.level);
     this.showChange();
-    this.effort.textContent = `${plural(answer.n, "rollout")}${answer.is_last ? "" : ", refining…"}`;
+    const more = answer.awaits_engine ? ", more in a minute: compiling…" : answer.is_last ? "" : ", refining…";
+    this.effort.textContent = `${plural(answer.n, "rollout")}${more}`;
     this.root.classList.remove("asking");
     this.root.dataset.ask = answer.ask;
     this.root.dataset.rollouts = answer.n;

@@ -3,7 +3,7 @@
 class Policy {
   constructor() {
     this.tabs = make("div", { class: "tabs", role: "group", "aria-label": "Dialect" });
-    this.text = make("pre", { tabindex: "0", role: "region", "aria-label": "Policy as JSON" });
+    this.text = make("pre", { tabindex: "0", role: "region", "aria-label": "JSON" });
     this.notes = make("ul", { class: "notes" });
     this.copy = makeButton("Copy", "Copy the policy as JSON", () => copyText(this.json, this.copy));
     this.dialect = null;
