@@ -9,7 +9,7 @@ TESTS ?=
 # Tests start hundreds of commands, which need not translate their modules each time.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test check check-lowest docs linkcheck constraints fuzz bench conformance clean
+.PHONY: demo test check check-lowest docs linkcheck constraints release fuzz bench conformance clean
 
 demo: $(VENV)/.installed
 	$(BIN)/simdeploy compare $(SCENARIO) --replications 400 --plot comparison.png
@@ -45,6 +45,12 @@ linkcheck: $(VENV)/.documented
 constraints: $(VENV)/.tested
 	echo "# Versions with which the tests last passed; 'make constraints' writes this file." > constraints.txt
 	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' >> constraints.txt
+
+# The tag of the version, which has to have its date in CHANGELOG.md, on the commit that is checked out.
+release: $(VENV)/.tested
+	$(BIN)/python -m pytest -n 0 -q tests/test_packaging.py
+	git diff --quiet HEAD
+	version=$$($(BIN)/hatchling version) && grep "^## \[$$version\] - 20" CHANGELOG.md && git tag -a "v$$version" -m "simdeploy $$version"
 
 # CASES mutated files and stores of each kind, new ones each time unless FIRST says which number is the first.
 CASES ?= 2000

@@ -11,17 +11,20 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
+from numba import from_dtype
+from numba.core import caching
 
 from simdeploy import Scenario, SimdeployWarning, SimulationError, read_scenario, simulate
 from simdeploy.engines import choice
 from simdeploy.engines.block import Block
-from simdeploy.engines.compiled import clock, codes, jit, kernel, laws, levels, philox, special
+from simdeploy.engines.compiled import clock, codes, jit, kernel, laws, levels, philox, sorting, special
 from simdeploy.engines.compiled.binomial import failed_of, is_healthy_word, last_healthy_word
 from simdeploy.engines.compiled.engine import prepare_compiled, run_compiled
 from simdeploy.engines.compiled.jit import entry
 from simdeploy.engines.compiled.lowering_rules import _exact_in_64_bits
 from simdeploy.engines.compiled.records import PROCESS_RECORD, make_table
 from simdeploy.engines.compiled.run import RUN
+from simdeploy.engines.compiled.shortcuts import shortcuts
 from simdeploy.engines.running import run_block
 from simdeploy.world import distributions as kinds
 from simdeploy.world.availability import Residual
@@ -106,6 +109,34 @@ def test_queue_gives_back_what_it_was_given():
     ask_queue(records, nodes, out)
     np.testing.assert_array_equal(out[0], nodes[::-1])
     np.testing.assert_array_equal(out[1], np.arange(len(nodes))[::-1] % clock.N_EVENTS)
+
+
+@entry()
+def sort_both(values, keys):
+    return sorting.sort(values), sorting.find_order(keys)
+
+
+def test_sorting_is_stable():
+    """Values come in numpy's order, and equal keys as they stand, in one run and in many. [oracle]"""
+    drawn = np.random.default_rng(0).integers(-9, 9, 100)
+    for n in (0, 1, 8, 9, 17, 100):
+        values, order = sort_both(drawn[:n], drawn[:n])
+        np.testing.assert_array_equal(values, np.sort(drawn[:n]))
+        np.testing.assert_array_equal(order, np.argsort(drawn[:n], kind="stable"))
+
+
+def test_shortcuts_end():
+    """Whatever happens while the engine is compiled, numba is as it was afterwards. [contract]"""
+    before = repr(from_dtype(RUN))
+
+    def fail() -> None:
+        with shortcuts():
+            assert repr(from_dtype(RUN)) != before
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert repr(from_dtype(RUN)) == before
 
 
 def test_compiled_code_knows_every_word():
@@ -391,6 +422,12 @@ def test_a_word_before_compiling(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(kernel, "is_cached", lambda *_: False)
     with pytest.warns(SimdeployWarning, match=r"compiling .* once"):
         kernel.run_replications(*arguments)
+
+
+def test_no_folder_for_compiled_code(monkeypatch: pytest.MonkeyPatch):
+    """Where no folder may be written to, as in a container of another user, code is compiled all the same. [contract]"""
+    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+    assert entry(cache=True)(lambda x: x + 1)(1) == 2
 
 
 def test_compiled_code_is_kept_under_its_sources(monkeypatch: pytest.MonkeyPatch):

@@ -360,7 +360,7 @@ def test_gates_of_a_shared_service(gate: Raw) -> None:
         n_judged += sum(row["decision_requests"] > 0 for row in expected[0])
         return differences(["p"], expected, run(scenario, policies, "compiled", seed))
 
-    over(scenarios(), 40, 0, differ)
+    over(scenarios(), 25, 0, differ)
     assert n_judged > 20
 
 

@@ -6,12 +6,13 @@ import contextlib
 import math
 import multiprocessing
 import os
+import pickle
 import re
 import signal
 import socket
 import sys
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
 import pandas as pd
@@ -47,11 +48,15 @@ KINDS = ("in_process", "threads", "processes", "dask")
 @pytest.fixture(scope="module")
 def local_cluster():
     """Two worker processes and a scheduler, as on a laptop."""
+    import dask
     from distributed import LocalCluster
 
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1", silence_logs=60
-    ) as cluster:
+    # A worker takes seconds to start: a span is given up when two have died of it, not four.
+    with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
+        started = LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1", silence_logs=60
+        )
+    with started as cluster:
         yield cluster
 
 
@@ -199,6 +204,64 @@ def test_a_killed_worker_costs_nothing(executor, tmp_path):
         table = tabulate(job, executor.run(job, spans((Piece(1, 2),), job, 20)), 20)
     assert rows_of_fake(table) == expected_of_fake(2, 20)
     assert table["status"].eq("ok").all()
+
+
+@pytest.fixture
+def spare(monkeypatch):
+    """The idle workers of this process: none at first."""
+    found = []
+    monkeypatch.setattr(processes_module, "_spare", {os.getpid(): found})
+    yield found
+    for worker in found:
+        worker.process.terminate()
+        worker.process.join()
+
+
+def test_idle_workers_are_used_again(spare, tmp_path):
+    """The next run has the processes of the last one, except for those that were killed while they were idle. [contract]"""
+    job = make_job(1)
+    list(Processes(2).run(job, spans((Piece(1, 2),), job, 8)))
+    first = [worker.process for worker in spare]
+    assert len(first) == 2
+    other = make_job(2, folder=str(tmp_path))
+    table = tabulate(other, Processes(2).run(other, spans((Piece(2, 2),), other, 8)), 8)
+    assert rows_of_fake(table) == expected_of_fake(2, 8)
+    assert {worker.process for worker in spare} == set(first)
+    first[0].kill()
+    first[0].join()
+    table = tabulate(job, Processes(2).run(job, spans((Piece(1, 2),), job, 8)), 8)
+    assert rows_of_fake(table) == expected_of_fake(1, 8)
+    assert table["status"].eq("ok").all()
+    left = {worker.process for worker in spare}
+    assert first[1] in left
+    assert first[0] not in left
+    assert len(left) == 2
+
+
+def test_a_fork_has_no_idle_workers(monkeypatch):
+    """A copy of a process leaves the idle workers to the original, whose pipes these are. [contract]"""
+    monkeypatch.setattr(processes_module, "_spare", defaultdict(list, {os.getpid(): ["a worker"]}))
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    assert processes_module._find_spare() is None
+
+
+def test_a_worker_ends_when_it_is_idle_for_long(monkeypatch):
+    """A worker whose job is over waits for the next one, but not forever; between spans it is as patient as need be. [contract]"""
+    monkeypatch.setattr(processes_module, "_IDLE_S", 0.01)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    ours, theirs = multiprocessing.Pipe()
+    span = Span(0, 0, 1, 0, 1)
+    for message in (make_job(1), span):
+        ours.send_bytes(pickle.dumps(message))
+    later = threading.Timer(0.1, lambda: [ours.send_bytes(pickle.dumps(message)) for message in (span, None)])
+    later.start()
+    processes_module._serve(theirs)
+    later.join()
+    sent = []
+    while ours.poll():
+        sent.append(ours.recv())
+    assert sent[0] is None
+    assert [block.n_rows for block in sent[1:]] == [1, 1]
 
 
 def test_processes_lose_a_cell_and_no_more(tmp_path):

@@ -217,8 +217,6 @@ def test_costs_by_hand():
     assert same(causes["cost_false_alarm"], [0, 150, 0, 0, nan, nan])
     assert same(causes["cost_escape"], [0, 0, 1000, 0, nan, nan])
     assert same(of("cost", costs=COSTS), [121, 397, 1563, 9, nan, nan])
-    by_cause = Values(TABLE, ["cost"], costs=COSTS).cost_by_cause()
-    assert all(same(by_cause[cause][0], causes[cause]) for cause in CAUSES)
 
 
 def test_costs_and_measures_are_asked_for_at_the_door():

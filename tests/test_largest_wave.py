@@ -9,11 +9,13 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 import simdeploy
 from simdeploy.analysis import tune
+from simdeploy.analysis.tuning.space import make_candidates
 from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.report.tuning import tell
@@ -75,9 +77,13 @@ def try_few(scenario, **options):
 
 def sizes(result, scenario):
     """Return the nodes that every candidate has in flight at once, from its settings alone."""
+    return sizes_of(result.candidates, scenario)
+
+
+def sizes_of(candidates, scenario):
     nodes, is_rollout = scenario.fleet.nodes, scenario.policy().spec.dialect == "rollout"
     found = []
-    for row in result.candidates.fillna({"max_parallel": 0, "canary_count": 0}).to_dict("records"):
+    for row in candidates.fillna({"max_parallel": 0, "canary_count": 0}).to_dict("records"):
         wave = row["max_parallel"]
         wave = math.ceil((wave or 10) * nodes / 100) if is_rollout else wave or nodes
         wave = nodes if row["strategy"] == "immediate" else wave
@@ -90,16 +96,23 @@ class TestLimit:
     def test_the_limit_is_what_is_planned_today(self):
         """No candidate has a larger wave than today's policy, which is one of the sizes tried. [property]"""
         scenario = make()
-        everything, result = (try_few(scenario, largest_wave=limit, candidates=10**6) for limit in ("all", None))
+        result = try_few(scenario, candidates=30)
         assert result.largest_wave == result.current_wave == 6
-        assert set(sizes(result, scenario)) == {1, 2, 4, 5, 6}
-        assert max(sizes(everything, scenario)) == NODES
-        rolling = result.candidates[result.candidates["strategy"].eq("rolling")]
+        # All candidates, which a search of the whole ranges would simulate.
+        everything, limited = (
+            make_candidates(scenario, scenario.policy(), None, most=10**6, seed=0, largest_wave=limit)
+            for limit in (None, 6)
+        )
+        assert limited.n_beyond == result.n_beyond_largest_wave
+        tables = [pd.DataFrame(made.columns(range(len(made)))) for made in (everything, limited)]
+        of_grid, within = (sizes_of(table, scenario) for table in tables)
+        assert set(within) == {1, 2, 4, 5, 6}
+        assert max(of_grid) == NODES
+        rolling = tables[1][tables[1]["strategy"].eq("rolling")]
         n_per_size = rolling["max_parallel"].eq(1).sum()
         assert rolling["max_parallel"].eq(6).sum() >= n_per_size  # no size of the whole ranges
         # Waves of 6 after 10 canaries are beyond it as well.
-        of_grid = sizes(everything, scenario)[: everything.n_possible]
-        assert result.n_beyond_largest_wave == (of_grid > 6).sum() + n_per_size
+        assert limited.n_beyond == (of_grid > 6).sum() + n_per_size
 
     def test_without_it_a_search_takes_the_fleet_down(self):
         """Simultaneous outage is free in the model, so without the limit all nodes are updated at once. [property]"""
@@ -148,10 +161,10 @@ class TestLimit:
         """A policy of the file that plans more is left out and counted; with named values it is tried. [contract]"""
         reckless = {"reckless": {**SCENARIO["policies"]["waves"], "max_parallel": 39}}
         scenario = make(policies=SCENARIO["policies"] | reckless)
-        limited, free = try_few(scenario), try_few(scenario, largest_wave="all")
+        limited, free = (try_few(scenario, largest_wave=limit, candidates=5) for limit in (None, "all"))
         assert 39 not in set(limited.candidates["max_parallel"])
         assert 39 in set(free.candidates["max_parallel"])
-        assert limited.n_beyond_largest_wave == try_few(make()).n_beyond_largest_wave + 1
+        assert limited.n_beyond_largest_wave == try_few(make(), candidates=5).n_beyond_largest_wave + 1
         assert 39 in set(try_few(scenario, vary={"max_parallel": [6]}).candidates["max_parallel"])
 
 
@@ -178,14 +191,14 @@ class TestLifted:
         result = try_few(scenario, requirements=[required])
         assert (result.largest_wave, result.n_beyond_largest_wave) == (None, 0)
         assert max(sizes(result, scenario)) == NODES
-        assert try_few(scenario, requirements=[required], largest_wave=6).largest_wave == 6
+        assert try_few(scenario, requirements=[required], largest_wave=6, candidates=5).largest_wave == 6
 
     @pytest.mark.parametrize(
         "required", ["min_capacity_ratio >= 1", "shed_requests <= 10", "p95 shed_requests_excess <= 0"]
     )
     def test_a_requirement_on_shed_requests_lifts_it(self, required):
         """So does one on what a shared service sheds. [contract]"""
-        result = try_few(make(fleet=SHARED), of="makespan_s", requirements=[required])
+        result = try_few(make(fleet=SHARED), of="makespan_s", requirements=[required], candidates=5)
         assert result.largest_wave is None
 
     @pytest.mark.parametrize(
@@ -201,13 +214,14 @@ class TestLifted:
     )
     def test_a_price_of_shed_requests_lifts_it(self, fleet, costs, of, limit):
         """Where the objective pays for outages at the same time, there is no need of a limit. [contract]"""
-        result = try_few(make(fleet=SHARED if fleet == "shared" else SCENARIO["fleet"], costs=costs), of=of)
+        fleet = SHARED if fleet == "shared" else SCENARIO["fleet"]
+        result = try_few(make(fleet=fleet, costs=costs), of=of, candidates=5)
         assert result.largest_wave == limit
 
     @pytest.mark.parametrize("required", ["makespan_s <= 1h", "min_in_service_fraction <= 0.9"])
     def test_others_do_not(self, required):
         """A requirement that keeps no nodes in service leaves the limit. [contract]"""
-        assert try_few(make(), requirements=[required]).largest_wave == 6
+        assert try_few(make(), requirements=[required], candidates=5).largest_wave == 6
 
     @pytest.mark.parametrize("wrong", [0, -1, 2.5, True, "al"])
     def test_what_is_no_limit_is_refused(self, wrong):

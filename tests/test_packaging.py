@@ -113,11 +113,23 @@ class TestReadme:
 
 
 def test_one_version():
-    """The package, its metadata and the citation name the same version. [contract]"""
+    """The package, its metadata, the citation, the newest changes and what is to be pasted name the same version. [contract]"""
     metadata = ProjectMetadata(str(ROOT), PluginManager())
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert metadata.version == cited["version"] == simdeploy.__version__
+    newest = re.search(r"^## \[(.+)\] - (unreleased|\d{4}-\d\d-\d\d)$", read("CHANGELOG.md"), re.MULTILINE)
+    assert newest[1] == simdeploy.__version__
+    pasted = re.findall(r"(?:simdeploy@|rev: )v([\d.]+)", read("docs/pipelines.md"))
+    assert pasted == [simdeploy.__version__] * 2
     assert (cited["title"], cited["license"]) == (metadata.core.name, metadata.core.license_expression)
+
+
+def test_without_make():
+    """The lines of the README install what they start: a command, and pytest on several processes. [contract]"""
+    (lines,) = re.findall(r"^## Without make\n\n```sh\n(.*?)```", README, re.MULTILINE | re.DOTALL)
+    (extra,) = re.findall(r"pip install -e '\.\[(\w+)\]'", lines)
+    optional = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
+    assert {"pytest", "pytest-xdist", "numba"} <= {Requirement(text).name for text in optional[extra]}
 
 
 def test_constraints_suit_the_requirements():

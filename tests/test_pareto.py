@@ -85,10 +85,10 @@ def test_many_points_none_of_which_dominates():
     assert find_front(np.stack([x, 1 - x], axis=1)).all()
 
 
-def test_ten_thousand_cases():
-    """A table of 10,000 cases has the front that its means have, in their directions. [oracle]"""
+def test_many_cases():
+    """A table of 2,000 cases has the front that its means have, in their directions. [oracle]"""
     rng = np.random.default_rng(2)
-    makespan, blast = rng.exponential(size=(2, 10_000, 4))
+    makespan, blast = rng.exponential(size=(2, 2000, 4))
     found = pareto_front(table(makespan, blast), {"makespan_s": "min", "blast_radius": "max"})
     means = np.stack([makespan.mean(axis=1), blast.mean(axis=1)], axis=1)
     order = np.lexsort((-means[:, 1], means[:, 0]))

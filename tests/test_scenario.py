@@ -907,38 +907,16 @@ def test_the_pages_scenario_reads() -> None:
     assert Scenario.from_dict(parse_yaml(text)[0]).name == "small"
 
 
-def test_the_page_has_every_key_with_its_default() -> None:
-    """The tables of the page, and those of switches in the model, state the keys, defaults and values that the reader has. [contract]"""
-    page = PAGE.read_text(encoding="utf-8") + PAGE.with_name("model.md").read_text(encoding="utf-8")
-    rows = set(re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", page, re.MULTILINE))
-    # What can be required is too much for a cell: lists below the table have it.
-    measures = page.split("\n`of` is ")[1].split("```")[0]
-    schema = scenario_schema()
-    for name, section in schema["$defs"].items():
-        if not name.endswith("Section") or name in ("ActSection", "ClassSection", "ZoneOutageSection"):
-            continue
-        for key, value in section["properties"].items():
-            default = _default_in_words(key, section)
-            described = [row for row in rows if row[:2] == (key, default)]
-            assert described, f"{name}.{key}: {default}"
-            texts = [measures if key == "of" else row[2] for row in described]
-            assert any(all(f"`{word}`" in text for word in value.get("enum", ())) for text in texts) or key == "preset"
-
-
-def _default_in_words(key: str, section: dict[str, Any]) -> str:
-    default = section["properties"][key].get("default")
-    if key in section.get("required", ()):
-        return "required"
-    if default is None:
-        return {
-            "rollback_duration": "the same as `update_duration`",
-            "from_version": "by the type",
-            "days": "all",
-            "to_version": "by the type",
-        }.get(key, "none")
-    if default == "":
-        return "empty"
-    return f"`{default}`" if isinstance(default, str) else f"`{json.dumps(default)}`"
+def test_the_model_has_every_switch_with_its_default() -> None:
+    """The table of switches in the model states the keys, defaults and values that the reader has. [contract]"""
+    page = PAGE.with_name("model.md").read_text(encoding="utf-8")
+    rows = {row[0]: row[1:] for row in re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", page, re.MULTILINE)}
+    for key, value in scenario_schema()["$defs"]["OrchestratorSection"]["properties"].items():
+        if key != "preset":
+            default, text = rows[key]
+            written = value["default"] if isinstance(value["default"], str) else json.dumps(value["default"])
+            assert default == f"`{written}`", key
+            assert all(f"`{word}`" in text for word in value.get("enum", ())), key
 
 
 def test_the_page_has_every_family() -> None:

@@ -12,7 +12,7 @@ from simdeploy import Scenario
 from simdeploy.engines import running
 from simdeploy.engines.compiled import engine as compiled_engine
 from simdeploy.engines.reference import engine as reference_engine
-from simdeploy.errors import InputError
+from simdeploy.errors import InputError, Problem
 from simdeploy.validation import oracles
 from simdeploy.validation.verification import verify, verifying
 from simdeploy.validation.verification.rules import limits, pacing
@@ -202,7 +202,8 @@ def test_an_engine_that_breaks_down_is_wrong(few_cases, monkeypatch):
 
 def test_without_numba_the_rows_say_so(few_cases, monkeypatch):
     """Where numba is not installed the compiled engine is not tried, which is no error, and said. [contract]"""
-    monkeypatch.setattr("simdeploy.validation.verification.verifying.has_numba", lambda: False)
+    missing = Problem("numba is not installed")
+    monkeypatch.setattr("simdeploy.validation.verification.verifying.why_not_compiled", lambda: missing)
     found = verify(replications=100)
     rows = found.comparisons[found.comparisons["engine"].eq("compiled")]
     assert rows["ok"].isna().all()

@@ -89,6 +89,19 @@ def test_every_key_is_listed(texts):
     assert listed == set(keys({"file": {"properties": schema["properties"]}, **schema["$defs"]}))
 
 
+@pytest.mark.parametrize("page", ["scenario-file", "general-policy"])
+def test_tables_of_keys(website, page):
+    """Tables of keys in the documents are those that the schema gives, of every section. [contract]"""
+    assert website
+    keys = importlib.import_module("keys")
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert keys.renew(text) == text
+    if page == "scenario-file":
+        told = {"ActSection", "ZoneOutageSection"}  # in a sentence
+        sections = {name for name in simdeploy.scenario_schema()["$defs"] if name.endswith("Section")}
+        assert set(re.findall(r"<!-- keys: (\w+Section)", text)) == sections - told
+
+
 def test_every_page_can_be_reached(texts, website):
     """From the first page, tables of contents lead to every page; all documents and notebooks are among them. [contract]"""
     found, left = set(), ["index"]

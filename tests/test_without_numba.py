@@ -1,4 +1,4 @@
-"""Without numba everything but the compiled engine works, and what is missing is said."""
+"""Without numba, or with one that can't be used, everything but the compiled engine works, and it is said why."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import pytest
 from commands import call
+
+from simdeploy.engines import choice
 
 COMMANDS = ["run", "compare", "timelines", "forecast"]
 HINT = "warning: numba is not installed, so the slow reference engine runs; for the fast one: pip install 'simdeploy[fast]'\n"
@@ -60,3 +64,32 @@ def test_the_compiled_engine_is_refused(calls):
     """A demand for the compiled engine is an error that says how to install numba. [contract]"""
     message = "error: engine: numba is not installed (found compiled); pip install 'simdeploy[fast]'\n"
     assert calls[-1] == [2, "", message]
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """Let numba be there, but without what is imported from it, and the compiled engine not yet be loaded."""
+    numba = ModuleType("numba")
+    numba.__spec__ = ModuleSpec("numba", None)
+    monkeypatch.setitem(sys.modules, "numba", numba)
+    for name in ("simdeploy.engines.compiled", "simdeploy.engines.compiled.jit"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(choice, "_LOADING_S", 0.0)  # as if the work were large
+    caches = (choice.why_not_compiled, choice._say_what_is_missing)
+    for cached in caches:
+        cached.cache_clear()
+    yield
+    for cached in caches:
+        cached.cache_clear()
+
+
+def test_a_numba_that_cannot_be_imported(broken):
+    """Work goes on, on the reference engine, and it is said once why and what helps; only a demand for the other is an error. [contract]"""
+    why = "numba can't be used: ImportError: cannot import name 'types' from 'numba' (unknown location)"
+    done, again, refused = (call("compare", engine=engine) for engine in ("auto", "auto", "compiled"))
+    assert (done.exit_code, again.exit_code, refused.exit_code) == (0, 0, 2)
+    assert "engine reference" in done.stdout
+    hint = "pip install --upgrade numba"
+    assert done.stderr == f"warning: {why}, so the slow reference engine runs; for the fast one: {hint}\n"
+    assert again.stderr == ""
+    assert refused.stderr == f"error: engine: {why}; {hint}\n"

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 WAIT, CANCEL, PROMOTE, OTHER = 10, 11, 12, 13
 _CODES = {"go on": 0, "cancel": CANCEL, "promote": PROMOTE}
-_ACTS_IN = 2.6
 
 
 @study_command(

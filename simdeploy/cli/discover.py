@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from simdeploy.cli.options import REQUIRE, use, vary_option, whole_option
 from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.cli.vary import read_vary
-
-if TYPE_CHECKING:
-    pass
 
 
 @study_command(

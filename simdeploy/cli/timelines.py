@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from simdeploy.cli.options import Choice
 from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.vocabulary import TRACED
-
-if TYPE_CHECKING:
-    pass
-
-_ROW_IN = 2.4
-_COLUMN_IN = 3.6
 
 
 @study_command(

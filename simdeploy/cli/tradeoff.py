@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from simdeploy.cli.options import use, vary_option
 from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.cli.vary import read_vary
-
-if TYPE_CHECKING:
-    pass
-
-_PANEL_IN = (4.2, 3.9)
 
 
 @study_command(

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from simdeploy.errors import InputError, Problem, nearest, shorten, warn_user
@@ -21,7 +20,7 @@ ENGINES = ("auto", "compiled", "reference")
 # rollout.
 _S_PER_NODE = {"reference": 5e-5, "compiled": 1e-7}
 _LOADING_S = 4.0
-_COMPILING_S = 60.0
+_COMPILING_S = 40.0
 
 MOST_BYTES = 2_000_000_000
 # For each node: the compiled engine's tables, of 70 numbers of 8 bytes, one more for each number of windows that a
@@ -37,7 +36,7 @@ _BYTES_PER_GB = 1e9
 
 
 def check_engine(engine: object) -> None:
-    """Refuse a name that is none of `ENGINES`, and the compiled engine without numba.
+    """Refuse a name that is none of `ENGINES`, and the compiled engine if numba can't be used.
 
     Raises
     ------
@@ -65,8 +64,8 @@ def choose_engine(engine: str, *, node_updates: int) -> str:
     Notes
     -----
     The engines give the same numbers, so that this is a question of time only: small jobs are done before the compiled
-    engine is loaded, and middling ones before it is compiled, where that was not done before on this machine. Without
-    numba there is no compiled engine, which larger jobs say once.
+    engine is loaded, and middling ones before it is compiled, where that was not done before on this machine. Where
+    numba can't be used there is no compiled engine, which larger jobs say once.
 
     Examples
     --------
@@ -79,8 +78,8 @@ def choose_engine(engine: str, *, node_updates: int) -> str:
     expected_s = expect_seconds("reference", node_updates)
     if expected_s < _LOADING_S or not has_address_space():
         return "reference"
-    if not has_numba():
-        _say_what_is_missing()
+    if (why := why_not_compiled()) is not None:
+        _say_what_is_missing(why)
         return "reference"
     if expected_s < _COMPILING_S:
         from simdeploy.engines.compiled.kernel import is_ready
@@ -100,16 +99,20 @@ def expect_seconds(engine: str, node_updates: float) -> float:
     return node_updates * _S_PER_NODE[engine]
 
 
-def has_numba() -> bool:
-    """Tell whether numba is installed, without which there is no compiled engine."""
-    return find_spec("numba") is not None
+@cache
+def why_not_compiled() -> Problem | None:
+    """Return why there is no compiled engine, which numba compiles, if there is none."""
+    try:
+        import_module("simdeploy.engines.compiled")
+    except InputError as error:
+        return error.problems[0]
+    return None
 
 
 @cache
-def _say_what_is_missing() -> None:
+def _say_what_is_missing(why: Problem) -> None:
     """Say, once, that the compiled engine would be faster."""
-    what = "numba is not installed, so the slow reference engine runs"
-    warn_user(f"{what}; for the fast one: pip install 'simdeploy[fast]'")
+    warn_user(f"{why.message}, so the slow reference engine runs; for the fast one: {why.hint}")
 
 
 def has_address_space() -> bool:

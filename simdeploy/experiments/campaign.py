@@ -133,9 +133,9 @@ class Campaign:
         made = {} if made is None else made
         if "levers" not in made:
             specs = [base.spec for base in bases.values()]
-            made["levers"] = find_levers(asked, list(scenarios.values()), specs)
-        levers = made["levers"]
-        points = make_points(levers, list(asked.values()), design, seed=self.seed)
+            levers = made["levers"] = find_levers(asked, list(scenarios.values()), specs)
+            made["points"] = make_points(levers, list(asked.values()), design, seed=self.seed)
+        points = made["points"]
         check_number_of_cases(len(bases) * len(points))
         n_rows = len(bases) * len(points) * len(replications)
         if self.store is None:
@@ -149,7 +149,7 @@ class Campaign:
         scenario = next(iter(scenarios.values()))
         kind = next((each for each in scenario.release if each.name == scenario.kind), None)
         stopped = None if kind is None else maker.find_stop_chances(kind)
-        cases = table.to_frame()
+        cases = made["cases"] = made["cases"] if "cases" in made else table.to_frame()
         release = made["release"] = made["release"] if "release" in made else _describe_release(scenarios, cases)
         rows: Rows
         folder = self.store if part is None else place_within(self.store, part)

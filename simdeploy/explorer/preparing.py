@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from simdeploy.engines.choice import check_engine, has_address_space
+from simdeploy.engines.choice import check_engine, has_address_space, why_not_compiled
 from simdeploy.explorer.answering import Explorer
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def make_explorer(
     Both engines give the same numbers, but the compiled one gives enough of them at once.
     """
     check_engine(engine)
-    can_compile = find_spec("numba") is not None and has_address_space() and scenario.past is None
+    can_compile = scenario.past is None and has_address_space() and why_not_compiled() is None
     chosen = engine
     if engine == "auto":
         chosen = "compiled" if can_compile and _is_compiled() else "reference"

@@ -58,9 +58,10 @@ def make_origin(
 
     Examples
     --------
-    >>> make_origin({"seed": 3, "switches": {"preset": "expanso"}}, [], {"simdeploy": "0.1.0"}).rows
+    >>> make_origin({"seed": 3, "without_requirement": [], "switches": {}}, [], {"simdeploy": "0.1.0"}).rows
     (('seed', '3'), ('versions', 'simdeploy 0.1.0'))
     """
-    rows = [(name, write_value(value)) for name, value in computed_under.items() if name not in _ELSEWHERE]
+    shown = {name: value for name, value in computed_under.items() if name not in _ELSEWHERE and value != []}
+    rows = [(name, write_value(value)) for name, value in shown.items()]
     rows += [*more, ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()))]
     return Table("Computed under", ("what", "value"), tuple(rows))

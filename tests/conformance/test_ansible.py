@@ -62,17 +62,21 @@ def test_two_versions_are_recorded() -> None:
     assert {title for runs in others for title in runs if runs[title] != first[title]} == {"a template that says false"}
 
 
-@pytest.mark.parametrize("title", [*PLAYS, *DIFFERENCES])
-def test_ansible_itself(title: str, tmp_path) -> None:
-    """The installed Ansible agrees with both engines, and where it doesn't, with its recording. [oracle]"""
+@pytest.mark.slow
+def test_ansible_itself(tmp_path) -> None:
+    """The installed Ansible does what is recorded of its version, in every fourth play; if none is, it agrees with both engines. [oracle]
+
+    The recordings agree with both engines by the tests above.
+    """
     program = find_ansible()
     if program is None:
         pytest.skip("ansible-playbook is not installed: pip install 'simdeploy[conformance]'")
     version, _ = read_version(program)
-    if title in DIFFERENCES:
-        recorded = next(iter(RECORDED.values()))[title]
-        assert run(program, DIFFERENCES[title], tmp_path) == recorded
-        return
-    real = run(program, PLAYS[title], tmp_path)
-    for engine in ENGINES:
-        agree(PLAYS[title], real, version, engine, tmp_path)
+    plays = {**PLAYS, **DIFFERENCES}
+    for title in [*plays][:: 4 if version in RECORDED else 1]:
+        real = run(program, plays[title], tmp_path)
+        if version in RECORDED or title in DIFFERENCES:
+            assert real == RECORDED.get(version, next(iter(RECORDED.values())))[title], title
+            continue
+        for engine in ENGINES:
+            agree(plays[title], real, version, engine, tmp_path)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 GO_ON = "go on"
-_ALWAYS = (GO_ON, "cancel")
 _PAUSE = "pause "
 _DEFAULT_PAUSE = "pause 10m"
 _WORDS = (GO_ON, "promote", "pause 10m", "resume", "cancel")
@@ -44,11 +43,6 @@ class Act:
     do: str
     length_ns: int = 0
     policy: ScenarioPolicy | None = None
-
-    @property
-    def is_nothing(self) -> bool:
-        """Whether the rollout just goes on."""
-        return not self.do and self.policy is None
 
     def script(self, at_ns: int) -> tuple[ScriptedAct, ...]:
         """Return what somebody does in the nanosecond after an instant."""

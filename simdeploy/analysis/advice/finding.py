@@ -13,7 +13,7 @@ from simdeploy.analysis.advice.laws import FOREVER
 from simdeploy.analysis.advice.observed import UNKNOWN, YES, Observed
 from simdeploy.analysis.advice.seen_chances import split
 from simdeploy.analysis.advice.tables import tabulate
-from simdeploy.engines.choice import has_numba
+from simdeploy.engines.choice import why_not_compiled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,8 @@ def least_chances(laws: Sequence[NodeLaw]) -> np.ndarray:
 
 def is_worth_compiling(chances: np.ndarray) -> bool:
     """Return whether compiled code finds nodes with these chances earlier, its loading included; both find the same."""
-    return has_numba() and ("numba" in sys.modules or float((1 / chances).sum()) >= _FEWEST_COMPILED)
+    is_sooner = "numba" in sys.modules or float((1 / chances).sum()) >= _FEWEST_COMPILED
+    return is_sooner and why_not_compiled() is None
 
 
 def find_replications(

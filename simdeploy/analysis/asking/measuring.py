@@ -249,10 +249,6 @@ class Values:
             return defective if event == "defective" else 1 - defective
         return _indicator(codes == _place(words, event), codes >= 0)
 
-    def cost_by_cause(self) -> dict[str, np.ndarray]:
-        """Return the total `cost` and that of each cause, by case and replication; NaN where unknown."""
-        return {name: self._number(name) for name in COSTS}
-
     def _number(self, name: str) -> np.ndarray:
         if name == "cost":
             total: np.ndarray = np.sum([self._number(cause) for cause in CAUSES], axis=0)

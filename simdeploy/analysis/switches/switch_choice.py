@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.switches.conclusions import Conclusion, Rule, choose, conclude, why_unknown
+from simdeploy.analysis.switches.conclusions import Rule, choose, conclude, why_unknown
+from simdeploy.analysis.switches.remembering import remember
 from simdeploy.analysis.switches.result import POLICY
 from simdeploy.errors import InputError, Problem
 from simdeploy.scenario.measures import Measure
@@ -37,12 +39,10 @@ class Choice:
         estimates = [estimate.estimate for estimate in base.estimates]
         best = int(np.argmin(estimates) if rule.direction == "min" else np.argmax(estimates))
         self._subject = best if self._choice is None else self._choice
+        self._conclude = remember(partial(conclude, rule=rule, subject=self._subject, base=self._choice))
         self._conclusion = self._conclude(base)
         rival = self._conclusion.rival
         self._rival = None if rival is None else base.policies.index(rival)
-
-    def _conclude(self, standings: Standings) -> Conclusion:
-        return conclude(standings, self._rule, subject=self._subject, base=self._choice)
 
     def policies(self) -> pd.DataFrame:
         """Return the policies' standings under the scenario's own switches."""

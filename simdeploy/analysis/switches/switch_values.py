@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +16,7 @@ import numpy as np
 from simdeploy.analysis.asking.judging import judge_requirements
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.switches.conclusions import Rule, Standings
+from simdeploy.analysis.switches.remembering import remember
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments.by_kind import sweep_kinds
 from simdeploy.experiments.gathering import gather
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from simdeploy.experiments.result import SweepResult
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.scenario.measures import Requirement
+    from simdeploy.statistics.estimators import Estimate
+    from simdeploy.statistics.sample import Sample
     from simdeploy.world.fleet import Fleet
 
 _LONGEST_NS = 24 * 3600 * NS_PER_S
@@ -168,6 +172,10 @@ class Settings:
             part = [settings[place] for place in places]
             yield from self._standings(self._sweep(f"pairs-{number:02d}-of-{n_parts:02d}", part), part)
 
+    @cached_property
+    def _estimate(self) -> Callable[[Sample], Estimate]:
+        return remember(lambda values: estimate_values(values, self.rule.of, self.rule.confidence_level))
+
     def _sweep(self, name: str, settings: Sequence[Setting]) -> SweepResult:
         own_values = list_own_values(self.scenario)
         points = [own_values | {value.switch: value for value in setting} for setting in settings]
@@ -184,14 +192,13 @@ class Settings:
     def _standings(self, result: SweepResult, settings: Sequence[Setting]) -> Iterator[tuple[Setting, Standings]]:
         measures = [self.rule.of, *(requirement.measure for requirement in self.requirements)]
         values = Values(result, measures, costs=self.scenario.costs, release=self.scenario.release)
-        level = self.rule.confidence_level
-        feasibility = judge_requirements(values, self.requirements, confidence_level=level)
+        feasibility = judge_requirements(values, self.requirements, confidence_level=self.rule.confidence_level)
         of, unknown = values.sample(self.rule.of), values.unknown_fractions(self.rule.of)
         all_failed = np.logical_not(np.any(values.is_ok, axis=1))
         for place, setting in enumerate(settings):
             # Cases are ordered by policy, then by setting.
             rows = slice(place, None, len(settings))
-            estimates = tuple(estimate_values(of_policy, self.rule.of, level) for of_policy in of[rows])
+            estimates = tuple(self._estimate(of_policy) for of_policy in of[rows])
             yield (
                 setting,
                 Standings(

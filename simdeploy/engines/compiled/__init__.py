@@ -1,11 +1,11 @@
 """The compiled engine: the same model as the reference engine, in numba, for thousands of rollouts a second.
 
 May be used from outside: `engine.run_compiled`, `kernel.is_ready`. May import: `simdeploy.scenario` and what lies
-below it, `simdeploy.engines.block`, numba (nowhere else), without which importing it is an `InputError`.
+below it, `simdeploy.engines.block`, numba (nowhere else); where that can't be used, importing it is an `InputError`.
 
 Files, from the inside out:
 
-- `jit`, `views` (how things are compiled), `codes` (numbers for the words of rules and world), `tables` (what tables hold) and
+- `jit`, `shortcuts`, `views` (how things are compiled), `sorting`, `codes` (numbers for the words of rules and world), `tables` (what tables hold) and
   `run` (the one record that points to them);
 - `philox` (random words), `special` (scipy's functions and two of our own), `laws` (distributions), `spells` (up and down, good
   and degraded), `binomial` and `brackets` (windows), `tilting` (other chances);
@@ -22,6 +22,7 @@ Files, from the inside out:
 - `kernel` (the one function that Python calls), `availability` (its cache) and `engine` (blocks).
 """
 
+from importlib import import_module
 from importlib.util import find_spec
 
 from simdeploy.errors import InputError, Problem
@@ -30,3 +31,10 @@ if find_spec("numba") is None:
     raise InputError(
         Problem("numba is not installed", ("engine",), found="compiled", hint="pip install 'simdeploy[fast]'")
     )
+try:
+    import_module("simdeploy.engines.compiled.jit")
+except Exception as error:  # numba refuses libraries of versions that don't suit it in many ways
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    raise InputError(
+        Problem(f"numba can't be used: {reason}", ("engine",), hint="pip install --upgrade numba")
+    ) from error

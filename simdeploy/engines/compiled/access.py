@@ -50,7 +50,7 @@ from simdeploy.engines.compiled.tables import (
     WINDOWS_FROM,
     WORD,
 )
-from simdeploy.engines.compiled.views import make_reader, make_view
+from simdeploy.engines.compiled.views import make_current, make_reader, make_view
 from simdeploy.engines.looks import LOOK, NODE_LOOK
 
 # By class number; kinds of release in the file's order; whether a kind (row) affects a class, or a zone.
@@ -67,6 +67,7 @@ process_at = make_reader("processes_at", PROCESS_RECORD)
 script = make_view("script_at", INT, "n_acts", 2)  # by time: when, what
 openings = make_view("openings_at", INT, "n_openings", 2)  # when change windows open and close, since Monday 00:00
 policy_at = make_reader("policies_at", POLICY_RECORD)
+policy_of = make_current("policies_at", POLICY_RECORD, "policy")  # the policy at hand
 _class_rule_at = make_reader("class_rules_at", CLASS_RULE_RECORD)
 _last_word_at = make_reader("last_words_at", INT)
 _size_at = make_reader("sizes_at", INT)
@@ -143,12 +144,6 @@ ranked = make_view("ranked_at", REAL, 2, "room_ranked")
 ranked_before = make_view("ranked_before_at", INT, "room_ranked")
 scratch = make_view("scratch_at", INT, 2, "room")  # intervals: starts, ends
 queue = make_view("queue_at", INT, 2, "room")  # when something happens, and what to which node
-
-
-@inlined
-def policy_of(run):
-    """The policy at hand."""
-    return policy_at(run, run.policy)
 
 
 @inlined

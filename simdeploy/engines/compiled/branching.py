@@ -7,6 +7,7 @@ import numpy as np
 from simdeploy.engines.compiled.access import fates, kept, reached, scratch
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.line import counted_at, counts_as_failed
+from simdeploy.engines.compiled.sorting import sort
 from simdeploy.engines.compiled.tables import BACK_FROM, DISPATCHED, NEVER, STARTED
 
 
@@ -27,7 +28,7 @@ def _failed_at(run):
         if counts_as_failed(run, node) and counted_at(run, node) <= min(run.makespan, NEVER - 1):
             times[n] = counted_at(run, node)
             n += 1
-    return np.sort(times[:n])[run.level - 1] if n >= run.level else np.int64(NEVER)
+    return sort(times[:n])[run.level - 1] if n >= run.level else np.int64(NEVER)
 
 
 @compiled
@@ -41,7 +42,7 @@ def _exposed_at(run):
             if fate[BACK_FROM, node] < NEVER:
                 ends[n_ends] = fate[BACK_FROM, node]
                 n_ends += 1
-    starts, ends = np.sort(starts[:n]), np.sort(ends[:n_ends])
+    starts, ends = sort(starts[:n]), sort(ends[:n_ends])
     done = 0
     for place in range(n):
         # Only settled instants count: the last of those that start at one.

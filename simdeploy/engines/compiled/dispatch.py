@@ -31,6 +31,7 @@ from simdeploy.engines.compiled.node import hear_of, look_for_lost_wave, resolve
 from simdeploy.engines.compiled.pools import let_serve
 from simdeploy.engines.compiled.quick import dispatch_quickly
 from simdeploy.engines.compiled.slots import count_free, give_up_slot, take_slot
+from simdeploy.engines.compiled.sorting import sort
 from simdeploy.engines.compiled.tables import (
     ALONE,
     ATTEMPTS,
@@ -286,7 +287,7 @@ def try_again(run, node):
 @compiled
 def admit_returned(run):
     """Dispatch the nodes that were waited for and can be reached again, by number."""
-    returned = np.sort(lists(run)[UP_AGAIN, : run.n_up_again])
+    returned = sort(lists(run)[UP_AGAIN, : run.n_up_again])
     run.n_up_again = 0
     for node in returned:
         if _can_be_reached(run, node):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from simdeploy.engines.compiled.access import (
     drawn,
     fates,
@@ -34,6 +32,7 @@ from simdeploy.engines.compiled.line import set_heard
 from simdeploy.engines.compiled.node import go_back, hear_of
 from simdeploy.engines.compiled.pools import let_serve
 from simdeploy.engines.compiled.slots import expect_free_slot, give_up_slot
+from simdeploy.engines.compiled.sorting import sort
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CAN_TELL,
@@ -213,7 +212,7 @@ def look_at_waves(run):
                     if verdict != NO_VERDICT:
                         _speak(run, wave, verdict)
     if run.n_due:
-        due = np.sort(lists(run)[DUE, : run.n_due])
+        due = sort(lists(run)[DUE, : run.n_due])
         run.n_due = 0
         for node in due:
             if fate[RESOLVED, node] < NEVER:

@@ -2,7 +2,9 @@
 
 numba would optimise every function and turn it into machine code as soon as it is compiled, each with all that it calls, and
 then do the same again for its caller. Here only the entry is called from Python, so all other functions are merely linked, and
-the whole is optimised and translated once: that halves the time of a cold start.
+the whole is optimised and translated once: that halves the time of a cold start. Most of what is left is Python: numba takes
+half a millisecond for every instruction of a function. So what many functions need is a view or a function of its own
+(`inlined`), rather than numba's `inline="always"`, which would make its instructions again for every caller.
 """
 
 from __future__ import annotations
@@ -12,17 +14,29 @@ import hashlib
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numba
+from llvmlite.binding import Linkage
 from numba import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, _LowerResult
 from numba.core.compiler_machinery import register_pass
-from numba.core.typed_passes import NativeLowering
+from numba.core.typed_passes import NativeLowering, NopythonRewrites, NoPythonSupportedFeatureValidation
+from numba.core.untyped_passes import (
+    FindLiterallyCalls,
+    InlineClosureLikes,
+    InlineInlinables,
+    LiteralPropagationSubPipelinePass,
+    LiteralUnroll,
+    MakeFunctionToJitFunction,
+    RewriteDynamicRaises,
+    WithLifting,
+)
 
 from simdeploy.errors import SimdeployWarning
 
@@ -39,13 +53,47 @@ _IMPORT = re.compile(r"^from (simdeploy[.\w]*) import ", re.MULTILINE)
 
 
 class _LinkedLibrary(JITCodeLibrary):
-    """Code that is linked into its callers, and optimised there."""
+    """Code that is linked into the entry, together with all that it calls, and optimised there."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout  # noqa: SLF001
+        for function in ll_module.functions:
+            if not function.is_declaration:  # numba makes these passes for declarations, too
+                passes, builder = self._codegen._function_pass_manager()  # noqa: SLF001
+                passes.run(function, builder)
 
     def finalize(self) -> None:
-        for library in dict.fromkeys(self._linking_libraries):
+        for library in self._linking_libraries:
             self._reload_init.update(library._reload_init)  # noqa: SLF001
-            self._final_module.link_in(library._get_module_for_linking(), preserve=True)  # noqa: SLF001
         self._finalized = True
+
+    def _get_module_for_linking(self) -> Any:
+        modules, met, left = [], set(), [self]
+        while left:
+            library = left.pop()
+            if library in met:
+                continue
+            met.add(library)
+            if isinstance(library, _LinkedLibrary):
+                left += library._linking_libraries  # noqa: SLF001
+                module = library._final_module.clone()  # noqa: SLF001
+            else:
+                module = library._get_module_for_linking().clone()  # noqa: SLF001
+            modules.append(_as(module, "weak_odr"))  # kept whether or not the other module of its pair calls it
+        # By pairs, because linking takes as long as both modules are large.
+        while len(modules) > 1:
+            for module, other in zip(modules[::2], modules[1::2], strict=False):
+                module.link_in(other)
+            modules = modules[::2]
+        return _as(modules[0], "linkonce_odr")
+
+
+def _as(module: Any, linkage: str) -> Any:
+    """Give all functions that other modules see another linkage."""
+    for function in module.functions:
+        if not function.is_declaration and function.linkage not in {Linkage.internal, Linkage.private}:
+            function.linkage = linkage
+    return module
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -68,11 +116,28 @@ class _LinkedLowering(NativeLowering):
         return True
 
 
+# What the code here does not use: closures, `with`, expressions of whole arrays and the like.
+_UNUSED = {
+    FindLiterallyCalls,
+    InlineClosureLikes,
+    InlineInlinables,
+    LiteralPropagationSubPipelinePass,
+    LiteralUnroll,
+    MakeFunctionToJitFunction,
+    NoPythonSupportedFeatureValidation,
+    NopythonRewrites,
+    RewriteDynamicRaises,
+    WithLifting,
+}
+
+
 class _LinkedCompiler(CompilerBase):
     def define_pipelines(self) -> list[Any]:
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
         pipeline.passes = [
-            (_LinkedLowering if one is NativeLowering else one, description) for one, description in pipeline.passes
+            (_LinkedLowering if one is NativeLowering else one, description)
+            for one, description in pipeline.passes
+            if one not in _UNUSED
         ]
         return [pipeline]
 
@@ -86,16 +151,31 @@ _LINKED = {
 
 
 def entry(*, cache: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function that Python calls."""
-    decorate: Callable[[Callable[..., Any]], Any] = _njit(
-        nogil=True, error_model="numpy", no_cfunc_wrapper=True, cache=cache
-    )
+    """Compile a function that Python calls; its code may be kept on disk, if there is a folder for it."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        dispatcher = _njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
+        if cache:
+            with suppress(RuntimeError):  # numba finds no folder that it may write to
+                dispatcher.enable_caching()
+        return dispatcher
+
     return decorate
 
 
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile a function that only compiled code calls, once for all constants that it may be called with."""
-    dispatcher = _njit(nogil=True, **_LINKED)(function)
+    return _link(function, forceinline=False)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a function that always becomes part of its callers: for bodies of loops that are to become vector instructions."""
+    return _link(function, forceinline=True)
+
+
+def _link(function: Callable[..., Any], *, forceinline: bool) -> Any:
+    # Callees would inherit `forceinline` if it weren't given.
+    dispatcher = _njit(nogil=True, forceinline=forceinline, **_LINKED)(function)
     of_literals = dispatcher.get_call_template
 
     def of_their_types(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
@@ -103,10 +183,6 @@ def compiled(function: Callable[..., Any]) -> Any:
 
     dispatcher.get_call_template = of_their_types
     return dispatcher
-
-
-# Put into its caller before the compiler sees it: for bodies of loops that are to become vector instructions.
-inlined = _njit(inline="always", **_LINKED)
 
 
 def find_sources() -> list[Path]:
@@ -151,5 +227,5 @@ def is_cached(dispatcher: Any, signature: Any) -> bool:
 
 def announce() -> None:
     """Say that compiling begins, and how long it takes."""
-    message = "compiling the fast engine once for this machine (about half a minute); later runs load it in a second"
+    message = "compiling the fast engine once for this machine (about a minute); later runs load it in a second"
     warnings.warn(SimdeployWarning(message), stacklevel=2)

@@ -22,6 +22,7 @@ from simdeploy.engines.compiled.codes import (
 from simdeploy.engines.compiled.evidence import gather
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.philox import draw
+from simdeploy.engines.compiled.sorting import sort
 from simdeploy.engines.compiled.special import betaincc, betaln
 from simdeploy.engines.compiled.tables import (
     ALONE,
@@ -240,7 +241,7 @@ def _judge_ranks(run, wave):
     for i in range(n):
         for j in range(n):
             differences[i * n + j] = new[i] - old[j]
-    differences = np.sort(differences)
+    differences = sort(differences)
     middle = (n * n) // 2
     estimate = differences[middle] if (n * n) % 2 else (differences[middle - 1] + differences[middle]) / 2
     return FAILS if differences[place - 1] > gate.gate_tolerance * abs(estimate) else PASSES

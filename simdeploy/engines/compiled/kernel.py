@@ -18,6 +18,7 @@ from simdeploy.engines.compiled.outcomes import WEIGHT
 from simdeploy.engines.compiled.responses import measure
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.sampling import prepare, sample
+from simdeploy.engines.compiled.shortcuts import shortcuts
 from simdeploy.engines.compiled.tracing import trace
 from simdeploy.engines.compiled.weighing import weigh
 
@@ -45,10 +46,7 @@ def _make_entry(version: int) -> Any:
                 return SPELLS_FULL
         return DONE
 
-    try:
-        return entry(cache=True)(run_replications)
-    except RuntimeError:  # numba finds no folder that it may write to
-        return entry()(run_replications)
+    return entry(cache=True)(run_replications)
 
 
 _entry = _make_entry(source_number())
@@ -92,7 +90,8 @@ def run_replications(
     if not _entry.signatures:
         if not is_cached(_entry, _SIGNATURE):
             announce()
-        _entry.compile(_SIGNATURE)
+        with shortcuts():
+            _entry.compile(_SIGNATURE)
     ends: int = _entry(records, first, whole, real, index, progress)
     return ends
 

@@ -13,6 +13,7 @@ from simdeploy.engines.compiled.load import demand_at, integrate, next_point, po
 from simdeploy.engines.compiled.outcomes import LOST, LOST_EXCESS, MIN_CAPACITY_RATIO, SHED, SHED_EXCESS
 from simdeploy.engines.compiled.outlook import look_ahead
 from simdeploy.engines.compiled.service import beside_bounds, down_spells, out_by_status, scope, unite
+from simdeploy.engines.compiled.sorting import find_order
 from simdeploy.engines.compiled.tables import (
     CLASS,
     LOAD,
@@ -67,11 +68,14 @@ def follow_pools(run, horizon, is_real):
         ahead[pool] += 1
     shed, lowest, piece = 0.0, math.inf, np.int64(0)
     for pool in range(run.n_pools):
-        own_times, own_codes = sorted_times[first[pool] : first[pool + 1]], sorted_codes[first[pool] : first[pool + 1]]
-        order = np.argsort(own_times)
+        order = find_order(sorted_times[first[pool] : first[pool + 1]])
+        own_times, own_codes = times[: len(order)], codes[: len(order)]  # both are sorted by now
+        for place in range(len(order)):
+            own_times[place] = sorted_times[first[pool] + order[place]]
+            own_codes[place] = sorted_codes[first[pool] + order[place]]
         if is_real:
             load_starts(run)[pool] = piece
-        beyond, ratio, piece = _follow_pool(run, horizon, own_times[order], own_codes[order], piece, is_real)
+        beyond, ratio, piece = _follow_pool(run, horizon, own_times, own_codes, piece, is_real)
         if piece < 0:
             return -1.0, math.inf
         shed += beyond

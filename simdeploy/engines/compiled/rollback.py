@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from simdeploy.engines.compiled.access import drawn, fates, lists, policy_of
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.node import go_back, send_back
 from simdeploy.engines.compiled.pools import let_serve, set_missed
+from simdeploy.engines.compiled.sorting import sort
 from simdeploy.engines.compiled.tables import BACK_FROM, BACK_UNTIL, DUE, NEVER, ROLLBACK, ROLLED, ROLLED_WAVE, TOUCHED
 
 
@@ -31,7 +30,7 @@ def has_returned(run, node):
 @compiled
 def _obey_orders(run):
     """Let the nodes that an order has reached go back, after everything else that happens at this instant."""
-    reached = np.sort(lists(run)[DUE, : run.n_due])
+    reached = sort(lists(run)[DUE, : run.n_due])
     run.n_due = 0
     for node in reached:
         if fates(run)[BACK_FROM, node] == NEVER:

@@ -49,6 +49,7 @@ from simdeploy.engines.compiled.philox import (
     is_of_nodes,
     to_uniform,
 )
+from simdeploy.engines.compiled.sorting import find_order
 from simdeploy.engines.compiled.special import exp, normal_quantile_central, normal_quantile_tail
 from simdeploy.engines.compiled.tables import AFFECTED, CLASS, DURATION, FAILS, HANGS, LEVEL_WORD, ORDER, ROLLBACK
 from simdeploy.engines.compiled.tilting import bend, log_weight_of_draw, odds_times, set_log_weights
@@ -215,7 +216,11 @@ def _fill_coupled_words(run, stream):
 def _shuffle(run, stream):
     """Return the nodes in the order of their uniforms."""
     _fill_coupled_words(run, stream)
-    return np.argsort(words(run)[stream & 1] >> _12, kind="mergesort")
+    row = words(run)[stream & 1]
+    keys = np.empty(run.nodes, np.int64)
+    for node in range(run.nodes):
+        keys[node] = np.int64(row[node] >> _12)
+    return find_order(keys)
 
 
 @compiled

@@ -33,6 +33,7 @@ from simdeploy.engines.compiled.outcomes import (
     sum_s,
 )
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
+from simdeploy.engines.compiled.sorting import sort
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     BACK_UNTIL,
@@ -193,7 +194,7 @@ def _add_lengths(run, first, last, horizon, sums):
 @compiled
 def most_at_once(starts, ends, until):
     """Return how many intervals [start, end) hold at once, at most, at any settled instant up to and including `until`."""
-    starts, ends = np.sort(starts), np.sort(ends)
+    starts, ends = sort(starts), sort(ends)
     n = len(starts)
     most = at_once = 0
     i = j = 0
@@ -229,7 +230,9 @@ def _most_at_few_instants(run, horizon, k, sums, lost):
         instants[n] = fate[BACK_FROM, lists(run)[ROLLED, 0]]
         n += 1
     if n_others:
-        instants[:n] = np.sort(instants[:n])
+        ordered = sort(instants[:n])
+        for place in range(n):
+            instants[place] = ordered[place]
     for place in range(n + 1):
         changes[place] = 0
     for place in range(k):

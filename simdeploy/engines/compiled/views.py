@@ -33,7 +33,7 @@ def make_view(address: str, dtype: Any, *shape: str | int) -> Any:
             (record,) = arguments
             intp = context.get_value_type(types.intp)
             array = make_array(array_type)(context, builder)
-            item_size = context.get_abi_sizeof(context.get_data_type(array_type.dtype))
+            item_size = np.dtype(dtype).itemsize
             sizes = [
                 intp(one) if isinstance(one, int) else _load(context, builder, record_type, record, one)
                 for one in shape
@@ -66,12 +66,32 @@ def make_reader(address: str, dtype: Any) -> Any:
 
         def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             record, place = arguments
-            data_type = context.get_data_type(item_type)
-            table = builder.inttoptr(_load(context, builder, record_type, record, address), data_type.as_pointer())
-            item = builder.gep(table, [place])
-            # A record is handed on by its address.
-            return item if isinstance(item_type, types.Record) else builder.load(item)
+            return _read(context, builder, record_type, record, address, item_type, place)
 
         return item_type(record_type, types.int64), codegen
 
     return intrinsic(read)
+
+
+def make_current(address: str, dtype: Any, place: str) -> Any:
+    """Make a function of a record: the item of the table at the address in a field, its place in another field."""
+
+    def read(_typing: Any, record_type: Any) -> Any:
+        item_type = from_dtype(np.dtype(dtype))
+
+        def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            (record,) = arguments
+            number = _load(context, builder, record_type, record, place)
+            return _read(context, builder, record_type, record, address, item_type, number)
+
+        return item_type(record_type), codegen
+
+    return intrinsic(read)
+
+
+def _read(context: Any, builder: Any, record_type: Any, record: Any, address: str, item_type: Any, place: Any) -> Any:
+    data_type = context.get_data_type(item_type)
+    table = builder.inttoptr(_load(context, builder, record_type, record, address), data_type.as_pointer())
+    item = builder.gep(table, [place])
+    # A record is handed on by its address.
+    return item if isinstance(item_type, types.Record) else builder.load(item)

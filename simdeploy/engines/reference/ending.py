@@ -62,11 +62,6 @@ class Course:
     # -- clocks ------------------------------------------------------------------------------------
 
     @property
-    def has_clock(self) -> bool:
-        """Whether there is a countdown, running or frozen."""
-        return bool(self._clocks)
-
-    @property
     def any_clock_runs(self) -> bool:
         """Whether a countdown will end if nothing else happens."""
         return any(clock.is_running for clock in self._clocks)

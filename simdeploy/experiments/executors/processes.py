@@ -9,7 +9,7 @@ import pickle
 import signal
 import threading
 import traceback
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -39,11 +39,13 @@ _UNGUARDED = (
 _NAME = "simdeploy worker"
 _STATUS_UNGUARDED = 87  # exit status of a worker that runs the unguarded script
 _LOOK_AT_PARENT_S = 1.0
+_IDLE_S = 60.0  # after which a worker without a job ends
+_NO_JOB = pickle.dumps(None)
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Runs spans on processes, which start in about a second.
+    """Runs spans on processes, which start in about a second and are used again by calls within a minute.
 
     Attributes
     ----------
@@ -99,6 +101,10 @@ class _Worker:
     spans: deque[Span] = field(default_factory=deque)
 
 
+# Idle workers of finished runs, which may still be starting, by the process that started them: a fork of it must not use their pipes.
+_spare: defaultdict[int, list[_Worker]] = defaultdict(list)
+
+
 class _Crew(Generic[Outcome]):
     """Workers with a pipe each, so that a killed one can't leave half an answer in the way of others."""
 
@@ -112,10 +118,15 @@ class _Crew(Generic[Outcome]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            for worker in self._workers:
+                if worker.is_ready:
+                    _send(worker, _NO_JOB)
+            _spare[os.getpid()].extend(self._workers)
+            return
         for worker in self._workers:
-            worker.connection.close()  # ends an idle worker
-            if kind is not None or not worker.is_ready:
-                worker.process.terminate()
+            worker.connection.close()
+            worker.process.terminate()
         for worker in self._workers:
             worker.process.join()
 
@@ -143,9 +154,14 @@ class _Crew(Generic[Outcome]):
                     yield span, None
 
     def _find_free(self, size: int, ahead: int) -> _Worker | None:
-        """Start missing workers; return the one with the fewest spans, if it may have more."""
+        """Find or start missing workers; return the one with the fewest spans, if it may have more."""
         while len(self._workers) < size:
-            self._workers.append(_start())
+            worker = _find_spare()
+            if worker is None:
+                worker = _start()
+            elif worker.is_ready:
+                _send(worker, self._job)
+            self._workers.append(worker)
         ready = [worker for worker in self._workers if worker.is_ready and len(worker.spans) < ahead]
         return min(ready, key=lambda worker: len(worker.spans), default=None)
 
@@ -205,6 +221,18 @@ def _run_alone(crew: _Crew[Outcome], job: Runnable[Outcome], span: Span) -> Outc
     return parts[0][1] if len(parts) == 1 else job.join(span, parts)
 
 
+def _find_spare() -> _Worker | None:
+    """Return an idle worker that is alive."""
+    while True:
+        try:
+            worker = _spare[os.getpid()].pop()
+        except IndexError:
+            return None
+        if worker.process.is_alive():
+            return worker
+        worker.connection.close()
+
+
 def _start() -> _Worker:
     """Start a worker with SIGINT blocked, so that Ctrl-C reaches only the parent."""
     # spawn, because forking a process with threads (numpy, numba, a notebook) may hang; and for all systems alike.
@@ -249,19 +277,22 @@ def _send(worker: _Worker, message: bytes) -> None:
 
 
 def _serve(connection: Connection) -> None:
-    """Run a worker: report readiness, receive the job, then run spans until the pipe ends."""
+    """Run a worker: report readiness, then receive jobs and their spans until the pipe ends or it is idle for long."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError):
         connection.send(None)
-        job: Runnable[Any] | None = None
-        while True:
+        job: Any = None
+        patience_s: float | None = _IDLE_S
+        while connection.poll(patience_s):
             message = connection.recv_bytes()
             try:
-                if job is None:
-                    job = pickle.loads(message)  # noqa: S301 - from our own parent
+                received = pickle.loads(message)  # noqa: S301 - from our own parent
+                if not isinstance(received, Span):
+                    job = received
+                    patience_s = _IDLE_S if job is None else None
                     continue
-                answer: object = job.run(pickle.loads(message))  # noqa: S301
+                answer: object = job.run(received)
             except Exception as error:  # noqa: BLE001 - the parent raises it
                 answer = _portable(error)
             connection.send(answer)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from simdeploy.engines.choice import ENGINES, has_numba
+from simdeploy.engines.choice import ENGINES, why_not_compiled
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any
 from simdeploy.experiments.arguments import Progress, as_reporter, check_numbers
 from simdeploy.experiments.replication import replicate
@@ -51,7 +51,6 @@ FEWEST = 100
 # Standard errors.
 WITHIN = 4.0
 _EQUAL = 1e-9
-_NOT_THERE = "numba is not installed"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -194,8 +193,8 @@ def _check_engines(engines: str | Sequence[str]) -> list[str]:
 
 def simulate_case(case: Case, engine: str, replications: int, seed: int) -> pd.DataFrame | str:
     """Return the table of a case, or why there is none: a crash of an engine is a finding, not a traceback."""
-    if engine == "compiled" and not has_numba():
-        return _NOT_THERE
+    if engine == "compiled" and (why := why_not_compiled()) is not None:
+        return why.message
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # cases are unusual on purpose, and failures are in the table
         scenario = Scenario.from_dict(case.scenario)
@@ -217,7 +216,8 @@ def compare_case(case: Case, engine: str, table: pd.DataFrame | str) -> dict[str
         "rollouts": 0,
     }
     if isinstance(table, str):
-        return {**row, "ok": None if table == _NOT_THERE else False, "note": table}
+        is_missing = engine == "compiled" and why_not_compiled() is not None
+        return {**row, "ok": None if is_missing else False, "note": table}
     row["rollouts"] = len(table)
     failed = table[table["status"].eq("failed")]
     if len(failed):
