@@ -121,8 +121,11 @@ def plot_tradeoff(
     else:
         _draw_curves(ax, result, measures, curves)
     if not unknown:
-        for curve in curves:
-            mark_points(ax, curve.lever.name, name_values(curve.lever, curve.rows), curve.points)
+        # The last is on top: where curves meet, the current policy.
+        for is_current in (False, True):
+            for curve in reversed(curves):
+                is_in = curve.rows["is_current"].eq(is_current).to_numpy()
+                mark_points(ax, curve.lever.name, name_values(curve.lever, curve.rows[is_in]), curve.points[is_in])
     return ax
 
 

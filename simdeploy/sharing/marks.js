@@ -112,7 +112,8 @@
     const box = at.getBoundingClientRect(), [x, y] = middle(at);
     const others = [...at.parentElement.querySelectorAll(".mark:not(.lit)")].filter((other) => measure(other, x, y) < 2);
     const titles = others.map((other) => rows.get(other.dataset.row)[0].title);
-    if (titles.length) make(tip, "div", { class: "soft" }, `Also here: ${titles.join("; ")}`);
+    const more = titles.length > 4 ? `; ${titles.length - 4} more` : "";
+    if (titles.length) make(tip, "div", { class: "soft" }, `Also here: ${titles.slice(0, 4).join("; ")}${more}`);
     const { offsetWidth, offsetHeight } = tip;
     const left = Math.min(Math.max(box.left + (box.width - offsetWidth) / 2, 8), document.documentElement.clientWidth - offsetWidth - 8);
     const isBelow = box.bottom + 8 + offsetHeight < innerHeight || box.top < offsetHeight + 8;
