@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from simdeploy.api.values import is_unicode
@@ -13,6 +14,33 @@ from simdeploy.scenario.yaml_text import MAX_DEPTH
 
 # Python refuses to write numbers of more than 4300 digits, even in messages.
 _MAX_BITS = 1024
+
+# A larger part is hardly in two files, and would take much memory.
+_MOST_SHARED = 5000
+_KEYS_OF_FILES = ("'file'", "'records'")
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Plain data that many files may have, as a key for what is read from them: 1, 1.0 and true differ, as does the order of keys."""
+
+    text: str
+    value: Any = field(compare=False)
+
+    @classmethod
+    def of(cls, value: object) -> Shared | None:
+        """Return data as a key; None if it is large, or may name a file, whose contents matter too.
+
+        Examples
+        --------
+        >>> Shared.of({"nodes": 1}) == Shared.of({"nodes": 1}), Shared.of({"nodes": 1}) == Shared.of({"nodes": True})
+        (True, False)
+        >>> Shared.of({"empirical": {"file": "a.csv"}}) is None
+        True
+        """
+        text = repr(value)
+        may_name_file = any(key in text for key in _KEYS_OF_FILES)
+        return None if may_name_file or len(text) > _MOST_SHARED else cls(text, value)
 
 
 def plain(value: object, path: Path = ()) -> Any:
@@ -32,6 +60,8 @@ def plain(value: object, path: Path = ()) -> Any:
 
 
 def _copy(value: Any, path: Path, problems: list[Problem]) -> Any:
+    if type(value) is str and value.isascii():  # most values, without further questions
+        return value
     if len(path) > MAX_DEPTH:
         # Don't go deeper: a cycle would never end.
         raise InputError([Problem(f"nested deeper than {MAX_DEPTH} levels", path[:3]), *problems])
