@@ -18,6 +18,7 @@ from pydantic_core import core_schema
 from simdeploy.api.values import Kind
 from simdeploy.errors import InputError, Problem, collect, listed, nearest, raise_if_any, shorten
 from simdeploy.scenario.files import Files, first_word
+from simdeploy.scenario.plain import read_once
 from simdeploy.scenario.section import validation_error
 from simdeploy.scenario.values import NOT_NEGATIVE, POSITIVE, PROBABILITY, SECONDS, SHARED, read_value
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
@@ -86,7 +87,7 @@ class LawOf:
 
     def _validate(self, value: object, info: ValidationInfo) -> Distribution:
         try:
-            return read_law(value, self.quantity, info.context or Files(""))
+            return _read_law(value, self.quantity, files=info.context)
         except InputError as error:
             raise validation_error(error.problems) from None
 
@@ -124,6 +125,11 @@ def read_law(raw: object, quantity: Quantity, files: Files) -> Distribution:
             raise InputError([problem.at(prefix=(family,)) for problem in error.problems]) from None
     _check_law(law, quantity)
     return law
+
+
+@read_once
+def _read_law(raw: object, quantity: Quantity, files: Files | None = None) -> Distribution:
+    return read_law(raw, quantity, files or Files(""))
 
 
 def _family(raw: Mapping[str, Any]) -> str:

@@ -4,43 +4,52 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import lru_cache, wraps
+from typing import Any, TypeVar
 
 from simdeploy.api.values import is_unicode
 from simdeploy.errors import InputError, Path, Problem, raise_if_any, shorten
 from simdeploy.scenario.yaml_text import MAX_DEPTH
 
+T = TypeVar("T")
+
 # Python refuses to write numbers of more than 4300 digits, even in messages.
 _MAX_BITS = 1024
 
-# A larger part is hardly in two files, and would take much memory.
+_PLAIN = (str, int, float, bool, type(None), dict, list)
+
+# Characters: larger parts are hardly in two files, and would take much memory.
 _MOST_SHARED = 5000
-_KEYS_OF_FILES = ("'file'", "'records'")
 
 
-@dataclass(frozen=True)
-class Shared:
-    """Plain data that many files may have, as a key for what is read from them: 1, 1.0 and true differ, as does the order of keys."""
+def read_once(read: Callable[..., T]) -> Callable[..., T]:
+    """Decorate a reader of plain data, and of `files` that it may name, so that equal data without files is read once.
 
-    text: str
-    value: Any = field(compare=False)
+    1, 1.0 and true differ. What is raised is not remembered.
+    """
 
-    @classmethod
-    def of(cls, value: object) -> Shared | None:
-        """Return data as a key; None if it is large, or may name a file, whose contents matter too.
+    @lru_cache(maxsize=1024)
+    def remember(text: _Text, *context: Any) -> T:
+        return read(text.value, *context)
 
-        Examples
-        --------
-        >>> Shared.of({"nodes": 1}) == Shared.of({"nodes": 1}), Shared.of({"nodes": 1}) == Shared.of({"nodes": True})
-        (True, False)
-        >>> Shared.of({"empirical": {"file": "a.csv"}}) is None
-        True
-        """
-        text = repr(value)
-        may_name_file = any(key in text for key in _KEYS_OF_FILES)
-        return None if may_name_file or len(text) > _MOST_SHARED else cls(text, value)
+    @wraps(read)
+    def reader(value: object, *context: Any, **files: Any) -> T:
+        text = _Text(repr(value))
+        if len(text) > _MOST_SHARED or "'file'" in text or "'records'" in text:
+            return read(value, *context, **files)
+        text.value = value
+        return remember(text, *context)
+
+    return reader
+
+
+class _Text(str):
+    """Plain data as text, with the data."""
+
+    __slots__ = ("value",)
+
+    value: Any
 
 
 def plain(value: object, path: Path = ()) -> Any:
@@ -60,24 +69,33 @@ def plain(value: object, path: Path = ()) -> Any:
 
 
 def _copy(value: Any, path: Path, problems: list[Problem]) -> Any:
-    if type(value) is str and value.isascii():  # most values, without further questions
-        return value
     if len(path) > MAX_DEPTH:
         # Don't go deeper: a cycle would never end.
         raise InputError([Problem(f"nested deeper than {MAX_DEPTH} levels", path[:3]), *problems])
-    if hasattr(value, "tolist") and not isinstance(value, type):
-        value = value.tolist()  # numpy's scalars and arrays, and pandas' series
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if isinstance(value, Mapping):
+    if type(value) not in _PLAIN:
+        value = _convert(value)
+    if isinstance(value, dict):
         return _copy_mapping(value, path, problems)
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return [_copy(item, (*path, number), problems) for number, item in enumerate(value)]
     problem = _scalar_problem(value, path)
     if problem is not None:
         problems.append(problem)
         return None
-    # Subclasses of plain types, such as numpy's float64 or enumeration members, become plain.
+    return value
+
+
+def _convert(value: Any) -> Any:
+    """Return a value of another type as the plain one that it stands for, if there is one."""
+    if hasattr(value, "tolist") and not isinstance(value, type):
+        value = value.tolist()  # numpy's scalars and arrays, and pandas' series
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, list | tuple):
+        return list(value)
+    # Subclasses of plain types, such as enumeration members, become plain.
     plain_type = next((kind for kind in (bool, int, float, str) if isinstance(value, kind)), None)
     return value if plain_type in (None, bool) else plain_type(value)
 

@@ -23,7 +23,7 @@ from simdeploy.scenario.node_lists import unknown_nodes
 from simdeploy.scenario.orchestrator_section import build_orchestrator, orchestrator_problems
 from simdeploy.scenario.parts import Costs, FrozenMapping, Identity, ScenarioPolicy
 from simdeploy.scenario.past_rollouts import past_problems
-from simdeploy.scenario.plain import Shared
+from simdeploy.scenario.plain import read_once
 from simdeploy.scenario.policies import PolicyReading, Surroundings, read_policy, version_suspicions
 from simdeploy.scenario.policy_checks import health_problems, policy_problems
 from simdeploy.scenario.release_section import build_release
@@ -102,23 +102,14 @@ def _read_sections(
                 errors.append(missing)
             continue
         try:
-            sections[name] = _read_section(name, key.default if value is None else value, files)
+            sections[name] = _read_section(key.default if value is None else value, name, files=files)
         except ValidationError as error:
             errors += problems_of(error, (name,))
     return sections
 
 
-def _read_section(name: str, value: object, files: Files) -> SectionReading:
-    shared = Shared.of(value)
-    return _read_shared(name, shared) if shared else _read_anew(name, value, files)
-
-
-@lru_cache(maxsize=1024)
-def _read_shared(name: str, shared: Shared) -> SectionReading:
-    return _read_anew(name, shared.value, None)
-
-
-def _read_anew(name: str, value: object, files: Files | None) -> SectionReading:
+@read_once
+def _read_section(value: object, name: str, files: Files | None = None) -> SectionReading:
     section = _readers()[name].validate_python(value, context=files)
     return SectionReading(section, _BUILDERS[name][1](section) if name in _BUILDERS else None)
 
