@@ -113,8 +113,8 @@ def _resolve(node: object, schema: Mapping[str, Any], rest: str, path: Path) -> 
             yield from _further(node[number], key_schema(schema, number), tail, (*path, number))
         return
     keys = node if isinstance(node, dict) else {}
-    names = {*keys, *known_keys(schema)}
-    fitting = [name for name in names if rest.startswith(name)]
+    names = [*keys, *known_keys(schema)]
+    fitting = {name for name in names if rest.startswith(name)}
     for name in sorted(fitting, key=lambda name: (-len(name), name)):
         if rest == name or (rest.startswith(name + ".") and len(rest) > len(name) + 1):
             yield from _further(

@@ -87,7 +87,7 @@ class LawOf:
 
     def _validate(self, value: object, info: ValidationInfo) -> Distribution:
         try:
-            return _read_law(value, self.quantity, files=info.context)
+            return read_law(value, self.quantity, files=info.context)
         except InputError as error:
             raise validation_error(error.problems) from None
 
@@ -103,13 +103,14 @@ ProbabilityLaw = Annotated[Distribution, LawOf(PROBABILITY_LAW)]
 FactorLaw = Annotated[Distribution, LawOf(FACTOR)]
 
 
-def read_law(raw: object, quantity: Quantity, files: Files) -> Distribution:
+@read_once
+def read_law(raw: object, quantity: Quantity, files: Files | None = None) -> Distribution:
     """Read a constant or a distribution; `files` has those of ``empirical: {file: ...}``, and paths of problems are
     relative.
 
     Examples
     --------
-    >>> read_law({"exponential": {"mean": "10m"}}, DURATION, Files("")).mean
+    >>> read_law({"exponential": {"mean": "10m"}}, DURATION).mean
     600.0
     """
     if not isinstance(raw, Mapping):
@@ -125,11 +126,6 @@ def read_law(raw: object, quantity: Quantity, files: Files) -> Distribution:
             raise InputError([problem.at(prefix=(family,)) for problem in error.problems]) from None
     _check_law(law, quantity)
     return law
-
-
-@read_once
-def _read_law(raw: object, quantity: Quantity, files: Files | None = None) -> Distribution:
-    return read_law(raw, quantity, files or Files(""))
 
 
 def _family(raw: Mapping[str, Any]) -> str:
@@ -151,7 +147,7 @@ def _family_of_parameters(keys: tuple[str, ...]) -> str | None:
     return None
 
 
-def _of_family(family: str, raw: object, quantity: Quantity, files: Files) -> Distribution:
+def _of_family(family: str, raw: object, quantity: Quantity, files: Files | None) -> Distribution:
     if family == "constant":
         return Constant(read_value(quantity.scalar, raw))
     forms = "{values: [...]} or {file: x.csv}" if family == "empirical" else _forms_in_words(family)
@@ -193,7 +189,9 @@ def _parametric(family: str, given: Mapping[str, Any], quantity: Quantity, forms
         raise InputError(Problem(str(error), found=shorten(dict(given)))) from None
 
 
-def _empirical_values(given: Mapping[str, Any], quantity: Quantity, files: Files, forms: str) -> tuple[float, ...]:
+def _empirical_values(
+    given: Mapping[str, Any], quantity: Quantity, files: Files | None, forms: str
+) -> tuple[float, ...]:
     if len(given) != 1 or next(iter(given)) not in ("values", "file"):
         found = "{" + listed(given) + "}"
         unknown = next((key for key in given if key not in ("values", "file")), None)
@@ -203,7 +201,7 @@ def _empirical_values(given: Mapping[str, Any], quantity: Quantity, files: Files
         name = given["file"]
         if not isinstance(name, str) or not name.strip():
             raise InputError(Problem("not a file name", ("file",), found=shorten(name)))
-        return _file_values(name, quantity, files)
+        return _file_values(name, quantity, files or Files(""))
     items = given["values"]
     if not isinstance(items, list) or not items:
         raise InputError(Problem("not a list of values", ("values",), found=shorten(items), allowed="at least one"))
