@@ -71,11 +71,11 @@ def test_named_files_are_read_each_time(tmp_path: Path) -> None:
 
 def test_later_changes_of_the_contents_have_no_effect() -> None:
     """What was read from a dict stays what it was when the dict, or a dict made of the scenario, changes. [contract]"""
-    given = contents(costs={"hour_of_delay": 3})
+    unusual = {"only-here": {"strategy": "immediate", "max_failed_nodes": 7}}
+    given = contents(policies=unusual)
     first = Scenario.from_dict(given)
-    given["costs"]["hour_of_delay"] = 4
-    given["policies"]["rolling"]["max_parallel"] = 5
-    first.to_dict()["costs"]["hour_of_delay"] = 6
-    assert first.with_values({"fleet.nodes": 12}) == first
-    assert Scenario.from_dict(contents(costs={"hour_of_delay": 3})) == first
-    assert Scenario.from_dict(given) != first
+    unusual["only-here"]["max_failed_nodes"] = 8
+    first.to_dict()["policies"]["only-here"]["max_failed_nodes"] = 9
+    again = first.with_values({"fleet.nodes": 13})
+    assert again.policies["only-here"].policy.max_failed_nodes == 7
+    assert Scenario.from_dict(given).policies["only-here"].policy.max_failed_nodes == 8
