@@ -166,7 +166,7 @@ INTERVALS = {
 
 # The fewest of `SIZES` with which an interval is often trusted: with fewer it hardly ever is. Others from 50 on.
 TRUSTED_FROM = {
-    "mean of 0, or 100 in 1 % of the rollouts": 200,
+    "mean of 0, or 100 in 1 % of the rollouts": 100,
     "cost, half of defective releases escape": 100,
     "cost, 1 in 10,000 of defective releases escapes": 100,
     "band of four means": 100,

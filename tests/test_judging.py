@@ -79,12 +79,12 @@ def test_a_rate_at_its_limit_keeps_it_whatever_the_order(text):
 
 
 def test_a_mean_needs_a_thousand_observations_or_as_many_as_their_skewness_asks():
-    """A mean is not judged before it has 1,000 observations and 4 times their squared skewness. [contract]"""
+    """A mean is not judged before it has 1,000 observations and 2.8 times their squared skewness. [contract]"""
     requirement = parse_requirement("makespan_s <= 100")
     assert [verdict_of(np.ones(n), requirement, 0.01) for n in (999, 1000)] == [UNDECIDED, MET]
-    # One in n: skewness (n - 2) / sqrt(n - 1), so that 4 times its square is about 4 n.
+    # One in n: skewness (n - 2) / sqrt(n - 1), so that its square is about n.
     rare = judge(np.repeat([0.0, 1.0], [1999, 1])[None], requirement, 0.01)
-    assert rare.fewest.item() == pytest.approx(4 * 1998**2 / 1999, rel=0.01)
+    assert rare.fewest.item() == pytest.approx(1998**2 / 1999 / 0.6**2, rel=0.01)
 
 
 @pytest.mark.parametrize(

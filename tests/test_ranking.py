@@ -149,7 +149,7 @@ def slow_ranking(values, confidence_level):
 
     def is_worse(i, j):
         # Only where the differences are not too skewed.
-        return lower(i, j) > 0 and stats.skew(values[i] - values[j]) / math.sqrt(n) >= -0.5
+        return lower(i, j) > 0 and stats.skew(values[i] - values[j]) / math.sqrt(n) >= -0.6
 
     best = [i for i in range(size) if not any(is_worse(i, j) for j in others[i])]
     low = [min(max(lower(i, j) for j in others[i]), 0.0) if i in best else 0.0 for i in range(size)]

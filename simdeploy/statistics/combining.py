@@ -10,8 +10,8 @@ from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.statistics.parts import Parts, describe_means, describe_rates
 from simdeploy.statistics.sample import UNBOUNDED, Sample, weigh
 
-# The most skewed mean whose limits can be trusted: that of four equal values among many that are 0.
-MOST_SKEWED = 0.5
+# The most skewed mean whose limits can be trusted: about that of three equal values among many that are 0.
+MOST_SKEWED = 0.6
 
 # Fewer values don't show how skewed they are, and look harmless where their mean errs most; limits of more than 95 % need more.
 _FEWEST_VALUES = 40
@@ -71,7 +71,7 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
     -----
     Each stratum has an interval of its own, Student's for a mean, wider where values are skewed, and the exact one for a rate; they are
     combined by the method of Zou and Donner (2008 [1]_). Lumps of priced verdicts have the exact limits of their rates. A limit of a
-    mean is trusted unless the skewness of the estimate, apart from lumps and from tails that it allows for, is above 1/2 on its side. `docs/methods.md`, "Kinds of release", has the formulas.
+    mean is trusted unless the skewness of the estimate, apart from lumps and from tails that it allows for, is above 0.6 on its side. `docs/methods.md`, "Kinds of release", has the formulas.
 
     References
     ----------
