@@ -26,6 +26,7 @@ from simdeploy.analysis.advice.impossible import check_possible
 from simdeploy.analysis.advice.laws import NodeLaw, starts_within
 from simdeploy.analysis.advice.observed import Observed
 from simdeploy.analysis.advice.result import Advice
+from simdeploy.analysis.advice.running import OVER, Runner
 from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.analysis.advice.waiting import choose_by_halves, find_worth
 from simdeploy.analysis.advice.ways import shows_all_verdicts, why_no_laws
@@ -37,7 +38,9 @@ from simdeploy.experiments.executors import Threads
 from simdeploy.report.advice import tell
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.waves import plan_waves
+from simdeploy.units import NS_PER_S
 from simdeploy.world.distributions import Exponential, Gamma
+from simdeploy.world.operator import ScriptedAct
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
@@ -621,6 +624,32 @@ def test_waiting_pays_seldom_where_it_is_worth_nothing():
         separate += any(row["low"] > 0 for row in rows)
     assert abs(claims / repetitions - 0.025) <= 4 * math.sqrt(0.025 * 0.975 / repetitions)
     assert separate > 3 * claims
+
+
+@pytest.mark.parametrize("then", ["cancel", "resume"])
+def test_worlds_that_are_over_stay_as_they_are(then):
+    """An act changes no world that was over before it, so these need not be run again. [property]"""
+    scenario = make(max_failed_nodes=1)
+    seen = read_seen(scenario, None, look(scenario, 30, current_wave=1, updated_nodes=0, failed_nodes=0), None)
+    conditioned = condition(scenario, seen, replications=100, seed=3, engine="compiled")
+    later_ns = conditioned.at_ns + 170 * NS_PER_S
+    script = (ScriptedAct(conditioned.at_ns + 1, "pause"), ScriptedAct(later_ns + 1, then))
+    script = script[1:] if then == "cancel" else script
+    told = []
+    again, anew = (Runner(conditioned, Threads(1), (conditioned.at_ns, later_ns), (), told.append) for _ in range(2))
+    before = again.run(script[:-1])
+    are_over = np.isin(before.look(later_ns)["state"], OVER)
+    assert 0 < are_over.sum() < len(are_over)
+    told.clear()
+    found = again.run(script)
+    assert sum(told) == len(are_over)
+    plain = anew.run(script)
+    assert (found.looks == plain.looks).all()
+    for name, values in plain.numbers.items():
+        np.testing.assert_array_equal(found.numbers[name], values)
+    for name, values in plain.words.items():
+        assert (found.words[name] == values).all()
+    assert len(found.exposed_later) == len(plain.exposed_later) == 0
 
 
 def test_estimates_of_weighted_worlds():

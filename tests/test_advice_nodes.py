@@ -13,6 +13,7 @@ from scipy import stats
 from test_advice import BASE, CHECK, COUPLED, LAWS, assert_like_plain_worlds, call, canary, make
 
 import simdeploy as sd
+from simdeploy.analysis.advice import drawing
 from simdeploy.analysis.advice.conditioning import condition
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
 from simdeploy.analysis.advice.estimating import Weighted
@@ -100,6 +101,20 @@ def test_chances_are_those_of_drawn_nodes(case):
             fits &= (one.started == UNKNOWN) | (by_then == one.started)
             fits &= (by_then == NO) | ((starts > one.start_low) & (starts <= one.start_high))
             assert abs(fits.mean() - chance) <= 4 * math.sqrt(chance * (1 - chance) / n) + 1e-3 * chance
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_levels_between_bounds_decide_as_they_are(kind, monkeypatch):
+    """Windows that the bounds of a node's level of errors decide turn out as they do if all levels are known. [property]"""
+    changes, policy = LAWS["own levels, deadline from the start"]
+    scenario = make({"fleet.requests_per_second": 10, "release.bad.error_rate": 0.05, **changes}, **policy)
+    rule, behaviour = read_health_rule(scenario.policy().policy, scenario.orchestrator), scenario.fleet.behaviour
+    n, law = 30_000, NodeLaw(behaviour, scenario.release[kind], rule, (1, 0.6)[kind])
+    nodes = Nodes(np.arange(n), np.zeros(n, int), np.zeros(n, int), np.ones(n), np.full(n, 0.1))
+    lives = draw_lives([law], nodes, 5, np.arange(n))
+    monkeypatch.setattr(drawing, "_FEWEST_BOUNDED", n + 1)
+    for bounded, plain in zip(lives, draw_lives([law], nodes, 5, np.arange(n)), strict=True):
+        assert (bounded == plain).all()
 
 
 def test_nodes_are_found_by_their_starts():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.advice.laws import FOREVER, healthy_chances
+from simdeploy.analysis.advice.tables import bound_levels
 from simdeploy.world.distributions import Beta, Distribution, Gamma, sample_ns
 from simdeploy.world.streams import Stream, uniforms
 
@@ -23,6 +24,10 @@ RUNS, FAILS = 0, 1
 _SLOW = (Gamma, Beta)
 _QUANTILES = 4097
 _TAIL = 0.02
+# Chances of windows of fewer nodes are not worth a table.
+_FEWEST_BOUNDED = 4096
+# More than levels, and chances, are off by.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,8 +168,7 @@ def _validate(
         verdicts[started] = RUNS
         return
     most = rule.deadline_ns // rule.interval_ns
-    levels, after_ns = draw_own_numbers(law, nodes.numbers[started], seed, replications[started], roughly=roughly)
-    are_alike = len(levels) == 1
+    windows = _Windows(law, nodes.numbers[started], seed, replications[started], roughly)
     deadline = np.full(len(started), float(rule.deadline_ns))
     if not rule.deadline_from_dispatch:
         deadline += times[started]
@@ -179,15 +183,7 @@ def _validate(
         if not len(places):
             return
         ends[places] += rule.interval_ns
-        own = (levels, after_ns) if are_alike else (levels[places], after_ns[places])
-        of_window = healthy_chances(law.behaviour, law.kind, rule, np.array([window]), *own)[:, 0]
-        chance = np.broadcast_to(of_window, len(places))
-        is_healthy = np.ones(len(places), dtype=bool)
-        open_question = chance < 1
-        if open_question.any():
-            asked = started[places[open_question]]
-            u = uniforms(seed, replications[asked], Stream.WINDOW, nodes.numbers[asked], window)
-            is_healthy[open_question] = u <= chance[open_question]
+        is_healthy = windows.are_healthy(window, places)
         good, bad = places[is_healthy], places[~is_healthy]
         healthy[good] += 1
         if not rule.cumulative:
@@ -202,6 +198,53 @@ def _validate(
             times[started[decided]] = ends[decided]
             is_open[decided] = False
     times[started[is_open]] = deadline[is_open]
+
+
+class _Windows:
+    """Windows of alike nodes.
+
+    A level of errors may take long to find. The chance that a window is healthy lies between those of neighbouring levels in a table,
+    so levels are only found for windows with numbers between these.
+    """
+
+    def __init__(self, law: NodeLaw, numbers: np.ndarray, seed: int, replications: np.ndarray, roughly: bool) -> None:
+        self._law, self._numbers, self._seed, self._replications = law, numbers, seed, replications
+        self._roughly, self._bounds = roughly, None
+        self._levels = self._after_ns = np.zeros(0)
+        if len(numbers) >= _FEWEST_BOUNDED and law.constants[0] is None:
+            self._bounds = bound_levels(law, uniforms(seed, replications, Stream.ERROR_RATE, numbers))
+        if self._bounds is None:
+            self._levels, self._after_ns = draw_own_numbers(law, numbers, seed, replications, roughly=roughly)
+
+    def are_healthy(self, window: int, places: np.ndarray) -> np.ndarray:
+        """Return which of some nodes have a healthy window."""
+        if self._bounds is None:
+            are_alike = len(self._levels) == 1
+            own = (self._levels, self._after_ns) if are_alike else (self._levels[places], self._after_ns[places])
+            low = high = np.broadcast_to(self._chances(window, *own), len(places))
+        else:
+            table, rows = self._bounds
+            high, low = table[rows[places], window] + _ROUNDING, table[rows[places] + 1, window] - _ROUNDING
+        is_healthy = np.ones(len(places), dtype=bool)
+        asked = np.flatnonzero(low < 1)
+        if len(asked):
+            u = uniforms(
+                self._seed, self._replications[places[asked]], Stream.WINDOW, self._numbers[places[asked]], window
+            )
+            is_healthy[asked] = u <= low[asked]
+            is_open = (u > low[asked]) & (u <= high[asked])
+            if is_open.any():
+                nodes = places[asked[is_open]]
+                own = draw_own_numbers(
+                    self._law, self._numbers[nodes], self._seed, self._replications[nodes], roughly=self._roughly
+                )
+                is_healthy[asked[is_open]] = u[is_open] <= self._chances(window, *own)
+        return is_healthy
+
+    def _chances(self, window: int, levels: np.ndarray, after_ns: np.ndarray) -> np.ndarray:
+        law = self._law
+        found: np.ndarray = healthy_chances(law.behaviour, law.kind, law.rule, np.array([window]), levels, after_ns)
+        return found[:, 0]
 
 
 def draw_own_numbers(

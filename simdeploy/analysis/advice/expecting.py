@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.advice.drawing import FAILS, RUNS
-from simdeploy.analysis.advice.laws import FOREVER, TINY
+from simdeploy.analysis.advice.laws import TINY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +42,8 @@ def expect_failures(
     total, count = np.zeros(n), 0
     for cell in rest:
         laws = rollouts.laws(cell.wave)
-        shares = np.stack([(rollouts.law_places == place).mean(axis=1) for place in range(len(laws))])
-        ends = [np.full(n, FOREVER)]
+        shares = rollouts.law_shares
+        ends: list[np.ndarray | None] = [None]
         start = course.starts[cell.wave]
         if guide and guide.is_spread:
             is_next = cell.wave == wave + 1 and next_start is not None

@@ -113,7 +113,7 @@ class NodeLaw:
             if attempt == last:
                 lost = reached * (1 - self.hang) * start_failure
                 total = total + lost * self.within(attempt, x, slowdown)
-        if rule.is_checked and rule.deadline_from_dispatch:
+        if rule.is_checked and rule.deadline_from_dispatch and (x >= rule.deadline_ns).any():
             at_deadline = 1 - self.running(rule.deadline_ns, slowdown, level)
             total = np.where(x >= rule.deadline_ns, at_deadline, total)
         return np.asarray(total)

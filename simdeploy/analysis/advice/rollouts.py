@@ -56,14 +56,26 @@ class Rollouts:
             for law in (NodeLaw(behaviour, None, rule), NodeLaw(behaviour, self.kind, rule, share))
         ]
 
-    def chance_by(self, place: int, law: NodeLaw, x_ns: np.ndarray, verdict: int) -> np.ndarray:
-        """Return the probability that a node gets a verdict by some times after its dispatch, by world; `place` is that of its law."""
+    def chance_by(self, place: int, law: NodeLaw, x_ns: np.ndarray | None, verdict: int) -> np.ndarray:
+        """Return the probability that a node gets a verdict by some times after its dispatch (None: ever), by world.
+
+        `place` is that of its law.
+        """
+        if x_ns is None:
+            key = place, law, verdict
+            if key not in self._ever:
+                self._ever[key] = self.chance_by(place, law, np.full(len(self.roots), FOREVER), verdict)
+            return self._ever[key]
         if not (x_ns >= 0).any():
             return np.zeros(len(self.roots))
         x_ns = np.clip(x_ns, -1.0, FOREVER)
         function = law.running if verdict == RUNS else law.failed
         found = function(x_ns, self.slowdown[place], self.start_failure[place])
         return np.where(x_ns < 0, 0.0, found)
+
+    @cached_property
+    def _ever(self) -> dict[tuple[int, NodeLaw, int], np.ndarray]:
+        return {}
 
     @property
     def are_alike(self) -> bool:
@@ -92,6 +104,12 @@ class Rollouts:
             return places
 
         return self._of_worlds(find, is_same=is_same and affects.by != "count")
+
+    @cached_property
+    def law_shares(self) -> np.ndarray:
+        """The fraction of nodes that have each law; shape (laws, worlds)."""
+        n = 2 * len(self.scenario.fleet.behaviours)
+        return np.stack([(self.law_places == place).mean(axis=1) for place in range(n)])
 
     def _of_worlds(self, find: Callable[[Draws], np.ndarray], *, is_same: bool) -> np.ndarray:
         n = self.scenario.fleet.nodes

@@ -13,7 +13,7 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.engines.continuing import LOOK, NOT_THERE, Worlds, run_continued
 from simdeploy.experiments.jobs import Span
 from simdeploy.scenario.measures import Measure
-from simdeploy.vocabulary import RESPONSES
+from simdeploy.vocabulary import RESPONSES, STATES, TERMINAL_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _NODES_PER_SPAN = {"compiled": 1_000_000, "reference": 20_000}
 # Later than anything that happens.
 _END_NS = (1 << 62) - 1
+# Numbers of states in which nothing is left to do.
+OVER = [STATES.index(state) for state in sorted(TERMINAL_STATES)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,22 @@ class Outcomes:
     def look(self, at_ns: int) -> np.ndarray:
         """Return the deployment objects at the end of an instant."""
         return self.looks[:, self.looks_ns.index(at_ns)]
+
+    def replaced(self, places: np.ndarray, others: Outcomes) -> Outcomes:
+        """Return outcomes of which some are those of others, with the looks of these."""
+
+        def put(these: np.ndarray, those: np.ndarray) -> np.ndarray:
+            these = these.copy()
+            these[places] = those
+            return these
+
+        return Outcomes(
+            {name: put(of, others.numbers[name]) for name, of in self.numbers.items()},
+            {name: put(of, others.words[name]) for name, of in self.words.items()},
+            put(self.looks[:, [self.looks_ns.index(at_ns) for at_ns in others.looks_ns]], others.looks),
+            others.looks_ns,
+            others.exposed_later,
+        )
 
     def costs(self, scenario: Scenario) -> np.ndarray:
         """Return the cost of each rollout; NaN without costs, or where unknown."""
@@ -165,15 +183,37 @@ class Runner:
         if changed is not None:
             return self._run(script, changed)
         if script not in self._done:
-            self._done[script] = self._run(script, None)
+            self._done[script] = self._run_rest(script)
         return self._done[script]
 
-    def _run(self, script: tuple[ScriptedAct, ...], changed: ScenarioPolicy | None) -> Outcomes:
+    def _run_rest(self, script: tuple[ScriptedAct, ...]) -> Outcomes:
+        """Run worlds under a script; those that are over before its last act, under the acts before that, stay as they are."""
+        acts_ns = script[-1].at_ns if script else 0
+        before = self._done.get(tuple(act for act in script if act.at_ns < acts_ns))
+        if before is None or not script or acts_ns - 1 not in self.looks_ns:
+            return self._run(script, None)
+        are_over = np.isin(before.look(acts_ns - 1)["state"], OVER)
+        kinds, first = [], 0
+        for of_kind in self.conditioned.by_kind:
+            n = len(of_kind.weights)
+            places = np.flatnonzero(~are_over[first : first + n])
+            worlds = Worlds(of_kind.worlds.roots[places], of_kind.worlds.nodes[places])
+            kinds.append(replace(of_kind, worlds=worlds, weights=of_kind.weights[places]))
+            first += n
+        self.report(int(are_over.sum()))
+        return before.replaced(~are_over, self._run(script, None, kinds))
+
+    def _run(
+        self, script: tuple[ScriptedAct, ...], changed: ScenarioPolicy | None, kinds: Sequence[OfKind] | None = None
+    ) -> Outcomes:
         operator = self.conditioned.scenario.operator
         scenario = replace(self.conditioned.scenario, operator=replace(operator, script=(*operator.script, *script)))
         goes_on = not script and changed is None
         return _join(
-            [self._run_kind(scenario, of_kind, changed, goes_on=goes_on) for of_kind in self.conditioned.by_kind]
+            [
+                self._run_kind(scenario, of_kind, changed, goes_on=goes_on)
+                for of_kind in (self.conditioned.by_kind if kinds is None else kinds)
+            ]
         )
 
     def _run_kind(

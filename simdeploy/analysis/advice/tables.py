@@ -77,6 +77,24 @@ def tabulate(law: NodeLaw) -> Tables | None:
     return Tables(durations, _TAIL, math.log(_LEAST_LEVEL), off_ns, hang, healthy)
 
 
+def bound_levels(law: NodeLaw, u: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return bounds of the chances of healthy windows, given the uniform numbers of nodes' levels of errors; None without tables.
+
+    Returns
+    -------
+    table : ndarray of float, shape (levels, windows)
+    rows : ndarray of int
+        By node: its chances are at most those of this row, and at least those of the next.
+    """
+    tables = tabulate(law)
+    if tables is None:
+        return None
+    (healthy,) = tables.healthy
+    ends = np.ones((1, healthy.shape[1])), np.zeros((1, healthy.shape[1]))
+    table = np.concatenate([ends[0], healthy, ends[1]])
+    return table, (u * len(healthy) + 0.5).astype(np.int64)
+
+
 @lru_cache(maxsize=64)
 def _tabulate_quantiles(law: Distribution) -> tuple[np.ndarray, float]:
     logs = np.linspace(math.log(_LEAST_LEVEL), math.log(_TAIL), _QUANTILES)

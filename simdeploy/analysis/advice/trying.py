@@ -69,6 +69,8 @@ def _does(
     key1,
     replication,
     node,
+    even,
+    odd,
     wanted,
     low,
     high,
@@ -83,7 +85,7 @@ def _does(
     rule,
     tables,
 ):
-    """Return whether a node does about what is wanted in a replication."""
+    """Return whether a node does about what is wanted in a replication, given both words of its first attempt."""
     is_checked, from_dispatch, deadline_ns, interval_ns, needed, threshold, is_consecutive, is_cumulative = rule
     durations, tail, log_least, hang, healthy_table = tables
     n_steps, n_levels = durations.shape[1] - 1, healthy_table.shape[1]
@@ -95,7 +97,8 @@ def _does(
         part = 0 if to_uniform(word) < share else 1
     failure = failure_1 if part else failure_0
     for attempt in range(attempts):
-        even, odd = block(key0, key1, replication, _ATTEMPT, node, np.uint64(attempt))
+        if attempt > 0:
+            even, odd = block(key0, key1, replication, _ATTEMPT, node, np.uint64(attempt))
         u = to_uniform(even)
         if u < tail:
             row, x = 1, (math.log(u) - log_least) / width
@@ -133,26 +136,27 @@ def _does(
             if wanted == _RUNS and not _may_run(time, needed, interval_ns, low, high):
                 return False
             deadline = deadline_ns if from_dispatch else time + deadline_ns
-            level, part_of_level = 0, 0.0
-            if n_levels > 1:
-                word, _ = block(key0, key1, replication, _ERROR_RATE, node, _0)
-                x = min(max(to_uniform(word) * n_levels - 0.5, 0.0), n_levels - 1.0)
-                level = min(int(x), n_levels - 2)
-                part_of_level = x - level
+            level, part_of_level = -1, 0.0
             healthy, unhealthy, is_decided, end = 0, 0, False, time
             even, odd = _0, _0
             for window in range(healthy_table.shape[2]):
                 if end + interval_ns > deadline or end > high:
                     break
                 end += interval_ns
-                chance = healthy_table[part, level, window]
-                if n_levels > 1:
-                    chance += part_of_level * (healthy_table[part, level + 1, window] - chance)
-                is_healthy = True
                 if window & 1 == 0:
                     even, odd = block(key0, key1, replication, _WINDOW, node, np.uint64(window >> 1))
-                if chance < 1.0:
-                    is_healthy = to_uniform(odd if window & 1 else even) <= chance
+                u = to_uniform(odd if window & 1 else even)
+                # The best level of errors is the first, and the worst the last; most windows are so whatever the node's level is.
+                is_healthy = u <= healthy_table[part, n_levels - 1, window]
+                if not is_healthy and u <= healthy_table[part, 0, window]:
+                    if level < 0:
+                        word, _ = block(key0, key1, replication, _ERROR_RATE, node, _0)
+                        x = min(max(to_uniform(word) * n_levels - 0.5, 0.0), n_levels - 1.0)
+                        level = min(int(x), n_levels - 2)
+                        part_of_level = x - level
+                    chance = healthy_table[part, level, window]
+                    chance += part_of_level * (healthy_table[part, level + 1, window] - chance)
+                    is_healthy = u <= chance
                 if is_healthy:
                     healthy += 1
                     if not is_cumulative:
@@ -214,7 +218,8 @@ def find_tries(
     is_sieved = attempts == 1 and supply >= _BATCH
     n_steps, last = durations.shape[1] - 1, len(failures) - 1
     found = np.full(len(numbers), -1, np.int64)
-    u_ahead, odd_ahead, hits = np.empty(_BATCH), np.empty(_BATCH), np.empty(_BATCH, np.int64)
+    even_ahead, odd_ahead = np.empty(_BATCH, np.uint64), np.empty(_BATCH, np.uint64)
+    hits = np.empty(_BATCH, np.int64)
     for place in range(len(numbers)):
         node, offset = np.uint64(numbers[place]), per_world * worlds[place]
         number, n_hits, hit, batch, is_bound = from_try[place], 0, 0, from_try[place], False
@@ -248,12 +253,13 @@ def find_tries(
                     for ahead in range(_BATCH):
                         shifted = start + ahead
                         shifted -= supply if shifted >= supply else 0
-                        even, odd = block(key0, key1, np.uint64(first + shifted), _ATTEMPT, node, _0)
-                        u_ahead[ahead], odd_ahead[ahead] = to_uniform(even), to_uniform(odd)
+                        even_ahead[ahead], odd_ahead[ahead] = block(
+                            key0, key1, np.uint64(first + shifted), _ATTEMPT, node, _0
+                        )
                     hit, n_hits = 0, 0
                     for ahead in range(_BATCH):
                         hits[n_hits] = batch + ahead
-                        u, odd_u = u_ahead[ahead], odd_ahead[ahead]
+                        u, odd_u = to_uniform(even_ahead[ahead]), to_uniform(odd_ahead[ahead])
                         n_hits += (u >= u_low) & (u <= u_high) & (odd_u >= odd_low) & (odd_u < odd_high)
                     batch += _BATCH
                 if hit == n_hits:
@@ -262,7 +268,8 @@ def find_tries(
                 hit += 1
                 if number >= tries:
                     break
-                u = u_ahead[number - batch + _BATCH]
+                even, odd = even_ahead[number - batch + _BATCH], odd_ahead[number - batch + _BATCH]
+                u = to_uniform(even)
                 if ends_window and tail <= u <= 1 - tail:
                     x = (u - tail) / (1 - 2 * tail) * n_steps
                     below = min(max(int(x), 0), n_steps - 1)
@@ -271,11 +278,17 @@ def find_tries(
                     if not _may_run(time, rule[4], rule[3], low[place], high[place]):
                         number += 1
                         continue
+                replication = np.uint64(first + (offset + number) % supply)
+            else:
+                replication = np.uint64(first + (offset + number) % supply)
+                even, odd = block(key0, key1, replication, _ATTEMPT, node, _0)
             if _does(
                 key0,
                 key1,
-                np.uint64(first + (offset + number) % supply),
+                replication,
                 node,
+                even,
+                odd,
                 wanted[place],
                 low[place],
                 high[place],

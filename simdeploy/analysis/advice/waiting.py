@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from simdeploy.analysis.advice.running import OVER
 from simdeploy.units import NS_PER_S
-from simdeploy.vocabulary import STATES, TERMINAL_STATES
 from simdeploy.world.operator import ScriptedAct
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ Script: TypeAlias = tuple[ScriptedAct, ...]
 WAITS_S = (300, 600, 1800)
 # Groups of failed nodes that a rule tells apart in each state.
 _MOST_GROUPS = 10
-_OVER = [STATES.index(state) for state in sorted(TERMINAL_STATES)]
 
 
 def list_scripts(at_ns: int, *, may_promote: bool, is_paused: bool) -> dict[tuple[str, int], list[Script]]:
@@ -105,7 +104,7 @@ def _scripts(how: str, at_ns: int, then_ns: int, may_promote: bool, is_paused: b
 
 def group(look: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return a number for each world, the same for those that look alike: by state, and by at most ten groups of failed nodes."""
-    state = np.where(np.isin(look["state"], _OVER), -1, look["state"]).astype(np.int64)
+    state = np.where(np.isin(look["state"], OVER), -1, look["state"]).astype(np.int64)
     failed = look["failed_nodes"].astype(np.int64)
     order = np.argsort(failed, kind="stable")
     reached = np.cumsum(weights[order]) / weights.sum()
