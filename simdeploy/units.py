@@ -7,6 +7,7 @@ import operator
 import re
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 NS_PER_S = 1_000_000_000
 
@@ -28,6 +29,7 @@ _TERM = re.compile(r"(?=\.?[0-9])([0-9]*)\.?([0-9]*)(ns|us|µs|μs|ms|s|m|h)")
 _MAX_TEXT = 100
 
 
+@lru_cache(maxsize=4096, typed=True)  # typed: a fraction may equal a float and not its literal
 def exact(number: float | Fraction) -> Fraction:
     """Read a number as the rational of its shortest decimal literal; a ValueError if it is not finite.
 
@@ -56,6 +58,7 @@ def round_half_up(value: Fraction) -> int:
     return (2 * value.numerator + value.denominator) // (2 * value.denominator)
 
 
+@lru_cache(maxsize=4096)
 def parse_duration(text: str) -> int:
     """Read a duration in the form of Go's ``time.ParseDuration``, such as ``"1.5s"`` or ``"-1h30m"``, as whole nanoseconds.
 

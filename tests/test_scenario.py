@@ -318,13 +318,15 @@ def test_a_key_can_be_set_and_is_compared(path: str, other: object) -> None:
 def test_every_form_of_a_law(quantity: Quantity, raw: object, law: Distribution, tmp_path: Path) -> None:
     """Every family and set of parameters of the contract gives its law, in seconds. [contract]"""
     (tmp_path / "x.csv").write_text("1\n2.5\n0.5\n\n", encoding="utf-8")
-    assert read_law(raw, quantity, Files(str(tmp_path))) == law
+    assert read_law(raw, quantity, files=Files(str(tmp_path))) == law
 
 
 def test_measured_durations_may_have_units(tmp_path: Path) -> None:
     """A file of durations may hold Go's form or seconds, with Windows' line ends. [contract]"""
     (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbf45s\r\n1m30s\r\n2.5\r\n")
-    assert read_law({"empirical": {"file": "x.csv"}}, DURATION, Files(str(tmp_path))) == Empirical((45.0, 90.0, 2.5))
+    assert read_law({"empirical": {"file": "x.csv"}}, DURATION, files=Files(str(tmp_path))) == Empirical(
+        (45.0, 90.0, 2.5)
+    )
 
 
 def test_decimals_are_exact() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -77,10 +76,10 @@ def all_keys(node: object, schema: Mapping[str, Any], prefix: str = "", *, is_st
 
 
 def _set(raw: dict[str, Any], path: str, value: object) -> None:
-    places = list(_resolve(raw, shared_schema(), path, ()))
-    if not places:
+    place = next(_resolve(raw, shared_schema(), path, ()), None)
+    if place is None:
         raise _no_such_path(raw, path)
-    *parents, last = places[0]
+    *parents, last = place
     node: Any = raw
     schema: Mapping[str, Any] = shared_schema()
     for depth, part in enumerate(parents, start=1):
@@ -89,8 +88,8 @@ def _set(raw: dict[str, Any], path: str, value: object) -> None:
             child = {"preset": child}
         if not isinstance(child, dict | list):
             message = f"{format_path(parents[:depth])} is a single value, without keys"
-            raise InputError(Problem(message, places[0]))
-        node[part] = copy.copy(child)
+            raise InputError(Problem(message, place))
+        node[part] = child.copy()
         node, schema = node[part], key_schema(schema, part)
     node[last] = value
 
@@ -114,8 +113,9 @@ def _resolve(node: object, schema: Mapping[str, Any], rest: str, path: Path) -> 
             yield from _further(node[number], key_schema(schema, number), tail, (*path, number))
         return
     keys = node if isinstance(node, dict) else {}
-    names = sorted({*keys, *known_keys(schema)}, key=lambda name: (-len(name), name))
-    for name in names:
+    names = [*keys, *known_keys(schema)]
+    fitting = {name for name in names if rest.startswith(name)}
+    for name in sorted(fitting, key=lambda name: (-len(name), name)):
         if rest == name or (rest.startswith(name + ".") and len(rest) > len(name) + 1):
             yield from _further(
                 _child(keys, schema, name), key_schema(schema, name), rest[len(name) + 1 :], (*path, name)

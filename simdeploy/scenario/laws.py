@@ -18,6 +18,7 @@ from pydantic_core import core_schema
 from simdeploy.api.values import Kind
 from simdeploy.errors import InputError, Problem, collect, listed, nearest, raise_if_any, shorten
 from simdeploy.scenario.files import Files, first_word
+from simdeploy.scenario.plain import read_once
 from simdeploy.scenario.section import validation_error
 from simdeploy.scenario.values import NOT_NEGATIVE, POSITIVE, PROBABILITY, SECONDS, SHARED, read_value
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
@@ -86,7 +87,7 @@ class LawOf:
 
     def _validate(self, value: object, info: ValidationInfo) -> Distribution:
         try:
-            return read_law(value, self.quantity, info.context or Files(""))
+            return read_law(value, self.quantity, files=info.context)
         except InputError as error:
             raise validation_error(error.problems) from None
 
@@ -102,13 +103,14 @@ ProbabilityLaw = Annotated[Distribution, LawOf(PROBABILITY_LAW)]
 FactorLaw = Annotated[Distribution, LawOf(FACTOR)]
 
 
-def read_law(raw: object, quantity: Quantity, files: Files) -> Distribution:
+@read_once
+def read_law(raw: object, quantity: Quantity, files: Files | None = None) -> Distribution:
     """Read a constant or a distribution; `files` has those of ``empirical: {file: ...}``, and paths of problems are
     relative.
 
     Examples
     --------
-    >>> read_law({"exponential": {"mean": "10m"}}, DURATION, Files("")).mean
+    >>> read_law({"exponential": {"mean": "10m"}}, DURATION).mean
     600.0
     """
     if not isinstance(raw, Mapping):
@@ -145,7 +147,7 @@ def _family_of_parameters(keys: tuple[str, ...]) -> str | None:
     return None
 
 
-def _of_family(family: str, raw: object, quantity: Quantity, files: Files) -> Distribution:
+def _of_family(family: str, raw: object, quantity: Quantity, files: Files | None) -> Distribution:
     if family == "constant":
         return Constant(read_value(quantity.scalar, raw))
     forms = "{values: [...]} or {file: x.csv}" if family == "empirical" else _forms_in_words(family)
@@ -187,7 +189,9 @@ def _parametric(family: str, given: Mapping[str, Any], quantity: Quantity, forms
         raise InputError(Problem(str(error), found=shorten(dict(given)))) from None
 
 
-def _empirical_values(given: Mapping[str, Any], quantity: Quantity, files: Files, forms: str) -> tuple[float, ...]:
+def _empirical_values(
+    given: Mapping[str, Any], quantity: Quantity, files: Files | None, forms: str
+) -> tuple[float, ...]:
     if len(given) != 1 or next(iter(given)) not in ("values", "file"):
         found = "{" + listed(given) + "}"
         unknown = next((key for key in given if key not in ("values", "file")), None)
@@ -197,7 +201,7 @@ def _empirical_values(given: Mapping[str, Any], quantity: Quantity, files: Files
         name = given["file"]
         if not isinstance(name, str) or not name.strip():
             raise InputError(Problem("not a file name", ("file",), found=shorten(name)))
-        return _file_values(name, quantity, files)
+        return _file_values(name, quantity, files or Files(""))
     items = given["values"]
     if not isinstance(items, list) or not items:
         raise InputError(Problem("not a list of values", ("values",), found=shorten(items), allowed="at least one"))

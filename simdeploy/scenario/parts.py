@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -137,6 +137,14 @@ class FrozenMapping(Mapping[str, V]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def items(self) -> ItemsView[str, V]:
+        """Return the pairs of names and values."""
+        return self._items.items()  # Mapping's own look every value up
+
+    def values(self) -> ValuesView[V]:
+        """Return the values."""
+        return self._items.values()
 
     def __repr__(self) -> str:
         return f"FrozenMapping({self._items!r})"

@@ -4,15 +4,52 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import lru_cache, wraps
+from typing import Any, TypeVar
 
 from simdeploy.api.values import is_unicode
 from simdeploy.errors import InputError, Path, Problem, raise_if_any, shorten
 from simdeploy.scenario.yaml_text import MAX_DEPTH
 
+T = TypeVar("T")
+
 # Python refuses to write numbers of more than 4300 digits, even in messages.
 _MAX_BITS = 1024
+
+_PLAIN = (str, int, float, bool, type(None), dict, list)
+
+# Characters: larger parts are hardly in two files, and would take much memory.
+_MOST_SHARED = 5000
+
+
+def read_once(read: Callable[..., T]) -> Callable[..., T]:
+    """Decorate a reader of plain data, and of `files` that it may name, so that equal data without files is read once.
+
+    1, 1.0 and true differ. What is raised is not remembered.
+    """
+
+    @lru_cache(maxsize=1024)
+    def remember(text: _Text, *context: Any) -> T:
+        return read(text.value, *context)
+
+    @wraps(read)
+    def reader(value: object, *context: Any, **files: Any) -> T:
+        text = _Text(repr(value))
+        if len(text) > _MOST_SHARED or "'file'" in text or "'records'" in text:
+            return read(value, *context, **files)
+        text.value = value
+        return remember(text, *context)
+
+    return reader
+
+
+class _Text(str):
+    """Plain data as text, with the data."""
+
+    __slots__ = ("value",)
+
+    value: Any
 
 
 def plain(value: object, path: Path = ()) -> Any:
@@ -35,19 +72,30 @@ def _copy(value: Any, path: Path, problems: list[Problem]) -> Any:
     if len(path) > MAX_DEPTH:
         # Don't go deeper: a cycle would never end.
         raise InputError([Problem(f"nested deeper than {MAX_DEPTH} levels", path[:3]), *problems])
-    if hasattr(value, "tolist") and not isinstance(value, type):
-        value = value.tolist()  # numpy's scalars and arrays, and pandas' series
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if isinstance(value, Mapping):
+    if type(value) not in _PLAIN:
+        value = _convert(value)
+    if isinstance(value, dict):
         return _copy_mapping(value, path, problems)
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return [_copy(item, (*path, number), problems) for number, item in enumerate(value)]
     problem = _scalar_problem(value, path)
     if problem is not None:
         problems.append(problem)
         return None
-    # Subclasses of plain types, such as numpy's float64 or enumeration members, become plain.
+    return value
+
+
+def _convert(value: Any) -> Any:
+    """Return a value of another type as the plain one that it stands for, if there is one."""
+    if hasattr(value, "tolist") and not isinstance(value, type):
+        value = value.tolist()  # numpy's scalars and arrays, and pandas' series
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, list | tuple):
+        return list(value)
+    # Subclasses of plain types, such as enumeration members, become plain.
     plain_type = next((kind for kind in (bool, int, float, str) if isinstance(value, kind)), None)
     return value if plain_type in (None, bool) else plain_type(value)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
@@ -30,9 +30,11 @@ from simdeploy.dialects.source import Source
 from simdeploy.errors import InputError, Path, Problem, cut, is_printable, name_problems, not_among, shorten
 from simdeploy.rules.deployment_types import doubt_versions, fill_versions
 from simdeploy.rules.orchestrator import Orchestrator
+from simdeploy.rules.policy import Policy
 from simdeploy.scenario.files import Files, without_contents
 from simdeploy.scenario.orchestrator_section import OrchestratorSection, build_orchestrator, orchestrator_problems
 from simdeploy.scenario.parts import Identity, ScenarioPolicy
+from simdeploy.scenario.plain import read_once
 from simdeploy.scenario.section import located, problems_of
 from simdeploy.scenario.yaml_text import parse_yaml
 
@@ -87,16 +89,24 @@ def read_policy(name: str, raw: object, around: Surroundings, prefix: Path = ())
             return reading
         return replace(reading, policy=replace(reading.policy, orchestrator=orchestrator))
     keys = {key: value for key, value in raw.items() if key not in ("dialect", "file", "orchestrator")}
-    spec, more = spec_from_dict(keys, dialect=dialect or "deployment")
+    spec, policy, more = _read_spec(keys, dialect or "deployment", around.interval_ns)
     problems += [problem.at(prefix=prefix) for problem in more]
-    if spec is not None and not problems:
-        return PolicyReading(_policy(name, spec, around.identity, around, orchestrator))
+    if spec is not None and policy is not None and not problems:
+        return PolicyReading(ScenarioPolicy(name, spec, policy, around.identity, orchestrator))
     stand_in = None
     if keys.get("strategy") in ("rolling", "canary"):
         health_check = {"strategy": "rolling", "health_check": keys.get("health_check")}
         plain, _ = spec_from_dict(health_check, dialect=dialect or "deployment")
         stand_in = _policy(name, plain, around.identity, around) if plain else None
     return PolicyReading(None, problems, stand_in=stand_in)
+
+
+@read_once
+def _read_spec(
+    keys: Mapping[str, Any], dialect: Dialect, interval_ns: int
+) -> tuple[Spec | None, Policy | None, Sequence[Problem]]:
+    spec, problems = spec_from_dict(keys, dialect=dialect)
+    return spec, None if spec is None else policy_from_spec(spec, interval_ns=interval_ns), problems
 
 
 def _read_orchestrator(raw: object, prefix: Path) -> tuple[Orchestrator | None, list[Problem]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,11 +23,12 @@ from simdeploy.scenario.node_lists import unknown_nodes
 from simdeploy.scenario.orchestrator_section import build_orchestrator, orchestrator_problems
 from simdeploy.scenario.parts import Costs, FrozenMapping, Identity, ScenarioPolicy
 from simdeploy.scenario.past_rollouts import past_problems
+from simdeploy.scenario.plain import read_once
 from simdeploy.scenario.policies import PolicyReading, Surroundings, read_policy, version_suspicions
 from simdeploy.scenario.policy_checks import health_problems, policy_problems
 from simdeploy.scenario.release_section import build_release
 from simdeploy.scenario.requirements_section import cross_check_requirements
-from simdeploy.scenario.section import is_explained, problems_of, unknown_keys
+from simdeploy.scenario.section import is_explained, key_reader, problems_of, unknown_keys
 from simdeploy.scenario.service_section import request_suspicions
 from simdeploy.scenario.suspicions import PolicySuspicions, fleet_suspicions, process_suspicions, start_suspicions
 from simdeploy.units import NS_PER_S, format_duration
@@ -46,7 +47,14 @@ class Reading:
     surroundings: Surroundings | None = None  # context for further policies
     errors: list[Problem] = field(default_factory=list)  # without file and line, as are warnings
     warnings: list[Problem] = field(default_factory=list)
-    sections: dict[str, Any] = field(default_factory=dict)  # by name, as far as they are valid
+    sections: dict[str, SectionReading] = field(default_factory=dict)  # by name, as far as they are valid
+
+
+class SectionReading(NamedTuple):
+    """A section of a file, and the part of a scenario that is made of it alone, if there is one."""
+
+    section: Any
+    part: Any
 
 
 def read_parts(raw: object, files: Files, known: Mapping[str, Any] | None = None) -> Reading:
@@ -59,66 +67,56 @@ def read_parts(raw: object, files: Files, known: Mapping[str, Any] | None = None
         allowed = "the keys " + ", ".join(ScenarioFile.model_fields)
         reading.errors.append(Problem("not a scenario", found=shorten(raw), allowed=allowed))
         return reading
-    sections = reading.sections = _read_sections(raw, files, reading.errors, known or {})
-    builders: dict[str, Callable[[Any], Any]] = {
-        "name": str,
-        "description": str,
-        "fleet": build_fleet,
-        "release": build_release,
-        "operator": _operator,
-        "orchestrator": build_orchestrator,
-        "costs": _costs,
-        "requirements": lambda requirements: tuple(section.build() for section in requirements),
-    }
+    reading.sections = _read_sections(raw, files, reading.errors, known or {})
+    sections = {name: read.section for name, read in reading.sections.items()}
     parts = reading.parts
-    parts.update({name: build(sections[name]) for name, build in builders.items() if name in sections})
+    parts.update({part: reading.sections[name].part for name, (part, _) in _BUILDERS.items() if name in sections})
     if "fleet" in sections:
         section = sections["fleet"]
         parts["past"] = section.records and replace(section.records, is_resampled=section.resample is not None)
-    if "health" in sections:
-        parts["health_interval_ns"] = sections["health"].interval
-    if "deployment" in sections:
-        identity = parts["identity"] = _identity(sections["deployment"])
-        reading.warnings += version_suspicions(identity, ("deployment",))
+    if "identity" in parts:
+        reading.warnings += version_suspicions(parts["identity"], ("deployment",))
     _read_policies(sections, reading, files)
-    _cross_check(reading, tuple(sections.get("policies", ())))
+    _cross_check(reading, sections)
     if not reading.errors:
         _suspect(raw, reading)
     return reading
 
 
-@lru_cache(maxsize=1)
-def _adapters() -> dict[str, TypeAdapter[Any]]:
-    # Restore the annotation, whose Annotated part pydantic has moved into the metadata.
-    return {
-        name: TypeAdapter(Annotated[key.annotation, key])  # type: ignore[arg-type]  # made at run time
-        for name, key in ScenarioFile.model_fields.items()
-    }
-
-
 def _read_sections(
-    raw: Mapping[str, Any], files: Files, errors: list[Problem], known: Mapping[str, Any]
-) -> dict[str, Any]:
+    raw: Mapping[str, Any], files: Files, errors: list[Problem], known: Mapping[str, SectionReading]
+) -> dict[str, SectionReading]:
     """Read every section on its own, so that a bad one leaves the others."""
     fields = ScenarioFile.model_fields
     unknown = unknown_keys(raw, fields)
     errors += unknown
-    sections: dict[str, Any] = {}
-    for name, adapter in _adapters().items():
+    sections: dict[str, SectionReading] = {}
+    for name, key in fields.items():
         if name in known:
             sections[name] = known[name]
             continue
         value = raw.get(name)
-        if value is None and fields[name].is_required():
+        if value is None and key.is_required():
             missing = Problem(MISSING, (name,))
             if not is_explained(missing, unknown):
                 errors.append(missing)
             continue
         try:
-            sections[name] = adapter.validate_python(fields[name].default if value is None else value, context=files)
+            sections[name] = _read_section(key.default if value is None else value, name, files=files)
         except ValidationError as error:
             errors += problems_of(error, (name,))
     return sections
+
+
+@read_once
+def _read_section(value: object, name: str, files: Files | None = None) -> SectionReading:
+    section = _readers()[name].validate_python(value, context=files)
+    return SectionReading(section, _BUILDERS[name][1](section) if name in _BUILDERS else None)
+
+
+@lru_cache(maxsize=1)
+def _readers() -> dict[str, TypeAdapter[Any]]:
+    return {name: key_reader(key) for name, key in ScenarioFile.model_fields.items()}
 
 
 def _operator(section: OperatorSection) -> Operator:
@@ -143,13 +141,29 @@ def _identity(section: DeploymentSection) -> Identity:
     return Identity(id=f"{section.job_id}-{known['to_version']}", **known)
 
 
+# By section, the name of the part that is made of it alone, and how.
+_BUILDERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "name": ("name", str),
+    "description": ("description", str),
+    "fleet": ("fleet", build_fleet),
+    "release": ("release", build_release),
+    "operator": ("operator", _operator),
+    "orchestrator": ("orchestrator", build_orchestrator),
+    "health": ("health_interval_ns", lambda health: health.interval),
+    "deployment": ("identity", _identity),
+    "costs": ("costs", _costs),
+    "requirements": ("requirements", lambda requirements: tuple(section.build() for section in requirements)),
+}
+
+
 def _read_policies(sections: Mapping[str, Any], reading: Reading, files: Files) -> None:
     # Where identity or interval can't be read, policies are still checked, under stand-ins.
     deployment = sections.get("deployment") or DeploymentSection()
     interval_ns = reading.parts.get("health_interval_ns") or HealthSection().interval
     stated = tuple(sorted(deployment.model_fields_set))
     fleet: Fleet | None = reading.parts.get("fleet")
-    around = Surroundings(_identity(deployment), stated, interval_ns, files, None if fleet is None else fleet.nodes)
+    identity = reading.parts.get("identity") or _identity(deployment)
+    around = Surroundings(identity, stated, interval_ns, files, None if fleet is None else fleet.nodes)
     reading.surroundings = around
     policies: dict[str, ScenarioPolicy] = {}
     for name, raw in sections.get("policies", {}).items():
@@ -165,9 +179,9 @@ def _read_policies(sections: Mapping[str, Any], reading: Reading, files: Files) 
     reading.parts["policies"] = FrozenMapping(policies)
 
 
-def _cross_check(reading: Reading, names: Collection[str]) -> None:
-    """Compare the parts that could be read with each other; `names` are those of all policies, readable or not."""
-    parts, errors, sections = reading.parts, reading.errors, reading.sections
+def _cross_check(reading: Reading, sections: Mapping[str, Any]) -> None:
+    """Compare the parts that could be read with each other."""
+    parts, errors = reading.parts, reading.errors
     fleet: Fleet | None = parts.get("fleet")
     release: tuple[ReleaseKind, ...] = parts.get("release", ())
     orchestrator: Orchestrator | None = parts.get("orchestrator")
@@ -186,7 +200,7 @@ def _cross_check(reading: Reading, names: Collection[str]) -> None:
         errors += past_problems(past, fleet, release, parts["operator"], parts["identity"].type)
     errors += cross_check_requirements(
         parts.get("requirements", ()),
-        policies=names,
+        policies=tuple(sections.get("policies", ())),
         kinds=tuple(kind.name for kind in release) or None,
         has_costs=parts.get("costs") is not None,
     )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from functools import cache
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
@@ -49,7 +52,7 @@ def is_explained(problem: Problem, unknown: Sequence[Problem]) -> bool:
 class Section(BaseModel):
     """A group of keys, with defaults as written in a file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     shorthand: ClassVar[str | None] = None  # key whose text value may stand for the whole group
     # Keys for which null means none; for others, null is the same as leaving the key out.
@@ -64,11 +67,10 @@ class Section(BaseModel):
         if not isinstance(raw, dict):
             allowed = "the keys " + ", ".join(cls.model_fields)
             raise validation_error([Problem("not a group of keys", found=shorten(raw), allowed=allowed)])
-        problems = unknown_keys(raw, cls.model_fields, cls.elsewhere)
+        fields = cls.model_fields
+        problems = unknown_keys(raw, fields, cls.elsewhere)
         known = {
-            key: value
-            for key, value in raw.items()
-            if key in cls.model_fields and (value is not None or key in cls.nullable)
+            key: value for key, value in raw.items() if key in fields and (value is not None or key in cls.nullable)
         }
         try:
             section = handler(known)
@@ -77,7 +79,22 @@ class Section(BaseModel):
             problems += (problem for problem in problems_of(error) if not is_explained(problem, unknown))
         if problems:
             raise validation_error(problems)
+        # pydantic has set the other keys to what a file would say.
+        section.__dict__.update(item for item in cls._defaults().items() if item[0] not in known)
         return section
+
+    @classmethod
+    @cache
+    def _defaults(cls) -> dict[str, Any]:
+        """Return the values of keys that are left out, which are the same in every file."""
+        fields = {name: field for name, field in cls.model_fields.items() if not field.is_required()}
+        return {name: key_reader(field).validate_python(field.default) for name, field in fields.items()}
+
+
+def key_reader(field: FieldInfo) -> TypeAdapter[Any]:
+    """Return the reader of a key's value."""
+    # Restore the annotation, whose Annotated part pydantic has moved into the metadata.
+    return TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]  # made at run time
 
 
 def validation_error(problems: Iterable[Problem]) -> ValidationError:

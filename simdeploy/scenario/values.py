@@ -148,7 +148,7 @@ def duration_ns(value: object, low_ns: int = 0) -> int:
             _AMOUNT.read(value)
         except Refused as refused:
             raise Refused(str(refused).replace("not a number", "not a duration")) from None
-        ns = round_half_up(exact(value) * NS_PER_S)  # type: ignore[arg-type]  # checked above
+        ns = round_half_up(exact(value) * NS_PER_S)
     return duration_in_range(ns, low_ns)
 
 

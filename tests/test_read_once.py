@@ -1,0 +1,81 @@
+"""Equal parts of scenarios are read once, and nobody can tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simdeploy import InputError, Scenario, read_scenario
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+LAW = {"lognormal": {"median": "45s", "p95": "2m"}}
+
+
+def contents(nodes: int = 12, **sections: Any) -> dict[str, Any]:
+    """Return the contents of a file; fleet and policies are new objects every time."""
+    policy = {"strategy": "rolling", "max_parallel": 4, "health_check": {"deadline": "5m"}}
+    fleet = {"nodes": nodes, "update_duration": dict(LAW)}
+    return {"name": "small", "fleet": fleet, "policies": {"rolling": policy}, **sections}
+
+
+def test_equal_parts_are_read_once() -> None:
+    """Scenarios that differ in one key share their other sections, distributions and policies. [contract]"""
+    operator = {"promote_after": {"exponential": {"mean": "7m"}}}
+    first, second = (Scenario.from_dict(contents(nodes, operator=operator)) for nodes in (12, 13))
+    assert first.fleet != second.fleet
+    assert first.operator is second.operator
+    assert first.orchestrator is second.orchestrator
+    assert first.fleet.behaviour.update_duration is second.fleet.behaviour.update_duration
+    assert first.policies["rolling"].policy is second.policies["rolling"].policy
+
+
+@pytest.mark.parametrize("other", [1.0, True, "1"])
+def test_values_of_other_types_are_not_equal(other: object) -> None:
+    """A value that Python calls equal to a valid one, or writes alike, is still refused. [contract]"""
+    valid = contents(operator={"script": [{"at": 60, "do": "pause"}]}, deployment={"from_version": 1})
+    Scenario.from_dict(valid)
+    with pytest.raises(InputError, match=r"deployment.from_version: not a whole number"):
+        Scenario.from_dict(valid | {"deployment": {"from_version": other}})
+
+
+def test_equal_mistakes_have_their_own_lines(tmp_path: Path) -> None:
+    """The same mistakes in the same policy and section are told with each file's own name, lines and policy. [contract]"""
+    text = "name: a\n{}fleet: {{nodes: 3, update_duration: {{uniform: {{low: 1}}}}}}\npolicies:\n  {}: {{strategy: rolling}}\n"
+    for file, above, policy in (("a.yaml", "", "first"), ("b.yaml", "\n\n\n", "second")):
+        path = tmp_path / file
+        path.write_text(text.format(above, policy), encoding="utf-8")
+        with pytest.raises(InputError) as error:
+            read_scenario(path)
+        fleet, *others = error.value.problems
+        shift = len(above)
+        assert {fleet.file, *(problem.file for problem in others)} == {str(path)}
+        assert [fleet.line, others[0].line] == [2 + shift, 4 + shift]
+        assert others[0].path[:2] == ("policies", policy)
+
+
+def test_named_files_are_read_each_time(tmp_path: Path) -> None:
+    """The same text means something else once the file that it names has changed. [contract]"""
+    file = tmp_path / "x.csv"
+    means = []
+    for value in ("10", "20"):
+        file.write_text(value, encoding="utf-8")
+        fleet = {"nodes": 3, "update_duration": {"empirical": {"file": "x.csv"}}}
+        operator = {"promote_after": {"empirical": {"file": "x.csv"}}}
+        scenario = Scenario.from_dict(contents() | {"fleet": fleet, "operator": operator}, base=tmp_path)
+        means.append((scenario.fleet.behaviour.update_duration.mean, scenario.operator.promote_after.mean))
+    assert means == [(10, 10), (20, 20)]
+
+
+def test_later_changes_of_the_contents_have_no_effect() -> None:
+    """What was read from a dict stays what it was when the dict, or a dict made of the scenario, changes. [contract]"""
+    unusual = {"only-here": {"strategy": "immediate", "max_failed_nodes": 7}}
+    given = contents(policies=unusual)
+    first = Scenario.from_dict(given)
+    unusual["only-here"]["max_failed_nodes"] = 8
+    first.to_dict()["policies"]["only-here"]["max_failed_nodes"] = 9
+    again = first.with_values({"fleet.nodes": 13})
+    assert again.policies["only-here"].policy.max_failed_nodes == 7
+    assert Scenario.from_dict(given).policies["only-here"].policy.max_failed_nodes == 8
