@@ -139,6 +139,14 @@ def test_shortcuts_end():
     assert repr(from_dtype(RUN)) == before
 
 
+def test_no_shortcuts_without_what_they_replace(monkeypatch):
+    """A version of numba without one of the functions is left as it is. [contract]"""
+    before = repr(from_dtype(RUN))
+    monkeypatch.delattr("numba.core.event.broadcast")
+    with shortcuts():
+        assert repr(from_dtype(RUN)) == before
+
+
 def test_compiled_code_knows_every_word():
     """A word that may be chosen and has no number, or a number without a word, stops the import. [contract]"""
     choice = Literal["some", "other"]

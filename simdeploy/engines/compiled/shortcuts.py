@@ -1,6 +1,7 @@
 """Shortcuts while the engine is compiled: answers that numba would work out again and again.
 
-They save a quarter of the time. Each replaces a function of numba's for so long, by one that returns the same.
+They save a quarter of the time. Each replaces a function of numba's for so long, by one that returns the same; a version of numba
+without one of these functions takes none.
 """
 
 from __future__ import annotations
@@ -18,8 +19,19 @@ from numba.core.types.functions import BaseFunction
 @contextmanager
 def shortcuts() -> Iterator[None]:
     """Take shortcuts within a `with` statement."""
+    places: list[tuple[Any, str]] = [
+        (BaseFunction, "get_call_type"),
+        (TargetConfig, "__eq__"),
+        (TargetConfig, "__hash__"),
+        (types.Record, "__repr__"),
+        (event, "broadcast"),
+    ]
+    originals: list[Any] = [vars(owner).get(name) for owner, name in places]
+    if None in originals:
+        yield
+        return
+    resolve, is_equal, get_hash, *_ = originals
     known: dict[Any, Any] = {}
-    resolve, is_equal, get_hash = BaseFunction.get_call_type, TargetConfig.__eq__, TargetConfig.__hash__
     hashes: dict[type, int] = {}
 
     def resolve_once(self: Any, context: Any, args: Any, kws: Any) -> Any:
@@ -42,20 +54,19 @@ def shortcuts() -> Iterator[None]:
             hashes[type(self)] = get_hash(self)
         return hashes[type(self)]
 
-    replaced: list[tuple[Any, str, Any]] = [
-        (BaseFunction, "get_call_type", resolve_once),
-        (TargetConfig, "__eq__", is_equal_soon),
-        (TargetConfig, "__hash__", hash_once),
+    replacements: list[Any] = [
+        resolve_once,
+        is_equal_soon,
+        hash_once,
         # Every pass describes its arguments, and a record has hundreds of fields.
-        (types.Record, "__repr__", types.Type.__repr__),
+        types.Type.__repr__,
         # Functions are compiled within their callers, so that timers of all of those listen to every call of LLVM.
-        (event, "broadcast", lambda _: None),
+        lambda _: None,
     ]
-    originals = [(owner, name, owner.__dict__[name]) for owner, name, _ in replaced]
     try:
-        for owner, name, shortcut in replaced:
+        for (owner, name), shortcut in zip(places, replacements, strict=True):
             setattr(owner, name, shortcut)
         yield
     finally:
-        for owner, name, original in originals:
+        for (owner, name), original in zip(places, originals, strict=True):
             setattr(owner, name, original)
