@@ -174,7 +174,7 @@ class Guide:
     def _tabulate(self, wave: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the chances of a verdict by multiples of half a cell, of any node, and of one that gets one; by slowdown."""
         steps = np.arange(2 * len(self._edges) - 1) * self._width / 2
-        level = [each.mean() for each in self._level]
+        level = [each.mean(keepdims=True) for each in self._level]
         runs, fails = self._chances(wave, steps, [each[:, np.newaxis] for each in self._slowdown], level)
         all_run, all_fail = self._chances(wave, FOREVER, self._slowdown, level)
         part = self._failed / max(self._resolved, 1)

@@ -169,7 +169,7 @@ class Settings:
         n_rows = len(settings) * len(self.policies) * n_worlds
         n_parts = min(-(-n_rows // _MOST_ROWS), max(len(settings) // 2, 1))
         for number, places in enumerate(np.array_split(np.arange(len(settings)), n_parts), start=1):
-            part = [settings[place] for place in places]
+            part = [settings[place] for place in places.tolist()]
             yield from self._standings(self._sweep(f"pairs-{number:02d}-of-{n_parts:02d}", part), part)
 
     @cached_property
