@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -470,7 +471,7 @@ def test_contradictions_are_found_by_every_door(body: dict[str, Any], paths: lis
 NOT_JSON = [
     # text, line, part of the message
     ('{"a": 1,\n "b": }', 2, "not valid JSON"),
-    ('{"a": 1,\n}', 2, "not valid JSON"),
+    ('{"a": 1,\n}', 2 if sys.version_info < (3, 13) else 1, "not valid JSON"),  # before the brace, or at the comma
     ("{'strategy': 1}", 1, "not valid JSON"),
     ('{"strategy": "immediate"} x', 1, "extra data"),
     ('{"strategy": "immediate"', 1, "not valid JSON"),

@@ -124,7 +124,7 @@ class Stream(enum.IntEnum):
     CONNECTION_STATE = 18, 0, "node", "0", "whether the node is offline at its turn"
     CONNECTION_ONLINE = 19, 0, "node", "spell", "how long the node stays online"
     CONNECTION_OFFLINE = 19, 1, "node", "spell", "how long it stays offline"
-    SEEN_VERDICT = 20, 0, "place", "0", "which verdict that was seen is that of the node, and whether counts are"
+    SEEN_VERDICT = 20, 0, "place", "0", "which verdict seen is the node's; if counts are met"
     SEEN_WAVE = 20, 1, "wave", "look", "how many failures that were seen are its own, and its last node"
 
 
