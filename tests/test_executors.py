@@ -54,7 +54,12 @@ def local_cluster():
     # A worker takes seconds to start: a span is given up when two have died of it, not four.
     with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
         started = LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1", silence_logs=60
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",  # of several clusters at once only one has the usual port
+            host="127.0.0.1",
+            silence_logs=60,
         )
     with started as cluster:
         yield cluster
