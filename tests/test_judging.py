@@ -87,6 +87,16 @@ def test_a_mean_needs_a_thousand_observations_or_as_many_as_their_skewness_asks(
     assert rare.fewest.item() == pytest.approx(1998**2 / 1999 / 0.6**2, rel=0.01)
 
 
+def test_upper_bounds_of_skewed_means_err_as_stated():
+    """Of 1,000 lognormal values (sigma 1), an upper bound of 95 % errs about as often as it says, a lower one less often. [oracle]"""
+    costs, error = np.random.default_rng(3).lognormal(0, 1, (4000, 1000)), 0.05
+    standard_error = math.sqrt(error * (1 - error) / len(costs))
+    at_most, at_least = (parse_requirement(f"makespan_s {sign} {math.exp(0.5)!r}") for sign in ("<=", ">="))
+    wrongly_met = (judge(costs, at_most, error).verdict == MET).mean()
+    assert abs(wrongly_met - error) <= 4 * standard_error
+    assert (judge(costs, at_least, error).verdict == MET).mean() <= error
+
+
 @pytest.mark.parametrize(
     "text", ["false_alarm <= 1%", "false_alarm >= 99%", "p95 makespan_s <= 1", "p5 makespan_s >= 1", "completed <= 40%"]
 )

@@ -90,15 +90,6 @@ class BetaBinomial:
         # Without more spread than chance there is none.
         return best if best.value > none.value + 1e-4 else none
 
-    def fit_without_spread(self) -> Maximum:
-        """Return the maximum if all groups have the same probability."""
-        from scipy.special import logit
-
-        n = float((self._total * self._times).sum())
-        return maximize(
-            self, np.array([logit(min(max(self.pooled, 0.25 / n), 1 - 0.25 / n)), LEAST_LOG_SD]), fixed=(1,)
-        )
-
 
 def _spread_term(counted: np.ndarray, rest: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Return log beta-binomial minus log binomial, to the first order in 1 / size."""

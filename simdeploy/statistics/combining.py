@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simdeploy.statistics.intervals import proportion_interval
+from simdeploy.statistics.levels import normal_quantile
 from simdeploy.statistics.parts import Parts, describe_means, describe_rates
 from simdeploy.statistics.sample import UNBOUNDED, Sample, weigh
 
@@ -145,7 +146,7 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
             of_shares = (off * spread / np.maximum(design.counts, 1)).sum(axis=1)
         variance = add(weights**2 * parts.variance / parts.n) + of_shares
         error = np.where(n > 1, np.sqrt(variance), np.nan)
-        down = up = _normal_quantile(confidence_level) ** 2 * of_shares
+        down = up = normal_quantile(confidence_level) ** 2 * of_shares
         if design.selects is not None and design.n > 1:
             down, up = _reach_of_selection(design, design.selects, parts, is_rate=is_rate, level=confidence_level)
         low = estimate - np.sqrt(add((weights * parts.below) ** 2) + down)
@@ -195,7 +196,7 @@ def _trust_means(
     """Return which limits of means can be trusted. Where all values are equal, others may be rare, which widens limits as far as they
     be, at the rate `most`: within bounds, or of a difference, other than 0, within the range of what it is the difference of.
     """
-    farther = max(_normal_quantile(level) / _normal_quantile(0.95), 1.0)
+    farther = max(normal_quantile(level) / normal_quantile(0.95), 1.0)
     fewest = np.select([is_known, is_equal], [0, _FEWEST_EQUAL], _FEWEST_VALUES * farther)
     with np.errstate(divide="ignore"):  # as many equal values of a single stratum say as much
         size = np.where(is_equal, np.rint(np.log((1 - level) / 2) / np.log1p(-most)), size)
@@ -213,12 +214,6 @@ def _trust_means(
         trusts_low=found.trusts_low & is_enough & (found.skewness >= -MOST_SKEWED),
         trusts_high=found.trusts_high & is_enough & (found.skewness <= MOST_SKEWED),
     )
-
-
-def _normal_quantile(confidence_level: float) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri((1 + confidence_level) / 2))
 
 
 def _reach_of_selection(

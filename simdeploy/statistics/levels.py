@@ -23,6 +23,19 @@ def level_problems(confidence_level: object, *, above: float = 0) -> list[Proble
     ]
 
 
+def normal_quantile(confidence_level: float) -> float:
+    """Return how many standard errors a normal two-sided interval of a level reaches.
+
+    Examples
+    --------
+    >>> round(normal_quantile(0.95), 3)
+    1.96
+    """
+    from scipy.special import ndtri
+
+    return float(ndtri((1 + confidence_level) / 2))
+
+
 def share_out(confidence_level: float, number: int) -> float:
     """Return the level of each of several intervals that hold together, by Bonferroni's inequality.
 

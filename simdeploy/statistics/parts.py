@@ -8,6 +8,7 @@ import numpy as np
 
 from simdeploy.statistics.heavy_tails import reach_of_tails
 from simdeploy.statistics.intervals import paired_proportions_limit, proportion_interval
+from simdeploy.statistics.levels import normal_quantile
 from simdeploy.statistics.moments import Moments, find_moments
 from simdeploy.statistics.sample import Sample
 
@@ -116,15 +117,13 @@ def allow_for_tails(part: Parts, values: np.ndarray, moments: Moments, level: fl
     The skewness of n values is at most the root of n, so that of a sample says too little where it is large. The shift is therefore
     larger by twice the skewness of the mean, with which means of many skewed laws are covered (`docs/estimates.md`).
     """
-    from scipy.special import ndtri
-
     n = np.maximum(moments.n, 1)
     quantile = _student_quantile(part.n, level)
     usual = quantile * np.sqrt(moments.variance / n)
     low, high = reach_of_tails(values, moments, quantile)
     with np.errstate(invalid="ignore", divide="ignore"):
         skewness = np.nan_to_num(moments.third / np.sqrt(n * moments.variance**3))
-        shift = np.nan_to_num(moments.third / (6 * n * moments.variance)) * (1 + 2 * ndtri((1 + level) / 2) ** 2)
+        shift = np.nan_to_num(moments.third / (6 * n * moments.variance)) * (1 + 2 * normal_quantile(level) ** 2)
     shift = shift * (1 + _OF_SKEWED * np.abs(skewness))
     below, above = (
         np.sqrt(old**2 + (np.maximum(tail, usual) + skewed) ** 2 - usual**2)

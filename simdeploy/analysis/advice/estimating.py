@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.statistics.levels import share_out
+from simdeploy.statistics.levels import normal_quantile, share_out
 
 if TYPE_CHECKING:
     from simdeploy.analysis.advice.conditioning import Conditioned
@@ -36,12 +36,6 @@ class Interval:
 
 
 UNKNOWN = Interval(math.nan, math.nan, math.nan)
-
-
-def _normal_quantile(confidence_level: float) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri((1 + confidence_level) / 2))
 
 
 class Weighted:
@@ -63,7 +57,7 @@ class Weighted:
         self._ends = np.cumsum([0, *sizes]).tolist()
         self._tried = tried
         self._level = confidence_level
-        self._z = _normal_quantile(confidence_level)
+        self._z = normal_quantile(confidence_level)
         self._effective = self._total**2 / float((weights**2).sum())
 
     @classmethod
@@ -80,7 +74,7 @@ class Weighted:
             return UNKNOWN
         estimate = float((self.weights * values).sum()) / self._total
         error = self._error(values - estimate)
-        reach = (self._z if together == 1 else _normal_quantile(share_out(self._level, together))) * error
+        reach = (self._z if together == 1 else normal_quantile(share_out(self._level, together))) * error
         return Interval(estimate, estimate - reach, estimate + reach)
 
     def probability(self, happens: np.ndarray) -> Interval:

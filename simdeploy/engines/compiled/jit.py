@@ -23,20 +23,10 @@ from typing import Any
 import numba
 from llvmlite.binding import Linkage
 from numba import types
+from numba.core import typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, _LowerResult
 from numba.core.compiler_machinery import register_pass
-from numba.core.typed_passes import NativeLowering, NopythonRewrites, NoPythonSupportedFeatureValidation
-from numba.core.untyped_passes import (
-    FindLiterallyCalls,
-    InlineClosureLikes,
-    InlineInlinables,
-    LiteralPropagationSubPipelinePass,
-    LiteralUnroll,
-    MakeFunctionToJitFunction,
-    RewriteDynamicRaises,
-    WithLifting,
-)
 
 from simdeploy.errors import SimdeployWarning
 
@@ -97,7 +87,7 @@ def _as(module: Any, linkage: str) -> Any:
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
-class _LinkedLowering(NativeLowering):
+class _LinkedLowering(typed_passes.NativeLowering):
     """Lowering without machine code: numba's own, up to the point where it would make some."""
 
     _name = "simdeploy_linked_lowering"
@@ -118,16 +108,16 @@ class _LinkedLowering(NativeLowering):
 
 # What the code here does not use: closures, `with`, expressions of whole arrays and the like.
 _UNUSED = {
-    FindLiterallyCalls,
-    InlineClosureLikes,
-    InlineInlinables,
-    LiteralPropagationSubPipelinePass,
-    LiteralUnroll,
-    MakeFunctionToJitFunction,
-    NoPythonSupportedFeatureValidation,
-    NopythonRewrites,
-    RewriteDynamicRaises,
-    WithLifting,
+    untyped_passes.FindLiterallyCalls,
+    untyped_passes.InlineClosureLikes,
+    untyped_passes.InlineInlinables,
+    untyped_passes.LiteralPropagationSubPipelinePass,
+    untyped_passes.LiteralUnroll,
+    untyped_passes.MakeFunctionToJitFunction,
+    typed_passes.NoPythonSupportedFeatureValidation,
+    typed_passes.NopythonRewrites,
+    untyped_passes.RewriteDynamicRaises,
+    untyped_passes.WithLifting,
 }
 
 
@@ -135,7 +125,7 @@ class _LinkedCompiler(CompilerBase):
     def define_pipelines(self) -> list[Any]:
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
         pipeline.passes = [
-            (_LinkedLowering if one is NativeLowering else one, description)
+            (_LinkedLowering if one is typed_passes.NativeLowering else one, description)
             for one, description in pipeline.passes
             if one not in _UNUSED
         ]
