@@ -250,6 +250,9 @@ def test_who_waits_for_an_engine_is_told(visit, scenario, monkeypatch):
         visited = visit(url)
         effort = visited.page.locator(".effort")
         expect(effort).to_have_text("10 rollouts, more in a minute: compiling…")
+        expect(visited.page.locator(".tradeoff .note")).to_have_text(
+            "The curve comes when the fast engine is compiled."
+        )
         assert len(read_cards(visited.page)) == 6
         is_ready.set()
         wait_for_numbers(visited.page)

@@ -58,7 +58,10 @@ class Explorer {
   begin(about) {
     if (!this.about) this.build(about);
     this.say("");
-    if (about.awaits_engine) this.effort.textContent = "compiling the fast engine, first estimates soon…";
+    if (about.awaits_engine) {
+      this.effort.textContent = "compiling the fast engine, first estimates soon…";
+      this.tradeoff.note.textContent = "The curve comes when the fast engine is compiled.";
+    }
     this.goTo(this.past.now, null, { isOwn: false, asksAgain: true });
   }
 
