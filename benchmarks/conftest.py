@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from speed_cases import Row
 
 _DOCS = Path(__file__).parents[1] / "docs"
 _BEGIN, _END = "<!-- {} -->\n", "<!-- end -->\n"
 _said: list[str] = []
+_rows: list[tuple[str, str, str]] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,6 +34,18 @@ def say(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str], None]]:
 
 
 @pytest.fixture
+def row(capsys: pytest.CaptureFixture[str]) -> Row:
+    """Print a row of the table on the page about speed, and keep it."""
+
+    def out(case: str, measured: str, bound_by: str) -> None:
+        _rows.append((case, measured, bound_by))
+        with capsys.disabled():
+            print(f"\n{case}: {measured}", end=" ")
+
+    return out
+
+
+@pytest.fixture
 def write_page(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Return a function that replaces what was measured on a page of docs/ by a text, if that is asked for."""
     is_asked: bool = request.config.getoption("--write-page")
@@ -42,7 +56,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     # A part of the benchmarks has its own pages at most.
     is_whole = not session.config.option.keyword and not any(".py" in name for name in session.config.args)
     if session.config.getoption("--write-page") and exitstatus == 0 and _said and is_whole:
-        _write("performance.md", "make bench", "\n".join(["```", *_said, "```"]))
+        table = ["| case | measured | bound by |", "|---|---|---|", *(f"| {' | '.join(cells)} |" for cells in _rows)]
+        _write("performance.md", "make bench", "\n".join([*table, "", "```", *_said, "```"]))
 
 
 def _write(page: str, command: str, text: str, place: str = "measured") -> None:
