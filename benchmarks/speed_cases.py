@@ -61,8 +61,12 @@ class Case:
 
 CASES = {
     "plain": Case({}, "four Philox blocks and one lognormal quantile per node", least=12),
-    "mix of releases, 20 % defective": Case(MIX, "exact windows of defective nodes, and their rollback", stops=True),
-    "own levels": Case(OWN_LEVELS, "a beta quantile for one node in three, whose level brackets don't settle"),
+    "mix of releases, 20 % defective": Case(
+        MIX, "draws for the whole fleet, though a stopped rollout updates a part of it; and its rollback", stops=True
+    ),
+    "own levels": Case(
+        OWN_LEVELS, "a block per node, and a beta quantile where bounds of its level don't settle a window"
+    ),
     "flapping and crashes": Case(
         {**FLAPPING, **CRASHES}, "the first spells of both processes: four more blocks", least=6
     ),
