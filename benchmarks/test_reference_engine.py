@@ -24,7 +24,7 @@ TABLES = ("responses", "events", "timeline", "nodes", "windows", "revisions")
 
 # Linear means: ten times the nodes cost at most this many times as much per node. Memory caches that no longer hold a
 # fleet and the depth of the queue of events account for some growth; a cost that is not linear would show as 10.
-MOST_GROWTH = 1.5
+MOST_GROWTH = 1.75
 
 
 def make_scenario(nodes: int) -> Scenario:
