@@ -59,8 +59,10 @@ fuzz: $(VENV)/.tested
 	HYPOTHESIS_PROFILE=fuzz FUZZ_CASES=$(CASES) FUZZ_FIRST=$(FIRST) $(BIN)/python -m pytest -n auto \
 		tests/test_fuzzing.py tests/test_properties.py tests/test_engines_equal.py tests/test_malformed.py tests/test_openapi.py
 
+# Measured figures go to docs/performance.md with BENCH="benchmarks --write-page"; a part of the benchmarks replaces its rows there.
+BENCH ?= benchmarks
 bench: $(VENV)/.tested
-	$(BIN)/python -m pytest benchmarks --benchmark-only -p no:xdist
+	$(BIN)/python -m pytest $(BENCH) --benchmark-only -p no:xdist
 
 # Real Docker Swarm, as root: Debian's packages are unpacked, not installed. Some minutes.
 RECORDINGS ?= tests/conformance/recordings

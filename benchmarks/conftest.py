@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from speed_cases import Row
 
 _DOCS = Path(__file__).parents[1] / "docs"
 _BEGIN, _END = "<!-- {} -->\n", "<!-- end -->\n"
-_said: list[str] = []
+_rows: list[tuple[str, str, str]] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,12 +22,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str], None]]:
-    """Print a line past pytest's capturing, and keep it."""
+    """Print a line past pytest's capturing."""
 
     def out(text: str) -> None:
-        _said.append(text)
         with capsys.disabled():
             print(f"\n{text}", end=" ")
+
+    return out
+
+
+@pytest.fixture
+def row(capsys: pytest.CaptureFixture[str]) -> Row:
+    """Print a row of the table on the page about speed, and keep it."""
+
+    def out(case: str, measured: str, bound_by: str) -> None:
+        _rows.append((case, measured, bound_by))
+        with capsys.disabled():
+            print(f"\n{case}: {measured}", end=" ")
 
     return out
 
@@ -39,10 +51,19 @@ def write_page(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    # A part of the benchmarks has its own pages at most.
-    is_whole = not session.config.option.keyword and not any(".py" in name for name in session.config.args)
-    if session.config.getoption("--write-page") and exitstatus == 0 and _said and is_whole:
-        _write("performance.md", "make bench", "\n".join(["```", *_said, "```"]))
+    if session.config.getoption("--write-page") and exitstatus == 0 and _rows:
+        is_whole = not session.config.option.keyword and not any(".py" in name for name in session.config.args)
+        rows = {} if is_whole else _read_rows("performance.md")
+        rows.update({case: [case, *others] for case, *others in _rows})
+        lines = [["case", "measured", "bound by"], ["---"] * 3, *rows.values()]
+        _write("performance.md", "make bench", "\n".join(f"| {' | '.join(cells)} |" for cells in lines))
+
+
+def _read_rows(page: str) -> dict[str, list[str]]:
+    """Return the rows of what was measured before, by case: a part of the benchmarks replaces its own."""
+    text = (_DOCS / page).read_text().split(_BEGIN.format("measured"))[1].split(_END)[0]
+    cells = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return {row[0]: row for row in cells[2:]}
 
 
 def _write(page: str, command: str, text: str, place: str = "measured") -> None:

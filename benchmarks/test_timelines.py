@@ -5,14 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from speed_cases import Row
 
 SCENARIO = Path(__file__).parents[1] / "scenarios" / "bench-1000.yaml"
 
 
-def test_timelines_of_10_000_rollouts(benchmark: Any, say: Callable[[str], None]) -> None:
+def test_timelines_of_10_000_rollouts(benchmark: Any, row: Row) -> None:
     """All quantities of 10,000 rollouts of 1,000 nodes take less than 10 s of two cores, and 500 MB."""
     code = textwrap.dedent(
         f"""
@@ -34,6 +35,10 @@ def test_timelines_of_10_000_rollouts(benchmark: Any, say: Callable[[str], None]
         subprocess.run, (command,), {"check": True, "capture_output": True, "text": True}, rounds=1
     )
     cpu_s, megabytes = map(float, run.stdout.split())
-    say(f"timelines of 10,000 rollouts of 1,000 nodes: {cpu_s:.1f} s of processor time, {megabytes:.0f} MB at most")
+    row(
+        "timelines of 10,000 rollouts of 1,000 nodes",
+        f"{cpu_s:.1f} s of processor time, {megabytes:.0f} MB at most",
+        "every change of every node, in every quantity",
+    )
     assert cpu_s < 20
     assert megabytes < 500

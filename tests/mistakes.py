@@ -344,7 +344,9 @@ MISTAKES: dict[str, Plant] = {
     "below the rate is healthy": instead(
         HealthRule, "allowed_failures", lambda rule, requests: math.ceil(rule.max_error_rate * requests) - 1
     ),
-    "windows count after the end": instead(responses_module, "_count_up_to", lambda _, ends: len(ends)),
+    "windows count after the end": instead(
+        responses_module, "_decided", lambda recording: np.full(len(recording.windows.end_ns), True)
+    ),
     "causes add up": instead(prober_module, "mean_level", _adds_causes_up),
     "a crash at a window's end spoils it": instead(
         World, "was_up", lambda world, node, start, end: _was_up(world, node, start, end + 1)

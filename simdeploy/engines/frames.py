@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -66,19 +66,20 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
         np.array(column, dtype=object)[of_node].astype(np.int64) for column in (moves.from_status, moves.to_status)
     )
     window_ends = np.array(recording.windows.end_ns, dtype=np.int64)
-    looked = window_ends <= end
+    looked = np.argsort(window_ends)  # places found in order are found fast
+    looked = looked[: np.searchsorted(window_ends, end, side="right", sorter=looked)]
     window_ends = window_ends[looked]
     exposed_at, exposed = service.exposed.count_changes(end)
     out_at, out = service.out_of_service.count_changes(end)
     rates = ErrorRates(recording, service)
     times = _merge([np.zeros(1, np.int64), moved, window_ends, exposed_at, out_at, rates.changes_ns])
 
-    change = np.zeros((len(times), len(STATUSES)), dtype=np.int64)
-    change[0, PENDING] = total
+    change = np.zeros((len(STATUSES), len(times)), dtype=np.int64)
+    change[PENDING, 0] = total
     at = np.searchsorted(times, moved)
-    np.add.at(change, (at, left), -1)
-    np.add.at(change, (at, entered), 1)
-    counts = np.cumsum(change, axis=0)
+    np.add.at(change, (left, at), -1)
+    np.add.at(change, (entered, at), 1)
+    counts = np.cumsum(change, axis=1)
 
     looked_at = np.searchsorted(times, window_ends)
     requests, failed = np.zeros(len(times), np.int64), np.zeros(len(times), np.int64)
@@ -88,7 +89,7 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     demand, lost, shed = service.requests.rates_at(times)
     columns = [
         times / NS_PER_S,
-        *counts.T,
+        *counts,
         _as_of(times, exposed_at, exposed),
         total - _as_of(times, out_at, out),
         requests,
@@ -203,8 +204,10 @@ def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFra
     import pandas as pd
 
     lengths = [len(deployment.history.revisions) for deployment in deployments]
-    rows = (fields for one in deployments for _, fields in one.history.revisions)
-    fields = dict(zip(StatusFields._fields, zip(*rows, strict=True), strict=True))
+    rows = [fields for one in deployments for _, fields in one.history.revisions]
+    fields: dict[str, list[Any]] = {
+        name: [row[place] for row in rows] for place, name in enumerate(StatusFields._fields)
+    }
     revised_ns = np.array([time_ns for one in deployments for time_ns, _ in one.history.revisions], np.int64)
 
     def texts(words: Sequence[str]) -> pd.api.extensions.ExtensionArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,19 +14,27 @@ if TYPE_CHECKING:
 CONTROL_PLANE = -1  # the node number of what the control plane does
 
 
+def _numbers() -> array[int]:
+    return array("q")
+
+
+def _flags() -> array[int]:
+    return array("b")
+
+
 @dataclass(slots=True)
 class Transitions:
     """Changes of nodes' statuses and acts of the control plane (statuses as words), in columns.
 
-    Columns of numbers cost the garbage collector nothing, whatever the size of the fleet.
+    Arrays cost the garbage collector nothing, whatever the size of the fleet: it would visit every item of a list.
     """
 
-    time_ns: list[int] = field(default_factory=list)
-    round: list[int] = field(default_factory=list)
-    node: list[int] = field(default_factory=list)
+    time_ns: array[int] = field(default_factory=_numbers)
+    round: array[int] = field(default_factory=_numbers)
+    node: array[int] = field(default_factory=_numbers)
     from_status: list[int | str] = field(default_factory=list)
     to_status: list[int | str] = field(default_factory=list)
-    wave: list[int] = field(default_factory=list)
+    wave: array[int] = field(default_factory=_numbers)
     reason: list[str] = field(default_factory=list)
 
     def add(
@@ -42,18 +52,18 @@ class Transitions:
 
 @dataclass(slots=True)
 class Windows:
-    """Health windows that ended, in columns.
+    """Health windows that ended, in columns, in no particular order.
 
     A window is `counted` if the verdict on its node, its wave or the running nodes used it.
     """
 
-    end_ns: list[int] = field(default_factory=list)
-    node: list[int] = field(default_factory=list)
-    requests: list[int] = field(default_factory=list)
-    failed: list[int] = field(default_factory=list)
-    healthy: list[bool] = field(default_factory=list)
-    up: list[bool] = field(default_factory=list)
-    counted: list[bool] = field(default_factory=list)
+    end_ns: array[int] = field(default_factory=_numbers)
+    node: array[int] = field(default_factory=_numbers)
+    requests: array[int] = field(default_factory=_numbers)
+    failed: array[int] = field(default_factory=_numbers)
+    healthy: array[int] = field(default_factory=_flags)
+    up: array[int] = field(default_factory=_flags)
+    counted: array[int] = field(default_factory=_flags)
 
     def add(self, end_ns: int, node: int, requests: int, failed: int, *, healthy: bool, up: bool, counted: bool) -> int:
         """Add one row; return its place."""
@@ -66,14 +76,35 @@ class Windows:
         self.counted.append(counted)
         return len(self.end_ns) - 1
 
+    def extend(
+        self, first_end: int, interval: int, node: int, seen: Sequence[tuple[int, int, bool, bool]], *, counted: bool
+    ) -> None:
+        """Add rows of one node, each an interval after the one before: requests, failed ones, whether up and healthy."""
+        if not seen:
+            return
+        requests, failed, up, healthy = zip(*seen, strict=True)
+        n = len(seen)
+        self.end_ns.extend(range(first_end, first_end + n * interval, interval))
+        self.node.extend([node] * n)
+        self.requests.extend(requests)
+        self.failed.extend(failed)
+        self.healthy.extend(healthy)
+        self.up.extend(up)
+        self.counted.extend([counted] * n)
+
 
 class NoWindows(Windows):
     """Health windows of a run in which nobody looks at them afterwards: none is kept."""
 
     def add(self, end_ns: int, node: int, requests: int, failed: int, *, healthy: bool, up: bool, counted: bool) -> int:  # noqa: ARG002
         """Keep one place for all of them."""
-        self.counted = [counted]
+        self.counted = array("b", [counted])
         return 0
+
+    def extend(
+        self, first_end: int, interval: int, node: int, seen: Sequence[tuple[int, int, bool, bool]], *, counted: bool
+    ) -> None:
+        """Keep nothing."""
 
 
 class StatusFields(NamedTuple):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from simdeploy.engines.service import Service
 from simdeploy.units import NS_PER_S
@@ -58,7 +59,7 @@ def compute_responses(recording: Recording, service: Service | None = None) -> d
         "min_in_service_fraction": math.nan,
         "unavailable_excess_node_s": math.nan,
         **dict.fromkeys(_OF_REQUESTS, math.nan),
-        "decision_windows": _count_up_to(makespan, recording.windows.end_ns),
+        "decision_windows": int(_decided(recording).sum()),
         "decision_requests": _decision_requests(recording),
     }
     if is_known:
@@ -99,17 +100,17 @@ def _verdict(recording: Recording) -> str | float:
     return "stopped_defective" if release.defective else "false_alarm"
 
 
-def _count_up_to(makespan_ns: int | None, end_ns: list[int]) -> int:
-    """Count windows that ended by the makespan; they are recorded as they end."""
-    return len(end_ns) if makespan_ns is None else bisect_right(end_ns, makespan_ns)
+def _decided(recording: Recording) -> np.ndarray:
+    """Return of each window whether it ended by the makespan."""
+    ends = np.array(recording.windows.end_ns, np.int64)
+    return np.full(len(ends), True) if recording.makespan_ns is None else ends <= recording.makespan_ns
 
 
 def _decision_requests(recording: Recording) -> int:
     """Count the requests that a verdict looked at: those of windows that ended by the makespan, or what gates took."""
     if recording.gate_requests is not None:
         return recording.gate_requests
-    windows = recording.windows
-    return sum(windows.requests[: _count_up_to(recording.makespan_ns, windows.end_ns)])
+    return int(np.array(recording.windows.requests, np.int64)[_decided(recording)].sum())
 
 
 def _seconds(time_ns: int | None) -> float:

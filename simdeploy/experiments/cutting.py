@@ -26,7 +26,7 @@ _MOST_OF_A_SPAN = 1 / 4
 _FEWEST_SPANS = 16
 _SHORTEST = 1 / 16  # of a span's time
 
-_LONG_ENOUGH = 1 / 8  # of a span's time; longer times may be extrapolated
+_LONG_ENOUGH = 1 / 32  # of a span's time; longer times may be extrapolated, and workers wait meanwhile
 _SHARES_NOTHING = 1 / 2  # of the cost of the previous policies: least cost of one more if nothing is shared
 _VISIBLE = 1 / 8  # of a span's time; what replications add beyond it is more than noise of the clock
 _LOSS = 0.15  # how much more a cell may cost in a span of few policies
@@ -58,7 +58,7 @@ def cut_job(job: Job, replications: int) -> Cut:
 
     Notes
     -----
-    Times a few replications: about a quarter of a second for each of at most eight groups, and hardly more than a twentieth
+    Times a few replications: at most about a quarter of a second for each of at most eight groups, and hardly more than a twentieth
     of the work. The result varies between calls; simulated numbers don't. Jobs of fewer than 64 replications are not timed:
     each span is one replication of all policies, or all of a group if the compiled engine is done with it at once.
 

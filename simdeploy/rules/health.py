@@ -140,6 +140,11 @@ class HealthRecord:
         self._healthy = 0
         self._unhealthy = 0
 
+    @property
+    def least_needed(self) -> int:
+        """The windows after which the node is running at the soonest."""
+        return self._rule.windows_needed - self._healthy
+
     def add(self, healthy: bool) -> Literal["running", "failed"] | None:
         """Add a window; return the verdict on the node, if there is one now."""
         rule = self._rule

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from simdeploy.errors import InputError, Path, Problem, collect, format_path, nearest, raise_if_any
+from simdeploy.errors import InputError, Path, Problem, format_path, nearest, raise_if_any
 from simdeploy.scenario.json_schema import key_default, key_schema, known_keys, may_add_keys, shared_schema
 
 _INDEX = re.compile(r"\[(\d+)\]")
@@ -25,8 +25,10 @@ def set_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
     changed = dict(raw)
     problems: list[Problem] = []
     for path, value in values.items():
-        with collect(problems):
-            _set(changed, _INDEX.sub(r".\1", path), value)
+        try:
+            _set(changed, _with_dots(path), value)
+        except InputError as error:
+            problems += error.problems
     raise_if_any(problems)
     return changed
 
@@ -47,7 +49,7 @@ def find_key(raw: Mapping[str, Any], path: str) -> Key:
     >>> find_key({"fleet": {"nodes": 5}}, "fleet.nodes").is_stated
     True
     """
-    places = next(_resolve(raw, shared_schema(), _INDEX.sub(r".\1", path), ()), None)
+    places = next(_resolve(raw, shared_schema(), _with_dots(path), ()), None)
     if places is None:
         raise _no_such_path(raw, path)
     node: Any = raw
@@ -73,6 +75,10 @@ def all_keys(node: object, schema: Mapping[str, Any], prefix: str = "", *, is_st
         yield Key(prefix + name, key_schema(schema, key), is_there)
         below = key_default(schema, key) if child is None else child
         yield from all_keys(below, key_schema(schema, key), f"{prefix}{name}.", is_stated=is_there)
+
+
+def _with_dots(path: str) -> str:
+    return _INDEX.sub(r".\1", path) if "[" in path else path
 
 
 def _set(raw: dict[str, Any], path: str, value: object) -> None:
@@ -113,14 +119,15 @@ def _resolve(node: object, schema: Mapping[str, Any], rest: str, path: Path) -> 
             yield from _further(node[number], key_schema(schema, number), tail, (*path, number))
         return
     keys = node if isinstance(node, dict) else {}
-    names = [*keys, *known_keys(schema)]
-    fitting = {name for name in names if rest.startswith(name)}
-    for name in sorted(fitting, key=lambda name: (-len(name), name)):
-        if rest == name or (rest.startswith(name + ".") and len(rest) > len(name) + 1):
-            yield from _further(
-                _child(keys, schema, name), key_schema(schema, name), rest[len(name) + 1 :], (*path, name)
-            )
-    if may_add_keys(schema) and "." not in rest and rest not in names:
+    head, dot, tail = rest.partition(".")
+    # Names in a file may have dots.
+    fitting = [name for name in keys if "." in name and f"{rest}.".startswith(f"{name}.")]
+    is_known = head in keys or head in known_keys(schema)
+    for name in sorted(fitting, key=len, reverse=True) + [head] * is_known:
+        below = tail if name == head else rest[len(name) + 1 :]
+        if below or rest == name:
+            yield from _further(_child(keys, schema, name), key_schema(schema, name), below, (*path, name))
+    if may_add_keys(schema) and not dot and not is_known:
         yield (*path, rest)
 
 

@@ -215,7 +215,8 @@ class Scenario:
             raise InputError(errors)
         known = [(problem.path, problem.message) for problem in self.warnings]
         warn(problem for problem in scenario.warnings if (problem.path, problem.message) not in known)
-        return scenario.tilted(self.tilt).given(self.kind)
+        scenario = scenario if self.tilt is None else scenario.tilted(self.tilt)
+        return scenario if self.kind is None else scenario.given(self.kind)
 
     def tilted(self, tilt: Tilt | Mapping[str, float] | None) -> Scenario:
         """Return the scenario with changed probabilities; the `weight` of its replications corrects for them.

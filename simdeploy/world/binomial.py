@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from simdeploy.world.special import special
@@ -50,6 +50,20 @@ def failed_requests(requests: int, p: float, u: float, *, once: bool = False) ->
     if table is not None:
         return bisect_left(table, u)
     return _search(requests, p, lambda pivot: u <= _rough_cdf(pivot, requests, p))
+
+
+def failed_requests_of(requests: int, p: float, uniforms: Sequence[float]) -> list[int]:
+    """Compute :func:`failed_requests` of windows that are alike.
+
+    Examples
+    --------
+    >>> failed_requests_of(200, 0.004, [0.4, 0.5, 0.9999])
+    [0, 1, 6]
+    """
+    table = _table(requests, p) if p < 1.0 else None
+    if table is None:
+        return [failed_requests(requests, p, u) for u in uniforms]
+    return [bisect_left(table, u) for u in uniforms]
 
 
 def binomial_cdf(k: int, requests: int, p: float) -> float:

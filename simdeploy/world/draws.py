@@ -118,6 +118,14 @@ class Draws:
                 self._compute_along(stream, node, index >> _INDICES_BITS)
             return self.draw(stream, node, index)
 
+    def series(self, stream: Stream, node: int, first: int, n: int) -> list[float]:
+        """Return the numbers of a node at indices `first`, ..., `first + n - 1`."""
+        chunk, place = node >> _NODES_BITS, node & (_NODES - 1)
+        try:
+            return [self._across[stream, index, chunk][place] for index in range(first, first + n)]
+        except LookupError:
+            return [self.draw(stream, node, index) for index in range(first, first + n)]
+
     def fleet(self, stream: Stream, n: int, index: int = 0) -> FloatArray:
         """Return the numbers of nodes 0, ..., n - 1 at one index."""
         return self.of_nodes(stream, np.arange(n), index)

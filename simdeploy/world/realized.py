@@ -170,6 +170,10 @@ class World:
         """Return the uniform that decides a window's failed requests."""
         return self.draws.draw(Stream.WINDOW, node, window)
 
+    def window_uniforms(self, node: int, first: int, n: int) -> list[float]:
+        """Return those of n windows."""
+        return self.draws.series(Stream.WINDOW, node, first, n)
+
     # -- what the release adds ---------------------------------------------------------------------
 
     def added_level(self, node: int) -> float:
@@ -252,6 +256,12 @@ class World:
         """Return quickly whether a node was never degraded before `end`; False if not quickly known."""
         flapping = self._flapping[node]
         return flapping is None or flapping.is_good_until(node, end)
+
+    def is_quiet_until(self, node: int, end: int) -> bool:
+        """Return quickly whether a node was never down or degraded before `end`; False if not quickly known."""
+        crash = self._crash[node]
+        is_up = self._zones[node] is None and (crash is None or crash.is_good_until(node, end))
+        return is_up and self.is_undegraded_until(node, end)
 
     def degraded_spells(self, node: int, start: int, end: int) -> Iterator[Spell]:
         """Yield the degraded spells of a node within [start, end)."""

@@ -267,13 +267,8 @@ class Controller:
         return f"{what}; {remark}" if remark else what
 
     def _note(self) -> None:
-        for queue in self._deadlines.values():
-            while queue and _has_passed(*queue[0]):
-                queue.popleft()
-            while queue and _has_passed(*queue[-1]):
-                queue.pop()
-        ahead = [queue for queue in self._deadlines.values() if queue and not self.course.is_over]
-        progress = [at for at in (self.pacing.last_dispatch_ns, self.judging.last_count_ns) if at is not None]
+        dispatched_ns, counted_ns = self.pacing.last_dispatch_ns, self.judging.last_count_ns
+        first_ns, last_ns = self._bound_deadlines()
         self.history.settle(
             self._site.env.now,
             StatusFields(
@@ -284,11 +279,24 @@ class Controller:
                 failed_nodes=self.judging.failed,
                 canary_promoted=bool(self.canaries) and self.pacing.promoted_waves > 0,
                 completed_ns=self.course.makespan_ns,
-                last_progress_ns=max(progress, default=None),
-                health_check_deadline_ns=min((queue[0][0] for queue in ahead), default=None),
-                healthy_deadline_ns=max((queue[-1][0] for queue in ahead), default=None),
+                last_progress_ns=dispatched_ns if counted_ns is None else max(counted_ns, dispatched_ns or 0),
+                health_check_deadline_ns=first_ns,
+                healthy_deadline_ns=last_ns,
             ),
         )
+
+    def _bound_deadlines(self) -> tuple[int | None, int | None]:
+        """Return the first and the last deadline of nodes that are not heard of, while the rollout goes on."""
+        first_ns = last_ns = None
+        for queue in self._deadlines.values():
+            while queue and _has_passed(*queue[0]):
+                queue.popleft()
+            while queue and _has_passed(*queue[-1]):
+                queue.pop()
+            if queue and not self.course.is_over:
+                first_ns = queue[0][0] if first_ns is None else min(first_ns, queue[0][0])
+                last_ns = queue[-1][0] if last_ns is None else max(last_ns, queue[-1][0])
+        return first_ns, last_ns
 
 
 def _has_passed(deadline_ns: int, node: Node) -> bool:

@@ -84,6 +84,8 @@ class Deadlines:
 
     def tell(self) -> str | None:
         """Return which deadline has passed, once, in words for the deployment's message."""
+        if self._rollout_ns is None and self._progress_ns is None:
+            return None
         now, progress_ns, due_ns = self._site.env.now, self._progress_ns, self._progress_due_ns
         if self._rollout_ns is not None and not self._is_late and now >= self._rollout_ns:
             self._is_late = True

@@ -168,7 +168,8 @@ class Dispatcher:
     @property
     def turns_due(self) -> int:
         """How many nodes of the wave that was opened last find a slot."""
-        return self._count_free(self.waves[-1].size - self.waves[-1].turns)
+        left = self.waves[-1].size - self.waves[-1].turns
+        return self._count_free(left) if left else 0
 
     def _count_free(self, most: int) -> int:
         return self.slots.count_free(self._order, self._next, most, is_bounded=self._is_bounded)

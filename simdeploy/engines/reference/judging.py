@@ -60,7 +60,14 @@ class Judging:
         else:
             self.updated += 1
             self._deadlines.progress()
-        self._news = True
+        self._news |= node.fate.ever_failed or self._success_matters
+
+    @property
+    def _success_matters(self) -> bool:
+        """Whether limits may be crossed when a node succeeds: later than its failures happened, or once there is a sample."""
+        limits = self._site.terms.limits
+        is_late = self._at_wave_end or self._switches.reporting_delay_ns > 0
+        return is_late or (limits is not None and limits.minimum_sample > 0)
 
     def count_try(self) -> None:
         """Let a failed try of a node that is tried again count, if it does."""

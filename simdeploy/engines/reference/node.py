@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import simpy
 
@@ -272,17 +272,36 @@ class Node:
     def _observe(self, record: HealthRecord, start: int, deadline: int) -> Generator[simpy.Event, Any, str]:
         """Be looked at, window by window, the first of which began at `start`; return why the node is not healthy."""
         env, interval = self._site.env, self.rule.interval_ns
+        look = self._sleep if self._prober.foresees(self.number) else self._look
         while start + interval <= deadline:
-            yield env.timeout(start + interval - env.now)
-            verdict = record.add(self._prober.looks_at(self.number, self.fate, start, start + interval).healthy)
+            verdict = yield from look(record, start, deadline)
             if verdict == "running":
                 self._resolve(RUNNING, "healthy")
                 return ""
             if verdict == "failed":
                 return "unhealthy"
-            start += interval
+            start = env.now
         yield env.timeout(deadline - start)
         return "not healthy by the deadline"
+
+    def _look(
+        self, record: HealthRecord, start: int, _deadline: int
+    ) -> Generator[simpy.Event, Any, Literal["running", "failed"] | None]:
+        """Be looked at for one window; return the verdict, if there is one now."""
+        end = start + self.rule.interval_ns
+        yield self._site.env.timeout(end - self._site.env.now)
+        return record.add(self._prober.looks_at(self.number, self.fate, start, end).healthy)
+
+    def _sleep(
+        self, record: HealthRecord, start: int, deadline: int
+    ) -> Generator[simpy.Event, Any, Literal["running", "failed"] | None]:
+        """Be looked at for several windows at once: nobody else acts on what is seen before the verdict."""
+        ahead = self._prober.looks_ahead(self.number, self.fate, record, start, deadline)
+        try:
+            yield self._site.env.timeout(ahead.end - self._site.env.now)
+        finally:
+            self._prober.saw(self.number, self.fate, ahead, self._site.env.now)
+        return ahead.verdict
 
     def _begin_validation(self, deadline: int | None) -> int:
         """Be validated from now on; return the deadline."""

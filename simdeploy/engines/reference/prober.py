@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from simdeploy.world.binomial import failed_requests
+from simdeploy.world.binomial import failed_requests, failed_requests_of
 from simdeploy.world.levels import mean_level
 from simdeploy.world.streams import WORD_LIMIT, Stream
 from simdeploy.world.traffic import count_requests
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from simdeploy.engines.recording import NodeFate, Windows
     from simdeploy.engines.reference.load import Load
-    from simdeploy.rules.health import HealthRule
+    from simdeploy.rules.health import HealthRecord, HealthRule
     from simdeploy.world.realized import World
 
 
@@ -25,6 +28,38 @@ class Seen(NamedTuple):
     was_up: bool
     healthy: bool
     place: int  # among the windows that are recorded
+
+
+# Requests, failed ones, whether the node was up, whether the window is healthy.
+View = tuple[int, int, bool, bool]
+_MOST_AHEAD = 32  # windows: a node may go back before it has had more
+
+
+@dataclass(slots=True)
+class Ahead:
+    """Windows that a node will have unless somebody interrupts it.
+
+    Attributes
+    ----------
+    first_end, interval : int
+        When the first one ends, and how long each takes.
+    verdict : {'running', 'failed'} or None
+        That the last one leads to.
+    """
+
+    first_end: int
+    interval: int
+    seen: list[View] = field(default_factory=list)
+    verdict: Literal["running", "failed"] | None = None
+
+    @property
+    def end(self) -> int:
+        """When the last one ends."""
+        return self.first_end + (len(self.seen) - 1) * self.interval
+
+    def ended_by(self, now: int) -> list[View]:
+        """Return those that have ended."""
+        return self.seen if now >= self.end else self.seen[: (now - self.first_end) // self.interval + 1]
 
 
 class Prober:
@@ -50,19 +85,60 @@ class Prober:
         self._degraded = [b.flapping.error_rate if b.flapping else None for b in world.behaviours]
         self._allows = cache(rule.allowed_failures)
 
+    def foresees(self, number: int) -> bool:
+        """Return whether nothing that may happen meanwhile changes what a node's windows see."""
+        return self._world.service is None and not self._world.is_disturbed(number)
+
     def looks_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:
         """Judge a node's window from `start` to `end`, which is now: up throughout, and few enough failed requests."""
+        requests, failed, was_up, healthy = self._see(number, fate, fate.windows, start, end)
+        place = self._windows.add(end, number, requests, failed, healthy=healthy, up=was_up, counted=self._nodes_count)
+        fate.windows += 1
+        return Seen(requests, failed, was_up, healthy, place)
+
+    def looks_ahead(self, number: int, fate: NodeFate, record: HealthRecord, start: int, deadline: int) -> Ahead:
+        """Judge a node's next windows, the first of which begins at `start`: as many as it needs at least, or fewer until it fails."""
+        interval = self._interval_ns
+        n = min(record.least_needed, (deadline - start) // interval, _MOST_AHEAD)
+        ahead = Ahead(start + interval, interval)
+        for view in self._foresee(number, fate, start, n):
+            ahead.seen.append(view)
+            ahead.verdict = record.add(view[-1])
+            if ahead.verdict is not None:
+                break
+        return ahead
+
+    def saw(self, number: int, fate: NodeFate, ahead: Ahead, now: int) -> None:
+        """Record those windows of a look ahead that have ended by now."""
+        seen = ahead.ended_by(now)
+        self._windows.extend(ahead.first_end, ahead.interval, number, seen, counted=self._nodes_count)
+        fate.windows += len(seen)
+
+    def _see(self, number: int, fate: NodeFate, window: int, start: int, end: int) -> View:
+        """Return requests and failed requests of a window, whether the node was up, and whether the window is healthy."""
         world = self._world
         requests, allowed, shed = self._meets(number, start, end)
         failed = 0
         if requests:
             level = self._level(number, fate, start, end, shed)
-            failed = failed_requests(requests, level, world.window_uniform(number, fate.windows), once=self._vary)
+            failed = failed_requests(requests, level, world.window_uniform(number, window), once=self._vary)
         was_up = world.was_up(number, start, end)
-        healthy = failed <= allowed and was_up
-        place = self._windows.add(end, number, requests, failed, healthy=healthy, up=was_up, counted=self._nodes_count)
-        fate.windows += 1
-        return Seen(requests, failed, was_up, healthy, place)
+        return requests, failed, was_up, failed <= allowed and was_up
+
+    def _foresee(self, number: int, fate: NodeFate, start: int, n: int) -> Iterator[View]:
+        """Return what n windows will see."""
+        world, interval, first = self._world, self._interval_ns, fate.windows
+        same = self._same[world.class_numbers[number]]
+        if same is None or world.added_level(number) or not world.is_quiet_until(number, start + n * interval):
+            for place in range(n):
+                begin = start + place * interval
+                yield self._see(number, fate, first + place, begin, begin + interval)
+            return
+        # The node is up, and all windows are alike.
+        requests, allowed, _ = same
+        uniforms = world.window_uniforms(number, first, n)
+        for failed in failed_requests_of(requests, world.baseline[number], uniforms) if requests else [0] * n:
+            yield requests, failed, True, failed <= allowed
 
     def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:
         """Count the failed ones of as many requests of a node on the old version; None if it was not up throughout."""

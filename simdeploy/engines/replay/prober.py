@@ -38,6 +38,10 @@ class ReplayedProber(Prober):
         self._is_counted = nodes_count
         self.nodes: list[ReplayedNode] = []
 
+    def foresees(self, number: int) -> bool:  # noqa: ARG002
+        """Return False: the record may end at any window."""
+        return False
+
     def looks_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:  # noqa: ARG002
         """Return what the window saw that a node had as long after its start."""
         windows, first = self._known.nodes[number].windows or (), fate.windows * self._per_window

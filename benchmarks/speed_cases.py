@@ -1,0 +1,80 @@
+"""What is measured: changes of bench-1000, and what bounds each. A case is one line of the table in docs/performance.md.
+
+`tests/test_work.py` counts what the engine does in these cases, whatever the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simdeploy import Scenario, read_scenario
+
+# Prints a row of the table: case, what was measured, and what bounds it.
+Row = Callable[[str, str, str], None]
+
+_PATH = Path(__file__).parents[1] / "scenarios" / "bench-1000.yaml"
+POLICY = "waves-of-100"
+
+FLAPPING = {"fleet.flapping": {"good": "2h", "degraded": "45s", "error_rate": 0.3}}
+CRASHES = {
+    "fleet.crash": {
+        "up": {"weibull": {"mean": "720h", "shape": 0.8}},
+        "repair": {"lognormal": {"median": "5m", "p95": "20m"}},
+    }
+}
+OWN_LEVELS = {"fleet.error_rate": {"beta": {"mean": 0.004, "sd": 0.002}}}
+SLIDING = {"orchestrator.pacing": "sliding"}
+# One release in five is defective; the limits stop it and it is rolled back.
+MIX = {
+    "release": {
+        "good": {"probability": 0.8},
+        "bad": {"probability": 0.2, "defective": True, "error_rate": 0.12, "start_failure": 0.05},
+    },
+    f"policies.{POLICY}.health_check.max_error_rate": 0.05,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A change of bench-1000.
+
+    Attributes
+    ----------
+    bound_by : str
+        What its time goes into, as a phrase.
+    least : float
+        Million node updates a second and core that are demanded on any machine.
+    stops : bool
+        Whether some rollouts stop before every node is updated.
+    replications : int
+    """
+
+    changes: dict[str, Any]
+    bound_by: str
+    least: float = 0
+    stops: bool = False
+    replications: int = 1000
+
+
+CASES = {
+    "plain": Case({}, "four Philox blocks and one lognormal quantile per node", least=12),
+    "mix of releases, 20 % defective": Case(
+        MIX, "draws for the whole fleet, though a stopped rollout updates a part of it; and its rollback", stops=True
+    ),
+    "own levels": Case(
+        OWN_LEVELS, "a block per node, and a beta quantile where bounds of its level don't settle a window"
+    ),
+    "flapping and crashes": Case(
+        {**FLAPPING, **CRASHES}, "the first spells of both processes: four more blocks", least=6
+    ),
+    "sliding": Case(SLIDING, "the queue of the nodes in flight", least=4),
+    "sliding, flapping and crashes": Case({**SLIDING, **FLAPPING, **CRASHES}, "the queue, and the first spells"),
+}
+
+
+def bench_1000(changes: dict[str, Any] | None = None) -> Scenario:
+    """Return the scenario, changed."""
+    return read_scenario(_PATH).with_values(changes or {})

@@ -1,0 +1,101 @@
+"""Both engines beside programs that simulate the plain rollout and nothing else: how many times as fast, in one run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from peers import N_NODES, PEERS, run_simpy
+from speed_cases import Row, bench_1000
+
+from simdeploy import Scenario, simulate
+from simdeploy.engines.compiled.engine import run_compiled
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning"),
+    pytest.mark.benchmark(timer=time.process_time),
+]
+
+ROLLOUTS = {"plain SimPy": 200, "a heapq loop": 400, "a numba loop": 4000}
+RECORDS = ("events", "timeline", "nodes", "windows", "revisions")
+
+
+@pytest.fixture(scope="module")
+def scenario() -> Scenario:
+    return bench_1000()
+
+
+def of_engine(scenario: Scenario, count: int) -> np.ndarray:
+    """Makespans, failed nodes and windows of the compiled engine."""
+    block = run_compiled(scenario, list(scenario.policies.values()), seed=0, first=0, count=count)
+    names = ("makespan_s", "failed_nodes", "decision_windows")
+    return np.column_stack([block.numbers[name][block.index[0]] for name in names])
+
+
+def seconds_of(work: Callable[[], Any], rounds: int = 3) -> float:
+    """Best processor time of some rounds."""
+    times = []
+    for _ in range(rounds):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def assert_alike(some: np.ndarray, others: np.ndarray) -> None:
+    """Means and variances are within four standard errors of each other."""
+    for place in range(some.shape[1]):
+        a, b = some[:, place], others[:, place]
+        squares = (a - a.mean()) ** 2, (b - b.mean()) ** 2
+        for x, y in ((a, b), squares):
+            error = math.hypot(x.std(ddof=1) / math.sqrt(len(x)), y.std(ddof=1) / math.sqrt(len(y)))
+            assert abs(x.mean() - y.mean()) <= 4 * error, (place, x.mean(), y.mean(), error)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_compiled_beside_peers(benchmark: Any, scenario: Scenario, name: str, row: Row) -> None:
+    """The peer simulates the same: makespan, failed nodes and windows are distributed alike; the engine is faster."""
+    count, run = ROLLOUTS[name], PEERS[name]
+    run(0, 1)  # compiled
+    assert_alike(run(1, count), of_engine(scenario, 4000))
+    seconds = benchmark.pedantic(lambda: seconds_of(lambda: run(2, count), 1), rounds=1) / count
+    seconds = min(seconds, seconds_of(lambda: run(2, count), 2) / count)
+    own = seconds_of(lambda: of_engine(scenario, 1000)) / 1000
+    per_node = 1e9 / N_NODES
+    row(
+        f"compiled engine beside {name} of the plain case",
+        f"{seconds / own:.0f} times as fast: {own * per_node:.0f} against {seconds * per_node:,.0f} ns a node",
+        "a node has eight events there and none here",
+    )
+    assert seconds > own
+
+
+@pytest.mark.parametrize("what", ["responses only", "with records"])
+def test_reference_beside_simpy(benchmark: Any, scenario: Scenario, what: str, row: Row) -> None:
+    """The reference engine takes a few times as long as plain SimPy, taken in turn on the same machine."""
+    n = 20
+    tables = RECORDS if what == "with records" else ()
+
+    def reference() -> None:
+        for number in range(n):
+            rollout = simulate(scenario, seed=0, replication=number, engine="reference")
+            assert rollout.response_values["touched_nodes"] == N_NODES
+            for table in tables:
+                getattr(rollout, table)
+
+    def times() -> tuple[float, float]:
+        pairs = [(seconds_of(reference, 1), seconds_of(lambda: run_simpy(3, n), 1)) for _ in range(5)]
+        ours, theirs = (min(column) for column in zip(*pairs, strict=True))
+        return ours, theirs
+
+    ours, theirs = benchmark.pedantic(times, rounds=1)
+    per_node = 1e6 / n / N_NODES
+    row(
+        f"reference engine beside plain SimPy, {what}",
+        f"{ours / theirs:.1f} times as long: {ours * per_node:.1f} against {theirs * per_node:.1f} us a node",
+        "SimPy's own events, then the books of transitions and windows from which responses and records are made",
+    )

@@ -1,0 +1,57 @@
+"""What the compiled engine does per node update, counted: a draw more for each node fails here on any machine."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from interpreted import Interpreted, interpret
+from speed_cases import CASES, POLICY, bench_1000
+
+from simdeploy.engines.compiled.engine import run_compiled
+
+NODES = 200
+SMALL = {
+    "fleet.nodes": NODES,
+    f"policies.{POLICY}.max_parallel": NODES // 10,
+    f"policies.{POLICY}.max_failed_nodes": 20,
+}
+# Per node update at most: blocks of Philox, draws from distributions, windows worked out exactly, and steps of loops. One more of
+# these for each node is beyond what is left.
+MOST = {
+    "plain": (4.5, 1.4, 0.4, 18.5),
+    "mix of releases, 20 % defective": (10.6, 2.9, 0.4, 34.6),
+    "own levels": (5.7, 2.1, 1.8, 26.4),
+    "flapping and crashes": (8.8, 1.8, 0.5, 28.1),
+    "sliding": (4.6, 1.4, 0.4, 34),
+    "sliding, flapping and crashes": (9, 1.7, 0.5, 36.1),
+}
+
+
+@pytest.fixture(scope="module")
+def interpreted() -> Interpreted:
+    return interpret()
+
+
+@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+@pytest.mark.parametrize("name", CASES)
+def test_work_per_node_update(interpreted: Interpreted, name: str) -> None:
+    """Blocks, draws and steps per node update stay within their bounds, and what was counted is what the engine does. [property]"""
+    case = CASES[name]
+    scenario = bench_1000({**SMALL, **case.changes})
+    count = 10 if case.stops else 1
+    whole, index = interpreted.run(scenario, count=count)
+    block = run_compiled(scenario, list(scenario.policies.values()), seed=0, first=0, count=count)
+    columns = interpreted.modules["outcomes"]
+    updates = 0
+    for column, response in (
+        ("UPDATED", "updated_nodes"),
+        ("FAILED_NODES", "failed_nodes"),
+        ("TOUCHED", "touched_nodes"),
+    ):
+        found = whole[index, getattr(columns, column)]
+        np.testing.assert_array_equal(found, block.numbers[response][block.index])
+        updates += int(found.sum()) if response != "touched_nodes" else 0
+    assert updates == NODES * count or case.stops
+    counts = interpreted.counts
+    per_update = [counts[what] / updates for what in ("blocks", "draws", "binomials", "passes")]
+    assert all(np.less_equal(per_update, MOST[name])), (per_update, MOST[name])
