@@ -75,8 +75,8 @@ def forecast(
     Notes
     -----
     Worlds are drawn such that they show what was seen, and weighted with its chance (`simdeploy.analysis.advice.proposing`). Instants agree
-    within half a second. Where nodes have no law of their own (crashes, outages, shared services, traffic, sliding and rate
-    pacing and others: `why_tried`), whole worlds are simulated, and those kept in which it happened.
+    within half a second. Where nodes have no law of their own (crashes, outages, shared services, traffic, rate pacing,
+    sliding without a table of nodes, and others: `why_tried`), whole worlds are simulated, and those kept in which it happened.
 
     Examples
     --------

@@ -131,7 +131,15 @@ def condition(
     has_verdicts = shows_all_verdicts(scenario, seen, why_tried)
     if seen.nodes is not None:
         scenario = settle_fleet(scenario, seen.nodes)
-        check_nodes(scenario, seen.policy, plan, seen.nodes, seen.last.at_ns, every_node_has_verdict=has_verdicts)
+        check_nodes(
+            scenario,
+            seen.policy,
+            plan,
+            seen.nodes,
+            seen.last.at_ns,
+            every_node_has_verdict=has_verdicts,
+            has_laws=not why_tried,
+        )
     check_possible(scenario, plan, seen, every_node_has_verdict=has_verdicts)
     course = None
     if seen.nodes is None and not why_tried:

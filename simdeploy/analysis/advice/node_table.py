@@ -95,6 +95,16 @@ class NodeTable:
         return np.array([places.get(each, 0) for each in windows], dtype=np.int64)
 
     @property
+    def knows_verdicts(self) -> bool:
+        """Whether it is known when each verdict came."""
+        return not bool(np.isnan(self.resolved_ns[self.are_resolved]).any())
+
+    def after_ns(self, at_ns: int) -> np.ndarray:
+        """Return the instant after which each node gets its verdict in any world that looks like this until an instant."""
+        found: np.ndarray = np.where(self.are_resolved, self.resolved_ns - self.slack_ns - 1, at_ns)
+        return np.where(np.isnan(found), -np.inf, found)
+
+    @property
     def n_dispatched(self) -> int:
         """Nodes that were dispatched; they are the first ones."""
         return int((self.status != PENDING).sum())
@@ -207,8 +217,11 @@ class NodeTable:
         return keys
 
     def bound(self, starts_ns: np.ndarray, places: slice, at_ns: int, times_slack: int = 1) -> Observed:
-        """Return what was seen of the nodes of a wave, after its start in each world; instants may differ by some times their slack."""
-        begin = starts_ns[:, np.newaxis]
+        """Return what was seen of nodes, after their starts in each world; instants may differ by some times their slack.
+
+        Starts are by world, and by node or one for all; shape (worlds, nodes) or (worlds, 1).
+        """
+        begin = starts_ns
         status, started = self.status[places], self.started[places]
         started_ns, resolved_ns = self.started_ns[places], self.resolved_ns[places]
         end, slack = at_ns - begin, times_slack * self.slack_ns[places]

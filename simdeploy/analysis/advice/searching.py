@@ -15,6 +15,7 @@ from simdeploy.analysis.advice.proposing import Proposal, Proposer
 from simdeploy.analysis.advice.proposing_nodes import NodeGuide, NodeProposer
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.totals import Exposures
+from simdeploy.analysis.advice.turns import count_at_once, together
 from simdeploy.engines.choice import expect_seconds
 from simdeploy.engines.continuing import Worlds, run_continued
 from simdeploy.experiments.arguments import MOST_REPLICATIONS
@@ -93,7 +94,7 @@ class Search:
             pilot = self._rollouts(first + self._most_roots + np.arange(_PILOT))
             if course is not None and not course.pauses:
                 self.guide = Guide(pilot, course)
-            elif table is not None and pilot.are_alike:
+            elif table is not None and pilot.are_alike and (plan.pacing == "barrier" or table.knows_verdicts):
                 self.guide = NodeGuide(pilot, table, seen.last.at_ns)
             if self.guide:
                 self.log_likelihood = self.guide.log_likelihood + math.log(float(kind.probability))
@@ -162,7 +163,7 @@ class Search:
             return Proposal(Worlds(roots, nodes), log_weights, np.ones(len(roots), dtype=bool))
         if self._seen.nodes is not None:
             table, at_ns = self._seen.nodes, self._seen.last.at_ns
-            size = max(_NODES_AT_ONCE // max(self._plan.sizes), 1)
+            size = max(_NODES_AT_ONCE // max(count_at_once(self._plan, n) for n in range(len(self._plan.sizes))), 1)
             parts = [slice(first, first + size) for first in range(0, len(roots), size)]
             return Proposal.join(
                 NodeProposer(self._rollouts(roots[part]), table, at_ns, log_weights=log_weights[part]).propose(
@@ -203,8 +204,7 @@ class Search:
         if table is None or continued.nodes is None:
             agrees = agree(continued.looks, self._seen.looks)
         else:
-            is_barrier = plan.pacing == "barrier" and not plan.has_slots
-            agrees = table.agree(rollouts, continued.nodes, plan.sizes if is_barrier else (1,) * plan.total)
+            agrees = table.agree(rollouts, continued.nodes, together(plan))
         logs = np.zeros(len(places))
         if totals and continued.nodes is not None:
             logs = Exposures(rollouts, worlds, continued.nodes).weigh(totals)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from simdeploy.analysis.advice.waves import COUNTS
 from simdeploy.errors import InputError, Problem
 from simdeploy.rules.deployment_types import TYPES
@@ -39,9 +41,9 @@ def why_no_laws(scenario: Scenario, plan: Plan, seen: Seen) -> str:
     fleet, orchestrator = scenario.fleet, scenario.orchestrator_of(seen.policy)
     behaviours = fleet.behaviours
     rule = read_health_rule(seen.policy.policy, orchestrator)
+    why_turns = _why_no_turns(scenario, plan, seen)
     reasons = {
-        f"{plan.pacing} pacing": plan.pacing != "barrier",
-        "slots within waves": plan.has_slots,
+        why_turns: bool(why_turns),
         "crashes": any(one.crash or one.down for one in behaviours),
         "zone outages": any(one.zone_outage for one in behaviours),
         "degraded spells": any(one.flapping for one in behaviours),
@@ -55,6 +57,28 @@ def why_no_laws(scenario: Scenario, plan: Plan, seen: Seen) -> str:
         "failed nodes that freeze the rollout": orchestrator.failed_node_freezes,
         "clocks that a pause stops": orchestrator.paused_clocks == "stop",
         "missing counts": any(name not in look.fields for look in seen.looks for name in COUNTS),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def _why_no_turns(scenario: Scenario, plan: Plan, seen: Seen) -> str:
+    """Return why it isn't known when nodes are dispatched; empty if it follows from verdicts that were seen."""
+    orchestrator, table = scenario.orchestrator_of(seen.policy), seen.nodes
+    if plan.pacing == "rate":
+        return "rate pacing"
+    if plan.pacing == "barrier":
+        return "slots within waves" if plan.has_slots else ""
+    if table is None:
+        return "sliding pacing without a table of nodes"
+    reasons = {
+        # Turns that were seen are verdicts, nobody knows of which node.
+        "dispatches without the instants of verdicts": not (
+            table.knows_verdicts or np.isnan(table.dispatched_ns).all()
+        ),
+        "slots of zones": plan.per_zone < plan.total,
+        "a slot delay": seen.policy.policy.slot_delay_ns > 0,
+        "slots that are free at the start": orchestrator.slot_until == "started",
+        "failed nodes that hold slots": orchestrator.failed_node_holds_slot,
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
