@@ -228,6 +228,28 @@ def test_turns_are_those_of_brute_force(name):
     assert_like_plain_worlds(conditioned, plain, n_unseen=3)
 
 
+CRASH = {"fleet.crash": {"up": "10m", "repair": "1m"}}
+FLAPPING = {"fleet.flapping": {"good": "4m", "degraded": "1m", "error_rate": 0.3}, "fleet.requests_per_second": 10}
+SPELLS = {
+    "crashes": (make(CRASH | SHARED), 8, 110, TIMES[2:], 40_000),
+    "crashes, waited for": (make(CRASH | {"orchestrator.unreachable_nodes": "wait"}), 5, 180, (), 10_000),
+    "degraded spells": (make(FLAPPING, max_parallel=2), 7, 180, TIMES[2:], 20_000),
+}
+
+
+@pytest.mark.parametrize("name", SPELLS)
+def test_spells_are_those_of_brute_force(name):
+    """Where nodes crash or degrade, conditioned worlds are plain ones in which each node looked like this. [oracle]"""
+    scenario, replication, at, times, n_plain = SPELLS[name]
+    seen = read_seen(scenario, None, cut(sd.simulate(scenario, replication=replication), at, times), at)
+    seen = replace(seen, nodes=replace(seen.nodes, widths=np.full(scenario.fleet.nodes, 10.0)))
+    conditioned = condition(scenario, seen, replications=300, seed=3, engine="compiled")
+    assert conditioned.why_tried == ""
+    plain = find_plain(scenario, seen, n_plain, 4)
+    assert len(plain) >= 25
+    assert_like_plain_worlds(conditioned, plain, n_unseen=3)
+
+
 def find_plain(scenario, seen, n, seed):
     """Return what became of those of n unconditioned worlds whose nodes look like the table."""
     policy = seen.policy

@@ -155,19 +155,30 @@ class NodeTable:
         nodes, agree = self.match(rollouts, sizes)
         n = self.n_dispatched
         agree &= (found["dispatched_ns"] != NOT_THERE).sum(axis=1) == n
-        mine = np.take_along_axis(found, nodes, axis=1)
-        has_verdict = mine["resolved_ns"] != NOT_THERE
-        status = np.where(has_verdict, np.where(mine["status"] == RUNNING, RUNNING, FAILED), STARTING)
-        wanted = np.where(self.are_resolved, self.status, STARTING)[:n]
-        agree &= (status == wanted).all(axis=1) & (mine["dispatched_ns"] != NOT_THERE).all(axis=1)
-        started = mine["started_ns"] != NOT_THERE
-        agree &= ((self.started[:n] == UNKNOWN) | (started == (self.started[:n] == YES))).all(axis=1)
+        return agree & self.fit(np.take_along_axis(found, nodes, axis=1), slice(n), sizes).all(axis=1)
+
+    def fit(self, found: np.ndarray, places: slice, sizes: Sequence[int]) -> np.ndarray:
+        """Return which nodes look like their rows.
+
+        Parameters
+        ----------
+        found : ndarray of NODE_LOOK, shape (worlds, nodes)
+            As they are at the instant of looking, in the order of the rows.
+        places : slice
+            Of the rows, all of nodes that were dispatched.
+        """
+        has_verdict = found["resolved_ns"] != NOT_THERE
+        status = np.where(has_verdict, np.where(found["status"] == RUNNING, RUNNING, FAILED), STARTING)
+        fit: np.ndarray = status == np.where(self.are_resolved, self.status, STARTING)[places]
+        fit &= found["dispatched_ns"] != NOT_THERE
+        started = self.started[places]
+        fit &= (started == UNKNOWN) | ((found["started_ns"] != NOT_THERE) == (started == YES))
         slacks = self.dispatch_slack_ns(sizes), self.slack_ns, self.slack_ns
         for name, slack in zip(("dispatched_ns", "started_ns", "resolved_ns"), slacks, strict=True):
-            seen = getattr(self, name)[:n]
+            seen = getattr(self, name)[places]
             known = ~np.isnan(seen)
-            agree &= (np.abs(mine[name][:, known] - seen[known]) <= slack[:n][known]).all(axis=1)
-        return agree
+            fit[:, known] &= np.abs(found[name][:, known] - seen[known]) <= slack[places][known]
+        return fit
 
     def match(self, rollouts: Rollouts, sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Match the nodes of worlds with those that were seen, by class and zone among those of equal rank in the order.

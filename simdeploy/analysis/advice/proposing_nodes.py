@@ -119,7 +119,7 @@ class NodeProposer:
         """Give nodes numbers with which they do what was seen; return when they get their verdicts, after their starts."""
         laws = self._rollouts.laws(wave)
         flat, seen, chances, late, narrowed = self._observe(wave, places, starts)
-        self._log_weights = self._log_weights + _logs(chances).sum(axis=1) + late
+        self._log_weights = self._log_weights + logs(chances).sum(axis=1) + late
         worlds, columns = np.nonzero(np.repeat(self._is_possible[:, np.newaxis], chances.shape[1], axis=1))
         possible = flat.take(worlds * chances.shape[1] + columns)
         drawn = replace(possible, worlds=slots[worlds])
@@ -172,7 +172,7 @@ class NodeProposer:
         """Return the logarithm of the chance of some nodes, and that of each over the least with which it is found."""
         flat, seen, chances, late, _ = self._observe(wave, places, starts)
         least = self._find_rarest(self._rollouts.laws(wave), flat, seen.flat)
-        return _logs(chances).sum(axis=1) + late, chances / least.reshape(chances.shape)
+        return logs(chances).sum(axis=1) + late, chances / least.reshape(chances.shape)
 
     def _observe(
         self, wave: int, places: slice, starts: np.ndarray
@@ -228,7 +228,7 @@ class NodeProposer:
         np.copyto(seen.high, middle, where=columns < hit)
         np.copyto(seen.low, np.maximum(seen.low, middle), where=columns == hit)
         narrowed = chances * np.where(columns < hit, early, np.where(columns == hit, 1 - early, 1.0))
-        return _logs(late), narrowed
+        return logs(late), narrowed
 
     def _flatten(self, nodes: np.ndarray, chosen: tuple[np.ndarray, np.ndarray]) -> Nodes:
         worlds, columns = chosen
@@ -270,7 +270,7 @@ class NodeProposer:
         return agree
 
 
-def _logs(chances: np.ndarray) -> np.ndarray:
+def logs(chances: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         found: np.ndarray = np.log(chances)
     return found

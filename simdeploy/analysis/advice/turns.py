@@ -36,7 +36,7 @@ def list_waves(plan: Plan, table: NodeTable) -> list[tuple[int, slice]]:
     for wave, size in enumerate(plan.sizes):
         if table.status[first] == PENDING:
             break
-        waves.append((wave, slice(first, first + count_at_once(plan, wave))))
+        waves.append((wave, slice(first, min(first + count_at_once(plan, wave), table.n_dispatched))))
         first += size
     return waves
 

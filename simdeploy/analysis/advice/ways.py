@@ -42,12 +42,11 @@ def why_no_laws(scenario: Scenario, plan: Plan, seen: Seen) -> str:
     behaviours = fleet.behaviours
     rule = read_health_rule(seen.policy.policy, orchestrator)
     why_turns = _why_no_turns(scenario, plan, seen)
+    why_spells = find_spells(scenario)
     reasons = {
         why_turns: bool(why_turns),
-        "crashes": any(one.crash or one.down for one in behaviours),
-        "zone outages": any(one.zone_outage for one in behaviours),
-        "degraded spells": any(one.flapping for one in behaviours),
-        "lines that break": any(one.connection for one in behaviours),
+        # Given a table, nodes are tried one by one.
+        why_spells: bool(why_spells) and (seen.nodes is None or plan.has_slots),
         "traffic": any(one.traffic for one in behaviours),
         "a shared service": fleet.service is not None,
         "change windows": bool(scenario.operator.change_windows),
@@ -59,6 +58,18 @@ def why_no_laws(scenario: Scenario, plan: Plan, seen: Seen) -> str:
         "missing counts": any(name not in look.fields for look in seen.looks for name in COUNTS),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def find_spells(scenario: Scenario) -> str:
+    """Return what happens to nodes at times of their own, or of their zone, so that their lives have no law; empty if nothing does."""
+    behaviours = scenario.fleet.behaviours
+    spells = {
+        "crashes": any(one.crash or one.down for one in behaviours),
+        "zone outages": any(one.zone_outage for one in behaviours),
+        "degraded spells": any(one.flapping for one in behaviours),
+        "lines that break": any(one.connection for one in behaviours),
+    }
+    return next((spell for spell, holds in spells.items() if holds), "")
 
 
 def _why_no_turns(scenario: Scenario, plan: Plan, seen: Seen) -> str:
@@ -88,4 +99,4 @@ def shows_all_verdicts(scenario: Scenario, seen: Seen, why_tried: str) -> bool:
     orchestrator = scenario.orchestrator_of(seen.policy)
     if orchestrator.reporting_delay_ns > 0:
         return False
-    return orchestrator.unreachable_nodes == "fail" or not why_tried
+    return orchestrator.unreachable_nodes == "fail" or not (why_tried or find_spells(scenario))
