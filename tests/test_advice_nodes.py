@@ -231,7 +231,7 @@ def test_turns_are_those_of_brute_force(name):
 CRASH = {"fleet.crash": {"up": "10m", "repair": "1m"}}
 FLAPPING = {"fleet.flapping": {"good": "4m", "degraded": "1m", "error_rate": 0.3}, "fleet.requests_per_second": 10}
 SPELLS = {
-    "crashes": (make(CRASH | SHARED), 8, 110, TIMES[2:], 40_000),
+    "crashes": (make(CRASH | SHARED), 8, 110, TIMES[2:], 60_000),
     "crashes, waited for": (make(CRASH | {"orchestrator.unreachable_nodes": "wait"}), 5, 180, (), 10_000),
     "degraded spells": (make(FLAPPING, max_parallel=2), 7, 180, TIMES[2:], 20_000),
 }
