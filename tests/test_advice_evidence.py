@@ -254,9 +254,9 @@ def test_counts_that_are_not_supported():
     ):
         with pytest.raises(InputError, match=told):
             sd.forecast(make({**SERVING, **changes}), seen=table(), at=100, evidence=total, replications=20)
-    sliding = make({**SERVING, "orchestrator.pacing": "sliding"})
-    with pytest.raises(InputError, match="not supported with sliding pacing"):
-        sd.forecast(sliding, seen=table(), at=100, evidence=windows(), replications=20)
+    late = make({**SERVING, "orchestrator.reporting_delay": "5s"})
+    with pytest.raises(InputError, match="not supported with a reporting delay"):
+        sd.forecast(late, seen=table(), at=100, evidence=windows(), replications=20)
     seen = look(make(SERVING), 95, current_wave=2, updated_nodes=3, failed_nodes=0)
     with pytest.raises(InputError, match="need a table of nodes"):
         sd.forecast(make(SERVING), seen=seen, evidence=windows(), replications=20)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -198,6 +200,56 @@ def test_conditioned_worlds_are_those_of_brute_force(name):
     assert_like_plain_worlds(conditioned, plain, n_unseen=3)
 
 
+SLIDES = {"orchestrator.pacing": "sliding"}
+SHARED = {
+    "fleet.slowdown": {"uniform": {"low": 0.8, "high": 1.2}},
+    "fleet.start_failure": {"beta": {"mean": 0.3, "sd": 0.1}},
+}
+TURNS = {
+    "every instant": (make({**SLIDES, "fleet.nodes": 5}, max_parallel=2), 1, 165, TIMES),
+    "one slot": (make(SLIDES | SHARED | {"fleet.nodes": 5}, max_parallel=1), 15, 290, TIMES[2:]),
+    "verdicts, slowdown, level": (make(SLIDES | SHARED | SILENT, max_parallel=4), 4, 180, TIMES[2:]),
+    "classes, order, count": (make(COUPLED | SLIDES | {"fleet.nodes": 5}, max_parallel=2), 1, 120, TIMES[2:]),
+    "statuses": (make(SLIDES | SHARED, max_parallel=2), 15, 290, ()),
+    "canaries": (canary(**SLIDES, **{"fleet.nodes": 6}), 1, 170, TIMES),
+}
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_turns_are_those_of_brute_force(name):
+    """Under sliding pacing, conditioned worlds are plain ones in which each node looked like this, give or take five seconds. [oracle]"""
+    scenario, replication, at, times = TURNS[name]
+    seen = read_seen(scenario, None, cut(sd.simulate(scenario, replication=replication), at, times), at)
+    seen = replace(seen, nodes=replace(seen.nodes, widths=np.full(scenario.fleet.nodes, 10.0)))
+    conditioned = condition(scenario, seen, replications=500, seed=3, engine="compiled")
+    assert conditioned.why_tried == ""
+    plain = find_plain(scenario, seen, 4000 if "order" in name else 80_000, 4)
+    assert len(plain) >= 25
+    assert_like_plain_worlds(conditioned, plain, n_unseen=3)
+
+
+CRASH = {"fleet.crash": {"up": "10m", "repair": "1m"}}
+FLAPPING = {"fleet.flapping": {"good": "4m", "degraded": "1m", "error_rate": 0.3}, "fleet.requests_per_second": 10}
+SPELLS = {
+    "crashes": (make(CRASH | SHARED), 8, 110, TIMES[2:], 60_000),
+    "crashes, waited for": (make(CRASH | {"orchestrator.unreachable_nodes": "wait"}), 5, 180, (), 10_000),
+    "degraded spells": (make(FLAPPING, max_parallel=2), 7, 180, TIMES[2:], 20_000),
+}
+
+
+@pytest.mark.parametrize("name", SPELLS)
+def test_spells_are_those_of_brute_force(name):
+    """Where nodes crash or degrade, conditioned worlds are plain ones in which each node looked like this. [oracle]"""
+    scenario, replication, at, times, n_plain = SPELLS[name]
+    seen = read_seen(scenario, None, cut(sd.simulate(scenario, replication=replication), at, times), at)
+    seen = replace(seen, nodes=replace(seen.nodes, widths=np.full(scenario.fleet.nodes, 10.0)))
+    conditioned = condition(scenario, seen, replications=300, seed=3, engine="compiled")
+    assert conditioned.why_tried == ""
+    plain = find_plain(scenario, seen, n_plain, 4)
+    assert len(plain) >= 25
+    assert_like_plain_worlds(conditioned, plain, n_unseen=3)
+
+
 def find_plain(scenario, seen, n, seed):
     """Return what became of those of n unconditioned worlds whose nodes look like the table."""
     policy = seen.policy
@@ -347,6 +399,20 @@ def test_rows_that_cannot_be(columns, told):
     scenario = make({"fleet.zones": 3})
     with pytest.raises(InputError, match=told):
         sd.forecast(scenario, seen=pd.DataFrame(SIX | columns), at=170, replications=20, engine="reference")
+
+
+SLOTS = {
+    "row 3.status: 3 nodes in flight at once; allowed: at most 2": ["starting"] * 3,
+    "row 3.status: waits, although only 1 of the 2 slots are taken": ["running", "starting", *["pending"] * 4],
+}
+
+
+@pytest.mark.parametrize("told", SLOTS)
+def test_slots_that_cannot_be(told):
+    """Under sliding pacing all slots are taken, and no more, while nodes wait. [contract]"""
+    table = pd.DataFrame({"node": range(len(SLOTS[told])), "status": SLOTS[told]})
+    with pytest.raises(InputError, match=re.escape(told)):
+        sd.forecast(make(SLIDES, max_parallel=2), seen=table, at=100, replications=20)
 
 
 def test_a_deadline_that_has_passed():

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.advice.acting import choose_acts
-from simdeploy.analysis.advice.question import Question
+from simdeploy.analysis.advice.question import Given, Means, Question
 from simdeploy.analysis.advice.result import Advice, Forecast
 from simdeploy.analysis.scoring.log import keep_answer, prepare_log
 
@@ -75,8 +75,8 @@ def forecast(
     Notes
     -----
     Worlds are drawn such that they show what was seen, and weighted with its chance (`simdeploy.analysis.advice.proposing`). Instants agree
-    within half a second. Where nodes have no law of their own (crashes, outages, shared services, traffic, sliding and rate
-    pacing and others: `why_tried`), whole worlds are simulated, and those kept in which it happened.
+    within half a second. Where nodes have no law of their own (shared services, traffic, rate pacing; without a table of nodes
+    also crashes, outages and sliding; and others: `why_tried`), whole worlds are simulated, and those kept in which it happened.
 
     Examples
     --------
@@ -95,21 +95,8 @@ def forecast(
     (['good', 'bad'], 'in_progress')
     """
     folder = None if log is None else prepare_log(log)
-    question = Question(
-        scenario,
-        policy,
-        seen,
-        at,
-        evidence,
-        replications,
-        confidence_level,
-        seed,
-        engine,
-        executor,
-        workers,
-        cluster,
-        progress,
-    )
+    means = Means(replications, confidence_level, seed, engine, executor, workers, cluster, progress)
+    question = Question(scenario, Given(policy, seen, at, evidence), means)
     question.condition(extra_runs=0)
     answer = Forecast(**question.forecast())
     if folder is not None:
@@ -184,21 +171,8 @@ def advise(
     ['go on', 'pause 10m', 'cancel']
     """
     folder = None if log is None else prepare_log(log)
-    question = Question(
-        scenario,
-        policy,
-        seen,
-        at,
-        evidence,
-        replications,
-        confidence_level,
-        seed,
-        engine,
-        executor,
-        workers,
-        cluster,
-        progress,
-    )
+    means = Means(replications, confidence_level, seed, engine, executor, workers, cluster, progress)
+    question = Question(scenario, Given(policy, seen, at, evidence), means)
     chosen = choose_acts(acts, question.scenario, question.seen, question.plan)
     question.condition(extra_runs=question.count_runs(chosen))
     answer = question.advise(chosen)

@@ -17,7 +17,7 @@ from simdeploy.analysis.advice.searching import Search
 from simdeploy.analysis.advice.settling import settle_fleet
 from simdeploy.analysis.advice.totals import refuse_evidence
 from simdeploy.analysis.advice.waves import find_pauses, read_course
-from simdeploy.analysis.advice.ways import refuse_unsupported, shows_all_verdicts, why_no_laws
+from simdeploy.analysis.advice.ways import find_spells, refuse_unsupported, shows_all_verdicts, why_no_laws
 from simdeploy.errors import InputError, Problem, warn_user
 from simdeploy.rules.waves import plan_waves
 from simdeploy.units import NS_PER_S
@@ -131,7 +131,15 @@ def condition(
     has_verdicts = shows_all_verdicts(scenario, seen, why_tried)
     if seen.nodes is not None:
         scenario = settle_fleet(scenario, seen.nodes)
-        check_nodes(scenario, seen.policy, plan, seen.nodes, seen.last.at_ns, every_node_has_verdict=has_verdicts)
+        check_nodes(
+            scenario,
+            seen.policy,
+            plan,
+            seen.nodes,
+            seen.last.at_ns,
+            every_node_has_verdict=has_verdicts,
+            has_laws=not why_tried,
+        )
     check_possible(scenario, plan, seen, every_node_has_verdict=has_verdicts)
     course = None
     if seen.nodes is None and not why_tried:
@@ -149,6 +157,7 @@ def condition(
 
     searches = search_all(seen)
     guides = [search.guide for search in searches if isinstance(search.guide, NodeGuide)]
+    guides = [] if find_spells(scenario) else guides  # they know of no spells
     if seen.nodes is not None and guides:
         check_chances(seen.nodes, guides)
         wider = widen(seen.nodes, guides)

@@ -169,7 +169,7 @@ def _find_compiled(
         of_left = nodes.take(left)
         alike = Nodes(of_left.numbers, of_left.worlds, np.zeros_like(left), of_left.slowdown, of_left.start_failure)
         lives = draw_lives([law], alike, seed, replications)
-        fits = _fit(wanted.take(left), *lives)
+        fits = fit(wanted.take(left), *lives)
         fits &= _agree([law], alike, wanted.take(left), counts, seed, replications)
         found[left[fits]], times[left[fits]] = replications[fits], lives[1][fits]
         from_try[left] = tries + 1
@@ -177,7 +177,7 @@ def _find_compiled(
     return found, times
 
 
-def _fit(
+def fit(
     wanted: Observed, verdicts: np.ndarray, times: np.ndarray, starts: np.ndarray, off_ns: float = 0.0
 ) -> np.ndarray:
     """Return which nodes do what is wanted, give or take some time."""
@@ -225,12 +225,12 @@ def _find(
         tried = np.repeat(left, at_once)
         replications = supply.of(nodes.worlds[tried], tries)
         roughly = draw_lives(laws, nodes.take(tried), seed, replications, roughly=True)
-        likely = np.flatnonzero(_fit(wanted.take(tried), *roughly, _OFF_NS))
+        likely = np.flatnonzero(fit(wanted.take(tried), *roughly, _OFF_NS))
         lives = draw_lives(laws, nodes.take(tried[likely]), seed, replications[likely])
         fits, at = np.zeros(len(tried), dtype=bool), np.zeros(len(tried))
         of_likely = nodes.take(tried[likely]), wanted.take(tried[likely])
         agree = _agree(laws, *of_likely, counts, seed, replications[likely])
-        fits[likely], at[likely] = agree & _fit(of_likely[1], *lives), lives[1]
+        fits[likely], at[likely] = agree & fit(of_likely[1], *lives), lives[1]
         by_node = fits.reshape(len(left), at_once)
         has_one = by_node.any(axis=1)
         places = by_node.argmax(axis=1)[has_one] + np.flatnonzero(has_one) * at_once

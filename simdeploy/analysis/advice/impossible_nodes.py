@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.advice.node_table import PENDING, RUNNING
+from simdeploy.analysis.advice.turns import together
 from simdeploy.errors import Problem, raise_if_any, shorten
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.waves import USUAL_WATCH
@@ -34,11 +35,14 @@ def check_nodes(
     at_ns: int,
     *,
     every_node_has_verdict: bool,
+    has_laws: bool,
 ) -> None:
     """Raise `InputError` if rows of a table cannot have happened, with the reasons."""
     problems = [*_check_instants(table, at_ns), *_check_lengths(scenario, policy, plan, table, at_ns)]
     if plan.pacing == "barrier" and not plan.has_slots and every_node_has_verdict:
         problems += _check_waves(plan, table)
+    if plan.pacing == "sliding" and has_laws:
+        problems += _check_slots(plan, table)
     if scenario.fleet.order in _FIXED and all(each.share is None for each in scenario.fleet.classes):
         problems += _check_places(scenario, plan, table)
     raise_if_any(problems)
@@ -105,6 +109,17 @@ def _check_waves(plan: Plan, table: NodeTable) -> Iterator[Problem]:
         over = f"row {table.rows[open_ones[0]]}" if len(open_ones) else ""
 
 
+def _check_slots(plan: Plan, table: NodeTable) -> Iterator[Problem]:
+    """Find slots that nodes share, or that nobody took."""
+    in_flight = plan.canaries + np.flatnonzero(~table.are_resolved[plan.canaries : table.n_dispatched])
+    if len(in_flight) > plan.parallel:
+        message = f"{len(in_flight)} nodes in flight at once"
+        yield _node_problem(table, int(in_flight[-1]), "status", message, allowed=f"at most {plan.parallel}")
+    elif plan.canaries < table.n_dispatched < plan.total and len(in_flight) < plan.parallel:
+        message = f"waits, although only {len(in_flight)} of the {plan.parallel} slots are taken"
+        yield _node_problem(table, table.n_dispatched, "status", message)
+
+
 def _check_lengths(
     scenario: Scenario, policy: ScenarioPolicy, plan: Plan, table: NodeTable, at_ns: int
 ) -> Iterator[Problem]:
@@ -139,13 +154,12 @@ def _check_places(scenario: Scenario, plan: Plan, table: NodeTable) -> Iterator[
     fleet = scenario.fleet
     draws = Draws(0, 0, fleet.nodes)
     order = np.array(order_nodes(fleet, draws))
-    is_barrier = plan.pacing == "barrier" and not plan.has_slots
     for name, seen, real in (
         ("zone", table.zones, order % fleet.zones),
         ("class", table.classes, deal_classes(fleet, draws)[order]),
     ):
         first = 0
-        for size in plan.sizes if is_barrier else (1,) * fleet.nodes:
+        for size in together(plan):
             places = np.arange(first, min(first + size, table.n_dispatched))
             first += size
             if seen is None or not len(places):

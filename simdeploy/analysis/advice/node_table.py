@@ -95,6 +95,16 @@ class NodeTable:
         return np.array([places.get(each, 0) for each in windows], dtype=np.int64)
 
     @property
+    def knows_verdicts(self) -> bool:
+        """Whether it is known when each verdict came."""
+        return not bool(np.isnan(self.resolved_ns[self.are_resolved]).any())
+
+    def after_ns(self, at_ns: int) -> np.ndarray:
+        """Return the instant after which each node gets its verdict in any world that looks like this until an instant."""
+        found: np.ndarray = np.where(self.are_resolved, self.resolved_ns - self.slack_ns - 1, at_ns)
+        return np.where(np.isnan(found), -np.inf, found)
+
+    @property
     def n_dispatched(self) -> int:
         """Nodes that were dispatched; they are the first ones."""
         return int((self.status != PENDING).sum())
@@ -145,19 +155,30 @@ class NodeTable:
         nodes, agree = self.match(rollouts, sizes)
         n = self.n_dispatched
         agree &= (found["dispatched_ns"] != NOT_THERE).sum(axis=1) == n
-        mine = np.take_along_axis(found, nodes, axis=1)
-        has_verdict = mine["resolved_ns"] != NOT_THERE
-        status = np.where(has_verdict, np.where(mine["status"] == RUNNING, RUNNING, FAILED), STARTING)
-        wanted = np.where(self.are_resolved, self.status, STARTING)[:n]
-        agree &= (status == wanted).all(axis=1) & (mine["dispatched_ns"] != NOT_THERE).all(axis=1)
-        started = mine["started_ns"] != NOT_THERE
-        agree &= ((self.started[:n] == UNKNOWN) | (started == (self.started[:n] == YES))).all(axis=1)
+        return agree & self.fit(np.take_along_axis(found, nodes, axis=1), slice(n), sizes).all(axis=1)
+
+    def fit(self, found: np.ndarray, places: slice, sizes: Sequence[int]) -> np.ndarray:
+        """Return which nodes look like their rows.
+
+        Parameters
+        ----------
+        found : ndarray of NODE_LOOK, shape (worlds, nodes)
+            As they are at the instant of looking, in the order of the rows.
+        places : slice
+            Of the rows, all of nodes that were dispatched.
+        """
+        has_verdict = found["resolved_ns"] != NOT_THERE
+        status = np.where(has_verdict, np.where(found["status"] == RUNNING, RUNNING, FAILED), STARTING)
+        fit: np.ndarray = status == np.where(self.are_resolved, self.status, STARTING)[places]
+        fit &= found["dispatched_ns"] != NOT_THERE
+        started = self.started[places]
+        fit &= (started == UNKNOWN) | ((found["started_ns"] != NOT_THERE) == (started == YES))
         slacks = self.dispatch_slack_ns(sizes), self.slack_ns, self.slack_ns
         for name, slack in zip(("dispatched_ns", "started_ns", "resolved_ns"), slacks, strict=True):
-            seen = getattr(self, name)[:n]
+            seen = getattr(self, name)[places]
             known = ~np.isnan(seen)
-            agree &= (np.abs(mine[name][:, known] - seen[known]) <= slack[:n][known]).all(axis=1)
-        return agree
+            fit[:, known] &= np.abs(found[name][:, known] - seen[known]) <= slack[places][known]
+        return fit
 
     def match(self, rollouts: Rollouts, sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Match the nodes of worlds with those that were seen, by class and zone among those of equal rank in the order.
@@ -207,8 +228,11 @@ class NodeTable:
         return keys
 
     def bound(self, starts_ns: np.ndarray, places: slice, at_ns: int, times_slack: int = 1) -> Observed:
-        """Return what was seen of the nodes of a wave, after its start in each world; instants may differ by some times their slack."""
-        begin = starts_ns[:, np.newaxis]
+        """Return what was seen of nodes, after their starts in each world; instants may differ by some times their slack.
+
+        Starts are by world, and by node or one for all; shape (worlds, nodes) or (worlds, 1).
+        """
+        begin = starts_ns
         status, started = self.status[places], self.started[places]
         started_ns, resolved_ns = self.started_ns[places], self.resolved_ns[places]
         end, slack = at_ns - begin, times_slack * self.slack_ns[places]

@@ -5,6 +5,10 @@ is the product of those of its rows (`simdeploy.analysis.advice.seen_chances`). 
 last node of the one before has its verdict in that world, and that it was seen to start is an observation of that last node,
 with chance :math:`\prod_i P_i(b) - \prod_i P_i(a)` as in `simdeploy.analysis.advice.proposing`.
 
+Under sliding pacing a node has its turn when the first of those in flight gets its verdict (`simdeploy.analysis.advice.turns`). Nodes are
+followed in their order, each from its turn in that world. Turns are verdicts of nodes before, so where the instants of these are known, a
+turn that was seen tells nothing more, and the product over rows is the chance of the table.
+
 Among the numbers that all nodes share, only few make many instants probable. The chance of the table, with waves starting when they were
 seen to, tells for intervals of the slowdown and of the level of failures which are worth trying; worlds are kept with that probability,
 and weighted with its inverse.
@@ -28,6 +32,7 @@ from simdeploy.analysis.advice.node_table import PENDING
 from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.seen_chances import find_chances, split
+from simdeploy.analysis.advice.turns import Turns, count_at_once, find_turns, list_waves, together
 from simdeploy.engines.continuing import Worlds
 from simdeploy.world.streams import Stream, uniforms
 
@@ -76,17 +81,12 @@ class NodeProposer:
         log_weights: np.ndarray | float = 0.0,
     ) -> None:
         self._rollouts, self._table, self._at_ns, self._times_slack = rollouts, table, at_ns, times_slack
-        self._dispatch_slack_ns = times_slack * table.dispatch_slack_ns(rollouts.plan.sizes)
+        self._dispatch_slack_ns = times_slack * table.dispatch_slack_ns(together(rollouts.plan))
         self._knows_pauses = knows_pauses
-        self._nodes, agree = table.match(rollouts, rollouts.plan.sizes)
+        self._nodes, agree = table.match(rollouts, together(rollouts.plan))
         self._n = len(rollouts.roots)
         self._log_weights = np.where(agree, log_weights, -np.inf)
-        first, self._waves = 0, []
-        for wave, size in enumerate(rollouts.plan.sizes):
-            if table.status[first] == PENDING:
-                break
-            self._waves.append((wave, slice(first, first + size)))
-            first += size
+        self._waves = list_waves(rollouts.plan, table)
 
     def propose(self, supply: Supply, slots: np.ndarray) -> Proposal:
         """Propose worlds, wave by wave.
@@ -97,36 +97,50 @@ class NodeProposer:
             Of the worlds' nodes in the supply.
         """
         n_nodes = self._rollouts.scenario.fleet.nodes
-        numbers = np.repeat(self._rollouts.roots[:, np.newaxis], n_nodes, axis=1)
-        are_drawn = np.ones(self._n, dtype=bool)
-        starts = np.zeros(self._n)
+        self._numbers = np.repeat(self._rollouts.roots[:, np.newaxis], n_nodes, axis=1)
+        self._are_drawn = np.ones(self._n, dtype=bool)
+        starts = np.zeros((self._n, 1))
         for wave, places in self._waves:
-            laws = self._rollouts.laws(wave)
-            flat, seen, chances, late, narrowed = self._observe(wave, places, starts)
-            self._log_weights = self._log_weights + _logs(chances).sum(axis=1) + late
-            is_possible = np.isfinite(self._log_weights) & are_drawn
-            worlds, columns = np.nonzero(np.repeat(is_possible[:, np.newaxis], chances.shape[1], axis=1))
-            possible = flat.take(worlds * chances.shape[1] + columns)
-            drawn = replace(possible, worlds=slots[worlds])
-            wanted = seen.take((worlds, columns))
-            own = narrowed[worlds, columns]
-            are_drawn[worlds[own < self._find_rarest(laws, drawn, wanted)]] = False
-            kept = np.flatnonzero(are_drawn[worlds])
-            replications, at = find_replications(
-                laws,
-                drawn.take(kept),
-                supply,
-                self._rollouts.seed,
-                wanted.take(kept).in_the_end,
-                self._table.counts,
-                is_compiled=is_worth_compiling(own[kept]),
-            )
-            are_drawn[worlds[kept[replications < 0]]] = False
-            numbers[worlds[kept], drawn.numbers[kept]] = np.maximum(replications, 0)
-            times = np.zeros(chances.shape)
-            times[worlds[kept], columns[kept]] = at
-            starts = starts + times.max(axis=1) + self._pause_ns(wave)
-        return Proposal(Worlds(self._rollouts.roots, numbers), self._log_weights, are_drawn)
+            over = starts + self._draw(wave, places, starts, supply, slots)
+            starts = (over.max(axis=1) + self._pause_ns(wave))[:, np.newaxis]
+        if self._waves and self._waves[-1][1].stop < self._table.n_dispatched:
+            wave, places = self._waves[-1]
+            turns = Turns(over, places.stop, self._table.after_ns(self._at_ns))
+            for places in turns.follow(self._table.n_dispatched, lambda: self._is_possible):
+                over = turns.begin + self._draw(wave, places, turns.begin, supply, slots)
+                turns.end(over)
+        return Proposal(Worlds(self._rollouts.roots, self._numbers), self._log_weights, self._are_drawn)
+
+    @property
+    def _is_possible(self) -> np.ndarray:
+        return np.isfinite(self._log_weights) & self._are_drawn
+
+    def _draw(self, wave: int, places: slice, starts: np.ndarray, supply: Supply, slots: np.ndarray) -> np.ndarray:
+        """Give nodes numbers with which they do what was seen; return when they get their verdicts, after their starts."""
+        laws = self._rollouts.laws(wave)
+        flat, seen, chances, late, narrowed = self._observe(wave, places, starts)
+        self._log_weights = self._log_weights + logs(chances).sum(axis=1) + late
+        worlds, columns = np.nonzero(np.repeat(self._is_possible[:, np.newaxis], chances.shape[1], axis=1))
+        possible = flat.take(worlds * chances.shape[1] + columns)
+        drawn = replace(possible, worlds=slots[worlds])
+        wanted = seen.take((worlds, columns))
+        own = narrowed[worlds, columns]
+        self._are_drawn[worlds[own < self._find_rarest(laws, drawn, wanted)]] = False
+        kept = np.flatnonzero(self._are_drawn[worlds])
+        replications, at = find_replications(
+            laws,
+            drawn.take(kept),
+            supply,
+            self._rollouts.seed,
+            wanted.take(kept).in_the_end,
+            self._table.counts,
+            is_compiled=is_worth_compiling(own[kept]),
+        )
+        self._are_drawn[worlds[kept[replications < 0]]] = False
+        self._numbers[worlds[kept], drawn.numbers[kept]] = np.maximum(replications, 0)
+        times = np.zeros(chances.shape)
+        times[worlds[kept], columns[kept]] = at
+        return times
 
     def judge(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the logarithm of the chance of the table, with waves starting as they were seen to, and the chance of each node over the least with which it is found."""
@@ -136,22 +150,34 @@ class NodeProposer:
         for wave, places in self._waves:
             start = table.dispatch_of(places)
             start = last if math.isnan(start) else start
-            starts = np.full(self._n, 0.0 if wave == 0 else start)
-            flat, seen, chances, late, _ = self._observe(wave, places, starts)
-            total = total + _logs(chances).sum(axis=1) + late
+            starts = np.full((self._n, 1), 0.0 if wave == 0 else start)
+            of_wave, ease = self._judge(wave, places, starts)
+            total = total + of_wave
             is_known = wave == 0 or not math.isnan(table.dispatch_of(places))
-            least = self._find_rarest(self._rollouts.laws(wave), flat, seen.flat)
-            ease = chances / least.reshape(chances.shape)
             best.append(ease if is_known else np.maximum(ease, TINY))
             resolved = table.resolved_ns[places]
             pause_ns = float(np.median(self._pause_ns(wave)))
             last = pause_ns + (float(np.nanmax(resolved)) if not np.isnan(resolved).all() else start)
+        if self._waves and self._waves[-1][1].stop < table.n_dispatched:
+            wave, places = self._waves[-1]
+            starts = find_turns(table, places)[np.newaxis]
+            of_turns, ease = self._judge(
+                wave, slice(places.stop, table.n_dispatched), np.repeat(starts, self._n, axis=0)
+            )
+            total = total + of_turns
+            best.append(ease)
         return total, np.concatenate([*best, np.zeros((self._n, 0))], axis=1)
+
+    def _judge(self, wave: int, places: slice, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the logarithm of the chance of some nodes, and that of each over the least with which it is found."""
+        flat, seen, chances, late, _ = self._observe(wave, places, starts)
+        least = self._find_rarest(self._rollouts.laws(wave), flat, seen.flat)
+        return logs(chances).sum(axis=1) + late, chances / least.reshape(chances.shape)
 
     def _observe(
         self, wave: int, places: slice, starts: np.ndarray
     ) -> tuple[Nodes, Observed, np.ndarray, np.ndarray, np.ndarray]:
-        """Return the nodes of a wave, flat; what was seen of them; its chances.
+        """Return nodes of a wave, flat; what was seen of them; its chances. They start at some instants, by world, or world and node.
 
         Also the logarithm of the chance that the last one was late enough, and the chances given which one that was; `seen` is narrowed
         to it.
@@ -174,7 +200,7 @@ class NodeProposer:
         low, high = -math.inf, math.inf
         is_known = self._knows_pauses or not self._awaits(wave)
         if is_known and bool(table.are_resolved[places].all()) and wave + 1 < len(plan.sizes):
-            following = slice(places.stop, places.stop + plan.sizes[wave + 1])
+            following = slice(places.stop, places.stop + count_at_once(plan, wave + 1))
             low, high = float(self._at_ns), math.inf
             if table.status[following.start] != PENDING:
                 at = table.dispatched_ns[following]
@@ -183,7 +209,7 @@ class NodeProposer:
                     slack_ns = self._dispatch_slack_ns[following.start]
                     low = float(np.nanmax(at)) - slack_ns - 1
                     high = min(float(np.nanmin(at)) + slack_ns, high)
-        begins = starts + self._pause_ns(wave)
+        begins = starts[:, 0] + self._pause_ns(wave)
         return low - begins, high - begins
 
     def _choose_last(
@@ -202,7 +228,7 @@ class NodeProposer:
         np.copyto(seen.high, middle, where=columns < hit)
         np.copyto(seen.low, np.maximum(seen.low, middle), where=columns == hit)
         narrowed = chances * np.where(columns < hit, early, np.where(columns == hit, 1 - early, 1.0))
-        return _logs(late), narrowed
+        return logs(late), narrowed
 
     def _flatten(self, nodes: np.ndarray, chosen: tuple[np.ndarray, np.ndarray]) -> Nodes:
         worlds, columns = chosen
@@ -244,7 +270,7 @@ class NodeProposer:
         return agree
 
 
-def _logs(chances: np.ndarray) -> np.ndarray:
+def logs(chances: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         found: np.ndarray = np.log(chances)
     return found

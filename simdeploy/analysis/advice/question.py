@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -52,26 +52,34 @@ _INSTANTS = 50
 _BYTES_PER_NODE = 64  # of a world: the replication of its numbers, and what is tried for it
 
 
+class Given(NamedTuple):
+    """What was seen, as it was given."""
+
+    policy: Any
+    seen: Any
+    at: Any
+    evidence: Any
+
+
+class Means(NamedTuple):
+    """How an answer is computed, as it was given."""
+
+    replications: Any
+    confidence_level: Any
+    seed: Any
+    engine: str
+    executor: Executor | None
+    workers: int
+    cluster: str | None
+    progress: bool | Progress
+
+
 class Question:
     """One call: what was asked, and the worlds in which it was seen."""
 
-    def __init__(
-        self,
-        scenario: ScenarioOrPath,
-        policy: Any,
-        seen: Any,
-        at: Any,
-        evidence: Any,
-        replications: Any,
-        confidence_level: Any,
-        seed: Any,
-        engine: str,
-        executor: Executor | None,
-        workers: int,
-        cluster: str | None,
-        progress: bool | Progress,
-    ) -> None:
+    def __init__(self, scenario: ScenarioOrPath, given: Given, means: Means) -> None:
         self.scenario: Scenario = as_scenario(scenario)
+        replications, confidence_level, seed, engine, executor, workers, cluster, progress = means
         problems = list(level_problems(confidence_level))
         if not is_whole(replications, _FEWEST):
             message, allowed = "invalid number of replications", f"a whole number from {_FEWEST}"
@@ -82,11 +90,11 @@ class Question:
             raise InputError(Problem("the scenario has no release", ("scenario",)))
         self._level, self._seed = confidence_level, seed
         self._replications, self._workers, self._lock = replications, workers, Lock()
-        self.seen: Seen = read_seen(self.scenario, policy, seen, at)
+        self.seen: Seen = read_seen(self.scenario, given.policy, given.seen, given.at)
         orchestrator = self.scenario.orchestrator_of(self.seen.policy)
         fleet = self.scenario.fleet
         self.plan: Plan = plan_waves(self.seen.policy.policy, orchestrator, fleet.nodes, fleet.zones)
-        self.seen = read_evidence(self.scenario, self.plan, self.seen, evidence)
+        self.seen = read_evidence(self.scenario, self.plan, self.seen, given.evidence)
         tries = _TRIES if why_no_laws(self.scenario, self.plan, self.seen) else _RUNS
         self._engine = choose_engine(engine, node_updates=tries * replications * fleet.nodes)
         check_room(self.scenario, [self.seen.policy], self._engine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.operator import ScriptedAct
 
-# Nodes whose rollouts are run in one span: some tenths of a second of work.
-_NODES_PER_SPAN = {"compiled": 1_000_000, "reference": 20_000}
+# Nodes whose rollouts are run in one span: about a tenth of a second of work.
+_NODES_PER_SPAN = {"compiled": 250_000, "reference": 5_000}
 # Later than anything that happens.
 _END_NS = (1 << 62) - 1
 # Numbers of states in which nothing is left to do.
@@ -92,11 +92,11 @@ class Outcomes:
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """Worlds of one kind of release to be run on."""
+    """Worlds to be run on; a group of spans is a kind of release."""
 
-    scenario: Scenario
+    scenarios: tuple[Scenario, ...]
     policy: ScenarioPolicy
-    worlds: Worlds
+    worlds: tuple[Worlds, ...]
     looks_ns: tuple[int, ...]
     at_ns: int
     changed: ScenarioPolicy | None
@@ -107,10 +107,11 @@ class _Job:
     def run(self, span: Span) -> Outcomes:
         """Run some of the worlds."""
         places = slice(span.first, span.first + span.n_replications)
+        worlds = self.worlds[span.group]
         continued = run_continued(
-            self.scenario,
+            self.scenarios[span.group],
             self.policy,
-            Worlds(self.worlds.roots[places], self.worlds.nodes[places]),
+            Worlds(worlds.roots[places], worlds.nodes[places]),
             looks_ns=self.looks_ns,
             nodes_at_ns=_END_NS if self.counts_exposed else None,
             change=None if self.changed is None else (self.at_ns, self.changed),
@@ -143,7 +144,7 @@ class _Job:
 
     def join(self, span: Span, parts: Sequence[tuple[Span, Outcomes]]) -> Outcomes:  # noqa: ARG002 - parts have all of it
         """Return the outcome of a span that was done in parts."""
-        return _join([outcomes for _, outcomes in sorted(parts, key=lambda part: part[0].first)])
+        return _join([outcomes for _, outcomes in sorted(parts, key=lambda part: part[0])])
 
 
 def _join(parts: Sequence[Outcomes]) -> Outcomes:
@@ -208,36 +209,30 @@ class Runner:
     ) -> Outcomes:
         operator = self.conditioned.scenario.operator
         scenario = replace(self.conditioned.scenario, operator=replace(operator, script=(*operator.script, *script)))
+        kinds = self.conditioned.by_kind if kinds is None else kinds
         goes_on = not script and changed is None
-        return _join(
-            [
-                self._run_kind(scenario, of_kind, changed, goes_on=goes_on)
-                for of_kind in (self.conditioned.by_kind if kinds is None else kinds)
-            ]
-        )
-
-    def _run_kind(
-        self, scenario: Scenario, of_kind: OfKind, changed: ScenarioPolicy | None, *, goes_on: bool
-    ) -> Outcomes:
-        seen, engine = self.conditioned.seen, self.conditioned.engine
         job = _Job(
-            scenario.given(of_kind.kind.name),
-            seen.policy,
-            of_kind.worlds,
+            tuple(scenario.given(of_kind.kind.name) for of_kind in kinds),
+            self.conditioned.seen.policy,
+            tuple(of_kind.worlds for of_kind in kinds),
             (*self.looks_ns, *self.course_ns) if goes_on else self.looks_ns,
             self.conditioned.at_ns,
             changed,
             self.conditioned.seed,
-            engine,
+            self.conditioned.engine,
             counts_exposed=goes_on,
         )
-        n = len(of_kind.weights)
-        n_spans = -(-n * scenario.fleet.nodes // _NODES_PER_SPAN[engine])
-        size = max(-(-n // max(n_spans, 1)), 1)
-        spans = [Span(0, 0, 1, first, min(size, n - first)) for first in range(0, n, size)]
-        done = [(Span(0, 0, 1, 0, 0), job.failed(Span(0, 0, 1, 0, 0), "", ""))]
-        with closing(self.executor.run(job, iter(spans))) as finished:
+        nothing = Span(-1, 0, 1, 0, 0)
+        done = [(nothing, job.failed(nothing, "", ""))]
+        with closing(self.executor.run(job, self._list_spans(kinds))) as finished:
             for span, outcomes in finished:
                 done.append((span, outcomes))
                 self.report(span.n_replications)
-        return job.join(Span(0, 0, 1, 0, n), done)
+        return job.join(nothing, done)
+
+    def _list_spans(self, kinds: Sequence[OfKind]) -> Iterator[Span]:
+        size = max(_NODES_PER_SPAN[self.conditioned.engine] // self.conditioned.scenario.fleet.nodes, 1)
+        for number, of_kind in enumerate(kinds):
+            n = len(of_kind.weights)
+            for first in range(0, n, size):
+                yield Span(number, 0, 1, first, min(size, n - first))

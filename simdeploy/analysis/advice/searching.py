@@ -12,10 +12,13 @@ from simdeploy.analysis.advice.agreeing import agree
 from simdeploy.analysis.advice.finding import Supply
 from simdeploy.analysis.advice.guiding import Guide
 from simdeploy.analysis.advice.proposing import Proposal, Proposer
+from simdeploy.analysis.advice.proposing_lives import TRIES, LifeProposer
 from simdeploy.analysis.advice.proposing_nodes import NodeGuide, NodeProposer
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.totals import Exposures
-from simdeploy.engines.choice import expect_seconds
+from simdeploy.analysis.advice.turns import count_at_once, together
+from simdeploy.analysis.advice.ways import find_spells
+from simdeploy.engines.choice import expect_seconds, why_not_compiled
 from simdeploy.engines.continuing import Worlds, run_continued
 from simdeploy.experiments.arguments import MOST_REPLICATIONS
 
@@ -79,6 +82,7 @@ class Search:
         self.guide: Guide | NodeGuide | None = None
         self.log_likelihood = 0.0
         self._has_laws, table = has_laws, seen.nodes
+        self._has_spells = bool(find_spells(scenario))
         self._tell = tell
         if not has_laws:
             most_s = _MOST_TRIED_S / place[1]
@@ -87,15 +91,18 @@ class Search:
             self._supply = Supply(first, span, 1)
         else:
             self._most = _MOST_PROPOSED
+            if self._has_spells:
+                each_s = TRIES * len(plan.sizes) * expect_seconds(self._engine_of_lives, scenario.fleet.nodes)
+                self._most = max(min(self._most, int(_MOST_TRIED_S / place[1] / each_s)), _FEW)
             self._most_roots = _MOST_PROPOSED * _ROOTS
             used = self._most_roots + _PILOT
             self._supply = Supply(first + used, span - used, (span - used) // _MOST_PROPOSED)
             pilot = self._rollouts(first + self._most_roots + np.arange(_PILOT))
             if course is not None and not course.pauses:
                 self.guide = Guide(pilot, course)
-            elif table is not None and pilot.are_alike:
+            elif table is not None and pilot.are_alike and (plan.pacing == "barrier" or table.knows_verdicts):
                 self.guide = NodeGuide(pilot, table, seen.last.at_ns)
-            if self.guide:
+            if self.guide and not self._has_spells:
                 self.log_likelihood = self.guide.log_likelihood + math.log(float(kind.probability))
         self.n_tried = self.n_found = self._n_proposed = 0
         self._parts: list[tuple[Worlds, np.ndarray, np.ndarray]] = []
@@ -162,7 +169,16 @@ class Search:
             return Proposal(Worlds(roots, nodes), log_weights, np.ones(len(roots), dtype=bool))
         if self._seen.nodes is not None:
             table, at_ns = self._seen.nodes, self._seen.last.at_ns
-            size = max(_NODES_AT_ONCE // max(self._plan.sizes), 1)
+            if self._has_spells:
+                size = max(_NODES_AT_ONCE // (TRIES * self._plan.total), 1)
+                parts = [slice(first, first + size) for first in range(0, len(roots), size)]
+                return Proposal.join(
+                    LifeProposer(
+                        self._rollouts(roots[part]), table, at_ns, self._engine_of_lives, log_weights[part]
+                    ).propose(self._supply, slots[part])
+                    for part in parts
+                )
+            size = max(_NODES_AT_ONCE // max(count_at_once(self._plan, n) for n in range(len(self._plan.sizes))), 1)
             parts = [slice(first, first + size) for first in range(0, len(roots), size)]
             return Proposal.join(
                 NodeProposer(self._rollouts(roots[part]), table, at_ns, log_weights=log_weights[part]).propose(
@@ -172,6 +188,11 @@ class Search:
             )
         assert self._course is not None  # noqa: S101 - what was seen is nodes or looks
         return self._proposer(self._rollouts(roots), self._course, slots, log_weights).propose()
+
+    @property
+    def _engine_of_lives(self) -> str:
+        """The engine with which nodes are tried: compiled code wherever there is any, since both give the same."""
+        return "compiled" if why_not_compiled() is None else self._engine
 
     def _rollouts(self, roots: np.ndarray) -> Rollouts:
         return Rollouts(self._scenario, self._seen.policy, self._plan, self._kind, self._seed, roots)
@@ -203,8 +224,7 @@ class Search:
         if table is None or continued.nodes is None:
             agrees = agree(continued.looks, self._seen.looks)
         else:
-            is_barrier = plan.pacing == "barrier" and not plan.has_slots
-            agrees = table.agree(rollouts, continued.nodes, plan.sizes if is_barrier else (1,) * plan.total)
+            agrees = table.agree(rollouts, continued.nodes, together(plan))
         logs = np.zeros(len(places))
         if totals and continued.nodes is not None:
             logs = Exposures(rollouts, worlds, continued.nodes).weigh(totals)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from simdeploy.analysis.advice.waves import COUNTS
 from simdeploy.errors import InputError, Problem
 from simdeploy.rules.deployment_types import TYPES
@@ -39,13 +41,12 @@ def why_no_laws(scenario: Scenario, plan: Plan, seen: Seen) -> str:
     fleet, orchestrator = scenario.fleet, scenario.orchestrator_of(seen.policy)
     behaviours = fleet.behaviours
     rule = read_health_rule(seen.policy.policy, orchestrator)
+    why_turns = _why_no_turns(scenario, plan, seen)
+    why_spells = find_spells(scenario)
     reasons = {
-        f"{plan.pacing} pacing": plan.pacing != "barrier",
-        "slots within waves": plan.has_slots,
-        "crashes": any(one.crash or one.down for one in behaviours),
-        "zone outages": any(one.zone_outage for one in behaviours),
-        "degraded spells": any(one.flapping for one in behaviours),
-        "lines that break": any(one.connection for one in behaviours),
+        why_turns: bool(why_turns),
+        # Given a table, nodes are tried one by one.
+        why_spells: bool(why_spells) and (seen.nodes is None or plan.has_slots),
         "traffic": any(one.traffic for one in behaviours),
         "a shared service": fleet.service is not None,
         "change windows": bool(scenario.operator.change_windows),
@@ -59,9 +60,43 @@ def why_no_laws(scenario: Scenario, plan: Plan, seen: Seen) -> str:
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
+def find_spells(scenario: Scenario) -> str:
+    """Return what happens to nodes at times of their own, or of their zone, so that their lives have no law; empty if nothing does."""
+    behaviours = scenario.fleet.behaviours
+    spells = {
+        "crashes": any(one.crash or one.down for one in behaviours),
+        "zone outages": any(one.zone_outage for one in behaviours),
+        "degraded spells": any(one.flapping for one in behaviours),
+        "lines that break": any(one.connection for one in behaviours),
+    }
+    return next((spell for spell, holds in spells.items() if holds), "")
+
+
+def _why_no_turns(scenario: Scenario, plan: Plan, seen: Seen) -> str:
+    """Return why it isn't known when nodes are dispatched; empty if it follows from verdicts that were seen."""
+    orchestrator, table = scenario.orchestrator_of(seen.policy), seen.nodes
+    if plan.pacing == "rate":
+        return "rate pacing"
+    if plan.pacing == "barrier":
+        return "slots within waves" if plan.has_slots else ""
+    if table is None:
+        return "sliding pacing without a table of nodes"
+    reasons = {
+        # Turns that were seen are verdicts, nobody knows of which node.
+        "dispatches without the instants of verdicts": not (
+            table.knows_verdicts or np.isnan(table.dispatched_ns).all()
+        ),
+        "slots of zones": plan.per_zone < plan.total,
+        "a slot delay": seen.policy.policy.slot_delay_ns > 0,
+        "slots that are free at the start": orchestrator.slot_until == "started",
+        "failed nodes that hold slots": orchestrator.failed_node_holds_slot,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
 def shows_all_verdicts(scenario: Scenario, seen: Seen, why_tried: str) -> bool:
     """Return whether a wave goes only if all nodes before it are seen to run or to have failed; offline, or reported late, they aren't."""
     orchestrator = scenario.orchestrator_of(seen.policy)
     if orchestrator.reporting_delay_ns > 0:
         return False
-    return orchestrator.unreachable_nodes == "fail" or not why_tried
+    return orchestrator.unreachable_nodes == "fail" or not (why_tried or find_spells(scenario))

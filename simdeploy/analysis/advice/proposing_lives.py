@@ -1,0 +1,159 @@
+r"""Worlds in which may have happened what a table of nodes says, where nodes crash, degrade, or are cut off at times of their own.
+
+Such lives have no law that could be written down. But given what all nodes share and the start of their wave, nodes are still
+independent, so each is tried by itself: the chance of the table is the product over nodes, and an unbiased estimate of each factor gives
+an unbiased weight (Andrieu and Roberts 2009 [1]_). Let B be the numbers with which the simulated node looks like its row, and A those with
+which it would without spells, whose chance P(A) is known (`simdeploy.analysis.advice.seen_chances`). Then
+
+.. math:: P(B) = P(A) \, P(B \mid A) + P(B \setminus A)
+
+One node is drawn from A, and K are drawn as they come. With b = 1 if the former is in B, and c of the latter in B without A,
+:math:`P(A) b + c / K` is unbiased, whatever the spells are; and where they are rare it hardly varies, since nearly all of B is in A.
+The node takes the numbers of the first with probability in proportion to :math:`P(A) b`, else of the first of the c. To that end worlds are
+simulated up to the instant of looking, in which all nodes of a wave are tried at once, and failures stop nothing.
+
+References
+----------
+.. [1] Andrieu, C. and Roberts, G. O. (2009). The pseudo-marginal approach for efficient Monte Carlo computations. Annals of Statistics 37(2),
+   697-725.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.advice.drawing import draw_lives
+from simdeploy.analysis.advice.finding import find_replications, fit, is_worth_compiling
+from simdeploy.analysis.advice.proposing import Proposal
+from simdeploy.analysis.advice.proposing_nodes import NodeProposer, logs
+from simdeploy.engines.continuing import NOT_THERE, Worlds, run_continued
+from simdeploy.world.streams import Stream, uniforms
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.advice.drawing import Nodes
+    from simdeploy.analysis.advice.finding import Supply
+    from simdeploy.analysis.advice.node_table import NodeTable
+    from simdeploy.analysis.advice.observed import Observed
+    from simdeploy.analysis.advice.rollouts import Rollouts
+
+# Numbers that are tried for each node as they come: K.
+TRIES = 32
+
+
+class LifeProposer(NodeProposer):
+    """Proposes worlds of one kind of release for a table of nodes in waves.
+
+    Parameters
+    ----------
+    at_ns : int
+        Until when the nodes were seen.
+    engine : {'compiled', 'reference'}
+    log_weights : ndarray of float
+        Of the roots.
+    """
+
+    def __init__(
+        self, rollouts: Rollouts, table: NodeTable, at_ns: int, engine: str, log_weights: np.ndarray | float = 0.0
+    ) -> None:
+        super().__init__(rollouts, table, at_ns, log_weights=log_weights)
+        self._engine = engine
+        orchestrator = rollouts.scenario.orchestrator_of(rollouts.policy)
+        without = replace(orchestrator, on_failure="continue", lost_waves="continue", all_slots_held="wait")
+        self._policy = replace(rollouts.policy, orchestrator=without)
+
+    def propose(self, supply: Supply, slots: np.ndarray) -> Proposal:
+        """Propose worlds, wave by wave."""
+        rollouts = self._rollouts
+        self._numbers = np.repeat(rollouts.roots[:, np.newaxis], rollouts.scenario.fleet.nodes, axis=1)
+        self._are_drawn = np.ones(self._n, dtype=bool)
+        for wave, places in self._waves:
+            self._try(wave, places, supply, slots)
+        return Proposal(Worlds(rollouts.roots, self._numbers), self._log_weights, self._are_drawn)
+
+    def _bound_last(self, wave: int, places: slice, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG002
+        """Return that the start of the next wave tells nothing here: whether worlds agree with it is seen in the end."""
+        return np.full(self._n, -np.inf), np.full(self._n, np.inf)
+
+    def _try(self, wave: int, places: slice, supply: Supply, slots: np.ndarray) -> None:
+        """Try the nodes of a wave; they take numbers with which they do what was seen."""
+        rollouts = self._rollouts
+        laws, seed = rollouts.laws(wave), rollouts.seed
+        n_nodes = places.stop - places.start
+        plain = supply.of(slots[:, np.newaxis], supply.per_world - 1 - np.arange(TRIES))
+        shown, dispatched = self._look(places, np.repeat(plain[:, :, np.newaxis], n_nodes, axis=2))
+        starts = dispatched.min(axis=(1, 2))[:, np.newaxis]
+        self._log_weights = np.where(np.isfinite(starts[:, 0]), self._log_weights, -np.inf)
+        starts = np.where(np.isfinite(starts), starts, 0.0)
+        flat, seen, chances, _, _ = self._observe(wave, places, starts)
+        worlds, numbers, columns = np.nonzero(shown)
+        lives = draw_lives(laws, flat.take(worlds * n_nodes + columns), seed, plain[worlds, numbers])
+        shown[worlds, numbers, columns] = ~fit(seen.take((worlds, columns)).in_the_end, *lives)
+        beyond = shown.mean(axis=1)
+        drawn = self._draw_from_laws(wave, flat, seen, chances, supply, slots)
+        by_law = np.where(drawn >= 0, chances, 0.0)
+        by_law *= self._look(places, np.maximum(drawn, 0)[:, np.newaxis])[0][:, 0]
+        total = by_law + beyond
+        # What can't be drawn, and is not seen otherwise, is lost.
+        is_lost = (drawn < 0) & (chances > 0) & (beyond == 0)
+        self._are_drawn &= ~is_lost.any(axis=1)
+        self._log_weights = self._log_weights + logs(np.where(is_lost, chances, total)).sum(axis=1)
+        u = uniforms(seed, rollouts.roots[:, np.newaxis], Stream.SEEN_VERDICT, np.arange(places.start, places.stop))
+        first = np.take_along_axis(plain, shown.argmax(axis=1), axis=1)
+        chosen = np.where(u * total < by_law, drawn, first)
+        np.put_along_axis(self._numbers, self._nodes[:, places], np.maximum(chosen, 0), axis=1)
+
+    def _draw_from_laws(
+        self, wave: int, flat: Nodes, seen: Observed, chances: np.ndarray, supply: Supply, slots: np.ndarray
+    ) -> np.ndarray:
+        """Return replications in which nodes without spells do what was seen; -1 where that is too improbable."""
+        laws = self._rollouts.laws(wave)
+        drawn = np.full(chances.shape, -1, dtype=np.int64)
+        worlds, columns = np.nonzero(self._is_possible[:, np.newaxis] & (chances > 0))
+        nodes = replace(flat.take(worlds * chances.shape[1] + columns), worlds=slots[worlds])
+        wanted, own = seen.take((worlds, columns)), chances[worlds, columns]
+        kept = np.flatnonzero(own >= self._find_rarest(laws, nodes, wanted))
+        drawn[worlds[kept], columns[kept]], _ = find_replications(
+            laws,
+            nodes.take(kept),
+            supply,
+            self._rollouts.seed,
+            wanted.take(kept).in_the_end,
+            is_compiled=is_worth_compiling(own[kept]),
+        )
+        return drawn
+
+    def _look(self, places: slice, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which nodes of a wave look like their rows with some numbers, and when they are dispatched (infinity: not yet).
+
+        Parameters
+        ----------
+        numbers : ndarray of int, shape (worlds, tries, nodes)
+        """
+        rollouts, n_tries = self._rollouts, numbers.shape[1]
+        shown, dispatched = np.zeros(numbers.shape, dtype=bool), np.full(numbers.shape, np.inf)
+        possible = np.flatnonzero(self._is_possible)
+        if not len(possible):
+            return shown, dispatched
+        columns = np.repeat(self._nodes[possible, places], n_tries, axis=0)
+        nodes = np.repeat(self._numbers[possible], n_tries, axis=0)
+        np.put_along_axis(nodes, columns, numbers[possible].reshape(columns.shape), axis=1)
+        continued = run_continued(
+            rollouts.scenario,
+            self._policy,
+            Worlds(np.repeat(rollouts.roots[possible], n_tries), nodes),
+            looks_ns=[],
+            nodes_at_ns=self._at_ns,
+            change=(self._at_ns, "cancel"),
+            seed=rollouts.seed,
+            engine=self._engine,
+        )
+        assert continued.nodes is not None  # noqa: S101 - they were asked for
+        found = np.take_along_axis(continued.nodes, columns, axis=1)
+        shape = (len(possible), *numbers.shape[1:])
+        shown[possible] = self._table.fit(found, places, rollouts.plan.sizes).reshape(shape)
+        at = found["dispatched_ns"].reshape(shape)
+        dispatched[possible] = np.where(at == NOT_THERE, np.inf, at)
+        return shown, dispatched

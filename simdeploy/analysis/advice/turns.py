@@ -1,0 +1,99 @@
+"""When the nodes of a table are dispatched: waves, each at once; and under sliding pacing nodes that take a slot that is free.
+
+The first nodes take all slots. From then on the k-th turn comes with the k-th verdict, whose node gives up its slot.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.advice.node_table import PENDING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from simdeploy.analysis.advice.node_table import NodeTable
+    from simdeploy.rules.waves import Plan
+
+
+def together(plan: Plan) -> tuple[int, ...]:
+    """Return the numbers of nodes that are dispatched together: those of waves, or single ones where nodes take slots."""
+    return plan.sizes if plan.pacing == "barrier" and not plan.has_slots else (1,) * plan.total
+
+
+def count_at_once(plan: Plan, wave: int) -> int:
+    """Return how many nodes of a wave are dispatched with its first one."""
+    is_sliding = plan.pacing == "sliding" and wave >= (plan.canaries > 0)
+    return min(plan.sizes[wave], plan.parallel) if is_sliding else plan.sizes[wave]
+
+
+def list_waves(plan: Plan, table: NodeTable) -> list[tuple[int, slice]]:
+    """Return the numbers of the waves that went, and the places of their nodes that were dispatched at once."""
+    first, waves = 0, []
+    for wave, size in enumerate(plan.sizes):
+        if table.status[first] == PENDING:
+            break
+        waves.append((wave, slice(first, min(first + count_at_once(plan, wave), table.n_dispatched))))
+        first += size
+    return waves
+
+
+def find_turns(table: NodeTable, first: slice) -> np.ndarray:
+    """Return when nodes had their turn, by the instants at which others got their verdicts.
+
+    Parameters
+    ----------
+    first : slice
+        Places of those that went at once.
+    """
+    resolved = np.where(table.are_resolved, table.resolved_ns, np.inf).tolist()
+    slots = resolved[first]
+    heapq.heapify(slots)
+    turns = [heapq.heapreplace(slots, over) for over in resolved[first.stop : table.n_dispatched]]
+    return np.array(turns)
+
+
+class Turns:
+    """Turns of nodes in several worlds, some nodes at a time: as many as have theirs before any of them gets a verdict.
+
+    Parameters
+    ----------
+    over : ndarray of float, shape (worlds, slots)
+        When the nodes that went at once got their verdicts.
+    first : int
+        Place of the next node.
+    after_ns : ndarray of float, shape (nodes,)
+        The instant after which each node gets its verdict.
+
+    Attributes
+    ----------
+    begin : ndarray of float, shape (worlds, nodes)
+        The turns of the nodes at hand.
+    """
+
+    def __init__(self, over: np.ndarray, first: int, after_ns: np.ndarray) -> None:
+        self._slots, self._first, self._after_ns = np.sort(over, axis=1), first, after_ns
+        self.begin = over[:, :0]
+
+    def follow(self, n_dispatched: int, are_possible: Callable[[], np.ndarray]) -> Iterator[slice]:
+        """Yield the places of nodes that have their turn, until all have had it, or no world is possible any more.
+
+        `end` must have been called before the next ones.
+        """
+        while self._first < n_dispatched:
+            possible = are_possible()
+            if not possible.any():
+                return
+            after = np.minimum.accumulate(self._after_ns[self._first : n_dispatched][: self._slots.shape[1]])
+            latest = self._slots[possible][:, : len(after)].max(axis=0)
+            n = max(int((latest <= after).cumprod().sum()), 1)
+            self.begin = self._slots[:, :n]
+            yield slice(self._first, self._first + n)
+            self._first += n
+
+    def end(self, over: np.ndarray) -> None:
+        """Let the nodes at hand get their verdicts, at which they give up their slots."""
+        self._slots = np.sort(np.concatenate([self._slots[:, over.shape[1] :], over], axis=1), axis=1)
