@@ -86,6 +86,7 @@ _REPLICATION = [
     ("quiet_until", _INT),  # until when the words of `today` beyond which a spell lasts are right
     ("lines_hold_for", _INT),  # the same of lines: since a node's turn
     ("has_rollbacks", _BOOL),  # whether the times of going back are drawn yet
+    ("n_sampled", _INT),  # nodes whose numbers are drawn
 ]
 # Other chances than the scenario's: factors, and what the draws of which there is one count in the weight's logarithm.
 _TILT = [
@@ -241,7 +242,6 @@ _ROLLOUT = [
 # Sums of times are kept as two: of the upper and of the lower 32 bits, since the whole may not fit into 64.
 _BARRIER = [
     # Of the wave at hand; starts are since its dispatch.
-    ("depends_on_level", _BOOL),  # whether quick words do, of some node
     ("wave_size", _INT),
     ("wave_failed", _INT),
     ("wave_started", _INT),
@@ -277,12 +277,19 @@ _BARRIER = [
     ("sum_rate_stuck_begins", _REAL),
     ("most_out", _INT),
     ("last_start", _INT),  # no node started later
-    ("has_rollback_sums", _BOOL),
-    # Under which rule the relative fates are those of quick nodes, but for so many that are listed as slow.
-    ("quick_needed", _INT),
-    ("quick_interval", _INT),
+    ("n_back", _INT),  # positions up to which it is known how long going back takes
+    # Windows of the rules at hand: how many, how long, and until when a node must start that is healthy under each of them. Up to
+    # so many positions relative fates are those of quick nodes under them all, but for so many that need a look.
+    ("span_needed", _INT),
+    ("span_interval", _INT),
+    ("latest_of_all", _INT),
+    ("n_listed", _INT),
     ("n_slow", _INT),
-    ("n_met", _INT),  # of these, those whose fates are known
+    ("n_met", _INT),  # of these, those whose fates are known under the rule at hand
+    ("group", _INT),  # of the rule at hand, and a number that no other group has, of any replication
+    ("step_group", _INT),
+    ("has_steps", _BOOL),  # whether nodes have steps under it
+    ("touched", _INT),  # nodes that had their turn before all policies of the bundle had ended
     ("n_outcomes", _INT),
     ("n_policies", _INT),
     ("n_rules", _INT),
@@ -291,8 +298,11 @@ _BARRIER = [
     ("n_stops", _INT),
     ("n_brackets", _INT),
 ]
+# What it took, for tests: nodes that were drawn, whose windows were looked at for all rules, and whose fates were worked out for one;
+# bundles that were followed, their waves, and rollouts that were run one by one.
+_WORK = [(f"work_{what}", _INT) for what in ("sampled", "looks", "fates", "bundles", "waves", "rollouts")]
 RUN = np.dtype(
-    [*_FLEET, *_SWITCHES, *_REPLICATION, *_TILT, *_LINEAGES, *_LOOKS, *_CHANGE, *_TRACES, *_ROLLOUT, *_BARRIER]
+    [*_FLEET, *_SWITCHES, *_REPLICATION, *_TILT, *_LINEAGES, *_LOOKS, *_CHANGE, *_TRACES, *_ROLLOUT, *_BARRIER, *_WORK]
     + [
         ("policy", _INT),
         ("most_waves", _INT),
