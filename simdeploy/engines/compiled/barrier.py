@@ -51,7 +51,7 @@ def prepare_barrier(run):
     """Put what a replication has by node into the order of dispatch, where trajectories need it so."""
     affected, of_node = relative(run)[REL_AFFECTED], drawn(run)[AFFECTED]
     run.n_back = 0
-    run.span_needed = run.group = -1
+    run.group = -1
     if run.kind >= 0 and (run.defective or run.error_rate > 0):
         if run.order == ORDER_INDEX:
             for node in range(run.nodes):
@@ -90,6 +90,7 @@ def follow_bundle(run, number, whole, real):
         places[stop] = GOES_ON
     while True:
         begins_of(run)[wave] = begins
+        run.last_wave = wave
         last = first + size_of_wave(run, wave)
         run.touched = last
         is_canary = wave == 0 and policy.canaries > 0

@@ -82,8 +82,8 @@ def bundle_policies(
     Parameters
     ----------
     rules : sequence of HealthRule
-        By their numbers. Those whose windows are as long and as many come one after the other, since most nodes have the same
-        fate under them; so do those among them that differ in the highest error rate only.
+        By their numbers. Those that differ in the highest error rate only come one after the other, the strictest first, since
+        most nodes have the same fate under them.
     limits : sequence of Limits or None
         By their numbers.
     stops : sequence of int or None
@@ -105,7 +105,7 @@ def bundle_policies(
     alike = {number: _all_but_error_rate(rules[number]) for number in bundles}
     n_alike = Counter(alike.values())
     groups = {one: place for place, one in enumerate(n_alike)}
-    for number in sorted(bundles, key=lambda number: (*alike[number][:2], groups[alike[number]], number)):
+    for number in sorted(bundles, key=lambda number: (groups[alike[number]], rules[number].max_error_rate)):
         of_rule = bundles[number]
         rule_records.append(
             {
@@ -134,7 +134,7 @@ def bundle_policies(
                     "last": len(all_stops),
                     "by_limits": by_limits,
                     "minimum_sample": max(_minimum_sample(limits[limit]) for limit in first_with),
-                    **dict.fromkeys(("touched", "key0", "key1", "most_touched"), 0),
+                    **dict.fromkeys(("touched", "key0", "key1", "last_waves", "most_touched"), 0),
                 }
             )
     return {
@@ -147,10 +147,8 @@ def bundle_policies(
     }
 
 
-def _all_but_error_rate(rule: HealthRule) -> tuple[Hashable, ...]:
-    """Return what decides about a node's windows beside the highest error rate, first their length and number."""
-    others = replace(rule, max_error_rate=Fraction(0), no_traffic_is_healthy=False)
-    return (rule.interval_ns, rule.windows_needed, others)
+def _all_but_error_rate(rule: HealthRule) -> HealthRule:
+    return replace(rule, max_error_rate=Fraction(0))
 
 
 def _minimum_sample(limits: Limits | None) -> int:

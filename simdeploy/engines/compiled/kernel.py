@@ -10,7 +10,6 @@ from numba import from_dtype, types
 from simdeploy.engines.compiled.access import (
     bundle_at,
     bundle_slots,
-    lists,
     member_at,
     places_of,
     roots,
@@ -18,7 +17,7 @@ from simdeploy.engines.compiled.access import (
     size_of_wave,
 )
 from simdeploy.engines.compiled.barrier import follow_bundle, prepare_barrier
-from simdeploy.engines.compiled.barrier_fates import begin_rule, key_of_fates, know_fates
+from simdeploy.engines.compiled.barrier_fates import begin_rule, key_before, know_fates
 from simdeploy.engines.compiled.brackets import prepare_brackets
 from simdeploy.engines.compiled.branching import mark
 from simdeploy.engines.compiled.controller import run_rollout
@@ -28,7 +27,7 @@ from simdeploy.engines.compiled.responses import measure
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.sampling import prepare, sample, sample_nodes
 from simdeploy.engines.compiled.shortcuts import shortcuts
-from simdeploy.engines.compiled.tables import ONE_BY_ONE, SLOW
+from simdeploy.engines.compiled.tables import ONE_BY_ONE
 from simdeploy.engines.compiled.tracing import trace
 from simdeploy.engines.compiled.weighing import weigh
 
@@ -173,7 +172,7 @@ def _follow_bundles(run, whole, real):
     for slot in range(len(slots)):
         slots[slot] = -1
     for number in range(run.n_bundles):
-        bundle_at(run, number).most_touched = 0
+        bundle_at(run, number).most_touched = bundle_at(run, number).last_waves = 0
     for number in range(run.n_rules):
         rule = rule_at(run, number)
         run.policy = rule.policy
@@ -200,17 +199,16 @@ def _set_places(run, number, row):
 @compiled
 def _has_twin(run, number):
     """Tell whether all nodes that had their turn under a bundle of the same kind have the same fates here; take its outcomes then."""
-    bundle = bundle_at(run, number)
-    most = bundle_at(run, bundle.kind).most_touched
-    slots, slow = bundle_slots(run), lists(run)[SLOW]
-    wave, last, n = 0, np.int64(0), np.int64(0)
-    while last < most:
+    bundle, slots = bundle_at(run, number), bundle_slots(run)
+    kind = bundle_at(run, bundle.kind)
+    wave, last = 0, np.int64(0)
+    while last < kind.most_touched:
         last += size_of_wave(run, wave)
         wave += 1
+        if not (kind.last_waves >> ((wave - 1) & 63)) & 1:
+            continue
         know_fates(run, last)
-        while n < run.n_slow and slow[n] < last:
-            n += 1
-        key0, key1 = key_of_fates(run, n)
+        key0, key1 = key_before(run, last)
         slot = _slot_of(bundle.kind, last, key0, len(slots))
         while slots[slot] >= 0:
             other = bundle_at(run, slots[slot])
@@ -225,14 +223,12 @@ def _has_twin(run, number):
 @compiled
 def _remember(run, number):
     """Let later bundles take the outcomes of one that was followed."""
-    bundle, slots, slow = bundle_at(run, number), bundle_slots(run), lists(run)[SLOW]
-    bundle.touched = run.touched
+    bundle, slots = bundle_at(run, number), bundle_slots(run)
     kind = bundle_at(run, bundle.kind)
+    bundle.touched = run.touched
+    bundle.key0, bundle.key1 = key_before(run, run.touched)
     kind.most_touched = max(kind.most_touched, run.touched)
-    n = np.int64(0)
-    while n < run.n_slow and slow[n] < run.touched:
-        n += 1
-    bundle.key0, bundle.key1 = key_of_fates(run, n)
+    kind.last_waves |= np.int64(1) << (run.last_wave & 63)
     slot = _slot_of(bundle.kind, run.touched, bundle.key0, len(slots))
     while slots[slot] >= 0:
         slot = (slot + 1) & (len(slots) - 1)

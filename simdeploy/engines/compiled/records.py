@@ -181,11 +181,12 @@ WAVE_TERMS_RECORD = np.dtype(
 # none), and whether its own crossed none in the replication at hand. By place: which policy has its turn.
 MEMBER_RECORD = np.dtype([("stop", INT), ("stricter", INT), ("crossed_none", BOOL), ("turn", INT)], align=True)
 # Of a rule of judging nodes: a policy that has it, its bundles, and a number of all that it is beside the highest error rate, with
-# how many rules have it.
+# how many rules have it: these come one after the other, the strictest first.
 RULE_RECORD = np.dtype([("policy", INT), ("first_bundle", INT), ("last_bundle", INT), ("group", INT), ("n_alike", INT)])
 # Of a bundle: a policy in it, a number of all that it is beside its rule, its stops, whether these are policies with the limits in
 # question (else numbers of failed nodes), and the least sample that limits ask for. In the replication at hand: how many nodes had
-# their turn until all its policies had ended, and a key of their fates. By number of a kind: the most that had, of its bundles.
+# their turn until all its policies had ended, and a key of their fates. By number of a kind, of its bundles: in which waves they
+# ended, a bit for each (those that are 64 apart have the same), and the most nodes that had their turn.
 BUNDLE_RECORD = np.dtype(
     [
         ("policy", INT),
@@ -197,6 +198,7 @@ BUNDLE_RECORD = np.dtype(
         ("touched", INT),
         ("key0", INT),
         ("key1", INT),
+        ("last_waves", INT),
         ("most_touched", INT),
     ],
     align=True,
@@ -223,12 +225,6 @@ TODAY_RECORD = np.dtype(
         # Up to this word all windows of a node are healthy that starts at once: of a plain node, and of an affected one.
         ("quick_word", INT),
         ("quick_word_affected", INT),
-        # The same under every rule whose windows are as long and as many.
-        ("least_word", INT),
-        ("least_word_affected", INT),
-        ("least_bracket", INT),
-        ("least_bracket_affected", INT),
-        ("least_allowed", INT),
         # Where that depends on the node's own level: rows of bracket_words; -1 where it does not.
         ("bracket", INT),
         ("bracket_affected", INT),

@@ -278,18 +278,19 @@ _BARRIER = [
     ("most_out", _INT),
     ("last_start", _INT),  # no node started later
     ("n_back", _INT),  # positions up to which it is known how long going back takes
-    # Windows of the rules at hand: how many, how long, and until when a node must start that is healthy under each of them. Up to
-    # so many positions relative fates are those of quick nodes under them all, but for so many that need a look.
-    ("span_needed", _INT),
-    ("span_interval", _INT),
-    ("latest_of_all", _INT),
-    ("n_listed", _INT),
-    ("n_slow", _INT),
-    ("n_met", _INT),  # of these, those whose fates are known under the rule at hand
-    ("group", _INT),  # of the rule at hand, and a number that no other group has, of any replication
+    # The group of the rule at hand, and a number that no other group has, of any replication. Up to so many positions relative fates
+    # are those of quick nodes, but for those that need a look: so many were listed, and so many are in the list.
+    ("group", _INT),
     ("step_group", _INT),
+    ("n_listed", _INT),
+    ("n_stepping", _INT),
+    ("n_slow", _INT),
+    # Of the list, whose fates are known under the rule at hand; and at its begin, those of them that are not quick.
+    ("n_met", _INT),
+    ("n_kept", _INT),
     ("has_steps", _BOOL),  # whether nodes have steps under it
-    ("touched", _INT),  # nodes that had their turn before all policies of the bundle had ended
+    ("last_wave", _INT),  # before all policies of the bundle had ended, and the nodes that had their turn
+    ("touched", _INT),
     ("n_outcomes", _INT),
     ("n_policies", _INT),
     ("n_rules", _INT),

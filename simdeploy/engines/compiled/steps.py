@@ -10,13 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled.access import (
-    bracket_words,
-    drawn,
     fates,
     relative,
     step_words,
     steps,
-    today,
     window_words,
 )
 from simdeploy.engines.compiled.binomial import ALWAYS
@@ -25,12 +22,9 @@ from simdeploy.engines.compiled.fates import find_start
 from simdeploy.engines.compiled.health import bounds_at
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.philox import draw_windows
-from simdeploy.engines.compiled.records import BRACKET_BITS, MOST_STEP_WINDOWS, N_WINDOW_WORDS
+from simdeploy.engines.compiled.records import MOST_STEP_WINDOWS, N_WINDOW_WORDS
 from simdeploy.engines.compiled.tables import (
-    AFFECTED,
-    CLASS,
     HAS_FAILED,
-    LEVEL_WORD,
     MOST_STEPS,
     NEVER,
     REL_FAILED,
@@ -54,9 +48,9 @@ from simdeploy.engines.compiled.tables import (
 
 
 @compiled
-def go_by_steps(run, rule, place, position, node):
-    """Write the fate of the node at a position, which has a place among those that need a look; False if its steps don't tell."""
-    of_node, rel = steps(run)[place], relative(run)
+def go_by_steps(run, rule, row, position, node):
+    """Write the fate of the node at a position, whose steps have a row; False if they don't tell."""
+    of_node, rel = steps(run)[row], relative(run)
     if of_node[STEP_GROUP] != run.step_group:
         of_node[STEP_GROUP] = run.step_group
         _find_steps(run, rule, of_node, node)
@@ -112,15 +106,16 @@ def _find_steps(run, rule, of_node, node):
             return
     n_windows = (deadline - started) // rule.interval if deadline > started else np.int64(0)
     of_node[STEP_DEADLINE], of_node[STEP_WINDOWS] = deadline, n_windows
-    _look_at_windows(run, rule.needed, of_node, node, n_windows)
+    # Rules that are still to come are no stricter.
+    least, _ = bounds_at(run, rule, node, of_node[STEP_LEVEL])
+    _look_at_windows(run, rule.needed, least, of_node, node, n_windows)
     run.work_looks += 1
 
 
 @compiled
-def _look_at_windows(run, needed, of_node, node, n_windows):
-    """Find the steps down to the strictest rule of those at hand, or to the last window."""
+def _look_at_windows(run, needed, least, of_node, node, n_windows):
+    """Find the steps down to a word, or to the last window."""
     word_of, pairs = step_words(run), window_words(run)
-    least = least_word_of(run, node)
     n_looked = min(n_windows, MOST_STEP_WINDOWS)
     window = in_row = n = np.int64(0)
     top = np.int64(ALWAYS)
@@ -145,15 +140,3 @@ def _look_at_windows(run, needed, of_node, node, n_windows):
                 is_open = top > least and n < MOST_STEPS
     of_node[STEP_N] = n
     of_node[STEP_IS_WHOLE] = is_open and n_looked == n_windows
-
-
-@compiled
-def least_word_of(run, node):
-    """Return the word up to which all windows of a node are surely healthy under all rules at hand."""
-    chances = today(run)[drawn(run)[CLASS, node]]
-    affected = drawn(run)[AFFECTED, node] != 0
-    bracket = chances.least_bracket_affected if affected else chances.least_bracket
-    word = chances.least_word_affected if affected else chances.least_word
-    if bracket >= 0:
-        word = min(word, bracket_words(run)[bracket, drawn(run)[LEVEL_WORD, node] >> (52 - BRACKET_BITS)])
-    return word

@@ -42,8 +42,8 @@ WINDOWS_FROM, EARLIER, N_FATE = range(16, 19)
 # Rows of the table of lists, one column per node.
 TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, HAS_SLOT, N_LISTS = range(8)
 # The same rows while bundles of policies are followed: when nodes of a wave fail; positions of nodes that need a look, and for each a
-# key of all fates up to it, in two halves; and scratch.
-FAILURES, SLOW, KEY0, KEY1, RESOLVED_AT = TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, DUE
+# key of all fates up to it, in two halves, and the row of its steps; and scratch.
+FAILURES, SLOW, KEY0, KEY1, STEPS_AT, RESOLVED_AT = TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE
 # In the table of places: policies that are to be run one by one, and those whose rollout goes on.
 ONE_BY_ONE, GOES_ON = -1, -2
 # Columns of the table of steps (see `steps`), one row per node that needs a look: of which group of rules they are; when it starts,
