@@ -57,6 +57,7 @@ def begin_rule(run, number):
     if run.group != record.group:
         run.group = record.group
         run.step_group += 1
+        _clean(run, rule.needed)
         run.n_listed = run.n_stepping = run.n_slow = 0
     else:
         # Nodes that were quick under a stricter rule are quick under this one.
@@ -70,6 +71,18 @@ def begin_rule(run, number):
         record.n_alike > 1 and rule.consecutive and rule.failure_threshold == 0 and rule.needed <= MOST_STEP_WINDOWS
     )
     set_quick_words(run)
+
+
+@compiled
+def _clean(run, needed):
+    """Let all nodes have healthy windows only, as nearly all had before, too."""
+    rel, slow = relative(run), lists(run)[SLOW]
+    if run.clean_windows != needed:
+        run.clean_windows = needed
+        run.n_clean = 0
+    for place in range(run.n_slow):
+        rel[REL_FAILED, slow[place]] = 0
+        rel[REL_WINDOWS, slow[place]] = needed
 
 
 @compiled
@@ -173,23 +186,24 @@ def _list_nodes(run, last):
     sample_nodes(run, last)
     rule, rel = policy_of(run), relative(run)
     started, resolved = rel[REL_STARTED, first:last], rel[REL_RESOLVED, first:last]
-    failed, windows = rel[REL_FAILED, first:last], rel[REL_WINDOWS, first:last]
-    span, needed = rule.needed * rule.interval, rule.needed
+    span = rule.needed * rule.interval
     if run.order == ORDER_INDEX:
         durations = drawn(run)[DURATION, first:last]
         for place in range(last - first):
             started[place] = durations[place]
             resolved[place] = durations[place] + span
-            failed[place] = 0
-            windows[place] = needed
     else:
         order, durations = drawn(run)[ORDER, first:last], drawn(run)[DURATION]
         for place in range(last - first):
             duration = durations[order[place]]
             started[place] = duration
             resolved[place] = duration + span
+    if run.n_clean < last:
+        failed, windows = rel[REL_FAILED, run.n_clean : last], rel[REL_WINDOWS, run.n_clean : last]
+        for place in range(len(failed)):
             failed[place] = 0
-            windows[place] = needed
+            windows[place] = rule.needed
+        run.n_clean = last
     _list_slow(run, rule, first, last)
 
 

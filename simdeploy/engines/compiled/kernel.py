@@ -134,6 +134,7 @@ def _run_replication(run, first, whole, real, index, progress):
 @compiled
 def _run_one_by_one(run, place, whole, real, index):
     """Run the rollouts of all policies that were not followed in bundles."""
+    run.n_clean = run.n_slow = 0  # lists are used for something else
     for turn in range(index.shape[0]):
         number = member_at(run, turn).turn
         if index[number, place] >= 0:

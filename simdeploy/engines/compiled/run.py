@@ -87,6 +87,11 @@ _REPLICATION = [
     ("lines_hold_for", _INT),  # the same of lines: since a node's turn
     ("has_rollbacks", _BOOL),  # whether the times of going back are drawn yet
     ("n_sampled", _INT),  # nodes whose numbers are drawn
+    ("any_hangs", _BOOL),  # whether the row of hangs is not 0 throughout
+    (
+        "affected_are",
+        _INT,
+    ),  # 0 or 1 where it is the same for all nodes, as for those of the replication before; else -1
 ]
 # Other chances than the scenario's: factors, and what the draws of which there is one count in the weight's logarithm.
 _TILT = [
@@ -289,6 +294,9 @@ _BARRIER = [
     ("n_met", _INT),
     ("n_kept", _INT),
     ("has_steps", _BOOL),  # whether nodes have steps under it
+    # Up to so many positions the rows of relative fates say that no node failed, and each had so many windows, but for the list.
+    ("n_clean", _INT),
+    ("clean_windows", _INT),
     ("last_wave", _INT),  # before all policies of the bundle had ended, and the nodes that had their turn
     ("touched", _INT),
     ("n_outcomes", _INT),

@@ -70,6 +70,11 @@ NODES_AT_ONCE = 2048  # whose draws and fates fit into the cache of a core
 def prepare(run):
     """Set up what is the same in every replication."""
     _fill(drawn(run)[CLASS], 0)
+    _fill(drawn(run)[HANGS], 0)
+    run.any_hangs = False
+    run.affected_are = -1
+    if run.n_classes == 1:
+        _fill(baselines(run), classes(run)[0].baseline)
     if run.order == ORDER_INDEX:
         for node in range(run.nodes):
             drawn(run)[ORDER, node] = node
@@ -262,13 +267,15 @@ def _assign_classes(run):
 @compiled
 def _set_affected(run):
     affected = drawn(run)[AFFECTED]
-    if run.kind < 0:
-        _fill(affected, 0)
+    is_same = run.kind < 0 or kinds(run)[run.kind].affects == AFFECTS_ALL
+    if is_same:
+        if run.affected_are != (run.kind >= 0):
+            run.affected_are = run.kind >= 0
+            _fill(affected, run.affected_are)
         return
     kind = kinds(run)[run.kind]
-    if kind.affects == AFFECTS_ALL:
-        _fill(affected, 1)
-    elif kind.affects == AFFECTS_SHARE:
+    run.affected_are = -1
+    if kind.affects == AFFECTS_SHARE:
         _fill_words(run, Stream.AFFECTED.value, 0, run.nodes)
         lane, share = words(run)[0], kind.share
         for node in range(run.nodes):
@@ -326,8 +333,11 @@ def _set_hangs(run, first, last):
     for number in range(run.n_classes):
         any_hangs |= today(run)[number].start_hang_affected > 0 or today(run)[number].start_hang > 0
     if not any_hangs:
-        _fill(hangs, 0)
+        if run.any_hangs:
+            _fill(drawn(run)[HANGS], 0)
+        run.any_hangs = False
         return
+    run.any_hangs = True
     _fill_words(run, Stream.START_HANG.value, first, last)
     lane = words(run)[Stream.START_HANG.value & 1]
     for place in range(last - first):
@@ -430,7 +440,9 @@ def _set_peaks_of_nodes(run, first, last):
 def _set_baselines(run, first, last):
     levels = baselines(run)[first:last]
     if run.n_classes == 1:
-        _fill(levels, classes(run)[0].baseline)
+        # Those that are not drawn per node are there already.
+        if classes(run)[0].baseline != classes(run)[0].baseline:
+            _fill(levels, classes(run)[0].baseline)
         return
     for place in range(last - first):
         levels[place] = classes(run)[drawn(run)[CLASS, first + place]].baseline

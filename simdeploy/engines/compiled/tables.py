@@ -49,7 +49,7 @@ ONE_BY_ONE, GOES_ON = -1, -2
 # Columns of the table of steps (see `steps`), one row per node that needs a look: of which group of rules they are; when it starts,
 # and its verdict if that depends on no window; else until when its windows are judged, how many that are, which level they have, and
 # whether all of them were looked at; how many steps there are, their highest words, and the windows up to the end of each.
-MOST_STEPS = 8
+MOST_STEPS = 12
 (
     STEP_GROUP,
     STEP_STARTED,
