@@ -68,13 +68,7 @@ NODES_AT_ONCE = 2048  # whose draws and fates fit into the cache of a core
 
 @compiled
 def prepare(run):
-    """Set up what is the same in every replication."""
-    _fill(drawn(run)[CLASS], 0)
-    _fill(drawn(run)[HANGS], 0)
-    run.any_hangs = False
-    run.affected_are = -1
-    if run.n_classes == 1:
-        _fill(baselines(run), classes(run)[0].baseline)
+    """Set up what is the same in every replication, in tables that are 0 at first."""
     if run.order == ORDER_INDEX:
         for node in range(run.nodes):
             drawn(run)[ORDER, node] = node
@@ -92,6 +86,7 @@ def prepare(run):
 def _put_in_order(run):
     """Put the nodes that the scenario names first, and the others after them by number."""
     order, is_named = drawn(run)[ORDER], drawn(run)[AFFECTED]  # for the moment: nobody is affected yet
+    run.affected_are = -1
     _fill(is_named, 0)
     for place in range(run.n_ordered):
         order[place] = ordered(run)[place]
@@ -142,7 +137,7 @@ def sample_nodes(run, last):
         _set_starts(run, first, until)
         _set_hangs(run, first, until)
         _set_peaks(run, first, until)
-        _set_baselines(run, first, until)
+        _forget_levels(run, first, until)
         if run.n_brackets:
             _set_level_words(run, first, until)
         run.n_sampled = until
@@ -437,15 +432,13 @@ def _set_peaks_of_nodes(run, first, last):
 
 
 @compiled
-def _set_baselines(run, first, last):
-    levels = baselines(run)[first:last]
-    if run.n_classes == 1:
-        # Those that are not drawn per node are there already.
-        if classes(run)[0].baseline != classes(run)[0].baseline:
-            _fill(levels, classes(run)[0].baseline)
-        return
-    for place in range(last - first):
-        levels[place] = classes(run)[drawn(run)[CLASS, first + place]].baseline
+def _forget_levels(run, first, last):
+    """Let levels that are drawn per node be drawn when they are first asked for."""
+    any_drawn = False
+    for number in range(run.n_classes):
+        any_drawn |= classes(run)[number].baseline != classes(run)[number].baseline
+    if any_drawn:
+        _fill(baselines(run)[first:last], np.nan)
 
 
 @compiled
@@ -459,10 +452,11 @@ def _set_level_words(run, first, last):
 @compiled
 def own_level(run, node):
     """Return a node's own level of failed requests, drawn when it is first asked for."""
-    levels = baselines(run)
+    one, levels = classes(run)[drawn(run)[CLASS, node]], baselines(run)
+    if one.baseline == one.baseline:
+        return one.baseline
     if levels[node] != levels[node]:
-        law = law_at(run, classes(run)[drawn(run)[CLASS, node]].error_rate)
-        levels[node] = quantile(law, draw(run, Stream.ERROR_RATE.value, node, 0))
+        levels[node] = quantile(law_at(run, one.error_rate), draw(run, Stream.ERROR_RATE.value, node, 0))
     return levels[node]
 
 
