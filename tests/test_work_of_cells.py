@@ -105,9 +105,15 @@ def test_limits_in_one_pass(percent_of: str, switches: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("after", ["0s", "95s", "11m", {"exponential": {"mean": "3m"}}])
 @pytest.mark.parametrize(
-    "fleet", [{}, {"error_rate": {"beta": {"mean": 0.01, "sd": 0.01}}}, {"start_attempts": 2}, {"start_hang": 0.1}]
+    ("fleet", "deadline_starts"),
+    [
+        ({}, "dispatch"),
+        ({"error_rate": {"beta": {"mean": 0.01, "sd": 0.01}}}, "started"),
+        ({"start_attempts": 2}, "dispatch"),
+        ({"start_hang": 0.1}, "started"),
+    ],
+    ids=["constant", "own levels", "attempts", "hangs"],
 )
-@pytest.mark.parametrize("deadline_starts", ["dispatch", "started"])
 def test_one_look_for_all_error_rates(after: Any, fleet: dict[str, Any], deadline_starts: str) -> None:
     """Nodes whose windows are looked at once for all error rates have the fates that each rate gives alone. [property]"""
     bad = {"probability": 1, "defective": True, "error_rate": 0.05, "after": after, "affects": {"share": 0.7}}
