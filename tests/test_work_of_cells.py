@@ -63,10 +63,10 @@ def follow(
     memory = Memory(lower(scenario, policies, TYPES[policies[0].identity.type], may_bundle=may_bundle), seed=3)
     rows = len(policies) * REPLICATIONS
     whole, real = np.empty((rows, at.N_WHOLE), np.int64), np.empty((rows, at.N_REAL))
-    index, progress = np.empty((len(policies), REPLICATIONS), np.int32), np.zeros(3, np.int64)
+    index, progress = np.empty((REPLICATIONS, len(policies)), np.int32), np.zeros(3, np.int64)
     assert run_replications(memory.run, 0, whole, real, index, progress) == DONE
     work = {name.removeprefix("work_"): int(memory.run[name][0]) for name in RUN.names or () if "work_" in name}
-    return work, index, whole[: progress[1]], real[: progress[1]]
+    return work, index.T, whole[: progress[1]], real[: progress[1]]
 
 
 def count_distinct(index: np.ndarray, size: int) -> int:

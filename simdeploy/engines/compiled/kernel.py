@@ -46,9 +46,9 @@ def _make_entry(version: int) -> Any:
         prepare(run)
         if run.n_brackets:
             prepare_brackets(run)
-        while progress[_REPLICATIONS] < index.shape[1]:
+        while progress[_REPLICATIONS] < index.shape[0]:
             # A replication has at most one outcome per policy.
-            if progress[_ROWS] + index.shape[0] > whole.shape[0]:
+            if progress[_ROWS] + index.shape[1] > whole.shape[0]:
                 return ROWS_FULL
             if not _run_replication(run, first, whole, real, index, progress):
                 return SPELLS_FULL
@@ -85,7 +85,7 @@ def run_replications(
         Replication.
     whole, real : ndarray, shape (rows, responses)
         Outcomes; equal ones of one replication may be kept once.
-    index : ndarray of int32, shape (policies, replications)
+    index : ndarray of int32, shape (replications, policies)
         The row of each policy's outcome.
     progress : ndarray of int64, shape (3,)
         Replications that are done, and rows that are used; read and written.
@@ -117,14 +117,15 @@ def _run_replication(run, first, whole, real, index, progress):
     if run.n_rules:
         _follow_bundles(run, whole, real)
     n_left = 0
-    for number in range(index.shape[0]):
+    of_policies = index[place]
+    for number in range(len(of_policies)):
         stop = member_at(run, number).stop
         row = places_of(run)[stop] if stop >= 0 else ONE_BY_ONE
-        index[number, place] = row
+        of_policies[number] = row
         n_left += row < 0
     if n_left:
         sample_nodes(run, run.nodes)
-        if not _run_one_by_one(run, place, whole, real, index):
+        if not _run_one_by_one(run, place, index.shape[0], whole, real, of_policies):
             return False
     progress[_REPLICATIONS] += 1
     progress[_ROWS] = run.n_outcomes
@@ -132,17 +133,17 @@ def _run_replication(run, first, whole, real, index, progress):
 
 
 @compiled
-def _run_one_by_one(run, place, whole, real, index):
+def _run_one_by_one(run, place, n_replications, whole, real, index):
     """Run the rollouts of all policies that were not followed in bundles."""
     run.n_clean = run.n_slow = 0  # lists are used for something else
-    for turn in range(index.shape[0]):
+    for turn in range(len(index)):
         number = member_at(run, turn).turn
-        if index[number, place] >= 0:
+        if index[number] >= 0:
             continue
         member = member_at(run, number)
         if member.stricter >= 0 and member_at(run, member.stricter).crossed_none:
             # Limits that were never crossed changed nothing, so looser ones don't, either.
-            index[number, place] = index[member.stricter, place]
+            index[number] = index[member.stricter]
             member.crossed_none = True
             continue
         run.policy = number
@@ -152,7 +153,7 @@ def _run_one_by_one(run, place, whole, real, index):
         if run.is_full or not measure(run, whole[row], real[row]):
             return False
         if run.n_times:
-            run.trace = number * index.shape[1] + place
+            run.trace = number * n_replications + place
             if not trace(run):
                 return False
         if run.is_tilted:
@@ -161,7 +162,7 @@ def _run_one_by_one(run, place, whole, real, index):
             mark(run)
         run.n_outcomes += 1
         member.crossed_none = not run.has_crossed
-        index[number, place] = row
+        index[number] = row
     return True
 
 
