@@ -157,7 +157,7 @@ def _run(memory: Memory, first: int, index: np.ndarray, n_before: int) -> Iterat
     done = 0
     progress = np.zeros(3, dtype=np.int64)
     ends = SPELLS_FULL
-    whole, real = np.empty((rows, at.N_WHOLE), dtype=np.int64), np.empty((rows, at.N_REAL), dtype=np.float64)
+    whole, real = _make_rows(rows)
     while ends != DONE:
         ends = run_replications(memory.run, first, whole, real, index, progress)
         if ends == SPELLS_FULL:
@@ -166,8 +166,13 @@ def _run(memory: Memory, first: int, index: np.ndarray, n_before: int) -> Iterat
         index[done : progress[0]] += n_before
         n_before += int(progress[1])
         done = int(progress[0])
-        yield whole[: progress[1]].copy(), real[: progress[1]].copy()
+        yield whole[: progress[1]], real[: progress[1]]
+        whole, real = _make_rows(rows)
         progress[1] = 0
+
+
+def _make_rows(n: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.empty((n, at.N_WHOLE), dtype=np.int64), np.empty((n, at.N_REAL), dtype=np.float64)
 
 
 def _to_block(
