@@ -119,7 +119,7 @@ def test_questions(tmp_path, monkeypatch, is_terminal):
     assert scenario.fleet.nodes == (250 if is_terminal else 100)
     assert float(scenario.release[1].probability) == 0.05
     assert asked.stderr.count("?") == (3 if is_terminal else 0)  # the number of nodes twice
-    assert not asked.stdout
+    assert "?" not in asked.stdout  # which with some versions of click has what was typed
 
 
 def test_copies_are_whole(tmp_path):
