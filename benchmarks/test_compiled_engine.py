@@ -1,4 +1,4 @@
-"""Node updates per second per core of both engines, grids on one pass, workers, sizes, memory, and the first result.
+"""Node updates per second per core of both engines, workers, sizes, memory, and the first result.
 
 A node update is one node from its dispatch to its verdict. Ratios are of times taken one after the other in one run.
 """
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -184,59 +184,6 @@ def test_ratio_to_the_reference(benchmark: Any, scenario: Scenario, row: Row) ->
         "see the reference engine beside plain SimPy",
     )
     assert alone / n / seconds >= 200
-
-
-def grid(scenario: Scenario, waves: Sequence[int], healthy_s: Sequence[int]) -> list[ScenarioPolicy]:
-    """Make 20 error rates x 20 limits x waves x times."""
-    spec = scenario.to_dict()["policies"]["waves-of-100"]
-    return [
-        scenario.policy(
-            {
-                **spec,
-                "max_failed_nodes": limit,
-                "max_parallel": size,
-                "health_check": {"deadline": "10m", "max_error_rate": rate, "min_healthy_time": f"{healthy}s"},
-            }
-        )
-        for rate in np.linspace(0.01, 0.2, 20).round(4).tolist()
-        for limit in range(20)
-        for size in waves
-        for healthy in healthy_s
-    ]
-
-
-@pytest.mark.parametrize(
-    ("waves", "healthy_s", "most"),
-    [((100,), (60,), 8), ((20, 50, 100, 200, 500), (20, 40, 60, 80, 100), 80)],
-    ids=["400 cells", "10,000 cells"],
-)
-def test_cells_on_one_pass(
-    benchmark: Any,
-    scenario: Scenario,
-    waves: Sequence[int],
-    healthy_s: Sequence[int],
-    most: float,
-    row: Row,
-) -> None:
-    """All cells of a grid cost a few times one cell, and each has the outcome that it has alone."""
-    cells = grid(scenario, waves, healthy_s)
-    n = 1000
-    one = best_of(5, lambda: run_compiled(scenario, policies_of(scenario), seed=0, first=0, count=1000)) / 1000
-    block = benchmark.pedantic(
-        run_compiled, (scenario, cells), {"seed": 0, "first": 0, "count": n}, rounds=3, warmup_rounds=1
-    )
-    assert block.index.shape == (len(cells), n)
-    for number in range(0, len(cells), len(cells) // 20):
-        alone = run_compiled(scenario, [cells[number]], seed=0, first=0, count=n)
-        for name, values in alone.numbers.items():
-            np.testing.assert_array_equal(values[alone.index[0]], block.numbers[name][block.index[number]])
-    times = benchmark.stats.stats.min / n / one
-    row(
-        f"{len(cells):,} cells in one pass",
-        f"{times:.1f} times one cell",
-        f"{block.n_rows / n:.0f} different outcomes a replication, each summed up from its waves",
-    )
-    assert times <= most
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ Files, from the inside out:
   what a window meets, `validation` follows nodes whose windows meet different numbers of requests, `evidence` is what the
   `prober` counts for gates;
 - `outcomes`, `responses`, `service` and `requests` (what is computed of it), under the names of `simdeploy.engines`, as is `branching`;
-- `barrier`, `barrier_fates` and `barrier_outcomes` (many policies in one pass);
+- `barrier`, `barrier_fates`, `barrier_limits` and `barrier_outcomes` (many policies in one pass), `steps` (a node for many rules);
 - `kernel` (the one function that Python calls), `availability` (its cache) and `engine` (blocks).
 """
 

@@ -13,8 +13,10 @@ from simdeploy.engines.compiled.records import (
     KIND_RECORD,
     LAW_RECORD,
     MEMBER_RECORD,
+    MOST_STEP_WINDOWS,
     N_COEFFICIENTS,
     N_PIECES,
+    N_STEPPING,
     N_WINDOW_WORDS,
     POLICY_RECORD,
     PROCESS_RECORD,
@@ -37,6 +39,7 @@ from simdeploy.engines.compiled.tables import (
     N_MET,
     N_POOL,
     N_RELATIVE,
+    N_STEP_COLUMNS,
     N_TRACED,
     N_TRACED_COUNTS,
     N_TRACED_SUMS,
@@ -82,10 +85,10 @@ words_beyond = make_view("words_beyond_at", INT, "n_brackets", 1 << BRACKET_BITS
 member_at = make_reader("members_at", MEMBER_RECORD)
 rule_at = make_reader("rules_at", RULE_RECORD)
 bundle_at = make_reader("bundles_at", BUNDLE_RECORD)
-# Numbers of failed nodes at which policies stop, ascending in each bundle; and the rows of their outcomes.
+# Numbers of failed nodes at which policies stop, ascending in each bundle, or policies; and the rows of their outcomes.
 stops_of = make_view("stops_at", INT, "n_stops")
 places_of = make_view("places_at", INT, "n_stops")
-rule_slots = make_view("rule_slots_at", INT, "n_slots")  # a hash table of rules
+bundle_slots = make_view("bundle_slots_at", INT, "n_slots")  # a hash table of bundles
 peaks = make_view("peaks_at", INT, "n_peaks")  # numbers of windows whose highest word is wanted, ascending
 # Of the replication at hand.
 today = make_view("today_at", TODAY_RECORD, "n_classes")
@@ -97,6 +100,8 @@ level_pieces = make_view("level_pieces_at", REAL, "n_classes", N_PIECES, N_COEFF
 baselines = make_view("baselines_at", REAL, "nodes")  # nodes' own levels; NaN where that is still to be drawn
 words = make_view("words_at", WORD, 2, "nodes")  # scratch for both words of a block
 window_words = make_view("window_words_at", INT, 2, N_WINDOW_WORDS)  # scratch for a node's even and odd windows
+steps = make_view("steps_at", INT, N_STEPPING, N_STEP_COLUMNS)
+step_words = make_view("step_words_at", INT, MOST_STEP_WINDOWS)  # scratch for a node's windows
 # Of every replication that is put together from several: that of the fleet, and those of its nodes; and of one that branches off
 # another what it leaves behind.
 roots = make_view("roots_at", WORD, "n_lineages")

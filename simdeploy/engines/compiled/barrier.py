@@ -1,9 +1,9 @@
 """Barrier pacing in one pass for many policies: no queue, and whatever two policies share is worked out once.
 
 Where nothing depends on the clock (no crashes, outages or degraded spells), a node's fate in time relative to its dispatch
-is the same under every plan. So fates are found once per rule of judging nodes; rules under which all fates are equal share
-what follows. A wave takes as long as its slowest node, and limits only say at which of the few failures the rollout stops:
-one trajectory per plan serves all limits. Sums over whole waves make the outcome of each stop cheap.
+is the same under every plan. So fates are found once per rule of judging nodes; rules under which all fates are equal, up to where
+all policies have ended, share what follows. A wave takes as long as its slowest node, and limits only say at which of the few
+failures the rollout stops: one trajectory per plan serves all limits. Sums over whole waves make the outcome of each stop cheap.
 """
 
 from __future__ import annotations
@@ -13,20 +13,27 @@ import numpy as np
 from simdeploy.engines.compiled.access import (
     bake_after,
     begins_of,
+    bundle_at,
     class_rule_of,
     drawn,
     lists,
+    places_of,
     policy_of,
     relative,
     size_of_wave,
+    stops_of,
 )
-from simdeploy.engines.compiled.barrier_fates import meet_fates
+from simdeploy.engines.compiled.barrier_fates import know_fates
+from simdeploy.engines.compiled.barrier_limits import sort_least, stop_by_limits
 from simdeploy.engines.compiled.barrier_outcomes import rate_at, requests_at, write_outcome
-from simdeploy.engines.compiled.codes import CANCELED, COMPLETED, FAILED
+from simdeploy.engines.compiled.codes import CANCELED, COMPLETED, FAILED, ORDER_INDEX
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.people import rejects_in_bundle
+from simdeploy.engines.compiled.sampling import NODES_AT_ONCE
 from simdeploy.engines.compiled.tables import (
     AFFECTED,
+    FAILURES,
+    GOES_ON,
     NEVER,
     ORDER,
     REL_AFFECTED,
@@ -34,7 +41,6 @@ from simdeploy.engines.compiled.tables import (
     REL_RESOLVED,
     REL_STARTED,
     REL_WINDOWS,
-    TOUCHED,
 )
 
 _LOW = (1 << 32) - 1
@@ -43,24 +49,26 @@ _LOW = (1 << 32) - 1
 @compiled
 def prepare_barrier(run):
     """Put what a replication has by node into the order of dispatch, where trajectories need it so."""
-    rel, draws = relative(run), drawn(run)
-    run.has_rollback_sums = False
-    run.quick_needed = -1
+    affected, of_node = relative(run)[REL_AFFECTED], drawn(run)[AFFECTED]
+    run.n_back = 0
+    run.group = -1
     if run.kind >= 0 and (run.defective or run.error_rate > 0):
-        for position in range(run.nodes):
-            rel[REL_AFFECTED, position] = draws[AFFECTED, draws[ORDER, position]]
+        if run.order == ORDER_INDEX:
+            for node in range(run.nodes):
+                affected[node] = of_node[node]
+        else:
+            for position in range(run.nodes):
+                affected[position] = of_node[drawn(run)[ORDER, position]]
 
 
 @compiled
-def follow_bundle(run, stops, places, whole, real):
-    """Follow the rollout of a bundle of policies, which differ in their limits only, under the fates at hand.
+def follow_bundle(run, number, whole, real):
+    """Follow the rollout of a bundle of policies, which differ in their limits only, under the rule at hand.
 
     Parameters
     ----------
-    stops : ndarray of int64
-        Ascending: numbers of failed nodes at which one of the bundle's policies stops.
-    places : ndarray of int64
-        For each of them the row of its outcome; written here.
+    number : int
+        Of the bundle, for each of whose stops the row of its outcome is written.
     whole, real : ndarray
         Rows of outcomes, from `run.n_outcomes` on.
 
@@ -70,24 +78,34 @@ def follow_bundle(run, stops, places, whole, real):
         False if these rollouts are to be run one by one: something else happens at the instant of a stop, or times are
         too long.
     """
-    policy = policy_of(run)
+    policy, bundle = policy_of(run), bundle_at(run, number)
+    stops, places = stops_of(run)[bundle.first : bundle.last], places_of(run)[bundle.first : bundle.last]
     gate = policy.canaries > 0 and run.gate_all_healthy
     _reset_sums(run)
-    failures = lists(run)[TOUCHED]
+    run.work_bundles += 1
+    failures = lists(run)[FAILURES]
     wave = first = next_stop = 0
     begins = np.int64(0)
+    for stop in range(len(places)):
+        places[stop] = GOES_ON
     while True:
         begins_of(run)[wave] = begins
+        run.last_wave = wave
         last = first + size_of_wave(run, wave)
+        run.touched = last
         is_canary = wave == 0 and policy.canaries > 0
         n_failed, lasts = _look_at_wave(run, first, last, failures)
         everyone = is_canary and gate
-        if n_failed and (everyone or stops[next_stop] <= run.sum_failed + n_failed):
+        if bundle.by_limits:
+            n_left = stop_by_limits(run, number, everyone, wave, first, begins, lasts, whole, real)
+            if n_left <= 0:
+                return n_left == 0
+        elif n_failed and (everyone or stops[next_stop] <= run.sum_failed + n_failed):
             if run.judged_at_wave_end:
                 failures[0] = lasts
                 failures[n_failed - 1] = lasts
             else:
-                _sort(failures, n_failed)
+                n_failed = sort_least(failures, n_failed, 1 if everyone else stops[len(stops) - 1] - run.sum_failed)
             place = 0
             while place < n_failed and next_stop < len(stops):
                 t = failures[place]
@@ -117,9 +135,9 @@ def follow_bundle(run, stops, places, whole, real):
         if how != 0:
             if not write_outcome(run, how, begins, wave, last, last, begins, whole, real):
                 return False
-            while next_stop < len(stops):
-                places[next_stop] = run.n_outcomes - 1
-                next_stop += 1
+            for stop in range(len(places)):
+                if places[stop] == GOES_ON:
+                    places[stop] = run.n_outcomes - 1
             return True
         wave += 1
         first = last
@@ -139,55 +157,81 @@ def _reset_sums(run):
 @compiled
 def _look_at_wave(run, first, last, failures):
     """Sum up a wave and list its failures; return how many there are, and how long the wave takes."""
-    meet_fates(run, last)
-    rel = relative(run)
-    started, resolved, failed, windows = rel[REL_STARTED], rel[REL_RESOLVED], rel[REL_FAILED], rel[REL_WINDOWS]
-    lasts = n_started = high = low = n_windows = at_once = np.int64(0)
-    n_failed = 0
-    for position in range(first, last):
-        start = started[position]
+    run.work_waves += 1
+    run.wave_size = last - first
+    run.wave_failed = run.wave_started = run.wave_windows = run.wave_requests = run.wave_at_once = 0
+    run.wave_starts_high = run.wave_starts_low = run.wave_hurt = run.wave_hurt_high = run.wave_hurt_low = 0
+    run.wave_rate_starts = run.wave_rate_stuck = 0.0
+    lasts = np.int64(0)
+    # Block by block, so that what is drawn is in the cache.
+    while first < last:
+        until = min(first + NODES_AT_ONCE, last)
+        know_fates(run, until)
+        lasts = max(lasts, _sum_up(run, first, until, failures))
+        if run.n_classes > 1:
+            _sum_up_requests(run, first, until)
+        first = until
+    if run.n_classes == 1:
+        run.wave_requests = run.wave_windows * class_rule_of(run, policy_of(run), 0).requests
+    return run.wave_failed, lasts
+
+
+@compiled
+def _sum_up(run, first, last, failures):
+    """Add nodes to the sums of their wave, and the failed ones to its list; return how long they take."""
+    rel, n = relative(run), last - first
+    started, resolved = rel[REL_STARTED, first:last], rel[REL_RESOLVED, first:last]
+    failed, windows = rel[REL_FAILED, first:last], rel[REL_WINDOWS, first:last]
+    lasts = n_started = high = low = n_windows = at_once = n_failed = np.int64(0)
+    for place in range(n):
+        start = started[place]
         has_started = start < NEVER
-        lasts = max(lasts, resolved[position])
+        lasts = max(lasts, resolved[place])
         n_started += has_started
         high += (start >> 32) if has_started else 0
         low += (start & _LOW) if has_started else 0
-        n_windows += windows[position]
+        n_windows += windows[place]
         at_once += start == 0
-    for position in range(first, last):
-        failures[n_failed] = resolved[position]
-        n_failed += failed[position]
-    run.wave_size = last - first
-    run.wave_failed = n_failed
-    run.wave_started = n_started
-    run.wave_starts_high, run.wave_starts_low = high, low
-    run.wave_windows = n_windows
-    if run.n_classes == 1:
-        run.wave_requests = n_windows * class_rule_of(run, policy_of(run), 0).requests
-    else:
-        run.wave_requests = 0
-        for position in range(first, last):
-            run.wave_requests += windows[position] * requests_at(run, policy_of(run), position)
-    run.wave_at_once = at_once
-    if not run.is_even:
-        rate_starts = rate_stuck = 0.0
-        for position in range(first, last):
-            rate = rate_at(run, position)
-            if started[position] < NEVER:
-                rate_starts += rate * started[position]
-            else:
-                rate_stuck += rate
-        run.wave_rate_starts, run.wave_rate_stuck = rate_starts, rate_stuck
+        n_failed += failed[place]
+    if n_failed:
+        n_listed = run.wave_failed
+        for place in range(n):
+            failures[n_listed] = resolved[place]
+            n_listed += failed[place]
+    run.wave_failed += n_failed
+    run.wave_started += n_started
+    run.wave_starts_high += high
+    run.wave_starts_low += low
+    run.wave_windows += n_windows
+    run.wave_at_once += at_once
     if run.defective:
-        affected = rel[REL_AFFECTED]
+        affected = rel[REL_AFFECTED, first:last]
         n_hurt = high = low = np.int64(0)
-        for position in range(first, last):
-            start = started[position]
-            is_hurt = (start < NEVER) & (affected[position] != 0)
+        for place in range(n):
+            start = started[place]
+            is_hurt = (start < NEVER) & (affected[place] != 0)
             n_hurt += is_hurt
             high += (start >> 32) if is_hurt else 0
             low += (start & _LOW) if is_hurt else 0
-        run.wave_hurt, run.wave_hurt_high, run.wave_hurt_low = n_hurt, high, low
-    return n_failed, lasts
+        run.wave_hurt += n_hurt
+        run.wave_hurt_high += high
+        run.wave_hurt_low += low
+    return lasts
+
+
+@compiled
+def _sum_up_requests(run, first, last):
+    """Add what nodes of several classes meet to the sums of their wave."""
+    rel, policy = relative(run), policy_of(run)
+    for position in range(first, last):
+        run.wave_requests += rel[REL_WINDOWS, position] * requests_at(run, policy, position)
+    if not run.is_even:
+        for position in range(first, last):
+            rate, start = rate_at(run, position), rel[REL_STARTED, position]
+            if start < NEVER:
+                run.wave_rate_starts += rate * start
+            else:
+                run.wave_rate_stuck += rate
 
 
 @compiled
@@ -216,18 +260,3 @@ def _absorb_wave(run, begins):
         run.sum_hurt += run.wave_hurt
         run.sum_hurt_high += run.wave_hurt * high + run.wave_hurt_high
         run.sum_hurt_low += run.wave_hurt * low + run.wave_hurt_low
-
-
-@compiled
-def _sort(numbers, n):
-    """Sort the first n numbers by Shell's method: mostly they are few, but under a bad release all nodes of a wave."""
-    gap = max(n // 2, 1)
-    while gap > 0:
-        for i in range(gap, n):
-            one = numbers[i]
-            j = i - gap
-            while j >= 0 and numbers[j] > one:
-                numbers[j + gap] = numbers[j]
-                j -= gap
-            numbers[j + gap] = one
-        gap //= 2

@@ -1,20 +1,38 @@
-"""Fates of nodes relative to their dispatch, found for whole fleets at once: what bundles of policies share (see `barrier`)."""
+"""Fates of nodes relative to their dispatch, found as far as somebody asks: what bundles of policies share (see `barrier`).
+
+Rules that differ in the highest error rate only come one after the other, the strictest first. Nearly every node is healthy at once
+under all of them; the others are listed once, and looser rules look at those only that are not healthy at once under stricter ones.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from simdeploy.engines.compiled.access import drawn, fates, lists, peak_words, policy_of, relative, today
+from simdeploy.engines.compiled.access import (
+    drawn,
+    fates,
+    lists,
+    peak_words,
+    policy_of,
+    relative,
+    rule_at,
+    today,
+)
 from simdeploy.engines.compiled.codes import ORDER_INDEX
 from simdeploy.engines.compiled.fates import meet_fate
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.quick import latest_start, quick_word_of, set_quick_words
+from simdeploy.engines.compiled.records import MOST_STEP_WINDOWS, N_STEPPING
+from simdeploy.engines.compiled.sampling import sample_nodes
+from simdeploy.engines.compiled.steps import go_by_steps
 from simdeploy.engines.compiled.tables import (
     AFFECTED,
     DURATION,
     FAILS,
     HANGS,
     HAS_FAILED,
+    KEY0,
+    KEY1,
     NEVER,
     ORDER,
     REL_FAILED,
@@ -22,8 +40,9 @@ from simdeploy.engines.compiled.tables import (
     REL_STARTED,
     REL_WINDOWS,
     RESOLVED,
+    SLOW,
     STARTED,
-    UP_AGAIN,
+    STEPS_AT,
     WINDOWS,
 )
 
@@ -32,50 +51,102 @@ _29, _32 = np.uint64(29), np.uint64(32)
 
 
 @compiled
-def find_fates(run):
-    """Find every node's fate relative to its dispatch, under the rule of the policy at hand; return a key of all of them.
-
-    Nearly every node starts at once and has healthy windows only, which the highest of its words tells. The rest is worked
-    out one by one; two rules with the same key give every node the same fate.
-    """
-    rule = policy_of(run)
+def begin_rule(run, number):
+    """Make ready for fates under a rule, whose policy is at hand."""
+    rule, record = policy_of(run), rule_at(run, number)
+    if run.group != record.group:
+        run.group = record.group
+        run.step_group += 1
+        _clean(run, rule.needed)
+        run.n_listed = run.n_stepping = run.n_slow = 0
+    else:
+        # Nodes that were quick under a stricter rule are quick under this one.
+        lists_of = lists(run)
+        for place in range(run.n_slow - run.n_met):
+            lists_of[SLOW, run.n_kept + place] = lists_of[SLOW, run.n_met + place]
+            lists_of[STEPS_AT, run.n_kept + place] = lists_of[STEPS_AT, run.n_met + place]
+        run.n_slow -= run.n_met - run.n_kept
+    run.n_met = run.n_kept = 0
+    run.has_steps = (
+        record.n_alike > 1 and rule.consecutive and rule.failure_threshold == 0 and rule.needed <= MOST_STEP_WINDOWS
+    )
     set_quick_words(run)
-    if run.quick_needed != rule.needed or run.quick_interval != rule.interval:
-        run.quick_needed, run.quick_interval = rule.needed, rule.interval
-        run.n_slow = 0
-        _be_quick_all(run, rule)
-    # Those that were slow under the rule before are what they would be if they were not.
-    for place in range(run.n_slow):
-        _be_quick(run, rule, lists(run)[UP_AGAIN, place])
-    run.n_slow = _list_slow(run, rule)
-    run.n_met = 0
-    # With no other rule to compare it with, fates can wait for the wave: most defects stop the rollout early.
-    return meet_fates(run, run.nodes) if run.n_rules > 1 else (np.uint64(0), np.uint64(0))
 
 
 @compiled
-def meet_fates(run, last):
-    """Work out the fates of those nodes before position `last` that are not known yet; return their key."""
-    rule = policy_of(run)
-    key0, key1 = np.uint64(rule.interval), np.uint64(rule.needed)
-    slow, fate, rel, order = lists(run)[UP_AGAIN], fates(run), relative(run), drawn(run)[ORDER]
-    while run.n_met < run.n_slow and slow[run.n_met] < last:
-        position = slow[run.n_met]
+def _clean(run, needed):
+    """Let all nodes have healthy windows only, as nearly all had before, too."""
+    rel, slow = relative(run), lists(run)[SLOW]
+    if run.clean_windows != needed:
+        run.clean_windows = needed
+        run.n_clean = 0
+    for place in range(run.n_slow):
+        rel[REL_FAILED, slow[place]] = 0
+        rel[REL_WINDOWS, slow[place]] = needed
+
+
+@compiled
+def know_fates(run, last):
+    """Work out the fates of nodes before position `last`, as far as they are not known yet."""
+    _list_nodes(run, last)
+    rule, lists_of = policy_of(run), lists(run)
+    while run.n_met < run.n_slow and lists_of[SLOW, run.n_met] < last:
+        position, row = lists_of[SLOW, run.n_met], lists_of[STEPS_AT, run.n_met]
         run.n_met += 1
-        node = order[position]
+        if not _know_fate(run, rule, position, row):
+            lists_of[SLOW, run.n_kept], lists_of[STEPS_AT, run.n_kept] = position, row
+            run.n_kept += 1
+
+
+@compiled
+def _know_fate(run, rule, position, row):
+    """Write a node's fate, and tell whether it is that of a quick node, which counts nothing in the key of all."""
+    node, rel = drawn(run)[ORDER, position], relative(run)
+    if not (run.has_steps and row < N_STEPPING and go_by_steps(run, rule, row, position, node)):
+        if run.n_rules > 1 and _is_quick(run, rule, node):
+            _be_quick(run, rule, position)
+            return True
+        fate = fates(run)
         fate[STARTED, node] = NEVER
         meet_fate(run, node, 0, 0)
         rel[REL_STARTED, position] = fate[STARTED, node]
         rel[REL_RESOLVED, position] = fate[RESOLVED, node]
         rel[REL_FAILED, position] = fate[HAS_FAILED, node]
         rel[REL_WINDOWS, position] = fate[WINDOWS, node]
-        is_quick = not fate[HAS_FAILED, node] and fate[WINDOWS, node] == rule.needed
-        if not is_quick or fate[STARTED, node] != drawn(run)[DURATION, node]:
-            word = np.uint64(position) * _MIX + np.uint64(fate[STARTED, node])
-            key0 = _mix(key0, word)
-            key1 = _mix(key1, np.uint64(fate[RESOLVED, node] * 2 + fate[HAS_FAILED, node]) ^ (word << _32))
-            key0 = _mix(key0, np.uint64(fate[WINDOWS, node]))
-    return key0, key1
+        run.work_fates += 1
+    started, has_failed, windows = rel[REL_STARTED, position], rel[REL_FAILED, position], rel[REL_WINDOWS, position]
+    if not has_failed and windows == rule.needed and started == drawn(run)[DURATION, node]:
+        return True
+    if run.n_bundles > 1:
+        _add_to_key(run, position, started, rel[REL_RESOLVED, position] * 2 + has_failed, windows)
+    return False
+
+
+@compiled
+def _add_to_key(run, position, started, ends, windows):
+    """Note the key of all fates up to one: two rules with the same key give every node the same fate."""
+    keys = lists(run)
+    key0, key1 = key_of_fates(run, run.n_kept)
+    word = np.uint64(position) * _MIX + np.uint64(started)
+    keys[KEY0, run.n_kept] = np.int64(_mix(_mix(np.uint64(key0), word), np.uint64(windows)))
+    keys[KEY1, run.n_kept] = np.int64(_mix(np.uint64(key1), np.uint64(ends) ^ (word << _32)))
+
+
+@compiled
+def key_before(run, last):
+    """Return the key of the fates before position `last`, which are known."""
+    slow, n = lists(run)[SLOW], np.int64(0)
+    while n < run.n_kept and slow[n] < last:
+        n += 1
+    return key_of_fates(run, n)
+
+
+@compiled
+def key_of_fates(run, n):
+    """Return the key of the first fates that are not quick."""
+    if n == 0:
+        return policy_of(run).interval, policy_of(run).needed
+    return lists(run)[KEY0, n - 1], lists(run)[KEY1, n - 1]
 
 
 @compiled
@@ -85,8 +156,18 @@ def _mix(key, word):
 
 
 @compiled
+def _is_quick(run, rule, node):
+    """Tell whether a node starts at once and has healthy windows only under the rule at hand."""
+    draws = drawn(run)
+    if draws[FAILS, node] + draws[HANGS, node] or draws[DURATION, node] > latest_start(rule):
+        return False
+    peak = peak_words(run)[rule.peak, node] if rule.peak >= 0 else np.int64(0)
+    return peak <= quick_word_of(run, node)
+
+
+@compiled
 def _be_quick(run, rule, position):
-    """Write the fate of a node that starts at once and has healthy windows only."""
+    """Write the fate of such a node."""
     rel = relative(run)
     duration = drawn(run)[DURATION, drawn(run)[ORDER, position]]
     rel[REL_STARTED, position] = duration
@@ -96,52 +177,59 @@ def _be_quick(run, rule, position):
 
 
 @compiled
-def _be_quick_all(run, rule):
-    """Write that fate for every node."""
-    rel, order, durations = relative(run), drawn(run)[ORDER], drawn(run)[DURATION]
-    span, needed = rule.needed * rule.interval, rule.needed
-    started, resolved, failed, windows = rel[REL_STARTED], rel[REL_RESOLVED], rel[REL_FAILED], rel[REL_WINDOWS]
-    if run.order == ORDER_INDEX:
-        for node in range(run.nodes):
-            started[node] = durations[node]
-            resolved[node] = durations[node] + span
-            failed[node] = 0
-            windows[node] = needed
+def _list_nodes(run, last):
+    """Go on to a position: write that fate for every node, and list those that don't have it under the rule at hand."""
+    first = run.n_listed
+    if first >= last:
         return
-    for position in range(run.nodes):
-        duration = durations[order[position]]
-        started[position] = duration
-        resolved[position] = duration + span
-        failed[position] = 0
-        windows[position] = needed
+    run.n_listed = last
+    sample_nodes(run, last)
+    rule, rel = policy_of(run), relative(run)
+    started, resolved = rel[REL_STARTED, first:last], rel[REL_RESOLVED, first:last]
+    span = rule.needed * rule.interval
+    if run.order == ORDER_INDEX:
+        durations = drawn(run)[DURATION, first:last]
+        for place in range(last - first):
+            started[place] = durations[place]
+            resolved[place] = durations[place] + span
+    else:
+        order, durations = drawn(run)[ORDER, first:last], drawn(run)[DURATION]
+        for place in range(last - first):
+            duration = durations[order[place]]
+            started[place] = duration
+            resolved[place] = duration + span
+    if run.n_clean < last:
+        failed, windows = rel[REL_FAILED, run.n_clean : last], rel[REL_WINDOWS, run.n_clean : last]
+        for place in range(len(failed)):
+            failed[place] = 0
+            windows[place] = rule.needed
+        run.n_clean = last
+    _list_slow(run, rule, first, last)
 
 
 @compiled
-def _list_slow(run, rule):
-    """List the positions of nodes whose fate has to be worked out; return how many there are."""
-    slow, draws = lists(run)[UP_AGAIN], drawn(run)
-    order, durations, fails, hangs, affected = (
-        draws[ORDER],
-        draws[DURATION],
-        draws[FAILS],
-        draws[HANGS],
-        draws[AFFECTED],
-    )
-    peak = peak_words(run)[max(rule.peak, 0)] if rule.peak >= 0 else draws[FAILS]
-    latest = latest_start(rule)
-    n_slow = 0
-    if run.n_classes == 1 and run.order == ORDER_INDEX and not run.depends_on_level:
-        plain, hurt = today(run)[0].quick_word, today(run)[0].quick_word_affected
-        for node in range(run.nodes):
-            last = hurt if affected[node] else plain
-            is_quick = (fails[node] + hangs[node] == 0) & (peak[node] <= last) & (durations[node] <= latest)
-            slow[n_slow] = node
+def _list_slow(run, rule, first, last):
+    slow, draws, latest, n_slow = lists(run)[SLOW], drawn(run), latest_start(rule), run.n_slow
+    chances = today(run)[0]
+    if run.n_classes == 1 and run.order == ORDER_INDEX and chances.bracket < 0 and chances.bracket_affected < 0:
+        durations, fails, hangs = draws[DURATION, first:last], draws[FAILS, first:last], draws[HANGS, first:last]
+        affected = draws[AFFECTED, first:last]
+        peak = peak_words(run)[rule.peak, first:last] if rule.peak >= 0 else fails
+        plain, hurt = chances.quick_word, chances.quick_word_affected
+        for place in range(last - first):
+            word = hurt if affected[place] else plain
+            is_quick = (fails[place] + hangs[place] == 0) & (peak[place] <= word) & (durations[place] <= latest)
+            slow[n_slow] = first + place
             n_slow += not is_quick
-        return n_slow
-    for position in range(run.nodes):
-        node = order[position]
-        last = quick_word_of(run, node)
-        is_quick = (fails[node] + hangs[node] == 0) & (peak[node] <= last) & (durations[node] <= latest)
-        slow[n_slow] = position
-        n_slow += not is_quick
-    return n_slow
+    else:
+        order, durations, fails, hangs = draws[ORDER], draws[DURATION], draws[FAILS], draws[HANGS]
+        peak = peak_words(run)[rule.peak] if rule.peak >= 0 else fails
+        for position in range(first, last):
+            node = order[position]
+            is_quick = (fails[node] + hangs[node] == 0) & (peak[node] <= quick_word_of(run, node))
+            slow[n_slow] = position
+            n_slow += not (is_quick & (durations[node] <= latest))
+    for place in range(run.n_slow, n_slow):
+        lists(run)[STEPS_AT, place] = run.n_stepping
+        run.n_stepping += 1
+    run.n_slow = n_slow

@@ -13,15 +13,17 @@ from simdeploy.engines.compiled.access import (
     class_rule_of,
     classes,
     drawn,
+    law_at,
     policy_of,
     relative,
     size_of_wave,
 )
-from simdeploy.engines.compiled.codes import COMPLETED, FAILED, ON_FAILURE_ROLLBACK
+from simdeploy.engines.compiled.codes import COMPLETED, FAILED, ON_FAILURE_ROLLBACK, ORDER_INDEX
 from simdeploy.engines.compiled.exposure import after_ns
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
+from simdeploy.engines.compiled.laws import CONSTANT
 from simdeploy.engines.compiled.levels import near_level
-from simdeploy.engines.compiled.sampling import set_rollbacks
+from simdeploy.engines.compiled.sampling import draw_rollbacks, set_rollbacks
 from simdeploy.engines.compiled.tables import (
     BACK_FAILED,
     BACK_HIGH,
@@ -42,6 +44,7 @@ from simdeploy.engines.compiled.weighing import weigh_first
 from simdeploy.units import NS_PER_S
 
 _LOW = (1 << 32) - 1
+_BATCH = 256
 
 
 @compiled
@@ -57,15 +60,22 @@ def rate_at(run, position):
 
 
 @compiled
-def _sum_rollbacks(run):
+def _sum_rollbacks(run, last):
     """Sum up how long going back takes, over the first nodes in the order of dispatch."""
-    if run.has_rollback_sums:
+    first = run.n_back
+    if first >= last:
         return
-    run.has_rollback_sums = True
-    set_rollbacks(run)
+    run.n_back = last
+    if run.order == ORDER_INDEX and not run.has_rollbacks:
+        draw_rollbacks(run, first, last)
+    else:
+        set_rollbacks(run)
     rel, draws = relative(run), drawn(run)
     high = low = longest = n_failed = n_out = np.int64(0)
-    for position in range(run.nodes):
+    if first:
+        high, low, longest = rel[BACK_HIGH, first - 1], rel[BACK_LOW, first - 1], rel[BACK_LONGEST, first - 1]
+        n_failed, n_out = rel[BACK_FAILED, first - 1], rel[BACK_OUT, first - 1]
+    for position in range(first, last):
         duration = draws[ROLLBACK, draws[ORDER, position]]
         if duration < 0:
             duration = -1 - duration
@@ -82,8 +92,8 @@ def _sum_rollbacks(run):
         rel[BACK_FAILED, position] = n_failed
         rel[BACK_OUT, position] = n_out
     if not run.is_even:
-        lost = rate_failed = 0.0
-        for position in range(run.nodes):
+        lost, rate_failed = (back_rates(run)[0, first - 1], back_rates(run)[1, first - 1]) if first else (0.0, 0.0)
+        for position in range(first, last):
             duration, rate = draws[ROLLBACK, draws[ORDER, position]], rate_at(run, position)
             if duration < 0:
                 rate_failed += rate
@@ -103,7 +113,7 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
     if escaped or (goes_back and by_hand):
         back = horizon = ends + run.escape_detection
     if goes_back:
-        _sum_rollbacks(run)
+        _sum_rollbacks(run, last)
         horizon = back + rel[BACK_LONGEST, last - 1]
     if horizon >= NEVER:
         return False
@@ -127,33 +137,39 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
     if first < last:
         most_out = max(most_out, run.sum_stuck + (last - first) - run.wave_at_once)
         now, until = ends - begins, leaves - begins
-        started, resolved, failures = rel[REL_STARTED], rel[REL_RESOLVED], rel[REL_FAILED]
-        for position in range(first, last):
-            start = started[position]
-            is_resolved = resolved[position] <= now
-            failed += is_resolved & (failures[position] != 0)
-            updated += is_resolved & (failures[position] == 0)
+        # Who starts when all go back is not seen exposed.
+        exposed_before = until if goes_back else until + 1
+        started, resolved = rel[REL_STARTED, first:last], rel[REL_RESOLVED, first:last]
+        failures, done = rel[REL_FAILED, first:last], rel[REL_WINDOWS, first:last]
+        for place in range(last - first):
+            start = started[place]
+            is_resolved = resolved[place] <= now
+            failed += is_resolved & (failures[place] != 0)
+            updated += is_resolved & (failures[place] == 0)
             length = max(until - start, 0)
             exposed_high += length >> 32
             exposed_low += length & _LOW
             length = min(start, until)
             out_high += length >> 32
             out_low += length & _LOW
-            peak += (start < until) if goes_back else (start <= until)
+            peak += start < exposed_before
         if run.defective:
-            affected = rel[REL_AFFECTED]
-            for position in range(first, last):
-                length = max(until - started[position], 0) if affected[position] else 0
+            affected = rel[REL_AFFECTED, first:last]
+            for place in range(last - first):
+                length = max(until - started[place], 0) if affected[place] else 0
                 hurt_high += length >> 32
                 hurt_low += length & _LOW
-        for position in range(first, last):
-            ended = np.int64(0)
-            if resolved[position] <= now:
-                ended = rel[REL_WINDOWS, position]
-            elif started[position] <= now:
-                ended = min(rel[REL_WINDOWS, position], (now - started[position]) // policy.interval)
-            windows += ended
-            requests += ended * requests_at(run, policy, position)
+        interval, per_ns = policy.interval, 1.0 / policy.interval
+        ended = np.int64(0)
+        for place in range(last - first):
+            ended += _ended_by(now - started[place], done[place], interval, per_ns)
+        windows += ended
+        if run.n_classes == 1:
+            requests += ended * class_rule_of(run, policy, 0).requests
+        else:
+            for place in range(last - first):
+                ended = _ended_by(now - started[place], done[place], interval, per_ns)
+                requests += ended * requests_at(run, policy, first + place)
     if goes_back:
         n_failed = rel[BACK_FAILED, last - 1]
         out_high += rel[BACK_HIGH, last - 1] + n_failed * ((horizon - back) >> 32)
@@ -198,24 +214,66 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
     return True
 
 
+@inlined
+def _ended_by(since, windows, interval, per_ns):
+    """Return how many of the windows of a node have ended that long after its start: a division without one."""
+    since = min(max(since, 0), windows * interval)
+    ended = np.int64(since * per_ns)
+    left = since - ended * interval
+    return ended + (left >= interval) - (left < 0)
+
+
 @compiled
 def _added_failures(run, last, leaves):
     """Return the expected failed requests that the release added until all went back."""
     total = 0.0
     if run.kind < 0 or run.error_rate == 0:
         return total
+    wave = first = 0
+    one = classes(run)[0]
+    is_same = (
+        run.n_classes == 1
+        and one.baseline == one.baseline
+        and (run.after_law < 0 or law_at(run, run.after_law).kind == CONSTANT)
+    )
+    rate = one.requests_per_second * (1 - one.baseline) * run.error_rate
+    while first < last:
+        until = min(first + size_of_wave(run, wave), last)
+        since = leaves - begins_of(run)[wave]
+        if is_same:
+            total = _add_same_failures(run, first, until, since - after_ns(run, 0), rate, total)
+        else:
+            total = _add_failures(run, first, until, since, total)
+        first = until
+        wave += 1
+    return total
+
+
+@compiled
+def _add_same_failures(run, first, last, since, rate, total):
+    """Add those of nodes that serve as many requests and show the release as soon, in their order, batch by batch."""
+    rel, added = relative(run), np.empty(_BATCH)
+    while first < last:
+        until = min(first + _BATCH, last)
+        started, affected = rel[REL_STARTED, first:until], rel[REL_AFFECTED, first:until]
+        for place in range(until - first):
+            length = max(since - started[place], 0) if affected[place] else 0
+            added[place] = rate * float(length) / NS_PER_S
+        for place in range(until - first):
+            total += added[place]
+        first = until
+    return total
+
+
+@compiled
+def _add_failures(run, first, last, leaves, total):
     rel, order = relative(run), drawn(run)[ORDER]
-    wave, wave_begins, wave_last = 0, np.int64(0), 0
-    for position in range(last):
-        if position == wave_last:
-            wave_begins = begins_of(run)[wave]
-            wave_last += size_of_wave(run, wave)
-            wave += 1
+    for position in range(first, last):
         start = rel[REL_STARTED, position]
         if start == NEVER or not rel[REL_AFFECTED, position]:
             continue
         node = order[position]
-        since = wave_begins + start + after_ns(run, node)
+        since = start + after_ns(run, node)
         if since < leaves:
             one = classes(run)[drawn(run)[CLASS, node]]
             rate = one.requests_per_second * (1 - near_level(run, node)) * run.error_rate

@@ -27,28 +27,36 @@ _SLACK = 1e-9
 @compiled
 def prepare_brackets(run):
     """Fill the tables: the last healthy word at either end of each interval, by rule, class and level."""
-    done = np.int64(-1)
-    for number in range(run.n_policies):
-        run.policy = number
-        policy = policy_of(run)
-        if policy.rule <= done:  # rules are numbered as they first appear
-            continue
-        done = policy.rule
-        for one in range(run.n_classes):
-            if last_word_of(run, policy, one, 0) != UNKNOWN:
-                continue
-            class_rule, law = class_rule_of(run, policy, one), law_at(run, classes(run)[one].error_rate)
-            for level in range(1 + run.n_kinds):
-                added = kinds(run)[level - 1].error_rate if level else 0.0
-                row = bracket_of(run, policy, one, level)
-                p_low = added
-                for place in range(1 << BRACKET_BITS):
-                    own = quantile(law, min((place + 1) / (1 << BRACKET_BITS), _LARGEST))
-                    p_high = own if added == 0 else 1 - (1 - own) * (1 - added)
-                    # A little beyond: neither quantiles nor words are exact in their last digits.
-                    bracket_words(run)[row, place] = _word_at(class_rule, min(p_high * (1 + _SLACK), 1.0)) - 64
-                    words_beyond(run)[row, place] = _word_at(class_rule, p_low * (1 - _SLACK)) + 64
-                    p_low = p_high
+    n = 1 << BRACKET_BITS
+    ends = np.empty(n)
+    for one in range(run.n_classes):
+        law = law_at(run, classes(run)[one].error_rate)
+        for place in range(n):
+            ends[place] = quantile(law, min((place + 1) / n, _LARGEST))
+        done = np.int64(-1)
+        for number in range(run.n_policies):
+            run.policy = number
+            policy = policy_of(run)
+            if policy.rule > done:  # rules are numbered as they first appear
+                done = policy.rule
+                if last_word_of(run, policy, one, 0) == UNKNOWN:
+                    _fill_rows(run, policy, one, ends)
+
+
+@compiled
+def _fill_rows(run, policy, one, ends):
+    class_rule = class_rule_of(run, policy, one)
+    for level in range(1 + run.n_kinds):
+        added = kinds(run)[level - 1].error_rate if level else 0.0
+        row = bracket_of(run, policy, one, level)
+        p_low = added
+        for place in range(len(ends)):
+            own = ends[place]
+            p_high = own if added == 0 else 1 - (1 - own) * (1 - added)
+            # A little beyond: neither quantiles nor words are exact in their last digits.
+            bracket_words(run)[row, place] = _word_at(class_rule, min(p_high * (1 + _SLACK), 1.0)) - 64
+            words_beyond(run)[row, place] = _word_at(class_rule, p_low * (1 - _SLACK)) + 64
+            p_low = p_high
 
 
 @compiled

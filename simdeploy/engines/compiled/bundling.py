@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +15,7 @@ from simdeploy.engines.compiled.codes import BARRIER
 from simdeploy.engines.compiled.records import BUNDLE_RECORD, MEMBER_RECORD, RULE_RECORD, make_table
 
 if TYPE_CHECKING:
+    from simdeploy.rules.health import HealthRule
     from simdeploy.rules.limits import Limits
 
 BEYOND_ANY_FLEET = 1 << 40  # nodes
@@ -66,60 +70,89 @@ def stops_at(limits: Limits | None, total: int) -> int | None:
 
 
 def bundle_policies(
-    rows: Sequence[Row], spans: Sequence[tuple[int, int]], stops: Sequence[int | None], *, may_bundle: bool
+    rows: Sequence[Row],
+    rules: Sequence[HealthRule],
+    limits: Sequence[Limits | None],
+    stops: Sequence[int | None],
+    *,
+    may_bundle: bool,
 ) -> dict[str, np.ndarray]:
     """Make the tables of bundles: policies with the same rule of judging nodes, plan and promotion.
 
     Parameters
     ----------
-    spans : sequence of (int, int)
-        By number of the rule: a window's length, and how many of them are needed. Rules with the same come one after the
-        other, since most nodes have the same fate under them.
+    rules : sequence of HealthRule
+        By their numbers. Those that differ in the highest error rate only come one after the other, the strictest first, since
+        most nodes have the same fate under them.
+    limits : sequence of Limits or None
+        By their numbers.
     stops : sequence of int or None
-        By number of limits.
+        By number of limits, what `stops_at` says.
     may_bundle : bool
         Whether the scenario allows it at all.
     """
     bundles: dict[int, dict[tuple[int, bool, bool], list[int]]] = {}
     for number, row in enumerate(rows):
-        if (
-            may_bundle
-            and row.is_plain
-            and not row.gate
-            and row.plan.pacing == BARRIER
-            and stops[row.limits] is not None
-        ):
+        if may_bundle and row.is_plain and not row.gate and row.plan.pacing == BARRIER:
             key = (row.plan.first_size, row.auto_promote, row.no_auto_rollback)
             bundles.setdefault(row.rule, {}).setdefault(key, []).append(number)
     members = np.zeros(len(rows), dtype=MEMBER_RECORD)
-    members["bundle"] = members["stop"] = -1
-    bundle_of, stop_of = members["bundle"], members["stop"]
+    members["stop"] = -1
     kinds: dict[tuple[object, ...], int] = {}
-    rules: list[dict[str, int]] = []
+    rule_records: list[dict[str, int]] = []
     records: list[dict[str, int]] = []
     all_stops: list[int] = []
-    for _, of_rule in sorted(bundles.items(), key=lambda item: (spans[item[0]], item[0])):
-        first_policy = next(iter(of_rule.values()))[0]
-        last = len(records) + len(of_rule)
-        rules.append({"policy": first_policy, "first_bundle": len(records), "last_bundle": last, "key0": 0, "key1": 0})
+    alike = {number: _all_but_error_rate(rules[number]) for number in bundles}
+    n_alike = Counter(alike.values())
+    groups = {one: place for place, one in enumerate(n_alike)}
+    for number in sorted(bundles, key=lambda number: (groups[alike[number]], rules[number].max_error_rate)):
+        of_rule = bundles[number]
+        rule_records.append(
+            {
+                "policy": next(iter(of_rule.values()))[0],
+                "first_bundle": len(records),
+                "last_bundle": len(records) + len(of_rule),
+                "group": groups[alike[number]],
+                "n_alike": n_alike[alike[number]],
+            }
+        )
         for key, numbers in of_rule.items():
-            own = sorted({stops[rows[number].limits] or 0 for number in numbers})
-            places = {stop: place for place, stop in enumerate(own)}
-            for number in numbers:
-                bundle_of[number] = len(records)
-                stop_of[number] = places[stops[rows[number].limits] or 0]
-            kind = kinds.setdefault((*key, *own), len(kinds))
-            first, last = len(all_stops), len(all_stops) + len(own)
-            records.append({"policy": numbers[0], "kind": kind, "first": first, "last": last, "same_as": 0})
-            all_stops += own
+            # What its policies stop at: numbers of failed nodes, ascending, or limits; of these, one policy each is noted.
+            first_with = {rows[number].limits: number for number in reversed(numbers)}
+            by_limits = any(stops[limit] is None for limit in first_with)
+            at = {limit: limit if by_limits else stops[limit] or 0 for limit in first_with}
+            own = sorted(set(at.values()))
+            first = len(all_stops)
+            places = {stop: first + place for place, stop in enumerate(own)}
+            members["stop"][numbers] = [places[at[rows[number].limits]] for number in numbers]
+            all_stops += [first_with[limit] for limit in own] if by_limits else own
+            records.append(
+                {
+                    "policy": numbers[0],
+                    "kind": kinds.setdefault((*key, by_limits, *own), len(kinds)),
+                    "first": first,
+                    "last": len(all_stops),
+                    "by_limits": by_limits,
+                    "minimum_sample": max(_minimum_sample(limits[limit]) for limit in first_with),
+                    **dict.fromkeys(("touched", "key0", "key1", "last_waves", "most_touched"), 0),
+                }
+            )
     return {
         "members": members,
-        "rules": make_table(RULE_RECORD, rules),
+        "rules": make_table(RULE_RECORD, rule_records),
         "bundles": make_table(BUNDLE_RECORD, records),
         "stops": np.array(all_stops, dtype=np.int64),
-        "rule_slots": np.zeros(1 << (2 * len(rules)).bit_length(), dtype=np.int64),
+        "bundle_slots": np.zeros(1 << (2 * len(records)).bit_length(), dtype=np.int64),
         "places": np.zeros(len(all_stops), dtype=np.int64),
     }
+
+
+def _all_but_error_rate(rule: HealthRule) -> HealthRule:
+    return replace(rule, max_error_rate=Fraction(0))
+
+
+def _minimum_sample(limits: Limits | None) -> int:
+    return 0 if limits is None else min(limits.minimum_sample, BEYOND_ANY_FLEET)
 
 
 def chain_policies(members: np.ndarray, alike: Sequence[Hashable], stops: Sequence[int | None]) -> None:

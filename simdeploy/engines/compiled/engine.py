@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # Rows that are kept at once while a block is worked out: enough for one replication of every policy, and for many.
 _ROWS = 4096
+_AT_ONCE = 64  # replications whose indices are turned round: what is read meanwhile stays in the cache
 _TOO_LONG = "the rollout exceeds 146 years, the limit of 64-bit times"
 
 
@@ -77,11 +78,12 @@ def run_compiled(
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     n_rows = 0
     for numbers, lowered in prepared.parts:
-        some_index = np.empty((len(numbers), count), dtype=np.int32)
-        for whole, real in _run(Memory(lowered, seed), first, some_index, n_rows):
+        by_replication = np.empty((count, len(numbers)), dtype=np.int32)
+        for whole, real in _run(Memory(lowered, seed), first, by_replication, n_rows):
             parts.append((whole, real))
             n_rows += len(whole)
-        index[numbers] = some_index
+        for done in range(0, count, _AT_ONCE):
+            index[numbers, done : done + _AT_ONCE] = by_replication[done : done + _AT_ONCE].T
     whole = np.concatenate([part for part, _ in parts])
     real = np.concatenate([part for _, part in parts])
     return _to_block(first, index, whole, real, names, scenario.fleet.nodes, is_weighted=is_weighted)
@@ -122,11 +124,11 @@ def run_compiled_worlds(
 
 
 def _run_lineages(scenario: Scenario, memory: Memory, count: int) -> Block:
-    index = np.empty((1, count), dtype=np.int32)
+    index = np.empty((count, 1), dtype=np.int32)
     rows = list(_run(memory, 0, index, 0))
     whole, real = (np.concatenate([row[place] for row in rows]) for place in (0, 1))
     names = tuple(kind.name for kind in scenario.release)
-    return _to_block(0, index, whole, real, names, scenario.fleet.nodes, is_weighted=False)
+    return _to_block(0, index.reshape(1, count), whole, real, names, scenario.fleet.nodes, is_weighted=False)
 
 
 def run_compiled_traces(
@@ -140,8 +142,8 @@ def run_compiled_traces(
     for number, policy in enumerate(policies):
         lowered = lower(scenario.under(policy), [policy], TYPES[policy.identity.type], may_bundle=False)
         memory = Memory(lowered, seed, grid=grid, n_traces=count)
-        index = np.empty((1, count), dtype=np.int32)
-        whole = np.concatenate([whole for whole, _ in _run(memory, first, index, 0)])[index[0]]
+        index = np.empty((count, 1), dtype=np.int32)
+        whole = np.concatenate([whole for whole, _ in _run(memory, first, index, 0)])[index[:, 0]]
         too_long = whole[:, at.TOO_LONG] != 0
         values[number] = memory.traces
         kinds[number] = np.where(too_long, BROKEN, np.where(whole[:, at.KIND] < 0, NO_RELEASE, whole[:, at.KIND]))
@@ -150,22 +152,27 @@ def run_compiled_traces(
 
 
 def _run(memory: Memory, first: int, index: np.ndarray, n_before: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Run all replications; yield rows of outcomes as they come, and write into `index` which one is whose."""
-    rows = max(_ROWS, len(index))
+    """Run all replications; yield rows of outcomes as they come, and write into `index`, by replication, which one is whose."""
+    rows = max(_ROWS, index.shape[1])
     done = 0
     progress = np.zeros(3, dtype=np.int64)
     ends = SPELLS_FULL
-    whole, real = np.empty((rows, at.N_WHOLE), dtype=np.int64), np.empty((rows, at.N_REAL), dtype=np.float64)
+    whole, real = _make_rows(rows)
     while ends != DONE:
         ends = run_replications(memory.run, first, whole, real, index, progress)
         if ends == SPELLS_FULL:
             memory.make_room()
             continue
-        index[:, done : progress[0]] += n_before
+        index[done : progress[0]] += n_before
         n_before += int(progress[1])
         done = int(progress[0])
-        yield whole[: progress[1]].copy(), real[: progress[1]].copy()
+        yield whole[: progress[1]], real[: progress[1]]
+        whole, real = _make_rows(rows)
         progress[1] = 0
+
+
+def _make_rows(n: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.empty((n, at.N_WHOLE), dtype=np.int64), np.empty((n, at.N_REAL), dtype=np.float64)
 
 
 def _to_block(

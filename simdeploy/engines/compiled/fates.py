@@ -45,6 +45,14 @@ from simdeploy.world.streams import Stream
 @compiled
 def meet_fate(run, node, at, first):
     """Work out when a node that is tried at `at`, with attempts from the number `first` on, starts, and when it gets which verdict."""
+    deadline = find_start(run, node, at, first)
+    if deadline >= 0:
+        become_healthy(run, node, fates(run)[STARTED, node], deadline)
+
+
+@compiled
+def find_start(run, node, at, first):
+    """Work out when it starts, and return until when its windows are to be judged; -1 where that is all that happens here."""
     fate = fates(run)
     number = drawn(run)[CLASS, node]
     chances = today(run)[number]
@@ -60,7 +68,7 @@ def meet_fate(run, node, at, first):
     if run.leaves:
         fate[RESOLVED, node] = at + drawn(run)[DURATION, node]
         fate[DEADLINE, node] = NEVER
-        return
+        return np.int64(-1)
     deadline = at + rule.deadline if rule.is_checked and rule.from_dispatch else np.int64(-1)
     fate[DEADLINE, node] = deadline if deadline >= 0 else NEVER
     p_hang = chances.start_hang_affected if affected else chances.start_hang
@@ -79,17 +87,17 @@ def meet_fate(run, node, at, first):
         if hangs:
             if not rule.is_checked:
                 fate[RESOLVED, node] = t + duration
-                return
+                return np.int64(-1)
             fate[RESOLVED, node] = deadline if deadline >= 0 else t + duration + rule.deadline
             fate[DEADLINE, node] = fate[RESOLVED, node]
             fate[HAS_FAILED, node] = 1
             fate[ATTEMPTS, node] = attempt + 1
-            return
+            return np.int64(-1)
         if deadline >= 0 and t + duration > deadline:
             fate[RESOLVED, node] = deadline
             fate[HAS_FAILED, node] = 1
             fate[ATTEMPTS, node] = attempt + 1
-            return
+            return np.int64(-1)
         t = min(t + duration, NEVER)
         if attempt == 0:
             fails = drawn(run)[FAILS, node] != 0
@@ -103,7 +111,7 @@ def meet_fate(run, node, at, first):
             fate[RESOLVED, node] = t
             fate[HAS_FAILED, node] = 1
             fate[ATTEMPTS, node] = attempt
-            return
+            return np.int64(-1)
     was_started = first > 0 and fate[STARTED, node] < NEVER
     if not was_started:
         fate[STARTED, node] = t
@@ -115,10 +123,10 @@ def meet_fate(run, node, at, first):
         fate[DEADLINE, node] = deadline
     if needed_of(run, node) == 0:
         fate[RESOLVED, node] = t
-        return
+        return np.int64(-1)
     if run.varies or was_started:
-        return  # it is validated where its requests are known
-    become_healthy(run, node, t, deadline)
+        return np.int64(-1)  # it is validated where its requests are known
+    return deadline
 
 
 @compiled

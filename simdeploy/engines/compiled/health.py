@@ -233,13 +233,14 @@ def _find_bounds(run, rule, node, may_show):
     """Return words up to which a window is surely healthy and beyond which surely not, first of the node's own level, then with
     the release's; equal where levels are not drawn per node.
     """
-    plain, beyond = _bounds_at(run, rule, node, 0)
-    shown, shown_beyond = _bounds_at(run, rule, node, 1 + run.kind) if may_show else (plain, beyond)
+    plain, beyond = bounds_at(run, rule, node, 0)
+    shown, shown_beyond = bounds_at(run, rule, node, 1 + run.kind) if may_show else (plain, beyond)
     return plain, beyond, shown, shown_beyond
 
 
 @compiled
-def _bounds_at(run, rule, node, level):
+def bounds_at(run, rule, node, level):
+    """Return those words at a level: 0 for the node's own, k + 1 with kind k shown."""
     number = drawn(run)[CLASS, node]
     last = last_word_of(run, rule, number, level)
     if last != UNKNOWN:

@@ -7,9 +7,17 @@ from typing import Any
 import numpy as np
 from numba import from_dtype, types
 
-from simdeploy.engines.compiled.access import bundle_at, member_at, places_of, roots, rule_at, rule_slots, stops_of
+from simdeploy.engines.compiled.access import (
+    bundle_at,
+    bundle_slots,
+    member_at,
+    places_of,
+    roots,
+    rule_at,
+    size_of_wave,
+)
 from simdeploy.engines.compiled.barrier import follow_bundle, prepare_barrier
-from simdeploy.engines.compiled.barrier_fates import find_fates
+from simdeploy.engines.compiled.barrier_fates import begin_rule, key_before, know_fates
 from simdeploy.engines.compiled.brackets import prepare_brackets
 from simdeploy.engines.compiled.branching import mark
 from simdeploy.engines.compiled.controller import run_rollout
@@ -17,8 +25,9 @@ from simdeploy.engines.compiled.jit import announce, compiled, entry, is_cached,
 from simdeploy.engines.compiled.outcomes import WEIGHT
 from simdeploy.engines.compiled.responses import measure
 from simdeploy.engines.compiled.run import RUN
-from simdeploy.engines.compiled.sampling import prepare, sample
+from simdeploy.engines.compiled.sampling import prepare, sample, sample_nodes
 from simdeploy.engines.compiled.shortcuts import shortcuts
+from simdeploy.engines.compiled.tables import ONE_BY_ONE
 from simdeploy.engines.compiled.tracing import trace
 from simdeploy.engines.compiled.weighing import weigh
 
@@ -27,7 +36,6 @@ from simdeploy.engines.compiled.weighing import weigh
 DONE, ROWS_FULL, SPELLS_FULL = range(3)
 
 _REPLICATIONS, _ROWS, _VERSION = range(3)
-_ONE_BY_ONE = -1
 
 
 def _make_entry(version: int) -> Any:
@@ -38,9 +46,9 @@ def _make_entry(version: int) -> Any:
         prepare(run)
         if run.n_brackets:
             prepare_brackets(run)
-        while progress[_REPLICATIONS] < index.shape[1]:
+        while progress[_REPLICATIONS] < index.shape[0]:
             # A replication has at most one outcome per policy.
-            if progress[_ROWS] + index.shape[0] > whole.shape[0]:
+            if progress[_ROWS] + index.shape[1] > whole.shape[0]:
                 return ROWS_FULL
             if not _run_replication(run, first, whole, real, index, progress):
                 return SPELLS_FULL
@@ -77,7 +85,7 @@ def run_replications(
         Replication.
     whole, real : ndarray, shape (rows, responses)
         Outcomes; equal ones of one replication may be kept once.
-    index : ndarray of int32, shape (policies, replications)
+    index : ndarray of int32, shape (replications, policies)
         The row of each policy's outcome.
     progress : ndarray of int64, shape (3,)
         Replications that are done, and rows that are used; read and written.
@@ -108,77 +116,127 @@ def _run_replication(run, first, whole, real, index, progress):
     sample(run)
     if run.n_rules:
         _follow_bundles(run, whole, real)
-    for turn in range(index.shape[0]):
-        number = member_at(run, turn).turn
-        member = member_at(run, number)
-        row = _place_of(run, number)
-        if row < 0 and member.stricter >= 0 and member_at(run, member.stricter).crossed_none:
-            # Limits that were never crossed changed nothing, so looser ones don't, either.
-            row = index[member.stricter, place]
-            member.crossed_none = True
-        elif row < 0:
-            run.policy = number
-            run_rollout(run)
-            row = run.n_outcomes
-            if run.is_full or not measure(run, whole[row], real[row]):
-                return False
-            if run.n_times:
-                run.trace = number * index.shape[1] + place
-                if not trace(run):
-                    return False
-            if run.is_tilted:
-                real[row][WEIGHT] = weigh(run)
-            if run.level:
-                mark(run)
-            run.n_outcomes += 1
-            member.crossed_none = not run.has_crossed
-        index[number, place] = row
+    n_left = 0
+    of_policies = index[place]
+    for number in range(len(of_policies)):
+        stop = member_at(run, number).stop
+        row = places_of(run)[stop] if stop >= 0 else ONE_BY_ONE
+        of_policies[number] = row
+        n_left += row < 0
+    if n_left:
+        sample_nodes(run, run.nodes)
+        if not _run_one_by_one(run, place, index.shape[0], whole, real, of_policies):
+            return False
     progress[_REPLICATIONS] += 1
     progress[_ROWS] = run.n_outcomes
     return True
 
 
 @compiled
-def _place_of(run, number):
-    """Return the row of a policy's outcome if its bundle was followed."""
-    member = member_at(run, number)
-    if member.bundle < 0:
-        return -1
-    bundle = bundle_at(run, bundle_at(run, member.bundle).same_as)
-    return places_of(run)[bundle.first + member.stop]
+def _run_one_by_one(run, place, n_replications, whole, real, index):
+    """Run the rollouts of all policies that were not followed in bundles."""
+    run.n_clean = run.n_slow = 0  # lists are used for something else
+    for turn in range(len(index)):
+        number = member_at(run, turn).turn
+        if index[number] >= 0:
+            continue
+        member = member_at(run, number)
+        if member.stricter >= 0 and member_at(run, member.stricter).crossed_none:
+            # Limits that were never crossed changed nothing, so looser ones don't, either.
+            index[number] = index[member.stricter]
+            member.crossed_none = True
+            continue
+        run.policy = number
+        run.work_rollouts += 1
+        run_rollout(run)
+        row = run.n_outcomes
+        if run.is_full or not measure(run, whole[row], real[row]):
+            return False
+        if run.n_times:
+            run.trace = number * n_replications + place
+            if not trace(run):
+                return False
+        if run.is_tilted:
+            real[row][WEIGHT] = weigh(run)
+        if run.level:
+            mark(run)
+        run.n_outcomes += 1
+        member.crossed_none = not run.has_crossed
+        index[number] = row
+    return True
 
 
 @compiled
 def _follow_bundles(run, whole, real):
     """Find the outcomes of all policies that are followed in bundles."""
     prepare_barrier(run)
-    slots = rule_slots(run)
-    mask = len(slots) - 1
+    slots = bundle_slots(run)
     for slot in range(len(slots)):
         slots[slot] = -1
+    for number in range(run.n_bundles):
+        bundle_at(run, number).most_touched = bundle_at(run, number).last_waves = 0
     for number in range(run.n_rules):
         rule = rule_at(run, number)
         run.policy = rule.policy
-        rule.key0, rule.key1 = find_fates(run)
-        # Rules under which all fates are equal are told by their keys.
-        slot = np.int64(rule.key0 & np.uint64(mask))
-        while slots[slot] >= 0:
-            other = rule_at(run, slots[slot])
-            if other.key0 == rule.key0 and other.key1 == rule.key1:
-                break
-            slot = (slot + 1) & mask
-        if slots[slot] < 0:
-            slots[slot] = number
-        other = rule_at(run, slots[slot])
-        for place in range(rule.last_bundle - rule.first_bundle):
-            bundle = bundle_at(run, rule.first_bundle + place)
-            bundle.same_as = rule.first_bundle + place
-            twin = other.first_bundle + place
-            if slots[slot] != number and twin < other.last_bundle and bundle_at(run, twin).kind == bundle.kind:
-                bundle.same_as = twin
+        begin_rule(run, number)
+        for bundle in range(rule.first_bundle, rule.last_bundle):
+            run.policy = bundle_at(run, bundle).policy
+            if run.n_bundles > 1 and _has_twin(run, bundle):
                 continue
-            run.policy = bundle.policy
-            found = places_of(run)[bundle.first : bundle.last]
-            if not follow_bundle(run, stops_of(run)[bundle.first : bundle.last], found, whole, real):
-                for stop in range(len(found)):
-                    found[stop] = _ONE_BY_ONE
+            n_outcomes = run.n_outcomes
+            if not follow_bundle(run, bundle, whole, real):
+                run.n_outcomes = n_outcomes
+                _set_places(run, bundle, ONE_BY_ONE)
+            if run.n_bundles > 1:
+                _remember(run, bundle)
+
+
+@compiled
+def _set_places(run, number, row):
+    bundle = bundle_at(run, number)
+    for stop in range(bundle.first, bundle.last):
+        places_of(run)[stop] = row
+
+
+@compiled
+def _has_twin(run, number):
+    """Tell whether all nodes that had their turn under a bundle of the same kind have the same fates here; take its outcomes then."""
+    bundle, slots = bundle_at(run, number), bundle_slots(run)
+    kind = bundle_at(run, bundle.kind)
+    wave, last = 0, np.int64(0)
+    while last < kind.most_touched:
+        last += size_of_wave(run, wave)
+        wave += 1
+        if not (kind.last_waves >> ((wave - 1) & 63)) & 1:
+            continue
+        know_fates(run, last)
+        key0, key1 = key_before(run, last)
+        slot = _slot_of(bundle.kind, last, key0, len(slots))
+        while slots[slot] >= 0:
+            other = bundle_at(run, slots[slot])
+            if other.kind == bundle.kind and other.touched == last and other.key0 == key0 and other.key1 == key1:
+                for stop in range(bundle.last - bundle.first):
+                    places_of(run)[bundle.first + stop] = places_of(run)[other.first + stop]
+                return True
+            slot = (slot + 1) & (len(slots) - 1)
+    return False
+
+
+@compiled
+def _remember(run, number):
+    """Let later bundles take the outcomes of one that was followed."""
+    bundle, slots = bundle_at(run, number), bundle_slots(run)
+    kind = bundle_at(run, bundle.kind)
+    bundle.touched = run.touched
+    bundle.key0, bundle.key1 = key_before(run, run.touched)
+    kind.most_touched = max(kind.most_touched, run.touched)
+    kind.last_waves |= np.int64(1) << (run.last_wave & 63)
+    slot = _slot_of(bundle.kind, run.touched, bundle.key0, len(slots))
+    while slots[slot] >= 0:
+        slot = (slot + 1) & (len(slots) - 1)
+    slots[slot] = number
+
+
+@compiled
+def _slot_of(kind, touched, key, n_slots):
+    return (key ^ (key >> 17) ^ (touched * 31 + kind)) & (n_slots - 1)

@@ -107,7 +107,7 @@ def lower(
         "n_policies": len(chosen),
         "n_rules": len(policies["rules"]),
         "n_bundles": len(policies["bundles"]),
-        "n_slots": len(policies["rule_slots"]),
+        "n_slots": len(policies["bundle_slots"]),
         "n_stops": len(policies["stops"]),
         "n_brackets": policies["last_words"].size if (policies["last_words"] == UNKNOWN).any() else 0,
     }

@@ -139,9 +139,7 @@ def lower_policies(
     ]
     behaviours = scenario.fleet.behaviours
     stops = [stops_at(limit, total) for limit in limits]
-    bundles = bundle_policies(
-        rows, [(rule.interval_ns, rule.windows_needed) for rule in rules], stops, may_bundle=may_bundle
-    )
+    bundles = bundle_policies(rows, list(rules), list(limits), stops, may_bundle=may_bundle)
     counts_nodes = [
         not (limit and (limit.counts_tries or limit.consecutive or limit.per_zone is not None)) for limit in limits
     ]

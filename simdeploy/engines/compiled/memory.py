@@ -8,7 +8,14 @@ import numpy as np
 
 from simdeploy.engines.compiled.clock import EVENT_BITS
 from simdeploy.engines.compiled.lowering import Lowered
-from simdeploy.engines.compiled.records import BRACKET_BITS, N_WINDOW_WORDS, TODAY_RECORD, WALK_RECORD
+from simdeploy.engines.compiled.records import (
+    BRACKET_BITS,
+    MOST_STEP_WINDOWS,
+    N_STEPPING,
+    N_WINDOW_WORDS,
+    TODAY_RECORD,
+    WALK_RECORD,
+)
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.spells import N_WALKS
 from simdeploy.engines.compiled.tables import (
@@ -22,6 +29,7 @@ from simdeploy.engines.compiled.tables import (
     N_MET,
     N_POOL,
     N_RELATIVE,
+    N_STEP_COLUMNS,
     N_TRACED,
     N_TRACED_COUNTS,
     N_TRACED_SUMS,
@@ -39,7 +47,7 @@ if TYPE_CHECKING:
     from simdeploy.engines.worlds import Worlds
 
 # Tables of a scenario and its policies that a run writes into; others may run with the same ones.
-_WRITTEN = ("members", "rules", "bundles", "rule_slots", "places")
+_WRITTEN = ("members", "bundles", "bundle_slots", "places")
 
 _FEW_LOOKS = 1024  # for whose error rates there is room at first
 
@@ -93,6 +101,8 @@ class Memory:
             "peak_words": np.zeros((int(lowered.scalars["n_peaks"]), n), np.int64),
             "baselines": np.zeros(n),
             "window_words": np.zeros((2, N_WINDOW_WORDS), np.int64),
+            "steps": np.zeros((N_STEPPING, N_STEP_COLUMNS), np.int64),
+            "step_words": np.zeros(MOST_STEP_WINDOWS, np.int64),
             "words": np.zeros((2, n), np.uint64),
             "fates": np.zeros((N_FATE, n), np.int64),
             "bracket_words": np.zeros((int(lowered.scalars["n_brackets"]), 1 << BRACKET_BITS), np.int64),

@@ -67,7 +67,6 @@ def set_quick_words(run):
     constant_after = np.int64(-1)
     if run.error_rate > 0 and run.after_law >= 0 and law_at(run, run.after_law).kind == CONSTANT:
         constant_after = law_at(run, run.after_law).constant_ns
-    run.depends_on_level = False
     for number in range(run.n_classes):
         chances = today(run)[number]
         level = 0 if run.error_rate == 0 or constant_after >= span else 1 + run.kind
@@ -83,7 +82,6 @@ def set_quick_words(run):
             chances.bracket = bracket_of(run, rule, number, 0)
             chances.bracket_affected = bracket_of(run, rule, number, level) if is_known else -1
             chances.quick_word = chances.quick_word_affected = -1
-            run.depends_on_level = True
 
 
 @compiled

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simdeploy.engines.compiled.tables import BOOL, INT, REAL, WORD
+from simdeploy.engines.compiled.tables import BOOL, INT, REAL
 
 CLASS_RECORD = np.dtype(
     [
@@ -177,33 +177,43 @@ WAVE_TERMS_RECORD = np.dtype(
     ],
     align=True,
 )
-# Of a policy: its bundle (-1 for none), and which of the bundle's stops; the policy that differs in nothing but stricter limits (-1
-# for none), and whether its own crossed none in the replication at hand. By place: which policy has its turn.
-MEMBER_RECORD = np.dtype(
-    [("bundle", INT), ("stop", INT), ("stricter", INT), ("crossed_none", BOOL), ("turn", INT)], align=True
-)
-# Of a rule of judging nodes: a policy that has it, its bundles, and a key of all fates under it in the replication at hand.
-RULE_RECORD = np.dtype(
+# Of a policy: which of its bundle's stops it has (-1 for no bundle); the policy that differs in nothing but stricter limits (-1 for
+# none), and whether its own crossed none in the replication at hand. By place: which policy has its turn.
+MEMBER_RECORD = np.dtype([("stop", INT), ("stricter", INT), ("crossed_none", BOOL), ("turn", INT)], align=True)
+# Of a rule of judging nodes: a policy that has it, its bundles, and a number of all that it is beside the highest error rate, with
+# how many rules have it: these come one after the other, the strictest first.
+RULE_RECORD = np.dtype([("policy", INT), ("first_bundle", INT), ("last_bundle", INT), ("group", INT), ("n_alike", INT)])
+# Of a bundle: a policy in it, a number of all that it is beside its rule, its stops, whether these are policies with the limits in
+# question (else numbers of failed nodes), and the least sample that limits ask for. In the replication at hand: how many nodes had
+# their turn until all its policies had ended, and a key of their fates. By number of a kind, of its bundles: in which waves they
+# ended, a bit for each (those that are 64 apart have the same), and the most nodes that had their turn.
+BUNDLE_RECORD = np.dtype(
     [
         ("policy", INT),
-        ("first_bundle", INT),
-        ("last_bundle", INT),
-        ("key0", WORD),
-        ("key1", WORD),
-    ]
+        ("kind", INT),
+        ("first", INT),
+        ("last", INT),
+        ("by_limits", BOOL),
+        ("minimum_sample", INT),
+        ("touched", INT),
+        ("key0", INT),
+        ("key1", INT),
+        ("last_waves", INT),
+        ("most_touched", INT),
+    ],
+    align=True,
 )
-# Of a bundle: a policy in it, a number of all that it is beside its rule, its stops, and the bundle that has its outcomes in
-# the replication at hand.
-BUNDLE_RECORD = np.dtype([("policy", INT), ("kind", INT), ("first", INT), ("last", INT), ("same_as", INT)])
 # Of a rule and a class: what a window meets. The last healthy words stand beside it, by level: the node's own, then with
 # each kind of release fully shown. Where the own level is drawn per node they are UNKNOWN.
 CLASS_RULE_RECORD = np.dtype([("requests", INT), ("allowed", INT)])
 UNKNOWN = -2
 # A node's own level is first looked at through the upper bits of its word: an interval of levels.
-BRACKET_BITS = 6
+BRACKET_BITS = 8
 # Pieces of a polynomial each, which the quantile of own levels is put together from.
 N_PIECES, N_COEFFICIENTS = 134, 6
 N_WINDOW_WORDS = 16
+# Up to so many nodes have steps (see `steps`), of so many windows: whole batches of those.
+N_STEPPING, MOST_STEP_WINDOWS = 4096, 64
 # Probabilities of the replication at hand, by class: of a node that the release does not affect and of one that it does.
 TODAY_RECORD = np.dtype(
     [

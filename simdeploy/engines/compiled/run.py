@@ -86,6 +86,12 @@ _REPLICATION = [
     ("quiet_until", _INT),  # until when the words of `today` beyond which a spell lasts are right
     ("lines_hold_for", _INT),  # the same of lines: since a node's turn
     ("has_rollbacks", _BOOL),  # whether the times of going back are drawn yet
+    ("n_sampled", _INT),  # nodes whose numbers are drawn
+    ("any_hangs", _BOOL),  # whether the row of hangs is not 0 throughout
+    (
+        "affected_are",
+        _INT,
+    ),  # 0 or 1 where it is the same for all nodes, as for those of the replication before; else -1
 ]
 # Other chances than the scenario's: factors, and what the draws of which there is one count in the weight's logarithm.
 _TILT = [
@@ -241,7 +247,6 @@ _ROLLOUT = [
 # Sums of times are kept as two: of the upper and of the lower 32 bits, since the whole may not fit into 64.
 _BARRIER = [
     # Of the wave at hand; starts are since its dispatch.
-    ("depends_on_level", _BOOL),  # whether quick words do, of some node
     ("wave_size", _INT),
     ("wave_failed", _INT),
     ("wave_started", _INT),
@@ -277,12 +282,23 @@ _BARRIER = [
     ("sum_rate_stuck_begins", _REAL),
     ("most_out", _INT),
     ("last_start", _INT),  # no node started later
-    ("has_rollback_sums", _BOOL),
-    # Under which rule the relative fates are those of quick nodes, but for so many that are listed as slow.
-    ("quick_needed", _INT),
-    ("quick_interval", _INT),
+    ("n_back", _INT),  # positions up to which it is known how long going back takes
+    # The group of the rule at hand, and a number that no other group has, of any replication. Up to so many positions relative fates
+    # are those of quick nodes, but for those that need a look: so many were listed, and so many are in the list.
+    ("group", _INT),
+    ("step_group", _INT),
+    ("n_listed", _INT),
+    ("n_stepping", _INT),
     ("n_slow", _INT),
-    ("n_met", _INT),  # of these, those whose fates are known
+    # Of the list, whose fates are known under the rule at hand; and at its begin, those of them that are not quick.
+    ("n_met", _INT),
+    ("n_kept", _INT),
+    ("has_steps", _BOOL),  # whether nodes have steps under it
+    # Up to so many positions the rows of relative fates say that no node failed, and each had so many windows, but for the list.
+    ("n_clean", _INT),
+    ("clean_windows", _INT),
+    ("last_wave", _INT),  # before all policies of the bundle had ended, and the nodes that had their turn
+    ("touched", _INT),
     ("n_outcomes", _INT),
     ("n_policies", _INT),
     ("n_rules", _INT),
@@ -291,8 +307,11 @@ _BARRIER = [
     ("n_stops", _INT),
     ("n_brackets", _INT),
 ]
+# What it took, for tests: nodes that were drawn, whose windows were looked at for all rules, and whose fates were worked out for one;
+# bundles that were followed, their waves, and rollouts that were run one by one.
+_WORK = [(f"work_{what}", _INT) for what in ("sampled", "looks", "fates", "bundles", "waves", "rollouts")]
 RUN = np.dtype(
-    [*_FLEET, *_SWITCHES, *_REPLICATION, *_TILT, *_LINEAGES, *_LOOKS, *_CHANGE, *_TRACES, *_ROLLOUT, *_BARRIER]
+    [*_FLEET, *_SWITCHES, *_REPLICATION, *_TILT, *_LINEAGES, *_LOOKS, *_CHANGE, *_TRACES, *_ROLLOUT, *_BARRIER, *_WORK]
     + [
         ("policy", _INT),
         ("most_waves", _INT),

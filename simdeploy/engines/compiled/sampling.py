@@ -63,12 +63,12 @@ _NS = float(NS_PER_S)
 _MAX_NS = float(MAX_DURATION_NS)
 _WORDS = 2.0**52
 _BATCH = 256
+NODES_AT_ONCE = 2048  # whose draws and fates fit into the cache of a core
 
 
 @compiled
 def prepare(run):
-    """Set up what is the same in every replication."""
-    _fill(drawn(run)[CLASS], 0)
+    """Set up what is the same in every replication, in tables that are 0 at first."""
     if run.order == ORDER_INDEX:
         for node in range(run.nodes):
             drawn(run)[ORDER, node] = node
@@ -86,6 +86,7 @@ def prepare(run):
 def _put_in_order(run):
     """Put the nodes that the scenario names first, and the others after them by number."""
     order, is_named = drawn(run)[ORDER], drawn(run)[AFFECTED]  # for the moment: nobody is affected yet
+    run.affected_are = -1
     _fill(is_named, 0)
     for place in range(run.n_ordered):
         order[place] = ordered(run)[place]
@@ -105,7 +106,11 @@ def _fill(row, value):
 
 @compiled
 def sample(run):
-    """Draw what every rollout of the replication at hand needs; the numbers of the replication are in the record."""
+    """Draw what every rollout of the replication at hand needs; the numbers of the replication are in the record.
+
+    Where bundles of policies are followed, in the order of nodes' numbers, what is drawn per node waits for `sample_nodes`: most
+    rollouts of a defective release touch few nodes.
+    """
     _sample_once(run)
     if run.n_classes > 1:
         _assign_classes(run)
@@ -114,17 +119,29 @@ def sample(run):
         for place in range(run.nodes):
             drawn(run)[ORDER, place] = shuffled[place]
     _set_affected(run)
-    _set_starts(run)
-    _set_hangs(run)
-    _set_peaks(run)
-    _set_baselines(run)
-    if run.n_brackets:
-        _set_level_words(run)
+    run.n_sampled = 0
+    if run.n_rules == 0 or run.order != ORDER_INDEX:
+        sample_nodes(run, run.nodes)
     if run.goes_down or run.degrades:
         set_first_spells(run)
     if run.goes_offline:
         set_first_lines(run)
     run.has_rollbacks = False
+
+
+@compiled
+def sample_nodes(run, last):
+    """Draw the same of the nodes up to a number: block by block, so that what is drawn stays in the cache meanwhile."""
+    while run.n_sampled < last:
+        first, until = run.n_sampled, min(run.n_sampled + NODES_AT_ONCE, last)
+        _set_starts(run, first, until)
+        _set_hangs(run, first, until)
+        _set_peaks(run, first, until)
+        _forget_levels(run, first, until)
+        if run.n_brackets:
+            _set_level_words(run, first, until)
+        run.n_sampled = until
+        run.work_sampled += until - first
 
 
 @compiled
@@ -186,36 +203,36 @@ def _either(a, b):
 
 
 @compiled
-def _fill_words(run, stream):
-    """Draw both words of the stream's block at index 0, for every node."""
+def _fill_words(run, stream, first, last):
+    """Draw both words of the stream's block at index 0, for some nodes; those of the first stand first."""
     if not is_of_nodes(run, stream >> 1):
-        _fill_coupled_words(run, stream)
+        _fill_coupled_words(run, stream, first, last)
         return
     key0, key1, own = run.key0, run.key1, lineages(run)[run.row]
     stream_block = np.uint64(stream >> 1)
     both = words(run)
-    for node in range(run.nodes):
-        even, odd = block(key0, key1, own[node], stream_block, np.uint64(node), _0)
-        both[0, node] = even
-        both[1, node] = odd
+    for place in range(last - first):
+        even, odd = block(key0, key1, own[first + place], stream_block, np.uint64(first + place), _0)
+        both[0, place] = even
+        both[1, place] = odd
 
 
 @compiled
-def _fill_coupled_words(run, stream):
+def _fill_coupled_words(run, stream, first, last):
     """Draw the same of words that decide about all nodes together, so that none has its own."""
     key0, key1, replication = run.key0, run.key1, run.replication
     stream_block = np.uint64(stream >> 1)
     both = words(run)
-    for node in range(run.nodes):
-        even, odd = block(key0, key1, replication, stream_block, np.uint64(node), _0)
-        both[0, node] = even
-        both[1, node] = odd
+    for place in range(last - first):
+        even, odd = block(key0, key1, replication, stream_block, np.uint64(first + place), _0)
+        both[0, place] = even
+        both[1, place] = odd
 
 
 @compiled
 def _shuffle(run, stream):
     """Return the nodes in the order of their uniforms."""
-    _fill_coupled_words(run, stream)
+    _fill_coupled_words(run, stream, 0, run.nodes)
     row = words(run)[stream & 1]
     keys = np.empty(run.nodes, np.int64)
     for node in range(run.nodes):
@@ -245,14 +262,16 @@ def _assign_classes(run):
 @compiled
 def _set_affected(run):
     affected = drawn(run)[AFFECTED]
-    if run.kind < 0:
-        _fill(affected, 0)
+    is_same = run.kind < 0 or kinds(run)[run.kind].affects == AFFECTS_ALL
+    if is_same:
+        if run.affected_are != (run.kind >= 0):
+            run.affected_are = run.kind >= 0
+            _fill(affected, run.affected_are)
         return
     kind = kinds(run)[run.kind]
-    if kind.affects == AFFECTS_ALL:
-        _fill(affected, 1)
-    elif kind.affects == AFFECTS_SHARE:
-        _fill_words(run, Stream.AFFECTED.value)
+    run.affected_are = -1
+    if kind.affects == AFFECTS_SHARE:
+        _fill_words(run, Stream.AFFECTED.value, 0, run.nodes)
         lane, share = words(run)[0], kind.share
         for node in range(run.nodes):
             affected[node] = to_uniform(lane[node]) < share
@@ -274,47 +293,52 @@ def _set_affected(run):
 
 
 @compiled
-def _set_starts(run):
+def _set_starts(run, first, last):
     """Draw how long each node's first attempt to start takes, and whether it fails."""
-    _fill_words(run, Stream.UPDATE_DURATION.value)
-    durations, fails, affected = drawn(run)[DURATION], drawn(run)[FAILS], drawn(run)[AFFECTED]
-    lane = words(run)[1]
+    _fill_words(run, Stream.UPDATE_DURATION.value, first, last)
+    durations, fails = drawn(run)[DURATION, first:last], drawn(run)[FAILS, first:last]
+    affected, lane = drawn(run)[AFFECTED, first:last], words(run)[1]
     if run.n_classes == 1:
         chances = today(run)[0]
-        _spread(law_at(run, classes(run)[0].update), words(run)[0], chances.slowdown, run.tilt_update, durations)
+        law = law_at(run, classes(run)[0].update)
+        _spread(law, words(run)[0, : last - first], chances.slowdown, run.tilt_update, durations)
         # Below the first words that do not fail: u = (word + 1/2) / 2**52 < p.
         plain, hurt = (
             first_word_not_below(chances.start_failure),
             first_word_not_below(chances.start_failure_affected),
         )
-        for node in range(run.nodes):
-            fails[node] = np.int64(lane[node] >> _12) < (hurt if affected[node] else plain)
+        for place in range(last - first):
+            fails[place] = np.int64(lane[place] >> _12) < (hurt if affected[place] else plain)
         return
-    for node in range(run.nodes):
-        number = drawn(run)[CLASS, node]
+    for place in range(last - first):
+        number = drawn(run)[CLASS, first + place]
         chances = today(run)[number]
         law = law_at(run, classes(run)[number].update)
-        durations[node] = draw_ns(law, bend(to_uniform(words(run)[0, node]), run.tilt_update), chances.slowdown)
-        p = chances.start_failure_affected if affected[node] else chances.start_failure
-        fails[node] = to_uniform(lane[node]) < p
+        durations[place] = draw_ns(law, bend(to_uniform(words(run)[0, place]), run.tilt_update), chances.slowdown)
+        p = chances.start_failure_affected if affected[place] else chances.start_failure
+        fails[place] = to_uniform(lane[place]) < p
 
 
 @compiled
-def _set_hangs(run):
+def _set_hangs(run, first, last):
     """Draw whether each node's first attempt to start leaves it silent."""
-    hangs, affected, class_of = drawn(run)[HANGS], drawn(run)[AFFECTED], drawn(run)[CLASS]
+    hangs, affected = drawn(run)[HANGS, first:last], drawn(run)[AFFECTED, first:last]
+    class_of = drawn(run)[CLASS, first:last]
     any_hangs = False
     for number in range(run.n_classes):
         any_hangs |= today(run)[number].start_hang_affected > 0 or today(run)[number].start_hang > 0
     if not any_hangs:
-        _fill(hangs, 0)
+        if run.any_hangs:
+            _fill(drawn(run)[HANGS], 0)
+        run.any_hangs = False
         return
-    _fill_words(run, Stream.START_HANG.value)
+    run.any_hangs = True
+    _fill_words(run, Stream.START_HANG.value, first, last)
     lane = words(run)[Stream.START_HANG.value & 1]
-    for node in range(run.nodes):
-        chances = today(run)[class_of[node]]
-        p = chances.start_hang_affected if affected[node] else chances.start_hang
-        hangs[node] = to_uniform(lane[node]) < p
+    for place in range(last - first):
+        chances = today(run)[class_of[place]]
+        p = chances.start_hang_affected if affected[place] else chances.start_hang
+        hangs[place] = to_uniform(lane[place]) < p
 
 
 @compiled
@@ -351,82 +375,88 @@ def _spread_lognormal(median, sigma, lane, factor, out):
 
 
 @compiled
-def _set_peaks(run):
+def _set_peaks(run, first, last):
     """Find the highest word of each node's first windows."""
     if is_of_nodes(run, _WINDOW_BLOCK):
-        _set_peaks_of_nodes(run)
+        _set_peaks_of_nodes(run, first, last)
         return
     key0, key1, replication = run.key0, run.key1, run.replication
     done = 0
     for number in range(run.n_peaks):
-        row = peak_words(run)[number]
-        for node in range(run.nodes):
-            row[node] = peak_words(run)[number - 1, node] if number else 0
+        row = peak_words(run)[number, first:last]
+        if number:
+            before = peak_words(run)[number - 1, first:last]
+            for place in range(last - first):
+                row[place] = before[place]
+        else:
+            _fill(row, 0)
         windows = peaks(run)[number]
         if done % 2 and done < windows:
-            for node in range(run.nodes):
-                _, odd = block(key0, key1, replication, _WINDOW_BLOCK, np.uint64(node), np.uint64(done >> 1))
-                row[node] = max(row[node], np.int64(odd >> _12))
+            for place in range(last - first):
+                node = np.uint64(first + place)
+                _, odd = block(key0, key1, replication, _WINDOW_BLOCK, node, np.uint64(done >> 1))
+                row[place] = max(row[place], np.int64(odd >> _12))
             done += 1
         while done + 2 <= windows:
-            for node in range(run.nodes):
-                even, odd = block(key0, key1, replication, _WINDOW_BLOCK, np.uint64(node), np.uint64(done >> 1))
-                row[node] = max(row[node], np.int64(max(even, odd) >> _12))
+            for place in range(last - first):
+                node = np.uint64(first + place)
+                even, odd = block(key0, key1, replication, _WINDOW_BLOCK, node, np.uint64(done >> 1))
+                row[place] = max(row[place], np.int64(max(even, odd) >> _12))
             done += 2
         if done < windows:
-            for node in range(run.nodes):
-                even, _ = block(key0, key1, replication, _WINDOW_BLOCK, np.uint64(node), np.uint64(done >> 1))
-                row[node] = max(row[node], np.int64(even >> _12))
+            for place in range(last - first):
+                node = np.uint64(first + place)
+                even, _ = block(key0, key1, replication, _WINDOW_BLOCK, node, np.uint64(done >> 1))
+                row[place] = max(row[place], np.int64(even >> _12))
             done += 1
 
 
 @compiled
-def _set_peaks_of_nodes(run):
+def _set_peaks_of_nodes(run, first, last):
     key0, key1, own = run.key0, run.key1, lineages(run)[run.row]
     done = 0
     for number in range(run.n_peaks):
         row, windows = peak_words(run)[number], peaks(run)[number]
-        for node in range(run.nodes):
+        for node in range(first, last):
             row[node] = peak_words(run)[number - 1, node] if number else 0
         # A block that was looked at in part is looked at once more.
         for pair in range(done >> 1, windows >> 1):
-            for node in range(run.nodes):
+            for node in range(first, last):
                 even, odd = block(key0, key1, own[node], _WINDOW_BLOCK, np.uint64(node), np.uint64(pair))
                 row[node] = max(row[node], np.int64(max(even, odd) >> _12))
         if windows & 1:
-            for node in range(run.nodes):
+            for node in range(first, last):
                 even, _ = block(key0, key1, own[node], _WINDOW_BLOCK, np.uint64(node), np.uint64(windows >> 1))
                 row[node] = max(row[node], np.int64(even >> _12))
         done = windows
 
 
 @compiled
-def _set_baselines(run):
-    levels = baselines(run)
-    if run.n_classes == 1:
-        own = classes(run)[0].baseline
-        for node in range(run.nodes):
-            levels[node] = own
-        return
-    for node in range(run.nodes):
-        levels[node] = classes(run)[drawn(run)[CLASS, node]].baseline
+def _forget_levels(run, first, last):
+    """Let levels that are drawn per node be drawn when they are first asked for."""
+    any_drawn = False
+    for number in range(run.n_classes):
+        any_drawn |= classes(run)[number].baseline != classes(run)[number].baseline
+    if any_drawn:
+        _fill(baselines(run)[first:last], np.nan)
 
 
 @compiled
-def _set_level_words(run):
-    _fill_words(run, Stream.ERROR_RATE.value)
-    lane, level_words = words(run)[Stream.ERROR_RATE.value & 1], drawn(run)[LEVEL_WORD]
-    for node in range(run.nodes):
-        level_words[node] = np.int64(lane[node] >> _12)
+def _set_level_words(run, first, last):
+    _fill_words(run, Stream.ERROR_RATE.value, first, last)
+    lane, level_words = words(run)[Stream.ERROR_RATE.value & 1], drawn(run)[LEVEL_WORD, first:last]
+    for place in range(last - first):
+        level_words[place] = np.int64(lane[place] >> _12)
 
 
 @compiled
 def own_level(run, node):
     """Return a node's own level of failed requests, drawn when it is first asked for."""
-    levels = baselines(run)
+    one, levels = classes(run)[drawn(run)[CLASS, node]], baselines(run)
+    if one.baseline == one.baseline:
+        return one.baseline
     if levels[node] != levels[node]:
-        law = law_at(run, classes(run)[drawn(run)[CLASS, node]].error_rate)
-        levels[node] = quantile(law, draw(run, Stream.ERROR_RATE.value, node, 0))
+        levels[node] = quantile(law_at(run, one.error_rate), draw(run, Stream.ERROR_RATE.value, node, 0))
     return levels[node]
 
 
@@ -436,21 +466,26 @@ def own_level(run, node):
 @compiled
 def set_rollbacks(run):
     """Draw how long going back takes, for every node; -1 - duration where it fails in the end."""
-    if run.has_rollbacks:
-        return
-    run.has_rollbacks = True
-    _fill_words(run, Stream.ROLLBACK_DURATION.value)
-    durations, lane = drawn(run)[ROLLBACK], words(run)[1]
+    if not run.has_rollbacks:
+        run.has_rollbacks = True
+        draw_rollbacks(run, 0, run.nodes)
+
+
+@compiled
+def draw_rollbacks(run, first, last):
+    """Draw the same for some nodes."""
+    _fill_words(run, Stream.ROLLBACK_DURATION.value, first, last)
+    durations, lane = drawn(run)[ROLLBACK, first:last], words(run)[1]
     if run.n_classes == 1:
         one = classes(run)[0]
-        _spread(law_at(run, one.rollback), words(run)[0], 1.0, run.tilt_rollback, durations)
+        _spread(law_at(run, one.rollback), words(run)[0, : last - first], 1.0, run.tilt_rollback, durations)
         if one.rollback_failure > 0:
-            for node in range(run.nodes):
-                if to_uniform(lane[node]) < one.rollback_failure:
-                    durations[node] = -1 - durations[node]
+            for place in range(last - first):
+                if to_uniform(lane[place]) < one.rollback_failure:
+                    durations[place] = -1 - durations[place]
         return
-    for node in range(run.nodes):
-        one = classes(run)[drawn(run)[CLASS, node]]
-        u = bend(to_uniform(words(run)[0, node]), run.tilt_rollback)
+    for place in range(last - first):
+        one = classes(run)[drawn(run)[CLASS, first + place]]
+        u = bend(to_uniform(words(run)[0, place]), run.tilt_rollback)
         duration = draw_ns(law_at(run, one.rollback), u, 1.0)
-        durations[node] = -1 - duration if to_uniform(lane[node]) < one.rollback_failure else duration
+        durations[place] = -1 - duration if to_uniform(lane[place]) < one.rollback_failure else duration

@@ -41,6 +41,29 @@ WINDOWS_FROM, EARLIER, N_FATE = range(16, 19)
 ) = range(11)
 # Rows of the table of lists, one column per node.
 TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, HAS_SLOT, N_LISTS = range(8)
+# The same rows while bundles of policies are followed: when nodes of a wave fail; positions of nodes that need a look, and for each a
+# key of all fates up to it, in two halves, and the row of its steps; and scratch.
+FAILURES, SLOW, KEY0, KEY1, STEPS_AT, RESOLVED_AT = TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE
+# In the table of places: policies that are to be run one by one, and those whose rollout goes on.
+ONE_BY_ONE, GOES_ON = -1, -2
+# Columns of the table of steps (see `steps`), one row per node that needs a look: of which group of rules they are; when it starts,
+# and its verdict if that depends on no window; else until when its windows are judged, how many that are, which level they have, and
+# whether all of them were looked at; how many steps there are, their highest words, and the windows up to the end of each.
+MOST_STEPS = 12
+(
+    STEP_GROUP,
+    STEP_STARTED,
+    STEP_RESOLVED,
+    STEP_FAILED,
+    STEP_DEADLINE,
+    STEP_WINDOWS,
+    STEP_LEVEL,
+    STEP_IS_WHOLE,
+    STEP_N,
+    STEP_WORDS,
+) = range(10)
+STEP_ENDS = STEP_WORDS + MOST_STEPS
+N_STEP_COLUMNS = STEP_ENDS + MOST_STEPS
 # Rows of the table of waves, one column per wave.
 (
     TURNS,
@@ -109,6 +132,8 @@ TABLES = (
     "words_beyond",
     "level_pieces",
     "window_words",
+    "steps",
+    "step_words",
     "sizes",
     "wave_terms",
     "zone_failed",
@@ -117,7 +142,7 @@ TABLES = (
     "rules",
     "bundles",
     "stops",
-    "rule_slots",
+    "bundle_slots",
     "places",
     "peaks",
     "zone_ends",
