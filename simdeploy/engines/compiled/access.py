@@ -27,6 +27,12 @@ from simdeploy.engines.compiled.tables import (
     BOOL,
     DISPATCHED,
     INT,
+    MOST_AHEAD,
+    N_AHEAD,
+    N_AHEAD_STATE,
+    N_AHEAD_SUMS,
+    N_AT_ONCE,
+    N_COUNTED,
     N_DRAWN,
     N_FATE,
     N_LINE,
@@ -36,6 +42,7 @@ from simdeploy.engines.compiled.tables import (
     N_MEMBER,
     N_MET,
     N_POOL,
+    N_REAL_AT_ONCE,
     N_RELATIVE,
     N_TRACED,
     N_TRACED_COUNTS,
@@ -97,6 +104,10 @@ level_pieces = make_view("level_pieces_at", REAL, "n_classes", N_PIECES, N_COEFF
 baselines = make_view("baselines_at", REAL, "nodes")  # nodes' own levels; NaN where that is still to be drawn
 words = make_view("words_at", WORD, 2, "nodes")  # scratch for both words of a block
 window_words = make_view("window_words_at", INT, 2, N_WINDOW_WORDS)  # scratch for a node's even and odd windows
+at_once = make_view("at_once_at", REAL, N_REAL_AT_ONCE, N_AT_ONCE)
+counted = make_view("counted_at", INT, N_COUNTED, N_AT_ONCE)
+ahead = make_view("ahead_at", INT, N_AHEAD, N_AHEAD_STATE)
+ahead_sums = make_view("ahead_sums_at", INT, N_AHEAD, N_AHEAD_SUMS, MOST_AHEAD)
 # Of every replication that is put together from several: that of the fleet, and those of its nodes; and of one that branches off
 # another what it leaves behind.
 roots = make_view("roots_at", WORD, "n_lineages")

@@ -15,6 +15,7 @@ from simdeploy.engines.compiled.access import (
     waves,
     windows_from,
 )
+from simdeploy.engines.compiled.ahead import reset_ahead
 from simdeploy.engines.compiled.clock import (
     FAILS_TRY,
     GETS_VERDICT,
@@ -70,7 +71,9 @@ def reset_gates(run):
     for wave in range(policy_of(run).n_waves):
         waves(run)[GATE_BEGUN, wave] = NEVER
     run.looks_due = run.n_due = run.n_ranked = 0
+    run.n_running = run.n_watched = 0
     run.is_full = False
+    reset_ahead(run)
     run.gate_alarm = run.look_at_running = run.watch_has_ended = False
     run.watch_at = NEVER
     run.watch_looks = run.watched_seen = run.watched_bad = run.watched_windows = run.watched_requests = 0

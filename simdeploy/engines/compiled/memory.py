@@ -12,6 +12,12 @@ from simdeploy.engines.compiled.records import BRACKET_BITS, N_WINDOW_WORDS, TOD
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.spells import N_WALKS
 from simdeploy.engines.compiled.tables import (
+    MOST_AHEAD,
+    N_AHEAD,
+    N_AHEAD_STATE,
+    N_AHEAD_SUMS,
+    N_AT_ONCE,
+    N_COUNTED,
     N_DRAWN,
     N_FATE,
     N_LINE,
@@ -21,6 +27,7 @@ from simdeploy.engines.compiled.tables import (
     N_MEMBER,
     N_MET,
     N_POOL,
+    N_REAL_AT_ONCE,
     N_RELATIVE,
     N_TRACED,
     N_TRACED_COUNTS,
@@ -94,6 +101,10 @@ class Memory:
             "baselines": np.zeros(n),
             "window_words": np.zeros((2, N_WINDOW_WORDS), np.int64),
             "words": np.zeros((2, n), np.uint64),
+            "at_once": np.zeros((N_REAL_AT_ONCE, N_AT_ONCE)),
+            "counted": np.zeros((N_COUNTED, N_AT_ONCE), np.int64),
+            "ahead": np.zeros((N_AHEAD, N_AHEAD_STATE), np.int64),
+            "ahead_sums": np.zeros((N_AHEAD, N_AHEAD_SUMS, MOST_AHEAD), np.int64),
             "fates": np.zeros((N_FATE, n), np.int64),
             "bracket_words": np.zeros((int(lowered.scalars["n_brackets"]), 1 << BRACKET_BITS), np.int64),
             "words_beyond": np.zeros((int(lowered.scalars["n_brackets"]), 1 << BRACKET_BITS), np.int64),

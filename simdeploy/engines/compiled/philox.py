@@ -87,7 +87,42 @@ def draw_windows(run, node, first, step, words):
         words[1, place] = np.int64(odd >> _12)
 
 
-_WINDOW = Stream.WINDOW.block
+@compiled
+def draw_pairs(run, node, first, n, uniforms):
+    """Draw the uniforms of at least n windows of a node, from an even one on."""
+    key0, key1, replication, subject = run.key0, run.key1, replication_of(run, _WINDOW, node), np.uint64(node)
+    for part in range((n + 15) >> 4):
+        for place in range(8):
+            index_block = np.uint64((first >> 1) + 8 * part + place)
+            even, odd = block(key0, key1, replication, np.uint64(_WINDOW), subject, index_block)
+            uniforms[16 * part + 2 * place] = to_uniform(even)
+            uniforms[16 * part + 2 * place + 1] = to_uniform(odd)
+
+
+@compiled
+def draw_intervals(run, node, first, n, uniforms):
+    """Draw the uniforms of at least n intervals of a node on the old version."""
+    key0, key1, replication, subject = run.key0, run.key1, replication_of(run, _OLD_WINDOW, node), np.uint64(node)
+    for part in range((n + 7) >> 3):
+        for place in range(8):
+            # Counted in 32 bits, as all indices are.
+            index = np.uint64(first + 8 * part + place) & _MASK
+            even, _ = block(key0, key1, replication, np.uint64(_OLD_WINDOW), subject, index)
+            uniforms[8 * part + place] = to_uniform(even)
+
+
+@compiled
+def draw_look(run, nodes, look, uniforms):
+    """Draw the uniforms of a look at running nodes."""
+    key0, key1, replication = run.key0, run.key1, run.replication
+    for place in range(len(nodes)):
+        subject = np.uint64(nodes[place])
+        even, _ = block(key0, key1, replication, np.uint64(_WATCHED_WINDOW), subject, np.uint64(look))
+        uniforms[place] = to_uniform(even)
+
+
+_WINDOW, _OLD_WINDOW = Stream.WINDOW.block, Stream.OLD_WINDOW.block
+_WATCHED_WINDOW = Stream.WATCHED_WINDOW.block
 
 
 @compiled

@@ -215,6 +215,11 @@ _ROLLOUT = [
     # Running nodes under watch: the next look, how many there were, what was seen since the sum was last added to, the sum,
     # and what all looks took.
     ("watch_at", _INT),
+    (
+        "n_running",
+        _INT,
+    ),  # nodes that were heard to run, and of these, in their order, those that ran throughout the last interval
+    ("n_watched", _INT),
     ("look_at_running", _BOOL),
     ("watch_has_ended", _BOOL),
     ("watch_looks", _INT),

@@ -6,11 +6,15 @@ import numpy as np
 
 from simdeploy.engines.compiled.access import fates, lists, policy_of
 from simdeploy.engines.compiled.codes import CANT_TELL_STOP, CANT_TELL_WAIT
-from simdeploy.engines.compiled.evidence import watch
+from simdeploy.engines.compiled.evidence import watch, watch_many
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.judge import log_ratio
+from simdeploy.engines.compiled.philox import is_of_nodes
 from simdeploy.engines.compiled.pools import look_at_pools
-from simdeploy.engines.compiled.tables import HAS_FAILED, RESOLVED, TOUCHED
+from simdeploy.engines.compiled.tables import N_AT_ONCE, RESOLVED, RUNS
+from simdeploy.world.streams import Stream
+
+_BLOCK = Stream.WATCHED_WINDOW.block
 
 
 @compiled
@@ -21,10 +25,19 @@ def look_at_running(run):
     requests = failed = np.int64(0)
     if run.shared:
         look_at_pools(run)
-    for place in range(run.n_touched):
-        node = lists(run)[TOUCHED, place]
-        if fate[RESOLVED, node] <= start and not fate[HAS_FAILED, node]:
-            met, bad = watch(run, node, run.watch_looks)
+    runs = lists(run)[RUNS]
+    while run.n_watched < run.n_running and fate[RESOLVED, runs[run.n_watched]] <= start:
+        run.n_watched += 1
+    is_plain = not (run.shared or run.goes_down or run.degrades or run.varies or is_of_nodes(run, _BLOCK))
+    if is_plain:
+        for first in range(0, run.n_watched, N_AT_ONCE):
+            met, bad = watch_many(run, runs[first : min(first + N_AT_ONCE, run.n_watched)], run.watch_looks)
+            requests += met
+            failed += bad
+        run.watched_windows += run.n_watched
+    else:
+        for place in range(run.n_watched):
+            met, bad = watch(run, runs[place], run.watch_looks)
             if met >= 0:
                 run.watched_windows += 1
                 requests += met
