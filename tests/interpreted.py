@@ -81,14 +81,14 @@ def interpret() -> Interpreted:
         jit.compiled = jit.inlined = lambda function: function
         jit.entry = lambda **_: lambda function: function
         views.make_view, views.make_reader, views.make_current = _make_view, _make_reader, _make_current
-        for name, functions in _COUNTED.items():
-            module = import_module(f"{_PACKAGE}.{name}")
-            for function, what in functions.items():
-                setattr(module, function, counted(what, getattr(module, function)))
         special = import_module(f"{_PACKAGE}.special")
         special._from_bits = lambda bits: struct.unpack("d", struct.pack("q", bits))[0]
         for function in special._NAMES:
             setattr(special, function, _without_last(getattr(scipy.special, function)))
+        for name, functions in _COUNTED.items():
+            module = import_module(f"{_PACKAGE}.{name}")
+            for function, what in functions.items():
+                setattr(module, function, counted(what, getattr(module, function)))
         import_module(f"{_PACKAGE}.engine")
         modules = {
             name.removeprefix(f"{_PACKAGE}."): module

@@ -8,6 +8,7 @@ import numpy as np
 
 from simdeploy.engines.compiled.access import policy_of, ranked, ranked_before, terms_of_wave, waves
 from simdeploy.engines.compiled.ahead import take
+from simdeploy.engines.compiled.binomial import divergence, shortfall
 from simdeploy.engines.compiled.codes import (
     BAYES,
     CANT_TELL_PASS,
@@ -20,7 +21,6 @@ from simdeploy.engines.compiled.codes import (
     SPRT_REQUESTS,
     SPRT_WINDOWS,
 )
-from simdeploy.engines.compiled.binomial import divergence, shortfall
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.philox import draw
 from simdeploy.engines.compiled.sorting import sort

@@ -91,24 +91,20 @@ def draw_windows(run, node, first, step, words):
 def draw_pairs(run, node, first, n, uniforms):
     """Draw the uniforms of at least n windows of a node, from an even one on."""
     key0, key1, replication, subject = run.key0, run.key1, replication_of(run, _WINDOW, node), np.uint64(node)
-    for part in range((n + 15) >> 4):
-        for place in range(8):
-            index_block = np.uint64((first >> 1) + 8 * part + place)
-            even, odd = block(key0, key1, replication, np.uint64(_WINDOW), subject, index_block)
-            uniforms[16 * part + 2 * place] = to_uniform(even)
-            uniforms[16 * part + 2 * place + 1] = to_uniform(odd)
+    for place in range((n + 15) >> 4 << 3):  # a multiple of 8, as vectors are
+        even, odd = block(key0, key1, replication, np.uint64(_WINDOW), subject, np.uint64((first >> 1) + place))
+        uniforms[2 * place] = to_uniform(even)
+        uniforms[2 * place + 1] = to_uniform(odd)
 
 
 @compiled
 def draw_intervals(run, node, first, n, uniforms):
     """Draw the uniforms of at least n intervals of a node on the old version."""
     key0, key1, replication, subject = run.key0, run.key1, replication_of(run, _OLD_WINDOW, node), np.uint64(node)
-    for part in range((n + 7) >> 3):
-        for place in range(8):
-            # Counted in 32 bits, as all indices are.
-            index = np.uint64(first + 8 * part + place) & _MASK
-            even, _ = block(key0, key1, replication, np.uint64(_OLD_WINDOW), subject, index)
-            uniforms[8 * part + place] = to_uniform(even)
+    for place in range((n + 7) >> 3 << 3):
+        index = np.uint64(first + place) & _MASK  # counted in 32 bits, as all indices are
+        even, _ = block(key0, key1, replication, np.uint64(_OLD_WINDOW), subject, index)
+        uniforms[place] = to_uniform(even)
 
 
 @compiled

@@ -55,6 +55,9 @@ TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, HAS_SLOT, RUNS, SEEN_UNTIL
     GATE_VERDICT,
     LOOK_DUE,
     WAITING,
+    FIRST_START,  # that is queued
+    LAST_OBSERVED,  # when the last of the nodes that wait has its own observation
+    FIRST_DUE,  # the first deadline of one that waits, or an earlier time
     SEEN,
     SEEN_BAD,
     OLD_BAD,
@@ -67,7 +70,7 @@ TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, HAS_SLOT, RUNS, SEEN_UNTIL
     LAST_RANKED,
     IN_FLIGHT,  # under a reporting delay: nodes whose verdict was not heard, while UNRESOLVED are those whose does not count
     N_WAVE,
-) = range(21)
+) = range(24)
 # What gates see in advance of so many waves, one column per look: requests, failed ones, and failed ones on the old version. Of each,
 # which wave it is, from which look and up to which, of how many places, and how many nodes had been dispatched.
 N_AHEAD, MOST_AHEAD = 4, 31
