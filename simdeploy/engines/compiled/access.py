@@ -107,7 +107,7 @@ window_words = make_view("window_words_at", INT, 2, N_WINDOW_WORDS)  # scratch f
 at_once = make_view("at_once_at", REAL, N_REAL_AT_ONCE, N_AT_ONCE)
 counted = make_view("counted_at", INT, N_COUNTED, N_AT_ONCE)
 ahead = make_view("ahead_at", INT, N_AHEAD, N_AHEAD_STATE)
-ahead_sums = make_view("ahead_sums_at", INT, N_AHEAD, N_AHEAD_SUMS, MOST_AHEAD)
+ahead_sums = make_view("ahead_sums_at", INT, N_AHEAD, N_AHEAD_SUMS, 2 * MOST_AHEAD + 2)
 # Of every replication that is put together from several: that of the fleet, and those of its nodes; and of one that branches off
 # another what it leaves behind.
 roots = make_view("roots_at", WORD, "n_lineages")

@@ -12,6 +12,7 @@ from simdeploy.engines.compiled.access import (
     ahead,
     ahead_sums,
     at_once,
+    baselines,
     class_rule_of,
     counted,
     drawn,
@@ -26,10 +27,12 @@ from simdeploy.engines.compiled.at_once import count_failed
 from simdeploy.engines.compiled.codes import BAYES, POOLED_WINDOW, SPRT_REQUESTS, SPRT_WINDOWS
 from simdeploy.engines.compiled.evidence import gather, see
 from simdeploy.engines.compiled.exposure import added_level, after_ns, is_disturbed
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
+from simdeploy.engines.compiled.levels import FARTHEST_OFF, near_level
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.philox import draw_intervals, draw_pairs
-from simdeploy.engines.compiled.prober import level_within
+from simdeploy.engines.compiled.prober import level_given
+from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.tables import (
     AHEAD_FROM,
     AHEAD_OF,
@@ -44,6 +47,7 @@ from simdeploy.engines.compiled.tables import (
     GATE_BEGUN,
     GATE_VERDICT,
     HAS_FAILED,
+    MORE_REQUESTS,
     MOST_AHEAD,
     N_AHEAD,
     NEVER,
@@ -55,7 +59,6 @@ from simdeploy.engines.compiled.tables import (
     STARTED,
     SUM_FAILED,
     SUM_OLD_FAILED,
-    SUM_REQUESTS,
     TURNS,
     UNIFORM,
 )
@@ -82,8 +85,11 @@ def take(run, wave):
         _begin(run, wave, look)
     elif state[AHEAD_TOUCHED] != run.n_touched:
         _add_nodes(run, wave, look, state[AHEAD_PLACES])
-    sums, place = ahead_sums(run)[wave % N_AHEAD], look - state[AHEAD_FROM]
-    return sums[SUM_REQUESTS, place], sums[SUM_FAILED, place], sums[SUM_OLD_FAILED, place]
+    sums, place = ahead_sums(run)[wave % N_AHEAD], 1 + look - state[AHEAD_FROM]
+    requests = np.int64(0)
+    for earlier in range(place + 1):
+        requests += sums[MORE_REQUESTS, earlier]
+    return requests, sums[SUM_FAILED, place], sums[SUM_OLD_FAILED, place]
 
 
 @compiled
@@ -99,7 +105,7 @@ def _begin(run, wave, look):
     n = min(n, max(_last_look(run, wave) - look, 0) + 1)
     state[AHEAD_OF], state[AHEAD_FROM], state[AHEAD_UNTIL] = wave, look, look + n
     for row in range(len(sums)):
-        for place in range(n):
+        for place in range(sums.shape[1]):
             sums[row, place] = 0
     _add_nodes(run, wave, look, 0)
 
@@ -155,34 +161,36 @@ def _add(run, wave, look, node):
     begin, end = max(look - first_look, 0), min((last - started) // interval, state[AHEAD_UNTIL] - first_look)
     if begin >= end:
         return
-    to = first_look - state[AHEAD_FROM]
+    to = 1 + first_look - state[AHEAD_FROM]
     until = started + end * interval
     if run.varies or not _is_calm(run, node, until) or (partner >= 0 and not _is_calm(run, partner, until)):
         for window in range(begin, end):
             requests, failed, old_failed = see(run, node, window)
             if requests > 0:
-                sums[SUM_REQUESTS, to + window] += requests
+                sums[MORE_REQUESTS, to + window] += requests
+                sums[MORE_REQUESTS, to + window + 1] -= requests
                 sums[SUM_FAILED, to + window] += failed
                 sums[SUM_OLD_FAILED, to + window] += old_failed
         return
     requests = class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
     if requests == 0:
         return
-    for window in range(begin, end):
-        sums[SUM_REQUESTS, to + window] += requests
-    plain_until = shown_since = end
-    if added_level(run, node) > 0:
+    sums[MORE_REQUESTS, to + begin] += requests
+    sums[MORE_REQUESTS, to + end] -= requests
+    if added_level(run, node) == 0:
+        _add_windows(run, node, requests, begin, end, sums[SUM_FAILED], to)
+    else:
         after = after_ns(run, node)
         plain_until, shown_since = min(max(after // interval, begin), end), min(max(-(-after // interval), begin), end)
-    _add_windows(run, node, requests, begin, plain_until, sums[SUM_FAILED], to)
-    _add_windows(run, node, requests, plain_until, shown_since, sums[SUM_FAILED], to)
-    _add_windows(run, node, requests, shown_since, end, sums[SUM_FAILED], to)
+        _add_windows(run, node, requests, begin, plain_until, sums[SUM_FAILED], to)
+        _add_windows(run, node, requests, plain_until, shown_since, sums[SUM_FAILED], to)
+        _add_windows(run, node, requests, shown_since, end, sums[SUM_FAILED], to)
     if partner >= 0:
-        start, counts = started + begin * interval, counted(run)[COUNT]
-        draw_intervals(run, partner, start // interval + 1, end - begin, at_once(run)[UNIFORM])
-        count_failed(run, _rounded(end - begin), requests, level_within(run, partner, start, start + interval))
-        for window in range(begin, end):
-            sums[SUM_OLD_FAILED, to + window] += counts[window - begin]
+        n = draw_intervals(
+            run, partner, (started + begin * interval) // interval + 1, end - begin, at_once(run)[UNIFORM]
+        )
+        _count(run, partner, n, requests, started + begin * interval)
+        _add_counts(run, 0, end - begin, n, sums[SUM_OLD_FAILED], to + begin)
 
 
 @compiled
@@ -190,18 +198,30 @@ def _add_windows(run, node, requests, begin, end, sums, to):
     """Add a node's windows, all of the same level, to the failed requests of the looks that take them."""
     if begin >= end:
         return
-    interval, counts = policy_of(run).interval, counted(run)[COUNT]
-    start, first = fates(run)[STARTED, node] + begin * interval, begin & ~1
-    draw_pairs(run, node, first, end - first, at_once(run)[UNIFORM])
-    count_failed(run, _rounded(end - first), requests, level_within(run, node, start, start + interval))
-    for window in range(begin, end):
-        sums[to + window] += counts[window - first]
+    first = begin & ~1
+    n = draw_pairs(run, node, first, end - first, at_once(run)[UNIFORM])
+    _count(run, node, n, requests, fates(run)[STARTED, node] + begin * policy_of(run).interval)
+    _add_counts(run, begin - first, end - first, n, sums, to + first)
 
 
 @compiled
-def _rounded(n):
-    """Return how many windows are counted, so that loops are vector instructions: a multiple of 8."""
-    return (n + 7) & ~7
+def _count(run, node, n, requests, start):
+    """Count the failed requests of n windows at the level of the first one; a level of the node alone is worked out only if needed."""
+    end = start + policy_of(run).interval
+    own = baselines(run)[node]
+    if own != own:
+        if count_failed(run, n, requests, level_given(run, node, near_level(run, node), start, end), FARTHEST_OFF):
+            return
+        own = own_level(run, node)
+    count_failed(run, n, requests, level_given(run, node, own, start, end), 0.0)
+
+
+@inlined
+def _add_counts(run, begin, end, n, sums, to):
+    """Add those of n counts from one place to another; all of them are looked at, so that there are vector instructions."""
+    counts = counted(run)[COUNT]
+    for i in range(n):
+        sums[to + i] += counts[i] if begin <= i < end else 0
 
 
 @compiled

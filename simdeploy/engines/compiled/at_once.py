@@ -6,8 +6,9 @@ import math
 
 from simdeploy.engines.compiled.access import at_once, counted
 from simdeploy.engines.compiled.binomial import (
-    LEAST_VARIANCE,
+    MARGIN,
     expand,
+    failed_by_guess,
     failed_of_exactly,
     may_expand,
     number_at,
@@ -15,27 +16,35 @@ from simdeploy.engines.compiled.binomial import (
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.special import normal_quantile_central, normal_quantile_tail
 from simdeploy.engines.compiled.tables import COUNT, NORMAL, UNIFORM
-from simdeploy.world.binomial import _LONGEST_MEAN, _SMALLEST_LOG
+from simdeploy.world.binomial import _SMALLEST_LOG
+
+_MOST_STEPS = 50.0  # requests that fail on average, up to which steps are faster than the expansion
 
 
 @compiled
-def count_failed(run, n, requests, p):
-    """Count how many of the requests fail in each of n windows that meet as many: `failed_of` each of the uniforms."""
-    uniforms, counts = at_once(run)[UNIFORM], counted(run)[COUNT]
+def count_failed(run, n, requests, p, off):
+    """Count how many of the requests fail in each of n windows that meet as many: `failed_of` each of the uniforms.
+
+    False if p may be off by so much that this makes a difference.
+    """
+    if p < 1.0 and requests * p <= _MOST_STEPS:
+        if requests != run.stepped_requests or p != run.stepped_p:
+            run.stepped_requests, run.stepped_p, run.log_none = requests, p, requests * math.log1p(-p)
+            run.p_none = math.exp(run.log_none)
+        if run.log_none >= _SMALLEST_LOG:
+            return _count_by_steps(run, n, requests, p, off)
     if may_expand(requests, p):
-        _count_by_expansion(run, n, requests, p)
-        return
-    if p < 1.0 and requests * p * (1.0 - p) < LEAST_VARIANCE and requests * p <= _LONGEST_MEAN:
-        log_none = requests * math.log1p(-p)
-        if log_none >= _SMALLEST_LOG:
-            _count_by_steps(run, n, requests, p, log_none)
-            return
+        return _count_by_expansion(run, n, requests, p, off)
+    if off > 0:
+        return False
+    uniforms, counts = at_once(run)[UNIFORM], counted(run)[COUNT]
     for i in range(n):
         counts[i] = failed_of_exactly(requests, p, uniforms[i])
+    return True
 
 
 @compiled
-def _count_by_steps(run, n, requests, p, log_none):
+def _count_by_steps(run, n, requests, p, off):
     """Go up the cdf, whose steps are those of a single window, as far as the highest uniform."""
     uniforms, counts = at_once(run)[UNIFORM], counted(run)[COUNT]
     highest = 0.0
@@ -43,20 +52,25 @@ def _count_by_steps(run, n, requests, p, log_none):
         counts[i] = 0
         highest = max(highest, uniforms[i])
     odds = p / (1.0 - p)
-    term = total = math.exp(log_none)
+    term = total = run.p_none
+    near, n_near = 2 * requests * off, 0  # no cdf changes by more
     k = 0
     while total < highest and k < requests:
         for i in range(n):
             counts[i] += total < uniforms[i]
+        if off > 0:
+            for i in range(n):
+                n_near += abs(total - uniforms[i]) <= near
         k += 1
         term *= (requests - k + 1) / k * odds
         if total + term == total and k > requests * p:
-            break
+            return off == 0
         total = min(total + term, 1.0)
+    return off == 0 or (n_near == 0 and total - highest > near)
 
 
 @compiled
-def _count_by_expansion(run, n, requests, p):
+def _count_by_expansion(run, n, requests, p, off):
     uniforms, z, counts = at_once(run)[UNIFORM], at_once(run)[NORMAL], counted(run)[COUNT]
     c0, c1, c2, c3, variance = expand(requests, p)
     for i in range(n):
@@ -64,8 +78,14 @@ def _count_by_expansion(run, n, requests, p):
     for i in range(n):
         if abs(uniforms[i] - 0.5) > 0.425:
             z[i] = normal_quantile_tail(uniforms[i])
+    near = 4 * requests * off
     for i in range(n):
-        counts[i] = number_at(z[i], requests, c0, c1, c2, c3, variance)
+        counts[i] = number_at(z[i], requests, c0, c1, c2, c3, variance, near)
     for i in range(n):
-        if counts[i] < 0:
+        if counts[i] < 0 and off > 0:
+            counts[i] = failed_by_guess(requests, p, uniforms[i], MARGIN + 2 * requests * off)
+            if counts[i] < 0:
+                return False
+        elif counts[i] < 0:
             counts[i] = failed_of_exactly(requests, p, uniforms[i])
+    return True

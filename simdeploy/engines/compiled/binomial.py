@@ -154,7 +154,7 @@ def failed_of(requests, p, u):
     """Return how many of the requests fail: the smallest number whose cdf is at least u."""
     if may_expand(requests, p):
         c0, c1, c2, c3, variance = expand(requests, p)
-        k = number_at(normal_quantile(u), requests, c0, c1, c2, c3, variance)
+        k = number_at(normal_quantile(u), requests, c0, c1, c2, c3, variance, 0.0)
         if k >= 0:
             return k
     return failed_of_exactly(requests, p, u)
@@ -187,14 +187,14 @@ def expand(requests, p):
 
 
 @inlined
-def number_at(z, requests, c0, c1, c2, c3, variance):
-    """Return the quantile at a normal quantile, -1 where it is too near to the next one for the expansion to tell.
+def number_at(z, requests, c0, c1, c2, c3, variance, off):
+    """Return the quantile at a normal quantile, -1 where it is too near to the next one for the expansion, off by so much, to tell.
 
     The cubic is off by less than half of `near` (`tests/test_failed_at_once.py`).
     """
     y = c0 + z * (c1 + z * (c2 + z * c3))
     k = math.floor(y)
-    near = (0.1 + 0.02 * (z * z) * (z * z)) / variance
+    near = (0.1 + 0.02 * (z * z) * (z * z)) / variance + off
     is_sure = abs(z) <= _FARTHEST and near < y - k < 1.0 - near and 0 <= k <= requests
     return np.int64(k) if is_sure else np.int64(-1)
 
@@ -208,14 +208,14 @@ def failed_of_exactly(requests, p, u):
     if requests * p <= _LONGEST_MEAN and log_none >= _SMALLEST_LOG:
         return _failed_by_table(requests, p, u, log_none)
     if requests <= _MOST_REQUESTS:
-        k = _failed_by_guess(requests, p, u)
+        k = failed_by_guess(requests, p, u, MARGIN)
         if k >= 0:
             return k
     return _failed_by_search(requests, p, u)
 
 
 @compiled
-def _failed_by_guess(requests, p, u):
+def failed_by_guess(requests, p, u, margin):
     """Return what the search finds, from a few values of the cdf around a guess; -1 if they say nothing for sure."""
     z = normal_quantile(u)
     guess = requests * p + z * math.sqrt(requests * p * (1.0 - p)) + (z * z - 1.0) * (1.0 - 2.0 * p) / 6.0
@@ -223,13 +223,13 @@ def _failed_by_guess(requests, p, u):
     here = betaincc(k + 1.0, float(requests - k), p, 0)
     step = 1 if u > here else -1
     for _ in range(_MOST_STEPS):
-        if abs(u - here) <= MARGIN:
+        if abs(u - here) <= margin:
             return np.int64(-1)
         k += step
         if not 0 <= k < requests:
             return np.int64(-1)
         there = betaincc(k + 1.0, float(requests - k), p, 0)
-        if abs(u - there) <= MARGIN:
+        if abs(u - there) <= margin:
             return np.int64(-1)
         if step > 0 and u < there:
             return k

@@ -163,7 +163,7 @@ def watch_many(run, nodes, look):
     if run.n_classes == 1 and one.baseline == one.baseline and (run.kind < 0 or run.error_rate == 0):
         each = class_rule_of(run, policy, 0).requests
         if each > 0:
-            count_failed(run, n, each, one.baseline)
+            count_failed(run, n, each, one.baseline, 0.0)
             for place in range(n):
                 failed += counts[place]
         return each * n, failed
@@ -188,7 +188,7 @@ def watch_many(run, nodes, look):
             elif numbers[place] > 0:
                 failed += failed_of(numbers[place], levels[place], left[place])
         if each > 0 and n_alike > 0:
-            count_failed(run, n_alike, each, level)
+            count_failed(run, n_alike, each, level, 0.0)
             for place in range(n_alike):
                 failed += counts[place]
         n_left = n_others

@@ -256,11 +256,11 @@ def _keep_rates(run, wave, new, old):
 
 
 @compiled
-def _count_not_above(new, old):
-    """Return how many of the differences of two sorted series are not above 0."""
+def _count_not_above(new, old, limit):
+    """Return how many of the differences of two sorted series are not above a limit."""
     n_pairs = below = np.int64(0)
     for value in old:
-        while below < len(new) and new[below] <= value:
+        while below < len(new) and new[below] - value <= limit:
             below += 1
         n_pairs += below
     return n_pairs
@@ -278,8 +278,11 @@ def _judge_ranks(run, wave):
     place = np.int64(math.floor(n * n / 2 - gate.gate_z * math.sqrt(n * n * (n + n + 1) / 12)))
     if place < 1:
         return NO_VERDICT
-    if _count_not_above(sort(new), sort(old)) >= place:
+    new, old = sort(new), sort(old)
+    if _count_not_above(new, old, 0.0) >= place:
         return PASSES  # the interval's lower end is not above 0
+    if _count_not_above(new, old, gate.gate_tolerance * (new[n - 1] - old[0])) < place:
+        return FAILS  # it is above the tolerance even if the shift were the largest difference
     differences = np.empty(n * n)
     for i in range(n):
         for j in range(n):

@@ -104,7 +104,7 @@ class Memory:
             "at_once": np.zeros((N_REAL_AT_ONCE, N_AT_ONCE)),
             "counted": np.zeros((N_COUNTED, N_AT_ONCE), np.int64),
             "ahead": np.zeros((N_AHEAD, N_AHEAD_STATE), np.int64),
-            "ahead_sums": np.zeros((N_AHEAD, N_AHEAD_SUMS, MOST_AHEAD), np.int64),
+            "ahead_sums": np.zeros((N_AHEAD, N_AHEAD_SUMS, 2 * MOST_AHEAD + 2), np.int64),
             "fates": np.zeros((N_FATE, n), np.int64),
             "bracket_words": np.zeros((int(lowered.scalars["n_brackets"]), 1 << BRACKET_BITS), np.int64),
             "words_beyond": np.zeros((int(lowered.scalars["n_brackets"]), 1 << BRACKET_BITS), np.int64),
@@ -135,6 +135,7 @@ class Memory:
             self._keep(name, table)
         self.run["planned_change_at"] = NEVER if change_at_ns is None else change_at_ns
         self.run["next_policy"] = 1
+        self.run["stepped_requests"] = -1
         self.run["n_sizes"] = len(tables["sizes"])
         self.run["room"] = tables["scratch"].shape[1]
         self.run["room_ranked"] = _FEW_LOOKS

@@ -228,6 +228,12 @@ _ROLLOUT = [
     ("watched_sum", _REAL),
     ("watched_windows", _INT),
     ("watched_requests", _INT),
+    # What windows were last counted of, one step of the cdf after the other: requests, the level of error, and the probability that
+    # none fails and its logarithm.
+    ("stepped_requests", _INT),
+    ("stepped_p", _REAL),
+    ("log_none", _REAL),
+    ("p_none", _REAL),
     # The next opening of a change window, if it lets something be dispatched.
     ("awaits_opening", _BOOL),
     ("opens_at", _INT),

@@ -71,10 +71,11 @@ TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, HAS_SLOT, RUNS, SEEN_UNTIL
     IN_FLIGHT,  # under a reporting delay: nodes whose verdict was not heard, while UNRESOLVED are those whose does not count
     N_WAVE,
 ) = range(24)
-# What gates see in advance of so many waves, one column per look: requests, failed ones, and failed ones on the old version. Of each,
-# which wave it is, from which look and up to which, of how many places, and how many nodes had been dispatched.
+# What gates see in advance of so many waves, one column per look, from the second one on: how many requests more than at the look
+# before, failed ones, and failed ones on the old version. Of each, which wave it is, from which look and up to which, of how many
+# places, and how many nodes had been dispatched.
 N_AHEAD, MOST_AHEAD = 4, 31
-SUM_REQUESTS, SUM_FAILED, SUM_OLD_FAILED, N_AHEAD_SUMS = range(4)
+MORE_REQUESTS, SUM_FAILED, SUM_OLD_FAILED, N_AHEAD_SUMS = range(4)
 AHEAD_OF, AHEAD_FROM, AHEAD_UNTIL, AHEAD_PLACES, AHEAD_TOUCHED, N_AHEAD_STATE = range(6)
 # Rows of the tables of windows that are counted at once, so many at most: uniforms, their normal quantiles, and levels of error; how
 # many requests fail, and how many there are.
