@@ -158,7 +158,9 @@ def _add(run, wave, look, node):
         last = min(last, fate[DISPATCHED, partner])
     # The look that takes its first window.
     first_look = 1 - (waves(run)[GATE_BEGUN, wave] - started) // interval
-    begin, end = max(look - first_look, 0), min((last - started) // interval, state[AHEAD_UNTIL] - first_look)
+    begin, end = max(look - first_look, 0), state[AHEAD_UNTIL] - first_look
+    if last - started < end * interval:
+        end = (last - started) // interval
     if begin >= end:
         return
     to = 1 + first_look - state[AHEAD_FROM]
@@ -218,10 +220,14 @@ def _count(run, node, n, requests, start):
 
 @inlined
 def _add_counts(run, begin, end, n, sums, to):
-    """Add those of n counts from one place to another; all of them are looked at, so that there are vector instructions."""
-    counts = counted(run)[COUNT]
+    """Add those of n counts from one place to another; the others are made 0, so that the loop becomes vector instructions."""
+    counts, some = counted(run)[COUNT], sums[to : to + n]
+    for i in range(begin):
+        counts[i] = 0
+    for i in range(end, n):
+        counts[i] = 0
     for i in range(n):
-        sums[to + i] += counts[i] if begin <= i < end else 0
+        some[i] += counts[i]
 
 
 @compiled

@@ -228,12 +228,11 @@ _ROLLOUT = [
     ("watched_sum", _REAL),
     ("watched_windows", _INT),
     ("watched_requests", _INT),
-    # What windows were last counted of, one step of the cdf after the other: requests, the level of error, and the probability that
-    # none fails and its logarithm.
+    # Of what the steps of a cdf are at hand, how many of them, and the probability of the last one.
     ("stepped_requests", _INT),
     ("stepped_p", _REAL),
-    ("log_none", _REAL),
-    ("p_none", _REAL),
+    ("n_steps", _INT),
+    ("last_term", _REAL),
     # The next opening of a change window, if it lets something be dispatched.
     ("awaits_opening", _BOOL),
     ("opens_at", _INT),

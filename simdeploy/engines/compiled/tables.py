@@ -77,10 +77,10 @@ TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, HAS_SLOT, RUNS, SEEN_UNTIL
 N_AHEAD, MOST_AHEAD = 4, 31
 MORE_REQUESTS, SUM_FAILED, SUM_OLD_FAILED, N_AHEAD_SUMS = range(4)
 AHEAD_OF, AHEAD_FROM, AHEAD_UNTIL, AHEAD_PLACES, AHEAD_TOUCHED, N_AHEAD_STATE = range(6)
-# Rows of the tables of windows that are counted at once, so many at most: uniforms, their normal quantiles, and levels of error; how
-# many requests fail, and how many there are.
+# Rows of the tables of windows that are counted at once, so many at most: uniforms, their normal quantiles, and levels of error, what is
+# left to count, and a cdf step by step; how many requests fail, and how many there are.
 N_AT_ONCE = 512
-UNIFORM, NORMAL, LEVEL, LEFT, N_REAL_AT_ONCE = range(5)
+UNIFORM, NORMAL, LEVEL, LEFT, STEP, N_REAL_AT_ONCE = range(6)
 COUNT, REQUESTS, N_COUNTED = range(3)
 # Rows of the table of lines, one column per node: the word of the spell of its turn (-1 - word if it is offline then), and when that
 # was; and as far as it was followed, an offline spell, the online spell after it, and the number of that one.
