@@ -26,10 +26,10 @@ from simdeploy.engines.compiled.access import (
 from simdeploy.engines.compiled.at_once import count_failed
 from simdeploy.engines.compiled.codes import BAYES, POOLED_WINDOW, SPRT_REQUESTS, SPRT_WINDOWS
 from simdeploy.engines.compiled.evidence import gather, see
-from simdeploy.engines.compiled.exposure import added_level, after_ns, is_disturbed
+from simdeploy.engines.compiled.exposure import added_level, after_ns
+from simdeploy.engines.compiled.health import is_undisturbed
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.levels import FARTHEST_OFF, near_level
-from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.philox import draw_intervals, draw_pairs
 from simdeploy.engines.compiled.prober import level_given
 from simdeploy.engines.compiled.sampling import own_level
@@ -76,7 +76,7 @@ def take(run, wave):
     """Return requests, failed ones, and failed ones of nodes on the old version, of windows that ended in the last interval."""
     policy, state = policy_of(run), ahead(run)[wave % N_AHEAD]
     other = state[AHEAD_OF]
-    if run.shared or policy.retries or run.change_at < NEVER or run.changed_at:
+    if run.shared or policy.retries:
         return gather(run, wave)
     if other >= 0 and other != wave and waves(run)[GATE_VERDICT, other] == 0 and not is_wave_over(run, other):
         return gather(run, wave)
@@ -164,8 +164,9 @@ def _add(run, wave, look, node):
     if begin >= end:
         return
     to = 1 + first_look - state[AHEAD_FROM]
-    until = started + end * interval
-    if run.varies or not _is_calm(run, node, until) or (partner >= 0 and not _is_calm(run, partner, until)):
+    start, until = started + begin * interval, started + end * interval
+    is_calm = not run.varies and is_undisturbed(run, node, start, until)
+    if not is_calm or (partner >= 0 and not is_undisturbed(run, partner, start, until)):
         for window in range(begin, end):
             requests, failed, old_failed = see(run, node, window)
             if requests > 0:
@@ -188,10 +189,8 @@ def _add(run, wave, look, node):
         _add_windows(run, node, requests, plain_until, shown_since, sums[SUM_FAILED], to)
         _add_windows(run, node, requests, shown_since, end, sums[SUM_FAILED], to)
     if partner >= 0:
-        n = draw_intervals(
-            run, partner, (started + begin * interval) // interval + 1, end - begin, at_once(run)[UNIFORM]
-        )
-        _count(run, partner, n, requests, started + begin * interval)
+        n = draw_intervals(run, partner, start // interval + 1, end - begin, at_once(run)[UNIFORM])
+        _count(run, partner, n, requests, start)
         _add_counts(run, 0, end - begin, n, sums[SUM_OLD_FAILED], to + begin)
 
 
@@ -228,14 +227,3 @@ def _add_counts(run, begin, end, n, sums, to):
         counts[i] = 0
     for i in range(n):
         some[i] += counts[i]
-
-
-@compiled
-def _is_calm(run, node, until):
-    """Tell whether a node surely stays up and undegraded until then, seen from its first spells."""
-    if not run.goes_down and not run.degrades:
-        return True
-    look_ahead(run, until)
-    if run.goes_down and (is_disturbed(run, node) or not stays_up(run, node, until)):
-        return False
-    return not run.degrades or stays_undegraded(run, node)
