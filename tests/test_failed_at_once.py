@@ -40,7 +40,7 @@ def interpreted() -> Interpreted:
 @pytest.fixture(scope="module")
 def run(interpreted: Interpreted) -> Iterator[Any]:
     """The record of a run, whose tables are kept meanwhile."""
-    kept, records = interpreted.begin(bench_1000({"fleet.nodes": 100}))
+    kept, records = interpreted.begin(bench_1000({"fleet.nodes": 100, "policies.waves-of-100.max_failed_nodes": 20}))
     yield records[0]
     del kept
 
