@@ -112,27 +112,6 @@ def test_connection(benchmark: Any, scenario: Scenario, unreachable: str, row: R
     assert rate > 3
 
 
-@pytest.mark.parametrize("gate", ["pooled", "sprt", "e_process", "baseline", "bayes", "cusum"])
-def test_gates(benchmark: Any, scenario: Scenario, gate: str, row: Row) -> None:
-    """The same nodes before a gate, which looks at their requests again and again; each look takes every node of a wave."""
-    name = next(iter(scenario.policies))
-    gated = scenario.with_values({f"policies.{name}.health_check.gate": gate})
-    block = benchmark.pedantic(
-        run_compiled, (gated, policies_of(gated)[:1]), {"seed": 0, "first": 0, "count": 100}, rounds=3, warmup_rounds=1
-    )
-    done = int(block.numbers["touched_nodes"][block.index].sum())
-    looked_at = int(block.numbers["decision_requests"][block.index].sum())
-    assert done >= 0.5 * 100 * 1000
-    assert looked_at > done
-    rate = done / benchmark.stats.stats.min / 1e6
-    benchmark.extra_info["million_updates_per_second"] = round(rate, 3)
-    row(
-        f"gate {gate}",
-        f"{rate:.2f} million node updates a second and core, {looked_at / done:.0f} requests looked at of each",
-        "looks: each takes every node of a wave",
-    )
-
-
 @pytest.mark.parametrize("how", ["under a tilt", "branches"])
 def test_rare_events(benchmark: Any, scenario: Scenario, how: str, row: Row) -> None:
     """The same nodes with weights, and as branches of which each node has a replication of its own."""

@@ -47,17 +47,22 @@ class Interpreted:
     def run(self, scenario: Scenario, *, seed: int = 0, count: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Run replications of all policies; return their whole numbers and the rows of policies and replications."""
         kernel, outcomes = self.modules["kernel"], self.modules["outcomes"]
+        _memory, records = self.begin(scenario, seed=seed)
+        rows = len(scenario.policies) * count
+        whole, real = np.empty((rows, outcomes.N_WHOLE), np.int64), np.empty((rows, outcomes.N_REAL))
+        index = np.empty((len(scenario.policies), count), np.int32)
+        self.counts.clear()
+        with np.errstate(all="ignore"):
+            ends = kernel._entry(records, 0, whole, real, index, np.zeros(3, np.int64))
+        assert ends == kernel.DONE
+        return whole, index
+
+    def begin(self, scenario: Scenario, *, seed: int = 0) -> tuple[Any, Any]:
+        """Make the tables of all policies; return who keeps them, and the table of their one record."""
         policies = list(scenario.policies.values())
         lowered = self.modules["lowering"].lower(scenario, policies, TYPES[policies[0].identity.type])
         memory = self.modules["memory"].Memory(lowered, seed)
-        rows = len(policies) * count
-        whole, real = np.empty((rows, outcomes.N_WHOLE), np.int64), np.empty((rows, outcomes.N_REAL))
-        index = np.empty((len(policies), count), np.int32)
-        self.counts.clear()
-        with np.errstate(all="ignore"):
-            ends = kernel._entry(_Table(memory.run), 0, whole, real, index, np.zeros(3, np.int64))
-        assert ends == kernel.DONE
-        return whole, index
+        return memory, _Table(memory.run)
 
 
 def interpret() -> Interpreted:
@@ -81,14 +86,14 @@ def interpret() -> Interpreted:
         jit.compiled = jit.inlined = lambda function: function
         jit.entry = lambda **_: lambda function: function
         views.make_view, views.make_reader, views.make_current = _make_view, _make_reader, _make_current
-        for name, functions in _COUNTED.items():
-            module = import_module(f"{_PACKAGE}.{name}")
-            for function, what in functions.items():
-                setattr(module, function, counted(what, getattr(module, function)))
         special = import_module(f"{_PACKAGE}.special")
         special._from_bits = lambda bits: struct.unpack("d", struct.pack("q", bits))[0]
         for function in special._NAMES:
             setattr(special, function, _without_last(getattr(scipy.special, function)))
+        for name, functions in _COUNTED.items():
+            module = import_module(f"{_PACKAGE}.{name}")
+            for function, what in functions.items():
+                setattr(module, function, counted(what, getattr(module, function)))
         import_module(f"{_PACKAGE}.engine")
         modules = {
             name.removeprefix(f"{_PACKAGE}."): module

@@ -8,7 +8,7 @@ Files, from the inside out:
 - `jit`, `shortcuts`, `views` (how things are compiled), `sorting`, `codes` (numbers for the words of rules and world), `tables` (what tables hold) and
   `run` (the one record that points to them);
 - `philox` (random words), `special` (scipy's functions and two of our own), `laws` (distributions), `spells` (up and down, good
-  and degraded), `binomial` and `brackets` (windows), `tilting` (other chances);
+  and degraded), `binomial`, `at_once` and `brackets` (windows: one, many, and those that are surely healthy or not), `tilting` (other chances);
 - `bundling`, `lowering` and `memory` (a scenario as plain records, in Python);
 - `sampling` (what all policies share of one replication), `levels` (own levels, for sums), `outlook` (who surely stays up), `line`
   (who is online, and what is heard when), `exposure` (what the release and spells do to a node), `health`, `fates` and `quick` (one
@@ -16,7 +16,7 @@ Files, from the inside out:
 - the rollout, under the names of the reference engine: `clock`, `node` (from its verdict on), `people`, `dispatch`, `gates`,
   `running_watch`, `rollback`, `controller`, `weighing`; under those of the rules: `limits`, `judge`; `load`, `pools` and `prober` say
   what a window meets, `validation` follows nodes whose windows meet different numbers of requests, `evidence` is what the
-  `prober` counts for gates;
+  `prober` counts for gates, `ahead` the same for several looks in advance;
 - `outcomes`, `responses`, `service` and `requests` (what is computed of it), under the names of `simdeploy.engines`, as is `branching`;
 - `barrier`, `barrier_fates`, `barrier_limits` and `barrier_outcomes` (many policies in one pass), `steps` (a node for many rules);
 - `kernel` (the one function that Python calls), `availability` (its cache) and `engine` (blocks).

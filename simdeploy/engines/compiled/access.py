@@ -29,6 +29,12 @@ from simdeploy.engines.compiled.tables import (
     BOOL,
     DISPATCHED,
     INT,
+    MOST_AHEAD,
+    N_AHEAD,
+    N_AHEAD_STATE,
+    N_AHEAD_SUMS,
+    N_AT_ONCE,
+    N_COUNTED,
     N_DRAWN,
     N_FATE,
     N_LINE,
@@ -38,6 +44,7 @@ from simdeploy.engines.compiled.tables import (
     N_MEMBER,
     N_MET,
     N_POOL,
+    N_REAL_AT_ONCE,
     N_RELATIVE,
     N_STEP_COLUMNS,
     N_TRACED,
@@ -102,6 +109,10 @@ words = make_view("words_at", WORD, 2, "nodes")  # scratch for both words of a b
 window_words = make_view("window_words_at", INT, 2, N_WINDOW_WORDS)  # scratch for a node's even and odd windows
 steps = make_view("steps_at", INT, N_STEPPING, N_STEP_COLUMNS)
 step_words = make_view("step_words_at", INT, MOST_STEP_WINDOWS)  # scratch for a node's windows
+at_once = make_view("at_once_at", REAL, N_REAL_AT_ONCE, N_AT_ONCE)
+counted = make_view("counted_at", INT, N_COUNTED, N_AT_ONCE)
+ahead = make_view("ahead_at", INT, N_AHEAD, N_AHEAD_STATE)
+ahead_sums = make_view("ahead_sums_at", INT, N_AHEAD, N_AHEAD_SUMS, 2 * MOST_AHEAD + 2)
 # Of every replication that is put together from several: that of the fleet, and those of its nodes; and of one that branches off
 # another what it leaves behind.
 roots = make_view("roots_at", WORD, "n_lineages")

@@ -21,6 +21,8 @@ MARGIN = 1e-12  # below which rounding in a bound or a cdf says nothing
 # Up to so many requests a cdf is known far better than that.
 _MOST_REQUESTS = 1_000_000
 _MOST_STEPS = 8  # from the guess; the search looks at about as many values
+# Where the expansion of the quantile is used: from this variance on, and so many standard deviations around the mean.
+LEAST_VARIANCE, _FARTHEST = 4.0, 5.0
 
 
 @compiled
@@ -150,20 +152,70 @@ def _search_cdf(k, requests, p):
 @compiled
 def failed_of(requests, p, u):
     """Return how many of the requests fail: the smallest number whose cdf is at least u."""
+    if may_expand(requests, p):
+        c0, c1, c2, c3, variance = expand(requests, p)
+        k = number_at(normal_quantile(u), requests, c0, c1, c2, c3, variance, 0.0)
+        if k >= 0:
+            return k
+    return failed_of_exactly(requests, p, u)
+
+
+@inlined
+def may_expand(requests, p):
+    """Tell whether numbers can be told from an expansion of the quantile."""
+    return p < 1.0 and requests <= _MOST_REQUESTS and requests * p * (1.0 - p) >= LEAST_VARIANCE
+
+
+@compiled
+def expand(requests, p):
+    """Return the coefficients of a cubic in the normal quantile of u, whose value rounded down is the quantile, and the variance.
+
+    It is Cornish and Fisher's expansion for the continuous law that gives this one when rounded, whose even cumulants are smaller by
+    Sheppard's corrections; plus 1/2, to round down.
+
+    References
+    ----------
+    E. A. Cornish, R. A. Fisher, "Moments and cumulants in the specification of distributions", Revue de l'Institut International de
+    Statistique 5 (1938) 307-320.
+    """
+    skew, variance = 1.0 - 2.0 * p, requests * p * (1.0 - p)
+    sd = math.sqrt(variance)
+    fourth, squared = (1.0 - 6.0 * p * (1.0 - p)) / 24.0, skew * skew / 36.0
+    c0 = requests * p - skew / 6.0 + 0.5
+    c1 = sd + (5.0 * squared - 3.0 * fourth - 1.0 / 24.0) / sd
+    return c0, c1, skew / 6.0, (fourth - 2.0 * squared) / sd, variance
+
+
+@inlined
+def number_at(z, requests, c0, c1, c2, c3, variance, off):
+    """Return the quantile at a normal quantile, -1 where it is too near to the next one for the expansion, off by so much, to tell.
+
+    The cubic is off by less than half of `near` (`tests/test_failed_at_once.py`).
+    """
+    y = c0 + z * (c1 + z * (c2 + z * c3))
+    k = math.floor(y)
+    near = (0.1 + 0.02 * (z * z) * (z * z)) / variance + off
+    is_sure = abs(z) <= _FARTHEST and near < y - k < 1.0 - near and 0 <= k <= requests
+    return np.int64(k) if is_sure else np.int64(-1)
+
+
+@compiled
+def failed_of_exactly(requests, p, u):
+    """Return the same number from the cdf alone."""
     if p >= 1.0:
         return np.int64(requests)
     log_none = requests * math.log1p(-p)
     if requests * p <= _LONGEST_MEAN and log_none >= _SMALLEST_LOG:
         return _failed_by_table(requests, p, u, log_none)
     if requests <= _MOST_REQUESTS:
-        k = _failed_by_guess(requests, p, u)
+        k = failed_by_guess(requests, p, u, MARGIN)
         if k >= 0:
             return k
     return _failed_by_search(requests, p, u)
 
 
 @compiled
-def _failed_by_guess(requests, p, u):
+def failed_by_guess(requests, p, u, margin):
     """Return what the search finds, from a few values of the cdf around a guess; -1 if they say nothing for sure."""
     z = normal_quantile(u)
     guess = requests * p + z * math.sqrt(requests * p * (1.0 - p)) + (z * z - 1.0) * (1.0 - 2.0 * p) / 6.0
@@ -171,13 +223,13 @@ def _failed_by_guess(requests, p, u):
     here = betaincc(k + 1.0, float(requests - k), p, 0)
     step = 1 if u > here else -1
     for _ in range(_MOST_STEPS):
-        if abs(u - here) <= MARGIN:
+        if abs(u - here) <= margin:
             return np.int64(-1)
         k += step
         if not 0 <= k < requests:
             return np.int64(-1)
         there = betaincc(k + 1.0, float(requests - k), p, 0)
-        if abs(u - there) <= MARGIN:
+        if abs(u - there) <= margin:
             return np.int64(-1)
         if step > 0 and u < there:
             return k

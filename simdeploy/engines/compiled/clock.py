@@ -10,7 +10,7 @@ from simdeploy.engines.compiled.codes import PAUSED
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.tables import NEVER
 
-_LAST = np.iinfo(np.int64).max
+LAST = np.iinfo(np.int64).max
 
 NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
 
@@ -83,7 +83,7 @@ def pop(heap, n):
     first = heap[1, 0]
     n -= 1
     time, code = heap[0, n], heap[1, n]
-    heap[0, n] = _LAST  # the one place beyond the last that may be compared
+    heap[0, n] = LAST  # the one place beyond the last that may be compared
     place = 0
     while True:
         child = 2 * place + 1

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdeploy.engines.compiled.access import classes, drawn, fates, lists, met, policy_of, pool_looks, waves
+from simdeploy.engines.compiled.access import (
+    at_once,
+    class_rule_of,
+    classes,
+    counted,
+    drawn,
+    fates,
+    lists,
+    met,
+    policy_of,
+    pool_looks,
+    waves,
+)
+from simdeploy.engines.compiled.at_once import count_failed
 from simdeploy.engines.compiled.binomial import failed_of
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.load import count_requests, pool_of
-from simdeploy.engines.compiled.philox import draw, draw_window
+from simdeploy.engines.compiled.philox import draw, draw_look, draw_window
 from simdeploy.engines.compiled.prober import level_within, requests_within, was_up, with_shed
 from simdeploy.engines.compiled.tables import (
     CLASS,
+    COUNT,
     DISPATCHED,
     FIRST_PLACE,
     HAS_FAILED,
+    LEFT,
+    LEVEL,
     LOOK_FRACTION,
     LOOK_SECONDS,
     MET_FRACTION,
@@ -22,13 +38,16 @@ from simdeploy.engines.compiled.tables import (
     OLD_FRACTION,
     ORDER,
     PARTNER,
+    REQUESTS,
     RESOLVED,
     STARTED,
     TURNS,
+    UNIFORM,
 )
 from simdeploy.world.streams import Stream
 
 _WORDS = 2.0**-52
+_MOST_GROUPS = 8
 
 
 @compiled
@@ -64,42 +83,52 @@ def find_partners(run, first, count):
 @compiled
 def gather(run, wave):
     """Return requests, failed ones, and failed ones of nodes on the old version, of windows that ended in the last interval."""
-    policy, fate, order = policy_of(run), fates(run), drawn(run)[ORDER]
-    interval, now = policy.interval, run.now
+    fate, order, interval = fates(run), drawn(run)[ORDER], policy_of(run).interval
     first = waves(run)[FIRST_PLACE, wave]
     requests = failed = old_failed = np.int64(0)
     for place in range(first, first + waves(run)[TURNS, wave]):
         node = order[place]
-        started = fate[STARTED, node]
-        if started > now - interval:
-            continue
-        window = (now - started) // interval - 1
-        end = started + (window + 1) * interval
-        if fate[HAS_FAILED, node] and end > fate[RESOLVED, node]:
-            continue
-        if not was_up(run, node, end - interval, end):
-            continue
-        shed = old_shed = 0.0
-        if run.shared:  # in its last window
-            one = classes(run)[drawn(run)[CLASS, node]]
-            requested = count_requests(one.requests_per_second, met(run)[MET_SECONDS, node])
-            shed, old_shed = met(run)[MET_FRACTION, node], met(run)[OLD_FRACTION, node]
-        else:
-            requested = requests_within(run, node, end - interval, end)
-        if policy.gate_compares:
-            partner = lists(run)[PARTNER, node]
-            if partner < 0 or fate[DISPATCHED, partner] < end or not was_up(run, partner, end - interval, end):
-                continue
-            if requested > 0:
-                # Counted in 32 bits, as all indices are.
-                u = draw(run, Stream.OLD_WINDOW.value, partner, (end // interval) & 0xFFFFFFFF)
-                level = level_within(run, partner, end - interval, end)
-                old_failed += failed_of(requested, with_shed(level, old_shed), u)
-        if requested > 0:
-            u = (draw_window(run, node, window) + 0.5) * _WORDS
-            failed += failed_of(requested, with_shed(level_within(run, node, end - interval, end), shed), u)
-        requests += requested
+        if fate[STARTED, node] <= run.now - interval:
+            more, bad, old_bad = see(run, node, (run.now - fate[STARTED, node]) // interval - 1)
+            if more > 0:
+                requests += more
+                failed += bad
+                old_failed += old_bad
     return requests, failed, old_failed
+
+
+@compiled
+def see(run, node, window):
+    """Return the same of one window of a node; no requests of one that a look leaves out."""
+    policy, fate = policy_of(run), fates(run)
+    interval, started = policy.interval, fate[STARTED, node]
+    start = started + window * interval
+    end = start + interval
+    nothing = np.int64(0)
+    if fate[HAS_FAILED, node] and end > fate[RESOLVED, node]:
+        return nothing, nothing, nothing
+    if not was_up(run, node, start, end):
+        return nothing, nothing, nothing
+    shed = old_shed = 0.0
+    if run.shared:  # in its last window
+        one = classes(run)[drawn(run)[CLASS, node]]
+        requests = count_requests(one.requests_per_second, met(run)[MET_SECONDS, node])
+        shed, old_shed = met(run)[MET_FRACTION, node], met(run)[OLD_FRACTION, node]
+    else:
+        requests = requests_within(run, node, start, end)
+    old_failed = nothing
+    if policy.gate_compares:
+        partner = lists(run)[PARTNER, node]
+        if partner < 0 or fate[DISPATCHED, partner] < end or not was_up(run, partner, start, end):
+            return nothing, nothing, nothing
+        if requests > 0:
+            # Counted in 32 bits, as all indices are.
+            u = draw(run, Stream.OLD_WINDOW.value, partner, (end // interval) & 0xFFFFFFFF)
+            old_failed = failed_of(requests, with_shed(level_within(run, partner, start, end), old_shed), u)
+    if requests == 0:
+        return nothing, nothing, nothing
+    u = (draw_window(run, node, window) + 0.5) * _WORDS
+    return requests, failed_of(requests, with_shed(level_within(run, node, start, end), shed), u), old_failed
 
 
 @compiled
@@ -120,3 +149,48 @@ def watch(run, node, look):
         return np.int64(0), np.int64(0)
     u = draw(run, Stream.WATCHED_WINDOW.value, node, look)
     return requested, failed_of(requested, with_shed(level_within(run, node, start, run.now), shed), u)
+
+
+@compiled
+def watch_many(run, nodes, look):
+    """Return requests and failed ones of running nodes in the last interval, where nothing disturbs them; of so many as fit at once."""
+    policy, n = policy_of(run), len(nodes)
+    real, counts, numbers = at_once(run), counted(run)[COUNT], counted(run)[REQUESTS]
+    uniforms, levels, left = real[UNIFORM], real[LEVEL], real[LEFT]
+    one = classes(run)[0]
+    requests = failed = np.int64(0)
+    draw_look(run, nodes, look, uniforms)
+    if run.n_classes == 1 and one.baseline == one.baseline and (run.kind < 0 or run.error_rate == 0):
+        each = class_rule_of(run, policy, 0).requests
+        if each > 0:
+            count_failed(run, n, each, one.baseline, 0.0)
+            for place in range(n):
+                failed += counts[place]
+        return each * n, failed
+    for place in range(n):
+        node = nodes[place]
+        numbers[place] = class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
+        levels[place] = level_within(run, node, run.now - policy.interval, run.now)
+        left[place] = uniforms[place]
+        requests += numbers[place]
+    # Those that meet as many requests at the same level together, until there are no more alike than by chance.
+    n_left, n_groups = n, 0
+    while n_left > 0:
+        each, level = numbers[0], levels[0]
+        n_alike = n_others = 0
+        for place in range(n_left):
+            if n_groups < _MOST_GROUPS and numbers[place] == each and levels[place] == level:
+                uniforms[n_alike] = left[place]
+                n_alike += 1
+            elif n_groups < _MOST_GROUPS:
+                numbers[n_others], levels[n_others], left[n_others] = numbers[place], levels[place], left[place]
+                n_others += 1
+            elif numbers[place] > 0:
+                failed += failed_of(numbers[place], levels[place], left[place])
+        if each > 0 and n_alike > 0:
+            count_failed(run, n_alike, each, level, 0.0)
+            for place in range(n_alike):
+                failed += counts[place]
+        n_left = n_others
+        n_groups += 1
+    return requests, failed

@@ -15,6 +15,7 @@ from simdeploy.engines.compiled.access import (
     waves,
     windows_from,
 )
+from simdeploy.engines.compiled.ahead import reset_ahead
 from simdeploy.engines.compiled.clock import (
     FAILS_TRY,
     GETS_VERDICT,
@@ -22,11 +23,12 @@ from simdeploy.engines.compiled.clock import (
     HAS_STARTED,
     IS_LOOKED_AT,
     IS_OBSERVED,
+    LAST,
     MEETS_DEADLINE,
     enqueue,
 )
 from simdeploy.engines.compiled.codes import CUSUM
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.judge import FAILS, NO_VERDICT, PASSES, take_look, without_verdict
 from simdeploy.engines.compiled.line import set_heard
 from simdeploy.engines.compiled.node import go_back, hear_of
@@ -38,11 +40,14 @@ from simdeploy.engines.compiled.tables import (
     CAN_TELL,
     DEADLINE,
     DUE,
+    FIRST_DUE,
     FIRST_PLACE,
+    FIRST_START,
     GATE_BEGUN,
     GATE_VERDICT,
     HAS_FAILED,
     HEARD,
+    LAST_OBSERVED,
     LOOK_DUE,
     NEVER,
     OBSERVED,
@@ -68,9 +73,12 @@ def judges_waves(policy):
 def reset_gates(run):
     """Put what gates keep at the start of a rollout; the table of waves is 0 but for this."""
     for wave in range(policy_of(run).n_waves):
-        waves(run)[GATE_BEGUN, wave] = NEVER
+        waves(run)[GATE_BEGUN, wave] = waves(run)[FIRST_START, wave] = NEVER
+        waves(run)[FIRST_DUE, wave] = LAST
     run.looks_due = run.n_due = run.n_ranked = 0
+    run.n_running = run.n_watched = 0
     run.is_full = False
+    reset_ahead(run)
     run.gate_alarm = run.look_at_running = run.watch_has_ended = False
     run.watch_at = NEVER
     run.watch_looks = run.watched_seen = run.watched_bad = run.watched_windows = run.watched_requests = 0
@@ -98,16 +106,33 @@ def expect(run, node):
             _expect_verdict(run, node)
         return
     if judges_waves(policy) and fate[STARTED, node] < NEVER:
-        started = fate[STARTED, node]
-        enqueue(run, started, node, HAS_STARTED)
+        table, wave, started = waves(run), fate[WAVE, node] - 1, fate[STARTED, node]
+        # Later starts change nothing, unless the wave has failed.
+        if run.has_more or started < table[FIRST_START, wave] or table[GATE_VERDICT, wave] == FAILS:
+            table[FIRST_START, wave] = min(table[FIRST_START, wave], started)
+            enqueue(run, started, node, HAS_STARTED)
         if not fate[HAS_FAILED, node]:
             fate[OBSERVED, node] = fate[RESOLVED, node]
             fate[RESOLVED, node] = NEVER
             # As many as it meets if the gate never speaks.
             fate[WINDOWS, node] = (fate[DEADLINE, node] - started) // policy.interval
-            enqueue(run, fate[OBSERVED, node], node, IS_OBSERVED)
+            if run.has_more or table[GATE_VERDICT, wave] == PASSES:
+                enqueue(run, fate[OBSERVED, node], node, IS_OBSERVED)
+            else:
+                _wait(run, node)
             return
     _expect_verdict(run, node)
+
+
+@compiled
+def _wait(run, node):
+    """Let a node wait for its gate, from its own observation on; of all nodes of a wave that do, one deadline at a time is queued."""
+    table, wave = waves(run), fates(run)[WAVE, node] - 1
+    table[WAITING, wave] += 1
+    table[LAST_OBSERVED, wave] = max(table[LAST_OBSERVED, wave], fates(run)[OBSERVED, node])
+    if fates(run)[DEADLINE, node] < table[FIRST_DUE, wave]:
+        table[FIRST_DUE, wave] = fates(run)[DEADLINE, node]
+        enqueue(run, fates(run)[DEADLINE, node], node, MEETS_DEADLINE)
 
 
 @compiled
@@ -151,6 +176,9 @@ def happens_before_gate(run, node, what):
             run.is_rung = True
             enqueue(run, run.now + policy_of(run).interval, wave, IS_LOOKED_AT)
         return
+    if what == MEETS_DEADLINE and not _is_told_each(run):
+        _meet_deadlines(run, fate[WAVE, node] - 1)
+        return
     # Judged by the gate, or sent back, meanwhile.
     if fate[RESOLVED, node] < run.now or fate[BACK_FROM, node] < NEVER:
         return
@@ -159,16 +187,49 @@ def happens_before_gate(run, node, what):
         if table[GATE_BEGUN, wave] == NEVER:
             table[GATE_BEGUN, wave] = run.now
             enqueue(run, run.now + policy_of(run).interval, wave, IS_LOOKED_AT)
-        if table[GATE_VERDICT, wave] == FAILS:
+        if table[GATE_VERDICT, wave] == FAILS and fate[RESOLVED, node] > run.now:
             _settle(run, node, True)
     elif fate[RESOLVED, node] < NEVER:
         return
     elif what == IS_OBSERVED:
         is_observed(run, node)
     else:
-        lists(run)[DUE, run.n_due] = node
-        run.n_due += 1
-        run.is_rung = True
+        _is_due(run, node)
+
+
+@inlined
+def _is_told_each(run):
+    """Tell whether all that nodes come to is queued, one by one."""
+    return run.has_more or run.shared
+
+
+@inlined
+def _is_due(run, node):
+    lists(run)[DUE, run.n_due] = node
+    run.n_due += 1
+    run.is_rung = True
+
+
+@compiled
+def _meet_deadlines(run, wave):
+    """Note which nodes of a wave that wait meet their deadline now, and queue the next one."""
+    table, fate = waves(run), fates(run)
+    if table[GATE_VERDICT, wave] != NO_VERDICT or table[FIRST_DUE, wave] != run.now:
+        return
+    following, first = LAST, table[FIRST_PLACE, wave]
+    for place in range(first, first + table[TURNS, wave]):
+        node = drawn(run)[ORDER, place]
+        deadline = fate[DEADLINE, node]
+        if fate[STARTED, node] == NEVER or fate[RESOLVED, node] < NEVER or fate[BACK_FROM, node] < NEVER:
+            continue
+        if deadline == run.now:
+            _is_due(run, node)
+        elif run.now < deadline < following:
+            following = deadline
+            next_node = node
+    table[FIRST_DUE, wave] = following
+    if following < LAST:
+        enqueue(run, following, next_node, MEETS_DEADLINE)
 
 
 @compiled
@@ -179,6 +240,7 @@ def is_observed(run, node):
         _settle(run, node, False)
     elif table[GATE_VERDICT, wave] == NO_VERDICT:
         table[WAITING, wave] += 1
+        table[FIRST_DUE, wave] = min(table[FIRST_DUE, wave], fates(run)[DEADLINE, node])
         give_up_slot(run, node, True)
         enqueue(run, fates(run)[DEADLINE, node], node, MEETS_DEADLINE)
 
@@ -239,8 +301,11 @@ def _is_observed(run, wave):
     """Tell whether no node is still being observed, or a node that waits can't wait for another look."""
     table = waves(run)
     if table[TURNS, wave] == size_of_wave(run, wave) and table[UNRESOLVED, wave] == table[WAITING, wave]:
-        return True
+        if table[LAST_OBSERVED, wave] <= run.now:
+            return True
     next_look = run.now + policy_of(run).interval
+    if table[FIRST_DUE, wave] >= next_look and run.n_due == 0:
+        return False
     first = table[FIRST_PLACE, wave]
     for place in range(first, first + table[TURNS, wave]):
         node = drawn(run)[ORDER, place]
@@ -254,6 +319,7 @@ def _speak(run, wave, verdict):
     """Settle the nodes of a wave by the verdict of its gate."""
     table, fate = waves(run), fates(run)
     table[GATE_VERDICT, wave] = verdict
+    is_queued = _is_told_each(run)
     run.gate_alarm = run.gate_alarm or verdict == FAILS
     first = table[FIRST_PLACE, wave]
     for place in range(first, first + table[TURNS, wave]):
@@ -261,5 +327,9 @@ def _speak(run, wave, verdict):
         if verdict == PASSES:
             if _is_waiting(run, node):
                 _settle(run, node, False)
+            elif not is_queued and fate[STARTED, node] < NEVER and fate[RESOLVED, node] == NEVER:
+                enqueue(run, fate[OBSERVED, node], node, IS_OBSERVED)
         elif fate[STARTED, node] <= run.now and fate[RESOLVED, node] > run.now:
             _settle(run, node, True)
+        elif not is_queued and run.now < fate[STARTED, node] < NEVER:
+            enqueue(run, fate[STARTED, node], node, HAS_STARTED)

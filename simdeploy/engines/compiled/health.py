@@ -35,7 +35,7 @@ from simdeploy.engines.compiled.philox import draw_window, draw_windows
 from simdeploy.engines.compiled.prober import is_healthy, requests_within
 from simdeploy.engines.compiled.records import BRACKET_BITS, N_WINDOW_WORDS, UNKNOWN
 from simdeploy.engines.compiled.sampling import own_level
-from simdeploy.engines.compiled.tables import CLASS, HAS_FAILED, LEVEL_WORD, NEVER, RESOLVED, WINDOWS
+from simdeploy.engines.compiled.tables import CLASS, HAS_FAILED, LEVEL_WORD, NEVER, RESOLVED, STARTED, WINDOWS
 
 # Words by which a degraded window may seem healthier than one that isn't, through rounding: far more than it takes.
 _SLACK = 1 << 23
@@ -57,7 +57,7 @@ def become_healthy(run, node, started, deadline):
     end = started + needed * interval
     if rule.peak >= 0 and needed == rule.needed and end <= deadline:
         surely = bounds[0] if shown_from >= end else (bounds[2] if shown_from <= started else np.int64(-1))
-        if peak_words(run)[rule.peak, node] <= surely and _is_undisturbed_until(run, node, started, end):
+        if peak_words(run)[rule.peak, node] <= surely and is_undisturbed(run, node, started, end):
             fate[RESOLVED, node] = end
             fate[WINDOWS, node] = needed
             return
@@ -275,22 +275,22 @@ def _is_healthy(run, rule, node, word, start, shown_from, bounds, degraded, both
 
 
 @compiled
-def _is_undisturbed_until(run, node, started, end):
-    """Tell whether a node is up and not degraded throughout [started, end): at a glance, or by a walk up to there."""
+def is_undisturbed(run, node, start, end):
+    """Tell whether a node is up and not degraded throughout [start, end): at a glance, or by a walk up to there."""
     if not run.goes_down and not run.degrades:
         return True
     look_ahead(run, end)
     one = classes(run)[drawn(run)[CLASS, node]]
     if run.goes_down and (is_disturbed(run, node) or not stays_up(run, node, end)):
         if one.crash >= 0:
-            begin_crashes(walk_at(run, spells.CRASH), run, node, started, NEVER)
-            if not is_good_throughout(run, walk_at(run, spells.CRASH), started, end):
+            begin_crashes(walk_at(run, spells.CRASH), run, node, fates(run)[STARTED, node], NEVER)
+            if not is_good_throughout(run, walk_at(run, spells.CRASH), start, end):
                 return False
         if one.zone_outage >= 0:
             spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, node % run.zones)
-            if not is_good_throughout(run, walk_at(run, spells.ZONE), started, end):
+            if not is_good_throughout(run, walk_at(run, spells.ZONE), start, end):
                 return False
-    if not stays_undegraded(run, node):
+    if run.degrades and not stays_undegraded(run, node):
         spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
-        return is_good_throughout(run, walk_at(run, spells.FLAPPING), started, end)
+        return is_good_throughout(run, walk_at(run, spells.FLAPPING), start, end)
     return True

@@ -7,6 +7,8 @@ import math
 import numpy as np
 
 from simdeploy.engines.compiled.access import policy_of, ranked, ranked_before, terms_of_wave, waves
+from simdeploy.engines.compiled.ahead import take
+from simdeploy.engines.compiled.binomial import divergence, shortfall
 from simdeploy.engines.compiled.codes import (
     BAYES,
     CANT_TELL_PASS,
@@ -19,7 +21,6 @@ from simdeploy.engines.compiled.codes import (
     SPRT_REQUESTS,
     SPRT_WINDOWS,
 )
-from simdeploy.engines.compiled.evidence import gather
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.philox import draw
 from simdeploy.engines.compiled.sorting import sort
@@ -40,13 +41,14 @@ from simdeploy.rules.gates.gate import MOST_RANKED
 from simdeploy.world.streams import Stream
 
 NO_VERDICT, PASSES, FAILS = range(3)
+_SLACK = 1e-9  # more than rounding does to a bound
 
 
 @compiled
 def take_look(run, wave, is_over):
     """Take one more look at a wave; return the verdict on it, if there is one now."""
     gate, table = policy_of(run), waves(run)
-    requests, failed, old_failed = gather(run, wave)
+    requests, failed, old_failed = take(run, wave)
     if gate.gate == MANN_WHITNEY and requests and table[N_RANKED, wave] < MOST_RANKED:
         _keep_rates(run, wave, failed / requests, old_failed / requests)
     if gate.gate == POOLED_WINDOW:
@@ -124,14 +126,11 @@ def _judge_totals(run, wave):
     if gate.gate == SPRT_WINDOWS:
         return _by_ratio(gate, bad, seen)
     if gate.gate == E_PROCESS:
-        return FAILS if _log_evidence(gate, bad, seen) >= gate.gate_upper else NO_VERDICT
+        return FAILS if _is_evident(gate, bad, seen) else NO_VERDICT
     if gate.gate == MULTINOMIAL:
-        return FAILS if _log_evidence(gate, bad, bad + table[OLD_BAD, wave]) >= gate.gate_upper else NO_VERDICT
+        return FAILS if _is_evident(gate, bad, bad + table[OLD_BAD, wave]) else NO_VERDICT
     if gate.gate == BAYES:
-        above = betaincc(gate.gate_a + bad, gate.gate_b + (seen - bad), gate.gate_null, 0)
-        if above >= gate.gate_confidence:
-            return FAILS
-        return PASSES if 1 - above >= gate.gate_confidence else NO_VERDICT
+        return _by_posterior(gate, gate.gate_a + bad, gate.gate_b + (seen - bad))
     return NO_VERDICT
 
 
@@ -149,6 +148,37 @@ def _by_ratio(gate, failed, requests):
     if requests >= gate.gate_most:
         return FAILS if ratio > 0 else PASSES
     return NO_VERDICT
+
+
+@compiled
+def _by_posterior(gate, a, b):
+    """Judge by a beta posterior: by a bound on its tail, or by the tail.
+
+    By Chernoff's bound on the difference of two gamma variables, to one of which a beta variable is in proportion, it is beyond a point
+    on the other side of its mean with a probability of at most exp(-(a + b) D), where D is the divergence of the mean from the point.
+    """
+    mean, doubt = a / (a + b), 1.0 - gate.gate_confidence
+    if 0.0 < gate.gate_null < 1.0:
+        if mean < gate.gate_null and math.exp(-(a + b) * shortfall(mean, gate.gate_null)) < doubt - _SLACK:
+            return PASSES
+        if mean > gate.gate_null and math.exp(-(a + b) * divergence(mean, gate.gate_null)) < doubt - _SLACK:
+            return FAILS
+    above = betaincc(a, b, gate.gate_null, 0)
+    if above >= gate.gate_confidence:
+        return FAILS
+    return PASSES if 1 - above >= gate.gate_confidence else NO_VERDICT
+
+
+@compiled
+def _is_evident(gate, failed, requests):
+    """Tell whether the evidence is enough: a mean of likelihood ratios, which are none above that of the share that failed."""
+    if requests > 0:
+        most, share = 0.0, failed / requests
+        if share > gate.gate_null:
+            most = requests * divergence(share, gate.gate_null)
+        if most + _SLACK * (1 + requests) < gate.gate_upper:
+            return False
+    return _log_evidence(gate, failed, requests) >= gate.gate_upper
 
 
 @compiled
@@ -226,6 +256,17 @@ def _keep_rates(run, wave, new, old):
 
 
 @compiled
+def _count_not_above(new, old, limit):
+    """Return how many of the differences of two sorted series are not above a limit."""
+    n_pairs = below = np.int64(0)
+    for value in old:
+        while below < len(new) and new[below] - value <= limit:
+            below += 1
+        n_pairs += below
+    return n_pairs
+
+
+@compiled
 def _judge_ranks(run, wave):
     """Compare the series of error rates by ranks."""
     gate, n = policy_of(run), waves(run)[N_RANKED, wave]
@@ -237,6 +278,11 @@ def _judge_ranks(run, wave):
     place = np.int64(math.floor(n * n / 2 - gate.gate_z * math.sqrt(n * n * (n + n + 1) / 12)))
     if place < 1:
         return NO_VERDICT
+    new, old = sort(new), sort(old)
+    if _count_not_above(new, old, 0.0) >= place:
+        return PASSES  # the interval's lower end is not above 0
+    if _count_not_above(new, old, gate.gate_tolerance * (new[n - 1] - old[0])) < place:
+        return FAILS  # it is above the tolerance even if the shift were the largest difference
     differences = np.empty(n * n)
     for i in range(n):
         for j in range(n):

@@ -29,6 +29,7 @@ _PER_UNIT = 8  # pieces
 _LOWEST = -N_PIECES / _PER_UNIT / 2  # the normal quantile of the smallest uniform is a little higher
 _TOLERANCE = 1e-11  # of 1 minus the level, which is what sums are made of
 _SMALLEST = 2.0**-53
+FARTHEST_OFF = 2 * _TOLERANCE  # a near level
 
 
 @lru_cache(maxsize=64)

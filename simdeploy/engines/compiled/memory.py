@@ -19,6 +19,12 @@ from simdeploy.engines.compiled.records import (
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.spells import N_WALKS
 from simdeploy.engines.compiled.tables import (
+    MOST_AHEAD,
+    N_AHEAD,
+    N_AHEAD_STATE,
+    N_AHEAD_SUMS,
+    N_AT_ONCE,
+    N_COUNTED,
     N_DRAWN,
     N_FATE,
     N_LINE,
@@ -28,6 +34,7 @@ from simdeploy.engines.compiled.tables import (
     N_MEMBER,
     N_MET,
     N_POOL,
+    N_REAL_AT_ONCE,
     N_RELATIVE,
     N_STEP_COLUMNS,
     N_TRACED,
@@ -104,6 +111,10 @@ class Memory:
             "steps": np.zeros((N_STEPPING, N_STEP_COLUMNS), np.int64),
             "step_words": np.zeros(MOST_STEP_WINDOWS, np.int64),
             "words": np.zeros((2, n), np.uint64),
+            "at_once": np.zeros((N_REAL_AT_ONCE, N_AT_ONCE)),
+            "counted": np.zeros((N_COUNTED, N_AT_ONCE), np.int64),
+            "ahead": np.zeros((N_AHEAD, N_AHEAD_STATE), np.int64),
+            "ahead_sums": np.zeros((N_AHEAD, N_AHEAD_SUMS, 2 * MOST_AHEAD + 2), np.int64),
             "fates": np.zeros((N_FATE, n), np.int64),
             "bracket_words": np.zeros((int(lowered.scalars["n_brackets"]), 1 << BRACKET_BITS), np.int64),
             "words_beyond": np.zeros((int(lowered.scalars["n_brackets"]), 1 << BRACKET_BITS), np.int64),
@@ -134,6 +145,7 @@ class Memory:
             self._keep(name, table)
         self.run["planned_change_at"] = NEVER if change_at_ns is None else change_at_ns
         self.run["next_policy"] = 1
+        self.run["stepped_requests"] = -1
         self.run["n_sizes"] = len(tables["sizes"])
         self.run["room"] = tables["scratch"].shape[1]
         self.run["room_ranked"] = _FEW_LOOKS

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from simdeploy.engines.compiled.access import drawn, fates, is_surged, is_wave_over, policy_of, size_of_wave, waves
+from simdeploy.engines.compiled.access import (
+    drawn,
+    fates,
+    is_surged,
+    is_wave_over,
+    lists,
+    policy_of,
+    size_of_wave,
+    waves,
+)
 from simdeploy.engines.compiled.clock import COUNTS, GETS_ORDER, IS_BACK, enqueue
 from simdeploy.engines.compiled.codes import CUSUM
 from simdeploy.engines.compiled.jit import compiled
@@ -20,6 +29,7 @@ from simdeploy.engines.compiled.tables import (
     PASSED_OVER,
     RESOLVED,
     ROLLBACK,
+    RUNS,
     STARTED,
     UNRESOLVED,
     WAVE,
@@ -81,6 +91,9 @@ def count(run, node):
             look_for_lost_wave(run, wave)
     else:
         run.updated += 1
+        if policy_of(run).gate == CUSUM:
+            lists(run)[RUNS, run.n_running] = node
+            run.n_running += 1
         if run.watch_at == NEVER and policy_of(run).gate == CUSUM:
             run.watch_at = run.now + policy_of(run).interval
             if run.shared:

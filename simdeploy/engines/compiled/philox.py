@@ -87,7 +87,42 @@ def draw_windows(run, node, first, step, words):
         words[1, place] = np.int64(odd >> _12)
 
 
-_WINDOW = Stream.WINDOW.block
+@compiled
+def draw_pairs(run, node, first, n, uniforms):
+    """Draw the uniforms of at least n windows of a node, from an even one on; return how many."""
+    key0, key1, replication, subject = run.key0, run.key1, replication_of(run, _WINDOW, node), np.uint64(node)
+    n_blocks = (n + 15) >> 4 << 3  # a multiple of 8, as vectors are
+    for place in range(n_blocks):
+        even, odd = block(key0, key1, replication, np.uint64(_WINDOW), subject, np.uint64((first >> 1) + place))
+        uniforms[2 * place] = to_uniform(even)
+        uniforms[2 * place + 1] = to_uniform(odd)
+    return 2 * n_blocks
+
+
+@compiled
+def draw_intervals(run, node, first, n, uniforms):
+    """Draw the uniforms of at least n intervals of a node on the old version; return how many."""
+    key0, key1, replication, subject = run.key0, run.key1, replication_of(run, _OLD_WINDOW, node), np.uint64(node)
+    n_blocks = (n + 7) >> 3 << 3
+    for place in range(n_blocks):
+        index = np.uint64(first + place) & _MASK  # counted in 32 bits, as all indices are
+        even, _ = block(key0, key1, replication, np.uint64(_OLD_WINDOW), subject, index)
+        uniforms[place] = to_uniform(even)
+    return n_blocks
+
+
+@compiled
+def draw_look(run, nodes, look, uniforms):
+    """Draw the uniforms of a look at running nodes."""
+    key0, key1, replication = run.key0, run.key1, run.replication
+    for place in range(len(nodes)):
+        subject = np.uint64(nodes[place])
+        even, _ = block(key0, key1, replication, np.uint64(_WATCHED_WINDOW), subject, np.uint64(look))
+        uniforms[place] = to_uniform(even)
+
+
+_WINDOW, _OLD_WINDOW = Stream.WINDOW.block, Stream.OLD_WINDOW.block
+_WATCHED_WINDOW = Stream.WATCHED_WINDOW.block
 
 
 @compiled

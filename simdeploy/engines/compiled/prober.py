@@ -74,6 +74,12 @@ def was_up(run, node, start, end):
 @compiled
 def level_within(run, node, start, end):
     """Return the time-average of a node's error level over [start, end), by the steps of the reference engine."""
+    return level_given(run, node, own_level(run, node), start, end)
+
+
+@compiled
+def level_given(run, node, own, start, end):
+    """Return the same of a node whose own level is given."""
     started = fates(run)[STARTED, node]
     one = classes(run)[drawn(run)[CLASS, node]]
     added = added_level(run, node) if started < NEVER else 0.0
@@ -86,7 +92,6 @@ def level_within(run, node, start, end):
         if not stays_undegraded(run, node):
             spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
             degraded, both = degraded_within(run, walk_at(run, spells.FLAPPING), start, end, shown)
-    own = own_level(run, node)
     if shown == end and degraded == 0:
         return own
     level = one.degraded_level

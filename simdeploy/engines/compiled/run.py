@@ -221,6 +221,11 @@ _ROLLOUT = [
     # Running nodes under watch: the next look, how many there were, what was seen since the sum was last added to, the sum,
     # and what all looks took.
     ("watch_at", _INT),
+    (
+        "n_running",
+        _INT,
+    ),  # nodes that were heard to run, and of these, in their order, those that ran throughout the last interval
+    ("n_watched", _INT),
     ("look_at_running", _BOOL),
     ("watch_has_ended", _BOOL),
     ("watch_looks", _INT),
@@ -229,6 +234,11 @@ _ROLLOUT = [
     ("watched_sum", _REAL),
     ("watched_windows", _INT),
     ("watched_requests", _INT),
+    # Of what the steps of a cdf are at hand, how many of them, and the probability of the last one.
+    ("stepped_requests", _INT),
+    ("stepped_p", _REAL),
+    ("n_steps", _INT),
+    ("last_term", _REAL),
     # The next opening of a change window, if it lets something be dispatched.
     ("awaits_opening", _BOOL),
     ("opens_at", _INT),

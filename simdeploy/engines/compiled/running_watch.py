@@ -6,11 +6,16 @@ import numpy as np
 
 from simdeploy.engines.compiled.access import fates, lists, policy_of
 from simdeploy.engines.compiled.codes import CANT_TELL_STOP, CANT_TELL_WAIT
-from simdeploy.engines.compiled.evidence import watch
+from simdeploy.engines.compiled.evidence import watch, watch_many
+from simdeploy.engines.compiled.health import is_undisturbed
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.judge import log_ratio
+from simdeploy.engines.compiled.philox import is_of_nodes
 from simdeploy.engines.compiled.pools import look_at_pools
-from simdeploy.engines.compiled.tables import HAS_FAILED, RESOLVED, TOUCHED
+from simdeploy.engines.compiled.tables import DUE, N_AT_ONCE, RESOLVED, RUNS
+from simdeploy.world.streams import Stream
+
+_BLOCK = Stream.WATCHED_WINDOW.block
 
 
 @compiled
@@ -21,17 +26,39 @@ def look_at_running(run):
     requests = failed = np.int64(0)
     if run.shared:
         look_at_pools(run)
-    for place in range(run.n_touched):
-        node = lists(run)[TOUCHED, place]
-        if fate[RESOLVED, node] <= start and not fate[HAS_FAILED, node]:
+    runs = lists(run)[RUNS]
+    while run.n_watched < run.n_running and fate[RESOLVED, runs[run.n_watched]] <= start:
+        run.n_watched += 1
+    many, n_many = runs, run.n_watched
+    if run.shared or run.varies or run.goes_down or run.degrades or is_of_nodes(run, _BLOCK):
+        many, n_many = lists(run)[DUE], 0
+        for place in range(run.n_watched):
+            node = runs[place]
+            if _is_plain(run, node, start):
+                many[n_many] = node
+                n_many += 1
+                continue
             met, bad = watch(run, node, run.watch_looks)
             if met >= 0:
                 run.watched_windows += 1
                 requests += met
                 failed += bad
+    for first in range(0, n_many, N_AT_ONCE):
+        met, bad = watch_many(run, many[first : min(first + N_AT_ONCE, n_many)], run.watch_looks)
+        requests += met
+        failed += bad
+    run.watched_windows += n_many
     run.watch_looks += 1
     run.watched_requests += requests
     run.gate_alarm = _adds_up_to_alarm(run, requests, failed)
+
+
+@compiled
+def _is_plain(run, node, start):
+    """Tell whether what a look at a node says is a matter of its level alone."""
+    if run.shared or run.varies or is_of_nodes(run, _BLOCK):
+        return False
+    return is_undisturbed(run, node, start, run.now)
 
 
 @compiled

@@ -40,7 +40,8 @@ WINDOWS_FROM, EARLIER, N_FATE = range(16, 19)
     N_RELATIVE,
 ) = range(11)
 # Rows of the table of lists, one column per node.
-TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, HAS_SLOT, N_LISTS = range(8)
+# RUNS: nodes that run, in the order in which they are heard of; SEEN_UNTIL: the look up to which windows of a node are summed.
+TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, HAS_SLOT, RUNS, SEEN_UNTIL, N_LISTS = range(10)
 # The same rows while bundles of policies are followed: when nodes of a wave fail; positions of nodes that need a look, and for each a
 # key of all fates up to it, in two halves, and the row of its steps; and scratch.
 FAILURES, SLOW, KEY0, KEY1, STEPS_AT, RESOLVED_AT = TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE
@@ -77,6 +78,9 @@ N_STEP_COLUMNS = STEP_ENDS + MOST_STEPS
     GATE_VERDICT,
     LOOK_DUE,
     WAITING,
+    FIRST_START,  # that is queued
+    LAST_OBSERVED,  # when the last of the nodes that wait has its own observation
+    FIRST_DUE,  # the first deadline of one that waits, or an earlier time
     SEEN,
     SEEN_BAD,
     OLD_BAD,
@@ -89,7 +93,18 @@ N_STEP_COLUMNS = STEP_ENDS + MOST_STEPS
     LAST_RANKED,
     IN_FLIGHT,  # under a reporting delay: nodes whose verdict was not heard, while UNRESOLVED are those whose does not count
     N_WAVE,
-) = range(21)
+) = range(24)
+# What gates see in advance of so many waves, one column per look, from the second one on: how many requests more than at the look
+# before, failed ones, and failed ones on the old version. Of each, which wave it is, from which look and up to which, of how many
+# places, and how many nodes had been dispatched.
+N_AHEAD, MOST_AHEAD = 4, 31
+MORE_REQUESTS, SUM_FAILED, SUM_OLD_FAILED, N_AHEAD_SUMS = range(4)
+AHEAD_OF, AHEAD_FROM, AHEAD_UNTIL, AHEAD_PLACES, AHEAD_TOUCHED, N_AHEAD_STATE = range(6)
+# Rows of the tables of windows that are counted at once, so many at most: uniforms, their normal quantiles, and levels of error, what is
+# left to count, and a cdf step by step; how many requests fail, and how many there are.
+N_AT_ONCE = 512
+UNIFORM, NORMAL, LEVEL, LEFT, STEP, N_REAL_AT_ONCE = range(6)
+COUNT, REQUESTS, N_COUNTED = range(3)
 # Rows of the table of lines, one column per node: the word of the spell of its turn (-1 - word if it is offline then), and when that
 # was; and as far as it was followed, an offline spell, the online spell after it, and the number of that one.
 FIRST_WORD, TURN, OFFLINE_FROM, ONLINE_FROM, ONLINE_UNTIL, CYCLE, N_LINE = range(7)
@@ -134,6 +149,10 @@ TABLES = (
     "window_words",
     "steps",
     "step_words",
+    "at_once",
+    "counted",
+    "ahead",
+    "ahead_sums",
     "sizes",
     "wave_terms",
     "zone_failed",

@@ -1,0 +1,82 @@
+"""Node updates per second and core before each gate, and what the comparison by ranks takes beside the threshold."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from speed_cases import POLICY, Row, bench_1000
+
+from simdeploy import read_scenario
+from simdeploy.engines.compiled.engine import run_compiled
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning"),
+    pytest.mark.benchmark(timer=time.process_time),
+]
+
+RANKS = {"kind": "baseline", "test": "mann_whitney"}
+EACH_WINDOW = "two dozen windows of each node, because a wave waits for its slowest: Philox and the cdf"
+SOON = "the queue of nodes that complete their observation after the verdict"
+# The gate, what bounds it, and how many million updates a second and core are demanded on any machine.
+GATES: dict[str, tuple[Any, str, float]] = {
+    "pooled": ("pooled", EACH_WINDOW, 1.5),
+    "sprt": ("sprt", SOON, 2),
+    "e_process": ("e_process", EACH_WINDOW, 1.5),
+    "baseline": ("baseline", f"{EACH_WINDOW}, twice", 1),
+    "mann_whitney": (RANKS, f"{EACH_WINDOW}, twice", 1),
+    "bayes": ("bayes", SOON, 2),
+    "cusum": ("cusum", "137 windows of each running node: Philox and the cdf", 0.7),
+}
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_gates(benchmark: Any, name: str, row: Row) -> None:
+    """The nodes of bench-1000 before a gate, which looks at their requests again and again."""
+    gate, bound_by, least = GATES[name]
+    gated = bench_1000({f"policies.{POLICY}.health_check.gate": gate})
+    block = benchmark.pedantic(
+        run_compiled,
+        (gated, list(gated.policies.values())),
+        {"seed": 0, "first": 0, "count": 100},
+        rounds=5,
+        warmup_rounds=1,
+    )
+    done = int(block.numbers["touched_nodes"][block.index].sum())
+    looked_at = int(block.numbers["decision_requests"][block.index].sum())
+    assert done >= 0.5 * 100 * 1000
+    assert looked_at > done
+    rate = done / benchmark.stats.stats.min / 1e6
+    benchmark.extra_info["million_updates_per_second"] = round(rate, 2)
+    row(
+        f"gate {name}, {looked_at / done:,.0f} requests of each node",
+        f"{rate:.2f} million node updates a second and core, {1e3 / rate:.0f} ns each",
+        bound_by,
+    )
+    assert rate > least
+
+
+@pytest.mark.parametrize("requests_per_second", [10, 100, 10_000])
+def test_ranks(benchmark: Any, requests_per_second: int, row: Row) -> None:
+    """Comparing error rates of a small fleet by ranks takes a few times as long as its threshold, whatever the requests."""
+    fleet = read_scenario(Path(__file__).parents[1] / "scenarios" / "small-fleet.yaml")
+    changed = fleet.with_values({"fleet.requests_per_second": requests_per_second})
+    gated = changed.with_values({"policies.rolling.health_check.gate": RANKS})
+    n, times = 1000, {}
+    for _ in range(6):
+        for scenario in (changed, gated):
+            start = time.process_time()
+            block = run_compiled(scenario, [scenario.policies["rolling"]], seed=0, first=0, count=n)
+            times[scenario is gated] = min(times.get(scenario is gated, 1e9), time.process_time() - start)
+            assert (block.numbers["touched_nodes"] >= 8).all()
+    benchmark.pedantic(
+        run_compiled, (gated, [gated.policies["rolling"]]), {"seed": 0, "first": 0, "count": n}, rounds=1
+    )
+    row(
+        f"gate mann_whitney, small fleet, {requests_per_second:,} requests a second",
+        f"{1e6 * times[True] / n:.0f} us a rollout, {times[True] / times[False]:.1f} times the threshold",
+        "the levels of nodes and of their partners",
+    )
+    assert times[True] < 7 * times[False]

@@ -1,0 +1,92 @@
+"""Failed requests of many windows at once: as many as of each window alone, and how near the expansion of the quantile is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from interpreted import Interpreted, interpret
+from scipy import special
+from speed_cases import bench_1000
+
+from simdeploy.engines.compiled.binomial import expand
+from simdeploy.world.binomial import failed_requests
+
+# On both sides of every way of computing.
+CASES = [
+    (200, 0.004),
+    (200, 0.0),
+    (200, 1.0),
+    (1000, 0.02),
+    (1000, 0.049),
+    (1000, 0.051),
+    (1000, 0.3),
+    (60, 0.97),
+    (3, 0.5),
+    (100_000, 0.004),
+    (100_000, 0.9999),
+    (1_000_000, 1e-5),
+    (2_000_000, 0.3),
+]
+
+
+@pytest.fixture(scope="module")
+def interpreted() -> Interpreted:
+    return interpret()
+
+
+@pytest.fixture(scope="module")
+def run(interpreted: Interpreted) -> Iterator[Any]:
+    """The record of a run, whose tables are kept meanwhile."""
+    kept, records = interpreted.begin(bench_1000({"fleet.nodes": 100, "policies.waves-of-100.max_failed_nodes": 20}))
+    yield records[0]
+    del kept
+
+
+@pytest.mark.parametrize("variance", [4, 6, 9, 25, 100, 2500, 100_000])
+def test_the_expansion_is_as_near_as_is_said(variance: float) -> None:
+    """At every step of scipy's cdf the cubic is off by less than half of what is allowed for. [oracle]"""
+    some = 10 ** np.random.default_rng(0).uniform(-6, np.log10(0.5), 60)
+    for p in [*some, *(1 - some), 0.5]:
+        requests = int(np.ceil(variance / (p * (1 - p))))
+        if requests > 1_000_000:
+            continue
+        c0, c1, c2, c3, exact = expand.py_func(requests, p)
+        spread = 6 * np.sqrt(exact) + 8
+        k = np.arange(max(0, int(requests * p - spread)), min(requests - 1, int(requests * p + spread)) + 1)
+        below, above = special.betaincc(k + 1.0, requests - k, p), special.betainc(k + 1.0, requests - k, p)
+        z = np.where(below < 0.5, special.ndtri(below), -special.ndtri(above))
+        k, z = k[abs(z) <= 5], z[abs(z) <= 5]
+        off = np.abs(c0 + z * (c1 + z * (c2 + z * c3)) - (k + 1))
+        assert (off < 0.6 * (0.1 + 0.02 * z**4) / exact).all(), (requests, p)
+
+
+@pytest.mark.parametrize(("requests", "p"), CASES)
+def test_many_at_once_are_as_each_alone(interpreted: Interpreted, run: Any, requests: int, p: float) -> None:
+    """Counts of many windows are those of each window, also where the level is known nearly only. [property]"""
+    modules = interpreted.modules
+    uniforms = modules["access"].at_once(run)[modules["tables"].UNIFORM]
+    counts = modules["access"].counted(run)[modules["tables"].COUNT]
+    drawn = np.random.default_rng(1).uniform(size=64)
+    drawn[:4] = 2.0**-53, 1e-9, 1 - 1e-9, 1 - 2.0**-53
+    expected = [failed_requests(requests, p, u) for u in drawn]
+    for off in (0.0, 2e-11):
+        for near in (p,) if off == 0 else (p * (1 - 1e-11), p + (1 - p) * 1e-11):
+            uniforms[: len(drawn)] = drawn
+            counts[:] = -7
+            is_known = modules["at_once"].count_failed(run, len(drawn), requests, near, off)
+            assert is_known or off > 0
+            assert not is_known or counts[: len(drawn)].tolist() == expected
+
+
+def test_a_level_that_is_off_is_noticed(interpreted: Interpreted, run: Any) -> None:
+    """A uniform at a step of the cdf is not told from a level that is known nearly only. [property]"""
+    modules = interpreted.modules
+    uniforms = modules["access"].at_once(run)[modules["tables"].UNIFORM]
+    for requests, p in ((200, 0.004), (100_000, 0.004)):
+        uniforms[:8] = 0.5
+        uniforms[3] = special.bdtr(int(requests * p), requests, p)
+        assert modules["at_once"].count_failed(run, 8, requests, p, 0.0)
+        assert not modules["at_once"].count_failed(run, 8, requests, p, 2e-11)

@@ -1,0 +1,115 @@
+"""What the compiled engine does per node update before a gate, counted on any machine; and bounds that spare tests their statistic."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from interpreted import Interpreted, interpret
+from scipy import special
+from speed_cases import POLICY, bench_1000
+
+from simdeploy.engines.compiled.engine import run_compiled
+
+NODES = 100
+SMALL = {"fleet.nodes": NODES, f"policies.{POLICY}.max_parallel": 20, f"policies.{POLICY}.max_failed_nodes": 20}
+RANKS = {"kind": "baseline", "test": "mann_whitney"}
+# Per node update at most: blocks of Philox, steps of loops, and what is worked out exactly: windows one by one, numbers of failures
+# from the cdf, and statistics.
+MOST: dict[str, tuple[Any, int, tuple[float, float, float]]] = {
+    "pooled": ("pooled", 20, (15.7, 194, 0)),
+    "sprt": ("sprt", 20, (4.8, 44, 0)),
+    "e_process": ("e_process", 20, (15.7, 194, 0)),
+    "baseline": ("baseline", 20, (26.5, 240, 0)),
+    "bayes": ("bayes", 20, (4.8, 44, 0.08)),
+    "cusum": ("cusum", 20, (56, 362, 0)),
+    "ranks": (RANKS, 20, (26.5, 244, 0)),
+    "ranks of many requests": (RANKS, 10_000, (26.5, 220, 0.12)),
+}
+# Where exact work is done, by module.
+EXACT = {
+    "ahead": ("see", "gather"),
+    "running_watch": ("watch",),
+    "at_once": ("failed_of_exactly", "failed_by_guess"),
+    "judge": ("_log_evidence", "betaincc"),
+}
+
+
+@pytest.fixture(scope="module")
+def interpreted() -> Interpreted:
+    return interpret()
+
+
+@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+@pytest.mark.parametrize("name", MOST)
+def test_work_per_node_update(interpreted: Interpreted, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks, steps and exact evaluations per node update stay within their bounds, of what the engine does. [property]"""
+    gate, requests_per_second, most = MOST[name]
+    scenario = bench_1000(
+        {**SMALL, "fleet.requests_per_second": requests_per_second, f"policies.{POLICY}.health_check.gate": gate}
+    )
+    exact = Counter[str]()
+    for module, functions in EXACT.items():
+        for function in functions:
+            counted = _counted(exact, getattr(interpreted.modules[module], function))
+            monkeypatch.setattr(interpreted.modules[module], function, counted)
+    whole, index = interpreted.run(scenario)
+    block = run_compiled(scenario, list(scenario.policies.values()), seed=0, first=0, count=1)
+    columns = interpreted.modules["outcomes"]
+    for column, response in (("TOUCHED", "touched_nodes"), ("DECISION_REQUESTS", "decision_requests")):
+        np.testing.assert_array_equal(whole[index, getattr(columns, column)], block.numbers[response][block.index])
+    assert block.numbers["touched_nodes"].tolist() == [NODES]
+    counts = [interpreted.counts["blocks"], interpreted.counts["passes"], exact["exact"]]
+    assert all(np.less_equal(np.array(counts) / NODES, most)), (np.array(counts) / NODES, most)
+
+
+def _counted(counts: Counter[str], function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        counts["exact"] += 1
+        return function(*arguments)
+
+    return call
+
+
+def test_a_posterior_is_judged_as_by_its_tail(interpreted: Interpreted) -> None:
+    """The bound on the tail of a beta posterior says nothing else than scipy's tail, and mostly says something. [oracle]"""
+    judge, some = interpreted.modules["judge"], np.random.default_rng(0)
+    exact = Counter[str]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge, "betaincc", _counted(exact, judge.betaincc))
+        for _ in range(500):
+            gate = SimpleNamespace(gate_null=some.uniform(0.001, 0.5), gate_confidence=some.choice([0.6, 0.95, 0.999]))
+            n = 10 ** some.uniform(0, 6)
+            a = n * min(gate.gate_null * math.exp(some.normal(0, 1)), 0.99)
+            above = special.betaincc(a, n - a, gate.gate_null)
+            is_sure = (above >= gate.gate_confidence, 1 - above >= gate.gate_confidence)
+            expected = {(True, False): judge.FAILS, (False, True): judge.PASSES, (False, False): judge.NO_VERDICT}
+            assert judge._by_posterior(gate, a, n - a) == expected[is_sure]
+    assert exact["exact"] < 250
+
+
+def test_evidence_is_enough_exactly_if_it_is(interpreted: Interpreted) -> None:
+    """The bound on the evidence lets no look pass at which it is enough, and settles most others. [property]"""
+    judge, some = interpreted.modules["judge"], np.random.default_rng(0)
+    n_spared = n_enough = 0
+    for _ in range(500):
+        null = some.choice([0.5, some.uniform(0.001, 0.3)])
+        prior = special.betaln(0.5, 0.5) + math.log(special.betaincc(0.5, 0.5, null))
+        gate = SimpleNamespace(gate_a=0.5, gate_b=0.5, gate_null=null, gate_prior=prior, gate_upper=3.0)
+        requests = int(10 ** some.uniform(0, 6))
+        mean, sd = requests * null, math.sqrt(requests * null * (1 - null))
+        failed = int(np.clip(mean + sd * some.normal(1, 2), 0, requests))
+        evidence = judge._log_evidence(gate, failed, requests)
+        exact = Counter[str]()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(judge, "_log_evidence", _counted(exact, judge._log_evidence))
+            assert judge._is_evident(gate, failed, requests) == (evidence >= 3)
+        n_spared += exact["exact"] == 0
+        n_enough += evidence >= 3
+    assert n_enough > 25
+    assert n_spared > 0.7 * (500 - n_enough)
