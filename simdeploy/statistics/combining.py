@@ -164,8 +164,11 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
         size = np.rint(1 / (weights**2 / np.maximum(parts.n, 1)).sum(axis=1))
     is_certain = np.zeros(1, dtype=bool) if design.is_certain is None else design.is_certain
     is_known = ~varies & (~counts | is_certain).all(axis=1)
-    most = _limit_unseen(np.where(is_certain, 0.0, weights), parts.n, confidence_level)
-    return _trust_means(found, size, most, ~varies & ~is_known, is_known, design, confidence_level)
+    is_equal = ~varies & ~is_known
+    most = np.zeros(len(n))
+    if is_equal.any():
+        most = _limit_unseen(np.where(is_certain, 0.0, weights), parts.n, confidence_level)
+    return _trust_means(found, size, most, is_equal, is_known, design, confidence_level)
 
 
 def _limit_unseen(weights: np.ndarray, n: np.ndarray, level: float) -> np.ndarray:
