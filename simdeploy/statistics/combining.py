@@ -200,7 +200,7 @@ def _trust_means(
     be, at the rate `most`: within bounds, or of a difference, other than 0, within the range of what it is the difference of.
     """
     farther = max(normal_quantile(level) / normal_quantile(0.95), 1.0)
-    fewest = np.select([is_known, is_equal], [0, _FEWEST_EQUAL], _FEWEST_VALUES * farther)
+    fewest = np.where(is_known, 0, np.where(is_equal, _FEWEST_EQUAL, _FEWEST_VALUES * farther))
     with np.errstate(divide="ignore"):  # as many equal values of a single stratum say as much
         size = np.where(is_equal, np.rint(np.log((1 - level) / 2) / np.log1p(-most)), size)
     if np.isfinite(design.bounds).all():

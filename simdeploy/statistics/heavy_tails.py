@@ -74,7 +74,10 @@ def reach_of_tails(values: np.ndarray, moments: Moments, quantile: np.ndarray) -
 
 def _find_sigma(n: np.ndarray, deepest: np.ndarray, ratios: np.ndarray, n_all: np.ndarray) -> np.ndarray:
     """Return the sigma of a side on which values look lognormal, as two depths have these ratios to the interquartile range; 0 otherwise."""
-    check, deep = _solve_sigma(ratios[0], np.full(len(n), _CHECK)), _solve_sigma(ratios[1], deepest)
+    check, deep = _solve_sigma(ratios[0], _CHECK), np.zeros(len(n))
+    for p in set(deepest.tolist()):
+        is_so = deepest == p
+        deep[is_so] = _solve_sigma(ratios[1][is_so], p)
     agree = np.abs(check - deep) < _APART + _APART_OF_FEW / np.sqrt(n)
     looks_so = agree & (check > 0) & (deep > 0) & _needs_more(deep, n_all) & (n >= _FEWEST)
     return np.where(looks_so, np.minimum(deep + _OF_FEW / n, _MOST_SIGMA), 0.0)
@@ -104,11 +107,9 @@ def _reach_of_side(
 _SIGMAS = np.linspace(0.0025, 4, 1600)
 
 
-def _solve_sigma(ratio: np.ndarray, p: np.ndarray) -> np.ndarray:
+def _solve_sigma(ratio: np.ndarray, p: float) -> np.ndarray:
     """Return the sigma of lognormal values of which a quantile has this distance from the median, in interquartile ranges; 0 if there is none."""
-    sigma = np.zeros(len(ratio))
-    for each in set(p.tolist()):
-        sigma[p == each] = np.interp(ratio[p == each], _ratios(each), _SIGMAS, left=0.0, right=0.0)
+    sigma = np.interp(ratio, _ratios(p), _SIGMAS, left=0.0, right=0.0)
     return np.where(np.isfinite(ratio), sigma, 0.0)
 
 

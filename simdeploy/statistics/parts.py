@@ -80,6 +80,8 @@ def describe_rates(sample: Sample, level: float) -> Parts:
 def describe_means(sample: Sample, level: float) -> Parts:
     """Describe the strata of a sample of any values."""
     parts = [_mean(sample, place, level) for place in range(sample.strata.n)]
+    if len(parts) == 1:
+        return Parts(*(column[:, None] for column in parts[0]))
     return Parts(*(np.stack(column, axis=1) for column in zip(*parts, strict=True)))
 
 
