@@ -28,7 +28,7 @@ LOWEST = $(VENV)-lowest
 check-lowest:
 	mkdir -p $(LOWEST)
 	$(PYTHON) tests/lowest.py > $(LOWEST)/constraints.txt
-	PIP_CONSTRAINT=$(LOWEST)/constraints.txt PYTEST_ADDOPTS="-W default::DeprecationWarning" $(MAKE) test VENV=$(LOWEST)
+	PIP_CONSTRAINT=$(LOWEST)/constraints.txt PYTEST_ADDOPTS="-W ignore::DeprecationWarning" $(MAKE) test VENV=$(LOWEST)
 
 # The documentation as a site, in build/site/html.
 SITE = $(BIN)/python -m sphinx --quiet --fail-on-warning --jobs auto -c docs/website -d build/site/doctrees build/site/source

@@ -194,7 +194,8 @@ REQUIREMENTS = [
     top(name, "requirements", value, below, fragment)
     for name, value, below, fragment in [
         ("requirements that are no list", "{of: escaped, at_most: 0.1}", "", "not a list"),
-        ("a requirement that is text", '["escaped <= 1%"]', "[0]", "not a group of keys"),
+        ("a requirement that is text", '["escaped <= 1%"]', "[0]", "write {of: escaped, at_most: 0.01}"),
+        ("a requirement that is a sentence", '["no escapes, please"]', "[0]", "not a group of keys"),
         ("a requirement of nothing", "[{at_most: 0.1}]", "[0].of", "required"),
         ("unknown key of a requirement", "[{of: escaped, at_mots: 0.1}]", "[0].at_mots", "'at_most'"),
         ("a measure that doesn't exist", "[{of: escapd, at_most: 0.1}]", "[0].of", "'escaped'"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from simdeploy.api.values import Kind
-from simdeploy.errors import Problem, listed, shorten
+from simdeploy.errors import InputError, Problem, listed, shorten
 from simdeploy.scenario.measures import (
     EVENTS,
     NUMBERS,
@@ -16,6 +16,7 @@ from simdeploy.scenario.measures import (
     Measure,
     Requirement,
     measure_problems,
+    parse_requirement,
     requirement_problems,
 )
 from simdeploy.scenario.section import Section, optional
@@ -55,6 +56,19 @@ class RequirementSection(Section):
     )
     at_most: Limit | None = optional(None, "Upper limit of the measure.")
     at_least: Limit | None = optional(None, "Lower limit of the measure.")
+
+    @classmethod
+    def meant_by(cls, raw: Any) -> str | None:
+        """Return the keys of a requirement in the form of `--require`."""
+        if not isinstance(raw, str):
+            return None
+        try:
+            meant = parse_requirement(raw)
+        except InputError:
+            return None
+        values = {**vars(meant.measure), "at_most": meant.at_most, "at_least": meant.at_least}
+        keys = ", ".join(f"{key}: {value}" for key, value in values.items() if value is not None)
+        return f"write {{{keys}}}"
 
     def build(self) -> Requirement:
         """Return the requirement."""

@@ -66,7 +66,8 @@ class Section(BaseModel):
             raw = {cls.shorthand: raw}
         if not isinstance(raw, dict):
             allowed = "the keys " + ", ".join(cls.model_fields)
-            raise validation_error([Problem("not a group of keys", found=shorten(raw), allowed=allowed)])
+            problem = Problem("not a group of keys", found=shorten(raw), allowed=allowed, hint=cls.meant_by(raw))
+            raise validation_error([problem])
         fields = cls.model_fields
         problems = unknown_keys(raw, fields, cls.elsewhere)
         known = {
@@ -82,6 +83,11 @@ class Section(BaseModel):
         # pydantic has set the other keys to what a file would say.
         section.__dict__.update(item for item in cls._defaults().items() if item[0] not in known)
         return section
+
+    @classmethod
+    def meant_by(cls, raw: Any) -> str | None:  # noqa: ARG003 - for those who override it
+        """Return a hint how to write what isn't a group of keys, if that can be told."""
+        return None
 
     @classmethod
     @cache

@@ -15,7 +15,7 @@ from simdeploy.statistics.sample import UNBOUNDED, Sample, weigh
 MOST_SKEWED = 0.6
 
 # Fewer values don't show how skewed they are, and look harmless where their mean errs most; limits of more than 95 % need more.
-_FEWEST_VALUES = 40
+_FEWEST_VALUES = 50
 
 # As many values that are all the same miss an event of one rollout in 200 one time in 150.
 _FEWEST_EQUAL = 1000

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.columns import find_columns, names_kind
+from simdeploy.analysis.asking.known import Known
 from simdeploy.analysis.asking.pricing import (
     describe_costs,
     find_amounts,
     find_costs,
     find_extra,
     find_prices,
-    is_of_verdicts,
 )
 from simdeploy.errors import InputError, Problem, collect, raise_if_any
 from simdeploy.experiments.gathering import gather
@@ -114,8 +114,8 @@ class Values:
         self.cases = gathered.cases
         self.replications = gathered.replications
         self.n_replications = len(self.replications)
-        self._kinds_of_release = gathered.kinds
         self.strata = self._divide(gathered.kinds if is_divided(responses) else None)
+        self._known = Known(gathered.kinds, self.strata, self.kinds, costs)
         self._outcomes = gathered.outcomes
         self._read = frozenset((*needed, *telling))
         kinds = (*self._seen_kinds, *self._release) if "release" in needed else None
@@ -156,8 +156,8 @@ class Values:
         Where the probability of a verdict is known, it takes the place of the verdict: as its rate, and times its price in a
         cost, which is then the mean over the verdicts that a world might have (`Sample.as_drawn` undoes that).
         """
-        values, known = self.of(measure), self._known_rates(measure)
-        is_certain = self._certain(measure)
+        values, known = self.of(measure), self._known.rates(measure)
+        is_certain = self._known.certain(measure)
         lumps = tuple(self._lumps(measure, values, known))
         if measure.kind == "rate" and measure.of in known:
             is_known = ~np.isnan(known[measure.of]).any(axis=0)
@@ -171,8 +171,8 @@ class Values:
             self.strata,
             lumps=lumps,
             is_certain=is_certain,
-            selects=self._selects(measure),
-            n_expected=self._expected(measure),
+            selects=self._known.selects(measure),
+            n_expected=np.broadcast_to(self._known.expected(measure), len(self.cases)),
             bounds=(0.0, 1.0) if measure.is_fraction else UNBOUNDED,
         )
 
@@ -264,52 +264,6 @@ class Values:
         self.kinds = kinds.possible
         return Strata(*kinds.divide(self.replications))
 
-    def _allows(self, place: int, verdict: str) -> bool:
-        """Return whether rollouts of a stratum may have a verdict."""
-        kinds = self._kinds_of_release
-        names = kinds.possible if kinds is not None and not self.kinds else self.kinds[place : place + 1]
-        return kinds is None or any(kinds.allows(verdict, name) for name in names)
-
-    def _expected(self, measure: Measure) -> np.ndarray:
-        """Return, by case, how many worlds are expected of the rarest kind of release that a cost depends on."""
-        kinds, unlimited = self._kinds_of_release, np.full(len(self.cases), np.inf)
-        if measure.of not in COSTS or kinds is None:
-            return unlimited
-        possible = np.atleast_2d(kinds.probabilities)
-        if self.kinds:
-            counts = dict(zip(self.kinds, self.strata.counts.tolist(), strict=True))
-            expected = np.array([counts.get(name, 0) for name in kinds.names])
-        else:
-            expected = possible * self.n_replications
-        concerned = (possible > 0) & [kinds.allows(measure.given, name) for name in kinds.names]
-        fewest: np.ndarray = np.where(concerned, expected, np.inf).min(axis=1)
-        return np.broadcast_to(fewest, unlimited.shape)
-
-    def _certain(self, measure: Measure) -> np.ndarray:
-        """Return in which strata an event is known beforehand: no good release escapes; or a cost, apart from priced verdicts."""
-        kinds, is_certain = self._kinds_of_release, np.full(self.strata.n, is_of_verdicts(measure, self._costs))
-        if measure.kind == "rate" and kinds is not None:
-            for place, name in enumerate(self.kinds):
-                is_of_release = measure.of in SORTS or measure.of in self.kinds
-                is_certain[place] = is_of_release or not kinds.allows(measure.of, name)
-        return is_certain
-
-    def _selects(self, measure: Measure) -> np.ndarray | None:
-        """Return in which strata a condition may hold that is decided in each world; None without one."""
-        kinds, given = self._kinds_of_release, measure.given
-        if given is None or given in SORTS or kinds is None or not self.kinds or given in kinds.names:
-            return None
-        return np.array([kinds.allows(given, name) for name in self.kinds])
-
-    def _known_rates(self, measure: Measure) -> dict[str, np.ndarray]:
-        """Return the probabilities of verdicts that a measure depends on, by case and stratum; NaN where not known."""
-        kinds, given = self._kinds_of_release, measure.given
-        if kinds is None or not self.kinds or not (given is None or given in SORTS or given in kinds.names):
-            return {}
-        verdicts = {"rate": [measure.of], "mean": [*find_prices(measure, self._costs)]}.get(measure.kind, [])
-        rates = {verdict: kinds.verdict_rates(verdict) for verdict in verdicts if verdict in VERDICTS}
-        return {verdict: of_verdict for verdict, of_verdict in rates.items() if of_verdict is not None}
-
     def _lumps(self, measure: Measure, values: np.ndarray, known: Mapping[str, np.ndarray]) -> Iterator[Lump]:
         """Yield what priced verdicts add to a cost: their price, and what else rollouts with them were seen to cost."""
         prices = {} if measure.kind != "mean" else find_prices(measure, self._costs)
@@ -320,7 +274,7 @@ class Values:
         for verdict, price in prices.items():
             sizes = np.zeros(self.strata.n)
             for place, columns in enumerate(self.strata.columns):
-                if self._allows(place, verdict):
+                if self._known.allows(place, verdict):
                     sizes[place] = price + find_extra(rest[:, columns], happened[verdict][:, columns])
             rates = known.get(verdict, np.full((len(values), self.strata.n), np.nan))
             yield Lump(sizes, happened[verdict], rates)

@@ -1,0 +1,83 @@
+"""What is known of a measure without simulation: of each kind of release, which verdicts it allows and how probable they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.asking.pricing import find_prices, is_of_verdicts
+from simdeploy.scenario.measures import SORTS, Measure
+from simdeploy.vocabulary import COSTS, VERDICTS
+
+if TYPE_CHECKING:
+    from simdeploy.experiments.kinds import Kinds
+    from simdeploy.scenario.parts import Costs
+    from simdeploy.statistics.sample import Strata
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the kinds of release tell about the rollouts of a table.
+
+    Attributes
+    ----------
+    kinds : Kinds or None
+        None if the table doesn't have them; then nothing is known.
+    strata : Strata
+    names : tuple of str
+        The kinds that are strata; empty if the table isn't divided.
+    costs : Costs or None
+    """
+
+    kinds: Kinds | None
+    strata: Strata
+    names: tuple[str, ...]
+    costs: Costs | None
+
+    def allows(self, place: int, verdict: str) -> bool:
+        """Return whether rollouts of a stratum may have a verdict."""
+        if self.kinds is None:
+            return True
+        names = self.names[place : place + 1] or self.kinds.possible
+        return any(self.kinds.allows(verdict, name) for name in names)
+
+    def expected(self, measure: Measure) -> np.ndarray:
+        """Return how many worlds are expected of the rarest kind of release that a cost depends on; by case, or for all."""
+        if measure.of not in COSTS or self.kinds is None:
+            return np.array([np.inf])
+        possible = np.atleast_2d(self.kinds.probabilities)
+        if self.names:
+            counts = dict(zip(self.names, self.strata.counts.tolist(), strict=True))
+            expected = np.array([counts.get(name, 0) for name in self.kinds.names])
+        else:
+            expected = possible * len(self.strata.of)
+        concerned = (possible > 0) & [self.kinds.allows(measure.given, name) for name in self.kinds.names]
+        fewest: np.ndarray = np.where(concerned, expected, np.inf).min(axis=1)
+        return fewest
+
+    def certain(self, measure: Measure) -> np.ndarray:
+        """Return in which strata an event is known beforehand: no good release escapes; or a cost, apart from priced verdicts."""
+        is_certain = np.full(self.strata.n, is_of_verdicts(measure, self.costs))
+        if measure.kind == "rate" and self.kinds is not None:
+            for place, name in enumerate(self.names):
+                is_of_release = measure.of in SORTS or measure.of in self.names
+                is_certain[place] = is_of_release or not self.kinds.allows(measure.of, name)
+        return is_certain
+
+    def selects(self, measure: Measure) -> np.ndarray | None:
+        """Return in which strata a condition may hold that is decided in each world; None without one."""
+        kinds, given = self.kinds, measure.given
+        if given is None or given in SORTS or kinds is None or not self.names or given in kinds.names:
+            return None
+        return np.array([kinds.allows(given, name) for name in self.names])
+
+    def rates(self, measure: Measure) -> dict[str, np.ndarray]:
+        """Return the probabilities of verdicts that a measure depends on, by case and stratum; NaN where not known."""
+        kinds, given = self.kinds, measure.given
+        if kinds is None or not self.names or not (given is None or given in SORTS or given in kinds.names):
+            return {}
+        verdicts = {"rate": [measure.of], "mean": [*find_prices(measure, self.costs)]}.get(measure.kind, [])
+        rates = {verdict: kinds.verdict_rates(verdict) for verdict in verdicts if verdict in VERDICTS}
+        return {verdict: of_verdict for verdict, of_verdict in rates.items() if of_verdict is not None}
