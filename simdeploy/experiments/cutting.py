@@ -59,8 +59,8 @@ def cut_job(job: Job, replications: int) -> Cut:
     Notes
     -----
     Times a few replications: at most about a quarter of a second for each of at most eight groups, and hardly more than a twentieth
-    of the work. The result varies between calls; simulated numbers don't. Jobs of fewer than 64 replications are not timed:
-    each span is one replication of all policies, or all of a group if the compiled engine is done with it at once.
+    of the work. The result varies between calls; simulated numbers don't. Jobs of fewer than 64 replications are not timed, nor
+    those that the compiled engine is done with at once: each span is one replication of all policies, or all of a group.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def cut_job(job: Job, replications: int) -> Cut:
     [(0, 1), (1, 1), (2, 1)]
     """
     n_cells = replications * sum(len(group.policies) for group in job.groups)
-    if n_cells < _FEWEST_CELLS:
+    if n_cells < _FEWEST_CELLS or _is_short(job, replications):
         return tuple(_bounded(len(group.policies), _guess(job, group, replications)) for group in job.groups)
     n_measured = min(len(job.groups), _MOST_GROUPS)
     costs: dict[int, _Cost] = {}
@@ -98,12 +98,21 @@ def cut_job(job: Job, replications: int) -> Cut:
     )
 
 
+def _is_short(job: Job, replications: int) -> bool:
+    """Return whether the compiled engine is done with all of a job sooner than could be told by timing parts of it."""
+    return job.engine == "compiled" and _expect(job, job.groups, replications) < _SHORTEST * _SPAN_S
+
+
 def _guess(job: Job, group: Group, replications: int) -> int:
     """Return how many replications of a small group a span has."""
     if job.engine != "compiled":
         return 1
-    updates = group.scenario.fleet.nodes * len(group.policies) * replications
-    return replications if expect_seconds(job.engine, updates) < _SHORTEST * _SPAN_S else 1
+    return replications if _expect(job, (group,), replications) < _SHORTEST * _SPAN_S else 1
+
+
+def _expect(job: Job, groups: Sequence[Group], replications: int) -> float:
+    updates = sum(group.scenario.fleet.nodes * len(group.policies) for group in groups) * replications
+    return expect_seconds(job.engine, updates)
 
 
 def spans(cut: Cut, job: Job, replications: int, *, first: int = 0) -> Iterator[Span]:

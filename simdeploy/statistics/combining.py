@@ -164,8 +164,11 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
         size = np.rint(1 / (weights**2 / np.maximum(parts.n, 1)).sum(axis=1))
     is_certain = np.zeros(1, dtype=bool) if design.is_certain is None else design.is_certain
     is_known = ~varies & (~counts | is_certain).all(axis=1)
-    most = _limit_unseen(np.where(is_certain, 0.0, weights), parts.n, confidence_level)
-    return _trust_means(found, size, most, ~varies & ~is_known, is_known, design, confidence_level)
+    is_equal = ~varies & ~is_known
+    most = np.zeros(len(n))
+    if is_equal.any():
+        most = _limit_unseen(np.where(is_certain, 0.0, weights), parts.n, confidence_level)
+    return _trust_means(found, size, most, is_equal, is_known, design, confidence_level)
 
 
 def _limit_unseen(weights: np.ndarray, n: np.ndarray, level: float) -> np.ndarray:
@@ -197,7 +200,7 @@ def _trust_means(
     be, at the rate `most`: within bounds, or of a difference, other than 0, within the range of what it is the difference of.
     """
     farther = max(normal_quantile(level) / normal_quantile(0.95), 1.0)
-    fewest = np.select([is_known, is_equal], [0, _FEWEST_EQUAL], _FEWEST_VALUES * farther)
+    fewest = np.where(is_known, 0, np.where(is_equal, _FEWEST_EQUAL, _FEWEST_VALUES * farther))
     with np.errstate(divide="ignore"):  # as many equal values of a single stratum say as much
         size = np.where(is_equal, np.rint(np.log((1 - level) / 2) / np.log1p(-most)), size)
     if np.isfinite(design.bounds).all():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from simdeploy.statistics.moments import Moments
@@ -52,25 +54,38 @@ def reach_of_tails(values: np.ndarray, moments: Moments, quantile: np.ndarray) -
     if values.shape[-1] < _FEWEST:
         return np.zeros(len(values)), np.zeros(len(values))
     values, n, deepest, middle, width, below, above = _find_depths(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sigmas = [_find_sigma(n, deepest, depths / width, moments.n) for depths in (below, above)]
+    if not any(sigma.any() for sigma in sigmas):
+        return np.zeros(len(values)), np.zeros(len(values))
     off = values - middle[:, None]
     halves = [np.fmax(sign * off, 0.0) for sign in (-1, 1)]  # 0 for NaN
     with np.errstate(invalid="ignore", divide="ignore"):
         means = [half.sum(axis=-1) / n for half in halves]
         squares = [(half * half).sum(axis=-1) / n for half in halves]
-        ratios = below / width, above / width
     reaches = []
     for side, depths in enumerate((below, above)):
         centre = moments.mean - middle if side else middle - moments.mean
         other = means[1 - side], squares[1 - side]
-        reaches.append(_reach_of_side(n, deepest, ratios[side], depths[1], other, centre, moments, quantile))
+        reaches.append(_reach_of_side(sigmas[side], deepest, depths[1], other, centre, moments, quantile))
     is_negative = (values < 0).any(axis=-1)
     return np.where(is_negative, reaches[0], np.minimum(reaches[0], moments.mean)), reaches[1]
 
 
+def _find_sigma(n: np.ndarray, deepest: np.ndarray, ratios: np.ndarray, n_all: np.ndarray) -> np.ndarray:
+    """Return the sigma of a side on which values look lognormal, as two depths have these ratios to the interquartile range; 0 otherwise."""
+    check, deep = _solve_sigma(ratios[0], _CHECK), np.zeros(len(n))
+    for p in set(deepest.tolist()):
+        is_so = deepest == p
+        deep[is_so] = _solve_sigma(ratios[1][is_so], p)
+    agree = np.abs(check - deep) < _APART + _APART_OF_FEW / np.sqrt(n)
+    looks_so = agree & (check > 0) & (deep > 0) & _needs_more(deep, n_all) & (n >= _FEWEST)
+    return np.where(looks_so, np.minimum(deep + _OF_FEW / n, _MOST_SIGMA), 0.0)
+
+
 def _reach_of_side(
-    n: np.ndarray,
+    sigma: np.ndarray,
     deepest: np.ndarray,
-    ratios: np.ndarray,
     depth: np.ndarray,
     other: tuple[np.ndarray, np.ndarray],
     centre: np.ndarray,
@@ -81,31 +96,30 @@ def _reach_of_side(
     from scipy.special import ndtr, ndtri
 
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        check, deep = _solve_sigma(ratios[0], np.full(len(n), _CHECK)), _solve_sigma(ratios[1], deepest)
-        agree = np.abs(check - deep) < _APART + _APART_OF_FEW / np.sqrt(n)
-        looks_so = agree & (check > 0) & (deep > 0) & _needs_more(deep, moments.n) & (n >= _FEWEST)
-        sigma = np.minimum(deep + _OF_FEW / n, _MOST_SIGMA)
         unit = depth / np.expm1(-ndtri(deepest) * sigma)
         first, second = np.exp(sigma**2 / 2) * ndtr(sigma), np.exp(2 * sigma**2) * ndtr(2 * sigma)
         mean = unit * (first - 0.5) - other[0]
         variance = unit**2 * (second - 2 * first + 0.5) + other[1] - mean**2
         reach = np.maximum(mean - centre, 0.0) + quantile * np.sqrt(np.fmax(moments.variance, variance) / moments.n)
-    return np.where(looks_so, np.nan_to_num(reach), 0.0)
+    return np.where(sigma > 0, np.nan_to_num(reach), 0.0)
 
 
 _SIGMAS = np.linspace(0.0025, 4, 1600)
 
 
-def _solve_sigma(ratio: np.ndarray, p: np.ndarray) -> np.ndarray:
+def _solve_sigma(ratio: np.ndarray, p: float) -> np.ndarray:
     """Return the sigma of lognormal values of which a quantile has this distance from the median, in interquartile ranges; 0 if there is none."""
+    sigma = np.interp(ratio, _ratios(p), _SIGMAS, left=0.0, right=0.0)
+    return np.where(np.isfinite(ratio), sigma, 0.0)
+
+
+@lru_cache(maxsize=128)
+def _ratios(p: float) -> np.ndarray:
+    """Return the distance of the quantile from the median, in interquartile ranges, for each of `_SIGMAS`."""
     from scipy.special import ndtri
 
-    sigma = np.zeros(len(ratio))
-    of_width = 2 * np.sinh(-ndtri(_QUARTILE) * _SIGMAS)
-    for each in np.unique(p):
-        ratios = np.expm1(-ndtri(each) * _SIGMAS) / of_width
-        sigma[p == each] = np.interp(ratio[p == each], ratios, _SIGMAS, left=0.0, right=0.0)
-    return np.where(np.isfinite(ratio), sigma, 0.0)
+    ratios: np.ndarray = np.expm1(-ndtri(p) * _SIGMAS) / (2 * np.sinh(-ndtri(_QUARTILE) * _SIGMAS))
+    return ratios
 
 
 def _needs_more(sigma: np.ndarray, n: np.ndarray) -> np.ndarray:

@@ -80,34 +80,40 @@ def describe_rates(sample: Sample, level: float) -> Parts:
 def describe_means(sample: Sample, level: float) -> Parts:
     """Describe the strata of a sample of any values."""
     parts = [_mean(sample, place, level) for place in range(sample.strata.n)]
+    if len(parts) == 1:
+        return Parts(*(column[:, None] for column in parts[0]))
     return Parts(*(np.stack(column, axis=1) for column in zip(*parts, strict=True)))
 
 
 def _mean(sample: Sample, place: int, level: float) -> Parts:
     """Describe one stratum of each case."""
-    values = sample.values[:, sample.strata.columns[place]]
-    part = parts_of_means(find_moments(values), level)
+    columns = sample.strata.columns[place]
+    values = sample.values[:, columns]
+    moments = find_moments(values)
+    part = parts_of_means(moments, level)
     below, above, rest = part.below, part.above, values
     for lump in sample.lumps:
         size = float(lump.sizes[place])
-        if size:
-            happened = np.where(np.isnan(values), np.nan, lump.happened[:, sample.strata.columns[place]])
-            rate, is_drawn = lump.rates[:, place], np.isnan(lump.rates[:, place])
+        if not size:
+            continue
+        happened = np.where(np.isnan(values), np.nan, lump.happened[:, columns])
+        rate = lump.rates[:, place]
+        is_drawn = np.isnan(rate)
+        known, drawn = (below, above), (below, above)
+        if not is_drawn.all():
             rarer, chances = lump.find_rarer(sample.strata)
             found = [
                 _squared_reach_of_few(values, is_so, size * chance, level)
-                for is_so, chance in (
-                    (np.nan_to_num(happened) != 0, rate),
-                    (rarer[:, sample.strata.columns[place]], chances[:, place]),
-                )
+                for is_so, chance in ((np.nan_to_num(happened) != 0, rate), (rarer[:, columns], chances[:, place]))
             ]
             off = np.where(is_drawn, 0.0, np.maximum(*found))
-            wider = _widen(sample, happened, part.n, size, level, below, above)
-            below, above = (
-                np.where(is_drawn, new, np.sqrt(old**2 + off)) for old, new in zip((below, above), wider, strict=True)
-            )
+            known = np.sqrt(below**2 + off), np.sqrt(above**2 + off)
+        if is_drawn.any():
+            drawn = _widen(sample, happened, part.n, size, level, below, above)
             rest = rest - size * np.where(is_drawn[:, None], happened, 0.0)
-    return allow_for_tails(part._replace(below=below, above=above), rest, find_moments(rest), level)
+        below, above = (np.where(is_drawn, new, old) for new, old in zip(drawn, known, strict=True))
+    moments = moments if rest is values else find_moments(rest)
+    return allow_for_tails(part._replace(below=below, above=above), rest, moments, level)
 
 
 def allow_for_tails(part: Parts, values: np.ndarray, moments: Moments, level: float) -> Parts:
