@@ -16,7 +16,7 @@ _BEYOND = 5
 # Beyond this, values may be something else, which lognormal limits would exaggerate.
 _MOST_SIGMA = 2.5
 # Divided by the number of values, what is added to sigma, since few values show too little of it.
-_OF_FEW = 10.0
+_OF_FEW = 8.0
 # Sigmas of two depths that differ by more, of n values, are those of another law, such as one with two peaks.
 _APART, _APART_OF_FEW = 0.3, 6.0
 _FEWEST = 10
@@ -34,7 +34,7 @@ def reach_of_tails(values: np.ndarray, moments: Moments, quantile: np.ndarray) -
     Of shifted lognormal values :math:`a + b e^{\sigma Z}` (Aitchison and Brown 1957 [1]_) the ratio of
     :math:`q_{1-p} - q_{1/2}` to :math:`q_{3/4} - q_{1/4}` is that of :math:`e^{\sigma z_{1-p}} - 1` to
     :math:`e^{\sigma z_{3/4}} - e^{-\sigma z_{3/4}}`, whatever a and b. Values look lognormal if it says about the same sigma of
-    p = 0.1 and of 5/n, for which their number is too small by Cochran's rule. The sigma of 5/n, to which 10/n is added, gives the
+    p = 0.1 and of 5/n, for which their number is too small by Cochran's rule. The sigma of 5/n, to which 8/n is added, gives the
     mean and the variance beyond the median. Of values that are never negative the lower limit is 0 at least.
 
     References
@@ -49,7 +49,7 @@ def reach_of_tails(values: np.ndarray, moments: Moments, quantile: np.ndarray) -
     >>> values = np.stack([np.exp(1.5 * normal), normal])
     >>> low, high = reach_of_tails(values, find_moments(values), np.full(2, 1.97))
     >>> low.tolist(), high.round(2).tolist()
-    ([0.0, 0.0], [1.18, 0.0])
+    ([0.0, 0.0], [1.17, 0.0])
     """
     if values.shape[-1] < _FEWEST:
         return np.zeros(len(values)), np.zeros(len(values))
