@@ -50,12 +50,12 @@ class Interpreted:
         _memory, records = self.begin(scenario, seed=seed)
         rows = len(scenario.policies) * count
         whole, real = np.empty((rows, outcomes.N_WHOLE), np.int64), np.empty((rows, outcomes.N_REAL))
-        index = np.empty((len(scenario.policies), count), np.int32)
+        index = np.empty((count, len(scenario.policies)), np.int32)
         self.counts.clear()
         with np.errstate(all="ignore"):
             ends = kernel._entry(records, 0, whole, real, index, np.zeros(3, np.int64))
         assert ends == kernel.DONE
-        return whole, index
+        return whole, index.T
 
     def begin(self, scenario: Scenario, *, seed: int = 0) -> tuple[Any, Any]:
         """Make the tables of all policies; return who keeps them, and the table of their one record."""

@@ -20,7 +20,7 @@ SMALL = {
 MOST = {
     "plain": (4.5, 1.4, 0.4, 18.5),
     "mix of releases, 20 % defective": (10.6, 2.9, 0.4, 34.6),
-    "own levels": (5.7, 2.1, 1.8, 26.4),
+    "own levels": (5.7, 2.8, 5.6, 43.5),
     "flapping and crashes": (8.8, 1.8, 0.5, 28.1),
     "sliding": (4.6, 1.4, 0.4, 34),
     "sliding, flapping and crashes": (9, 1.7, 0.5, 36.1),

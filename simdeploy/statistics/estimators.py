@@ -72,7 +72,8 @@ def estimate_values(values: np.ndarray | Sample, measure: Measure, confidence_le
     --------
     >>> import numpy as np
     >>> from simdeploy.scenario.measures import Measure
-    >>> estimate_values(np.array([60.0, 80.0, np.nan]), Measure("makespan_s"), 0.5)[:2]
+    >>> estimate, low, *_ = estimate_values(np.array([60.0, 80.0, np.nan]), Measure("makespan_s"), 0.5)
+    >>> round(estimate, 6), round(low, 6)
     (70.0, 60.0)
     """
     sample = as_sample(values)

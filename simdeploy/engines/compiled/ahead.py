@@ -12,7 +12,6 @@ from simdeploy.engines.compiled.access import (
     ahead,
     ahead_sums,
     at_once,
-    baselines,
     class_rule_of,
     counted,
     drawn,
@@ -32,7 +31,7 @@ from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.levels import FARTHEST_OFF, near_level
 from simdeploy.engines.compiled.philox import draw_intervals, draw_pairs
 from simdeploy.engines.compiled.prober import level_given
-from simdeploy.engines.compiled.sampling import own_level
+from simdeploy.engines.compiled.sampling import known_level, own_level
 from simdeploy.engines.compiled.tables import (
     AHEAD_FROM,
     AHEAD_OF,
@@ -209,7 +208,7 @@ def _add_windows(run, node, requests, begin, end, sums, to):
 def _count(run, node, n, requests, start):
     """Count the failed requests of n windows at the level of the first one; a level of the node alone is worked out only if needed."""
     end = start + policy_of(run).interval
-    own = baselines(run)[node]
+    own = known_level(run, node)
     if own != own:
         if count_failed(run, n, requests, level_given(run, node, near_level(run, node), start, end), FARTHEST_OFF):
             return

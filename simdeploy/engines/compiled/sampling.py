@@ -450,6 +450,13 @@ def _set_level_words(run, first, last):
 
 
 @compiled
+def known_level(run, node):
+    """Return a node's own level of failed requests; NaN where that is still to be drawn."""
+    one = classes(run)[drawn(run)[CLASS, node]]
+    return one.baseline if one.baseline == one.baseline else baselines(run)[node]
+
+
+@compiled
 def own_level(run, node):
     """Return a node's own level of failed requests, drawn when it is first asked for."""
     one, levels = classes(run)[drawn(run)[CLASS, node]], baselines(run)
