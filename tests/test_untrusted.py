@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass, replace
 from functools import partial
 
 import every_result
-import matplotlib
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -76,7 +76,7 @@ def test_untrusted_intervals_are_dashed(name):
     noted = [text for text in texts if NOTE in text]
     assert 1 <= len(noted) <= len(with_some)
     # Before 3.11 ticks of switches are too close.
-    assert not find_unreadable(figure) or (name == "switches" and matplotlib.__version__ < "3.11")
+    assert not find_unreadable(figure) or (name == "switches" and mpl.__version__ < "3.11")
 
 
 def test_the_ranking_knows_which_limits_it_rests_on():
