@@ -172,6 +172,7 @@ TRUSTED_FROM = {
     "band of four means": 100,
     "rate given an event of 30 %": 20,
     "difference of rates": 20,
+    "value of knowing the world": 100,
     "value of knowing the kind": 100,
 }
 # Means that rare values make, of which most samples show none: nothing says that limits are too narrow.
