@@ -81,7 +81,7 @@ def test_very_skewed_costs_are_covered(n, escape, sigma):
     assert trusted > 0.4
 
 
-@pytest.mark.parametrize(("n", "is_trusted"), [(10, False), (39, False), (40, True)])
+@pytest.mark.parametrize(("n", "is_trusted"), [(10, False), (49, False), (50, True)])
 def test_few_values_are_not_trusted(n, is_trusted):
     """However harmless they look, so few values have an interval of their mean that nothing rests on. [property]"""
     values = as_sample(np.random.default_rng(3).normal(100, 1, (REPETITIONS, n)))
