@@ -208,7 +208,7 @@ BUNDLE_RECORD = np.dtype(
 CLASS_RULE_RECORD = np.dtype([("requests", INT), ("allowed", INT)])
 UNKNOWN = -2
 # A node's own level is first looked at through the upper bits of its word: an interval of levels.
-BRACKET_BITS = 8
+BRACKET_BITS = 6
 # Pieces of a polynomial each, which the quantile of own levels is put together from.
 N_PIECES, N_COEFFICIENTS = 134, 6
 N_WINDOW_WORDS = 16
