@@ -203,7 +203,7 @@ ATTACKS = {
 
 
 @pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-@pytest.mark.filterwarnings("ignore:pickle-based deserialization")  # which older pyarrow warns of
+@pytest.mark.filterwarnings("ignore:pyarrow.PyExtensionType", "ignore:pickle-based")  # of which older pyarrow warns
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_pickles_in_a_store(folder, watch, attack):
     """Whoever can write to a store, journal and all, can't make those who read it or go on with it run code. [contract]"""
