@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,16 @@ CASES = {
     "sliding": Case(SLIDING, "the queue of the nodes in flight", least=4),
     "sliding, flapping and crashes": Case({**SLIDING, **FLAPPING, **CRASHES}, "the queue, and the first spells"),
 }
+
+
+def best_of(rounds: int, work: Callable[[], Any]) -> float:
+    """Return the least processor time that work takes in some rounds."""
+    times = []
+    for _ in range(rounds):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return min(times)
 
 
 def bench_1000(changes: dict[str, Any] | None = None) -> Scenario:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from speed_cases import CASES, CRASHES, FLAPPING, Row, bench_1000
+from speed_cases import CASES, CRASHES, FLAPPING, Row, bench_1000, best_of
 
 from simdeploy import Scenario, replicate, simulate
 from simdeploy.engines.block import Block
@@ -56,15 +56,6 @@ def updates(block: Block) -> int:
     resolved = block.numbers["updated_nodes"] + block.numbers["failed_nodes"]
     assert block.is_ok.all()
     return int(resolved[block.index].sum())
-
-
-def best_of(rounds: int, work: Callable[[], Any]) -> float:
-    times = []
-    for _ in range(rounds):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return min(times)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from peers import N_NODES, PEERS, run_simpy
-from speed_cases import Row, bench_1000
+from speed_cases import Row, bench_1000, best_of
 
 from simdeploy import Scenario, simulate
 from simdeploy.engines.compiled.engine import run_compiled
@@ -36,16 +35,6 @@ def of_engine(scenario: Scenario, count: int) -> np.ndarray:
     return np.column_stack([block.numbers[name][block.index[0]] for name in names])
 
 
-def seconds_of(work: Callable[[], Any], rounds: int = 3) -> float:
-    """Best processor time of some rounds."""
-    times = []
-    for _ in range(rounds):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return min(times)
-
-
 def assert_alike(some: np.ndarray, others: np.ndarray) -> None:
     """Means and variances are within four standard errors of each other."""
     for place in range(some.shape[1]):
@@ -62,9 +51,9 @@ def test_compiled_beside_peers(benchmark: Any, scenario: Scenario, name: str, ro
     count, run = ROLLOUTS[name], PEERS[name]
     run(0, 1)  # compiled
     assert_alike(run(1, count), of_engine(scenario, 4000))
-    seconds = benchmark.pedantic(lambda: seconds_of(lambda: run(2, count), 1), rounds=1) / count
-    seconds = min(seconds, seconds_of(lambda: run(2, count), 2) / count)
-    own = seconds_of(lambda: of_engine(scenario, 1000)) / 1000
+    seconds = benchmark.pedantic(lambda: best_of(1, lambda: run(2, count)), rounds=1) / count
+    seconds = min(seconds, best_of(2, lambda: run(2, count)) / count)
+    own = best_of(3, lambda: of_engine(scenario, 1000)) / 1000
     per_node = 1e9 / N_NODES
     row(
         f"compiled engine beside {name} of the plain case",
@@ -88,7 +77,7 @@ def test_reference_beside_simpy(benchmark: Any, scenario: Scenario, what: str, r
                 getattr(rollout, table)
 
     def times() -> tuple[float, float]:
-        pairs = [(seconds_of(reference, 1), seconds_of(lambda: run_simpy(3, n), 1)) for _ in range(5)]
+        pairs = [(best_of(1, reference), best_of(1, lambda: run_simpy(3, n))) for _ in range(5)]
         ours, theirs = (min(column) for column in zip(*pairs, strict=True))
         return ours, theirs
 

@@ -230,16 +230,21 @@ def test_turns_are_those_of_brute_force(name):
 
 CRASH = {"fleet.crash": {"up": "10m", "repair": "1m"}}
 FLAPPING = {"fleet.flapping": {"good": "4m", "degraded": "1m", "error_rate": 0.3}, "fleet.requests_per_second": 10}
+OUTAGES = {"fleet.zones": 2, "fleet.zone_outage": {"up": "5m", "repair": "1m"}}
+LINES = {"fleet.connection": {"online": "6m", "offline": "1m"}}
 SPELLS = {
     "crashes": (make(CRASH | SHARED), 8, 110, TIMES[2:], 60_000),
     "crashes, waited for": (make(CRASH | {"orchestrator.unreachable_nodes": "wait"}), 5, 180, (), 10_000),
     "degraded spells": (make(FLAPPING, max_parallel=2), 7, 180, TIMES[2:], 20_000),
+    "outages of zones": (make(OUTAGES), 0, 170, (), 20_000),
+    "lines that break": (make(LINES | SHARED), 9, 110, (), 10_000),
+    "lines, passed over": (make(LINES | {"orchestrator.unreachable_nodes": "skip"}), 13, 170, (), 10_000),
 }
 
 
 @pytest.mark.parametrize("name", SPELLS)
 def test_spells_are_those_of_brute_force(name):
-    """Where nodes crash or degrade, conditioned worlds are plain ones in which each node looked like this. [oracle]"""
+    """Where nodes crash, degrade or are cut off, conditioned worlds are plain ones in which each node looked like this. [oracle]"""
     scenario, replication, at, times, n_plain = SPELLS[name]
     seen = read_seen(scenario, None, cut(sd.simulate(scenario, replication=replication), at, times), at)
     seen = replace(seen, nodes=replace(seen.nodes, widths=np.full(scenario.fleet.nodes, 10.0)))

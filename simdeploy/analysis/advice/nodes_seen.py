@@ -216,18 +216,17 @@ def _find_order(frame: pd.DataFrame, dispatched: np.ndarray, status: np.ndarray,
     is_pending = status == PENDING
     if "position" in frame and frame["position"].notna().all():
         positions = frame["position"].to_numpy()
+        shown = positions.tolist()
         twice = frame["position"].duplicated()
         if twice.any():
             row = int(np.flatnonzero(twice)[0])
-            problems.append(
-                _row_problem(row + 1, "position", "another row has this place in the order", positions[row])
-            )
+            problems.append(_row_problem(row + 1, "position", "another row has this place in the order", shown[row]))
         order = np.argsort(positions, kind="stable")
         early = order[: int((~is_pending).sum())]
         waiting = early[is_pending[early]].tolist()
         if waiting:
             message = "pending, although nodes after it were dispatched"
-            problems.append(_row_problem(waiting[0] + 1, "position", message, positions[waiting[0]]))
+            problems.append(_row_problem(waiting[0] + 1, "position", message, shown[waiting[0]]))
     else:
         order = np.lexsort((np.arange(len(frame)), np.nan_to_num(dispatched, nan=np.inf), is_pending))
     return np.asarray(order)
