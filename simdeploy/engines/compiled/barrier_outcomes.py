@@ -20,10 +20,10 @@ from simdeploy.engines.compiled.access import (
 )
 from simdeploy.engines.compiled.codes import COMPLETED, FAILED, ON_FAILURE_ROLLBACK, ORDER_INDEX
 from simdeploy.engines.compiled.exposure import after_ns
+from simdeploy.engines.compiled.going_back import draw_rollbacks, set_rollbacks
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.laws import CONSTANT
 from simdeploy.engines.compiled.levels import near_level
-from simdeploy.engines.compiled.sampling import draw_rollbacks, set_rollbacks
 from simdeploy.engines.compiled.tables import (
     BACK_FAILED,
     BACK_HIGH,

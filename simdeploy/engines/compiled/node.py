@@ -14,11 +14,11 @@ from simdeploy.engines.compiled.access import (
 )
 from simdeploy.engines.compiled.clock import COUNTS, GETS_ORDER, IS_BACK, enqueue
 from simdeploy.engines.compiled.codes import CUSUM
+from simdeploy.engines.compiled.going_back import set_rollbacks
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.limits import note_verdict
 from simdeploy.engines.compiled.line import fails_unheard, online_again
 from simdeploy.engines.compiled.pools import crashes_change, let_serve, look_at_pools
-from simdeploy.engines.compiled.sampling import set_rollbacks
 from simdeploy.engines.compiled.slots import resolve_slot
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,

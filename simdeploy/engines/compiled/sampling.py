@@ -5,11 +5,8 @@ Loops over nodes are kept free of branches where a number is needed for every no
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from simdeploy.engines.compiled import laws
 from simdeploy.engines.compiled.access import (
     affects_class,
     affects_nodes,
@@ -39,6 +36,7 @@ from simdeploy.engines.compiled.codes import (
     ORDER_ZONE,
 )
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.lanes import fill, fill_coupled_words, fill_words, spread
 from simdeploy.engines.compiled.laws import draw_ns, quantile
 from simdeploy.engines.compiled.line import set_first_lines
 from simdeploy.engines.compiled.outlook import set_first_spells
@@ -50,19 +48,13 @@ from simdeploy.engines.compiled.philox import (
     to_uniform,
 )
 from simdeploy.engines.compiled.sorting import find_order
-from simdeploy.engines.compiled.special import exp, normal_quantile_central, normal_quantile_tail
-from simdeploy.engines.compiled.tables import AFFECTED, CLASS, DURATION, FAILS, HANGS, LEVEL_WORD, ORDER, ROLLBACK
+from simdeploy.engines.compiled.tables import AFFECTED, CLASS, DURATION, FAILS, HANGS, LEVEL_WORD, ORDER
 from simdeploy.engines.compiled.tilting import bend, log_weight_of_draw, odds_times, set_log_weights
-from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.streams import Stream
 
 _12 = np.uint64(12)
-_0 = np.uint64(0)
 _WINDOW_BLOCK = np.uint64(Stream.WINDOW.block)
-_NS = float(NS_PER_S)
-_MAX_NS = float(MAX_DURATION_NS)
 _WORDS = 2.0**52
-_BATCH = 256
 NODES_AT_ONCE = 2048  # whose draws and fates fit into the cache of a core
 
 
@@ -87,7 +79,7 @@ def _put_in_order(run):
     """Put the nodes that the scenario names first, and the others after them by number."""
     order, is_named = drawn(run)[ORDER], drawn(run)[AFFECTED]  # for the moment: nobody is affected yet
     run.affected_are = -1
-    _fill(is_named, 0)
+    fill(is_named, 0)
     for place in range(run.n_ordered):
         order[place] = ordered(run)[place]
         is_named[order[place]] = 1
@@ -96,12 +88,6 @@ def _put_in_order(run):
         if not is_named[node]:
             order[place] = node
             place += 1
-
-
-@compiled
-def _fill(row, value):
-    for place in range(len(row)):
-        row[place] = value
 
 
 @compiled
@@ -203,36 +189,9 @@ def _either(a, b):
 
 
 @compiled
-def _fill_words(run, stream, first, last):
-    """Draw both words of the stream's block at index 0, for some nodes; those of the first stand first."""
-    if not is_of_nodes(run, stream >> 1):
-        _fill_coupled_words(run, stream, first, last)
-        return
-    key0, key1, own = run.key0, run.key1, lineages(run)[run.row]
-    stream_block = np.uint64(stream >> 1)
-    both = words(run)
-    for place in range(last - first):
-        even, odd = block(key0, key1, own[first + place], stream_block, np.uint64(first + place), _0)
-        both[0, place] = even
-        both[1, place] = odd
-
-
-@compiled
-def _fill_coupled_words(run, stream, first, last):
-    """Draw the same of words that decide about all nodes together, so that none has its own."""
-    key0, key1, replication = run.key0, run.key1, run.replication
-    stream_block = np.uint64(stream >> 1)
-    both = words(run)
-    for place in range(last - first):
-        even, odd = block(key0, key1, replication, stream_block, np.uint64(first + place), _0)
-        both[0, place] = even
-        both[1, place] = odd
-
-
-@compiled
 def _shuffle(run, stream):
     """Return the nodes in the order of their uniforms."""
-    _fill_coupled_words(run, stream, 0, run.nodes)
+    fill_coupled_words(run, stream, 0, run.nodes)
     row = words(run)[stream & 1]
     keys = np.empty(run.nodes, np.int64)
     for node in range(run.nodes):
@@ -243,7 +202,7 @@ def _shuffle(run, stream):
 @compiled
 def _assign_classes(run):
     class_of = drawn(run)[CLASS]
-    _fill(class_of, 0)
+    fill(class_of, 0)
     for place in range(run.n_class_nodes):
         class_of[class_nodes(run)[place, 0]] = class_nodes(run)[place, 1]
     if not run.deals_classes:
@@ -266,17 +225,17 @@ def _set_affected(run):
     if is_same:
         if run.affected_are != (run.kind >= 0):
             run.affected_are = run.kind >= 0
-            _fill(affected, run.affected_are)
+            fill(affected, run.affected_are)
         return
     kind = kinds(run)[run.kind]
     run.affected_are = -1
     if kind.affects == AFFECTS_SHARE:
-        _fill_words(run, Stream.AFFECTED.value, 0, run.nodes)
+        fill_words(run, Stream.AFFECTED.value, 0, run.nodes)
         lane, share = words(run)[0], kind.share
         for node in range(run.nodes):
             affected[node] = to_uniform(lane[node]) < share
     elif kind.affects == AFFECTS_COUNT:
-        _fill(affected, 0)
+        fill(affected, 0)
         shuffled = _shuffle(run, Stream.AFFECTED.value)
         for place in range(min(kind.count, run.nodes)):
             affected[shuffled[place]] = 1
@@ -284,7 +243,7 @@ def _set_affected(run):
         for node in range(run.nodes):
             affected[node] = affects_class(run)[run.kind, drawn(run)[CLASS, node]]
     elif kind.affects == AFFECTS_NODES:
-        _fill(affected, 0)
+        fill(affected, 0)
         for place in range(kind.first_node, kind.last_node):
             affected[affects_nodes(run)[place]] = 1
     else:
@@ -295,13 +254,13 @@ def _set_affected(run):
 @compiled
 def _set_starts(run, first, last):
     """Draw how long each node's first attempt to start takes, and whether it fails."""
-    _fill_words(run, Stream.UPDATE_DURATION.value, first, last)
+    fill_words(run, Stream.UPDATE_DURATION.value, first, last)
     durations, fails = drawn(run)[DURATION, first:last], drawn(run)[FAILS, first:last]
     affected, lane = drawn(run)[AFFECTED, first:last], words(run)[1]
     if run.n_classes == 1:
         chances = today(run)[0]
         law = law_at(run, classes(run)[0].update)
-        _spread(law, words(run)[0, : last - first], chances.slowdown, run.tilt_update, durations)
+        spread(law, words(run)[0, : last - first], chances.slowdown, run.tilt_update, durations)
         # Below the first words that do not fail: u = (word + 1/2) / 2**52 < p.
         plain, hurt = (
             first_word_not_below(chances.start_failure),
@@ -329,49 +288,16 @@ def _set_hangs(run, first, last):
         any_hangs |= today(run)[number].start_hang_affected > 0 or today(run)[number].start_hang > 0
     if not any_hangs:
         if run.any_hangs:
-            _fill(drawn(run)[HANGS], 0)
+            fill(drawn(run)[HANGS], 0)
         run.any_hangs = False
         return
     run.any_hangs = True
-    _fill_words(run, Stream.START_HANG.value, first, last)
+    fill_words(run, Stream.START_HANG.value, first, last)
     lane = words(run)[Stream.START_HANG.value & 1]
     for place in range(last - first):
         chances = today(run)[class_of[place]]
         p = chances.start_hang_affected if affected[place] else chances.start_hang
         hangs[place] = to_uniform(lane[place]) < p
-
-
-@compiled
-def _spread(law, lane, factor, tilt, out):
-    """Sample a duration in nanoseconds for each of many words."""
-    if law.kind == laws.CONSTANT:
-        _fill(out, draw_ns(law, 0.5, factor))
-    elif tilt != 1:
-        for i in range(len(lane)):
-            out[i] = draw_ns(law, bend(to_uniform(lane[i]), tilt), factor)
-    elif law.kind == laws.LOGNORMAL:
-        _spread_lognormal(law.a, law.b, lane, factor, out)
-    else:
-        for i in range(len(lane)):
-            out[i] = draw_ns(law, to_uniform(lane[i]), factor)
-
-
-@compiled
-def _spread_lognormal(median, sigma, lane, factor, out):
-    # Batch by batch, so that what the loops hand on stays in the fastest memory.
-    z = np.empty(_BATCH)
-    for first in range(0, len(lane), _BATCH):
-        some, some_out = lane[first : first + _BATCH], out[first : first + _BATCH]
-        for i in range(len(some)):
-            z[i] = normal_quantile_central(to_uniform(some[i]) - 0.5)
-        for i in range(len(some)):
-            u = to_uniform(some[i])
-            if abs(u - 0.5) > 0.425:
-                z[i] = normal_quantile_tail(u)
-        for i in range(len(some)):
-            ns = min(median * exp(sigma * z[i]) * _NS * factor, _MAX_NS)
-            whole = math.floor(ns)
-            some_out[i] = np.int64(whole) + np.int64(ns - whole >= 0.5)
 
 
 @compiled
@@ -389,7 +315,7 @@ def _set_peaks(run, first, last):
             for place in range(last - first):
                 row[place] = before[place]
         else:
-            _fill(row, 0)
+            fill(row, 0)
         windows = peaks(run)[number]
         if done % 2 and done < windows:
             for place in range(last - first):
@@ -438,12 +364,12 @@ def _forget_levels(run, first, last):
     for number in range(run.n_classes):
         any_drawn |= classes(run)[number].baseline != classes(run)[number].baseline
     if any_drawn:
-        _fill(baselines(run)[first:last], np.nan)
+        fill(baselines(run)[first:last], np.nan)
 
 
 @compiled
 def _set_level_words(run, first, last):
-    _fill_words(run, Stream.ERROR_RATE.value, first, last)
+    fill_words(run, Stream.ERROR_RATE.value, first, last)
     lane, level_words = words(run)[Stream.ERROR_RATE.value & 1], drawn(run)[LEVEL_WORD, first:last]
     for place in range(last - first):
         level_words[place] = np.int64(lane[place] >> _12)
@@ -465,34 +391,3 @@ def own_level(run, node):
     if levels[node] != levels[node]:
         levels[node] = quantile(law_at(run, one.error_rate), draw(run, Stream.ERROR_RATE.value, node, 0))
     return levels[node]
-
-
-# -- going back ------------------------------------------------------------------------------------
-
-
-@compiled
-def set_rollbacks(run):
-    """Draw how long going back takes, for every node; -1 - duration where it fails in the end."""
-    if not run.has_rollbacks:
-        run.has_rollbacks = True
-        draw_rollbacks(run, 0, run.nodes)
-
-
-@compiled
-def draw_rollbacks(run, first, last):
-    """Draw the same for some nodes."""
-    _fill_words(run, Stream.ROLLBACK_DURATION.value, first, last)
-    durations, lane = drawn(run)[ROLLBACK, first:last], words(run)[1]
-    if run.n_classes == 1:
-        one = classes(run)[0]
-        _spread(law_at(run, one.rollback), words(run)[0, : last - first], 1.0, run.tilt_rollback, durations)
-        if one.rollback_failure > 0:
-            for place in range(last - first):
-                if to_uniform(lane[place]) < one.rollback_failure:
-                    durations[place] = -1 - durations[place]
-        return
-    for place in range(last - first):
-        one = classes(run)[drawn(run)[CLASS, first + place]]
-        u = bend(to_uniform(words(run)[0, place]), run.tilt_rollback)
-        duration = draw_ns(law_at(run, one.rollback), u, 1.0)
-        durations[place] = -1 - duration if to_uniform(lane[place]) < one.rollback_failure else duration

@@ -1,0 +1,87 @@
+"""Random words of many nodes at once, and durations from them, for compiled code: loops that become vector instructions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simdeploy.engines.compiled import laws
+from simdeploy.engines.compiled.access import lineages, words
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.laws import draw_ns
+from simdeploy.engines.compiled.philox import block, is_of_nodes, to_uniform
+from simdeploy.engines.compiled.special import exp, normal_quantile_central, normal_quantile_tail
+from simdeploy.engines.compiled.tilting import bend
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S
+
+_0 = np.uint64(0)
+_NS = float(NS_PER_S)
+_MAX_NS = float(MAX_DURATION_NS)
+_BATCH = 256
+
+
+@compiled
+def fill_words(run, stream, first, last):
+    """Draw both words of the stream's block at index 0, for some nodes; those of the first stand first."""
+    if not is_of_nodes(run, stream >> 1):
+        fill_coupled_words(run, stream, first, last)
+        return
+    key0, key1, own = run.key0, run.key1, lineages(run)[run.row]
+    stream_block = np.uint64(stream >> 1)
+    both = words(run)
+    for place in range(last - first):
+        even, odd = block(key0, key1, own[first + place], stream_block, np.uint64(first + place), _0)
+        both[0, place] = even
+        both[1, place] = odd
+
+
+@compiled
+def fill_coupled_words(run, stream, first, last):
+    """Draw the same of words that decide about all nodes together, so that none has its own."""
+    key0, key1, replication = run.key0, run.key1, run.replication
+    stream_block = np.uint64(stream >> 1)
+    both = words(run)
+    for place in range(last - first):
+        even, odd = block(key0, key1, replication, stream_block, np.uint64(first + place), _0)
+        both[0, place] = even
+        both[1, place] = odd
+
+
+@compiled
+def spread(law, lane, factor, tilt, out):
+    """Sample a duration in nanoseconds for each of many words."""
+    if law.kind == laws.CONSTANT:
+        fill(out, draw_ns(law, 0.5, factor))
+    elif tilt != 1:
+        for i in range(len(lane)):
+            out[i] = draw_ns(law, bend(to_uniform(lane[i]), tilt), factor)
+    elif law.kind == laws.LOGNORMAL:
+        _spread_lognormal(law.a, law.b, lane, factor, out)
+    else:
+        for i in range(len(lane)):
+            out[i] = draw_ns(law, to_uniform(lane[i]), factor)
+
+
+@compiled
+def _spread_lognormal(median, sigma, lane, factor, out):
+    # Batch by batch, so that what the loops hand on stays in the fastest memory.
+    z = np.empty(_BATCH)
+    for first in range(0, len(lane), _BATCH):
+        some, some_out = lane[first : first + _BATCH], out[first : first + _BATCH]
+        for i in range(len(some)):
+            z[i] = normal_quantile_central(to_uniform(some[i]) - 0.5)
+        for i in range(len(some)):
+            u = to_uniform(some[i])
+            if abs(u - 0.5) > 0.425:
+                z[i] = normal_quantile_tail(u)
+        for i in range(len(some)):
+            ns = min(median * exp(sigma * z[i]) * _NS * factor, _MAX_NS)
+            whole = math.floor(ns)
+            some_out[i] = np.int64(whole) + np.int64(ns - whole >= 0.5)
+
+
+@compiled
+def fill(row, value):
+    for place in range(len(row)):
+        row[place] = value
