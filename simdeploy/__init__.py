@@ -10,7 +10,7 @@ import lazy_loader
 
 from simdeploy.result import Result
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 Result.find_report = staticmethod(lambda: import_module("simdeploy.report"))
 
