@@ -88,6 +88,7 @@ def interpret() -> Interpreted:
         views.make_view, views.make_reader, views.make_current = _make_view, _make_reader, _make_current
         special = import_module(f"{_PACKAGE}.special")
         special._from_bits = lambda bits: struct.unpack("d", struct.pack("q", bits))[0]
+        special._to_bits = lambda number: np.int64(struct.unpack("q", struct.pack("d", number))[0])
         for function in special._NAMES:
             setattr(special, function, _without_last(getattr(scipy.special, function)))
         for name, functions in _COUNTED.items():

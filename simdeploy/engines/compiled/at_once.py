@@ -16,7 +16,7 @@ from simdeploy.engines.compiled.binomial import (
     number_at,
 )
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.special import normal_quantile_central, normal_quantile_tail
+from simdeploy.engines.compiled.special import normal_quantiles
 from simdeploy.engines.compiled.tables import COUNT, NORMAL, STEP, UNIFORM
 from simdeploy.world.binomial import _SMALLEST_LOG
 
@@ -86,11 +86,7 @@ def _count_by_steps(run, n, requests, p, off):
 def _count_by_expansion(run, n, requests, p, off):
     uniforms, z, counts = at_once(run)[UNIFORM], at_once(run)[NORMAL], counted(run)[COUNT]
     c0, c1, c2, c3, variance = expand(requests, p)
-    for i in range(n):
-        z[i] = normal_quantile_central(uniforms[i] - 0.5)
-    for i in range(n):
-        if abs(uniforms[i] - 0.5) > 0.425:
-            z[i] = normal_quantile_tail(uniforms[i])
+    normal_quantiles(uniforms[:n], z)
     near = 4 * requests * off
     for i in range(n):
         counts[i] = number_at(z[i], requests, c0, c1, c2, c3, variance, near)

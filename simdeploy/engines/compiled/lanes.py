@@ -11,7 +11,7 @@ from simdeploy.engines.compiled.access import lineages, words
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import draw_ns
 from simdeploy.engines.compiled.philox import block, is_of_nodes, to_uniform
-from simdeploy.engines.compiled.special import exp, normal_quantile_central, normal_quantile_tail
+from simdeploy.engines.compiled.special import exp, normal_quantiles
 from simdeploy.engines.compiled.tilting import bend
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 
@@ -19,6 +19,7 @@ _0 = np.uint64(0)
 _NS = float(NS_PER_S)
 _MAX_NS = float(MAX_DURATION_NS)
 _BATCH = 256
+NODES_AT_ONCE = 2048  # whose draws and fates fit into the cache of a core
 
 
 @compiled
@@ -66,15 +67,12 @@ def spread(law, lane, factor, tilt, out):
 @compiled
 def _spread_lognormal(median, sigma, lane, factor, out):
     # Batch by batch, so that what the loops hand on stays in the fastest memory.
-    z = np.empty(_BATCH)
+    uniforms, z = np.empty(_BATCH), np.empty(_BATCH)
     for first in range(0, len(lane), _BATCH):
         some, some_out = lane[first : first + _BATCH], out[first : first + _BATCH]
         for i in range(len(some)):
-            z[i] = normal_quantile_central(to_uniform(some[i]) - 0.5)
-        for i in range(len(some)):
-            u = to_uniform(some[i])
-            if abs(u - 0.5) > 0.425:
-                z[i] = normal_quantile_tail(u)
+            uniforms[i] = to_uniform(some[i])
+        normal_quantiles(uniforms[: len(some)], z)
         for i in range(len(some)):
             ns = min(median * exp(sigma * z[i]) * _NS * factor, _MAX_NS)
             whole = math.floor(ns)

@@ -1,8 +1,8 @@
 """Special functions for compiled code.
 
 scipy's own functions are called through their addresses, so that both engines get the same digits. They are looked up by
-name when compiled code is loaded, which keeps that code cacheable. The normal quantile and the exponential are written
-here, since they are needed once per node: in a form that compilers turn into vector instructions.
+name when compiled code is loaded, which keeps that code cacheable. The normal quantile, the exponential and the logarithm are
+written here, since they are needed once per node: in a form that compilers turn into vector instructions.
 
 References
 ----------
@@ -75,7 +75,11 @@ betaincinv, betainccinv = _external("betaincinv"), _external("betainccinv")
 ndtr, betaln = _external("ndtr"), _external("betaln")
 
 LOG2_E = math.log2(math.e)
+_FAR = 5.0  # root of minus the logarithm of a tail, from which on another approximation is right
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+# Of the series of atanh; and the bits of the root of 1/2, where the logarithm's range is cut.
+_A1, _A2, _A3, _A4, _A5, _A6, _A7, _A8, _A9, _A10 = (1 / (2 * k + 1) for k in range(1, 11))
+_ROOT_BITS = int(np.float64(math.sqrt(0.5)).view(np.int64))
 _T2, _T3, _T4, _T5, _T6, _T7, _T8, _T9, _T10, _T11, _T12, _T13 = (1 / math.factorial(k) for k in range(2, 14))
 
 
@@ -85,6 +89,27 @@ def _from_bits(_typing, _bits):
         return builder.bitcast(arguments[0], context.get_value_type(types.float64))
 
     return types.float64(types.int64), codegen
+
+
+@intrinsic
+def _to_bits(_typing, _number):
+    def codegen(context, builder, _signature, arguments):
+        return builder.bitcast(arguments[0], context.get_value_type(types.int64))
+
+    return types.int64(types.float64), codegen
+
+
+@inlined
+def log(x):
+    """Compute the logarithm of a positive number of full precision to one or two units in the last place."""
+    bits = _to_bits(x)
+    exponent = (bits - _ROOT_BITS) >> np.int64(52)
+    f = _from_bits(bits - (exponent << np.int64(52))) - 1.0
+    s = f / (2.0 + f)
+    z = s * s
+    high = _A5 + z * (_A6 + z * (_A7 + z * (_A8 + z * (_A9 + z * _A10))))
+    series = z * (_A1 + z * (_A2 + z * (_A3 + z * (_A4 + z * high))))
+    return exponent * _LN2_HIGH + (2.0 * s + (2.0 * s * series + exponent * _LN2_LOW))
 
 
 @inlined
@@ -111,18 +136,25 @@ def normal_quantile_central(q):
     return q * top / bottom
 
 
+@inlined
+def _normal_quantile_near(r):
+    """Return the normal quantile in the tail above, not far from the middle, by the root of minus the logarithm of that tail."""
+    r -= 1.6
+    top = ((((((7.74545014278341407640e-4 * r + 2.27238449892691845833e-2) * r + 0.241780725177450611770) * r
+              + 1.27045825245236838258) * r + 3.64784832476320460504) * r + 5.76949722146069140550) * r
+           + 4.63033784615654529590) * r + 1.42343711074968357734  # fmt: skip
+    bottom = ((((((1.05075007164441684324e-9 * r + 5.47593808499534494600e-4) * r + 1.51986665636164571966e-2) * r
+                 + 0.148103976427480074590) * r + 0.689767334985100004550) * r + 1.67638483018380384940) * r
+              + 2.05319162663775882187) * r + 1.0  # fmt: skip
+    return top / bottom
+
+
 @compiled
-def normal_quantile_tail(u):
+def _normal_quantile_tail(u):
     """Return the normal quantile at u, for u below 0.075 or above 0.925."""
     r = math.sqrt(-math.log(min(u, 1.0 - u)))
-    if r <= 5.0:
-        r -= 1.6
-        top = ((((((7.74545014278341407640e-4 * r + 2.27238449892691845833e-2) * r + 0.241780725177450611770) * r
-                  + 1.27045825245236838258) * r + 3.64784832476320460504) * r + 5.76949722146069140550) * r
-               + 4.63033784615654529590) * r + 1.42343711074968357734  # fmt: skip
-        bottom = ((((((1.05075007164441684324e-9 * r + 5.47593808499534494600e-4) * r + 1.51986665636164571966e-2) * r
-                     + 0.148103976427480074590) * r + 0.689767334985100004550) * r + 1.67638483018380384940) * r
-                  + 2.05319162663775882187) * r + 1.0  # fmt: skip
+    if r <= _FAR:
+        z = _normal_quantile_near(r)
     else:
         r -= 5.0
         top = ((((((2.01033439929228813265e-7 * r + 2.71155556874348757815e-5) * r + 1.24266094738807843860e-3) * r
@@ -131,7 +163,8 @@ def normal_quantile_tail(u):
         bottom = ((((((2.04426310338993978564e-15 * r + 1.42151175831644588870e-7) * r + 1.84631831751005468180e-5) * r
                      + 7.86869131145613259100e-4) * r + 1.48753612908506148525e-2) * r + 0.136929880922735805310) * r
                   + 0.599832206555887937690) * r + 1.0  # fmt: skip
-    return -top / bottom if u < 0.5 else top / bottom
+        z = top / bottom
+    return -z if u < 0.5 else z
 
 
 @compiled
@@ -140,7 +173,26 @@ def normal_quantile(u):
     q = u - 0.5
     if abs(q) <= 0.425:
         return normal_quantile_central(q)
-    return normal_quantile_tail(u)
+    return _normal_quantile_tail(u)
+
+
+@compiled
+def normal_quantiles(uniforms, out):
+    """Write the normal quantiles of uniforms: loops that become vector instructions, each for all of them, as if half were in a tail."""
+    n = len(uniforms)
+    r, n_far = np.empty(n), 0
+    for i in range(n):
+        out[i] = normal_quantile_central(uniforms[i] - 0.5)
+        r[i] = math.sqrt(-log(min(uniforms[i], 1.0 - uniforms[i])))
+        n_far += np.int64(r[i] > _FAR)
+    for i in range(n):
+        z = _normal_quantile_near(r[i])
+        z = -z if uniforms[i] < 0.5 else z
+        out[i] = z if abs(uniforms[i] - 0.5) > 0.425 else out[i]
+    if n_far:
+        for i in range(n):
+            if r[i] > _FAR:
+                out[i] = _normal_quantile_tail(uniforms[i])
 
 
 @compiled
