@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Callable
@@ -18,7 +19,19 @@ from numba.core import caching
 from simdeploy import Scenario, SimdeployWarning, SimulationError, read_scenario, simulate
 from simdeploy.engines import choice
 from simdeploy.engines.block import Block
-from simdeploy.engines.compiled import clock, codes, jit, kernel, laws, levels, outcomes, philox, sorting, special
+from simdeploy.engines.compiled import (
+    clock,
+    codes,
+    jit,
+    kernel,
+    laws,
+    levels,
+    out_at_once,
+    outcomes,
+    philox,
+    sorting,
+    special,
+)
 from simdeploy.engines.compiled.binomial import failed_of, is_healthy_word, last_healthy_word
 from simdeploy.engines.compiled.engine import prepare_compiled, run_compiled
 from simdeploy.engines.compiled.jit import entry
@@ -78,6 +91,8 @@ def ask_special(u, x, out):
     for i in range(len(u)):
         out[0, i] = special.normal_quantile(u[i])
         out[1, i] = special.exp(x[i])
+        out[2, i] = special.log(u[i])
+    special.normal_quantiles(u, out[3])
 
 
 @entry()
@@ -127,6 +142,24 @@ def test_sorting_is_stable():
         values, order = sort_both(drawn[:n], drawn[:n])
         np.testing.assert_array_equal(values, np.sort(drawn[:n]))
         np.testing.assert_array_equal(order, np.argsort(drawn[:n], kind="stable"))
+
+
+@entry()
+def ask_most(starts, ends, until):
+    return out_at_once.most_at_once(starts, ends, until)
+
+
+def test_most_intervals_at_once():
+    """Intervals are counted as one would by hand: in clusters, far apart, with ends that are starts, and none at all. [oracle]"""
+    rng = np.random.default_rng(3)
+    for scale, n, share in itertools.product((5, 10**9, 1 << 61), (0, 1, 2, 40), (0, 0.1, 0.9)):
+        starts = np.where(rng.random(n) < share, rng.integers(0, 3, n), rng.integers(0, scale, n))
+        ends = starts + 1 + rng.integers(0, 1 + scale // 20, n)
+        ends[: n // 8] = starts[n - n // 8 :] + 1
+        ends = np.maximum(ends, starts + 1)
+        until = int(np.quantile(starts, 0.8)) if n else 0
+        at_once = [int(((starts <= t) & (t < ends)).sum()) for t in starts[starts <= until]]
+        assert ask_most(starts, ends, until) == max(at_once, default=0)
 
 
 def test_shortcuts_end():
@@ -206,18 +239,20 @@ def test_levels_of_sums_are_nearly_exact(law, least_known):
     np.testing.assert_allclose(served[is_known], expected, rtol=2e-11)
 
 
-def test_normal_quantile_and_exponential():
-    """The two functions written here agree with scipy and the C library to the last digits. [oracle]"""
+def test_normal_quantile_exponential_and_logarithm():
+    """The functions written here agree with scipy and the C library to the last digits, one by one or many at once. [oracle]"""
     from scipy.special import ndtri
 
     u = np.concatenate(
         [np.random.default_rng(6).random(5000), 2.0 ** -np.arange(2.0, 53), 1 - 2.0 ** -np.arange(2.0, 53)]
     )
     x = np.linspace(-707, 709, len(u))
-    out = np.empty((2, len(u)))
+    out = np.empty((4, len(u)))
     ask_special(u, x, out)
     np.testing.assert_allclose(out[0], ndtri(u), rtol=4e-15, atol=1e-15)
     np.testing.assert_allclose(out[1], np.exp(x), rtol=1e-15)
+    np.testing.assert_allclose(out[2], np.log(u), rtol=1e-15)
+    np.testing.assert_allclose(out[3], out[0], rtol=4e-15, atol=1e-15)
 
 
 def test_words_are_those_of_the_registry():

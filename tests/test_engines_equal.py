@@ -75,6 +75,44 @@ def test_what_differs_is_seen(name: str, one: Any, other: Any) -> None:
     assert differences(["p"], [[{**rest, name: one}]], [[{**rest, name: other}]])
 
 
+@pytest.mark.parametrize("pacing", ["sliding", "barrier"])
+@pytest.mark.parametrize("unreachable", ["fail", "skip", "wait"])
+@pytest.mark.parametrize("duration", [45, {"lognormal": {"median": 45, "p95": 120}}], ids=["alike", "spread"])
+def test_engines_are_equal_over_larger_fleets(pacing: str, unreachable: str, duration: Any) -> None:
+    """Where many nodes are plain and have their verdicts one after the other, or at once, until a limit is crossed. [property]"""
+    flapping = {"good": "30m", "degraded": "45s", "error_rate": 0.3}
+    crash = {"up": {"exponential": {"mean": "3h"}}, "repair": {"exponential": {"mean": "5m"}}}
+    fleet = {
+        "nodes": 60,
+        "update_duration": duration,
+        "start_failure": 0.05,
+        "error_rate": 0.004,
+        "requests_per_second": 20,
+    }
+    health_check = {"deadline": "10m", "max_error_rate": 0.02, "min_healthy_time": "60s"}
+    scenario = Scenario.from_dict(
+        {
+            "name": "larger",
+            "fleet": {**fleet, "flapping": flapping, "crash": crash},
+            "orchestrator": {"pacing": pacing, "unreachable_nodes": unreachable},
+            "policies": {
+                f"up to {n}": {
+                    "strategy": "rolling",
+                    "max_parallel": 10,
+                    "max_failed_nodes": n,
+                    "max_failed_nodes_percent": 100,
+                    "health_check": health_check,
+                }
+                for n in (1, 60)
+            },
+        }
+    )
+    policies = list(scenario.policies.values())
+    expected, found = (run(scenario, policies, engine, seed=3) for engine in ("reference", "compiled"))
+    assert {row["state"] for rows in expected for row in rows} == {"completed", "failed"}
+    assert differences(list(scenario.policies), expected, found) == []
+
+
 # -- what must be met ------------------------------------------------------------------------------
 
 

@@ -15,15 +15,15 @@ SMALL = {
     f"policies.{POLICY}.max_parallel": NODES // 10,
     f"policies.{POLICY}.max_failed_nodes": 20,
 }
-# Per node update at most: blocks of Philox, draws from distributions, windows worked out exactly, and steps of loops. One more of
-# these for each node is beyond what is left.
+# Per node update at most: blocks of Philox, draws from distributions, windows worked out exactly, and steps of loops, of which vector
+# instructions may take eight at once. One more of these for each node is beyond what is left.
 MOST = {
-    "plain": (4.5, 1.4, 0.4, 18.5),
-    "mix of releases, 20 % defective": (10.6, 2.9, 0.4, 34.6),
-    "own levels": (5.7, 2.8, 5.6, 43.5),
-    "flapping and crashes": (8.8, 1.8, 0.5, 28.1),
-    "sliding": (4.6, 1.4, 0.4, 34),
-    "sliding, flapping and crashes": (9, 1.7, 0.5, 36.1),
+    "plain": (4.4, 1.2, 0.1, 17.4),
+    "mix of releases, 20 % defective": (7.2, 1.4, 0.1, 20.4),
+    "own levels": (5.5, 1.9, 2.8, 32.5),
+    "flapping and crashes": (8, 1.4, 0.2, 42.7),
+    "sliding": (4.4, 1.2, 0.1, 32.5),
+    "sliding, flapping and crashes": (8.1, 1.5, 0.2, 39.6),
 }
 
 

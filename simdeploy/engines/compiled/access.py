@@ -14,6 +14,7 @@ from simdeploy.engines.compiled.records import (
     LAW_RECORD,
     MEMBER_RECORD,
     MOST_STEP_WINDOWS,
+    N_BRACKETS,
     N_COEFFICIENTS,
     N_PIECES,
     N_STEPPING,
@@ -86,9 +87,10 @@ bakes = make_view("bakes_at", INT, "n_sizes")
 _wave_terms_at = make_reader("wave_terms_at", WAVE_TERMS_RECORD)
 _bake_at = make_reader("bakes_at", INT)
 # Words up to which a window is surely healthy, by rule, class, level and bracket of the node's own level.
-bracket_words = make_view("bracket_words_at", INT, "n_brackets", 1 << BRACKET_BITS)
+bracket_words = make_view("bracket_words_at", INT, "n_brackets", N_BRACKETS)
+_LAST_BRACKET = (1 << BRACKET_BITS) - 1
 # Words beyond which it is surely unhealthy.
-words_beyond = make_view("words_beyond_at", INT, "n_brackets", 1 << BRACKET_BITS)
+words_beyond = make_view("words_beyond_at", INT, "n_brackets", N_BRACKETS)
 member_at = make_reader("members_at", MEMBER_RECORD)
 rule_at = make_reader("rules_at", RULE_RECORD)
 bundle_at = make_reader("bundles_at", BUNDLE_RECORD)
@@ -191,6 +193,14 @@ def class_rule_of(run, policy, number):
 def bracket_of(run, policy, number, level):
     """The row of bracket_words and words_beyond for a policy's rule, a class and a level as in :func:`last_word_of`."""
     return (policy.rule * run.n_classes + number) * (1 + run.n_kinds) + level
+
+
+@inlined
+def bracket_at(word):
+    """The column of bracket_words and words_beyond for the word of a node's own level."""
+    bracket = word >> (52 - BRACKET_BITS)
+    finer = (word >> (52 - 2 * BRACKET_BITS)) & _LAST_BRACKET
+    return bracket if bracket < _LAST_BRACKET else _LAST_BRACKET + 1 + finer
 
 
 @inlined

@@ -28,8 +28,8 @@ from simdeploy.engines.compiled.barrier_limits import sort_least, stop_by_limits
 from simdeploy.engines.compiled.barrier_outcomes import rate_at, requests_at, write_outcome
 from simdeploy.engines.compiled.codes import CANCELED, COMPLETED, FAILED, ORDER_INDEX
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.lanes import NODES_AT_ONCE
 from simdeploy.engines.compiled.people import rejects_in_bundle
-from simdeploy.engines.compiled.sampling import NODES_AT_ONCE
 from simdeploy.engines.compiled.tables import (
     AFFECTED,
     FAILURES,

@@ -12,24 +12,19 @@ from simdeploy.engines.compiled.access import (
     drawn,
     fates,
     lists,
-    peak_words,
     policy_of,
     relative,
     rule_at,
-    today,
 )
 from simdeploy.engines.compiled.codes import ORDER_INDEX
 from simdeploy.engines.compiled.fates import meet_fate
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.quick import latest_start, quick_word_of, set_quick_words
+from simdeploy.engines.compiled.quick import is_quick, latest_start, list_slow, set_quick_words
 from simdeploy.engines.compiled.records import MOST_STEP_WINDOWS, N_STEPPING
 from simdeploy.engines.compiled.sampling import sample_nodes
 from simdeploy.engines.compiled.steps import go_by_steps
 from simdeploy.engines.compiled.tables import (
-    AFFECTED,
     DURATION,
-    FAILS,
-    HANGS,
     HAS_FAILED,
     KEY0,
     KEY1,
@@ -102,11 +97,28 @@ def know_fates(run, last):
 def _know_fate(run, rule, position, row):
     """Write a node's fate, and tell whether it is that of a quick node, which counts nothing in the key of all."""
     node, rel = drawn(run)[ORDER, position], relative(run)
+    # Of the table of fates one column does for all, because each is only handed on.
+    run.fates_at -= 8 * node
+    is_quick_now = _find_fate(run, rule, position, row, node)
+    run.fates_at += 8 * node
+    if is_quick_now:
+        return True
+    started, has_failed, windows = rel[REL_STARTED, position], rel[REL_FAILED, position], rel[REL_WINDOWS, position]
+    if not has_failed and windows == rule.needed and started == drawn(run)[DURATION, node]:
+        return True
+    if run.n_bundles > 1:
+        _add_to_key(run, position, started, rel[REL_RESOLVED, position] * 2 + has_failed, windows)
+    return False
+
+
+@compiled
+def _find_fate(run, rule, position, row, node):
+    """Write a node's fate; tell whether it is quick at a glance."""
     if not (run.has_steps and row < N_STEPPING and go_by_steps(run, rule, row, position, node)):
-        if run.n_rules > 1 and _is_quick(run, rule, node):
+        if run.n_rules > 1 and is_quick(run, rule, latest_start(rule), node):
             _be_quick(run, rule, position)
             return True
-        fate = fates(run)
+        fate, rel = fates(run), relative(run)
         fate[STARTED, node] = NEVER
         meet_fate(run, node, 0, 0)
         rel[REL_STARTED, position] = fate[STARTED, node]
@@ -114,11 +126,6 @@ def _know_fate(run, rule, position, row):
         rel[REL_FAILED, position] = fate[HAS_FAILED, node]
         rel[REL_WINDOWS, position] = fate[WINDOWS, node]
         run.work_fates += 1
-    started, has_failed, windows = rel[REL_STARTED, position], rel[REL_FAILED, position], rel[REL_WINDOWS, position]
-    if not has_failed and windows == rule.needed and started == drawn(run)[DURATION, node]:
-        return True
-    if run.n_bundles > 1:
-        _add_to_key(run, position, started, rel[REL_RESOLVED, position] * 2 + has_failed, windows)
     return False
 
 
@@ -153,16 +160,6 @@ def key_of_fates(run, n):
 def _mix(key, word):
     key = (key ^ word) * _MIX
     return key ^ (key >> _29)
-
-
-@compiled
-def _is_quick(run, rule, node):
-    """Tell whether a node starts at once and has healthy windows only under the rule at hand."""
-    draws = drawn(run)
-    if draws[FAILS, node] + draws[HANGS, node] or draws[DURATION, node] > latest_start(rule):
-        return False
-    peak = peak_words(run)[rule.peak, node] if rule.peak >= 0 else np.int64(0)
-    return peak <= quick_word_of(run, node)
 
 
 @compiled
@@ -204,31 +201,7 @@ def _list_nodes(run, last):
             failed[place] = 0
             windows[place] = rule.needed
         run.n_clean = last
-    _list_slow(run, rule, first, last)
-
-
-@compiled
-def _list_slow(run, rule, first, last):
-    slow, draws, latest, n_slow = lists(run)[SLOW], drawn(run), latest_start(rule), run.n_slow
-    chances = today(run)[0]
-    if run.n_classes == 1 and run.order == ORDER_INDEX and chances.bracket < 0 and chances.bracket_affected < 0:
-        durations, fails, hangs = draws[DURATION, first:last], draws[FAILS, first:last], draws[HANGS, first:last]
-        affected = draws[AFFECTED, first:last]
-        peak = peak_words(run)[rule.peak, first:last] if rule.peak >= 0 else fails
-        plain, hurt = chances.quick_word, chances.quick_word_affected
-        for place in range(last - first):
-            word = hurt if affected[place] else plain
-            is_quick = (fails[place] + hangs[place] == 0) & (peak[place] <= word) & (durations[place] <= latest)
-            slow[n_slow] = first + place
-            n_slow += not is_quick
-    else:
-        order, durations, fails, hangs = draws[ORDER], draws[DURATION], draws[FAILS], draws[HANGS]
-        peak = peak_words(run)[rule.peak] if rule.peak >= 0 else fails
-        for position in range(first, last):
-            node = order[position]
-            is_quick = (fails[node] + hangs[node] == 0) & (peak[node] <= quick_word_of(run, node))
-            slow[n_slow] = position
-            n_slow += not (is_quick & (durations[node] <= latest))
+    n_slow = list_slow(run, rule, first, last, 0, lists(run)[SLOW], run.n_slow)
     for place in range(run.n_slow, n_slow):
         lists(run)[STEPS_AT, place] = run.n_stepping
         run.n_stepping += 1

@@ -18,7 +18,7 @@ from simdeploy.engines.compiled.access import (
 from simdeploy.engines.compiled.binomial import last_healthy_word
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import quantile
-from simdeploy.engines.compiled.records import BRACKET_BITS, UNKNOWN
+from simdeploy.engines.compiled.records import N_BRACKETS, UNKNOWN
 
 _LARGEST = 1.0 - 2.0**-53
 _SLACK = 1e-9
@@ -27,12 +27,12 @@ _SLACK = 1e-9
 @compiled
 def prepare_brackets(run):
     """Fill the tables: the last healthy word at either end of each interval, by rule, class and level."""
-    n = 1 << BRACKET_BITS
-    ends = np.empty(n)
+    n, ends = N_BRACKETS >> 1, np.empty(N_BRACKETS)
     for one in range(run.n_classes):
         law = law_at(run, classes(run)[one].error_rate)
-        for place in range(n):
-            ends[place] = quantile(law, min((place + 1) / n, _LARGEST))
+        for place in range(N_BRACKETS):
+            end = (place + 1) / n if place < n else (n - 1 + (place - n + 1) / n) / n
+            ends[place] = quantile(law, min(end, _LARGEST))
         done = np.int64(-1)
         for number in range(run.n_policies):
             run.policy = number
@@ -51,6 +51,8 @@ def _fill_rows(run, policy, one, ends):
         row = bracket_of(run, policy, one, level)
         p_low = added
         for place in range(len(ends)):
+            if place == len(ends) // 2 - 1:
+                continue  # its parts follow
             own = ends[place]
             p_high = own if added == 0 else 1 - (1 - own) * (1 - added)
             # A little beyond: neither quantiles nor words are exact in their last digits.

@@ -38,6 +38,7 @@ from simdeploy.engines.compiled.dispatch import try_again
 from simdeploy.engines.compiled.gates import happens_before_gate, judges_waves, look_at_waves, reset_gates
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.judging import judge
+from simdeploy.engines.compiled.lanes import fill
 from simdeploy.engines.compiled.limits import reset_tally
 from simdeploy.engines.compiled.line import reset_lines
 from simdeploy.engines.compiled.looks import begin_looks, look_until
@@ -83,15 +84,10 @@ def run_rollout(run):
             wave[row, place] = 0
     reset_gates(run)
     reset_slots(run)
-    for node in range(run.nodes):
-        fate[DISPATCHED, node] = NEVER
-        fate[STARTED, node] = NEVER
-        fate[RESOLVED, node] = NEVER
-        fate[BACK_FROM, node] = NEVER
-        fate[BACK_UNTIL, node] = NEVER
-        fate[HAS_FAILED, node] = 0
-        fate[WINDOWS, node] = 0
-        fate[WAVE, node] = 0
+    for row in (DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL):
+        fill(fate[row], NEVER)
+    for row in (HAS_FAILED, WINDOWS, WAVE):
+        fill(fate[row], 0)
     if run.has_more:
         for node in range(run.nodes):
             fate[SURGED, node] = fate[TRIED, node] = fate[EARLIER, node] = 0
@@ -131,7 +127,7 @@ def reset(run):
     run.batches_due = run.acts_done = run.acts_told = run.acknowledged_failures = run.promoted_waves = 0
     run.updated = run.failed = 0
     run.makespan = NEVER
-    run.next_turn = run.waves_open = run.waves_over = run.waves_judged = run.first_unjudged = 0
+    run.next_turn = run.slides_from = run.waves_open = run.waves_over = run.waves_judged = run.first_unjudged = 0
     run.n_touched = run.n_up_again = run.waiting = run.waited_in_vain = 0
     run.surging = run.earlier_tries = run.between_tries = run.earlier_windows = run.earlier_requests = 0
     run.is_frozen = run.was_stuck = run.lost_wave = run.has_crossed = False

@@ -115,7 +115,7 @@ def give_turns(run, count):
             take_slot(run, node)
         if run.goes_offline:
             begin_line(run, node)
-        if _can_be_reached(run, node):
+        if can_be_reached(run, node):
             _dispatch(run, node)
             expect(run, node)
         else:
@@ -123,7 +123,7 @@ def give_turns(run, count):
 
 
 @inlined
-def _can_be_reached(run, node):
+def can_be_reached(run, node):
     """Tell whether a node is up and online."""
     if run.goes_down and is_down(run, node, run.now):
         return False
@@ -163,8 +163,7 @@ def send_wave(run, count):
 
     If nothing can happen before its last verdict that anybody would act upon, the others are counted at once.
     """
-    fate, turns = fates(run), lists(run)
-    wave = run.waves_open - 1
+    turns, wave = lists(run), run.waves_open - 1
     is_alone = run.queued == 0 and run.clock == NO_CLOCK
     # Where nodes go back in the order of their dispatch, it has to be kept. Nodes that share requests depend on each other.
     if (
@@ -188,30 +187,35 @@ def send_wave(run, count):
     n_slow = dispatch_quickly(run, first, count, turns[UP_AGAIN])
     for place in range(n_slow):
         node = turns[UP_AGAIN, place]
-        if _can_be_reached(run, node):
+        if can_be_reached(run, node):
             _dispatch(run, node)
             if run.goes_offline:
                 set_heard(run, node)
         else:
             # Its turn comes after those of all others here; nobody can tell.
             _give_turn_to_unreachable_node(run, node, wave)
+    expect_verdicts(run, wave, turns[TOUCHED, before : run.n_touched])
+
+
+@compiled
+def expect_verdicts(run, wave, nodes):
+    """Queue the verdicts of nodes of a wave, the last ones; if nobody acts before the last of them, the others count at once."""
+    fate = fates(run)
     counted = HEARD if run.goes_offline else RESOLVED
     has_failed = COUNTS_FAILED if run.goes_offline else HAS_FAILED
     n_failed = 0
     lasts, last = np.int64(-1), np.int64(-1)
-    for place in range(before, run.n_touched):
-        node = turns[TOUCHED, place]
+    for node in nodes:
         n_failed += fate[has_failed, node]
         if fate[counted, node] > lasts:
             lasts, last = fate[counted, node], node
     # All that is queued are nodes of this wave that are waited for; they may fail, too.
-    can_be_counted = last >= 0 and lasts < _next_visit(run) and not might_stop(run, wave, n_failed + run.queued)
-    for place in range(before, run.n_touched):
-        node = turns[TOUCHED, place]
+    can_be_counted = last >= 0 and lasts < next_visit(run) and not might_stop(run, wave, n_failed + run.queued)
+    for node in nodes:
         if not can_be_counted or node == last:
             enqueue(run, fate[counted, node], node, GETS_VERDICT)
     if can_be_counted:
-        n_others = run.n_touched - before - 1
+        n_others = len(nodes) - 1
         failed = n_failed - fate[has_failed, last]
         waves(run)[UNRESOLVED, wave] -= n_others
         waves(run)[WAVE_FAILED, wave] += failed
@@ -227,7 +231,7 @@ def _goes_back_in_order(run):
 
 
 @inlined
-def _next_visit(run):
+def next_visit(run):
     """Return when somebody next looks at the rollout, acts, or changes its policy; NEVER if nobody does."""
     acts_at = script(run)[run.acts_told, 0] if run.acts_told < run.n_acts else NEVER
     return min(acts_at, run.look_at, run.change_at)
@@ -290,7 +294,7 @@ def admit_returned(run):
     returned = sort(lists(run)[UP_AGAIN, : run.n_up_again])
     run.n_up_again = 0
     for node in returned:
-        if _can_be_reached(run, node):
+        if can_be_reached(run, node):
             run.waiting -= 1
             _dispatch(run, node)
             expect(run, node)

@@ -6,6 +6,7 @@ import numpy as np
 
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.access import (
+    bracket_at,
     bracket_of,
     bracket_words,
     class_rule_of,
@@ -29,11 +30,11 @@ from simdeploy.engines.compiled.exposure import (
     is_disturbed,
     is_good_throughout,
 )
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.philox import draw_window, draw_windows
 from simdeploy.engines.compiled.prober import is_healthy, requests_within
-from simdeploy.engines.compiled.records import BRACKET_BITS, N_WINDOW_WORDS, UNKNOWN
+from simdeploy.engines.compiled.records import N_WINDOW_WORDS, UNKNOWN
 from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.tables import CLASS, HAS_FAILED, LEVEL_WORD, NEVER, RESOLVED, STARTED, WINDOWS
 
@@ -160,15 +161,14 @@ def find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bou
             next_drawn = 0
             if first + needed > n_open:
                 break
-        elif first > 0 and earlier + first + needed > next_drawn:
+        elif (first > 0 or not is_calm) and earlier + first + needed > next_drawn:
             first_drawn = (earlier + known) & ~1
             next_drawn = first_drawn + 2 * N_WINDOW_WORDS
             draw_windows(run, node, first_drawn, 2, words)
         window = first + needed - 1
         while window >= known:
             number = earlier + window
-            is_drawn = first_drawn <= number < next_drawn
-            word = words[number & 1, (number - first_drawn) >> 1] if is_drawn else draw_window(run, node, number)
+            word = _word_at(run, node, number, first_drawn, next_drawn)
             surely, beyond = np.int64(-1), np.int64(ALWAYS)
             if window < plain_until:
                 surely, beyond = plain, plain_beyond + slack
@@ -194,7 +194,7 @@ def find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bou
                 run,
                 rule,
                 node,
-                draw_window(run, node, checked),
+                _word_at(run, node, checked, first_drawn, next_drawn),
                 started + checked * interval,
                 shown_from,
                 bounds,
@@ -211,6 +211,14 @@ def find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bou
     fate[RESOLVED, node] = deadline
     fate[WINDOWS, node] = n_windows
     fate[HAS_FAILED, node] = 1
+
+
+@inlined
+def _word_at(run, node, number, first_drawn, next_drawn):
+    """Return the word of a window: drawn, unless it is at hand."""
+    if first_drawn <= number < next_drawn:
+        return window_words(run)[number & 1, (number - first_drawn) >> 1]
+    return draw_window(run, node, number)
 
 
 @compiled
@@ -245,7 +253,7 @@ def bounds_at(run, rule, node, level):
     last = last_word_of(run, rule, number, level)
     if last != UNKNOWN:
         return last, last
-    row, place = bracket_of(run, rule, number, level), drawn(run)[LEVEL_WORD, node] >> (52 - BRACKET_BITS)
+    row, place = bracket_of(run, rule, number, level), bracket_at(drawn(run)[LEVEL_WORD, node])
     return bracket_words(run)[row, place], words_beyond(run)[row, place]
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdeploy.engines.compiled.access import classes, drawn, fates, law_at, lines, process_at, today
+from simdeploy.engines.compiled.access import classes, drawn, fates, law_at, lines, process_at, today, words
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.lanes import fill_words
 from simdeploy.engines.compiled.laws import draw_ns, residual_quantile, residual_survival, to_ns
+from simdeploy.engines.compiled.outlook import set_spells
 from simdeploy.engines.compiled.philox import block, first_word_not_below, replication_of, to_uniform
+from simdeploy.engines.compiled.spells import LINE
 from simdeploy.engines.compiled.tables import (
     CLASS,
     COUNTS_FAILED,
@@ -30,26 +33,23 @@ from simdeploy.world.streams import Stream
 
 _12 = np.uint64(12)
 _0 = np.uint64(0)
-_STATE_BLOCK = np.uint64(Stream.CONNECTION_STATE.block)
 _SPELL_BLOCK = np.uint64(Stream.CONNECTION_ONLINE.block)
 _WORDS = 2.0**52
 _ENDLESS = np.iinfo(np.int64).max
 
 
 @compiled
-def set_first_lines(run):
-    """Draw the words of the spell of every node's turn; -1 - word where that is an offline one."""
-    table, class_of = lines(run), drawn(run)[CLASS]
+def set_first_lines(run, first, last):
+    """Draw the words of the spells of some nodes' turns; -1 - word where that is an offline one."""
     for number in range(run.n_classes):
         line = classes(run)[number].connection
-        today(run)[number].begins_offline = first_word_not_below(process_at(run, line).p_bad) if line >= 0 else 0
-    key0, key1 = run.key0, run.key1
-    for node in range(run.nodes):
-        replication = replication_of(run, _STATE_BLOCK, node)
-        state, _ = block(key0, key1, replication, _STATE_BLOCK, np.uint64(node), _0)
-        online, offline = block(key0, key1, replication, _SPELL_BLOCK, np.uint64(node), _0)
-        is_offline = np.int64(state >> _12) < today(run)[class_of[node]].begins_offline
-        table[FIRST_WORD, node] = -1 - np.int64(offline >> _12) if is_offline else np.int64(online >> _12)
+        today(run)[number].begins_bad[LINE] = first_word_not_below(process_at(run, line).p_bad) if line >= 0 else 0
+    first_words, states = lines(run)[FIRST_WORD, first:last], words(run)[0]
+    fill_words(run, Stream.CONNECTION_STATE.value, first, last)
+    for place in range(last - first):
+        first_words[place] = np.int64(states[place] >> _12)
+    fill_words(run, Stream.CONNECTION_ONLINE.value, first, last)
+    set_spells(run, LINE, first_words, drawn(run)[CLASS, first:last])
 
 
 @compiled
@@ -88,13 +88,13 @@ def look_at_lines(run, span):
         if line >= 0:
             left = residual_survival(law_at(run, process_at(run, line).good), x)
             beyond = np.int64(min((1.0 - left) + 1e-9, 1.0) * _WORDS)
-        today(run)[number].holds_beyond = beyond
+        today(run)[number].quiet_beyond[LINE] = beyond
 
 
 @compiled
 def line_holds(run, node):
     """Tell at a glance whether a node is online from its turn on for as long as `look_at_lines` was asked for."""
-    return lines(run)[FIRST_WORD, node] > today(run)[drawn(run)[CLASS, node]].holds_beyond
+    return lines(run)[FIRST_WORD, node] > today(run)[drawn(run)[CLASS, node]].quiet_beyond[LINE]
 
 
 @compiled

@@ -9,8 +9,8 @@ import numpy as np
 from simdeploy.engines.compiled.clock import EVENT_BITS
 from simdeploy.engines.compiled.lowering import Lowered
 from simdeploy.engines.compiled.records import (
-    BRACKET_BITS,
     MOST_STEP_WINDOWS,
+    N_BRACKETS,
     N_STEPPING,
     N_WINDOW_WORDS,
     TODAY_RECORD,
@@ -98,6 +98,7 @@ class Memory:
         self.run["most_waves"] = most_waves
         if max(n, most_waves) >> (63 - EVENT_BITS):
             raise AssertionError((n, most_waves))  # the queue keeps a node, or a wave, above what happens to it
+        # Large tables that are written before they are read need not be 0, which takes as long as a replication.
         tables = {
             **lowered.tables,
             **{name: lowered.tables[name].copy() for name in _WRITTEN},
@@ -105,27 +106,27 @@ class Memory:
             "zone_ends": np.zeros((n_classes, int(lowered.scalars["zones"])), np.int64),
             "today": np.zeros(n_classes, TODAY_RECORD),
             "drawn": np.zeros((N_DRAWN, n), np.int64),
-            "peak_words": np.zeros((int(lowered.scalars["n_peaks"]), n), np.int64),
-            "baselines": np.zeros(n),
+            "peak_words": np.empty((int(lowered.scalars["n_peaks"]), n), np.int64),
+            "baselines": np.empty(n),
             "window_words": np.zeros((2, N_WINDOW_WORDS), np.int64),
             "steps": np.zeros((N_STEPPING, N_STEP_COLUMNS), np.int64),
             "step_words": np.zeros(MOST_STEP_WINDOWS, np.int64),
-            "words": np.zeros((2, n), np.uint64),
+            "words": np.empty((2, n), np.uint64),
             "at_once": np.zeros((N_REAL_AT_ONCE, N_AT_ONCE)),
             "counted": np.zeros((N_COUNTED, N_AT_ONCE), np.int64),
             "ahead": np.zeros((N_AHEAD, N_AHEAD_STATE), np.int64),
             "ahead_sums": np.zeros((N_AHEAD, N_AHEAD_SUMS, 2 * MOST_AHEAD + 2), np.int64),
-            "fates": np.zeros((N_FATE, n), np.int64),
-            "bracket_words": np.zeros((int(lowered.scalars["n_brackets"]), 1 << BRACKET_BITS), np.int64),
-            "words_beyond": np.zeros((int(lowered.scalars["n_brackets"]), 1 << BRACKET_BITS), np.int64),
-            "relative": np.zeros((N_RELATIVE, n), np.int64),
+            "fates": np.empty((N_FATE, n), np.int64),
+            "bracket_words": np.zeros((int(lowered.scalars["n_brackets"]), N_BRACKETS), np.int64),
+            "words_beyond": np.zeros((int(lowered.scalars["n_brackets"]), N_BRACKETS), np.int64),
+            "relative": np.empty((N_RELATIVE, n), np.int64),
             "begins": np.zeros(most_waves, np.int64),
-            "lists": np.zeros((N_LISTS, n), np.int64),
+            "lists": np.empty((N_LISTS, n), np.int64),
             "waves": np.zeros((N_WAVE, most_waves), np.int64),
             "slots_of_zones": np.zeros(int(lowered.scalars["zones"]), np.int64),
-            "queue": np.zeros((2, 4 * n + 16), np.int64),
+            "queue": np.empty((2, 4 * n + 16), np.int64),
             "walks": np.zeros(N_WALKS, WALK_RECORD),
-            "scratch": np.zeros((2, 4 * n + 16), np.int64),
+            "scratch": np.empty((2, 4 * n + 16), np.int64),
             "ranked": np.zeros((2, _FEW_LOOKS)),
             "ranked_before": np.zeros(_FEW_LOOKS, np.int64),
             "pool_times": np.zeros(int(lowered.scalars["n_pools"]), np.int64),
@@ -133,7 +134,7 @@ class Memory:
             "pool_counts": np.zeros((int(lowered.scalars["n_pools"]), 2, n_classes), np.int64),
             **self._share(n),
             "lines": np.zeros((N_LINE, n if lowered.scalars["goes_offline"] else 0), np.int64),
-            "back_rates": np.zeros((2, n)),
+            "back_rates": np.empty((2, n)),
             **self._descend(branches or worlds, n),
             **self._branch(branches, n),
             **self._look(0 if worlds is None else len(worlds.roots), n, looks_ns, nodes_at_ns),
@@ -218,7 +219,7 @@ class Memory:
         """Double the room for intervals; what is queued is lost."""
         room = 2 * self._tables["scratch"].shape[1]
         for name in ("scratch", "queue"):
-            self._keep(name, np.zeros((2, room), np.int64))
+            self._keep(name, np.empty((2, room), np.int64))
         looks = 2 * self._tables["ranked"].shape[1]
         self._keep("ranked", np.zeros((2, looks)))
         self._keep("ranked_before", np.zeros(looks, np.int64))

@@ -4,73 +4,87 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdeploy.engines.compiled import spells
-from simdeploy.engines.compiled.access import classes, drawn, law_at, lineages, process_at, today, walk_at, zone_ends
-from simdeploy.engines.compiled.jit import compiled, inlined
+from simdeploy.engines.compiled.access import (
+    at_once,
+    classes,
+    counted,
+    drawn,
+    law_at,
+    process_at,
+    today,
+    walk_at,
+    words,
+    zone_ends,
+)
+from simdeploy.engines.compiled.exposure import is_disturbed
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.lanes import fill_words
 from simdeploy.engines.compiled.laws import residual_survival
-from simdeploy.engines.compiled.philox import block, first_word_not_below, is_of_nodes
-from simdeploy.engines.compiled.tables import CLASS, CRASH_WORD, FLAP_WORD
+from simdeploy.engines.compiled.philox import block, first_word_not_below, to_uniform
+from simdeploy.engines.compiled.special import log
+from simdeploy.engines.compiled.spells import CRASH, FLAPPING, ZONE, begin
+from simdeploy.engines.compiled.tables import CLASS, CRASH_WORD, DURATION, FLAP_WORD, NEVER, UNDEGRADED
 from simdeploy.units import NS_PER_S
 from simdeploy.world.streams import Stream
 
 _12 = np.uint64(12)
-_0 = np.uint64(0)
-_STATE_BLOCK = np.uint64(Stream.CRASH_STATE.block)
-_CRASH_BLOCK = np.uint64(Stream.CRASH_UP.block)
+_1 = np.uint64(1)
 _FLAP_BLOCK = np.uint64(Stream.FLAP_GOOD.block)
 _WORDS = 2.0**52
+_MARGIN_NS = 1000.0
 
 
 @compiled
-def set_first_spells(run):
-    """Draw the words of every node's spells at time 0; -1 where that spell is a bad one."""
-    key0, key1, replication = run.key0, run.key1, run.replication
-    crash_words, flap_words, class_of = drawn(run)[CRASH_WORD], drawn(run)[FLAP_WORD], drawn(run)[CLASS]
+def begin_spells(run):
+    """Find out below which words nodes begin with a bad spell, and when zones' first good spells end."""
     for number in range(run.n_classes):
         one, chances = classes(run)[number], today(run)[number]
-        chances.crash_begins_bad = first_word_not_below(process_at(run, one.crash).p_bad) if one.crash >= 0 else 0
-        chances.flap_begins_bad = first_word_not_below(process_at(run, one.flapping).p_bad) if one.flapping >= 0 else 0
+        chances.begins_bad[CRASH] = first_word_not_below(process_at(run, one.crash).p_bad) if one.crash >= 0 else 0
+        chances.begins_bad[FLAPPING] = (
+            first_word_not_below(process_at(run, one.flapping).p_bad) if one.flapping >= 0 else 0
+        )
         if one.zone_outage >= 0:
             for zone in range(run.zones):
-                walk = walk_at(run, spells.ZONE)
-                spells.begin(walk, run, one.zone_outage, zone)
+                walk = walk_at(run, ZONE)
+                begin(walk, run, one.zone_outage, zone)
                 zone_ends(run)[number, zone] = 0 if walk.is_bad else walk.end
-    if is_of_nodes(run, _STATE_BLOCK):
-        own = lineages(run)[run.row]
-        for node in range(run.nodes):
-            crash_words[node], flap_words[node] = _draw_states(key0, key1, own[node], node)
-        for node in range(run.nodes):
-            chances = today(run)[class_of[node]]
-            crash_word, flap_word = _draw_spells(key0, key1, own[node], node)
-            crash_words[node] = -1 if crash_words[node] < chances.crash_begins_bad else crash_word
-            flap_words[node] = -1 if flap_words[node] < chances.flap_begins_bad else flap_word
+
+
+@compiled
+def set_first_spells(run, first, last):
+    """Draw the words of some nodes' spells at time 0; -1 - word where that spell is a bad one."""
+    crash_words, flap_words = drawn(run)[CRASH_WORD, first:last], drawn(run)[FLAP_WORD, first:last]
+    any_crashes = any_flapping = False
+    for number in range(run.n_classes):
+        any_crashes |= classes(run)[number].crash >= 0
+        any_flapping |= classes(run)[number].flapping >= 0
+    if any_crashes or any_flapping:
+        fill_words(run, Stream.CRASH_STATE.value, first, last)
+        crash_states, flap_states = words(run)[0], words(run)[1]
+        for place in range(last - first):
+            crash_words[place] = np.int64(crash_states[place] >> _12)
+            flap_words[place] = np.int64(flap_states[place] >> _12)
+    if any_crashes:
+        fill_words(run, Stream.CRASH_UP.value, first, last)
+        set_spells(run, CRASH, crash_words, drawn(run)[CLASS, first:last])
+    if any_flapping:
+        fill_words(run, Stream.FLAP_GOOD.value, first, last)
+        set_spells(run, FLAPPING, flap_words, drawn(run)[CLASS, first:last])
+
+
+@compiled
+def set_spells(run, kind, states, class_of):
+    """Replace words that decide in which state nodes begin by those of their spells, which were drawn last."""
+    good, bad = words(run)[0], words(run)[1]
+    if run.n_classes == 1:
+        begins_bad = today(run)[0].begins_bad[kind]
+        for place in range(len(states)):
+            up, down = np.int64(good[place] >> _12), -1 - np.int64(bad[place] >> _12)
+            states[place] = down if states[place] < begins_bad else up
         return
-    crash_bad, flap_bad = today(run)[0].crash_begins_bad, today(run)[0].flap_begins_bad
-    is_one = run.n_classes == 1
-    for node in range(run.nodes):
-        crash_words[node], flap_words[node] = _draw_states(key0, key1, replication, node)
-    for node in range(run.nodes):
-        if not is_one:
-            crash_bad = today(run)[class_of[node]].crash_begins_bad
-            flap_bad = today(run)[class_of[node]].flap_begins_bad
-        crash_word, flap_word = _draw_spells(key0, key1, replication, node)
-        crash_words[node] = -1 if crash_words[node] < crash_bad else crash_word
-        flap_words[node] = -1 if flap_words[node] < flap_bad else flap_word
-
-
-@inlined
-def _draw_states(key0, key1, replication, node):
-    """Draw the words that decide whether a node is down and whether it is degraded at time 0."""
-    crash, flap = block(key0, key1, replication, _STATE_BLOCK, np.uint64(node), _0)
-    return np.int64(crash >> _12), np.int64(flap >> _12)
-
-
-@inlined
-def _draw_spells(key0, key1, replication, node):
-    """Draw the words of a node's first good spells."""
-    crash, _ = block(key0, key1, replication, _CRASH_BLOCK, np.uint64(node), _0)
-    flap, _ = block(key0, key1, replication, _FLAP_BLOCK, np.uint64(node), _0)
-    return np.int64(crash >> _12), np.int64(flap >> _12)
+    for place in range(len(states)):
+        is_bad = states[place] < today(run)[class_of[place]].begins_bad[kind]
+        states[place] = -1 - np.int64(bad[place] >> _12) if is_bad else np.int64(good[place] >> _12)
 
 
 @compiled
@@ -82,8 +96,10 @@ def look_ahead(run, t):
     x = run.quiet_until / NS_PER_S
     for number in range(run.n_classes):
         one, chances = classes(run)[number], today(run)[number]
-        chances.crash_quiet_beyond = _word_that_lasts(run, one.crash, x) if one.crash >= 0 else np.int64(-2)
-        chances.flap_quiet_beyond = _word_that_lasts(run, one.flapping, x) if one.flapping >= 0 else np.int64(-2)
+        chances.quiet_beyond[CRASH] = _word_that_lasts(run, one.crash, x) if one.crash >= 0 else np.int64(-NEVER)
+        chances.quiet_beyond[FLAPPING] = (
+            _word_that_lasts(run, one.flapping, x) if one.flapping >= 0 else np.int64(-NEVER)
+        )
 
 
 @compiled
@@ -97,14 +113,59 @@ def _word_that_lasts(run, process, x):
 def stays_up(run, node, t):
     """Tell at a glance whether an undisturbed node is up until t; `look_ahead` has been asked for t."""
     number = drawn(run)[CLASS, node]
-    one = classes(run)[number]
-    return (one.crash < 0 or drawn(run)[CRASH_WORD, node] > today(run)[number].crash_quiet_beyond) and (
-        one.zone_outage < 0 or zone_ends(run)[number, node % run.zones] >= t
+    return drawn(run)[CRASH_WORD, node] > today(run)[number].quiet_beyond[CRASH] and (
+        classes(run)[number].zone_outage < 0 or zone_ends(run)[number, node % run.zones] >= t
     )
 
 
 @compiled
 def stays_undegraded(run, node):
     """Tell at a glance whether a node is never degraded before the time that `look_ahead` was asked for."""
-    number = drawn(run)[CLASS, node]
-    return classes(run)[number].flapping < 0 or drawn(run)[FLAP_WORD, node] > today(run)[number].flap_quiet_beyond
+    return drawn(run)[FLAP_WORD, node] > today(run)[drawn(run)[CLASS, node]].quiet_beyond[FLAPPING]
+
+
+@compiled
+def list_going_down(run, t, nodes):
+    """List the nodes that may be down before t, or crash at other times because of their update; return how many they are."""
+    one, n = classes(run)[0], 0
+    if not run.goes_down:
+        return n
+    look_ahead(run, t)
+    if run.n_classes == 1 and one.zone_outage < 0 and not one.renewed and (run.kind < 0 or run.crash_rate == 1.0):
+        crash_words, beyond = drawn(run)[CRASH_WORD], today(run)[0].quiet_beyond[CRASH]
+        for node in range(run.nodes):
+            nodes[n] = node
+            n += crash_words[node] <= beyond
+        return n
+    for node in range(run.nodes):
+        nodes[n] = node
+        n += not stays_up(run, node, t) or is_disturbed(run, node)
+    return n
+
+
+@compiled
+def find_undegraded(run, nodes, span):
+    """Note in the row UNDEGRADED which of some nodes that are dispatched now and start at once are surely not degraded for a span.
+
+    For nodes of one class: whose first good spell lasts, or ends early enough, and the second one lasts. Times are off by far less than
+    a microsecond; a node for which that makes a difference isn't noted.
+    """
+    law, n = process_at(run, classes(run)[0].flapping), len(nodes)
+    good_ns, bad_ns = law_at(run, law.good).a * NS_PER_S, law_at(run, law.bad).a * NS_PER_S
+    firsts, bads, goods, starts = at_once(run)[0], at_once(run)[1], at_once(run)[2], at_once(run)[3]
+    is_noted = counted(run)[UNDEGRADED]
+    key0, key1, replication = run.key0, run.key1, run.replication
+    for place in range(n):
+        firsts[place] = (drawn(run)[FLAP_WORD, nodes[place]] + 0.5) / _WORDS
+        starts[place] = run.now + drawn(run)[DURATION, nodes[place]]
+    for place in range(n):
+        good, bad = block(key0, key1, replication, _FLAP_BLOCK, np.uint64(nodes[place]), _1)
+        goods[place], bads[place] = to_uniform(good), to_uniform(bad)
+    for place in range(n):
+        begins_good = firsts[place] > 0
+        end = -good_ns * log(1.0 - max(firsts[place], 0.0))
+        again = end - bad_ns * log(1.0 - bads[place])
+        until = again - good_ns * log(1.0 - goods[place])
+        start = starts[place]
+        is_between = (again < start - _MARGIN_NS) & (until > start + span + _MARGIN_NS)
+        is_noted[place] = begins_good & (is_between | (end > start + span + _MARGIN_NS))

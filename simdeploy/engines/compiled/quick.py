@@ -7,9 +7,11 @@ import math
 import numpy as np
 
 from simdeploy.engines.compiled.access import (
+    bracket_at,
     bracket_of,
     bracket_words,
     classes,
+    counted,
     drawn,
     fates,
     last_word_of,
@@ -20,32 +22,44 @@ from simdeploy.engines.compiled.access import (
     today,
 )
 from simdeploy.engines.compiled.binomial import ALWAYS, words_of_rate
+from simdeploy.engines.compiled.codes import ORDER_INDEX
 from simdeploy.engines.compiled.exposure import is_disturbed
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.health import is_undisturbed
+from simdeploy.engines.compiled.jit import compiled, inlined
+from simdeploy.engines.compiled.lanes import fill
 from simdeploy.engines.compiled.laws import CONSTANT
 from simdeploy.engines.compiled.line import begin_line, is_online, line_holds, look_at_lines, set_heard
 from simdeploy.engines.compiled.load import lowest_factor
-from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
-from simdeploy.engines.compiled.records import BRACKET_BITS, UNKNOWN
+from simdeploy.engines.compiled.outlook import find_undegraded, look_ahead, stays_undegraded, stays_up
+from simdeploy.engines.compiled.philox import is_of_nodes
+from simdeploy.engines.compiled.records import UNKNOWN
+from simdeploy.engines.compiled.spells import CRASH, FLAPPING
 from simdeploy.engines.compiled.tables import (
     AFFECTED,
     CLASS,
+    CRASH_WORD,
     DEADLINE,
     DISPATCHED,
     DURATION,
     FAILS,
+    FLAP_WORD,
     HANGS,
     HEARD,
     LEVEL_WORD,
+    N_AT_ONCE,
     NEVER,
     ORDER,
     RESOLVED,
     STARTED,
     TOUCHED,
+    UNDEGRADED,
     WAVE,
     WINDOWS,
 )
 from simdeploy.units import NS_PER_S
+from simdeploy.world.streams import Stream
+
+_FLAP_BLOCK = Stream.FLAP_GOOD.block
 
 
 @compiled
@@ -111,62 +125,194 @@ def quick_word_of(run, node):
     affected = drawn(run)[AFFECTED, node] != 0
     bracket = chances.bracket_affected if affected else chances.bracket
     if bracket >= 0:
-        return bracket_words(run)[bracket, drawn(run)[LEVEL_WORD, node] >> (52 - BRACKET_BITS)]
+        return bracket_words(run)[bracket, bracket_at(drawn(run)[LEVEL_WORD, node])]
     return chances.quick_word_affected if affected else chances.quick_word
+
+
+@inlined
+def is_quick(run, rule, latest, node):
+    """Tell whether a node starts at once, by the latest start, and has healthy windows only, if nothing disturbs it."""
+    draws = drawn(run)
+    peak = peak_words(run)[rule.peak, node] if rule.peak >= 0 else np.int64(0)
+    starts = (draws[FAILS, node] + draws[HANGS, node] == 0) & (draws[DURATION, node] <= latest)
+    return starts & (peak <= quick_word_of(run, node))
+
+
+@inlined
+def _is_calm(run, node, end):
+    """Tell at a glance whether a node is up and not degraded until then; `look_ahead` has been asked."""
+    return stays_up(run, node, end) and stays_undegraded(run, node) and not is_disturbed(run, node)
+
+
+@compiled
+def is_surely_quick(run, rule, latest, node):
+    """Tell whether a node that is dispatched now is quick, and nothing disturbs it: at a glance, or by a walk along its spells."""
+    if not is_quick(run, rule, latest, node):
+        return False
+    if not (run.goes_down or run.degrades):
+        return True
+    started = run.now + drawn(run)[DURATION, node]
+    end = started + rule.needed * rule.interval
+    # Up at its turn, too, if it takes no time at all.
+    look_ahead(run, max(end, run.now + 1))
+    if not stays_up(run, node, max(end, run.now + 1)) or is_disturbed(run, node):
+        return False
+    return is_undisturbed(run, node, started, end)
+
+
+@compiled
+def list_slow(run, rule, first, last, now, slow, n_slow):
+    """List the positions from first to last of nodes that are not quick and calm if they are dispatched now; return how many are listed."""
+    draws, latest = drawn(run), latest_start(rule)
+    may_be_disturbed = run.goes_down or run.degrades
+    chances, one = today(run)[0], classes(run)[0]
+    is_plain = chances.bracket < 0 and chances.bracket_affected < 0 and one.zone_outage < 0
+    if run.n_classes == 1 and run.order == ORDER_INDEX and is_plain:
+        durations, fails, hangs = draws[DURATION, first:last], draws[FAILS, first:last], draws[HANGS, first:last]
+        affected = draws[AFFECTED, first:last]
+        peak = peak_words(run)[rule.peak, first:last] if rule.peak >= 0 else fails
+        plain, hurt = chances.quick_word, chances.quick_word_affected
+        if not may_be_disturbed:
+            for place in range(last - first):
+                word = hurt if affected[place] else plain
+                is_slow = (fails[place] + hangs[place] != 0) | (peak[place] > word) | (durations[place] > latest)
+                slow[n_slow] = first + place
+                n_slow += is_slow
+            return n_slow
+        if one.crash >= 0 and (one.renewed or (run.crash_rate != 1.0 and run.kind >= 0)):
+            plain, hurt = np.int64(-1) if one.renewed else plain, np.int64(-1)
+        crashes, crash_beyond = draws[CRASH_WORD, first:last], chances.quiet_beyond[CRASH]
+        flaps, flap_beyond = draws[FLAP_WORD, first:last], chances.quiet_beyond[FLAPPING]
+        for place in range(last - first):
+            word = hurt if affected[place] else plain
+            is_slow = (fails[place] + hangs[place] != 0) | (peak[place] > word) | (durations[place] > latest)
+            slow[n_slow] = first + place
+            n_slow += is_slow | (crashes[place] <= crash_beyond) | (flaps[place] <= flap_beyond)
+        return n_slow
+    order, span = draws[ORDER], rule.needed * rule.interval
+    for position in range(first, last):
+        node = order[position]
+        slow[n_slow] = position
+        # Up at its turn, too, if it takes no time at all.
+        n_slow += not is_quick(run, rule, latest, node) or (
+            may_be_disturbed and not _is_calm(run, node, max(now + draws[DURATION, node] + span, now + 1))
+        )
+    return n_slow
 
 
 @compiled
 def dispatch_quickly(run, first, count, slow):
     """Dispatch those of the next nodes whose fate is plain; list the others, and return how many they are."""
-    rule, fate, draws, touched = policy_of(run), fates(run), drawn(run), lists(run)[TOUCHED]
-    now, wave = run.now, run.waves_open
-    span, latest = rule.needed * rule.interval, latest_start(rule)
-    peak = peak_words(run)[rule.peak] if rule.peak >= 0 else draws[FAILS]
-    may_be_disturbed = run.goes_down or run.degrades
-    n_slow = 0
+    rule, draws = policy_of(run), drawn(run)
+    now, last = run.now, first + count
+    durations, order = draws[DURATION], draws[ORDER]
     longest = np.int64(0)
-    for place in range(first, first + count):
-        longest = max(longest, draws[DURATION, draws[ORDER, place]])
+    if run.order == ORDER_INDEX:
+        for node in range(first, last):
+            longest = max(longest, durations[node])
+    else:
+        for place in range(first, last):
+            longest = max(longest, durations[order[place]])
+    lasts = min(longest, max(latest_start(rule), 0)) + rule.needed * rule.interval
     if run.varies:
-        _set_quick_words_by_traffic(run, now + min(longest, max(latest, 0)) + span)
-    if may_be_disturbed:
-        look_ahead(run, now + min(longest, max(latest, 0)) + span + 1)
+        _set_quick_words_by_traffic(run, now + lasts)
+    if run.goes_down or run.degrades:
+        look_ahead(run, now + lasts + 1)
     if run.goes_offline:
-        look_at_lines(run, min(longest, max(latest, 0)) + span + 1)
-    for place in range(first, first + count):
-        node = draws[ORDER, place]
-        last = quick_word_of(run, node)
-        duration = draws[DURATION, node]
-        end = now + duration + span
-        is_quick = draws[FAILS, node] + draws[HANGS, node] == 0 and peak[node] <= last and duration <= latest
-        if is_quick and may_be_disturbed:
-            # Up at its turn, too, if it takes no time at all.
-            is_quick = (
-                stays_up(run, node, max(end, now + 1)) and stays_undegraded(run, node) and not is_disturbed(run, node)
+        look_at_lines(run, lasts + 1)
+    n_slow = list_slow(run, rule, first, last, now, slow, 0)
+    _send_all(run, rule, first, last)
+    fate, touched, n_touched = fates(run), lists(run)[TOUCHED], run.n_touched
+    for place in range(n_slow):
+        slow[place] = order[slow[place]]
+    if run.degrades and run.n_classes == 1 and not is_of_nodes(run, _FLAP_BLOCK):
+        n_slow = _drop_undegraded(run, rule, slow, n_slow)
+    for place in range(n_slow):
+        node = slow[place]
+        fate[DISPATCHED, node] = fate[STARTED, node] = fate[RESOLVED, node] = NEVER
+        fate[WINDOWS, node] = 0
+    if run.goes_offline:
+        n_slow = _send_by_line(run, rule, first, last, slow, n_slow)
+    for place in range(first, last):
+        node = order[place]
+        touched[n_touched] = node
+        n_touched += fate[DISPATCHED, node] < NEVER
+    run.n_touched = n_touched
+    return n_slow
+
+
+@compiled
+def _drop_undegraded(run, rule, slow, n_slow):
+    """Drop nodes from a list of those that are not quick and calm at a glance, if they are so at a second one; return how many are left."""
+    now, span, latest = run.now, rule.needed * rule.interval, latest_start(rule)
+    n_left = 0
+    for first in range(0, n_slow, N_AT_ONCE):
+        nodes = slow[first : min(first + N_AT_ONCE, n_slow)]
+        find_undegraded(run, nodes, span)
+        for place in range(len(nodes)):
+            node = nodes[place]
+            end = now + drawn(run)[DURATION, node] + span
+            is_dropped = (
+                counted(run)[UNDEGRADED, place] != 0
+                and is_quick(run, rule, latest, node)
+                and stays_up(run, node, max(end, now + 1))
+                and not is_disturbed(run, node)
             )
-        holds = True
-        if run.goes_offline:
-            begin_line(run, node)
-            # Online at its turn, too, if it takes no time at all.
-            holds = line_holds(run, node)
-        if is_quick and (holds or is_online(run, node, now)):
-            fate[DISPATCHED, node] = now
-            fate[STARTED, node] = now + duration
-            fate[RESOLVED, node] = end
-            fate[WINDOWS, node] = rule.needed
-            fate[WAVE, node] = wave
-            if run.goes_offline:
-                fate[HEARD, node] = end
-                if not holds:
-                    if rule.is_checked:
-                        fate[DEADLINE, node] = (now if rule.from_dispatch else now + duration) + rule.deadline
-                    else:
-                        fate[DEADLINE, node] = NEVER
-                    set_heard(run, node)
-            touched[run.n_touched] = node
-            run.n_touched += 1
+            slow[n_left] = node
+            n_left += not is_dropped
+    return n_left
+
+
+@compiled
+def _send_all(run, rule, first, last):
+    """Write the fate of quick nodes that are dispatched now."""
+    fate, now, span = fates(run), run.now, rule.needed * rule.interval
+    if run.order == ORDER_INDEX:
+        durations = drawn(run)[DURATION, first:last]
+        started, resolved = fate[STARTED, first:last], fate[RESOLVED, first:last]
+        for place in range(last - first):
+            started[place] = now + durations[place]
+            resolved[place] = now + durations[place] + span
+        fill(fate[DISPATCHED, first:last], now)
+        fill(fate[WINDOWS, first:last], rule.needed)
+        fill(fate[WAVE, first:last], run.waves_open)
+        return
+    for place in range(first, last):
+        send_quick(run, rule, drawn(run)[ORDER, place])
+
+
+@inlined
+def send_quick(run, rule, node):
+    """Write the fate of a quick node that is dispatched now, as part of the wave that was opened last."""
+    fate = fates(run)
+    started = run.now + drawn(run)[DURATION, node]
+    fate[DISPATCHED, node] = run.now
+    fate[STARTED, node] = started
+    fate[RESOLVED, node] = started + rule.needed * rule.interval
+    fate[WINDOWS, node] = rule.needed
+    fate[WAVE, node] = run.waves_open
+
+
+@compiled
+def _send_by_line(run, rule, first, last, slow, n_slow):
+    """Begin the lines of nodes; work out when those that were dispatched are heard of, and list those that can't be reached."""
+    fate = fates(run)
+    for place in range(first, last):
+        node = drawn(run)[ORDER, place]
+        begin_line(run, node)
+        if fate[DISPATCHED, node] == NEVER:
+            continue
+        # Online at its turn, too, if it takes no time at all.
+        if line_holds(run, node):
+            fate[HEARD, node] = fate[RESOLVED, node]
+        elif is_online(run, node, run.now):
+            fate[DEADLINE, node] = NEVER
+            if rule.is_checked:
+                fate[DEADLINE, node] = (run.now if rule.from_dispatch else fate[STARTED, node]) + rule.deadline
+            set_heard(run, node)
         else:
-            fate[WAVE, node] = wave
+            fate[DISPATCHED, node] = fate[STARTED, node] = fate[RESOLVED, node] = NEVER
+            fate[WINDOWS, node] = 0
             slow[n_slow] = node
             n_slow += 1
     return n_slow

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simdeploy.engines.compiled.tables import BOOL, INT, REAL
+from simdeploy.engines.compiled.tables import BOOL, INT, REAL, WORD
 
 CLASS_RECORD = np.dtype(
     [
@@ -207,8 +207,10 @@ BUNDLE_RECORD = np.dtype(
 # each kind of release fully shown. Where the own level is drawn per node they are UNKNOWN.
 CLASS_RULE_RECORD = np.dtype([("requests", INT), ("allowed", INT)])
 UNKNOWN = -2
-# A node's own level is first looked at through the upper bits of its word: an interval of levels.
+# A node's own level is first looked at through the upper bits of its word: an interval of levels. The last one, which reaches up to the
+# highest level, is divided by as many bits once more.
 BRACKET_BITS = 6
+N_BRACKETS = 2 << BRACKET_BITS
 # Pieces of a polynomial each, which the quantile of own levels is put together from.
 N_PIECES, N_COEFFICIENTS = 134, 6
 N_WINDOW_WORDS = 16
@@ -228,13 +230,9 @@ TODAY_RECORD = np.dtype(
         # Where that depends on the node's own level: rows of bracket_words; -1 where it does not.
         ("bracket", INT),
         ("bracket_affected", INT),
-        # Words of the spells at time 0: below these they are bad, beyond those they last long enough.
-        ("crash_begins_bad", INT),
-        ("flap_begins_bad", INT),
-        ("crash_quiet_beyond", INT),
-        ("flap_quiet_beyond", INT),
-        ("begins_offline", INT),
-        ("holds_beyond", INT),
+        # By kind of process: below which words the spell at time 0, or at a node's turn, is bad, and beyond which it lasts long enough.
+        ("begins_bad", INT, 4),
+        ("quiet_beyond", INT, 4),
         # What outcomes count in the logarithm of the weight, of a plain node and of an affected one.
         ("log_fails", REAL, 2),
         ("log_starts", REAL, 2),
@@ -259,7 +257,11 @@ WALK_RECORD = np.dtype(
         ("starts_at", INT),
         ("back_at", INT),
         ("age", INT),
-        ("hazard_left", REAL),
+        # The words of a good spell and of the bad one of the same number, and that number; and the uniform of a good spell.
+        ("words", WORD, 2),
+        ("words_of", INT),
+        ("uniform", REAL),
+        ("hazard_left", REAL),  # NaN where nobody has asked for it yet
     ]
 )
 

@@ -27,6 +27,7 @@ from simdeploy.engines.compiled.gates import judges_waves
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.levels import near_level
 from simdeploy.engines.compiled.load import requests_met
+from simdeploy.engines.compiled.out_at_once import most_at_once
 from simdeploy.engines.compiled.outcomes import (
     DECISION_REQUESTS,
     DECISION_WINDOWS,
@@ -50,7 +51,7 @@ from simdeploy.engines.compiled.outcomes import (
     verdict_of,
 )
 from simdeploy.engines.compiled.requests import measure_sharing
-from simdeploy.engines.compiled.service import measure_service, most_at_once, served_within
+from simdeploy.engines.compiled.service import measure_service, served_within
 from simdeploy.engines.compiled.tables import AFFECTED, BACK_FROM, CLASS, NEVER, RESOLVED, SEEN, STARTED, WINDOWS
 from simdeploy.units import NS_PER_S
 
@@ -104,9 +105,15 @@ def measure(run, whole, real):
 def _count_windows(run, whole):
     """Count the windows that ended by the makespan, and the requests that a verdict looked at."""
     fate, policy = fates(run), policy_of(run)
-    varies = run.varies
+    varies, first = run.varies, 0
     total, requests = run.watched_windows + run.earlier_windows, run.watched_requests + run.earlier_requests
-    for node in range(run.nodes):
+    if run.n_classes == 1 and not varies and run.changed_at == 0:
+        windows_of_whole, n_cut = _count_whole(run)
+        if n_cut == 0:
+            total += windows_of_whole
+            requests += windows_of_whole * class_rule_of(run, policy, 0).requests
+            first = run.nodes
+    for node in range(first, run.nodes):
         windows = fate[WINDOWS, node]
         if windows:
             rule = policy_of_node(run, node)
@@ -127,6 +134,18 @@ def _count_windows(run, whole):
         for wave in range(run.waves_open):
             requests += waves(run)[SEEN, wave]
     whole[DECISION_WINDOWS], whole[DECISION_REQUESTS] = total, requests
+
+
+@compiled
+def _count_whole(run):
+    """Count the windows of nodes that had all of theirs by the makespan, and the other nodes that had any."""
+    fate, n_windows, n_cut = fates(run), np.int64(0), np.int64(0)
+    windows, resolved, back, makespan = fate[WINDOWS], fate[RESOLVED], fate[BACK_FROM], run.makespan
+    for node in range(run.nodes):
+        is_cut = resolved[node] > min(makespan, back[node])
+        n_windows += 0 if is_cut else windows[node]
+        n_cut += is_cut & (windows[node] > 0)
+    return n_windows, n_cut
 
 
 # -- exposure --------------------------------------------------------------------------------------

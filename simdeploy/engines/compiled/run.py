@@ -167,6 +167,7 @@ _ROLLOUT = [
     ("makespan", _INT),  # NEVER while it goes on
     # Whose turn it is.
     ("next_turn", _INT),
+    ("slides_from", _INT),  # which turn on sliding may do without the queue
     ("waves_open", _INT),
     ("waves_over", _INT),
     ("waves_judged", _INT),

@@ -36,10 +36,10 @@ from simdeploy.engines.compiled.codes import (
     ORDER_ZONE,
 )
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.lanes import fill, fill_coupled_words, fill_words, spread
+from simdeploy.engines.compiled.lanes import NODES_AT_ONCE, fill, fill_coupled_words, fill_words, spread
 from simdeploy.engines.compiled.laws import draw_ns, quantile
 from simdeploy.engines.compiled.line import set_first_lines
-from simdeploy.engines.compiled.outlook import set_first_spells
+from simdeploy.engines.compiled.outlook import begin_spells, set_first_spells
 from simdeploy.engines.compiled.philox import (
     block,
     draw,
@@ -55,7 +55,6 @@ from simdeploy.world.streams import Stream
 _12 = np.uint64(12)
 _WINDOW_BLOCK = np.uint64(Stream.WINDOW.block)
 _WORDS = 2.0**52
-NODES_AT_ONCE = 2048  # whose draws and fates fit into the cache of a core
 
 
 @compiled
@@ -105,13 +104,11 @@ def sample(run):
         for place in range(run.nodes):
             drawn(run)[ORDER, place] = shuffled[place]
     _set_affected(run)
+    if run.goes_down or run.degrades:
+        begin_spells(run)
     run.n_sampled = 0
     if run.n_rules == 0 or run.order != ORDER_INDEX:
         sample_nodes(run, run.nodes)
-    if run.goes_down or run.degrades:
-        set_first_spells(run)
-    if run.goes_offline:
-        set_first_lines(run)
     run.has_rollbacks = False
 
 
@@ -126,6 +123,10 @@ def sample_nodes(run, last):
         _forget_levels(run, first, until)
         if run.n_brackets:
             _set_level_words(run, first, until)
+        if run.goes_down or run.degrades:
+            set_first_spells(run, first, until)
+        if run.goes_offline:
+            set_first_lines(run, first, until)
         run.n_sampled = until
         run.work_sampled += until - first
 

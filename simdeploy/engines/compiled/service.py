@@ -6,14 +6,12 @@ import numpy as np
 
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.access import (
-    begins_of,
     classes,
     drawn,
     fates,
     is_surged,
     lists,
     policy_of,
-    queue,
     scratch,
     walk_at,
 )
@@ -22,6 +20,7 @@ from simdeploy.engines.compiled.exposure import begin_crashes, is_disturbed
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.load import served_between, traffic_between
 from simdeploy.engines.compiled.node import keeps_old
+from simdeploy.engines.compiled.out_at_once import LISTED, back_at, lost_between, most_at_few_instants, most_at_once
 from simdeploy.engines.compiled.outcomes import (
     LOST,
     LOST_EXCESS,
@@ -32,20 +31,15 @@ from simdeploy.engines.compiled.outcomes import (
     UNAVAILABLE_EXCESS,
     sum_s,
 )
-from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
-from simdeploy.engines.compiled.sorting import sort
+from simdeploy.engines.compiled.outlook import list_going_down, look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
-    BACK_UNTIL,
     CLASS,
     DISPATCHED,
     HAS_FAILED,
     NEVER,
     RESOLVED,
-    ROLLBACK,
-    ROLLED,
     STARTED,
-    WAVE,
 )
 from simdeploy.units import NS_PER_S
 
@@ -118,8 +112,6 @@ def measure_service(run, horizon, real):
     False if there was not enough room.
     """
     until = horizon + 1  # one instant beyond the horizon, to see it settled
-    if run.goes_down:
-        look_ahead(run, until)
     # Nodes go out of service at few instants only: when waves go, when all go back, and when nodes go down.
     few = (
         not run.any_waits
@@ -131,12 +123,13 @@ def measure_service(run, horizon, real):
         and policy_of(run).canary_surge == 0
     )
     sums, lost = np.zeros(4, np.int64), np.zeros(2)
-    spans = scratch(run)
-    k = 0
-    for node in range(run.nodes):
-        is_plain = not run.goes_down or (stays_up(run, node, until) and not is_disturbed(run, node))
-        if is_plain and few:
-            continue
+    spans, listed = scratch(run), lists(run)[LISTED]
+    n_listed = list_going_down(run, until, listed)
+    k = next_listed = 0
+    for turn in range(n_listed if few else run.nodes):
+        node = listed[turn] if few else turn
+        is_plain = next_listed == n_listed or listed[next_listed] != node
+        next_listed += not is_plain
         if k + 4 > run.room:
             return False
         first = k
@@ -159,7 +152,9 @@ def measure_service(run, horizon, real):
     if k + run.waves_open + 2 > run.room:
         return False
     most = (
-        _most_at_few_instants(run, horizon, k, sums, lost) if few else most_at_once(spans[0, :k], spans[1, :k], horizon)
+        most_at_few_instants(run, horizon, k, n_listed, sums, lost)
+        if few
+        else most_at_once(spans[0, :k], spans[1, :k], horizon)
     )
     real[UNAVAILABLE] = sum_s(sums[0], sums[1])
     real[UNAVAILABLE_EXCESS] = real[UNAVAILABLE] - sum_s(sums[2], sums[3])
@@ -178,7 +173,7 @@ def _lost_within(run, node, first, last, horizon):
     spans = scratch(run)
     lost = 0.0
     for place in range(first, last):
-        lost += _lost_between(run, node, min(spans[0, place], horizon), min(spans[1, place], horizon))
+        lost += lost_between(run, node, min(spans[0, place], horizon), min(spans[1, place], horizon))
     return lost
 
 
@@ -191,119 +186,13 @@ def _add_lengths(run, first, last, horizon, sums):
         sums[1] += length & _LOW
 
 
-@compiled
-def most_at_once(starts, ends, until):
-    """Return how many intervals [start, end) hold at once, at most, at any settled instant up to and including `until`."""
-    starts, ends = sort(starts), sort(ends)
-    n = len(starts)
-    most = at_once = 0
-    i = j = 0
-    while i < n and starts[i] <= until:
-        now = starts[i]
-        while i < n and starts[i] == now:
-            at_once += 1
-            i += 1
-        while j < n and ends[j] <= now:
-            at_once -= 1
-            j += 1
-        most = max(most, at_once)
-    return most
-
-
-@compiled
-def _most_at_few_instants(run, horizon, k, sums, lost):
-    """Find the most nodes out of service at once, where k spells of some nodes stand in `scratch` and the others are plain.
-
-    The others' times out of service are added to `sums`, the requests lost meanwhile to `lost`.
-    """
-    fate, spans, until = fates(run), scratch(run), horizon + 1
-    instants, changes = queue(run)[0], queue(run)[1]  # nothing is queued any more
-    n = 0
-    for place in range(k):
-        instants[n] = spans[0, place]
-        n += 1
-    n_others = n
-    for wave in range(run.waves_open):
-        instants[n] = begins_of(run)[wave]
-        n += 1
-    if run.rollback_has_begun and run.n_rolled:
-        instants[n] = fate[BACK_FROM, lists(run)[ROLLED, 0]]
-        n += 1
-    if n_others:
-        ordered = sort(instants[:n])
-        for place in range(n):
-            instants[place] = ordered[place]
-    for place in range(n + 1):
-        changes[place] = 0
-    for place in range(k):
-        changes[_first_not_before(instants, n, spans[0, place])] += 1
-        changes[_first_not_before(instants, n, spans[1, place])] -= 1
-    if not run.leaves:
-        high, low, is_even = sums[0], sums[1], run.is_even
-        for node in range(run.nodes):
-            if run.goes_down and not (stays_up(run, node, until) and not is_disturbed(run, node)):
-                continue
-            started = fate[STARTED, node]
-            back = _back_at(run, node)
-            if not run.begins and fate[DISPATCHED, node] < until:
-                begin, end = fate[DISPATCHED, node], min(started if started < NEVER else back, until)
-                if begin < end:
-                    length = min(end, horizon) - begin
-                    high += length >> 32
-                    low += length & _LOW
-                    if not is_even:
-                        lost[0] += _lost_between(run, node, begin, min(end, horizon))
-                    place = fate[WAVE, node] - 1 if n_others == 0 else _first_not_before(instants, n, begin)
-                    changes[place] += 1
-                    place += 1
-                    if place < n and instants[place] < end:
-                        place = _first_not_before(instants, n, end)
-                    changes[place] -= 1
-            begin, end = fate[BACK_FROM, node], min(back, until)
-            if started < NEVER and begin < end:
-                length = min(end, horizon) - min(begin, horizon)
-                high += length >> 32
-                low += length & _LOW
-                if not is_even:
-                    lost[0] += _lost_between(run, node, min(begin, horizon), min(end, horizon))
-                changes[_first_not_before(instants, n, begin)] += 1
-                changes[_first_not_before(instants, n, end)] -= 1
-        sums[0], sums[1] = high, low
-    most = at_once = np.int64(0)
-    for place in range(n):
-        at_once += changes[place]
-        # Several changes at one instant count together.
-        if place + 1 == n or instants[place + 1] != instants[place]:
-            most = max(most, at_once)
-    return most
-
-
-@compiled
-def _lost_between(run, node, start, end):
-    """Return the requests of a node that is out of service all the time."""
-    number = drawn(run)[CLASS, node]
-    return classes(run)[number].requests_per_second * traffic_between(run, number, start, end)
-
-
-@compiled
-def _first_not_before(instants, n, t):
-    low, high = 0, n
-    while low < high:
-        middle = (low + high) // 2
-        if instants[middle] < t:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
 @inlined
 def out_by_status(run, node, until, k):
     """Append the intervals, within [0, until), in which a node is out of service whatever crashes do to it."""
     if run.leaves:
         return k
     fate, spans = fates(run), scratch(run)
-    back = _back_at(run, node)
+    back = back_at(run, node)
     started = fate[STARTED, node]
     stays_in = keeps_old(run, node)
     if not run.begins:
@@ -332,18 +221,11 @@ def beside_bounds(run, node):
 
 
 @compiled
-def _back_at(run, node):
-    """Return when a node is back; NEVER if its rollback fails."""
-    back = fates(run)[BACK_UNTIL, node]
-    return back if back == NEVER or drawn(run)[ROLLBACK, node] >= 0 else np.int64(NEVER)
-
-
-@compiled
 def scope(run, node, until):
     """Return from when to when somebody misses a node."""
     fate = fates(run)
     if run.begins:
-        return fate[STARTED, node], min(_back_at(run, node), until)
+        return fate[STARTED, node], min(back_at(run, node), until)
     if run.leaves and not fate[HAS_FAILED, node]:
         return np.int64(0), min(fate[RESOLVED, node], until)
     return np.int64(0), until

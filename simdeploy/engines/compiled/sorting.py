@@ -12,8 +12,14 @@ _RUN = 8  # so many neighbours are sorted by insertion first
 @compiled
 def sort(values):
     """Return the values in ascending order."""
-    n = len(values)
+    n, n_falls = len(values), 0
     done = other = np.empty(n, values.dtype)
+    for place in range(n):
+        done[place] = values[place]
+    for place in range(1, n):
+        n_falls += np.int64(done[place] < done[place - 1])
+    if n_falls == 0:
+        return done
     for place in range(n):
         value, hole, first = values[place], place, place - place % _RUN
         while hole > first and done[hole - 1] > value:
@@ -27,6 +33,10 @@ def sort(values):
         for first in range(0, n, 2 * width):
             middle, last = min(first + width, n), min(first + 2 * width, n)
             left, right = first, middle
+            if middle == last or done[middle - 1] <= done[middle]:  # they are in order already
+                for place in range(first, last):
+                    other[place] = done[place]
+                continue
             for place in range(first, last):
                 if left < middle and (right == last or done[left] <= done[right]):
                     other[place] = done[left]

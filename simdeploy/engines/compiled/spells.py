@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from simdeploy.engines.compiled.access import law_at, process_at
+from simdeploy.engines.compiled.access import drawn, law_at, process_at
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import (
     draw_ns,
@@ -21,33 +21,33 @@ from simdeploy.engines.compiled.laws import (
     survival,
     to_ns,
 )
-from simdeploy.engines.compiled.philox import draw
-from simdeploy.engines.compiled.tables import NEVER
+from simdeploy.engines.compiled.philox import block, draw, replication_of, to_uniform
+from simdeploy.engines.compiled.tables import CRASH_WORD, NEVER
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.streams import Stream
 
-# Three kinds of process, each of which has a walk of its own; their streams by kind: state at time 0, good and bad spells. Lines
-# are followed in `line`.
+# Three kinds of process, each of which has a walk of its own, and their blocks of good and bad spells. Lines are followed in `line`.
 CRASH, FLAPPING, ZONE, N_WALKS = range(4)
 LINE = N_WALKS
-_STREAMS = np.array(
-    [
-        [Stream.CRASH_STATE, Stream.CRASH_UP, Stream.CRASH_REPAIR],
-        [Stream.FLAP_STATE, Stream.FLAP_GOOD, Stream.FLAP_DEGRADED],
-        [Stream.ZONE_STATE, Stream.ZONE_UP, Stream.ZONE_REPAIR],
-    ],
-    dtype=np.int64,
-)
+_WORDS = 2.0**52
+_BLOCKS = np.array([Stream.CRASH_UP.block, Stream.FLAP_GOOD.block, Stream.ZONE_UP.block], dtype=np.int64)
 
 
 @compiled
 def begin(walk, run, process, subject):
-    """Put a walk at time 0; nothing disturbs it unless :func:`disturb` says so."""
+    """Put a walk at time 0; nothing disturbs it unless :func:`disturb` says so. Nodes' first words are drawn (see `outlook`)."""
     walk.process = process
     walk.subject = subject
     law = process_at(run, process)
     kind = law.kind
-    walk.is_bad = draw(run, _STREAMS[kind, 0], subject, 0) < law.p_bad
+    walk.words_of = -1
+    if kind == ZONE:
+        walk.is_bad = draw(run, Stream.ZONE_STATE.value, subject, 0) < law.p_bad
+        walk.uniform = _draw_spell(walk, run, kind, 0, walk.is_bad)
+    else:
+        word = drawn(run)[CRASH_WORD + kind, subject]
+        walk.is_bad = word < 0
+        walk.uniform = (max(word, -1 - word) + 0.5) / _WORDS
     walk.start = 0
     walk.bad_index = 0
     walk.good_index = 0
@@ -60,11 +60,10 @@ def begin(walk, run, process, subject):
     if law.bad < 0:
         walk.end = NEVER
     elif walk.is_bad:
-        walk.end = to_ns(residual_quantile(law_at(run, law.bad), draw(run, _STREAMS[kind, 2], subject, 0)), 1.0)
+        walk.end = to_ns(residual_quantile(law_at(run, law.bad), walk.uniform), 1.0)
     else:
-        u = draw(run, _STREAMS[kind, 1], subject, 0)
-        walk.hazard_left = -math.log1p(-u)
-        walk.end = to_ns(residual_quantile(law_at(run, law.good), u), 1.0)
+        walk.hazard_left = math.nan
+        walk.end = to_ns(residual_quantile(law_at(run, law.good), walk.uniform), 1.0)
 
 
 @compiled
@@ -106,7 +105,7 @@ def _next_spell(walk, run):
         walk.start = start
         walk.is_first = False
         law = process_at(run, walk.process)
-        u = draw(run, _STREAMS[law.kind, 2], walk.subject, walk.bad_index)
+        u = _draw_spell(walk, run, law.kind, walk.bad_index, True)
         walk.end = start + draw_ns(law_at(run, law.bad), u, 1.0)
     else:
         walk.good_index += 1
@@ -115,16 +114,30 @@ def _next_spell(walk, run):
 
 
 @compiled
+def _draw_spell(walk, run, kind, index, is_bad):
+    """Return the uniform of a spell; those of a good one and of the bad one of the same number share a block."""
+    if walk.words_of != index:
+        walk.words_of = index
+        stream_block, subject = _BLOCKS[kind], walk.subject
+        replication = replication_of(run, stream_block, subject)
+        walk.words[0], walk.words[1] = block(
+            run.key0, run.key1, replication, np.uint64(stream_block), np.uint64(subject), np.uint64(index)
+        )
+    return to_uniform(walk.words[1 if is_bad else 0])
+
+
+@compiled
 def _good_spell(walk, run, start):
     """Begin the good spell of the present index at `start`; return its length."""
     law = process_at(run, walk.process)
-    u = draw(run, _STREAMS[law.kind, 1], walk.subject, walk.good_index)
+    walk.uniform = _draw_spell(walk, run, law.kind, walk.good_index, False)
     walk.start = start
     walk.is_first = False
     walk.age = 0
-    walk.hazard_left = -math.log1p(-u)
+    walk.hazard_left = math.nan
     if walk.rate == 1.0:
-        return draw_ns(law_at(run, law.good), u, 1.0)
+        return draw_ns(law_at(run, law.good), walk.uniform, 1.0)
+    walk.hazard_left = -math.log1p(-walk.uniform)
     return _end_age(walk, run)
 
 
@@ -132,6 +145,8 @@ def _good_spell(walk, run, start):
 def _set_rate(walk, run, t, rate):
     if not walk.is_bad and rate != walk.rate:
         age = t - walk.start
+        if walk.hazard_left != walk.hazard_left:
+            walk.hazard_left = -math.log1p(-walk.uniform)
         if walk.rate > 0:
             here, before = _hazard(walk, run, age), _hazard(walk, run, walk.age)
             walk.hazard_left -= walk.rate * (here - before)

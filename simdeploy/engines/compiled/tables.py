@@ -11,7 +11,7 @@ import numpy as np
 from simdeploy.engines.traces import QUANTITIES
 
 NEVER = 1 << 62
-# Rows of the table of draws, one column per node.
+# Rows of the table of draws, one column per node. Words of first spells are in the order of their kinds (see `spells`).
 ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD, LEVEL_WORD, N_DRAWN = range(11)
 # Rows of the table of fates, one column per node; times in nanoseconds, NEVER where it does not happen.
 # OBSERVED: when a node that waits for the gate of its wave has its own observation; DEADLINE: until when it waits.
@@ -105,6 +105,7 @@ AHEAD_OF, AHEAD_FROM, AHEAD_UNTIL, AHEAD_PLACES, AHEAD_TOUCHED, N_AHEAD_STATE = 
 N_AT_ONCE = 512
 UNIFORM, NORMAL, LEVEL, LEFT, STEP, N_REAL_AT_ONCE = range(6)
 COUNT, REQUESTS, N_COUNTED = range(3)
+UNDEGRADED = COUNT  # of nodes at their dispatch (see `outlook`): 0 or 1
 # Rows of the table of lines, one column per node: the word of the spell of its turn (-1 - word if it is offline then), and when that
 # was; and as far as it was followed, an offline spell, the online spell after it, and the number of that one.
 FIRST_WORD, TURN, OFFLINE_FROM, ONLINE_FROM, ONLINE_UNTIL, CYCLE, N_LINE = range(7)
