@@ -69,10 +69,18 @@ CASES = {
         OWN_LEVELS, "a block per node, and a beta quantile where bounds of its level don't settle a window"
     ),
     "flapping and crashes": Case(
-        {**FLAPPING, **CRASHES}, "the first spells of both processes: four more blocks", least=6
+        {**FLAPPING, **CRASHES},
+        "the first spells of both processes: three more blocks; and five passes over what became of each node",
+        least=9,
     ),
-    "sliding": Case(SLIDING, "the queue of the nodes in flight", least=4),
-    "sliding, flapping and crashes": Case({**SLIDING, **FLAPPING, **CRASHES}, "the queue, and the first spells"),
+    "sliding": Case(
+        SLIDING,
+        "matches between the slots, one after the other, and how many nodes are out of service at once",
+        least=8,
+    ),
+    "sliding, flapping and crashes": Case(
+        {**SLIDING, **FLAPPING, **CRASHES}, "the same, and walks along the spells of one node in six", least=5
+    ),
 }
 
 
