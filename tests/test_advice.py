@@ -177,10 +177,21 @@ def test_drawn_nodes_are_those_of_the_engine(case):
         assert (verdicts == FAILS).tolist() == engine["failed_at_s"].notna().tolist()
 
 
-@pytest.mark.parametrize("case", [*LAWS, "shared"])
+SPREAD = {"fleet.update_duration": {"lognormal": {"median": "40s", "p95": "90s"}}}
+# Where there is one attempt, most tries are ruled out by few numbers: of how long it takes, and of windows.
+SIEVED = SPREAD | {"fleet.start_attempts": 1, "fleet.error_rate": 0.04}
+SIEVED_LEVELS = SIEVED | {"fleet.error_rate": {"beta": {"mean": 0.04, "sd": 0.02}}}
+TRIED = LAWS | {
+    "spread": (SPREAD, {}),
+    "sieved": (SIEVED, {}),
+    "sieved, thresholds": (SIEVED_LEVELS, LAWS["thresholds"][1]),
+}
+
+
+@pytest.mark.parametrize("case", TRIED)
 def test_compiled_tries_find_the_same(case):
     """Compiled code finds the same first replication for each node as numpy. [property]"""
-    changes, policy = LAWS.get(case, ({"fleet.update_duration": {"lognormal": {"median": "40s", "p95": "90s"}}}, {}))
+    changes, policy = TRIED[case]
     scenario = make({"fleet.requests_per_second": 10, **changes}, **policy)
     rule = read_health_rule(scenario.policy().policy, scenario.orchestrator)
     n, behaviour = 300, scenario.fleet.behaviour
