@@ -229,7 +229,7 @@ def _goes_back_in_order(run):
 @inlined
 def _next_visit(run):
     """Return when somebody next looks at the rollout, acts, or changes its policy; NEVER if nobody does."""
-    acts_at = script(run)[run.acts_told, 0] if run.acts_told < run.n_acts else NEVER
+    acts_at = script(run)[run.acts_told, 0] if run.acts_told < run.last_act else NEVER
     return min(acts_at, run.look_at, run.change_at)
 
 

@@ -20,6 +20,7 @@ from simdeploy.engines.compiled.barrier import follow_bundle, prepare_barrier
 from simdeploy.engines.compiled.barrier_fates import begin_rule, key_before, know_fates
 from simdeploy.engines.compiled.brackets import prepare_brackets
 from simdeploy.engines.compiled.branching import mark
+from simdeploy.engines.compiled.continuations import run_continuations
 from simdeploy.engines.compiled.controller import run_rollout
 from simdeploy.engines.compiled.jit import announce, compiled, entry, is_cached, source_number
 from simdeploy.engines.compiled.outcomes import WEIGHT
@@ -116,6 +117,12 @@ def _run_replication(run, first, whole, real, index, progress):
     sample(run)
     if run.n_rules:
         _follow_bundles(run, whole, real)
+    if run.n_continuations:
+        if not run_continuations(run, whole, real, index[place]):
+            return False
+        progress[_REPLICATIONS] += 1
+        progress[_ROWS] = run.n_outcomes
+        return True
     n_left = 0
     of_policies = index[place]
     for number in range(len(of_policies)):
