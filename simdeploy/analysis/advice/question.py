@@ -273,7 +273,7 @@ class Question:
         """Compare the acts."""
         at_ns, weighted = self._conditioned.at_ns, self._weighted
         outcomes = [self._runner.run(act.script(at_ns), act.policy) for act in acts]
-        costs = [each.costs(self.scenario) for each in outcomes]
+        costs = [each.costs for each in outcomes]
         means = [weighted.mean(of_act) for of_act in costs]
         known = [place for place, mean in enumerate(means) if not math.isnan(mean.estimate)]
         cheapest = min(known, key=lambda place: means[place].estimate, default=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -49,6 +49,8 @@ class Outcomes:
         Their instants.
     exposed_later : ndarray of int
         Nodes that start after the instant of looking; none if they were not counted.
+    costs : ndarray of float
+        NaN without costs, or where unknown.
     """
 
     numbers: dict[str, np.ndarray]
@@ -56,25 +58,11 @@ class Outcomes:
     looks: np.ndarray
     looks_ns: tuple[int, ...]
     exposed_later: np.ndarray
+    costs: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def look(self, at_ns: int) -> np.ndarray:
         """Return the deployment objects at the end of an instant."""
         return self.looks[:, self.looks_ns.index(at_ns)]
-
-    def costs(self, scenario: Scenario) -> np.ndarray:
-        """Return the cost of each rollout; NaN without costs, or where unknown."""
-        import pandas as pd
-
-        n = len(self.looks)
-        if scenario.costs is None:
-            return np.full(n, np.nan)
-        columns: dict[str, Any] = {"policy": "seen", "replication": np.arange(n), **self.numbers}
-        columns |= {
-            name: pd.array([word or None for word in of.tolist()], dtype="str") for name, of in self.words.items()
-        }
-        found = Values(pd.DataFrame(columns), [Measure("cost")], costs=scenario.costs).of(Measure("cost"))
-        costs: np.ndarray = found[0]
-        return costs
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +135,26 @@ def _join(parts: Sequence[Outcomes]) -> Outcomes:
     )
 
 
+def _price(ways: Sequence[Outcomes], scenario: Scenario) -> list[Outcomes]:
+    """Return outcomes with their costs."""
+    import pandas as pd
+
+    n = len(ways[0].looks)
+    if scenario.costs is None:
+        return [replace(outcomes, costs=np.full(n, np.nan)) for outcomes in ways]
+    columns: dict[str, Any] = {
+        "policy": np.repeat(np.arange(len(ways)), n),
+        "replication": np.tile(np.arange(n), len(ways)),
+    }
+    for name in ways[0].numbers:
+        columns[name] = np.concatenate([outcomes.numbers[name] for outcomes in ways])
+    for name in ways[0].words:
+        words = [word or None for outcomes in ways for word in outcomes.words[name].tolist()]
+        columns[name] = pd.array(words, dtype="str")
+    costs = Values(pd.DataFrame(columns), [Measure("cost")], costs=scenario.costs).of(Measure("cost"))
+    return [replace(outcomes, costs=of_way) for outcomes, of_way in zip(ways, costs, strict=True)]
+
+
 @dataclass(frozen=True)
 class Runner:
     """Runs conditioned worlds on.
@@ -155,7 +163,7 @@ class Runner:
     ----------
     executor : Executor
     looks_ns : tuple of int
-        Instants at which the worlds are looked at.
+        Instants at which the worlds are looked at: if nothing is done all, and else those before acts.
     course_ns : tuple of int
         Further ones if nothing is done.
     report : callable
@@ -196,12 +204,13 @@ class Runner:
             for span, outcomes in finished:
                 done.append((span, outcomes))
                 self.report(span.n_replications * len(left))
-        self._done.update(zip(left, job.join(nothing, done), strict=True))
+        self._done.update(zip(left, _price(job.join(nothing, done), conditioned.scenario), strict=True))
 
     def _continue(self, script: tuple[ScriptedAct, ...], changed: ScenarioPolicy | None) -> Continuation:
         if script or changed is not None:
             change = None if changed is None else (self.conditioned.at_ns + 1, changed)
-            return Continuation(script, change, tuple(sorted({*self.looks_ns})))
+            before_acts = {act.at_ns - 1 for act in script}
+            return Continuation(script, change, tuple(sorted(before_acts & {*self.looks_ns})))
         return Continuation((), None, tuple(sorted({*self.looks_ns, *self.course_ns})), _END_NS)
 
     def _list_spans(self) -> Iterator[Span]:
