@@ -55,6 +55,8 @@ def lower_continuations(scenario: Scenario, policy: ScenarioPolicy, continuation
     scalars = {
         **lowered.scalars,
         "n_continuations": len(records),
+        # Gates look at nodes before their turn.
+        "draws_at_turns": scenario.fleet.order == "index" and all(one.policy.gate is None for one in policies),
         "n_looks": len(looks),
         "n_looked_at": n_node_looks,
         "n_acts": len(acts),

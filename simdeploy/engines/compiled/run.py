@@ -121,6 +121,7 @@ _LINEAGES = [
 # to which of all they are, and when the next look is.
 _LOOKS = [
     ("n_continuations", _INT),
+    ("draws_at_turns", _BOOL),
     ("n_looks", _INT),
     ("first_act", _INT),
     ("last_act", _INT),
