@@ -25,7 +25,10 @@ _KEPT_FOR_ALL = ("has_more", "counts_each", "watches_zones")
 
 def lower_continuations(scenario: Scenario, policy: ScenarioPolicy, continuations: Sequence[Continuation]) -> Lowered:
     """Lower a scenario for one policy, and what its worlds meet as they go on."""
-    policies, records, acts, looks, n_node_looks = [policy], [], [], [], 0
+    policies, records = [policy], []
+    acts: list[tuple[int, int]] = []
+    looks: list[int] = []
+    n_node_looks = 0
     for place, one in enumerate(continuations):
         own_acts = lower_script((*scenario.operator.script, *one.script))
         stem, parts_at = one.find_stem(continuations[:place])
