@@ -244,14 +244,13 @@ class _Windows:
     def _draw(self, window: int, nodes: np.ndarray) -> np.ndarray:
         """Return the numbers that decide some nodes' windows; a block has those of two."""
         drawn: np.ndarray = self._odd[nodes]
-        if window % 2 and not np.isnan(drawn).any():
-            return drawn
-        lanes = block_uniforms(
-            self._seed, self._replications[nodes], Stream.WINDOW.block, self._numbers[nodes], window // 2
-        )
-        self._odd[:] = np.nan
-        self._odd[nodes] = lanes[1]
-        drawn = lanes[window % 2]
+        if window % 2 == 0 or np.isnan(drawn).any():
+            lanes = block_uniforms(
+                self._seed, self._replications[nodes], Stream.WINDOW.block, self._numbers[nodes], window // 2
+            )
+            self._odd[:] = np.nan
+            self._odd[nodes] = lanes[1]
+            drawn = lanes[window % 2]
         return drawn
 
     def _chances(self, window: int, levels: np.ndarray, after_ns: np.ndarray) -> np.ndarray:
