@@ -11,6 +11,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+# Before numpy is imported. Tests run side by side, and start hundreds of commands, which need not translate their modules each time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 import matplotlib as mpl
 import pytest
 from hypothesis import HealthCheck, settings
