@@ -6,6 +6,7 @@ import copy
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import Any
 # Before numpy is imported. Tests run side by side, and start hundreds of commands, which need not translate their modules each time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
-import matplotlib as mpl
-import pytest
-from hypothesis import HealthCheck, settings
+import matplotlib as mpl  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 mpl.use("Agg")
+gc.disable()  # until all tests are collected
 pytest.register_assert_rewrite("engine_contract")  # its tests stand in a module that is not called test_*
 
 settings.register_profile(
@@ -100,6 +103,7 @@ def pytest_collection_finish() -> None:
     """Keep what collecting made out of the garbage collector's way: it lives as long as the process."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(50_000, 20, 50)  # seldom: what tests make is mostly gone without it
 
 
