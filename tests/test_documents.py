@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import importlib
+import io
 import math
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -21,6 +24,7 @@ import simdeploy
 from simdeploy import vocabulary
 from simdeploy.cli.app import app
 from simdeploy.engines import schema
+from simdeploy.engines.running import run_block
 from simdeploy.rules.orchestrator import Orchestrator
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,9 +75,22 @@ def run_session(block, namespace, page):
 CALL = re.compile(r'simdeploy((?: (?:"[^"]*"|[^ "|;>])+)*)')
 
 
+SCRIPT = re.compile(r"python (\w+\.py(?: [\w.-]+)*)")
+
+
+def run_script(arguments):
+    """Run a script with its arguments in this process; return what it prints."""
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
+        patch.setattr(sys, "argv", arguments)
+        runpy.run_path(arguments[0], run_name="__main__")
+    return printed.getvalue()
+
+
 def run_here(command, folder, run_command):
     """Run a command line as a shell would, but simdeploy in this process, which has imported and compiled everything."""
-    call = CALL.match(command)
+    script, call = SCRIPT.fullmatch(command), CALL.match(command)
+    if script is not None:
+        return run_script(script[1].split())
     if call is None:
         return run_command(command, folder)
     done = CliRunner().invoke(app, shlex.split(call[1]), catch_exceptions=False)
@@ -89,6 +106,11 @@ def run_here(command, folder, run_command):
     return run_command(f"{stand_in}; simdeploy {rest}", folder)
 
 
+def run_quickly(scenario, policies, *, engine, **options):
+    """Run a block on the compiled engine."""
+    return run_block(scenario, policies, engine="compiled", **options)
+
+
 # Long work that other tests do anyway, and compare with the page.
 ELSEWHERE = {"simdeploy verify --replications 100 | head -1"}
 
@@ -101,7 +123,8 @@ def test_examples(page, script, tmp_path, monkeypatch):
     text = page.read_text(encoding="utf-8")
     examples.make_folder(tmp_path, text)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("simdeploy.engines.choice._LOADING_S", 0.0)  # the compiled engine is loaded already
+    # Whichever engine a command chooses: both give the same numbers (tests/test_engines_equal.py).
+    monkeypatch.setattr("simdeploy.engines.running.run_block", run_quickly)
     namespace = {}
     for block in examples.read_blocks(text):
         if block.language == "console":
