@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
@@ -81,6 +82,16 @@ def interruptible() -> None:
 def repository() -> Path:
     """The root of the checkout."""
     return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def compiled_engine(repository: Path) -> None:
+    """The whole compiled engine, loaded, and compiled without the warning that this takes a while."""
+    from simdeploy import read_scenario, replicate
+
+    with warnings.catch_warnings(action="ignore"):
+        scenario = read_scenario(repository / "scenarios" / "small-fleet.yaml")
+        replicate(scenario.with_values({"orchestrator.pacing": "sliding"}), replications=1, engine="compiled")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -45,10 +44,8 @@ def read(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def script():
-    """Import a script that stands beside the documents; no output has the warning that the engine is being compiled."""
-    with warnings.catch_warnings(action="ignore"):
-        simdeploy.replicate(ROOT / "scenarios" / "small-fleet.yaml", replications=1, engine="compiled")
+def script(compiled_engine):
+    """Import a script that stands beside the documents."""
     sys.path.insert(0, str(ROOT / "docs"))
     yield importlib.import_module
     sys.path.remove(str(ROOT / "docs"))
@@ -69,6 +66,11 @@ def run_session(block, namespace, page):
     doctest.DocTestRunner(WithoutTrailingBlanks()).run(session, out=said.append, clear_globs=False)
     namespace.update(session.globs)
     assert not said, "".join(said)
+
+
+def run_quickly(scenario, policies, *, engine, **options):
+    """Run a block on the compiled engine."""
+    return run_block(scenario, policies, engine="compiled", **options)
 
 
 # The command with its words, up to what a shell does with its output.
@@ -93,7 +95,10 @@ def run_here(command, folder, run_command):
         return run_script(script[1].split())
     if call is None:
         return run_command(command, folder)
-    done = CliRunner().invoke(app, shlex.split(call[1]), catch_exceptions=False)
+    with pytest.MonkeyPatch.context() as patch:
+        # Whichever engine a command chooses: both give the same numbers (tests/test_engines_equal.py).
+        patch.setattr("simdeploy.engines.running.run_block", run_quickly)
+        done = CliRunner().invoke(app, shlex.split(call[1]), catch_exceptions=False)
     if call.end() == len(command):
         return "".join(f"{line.rstrip()}\n" for line in done.output.rstrip().splitlines())
     (folder / ".out").write_text(done.stdout, encoding="utf-8")
@@ -104,11 +109,6 @@ def run_here(command, folder, run_command):
         return run_command(f"grep -v ^wrote .err >&2; cat .out {rest}; grep ^wrote .err >&2", folder)
     stand_in = f"simdeploy() {{ cat .out; cat .err >&2; return {done.exit_code}; }}"
     return run_command(f"{stand_in}; simdeploy {rest}", folder)
-
-
-def run_quickly(scenario, policies, *, engine, **options):
-    """Run a block on the compiled engine."""
-    return run_block(scenario, policies, engine="compiled", **options)
 
 
 # Long work that other tests do anyway, and compare with the page.
@@ -123,8 +123,6 @@ def test_examples(page, script, tmp_path, monkeypatch):
     text = page.read_text(encoding="utf-8")
     examples.make_folder(tmp_path, text)
     monkeypatch.chdir(tmp_path)
-    # Whichever engine a command chooses: both give the same numbers (tests/test_engines_equal.py).
-    monkeypatch.setattr("simdeploy.engines.running.run_block", run_quickly)
     namespace = {}
     for block in examples.read_blocks(text):
         if block.language == "console":

@@ -47,7 +47,7 @@ class Shell(InteractiveShell):
 
 
 @pytest.fixture
-def shell(monkeypatch):
+def shell(monkeypatch, compiled_engine):
     """A shell in this process, which has imported and compiled everything; it leaves no setting behind."""
     monkeypatch.setattr("simdeploy.engines.choice._LOADING_S", 0.0)  # also the compiled engine
     backend = mpl.get_backend()
