@@ -94,7 +94,7 @@ def sample(run):
     """Draw what every rollout of the replication at hand needs; the numbers of the replication are in the record.
 
     Where bundles of policies are followed, in the order of nodes' numbers, what is drawn per node waits for `sample_nodes`: most
-    rollouts of a defective release touch few nodes.
+    rollouts of a defective release touch few nodes. Of worlds that go on in several ways it waits for the nodes' turns.
     """
     _sample_once(run)
     if run.n_classes > 1:
@@ -104,12 +104,23 @@ def sample(run):
         for place in range(run.nodes):
             drawn(run)[ORDER, place] = shuffled[place]
     _set_affected(run)
-    if run.goes_down or run.degrades:
-        begin_spells(run)
+    if run.goes_down or run.degrades or run.goes_offline:
+        _set_spells(run)
     run.n_sampled = 0
-    if run.n_rules == 0 or run.order != ORDER_INDEX:
+    if not run.draws_at_turns and (run.n_rules == 0 or run.order != ORDER_INDEX):
         sample_nodes(run, run.nodes)
     run.has_rollbacks = False
+
+
+@compiled
+def _set_spells(run):
+    """Draw the first spells of all nodes, whether they will have their turn or not."""
+    begin_spells(run)
+    for first in range(0, run.nodes, NODES_AT_ONCE):
+        last = min(first + NODES_AT_ONCE, run.nodes)
+        set_first_spells(run, first, last)
+        if run.goes_offline:
+            set_first_lines(run, first, last)
 
 
 @compiled
@@ -123,10 +134,6 @@ def sample_nodes(run, last):
         _forget_levels(run, first, until)
         if run.n_brackets:
             _set_level_words(run, first, until)
-        if run.goes_down or run.degrades:
-            set_first_spells(run, first, until)
-        if run.goes_offline:
-            set_first_lines(run, first, until)
         run.n_sampled = until
         run.work_sampled += until - first
 

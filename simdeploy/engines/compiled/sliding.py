@@ -15,6 +15,7 @@ from simdeploy.engines.compiled.fates import meet_fate
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.limits import is_limit_crossed
 from simdeploy.engines.compiled.quick import is_surely_quick, latest_start, send_quick
+from simdeploy.engines.compiled.sampling import sample_nodes
 from simdeploy.engines.compiled.tables import (
     DURATION,
     HAS_FAILED,
@@ -101,6 +102,8 @@ def _send_next(run, wave):
     if run.next_turn == run.nodes:
         return False
     node, rule = drawn(run)[ORDER, run.next_turn], policy_of(run)
+    if run.next_turn >= run.n_sampled:
+        sample_nodes(run, min(run.next_turn + rule.parallel, run.nodes))
     if drawn(run)[DURATION, node] == 0:
         return False
     if is_surely_quick(run, rule, latest_start(rule), node):

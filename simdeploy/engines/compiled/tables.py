@@ -186,6 +186,7 @@ TABLES = (
     "lineages",
     "kept",
     "reached",
+    "continuations",
     "look_times",
     "looks",
     "node_looks",
