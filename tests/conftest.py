@@ -9,6 +9,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -94,12 +95,25 @@ def compiled_engine(repository: Path) -> None:
         replicate(scenario.with_values({"orchestrator.pacing": "sliding"}), replications=1, engine="compiled")
 
 
+@lru_cache
+def needs_engine(path: Path) -> bool:
+    """Whether tests of a file run the compiled engine, perhaps in other processes."""
+    text = path.read_text(encoding="utf-8")
+    return "compiled" in text or "from commands" in text
+
+
+@pytest.fixture(autouse=True)
+def engine_that_is_needed(request: pytest.FixtureRequest) -> None:
+    """Whoever begins with such a file has the whole engine compiled, so that nobody waits for a part of it first, or is told so."""
+    if needs_engine(request.node.path):
+        request.getfixturevalue("compiled_engine")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the second of two processes begin with the files that need the compiled engine, so that only it compiles, and each
     with those that have slow tests, so that neither is left alone with one in the end.
     """
-    sources = {path: path.read_text(encoding="utf-8") for path in {item.path for item in items}}
-    needs = {path for path, text in sources.items() if "compiled" in text or "from commands" in text}
+    needs = {path for path in {item.path for item in items} if needs_engine(path)}
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (item.path in needs, item.path not in slow))
     # Every process gets a row of tests, as many as any other: files without slow tests fill up the first row.
