@@ -263,7 +263,7 @@ def test_nodes(benchmark: Any, scenario: Scenario, nodes: int, what: str, row: R
     more = best_of(3, lambda: run_compiled(changed, policies_of(changed), seed=0, first=0, count=3 * count))
     row(
         f"{nodes:,} nodes, {what}",
-        f"{1e9 * seconds / nodes / count:.0f} ns a node in a call for {100_000 // nodes or 1} replications, "
+        f"{1e9 * seconds / nodes / count:.0f} ns a node in a call for {max(100_000, nodes):,} nodes, "
         f"{1e9 * (more - seconds) / nodes / (2 * count):.0f} in one for many",
         "the same as 1,000 nodes" if nodes < 100_000 else "memory: the tables of such a fleet exceed the caches",
     )
