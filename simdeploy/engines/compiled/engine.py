@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.engines.block import Block
-from simdeploy.engines.compiled import outcomes as at
-from simdeploy.engines.compiled.kernel import DONE, SPELLS_FULL, run_replications
+from simdeploy.engines.compiled import kernel, outcomes as at
 from simdeploy.engines.compiled.lowering import Lowered, lower
 from simdeploy.engines.compiled.lowering_change import prepare_change
 from simdeploy.engines.compiled.memory import Memory
@@ -59,6 +58,12 @@ def prepare_compiled(scenario: Scenario, policies: Sequence[ScenarioPolicy]) -> 
         chosen = [policies[number] for number in numbers]
         parts.append((numbers, lower(scenario.under(chosen[0]), chosen, traits)))
     return Prepared(tuple(parts), len(policies))
+
+
+def is_ready(scenario: Scenario, policies: Sequence[ScenarioPolicy]) -> bool:
+    """Tell whether the engine can run these without being compiled first."""
+    parts = prepare_compiled(scenario, policies).parts
+    return kernel.is_ready(all_bundled=all(lowered.scalars["all_bundled"] for _, lowered in parts))
 
 
 def run_compiled(
@@ -156,11 +161,11 @@ def _run(memory: Memory, first: int, index: np.ndarray, n_before: int) -> Iterat
     rows = max(_ROWS, index.shape[1])
     done = 0
     progress = np.zeros(3, dtype=np.int64)
-    ends = SPELLS_FULL
+    ends = kernel.SPELLS_FULL
     whole, real = _make_rows(rows)
-    while ends != DONE:
-        ends = run_replications(memory.run, first, whole, real, index, progress)
-        if ends == SPELLS_FULL:
+    while ends != kernel.DONE:
+        ends = kernel.run_replications(memory.run, first, whole, real, index, progress)
+        if ends == kernel.SPELLS_FULL:
             memory.make_room()
             continue
         index[done : progress[0]] += n_before

@@ -109,6 +109,7 @@ def lower(
         "n_bundles": len(policies["bundles"]),
         "n_slots": len(policies["bundle_slots"]),
         "n_stops": len(policies["stops"]),
+        "all_bundled": bool((policies["members"]["stop"] >= 0).all()),
         "n_brackets": policies["last_words"].size if (policies["last_words"] == UNKNOWN).any() else 0,
     }
     records, floats = laws.arrays()

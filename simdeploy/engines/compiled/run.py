@@ -315,6 +315,7 @@ _BARRIER = [
     ("n_bundles", _INT),
     ("n_slots", _INT),
     ("n_stops", _INT),
+    ("all_bundled", _BOOL),  # whether each policy is in a bundle, which may turn out not to be enough
     ("n_brackets", _INT),
 ]
 # What it took, for tests: nodes that were drawn, whose windows were looked at for all rules, and whose fates were worked out for one;
