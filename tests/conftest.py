@@ -6,16 +6,25 @@ import copy
 import gc
 import os
 import signal
+import sys
+import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-import pytest
-from hypothesis import HealthCheck, settings
+# Before numpy is imported. Tests run side by side, and start hundreds of commands, which need not translate their modules each time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+import matplotlib as mpl  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 mpl.use("Agg")
+gc.disable()  # until all tests are collected
 pytest.register_assert_rewrite("engine_contract")  # its tests stand in a module that is not called test_*
 
 settings.register_profile(
@@ -76,12 +85,35 @@ def repository() -> Path:
     return Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(scope="session")
+def compiled_engine(repository: Path) -> None:
+    """The whole compiled engine, loaded, and compiled without the warning that this takes a while."""
+    from simdeploy import read_scenario, replicate
+
+    with warnings.catch_warnings(action="ignore"):
+        scenario = read_scenario(repository / "scenarios" / "small-fleet.yaml")
+        replicate(scenario.with_values({"orchestrator.pacing": "sliding"}), replications=1, engine="compiled")
+
+
+@lru_cache
+def needs_engine(path: Path) -> bool:
+    """Whether tests of a file run the compiled engine, perhaps in other processes."""
+    text = path.read_text(encoding="utf-8")
+    return "compiled" in text or "from commands" in text
+
+
+@pytest.fixture(autouse=True)
+def engine_that_is_needed(request: pytest.FixtureRequest) -> None:
+    """Whoever begins with such a file has the whole engine compiled, so that nobody waits for a part of it first, or is told so."""
+    if needs_engine(request.node.path):
+        request.getfixturevalue("compiled_engine")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the second of two processes begin with the files that need the compiled engine, so that only it compiles, and each
     with those that have slow tests, so that neither is left alone with one in the end.
     """
-    sources = {path: path.read_text(encoding="utf-8") for path in {item.path for item in items}}
-    needs = {path for path, text in sources.items() if "compiled" in text or "from commands" in text}
+    needs = {path for path in {item.path for item in items} if needs_engine(path)}
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (item.path in needs, item.path not in slow))
     # Every process gets a row of tests, as many as any other: files without slow tests fill up the first row.
@@ -96,6 +128,7 @@ def pytest_collection_finish() -> None:
     """Keep what collecting made out of the garbage collector's way: it lives as long as the process."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(50_000, 20, 50)  # seldom: what tests make is mostly gone without it
 
 

@@ -19,6 +19,7 @@ Files, from the inside out:
   `prober` counts for gates, `ahead` the same for several looks in advance;
 - `outcomes`, `responses`, `service` and `requests` (what is computed of it), under the names of `simdeploy.engines`, as is `branching`;
 - `barrier`, `barrier_fates`, `barrier_limits` and `barrier_outcomes` (many policies in one pass), `steps` (a node for many rules);
+- `changing` (another policy) and `continuations` (a world that goes on in several ways);
 - `kernel` (the one function that Python calls), `availability` (its cache) and `engine` (blocks).
 """
 

@@ -24,6 +24,7 @@ from simdeploy.engines.compiled.barrier import follow_bundle, prepare_barrier
 from simdeploy.engines.compiled.barrier_fates import begin_rule, key_before, know_fates
 from simdeploy.engines.compiled.brackets import prepare_brackets
 from simdeploy.engines.compiled.branching import mark
+from simdeploy.engines.compiled.continuations import run_continuations
 from simdeploy.engines.compiled.controller import run_rollout
 from simdeploy.engines.compiled.jit import announce, compiled, entry, is_cached, source_number
 from simdeploy.engines.compiled.outcomes import WEIGHT
@@ -142,6 +143,8 @@ def _run_bundles(run, first, whole, real, index, progress):
     sample(run)
     if run.n_rules:
         _follow_bundles(run, whole, real)
+    if run.n_continuations:
+        return True
     has_left = False
     of_policies = index[place]
     for number in range(len(of_policies)):
@@ -155,9 +158,11 @@ def _run_bundles(run, first, whole, real, index, progress):
 @compiled
 def _run_one_by_one(run, whole, real, indices, progress):
     """Run the rollouts of all policies that were not followed in bundles; False if one has more spells than there is room for."""
-    sample_nodes(run, run.nodes)
     place, n_replications = progress[_REPLICATIONS], indices.shape[0]
     index = indices[place]
+    if run.n_continuations:
+        return run_continuations(run, whole, real, index)
+    sample_nodes(run, run.nodes)
     run.n_clean = run.n_slow = 0  # lists are used for something else
     for turn in range(len(index)):
         number = member_at(run, turn).turn
