@@ -155,7 +155,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture
-def few_values_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_worlds_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let verdicts on means rest on fewer worlds than show rare rollouts."""
+    monkeypatch.setattr("simdeploy.statistics.combining.FEWEST_WORLDS", 1)
+    monkeypatch.setattr("simdeploy.statistics.combining._LARGEST_WEIGHT", 1)
+
+
+@pytest.fixture
+def few_values_suffice(few_worlds_suffice: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let verdicts on means rest on tables small enough to be made by hand."""
     monkeypatch.setattr("simdeploy.statistics.combining._FEWEST_VALUES", 1)
     monkeypatch.setattr("simdeploy.statistics.combining._FEWEST_EQUAL", 1)

@@ -12,7 +12,7 @@ from simdeploy.statistics.combining import combine
 from simdeploy.statistics.estimators import estimate_rows
 from simdeploy.statistics.sample import Lump, Sample, Strata, as_sample
 
-SIZES = (20, 50, 100, 200, 400)
+SIZES = (100, 400, 600, 1000)
 LEVEL = 0.95
 MEAN_OF_LOGNORMAL = np.exp(0.5)
 PRICE, DEFECTIVE = 1000.0, np.array([0.9, 0.1])
@@ -49,17 +49,17 @@ def waves(rng, shape):
 
 
 def escapes(rate):
-    """Return how to measure costs in worlds by kind, half of them of the defective kind, of which some escape for a price."""
+    """Return how to measure costs in worlds by kind, two in five of the defective kind, of which some escape for a price."""
 
     def measure(rng, shape):
-        repetitions, n = shape[0], shape[1] // 2
-        escaped = np.hstack([np.zeros((repetitions, n)), rng.random((repetitions, n)) < rate])
+        repetitions, n = shape[0], (3 * shape[1] // 5, 2 * shape[1] // 5)
+        escaped = np.hstack([np.zeros((repetitions, n[0])), rng.random((repetitions, n[1])) < rate])
         costs = 10 * rng.lognormal(0, 1, escaped.shape) + PRICE * escaped
         lump = Lump(np.array([0.0, PRICE]), escaped, np.full((repetitions, 2), np.nan))
         sample = Sample(
             costs,
             Strata(np.repeat([0, 1], n), DEFECTIVE),
-            np.full(repetitions, float(n)),
+            np.full(repetitions, float(n[1])),
             (lump,),
             np.zeros(2, dtype=bool),
         )
@@ -81,6 +81,22 @@ def very_skewed_differences(rng, shape):
     """Compare two policies whose costs are lognormal, sigma 2, and have nothing in common: a long tail on either side."""
     first, second = (as_sample(factor * rng.lognormal(0, 2, shape)) for factor in PAIR)
     return covers(combine(first - second, is_rate=False, confidence_level=LEVEL), (PAIR[0] - PAIR[1]) * np.exp(2))
+
+
+def draw_mixed(share, factor=30.0):
+    """Return how to draw exponential values, in a share of the rollouts so many times as large."""
+    return lambda rng, shape: rng.exponential(np.where(rng.random(shape) < share, factor, 1.0))
+
+
+def mixed_differences(rng, shape):
+    """Compare two policies whose costs are much larger in 2 % of the rollouts, not the same ones."""
+    first, second = (as_sample(factor * draw_mixed(0.02)(rng, shape)) for factor in PAIR)
+    return covers(combine(first - second, is_rate=False, confidence_level=LEVEL), (PAIR[0] - PAIR[1]) * 1.58)
+
+
+def draw_rare(share):
+    """Return how to draw values of about 10, or 110 in a share of the rollouts."""
+    return lambda rng, shape: rng.normal(10, 1, shape) + 100.0 * (rng.random(shape) < share)
 
 
 def band(rng, shape):
@@ -152,10 +168,13 @@ INTERVALS = {
     "mean, Pareto, shape 2.5": of_means(lambda rng, shape: rng.pareto(2.5, shape), 1 / 1.5),
     "makespan of two waves of five lognormal nodes": waves,
     "mean of 0, or 100 in 1 % of the rollouts": of_means(lambda rng, shape: 100.0 * (rng.random(shape) < 0.01), 1.0),
+    "mean of about 10, or 110 in 1 % of the rollouts": of_means(draw_rare(0.01), 11.0),
+    "mean of exponential values, 30 times larger in 2 % of the rollouts": of_means(draw_mixed(0.02), 1.58),
     "cost, half of defective releases escape": escapes(0.5),
     "cost, 1 in 10,000 of defective releases escapes": escapes(1e-4),
     "difference of costs of two policies": differences,
     "difference of lognormal costs, sigma 2": very_skewed_differences,
+    "difference of such exponential values": mixed_differences,
     "band of four means": band,
     "90 % quantile, lognormal": quantiles,
     "rate given an event of 30 %": conditional_rates,
@@ -164,25 +183,12 @@ INTERVALS = {
     "value of knowing the kind": knowing(KIND),
 }
 
-# The fewest of `SIZES` with which an interval is often trusted: with fewer it hardly ever is. Others from 50 on.
-TRUSTED_FROM = {
-    "mean of 0, or 100 in 1 % of the rollouts": 100,
-    "cost, half of defective releases escape": 100,
-    "cost, 1 in 10,000 of defective releases escapes": 100,
-    "band of four means": 100,
-    "rate given an event of 30 %": 20,
-    "difference of rates": 20,
-    "value of knowing the world": 100,
-    "value of knowing the kind": 100,
-}
-# Means that rare values make, of which most samples show none: nothing says that limits are too narrow.
+# The fewest of `SIZES` with which an interval is often trusted: with fewer it never is. Others from 400 on.
+TRUSTED_FROM = {"90 % quantile, lognormal": 100, "rate given an event of 30 %": 100, "difference of rates": 100}
+# Means that values make which are too rare for 400 rollouts: nothing says that limits are too narrow.
 UNSEEN = {
-    "mean of about 10, or 110 in 1 % of the rollouts": of_means(
-        lambda rng, shape: rng.normal(10, 1, shape) + 100.0 * (rng.random(shape) < 0.01), 11.0
-    ),
-    "mean of exponential values, 30 times larger in 2 % of the rollouts": of_means(
-        lambda rng, shape: rng.exponential(1 + 29.0 * (rng.random(shape) < 0.02)), 1.58
-    ),
+    "mean of about 10, or 110 in 0.5 % of the rollouts": of_means(draw_rare(0.005), 10.5),
+    "mean of exponential values, 30 times larger in 1 % of the rollouts": of_means(draw_mixed(0.01), 1.29),
 }
 
 

@@ -27,7 +27,7 @@ from simdeploy.engines import choice
 # Each name of an option has one type and one help. What may differ is stated here, with the reason.
 DIFFERENT_DEFAULTS = {
     # As many as what is asked of them takes: differences of cases, curves, a choice under each setting, boxes, rare events.
-    "replications": {100: {"compare", "sweep", "tune", "sensitivity"}, 200: {"verify", "report"}, 400: {"discover"},
+    "replications": {100: {"tune", "sensitivity"}, 200: {"verify"}, 400: {"compare", "sweep", "report", "discover"},
                      500: {"switches"}, 1000: {"tradeoff", "gates", "timelines"}, 2000: {"forecast", "advise"}, 20_000: {"rare"}},
     # Of one case, or of a search.
     "most": {10_000: {"compare", "sweep", "check"}, None: {"tune"}},

@@ -24,6 +24,8 @@ from simdeploy.statistics.intervals import (
 )
 from simdeploy.vocabulary import COSTS, STATES, VERDICTS
 
+pytestmark = pytest.mark.usefixtures("few_worlds_suffice")
+
 
 def responses(**columns):
     """Make a table of replications of the policies a and b, three each unless the columns say otherwise."""
@@ -54,6 +56,7 @@ def test_mean_by_hand():
     assert found["n"] == 3
 
 
+@pytest.mark.usefixtures("students_limits")
 def test_paired_difference_by_hand():
     """A difference is policy less baseline within replications, and the variance that pairing removed is exact. [oracle]"""
     found = row(compare(responses(makespan_s=[2.0, 4.0, 9.0, 1.0, 1.0, 4.0])).differences, "b", "makespan_s")

@@ -15,6 +15,8 @@ from simdeploy.plotting.comparison import plot_ranking
 from simdeploy.scenario.measures import Measure, Requirement
 from simdeploy.scenario.parts import Costs
 
+pytestmark = pytest.mark.usefixtures("few_worlds_suffice")
+
 HOURLY = Costs(0, 0, hour_of_delay=1, false_alarm=0, escape=0)
 ESCAPES = "escaped given defective <= 20%"
 N = 200

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from coverage_of_intervals import INTERVALS, SIZES, TRUSTED_FROM, UNSEEN, count_repetitions, measure_coverage
+from scipy import stats
 from scipy.special import ndtri
 
-from simdeploy.statistics.combining import Design, combine, join_parts
+from simdeploy.statistics.combining import Design, combine, enough_of_each, join_parts
 from simdeploy.statistics.heavy_tails import reach_of_tails
 from simdeploy.statistics.moments import find_moments
 from simdeploy.statistics.parts import Parts
@@ -19,21 +20,21 @@ REPETITIONS = 1000
 @pytest.mark.parametrize("name", INTERVALS)
 @pytest.mark.parametrize("n", SIZES)
 def test_coverage(n, name):
-    """Of intervals that are trusted at least 93 % cover, less four standard errors; too few values are hardly ever trusted. [oracle]"""
+    """Of intervals that are trusted at least 93 % cover, less four standard errors; those of too few worlds never are. [oracle]"""
     repetitions = count_repetitions(name, REPETITIONS)
     trusted, covered = measure_coverage(name, n, repetitions)
     assert covered >= 0.93 * trusted - 4 * (0.93 * 0.07 * trusted) ** 0.5
-    if n < TRUSTED_FROM.get(name, 50):
-        assert trusted <= 0.02 * repetitions
+    if n < TRUSTED_FROM.get(name, 400):
+        assert not trusted
     else:
         assert trusted > (0.5 if n == max(SIZES) else 0.05) * repetitions
 
 
 def test_what_no_world_shows_is_not_covered():
     """Without a rare value in the sample, the interval of a mean is trusted and misses it, as the page says. [oracle]"""
-    n, name = 50, next(iter(UNSEEN))
+    n, name = 400, next(iter(UNSEEN))
     trusted, covered = measure_coverage(name, n, REPETITIONS)
-    share = 0.99**n  # of samples without one
+    share = 0.995**n  # of samples without one
     assert abs(trusted - covered - share * REPETITIONS) <= 4 * (share * (1 - share) * REPETITIONS) ** 0.5
 
 
@@ -41,6 +42,39 @@ def limits(sample):
     """Return the only interval of a mean, and whether it is trusted."""
     found = combine(sample, is_rate=False, confidence_level=0.95)
     return found.low.item(), found.high.item(), bool(found.trusts_low.all() and found.trusts_high.all())
+
+
+@pytest.mark.parametrize(
+    ("counts", "is_trusted"),
+    [((399,), False), ((400,), True), ((212, 188), False), ((213, 187), True), ((213, 100), False)],
+)
+def test_a_mean_takes_400_worlds(counts, is_trusted):
+    """Below 400 worlds, or where one counts for more than 1 in 250 releases, means of harmless values aren't trusted. [contract]"""
+    probabilities = np.array([0.85, 0.15]) if len(counts) > 1 else np.ones(1)
+    strata = Strata(np.repeat(range(len(counts)), counts), probabilities)
+    values = np.random.default_rng(4).normal(10, 1, (1, sum(counts)))
+    assert limits(Sample(values, strata, np.full(1, np.inf)))[2] == is_trusted
+    assert is_trusted == (sum(counts) >= 400 and bool((enough_of_each(probabilities, 400) <= counts).all()))
+
+
+def test_limits_allow_for_values_that_so_many_miss():
+    """The square of a limit's distance has that of the farthest value on its side at the rate of an event that 400 miss. [oracle]"""
+    values = np.linspace(-1, 1, 400)  # without skewness or a tail
+    usual = stats.t.ppf(0.975, 399) * stats.sem(values)
+    low, high, _ = limits(as_sample(values[None]))
+    assert high == pytest.approx(np.hypot(usual, -np.log(0.025) / 400))
+    assert low == pytest.approx(-high)
+
+
+def test_few_fractions_reach_as_far_as_unseen_ones():
+    """Fractions lie between 0 and 1, so below 400 worlds limits that allow for unseen ones can be trusted. [oracle]"""
+    values = np.linspace(0.1, 0.3, 100)[None]
+    strata, unbounded = Strata(np.zeros(100, np.int64), np.ones(1)), limits(as_sample(values))
+    low, high, is_trusted = limits(Sample(values, strata, np.full(1, np.inf), bounds=(0.0, 1.0)))
+    rate = 1 - 0.025 ** (1 / 100)  # of 0 of 100
+    assert (is_trusted, unbounded[2]) == (True, False)
+    assert high - 0.2 == pytest.approx(np.hypot(unbounded[1] - 0.2, 0.8 * rate))
+    assert 0.2 - low == pytest.approx(np.hypot(0.2 - unbounded[0], 0.2 * rate))
 
 
 @pytest.mark.parametrize(("n", "is_trusted"), [(400, False), (999, False), (1000, True)])
@@ -122,8 +156,8 @@ def test_equal_values_of_a_small_kind_are_not_trusted():
 @pytest.mark.parametrize(("skewness", "is_trusted"), [(0.55, True), (0.65, False)])
 def test_each_side_is_trusted_for_itself(skewness, is_trusted):
     """A mean whose skewness is above 0.6 has no trusted limit on that side. [contract]"""
-    n = 100
-    parts = Parts(*np.array([n, 10, n, 1, 1, skewness * n**2 * (99 / n) ** 1.5])[:, None, None])
+    n = 400
+    parts = Parts(*np.array([n, 10, n, 1, 1, skewness * n**2 * ((n - 1) / n) ** 1.5])[:, None, None])
     design = Design(np.ones(1), np.array([[n]]))
     found = join_parts(parts, design, is_rate=False, confidence_level=0.95)
     assert (found.trusts_low.item(), found.trusts_high.item()) == (True, is_trusted)

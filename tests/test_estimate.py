@@ -222,8 +222,8 @@ def draw(seed, n):
 @pytest.mark.parametrize(
     ("n", "law", "truth"),
     [
-        (10, lambda rng, shape: rng.normal(100, 30, shape), 100),
-        (100, lambda rng, shape: rng.exponential(60, shape), 60),
+        (400, lambda rng, shape: rng.normal(100, 30, shape), 100),
+        (400, lambda rng, shape: rng.exponential(60, shape), 60),
         (1000, lambda rng, shape: rng.lognormal(0, 1, shape), math.exp(0.5)),
         # What one rollout in fifty costs: skewness 7, so that 25 times its square is 1,200.
         (1200, lambda rng, shape: rng.exponential(20, shape) + 1000 * (rng.random(shape) < 0.02), 40),

@@ -231,8 +231,8 @@ def test_worlds_by_kind_are_weighted(tmp_path):
 
 
 def test_skewed_means_are_not_trusted():
-    """A mean of few values of which one is far out has an interval that can't be trusted, read in parts, too. [contract]"""
-    rows = [(0, "completed_good", 1.0 + 100 * (place == 7)) for place in range(50)]
-    rows += [(1, "completed_good", float(place)) for place in range(50)]
+    """A mean of values of which one is far out has an interval that can't be trusted, read in parts, too. [contract]"""
+    rows = [(0, "completed_good", 1.0 + 100 * (place == 7)) for place in range(400)]
+    rows += [(1, "completed_good", float(place)) for place in range(400)]
     for frame in (frame_of(rows), InParts(frame_of(rows), 3)):
         assert summarize_grid(frame).cells["makespan_s_is_trusted"].tolist() == [False, True]

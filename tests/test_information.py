@@ -228,6 +228,7 @@ def test_one_policy_has_nothing_to_choose():
         assert result.values[["estimate", "low", "high"]].eq(0).all(axis=None)
 
 
+@pytest.mark.usefixtures("students_limits")
 def test_what_knowing_is_told_in_words():
     """The answer, the tables and the plain form have both values. [contract]"""
     result = value_of_perfect_information(

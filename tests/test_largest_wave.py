@@ -242,7 +242,13 @@ def limited():
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore", SimdeployWarning)
         # Of few rollouts, so that whether their costs can be trusted says nothing.
-        for name, value in (("_FEWEST_VALUES", 1), ("_FEWEST_EQUAL", 1), ("MOST_SKEWED", 1e9)):
+        for name, value in (
+            ("FEWEST_WORLDS", 1),
+            ("_LARGEST_WEIGHT", 1),
+            ("_FEWEST_VALUES", 1),
+            ("_FEWEST_EQUAL", 1),
+            ("MOST_SKEWED", 1e9),
+        ):
             patch.setattr(f"simdeploy.statistics.combining.{name}", value)
         found = search(make())
     rows = found.policies.copy()  # how long the answer is must not depend on the digits of its numbers

@@ -118,6 +118,7 @@ def test_what_belongs_on_the_front_is_seldom_called_dominated():
     assert mistakes / REPETITIONS <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / REPETITIONS)
 
 
+@pytest.mark.usefixtures("few_worlds_suffice")
 def test_what_is_far_worse_is_significantly_dominated():
     """What is worse in both by ten standard errors is significantly dominated, and a pairing that removes the noise helps. [oracle]"""
     rng = np.random.default_rng(4)
@@ -190,6 +191,7 @@ def test_what_has_no_value_is_not_judged():
     assert ended.answer.endswith("0 are dominated, 1 have no value (95 % confidence).")
 
 
+@pytest.mark.usefixtures("few_worlds_suffice")
 def test_every_standing_is_data():
     """Where each case stands is in the JSON, and answer and table count and name what it says. [contract]"""
     makespan, blast = (1.0, 0.5, 1.006, 9.0, 2.0, math.nan), (0.5, 0.6, 0.506, 0.9, math.nan, 0.1)
@@ -260,6 +262,7 @@ def test_what_makes_no_sense(directions, more, told):
 # -- the picture -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("few_worlds_suffice")
 def test_the_picture_has_every_case_once():
     """Cases are drawn as on the front, as those that could be, or as dominated; the line is the front's. [contract]"""
     rng = np.random.default_rng(6)

@@ -24,6 +24,8 @@ from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.pairs import estimate_gaps
 from simdeploy.statistics.sample import as_sample
 
+pytestmark = pytest.mark.usefixtures("few_worlds_suffice")
+
 REPETITIONS = 500
 # Four standard errors below and above 95 %.
 LEAST, MOST = 0.95 - 4 * math.sqrt(0.95 * 0.05 / REPETITIONS), 0.95 + 4 * math.sqrt(0.95 * 0.05 / REPETITIONS)
@@ -295,6 +297,7 @@ def test_every_verdict_is_data(other, verdict):
     assert math.isnan(result.replications_needed) == (verdict != "unclear")
 
 
+@pytest.mark.usefixtures("students_limits")
 def test_it_says_how_many_replications_would_decide():
     """The half-width of the lead, Student's here, would be as small as the lead. [oracle]"""
     others = np.array([10.0, 31.0, 12.0])

@@ -30,6 +30,8 @@ from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_values
 
+pytestmark = pytest.mark.usefixtures("few_worlds_suffice")
+
 REPETITIONS = 400
 SPREAD = 4 * math.sqrt(0.95 * 0.05 / REPETITIONS)
 MET = Feasibility(is_met=True, verdict="met", broken=(), is_known=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @study_command(
     "compare",
     policies="all",
-    replications=100,
+    replications=400,
     precision=True,
     example="simdeploy compare scenarios/small-fleet.yaml --replications 200 --plot verdicts.png",
 )

@@ -74,7 +74,7 @@ command = Command(
         ),
         shared.policy_option("one"),
         shared.vary_option("Policy keys to move; default: two thresholds that matter."),
-        shared.replications_option(200, least=10),
+        shared.replications_option(400, least=10),
         shared.CONFIDENCE_LEVEL,
         shared.SEED,
         shared.ENGINE,

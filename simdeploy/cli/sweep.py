@@ -37,7 +37,7 @@ def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> st
 @study_command(
     "sweep",
     policies="first",
-    replications=100,
+    replications=400,
     precision=True,
     example="simdeploy sweep scenarios/small-fleet.yaml --policy rolling --vary max_failed_nodes=0:10:6 "
     "--vary max_error_rate=0.01,0.05,0.1 --replications 200 --plot sweep.png",

@@ -28,7 +28,7 @@ def replicate(
     policies: str | Sequence[str] | Mapping[str, Any] | None = None,
     *,
     strata: Literal["kinds"] | Mapping[str, int | range] | None = None,
-    replications: int | range = 100,
+    replications: int | range = 400,
     seed: int = 0,
     engine: str = "auto",
     executor: Executor | None = None,
@@ -49,7 +49,7 @@ def replicate(
         Simulate each kind of release in its own worlds, because the kinds' probabilities are known; the `weight` of a row
         corrects for it. Either ``"kinds"``, which divides `replications` in proportion to the square roots of the kinds'
         probabilities, or the number of replications of each kind.
-    replications : int or range, default 100
+    replications : int or range, default 400
         Number per policy, from 0; or a range of numbers, to continue others.
     seed : int
         Determines every random number, together with the replication's number.

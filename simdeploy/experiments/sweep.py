@@ -32,7 +32,7 @@ def sweep(
     vary: Mapping[str, Iterable[Any]] | None = None,
     design: Design = "grid",
     strata: Literal["kinds"] | Mapping[str, int | range] | None = None,
-    replications: int | range = 100,
+    replications: int | range = 400,
     seed: int = 0,
     engine: str = "auto",
     executor: Executor | None = None,
@@ -58,7 +58,7 @@ def sweep(
         highest), and lists of choices.
     strata : 'kinds' or mapping of str to int, optional
         Simulate each kind of release of the scenario in its own worlds, as for `replicate`.
-    replications : int or range, default 100
+    replications : int or range, default 400
         Number per case, from 0; or a range of numbers, to continue others.
     seed : int, default 0
         Determines every random number, together with the replication's number, and the points of a Latin hypercube.

@@ -31,6 +31,8 @@ POINTS = Scale(100, "pp")
 NO_SCALE = Scale(1, "")
 LONGEST_ANSWER = 240
 _LEAST_PERCENT = 1e-3  # smaller fractions are written without the unit
+# Smaller exact numbers, by their decimal exponent, are as good as 0.
+_LEAST_EXACT = -4
 _MOST_DIGITS = 5  # of an estimate with an interval
 # Before an interval that may not cover as often as it says.
 UNTRUSTED = "~"
@@ -107,8 +109,8 @@ def scale_of(measure: Measure, values: pd.Series[Any], cost_unit: str) -> Scale:
 def format_estimate(
     estimate: float, low: float, high: float, scale: Scale, *, sign: bool = False, level: float | None = None
 ) -> str:
-    """Write an estimate with its unit and interval, to five significant digits of the estimate at most; with `level`, the
-    interval names its confidence.
+    """Write an estimate with its unit and interval, to five significant digits of the estimate at most, three of an exact one below 1;
+    with `level`, the interval names its confidence.
 
     Examples
     --------
@@ -116,6 +118,8 @@ def format_estimate(
     '5.1 % (4.0 to 7.0)'
     >>> format_estimate(7.000001, 7.0, 7.000002, NO_SCALE)
     '7.0000 (7.0000 to 7.0000)'
+    >>> format_estimate(0.0000178, 0.0000178, 0.0000178, PERCENT)
+    '0.00178 % (0.00178 to 0.00178)'
     >>> format_estimate(0.0512, 0.04, 0.07, PERCENT, level=0.95)
     '5.1 % (95 % CI 4.0 to 7.0)'
     >>> format_estimate(61.0, float("nan"), float("nan"), Scale(1, "s"))
@@ -127,8 +131,12 @@ def format_estimate(
         return "no value"
     half_widths = [(high - low) / 2, estimate - low, high - estimate]
     half_width = next((width for width in half_widths if not math.isnan(width)), 0.0) * scale.factor
-    if half_width and estimate and math.isfinite(estimate):
-        half_width = max(half_width, 10.0 ** (math.floor(math.log10(abs(estimate * scale.factor))) + 2 - _MOST_DIGITS))
+    if estimate and math.isfinite(estimate):
+        first = math.floor(math.log10(abs(estimate * scale.factor)))
+        if half_width:
+            half_width = max(half_width, 10.0 ** (first + 2 - _MOST_DIGITS))
+        elif _LEAST_EXACT <= first < 0:
+            half_width = 10.0 ** (first - 1)
     number, *ends = (format_number(value * scale.factor, half_width, sign=sign) for value in (estimate, low, high))
     if math.isnan(high):
         interval = "no interval" if math.isnan(low) else f"{ends[0]} or more"

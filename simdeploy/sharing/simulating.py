@@ -42,7 +42,7 @@ class Request:
 
     policy: Any = None
     vary: Mapping[str, Sequence[Any]] | None = None
-    replications: int = 200
+    replications: int = 400
     confidence_level: float = 0.95
     seed: int = 0
     engine: str = "auto"

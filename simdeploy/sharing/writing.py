@@ -31,7 +31,7 @@ def write_report(
     *,
     policy: str | ScenarioPolicy | None = None,
     vary: Mapping[str, Sequence[Any]] | None = None,
-    replications: int = 200,
+    replications: int = 400,
     confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
@@ -51,7 +51,7 @@ def write_report(
         Of a scenario: whose thresholds move. Default: the first policy with two of them.
     vary : mapping of str to sequence, optional
         Of a scenario: the thresholds that move, and their values. Default: two that matter.
-    replications : int, default 200
+    replications : int, default 400
         Of a scenario: rollouts of each policy, and of each position of the sliders.
     confidence_level : float, default 0.95
         Of a scenario or a sweep.

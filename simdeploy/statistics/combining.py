@@ -7,15 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simdeploy.statistics.intervals import proportion_interval
-from simdeploy.statistics.levels import normal_quantile
+from simdeploy.statistics.levels import normal_quantile, unseen_events
 from simdeploy.statistics.parts import Parts, describe_means, describe_rates
 from simdeploy.statistics.sample import UNBOUNDED, Sample, weigh
 
 # The most skewed mean whose limits can be trusted: about that of three equal values among many that are 0.
 MOST_SKEWED = 0.6
 
+# Fewer worlds miss an event of one rollout in a hundred too often, which may cost any amount, as do those that count for more releases.
+FEWEST_WORLDS, _LARGEST_WEIGHT = 400, 1 / 250
+
 # Fewer values don't show how skewed they are, and look harmless where their mean errs most; limits of more than 95 % need more.
-_FEWEST_VALUES = 50
+_FEWEST_VALUES = 60
 
 # As many values that are all the same miss an event of one rollout in 200 one time in 150.
 _FEWEST_EQUAL = 1000
@@ -47,6 +50,19 @@ class Combined(NamedTuple):
 def never_differ(low: Any, high: Any, n: Any) -> Any:
     """Return where nothing differed in any of enough worlds: verdicts take that for no difference, although another world may have one."""
     return (low == 0) & (high == 0) & (n >= _FEWEST_VALUES)
+
+
+def enough_of_each(probabilities: np.ndarray, n: int) -> np.ndarray:
+    """Return how many of n worlds means need of each kind of release, a stratum, to be trusted; none if n are too few.
+
+    Examples
+    --------
+    >>> enough_of_each(np.array([0.85, 0.15]), 400).tolist()
+    [213, 38]
+    """
+    highest = np.atleast_2d(probabilities).max(axis=0)
+    enough: np.ndarray = np.ceil(highest / _LARGEST_WEIGHT * (n >= FEWEST_WORLDS)).astype(np.int64)
+    return enough
 
 
 class Design(NamedTuple):
@@ -160,22 +176,14 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
     found = Combined(estimate, low, high, n, error, skewness, ~np.isnan(low), ~np.isnan(high))
     if is_rate:
         return found
-    with np.errstate(divide="ignore"):  # as many values of a single stratum say as much, if those of all vary alike
-        size = np.rint(1 / (weights**2 / np.maximum(parts.n, 1)).sum(axis=1))
-    is_certain = np.zeros(1, dtype=bool) if design.is_certain is None else design.is_certain
-    is_known = ~varies & (~counts | is_certain).all(axis=1)
-    is_equal = ~varies & ~is_known
-    most = np.zeros(len(n))
-    if is_equal.any():
-        most = _limit_unseen(np.where(is_certain, 0.0, weights), parts.n, confidence_level)
-    return _trust_means(found, size, most, is_equal, is_known, design, confidence_level)
+    return _trust_means(found, weights, varies, parts.n, design, confidence_level)
 
 
 def _limit_unseen(weights: np.ndarray, n: np.ndarray, level: float) -> np.ndarray:
     r"""Return the exact upper limit of the rate of an event that no value shows, wherever it is: the largest
     :math:`\sum w_k p_k` with :math:`\prod (1 - p_k)^{n_k} = (1 - level) / 2`.
     """
-    chance = -np.log((1 - level) / 2)
+    chance = unseen_events(level)
     order = np.argsort(-weights / np.maximum(n, 1), axis=1, kind="stable")
     weights, n = np.take_along_axis(weights, order, axis=1), np.take_along_axis(n, order, axis=1)
     # With a multiplier c, 1 - p is c n / w in the strata where that is below 1: those with the largest w / n.
@@ -188,32 +196,38 @@ def _limit_unseen(weights: np.ndarray, n: np.ndarray, level: float) -> np.ndarra
 
 
 def _trust_means(
-    found: Combined,
-    size: np.ndarray,
-    most: np.ndarray,
-    is_equal: np.ndarray,
-    is_known: np.ndarray,
-    design: Design,
-    level: float,
+    found: Combined, weights: np.ndarray, varies: np.ndarray, n: np.ndarray, design: Design, level: float
 ) -> Combined:
-    """Return which limits of means can be trusted. Where all values are equal, others may be rare, which widens limits as far as they
-    be, at the rate `most`: within bounds, or of a difference, other than 0, within the range of what it is the difference of.
+    """Return which limits of means can be trusted: not those of few worlds, which miss rare values, unless values are known beforehand
+    or limits reach as far as rare ones may, at the rate at which n values miss them: of fractions, and of equal differences, other than
+    0, within the range of what they are the differences of.
     """
-    farther = max(normal_quantile(level) / normal_quantile(0.95), 1.0)
-    fewest = np.where(is_known, 0, np.where(is_equal, _FEWEST_EQUAL, _FEWEST_VALUES * farther))
-    with np.errstate(divide="ignore"):  # as many equal values of a single stratum say as much
-        size = np.where(is_equal, np.rint(np.log((1 - level) / 2) / np.log1p(-most)), size)
+    is_certain = np.zeros(1, dtype=bool) if design.is_certain is None else design.is_certain
+    unknown = np.where(is_certain, 0.0, weights)
+    is_known = ~varies & ~unknown.any(axis=1)
+    is_equal = ~varies & ~is_known
+    is_few = np.sum(design.counts, axis=-1) < FEWEST_WORLDS
+    is_few |= (np.where(unknown > 0, design.probabilities, 0.0) > _LARGEST_WEIGHT * design.counts).any(axis=1)
+    most = np.zeros(len(n))
+    if is_equal.any() or is_few.any():
+        most = _limit_unseen(unknown, n, level)
+    with np.errstate(
+        divide="ignore"
+    ):  # as many values of a single stratum say as much, equal ones, or if those of all vary alike
+        equal, varied = -unseen_events(level) / np.log1p(-most), 1 / (weights**2 / np.maximum(n, 1)).sum(axis=1)
+    size = np.rint(np.where(is_equal, equal, varied))
+    fewest = np.full(len(n), _FEWEST_VALUES * max(normal_quantile(level) / normal_quantile(0.95), 1.0))
     if np.isfinite(design.bounds).all():
-        down, up = (most * np.abs(bound - found.estimate) for bound in design.bounds)
-        fewest = np.where(is_equal, 0, fewest)
+        down, up = (np.where(is_equal | is_few, most * np.abs(bound - found.estimate), 0.0) for bound in design.bounds)
+        fewest[is_equal], is_few = 0, np.zeros(len(n), dtype=bool)
     else:
-        spread = np.zeros(len(size)) if design.spread is None else np.nan_to_num(design.spread)
-        down = up = np.where(found.estimate != 0, most * spread, 0.0)
-        fewest = np.where(is_equal & (down > _NOTHING * np.abs(found.estimate)), _FEWEST_VALUES * farther, fewest)
-    is_enough = size >= fewest
+        spread = np.zeros(len(n)) if design.spread is None else np.nan_to_num(design.spread)
+        down = up = np.where(is_equal & (found.estimate != 0), most * spread, 0.0)
+        fewest[is_equal & ~(down > _NOTHING * np.abs(found.estimate))] = _FEWEST_EQUAL
+    is_enough = is_known | ((size >= fewest) & ~is_few)
     return found._replace(
-        low=np.where(is_equal, np.minimum(found.low, found.estimate - down), found.low),
-        high=np.where(is_equal, np.maximum(found.high, found.estimate + up), found.high),
+        low=np.where(down > 0, found.estimate - np.hypot(found.estimate - found.low, down), found.low),
+        high=np.where(up > 0, found.estimate + np.hypot(found.high - found.estimate, up), found.high),
         trusts_low=found.trusts_low & is_enough & (found.skewness >= -MOST_SKEWED),
         trusts_high=found.trusts_high & is_enough & (found.skewness <= MOST_SKEWED),
     )

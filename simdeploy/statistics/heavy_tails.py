@@ -53,7 +53,8 @@ def reach_of_tails(values: np.ndarray, moments: Moments, quantile: np.ndarray) -
     """
     if values.shape[-1] < _FEWEST:
         return np.zeros(len(values)), np.zeros(len(values))
-    values, n, deepest, middle, width, below, above = _find_depths(values)
+    values = take_shown(values)
+    n, deepest, middle, width, below, above = _find_depths(values)
     with np.errstate(invalid="ignore", divide="ignore"):
         sigmas = [_find_sigma(n, deepest, depths / width, moments.n) for depths in (below, above)]
     if not any(sigma.any() for sigma in sigmas):
@@ -129,17 +130,27 @@ def _needs_more(sigma: np.ndarray, n: np.ndarray) -> np.ndarray:
     return needs
 
 
+def take_shown(values: np.ndarray) -> np.ndarray:
+    """Return the first `SHOWN` values of each row; others are NaN, or left out where no row has a gap among the first.
+
+    Examples
+    --------
+    >>> take_shown(np.ones((2, SHOWN + 1))).shape[1] == SHOWN
+    True
+    """
+    if values.shape[-1] <= SHOWN:
+        return values
+    known = ~np.isnan(values)
+    return values[:, :SHOWN] if known[:, :SHOWN].all() else np.where(known.cumsum(axis=-1) <= SHOWN, values, np.nan)
+
+
 def _find_depths(
     values: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the first values of each row, their number, the smaller of two probabilities, the median, the interquartile range, and how
-    far the quantiles of the two lie below and above the median.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return of each row of values their number, the smaller of two probabilities, the median, the interquartile range, and how far the
+    quantiles of the two lie below and above the median.
     """
-    known = ~np.isnan(values)
-    if values.shape[-1] > SHOWN:
-        is_full = known[:, :SHOWN].all()
-        values = values[:, :SHOWN] if is_full else np.where(known.cumsum(axis=-1) <= SHOWN, values, np.nan)
-    n = np.minimum(known.sum(axis=-1), SHOWN)
+    n = (~np.isnan(values)).sum(axis=-1)
     deepest = np.minimum(_BEYOND / np.maximum(n, 1), _CHECK)
     tails = np.stack([np.full(len(n), _CHECK), deepest])
     ordered = np.sort(values, axis=-1)  # NaN come last
@@ -153,4 +164,4 @@ def _find_depths(
         return found
 
     first, middle, third = find(np.array([[_QUARTILE], [0.5], [1 - _QUARTILE]]))
-    return values, n, deepest, middle, third - first, middle - find(tails), find(1 - tails) - middle
+    return n, deepest, middle, third - first, middle - find(tails), find(1 - tails) - middle

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from simdeploy.errors import Problem, shorten
 
 
@@ -34,6 +36,17 @@ def normal_quantile(confidence_level: float) -> float:
     from scipy.special import ndtri
 
     return float(ndtri((1 + confidence_level) / 2))
+
+
+def unseen_events(confidence_level: float) -> float:
+    """Return how many events are expected at most where none was seen, by the upper limit of a two-sided interval.
+
+    Examples
+    --------
+    >>> round(unseen_events(0.95), 3)
+    3.689
+    """
+    return -math.log((1 - confidence_level) / 2)
 
 
 def share_out(confidence_level: float, number: int) -> float:

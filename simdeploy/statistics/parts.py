@@ -6,14 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simdeploy.statistics.heavy_tails import reach_of_tails
+from simdeploy.statistics.heavy_tails import reach_of_tails, take_shown
 from simdeploy.statistics.intervals import paired_proportions_limit, proportion_interval
-from simdeploy.statistics.levels import normal_quantile
+from simdeploy.statistics.levels import normal_quantile, unseen_events
 from simdeploy.statistics.moments import Moments, find_moments
 from simdeploy.statistics.sample import Sample
-
-# Times the skewness of a mean, by how much more than Johnson's shift its limit is moved.
-_OF_SKEWED = 2.0
 
 
 class Parts(NamedTuple):
@@ -117,24 +114,25 @@ def _mean(sample: Sample, place: int, level: float) -> Parts:
 
 
 def allow_for_tails(part: Parts, values: np.ndarray, moments: Moments, level: float) -> Parts:
-    """Widen limits of means for tails that samples don't show, and by Johnson's (1978) shift on the side to which values are skewed:
-    by values, apart from lumps, of which the first `SHOWN` suffice, and the moments of all.
+    """Widen limits of means on each side: for tails that samples don't show, by Johnson's (1978) shift on the side to which values are
+    skewed, and as if further values as far out as the farthest one were missing at the rate of events that n values may miss.
 
-    The skewness of n values is at most the root of n, so that of a sample says too little where it is large. The shift is therefore
-    larger by twice the skewness of the mean, with which means of many skewed laws are covered (`docs/estimates.md`).
+    By values, apart from lumps, of which the first `SHOWN` suffice, and the moments of all.
     """
+    values = take_shown(values)
     n = np.maximum(moments.n, 1)
     quantile = _student_quantile(part.n, level)
     usual = quantile * np.sqrt(moments.variance / n)
     low, high = reach_of_tails(values, moments, quantile)
     with np.errstate(invalid="ignore", divide="ignore"):
-        skewness = np.nan_to_num(moments.third / np.sqrt(n * moments.variance**3))
         shift = np.nan_to_num(moments.third / (6 * n * moments.variance)) * (1 + 2 * normal_quantile(level) ** 2)
-    shift = shift * (1 + _OF_SKEWED * np.abs(skewness))
+    missed = unseen_events(level) / n
+    least, most = (extreme.reduce(values, axis=-1, initial=np.nan) for extreme in (np.fmin, np.fmax))
     below, above = (
-        np.sqrt(old**2 + (np.maximum(tail, usual) + skewed) ** 2 - usual**2)
-        for old, tail, skewed in zip(
-            (part.below, part.above), (low, high), (np.maximum(-shift, 0.0), np.maximum(shift, 0.0)), strict=True
+        np.sqrt(old**2 + (np.maximum(tail, usual) + skewed) ** 2 - usual**2 + np.nan_to_num(missed * farthest) ** 2)
+        for old, tail, skewed, farthest in (
+            (part.below, low, np.maximum(-shift, 0.0), moments.mean - least),
+            (part.above, high, np.maximum(shift, 0.0), most - moments.mean),
         )
     )
     allows = np.where(moments.third < 0, low, high) > usual

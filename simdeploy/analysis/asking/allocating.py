@@ -11,6 +11,7 @@ from simdeploy.experiments.kinds import Kinds, divide, divide_by_roots
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.allocation import find_shares
+from simdeploy.statistics.combining import enough_of_each
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def plan_rest(values: Values, measures: Sequence[Measure], concerned: Sequence[s
     -----
     Neyman's allocation (`find_shares`): for the estimates of each measure in every case, and for costs also for the
     differences from the case with the lowest mean. Several measures share the worlds equally. No kind gets less than
-    :math:`\min(400, n / 2 K)` of K kinds (or 24, of few worlds), and none less than it has.
+    :math:`\min(400, n / 2 K)` of K kinds (or 24, of few worlds), than trusted means take, or than it has.
     """
     judged = {measure: values.sample(measure) for measure in measures}
     return plan_samples(judged.items(), values.kinds, concerned, n)
@@ -80,7 +81,10 @@ def plan_samples(
     mean = np.mean(shares, axis=0) if shares else np.ones(len(names))
     wanted = {name: float(share) for name, share in zip(names, mean, strict=True) if name in concerned}
     _, sample = next(iter(judged))
-    return add_to(dict(zip(names, sample.strata.counts.tolist(), strict=True)), wanted, n)
+    counts = dict(zip(names, sample.strata.counts.tolist(), strict=True))
+    enough = dict(zip(names, enough_of_each(sample.strata.probabilities, n).tolist(), strict=True))
+    more = {name: max(count, enough[name]) if name in concerned else count for name, count in counts.items()}
+    return add_to(more if sum(more.values()) <= n else counts, wanted, n)
 
 
 def plan_next(
@@ -98,15 +102,18 @@ def plan_next(
     return {kind: range(had[kind], count) for kind, count in counts.items() if count > had[kind]}
 
 
-def add_to(counts: Mapping[str, int], shares: Mapping[str, float], n: int) -> dict[str, int]:
-    """Return numbers of worlds that are n in total, nowhere less than they are, and as near to the shares as possible.
+def add_to(
+    counts: Mapping[str, int], shares: Mapping[str, float], n: int, *, least: int | None = None
+) -> dict[str, int]:
+    """Return numbers of worlds that are n in total, nowhere less than they are, nor than `least`, and as near to the shares as possible.
 
     Examples
     --------
     >>> add_to({"good": 60, "bad": 20}, {"good": 0.1, "bad": 0.9}, 200)
     {'good': 60, 'bad': 140}
     """
-    least = min(_LEAST, max(n // (2 * len(shares)), min(_FEWEST, n // len(shares))))
+    if least is None:
+        least = min(_LEAST, max(n // (2 * len(shares)), min(_FEWEST, n // len(shares))))
     fixed: dict[str, int] = {}
     while True:  # until none gets less than it has
         free = {kind: share for kind, share in shares.items() if kind not in fixed}
@@ -189,7 +196,12 @@ class Allocation:
         """Divide worlds so that the mean of the first candidate and its differences from the others are known best."""
         rows = observations if len(observations) < 2 else observations[:1].stack(observations[1:] - observations[:1])
         worst = np.maximum(self._worst, _sizes_of_unseen(observations)) * (self._weights > 0)
-        return self._divide(n, find_shares(rows, worst), fewest=fewest)
+        shares = find_shares(rows, worst)
+        enough = enough_of_each(observations.strata.probabilities * (self._weights > 0), n)
+        if len(self._names) == 1 or enough.sum() > n:
+            return self._divide(n, shares, fewest=fewest)
+        enough_by_name, wanted = (dict(zip(self._names, each.tolist(), strict=True)) for each in (enough, shares))
+        return add_to(enough_by_name, wanted, n, least=fewest)
 
     def unseen(self, counts: np.ndarray) -> np.ndarray:
         """Return by kind how much the mean of a candidate rises if one more world has the worst outcome."""

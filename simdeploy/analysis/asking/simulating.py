@@ -185,7 +185,7 @@ def replicate_kinds(
     scenario: ScenarioOrPath,
     policies: Mapping[str, Any] | Sequence[str] | str | None = None,
     *,
-    replications: int | range = 100,
+    replications: int | range = 400,
     seed: int = 0,
     engine: str = "auto",
     executor: Executor | None = None,

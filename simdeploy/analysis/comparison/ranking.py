@@ -102,7 +102,7 @@ def rank_policies(
 
     Examples
     --------
-    >>> values = np.random.default_rng(0).normal([[5.0], [1.0], [1.0]], 1.0, (3, 50))
+    >>> values = np.random.default_rng(0).normal([[5.0], [1.0], [1.0]], 1.0, (3, 400))
     >>> ranking = rank_policies(values, is_rate=False, direction="min", confidence_level=0.9)
     >>> ranking.is_among_best.tolist(), ranking.rank.tolist()
     ([False, True, True], [3.0, 2.0, 1.0])

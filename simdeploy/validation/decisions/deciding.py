@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _REFUTES = math.erfc(4 / math.sqrt(2)) / 2
 _CONFIDENCE_LEVEL = 0.95
 # As many as the command `compare` makes by default.
-_REPLICATIONS = 100
+_REPLICATIONS = 400
 # Relative: what rounding may leave between an interval without width and the exact cost.
 _ROUNDING = 1e-9
 
@@ -61,7 +61,7 @@ def verify_decisions(
     -----
     Each problem is a grid of policies, all of which are evaluated exactly
     (`simdeploy.validation.decisions.exact.evaluate`). `tune` searches the grid with its default budgets; `compare`
-    has 100 replications of four named policies. These claims are tested, each where it is stated:
+    has 400 replications of four named policies. These claims are tested, each where it is stated:
 
     - *the choice*: it meets the requirements and costs at most 2 % more than the best policy that does, or there is none
       and the answer says so; with the stated probability;
