@@ -41,8 +41,8 @@ def cut(rollout, at, times=TIMES):
     nodes = rollout.nodes
     dispatched, started, resolved = (nodes[name].le(at) for name in TIMES)
     status = np.select(
-        [~dispatched, resolved & nodes["ever_failed"], resolved, started],
-        ["pending", "failed", "running", "validating"],
+        [resolved & nodes["ever_failed"], ~dispatched, resolved, started],
+        ["failed", "pending", "running", "validating"],
         "starting",
     )
     columns = {name: nodes[name].where(nodes[name].le(at)) for name in times}
@@ -229,6 +229,7 @@ def test_turns_are_those_of_brute_force(name):
 
 
 CRASH = {"fleet.crash": {"up": "10m", "repair": "1m"}}
+CRASHES = {"fleet.crash": {"up": "5m", "repair": "1m"}}
 FLAPPING = {"fleet.flapping": {"good": "4m", "degraded": "1m", "error_rate": 0.3}, "fleet.requests_per_second": 10}
 OUTAGES = {"fleet.zones": 2, "fleet.zone_outage": {"up": "5m", "repair": "1m"}}
 LINES = {"fleet.connection": {"online": "6m", "offline": "1m"}}
@@ -238,7 +239,10 @@ SPELLS = {
     "degraded spells": (make(FLAPPING, max_parallel=2), 7, 180, TIMES[2:], 20_000),
     "outages of zones": (make(OUTAGES), 0, 170, (), 20_000),
     "lines that break": (make(LINES | SHARED), 9, 110, (), 10_000),
-    "lines, passed over": (make(LINES | {"orchestrator.unreachable_nodes": "skip"}), 13, 170, (), 10_000),
+    "lines, passed over": (make(LINES | {"orchestrator.unreachable_nodes": "skip"}), 4, 150, (), 10_000),
+    "lines, failed at its turn": (make(LINES), 4, 150, DISPATCHED, 30_000),
+    "crashes, passed over": (make(CRASHES | {"orchestrator.unreachable_nodes": "skip"}), 1, 150, (), 20_000),
+    "crashes, failed at its turn": (make(CRASHES), 0, 150, (), 20_000),
 }
 
 
@@ -253,6 +257,26 @@ def test_spells_are_those_of_brute_force(name):
     plain = find_plain(scenario, seen, n_plain, 4)
     assert len(plain) >= 25
     assert_like_plain_worlds(conditioned, plain, n_unseen=3)
+
+
+def test_who_may_be_passed_over():
+    """A node that waits although nodes after it went was passed over, or is waited for; elsewhere that can't be. [contract]"""
+    status = ["running", "pending", "running", "starting", "starting", "starting"]
+    table = pd.DataFrame({"node": range(6), "position": range(6), "status": status})
+    how = {"at": 100, "replications": 20, "engine": "compiled"}
+    skips, waits = ({"orchestrator.unreachable_nodes": word} for word in ("skip", "wait"))
+    for scenario in (make(skips), make(LINES), make(LINES | waits)):
+        with pytest.raises(InputError, match=r"row 2\.position: pending, although nodes after it were dispatched"):
+            sd.forecast(scenario, seen=table, **how)
+    assert sd.forecast(make(LINES | skips), seen=table, **how).state == "in_progress"
+    skipped = table.assign(status=table["status"].replace("pending", "skipped"))
+    assert sd.forecast(make(LINES | skips), seen=skipped, **how).state == "in_progress"
+    with pytest.raises(InputError, match=r"row 2\.status: skipped, but the scenario passes over no node"):
+        sd.forecast(make(LINES), seen=skipped, **how)
+    with pytest.raises(InputError, match=r"row 2\.position: skipped, but when it had its turn isn't known"):
+        sd.forecast(make(LINES | skips), seen=skipped.drop(columns="position"), **how)
+    over = table.assign(status=["skipped", *["running"] * 5])
+    assert sd.forecast(make(LINES | skips), seen=over, **how | {"at": 300}).state == "completed"
 
 
 def find_plain(scenario, seen, n, seed):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.node_table import PENDING, RUNNING
+from simdeploy.analysis.advice.node_table import PENDING, RUNNING, SKIPPED
 from simdeploy.analysis.advice.turns import together
 from simdeploy.errors import Problem, raise_if_any, shorten
 from simdeploy.rules.health import read_health_rule
@@ -39,6 +39,7 @@ def check_nodes(
 ) -> None:
     """Raise `InputError` if rows of a table cannot have happened, with the reasons."""
     problems = [*_check_instants(table, at_ns), *_check_lengths(scenario, policy, plan, table, at_ns)]
+    problems += _check_passed_over(scenario, policy, plan, table)
     if plan.pacing == "barrier" and not plan.has_slots and every_node_has_verdict:
         problems += _check_waves(plan, table)
     if plan.pacing == "sliding" and has_laws:
@@ -66,6 +67,25 @@ def _check_instants(table: NodeTable, at_ns: int) -> Iterator[Problem]:
         for place in np.flatnonzero(times > at_ns).tolist():
             allowed = f"at most {at_ns / NS_PER_S:g} s; empty if it had not happened yet"
             yield _node_problem(table, place, f"{name}_at_s", "after the instant of looking", times[place], allowed)
+
+
+def _check_passed_over(scenario: Scenario, policy: ScenarioPolicy, plan: Plan, table: NodeTable) -> Iterator[Problem]:
+    """Find nodes that had their turn without being dispatched, where none is passed over or waited for."""
+    what = scenario.orchestrator_of(policy).unreachable_nodes
+    if not any(each.may_be_unreachable for each in scenario.fleet.behaviours):
+        what = "fail"
+    if what != "skip" and (table.status == SKIPPED).any():
+        message = "skipped, but the scenario passes over no node"
+        allowed = "orchestrator.unreachable_nodes: skip, of nodes that crash or go offline"
+        yield _node_problem(table, int(np.argmax(table.status == SKIPPED)), "status", message, allowed=allowed)
+    # Waves wait for nodes that are waited for.
+    wave_of = np.repeat(np.arange(len(plan.sizes)), plan.sizes)[: table.n_turns]
+    waiting = table.status[: table.n_turns] == PENDING
+    if what == "wait" and plan.pacing == "barrier":
+        waiting &= wave_of < wave_of.max(initial=0)
+    if what != "skip" and waiting.any():
+        message = "pending, although nodes after it were dispatched"
+        yield _node_problem(table, int(np.argmax(waiting)), "position", message)
 
 
 def _check_waves(plan: Plan, table: NodeTable) -> Iterator[Problem]:
@@ -111,13 +131,13 @@ def _check_waves(plan: Plan, table: NodeTable) -> Iterator[Problem]:
 
 def _check_slots(plan: Plan, table: NodeTable) -> Iterator[Problem]:
     """Find slots that nodes share, or that nobody took."""
-    in_flight = plan.canaries + np.flatnonzero(~table.are_resolved[plan.canaries : table.n_dispatched])
+    in_flight = plan.canaries + np.flatnonzero(~table.are_resolved[plan.canaries : table.n_turns])
     if len(in_flight) > plan.parallel:
         message = f"{len(in_flight)} nodes in flight at once"
         yield _node_problem(table, int(in_flight[-1]), "status", message, allowed=f"at most {plan.parallel}")
-    elif plan.canaries < table.n_dispatched < plan.total and len(in_flight) < plan.parallel:
+    elif plan.canaries < table.n_turns < plan.total and len(in_flight) < plan.parallel:
         message = f"waits, although only {len(in_flight)} of the {plan.parallel} slots are taken"
-        yield _node_problem(table, table.n_dispatched, "status", message)
+        yield _node_problem(table, table.n_turns, "status", message)
 
 
 def _check_lengths(
@@ -160,7 +180,7 @@ def _check_places(scenario: Scenario, plan: Plan, table: NodeTable) -> Iterator[
     ):
         first = 0
         for size in together(plan):
-            places = np.arange(first, min(first + size, table.n_dispatched))
+            places = np.arange(first, min(first + size, table.n_turns))
             first += size
             if seen is None or not len(places):
                 break

@@ -3,7 +3,8 @@ r"""Worlds in which may have happened what a table of nodes says, where nodes cr
 Such lives have no law that could be written down. But given what all nodes share and the start of their wave, nodes are still
 independent, so each is tried by itself: the chance of the table is the product over nodes, and an unbiased estimate of each factor gives
 an unbiased weight (Andrieu and Roberts 2009 [1]_). Let B be the numbers with which the simulated node looks like its row, and A those with
-which it would without spells, whose chance P(A) is known (`simdeploy.analysis.advice.seen_chances`). Then
+which it would without spells, whose chance P(A) is known (`simdeploy.analysis.advice.seen_chances`); 0 for a node that was down or
+offline at its turn, so that it was passed over or failed at once. Then
 
 .. math:: P(B) = P(A) \, P(B \mid A) + P(B \setminus A)
 
@@ -27,6 +28,7 @@ import numpy as np
 
 from simdeploy.analysis.advice.drawing import draw_lives
 from simdeploy.analysis.advice.finding import find_replications, fit, is_worth_compiling
+from simdeploy.analysis.advice.observed import NO
 from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.proposing_nodes import NodeProposer, logs
 from simdeploy.engines.continuing import NOT_THERE, Worlds, run_continued
@@ -84,13 +86,16 @@ class LifeProposer(NodeProposer):
         n_nodes = places.stop - places.start
         plain = supply.of(slots[:, np.newaxis], supply.per_world - 1 - np.arange(TRIES))
         shown, dispatched = self._look(places, np.repeat(plain[:, :, np.newaxis], n_nodes, axis=2))
+        is_reached = self._table.dispatched[places] != NO
         starts = dispatched.min(axis=(1, 2))[:, np.newaxis]
-        self._log_weights = np.where(np.isfinite(starts[:, 0]), self._log_weights, -np.inf)
+        has_begun = np.isfinite(starts[:, 0]) | ~is_reached.any()
+        self._log_weights = np.where(has_begun, self._log_weights, -np.inf)
         starts = np.where(np.isfinite(starts), starts, 0.0)
         flat, seen, chances, _, _ = self._observe(wave, places, starts)
+        chances = chances * is_reached
         worlds, numbers, columns = np.nonzero(shown)
         lives = draw_lives(laws, flat.take(worlds * n_nodes + columns), seed, plain[worlds, numbers])
-        shown[worlds, numbers, columns] = ~fit(seen.take((worlds, columns)).in_the_end, *lives)
+        shown[worlds, numbers, columns] = ~(fit(seen.take((worlds, columns)).in_the_end, *lives) & is_reached[columns])
         beyond = shown.mean(axis=1)
         drawn = self._draw_from_laws(wave, flat, seen, chances, supply, slots)
         by_law = np.where(drawn >= 0, chances, 0.0)

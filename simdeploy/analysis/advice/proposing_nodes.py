@@ -28,7 +28,7 @@ from simdeploy.analysis.advice.drawing import Nodes
 from simdeploy.analysis.advice.finding import find_replications, is_worth_compiling, least_chances
 from simdeploy.analysis.advice.guiding import Sieve, log_mean, middles, relate
 from simdeploy.analysis.advice.laws import TINY
-from simdeploy.analysis.advice.node_table import PENDING
+from simdeploy.analysis.advice.observed import NO
 from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.seen_chances import find_chances, split
@@ -103,10 +103,10 @@ class NodeProposer:
         for wave, places in self._waves:
             over = starts + self._draw(wave, places, starts, supply, slots)
             starts = (over.max(axis=1) + self._pause_ns(wave))[:, np.newaxis]
-        if self._waves and self._waves[-1][1].stop < self._table.n_dispatched:
+        if self._waves and self._waves[-1][1].stop < self._table.n_turns:
             wave, places = self._waves[-1]
             turns = Turns(over, places.stop, self._table.after_ns(self._at_ns))
-            for places in turns.follow(self._table.n_dispatched, lambda: self._is_possible):
+            for places in turns.follow(self._table.n_turns, lambda: self._is_possible):
                 over = turns.begin + self._draw(wave, places, turns.begin, supply, slots)
                 turns.end(over)
         return Proposal(Worlds(self._rollouts.roots, self._numbers), self._log_weights, self._are_drawn)
@@ -158,12 +158,10 @@ class NodeProposer:
             resolved = table.resolved_ns[places]
             pause_ns = float(np.median(self._pause_ns(wave)))
             last = pause_ns + (float(np.nanmax(resolved)) if not np.isnan(resolved).all() else start)
-        if self._waves and self._waves[-1][1].stop < table.n_dispatched:
+        if self._waves and self._waves[-1][1].stop < table.n_turns:
             wave, places = self._waves[-1]
             starts = find_turns(table, places)[np.newaxis]
-            of_turns, ease = self._judge(
-                wave, slice(places.stop, table.n_dispatched), np.repeat(starts, self._n, axis=0)
-            )
+            of_turns, ease = self._judge(wave, slice(places.stop, table.n_turns), np.repeat(starts, self._n, axis=0))
             total = total + of_turns
             best.append(ease)
         return total, np.concatenate([*best, np.zeros((self._n, 0))], axis=1)
@@ -189,6 +187,7 @@ class NodeProposer:
         every = np.indices(nodes.shape).reshape(2, -1)
         flat = self._flatten(nodes, (every[0], every[1]))
         chances = self._find_chances(self._rollouts.laws(wave), flat, seen.flat).reshape(nodes.shape)
+        chances[:, self._table.dispatched[places] == NO] = 1.0  # laws say nothing of nodes that aren't reached
         late, narrowed = np.zeros(self._n), chances
         if np.isfinite(low).any():
             late, narrowed = self._choose_last(wave, flat, seen, chances, low)
@@ -202,7 +201,7 @@ class NodeProposer:
         if is_known and bool(table.are_resolved[places].all()) and wave + 1 < len(plan.sizes):
             following = slice(places.stop, places.stop + count_at_once(plan, wave + 1))
             low, high = float(self._at_ns), math.inf
-            if table.status[following.start] != PENDING:
+            if following.start < table.n_turns:
                 at = table.dispatched_ns[following]
                 low, high = -math.inf, float(self._at_ns)
                 if not np.isnan(at).all():

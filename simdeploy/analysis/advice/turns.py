@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.node_table import PENDING
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -31,12 +29,12 @@ def count_at_once(plan: Plan, wave: int) -> int:
 
 
 def list_waves(plan: Plan, table: NodeTable) -> list[tuple[int, slice]]:
-    """Return the numbers of the waves that went, and the places of their nodes that were dispatched at once."""
+    """Return the numbers of the waves that went, and the places of their nodes that had their turn at once."""
     first, waves = 0, []
     for wave, size in enumerate(plan.sizes):
-        if table.status[first] == PENDING:
+        if first >= table.n_turns:
             break
-        waves.append((wave, slice(first, min(first + count_at_once(plan, wave), table.n_dispatched))))
+        waves.append((wave, slice(first, min(first + count_at_once(plan, wave), table.n_turns))))
         first += size
     return waves
 
@@ -52,7 +50,7 @@ def find_turns(table: NodeTable, first: slice) -> np.ndarray:
     resolved = np.where(table.are_resolved, table.resolved_ns, np.inf).tolist()
     slots = resolved[first]
     heapq.heapify(slots)
-    turns = [heapq.heapreplace(slots, over) for over in resolved[first.stop : table.n_dispatched]]
+    turns = [heapq.heapreplace(slots, over) for over in resolved[first.stop : table.n_turns]]
     return np.array(turns)
 
 
@@ -78,16 +76,16 @@ class Turns:
         self._slots, self._first, self._after_ns = np.sort(over, axis=1), first, after_ns
         self.begin = over[:, :0]
 
-    def follow(self, n_dispatched: int, are_possible: Callable[[], np.ndarray]) -> Iterator[slice]:
+    def follow(self, n_turns: int, are_possible: Callable[[], np.ndarray]) -> Iterator[slice]:
         """Yield the places of nodes that have their turn, until all have had it, or no world is possible any more.
 
         `end` must have been called before the next ones.
         """
-        while self._first < n_dispatched:
+        while self._first < n_turns:
             possible = are_possible()
             if not possible.any():
                 return
-            after = np.minimum.accumulate(self._after_ns[self._first : n_dispatched][: self._slots.shape[1]])
+            after = np.minimum.accumulate(self._after_ns[self._first : n_turns][: self._slots.shape[1]])
             latest = self._slots[possible][:, : len(after)].max(axis=0)
             n = max(int((latest <= after).cumprod().sum()), 1)
             self.begin = self._slots[:, :n]
