@@ -261,6 +261,9 @@ COUPLED = {
 }
 
 
+BATCHES = {"orchestrator.pacing": "rate", "orchestrator.rate": {"per_minute": 2}}
+
+
 def cases():
     """Yield a name, a scenario, what is seen, and the instant of looking."""
     plain = make()
@@ -302,6 +305,17 @@ def cases():
     yield "stopped", plain, look(plain, 280, **stopped), None
     sliding = make({"orchestrator.pacing": "sliding"})
     yield "sliding", sliding, look(sliding, 150, updated_nodes=3, failed_nodes=0), None
+    batches = make({**COUPLED, **BATCHES})
+    counts = {"current_wave": 3, "updated_nodes": 4, "failed_nodes": 0}
+    yield "batches", batches, look(batches, 150, **counts, last_progress_time=at(144)), None
+    first = look(batches, 100, current_wave=2, updated_nodes=1, failed_nodes=0, health_check_deadline=at(180))
+    second = look(batches, 170, current_wave=3, updated_nodes=3, failed_nodes=0, health_check_deadline=at(240))
+    yield "batches, looks", batches, [first, second], None
+    few = make({**BATCHES, "fleet.nodes": 3, "orchestrator.rate": {"per_minute": 1}})
+    revisions = sd.simulate(few, replication=0).revisions
+    yield "batches, revisions", few, revisions[revisions["time_s"] < 130], None
+    stopped = {"state": "failed", "current_wave": 3, "updated_nodes": 2, "failed_nodes": 4}
+    yield "batches, stopped", make(BATCHES), look(batches, 400, **stopped), None
 
 
 CASES = {name: case for name, *case in cases()}
@@ -314,6 +328,7 @@ def test_conditioned_worlds_are_those_of_brute_force(name):
     seen = read_seen(scenario, None, seen, instant)
     # With pauses the plain worlds need them, too.
     conditioned = condition(scenario, seen, replications=600, seed=3, engine="compiled")
+    assert bool(conditioned.why_tried) == (name == "sliding")
     plain = run_all(conditioned.scenario, seen, 60_000, 4)
     assert len(plain) >= 40
     assert_like_plain_worlds(conditioned, plain, n_unseen=1)

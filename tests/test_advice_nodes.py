@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from test_advice import BASE, CHECK, COUPLED, LAWS, assert_like_plain_worlds, call, canary, make
+from test_advice import BASE, BATCHES, CHECK, COUPLED, LAWS, assert_like_plain_worlds, call, canary, make
 
 import simdeploy as sd
 from simdeploy.analysis.advice import drawing
@@ -184,6 +184,9 @@ def cases():
     yield "canaries promoted", canary(), 1, 200, ()
     yield "every instant", make({"fleet.nodes": 3}, max_parallel=2), 0, 125, TIMES[1:]
     yield "sliding", make({"orchestrator.pacing": "sliding"}), 1, 80, ()
+    yield "batches", make({**BATCHES, "fleet.start_failure": {"beta": {"mean": 0.3, "sd": 0.1}}}), 5, 130, DISPATCHED
+    promoted = {**BATCHES, "operator.promote_after": {"uniform": {"low": "10s", "high": "60s"}}}
+    yield "batches after canaries", canary(**promoted), 1, 240, ()
 
 
 CASES = {name: case for name, *case in cases()}
@@ -238,6 +241,7 @@ SPELLS = {
     "crashes, waited for": (make(CRASH | {"orchestrator.unreachable_nodes": "wait"}), 5, 180, (), 10_000),
     "degraded spells": (make(FLAPPING, max_parallel=2), 7, 180, TIMES[2:], 20_000),
     "outages of zones": (make(OUTAGES), 0, 170, (), 20_000),
+    "crashes, batches": (make(CRASHES | BATCHES), 2, 130, (), 20_000),
     "lines that break": (make(LINES | SHARED), 9, 110, (), 10_000),
     "lines, passed over": (make(LINES | {"orchestrator.unreachable_nodes": "skip"}), 4, 150, (), 10_000),
     "lines, failed at its turn": (make(LINES), 4, 150, DISPATCHED, 30_000),

@@ -32,8 +32,9 @@ from simdeploy.analysis.advice.observed import NO
 from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.seen_chances import find_chances, split
-from simdeploy.analysis.advice.turns import Turns, count_at_once, find_turns, list_waves, together
+from simdeploy.analysis.advice.turns import Turns, count_at_once, find_turns, follows_clock, list_waves, together
 from simdeploy.engines.continuing import Worlds
+from simdeploy.rules.waves import BATCH_EVERY_NS
 from simdeploy.world.streams import Stream, uniforms
 
 if TYPE_CHECKING:
@@ -102,7 +103,10 @@ class NodeProposer:
         starts = np.zeros((self._n, 1))
         for wave, places in self._waves:
             over = starts + self._draw(wave, places, starts, supply, slots)
-            starts = (over.max(axis=1) + self._pause_ns(wave))[:, np.newaxis]
+            if follows_clock(self._rollouts.plan, wave):
+                starts = starts + BATCH_EVERY_NS
+            else:
+                starts = (over.max(axis=1) + self._pause_ns(wave))[:, np.newaxis]
         if self._waves and self._waves[-1][1].stop < self._table.n_turns:
             wave, places = self._waves[-1]
             turns = Turns(over, places.stop, self._table.after_ns(self._at_ns))
@@ -158,6 +162,8 @@ class NodeProposer:
             resolved = table.resolved_ns[places]
             pause_ns = float(np.median(self._pause_ns(wave)))
             last = pause_ns + (float(np.nanmax(resolved)) if not np.isnan(resolved).all() else start)
+            if follows_clock(self._rollouts.plan, wave):
+                last = start + BATCH_EVERY_NS
         if self._waves and self._waves[-1][1].stop < table.n_turns:
             wave, places = self._waves[-1]
             starts = find_turns(table, places)[np.newaxis]
@@ -197,7 +203,7 @@ class NodeProposer:
         """Return between which times after the start of a wave its last node got its verdict, as its successor tells."""
         table, plan = self._table, self._rollouts.plan
         low, high = -math.inf, math.inf
-        is_known = self._knows_pauses or not self._awaits(wave)
+        is_known = (self._knows_pauses or not self._awaits(wave)) and not follows_clock(plan, wave)
         if is_known and bool(table.are_resolved[places].all()) and wave + 1 < len(plan.sizes):
             following = slice(places.stop, places.stop + count_at_once(plan, wave + 1))
             low, high = float(self._at_ns), math.inf

@@ -1,4 +1,4 @@
-"""When the nodes of a table are dispatched: waves, each at once; and under sliding pacing nodes that take a slot that is free.
+"""When the nodes of a table are dispatched: waves and batches, each at once; and under sliding pacing nodes that take a slot that is free.
 
 The first nodes take all slots. From then on the k-th turn comes with the k-th verdict, whose node gives up its slot.
 """
@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 
 def together(plan: Plan) -> tuple[int, ...]:
     """Return the numbers of nodes that are dispatched together: those of waves, or single ones where nodes take slots."""
-    return plan.sizes if plan.pacing == "barrier" and not plan.has_slots else (1,) * plan.total
+    return (1,) * plan.total if plan.has_slots else plan.sizes
 
 
 def count_at_once(plan: Plan, wave: int) -> int:
     """Return how many nodes of a wave are dispatched with its first one."""
     is_sliding = plan.pacing == "sliding" and wave >= (plan.canaries > 0)
     return min(plan.sizes[wave], plan.parallel) if is_sliding else plan.sizes[wave]
+
+
+def follows_clock(plan: Plan, wave: int) -> bool:
+    """Return whether what comes after a wave is a batch that goes by the clock."""
+    return plan.pacing == "rate" and wave >= (plan.canaries > 0)
 
 
 def list_waves(plan: Plan, table: NodeTable) -> list[tuple[int, slice]]:
