@@ -32,6 +32,7 @@ from simdeploy.analysis.advice.waiting import choose_by_halves, find_worth
 from simdeploy.analysis.advice.ways import shows_all_verdicts, why_no_laws
 from simdeploy.api import Deployment, DeploymentStatus, format_time, parse_time
 from simdeploy.cli.app import app
+from simdeploy.cli.forecast import describe_way
 from simdeploy.engines.continuing import Worlds, run_continued
 from simdeploy.errors import InputError
 from simdeploy.experiments.executors import Threads
@@ -595,8 +596,37 @@ def test_too_few_effective_worlds_are_none():
     assert result.answer.startswith("Undecided")
     assert "whole ones" not in tell(result)
     tried = tell(dataclasses.replace(result, why_tried="a reporting delay"))
-    assert "whole ones that were tried because of a reporting delay" in tried
+    assert tried.endswith("whole ones that were tried because of a reporting delay. Leave out instants.")
+    worst = "rate pacing after canaries without a table of nodes"
+    tried = tell(dataclasses.replace(result, why_tried=worst, n_tried=10_000_000))
+    assert tried.endswith(f"whole ones that were tried because of {worst}. Give one, or leave out instants.")
     assert len(tried) <= 240
+
+
+WAYS = {
+    "chances from the laws of nodes": ({}, False),
+    "each node was tried by itself (crashes)": ({"fleet.crash": {"up": "24h", "repair": "10m"}}, True),
+    "whole worlds were tried (crashes without a table of nodes)": (
+        {"fleet.crash": {"up": "24h", "repair": "10m"}},
+        False,
+    ),
+    "whole worlds were tried (sliding pacing without a table of nodes)": ({"orchestrator.pacing": "sliding"}, False),
+    "whole worlds were tried (traffic)": ({"fleet.traffic": {"daily": [["0h", 1], ["12h", 2]]}}, True),
+}
+
+
+@pytest.mark.parametrize("told", WAYS)
+def test_the_way_that_worlds_were_found_is_told(told):
+    """The command says whether chances are from laws, each node was tried by itself, or whole worlds were, and why. [contract]"""
+    changes, is_table = WAYS[told]
+    scenario = make({"fleet.start_failure": 0, **changes}, max_parallel=6)
+    table = pd.DataFrame({"node": range(6), "status": "starting"})
+    counts = {"current_wave": 1, "updated_nodes": 0, "failed_nodes": 0}
+    seen = table if is_table else look(scenario, 20, **counts)
+    result = sd.forecast(scenario, seen=seen, at=20, replications=20, engine="compiled")
+    assert describe_way(result).startswith(f"{told}: {result.n_tried:,} worlds tried, ")
+    # What is kept says it, too.
+    assert describe_way(read_result(result.to_dict())) == describe_way(result)
 
 
 def test_a_rule_is_judged_by_other_worlds():

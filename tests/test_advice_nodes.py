@@ -15,7 +15,7 @@ from scipy import stats
 from test_advice import BASE, BATCHES, CHECK, COUPLED, LAWS, assert_like_plain_worlds, call, canary, make
 
 import simdeploy as sd
-from simdeploy.analysis.advice import drawing
+from simdeploy.analysis.advice import drawing, proposing_lives
 from simdeploy.analysis.advice.conditioning import condition
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
 from simdeploy.analysis.advice.estimating import Weighted
@@ -242,6 +242,21 @@ SPELLS = {
     "degraded spells": (make(FLAPPING, max_parallel=2), 7, 180, TIMES[2:], 20_000),
     "outages of zones": (make(OUTAGES), 0, 170, (), 20_000),
     "crashes, batches": (make(CRASHES | BATCHES), 2, 130, (), 20_000),
+    "crashes, sliding": (make(CRASHES | SLIDES, max_parallel=3), 1, 150, (), 20_000),
+    "crashes, sliding, instants": (
+        make(CRASHES | SLIDES | {"fleet.nodes": 3}, max_parallel=1),
+        0,
+        250,
+        TIMES[2:],
+        20_000,
+    ),
+    "lines, sliding, passed over": (
+        make(LINES | SLIDES | {"orchestrator.unreachable_nodes": "skip"}, max_parallel=2),
+        4,
+        180,
+        (),
+        20_000,
+    ),
     "lines that break": (make(LINES | SHARED), 9, 110, (), 10_000),
     "lines, passed over": (make(LINES | {"orchestrator.unreachable_nodes": "skip"}), 4, 150, (), 10_000),
     "lines, failed at its turn": (make(LINES), 4, 150, DISPATCHED, 30_000),
@@ -261,6 +276,27 @@ def test_spells_are_those_of_brute_force(name):
     plain = find_plain(scenario, seen, n_plain, 4)
     assert len(plain) >= 25
     assert_like_plain_worlds(conditioned, plain, n_unseen=3)
+
+
+@pytest.mark.parametrize("name", ["crashes", "lines, passed over", "outages of zones"])
+def test_nodes_are_tried_alike_on_both_engines(name, monkeypatch):
+    """Nodes that are tried by themselves take the same numbers, with the same weights, on both engines. [property]"""
+    monkeypatch.setattr(proposing_lives, "TRIES", 4)
+    scenario, replication, at, times, _ = SPELLS[name]
+    seen = read_seen(scenario, None, cut(sd.simulate(scenario, replication=replication), at, times), at)
+    table = replace(seen.nodes, widths=np.full(scenario.fleet.nodes, 40.0))
+    fleet, roots = scenario.fleet, np.arange(12)
+    plan = plan_waves(seen.policy.policy, scenario.orchestrator_of(seen.policy), fleet.nodes, fleet.zones)
+    kind = scenario.release[0]
+    rollouts = Rollouts(scenario.given(kind.name), seen.policy, plan, kind, 3, roots)
+    compiled, reference = (
+        proposing_lives.LifeProposer(rollouts, table, seen.last.at_ns, engine).propose(Supply(100, 10**6, 10**4), roots)
+        for engine in ("compiled", "reference")
+    )
+    assert np.isfinite(compiled.log_weights).sum() >= 3
+    assert compiled.log_weights.tolist() == reference.log_weights.tolist()
+    assert compiled.are_drawn.tolist() == reference.are_drawn.tolist()
+    assert compiled.worlds.nodes.tolist() == reference.worlds.nodes.tolist()
 
 
 def test_who_may_be_passed_over():

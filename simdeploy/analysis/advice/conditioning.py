@@ -15,12 +15,12 @@ from simdeploy.analysis.advice.impossible import check_possible
 from simdeploy.analysis.advice.impossible_nodes import check_chances, check_nodes
 from simdeploy.analysis.advice.proposing_batches import read_batches
 from simdeploy.analysis.advice.proposing_nodes import NodeGuide, widen
+from simdeploy.analysis.advice.result import NODE_BY_NODE, WITHOUT_TABLE
 from simdeploy.analysis.advice.searching import Search
 from simdeploy.analysis.advice.settling import settle_fleet
 from simdeploy.analysis.advice.totals import refuse_evidence
 from simdeploy.analysis.advice.waves import find_pauses, read_course
 from simdeploy.analysis.advice.ways import (
-    WITHOUT_TABLE,
     find_spells,
     refuse_unsupported,
     shows_all_verdicts,
@@ -96,6 +96,13 @@ class Conditioned:
     engine: str
 
     @property
+    def why_any_tried(self) -> str:
+        """Why whole worlds were tried, or each node by itself; empty if neither."""
+        spells = find_spells(self.scenario)
+        is_by_node = not self.why_tried and bool(spells)
+        return f"{spells}{NODE_BY_NODE}" if is_by_node else self.why_tried
+
+    @property
     def at_ns(self) -> int:
         """The instant after which acts take effect."""
         return self.seen.last.at_ns
@@ -146,7 +153,7 @@ def condition(
             seen.nodes,
             seen.last.at_ns,
             every_node_has_verdict=has_verdicts,
-            has_laws=not why_tried,
+            has_laws=not why_tried and not find_spells(scenario),
         )
     check_possible(scenario, plan, seen, every_node_has_verdict=has_verdicts)
     course = None

@@ -11,7 +11,8 @@ offline at its turn, so that it was passed over or failed at once. Then
 One node is drawn from A, and K are drawn as they come. With b = 1 if the former is in B, and c of the latter in B without A,
 :math:`P(A) b + c / K` is unbiased, whatever the spells are; and where they are rare it hardly varies, since nearly all of B is in A.
 The node takes the numbers of the first with probability in proportion to :math:`P(A) b`, else of the first of the c. To that end worlds are
-simulated up to the instant of looking, in which all nodes of a wave are tried at once, and failures stop nothing.
+simulated up to the instant of looking, in which all nodes of a wave are tried at once, and failures stop nothing. Under sliding pacing nodes
+are tried one after the other, since the turn of each follows from the lives of those before.
 
 References
 ----------
@@ -31,6 +32,7 @@ from simdeploy.analysis.advice.finding import find_replications, fit, is_worth_c
 from simdeploy.analysis.advice.observed import NO
 from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.proposing_nodes import NodeProposer, logs
+from simdeploy.analysis.advice.turns import list_steps, together
 from simdeploy.engines.continuing import NOT_THERE, Worlds, run_continued
 from simdeploy.world.streams import Stream, uniforms
 
@@ -46,7 +48,7 @@ TRIES = 32
 
 
 class LifeProposer(NodeProposer):
-    """Proposes worlds of one kind of release for a table of nodes in waves.
+    """Proposes worlds of one kind of release for a table of nodes.
 
     Parameters
     ----------
@@ -67,11 +69,11 @@ class LifeProposer(NodeProposer):
         self._policy = replace(rollouts.policy, orchestrator=without)
 
     def propose(self, supply: Supply, slots: np.ndarray) -> Proposal:
-        """Propose worlds, wave by wave."""
+        """Propose worlds, wave by wave, and under sliding pacing node by node."""
         rollouts = self._rollouts
         self._numbers = np.repeat(rollouts.roots[:, np.newaxis], rollouts.scenario.fleet.nodes, axis=1)
         self._are_drawn = np.ones(self._n, dtype=bool)
-        for wave, places in self._waves:
+        for wave, places in list_steps(rollouts.plan, self._table):
             self._try(wave, places, supply, slots)
         return Proposal(Worlds(rollouts.roots, self._numbers), self._log_weights, self._are_drawn)
 
@@ -158,7 +160,7 @@ class LifeProposer(NodeProposer):
         assert continued.nodes is not None  # noqa: S101 - they were asked for
         found = np.take_along_axis(continued.nodes, columns, axis=1)
         shape = (len(possible), *numbers.shape[1:])
-        shown[possible] = self._table.fit(found, places, rollouts.plan.sizes).reshape(shape)
+        shown[possible] = self._table.fit(found, places, together(rollouts.plan)).reshape(shape)
         at = found["dispatched_ns"].reshape(shape)
         dispatched[possible] = np.where(at == NOT_THERE, np.inf, at)
         return shown, dispatched

@@ -18,7 +18,7 @@ from simdeploy.analysis.advice.proposing_nodes import NodeGuide, NodeProposer
 from simdeploy.analysis.advice.result import FEWEST_EFFECTIVE
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.totals import Exposures
-from simdeploy.analysis.advice.turns import count_at_once, together
+from simdeploy.analysis.advice.turns import count_at_once, list_steps, together
 from simdeploy.analysis.advice.ways import find_spells
 from simdeploy.engines.choice import expect_seconds, why_not_compiled
 from simdeploy.engines.continuing import Worlds, run_continued
@@ -100,7 +100,8 @@ class Search:
         else:
             self._most = _MOST_PROPOSED
             if self._has_spells:
-                each_s = TRIES * len(plan.sizes) * expect_seconds(self._engine_of_lives, scenario.fleet.nodes)
+                steps = 0 if table is None else len(list_steps(plan, table))
+                each_s = TRIES * (steps + 1) * expect_seconds(self._engine_of_lives, scenario.fleet.nodes)
                 self._most = max(min(self._most, int(_MOST_TRIED_S / place[1] / each_s)), _FEW)
             self._most_roots = _MOST_PROPOSED * _ROOTS
             used = self._most_roots + _PILOT

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.advice.observed import NO
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -44,6 +46,15 @@ def list_waves(plan: Plan, table: NodeTable) -> list[tuple[int, slice]]:
     return waves
 
 
+def list_steps(plan: Plan, table: NodeTable) -> list[tuple[int, slice]]:
+    """Return waves, and places of nodes whose turns follow from the lives of those before: as `list_waves`, and then single nodes."""
+    waves = list_waves(plan, table)
+    if not waves:
+        return []
+    wave, first = waves[-1]
+    return waves + [(wave, slice(place, place + 1)) for place in range(first.stop, table.n_turns)]
+
+
 def find_turns(table: NodeTable, first: slice) -> np.ndarray:
     """Return when nodes had their turn, by the instants at which others got their verdicts.
 
@@ -53,9 +64,14 @@ def find_turns(table: NodeTable, first: slice) -> np.ndarray:
         Places of those that went at once.
     """
     resolved = np.where(table.are_resolved, table.resolved_ns, np.inf).tolist()
-    slots = resolved[first]
+    is_passed_over = (table.dispatched == NO) & ~table.are_resolved
+    slots = np.where(is_passed_over, 0.0, resolved)[first].tolist()
     heapq.heapify(slots)
-    turns = [heapq.heapreplace(slots, over) for over in resolved[first.stop : table.n_turns]]
+    turns = []
+    for place in range(first.stop, table.n_turns):
+        turns.append(slots[0])
+        if not is_passed_over[place]:
+            heapq.heapreplace(slots, resolved[place])
     return np.array(turns)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.advice.result import WITHOUT_TABLE
 from simdeploy.analysis.advice.waves import COUNTS, find_pauses
 from simdeploy.errors import InputError, Problem
 from simdeploy.rules.deployment_types import TYPES
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from simdeploy.analysis.advice.seen import Seen
     from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario
-
-# Of reasons that don't hold with one.
-WITHOUT_TABLE = " without a table of nodes"
 
 
 def refuse_unsupported(scenario: Scenario, seen: Seen) -> None:
@@ -45,13 +43,10 @@ def why_no_laws(scenario: Scenario, plan: Plan, seen: Seen) -> str:
     behaviours = fleet.behaviours
     rule = read_health_rule(seen.policy.policy, orchestrator)
     why_turns = _why_no_turns(scenario, plan, seen)
-    why_spells = find_spells(scenario)
-    if seen.nodes is None and not plan.has_slots:
-        why_spells += WITHOUT_TABLE
     reasons = {
         why_turns: bool(why_turns),
         # Given a table, nodes are tried one by one.
-        why_spells: bool(find_spells(scenario)) and (seen.nodes is None or plan.has_slots),
+        f"{find_spells(scenario)}{WITHOUT_TABLE}": bool(find_spells(scenario)) and seen.nodes is None,
         "traffic": any(one.traffic for one in behaviours),
         "a shared service": fleet.service is not None,
         "change windows": bool(scenario.operator.change_windows),
