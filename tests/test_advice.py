@@ -29,7 +29,7 @@ from simdeploy.analysis.advice.result import Advice
 from simdeploy.analysis.advice.running import OVER, Runner
 from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.analysis.advice.waiting import choose_by_halves, find_worth
-from simdeploy.analysis.advice.ways import shows_all_verdicts, why_no_laws
+from simdeploy.analysis.advice.ways import follows_clock, shows_all_verdicts, why_no_laws
 from simdeploy.api import Deployment, DeploymentStatus, format_time, parse_time
 from simdeploy.cli.app import app
 from simdeploy.cli.forecast import describe_way
@@ -449,6 +449,17 @@ def test_what_cannot_have_happened(status, told):
         sd.advise(scenario, seen=look(scenario, 300, **status), replications=20, engine="reference")
 
 
+def test_batches_that_cannot_have_gone():
+    """Under rate pacing more or fewer batches than minutes have begun, and nodes that went at other times, are errors. [contract]"""
+    scenario, how = make(BATCHES), {"replications": 20, "engine": "reference"}
+    early = look(scenario, 100, current_wave=3, updated_nodes=2, failed_nodes=0)
+    with pytest.raises(InputError, match=r"a batch goes each minute, so 2 went by 100\.5 s \(found 3\)"):
+        sd.advise(scenario, seen=early, **how)
+    table = pd.DataFrame({"node": range(4), "status": "starting", "dispatched_at_s": [0, 0, 60, 75]})
+    with pytest.raises(InputError, match=r"row 4\.dispatched_at_s: not when its batch goes, one each minute"):
+        sd.advise(scenario, seen=table, at=100, **how)
+
+
 HARD = {
     "reporting delay": {"orchestrator": {"preset": "expanso", "reporting_delay": "50s"}},
     "offline": {
@@ -458,6 +469,7 @@ HARD = {
         "orchestrator": {"preset": "expanso", "unreachable_nodes": "wait"},
     },
     "sliding": {"orchestrator": {"preset": "expanso", "pacing": "sliding", "reporting_delay": "20s"}},
+    "batches": {"orchestrator": {"preset": "expanso", "pacing": "rate", "rate": {"per_minute": 2}}},
     "crashes": {
         "fleet": {"crash": {"up": {"exponential": {"mean": "10m"}}, "repair": {"exponential": {"mean": "1m"}}}},
         "orchestrator": "expanso",
@@ -477,8 +489,9 @@ def test_what_happened_is_possible(case):
         for number in range(1, rollout.deployment.status.revision + 1):
             seen = read_seen(scenario, None, rollout.deployment_at(number), None)
             plan = plan_waves(seen.policy.policy, scenario.orchestrator, 6, 1)
-            shows_all = shows_all_verdicts(scenario, seen, why_no_laws(scenario, plan, seen))
-            check_possible(scenario, plan, seen, every_node_has_verdict=shows_all)
+            why = why_no_laws(scenario, plan, seen)
+            shows_all, by_clock = shows_all_verdicts(scenario, seen, why), follows_clock(plan, why)
+            check_possible(scenario, plan, seen, every_node_has_verdict=shows_all, by_clock=by_clock)
             n_seen += 1
     assert n_seen > 30
 

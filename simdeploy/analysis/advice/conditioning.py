@@ -22,6 +22,7 @@ from simdeploy.analysis.advice.totals import refuse_evidence
 from simdeploy.analysis.advice.waves import find_pauses, read_course
 from simdeploy.analysis.advice.ways import (
     find_spells,
+    follows_clock,
     refuse_unsupported,
     shows_all_verdicts,
     why_no_laws,
@@ -155,7 +156,8 @@ def condition(
             every_node_has_verdict=has_verdicts,
             has_laws=not why_tried and not find_spells(scenario),
         )
-    check_possible(scenario, plan, seen, every_node_has_verdict=has_verdicts)
+    by_clock = follows_clock(plan, why_tried)
+    check_possible(scenario, plan, seen, every_node_has_verdict=has_verdicts, by_clock=by_clock)
     course = None
     if seen.nodes is None and not why_tried:
         read = read_batches if plan.pacing == "rate" else read_course

@@ -11,7 +11,7 @@ from simdeploy.analysis.advice.node_table import PENDING, RUNNING, SKIPPED
 from simdeploy.analysis.advice.turns import together
 from simdeploy.errors import Problem, raise_if_any, shorten
 from simdeploy.rules.health import read_health_rule
-from simdeploy.rules.waves import USUAL_WATCH
+from simdeploy.rules.waves import BATCH_EVERY_NS, USUAL_WATCH
 from simdeploy.units import NS_PER_S, short_duration
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def check_nodes(
     problems += _check_passed_over(scenario, policy, plan, table)
     if plan.pacing == "barrier" and not plan.has_slots and every_node_has_verdict:
         problems += _check_waves(plan, table)
+    if plan.pacing == "rate" and not plan.canaries and has_laws:
+        problems += _check_batches(plan, table)
     if plan.pacing == "sliding" and has_laws:
         problems += _check_slots(plan, table)
     if scenario.fleet.order in _FIXED and all(each.share is None for each in scenario.fleet.classes):
@@ -127,6 +129,14 @@ def _check_waves(plan: Plan, table: NodeTable) -> Iterator[Problem]:
         last = float(np.nanmax(resolved)) if not np.isnan(resolved).all() else last
         open_ones = places[~table.are_resolved[places]]
         over = f"row {table.rows[open_ones[0]]}" if len(open_ones) else ""
+
+
+def _check_batches(plan: Plan, table: NodeTable) -> Iterator[Problem]:
+    """Find nodes that went before or after their batch."""
+    due = BATCH_EVERY_NS * np.repeat(np.arange(len(plan.sizes)), plan.sizes)
+    for place in np.flatnonzero(np.abs(table.dispatched_ns - due) > _SLACK_NS).tolist():
+        message, allowed = "not when its batch goes, one each minute", f"{due[place] / NS_PER_S:g}"
+        yield _node_problem(table, place, "dispatched_at_s", message, table.dispatched_ns[place], allowed)
 
 
 def _check_slots(plan: Plan, table: NodeTable) -> Iterator[Problem]:

@@ -98,6 +98,11 @@ def _why_no_turns(scenario: Scenario, plan: Plan, seen: Seen) -> str:
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
+def follows_clock(plan: Plan, why_tried: str) -> bool:
+    """Return whether a batch goes each minute from the start."""
+    return plan.pacing == "rate" and not plan.canaries and not why_tried
+
+
 def shows_all_verdicts(scenario: Scenario, seen: Seen, why_tried: str) -> bool:
     """Return whether a wave goes only if all nodes before it are seen to run or to have failed; offline, or reported late, they aren't."""
     orchestrator = scenario.orchestrator_of(seen.policy)
