@@ -295,6 +295,9 @@ def cases():
     yield "canaries promoted", waits, look(waits, 240, current_wave=2, updated_nodes=2, failed_nodes=0), None
     resolved = {"current_wave": 1, "updated_nodes": 2, "failed_nodes": 0, "canary_promoted": False}
     yield "canaries wait", waits, look(waits, 150, **resolved), 200
+    resolved = {"current_wave": 1, "updated_nodes": 2, "failed_nodes": 0}
+    promoted = look(waits, 215, current_wave=2, updated_nodes=2, failed_nodes=0)
+    yield "canaries promoted between looks", waits, [look(waits, 145, **resolved), promoted], None
     paused = look(plain, 60, state="paused", current_wave=1, updated_nodes=0, failed_nodes=0)
     yield (
         "paused",

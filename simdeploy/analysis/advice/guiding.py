@@ -19,11 +19,13 @@ References
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.analysis.advice.laws import FOREVER, TINY
+from simdeploy.analysis.advice.waves import Span
 from simdeploy.world.distributions import Constant
 from simdeploy.world.streams import Stream, uniforms
 
@@ -47,21 +49,26 @@ class Sieve:
     ----------
     keeps : dict of Stream to ndarray of float
         The probability with which roots are kept, by equal intervals of numbers that all nodes share.
+    promotion : Span, optional
+        How long people must have taken to promote; other roots are dropped.
     """
 
-    def __init__(self, rollouts: Rollouts, keeps: dict[Stream, np.ndarray]) -> None:
-        self._rollouts = rollouts
+    def __init__(self, rollouts: Rollouts, keeps: dict[Stream, np.ndarray], promotion: Span | None = None) -> None:
+        self._rollouts, self._promotion = rollouts, promotion
         self._keeps = {stream: keep for stream, keep in keeps.items() if len(keep) > 1}
 
     def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the places of the roots that are kept, and the logarithms of the probabilities to keep them."""
-        if not self._keeps:
+        if not self._keeps and not self._promotion:
             return np.arange(len(roots)), np.zeros(len(roots))
         seed, chance = self._rollouts.seed, np.ones(len(roots))
         for stream, keep in self._keeps.items():
             chance *= keep[_place(uniforms(seed, roots, stream, 0), len(keep))]
         chance = np.maximum(chance, _LEAST_KEPT)
         number = len(self._rollouts.plan.sizes)
+        if self._promotion:
+            after_ns = replace(self._rollouts, roots=roots).promote_after_ns
+            chance = np.where((after_ns > self._promotion.low) & (after_ns <= self._promotion.high), chance, 0.0)
         kept = np.flatnonzero(uniforms(seed, roots, Stream.SEEN_WAVE, number) < chance)
         return kept, np.log(chance[kept])
 
@@ -118,7 +125,10 @@ class Guide:
         keeps = {Stream.SLOWDOWN: relate(by_slowdown), Stream.START_FAILURE_LEVEL: relate(by_level)}
         if not self.is_spread:
             del keeps[Stream.SLOWDOWN]
-        self._sieve = Sieve(rollouts, keeps)
+        has_promotion = n_waves > 1 and self._awaits(0)
+        if has_promotion and self.is_spread:
+            keeps[Stream.PROMOTE_AFTER] = relate(self._of_promotion(counts[0][:, 0]))
+        self._sieve = Sieve(rollouts, keeps, _bound_promotion(rollouts, course) if has_promotion else None)
         self.log_likelihood = log_mean(by_slowdown) + log_mean(by_level) if self.is_spread else 0.0
 
     def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -263,12 +273,30 @@ class Guide:
 
     def _pauses(self, wave: int) -> np.ndarray:
         """Return equally likely lengths of the pause after a wave."""
-        plan = self._rollouts.plan
-        pauses = np.array([float(plan.bakes_ns[wave])])
-        if plan.promotions[wave] and not self._rollouts.policy.policy.auto_promote:
+        pauses = np.array([float(self._rollouts.plan.bakes_ns[wave])])
+        if self._awaits(wave):
             law = self._rollouts.scenario.operator.promote_after
             pauses = pauses + 1e9 * np.asarray(law.quantile((np.arange(_BINS) + 0.5) / _BINS))
         return pauses
+
+    def _awaits(self, wave: int) -> bool:
+        return self._rollouts.plan.promotions[wave] and not self._rollouts.policy.policy.auto_promote
+
+    def _of_promotion(self, of_canaries: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the chance of what was seen, by how long people take to promote the canaries."""
+        scale = self._log_scale[1] - self._log_scale[1].max()
+        by_slowdown = of_canaries * np.exp(scale)
+        found = [
+            float(
+                by_slowdown
+                @ (np.diff(self._interpolate(self._lengths[0], self._edges - pause_ns), axis=1) * self._ahead[1]).sum(
+                    axis=1
+                )
+            )
+            for pause_ns in self._pauses(0)
+        ]
+        with np.errstate(divide="ignore"):
+            return np.log(found)
 
     def _of_failures(self) -> np.ndarray:
         """Return the logarithm of the chance of the failures among verdicts, by level of failures to start."""
@@ -280,6 +308,14 @@ class Guide:
         found = ways + self._failed * np.log(np.maximum(fails / total, TINY))
         found = found + (self._resolved - self._failed) * np.log(np.maximum(runs / total, TINY))
         return np.atleast_1d(found)
+
+
+def _bound_promotion(rollouts: Rollouts, course: Course) -> Span:
+    """Return how long people took to promote the canaries, as far as their last verdict and the next wave tell."""
+    cell = next(cell for each in reversed(course.stretches) for cell in each.cells if cell.wave == 0)
+    over, following, bake_ns = Span(cell.span.low, cell.span.high), course.starts[1], rollouts.plan.bakes_ns[0]
+    over.meet(cell.last.low, cell.last.high)
+    return Span(following.low - over.high - bake_ns - 2, following.high - over.low - bake_ns)
 
 
 def _convolve(these: np.ndarray, those: np.ndarray) -> np.ndarray:

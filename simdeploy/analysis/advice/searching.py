@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _MOST_PROPOSED = 1 << 14
 # Roots that are looked at, as a multiple of that, and those whose nodes are looked at for a guide.
 _ROOTS = 64
+# As many times more if they must also fit how long people took to promote.
+_IF_PROMOTED = 3
 _PILOT = 32
 _FEW = 20
 _MOST_TRIED = 10_000_000
@@ -104,6 +106,8 @@ class Search:
                 each_s = TRIES * (steps + 1) * expect_seconds(self._engine_of_lives, scenario.fleet.nodes)
                 self._most = max(min(self._most, int(_MOST_TRIED_S / place[1] / each_s)), _FEW)
             self._most_roots = _MOST_PROPOSED * _ROOTS
+            if any(plan.promotions) and not seen.policy.policy.auto_promote:
+                self._most_roots *= max(min(_IF_PROMOTED, _MOST_TRIED // (self._most_roots * place[1])), 1)
             used = self._most_roots + _PILOT
             self._supply = Supply(first + used, span - used, (span - used) // _MOST_PROPOSED)
             pilot = self._rollouts(first + self._most_roots + np.arange(_PILOT))
