@@ -452,6 +452,18 @@ def test_what_cannot_have_happened(status, told):
         sd.advise(scenario, seen=look(scenario, 300, **status), replications=20, engine="reference")
 
 
+def test_nothing_changes_for_too_long():
+    """Nodes that are in flight for longer than their deadline since the last change are an error. [contract]"""
+    scenario, counts = make(), {"current_wave": 1, "updated_nodes": 2, "failed_nodes": 0}
+    for fields in ({}, {"health_check_deadline": at(180)}):
+        seen = look(scenario, 120, **counts, **fields)
+        assert sd.forecast(scenario, seen=seen, at=150, replications=20, engine="compiled").n_worlds
+        with pytest.raises(InputError, match=r"at: nothing changed for 4m 40s, although 1 of 3 nodes .* at most 3m"):
+            sd.forecast(scenario, seen=seen, at=400, replications=20, engine="compiled")
+    with pytest.raises(InputError, match="passed 30s before this was seen"):
+        sd.forecast(scenario, seen=seen, at=210, replications=20, engine="compiled")
+
+
 def test_batches_that_cannot_have_gone():
     """Under rate pacing more or fewer batches than minutes have begun, and nodes that went at other times, are errors. [contract]"""
     scenario, how = make(BATCHES), {"replications": 20, "engine": "reference"}

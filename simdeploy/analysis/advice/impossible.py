@@ -87,6 +87,7 @@ def _check_look(
     if not is_over:
         yield from _check_limits(scenario, plan, seen, look, path)
         yield from _check_deadlines(scenario, seen, look, path)
+        yield from _check_lengths(scenario, plan, seen, look, every_node_has_verdict=every_node_has_verdict)
 
 
 def _check_counts(
@@ -149,6 +150,23 @@ def _check_deadlines(scenario: Scenario, seen: Seen, look: Look, path: Path) -> 
         if deadline < rule.deadline_ns - slack:
             message = f"earlier than {short_duration(rule.deadline_ns)} after the start, so no node can have it"
             yield Problem(message, (*path, shown))
-        elif deadline < look.since_ns - slack and name == "health_check_deadline_ns":
-            late = short_duration(look.since_ns - deadline)
+        elif deadline < look.at_ns - slack and name == "health_check_deadline_ns":
+            late = short_duration(look.at_ns - deadline)
             yield Problem(f"passed {late} before this was seen, so no node is in flight with it", (*path, shown))
+
+
+def _check_lengths(
+    scenario: Scenario, plan: Plan, seen: Seen, look: Look, *, every_node_has_verdict: bool
+) -> Iterator[Problem]:
+    """Find nodes that are in flight for longer than their deadline, since nothing has changed."""
+    rule = read_health_rule(seen.policy.policy, scenario.orchestrator_of(seen.policy))
+    is_bound = rule.is_checked and rule.deadline_from_dispatch and not rule.retries and every_node_has_verdict
+    is_known = seen.nodes is None and all(name in look.fields for name in _COUNTS)
+    if not (is_bound and is_known) or plan.has_slots:
+        return
+    wave, updated, failed = (look.fields[name] for name in _COUNTS)
+    in_flight = sum(plan.sizes[:wave]) - updated - failed
+    length_ns = look.at_ns - look.since_ns
+    if in_flight > 0 and length_ns > rule.deadline_ns + NS_PER_S:
+        message = f"nothing changed for {short_duration(length_ns)}, although {in_flight} of {sum(plan.sizes[:wave])} nodes that went have no verdict"
+        yield Problem(message, ("at",), allowed=f"at most {short_duration(rule.deadline_ns)}, their deadline")

@@ -33,6 +33,7 @@ from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.seen_chances import find_chances, split
 from simdeploy.analysis.advice.turns import Turns, count_at_once, find_turns, follows_clock, list_waves, together
+from simdeploy.analysis.advice.waves import Span
 from simdeploy.engines.continuing import Worlds
 from simdeploy.rules.waves import BATCH_EVERY_NS
 from simdeploy.world.streams import Stream, uniforms
@@ -259,20 +260,17 @@ class NodeProposer:
     def _awaits(self, wave: int) -> bool:
         return self._rollouts.plan.promotions[wave] and not self._rollouts.policy.policy.auto_promote
 
-    def find_promotions(self) -> np.ndarray:
-        """Return about which intervals of the number that decides how long people take agree with the starts of waves."""
-        table, rollouts = self._table, self._rollouts
-        law = rollouts.scenario.operator.promote_after
-        edges = 1e9 * np.asarray(law.quantile(np.arange(1, _BINS) / _BINS))
-        low, high = np.concatenate([[0.0], edges]), np.concatenate([edges, [np.inf]])
-        agree = np.ones(_BINS)
+    def bound_promotion(self) -> Span:
+        """Return how long people took to promote, as far as verdicts and the starts of waves tell."""
+        table, plan, found = self._table, self._rollouts.plan, Span()
         for (wave, places), (_, following) in pairwise(self._waves):
-            over, after = table.resolved_ns[places], table.dispatch_of(following)
-            if self._awaits(wave) and not np.isnan(over).any():
-                pause_ns = after - over.max() - rollouts.plan.bakes_ns[wave]
-                slack_ns = self._dispatch_slack_ns[following.start]
-                agree *= ~((high < pause_ns - slack_ns) | (low > pause_ns + slack_ns))
-        return agree
+            over, after = table.resolved_ns[places], table.dispatched_ns[following]
+            if self._awaits(wave) and not np.isnan(over).any() and not np.isnan(after).all():
+                slack, slack_ns = table.slack_ns[places], self._dispatch_slack_ns[following.start]
+                low = np.nanmax(after) - slack_ns - (over + slack).max()
+                high = np.nanmin(after) + slack_ns - (over - slack).max()
+                found.meet(float(low) - plan.bakes_ns[wave] - 2, float(high) - plan.bakes_ns[wave])
+        return found
 
 
 def logs(chances: np.ndarray) -> np.ndarray:
@@ -323,7 +321,9 @@ class NodeGuide:
         is_likely = by_slowdown >= by_slowdown.max() + _LOG_LIKELY
         self.hardest = best[is_likely].min(axis=0)
         keeps = {Stream.SLOWDOWN: relate(by_slowdown), Stream.START_FAILURE_LEVEL: relate(by_level)}
-        self._sieve = Sieve(pilot, keeps | {Stream.PROMOTE_AFTER: proposer(pilot).find_promotions()})
+        # Verdicts of nodes that are offline come later than they seem to.
+        is_heard = not any(one.connection for one in behaviours)
+        self._sieve = Sieve(pilot, keeps, NodeProposer(pilot, table, at_ns).bound_promotion() if is_heard else None)
         base = float(by_level[middle][0])
         self.log_likelihood = log_mean(by_slowdown)
         if math.isfinite(base):
