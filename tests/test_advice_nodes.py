@@ -215,6 +215,7 @@ TURNS = {
     "classes, order, count": (make(COUPLED | SLIDES | {"fleet.nodes": 5}, max_parallel=2), 1, 120, TIMES[2:]),
     "statuses": (make(SLIDES | SHARED, max_parallel=2), 15, 290, ()),
     "canaries": (canary(**SLIDES, **{"fleet.nodes": 6}), 1, 170, TIMES),
+    "canaries, waves": (canary(**{"fleet.nodes": 4}), 1, 200, (TIMES[0], TIMES[2])),
 }
 
 
