@@ -316,6 +316,10 @@ def test_who_may_be_passed_over():
         sd.forecast(make(LINES), seen=skipped, **how)
     with pytest.raises(InputError, match=r"row 2\.position: skipped, but when it had its turn isn't known"):
         sd.forecast(make(LINES | skips), seen=skipped.drop(columns="position"), **how)
+    instants = [0, math.nan, 0, 80, 80, 80]
+    unplaced = table.drop(columns="position").assign(dispatched_at_s=instants)
+    with pytest.raises(InputError, match=r"row 4\.dispatched_at_s: wave 1 goes at once, .* a position of each node"):
+        sd.forecast(make(LINES | skips), seen=unplaced, **how)
     over = table.assign(status=["skipped", *["running"] * 5])
     assert sd.forecast(make(LINES | skips), seen=over, **how | {"at": 300}).state == "completed"
 

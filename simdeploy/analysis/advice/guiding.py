@@ -19,12 +19,12 @@ References
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.analysis.advice.laws import FOREVER, TINY
+from simdeploy.analysis.advice.sieving import Sieve, place_of
 from simdeploy.analysis.advice.waves import Span
 from simdeploy.world.distributions import Constant
 from simdeploy.world.streams import Stream, uniforms
@@ -37,40 +37,8 @@ if TYPE_CHECKING:
 # Cells of time, at least, and by wave; intervals of the uniform numbers that all nodes share.
 _CELLS, _CELLS_OF_WAVE, _MOST_CELLS = 128, 8, 2048
 _BINS = 64
-# The least probability with which a root is kept, and parts of proposals that are the law's own, or uniform.
-_LEAST_KEPT = 0.02
+# Parts of proposals that are the law's own, or uniform.
 _NATURAL, _UNIFORM = 0.1, 0.02
-
-
-class Sieve:
-    """Keeps roots that make what was seen probable.
-
-    Parameters
-    ----------
-    keeps : dict of Stream to ndarray of float
-        The probability with which roots are kept, by equal intervals of numbers that all nodes share.
-    promotion : Span, optional
-        How long people must have taken to promote; other roots are dropped.
-    """
-
-    def __init__(self, rollouts: Rollouts, keeps: dict[Stream, np.ndarray], promotion: Span | None = None) -> None:
-        self._rollouts, self._promotion = rollouts, promotion
-        self._keeps = {stream: keep for stream, keep in keeps.items() if len(keep) > 1}
-
-    def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the places of the roots that are kept, and the logarithms of the probabilities to keep them."""
-        if not self._keeps and not self._promotion:
-            return np.arange(len(roots)), np.zeros(len(roots))
-        seed, chance = self._rollouts.seed, np.ones(len(roots))
-        for stream, keep in self._keeps.items():
-            chance *= keep[_place(uniforms(seed, roots, stream, 0), len(keep))]
-        chance = np.maximum(chance, _LEAST_KEPT)
-        number = len(self._rollouts.plan.sizes)
-        if self._promotion:
-            after_ns = replace(self._rollouts, roots=roots).promote_after_ns
-            chance = np.where((after_ns > self._promotion.low) & (after_ns <= self._promotion.high), chance, 0.0)
-        kept = np.flatnonzero(uniforms(seed, roots, Stream.SEEN_WAVE, number) < chance)
-        return kept, np.log(chance[kept])
 
 
 class Guide:
@@ -177,7 +145,7 @@ class Guide:
         return found
 
     def _bins(self, roots: np.ndarray) -> np.ndarray:
-        return _place(uniforms(self._rollouts.seed, roots, Stream.SLOWDOWN, 0), len(self._starts[0]))
+        return place_of(uniforms(self._rollouts.seed, roots, Stream.SLOWDOWN, 0), len(self._starts[0]))
 
     # -- rough laws --------------------------------------------------------------------------------
 
@@ -329,11 +297,6 @@ def middles(laws: list[Distribution], n_bins: int = _BINS) -> list[np.ndarray]:
     """Return quantiles of each law, one if all are constant."""
     n = 1 if all(isinstance(law, Constant) for law in laws) else n_bins
     return [np.asarray(law.quantile((np.arange(n) + 0.5) / n), dtype=float) for law in laws]
-
-
-def _place(u: np.ndarray, n: int) -> np.ndarray:
-    places: np.ndarray = np.minimum((u * n).astype(np.int64), n - 1)
-    return places
 
 
 def _normalise(chances: np.ndarray, otherwise: np.ndarray) -> np.ndarray:

@@ -85,9 +85,25 @@ def _check_passed_over(scenario: Scenario, policy: ScenarioPolicy, plan: Plan, t
     waiting = table.status[: table.n_turns] == PENDING
     if what == "wait" and plan.pacing == "barrier":
         waiting &= wave_of < wave_of.max(initial=0)
+    if what == "skip" and plan.pacing == "barrier" and not plan.has_slots:
+        yield from _check_instants_of_waves(plan, table)
     if what != "skip" and waiting.any():
         message = "pending, although nodes after it were dispatched"
         yield _node_problem(table, int(np.argmax(waiting)), "position", message)
+
+
+def _check_instants_of_waves(plan: Plan, table: NodeTable) -> Iterator[Problem]:
+    """Find waves that went at several instants: without positions, those after a node that was passed over are taken for others."""
+    first = 0
+    for number, size in enumerate(plan.sizes, start=1):
+        times = table.dispatched_ns[first : first + size]
+        if not np.isnan(times).all() and np.nanmax(times) - np.nanmin(times) > _SLACK_NS:
+            late = first + int(np.nanargmax(times))
+            message = f"wave {number} goes at once, and another of its nodes went at {np.nanmin(times) / NS_PER_S:g} s"
+            allowed = None if table.is_ordered else "a position of each node, if any was passed over"
+            yield _node_problem(table, late, "dispatched_at_s", message, np.nanmax(times), allowed)
+            return
+        first += size
 
 
 def _check_waves(plan: Plan, table: NodeTable) -> Iterator[Problem]:

@@ -26,12 +26,13 @@ import numpy as np
 
 from simdeploy.analysis.advice.drawing import Nodes
 from simdeploy.analysis.advice.finding import find_replications, is_worth_compiling, least_chances
-from simdeploy.analysis.advice.guiding import Sieve, log_mean, middles, relate
+from simdeploy.analysis.advice.guiding import log_mean, middles, relate
 from simdeploy.analysis.advice.laws import TINY
 from simdeploy.analysis.advice.observed import NO
 from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.seen_chances import find_chances, split
+from simdeploy.analysis.advice.sieving import Sieve
 from simdeploy.analysis.advice.turns import Turns, count_at_once, find_turns, follows_clock, list_waves, together
 from simdeploy.analysis.advice.waves import Span
 from simdeploy.engines.continuing import Worlds
