@@ -6,9 +6,6 @@ SCENARIO = scenarios/small-fleet.yaml
 # Which tests, and further options of pytest.
 TESTS ?=
 
-# Tests start hundreds of commands, which need not translate their modules each time.
-export PYTHONDONTWRITEBYTECODE =
-
 .PHONY: demo test check check-lowest docs linkcheck constraints release fuzz bench conformance clean
 
 demo: $(VENV)/.installed

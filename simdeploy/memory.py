@@ -14,6 +14,7 @@ USE_A_STORE = "save the rows to a folder: `sweep(..., store=DIR)` or `simdeploy 
 _PROC = Path("/proc")
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 _BYTES_PER_GB = 1e9
+_SMALL = 1_000_000  # bytes: asking the system takes longer than many a small sweep
 
 
 def find_free_bytes() -> int | None:
@@ -49,8 +50,8 @@ def check_rows_fit(n_rows: int, bytes_per_row: int, *, hint: str) -> None:
     ...
     simdeploy.errors.InputError: 1,000,000,000,000,000 rows of 250 bytes don't fit in memory (found 250,000,000.0 GB); ...
     """
-    free = find_free_bytes()
     size = n_rows * bytes_per_row
+    free = None if size <= _SMALL else find_free_bytes()
     if free is None or size <= free:
         return
     message = f"{n_rows:,} rows of {bytes_per_row} bytes don't fit in memory"

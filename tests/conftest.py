@@ -6,16 +6,24 @@ import copy
 import gc
 import os
 import signal
+import sys
+import warnings
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-import pytest
-from hypothesis import HealthCheck, settings
+# Before numpy is imported. Tests run side by side, and start hundreds of commands, which need not translate their modules each time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+import matplotlib as mpl  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 mpl.use("Agg")
+gc.disable()  # until all tests are collected
 pytest.register_assert_rewrite("engine_contract")  # its tests stand in a module that is not called test_*
 
 settings.register_profile(
@@ -76,6 +84,16 @@ def repository() -> Path:
     return Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(scope="session")
+def compiled_engine(repository: Path) -> None:
+    """The whole compiled engine, loaded, and compiled without the warning that this takes a while."""
+    from simdeploy import read_scenario, replicate
+
+    with warnings.catch_warnings(action="ignore"):
+        scenario = read_scenario(repository / "scenarios" / "small-fleet.yaml")
+        replicate(scenario.with_values({"orchestrator.pacing": "sliding"}), replications=1, engine="compiled")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the second of two processes begin with the files that need the compiled engine, so that only it compiles, and each
     with those that have slow tests, so that neither is left alone with one in the end.
@@ -96,6 +114,7 @@ def pytest_collection_finish() -> None:
     """Keep what collecting made out of the garbage collector's way: it lives as long as the process."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(50_000, 20, 50)  # seldom: what tests make is mostly gone without it
 
 

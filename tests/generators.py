@@ -20,6 +20,7 @@ from simdeploy.units import NS_PER_S
 Raw = dict[str, Any]
 Value = TypeVar("Value")
 
+SWITCHES = switch_values()
 STRATEGIES = ("immediate", "rolling", "canary")
 ACTIONS = ("pause", "resume", "promote", "cancel")
 MAX_NODES = 30
@@ -272,10 +273,10 @@ def orchestrator_of(decisions: Decisions) -> Raw:
         preset=among("expanso", "expanso-rollout"),
         minimum_sample=between(0, 5),
         bake_time=among(0, 30),
-        **{name: among(*values) for name, values in switch_values().items()},
+        **{name: among(*values) for name, values in SWITCHES.items()},
     )
     # Hardly any plan depends on it.
-    switches.setdefault("wave_rounding", decisions.one_of(switch_values()["wave_rounding"]))
+    switches.setdefault("wave_rounding", decisions.one_of(SWITCHES["wave_rounding"]))
     pacing = switches.get("pacing", "barrier")
     if pacing == "rate" or decisions.one_of([False, False, False, True]):
         switches["rate"] = rate_of(decisions)

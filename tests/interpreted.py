@@ -53,7 +53,7 @@ class Interpreted:
         index = np.empty((count, len(scenario.policies)), np.int32)
         self.counts.clear()
         with np.errstate(all="ignore"):
-            ends = kernel._entry(records, 0, whole, real, index, np.zeros(3, np.int64))
+            ends = kernel._of_all(records, 0, whole, real, index, np.zeros(3, np.int64))
         assert ends == kernel.DONE
         return whole, index.T
 

@@ -26,7 +26,7 @@ from simdeploy.analysis.advice.impossible import check_possible
 from simdeploy.analysis.advice.laws import NodeLaw, starts_within
 from simdeploy.analysis.advice.observed import Observed
 from simdeploy.analysis.advice.result import Advice
-from simdeploy.analysis.advice.running import OVER, Runner
+from simdeploy.analysis.advice.running import Runner
 from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.analysis.advice.waiting import choose_by_halves, find_worth
 from simdeploy.analysis.advice.ways import follows_clock, shows_all_verdicts, why_no_laws
@@ -178,10 +178,21 @@ def test_drawn_nodes_are_those_of_the_engine(case):
         assert (verdicts == FAILS).tolist() == engine["failed_at_s"].notna().tolist()
 
 
-@pytest.mark.parametrize("case", [*LAWS, "shared"])
+SPREAD = {"fleet.update_duration": {"lognormal": {"median": "40s", "p95": "90s"}}}
+# Where there is one attempt, most tries are ruled out by few numbers: of how long it takes, and of windows.
+SIEVED = SPREAD | {"fleet.start_attempts": 1, "fleet.error_rate": 0.04}
+SIEVED_LEVELS = SIEVED | {"fleet.error_rate": {"beta": {"mean": 0.04, "sd": 0.02}}}
+TRIED = LAWS | {
+    "spread": (SPREAD, {}),
+    "sieved": (SIEVED, {}),
+    "sieved, thresholds": (SIEVED_LEVELS, LAWS["thresholds"][1]),
+}
+
+
+@pytest.mark.parametrize("case", TRIED)
 def test_compiled_tries_find_the_same(case):
     """Compiled code finds the same first replication for each node as numpy. [property]"""
-    changes, policy = LAWS.get(case, ({"fleet.update_duration": {"lognormal": {"median": "40s", "p95": "90s"}}}, {}))
+    changes, policy = TRIED[case]
     scenario = make({"fleet.requests_per_second": 10, **changes}, **policy)
     rule = read_health_rule(scenario.policy().policy, scenario.orchestrator)
     n, behaviour = 300, scenario.fleet.behaviour
@@ -688,9 +699,7 @@ def test_waiting_pays_seldom_where_it_is_worth_nothing():
     weighted = Weighted(np.full(n, 1 / n), [n], [n], 0.95)
     claims = separate = 0
     for _ in range(repetitions):
-        outcomes = iter(
-            [SimpleNamespace(costs=lambda _, cost=cost: cost, look=lambda _: look) for cost in rng.normal(size=(6, n))]
-        )
+        outcomes = iter([SimpleNamespace(costs=cost, look=lambda _: look) for cost in rng.normal(size=(6, n))])
         runner = SimpleNamespace(conditioned=conditioned, run=lambda _, left=outcomes: next(left))
         rows = find_worth(runner, weighted, np.zeros(n), {("go on", wait): [()] for wait in range(6)})
         claims += any(row["pays"] for row in rows)
@@ -709,14 +718,15 @@ def test_worlds_that_are_over_stay_as_they_are(then):
     script = (ScriptedAct(conditioned.at_ns + 1, "pause"), ScriptedAct(later_ns + 1, then))
     script = script[1:] if then == "cancel" else script
     told = []
-    again, anew = (Runner(conditioned, Threads(1), (conditioned.at_ns, later_ns), (), told.append) for _ in range(2))
-    before = again.run(script[:-1])
-    are_over = np.isin(before.look(later_ns)["state"], OVER)
+    together, alone = (
+        Runner(conditioned, Threads(1), (conditioned.at_ns, later_ns), (), told.append) for _ in range(2)
+    )
+    together.run_all([(script, None), ((), None), (script[:-1], None)])
+    are_over = together.run(script[:-1]).numbers["makespan_s"] * NS_PER_S <= later_ns
     assert 0 < are_over.sum() < len(are_over)
-    told.clear()
-    found = again.run(script)
-    assert sum(told) == len(are_over)
-    plain = anew.run(script)
+    found = together.run(script)
+    assert sum(told) == len({script, (), script[:-1]}) * len(are_over)
+    plain = alone.run(script)
     assert (found.looks == plain.looks).all()
     for name, values in plain.numbers.items():
         np.testing.assert_array_equal(found.numbers[name], values)

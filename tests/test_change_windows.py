@@ -448,7 +448,7 @@ def test_bad_windows_are_refused(windows: Any, path: str, text: str) -> None:
 def test_the_schema_refuses_them_too(windows: Any) -> None:
     """Missing keys, days and shapes are in the JSON Schema. [contract]"""
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(raw_of(windows), scenario_schema())
+        jsonschema.Draft202012Validator(scenario_schema()).validate(raw_of(windows))
 
 
 def test_windows_are_read_and_written() -> None:
@@ -462,7 +462,7 @@ def test_windows_are_read_and_written() -> None:
     )
     assert read.to_dict() == raw
     assert Scenario.from_dict(read.to_dict()) == read
-    jsonschema.validate(raw, scenario_schema())
+    jsonschema.Draft202012Validator(scenario_schema()).validate(raw)
     assert scenario(None).operator.change_windows == ()
 
 

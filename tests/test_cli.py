@@ -276,13 +276,13 @@ COSTS = "costs: {hour_of_delay: 20, false_alarm: 100, escape: 1000}\n"
 
 def test_compare_answers_first(folder):
     """The first line says which policy is best and which can't be told from it: by costs, else by mistakes. [contract]"""
-    arguments = ("--replications", 40, "--engine", "reference")
-    table = replicate_kinds(simdeploy.read_scenario("s.yaml"), replications=40, engine="reference")
+    arguments = ("--replications", 40, "--engine", "compiled")
+    table = replicate_kinds(simdeploy.read_scenario("s.yaml"), replications=40, engine="compiled")
     first = call("compare", "s.yaml", *arguments).stdout.splitlines()[0]
     assert first == simdeploy.compare(table).answer
     assert "false alarms" in first
     (folder / "c.yaml").write_text(SCENARIO + COSTS)
-    priced = replicate_kinds(simdeploy.read_scenario("c.yaml"), replications=40, engine="reference")
+    priced = replicate_kinds(simdeploy.read_scenario("c.yaml"), replications=40, engine="compiled")
     result = call("compare", "c.yaml", *arguments, "--full")
     assert result.stdout.splitlines()[0] == simdeploy.compare(priced).answer
     assert "per rollout" in result.stdout.splitlines()[0]
@@ -566,14 +566,16 @@ def test_a_file_that_finds_no_room(folder, option):
     """A file that can't be written to its end is not there, the old one still is, and the exit code is 2. [contract]"""
     name = option[1]
     Path(name).write_text("old")
-    code, _, err = finish(
-        "compare", "s.yaml", "--replications", 20, *option,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
-    )  # fmt: skip
-    assert code == 2
-    assert err.startswith("error: ")
-    assert f"{name}: " in err
-    assert "File too large" in err
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        result = call("compare", "s.yaml", "--replications", 20, "--engine", "compiled", *option)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
+    assert f"{name}: " in result.stderr
+    assert "File too large" in result.stderr
     assert Path(name).read_text() == "old"
     assert {path.name for path in folder.iterdir()} == {"s.yaml", "in-twenties.json", name}
 

@@ -296,20 +296,20 @@ def in_small_spans(arguments, last=0):
     return on_terminal([sys.executable, "-c", IN_SMALL_SPANS, last, *arguments])
 
 
-ASKED = ("sweep", "s.yaml", *GRID, "--engine", "reference", "--replications", "40")
+ASKED = ("sweep", "s.yaml", *GRID, "--engine", "compiled", "--replications", "40")
 
 
-PRECISE = ("sweep", "s.yaml", "--vary", "max_failed_nodes=1,2", "--engine", "reference", "--most", "200", "--precision")
+PRECISE = ("sweep", "s.yaml", "--vary", "max_failed_nodes=1,2", "--engine", "compiled", "--most", "200", "--precision")
 DRAWN, BY_KIND = (*PRECISE, "makespan_s=10ms"), (*PRECISE, "makespan_s given defective=10ms")
 
 
 @pytest.mark.parametrize(
     ("asked", "last", "fewest", "most", "already"),
     [
-        (ASKED, 20, 1, 240, r"resuming: \d+ of 240 rollouts are already in some where"),
+        (ASKED, 7, 1, 240, r"resuming: \d+ of 240 rollouts are already in some where"),
         # In a later batch.
-        (DRAWN, 50, 200, 400, r"resuming: [\d,]+ rollouts are already in some where"),
-        (BY_KIND, 50, 200, 400, r"resuming: \d+ of 200 rollouts are already in some where"),
+        (DRAWN, 25, 200, 400, r"resuming: [\d,]+ rollouts are already in some where"),
+        (BY_KIND, 27, 200, 400, r"resuming: \d+ of 200 rollouts are already in some where"),
     ],
 )
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
@@ -336,9 +336,9 @@ def test_what_was_ended_is_gone_on_with(folder, asked, last, fewest, most, alrea
         table = read_batches("some where")
         counts = dict(re.findall(r"(good|bad) (\d+)", again.stdout.split("\n\n")[1]))
         worlds = {"strata": {kind: int(n) for kind, n in counts.items()}} if BY_KIND[-1] in asked else {}
-        whole = swept(vary={"max_failed_nodes": [1, 2]}, **{"replications": 200, **worlds})
+        whole = swept(vary={"max_failed_nodes": [1, 2]}, engine="compiled", **{"replications": 200, **worlds})
     else:
-        table, whole = simdeploy.read_store("some where"), swept(replications=40, strata="kinds")
+        table, whole = simdeploy.read_store("some where"), swept(replications=40, strata="kinds", engine="compiled")
     rows = table.to_frame().sort_values(["case", "replication"], ignore_index=True)
     pd.testing.assert_frame_equal(rows, whole.to_frame(), check_exact=True)
 

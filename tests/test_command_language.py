@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -194,38 +195,44 @@ def test_what_is_printed_and_written(name, findings):
 
 
 ALL_ON_A_TERMINAL = """
-import json, sys
+import json, os, sys
 from simdeploy.cli.app import app
 from simdeploy.validation.verification import verifying
 
 if __name__ == "__main__":
     cases = verifying.make_cases()[:2]
     verifying.make_cases = lambda: cases
-    for arguments in json.loads(sys.argv[1]):
-        try:
-            app.main(arguments, prog_name="simdeploy")
-        except SystemExit as end:
-            print(f"== {arguments[0]} {end.code}", flush=True)
+    for columns in sys.argv[2:]:
+        os.environ["COLUMNS"] = columns
+        for arguments in json.loads(sys.argv[1]):
+            try:
+                app.main(arguments, prog_name="simdeploy")
+            except SystemExit as end:
+                print(f"== {arguments[0]} {end.code}", flush=True)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("columns", [80, 100])
-def test_a_terminal_is_wide_enough(columns):
+def test_a_terminal_is_wide_enough():
     """On a terminal with 80 or 100 columns every line of every command fits, and no cell is cut. [contract]"""
-    calls = [make_quick(name) for name in COMPUTING]
-    command = [sys.executable, "-W", "ignore", "-c", ALL_ON_A_TERMINAL, json.dumps(calls)]
-    with on_terminal(command, columns=columns, stdout=None) as (process, terminal):
+    calls, widths = [make_quick(name) for name in COMPUTING], (80, 100)
+    command = [sys.executable, "-W", "ignore", "-c", ALL_ON_A_TERMINAL, json.dumps(calls), *widths]
+    with on_terminal(command, stdout=None) as (process, terminal):
         shown = read_until(terminal, END)
         process.wait(timeout=TIMEOUT_S)
     plain = click.unstyle(shown).replace("\r\n", "\n")
-    parts = plain.split("== ")
-    assert [part.split()[0] for part in parts[1:]] == COMPUTING
-    # A bar is painted over, and never stays.
-    lines = [line.rpartition("\r")[2] for line in plain.splitlines() if not line.startswith(("warning: ", "error: "))]
-    spec = {line for line in lines if line.startswith(" ") and '"' in line}
-    assert [line for line in lines if len(line.rstrip()) > columns and line not in spec] == []
     assert "…" not in plain
+    parts = re.split(r"^== (\S+) \d\n", plain, flags=re.MULTILINE)
+    assert parts[1::2] == [*COMPUTING, *COMPUTING]
+    for place, columns in enumerate(widths):
+        printed = "".join(parts[:-1:2][place * len(calls) : (place + 1) * len(calls)])
+        # A bar is painted over, and never stays.
+        lines = [
+            line.rpartition("\r")[2] for line in printed.splitlines() if not line.startswith(("warning: ", "error: "))
+        ]
+        assert len(lines) > 100
+        spec = {line for line in lines if line.startswith(" ") and '"' in line}
+        assert [line for line in lines if len(line.rstrip()) > columns and line not in spec] == []
 
 
 # -- old spellings, for one release ------------------------------------------------------------------------------------

@@ -15,7 +15,17 @@ from rows_equal import are_equal
 
 from simdeploy import Scenario, simulate
 from simdeploy.engines import continuing as continuing_module, looks as looks_module
-from simdeploy.engines.continuing import NOT_THERE, Act, Continued, Pause, Worlds, change_problems, run_continued
+from simdeploy.engines.continuing import (
+    NOT_THERE,
+    Act,
+    Continuation,
+    Continued,
+    Pause,
+    Worlds,
+    change_problems,
+    run_continuations,
+    run_continued,
+)
 from simdeploy.engines.reference import engine as engine_module
 from simdeploy.engines.reference.judging import Judging
 from simdeploy.engines.reference.node import Node
@@ -27,6 +37,7 @@ from simdeploy.scenario import ScenarioPolicy
 from simdeploy.units import NS_PER_S
 from simdeploy.vocabulary import NODE_STATUSES, STATES
 from simdeploy.world.draws import OF_NODES, Lineage
+from simdeploy.world.operator import ScriptedAct
 from simdeploy.world.streams import Stream
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
@@ -85,6 +96,41 @@ def test_worlds_of_one_replication_are_replications(engine: str) -> None:
         for place in range(3):
             one, other = block.row(0, place), worlds.block.row(0, place)
             assert all(are_equal(name, one, other, 0) for name in one), number
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ways_to_go_on_are_the_same_together_as_alone(engine: str) -> None:
+    """Worlds that go on in several ways at once do what they do in each; rollouts that are over before ways part are run once. [property]"""
+    n_shared = n_run = 0
+    for number in range(20 if engine == "compiled" else 4):
+        scenario, policy = generated(number)
+        worlds, how = plain(6, scenario), {"seed": number, "engine": engine}
+        plainly = run_continued(scenario, policy, worlds, looks_ns=[], **how).block
+        half_ns = int(np.nan_to_num(plainly.numbers["makespan_s"], nan=600).mean() / 2 * NS_PER_S)
+        looks_ns = half_ns, 2 * half_ns
+        # The same policy takes its own place, if any may.
+        changes = [] if change_problems(scenario, policy, policy) else [(half_ns + 1, policy)]
+        ways = [
+            Continuation(looks_ns=looks_ns, nodes_at_ns=half_ns),
+            *(Continuation(change=change, looks_ns=looks_ns) for change in changes),
+            Continuation((ScriptedAct(half_ns + 1, "cancel"),), looks_ns=looks_ns[:1], nodes_at_ns=2 * half_ns),
+            Continuation(
+                (ScriptedAct(half_ns + 1, "pause"), ScriptedAct(2 * half_ns + 1, "resume")), looks_ns=looks_ns
+            ),
+            Continuation((ScriptedAct(2 * half_ns + 1, "cancel"),), looks_ns=looks_ns[1:]),
+        ]
+        together = run_continuations(scenario, policy, worlds, ways, **how)
+        for way, found in zip(ways, together, strict=True):
+            (alone,) = run_continuations(scenario, policy, worlds, [way], **how)
+            for place in range(6):
+                one, other = found.block.row(0, place), alone.block.row(0, place)
+                assert all(are_equal(name, one, other, 0) for name in one), (number, way)
+            assert (found.looks == alone.looks).all()
+            assert way.nodes_at_ns is None or (found.nodes == alone.nodes).all()
+        n_shared += int((together[-1].block.index == together[0].block.index).sum())
+        n_run += 6
+    # The reference engine has a row for each.
+    assert 0 < n_shared < n_run or engine == "reference"
 
 
 def test_every_number_is_of_the_fleet_or_of_a_node() -> None:

@@ -262,18 +262,18 @@ def test_policies_of_problems_are_on_their_grids():
 # One policy finds the defect, the other lets it out.
 FEW = {"canary_count": (5,), "max_parallel": (60,), "max_failed_nodes": (10,), "max_error_rate": (0.05, 0.1)}
 
+TUNED = {}  # answers so far, by problem and seed
+
 
 @pytest.fixture
 def decide(monkeypatch):
     """Return a function that decides a small problem, whose optimum may be falsified, by a quick `tune` that is always sure."""
 
-    found = {}
-
     def quick_tune(scenario, *, seed, **more):
-        if (scenario.name, seed) not in found:
+        if (scenario.name, seed) not in TUNED:
             answer = tune(scenario, seed=seed, most=5000, **more)
-            found[scenario.name, seed] = replace(answer, probability_correct=0.95)
-        return found[scenario.name, seed]
+            TUNED[scenario.name, seed] = replace(answer, probability_correct=0.95)
+        return TUNED[scenario.name, seed]
 
     monkeypatch.setattr(deciding, "tune", quick_tune)
 

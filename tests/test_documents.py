@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import importlib
+import io
 import math
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +23,7 @@ import simdeploy
 from simdeploy import vocabulary
 from simdeploy.cli.app import app
 from simdeploy.engines import schema
+from simdeploy.engines.running import run_block
 from simdeploy.rules.orchestrator import Orchestrator
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,10 +44,8 @@ def read(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def script():
-    """Import a script that stands beside the documents; no output has the warning that the engine is being compiled."""
-    with warnings.catch_warnings(action="ignore"):
-        simdeploy.replicate(ROOT / "scenarios" / "small-fleet.yaml", replications=1, engine="compiled")
+def script(compiled_engine):
+    """Import a script that stands beside the documents."""
     sys.path.insert(0, str(ROOT / "docs"))
     yield importlib.import_module
     sys.path.remove(str(ROOT / "docs"))
@@ -67,16 +68,37 @@ def run_session(block, namespace, page):
     assert not said, "".join(said)
 
 
+def run_quickly(scenario, policies, *, engine, **options):
+    """Run a block on the compiled engine."""
+    return run_block(scenario, policies, engine="compiled", **options)
+
+
 # The command with its words, up to what a shell does with its output.
 CALL = re.compile(r'simdeploy((?: (?:"[^"]*"|[^ "|;>])+)*)')
 
 
+SCRIPT = re.compile(r"python (\w+\.py(?: [\w.-]+)*)")
+
+
+def run_script(arguments):
+    """Run a script with its arguments in this process; return what it prints."""
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
+        patch.setattr(sys, "argv", arguments)
+        runpy.run_path(arguments[0], run_name="__main__")
+    return printed.getvalue()
+
+
 def run_here(command, folder, run_command):
     """Run a command line as a shell would, but simdeploy in this process, which has imported and compiled everything."""
-    call = CALL.match(command)
+    script, call = SCRIPT.fullmatch(command), CALL.match(command)
+    if script is not None:
+        return run_script(script[1].split())
     if call is None:
         return run_command(command, folder)
-    done = CliRunner().invoke(app, shlex.split(call[1]), catch_exceptions=False)
+    with pytest.MonkeyPatch.context() as patch:
+        # Whichever engine a command chooses: both give the same numbers (tests/test_engines_equal.py).
+        patch.setattr("simdeploy.engines.running.run_block", run_quickly)
+        done = CliRunner().invoke(app, shlex.split(call[1]), catch_exceptions=False)
     if call.end() == len(command):
         return "".join(f"{line.rstrip()}\n" for line in done.output.rstrip().splitlines())
     (folder / ".out").write_text(done.stdout, encoding="utf-8")

@@ -47,8 +47,9 @@ class Shell(InteractiveShell):
 
 
 @pytest.fixture
-def shell(monkeypatch):
+def shell(monkeypatch, compiled_engine):
     """A shell in this process, which has imported and compiled everything; it leaves no setting behind."""
+    monkeypatch.setattr("simdeploy.engines.choice._LOADING_S", 0.0)  # also the compiled engine
     backend = mpl.get_backend()
     # Outside of a kernel pandas fits tables to the terminal.
     with mpl.rc_context(), pd.option_context("display.max_columns", 20):

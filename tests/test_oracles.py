@@ -559,7 +559,7 @@ def test_a_planted_mistake_is_found(
     """A mistake planted in the engine, the rules or the world moves the mean off the closed form. [oracle]"""
     PLANTED[mistake](monkeypatch)
     case = CASES[name]
-    for n in (replications // 4, replications):  # most need few
+    for n in sorted({max(replications // 16, 25), replications // 4, replications}):  # most need few
         row = compare_case(case, "reference", simulate_case(case, "reference", n, SEED))
         if not row["ok"]:
             break

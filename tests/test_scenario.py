@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -824,6 +825,7 @@ def test_warnings_point_at_the_callers_line(tmp_path: Path) -> None:
 # --- JSON Schema ----------------------------------------------------------------------------------------------
 
 
+@cache
 def _validator() -> jsonschema.Draft202012Validator:
     schema = scenario_schema()
     jsonschema.Draft202012Validator.check_schema(schema)

@@ -5,6 +5,7 @@ From outside: `main`. Commands import heavy modules themselves, so that ``--help
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -14,6 +15,10 @@ from pathlib import Path
 def main() -> None:
     """Run a command and exit with its code."""
     try:
+        # Importing and one answer leave hardly any garbage, and threads for linear algebra have nothing to do: both would take
+        # a tenth of a second or two.
+        gc.set_threshold(50_000, 20, 50)
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         import signal
 
         from simdeploy.cli.app import app

@@ -8,13 +8,13 @@ instant, so whatever the act is, all that happens up to the end of that instant 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from simdeploy.engines.block import Block
 from simdeploy.engines.looks import LOOK, NODE_LOOK, NOT_THERE, look_at, look_at_nodes
-from simdeploy.engines.worlds import Worlds
+from simdeploy.engines.worlds import Continuation, Worlds
 from simdeploy.errors import Problem, SimulationError, raise_if_any
 from simdeploy.rules.changing import what_cannot_change
 from simdeploy.scenario import ScenarioPolicy
@@ -26,7 +26,19 @@ if TYPE_CHECKING:
 
     from simdeploy.scenario import Scenario
 
-__all__ = ["LOOK", "NODE_LOOK", "NOT_THERE", "Act", "Continued", "Pause", "Worlds", "change_problems", "run_continued"]
+__all__ = [
+    "LOOK",
+    "NODE_LOOK",
+    "NOT_THERE",
+    "Act",
+    "Continuation",
+    "Continued",
+    "Pause",
+    "Worlds",
+    "change_problems",
+    "run_continuations",
+    "run_continued",
+]
 
 
 @dataclass(frozen=True)
@@ -95,16 +107,48 @@ def run_continued(
     InputError
         If the other policy differs in what can't change during a rollout; see `change_problems`.
     """
+    order = np.argsort(np.array(looks_ns, np.int64), kind="stable")
+    in_order = tuple(looks_ns[place] for place in order)
+    script: tuple[ScriptedAct, ...] = ()
     changed = None
     if change is not None:
         after_ns, act = change
         if isinstance(act, ScenarioPolicy):
-            raise_if_any(change_problems(scenario, policy, act))
-            changed = after_ns + 1, replace(act, identity=policy.identity)
+            changed = after_ns + 1, act
+        elif isinstance(act, Pause):
+            script = ScriptedAct(after_ns + 1, "pause"), ScriptedAct(after_ns + 1 + act.length_ns, "resume")
         else:
-            scenario = _with_script(scenario, after_ns, act)
+            script = (ScriptedAct(after_ns + 1, act),)
+    way = Continuation(script, changed, in_order, nodes_at_ns)
+    (found,) = run_continuations(scenario, policy, worlds, [way], seed=seed, engine=engine)
+    return replace(found, looks=found.looks[:, np.argsort(order)])
+
+
+def run_continuations(
+    scenario: Scenario,
+    policy: ScenarioPolicy,
+    worlds: Worlds,
+    continuations: Sequence[Continuation],
+    *,
+    seed: int,
+    engine: str,
+) -> list[Continued]:
+    """Run worlds to their end in several ways: what they draw is drawn once, and rollouts that are over before ways part are run once.
+
+    Raises
+    ------
+    InputError
+        If another policy differs in what can't change during a rollout; see `change_problems`.
+    """
+    chosen = []
+    for one in continuations:
+        change = one.change
+        if change is not None:
+            raise_if_any(change_problems(scenario, policy, change[1]))
+            change = change[0], replace(change[1], identity=policy.identity)
+        chosen.append(replace(one, change=change))
     run = _run_compiled if engine == "compiled" else _run_reference
-    return run(scenario, policy, worlds, looks_ns, nodes_at_ns, changed, seed)
+    return run(scenario, policy, worlds, chosen, seed)
 
 
 def change_problems(scenario: Scenario, before: ScenarioPolicy, after: ScenarioPolicy) -> list[Problem]:
@@ -118,67 +162,75 @@ def change_problems(scenario: Scenario, before: ScenarioPolicy, after: ScenarioP
     return problems
 
 
-def _with_script(scenario: Scenario, at_ns: int, act: Action | Pause) -> Scenario:
-    """Return a scenario in which somebody does something after the end of an instant."""
-    operator = scenario.operator
-    if isinstance(act, Pause):
-        added = [ScriptedAct(at_ns + 1, "pause"), ScriptedAct(at_ns + 1 + act.length_ns, "resume")]
-    else:
-        added = [ScriptedAct(at_ns + 1, act)]
-    return replace(scenario, operator=replace(operator, script=(*operator.script, *added)))
-
-
 def _run_compiled(
-    scenario: Scenario,
-    policy: ScenarioPolicy,
-    worlds: Worlds,
-    looks_ns: Sequence[int],
-    nodes_at_ns: int | None,
-    changed: tuple[int, ScenarioPolicy] | None,
-    seed: int,
-) -> Continued:
+    scenario: Scenario, policy: ScenarioPolicy, worlds: Worlds, continuations: Sequence[Continuation], seed: int
+) -> list[Continued]:
     from simdeploy.engines.compiled.engine import run_compiled_worlds
 
-    order = np.argsort(np.array(looks_ns, np.int64), kind="stable")
-    in_order = [looks_ns[place] for place in order]
-    block, looks, nodes = run_compiled_worlds(
-        scenario, policy, worlds, looks_ns=in_order, nodes_at_ns=nodes_at_ns, change=changed, seed=seed
-    )
-    looks = looks[:, np.argsort(order)]
-    failed = ~block.is_ok[block.index[0]]
-    looks[failed] = np.zeros((), LOOK)
-    looks["state"][failed] = NOT_THERE
-    nodes[failed] = np.zeros((), NODE_LOOK)
-    return Continued(block, looks, None if nodes_at_ns is None else nodes)
+    block, all_looks, all_nodes = run_compiled_worlds(scenario, policy, worlds, continuations, seed=seed)
+    all_done: list[Continued] = []
+    first_look = first_node = 0
+    for number, one in enumerate(continuations):
+        index = block.index[number]
+        looks = all_looks[:, first_look : first_look + len(one.looks_ns)]
+        first_look += len(one.looks_ns)
+        stem, _ = one.find_stem(continuations[:number])
+        if stem >= 0:
+            same = index == block.index[stem]
+            looks[same] = _looks_of_stem(one, continuations[stem], all_done[stem].looks[same])
+        failed = ~block.is_ok[index]
+        looks[failed] = np.zeros((), LOOK)
+        looks["state"][failed] = NOT_THERE
+        nodes = None
+        if one.nodes_at_ns is not None:
+            nodes = all_nodes[:, first_node : first_node + scenario.fleet.nodes]
+            first_node += scenario.fleet.nodes
+            nodes[failed] = np.zeros((), NODE_LOOK)
+        all_done.append(Continued(replace(block, index=block.index[number : number + 1]), looks, nodes))
+    return all_done
 
 
 def _run_reference(
-    scenario: Scenario,
-    policy: ScenarioPolicy,
-    worlds: Worlds,
-    looks_ns: Sequence[int],
-    nodes_at_ns: int | None,
-    changed: tuple[int, ScenarioPolicy] | None,
-    seed: int,
-) -> Continued:
+    scenario: Scenario, policy: ScenarioPolicy, worlds: Worlds, continuations: Sequence[Continuation], seed: int
+) -> list[Continued]:
     from simdeploy.engines.reference.engine import run_reference
     from simdeploy.engines.responses import compute_responses
 
-    change = None if changed is None else (changed[0], changed[1].policy)
-    rows = []
-    looks = np.zeros((len(worlds.roots), len(looks_ns)), LOOK)
-    nodes = None if nodes_at_ns is None else np.zeros(worlds.nodes.shape, NODE_LOOK)
-    for place, (root, of_nodes) in enumerate(zip(worlds.roots.tolist(), worlds.nodes, strict=True)):
-        try:
-            recording = run_reference(
-                scenario, policy, seed=seed, replication=root, lineage=Lineage(of_nodes, worlds.blocks), change=change
-            )
-        except SimulationError as error:
-            rows.append({"status": "failed", "stage": "simulate", "error": f"SimulationError: {error}"})
-            looks["state"][place] = NOT_THERE
-            continue
-        rows.append({**compute_responses(recording), "status": "ok"})
-        looks[place] = look_at(recording.update, looks_ns)
-        if nodes is not None and nodes_at_ns is not None:
-            nodes[place] = look_at_nodes(recording, nodes_at_ns)
-    return Continued(Block.of_rows(0, [rows]), looks, nodes)
+    all_done: list[Continued] = []
+    all_rows: list[list[dict[str, Any]]] = []
+    ended = np.full((len(continuations), len(worlds.roots)), np.inf)
+    for number, one in enumerate(continuations):
+        stem, parts_at_ns = one.find_stem(continuations[:number])
+        operator = replace(scenario.operator, script=(*scenario.operator.script, *one.script))
+        way = replace(scenario, operator=operator)
+        change = None if one.change is None else (one.change[0], one.change[1].policy)
+        rows: list[dict[str, Any]] = []
+        looks = np.zeros((len(worlds.roots), len(one.looks_ns)), LOOK)
+        nodes = None if one.nodes_at_ns is None else np.zeros(worlds.nodes.shape, NODE_LOOK)
+        for place, (root, of_nodes) in enumerate(zip(worlds.roots.tolist(), worlds.nodes, strict=True)):
+            if stem >= 0 and ended[stem, place] < parts_at_ns:
+                ended[number, place] = ended[stem, place]
+                rows.append(all_rows[stem][place])
+                looks[place] = _looks_of_stem(one, continuations[stem], all_done[stem].looks[place])
+                continue
+            lineage = Lineage(of_nodes, worlds.blocks)
+            try:
+                recording = run_reference(way, policy, seed=seed, replication=root, lineage=lineage, change=change)
+            except SimulationError as error:
+                rows.append({"status": "failed", "stage": "simulate", "error": f"SimulationError: {error}"})
+                looks["state"][place] = NOT_THERE
+                continue
+            rows.append({**compute_responses(recording), "status": "ok"})
+            if recording.makespan_ns is not None:
+                ended[number, place] = recording.makespan_ns
+            looks[place] = look_at(recording.update, one.looks_ns)
+            if nodes is not None and one.nodes_at_ns is not None:
+                nodes[place] = look_at_nodes(recording, one.nodes_at_ns)
+        all_rows.append(rows)
+        all_done.append(Continued(Block.of_rows(0, [rows]), looks, nodes))
+    return all_done
+
+
+def _looks_of_stem(one: Continuation, stem: Continuation, looks: np.ndarray) -> np.ndarray:
+    """Return the looks at rollouts that were over before two ways part."""
+    return looks[..., [stem.looks_ns.index(at_ns) for at_ns in one.looks_ns]]

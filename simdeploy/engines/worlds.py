@@ -1,13 +1,20 @@
-"""Worlds that are put together from several replications: whose numbers the fleet has, and each node."""
+"""Worlds that are put together from several replications: whose numbers the fleet has, and each node; and how they go on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from itertools import zip_longest
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from simdeploy.world.draws import OF_NODES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simdeploy.scenario import ScenarioPolicy
+    from simdeploy.world.operator import ScriptedAct
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,3 +34,62 @@ class Worlds:
     roots: np.ndarray
     nodes: np.ndarray
     blocks: ClassVar[frozenset[int]] = OF_NODES
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """How worlds go on.
+
+    Attributes
+    ----------
+    script : tuple of ScriptedAct
+        What people do beside the scenario's script.
+    change : (int, ScenarioPolicy), optional
+        Another policy, and when it takes the place of the first one.
+    looks_ns : tuple of int
+        Instants at which the deployment is looked at, ascending.
+    nodes_at_ns : int, optional
+        Instant at which the nodes are.
+    """
+
+    script: tuple[ScriptedAct, ...] = ()
+    change: tuple[int, ScenarioPolicy] | None = None
+    looks_ns: tuple[int, ...] = ()
+    nodes_at_ns: int | None = None
+
+    @property
+    def _events(self) -> list[tuple[int, object]]:
+        acts: list[tuple[int, object]] = [(act.at_ns, act.do) for act in self.script]
+        return sorted([*acts, *([] if self.change is None else [self.change])], key=lambda event: event[0])
+
+    def parts_at(self, other: Continuation) -> int | None:
+        """Return the first instant at which something else is done than in another one; None if they are the same.
+
+        Examples
+        --------
+        >>> from simdeploy.world.operator import ScriptedAct
+        >>> pause, resume = ScriptedAct(60, "pause"), ScriptedAct(90, "resume")
+        >>> Continuation((pause, resume)).parts_at(Continuation((pause,)))
+        90
+        """
+        for mine, theirs in zip_longest(self._events, other._events):
+            if mine != theirs:
+                return min(event[0] for event in (mine, theirs) if event is not None)
+        return None
+
+    def find_stem(self, earlier: Sequence[Continuation]) -> tuple[int, int]:
+        """Return the place of the one from which this parts last, and when: rollouts that are over by then are the same; -1 for none.
+
+        It has all looks of this one.
+        """
+        stem = -1, 0
+        for place, other in enumerate(earlier):
+            at_ns = self.parts_at(other)
+            if (
+                at_ns is not None
+                and at_ns > stem[1]
+                and self.nodes_at_ns is None
+                and {*self.looks_ns} <= {*other.looks_ns}
+            ):
+                stem = place, at_ns
+        return stem

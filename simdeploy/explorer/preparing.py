@@ -29,7 +29,7 @@ def make_explorer(
     can_compile = scenario.past is None and has_address_space() and why_not_compiled() is None
     chosen = engine
     if engine == "auto":
-        chosen = "compiled" if can_compile and _is_compiled() else "reference"
+        chosen = "compiled" if can_compile and _is_compiled(scenario, policies) else "reference"
     prepare = begin_loading if engine == "auto" and can_compile else None
     return Explorer(scenario, policies, seed=seed, confidence_level=confidence_level, engine=chosen, prepare=prepare)
 
@@ -40,21 +40,18 @@ def begin_loading(explorer: Explorer) -> None:
     threading.Thread(target=_load, args=(explorer,), name="simdeploy-loading", daemon=True).start()
 
 
-def _is_compiled() -> bool:
-    from simdeploy.engines.compiled.kernel import is_ready
+def _is_compiled(scenario: Scenario, policies: Mapping[str, ScenarioPolicy]) -> bool:
+    from simdeploy.engines.compiled.engine import is_ready
 
-    return is_ready()
+    return is_ready(scenario, list(policies.values()))
 
 
 def _load(explorer: Explorer) -> None:
     """Load the compiled engine, which takes seconds, or a minute where it has to be compiled first, and let the explorer use it."""
     from simdeploy.experiments.replication import replicate
-    from simdeploy.scenario import Scenario
 
-    fleet = {"nodes": 2, "update_duration": "1s"}
-    tiny = Scenario.from_dict({"name": "tiny", "fleet": fleet, "policies": {"all": {"strategy": "immediate"}}})
     try:
-        replicate(tiny, replications=2, engine="compiled")
+        replicate(explorer.scenario, explorer.policies, replications=2, engine="compiled")
         explorer.engine = "compiled"
     finally:
         explorer.awaits_engine = False

@@ -82,7 +82,7 @@ def _with_dots(path: str) -> str:
 
 
 def _set(raw: dict[str, Any], path: str, value: object) -> None:
-    place = next(_resolve(raw, shared_schema(), path, ()), None)
+    place = _stated_place(raw, path) or next(_resolve(raw, shared_schema(), path, ()), None)
     if place is None:
         raise _no_such_path(raw, path)
     *parents, last = place
@@ -108,6 +108,17 @@ def _child(node: Any, schema: Mapping[str, Any], part: str | int) -> Any:
         return node[part]
     default = key_default(schema, part)
     return default if isinstance(default, dict) else {}
+
+
+def _stated_place(raw: Mapping[str, Any], path: str) -> Path | None:
+    """Return what `_resolve` would find first, soon, of keys that are all stated where no name has dots; None of others."""
+    place = tuple(path.split("."))
+    node: Any = raw
+    for part in place:
+        if not isinstance(node, dict) or part not in node or "." in "".join(node):
+            return None
+        node = node[part]
+    return place
 
 
 def _resolve(node: object, schema: Mapping[str, Any], rest: str, path: Path) -> Iterator[Path]:

@@ -250,11 +250,9 @@ def request_problems(fleet: Fleet, intervals_ns: Iterable[int]) -> Iterator[Prob
     paths: list[Path] = [("fleet", "requests_per_second")]
     paths += [("fleet", "classes", number, "requests_per_second") for number in range(len(fleet.classes))]
     for path, behaviour in zip(paths, fleet.behaviours, strict=True):
-        requests = peak_rate(behaviour) * longest_ns / NS_PER_S
-        if fleet.service is not None:
-            requests *= fleet.nodes
+        requests = peak_rate(behaviour) * (longest_ns * (1 if fleet.service is None else fleet.nodes))
         inherited = len(path) > len(paths[0]) and behaviour.requests_per_second == fleet.behaviour.requests_per_second
-        if requests > most and not inherited:
+        if requests > most * NS_PER_S and not inherited:
             where = " of a node that serves the whole fleet's" if fleet.service is not None else ""
             message = f"more than {most:,} requests in a window of {format_duration(longest_ns)}{where}"
             yield Problem(message, path, found=f"{float(behaviour.requests_per_second):g}")

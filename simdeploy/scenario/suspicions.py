@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from simdeploy.api import GeneralSpec
@@ -183,7 +184,7 @@ class PolicySuspicions:
         windows_ns = policy.windows_needed * policy.interval_ns
         deadline_ns = policy.deadline_ns or 0
         for name, behaviour in self._behaviours():
-            least_ns = _least_starting_ns(behaviour)
+            least_ns = _least_starting_ns(behaviour.update_duration.support[0], behaviour.slowdown.support[0])
             if windows_ns <= deadline_ns < least_ns + windows_ns:
                 message = (
                     f"no node{name} can become healthy in time: an update takes at least {format_duration(least_ns)}, "
@@ -217,8 +218,8 @@ class PolicySuspicions:
                 yield f" of class {node_class.name}", node_class.behaviour
 
 
-def _least_starting_ns(behaviour: Behaviour) -> int:
-    duration_s, slowdown = behaviour.update_duration.support[0], behaviour.slowdown.support[0]
+@lru_cache
+def _least_starting_ns(duration_s: float, slowdown: float) -> int:
     return round_half_up(exact(float(duration_s)) * exact(float(slowdown)) * NS_PER_S)
 
 

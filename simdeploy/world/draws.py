@@ -40,6 +40,10 @@ OF_NODES = BRANCHING | frozenset(
     )
 )
 
+# Blocks that every node has at index 0; all of them are computed at once for a fleet so small that calls cost more.
+_OF_EACH_NODE: Any = np.array(sorted({stream.block for stream in Stream if stream.node_is == "node"}))[:, np.newaxis]
+_PLACES = {block: place for place, block in enumerate(_OF_EACH_NODE.ravel().tolist())}
+_SMALL_FLEET = 64
 # Blocks with one number a rollout, which nearly every rollout needs.
 _SINGLE: Any = np.array(
     sorted({stream.block for stream in Stream if stream.node_is == stream.index_is == "0"} - OF_NODES)
@@ -91,7 +95,7 @@ class Draws:
     True
     """
 
-    __slots__ = ("_across", "_along", "_lineage", "_n_nodes", "replication", "seed")
+    __slots__ = ("_across", "_along", "_first", "_lineage", "_n_nodes", "replication", "seed")
 
     def __init__(self, seed: int, replication: int, n_nodes: int = WORD_LIMIT, lineage: Lineage | None = None) -> None:
         self.seed = whole_number(seed, "seed", SEED_LIMIT)
@@ -101,6 +105,7 @@ class Draws:
         # (stream, index, node // _NODES) and (stream, node, index // _INDICES) -> consecutive numbers
         self._across: dict[tuple[int, int, int], list[float]] = {}
         self._along: dict[tuple[int, int, int], list[float]] = {}
+        self._first: FloatArray | None = None  # by lane, block of `_OF_EACH_NODE` and node
 
     def draw(self, stream: Stream, node: int = 0, index: int = 0) -> float:
         """One random number, in (0, 1)."""
@@ -136,6 +141,11 @@ class Draws:
 
     def of_nodes(self, stream: Stream, nodes: np.ndarray, index: int = 0) -> FloatArray:
         """Return the numbers of some nodes at one index."""
+        if index == 0 and stream.node_is == "node" and self._n_nodes <= _SMALL_FLEET:
+            if self._first is None:
+                self._first = self._compute_first()
+            numbers: FloatArray = self._first[stream.lane, _PLACES[stream.block], nodes]
+            return numbers
         return uniforms(self.seed, self._replication_of(stream.block, nodes), stream, nodes, index)
 
     def _replication_of(self, block: int, nodes: int | np.ndarray) -> npt.ArrayLike:
@@ -143,6 +153,13 @@ class Draws:
             return self.replication
         of_nodes: npt.ArrayLike = self._lineage.nodes[nodes]
         return of_nodes
+
+    def _compute_first(self) -> FloatArray:
+        replications = np.full(_OF_EACH_NODE.shape, self.replication)
+        if self._lineage is not None:
+            is_of_others = np.isin(_OF_EACH_NODE, list(self._lineage.blocks))
+            replications = np.where(is_of_others, self._lineage.nodes, replications)
+        return block_uniforms(self.seed, replications, _OF_EACH_NODE, np.arange(self._n_nodes), 0)
 
     def _compute_across(self, stream: Stream, index: int, node: int) -> None:
         if stream.block in _SINGLE and node == index == 0:

@@ -183,8 +183,8 @@ class Fleet:
 
 def peak_rate(behaviour: Behaviour) -> Fraction:
     """Return the most requests per second that a node of a local service has at any time of the day."""
-    peak = max(behaviour.traffic.factors) if behaviour.traffic else 1.0
-    return behaviour.requests_per_second * exact(peak)
+    rate = behaviour.requests_per_second
+    return rate * exact(max(behaviour.traffic.factors)) if behaviour.traffic else rate
 
 
 def traffic_points(behaviours: Sequence[Behaviour]) -> list[int]:

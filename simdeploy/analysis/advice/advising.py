@@ -97,7 +97,7 @@ def forecast(
     folder = None if log is None else prepare_log(log)
     means = Means(replications, confidence_level, seed, engine, executor, workers, cluster, progress)
     question = Question(scenario, Given(policy, seen, at, evidence), means)
-    question.condition(extra_runs=0)
+    question.condition()
     answer = Forecast(**question.forecast())
     if folder is not None:
         keep_answer(folder, question.scenario, seen, evidence, answer, answer.at_s)
@@ -174,7 +174,7 @@ def advise(
     means = Means(replications, confidence_level, seed, engine, executor, workers, cluster, progress)
     question = Question(scenario, Given(policy, seen, at, evidence), means)
     chosen = choose_acts(acts, question.scenario, question.seen, question.plan)
-    question.condition(extra_runs=question.count_runs(chosen))
+    question.condition(chosen)
     answer = question.advise(chosen)
     if folder is not None:
         keep_answer(folder, question.scenario, seen, evidence, answer, answer.at_s)

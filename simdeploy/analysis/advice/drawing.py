@@ -11,7 +11,7 @@ import numpy as np
 from simdeploy.analysis.advice.laws import FOREVER, healthy_chances
 from simdeploy.analysis.advice.tables import bound_levels
 from simdeploy.world.distributions import Beta, Distribution, Gamma, sample_ns
-from simdeploy.world.streams import Stream, uniforms
+from simdeploy.world.streams import Stream, block_uniforms, uniforms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,13 +107,14 @@ def _draw(
         if not len(left):
             break
 
-        def draw(stream: Stream, attempt: int = attempt) -> np.ndarray:
-            return uniforms(seed, replications[left], stream, nodes.numbers[left], attempt)  # noqa: B023
-
-        times[left] += _durations(law, draw(Stream.UPDATE_DURATION), nodes.slowdown[left], roughly)
-        failure = np.asarray(law.failure(nodes.start_failure[left]))
-        hangs = draw(Stream.START_HANG) < hang if hang else np.zeros(len(left), dtype=bool)
-        fails = draw(Stream.START_FAILURE) < failure if failure.any() else np.zeros(len(left), dtype=bool)
+        own = replications[left], nodes.numbers[left]
+        # Both are of one block.
+        u, u_failure = block_uniforms(seed, own[0], Stream.UPDATE_DURATION.block, own[1], attempt)
+        times[left] += _durations(law, u, nodes.slowdown[left], roughly)
+        fails = u_failure < law.failure(nodes.start_failure[left])
+        hangs = np.zeros(len(left), dtype=bool)
+        if hang:
+            hangs = uniforms(seed, own[0], Stream.START_HANG, own[1], attempt) < hang
         is_late = times[left] > deadline if rule.deadline_from_dispatch else np.zeros(len(left), dtype=bool)
         if rule.is_checked:
             times[left[hangs]] = deadline if rule.deadline_from_dispatch else times[left[hangs]] + deadline
@@ -211,6 +212,7 @@ class _Windows:
         self._law, self._numbers, self._seed, self._replications = law, numbers, seed, replications
         self._roughly, self._bounds = roughly, None
         self._levels = self._after_ns = np.zeros(0)
+        self._odd = np.full(len(numbers), np.nan)
         if len(numbers) >= _FEWEST_BOUNDED and law.constants[0] is None:
             self._bounds = bound_levels(law, uniforms(seed, replications, Stream.ERROR_RATE, numbers))
         if self._bounds is None:
@@ -228,9 +230,7 @@ class _Windows:
         is_healthy = np.ones(len(places), dtype=bool)
         asked = np.flatnonzero(low < 1)
         if len(asked):
-            u = uniforms(
-                self._seed, self._replications[places[asked]], Stream.WINDOW, self._numbers[places[asked]], window
-            )
+            u = self._draw(window, places[asked])
             is_healthy[asked] = u <= low[asked]
             is_open = (u > low[asked]) & (u <= high[asked])
             if is_open.any():
@@ -240,6 +240,18 @@ class _Windows:
                 )
                 is_healthy[asked[is_open]] = u[is_open] <= self._chances(window, *own)
         return is_healthy
+
+    def _draw(self, window: int, nodes: np.ndarray) -> np.ndarray:
+        """Return the numbers that decide some nodes' windows; a block has those of two."""
+        drawn: np.ndarray = self._odd[nodes]
+        if window % 2 == 0 or np.isnan(drawn).any():
+            lanes = block_uniforms(
+                self._seed, self._replications[nodes], Stream.WINDOW.block, self._numbers[nodes], window // 2
+            )
+            self._odd[:] = np.nan
+            self._odd[nodes] = lanes[1]
+            drawn = lanes[window % 2]
+        return drawn
 
     def _chances(self, window: int, levels: np.ndarray, after_ns: np.ndarray) -> np.ndarray:
         law = self._law

@@ -35,7 +35,7 @@ from simdeploy.vocabulary import TERMINAL_STATES, VERDICTS
 
 if TYPE_CHECKING:
     from simdeploy.analysis.advice.conditioning import Conditioned
-    from simdeploy.analysis.advice.running import Outcomes
+    from simdeploy.analysis.advice.running import Outcomes, Way
     from simdeploy.analysis.advice.seen import Look, Seen
     from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
@@ -114,14 +114,13 @@ class Question:
     def _state(self) -> str:
         return str(self._look.fields.get("state", "in_progress"))
 
-    def count_runs(self, acts: Sequence[Act]) -> int:
-        """Return how many times the worlds are run, besides going on."""
+    def _list_ways(self, acts: Sequence[Act]) -> list[Way]:
+        """Return what is done to the worlds: nothing, acts, and waiting."""
         at_ns = self._look.at_ns
-        changes = sum(act.policy is not None for act in acts)
-        scripts = {act.script(at_ns) for act in acts}
+        ways: list[Way] = [((), None), *((act.script(at_ns), act.policy) for act in acts)]
         if acts and self.scenario.costs is not None:
-            scripts |= {script for of_wait in self._list_scripts().values() for script in of_wait}
-        return changes + len(scripts - {()})
+            ways += [(script, None) for of_wait in self._list_scripts().values() for script in of_wait]
+        return list(dict.fromkeys(ways))
 
     def _list_scripts(self) -> dict[tuple[str, int], list[Script]]:
         """Return what people may do after waiting."""
@@ -131,9 +130,10 @@ class Question:
             is_paused=self._state == "paused",
         )
 
-    def condition(self, *, extra_runs: int) -> None:
-        """Draw the worlds, and let them go on."""
-        n, n_runs = self._replications, 2 + extra_runs
+    def condition(self, acts: Sequence[Act] = ()) -> None:
+        """Draw the worlds, and let them go on, under each act too."""
+        ways = self._list_ways(acts)
+        n, n_runs = self._replications, 1 + len(ways)
         self._campaign.expect(n * n_runs, nodes=self.scenario.fleet.nodes)
         self._n_runs, self._done, self._total = n_runs, 0, n * n_runs
         self._campaign.report(0, n * n_runs)
@@ -152,6 +152,7 @@ class Question:
         looks_ns = (at_ns, *(at_ns + wait_s * NS_PER_S for wait_s in WAITS_S))
         executor = self._campaign.executor(self._engine)
         self._runner = Runner(self._conditioned, executor, looks_ns, self._instants, self._tell)
+        self._runner.run_all(ways)
         self._outcomes = self._runner.run()
 
     def _tell(self, n: int) -> None:
@@ -272,7 +273,7 @@ class Question:
         """Compare the acts."""
         at_ns, weighted = self._conditioned.at_ns, self._weighted
         outcomes = [self._runner.run(act.script(at_ns), act.policy) for act in acts]
-        costs = [each.costs(self.scenario) for each in outcomes]
+        costs = [each.costs for each in outcomes]
         means = [weighted.mean(of_act) for of_act in costs]
         known = [place for place, mean in enumerate(means) if not math.isnan(mean.estimate)]
         cheapest = min(known, key=lambda place: means[place].estimate, default=None)

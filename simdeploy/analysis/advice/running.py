@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.engines.continuing import LOOK, NOT_THERE, Worlds, run_continued
+from simdeploy.engines.continuing import LOOK, NOT_THERE, Continuation, Worlds, run_continuations
 from simdeploy.experiments.jobs import Span
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import RESPONSES, STATES, TERMINAL_STATES
@@ -18,12 +18,15 @@ from simdeploy.vocabulary import RESPONSES, STATES, TERMINAL_STATES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simdeploy.analysis.advice.conditioning import Conditioned, OfKind
+    from simdeploy.analysis.advice.conditioning import Conditioned
+    from simdeploy.engines.continuing import Continued
     from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.operator import ScriptedAct
 
-# Nodes whose rollouts are run in one span: about a tenth of a second of work.
+# What is done to worlds: acts, or a policy that takes the place of theirs.
+Way: TypeAlias = "tuple[tuple[ScriptedAct, ...], ScenarioPolicy | None]"
+# Nodes whose rollouts are run in one span: under a dozen acts about a tenth of a second of work of the compiled engine.
 _NODES_PER_SPAN = {"compiled": 250_000, "reference": 5_000}
 # Later than anything that happens.
 _END_NS = (1 << 62) - 1
@@ -46,6 +49,8 @@ class Outcomes:
         Their instants.
     exposed_later : ndarray of int
         Nodes that start after the instant of looking; none if they were not counted.
+    costs : ndarray of float
+        NaN without costs, or where unknown.
     """
 
     numbers: dict[str, np.ndarray]
@@ -53,41 +58,11 @@ class Outcomes:
     looks: np.ndarray
     looks_ns: tuple[int, ...]
     exposed_later: np.ndarray
+    costs: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def look(self, at_ns: int) -> np.ndarray:
         """Return the deployment objects at the end of an instant."""
         return self.looks[:, self.looks_ns.index(at_ns)]
-
-    def replaced(self, places: np.ndarray, others: Outcomes) -> Outcomes:
-        """Return outcomes of which some are those of others, with the looks of these."""
-
-        def put(these: np.ndarray, those: np.ndarray) -> np.ndarray:
-            these = these.copy()
-            these[places] = those
-            return these
-
-        return Outcomes(
-            {name: put(of, others.numbers[name]) for name, of in self.numbers.items()},
-            {name: put(of, others.words[name]) for name, of in self.words.items()},
-            put(self.looks[:, [self.looks_ns.index(at_ns) for at_ns in others.looks_ns]], others.looks),
-            others.looks_ns,
-            others.exposed_later,
-        )
-
-    def costs(self, scenario: Scenario) -> np.ndarray:
-        """Return the cost of each rollout; NaN without costs, or where unknown."""
-        import pandas as pd
-
-        n = len(self.looks)
-        if scenario.costs is None:
-            return np.full(n, np.nan)
-        columns: dict[str, Any] = {"policy": "seen", "replication": np.arange(n), **self.numbers}
-        columns |= {
-            name: pd.array([word or None for word in of.tolist()], dtype="str") for name, of in self.words.items()
-        }
-        found = Values(pd.DataFrame(columns), [Measure("cost")], costs=scenario.costs).of(Measure("cost"))
-        costs: np.ndarray = found[0]
-        return costs
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,27 +72,26 @@ class _Job:
     scenarios: tuple[Scenario, ...]
     policy: ScenarioPolicy
     worlds: tuple[Worlds, ...]
-    looks_ns: tuple[int, ...]
+    ways: tuple[Continuation, ...]
     at_ns: int
-    changed: ScenarioPolicy | None
     seed: int
     engine: str
-    counts_exposed: bool
 
-    def run(self, span: Span) -> Outcomes:
-        """Run some of the worlds."""
+    def run(self, span: Span) -> list[Outcomes]:
+        """Run some of the worlds; return what becomes of them in each way."""
         places = slice(span.first, span.first + span.n_replications)
         worlds = self.worlds[span.group]
-        continued = run_continued(
+        all_continued = run_continuations(
             self.scenarios[span.group],
             self.policy,
             Worlds(worlds.roots[places], worlds.nodes[places]),
-            looks_ns=self.looks_ns,
-            nodes_at_ns=_END_NS if self.counts_exposed else None,
-            change=None if self.changed is None else (self.at_ns, self.changed),
+            self.ways,
             seed=self.seed,
             engine=self.engine,
         )
+        return [self._read(continued, way) for continued, way in zip(all_continued, self.ways, strict=True)]
+
+    def _read(self, continued: Continued, way: Continuation) -> Outcomes:
         block = continued.block
         rows, is_ok = block.index[0], block.is_ok[block.index[0]]
         numbers, words = {}, {}
@@ -130,21 +104,25 @@ class _Job:
         exposed = np.zeros(0, dtype=np.int64)
         if continued.nodes is not None:
             exposed = (continued.nodes["started_ns"] > self.at_ns).sum(axis=1)
-        return Outcomes(numbers, words, continued.looks, self.looks_ns, exposed)
+        return Outcomes(numbers, words, continued.looks, way.looks_ns, exposed)
 
-    def failed(self, span: Span, stage: str, error: str) -> Outcomes:  # noqa: ARG002 - what it was is not told
+    def failed(self, span: Span, stage: str, error: str) -> list[Outcomes]:  # noqa: ARG002 - what it was is not told
         """Return worlds of which nothing is known."""
         n = span.n_replications
-        looks = np.zeros((n, len(self.looks_ns)), LOOK)
-        looks["state"] = NOT_THERE
-        numbers = {name: np.full(n, np.nan) for name, dtype in RESPONSES.items() if dtype != "str"}
-        words = {name: np.full(n, "", dtype=object) for name, dtype in RESPONSES.items() if dtype == "str"}
-        exposed = np.zeros(n if self.counts_exposed else 0, dtype=np.int64)
-        return Outcomes(numbers, words, looks, self.looks_ns, exposed)
+        all_outcomes = []
+        for way in self.ways:
+            looks = np.zeros((n, len(way.looks_ns)), LOOK)
+            looks["state"] = NOT_THERE
+            numbers = {name: np.full(n, np.nan) for name, dtype in RESPONSES.items() if dtype != "str"}
+            words = {name: np.full(n, "", dtype=object) for name, dtype in RESPONSES.items() if dtype == "str"}
+            exposed = np.zeros(0 if way.nodes_at_ns is None else n, dtype=np.int64)
+            all_outcomes.append(Outcomes(numbers, words, looks, way.looks_ns, exposed))
+        return all_outcomes
 
-    def join(self, span: Span, parts: Sequence[tuple[Span, Outcomes]]) -> Outcomes:  # noqa: ARG002 - parts have all of it
-        """Return the outcome of a span that was done in parts."""
-        return _join([outcomes for _, outcomes in sorted(parts, key=lambda part: part[0])])
+    def join(self, span: Span, parts: Sequence[tuple[Span, list[Outcomes]]]) -> list[Outcomes]:  # noqa: ARG002 - parts have all of it
+        """Return the outcomes of a span that was done in parts."""
+        in_order = [outcomes for _, outcomes in sorted(parts, key=lambda part: part[0])]
+        return [_join(of_way) for of_way in zip(*in_order, strict=True)]
 
 
 def _join(parts: Sequence[Outcomes]) -> Outcomes:
@@ -157,6 +135,26 @@ def _join(parts: Sequence[Outcomes]) -> Outcomes:
     )
 
 
+def _price(ways: Sequence[Outcomes], scenario: Scenario) -> list[Outcomes]:
+    """Return outcomes with their costs."""
+    import pandas as pd
+
+    n = len(ways[0].looks)
+    if scenario.costs is None:
+        return [replace(outcomes, costs=np.full(n, np.nan)) for outcomes in ways]
+    columns: dict[str, Any] = {
+        "policy": np.repeat(np.arange(len(ways)), n),
+        "replication": np.tile(np.arange(n), len(ways)),
+    }
+    for name in ways[0].numbers:
+        columns[name] = np.concatenate([outcomes.numbers[name] for outcomes in ways])
+    for name in ways[0].words:
+        words = [word or None for outcomes in ways for word in outcomes.words[name].tolist()]
+        columns[name] = pd.array(words, dtype="str")
+    costs = Values(pd.DataFrame(columns), [Measure("cost")], costs=scenario.costs).of(Measure("cost"))
+    return [replace(outcomes, costs=of_way) for outcomes, of_way in zip(ways, costs, strict=True)]
+
+
 @dataclass(frozen=True)
 class Runner:
     """Runs conditioned worlds on.
@@ -165,7 +163,7 @@ class Runner:
     ----------
     executor : Executor
     looks_ns : tuple of int
-        Instants at which the worlds are looked at.
+        Instants at which the worlds are looked at: if nothing is done all, and else those before acts.
     course_ns : tuple of int
         Further ones if nothing is done.
     report : callable
@@ -177,62 +175,52 @@ class Runner:
     looks_ns: tuple[int, ...]
     course_ns: tuple[int, ...]
     report: Callable[[int], None] = lambda _: None
-    _done: dict[tuple[ScriptedAct, ...], Outcomes] = field(default_factory=dict)
+    _done: dict[Way, Outcomes] = field(default_factory=dict)
 
     def run(self, script: tuple[ScriptedAct, ...] = (), changed: ScenarioPolicy | None = None) -> Outcomes:
-        """Run all worlds under further acts, once, or with another policy from now on."""
-        if changed is not None:
-            return self._run(script, changed)
-        if script not in self._done:
-            self._done[script] = self._run_rest(script)
-        return self._done[script]
+        """Run all worlds under further acts, or with another policy from now on, unless that was done."""
+        self.run_all([(script, changed)])
+        return self._done[script, changed]
 
-    def _run_rest(self, script: tuple[ScriptedAct, ...]) -> Outcomes:
-        """Run worlds under a script; those that are over before its last act, under the acts before that, stay as they are."""
-        acts_ns = script[-1].at_ns if script else 0
-        before = self._done.get(tuple(act for act in script if act.at_ns < acts_ns))
-        if before is None or not script or acts_ns - 1 not in self.looks_ns:
-            return self._run(script, None)
-        are_over = np.isin(before.look(acts_ns - 1)["state"], OVER)
-        kinds, first = [], 0
-        for of_kind in self.conditioned.by_kind:
-            n = len(of_kind.weights)
-            places = np.flatnonzero(~are_over[first : first + n])
-            worlds = Worlds(of_kind.worlds.roots[places], of_kind.worlds.nodes[places])
-            kinds.append(replace(of_kind, worlds=worlds, weights=of_kind.weights[places]))
-            first += n
-        self.report(int(are_over.sum()))
-        return before.replaced(~are_over, self._run(script, None, kinds))
-
-    def _run(
-        self, script: tuple[ScriptedAct, ...], changed: ScenarioPolicy | None, kinds: Sequence[OfKind] | None = None
-    ) -> Outcomes:
-        operator = self.conditioned.scenario.operator
-        scenario = replace(self.conditioned.scenario, operator=replace(operator, script=(*operator.script, *script)))
-        kinds = self.conditioned.by_kind if kinds is None else kinds
-        goes_on = not script and changed is None
+    def run_all(self, ways: Sequence[Way]) -> None:
+        """Run all worlds under further acts and other policies; together that takes much less time than one after the other."""
+        # Worlds that are over before a way parts from an earlier one are the same in both.
+        left = sorted((way for way in dict.fromkeys(ways) if way not in self._done), key=_count_steps)
+        if not left:
+            return
+        conditioned, kinds = self.conditioned, self.conditioned.by_kind
         job = _Job(
-            tuple(scenario.given(of_kind.kind.name) for of_kind in kinds),
-            self.conditioned.seen.policy,
+            tuple(conditioned.scenario.given(of_kind.kind.name) for of_kind in kinds),
+            conditioned.seen.policy,
             tuple(of_kind.worlds for of_kind in kinds),
-            (*self.looks_ns, *self.course_ns) if goes_on else self.looks_ns,
-            self.conditioned.at_ns,
-            changed,
-            self.conditioned.seed,
-            self.conditioned.engine,
-            counts_exposed=goes_on,
+            tuple(self._continue(*way) for way in left),
+            conditioned.at_ns,
+            conditioned.seed,
+            conditioned.engine,
         )
         nothing = Span(-1, 0, 1, 0, 0)
         done = [(nothing, job.failed(nothing, "", ""))]
-        with closing(self.executor.run(job, self._list_spans(kinds))) as finished:
+        with closing(self.executor.run(job, self._list_spans())) as finished:
             for span, outcomes in finished:
                 done.append((span, outcomes))
-                self.report(span.n_replications)
-        return job.join(nothing, done)
+                self.report(span.n_replications * len(left))
+        self._done.update(zip(left, _price(job.join(nothing, done), conditioned.scenario), strict=True))
 
-    def _list_spans(self, kinds: Sequence[OfKind]) -> Iterator[Span]:
+    def _continue(self, script: tuple[ScriptedAct, ...], changed: ScenarioPolicy | None) -> Continuation:
+        if script or changed is not None:
+            change = None if changed is None else (self.conditioned.at_ns + 1, changed)
+            before_acts = {act.at_ns - 1 for act in script}
+            return Continuation(script, change, tuple(sorted(before_acts & {*self.looks_ns})))
+        return Continuation((), None, tuple(sorted({*self.looks_ns, *self.course_ns})), _END_NS)
+
+    def _list_spans(self) -> Iterator[Span]:
         size = max(_NODES_PER_SPAN[self.conditioned.engine] // self.conditioned.scenario.fleet.nodes, 1)
-        for number, of_kind in enumerate(kinds):
+        for number, of_kind in enumerate(self.conditioned.by_kind):
             n = len(of_kind.weights)
             for first in range(0, n, size):
                 yield Span(number, 0, 1, first, min(size, n - first))
+
+
+def _count_steps(way: Way) -> int:
+    script, changed = way
+    return len(script) + (changed is not None)

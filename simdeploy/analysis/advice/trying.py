@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from simdeploy.engines.compiled.jit import entry, inlined
+from simdeploy.engines.compiled.jit import compiled, entry, inlined
 from simdeploy.engines.compiled.philox import block, to_uniform
 from simdeploy.world.streams import Stream
 
@@ -22,6 +22,8 @@ _RUNS, _FAILS = 0, 1
 _ROUGH = 1e-12
 # After so many tries in vain, the numbers of so many attempts are drawn together, and most of them rule out what is wanted.
 _PATIENCE, _BATCH = 16, 64
+# If so many starts are so early that the node would have to have an unhealthy window, those are looked for, too.
+_MANY = 0.05
 
 
 @inlined
@@ -47,7 +49,7 @@ def _level_of(durations, time):
 @inlined
 def _bound_first(wanted, started, low, high, start_low, start_high, rule, has_hang):
     """Return between which times the only attempt must end, and whether it must (1) or must not (0) succeed (-1: either)."""
-    is_checked, from_dispatch, deadline_ns, interval_ns, needed, _, _, _ = rule
+    is_checked, from_dispatch, deadline_ns, interval_ns, needed, threshold, _, _ = rule
     after, until, succeeds = -math.inf, high, -1
     if started == 1:
         after, until, succeeds = start_low, min(start_high, high), 1
@@ -58,6 +60,8 @@ def _bound_first(wanted, started, low, high, start_low, start_high, rule, has_ha
     if wanted == _RUNS and is_checked:
         succeeds = 1
         until = min(until, high - needed * interval_ns)
+    elif started < 0 and wanted == _FAILS and is_checked and threshold == 0 and deadline_ns > high:
+        after, succeeds = low, 0  # nothing else fails before the deadline
     elif started < 0:
         until = math.inf
     return after, until, succeeds
@@ -175,6 +179,46 @@ def _does(
     return time > low and time <= high and (wanted < 0 or wanted == verdict)
 
 
+@compiled
+def _draw(key0, key1, first, start, supply, node, even, odd):
+    """Draw both words of the first attempt for a batch of tries: in a function of its own it becomes vector instructions."""
+    for ahead in range(_BATCH):
+        shifted = start + ahead
+        shifted -= supply if shifted >= supply else 0
+        even[ahead], odd[ahead] = block(key0, key1, np.uint64(first + shifted), _ATTEMPT, node, _0)
+
+
+@compiled
+def _draw_windows(key0, key1, first, start, supply, node, needed, highest):
+    """Draw the highest word of the first windows for a batch of tries."""
+    for ahead in range(_BATCH):
+        highest[ahead] = _0
+    for pair in range((needed + 1) >> 1):
+        has_both = 2 * pair + 1 < needed
+        for ahead in range(_BATCH):
+            shifted = start + ahead
+            shifted -= supply if shifted >= supply else 0
+            even, odd = block(key0, key1, np.uint64(first + shifted), _WINDOW, node, np.uint64(pair))
+            highest[ahead] = max(highest[ahead], max(even, odd) if has_both else even)
+
+
+@compiled
+def _sieve(even, odd, highest, bounds, healthy, hits):
+    """List the tries of a batch that may do what is wanted, and return how many they are.
+
+    The first attempt's words lie within bounds, and where it ends so early that the node would run too soon, a window's is above that
+    of surely healthy ones.
+    """
+    u_low, u_high, u_direct, odd_low, odd_high = bounds
+    n_hits = 0
+    for ahead in range(_BATCH):
+        hits[n_hits] = ahead
+        u, odd_u = to_uniform(even[ahead]), to_uniform(odd[ahead])
+        fits = (u >= u_low) & (u <= u_high) & (odd_u >= odd_low) & (odd_u < odd_high)
+        n_hits += fits & ((u >= u_direct) | (to_uniform(highest[ahead]) > healthy))
+    return n_hits
+
+
 @entry(cache=True)
 def find_tries(
     seed,
@@ -213,17 +257,22 @@ def find_tries(
     tables : tuple
         Of `Tables.arrays`.
     """
-    durations, tail, _, hang, _ = tables
+    durations, tail, _, hang, healthy_table = tables
     key0, key1 = np.uint64(seed) & _LOW, np.uint64(seed) >> _32
     is_sieved = attempts == 1 and supply >= _BATCH
     n_steps, last = durations.shape[1] - 1, len(failures) - 1
     found = np.full(len(numbers), -1, np.int64)
     even_ahead, odd_ahead = np.empty(_BATCH, np.uint64), np.empty(_BATCH, np.uint64)
-    hits = np.empty(_BATCH, np.int64)
+    highest, hits = np.zeros(_BATCH, np.uint64), np.empty(_BATCH, np.int64)
+    # The chance of a healthy window at worst: with all windows up to it, a node runs as soon as it can.
+    surely_healthy = 1.0
+    for part in range(len(healthy_table)):
+        for window in range(min(rule[4], healthy_table.shape[2])):
+            surely_healthy = min(surely_healthy, healthy_table[part, healthy_table.shape[1] - 1, window])
     for place in range(len(numbers)):
         node, offset = np.uint64(numbers[place]), per_world * worlds[place]
         number, n_hits, hit, batch, is_bound = from_try[place], 0, 0, from_try[place], False
-        u_low, u_high, odd_low, odd_high = 0.0, 1.0, 0.0, 1.0
+        u_low, u_high, u_direct, odd_low, odd_high = 0.0, 1.0, 0.0, 0.0, 1.0
         ends_window = wanted[place] == _RUNS and rule[0] and rule[4] > 0
         while number < tries:
             if number >= from_try[place] + _PATIENCE and is_sieved and slowdown[place] > 0:
@@ -243,6 +292,10 @@ def find_tries(
                     above = _level_of(durations, until / slowdown[place])
                     u_low = 0.0 if below < 0 else tail + below / n_steps * (1 - 2 * tail) - _ROUGH
                     u_high = 1.0 if above == n_steps else tail + (above + 1) / n_steps * (1 - 2 * tail) + _ROUGH
+                    if ends_window:
+                        below = _level_of(durations, (low[place] - rule[4] * rule[3]) / slowdown[place])
+                        u_direct = 0.0 if below < 0 else tail + below / n_steps * (1 - 2 * tail) - _ROUGH
+                        u_direct = u_direct if u_direct >= u_low + _MANY else 0.0
                     if succeeds == 1:
                         odd_low = min(failures[0, place], failures[last, place])
                     elif succeeds == 0:
@@ -250,25 +303,19 @@ def find_tries(
                     batch = number
                 while hit == n_hits and batch < tries:
                     start = (offset + batch) % supply
-                    for ahead in range(_BATCH):
-                        shifted = start + ahead
-                        shifted -= supply if shifted >= supply else 0
-                        even_ahead[ahead], odd_ahead[ahead] = block(
-                            key0, key1, np.uint64(first + shifted), _ATTEMPT, node, _0
-                        )
-                    hit, n_hits = 0, 0
-                    for ahead in range(_BATCH):
-                        hits[n_hits] = batch + ahead
-                        u, odd_u = to_uniform(even_ahead[ahead]), to_uniform(odd_ahead[ahead])
-                        n_hits += (u >= u_low) & (u <= u_high) & (odd_u >= odd_low) & (odd_u < odd_high)
+                    _draw(key0, key1, first, start, supply, node, even_ahead, odd_ahead)
+                    if u_direct > 0:
+                        _draw_windows(key0, key1, first, start, supply, node, rule[4], highest)
+                    bounds = u_low, u_high, u_direct, odd_low, odd_high
+                    hit, n_hits = 0, _sieve(even_ahead, odd_ahead, highest, bounds, surely_healthy, hits)
                     batch += _BATCH
                 if hit == n_hits:
                     break
-                number = hits[hit]
+                number = batch - _BATCH + hits[hit]
+                even, odd = even_ahead[hits[hit]], odd_ahead[hits[hit]]
                 hit += 1
                 if number >= tries:
                     break
-                even, odd = even_ahead[number - batch + _BATCH], odd_ahead[number - batch + _BATCH]
                 u = to_uniform(even)
                 if ends_window and tail <= u <= 1 - tail:
                     x = (u - tail) / (1 - 2 * tail) * n_steps

@@ -69,7 +69,7 @@ def find_worth(
     for (how, wait_s), of_wait in scripts.items():
         then_ns = runner.conditioned.at_ns + wait_s * NS_PER_S
         outcomes = [runner.run(script) for script in of_wait]
-        costs = np.stack([each.costs(runner.conditioned.scenario) for each in outcomes])
+        costs = np.stack([each.costs for each in outcomes])
         chosen = choose_by_halves(weighted.weights, costs, group(outcomes[0].look(then_ns), weighted.weights))
         saved = best_costs - chosen
         worth = weighted.mean(saved)

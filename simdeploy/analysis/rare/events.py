@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from simdeploy.analysis.asking.columns import find_columns
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.scenario.measures import Condition, Event, Measure
 
@@ -37,10 +38,20 @@ class Met(NamedTuple):
     n_failed: int
 
 
+def list_columns(event: Event) -> list[str]:
+    """Return the responses in which `look_for` looks for an event."""
+    named = [name for measure in _measures_of(event) for name in find_columns(measure, None)]
+    return [*named, "release", "makespan_s", "touched_nodes"]
+
+
+def _measures_of(event: Event) -> list[Measure]:
+    return [Measure(condition.of, given=event.given) for condition in event.conditions]
+
+
 def look_for(event: Event, table: pd.DataFrame | Batches, scenario: Scenario) -> Met:
     """Look for an event in a table of replications of one policy."""
     touched = Measure("touched_nodes")
-    measures = [Measure(condition.of, given=event.given) for condition in event.conditions]
+    measures = _measures_of(event)
     values = Values(table, [*measures, touched], release=scenario.release, takes_weights=True)
     holds = [_holds(part, values.of(measure)[0]) for part, measure in zip(event.conditions, measures, strict=True)]
     is_ok = values.is_ok[0]

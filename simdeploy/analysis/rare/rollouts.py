@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.rare.events import look_for
+from simdeploy.analysis.rare.events import list_columns, look_for
 from simdeploy.engines.branching import Branches, run_branches
 from simdeploy.experiments.table import Outcomes
 from simdeploy.statistics.splitting import Stage
@@ -55,7 +55,8 @@ class Rollouts:
         # No trajectory reaches a level beyond the fleet.
         branches = branches.towards(self.scenario.fleet.nodes + 1 if level is None else level)
         block, kept, reached = run_branches(self.scenario, self.policy, branches, seed=self.seed, engine=self.engine)
-        outcomes = Outcomes(*block.index.shape, first=block.first)
+        columns = [*list_columns(self.event), self.counts, "status"]
+        outcomes = Outcomes(*block.index.shape, first=block.first, columns=columns)
         outcomes.put(0, block)
         table = outcomes.to_frame({"policy": [self.policy.name]})
         met = look_for(self.event, table, self.scenario)

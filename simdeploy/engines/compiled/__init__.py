@@ -1,6 +1,6 @@
 """The compiled engine: the same model as the reference engine, in numba, for thousands of rollouts a second.
 
-May be used from outside: `engine.run_compiled`, `kernel.is_ready`. May import: `simdeploy.scenario` and what lies
+May be used from outside: `engine.run_compiled`, `engine.is_ready`, `kernel.is_ready`. May import: `simdeploy.scenario` and what lies
 below it, `simdeploy.engines.block`, numba (nowhere else); where that can't be used, importing it is an `InputError`.
 
 Files, from the inside out:
@@ -19,6 +19,7 @@ Files, from the inside out:
   `prober` counts for gates, `ahead` the same for several looks in advance;
 - `outcomes`, `responses`, `service` and `requests` (what is computed of it), under the names of `simdeploy.engines`, as is `branching`;
 - `barrier`, `barrier_fates`, `barrier_limits` and `barrier_outcomes` (many policies in one pass), `steps` (a node for many rules);
+- `changing` (another policy) and `continuations` (a world that goes on in several ways);
 - `kernel` (the one function that Python calls), `availability` (its cache) and `engine` (blocks).
 """
 

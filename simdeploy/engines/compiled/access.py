@@ -10,6 +10,7 @@ from simdeploy.engines.compiled.records import (
     BUNDLE_RECORD,
     CLASS_RECORD,
     CLASS_RULE_RECORD,
+    CONTINUATION_RECORD,
     KIND_RECORD,
     LAW_RECORD,
     MEMBER_RECORD,
@@ -74,7 +75,7 @@ class_nodes = make_view("class_nodes_at", INT, "n_class_nodes", 2)  # exact node
 law_at = make_reader("laws_at", LAW_RECORD)
 floats_of = make_view("floats_at", REAL, 3, "size")  # of a law: its values or grid
 process_at = make_reader("processes_at", PROCESS_RECORD)
-script = make_view("script_at", INT, "n_acts", 2)  # by time: when, what
+script = make_view("script_at", INT, "n_acts", 2)  # when, what; by time in each way in which a world goes on
 openings = make_view("openings_at", INT, "n_openings", 2)  # when change windows open and close, since Monday 00:00
 policy_at = make_reader("policies_at", POLICY_RECORD)
 policy_of = make_current("policies_at", POLICY_RECORD, "policy")  # the policy at hand
@@ -119,7 +120,8 @@ roots = make_view("roots_at", WORD, "n_lineages")
 lineages = make_view("lineages_at", WORD, "n_lineages", "nodes")
 kept = make_view("kept_at", BOOL, "n_lineages", "nodes")
 reached = make_view("reached_at", BOOL, "n_lineages")
-look_times = make_view("look_times_at", INT, "n_looks")  # ascending
+continuation_at = make_reader("continuations_at", CONTINUATION_RECORD)
+look_times = make_view("look_times_at", INT, "n_looks")  # ascending in each way in which a world goes on
 looks = make_view("looks_at", LOOK, "n_lineages", "n_looks")
 node_looks = make_view("node_looks_at", NODE_LOOK, "n_lineages", "n_looked_at")
 # What is traced: of every policy and replication; and changes from instant to instant, of the rollout at hand.

@@ -128,7 +128,8 @@ def reset(run):
     run.phase = READY
     run.is_rung = True
     run.news = run.promotion_wanted = run.operator_is_due = False
-    run.batches_due = run.acts_done = run.acts_told = run.acknowledged_failures = run.promoted_waves = 0
+    run.acts_done = run.acts_told = run.first_act
+    run.batches_due = run.acknowledged_failures = run.promoted_waves = 0
     run.updated = run.failed = 0
     run.makespan = NEVER
     run.next_turn = run.waves_open = run.waves_over = run.waves_judged = run.first_unjudged = 0
@@ -169,7 +170,7 @@ def _next_instant(run):
     following = next_in_queue(run)
     if run.clock != NO_CLOCK and not run.clock_is_frozen:
         following = min(following, run.clock_ends)
-    if run.acts_told < run.n_acts:
+    if run.acts_told < run.last_act:
         following = min(following, script(run)[run.acts_told, 0])
     if run.escape_is_pending:
         following = min(following, run.escape_at)
@@ -260,7 +261,7 @@ def _let_happen(run):
             run.operator_is_due = True
         else:
             batch_is_due(run)
-    while run.acts_told < run.n_acts and script(run)[run.acts_told, 0] <= now:
+    while run.acts_told < run.last_act and script(run)[run.acts_told, 0] <= now:
         run.acts_told += 1
         run.is_rung = True
     if not run.watch_has_ended and run.makespan == NEVER and run.watch_at <= now:
@@ -308,7 +309,7 @@ def _act(run):
 @compiled
 def _is_at_rest(run):
     """Tell whether a rollout that goes on has nothing ahead of it."""
-    if run.makespan < NEVER or run.is_rung or run.acts_done < run.n_acts:
+    if run.makespan < NEVER or run.is_rung or run.acts_done < run.last_act:
         return False
     if run.awaits_opening or run.slots_delayed or (run.clock != NO_CLOCK and not run.clock_is_frozen):
         return False

@@ -30,6 +30,7 @@ from simdeploy.engines.compiled.line import begin_line, is_online, set_heard
 from simdeploy.engines.compiled.node import hear_of, look_for_lost_wave, resolve_in_wave
 from simdeploy.engines.compiled.pools import let_serve
 from simdeploy.engines.compiled.quick import dispatch_quickly
+from simdeploy.engines.compiled.sampling import sample_nodes
 from simdeploy.engines.compiled.slots import count_free, give_up_slot, take_slot
 from simdeploy.engines.compiled.sorting import sort
 from simdeploy.engines.compiled.tables import (
@@ -103,6 +104,7 @@ def give_turns(run, count):
     first = run.next_turn
     count = min(count, run.nodes - first)
     run.next_turn += count
+    sample_nodes(run, run.next_turn)
     run.last_turn_at = run.now
     waves(run)[TURNS, wave] += count
     waves(run)[UNRESOLVED, wave] += count
@@ -181,6 +183,7 @@ def send_wave(run, count):
         return
     first = run.next_turn
     run.next_turn += count
+    sample_nodes(run, run.next_turn)
     run.last_turn_at = run.now
     waves(run)[TURNS, wave] += count
     waves(run)[UNRESOLVED, wave] += count
@@ -229,7 +232,7 @@ def _goes_back_in_order(run):
 @inlined
 def _next_visit(run):
     """Return when somebody next looks at the rollout, acts, or changes its policy; NEVER if nobody does."""
-    acts_at = script(run)[run.acts_told, 0] if run.acts_told < run.n_acts else NEVER
+    acts_at = script(run)[run.acts_told, 0] if run.acts_told < run.last_act else NEVER
     return min(acts_at, run.look_at, run.change_at)
 
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.engines.block import Block
-from simdeploy.engines.compiled import outcomes as at
-from simdeploy.engines.compiled.kernel import DONE, SPELLS_FULL, run_replications
+from simdeploy.engines.compiled import kernel, outcomes as at
 from simdeploy.engines.compiled.lowering import Lowered, lower
-from simdeploy.engines.compiled.lowering_change import prepare_change
+from simdeploy.engines.compiled.lowering_continuations import lower_continuations
 from simdeploy.engines.compiled.memory import Memory
 from simdeploy.engines.traces import BROKEN, NO_RELEASE, QUANTITIES, Traces
 from simdeploy.rules.deployment_types import TYPES
@@ -21,7 +20,7 @@ from simdeploy.vocabulary import STATES, VERDICTS, WEIGHT
 if TYPE_CHECKING:
     from simdeploy.engines.branches import Branches
     from simdeploy.engines.traces import Grid
-    from simdeploy.engines.worlds import Worlds
+    from simdeploy.engines.worlds import Continuation, Worlds
     from simdeploy.rules.deployment_types import TypeTraits
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -59,6 +58,12 @@ def prepare_compiled(scenario: Scenario, policies: Sequence[ScenarioPolicy]) -> 
         chosen = [policies[number] for number in numbers]
         parts.append((numbers, lower(scenario.under(chosen[0]), chosen, traits)))
     return Prepared(tuple(parts), len(policies))
+
+
+def is_ready(scenario: Scenario, policies: Sequence[ScenarioPolicy]) -> bool:
+    """Tell whether the engine can run these without being compiled first."""
+    parts = prepare_compiled(scenario, policies).parts
+    return kernel.is_ready(all_bundled=all(lowered.scalars["all_bundled"] for _, lowered in parts))
 
 
 def run_compiled(
@@ -100,35 +105,25 @@ def run_compiled_branches(
 
 
 def run_compiled_worlds(
-    scenario: Scenario,
-    policy: ScenarioPolicy,
-    worlds: Worlds,
-    *,
-    looks_ns: Sequence[int],
-    nodes_at_ns: int | None,
-    change: tuple[int, ScenarioPolicy] | None,
-    seed: int,
+    scenario: Scenario, policy: ScenarioPolicy, worlds: Worlds, continuations: Sequence[Continuation], *, seed: int
 ) -> tuple[Block, np.ndarray, np.ndarray]:
-    """Simulate worlds; return also the looks at their deployments, in the order of time, and at their nodes.
+    """Simulate worlds that go on in several ways, which are the policies of the block.
 
-    `change` is when another policy takes the place of the first one.
+    Returns also the looks at their deployments and nodes, those of all ways beside each other. There are none where a way has its outcome
+    from an earlier one.
     """
-    change_at_ns, changed = (None, ()) if change is None else (change[0], change[1:])
-    traits = TYPES[policy.identity.type]
-    lowered = lower(scenario.under(policy), [policy, *changed], traits, may_bundle=False)
-    if changed:
-        lowered = prepare_change(lowered)
-    memory = Memory(lowered, seed, worlds=worlds, looks_ns=looks_ns, nodes_at_ns=nodes_at_ns, change_at_ns=change_at_ns)
-    memory.run["bake_time"] = scenario.orchestrator_of(policy).bake_time_ns
-    return _run_lineages(scenario, memory, len(worlds.roots)), memory.looks, memory.node_looks
+    memory = Memory(lower_continuations(scenario, policy, continuations), seed, worlds=worlds)
+    block = _run_lineages(scenario, memory, len(worlds.roots), len(continuations))
+    return block, memory.looks, memory.node_looks
 
 
-def _run_lineages(scenario: Scenario, memory: Memory, count: int) -> Block:
-    index = np.empty((count, 1), dtype=np.int32)
+def _run_lineages(scenario: Scenario, memory: Memory, count: int, n_ways: int = 1) -> Block:
+    index = np.empty((count, n_ways), dtype=np.int32)
     rows = list(_run(memory, 0, index, 0))
     whole, real = (np.concatenate([row[place] for row in rows]) for place in (0, 1))
     names = tuple(kind.name for kind in scenario.release)
-    return _to_block(0, index.reshape(1, count), whole, real, names, scenario.fleet.nodes, is_weighted=False)
+    index = np.ascontiguousarray(index.T)
+    return _to_block(0, index, whole, real, names, scenario.fleet.nodes, is_weighted=False)
 
 
 def run_compiled_traces(
@@ -156,11 +151,11 @@ def _run(memory: Memory, first: int, index: np.ndarray, n_before: int) -> Iterat
     rows = max(_ROWS, index.shape[1])
     done = 0
     progress = np.zeros(3, dtype=np.int64)
-    ends = SPELLS_FULL
+    ends = kernel.SPELLS_FULL
     whole, real = _make_rows(rows)
-    while ends != DONE:
-        ends = run_replications(memory.run, first, whole, real, index, progress)
-        if ends == SPELLS_FULL:
+    while ends != kernel.DONE:
+        ends = kernel.run_replications(memory.run, first, whole, real, index, progress)
+        if ends == kernel.SPELLS_FULL:
             memory.make_room()
             continue
         index[done : progress[0]] += n_before

@@ -215,7 +215,7 @@ def is_cached(dispatcher: Any, signature: Any) -> bool:
         return False
 
 
-def announce() -> None:
-    """Say that compiling begins, and how long it takes."""
-    message = "compiling the fast engine once for this machine (about a minute); later runs load it in a second"
+def announce(what: str, duration: str) -> None:
+    """Say that compiling begins, and about how long it takes."""
+    message = f"compiling {what} once for this machine (about {duration}); later runs load it in a second"
     warnings.warn(SimdeployWarning(message), stacklevel=2)

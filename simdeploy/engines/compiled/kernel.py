@@ -1,4 +1,8 @@
-"""The one function that is compiled and cached: replications of many policies."""
+"""What is compiled and cached: replications of many policies.
+
+There are two entries. One knows all there is. The other knows no rollouts but those that are followed in bundles, and is compiled in
+less than half the time; where nothing is compiled yet and bundles are enough, it is all that anyone waits for.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ from simdeploy.engines.compiled.barrier import follow_bundle, prepare_barrier
 from simdeploy.engines.compiled.barrier_fates import begin_rule, key_before, know_fates
 from simdeploy.engines.compiled.brackets import prepare_brackets
 from simdeploy.engines.compiled.branching import mark
+from simdeploy.engines.compiled.continuations import run_continuations
 from simdeploy.engines.compiled.controller import run_rollout
 from simdeploy.engines.compiled.jit import announce, compiled, entry, is_cached, source_number
 from simdeploy.engines.compiled.outcomes import WEIGHT
@@ -32,14 +37,15 @@ from simdeploy.engines.compiled.tracing import trace
 from simdeploy.engines.compiled.weighing import weigh
 
 # Why a call ends: all replications are done; there is no room for more outcomes; a rollout had more spells than there was
-# room for.
-DONE, ROWS_FULL, SPELLS_FULL = range(3)
+# room for; a policy could not be followed in a bundle, by an entry that knows nothing else.
+DONE, ROWS_FULL, SPELLS_FULL, BEYOND_BUNDLES = range(4)
 
 _REPLICATIONS, _ROWS, _VERSION = range(3)
 
 
-def _make_entry(version: int) -> Any:
-    # numba keeps compiled code under the variables that a function encloses, among other things: here its version.
+def _make_entry(version: int, *, knows_all: bool) -> Any:
+    # numba keeps compiled code under the variables that a function encloses, among other things, and leaves out what one of them
+    # rules out.
     def run_replications(records, first, whole, real, index, progress):
         run = records[0]
         progress[_VERSION] = version
@@ -50,14 +56,21 @@ def _make_entry(version: int) -> Any:
             # A replication has at most one outcome per policy.
             if progress[_ROWS] + index.shape[1] > whole.shape[0]:
                 return ROWS_FULL
-            if not _run_replication(run, first, whole, real, index, progress):
-                return SPELLS_FULL
+            has_left = _run_bundles(run, first, whole, real, index, progress)
+            if knows_all:
+                if has_left and not _run_one_by_one(run, whole, real, index, progress):
+                    return SPELLS_FULL
+            elif has_left:
+                return BEYOND_BUNDLES
+            progress[_REPLICATIONS] += 1
+            progress[_ROWS] = run.n_outcomes
         return DONE
 
     return entry(cache=True)(run_replications)
 
 
-_entry = _make_entry(source_number())
+_of_bundles = _make_entry(source_number(), knows_all=False)
+_of_all = _make_entry(source_number(), knows_all=True)
 _SIGNATURE = (
     from_dtype(RUN)[::1],
     types.int64,
@@ -68,9 +81,13 @@ _SIGNATURE = (
 )
 
 
-def is_ready() -> bool:
-    """Tell whether the engine can run without being compiled first."""
-    return bool(_entry.signatures) or is_cached(_entry, _SIGNATURE)
+def is_ready(*, all_bundled: bool = True) -> bool:
+    """Tell whether the engine can run without being compiled first, be it only for rollouts in bundles unless others are wanted."""
+    return _is_there(_of_all) or (all_bundled and _is_there(_of_bundles))
+
+
+def _is_there(entry: Any) -> bool:
+    return bool(entry.signatures) or is_cached(entry, _SIGNATURE)
 
 
 def run_replications(
@@ -95,18 +112,28 @@ def run_replications(
     int
         Why it ends: DONE, ROWS_FULL or SPELLS_FULL.
     """
-    if not _entry.signatures:
-        if not is_cached(_entry, _SIGNATURE):
-            announce()
+    arguments = records, first, whole, real, index, progress
+    is_enough = records["all_bundled"][0] and not _of_all.signatures
+    if is_enough and (_of_bundles.signatures or not is_cached(_of_all, _SIGNATURE)):
+        ends = int(_load(_of_bundles, "the fast engine for rollouts in waves", "20 s")(*arguments))
+        if ends != BEYOND_BUNDLES:
+            return ends
+    return int(_load(_of_all, "the whole fast engine", "a minute")(*arguments))
+
+
+def _load(entry: Any, what: str, duration: str) -> Any:
+    """Return an entry, compiled; before that takes a while, say so."""
+    if not entry.signatures:
+        if not is_cached(entry, _SIGNATURE):
+            announce(what, duration)
         with shortcuts():
-            _entry.compile(_SIGNATURE)
-    ends: int = _entry(records, first, whole, real, index, progress)
-    return ends
+            entry.compile(_SIGNATURE)
+    return entry
 
 
 @compiled
-def _run_replication(run, first, whole, real, index, progress):
-    """Run one replication of all policies; False if a rollout has more spells than there is room for."""
+def _run_bundles(run, first, whole, real, index, progress):
+    """Begin a replication, and follow all policies that can be followed in bundles; tell whether others are left."""
     place = progress[_REPLICATIONS]
     run.n_outcomes = progress[_ROWS]
     run.replication = np.uint64(first + place)
@@ -116,25 +143,26 @@ def _run_replication(run, first, whole, real, index, progress):
     sample(run)
     if run.n_rules:
         _follow_bundles(run, whole, real)
-    n_left = 0
+    if run.n_continuations:
+        return True
+    has_left = False
     of_policies = index[place]
     for number in range(len(of_policies)):
         stop = member_at(run, number).stop
         row = places_of(run)[stop] if stop >= 0 else ONE_BY_ONE
         of_policies[number] = row
-        n_left += row < 0
-    if n_left:
-        sample_nodes(run, run.nodes)
-        if not _run_one_by_one(run, place, index.shape[0], whole, real, of_policies):
-            return False
-    progress[_REPLICATIONS] += 1
-    progress[_ROWS] = run.n_outcomes
-    return True
+        has_left |= row < 0
+    return has_left
 
 
 @compiled
-def _run_one_by_one(run, place, n_replications, whole, real, index):
-    """Run the rollouts of all policies that were not followed in bundles."""
+def _run_one_by_one(run, whole, real, indices, progress):
+    """Run the rollouts of all policies that were not followed in bundles; False if one has more spells than there is room for."""
+    place, n_replications = progress[_REPLICATIONS], indices.shape[0]
+    index = indices[place]
+    if run.n_continuations:
+        return run_continuations(run, whole, real, index)
+    sample_nodes(run, run.nodes)
     run.n_clean = run.n_slow = 0  # lists are used for something else
     for turn in range(len(index)):
         number = member_at(run, turn).turn

@@ -51,14 +51,15 @@ from simdeploy.engines.looks import NOT_THERE
 @compiled
 def begin_looks(run):
     """Put looks at the start of a rollout."""
-    run.looks_taken = 0
+    run.looks_taken = run.first_look
+    run.looked_from = 0
     _find_next(run, -1)
 
 
 @compiled
 def _find_next(run, last):
     """Find out when the next look is, after a last one."""
-    run.look_at = look_times(run)[run.looks_taken] if run.looks_taken < run.n_looks else NEVER
+    run.look_at = look_times(run)[run.looks_taken] if run.looks_taken < run.last_look else NEVER
     if run.nodes_look_at > last:
         run.look_at = min(run.look_at, run.nodes_look_at)
 
@@ -68,7 +69,7 @@ def look_until(run, until):
     """Look at all instants before a time, up to which nothing happens any more."""
     while run.look_at < until:
         at = run.look_at
-        while run.looks_taken < run.n_looks and look_times(run)[run.looks_taken] == at:
+        while run.looks_taken < run.last_look and look_times(run)[run.looks_taken] == at:
             _look(run, at)
             run.looks_taken += 1
         if run.nodes_look_at == at:
@@ -89,7 +90,10 @@ def _look(run, at):
     look.last_progress_ns = max(run.last_turn_at, run.last_count_at)
     first, last = NEVER, -1
     if run.makespan == NEVER:
-        for place in range(run.n_touched):
+        heard = fates(run)[HEARD if run.goes_offline else RESOLVED]
+        while run.looked_from < run.n_touched and heard[lists(run)[TOUCHED, run.looked_from]] <= at:
+            run.looked_from += 1
+        for place in range(run.looked_from, run.n_touched):
             deadline = _deadline_at(run, lists(run)[TOUCHED, place], at)
             if deadline >= 0:
                 first, last = min(first, deadline), max(last, deadline)
@@ -121,7 +125,7 @@ def _deadline_at(run, node, at):
 
 @compiled
 def _look_at_node(run, node, at):
-    fate, look = fates(run), node_looks(run)[run.row, node]
+    fate, look = fates(run), node_looks(run)[run.row, run.first_node_look + node]
     look.dispatched_ns = _if_by(fate[DISPATCHED, node], at)
     look.started_ns = _if_by(fate[STARTED, node], at)
     look.resolved_ns = _if_by(fate[RESOLVED, node], at)

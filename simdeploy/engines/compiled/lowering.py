@@ -18,7 +18,14 @@ from simdeploy.engines.compiled.codes import code_of
 from simdeploy.engines.compiled.laws import LawTable
 from simdeploy.engines.compiled.levels import make_pieces
 from simdeploy.engines.compiled.lowering_policies import lower_policies
-from simdeploy.engines.compiled.records import CLASS_RECORD, KIND_RECORD, PROCESS_RECORD, UNKNOWN, make_table
+from simdeploy.engines.compiled.records import (
+    CLASS_RECORD,
+    CONTINUATION_RECORD,
+    KIND_RECORD,
+    PROCESS_RECORD,
+    UNKNOWN,
+    make_table,
+)
 from simdeploy.engines.compiled.spells import CRASH, FLAPPING, LINE, ZONE
 from simdeploy.rules.orchestrator import CantTell, OnFailure, UnreachableNodes
 from simdeploy.world.change_windows import is_always_open, weekly_openings
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.distributions import Distribution
     from simdeploy.world.fleet import Behaviour, Fleet
+    from simdeploy.world.operator import ScriptedAct
     from simdeploy.world.release import ReleaseKind
     from simdeploy.world.tilt import Tilt
 
@@ -70,7 +78,7 @@ def lower(
     lowered_kinds = _lower_kinds(kinds, laws, scenario.tilt or NO_TILT)
     may_bundle = may_bundle and _may_bundle(scenario, traits)
     policies, peaks = lower_policies(scenario, chosen, kinds, traits, may_bundle=may_bundle)
-    script = [(act.at_ns, code_of(Action, act.do)) for act in sorted(operator.script, key=lambda act: act.at_ns)]
+    script = lower_script(operator.script)
     names = [node_class.name for node_class in fleet.classes]
     by_zone = [set(kind.affects.members if kind.affects.by == "zones" else ()) for kind in kinds]
     # Always open is the same as no change windows.
@@ -84,6 +92,7 @@ def lower(
         "n_classes": len(classes),
         "n_kinds": len(kinds),
         "n_acts": len(script),
+        "last_act": len(script),
         "n_peaks": len(peaks),
         "n_affects_nodes": len(affects_nodes),
         "n_ordered": len(fleet.first),
@@ -109,6 +118,7 @@ def lower(
         "n_bundles": len(policies["bundles"]),
         "n_slots": len(policies["bundle_slots"]),
         "n_stops": len(policies["stops"]),
+        "all_bundled": bool((policies["members"]["stop"] >= 0).all()),
         "n_brackets": policies["last_words"].size if (policies["last_words"] == UNKNOWN).any() else 0,
     }
     records, floats = laws.arrays()
@@ -130,11 +140,18 @@ def lower(
         "script": np.array(script, dtype=np.int64),
         "peaks": np.array(peaks, dtype=np.int64),
         "traffic": pieces,
+        "continuations": np.zeros(0, CONTINUATION_RECORD),
+        "look_times": np.zeros(0, np.int64),
         "day_points": np.array(traffic_points(fleet.behaviours), dtype=np.int64),
         "openings": np.array(openings, dtype=np.int64),
         **policies,
     }
     return Lowered(scalars, tables, (floats,))
+
+
+def lower_script(acts: Sequence[ScriptedAct]) -> list[tuple[int, int]]:
+    """Return when somebody does what, by time."""
+    return [(act.at_ns, code_of(Action, act.do)) for act in sorted(acts, key=lambda act: act.at_ns)]
 
 
 def _exact_nodes(kind: ReleaseKind) -> Sequence[int]:

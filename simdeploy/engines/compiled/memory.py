@@ -47,14 +47,12 @@ from simdeploy.engines.compiled.tables import (
 from simdeploy.engines.looks import LOOK, NODE_LOOK
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from simdeploy.engines.branches import Branches
     from simdeploy.engines.traces import Grid
     from simdeploy.engines.worlds import Worlds
 
 # Tables of a scenario and its policies that a run writes into; others may run with the same ones.
-_WRITTEN = ("members", "bundles", "bundle_slots", "places")
+_WRITTEN = ("members", "bundles", "bundle_slots", "places", "continuations")
 
 _FEW_LOOKS = 1024  # for whose error rates there is room at first
 
@@ -69,7 +67,7 @@ class Memory:
         What branches leave behind.
     looks : ndarray of LOOK, shape (worlds, looks)
     node_looks : ndarray of NODE_LOOK, shape (worlds, nodes)
-        Empty unless they are asked for.
+        Of all ways in which the worlds go on.
     traces : ndarray of int32, shape (n_traces, quantities, times)
     """
 
@@ -80,9 +78,6 @@ class Memory:
         branches: Branches | None = None,
         *,
         worlds: Worlds | None = None,
-        change_at_ns: int | None = None,
-        looks_ns: Sequence[int] = (),
-        nodes_at_ns: int | None = None,
         grid: Grid | None = None,
         n_traces: int = 0,
     ) -> None:
@@ -136,15 +131,14 @@ class Memory:
             "back_rates": np.zeros((2, n)),
             **self._descend(branches or worlds, n),
             **self._branch(branches, n),
-            **self._look(0 if worlds is None else len(worlds.roots), n, looks_ns, nodes_at_ns),
+            **self._look(0 if worlds is None else len(worlds.roots)),
             **self._trace(grid, n_traces),
         }
         if set(tables) != set(TABLES):
             raise AssertionError(sorted(set(tables) ^ set(TABLES)))
         for name, table in tables.items():
             self._keep(name, table)
-        self.run["planned_change_at"] = NEVER if change_at_ns is None else change_at_ns
-        self.run["next_policy"] = 1
+        self.run["planned_change_at"] = self.run["nodes_look_at"] = NEVER
         self.run["stepped_requests"] = -1
         self.run["n_sizes"] = len(tables["sizes"])
         self.run["room"] = tables["scratch"].shape[1]
@@ -182,17 +176,10 @@ class Memory:
         self.reached = np.zeros(n_branches, np.bool_)
         return {"kept": self.kept, "reached": self.reached}
 
-    def _look(self, n_worlds: int, n: int, looks_ns: Sequence[int], nodes_at_ns: int | None) -> dict[str, np.ndarray]:
-        n_looked_at = 0 if nodes_at_ns is None else n
-        self.run["n_looks"], self.run["n_looked_at"] = len(looks_ns), n_looked_at
-        self.run["nodes_look_at"] = NEVER if nodes_at_ns is None else nodes_at_ns
-        self.looks = np.zeros((n_worlds, len(looks_ns)), LOOK)
-        self.node_looks = np.zeros((n_worlds, n_looked_at), NODE_LOOK)
-        return {
-            "look_times": np.array(looks_ns, np.int64),
-            "looks": self.looks,
-            "node_looks": self.node_looks,
-        }
+    def _look(self, n_worlds: int) -> dict[str, np.ndarray]:
+        self.looks = np.zeros((n_worlds, int(self.run["n_looks"][0])), LOOK)
+        self.node_looks = np.zeros((n_worlds, int(self.run["n_looked_at"][0])), NODE_LOOK)
+        return {"looks": self.looks, "node_looks": self.node_looks}
 
     def _trace(self, grid: Grid | None, n_traces: int) -> dict[str, np.ndarray]:
         n_times = 0 if grid is None else grid.n_times

@@ -15,7 +15,7 @@ from simdeploy.engines.compiled.access import (
 from simdeploy.engines.compiled.clock import COUNTS, GETS_ORDER, IS_BACK, enqueue
 from simdeploy.engines.compiled.codes import CUSUM
 from simdeploy.engines.compiled.going_back import set_rollbacks
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.limits import note_verdict
 from simdeploy.engines.compiled.line import fails_unheard, online_again
 from simdeploy.engines.compiled.pools import crashes_change, let_serve, look_at_pools
@@ -124,17 +124,23 @@ def keeps_old(run, node):
     return is_surged(run, node) and (fate[HAS_FAILED, node] != 0 or fate[RESOLVED, node] == NEVER)
 
 
-@compiled
-def go_back(run, node):
-    """Send a node back to the old version; what it was about to do does not happen."""
+@inlined
+def stop_at_once(run, node):
+    """Let a node go back from now on; what it was about to do does not happen."""
     fate = fates(run)
-    set_rollbacks(run)
     if fate[STARTED, node] > run.now:
         fate[STARTED, node] = NEVER
     if fate[RESOLVED, node] > run.now:
         fate[RESOLVED, node] = NEVER
-    duration = drawn(run)[ROLLBACK, node]
     fate[BACK_FROM, node] = run.now
+
+
+@compiled
+def go_back(run, node):
+    """Send a node back to the old version."""
+    set_rollbacks(run)
+    stop_at_once(run, node)
+    duration = drawn(run)[ROLLBACK, node]
     run.going_back += 1
     if run.shared:
         crashes_change(run, node)

@@ -264,6 +264,25 @@ WALK_RECORD = np.dtype(
 )
 
 
+# How a world goes on: its acts and looks, up to the last; when the nodes are looked at, and where that is kept; when which policy takes
+# the place of the first one. And an earlier way in which all is the same up to a time, -1 for none, and when the rollout ended.
+CONTINUATION_RECORD = np.dtype(
+    [
+        ("first_act", INT),
+        ("last_act", INT),
+        ("first_look", INT),
+        ("last_look", INT),
+        ("nodes_look_at", INT),
+        ("first_node_look", INT),
+        ("change_at", INT),
+        ("next_policy", INT),
+        ("stem", INT),
+        ("parts_at", INT),
+        ("ended", INT),
+    ]
+)
+
+
 def make_table(record: np.dtype[Any], rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
     """Make a table of records, each of which is given by name, field by field."""
     names = record.names or ()

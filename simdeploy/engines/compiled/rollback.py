@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from simdeploy.engines.compiled.access import drawn, fates, lists, policy_of
+from simdeploy.engines.compiled.going_back import set_rollbacks
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.node import go_back, send_back
+from simdeploy.engines.compiled.node import go_back, send_back, stop_at_once
 from simdeploy.engines.compiled.pools import let_serve, set_missed
 from simdeploy.engines.compiled.sorting import sort
 from simdeploy.engines.compiled.tables import BACK_FROM, BACK_UNTIL, DUE, NEVER, ROLLBACK, ROLLED, ROLLED_WAVE, TOUCHED
@@ -38,6 +41,30 @@ def _obey_orders(run):
 
 
 @compiled
+def _go_back_unseen(run):
+    """Let all nodes go back at once, if nobody needs to see each of them return; tell whether they did."""
+    fate, rolled = fates(run), lists(run)[ROLLED]
+    if run.shared or run.goes_offline or run.going_back > 0 or run.goes_back_by_itself:
+        return False
+    if run.n_rolled:
+        set_rollbacks(run)
+    durations, longest = drawn(run)[ROLLBACK], np.int64(0)
+    for place in range(run.n_rolled):
+        duration = durations[rolled[place]]
+        longest = max(longest, duration if duration >= 0 else -1 - duration)
+    if run.now + longest >= NEVER:
+        return False
+    for place in range(run.n_rolled):
+        node = rolled[place]
+        duration = durations[node]
+        run.any_back_failed |= duration < 0
+        stop_at_once(run, node)
+        fate[BACK_UNTIL, node] = run.now + (duration if duration >= 0 else -1 - duration)
+    run.rollback_ended = run.now + longest
+    return True
+
+
+@compiled
 def act_on_rollback(run):
     """Begin to go back, send the next wave, or end (the reference engine's Rollback.act)."""
     fate, turns = fates(run), lists(run)
@@ -55,6 +82,8 @@ def act_on_rollback(run):
                 turns[ROLLED, run.n_rolled] = node
                 run.n_rolled += 1
     size = policy_of(run).rollback_size
+    if size >= run.n_rolled and _go_back_unseen(run):
+        return
     while run.rolled_sent < run.n_rolled and run.rolled_in_wave == 0:
         if run.rolled_sent == 0:
             run.next_rollback = run.now

@@ -117,13 +117,22 @@ _LINEAGES = [
     ("level", _INT),
     ("counts_failed", _BOOL),  # the level is one of failed nodes, else of exposed ones
 ]
-# Looks at the deployment, and one at the nodes: how many there are, how many were taken, and when the next one is.
+# Ways in which a world goes on, with acts, looks at the deployment, and one at the nodes: how many there are; and of the way at hand, up
+# to which of all they are, and when the next look is.
 _LOOKS = [
+    ("n_continuations", _INT),
+    ("draws_at_turns", _BOOL),
     ("n_looks", _INT),
+    ("first_act", _INT),
+    ("last_act", _INT),
+    ("first_look", _INT),
+    ("last_look", _INT),
     ("looks_taken", _INT),
     ("look_at", _INT),
+    ("looked_from", _INT),  # nodes that were dispatched earlier had their verdict at the last look
     ("nodes_look_at", _INT),  # NEVER for none
-    ("n_looked_at", _INT),  # nodes; 0 if none are
+    ("n_looked_at", _INT),  # nodes, in all ways
+    ("first_node_look", _INT),
     ("last_turn_at", _INT),  # -1 for not yet
     ("last_count_at", _INT),
 ]
@@ -315,6 +324,7 @@ _BARRIER = [
     ("n_bundles", _INT),
     ("n_slots", _INT),
     ("n_stops", _INT),
+    ("all_bundled", _BOOL),  # whether each policy is in a bundle, which may turn out not to be enough
     ("n_brackets", _INT),
 ]
 # What it took, for tests: nodes that were drawn, whose windows were looked at for all rules, and whose fates were worked out for one;

@@ -95,7 +95,7 @@ def sample(run):
     """Draw what every rollout of the replication at hand needs; the numbers of the replication are in the record.
 
     Where bundles of policies are followed, in the order of nodes' numbers, what is drawn per node waits for `sample_nodes`: most
-    rollouts of a defective release touch few nodes.
+    rollouts of a defective release touch few nodes. Of worlds that go on in several ways it waits for the nodes' turns.
     """
     _sample_once(run)
     if run.n_classes > 1:
@@ -106,7 +106,7 @@ def sample(run):
             drawn(run)[ORDER, place] = shuffled[place]
     _set_affected(run)
     run.n_sampled = 0
-    if run.n_rules == 0 or run.order != ORDER_INDEX:
+    if not run.draws_at_turns and (run.n_rules == 0 or run.order != ORDER_INDEX):
         sample_nodes(run, run.nodes)
     if run.goes_down or run.degrades:
         set_first_spells(run)

@@ -185,6 +185,7 @@ TABLES = (
     "lineages",
     "kept",
     "reached",
+    "continuations",
     "look_times",
     "looks",
     "node_looks",
