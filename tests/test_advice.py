@@ -318,6 +318,9 @@ def cases():
     )
     stopped = {"state": "failed", "current_wave": 2, "updated_nodes": 1, "failed_nodes": 4}
     yield "stopped", plain, look(plain, 280, **stopped), None
+    yield "stopped long ago", plain, look(plain, 280, **stopped), 400
+    one = make({"fleet.start_attempts": 1}, max_parallel=6)
+    yield "stopped with others in flight", one, look(one, 280, **stopped | {"current_wave": 1, "updated_nodes": 0}), None
     sliding = make({"orchestrator.pacing": "sliding"})
     yield "sliding", sliding, look(sliding, 150, updated_nodes=3, failed_nodes=0), None
     batches = make({**COUPLED, **BATCHES})

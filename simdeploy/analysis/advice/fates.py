@@ -125,7 +125,7 @@ class Fates:
         ratios = np.zeros((len(self._laws), len(end)))
         self.low[-1] = np.maximum(end, -1.0)
         for place, law in self._present():
-            before = self.chances[place, -1]
+            before = self.chances[place, -1].copy()
             self.chances[place, -1] = np.clip(self._stays(place, law, end), 0.0, 1.0)
             ratios[place] = np.divide(self.chances[place, -1], before, out=np.zeros(len(end)), where=before > 0)
         return ratios

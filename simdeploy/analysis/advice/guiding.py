@@ -202,7 +202,7 @@ class Guide:
                 high = self._interpolate(mixed, min(cell.span.high, cell.last.high) - starts)
                 low = self._interpolate(mixed, np.maximum(cell.span.low - starts, -1.0))
                 logs += cell.count * np.log(np.maximum(high - low, TINY))
-            logs += in_flight * np.log(np.maximum(1 - self._interpolate(law, course.end_ns - starts), TINY))
+            logs += in_flight * np.log(np.maximum(1 - self._interpolate(law, course.waits_ns - starts), TINY))
         logs[:, ~is_possible] = -np.inf
         # What is less probable than this is taken to be as probable, so that no number is too small.
         best = logs.max(axis=1, keepdims=True, initial=-1e300)

@@ -147,7 +147,7 @@ class Proposer:
         is_over = n_resolved == plan.sizes[wave]
         bounds = self._bound(wave, [cell for _, cell in cells], starts, pause_ns, is_over=is_over)
         shares = np.stack([(places == place).mean(axis=1) for place in range(len(laws))])
-        fates = Fates(self._rollouts, laws, bounds, course.end_ns - starts, [bool(each.any()) for each in shares])
+        fates = Fates(self._rollouts, laws, bounds, course.waits_ns - starts, [bool(each.any()) for each in shares])
         means = np.einsum("lw,lcw->cw", shares, fates.of_verdicts)
         left = self._deal_failures(wave, cells, means, plan.sizes[wave] - n_resolved)
         numbers = np.arange(first, first + plan.sizes[wave])
@@ -255,7 +255,7 @@ class Proposer:
         is_in_flight = dealt == fates.in_flight
         self._find(laws, nodes, places, fates, dealt, ~is_in_flight, times)
         if self._course.is_over and is_in_flight.any():
-            # Until the end that the deployment has in each world, instead of that which was seen.
+            # Until the end that the deployment has in each world.
             ratios = fates.wait_until(np.where(is_in_flight, 0.0, times).max(axis=1))
             for place, ratio in enumerate(ratios):
                 count = (is_in_flight & (places == place)).sum(axis=1)

@@ -78,7 +78,7 @@ class Course:
     n_waves : int
         Waves that were dispatched.
     end_ns : int
-        Nodes in flight have no verdict until then.
+        The last look.
     is_over : bool
         Whether the deployment has ended, so that its counts are those of its end.
     pauses : list of (int, float)
@@ -91,6 +91,14 @@ class Course:
     end_ns: int
     is_over: bool
     pauses: list[tuple[int, float]] = field(default_factory=list)
+
+    @property
+    def waits_ns(self) -> float:
+        """Until when nodes in flight have no verdict: the last look; or else, at least, the end of the deployment, which may be earlier."""
+        if not self.is_over:
+            return self.end_ns
+        cells = [cell for each in self.stretches for cell in each.cells if cell.wave == self.n_waves - 1]
+        return max((max(cell.span.low, cell.last.low) for cell in cells), default=-math.inf)
 
 
 def find_pauses(seen: Seen) -> list[tuple[int, float]]:
