@@ -17,6 +17,7 @@ from scipy import stats
 
 import simdeploy as sd
 from simdeploy import read_result
+from simdeploy.analysis.advice import proposing_spells
 from simdeploy.analysis.advice.agreeing import agree
 from simdeploy.analysis.advice.conditioning import condition
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_fates
@@ -25,10 +26,14 @@ from simdeploy.analysis.advice.finding import Supply, find_replications
 from simdeploy.analysis.advice.impossible import check_possible
 from simdeploy.analysis.advice.laws import NodeLaw, starts_within
 from simdeploy.analysis.advice.observed import Observed
+from simdeploy.analysis.advice.proposing_spells import SpellProposer
 from simdeploy.analysis.advice.result import Advice
+from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.running import Runner
 from simdeploy.analysis.advice.seen import read_seen
+from simdeploy.analysis.advice.straying import RoughRollouts, find_strays
 from simdeploy.analysis.advice.waiting import choose_by_halves, find_worth
+from simdeploy.analysis.advice.waves import read_course
 from simdeploy.analysis.advice.ways import follows_clock, shows_all_verdicts, why_no_laws
 from simdeploy.api import Deployment, DeploymentStatus, format_time, parse_time
 from simdeploy.cli.app import app
@@ -273,6 +278,14 @@ COUPLED = {
 }
 
 
+SPELLS = {
+    "crashes": {"fleet.crash": {"up": "10m", "repair": "1m"}},
+    "degraded spells": {
+        "fleet.flapping": {"good": "4m", "degraded": "1m", "error_rate": 0.3},
+        "fleet.requests_per_second": 10,
+    },
+    "outages of zones": {"fleet.zones": 2, "fleet.zone_outage": {"up": "20m", "repair": "1m"}},
+}
 BATCHES = {"orchestrator.pacing": "rate", "orchestrator.rate": {"per_minute": 2}}
 
 
@@ -320,7 +333,25 @@ def cases():
     yield "stopped", plain, look(plain, 280, **stopped), None
     yield "stopped long ago", plain, look(plain, 280, **stopped), 400
     one = make({"fleet.start_attempts": 1}, max_parallel=6)
-    yield "stopped with others in flight", one, look(one, 280, **stopped | {"current_wave": 1, "updated_nodes": 0}), None
+    yield (
+        "stopped with others in flight",
+        one,
+        look(one, 280, **stopped | {"current_wave": 1, "updated_nodes": 0}),
+        None,
+    )
+    for spell, changes in SPELLS.items():
+        spelled = make(changes)
+        counts = {"current_wave": 2, "updated_nodes": 2, "failed_nodes": 1}
+        yield spell, spelled, look(spelled, 110, **counts, healthy_deadline=at(290)), None
+    crashing = make(SPELLS["crashes"] | COUPLED)
+    first = look(crashing, 30, current_wave=1, updated_nodes=0, failed_nodes=0)
+    then = look(crashing, 220, current_wave=2, updated_nodes=3, failed_nodes=1)
+    yield "crashes, looks", crashing, [first, then], None
+    yield "crashes, stopped", crashing, [first, look(crashing, 280, **stopped)], None
+    waits = canary(**SPELLS["degraded spells"])
+    first = look(waits, 30, current_wave=1, updated_nodes=0, failed_nodes=0)
+    then = look(waits, 240, current_wave=2, updated_nodes=2, failed_nodes=0)
+    yield "degraded spells, canaries", waits, [first, then], None
     sliding = make({"orchestrator.pacing": "sliding"})
     yield "sliding", sliding, look(sliding, 150, updated_nodes=3, failed_nodes=0), None
     batches = make({**COUPLED, **BATCHES})
@@ -350,6 +381,36 @@ def test_conditioned_worlds_are_those_of_brute_force(name):
     plain = run_all(conditioned.scenario, seen, 60_000, 4)
     assert len(plain) >= 40
     assert_like_plain_worlds(conditioned, plain, n_unseen=1)
+
+
+@pytest.mark.parametrize("name", ["crashes", "degraded spells", "crashes, stopped"])
+def test_nodes_are_tried_alike_on_both_engines(name, monkeypatch):
+    """Nodes that are tried by themselves take the same numbers, with the same weights, on both engines. [property]"""
+    monkeypatch.setattr(proposing_spells, "TRIES", 4)
+    scenario, seen, instant = CASES[name]
+    seen = read_seen(scenario, None, seen, instant)
+    plan = plan_waves(
+        seen.policy.policy, scenario.orchestrator_of(seen.policy), scenario.fleet.nodes, scenario.fleet.zones
+    )
+    kind, roots = scenario.release[1], np.arange(16)
+    course, shared = read_course(scenario, plan, seen), (scenario.given(kind.name), seen.policy, plan, kind, 3)
+    found = []
+    for engine in ("compiled", "reference"):
+        strays = find_strays(Rollouts(*shared, 100 + roots), engine, course.end_ns)
+        proposer = SpellProposer(
+            RoughRollouts(*shared, roots, strays),
+            course,
+            Supply(1000, 10**6, 10**4),
+            roots,
+            np.zeros(16),
+            None,
+            never_failed=False,
+            engine=engine,
+        )
+        proposal = proposer.propose()
+        found.append([proposal.log_weights.tolist(), proposal.are_drawn.tolist(), proposal.worlds.nodes.tolist()])
+    assert np.isfinite(found[0][0]).sum() >= 3
+    assert found[0] == found[1]
 
 
 def test_most_worlds_count():
@@ -645,22 +706,19 @@ def test_too_few_effective_worlds_are_none():
     assert len(tried) <= 240
 
 
-WAYS = {
-    "chances from the laws of nodes": ({}, False),
-    "each node was tried by itself (crashes)": ({"fleet.crash": {"up": "24h", "repair": "10m"}}, True),
-    "whole worlds were tried (crashes without a table of nodes)": (
-        {"fleet.crash": {"up": "24h", "repair": "10m"}},
-        False,
-    ),
-    "whole worlds were tried (sliding pacing without a table of nodes)": ({"orchestrator.pacing": "sliding"}, False),
-    "whole worlds were tried (traffic)": ({"fleet.traffic": {"daily": [["0h", 1], ["12h", 2]]}}, True),
-}
+CRASH = {"fleet.crash": {"up": "24h", "repair": "10m"}}
+WAYS = [
+    ("chances from the laws of nodes", {}, False),
+    ("each node was tried by itself (crashes)", CRASH, True),
+    ("whole worlds were tried (crashes without a table of nodes)", CRASH, False),
+    ("whole worlds were tried (sliding pacing without a table of nodes)", {"orchestrator.pacing": "sliding"}, False),
+    ("whole worlds were tried (traffic)", {"fleet.traffic": {"daily": [["0h", 1], ["12h", 2]]}}, True),
+]
 
 
-@pytest.mark.parametrize("told", WAYS)
-def test_the_way_that_worlds_were_found_is_told(told):
+@pytest.mark.parametrize(("told", "changes", "is_table"), WAYS)
+def test_the_way_that_worlds_were_found_is_told(told, changes, is_table):
     """The command says whether chances are from laws, each node was tried by itself, or whole worlds were, and why. [contract]"""
-    changes, is_table = WAYS[told]
     scenario = make({"fleet.start_failure": 0, **changes}, max_parallel=6)
     table = pd.DataFrame({"node": range(6), "status": "starting"})
     counts = {"current_wave": 1, "updated_nodes": 0, "failed_nodes": 0}

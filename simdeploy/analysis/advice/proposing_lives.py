@@ -29,11 +29,12 @@ import numpy as np
 
 from simdeploy.analysis.advice.drawing import draw_lives
 from simdeploy.analysis.advice.finding import find_replications, fit, is_worth_compiling
+from simdeploy.analysis.advice.lives import Lives, choose
 from simdeploy.analysis.advice.observed import NO
 from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.proposing_nodes import NodeProposer, logs
 from simdeploy.analysis.advice.turns import list_steps, together
-from simdeploy.engines.continuing import NOT_THERE, Worlds, run_continued
+from simdeploy.engines.continuing import NOT_THERE, Worlds
 from simdeploy.world.streams import Stream, uniforms
 
 if TYPE_CHECKING:
@@ -63,10 +64,7 @@ class LifeProposer(NodeProposer):
         self, rollouts: Rollouts, table: NodeTable, at_ns: int, engine: str, log_weights: np.ndarray | float = 0.0
     ) -> None:
         super().__init__(rollouts, table, at_ns, log_weights=log_weights)
-        self._engine = engine
-        orchestrator = rollouts.scenario.orchestrator_of(rollouts.policy)
-        without = replace(orchestrator, on_failure="continue", lost_waves="continue", all_slots_held="wait")
-        self._policy = replace(rollouts.policy, orchestrator=without)
+        self._lives = Lives(rollouts, at_ns, engine)
 
     def propose(self, supply: Supply, slots: np.ndarray) -> Proposal:
         """Propose worlds, wave by wave, and under sliding pacing node by node."""
@@ -98,18 +96,14 @@ class LifeProposer(NodeProposer):
         worlds, numbers, columns = np.nonzero(shown)
         lives = draw_lives(laws, flat.take(worlds * n_nodes + columns), seed, plain[worlds, numbers])
         shown[worlds, numbers, columns] = ~(fit(seen.take((worlds, columns)).in_the_end, *lives) & is_reached[columns])
-        beyond = shown.mean(axis=1)
         drawn = self._draw_from_laws(wave, flat, seen, chances, supply, slots)
-        by_law = np.where(drawn >= 0, chances, 0.0)
-        by_law *= self._look(places, np.maximum(drawn, 0)[:, np.newaxis])[0][:, 0]
-        total = by_law + beyond
-        # What can't be drawn, and is not seen otherwise, is lost.
-        is_lost = (drawn < 0) & (chances > 0) & (beyond == 0)
-        self._are_drawn &= ~is_lost.any(axis=1)
-        self._log_weights = self._log_weights + logs(np.where(is_lost, chances, total)).sum(axis=1)
+        shows_drawn = self._look(places, np.maximum(drawn, 0)[:, np.newaxis])[0][:, 0]
         u = uniforms(seed, rollouts.roots[:, np.newaxis], Stream.SEEN_VERDICT, np.arange(places.start, places.stop))
-        first = np.take_along_axis(plain, shown.argmax(axis=1), axis=1)
-        chosen = np.where(u * total < by_law, drawn, first)
+        choice = choose(chances, drawn, shows_drawn, shown, u)
+        self._are_drawn &= ~choice.are_lost.any(axis=1)
+        self._log_weights = self._log_weights + logs(choice.chances).sum(axis=1)
+        first = np.take_along_axis(plain, choice.tries, axis=1)
+        chosen = np.where(choice.are_drawn, drawn, first)
         np.put_along_axis(self._numbers, self._nodes[:, places], np.maximum(chosen, 0), axis=1)
 
     def _draw_from_laws(
@@ -139,28 +133,14 @@ class LifeProposer(NodeProposer):
         ----------
         numbers : ndarray of int, shape (worlds, tries, nodes)
         """
-        rollouts, n_tries = self._rollouts, numbers.shape[1]
         shown, dispatched = np.zeros(numbers.shape, dtype=bool), np.full(numbers.shape, np.inf)
         possible = np.flatnonzero(self._is_possible)
         if not len(possible):
             return shown, dispatched
-        columns = np.repeat(self._nodes[possible, places], n_tries, axis=0)
-        nodes = np.repeat(self._numbers[possible], n_tries, axis=0)
-        np.put_along_axis(nodes, columns, numbers[possible].reshape(columns.shape), axis=1)
-        continued = run_continued(
-            rollouts.scenario,
-            self._policy,
-            Worlds(np.repeat(rollouts.roots[possible], n_tries), nodes),
-            looks_ns=[],
-            nodes_at_ns=self._at_ns,
-            change=(self._at_ns, "cancel"),
-            seed=rollouts.seed,
-            engine=self._engine,
-        )
-        assert continued.nodes is not None  # noqa: S101 - they were asked for
-        found = np.take_along_axis(continued.nodes, columns, axis=1)
-        shape = (len(possible), *numbers.shape[1:])
-        shown[possible] = self._table.fit(found, places, together(rollouts.plan)).reshape(shape)
-        at = found["dispatched_ns"].reshape(shape)
+        nodes = self._nodes[possible, places]
+        found = self._lives.follow(possible, self._numbers[possible], nodes, numbers[possible])
+        flat = found.reshape(-1, nodes.shape[1])
+        shown[possible] = self._table.fit(flat, places, together(self._rollouts.plan)).reshape(found.shape)
+        at = found["dispatched_ns"]
         dispatched[possible] = np.where(at == NOT_THERE, np.inf, at)
         return shown, dispatched

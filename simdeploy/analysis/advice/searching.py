@@ -15,8 +15,10 @@ from simdeploy.analysis.advice.proposing import Proposal, Proposer
 from simdeploy.analysis.advice.proposing_batches import BatchProposer
 from simdeploy.analysis.advice.proposing_lives import TRIES, LifeProposer
 from simdeploy.analysis.advice.proposing_nodes import NodeGuide, NodeProposer
+from simdeploy.analysis.advice.proposing_spells import TRIES as TRIES_OF_DEALT, SpellProposer
 from simdeploy.analysis.advice.result import FEWEST_EFFECTIVE
 from simdeploy.analysis.advice.rollouts import Rollouts
+from simdeploy.analysis.advice.straying import RoughRollouts, Strays, find_strays
 from simdeploy.analysis.advice.totals import Exposures
 from simdeploy.analysis.advice.turns import count_at_once, list_steps, together
 from simdeploy.analysis.advice.ways import find_spells
@@ -40,6 +42,8 @@ _ROOTS = 64
 # As many times more if they must also fit how long people took to promote.
 _IF_PROMOTED = 3
 _PILOT = 32
+# Nodes of which is learned how they do otherwise than by their laws.
+_LEARNED = 4096
 _FEW = 20
 _MOST_TRIED = 10_000_000
 _MOST_TRIED_S = 120.0
@@ -90,6 +94,7 @@ class Search:
         self._first = first
         self.guide: Guide | NodeGuide | None = None
         self.log_likelihood = 0.0
+        self._strays: tuple[Strays, ...] = ()
         self._has_laws, table = has_laws, seen.nodes
         self._has_spells = bool(find_spells(scenario))
         self._tell, self._is_stopped = tell, is_stopped
@@ -102,14 +107,19 @@ class Search:
         else:
             self._most = _MOST_PROPOSED
             if self._has_spells:
-                steps = 0 if table is None else len(list_steps(plan, table))
-                each_s = TRIES * (steps + 1) * expect_seconds(self._engine_of_lives, scenario.fleet.nodes)
+                steps = len(list_steps(plan, table)) if table is not None else course.n_waves if course else 0
+                tries = (TRIES if course is None else TRIES_OF_DEALT) * (steps + 1)
+                each_s = tries * expect_seconds(self._engine_of_lives, scenario.fleet.nodes)
                 self._most = max(min(self._most, int(_MOST_TRIED_S / place[1] / each_s)), _FEW)
             self._most_roots = _MOST_PROPOSED * _ROOTS
             if any(plan.promotions) and not seen.policy.policy.auto_promote:
                 self._most_roots *= max(min(_IF_PROMOTED, _MOST_TRIED // (self._most_roots * place[1])), 1)
-            used = self._most_roots + _PILOT
+            n_learned = -(-_LEARNED // scenario.fleet.nodes) if self._has_spells and course is not None else 0
+            used = self._most_roots + _PILOT + n_learned
             self._supply = Supply(first + used, span - used, (span - used) // _MOST_PROPOSED)
+            if n_learned and course is not None:
+                learned = self._rollouts(first + used - n_learned + np.arange(n_learned))
+                self._strays = find_strays(learned, self._engine_of_lives, float(course.end_ns))
             pilot = self._rollouts(first + self._most_roots + np.arange(_PILOT))
             if course is not None and not course.pauses and plan.pacing == "barrier":
                 self.guide = Guide(pilot, course)
@@ -210,6 +220,8 @@ class Search:
         size = len(roots)
         if self._plan.pacing == "rate":
             size = max(_CHANCES_AT_ONCE // (self._course.n_waves * (len(self._course.stretches) + 1)), 1)
+        elif self._has_spells:
+            size = max(_NODES_AT_ONCE // (TRIES_OF_DEALT * self._plan.total), 1)
         parts = [slice(first, first + size) for first in range(0, len(roots), size)]
         return Proposal.join(
             self._proposer(self._rollouts(roots[part]), self._course, slots[part], log_weights[part]).propose()
@@ -222,15 +234,19 @@ class Search:
         return "compiled" if why_not_compiled() is None else self._engine
 
     def _rollouts(self, roots: np.ndarray) -> Rollouts:
-        return Rollouts(self._scenario, self._seen.policy, self._plan, self._kind, self._seed, roots)
+        shared = self._scenario, self._seen.policy, self._plan, self._kind, self._seed, roots
+        return RoughRollouts(*shared, self._strays) if self._strays else Rollouts(*shared)
 
     def _proposer(self, rollouts: Rollouts, course: Course, slots: np.ndarray, log_weights: np.ndarray) -> Proposer:
         orchestrator = self._scenario.orchestrator_of(self._seen.policy)
         stops = orchestrator.on_failure in ("rollback", "stop") and orchestrator.canary_gate == "all_healthy"
         never_failed = stops and self._plan.canaries > 0
         guide = self.guide if isinstance(self.guide, Guide) else None
+        given = course, self._supply, slots, log_weights, guide
+        if isinstance(rollouts, RoughRollouts):
+            return SpellProposer(rollouts, *given, never_failed=never_failed, engine=self._engine_of_lives)
         kind = BatchProposer if self._plan.pacing == "rate" else Proposer
-        return kind(rollouts, course, self._supply, slots, log_weights, guide, never_failed=never_failed)
+        return kind(rollouts, *given, never_failed=never_failed)
 
     def _agree(self, proposal: Proposal, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which worlds look like what was seen, and the logarithms of the chances of totals of requests."""

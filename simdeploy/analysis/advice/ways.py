@@ -45,8 +45,8 @@ def why_no_laws(scenario: Scenario, plan: Plan, seen: Seen) -> str:
     why_turns = _why_no_turns(scenario, plan, seen)
     reasons = {
         why_turns: bool(why_turns),
-        # Given a table, nodes are tried one by one.
-        f"{find_spells(scenario)}{WITHOUT_TABLE}": bool(find_spells(scenario)) and seen.nodes is None,
+        f"{find_spells(scenario)}{WITHOUT_TABLE}": bool(find_spells(scenario))
+        and not _tries_nodes(scenario, plan, seen),
         "traffic": any(one.traffic for one in behaviours),
         "a shared service": fleet.service is not None,
         "change windows": bool(scenario.operator.change_windows),
@@ -70,6 +70,18 @@ def find_spells(scenario: Scenario) -> str:
         "lines that break": any(one.connection for one in behaviours),
     }
     return next((spell for spell, holds in spells.items() if holds), "")
+
+
+def _tries_nodes(scenario: Scenario, plan: Plan, seen: Seen) -> bool:
+    """Return whether nodes without laws can be tried one by one: given a table, or else if who was dispatched, and all verdicts, are seen."""
+    behaviours, orchestrator = scenario.fleet.behaviours, scenario.orchestrator_of(seen.policy)
+    if seen.nodes is not None:
+        return True
+    # Given the counts of one look, whole worlds are as good.
+    if len(seen.looks) == 1 and not any(name.endswith("_ns") for name in seen.last.fields):
+        return False
+    may_be_missed = orchestrator.unreachable_nodes != "fail" and any(one.may_be_unreachable for one in behaviours)
+    return plan.pacing == "barrier" and not may_be_missed and not any(one.connection for one in behaviours)
 
 
 def _why_no_turns(scenario: Scenario, plan: Plan, seen: Seen) -> str:

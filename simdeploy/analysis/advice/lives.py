@@ -1,0 +1,127 @@
+"""Lives of nodes that have no law: the engine tries numbers for all nodes of a wave at once, whatever becomes of the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.engines.continuing import NODE_LOOK, Worlds, run_continued
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.advice.rollouts import Rollouts
+    from simdeploy.scenario import ScenarioPolicy
+
+
+@dataclass(frozen=True, eq=False)
+class Lives:
+    """What nodes of rollouts do until an instant if failures stop nothing.
+
+    Attributes
+    ----------
+    at_ns : int
+    engine : {'compiled', 'reference'}
+    """
+
+    rollouts: Rollouts
+    at_ns: int
+    engine: str
+
+    @cached_property
+    def _policy(self) -> ScenarioPolicy:
+        rollouts = self.rollouts
+        orchestrator = rollouts.scenario.orchestrator_of(rollouts.policy)
+        without = replace(orchestrator, on_failure="continue", lost_waves="continue", all_slots_held="wait")
+        return replace(rollouts.policy, orchestrator=without)
+
+    def follow(self, worlds: np.ndarray, numbers: np.ndarray, nodes: np.ndarray, tried: np.ndarray) -> np.ndarray:
+        """Return some nodes as they are at the instant, with numbers that are tried for them.
+
+        Parameters
+        ----------
+        worlds : ndarray of int
+            Places of the worlds.
+        numbers : ndarray of int, shape (worlds, all nodes)
+            Those that nodes have.
+        nodes : ndarray of int, shape (worlds, nodes)
+        tried : ndarray of int, shape (worlds, tries, nodes)
+
+        Returns
+        -------
+        ndarray of NODE_LOOK, shape (worlds, tries, nodes)
+        """
+        if not len(worlds):
+            return np.zeros(tried.shape, NODE_LOOK)
+        n_tries = tried.shape[1]
+        columns = np.repeat(nodes, n_tries, axis=0)
+        of_worlds = np.repeat(numbers, n_tries, axis=0)
+        np.put_along_axis(of_worlds, columns, tried.reshape(columns.shape), axis=1)
+        continued = run_continued(
+            self.rollouts.scenario,
+            self._policy,
+            Worlds(np.repeat(self.rollouts.roots[worlds], n_tries), of_worlds),
+            looks_ns=[],
+            nodes_at_ns=self.at_ns,
+            change=(self.at_ns, "cancel"),
+            seed=self.rollouts.seed,
+            engine=self.engine,
+        )
+        assert continued.nodes is not None  # noqa: S101 - they were asked for
+        found: np.ndarray = np.take_along_axis(continued.nodes, columns, axis=1).reshape(tried.shape)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Numbers of nodes, chosen among those drawn from their laws and those that came.
+
+    Attributes
+    ----------
+    chances : ndarray of float, shape (worlds, nodes)
+        Unbiased estimates of the chance of what was seen; of a node that is lost, the chance by its law.
+    are_lost : ndarray of bool
+        Of which nodes nothing could be drawn although it is possible.
+    are_drawn : ndarray of bool
+        Which nodes take the numbers that were drawn from their laws; others take those of a try.
+    tries : ndarray of int
+        The first try in which each node does what was seen otherwise than by its law.
+    """
+
+    chances: np.ndarray
+    are_lost: np.ndarray
+    are_drawn: np.ndarray
+    tries: np.ndarray
+
+
+def choose(by_law: np.ndarray, drawn: np.ndarray, shown: np.ndarray, beyond: np.ndarray, u: np.ndarray) -> Choice:
+    """Choose numbers as `simdeploy.analysis.advice.proposing_lives` says.
+
+    Parameters
+    ----------
+    by_law : ndarray of float, shape (worlds, nodes)
+        P(A).
+    drawn : ndarray of int
+        From A; -1 if that is too improbable.
+    shown : ndarray of bool
+        Whether what was drawn is in B.
+    beyond : ndarray of bool, shape (worlds, tries, nodes)
+        Which tries are in B without A.
+    u : ndarray of float
+        Uniforms.
+
+    Examples
+    --------
+    >>> one = np.full((1, 1), 0.5)
+    >>> beyond = np.array([[[False], [True], [False], [False]]])
+    >>> choice = choose(one, np.array([[7]]), np.array([[True]]), beyond, np.array([[0.9]]))
+    >>> choice.chances.tolist(), choice.are_drawn.tolist(), choice.tries.tolist()
+    ([[0.75]], [[False]], [[1]])
+    """
+    part = np.where((drawn >= 0) & shown, by_law, 0.0)
+    rest = beyond.mean(axis=1)
+    total = part + rest
+    # What can't be drawn, and is not seen otherwise, is lost.
+    are_lost = (drawn < 0) & (by_law > 0) & (rest == 0)
+    return Choice(np.where(are_lost, by_law, total), are_lost, u * total < part, beyond.argmax(axis=1))

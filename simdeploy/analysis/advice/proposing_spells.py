@@ -1,0 +1,144 @@
+r"""Worlds in which may have happened what was seen of a rollout in waves, where nodes crash, degrade, or are in a zone that fails.
+
+Verdicts are dealt to nodes as in `simdeploy.analysis.advice.proposing`, but by rough laws (`simdeploy.analysis.advice.straying`): let
+:math:`r_i(c)` be the chance of the fate c of node i by them. Given the start of its wave nodes are still independent, so each is tried by
+itself (`simdeploy.analysis.advice.proposing_lives`), which gives an unbiased estimate of the true chance :math:`q_i(c)`. The weight gains
+the product of these estimates over the :math:`r_i(c)`. The rough laws give every fate some chance, and every world has one way to deal its
+verdicts, so the weight is unbiased, however rough they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
+from simdeploy.analysis.advice.finding import find_replications, fit, is_worth_compiling, least_chances
+from simdeploy.analysis.advice.laws import FOREVER
+from simdeploy.analysis.advice.lives import Lives, choose
+from simdeploy.analysis.advice.node_table import RUNNING
+from simdeploy.analysis.advice.observed import Observed
+from simdeploy.analysis.advice.proposing import Proposer
+from simdeploy.analysis.advice.seen_chances import find_chances
+from simdeploy.engines.continuing import NOT_THERE
+from simdeploy.world.streams import Stream, uniforms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simdeploy.analysis.advice.fates import Fates
+    from simdeploy.analysis.advice.finding import Supply
+    from simdeploy.analysis.advice.guiding import Guide
+    from simdeploy.analysis.advice.laws import NodeLaw
+    from simdeploy.analysis.advice.straying import RoughRollouts
+    from simdeploy.analysis.advice.waves import Course
+
+# Numbers that are tried for each node as they come. Failures that were seen are often those of spells, so more than where rows of a table say so.
+TRIES = 64
+
+
+class SpellProposer(Proposer):
+    """Proposes worlds of one kind of release.
+
+    Parameters
+    ----------
+    engine : {'compiled', 'reference'}
+    """
+
+    def __init__(
+        self,
+        rollouts: RoughRollouts,
+        course: Course,
+        supply: Supply,
+        slots: np.ndarray,
+        log_weights: np.ndarray,
+        guide: Guide | None,
+        *,
+        never_failed: bool,
+        engine: str,
+    ) -> None:
+        super().__init__(rollouts, course, supply, slots, log_weights, guide, never_failed=never_failed)
+        self._exact_laws = rollouts.exact_laws
+        self._lives = Lives(rollouts, course.end_ns, engine)
+        self._tries = supply.of(slots[:, np.newaxis], supply.per_world - 1 - np.arange(TRIES))
+        self._wave, self._starts = 0, np.zeros(self._n)
+        self._tried: tuple[np.ndarray, np.ndarray] | None = None
+
+    def _follow(self, wave: int, starts: np.ndarray) -> np.ndarray:
+        self._wave, self._starts, self._tried = wave, starts, None
+        return super()._follow(wave, starts)
+
+    def _find(
+        self,
+        laws: Sequence[NodeLaw],  # noqa: ARG002 - rough ones
+        nodes: np.ndarray,
+        places: np.ndarray,
+        fates: Fates,
+        dealt: np.ndarray,
+        chosen: np.ndarray,
+        times: np.ndarray,
+    ) -> None:
+        if not chosen.any():
+            return
+        rollouts, exact = self._rollouts, self._exact_laws(self._wave)
+        n_nodes, seed, every = nodes.shape[1], rollouts.seed, self._all[:, np.newaxis]
+        if self._tried is None:
+            self._tried = self._live(nodes, np.repeat(self._tries[:, :, np.newaxis], n_nodes, axis=2))
+        seen = Observed.of_verdicts(
+            fates.verdicts[dealt].ravel(), fates.low[dealt, every].ravel(), fates.high[dealt, every].ravel()
+        )
+        shared = rollouts.slowdown[places, every].ravel(), rollouts.start_failure[places, every].ravel()
+        flat = Nodes(nodes.ravel(), np.repeat(self._slots, n_nodes), places.ravel(), *shared)
+        chances = find_chances(exact, flat, seen).reshape(nodes.shape)
+        # What takes too long to draw from its law is only tried as it comes.
+        chances[chances < least_chances(exact)[places]] = 0.0
+        beyond = self._do(fates, dealt, *self._tried) & chosen[:, np.newaxis]
+        worlds, numbers, columns = np.nonzero(beyond)
+        where = worlds * n_nodes + columns
+        usual = fit(seen.take(where), *draw_lives(exact, flat.take(where), seed, self._tries[worlds, numbers]))
+        beyond[worlds, numbers, columns] = ~(usual & (chances[worlds, columns] > 0))
+        wanted = chosen & self._are_possible[:, np.newaxis] & (chances > 0)
+        drawn, where = np.full(nodes.shape, -1, dtype=np.int64), np.flatnonzero(wanted)
+        is_compiled = is_worth_compiling(chances[wanted])
+        drawn[wanted], _ = find_replications(
+            exact, flat.take(where), self._supply, seed, seen.take(where), is_compiled=is_compiled
+        )
+        lives = self._live(nodes, np.maximum(drawn, 0)[:, np.newaxis])
+        number = sum(rollouts.plan.sizes[: self._wave]) + np.arange(n_nodes)
+        u = uniforms(seed, rollouts.roots[:, np.newaxis], Stream.SEEN_VERDICT, number, 1)
+        choice = choose(chances, drawn, self._do(fates, dealt, *lives)[:, 0], beyond, u)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = np.log(choice.chances) - np.log(fates.chances[places, dealt, every])
+        self._weigh(np.where(chosen, ratios, 0.0).sum(axis=1))
+        self._are_drawn &= ~(choice.are_lost & chosen).any(axis=1)
+        first = choice.tries[:, np.newaxis]
+        numbers = np.where(choice.are_drawn, drawn, np.take_along_axis(self._tries, choice.tries, axis=1))
+        at = np.where(choice.are_drawn, lives[1][:, 0], np.take_along_axis(self._tried[1], first, axis=1)[:, 0])
+        worlds, columns = np.nonzero(chosen)
+        self._numbers[worlds, nodes[worlds, columns]] = np.maximum(numbers[worlds, columns], 0)
+        times[worlds, columns] = at[worlds, columns]
+
+    @property
+    def _are_possible(self) -> np.ndarray:
+        found: np.ndarray = np.isfinite(self._log_weights) & self._are_drawn
+        return found
+
+    def _live(self, nodes: np.ndarray, tried: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which verdicts nodes get with some numbers, and when after the start of their wave; shape (worlds, tries, nodes)."""
+        verdicts, times = np.full(tried.shape, -1), np.full(tried.shape, FOREVER)
+        possible = np.flatnonzero(self._are_possible)
+        found = self._lives.follow(possible, self._numbers[possible], nodes[possible], tried[possible])
+        over = found["resolved_ns"]
+        verdicts[possible] = np.where(found["status"] == RUNNING, RUNS, FAILS)
+        times[possible] = np.where(over == NOT_THERE, FOREVER, over - self._starts[possible, np.newaxis, np.newaxis])
+        return verdicts, times
+
+    def _do(self, fates: Fates, dealt: np.ndarray, verdicts: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Return with which numbers nodes have the fates that they were dealt; shape (worlds, tries, nodes)."""
+        every = self._all[:, np.newaxis]
+        low, high, verdict = (
+            each[:, np.newaxis] for each in (fates.low[dealt, every], fates.high[dealt, every], fates.verdicts[dealt])
+        )
+        found: np.ndarray = (times > low) & (times <= high) & ((verdict < 0) | (verdicts == verdict))
+        return found
