@@ -166,6 +166,11 @@ class Sample:
     bounds: tuple[float, float] = UNBOUNDED
     spread: np.ndarray | None = None
 
+    @property
+    def never_negative(self) -> bool:
+        """Whether values are known to be 0 or more, and nothing else; a condition, if any, isn't decided world by world."""
+        return self.bounds == (0.0, math.inf) and self.selects is None
+
     def __len__(self) -> int:
         return len(self.values)
 
