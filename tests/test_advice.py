@@ -29,9 +29,10 @@ from simdeploy.analysis.advice.result import Advice
 from simdeploy.analysis.advice.running import Runner
 from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.analysis.advice.waiting import choose_by_halves, find_worth
-from simdeploy.analysis.advice.ways import shows_all_verdicts, why_no_laws
+from simdeploy.analysis.advice.ways import follows_clock, shows_all_verdicts, why_no_laws
 from simdeploy.api import Deployment, DeploymentStatus, format_time, parse_time
 from simdeploy.cli.app import app
+from simdeploy.cli.forecast import describe_way
 from simdeploy.engines.continuing import Worlds, run_continued
 from simdeploy.errors import InputError
 from simdeploy.experiments.executors import Threads
@@ -272,6 +273,9 @@ COUPLED = {
 }
 
 
+BATCHES = {"orchestrator.pacing": "rate", "orchestrator.rate": {"per_minute": 2}}
+
+
 def cases():
     """Yield a name, a scenario, what is seen, and the instant of looking."""
     plain = make()
@@ -302,6 +306,9 @@ def cases():
     yield "canaries promoted", waits, look(waits, 240, current_wave=2, updated_nodes=2, failed_nodes=0), None
     resolved = {"current_wave": 1, "updated_nodes": 2, "failed_nodes": 0, "canary_promoted": False}
     yield "canaries wait", waits, look(waits, 150, **resolved), 200
+    resolved = {"current_wave": 1, "updated_nodes": 2, "failed_nodes": 0}
+    promoted = look(waits, 215, current_wave=2, updated_nodes=2, failed_nodes=0)
+    yield "canaries promoted between looks", waits, [look(waits, 145, **resolved), promoted], None
     paused = look(plain, 60, state="paused", current_wave=1, updated_nodes=0, failed_nodes=0)
     yield (
         "paused",
@@ -313,6 +320,17 @@ def cases():
     yield "stopped", plain, look(plain, 280, **stopped), None
     sliding = make({"orchestrator.pacing": "sliding"})
     yield "sliding", sliding, look(sliding, 150, updated_nodes=3, failed_nodes=0), None
+    batches = make({**COUPLED, **BATCHES})
+    counts = {"current_wave": 3, "updated_nodes": 4, "failed_nodes": 0}
+    yield "batches", batches, look(batches, 150, **counts, last_progress_time=at(144)), None
+    first = look(batches, 100, current_wave=2, updated_nodes=1, failed_nodes=0, health_check_deadline=at(180))
+    second = look(batches, 170, current_wave=3, updated_nodes=3, failed_nodes=0, health_check_deadline=at(240))
+    yield "batches, looks", batches, [first, second], None
+    few = make({**BATCHES, "fleet.nodes": 3, "orchestrator.rate": {"per_minute": 1}})
+    revisions = sd.simulate(few, replication=0).revisions
+    yield "batches, revisions", few, revisions[revisions["time_s"] < 130], None
+    stopped = {"state": "failed", "current_wave": 3, "updated_nodes": 2, "failed_nodes": 4}
+    yield "batches, stopped", make(BATCHES), look(batches, 400, **stopped), None
 
 
 CASES = {name: case for name, *case in cases()}
@@ -325,6 +343,7 @@ def test_conditioned_worlds_are_those_of_brute_force(name):
     seen = read_seen(scenario, None, seen, instant)
     # With pauses the plain worlds need them, too.
     conditioned = condition(scenario, seen, replications=600, seed=3, engine="compiled")
+    assert bool(conditioned.why_tried) == (name == "sliding")
     plain = run_all(conditioned.scenario, seen, 60_000, 4)
     assert len(plain) >= 40
     assert_like_plain_worlds(conditioned, plain, n_unseen=1)
@@ -444,6 +463,29 @@ def test_what_cannot_have_happened(status, told):
         sd.advise(scenario, seen=look(scenario, 300, **status), replications=20, engine="reference")
 
 
+def test_nothing_changes_for_too_long():
+    """Nodes that are in flight for longer than their deadline since the last change are an error. [contract]"""
+    scenario, counts = make(), {"current_wave": 1, "updated_nodes": 2, "failed_nodes": 0}
+    for fields in ({}, {"health_check_deadline": at(180)}):
+        seen = look(scenario, 120, **counts, **fields)
+        assert sd.forecast(scenario, seen=seen, at=150, replications=20, engine="compiled").n_worlds
+        with pytest.raises(InputError, match=r"at: nothing changed for 4m 40s, although 1 of 3 nodes .* at most 3m"):
+            sd.forecast(scenario, seen=seen, at=400, replications=20, engine="compiled")
+    with pytest.raises(InputError, match="passed 30s before this was seen"):
+        sd.forecast(scenario, seen=seen, at=210, replications=20, engine="compiled")
+
+
+def test_batches_that_cannot_have_gone():
+    """Under rate pacing more or fewer batches than minutes have begun, and nodes that went at other times, are errors. [contract]"""
+    scenario, how = make(BATCHES), {"replications": 20, "engine": "reference"}
+    early = look(scenario, 100, current_wave=3, updated_nodes=2, failed_nodes=0)
+    with pytest.raises(InputError, match=r"a batch goes each minute, so 2 went by 100\.5 s \(found 3\)"):
+        sd.advise(scenario, seen=early, **how)
+    table = pd.DataFrame({"node": range(4), "status": "starting", "dispatched_at_s": [0, 0, 60, 75]})
+    with pytest.raises(InputError, match=r"row 4\.dispatched_at_s: not when its batch goes, one each minute"):
+        sd.advise(scenario, seen=table, at=100, **how)
+
+
 HARD = {
     "reporting delay": {"orchestrator": {"preset": "expanso", "reporting_delay": "50s"}},
     "offline": {
@@ -453,6 +495,7 @@ HARD = {
         "orchestrator": {"preset": "expanso", "unreachable_nodes": "wait"},
     },
     "sliding": {"orchestrator": {"preset": "expanso", "pacing": "sliding", "reporting_delay": "20s"}},
+    "batches": {"orchestrator": {"preset": "expanso", "pacing": "rate", "rate": {"per_minute": 2}}},
     "crashes": {
         "fleet": {"crash": {"up": {"exponential": {"mean": "10m"}}, "repair": {"exponential": {"mean": "1m"}}}},
         "orchestrator": "expanso",
@@ -472,8 +515,9 @@ def test_what_happened_is_possible(case):
         for number in range(1, rollout.deployment.status.revision + 1):
             seen = read_seen(scenario, None, rollout.deployment_at(number), None)
             plan = plan_waves(seen.policy.policy, scenario.orchestrator, 6, 1)
-            shows_all = shows_all_verdicts(scenario, seen, why_no_laws(scenario, plan, seen))
-            check_possible(scenario, plan, seen, every_node_has_verdict=shows_all)
+            why = why_no_laws(scenario, plan, seen)
+            shows_all, by_clock = shows_all_verdicts(scenario, seen, why), follows_clock(plan, why)
+            check_possible(scenario, plan, seen, every_node_has_verdict=shows_all, by_clock=by_clock)
             n_seen += 1
     assert n_seen > 30
 
@@ -591,8 +635,37 @@ def test_too_few_effective_worlds_are_none():
     assert result.answer.startswith("Undecided")
     assert "whole ones" not in tell(result)
     tried = tell(dataclasses.replace(result, why_tried="a reporting delay"))
-    assert "whole ones that were tried because of a reporting delay" in tried
+    assert tried.endswith("whole ones that were tried because of a reporting delay. Leave out instants.")
+    worst = "rate pacing after canaries without a table of nodes"
+    tried = tell(dataclasses.replace(result, why_tried=worst, n_tried=10_000_000))
+    assert tried.endswith(f"whole ones that were tried because of {worst}. Give one, or leave out instants.")
     assert len(tried) <= 240
+
+
+WAYS = {
+    "chances from the laws of nodes": ({}, False),
+    "each node was tried by itself (crashes)": ({"fleet.crash": {"up": "24h", "repair": "10m"}}, True),
+    "whole worlds were tried (crashes without a table of nodes)": (
+        {"fleet.crash": {"up": "24h", "repair": "10m"}},
+        False,
+    ),
+    "whole worlds were tried (sliding pacing without a table of nodes)": ({"orchestrator.pacing": "sliding"}, False),
+    "whole worlds were tried (traffic)": ({"fleet.traffic": {"daily": [["0h", 1], ["12h", 2]]}}, True),
+}
+
+
+@pytest.mark.parametrize("told", WAYS)
+def test_the_way_that_worlds_were_found_is_told(told):
+    """The command says whether chances are from laws, each node was tried by itself, or whole worlds were, and why. [contract]"""
+    changes, is_table = WAYS[told]
+    scenario = make({"fleet.start_failure": 0, **changes}, max_parallel=6)
+    table = pd.DataFrame({"node": range(6), "status": "starting"})
+    counts = {"current_wave": 1, "updated_nodes": 0, "failed_nodes": 0}
+    seen = table if is_table else look(scenario, 20, **counts)
+    result = sd.forecast(scenario, seen=seen, at=20, replications=20, engine="compiled")
+    assert describe_way(result).startswith(f"{told}: {result.n_tried:,} worlds tried, ")
+    # What is kept says it, too.
+    assert describe_way(read_result(result.to_dict())) == describe_way(result)
 
 
 def test_a_rule_is_judged_by_other_worlds():

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from test_advice import BASE, CHECK, COUPLED, LAWS, assert_like_plain_worlds, call, canary, make
+from test_advice import BASE, BATCHES, CHECK, COUPLED, LAWS, assert_like_plain_worlds, call, canary, make
 
 import simdeploy as sd
-from simdeploy.analysis.advice import drawing
+from simdeploy.analysis.advice import drawing, proposing_lives
 from simdeploy.analysis.advice.conditioning import condition
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
 from simdeploy.analysis.advice.estimating import Weighted
@@ -41,8 +41,8 @@ def cut(rollout, at, times=TIMES):
     nodes = rollout.nodes
     dispatched, started, resolved = (nodes[name].le(at) for name in TIMES)
     status = np.select(
-        [~dispatched, resolved & nodes["ever_failed"], resolved, started],
-        ["pending", "failed", "running", "validating"],
+        [resolved & nodes["ever_failed"], ~dispatched, resolved, started],
+        ["failed", "pending", "running", "validating"],
         "starting",
     )
     columns = {name: nodes[name].where(nodes[name].le(at)) for name in times}
@@ -184,6 +184,9 @@ def cases():
     yield "canaries promoted", canary(), 1, 200, ()
     yield "every instant", make({"fleet.nodes": 3}, max_parallel=2), 0, 125, TIMES[1:]
     yield "sliding", make({"orchestrator.pacing": "sliding"}), 1, 80, ()
+    yield "batches", make({**BATCHES, "fleet.start_failure": {"beta": {"mean": 0.3, "sd": 0.1}}}), 5, 130, DISPATCHED
+    promoted = {**BATCHES, "operator.promote_after": {"uniform": {"low": "10s", "high": "60s"}}}
+    yield "batches after canaries", canary(**promoted), 1, 240, ()
 
 
 CASES = {name: case for name, *case in cases()}
@@ -212,6 +215,7 @@ TURNS = {
     "classes, order, count": (make(COUPLED | SLIDES | {"fleet.nodes": 5}, max_parallel=2), 1, 120, TIMES[2:]),
     "statuses": (make(SLIDES | SHARED, max_parallel=2), 15, 290, ()),
     "canaries": (canary(**SLIDES, **{"fleet.nodes": 6}), 1, 170, TIMES),
+    "canaries, waves": (canary(**{"fleet.nodes": 4}), 1, 200, (TIMES[0], TIMES[2])),
 }
 
 
@@ -229,6 +233,7 @@ def test_turns_are_those_of_brute_force(name):
 
 
 CRASH = {"fleet.crash": {"up": "10m", "repair": "1m"}}
+CRASHES = {"fleet.crash": {"up": "5m", "repair": "1m"}}
 FLAPPING = {"fleet.flapping": {"good": "4m", "degraded": "1m", "error_rate": 0.3}, "fleet.requests_per_second": 10}
 OUTAGES = {"fleet.zones": 2, "fleet.zone_outage": {"up": "5m", "repair": "1m"}}
 LINES = {"fleet.connection": {"online": "6m", "offline": "1m"}}
@@ -237,8 +242,27 @@ SPELLS = {
     "crashes, waited for": (make(CRASH | {"orchestrator.unreachable_nodes": "wait"}), 5, 180, (), 10_000),
     "degraded spells": (make(FLAPPING, max_parallel=2), 7, 180, TIMES[2:], 20_000),
     "outages of zones": (make(OUTAGES), 0, 170, (), 20_000),
+    "crashes, batches": (make(CRASHES | BATCHES), 2, 130, (), 20_000),
+    "crashes, sliding": (make(CRASHES | SLIDES, max_parallel=3), 1, 150, (), 20_000),
+    "crashes, sliding, instants": (
+        make(CRASHES | SLIDES | {"fleet.nodes": 3}, max_parallel=1),
+        0,
+        250,
+        TIMES[2:],
+        20_000,
+    ),
+    "lines, sliding, passed over": (
+        make(LINES | SLIDES | {"orchestrator.unreachable_nodes": "skip"}, max_parallel=2),
+        4,
+        180,
+        (),
+        20_000,
+    ),
     "lines that break": (make(LINES | SHARED), 9, 110, (), 10_000),
-    "lines, passed over": (make(LINES | {"orchestrator.unreachable_nodes": "skip"}), 13, 170, (), 10_000),
+    "lines, passed over": (make(LINES | {"orchestrator.unreachable_nodes": "skip"}), 4, 150, (), 10_000),
+    "lines, failed at its turn": (make(LINES), 4, 150, DISPATCHED, 30_000),
+    "crashes, passed over": (make(CRASHES | {"orchestrator.unreachable_nodes": "skip"}), 1, 150, (), 20_000),
+    "crashes, failed at its turn": (make(CRASHES), 0, 150, (), 20_000),
 }
 
 
@@ -253,6 +277,51 @@ def test_spells_are_those_of_brute_force(name):
     plain = find_plain(scenario, seen, n_plain, 4)
     assert len(plain) >= 25
     assert_like_plain_worlds(conditioned, plain, n_unseen=3)
+
+
+@pytest.mark.parametrize("name", ["crashes", "lines, passed over", "outages of zones"])
+def test_nodes_are_tried_alike_on_both_engines(name, monkeypatch):
+    """Nodes that are tried by themselves take the same numbers, with the same weights, on both engines. [property]"""
+    monkeypatch.setattr(proposing_lives, "TRIES", 4)
+    scenario, replication, at, times, _ = SPELLS[name]
+    seen = read_seen(scenario, None, cut(sd.simulate(scenario, replication=replication), at, times), at)
+    table = replace(seen.nodes, widths=np.full(scenario.fleet.nodes, 40.0))
+    fleet, roots = scenario.fleet, np.arange(12)
+    plan = plan_waves(seen.policy.policy, scenario.orchestrator_of(seen.policy), fleet.nodes, fleet.zones)
+    kind = scenario.release[0]
+    rollouts = Rollouts(scenario.given(kind.name), seen.policy, plan, kind, 3, roots)
+    compiled, reference = (
+        proposing_lives.LifeProposer(rollouts, table, seen.last.at_ns, engine).propose(Supply(100, 10**6, 10**4), roots)
+        for engine in ("compiled", "reference")
+    )
+    assert np.isfinite(compiled.log_weights).sum() >= 3
+    assert compiled.log_weights.tolist() == reference.log_weights.tolist()
+    assert compiled.are_drawn.tolist() == reference.are_drawn.tolist()
+    assert compiled.worlds.nodes.tolist() == reference.worlds.nodes.tolist()
+
+
+def test_who_may_be_passed_over():
+    """A node that waits although nodes after it went was passed over, or is waited for; elsewhere that can't be. [contract]"""
+    status = ["running", "pending", "running", "starting", "starting", "starting"]
+    table = pd.DataFrame({"node": range(6), "position": range(6), "status": status})
+    how = {"at": 100, "replications": 20, "engine": "compiled"}
+    skips, waits = ({"orchestrator.unreachable_nodes": word} for word in ("skip", "wait"))
+    for scenario in (make(skips), make(LINES), make(LINES | waits)):
+        with pytest.raises(InputError, match=r"row 2\.position: pending, although nodes after it were dispatched"):
+            sd.forecast(scenario, seen=table, **how)
+    assert sd.forecast(make(LINES | skips), seen=table, **how).state == "in_progress"
+    skipped = table.assign(status=table["status"].replace("pending", "skipped"))
+    assert sd.forecast(make(LINES | skips), seen=skipped, **how).state == "in_progress"
+    with pytest.raises(InputError, match=r"row 2\.status: skipped, but the scenario passes over no node"):
+        sd.forecast(make(LINES), seen=skipped, **how)
+    with pytest.raises(InputError, match=r"row 2\.position: skipped, but when it had its turn isn't known"):
+        sd.forecast(make(LINES | skips), seen=skipped.drop(columns="position"), **how)
+    instants = [0, math.nan, 0, 80, 80, 80]
+    unplaced = table.drop(columns="position").assign(dispatched_at_s=instants)
+    with pytest.raises(InputError, match=r"row 4\.dispatched_at_s: wave 1 goes at once, .* a position of each node"):
+        sd.forecast(make(LINES | skips), seen=unplaced, **how)
+    over = table.assign(status=["skipped", *["running"] * 5])
+    assert sd.forecast(make(LINES | skips), seen=over, **how | {"at": 300}).state == "completed"
 
 
 def find_plain(scenario, seen, n, seed):

@@ -55,5 +55,11 @@ def describe(result: Forecast) -> str:
 
 def describe_way(result: Forecast) -> str:
     """Say how worlds were found."""
-    way = f"whole worlds were tried ({result.why_tried})" if result.why_tried else "chances from the laws of nodes"
-    return f"{way}: {result.n_tried:,} worlds tried, {result.effective_worlds:,.0f} effective"
+    from simdeploy.analysis.advice.result import NODE_BY_NODE
+
+    ways = {
+        "laws": "chances from the laws of nodes",
+        "nodes": f"each node was tried by itself ({result.why_tried.removesuffix(NODE_BY_NODE)})",
+        "worlds": f"whole worlds were tried ({result.why_tried})",
+    }
+    return f"{ways[result.way]}: {result.n_tried:,} worlds tried, {result.effective_worlds:,.0f} effective"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.advice.result import WITHOUT_TABLE
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import (
     NO_SCALE,
@@ -41,9 +42,11 @@ def tell(result: Forecast) -> str:
     """Say what to do and why, or how the rollout goes on."""
     if not result.is_trusted:
         few = f"Undecided: only {result.effective_worlds:,.0f} effective worlds show what was seen"
-        if result.why_tried:
+        better = "Leave out instants, or simulate more --replications"
+        if result.way == "worlds":
             few += f", of {result.n_tried:,} whole ones that were tried because of {result.why_tried}"
-        return join_answer([few, "Leave out instants, or simulate more --replications"])
+            better = "Give one, or leave out instants" if WITHOUT_TABLE in result.why_tried else "Leave out instants"
+        return join_answer([few, better])
     acts = getattr(result, "acts", None)
     if acts is None or acts.empty:
         return join_answer([_say_defective(result), _say_going_on(result)])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from simdeploy.units import exact, round_half_up
+from simdeploy.units import NS_PER_S, exact, round_half_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # What `max_parallel` of the rollout dialect means when it is 0 or unset, percent.
 DEFAULT_WAVE_PERCENT = 10
+# Between two batches of rate pacing.
+BATCH_EVERY_NS = 60 * NS_PER_S
 
 _ROUNDINGS: dict[Rounding, Callable[[Fraction], int]] = {
     "ceil": math.ceil,

@@ -103,6 +103,11 @@ class Behaviour:
     traffic: Traffic | None = None
     connection: Connection | None = None
 
+    @property
+    def may_be_unreachable(self) -> bool:
+        """Whether nodes may be down or offline at their turn."""
+        return self.down or any((self.crash, self.zone_outage, self.connection))
+
 
 @dataclass(frozen=True)
 class SharedService:

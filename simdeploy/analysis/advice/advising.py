@@ -75,8 +75,8 @@ def forecast(
     Notes
     -----
     Worlds are drawn such that they show what was seen, and weighted with its chance (`simdeploy.analysis.advice.proposing`). Instants agree
-    within half a second. Where nodes have no law of their own (shared services, traffic, rate pacing; without a table of nodes
-    also crashes, outages and sliding; and others: `why_tried`), whole worlds are simulated, and those kept in which it happened.
+    within half a second. Where nodes have no law of their own (shared services, traffic; without a table of nodes, of which each
+    is tried by itself, also crashes, outages and sliding; and others: `why_tried`), whole worlds are simulated, and those kept in which it happened.
 
     Examples
     --------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -12,12 +13,20 @@ import numpy as np
 from simdeploy.analysis.advice.acting import awaits_promotion
 from simdeploy.analysis.advice.impossible import check_possible
 from simdeploy.analysis.advice.impossible_nodes import check_chances, check_nodes
+from simdeploy.analysis.advice.proposing_batches import read_batches
 from simdeploy.analysis.advice.proposing_nodes import NodeGuide, widen
+from simdeploy.analysis.advice.result import NODE_BY_NODE, WITHOUT_TABLE
 from simdeploy.analysis.advice.searching import Search
 from simdeploy.analysis.advice.settling import settle_fleet
 from simdeploy.analysis.advice.totals import refuse_evidence
 from simdeploy.analysis.advice.waves import find_pauses, read_course
-from simdeploy.analysis.advice.ways import find_spells, refuse_unsupported, shows_all_verdicts, why_no_laws
+from simdeploy.analysis.advice.ways import (
+    find_spells,
+    follows_clock,
+    refuse_unsupported,
+    shows_all_verdicts,
+    why_no_laws,
+)
 from simdeploy.errors import InputError, Problem, warn_user
 from simdeploy.rules.waves import plan_waves
 from simdeploy.units import NS_PER_S
@@ -88,6 +97,13 @@ class Conditioned:
     engine: str
 
     @property
+    def why_any_tried(self) -> str:
+        """Why whole worlds were tried, or each node by itself; empty if neither."""
+        spells = find_spells(self.scenario)
+        is_by_node = not self.why_tried and bool(spells)
+        return f"{spells}{NODE_BY_NODE}" if is_by_node else self.why_tried
+
+    @property
     def at_ns(self) -> int:
         """The instant after which acts take effect."""
         return self.seen.last.at_ns
@@ -138,22 +154,26 @@ def condition(
             seen.nodes,
             seen.last.at_ns,
             every_node_has_verdict=has_verdicts,
-            has_laws=not why_tried,
+            has_laws=not why_tried and not find_spells(scenario),
         )
-    check_possible(scenario, plan, seen, every_node_has_verdict=has_verdicts)
+    by_clock = follows_clock(plan, why_tried)
+    check_possible(scenario, plan, seen, every_node_has_verdict=has_verdicts, by_clock=by_clock)
     course = None
     if seen.nodes is None and not why_tried:
-        course = read_course(scenario, seen.policy, plan, seen)
+        read = read_batches if plan.pacing == "rate" else read_course
+        course = read(scenario, plan, seen)
         course.pauses = find_pauses(seen)
     paused = _with_acts(scenario, seen, plan)
     kinds = [kind for kind in scenario.release if kind.probability]
 
+    stop = Event()
+
     def search_all(seen: Seen) -> list[Search]:
         def search(number: int) -> Search:
-            place = number, len(kinds)
-            return Search(paused, seen, plan, course, kinds[number], place, seed, engine, tell, has_laws=not why_tried)
+            place, how = (number, len(kinds)), (seed, engine, tell, stop.is_set)
+            return Search(paused, seen, plan, course, kinds[number], place, *how, has_laws=not why_tried)
 
-        return _map(workers, search, range(len(kinds)))
+        return _map(workers, stop, search, range(len(kinds)))
 
     searches = search_all(seen)
     guides = [search.guide for search in searches if isinstance(search.guide, NodeGuide)]
@@ -169,22 +189,26 @@ def condition(
     most = max(search.log_likelihood for search in searches)
     likely = [search for search in searches if search.log_likelihood >= most + _LOG_NEGLIGIBLE]
     wanted = -(-replications // len(likely))
-    _map(workers, lambda search: search.find(wanted) if search in likely else search.glance(), searches)
+    _map(workers, stop, lambda search: search.find(wanted) if search in likely else search.glance(), searches)
     most = max(search.log_found for search in searches)
     # What can't have happened under some kinds is shared by the others.
     able = [search for search in searches if search.n_found and search.log_found >= most + _LOG_NEGLIGIBLE]
     missing = sum(search.n_found for search in able) < replications
     wanted = -(-replications // max(len(able), 1))
-    _map(workers, lambda search: search.find(wanted), [each for each in able if missing or each not in likely])
+    _map(workers, stop, lambda search: search.find(wanted), [each for each in able if missing or each not in likely])
     return Conditioned(paused, seen, _weigh([each.found for each in searches], why_tried), why_tried, seed, engine)
 
 
-def _map(workers: int, do: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
-    """Return what is done with each item, by so many threads."""
+def _map(workers: int, stop: Event, do: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
+    """Return what is done with each item, by so many threads; they end soon if this is interrupted."""
     if workers == 1:
         return [do(item) for item in items]
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(do, items))
+        try:
+            return list(pool.map(do, items))
+        except BaseException:
+            stop.set()
+            raise
 
 
 def _warn_of_width(table: NodeTable) -> None:
@@ -215,7 +239,8 @@ def _weigh(found: list[Found], why_tried: str) -> tuple[OfKind, ...]:
         n_tried = sum(each.n_tried for each in found)
         hint = "does the scenario describe this fleet?"
         if why_tried:
-            hint = f"whole worlds were tried because of {why_tried}; leave out instants, or see less"
+            better = "give a table of nodes" if WITHOUT_TABLE in why_tried else "see less"
+            hint = f"whole worlds were tried because of {why_tried}; leave out instants, or {better}"
         message = f"in none of {n_tried:,} worlds does this happen"
         raise InputError(Problem(message, ("seen",), hint=hint))
     by_kind, lost, kept = [], 0.0, 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from simdeploy.analysis.advice.laws import FOREVER
 if TYPE_CHECKING:
     from simdeploy.analysis.advice.laws import NodeLaw
     from simdeploy.analysis.advice.rollouts import Rollouts
+
+_Numbers = TypeVar("_Numbers", int, np.ndarray)
 
 # Parts of the interval of a verdict: all of it; before the last of its nodes may be; from then on.
 _PARTS = 3
@@ -104,7 +106,7 @@ class Fates:
         """The chance of each verdict; shape (laws, verdicts, worlds)."""
         return self.chances[:, ::_PARTS]
 
-    def whole(self, verdicts: np.ndarray) -> np.ndarray:
+    def whole(self, verdicts: _Numbers) -> _Numbers:
         """Return the fates that are the whole of some verdicts; `EARLY` and `LATE` are added to them for parts."""
         return _PARTS * verdicts
 

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.advice.laws import FOREVER, TINY
+from simdeploy.analysis.advice.sieving import Sieve, place_of
+from simdeploy.analysis.advice.waves import Span
 from simdeploy.world.distributions import Constant
 from simdeploy.world.streams import Stream, uniforms
 
@@ -35,35 +37,8 @@ if TYPE_CHECKING:
 # Cells of time, at least, and by wave; intervals of the uniform numbers that all nodes share.
 _CELLS, _CELLS_OF_WAVE, _MOST_CELLS = 128, 8, 2048
 _BINS = 64
-# The least probability with which a root is kept, and parts of proposals that are the law's own, or uniform.
-_LEAST_KEPT = 0.02
+# Parts of proposals that are the law's own, or uniform.
 _NATURAL, _UNIFORM = 0.1, 0.02
-
-
-class Sieve:
-    """Keeps roots that make what was seen probable.
-
-    Parameters
-    ----------
-    keeps : dict of Stream to ndarray of float
-        The probability with which roots are kept, by equal intervals of numbers that all nodes share.
-    """
-
-    def __init__(self, rollouts: Rollouts, keeps: dict[Stream, np.ndarray]) -> None:
-        self._rollouts = rollouts
-        self._keeps = {stream: keep for stream, keep in keeps.items() if len(keep) > 1}
-
-    def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the places of the roots that are kept, and the logarithms of the probabilities to keep them."""
-        if not self._keeps:
-            return np.arange(len(roots)), np.zeros(len(roots))
-        seed, chance = self._rollouts.seed, np.ones(len(roots))
-        for stream, keep in self._keeps.items():
-            chance *= keep[_place(uniforms(seed, roots, stream, 0), len(keep))]
-        chance = np.maximum(chance, _LEAST_KEPT)
-        number = len(self._rollouts.plan.sizes)
-        kept = np.flatnonzero(uniforms(seed, roots, Stream.SEEN_WAVE, number) < chance)
-        return kept, np.log(chance[kept])
 
 
 class Guide:
@@ -118,7 +93,10 @@ class Guide:
         keeps = {Stream.SLOWDOWN: relate(by_slowdown), Stream.START_FAILURE_LEVEL: relate(by_level)}
         if not self.is_spread:
             del keeps[Stream.SLOWDOWN]
-        self._sieve = Sieve(rollouts, keeps)
+        has_promotion = n_waves > 1 and self._awaits(0)
+        if has_promotion and self.is_spread:
+            keeps[Stream.PROMOTE_AFTER] = relate(self._of_promotion(counts[0][:, 0]))
+        self._sieve = Sieve(rollouts, keeps, _bound_promotion(rollouts, course) if has_promotion else None)
         self.log_likelihood = log_mean(by_slowdown) + log_mean(by_level) if self.is_spread else 0.0
 
     def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -167,7 +145,7 @@ class Guide:
         return found
 
     def _bins(self, roots: np.ndarray) -> np.ndarray:
-        return _place(uniforms(self._rollouts.seed, roots, Stream.SLOWDOWN, 0), len(self._starts[0]))
+        return place_of(uniforms(self._rollouts.seed, roots, Stream.SLOWDOWN, 0), len(self._starts[0]))
 
     # -- rough laws --------------------------------------------------------------------------------
 
@@ -263,12 +241,30 @@ class Guide:
 
     def _pauses(self, wave: int) -> np.ndarray:
         """Return equally likely lengths of the pause after a wave."""
-        plan = self._rollouts.plan
-        pauses = np.array([float(plan.bakes_ns[wave])])
-        if plan.promotions[wave] and not self._rollouts.policy.policy.auto_promote:
+        pauses = np.array([float(self._rollouts.plan.bakes_ns[wave])])
+        if self._awaits(wave):
             law = self._rollouts.scenario.operator.promote_after
             pauses = pauses + 1e9 * np.asarray(law.quantile((np.arange(_BINS) + 0.5) / _BINS))
         return pauses
+
+    def _awaits(self, wave: int) -> bool:
+        return self._rollouts.plan.promotions[wave] and not self._rollouts.policy.policy.auto_promote
+
+    def _of_promotion(self, of_canaries: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the chance of what was seen, by how long people take to promote the canaries."""
+        scale = self._log_scale[1] - self._log_scale[1].max()
+        by_slowdown = of_canaries * np.exp(scale)
+        found = [
+            float(
+                by_slowdown
+                @ (np.diff(self._interpolate(self._lengths[0], self._edges - pause_ns), axis=1) * self._ahead[1]).sum(
+                    axis=1
+                )
+            )
+            for pause_ns in self._pauses(0)
+        ]
+        with np.errstate(divide="ignore"):
+            return np.log(found)
 
     def _of_failures(self) -> np.ndarray:
         """Return the logarithm of the chance of the failures among verdicts, by level of failures to start."""
@@ -282,6 +278,14 @@ class Guide:
         return np.atleast_1d(found)
 
 
+def _bound_promotion(rollouts: Rollouts, course: Course) -> Span:
+    """Return how long people took to promote the canaries, as far as their last verdict and the next wave tell."""
+    cell = next(cell for each in reversed(course.stretches) for cell in each.cells if cell.wave == 0)
+    over, following, bake_ns = Span(cell.span.low, cell.span.high), course.starts[1], rollouts.plan.bakes_ns[0]
+    over.meet(cell.last.low, cell.last.high)
+    return Span(following.low - over.high - bake_ns - 2, following.high - over.low - bake_ns)
+
+
 def _convolve(these: np.ndarray, those: np.ndarray) -> np.ndarray:
     size = these.shape[1] + those.shape[1]
     product = np.fft.rfft(these, size, axis=1) * np.fft.rfft(those, size, axis=1)
@@ -293,11 +297,6 @@ def middles(laws: list[Distribution], n_bins: int = _BINS) -> list[np.ndarray]:
     """Return quantiles of each law, one if all are constant."""
     n = 1 if all(isinstance(law, Constant) for law in laws) else n_bins
     return [np.asarray(law.quantile((np.arange(n) + 0.5) / n), dtype=float) for law in laws]
-
-
-def _place(u: np.ndarray, n: int) -> np.ndarray:
-    places: np.ndarray = np.minimum((u * n).astype(np.int64), n - 1)
-    return places
 
 
 def _normalise(chances: np.ndarray, otherwise: np.ndarray) -> np.ndarray:

@@ -6,9 +6,11 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.advice.node_table import HALF_SECOND_NS
 from simdeploy.errors import Problem, raise_if_any, shorten
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.limits import Counts, read_limits
+from simdeploy.rules.waves import BATCH_EVERY_NS
 from simdeploy.units import NS_PER_S, short_duration
 from simdeploy.vocabulary import TERMINAL_STATES
 
@@ -23,18 +25,21 @@ if TYPE_CHECKING:
 _COUNTS = ("current_wave", "updated_nodes", "failed_nodes")
 
 
-def check_possible(scenario: Scenario, plan: Plan, seen: Seen, *, every_node_has_verdict: bool) -> None:
+def check_possible(scenario: Scenario, plan: Plan, seen: Seen, *, every_node_has_verdict: bool, by_clock: bool) -> None:
     """Raise `InputError` if what was seen cannot have happened, with the reason.
 
     Parameters
     ----------
     every_node_has_verdict : bool
         Whether a wave is over only if each of its nodes runs or has failed.
+    by_clock : bool
+        Whether a batch goes each minute from the start.
     """
     problems: list[Problem] = []
     for number, look in enumerate(seen.looks):
         path: Path = ("seen", "status") if len(seen.looks) == 1 else ("seen", number, "status")
         problems += _check_look(scenario, plan, seen, look, path, every_node_has_verdict)
+        problems += _check_batches(plan, look, path) if by_clock else ()
     for number, (before, after) in enumerate(pairwise(seen.looks), start=1):
         for name in _COUNTS:
             if name in before.fields and name in after.fields and after.fields[name] < before.fields[name]:
@@ -82,6 +87,7 @@ def _check_look(
     if not is_over:
         yield from _check_limits(scenario, plan, seen, look, path)
         yield from _check_deadlines(scenario, seen, look, path)
+        yield from _check_lengths(scenario, plan, seen, look, every_node_has_verdict=every_node_has_verdict)
 
 
 def _check_counts(
@@ -94,6 +100,20 @@ def _check_counts(
     if plan.pacing == "barrier" and every_node_has_verdict and updated + failed < before:
         message = f"wave {wave} went, although only {updated + failed} of the {before} nodes before it have a verdict"
         yield Problem(message, (*path, "current_wave"))
+
+
+def _check_batches(plan: Plan, look: Look, path: Path) -> Iterator[Problem]:
+    """Find more or fewer batches than are due."""
+    wave = look.fields.get("current_wave")
+    if wave is None or look.fields.get("state") in TERMINAL_STATES:
+        return
+    fewest, most = (
+        min(max(at_ns, 0) // BATCH_EVERY_NS + 1, len(plan.sizes))
+        for at_ns in (look.at_ns - HALF_SECOND_NS, look.at_ns + HALF_SECOND_NS)
+    )
+    if not fewest <= wave <= most:
+        message = f"a batch goes each minute, so {most} went by {look.at_ns / NS_PER_S:g} s"
+        yield Problem(message, (*path, "current_wave"), found=str(wave), allowed=str(most))
 
 
 def _check_limits(scenario: Scenario, plan: Plan, seen: Seen, look: Look, path: Path) -> Iterator[Problem]:
@@ -130,6 +150,23 @@ def _check_deadlines(scenario: Scenario, seen: Seen, look: Look, path: Path) -> 
         if deadline < rule.deadline_ns - slack:
             message = f"earlier than {short_duration(rule.deadline_ns)} after the start, so no node can have it"
             yield Problem(message, (*path, shown))
-        elif deadline < look.since_ns - slack and name == "health_check_deadline_ns":
-            late = short_duration(look.since_ns - deadline)
+        elif deadline < look.at_ns - slack and name == "health_check_deadline_ns":
+            late = short_duration(look.at_ns - deadline)
             yield Problem(f"passed {late} before this was seen, so no node is in flight with it", (*path, shown))
+
+
+def _check_lengths(
+    scenario: Scenario, plan: Plan, seen: Seen, look: Look, *, every_node_has_verdict: bool
+) -> Iterator[Problem]:
+    """Find nodes that are in flight for longer than their deadline, since nothing has changed."""
+    rule = read_health_rule(seen.policy.policy, scenario.orchestrator_of(seen.policy))
+    is_bound = rule.is_checked and rule.deadline_from_dispatch and not rule.retries and every_node_has_verdict
+    is_known = seen.nodes is None and all(name in look.fields for name in _COUNTS)
+    if not (is_bound and is_known) or plan.has_slots:
+        return
+    wave, updated, failed = (look.fields[name] for name in _COUNTS)
+    in_flight = sum(plan.sizes[:wave]) - updated - failed
+    length_ns = look.at_ns - look.since_ns
+    if in_flight > 0 and length_ns > rule.deadline_ns + NS_PER_S:
+        message = f"nothing changed for {short_duration(length_ns)}, although {in_flight} of {sum(plan.sizes[:wave])} nodes that went have no verdict"
+        yield Problem(message, ("at",), allowed=f"at most {short_duration(rule.deadline_ns)}, their deadline")

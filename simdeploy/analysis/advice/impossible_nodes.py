@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.node_table import PENDING, RUNNING
+from simdeploy.analysis.advice.node_table import PENDING, RUNNING, SKIPPED
 from simdeploy.analysis.advice.turns import together
 from simdeploy.errors import Problem, raise_if_any, shorten
 from simdeploy.rules.health import read_health_rule
-from simdeploy.rules.waves import USUAL_WATCH
+from simdeploy.rules.waves import BATCH_EVERY_NS, USUAL_WATCH
 from simdeploy.units import NS_PER_S, short_duration
 
 if TYPE_CHECKING:
@@ -39,8 +39,11 @@ def check_nodes(
 ) -> None:
     """Raise `InputError` if rows of a table cannot have happened, with the reasons."""
     problems = [*_check_instants(table, at_ns), *_check_lengths(scenario, policy, plan, table, at_ns)]
+    problems += _check_passed_over(scenario, policy, plan, table)
     if plan.pacing == "barrier" and not plan.has_slots and every_node_has_verdict:
         problems += _check_waves(plan, table)
+    if plan.pacing == "rate" and not plan.canaries and has_laws:
+        problems += _check_batches(plan, table)
     if plan.pacing == "sliding" and has_laws:
         problems += _check_slots(plan, table)
     if scenario.fleet.order in _FIXED and all(each.share is None for each in scenario.fleet.classes):
@@ -66,6 +69,41 @@ def _check_instants(table: NodeTable, at_ns: int) -> Iterator[Problem]:
         for place in np.flatnonzero(times > at_ns).tolist():
             allowed = f"at most {at_ns / NS_PER_S:g} s; empty if it had not happened yet"
             yield _node_problem(table, place, f"{name}_at_s", "after the instant of looking", times[place], allowed)
+
+
+def _check_passed_over(scenario: Scenario, policy: ScenarioPolicy, plan: Plan, table: NodeTable) -> Iterator[Problem]:
+    """Find nodes that had their turn without being dispatched, where none is passed over or waited for."""
+    what = scenario.orchestrator_of(policy).unreachable_nodes
+    if not any(each.may_be_unreachable for each in scenario.fleet.behaviours):
+        what = "fail"
+    if what != "skip" and (table.status == SKIPPED).any():
+        message = "skipped, but the scenario passes over no node"
+        allowed = "orchestrator.unreachable_nodes: skip, of nodes that crash or go offline"
+        yield _node_problem(table, int(np.argmax(table.status == SKIPPED)), "status", message, allowed=allowed)
+    # Waves wait for nodes that are waited for.
+    wave_of = np.repeat(np.arange(len(plan.sizes)), plan.sizes)[: table.n_turns]
+    waiting = table.status[: table.n_turns] == PENDING
+    if what == "wait" and plan.pacing == "barrier":
+        waiting &= wave_of < wave_of.max(initial=0)
+    if what == "skip" and plan.pacing == "barrier" and not plan.has_slots:
+        yield from _check_instants_of_waves(plan, table)
+    if what != "skip" and waiting.any():
+        message = "pending, although nodes after it were dispatched"
+        yield _node_problem(table, int(np.argmax(waiting)), "position", message)
+
+
+def _check_instants_of_waves(plan: Plan, table: NodeTable) -> Iterator[Problem]:
+    """Find waves that went at several instants: without positions, those after a node that was passed over are taken for others."""
+    first = 0
+    for number, size in enumerate(plan.sizes, start=1):
+        times = table.dispatched_ns[first : first + size]
+        if not np.isnan(times).all() and np.nanmax(times) - np.nanmin(times) > _SLACK_NS:
+            late = first + int(np.nanargmax(times))
+            message = f"wave {number} goes at once, and another of its nodes went at {np.nanmin(times) / NS_PER_S:g} s"
+            allowed = None if table.is_ordered else "a position of each node, if any was passed over"
+            yield _node_problem(table, late, "dispatched_at_s", message, np.nanmax(times), allowed)
+            return
+        first += size
 
 
 def _check_waves(plan: Plan, table: NodeTable) -> Iterator[Problem]:
@@ -109,15 +147,23 @@ def _check_waves(plan: Plan, table: NodeTable) -> Iterator[Problem]:
         over = f"row {table.rows[open_ones[0]]}" if len(open_ones) else ""
 
 
+def _check_batches(plan: Plan, table: NodeTable) -> Iterator[Problem]:
+    """Find nodes that went before or after their batch."""
+    due = BATCH_EVERY_NS * np.repeat(np.arange(len(plan.sizes)), plan.sizes)
+    for place in np.flatnonzero(np.abs(table.dispatched_ns - due) > _SLACK_NS).tolist():
+        message, allowed = "not when its batch goes, one each minute", f"{due[place] / NS_PER_S:g}"
+        yield _node_problem(table, place, "dispatched_at_s", message, table.dispatched_ns[place], allowed)
+
+
 def _check_slots(plan: Plan, table: NodeTable) -> Iterator[Problem]:
     """Find slots that nodes share, or that nobody took."""
-    in_flight = plan.canaries + np.flatnonzero(~table.are_resolved[plan.canaries : table.n_dispatched])
+    in_flight = plan.canaries + np.flatnonzero(~table.are_resolved[plan.canaries : table.n_turns])
     if len(in_flight) > plan.parallel:
         message = f"{len(in_flight)} nodes in flight at once"
         yield _node_problem(table, int(in_flight[-1]), "status", message, allowed=f"at most {plan.parallel}")
-    elif plan.canaries < table.n_dispatched < plan.total and len(in_flight) < plan.parallel:
+    elif plan.canaries < table.n_turns < plan.total and len(in_flight) < plan.parallel:
         message = f"waits, although only {len(in_flight)} of the {plan.parallel} slots are taken"
-        yield _node_problem(table, table.n_dispatched, "status", message)
+        yield _node_problem(table, table.n_turns, "status", message)
 
 
 def _check_lengths(
@@ -160,7 +206,7 @@ def _check_places(scenario: Scenario, plan: Plan, table: NodeTable) -> Iterator[
     ):
         first = 0
         for size in together(plan):
-            places = np.arange(first, min(first + size, table.n_dispatched))
+            places = np.arange(first, min(first + size, table.n_turns))
             first += size
             if seen is None or not len(places):
                 break

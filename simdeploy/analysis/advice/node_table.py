@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # Instants agree if they differ by no more.
 HALF_SECOND_NS = NS_PER_S // 2
 
-PENDING, STARTING, VALIDATING, RUNNING, FAILED = (
-    NODE_STATUSES.index(name) for name in ("pending", "starting", "validating", "running", "failed")
+PENDING, STARTING, VALIDATING, RUNNING, FAILED, SKIPPED = (
+    NODE_STATUSES.index(name) for name in ("pending", "starting", "validating", "running", "failed", "skipped")
 )
 
 
@@ -36,7 +36,9 @@ class NodeTable:
     Attributes
     ----------
     status : ndarray of int
-        `PENDING`, `STARTING` (in flight, if `started` is unknown), `VALIDATING`, `RUNNING` or `FAILED`.
+        `PENDING`, `STARTING` (in flight, if `started` is unknown), `VALIDATING`, `RUNNING`, `FAILED` or `SKIPPED`.
+    dispatched : ndarray of int
+        Whether the node was dispatched, which one that couldn't be reached at its turn was not: `NO`, `YES` or `UNKNOWN`.
     started : ndarray of int
         Whether the node started: `NO`, `YES` or `UNKNOWN`.
     dispatched_ns, started_ns, resolved_ns : ndarray of float
@@ -49,6 +51,8 @@ class NodeTable:
         What the table calls the nodes; None where it has no row.
     is_ordered : bool
         Whether the place of each node is known, also of those that wait.
+    n_turns : int
+        Nodes that had their turn; they are the first ones.
     windows : tuple of tuple of (int, int)
         Of each node the counted requests and failed ones of its windows, from the first; empty without any.
     widths : ndarray of float, optional
@@ -56,6 +60,7 @@ class NodeTable:
     """
 
     status: np.ndarray
+    dispatched: np.ndarray
     started: np.ndarray
     dispatched_ns: np.ndarray
     started_ns: np.ndarray
@@ -65,6 +70,7 @@ class NodeTable:
     rows: np.ndarray
     names: np.ndarray
     is_ordered: bool
+    n_turns: int
     windows: tuple[tuple[tuple[int, int], ...], ...] = ()
     widths: np.ndarray | None = None
 
@@ -103,11 +109,6 @@ class NodeTable:
         """Return the instant after which each node gets its verdict in any world that looks like this until an instant."""
         found: np.ndarray = np.where(self.are_resolved, self.resolved_ns - self.slack_ns - 1, at_ns)
         return np.where(np.isnan(found), -np.inf, found)
-
-    @property
-    def n_dispatched(self) -> int:
-        """Nodes that were dispatched; they are the first ones."""
-        return int((self.status != PENDING).sum())
 
     @property
     def are_resolved(self) -> np.ndarray:
@@ -153,8 +154,9 @@ class NodeTable:
             As for `match`.
         """
         nodes, agree = self.match(rollouts, sizes)
-        n = self.n_dispatched
-        agree &= (found["dispatched_ns"] != NOT_THERE).sum(axis=1) == n
+        n = self.n_turns
+        later = np.take_along_axis(found, rollouts.order[:, n:], axis=1)
+        agree &= ((later["dispatched_ns"] == NOT_THERE) & (later["resolved_ns"] == NOT_THERE)).all(axis=1)
         return agree & self.fit(np.take_along_axis(found, nodes, axis=1), slice(n), sizes).all(axis=1)
 
     def fit(self, found: np.ndarray, places: slice, sizes: Sequence[int]) -> np.ndarray:
@@ -165,12 +167,14 @@ class NodeTable:
         found : ndarray of NODE_LOOK, shape (worlds, nodes)
             As they are at the instant of looking, in the order of the rows.
         places : slice
-            Of the rows, all of nodes that were dispatched.
+            Of the rows, all of nodes that had their turn.
         """
         has_verdict = found["resolved_ns"] != NOT_THERE
         status = np.where(has_verdict, np.where(found["status"] == RUNNING, RUNNING, FAILED), STARTING)
         fit: np.ndarray = status == np.where(self.are_resolved, self.status, STARTING)[places]
-        fit &= found["dispatched_ns"] != NOT_THERE
+        fit &= (found["status"] == SKIPPED) | (self.status != SKIPPED)[places]
+        dispatched = self.dispatched[places]
+        fit &= (dispatched == UNKNOWN) | ((found["dispatched_ns"] != NOT_THERE) == (dispatched == YES))
         started = self.started[places]
         fit &= (started == UNKNOWN) | ((found["started_ns"] != NOT_THERE) == (started == YES))
         slacks = self.dispatch_slack_ns(sizes), self.slack_ns, self.slack_ns
@@ -190,12 +194,12 @@ class NodeTable:
 
         Returns
         -------
-        nodes : ndarray of int, shape (worlds, dispatched)
+        nodes : ndarray of int, shape (worlds, turns)
             Numbers of the nodes, as the table has them.
         agree : ndarray of bool
             Which worlds have such nodes.
         """
-        n = self.n_dispatched
+        n = self.n_turns
         nodes = rollouts.order[:, :n]
         agree = np.ones(len(nodes), dtype=bool)
         seen = self._keys(self.zones, self.classes, rollouts)

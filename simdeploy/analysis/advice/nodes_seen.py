@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.advice.node_table import FAILED, PENDING, RUNNING, STARTING, VALIDATING, NodeTable
+from simdeploy.analysis.advice.node_table import FAILED, PENDING, RUNNING, SKIPPED, STARTING, VALIDATING, NodeTable
 from simdeploy.analysis.advice.observed import NO, UNKNOWN, YES
 from simdeploy.analysis.advice.rows import row_problem
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
 
 _TIMES = ("dispatched_at", "started_at", "resolved_at")
-_STATUSES = ("pending", "starting", "validating", "running", "failed")
-_CODES = dict(zip(_STATUSES, (PENDING, STARTING, VALIDATING, RUNNING, FAILED), strict=True))
+_STATUSES = ("pending", "starting", "validating", "running", "failed", "skipped")
+_CODES = dict(zip(_STATUSES, (PENDING, STARTING, VALIDATING, RUNNING, FAILED, SKIPPED), strict=True))
 _IN_FLIGHT = -1
 # Of a rollout that was stopped.
 _BACK = {"rolling_back", "rolled_back", "rollback_failed", "removed"}
@@ -68,7 +68,9 @@ def read_nodes(scenario: Scenario, frame: pd.DataFrame) -> tuple[NodeTable, int 
     status, started = _read_statuses(frame, times, problems)
     raise_if_any(problems)
     _check_times(times, status, started, problems)
-    order = _find_order(frame, times["dispatched_at"], status, problems)
+    dispatched = _find_dispatched(scenario, times, status)
+    turns_ns = np.where(dispatched == NO, times["resolved_at"], times["dispatched_at"])
+    order = _find_order(frame, turns_ns, status, problems)
     zones, classes = _read_zones(scenario, frame, problems), _read_classes(scenario, frame, problems)
     raise_if_any(problems)
 
@@ -80,6 +82,7 @@ def read_nodes(scenario: Scenario, frame: pd.DataFrame) -> tuple[NodeTable, int 
     placed_status = place(np.where(status == _IN_FLIGHT, STARTING, status), PENDING)
     table = NodeTable(
         placed_status,
+        place(dispatched, NO),
         place(started, NO),
         place(times["dispatched_at"], np.nan),
         place(times["started_at"], np.nan),
@@ -89,6 +92,7 @@ def read_nodes(scenario: Scenario, frame: pd.DataFrame) -> tuple[NodeTable, int 
         rows=place(np.arange(1, len(frame) + 1), 0),
         names=place(frame["node"].to_numpy(dtype=object), None),
         is_ordered=bool((status != PENDING).all() or ("position" in frame and frame["position"].notna().all())),
+        n_turns=int(np.flatnonzero(placed_status != PENDING).max(initial=-1)) + 1,
     )
     return table, created_ns
 
@@ -176,8 +180,12 @@ def _read_statuses(
         else:
             status[row] = _CODES[word]
     started = np.select(
-        [status == STARTING, np.isin(status, (PENDING,)), np.isin(status, (VALIDATING, RUNNING)), has["started_at"]],
-        [NO, NO, YES, YES],
+        [
+            np.isin(status, (STARTING, PENDING, SKIPPED)),
+            np.isin(status, (VALIDATING, RUNNING)),
+            has["started_at"],
+        ],
+        [NO, YES, YES],
         UNKNOWN,
     )
     # Where every node that must have started says when, an empty cell says that a node did not.
@@ -185,6 +193,19 @@ def _read_statuses(
     if is_told and has["started_at"][started == YES].all():
         started = np.where(started == UNKNOWN, NO, started)
     return status, started
+
+
+def _find_dispatched(scenario: Scenario, times: dict[str, np.ndarray], status: np.ndarray) -> np.ndarray:
+    """Return which nodes were dispatched: one that could not be reached at its turn has failed without."""
+    dispatched = np.where(np.isin(status, (PENDING, SKIPPED)), NO, YES)
+    if not any(each.may_be_unreachable for each in scenario.fleet.behaviours):
+        return dispatched
+    dispatched[(status == FAILED) & np.isnan(times["started_at"])] = UNKNOWN
+    has_instant = ~np.isnan(times["dispatched_at"])
+    # Where every node that must have been dispatched says when, an empty cell says that a node was not.
+    if has_instant.any() and has_instant[dispatched == YES].all():
+        dispatched[dispatched == UNKNOWN] = np.where(has_instant[dispatched == UNKNOWN], YES, NO)
+    return dispatched
 
 
 def _check_times(
@@ -195,7 +216,7 @@ def _check_times(
     words = {code: word for word, code in _CODES.items()} | {_IN_FLIGHT: "in flight"}
     for row, code in enumerate(status.tolist()):
         for name, allowed in (
-            ("dispatched_at", code != PENDING),
+            ("dispatched_at", code not in (PENDING, SKIPPED)),
             ("started_at", started[row] != NO),
             ("resolved_at", code in (RUNNING, FAILED)),
         ):
@@ -211,8 +232,8 @@ def _check_times(
             problems.append(_row_problem(row + 1, "resolved_at_s", message, f"{resolved[row] / NS_PER_S:g} s"))
 
 
-def _find_order(frame: pd.DataFrame, dispatched: np.ndarray, status: np.ndarray, problems: list[Problem]) -> np.ndarray:
-    """Return the rows in the order of the update: by `position`, or by dispatch and row; those that wait are last."""
+def _find_order(frame: pd.DataFrame, turns_ns: np.ndarray, status: np.ndarray, problems: list[Problem]) -> np.ndarray:
+    """Return the rows in the order of the update: by `position`, or by turn and row; those that wait are last."""
     is_pending = status == PENDING
     if "position" in frame and frame["position"].notna().all():
         positions = frame["position"].to_numpy()
@@ -222,13 +243,14 @@ def _find_order(frame: pd.DataFrame, dispatched: np.ndarray, status: np.ndarray,
             row = int(np.flatnonzero(twice)[0])
             problems.append(_row_problem(row + 1, "position", "another row has this place in the order", shown[row]))
         order = np.argsort(positions, kind="stable")
-        early = order[: int((~is_pending).sum())]
-        waiting = early[is_pending[early]].tolist()
-        if waiting:
-            message = "pending, although nodes after it were dispatched"
-            problems.append(_row_problem(waiting[0] + 1, "position", message, shown[waiting[0]]))
     else:
-        order = np.lexsort((np.arange(len(frame)), np.nan_to_num(dispatched, nan=np.inf), is_pending))
+        skipped = np.flatnonzero(status == SKIPPED).tolist()
+        if skipped:
+            message = "skipped, but when it had its turn isn't known"
+            problems.append(
+                _row_problem(skipped[0] + 1, "position", message, None, "the place of each node in the order")
+            )
+        order = np.lexsort((np.arange(len(frame)), np.nan_to_num(turns_ns, nan=np.inf), is_pending))
     return np.asarray(order)
 
 

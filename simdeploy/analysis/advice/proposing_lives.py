@@ -3,14 +3,16 @@ r"""Worlds in which may have happened what a table of nodes says, where nodes cr
 Such lives have no law that could be written down. But given what all nodes share and the start of their wave, nodes are still
 independent, so each is tried by itself: the chance of the table is the product over nodes, and an unbiased estimate of each factor gives
 an unbiased weight (Andrieu and Roberts 2009 [1]_). Let B be the numbers with which the simulated node looks like its row, and A those with
-which it would without spells, whose chance P(A) is known (`simdeploy.analysis.advice.seen_chances`). Then
+which it would without spells, whose chance P(A) is known (`simdeploy.analysis.advice.seen_chances`); 0 for a node that was down or
+offline at its turn, so that it was passed over or failed at once. Then
 
 .. math:: P(B) = P(A) \, P(B \mid A) + P(B \setminus A)
 
 One node is drawn from A, and K are drawn as they come. With b = 1 if the former is in B, and c of the latter in B without A,
 :math:`P(A) b + c / K` is unbiased, whatever the spells are; and where they are rare it hardly varies, since nearly all of B is in A.
 The node takes the numbers of the first with probability in proportion to :math:`P(A) b`, else of the first of the c. To that end worlds are
-simulated up to the instant of looking, in which all nodes of a wave are tried at once, and failures stop nothing.
+simulated up to the instant of looking, in which all nodes of a wave are tried at once, and failures stop nothing. Under sliding pacing nodes
+are tried one after the other, since the turn of each follows from the lives of those before.
 
 References
 ----------
@@ -27,8 +29,10 @@ import numpy as np
 
 from simdeploy.analysis.advice.drawing import draw_lives
 from simdeploy.analysis.advice.finding import find_replications, fit, is_worth_compiling
+from simdeploy.analysis.advice.observed import NO
 from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.proposing_nodes import NodeProposer, logs
+from simdeploy.analysis.advice.turns import list_steps, together
 from simdeploy.engines.continuing import NOT_THERE, Worlds, run_continued
 from simdeploy.world.streams import Stream, uniforms
 
@@ -44,7 +48,7 @@ TRIES = 32
 
 
 class LifeProposer(NodeProposer):
-    """Proposes worlds of one kind of release for a table of nodes in waves.
+    """Proposes worlds of one kind of release for a table of nodes.
 
     Parameters
     ----------
@@ -65,11 +69,11 @@ class LifeProposer(NodeProposer):
         self._policy = replace(rollouts.policy, orchestrator=without)
 
     def propose(self, supply: Supply, slots: np.ndarray) -> Proposal:
-        """Propose worlds, wave by wave."""
+        """Propose worlds, wave by wave, and under sliding pacing node by node."""
         rollouts = self._rollouts
         self._numbers = np.repeat(rollouts.roots[:, np.newaxis], rollouts.scenario.fleet.nodes, axis=1)
         self._are_drawn = np.ones(self._n, dtype=bool)
-        for wave, places in self._waves:
+        for wave, places in list_steps(rollouts.plan, self._table):
             self._try(wave, places, supply, slots)
         return Proposal(Worlds(rollouts.roots, self._numbers), self._log_weights, self._are_drawn)
 
@@ -84,13 +88,16 @@ class LifeProposer(NodeProposer):
         n_nodes = places.stop - places.start
         plain = supply.of(slots[:, np.newaxis], supply.per_world - 1 - np.arange(TRIES))
         shown, dispatched = self._look(places, np.repeat(plain[:, :, np.newaxis], n_nodes, axis=2))
+        is_reached = self._table.dispatched[places] != NO
         starts = dispatched.min(axis=(1, 2))[:, np.newaxis]
-        self._log_weights = np.where(np.isfinite(starts[:, 0]), self._log_weights, -np.inf)
+        has_begun = np.isfinite(starts[:, 0]) | ~is_reached.any()
+        self._log_weights = np.where(has_begun, self._log_weights, -np.inf)
         starts = np.where(np.isfinite(starts), starts, 0.0)
         flat, seen, chances, _, _ = self._observe(wave, places, starts)
+        chances = chances * is_reached
         worlds, numbers, columns = np.nonzero(shown)
         lives = draw_lives(laws, flat.take(worlds * n_nodes + columns), seed, plain[worlds, numbers])
-        shown[worlds, numbers, columns] = ~fit(seen.take((worlds, columns)).in_the_end, *lives)
+        shown[worlds, numbers, columns] = ~(fit(seen.take((worlds, columns)).in_the_end, *lives) & is_reached[columns])
         beyond = shown.mean(axis=1)
         drawn = self._draw_from_laws(wave, flat, seen, chances, supply, slots)
         by_law = np.where(drawn >= 0, chances, 0.0)
@@ -153,7 +160,7 @@ class LifeProposer(NodeProposer):
         assert continued.nodes is not None  # noqa: S101 - they were asked for
         found = np.take_along_axis(continued.nodes, columns, axis=1)
         shape = (len(possible), *numbers.shape[1:])
-        shown[possible] = self._table.fit(found, places, rollouts.plan.sizes).reshape(shape)
+        shown[possible] = self._table.fit(found, places, together(rollouts.plan)).reshape(shape)
         at = found["dispatched_ns"].reshape(shape)
         dispatched[possible] = np.where(at == NOT_THERE, np.inf, at)
         return shown, dispatched

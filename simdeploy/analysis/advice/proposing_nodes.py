@@ -26,14 +26,17 @@ import numpy as np
 
 from simdeploy.analysis.advice.drawing import Nodes
 from simdeploy.analysis.advice.finding import find_replications, is_worth_compiling, least_chances
-from simdeploy.analysis.advice.guiding import Sieve, log_mean, middles, relate
+from simdeploy.analysis.advice.guiding import log_mean, middles, relate
 from simdeploy.analysis.advice.laws import TINY
-from simdeploy.analysis.advice.node_table import PENDING
+from simdeploy.analysis.advice.observed import NO
 from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.seen_chances import find_chances, split
-from simdeploy.analysis.advice.turns import Turns, count_at_once, find_turns, list_waves, together
+from simdeploy.analysis.advice.sieving import Sieve
+from simdeploy.analysis.advice.turns import Turns, count_at_once, find_turns, follows_clock, list_waves, together
+from simdeploy.analysis.advice.waves import Span
 from simdeploy.engines.continuing import Worlds
+from simdeploy.rules.waves import BATCH_EVERY_NS
 from simdeploy.world.streams import Stream, uniforms
 
 if TYPE_CHECKING:
@@ -102,11 +105,14 @@ class NodeProposer:
         starts = np.zeros((self._n, 1))
         for wave, places in self._waves:
             over = starts + self._draw(wave, places, starts, supply, slots)
-            starts = (over.max(axis=1) + self._pause_ns(wave))[:, np.newaxis]
-        if self._waves and self._waves[-1][1].stop < self._table.n_dispatched:
+            if follows_clock(self._rollouts.plan, wave):
+                starts = starts + BATCH_EVERY_NS
+            else:
+                starts = (over.max(axis=1) + self._pause_ns(wave))[:, np.newaxis]
+        if self._waves and self._waves[-1][1].stop < self._table.n_turns:
             wave, places = self._waves[-1]
             turns = Turns(over, places.stop, self._table.after_ns(self._at_ns))
-            for places in turns.follow(self._table.n_dispatched, lambda: self._is_possible):
+            for places in turns.follow(self._table.n_turns, lambda: self._is_possible):
                 over = turns.begin + self._draw(wave, places, turns.begin, supply, slots)
                 turns.end(over)
         return Proposal(Worlds(self._rollouts.roots, self._numbers), self._log_weights, self._are_drawn)
@@ -158,12 +164,12 @@ class NodeProposer:
             resolved = table.resolved_ns[places]
             pause_ns = float(np.median(self._pause_ns(wave)))
             last = pause_ns + (float(np.nanmax(resolved)) if not np.isnan(resolved).all() else start)
-        if self._waves and self._waves[-1][1].stop < table.n_dispatched:
+            if follows_clock(self._rollouts.plan, wave):
+                last = start + BATCH_EVERY_NS
+        if self._waves and self._waves[-1][1].stop < table.n_turns:
             wave, places = self._waves[-1]
             starts = find_turns(table, places)[np.newaxis]
-            of_turns, ease = self._judge(
-                wave, slice(places.stop, table.n_dispatched), np.repeat(starts, self._n, axis=0)
-            )
+            of_turns, ease = self._judge(wave, slice(places.stop, table.n_turns), np.repeat(starts, self._n, axis=0))
             total = total + of_turns
             best.append(ease)
         return total, np.concatenate([*best, np.zeros((self._n, 0))], axis=1)
@@ -189,6 +195,7 @@ class NodeProposer:
         every = np.indices(nodes.shape).reshape(2, -1)
         flat = self._flatten(nodes, (every[0], every[1]))
         chances = self._find_chances(self._rollouts.laws(wave), flat, seen.flat).reshape(nodes.shape)
+        chances[:, self._table.dispatched[places] == NO] = 1.0  # laws say nothing of nodes that aren't reached
         late, narrowed = np.zeros(self._n), chances
         if np.isfinite(low).any():
             late, narrowed = self._choose_last(wave, flat, seen, chances, low)
@@ -198,11 +205,11 @@ class NodeProposer:
         """Return between which times after the start of a wave its last node got its verdict, as its successor tells."""
         table, plan = self._table, self._rollouts.plan
         low, high = -math.inf, math.inf
-        is_known = self._knows_pauses or not self._awaits(wave)
+        is_known = (self._knows_pauses or not self._awaits(wave)) and not follows_clock(plan, wave)
         if is_known and bool(table.are_resolved[places].all()) and wave + 1 < len(plan.sizes):
             following = slice(places.stop, places.stop + count_at_once(plan, wave + 1))
             low, high = float(self._at_ns), math.inf
-            if table.status[following.start] != PENDING:
+            if following.start < table.n_turns:
                 at = table.dispatched_ns[following]
                 low, high = -math.inf, float(self._at_ns)
                 if not np.isnan(at).all():
@@ -254,20 +261,17 @@ class NodeProposer:
     def _awaits(self, wave: int) -> bool:
         return self._rollouts.plan.promotions[wave] and not self._rollouts.policy.policy.auto_promote
 
-    def find_promotions(self) -> np.ndarray:
-        """Return about which intervals of the number that decides how long people take agree with the starts of waves."""
-        table, rollouts = self._table, self._rollouts
-        law = rollouts.scenario.operator.promote_after
-        edges = 1e9 * np.asarray(law.quantile(np.arange(1, _BINS) / _BINS))
-        low, high = np.concatenate([[0.0], edges]), np.concatenate([edges, [np.inf]])
-        agree = np.ones(_BINS)
+    def bound_promotion(self) -> Span:
+        """Return how long people took to promote, as far as verdicts and the starts of waves tell."""
+        table, plan, found = self._table, self._rollouts.plan, Span()
         for (wave, places), (_, following) in pairwise(self._waves):
-            over, after = table.resolved_ns[places], table.dispatch_of(following)
-            if self._awaits(wave) and not np.isnan(over).any():
-                pause_ns = after - over.max() - rollouts.plan.bakes_ns[wave]
-                slack_ns = self._dispatch_slack_ns[following.start]
-                agree *= ~((high < pause_ns - slack_ns) | (low > pause_ns + slack_ns))
-        return agree
+            over, after = table.resolved_ns[places], table.dispatched_ns[following]
+            if self._awaits(wave) and not np.isnan(over).any() and not np.isnan(after).all():
+                slack, slack_ns = table.slack_ns[places], self._dispatch_slack_ns[following.start]
+                low = np.nanmax(after) - slack_ns - (over + slack).max()
+                high = np.nanmin(after) + slack_ns - (over - slack).max()
+                found.meet(float(low) - plan.bakes_ns[wave] - 2, float(high) - plan.bakes_ns[wave])
+        return found
 
 
 def logs(chances: np.ndarray) -> np.ndarray:
@@ -318,7 +322,9 @@ class NodeGuide:
         is_likely = by_slowdown >= by_slowdown.max() + _LOG_LIKELY
         self.hardest = best[is_likely].min(axis=0)
         keeps = {Stream.SLOWDOWN: relate(by_slowdown), Stream.START_FAILURE_LEVEL: relate(by_level)}
-        self._sieve = Sieve(pilot, keeps | {Stream.PROMOTE_AFTER: proposer(pilot).find_promotions()})
+        # Verdicts of nodes that are offline come later than they seem to.
+        is_heard = not any(one.connection for one in behaviours)
+        self._sieve = Sieve(pilot, keeps, NodeProposer(pilot, table, at_ns).bound_promotion() if is_heard else None)
         base = float(by_level[middle][0])
         self.log_likelihood = log_mean(by_slowdown)
         if math.isfinite(base):

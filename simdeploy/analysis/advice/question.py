@@ -195,7 +195,7 @@ class Question:
             "n_tried": sum(each.n_tried for each in conditioned.by_kind),
             "effective_worlds": conditioned.effective_worlds,
             "is_trusted": self._is_trusted,
-            "why_tried": conditioned.why_tried,
+            "why_tried": conditioned.why_any_tried,
             "confidence_level": self._level,
             "computed_under": under,
         }

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 How = Literal["go on", "pause"]
+Way = Literal["laws", "nodes", "worlds"]
 
 KINDS = {
     "kind": "str",
@@ -40,6 +41,9 @@ ACTS = {
     "time_left_s": "float64",
 }
 WAITING = {"how": "str", "wait_s": "float64", "worth": "float64", "low": "float64", "high": "float64", "pays": "bool"}
+
+# Of reasons to try whole worlds that don't hold with a table of nodes, and of those to try each node by itself.
+WITHOUT_TABLE, NODE_BY_NODE = " without a table of nodes", ", node by node"
 
 # Fewer effective worlds are none.
 FEWEST_EFFECTIVE = 100
@@ -76,7 +80,8 @@ class Forecast(Result):
     is_trusted : bool
         Whether these are at least 100: fewer are none.
     why_tried : str
-        Why whole worlds were tried; empty if chances are from the laws of nodes.
+        Why whole worlds were tried (``"traffic"``), or each node by itself (``"crashes, node by node"``); empty if chances are from the laws
+        of nodes.
     confidence_level : float
         Of each interval separately.
     computed_under : dict
@@ -97,6 +102,13 @@ class Forecast(Result):
     why_tried: str
     confidence_level: float
     computed_under: Mapping[str, Any]
+
+    @property
+    def way(self) -> Way:
+        """How worlds were found: by chances from the laws of nodes, by trying each node by itself, or by trying whole worlds."""
+        if self.why_tried.endswith(NODE_BY_NODE):
+            return "nodes"
+        return "worlds" if self.why_tried else "laws"
 
     @property
     def defective(self) -> float:

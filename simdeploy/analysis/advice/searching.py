@@ -12,11 +12,13 @@ from simdeploy.analysis.advice.agreeing import agree
 from simdeploy.analysis.advice.finding import Supply
 from simdeploy.analysis.advice.guiding import Guide
 from simdeploy.analysis.advice.proposing import Proposal, Proposer
+from simdeploy.analysis.advice.proposing_batches import BatchProposer
 from simdeploy.analysis.advice.proposing_lives import TRIES, LifeProposer
 from simdeploy.analysis.advice.proposing_nodes import NodeGuide, NodeProposer
+from simdeploy.analysis.advice.result import FEWEST_EFFECTIVE
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.totals import Exposures
-from simdeploy.analysis.advice.turns import count_at_once, together
+from simdeploy.analysis.advice.turns import count_at_once, list_steps, together
 from simdeploy.analysis.advice.ways import find_spells
 from simdeploy.engines.choice import expect_seconds, why_not_compiled
 from simdeploy.engines.continuing import Worlds, run_continued
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 _MOST_PROPOSED = 1 << 14
 # Roots that are looked at, as a multiple of that, and those whose nodes are looked at for a guide.
 _ROOTS = 64
+# As many times more if they must also fit how long people took to promote.
+_IF_PROMOTED = 3
 _PILOT = 32
 _FEW = 20
 _MOST_TRIED = 10_000_000
@@ -42,8 +46,12 @@ _MOST_TRIED_S = 120.0
 _AT_ONCE = 10_000
 # Nodes of a wave that are proposed at a time.
 _NODES_AT_ONCE = 500_000
-# A kind without a single world after so many times those that are wanted is looked for no longer.
+# Worlds times batches and looks of which chances are computed at a time.
+_CHANCES_AT_ONCE = 500_000
+# A kind without a single world after so many times those that are wanted is looked for no longer. Of whole worlds, this part of the most
+# that may be tried tells whether there will be enough.
 _HOPELESS = 10
+_ENOUGH_TO_TELL = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +79,7 @@ class Search:
         seed: int,
         engine: str,
         tell: Callable[[int], None],
+        is_stopped: Callable[[], bool],
         *,
         has_laws: bool,
     ) -> None:
@@ -83,7 +92,8 @@ class Search:
         self.log_likelihood = 0.0
         self._has_laws, table = has_laws, seen.nodes
         self._has_spells = bool(find_spells(scenario))
-        self._tell = tell
+        self._tell, self._is_stopped = tell, is_stopped
+        self._fewest = FEWEST_EFFECTIVE / place[1]
         if not has_laws:
             most_s = _MOST_TRIED_S / place[1]
             self._most = int(min(_MOST_TRIED / place[1], most_s / expect_seconds(engine, scenario.fleet.nodes)))
@@ -92,15 +102,18 @@ class Search:
         else:
             self._most = _MOST_PROPOSED
             if self._has_spells:
-                each_s = TRIES * len(plan.sizes) * expect_seconds(self._engine_of_lives, scenario.fleet.nodes)
+                steps = 0 if table is None else len(list_steps(plan, table))
+                each_s = TRIES * (steps + 1) * expect_seconds(self._engine_of_lives, scenario.fleet.nodes)
                 self._most = max(min(self._most, int(_MOST_TRIED_S / place[1] / each_s)), _FEW)
             self._most_roots = _MOST_PROPOSED * _ROOTS
+            if any(plan.promotions) and not seen.policy.policy.auto_promote:
+                self._most_roots *= max(min(_IF_PROMOTED, _MOST_TRIED // (self._most_roots * place[1])), 1)
             used = self._most_roots + _PILOT
             self._supply = Supply(first + used, span - used, (span - used) // _MOST_PROPOSED)
             pilot = self._rollouts(first + self._most_roots + np.arange(_PILOT))
-            if course is not None and not course.pauses:
+            if course is not None and not course.pauses and plan.pacing == "barrier":
                 self.guide = Guide(pilot, course)
-            elif table is not None and pilot.are_alike and (plan.pacing == "barrier" or table.knows_verdicts):
+            elif table is not None and pilot.are_alike and (plan.pacing != "sliding" or table.knows_verdicts):
                 self.guide = NodeGuide(pilot, table, seen.last.at_ns)
             if self.guide and not self._has_spells:
                 self.log_likelihood = self.guide.log_likelihood + math.log(float(kind.probability))
@@ -110,12 +123,19 @@ class Search:
     def find(self, wanted: int) -> None:
         """Find so many worlds in all, or as many as there are."""
         while self.n_found < wanted and self._n_proposed < self._most and self.n_tried < self._most_roots:
-            if self._has_laws and self._n_proposed >= _HOPELESS * wanted and not self.n_found:
+            if self._is_hopeless(wanted) or self._is_stopped():
                 break
             size = 4 * self._n_proposed or wanted
             if self.n_found:
                 size = int(1.1 * (wanted - self.n_found) * self._n_proposed / self.n_found) + 1
             self._try(min(size, self._most - self._n_proposed, _AT_ONCE))
+
+    def _is_hopeless(self, wanted: int) -> bool:
+        """Return whether no more worlds should be tried, since there will be too few anyway."""
+        if self._has_laws:
+            return self._n_proposed >= _HOPELESS * wanted and not self.n_found
+        part = self._n_proposed / self._most
+        return part >= _ENOUGH_TO_TELL and self.n_found < part * self._fewest
 
     def glance(self) -> None:
         """Try few worlds, of a kind that can hardly have been."""
@@ -187,7 +207,14 @@ class Search:
                 for part in parts
             )
         assert self._course is not None  # noqa: S101 - what was seen is nodes or looks
-        return self._proposer(self._rollouts(roots), self._course, slots, log_weights).propose()
+        size = len(roots)
+        if self._plan.pacing == "rate":
+            size = max(_CHANCES_AT_ONCE // (self._course.n_waves * (len(self._course.stretches) + 1)), 1)
+        parts = [slice(first, first + size) for first in range(0, len(roots), size)]
+        return Proposal.join(
+            self._proposer(self._rollouts(roots[part]), self._course, slots[part], log_weights[part]).propose()
+            for part in parts
+        )
 
     @property
     def _engine_of_lives(self) -> str:
@@ -202,7 +229,8 @@ class Search:
         stops = orchestrator.on_failure in ("rollback", "stop") and orchestrator.canary_gate == "all_healthy"
         never_failed = stops and self._plan.canaries > 0
         guide = self.guide if isinstance(self.guide, Guide) else None
-        return Proposer(rollouts, course, self._supply, slots, log_weights, guide, never_failed=never_failed)
+        kind = BatchProposer if self._plan.pacing == "rate" else Proposer
+        return kind(rollouts, course, self._supply, slots, log_weights, guide, never_failed=never_failed)
 
     def _agree(self, proposal: Proposal, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which worlds look like what was seen, and the logarithms of the chances of totals of requests."""

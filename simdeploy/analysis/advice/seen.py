@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.advice.node_table import FAILED, HALF_SECOND_NS, RUNNING, NodeTable
+from simdeploy.analysis.advice.node_table import FAILED, HALF_SECOND_NS, PENDING, RUNNING, SKIPPED, NodeTable
 from simdeploy.analysis.advice.nodes_seen import is_table_of_nodes, read_nodes
 from simdeploy.api import Deployment, DeploymentDocument, parse_time
 from simdeploy.api.document import read_body
@@ -159,12 +159,20 @@ def _look_at_nodes(scenario: Scenario, policy: ScenarioPolicy, frame: pd.DataFra
         raise InputError(Problem("no instant is known", ("at",), allowed="the instant of looking"))
     at_ns = round(last_ns) if at is None else _read_instant(at, created_ns or 0, ("at",))
     n_running, n_failed = (int((nodes.status == status).sum()) for status in (RUNNING, FAILED))
-    plan = plan_waves(policy.policy, scenario.orchestrator_of(policy), scenario.fleet.nodes, scenario.fleet.zones)
+    orchestrator = scenario.orchestrator_of(policy)
+    plan = plan_waves(policy.policy, orchestrator, scenario.fleet.nodes, scenario.fleet.zones)
     reached = np.cumsum((0, *plan.sizes))
-    is_over = n_running + n_failed == plan.total
+    wave = int(np.searchsorted(reached, nodes.n_turns))
+    n_passed_over = 0
+    if orchestrator.unreachable_nodes != "fail" and any(each.may_be_unreachable for each in scenario.fleet.behaviours):
+        if plan.pacing == "barrier" and not plan.has_slots:
+            nodes = replace(nodes, n_turns=int(reached[wave]))  # a wave has its turn as a whole
+        is_left = np.isin(nodes.status[: nodes.n_turns], (PENDING, SKIPPED))
+        n_passed_over = int(is_left.sum()) if orchestrator.unreachable_nodes == "skip" else 0
+    is_over = n_running + n_failed + n_passed_over == plan.total
     fields = {
         "state": "completed" if is_over else "in_progress",
-        "current_wave": int(np.searchsorted(reached, nodes.n_dispatched)),
+        "current_wave": wave,
         "updated_nodes": n_running,
         "failed_nodes": n_failed,
     }

@@ -1,4 +1,4 @@
-"""When the nodes of a table are dispatched: waves, each at once; and under sliding pacing nodes that take a slot that is free.
+"""When the nodes of a table are dispatched: waves and batches, each at once; and under sliding pacing nodes that take a slot that is free.
 
 The first nodes take all slots. From then on the k-th turn comes with the k-th verdict, whose node gives up its slot.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.node_table import PENDING
+from simdeploy.analysis.advice.observed import NO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def together(plan: Plan) -> tuple[int, ...]:
     """Return the numbers of nodes that are dispatched together: those of waves, or single ones where nodes take slots."""
-    return plan.sizes if plan.pacing == "barrier" and not plan.has_slots else (1,) * plan.total
+    return (1,) * plan.total if plan.has_slots else plan.sizes
 
 
 def count_at_once(plan: Plan, wave: int) -> int:
@@ -30,15 +30,29 @@ def count_at_once(plan: Plan, wave: int) -> int:
     return min(plan.sizes[wave], plan.parallel) if is_sliding else plan.sizes[wave]
 
 
+def follows_clock(plan: Plan, wave: int) -> bool:
+    """Return whether what comes after a wave is a batch that goes by the clock."""
+    return plan.pacing == "rate" and wave >= (plan.canaries > 0)
+
+
 def list_waves(plan: Plan, table: NodeTable) -> list[tuple[int, slice]]:
-    """Return the numbers of the waves that went, and the places of their nodes that were dispatched at once."""
+    """Return the numbers of the waves that went, and the places of their nodes that had their turn at once."""
     first, waves = 0, []
     for wave, size in enumerate(plan.sizes):
-        if table.status[first] == PENDING:
+        if first >= table.n_turns:
             break
-        waves.append((wave, slice(first, min(first + count_at_once(plan, wave), table.n_dispatched))))
+        waves.append((wave, slice(first, min(first + count_at_once(plan, wave), table.n_turns))))
         first += size
     return waves
+
+
+def list_steps(plan: Plan, table: NodeTable) -> list[tuple[int, slice]]:
+    """Return waves, and places of nodes whose turns follow from the lives of those before: as `list_waves`, and then single nodes."""
+    waves = list_waves(plan, table)
+    if not waves:
+        return []
+    wave, first = waves[-1]
+    return waves + [(wave, slice(place, place + 1)) for place in range(first.stop, table.n_turns)]
 
 
 def find_turns(table: NodeTable, first: slice) -> np.ndarray:
@@ -50,9 +64,14 @@ def find_turns(table: NodeTable, first: slice) -> np.ndarray:
         Places of those that went at once.
     """
     resolved = np.where(table.are_resolved, table.resolved_ns, np.inf).tolist()
-    slots = resolved[first]
+    is_passed_over = (table.dispatched == NO) & ~table.are_resolved
+    slots = np.where(is_passed_over, 0.0, resolved)[first].tolist()
     heapq.heapify(slots)
-    turns = [heapq.heapreplace(slots, over) for over in resolved[first.stop : table.n_dispatched]]
+    turns = []
+    for place in range(first.stop, table.n_turns):
+        turns.append(slots[0])
+        if not is_passed_over[place]:
+            heapq.heapreplace(slots, resolved[place])
     return np.array(turns)
 
 
@@ -78,16 +97,16 @@ class Turns:
         self._slots, self._first, self._after_ns = np.sort(over, axis=1), first, after_ns
         self.begin = over[:, :0]
 
-    def follow(self, n_dispatched: int, are_possible: Callable[[], np.ndarray]) -> Iterator[slice]:
+    def follow(self, n_turns: int, are_possible: Callable[[], np.ndarray]) -> Iterator[slice]:
         """Yield the places of nodes that have their turn, until all have had it, or no world is possible any more.
 
         `end` must have been called before the next ones.
         """
-        while self._first < n_dispatched:
+        while self._first < n_turns:
             possible = are_possible()
             if not possible.any():
                 return
-            after = np.minimum.accumulate(self._after_ns[self._first : n_dispatched][: self._slots.shape[1]])
+            after = np.minimum.accumulate(self._after_ns[self._first : n_turns][: self._slots.shape[1]])
             latest = self._slots[possible][:, : len(after)].max(axis=0)
             n = max(int((latest <= after).cumprod().sum()), 1)
             self.begin = self._slots[:, :n]

@@ -14,7 +14,7 @@ from simdeploy.vocabulary import TERMINAL_STATES
 if TYPE_CHECKING:
     from simdeploy.analysis.advice.seen import Look, Seen
     from simdeploy.rules.waves import Plan
-    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.scenario import Scenario
 
 COUNTS = ("state", "current_wave", "updated_nodes", "failed_nodes")
 
@@ -107,10 +107,9 @@ def find_pauses(seen: Seen) -> list[tuple[int, float]]:
     return pauses
 
 
-def read_course(scenario: Scenario, policy: ScenarioPolicy, plan: Plan, seen: Seen) -> Course:
+def read_course(scenario: Scenario, plan: Plan, seen: Seen) -> Course:
     """Return what was seen, wave by wave; all looks have the counts."""
-    orchestrator = scenario.orchestrator_of(policy)
-    rule = read_health_rule(policy.policy, orchestrator)
+    rule = read_health_rule(seen.policy.policy, scenario.orchestrator_of(seen.policy))
     deadline_ns = rule.deadline_ns if rule.is_checked and rule.deadline_from_dispatch else None
     starts = [Span() for _ in plan.sizes]
     starts[0].meet(-1, 0)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.waves import COUNTS
+from simdeploy.analysis.advice.result import WITHOUT_TABLE
+from simdeploy.analysis.advice.waves import COUNTS, find_pauses
 from simdeploy.errors import InputError, Problem
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.health import read_health_rule
@@ -42,11 +43,10 @@ def why_no_laws(scenario: Scenario, plan: Plan, seen: Seen) -> str:
     behaviours = fleet.behaviours
     rule = read_health_rule(seen.policy.policy, orchestrator)
     why_turns = _why_no_turns(scenario, plan, seen)
-    why_spells = find_spells(scenario)
     reasons = {
         why_turns: bool(why_turns),
         # Given a table, nodes are tried one by one.
-        why_spells: bool(why_spells) and (seen.nodes is None or plan.has_slots),
+        f"{find_spells(scenario)}{WITHOUT_TABLE}": bool(find_spells(scenario)) and seen.nodes is None,
         "traffic": any(one.traffic for one in behaviours),
         "a shared service": fleet.service is not None,
         "change windows": bool(scenario.operator.change_windows),
@@ -75,12 +75,16 @@ def find_spells(scenario: Scenario) -> str:
 def _why_no_turns(scenario: Scenario, plan: Plan, seen: Seen) -> str:
     """Return why it isn't known when nodes are dispatched; empty if it follows from verdicts that were seen."""
     orchestrator, table = scenario.orchestrator_of(seen.policy), seen.nodes
+    if plan.pacing == "rate" and table is None:
+        if find_pauses(seen):
+            return "rate pacing after a pause"
+        return f"rate pacing after canaries{WITHOUT_TABLE}" if plan.canaries else ""
     if plan.pacing == "rate":
-        return "rate pacing"
+        return ""
     if plan.pacing == "barrier":
         return "slots within waves" if plan.has_slots else ""
     if table is None:
-        return "sliding pacing without a table of nodes"
+        return f"sliding pacing{WITHOUT_TABLE}"
     reasons = {
         # Turns that were seen are verdicts, nobody knows of which node.
         "dispatches without the instants of verdicts": not (
@@ -92,6 +96,11 @@ def _why_no_turns(scenario: Scenario, plan: Plan, seen: Seen) -> str:
         "failed nodes that hold slots": orchestrator.failed_node_holds_slot,
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def follows_clock(plan: Plan, why_tried: str) -> bool:
+    """Return whether a batch goes each minute from the start."""
+    return plan.pacing == "rate" and not plan.canaries and not why_tried
 
 
 def shows_all_verdicts(scenario: Scenario, seen: Seen, why_tried: str) -> bool:

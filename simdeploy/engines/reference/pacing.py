@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from simdeploy.units import NS_PER_S
+from simdeploy.rules.waves import BATCH_EVERY_NS
 
 if TYPE_CHECKING:
     from simdeploy.engines.reference.change_windows import OpenHours
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.site import Site
     from simdeploy.rules.orchestrator import Orchestrator
 
-_BATCH_EVERY_NS = 60 * NS_PER_S
 FREEZES = "a failed node freezes the rollout"
 
 # ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: it waits for a promotion.
@@ -238,7 +237,7 @@ class Pacing:
         self._batches_due += 1
         planned = len(self._site.terms.plan.sizes) - (self._site.terms.plan.canaries > 0)
         if self._batches_due < planned:
-            self._course.count_down(_BATCH_EVERY_NS, self._batch_is_due, in_open_hours=True)
+            self._course.count_down(BATCH_EVERY_NS, self._batch_is_due, in_open_hours=True)
         self._site.ring()
 
     def _wait_for_opening(self) -> None:

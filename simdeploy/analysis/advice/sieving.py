@@ -1,0 +1,54 @@
+"""Which of many worlds are worth a look, by the numbers that all nodes share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.world.streams import Stream, uniforms
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.advice.rollouts import Rollouts
+    from simdeploy.analysis.advice.waves import Span
+
+# The least probability with which a root is kept.
+_LEAST_KEPT = 0.02
+
+
+class Sieve:
+    """Keeps roots that make what was seen probable.
+
+    Parameters
+    ----------
+    keeps : dict of Stream to ndarray of float
+        The probability with which roots are kept, by equal intervals of numbers that all nodes share.
+    promotion : Span, optional
+        How long people must have taken to promote; other roots are dropped.
+    """
+
+    def __init__(self, rollouts: Rollouts, keeps: dict[Stream, np.ndarray], promotion: Span | None = None) -> None:
+        self._rollouts, self._promotion = rollouts, promotion
+        self._keeps = {stream: keep for stream, keep in keeps.items() if len(keep) > 1}
+
+    def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the places of the roots that are kept, and the logarithms of the probabilities to keep them."""
+        if not self._keeps and not self._promotion:
+            return np.arange(len(roots)), np.zeros(len(roots))
+        seed, chance = self._rollouts.seed, np.ones(len(roots))
+        for stream, keep in self._keeps.items():
+            chance *= keep[place_of(uniforms(seed, roots, stream, 0), len(keep))]
+        chance = np.maximum(chance, _LEAST_KEPT)
+        number = len(self._rollouts.plan.sizes)
+        if self._promotion:
+            after_ns = replace(self._rollouts, roots=roots).promote_after_ns
+            chance = np.where((after_ns > self._promotion.low) & (after_ns <= self._promotion.high), chance, 0.0)
+        kept = np.flatnonzero(uniforms(seed, roots, Stream.SEEN_WAVE, number) < chance)
+        return kept, np.log(chance[kept])
+
+
+def place_of(u: np.ndarray, n: int) -> np.ndarray:
+    """Return which of so many equal intervals uniform numbers are in."""
+    places: np.ndarray = np.minimum((u * n).astype(np.int64), n - 1)
+    return places
