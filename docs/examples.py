@@ -122,5 +122,7 @@ def refresh(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    # No output says that the engine is being compiled.
+    run_command("simdeploy compare scenarios/zone-breaks.yaml --engine compiled", ROOT)
     for document in [Path(name).resolve() for name in sys.argv[1:]] or DOCUMENTS:
         refresh(document)

@@ -30,7 +30,7 @@ spec:
 COSTS, ROLLING = SCENARIO.costs, "rolling"
 STARTS = "scenario.fleet.start_failure"
 FEW = {"replications": 20, "engine": "compiled"}
-ENOUGH = {"replications": 130, "engine": "compiled"}  # for a difference between gates in cost
+ENOUGH = {"replications": 400, "engine": "compiled"}  # for a difference between gates in cost
 
 
 @cache

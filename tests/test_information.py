@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import stats
 
+from simdeploy.analysis.comparison.compare import compare
 from simdeploy.analysis.costs import knowing
+from simdeploy.analysis.costs.causes import estimate_costs
 from simdeploy.analysis.costs.information import value_of_perfect_information
 from simdeploy.analysis.costs.knowing import KIND, WORLD, estimate_values_of_knowing
 from simdeploy.analysis.costs.observation import value_of_observation
 from simdeploy.analysis.costs.observation_steps import make_steps
 from simdeploy.errors import InputError
 from simdeploy.experiments import replicate
+from simdeploy.experiments.kinds import Kinds
 from simdeploy.plotting.costs import plot_value_of_observation
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.parts import Costs
@@ -143,8 +147,15 @@ def draw_by_kind(rng, n, sigma=0.5):
     return kinds, CHEAPEST[:, None] * rng.lognormal(0, sigma, (2, sum(n))) + PRICE * escaped, escaped
 
 
-@pytest.mark.parametrize(("probability", "n"), [(0.01, (300, 100)), (0.01, (60, 40)), (1e-3, (200, 200))])
-def test_coverage_of_what_knowing_is_worth_by_kind(probability, n):
+UNKNOWN, KNOWN = np.full((2, 2), np.nan), np.stack([np.zeros(2), ESCAPE_RATES], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("probability", "n", "rates"),
+    [(0.01, (300, 100), UNKNOWN), (0.01, (60, 40), KNOWN), (1e-3, (200, 200), UNKNOWN)],
+    ids=["common", "few, known", "rare"],
+)
+def test_coverage_of_what_knowing_is_worth_by_kind(probability, n, rates):
     """With worlds by kind and rare, expensive escapes, intervals that are trusted cover, and those of the kind are. [oracle]"""
     rng, shares, repetitions = np.random.default_rng(6), np.array([1 - probability, probability]), 200
     kinds, costs, _ = draw_by_kind(rng, (400_000, 400_000))
@@ -155,14 +166,47 @@ def test_coverage_of_what_knowing_is_worth_by_kind(probability, n):
     strata, hits, trusted = Strata(np.repeat([0, 1], n), shares), dict.fromkeys(truths, 0), dict.fromkeys(truths, 0)
     for _ in range(repetitions):
         kinds, costs, escaped = draw_by_kind(rng, n)
-        lumps = (Lump(np.array([0.0, PRICE]), escaped.astype(float), np.full((2, 2), np.nan)),)
-        sample = Sample(costs, strata, np.full(2, float(min(n))), lumps, np.zeros(2, dtype=bool))
+        lump = Lump(np.array([0.0, PRICE]), escaped.astype(float), rates)
+        costs = costs - lump.surprises(strata)
+        sample = Sample(costs, strata, np.full(2, float(min(n))), (lump,), np.zeros(2, dtype=bool))
         for name, row in estimate_values_of_knowing(sample, kinds, 0.95).items():
             trusted[name] += row["is_trusted"]
             hits[name] += row["is_trusted"] and row["low"] <= truths[name] <= row["high"]
     for name, number in trusted.items():
         assert hits[name] >= 0.93 * number - 4 * math.sqrt(0.93 * 0.07 * number)
     assert trusted[KIND] > 0.9 * repetitions
+
+
+@pytest.mark.parametrize("n_escaped", [0, 30], ids=["too few", "too many"])
+@pytest.mark.parametrize(("missed", "single"), [(0.01, "b"), (0.002, "a")])
+def test_what_knowing_is_worth_by_known_chances(missed, single, n_escaped):
+    """Where chances of escapes are known, the single policy is the one that other calls name, whatever was drawn, and knowing the
+    world saves at least as much as knowing the kind. [oracle]"""
+    n, defective, price = 60, 1e-4, 1e6
+    kinds = Kinds(
+        ("good", "bad"),
+        (False, True),
+        np.array([1 - defective, defective]),
+        np.array([[0, 1 - missed], [0, 1]]),
+        ("a", "b"),
+    )
+    table = rollouts([[1.0] * 2 * n, [1.5] * 2 * n], ["good"] * n + ["bad"] * n)
+    of_kind = [*range(n), *kinds.worlds("bad", range(n))]
+    escaped = ["escaped"] * n_escaped + ["stopped_defective"] * (n - n_escaped)
+    verdicts = [*["completed_good"] * n, *escaped, *["completed_good"] * n, *["stopped_defective"] * n]
+    table = table.assign(replication=of_kind * 2, verdict=verdicts)
+    costs = replace(TIME_IS_MONEY, escape=price)
+    table.attrs = {"strata": "kinds", "release": kinds.to_attrs(), "scenario": "s", "costs": costs.to_dict()}
+    result, parts = value_of_perfect_information(table), estimate_costs(table).totals
+    assert parts["estimate"].tolist() == pytest.approx([1 + defective * missed * price, 1.5], abs=0.001)
+    assert result.policy == parts.loc[parts["is_cheapest"], "policy"].item() == single
+    assert compare(table).answer.startswith(f"{single} has the lowest mean cost")
+    assert result.kinds["policy"].tolist() == ["a", "b"]
+    kind, world = value(result, KIND), value(result, WORLD)
+    assert kind["estimate"] == pytest.approx(min(defective * missed * price, 0.5), abs=0.001)
+    assert world["estimate"] == pytest.approx(kind["estimate"])
+    for row in (kind, world):
+        assert row["low"] <= row["estimate"] <= row["high"] + 1e-9
 
 
 def limits_of_all_rules(cost, kinds, error):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,13 +11,16 @@ import pytest
 from simdeploy import Scenario, check, estimate_regret, replicate, sweep, vary_switches
 from simdeploy.analysis.asking.judging import MET, MISSED, UNDECIDED, fewest_observations, join, judge, plan_looks
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.pricing import is_never_negative
 from simdeploy.analysis.discovery.breaking import judge_worlds
 from simdeploy.analysis.tuning.findings import judge_candidates, settle
 from simdeploy.engines.running import run_block
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
+from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.estimators import estimate_values
 from simdeploy.statistics.intervals import proportion_interval
-from simdeploy.statistics.sample import as_sample
+from simdeploy.statistics.nonnegative import limit_from_below
+from simdeploy.statistics.sample import UNBOUNDED, Sample, Strata, as_sample
 from simdeploy.validation import oracles
 
 # Limits that can never stop a rollout are meant here.
@@ -322,3 +326,52 @@ def test_the_same_values_get_the_same_verdict_everywhere(failing, text, verdicts
     assert known.is_undecided.tolist() == [of_check[policy] == UNDECIDED for policy in names]
     for is_broken, policy in zip(known.is_broken, names, strict=True):
         assert of_check[policy] == UNDECIDED or is_broken == (of_check[policy] == MISSED)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 1.0, 2.0])
+def test_an_exact_lower_limit_of_a_mean(sigma):
+    """Of few values by kind, at least 0, the lower limit errs as seldom as it says, and isn't far off where they vary little. [oracle]"""
+    rng, error, n, repetitions = np.random.default_rng(1), 0.1, (40, 20), 2000
+    shares, sizes = np.array([0.9, 0.1]), np.array([1.0, 10.0])
+    strata = Strata(np.repeat([0, 1], n), shares)
+    values = sizes[strata.of] * rng.lognormal(-(sigma**2) / 2, sigma, (repetitions, sum(n)))
+    limits = limit_from_below(Sample(values, strata, np.full(repetitions, np.inf)), error)
+    truth = shares @ sizes
+    assert (limits > truth).mean() <= error
+    assert limits.min() >= (0.5 * truth if sigma == 0.1 else 0)
+    gap = np.where(np.arange(sum(n)) == 0, np.nan, values[:1])
+    assert np.isnan(limit_from_below(Sample(gap, strata, np.full(1, np.inf)), error)).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds", "verdict"),
+    [
+        ("cost <= 60", (0.0, math.inf), MISSED),
+        ("cost <= 60", UNBOUNDED, UNDECIDED),
+        ("cost <= 130", (0.0, math.inf), UNDECIDED),
+        ("cost <= 1000", (0.0, math.inf), UNDECIDED),
+        ("cost >= 1000", (0.0, math.inf), UNDECIDED),
+    ],
+)
+def test_few_values_show_a_mean_to_be_too_high(text, bounds, verdict):
+    """100 worlds show that a mean is far above its limit if values can't be negative, but nothing else. [contract]"""
+    sample = replace(as_sample(np.linspace(130, 140, 100)[None]), bounds=bounds)
+    judged = judge(sample, parse_requirement(text), 0.0125)
+    assert judged.verdict.item() == verdict
+    assert judged.low.item() < 135 < judged.high.item()
+
+
+def test_what_is_never_negative():
+    """An excess is never negative unless nodes go down by themselves; with those, an update may repair some. [oracle]"""
+    fleet = {"nodes": 20, "update_duration": "1s"}
+    health_check = {"deadline": "9m", "min_healthy_time": "1m"}
+    policy = {"strategy": "rolling", "max_parallel": 2, "max_failed_nodes": 20, "max_failed_nodes_percent": 100}
+    policy = {**policy, "health_check": health_check}
+    costs = Costs(0, 10, hour_of_delay=0, false_alarm=0, escape=0)
+    crash = {"up": "2h", "repair": "10m", "renewed_by_update": True}
+    for goes_down in (False, True):
+        raw = {"name": "s", "fleet": fleet | ({"crash": crash} if goes_down else {}), "policies": {"p": policy}}
+        lowest = replicate(Scenario.from_dict(raw), replications=20)["unavailable_excess_node_s"].min()
+        for measure in (Measure("cost"), Measure("unavailable_excess_node_s")):
+            is_never = is_never_negative(measure, costs, goes_down=goes_down, sheds=False)
+            assert is_never == (lowest >= 0) == (not goes_down)

@@ -374,7 +374,7 @@ PLANTED: dict[str, Plant] = MISTAKES | {
     ),
     "a wave is over before its last node": _ends_waves_early,
     "nothing is baked": instead(pacing_module.Pacing, "_finish_wave", lambda pacing: pacing._look_beyond_wave()),
-    "batches every 30 s": instead(pacing_module, "_BATCH_EVERY_NS", 30 * NS_PER_S),
+    "batches every 30 s": instead(pacing_module, "BATCH_EVERY_NS", 30 * NS_PER_S),
     "nothing is crossed": instead(judging_module.Judging, "_what_is_crossed", lambda *_: None),
     "detection begins with the rollout": instead(ending_module, "Countdown", _counts_from_the_start),
     "nodes go back one by one": instead(

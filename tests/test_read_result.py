@@ -295,9 +295,11 @@ def state(document, path, value):
 def test_an_answer_follows_from_the_verdicts(name, path):
     """Where the document has another verdict, the answer is another one: it is decided nowhere else. [contract]"""
     document = written(name)
+    if path == "fewest_failed_requests":  # for which the answer has no room beside costs
+        document = {**document, "cheapest": None}
     changed = state(document, path, STATED[name][path])
     assert changed != document
-    assert read_result(changed).answer != document["answer"]
+    assert read_result(changed).answer != read_result(document).answer
 
 
 def stretch(document, factor):

@@ -162,6 +162,18 @@ class TestKnownOptimum:
         strictest = min(limit for limit in range(20) if stop(limit, FLAKY) <= 0.01)
         assert near["escaped given defective <= 0.0001"] == pytest.approx(1 - stop(strictest, BROKEN), rel=1e-6)
 
+    def test_an_impossible_mean_is_known_from_the_first_worlds(self):
+        """Where every candidate costs far more than required, no more worlds are needed to say that none can meet it. [oracle]"""
+        # Of every second, in which at least one wave of 40 s is waited for if the release is good.
+        slow = Scenario.from_dict({**LIMITS, "costs": {"hour_of_delay": 3600}})
+        result = search(slow, requirements=["cost <= 10"])
+        assert (1 - BAD) * 40 > 2 * 10
+        assert result.answer.startswith(
+            "None of 20 policies meets the requirement. By first estimates, the best has cost of "
+        )
+        assert result.n_undecided == 0
+        assert result.stages["stage"].tolist() == ["pilot", "try all"]
+
     def test_a_rate_of_a_kind_is_maximised(self, limits):
         """The objective may be a rate given a sort of release; to be maximised, it is. [oracle]"""
         result = search(

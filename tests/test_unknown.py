@@ -17,7 +17,7 @@ from simdeploy.errors import InputError
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import parse_measure
 
-N = 300
+N = 500
 
 
 def policy(max_failed_nodes):

@@ -166,6 +166,11 @@ class Sample:
     bounds: tuple[float, float] = UNBOUNDED
     spread: np.ndarray | None = None
 
+    @property
+    def never_negative(self) -> bool:
+        """Whether values are known to be 0 or more, and nothing else; a condition, if any, isn't decided world by world."""
+        return self.bounds == (0.0, math.inf) and self.selects is None
+
     def __len__(self) -> int:
         return len(self.values)
 
@@ -266,13 +271,17 @@ class Sample:
         return np.where(happened, np.nan, self.values)
 
     def pick(self, cases: np.ndarray) -> Sample:
-        """Return the values of one case in each world."""
+        """Return the values of one case in each world, with what is known of lumps where that is one case in a whole stratum."""
         worlds = np.arange(self.values.shape[-1])
-        lumps = tuple(
-            lump._replace(happened=lump.happened[cases, worlds], rates=np.full(self.strata.n, np.nan))
-            for lump in self.lumps
-        )
-        return replace(self, values=self.values[cases, worlds], n_expected=self.n_expected.min(), lumps=lumps)
+        firsts = [(place, cases[columns]) for place, columns in enumerate(self.strata.columns)]
+        lumps = []
+        for lump in self.lumps:
+            rates = np.full(self.strata.n, np.nan)
+            for place, picked in firsts:
+                if len(picked) and (picked == picked[0]).all():
+                    rates[place] = lump.rates[picked[0], place]
+            lumps.append(lump._replace(happened=lump.happened[cases, worlds], rates=rates))
+        return replace(self, values=self.values[cases, worlds], n_expected=self.n_expected.min(), lumps=tuple(lumps))
 
     def in_worlds(self, chosen: np.ndarray) -> Sample:
         """Return the same cases in some of the worlds, a mask."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.scenario.measures import Measure
-from simdeploy.vocabulary import COSTS
+from simdeploy.vocabulary import CAUSES, COSTS
 
 if TYPE_CHECKING:
     from simdeploy.scenario.parts import Costs
@@ -87,6 +87,30 @@ def find_prices(measure: Measure, costs: Costs | None) -> dict[str, float]:
     prices = {"false_alarm": costs.false_alarm, "escaped": costs.escape}
     included = {"cost": tuple(prices), "cost_false_alarm": ("false_alarm",), "cost_escape": ("escaped",)}
     return {verdict: prices[verdict] for verdict in included.get(measure.of, ()) if prices[verdict]}
+
+
+def is_never_negative(measure: Measure, costs: Costs | None, *, goes_down: bool, sheds: bool) -> bool:
+    """Return whether a mean can't be negative in any rollout; nodes may be down without it, too, or requests be shed.
+
+    Examples
+    --------
+    >>> [is_never_negative(Measure("unavailable_excess_node_s"), None, goes_down=may, sheds=False) for may in (True, False)]
+    [False, True]
+    """
+    # An excess is what there is less what there would be anyway, which may be more.
+    excesses = {
+        "unavailable_excess_node_s": goes_down,
+        "lost_requests_excess": goes_down,
+        "shed_requests_excess": sheds,
+    }
+    if costs is not None:
+        excesses |= {
+            "cost_unavailability": goes_down and costs.unavailable_node_hour > 0,
+            "cost_lost_requests": goes_down and costs.per_lost_request > 0,
+            "cost_shed_requests": sheds and costs.per_shed_request > 0,
+        }
+        excesses["cost"] = any(excesses[cause] for cause in CAUSES if cause in excesses)
+    return measure.kind == "mean" and not excesses.get(measure.of, False)
 
 
 def is_of_verdicts(measure: Measure, costs: Costs | None) -> bool:

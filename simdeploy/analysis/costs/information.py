@@ -175,8 +175,7 @@ def _gather(
 ) -> tuple[list[str], Sample, np.ndarray, list[str], int, dict[str, float]]:
     """Return policies, costs by policy and world, each world's kind, the kinds, and numbers left out or unknown."""
     values, of = measure_policies(responses, costs), Measure("cost")
-    # What could be known of a world includes its verdicts.
-    cost, unknown = values.sample(of).as_drawn(), values.unknown_fractions(of)
+    cost, unknown = values.sample(of), values.unknown_fractions(of)
     fractions = dict(zip(values.cases["policy"], unknown.tolist(), strict=True))
     policies = [policy for policy, fraction in fractions.items() if not fraction]
     if len(policies) < min(2, len(fractions)):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from simdeploy.statistics.combining import Combined, combine, never_differ
 from simdeploy.statistics.estimators import Estimate
-from simdeploy.statistics.sample import Sample, as_sample
+from simdeploy.statistics.sample import Lump, Sample, as_sample
 
 WORLD, KIND = "world", "kind of release"
 
@@ -29,8 +30,9 @@ def estimate_values_of_knowing(
     single, tail = find_single(cost), (1 - confidence_level) / 2
     by_kind = mean_by_kind(cost, kind_of)
     n_kinds, n_policies = by_kind.shape
-    saved = cost - cost.pick(cost.values.argmin(axis=0))
-    by_rule = cost - cost.pick(by_kind.argmin(axis=1)[kind_of])
+    best_by_kind = cost.pick(by_kind.argmin(axis=1)[kind_of])
+    by_rule = cost - best_by_kind
+    saved = _add_as_drawn(by_rule, cost, best_by_kind)
     upper = _limits(saved, tail / n_policies)
     of_rules = largest_limits(cost, kind_of, tail / n_policies)
     # Worlds of all kinds together have no exact limits of an event's lump.
@@ -50,6 +52,29 @@ def find_single(cost: Sample) -> int:
 def mean_by_kind(cost: Sample, kind_of: np.ndarray) -> np.ndarray:
     """Return the mean cost by kind and policy."""
     return np.array([cost.values[:, kind_of == kind].mean(axis=1) for kind in range(int(kind_of.max()) + 1)])
+
+
+def _add_as_drawn(by_rule: Sample, cost: Sample, best_by_kind: Sample) -> Sample:
+    """Return, by policy, what knowing the world saves: what knowing the kind saves, and from there on what verdicts do as drawn.
+
+    So it is no less than what knowing the kind saves, and both are savings against the same policy.
+    """
+    drawn, of = cost.as_drawn(), cost.strata.of
+    cheapest = drawn.pick(drawn.values.argmin(axis=0))
+    more, lumps = best_by_kind.as_drawn() - cheapest, []
+    for of_kind, of_world in zip(by_rule.lumps, more.lumps, strict=True):
+        is_known = ~np.isnan(of_kind.rates)
+        rarer, chances = of_kind.find_rarer(cost.strata)
+        known = Lump(
+            of_kind.sizes,
+            np.where(is_known[..., of], of_kind.happened, 0.0),
+            np.where(is_known, of_kind.rates, 0.0),
+            is_known[..., of] & rarer,
+            np.where(is_known, chances, 0.0),
+        )
+        unknown = np.where(is_known[..., of], 0.0, of_kind.happened) + of_world.happened
+        lumps += [known, Lump(of_kind.sizes, unknown, np.full_like(of_kind.rates, np.nan))]
+    return replace(drawn - cheapest, values=by_rule.values + more.values, lumps=tuple(lumps))
 
 
 def _limits(saved: Sample, error: float) -> Combined:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.pricing import is_never_negative
 from simdeploy.experiments.by_kind import sweep_kinds
 from simdeploy.experiments.kinds import divide, kinds_of
 from simdeploy.memory import check_rows_fit
@@ -152,11 +154,20 @@ class Worlds:
         values = Values(result, self._measures, costs=costs, release=release)
         self.n_node_updates += int(np.nansum(values.of(_TOUCHED)))
         self.failed.update(np.array(numbers)[~values.is_ok.all(axis=1)].tolist())
-        of = {measure: values.sample(measure) for measure in self._measures}
+        of = {measure: self._bound(measure, values.sample(measure)) for measure in self._measures}
         objective = self._question.objective
         is_missing = values.may_concern(objective) & np.isnan(of[objective].values)
         has_gap = (is_missing | ~values.is_ok).any(axis=1)
         return Measured(of, of[objective].scaled(self._question.sign), has_gap)
+
+    def _bound(self, measure: Measure, sample: Sample) -> Sample:
+        """Return a sample with what the fleet tells of its values: that they are never negative."""
+        fleet = self._scenario.fleet
+        goes_down = any(each.crash or each.zone_outage or each.down for each in fleet.behaviours)
+        sheds, costs = fleet.service is not None, self._scenario.costs
+        if measure.is_fraction or not is_never_negative(measure, costs, goes_down=goes_down, sheds=sheds):
+            return sample
+        return replace(sample, bounds=(0.0, math.inf))
 
 
 def _part(numbers: range, place: int, n_parts: int) -> range:
