@@ -14,12 +14,11 @@ from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.sliding import may_slide, slide
 from simdeploy.engines.compiled.slots import count_free
 from simdeploy.engines.compiled.tables import IN_FLIGHT, NEVER, TURNS
-from simdeploy.units import NS_PER_S
+from simdeploy.rules.waves import BATCH_EVERY_NS
 
 # ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: the canaries wait for a promotion.
 # main: sliding or rate pacing is at work. done: every node has had its turn.
 READY, WAVE_OUT, BAKE, BAKED, AWAIT, MAIN, DONE = range(7)
-_BATCH_EVERY = 60 * NS_PER_S
 
 
 @compiled
@@ -27,7 +26,7 @@ def batch_is_due(run):
     plan = policy_of(run)
     run.batches_due += 1
     if run.batches_due < plan.n_waves - (1 if plan.canaries else 0):
-        count_down(run, BATCH_CLOCK, _BATCH_EVERY)
+        count_down(run, BATCH_CLOCK, BATCH_EVERY_NS)
     run.is_rung = True
 
 
