@@ -23,6 +23,7 @@ from simdeploy.engines.block import Block
 from simdeploy.engines.branching import Branches, run_branches
 from simdeploy.engines.compiled.engine import run_compiled
 from simdeploy.scenario import ScenarioPolicy
+from simdeploy.vocabulary import TERMINAL_STATES
 
 BENCH = Path(__file__).parents[1] / "scenarios" / "bench-1000.yaml"
 
@@ -318,7 +319,7 @@ def test_first_result(
         {"check": True, "capture_output": True, "text": True, "env": environment},
         rounds=1,
     )
-    assert run.stdout.strip() in {"completed", "rolled_back"}
+    assert run.stdout.strip() in TERMINAL_STATES
     assert ("compiling" in run.stderr) == (cache == "cold")
     row(
         f"first result in a fresh process, rollouts {kind}, {cache} cache",
