@@ -328,6 +328,18 @@ def test_the_same_values_get_the_same_verdict_everywhere(failing, text, verdicts
         assert of_check[policy] == UNDECIDED or is_broken == (of_check[policy] == MISSED)
 
 
+def test_an_exact_lower_limit_of_a_mean_of_rare_values():
+    """Where one value in a hundred makes half of the mean, and most samples show none, the lower limit errs as seldom as it says. [oracle]"""
+    rng, error, repetitions = np.random.default_rng(2), 0.1, 4000
+    for n in (40, 100, 400):
+        values = np.where(rng.random((repetitions, n)) < 0.01, 100.0, 1.0)
+        limits = limit_from_below(
+            Sample(values, Strata(np.zeros(n, np.int64), np.ones(1)), np.full(repetitions, np.inf)), error
+        )
+        assert (limits > 1.99).mean() <= error
+        assert limits.min() > 0.5
+
+
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 2.0])
 def test_an_exact_lower_limit_of_a_mean(sigma):
     """Of few values by kind, at least 0, the lower limit errs as seldom as it says, and isn't far off where they vary little. [oracle]"""

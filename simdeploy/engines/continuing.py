@@ -30,6 +30,7 @@ __all__ = [
     "LOOK",
     "NODE_LOOK",
     "NOT_THERE",
+    "THE_END_NS",
     "Act",
     "Continuation",
     "Continued",
@@ -53,6 +54,9 @@ class Pause:
 
     length_ns: int
 
+
+# Later than anything that happens.
+THE_END_NS = (1 << 62) - 1
 
 Act: TypeAlias = "Action | Pause | ScenarioPolicy"
 

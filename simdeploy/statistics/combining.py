@@ -14,7 +14,7 @@ from simdeploy.statistics.sample import UNBOUNDED, Sample, weigh
 # The most skewed mean whose limits can be trusted: about that of three equal values among many that are 0.
 MOST_SKEWED = 0.6
 
-# Fewer worlds miss an event of one rollout in a hundred too often, which may cost any amount, as do those that count for more releases.
+# Fewer worlds, or worlds that count for more releases, too often miss what happens in one rollout of a hundred, which may cost any amount.
 FEWEST_WORLDS, _LARGEST_WEIGHT = 400, 1 / 250
 
 # Fewer values don't show how skewed they are, and look harmless where their mean errs most; limits of more than 95 % need more.
@@ -211,9 +211,8 @@ def _trust_means(
     most = np.zeros(len(n))
     if is_equal.any() or is_few.any():
         most = _limit_unseen(unknown, n, level)
-    with np.errstate(
-        divide="ignore"
-    ):  # as many values of a single stratum say as much, equal ones, or if those of all vary alike
+    # As many values of a single stratum say as much: equal ones, and those that vary alike in all strata.
+    with np.errstate(divide="ignore"):
         equal, varied = -unseen_events(level) / np.log1p(-most), 1 / (weights**2 / np.maximum(n, 1)).sum(axis=1)
     size = np.rint(np.where(is_equal, equal, varied))
     fewest = np.full(len(n), _FEWEST_VALUES * max(normal_quantile(level) / normal_quantile(0.95), 1.0))

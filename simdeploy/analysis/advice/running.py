@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.engines.continuing import LOOK, NOT_THERE, Continuation, Worlds, run_continuations
+from simdeploy.engines.continuing import LOOK, NOT_THERE, THE_END_NS, Continuation, Worlds, run_continuations
 from simdeploy.experiments.jobs import Span
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import RESPONSES, STATES, TERMINAL_STATES
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 Way: TypeAlias = "tuple[tuple[ScriptedAct, ...], ScenarioPolicy | None]"
 # Nodes whose rollouts are run in one span: under a dozen acts about a tenth of a second of work of the compiled engine.
 _NODES_PER_SPAN = {"compiled": 250_000, "reference": 5_000}
-# Later than anything that happens.
-_END_NS = (1 << 62) - 1
 # Numbers of states in which nothing is left to do.
 OVER = [STATES.index(state) for state in sorted(TERMINAL_STATES)]
 
@@ -211,7 +209,7 @@ class Runner:
             change = None if changed is None else (self.conditioned.at_ns + 1, changed)
             before_acts = {act.at_ns - 1 for act in script}
             return Continuation(script, change, tuple(sorted(before_acts & {*self.looks_ns})))
-        return Continuation((), None, tuple(sorted({*self.looks_ns, *self.course_ns})), _END_NS)
+        return Continuation((), None, tuple(sorted({*self.looks_ns, *self.course_ns})), THE_END_NS)
 
     def _list_spans(self) -> Iterator[Span]:
         size = max(_NODES_PER_SPAN[self.conditioned.engine] // self.conditioned.scenario.fleet.nodes, 1)

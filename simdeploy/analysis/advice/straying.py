@@ -12,16 +12,13 @@ import numpy as np
 
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
 from simdeploy.analysis.advice.laws import NodeLaw
+from simdeploy.analysis.advice.node_table import RUNNING
 from simdeploy.analysis.advice.rollouts import Rollouts
-from simdeploy.engines.continuing import NOT_THERE, Worlds, run_continued
-from simdeploy.vocabulary import NODE_STATUSES
+from simdeploy.engines.continuing import NOT_THERE, THE_END_NS, Worlds, run_continued
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_RUNNING = NODE_STATUSES.index("running")
-# Later than anything that happens.
-_END_NS = (1 << 62) - 1
 # Verdicts that differ by more are others.
 _OFF_NS = 1e6
 
@@ -120,7 +117,7 @@ def find_strays(rollouts: Rollouts, engine: str, end_ns: float) -> tuple[Strays,
         rollouts.policy,
         Worlds(roots, np.repeat(roots[:, np.newaxis], plan.total, axis=1)),
         looks_ns=[],
-        nodes_at_ns=_END_NS,
+        nodes_at_ns=THE_END_NS,
         seed=rollouts.seed,
         engine=engine,
     )
@@ -134,7 +131,7 @@ def find_strays(rollouts: Rollouts, engine: str, end_ns: float) -> tuple[Strays,
         over = found["resolved_ns"]
         # A node that could not be reached failed at its turn.
         turns = np.where(found["dispatched_ns"] == NOT_THERE, over, found["dispatched_ns"])
-        starts = np.where(turns == NOT_THERE, _END_NS, turns).min(axis=1)
+        starts = np.where(turns == NOT_THERE, THE_END_NS, turns).min(axis=1)
         worlds, columns = np.nonzero(over != NOT_THERE)
         numbers = nodes[worlds, columns]
         laws = rollouts.law_places[worlds, numbers]
@@ -142,7 +139,7 @@ def find_strays(rollouts: Rollouts, engine: str, end_ns: float) -> tuple[Strays,
         usual = draw_lives(
             Rollouts.laws(rollouts, wave), Nodes(numbers, worlds, laws, *shared), rollouts.seed, roots[worlds]
         )
-        verdicts = np.where(found["status"][worlds, columns] == _RUNNING, RUNS, FAILS)
+        verdicts = np.where(found["status"][worlds, columns] == RUNNING, RUNS, FAILS)
         times = (over[worlds, columns] - starts[worlds]).astype(float)
         strays = (verdicts != usual[0]) | (np.abs(times - usual[1]) > _OFF_NS)
         parts.append((laws, verdicts, times, strays))
