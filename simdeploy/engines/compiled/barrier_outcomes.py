@@ -22,6 +22,7 @@ from simdeploy.engines.compiled.codes import COMPLETED, FAILED, ON_FAILURE_ROLLB
 from simdeploy.engines.compiled.exposure import after_ns
 from simdeploy.engines.compiled.going_back import draw_rollbacks, set_rollbacks
 from simdeploy.engines.compiled.jit import compiled, inlined
+from simdeploy.engines.compiled.lanes import times_in
 from simdeploy.engines.compiled.laws import CONSTANT
 from simdeploy.engines.compiled.levels import near_level
 from simdeploy.engines.compiled.tables import (
@@ -216,11 +217,8 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
 
 @inlined
 def _ended_by(since, windows, interval, per_ns):
-    """Return how many of the windows of a node have ended that long after its start: a division without one."""
-    since = min(max(since, 0), windows * interval)
-    ended = np.int64(since * per_ns)
-    left = since - ended * interval
-    return ended + (left >= interval) - (left < 0)
+    """Return how many of the windows of a node have ended that long after its start."""
+    return times_in(min(max(since, 0), windows * interval), interval, per_ns)
 
 
 @compiled
