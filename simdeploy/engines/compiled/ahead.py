@@ -27,7 +27,7 @@ from simdeploy.engines.compiled.codes import BAYES, POOLED_WINDOW, SPRT_REQUESTS
 from simdeploy.engines.compiled.evidence import gather, see
 from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.health import is_undisturbed
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.lanes import times_in
 from simdeploy.engines.compiled.levels import FARTHEST_OFF, near_level
 from simdeploy.engines.compiled.philox import draw_intervals, draw_pairs
@@ -141,7 +141,7 @@ def _add_nodes(run, wave, look, n_before):
     state[AHEAD_PLACES], state[AHEAD_TOUCHED] = turns, run.n_touched
 
 
-@compiled
+@inlined
 def _add(run, wave, look, node, per_ns):
     """Add the windows of a node that end from a look on, or note them, to be added together with those of others."""
     fate, policy = fates(run), policy_of(run)
@@ -166,8 +166,11 @@ def _add(run, wave, look, node, per_ns):
         return
     to = 1 + first_look - state[AHEAD_FROM]
     start, until = started + begin * interval, started + end * interval
-    is_calm = not run.varies and is_undisturbed(run, node, start, until)
-    if not is_calm or (partner >= 0 and not is_undisturbed(run, partner, start, until)):
+    is_calm = not run.varies
+    if run.goes_down or run.degrades:
+        is_calm = is_calm and is_undisturbed(run, node, start, until)
+        is_calm = is_calm and (partner < 0 or is_undisturbed(run, partner, start, until))
+    if not is_calm:
         for window in range(begin, end):
             requests, failed, old_failed = see(run, node, window)
             if requests > 0:

@@ -43,7 +43,7 @@ from simdeploy.engines.compiled.tables import (
 )
 
 
-@compiled
+@inlined
 def note(run, wave, node, begin, end, to, level, old_level):
     """Note the windows of a node that nothing disturbs, of one level as those of its partner are, to be added soon."""
     nodes, place = noted(run), run.n_noted

@@ -16,7 +16,7 @@ from simdeploy.engines.compiled.binomial import (
     may_expand,
     number_at,
 )
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.special import normal_quantiles
 from simdeploy.engines.compiled.tables import COUNT, NORMAL, STEP_WORD, UNIFORM, WINDOW_WORD
 from simdeploy.world.binomial import _SMALLEST_LOG
@@ -81,26 +81,38 @@ def _count_by_steps(run, n, requests, p, off):
     """Go up the cdf, some steps at once, as long as there are words above it."""
     words, step_words, counts = counted(run)[WINDOW_WORD], counted(run)[STEP_WORD], counted(run)[COUNT]
     near, n_near = np.int64(2 * requests * off * _WORDS) + 2, 0  # no cdf changes by more
+    if run.n_steps == 0:
+        _add_steps(run, requests, p)
+    first, second, third, fourth, last = _steps_at(step_words, 0)
     highest = np.int64(-1)
     for i in range(n):
         highest = max(highest, words[i])
-        counts[i] = 0
-    k, last = 0, np.int64(-1)
+        counts[i] = _n_below(words[i], first, second, third, fourth, last)
+    k = _STEPS_AT_ONCE
     while highest > last:
         if k == run.n_steps:
             _add_steps(run, requests, p)
-        first, second, third, fourth = step_words[k], step_words[k + 1], step_words[k + 2], step_words[k + 3]
-        last = step_words[k + 4]
+        first, second, third, fourth, last = _steps_at(step_words, k)
         for i in range(n):
-            word = words[i]
-            n_below = np.int64(word > first) + np.int64(word > second) + np.int64(word > third)
-            counts[i] += n_below + np.int64(word > fourth) + np.int64(word > last)
-        if off > 0:
-            for step in range(k, k + _STEPS_AT_ONCE):
-                for i in range(n):
-                    n_near += np.int64(abs(words[i] - step_words[step]) <= near)
+            counts[i] += _n_below(words[i], first, second, third, fourth, last)
         k += _STEPS_AT_ONCE
-    return off == 0 or n_near == 0
+    if off > 0:
+        for step in range(k):
+            for i in range(n):
+                n_near += np.int64(abs(words[i] - step_words[step]) <= near)
+    return n_near == 0
+
+
+@inlined
+def _steps_at(step_words, k):
+    return step_words[k], step_words[k + 1], step_words[k + 2], step_words[k + 3], step_words[k + 4]
+
+
+@inlined
+def _n_below(word, first, second, third, fourth, last):
+    """Return how many steps are below a word."""
+    n_below = np.int64(word > first) + np.int64(word > second) + np.int64(word > third)
+    return n_below + np.int64(word > fourth) + np.int64(word > last)
 
 
 @compiled

@@ -59,6 +59,11 @@ def find_partners(run, first, count):
         partner[order[place]] = -1
     if run.begins:
         return False
+    if run.n_classes == 1:
+        n_left = run.nodes - (first + count)
+        for place in range(min(count, n_left)):
+            partner[order[first + place]] = order[run.nodes - 1 - place]
+        return n_left > 0
     wanted, open_ones = np.zeros(run.n_classes, np.int64), np.int64(0)
     for place in range(first, first + count):
         wanted[draws[CLASS, order[place]]] += 1
