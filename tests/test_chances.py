@@ -15,12 +15,14 @@ from test_decisions import RISKY, SWITCHES
 import simdeploy
 from simdeploy import Scenario
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.costs.causes import estimate_costs
 from simdeploy.errors import InputError
 from simdeploy.experiments import replicate, sweep
 from simdeploy.experiments.chances import StopChances
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.validation.decisions.exact import evaluate
 from simdeploy.validation.decisions.problems import make_problems
+from simdeploy.vocabulary import CAUSES
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
@@ -185,3 +187,15 @@ def test_what_depends_on_single_worlds(rare):
     first, second = (sample.in_worlds(np.arange(60) % 2 == half) for half in (0, 1))
     joined = first.join(second)
     assert np.allclose(np.sort(joined.as_drawn().values), np.sort(values.of(Measure("cost"))))
+
+
+def test_causes_add_up_where_verdicts_are_known(rare):
+    """What a verdict costs besides its price is expected of each cause as of the total, so the causes add up to it. [property]"""
+    gated = {"strategy": "rolling", "max_parallel": 30, "health_check": {"deadline": "5m", "gate": {"kind": "pooled"}}}
+    policies = {"usual": rare.policy("usual").spec, "gated": gated}
+    table = replicate(rare, policies, strata="kinds", replications=60, engine="compiled")
+    parts = estimate_costs(table, costs=rare.costs).parts.pivot(index="policy", columns="cause", values="estimate")
+    assert parts[list(CAUSES)].sum(axis=1).to_dict() == pytest.approx(parts["cost"].to_dict(), rel=1e-12)
+    requests = Values(table, ["cost_failed_requests"]).sample(Measure("cost_failed_requests"))
+    is_expected = ~np.isclose(requests.means(), requests.as_drawn().means(), rtol=1e-6)
+    assert is_expected.tolist() == [True, False]  # of the gated one nothing is known
