@@ -192,10 +192,10 @@ def test_what_depends_on_single_worlds(rare):
 def test_causes_add_up_where_verdicts_are_known(rare):
     """What a verdict costs besides its price is expected of each cause as of the total, so the causes add up to it. [property]"""
     gated = {"strategy": "rolling", "max_parallel": 30, "health_check": {"deadline": "5m", "gate": {"kind": "pooled"}}}
-    policies = {"usual": rare.policy("usual").spec, "gated": gated}
+    policies = {**{name: rare.policy(name).spec for name in ("usual", "strict")}, "gated": gated}
     table = replicate(rare, policies, strata="kinds", replications=60, engine="compiled")
     parts = estimate_costs(table, costs=rare.costs).parts.pivot(index="policy", columns="cause", values="estimate")
     assert parts[list(CAUSES)].sum(axis=1).to_dict() == pytest.approx(parts["cost"].to_dict(), rel=1e-12)
     requests = Values(table, ["cost_failed_requests"]).sample(Measure("cost_failed_requests"))
     is_expected = ~np.isclose(requests.means(), requests.as_drawn().means(), rtol=1e-6)
-    assert is_expected.tolist() == [True, False]  # of the gated one nothing is known
+    assert is_expected[[0, 2]].tolist() == [True, False]  # of the gated one nothing is known
