@@ -11,11 +11,11 @@ from simdeploy.statistics.levels import normal_quantile, unseen_events
 from simdeploy.statistics.parts import Parts, describe_means, describe_rates
 from simdeploy.statistics.sample import UNBOUNDED, Sample, weigh
 
-# The most skewed mean whose limits can be trusted: about that of three equal values among many that are 0.
-MOST_SKEWED = 0.6
+# The most skewed mean whose limits can be trusted: about that of two equal values among many that are 0.
+MOST_SKEWED = 0.8
 
 # Fewer worlds, or worlds that count for more releases, too often miss what happens in one rollout of a hundred, which may cost any amount.
-FEWEST_WORLDS, _LARGEST_WEIGHT = 400, 1 / 250
+FEWEST_WORLDS, _LARGEST_WEIGHT = 400, 1 / 300
 
 # Fewer values don't show how skewed they are, and look harmless where their mean errs most; limits of more than 95 % need more.
 _FEWEST_VALUES = 60
@@ -58,7 +58,7 @@ def enough_of_each(probabilities: np.ndarray, n: int) -> np.ndarray:
     Examples
     --------
     >>> enough_of_each(np.array([0.85, 0.15]), 400).tolist()
-    [213, 38]
+    [255, 45]
     """
     highest = np.atleast_2d(probabilities).max(axis=0)
     enough: np.ndarray = np.ceil(highest / _LARGEST_WEIGHT * (n >= FEWEST_WORLDS)).astype(np.int64)
@@ -88,7 +88,7 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
     -----
     Each stratum has an interval of its own, Student's for a mean, wider where values are skewed, and the exact one for a rate; they are
     combined by the method of Zou and Donner (2008 [1]_). Lumps of priced verdicts have the exact limits of their rates. A limit of a
-    mean is trusted unless the skewness of the estimate, apart from lumps and from tails that it allows for, is above 0.6 on its side. `docs/methods.md`, "Kinds of release", has the formulas.
+    mean is trusted unless the skewness of the estimate, apart from lumps and from tails that it allows for, is above 0.8 on its side. `docs/methods.md`, "Kinds of release", has the formulas.
 
     References
     ----------
