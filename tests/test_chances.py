@@ -177,6 +177,22 @@ def test_sweeps_of_settings(rare):
     assert exact[0] > 1.1 * exact[1]
 
 
+def test_sweeps_of_scenarios(rare):
+    """A sweep over keys of the scenario knows the probabilities of each case in its own scenario. [oracle]"""
+    vary = {
+        "scenario.fleet.start_failure": [0.001, 0.02],
+        "scenario.orchestrator.limit_comparison": ["exceeds", "reaches"],
+    }
+    result = sweep(rare, ["usual"], vary=vary, strata="kinds", replications=20, engine="compiled")
+    rates = simdeploy.estimate(result, ["false_alarm given good"]).to_frame()["estimate"].tolist()
+    exact = []
+    for case in result.cases.to_dict("records"):
+        scenario = rare.with_values({name.removeprefix("scenario."): case[name] for name in vary})
+        exact.append(evaluate(scenario, scenario.policy("usual")).kinds[0].stopped)
+    assert np.allclose(rates, exact, rtol=1e-9)
+    assert len(set(exact)) >= 3
+
+
 def test_what_depends_on_single_worlds(rare):
     """The value of knowing a world counts its verdict, which an estimate of the cost averages. [property]"""
     table = replicate(rare, ["usual", "strict"], strata="kinds", replications=60, engine="compiled")

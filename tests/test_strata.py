@@ -26,8 +26,9 @@ from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, replicate, sweep
 from simdeploy.experiments.batches import read_batches
 from simdeploy.experiments.by_kind import count_worlds
+from simdeploy.experiments.kinds import Kinds, divide_by_roots
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.combining import combine
+from simdeploy.statistics.combining import combine, enough_of_each
 from simdeploy.statistics.estimators import estimate_values, find_quantiles
 from simdeploy.statistics.sample import Lump, Sample, Strata, as_sample
 
@@ -89,6 +90,16 @@ def test_worlds_suffice_for_means(n, least):
     counts = plan_samples([(Measure("cost"), divided(values, 20))], ("good", "bad"), ("good", "bad"), n)
     assert sum(counts.values()) == n
     assert counts["good"] == least
+
+
+@pytest.mark.parametrize("probabilities", [(0.85, 0.1, 0.05), (0.9999, 1e-4), (0.5, 0.5)])
+def test_worlds_by_roots_suffice_for_means(probabilities):
+    """Divided before anything is known, 400 worlds have enough of each kind, too. [contract]"""
+    names = ("good", "bad", "worse")[: len(probabilities)]
+    kinds = Kinds(names, (False, True, True)[: len(probabilities)], np.array(probabilities))
+    counts = np.array([divide_by_roots(kinds, 400)[name] for name in names])
+    assert counts.sum() == 400
+    assert (counts >= np.maximum(enough_of_each(kinds.probabilities, 400), 20)).all()
 
 
 @pytest.mark.parametrize(("n", "is_trusted"), [(10, False), (399, False), (400, True)])
