@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from generators import Decisions, scenario_of
 from scipy.stats import binom
+from small import rolling, small
 from test_decisions import RISKY, SWITCHES
 
 import simdeploy
@@ -191,6 +192,14 @@ def test_sweeps_of_scenarios(rare):
         exact.append(evaluate(scenario, scenario.policy("usual")).kinds[0].stopped)
     assert np.allclose(rates, exact, rtol=1e-9)
     assert len(set(exact)) >= 3
+
+
+def test_known_rates_have_digits_of_their_own():
+    """A trade-off says how much a known rate changes, however little. [contract]"""
+    fleet = {"nodes": 50, "update_duration": "1m", "start_failure": 0.004}
+    scenario = small(fleet, policies={"waves": rolling(25, max_failed_nodes=2)})
+    answer = simdeploy.tradeoff(scenario, engine="compiled").answer
+    assert "false alarms from 0.109 to 5.6e-06 % (by -0.109 pp)" in answer
 
 
 def test_what_depends_on_single_worlds(rare):
