@@ -123,10 +123,14 @@ class CaseMaker:
         )
 
     def find_stop_chances(self) -> np.ndarray:
-        """Return by case the probability that a rollout is stopped, given the kind of release of its scenario; NaN where not known."""
+        """Return by case the probability that a rollout is stopped, given the kind of release of its scenario; NaN where not known, and if
+        there are too many scenarios to keep.
+        """
         making = _Making(self)
         chances: dict[int, StopChances] = {}  # by the identity of a scenario
         found = np.full(len(self.table), np.nan)
+        if len(found) > _MOST_KEPT and any(lever.is_factor for lever in self.table.points.levers):
+            return found
         for case in range(len(found)):
             world, policy = making.find(case)
             if world is None or policy is None:
