@@ -144,7 +144,8 @@ def _tell_best(comparison: Comparison, of: str, level: float | None) -> list[str
             if ranked["verdict"].eq("equal").all():
                 return [f"{among}{names} have the same {noun}: {amount}" for names in list_forms(best)]
             unseen = capitalize(f"{among}no difference in {noun} was seen between")
-            return [f"{unseen} {names}: {amount}" for names in list_forms(best)]
+            forms = [f"{unseen} {names}: {amount}" for names in list_forms(best)]
+            return [*forms, *(f"{among}{names} had the same {noun}: {amount}" for names in list_forms(best))]
         start = f"{among}{list_some(best)} {'has' if len(best) == 1 else 'have'} the {most} {noun}: {amount}"
     vague = ranked.loc[_is_vague(ranked), "policy"].tolist()
     others, rivals = ([policy for policy in some if policy not in vague] for some in (others, rivals))
