@@ -614,6 +614,11 @@ def test_looks_that_contradict_each_other():
     ):
         with pytest.raises(InputError, match=told):
             sd.forecast(scenario, seen=[first, later], replications=20)
+    paused = look(scenario, 100, state="paused", current_wave=1, updated_nodes=3, failed_nodes=0)
+    resumed, later = (look(scenario, 150 + 90 * n, current_wave=2, updated_nodes=3 + n, failed_nodes=0) for n in (0, 1))
+    with pytest.raises(InputError, match=r"seen\[1\]\.status\.state: .* nobody knows when it was resumed"):
+        sd.forecast(scenario, seen=[paused, later], replications=20)
+    assert sd.forecast(scenario, seen=[paused, resumed, later], replications=20).state == "in_progress"
     ended = look(scenario, 100, state="canceled", current_wave=1, updated_nodes=2, failed_nodes=0)
     with pytest.raises(InputError, match="canceled stays so"):
         sd.forecast(scenario, seen=[ended, look(scenario, 120, current_wave=1)], replications=20)
