@@ -332,6 +332,8 @@ def cases():
     stopped = {"state": "failed", "current_wave": 2, "updated_nodes": 1, "failed_nodes": 4}
     yield "stopped", plain, look(plain, 280, **stopped), None
     yield "stopped long ago", plain, look(plain, 280, **stopped), 400
+    done = {"state": "completed", "current_wave": 2, "updated_nodes": 5, "failed_nodes": 1}
+    yield "completed, when it ended", coupled, look(coupled, 240, **done, completed_at=at(240)), None
     one = make({"fleet.start_attempts": 1}, max_parallel=6)
     yield (
         "stopped with others in flight",
@@ -339,6 +341,8 @@ def cases():
         look(one, 280, **stopped | {"current_wave": 1, "updated_nodes": 0}),
         None,
     )
+    ended = look(one, 66, **stopped | {"current_wave": 1, "updated_nodes": 0}, completed_at=at(66))
+    yield "stopped, when it ended", one, ended, None
     for spell, changes in SPELLS.items():
         spelled = make(changes)
         counts = {"current_wave": 2, "updated_nodes": 2, "failed_nodes": 1}
@@ -365,6 +369,8 @@ def cases():
     yield "batches, revisions", few, revisions[revisions["time_s"] < 130], None
     stopped = {"state": "failed", "current_wave": 3, "updated_nodes": 2, "failed_nodes": 4}
     yield "batches, stopped", make(BATCHES), look(batches, 400, **stopped), None
+    done |= {"current_wave": 3, "updated_nodes": 6, "failed_nodes": 0}
+    yield "batches, when they ended", batches, look(batches, 205, **done, completed_at=at(205)), None
 
 
 CASES = {name: case for name, *case in cases()}
