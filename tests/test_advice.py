@@ -332,6 +332,8 @@ def cases():
     stopped = {"state": "failed", "current_wave": 2, "updated_nodes": 1, "failed_nodes": 4}
     yield "stopped", plain, look(plain, 280, **stopped), None
     yield "stopped long ago", plain, look(plain, 280, **stopped), 400
+    done = {"state": "completed", "current_wave": 2, "updated_nodes": 5, "failed_nodes": 1}
+    yield "completed, when it ended", coupled, look(coupled, 240, **done, completed_at=at(240)), None
     one = make({"fleet.start_attempts": 1}, max_parallel=6)
     yield (
         "stopped with others in flight",
@@ -339,6 +341,8 @@ def cases():
         look(one, 280, **stopped | {"current_wave": 1, "updated_nodes": 0}),
         None,
     )
+    ended = look(one, 66, **stopped | {"current_wave": 1, "updated_nodes": 0}, completed_at=at(66))
+    yield "stopped, when it ended", one, ended, None
     for spell, changes in SPELLS.items():
         spelled = make(changes)
         counts = {"current_wave": 2, "updated_nodes": 2, "failed_nodes": 1}
@@ -365,6 +369,8 @@ def cases():
     yield "batches, revisions", few, revisions[revisions["time_s"] < 130], None
     stopped = {"state": "failed", "current_wave": 3, "updated_nodes": 2, "failed_nodes": 4}
     yield "batches, stopped", make(BATCHES), look(batches, 400, **stopped), None
+    done |= {"current_wave": 3, "updated_nodes": 6, "failed_nodes": 0}
+    yield "batches, when they ended", batches, look(batches, 205, **done, completed_at=at(205)), None
 
 
 CASES = {name: case for name, *case in cases()}
@@ -398,19 +404,36 @@ def test_nodes_are_tried_alike_on_both_engines(name, monkeypatch):
     for engine in ("compiled", "reference"):
         strays = find_strays(Rollouts(*shared, 100 + roots), engine, course.end_ns)
         proposer = SpellProposer(
-            RoughRollouts(*shared, roots, strays),
+            RoughRollouts(*shared, roots, strays, engine),
             course,
             Supply(1000, 10**6, 10**4),
             roots,
             np.zeros(16),
             None,
             never_failed=False,
-            engine=engine,
         )
         proposal = proposer.propose()
         found.append([proposal.log_weights.tolist(), proposal.are_drawn.tolist(), proposal.worlds.nodes.tolist()])
     assert np.isfinite(found[0][0]).sum() >= 3
     assert found[0] == found[1]
+
+
+def test_the_clock_is_that_of_the_rollout():
+    """The second wave of a rollout that began at 16:59 waits until change windows open at 9: those of the day on which it began. [oracle]"""
+    steady = {"fleet.update_duration": "1m", "fleet.start_attempts": 1, "fleet.start_failure": 0}
+    hours = {"operator.change_windows": [{"from": "9h", "to": "17h"}], "release.bad.start_failure": 0}
+    scenario = make(steady | hours).with_values({"deployment.created_at": "2026-01-01T12:00:00+01:00"})
+    created = {"created_at": "2026-01-05T15:59:00Z", "updated_at": "2026-01-05T16:00:30Z"}
+    seen = look(scenario, 90, **created, current_wave=1, updated_nodes=3, failed_nodes=0)
+    result = sd.forecast(scenario, seen=seen, at=100, replications=20, engine="compiled")
+    left = result.forecast.set_index("measure").loc["time_left_s", "estimate"]
+    assert left.tolist() == pytest.approx([16 * 3600 + 60 + 90 - 100] * 4)
+    # A table with timestamps says it, too.
+    names = ("dispatched_at", "started_at", "resolved_at")
+    times = pd.to_datetime([f"2026-01-05T{time}Z" for time in ("15:59:00", "16:00:00", "16:00:30")])
+    rows = [{"node": node, "status": "running", **dict(zip(names, times, strict=True))} for node in range(3)]
+    result = sd.forecast(scenario, seen=pd.DataFrame(rows), at=100, replications=20, engine="compiled")
+    assert result.forecast.set_index("measure").loc["time_left_s", "estimate"].tolist() == left.tolist()
 
 
 def test_most_worlds_count():
@@ -597,6 +620,11 @@ def test_looks_that_contradict_each_other():
     ):
         with pytest.raises(InputError, match=told):
             sd.forecast(scenario, seen=[first, later], replications=20)
+    paused = look(scenario, 100, state="paused", current_wave=1, updated_nodes=3, failed_nodes=0)
+    resumed, later = (look(scenario, 150 + 90 * n, current_wave=2, updated_nodes=3 + n, failed_nodes=0) for n in (0, 1))
+    with pytest.raises(InputError, match=r"seen\[1\]\.status\.state: .* nobody knows when it was resumed"):
+        sd.forecast(scenario, seen=[paused, later], replications=20)
+    assert sd.forecast(scenario, seen=[paused, resumed, later], replications=20).state == "in_progress"
     ended = look(scenario, 100, state="canceled", current_wave=1, updated_nodes=2, failed_nodes=0)
     with pytest.raises(InputError, match="canceled stays so"):
         sd.forecast(scenario, seen=[ended, look(scenario, 120, current_wave=1)], replications=20)
