@@ -9,7 +9,7 @@ import numpy as np
 
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.combining import combine, never_differ
-from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.estimators import estimate_cases
 from simdeploy.statistics.sample import Sample, as_sample
 
 
@@ -106,7 +106,7 @@ def estimate_gaps(
     """
     error = (1 - confidence_level) / together
     if measure.kind == "quantile":
-        estimates = np.array([estimate_values(each, measure, 1 - error / 2)[:3] for each in as_sample(values)])
+        estimates = np.array([each[:3] for each in estimate_cases(as_sample(values), measure, 1 - error / 2)])
         estimate = estimates[:, None, 0] - estimates[None, :, 0]
         low = estimates[:, None, 1] - estimates[None, :, 2]
         np.fill_diagonal(low, np.nan)
