@@ -218,15 +218,19 @@ def test_compiled_tries_find_the_same(case):
 # -- conditioning ------------------------------------------------------------------------------------------------------
 
 
-def run_all(scenario, seen, n, seed):
-    """Return what became of those of n unconditioned worlds that look like what was seen."""
-    roots = np.arange(n)
-    nodes = np.repeat(roots[:, np.newaxis], scenario.fleet.nodes, axis=1)
+def run_all(scenario, seen, n, seed, enough):
+    """Return what became of those of n unconditioned worlds that look like what was seen, or of the first of them if so many do."""
     instants = [look.at_ns for look in seen.looks]
     how = {"looks_ns": instants, "seed": seed, "engine": "compiled"}
-    continued = run_continued(scenario, seen.policy, Worlds(roots, nodes), **how)
-    places = np.flatnonzero(agree(continued.looks, seen.looks))
-    return [continued.block.row(0, place) for place in places]
+    alike = []
+    for roots in np.split(np.arange(n), 10):
+        nodes = np.repeat(roots[:, np.newaxis], scenario.fleet.nodes, axis=1)
+        continued = run_continued(scenario, seen.policy, Worlds(roots, nodes), **how)
+        places = np.flatnonzero(agree(continued.looks, seen.looks))
+        alike += [continued.block.row(0, place) for place in places]
+        if len(alike) >= enough:
+            break
+    return alike
 
 
 def run_conditioned(conditioned):
@@ -384,7 +388,8 @@ def test_conditioned_worlds_are_those_of_brute_force(name):
     # With pauses the plain worlds need them, too.
     conditioned = condition(scenario, seen, replications=600, seed=3, engine="compiled")
     assert bool(conditioned.why_tried) == (name == "sliding")
-    plain = run_all(conditioned.scenario, seen, 60_000, 4)
+    # With 600 conditioned worlds, more than 2000 would make the standard error of a difference at most a tenth smaller.
+    plain = run_all(conditioned.scenario, seen, 60_000, 4, enough=2000)
     assert len(plain) >= 40
     assert_like_plain_worlds(conditioned, plain, n_unseen=1)
 
