@@ -23,10 +23,11 @@ def set_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
     {'fleet': {'nodes': 6, 'zones': 2}}
     """
     changed = dict(raw)
+    own: dict[int, Any] = {}  # by id, what was copied already
     problems: list[Problem] = []
     for path, value in values.items():
         try:
-            _set(changed, _with_dots(path), value)
+            _set(changed, _with_dots(path), value, own)
         except InputError as error:
             problems += error.problems
     raise_if_any(problems)
@@ -81,7 +82,7 @@ def _with_dots(path: str) -> str:
     return _INDEX.sub(r".\1", path) if "[" in path else path
 
 
-def _set(raw: dict[str, Any], path: str, value: object) -> None:
+def _set(raw: dict[str, Any], path: str, value: object, own: dict[int, Any]) -> None:
     place = _stated_place(raw, path) or next(_resolve(raw, shared_schema(), path, ()), None)
     if place is None:
         raise _no_such_path(raw, path)
@@ -95,8 +96,11 @@ def _set(raw: dict[str, Any], path: str, value: object) -> None:
         if not isinstance(child, dict | list):
             message = f"{format_path(parents[:depth])} is a single value, without keys"
             raise InputError(Problem(message, place))
-        node[part] = child.copy()
-        node, schema = node[part], key_schema(schema, part)
+        if id(child) not in own:
+            child = child.copy()
+            own[id(child)] = child
+        node[part] = child
+        node, schema = child, key_schema(schema, part)
     node[last] = value
 
 

@@ -26,7 +26,7 @@ _MOST_SHARED = 5000
 def read_once(read: Callable[..., T]) -> Callable[..., T]:
     """Decorate a reader of plain data, and of `files` that it may name, so that equal data without files is read once.
 
-    1, 1.0 and true differ. What is raised is not remembered.
+    1, 1.0 and true differ. What is raised is not remembered, nor what is made of a single number.
     """
 
     @lru_cache(maxsize=1024)
@@ -35,6 +35,8 @@ def read_once(read: Callable[..., T]) -> Callable[..., T]:
 
     @wraps(read)
     def reader(value: object, *context: Any, **files: Any) -> T:
+        if type(value) in (int, float):  # read as fast as found again
+            return read(value, *context, **files)
         text = _Text(repr(value))
         if len(text) > _MOST_SHARED or "'file'" in text or "'records'" in text:
             return read(value, *context, **files)
@@ -117,7 +119,12 @@ def _copy_mapping(value: Mapping[Any, Any], path: Path, problems: list[Problem])
     copy: dict[str, Any] = {}
     for key, item in value.items():
         if isinstance(key, str):
-            copy[str(key)] = _copy(item, (*path, key), problems)
+            kind = type(item)
+            # Most values are text or numbers, of which this is quickly known to be plain.
+            if (kind is str and item.isascii()) or (kind is float and math.isfinite(item)):
+                copy[str(key)] = item
+            else:
+                copy[str(key)] = _copy(item, (*path, key), problems)
         else:
             problems.append(Problem("a key must be text", path, found=shorten(key)))
     return copy

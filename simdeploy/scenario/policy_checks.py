@@ -64,19 +64,19 @@ def health_problems(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Pro
     policy = scenario_policy.policy
     if policy.strategy == "immediate" or policy.deadline_ns is None:
         return
-    needed_ns = policy.windows_needed * policy.interval_ns
     path = (*path, "health_check", "deadline")
-    deadline = format_duration(policy.deadline_ns)
-    windows = f"{policy.windows_needed} windows of {format_duration(policy.interval_ns)}"
+    needed_ns = policy.windows_needed * policy.interval_ns
     if needed_ns > policy.deadline_ns:
         cause = "success_threshold" if policy.min_healthy_ns is None else "min_healthy_time"
+        windows = f"{policy.windows_needed} windows of {format_duration(policy.interval_ns)}"
         message = f"no node can become healthy in time: {cause} needs {windows} = {format_duration(needed_ns)}"
         allowed = f"a deadline of at least {format_duration(needed_ns)}"
-        yield Problem(message, path, found=deadline, allowed=allowed)
+        yield Problem(message, path, found=format_duration(policy.deadline_ns), allowed=allowed)
     for number, terms in enumerate(policy.waves):
         if terms.min_healthy_ns is not None:
             needed_ns = -(-terms.min_healthy_ns // policy.interval_ns) * policy.interval_ns
             if needed_ns > policy.deadline_ns:
+                deadline = format_duration(policy.deadline_ns)
                 message = f"no node of the wave can become healthy within health_check.deadline {deadline}"
                 own_path = (*path[:-2], "waves", number, "min_healthy_time")
                 yield Problem(
@@ -84,4 +84,5 @@ def health_problems(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Pro
                 )
     if policy.deadline_ns // policy.interval_ns > _MAX_WINDOWS:
         message = f"more than {_MAX_WINDOWS:,} windows of {format_duration(policy.interval_ns)} until the deadline"
+        deadline = format_duration(policy.deadline_ns)
         yield Problem(message, path, found=deadline, allowed="a shorter deadline or a longer interval")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -101,8 +101,11 @@ def _read_sections(
             if not is_explained(missing, unknown):
                 errors.append(missing)
             continue
+        if value is None:
+            sections[name] = _read_default(name)
+            continue
         try:
-            sections[name] = _read_section(key.default if value is None else value, name, files=files)
+            sections[name] = _read_section(value, name, files=files)
         except ValidationError as error:
             errors += problems_of(error, (name,))
     return sections
@@ -112,6 +115,11 @@ def _read_sections(
 def _read_section(value: object, name: str, files: Files | None = None) -> SectionReading:
     section = _readers()[name].validate_python(value, context=files)
     return SectionReading(section, _BUILDERS[name][1](section) if name in _BUILDERS else None)
+
+
+@cache
+def _read_default(name: str) -> SectionReading:
+    return _read_section(ScenarioFile.model_fields[name].default, name)
 
 
 @lru_cache(maxsize=1)
@@ -250,9 +258,11 @@ def request_problems(fleet: Fleet, intervals_ns: Iterable[int]) -> Iterator[Prob
     paths: list[Path] = [("fleet", "requests_per_second")]
     paths += [("fleet", "classes", number, "requests_per_second") for number in range(len(fleet.classes))]
     for path, behaviour in zip(paths, fleet.behaviours, strict=True):
-        requests = peak_rate(behaviour) * (longest_ns * (1 if fleet.service is None else fleet.nodes))
+        rate, window_ns = peak_rate(behaviour), longest_ns * (1 if fleet.service is None else fleet.nodes)
+        if rate.numerator * window_ns <= most * NS_PER_S * rate.denominator:  # faster than fractions
+            continue
         inherited = len(path) > len(paths[0]) and behaviour.requests_per_second == fleet.behaviour.requests_per_second
-        if requests > most * NS_PER_S and not inherited:
+        if not inherited:
             where = " of a node that serves the whole fleet's" if fleet.service is not None else ""
             message = f"more than {most:,} requests in a window of {format_duration(longest_ns)}{where}"
             yield Problem(message, path, found=f"{float(behaviour.requests_per_second):g}")

@@ -81,7 +81,10 @@ class Section(BaseModel):
         if problems:
             raise validation_error(problems)
         # pydantic has set the other keys to what a file would say.
-        section.__dict__.update(item for item in cls._defaults().items() if item[0] not in known)
+        values = section.__dict__
+        read = {key: values[key] for key in known}
+        values.update(cls._defaults())
+        values.update(read)
         return section
 
     @classmethod

@@ -33,7 +33,7 @@ def is_given(raw: Mapping[str, Any], *path: str) -> bool:
     """Whether a file states a key."""
     value: Any = raw
     for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
+        value = value.get(key) if isinstance(value, dict) else None
     return value is not None
 
 
@@ -143,7 +143,7 @@ class PolicySuspicions:
         if count is not None and (count > nodes or (count == nodes and not reaches)):
             message = f"can never stop a rollout of {nodes} nodes"
             yield self._say(message, "max_failed_nodes", found=count)
-        if percent is not None and percent >= 100 and not reaches:
+        if not reaches and percent is not None and percent.numerator >= 100 * percent.denominator:
             yield self._say("can never stop a rollout", "max_failed_nodes_percent", found=f"{float(percent):g}")
 
     def _of_no_time(self) -> Iterator[Problem]:
