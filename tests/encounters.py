@@ -140,7 +140,7 @@ class Watched:
 def watching() -> Iterator[list[Watched]]:
     """Collect what the reference engine runs meanwhile."""
     seen: list[Watched] = []
-    run, draw, of_nodes = engine_module.run_reference, Draws.draw, Draws.of_nodes
+    run, draw, of_nodes, first = engine_module.run_reference, Draws.draw, Draws.of_nodes, Draws.first
     coupled, is_down = Draws.coupled, World.is_down
     looks_at = Prober.looks_at
     pause, count_down, wait_for_opening = Course.pause, Course.count_down, Pacing._wait_for_opening
@@ -161,6 +161,11 @@ def watching() -> Iterator[list[Watched]]:
     def spy_of_nodes(draws: Draws, stream: Stream, nodes: Any, index: int = 0) -> Any:
         (seen[-1].later_streams if index else seen[-1].streams).add(stream)
         return of_nodes(draws, stream, nodes, index)
+
+    def spy_first(draws: Draws, stream: Stream, nodes: Any, n: int) -> Any:
+        seen[-1].streams.add(stream)
+        seen[-1].later_streams.update([stream] if n > 1 else [])
+        return first(draws, stream, nodes, n)
 
     def spy_coupled(draws: Draws, stream: Stream, n: int) -> Any:
         seen[-1].streams.add(stream)
@@ -206,7 +211,7 @@ def watching() -> Iterator[list[Watched]]:
         return hears_start(line, node, heard_ns)
 
     def spy_give_up(slots: Slots, node: Node, *, at_once: bool = False) -> None:
-        if node.number in slots._holders and not at_once and node.fate.resolved_ns is None:
+        if node.number in slots.holders and not at_once and node.fate.resolved_ns is None:
             starts = slots._site.slot_is_free_at_start
             seen[-1].slots.add("given up at the start" if starts else "given up before a gate")
         give_up(slots, node, at_once=at_once)
@@ -228,6 +233,7 @@ def watching() -> Iterator[list[Watched]]:
         patch.setattr(engine_module, "run_reference", spy_run)
         patch.setattr(Draws, "draw", spy_draw)
         patch.setattr(Draws, "of_nodes", spy_of_nodes)
+        patch.setattr(Draws, "first", spy_first)
         patch.setattr(Draws, "coupled", spy_coupled)
         patch.setattr(World, "is_down", spy_is_down)
         patch.setattr(Prober, "looks_at", spy_looks)
@@ -552,7 +558,7 @@ def features(w: Watched) -> Iterator[Feature]:
     started = [node for node, fate in enumerate(recording.fates) if fate.started_ns is not None]
     if world.release is not None and any(world.affected[node] for node in started):
         yield "affects", world.release.affects.by
-        if world.release.error_rate and recording.windows.end_ns:
+        if world.release.error_rate and len(recording.windows.end_ns):
             yield ("latent defect" if any(world.after_ns(node) for node in started) else "open defect",)
     for node in started:
         crash = world.behaviour_of[node].crash

@@ -117,7 +117,7 @@ def _hears_starts_at_once(line: Line, node: Node) -> None:
 def _opens_wave_with_slots_of_its_own(dispatcher: Dispatcher) -> Wave:
     dispatcher.slots._taken = 0
     dispatcher.slots._taken_of_zone.clear()
-    dispatcher.slots._holders.clear()
+    dispatcher.slots.holders.clear()
     return _open_wave(dispatcher)
 
 
@@ -218,7 +218,8 @@ def _starts_without_a_clock(pacing: Pacing) -> None:
 def _loses_its_old_instance(node: Node, status: int, reason: str) -> None:
     if status == FAILED and node.fate.surged:
         node.fate.replaced_ns = node._site.env.now
-        node._site.load.old_stops(node.number, node._site.env.now)
+        if node._site.load is not None:
+            node._site.load.old_stops(node.number, node._site.env.now)
     _resolve(node, status, reason)
 
 

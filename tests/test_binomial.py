@@ -73,7 +73,7 @@ def test_a_cdf_with_noise_in_its_last_digits_is_still_consistent(monkeypatch: py
     def noisy(k: int, requests: int, p: float) -> float:
         return float(stats.binom.cdf(k, requests, p)) + 0.1 * math.sin(12.9898 * k)
 
-    monkeypatch.setattr(binomial, "_table", lambda requests, p: None)
+    monkeypatch.setattr(binomial, "find_table", lambda requests, p: None)
     monkeypatch.setattr(binomial, "_rough_cdf", noisy)
     cdf = [binomial_cdf(k, requests, p) for k in range(requests + 1)]
     assert cdf == sorted(cdf)
@@ -108,7 +108,7 @@ def test_table_and_search_agree(requests: int, p: float, u: float) -> None:
     steps = [binomial_cdf(k, requests, p) for k in (by_table - 1, by_table)]
     assume(all(abs(u - step) > 1e-12 for step in steps))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(binomial, "_table", lambda requests, p: None)
+        patch.setattr(binomial, "find_table", lambda requests, p: None)
         assert failed_requests(requests, p, u) == by_table
 
 

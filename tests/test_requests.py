@@ -465,10 +465,10 @@ def test_windows_and_responses_see_the_same_load(chunk: int) -> None:
         chosen = scenario.policies["p"]
         recording = run_reference(scenario, chosen, seed=chunk, replication=0)
         windows, world = recording.windows, recording.world
-        if not windows.end_ns:
+        if not len(windows.end_ns):
             continue
         length_ns = read_health_rule(chosen.policy, scenario.orchestrator).interval_ns
-        service = Service(recording, open_end_ns=windows.end_ns[-1])
+        service = Service(recording, open_end_ns=int(windows.end_ns[-1]))
         pool_of = pools_of(world)
         for end, node, requests in zip(windows.end_ns, windows.node, windows.requests, strict=True):
             # Nodes may be validated beyond the horizon.

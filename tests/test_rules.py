@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 from math import floor
 
 import pytest
@@ -193,6 +194,23 @@ def test_failure_threshold_is_consecutive():
     """Consecutive unhealthy windows fail a node, others don't. [contract]"""
     record = HealthRecord(replace(RULE, failure_threshold=2, consecutive=False))
     assert [record.add(look) for look in (False, True, False, False)] == [None, None, None, "failed"]
+
+
+@pytest.mark.parametrize("threshold", [None, 1, 2])
+@pytest.mark.parametrize("cumulative", [False, True])
+@pytest.mark.parametrize("consecutive", [False, True])
+def test_windows_together_lead_where_each_by_itself_leads(threshold, cumulative, consecutive):
+    """Windows added together end with the first verdict, and leave what they leave one by one, whatever came before. [property]"""
+    rule = replace(RULE, failure_threshold=threshold, cumulative=cumulative, consecutive=consecutive)
+    for before, looks in product(product((True, False), repeat=1), product((True, False), repeat=4)):
+        together, single = HealthRecord(rule), HealthRecord(rule)
+        if None not in (together.add(before[0]), single.add(before[0])):
+            continue
+        verdicts = [single.add(look) for look in looks]
+        n = next((place for place, verdict in enumerate(verdicts, start=1) if verdict), len(looks))
+        assert together.add_all(looks) == (n, verdicts[n - 1])
+        if verdicts[n - 1] is None:
+            assert (together.healthy, together.add(True)) == (single.healthy, single.add(True))
 
 
 def test_thresholds_of_the_rollout_dialect_stay_consecutive():

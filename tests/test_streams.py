@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from simdeploy.errors import InputError
 from simdeploy.world import streams
-from simdeploy.world.draws import Draws
+from simdeploy.world.draws import OF_NODES, Draws, Lineage
 from simdeploy.world.streams import Stream, philox4x32, uniform, uniforms
 
 WORDS = st.integers(0, 2**32 - 1)
@@ -114,6 +114,18 @@ def test_a_chunk_holds_the_right_number_for_every_node_and_index() -> None:
         assert [draws.draw(stream, node, 3) for node in range(2100)] == draws.fleet(stream, 2100, 3).tolist()
         along = uniforms(11, 2, stream, 5, np.arange(400))
         assert [draws.draw(stream, 5, index) for index in range(400)] == along.tolist()
+
+
+@pytest.mark.parametrize("lineage", [None, Lineage(np.arange(90, 120), OF_NODES)])
+def test_many_numbers_at_once_are_those_of_their_places(lineage: Lineage | None) -> None:
+    """The first numbers of some nodes, and a series of one node, usual or not, are the numbers of their places [property]."""
+    draws, nodes = Draws(11, 2, 30, lineage), np.array([3, 0, 29])
+    for n in (1, 5, 6):
+        each = [[draws.draw(Stream.WINDOW, node, index) for index in range(n)] for node in nodes.tolist()]
+        assert draws.first(Stream.WINDOW, nodes, n).tolist() == each
+    each = [draws.draw(Stream.WINDOW, 4, index) for index in range(3, 90)]
+    for is_usual in (False, True):
+        assert draws.series(Stream.WINDOW, 4, 3, 87, is_usual=is_usual) == each
 
 
 @given(SEEDS, WORDS, STREAMS, st.integers(0, 50), st.integers(0, 9))

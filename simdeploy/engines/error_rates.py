@@ -62,7 +62,7 @@ class ErrorRates:
         world = recording.world
         requests = np.array([float(behaviour.requests_per_second) for behaviour in world.behaviours])[world.class_of]
         baseline = np.array(world.baseline)
-        added = np.array([world.added_level(node) for node in range(world.n_nodes)])
+        added = np.array(world.affected) * (world.release.error_rate if world.release else 0.0)
         serving = service.in_service
         started, back_from = service.exposure_bounds
         on_new = serving.clipped(started[serving.node], back_from[serving.node])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from simdeploy.engines.intervals import FOREVER, Intervals
 from simdeploy.engines.recording import CONTROL_PLANE, StatusFields
 from simdeploy.engines.schema import (
     EVENT_COLUMNS,
+    EVENT_WORDS,
     NODE_COLUMNS,
     PENDING,
     REVISION_COLUMNS,
@@ -34,38 +36,28 @@ if TYPE_CHECKING:
 
 def make_events(recording: Recording) -> pd.DataFrame:
     """Return one row per change of a node's status or act of the control plane (node missing)."""
-    import pandas as pd
-
     moves = recording.transitions
     # By time and look of the control plane, then by node: the order in which things are said to happen.
     order = np.lexsort((moves.node, moves.round, moves.time_ns))
-    frame = pd.DataFrame(
-        {
-            "time_s": np.array(moves.time_ns) / NS_PER_S,
-            "node": _whole_numbers(moves.node, missing=CONTROL_PLANE),
-            "from_status": pd.array([_status(status) for status in moves.from_status], dtype="str"),
-            "to_status": pd.array([_status(status) for status in moves.to_status], dtype="str"),
-            "wave": _whole_numbers(moves.wave, missing=0),
-            "reason": pd.array(moves.reason, dtype="str"),
-        },
-        columns=list(EVENT_COLUMNS),
-    )
-    return frame.iloc[order].reset_index(drop=True)
+    columns = [
+        moves.time_ns / NS_PER_S,
+        _whole_numbers(moves.node, missing=CONTROL_PLANE),
+        _words(moves.from_status, EVENT_WORDS),
+        _words(moves.to_status, EVENT_WORDS),
+        _whole_numbers(moves.wave, missing=0),
+        _texts(moves.reason),
+    ]
+    return _make_table(EVENT_COLUMNS, columns, order)
 
 
 def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     """Return one row per settled instant at which anything changed, up to the horizon."""
-    import pandas as pd
-
     end, total = service.end_ns, recording.world.n_nodes
     moves = recording.transitions
-    moved = np.array(moves.time_ns, dtype=np.int64)
-    of_node = (np.array(moves.node) >= 0) & (moved <= end)
-    moved = moved[of_node]
-    left, entered = (
-        np.array(column, dtype=object)[of_node].astype(np.int64) for column in (moves.from_status, moves.to_status)
-    )
-    window_ends = np.array(recording.windows.end_ns, dtype=np.int64)
+    of_node = (moves.node >= 0) & (moves.time_ns <= end)
+    moved = moves.time_ns[of_node]
+    left, entered = moves.from_status[of_node], moves.to_status[of_node]
+    window_ends = recording.windows.end_ns
     looked = np.argsort(window_ends)  # places found in order are found fast
     looked = looked[: np.searchsorted(window_ends, end, side="right", sorter=looked)]
     window_ends = window_ends[looked]
@@ -81,10 +73,11 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     np.add.at(change, (entered, at), 1)
     counts = np.cumsum(change, axis=1)
 
-    looked_at = np.searchsorted(times, window_ends)
-    requests, failed = np.zeros(len(times), np.int64), np.zeros(len(times), np.int64)
-    np.add.at(requests, looked_at, np.array(recording.windows.requests, dtype=np.int64)[looked])
-    np.add.at(failed, looked_at, np.array(recording.windows.failed, dtype=np.int64)[looked])
+    ended = np.searchsorted(window_ends, times, side="right")
+    requests, failed = (
+        np.diff(np.cumsum(np.concatenate([[0], column[looked]]))[ended], prepend=0)
+        for column in (recording.windows.requests, recording.windows.failed)
+    )
     old, new = rates.at(times)
     demand, lost, shed = service.requests.rates_at(times)
     columns = [
@@ -103,7 +96,7 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
         old.error_rate,
         new.error_rate,
     ]
-    return pd.DataFrame(dict(zip(TIMELINE_COLUMNS, columns, strict=True)))
+    return _make_table(TIMELINE_COLUMNS, columns)
 
 
 def make_down_spells(service: Service) -> pd.DataFrame:
@@ -119,49 +112,40 @@ def make_offline_spells(recording: Recording, end_ns: int) -> pd.DataFrame:
 
 
 def _to_spells(spells: Intervals) -> pd.DataFrame:
-    import pandas as pd
-
-    columns = [spells.node, spells.start / NS_PER_S, spells.end / NS_PER_S]
-    return pd.DataFrame(dict(zip(SPELL_COLUMNS, columns, strict=True)))
+    return _make_table(SPELL_COLUMNS, [spells.node, spells.start / NS_PER_S, spells.end / NS_PER_S])
 
 
 def make_windows(recording: Recording, class_names: list[str], max_error_rate: float) -> pd.DataFrame:
     """Return one row per health window; `max_error_rate` is NaN where windows are not judged one by one."""
-    import pandas as pd
-
     new, old = recording.windows, recording.compared
-    ended, node = np.array(new.end_ns + old.end_ns, np.int64), np.array(new.node + old.node, np.int64)
-    requests, failed = np.array(new.requests + old.requests, np.int64), np.array(new.failed + old.failed, np.int64)
+    ended, node = np.concatenate([new.end_ns, old.end_ns]), np.concatenate([new.node, old.node])
+    requests, failed = np.concatenate([new.requests, old.requests]), np.concatenate([new.failed, old.failed])
     on_new = np.repeat([TYPES[recording.type_name].releases, False], [len(new.node), len(old.node)])
     waves = np.array([fate.wave for fate in recording.fates], np.int64)[node]
     waves[len(new.node) :] = 0
-    counted = np.array(new.counted + old.counted, bool)
+    counted = np.concatenate([new.counted, old.counted])
     if recording.makespan_ns is not None:  # the verdicts of nodes that are still in flight change nothing
         counted &= ended <= recording.makespan_ns
-    names = np.array(class_names, dtype=object)
     columns = [
         ended / NS_PER_S,
         node,
         _whole_numbers(waves, missing=0),
-        pd.array(names[recording.world.class_of[node]], dtype="str"),
+        _words(recording.world.class_of[node], class_names),
         recording.world.zone_of[node],
         requests,
         failed,
         _divide(failed, requests),
         np.full(len(node), max_error_rate),
-        np.array(new.healthy + old.healthy, bool),
-        np.array(new.up + old.up, bool),
+        np.concatenate([new.healthy, old.healthy]),
+        np.concatenate([new.up, old.up]),
         on_new,
         counted,
     ]
-    frame = pd.DataFrame(dict(zip(WINDOW_COLUMNS, columns, strict=True)))
-    return frame.iloc[np.lexsort((node, ended))].reset_index(drop=True)
+    return _make_table(WINDOW_COLUMNS, columns, np.lexsort((node, ended)))
 
 
 def make_nodes(recording: Recording, service: Service, class_names: list[str]) -> pd.DataFrame:
     """Return one row per node: who it was and what became of it."""
-    import pandas as pd
-
     world, fates = recording.world, recording.fates
     position = np.empty(world.n_nodes, dtype=np.int64)
     position[world.order] = np.arange(world.n_nodes)
@@ -169,20 +153,20 @@ def make_nodes(recording: Recording, service: Service, class_names: list[str]) -
     canary[recording.canaries] = True
     windows = recording.windows
     worst = np.full(world.n_nodes, np.nan)
-    np.fmax.at(worst, np.array(windows.node, np.int64), _divide(np.array(windows.failed), np.array(windows.requests)))
+    np.fmax.at(worst, windows.node, _divide(windows.failed, windows.requests))
     columns = [
         np.arange(world.n_nodes),
-        pd.array([node_name(number) for number in range(world.n_nodes)], dtype="str"),
+        _name_nodes(world.n_nodes).copy(),
         world.zone_of,
-        pd.array([class_names[number] for number in world.class_of.tolist()], dtype="str"),
+        _words(world.class_of, class_names),
         position,
         _whole_numbers([fate.wave for fate in fates], missing=0),
         canary,
         np.array(world.affected),
-        pd.array([STATUSES[fate.status] for fate in fates], dtype="str"),
-        pd.array([fate.reason for fate in fates], dtype="str"),
+        _words(np.array([fate.status for fate in fates]), STATUSES),
+        _texts([fate.reason for fate in fates]),
         np.array([fate.ever_failed for fate in fates]),
-        pd.array([fate.failed_reason for fate in fates], dtype="str"),
+        _texts([fate.failed_reason for fate in fates]),
         np.array([fate.attempts for fate in fates]),
         np.array([fate.windows for fate in fates]),
         worst,
@@ -196,32 +180,26 @@ def make_nodes(recording: Recording, service: Service, class_names: list[str]) -
         service.seconds_per_node(service.exposed),
         service.seconds_per_node(service.out_of_service),
     ]
-    return pd.DataFrame(dict(zip(NODE_COLUMNS, columns, strict=True)))
+    return _make_table(NODE_COLUMNS, columns)
 
 
 def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFrame:
     """Return one row per revision of each deployment; who the canaries are stands in `nodes`, once."""
-    import pandas as pd
-
     lengths = [len(deployment.history.revisions) for deployment in deployments]
     rows = [fields for one in deployments for _, fields in one.history.revisions]
-    fields: dict[str, list[Any]] = {
-        name: [row[place] for row in rows] for place, name in enumerate(StatusFields._fields)
-    }
+    fields: dict[str, tuple[Any, ...]] = dict(zip(StatusFields._fields, zip(*rows, strict=True), strict=True))
     revised_ns = np.array([time_ns for one in deployments for time_ns, _ in one.history.revisions], np.int64)
 
-    def texts(words: Sequence[str]) -> pd.api.extensions.ExtensionArray:
-        return pd.array(words, dtype="str")
-
+    of_deployment = np.repeat(np.arange(len(deployments)), lengths)
     columns = [
-        texts([one.id for one in deployments for _ in one.history.revisions]),
+        _words(of_deployment, [one.id for one in deployments]),
         np.concatenate([np.arange(1, length + 1) for length in lengths]),
         revised_ns / NS_PER_S,
-        texts([one.type for one in deployments for _ in one.history.revisions]),
+        _words(of_deployment, [one.type for one in deployments]),
         np.repeat([one.from_version for one in deployments], lengths),
         np.repeat([one.to_version for one in deployments], lengths),
-        texts(fields["state"]),
-        texts(fields["message"]),
+        _texts(fields["state"]),
+        _texts(fields["message"]),
         np.array(fields["current_wave"]),
         np.repeat([one.history.total_nodes for one in deployments], lengths),
         np.array(fields["updated_nodes"]),
@@ -240,7 +218,7 @@ def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFra
             start_ns,
         ),
     ]
-    return pd.DataFrame(dict(zip(REVISION_COLUMNS, columns, strict=True)))
+    return _make_table(REVISION_COLUMNS, columns)
 
 
 def _datetimes(columns: list[np.ndarray], start_ns: int) -> list[pd.DatetimeIndex]:
@@ -261,8 +239,34 @@ def _datetimes(columns: list[np.ndarray], start_ns: int) -> list[pd.DatetimeInde
     return [instants[end - len(column) : end] for column, end in zip(columns, ends, strict=True)]
 
 
-def _status(status: int | str) -> str:
-    return STATUSES[status] if isinstance(status, int) else status
+def _make_table(names: Sequence[str], columns: Sequence[Any], order: np.ndarray | None = None) -> pd.DataFrame:
+    """Make a table of columns, which are its own, or of their rows in an order."""
+    import pandas as pd
+
+    if order is not None:
+        columns = [column.take(order) for column in columns]
+    return pd.DataFrame(dict(zip(names, columns, strict=True)), copy=False)
+
+
+def _words(places: np.ndarray, words: Sequence[str]) -> pd.api.extensions.ExtensionArray:
+    """Make a column of words, given as places in a list."""
+    import pandas as pd
+
+    return pd.array(words, dtype="str").take(places)
+
+
+def _texts(texts: Sequence[str]) -> pd.api.extensions.ExtensionArray:
+    """Make a column of texts, of which few are distinct."""
+    places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    return _words(np.fromiter(map(places.__getitem__, texts), np.int64, count=len(texts)), list(places))
+
+
+@lru_cache(maxsize=1)
+def _name_nodes(n_nodes: int) -> pd.api.extensions.ExtensionArray:
+    """Make a column of the nodes' names, which all rollouts of a fleet have."""
+    import pandas as pd
+
+    return pd.array([node_name(number) for number in range(n_nodes)], dtype="str")
 
 
 def _whole_numbers(numbers: Sequence[int] | np.ndarray, *, missing: int) -> pd.arrays.IntegerArray:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 if TYPE_CHECKING:
     from simdeploy.world.realized import World
@@ -22,88 +26,174 @@ def _flags() -> array[int]:
     return array("b")
 
 
-@dataclass(slots=True)
 class Transitions:
-    """Changes of nodes' statuses and acts of the control plane (statuses as words), in columns.
+    """Changes of nodes' statuses and acts of the control plane, in order of time; statuses as places in `EVENT_WORDS`.
 
-    Arrays cost the garbage collector nothing, whatever the size of the fleet: it would visit every item of a list.
+    They are kept one after the other in one list, because a row of its own would cost the garbage collector a visit each. Columns
+    are made when they are first asked for, once all rows are there.
+
+    Attributes
+    ----------
+    fields : list
+        Of each row: time, round, node, status before, status after, wave, reason.
     """
 
-    time_ns: array[int] = field(default_factory=_numbers)
-    round: array[int] = field(default_factory=_numbers)
-    node: array[int] = field(default_factory=_numbers)
-    from_status: list[int | str] = field(default_factory=list)
-    to_status: list[int | str] = field(default_factory=list)
-    wave: array[int] = field(default_factory=_numbers)
-    reason: list[str] = field(default_factory=list)
+    _N_COLUMNS = 7
 
-    def add(
-        self, time_ns: int, round_: int, node: int, from_status: int | str, to_status: int | str, wave: int, reason: str
-    ) -> None:
-        """Add one row."""
-        self.time_ns.append(time_ns)
-        self.round.append(round_)
-        self.node.append(node)
-        self.from_status.append(from_status)
-        self.to_status.append(to_status)
-        self.wave.append(wave)
-        self.reason.append(reason)
+    def __init__(self) -> None:
+        self.fields: list[Any] = []
+
+    @property
+    def last_ns(self) -> int:
+        """When the last one happened."""
+        return int(self.fields[-self._N_COLUMNS])
+
+    @cached_property
+    def time_ns(self) -> np.ndarray:
+        """When each happened."""
+        return self._numbers(0)
+
+    @cached_property
+    def round(self) -> np.ndarray:
+        """In which round of an instant."""
+        return self._numbers(1)
+
+    @cached_property
+    def node(self) -> np.ndarray:
+        """Which node; `CONTROL_PLANE` if none."""
+        return self._numbers(2)
+
+    @cached_property
+    def from_status(self) -> np.ndarray:
+        """The status before."""
+        return self._numbers(3)
+
+    @cached_property
+    def to_status(self) -> np.ndarray:
+        """The status after."""
+        return self._numbers(4)
+
+    @cached_property
+    def wave(self) -> np.ndarray:
+        """The wave."""
+        return self._numbers(5)
+
+    @property
+    def reason(self) -> list[str]:
+        """Why."""
+        return self._column(6)
+
+    def _column(self, place: int) -> list[Any]:
+        return self.fields[place :: self._N_COLUMNS]
+
+    def _numbers(self, place: int) -> np.ndarray:
+        return np.array(self._column(place), np.int64)
 
 
-@dataclass(slots=True)
+# Of windows of one node, each an interval after the one before: requests, failed ones, whether each is healthy, whether the node was up.
+Span = tuple[Sequence[int], Sequence[int], Sequence[bool], Sequence[bool]]
+
+
+def cut_span(span: Span, n: int) -> Span:
+    """Return the first n windows of a span."""
+    requests, failed, healthy, up = span
+    return requests[:n], failed[:n], healthy[:n], up[:n]
+
+
 class Windows:
     """Health windows that ended, in columns, in no particular order.
 
-    A window is `counted` if the verdict on its node, its wave or the running nodes used it.
+    A window is `counted` if the verdict on its node, its wave or the running nodes used it. Columns are put together when they
+    are first asked for, once all windows are there: those that were added one by one, then those of spans.
     """
 
-    end_ns: array[int] = field(default_factory=_numbers)
-    node: array[int] = field(default_factory=_numbers)
-    requests: array[int] = field(default_factory=_numbers)
-    failed: array[int] = field(default_factory=_numbers)
-    healthy: array[int] = field(default_factory=_flags)
-    up: array[int] = field(default_factory=_flags)
-    counted: array[int] = field(default_factory=_flags)
+    def __init__(self) -> None:
+        self._end_ns, self._node, self._requests, self._failed = (_numbers() for _ in range(4))
+        self._healthy, self._up, self._counted = (_flags() for _ in range(3))
+        # One after the other: node, end of the first window, interval, windows, whether they are counted.
+        self._spans: list[Any] = []
 
     def add(self, end_ns: int, node: int, requests: int, failed: int, *, healthy: bool, up: bool, counted: bool) -> int:
-        """Add one row; return its place."""
-        self.end_ns.append(end_ns)
-        self.node.append(node)
-        self.requests.append(requests)
-        self.failed.append(failed)
-        self.healthy.append(healthy)
-        self.up.append(up)
-        self.counted.append(counted)
-        return len(self.end_ns) - 1
+        """Add one window; return its place."""
+        self._end_ns.append(end_ns)
+        self._node.append(node)
+        self._requests.append(requests)
+        self._failed.append(failed)
+        self._healthy.append(healthy)
+        self._up.append(up)
+        self._counted.append(counted)
+        return len(self._end_ns) - 1
 
-    def extend(
-        self, first_end: int, interval: int, node: int, seen: Sequence[tuple[int, int, bool, bool]], *, counted: bool
-    ) -> None:
-        """Add rows of one node, each an interval after the one before: requests, failed ones, whether up and healthy."""
-        if not seen:
-            return
-        requests, failed, up, healthy = zip(*seen, strict=True)
-        n = len(seen)
-        self.end_ns.extend(range(first_end, first_end + n * interval, interval))
-        self.node.extend([node] * n)
-        self.requests.extend(requests)
-        self.failed.extend(failed)
-        self.healthy.extend(healthy)
-        self.up.extend(up)
-        self.counted.extend([counted] * n)
+    def count(self, place: int) -> None:
+        """Take note that a window that was added is counted."""
+        self._counted[place] = True
+
+    def extend(self, node: int, first_end: int, interval: int, span: Span, *, counted: bool) -> None:
+        """Add the windows of a span."""
+        self._spans += (node, first_end, interval, span, counted)
+
+    @cached_property
+    def _lengths(self) -> np.ndarray:
+        return np.array([len(failed) for _, failed, _, _ in self._spans[3::5]], np.int64)
+
+    @cached_property
+    def end_ns(self) -> np.ndarray:
+        """When each window ended."""
+        lengths = self._lengths
+        place = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return np.concatenate([self._end_ns, self._repeat(1) + place * self._repeat(2)])
+
+    @cached_property
+    def node(self) -> np.ndarray:
+        """The node of each."""
+        return np.concatenate([self._node, self._repeat(0)])
+
+    @cached_property
+    def requests(self) -> np.ndarray:
+        """The requests of each."""
+        return self._join(self._requests, 0)
+
+    @cached_property
+    def failed(self) -> np.ndarray:
+        """The failed requests of each."""
+        return self._join(self._failed, 1)
+
+    @cached_property
+    def healthy(self) -> np.ndarray:
+        """Whether each was healthy."""
+        return self._join(self._healthy, 2).astype(bool)
+
+    @cached_property
+    def up(self) -> np.ndarray:
+        """Whether its node was up throughout."""
+        return self._join(self._up, 3).astype(bool)
+
+    @cached_property
+    def counted(self) -> np.ndarray:
+        """Whether it was counted."""
+        return np.concatenate([self._counted, self._repeat(4)]).astype(bool)
+
+    def _repeat(self, place: int) -> np.ndarray:
+        """Return what holds for all windows of a span, once for each of them."""
+        return np.repeat(np.array(self._spans[place::5], np.int64), self._lengths)
+
+    def _join(self, singles: array[int], place: int) -> np.ndarray:
+        """Return a column of windows that were added one by one, and of those of spans."""
+        of_spans = chain.from_iterable([span[place] for span in self._spans[3::5]])
+        return np.concatenate([singles, np.fromiter(of_spans, np.int64, count=int(self._lengths.sum()))])
 
 
 class NoWindows(Windows):
     """Health windows of a run in which nobody looks at them afterwards: none is kept."""
 
     def add(self, end_ns: int, node: int, requests: int, failed: int, *, healthy: bool, up: bool, counted: bool) -> int:  # noqa: ARG002
-        """Keep one place for all of them."""
-        self.counted = array("b", [counted])
+        """Keep none of them."""
         return 0
 
-    def extend(
-        self, first_end: int, interval: int, node: int, seen: Sequence[tuple[int, int, bool, bool]], *, counted: bool
-    ) -> None:
+    def count(self, place: int) -> None:
+        """Keep nothing."""
+
+    def extend(self, node: int, first_end: int, interval: int, span: Span, *, counted: bool) -> None:
         """Keep nothing."""
 
 

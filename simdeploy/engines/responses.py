@@ -35,6 +35,7 @@ def compute_responses(recording: Recording, service: Service | None = None) -> d
     world, total = recording.world, recording.world.n_nodes
     makespan, horizon = recording.makespan_ns, recording.horizon_ns
     is_known = horizon is not None
+    decided = _decided(recording)
     was_stopped = recording.state in ("failed", "canceled")
 
     _, exposed = service.exposed.count_changes(service.end_ns)
@@ -49,7 +50,7 @@ def compute_responses(recording: Recording, service: Service | None = None) -> d
         "waves": recording.waves,
         "updated_nodes": recording.updated_nodes,
         "failed_nodes": recording.failed_nodes,
-        "touched_nodes": sum(fate.dispatched_ns is not None for fate in recording.fates),
+        "touched_nodes": service.touched_nodes,
         "peak_exposed_nodes": peak,
         "blast_radius": peak / total,
         "exposed_node_s": math.nan,
@@ -59,8 +60,8 @@ def compute_responses(recording: Recording, service: Service | None = None) -> d
         "min_in_service_fraction": math.nan,
         "unavailable_excess_node_s": math.nan,
         **dict.fromkeys(_OF_REQUESTS, math.nan),
-        "decision_windows": int(_decided(recording).sum()),
-        "decision_requests": _decision_requests(recording),
+        "decision_windows": int(np.count_nonzero(decided)),
+        "decision_requests": _decision_requests(recording, decided),
     }
     if is_known:
         _, out = service.out_of_service.count_changes(service.end_ns)
@@ -102,15 +103,15 @@ def _verdict(recording: Recording) -> str | float:
 
 def _decided(recording: Recording) -> np.ndarray:
     """Return of each window whether it ended by the makespan."""
-    ends = np.array(recording.windows.end_ns, np.int64)
+    ends = recording.windows.end_ns
     return np.full(len(ends), True) if recording.makespan_ns is None else ends <= recording.makespan_ns
 
 
-def _decision_requests(recording: Recording) -> int:
+def _decision_requests(recording: Recording, decided: np.ndarray) -> int:
     """Count the requests that a verdict looked at: those of windows that ended by the makespan, or what gates took."""
     if recording.gate_requests is not None:
         return recording.gate_requests
-    return int(np.array(recording.windows.requests, np.int64)[_decided(recording)].sum())
+    return int(recording.windows.requests[decided].sum())
 
 
 def _seconds(time_ns: int | None) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simdeploy.vocabulary import NODE_STATUSES
+from simdeploy.vocabulary import NODE_STATUSES, STATES
 
 # A node's status is kept as its place in this list; the names are the columns of `timeline`.
 STATUSES = NODE_STATUSES
@@ -19,6 +19,10 @@ STATUSES = NODE_STATUSES
     REMOVED,
     STOPPED,
 ) = range(len(STATUSES))
+
+# What changes is kept as its place in this list: the status of a node, or the state of the deployment.
+EVENT_WORDS = tuple(dict.fromkeys((*STATUSES, *STATES)))
+STATE_PLACES = {state: EVENT_WORDS.index(state) for state in STATES}
 
 EVENT_COLUMNS = ("time_s", "node", "from_status", "to_status", "wave", "reason")
 TIMELINE_COLUMNS = (

@@ -43,7 +43,7 @@ class Service:
         elif open_end_ns is not None:
             self.end_ns = open_end_ns
         else:
-            self.end_ns = recording.transitions.time_ns[-1]
+            self.end_ns = recording.transitions.last_ns
         fates = recording.fates
         self._status = np.array([fate.status for fate in fates], dtype=np.int64)
         self._dispatched = _or_forever([fate.dispatched_ns for fate in fates])
@@ -53,6 +53,11 @@ class Service:
         self._back_until = _or_forever([fate.back_until_ns for fate in fates])
         self._surged = np.array([fate.surged for fate in fates], dtype=bool)
         self._replaced = _or_forever([fate.replaced_ns for fate in fates])
+
+    @property
+    def touched_nodes(self) -> int:
+        """Nodes that were dispatched."""
+        return int(np.count_nonzero(self._dispatched < FOREVER))
 
     @cached_property
     def exposed(self) -> Intervals:

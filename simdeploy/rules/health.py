@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from simdeploy.units import NS_PER_S, round_half_up
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
     from simdeploy.rules.waves import WaveWatch
 
 DEFAULT_MAX_ERROR_RATE = Fraction(1, 10)
+
+NodeVerdict: TypeAlias = Literal["running", "failed"] | None
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,11 @@ def read_health_rule(policy: Policy, orchestrator: Orchestrator) -> HealthRule:
 class HealthRecord:
     """The windows of one node so far.
 
+    Attributes
+    ----------
+    healthy : int
+        Healthy ones that count.
+
     Examples
     --------
     >>> rule = HealthRule(10, True, 60, True, 2, True, None, Fraction("0.1"), True)
@@ -133,29 +142,42 @@ class HealthRecord:
     [None, None, None, 'running']
     """
 
-    __slots__ = ("_healthy", "_rule", "_unhealthy")
+    __slots__ = ("_rule", "_unhealthy", "healthy")
 
     def __init__(self, rule: HealthRule) -> None:
         self._rule = rule
-        self._healthy = 0
+        self.healthy = 0
         self._unhealthy = 0
 
     @property
     def least_needed(self) -> int:
         """The windows after which the node is running at the soonest."""
-        return self._rule.windows_needed - self._healthy
+        return self._rule.windows_needed - self.healthy
 
-    def add(self, healthy: bool) -> Literal["running", "failed"] | None:
+    def add_all(self, healthy: Sequence[bool]) -> tuple[int, NodeVerdict]:
+        """Add windows, up to the one that leads to a verdict; return how many these are, and the verdict."""
+        if all(healthy) and len(healthy) <= self.least_needed:
+            return len(healthy), self._add_healthy(len(healthy))
+        for n, is_healthy in enumerate(healthy, start=1):
+            verdict = self.add(is_healthy)
+            if verdict is not None:
+                return n, verdict
+        return len(healthy), None
+
+    def add(self, healthy: bool) -> NodeVerdict:
         """Add a window; return the verdict on the node, if there is one now."""
         rule = self._rule
         if healthy:
-            self._healthy += 1
-            if not rule.cumulative:
-                self._unhealthy = 0
-            return "running" if self._healthy >= rule.windows_needed else None
+            return self._add_healthy(1)
         self._unhealthy += 1
         if rule.consecutive:
-            self._healthy = 0
+            self.healthy = 0
         if rule.failure_threshold is not None and self._unhealthy >= rule.failure_threshold:
             return "failed"
         return None
+
+    def _add_healthy(self, n: int) -> NodeVerdict:
+        self.healthy += n
+        if not self._rule.cumulative:
+            self._unhealthy = 0
+        return "running" if self.healthy >= self._rule.windows_needed else None

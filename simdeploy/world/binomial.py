@@ -46,7 +46,7 @@ def failed_requests(requests: int, p: float, u: float, *, once: bool = False) ->
         return requests
     if once and requests * p <= _FEW:
         return len(_sums_below(u, requests, p))
-    table = _table(requests, p)
+    table = find_table(requests, p)
     if table is not None:
         return bisect_left(table, u)
     return _search(requests, p, lambda pivot: u <= _rough_cdf(pivot, requests, p))
@@ -60,7 +60,7 @@ def failed_requests_of(requests: int, p: float, uniforms: Sequence[float]) -> li
     >>> failed_requests_of(200, 0.004, [0.4, 0.5, 0.9999])
     [0, 1, 6]
     """
-    table = _table(requests, p) if p < 1.0 else None
+    table = find_table(requests, p)
     if table is None:
         return [failed_requests(requests, p, u) for u in uniforms]
     return [bisect_left(table, u) for u in uniforms]
@@ -85,7 +85,7 @@ def binomial_cdf(k: int, requests: int, p: float) -> float:
         return float(k >= requests)
     if p >= 1.0:
         return 0.0
-    table = _table(requests, p)
+    table = find_table(requests, p)
     if table is not None:
         return table[k] if k < len(table) else 1.0
 
@@ -108,9 +108,9 @@ def binomial_cdf(k: int, requests: int, p: float) -> float:
 
 
 @lru_cache(maxsize=1 << 16)
-def _table(requests: int, p: float) -> array[float] | None:
+def find_table(requests: int, p: float) -> array[float] | None:
     """Return the cumulative probabilities of 0, 1, ..., until they stop growing; 1 from there on. None if unsuitable."""
-    if requests * p > _LONGEST_MEAN or requests * math.log1p(-p) < _SMALLEST_LOG:
+    if p >= 1.0 or requests * p > _LONGEST_MEAN or requests * math.log1p(-p) < _SMALLEST_LOG:
         return None
     return array("d", _sums_below(math.inf, requests, p))
 

@@ -123,8 +123,12 @@ class Draws:
                 self._compute_along(stream, node, index >> _INDICES_BITS)
             return self.draw(stream, node, index)
 
-    def series(self, stream: Stream, node: int, first: int, n: int) -> list[float]:
-        """Return the numbers of a node at indices `first`, ..., `first + n - 1`."""
+    def series(self, stream: Stream, node: int, first: int, n: int, *, is_usual: bool) -> list[float]:
+        """Return the numbers of a node at indices `first`, ..., `first + n - 1`; `is_usual` says whether most nodes need theirs, too."""
+        if not is_usual:
+            replication = self._replication_of(stream.block, node)
+            alone: list[float] = uniforms(self.seed, replication, stream, node, np.arange(first, first + n)).tolist()
+            return alone
         chunk, place = node >> _NODES_BITS, node & (_NODES - 1)
         try:
             return [self._across[stream, index, chunk][place] for index in range(first, first + n)]
@@ -147,6 +151,13 @@ class Draws:
             numbers: FloatArray = self._first[stream.lane, _PLACES[stream.block], nodes]
             return numbers
         return uniforms(self.seed, self._replication_of(stream.block, nodes), stream, nodes, index)
+
+    def first(self, stream: Stream, nodes: np.ndarray, n: int) -> FloatArray:
+        """Return the numbers of some nodes at indices 0, ..., n - 1 of a stream with paired indices, shape (nodes, n)."""
+        index_blocks = np.arange((n + 1) // 2)
+        replication = self._replication_of(stream.block, nodes)
+        lanes = block_uniforms(self.seed, replication, stream.block, nodes, index_blocks[:, np.newaxis])
+        return lanes.T.reshape(len(nodes), -1)[:, :n]
 
     def _replication_of(self, block: int, nodes: int | np.ndarray) -> npt.ArrayLike:
         if self._lineage is None or block not in self._lineage.blocks:

@@ -7,7 +7,7 @@ second attempt or its ninth window in any order and gets the same number.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from simdeploy.world.fleet import Behaviour, Fleet
     from simdeploy.world.operator import Operator
     from simdeploy.world.release import ReleaseKind
+
+T = TypeVar("T")
 
 _BLOCK = 1024  # nodes whose draws of one index are made together
 
@@ -102,7 +104,7 @@ class World:
         self.zone_of = self._nodes % fleet.zones
         self.class_of = deal_classes(fleet, self.draws)
         self.class_numbers: list[int] = self.class_of.tolist()
-        self.behaviour_of: list[Behaviour] = [self.behaviours[number] for number in self.class_numbers]
+        self.behaviour_of: list[Behaviour] = self._per_node(self.behaviours)
         self.anything_goes_down = any(b.crash or b.zone_outage or b.down for b in self.behaviours)
         self.order = order_nodes(fleet, self.draws)
         self.release = pick_release(release, tilt, self.draws)
@@ -122,9 +124,9 @@ class World:
         self._p_start_hang = _tilted(self.true_start_hang, tilt.start_hang)
         self._p_rollback_failure = [odds_times(b.rollback_failure, tilt.rollback_failure) for b in self.behaviours]
 
-        self._start_ns = _Blocks(n, self._start_block)
-        self._rollback_ns = _Blocks(n, self._rollback_block)
-        self._after_ns = _Blocks(n, self._after_block)
+        self._start_ns = Blocks(n, self._start_block)
+        self._rollback_ns = Blocks(n, self._rollback_block)
+        self._after_ns = Blocks(n, self._after_block)
         self._crash = self._processes_of(lambda b: (b.crash.up, b.crash.repair) if b.crash else None, CRASH_STREAMS)
         if any(b.down for b in self.behaviours):
             for_good = BadForGood(n)
@@ -170,9 +172,13 @@ class World:
         """Return the uniform that decides a window's failed requests."""
         return self.draws.draw(Stream.WINDOW, node, window)
 
-    def window_uniforms(self, node: int, first: int, n: int) -> list[float]:
-        """Return those of n windows."""
-        return self.draws.series(Stream.WINDOW, node, first, n)
+    def window_uniforms(self, node: int, first: int, n: int, *, is_usual: bool) -> list[float]:
+        """Return those of n windows; `is_usual` says whether most nodes need theirs, too."""
+        return self.draws.series(Stream.WINDOW, node, first, n, is_usual=is_usual)
+
+    def first_window_uniforms(self, nodes: np.ndarray, n: int) -> np.ndarray:
+        """Return those of the first n windows of nodes, shape (nodes, n)."""
+        return self.draws.first(Stream.WINDOW, nodes, n)
 
     # -- what the release adds ---------------------------------------------------------------------
 
@@ -303,8 +309,8 @@ class World:
         return float(bend(self._once(stream), factor))
 
     def _per_class(self, stream: Stream, value: Callable[[Behaviour, np.ndarray], np.ndarray]) -> np.ndarray:
-        u = self.draws.fleet(stream, self.n_nodes)
         out = np.zeros(self.n_nodes)
+        u = self.draws.fleet(stream, self.n_nodes)
         for number, behaviour in enumerate(self.behaviours):
             chosen = self.class_of == number
             out[chosen] = value(behaviour, u[chosen])
@@ -355,7 +361,7 @@ class World:
             pair = laws(behaviour)
             nodes = self._nodes[self.class_of == number]
             by_class.append(Processes(self.draws, nodes, *pair, streams) if pair else None)
-        return [by_class[number] for number in self.class_of.tolist()]
+        return self._per_node(by_class)
 
     def _zone_processes(self, fleet: Fleet) -> list[Processes | None]:
         zones = np.arange(fleet.zones)
@@ -365,7 +371,13 @@ class World:
             else None
             for b in self.behaviours
         ]
-        return [by_class[number] for number in self.class_of.tolist()]
+        return self._per_node(by_class)
+
+    def _per_node(self, by_class: Sequence[T]) -> list[T]:
+        """Return what holds for each node, of what holds for each class."""
+        return (
+            [by_class[number] for number in self.class_numbers] if len(by_class) > 1 else [by_class[0]] * self.n_nodes
+        )
 
 
 def _tilted(pairs: list[tuple[float, float]], factor: float) -> list[tuple[float, float]]:
@@ -387,21 +399,22 @@ def _connection_laws(behaviour: Behaviour) -> tuple[Distribution, Distribution] 
     return (line.online, line.offline) if line else None
 
 
-class _Blocks:
-    """Whole numbers per node and index, computed for a block of neighbouring nodes at a time."""
+class Blocks(Generic[T]):
+    """Values per node and index, computed for a block of neighbouring nodes at a time."""
 
     __slots__ = ("_compute", "_made", "_n_nodes")
 
-    def __init__(self, n_nodes: int, compute: Callable[[np.ndarray, int], list[int]]) -> None:
+    def __init__(self, n_nodes: int, compute: Callable[[np.ndarray, int], list[T]]) -> None:
         self._n_nodes = n_nodes
         self._compute = compute
-        self._made: dict[tuple[int, int], list[int]] = {}
+        self._made: dict[tuple[int, int], list[T]] = {}
 
-    def __call__(self, node: int, index: int) -> int:
-        key = (index, node // _BLOCK)
-        block = self._made.get(key)
-        if block is None:
-            first = key[1] * _BLOCK
+    def __call__(self, node: int, index: int) -> T:
+        """Return a node's value at an index."""
+        try:
+            return self._made[index, node // _BLOCK][node % _BLOCK]
+        except KeyError:
+            first = node // _BLOCK * _BLOCK
             nodes = np.arange(first, min(first + _BLOCK, self._n_nodes))
-            block = self._made[key] = self._compute(nodes, index)
-        return block[node % _BLOCK]
+            self._made[index, node // _BLOCK] = self._compute(nodes, index)
+            return self(node, index)

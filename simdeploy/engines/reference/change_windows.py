@@ -57,10 +57,6 @@ class OpenHours:
             self._rings_at = opens_at
             self._site.env.process(self._ring_at(opens_at))
 
-    def forget(self) -> None:
-        """Await nothing."""
-        self.is_awaited = False
-
     def _ring_at(self, opens_at: int) -> Process:
         yield self._site.env.timeout(opens_at - self._site.env.now)
         self._site.ring()

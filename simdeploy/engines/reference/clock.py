@@ -1,41 +1,97 @@
-"""Two things that SimPy's clock lacks here: the end of an instant, and a countdown that can be frozen."""
+"""What SimPy's clock lacks here: processes with fewer events, the end of an instant, and a countdown that can be frozen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from operator import attrgetter
 from types import MethodType
 from typing import Any
 
 import simpy
 
-# SimPy's own priorities are 0 (urgent) and 1 (normal); at one instant a higher number comes later.
-_AFTER_EVERYTHING = 2
-
 Process = Generator[simpy.Event, Any, None]
 
 
 class Clock(simpy.Environment):
-    """SimPy's environment, counting whole nanoseconds."""
+    """SimPy's environment, counting whole nanoseconds. What begins at once, and the end of an instant, are no events.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    settle : callable
+        Is called at the end of each instant at which somebody rang, once everything else has happened; more may happen then.
+
+    Attributes
+    ----------
+    settle : callable
+    is_rung : bool
+        Whether somebody rings at the present instant.
+    """
+
+    def __init__(self, settle: Callable[[], None]) -> None:
         super().__init__()
         # SimPy binds it early, too, but not in a subclass.
         self.timeout = MethodType(simpy.Timeout, self)  # type: ignore[method-assign]
+        self.settle = settle
+        self._beginners: list[Routine] = []
+        self.is_rung = False
 
-    @property
-    def now(self) -> int:
-        """The present instant, nanoseconds after the start."""
-        return self._now  # type: ignore[return-value]
+    # The present instant, nanoseconds after the start.
+    now: int = property(attrgetter("_now"))  # type: ignore[assignment]
+
+    def begin(self, generator: Process) -> Routine:
+        """Let a generator begin before anything else happens, after those for which this was said earlier."""
+        routine = Routine(generator)
+        self._beginners.append(routine)
+        return routine
+
+    def ring_at(self, t: int) -> None:
+        """Ring at a later instant."""
+        self.timeout(t - self._now).callbacks.append(self._ring)
+
+    def _ring(self, _: simpy.Event) -> None:
+        self.is_rung = True
+
+    def peek(self) -> float:
+        """Return when something happens next."""
+        return self._now if self._beginners or self.is_rung else super().peek()
+
+    def step(self) -> None:
+        """Let what comes next happen."""
+        if self._beginners:
+            beginners, self._beginners = self._beginners, []
+            for routine in beginners:
+                routine.go_on()
+        elif self.is_rung and not (self._queue and self._queue[0][0] == self._now):
+            self.is_rung = False
+            self.settle()
+        else:
+            super().step()
 
 
-class Settled(simpy.Event):
-    """An event at the present instant, or some time later, that comes after everything else that happens then."""
+class Routine:
+    """A generator that goes on whenever the event happens that it has yielded.
 
-    def __init__(self, env: Clock, delay_ns: int = 0) -> None:
-        super().__init__(env)
-        self._ok = True
-        self._value = None
-        env.schedule(self, priority=_AFTER_EVERYTHING, delay=delay_ns)  # type: ignore[arg-type]
+    A process of SimPy is that, too, at the cost of two more events: one to begin, and one to let others wait for its end.
+    """
+
+    __slots__ = ("_awaited", "_generator")
+
+    def __init__(self, generator: Process) -> None:
+        self._generator = generator
+        self._awaited: simpy.Event | None = None
+
+    def go_on(self, _: simpy.Event | None = None) -> None:
+        """Go on up to the next event."""
+        self._awaited = awaited = next(self._generator, None)
+        if awaited is not None:
+            awaited.callbacks.append(self.go_on)
+
+    def stop(self) -> None:
+        """End it where it is, unless it has ended."""
+        if self._awaited is not None:
+            self._awaited.callbacks.remove(self.go_on)
+            self._awaited = None
+        self._generator.close()
 
 
 class Countdown:

@@ -6,7 +6,7 @@ next. What it does may happen at the same instant; then it looks again.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
 from simdeploy.engines.recording import History, StatusFields
@@ -93,7 +93,7 @@ class Controller:
         self.people = People(site, self.course, self.dispatcher, self.pacing, operator)
         self.canaries = [nodes[number] for number in site.world.order[: site.terms.plan.canaries]]
         # Those of nodes with one and the same deadline come in order, because they all run for the same time.
-        self._deadlines: dict[int, deque[tuple[int, Node]]] = {}
+        self._deadlines: defaultdict[int, deque[tuple[int, Node]]] = defaultdict(deque)
         self._late_verdicts: deque[tuple[int, Node]] = deque()  # when they count, in order
         self.history = History(total_nodes=site.terms.plan.total)
 
@@ -110,7 +110,7 @@ class Controller:
         """Take note of a node's verdict, for pacing, and have it counted; after the end nobody does any more."""
         if self._running_watch is not None and node.fate.status == RUNNING:
             self._running_watch.runs(node)
-        if self.course.is_over:
+        if self._site.is_over:
             return
         wave = self.dispatcher.hear(node)
         if node.fate.ever_failed:
@@ -142,7 +142,7 @@ class Controller:
     def _count_later(self, node: Node) -> None:
         due_ns = self._site.env.now + self._switches.reporting_delay_ns
         if not self._late_verdicts or self._late_verdicts[-1][0] < due_ns:
-            self._site.ring_at(due_ns)
+            self._site.env.ring_at(due_ns)
         self._late_verdicts.append((due_ns, node))
 
     def _count_late_verdicts(self) -> None:
@@ -154,7 +154,7 @@ class Controller:
 
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
         """Take note of a node's deadline."""
-        self._deadlines.setdefault(node.rule.deadline_ns, deque()).append((deadline_ns, node))
+        self._deadlines[node.rule.deadline_ns].append((deadline_ns, node))
         self._site.ring()
 
     def hears_of_try(self) -> None:
@@ -173,7 +173,8 @@ class Controller:
 
     def settle(self) -> None:
         """Count, let gates look, act, and see to those that go back, once everything else of this instant has happened."""
-        self._count_late_verdicts()
+        if self._late_verdicts:
+            self._count_late_verdicts()
         for judge in self._judges:
             for what in judge.act():
                 self.course.say(what)
@@ -183,14 +184,15 @@ class Controller:
         if self._judges and self._is_at_rest:
             for judge in self._judges:
                 judge.end()
-        self._rollback.act()
+        if self._rollback.is_asked_for:
+            self._rollback.act()
 
     @property
     def _is_at_rest(self) -> bool:
         """Whether a rollout that goes on has nothing ahead of it: nobody will act any more."""
         return (
             not self.course.is_over
-            and not self._site.is_rung
+            and not self._site.env.is_rung
             and not self.people.may_act
             and not self.course.any_clock_runs
             and not self._hours.is_awaited
@@ -207,8 +209,9 @@ class Controller:
         self.people.obey_script()
         self.people.obey_operator()
         self._advance()
-        stands_still = self.course.is_paused or self.pacing.stands_still or self.course.is_over
-        self._deadlines_of_rollout.stand_still(stands_still)
+        if self._deadlines_of_rollout.are_set:
+            stands_still = self.course.is_paused or self.pacing.stands_still or self.course.is_over
+            self._deadlines_of_rollout.stand_still(stands_still)
         self._note()
 
     def changes(self, policy: Policy) -> None:
@@ -228,8 +231,10 @@ class Controller:
         self.course.say("the policy changes")
 
     def _judge(self) -> None:
-        alarm = next((alarm for judge in self._judges if (alarm := judge.take_alarm())), None)
-        if self.course.is_over:
+        alarm = None
+        for judge in self._judges:
+            alarm = alarm or judge.take_alarm()
+        if self._site.is_over:
             return
         crossed = self.judging.find_crossed(alarm)
         if crossed is None:
@@ -256,7 +261,7 @@ class Controller:
 
     def _message(self) -> str:
         remark = self.course.remark
-        if self.course.is_over:
+        if self._site.is_over:
             return remark
         what = self.pacing.describe()
         stuck = FREEZES if self.pacing.freezes_any else self.dispatcher.why_stuck()
@@ -272,16 +277,16 @@ class Controller:
         self.history.settle(
             self._site.env.now,
             StatusFields(
-                state=self.course.state,
-                message=self._message(),
-                current_wave=len(self.dispatcher.waves),
-                updated_nodes=self.judging.updated,
-                failed_nodes=self.judging.failed,
-                canary_promoted=bool(self.canaries) and self.pacing.promoted_waves > 0,
-                completed_ns=self.course.makespan_ns,
-                last_progress_ns=dispatched_ns if counted_ns is None else max(counted_ns, dispatched_ns or 0),
-                health_check_deadline_ns=first_ns,
-                healthy_deadline_ns=last_ns,
+                self.course.state,
+                self._message(),
+                len(self.dispatcher.waves),
+                self.judging.updated,
+                self.judging.failed,
+                bool(self.canaries) and self.pacing.promoted_waves > 0,
+                self.course.makespan_ns,
+                dispatched_ns if counted_ns is None else max(counted_ns, dispatched_ns or 0),
+                first_ns,
+                last_ns,
             ),
         )
 
@@ -289,16 +294,12 @@ class Controller:
         """Return the first and the last deadline of nodes that are not heard of, while the rollout goes on."""
         first_ns = last_ns = None
         for queue in self._deadlines.values():
-            while queue and _has_passed(*queue[0]):
+            # Those that were heard of have none any more; those that are tried again have another one.
+            while queue and queue[0][1].deadline_ns != queue[0][0]:
                 queue.popleft()
-            while queue and _has_passed(*queue[-1]):
+            while queue and queue[-1][1].deadline_ns != queue[-1][0]:
                 queue.pop()
-            if queue and not self.course.is_over:
+            if queue and not self._site.is_over:
                 first_ns = queue[0][0] if first_ns is None else min(first_ns, queue[0][0])
                 last_ns = queue[-1][0] if last_ns is None else max(last_ns, queue[-1][0])
         return first_ns, last_ns
-
-
-def _has_passed(deadline_ns: int, node: Node) -> bool:
-    """Tell whether a node was heard of, or has another deadline since it was tried again."""
-    return node.fate.heard_ns is not None or node.deadline_ns != deadline_ns

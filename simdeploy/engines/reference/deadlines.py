@@ -16,6 +16,11 @@ class Deadlines:
     """Both deadlines of a policy, if it has any.
 
     The clock of progress stands still while nothing is to be expected of the rollout, and begins anew afterwards.
+
+    Attributes
+    ----------
+    are_set : bool
+        Whether there is a deadline.
     """
 
     def __init__(self, site: Site) -> None:
@@ -24,6 +29,7 @@ class Deadlines:
         self._stands_still = True
         self._is_awaited = False
         self._is_late = False
+        self.are_set = self._rollout_ns is not None or self._progress_ns is not None
 
     @property
     def _progress_ns(self) -> int | None:
@@ -48,10 +54,11 @@ class Deadlines:
     def start(self) -> None:
         """Wake the control plane when the rollout should be complete."""
         if self._rollout_ns is not None and self._rollout_ns > self._site.env.now:
-            self._site.ring_at(self._rollout_ns)
+            self._site.env.ring_at(self._rollout_ns)
 
     def change(self, before: Policy) -> None:
         """Take note that the policy was another one before; a clock of progress that did not run yet begins now."""
+        self.are_set = self._rollout_ns is not None or self._progress_ns is not None
         if self._rollout_ns != before.rollout_deadline_ns:
             self._is_late = False
             self.start()
@@ -84,8 +91,6 @@ class Deadlines:
 
     def tell(self) -> str | None:
         """Return which deadline has passed, once, in words for the deployment's message."""
-        if self._rollout_ns is None and self._progress_ns is None:
-            return None
         now, progress_ns, due_ns = self._site.env.now, self._progress_ns, self._progress_due_ns
         if self._rollout_ns is not None and not self._is_late and now >= self._rollout_ns:
             self._is_late = True

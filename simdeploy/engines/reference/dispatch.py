@@ -130,7 +130,8 @@ class Dispatcher:
         """Take note that a node's verdict was heard, or that it needs none; return its wave."""
         wave = self.waves[node.fate.wave - 1]
         wave.in_flight -= 1
-        self.slots.resolve(node, is_canary=wave.is_canary)
+        if self.slots.holders:
+            self.slots.resolve(node, is_canary=wave.is_canary)
         return wave
 
     def resolve(self, node: Node) -> Wave:
@@ -138,8 +139,10 @@ class Dispatcher:
         wave = self.waves[node.fate.wave - 1]
         wave.unresolved -= 1
         self.unresolved -= 1
-        wave.failed += node.fate.ever_failed
-        wave.running += node.fate.dispatched_ns is not None and not node.fate.ever_failed
+        if node.fate.ever_failed:
+            wave.failed += 1
+        elif node.fate.dispatched_ns is not None:
+            wave.running += 1
         if wave.is_over:
             self.waves_over += 1
             if not wave.running:
@@ -176,7 +179,7 @@ class Dispatcher:
 
     def why_stuck(self) -> str | None:
         """Say why no slot will ever be free for the next node; None if one is, or may be."""
-        if not self.left or self.unresolved or self.slots.delayed or not self._site.terms.plan.has_slots:
+        if self.unresolved or not self.left or self.slots.delayed or not self._site.terms.plan.has_slots:
             return None
         return self.slots.why_none_is_free(self._order[self._next], is_bounded=self._is_bounded)
 
@@ -196,9 +199,11 @@ class Dispatcher:
         wave.unresolved += len(turns)
         self.unresolved += len(turns)
         self.slots.take(turns)
+        lines, now = self._site.world.lines, self._site.env.now
         for node in turns:
             node.fate.wave = wave.number
-            self._site.world.lines.begin(node.number, self._site.env.now)
+            if lines.ever_break:
+                lines.begin(node.number, now)
             why = self._why_unreachable(node)
             if not why:
                 self._dispatch(node)
@@ -233,7 +238,11 @@ class Dispatcher:
         world, now = self._site.world, self._site.env.now
         if world.is_down(node.number, now):
             return "down when its turn came"
-        return "" if world.lines.is_online(node.number, now) else "offline when its turn came"
+        return (
+            ""
+            if not world.lines.ever_break or world.lines.is_online(node.number, now)
+            else "offline when its turn came"
+        )
 
     def _dispatch(self, node: Node) -> None:
         self.touched.append(node)
@@ -242,7 +251,7 @@ class Dispatcher:
             if self.waves[node.fate.wave - 1].is_canary
             else self._site.terms.plan.surge
         )
-        surged = self._site.type.replaces and self.surging < places
+        surged = self.surging < places and self._site.type.replaces
         self.surging += surged
         node.dispatch(surged=surged)
 

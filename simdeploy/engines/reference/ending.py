@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from simdeploy.engines.recording import CONTROL_PLANE
 from simdeploy.engines.reference.change_windows import OpenCountdown
 from simdeploy.engines.reference.clock import Countdown
+from simdeploy.engines.schema import STATE_PLACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,8 +57,8 @@ class Course:
 
     def say(self, reason: str, *, from_state: str | None = None, to_state: str | None = None) -> None:
         """Record an act of the control plane, which may change its state."""
-        wave = len(self._dispatcher.waves)
-        self._site.note(CONTROL_PLANE, from_state or self.state, to_state or self.state, wave, reason)
+        before, after = (STATE_PLACES[state or self.state] for state in (from_state, to_state))
+        self._site.note(CONTROL_PLANE, before, after, len(self._dispatcher.waves), reason)
 
     # -- clocks ------------------------------------------------------------------------------------
 

@@ -102,13 +102,16 @@ def run_reference(
     change: tuple[int, Policy] | None = None,
 ) -> Recording:
     """Simulate one replication with SimPy; for the parameters see `begin_reference`."""
-    run = begin_reference(scenario, chosen, seed=seed, replication=replication, lineage=lineage, change=change)
-    recording = run.finish()
+    with collector_paused():
+        recording = begin_reference(
+            scenario, chosen, seed=seed, replication=replication, lineage=lineage, change=change
+        ).finish()
     if not scenario.tilt:
         return recording
-    release = scenario.drawn_release if TYPES[run.site.type_name].releases else ()
+    traits = TYPES[recording.type_name]
+    release = scenario.drawn_release if traits.releases else ()
     rule = read_health_rule(chosen.policy, scenario.orchestrator_of(chosen))
-    weight = weigh(run.site.world, release, rule, run.site.type, recording.fates)
+    weight = weigh(recording.world, release, rule, traits, recording.fates)
     return replace(recording, weight=weight)
 
 
@@ -190,7 +193,7 @@ class Run:
         listeners.line, line.control_plane = line, controller
         site.when_settled = controller.settle
         self.site, self.controller, self.rollback = site, controller, rollback
-        self._nodes, self._wave_gates = nodes, wave_gates
+        self._nodes, self._line, self._listeners, self._wave_gates = nodes, line, listeners, wave_gates
         site.env.process(follow_script(site, controller.people.tell, operator.script))
         if change is not None:
             site.env.process(_change(site, controller, *change))
@@ -210,11 +213,10 @@ class Run:
         return True
 
     def finish(self) -> Recording:
-        """Let everything happen, and return it."""
-        with _collector_paused():
-            self.site.env.run()
+        """Let everything happen, and return it; the run is of no use afterwards."""
+        self.site.env.run()
         site, controller, rollback = self.site, self.controller, self.rollback
-        return Recording(
+        recording = Recording(
             world=site.world,
             type_name=site.type_name,
             fates=[node.fate for node in self._nodes],
@@ -234,6 +236,10 @@ class Run:
             horizon_ns=controller.course.horizon_ns,
             gate_requests=None if self._wave_gates is None else self._wave_gates.requests,
         )
+        # Who tells whom is a circle, which only the collector would let go.
+        del self._line.control_plane, site.when_settled, site.env.settle
+        vars(self._listeners).clear()
+        return recording
 
 
 def _change(site: Site, controller: Controller, at_ns: int, policy: Policy) -> Process:
@@ -242,7 +248,7 @@ def _change(site: Site, controller: Controller, at_ns: int, policy: Policy) -> P
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Keep Python from looking for reference cycles meanwhile.
 
     A run leaves hardly any behind, and the collector's passes over everything that a large fleet keeps

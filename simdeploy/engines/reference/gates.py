@@ -54,7 +54,7 @@ class WatchedWave:
         look = Look(self.requests, self.failed, self.old_failed)
         self.requests = self.failed = self.old_failed = 0
         for windows, place in self._places:
-            windows.counted[place] = True
+            windows.count(place)
         self._places.clear()
         return look
 

@@ -47,6 +47,7 @@ class Judging:
         self._at_wave_end = orchestrator.limits_judged == "wave_end" and site.terms.plan.pacing != "sliding"
         self._news = self._was_stuck = False
         self._waves_judged = self._first_unjudged = self._acknowledged_failures = 0
+        self._success_matters = self._find_whether_success_matters()
         self.updated = self.failed = 0
         self.last_count_ns: int | None = None
 
@@ -57,14 +58,14 @@ class Judging:
         self._tally.add(node, self._site.env.now)
         if node.fate.ever_failed:
             self.failed += 1
+            self._news = True
         else:
             self.updated += 1
             self._deadlines.progress()
-        self._news |= node.fate.ever_failed or self._success_matters
+            self._news |= self._success_matters
 
-    @property
-    def _success_matters(self) -> bool:
-        """Whether limits may be crossed when a node succeeds: later than its failures happened, or once there is a sample."""
+    def _find_whether_success_matters(self) -> bool:
+        """Tell whether limits may be crossed when a node succeeds: later than its failures happened, or once there is a sample."""
         limits = self._site.terms.limits
         is_late = self._at_wave_end or self._switches.reporting_delay_ns > 0
         return is_late or (limits is not None and limits.minimum_sample > 0)
@@ -78,23 +79,24 @@ class Judging:
 
     def find_crossed(self, alarm: str | None) -> str | None:
         """Say what stops or pauses the rollout now: the alarm of a gate, a deadline, a limit, or failed nodes."""
-        is_through = self._pacing.had_all_turns and not self._pacing.awaits_promotion
-        alarm = alarm or (None if is_through else self._deadlines.tell())
-        lost = self._take_lost_wave()
-        return self._judge_limits(alarm) or lost or self._find_stuck()
+        if not alarm and self._deadlines.are_set:
+            is_through = self._pacing.had_all_turns and not self._pacing.awaits_promotion
+            alarm = None if is_through else self._deadlines.tell()
+        lost = self._take_lost_wave() if self._dispatcher.lost_wave is not None else None
+        crossed = self._judge_limits(alarm) if alarm or self._news else None
+        return crossed or lost or self._find_stuck()
 
     def judge_anew(self) -> None:
         """Judge the verdicts that have been judged once more, because the limits have changed."""
         self._news = True
+        self._success_matters = self._find_whether_success_matters()
 
     def acknowledge(self) -> None:
         """Mind the failures so far no more, unless a further one happens."""
         self._acknowledged_failures = self._failures
 
     def _judge_limits(self, alarm: str | None) -> str | None:
-        """Say what is crossed, if there is an alarm, or verdicts that were not judged yet."""
-        if not (self._news or alarm):
-            return None
+        """Say what is crossed, now that there is an alarm, or verdicts that were not judged yet."""
         if not alarm and self._at_wave_end and self._dispatcher.waves_over == self._waves_judged:
             return None
         self._news = False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from simdeploy.engines.reference.node import NO_DEADLINE_NS
+
 if TYPE_CHECKING:
     from simdeploy.engines.reference.clock import Process
     from simdeploy.engines.reference.node import Node
@@ -32,9 +34,10 @@ class Line:
 
     def reports(self, node: Node) -> None:
         """Pass on a verdict: at once, at the end of the node's offline spell, or at its deadline."""
-        heard_ns = self._site.world.lines.online_again(node.number, self._site.env.now)
+        lines, now = self._site.world.lines, self._site.env.now
+        heard_ns = lines.online_again(node.number, now) if lines.ever_break else now
         # The control plane knows by itself that it could not dispatch a node.
-        if heard_ns == self._site.env.now or node.fate.dispatched_ns is None:
+        if heard_ns == now or node.fate.dispatched_ns is None:
             self._is_heard(node)
         else:
             self._site.env.process(self._is_heard_late(node, heard_ns))
@@ -68,6 +71,7 @@ class Line:
 
     def _is_heard(self, node: Node) -> None:
         node.fate.heard_ns = self._site.env.now
+        node.deadline_ns = NO_DEADLINE_NS
         self.control_plane.hears_of(node)
 
     # -- to a node ---------------------------------------------------------------------------------

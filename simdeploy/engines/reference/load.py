@@ -1,10 +1,10 @@
-"""The requests that a node meets: its own, by the time of day, or a share of its pool's (model section 3)."""
+"""The requests that a node meets if it shares those of its pool (model section 3)."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from simdeploy.units import NS_PER_S
 from simdeploy.world.pools import integrate, pools_of
@@ -16,60 +16,6 @@ if TYPE_CHECKING:
 
 # The traffic of a class without any never bends.
 _STEADY = TrafficPiece(0, 1 << 62, 1.0, 0.0)
-
-
-class Load(Protocol):
-    """Requests of nodes, and what they are told of nodes that come and go."""
-
-    def over(self, node: int, start: int, end: int) -> tuple[float, float]:
-        """Return how many seconds of requests a node meets within [start, end), which is not ahead, and what fraction is shed."""
-
-    def leaves_service(self, node: int, t: int) -> None:
-        """Take note that a node does not serve any more, whether it is down or not."""
-
-    def has_started(self, node: int, t: int) -> None:
-        """Take note that a node serves the new version unless it is down, is missed, and crashes as the release has it."""
-
-    def old_stops(self, node: int, t: int) -> None:
-        """Take note that the old instance of a node, which was updated beside it, does not serve any more."""
-
-    def goes_back(self, node: int, t: int, *, keeps_old: bool) -> None:
-        """Take note that only the old instance of a node still serves, if it is there, and that it crashes as it did before."""
-
-    def enters_service(self, node: int, t: int) -> None:
-        """Take note that a node serves again, unless it is down."""
-
-    def is_gone(self, node: int, t: int) -> None:
-        """Take note that a node is not missed any more."""
-
-
-class OwnRequests:
-    """Every node has requests of its own, which nobody else serves."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def over(self, node: int, start: int, end: int) -> tuple[float, float]:
-        """Return the integral of the node's traffic; nothing is shed."""
-        return self._world.traffic_between(self._world.class_numbers[node], start, end), 0.0
-
-    def leaves_service(self, node: int, t: int) -> None:
-        """Do nothing."""
-
-    def has_started(self, node: int, t: int) -> None:
-        """Do nothing."""
-
-    def old_stops(self, node: int, t: int) -> None:
-        """Do nothing."""
-
-    def goes_back(self, node: int, t: int, *, keeps_old: bool) -> None:
-        """Do nothing."""
-
-    def enters_service(self, node: int, t: int) -> None:
-        """Do nothing."""
-
-    def is_gone(self, node: int, t: int) -> None:
-        """Do nothing."""
 
 
 class PooledRequests:

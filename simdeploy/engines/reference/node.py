@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import simpy
-
-from simdeploy.engines.recording import NodeFate
+from simdeploy.engines.recording import NodeFate, cut_span
 from simdeploy.engines.schema import (
     FAILED,
     REMOVED,
@@ -23,9 +21,12 @@ from simdeploy.engines.schema import (
 from simdeploy.rules.health import HealthRecord
 
 if TYPE_CHECKING:
-    from simdeploy.engines.reference.clock import Process
-    from simdeploy.engines.reference.prober import Seen
+    import simpy
+
+    from simdeploy.engines.reference.clock import Process, Routine
+    from simdeploy.engines.reference.prober import Prober, Seen
     from simdeploy.engines.reference.site import Site
+    from simdeploy.rules.health import HealthRule
 
 
 NOT_HEARD = "not heard of by the deadline"
@@ -100,21 +101,22 @@ class Node:
     Attributes
     ----------
     rule : HealthRule
-        How it is judged: as those were that are dispatched at the same time.
+        How it is judged once it is dispatched: as all that are dispatched at the same time.
     deadline_ns : int
-        When its verdict must have been heard; `NO_DEADLINE_NS` if there is no such time, or none yet.
+        When its verdict must have been heard; `NO_DEADLINE_NS` if there is no such time, none yet, or it was heard.
     """
 
-    __slots__ = ("_listeners", "_prober", "_process", "_site", "deadline_ns", "fate", "number", "rule")
+    __slots__ = ("_listeners", "_prober", "_routine", "_site", "deadline_ns", "fate", "number", "rule")
+
+    _prober: Prober
+    rule: HealthRule
 
     def __init__(self, site: Site, listeners: Listeners, number: int) -> None:
         self._site = site
         self._listeners = listeners
         self.number = number
         self.fate = NodeFate()
-        self._process: simpy.Process | None = None
-        self._prober = site.prober
-        self.rule = site.rule
+        self._routine: Routine | None = None
         self.deadline_ns = NO_DEADLINE_NS
 
     def dispatch(self, *, surged: bool) -> None:
@@ -123,7 +125,8 @@ class Node:
         self.fate.surged = surged
         self._prober = self._site.prober
         self.rule = self._site.terms.rule_of(self.fate.wave)
-        self._process = self._site.env.process(self._life())
+        life = self._leave() if self._site.type.leaves else self._update()
+        self._routine = self._site.env.begin(self._go_back_after(life) if self._site.goes_back_by_itself else life)
 
     def skip(self, reason: str) -> None:
         """Be passed over: neither failed nor touched."""
@@ -158,45 +161,44 @@ class Node:
         self.fail(reason)
         if self._site.goes_back_by_itself:
             self._begin_to_go_back("rolls back by itself")
-            self._process = self._site.env.process(self._come_back())
+            self._routine = self._site.env.begin(self._come_back())
 
     def _stop_waiting(self) -> None:
-        if self._process is not None and self._process.is_alive:
-            self._process.interrupt()
+        if self._routine is not None:
+            self._routine.stop()
 
     def roll_back(self) -> None:
         """Go back to the old version, whatever the node is doing; not twice."""
         if self.fate.back_from_ns is None:
             self._stop_waiting()
-            self._process = self._site.env.process(self._go_back("rollback"))
+            self._routine = self._site.env.begin(self._go_back("rollback"))
 
-    def _life(self) -> Process:
-        try:
-            if self._site.type.leaves:
-                yield from self._leave()
-            else:
-                yield from self._update()
-        except simpy.Interrupt:
-            return
-        if self.fate.ever_failed and self._site.goes_back_by_itself:
+    def _go_back_after(self, life: Process) -> Process:
+        """Go back after a life that ends in failure."""
+        yield from life
+        if self.fate.ever_failed:
             yield from self._go_back("rolls back by itself")
 
     def _leave(self) -> Process:
         """Serve until the time is up, then leave for good: no start, no windows."""
         self._become(STARTING, "dispatched")
         yield self._site.env.timeout(self._site.world.start_ns(self.number, 0))
-        self._site.load.is_gone(self.number, self._site.env.now)
+        if self._site.load is not None:
+            self._site.load.is_gone(self.number, self._site.env.now)
         self._resolve(STOPPED, "stopped")
 
     def _update(self) -> Process:
         site, fate = self._site, self.fate
         self._become(STARTING, "dispatched beside its old instance" if fate.surged else "dispatched")
-        if not site.type.begins and not fate.surged:
+        if site.load is not None and not site.type.begins and not fate.surged:
             site.load.leaves_service(self.number, site.env.now)
-        why_not = yield from self._try()
-        for number in range(2, self.rule.retries + 2):
+        for number in range(2, self.rule.retries + 3):
+            deadline = self._begin_try()
+            why_not = (yield from self._start(deadline)) or (yield from self._serve(deadline))
+            if not why_not:
+                return
             is_tried_again = fate.started_ns is None or self.rule.retries_unhealthy
-            if why_not in ("", _TAKEN_FOR_RUNNING) or not is_tried_again:
+            if why_not == _TAKEN_FOR_RUNNING or not is_tried_again or number > self.rule.retries + 1:
                 break
             self.deadline_ns = NO_DEADLINE_NS
             self._become(STARTING, f"{why_not}; is tried again")
@@ -204,11 +206,18 @@ class Node:
             yield site.env.timeout(self.rule.retry_delay_ns)
             self._listeners.controller.hears_of_next_try()
             self._become(STARTING, f"try {number} of {self.rule.retries + 1}")
-            why_not = yield from self._try()
         if why_not == _TAKEN_FOR_RUNNING:
             self._resolve(RUNNING, why_not)
-        elif why_not:
+        else:
             self.fail(why_not)
+
+    def _begin_try(self) -> int | None:
+        """Note by when the node must have its verdict; return that time, None if its clock does not run yet."""
+        if not (self.rule.is_checked and self.rule.deadline_from_dispatch):
+            return None
+        self.deadline_ns = self._site.env.now + self.rule.deadline_ns
+        self._listeners.controller.expects_verdict_by(self, self.deadline_ns)
+        return self.deadline_ns
 
     def _serve(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
         """Serve the new version, and get a verdict on it; return why it is not healthy, which is empty if it has its verdict."""
@@ -217,7 +226,8 @@ class Node:
         if self.fate.started_ns is None:
             self.fate.started_ns = site.env.now
             site.world.note_start(self.number, site.env.now)
-            site.load.has_started(self.number, site.env.now)
+            if site.load is not None:
+                site.load.has_started(self.number, site.env.now)
             self._listeners.line.reports_start(self)
         if self._listeners.wave_gates is not None:
             yield from self._go_before_gate(self._listeners.wave_gates, deadline)
@@ -228,15 +238,6 @@ class Node:
         else:
             return (yield from self._validate(deadline))
         return ""
-
-    def _try(self) -> Generator[simpy.Event, Any, str]:
-        """Try once to start and to get a verdict; return why the node did not start, or why it is not healthy, else nothing."""
-        site, deadline = self._site, None
-        if self.rule.is_checked and self.rule.deadline_from_dispatch:
-            deadline = self.deadline_ns = site.env.now + self.rule.deadline_ns
-            self._listeners.controller.expects_verdict_by(self, deadline)
-        why_not = yield from self._start(deadline)
-        return why_not or (yield from self._serve(deadline))
 
     def _start(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
         """Make attempts to start, as many as allowed; return why none succeeded, which is empty if one did."""
@@ -266,15 +267,29 @@ class Node:
         return "silent until the deadline"
 
     def _validate(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
+        """Be validated from now on; return why the node is not healthy, as `_serve`."""
         deadline = self._begin_validation(deadline)
-        return (yield from self._observe(HealthRecord(self.rule), self._site.env.now, deadline))
+        return self._observe(HealthRecord(self.rule), self._site.env.now, deadline)
 
     def _observe(self, record: HealthRecord, start: int, deadline: int) -> Generator[simpy.Event, Any, str]:
         """Be looked at, window by window, the first of which began at `start`; return why the node is not healthy."""
-        env, interval = self._site.env, self.rule.interval_ns
-        look = self._sleep if self._prober.foresees(self.number) else self._look
+        env, prober, interval = self._site.env, self._prober, self.rule.interval_ns
+        foresees = prober.foresees(self.number)
         while start + interval <= deadline:
-            verdict = yield from look(record, start, deadline)
+            if foresees:
+                # Nobody else acts on what is seen before the verdict.
+                span, verdict = prober.looks_ahead(self.number, self.fate, record, start, deadline)
+                try:
+                    yield env.timeout(len(span[0]) * interval)
+                except GeneratorExit:
+                    span = cut_span(span, (env.now - start) // interval)
+                    raise
+                finally:
+                    prober.saw(self.number, self.fate, start, span)
+            else:
+                end = start + interval
+                yield env.timeout(end - env.now)
+                verdict = record.add(prober.looks_at(self.number, self.fate, start, end).healthy)
             if verdict == "running":
                 self._resolve(RUNNING, "healthy")
                 return ""
@@ -283,25 +298,6 @@ class Node:
             start = env.now
         yield env.timeout(deadline - start)
         return "not healthy by the deadline"
-
-    def _look(
-        self, record: HealthRecord, start: int, _deadline: int
-    ) -> Generator[simpy.Event, Any, Literal["running", "failed"] | None]:
-        """Be looked at for one window; return the verdict, if there is one now."""
-        end = start + self.rule.interval_ns
-        yield self._site.env.timeout(end - self._site.env.now)
-        return record.add(self._prober.looks_at(self.number, self.fate, start, end).healthy)
-
-    def _sleep(
-        self, record: HealthRecord, start: int, deadline: int
-    ) -> Generator[simpy.Event, Any, Literal["running", "failed"] | None]:
-        """Be looked at for several windows at once: nobody else acts on what is seen before the verdict."""
-        ahead = self._prober.looks_ahead(self.number, self.fate, record, start, deadline)
-        try:
-            yield self._site.env.timeout(ahead.end - self._site.env.now)
-        finally:
-            self._prober.saw(self.number, self.fate, ahead, self._site.env.now)
-        return ahead.verdict
 
     def _begin_validation(self, deadline: int | None) -> int:
         """Be validated from now on; return the deadline."""
@@ -362,7 +358,8 @@ class Node:
         fate.back_from_ns = site.env.now
         self._listeners.rollback.has_left()
         site.world.note_rollback(self.number, site.env.now)
-        site.load.goes_back(self.number, site.env.now, keeps_old=fate.keeps_old)
+        if site.load is not None:
+            site.load.goes_back(self.number, site.env.now, keeps_old=fate.keeps_old)
         self._become(ROLLING_BACK, reason)
 
     def _come_back(self) -> Process:
@@ -372,9 +369,9 @@ class Node:
         if site.world.rollback_fails(self.number):
             self._become(ROLLBACK_FAILED, "rollback failed")
         else:
-            if site.type.begins:
+            if site.load is not None and site.type.begins:
                 site.load.is_gone(self.number, site.env.now)
-            else:
+            elif site.load is not None:
                 site.load.enters_service(self.number, site.env.now)
             self._become(REMOVED if site.type.begins else ROLLED_BACK, "back")
         self._listeners.rollback.has_returned(self)
@@ -383,7 +380,8 @@ class Node:
         self.fate.resolved_ns = self._site.env.now
         if status == RUNNING and self.fate.surged:
             self.fate.replaced_ns = self._site.env.now
-            self._site.load.old_stops(self.number, self._site.env.now)
+            if self._site.load is not None:
+                self._site.load.old_stops(self.number, self._site.env.now)
         self._become(status, reason)
         self._listeners.line.reports(self)
 

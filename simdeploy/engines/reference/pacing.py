@@ -81,7 +81,7 @@ class Pacing:
     @property
     def freezes_any(self) -> bool:
         """Whether a failed node, or one that waits for its next try, keeps any from being dispatched."""
-        is_frozen = self.is_frozen or (self._freezes and self.between_tries > 0)
+        is_frozen = self._freezes and (self.is_frozen or self.between_tries > 0)
         return is_frozen and (self._dispatcher.left > 0 or self._dispatcher.waiting > 0)
 
     @property
@@ -105,8 +105,8 @@ class Pacing:
     def advance(self) -> bool:
         """Do what comes next; return whether the rollout is complete."""
         opening, self.opening = self.opening, None
-        self._hours.forget()
-        if self._course.is_over:
+        self._hours.is_awaited = False
+        if self._site.is_over:
             return False
         if self.is_frozen and self.freezes_any and not self._is_said_to_freeze:
             self._is_said_to_freeze = True
@@ -119,7 +119,7 @@ class Pacing:
             return False
         if self.promotion_wanted:
             self._promote()
-        if self.freezes_any:
+        if self._freezes and self.freezes_any:
             return False  # nor will it end
         if self._hours.are_now:
             self._dispatch()

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from simdeploy.world.binomial import failed_requests, failed_requests_of
+import numpy as np
+
+from simdeploy.engines.recording import Span, cut_span
+from simdeploy.world.binomial import failed_requests, failed_requests_of, find_table
+from simdeploy.world.distributions import Constant
 from simdeploy.world.levels import mean_level
+from simdeploy.world.realized import Blocks
 from simdeploy.world.streams import WORD_LIMIT, Stream
 from simdeploy.world.traffic import count_requests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from simdeploy.engines.recording import NodeFate, Windows
-    from simdeploy.engines.reference.load import Load
-    from simdeploy.rules.health import HealthRecord, HealthRule
+    from simdeploy.engines.reference.load import PooledRequests
+    from simdeploy.rules.health import HealthRecord, HealthRule, NodeVerdict
     from simdeploy.world.realized import World
 
 
@@ -35,38 +37,18 @@ View = tuple[int, int, bool, bool]
 _MOST_AHEAD = 32  # windows: a node may go back before it has had more
 
 
-@dataclass(slots=True)
-class Ahead:
-    """Windows that a node will have unless somebody interrupts it.
-
-    Attributes
-    ----------
-    first_end, interval : int
-        When the first one ends, and how long each takes.
-    verdict : {'running', 'failed'} or None
-        That the last one leads to.
-    """
-
-    first_end: int
-    interval: int
-    seen: list[View] = field(default_factory=list)
-    verdict: Literal["running", "failed"] | None = None
-
-    @property
-    def end(self) -> int:
-        """When the last one ends."""
-        return self.first_end + (len(self.seen) - 1) * self.interval
-
-    def ended_by(self, now: int) -> list[View]:
-        """Return those that have ended."""
-        return self.seen if now >= self.end else self.seen[: (now - self.first_end) // self.interval + 1]
-
-
 class Prober:
     """Looks at nodes, one window at a time."""
 
     def __init__(
-        self, world: World, rule: HealthRule, load: Load, windows: Windows, compared: Windows, *, nodes_count: bool
+        self,
+        world: World,
+        rule: HealthRule,
+        load: PooledRequests | None,
+        windows: Windows,
+        compared: Windows,
+        *,
+        nodes_count: bool,
     ) -> None:
         self._world = world
         self._load = load
@@ -84,6 +66,17 @@ class Prober:
         self._rates = [float(behaviour.requests_per_second) for behaviour in world.behaviours]
         self._degraded = [b.flapping.error_rate if b.flapping else None for b in world.behaviours]
         self._allows = cache(rule.allowed_failures)
+        # Per class: whether a node's windows are all alike, whatever happens; and the cdf of failed requests, if all nodes have one.
+        release_adds = world.release is not None and world.release.error_rate > 0
+        self._never_changes = [
+            same is not None and not (release_adds or b.flapping or b.crash or b.zone_outage or b.down)
+            for same, b in zip(self._same, world.behaviours, strict=True)
+        ]
+        self._tables = [
+            find_table(same[0], b.error_rate.value) if same is not None and isinstance(b.error_rate, Constant) else None
+            for same, b in zip(self._same, world.behaviours, strict=True)
+        ]
+        self._first_windows = Blocks(world.n_nodes, self._see_first)
 
     def foresees(self, number: int) -> bool:
         """Return whether nothing that may happen meanwhile changes what a node's windows see."""
@@ -96,23 +89,35 @@ class Prober:
         fate.windows += 1
         return Seen(requests, failed, was_up, healthy, place)
 
-    def looks_ahead(self, number: int, fate: NodeFate, record: HealthRecord, start: int, deadline: int) -> Ahead:
-        """Judge a node's next windows, the first of which begins at `start`: as many as it needs at least, or fewer until it fails."""
-        interval = self._interval_ns
-        n = min(record.least_needed, (deadline - start) // interval, _MOST_AHEAD)
-        ahead = Ahead(start + interval, interval)
-        for view in self._foresee(number, fate, start, n):
-            ahead.seen.append(view)
-            ahead.verdict = record.add(view[-1])
-            if ahead.verdict is not None:
-                break
-        return ahead
+    def looks_ahead(
+        self, number: int, fate: NodeFate, record: HealthRecord, start: int, deadline: int
+    ) -> tuple[Span, NodeVerdict]:
+        """Judge a node's next windows, the first of which begins at `start`: as many as it needs at least, or fewer until it fails.
 
-    def saw(self, number: int, fate: NodeFate, ahead: Ahead, now: int) -> None:
-        """Record those windows of a look ahead that have ended by now."""
-        seen = ahead.ended_by(now)
-        self._windows.extend(ahead.first_end, ahead.interval, number, seen, counted=self._nodes_count)
-        fate.windows += len(seen)
+        Returns
+        -------
+        span : Span
+            What they see unless somebody interrupts the node.
+        verdict : {'running', 'failed'} or None
+            That the last one leads to.
+        """
+        needed = min(record.least_needed, _MOST_AHEAD)
+        n = min(needed, (deadline - start) // self._interval_ns)
+        if not self._are_alike(number, start + n * self._interval_ns):
+            span = self._see_many(number, fate, start, n)
+        elif fate.windows == 0 and self._tables[self._world.class_numbers[number]] is not None:
+            span = self._first_windows(number, needed)
+            if n < needed:
+                span = cut_span(span, n)
+        else:
+            span = self._see_alike(number, fate.windows, n, is_usual=record.healthy == fate.windows)
+        n_seen, verdict = record.add_all(span[2])
+        return span if n_seen == n else cut_span(span, n_seen), verdict
+
+    def saw(self, number: int, fate: NodeFate, start: int, span: Span) -> None:
+        """Record the windows of a look ahead, the first of which began at `start`."""
+        fate.windows += len(span[0])
+        self._windows.extend(number, start + self._interval_ns, self._interval_ns, span, counted=self._nodes_count)
 
     def _see(self, number: int, fate: NodeFate, window: int, start: int, end: int) -> View:
         """Return requests and failed requests of a window, whether the node was up, and whether the window is healthy."""
@@ -125,20 +130,50 @@ class Prober:
         was_up = world.was_up(number, start, end)
         return requests, failed, was_up, failed <= allowed and was_up
 
-    def _foresee(self, number: int, fate: NodeFate, start: int, n: int) -> Iterator[View]:
-        """Return what n windows will see."""
-        world, interval, first = self._world, self._interval_ns, fate.windows
-        same = self._same[world.class_numbers[number]]
-        if same is None or world.added_level(number) or not world.is_quiet_until(number, start + n * interval):
-            for place in range(n):
-                begin = start + place * interval
-                yield self._see(number, fate, first + place, begin, begin + interval)
-            return
-        # The node is up, and all windows are alike.
-        requests, allowed, _ = same
-        uniforms = world.window_uniforms(number, first, n)
-        for failed in failed_requests_of(requests, world.baseline[number], uniforms) if requests else [0] * n:
-            yield requests, failed, True, failed <= allowed
+    def _see_many(self, number: int, fate: NodeFate, start: int, n: int) -> Span:
+        """Look at n windows one by one."""
+        interval, first = self._interval_ns, fate.windows
+        begins = range(start, start + n * interval, interval)
+        views = [self._see(number, fate, first + place, begin, begin + interval) for place, begin in enumerate(begins)]
+        requests, failed, up, healthy = zip(*views, strict=True)
+        return requests, failed, healthy, up
+
+    def _are_alike(self, number: int, end: int) -> bool:
+        """Tell whether it is quickly known that until `end` a node is up and fails as it always does."""
+        of_class = self._world.class_numbers[number]
+        return self._never_changes[of_class] or (
+            self._same[of_class] is not None
+            and not self._world.added_level(number)
+            and self._world.is_quiet_until(number, end)
+        )
+
+    def _see_alike(self, number: int, first: int, n: int, *, is_usual: bool) -> Span:
+        """Look at n windows that are alike, at once; `is_usual` says whether most nodes have them."""
+        world = self._world
+        requests, allowed, _ = self._meets(number, 0, 0)  # as any other window
+        uniforms = world.window_uniforms(number, first, n, is_usual=is_usual)
+        failed = failed_requests_of(requests, world.baseline[number], uniforms)
+        return (requests,) * n, failed, [count <= allowed for count in failed], (True,) * n
+
+    def _see_first(self, nodes: np.ndarray, n: int) -> list[Span]:
+        """Look at the first n windows of many nodes at once, as far as their class has a table."""
+        world, always = self._world, (True,) * n
+        spans: list[Span] = [((), (), (), ())] * len(nodes)
+        uniforms, classes = world.first_window_uniforms(nodes, n), world.class_of[nodes]
+        for number, (same, table) in enumerate(zip(self._same, self._tables, strict=True)):
+            if same is None or table is None:
+                continue
+            requests, allowed, _ = same
+            places = np.flatnonzero(classes == number)
+            failed = np.searchsorted(table, uniforms[places])
+            healthy = failed <= allowed
+            of_each = (requests,) * n
+            rows = zip(
+                places.tolist(), failed.tolist(), healthy.tolist(), np.all(healthy, axis=1).tolist(), strict=True
+            )
+            for place, counts, are_healthy, all_healthy in rows:
+                spans[place] = (of_each, counts, always if all_healthy else are_healthy, always)
+        return spans
 
     def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:
         """Count the failed ones of as many requests of a node on the old version; None if it was not up throughout."""
@@ -174,7 +209,10 @@ class Prober:
         same = self._same[of_class]
         if same is not None:
             return same
-        seconds, shed = self._load.over(number, start, end)
+        if self._load is None:
+            seconds, shed = self._world.traffic_between(of_class, start, end), 0.0
+        else:
+            seconds, shed = self._load.over(number, start, end)
         requests = count_requests(self._rates[of_class], seconds)
         return requests, self._allows(requests), shed
 

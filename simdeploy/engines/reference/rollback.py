@@ -19,6 +19,8 @@ class Rollback:
 
     Attributes
     ----------
+    is_asked_for : bool
+        Whether nodes were asked to go back.
     history : History or None
         None until there is something to roll back.
     nodes : list of Node
@@ -31,7 +33,8 @@ class Rollback:
         self._site = site
         self._line = line
         self._may_send_ns: int | None = 0  # the next wave; None until the wave on its way is back
-        self._asked_for: Sequence[Node] | None = None
+        self._asked_for: Sequence[Node] = ()
+        self.is_asked_for = False
         self._waves = 0
         self._numbers: frozenset[int] = frozenset()
         self._in_wave: set[int] = set()
@@ -46,11 +49,6 @@ class Rollback:
         self.ended_ns: int | None = None
 
     @property
-    def is_asked_for(self) -> bool:
-        """Whether nodes were asked to go back."""
-        return self._asked_for is not None
-
-    @property
     def restored_ns(self) -> int | None:
         """When service was whole again; None if a node failed to come back, or nothing was rolled back."""
         return None if self._any_failed else self.ended_ns
@@ -58,6 +56,7 @@ class Rollback:
     def ask(self, touched: Sequence[Node]) -> None:
         """Ask for all touched nodes to go back, from this instant on."""
         self._asked_for = touched
+        self.is_asked_for = True
         self._site.ring()
 
     def has_left(self) -> None:
@@ -74,13 +73,13 @@ class Rollback:
             self._returned += not failed
             self._failed += failed
             self._last_return_ns = self._site.env.now
-        if self._asked_for is not None:
+        if self.is_asked_for:
             self._site.ring()
 
     def act(self) -> None:
         """At the end of an instant: begin, send the next wave, or end."""
         self._line.act()
-        if self._asked_for is None or self.ended_ns is not None:
+        if self.ended_ns is not None:
             return
         if self._waves == 0:
             # Nodes that go back by themselves are not rolled back again, but service waits for them.
@@ -92,7 +91,7 @@ class Rollback:
                 delay_ns = self._site.terms.policy.rollback_delay_ns
                 self._may_send_ns = self._site.env.now + delay_ns
                 if delay_ns:
-                    self._site.ring_at(self._may_send_ns)
+                    self._site.env.ring_at(self._may_send_ns)
             if self._may_send_ns > self._site.env.now:
                 break
             self._send()

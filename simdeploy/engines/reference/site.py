@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import simpy
-
 from simdeploy.engines.recording import NoWindows, Transitions, Windows
-from simdeploy.engines.reference.clock import Clock, Settled
-from simdeploy.engines.reference.load import Load, OwnRequests, PooledRequests
+from simdeploy.engines.reference.clock import Clock
+from simdeploy.engines.reference.load import PooledRequests
 from simdeploy.engines.reference.prober import Prober
 from simdeploy.errors import SimulationError
 from simdeploy.rules.deployment_types import TYPES
@@ -33,6 +31,8 @@ class Site:
         What the rollout goes by now.
     when_settled : callable
         What is done at the end of an instant at which somebody rang; put in by the engine.
+    load : PooledRequests or None
+        The requests of nodes that share them.
     is_over : bool
         Whether the rollout has ended.
     by_hand : bool
@@ -53,7 +53,7 @@ class Site:
         waves_are_judged: bool,
         by_hand: bool = False,
     ) -> None:
-        self.env = Clock()
+        self.env = Clock(self._settle)
         self.world = world
         self.terms = terms
         self.type_name = type_name
@@ -64,12 +64,11 @@ class Site:
         self.transitions = Transitions()
         # Somebody may take any time to act, and meanwhile gates look on.
         self.windows, self.compared = (NoWindows(), NoWindows()) if by_hand else (Windows(), Windows())
-        self.load: Load = OwnRequests(world) if world.service is None else PooledRequests(world, self.type)
+        self.load = None if world.service is None else PooledRequests(world, self.type)
         self._nodes_count = not waves_are_judged
         self.prober = self._make_prober()
         self.is_over = False
         self._round = 0
-        self._is_rung = False
 
     @property
     def rule(self) -> HealthRule:
@@ -84,39 +83,22 @@ class Site:
     def _make_prober(self) -> Prober:
         return Prober(self.world, self.rule, self.load, self.windows, self.compared, nodes_count=self._nodes_count)
 
-    def note(self, node: int, from_status: int | str, to_status: int | str, wave: int, reason: str) -> None:
-        """Record a change of status, or of node `CONTROL_PLANE` an act."""
-        self.transitions.add(self.env.now, self._round, node, from_status, to_status, wave, reason)
+    def note(self, node: int, from_status: int, to_status: int, wave: int, reason: str) -> None:
+        """Record a change of status, or of node `CONTROL_PLANE` an act; statuses as places in `EVENT_WORDS`."""
+        self.transitions.fields += (self.env.now, self._round, node, from_status, to_status, wave, reason)
 
     def begin_round(self) -> None:
         """Tell what happens from now on at this instant from what has happened already."""
         self._round += 1
 
-    @property
-    def is_rung(self) -> bool:
-        """Whether the control plane is asked to look once more at this instant."""
-        return self._is_rung
-
     def ring(self) -> None:
         """Ask the control plane to look, once everything else of this instant has happened."""
-        if not self._is_rung:
-            self._is_rung = True
-            Settled(self.env).callbacks.append(self._settle)
+        self.env.is_rung = True
 
-    def ring_at(self, t: int) -> None:
-        """Ask the same at a later instant."""
-        Settled(self.env, t - self.env.now).callbacks.append(self._settle_unless_rung)
-
-    def _settle_unless_rung(self, event: simpy.Event) -> None:
-        # Whoever has rung at this instant is answered after this event.
-        if not self._is_rung:
-            self._settle(event)
-
-    def _settle(self, _: simpy.Event) -> None:
-        self._is_rung = False
+    def _settle(self) -> None:
         if self.env.now > MAX_RUN_NS:
             raise SimulationError("the rollout exceeds 146 years, the limit of 64-bit times")
-        self.begin_round()
+        self._round += 1
         self.when_settled()
         # What was done may happen at this very instant; if so, there is another look before it ends.
-        self.begin_round()
+        self._round += 1

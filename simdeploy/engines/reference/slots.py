@@ -26,6 +26,8 @@ class Slots:
 
     Attributes
     ----------
+    holders : set of int
+        Numbers of the nodes that have one.
     delayed : int
         Slots that were given up and are not free yet.
     """
@@ -34,7 +36,7 @@ class Slots:
         self._site = site
         self._delay_ns = delay_ns
         self._failed_nodes_hold = failed_nodes_hold
-        self._holders: set[int] = set()
+        self.holders: set[int] = set()
         self._taken = 0
         self._taken_of_zone: dict[int, int] = {}
         self.delayed = 0
@@ -61,7 +63,7 @@ class Slots:
         if not self._site.terms.plan.has_slots:
             return
         for node in nodes:
-            self._holders.add(node.number)
+            self.holders.add(node.number)
             self._add(node, 1)
 
     def resolve(self, node: Node, *, is_canary: bool) -> None:
@@ -74,9 +76,9 @@ class Slots:
 
     def give_up(self, node: Node, *, at_once: bool = False) -> None:
         """Let a node give up its slot, if it has one; it is free after the delay, unless at once."""
-        if node.number not in self._holders:
+        if node.number not in self.holders:
             return
-        self._holders.remove(node.number)
+        self.holders.remove(node.number)
         if at_once or not self._delay_ns:
             self._free(node)
         else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from simpy.core import StopSimulation
 
-from simdeploy.engines.reference.engine import Cast, Run
+from simdeploy.engines.reference.engine import Cast, Run, collector_paused
 from simdeploy.engines.replay.ledger import Filler, Ledger
 from simdeploy.engines.replay.model import Model
 from simdeploy.engines.replay.modelled import ModelledNode, ModelledProber
@@ -77,9 +77,10 @@ def replay(
             operator = replace(model.operator, script=acts, change_windows=())
     cast = _Recorded(known, policy, orchestrator, ledger)
     world.nodes = cast.nodes
-    recording = Run(
-        world, policy, orchestrator, operator, known.type_name, zones=known.zones, calendar=calendar, cast=cast
-    ).finish()
+    with collector_paused():
+        recording = Run(
+            world, policy, orchestrator, operator, known.type_name, zones=known.zones, calendar=calendar, cast=cast
+        ).finish()
 
     first_moved = _find_first_move(known, recording)
     over = recording.makespan_ns
