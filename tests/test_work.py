@@ -1,13 +1,19 @@
-"""What the compiled engine does per node update, counted: a draw more for each node fails here on any machine."""
+"""What the engines do per node update, counted: a draw or an event more for each node fails here on any machine."""
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import numpy as np
 import pytest
+import simpy
 from interpreted import Interpreted, interpret
 from speed_cases import CASES, POLICY, bench_1000
 
+from simdeploy import simulate
 from simdeploy.engines.compiled.engine import run_compiled
+from simdeploy.engines.reference.controller import Controller
 
 NODES = 200
 SMALL = {
@@ -55,3 +61,26 @@ def test_work_per_node_update(interpreted: Interpreted, name: str) -> None:
     counts = interpreted.counts
     per_update = [counts[what] / updates for what in ("blocks", "draws", "binomials", "passes")]
     assert all(np.less_equal(per_update, MOST[name])), (per_update, MOST[name])
+
+
+@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+def test_events_per_node_update_of_the_reference_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node's start and its windows are an event of SimPy each, and the control plane looks once when it has its verdict. [property]"""
+    counts: Counter[str] = Counter()
+
+    def counted(owner: type, name: str) -> None:
+        work = getattr(owner, name)
+
+        def count(*args: Any, **keys: Any) -> Any:
+            counts[name] += 1
+            return work(*args, **keys)
+
+        monkeypatch.setattr(owner, name, count)
+
+    counted(simpy.Environment, "schedule")
+    counted(Controller, "act")
+    rollout = simulate(bench_1000(SMALL), engine="reference")
+    assert rollout.response_values["touched_nodes"] == NODES
+    # Some nodes have an unhealthy window, after which they need others; each wave begins with two looks.
+    assert 2 * NODES < counts["schedule"] < 2.15 * NODES
+    assert NODES < counts["act"] < 1.15 * NODES
