@@ -187,7 +187,7 @@ def send_wave(run, count):
     waves(run)[TURNS, wave] += count
     waves(run)[UNRESOLVED, wave] += count
     before = run.n_touched
-    n_slow = dispatch_quickly(run, first, count, turns[UP_AGAIN])
+    n_slow = dispatch_quickly(run, first, count)
     for place in range(n_slow):
         node = turns[UP_AGAIN, place]
         if can_be_reached(run, node):

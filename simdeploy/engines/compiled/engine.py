@@ -60,10 +60,9 @@ def prepare_compiled(scenario: Scenario, policies: Sequence[ScenarioPolicy]) -> 
     return Prepared(tuple(parts), len(policies))
 
 
-def is_ready(scenario: Scenario, policies: Sequence[ScenarioPolicy]) -> bool:
-    """Tell whether the engine can run these without being compiled first."""
-    parts = prepare_compiled(scenario, policies).parts
-    return kernel.is_ready(all_bundled=all(lowered.scalars["all_bundled"] for _, lowered in parts))
+def expect_compiling(scenario: Scenario, policies: Sequence[ScenarioPolicy]) -> float:
+    """Return for how many seconds, roughly, these would have to wait until what they need of the engine is compiled; 0 if it is."""
+    return kernel.expect_compiling(Memory(lowered, 0).run for _, lowered in prepare_compiled(scenario, policies).parts)
 
 
 def run_compiled(
@@ -150,7 +149,7 @@ def _run(memory: Memory, first: int, index: np.ndarray, n_before: int) -> Iterat
     """Run all replications; yield rows of outcomes as they come, and write into `index`, by replication, which one is whose."""
     rows = max(_ROWS, index.shape[1])
     done = 0
-    progress = np.zeros(3, dtype=np.int64)
+    progress = np.zeros(2, dtype=np.int64)
     ends = kernel.SPELLS_FULL
     whole, real = _make_rows(rows)
     while ends != kernel.DONE:
