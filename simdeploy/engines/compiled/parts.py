@@ -50,14 +50,9 @@ class Part:
     seconds: float
 
     @property
-    def is_loaded(self) -> bool:
-        """Whether it can be called."""
-        return bool(self.function.signatures)
-
-    @property
     def is_ready(self) -> bool:
         """Whether it need not be compiled."""
-        return self.is_loaded or is_cached(self.function, self.signature)
+        return bool(self.function.signatures) or is_cached(self.function, self.signature)
 
     def load(self) -> None:
         """Compile it, unless its code is on disk."""
@@ -65,6 +60,7 @@ class Part:
 
 
 _known: dict[str, Part] = {}
+_addresses: dict[str, int] = {}  # of those that are loaded
 
 
 def part(name: str, *arguments: Any, returns: Any = types.none, seconds: float) -> Callable[[Callable[..., Any]], Any]:
@@ -123,7 +119,7 @@ def count_seconds(names: Iterable[str]) -> float:
 
 def load_parts(names: Collection[str]) -> None:
     """Load some parts; those that have to be compiled first are divided between this process and another one."""
-    if all(_known[name].is_loaded for name in names):
+    if all(name in _addresses for name in names):
         return
     with _compiling:
         missing = sorted((name for name in names if not _known[name].is_ready), key=lambda name: -_known[name].seconds)
@@ -136,6 +132,7 @@ def load_parts(names: Collection[str]) -> None:
             helper.wait()
             for name in names:
                 _known[name].load()
+                _addresses[name] = get_address(_known[name].function, _known[name].signature)
 
 
 def _divide(names: list[str]) -> tuple[list[str], list[str]]:
@@ -202,4 +199,4 @@ def give_addresses(records: np.ndarray, names: Iterable[str]) -> None:
     """Write the addresses of parts that are loaded into the record of a run."""
     for name in names:
         if name in PARTS:
-            records[f"{name}_part"] = get_address(_known[name].function, _known[name].signature)
+            records[f"{name}_part"] = _addresses[name]
