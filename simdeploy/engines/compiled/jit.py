@@ -1,8 +1,8 @@
 """How everything here is compiled, and what the code is kept under: without the interpreter's lock, with IEEE division, and without fast-math.
 
 numba would optimise every function and turn it into machine code as soon as it is compiled, each with all that it calls, and
-then do the same again for its caller. Here only the entry is called from Python, so all other functions are merely linked, and
-the whole is optimised and translated once: that halves the time of a cold start. Most of what is left is Python: numba takes
+then do the same again for its caller. Here only entries have machine code, the parts of the engine (:mod:`.parts`). All other functions
+are merely linked, and each part is optimised and translated once: that halves the time of a cold start. Most of what is left is Python: numba takes
 half a millisecond for every instruction of a function. So what many functions need is a view or a function of its own
 (`inlined`), rather than numba's `inline="always"`, which would make its instructions again for every caller.
 """

@@ -5,7 +5,7 @@ It has parts (:mod:`.parts`), and nobody waits for more of them than a run needs
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numba import from_dtype, types
@@ -27,7 +27,7 @@ from simdeploy.engines.compiled.continuations import run_continuations
 from simdeploy.engines.compiled.controller import run_rollout
 from simdeploy.engines.compiled.jit import compiled, entry
 from simdeploy.engines.compiled.outcomes import WEIGHT, real_rows, whole_rows
-from simdeploy.engines.compiled.parts import add_part, count_seconds, give_addresses, load_parts, part
+from simdeploy.engines.compiled.parts import add_part, load_parts, part
 from simdeploy.engines.compiled.responses import measure
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.sampling import prepare, sample, sample_nodes
@@ -76,33 +76,26 @@ _SIGNATURE = (
     types.int32[:, ::1],
     types.int64[::1],
 )
-add_part("entry", _run, _SIGNATURE, seconds=6)
+add_part("entry", _run, _SIGNATURE, seconds=4)
 
 
-def expect_compiling(runs: Iterable[np.ndarray]) -> float:
-    """Return for how many seconds, roughly, some runs would have to wait for parts to be compiled; 0 if they are all there.
+def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
+    """Return the parts that a run needs, perhaps some more.
 
     Parameters
     ----------
-    runs : iterable of ndarray of RUN, shape (1,)
+    run : mapping of str to number
+        The record of the run, or what a scenario and policies say of it.
+    in_bundles : bool
+        Whether all rollouts are followed in bundles, unless that turns out not to be possible.
+    with_notes : bool
+        Whether anything is noted besides outcomes.
     """
-    return count_seconds({name for records in runs for name in _find_parts(records, is_bundled=_is_bundled(records))})
-
-
-def _is_bundled(records: np.ndarray) -> bool:
-    return bool(records["all_bundled"][0]) and not records["n_continuations"][0]
-
-
-def _find_parts(records: np.ndarray, *, is_bundled: bool) -> list[str]:
-    """Return the parts that a run needs, perhaps some more."""
-    run = records[0]
-    parts = [*_ALWAYS, *(("bundles",) if run["n_rules"] else ())]
-    if is_bundled:
+    parts = {*_ALWAYS, *(["bundles"] if run["n_rules"] else [])}
+    if in_bundles:
         return parts
-    parts += _ONE_BY_ONE
-    parts += ["gates"] if run["has_gates"] else []
-    parts += ["sliding"] if run["slides"] else []
-    return [*parts, *(("notes",) if run["n_times"] or run["is_tilted"] or run["level"] else ())]
+    chosen = {"gates": run["has_gates"], "slots": run["slides"], "notes": with_notes}
+    return {*parts, *_ONE_BY_ONE, *(name for name, is_needed in chosen.items() if is_needed)}
 
 
 def run_replications(
@@ -127,15 +120,15 @@ def run_replications(
     int
         Why it ends: DONE, ROWS_FULL or SPELLS_FULL.
     """
-    is_bundled = _is_bundled(records) and not records["rollouts_part"][0]
+    run = records[0]
+    in_bundles = run["all_bundled"] and not run["n_continuations"] and not run["rollouts_part"]
+    with_notes = run["n_times"] or run["is_tilted"] or run["level"]
     while True:
-        parts = _find_parts(records, is_bundled=is_bundled)
-        load_parts(parts)
-        give_addresses(records, parts)
+        load_parts(find_parts(run, in_bundles=in_bundles, with_notes=with_notes), records)
         ends = int(_run(records, first, whole, real, index, progress))
         if ends != BEYOND_BUNDLES:
             return ends
-        is_bundled = False
+        in_bundles = False
 
 
 @compiled
@@ -196,7 +189,7 @@ def _run_one_by_one(run, indices, progress):
     return True
 
 
-@part("notes", returns=types.boolean, seconds=7)
+@part("notes", returns=types.boolean, seconds=5)
 def _note(run):
     """Note what some ask for besides the outcome of a rollout; False if it has more spells than there is room for."""
     if run.n_times and not trace(run):
@@ -208,7 +201,7 @@ def _note(run):
     return True
 
 
-@part("bundles", seconds=10)
+@part("bundles", seconds=8)
 def _follow_bundles(run):
     """Find the outcomes of all policies that are followed in bundles."""
     whole, real = whole_rows(run), real_rows(run)

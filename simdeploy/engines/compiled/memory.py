@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.engines.compiled.clock import EVENT_BITS
-from simdeploy.engines.compiled.codes import SLIDING
 from simdeploy.engines.compiled.lowering import Lowered
 from simdeploy.engines.compiled.records import (
     MOST_STEP_WINDOWS,
@@ -142,8 +141,6 @@ class Memory:
             self._keep(name, table)
         self.run["planned_change_at"] = self.run["nodes_look_at"] = NEVER
         self.run["stepped_requests"] = -1
-        self.run["has_gates"] = (tables["policies"]["gate"] >= 0).any()
-        self.run["slides"] = (tables["policies"]["pacing"] == SLIDING).any()
         self.run["n_sizes"] = len(tables["sizes"])
         self.run["room"] = tables["scratch"].shape[1]
         self.run["room_ranked"] = _FEW_LOOKS

@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from threading import RLock
-from typing import Any
+from threading import Lock
+from typing import Any, Self
 
 import numpy as np
 from numba import from_dtype, types
@@ -28,7 +28,7 @@ from simdeploy.engines.compiled.shortcuts import shortcuts
 from simdeploy.engines.compiled.views import load
 
 _STARTING_S = 2  # of the other process
-_compiling = RLock()
+_compiling = Lock()
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,12 @@ class Part:
         return bool(self.function.signatures) or is_cached(self.function, self.signature)
 
     def load(self) -> None:
-        """Compile it, unless its code is on disk."""
-        self.function.compile(self.signature)
+        """Compile it, unless its code is on disk, where there may be no room for it."""
+        try:
+            self.function.compile(self.signature)
+        except OSError:
+            if not self.function.signatures:
+                raise
 
 
 _known: dict[str, Part] = {}
@@ -112,20 +116,29 @@ def _call_by_address(name: str) -> Any:
     return codegen
 
 
-def count_seconds(names: Iterable[str]) -> float:
-    """Return how long compiling these parts takes, roughly, in this process alone; 0 if all are ready."""
-    return sum(_known[name].seconds for name in names if not _known[name].is_ready)
+def expect_seconds(names: Collection[str] | None = None) -> float:
+    """Return how long compiling some parts, or all, takes here, roughly; 0 if they are ready."""
+    own, others = _divide(_known if names is None else names)
+    return max(_count_seconds(own), _count_seconds(others) + _STARTING_S if others else 0)
 
 
-def load_parts(names: Collection[str]) -> None:
-    """Load some parts; those that have to be compiled first are divided between this process and another one."""
-    if all(name in _addresses for name in names):
-        return
+def load_parts(names: Collection[str], records: np.ndarray) -> None:
+    """Load some parts, and write their addresses into the record of a run.
+
+    Those that have to be compiled first are divided between this process and another one.
+    """
+    if not all(name in _addresses for name in names):
+        _load_parts(names)
+    for name in names:
+        if name in PARTS:
+            records[f"{name}_part"] = _addresses[name]
+
+
+def _load_parts(names: Collection[str]) -> None:
     with _compiling:
-        missing = sorted((name for name in names if not _known[name].is_ready), key=lambda name: -_known[name].seconds)
-        own, others = _divide(missing) if len(missing) > 1 and _may_start_another() else (missing, [])
-        if missing:
-            announce(max(count_seconds(own), count_seconds(others) + _STARTING_S))
+        own, others = _divide(names)
+        if own:
+            announce(expect_seconds(names))
         with shortcuts(), _Helper(others) as helper:
             for name in own:
                 _known[name].load()
@@ -135,17 +148,22 @@ def load_parts(names: Collection[str]) -> None:
                 _addresses[name] = get_address(_known[name].function, _known[name].signature)
 
 
-def _divide(names: list[str]) -> tuple[list[str], list[str]]:
-    """Divide parts, the longest first, so that two processes take about as long."""
-    own, others = [names[0]], []
-    own_s, others_s = _known[names[0]].seconds, float(_STARTING_S)
-    for name in names[1:]:
-        if own_s <= others_s:
-            own.append(name)
-            own_s += _known[name].seconds
-        else:
-            others.append(name)
-            others_s += _known[name].seconds
+def _count_seconds(names: Iterable[str]) -> float:
+    return sum(_known[name].seconds for name in names)
+
+
+def _divide(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Divide parts that have to be compiled, the longest first, so that two processes take about as long."""
+    missing = sorted(
+        (name for name in names if not _known[name].is_ready), key=lambda name: (-_known[name].seconds, name)
+    )
+    if not _may_start_another():
+        return missing, []
+    own: list[str] = []
+    others: list[str] = []
+    for name in missing:
+        is_own = _count_seconds(own) <= _count_seconds(others) + _STARTING_S
+        (own if is_own else others).append(name)
     return own, others
 
 
@@ -179,7 +197,7 @@ class _Helper:
         if self._process is not None:
             self._process.wait()
 
-    def __enter__(self) -> _Helper:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -193,10 +211,3 @@ def _compile_as_asked() -> None:
     with shortcuts():
         for name in sys.argv[1:]:
             _known[name].load()
-
-
-def give_addresses(records: np.ndarray, names: Iterable[str]) -> None:
-    """Write the addresses of parts that are loaded into the record of a run."""
-    for name in names:
-        if name in PARTS:
-            records[f"{name}_part"] = _addresses[name]

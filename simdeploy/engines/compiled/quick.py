@@ -203,7 +203,7 @@ def list_slow(run, rule, first, last, now, slow, n_slow):
     return n_slow
 
 
-@part("waves", types.int64, types.int64, returns=types.int64, seconds=4)
+@part("waves", types.int64, types.int64, returns=types.int64, seconds=3)
 def dispatch_quickly(run, first, count):
     """Dispatch those of the next nodes whose fate is plain; list the others as `UP_AGAIN`, and return how many they are."""
     slow = lists(run)[UP_AGAIN]

@@ -334,7 +334,7 @@ _BARRIER = [
 # bundles that were followed, their waves, and rollouts that were run one by one.
 _WORK = [(f"work_{what}", _INT) for what in ("sampled", "looks", "fates", "bundles", "waves", "rollouts")]
 # What is compiled by itself, see :mod:`.parts`.
-PARTS = ("draws", "fates", "bundles", "rollouts", "waves", "sliding", "gates", "outcomes", "notes")
+PARTS = ("draws", "fates", "bundles", "rollouts", "waves", "slots", "gates", "outcomes", "notes")
 # Rows of outcomes.
 _OUTCOMES = [("whole_at", _INT), ("real_at", _INT), ("n_rows", _INT)]
 RUN = np.dtype(

@@ -1,6 +1,6 @@
 """Shortcuts while the engine is compiled: answers that numba would work out again and again.
 
-They save a quarter of the time. Each replaces a function of numba's for so long, by one that returns the same; a version of numba
+They save a third of the time. Each replaces a function of numba's for so long, by one that returns the same; a version of numba
 without one of these functions takes none.
 """
 
@@ -67,7 +67,8 @@ def shortcuts() -> Iterator[None]:
         if kind is dict:
             value = value.values()
         elif isinstance(value, ir.Inst):
-            return value.list_vars()
+            listed: list[Any] = value.list_vars()
+            return listed
         elif kind is not list and kind is not tuple:
             return []
         found: list[Any] = []
@@ -78,7 +79,7 @@ def shortcuts() -> Iterator[None]:
                 found += list_vars(self, part)
         return found
 
-    def process_seldom(self: Any, emit_dels: bool = False, extend_lifetimes: bool = False) -> None:  # noqa: FBT001, FBT002
+    def process_seldom(self: Any, emit_dels: bool = False, extend_lifetimes: bool = False) -> None:
         # After every pass but the last, it works out which variables are alive in each block, which nobody asks for.
         if emit_dels or self.func_ir.is_generator:
             process(self, emit_dels, extend_lifetimes)

@@ -62,7 +62,7 @@ def may_slide(run):
     )
 
 
-@part("sliding", returns=types.boolean, seconds=4)
+@part("slots", returns=types.boolean, seconds=3)
 def slide(run):
     """Let verdicts count, and nodes have their turn in the slots that they leave, until something else happens.
 

@@ -35,8 +35,7 @@ def make_view(address: str, dtype: Any, *shape: str | int) -> Any:
             array = make_array(array_type)(context, builder)
             item_size = np.dtype(dtype).itemsize
             sizes = [
-                intp(one) if isinstance(one, int) else load(context, builder, record_type, record, one)
-                for one in shape
+                intp(one) if isinstance(one, int) else load(context, builder, record_type, record, one) for one in shape
             ]
             strides = [intp(item_size)]
             for size in sizes[:0:-1]:
