@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
 from numba import from_dtype
 from numba.core import caching
+from numba.core.compiler import run_frontend
 
 from simdeploy import Scenario, SimulationError, read_scenario, simulate
 from simdeploy.engines import choice
@@ -160,16 +162,37 @@ def test_most_intervals_at_once():
 
 def test_shortcuts_end():
     """Whatever happens while the engine is compiled, numba is as it was afterwards. [contract]"""
-    before = repr(from_dtype(RUN))
+    before = repr(from_dtype(RUN)), gc.get_threshold()
 
     def fail() -> None:
         with shortcuts():
-            assert repr(from_dtype(RUN)) != before
+            assert repr(from_dtype(RUN)) != before[0]
+            assert gc.get_threshold() > before[1]
             raise KeyError
 
     with pytest.raises(KeyError):
         fail()
-    assert repr(from_dtype(RUN)) == before
+    assert (repr(from_dtype(RUN)), gc.get_threshold()) == before
+
+
+def test_shortcuts_list_the_same_variables():
+    """What an instruction reads and writes is the same by the shortcut: in calls, loops, tuples, slices and with named arguments. [contract]"""
+
+    def look(values: Any, start: Any) -> Any:
+        total = start
+        for place in range(len(values)):
+            low, high = values[place], max(total, values[1:][place])
+            total += int(low, base=high) if low else -high
+        return (total, [start])
+
+    instructions = [one for block in run_frontend(look).blocks.values() for one in block.body]
+
+    def list_all() -> list[list[str]]:
+        return [sorted(variable.name for variable in one.list_vars()) for one in instructions]
+
+    theirs = list_all()
+    with shortcuts():
+        assert list_all() == theirs
 
 
 def test_no_shortcuts_without_what_they_replace(monkeypatch):
