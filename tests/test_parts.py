@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from numba.core import caching
 
 from simdeploy import Scenario, SimdeployWarning, read_scenario
 from simdeploy.engines.compiled import engine, kernel, outcomes, parts
@@ -163,9 +164,12 @@ def test_a_process_compiles_what_it_is_asked_for(made_up: dict[str, parts.Part],
 
 
 def test_where_no_other_process_helps(monkeypatch: pytest.MonkeyPatch):
-    """On one core, in a worker, and in a program that is not Python's own, this process compiles alone. [contract]"""
+    """On one core, in a worker, without a folder for code, and in a program that is not Python's own, this process compiles alone. [contract]"""
     monkeypatch.setattr(parts.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     assert parts._may_start_another()
+    with monkeypatch.context() as changed:
+        changed.setattr(parts._known["entry"].function, "_cache", caching.NullCache())
+        assert not parts._may_start_another()
     with monkeypatch.context() as changed:
         changed.setattr(parts.os, "sched_getaffinity", lambda _: {0})
         assert not parts._may_start_another()

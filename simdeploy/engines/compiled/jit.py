@@ -224,6 +224,11 @@ def is_cached(dispatcher: Any, signature: Any) -> bool:
         return False
 
 
+def has_folder(dispatcher: Any) -> bool:
+    """Tell whether there is a folder for a function's code."""
+    return dispatcher._cache.cache_path is not None  # noqa: SLF001
+
+
 def get_address(dispatcher: Any, signature: Any) -> int:
     """Return the address of a compiled function's machine code, as other compiled code calls it."""
     done = dispatcher.overloads[signature]

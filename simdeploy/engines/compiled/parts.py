@@ -22,7 +22,7 @@ from numba import from_dtype, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from simdeploy.engines.compiled.jit import announce, entry, get_address, is_cached
+from simdeploy.engines.compiled.jit import announce, entry, get_address, has_folder, is_cached
 from simdeploy.engines.compiled.run import PARTS, RUN
 from simdeploy.engines.compiled.shortcuts import shortcuts
 from simdeploy.engines.compiled.views import load
@@ -168,10 +168,11 @@ def _divide(names: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def _may_start_another() -> bool:
-    """Tell whether another process would compile faster: not on one core, and not beside other workers, which do the same."""
+    """Tell whether it pays to compile in another process, too: not on one core, nor beside other workers, which do the same."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     is_python = bool(sys.executable) and not getattr(sys, "frozen", False)
-    return n_cores > 1 and is_python and multiprocessing.parent_process() is None
+    can_hand_over = has_folder(_known["entry"].function)
+    return n_cores > 1 and is_python and can_hand_over and multiprocessing.parent_process() is None
 
 
 class _Helper:
