@@ -48,6 +48,10 @@ RESPONSES = {
     "decision_requests": "Int64",
 }
 
+# What the interval of a mean takes to be trusted: so many worlds in all, none that counts for more releases than this, and so many that are
+# expected of each kind of release. Others too often miss what happens in one rollout of a hundred, which may cost any amount.
+FEWEST_WORLDS, LARGEST_WEIGHT, FEWEST_OF_A_KIND = 400, 1 / 300, 20
+
 # The likelihood ratio of a replication under a tilt; no response, for it says nothing of the rollout.
 WEIGHT = "weight"
 

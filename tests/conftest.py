@@ -160,7 +160,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def few_worlds_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let verdicts on means rest on fewer worlds than show rare rollouts."""
     monkeypatch.setattr("simdeploy.statistics.combining.FEWEST_WORLDS", 1)
-    monkeypatch.setattr("simdeploy.statistics.combining._LARGEST_WEIGHT", 1)
+    monkeypatch.setattr("simdeploy.statistics.combining.LARGEST_WEIGHT", 1)
 
 
 @pytest.fixture

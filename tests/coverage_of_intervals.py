@@ -8,7 +8,7 @@ import numpy as np
 
 from simdeploy.analysis.costs.knowing import KIND, WORLD, estimate_values_of_knowing
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.combining import combine
+from simdeploy.statistics.combining import combine, enough_of_each
 from simdeploy.statistics.estimators import estimate_rows
 from simdeploy.statistics.sample import Lump, Sample, Strata, as_sample
 
@@ -17,6 +17,7 @@ LEVEL = 0.95
 MEAN_OF_LOGNORMAL = np.exp(0.5)
 PRICE, DEFECTIVE = 1000.0, np.array([0.9, 0.1])
 PAIR = (2.0, 1.0)
+KINDS = np.array([0.85, 0.15])
 
 
 def covers(found, truth):
@@ -49,10 +50,10 @@ def waves(rng, shape):
 
 
 def escapes(rate):
-    """Return how to measure costs in worlds by kind, two in five of the defective kind, of which some escape for a price."""
+    """Return how to measure costs in worlds by kind, three in ten of the defective kind, of which some escape for a price."""
 
     def measure(rng, shape):
-        repetitions, n = shape[0], (3 * shape[1] // 5, 2 * shape[1] // 5)
+        repetitions, n = shape[0], (7 * shape[1] // 10, 3 * shape[1] // 10)
         escaped = np.hstack([np.zeros((repetitions, n[0])), rng.random((repetitions, n[1])) < rate])
         costs = 10 * rng.lognormal(0, 1, escaped.shape) + PRICE * escaped
         lump = Lump(np.array([0.0, PRICE]), escaped, np.full((repetitions, 2), np.nan))
@@ -97,6 +98,33 @@ def mixed_differences(rng, shape):
 def draw_rare(share):
     """Return how to draw values of about 10, or 110 in a share of the rollouts."""
     return lambda rng, shape: rng.normal(10, 1, shape) + 100.0 * (rng.random(shape) < share)
+
+
+def draw_by_kind(draw):
+    """Return how to draw samples in worlds by kind: as few of the good kind as trusted means take; the others cost about 1."""
+
+    def draw_sample(rng, shape):
+        repetitions, n = shape
+        good = int(enough_of_each(KINDS, n)[0]) or n // 2
+        values = np.hstack([draw(rng, (repetitions, good)), rng.normal(1, 0.1, (repetitions, n - good))])
+        return Sample(values, Strata(np.repeat([0, 1], (good, n - good)), KINDS), np.full(repetitions, np.inf))
+
+    return draw_sample
+
+
+def of_means_by_kind(draw, truth):
+    """Return how to measure intervals of means in worlds by kind, with the mean of the good kind's law."""
+    truth = float(KINDS @ (truth, 1))
+    return lambda rng, shape: covers(
+        combine(draw_by_kind(draw)(rng, shape), is_rate=False, confidence_level=LEVEL), truth
+    )
+
+
+def mixed_differences_by_kind(rng, shape):
+    """Compare such policies in worlds by kind."""
+    draw = draw_by_kind(draw_mixed(0.02 / KINDS[0]))
+    first, second = (draw(rng, shape).scaled(factor) for factor in PAIR)
+    return covers(combine(first - second, is_rate=False, confidence_level=LEVEL), 1 + 29 * 0.02)
 
 
 def band(rng, shape):
@@ -170,6 +198,13 @@ INTERVALS = {
     "mean of 0, or 100 in 1 % of the rollouts": of_means(lambda rng, shape: 100.0 * (rng.random(shape) < 0.01), 1.0),
     "mean of about 10, or 110 in 1 % of the rollouts": of_means(draw_rare(0.01), 11.0),
     "mean of exponential values, 30 times larger in 2 % of the rollouts": of_means(draw_mixed(0.02), 1.58),
+    "mean by kind of about 10, or 110 in 1 % of the rollouts, all good": of_means_by_kind(
+        draw_rare(0.01 / KINDS[0]), 10 + 1 / KINDS[0]
+    ),
+    "mean by kind of exponential values, 30 times larger in 2 % of the rollouts, all good": of_means_by_kind(
+        draw_mixed(0.02 / KINDS[0]), 1 + 29 * 0.02 / KINDS[0]
+    ),
+    "difference of such exponential values by kind": mixed_differences_by_kind,
     "cost, half of defective releases escape": escapes(0.5),
     "cost, 1 in 10,000 of defective releases escapes": escapes(1e-4),
     "difference of costs of two policies": differences,

@@ -10,17 +10,20 @@ import numpy as np
 import pytest
 from generators import Decisions, scenario_of
 from scipy.stats import binom
+from small import rolling, small
 from test_decisions import RISKY, SWITCHES
 
 import simdeploy
 from simdeploy import Scenario
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.costs.causes import estimate_costs
 from simdeploy.errors import InputError
 from simdeploy.experiments import replicate, sweep
 from simdeploy.experiments.chances import StopChances
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.validation.decisions.exact import evaluate
 from simdeploy.validation.decisions.problems import make_problems
+from simdeploy.vocabulary import CAUSES
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
@@ -175,6 +178,30 @@ def test_sweeps_of_settings(rare):
     assert exact[0] > 1.1 * exact[1]
 
 
+def test_sweeps_of_scenarios(rare):
+    """A sweep over keys of the scenario knows the probabilities of each case in its own scenario. [oracle]"""
+    vary = {
+        "scenario.fleet.start_failure": [0.001, 0.02],
+        "scenario.orchestrator.limit_comparison": ["exceeds", "reaches"],
+    }
+    result = sweep(rare, ["usual"], vary=vary, strata="kinds", replications=20, engine="compiled")
+    rates = simdeploy.estimate(result, ["false_alarm given good"]).to_frame()["estimate"].tolist()
+    exact = []
+    for case in result.cases.to_dict("records"):
+        scenario = rare.with_values({name.removeprefix("scenario."): case[name] for name in vary})
+        exact.append(evaluate(scenario, scenario.policy("usual")).kinds[0].stopped)
+    assert np.allclose(rates, exact, rtol=1e-9)
+    assert len(set(exact)) >= 3
+
+
+def test_known_rates_have_digits_of_their_own():
+    """A trade-off says how much a known rate changes, however little. [contract]"""
+    fleet = {"nodes": 50, "update_duration": "1m", "start_failure": 0.004}
+    scenario = small(fleet, policies={"waves": rolling(25, max_failed_nodes=2)})
+    answer = simdeploy.tradeoff(scenario, engine="compiled").answer
+    assert "false alarms from 0.109 to 5.6e-06 % (by -0.109 pp)" in answer
+
+
 def test_what_depends_on_single_worlds(rare):
     """The value of knowing a world counts its verdict, which an estimate of the cost averages. [property]"""
     table = replicate(rare, ["usual", "strict"], strata="kinds", replications=60, engine="compiled")
@@ -185,3 +212,15 @@ def test_what_depends_on_single_worlds(rare):
     first, second = (sample.in_worlds(np.arange(60) % 2 == half) for half in (0, 1))
     joined = first.join(second)
     assert np.allclose(np.sort(joined.as_drawn().values), np.sort(values.of(Measure("cost"))))
+
+
+def test_causes_add_up_where_verdicts_are_known(rare):
+    """What a verdict costs besides its price is expected of each cause as of the total, so the causes add up to it. [property]"""
+    gated = {"strategy": "rolling", "max_parallel": 30, "health_check": {"deadline": "5m", "gate": {"kind": "pooled"}}}
+    policies = {**{name: rare.policy(name).spec for name in ("usual", "strict")}, "gated": gated}
+    table = replicate(rare, policies, strata="kinds", replications=60, engine="compiled")
+    parts = estimate_costs(table, costs=rare.costs).parts.pivot(index="policy", columns="cause", values="estimate")
+    assert parts[list(CAUSES)].sum(axis=1).to_dict() == pytest.approx(parts["cost"].to_dict(), rel=1e-12)
+    requests = Values(table, ["cost_failed_requests"]).sample(Measure("cost_failed_requests"))
+    is_expected = ~np.isclose(requests.means(), requests.as_drawn().means(), rtol=1e-6)
+    assert is_expected[[0, 2]].tolist() == [True, False]  # of the gated one nothing is known

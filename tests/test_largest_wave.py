@@ -244,7 +244,7 @@ def limited():
         # Of few rollouts, so that whether their costs can be trusted says nothing.
         for name, value in (
             ("FEWEST_WORLDS", 1),
-            ("_LARGEST_WEIGHT", 1),
+            ("LARGEST_WEIGHT", 1),
             ("_FEWEST_VALUES", 1),
             ("_FEWEST_EQUAL", 1),
             ("MOST_SKEWED", 1e9),

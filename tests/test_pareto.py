@@ -17,7 +17,7 @@ from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_domina
 from simdeploy.analysis.tradeoffs.pareto import pareto_front
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, sweep
-from simdeploy.plotting.tradeoff import plot_pareto
+from simdeploy.plotting.pareto import plot_pareto
 from simdeploy.scenario.measures import Measure
 
 MAKESPAN, BLAST = Measure("makespan_s"), Measure("blast_radius")

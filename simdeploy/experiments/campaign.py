@@ -153,8 +153,8 @@ class Campaign:
         if self._warns_of_suspicions:
             self._warn(*work.warnings)
         scenario = next(iter(scenarios.values()))
-        kind = next((each for each in scenario.release if each.name == scenario.kind), None)
-        stopped = None if kind is None else maker.find_stop_chances(kind)
+        is_of_kind = any(kind.name == scenario.kind for kind in scenario.release)
+        stopped = maker.find_stop_chances() if is_of_kind else None
         cases = made["cases"] = made["cases"] if "cases" in made else table.to_frame()
         release = made["release"] = made["release"] if "release" in made else _describe_release(scenarios, cases)
         rows: Rows

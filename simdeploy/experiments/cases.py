@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from simdeploy.engines.block import Block
     from simdeploy.experiments.levers import Lever
     from simdeploy.scenario import Scenario, ScenarioPolicy
-    from simdeploy.world.release import ReleaseKind
 
 T = TypeVar("T")
 
@@ -124,17 +122,23 @@ class CaseMaker:
             checked=Checked(making.list_warnings(), making.n_node_updates / len(numbers)),
         )
 
-    def find_stop_chances(self, kind: ReleaseKind) -> np.ndarray:
-        """Return by case the probability that a rollout is stopped if the release is of a kind; NaN where not known."""
-        unknown = np.full(len(self.table), np.nan)
-        if len(self.scenarios) > 1 or any(lever.is_factor for lever in self.table.points.levers):
-            return unknown
-        chances = StopChances(next(iter(self.scenarios.values())), kind)
-        if not chances.are_known:
-            return unknown
+    def find_stop_chances(self) -> np.ndarray:
+        """Return by case the probability that a rollout is stopped, given the kind of release of its scenario; NaN where not known, and if
+        there are too many scenarios to keep.
+        """
         making = _Making(self)
-        policies = map(making.find_policy, range(len(self.table)))
-        return np.array([math.nan if policy is None else chances.of(policy) for policy in policies])
+        chances: dict[int, StopChances] = {}  # by the identity of a scenario
+        found = np.full(len(self.table), np.nan)
+        if len(found) > _MOST_KEPT and any(lever.is_factor for lever in self.table.points.levers):
+            return found
+        for case in range(len(found)):
+            world, policy = making.find(case)
+            if world is None or policy is None:
+                continue
+            if id(world) not in chances:
+                chances[id(world)] = StopChances(world, next(kind for kind in world.release if kind.name == world.kind))
+            found[case] = chances[id(world)].of(policy)
+        return found
 
     def _make(self, numbers: Sequence[int], *, keep_broken: bool) -> _Making:
         making = _Making(self)
@@ -237,10 +241,11 @@ class _Making:
         self.group.append(group)
         self.place.append(place)
 
-    def find_policy(self, case: int) -> ScenarioPolicy | None:
-        """Return the policy of a case; None for an invalid one."""
+    def find(self, case: int) -> tuple[Scenario | None, ScenarioPolicy | None]:
+        """Return scenario and policy of a case; None for an invalid one."""
         scenario, name, point = self._maker.table.find(case)
-        return self._make_policy(scenario, name, self._points.index[point].tolist()).value
+        index = self._points.index[point].tolist()
+        return self._worlds[scenario].at(index).value, self._make_policy(scenario, name, index).value
 
     def _make_policy(self, scenario: str, name: str, index: Sequence[int]) -> _Made[ScenarioPolicy]:
         """Return the policy of a case, also if its scenario is invalid."""

@@ -16,6 +16,7 @@ from simdeploy.errors import InputError, Problem, SimdeployWarning, not_among, r
 from simdeploy.experiments.arguments import MOST_REPLICATIONS, is_whole
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.scenario.measures import ON_STOPPED, find_subject
+from simdeploy.vocabulary import FEWEST_OF_A_KIND, FEWEST_WORLDS, LARGEST_WEIGHT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -244,19 +245,24 @@ def read_worlds(asked: Any, kinds: Kinds, replications: Any) -> dict[str, range]
 
 
 def divide_by_roots(kinds: Kinds, n: int) -> dict[str, int]:
-    """Divide worlds among the kinds in proportion to the square roots of their probabilities.
+    """Divide worlds among the kinds in proportion to the square roots of their probabilities; each gets what trusted means take, if there
+    are that many.
 
     Examples
     --------
-    >>> divide_by_roots(Kinds(("good", "bad"), (False, True), np.array([0.9, 0.1])), 100)
-    {'good': 75, 'bad': 25}
+    >>> kinds = Kinds(("good", "bad"), (False, True), np.array([0.95, 0.05]))
+    >>> divide_by_roots(kinds, 100), divide_by_roots(kinds, 400)
+    ({'good': 81, 'bad': 19}, {'good': 325, 'bad': 75})
     """
     highest = dict(zip(kinds.names, np.atleast_2d(kinds.probabilities).max(axis=0).tolist(), strict=True))
-    return divide({kind: math.sqrt(highest[kind]) for kind in kinds.possible}, n, fewest=_FEWEST)
+    needed = {kind: max(math.ceil(highest[kind] / LARGEST_WEIGHT), FEWEST_OF_A_KIND) for kind in kinds.possible}
+    is_enough = n >= max(FEWEST_WORLDS, sum(needed.values()))
+    roots = {kind: math.sqrt(highest[kind]) for kind in kinds.possible}
+    return divide(roots, n, fewest=needed if is_enough else _FEWEST)
 
 
-def divide(shares: Mapping[str, float], n: int, *, fewest: int) -> dict[str, int]:
-    """Divide worlds in proportion to shares, at least `fewest` each (if there are that many); rounded to the largest
+def divide(shares: Mapping[str, float], n: int, *, fewest: int | Mapping[str, int]) -> dict[str, int]:
+    """Divide worlds in proportion to shares, at least `fewest` each (if there are that many), or of each; rounded to the largest
     remainders.
 
     Examples
@@ -264,16 +270,16 @@ def divide(shares: Mapping[str, float], n: int, *, fewest: int) -> dict[str, int
     >>> divide({"good": 9.0, "bad": 1.0}, 20, fewest=5)
     {'good': 15, 'bad': 5}
     """
-    fewest = min(fewest, n // len(shares))
+    least = dict.fromkeys(shares, min(fewest, n // len(shares))) if isinstance(fewest, int) else dict(fewest)
     free = dict(shares)
     while True:  # until no share of what is left is below the fewest
-        left, total = n - fewest * (len(shares) - len(free)), sum(free.values())
+        left, total = n - sum(least[kind] for kind in shares if kind not in free), sum(free.values())
         exact = {kind: left * (share / total if total else 1 / len(free)) for kind, share in free.items()}
-        small = [kind for kind, amount in exact.items() if amount < fewest]
+        small = [kind for kind, amount in exact.items() if amount < least[kind]]
         if not small or len(small) == len(free):
             break
         free = {kind: share for kind, share in free.items() if kind not in small}
-    counts = dict.fromkeys(shares, fewest) | {kind: math.floor(amount) for kind, amount in exact.items()}
+    counts = least | {kind: math.floor(amount) for kind, amount in exact.items()}
     for kind in sorted(exact, key=lambda kind: counts[kind] - exact[kind])[: n - sum(counts.values())]:
         counts[kind] += 1
     return counts

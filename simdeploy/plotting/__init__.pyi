@@ -13,11 +13,12 @@ from .distribution import plot_distribution as plot_distribution
 from .fleet import plot_fleet as plot_fleet
 from .gates import plot_gates as plot_gates
 from .heatmap import plot_heatmap as plot_heatmap
+from .pareto import plot_pareto as plot_pareto
 from .rare import plot_rare as plot_rare
 from .regret import plot_regret as plot_regret
 from .scoring import plot_score as plot_score
 from .sensitivity import plot_sensitivity as plot_sensitivity, plot_tornado as plot_tornado
 from .timeline import plot_timeline as plot_timeline
 from .timelines import plot_timelines as plot_timelines
-from .tradeoff import plot_pareto as plot_pareto, plot_tradeoff as plot_tradeoff
+from .tradeoff import plot_tradeoff as plot_tradeoff
 from .tuning import plot_settings as plot_settings, plot_tuning as plot_tuning

@@ -1,29 +1,26 @@
-"""What one measure costs in another one: the curves of thresholds, and the front of all policies."""
+"""What one measure costs in another one: the curves of thresholds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.asking.naming import describe_measure, name_cases
+from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.asking.verdicts import find_direction
-from simdeploy.errors import InputError, Problem
-from simdeploy.plotting.axes import find_measure, label_points, sample_line, set_limits, set_measure_axis
-from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
+from simdeploy.plotting.axes import label_points, sample_line
+from simdeploy.plotting.intervals import tell_untrusted
 from simdeploy.plotting.marks import mark_points
+from simdeploy.plotting.plane import choose_measures, draw_both_intervals, read_values, set_axes
 from simdeploy.plotting.style import (
     BETTER,
     BLUE,
     CURRENT,
     DEFAULT,
-    LIGHT_GREY,
     LINE_LOOKS,
-    ORANGE,
     in_plain_text,
-    put_legend_above,
     say_nothing_known,
 )
 from simdeploy.plotting.wrapping import wrap_axis_label
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from simdeploy.analysis.tradeoffs.moving import Tradeoff
-    from simdeploy.analysis.tradeoffs.pareto import ParetoFront
     from simdeploy.experiments.levers import Lever
     from simdeploy.scenario.measures import Measure
 
@@ -107,7 +103,7 @@ def plot_tradeoff(
     >>> plot_tradeoff(Figure().subplots(), result).get_xlabel()
     'false alarms'
     """
-    measures = _choose_measures(result.axes, x, y)
+    measures = choose_measures(result.axes, x, y)
     levers = result.levers if lever is None else (result.lever(lever),)
     curves = [_read_curve(result, each, measures) for each in levers]
     estimates = np.concatenate([curve.points for curve in curves])
@@ -147,7 +143,7 @@ def _read_curve(result: Tradeoff, lever: Lever, measures: Sequence[Measure]) -> 
     rows = curve[curve["measure"].eq(str(measures[0]))]
     better = result.improvement
     is_better = rows["value"].eq(better["value"]) & (better["lever"] == lever.name) if better else False
-    return _Curve(lever, rows.assign(is_better=is_better), *_read_values(curve, measures))
+    return _Curve(lever, rows.assign(is_better=is_better), *read_values(curve, measures))
 
 
 def _draw_curve(ax: Axes, result: Tradeoff, measures: Sequence[Measure], curve: _Curve) -> None:
@@ -155,8 +151,8 @@ def _draw_curve(ax: Axes, result: Tradeoff, measures: Sequence[Measure], curve: 
     rows, points = curve.rows, curve.points
     level = f"{percent(result.confidence_level)} band over {len(rows)} values"
     ax.set_title(f"{curve.lever.name}\n{level}", fontsize="small")
-    _set_axes(ax, measures, curve.values.reshape(2, -1), find_cost_unit(result.computed_under))
-    _draw_intervals(ax, curve.values, curve.is_trusted)
+    set_axes(ax, measures, curve.values.reshape(2, -1), find_cost_unit(result.computed_under))
+    draw_both_intervals(ax, curve.values, curve.is_trusted)
     ax.set_title(f"{ax.get_title()}{tell_untrusted(ax)}", fontsize="small")
     ax.plot(*points.T, color=BLUE, marker="o", markersize=3.5, linewidth=1.2, clip_on=False, zorder=3)
     marked = {column: np.flatnonzero(rows[column].to_numpy())[:1].tolist() for column in _MARKS}
@@ -173,7 +169,7 @@ def _draw_curves(ax: Axes, result: Tradeoff, measures: Sequence[Measure], curves
     current, better = (_find_marked(curves, column) for column in ("is_current", "is_better"))
     start = None if current is None else current[0].values[:, current[1]]
     ends = np.concatenate([*(curve.points.T for curve in curves), *([] if start is None else [start])], axis=1)
-    _set_axes(ax, measures, ends, find_cost_unit(result.computed_under), room=0.12)
+    set_axes(ax, measures, ends, find_cost_unit(result.computed_under), room=0.12)
     for which, measure in zip("xy", measures, strict=True):
         _say_better(ax, which, measure)
     spans = _measure_spans(ax)
@@ -184,7 +180,7 @@ def _draw_curves(ax: Axes, result: Tradeoff, measures: Sequence[Measure], curves
         labels.append((point, f"better: {_name_value(*better)}", BETTER.colour))
     if start is not None and current is not None:
         trust = current[0].is_trusted[:, current[1]][:, None]
-        _draw_intervals(ax, start[:, None, :], trust, CURRENT.colour, width=6, alpha=0.2)
+        draw_both_intervals(ax, start[:, None, :], trust, CURRENT.colour, width=6, alpha=0.2)
         _draw_mark(ax, "is_current", start[:, 0])
         labels.append((start[:, 0], "current", CURRENT.colour))
     lines, still = [np.empty((0, 2))], []
@@ -252,38 +248,6 @@ def _find_ends(points: np.ndarray, start: np.ndarray | None, spans: np.ndarray) 
     return [end for end in ends if np.abs((points[end] - start[:, 0]) / spans).max() > _SAME_PLACE]
 
 
-def _choose_measures(known: Sequence[Measure], *asked: Measure | str | None) -> list[Measure]:
-    """Return the measures on x and y."""
-    return [find_measure(measure, known, argument="xy"[place], place=place) for place, measure in enumerate(asked)]
-
-
-def _read_values(frame: pd.DataFrame, measures: Iterable[Measure]) -> tuple[np.ndarray, np.ndarray]:
-    """Return estimates and the ends of their intervals, on x and on y, an array of shape (2, points, 3); and whether the
-    intervals can be trusted.
-    """
-    rows = [frame[frame["measure"].eq(str(measure))] for measure in measures]
-    values = np.stack([of_measure[["estimate", "low", "high"]].to_numpy() for of_measure in rows])
-    return values, np.stack([of_measure["is_trusted"].to_numpy(dtype=bool) for of_measure in rows])
-
-
-def _set_axes(
-    ax: Axes, measures: Iterable[Measure], ends: Iterable[Iterable[float]], cost_unit: str, room: float = 0.08
-) -> None:
-    for which, measure, along_axis in zip("xy", measures, ends, strict=True):
-        longest = set_limits(ax, which, measure, along_axis, room=room)
-        set_measure_axis(getattr(ax, f"{which}axis"), measure, longest, cost_unit)
-        wrap_axis_label(ax, which)
-
-
-def _draw_intervals(
-    ax: Axes, values: np.ndarray, is_trusted: np.ndarray, colour: str = BLUE, width: float = 1.2, alpha: float = 0.35
-) -> None:
-    (x, x_low, x_high), (y, y_low, y_high) = values.transpose(0, 2, 1)
-    look: dict[str, Any] = {"color": colour, "alpha": alpha, "zorder": 2}
-    draw_intervals(ax, "x", y, x_low, x_high, is_trusted[0], linewidth=width, **look)
-    draw_intervals(ax, "y", x, y_low, y_high, is_trusted[1], linewidth=width, **look)
-
-
 def _name_points(ax: Axes, curve: _Curve) -> tuple[list[str], list[int]]:
     """Return a name for each point, and for each the first of those side by side at its place, which has the name of all."""
     rows, points, spans = curve.rows, curve.points, _measure_spans(ax)
@@ -305,80 +269,3 @@ def _name_points(ax: Axes, curve: _Curve) -> tuple[list[str], list[int]]:
         lines = [" and ".join(names) + (f" {value}" if len(members) > 1 else "") for value, names in roles.items()]
         words.append("\n".join([word, *lines]))
     return words, first
-
-
-@in_plain_text
-def plot_pareto(
-    ax: Axes, front: ParetoFront, *, x: Measure | str | None = None, y: Measure | str | None = None
-) -> Axes:
-    """Draw the cases of a Pareto front over two measures.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        Drawn on; some 4 inches square are enough.
-    front : ParetoFront
-    x, y : Measure or str, optional
-        Of its measures; the first and the second by default.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The same.
-
-    Raises
-    ------
-    InputError
-        If the front is over one measure, or has no such measure.
-
-    Notes
-    -----
-    Cases on the front have the intervals of their estimates. Over two measures a line separates what is dominated from
-    what isn't; over more of them the picture is a projection, in which a case on the front may look dominated.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from matplotlib.figure import Figure
-    >>> from simdeploy.analysis.tradeoffs.pareto import pareto_front
-    >>> from simdeploy.plotting import plot_pareto
-    >>> table = pd.DataFrame({
-    ...     "policy": ["fast", "slow"], "replication": 0, "makespan_s": [60.0, 100.0], "blast_radius": [0.8, 0.1],
-    ... })
-    >>> front = pareto_front(table, {"makespan_s": "min", "blast_radius": "min"})
-    >>> plot_pareto(Figure().subplots(), front).get_ylabel()
-    'blast radius'
-    """
-    known = tuple(front.directions)
-    if len(known) < 2:
-        raise InputError(Problem("a picture needs two measures", ("front",), found=str(known[0])))
-    measures = _choose_measures(known, x, y)
-    standing = front.cases["standing"]
-    is_on = standing.eq("on the front").to_numpy()
-    values, is_trusted = _read_values(front.estimates, measures)
-    points = values[:, :, 0].T
-    if np.isnan(points).any(axis=1).all():
-        say_nothing_known(ax, "no case has a value of both")
-        return ax
-    ends = ([*of[:, 0], *of[is_on, 1:].ravel()] for of in values)
-    _set_axes(ax, measures, ends, find_cost_unit(front.computed_under))
-    size = max(6.0, min(30.0, 3000 / len(points)))
-    for standings, label, colour in (
-        (["dominated"], "dominated", LIGHT_GREY),
-        (["undecided", "unknown"], "may be on the front", ORANGE),
-    ):
-        x_values, y_values = points[standing.isin(standings)].T
-        ax.scatter(x_values, y_values, s=size, facecolors="none", edgecolors=colour, linewidths=1.0, label=label)
-    _draw_intervals(ax, values[:, is_on], is_trusted[:, is_on])
-    x_values, y_values = points[is_on].T
-    if len(known) == 2:
-        order = np.lexsort((y_values, x_values))
-        # The corner is on the side of what is dominated.
-        steps = "steps-post" if front.directions[measures[0]] == "min" else "steps-pre"
-        ax.plot(x_values[order], y_values[order], color=BLUE, linewidth=1.2, drawstyle=steps)
-    ax.plot(x_values, y_values, "o", color=BLUE, markersize=5, label=f"on the front{tell_untrusted(ax)}", clip_on=False)
-    names = name_cases(front.cases, front.case_columns)
-    label_points(ax, points, names, np.flatnonzero(is_on).tolist())
-    mark_points(ax, "case", names, points)
-    put_legend_above(ax, 3)
-    return ax

@@ -141,7 +141,11 @@ def _tell_best(comparison: Comparison, of: str, level: float | None) -> list[str
     else:
         among = among or ("Of the others, " if list_excluded(comparison) else "")
         if not others:
-            return [f"{among}{names} have the same {noun}: {amount}" for names in list_forms(best)]
+            if ranked["verdict"].eq("equal").all():
+                return [f"{among}{names} have the same {noun}: {amount}" for names in list_forms(best)]
+            unseen = capitalize(f"{among}no difference in {noun} was seen between")
+            forms = [f"{unseen} {names}: {amount}" for names in list_forms(best)]
+            return [*forms, *(f"{among}{names} had the same {noun}: {amount}" for names in list_forms(best))]
         start = f"{among}{list_some(best)} {'has' if len(best) == 1 else 'have'} the {most} {noun}: {amount}"
     vague = ranked.loc[_is_vague(ranked), "policy"].tolist()
     others, rivals = ([policy for policy in some if policy not in vague] for some in (others, rivals))

@@ -129,7 +129,7 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
         return f"{name} unknown ({100 * change['unknown_fraction']:.3g} % of the rollouts never end)"
     if verdict == "equal":
         return f"{name} unchanged"
-    by = format_interval(change["low"], change["high"], difference_scale(scale))
+    by = _write_difference(change, difference_scale(scale))
     if verdict == "unclear":
         return f"no clear change in {name} ({by})"
     rows = result.curves[result.curves["lever"].eq(change["lever"]) & result.curves["measure"].eq(str(measure))]
@@ -138,9 +138,18 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
         return f"{name} changed by {by}"
     before, after = (
         format_number(row["estimate"] * scale.factor, (row["high"] - row["low"]) / 2 * scale.factor)
+        if row["low"] < row["high"]
+        else f"{row['estimate'] * scale.factor:.3g}"
         for row in (current, changed)
     )
     return f"{name} from {before} to {after} {scale.unit}".rstrip() + f" (by {by})"
+
+
+def _write_difference(change: Mapping[Any, Any], scale: Scale) -> str:
+    """Write the interval of a difference, or a difference that is known."""
+    if change["low"] == change["high"]:
+        return f"{change['low'] * scale.factor:+.3g} {scale.unit}".rstrip()
+    return format_interval(change["low"], change["high"], scale)
 
 
 def _scale(result: Tradeoff, measure: Measure) -> Scale:

@@ -10,12 +10,10 @@ from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.statistics.levels import normal_quantile, unseen_events
 from simdeploy.statistics.parts import Parts, describe_means, describe_rates
 from simdeploy.statistics.sample import UNBOUNDED, Sample, weigh
+from simdeploy.vocabulary import FEWEST_OF_A_KIND, FEWEST_WORLDS, LARGEST_WEIGHT
 
-# The most skewed mean whose limits can be trusted: about that of three equal values among many that are 0.
-MOST_SKEWED = 0.6
-
-# Fewer worlds, or worlds that count for more releases, too often miss what happens in one rollout of a hundred, which may cost any amount.
-FEWEST_WORLDS, _LARGEST_WEIGHT = 400, 1 / 250
+# The most skewed mean whose limits can be trusted: about that of two equal values among many that are 0.
+MOST_SKEWED = 0.8
 
 # Fewer values don't show how skewed they are, and look harmless where their mean errs most; limits of more than 95 % need more.
 _FEWEST_VALUES = 60
@@ -25,9 +23,6 @@ _FEWEST_EQUAL = 1000
 
 # Of the estimate: deviations that small are rounding errors.
 _NOTHING = 1e-12
-
-# Fewer expected worlds of a kind of release say little of its mean.
-_FEWEST_OF_A_KIND = 20
 
 
 class Combined(NamedTuple):
@@ -58,10 +53,10 @@ def enough_of_each(probabilities: np.ndarray, n: int) -> np.ndarray:
     Examples
     --------
     >>> enough_of_each(np.array([0.85, 0.15]), 400).tolist()
-    [213, 38]
+    [255, 45]
     """
     highest = np.atleast_2d(probabilities).max(axis=0)
-    enough: np.ndarray = np.ceil(highest / _LARGEST_WEIGHT * (n >= FEWEST_WORLDS)).astype(np.int64)
+    enough: np.ndarray = np.ceil(highest / LARGEST_WEIGHT * (n >= FEWEST_WORLDS)).astype(np.int64)
     return enough
 
 
@@ -88,7 +83,7 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
     -----
     Each stratum has an interval of its own, Student's for a mean, wider where values are skewed, and the exact one for a rate; they are
     combined by the method of Zou and Donner (2008 [1]_). Lumps of priced verdicts have the exact limits of their rates. A limit of a
-    mean is trusted unless the skewness of the estimate, apart from lumps and from tails that it allows for, is above 0.6 on its side. `docs/methods.md`, "Kinds of release", has the formulas.
+    mean is trusted unless the skewness of the estimate, apart from lumps and from tails that it allows for, is above 0.8 on its side. `docs/methods.md`, "Kinds of release", has the formulas.
 
     References
     ----------
@@ -128,7 +123,7 @@ def _combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combi
     found = join_parts(parts, design, is_rate=is_rate, confidence_level=confidence_level)
     if is_rate and not sample.is_difference:
         found = found.as_fractions()
-    is_complete = is_rate | (sample.n_expected >= _FEWEST_OF_A_KIND)
+    is_complete = is_rate | (sample.n_expected >= FEWEST_OF_A_KIND)
     return found._replace(trusts_low=found.trusts_low & is_complete, trusts_high=found.trusts_high & is_complete)
 
 
@@ -207,7 +202,7 @@ def _trust_means(
     is_known = ~varies & ~unknown.any(axis=1)
     is_equal = ~varies & ~is_known
     is_few = np.sum(design.counts, axis=-1) < FEWEST_WORLDS
-    is_few |= (np.where(unknown > 0, design.probabilities, 0.0) > _LARGEST_WEIGHT * design.counts).any(axis=1)
+    is_few |= (np.where(unknown > 0, design.probabilities, 0.0) > LARGEST_WEIGHT * design.counts).any(axis=1)
     most = np.zeros(len(n))
     if is_equal.any() or is_few.any():
         most = _limit_unseen(unknown, n, level)

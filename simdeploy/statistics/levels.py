@@ -49,6 +49,19 @@ def unseen_events(confidence_level: float) -> float:
     return -math.log((1 - confidence_level) / 2)
 
 
+def events_beyond_one(confidence_level: float) -> float:
+    """Return how many more events are expected at most where one was seen, by the upper limit of a two-sided interval.
+
+    Examples
+    --------
+    >>> round(events_beyond_one(0.95), 3)
+    4.572
+    """
+    from scipy.special import gammaincinv
+
+    return float(gammaincinv(2, (1 + confidence_level) / 2)) - 1
+
+
 def share_out(confidence_level: float, number: int) -> float:
     """Return the level of each of several intervals that hold together, by Bonferroni's inequality.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from simdeploy.statistics.heavy_tails import reach_of_tails, take_shown
 from simdeploy.statistics.intervals import paired_proportions_limit, proportion_interval
-from simdeploy.statistics.levels import normal_quantile, unseen_events
+from simdeploy.statistics.levels import events_beyond_one, normal_quantile
 from simdeploy.statistics.moments import Moments, find_moments
 from simdeploy.statistics.sample import Sample
 
@@ -115,7 +115,7 @@ def _mean(sample: Sample, place: int, level: float) -> Parts:
 
 def allow_for_tails(part: Parts, values: np.ndarray, moments: Moments, level: float) -> Parts:
     """Widen limits of means on each side: for tails that samples don't show, by Johnson's (1978) shift on the side to which values are
-    skewed, and as if further values as far out as the farthest one were missing at the rate of events that n values may miss.
+    skewed, and as if values as far out as the farthest one were as frequent as they may be where n values show one.
 
     By values, apart from lumps, of which the first `SHOWN` suffice, and the moments of all.
     """
@@ -126,7 +126,7 @@ def allow_for_tails(part: Parts, values: np.ndarray, moments: Moments, level: fl
     low, high = reach_of_tails(values, moments, quantile)
     with np.errstate(invalid="ignore", divide="ignore"):
         shift = np.nan_to_num(moments.third / (6 * n * moments.variance)) * (1 + 2 * normal_quantile(level) ** 2)
-    missed = unseen_events(level) / n
+    missed = events_beyond_one(level) / n
     least, most = (extreme.reduce(values, axis=-1, initial=np.nan) for extreme in (np.fmin, np.fmax))
     below, above = (
         np.sqrt(old**2 + (np.maximum(tail, usual) + skewed) ** 2 - usual**2 + np.nan_to_num(missed * farthest) ** 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -265,17 +266,28 @@ class Values:
         return Strata(*kinds.divide(self.replications))
 
     def _lumps(self, measure: Measure, values: np.ndarray, known: Mapping[str, np.ndarray]) -> Iterator[Lump]:
-        """Yield what priced verdicts add to a cost: their price, and what else rollouts with them were seen to cost."""
+        """Yield what priced verdicts add to a cost: their price, and what else rollouts with them were seen to cost.
+
+        A cause that no verdict is has them only where they are known, so that the causes add up to the cost.
+        """
         prices = {} if measure.kind != "mean" else find_prices(measure, self._costs)
+        prices = {verdict: price for verdict, price in prices.items() if price or verdict in known}
         if not prices:
             return
-        happened = {verdict: np.where(np.isnan(values), np.nan, self._is_verdict(verdict)) for verdict in prices}
-        rest = values - sum(price * happened[verdict] for verdict, price in prices.items())
+        whole = replace(measure, of="cost")
+        happened = {verdict: np.where(np.isnan(values), np.nan, self._is_verdict(verdict)) for verdict in VERDICTS}
+
+        def rest_of(values: np.ndarray, prices: Mapping[str, float]) -> np.ndarray:
+            return values - sum(price * happened[verdict] for verdict, price in prices.items())
+
+        of_all = rest_of(values if measure == whole else self.of(whole), find_prices(whole, self._costs))
+        rest = of_all if measure == whole else rest_of(values, prices)
         for verdict, price in prices.items():
             sizes = np.zeros(self.strata.n)
             for place, columns in enumerate(self.strata.columns):
                 if self._known.allows(place, verdict):
-                    sizes[place] = price + find_extra(rest[:, columns], happened[verdict][:, columns])
+                    extra = find_extra(rest[:, columns], happened[verdict][:, columns], of_all[:, columns])
+                    sizes[place] = price + extra
             rates = known.get(verdict, np.full((len(values), self.strata.n), np.nan))
             yield Lump(sizes, happened[verdict], rates)
 

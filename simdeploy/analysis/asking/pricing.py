@@ -81,12 +81,16 @@ def find_amounts(
 
 
 def find_prices(measure: Measure, costs: Costs | None) -> dict[str, float]:
-    """Return the prices of the verdicts that a cost includes."""
-    if costs is None:
+    """Return the prices of the verdicts that a cost includes; 0 for each priced verdict of a cause that includes none."""
+    if costs is None or measure.of not in COSTS:
         return {}
-    prices = {"false_alarm": costs.false_alarm, "escaped": costs.escape}
-    included = {"cost": tuple(prices), "cost_false_alarm": ("false_alarm",), "cost_escape": ("escaped",)}
-    return {verdict: prices[verdict] for verdict in included.get(measure.of, ()) if prices[verdict]}
+    priced = {
+        verdict: price for verdict, price in (("false_alarm", costs.false_alarm), ("escaped", costs.escape)) if price
+    }
+    own = {"cost_false_alarm": "false_alarm", "cost_escape": "escaped"}.get(measure.of)
+    if own is not None:
+        return {verdict: price for verdict, price in priced.items() if verdict == own}
+    return priced if measure.of == "cost" else dict.fromkeys(priced, 0.0)
 
 
 def is_never_negative(measure: Measure, costs: Costs | None, *, goes_down: bool, sheds: bool) -> bool:
@@ -127,9 +131,17 @@ def is_of_verdicts(measure: Measure, costs: Costs | None) -> bool:
     return measure.of in COSTS and not (sum(others.values()) if measure.of == "cost" else others.get(measure.of))
 
 
-def find_extra(rest: np.ndarray, happened: np.ndarray) -> float:
-    """Return how much more rollouts with an event cost than those without, of all cases together; at least 0."""
-    with_it, without = rest[happened == 1], rest[happened == 0]
-    if not len(with_it) or not len(without):
+def find_extra(rest: np.ndarray, happened: np.ndarray, of_all: np.ndarray) -> float:
+    """Return how much more rollouts with an event cost than those without, of all cases together, by some causes; 0 where they don't cost
+    more by all causes.
+
+    Examples
+    --------
+    >>> happened, delay, requests = np.array([[0.0, 1.0]]), np.array([[5.0, 2.0]]), np.array([[1.0, 8.0]])
+    >>> [find_extra(cost, happened, delay + requests) for cost in (delay, requests, delay + requests)]
+    [-3.0, 7.0, 4.0]
+    """
+    with_it, without = happened == 1, happened == 0
+    if not with_it.any() or not without.any() or of_all[with_it].mean() <= of_all[without].mean():
         return 0.0
-    return max(float(with_it.mean() - without.mean()), 0.0)
+    return float(rest[with_it].mean() - rest[without].mean())

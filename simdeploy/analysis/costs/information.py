@@ -105,7 +105,8 @@ def value_of_perfect_information(
     -----
     The expected value of perfect information (Raiffa and Schlaifer 1961 [1]_): the mean cost of the best single policy less that of
     the cheapest policy in each world, or for each kind of release. No test, canary or person that informs the choice is worth more.
-    Replications in which some policy failed, and policies with rollouts that never end, are left out.
+    Replications in which some policy failed are left out, since it may have been the cheapest there, although `compare` uses the others'
+    costs in them; so are policies with rollouts that never end.
 
     With few replications the value of knowing the world is underestimated, and that of knowing the kind overestimated, most for
     rare kinds. Intervals allow for the choice among policies by Bonferroni's inequality; they need enough replications to have seen
