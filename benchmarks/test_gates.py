@@ -19,16 +19,16 @@ pytestmark = [
 
 RANKS = {"kind": "baseline", "test": "mann_whitney"}
 EACH_WINDOW = "two dozen windows of each node, because a wave waits for its slowest: Philox and the cdf"
-SOON = "the queue of nodes that complete their observation after the verdict"
+SOON = "passes over the nodes of a wave: dispatch, first windows, verdict, and what became of each"
 # The gate, what bounds it, and how many million updates a second and core are demanded on any machine.
 GATES: dict[str, tuple[Any, str, float]] = {
-    "pooled": ("pooled", EACH_WINDOW, 1.5),
-    "sprt": ("sprt", SOON, 2),
-    "e_process": ("e_process", EACH_WINDOW, 1.5),
-    "baseline": ("baseline", f"{EACH_WINDOW}, twice", 1),
-    "mann_whitney": (RANKS, f"{EACH_WINDOW}, twice", 1),
-    "bayes": ("bayes", SOON, 2),
-    "cusum": ("cusum", "137 windows of each running node: Philox and the cdf", 0.7),
+    "pooled": ("pooled", EACH_WINDOW, 3),
+    "sprt": ("sprt", SOON, 7),
+    "e_process": ("e_process", EACH_WINDOW, 3),
+    "baseline": ("baseline", f"{EACH_WINDOW}, twice", 2),
+    "mann_whitney": (RANKS, f"{EACH_WINDOW}, twice", 2),
+    "bayes": ("bayes", SOON, 6),
+    "cusum": ("cusum", "137 windows of each running node: Philox and the cdf", 1),
 }
 
 
@@ -79,4 +79,4 @@ def test_ranks(benchmark: Any, requests_per_second: int, row: Row) -> None:
         f"{1e6 * times[True] / n:.0f} us a rollout, {times[True] / times[False]:.1f} times the threshold",
         "the levels of nodes and of their partners",
     )
-    assert times[True] < 7 * times[False]
+    assert times[True] < 6 * times[False]

@@ -12,7 +12,7 @@ from scipy import special
 from speed_cases import bench_1000
 
 from simdeploy.engines.compiled.binomial import expand
-from simdeploy.world.binomial import failed_requests
+from simdeploy.world.binomial import binomial_cdf, failed_requests
 
 # On both sides of every way of computing.
 CASES = [
@@ -63,30 +63,47 @@ def test_the_expansion_is_as_near_as_is_said(variance: float) -> None:
         assert (off < 0.6 * (0.1 + 0.02 * z**4) / exact).all(), (requests, p)
 
 
+def last_word_below(requests: int, p: float, k: int) -> int:
+    """Return the last word whose uniform is not above the cdf at k."""
+    return int(np.floor(binomial_cdf(k, requests, p) * 2.0**52 - 0.5))
+
+
 @pytest.mark.parametrize(("requests", "p"), CASES)
 def test_many_at_once_are_as_each_alone(interpreted: Interpreted, run: Any, requests: int, p: float) -> None:
     """Counts of many windows are those of each window, also where the level is known nearly only. [property]"""
-    modules = interpreted.modules
-    uniforms = modules["access"].at_once(run)[modules["tables"].UNIFORM]
-    counts = modules["access"].counted(run)[modules["tables"].COUNT]
-    drawn = np.random.default_rng(1).uniform(size=64)
-    drawn[:4] = 2.0**-53, 1e-9, 1 - 1e-9, 1 - 2.0**-53
-    expected = [failed_requests(requests, p, u) for u in drawn]
+    modules, tables = interpreted.modules, interpreted.modules["tables"]
+    words, counts = (modules["access"].counted(run)[row] for row in (tables.WINDOW_WORD, tables.COUNT))
+    drawn = np.random.default_rng(1).integers(0, 1 << 52, size=64)
+    drawn[:4] = 0, 1 << 22, (1 << 52) - (1 << 22), (1 << 52) - 1
+    expected = [failed_requests(requests, p, (word + 0.5) * 2.0**-52) for word in drawn.tolist()]
     for off in (0.0, 2e-11):
         for near in (p,) if off == 0 else (p * (1 - 1e-11), p + (1 - p) * 1e-11):
-            uniforms[: len(drawn)] = drawn
+            words[: len(drawn)] = drawn
             counts[:] = -7
             is_known = modules["at_once"].count_failed(run, len(drawn), requests, near, off)
             assert is_known or off > 0
             assert not is_known or counts[: len(drawn)].tolist() == expected
 
 
+@pytest.mark.parametrize(("requests", "p"), [(200, 0.004), (1000, 0.02), (1000, 0.049), (200, 1e-18)])
+def test_words_at_a_step_are_told_apart(interpreted: Interpreted, run: Any, requests: int, p: float) -> None:
+    """The last word whose uniform is not above the cdf, and the one after it, count as their uniforms do. [property]"""
+    modules, tables = interpreted.modules, interpreted.modules["tables"]
+    words, counts = (modules["access"].counted(run)[row] for row in (tables.WINDOW_WORD, tables.COUNT))
+    steps = [last_word_below(requests, p, k) for k in range(int(requests * p), int(requests * p) + 12)]
+    at_steps = np.clip([step + more for step in steps for more in (0, 1)], 0, (1 << 52) - 1)
+    words[: len(at_steps)] = at_steps
+    assert modules["at_once"].count_failed(run, len(at_steps), requests, p, 0.0)
+    expected = [failed_requests(requests, p, (word + 0.5) * 2.0**-52) for word in at_steps.tolist()]
+    assert counts[: len(at_steps)].tolist() == expected
+
+
 def test_a_level_that_is_off_is_noticed(interpreted: Interpreted, run: Any) -> None:
     """A uniform at a step of the cdf is not told from a level that is known nearly only. [property]"""
     modules = interpreted.modules
-    uniforms = modules["access"].at_once(run)[modules["tables"].UNIFORM]
+    words = modules["access"].counted(run)[modules["tables"].WINDOW_WORD]
     for requests, p in ((200, 0.004), (100_000, 0.004)):
-        uniforms[:8] = 0.5
-        uniforms[3] = special.bdtr(int(requests * p), requests, p)
+        words[:8] = 1 << 51
+        words[3] = last_word_below(requests, p, int(requests * p))
         assert modules["at_once"].count_failed(run, 8, requests, p, 0.0)
         assert not modules["at_once"].count_failed(run, 8, requests, p, 2e-11)

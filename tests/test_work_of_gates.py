@@ -22,14 +22,14 @@ RANKS = {"kind": "baseline", "test": "mann_whitney"}
 # Per node update at most: blocks of Philox, steps of loops, and what is worked out exactly: windows one by one, numbers of failures
 # from the cdf, and statistics.
 MOST: dict[str, tuple[Any, int, tuple[float, float, float]]] = {
-    "pooled": ("pooled", 20, (15.7, 195, 0)),
-    "sprt": ("sprt", 20, (4.8, 46, 0)),
-    "e_process": ("e_process", 20, (15.7, 195, 0)),
-    "baseline": ("baseline", 20, (26.5, 240, 0)),
-    "bayes": ("bayes", 20, (4.8, 46, 0.08)),
-    "cusum": ("cusum", 20, (56, 362, 0)),
-    "ranks": (RANKS, 20, (26.5, 248, 0)),
-    "ranks of many requests": (RANKS, 10_000, (26.5, 223, 0.12)),
+    "pooled": ("pooled", 20, (12.5, 150, 0)),
+    "sprt": ("sprt", 20, (1.8, 48, 0)),
+    "e_process": ("e_process", 20, (12.5, 150, 0)),
+    "baseline": ("baseline", 20, (23, 182, 0)),
+    "bayes": ("bayes", 20, (1.8, 48, 0.08)),
+    "cusum": ("cusum", 20, (56, 217, 0)),
+    "ranks": (RANKS, 20, (23, 190, 0)),
+    "ranks of many requests": (RANKS, 10_000, (23, 258, 0.12)),
 }
 # Where exact work is done, by module.
 EXACT = {

@@ -32,6 +32,7 @@ from simdeploy.engines.compiled.tables import (
     DISPATCHED,
     INT,
     MOST_AHEAD,
+    MOST_NOTED,
     N_AHEAD,
     N_AHEAD_STATE,
     N_AHEAD_SUMS,
@@ -45,6 +46,7 @@ from simdeploy.engines.compiled.tables import (
     N_LOOK,
     N_MEMBER,
     N_MET,
+    N_NOTED,
     N_POOL,
     N_REAL_AT_ONCE,
     N_RELATIVE,
@@ -116,6 +118,7 @@ at_once = make_view("at_once_at", REAL, N_REAL_AT_ONCE, N_AT_ONCE)
 counted = make_view("counted_at", INT, N_COUNTED, N_AT_ONCE)
 ahead = make_view("ahead_at", INT, N_AHEAD, N_AHEAD_STATE)
 ahead_sums = make_view("ahead_sums_at", INT, N_AHEAD, N_AHEAD_SUMS, 2 * MOST_AHEAD + 2)
+noted = make_view("noted_at", INT, N_NOTED, MOST_NOTED)
 # Of every replication that is put together from several: that of the fleet, and those of its nodes; and of one that branches off
 # another what it leaves behind.
 roots = make_view("roots_at", WORD, "n_lineages")

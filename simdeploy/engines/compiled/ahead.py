@@ -11,7 +11,6 @@ import numpy as np
 from simdeploy.engines.compiled.access import (
     ahead,
     ahead_sums,
-    at_once,
     class_rule_of,
     counted,
     drawn,
@@ -22,12 +21,14 @@ from simdeploy.engines.compiled.access import (
     size_of_wave,
     waves,
 )
+from simdeploy.engines.compiled.ahead_together import add_counts, add_together, note
 from simdeploy.engines.compiled.at_once import count_failed
 from simdeploy.engines.compiled.codes import BAYES, POOLED_WINDOW, SPRT_REQUESTS, SPRT_WINDOWS
 from simdeploy.engines.compiled.evidence import gather, see
 from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.health import is_undisturbed
 from simdeploy.engines.compiled.jit import compiled, inlined
+from simdeploy.engines.compiled.lanes import times_in
 from simdeploy.engines.compiled.levels import FARTHEST_OFF, near_level
 from simdeploy.engines.compiled.philox import draw_intervals, draw_pairs
 from simdeploy.engines.compiled.prober import level_given
@@ -39,7 +40,6 @@ from simdeploy.engines.compiled.tables import (
     AHEAD_TOUCHED,
     AHEAD_UNTIL,
     CLASS,
-    COUNT,
     DEADLINE,
     DISPATCHED,
     FIRST_PLACE,
@@ -59,7 +59,7 @@ from simdeploy.engines.compiled.tables import (
     SUM_FAILED,
     SUM_OLD_FAILED,
     TURNS,
-    UNIFORM,
+    WINDOW_WORD,
 )
 
 
@@ -129,19 +129,21 @@ def _add_nodes(run, wave, look, n_before):
     """Add the windows of all nodes that were dispatched since the first so many places of a wave were looked through."""
     state, until = ahead(run)[wave % N_AHEAD], lists(run)[SEEN_UNTIL]
     first, turns = waves(run)[FIRST_PLACE, wave], waves(run)[TURNS, wave]
+    per_ns = 1.0 / policy_of(run).interval
     for place in range(turns):
         node = drawn(run)[ORDER, first + place]
         if place >= n_before or until[node] < state[AHEAD_UNTIL]:
             is_out = fates(run)[DISPATCHED, node] < NEVER
             until[node] = state[AHEAD_UNTIL] if is_out else -1
             if is_out:
-                _add(run, wave, look, node)
+                _add(run, wave, look, node, per_ns)
+    add_together(run, wave)
     state[AHEAD_PLACES], state[AHEAD_TOUCHED] = turns, run.n_touched
 
 
-@compiled
-def _add(run, wave, look, node):
-    """Add the windows of a node that end from a look on."""
+@inlined
+def _add(run, wave, look, node, per_ns):
+    """Add the windows of a node that end from a look on, or note them, to be added together with those of others."""
     fate, policy = fates(run), policy_of(run)
     state, sums = ahead(run)[wave % N_AHEAD], ahead_sums(run)[wave % N_AHEAD]
     started, interval = fate[STARTED, node], policy.interval
@@ -156,7 +158,7 @@ def _add(run, wave, look, node):
             return
         last = min(last, fate[DISPATCHED, partner])
     # The look that takes its first window.
-    first_look = 1 - (waves(run)[GATE_BEGUN, wave] - started) // interval
+    first_look = 1 + times_in(started - waves(run)[GATE_BEGUN, wave] + interval - 1, interval, per_ns)
     begin, end = max(look - first_look, 0), state[AHEAD_UNTIL] - first_look
     if last - started < end * interval:
         end = (last - started) // interval
@@ -164,8 +166,11 @@ def _add(run, wave, look, node):
         return
     to = 1 + first_look - state[AHEAD_FROM]
     start, until = started + begin * interval, started + end * interval
-    is_calm = not run.varies and is_undisturbed(run, node, start, until)
-    if not is_calm or (partner >= 0 and not is_undisturbed(run, partner, start, until)):
+    is_calm = not run.varies
+    if run.goes_down or run.degrades:
+        is_calm = is_calm and is_undisturbed(run, node, start, until)
+        is_calm = is_calm and (partner < 0 or is_undisturbed(run, partner, start, until))
+    if not is_calm:
         for window in range(begin, end):
             requests, failed, old_failed = see(run, node, window)
             if requests > 0:
@@ -179,18 +184,23 @@ def _add(run, wave, look, node):
         return
     sums[MORE_REQUESTS, to + begin] += requests
     sums[MORE_REQUESTS, to + end] -= requests
-    if added_level(run, node) == 0:
-        _add_windows(run, node, requests, begin, end, sums[SUM_FAILED], to)
-    else:
+    plain_until = shown_since = end
+    if added_level(run, node) > 0:
         after = after_ns(run, node)
         plain_until, shown_since = min(max(after // interval, begin), end), min(max(-(-after // interval), begin), end)
-        _add_windows(run, node, requests, begin, plain_until, sums[SUM_FAILED], to)
-        _add_windows(run, node, requests, plain_until, shown_since, sums[SUM_FAILED], to)
-        _add_windows(run, node, requests, shown_since, end, sums[SUM_FAILED], to)
+    own, old = known_level(run, node), known_level(run, partner) if partner >= 0 else 0.0
+    if own == own and old == old and (plain_until == end or shown_since == begin):
+        if plain_until < end:
+            own = level_given(run, node, own, start, start + interval)
+        note(run, wave, node, begin, end, to, own, old)
+        return
+    _add_windows(run, node, requests, begin, plain_until, sums[SUM_FAILED], to)
+    _add_windows(run, node, requests, plain_until, shown_since, sums[SUM_FAILED], to)
+    _add_windows(run, node, requests, shown_since, end, sums[SUM_FAILED], to)
     if partner >= 0:
-        n = draw_intervals(run, partner, start // interval + 1, end - begin, at_once(run)[UNIFORM])
+        n = draw_intervals(run, partner, start // interval + 1, end - begin, counted(run)[WINDOW_WORD])
         _count(run, partner, n, requests, start)
-        _add_counts(run, 0, end - begin, n, sums[SUM_OLD_FAILED], to + begin)
+        add_counts(run, 0, 0, end - begin, True, n, sums[SUM_OLD_FAILED], to + begin)
 
 
 @compiled
@@ -199,9 +209,9 @@ def _add_windows(run, node, requests, begin, end, sums, to):
     if begin >= end:
         return
     first = begin & ~1
-    n = draw_pairs(run, node, first, end - first, at_once(run)[UNIFORM])
+    n = draw_pairs(run, node, first, end - first, counted(run)[WINDOW_WORD])
     _count(run, node, n, requests, fates(run)[STARTED, node] + begin * policy_of(run).interval)
-    _add_counts(run, begin - first, end - first, n, sums, to + first)
+    add_counts(run, 0, begin - first, end - first, True, n, sums, to + first)
 
 
 @compiled
@@ -214,15 +224,3 @@ def _count(run, node, n, requests, start):
             return
         own = own_level(run, node)
     count_failed(run, n, requests, level_given(run, node, own, start, end), 0.0)
-
-
-@inlined
-def _add_counts(run, begin, end, n, sums, to):
-    """Add those of n counts from one place to another; the others are made 0, so that the loop becomes vector instructions."""
-    counts, some = counted(run)[COUNT], sums[to : to + n]
-    for i in range(begin):
-        counts[i] = 0
-    for i in range(end, n):
-        counts[i] = 0
-    for i in range(n):
-        some[i] += counts[i]

@@ -8,6 +8,7 @@ import numpy as np
 
 from simdeploy.engines.compiled.access import at_once, counted
 from simdeploy.engines.compiled.binomial import (
+    ALWAYS,
     MARGIN,
     expand,
     failed_by_guess,
@@ -15,27 +16,32 @@ from simdeploy.engines.compiled.binomial import (
     may_expand,
     number_at,
 )
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.special import normal_quantiles
-from simdeploy.engines.compiled.tables import COUNT, NORMAL, STEP, UNIFORM
+from simdeploy.engines.compiled.tables import COUNT, NORMAL, STEP_WORD, UNIFORM, WINDOW_WORD
 from simdeploy.world.binomial import _SMALLEST_LOG
 
 _MOST_STEPS = 50.0  # requests that fail on average, up to which steps are faster than the expansion
+_STEPS_AT_ONCE = 5
+_WORDS, _PER_WORD = 2.0**52, 2.0**-52
 
 
 @compiled
 def count_failed(run, n, requests, p, off):
-    """Count how many of the requests fail in each of n windows that meet as many: `failed_of` each of the uniforms.
+    """Count how many of the requests fail in each of n windows that meet as many: `failed_of` each of the uniforms of their words.
 
     False if p may be off by so much that this makes a difference.
     """
     if p < 1.0 and requests * p <= _MOST_STEPS and _begin_steps(run, requests, p):
         return _count_by_steps(run, n, requests, p, off)
-    if may_expand(requests, p):
-        return _count_by_expansion(run, n, requests, p, off)
-    if off > 0:
+    may = may_expand(requests, p)
+    if off > 0 and not may:
         return False
-    uniforms, counts = at_once(run)[UNIFORM], counted(run)[COUNT]
+    words, uniforms, counts = counted(run)[WINDOW_WORD], at_once(run)[UNIFORM], counted(run)[COUNT]
+    for i in range(n):
+        uniforms[i] = (words[i] + 0.5) * _PER_WORD
+    if may:
+        return _count_by_expansion(run, n, requests, p, off)
     for i in range(n):
         counts[i] = failed_of_exactly(requests, p, uniforms[i])
     return True
@@ -47,39 +53,66 @@ def _begin_steps(run, requests, p):
     if requests != run.stepped_requests or p != run.stepped_p:
         run.stepped_requests, run.stepped_p = requests, p
         log_none = requests * math.log1p(-p)
-        run.n_steps = 1 if log_none >= _SMALLEST_LOG else 0
-        at_once(run)[STEP, 0] = run.last_term = math.exp(log_none)
-    return run.n_steps > 0
+        run.n_steps = 0 if log_none >= _SMALLEST_LOG else -1
+        run.last_term = math.exp(log_none)
+        run.last_total = 0.0
+    return run.n_steps >= 0
+
+
+@compiled
+def _add_steps(run, requests, p):
+    """Add some steps, by the same sums as for a single window; where there is no step any more, no word is above it."""
+    odds, step_words = p / (1.0 - p), counted(run)[STEP_WORD]
+    for k in range(run.n_steps, run.n_steps + _STEPS_AT_ONCE):
+        if k:
+            run.last_term *= (requests - k + 1) / k * odds
+        total = run.last_total + run.last_term
+        if k >= requests or (total == run.last_total and k > requests * p):
+            step_words[k] = ALWAYS
+        else:
+            run.last_total = min(total, 1.0)
+            # The uniform (word + 0.5) / 2**52 of a word above it is above the cdf.
+            step_words[k] = np.int64(math.floor(run.last_total * _WORDS - 0.5))
+    run.n_steps += _STEPS_AT_ONCE
 
 
 @compiled
 def _count_by_steps(run, n, requests, p, off):
-    """Go up the cdf, by the same steps as for a single window, as long as there are uniforms above it."""
-    uniforms, steps, counts = at_once(run)[UNIFORM], at_once(run)[STEP], counted(run)[COUNT]
-    near, n_near = 2 * requests * off, 0  # no cdf changes by more
+    """Go up the cdf, some steps at once, as long as there are words above it."""
+    words, step_words, counts = counted(run)[WINDOW_WORD], counted(run)[STEP_WORD], counted(run)[COUNT]
+    near, n_near = np.int64(2 * requests * off * _WORDS) + 2, 0  # no cdf changes by more
+    if run.n_steps == 0:
+        _add_steps(run, requests, p)
+    first, second, third, fourth, last = _steps_at(step_words, 0)
+    highest = np.int64(-1)
     for i in range(n):
-        counts[i] = 0
-    k, odds = 0, p / (1.0 - p)
-    while k < requests:
-        total, n_above = steps[k], 0
-        for i in range(n):
-            is_above = np.int64(total < uniforms[i])
-            counts[i] += is_above
-            n_above += is_above
-        if off > 0:
-            for i in range(n):
-                n_near += np.int64(abs(total - uniforms[i]) <= near)
-        if n_above == 0:
-            break
-        k += 1
+        highest = max(highest, words[i])
+        counts[i] = _n_below(words[i], first, second, third, fourth, last)
+    k = _STEPS_AT_ONCE
+    while highest > last:
         if k == run.n_steps:
-            term = run.last_term * ((requests - k + 1) / k * odds)
-            if total + term == total and k > requests * p:
-                return off == 0
-            steps[k] = min(total + term, 1.0)
-            run.last_term = term
-            run.n_steps += 1
+            _add_steps(run, requests, p)
+        first, second, third, fourth, last = _steps_at(step_words, k)
+        for i in range(n):
+            counts[i] += _n_below(words[i], first, second, third, fourth, last)
+        k += _STEPS_AT_ONCE
+    if off > 0:
+        for step in range(k):
+            for i in range(n):
+                n_near += np.int64(abs(words[i] - step_words[step]) <= near)
     return n_near == 0
+
+
+@inlined
+def _steps_at(step_words, k):
+    return step_words[k], step_words[k + 1], step_words[k + 2], step_words[k + 3], step_words[k + 4]
+
+
+@inlined
+def _n_below(word, first, second, third, fourth, last):
+    """Return how many steps are below a word."""
+    n_below = np.int64(word > first) + np.int64(word > second) + np.int64(word > third)
+    return n_below + np.int64(word > fourth) + np.int64(word > last)
 
 
 @compiled

@@ -182,14 +182,13 @@ def _sum_up(run, first, last, failures):
     rel, n = relative(run), last - first
     started, resolved = rel[REL_STARTED, first:last], rel[REL_RESOLVED, first:last]
     failed, windows = rel[REL_FAILED, first:last], rel[REL_WINDOWS, first:last]
-    lasts = n_started = high = low = n_windows = at_once = n_failed = np.int64(0)
+    lasts = n_started = total = n_windows = at_once = n_failed = np.int64(0)
     for place in range(n):
         start = started[place]
         has_started = start < NEVER
         lasts = max(lasts, resolved[place])
         n_started += has_started
-        high += (start >> 32) if has_started else 0
-        low += (start & _LOW) if has_started else 0
+        total += start if has_started else 0
         n_windows += windows[place]
         at_once += start == 0
         n_failed += failed[place]
@@ -198,6 +197,13 @@ def _sum_up(run, first, last, failures):
         for place in range(n):
             failures[n_listed] = resolved[place]
             n_listed += failed[place]
+    high, low = total >> 32, total & _LOW
+    if lasts >= NEVER // n:  # the sum may not have fitted
+        high = low = np.int64(0)
+        for place in range(n):
+            start = started[place]
+            high += (start >> 32) if start < NEVER else 0
+            low += (start & _LOW) if start < NEVER else 0
     run.wave_failed += n_failed
     run.wave_started += n_started
     run.wave_starts_high += high

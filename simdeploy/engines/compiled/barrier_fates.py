@@ -18,10 +18,11 @@ from simdeploy.engines.compiled.access import (
 )
 from simdeploy.engines.compiled.codes import ORDER_INDEX
 from simdeploy.engines.compiled.fates import meet_fate
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.quick import is_quick, latest_start, list_slow, set_quick_words
 from simdeploy.engines.compiled.records import MOST_STEP_WINDOWS, N_STEPPING
 from simdeploy.engines.compiled.sampling import sample_nodes
+from simdeploy.engines.compiled.sorting import first_not_below
 from simdeploy.engines.compiled.steps import go_by_steps
 from simdeploy.engines.compiled.tables import (
     DURATION,
@@ -93,7 +94,7 @@ def know_fates(run, last):
             run.n_kept += 1
 
 
-@compiled
+@inlined
 def _know_fate(run, rule, position, row):
     """Write a node's fate, and tell whether it is that of a quick node, which counts nothing in the key of all."""
     node, rel = drawn(run)[ORDER, position], relative(run)
@@ -111,7 +112,7 @@ def _know_fate(run, rule, position, row):
     return False
 
 
-@compiled
+@inlined
 def _find_fate(run, rule, position, row, node):
     """Write a node's fate; tell whether it is quick at a glance."""
     if not (run.has_steps and row < N_STEPPING and go_by_steps(run, rule, row, position, node)):
@@ -142,10 +143,7 @@ def _add_to_key(run, position, started, ends, windows):
 @compiled
 def key_before(run, last):
     """Return the key of the fates before position `last`, which are known."""
-    slow, n = lists(run)[SLOW], np.int64(0)
-    while n < run.n_kept and slow[n] < last:
-        n += 1
-    return key_of_fates(run, n)
+    return key_of_fates(run, first_not_below(lists(run)[SLOW], run.n_kept, last))
 
 
 @compiled

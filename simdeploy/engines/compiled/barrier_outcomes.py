@@ -22,6 +22,7 @@ from simdeploy.engines.compiled.codes import COMPLETED, FAILED, ON_FAILURE_ROLLB
 from simdeploy.engines.compiled.exposure import after_ns
 from simdeploy.engines.compiled.going_back import draw_rollbacks, set_rollbacks
 from simdeploy.engines.compiled.jit import compiled, inlined
+from simdeploy.engines.compiled.lanes import times_in
 from simdeploy.engines.compiled.laws import CONSTANT
 from simdeploy.engines.compiled.levels import near_level
 from simdeploy.engines.compiled.tables import (
@@ -44,7 +45,6 @@ from simdeploy.engines.compiled.weighing import weigh_first
 from simdeploy.units import NS_PER_S
 
 _LOW = (1 << 32) - 1
-_BATCH = 256
 
 
 @compiled
@@ -141,24 +141,24 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
         exposed_before = until if goes_back else until + 1
         started, resolved = rel[REL_STARTED, first:last], rel[REL_RESOLVED, first:last]
         failures, done = rel[REL_FAILED, first:last], rel[REL_WINDOWS, first:last]
+        n_failed = n_resolved = np.int64(0)
         for place in range(last - first):
-            start = started[place]
             is_resolved = resolved[place] <= now
-            failed += is_resolved & (failures[place] != 0)
-            updated += is_resolved & (failures[place] == 0)
-            length = max(until - start, 0)
-            exposed_high += length >> 32
-            exposed_low += length & _LOW
-            length = min(start, until)
-            out_high += length >> 32
-            out_low += length & _LOW
-            peak += start < exposed_before
+            n_resolved += is_resolved
+            n_failed += is_resolved & (failures[place] != 0)
+            peak += started[place] < exposed_before
+        failed += n_failed
+        updated += n_resolved - n_failed
+        more_high, more_low = _sum_since(started, until)
+        exposed_high += more_high
+        exposed_low += more_low
+        # Until then each of them is either exposed or out of service.
+        out_high += (last - first) * (until >> 32) - more_high
+        out_low += (last - first) * (until & _LOW) - more_low
         if run.defective:
-            affected = rel[REL_AFFECTED, first:last]
-            for place in range(last - first):
-                length = max(until - started[place], 0) if affected[place] else 0
-                hurt_high += length >> 32
-                hurt_low += length & _LOW
+            more_high, more_low = _sum_since_of(started, rel[REL_AFFECTED, first:last], until)
+            hurt_high += more_high
+            hurt_low += more_low
         interval, per_ns = policy.interval, 1.0 / policy.interval
         ended = np.int64(0)
         for place in range(last - first):
@@ -214,13 +214,40 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
     return True
 
 
+@compiled
+def _sum_since(started, until):
+    """Sum up how long before `until` nodes started that did: the upper and lower halves apart."""
+    high = low = total = np.int64(0)
+    if until < NEVER // len(started):
+        for place in range(len(started)):
+            total += max(until - started[place], 0)
+        return total >> 32, total & _LOW
+    for place in range(len(started)):
+        length = max(until - started[place], 0)
+        high += length >> 32
+        low += length & _LOW
+    return high, low
+
+
+@compiled
+def _sum_since_of(started, affected, until):
+    """Sum up the same of nodes that are affected."""
+    high = low = total = np.int64(0)
+    if until < NEVER // len(started):
+        for place in range(len(started)):
+            total += max(until - started[place], 0) if affected[place] else 0
+        return total >> 32, total & _LOW
+    for place in range(len(started)):
+        length = max(until - started[place], 0) if affected[place] else 0
+        high += length >> 32
+        low += length & _LOW
+    return high, low
+
+
 @inlined
 def _ended_by(since, windows, interval, per_ns):
-    """Return how many of the windows of a node have ended that long after its start: a division without one."""
-    since = min(max(since, 0), windows * interval)
-    ended = np.int64(since * per_ns)
-    left = since - ended * interval
-    return ended + (left >= interval) - (left < 0)
+    """Return how many of the windows of a node have ended that long after its start."""
+    return times_in(min(max(since, 0), windows * interval), interval, per_ns)
 
 
 @compiled
@@ -236,32 +263,21 @@ def _added_failures(run, last, leaves):
         and one.baseline == one.baseline
         and (run.after_law < 0 or law_at(run, run.after_law).kind == CONSTANT)
     )
-    rate = one.requests_per_second * (1 - one.baseline) * run.error_rate
+    high = low = np.int64(0)
     while first < last:
         until = min(first + size_of_wave(run, wave), last)
         since = leaves - begins_of(run)[wave]
-        if is_same:
-            total = _add_same_failures(run, first, until, since - after_ns(run, 0), rate, total)
+        if is_same:  # nodes serve as many requests, and show the release as soon
+            started, affected = relative(run)[REL_STARTED, first:until], relative(run)[REL_AFFECTED, first:until]
+            more_high, more_low = _sum_since_of(started, affected, since - after_ns(run, 0))
+            high += more_high
+            low += more_low
         else:
             total = _add_failures(run, first, until, since, total)
         first = until
         wave += 1
-    return total
-
-
-@compiled
-def _add_same_failures(run, first, last, since, rate, total):
-    """Add those of nodes that serve as many requests and show the release as soon, in their order, batch by batch."""
-    rel, added = relative(run), np.empty(_BATCH)
-    while first < last:
-        until = min(first + _BATCH, last)
-        started, affected = rel[REL_STARTED, first:until], rel[REL_AFFECTED, first:until]
-        for place in range(until - first):
-            length = max(since - started[place], 0) if affected[place] else 0
-            added[place] = rate * float(length) / NS_PER_S
-        for place in range(until - first):
-            total += added[place]
-        first = until
+    if is_same:
+        total = one.requests_per_second * (1 - one.baseline) * run.error_rate * at.sum_s(high, low)
     return total
 
 

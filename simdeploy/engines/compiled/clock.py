@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdeploy.engines.compiled.access import queue
+from simdeploy.engines.compiled.access import queue, script
 from simdeploy.engines.compiled.change_windows import open_time_until, when_open_for
 from simdeploy.engines.compiled.codes import PAUSED
 from simdeploy.engines.compiled.jit import compiled, inlined
@@ -36,7 +36,7 @@ NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
 ) = range(17)
 # Both are kept in one number: what happens in so many bits, the node above them.
 EVENT_BITS = 5
-_EVENT_MASK = (1 << EVENT_BITS) - 1
+EVENT_MASK = (1 << EVENT_BITS) - 1
 if N_EVENTS > 1 << EVENT_BITS:
     raise AssertionError(N_EVENTS)
 
@@ -45,6 +45,13 @@ if N_EVENTS > 1 << EVENT_BITS:
 def next_in_queue(run):
     """When the first event of the queue is due; NEVER if it is empty."""
     return queue(run)[0, 0] if run.queued else NEVER
+
+
+@inlined
+def next_visit(run):
+    """Return when somebody next looks at the rollout, acts, or changes its policy; NEVER if nobody does."""
+    acts_at = script(run)[run.acts_told, 0] if run.acts_told < run.last_act else NEVER
+    return min(acts_at, run.look_at, run.change_at)
 
 
 @compiled
@@ -59,7 +66,7 @@ def dequeue(run):
     """Take the first out of the queue; return its node and what happens to it."""
     first = pop(queue(run), run.queued)
     run.queued -= 1
-    return first >> EVENT_BITS, first & _EVENT_MASK
+    return first >> EVENT_BITS, first & EVENT_MASK
 
 
 @inlined

@@ -13,16 +13,16 @@ from simdeploy.engines.compiled.access import (
     policy_at,
     policy_of,
     policy_of_node,
-    script,
     size_of_wave,
     terms_of_wave,
     waves,
 )
-from simdeploy.engines.compiled.clock import GETS_VERDICT, IS_UP, NO_CLOCK, TRIES_AGAIN, enqueue
+from simdeploy.engines.compiled.clock import GETS_VERDICT, IS_UP, NO_CLOCK, TRIES_AGAIN, enqueue, next_visit
 from simdeploy.engines.compiled.codes import UNREACHABLE_FAIL, UNREACHABLE_SKIP
 from simdeploy.engines.compiled.evidence import find_partners
 from simdeploy.engines.compiled.fates import is_down, is_down_for_good, meet_fate, up_again
 from simdeploy.engines.compiled.gates import expect, judges_waves
+from simdeploy.engines.compiled.gates_at_once import wait_together
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.judge import PASSES
 from simdeploy.engines.compiled.limits import might_stop, note_failure
@@ -166,17 +166,16 @@ def send_wave(run, count):
     If nothing can happen before its last verdict that anybody would act upon, the others are counted at once.
     """
     turns, wave = lists(run), run.waves_open - 1
-    is_alone = run.queued == 0 and run.clock == NO_CLOCK
+    is_gated = judges_waves(policy_of(run)) and not run.varies
+    is_alone = run.queued == 0 and run.clock == NO_CLOCK and not run.goes_back_by_itself and policy_of(run).gate < 0
     # Where nodes go back in the order of their dispatch, it has to be kept. Nodes that share requests depend on each other.
     if (
-        not is_alone
+        not (is_gated or is_alone)
         or run.shared
         or run.reporting_delay > 0
-        or run.goes_back_by_itself
         or _goes_back_in_order(run)
         or run.leaves
         or run.has_more
-        or policy_of(run).gate >= 0
     ):
         give_turns(run, count)
         return
@@ -188,16 +187,21 @@ def send_wave(run, count):
     waves(run)[UNRESOLVED, wave] += count
     before = run.n_touched
     n_slow = dispatch_quickly(run, first, count)
+    if is_gated:
+        wait_together(run, wave, turns[TOUCHED, before : run.n_touched])
     for place in range(n_slow):
         node = turns[UP_AGAIN, place]
         if can_be_reached(run, node):
             _dispatch(run, node)
-            if run.goes_offline:
+            if is_gated:
+                expect(run, node)
+            elif run.goes_offline:
                 set_heard(run, node)
         else:
             # Its turn comes after those of all others here; nobody can tell.
             _give_turn_to_unreachable_node(run, node, wave)
-    expect_verdicts(run, wave, turns[TOUCHED, before : run.n_touched])
+    if not is_gated:
+        expect_verdicts(run, wave, turns[TOUCHED, before : run.n_touched])
 
 
 @compiled
@@ -231,13 +235,6 @@ def _goes_back_in_order(run):
     """Tell whether nodes go back in the order of their dispatch, under this policy or the one that takes its place."""
     may_change = run.change_at < NEVER and policy_at(run, run.next_policy).rollback_size < run.nodes
     return may_change or policy_of(run).rollback_size < run.nodes
-
-
-@inlined
-def next_visit(run):
-    """Return when somebody next looks at the rollout, acts, or changes its policy; NEVER if nobody does."""
-    acts_at = script(run)[run.acts_told, 0] if run.acts_told < run.last_act else NEVER
-    return min(acts_at, run.look_at, run.change_at)
 
 
 @compiled

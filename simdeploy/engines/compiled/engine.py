@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 
-# Rows that are kept at once while a block is worked out: enough for one replication of every policy, and for many.
+# Rows for which there is room at first: enough for one replication of every policy, and for many.
 _ROWS = 4096
-_AT_ONCE = 64  # replications whose indices are turned round: what is read meanwhile stays in the cache
+_AT_ONCE = 256  # replications whose indices are turned round: what is read meanwhile stays in the cache
 _MANY = 50
 _TOO_LONG = "the rollout exceeds 146 years, the limit of 64-bit times"
 
@@ -95,13 +95,15 @@ def run_compiled(
     n_rows = 0
     for numbers, lowered in prepared.parts:
         by_replication = np.empty((count, len(numbers)), dtype=np.int32)
-        for whole, real in _run(Memory(lowered, seed), first, by_replication, n_rows):
-            parts.append((whole, real))
-            n_rows += len(whole)
+        parts.append(_run(Memory(lowered, seed), first, by_replication))
+        if n_rows:
+            by_replication += n_rows
+        n_rows += len(parts[-1][0])
         for done in range(0, count, _AT_ONCE):
             index[numbers, done : done + _AT_ONCE] = by_replication[done : done + _AT_ONCE].T
-    whole = np.concatenate([part for part, _ in parts])
-    real = np.concatenate([part for _, part in parts])
+    whole, real = parts[0]
+    if len(parts) > 1:
+        whole, real = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
     return _to_block(first, index, whole, real, names, scenario.fleet.nodes, is_weighted=is_weighted)
 
 
@@ -130,8 +132,7 @@ def run_compiled_worlds(
 
 def _run_lineages(scenario: Scenario, memory: Memory, count: int, n_ways: int = 1) -> Block:
     index = np.empty((count, n_ways), dtype=np.int32)
-    rows = list(_run(memory, 0, index, 0))
-    whole, real = (np.concatenate([row[place] for row in rows]) for place in (0, 1))
+    whole, real = _run(memory, 0, index)
     names = tuple(kind.name for kind in scenario.release)
     index = np.ascontiguousarray(index.T)
     return _to_block(0, index, whole, real, names, scenario.fleet.nodes, is_weighted=False)
@@ -149,7 +150,7 @@ def run_compiled_traces(
         lowered = lower(scenario.under(policy), [policy], TYPES[policy.identity.type], may_bundle=False)
         memory = Memory(lowered, seed, grid=grid, n_traces=count)
         index = np.empty((count, 1), dtype=np.int32)
-        whole = np.concatenate([whole for whole, _ in _run(memory, first, index, 0)])[index[:, 0]]
+        whole = _run(memory, first, index)[0][index[:, 0]]
         too_long = whole[:, at.TOO_LONG] != 0
         values[number] = memory.traces
         kinds[number] = np.where(too_long, BROKEN, np.where(whole[:, at.KIND] < 0, NO_RELEASE, whole[:, at.KIND]))
@@ -157,24 +158,23 @@ def run_compiled_traces(
     return Traces(values, kinds, error)
 
 
-def _run(memory: Memory, first: int, index: np.ndarray, n_before: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Run all replications; yield rows of outcomes as they come, and write into `index`, by replication, which one is whose."""
-    rows = max(_ROWS, index.shape[1])
-    done = 0
+def _run(memory: Memory, first: int, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Run all replications; return rows of outcomes, and write into `index`, by replication, which one is whose."""
+    count, n_policies = index.shape
     progress = np.zeros(2, dtype=np.int64)
-    ends = kernel.SPELLS_FULL
-    whole, real = _make_rows(rows)
-    while ends != kernel.DONE:
-        ends = kernel.run_replications(memory.run, first, whole, real, index, progress)
+    whole, real = _make_rows(min(count * n_policies, max(_ROWS, n_policies)))
+    while (ends := kernel.run_replications(memory.run, first, whole, real, index, progress)) != kernel.DONE:
         if ends == kernel.SPELLS_FULL:
             memory.make_room()
             continue
-        index[done : progress[0]] += n_before
-        n_before += int(progress[1])
-        done = int(progress[0])
-        yield whole[: progress[1]], real[: progress[1]]
-        whole, real = _make_rows(rows)
-        progress[1] = 0
+        # As many more as the others will need if they are like those that are done, and some more.
+        done, used = (int(number) for number in progress[:2])
+        likely = int(1.1 * used / done * (count - done)) + n_policies
+        before = whole, real
+        whole, real = _make_rows(used + min(likely, (count - done) * n_policies))
+        whole[:used], real[:used] = before[0][:used], before[1][:used]
+    used = int(progress[1])
+    return whole[:used], real[:used]
 
 
 def _make_rows(n: int) -> tuple[np.ndarray, np.ndarray]:

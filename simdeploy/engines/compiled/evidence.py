@@ -42,7 +42,7 @@ from simdeploy.engines.compiled.tables import (
     RESOLVED,
     STARTED,
     TURNS,
-    UNIFORM,
+    WINDOW_WORD,
 )
 from simdeploy.world.streams import Stream
 
@@ -59,6 +59,11 @@ def find_partners(run, first, count):
         partner[order[place]] = -1
     if run.begins:
         return False
+    if run.n_classes == 1:
+        n_left = run.nodes - (first + count)
+        for place in range(min(count, n_left)):
+            partner[order[first + place]] = order[run.nodes - 1 - place]
+        return n_left > 0
     wanted, open_ones = np.zeros(run.n_classes, np.int64), np.int64(0)
     for place in range(first, first + count):
         wanted[draws[CLASS, order[place]]] += 1
@@ -156,10 +161,10 @@ def watch_many(run, nodes, look):
     """Return requests and failed ones of running nodes in the last interval, where nothing disturbs them; of so many as fit at once."""
     policy, n = policy_of(run), len(nodes)
     real, counts, numbers = at_once(run), counted(run)[COUNT], counted(run)[REQUESTS]
-    uniforms, levels, left = real[UNIFORM], real[LEVEL], real[LEFT]
+    words, levels, left = counted(run)[WINDOW_WORD], real[LEVEL], counted(run)[LEFT]
     one = classes(run)[0]
     requests = failed = np.int64(0)
-    draw_look(run, nodes, look, uniforms)
+    draw_look(run, nodes, look, words)
     if run.n_classes == 1 and one.baseline == one.baseline and (run.kind < 0 or run.error_rate == 0):
         each = class_rule_of(run, policy, 0).requests
         if each > 0:
@@ -171,7 +176,7 @@ def watch_many(run, nodes, look):
         node = nodes[place]
         numbers[place] = class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
         levels[place] = level_within(run, node, run.now - policy.interval, run.now)
-        left[place] = uniforms[place]
+        left[place] = words[place]
         requests += numbers[place]
     # Those that meet as many requests at the same level together, until there are no more alike than by chance.
     n_left, n_groups = n, 0
@@ -180,13 +185,13 @@ def watch_many(run, nodes, look):
         n_alike = n_others = 0
         for place in range(n_left):
             if n_groups < _MOST_GROUPS and numbers[place] == each and levels[place] == level:
-                uniforms[n_alike] = left[place]
+                words[n_alike] = left[place]
                 n_alike += 1
             elif n_groups < _MOST_GROUPS:
                 numbers[n_others], levels[n_others], left[n_others] = numbers[place], levels[place], left[place]
                 n_others += 1
             elif numbers[place] > 0:
-                failed += failed_of(numbers[place], levels[place], left[place])
+                failed += failed_of(numbers[place], levels[place], (left[place] + 0.5) * _WORDS)
         if each > 0 and n_alike > 0:
             count_failed(run, n_alike, each, level, 0.0)
             for place in range(n_alike):

@@ -28,6 +28,7 @@ from simdeploy.engines.compiled.clock import (
     enqueue,
 )
 from simdeploy.engines.compiled.codes import CUSUM
+from simdeploy.engines.compiled.gates_at_once import goes_to_next_look, pass_together
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.judge import FAILS, NO_VERDICT, PASSES, take_look, without_verdict
 from simdeploy.engines.compiled.line import set_heard
@@ -271,6 +272,8 @@ def look_at_waves(run):
                 table[LOOK_DUE, wave] = 0
                 if not is_wave_over(run, wave) and run.makespan == NEVER:
                     verdict = take_look(run, wave, _is_observed(run, wave))
+                    while verdict == NO_VERDICT and goes_to_next_look(run):
+                        verdict = take_look(run, wave, _is_observed(run, wave))
                     if verdict != NO_VERDICT:
                         _speak(run, wave, verdict)
     if run.n_due:
@@ -320,6 +323,8 @@ def _speak(run, wave, verdict):
     table, fate = waves(run), fates(run)
     table[GATE_VERDICT, wave] = verdict
     is_queued = _is_told_each(run)
+    if verdict == PASSES and pass_together(run, wave):
+        return
     run.gate_alarm = run.gate_alarm or verdict == FAILS
     first = table[FIRST_PLACE, wave]
     for place in range(first, first + table[TURNS, wave]):

@@ -56,9 +56,11 @@ def become_healthy(run, node, started, deadline):
     bounds = _find_bounds(run, rule, node, shown_from < NEVER)
 
     end = started + needed * interval
-    if rule.peak >= 0 and needed == rule.needed and end <= deadline:
+    if end <= deadline:
         surely = bounds[0] if shown_from >= end else (bounds[2] if shown_from <= started else np.int64(-1))
-        if peak_words(run)[rule.peak, node] <= surely and is_undisturbed(run, node, started, end):
+        has_peak = rule.peak >= 0 and needed == rule.needed
+        is_surely_healthy = surely == ALWAYS or (has_peak and peak_words(run)[rule.peak, node] <= surely)
+        if is_surely_healthy and is_undisturbed(run, node, started, end):
             fate[RESOLVED, node] = end
             fate[WINDOWS, node] = needed
             return

@@ -8,7 +8,7 @@ import numpy as np
 
 from simdeploy.engines.compiled import laws
 from simdeploy.engines.compiled.access import lineages, words
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.laws import draw_ns
 from simdeploy.engines.compiled.philox import block, is_of_nodes, to_uniform
 from simdeploy.engines.compiled.special import exp, normal_quantiles
@@ -77,6 +77,14 @@ def _spread_lognormal(median, sigma, lane, factor, out):
             ns = min(median * exp(sigma * z[i]) * _NS * factor, _MAX_NS)
             whole = math.floor(ns)
             some_out[i] = np.int64(whole) + np.int64(ns - whole >= 0.5)
+
+
+@inlined
+def times_in(length, interval, per_ns):
+    """Return how often an interval goes into a length that is not negative: a division without one, by the reciprocal of the interval."""
+    times = np.int64(length * per_ns)
+    left = length - times * interval
+    return times + (left >= interval) - (left < 0)
 
 
 @compiled

@@ -116,7 +116,9 @@ def lower_policies(
                 and not (traits.undone and plans[key].rollback_size < total),
             )
         )
-    peaks = sorted({rule.windows_needed for rule in rules if 0 < rule.windows_needed <= _MOST_PEAK_WINDOWS})
+    # Whatever fails, windows are healthy where all requests may.
+    words_matter = [rule for rule in rules if rule.max_error_rate < 1]
+    peaks = sorted({rule.windows_needed for rule in words_matter if 0 < rule.windows_needed <= _MOST_PEAK_WINDOWS})
     lowered_rules = [{"rule": number, **lower_rule(rule, peaks)} for rule, number in rules.items()]
     lowered_limits = [lower_limits(limit, total) for limit in limits]
     lowered_gates = [lower_gate(gate) for gate in gates]

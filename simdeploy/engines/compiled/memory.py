@@ -20,6 +20,7 @@ from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.spells import N_WALKS
 from simdeploy.engines.compiled.tables import (
     MOST_AHEAD,
+    MOST_NOTED,
     N_AHEAD,
     N_AHEAD_STATE,
     N_AHEAD_SUMS,
@@ -33,6 +34,7 @@ from simdeploy.engines.compiled.tables import (
     N_LOOK,
     N_MEMBER,
     N_MET,
+    N_NOTED,
     N_POOL,
     N_REAL_AT_ONCE,
     N_RELATIVE,
@@ -111,6 +113,7 @@ class Memory:
             "counted": np.zeros((N_COUNTED, N_AT_ONCE), np.int64),
             "ahead": np.zeros((N_AHEAD, N_AHEAD_STATE), np.int64),
             "ahead_sums": np.zeros((N_AHEAD, N_AHEAD_SUMS, 2 * MOST_AHEAD + 2), np.int64),
+            "noted": np.zeros((N_NOTED, MOST_NOTED), np.int64),
             "fates": np.empty((N_FATE, n), np.int64),
             "bracket_words": np.zeros((int(lowered.scalars["n_brackets"]), N_BRACKETS), np.int64),
             "words_beyond": np.zeros((int(lowered.scalars["n_brackets"]), N_BRACKETS), np.int64),

@@ -15,7 +15,7 @@ from simdeploy.engines.compiled.access import (
 )
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.load import traffic_between
-from simdeploy.engines.compiled.sorting import sort
+from simdeploy.engines.compiled.sorting import first_not_below, sort
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     BACK_UNTIL,
@@ -97,10 +97,10 @@ def most_at_few_instants(run, horizon, k, n_listed, sums, lost):
     for place in range(n + 1):
         changes[place] = 0
     for place in range(k):
-        changes[_first_not_before(instants, n, spans[0, place])] += 1
-        changes[_first_not_before(instants, n, spans[1, place])] -= 1
+        changes[first_not_below(instants, n, spans[0, place])] += 1
+        changes[first_not_below(instants, n, spans[1, place])] -= 1
     for wave in range(run.waves_open):
-        lists(run)[_PLACES, wave] = _first_not_before(instants, n, begins_of(run)[wave])
+        lists(run)[_PLACES, wave] = first_not_below(instants, n, begins_of(run)[wave])
     if not run.leaves and not run.begins:
         # All nodes, as if none were listed; then these are taken away again.
         sums[0], sums[1] = _sum_starting(run, horizon, sums[0], sums[1])
@@ -111,7 +111,7 @@ def most_at_few_instants(run, horizon, k, n_listed, sums, lost):
             if fate[DISPATCHED, node] < end:
                 place = lists(run)[_PLACES, fate[WAVE, node] - 1]
                 changes[place] -= 1
-                changes[_first_not_before(instants, n, end)] += 1
+                changes[first_not_below(instants, n, end)] += 1
             begin, length = _starting(run, node, horizon)
             sums[0] -= length >> 32
             sums[1] -= length & _LOW
@@ -131,8 +131,8 @@ def most_at_few_instants(run, horizon, k, n_listed, sums, lost):
                 sums[1] += length & _LOW
                 if not run.is_even:
                     lost[0] += lost_between(run, node, min(begin, horizon), min(end, horizon))
-                changes[_first_not_before(instants, n, begin)] += 1
-                changes[_first_not_before(instants, n, end)] -= 1
+                changes[first_not_below(instants, n, begin)] += 1
+                changes[first_not_below(instants, n, end)] -= 1
     most = at_once = np.int64(0)
     for place in range(n):
         at_once += changes[place]
@@ -193,7 +193,7 @@ def _change_all_starting(run, until, n):
         n_at += 1
         if following < end:
             changes[place + 1] += 1
-            changes[_first_not_before(instants, n, end)] -= 1
+            changes[first_not_below(instants, n, end)] -= 1
     changes[at] += n_at
     changes[at + 1] -= n_at
 
@@ -203,18 +203,6 @@ def lost_between(run, node, start, end):
     """Return the requests of a node that is out of service all the time."""
     number = drawn(run)[CLASS, node]
     return classes(run)[number].requests_per_second * traffic_between(run, number, start, end)
-
-
-@compiled
-def _first_not_before(instants, n, t):
-    low, high = 0, n
-    while low < high:
-        middle = (low + high) // 2
-        if instants[middle] < t:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 @compiled

@@ -69,8 +69,8 @@ def draw(run, stream, node, index):
 @compiled
 def draw_window(run, node, index):
     """Return the word, shifted down to its 52 bits, that decides a node's window."""
-    replication = replication_of(run, _WINDOW, node)
-    even, odd = block(run.key0, run.key1, replication, np.uint64(_WINDOW), np.uint64(node), np.uint64(index >> 1))
+    replication = replication_of(run, WINDOW, node)
+    even, odd = block(run.key0, run.key1, replication, np.uint64(WINDOW), np.uint64(node), np.uint64(index >> 1))
     return np.int64((odd if index & 1 else even) >> _12)
 
 
@@ -79,49 +79,60 @@ def draw_windows(run, node, first, step, words):
     """Fill in the words of a node's windows: of the first one and of every so many after it, each with the other window of its
     block, in the row of its parity.
     """
-    key0, key1, replication, subject = run.key0, run.key1, replication_of(run, _WINDOW, node), np.uint64(node)
+    key0, key1, replication, subject = run.key0, run.key1, replication_of(run, WINDOW, node), np.uint64(node)
     for place in range(words.shape[1]):
         index_block = np.uint64((first + place * step) >> 1)
-        even, odd = block(key0, key1, replication, np.uint64(_WINDOW), subject, index_block)
+        even, odd = block(key0, key1, replication, np.uint64(WINDOW), subject, index_block)
         words[0, place] = np.int64(even >> _12)
         words[1, place] = np.int64(odd >> _12)
 
 
 @compiled
-def draw_pairs(run, node, first, n, uniforms):
-    """Draw the uniforms of at least n windows of a node, from an even one on; return how many."""
-    key0, key1, replication, subject = run.key0, run.key1, replication_of(run, _WINDOW, node), np.uint64(node)
+def draw_pairs(run, node, first, n, words):
+    """Draw the words of at least n windows of a node, from an even one on; return how many."""
+    return draw_pairs_by(run.key0, run.key1, replication_of(run, WINDOW, node), node, first, n, words)
+
+
+@inlined
+def draw_pairs_by(key0, key1, replication, node, first, n, words):
+    """Do so by given keys, which are worked out once for many nodes."""
     n_blocks = (n + 15) >> 4 << 3  # a multiple of 8, as vectors are
     for place in range(n_blocks):
-        even, odd = block(key0, key1, replication, np.uint64(_WINDOW), subject, np.uint64((first >> 1) + place))
-        uniforms[2 * place] = to_uniform(even)
-        uniforms[2 * place + 1] = to_uniform(odd)
+        index = np.uint64((first >> 1) + place)
+        even, odd = block(key0, key1, replication, np.uint64(WINDOW), np.uint64(node), index)
+        words[2 * place] = np.int64(even >> _12)
+        words[2 * place + 1] = np.int64(odd >> _12)
     return 2 * n_blocks
 
 
 @compiled
-def draw_intervals(run, node, first, n, uniforms):
-    """Draw the uniforms of at least n intervals of a node on the old version; return how many."""
-    key0, key1, replication, subject = run.key0, run.key1, replication_of(run, _OLD_WINDOW, node), np.uint64(node)
+def draw_intervals(run, node, first, n, words):
+    """Draw the words of at least n intervals of a node on the old version; return how many."""
+    return draw_intervals_by(run.key0, run.key1, replication_of(run, OLD_WINDOW, node), node, first, n, words)
+
+
+@inlined
+def draw_intervals_by(key0, key1, replication, node, first, n, words):
+    """Do so by given keys."""
     n_blocks = (n + 7) >> 3 << 3
     for place in range(n_blocks):
         index = np.uint64(first + place) & _MASK  # counted in 32 bits, as all indices are
-        even, _ = block(key0, key1, replication, np.uint64(_OLD_WINDOW), subject, index)
-        uniforms[place] = to_uniform(even)
+        even, _ = block(key0, key1, replication, np.uint64(OLD_WINDOW), np.uint64(node), index)
+        words[place] = np.int64(even >> _12)
     return n_blocks
 
 
 @compiled
-def draw_look(run, nodes, look, uniforms):
-    """Draw the uniforms of a look at running nodes."""
+def draw_look(run, nodes, look, words):
+    """Draw the words of a look at running nodes."""
     key0, key1, replication = run.key0, run.key1, run.replication
     for place in range(len(nodes)):
         subject = np.uint64(nodes[place])
         even, _ = block(key0, key1, replication, np.uint64(_WATCHED_WINDOW), subject, np.uint64(look))
-        uniforms[place] = to_uniform(even)
+        words[place] = np.int64(even >> _12)
 
 
-_WINDOW, _OLD_WINDOW = Stream.WINDOW.block, Stream.OLD_WINDOW.block
+WINDOW, OLD_WINDOW = Stream.WINDOW.block, Stream.OLD_WINDOW.block
 _WATCHED_WINDOW = Stream.WATCHED_WINDOW.block
 
 

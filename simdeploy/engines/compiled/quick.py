@@ -91,7 +91,7 @@ def set_quick_words(run):
         chances.quick_word = last_word_of(run, rule, number, 0)
         chances.quick_word_affected = last_word_of(run, rule, number, level) if is_known else np.int64(-1)
         chances.bracket = chances.bracket_affected = -1
-        if rule.needed == 0:
+        if rule.needed == 0 or chances.quick_word == ALWAYS:  # at any level
             chances.quick_word = chances.quick_word_affected = ALWAYS
         elif rule.peak < 0:
             chances.quick_word = chances.quick_word_affected = -1
@@ -112,7 +112,7 @@ def _set_quick_words_by_traffic(run, until):
     rate = rule.rate_top / rule.rate_bottom
     for number in range(run.n_classes):
         one, chances = classes(run)[number], today(run)[number]
-        if one.first_piece < one.last_piece and rule.needed > 0 and rule.peak >= 0:
+        if one.first_piece < one.last_piece and rule.needed > 0 and (rule.peak >= 0 or rate >= 1):
             seconds = rule.interval / NS_PER_S * lowest_factor(run, number, run.now, until)
             fewest, own = math.floor(one.requests_per_second * seconds), one.baseline
             chances.quick_word = words_of_rate(fewest, rate, own)[0]

@@ -244,10 +244,12 @@ _ROLLOUT = [
     ("watched_sum", _REAL),
     ("watched_windows", _INT),
     ("watched_requests", _INT),
-    # Of what the steps of a cdf are at hand, how many of them, and the probability of the last one.
+    ("n_noted", _INT),  # nodes whose windows are to be counted together
+    # Of what the steps of a cdf are at hand, how many of them; the cdf at the last one, and by how much it is the higher one.
     ("stepped_requests", _INT),
     ("stepped_p", _REAL),
     ("n_steps", _INT),
+    ("last_total", _REAL),
     ("last_term", _REAL),
     # The next opening of a change window, if it lets something be dispatched.
     ("awaits_opening", _BOOL),

@@ -10,8 +10,8 @@ import numpy as np
 from numba import types
 
 from simdeploy.engines.compiled.access import drawn, fates, lists, policy_of, queue, scratch, size_of_wave, waves
-from simdeploy.engines.compiled.clock import EVENT_BITS, GETS_VERDICT, LAST, NO_CLOCK, enqueue
-from simdeploy.engines.compiled.dispatch import can_be_reached, expect_verdicts, next_visit
+from simdeploy.engines.compiled.clock import EVENT_BITS, GETS_VERDICT, LAST, NO_CLOCK, enqueue, next_visit
+from simdeploy.engines.compiled.dispatch import can_be_reached, expect_verdicts
 from simdeploy.engines.compiled.fates import meet_fate
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.limits import is_limit_crossed

@@ -77,3 +77,16 @@ def find_order(keys):
         done, other = other, done
         width *= 2
     return done
+
+
+@compiled
+def first_not_below(values, n, least):
+    """Return the place of the first of n ascending values that is at least so large; n if there is none."""
+    low, high = np.int64(0), n
+    while low < high:
+        middle = (low + high) // 2
+        if values[middle] < least:
+            low = middle + 1
+        else:
+            high = middle
+    return low

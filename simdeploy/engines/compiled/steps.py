@@ -14,15 +14,14 @@ from simdeploy.engines.compiled.access import (
     relative,
     step_words,
     steps,
-    window_words,
 )
 from simdeploy.engines.compiled.binomial import ALWAYS
 from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.fates import find_start
 from simdeploy.engines.compiled.health import bounds_at
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.philox import draw_windows
-from simdeploy.engines.compiled.records import MOST_STEP_WINDOWS, N_WINDOW_WORDS
+from simdeploy.engines.compiled.philox import draw_pairs
+from simdeploy.engines.compiled.records import MOST_STEP_WINDOWS
 from simdeploy.engines.compiled.tables import (
     HAS_FAILED,
     MOST_STEPS,
@@ -45,6 +44,8 @@ from simdeploy.engines.compiled.tables import (
     STEP_WINDOWS,
     STEP_WORDS,
 )
+
+_FEW = 16  # windows, which mostly are enough
 
 
 @compiled
@@ -115,28 +116,27 @@ def _find_steps(run, rule, of_node, node):
 @compiled
 def _look_at_windows(run, needed, least, of_node, node, n_windows):
     """Find the steps down to a word, or to the last window."""
-    word_of, pairs = step_words(run), window_words(run)
-    n_looked = min(n_windows, MOST_STEP_WINDOWS)
-    window = in_row = n = np.int64(0)
-    top = np.int64(ALWAYS)
-    is_open = True
-    while is_open and window < n_looked:
-        draw_windows(run, node, window, 2, pairs)
-        for place in range(N_WINDOW_WORDS):
-            word_of[window + 2 * place] = pairs[0, place]
-            word_of[window + 2 * place + 1] = pairs[1, place]
-        until = min(window + 2 * N_WINDOW_WORDS, n_looked)
-        while is_open and window < until:
-            in_row = in_row + 1 if word_of[window] < top else np.int64(0)
-            window += 1
-            if in_row == needed:
-                top = np.int64(-1)
-                for earlier in range(window - needed, window):
-                    if word_of[earlier] >= top:
-                        top = word_of[earlier]
-                        in_row = window - earlier - 1
-                of_node[STEP_WORDS + n], of_node[STEP_ENDS + n] = top, window
-                n += 1
-                is_open = top > least and n < MOST_STEPS
+    word_of, n_looked = step_words(run), min(n_windows, MOST_STEP_WINDOWS)
+    n_drawn = first = n = np.int64(0)
+    top, is_open = np.int64(ALWAYS), True
+    while is_open and first + needed <= n_looked:
+        if first + needed > n_drawn:
+            until = min(n_looked if n_drawn else (max(needed, _FEW) + 15) & ~15, n_looked)
+            draw_pairs(run, node, n_drawn, until - n_drawn, word_of[n_drawn:])
+            n_drawn = until
+        # A word that is not lower rules out every run that it is in.
+        place = at = first + needed - 1
+        highest = np.int64(-1)
+        while place >= first and word_of[place] < top:
+            at = place if word_of[place] > highest else at
+            highest = max(highest, word_of[place])
+            place -= 1
+        if place >= first:
+            first = place + 1
+            continue
+        of_node[STEP_WORDS + n], of_node[STEP_ENDS + n] = highest, first + needed
+        n += 1
+        top, first = highest, at + 1
+        is_open = top > least and n < MOST_STEPS
     of_node[STEP_N] = n
     of_node[STEP_IS_WHOLE] = is_open and n_looked == n_windows

@@ -100,11 +100,16 @@ N_STEP_COLUMNS = STEP_ENDS + MOST_STEPS
 N_AHEAD, MOST_AHEAD = 4, 31
 MORE_REQUESTS, SUM_FAILED, SUM_OLD_FAILED, N_AHEAD_SUMS = range(4)
 AHEAD_OF, AHEAD_FROM, AHEAD_UNTIL, AHEAD_PLACES, AHEAD_TOUCHED, N_AHEAD_STATE = range(6)
-# Rows of the tables of windows that are counted at once, so many at most: uniforms, their normal quantiles, and levels of error, what is
-# left to count, and a cdf step by step; how many requests fail, and how many there are.
+# Of nodes whose windows are counted together, so many at most: the node, its first window and the one after its last, by how much the
+# column of a window is higher than its number, and how many windows are drawn.
+MOST_NOTED = 16
+NODE_AHEAD, FIRST_AHEAD, END_AHEAD, TO_AHEAD, DRAWN_AHEAD, N_NOTED = range(6)
+# Rows of the tables of windows that are counted at once, so many at most: uniforms, their normal quantiles, and levels of error, of nodes
+# on the old version apart; how many requests fail, how many there are, words of 52 bits, those that are left to count, and the last
+# word below each step of a cdf.
 N_AT_ONCE = 512
-UNIFORM, NORMAL, LEVEL, LEFT, STEP, N_REAL_AT_ONCE = range(6)
-COUNT, REQUESTS, N_COUNTED = range(3)
+UNIFORM, NORMAL, LEVEL, OLD_LEVEL, N_REAL_AT_ONCE = range(5)
+COUNT, REQUESTS, WINDOW_WORD, LEFT, STEP_WORD, N_COUNTED = range(6)
 UNDEGRADED = COUNT  # of nodes at their dispatch (see `outlook`): 0 or 1
 # Rows of the table of lines, one column per node: the word of the spell of its turn (-1 - word if it is offline then), and when that
 # was; and as far as it was followed, an offline spell, the online spell after it, and the number of that one.
@@ -154,6 +159,7 @@ TABLES = (
     "counted",
     "ahead",
     "ahead_sums",
+    "noted",
     "sizes",
     "wave_terms",
     "zone_failed",
