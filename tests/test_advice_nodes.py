@@ -354,6 +354,19 @@ def test_which_nodes_failed():
         assert (result.state, result.why_tried) == ("completed", "")
 
 
+def test_a_table_is_of_a_rollout_in_progress():
+    """That canaries wait says nothing of the release, although who notices a defect cancels: a rollout that ended is not waiting. [oracle]"""
+    people = {"promote_after": {"exponential": {"mean": "2m"}}, "notices_defect": 1, "rejects_good": 0.2}
+    sound = {"fleet.start_failure": 0, "release.bad.start_failure": 0, "release.bad.affects": "all"}
+    sound |= {"fleet.crash": {"up": "1000h", "repair": "1m"}}
+    policy = {"strategy": "canary", "canary_count": 2, "no_auto_rollback": True}
+    scenario = make({f"operator.{key}": value for key, value in people.items()} | sound, **policy)
+    table = pd.DataFrame({"node": range(2), "status": "running"})
+    result = sd.forecast(scenario, seen=table, at=300, replications=400, engine="compiled")
+    bad = result.kinds.set_index("kind").loc["bad"]
+    assert abs(bad["posterior"] - 0.3) <= 4 * (bad["high"] - bad["low"]) / (2 * 1.96)
+
+
 def test_starts_tell_the_slowdown():
     """Given the starts of nodes, a slowdown has the probability that its law gives these instants. [oracle]"""
     two = {

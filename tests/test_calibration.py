@@ -604,6 +604,9 @@ def test_the_bootstrap_resumes(calibration, tmp_path):
     (folder / "fit-00002.yaml").unlink()
     again = calibration.bootstrap(3, store=folder)
     assert [one.to_dict() for one in again] == [one.to_dict() for one in first]
+    assert [one.to_dict() for one in calibration.bootstrap(2)] == [
+        one.to_dict() for one in first[:2]
+    ]  # nothing is kept
     assert [path.read_text(encoding="utf-8") for path in sorted(folder.glob("fit-*.yaml"))] == texts
     with pytest.raises(InputError, match="fits to other records"):
         calibration.bootstrap(3, store=folder, seed=1)

@@ -374,10 +374,13 @@ def test_a_folder_of_something_else_is_refused(name, scenario, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (lambda s: simdeploy.sweep(s, policy="waves", vary=VARY), "argument policy was renamed to policies"),
+        (
+            lambda s: simdeploy.sweep(s, policy="waves", vary=VARY, replications=2),
+            "argument policy was renamed to policies",
+        ),
         (lambda s: simdeploy.sweep_to_precision(s, "waves", {"x": 1}), "pass targets by keyword"),
         (lambda s: simdeploy.replicate_to_precision(s, {"x": 1}), "pass targets by keyword"),
-        (lambda s: simdeploy.check(s, "escaped <= 1 %"), "pass requirements by keyword"),
+        (lambda s: simdeploy.check(s, "escaped <= 1 %", most=100), "pass requirements by keyword"),
         (lambda s: simdeploy.tune(s, worlds=0), "argument worlds was renamed to replications"),
         (lambda s: simdeploy.tune(s, most_rollouts=0), "argument most_rollouts was renamed to most"),
         (lambda s: simdeploy.tune(s, budget=0), "argument budget was renamed to final"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
@@ -152,8 +153,20 @@ def findings(monkeypatch):
     """Keep what commands find, beside what they print of it."""
     kept = []
     finish = study._finish
-    monkeypatch.setattr(study, "_finish", lambda ctx, finding: (kept.append(finding), finish(ctx, finding)))
+    monkeypatch.setattr(study, "_finish", lambda ctx, finding: (kept.append((ctx, finding)), finish(ctx, finding)))
     return kept
+
+
+def finish_again(ctx, finding, *, full):
+    """Return exit code and output of a command that ends once more, without computing its finding again."""
+    ctx.params["full"] = full
+    code = 0
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        try:
+            study._finish(ctx, finding)
+        except click.exceptions.Exit as end:
+            code = end.exit_code
+    return code, printed.getvalue()
 
 
 @pytest.mark.parametrize("name", COMPUTING)
@@ -168,7 +181,7 @@ def test_what_is_printed_and_written(name, findings):
         encoding="utf-8"
     )
     again = simdeploy.read_result("all.json")
-    assert_results_equal(again, findings[0].result)
+    assert_results_equal(again, findings[0][1].result)
     assert again.computed_under == document["computed_under"]
     assert "seed" in document["computed_under"]
     if name == "compare":
@@ -177,18 +190,20 @@ def test_what_is_printed_and_written(name, findings):
     if name == "run":
         assert document["deployment"]["spec"]["strategy"] == "rolling"
     titles = [table.title for table in again.summarize()]
-    for full in ([], ["--full"]):
-        words = call(name, *full, "--out", "table.csv")
-        assert words.exit_code == printed.exit_code
-        make_table = findings[-1].table or findings[-1].result.to_frame
+    all_of_it = call(name, "--full", "--out", "table.csv")
+    short = finish_again(*findings[-1], full=False)
+    for full, (code, words) in ((True, (all_of_it.exit_code, all_of_it.stdout)), (False, short)):
+        assert code == printed.exit_code
+        finding = findings[-1][1]
+        make_table = finding.table or finding.result.to_frame
         expected = pd.read_csv(io.StringIO(make_table().to_csv(index=False)))
         pd.testing.assert_frame_equal(pd.read_csv("table.csv"), expected, check_dtype=False)
-        lines = words.stdout.splitlines()
+        lines = words.splitlines()
         assert lines[0] == document["answer"]
         assert len(lines[0]) <= 240
         # The table that the answer rests on; all of them with --full.
         assert [line for line in lines if line in titles] == (titles if full else titles[:1])
-        assert ("--full prints" in words.stdout) == (not full and len(titles) > 1)
+        assert ("--full prints" in words) == (not full and len(titles) > 1)
         # Into a file or a pipe: no blanks at the end of a line, and tables of at most 100 columns.
         assert [line for line in lines if line != line.rstrip()] == []
         assert all(len(line) <= 100 for line in lines if line.startswith(" "))
@@ -196,43 +211,55 @@ def test_what_is_printed_and_written(name, findings):
 
 ALL_ON_A_TERMINAL = """
 import json, os, sys
+import click
+from simdeploy.cli import study
 from simdeploy.cli.app import app
 from simdeploy.validation.verification import verifying
+
+finish = study._finish
+
+def finish_at_every_width(ctx, finding):
+    for columns in sys.argv[2:]:
+        os.environ["COLUMNS"] = columns
+        try:
+            finish(ctx, finding)
+        except click.exceptions.Exit:
+            pass
+        print(f"== {ctx.info_name} {columns}", flush=True)
 
 if __name__ == "__main__":
     cases = verifying.make_cases()[:2]
     verifying.make_cases = lambda: cases
-    for columns in sys.argv[2:]:
-        os.environ["COLUMNS"] = columns
-        for arguments in json.loads(sys.argv[1]):
-            try:
-                app.main(arguments, prog_name="simdeploy")
-            except SystemExit as end:
-                print(f"== {arguments[0]} {end.code}", flush=True)
+    study._finish = finish_at_every_width
+    for arguments in json.loads(sys.argv[1]):
+        try:
+            app.main(arguments, prog_name="simdeploy")
+        except SystemExit:
+            pass
 """
 
 
 @pytest.mark.slow
 def test_a_terminal_is_wide_enough():
     """On a terminal with 80 or 100 columns every line of every command fits, and no cell is cut. [contract]"""
-    calls, widths = [make_quick(name) for name in COMPUTING], (80, 100)
+    calls, widths = [make_quick(name) for name in COMPUTING], ("80", "100")
     command = [sys.executable, "-W", "ignore", "-c", ALL_ON_A_TERMINAL, json.dumps(calls), *widths]
-    with on_terminal(command, stdout=None) as (process, terminal):
+    with on_terminal(command, columns=widths[0], stdout=None) as (process, terminal):
         shown = read_until(terminal, END)
         process.wait(timeout=TIMEOUT_S)
     plain = click.unstyle(shown).replace("\r\n", "\n")
     assert "…" not in plain
-    parts = re.split(r"^== (\S+) \d\n", plain, flags=re.MULTILINE)
-    assert parts[1::2] == [*COMPUTING, *COMPUTING]
+    parts = re.split(r"^== (\S+) (\d+)\n", plain, flags=re.MULTILINE)
+    assert list(zip(parts[1::3], parts[2::3], strict=True)) == [(name, width) for name in COMPUTING for width in widths]
     for place, columns in enumerate(widths):
-        printed = "".join(parts[:-1:2][place * len(calls) : (place + 1) * len(calls)])
+        printed = "".join(parts[:-1:3][place :: len(widths)])
         # A bar is painted over, and never stays.
         lines = [
             line.rpartition("\r")[2] for line in printed.splitlines() if not line.startswith(("warning: ", "error: "))
         ]
         assert len(lines) > 100
         spec = {line for line in lines if line.startswith(" ") and '"' in line}
-        assert [line for line in lines if len(line.rstrip()) > columns and line not in spec] == []
+        assert [line for line in lines if len(line.rstrip()) > int(columns) and line not in spec] == []
 
 
 # -- old spellings, for one release ------------------------------------------------------------------------------------

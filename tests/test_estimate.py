@@ -21,8 +21,15 @@ from simdeploy.plotting.comparison import plot_estimates
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.scenario.parts import Costs
-from simdeploy.statistics.estimators import estimate_difference, estimate_rows, estimate_values, quantile_place
+from simdeploy.statistics.estimators import (
+    estimate_cases,
+    estimate_difference,
+    estimate_rows,
+    estimate_values,
+    quantile_place,
+)
 from simdeploy.statistics.intervals import quantile_interval
+from simdeploy.statistics.sample import as_sample
 from simdeploy.statistics.skewness import fewest_of_a_mean, standardised_moment
 from simdeploy.validation import oracles
 
@@ -210,7 +217,7 @@ def test_a_quantile_is_the_order_statistic_of_the_decimal():
 def coverage(values, text, truth):
     """Say how often the intervals of the rows cover the truth."""
     measure = parse_measure(text)
-    found = [estimate_values(row, measure, 0.95) for row in values]
+    found = estimate_cases(as_sample(values), measure, 0.95)
     assert len(found) == REPETITIONS
     return np.mean([one.low <= truth <= one.high for one in found])
 

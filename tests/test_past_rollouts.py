@@ -245,3 +245,10 @@ def test_replications_that_are_independent(scenario, copies, n):
     many = replace(scenario, past=replace(past, histories=past.histories * copies))
     assert cap_replications(many, 10_000) == n
     assert cap_replications(many, 3) == 3
+
+
+def test_advice_needs_worlds_that_are_drawn(scenario):
+    """Rollouts on record can't be those in which something else was seen, and are refused by name. [contract]"""
+    seen = simulate(scenario).deployment_at(2)
+    with pytest.raises(InputError, match="rollouts on record are not supported"):
+        simdeploy.forecast(scenario, seen=seen, replications=20)

@@ -36,8 +36,8 @@ from simdeploy.experiments.sweep import sweep
 from simdeploy.result import read_computed_under
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
-from simdeploy.statistics.estimators import estimate_values
-from simdeploy.statistics.sample import Lump, Sample, Strata
+from simdeploy.statistics.estimators import estimate_cases, estimate_values
+from simdeploy.statistics.sample import Lump, Sample, Strata, as_sample
 
 RAW = {
     "name": "small",
@@ -266,14 +266,20 @@ def test_coverage_of_the_interval_at_which_it_stops(law):
     target = parse_target(width, parse_measure(text))
     looks, covered, used = plan_looks(5000), 0, set()
     rng = np.random.default_rng(21)
-    for _ in range(REPETITIONS):
-        values = draw(rng, looks[-1])
-        for n in looks:
-            found = estimate_values(values[:n], target.measure, 0.95)
-            if not why_not_yet(values[:n], found, target):
-                break
-        covered += found.low <= truth <= found.high
-        used.add(n)
+    going_on = np.array([draw(rng, looks[-1]) for _ in range(REPETITIONS)])
+    for n in looks:
+        found = estimate_cases(as_sample(going_on[:, :n]), target.measure, 0.95)
+        waits = np.array(
+            [bool(why_not_yet(row[:n], of_row, target)) for row, of_row in zip(going_on, found, strict=True)]
+        )
+        waits &= n < looks[-1]
+        covered += sum(
+            of_row.low <= truth <= of_row.high for of_row, waits_on in zip(found, waits, strict=True) if not waits_on
+        )
+        used |= set() if waits.all() else {n}
+        going_on = going_on[waits]
+        if not len(going_on):
+            break
     assert covered >= REPETITIONS * 0.95 - 4 * math.sqrt(REPETITIONS * 0.95 * 0.05)
     assert used & set(looks[:-1])  # the width decided, not the budget
 

@@ -543,7 +543,7 @@ def rare_costs(rng_seed):
     """Make a sampler: candidate 0 costs 1, candidate 1 costs 0.9 and once in 2,000 batches 2,000 more (0.9 + 1)."""
 
     def sample(candidates, first, count):
-        u = np.array([np.random.default_rng((rng_seed, number)).random() for number in range(first, first + count)])
+        u = np.random.default_rng(rng_seed).random(first + count)[first:]
         return np.array([np.full(count, 1.0), 0.9 + 2000 * (u < 1 / 2000)])[candidates]
 
     return sample

@@ -27,9 +27,15 @@ from simdeploy.experiments import read_store, replicate, sweep
 from simdeploy.experiments.batches import read_batches
 from simdeploy.experiments.by_kind import count_worlds
 from simdeploy.experiments.kinds import Kinds, divide_by_roots
-from simdeploy.scenario.measures import Measure
+from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.combining import combine, enough_of_each
-from simdeploy.statistics.estimators import estimate_values, find_quantiles
+from simdeploy.statistics.estimators import (
+    estimate_cases,
+    estimate_difference,
+    estimate_differences,
+    estimate_values,
+    find_quantiles,
+)
 from simdeploy.statistics.sample import Lump, Sample, Strata, as_sample
 
 REPETITIONS = 2000
@@ -444,3 +450,19 @@ def test_precision_of_drawn_kinds_is_resumed_with_drawn_kinds(tmp_path):
     second = replicate_to_precision(mixed(), targets={"escaped": "0.1pp"}, **asked)
     pd.testing.assert_frame_equal(first.responses, second.responses)
     assert count_worlds(second.responses) == {}
+
+
+@pytest.mark.parametrize("measure", ["makespan_s", "escaped", "p90 makespan_s"])
+def test_cases_at_once_are_cases_one_by_one(measure):
+    """Estimates of several cases at once, and their differences, are those of each case alone, to the last digit. [property]"""
+    rng = np.random.default_rng(5)
+    of = np.repeat([0, 1, 1], 150)
+    rng.shuffle(of)
+    drawn = rng.lognormal(size=(4, 450)) if measure != "escaped" else (rng.random((4, 450)) < 0.2).astype(float)
+    values = np.where(rng.random(drawn.shape) < 0.1, np.nan, drawn)
+    sample = Sample(values, Strata(of, np.array([0.8, 0.2])), np.full(4, np.inf))
+    asked = parse_measure(measure), 0.95
+    assert estimate_cases(sample, *asked) == [estimate_values(case, *asked) for case in sample]
+    others = sample[[1, 2, 3, 0]]
+    alone = [estimate_difference(case, other, *asked) for case, other in zip(sample, others, strict=True)]
+    assert estimate_differences(sample, others, *asked) == alone

@@ -173,12 +173,12 @@ def spread(
     """
     import pandas as pd
 
+    trusted = [trust_name(of)] if trust_name(of) in frame else []
+    ends = ("", "_low", "_high", *("_is_trusted" for _ in trusted), *(f"_{each}" for each in also))
+    cells = frame.set_index(rows)[[*interval_names(of), *trusted, *also]]
     parts = [frame[[rows]].drop_duplicates().set_index(rows)]
-    for name, part in frame.groupby(columns, sort=False):
-        trusted = [trust_name(of)] if trust_name(of) in frame else []
-        ends = ("", "_low", "_high", *("_is_trusted" for _ in trusted), *(f"_{each}" for each in also))
-        new = [f"{name}{end}" for end in ends]
-        parts.append(part.set_index(rows)[[*interval_names(of), *trusted, *also]].set_axis(new, axis="columns"))
+    for name, places in frame.groupby(columns, sort=False).indices.items():
+        parts.append(cells.iloc[places].set_axis([f"{name}{end}" for end in ends], axis="columns"))
     return pd.concat(parts, axis="columns").reset_index()
 
 

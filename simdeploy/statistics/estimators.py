@@ -76,12 +76,26 @@ def estimate_values(values: np.ndarray | Sample, measure: Measure, confidence_le
     >>> round(estimate, 6), round(low, 6)
     (70.0, 56.899416)
     """
-    sample = as_sample(values)
+    return estimate_cases(as_sample(values)[None], measure, confidence_level)[0]
+
+
+def estimate_cases(sample: Sample, measure: Measure, confidence_level: float) -> list[Estimate]:
+    """Estimate a measure of several cases at once, as `estimate_values` does one after the other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simdeploy.scenario.measures import Measure
+    >>> cases = as_sample(np.array([[60.0, 80.0, np.nan], [1.0, 2.0, 6.0]]))
+    >>> [each.estimate for each in estimate_cases(cases, Measure("makespan_s"), 0.95)]
+    [70.0, 3.0]
+    """
     if measure.kind == "quantile":
-        return _estimate_quantile(sample, float(measure.quantile or 0.5), confidence_level)
-    rows = _combine(sample[None], measure, confidence_level)
-    cells = (rows.estimate, rows.low, rows.high, rows.n, rows.standard_error, rows.trusts_low, rows.trusts_high)
-    return Estimate(*(cell[0].item() for cell in cells))
+        quantile = float(measure.quantile or 0.5)
+        return [_estimate_quantile(case, quantile, confidence_level) for case in sample]
+    rows = _combine(sample, measure, confidence_level)
+    columns = rows.estimate, rows.low, rows.high, rows.n, rows.standard_error, rows.trusts_low, rows.trusts_high
+    return [Estimate(*cells) for cells in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def _combine(sample: Sample, measure: Measure, confidence_level: float) -> Combined:
@@ -220,12 +234,30 @@ def estimate_difference(
     >>> found.n, round(found.estimate, 3), round(found.low, 3)
     (3, 2.333, 2.003)
     """
-    if measure.kind == "quantile":
-        first, second = (estimate_values(v, measure, (1 + confidence_level) / 2) for v in (values, others))
-        ends = first.low - second.high, first.high - second.low
+    first, second = as_sample(values)[None], as_sample(others)[None]
+    return estimate_differences(first, second, measure, confidence_level)[0]
+
+
+def estimate_differences(first: Sample, second: Sample, measure: Measure, confidence_level: float) -> list[Estimate]:
+    """Estimate the differences of several cases from as many others at once, as `estimate_difference` does one after the other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simdeploy.scenario.measures import Measure
+    >>> cases, others = as_sample(np.array([[3.0, 5.0], [2.0, 9.0]])), as_sample(np.array([[1.0, 3.0], [1.0, 3.0]]))
+    >>> [each.estimate for each in estimate_differences(cases, others, Measure("makespan_s"), 0.95)]
+    [2.0, 3.5]
+    """
+    if measure.kind != "quantile":
+        return estimate_cases(first - second, measure, confidence_level)
+    level = (1 + confidence_level) / 2
+    found = []
+    for more, less in zip(*(estimate_cases(each, measure, level) for each in (first, second)), strict=True):
+        ends = more.low - less.high, more.high - less.low
         are_trusted = (not math.isnan(end) for end in ends)
-        return Estimate(first.estimate - second.estimate, *ends, min(first.n, second.n), math.nan, *are_trusted)
-    return estimate_values(as_sample(values) - as_sample(others), measure, confidence_level)
+        found.append(Estimate(more.estimate - less.estimate, *ends, min(more.n, less.n), math.nan, *are_trusted))
+    return found
 
 
 def moments(values: np.ndarray) -> tuple[float, float]:

@@ -9,8 +9,11 @@ import numpy as np
 
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.combining import combine, never_differ
-from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.estimators import estimate_cases
 from simdeploy.statistics.sample import Sample, as_sample
+
+# Values that are compared at once.
+_MOST_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +60,15 @@ def pair_policies(values: np.ndarray | Sample, *, is_rate: bool, error: float) -
     size = len(sample)
     numbers = {name: np.zeros((size, size)) for name in ("estimate", "lower")}
     n, is_trusted = np.zeros((size, size), np.int64), np.zeros((size, size), dtype=bool)
-    for row in range(size):
-        found = combine(sample[row : row + 1] - sample[row:], is_rate=is_rate, confidence_level=1 - 2 * error)
-        numbers["estimate"][row:, row], numbers["estimate"][row, row:] = -found.estimate, found.estimate + 0.0
-        numbers["lower"][row:, row], numbers["lower"][row, row:] = -found.high, found.low
-        n[row:, row] = n[row, row:] = found.n
-        is_trusted[row:, row], is_trusted[row, row:] = found.trusts_high, found.trusts_low
+    rows, columns = np.triu_indices(size)
+    some = max(_MOST_AT_ONCE // max(sample.values.shape[-1], 1), 1)
+    for start in range(0, len(rows), some):
+        row, column = rows[start : start + some], columns[start : start + some]
+        found = combine(sample[row] - sample[column], is_rate=is_rate, confidence_level=1 - 2 * error)
+        numbers["estimate"][column, row], numbers["estimate"][row, column] = -found.estimate, found.estimate + 0.0
+        numbers["lower"][column, row], numbers["lower"][row, column] = -found.high, found.low
+        n[column, row] = n[row, column] = found.n
+        is_trusted[column, row], is_trusted[row, column] = found.trusts_high, found.trusts_low
     np.fill_diagonal(numbers["lower"], np.nan)
     return Pairs(**numbers, n=n, is_trusted=is_trusted)
 
@@ -106,7 +112,7 @@ def estimate_gaps(
     """
     error = (1 - confidence_level) / together
     if measure.kind == "quantile":
-        estimates = np.array([estimate_values(each, measure, 1 - error / 2)[:3] for each in as_sample(values)])
+        estimates = np.array([each[:3] for each in estimate_cases(as_sample(values), measure, 1 - error / 2)])
         estimate = estimates[:, None, 0] - estimates[None, :, 0]
         low = estimates[:, None, 1] - estimates[None, :, 2]
         np.fill_diagonal(low, np.nan)

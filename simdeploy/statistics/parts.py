@@ -85,7 +85,8 @@ def describe_means(sample: Sample, level: float) -> Parts:
 def _mean(sample: Sample, place: int, level: float) -> Parts:
     """Describe one stratum of each case."""
     columns = sample.strata.columns[place]
-    values = sample.values[:, columns]
+    # In the order of worlds in memory, so that each case's sums are those that it has alone, to the last digit.
+    values = np.ascontiguousarray(sample.values[:, columns])
     moments = find_moments(values)
     part = parts_of_means(moments, level)
     below, above, rest = part.below, part.above, values
@@ -93,7 +94,7 @@ def _mean(sample: Sample, place: int, level: float) -> Parts:
         size = float(lump.sizes[place])
         if not size:
             continue
-        happened = np.where(np.isnan(values), np.nan, lump.happened[:, columns])
+        happened = np.ascontiguousarray(np.where(np.isnan(values), np.nan, lump.happened[:, columns]))
         rate = lump.rates[:, place]
         is_drawn = np.isnan(rate)
         known, drawn = (below, above), (below, above)

@@ -48,6 +48,8 @@ def check_possible(scenario: Scenario, plan: Plan, seen: Seen, *, every_node_has
         if before.fields.get("state") in TERMINAL_STATES and after.fields.get("state") != before.fields["state"]:
             message = f"a deployment that is {before.fields['state']} stays so"
             problems.append(Problem(message, ("seen", number, "status", "state"), found=str(after.fields.get("state"))))
+        if plan.pacing == "barrier" and not seen.are_revisions and before.fields.get("state") == "paused":
+            problems += _check_resumed(plan, before, after, ("seen", number, "status"))
     raise_if_any(problems)
 
 
@@ -114,6 +116,18 @@ def _check_batches(plan: Plan, look: Look, path: Path) -> Iterator[Problem]:
     if not fewest <= wave <= most:
         message = f"a batch goes each minute, so {most} went by {look.at_ns / NS_PER_S:g} s"
         yield Problem(message, (*path, "current_wave"), found=str(wave), allowed=str(most))
+
+
+def _check_resumed(plan: Plan, before: Look, after: Look, path: Path) -> Iterator[Problem]:
+    """Find looks between which a rollout was resumed earlier than at its last change, nobody knows when."""
+    wave, now = (look.fields.get("current_wave", 0) for look in (before, after))
+    resolved = after.fields.get("updated_nodes", 0) + after.fields.get("failed_nodes", 0)
+    if after.fields.get("state") == "paused" or now <= wave:
+        return
+    if now > wave + 1 or resolved > sum(plan.sizes[:wave]):
+        message = "went on after the pause, and more happened since, so that nobody knows when it was resumed"
+        allowed = "a look with the object as it was resumed before this one, or all revisions"
+        yield Problem(message, (*path, "state"), allowed=allowed)
 
 
 def _check_limits(scenario: Scenario, plan: Plan, seen: Seen, look: Look, path: Path) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from simdeploy.analysis.advice.dealing import deal_verdicts
 from simdeploy.analysis.advice.fates import Bounds, Fates
 from simdeploy.analysis.advice.node_table import HALF_SECOND_NS
 from simdeploy.analysis.advice.proposing import Proposal, Proposer
-from simdeploy.analysis.advice.waves import Cell, Course, Span, Stretch
+from simdeploy.analysis.advice.waves import Cell, Course, Span, Stretch, find_progress
 from simdeploy.engines.continuing import Worlds
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.waves import BATCH_EVERY_NS
@@ -46,7 +46,7 @@ def read_batches(scenario: Scenario, plan: Plan, seen: Seen) -> Course:
         count = new_updated + new_failed - updated - failed
         first = _find_first(look, starts, deadline_ns)
         if count > 0:
-            cell = Cell(first, count, Span(at_ns, look.at_ns), _find_last(look, starts))
+            cell = Cell(first, count, Span(at_ns, look.at_ns), _find_last(find_progress(plan, seen, look), starts))
             stretches.append(Stretch([cell], new_failed - failed))
         elif stretches:
             stretches[-1].cells[0].wave = max(first, stretches[-1].cells[0].wave)
@@ -64,9 +64,9 @@ def _find_first(look: Look, starts: Sequence[Span], deadline_ns: int | None) -> 
     return sum(start.high < deadline - deadline_ns - HALF_SECOND_NS for start in starts)
 
 
-def _find_last(look: Look, starts: Sequence[Span]) -> Span:
+def _find_last(progress: int | None, starts: Sequence[Span]) -> Span:
     """Return when the last verdict came; that of a batch is progress, too."""
-    last, progress = Span(), look.fields.get("last_progress_ns")
+    last = Span()
     if progress is not None:
         last.meet_instant(progress)
         if any(last.low < start.low <= last.high for start in starts):

@@ -19,7 +19,7 @@ from simdeploy.analysis.advice.laws import FOREVER
 from simdeploy.analysis.advice.lives import Lives, choose
 from simdeploy.analysis.advice.node_table import RUNNING
 from simdeploy.analysis.advice.observed import Observed
-from simdeploy.analysis.advice.proposing import Proposer
+from simdeploy.analysis.advice.proposing import Proposal, Proposer
 from simdeploy.analysis.advice.seen_chances import find_chances
 from simdeploy.engines.continuing import NOT_THERE
 from simdeploy.world.streams import Stream, uniforms
@@ -28,45 +28,28 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from simdeploy.analysis.advice.fates import Fates
-    from simdeploy.analysis.advice.finding import Supply
-    from simdeploy.analysis.advice.guiding import Guide
     from simdeploy.analysis.advice.laws import NodeLaw
     from simdeploy.analysis.advice.straying import RoughRollouts
-    from simdeploy.analysis.advice.waves import Course
 
 # Numbers that are tried for each node as they come. Failures that were seen are often those of spells, so more than where rows of a table say so.
 TRIES = 64
 
 
 class SpellProposer(Proposer):
-    """Proposes worlds of one kind of release.
+    """Proposes worlds of one kind of release; `rollouts` are `RoughRollouts`."""
 
-    Parameters
-    ----------
-    engine : {'compiled', 'reference'}
-    """
+    _rollouts: RoughRollouts
 
-    def __init__(
-        self,
-        rollouts: RoughRollouts,
-        course: Course,
-        supply: Supply,
-        slots: np.ndarray,
-        log_weights: np.ndarray,
-        guide: Guide | None,
-        *,
-        never_failed: bool,
-        engine: str,
-    ) -> None:
-        super().__init__(rollouts, course, supply, slots, log_weights, guide, never_failed=never_failed)
-        self._exact_laws = rollouts.exact_laws
-        self._lives = Lives(rollouts, course.end_ns, engine)
-        self._tries = supply.of(slots[:, np.newaxis], supply.per_world - 1 - np.arange(TRIES))
-        self._wave, self._starts = 0, np.zeros(self._n)
-        self._tried: tuple[np.ndarray, np.ndarray] | None = None
+    def propose(self) -> Proposal:
+        """Propose worlds, wave by wave."""
+        self._lives = Lives(self._rollouts, self._course.end_ns, self._rollouts.engine)
+        per_world = self._supply.per_world
+        self._tries = self._supply.of(self._slots[:, np.newaxis], per_world - 1 - np.arange(TRIES))
+        return super().propose()
 
     def _follow(self, wave: int, starts: np.ndarray) -> np.ndarray:
-        self._wave, self._starts, self._tried = wave, starts, None
+        self._wave, self._starts = wave, starts
+        self._tried: tuple[np.ndarray, np.ndarray] | None = None
         return super()._follow(wave, starts)
 
     def _find(
@@ -81,7 +64,7 @@ class SpellProposer(Proposer):
     ) -> None:
         if not chosen.any():
             return
-        rollouts, exact = self._rollouts, self._exact_laws(self._wave)
+        rollouts, exact = self._rollouts, self._rollouts.exact_laws(self._wave)
         n_nodes, seed, every = nodes.shape[1], rollouts.seed, self._all[:, np.newaxis]
         if self._tried is None:
             self._tried = self._live(nodes, np.repeat(self._tries[:, :, np.newaxis], n_nodes, axis=2))

@@ -251,8 +251,11 @@ class Question:
     def _time_left_s(self, outcomes: Outcomes) -> np.ndarray:
         if self._state in TERMINAL_STATES:
             return np.zeros(len(outcomes.looks))
-        at_s = (self._conditioned.at_ns + 1) / NS_PER_S  # when acts take effect
-        return np.maximum(outcomes.numbers["makespan_s"] - at_s, 0.0)
+        makespan_s = outcomes.numbers["makespan_s"]
+        acts_s = (
+            self._conditioned.at_ns + 1
+        ) / NS_PER_S  # when acts take effect: instants of worlds may be so much later
+        return np.where(makespan_s <= acts_s, 0.0, makespan_s - self.seen.at_ns / NS_PER_S)
 
     def _rows_of_course(self) -> list[dict[str, Any]]:
         """Return updated and failed nodes over time: as seen, then quantiles."""

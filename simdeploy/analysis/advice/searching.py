@@ -25,6 +25,7 @@ from simdeploy.analysis.advice.ways import find_spells
 from simdeploy.engines.choice import expect_seconds, why_not_compiled
 from simdeploy.engines.continuing import Worlds, run_continued
 from simdeploy.experiments.arguments import MOST_REPLICATIONS
+from simdeploy.vocabulary import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,8 @@ _ROOTS = 64
 # As many times more if they must also fit how long people took to promote.
 _IF_PROMOTED = 3
 _PILOT = 32
+# A rollout of which nodes were seen is neither paused nor stopped.
+_OF_TABLES = [STATES.index(name) for name in ("in_progress", "completed")]
 # Nodes of which is learned how they do otherwise than by their laws.
 _LEARNED = 4096
 _FEW = 20
@@ -235,18 +238,15 @@ class Search:
 
     def _rollouts(self, roots: np.ndarray) -> Rollouts:
         shared = self._scenario, self._seen.policy, self._plan, self._kind, self._seed, roots
-        return RoughRollouts(*shared, self._strays) if self._strays else Rollouts(*shared)
+        return RoughRollouts(*shared, self._strays, self._engine_of_lives) if self._strays else Rollouts(*shared)
 
     def _proposer(self, rollouts: Rollouts, course: Course, slots: np.ndarray, log_weights: np.ndarray) -> Proposer:
         orchestrator = self._scenario.orchestrator_of(self._seen.policy)
         stops = orchestrator.on_failure in ("rollback", "stop") and orchestrator.canary_gate == "all_healthy"
         never_failed = stops and self._plan.canaries > 0
         guide = self.guide if isinstance(self.guide, Guide) else None
-        given = course, self._supply, slots, log_weights, guide
-        if isinstance(rollouts, RoughRollouts):
-            return SpellProposer(rollouts, *given, never_failed=never_failed, engine=self._engine_of_lives)
-        kind = BatchProposer if self._plan.pacing == "rate" else Proposer
-        return kind(rollouts, *given, never_failed=never_failed)
+        kind = BatchProposer if self._plan.pacing == "rate" else SpellProposer if self._has_spells else Proposer
+        return kind(rollouts, course, self._supply, slots, log_weights, guide, never_failed=never_failed)
 
     def _agree(self, proposal: Proposal, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which worlds look like what was seen, and the logarithms of the chances of totals of requests."""
@@ -269,6 +269,7 @@ class Search:
             agrees = agree(continued.looks, self._seen.looks)
         else:
             agrees = table.agree(rollouts, continued.nodes, together(plan))
+            agrees &= np.isin(continued.looks["state"][:, 0], _OF_TABLES)
         logs = np.zeros(len(places))
         if totals and continued.nodes is not None:
             logs = Exposures(rollouts, worlds, continued.nodes).weigh(totals)

@@ -13,6 +13,7 @@ from simdeploy.analysis.advice.node_table import FAILED, HALF_SECOND_NS, PENDING
 from simdeploy.analysis.advice.nodes_seen import is_table_of_nodes, read_nodes
 from simdeploy.api import Deployment, DeploymentDocument, parse_time
 from simdeploy.api.document import read_body
+from simdeploy.api.times import shift_time
 from simdeploy.engines.rollout import Rollout
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.records import Records
@@ -148,12 +149,21 @@ def read_seen(scenario: Scenario, policy: Any, seen: Any, at: Any) -> Seen:
         if status.total_nodes not in (None, scenario.fleet.nodes):
             allowed = f"{scenario.fleet.nodes}, the nodes of the scenario's fleet"
             raise InputError(_impossible("total_nodes", "another fleet", status.total_nodes, allowed))
+    chosen = _start_at(chosen, created_ns)
     return _make_looks(statuses, chosen, created_ns, at, are_revisions=are_revisions)
+
+
+def _start_at(policy: ScenarioPolicy, created_ns: int) -> ScenarioPolicy:
+    """Return a policy whose rollout starts at an instant: by the clocks of the scenario, of which only the offset stays."""
+    planned = policy.identity.created_at
+    created_at = shift_time(planned, created_ns - parse_time(planned))
+    return replace(policy, identity=replace(policy.identity, created_at=created_at))
 
 
 def _look_at_nodes(scenario: Scenario, policy: ScenarioPolicy, frame: pd.DataFrame, at: Any) -> Seen:
     """Read a table of nodes; counts and the current wave follow from them."""
     nodes, created_ns = read_nodes(scenario, frame)
+    policy = policy if created_ns is None else _start_at(policy, created_ns)
     last_ns = nodes.last_ns
     if at is None and math.isnan(last_ns):
         raise InputError(Problem("no instant is known", ("at",), allowed="the instant of looking"))
@@ -186,8 +196,8 @@ def _is_list(seen: Any) -> bool:
 
 
 def _pair(item: Any) -> tuple[Any, Any]:
-    if isinstance(item, tuple) and len(item) == 2:
-        return item
+    if _is_list(item) and len(item) == 2:
+        return item[0], item[1]
     return None, item
 
 

@@ -93,9 +93,18 @@ class RoughLaw(NodeLaw):
 
 @dataclass(frozen=True, eq=False)
 class RoughRollouts(Rollouts):
-    """Worlds whose nodes have about these laws; `strays` are those of each law."""
+    """Worlds whose nodes have about these laws.
+
+    Parameters
+    ----------
+    strays : tuple of Strays
+        Those of each law.
+    engine : {'compiled', 'reference'}
+        With which nodes are tried.
+    """
 
     strays: tuple[Strays, ...] = ()
+    engine: str = "reference"
 
     def laws(self, wave: int) -> list[NodeLaw]:
         """Return about the laws of nodes in a wave."""

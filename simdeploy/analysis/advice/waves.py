@@ -139,7 +139,7 @@ def read_course(scenario: Scenario, plan: Plan, seen: Seen) -> Course:
             continue
         new = n_failed + n_updated
         cells = _list_cells(before, wave, resolved, now - 1, new, at_ns, look)
-        _narrow(starts, cells, look, before[now - 1], new, deadline_ns)
+        _narrow(starts, cells, look, before[now - 1], new, find_progress(plan, seen, look), deadline_ns)
         if cells:
             stretches.append(Stretch(cells, n_failed - failed))
         wave, resolved, failed, at_ns = now - 1, new, n_failed, float(look.at_ns)
@@ -162,12 +162,26 @@ def _list_cells(
     return cells
 
 
+def find_progress(plan: Plan, seen: Seen, look: Look) -> int | None:
+    """Return when the last verdict came, or wave went; None if that isn't known. A verdict ends a rollout, if nothing else can."""
+    state, wave, policy = look.fields.get("state"), look.fields["current_wave"], seen.policy.policy
+    by_clock = policy.rollout_deadline_ns is not None or policy.progress_deadline_ns is not None
+    ends = (state == "failed" and not by_clock) or (state == "completed" and not (wave and plan.promotions[wave - 1]))
+    progress: int | None = look.fields.get("last_progress_ns", look.fields.get("completed_ns") if ends else None)
+    return progress
+
+
 def _narrow(
-    starts: list[Span], cells: list[Cell], look: Look, done_before: int, new: int, deadline_ns: int | None
+    starts: list[Span],
+    cells: list[Cell],
+    look: Look,
+    done_before: int,
+    new: int,
+    progress: int | None,
+    deadline_ns: int | None,
 ) -> None:
     """Narrow the start of the current wave, and its last verdict, to the instants of a look."""
     now = int(look.fields["current_wave"]) - 1
-    progress = look.fields.get("last_progress_ns")
     if progress is not None and new == done_before:
         starts[now].meet_instant(progress)
     elif progress is not None and cells and cells[-1].wave == now:

@@ -29,6 +29,10 @@ def refuse_unsupported(scenario: Scenario, seen: Seen) -> None:
     if gate is not None and gate.kind != "threshold":
         message = f"the gate {gate.kind} is not supported yet"
         problems.append(Problem(message, ("policy", "health_check", "gate"), allowed="threshold"))
+    if scenario.past is not None:
+        problems.append(
+            Problem("worlds that are rollouts on record are not supported", ("scenario", "fleet", "records"))
+        )
     if scenario.tilt is not None:
         problems.append(Problem("the scenario has a tilt", ("scenario",)))
     if scenario.kind is not None:

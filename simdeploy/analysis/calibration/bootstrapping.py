@@ -26,11 +26,11 @@ _QUESTION = "bootstrap.json"
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was fitted, the scenario's text, and what writes that of other records."""
+    """What was fitted, the scenario's text, and what writes that of other records, with or without intervals in its comments."""
 
     records: Records
     text: str
-    write_again: Callable[[Records], str]
+    write_again: Callable[[Records, bool], str]
 
 
 def bootstrap(
@@ -52,7 +52,7 @@ def bootstrap(
         if file is not None and file.exists():
             text = file.read_text(encoding="utf-8")
         else:
-            text = fitted.write_again(draw(number))
+            text = fitted.write_again(draw(number), file is not None)  # nobody reads comments that are not kept
             if file is not None:
                 write_file(file, text.encode())
         found.append(Scenario.from_dict(parse_yaml(text)[0]))

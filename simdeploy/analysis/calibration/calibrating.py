@@ -156,9 +156,11 @@ class _Fitting:
             _write_again=self._write_again,
         )
 
-    def _write_again(self, records: Records) -> str:
-        """Return the scenario of other records, fitted likewise."""
-        again = _Fitting(records, read_attempts(records), self.confidence_level, samples=0, seed=self.seed)
+    def _write_again(self, records: Records, with_intervals: bool) -> str:
+        """Return the scenario of other records, fitted likewise, with or without intervals in its comments."""
+        # At confidence level 0 an interval is its estimate, and takes no search.
+        level = self.confidence_level if with_intervals else 0.0
+        again = _Fitting(records, read_attempts(records), level, samples=0, seed=self.seed)
         again.fit()
         return write_scenario(records, again.parameters, again.laws)[0]
 

@@ -78,7 +78,7 @@ class Calibration(Result):
     text: str
     computed_under: Mapping[str, Any]
     _records: Records | None
-    _write_again: Callable[[Records], str] | None  # the scenario of other records
+    _write_again: Callable[[Records, bool], str] | None  # the scenario of other records, perhaps with intervals
 
     @property
     def scenario(self) -> Scenario:
@@ -141,5 +141,5 @@ class Calibration(Result):
         """
         from simdeploy.analysis.calibration.bootstrapping import Fitted, bootstrap
 
-        fitted = Fitted(self.records, self.text, self._write_again or str)
+        fitted = Fitted(self.records, self.text, self._write_again or (lambda *_: self.text))
         return bootstrap(fitted, n, seed=seed, store=store, progress=progress or None)

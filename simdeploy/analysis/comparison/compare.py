@@ -20,9 +20,8 @@ from simdeploy.analysis.comparison.required import VERDICT, find_excluded, judge
 from simdeploy.errors import not_among, raise_if_any
 from simdeploy.result import ESTIMATE, Columns, LateTable, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure, Requirement
-from simdeploy.statistics.estimators import estimate_difference, estimate_values
+from simdeploy.statistics.estimators import estimate_cases, estimate_differences
 from simdeploy.statistics.levels import level_problems
-from simdeploy.statistics.sample import Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,20 +219,15 @@ def compare(
     _check(baseline, confidence_level, policies)
     wanted = read_required(responses, requirements, owners)
     compared = policies.index(baseline)
+    of_measures = [_estimate(values, measure, compared, confidence_level) for measure in values.measures]
+    names = [name_measure(measure) for measure in values.measures]
     estimates: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
-    of_measures = [(measure, values.sample(measure), values.unknown_fractions(measure)) for measure in values.measures]
     for place, policy in enumerate(policies):
-        for measure, measured, unknown in of_measures:
-            name = {"policy": policy, **name_measure(measure)}
-            estimate = estimate_values(measured[place], measure, confidence_level).to_row()
-            estimates.append(name | estimate | {"unknown_fraction": unknown[place]})
-            if policy != baseline:
-                never_ends = unknown[place] > 0 or unknown[compared] > 0
-                difference = _difference(
-                    measured[place], measured[compared], measure, confidence_level, never_ends=never_ends
-                )
-                differences.append(name | {"baseline": baseline} | difference)
+        for name, (of_policies, apart) in zip(names, of_measures, strict=True):
+            estimates.append({"policy": policy, **name} | of_policies[place])
+            if place != compared:
+                differences.append({"policy": policy, **name, "baseline": baseline} | apart[place])
     is_failed = table["status"].eq("failed") if "status" in table else [False] * len(table)
     return Comparison(
         estimates=make_frame(estimates, _ESTIMATE | _UNKNOWN),
@@ -258,18 +252,30 @@ def _check(baseline: str, confidence_level: object, policies: tuple[str, ...]) -
     raise_if_any(problems)
 
 
-def _difference(
-    policy: Sample, baseline: Sample, measure: Measure, confidence_level: float, *, never_ends: bool
-) -> dict[str, Any]:
-    estimate = estimate_difference(policy, baseline, measure, confidence_level)
-    in_both = ~np.isnan((policy - baseline).values)
-    each = (estimate_values(sample.where(in_both), measure, confidence_level) for sample in (policy, baseline))
-    apart = sum(of_one.standard_error**2 for of_one in each)
-    removed = 1 - estimate.standard_error**2 / apart if apart > 0 else math.nan
-    direction, verdict = find_direction(measure), None
-    if direction is not None:
-        verdict = judge_difference(*estimate.limits, direction, unknown=never_ends or not estimate.n)
-    return estimate.to_row() | {"variance_removed_fraction": removed, "verdict": verdict}
+def _estimate(
+    values: Values, measure: Measure, compared: int, confidence_level: float
+) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
+    """Return the cells of the policies' estimates, and by place those of their differences from the one they are compared with."""
+    sample, unknown = values.sample(measure), values.unknown_fractions(measure)
+    estimates = estimate_cases(sample, measure, confidence_level)
+    cells = [each.to_row() | {"unknown_fraction": unknown[place]} for place, each in enumerate(estimates)]
+    others = [place for place in range(len(sample)) if place != compared]
+    if not others:
+        return cells, {}
+    policies, baseline = sample[others], sample[[compared] * len(others)]
+    in_both = ~np.isnan(policies.values - baseline.values)
+    first, second = (estimate_cases(each.where(in_both), measure, confidence_level) for each in (policies, baseline))
+    paired = estimate_differences(policies, baseline, measure, confidence_level)
+    direction, differences = find_direction(measure), {}
+    for row, (place, difference) in enumerate(zip(others, paired, strict=True)):
+        apart = first[row].standard_error ** 2 + second[row].standard_error ** 2
+        removed = 1 - difference.standard_error**2 / apart if apart > 0 else math.nan
+        verdict = None
+        if direction is not None:
+            never_ends = bool(unknown[place] > 0 or unknown[compared] > 0)
+            verdict = judge_difference(*difference.limits, direction, unknown=never_ends or not difference.n)
+        differences[place] = difference.to_row() | {"variance_removed_fraction": removed, "verdict": verdict}
+    return cells, differences
 
 
 def _find_judged_by(estimates: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -10,12 +10,12 @@ import numpy as np
 
 from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import name_measure
-from simdeploy.result import INTERVAL, make_frame
+from simdeploy.result import INTERVAL
 from simdeploy.statistics.pairs import pair_policies
 from simdeploy.statistics.sample import Sample, as_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     import pandas as pd
 
@@ -202,7 +202,7 @@ def tabulate_pairs(values: Values, confidence_level: float) -> pd.DataFrame:
             if direction
             else [None] * n_pairs,
         }
-        parts.append(_frame(part, measure, PAIR))
+        parts.append(_name(part, measure))
     return _join(parts, PAIR)
 
 
@@ -235,7 +235,7 @@ def tabulate_ranking(values: Values, confidence_level: float, excluded: Collecti
             "unknown_fraction": unknown,
             "verdict": np.where(is_excluded, "excluded", _judge(ranking)),
         }
-        parts.append(_frame(part, measure, RANKING))
+        parts.append(_name(part, measure))
     return _join(parts, RANKING)
 
 
@@ -251,14 +251,14 @@ def _judge(ranking: Ranking) -> np.ndarray:
     return np.select(list(conditions.values()), list(conditions), "unclear")
 
 
-def _frame(part: Mapping[str, Any], measure: Measure, dtypes: Mapping[str, str]) -> pd.DataFrame:
+def _name(part: Mapping[str, Any], measure: Measure) -> dict[str, Any]:
+    """Return columns with those that say which measure they are of."""
+    return {name: [value] * len(part["policy"]) for name, value in name_measure(measure).items()} | dict(part)
+
+
+def _join(parts: Sequence[Mapping[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
+    """Return columns of several measures, one below the other, as a table."""
     import pandas as pd
 
-    columns = {name: [value] * len(part["policy"]) for name, value in name_measure(measure).items()} | dict(part)
+    columns = {name: [value for part in parts for value in part[name]] for name in dtypes}
     return pd.DataFrame({name: pd.Series(columns[name], dtype=dtype) for name, dtype in dtypes.items()})
-
-
-def _join(parts: list[pd.DataFrame], dtypes: Mapping[str, str]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.concat(parts, ignore_index=True) if parts else make_frame([], dtypes)

@@ -15,7 +15,7 @@ from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.renaming import moved
 from simdeploy.result import ESTIMATE, Columns, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.estimators import estimate_cases
 from simdeploy.statistics.levels import level_problems
 from simdeploy.vocabulary import CAUSES, COSTS
 
@@ -142,13 +142,13 @@ def estimate_costs(
     values = Values(responses, [Measure(cause) for cause in COSTS], costs=costs)
     by_cause = {cause: values.sample(Measure(cause)) for cause in COSTS}
     known, unknown = ~np.isnan(by_cause["cost"].values), values.unknown_fractions(Measure("cost"))
+    of_causes = {
+        cause: estimate_cases(of.where(known), Measure(cause), confidence_level) for cause, of in by_cause.items()
+    }
     rows: list[dict[str, Any]] = []
     for place, case in enumerate(values.cases.to_dict("records")):
         key = {str(name): value for name, value in case.items()} | {"unknown_fraction": unknown[place]}
-        estimates = {
-            cause: estimate_values(by_cause[cause][place].where(known[place]), Measure(cause), confidence_level)
-            for cause in COSTS
-        }
+        estimates = {cause: of_cases[place] for cause, of_cases in of_causes.items()}
         largest = max(CAUSES, key=lambda cause: estimates[cause].estimate)
         for cause, of_cause in estimates.items():
             is_largest = cause == largest and of_cause.estimate > 0

@@ -20,7 +20,7 @@ from simdeploy.experiments.campaign import Campaign
 from simdeploy.result import ESTIMATE, Columns, Result, make_frame
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
+from simdeploy.statistics.estimators import Estimate, estimate_cases, estimate_difference
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
@@ -196,14 +196,17 @@ def _compare(
         # A policy differs from itself by nothing, whatever unseen events the interval of a difference allows for.
         return Estimate(0.0, math.nan, math.nan, saving.n, 0.0) if before == after else saving
 
+    means = {
+        cause: [each.estimate for each in estimate_cases(by_cause[cause], Measure(cause), confidence_level)]
+        for cause in COSTS
+    }
     for place, step in enumerate(steps):
         name = {"lever": step.lever, "value": step.value}
         for cause in COSTS:
-            mean = estimate_values(by_cause[cause][place], Measure(cause), confidence_level).estimate
             cells = {
                 "is_current": step.is_current,
                 "cause": cause,
-                "cost": mean,
+                "cost": means[cause][place],
                 "unknown_fraction": unknown[place],
             }
             savings.append({**name, **cells, **saved(cause, current[step.lever], place).to_row()})

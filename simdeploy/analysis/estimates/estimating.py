@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -13,9 +14,8 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.errors import Problem, SimdeployWarning, raise_if_any
 from simdeploy.result import INTERVAL, Columns, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate, estimate_values
+from simdeploy.statistics.estimators import Estimate, estimate_cases
 from simdeploy.statistics.levels import level_problems
-from simdeploy.statistics.sample import Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,26 +165,29 @@ def estimate_frame(values: Values, measures: Sequence[Measure], confidence_level
     """Return the table of estimates: by case, then by measure; see `Estimates`."""
     import pandas as pd
 
-    of_measure = [values.sample(measure) for measure in measures]
+    of_measure = list(map(partial(_estimate_cases, values, confidence_level=confidence_level), measures))
     n_left_out = values.n_replications - values.is_ok.sum(axis=1)
     rows = []
     for case in range(len(values.cases)):
-        for measure, of_cases in zip(measures, of_measure, strict=True):
-            estimate = _estimate_case(values, of_cases, case, measure, confidence_level)
+        for measure, estimates in zip(measures, of_measure, strict=True):
             parts = {"measure": str(measure), "of": measure.of, "quantile": measure.quantile, "given": measure.given}
-            rows.append({**parts, **estimate.to_row(), "n_left_out": int(n_left_out[case])})
+            rows.append({**parts, **estimates[case].to_row(), "n_left_out": int(n_left_out[case])})
     cases = values.cases.loc[np.repeat(np.arange(len(values.cases)), len(measures))].reset_index(drop=True)
     return pd.concat([cases, make_frame(rows, ESTIMATE_COLUMNS)], axis=1)
 
 
-def _estimate_case(values: Values, of_cases: Sample, case: int, measure: Measure, confidence_level: float) -> Estimate:
+def _estimate_cases(values: Values, measure: Measure, confidence_level: float) -> list[Estimate]:
+    sample = values.sample(measure)
     if not values.is_weighted:
-        return estimate_values(of_cases[case], measure, confidence_level)
+        return estimate_cases(sample, measure, confidence_level)
     from simdeploy.statistics.weights import estimate_weighted
 
-    weighted = estimate_weighted(of_cases.values[case], values.weights[case], measure, confidence_level)
-    if not weighted.diagnosis.is_trusted:
-        doubts = "; ".join(weighted.diagnosis.doubts)
-        message = f"{measure}: unreliable weights ({doubts}), so no interval"
-        warnings.warn(SimdeployWarning(message), stacklevel=4)
-    return weighted.estimate
+    estimates = []
+    for of_case, weights in zip(sample.values, values.weights, strict=True):
+        weighted = estimate_weighted(of_case, weights, measure, confidence_level)
+        if not weighted.diagnosis.is_trusted:
+            doubts = "; ".join(weighted.diagnosis.doubts)
+            message = f"{measure}: unreliable weights ({doubts}), so no interval"
+            warnings.warn(SimdeployWarning(message), stacklevel=4)
+        estimates.append(weighted.estimate)
+    return estimates

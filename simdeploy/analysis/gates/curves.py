@@ -13,15 +13,15 @@ from simdeploy.analysis.gates.result import CURVE, DIFFERENCE, OF_MIXTURE
 from simdeploy.analysis.gates.variants import THRESHOLD
 from simdeploy.result import make_frame
 from simdeploy.scenario.measures import Measure, parse_measure
-from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
+from simdeploy.statistics.estimators import Estimate, estimate_cases, estimate_differences
 from simdeploy.statistics.levels import share_out
+from simdeploy.statistics.sample import Sample, as_sample
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.asking.measuring import Values
     from simdeploy.analysis.asking.verdicts import Direction
-    from simdeploy.statistics.sample import Sample
 
 STOPPED = "stopped"
 # Further measures at each size, besides how often a release is stopped.
@@ -60,16 +60,20 @@ def estimate_curves(
         measure, (of, unknown) = as_measure(name), _measured(values, name)
         band = share_out(confidence_level, len(sizes))
         level = share_out(confidence_level, len(sizes) * max(len(gates) - 1, 1))
+        first = np.arange(len(of)) // len(gates) * len(gates)
+        estimates, differences = (
+            estimate_cases(of, measure, band),
+            estimate_differences(of, of[first], measure, level),
+        )
         for column, gate in enumerate(gates):
             for row, size in enumerate(sizes):
-                point, first = {"gate": gate, "size": size, "measure": name}, row * len(gates)
-                estimate = estimate_values(of[first + column], measure, band)
-                fraction = float(unknown[first + column])
-                curve_rows.append(point | estimate.to_row() | {"unknown_fraction": fraction})
+                point, place = {"gate": gate, "size": size, "measure": name}, row * len(gates) + column
+                fraction = float(unknown[place])
+                curve_rows.append(point | estimates[place].to_row() | {"unknown_fraction": fraction})
                 if column:
-                    less = estimate_difference(of[first + column], of[first], measure, level)
-                    fraction = max(fraction, float(unknown[first]))
-                    difference_rows.append(point | _difference(less, fraction, find_better(name, size)))
+                    fraction = max(fraction, float(unknown[first[place]]))
+                    difference = _difference(differences[place], fraction, find_better(name, size))
+                    difference_rows.append(point | difference)
     return make_frame(curve_rows, CURVE), make_frame(difference_rows, DIFFERENCE)
 
 
@@ -84,13 +88,14 @@ def estimate_mixture(
     rows = []
     for measure in measures:
         of, unknown = values.sample(measure), values.unknown_fractions(measure)
+        estimates = estimate_cases(of, measure, confidence_level)
+        differences = estimate_differences(of, of[[0] * len(of)], measure, level)
         for place, gate in enumerate(gates):
             row = {"gate": gate, "measure": str(measure), "unknown_fraction": float(unknown[place])}
-            row |= estimate_values(of[place], measure, confidence_level).to_row()
+            row |= estimates[place].to_row()
             ends = {**dict.fromkeys(("estimate", "low", "high"), math.nan), "is_trusted": False, "verdict": None}
             if place:
-                less = estimate_difference(of[place], of[0], measure, level)
-                ends = _difference(less, max(unknown[place], unknown[0]), find_direction(measure))
+                ends = _difference(differences[place], max(unknown[place], unknown[0]), find_direction(measure))
             row |= {"verdict": ends["verdict"]}
             row |= {"difference": ends["estimate"], "difference_low": ends["low"], "difference_high": ends["high"]}
             row |= {"difference_is_trusted": ends["is_trusted"]}
@@ -98,12 +103,12 @@ def estimate_mixture(
     return make_frame(rows, OF_MIXTURE)
 
 
-def _measured(values: Values, name: str) -> tuple[np.ndarray | Sample, np.ndarray]:
+def _measured(values: Values, name: str) -> tuple[Sample, np.ndarray]:
     """Return a measure's values by case and replication, and the fraction unknown by case."""
     if name != STOPPED:
         measure = parse_measure(name)
         return values.sample(measure), values.unknown_fractions(measure)
-    return values.of(_STOPS[0]) + values.of(_STOPS[1]), values.unknown_fractions(_STOPS[0])
+    return as_sample(values.of(_STOPS[0]) + values.of(_STOPS[1])), values.unknown_fractions(_STOPS[0])
 
 
 def find_better(name: str, size: float) -> Direction | None:

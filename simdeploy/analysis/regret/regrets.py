@@ -15,7 +15,7 @@ from simdeploy.analysis.asking.verdicts import Direction, judge_difference
 from simdeploy.errors import InputError, Problem, listed, nearest
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.result import INTERVAL
-from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.estimators import estimate_cases
 from simdeploy.statistics.pairs import Gaps, estimate_gaps
 from simdeploy.statistics.sample import Sample
 
@@ -118,11 +118,8 @@ def estimate_regrets(
         )
         regrets[:, world] = largest_gaps(by_itself)
         bounds[:, world] = largest_gaps(together)[:, 1:]
-    estimates = [
-        estimate_values(of_world[candidate], measure, confidence_level)
-        for candidate in range(n_candidates)
-        for of_world in samples
-    ]
+    of_worlds = [estimate_cases(of_world, measure, confidence_level) for of_world in samples]
+    estimates = [of_world[candidate] for candidate in range(n_candidates) for of_world in of_worlds]
     flat = regrets.reshape(-1, 5)
     columns = {
         **{

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from simdeploy.analysis.asking.verdicts import find_direction, join_verdicts, judge_change
 from simdeploy.result import INTERVAL, make_frame
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
+from simdeploy.statistics.estimators import Estimate, estimate_cases, estimate_differences
 from simdeploy.statistics.levels import share_out
+from simdeploy.statistics.sample import Sample, as_sample
 
 # Rates whose probability is known differ significantly however little; nobody trades for less than this.
 _LEAST_OF_A_RATE = 1e-4
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
-    from simdeploy.statistics.sample import Sample
 
 CURVE = {
     "lever": "str",
@@ -53,10 +53,7 @@ def estimate_band(
     (0.0, 0.0, 0.875)
     """
     level = share_out(confidence_level, sum(len(values) for values in points.values()))
-    return {
-        measure: [estimate_values(of_point, measure, level) for of_point in values]
-        for measure, values in points.items()
-    }
+    return {measure: estimate_cases(as_sample(values), measure, level) for measure, values in points.items()}
 
 
 def estimate_curves(
@@ -80,14 +77,15 @@ def estimate_curves(
         of_lever = {measure: of[here] for measure, of in values.items()}
         band = estimate_band(of_lever, confidence_level)
         current = None if varied.current is None else varied.numbers.index(varied.current)
+        differences = {} if current is None else _compare(of_lever, current, level)
         for place, number in enumerate(varied.numbers):
             point = (varied.lever.name, number, number == varied.default, place == current)
-            for measure, of in of_lever.items():
+            for measure in of_lever:
                 fractions = unknown[measure][here]
                 estimate = band[measure][place]
                 curve_rows.append((*point, str(measure), *estimate[:4], estimate.is_trusted, fractions[place]))
                 if current is not None and place != current:
-                    difference = estimate_difference(of[place], of[current], measure, level)
+                    difference = differences[measure][place]
                     fraction = fractions[[place, current]].max()
                     # An unknown value has no difference.
                     ends = (math.nan,) * 3 if fraction > 0 else difference[:3]
@@ -98,6 +96,16 @@ def estimate_curves(
                     )
                     difference_rows.append((*point, str(measure), *ends, difference.n, is_trusted, fraction, verdict))
     return _frame(curve_rows, CURVE), _frame(difference_rows, DIFFERENCE)
+
+
+def _compare(
+    points: Mapping[Measure, np.ndarray | Sample], current: int, level: float
+) -> dict[Measure, list[Estimate]]:
+    """Return the differences of all points from the current one."""
+    samples = {measure: as_sample(values) for measure, values in points.items()}
+    return {
+        measure: estimate_differences(of, of[[current] * len(of)], measure, level) for measure, of in samples.items()
+    }
 
 
 def _frame(rows: Sequence[tuple[Any, ...]], dtypes: Mapping[str, str]) -> pd.DataFrame:

@@ -8,8 +8,8 @@ import numpy as np
 
 from simdeploy.analysis.asking.verdicts import Direction
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate, estimate_difference
-from simdeploy.statistics.sample import Sample
+from simdeploy.statistics.estimators import Estimate, estimate_differences
+from simdeploy.statistics.sample import Sample, as_sample
 
 _BLOCK = 128  # points that are settled at a time
 _CELLS = 4_000_000  # of a comparison of many points with the front, at a time
@@ -90,14 +90,12 @@ def find_dominated(
     """
     n = len(opponents)
     level = 1 - 2 * (1 - confidence_level) / max(n * (n - 1), 2)  # only one side matters
-    is_dominated = np.zeros(n, dtype=bool)
-    for case in np.flatnonzero(opponents >= 0).tolist():
-        pairs = zip(values, directions.items(), strict=True)
-        is_dominated[case] = all(
-            _is_worse(estimate_difference(of[case], of[opponents[case]], measure, level), direction)
-            for of, (measure, direction) in pairs
-        )
-    return is_dominated
+    worse = np.flatnonzero(opponents >= 0)  # in all measures so far
+    for of, (measure, direction) in zip(map(as_sample, values), directions.items(), strict=True):
+        if len(worse):
+            differences = estimate_differences(of[worse], of[opponents[worse]], measure, level)
+            worse = worse[[_is_worse(difference, direction) for difference in differences]]
+    return np.isin(np.arange(n), worse)
 
 
 def _is_worse(difference: Estimate, direction: Direction) -> bool:

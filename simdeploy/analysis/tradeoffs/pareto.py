@@ -14,7 +14,7 @@ from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_domina
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
 from simdeploy.result import INTERVAL, Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate, estimate_values
+from simdeploy.statistics.estimators import Estimate, estimate_cases
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def pareto_front(
     identity = "case" if "case" in values.cases else "policy"
     samples = [values.sample(measure) for measure in measures]
     estimated = [
-        [estimate_values(of_case, measure, confidence_level) for of_case in of_measure]
+        estimate_cases(of_measure, measure, confidence_level)
         for of_measure, measure in zip(samples, measures, strict=True)
     ]
     unknown = np.array([values.unknown_fractions(measure) for measure in measures])

@@ -1,0 +1,124 @@
+"""Advice where probabilities, times and costs are known exactly: attempts, hangs, memoryless starts, promotions, and waiting."""
+
+from __future__ import annotations
+
+import pytest
+from test_advice import at, canary, look, make
+
+import simdeploy as sd
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+# Nodes go one after the other, take a minute to start, and run at once; the release affects all of them.
+STEADY = {
+    "fleet.nodes": 4,
+    "fleet.update_duration": "1m",
+    "fleet.start_attempts": 1,
+    "fleet.start_failure": 0.1,
+    "release.bad.affects": "all",
+}
+QUICK = {"deadline": "5m", "min_healthy_time": "0s"}
+ALLOWED = {"max_parallel": 1, "max_failed_nodes": 4, "max_failed_nodes_percent": 100, "health_check": QUICK}
+
+
+def assert_posterior(result, good, bad):
+    """Hold the probability of a bad release to the chance of what was seen under both kinds."""
+    exact = 0.3 * bad / (0.3 * bad + 0.7 * good)
+    found = result.kinds.set_index("kind").loc["bad"]
+    assert abs(found["posterior"] - exact) <= 4 * (found["high"] - found["low"]) / (2 * 1.96)
+
+
+def assert_mean(result, measure, exact):
+    """Hold a mean of the forecast to what is known."""
+    rows = result.forecast
+    found = rows[(rows["measure"] == measure) & rows["quantile"].isna()].iloc[0]
+    assert abs(found["estimate"] - exact) <= 4 * (found["high"] - found["low"]) / (2 * 1.96) + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("status", "chance"),
+    [
+        ({"updated_nodes": 1, "failed_nodes": 0}, lambda p: p * (1 - p)),
+        ({"updated_nodes": 0, "failed_nodes": 1}, lambda p: p * p),
+    ],
+)
+def test_two_attempts(status, chance):
+    """A verdict at the end of the second attempt has the chance that the first one failed, and of the second one's end. [oracle]"""
+    scenario = make(STEADY | {"fleet.start_attempts": 2}, **ALLOWED)
+    seen = look(scenario, 120, current_wave=2, **status, last_progress_time=at(120))
+    result = sd.forecast(scenario, seen=seen, replications=400, engine="compiled")
+    assert result.why_tried == ""
+    assert_posterior(result, chance(0.1), chance(1 - 0.9 * 0.5))
+
+
+@pytest.mark.parametrize("starts", ["dispatch", "started"])
+def test_a_node_that_hangs(starts):
+    """A node that is silent when it should have started hangs, until its deadline. [oracle]"""
+    hangs = {"fleet.start_hang": 0.05, "release.bad.start_hang": 0.4, "release.bad.start_failure": 0}
+    scenario = make(STEADY | hangs | {"orchestrator.deadline_starts": starts}, **ALLOWED)
+    seen = look(scenario, 0, current_wave=1, updated_nodes=0, failed_nodes=0)
+    result = sd.forecast(scenario, seen=seen, at=100, replications=400, engine="compiled")
+    assert_posterior(result, 0.05, 1 - 0.95 * 0.6)
+    # It fails at the deadline, and three more nodes follow, each of which hangs with these chances.
+    bad = result.defective
+    deadline_s = 300 if starts == "dispatch" else 360
+    hang = (1 - bad) * 0.05 + bad * 0.43
+    assert_mean(result, "time_left_s", deadline_s - 100 + 3 * (60 + hang * (deadline_s - 60)))
+    assert_mean(result, "failed_nodes_to_come", 1 + 3 * ((1 - bad) * (1 - 0.95 * 0.9) + bad * (1 - 0.57 * 0.9)))
+
+
+def test_nodes_in_flight_without_memory():
+    """Three starts that are exponential take as long as ever, however long ago they began: the mean times 1 + 1/2 + 1/3. [oracle]"""
+    changes = STEADY | {"fleet.nodes": 3, "fleet.update_duration": {"exponential": {"mean": "1m"}}}
+    policy = ALLOWED | {"max_parallel": 3, "health_check": {**QUICK, "deadline": "10h"}}
+    scenario = make(changes, **policy)
+    seen = look(scenario, 0, current_wave=1, updated_nodes=0, failed_nodes=0)
+    result = sd.forecast(scenario, seen=seen, at=150, replications=1000, engine="compiled")
+    assert_posterior(result, 1, 1)
+    assert_mean(result, "time_left_s", 60 * (1 + 1 / 2 + 1 / 3))
+
+
+CANARIES = STEADY | {"fleet.start_failure": 0, "release.bad.start_failure": 0}
+
+
+def test_canaries_that_wait():
+    """How long people take to promote has no memory either, and says nothing of the release; then they promote, or cancel. [oracle]"""
+    scenario = canary(**CANARIES)
+    waits = {"current_wave": 1, "updated_nodes": 2, "failed_nodes": 0, "canary_promoted": False}
+    result = sd.forecast(scenario, seen=look(scenario, 90, **waits), at=200, replications=1000, engine="compiled")
+    assert_posterior(result, 1, 1)
+    promoted = 0.7 * 0.9 + 0.3 * 0.4
+    assert_mean(result, "canceled", 1 - promoted)
+    assert_mean(result, "time_left_s", 120 + 90 * promoted)
+
+
+def test_a_promotion_tells_of_the_release():
+    """Who cancels six of ten defects, and a tenth of the rest, promotes them in 0.4 and 0.9 of the cases. [oracle]"""
+    scenario = canary(**CANARIES)
+    seen = look(scenario, 300, current_wave=2, updated_nodes=2, failed_nodes=0, last_progress_time=at(300))
+    result = sd.forecast(scenario, seen=seen, replications=400, engine="compiled")
+    assert_posterior(result, 0.9, 0.4)
+    assert_mean(result, "time_left_s", 90)
+
+
+def test_what_waiting_is_worth():
+    """Nodes of a bad release all fail, so five minutes tell which one it is, and half an hour is too long. [oracle]"""
+    changes = STEADY | {"fleet.nodes": 12, "fleet.start_failure": 0, "release.bad.start_failure": 1}
+    scenario = make(changes | {"costs.hour_of_delay": 0}, **ALLOWED | {"max_failed_nodes": 12})
+    seen = look(scenario, 0, current_wave=1, updated_nodes=0, failed_nodes=0)
+    result = sd.advise(scenario, seen=seen, at=30, replications=400, engine="compiled")
+    bad = result.defective
+    assert bad == pytest.approx(0.3, abs=0.01)
+    costs = result.acts.set_index("act")["cost"]
+    assert costs["go on"] == pytest.approx(400 * bad)
+    assert costs["cancel"] == pytest.approx(50 * (1 - bad))
+    worth = result.waiting.set_index(["how", "wait_s"])["worth"]
+    # Known in time, a good release goes on for nothing, and a bad one is canceled for nothing; else it has escaped.
+    for how, wait_s, exact in (
+        ("go on", 300, costs["cancel"]),
+        ("pause", 300, costs["cancel"]),
+        ("pause", 1800, costs["cancel"]),
+        ("go on", 1800, costs["cancel"] - costs["go on"]),
+    ):
+        assert worth[how, wait_s] == pytest.approx(exact)
+    assert result.wait["worth"] == pytest.approx(costs["cancel"])
