@@ -324,5 +324,7 @@ def test_first_result(
     row(
         f"first result in a fresh process, rollouts {kind}, {cache} cache",
         f"{benchmark.stats.stats.min:.1f} s",
-        "numba's compilation, mostly Python" if cache == "cold" else "imports, and loading machine code",
+        "numba's compilation, mostly Python, in two processes"
+        if cache == "cold"
+        else "imports, and loading machine code",
     )

@@ -23,7 +23,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from pictures import IMAGES, ROOT, digest, stamp
+
+from simdeploy.engines.compiled.kernel import load_parts
+from simdeploy.engines.compiled.run import PARTS, RUN
 
 DOCUMENTS = [
     ROOT / "README.md",
@@ -123,6 +127,6 @@ def refresh(path: Path) -> None:
 
 if __name__ == "__main__":
     # No output says that the engine is being compiled.
-    run_command("simdeploy compare scenarios/zone-breaks.yaml --engine compiled", ROOT)
+    load_parts(["entry", *PARTS], np.zeros(1, RUN))
     for document in [Path(name).resolve() for name in sys.argv[1:]] or DOCUMENTS:
         refresh(document)

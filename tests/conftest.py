@@ -86,13 +86,15 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
-def compiled_engine(repository: Path) -> None:
+def compiled_engine() -> None:
     """The whole compiled engine, loaded, and compiled without the warning that this takes a while."""
-    from simdeploy import read_scenario, replicate
+    import numpy as np
+
+    from simdeploy.engines.compiled.kernel import load_parts
+    from simdeploy.engines.compiled.run import PARTS, RUN
 
     with warnings.catch_warnings(action="ignore"):
-        scenario = read_scenario(repository / "scenarios" / "small-fleet.yaml")
-        replicate(scenario.with_values({"orchestrator.pacing": "sliding"}), replications=1, engine="compiled")
+        load_parts(["entry", *PARTS], np.zeros(1, RUN))
 
 
 @lru_cache

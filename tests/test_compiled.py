@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
-import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -15,19 +15,20 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 from numba import from_dtype
 from numba.core import caching
+from numba.core.compiler import run_frontend
 
-from simdeploy import Scenario, SimdeployWarning, SimulationError, read_scenario, simulate
+from simdeploy import Scenario, SimulationError, read_scenario, simulate
 from simdeploy.engines import choice
 from simdeploy.engines.block import Block
 from simdeploy.engines.compiled import (
     clock,
     codes,
+    engine,
     jit,
     kernel,
     laws,
     levels,
     out_at_once,
-    outcomes,
     philox,
     sorting,
     special,
@@ -35,14 +36,11 @@ from simdeploy.engines.compiled import (
 from simdeploy.engines.compiled.binomial import failed_of, is_healthy_word, last_healthy_word
 from simdeploy.engines.compiled.engine import prepare_compiled, run_compiled
 from simdeploy.engines.compiled.jit import entry
-from simdeploy.engines.compiled.lowering import lower
 from simdeploy.engines.compiled.lowering_rules import _exact_in_64_bits
-from simdeploy.engines.compiled.memory import Memory
 from simdeploy.engines.compiled.records import PROCESS_RECORD, make_table
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.shortcuts import shortcuts
 from simdeploy.engines.running import run_block
-from simdeploy.rules.deployment_types import TYPES
 from simdeploy.world import distributions as kinds
 from simdeploy.world.availability import Residual
 from simdeploy.world.binomial import binomial_cdf, failed_requests
@@ -164,16 +162,37 @@ def test_most_intervals_at_once():
 
 def test_shortcuts_end():
     """Whatever happens while the engine is compiled, numba is as it was afterwards. [contract]"""
-    before = repr(from_dtype(RUN))
+    before = repr(from_dtype(RUN)), gc.get_threshold()
 
     def fail() -> None:
         with shortcuts():
-            assert repr(from_dtype(RUN)) != before
+            assert repr(from_dtype(RUN)) != before[0]
+            assert gc.get_threshold() > before[1]
             raise KeyError
 
     with pytest.raises(KeyError):
         fail()
-    assert repr(from_dtype(RUN)) == before
+    assert (repr(from_dtype(RUN)), gc.get_threshold()) == before
+
+
+def test_shortcuts_list_the_same_variables():
+    """What an instruction reads and writes is the same by the shortcut: in calls, loops, tuples, slices and with named arguments. [contract]"""
+
+    def look(values: Any, start: Any) -> Any:
+        total = start
+        for place in range(len(values)):
+            low, high = values[place], max(total, values[1:][place])
+            total += int(low, base=high) if low else -high
+        return (total, [start])
+
+    instructions = [one for block in run_frontend(look).blocks.values() for one in block.body]
+
+    def list_all() -> list[list[str]]:
+        return [sorted(variable.name for variable in one.list_vars()) for one in instructions]
+
+    theirs = list_all()
+    with shortcuts():
+        assert list_all() == theirs
 
 
 def test_no_shortcuts_without_what_they_replace(monkeypatch):
@@ -448,84 +467,6 @@ def test_equal_outcomes_are_kept_once(make_scenario: Callable[..., Scenario]):
 # -- when it is compiled, and which engine runs ------------------------------------------------------
 
 
-class Entry:
-    """An entry of the engine: whether it is compiled, and how it ends."""
-
-    def __init__(self, ends: int = kernel.DONE) -> None:
-        self.signatures: tuple[Any, ...] = ()
-        self.ends, self.n_calls = ends, 0
-
-    def compile(self, signature: Any) -> None:
-        self.signatures += (signature,)
-
-    def __call__(self, *_: Any) -> int:
-        self.n_calls += 1
-        return self.ends
-
-
-def begin(monkeypatch: pytest.MonkeyPatch, *cached: Entry, all_bundled: bool, ends: int = kernel.DONE) -> list[Entry]:
-    """Run replications with entries that are made up; return them, that of bundles first, which ends as it is told to."""
-    entries = [Entry(ends), Entry()]
-    for name, made_up in zip(("_of_bundles", "_of_all"), entries, strict=True):
-        monkeypatch.setattr(kernel, name, made_up)
-    monkeypatch.setattr(kernel, "is_cached", lambda one, _: one in cached)
-    records = np.array([(all_bundled,)], dtype=[("all_bundled", bool)])
-    with pytest.warns(SimdeployWarning, match=r"compiling .* once"):
-        assert kernel.run_replications(records, *[np.zeros(1)] * 5) == kernel.DONE
-    return entries
-
-
-def test_a_word_before_compiling(monkeypatch: pytest.MonkeyPatch):
-    """Whoever has to wait for the compiler is told so before it begins; from the cache nothing is said. [contract]"""
-    _, of_all = begin(monkeypatch, all_bundled=False)
-    of_all.signatures = ()
-    monkeypatch.setattr(kernel, "is_cached", lambda *_: True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        kernel.run_replications(np.zeros(1, dtype=[("all_bundled", bool)]), *[np.zeros(1)] * 5)
-    assert of_all.n_calls == 2
-
-
-def test_no_more_is_compiled_than_a_run_needs(monkeypatch: pytest.MonkeyPatch):
-    """Rollouts in bundles wait for the entry that knows no others; those that turn out to be more, and others, for the whole. [contract]"""
-    for all_bundled, ends, n_calls in (
-        (True, kernel.DONE, [1, 0]),
-        (True, kernel.BEYOND_BUNDLES, [1, 1]),
-        (False, kernel.DONE, [0, 1]),
-    ):
-        entries = begin(monkeypatch, all_bundled=all_bundled, ends=ends)
-        assert [one.n_calls for one in entries] == n_calls
-        assert [bool(one.signatures) for one in entries] == [n > 0 for n in n_calls]
-    # With the whole at hand, nothing else is loaded.
-    of_bundles, of_all = Entry(), Entry()
-    monkeypatch.setattr(kernel, "_of_bundles", of_bundles)
-    monkeypatch.setattr(kernel, "_of_all", of_all)
-    monkeypatch.setattr(kernel, "is_cached", lambda one, _: one is of_all)
-    kernel.run_replications(np.ones(1, dtype=[("all_bundled", bool)]), *[np.zeros(1)] * 5)
-    assert (of_bundles.n_calls, of_all.n_calls) == (0, 1)
-
-
-def test_both_entries_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch):
-    """What is compiled for bundles alone has the outcomes of the whole, and leaves to it what it doesn't know. [property]"""
-    bundled, other = (read_scenario(SCENARIOS / name) for name in ("small-fleet.yaml", "zone-breaks.yaml"))
-    whole = run_compiled(bundled, list(bundled.policies.values()), seed=3, first=0, count=30)
-    of_all = Entry()
-    monkeypatch.setattr(kernel, "_of_all", of_all)
-    monkeypatch.setattr(kernel, "is_cached", lambda *_: False)
-    monkeypatch.setattr(kernel, "announce", lambda *_: None)
-    alone = run_compiled(bundled, list(bundled.policies.values()), seed=3, first=0, count=30)
-    assert of_all.n_calls == 0
-    np.testing.assert_array_equal(alone.index, whole.index)
-    for name, values in whole.numbers.items():
-        np.testing.assert_array_equal(alone.numbers[name], values, err_msg=name)
-    policies = list(other.policies.values())
-    memory = Memory(lower(other, policies, TYPES[policies[0].identity.type]), 3)
-    memory.run["all_bundled"] = True
-    rows = np.empty((8, outcomes.N_WHOLE), np.int64), np.empty((8, outcomes.N_REAL))
-    kernel.run_replications(memory.run, 0, *rows, np.empty((1, len(policies)), np.int32), np.zeros(3, np.int64))
-    assert of_all.n_calls == 1
-
-
 def test_no_folder_for_compiled_code(monkeypatch: pytest.MonkeyPatch):
     """Where no folder may be written to, as in a container of another user, code is compiled all the same. [contract]"""
     monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
@@ -544,22 +485,27 @@ def test_compiled_code_is_kept_under_its_sources(monkeypatch: pytest.MonkeyPatch
     monkeypatch.undo()
     jit.source_number.cache_clear()
     assert jit.source_number() == before
+    store, codegen = kernel._run._cache, kernel._run.targetctx.codegen()
+    kept = store._index_key(kernel._SIGNATURE, codegen)
+    monkeypatch.setattr(jit, "source_number", lambda: before + 1)
+    assert store._index_key(kernel._SIGNATURE, codegen) != kept
 
 
 @pytest.mark.parametrize(
-    ("node_updates", "is_ready", "chosen"),
+    ("node_updates", "compiling_s", "chosen"),
     [
-        (1_000, True, "reference"),
-        (100_000, True, "compiled"),
-        (100_000, False, "reference"),
-        (10_000_000, False, "compiled"),
+        (1_000, 0, "reference"),
+        (100_000, 0, "compiled"),
+        (300_000, 20, "reference"),
+        (500_000, 20, "compiled"),
+        (10_000_000, 100, "compiled"),
     ],
 )
 def test_auto_takes_what_is_done_sooner(
-    monkeypatch: pytest.MonkeyPatch, node_updates: int, is_ready: bool, chosen: str
+    monkeypatch: pytest.MonkeyPatch, node_updates: int, compiling_s: float, chosen: str
 ):
-    """Small jobs don't load the compiled engine, middling ones don't wait for the compiler. [contract]"""
-    monkeypatch.setattr(kernel, "is_ready", lambda: is_ready)
+    """Small jobs don't load the compiled engine, middling ones don't wait longer for the compiler than they take. [contract]"""
+    monkeypatch.setattr(engine, "expect_compiling", lambda *_, **__: compiling_s)
     assert choice.choose_engine("auto", node_updates=node_updates) == chosen
     assert choice.choose_engine("compiled", node_updates=node_updates) == "compiled"
 

@@ -650,7 +650,7 @@ def test_a_store_keeps_its_engine(scenario, tmp_path, monkeypatch):
     expected, asked = run(scenario).to_frame(), []
     monkeypatch.setattr(
         "simdeploy.experiments.working.choose_engine",
-        lambda engine, *, node_updates: asked.append(node_updates) or "reference",
+        lambda engine, _, *, node_updates: asked.append(node_updates) or "reference",
     )
     with pytest.raises(KeyboardInterrupt):
         run(scenario, engine="auto", store=tmp_path / "s", executor=Interrupted(0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ ENGINES = ("auto", "compiled", "reference")
 # rollout.
 _S_PER_NODE = {"reference": 5e-5, "compiled": 1e-7}
 _LOADING_S = 4.0
-_COMPILING_S = 40.0
+_COMPILING_S = 60.0  # at most
 
 MOST_BYTES = 2_000_000_000
 # For each node: the compiled engine's tables, of 72 numbers of 8 bytes, one more for each number of windows that a
@@ -52,20 +52,30 @@ def check_engine(engine: object) -> None:
         )
 
 
-def choose_engine(engine: str, *, node_updates: int) -> str:
+def choose_engine(
+    engine: str,
+    asked: Iterable[tuple[Scenario, Sequence[ScenarioPolicy]]] = (),
+    *,
+    node_updates: int,
+    in_bundles: bool = True,
+) -> str:
     """Return the engine that is meant: ``auto`` is the compiled one where loading or compiling it pays.
 
     Parameters
     ----------
     engine : {'auto', 'compiled', 'reference'}
+    asked : iterable of (Scenario, sequence of ScenarioPolicy)
+        What is simulated, if that is known, for not all of the engine need be compiled.
     node_updates : int
         Size of the whole job: rollouts times nodes.
+    in_bundles : bool
+        Whether nothing but outcomes is asked for, so that many policies may be run at once.
 
     Notes
     -----
     The engines give the same numbers, so that this is a question of time only: small jobs are done before the compiled
-    engine is loaded, and middling ones before it is compiled, where that was not done before on this machine. Where
-    numba can't be used there is no compiled engine, which larger jobs say once.
+    engine is loaded, and middling ones before what they need of it is compiled, where that was not done before on this
+    machine. Where numba can't be used there is no compiled engine, which larger jobs say once.
 
     Examples
     --------
@@ -82,9 +92,9 @@ def choose_engine(engine: str, *, node_updates: int) -> str:
         _say_what_is_missing(why)
         return "reference"
     if expected_s < _COMPILING_S:
-        from simdeploy.engines.compiled.kernel import is_ready
+        from simdeploy.engines.compiled.engine import expect_compiling
 
-        return "compiled" if is_ready() else "reference"
+        return "compiled" if expected_s > expect_compiling(asked, in_bundles=in_bundles) else "reference"
     return "compiled"
 
 

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.engines.choice import choose_engine
 from simdeploy.errors import InputError, Problem, warn_user
 from simdeploy.experiments.arguments import Progress, as_reporter, find_bases
 from simdeploy.experiments.case_table import CaseTable
@@ -89,7 +88,7 @@ class Campaign:
         self._where(engine=engine)  # refuses invalid combinations
         self._report = as_reporter(progress)
         self._warns_of_suspicions = warns_of_suspicions
-        self._n_expected = 0
+        self._n_expected = self._node_updates = 0
         self._engines: dict[str, None] = {}
         self._warned: set[str] = set()
         self._first_failure = ""
@@ -109,7 +108,7 @@ class Campaign:
         """Set the size of the whole work, for progress and the choice of the engine."""
         self._n_expected = n_rollouts
         if self.store is None:  # a store settles the engine once for all calls
-            self._engine = choose_engine(self._engine, node_updates=n_rollouts * nodes)
+            self._node_updates = n_rollouts * nodes
 
     def sweep(
         self,
@@ -143,7 +142,14 @@ class Campaign:
         is_weighted = any(scenario.tilt is not None for scenario in scenarios.values())
         table = CaseTable(tuple(scenarios), tuple(policies), points, is_weighted=is_weighted)
         maker = CaseMaker(table, scenarios, bases, self.seed, self._engine, made)
-        work = Work(maker, replications, self._where, self.report, is_stored=self.store is not None)
+        work = Work(
+            maker,
+            replications,
+            self._where,
+            self.report,
+            is_stored=self.store is not None,
+            node_updates=self._node_updates,
+        )
         if self._warns_of_suspicions:
             self._warn(*work.warnings)
         scenario = next(iter(scenarios.values()))

@@ -54,8 +54,9 @@ _MOST_CELLS = 4_000_000
 class Work:
     """Checked work of one sweep; raises `InputError` with all invalid values and combinations.
 
-    `where` returns the executor for an engine, `report` gets the numbers of finished and of all rows. `warnings` are
-    about valid values that are probably not meant.
+    `where` returns the executor for an engine, `report` gets the numbers of finished and of all rows. `node_updates` are
+    those of all work that the engine is chosen for, if this is a part of it. `warnings` are about valid values that are
+    probably not meant.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class Work:
         report: Progress | None,
         *,
         is_stored: bool,
+        node_updates: int = 0,
     ) -> None:
         self._maker = maker
+        self._expected_updates = node_updates
         self._replications = replications
         self._where = where
         self._report = report
@@ -124,8 +127,10 @@ class Work:
 
     def _choose_engine(self) -> str:
         """Return the requested engine, or the one that suits the size of the work."""
-        node_updates = round(self._n_cases * len(self._replications) * self._node_updates)
-        return choose_engine(self._maker.engine, node_updates=node_updates)
+        own = round(self._n_cases * len(self._replications) * self._node_updates)
+        groups = self._cases.job.groups if self._cases else ()
+        asked = ((group.scenario, group.policies) for group in groups)
+        return choose_engine(self._maker.engine, asked, node_updates=max(own, self._expected_updates))
 
     def _cut(self) -> dict[str, Any]:
         engine = self._choose_engine()

@@ -41,9 +41,9 @@ def begin_loading(explorer: Explorer) -> None:
 
 
 def _is_compiled(scenario: Scenario, policies: Mapping[str, ScenarioPolicy]) -> bool:
-    from simdeploy.engines.compiled.engine import is_ready
+    from simdeploy.engines.compiled.engine import expect_compiling
 
-    return is_ready(scenario, list(policies.values()))
+    return expect_compiling([(scenario, list(policies.values()))]) == 0
 
 
 def _load(explorer: Explorer) -> None:

@@ -96,7 +96,12 @@ class Question:
         self.plan: Plan = plan_waves(self.seen.policy.policy, orchestrator, fleet.nodes, fleet.zones)
         self.seen = read_evidence(self.scenario, self.plan, self.seen, given.evidence)
         tries = _TRIES if why_no_laws(self.scenario, self.plan, self.seen) else _RUNS
-        self._engine = choose_engine(engine, node_updates=tries * replications * fleet.nodes)
+        self._engine = choose_engine(
+            engine,
+            [(self.scenario, [self.seen.policy])],
+            node_updates=tries * replications * fleet.nodes,
+            in_bundles=False,
+        )
         check_room(self.scenario, [self.seen.policy], self._engine)
         check_rows_fit(replications, _BYTES_PER_NODE * fleet.nodes, hint="use fewer replications")
         self._campaign = Campaign(seed, self._engine, executor, workers, cluster, None, progress)

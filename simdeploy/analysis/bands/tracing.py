@@ -122,7 +122,8 @@ def timelines(
         problems.append(Problem("the scenario has a tilt, whose rollouts have weights", ("scenario",)))
     if problems:
         raise InputError(problems)
-    engine = choose_engine(engine, node_updates=len(numbers) * len(chosen) * scenario.fleet.nodes)
+    n_updates = len(numbers) * len(chosen) * scenario.fleet.nodes
+    engine = choose_engine(engine, [(scenario, list(chosen.values()))], node_updates=n_updates, in_bundles=False)
     check_room(scenario, list(chosen.values()), engine)
     parts = rf"pilot|{FILE}|\.{FILE}\.tmp|{LOCK}"
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=parts)

@@ -112,7 +112,8 @@ def estimate_rare(
         message = "rollouts on record have no other probabilities, and none that are rare"
         raise InputError(Problem(message, ("fleet", "records"), hint="ask the scenario without them"))
     chosen = scenario.policy(policy)
-    engine = choose_engine(engine, node_updates=replications * scenario.fleet.nodes)
+    n_updates = replications * scenario.fleet.nodes
+    engine = choose_engine(engine, [(scenario, [chosen])], node_updates=n_updates, in_bundles=False)
     check_room(scenario, [chosen], engine)
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=FOLDERS)
     question = Question(scenario, chosen, parsed, replications, confidence_level, campaign, engine)

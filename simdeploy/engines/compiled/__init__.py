@@ -1,11 +1,11 @@
 """The compiled engine: the same model as the reference engine, in numba, for thousands of rollouts a second.
 
-May be used from outside: `engine.run_compiled`, `engine.is_ready`, `kernel.is_ready`. May import: `simdeploy.scenario` and what lies
+May be used from outside: `engine.run_compiled`, `engine.expect_compiling`. May import: `simdeploy.scenario` and what lies
 below it, `simdeploy.engines.block`, numba (nowhere else); where that can't be used, importing it is an `InputError`.
 
 Files, from the inside out:
 
-- `jit`, `shortcuts`, `views` (how things are compiled), `sorting`, `codes` (numbers for the words of rules and world), `tables` (what tables hold) and
+- `jit`, `shortcuts`, `views`, `parts` (how things are compiled), `sorting`, `codes` (numbers for the words of rules and world), `tables` (what tables hold) and
   `run` (the one record that points to them);
 - `philox` (random words), `special` (scipy's functions and two of our own), `laws` (distributions), `spells` (up and down, good
   and degraded), `binomial`, `at_once` and `brackets` (windows: one, many, and those that are surely healthy or not), `tilting` (other chances);

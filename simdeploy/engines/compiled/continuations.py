@@ -9,7 +9,7 @@ from simdeploy.engines.compiled.responses import measure
 
 
 @compiled
-def run_continuations(run, whole, real, index):
+def run_continuations(run, index):
     """Run the world at hand in each of its ways; False if one has more spells, or looks, than there is room for."""
     for number in range(len(index)):
         one = continuation_at(run, number)
@@ -25,10 +25,9 @@ def run_continuations(run, whole, real, index):
         run.planned_change_at, run.next_policy = one.change_at, one.next_policy
         run.work_rollouts += 1
         run_rollout(run)
-        row = run.n_outcomes
-        if run.is_full or not measure(run, whole[row], real[row]):
+        if run.is_full or not measure(run):
             return False
-        run.n_outcomes += 1
         one.ended = run.makespan
-        index[number] = row
+        index[number] = run.n_outcomes
+        run.n_outcomes += 1
     return True

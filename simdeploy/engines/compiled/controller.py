@@ -44,6 +44,7 @@ from simdeploy.engines.compiled.line import reset_lines
 from simdeploy.engines.compiled.looks import begin_looks, look_until
 from simdeploy.engines.compiled.node import count, go_back, hear_of
 from simdeploy.engines.compiled.pacing import AWAIT, BAKE, BAKED, READY, advance, batch_is_due
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.people import obey_operator, obey_script
 from simdeploy.engines.compiled.pools import reset_pools
 from simdeploy.engines.compiled.quick import set_quick_words
@@ -71,7 +72,7 @@ from simdeploy.engines.compiled.tables import (
 from simdeploy.engines.compiled.validation import happens_at_verdict, happens_while_sharing
 
 
-@compiled
+@part("rollouts", seconds=16)
 def run_rollout(run):
     """Run one rollout to its end; the outcome is in the record and its tables."""
     fate = fates(run)
@@ -279,12 +280,8 @@ def _let_happen(run):
 
 @compiled
 def _act(run):
-    if judges_waves(policy_of(run)):
-        look_at_waves(run)
-    elif run.look_at_running:
-        run.look_at_running = False
-        if run.makespan == NEVER:
-            look_at_running(run)
+    if policy_of(run).gate >= 0:
+        _look_by_gate(run)
     if run.change_at <= run.now:
         change_policy(run)
     judge(run)
@@ -300,6 +297,16 @@ def _act(run):
     policy = policy_of(run)
     if policy.gate >= 0 and (policy.gate == CUSUM or run.any_waits or policy.has_steps) and _is_at_rest(run):
         run.watch_has_ended = True
+
+
+@part("gates", seconds=8)
+def _look_by_gate(run):
+    if judges_waves(policy_of(run)):
+        look_at_waves(run)
+    elif run.look_at_running:
+        run.look_at_running = False
+        if run.makespan == NEVER:
+            look_at_running(run)
 
 
 @compiled

@@ -186,7 +186,7 @@ def send_wave(run, count):
     waves(run)[TURNS, wave] += count
     waves(run)[UNRESOLVED, wave] += count
     before = run.n_touched
-    n_slow = dispatch_quickly(run, first, count, turns[UP_AGAIN])
+    n_slow = dispatch_quickly(run, first, count)
     if is_gated:
         wait_together(run, wave, turns[TOUCHED, before : run.n_touched])
     for place in range(n_slow):

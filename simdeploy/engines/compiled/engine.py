@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from simdeploy.engines.compiled import kernel, outcomes as at
 from simdeploy.engines.compiled.lowering import Lowered, lower
 from simdeploy.engines.compiled.lowering_continuations import lower_continuations
 from simdeploy.engines.compiled.memory import Memory
+from simdeploy.engines.compiled.parts import expect_seconds
 from simdeploy.engines.traces import BROKEN, NO_RELEASE, QUANTITIES, Traces
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.vocabulary import STATES, VERDICTS, WEIGHT
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 # Rows for which there is room at first: enough for one replication of every policy, and for many.
 _ROWS = 4096
 _AT_ONCE = 256  # replications whose indices are turned round: what is read meanwhile stays in the cache
+_MANY = 50
 _TOO_LONG = "the rollout exceeds 146 years, the limit of 64-bit times"
 
 
@@ -60,10 +63,18 @@ def prepare_compiled(scenario: Scenario, policies: Sequence[ScenarioPolicy]) -> 
     return Prepared(tuple(parts), len(policies))
 
 
-def is_ready(scenario: Scenario, policies: Sequence[ScenarioPolicy]) -> bool:
-    """Tell whether the engine can run these without being compiled first."""
-    parts = prepare_compiled(scenario, policies).parts
-    return kernel.is_ready(all_bundled=all(lowered.scalars["all_bundled"] for _, lowered in parts))
+def expect_compiling(asked: Iterable[tuple[Scenario, Sequence[ScenarioPolicy]]], *, in_bundles: bool = True) -> float:
+    """Return how long, roughly, compiling takes before policies in scenarios can be run; 0 if it is done, and for nothing asked all.
+
+    Of very many scenarios only some are looked at. Unless `in_bundles`, rollouts are run one by one, and more is noted of them.
+    """
+    parts: set[str] = set()
+    for scenario, policies in islice(asked, _MANY):
+        for _, lowered in prepare_compiled(scenario, policies).parts:
+            one_by_one = not (in_bundles and lowered.scalars["all_bundled"])
+            with_notes = not in_bundles or bool(lowered.scalars["is_tilted"])
+            parts |= kernel.find_parts(lowered.scalars, in_bundles=not one_by_one, with_notes=with_notes)
+    return expect_seconds(parts or None)
 
 
 def run_compiled(
@@ -150,7 +161,7 @@ def run_compiled_traces(
 def _run(memory: Memory, first: int, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Run all replications; return rows of outcomes, and write into `index`, by replication, which one is whose."""
     count, n_policies = index.shape
-    progress = np.zeros(3, dtype=np.int64)
+    progress = np.zeros(2, dtype=np.int64)
     whole, real = _make_rows(min(count * n_policies, max(_ROWS, n_policies)))
     while (ends := kernel.run_replications(memory.run, first, whole, real, index, progress)) != kernel.DONE:
         if ends == kernel.SPELLS_FULL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.access import (
@@ -21,6 +22,7 @@ from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import draw_ns
 from simdeploy.engines.compiled.line import online_again
 from simdeploy.engines.compiled.outlook import look_ahead, stays_up
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import draw
 from simdeploy.engines.compiled.tables import (
     AFFECTED,
@@ -42,7 +44,7 @@ from simdeploy.engines.compiled.tilting import bend
 from simdeploy.world.streams import Stream
 
 
-@compiled
+@part("fates", types.int64, types.int64, types.int64, seconds=5)
 def meet_fate(run, node, at, first):
     """Work out when a node that is tried at `at`, with attempts from the number `first` on, starts, and when it gets which verdict."""
     deadline = find_start(run, node, at, first)

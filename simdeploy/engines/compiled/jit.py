@@ -1,8 +1,8 @@
 """How everything here is compiled, and what the code is kept under: without the interpreter's lock, with IEEE division, and without fast-math.
 
 numba would optimise every function and turn it into machine code as soon as it is compiled, each with all that it calls, and
-then do the same again for its caller. Here only the entry is called from Python, so all other functions are merely linked, and
-the whole is optimised and translated once: that halves the time of a cold start. Most of what is left is Python: numba takes
+then do the same again for its caller. Here only entries have machine code, the parts of the engine (:mod:`.parts`). All other functions
+are merely linked, and each part is optimised and translated once: that halves the time of a cold start. Most of what is left is Python: numba takes
 half a millisecond for every instruction of a function. So what many functions need is a view or a function of its own
 (`inlined`), rather than numba's `inline="always"`, which would make its instructions again for every caller.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import math
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -114,6 +115,7 @@ _UNUSED = {
     untyped_passes.LiteralPropagationSubPipelinePass,
     untyped_passes.LiteralUnroll,
     untyped_passes.MakeFunctionToJitFunction,
+    typed_passes.InlineOverloads,
     typed_passes.NoPythonSupportedFeatureValidation,
     typed_passes.NopythonRewrites,
     untyped_passes.RewriteDynamicRaises,
@@ -148,9 +150,16 @@ def entry(*, cache: bool = False) -> Callable[[Callable[..., Any]], Any]:
         if cache:
             with suppress(RuntimeError):  # numba finds no folder that it may write to
                 dispatcher.enable_caching()
+                _keep_under_sources(dispatcher._cache)  # noqa: SLF001 - there is no public way to tell it
         return dispatcher
 
     return decorate
+
+
+def _keep_under_sources(store: Any) -> None:
+    """Make `source_number` part of what a function's code is kept under."""
+    key_of = store._index_key  # noqa: SLF001
+    store._index_key = lambda signature, codegen: (*key_of(signature, codegen), source_number())  # noqa: SLF001
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -215,7 +224,22 @@ def is_cached(dispatcher: Any, signature: Any) -> bool:
         return False
 
 
-def announce(what: str, duration: str) -> None:
+def has_folder(dispatcher: Any) -> bool:
+    """Tell whether there is a folder for a function's code."""
+    return dispatcher._cache.cache_path is not None  # noqa: SLF001
+
+
+def get_address(dispatcher: Any, signature: Any) -> int:
+    """Return the address of a compiled function's machine code, as other compiled code calls it."""
+    done = dispatcher.overloads[signature]
+    return int(done.library.get_pointer_to_function(done.fndesc.llvm_func_name))
+
+
+def announce(seconds: float) -> None:
     """Say that compiling begins, and about how long it takes."""
-    message = f"compiling {what} once for this machine (about {duration}); later runs load it in a second"
+    about_s = 5 * math.ceil(seconds / 5)
+    message = (
+        f"compiling what this run needs of the fast engine, once for this machine (about {about_s} s); "
+        "later runs load it in a second"
+    )
     warnings.warn(SimdeployWarning(message), stacklevel=2)

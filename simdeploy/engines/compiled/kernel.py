@@ -1,7 +1,6 @@
 """What is compiled and cached: replications of many policies.
 
-There are two entries. One knows all there is. The other knows no rollouts but those that are followed in bundles, and is compiled in
-less than half the time; where nothing is compiled yet and bundles are enough, it is all that anyone waits for.
+It has parts (:mod:`.parts`), and nobody waits for more of them than a run needs.
 """
 
 from __future__ import annotations
@@ -26,51 +25,49 @@ from simdeploy.engines.compiled.brackets import prepare_brackets
 from simdeploy.engines.compiled.branching import mark
 from simdeploy.engines.compiled.continuations import run_continuations
 from simdeploy.engines.compiled.controller import run_rollout
-from simdeploy.engines.compiled.jit import announce, compiled, entry, is_cached, source_number
-from simdeploy.engines.compiled.outcomes import WEIGHT
+from simdeploy.engines.compiled.jit import compiled, entry
+from simdeploy.engines.compiled.outcomes import WEIGHT, real_rows, whole_rows
+from simdeploy.engines.compiled.parts import add_part, load_parts, part
 from simdeploy.engines.compiled.responses import measure
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.sampling import prepare, sample, sample_nodes
-from simdeploy.engines.compiled.shortcuts import shortcuts
 from simdeploy.engines.compiled.tables import ONE_BY_ONE
 from simdeploy.engines.compiled.tracing import trace
 from simdeploy.engines.compiled.weighing import weigh
 
 # Why a call ends: all replications are done; there is no room for more outcomes; a rollout had more spells than there was
-# room for; a policy could not be followed in a bundle, by an entry that knows nothing else.
+# room for; a policy could not be followed in a bundle, and what follows it otherwise is not loaded.
 DONE, ROWS_FULL, SPELLS_FULL, BEYOND_BUNDLES = range(4)
 
-_REPLICATIONS, _ROWS, _VERSION = range(3)
+_REPLICATIONS, _ROWS = range(2)
 
 
-def _make_entry(version: int, *, knows_all: bool) -> Any:
-    # numba keeps compiled code under the variables that a function encloses, among other things, and leaves out what one of them
-    # rules out.
-    def run_replications(records, first, whole, real, index, progress):
-        run = records[0]
-        progress[_VERSION] = version
-        prepare(run)
-        if run.n_brackets:
-            prepare_brackets(run)
-        while progress[_REPLICATIONS] < index.shape[0]:
-            # A replication has at most one outcome per policy.
-            if progress[_ROWS] + index.shape[1] > whole.shape[0]:
-                return ROWS_FULL
-            has_left = _run_bundles(run, first, whole, real, index, progress)
-            if knows_all:
-                if has_left and not _run_one_by_one(run, whole, real, index, progress):
-                    return SPELLS_FULL
-            elif has_left:
+# What all runs need; and what rollouts that are not followed in bundles do.
+_ALWAYS = ("entry", "draws", "fates")
+_ONE_BY_ONE = ("rollouts", "waves", "outcomes")
+
+
+@entry(cache=True)
+def _run(records, first, whole, real, index, progress):
+    run = records[0]
+    run.whole_at, run.real_at, run.n_rows = whole.ctypes.data, real.ctypes.data, whole.shape[0]
+    prepare(run)
+    if run.n_brackets:
+        prepare_brackets(run)
+    while progress[_REPLICATIONS] < index.shape[0]:
+        # A replication has at most one outcome per policy.
+        if progress[_ROWS] + index.shape[1] > whole.shape[0]:
+            return ROWS_FULL
+        if _run_bundles(run, first, index, progress):
+            if not run.rollouts_part:
                 return BEYOND_BUNDLES
-            progress[_REPLICATIONS] += 1
-            progress[_ROWS] = run.n_outcomes
-        return DONE
+            if not _run_one_by_one(run, index, progress):
+                return SPELLS_FULL
+        progress[_REPLICATIONS] += 1
+        progress[_ROWS] = run.n_outcomes
+    return DONE
 
-    return entry(cache=True)(run_replications)
 
-
-_of_bundles = _make_entry(source_number(), knows_all=False)
-_of_all = _make_entry(source_number(), knows_all=True)
 _SIGNATURE = (
     from_dtype(RUN)[::1],
     types.int64,
@@ -79,15 +76,26 @@ _SIGNATURE = (
     types.int32[:, ::1],
     types.int64[::1],
 )
+add_part("entry", _run, _SIGNATURE, seconds=4)
 
 
-def is_ready(*, all_bundled: bool = True) -> bool:
-    """Tell whether the engine can run without being compiled first, be it only for rollouts in bundles unless others are wanted."""
-    return _is_there(_of_all) or (all_bundled and _is_there(_of_bundles))
+def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
+    """Return the parts that a run needs, perhaps some more.
 
-
-def _is_there(entry: Any) -> bool:
-    return bool(entry.signatures) or is_cached(entry, _SIGNATURE)
+    Parameters
+    ----------
+    run : mapping of str to number
+        The record of the run, or what a scenario and policies say of it.
+    in_bundles : bool
+        Whether all rollouts are followed in bundles, unless that turns out not to be possible.
+    with_notes : bool
+        Whether anything is noted besides outcomes.
+    """
+    parts = {*_ALWAYS, *(["bundles"] if run["n_rules"] else [])}
+    if in_bundles:
+        return parts
+    chosen = {"gates": run["has_gates"], "slots": run["slides"], "notes": with_notes}
+    return {*parts, *_ONE_BY_ONE, *(name for name, is_needed in chosen.items() if is_needed)}
 
 
 def run_replications(
@@ -104,7 +112,7 @@ def run_replications(
         Outcomes; equal ones of one replication may be kept once.
     index : ndarray of int32, shape (replications, policies)
         The row of each policy's outcome.
-    progress : ndarray of int64, shape (3,)
+    progress : ndarray of int64, shape (2,)
         Replications that are done, and rows that are used; read and written.
 
     Returns
@@ -112,27 +120,19 @@ def run_replications(
     int
         Why it ends: DONE, ROWS_FULL or SPELLS_FULL.
     """
-    arguments = records, first, whole, real, index, progress
-    is_enough = records["all_bundled"][0] and not _of_all.signatures
-    if is_enough and (_of_bundles.signatures or not is_cached(_of_all, _SIGNATURE)):
-        ends = int(_load(_of_bundles, "the fast engine for rollouts in waves", "20 s")(*arguments))
+    run = records[0]
+    in_bundles = run["all_bundled"] and not run["n_continuations"] and not run["rollouts_part"]
+    with_notes = run["n_times"] or run["is_tilted"] or run["level"]
+    while True:
+        load_parts(find_parts(run, in_bundles=in_bundles, with_notes=with_notes), records)
+        ends = int(_run(records, first, whole, real, index, progress))
         if ends != BEYOND_BUNDLES:
             return ends
-    return int(_load(_of_all, "the whole fast engine", "a minute")(*arguments))
-
-
-def _load(entry: Any, what: str, duration: str) -> Any:
-    """Return an entry, compiled; before that takes a while, say so."""
-    if not entry.signatures:
-        if not is_cached(entry, _SIGNATURE):
-            announce(what, duration)
-        with shortcuts():
-            entry.compile(_SIGNATURE)
-    return entry
+        in_bundles = False
 
 
 @compiled
-def _run_bundles(run, first, whole, real, index, progress):
+def _run_bundles(run, first, index, progress):
     """Begin a replication, and follow all policies that can be followed in bundles; tell whether others are left."""
     place = progress[_REPLICATIONS]
     run.n_outcomes = progress[_ROWS]
@@ -142,7 +142,7 @@ def _run_bundles(run, first, whole, real, index, progress):
         run.replication = roots(run)[place]
     sample(run)
     if run.n_rules:
-        _follow_bundles(run, whole, real)
+        _follow_bundles(run)
     if run.n_continuations:
         return True
     has_left = False
@@ -156,12 +156,12 @@ def _run_bundles(run, first, whole, real, index, progress):
 
 
 @compiled
-def _run_one_by_one(run, whole, real, indices, progress):
+def _run_one_by_one(run, indices, progress):
     """Run the rollouts of all policies that were not followed in bundles; False if one has more spells than there is room for."""
     place, n_replications = progress[_REPLICATIONS], indices.shape[0]
     index = indices[place]
     if run.n_continuations:
-        return run_continuations(run, whole, real, index)
+        return run_continuations(run, index)
     sample_nodes(run, run.nodes)
     run.n_clean = run.n_slow = 0  # lists are used for something else
     for turn in range(len(index)):
@@ -177,26 +177,34 @@ def _run_one_by_one(run, whole, real, indices, progress):
         run.policy = number
         run.work_rollouts += 1
         run_rollout(run)
-        row = run.n_outcomes
-        if run.is_full or not measure(run, whole[row], real[row]):
+        if run.is_full or not measure(run):
             return False
-        if run.n_times:
+        if run.n_times or run.is_tilted or run.level:
             run.trace = number * n_replications + place
-            if not trace(run):
+            if not _note(run):
                 return False
-        if run.is_tilted:
-            real[row][WEIGHT] = weigh(run)
-        if run.level:
-            mark(run)
-        run.n_outcomes += 1
         member.crossed_none = not run.has_crossed
-        index[number] = row
+        index[number] = run.n_outcomes
+        run.n_outcomes += 1
     return True
 
 
-@compiled
-def _follow_bundles(run, whole, real):
+@part("notes", returns=types.boolean, seconds=5)
+def _note(run):
+    """Note what some ask for besides the outcome of a rollout; False if it has more spells than there is room for."""
+    if run.n_times and not trace(run):
+        return False
+    if run.is_tilted:
+        real_rows(run)[run.n_outcomes, WEIGHT] = weigh(run)
+    if run.level:
+        mark(run)
+    return True
+
+
+@part("bundles", seconds=8)
+def _follow_bundles(run):
     """Find the outcomes of all policies that are followed in bundles."""
+    whole, real = whole_rows(run), real_rows(run)
     prepare_barrier(run)
     slots = bundle_slots(run)
     for slot in range(len(slots)):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.engines.compiled.bundling import BEYOND_ANY_FLEET
-from simdeploy.engines.compiled.codes import code_of
+from simdeploy.engines.compiled.codes import SLIDING, code_of
 from simdeploy.engines.compiled.laws import LawTable
 from simdeploy.engines.compiled.levels import make_pieces
 from simdeploy.engines.compiled.lowering_policies import lower_policies
@@ -118,6 +118,8 @@ def lower(
         "n_bundles": len(policies["bundles"]),
         "n_slots": len(policies["bundle_slots"]),
         "n_stops": len(policies["stops"]),
+        "has_gates": bool((policies["policies"]["gate"] >= 0).any()),
+        "slides": bool((policies["policies"]["pacing"] == SLIDING).any()),
         "all_bundled": bool((policies["members"]["stop"] >= 0).all()),
         "n_brackets": policies["last_words"].size if (policies["last_words"] == UNKNOWN).any() else 0,
     }

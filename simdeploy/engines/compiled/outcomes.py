@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from simdeploy.engines.compiled.codes import CANCELED, COMPLETED, ESCAPED, FAILED, FALSE_ALARM, GOOD, STOPPED_DEFECTIVE
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.views import make_view
 from simdeploy.units import NS_PER_S
 
 # One outcome: whole numbers and times in rows of two tables.
@@ -39,6 +42,10 @@ from simdeploy.units import NS_PER_S
     WEIGHT,
     N_REAL,
 ) = range(16)
+
+# Rows of outcomes.
+whole_rows = make_view("whole_at", np.int64, "n_rows", N_WHOLE)
+real_rows = make_view("real_at", np.float64, "n_rows", N_REAL)
 
 _LOW = (1 << 32) - 1
 

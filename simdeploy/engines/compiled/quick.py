@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled.access import (
     bracket_at,
@@ -31,6 +32,7 @@ from simdeploy.engines.compiled.laws import CONSTANT
 from simdeploy.engines.compiled.line import begin_line, is_online, line_holds, look_at_lines, set_heard
 from simdeploy.engines.compiled.load import lowest_factor
 from simdeploy.engines.compiled.outlook import find_undegraded, look_ahead, stays_undegraded, stays_up
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import is_of_nodes
 from simdeploy.engines.compiled.records import UNKNOWN
 from simdeploy.engines.compiled.spells import CRASH, FLAPPING
@@ -53,6 +55,7 @@ from simdeploy.engines.compiled.tables import (
     STARTED,
     TOUCHED,
     UNDEGRADED,
+    UP_AGAIN,
     WAVE,
     WINDOWS,
 )
@@ -200,9 +203,10 @@ def list_slow(run, rule, first, last, now, slow, n_slow):
     return n_slow
 
 
-@compiled
-def dispatch_quickly(run, first, count, slow):
-    """Dispatch those of the next nodes whose fate is plain; list the others, and return how many they are."""
+@part("waves", types.int64, types.int64, returns=types.int64, seconds=3)
+def dispatch_quickly(run, first, count):
+    """Dispatch those of the next nodes whose fate is plain; list the others as `UP_AGAIN`, and return how many they are."""
+    slow = lists(run)[UP_AGAIN]
     rule, draws = policy_of(run), drawn(run)
     now, last = run.now, first + count
     durations, order = draws[DURATION], draws[ORDER]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled.access import (
     class_rule_of,
@@ -47,9 +48,12 @@ from simdeploy.engines.compiled.outcomes import (
     UPDATED,
     VERDICT,
     WAVES,
+    real_rows,
     sum_s,
     verdict_of,
+    whole_rows,
 )
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.requests import measure_sharing
 from simdeploy.engines.compiled.service import measure_service, served_within
 from simdeploy.engines.compiled.tables import AFFECTED, BACK_FROM, CLASS, NEVER, RESOLVED, SEEN, STARTED, WINDOWS
@@ -58,21 +62,16 @@ from simdeploy.units import NS_PER_S
 _LOW = (1 << 32) - 1
 
 
-@compiled
-def measure(run, whole, real):
-    """Compute all responses of the rollout at hand.
-
-    Parameters
-    ----------
-    whole : ndarray of int64, shape (N_WHOLE,)
-    real : ndarray of float64, shape (N_REAL,)
-        NaN where unknown.
+@part("outcomes", returns=types.boolean, seconds=7)
+def measure(run):
+    """Compute all responses of the rollout at hand, and write them into the next rows, NaN where unknown.
 
     Returns
     -------
     bool
         False if `scratch` had not enough room, which is then to be doubled.
     """
+    whole, real = whole_rows(run)[run.n_outcomes], real_rows(run)[run.n_outcomes]
     for place in range(N_REAL):
         real[place] = math.nan
     horizon = horizon_of(run)

@@ -327,12 +327,18 @@ _BARRIER = [
     ("n_bundles", _INT),
     ("n_slots", _INT),
     ("n_stops", _INT),
+    ("has_gates", _BOOL),  # whether any policy has a gate, or slides
+    ("slides", _BOOL),
     ("all_bundled", _BOOL),  # whether each policy is in a bundle, which may turn out not to be enough
     ("n_brackets", _INT),
 ]
 # What it took, for tests: nodes that were drawn, whose windows were looked at for all rules, and whose fates were worked out for one;
 # bundles that were followed, their waves, and rollouts that were run one by one.
 _WORK = [(f"work_{what}", _INT) for what in ("sampled", "looks", "fates", "bundles", "waves", "rollouts")]
+# What is compiled by itself, see :mod:`.parts`.
+PARTS = ("draws", "fates", "bundles", "rollouts", "waves", "slots", "gates", "outcomes", "notes")
+# Rows of outcomes.
+_OUTCOMES = [("whole_at", _INT), ("real_at", _INT), ("n_rows", _INT)]
 RUN = np.dtype(
     [*_FLEET, *_SWITCHES, *_REPLICATION, *_TILT, *_LINEAGES, *_LOOKS, *_CHANGE, *_TRACES, *_ROLLOUT, *_BARRIER, *_WORK]
     + [
@@ -340,6 +346,8 @@ RUN = np.dtype(
         ("most_waves", _INT),
         ("room", _INT),
     ]  # the policy at hand; columns of `waves`, of `scratch` and `queue`
-    + [(f"{table}_at", _INT) for table in TABLES],
+    + _OUTCOMES
+    + [(f"{table}_at", _INT) for table in TABLES]
+    + [(f"{name}_part", _INT) for name in PARTS],
     align=True,
 )

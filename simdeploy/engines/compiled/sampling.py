@@ -6,6 +6,7 @@ Loops over nodes are kept free of branches where a number is needed for every no
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled.access import (
     affects_class,
@@ -40,6 +41,7 @@ from simdeploy.engines.compiled.lanes import NODES_AT_ONCE, fill, fill_coupled_w
 from simdeploy.engines.compiled.laws import draw_ns, quantile
 from simdeploy.engines.compiled.line import set_first_lines
 from simdeploy.engines.compiled.outlook import begin_spells, set_first_spells
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import (
     block,
     draw,
@@ -123,7 +125,7 @@ def _set_spells(run):
             set_first_lines(run, first, last)
 
 
-@compiled
+@part("draws", types.int64, seconds=3)
 def sample_nodes(run, last):
     """Draw the same of the nodes up to a number: block by block, so that what is drawn stays in the cache meanwhile."""
     while run.n_sampled < last:

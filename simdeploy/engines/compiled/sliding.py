@@ -7,6 +7,7 @@ played anew only where the winner's slot gets another node, by steps of which no
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled.access import drawn, fates, lists, policy_of, queue, scratch, size_of_wave, waves
 from simdeploy.engines.compiled.clock import EVENT_BITS, GETS_VERDICT, LAST, NO_CLOCK, enqueue, next_visit
@@ -14,6 +15,7 @@ from simdeploy.engines.compiled.dispatch import can_be_reached, expect_verdicts
 from simdeploy.engines.compiled.fates import meet_fate
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.limits import is_limit_crossed
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.quick import is_surely_quick, latest_start, send_quick
 from simdeploy.engines.compiled.sampling import sample_nodes
 from simdeploy.engines.compiled.tables import (
@@ -60,7 +62,7 @@ def may_slide(run):
     )
 
 
-@compiled
+@part("slots", returns=types.boolean, seconds=3)
 def slide(run):
     """Let verdicts count, and nodes have their turn in the slots that they leave, until something else happens.
 

@@ -15,8 +15,8 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
 
-def _load(context: Any, builder: Any, record_type: Any, record: Any, field: str) -> Any:
-    """Load a field of 64 bits, which may lie anywhere in its record."""
+def load(context: Any, builder: Any, record_type: Any, record: Any, field: str) -> Any:
+    """Load a field of 64 bits, which may lie anywhere in its record, for compiled code."""
     place = cgutils.get_record_member(builder, record, record_type.offset(field), context.get_data_type(types.int64))
     loaded = builder.load(place)
     loaded.align = 1
@@ -35,13 +35,12 @@ def make_view(address: str, dtype: Any, *shape: str | int) -> Any:
             array = make_array(array_type)(context, builder)
             item_size = np.dtype(dtype).itemsize
             sizes = [
-                intp(one) if isinstance(one, int) else _load(context, builder, record_type, record, one)
-                for one in shape
+                intp(one) if isinstance(one, int) else load(context, builder, record_type, record, one) for one in shape
             ]
             strides = [intp(item_size)]
             for size in sizes[:0:-1]:
                 strides.insert(0, builder.mul(strides[0], size))
-            at = _load(context, builder, record_type, record, address)
+            at = load(context, builder, record_type, record, address)
             data = builder.inttoptr(at, array.data.type)
             populate_array(
                 array,
@@ -81,7 +80,7 @@ def make_current(address: str, dtype: Any, place: str) -> Any:
 
         def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             (record,) = arguments
-            number = _load(context, builder, record_type, record, place)
+            number = load(context, builder, record_type, record, place)
             return _read(context, builder, record_type, record, address, item_type, number)
 
         return item_type(record_type), codegen
@@ -91,7 +90,7 @@ def make_current(address: str, dtype: Any, place: str) -> Any:
 
 def _read(context: Any, builder: Any, record_type: Any, record: Any, address: str, item_type: Any, place: Any) -> Any:
     data_type = context.get_data_type(item_type)
-    table = builder.inttoptr(_load(context, builder, record_type, record, address), data_type.as_pointer())
+    table = builder.inttoptr(load(context, builder, record_type, record, address), data_type.as_pointer())
     item = builder.gep(table, [place])
     # A record is handed on by its address.
     return item if isinstance(item_type, types.Record) else builder.load(item)
