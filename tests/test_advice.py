@@ -567,6 +567,28 @@ def test_nothing_changes_for_too_long():
         sd.forecast(scenario, seen=seen, at=210, replications=20, engine="compiled")
 
 
+def test_promotions_that_did_not_come():
+    """Canaries that wait longer than the scenario's operator ever takes are an error with the reason; up to then they aren't. [contract]"""
+    policy = {"strategy": "canary", "canary_count": 2, "max_parallel": 2, "max_failed_nodes": 1}
+    for after, waits, told in (
+        (0, 0, "promotes at once"),
+        (30, 29, None),
+        (30, 31, "within 30s"),
+        ("exponential", 300, None),
+    ):
+        law = {"exponential": {"mean": "10m"}} if after == "exponential" else after
+        scenario = make({"operator.promote_after": law}, **policy)
+        seen = look(scenario, 100, current_wave=1, updated_nodes=2, failed_nodes=0)
+        how = {"seen": seen, "at": 100 + waits, "replications": 20, "engine": "reference"}
+        if told is None:
+            assert sd.forecast(scenario, **how).n_worlds
+            continue
+        with pytest.raises(
+            InputError, match=rf"status\.current_wave: wave 1 waits for a promotion, .* {told}; allowed: operator"
+        ):
+            sd.forecast(scenario, **how)
+
+
 def test_batches_that_cannot_have_gone():
     """Under rate pacing more or fewer batches than minutes have begun, and nodes that went at other times, are errors. [contract]"""
     scenario, how = make(BATCHES), {"replications": 20, "engine": "reference"}
@@ -592,15 +614,18 @@ HARD = {
         "fleet": {"crash": {"up": {"exponential": {"mean": "10m"}}, "repair": {"exponential": {"mean": "1m"}}}},
         "orchestrator": "expanso",
     },
+    "people": {
+        "orchestrator": "expanso",
+        "operator": {"promote_after": "20s"},
+        "policies": {"p": {"strategy": "canary", "canary_count": 2, "max_parallel": 2, "health_check": CHECK}},
+    },
 }
 
 
 @pytest.mark.parametrize("case", HARD)
 def test_what_happened_is_possible(case):
     """No state of a simulated rollout is said to be impossible, whatever delays or hides verdicts. [property]"""
-    scenario = sd.Scenario.from_dict(
-        {**BASE, "fleet": {**BASE["fleet"], **HARD[case].get("fleet", {})}, "orchestrator": HARD[case]["orchestrator"]}
-    )
+    scenario = sd.Scenario.from_dict({**BASE, **HARD[case], "fleet": {**BASE["fleet"], **HARD[case].get("fleet", {})}})
     n_seen = 0
     for replication in range(6):
         rollout = sd.simulate(scenario, replication=replication)

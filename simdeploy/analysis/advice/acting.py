@@ -56,16 +56,10 @@ class Act:
         raise AssertionError(self.do)
 
 
-def awaits_promotion(seen: Seen, plan: Plan) -> bool:
-    """Return whether the canaries wait for a promotion, as far as that can be seen."""
-    fields = seen.last.fields
+def awaits_promotion(fields: Mapping[str, Any], policy: ScenarioPolicy, plan: Plan) -> bool:
+    """Return whether the wave at hand waits for a promotion, as far as fields of the status tell."""
     wave = fields.get("current_wave")
-    if (
-        wave is None
-        or not 1 <= wave <= len(plan.sizes)
-        or not plan.promotions[wave - 1]
-        or seen.policy.policy.auto_promote
-    ):
+    if wave is None or not 1 <= wave <= len(plan.sizes) or not plan.promotions[wave - 1] or policy.policy.auto_promote:
         return False
     resolved = fields.get("updated_nodes", 0) + fields.get("failed_nodes", 0)
     return resolved >= sum(plan.sizes[:wave]) and not (wave == 1 and fields.get("canary_promoted"))
@@ -78,7 +72,7 @@ def choose_acts(asked: Any, scenario: Scenario, seen: Seen, plan: Plan) -> tuple
         if asked:
             raise InputError(Problem(f"a deployment that is {state} offers no acts", ("acts",)))
         return ()
-    may_promote = awaits_promotion(seen, plan)
+    may_promote = awaits_promotion(seen.last.fields, seen.policy, plan)
     if asked is None:
         offered = [GO_ON, *(["promote"] if may_promote else [])]
         offered.append("resume" if state == "paused" else _DEFAULT_PAUSE)

@@ -226,7 +226,7 @@ def _with_acts(scenario: Scenario, seen: Seen, plan: Plan) -> Scenario:
     pauses = find_pauses(seen)
     acts = [ScriptedAct(begins, "pause") for begins, _ in pauses]
     acts += [ScriptedAct(int(ends), "resume") for _, ends in pauses if np.isfinite(ends)]
-    if seen.last.fields.get("state") == "canceled" and not awaits_promotion(seen, plan):
+    if seen.last.fields.get("state") == "canceled" and not awaits_promotion(seen.last.fields, seen.policy, plan):
         acts.append(ScriptedAct(int(seen.last.fields.get("completed_ns", seen.last.since_ns)), "cancel"))
     operator = scenario.operator
     return replace(scenario, operator=replace(operator, script=(*operator.script, *acts))) if acts else scenario

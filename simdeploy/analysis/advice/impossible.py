@@ -6,6 +6,7 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.advice.acting import awaits_promotion
 from simdeploy.analysis.advice.node_table import HALF_SECOND_NS
 from simdeploy.errors import Problem, raise_if_any, shorten
 from simdeploy.rules.health import read_health_rule
@@ -90,6 +91,7 @@ def _check_look(
         yield from _check_limits(scenario, plan, seen, look, path)
         yield from _check_deadlines(scenario, seen, look, path)
         yield from _check_lengths(scenario, plan, seen, look, every_node_has_verdict=every_node_has_verdict)
+        yield from _check_promotion(scenario, plan, seen, look, path)
 
 
 def _check_counts(
@@ -184,3 +186,20 @@ def _check_lengths(
     if in_flight > 0 and length_ns > rule.deadline_ns + NS_PER_S:
         message = f"nothing changed for {short_duration(length_ns)}, although {in_flight} of {sum(plan.sizes[:wave])} nodes that went have no verdict"
         yield Problem(message, ("at",), allowed=f"at most {short_duration(rule.deadline_ns)}, their deadline")
+
+
+def _check_promotion(scenario: Scenario, plan: Plan, seen: Seen, look: Look, path: Path) -> Iterator[Problem]:
+    """Find a wave that still waits to be promoted although somebody would have promoted it by then."""
+    operator, orchestrator = scenario.operator, scenario.orchestrator_of(seen.policy)
+    wave = look.fields.get("current_wave", 0)
+    is_paused = any(each.fields.get("state") == "paused" for each in seen.looks)
+    may_wait = operator.change_windows or operator.script or orchestrator.reporting_delay_ns or is_paused
+    if not awaits_promotion(look.fields, seen.policy, plan) or may_wait:
+        return
+    latest_s = float(operator.promote_after.quantile(1.0))
+    waits_ns = look.at_ns - look.since_ns - HALF_SECOND_NS  # at least: instants count to half a second
+    if plan.bakes_ns[wave - 1] + NS_PER_S * latest_s <= max(waits_ns, 0):
+        promoted = f"within {short_duration(round(NS_PER_S * latest_s))}" if latest_s else "at once"
+        message = f"wave {wave} waits for a promotion, but the scenario's operator promotes {promoted}"
+        allowed = "operator.promote_after: how long people take, such as {exponential: {mean: 10m}}"
+        yield Problem(message, (*path, "current_wave"), allowed=allowed)

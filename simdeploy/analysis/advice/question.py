@@ -131,7 +131,7 @@ class Question:
         """Return what people may do after waiting."""
         return list_scripts(
             self._look.at_ns,
-            may_promote=awaits_promotion(self.seen, self.plan),
+            may_promote=awaits_promotion(self.seen.last.fields, self.seen.policy, self.plan),
             is_paused=self._state == "paused",
         )
 
