@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.report.wording import (
+    LEAST_EXACT,
+    PERCENT,
     VERDICTS,
     Scale,
     capitalize,
@@ -83,7 +85,9 @@ def _tell_current(result: Tradeoff, lever: Lever) -> tuple[list[str], str]:
         elif math.isnan(row["estimate"]):
             unknown.append(f"{capitalize(name)} unknown for {result.policy}")
         else:
-            known.append(f"{name} {format_amount(row['estimate'], _scale(result, measure))}")
+            scale = _scale(result, measure)
+            is_nothing = scale == PERCENT and abs(row["estimate"]) * scale.factor < 10.0**LEAST_EXACT
+            known.append(f"{name} {format_amount(0.0 if is_nothing else row['estimate'], scale)}")
     current = write_value(lever, float(rows["value"].iloc[0]))
     default = ", the API default" if rows["is_default"].iloc[0] else ""
     values = f"{lever.name} {current} (current{default})"

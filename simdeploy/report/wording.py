@@ -32,7 +32,7 @@ NO_SCALE = Scale(1, "")
 LONGEST_ANSWER = 240
 _LEAST_PERCENT = 1e-3  # smaller fractions are written without the unit
 # Smaller exact numbers, by their decimal exponent, are as good as 0.
-_LEAST_EXACT = -4
+LEAST_EXACT = -4
 _MOST_DIGITS = 5  # of an estimate with an interval
 # Before an interval that may not cover as often as it says.
 UNTRUSTED = "~"
@@ -135,7 +135,7 @@ def format_estimate(
         first = math.floor(math.log10(abs(estimate * scale.factor)))
         if half_width:
             half_width = max(half_width, 10.0 ** (first + 2 - _MOST_DIGITS))
-        elif _LEAST_EXACT <= first < 0:
+        elif LEAST_EXACT <= first < 0:
             half_width = 10.0 ** (first - 1)
     number, *ends = (format_number(value * scale.factor, half_width, sign=sign) for value in (estimate, low, high))
     if math.isnan(high):
