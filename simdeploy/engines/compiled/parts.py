@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from threading import Lock
 from typing import Any, Self
 
@@ -182,7 +181,9 @@ class _Helper:
         self._process: subprocess.Popen[bytes] | None = None
         if not names:
             return
-        code = f"from {__name__} import _compile_as_asked; _compile_as_asked()"
+        # The module of the entry, which calls the other parts, knows all of them.
+        knows_all = _known["entry"].function.__module__
+        code = f"import {knows_all}; from {__name__} import _compile_as_asked; _compile_as_asked()"
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         with suppress(OSError):
             self._process = subprocess.Popen(  # noqa: S603 - this very interpreter, and names of our own
@@ -208,7 +209,6 @@ class _Helper:
 
 
 def _compile_as_asked() -> None:
-    import_module("simdeploy.engines.compiled.kernel")  # which knows all parts
     with shortcuts():
         for name in sys.argv[1:]:
             _known[name].load()
