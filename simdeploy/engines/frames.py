@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from simdeploy.engines.deployments import node_name
 from simdeploy.engines.error_rates import ErrorRates
 from simdeploy.engines.intervals import FOREVER, Intervals
-from simdeploy.engines.recording import CONTROL_PLANE, StatusFields
+from simdeploy.engines.recording import CONTROL_PLANE
 from simdeploy.engines.schema import (
     EVENT_COLUMNS,
     EVENT_WORDS,
@@ -185,10 +186,12 @@ def make_nodes(recording: Recording, service: Service, class_names: list[str]) -
 
 def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFrame:
     """Return one row per revision of each deployment; who the canaries are stands in `nodes`, once."""
-    lengths = [len(deployment.history.revisions) for deployment in deployments]
-    rows = [fields for one in deployments for _, fields in one.history.revisions]
-    fields: dict[str, tuple[Any, ...]] = dict(zip(StatusFields._fields, zip(*rows, strict=True), strict=True))
-    revised_ns = np.array([time_ns for one in deployments for time_ns, _ in one.history.revisions], np.int64)
+    histories = [one.history for one in deployments]
+    lengths = [len(history) for history in histories]
+    revised_ns = np.concatenate([np.array(history.times_ns, np.int64) for history in histories])
+
+    def of_all(name: str) -> list[Any]:
+        return list(chain.from_iterable(history.column(name) for history in histories))
 
     of_deployment = np.repeat(np.arange(len(deployments)), lengths)
     columns = [
@@ -198,22 +201,22 @@ def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFra
         _words(of_deployment, [one.type for one in deployments]),
         np.repeat([one.from_version for one in deployments], lengths),
         np.repeat([one.to_version for one in deployments], lengths),
-        _texts(fields["state"]),
-        _texts(fields["message"]),
-        np.array(fields["current_wave"]),
-        np.repeat([one.history.total_nodes for one in deployments], lengths),
-        np.array(fields["updated_nodes"]),
-        np.array(fields["failed_nodes"]),
+        _texts(of_all("state")),
+        _texts(of_all("message")),
+        np.array(of_all("current_wave")),
+        np.repeat([history.total_nodes for history in histories], lengths),
+        np.array(of_all("updated_nodes")),
+        np.array(of_all("failed_nodes")),
         np.repeat([len(one.canaries) for one in deployments], lengths),
-        np.array(fields["canary_promoted"]),
+        np.array(of_all("canary_promoted")),
         *_datetimes(
             [
-                np.repeat([one.history.revisions[0][0] for one in deployments], lengths),
+                np.repeat([history.times_ns[0] for history in histories], lengths),
                 revised_ns,
-                _known_ns(fields["completed_ns"]),
-                _known_ns(fields["last_progress_ns"]),
-                _known_ns(fields["health_check_deadline_ns"]),
-                _known_ns(fields["healthy_deadline_ns"]),
+                _known_ns(of_all("completed_ns")),
+                _known_ns(of_all("last_progress_ns")),
+                _known_ns(of_all("health_check_deadline_ns")),
+                _known_ns(of_all("healthy_deadline_ns")),
             ],
             start_ns,
         ),

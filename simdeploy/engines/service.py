@@ -15,10 +15,9 @@ from simdeploy.units import NS_PER_S
 from simdeploy.world.pools import pools_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from simdeploy.engines.recording import Recording
-    from simdeploy.world.availability import Spell
 
 
 class Service:
@@ -83,18 +82,12 @@ class Service:
     @cached_property
     def down(self) -> Intervals:
         """When a node that is missed was down by itself; one instant beyond the end, to see it settled."""
-        return self._within_scope(self._down(self._recording.world.down_spells)).clipped(0, self.end_ns + 1).union()
+        return self._find_down(undisturbed=False)
 
     @cached_property
     def down_anyway(self) -> Intervals:
         """When the same nodes would have been down without the rollout."""
-        world = self._recording.world
-
-        def spells(node: int, start: int, end: int) -> Iterator[Spell]:
-            disturbed = self._started[node] < FOREVER and world.is_disturbed(node)
-            return (world.undisturbed_down_spells if disturbed else world.down_spells)(node, start, end)
-
-        return self._within_scope(self._down(spells)).clipped(0, self.end_ns + 1).union()
+        return self._find_down(undisturbed=True)
 
     @cached_property
     def in_service(self) -> Intervals:
@@ -159,13 +152,8 @@ class Service:
     @cached_property
     def degraded(self) -> Intervals:
         """Degraded spells of nodes, in service or not."""
-        world = self._recording.world
-        if not any(behaviour.flapping for behaviour in world.behaviours):
-            return Intervals.of(())
         until = self.end_ns + 1
-        return Intervals.of(
-            (node, start, end) for node in range(world.n_nodes) for start, end in world.degraded_spells(node, 0, until)
-        ).union()
+        return Intervals(*self._recording.world.all_degraded_spells(until)).clipped(0, until).union()
 
     @property
     def _out_by_status(self) -> Intervals:
@@ -191,14 +179,10 @@ class Service:
             return down.clipped(0, left[down.node])
         return down
 
-    def _down(self, spells: Callable[[int, int, int], Iterator[Spell]]) -> Intervals:
-        world = self._recording.world
-        if not world.anything_goes_down:
-            return Intervals.of(())
+    def _find_down(self, *, undisturbed: bool) -> Intervals:
         until = self.end_ns + 1
-        return Intervals.of(
-            (node, start, end) for node in range(world.n_nodes) for start, end in spells(node, 0, until)
-        )
+        down = Intervals(*self._recording.world.all_down_spells(until, undisturbed=undisturbed))
+        return self._within_scope(down).clipped(0, until).union()
 
     def _intervals(self, start: np.ndarray, end: np.ndarray) -> Intervals:
         return Intervals(np.arange(len(start)), start, end).clipped(0, FOREVER)

@@ -20,6 +20,7 @@ from simdeploy.world.availability import (
     BadForGood,
     Processes,
     Spell,
+    Spells,
     SpellStreams,
 )
 from simdeploy.world.connection import Lines
@@ -127,14 +128,19 @@ class World:
         self._start_ns = Blocks(n, self._start_block)
         self._rollback_ns = Blocks(n, self._rollback_block)
         self._after_ns = Blocks(n, self._after_block)
-        self._crash = self._processes_of(lambda b: (b.crash.up, b.crash.repair) if b.crash else None, CRASH_STREAMS)
-        if any(b.down for b in self.behaviours):
-            for_good = BadForGood(n)
-            down = (behaviour.down for behaviour in self.behaviour_of)
-            self._crash = [for_good if is_down else crash for is_down, crash in zip(down, self._crash, strict=True)]
-        self._flapping = self._processes_of(_flapping_laws, FLAP_STREAMS)
-        self._zones = self._zone_processes(fleet)
-        self.lines = Lines(self._processes_of(_connection_laws, CONNECTION_STREAMS))
+        # Of each class, and of each node.
+        self._crash_of_class = [
+            BadForGood(self._nodes[self.class_of == number]) if b.down else process
+            for number, (b, process) in enumerate(
+                zip(self.behaviours, self._processes_of(_crash_laws, CRASH_STREAMS), strict=True)
+            )
+        ]
+        self._flapping_of_class = self._processes_of(_flapping_laws, FLAP_STREAMS)
+        self._zones_of_class = self._zone_processes(fleet)
+        self._crash = self._per_node(self._crash_of_class)
+        self._flapping = self._per_node(self._flapping_of_class)
+        self._zones = self._per_node(self._zones_of_class)
+        self.lines = Lines(self._per_node(self._processes_of(_connection_laws, CONNECTION_STREAMS)))
 
         self.promote_after_ns = int(
             sample_ns(operator.promote_after, self._bent(Stream.PROMOTE_AFTER, tilt.promote_after))
@@ -250,29 +256,44 @@ class World:
         if zone:
             yield from zone.bad_spells(int(self.zone_of[node]), start, end)
 
-    def undisturbed_down_spells(self, node: int, start: int, end: int) -> Iterator[Spell]:
-        """Yield the same spells as if the node had not been updated."""
-        crash, zone = self._crash[node], self._zones[node]
-        if crash:
-            yield from crash.undisturbed(node).bad_spells(start, end)
-        if zone:
-            yield from zone.bad_spells(int(self.zone_of[node]), start, end)
+    def all_down_spells(self, end: int, *, undisturbed: bool = False) -> Spells:
+        """Return those of all nodes within [0, end); `undisturbed` is as if no node had been updated."""
+        crashes = [crash.all_bad_spells(end, undisturbed=undisturbed) for crash in self._crash_of_class if crash]
+        outages = [
+            self._of_nodes(number, zone.all_bad_spells(end)) for number, zone in enumerate(self._zones_of_class) if zone
+        ]
+        return Spells.joined(crashes + outages)
+
+    def _of_nodes(self, number: int, spells: Spells) -> Spells:
+        """Return the spells of the nodes of a class, of those of zones."""
+        nodes = self._nodes[self.class_of == number]
+        nodes = nodes[np.argsort(self.zone_of[nodes])]
+        first, last = (np.searchsorted(self.zone_of[nodes], spells.subject, side=side) for side in ("left", "right"))
+        lengths = last - first
+        row = np.repeat(np.arange(len(lengths)), lengths)
+        place = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + first[row]
+        return Spells(nodes[place], spells.start[row], spells.end[row])
 
     def is_undegraded_until(self, node: int, end: int) -> bool:
         """Return quickly whether a node was never degraded before `end`; False if not quickly known."""
         flapping = self._flapping[node]
         return flapping is None or flapping.is_good_until(node, end)
 
-    def is_quiet_until(self, node: int, end: int) -> bool:
-        """Return quickly whether a node was never down or degraded before `end`; False if not quickly known."""
-        crash = self._crash[node]
-        is_up = self._zones[node] is None and (crash is None or crash.is_good_until(node, end))
-        return is_up and self.is_undegraded_until(node, end)
+    def is_quiet(self, node: int, start: int, end: int) -> bool:
+        """Return whether a node is neither down nor degraded within [start, end)."""
+        flapping = self._flapping[node]
+        if flapping and not flapping.is_good_until(node, end) and any(flapping.bad_spells(node, start, end)):
+            return False
+        return self.was_up(node, start, end)
 
     def degraded_spells(self, node: int, start: int, end: int) -> Iterator[Spell]:
         """Yield the degraded spells of a node within [start, end)."""
         flapping = self._flapping[node]
         return flapping.bad_spells(node, start, end) if flapping else iter(())
+
+    def all_degraded_spells(self, end: int) -> Spells:
+        """Return those of all nodes within [0, end)."""
+        return Spells.joined([flapping.all_bad_spells(end) for flapping in self._flapping_of_class if flapping])
 
     def may_go_down(self, node: int) -> bool:
         """Return whether a node can be down at all."""
@@ -361,17 +382,16 @@ class World:
             pair = laws(behaviour)
             nodes = self._nodes[self.class_of == number]
             by_class.append(Processes(self.draws, nodes, *pair, streams) if pair else None)
-        return self._per_node(by_class)
+        return by_class
 
     def _zone_processes(self, fleet: Fleet) -> list[Processes | None]:
         zones = np.arange(fleet.zones)
-        by_class = [
+        return [
             Processes(self.draws, zones, b.zone_outage.up, b.zone_outage.repair, ZONE_STREAMS)
             if b.zone_outage
             else None
             for b in self.behaviours
         ]
-        return self._per_node(by_class)
 
     def _per_node(self, by_class: Sequence[T]) -> list[T]:
         """Return what holds for each node, of what holds for each class."""
@@ -387,6 +407,11 @@ def _tilted(pairs: list[tuple[float, float]], factor: float) -> list[tuple[float
 def _whole(numbers: np.ndarray) -> list[int]:
     values: list[int] = numbers.tolist()
     return values
+
+
+def _crash_laws(behaviour: Behaviour) -> tuple[Distribution, Distribution] | None:
+    crash = behaviour.crash
+    return (crash.up, crash.repair) if crash else None
 
 
 def _flapping_laws(behaviour: Behaviour) -> tuple[Distribution, Distribution] | None:
