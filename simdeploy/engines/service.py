@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -105,13 +106,24 @@ class Service:
     @cached_property
     def requests(self) -> Requests:
         """The requests of nodes that are missed."""
-        return Requests(self._recording.world, self._missed, lambda: self.in_service.and_also(self.beside), self.end_ns)
+        # They ask only as long as this is there, so that neither keeps the other: a large recording is freed at once.
+        service = weakref.proxy(self)
+        return Requests(
+            self._recording.world,
+            lambda: service._missed(),
+            lambda: service.in_service.and_also(service.beside),
+            self.end_ns,
+        )
 
     @cached_property
     def requests_anyway(self) -> Requests:
         """The same if only those nodes were out of service that would be down anyway."""
+        service = weakref.proxy(self)
         return Requests(
-            self._recording.world, self._missed, lambda: self.down_anyway.outside(*self._missed_bounds), self.end_ns
+            self._recording.world,
+            lambda: service._missed(),
+            lambda: service.down_anyway.outside(*service._missed_bounds),
+            self.end_ns,
         )
 
     @cached_property

@@ -125,9 +125,9 @@ class World:
         self._p_start_hang = _tilted(self.true_start_hang, tilt.start_hang)
         self._p_rollback_failure = [odds_times(b.rollback_failure, tilt.rollback_failure) for b in self.behaviours]
 
-        self._start_ns = Blocks(n, self._start_block)
-        self._rollback_ns = Blocks(n, self._rollback_block)
-        self._after_ns = Blocks(n, self._after_block)
+        self._start_ns: Blocks[int] = Blocks(n)
+        self._rollback_ns: Blocks[int] = Blocks(n)
+        self._after_ns: Blocks[int] = Blocks(n)
         # Of each class, and of each node.
         self._crash_of_class = [
             BadForGood(self._nodes[self.class_of == number]) if b.down else process
@@ -153,7 +153,7 @@ class World:
 
     def start_ns(self, node: int, attempt: int) -> int:
         """Return the duration of an attempt to start, nanoseconds."""
-        return self._start_ns(node, attempt)
+        return self._start_ns.take(node, attempt, self._start_block)
 
     def start_hangs(self, node: int, attempt: int) -> bool:
         """Return whether an attempt leaves the node silent."""
@@ -167,7 +167,7 @@ class World:
 
     def rollback_ns(self, node: int) -> int:
         """Return the duration of a rollback, nanoseconds."""
-        return self._rollback_ns(node, 0)
+        return self._rollback_ns.take(node, 0, self._rollback_block)
 
     def rollback_fails(self, node: int) -> bool:
         """Return whether a rollback fails."""
@@ -194,7 +194,7 @@ class World:
 
     def after_ns(self, node: int) -> int:
         """Return the exposure after which the release's failures show on a node, nanoseconds."""
-        return self._after_ns(node, 0)
+        return self._after_ns.take(node, 0, self._after_block)
 
     def crash_rate(self, node: int) -> float:
         """Return the factor on the crash rate of a node while it is exposed."""
@@ -427,19 +427,18 @@ def _connection_laws(behaviour: Behaviour) -> tuple[Distribution, Distribution] 
 class Blocks(Generic[T]):
     """Values per node and index, computed for a block of neighbouring nodes at a time."""
 
-    __slots__ = ("_compute", "_made", "_n_nodes")
+    __slots__ = ("_made", "_n_nodes")
 
-    def __init__(self, n_nodes: int, compute: Callable[[np.ndarray, int], list[T]]) -> None:
+    def __init__(self, n_nodes: int) -> None:
         self._n_nodes = n_nodes
-        self._compute = compute
         self._made: dict[tuple[int, int], list[T]] = {}
 
-    def __call__(self, node: int, index: int) -> T:
-        """Return a node's value at an index."""
+    def take(self, node: int, index: int, compute: Callable[[np.ndarray, int], list[T]]) -> T:
+        """Return a node's value at an index; `compute`, always the same, is not kept, as it mostly belongs to who keeps this."""
         try:
             return self._made[index, node // _BLOCK][node % _BLOCK]
         except KeyError:
             first = node // _BLOCK * _BLOCK
             nodes = np.arange(first, min(first + _BLOCK, self._n_nodes))
-            self._made[index, node // _BLOCK] = self._compute(nodes, index)
-            return self(node, index)
+            self._made[index, node // _BLOCK] = compute(nodes, index)
+            return self.take(node, index, compute)

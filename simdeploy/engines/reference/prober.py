@@ -80,7 +80,7 @@ class Prober:
             find_table(same[0], b.error_rate.value) if same is not None and isinstance(b.error_rate, Constant) else None
             for same, b in zip(self._same, world.behaviours, strict=True)
         ]
-        self._first_windows = Blocks(world.n_nodes, self._see_first)
+        self._first_windows: Blocks[Span] = Blocks(world.n_nodes)
 
     def foresees(self, number: int) -> bool:
         """Return whether nothing that may happen meanwhile changes what a node's windows see."""
@@ -110,7 +110,7 @@ class Prober:
         if not self._are_alike(number, start, start + n * self._interval_ns):
             span = self._see_many(number, fate, start, n)
         elif fate.windows == 0 and self._tables[self._world.class_numbers[number]] is not None:
-            span = self._first_windows(number, needed)
+            span = self._first_windows.take(number, needed, self._see_first)
             if n < needed:
                 span = cut_span(span, n)
         else:
