@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 def make_events(recording: Recording) -> pd.DataFrame:
     """Return one row per change of a node's status or act of the control plane (node missing)."""
     moves = recording.transitions
-    # By time and look of the control plane, then by node: the order in which things are said to happen.
-    order = np.lexsort((moves.node, moves.round, moves.time_ns))
+    # They are in order of time and look of the control plane; then by node: the order in which things are said to happen.
+    look = np.cumsum((np.diff(moves.time_ns, prepend=0) > 0) | (np.diff(moves.round, prepend=0) > 0))
+    order = _order(look, moves.node)
     columns = [
         moves.time_ns / NS_PER_S,
         _whole_numbers(moves.node, missing=CONTROL_PLANE),
@@ -70,8 +71,8 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     change = np.zeros((len(STATUSES), len(times)), dtype=np.int64)
     change[PENDING, 0] = total
     at = np.searchsorted(times, moved)
-    np.add.at(change, (left, at), -1)
-    np.add.at(change, (entered, at), 1)
+    for status, by in ((left, -1), (entered, 1)):
+        change += by * np.bincount(status * len(times) + at, minlength=change.size).reshape(change.shape)
     counts = np.cumsum(change, axis=1)
 
     ended = np.searchsorted(window_ends, times, side="right")
@@ -142,7 +143,7 @@ def make_windows(recording: Recording, class_names: list[str], max_error_rate: f
         on_new,
         counted,
     ]
-    return _make_table(WINDOW_COLUMNS, columns, np.lexsort((node, ended)))
+    return _make_table(WINDOW_COLUMNS, columns, _order(ended, node))
 
 
 def make_nodes(recording: Recording, service: Service, class_names: list[str]) -> pd.DataFrame:
@@ -249,6 +250,15 @@ def _make_table(names: Sequence[str], columns: Sequence[Any], order: np.ndarray 
     if order is not None:
         columns = [column.take(order) for column in columns]
     return pd.DataFrame(dict(zip(names, columns, strict=True)), copy=False)
+
+
+def _order(first: np.ndarray, then: np.ndarray) -> np.ndarray:
+    """Return the order of rows by one column, and by small numbers where that is the same, of which there are mostly few."""
+    order = np.argsort(first, kind="stable")
+    is_next = np.diff(first[order], prepend=-1) > 0
+    if is_next.all():
+        return order
+    return order[np.argsort(np.cumsum(is_next) * (int(then.max()) + 2) + then[order], kind="stable")]
 
 
 def _words(places: np.ndarray, words: Sequence[str]) -> pd.api.extensions.ExtensionArray:

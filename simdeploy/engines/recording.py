@@ -133,7 +133,8 @@ class Windows:
 
     def extend(self, node: int, first_end: int, interval: int, span: Span, *, counted: bool) -> None:
         """Add the windows of a span."""
-        self._spans += (node, first_end, interval, counted, *span)
+        requests, failed, healthy, up = span
+        self._spans += (node, first_end, interval, counted, requests, failed, healthy, up)
 
     @cached_property
     def _lengths(self) -> np.ndarray:
@@ -226,14 +227,19 @@ class History:
     def __init__(self, total_nodes: int) -> None:
         self.total_nodes = total_nodes
         self._fields: list[Any] = []
+        # Of the last revision and of the one before.
+        self._last: StatusFields | None = None
+        self._before: StatusFields | None = None
 
     def settle(self, time_ns: int, fields: StatusFields) -> None:
         """Note the fields as they are now; several notes at one instant leave one revision."""
         revisions, n = self._fields, self._N_COLUMNS
         if revisions and revisions[-n] == time_ns:
             del revisions[-n:]
-        if not revisions or tuple(revisions[1 - n :]) != fields:
+            self._last = self._before
+        if fields != self._last:
             revisions += (time_ns, *fields)
+            self._before, self._last = self._last, fields
 
     def __len__(self) -> int:
         return len(self._fields) // self._N_COLUMNS

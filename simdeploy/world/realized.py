@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Members of an enumeration are slow to look up in Python 3.11, and these are drawn from for each node.
+_START_HANG, _START_FAILURE = Stream.START_HANG, Stream.START_FAILURE
+_ROLLBACK_FAILURE, _WINDOW = Stream.ROLLBACK_FAILURE, Stream.WINDOW
 _BLOCK = 1024  # nodes whose draws of one index are made together
 
 
@@ -158,12 +161,12 @@ class World:
     def start_hangs(self, node: int, attempt: int) -> bool:
         """Return whether an attempt leaves the node silent."""
         p = self._p_start_hang[self.class_numbers[node]][self.affected[node]]
-        return p > 0 and self.draws.draw(Stream.START_HANG, node, attempt) < p
+        return p > 0 and self.draws.draw(_START_HANG, node, attempt) < p
 
     def start_fails(self, node: int, attempt: int) -> bool:
         """Return whether an attempt that did not hang fails."""
         p = self._p_start_failure[self.class_numbers[node]][self.affected[node]]
-        return p > 0 and self.draws.draw(Stream.START_FAILURE, node, attempt) < p
+        return p > 0 and self.draws.draw(_START_FAILURE, node, attempt) < p
 
     def rollback_ns(self, node: int) -> int:
         """Return the duration of a rollback, nanoseconds."""
@@ -172,19 +175,19 @@ class World:
     def rollback_fails(self, node: int) -> bool:
         """Return whether a rollback fails."""
         p = self._p_rollback_failure[self.class_numbers[node]]
-        return p > 0 and self.draws.draw(Stream.ROLLBACK_FAILURE, node, 0) < p
+        return p > 0 and self.draws.draw(_ROLLBACK_FAILURE, node, 0) < p
 
     def window_uniform(self, node: int, window: int) -> float:
         """Return the uniform that decides a window's failed requests."""
-        return self.draws.draw(Stream.WINDOW, node, window)
+        return self.draws.draw(_WINDOW, node, window)
 
     def window_uniforms(self, node: int, first: int, n: int, *, is_usual: bool) -> list[float]:
         """Return those of n windows; `is_usual` says whether most nodes need theirs, too."""
-        return self.draws.series(Stream.WINDOW, node, first, n, is_usual=is_usual)
+        return self.draws.series(_WINDOW, node, first, n, is_usual=is_usual)
 
     def first_window_uniforms(self, nodes: np.ndarray, n: int) -> np.ndarray:
         """Return those of the first n windows of nodes, shape (nodes, n)."""
-        return self.draws.first(Stream.WINDOW, nodes, n)
+        return self.draws.first(_WINDOW, nodes, n)
 
     # -- what the release adds ---------------------------------------------------------------------
 
