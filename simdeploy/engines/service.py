@@ -110,7 +110,7 @@ class Service:
         service = weakref.proxy(self)
         return Requests(
             self._recording.world,
-            lambda: service._missed(),
+            lambda: service.missed(),  # noqa: PLW0108 - a method would keep this
             lambda: service.in_service.and_also(service.beside),
             self.end_ns,
         )
@@ -121,8 +121,8 @@ class Service:
         service = weakref.proxy(self)
         return Requests(
             self._recording.world,
-            lambda: service._missed(),
-            lambda: service.down_anyway.outside(*service._missed_bounds),
+            lambda: service.missed(),  # noqa: PLW0108
+            lambda: service.served_anyway(),  # noqa: PLW0108
             self.end_ns,
         )
 
@@ -137,7 +137,12 @@ class Service:
             missed_until = np.where(self._status == STOPPED, np.minimum(self._resolved, missed_until), missed_until)
         return missed_from, missed_until
 
-    def _missed(self) -> Intervals:
+    def served_anyway(self) -> Intervals:
+        """Return when nodes that are missed would have served without the rollout."""
+        return self.down_anyway.outside(*self._missed_bounds)
+
+    def missed(self) -> Intervals:
+        """Return when each node is missed."""
         missed_from, missed_until = self._missed_bounds
         if self._type.leaves and self._recording.world.service is not None:
             missed_until = self._with_their_pools(missed_until)

@@ -80,11 +80,12 @@ class Prober:
             find_table(same[0], b.error_rate.value) if same is not None and isinstance(b.error_rate, Constant) else None
             for same, b in zip(self._same, world.behaviours, strict=True)
         ]
+        self._foresees_all = world.service is None and not any(b.crash for b in world.behaviours)
         self._first_windows: Blocks[Span] = Blocks(world.n_nodes)
 
     def foresees(self, number: int) -> bool:
         """Return whether nothing that may happen meanwhile changes what a node's windows see."""
-        return self._world.service is None and not self._world.is_disturbed(number)
+        return self._foresees_all or (self._world.service is None and not self._world.is_disturbed(number))
 
     def looks_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:
         """Judge a node's window from `start` to `end`, which is now: up throughout, and few enough failed requests."""
