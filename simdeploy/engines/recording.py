@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -29,65 +30,66 @@ def _flags() -> array[int]:
 class Transitions:
     """Changes of nodes' statuses and acts of the control plane, in order of time; statuses as places in `EVENT_WORDS`.
 
-    They are kept one after the other in one list, because a row of its own would cost the garbage collector a visit each. Columns
-    are made when they are first asked for, once all rows are there.
+    Numbers are packed into bytes, because the garbage collector would visit each number of a list. Columns are made when they are
+    first asked for, once all rows are there.
 
     Attributes
     ----------
-    fields : list
-        Of each row: time, round, node, status before, status after, wave, reason.
+    reason : list of str
+        Why.
     """
 
-    _N_COLUMNS = 7
+    _PACK = Struct("=6q").pack
 
     def __init__(self) -> None:
-        self.fields: list[Any] = []
+        self._numbers = bytearray()
+        self.reason: list[str] = []
+
+    def add(
+        self, time_ns: int, round_: int, node: int, from_status: int, to_status: int, wave: int, reason: str
+    ) -> None:
+        """Add a row."""
+        self._numbers += self._PACK(time_ns, round_, node, from_status, to_status, wave)
+        self.reason.append(reason)
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        return np.frombuffer(bytes(self._numbers), np.int64).reshape(-1, 6).T.copy()
 
     @property
     def last_ns(self) -> int:
         """When the last one happened."""
-        return int(self.fields[-self._N_COLUMNS])
-
-    @cached_property
-    def time_ns(self) -> np.ndarray:
-        """When each happened."""
-        return self._numbers(0)
-
-    @cached_property
-    def round(self) -> np.ndarray:
-        """In which round of an instant."""
-        return self._numbers(1)
-
-    @cached_property
-    def node(self) -> np.ndarray:
-        """Which node; `CONTROL_PLANE` if none."""
-        return self._numbers(2)
-
-    @cached_property
-    def from_status(self) -> np.ndarray:
-        """The status before."""
-        return self._numbers(3)
-
-    @cached_property
-    def to_status(self) -> np.ndarray:
-        """The status after."""
-        return self._numbers(4)
-
-    @cached_property
-    def wave(self) -> np.ndarray:
-        """The wave."""
-        return self._numbers(5)
+        return int(self.time_ns[-1])
 
     @property
-    def reason(self) -> list[str]:
-        """Why."""
-        return self._column(6)
+    def time_ns(self) -> np.ndarray:
+        """When each happened."""
+        return self._columns[0]
 
-    def _column(self, place: int) -> list[Any]:
-        return self.fields[place :: self._N_COLUMNS]
+    @property
+    def round(self) -> np.ndarray:
+        """In which round of an instant."""
+        return self._columns[1]
 
-    def _numbers(self, place: int) -> np.ndarray:
-        return np.array(self._column(place), np.int64)
+    @property
+    def node(self) -> np.ndarray:
+        """Which node; `CONTROL_PLANE` if none."""
+        return self._columns[2]
+
+    @property
+    def from_status(self) -> np.ndarray:
+        """The status before."""
+        return self._columns[3]
+
+    @property
+    def to_status(self) -> np.ndarray:
+        """The status after."""
+        return self._columns[4]
+
+    @property
+    def wave(self) -> np.ndarray:
+        """The wave."""
+        return self._columns[5]
 
 
 # Of windows of one node, each an interval after the one before: requests, failed ones, whether each is healthy, whether the node was up.
