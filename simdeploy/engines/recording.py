@@ -56,6 +56,10 @@ class Transitions:
     def _columns(self) -> np.ndarray:
         return np.frombuffer(bytes(self._numbers), np.int64).reshape(-1, 6).T.copy()
 
+    def _column(self, place: int) -> np.ndarray:
+        column: np.ndarray = self._columns[place]
+        return column
+
     @property
     def last_ns(self) -> int:
         """When the last one happened."""
@@ -64,32 +68,32 @@ class Transitions:
     @property
     def time_ns(self) -> np.ndarray:
         """When each happened."""
-        return self._columns[0]
+        return self._column(0)
 
     @property
     def round(self) -> np.ndarray:
         """In which round of an instant."""
-        return self._columns[1]
+        return self._column(1)
 
     @property
     def node(self) -> np.ndarray:
         """Which node; `CONTROL_PLANE` if none."""
-        return self._columns[2]
+        return self._column(2)
 
     @property
     def from_status(self) -> np.ndarray:
         """The status before."""
-        return self._columns[3]
+        return self._column(3)
 
     @property
     def to_status(self) -> np.ndarray:
         """The status after."""
-        return self._columns[4]
+        return self._column(4)
 
     @property
     def wave(self) -> np.ndarray:
         """The wave."""
-        return self._columns[5]
+        return self._column(5)
 
 
 # Of windows of one node, each an interval after the one before: requests, failed ones, whether each is healthy, whether the node was up.

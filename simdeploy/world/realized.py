@@ -7,7 +7,7 @@ second attempt or its ninth window in any order and gets the same number.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -19,15 +19,14 @@ from simdeploy.world.availability import (
     ZONE_STREAMS,
     BadForGood,
     Processes,
-    Spell,
-    Spells,
-    SpellStreams,
 )
+from simdeploy.world.blocks import Blocks
 from simdeploy.world.connection import Lines
 from simdeploy.world.dealing import deal_classes, find_affected, order_nodes, pick_release
 from simdeploy.world.distributions import Exponential, sample_ns
 from simdeploy.world.draws import Draws, Lineage
 from simdeploy.world.levels import either
+from simdeploy.world.spells import Spell, Spells, SpellStreams
 from simdeploy.world.streams import Stream
 from simdeploy.world.tilt import NO_TILT, Tilt, bend, odds_times
 from simdeploy.world.traffic import STEADY, Traffic
@@ -43,7 +42,6 @@ T = TypeVar("T")
 # Members of an enumeration are slow to look up in Python 3.11, and these are drawn from for each node.
 _START_HANG, _START_FAILURE = Stream.START_HANG, Stream.START_FAILURE
 _ROLLBACK_FAILURE, _WINDOW = Stream.ROLLBACK_FAILURE, Stream.WINDOW
-_BLOCK = 1024  # nodes whose draws of one index are made together
 
 
 class World:
@@ -425,23 +423,3 @@ def _flapping_laws(behaviour: Behaviour) -> tuple[Distribution, Distribution] | 
 def _connection_laws(behaviour: Behaviour) -> tuple[Distribution, Distribution] | None:
     line = behaviour.connection
     return (line.online, line.offline) if line else None
-
-
-class Blocks(Generic[T]):
-    """Values per node and index, computed for a block of neighbouring nodes at a time."""
-
-    __slots__ = ("_made", "_n_nodes")
-
-    def __init__(self, n_nodes: int) -> None:
-        self._n_nodes = n_nodes
-        self._made: dict[tuple[int, int], list[T]] = {}
-
-    def take(self, node: int, index: int, compute: Callable[[np.ndarray, int], list[T]]) -> T:
-        """Return a node's value at an index; `compute`, always the same, is not kept, as it mostly belongs to who keeps this."""
-        try:
-            return self._made[index, node // _BLOCK][node % _BLOCK]
-        except KeyError:
-            first = node // _BLOCK * _BLOCK
-            nodes = np.arange(first, min(first + _BLOCK, self._n_nodes))
-            self._made[index, node // _BLOCK] = compute(nodes, index)
-            return self.take(node, index, compute)

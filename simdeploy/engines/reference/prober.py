@@ -9,9 +9,9 @@ import numpy as np
 
 from simdeploy.engines.recording import Span, cut_span
 from simdeploy.world.binomial import failed_requests, failed_requests_of, find_table
+from simdeploy.world.blocks import Blocks
 from simdeploy.world.distributions import Constant
 from simdeploy.world.levels import mean_level
-from simdeploy.world.realized import Blocks
 from simdeploy.world.streams import WORD_LIMIT, Stream
 from simdeploy.world.traffic import count_requests
 
