@@ -256,8 +256,6 @@ def test_a_result_describes_itself(scenario, tmp_path):
     stored = run(scenario, vary=vary, replications=1, store=tmp_path / "s")
     assert str(tmp_path / "s") in repr(stored)
     assert stored.list_values("max_failed_nodes") == "10 values: 0, 1, ..., 9"
-    with pytest.warns(DeprecationWarning, match="is now list_values"):
-        assert stored.describe("policy") == stored.list_values("policy")
 
 
 def test_progress_is_told(scenario, tmp_path):
