@@ -28,18 +28,10 @@ class Unknown(Exception):  # noqa: N818 - it is no error of the file's
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression that is not constant.
+    """An expression that is not constant."""
 
-    Attributes
-    ----------
-    tree : Any
-        Of the parser.
-    text : str
-        As it stands in the file.
-    """
-
-    tree: Any
-    text: str
+    tree: Any  # of the parser
+    text: str  # as it stands in the file
 
     def __repr__(self) -> str:
         return self.text

@@ -27,22 +27,12 @@ Evaluate = Callable[[Any, "Group", str], Any]
 
 @dataclass
 class Reading:
-    """What an importer knows and has found so far.
-
-    Attributes
-    ----------
-    kind : str
-    source : Source
-    given_nodes : int or None
-        The number of nodes that the caller states.
-    variables : mapping of str to str
-        Values that the caller gives to the format's variables.
-    """
+    """What an importer knows and has found so far."""
 
     kind: str
     source: Source
-    given_nodes: int | None = None
-    variables: Mapping[str, str] = field(default_factory=dict)
+    given_nodes: int | None = None  # the number of nodes that the caller states
+    variables: Mapping[str, str] = field(default_factory=dict)  # values that the caller gives to the format's variables
     notes: list[Note] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     used_variables: set[str] = field(default_factory=set)

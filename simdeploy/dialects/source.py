@@ -24,18 +24,10 @@ _EQUALS_SIGN = "tag:yaml.org,2002:value"
 
 @dataclass(frozen=True)
 class Tagged:
-    """A value with a tag of the format's own, such as ``!Ref DesiredCount``, which nothing here evaluates.
+    """A value with a tag of the format's own, such as ``!Ref DesiredCount``, which nothing here evaluates."""
 
-    Attributes
-    ----------
-    tag : str
-        With its exclamation mark.
-    value : Any
-        Plain data.
-    """
-
-    tag: str
-    value: Any
+    tag: str  # with its exclamation mark
+    value: Any  # plain data
 
     def __str__(self) -> str:
         return f"{self.tag} {self.value}"
@@ -43,15 +35,9 @@ class Tagged:
 
 @dataclass(frozen=True)
 class Document:
-    """One document of a file.
+    """One document of a file."""
 
-    Attributes
-    ----------
-    data : Any
-        Plain data; in YAML also `Tagged`.
-    """
-
-    data: Any
+    data: Any  # plain data; in YAML also `Tagged`
     source: Source
     lines: Mapping[Path, int] | None = None
 
@@ -73,17 +59,10 @@ class Document:
 
 @dataclass(frozen=True)
 class Source:
-    """The text of a file.
-
-    Attributes
-    ----------
-    text : str
-    file : str or None
-        Its name, for messages.
-    """
+    """The text of a file."""
 
     text: str
-    file: str | None = None
+    file: str | None = None  # its name, for messages
 
     @cached_property
     def is_json(self) -> bool:

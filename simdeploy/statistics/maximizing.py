@@ -25,21 +25,11 @@ _FARTHEST = 1e3
 
 @dataclass(frozen=True)
 class Maximum:
-    """Where a log-likelihood is highest.
+    """Where a log-likelihood is highest."""
 
-    Attributes
-    ----------
-    x : ndarray
-        The parameters.
-    value : float
-        The log-likelihood.
-    covariance : ndarray
-        The inverse of its curvature; infinite where it is flat.
-    """
-
-    x: np.ndarray
-    value: float
-    covariance: np.ndarray
+    x: np.ndarray  # the parameters
+    value: float  # the log-likelihood
+    covariance: np.ndarray  # the inverse of its curvature; infinite where it is flat
 
 
 def maximize(log_likelihood: LogLikelihood, start: np.ndarray, *, fixed: Collection[int] = ()) -> Maximum:

@@ -37,28 +37,15 @@ _MOST_VALUES = 400
 
 @dataclass(frozen=True)
 class FittedDurations:
-    """A law of durations.
+    """A law of durations."""
 
-    Attributes
-    ----------
-    parameters : tuple of Parameter
-        Of the law, then the spread of the slowdown.
-    fits, points : tuple of dict
-        Rows of `Calibration.fits` and `points`.
-    law : dict or float
-        As a scenario file has it.
-    spread : float
-        Of the logarithm of the slowdown.
-    hang : float
-        The fraction of attempts that this family takes for hangs.
-    """
-
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[Parameter, ...]  # of the law, then the spread of the slowdown
+    # fits, points: rows of `Calibration.fits` and `points`
     fits: tuple[dict[str, Any], ...]
     points: tuple[dict[str, Any], ...]
-    law: Any
-    spread: float
-    hang: float
+    law: Any  # as a scenario file has it
+    spread: float  # of the logarithm of the slowdown
+    hang: float  # the fraction of attempts that this family takes for hangs
 
 
 @dataclass(frozen=True)
