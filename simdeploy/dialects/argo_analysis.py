@@ -222,7 +222,6 @@ def read_rate(condition: str, *, fails: bool, words: str) -> Rate | None:
 
     Parameters
     ----------
-    condition : str
     fails : bool
         Whether it is the condition of failure.
     words : str

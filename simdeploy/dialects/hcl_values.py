@@ -44,7 +44,6 @@ class Scope:
     ----------
     reading : Reading
         With the caller's values of variables.
-    document : Document
     """
 
     def __init__(self, reading: Reading, document: Document) -> None:

@@ -26,12 +26,7 @@ def is_job(source: Source) -> bool:
 
 
 class JobFile:
-    """A file with one job.
-
-    Parameters
-    ----------
-    reading : Reading
-    """
+    """A file with one job."""
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading

@@ -83,10 +83,6 @@ def _divide(nodes: np.ndarray, wave: np.ndarray, most: int) -> list[list[np.ndar
 class FleetMap:
     """What the nodes of a rollout show, and when that changes.
 
-    Parameters
-    ----------
-    rollout : Rollout
-
     Examples
     --------
     >>> from simdeploy.engines import simulate

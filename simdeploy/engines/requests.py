@@ -41,7 +41,6 @@ class Requests:
     serving : callable
         Returns when it serves, once for each of its instances; neither is asked where nodes have requests of their own, unless
         somebody wants rates.
-    end_ns : int
     """
 
     def __init__(

@@ -85,8 +85,6 @@ class Rows:
 
     Parameters
     ----------
-    table : RawTable
-    file : str
     names : mapping of str to str
         Our names to those in the file, where they differ.
     """

@@ -140,7 +140,6 @@ def spread(
 
     Parameters
     ----------
-    frame : DataFrame
     rows, columns : str
         The columns that identify its rows.
     of : str, default 'estimate'

@@ -63,10 +63,6 @@ class Ended:
 class Grouped:
     """Sums over the groups of what has ended, and the terms of the rest.
 
-    Parameters
-    ----------
-    data : Durations
-
     Attributes
     ----------
     names : ndarray of int

@@ -90,8 +90,6 @@ def profile(
 
     Parameters
     ----------
-    log_likelihood : callable
-    best : Maximum
     place : int
         Of the parameter.
     drop : float
@@ -128,7 +126,6 @@ def step_by_score(
 
     Parameters
     ----------
-    log_likelihood : callable
     x : ndarray
     free : collection of int
         Parameters to be estimated.

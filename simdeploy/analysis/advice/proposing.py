@@ -85,7 +85,6 @@ class Proposer:
         Of the worlds' nodes in the supply.
     log_weights : ndarray of float
         Of the roots.
-    guide : Guide, optional
     never_failed : bool
         Whether canaries cannot have failed, because that would have ended the rollout.
     """

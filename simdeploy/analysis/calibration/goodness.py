@@ -44,14 +44,12 @@ def measure_goodness(
     ----------
     model, best
         The likelihood and its maximum.
-    data : Durations
     limit_s : ndarray
         How long each row would have been watched; infinite if always.
     fixed : tuple of int
         Parameters that were not fitted.
     samples : int
         Each is drawn from the fit, fitted again, and compared with its own fit; 0 gives no p-value.
-    seed : int
 
     Notes
     -----

@@ -93,16 +93,10 @@ def fit_durations(
         How long each of its rows would have been watched.
     may_hang : bool
         Whether some were silent until their deadline, so that attempts may hang.
-    confidence_level : float
     samples : int
         Of the bootstrap that tests the chosen family; 0 leaves it out.
-    seed : int
     may_vary : bool, default True
         Whether groups may share a slowdown.
-
-    Returns
-    -------
-    FittedDurations
     """
     n_rollouts = len(np.unique(data.group))
     has_spread = may_vary and n_rollouts >= FEWEST_FOR_SPREAD

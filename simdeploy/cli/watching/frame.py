@@ -63,12 +63,7 @@ class Frame:
 
 
 class Film:
-    """Frames of a rollout.
-
-    Parameters
-    ----------
-    rollout : Rollout
-    """
+    """Frames of a rollout."""
 
     def __init__(self, rollout: Rollout) -> None:
         self.rollout = rollout

@@ -107,11 +107,6 @@ def evaluate(scenario: Scenario, policy: ScenarioPolicy) -> Exact:
     scenario : Scenario
         One of identical nodes that start in a constant time, in barrier waves, whose health checks fail independently
         given the kind of release.
-    policy : ScenarioPolicy
-
-    Returns
-    -------
-    Exact
 
     Raises
     ------
