@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.source import MAX_DEPTH, Document
+from simdeploy.dialects.source import MAX_DEPTH
 from simdeploy.errors import shorten
 
 if TYPE_CHECKING:
@@ -46,9 +46,8 @@ class Scope:
         With the caller's values of variables.
     """
 
-    def __init__(self, reading: Reading, document: Document) -> None:
+    def __init__(self, reading: Reading, data: Mapping[str, Any]) -> None:
         self._reading = reading
-        data = document.data
         self._defaults: dict[str, Any] = {}
         for blocks in _listed(data.get("variable")):  # HCL's JSON form may have lists
             for name, block in _mapping(blocks).items():

@@ -32,7 +32,7 @@ class JobFile:
         self._reading = reading
         self.document = reading.source.documents[0] if reading.source.is_json else parse_hcl(reading.source)
         self._data = self.document.data if isinstance(self.document.data, dict) else {}
-        self._scope = Scope(reading, self.document)
+        self._scope = Scope(reading, self._data)
         self.is_api = _is_api(self._data)
 
     def spell(self, key: str) -> str:

@@ -151,7 +151,12 @@ class _Builder:
                 self._lines[(*path, number)] = item.start_mark.line + 1
                 data.append(self._value(item, (*path, number)))
         elif node.tag.startswith(_STANDARD) and node.tag != _EQUALS_SIGN:
-            data = self._loader.construct_object(node)
+            try:
+                data = self._loader.construct_object(node)
+            except ValueError:  # a number of thousands of digits, a day that there isn't
+                line, found = node.start_mark.line + 1, shorten(node.value)
+                message = "not a value that can be read"
+                raise InputError(Problem(message, path, file=self._source.file, line=line, found=found)) from None
         else:
             data = node.value
         return data if node.tag.startswith(_STANDARD) else Tagged(node.tag, data)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from importlib import import_module
-
 import pytest
-import yaml
-from dialect_mutations import mutate, mutate_values
 
-from simdeploy.dialects import KINDS, read_policy
-from simdeploy.dialects.importing import import_source, recognise
+from simdeploy.dialects import read_policy
+from simdeploy.dialects.importing import import_source
 from simdeploy.dialects.source import Source
 from simdeploy.errors import InputError
 
@@ -222,25 +217,3 @@ def test_every_keyword_has_a_note_with_its_line() -> None:
 def test_bad_values_have_a_line_and_a_field(text: str, problem: str) -> None:
     """A problem says where it is. [contract]"""
     assert problem in problems(text)[0]
-
-
-def test_a_playbook_is_recognised_as_nothing_else() -> None:
-    """It is Ansible's and no other kind's. [contract]"""
-    modules = {kind: import_module(f"simdeploy.dialects.{kind.replace('-', '_')}") for kind in KINDS}
-    assert [kind for kind, module in modules.items() if module.recognises(Source(PLAY))] == ["ansible"]
-    assert recognise(Source("- just\n- a list\n")) is None
-
-
-def test_no_playbook_fails_in_any_other_way() -> None:
-    """Broken playbooks are refused with problems, or read; nothing else may come out. [property]"""
-    text = playbook(
-        "max_fail_percentage: 10", 'any_errors_fatal: "{{ x | default(true) }}"', "timeout: 3", "throttle: 2"
-    )
-    broken = [*mutate(text, 300), *mutate_values(yaml.safe_load(text), 300)]
-    n_read = 0
-    for changed in broken:
-        recognise(Source(changed))
-        with contextlib.suppress(InputError):
-            import_source(Source(changed), "ansible", nodes=10)
-            n_read += 1
-    assert 100 < n_read < len(broken) - 100

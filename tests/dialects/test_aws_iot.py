@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
-from mutated import assert_survives
+from foreign import batches, fidelities, messages, roll_out, without_note
 
 from simdeploy.dialects import read_policy
 from simdeploy.errors import InputError
@@ -227,20 +226,6 @@ def test_required_fields_are_missed():
         "thresholdPercentage",
         "minNumberOfExecutedThings",
     }
-
-
-def test_only_jobs_are_recognised():
-    """As JSON and as a template; nothing else takes them. [contract]"""
-    assert recognised_as(JOB) == ["aws-iot"]
-    assert recognised_as(TEMPLATE) == ["aws-iot"]
-    with pytest.raises(InputError, match="nothing of the kind 'aws-iot'"):
-        read_policy('{"a": 1}', "aws-iot")
-
-
-@pytest.mark.parametrize("text", [JOB, TEMPLATE])
-def test_broken_files_are_refused_with_problems(text):
-    """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
-    assert_survives("aws-iot", text)
 
 
 @pytest.mark.parametrize("engine", ["reference", "compiled"])

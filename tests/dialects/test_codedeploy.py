@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from foreign import batches, fidelities, messages, notes_of, recognised_as, roll_out, without_note
-from mutated import assert_survives
+from foreign import batches, fidelities, messages, notes_of, roll_out, without_note
 
 from simdeploy.dialects import read_policy
 from simdeploy.errors import InputError
@@ -239,20 +238,6 @@ def test_steps_of_traffic_must_be_said():
     text = '{"trafficRoutingConfig": {"type": "TimeBasedCanary", "timeBasedCanary": {"canaryInterval": 5}}}'
     with pytest.raises(InputError, match=r"timeBasedCanary\.canaryPercentage: not given"):
         read_policy(text)
-
-
-def test_only_configurations_are_recognised():
-    """As JSON and as a template; nothing else takes them. [contract]"""
-    for text in (CONFIG, TEMPLATE, predefined("HalfAtATime")):
-        assert recognised_as(text) == ["codedeploy"]
-    with pytest.raises(InputError, match="nothing of the kind 'codedeploy'"):
-        read_policy('{"a": 1}', "codedeploy")
-
-
-@pytest.mark.parametrize("text", [CONFIG, TEMPLATE])
-def test_broken_files_are_refused_with_problems(text):
-    """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
-    assert_survives("codedeploy", text)
 
 
 @pytest.mark.parametrize("engine", ["reference", "compiled"])

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
-from mutated import assert_survives
+from foreign import batches, fidelities, messages, roll_out, without_note
 
 from simdeploy.dialects import read_policy
 from simdeploy.errors import InputError
@@ -277,21 +276,6 @@ def test_all_bad_values_are_reported_with_lines():
         (9, "deploymentConfiguration.minimumHealthyPercent", "too large"),
         (12, "deploymentConfiguration.deploymentCircuitBreaker.enable", "not a boolean"),
     ]
-
-
-def test_only_services_are_recognised():
-    """As the API's JSON and as a template; nothing else takes them. [contract]"""
-    assert recognised_as(SERVICE) == ["ecs"]
-    assert recognised_as(TEMPLATE) == ["ecs"]
-    assert recognised_as('{"taskDefinition": "web:2"}') == []
-    with pytest.raises(InputError, match="nothing of the kind 'ecs'"):
-        read_policy('{"a": 1}', "ecs")
-
-
-@pytest.mark.parametrize("text", [SERVICE, TEMPLATE])
-def test_broken_files_are_refused_with_problems(text):
-    """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
-    assert_survives("ecs", text)
 
 
 @pytest.mark.parametrize("engine", ["reference", "compiled"])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
-from mutated import assert_survives
+from foreign import batches, fidelities, messages, roll_out, without_note
 
 from simdeploy.dialects import read_policy
 from simdeploy.errors import InputError
@@ -135,21 +134,6 @@ def test_all_bad_values_are_reported_with_lines():
         (17, f"{policy}.defaultUpdateTimeout", "not a duration"),
         (19, f"{policy}.disruptionBudget.maxUnavailable", "not a whole number"),
     ]
-
-
-def test_only_fleets_are_recognised():
-    """Nothing else takes one. [contract]"""
-    assert recognised_as(FLEET) == ["flightctl"]
-    with pytest.raises(InputError, match="nothing of the kind 'flightctl'"):
-        read_policy("kind: Deployment\nspec: {}\n", "flightctl")
-    with pytest.raises(InputError, match="nothing of the kind 'flightctl'"):
-        read_policy("# empty\n# still\n", "flightctl")
-
-
-@pytest.mark.parametrize("text", [FLEET])
-def test_broken_files_are_refused_with_problems(text):
-    """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
-    assert_survives("flightctl", text)
 
 
 @pytest.mark.parametrize("engine", ["reference", "compiled"])

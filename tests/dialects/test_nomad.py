@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from importlib import import_module
 
 import pytest
-from dialect_mutations import mutate, mutate_values
 
-from simdeploy.dialects import KINDS, read_policy
-from simdeploy.dialects.importing import import_source, recognise
-from simdeploy.dialects.source import Source
+from simdeploy.dialects import read_policy
 from simdeploy.errors import InputError
 
 JOB = """\
@@ -373,25 +368,3 @@ def test_without_the_parser_the_message_says_what_to_install(monkeypatch) -> Non
     monkeypatch.setitem(sys.modules, "hcl2.api", None)
     assert "simdeploy[nomad]" in problems(job())[0]
     assert read_policy(TWINS[0]).nodes == 6
-
-
-@pytest.mark.parametrize("text", [job(FULL), *TWINS])
-def test_a_job_is_recognised_as_nothing_else(text: str) -> None:
-    """Each form is Nomad's and no other kind's. [contract]"""
-    modules = {kind: import_module(f"simdeploy.dialects.{kind.replace('-', '_')}") for kind in KINDS}
-    assert [kind for kind, module in modules.items() if module.recognises(Source(text))] == ["nomad"]
-    assert recognise(Source(text)) == "nomad"
-
-
-def test_no_job_fails_in_any_other_way() -> None:
-    """Broken jobs are refused with problems, or read; nothing else may come out. [property]"""
-    broken = [*mutate(job(FULL + "canary = 2\n"), 200)]
-    for text in TWINS:
-        broken += [*mutate(text, 50), *mutate_values(json.loads(text), 150)]
-    n_read = 0
-    for text in broken:
-        recognise(Source(text))
-        with contextlib.suppress(InputError):
-            import_source(Source(text), "nomad", nodes=10)
-            n_read += 1
-    assert 100 < n_read < len(broken) - 100

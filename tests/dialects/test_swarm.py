@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from foreign import batches, fidelities, messages, recognised_as, roll_out, without_note
-from mutated import assert_survives
+from foreign import batches, fidelities, messages, roll_out, without_note
 
 from simdeploy.dialects import read_policy
 from simdeploy.errors import InputError
@@ -226,25 +225,6 @@ def test_a_global_service_leaves_the_number_of_nodes_open():
     text = "services:\n  {web: {image: web, deploy: {mode: global}}}"
     assert read_policy(text).nodes is None
     assert read_policy(text, nodes=7).nodes == 7
-
-
-def test_nothing_else_takes_a_stack_file_for_its_own():
-    """Recognised as swarm only; services without image, build or deploy are none. [contract]"""
-    assert recognised_as(STACK) == ["swarm"]
-    assert recognised_as("services: {web: {port: 80}}") == []
-    assert recognised_as("services: [web]") == []
-
-
-def test_a_file_of_another_kind_is_refused():
-    """Said to be a stack file, it must have services. [contract]"""
-    with pytest.raises(InputError, match="nothing of the kind 'swarm'"):
-        read_policy("a: 1\nb: 2\n", "swarm")
-
-
-@pytest.mark.parametrize("text", [STACK, SEVERAL])
-def test_broken_files_are_refused_with_problems(text):
-    """Whatever is in a field, there is a message or a policy, never a traceback. [property]"""
-    assert_survives("swarm", text)
 
 
 @pytest.mark.parametrize("engine", ["reference", "compiled"])
