@@ -17,12 +17,6 @@ FAILS = {"start_failure": 1}
 DELAY_S = 15
 
 
-@pytest.fixture(params=["reference", "compiled"])
-def engine(request: pytest.FixtureRequest) -> str:
-    engine: str = request.param
-    return engine
-
-
 def delayed(delay=DELAY_S, **values):
     return {"preset": "expanso", "reporting_delay": delay, **values}
 

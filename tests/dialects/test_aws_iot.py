@@ -228,7 +228,6 @@ def test_required_fields_are_missed():
     }
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_the_rate_grows_with_the_devices_notified(engine):
     """Ten a minute, twenty after fifty devices, forty after a hundred, but at most thirty. [oracle]"""
     rate = {"baseRatePerMinute": 10, "incrementFactor": 2, "rateIncreaseCriteria": {"numberOfNotifiedThings": 50}}
@@ -238,7 +237,6 @@ def test_the_rate_grows_with_the_devices_notified(engine):
     assert rollout.nodes["dispatched_at_s"].max() == 600
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_a_job_is_aborted_once_enough_executions_have_ended(engine):
     """Of 20 a minute two fail: never below the minimum of 50, at 10 % with the third batch. [oracle]"""
     text = json.dumps(

@@ -102,11 +102,12 @@ def test_what_is_too_much_is_told_at_once(spec):
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_broken_files_are_refused_with_problems(kind, tmp_path, monkeypatch):
+def test_broken_files_are_refused_with_problems(kind, tmp_path, monkeypatch, record_property):
     """Whatever is in a field, there is a message or a policy that a scenario takes, never a traceback. [property]"""
     monkeypatch.chdir(tmp_path)
     target = PolicyFiles(kind, FILES[kind], tmp_path)
     tally = run_cases(target, range(FIRST, FIRST + CASES))
+    record_property("fuzzed", tally.table(target))
     assert not tally.failures, tally.describe_failures(target)
     if len(target.mutators) < CASES:
         assert min(tally.count(ACCEPTED), tally.count(REFUSED)) > CASES / 10, tally.outcomes

@@ -240,7 +240,6 @@ def test_steps_of_traffic_must_be_said():
         read_policy(text)
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 @pytest.mark.parametrize(
     ("least", "fail", "expected", "stopped"),
     [
@@ -262,7 +261,6 @@ def test_ten_hosts_as_in_the_documentation(engine, least, fail, expected, stoppe
     assert (rollout.responses["state"] == "failed") is stopped
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_half_of_nine_hosts(engine):
     """Four at a time; with five failures the minimum can't be reached. [oracle]"""
     half = read_policy(predefined("HalfAtATime"))
@@ -271,7 +269,6 @@ def test_half_of_nine_hosts(engine):
     assert roll_out(half, 9, fail=[0, 1, 2, 3, 8], engine=engine).responses["state"] == "failed"
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_zones_are_updated_one_after_the_other(engine):
     """Three hosts at a time of each zone, whose failures count for the next zone, too. [oracle]"""
     config = {

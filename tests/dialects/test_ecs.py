@@ -278,7 +278,6 @@ def test_all_bad_values_are_reported_with_lines():
     ]
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 @pytest.mark.parametrize(
     ("fail", "reset", "touched", "stopped"),
     [
@@ -297,7 +296,6 @@ def test_the_circuit_breaker_of_five_tasks(engine, fail, reset, touched, stopped
     assert (rollout.responses["state"] == "failed") is stopped
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_tasks_beside_the_old_ones_take_none_out_of_service(engine):
     """Four tasks at 100 and 200 %: all at once, and all old ones serve until then. [oracle]"""
     rollout = roll_out(read_policy(service(desired=4)), 4, engine=engine)

@@ -136,7 +136,6 @@ def test_all_bad_values_are_reported_with_lines():
     ]
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_batches_of_a_hundred_devices(engine):
     """A percentage counts those before; a batch with less than its threshold suspends the rollout at its end. [oracle]"""
     imported = batches_of("{limit: 1}", "{limit: 50%}", "{limit: 80%}")

@@ -229,7 +229,6 @@ def test_all_bad_values_are_reported_with_lines():
     ]
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_domains_are_waves_that_are_judged_at_their_end(engine):
     """Three domains of four nodes: 30 s of starting, then 90 s of health; one failure in the second is too many. [oracle]"""
     text = parameters(HealthCheckWaitDurationSec=30)

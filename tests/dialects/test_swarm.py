@@ -227,7 +227,6 @@ def test_a_global_service_leaves_the_number_of_nodes_open():
     assert read_policy(text, nodes=7).nodes == 7
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 @pytest.mark.parametrize(
     ("section", "fail", "expected", "state"),
     [
@@ -247,7 +246,6 @@ def test_updates_of_ten_slots(engine, section, fail, expected, state):
     assert rollout.responses["state"] == state
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_a_worker_waits_for_the_start_and_the_delay_only(engine):
     """30 s of starting and 10 s of delay, whatever the monitoring period; after the last slot one more of that. [oracle]"""
     rollout = roll_out(read_policy(update("{parallelism: 5, delay: 10s, monitor: 5m}")), 10, engine=engine)

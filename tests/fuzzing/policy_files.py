@@ -41,7 +41,7 @@ class PolicyFiles:
         An empty one.
     """
 
-    mutators = (*TREE_MUTATORS, *YAML_MUTATORS, *JSON_MUTATORS)
+    mutators = (*TREE_MUTATORS, *(YAML_MUTATORS | JSON_MUTATORS))
 
     def __init__(self, kind: str, texts: Sequence[str], folder: Path) -> None:
         self.name = kind
