@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from by_hand import NO_WINDOWS, values_of
 from generators import TIMETABLES, Decisions, scenario_of
 from hypothesis import given, settings, strategies as st
 from rows_equal import differences
@@ -21,8 +22,6 @@ from simdeploy.units import NS_PER_S
 from simdeploy.world.change_windows import DAYS, Calendar, ChangeWindow, calendar_of, weekly_openings
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
-NO_WINDOWS = {"deadline": "10m", "min_healthy_time": "0s"}
 MONDAY_9 = "2026-01-05T09:00:00Z"
 
 
@@ -53,10 +52,6 @@ def raw_of(windows: Any, created_at: str = MONDAY_9, policy: Any = None, **secti
 
 def scenario(windows: Any, created_at: str = MONDAY_9, policy: Any = None, **sections: Any) -> Scenario:
     return Scenario.from_dict(raw_of(windows, created_at, policy, **sections))
-
-
-def values_of(scenario: Scenario, engine: str, replication: int = 0) -> dict[str, Any]:
-    return simulate(scenario, replication=replication, engine=engine).response_values
 
 
 def dispatched(scenario: Scenario) -> list[float]:

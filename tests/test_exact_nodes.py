@@ -9,15 +9,13 @@ from typing import Any
 
 import jsonschema
 import pytest
+from by_hand import ENGINES, NO_WINDOWS, values_of
 
 from simdeploy import Rollout, Scenario, simulate, sweep
 from simdeploy.errors import InputError, SimdeployWarning, format_path
 from simdeploy.scenario import scenario_schema
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
-ENGINES = ("reference", "compiled")
-NO_WINDOWS = {"deadline": "10m", "min_healthy_time": "0s"}
 AWAY = {"name": "away", "nodes": [4], "down": True}
 ROLLING = {"strategy": "rolling", "max_parallel": 2, "health_check": NO_WINDOWS}
 
@@ -39,10 +37,6 @@ def scenario_of(fleet: dict[str, Any], **sections: Any) -> Scenario:
 def affecting(*nodes: int) -> dict[str, Any]:
     """Return a release that breaks every start on these nodes."""
     return {"bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"nodes": [*nodes]}}}
-
-
-def values_of(scenario: Scenario, engine: str, replication: int = 0) -> dict[str, Any]:
-    return simulate(scenario, replication=replication, engine=engine).response_values
 
 
 # -- reading ---------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from by_hand import ENGINES, NO_WINDOWS, values_of
 from generators import Decisions, scenario_of as generated
 from hypothesis import given, strategies as st
 from scipy.stats import binom
@@ -26,9 +27,6 @@ from simdeploy.world.streams import Stream
 from simdeploy.world.traffic import DAY_NS, Traffic
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
-ENGINES = ("reference", "compiled")
-NO_WINDOWS = {"deadline": "10m", "min_healthy_time": "0s"}
 CHECK = {"deadline": "10m", "min_healthy_time": "30s", "max_error_rate": 0.05}
 AT_ONCE = {"strategy": "rolling", "max_parallel": 0, "health_check": CHECK}
 LENIENT = {"max_failed_nodes": 10, "max_failed_nodes_percent": 100}
@@ -52,10 +50,6 @@ def scenario_of(fleet: dict[str, Any], policy: dict[str, Any] = AT_ONCE, at: str
 
 def shared(capacity: float, across: str = "fleet") -> dict[str, Any]:
     return {"shared": {"capacity": capacity, "across": across}}
-
-
-def values_of(scenario: Scenario, engine: str, replication: int = 0) -> dict[str, Any]:
-    return simulate(scenario, replication=replication, engine=engine).response_values
 
 
 def met(scenario: Scenario, node: int = 0) -> list[int]:
