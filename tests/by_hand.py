@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import small
+
 from simdeploy import Rollout, Scenario, simulate
 
 ENGINES = ("reference", "compiled")
@@ -18,7 +20,7 @@ BAD_ZONE_3_FAILS = {"bad": {**BAD["bad"], **FAILS}}
 
 
 def rolling(parallel: int = 0, health: Any = NO_WINDOWS, **keys: Any) -> dict[str, Any]:
-    return {"strategy": "rolling", "max_parallel": parallel, "health_check": health, **keys}
+    return small.rolling(parallel, health_check=health) | keys
 
 
 def canary(count: int, parallel: int = 0, **keys: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from small import rolling
 from test_command_language import COMMANDS
 
 import simdeploy
@@ -30,12 +31,7 @@ SCENARIO = {
     },
     "costs": {"hour_of_delay": 60, "escape": 100},
     "policies": {
-        "waves": {
-            "strategy": "rolling",
-            "max_parallel": 2,
-            "max_failed_nodes": 1,
-            "health_check": {"deadline": "5m", "max_error_rate": 0.02},
-        },
+        "waves": rolling(2, max_failed_nodes=1, health_check={"deadline": "5m", "max_error_rate": 0.02}),
         "at-once": {"strategy": "immediate"},
     },
 }
