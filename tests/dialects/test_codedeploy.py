@@ -151,9 +151,9 @@ def test_predefined_shifts_of_traffic(name, waves):
 
 def test_an_unknown_name_is_refused():
     """Of somebody's own configuration the file must say more. [contract]"""
-    with pytest.raises(InputError) as caught:
-        read_policy('{"deploymentConfigName": "mine"}')
-    assert messages(caught.value) == [(1, "deploymentConfigName", "a custom configuration that the file only names")]
+    assert messages('{"deploymentConfigName": "mine"}') == [
+        (1, "deploymentConfigName", "a custom configuration that the file only names")
+    ]
 
 
 def test_zones_follow_one_another():
@@ -224,9 +224,7 @@ def test_a_rollback_follows_a_failure_if_it_is_enabled_for_failures(section, bac
 def test_all_bad_values_are_reported_with_lines():
     """Line, field and what is wrong, all at once. [contract]"""
     text = CONFIG.replace("70", "101").replace("900", "-1").replace('"value": 40', '"value": 100')
-    with pytest.raises(InputError) as caught:
-        read_policy(text)
-    assert messages(caught.value) == [
+    assert messages(text) == [
         (4, "minimumHealthyHosts.value", "too large"),
         (6, "zonalConfig.firstZoneMonitorDurationInSeconds", "too small"),
         (8, "zonalConfig.minimumHealthyHostsPerZone.value", "too large"),

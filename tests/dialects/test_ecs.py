@@ -270,9 +270,7 @@ def test_all_bad_values_are_reported_with_lines():
     text = (
         SERVICE.replace("75", "101").replace('"COUNT"', '"NUMBER"').replace('"enable": true,\n', '"enable": "yes",\n')
     )
-    with pytest.raises(InputError) as caught:
-        read_policy(text)
-    assert messages(caught.value) == [
+    assert messages(text) == [
         (9, "deploymentConfiguration.minimumHealthyPercent", "too large"),
         (12, "deploymentConfiguration.deploymentCircuitBreaker.enable", "not a boolean"),
     ]

@@ -6,12 +6,10 @@ import json
 
 import pytest
 import yaml
+from foreign import notes, refusal
 
 import simdeploy
 from simdeploy.dialects import read_policy
-from simdeploy.dialects.importing import import_source
-from simdeploy.dialects.source import Source
-from simdeploy.errors import InputError
 from simdeploy.scenario.policies import parse_policy
 
 SPEC = {
@@ -41,16 +39,6 @@ deployment:
 config:
   input: {}
 """
-
-
-def notes(imported) -> dict[str, tuple[str, str, int | None]]:
-    return {note.field: (note.fidelity, note.text, note.line) for note in imported.notes}
-
-
-def problems(text: str) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        import_source(Source(text), "expanso")
-    return [str(problem) for problem in caught.value.problems]
 
 
 FORMS = [
@@ -156,10 +144,10 @@ def test_an_import_can_be_simulated(tmp_path) -> None:
         (EXAMPLE.replace("30s", "soon"), "line 9: deployment.health_check.interval: not a duration"),
         ('{\n "rollout": {"strategy": "rolling"}\n}', "line 2: rollout.health_check: rolling needs a health check"),
         ('{"strategy": "immediate"}', "the dialect is ambiguous"),
-        ("a: 1\n", "no deployment"),
-        ("", "no deployment"),
+        ("a: 1\nb: 2\n", "no deployment"),
+        ("# nothing\n---\n", "no deployment"),
     ],
 )
 def test_bad_values_have_a_line_and_a_field(text: str, problem: str) -> None:
     """A problem says where it is. [contract]"""
-    assert any(problem in found for found in problems(text))
+    assert any(problem in found for found in refusal(text, kind="expanso"))

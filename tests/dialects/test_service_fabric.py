@@ -219,9 +219,7 @@ def test_all_bad_values_are_reported_with_lines():
         .replace(": 10,", ": 110,")
         .replace('"Monitored"', '"Watched"')
     )
-    with pytest.raises(InputError) as caught:
-        read_policy(text)
-    assert sorted(messages(caught.value)) == [
+    assert sorted(messages(text)) == [
         (4, "RollingUpgradeMode", "unknown value"),
         (7, "MonitoringPolicy.FailureAction", "unknown value"),
         (8, "MonitoringPolicy.HealthCheckWaitDurationInMilliseconds", "not a duration"),

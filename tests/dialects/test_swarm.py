@@ -202,11 +202,9 @@ def test_a_variable_that_the_file_lacks_is_refused():
 
 def test_all_bad_values_are_reported_with_lines():
     """Line, field and what is allowed, all at once. [contract]"""
-    with pytest.raises(InputError) as caught:
-        read_policy(
-            STACK.replace("3\n", "-3\n").replace("10s", "ten").replace("0.25", "1.5").replace("start-first", "first")
-        )
-    assert messages(caught.value) == [
+    assert messages(
+        STACK.replace("3\n", "-3\n").replace("10s", "ten").replace("0.25", "1.5").replace("start-first", "first")
+    ) == [
         (8, "services.web.deploy.update_config.parallelism", "too small"),
         (9, "services.web.deploy.update_config.delay", "not a duration"),
         (12, "services.web.deploy.update_config.max_failure_ratio", "too large"),
