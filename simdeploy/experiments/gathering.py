@@ -133,6 +133,7 @@ def _read(responses: Any, columns: Sequence[str]) -> pd.DataFrame:
     frame: pd.DataFrame = pd.concat(responses.batches(wanted)) if is_stored else responses[wanted]
     if frame.empty:
         raise InputError(Problem("the table of replications is empty"))
+    frame.attrs = {}  # pandas would copy them with every column that is taken out
     return frame
 
 

@@ -70,7 +70,7 @@ def measure_policies(responses: pd.DataFrame, costs: Costs | None = None) -> Val
     _check(responses)
     names = [name for name in RESPONSES if name in responses]
     kept = [*(name for name in ("scenario", "status") if name in responses), *names]
-    table = responses[["policy", "replication", *kept]].astype({"policy": "str"})
+    table = responses[["policy", "replication", *kept]].assign(policy=responses["policy"].astype("str"))
     measures = [
         Measure(level, given=_SORTS.get(level))
         for name in [*names, *(COSTS if costs is not None else ())]
