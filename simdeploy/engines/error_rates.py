@@ -47,7 +47,6 @@ class ErrorRates:
 
     Parameters
     ----------
-    recording : Recording
     service : Service
         Made of it.
 

@@ -14,12 +14,7 @@ FOREVER = 1 << 62
 
 @dataclass(frozen=True)
 class Intervals:
-    """Half-open intervals [start, end), one row each, in nanoseconds.
-
-    Attributes
-    ----------
-    node, start, end : ndarray of int64
-    """
+    """Half-open intervals [start, end), one row each, in nanoseconds."""
 
     node: np.ndarray
     start: np.ndarray

@@ -23,12 +23,6 @@ class LiveRollout:
 
     Whoever calls `act` is the operator, who promotes, and rolls back what escaped. The scenario's script acts as well.
 
-    Parameters
-    ----------
-    scenario : Scenario
-    policy : ScenarioPolicy
-    seed, replication : int
-
     Raises
     ------
     InputError

@@ -305,44 +305,28 @@ class NodeFate:
 
 @dataclass
 class Recording:
-    """Everything that one replication left behind.
-
-    Attributes
-    ----------
-    fates : list of NodeFate
-        By node number.
-    windows, compared : Windows
-        Of nodes on the new version, and of nodes on the old one that a gate compared them with.
-    update, rollback : History
-        Of the deployment, and of its rollback if there was one (None otherwise).
-    rolled_back : list of int
-        The nodes of that rollback, in the order of their dispatch.
-    waves, updated_nodes, failed_nodes : int
-        As the deployment counted them.
-    horizon_ns : int or None
-        End of the integrals.
-    gate_requests : int or None
-        Requests that gates of waves have looked at; None where nodes are judged by their own windows.
-    weight : float or None
-        Of the replication; None without a tilt.
-    """
+    """Everything that one replication left behind."""
 
     world: World
     type_name: str
-    fates: list[NodeFate]
+    fates: list[NodeFate]  # by node number
     transitions: Transitions
+    # windows, compared: of nodes on the new version, and of nodes on the old one that a gate compared them with
     windows: Windows
     compared: Windows
+    # update, rollback: of the deployment, and of its rollback if there was one (None otherwise)
     update: History
     rollback: History | None
-    rolled_back: list[int]
+    rolled_back: list[int]  # the nodes of that rollback, in the order of their dispatch
     canaries: list[int]
     state: str
+    # waves, updated_nodes, failed_nodes: as the deployment counted them
     waves: int
     updated_nodes: int
     failed_nodes: int
     makespan_ns: int | None
     restored_ns: int | None
-    horizon_ns: int | None
+    horizon_ns: int | None  # end of the integrals
+    # Requests that gates of waves have looked at; None where nodes are judged by their own windows.
     gate_requests: int | None
-    weight: float | None = None
+    weight: float | None = None  # of the replication; None without a tilt

@@ -14,14 +14,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Connection:
-    """An alternating renewal process of online and offline times.
+    """An alternating renewal process of online and offline times."""
 
-    Attributes
-    ----------
-    online, offline : Distribution
-        Seconds.
-    """
-
+    # online, offline: seconds
     online: Distribution
     offline: Distribution
 

@@ -28,13 +28,6 @@ class TrafficPiece(NamedTuple):
 class Traffic:
     """Demand by the time of day, as a factor: linear between points, around midnight too.
 
-    Attributes
-    ----------
-    times_ns : tuple of int
-        Rising, nanoseconds since midnight, at least 0 and below 24 h.
-    factors : tuple of float
-        At least 0, one per time.
-
     Examples
     --------
     >>> working_hours = Traffic((0, 8 * 3600 * NS_PER_S), (0.0, 1.0))
@@ -42,8 +35,8 @@ class Traffic:
     (0.5, 0.5)
     """
 
-    times_ns: tuple[int, ...]
-    factors: tuple[float, ...]
+    times_ns: tuple[int, ...]  # rising, nanoseconds since midnight, at least 0 and below 24 h
+    factors: tuple[float, ...]  # at least 0, one per time
 
     @cached_property
     def pieces(self) -> np.ndarray:
