@@ -65,16 +65,12 @@ def cut_job(job: Job, replications: int) -> Cut:
     Examples
     --------
     >>> from simdeploy.experiments.jobs import Group, Job
-    >>> from simdeploy.scenario import Scenario
-    >>> scenario = Scenario.from_dict({
-    ...     "name": "two-nodes",
-    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
-    ...     "policies": {"all-at-once": {"strategy": "immediate"}},
-    ... })
+    >>> from simdeploy import load_example
+    >>> scenario = load_example("small-fleet")
     >>> job = Job((Group(scenario, tuple(scenario.policies.values())),), seed=0, engine="reference")
     >>> cut = cut_job(job, 3)
     >>> cut
-    (Piece(n_policies=1, n_replications=1),)
+    (Piece(n_policies=3, n_replications=1),)
     >>> [(span.first, span.n_replications) for span in spans(cut, job, 3)]
     [(0, 1), (1, 1), (2, 1)]
     """
