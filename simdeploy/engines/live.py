@@ -85,4 +85,4 @@ class LiveRollout:
 
     def show(self, recorded: Recorded) -> Deployment:
         """Return one of `recorded` as the API shows it now."""
-        return make_deployment(self._policy, recorded, len(recorded.history.revisions))
+        return make_deployment(self._policy, recorded, len(recorded.history))

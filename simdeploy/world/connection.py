@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from simdeploy.world.availability import Processes, Spell
+    from simdeploy.world.availability import Processes
     from simdeploy.world.distributions import Distribution
+    from simdeploy.world.spells import Spell
 
 
 @dataclass(frozen=True)

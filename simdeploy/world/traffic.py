@@ -89,6 +89,8 @@ class Traffic:
     def factors_at(self, times: np.ndarray) -> np.ndarray:
         """Return `factor_at` of many times."""
         starts, factors, slopes, _ = self.pieces
+        if len(starts) == 1:
+            return np.full(np.shape(times), factors[0])
         rest = times % DAY_NS
         place = np.searchsorted(starts, rest, side="right") - 1
         return np.asarray(factors[place] + slopes[place] * ((rest - starts[place]) / NS_PER_S))
