@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from peers import N_NODES, PEERS, run_simpy
-from speed_cases import Row, bench_1000, best_of
+from speed_cases import POLICY, Row, bench_1000, best_of
 
 from simdeploy import Scenario, simulate
 from simdeploy.engines.compiled.engine import run_compiled
@@ -21,6 +21,7 @@ pytestmark = [
 
 ROLLOUTS = {"plain SimPy": 200, "a heapq loop": 400, "a numba loop": 4000}
 RECORDS = ("events", "timeline", "nodes", "windows", "revisions")
+SIZES = (1_000, 10_000, 100_000)
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +89,46 @@ def test_reference_beside_simpy(benchmark: Any, scenario: Scenario, what: str, r
         f"{ours / theirs:.1f} times as long: {ours * per_node:.1f} against {theirs * per_node:.1f} us a node",
         "SimPy's own events, then the books of transitions and windows from which responses and records are made",
     )
+
+
+@pytest.fixture(scope="module")
+def seconds_per_node() -> dict[tuple[str, int], float]:
+    """Best times by program and size, filled by the tests in their order."""
+    return {}
+
+
+@pytest.mark.parametrize("nodes", SIZES)
+def test_growth_beside_simpy(
+    benchmark: Any, nodes: int, seconds_per_node: dict[tuple[str, int], float], row: Row
+) -> None:
+    """The cost of a node, with records, grows less with the fleet than that of plain SimPy, which exceeds the caches, too."""
+    changes = {
+        "fleet.nodes": nodes,
+        **{f"policies.{POLICY}.max_{what}": nodes // 10 for what in ("parallel", "failed_nodes")},
+    }
+    scenario = bench_1000(changes)
+
+    def reference() -> None:
+        rollout = simulate(scenario, seed=0, engine="reference")
+        assert rollout.response_values["touched_nodes"] == nodes
+        for table in RECORDS:
+            getattr(rollout, table)
+
+    def times() -> dict[str, float]:
+        rounds = max(SIZES[-1] // nodes // 4, 2)
+        pairs = [(best_of(1, reference), best_of(1, lambda: run_simpy(3, 1, nodes // 10))) for _ in range(rounds)]
+        return dict(zip(("reference", "simpy"), map(min, zip(*pairs, strict=True)), strict=True))
+
+    of_size = {name: seconds / nodes for name, seconds in benchmark.pedantic(times, rounds=1).items()}
+    growth = {name: seconds / seconds_per_node.get((name, nodes // 10), seconds) for name, seconds in of_size.items()}
+    seconds_per_node.update({(name, nodes): seconds for name, seconds in of_size.items()})
+    ours, theirs = (
+        f"{1e6 * of_size[name]:.1f}{f' ({growth[name]:.2f} times that of {nodes // 10:,} nodes)' if nodes > SIZES[0] else ''}"
+        for name in ("reference", "simpy")
+    )
+    row(
+        f"reference engine with records beside plain SimPy, {nodes:,} nodes",
+        f"{of_size['reference'] / of_size['simpy']:.1f} times as long: {ours} against {theirs} us a node",
+        "memory: events and generators of the nodes in flight exceed the caches, in both",
+    )
+    assert growth["reference"] <= 1.1 * growth["simpy"]

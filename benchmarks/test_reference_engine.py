@@ -23,8 +23,9 @@ SIZES = (1_000, 10_000, 100_000)
 TABLES = ("responses", "events", "timeline", "nodes", "windows", "revisions")
 
 # Linear means: ten times the nodes cost at most this many times as much per node. Memory caches that no longer hold a
-# fleet and the depth of the queue of events account for some growth; a cost that is not linear would show as 10.
-MOST_GROWTH = 1.75
+# fleet account for most of the growth (plain SimPy's is larger, see `test_peers`), and waves that last longer, as their slowest
+# node does, with more spells in that time. A cost that is not linear would show as 10.
+MOST_GROWTH = 1.5
 
 
 def make_scenario(nodes: int) -> Scenario:
@@ -113,7 +114,7 @@ def test_node_updates(benchmark: Any, nodes: int, seconds_per_node: dict[int, fl
     row(
         f"reference engine, canaries, crashes, flapping and retries, {nodes:,} nodes",
         f"{1e6 * seconds / nodes:.1f} us a node with records{beside}",
-        "events of SimPy, and books of what happens",
+        "events of SimPy, and books of what happens; in large fleets memory, as in plain SimPy",
     )
     assert growth <= MOST_GROWTH
 

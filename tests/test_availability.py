@@ -64,6 +64,29 @@ def test_order_of_questions_changes_nothing(subject: int, asked: list[tuple[int,
         assert made.bad_at(subject, start) == any(a <= start < b for a, b in whole)
 
 
+LAWS = [
+    (Exponential(200.0), Uniform(0.0, 120.0)),
+    (Weibull(300.0, 0.7), Lognormal(60.0, 1.0)),
+    (Constant(150.0), Exponential(90.0)),
+    (Uniform(0.0, 500.0), Constant(0.0)),
+]
+
+
+@pytest.mark.parametrize(("good", "bad"), LAWS)
+@pytest.mark.parametrize("changes", [False, True])
+def test_spells_of_all_subjects_at_once(good: Distribution, bad: Distribution, changes: bool) -> None:
+    """They are those of each subject, with what changed some of them, or without. [property]"""
+    made, end = processes(good, bad), 3000 * NS_PER_S
+    for subject in range(0, 50, 3) if changes else ():
+        made.of(subject).renew(100 * NS_PER_S)
+        made.of(subject).set_rate(400 * NS_PER_S, 3.0)
+    for undisturbed in (True, False):
+        of = made.undisturbed if undisturbed else made.of
+        expected = [(subject, *spell) for subject in range(50) for spell in of(subject).bad_spells(0, end)]
+        rows = np.column_stack(made.all_bad_spells(end, undisturbed=undisturbed)).tolist()
+        assert sorted(tuple(row) for row in rows if row[1] < row[2]) == expected
+
+
 def test_spells_are_half_open() -> None:
     """A bad spell holds its first instant and not its last, which is good again. [contract]"""
     process = processes(Exponential(100.0), Exponential(100.0)).of(3)

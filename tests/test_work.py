@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import Counter
 from typing import Any
 
@@ -14,6 +16,8 @@ from speed_cases import CASES, POLICY, bench_1000
 from simdeploy import simulate
 from simdeploy.engines.compiled.engine import run_compiled
 from simdeploy.engines.reference.controller import Controller
+from simdeploy.engines.reference.prober import Prober
+from simdeploy.world.spells import SpellLaws
 
 NODES = 200
 SMALL = {
@@ -63,9 +67,9 @@ def test_work_per_node_update(interpreted: Interpreted, name: str) -> None:
     assert all(np.less_equal(per_update, MOST[name])), (per_update, MOST[name])
 
 
-@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-def test_events_per_node_update_of_the_reference_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A node's start and its windows are an event of SimPy each, and the control plane looks once when it has its verdict. [property]"""
+@pytest.fixture
+def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often the reference engine does some things, by name."""
     counts: Counter[str] = Counter()
 
     def counted(owner: type, name: str) -> None:
@@ -79,8 +83,51 @@ def test_events_per_node_update_of_the_reference_engine(monkeypatch: pytest.Monk
 
     counted(simpy.Environment, "schedule")
     counted(Controller, "act")
+    counted(Prober, "_see")
+    counted(SpellLaws, "length_ns")
+    return counts
+
+
+@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+def test_events_per_node_update_of_the_reference_engine(counts: Counter[str]) -> None:
+    """A node's start and its windows are an event of SimPy each, and the control plane looks once when it has its verdict. [property]"""
     rollout = simulate(bench_1000(SMALL), engine="reference")
     assert rollout.response_values["touched_nodes"] == NODES
     # Some nodes have an unhealthy window, after which they need others; each wave begins with two looks.
     assert 2 * NODES < counts["schedule"] < 2.15 * NODES
     assert NODES < counts["act"] < 1.15 * NODES
+
+
+@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+def test_windows_and_spells_of_the_reference_engine(counts: Counter[str]) -> None:
+    """Only windows in which something happens are worked out one by one, and only spells that somebody waits for. [property]"""
+    rollout = simulate(bench_1000({**SMALL, **CASES["flapping and crashes"].changes}), engine="reference")
+    assert len(rollout.timeline) > 6 * NODES
+    degraded = rollout._service.degraded
+    assert len(degraded.node) > 0.1 * NODES
+    assert 0 < counts["_see"] < 0.4 * NODES
+    assert 0 < counts["length_ns"] < 0.4 * NODES
+
+
+@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+def test_what_a_rollout_of_the_reference_engine_leaves() -> None:
+    """The garbage collector has two objects to visit for each node, and none to free: a world goes with its last user. [property]"""
+
+    def count_left(nodes: int) -> int:
+        scenario = bench_1000({**SMALL, "fleet.nodes": nodes})
+        gc.collect()
+        gc.disable()
+        try:
+            before = len(gc.get_objects())
+            rollout = simulate(scenario, engine="reference")
+            for table in ("events", "timeline", "nodes", "windows", "revisions"):
+                getattr(rollout, table)
+            left, world = len(gc.get_objects()) - before, weakref.ref(rollout._recording.world)
+            del rollout
+            assert world() is None
+        finally:
+            gc.enable()
+        return left
+
+    count_left(NODES)  # caches are filled
+    assert count_left(3 * NODES) - count_left(2 * NODES) < 2.5 * NODES

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from simpy.core import EmptySchedule
+from simpy.core import EmptySchedule, StopSimulation
 
 from simdeploy.api.times import time_in_week
 from simdeploy.engines.recording import Recording
@@ -224,7 +224,7 @@ class Run:
     def finish(self) -> Recording:
         """Let everything happen, and return it; the run is of no use afterwards."""
         step = self.site.env.step  # `env.run` is one of the functions that don't end without memory
-        with suppress(EmptySchedule):
+        with suppress(EmptySchedule, StopSimulation):  # nothing is left, or somebody ends it
             while True:
                 step()
         site, controller, rollback = self.site, self.controller, self.rollback
