@@ -282,8 +282,9 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
     yield from _class_suspicions(fleet, orchestrator)
 
 
-def _idle_keys_of_classes(raw: Mapping[str, Any]) -> Iterator[Problem]:
-    for place, one in enumerate(raw["fleet"].get("classes") or ()):
+def idle_key_suspicions(classes: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    """Warn about keys without effect of a fleet's classes, as in a file."""
+    for place, one in enumerate(classes):
         if is_given(one, "down") and one["down"]:
             idle = [key for key in one if key not in _KEYS_OF_DOWN_NODES and is_given(one, key)]
             if idle:
@@ -296,7 +297,6 @@ def process_suspicions(
     raw: Mapping[str, Any], orchestrator: Orchestrator, policies: Mapping[str, ScenarioPolicy]
 ) -> Iterator[Problem]:
     """Warn about keys with little or no effect."""
-    yield from _idle_keys_of_classes(raw)
     if is_given(raw, "orchestrator", "rate") and orchestrator.pacing != "rate":
         message = f"has no effect under pacing: {orchestrator.pacing}"
         yield Problem(message, ("orchestrator", "rate"))
