@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from simdeploy.errors import Path, Problem, listed, shorten
 from simdeploy.records.histories import PastRollouts
@@ -19,7 +19,12 @@ from simdeploy.scenario.policies import Surroundings
 from simdeploy.scenario.policy_checks import policy_problems
 from simdeploy.scenario.rest import REST, RestReading, SectionReading, read_rest, read_section
 from simdeploy.scenario.service_section import request_suspicions
-from simdeploy.scenario.suspicions import PolicySuspicions, fleet_suspicions, idle_key_suspicions, start_suspicions
+from simdeploy.scenario.suspicions import (
+    PolicyInFleetSuspicions,
+    fleet_suspicions,
+    idle_key_suspicions,
+    start_suspicions,
+)
 from simdeploy.units import NS_PER_S, format_duration
 from simdeploy.world.fleet import Fleet, peak_rate
 from simdeploy.world.release import ReleaseKind
@@ -27,8 +32,7 @@ from simdeploy.world.release import ReleaseKind
 _MAX_REQUESTS = 10**12
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """What a scenario was read from: enough to change it."""
 
     raw: Mapping[str, Any]
@@ -42,8 +46,7 @@ class Origin:
         return replace(self.rest.surroundings, files=self.files, nodes=self.fleet.part.nodes)
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """What was read of a scenario's data; problems are without file and line."""
 
     origin: Origin | None  # None if there are errors
@@ -75,17 +78,22 @@ def read_parts(raw: object, files: Files, before: Origin | None = None) -> Readi
         misread |= rest.misread
         unread = [problem for name in ("", *ScenarioFile.model_fields) for problem in misread.get(name, ())]
         return Reading(None, parts, unread + errors)
-    warnings = [*rest.warnings[0], *_fleet_suspicions(raw, parts), *rest.warnings[1], *_policy_suspicions(raw, parts)]
+    warnings = [
+        *rest.warnings[0],
+        *_fleet_suspicions(raw, parts),
+        *rest.warnings[1],
+        *_policy_suspicions(raw, parts, rest),
+    ]
     return Reading(Origin(raw, files, fleet, rest), parts, warnings)
 
 
 def _read_rest(raw: Mapping[str, Any], files: Files, nodes: int | None, before: Origin | None) -> RestReading:
+    known: dict[str, SectionReading] = {}
+    if before is not None:
+        known = {name: read for name, read in before.rest.sections.items() if raw.get(name) is before.raw.get(name)}
+        if len(known) == len(REST) and before.rest.surroundings.nodes in (None, nodes):
+            return before.rest
     stated = {name: value for name, value in raw.items() if name != "fleet"}
-    if before is None:
-        return read_rest(stated, files=files, nodes=nodes)
-    known = {name: read for name, read in before.rest.sections.items() if raw.get(name) is before.raw.get(name)}
-    if len(known) == len(REST) and before.rest.surroundings.nodes in (None, nodes):
-        return before.rest
     return read_rest(stated, files=files, nodes=nodes, known=known)
 
 
@@ -123,16 +131,19 @@ def _fleet_suspicions(raw: Mapping[str, Any], parts: Mapping[str, Any]) -> Itera
         yield from idle_key_suspicions(raw["fleet"]["classes"])
 
 
-def _policy_suspicions(raw: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterator[Problem]:
+def _policy_suspicions(raw: Mapping[str, Any], parts: Mapping[str, Any], rest: RestReading) -> Iterator[Problem]:
     fleet, orchestrator = parts["fleet"], parts["orchestrator"]
     yield from start_suspicions(raw, fleet, parts["operator"].change_windows)
     for name, policy in parts["policies"].items():
-        yield from PolicySuspicions(policy, ("policies", name), fleet, policy.orchestrator or orchestrator)
+        yield from rest.of_policies.get(name, ())
+        yield from PolicyInFleetSuspicions(policy, ("policies", name), policy.orchestrator or orchestrator, fleet)
 
 
 def affects_problems(kind: ReleaseKind, fleet: Fleet) -> Iterator[Problem]:
     """Look for classes, zones and nodes that don't exist."""
     affects = kind.affects
+    if not affects.members:
+        return
     path = ("release", kind.name, "affects", affects.by)
     names = tuple(node_class.name for node_class in fleet.classes)
     known, allowed = set(names), listed(names) or "none: the fleet has no classes"
@@ -153,14 +164,14 @@ def request_problems(fleet: Fleet, intervals_ns: Iterable[int]) -> Iterator[Prob
     if fleet.service is not None or any(behaviour.traffic for behaviour in fleet.behaviours):
         most = MOST_GATED_REQUESTS  # compared with an error rate in whole numbers
     longest_ns = max(intervals_ns, default=0)
-    paths: list[Path] = [("fleet", "requests_per_second")]
-    paths += [("fleet", "classes", number, "requests_per_second") for number in range(len(fleet.classes))]
-    for path, behaviour in zip(paths, fleet.behaviours, strict=True):
-        rate, window_ns = peak_rate(behaviour), longest_ns * (1 if fleet.service is None else fleet.nodes)
+    window_ns = longest_ns * (1 if fleet.service is None else fleet.nodes)
+    for number, behaviour in enumerate(fleet.behaviours):
+        rate = peak_rate(behaviour)
         if rate.numerator * window_ns <= most * NS_PER_S * rate.denominator:  # faster than fractions
             continue
-        inherited = len(path) > len(paths[0]) and behaviour.requests_per_second == fleet.behaviour.requests_per_second
-        if not inherited:
+        is_inherited = number > 0 and behaviour.requests_per_second == fleet.behaviour.requests_per_second
+        if not is_inherited:
+            path: Path = ("fleet", *(("classes", number - 1) if number else ()), "requests_per_second")
             where = " of a node that serves the whole fleet's" if fleet.service is not None else ""
             message = f"more than {most:,} requests in a window of {format_duration(longest_ns)}{where}"
             yield Problem(message, path, found=f"{float(behaviour.requests_per_second):g}")

@@ -25,8 +25,10 @@ from simdeploy.scenario.policy_checks import health_problems
 from simdeploy.scenario.release_section import build_release
 from simdeploy.scenario.requirements_section import cross_check_requirements
 from simdeploy.scenario.section import is_explained, key_reader, problems_of, unknown_keys
-from simdeploy.scenario.suspicions import process_suspicions
+from simdeploy.scenario.suspicions import PolicySuspicions, process_suspicions
 from simdeploy.world.operator import Operator, ScriptedAct
+
+_NO_FILES = Files("")
 
 REST = tuple(name for name in ScenarioFile.model_fields if name != "fleet")
 
@@ -40,7 +42,10 @@ class SectionReading(NamedTuple):
 
 @dataclass(frozen=True)
 class RestReading:
-    """All sections but the fleet, with what is wrong with them; of two lists of problems, one is reported before those of the fleet."""
+    """All sections but the fleet, with what is wrong with them.
+
+    There are problems to report before those of the fleet and others to report after them.
+    """
 
     sections: Mapping[str, SectionReading]  # by name, as far as they are valid
     parts: Mapping[str, Any]  # a scenario's fields by name, likewise
@@ -48,22 +53,24 @@ class RestReading:
     misread: Mapping[str, Sequence[Problem]]  # by section; unknown ones are under ""
     errors: tuple[Sequence[Problem], Sequence[Problem]]
     warnings: tuple[Sequence[Problem], Sequence[Problem]]
+    of_policies: Mapping[str, Sequence[Problem]]  # warnings by policy, before those about its fleet
 
 
 @read_once
 def read_rest(
     raw: Mapping[str, Any],
-    files: Files | None = None,
-    nodes: int | None = None,
-    known: Mapping[str, SectionReading] | None = None,
+    *,
+    files: Files,
+    nodes: int | None,
+    known: Mapping[str, SectionReading],
 ) -> RestReading:
-    """Read everything but the fleet, and compare it; `nodes` is the fleet's size, if it can be read.
+    """Read everything but the fleet, and compare it; files of policies are read for a fleet of `nodes`, if they are known.
 
     An invalid section doesn't prevent checks of the others. Sections `known` from the same data are not read again.
     """
     unknown = unknown_keys(raw, ScenarioFile.model_fields)
     misread: dict[str, Sequence[Problem]] = {"": unknown} if unknown else {}
-    sections: dict[str, SectionReading] = dict(known or {})
+    sections = dict(known)
     for name in REST:
         if name not in sections:
             section = read_section(raw, name, files, misread)
@@ -71,14 +78,20 @@ def read_rest(
                 sections[name] = section
     parts = {part: sections[name].part for name, (part, _) in _BUILDERS.items() if name in sections}
     stated: Mapping[str, Any] = sections["policies"].section if "policies" in sections else {}
-    surroundings = _find_surroundings(sections, parts, files or Files(""), nodes if _name_files(stated) else None)
+    surroundings = _find_surroundings(sections, parts, *((files, nodes) if _name_files(stated) else (_NO_FILES, None)))
     policies = {name: read_policy(name, policy, surroundings, ("policies", name)) for name, policy in stated.items()}
     parts["policies"] = FrozenMapping({name: read.policy for name, read in policies.items() if read.policy is not None})
     errors = tuple(_policy_problems(policies, parts)), tuple(_cross_check(parts, tuple(stated)))
     early = version_suspicions(parts["identity"], ("deployment",)) if "identity" in parts else []
     early += [warning for read in policies.values() for warning in read.warnings]
-    late = () if misread or any(errors) else tuple(_suspect(raw, parts))
-    return RestReading(sections, parts, surroundings, misread, errors, (tuple(early), late))
+    late: Sequence[Problem] = ()
+    of_policies: dict[str, Sequence[Problem]] = {}
+    if not misread and not any(errors):
+        late = tuple(_suspect(raw, parts))
+        for name, policy in parts["policies"].items():
+            orchestrator = policy.orchestrator or parts["orchestrator"]
+            of_policies[name] = tuple(PolicySuspicions(policy, ("policies", name), orchestrator))
+    return RestReading(sections, parts, surroundings, misread, errors, (tuple(early), late), of_policies)
 
 
 def read_section(

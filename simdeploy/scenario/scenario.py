@@ -31,7 +31,7 @@ from simdeploy.scenario.policies import (
 from simdeploy.scenario.policy_checks import health_problems, policy_problems
 from simdeploy.scenario.reading import Origin, read_parts, request_problems
 from simdeploy.scenario.section import located
-from simdeploy.scenario.suspicions import PolicySuspicions
+from simdeploy.scenario.suspicions import PolicyInFleetSuspicions, PolicySuspicions
 from simdeploy.scenario.yaml_text import Positions
 from simdeploy.world.fleet import Fleet
 from simdeploy.world.operator import Operator
@@ -323,7 +323,8 @@ class Scenario:
         if errors or reading.policy is None:
             raise InputError(errors)
         orchestrator = self.orchestrator_of(reading.policy)
-        warn([*reading.warnings, *PolicySuspicions(reading.policy, (), self.fleet, orchestrator)])
+        warn([*reading.warnings, *PolicySuspicions(reading.policy, (), orchestrator)])
+        warn(PolicyInFleetSuspicions(reading.policy, (), orchestrator, self.fleet))
         return reading.policy
 
     def _read(self, policy: Mapping[str, Any] | Spec | DeploymentDocument | PolicyImport) -> PolicyReading:
