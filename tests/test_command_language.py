@@ -226,6 +226,7 @@ def finish_at_every_width(ctx, finding):
         except click.exceptions.Exit:
             pass
         print(f"== {ctx.info_name} {columns}", flush=True)
+    os.environ["COLUMNS"] = sys.argv[2]  # for the bar of the next command
 
 if __name__ == "__main__":
     cases = verifying.make_cases()[:2]
