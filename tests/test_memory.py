@@ -209,7 +209,6 @@ class TestFleet:
     def huge(self, make_scenario):
         return make_scenario(fleet={"nodes": 10_000_000}, costs={"hour_of_delay": 60})
 
-    @pytest.mark.parametrize("engine", ["reference", "compiled"])
     @pytest.mark.parametrize(
         "call",
         [

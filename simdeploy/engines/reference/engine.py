@@ -249,7 +249,7 @@ class Run:
             gate_requests=None if self._wave_gates is None else self._wave_gates.requests,
         )
         # Who tells whom is a circle, which only the collector would let go.
-        del self._line.control_plane, site.when_settled, site.env.settle
+        del self._line.control_plane, site.when_settled, site.env.settle, site.env.timeout
         vars(self._listeners).clear()
         return recording
 
