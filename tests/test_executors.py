@@ -436,6 +436,13 @@ def test_spans_tile_the_job(groups, replications):
     assert all(span[2] <= cut[span.group].n_policies and span[4] <= cut[span.group].n_replications for span in found)
 
 
+def test_the_last_spans_are_smaller():
+    """Of a job of several spans the last two are in quarters, so that no worker waits for another for long. [contract]"""
+    job = FakeJob((Group(None, (None,) * 2),), 0, "reference")
+    sizes = [[span.n_replications for span in spans((Piece(2, 10),), job, n)] for n in (90, 100)]
+    assert sizes == [[10] * 9, [10] * 8 + [3, 3, 3, 1] * 2]
+
+
 class Clock:
     """A clock that a job moves on by what its spans are said to cost."""
 
