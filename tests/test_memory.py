@@ -389,7 +389,9 @@ class TestUsedMemory:
         vars(scratch._of_thread).pop("spare", None)
 
     @pytest.mark.parametrize(
-        "fleet", [{}, {"start_hang": 0.2}, {"traffic": {"daily": [["0h", 0.5], ["12h", 2]]}}], ids=["plain", "hangs", "traffic"]
+        "fleet",
+        [{}, {"start_hang": 0.2}, {"traffic": {"daily": [["0h", 0.5], ["12h", 2]]}}],
+        ids=["plain", "hangs", "traffic"],
     )
     def test_nothing_of_it_matters(self, make_scenario, spare, fleet):
         """Rollouts are the same whatever was left in memory, and the call after that gets it, too. [property]"""

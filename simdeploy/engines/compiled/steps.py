@@ -39,7 +39,6 @@ from simdeploy.engines.compiled.tables import (
     RESOLVED,
     SLOW,
     STARTED,
-    STEPS_AT,
     STEP_DEADLINE,
     STEP_ENDS,
     STEP_FAILED,
@@ -52,6 +51,7 @@ from simdeploy.engines.compiled.tables import (
     STEP_STARTED,
     STEP_WINDOWS,
     STEP_WORDS,
+    STEPS_AT,
 )
 
 _FEW = 16  # windows, which mostly are enough
