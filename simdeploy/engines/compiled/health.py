@@ -251,7 +251,7 @@ def _find_bounds(run, rule, node, may_show):
 @compiled
 def bounds_at(run, rule, node, level):
     """Return those words at a level: 0 for the node's own, k + 1 with kind k shown."""
-    number = drawn(run)[CLASS, node]
+    number = drawn(run)[CLASS, node] if run.n_classes > 1 else 0
     last = last_word_of(run, rule, number, level)
     if last != UNKNOWN:
         return last, last
