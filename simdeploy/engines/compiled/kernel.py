@@ -43,7 +43,7 @@ _REPLICATIONS, _ROWS = range(2)
 
 
 # What all runs need; and what rollouts that are not followed in bundles do.
-_ALWAYS = ("entry", "draws", "fates")
+_ALWAYS = ("entry", "draws", "fates", "rollbacks")
 _ONE_BY_ONE = ("rollouts", "waves", "outcomes")
 
 
@@ -91,11 +91,29 @@ def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
     with_notes : bool
         Whether anything is noted besides outcomes.
     """
-    parts = {*_ALWAYS, *(["bundles"] if run["n_rules"] else [])}
-    if in_bundles:
-        return parts
-    chosen = {"gates": run["has_gates"], "slots": run["slides"], "notes": with_notes}
-    return {*parts, *_ONE_BY_ONE, *(name for name, is_needed in chosen.items() if is_needed)}
+    has_gates, has_worlds, shared = run["has_gates"], run["n_continuations"], run["shared"]
+    has_windows = run["varies"] or run["retries"]  # of their own, with other requests, or more than one try
+    chosen = {
+        **dict.fromkeys(_ALWAYS, True),
+        "bundles": run["n_rules"],
+        "laws": run["has_other_laws"],
+        "brackets": run["n_brackets"],
+        "lines": run["goes_offline"],
+    }
+    if not in_bundles:
+        chosen |= {
+            **dict.fromkeys(_ONE_BY_ONE, True),
+            **dict.fromkeys(("gates", "waits", "together", "partners"), has_gates),
+            **dict.fromkeys(("looks", "changes"), has_worlds),
+            **dict.fromkeys(("pools", "windows", "shares"), shared),
+            **dict.fromkeys(("requests", "validation"), has_windows),
+            "tries": run["retries"],
+            "openings": run["n_openings"],
+            "downs": run["goes_down"] or run["goes_offline"],
+            "slots": run["slides"],
+            "notes": with_notes,
+        }
+    return {name for name, is_needed in chosen.items() if is_needed}
 
 
 def run_replications(
