@@ -73,7 +73,7 @@ def test_a_word_before_compiling(made_up: dict[str, parts.Part], monkeypatch: py
         ("small-fleet", {}, {"bundles", "brackets"}),
         ("zone-breaks", {}, {*ONE_BY_ONE, "brackets", "downs", "laws"}),
         ("small-fleet", {"orchestrator.pacing": "sliding"}, {*ONE_BY_ONE, "brackets", "slots"}),
-        ("subtle-defect", {}, {*ONE_BY_ONE, "gates", "waits", "together", "partners"}),
+        ("subtle-defect", {}, {*ONE_BY_ONE, "gates", "waits", "together", "partners", "undegraded"}),
     ],
 )
 def test_no_more_is_compiled_than_a_run_needs(name: str, changes: dict[str, Any], needed: set[str]):
@@ -136,6 +136,18 @@ def test_two_processes_compile(started: list[Helper], made_up: dict[str, parts.P
     assert all(one.function.signatures for one in made_up.values())
     parts.load_parts(made_up, np.zeros(1, RUN))
     assert len(started) == 1
+
+
+def test_parts_that_share_what_they_call_stay_together(made_up: dict[str, parts.Part]):
+    """Whoever compiles one of two parts that share most of what they call compiles the other one, too, if both are missing. [contract]"""
+    made_up["downs"] = parts.Part(MadeUp(), (), 1, "fates")
+    made_up["laws"] = parts.Part(MadeUp(), (), 1)
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(parts, "_may_start_another", lambda: True)
+        assert parts._divide(["fates", "entry", "downs", "laws"]) == (["fates", "downs", "laws"], ["entry"])
+        assert parts._divide(["bundles", "entry", "fates", "downs"]) == (["bundles"], ["fates", "entry", "downs"])
+        made_up["fates"].function.compile(())
+        assert parts._divide(["entry", "downs"]) == (["entry"], ["downs"])
 
 
 def test_the_other_process_ends_with_this_one(started: list[Helper], made_up: dict[str, parts.Part]):

@@ -76,7 +76,7 @@ _SIGNATURE = (
     types.int32[:, ::1],
     types.int64[::1],
 )
-add_part("entry", _run, _SIGNATURE, seconds=4)
+add_part("entry", _run, _SIGNATURE, seconds=3)
 
 
 def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
@@ -106,10 +106,12 @@ def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
             **dict.fromkeys(("gates", "waits", "together", "partners"), has_gates),
             **dict.fromkeys(("looks", "changes"), has_worlds),
             **dict.fromkeys(("pools", "windows", "shares"), shared),
-            **dict.fromkeys(("requests", "validation"), has_windows),
+            **dict.fromkeys(("requests", "validation", "met"), has_windows),
+            **dict.fromkeys(("traffic", "served"), run["varies"]),
             "tries": run["retries"],
             "openings": run["n_openings"],
             "downs": run["goes_down"] or run["goes_offline"],
+            "undegraded": run["degrades"],
             "slots": run["slides"],
             "notes": with_notes,
         }
@@ -219,7 +221,7 @@ def _note(run):
     return True
 
 
-@part("bundles", seconds=8)
+@part("bundles", seconds=6)
 def _follow_bundles(run):
     """Find the outcomes of all policies that are followed in bundles."""
     whole, real = whole_rows(run), real_rows(run)

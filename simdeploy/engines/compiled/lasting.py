@@ -39,7 +39,7 @@ def survival(run, number, x, is_first):
     return laws.exponential_residual_survival(law, x) if is_first else laws.exponential_survival(law, x)
 
 
-@part("laws", types.int64, types.int64, types.float64, returns=types.float64, seconds=2)
+@part("laws", types.int64, types.int64, types.float64, returns=types.float64, seconds=1)
 def _ask(run, number, what, x):
     law = law_at(run, number)
     if what == _LEFT:

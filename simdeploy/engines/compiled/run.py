@@ -340,8 +340,8 @@ _WORK = [(f"work_{what}", _INT) for what in ("sampled", "looks", "fates", "bundl
 # What is compiled by itself, see :mod:`.parts`.
 PARTS = (
     *("draws", "fates", "rollbacks", "laws", "brackets", "bundles", "rollouts", "waves", "outcomes", "notes"),
-    *("slots", "gates", "waits", "together", "partners", "tries", "downs", "lines", "openings", "looks", "changes"),
-    *("requests", "validation", "pools", "windows", "shares"),
+    *("slots", "gates", "waits", "together", "partners", "tries", "downs", "undegraded", "lines", "openings"),
+    *("traffic", "requests", "validation", "met", "served", "pools", "windows", "shares", "looks", "changes"),
 )
 # Rows of outcomes.
 _OUTCOMES = [("whole_at", _INT), ("real_at", _INT), ("n_rows", _INT)]

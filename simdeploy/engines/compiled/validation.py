@@ -141,7 +141,7 @@ def happens_at_verdict(run, node):
         let_serve(run, node, 0)
 
 
-@part("windows", types.int64, types.int64, seconds=5)
+@part("windows", types.int64, types.int64, seconds=4)
 def happens_while_sharing(run, node, what):
     """Let a node of a shared service start, end a window, or miss its deadline."""
     fate = fates(run)
