@@ -54,7 +54,7 @@ CASES ?= 2000
 FIRST ?= $(shell date +%s)000000
 fuzz: $(VENV)/.tested
 	HYPOTHESIS_PROFILE=fuzz FUZZ_CASES=$(CASES) FUZZ_FIRST=$(FIRST) $(BIN)/python -m pytest -n auto \
-		tests/test_fuzzing.py tests/test_properties.py tests/test_engines_equal.py tests/test_malformed.py tests/test_openapi.py
+		tests/test_fuzzing.py tests/dialects/test_broken_files.py tests/test_properties.py tests/test_engines_equal.py tests/test_malformed.py tests/test_openapi.py
 
 # Measured figures go to docs/performance.md with BENCH="benchmarks --write-page"; a part of the benchmarks replaces its rows there.
 BENCH ?= benchmarks

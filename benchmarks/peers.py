@@ -52,18 +52,20 @@ def _node(env: simpy.Environment, draw: random.Random, counts: _Counts) -> Gener
         healthy = 0 if draw.random() < UNHEALTHY else healthy + 1
 
 
-def _waves(env: simpy.Environment, draw: random.Random, counts: _Counts) -> Generator[simpy.Event, None, None]:
+def _waves(
+    env: simpy.Environment, draw: random.Random, counts: _Counts, wave: int
+) -> Generator[simpy.Event, None, None]:
     for _ in range(N_NODES // WAVE):
-        yield env.all_of([env.process(_node(env, draw, counts)) for _ in range(WAVE)])
+        yield env.all_of([env.process(_node(env, draw, counts)) for _ in range(wave)])
 
 
-def run_simpy(seed: int, rollouts: int) -> np.ndarray:
-    """Run a process for each node, and one that sends the waves."""
+def run_simpy(seed: int, rollouts: int, wave: int = WAVE) -> np.ndarray:
+    """Run a process for each node, and one that sends the waves, ten of them."""
     draw = random.Random(seed)
     outcomes = np.empty((rollouts, 3))
     for rollout in range(rollouts):
         env, counts = simpy.Environment(), _Counts()
-        env.process(_waves(env, draw, counts))
+        env.process(_waves(env, draw, counts, wave))
         env.run()
         outcomes[rollout] = env.now, counts.failed, counts.windows
     return outcomes

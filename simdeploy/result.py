@@ -29,21 +29,12 @@ ESTIMATE = {**INTERVAL, "half_width": "float64", "n": "int64", "standard_error":
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a result's table, used to write, describe and read it.
+    """The columns of a result's table, used to write, describe and read it."""
 
-    Attributes
-    ----------
-    dtypes : mapping of str to str
-        By the names of the columns that are always present.
-    has_more : bool
-        Whether there are further columns, such as the factors of a sweep: a document states the types of all.
-    words : mapping of str to Literal
-        Allowed words of columns with few, such as verdicts.
-    """
-
-    dtypes: Mapping[str, str]
+    dtypes: Mapping[str, str]  # by the names of the columns that are always present
+    # Whether there are further columns, such as the factors of a sweep: a document states the types of all.
     has_more: bool = False
-    words: Mapping[str, Any] = field(default_factory=dict)
+    words: Mapping[str, Any] = field(default_factory=dict)  # allowed words of columns with few, such as verdicts
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import os
+import re
 import signal
 import sys
 import warnings
@@ -85,6 +86,13 @@ def repository() -> Path:
     return Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(params=["reference", "compiled"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn, for whatever must hold on both."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(scope="session")
 def compiled_engine() -> None:
     """The whole compiled engine, loaded, and compiled without the warning that this takes a while."""
@@ -101,7 +109,7 @@ def compiled_engine() -> None:
 def needs_engine(path: Path) -> bool:
     """Whether tests of a file run the compiled engine, perhaps in other processes."""
     text = path.read_text(encoding="utf-8")
-    return "compiled" in text or "from commands" in text
+    return "compiled" in text or "from commands" in text or re.search(r"def test_.*\bengine\b", text) is not None
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +153,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not counts:
         return
     terminalreporter.section("mutated")
-    line = "{:12}{:42}{:>10}{:>10}{:>10}{:>10}".format
+    line = "{:16}{:38}{:>10}{:>10}{:>10}{:>10}".format
     terminalreporter.write_line(line("target", "mutator", "cases", "accepted", "refused", "failed"))
     for target, group in groupby(sorted(counts), key=lambda pair: pair[0]):
         mutators = list(group)

@@ -118,7 +118,7 @@ class Watched:
     @cached_property
     def stuck(self) -> set[str]:
         """What kept nodes from their turn, in words."""
-        said = {status.message for _, status in self.recording.update.revisions}
+        said = set(self.recording.update.column("message"))
         ways = {"slots": "hold all slots", "zone": "hold all slots of zone", "freeze": "freezes the rollout"}
         return {way for way, words in ways.items() if any(words in message for message in said)}
 
@@ -334,7 +334,7 @@ def _laws_that_were_asked(w: Watched) -> Iterator[tuple[str, Distribution]]:
         yield "operator.promote_after", w.scenario.operator.promote_after
     escaped = w.recording.state == "completed" and world.release is not None and world.release.defective
     back, makespan_ns = w.recording.rollback, w.recording.makespan_ns
-    undone_by_hand = back is not None and makespan_ns is not None and back.revisions[0][0] > makespan_ns
+    undone_by_hand = back is not None and makespan_ns is not None and back.times_ns[0] > makespan_ns
     if escaped or undone_by_hand:
         yield "operator.escape_detection", w.scenario.operator.escape_detection
 
@@ -360,7 +360,7 @@ def _met_on_the_line(w: Watched) -> Iterator[str]:
     if not recording.world.lines.ever_break:
         return
     ended_ns = recording.makespan_ns
-    sent_ns = recording.rollback.revisions[0][0] if recording.rollback else None
+    sent_ns = recording.rollback.times_ns[0] if recording.rollback else None
     is_at_once = w.switches.rollback_pacing == "all_at_once"
     for node, fate in enumerate(recording.fates):
         own_failure = fate.ever_failed and fate.failed_reason != "not heard of by the deadline"

@@ -5,33 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from by_hand import BAD, BAD_ZONE_3_FAILS, CHECK, TEN, ZONE_3_FAILS, canary, rolling, script, switches
 
 from simdeploy import Scenario, SimulationError, simulate
-
-CHECK = {"deadline": "10m", "min_healthy_time": "30s"}
-NO_WINDOWS = {"deadline": "10m", "min_healthy_time": "0s"}
-TEN = {"nodes": 10, "zones": 4, "rollback_duration": 20}
-# Two of those ten nodes fail to start: nodes 3 and 7.
-FAILS = {"start_failure": 1, "affects": {"zones": [3]}}
-ZONE_3_FAILS = {"good": {"probability": 1, **FAILS}}
-BAD = {"bad": {"probability": 1, "defective": True}}
-BAD_ZONE_3_FAILS = {"bad": {**BAD["bad"], **FAILS}}
-
-
-def rolling(parallel=0, health=NO_WINDOWS, **keys):
-    return {"strategy": "rolling", "max_parallel": parallel, "health_check": health, **keys}
-
-
-def canary(count, parallel=0, **keys):
-    return {"strategy": "canary", "canary_count": count, "max_parallel": parallel, "health_check": NO_WINDOWS, **keys}
-
-
-def switches(**values):
-    return {"preset": "expanso", **values}
-
-
-def script(*acts):
-    return {"script": [{"at": at, "do": do} for at, do in acts]}
 
 
 class EngineContract:

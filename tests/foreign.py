@@ -21,6 +21,11 @@ def fidelities(imported: PolicyImport) -> dict[str, str]:
     return {note.field: note.fidelity for note in imported.notes}
 
 
+def notes(imported: PolicyImport) -> dict[str, tuple[str, str, int | None]]:
+    """Return the last note's fidelity, text and line for every field."""
+    return {note.field: (note.fidelity, note.text, note.line) for note in imported.notes}
+
+
 def notes_of(imported: PolicyImport, field: str) -> list[Note]:
     """Return the notes on a field."""
     return [note for note in imported.notes if note.field == field]
@@ -61,9 +66,11 @@ def recognised_as(text: str) -> list[str]:
     return [kind for kind, module in modules.items() if module.recognises(Source(text))]
 
 
-def messages(error: InputError) -> list[tuple[int | None, str, str]]:
-    """Return line, field and message of every problem."""
-    return [(problem.line, format_path(problem.path), problem.message) for problem in error.problems]
+def messages(text: str) -> list[tuple[int | None, str, str]]:
+    """Return line, field and message of every problem that a text is refused for."""
+    with pytest.raises(InputError) as refused:
+        read_policy(text)
+    return [(problem.line, format_path(problem.path), problem.message) for problem in refused.value.problems]
 
 
 def roll_out(imported: PolicyImport, nodes: int, *, fail: Sequence[int] = (), engine: str, **fleet: Any) -> Rollout:

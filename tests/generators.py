@@ -413,6 +413,20 @@ def without_gates(raw: Raw) -> Raw:
     return raw | {"policies": policies}
 
 
+def one_policy(
+    deadline: str,
+    healthy: str,
+    *,
+    strategy: str = "rolling",
+    dialect: str = "deployment",
+    check: Raw | None = None,
+    **keys: Any,
+) -> Raw:
+    """Return the section with one policy, whose nodes have so long to be healthy for so long."""
+    health_check = {"deadline": deadline, "min_healthy_time": healthy, **(check or {})}
+    return {"p": {"dialect": dialect, "strategy": strategy, **keys, "health_check": health_check}}
+
+
 # What is met often only if several things come together.
 LINE_CORNERS: tuple[dict[str, Raw], ...] = (
     # Nodes fail while they are offline, and go back by themselves.
@@ -424,31 +438,16 @@ LINE_CORNERS: tuple[dict[str, Raw], ...] = (
     # Nodes that are surged are not heard of.
     {
         "fleet": {"update_duration": 20, "connection": {"online": 60, "offline": {"exponential": {"mean": 100}}}},
-        "policies": {
-            "p": {
-                "dialect": "general",
-                "strategy": "rolling",
-                "max_parallel": 3,
-                "surge": 2,
-                "health_check": {"deadline": "50s", "min_healthy_time": "10s"},
-            }
-        },
+        "policies": one_policy("50s", "10s", dialect="general", max_parallel=3, surge=2),
     },
     # Canaries are not heard of.
     {
         "fleet": {"update_duration": 20, "connection": {"online": 60, "offline": {"exponential": {"mean": 100}}}},
         "operator": {"promote_after": 30},
         "orchestrator": {"canary_gate": "limits"},
-        "policies": {
-            "p": {
-                "dialect": "deployment",
-                "strategy": "canary",
-                "canary_count": 4,
-                "max_failed_nodes": 50,
-                "max_failed_nodes_percent": 100,
-                "health_check": {"deadline": "100s", "min_healthy_time": "0s"},
-            }
-        },
+        "policies": one_policy(
+            "100s", "0s", strategy="canary", canary_count=4, max_failed_nodes=50, max_failed_nodes_percent=100
+        ),
     },
 )
 
@@ -472,16 +471,7 @@ DELAY_CORNERS: tuple[dict[str, Raw], ...] = (
     {
         "fleet": {"update_duration": 20, "start_failure": 0.3, "start_attempts": 1},
         "orchestrator": {"failed_percent_of": "wave", "pacing": "barrier", "limit_combination": "either"},
-        "policies": {
-            "p": {
-                "dialect": "deployment",
-                "strategy": "rolling",
-                "max_parallel": 3,
-                "max_failed_nodes": 50,
-                "max_failed_nodes_percent": 50,
-                "health_check": {"deadline": "100s", "min_healthy_time": "0s"},
-            }
-        },
+        "policies": one_policy("100s", "0s", max_parallel=3, max_failed_nodes=50, max_failed_nodes_percent=50),
     },
 )
 
@@ -697,95 +687,45 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             "on_failure": "continue",
         },
         "operator": {"script": []},
-        "policies": {
-            "p": {
-                "dialect": "deployment",
-                "strategy": "rolling",
-                "max_parallel": 2,
-                "health_check": {"deadline": "2m", "min_healthy_time": "10s"},
-            }
-        },
+        "policies": one_policy("2m", "10s", max_parallel=2),
     },
     # A person is slower than the script.
     {
         "operator": {"promote_after": "10m", "script": [{"at": 200, "do": "promote"}]},
-        "policies": {
-            "p": {
-                "dialect": "deployment",
-                "strategy": "canary",
-                "canary_count": 2,
-                "health_check": {"deadline": "1m", "min_healthy_time": "20s"},
-            }
-        },
+        "policies": one_policy("1m", "20s", strategy="canary", canary_count=2),
     },
     # Goes back in waves.
     {
         "fleet": {"nodes": 20, "start_failure": 0.2},
         "orchestrator": {"rollback_pacing": "max_parallel", "canary_gate": "limits", "on_failure": "rollback"},
-        "policies": {
-            "p": {
-                "dialect": "deployment",
-                "strategy": "rolling",
-                "max_parallel": 3,
-                "max_failed_nodes": 1,
-                "health_check": {"deadline": "2m", "min_healthy_time": "10s"},
-            }
-        },
+        "policies": one_policy("2m", "10s", max_parallel=3, max_failed_nodes=1),
     },
     # Script and operator act at the instant at which nodes fail.
     {
         "fleet": {"update_duration": 10, "slowdown": 1, "start_failure": 0.5, "start_attempts": 1},
         "operator": {"script": [{"at": 10, "do": "cancel"}], "escape_detection": 50},
         "orchestrator": {"on_failure": "rollback"},
-        "policies": {
-            "p": {
-                "dialect": "deployment",
-                "strategy": "rolling",
-                "max_failed_nodes": 2,
-                "health_check": {"deadline": "5m", "min_healthy_time": "0s"},
-            }
-        },
+        "policies": one_policy("5m", "0s", max_failed_nodes=2),
     },
     # Script and operator act at one instant.
     {
         "fleet": {"update_duration": 10, "slowdown": 1},
         "operator": {"promote_after": 30, "rejects_good": 0.5, "script": [{"at": 40, "do": "promote"}]},
         "orchestrator": {"bake_time": 0},
-        "policies": {
-            "p": {
-                "dialect": "deployment",
-                "strategy": "canary",
-                "canary_count": 2,
-                "health_check": {"deadline": "5m", "min_healthy_time": "0s"},
-            }
-        },
+        "policies": one_policy("5m", "0s", strategy="canary", canary_count=2),
     },
     # Pauses at failures, and is resumed.
     {
         "fleet": {"update_duration": 20, "start_failure": 0.3, "start_attempts": 1},
         "operator": {"script": [{"at": at, "do": "resume"} for at in (100, 200, 300)]},
         "orchestrator": {"on_failure": "pause"},
-        "policies": {
-            "p": {
-                "dialect": "deployment",
-                "strategy": "rolling",
-                "max_parallel": 2,
-                "max_failed_nodes": 1,
-                "health_check": {"deadline": "5m", "min_healthy_time": "0s"},
-            }
-        },
+        "policies": one_policy("5m", "0s", max_parallel=2, max_failed_nodes=1),
     },
     # Nodes crash at the ends of windows.
     {
         "fleet": {"crash": {"up": 20, "repair": 10, "renewed_by_update": True}, "requests_per_second": 0},
         "orchestrator": {"on_failure": "continue", "no_traffic": "healthy"},
-        "policies": {
-            "p": {
-                "dialect": "deployment",
-                "strategy": "rolling",
-                "health_check": {"deadline": "3m", "min_healthy_time": "20s"},
-            }
-        },
+        "policies": one_policy("3m", "20s"),
     },
     # Levels of failed requests are near the limit.
     {
@@ -794,14 +734,7 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             "requests_per_second": 7,
             "flapping": {"good": 20, "degraded": 5, "error_rate": 0.2},
         },
-        "policies": {
-            "p": {
-                "dialect": "deployment",
-                "strategy": "rolling",
-                "max_failed_nodes": 3,
-                "health_check": {"deadline": "5m", "min_healthy_time": "40s", "max_error_rate": 0.2},
-            }
-        },
+        "policies": one_policy("5m", "40s", max_failed_nodes=3, check={"max_error_rate": 0.2}),
     },
     # Running nodes are watched, which now and then raises an alarm.
     {
@@ -809,19 +742,13 @@ CORNERS: tuple[dict[str, Raw], ...] = (
         "operator": {"script": []},
         "orchestrator": {"on_failure": "rollback", "cant_tell": "wait"},
         "deployment": {"type": "restart"},
-        "policies": {
-            "p": {
-                "dialect": "general",
-                "strategy": "rolling",
-                "max_parallel": 2,
-                "health_check": {
-                    "deadline": "10m",
-                    "min_healthy_time": "10s",
-                    "max_error_rate": 1,
-                    "gate": {"kind": "cusum", "good": 0.05, "bad": 0.3, "alarm_every": 5},
-                },
-            }
-        },
+        "policies": one_policy(
+            "10m",
+            "10s",
+            dialect="general",
+            max_parallel=2,
+            check={"max_error_rate": 1, "gate": {"kind": "cusum", "good": 0.05, "bad": 0.3, "alarm_every": 5}},
+        ),
     },
     # Looks at several waves are unhealthy.
     {
@@ -829,38 +756,26 @@ CORNERS: tuple[dict[str, Raw], ...] = (
         "operator": {"script": []},
         "orchestrator": {"pacing": "barrier", "cant_tell": "pass", "on_failure": "rollback"},
         "deployment": {"type": "restart"},
-        "policies": {
-            "p": {
-                "dialect": "general",
-                "strategy": "rolling",
-                "max_parallel": 2,
-                "health_check": {
-                    "deadline": "10m",
-                    "min_healthy_time": "10s",
-                    "max_error_rate": 0.1,
-                    "failure_threshold": 3,
-                    "cumulative_failures": True,
-                    "gate": {"kind": "pooled", "over": "window", "failures_of": "rollout"},
-                },
-            }
-        },
+        "policies": one_policy(
+            "10m",
+            "10s",
+            dialect="general",
+            max_parallel=2,
+            check={
+                "max_error_rate": 0.1,
+                "failure_threshold": 3,
+                "cumulative_failures": True,
+                "gate": {"kind": "pooled", "over": "window", "failures_of": "rollout"},
+            },
+        ),
     },
     # Nodes are compared with nodes on the old version.
     {
         "fleet": {"nodes": 20, "update_duration": 20, "requests_per_second": 60},
         "orchestrator": {"pacing": "barrier"},
-        "policies": {
-            "p": {
-                "dialect": "deployment",
-                "strategy": "rolling",
-                "max_parallel": 4,
-                "health_check": {
-                    "deadline": "5m",
-                    "min_healthy_time": "40s",
-                    "gate": {"kind": "baseline", "test": "multinomial"},
-                },
-            }
-        },
+        "policies": one_policy(
+            "5m", "40s", max_parallel=4, check={"gate": {"kind": "baseline", "test": "multinomial"}}
+        ),
     },
     # Paused and resumed.
     {
@@ -893,14 +808,7 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             "on_failure": "continue",
         },
         "deployment": {"created_at": "2026-01-05T08:59:50+01:00"},
-        "policies": {
-            "p": {
-                "dialect": "deployment",
-                "strategy": "rolling",
-                "max_parallel": 3,
-                "health_check": {"deadline": "5m", "min_healthy_time": "10s"},
-            }
-        },
+        "policies": one_policy("5m", "10s", max_parallel=3),
     },
     # The clock of rate pacing stands still while a change window is closed, and while people pause.
     {
@@ -915,62 +823,45 @@ CORNERS: tuple[dict[str, Raw], ...] = (
         },
         "orchestrator": {"pacing": "rate", "failed_percent_of": "fleet", "rate": {"per_minute": 3}},
         "deployment": {"created_at": "2026-01-05T09:00:00-03:00"},
-        "policies": {
-            "p": {
-                "dialect": "deployment",
-                "strategy": "canary",
-                "canary_count": 2,
-                "auto_promote": True,
-                "health_check": {"deadline": "5m", "min_healthy_time": "10s"},
-            }
-        },
+        "policies": one_policy("5m", "10s", strategy="canary", canary_count=2, auto_promote=True),
     },
     # A window slides within waves.
     {
         "fleet": {"nodes": 20, "update_duration": 20},
         "orchestrator": {"pacing": "sliding", "failed_percent_of": "fleet", "slot_until": "resolved"},
-        "policies": {
-            "p": {
-                "dialect": "general",
-                "strategy": "rolling",
-                "waves": [3, {"until": "37%", "bake_time": "20s"}, "13%"],
-                "max_parallel": 2,
-                "health_check": {"deadline": "5m", "min_healthy_time": "20s", "max_error_rate": 0.3},
-            }
-        },
+        "policies": one_policy(
+            "5m",
+            "20s",
+            dialect="general",
+            waves=[3, {"until": "37%", "bake_time": "20s"}, "13%"],
+            max_parallel=2,
+            check={"max_error_rate": 0.3},
+        ),
     },
     # People promote later waves, too, or stop the rollout there.
     {
         "fleet": {"nodes": 20, "update_duration": 20, "slowdown": 1, "start_failure": 0, "start_hang": 0},
         "operator": {"promote_after": 50, "notices_defect": 1, "script": []},
-        "policies": {
-            "p": {
-                "dialect": "general",
-                "strategy": "rolling",
-                "waves": [{"size": 1, "promotion": True}, {"until": 14, "promotion": True}, {"size": 5}],
-                "max_parallel": 0,
-                "health_check": {"deadline": "5m", "min_healthy_time": "10s"},
-            }
-        },
+        "policies": one_policy(
+            "5m",
+            "10s",
+            dialect="general",
+            waves=[{"size": 1, "promotion": True}, {"until": 14, "promotion": True}, {"size": 5}],
+            max_parallel=0,
+        ),
     },
     # The gate judges some waves, for some time.
     {
         "fleet": {"nodes": 20, "update_duration": 10, "requests_per_second": 7, "error_rate": 0.05},
         "orchestrator": {"pacing": "barrier", "on_failure": "continue"},
-        "policies": {
-            "p": {
-                "dialect": "general",
-                "strategy": "rolling",
-                "waves": [{"size": 3, "gate": False}, {"size": 4, "min_healthy_time": "40s"}, 6],
-                "max_parallel": 0,
-                "health_check": {
-                    "deadline": "5m",
-                    "min_healthy_time": "10s",
-                    "max_error_rate": 0.1,
-                    "gate": {"kind": "pooled", "over": "window"},
-                },
-            }
-        },
+        "policies": one_policy(
+            "5m",
+            "10s",
+            dialect="general",
+            waves=[{"size": 3, "gate": False}, {"size": 4, "min_healthy_time": "40s"}, 6],
+            max_parallel=0,
+            check={"max_error_rate": 0.1, "gate": {"kind": "pooled", "over": "window"}},
+        ),
     },
     # So it does in zones, some of whose nodes are down.
     {
@@ -981,16 +872,9 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             "crash": {"up": {"exponential": {"mean": "3m"}}, "repair": 60},
         },
         "operator": {"script": [{"at": 30, "do": "pause"}, {"at": 70, "do": "resume"}]},
-        "policies": {
-            "p": {
-                "dialect": "general",
-                "strategy": "rolling",
-                "waves": ["55%", 2],
-                "max_parallel": 3,
-                "max_parallel_per_zone": 2,
-                "health_check": {"deadline": "5m", "min_healthy_time": "10s"},
-            }
-        },
+        "policies": one_policy(
+            "5m", "10s", dialect="general", waves=["55%", 2], max_parallel=3, max_parallel_per_zone=2
+        ),
     },
     # A failed node freezes the rollout while nodes that are down are waited for.
     {
@@ -1001,15 +885,7 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             "crash": {"up": {"exponential": {"mean": "2m"}}, "repair": 60},
         },
         "orchestrator": {"failed_node_freezes": True, "unreachable_nodes": "wait", "on_failure": "continue"},
-        "policies": {
-            "p": {
-                "dialect": "general",
-                "strategy": "rolling",
-                "waves": [14],
-                "max_parallel": 0,
-                "health_check": {"deadline": "5m", "min_healthy_time": "10s"},
-            }
-        },
+        "policies": one_policy("5m", "10s", dialect="general", waves=[14], max_parallel=0),
     },
     # Failed nodes hold the slots of their zones.
     {
@@ -1020,17 +896,16 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             "all_slots_held": "fail",
             "on_failure": "pause",
         },
-        "policies": {
-            "p": {
-                "dialect": "general",
-                "strategy": "canary",
-                "auto_promote": True,
-                "waves": [3, 8],
-                "max_parallel": 5,
-                "max_parallel_per_zone": 2,
-                "health_check": {"deadline": "2m", "min_healthy_time": "10s"},
-            }
-        },
+        "policies": one_policy(
+            "2m",
+            "10s",
+            strategy="canary",
+            dialect="general",
+            auto_promote=True,
+            waves=[3, 8],
+            max_parallel=5,
+            max_parallel_per_zone=2,
+        ),
     },
 )
 

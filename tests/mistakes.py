@@ -40,7 +40,7 @@ from simdeploy.rules.gates.judge import Judge
 from simdeploy.rules.gates.statistics import log_likelihood_ratio
 from simdeploy.rules.health import HealthRule
 from simdeploy.units import NS_PER_S
-from simdeploy.world import availability as availability_module, fleet as fleet_module, realized as realized_module
+from simdeploy.world import fleet as fleet_module, realized as realized_module, spells as spells_module
 from simdeploy.world.availability import Alternating
 from simdeploy.world.change_windows import WEEK_NS, Calendar, ChangeWindow
 from simdeploy.world.connection import Lines
@@ -389,7 +389,7 @@ MISTAKES: dict[str, Plant] = {
     ),
     "an update renews with the up time it had": instead(Alternating, "renew", _renews_with_the_same_up_time),
     "crashes stay as frequent after a rollback": instead(World, "note_rollback", lambda world, node, t: None),
-    "the spell of time 0 is a fresh one": instead(availability_module, "Residual", lambda law: law),
+    "the spell of time 0 is a fresh one": instead(spells_module, "Residual", lambda law: law),
     "shares are rounded down": instead(fleet_module, "round_half_up", math.floor),
     "zones have no order": instead(realized_module, "order_nodes", lambda fleet, draws: list(range(fleet.nodes))),
     "nodes that are down for good are up": instead(realized_module, "BadForGood", lambda n_subjects: None),

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from scipy import stats
+from small import rolling
 
 import simdeploy as sd
 from simdeploy import read_result
@@ -65,15 +66,7 @@ BASE = {
         "bad": {"probability": 0.3, "defective": True, "start_failure": 0.5, "affects": {"share": 0.6}},
     },
     "costs": {"hour_of_delay": 10, "false_alarm": 50, "escape": 400},
-    "policies": {
-        "waves": {
-            "strategy": "rolling",
-            "max_parallel": 3,
-            "max_failed_nodes": 3,
-            "max_failed_nodes_percent": 60,
-            "health_check": CHECK,
-        }
-    },
+    "policies": {"waves": rolling(3, max_failed_nodes=3, max_failed_nodes_percent=60, health_check=CHECK)},
 }
 ONE_AFTER_ONE = {"fleet.start_attempts": 1, "fleet.update_duration": "1m", "policies.waves.max_parallel": 1}
 

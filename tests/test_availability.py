@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
-from simdeploy.world.availability import CRASH_STREAMS, Alternating, Processes, Residual
+from simdeploy.world.availability import CRASH_STREAMS, Alternating, Processes
 from simdeploy.world.distributions import Constant, Distribution, Exponential, Lognormal, Uniform, Weibull, sample_ns
 from simdeploy.world.draws import Draws
+from simdeploy.world.residual import Residual
 from simdeploy.world.streams import Stream, uniform
 
 SEED = 8

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import itertools
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from small import rolling
 from test_command_language import COMMANDS
 
 import simdeploy
@@ -31,12 +31,7 @@ SCENARIO = {
     },
     "costs": {"hour_of_delay": 60, "escape": 100},
     "policies": {
-        "waves": {
-            "strategy": "rolling",
-            "max_parallel": 2,
-            "max_failed_nodes": 1,
-            "health_check": {"deadline": "5m", "max_error_rate": 0.02},
-        },
+        "waves": rolling(2, max_failed_nodes=1, health_check={"deadline": "5m", "max_error_rate": 0.02}),
         "at-once": {"strategy": "immediate"},
     },
 }
@@ -366,48 +361,3 @@ def test_a_folder_of_something_else_is_refused(name, scenario, tmp_path):
     answer(name, scenario, store=tmp_path / "kept")
     with pytest.raises(InputError, match="store belongs to another question"):
         answer(name, scenario, store=tmp_path / "kept", seed=1)
-
-
-# -- old spellings, for one release ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        (
-            lambda s: simdeploy.sweep(s, policy="waves", vary=VARY, replications=2),
-            "argument policy was renamed to policies",
-        ),
-        (lambda s: simdeploy.sweep_to_precision(s, "waves", {"x": 1}), "pass targets by keyword"),
-        (lambda s: simdeploy.replicate_to_precision(s, {"x": 1}), "pass targets by keyword"),
-        (lambda s: simdeploy.check(s, "escaped <= 1 %", most=100), "pass requirements by keyword"),
-        (lambda s: simdeploy.tune(s, worlds=0), "argument worlds was renamed to replications"),
-        (lambda s: simdeploy.tune(s, most_rollouts=0), "argument most_rollouts was renamed to most"),
-        (lambda s: simdeploy.tune(s, budget=0), "argument budget was renamed to final"),
-        (
-            lambda s: simdeploy.estimate_rare(s, event="escaped", rollouts=0),
-            "argument rollouts was renamed to replications",
-        ),
-        (lambda s: simdeploy.estimate_costs(pd.DataFrame(), s.costs), "pass costs by keyword"),
-        (lambda s: simdeploy.value_of_perfect_information(pd.DataFrame(), s.costs), "pass costs by keyword"),
-    ],
-)
-def test_old_spellings_work_and_warn(old, new, scenario):
-    """An old name, or place, of an argument means what the new one does, and a warning says which that is. [contract]"""
-    with pytest.warns(DeprecationWarning, match=new) as caught, contextlib.suppress(InputError):  # of the value
-        old(scenario)
-    assert {Path(warning.filename).name for warning in caught} == {"test_call_language.py"}
-
-
-def test_old_and_new_together_are_refused(scenario):
-    """An argument by its old name and its new one is an error of Python's own kind. [contract]"""
-    with (
-        pytest.warns(DeprecationWarning, match="was renamed to most"),
-        pytest.raises(TypeError, match="multiple values for argument 'most'"),
-    ):
-        simdeploy.tune(scenario, most_rollouts=1, most=1)
-
-
-def test_a_policy_is_no_requirement(scenario):
-    """What `check` is given second is a policy, unless it has a limit. [contract]"""
-    assert set(simdeploy.check(scenario, "waves", requirements="failed <= 1", most=100).verdicts["policy"]) == {"waves"}

@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from by_hand import NO_WINDOWS, values_of
 from generators import TIMETABLES, Decisions, scenario_of
 from hypothesis import given, settings, strategies as st
 from rows_equal import differences
@@ -21,9 +22,6 @@ from simdeploy.units import NS_PER_S
 from simdeploy.world.change_windows import DAYS, Calendar, ChangeWindow, calendar_of, weekly_openings
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
-ENGINES = ("reference", "compiled")
-NO_WINDOWS = {"deadline": "10m", "min_healthy_time": "0s"}
 MONDAY_9 = "2026-01-05T09:00:00Z"
 
 
@@ -56,10 +54,6 @@ def scenario(windows: Any, created_at: str = MONDAY_9, policy: Any = None, **sec
     return Scenario.from_dict(raw_of(windows, created_at, policy, **sections))
 
 
-def values_of(scenario: Scenario, engine: str, replication: int = 0) -> dict[str, Any]:
-    return simulate(scenario, replication=replication, engine=engine).response_values
-
-
 def dispatched(scenario: Scenario) -> list[float]:
     """Return the times at which nodes were dispatched, each once."""
     events = simulate(scenario).events
@@ -75,7 +69,6 @@ def said(scenario: Scenario) -> list[tuple[float, str]]:
 # -- what waits ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_the_first_wave_waits(engine: str) -> None:
     """Created at 8:59, a rollout sends its first wave at 9:00; the makespan counts from its start. [contract]"""
     late = scenario([window("9h", "16h")], "2026-01-05T08:59:00Z")
@@ -83,7 +76,6 @@ def test_the_first_wave_waits(engine: str) -> None:
     assert dispatched(late) == [60, 90, 120]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("closes", "waves", "makespan"), [("9h1m", [0, 30, 3600], 3630), ("9h1m0.000000001s", [0, 30, 60], 90)]
 )
@@ -94,7 +86,6 @@ def test_what_falls_due_as_a_window_closes_waits(engine: str, closes: str, waves
     assert values_of(hours, engine)["makespan_s"] == makespan
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_free_slot_waits(engine: str) -> None:
     """Under sliding a slot that is free when the window closes is filled when the next one opens. [contract]"""
     fleet = {"nodes": 4, "classes": [{"name": "slow", "nodes": [1], "update_duration": 50}]}
@@ -106,7 +97,6 @@ def test_a_free_slot_waits(engine: str) -> None:
     assert values_of(slots, engine)["makespan_s"] == 150
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_the_clock_of_rate_pacing_stands_still(engine: str) -> None:
     """Batches are due when windows have been open for a minute each; one that is due at the closing goes at the opening. [contract]"""
     windows = [window("9h", "9h1m"), window("9h10m", "9h11m30s"), window("10h", "11h")]
@@ -116,7 +106,6 @@ def test_the_clock_of_rate_pacing_stands_still(engine: str) -> None:
     assert values_of(batches, engine)["makespan_s"] == 3780
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("clocks", "batches"), [("run", [0, 630, 660, 720]), ("stop", [0, 660, 720, 780])])
 def test_a_pause_of_the_rate_clock_counts_open_time_only(engine: str, clocks: str, batches: list[int]) -> None:
     """Paused from 30 s to 630 s while the window is closed from 60 s to 600 s: 60 s of clock time at most. [contract]"""
@@ -131,7 +120,6 @@ def test_a_pause_of_the_rate_clock_counts_open_time_only(engine: str, clocks: st
     assert values_of(paused, engine)["makespan_s"] == batches[-1] + 30
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_the_rate_clock_begins_with_a_promotion_in_the_night(engine: str) -> None:
     """Canaries promoted while closed: the first batch goes at the opening, the next one a minute later. [contract]"""
     promoted = scenario(
@@ -144,7 +132,6 @@ def test_the_rate_clock_begins_with_a_promotion_in_the_night(engine: str) -> Non
     assert values_of(promoted, engine)["makespan_s"] == 690
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_resumed_rollout_waits(engine: str) -> None:
     """A resume while closed sends nothing; a pause that outlasts the opening holds the wave until its end. [contract]"""
     windows = [window("9h", "9h20s"), window("9h10m", "9h10m20s"), window("9h20m", "10h")]
@@ -154,7 +141,6 @@ def test_a_resumed_rollout_waits(engine: str) -> None:
     assert values_of(paused, engine)["makespan_s"] == 1280
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("what", ["fail", "skip", "wait"])
 def test_a_node_is_looked_at_when_the_window_opens(engine: str, what: str) -> None:
     """Who is down is told at the opening: the same as if people had paused at once and resumed then. [contract]"""
@@ -173,7 +159,6 @@ def test_a_node_is_looked_at_when_the_window_opens(engine: str, what: str) -> No
     assert found["touched_nodes"] == 30 if what == "wait" else 0 < found["touched_nodes"] < 30
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_node_that_comes_up_in_the_night_waits(engine: str) -> None:
     """Nodes that were waited for and are up while closed are dispatched when the window opens, if they still are. [contract]"""
     fleet = {"nodes": 30, "crash": {"up": {"exponential": {"mean": "5m"}}, "repair": 200}}
@@ -193,7 +178,6 @@ def test_a_node_that_comes_up_in_the_night_waits(engine: str) -> None:
 # -- what does not wait ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_bake_time_and_promotion_run_through_the_night(engine: str) -> None:
     """Bake time and promote_after begin while open and end while closed; the next wave goes at the opening. [contract]"""
     baked = scenario(
@@ -208,7 +192,6 @@ def test_bake_time_and_promotion_run_through_the_night(engine: str) -> None:
     assert values_of(baked, engine)["makespan_s"] == 4260
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("pacing", "restored_at"), [("all_at_once", 60), ("max_parallel", 90)])
 def test_a_stop_goes_back_in_the_night(engine: str, pacing: str, restored_at: int) -> None:
     """A limit crossed while closed stops the rollout, and everything goes back at once or in waves, window or not. [contract]"""
@@ -225,7 +208,6 @@ def test_a_stop_goes_back_in_the_night(engine: str, pacing: str, restored_at: in
     assert (values["stopped_at_s"], values["restored_at_s"], values["touched_nodes"]) == (30, restored_at, 4)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("pacing", ["barrier", "sliding", "rate"])
 def test_a_rollout_completes_in_the_night(engine: str, pacing: str) -> None:
     """The last verdict completes the rollout, also while closed. [contract]"""
@@ -234,7 +216,6 @@ def test_a_rollout_completes_in_the_night(engine: str, pacing: str) -> None:
     assert (values_of(done, engine)["state"], values_of(done, engine)["makespan_s"]) == ("completed", 30)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_running_nodes_are_watched_while_the_rollout_waits(engine: str) -> None:
     """A CUSUM looks every 10 s from the first running node at 30 s to the end at 630 s: 60 looks at 10 requests. [contract]"""
     gate = {"kind": "cusum", "good": 0.01, "bad": 0.5, "alarm_every": 1000}
@@ -250,7 +231,6 @@ def test_running_nodes_are_watched_while_the_rollout_waits(engine: str) -> None:
 # -- hours and days --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("created_at", "windows", "opens_after_h"),
     [
@@ -273,7 +253,6 @@ def test_hours_are_those_of_created_at(
     assert values_of(scenario(windows, created_at), engine)["makespan_s"] == opens_after_h * 3600 + 90
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_rollout_may_take_weeks(engine: str) -> None:
     """One minute a week lets two waves of 45 s go. [contract]"""
     slow = scenario([window("9h", "9h1m", "mon")], fleet={"nodes": 10, "update_duration": 45})

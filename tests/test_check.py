@@ -62,7 +62,6 @@ def test_worlds_stay_divided_when_what_is_open_depends_on_no_kind():
     assert found.verdicts["verdict"].iloc[0] == "met"
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_a_check_agrees_with_the_closed_form(engine):
     """Limits on both sides of the closed form get the right verdicts; both engines the same table. [oracle]"""
     truth = oracles.stop_probability(20, FAILURE, LIMIT)

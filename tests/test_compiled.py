@@ -42,8 +42,8 @@ from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.shortcuts import shortcuts
 from simdeploy.engines.running import run_block
 from simdeploy.world import distributions as kinds
-from simdeploy.world.availability import Residual
 from simdeploy.world.binomial import binomial_cdf, failed_requests
+from simdeploy.world.residual import Residual
 from simdeploy.world.streams import Stream, uniform
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")

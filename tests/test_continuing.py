@@ -42,7 +42,6 @@ from simdeploy.world.streams import Stream
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
-ENGINES = ("reference", "compiled")
 
 IN_TWOS = Scenario.from_dict(
     {
@@ -86,7 +85,6 @@ def run_one(at_s: float, act: Act, engine: str, looks_s: tuple[float, ...] = ())
     )
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_worlds_of_one_replication_are_replications(engine: str) -> None:
     """Worlds whose nodes have their root's numbers have the responses of that replication. [property]"""
     for number in range(10):
@@ -98,7 +96,6 @@ def test_worlds_of_one_replication_are_replications(engine: str) -> None:
             assert all(are_equal(name, one, other, 0) for name in one), number
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_ways_to_go_on_are_the_same_together_as_alone(engine: str) -> None:
     """Worlds that go on in several ways at once do what they do in each; rollouts that are over before ways part are run once. [property]"""
     n_shared = n_run = 0
@@ -140,7 +137,6 @@ def test_every_number_is_of_the_fleet_or_of_a_node() -> None:
     assert {stream for stream in Stream if stream.block in OF_NODES} - {Stream.PAST_ROLLOUT} == of_nodes
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_node_takes_only_its_own_numbers_along(engine: str) -> None:
     """A node that has another replication's numbers starts when it does there, and nobody else changes. [property]"""
     scenario = IN_TWOS.with_values(
@@ -155,7 +151,6 @@ def test_a_node_takes_only_its_own_numbers_along(engine: str) -> None:
     assert (seen["started_ns"][0] / NS_PER_S).tolist() == [alone[int(node == 3)][node] for node in range(6)]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_looks_show_the_deployment_and_its_nodes(engine: str) -> None:
     """Canaries of 30 s each are validated at 30 s, running at 60 s, and promoted at 660 s; four nodes follow. [contract]"""
     looks_s = (0, 59, 60, 660, 720, 780)
@@ -189,7 +184,6 @@ def test_looks_show_the_deployment_and_its_nodes(engine: str) -> None:
     assert (nodes["resolved_ns"] / NS_PER_S).tolist() == [60, 60] + [none] * 4
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("act", "makespan_s", "state"),
     [
@@ -207,7 +201,6 @@ def test_what_an_act_does(act: Act, makespan_s: float, state: str, engine: str) 
     assert done["makespan_s"] == pytest.approx(makespan_s, abs=1e-6, nan_ok=True)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_an_act_comes_after_the_end_of_its_instant(engine: str) -> None:
     """A cancel after 60 s leaves the deployment of 60 s as it is. [contract]"""
     looks = run_one(60, "cancel", engine, (60, 61)).looks[0]
@@ -258,7 +251,6 @@ def change_at(
     )
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_waves_to_come_have_another_size(engine: str) -> None:
     """Of waves of 3, two are out at 70 s; in waves of 2 the other six nodes take three more, in one wave one more. [contract]"""
     for size, waves, makespan_s in ((2, 5, 300), (0, 3, 180), (3, 4, 240)):
@@ -266,7 +258,6 @@ def test_waves_to_come_have_another_size(engine: str) -> None:
         assert (done["waves"], done["makespan_s"]) == (waves, makespan_s)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_limit_that_is_crossed_by_its_change_stops_at_once(engine: str) -> None:
     """Two nodes have failed at 100 s: a limit of one stops the rollout then, one of two doesn't. [contract]"""
     stopped, goes_on = (change_at(100, engine, max_failed_nodes=limit).block.row(0, 0) for limit in (1, 2))
@@ -274,7 +265,6 @@ def test_a_limit_that_is_crossed_by_its_change_stops_at_once(engine: str) -> Non
     assert (goes_on["state"], goes_on["makespan_s"]) == ("completed", 240)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_nodes_in_flight_keep_their_health_check(engine: str) -> None:
     """Nodes of the second wave, dispatched at 60 s, run at 120 s; those of later waves need a minute more, and have longer. [contract]"""
     check = {"deadline": "4m", "min_healthy_time": "90s"}
@@ -284,14 +274,12 @@ def test_nodes_in_flight_keep_their_health_check(engine: str) -> None:
     assert seen.block.row(0, 0)["makespan_s"] == 360
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_canaries_are_promoted_once_nobody_has_to(engine: str) -> None:
     """Canaries that wait for the operator at 100 s go on if the policy promotes by itself from then on. [contract]"""
     raw = IN_TWOS.to_dict()["policies"]["in-twos"] | {"auto_promote": True}
     assert run_one(100, IN_TWOS.policy(raw), engine).block.row(0, 0)["makespan_s"] == pytest.approx(220)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("at_s", "fields", "stopped_at_s"),
     [
@@ -309,7 +297,6 @@ def test_deadlines_of_a_rollout_count_from_their_change_on(
     assert (done["state"], done["stopped_at_s"]) == ("failed", pytest.approx(stopped_at_s))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_change_after_the_end_comes_too_late(engine: str) -> None:
     """A change after the end changes nothing, not even what is undone later. [contract]"""
     done = change_at(300, engine, no_auto_rollback=True, max_failed_nodes=0).block.row(0, 0)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from small import rolling
 
 import simdeploy
 from simdeploy import Scenario, replicate
@@ -132,13 +133,9 @@ def test_a_defect_of_some_nodes(base):
 
 def test_the_variance_of_nodes_out_of_service():
     """Nodes that fail to start are out of service until the end: one a minute, 4, 3, 2, 1, 0 more minutes. [oracle]"""
-    policy = {
-        "strategy": "rolling",
-        "max_parallel": 1,
-        "max_failed_nodes": 5,
-        "max_failed_nodes_percent": 100,
-        "health_check": {"deadline": "2m", "min_healthy_time": "0s"},
-    }
+    policy = rolling(
+        1, max_failed_nodes=5, max_failed_nodes_percent=100, health_check={"deadline": "2m", "min_healthy_time": "0s"}
+    )
     fleet = {"nodes": 5, "update_duration": "1m", "start_failure": 0.5}
     costs = {"unavailable_node_hour": 60}
     scenario = Scenario.from_dict({"name": "s", "fleet": fleet, "costs": costs, "policies": {"p": policy}})
@@ -151,12 +148,7 @@ def test_the_variance_of_nodes_out_of_service():
 def test_stops_are_those_of_the_binomial_law():
     """Without windows a limit on the count stops with the known probability, however small. [oracle]"""
     fleet = {"nodes": 30, "update_duration": "30s", "start_failure": 1e-3}
-    policy = {
-        "strategy": "rolling",
-        "max_parallel": 7,
-        "max_failed_nodes": 3,
-        "health_check": {"deadline": "60s", "min_healthy_time": "0s"},
-    }
+    policy = rolling(7, max_failed_nodes=3, health_check={"deadline": "60s", "min_healthy_time": "0s"})
     scenario = Scenario.from_dict({"name": "s", "fleet": fleet, "policies": {"p": policy}})
     found = evaluate(scenario, scenario.policy()).verdicts["false_alarm"]
     assert found == pytest.approx(oracles.stop_probability(30, 1e-3, 3), rel=1e-10)

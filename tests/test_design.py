@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
+from small import rolling
 
 from simdeploy.api import read_deployment
 from simdeploy.errors import InputError
@@ -34,12 +35,7 @@ SCENARIO = {
     "release": {"good": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4}},
     "policies": {
         "waves": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}},
-        "newer": {
-            "dialect": "rollout",
-            "strategy": "rolling",
-            "max_parallel": 25,
-            "health_check": {"deadline": "5m", "interval": "10s"},
-        },
+        "newer": rolling(25, dialect="rollout", health_check={"deadline": "5m", "interval": "10s"}),
         "at-once": {"strategy": "immediate"},
     },
 }

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from by_hand import NO_WINDOWS
 
 from simdeploy import simulate
 
 # Some of these policies are suspicious on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
-NO_WINDOWS = {"deadline": "10m", "min_healthy_time": "0s"}
 
 
 def test_rollback_waves_pass_nodes_that_went_back_by_themselves(make_scenario):

@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
+from by_hand import CHECK, TEN, ZONE_3_FAILS, canary, rolling, said, switches
+
 from simdeploy import simulate
-
-CHECK = {"deadline": "10m", "min_healthy_time": "30s"}
-NO_WINDOWS = {"deadline": "10m", "min_healthy_time": "0s"}
-# Two of ten nodes fail to start: those of zone 3 in a fleet of four zones (nodes 3 and 7).
-ZONE_3_FAILS = {"good": {"probability": 1, "start_failure": 1, "affects": {"zones": [3]}}}
-TEN = {"nodes": 10, "zones": 4}
-
-
-def rolling(parallel=0, health=NO_WINDOWS, **keys):
-    return {"strategy": "rolling", "max_parallel": parallel, "health_check": health, **keys}
-
-
-def canary(count, parallel=0, health=NO_WINDOWS, **keys):
-    return {"strategy": "canary", "canary_count": count, "max_parallel": parallel, "health_check": health, **keys}
-
-
-def switches(**values):
-    return {"preset": "expanso", **values}
 
 
 def dispatches(rollout):
     """Node and time of every dispatch."""
     started = rollout.events[rollout.events["to_status"] == "starting"]
     return list(zip(started["node"].astype(int), started["time_s"], strict=True))
-
-
-def said(rollout):
-    """Times and reasons of what the control plane did."""
-    acts = rollout.events[rollout.events["node"].isna()]
-    return list(zip(acts["time_s"], acts["reason"], strict=True))
 
 
 def test_barrier_waves_follow_each_other(make_scenario):

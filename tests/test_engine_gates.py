@@ -133,7 +133,6 @@ def test_pooled_windows_are_judged_as_those_of_a_node() -> None:
     assert (run.response_values["state"], said(run)) == ("completed", [])
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_unhealthy_looks_are_counted_in_the_whole_rollout(engine: str) -> None:
     """Waves that pass leave their unhealthy looks to those that follow: the third of all stops the rollout. [oracle]"""
     check = {"failure_threshold": 3, "cumulative_failures": True, "max_error_rate": 0.1, "deadline": "1h"}

@@ -3,37 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from by_hand import canary, rolling, said, script, switches, waves
 
 from simdeploy import simulate
-
-NO_WINDOWS = {"deadline": "10m", "min_healthy_time": "0s"}
-
-
-def rolling(parallel=0, **keys):
-    return {"strategy": "rolling", "max_parallel": parallel, "health_check": NO_WINDOWS, **keys}
-
-
-def canary(count, parallel=0, **keys):
-    return {"strategy": "canary", "canary_count": count, "max_parallel": parallel, "health_check": NO_WINDOWS, **keys}
-
-
-def switches(**values):
-    return {"preset": "expanso", **values}
-
-
-def waves(rollout):
-    """Times at which waves were dispatched."""
-    started = rollout.events[rollout.events["to_status"] == "starting"]
-    return sorted(set(started["time_s"]))
-
-
-def said(rollout):
-    acts = rollout.events[rollout.events["node"].isna()]
-    return list(zip(acts["time_s"], acts["reason"], strict=True))
-
-
-def script(*acts):
-    return {"script": [{"at": at, "do": do} for at, do in acts]}
 
 
 def test_a_person_promotes(make_scenario):

@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from by_hand import BAD_ZONE_3_FAILS, TEN, rolling, switches
 
 from simdeploy import simulate
-
-NO_WINDOWS = {"deadline": "10m", "min_healthy_time": "0s"}
-ZONE_3_FAILS = {"bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"zones": [3]}}}
-TEN = {"nodes": 10, "zones": 4, "rollback_duration": 20}
-
-
-def rolling(parallel=0, **keys):
-    return {"strategy": "rolling", "max_parallel": parallel, "health_check": NO_WINDOWS, **keys}
-
-
-def switches(**values):
-    return {"preset": "expanso", **values}
 
 
 def statuses(rollout):
@@ -25,7 +14,7 @@ def statuses(rollout):
 
 def test_a_stop_rolls_back_every_touched_node_at_once(make_scenario):
     """A stop rolls back running, failed and in-flight nodes at that instant, as a second deployment. [contract]"""
-    rollout = simulate(make_scenario(fleet=TEN, release=ZONE_3_FAILS), rolling(4, max_failed_nodes=0))
+    rollout = simulate(make_scenario(fleet=TEN, release=BAD_ZONE_3_FAILS), rolling(4, max_failed_nodes=0))
     values = rollout.responses
     assert (values["state"], values["verdict"]) == ("failed", "stopped_defective")
     assert (values["stopped_at_s"], values["restored_at_s"]) == (30, 50)
@@ -40,7 +29,7 @@ def test_a_stop_rolls_back_every_touched_node_at_once(make_scenario):
 def test_rolling_back_in_waves(make_scenario):
     """Under rollback_pacing: max_parallel nodes go back in waves, in the order of dispatch; until then they go on. [contract]"""
     scenario = make_scenario(
-        fleet={**TEN, "order": "zone"}, release=ZONE_3_FAILS, orchestrator=switches(rollback_pacing="max_parallel")
+        fleet={**TEN, "order": "zone"}, release=BAD_ZONE_3_FAILS, orchestrator=switches(rollback_pacing="max_parallel")
     )
     rollout = simulate(scenario, rolling(4, max_failed_nodes=1, max_failed_nodes_percent=100))
     back = rollout.nodes[rollout.nodes["rollback_started_at_s"].notna()].sort_values("rollback_started_at_s")
@@ -55,7 +44,7 @@ def test_rolling_back_in_waves(make_scenario):
 
 def test_a_rollback_that_fails(make_scenario):
     """A rollback in which nodes fail to come back has failed. [contract]"""
-    scenario = make_scenario(fleet={**TEN, "rollback_failure": 1}, release=ZONE_3_FAILS)
+    scenario = make_scenario(fleet={**TEN, "rollback_failure": 1}, release=BAD_ZONE_3_FAILS)
     rollout = simulate(scenario, rolling(0, max_failed_nodes=0))
     assert rollout.deployments[1].status.state == "failed"
     assert statuses(rollout) == {"rollback_failed": 10}
@@ -63,7 +52,7 @@ def test_a_rollback_that_fails(make_scenario):
 
 def test_nodes_that_go_back_by_themselves_are_not_of_the_rollback(make_scenario):
     """The rollback counts the nodes that it takes back. [contract]"""
-    scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, orchestrator="expanso-rollout")
+    scenario = make_scenario(fleet=TEN, release=BAD_ZONE_3_FAILS, orchestrator="expanso-rollout")
     rollout = simulate(scenario, rolling(0, max_failed_nodes=0))
     assert rollout.deployments[1].status.total_nodes == 8
 
@@ -80,7 +69,7 @@ def test_types_that_are_not_undone(make_scenario, kind, left):
     """rollback, restart and stop have no second deployment: nodes stay as they are. [contract]"""
     fleet = TEN if kind == "rollback" else {**TEN, "start_failure": 1}
     scenario = make_scenario(
-        fleet=fleet, release=ZONE_3_FAILS, deployment={"type": kind}, operator={"escape_detection": 1000}
+        fleet=fleet, release=BAD_ZONE_3_FAILS, deployment={"type": kind}, operator={"escape_detection": 1000}
     )
     rollout = simulate(scenario, rolling(0, max_failed_nodes=0))
     assert len(rollout.deployments) == 1
@@ -95,7 +84,7 @@ def test_a_stop_without_rollback_is_undone_by_hand(make_scenario):
         (rolling(0, max_failed_nodes=0), switches(on_failure="stop")),
     ):
         scenario = make_scenario(
-            fleet=fleet, release=ZONE_3_FAILS, operator={"escape_detection": 1000}, orchestrator=orchestrator
+            fleet=fleet, release=BAD_ZONE_3_FAILS, operator={"escape_detection": 1000}, orchestrator=orchestrator
         )
         rollout = simulate(scenario, policy)
         values = rollout.responses
@@ -110,7 +99,7 @@ def test_a_stop_without_rollback_is_undone_by_hand(make_scenario):
 
 def test_nodes_that_go_back_by_themselves(make_scenario):
     """Under node_local_rollback a failed node goes back at once, counts as failed, and isn't rolled back again. [contract]"""
-    scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, orchestrator="expanso-rollout")
+    scenario = make_scenario(fleet=TEN, release=BAD_ZONE_3_FAILS, orchestrator="expanso-rollout")
     rollout = simulate(scenario, rolling(1, max_failed_nodes=1, max_failed_nodes_percent=100))
     values = rollout.responses
     assert values["failed_nodes"] == 2
@@ -126,7 +115,7 @@ def test_nodes_that_go_back_by_themselves(make_scenario):
 def test_create(make_scenario):
     """create: a node is not missed before its first start, and going back removes it. [contract]"""
     scenario = make_scenario(
-        fleet=TEN, release=ZONE_3_FAILS, deployment={"type": "create", "from_version": 0, "to_version": 1}
+        fleet=TEN, release=BAD_ZONE_3_FAILS, deployment={"type": "create", "from_version": 0, "to_version": 1}
     )
     done = simulate(scenario, rolling(5, max_failed_nodes_percent=100))
     assert done.responses["verdict"] == "escaped"

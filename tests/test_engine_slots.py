@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from by_hand import TEN, ZONE_3_FAILS, said, script
 from rows_equal import differences
 
 from simdeploy import SimdeployWarning, replicate, simulate
 from simdeploy.validation import oracles
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
-# Two of ten nodes fail to start: those of zone 3 in a fleet of four zones (nodes 3 and 7).
-ZONE_3_FAILS = {"good": {"probability": 1, "start_failure": 1, "affects": {"zones": [3]}}}
-TEN = {"nodes": 10, "zones": 4}
 
 
 def general(strategy="rolling", **keys):
@@ -22,10 +19,6 @@ def general(strategy="rolling", **keys):
 def slow(*nodes):
     """A class of nodes that take 100 s instead of 30 s."""
     return [{"name": "slow", "nodes": list(nodes), "update_duration": 100}]
-
-
-def script(*acts):
-    return {"script": [{"at": at, "do": do} for at, do in acts]}
 
 
 def run(scenario, policy):
@@ -39,12 +32,6 @@ def run(scenario, policy):
 def dispatched(rollout):
     """When nodes were dispatched, in the order of their turns; NaN for those that were not."""
     return rollout.nodes.sort_values("position")["dispatched_at_s"].tolist()
-
-
-def said(rollout):
-    """Times and reasons of what the control plane did."""
-    acts = rollout.events[rollout.events["node"].isna()]
-    return list(zip(acts["time_s"], acts["reason"], strict=True))
 
 
 def last_message(rollout):

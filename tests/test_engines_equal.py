@@ -19,6 +19,7 @@ from hypothesis import Phase, given, settings, strategies as st
 from mistakes import MISTAKES, NEEDS, TOLD_BY
 from reducing import reduced
 from rows_equal import Row, are_equal, differences, run
+from small import rolling
 
 from simdeploy import Scenario, simulate
 from simdeploy.engines import RESPONSES
@@ -96,13 +97,7 @@ def test_engines_are_equal_over_larger_fleets(pacing: str, unreachable: str, dur
             "fleet": {**fleet, "flapping": flapping, "crash": crash},
             "orchestrator": {"pacing": pacing, "unreachable_nodes": unreachable},
             "policies": {
-                f"up to {n}": {
-                    "strategy": "rolling",
-                    "max_parallel": 10,
-                    "max_failed_nodes": n,
-                    "max_failed_nodes_percent": 100,
-                    "health_check": health_check,
-                }
+                f"up to {n}": rolling(10, max_failed_nodes=n, max_failed_nodes_percent=100, health_check=health_check)
                 for n in (1, 60)
             },
         }
@@ -370,11 +365,9 @@ def test_gates_of_a_shared_service(gate: Raw) -> None:
 
     def differ(raw: Raw, seed: int) -> list[str]:
         nonlocal n_judged
-        policy = {
-            "strategy": "rolling",
-            "max_parallel": 4,
-            "health_check": {"deadline": "5m", "min_healthy_time": "20s", "max_error_rate": 0.1, "gate": gate},
-        }
+        policy = rolling(
+            4, health_check={"deadline": "5m", "min_healthy_time": "20s", "max_error_rate": 0.1, "gate": gate}
+        )
         shared = {"capacity": 1.2, "across": "zone" if seed % 3 else "fleet"}
         fleet = without_lines(raw["fleet"]) | {
             "nodes": 30,

@@ -305,11 +305,7 @@ OF_THE_ENGINE = {
     "name": "closed",
     "fleet": {"nodes": NODES, "update_duration": {"exponential": {"mean": MEAN_S}}},
     "policies": {
-        "waves": {
-            "strategy": "rolling",
-            "max_parallel": 2,
-            "health_check": {"deadline": "10h", "min_healthy_time": "0s"},
-        },
+        "waves": rolling(2, health_check={"deadline": "10h", "min_healthy_time": "0s"}),
         "at-once": {"strategy": "immediate"},
     },
 }

@@ -9,15 +9,13 @@ from typing import Any
 
 import jsonschema
 import pytest
+from by_hand import ENGINES, NO_WINDOWS, values_of
 
 from simdeploy import Rollout, Scenario, simulate, sweep
 from simdeploy.errors import InputError, SimdeployWarning, format_path
 from simdeploy.scenario import scenario_schema
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
-ENGINES = ("reference", "compiled")
-NO_WINDOWS = {"deadline": "10m", "min_healthy_time": "0s"}
 AWAY = {"name": "away", "nodes": [4], "down": True}
 ROLLING = {"strategy": "rolling", "max_parallel": 2, "health_check": NO_WINDOWS}
 
@@ -39,10 +37,6 @@ def scenario_of(fleet: dict[str, Any], **sections: Any) -> Scenario:
 def affecting(*nodes: int) -> dict[str, Any]:
     """Return a release that breaks every start on these nodes."""
     return {"bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"nodes": [*nodes]}}}
-
-
-def values_of(scenario: Scenario, engine: str, replication: int = 0) -> dict[str, Any]:
-    return simulate(scenario, replication=replication, engine=engine).response_values
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -226,7 +220,6 @@ def test_listed_nodes_go_first() -> None:
     assert nodes.sort_values("dispatched_at_s")["node"].tolist() == expected
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_listed_nodes_are_the_canaries(engine: str) -> None:
     """A defect on the first listed node is found by the canary, whatever its number is. [contract]"""
     canary = {"strategy": "canary", "canary_count": 1, "auto_promote": True, "health_check": NO_WINDOWS}
@@ -235,7 +228,6 @@ def test_listed_nodes_are_the_canaries(engine: str) -> None:
     assert values_of(scenario.with_values({"fleet.order": "index"}), engine)["touched_nodes"] == 10
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_listed_nodes_are_affected_exactly(engine: str) -> None:
     """A release affects exactly the listed nodes, in every replication. [contract]"""
     lenient = {"p": {"strategy": "immediate", "max_failed_nodes": 10, "max_failed_nodes_percent": 100}}
@@ -337,7 +329,6 @@ GATES = [
 ]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("gate", GATES, ids=[" ".join(map(str, gate.values())) for gate in GATES])
 @pytest.mark.parametrize("requests", [0, 7])
 def test_gates_do_not_look_for_ever(engine: str, gate: dict[str, Any], requests: int) -> None:
@@ -353,7 +344,6 @@ def test_gates_do_not_look_for_ever(engine: str, gate: dict[str, Any], requests:
     assert values["touched_nodes"] == 4
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("gate", GATES, ids=[" ".join(map(str, gate.values())) for gate in GATES])
 def test_gates_do_not_look_at_a_pause_for_ever(engine: str, gate: dict[str, Any]) -> None:
     """A node that comes up during a pause for good is never dispatched: looks end, as the simulation does. [contract]"""
@@ -368,7 +358,6 @@ def test_gates_do_not_look_at_a_pause_for_ever(engine: str, gate: dict[str, Any]
     assert "paused" in states
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("type_name", ["update", "create", "restart", "rollback", "stop"])
 @pytest.mark.parametrize("treatment", ["fail", "skip"])
 def test_down_nodes_cost_nothing_in_any_type(engine: str, type_name: str, treatment: str) -> None:
@@ -392,7 +381,6 @@ def test_down_nodes_cost_nothing_in_any_type(engine: str, type_name: str, treatm
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 1])
-@pytest.mark.parametrize("engine", ENGINES)
 def test_shares_may_be_down(engine: str, share: float) -> None:
     """With a share exactly so many random nodes are down for good; a rollout of nobody completes at once. [contract]"""
     policy = {"strategy": "immediate", "max_failed_nodes": 10, "max_failed_nodes_percent": 100}

@@ -11,6 +11,7 @@ from time import process_time
 import numpy as np
 import pytest
 from commands import SCENARIOS
+from small import rolling
 
 import simdeploy
 from simdeploy.analysis.asking.simulating import replicate_kinds
@@ -40,12 +41,7 @@ SCENARIO = {
     },
     "costs": {"escape": 100, "false_alarm": 10, "hour_of_delay": 5},
     "policies": {
-        "waves": {
-            "strategy": "rolling",
-            "max_parallel": 2,
-            "max_failed_nodes": 1,
-            "health_check": {"deadline": "5m", "max_error_rate": 0.05},
-        },
+        "waves": rolling(2, max_failed_nodes=1, health_check={"deadline": "5m", "max_error_rate": 0.05}),
         "canary": {"strategy": "canary", "canary_count": 1, "health_check": {"deadline": "5m"}},
     },
 }

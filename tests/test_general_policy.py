@@ -124,7 +124,6 @@ def test_rate_grows_with_nodes() -> None:
 # -- promotion and observation of single waves, on both engines -------------------------------------
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_any_wave_may_await_a_promotion(engine: str) -> None:
     """Waves of 30 s; after the second an operator comes after 5 minutes, after the last as well. [oracle]"""
     waves = [2, {"size": 4, "promotion": True}, 4, {"until": "100%", "promotion": True}]
@@ -150,7 +149,6 @@ def test_what_a_rollout_says_of_promotions() -> None:
     assert not rollout.deployment.status.canary_promoted
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("node", "after"), [(0, "3m"), (3, "1m")])
 def test_an_operator_looks_at_all_nodes_so_far(engine: str, node: int, after: str) -> None:
     """What shows late, or on a node of the second wave, isn't seen at the first promotion, but at the second. [oracle]"""
@@ -162,7 +160,6 @@ def test_an_operator_looks_at_all_nodes_so_far(engine: str, node: int, after: st
     assert (responses["state"], responses["stopped_at_s"]) == ("canceled", 30 + 120 + 30 + 120)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_waves_are_observed_for_times_of_their_own(engine: str) -> None:
     """Four waves of 30 s and 60, 10, 0 and again 0 s of health. [oracle]"""
     waves = [{"size": 2, "min_healthy_time": "60s"}, 3, {"size": 4, "min_healthy_time": "0s"}]
@@ -173,7 +170,6 @@ def test_waves_are_observed_for_times_of_their_own(engine: str) -> None:
     assert responses["decision_windows"] == 2 * 6 + 3
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("judged", "stopped_at_s"), [((False, True), 80), ((True, False), 40), ((False, False), None)])
 def test_a_gate_judges_some_waves(engine: str, judged: tuple[bool, bool], stopped_at_s: float | None) -> None:
     """Both waves fail half of their requests, but only those that are judged stop the rollout. [oracle]"""
@@ -201,7 +197,6 @@ def test_terms_of_waves_that_make_no_sense() -> None:
 # -- waves that are lost, on both engines ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("lost_waves", ["continue", "fail"])
 @pytest.mark.parametrize(("failing_nodes", "is_lost"), [((4,), True), ((5,), False), ((), False)])
 def test_a_wave_without_a_running_node(
@@ -219,7 +214,6 @@ def test_a_wave_without_a_running_node(
         assert message.endswith(f"{len(failing_nodes)} failed")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_wave_that_is_passed_over_as_a_whole(engine: str) -> None:
     """Nobody has to fail; after a pause and a resume the same wave isn't lost again. [oracle]"""
     fleet = {"classes": [{"name": "down", "nodes": [3, 4], "down": True}]}
@@ -234,7 +228,6 @@ def test_a_wave_that_is_passed_over_as_a_whole(engine: str) -> None:
 # -- limits and deadlines, on both engines ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("limit", "nodes", "expected"),
     [
@@ -254,7 +247,6 @@ def test_a_limit_of_every_zone(
         assert found == expected
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_limit_of_one_wave(engine: str) -> None:
     """The first wave may lose none, the second 40 % of its five nodes. [oracle]"""
     waves = [{"size": 2, "max_failed_nodes": 0}, {"size": 5, "max_failed_nodes_percent": 40}]
@@ -267,7 +259,6 @@ def test_a_limit_of_one_wave(engine: str) -> None:
     )
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_failures_in_a_row(engine: str) -> None:
     """A node that runs in between starts the count anew; at one instant it counts as earlier. [oracle]"""
     switch = {"failures_counted": "consecutive"}
@@ -279,7 +270,6 @@ def test_failures_in_a_row(engine: str) -> None:
     assert message_of(in_threes, engine, orchestrator=switch, release=failing(0, 1)) == expected
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_the_deadline_of_a_rollout(engine: str) -> None:
     """Six waves of 30 s: complete exactly at 180 s is in time, and one instant later is not. [oracle]"""
     in_time = simulate(scenario_of({"max_parallel": 2, "rollout_deadline": "180s"}), engine=engine)
@@ -288,7 +278,6 @@ def test_the_deadline_of_a_rollout(engine: str) -> None:
     assert message_of({"max_parallel": 2, "rollout_deadline": "179s"}, engine) == expected
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_progress_is_a_node_that_becomes_running(engine: str) -> None:
     """Nodes 2 and 3 are silent and hold all slots: nothing runs after 30 s. [oracle]"""
     sliding = {"pacing": "sliding", "failed_node_holds_slot": True}
@@ -298,7 +287,6 @@ def test_progress_is_a_node_that_becomes_running(engine: str) -> None:
     assert simulate(scenario_of(policy), engine=engine).responses["state"] == "completed"
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_progress_is_not_awaited_while_canaries_are(engine: str) -> None:
     """A promotion after 10 minutes is no lack of progress; after it the clock begins anew. [oracle]"""
     canary = {"strategy": "canary", "canary_count": 1, "max_parallel": 4, "progress_deadline": "45s"}
@@ -306,7 +294,6 @@ def test_progress_is_not_awaited_while_canaries_are(engine: str) -> None:
     assert (rollout.responses["state"], rollout.responses["makespan_s"]) == ("completed", 30 + 600 + 90)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_deadline_that_only_pauses_is_told_once(engine: str) -> None:
     """After the resume the rollout goes on, although it is late. [oracle]"""
     script = [{"at": "200s", "do": "resume"}]
@@ -315,7 +302,6 @@ def test_a_deadline_that_only_pauses_is_told_once(engine: str) -> None:
     assert simulate(scenario, engine=engine).responses["makespan_s"] == 200 + 2 * 30
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_deadline_does_not_matter_to_a_rollout_that_only_awaits_its_resume(engine: str) -> None:
     """All nodes run at 30 s, in a pause from 10 s on: the deadline of 100 s passes, and the resume at 200 s completes it. [contract]"""
     script = [{"at": "10s", "do": "pause"}, {"at": "200s", "do": "resume"}]
@@ -324,7 +310,6 @@ def test_a_deadline_does_not_matter_to_a_rollout_that_only_awaits_its_resume(eng
     assert (responses["state"], responses["makespan_s"]) == ("completed", 200)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_rollback_in_waves_with_pauses(engine: str) -> None:
     """8 touched nodes go back three at a time, 10 s after those before are back. [oracle]"""
     policy = {"max_parallel": 2, "rollout_deadline": "100s", "rollback_parallel": "25%", "rollback_delay": "10s"}
@@ -332,7 +317,6 @@ def test_a_rollback_in_waves_with_pauses(engine: str) -> None:
     assert rollout.responses["restored_at_s"] == 100 + 3 * 30 + 2 * 10
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_unhealthy_windows_that_need_not_be_in_a_row(engine: str) -> None:
     """With every second window unhealthy, three in a row never come, three in all do. [oracle]"""
     check = {"deadline": "60s", "success_threshold": 5, "max_error_rate": 0.25, "failure_threshold": 3}
@@ -355,7 +339,6 @@ def test_unhealthy_windows_that_need_not_be_in_a_row(engine: str) -> None:
 # -- own orchestrators -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_policy_may_have_its_own_orchestrator(engine: str) -> None:
     """It replaces the scenario's as a whole, for this policy alone. [oracle]"""
     own = {"max_parallel": 2, "max_failed_nodes": 1, "orchestrator": {"limit_comparison": "reaches"}}

@@ -13,6 +13,7 @@ from drawn import find_unreadable
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import stats
+from small import rolling
 
 from simdeploy.analysis.comparison.compare import compare
 from simdeploy.analysis.costs import knowing
@@ -317,12 +318,7 @@ def scenario(policy, **sections):
 
 ROLLING = {"strategy": "rolling", "max_parallel": 4, "health_check": {"deadline": "5m", "min_healthy_time": "1m"}}
 CANARY = {**ROLLING, "strategy": "canary", "canary_count": 2, "auto_promote": True}
-WINDOWS = {
-    "dialect": "rollout",
-    "strategy": "rolling",
-    "max_parallel": 34,
-    "health_check": {"deadline": "5m", "interval": "25s", "success_threshold": 2},
-}
+WINDOWS = rolling(34, dialect="rollout", health_check={"deadline": "5m", "interval": "25s", "success_threshold": 2})
 
 
 def test_a_minute_costs_a_minute_per_wave():

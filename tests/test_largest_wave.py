@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from small import rolling
 
 import simdeploy
 from simdeploy.analysis import tune
@@ -29,12 +30,7 @@ SCENARIO = {
     "health": {"interval": "10s"},
     "costs": {"hour_of_delay": 100, "escape": 10},
     "policies": {
-        "waves": {
-            "strategy": "rolling",
-            "max_parallel": 6,
-            "max_failed_nodes_percent": 100,
-            "health_check": {"deadline": "5m", "min_healthy_time": "10s"},
-        }
+        "waves": rolling(6, max_failed_nodes_percent=100, health_check={"deadline": "5m", "min_healthy_time": "10s"})
     },
 }
 SHARED = SCENARIO["fleet"] | {"requests_per_second": 10, "service": {"shared": {"capacity": 1.3}}}

@@ -21,12 +21,6 @@ BREAKS = {"online": "45s", "offline": "10m"}
 MANY = 200
 
 
-@pytest.fixture(params=["reference", "compiled"])
-def engine(request: pytest.FixtureRequest) -> str:
-    engine: str = request.param
-    return engine
-
-
 def switches(**values):
     return {"preset": "expanso", "unreachable_nodes": "skip", "on_failure": "continue", **values}
 

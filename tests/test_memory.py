@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from test_call_language import CALLS, QUICK, SCENARIO, parameters
 from simdeploy import Scenario, analysis, memory, simulate
 from simdeploy.analysis.estimates.grid import _Shown
 from simdeploy.cli.app import app
+from simdeploy.engines.reference import engine
+from simdeploy.engines.reference.engine import begin_reference
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import jobs, replicate, sweep
 from simdeploy.memory import check_rows_fit, find_free_bytes
@@ -206,7 +209,6 @@ class TestFleet:
     def huge(self, make_scenario):
         return make_scenario(fleet={"nodes": 10_000_000}, costs={"hour_of_delay": 60})
 
-    @pytest.mark.parametrize("engine", ["reference", "compiled"])
     @pytest.mark.parametrize(
         "call",
         [
@@ -285,6 +287,27 @@ def test_tables_that_do_not_fit_are_failed_rows(scenario, monkeypatch):
         table = replicate(scenario, replications=3, engine="reference")
     assert table["stage"].eq("simulate").all()
     assert table["error"].eq("MemoryError: no").all()
+
+
+def test_what_was_simulated_is_freed_where_memory_runs_out(scenario, monkeypatch):
+    """While the error of a rollout that got no memory is handled, the rollout holds none. [contract]"""
+    begun = []
+
+    def begin(*args, **kwargs):
+        begun.append(weakref.ref(run := begin_reference(*args, **kwargs)))
+        return run
+
+    def fail(site, *_):
+        yield site.env.timeout(10**9)
+        raise MemoryError
+
+    monkeypatch.setattr(engine, "begin_reference", begin)
+    monkeypatch.setattr(engine, "follow_script", fail)
+    try:
+        simulate(scenario, "q", engine="reference")
+    except MemoryError:
+        assert [run() for run in begun] == [None]
+    assert len(begun) == 1
 
 
 class TestLimits:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small import rolling
 
 from simdeploy import Rollout, Scenario, simulate
 from simdeploy.world import draws as draws_module, streams as streams_module
@@ -291,12 +292,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     "one-by-one": {"strategy": "rolling", "max_parallel": 1, "health_check": HEALTH_CHECK},
     "waves": {"strategy": "rolling", "max_parallel": 7, "health_check": HEALTH_CHECK},
     "at-once": {"strategy": "immediate"},
-    "thresholds": {
-        "dialect": "rollout",
-        "strategy": "rolling",
-        "max_parallel": 40,
-        "health_check": {"deadline": 600_000_000_000, "interval": 5_000_000_000},
-    },
+    "thresholds": rolling(40, dialect="rollout", health_check={"deadline": 600000000000, "interval": 5000000000}),
 }
 
 

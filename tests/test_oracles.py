@@ -332,7 +332,7 @@ def _rounds_up(limits: Limits, counts: Any) -> str | None:
 
 def _are_up_at_first(processes: Any, *args: Any) -> None:
     _processes(processes, *args)
-    processes._bad_at_first = [False] * len(processes._bad_at_first)
+    processes._begin(np.zeros(len(processes._subjects), bool), processes._first_end[processes._subjects])
 
 
 def _makes_zones_of_nodes(world: World, fleet: Any) -> Any:

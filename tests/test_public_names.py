@@ -1,4 +1,4 @@
-"""Public names: listed once, imported when they are first used; and where old ones have gone."""
+"""Public names: listed once, imported when they are first used."""
 
 from __future__ import annotations
 
@@ -42,22 +42,6 @@ def test_importing_is_cheap():
     heavy = ["pandas", "numba", "scipy", "matplotlib", "simdeploy.analysis", "simdeploy.engines", "simdeploy.report"]
     ran = subprocess.run([sys.executable, "-c", script % heavy], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
-
-
-@pytest.mark.parametrize(
-    ("old", "name", "new"),
-    [
-        ("simdeploy.analysis", "verify", "simdeploy.validation"),
-        ("simdeploy.analysis", "Verification", "simdeploy.validation"),
-        ("simdeploy.analysis.oracles", "binomial_tail", "simdeploy.validation.oracles"),
-        ("simdeploy.analysis.selection", "select_ocba", "simdeploy.statistics.selection"),
-    ],
-)
-def test_old_paths_work_and_warn(old, name, new):
-    """A public name that has moved is still found at its old path, with a warning that says the new one. [contract]"""
-    with pytest.warns(DeprecationWarning, match=f"{old}.*has moved to {new}; the next release removes the old name"):
-        value = getattr(importlib.import_module(old), name)
-    assert value is getattr(importlib.import_module(new), name)
 
 
 def test_every_kind_of_result_has_its_report():

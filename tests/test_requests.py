@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from by_hand import ENGINES, NO_WINDOWS, values_of
 from generators import Decisions, scenario_of as generated
 from hypothesis import given, strategies as st
 from scipy.stats import binom
@@ -26,9 +27,6 @@ from simdeploy.world.streams import Stream
 from simdeploy.world.traffic import DAY_NS, Traffic
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
-ENGINES = ("reference", "compiled")
-NO_WINDOWS = {"deadline": "10m", "min_healthy_time": "0s"}
 CHECK = {"deadline": "10m", "min_healthy_time": "30s", "max_error_rate": 0.05}
 AT_ONCE = {"strategy": "rolling", "max_parallel": 0, "health_check": CHECK}
 LENIENT = {"max_failed_nodes": 10, "max_failed_nodes_percent": 100}
@@ -52,10 +50,6 @@ def scenario_of(fleet: dict[str, Any], policy: dict[str, Any] = AT_ONCE, at: str
 
 def shared(capacity: float, across: str = "fleet") -> dict[str, Any]:
     return {"shared": {"capacity": capacity, "across": across}}
-
-
-def values_of(scenario: Scenario, engine: str, replication: int = 0) -> dict[str, Any]:
-    return simulate(scenario, replication=replication, engine=engine).response_values
 
 
 def met(scenario: Scenario, node: int = 0) -> list[int]:
@@ -125,7 +119,6 @@ def test_one_point_is_a_constant() -> None:
     assert [met(scenario, node) for node in (0, 1, 2)] == [[60] * 3, [0] * 3, [30] * 3]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("silence", "state"), [("healthy", "completed"), ("unhealthy", "failed")])
 def test_hours_without_traffic_have_no_requests(engine: str, silence: str, state: str) -> None:
     """Windows of an hour without traffic are windows without requests. [contract]"""
@@ -140,7 +133,6 @@ def test_hours_without_traffic_have_no_requests(engine: str, silence: str, state
 # -- requests that are lost ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_local_service_loses_requests(engine: str) -> None:
     """Every node's requests are lost for 30 s; nothing is shed, and there is no capacity. [contract]"""
     values = values_of(scenario_of({}), engine)
@@ -149,7 +141,6 @@ def test_a_local_service_loses_requests(engine: str) -> None:
     assert math.isnan(values["min_capacity_ratio"])
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_shared_service_loses_nothing(engine: str) -> None:
     """Requests are shed instead: all for 30 s. [contract]"""
     values = values_of(scenario_of({"service": shared(1)}), engine)
@@ -157,7 +148,6 @@ def test_a_shared_service_loses_nothing(engine: str) -> None:
     assert (values["shed_requests"], values["shed_requests_excess"]) == (900, 900)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_more_is_lost_by_day(engine: str) -> None:
     """The first wave loses 2 x 3 requests per second for 30 s at 8:00, each further one a little more. [oracle]"""
     # Five waves are out one after the other: 6 x the integral of 1 + t / 3600 over 150 s.
@@ -165,7 +155,6 @@ def test_more_is_lost_by_day(engine: str) -> None:
     assert values["lost_requests"] == pytest.approx(6 * (150 + 150**2 / 7200), rel=1e-12)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("service", ["local", shared(1)], ids=["local", "shared"])
 def test_what_is_down_anyway_is_no_excess(engine: str, service: Any) -> None:
     """A node that is down for good adds to lost or shed requests, and not to their excess. [contract]"""
@@ -177,7 +166,6 @@ def test_what_is_down_anyway_is_no_excess(engine: str, service: Any) -> None:
     assert (values[name], values[f"{name}_excess"]) == pytest.approx((450 + 810, 810), rel=1e-12)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_spare_capacity_takes_over_what_is_down_anyway(engine: str) -> None:
     """With a ninth to spare one node down is no loss: only what the waves take beyond that is shed. [contract]"""
     fleet = {"service": shared(10 / 9), "classes": [{"name": "away", "nodes": [9], "down": True}]}
@@ -240,7 +228,6 @@ def test_shed_requests_and_errors_combine() -> None:
 BUSY = {"requests_per_second": 3000}  # where a tenth of all requests fails, no window is below 5 %
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("capacity", "failed"), [(1, 9), (1.05, 9), (1.06, 0), (1.2, 0)])
 def test_overload_fails_good_nodes(engine: str, capacity: float, failed: int) -> None:
     """1 - 0.9 x 1.05 = 5.5 % of the requests are more than 5 %, and 1 - 0.9 x 1.06 = 4.6 % are not. [oracle]"""
@@ -251,7 +238,6 @@ def test_overload_fails_good_nodes(engine: str, capacity: float, failed: int) ->
     assert (values["failed_nodes"], values["makespan_s"]) == (failed + 1, 61)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_overload_passes(engine: str) -> None:
     """Nodes that outlast the overload have three healthy windows once the last node is back, at 60 s. [contract]"""
     values = values_of(scenario_of({**BUSY, "service": shared(1), "classes": [SLOW]}), engine)
@@ -262,7 +248,6 @@ def test_overload_passes(engine: str) -> None:
     assert values["min_capacity_ratio"] == 0
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_nodes_that_go_back_fail_the_others(engine: str) -> None:
     """A cascade: two nodes that are early are overloaded and go back, so that eight overload, and go back as well. [contract]"""
     health = {
@@ -289,7 +274,6 @@ def test_nodes_that_go_back_fail_the_others(engine: str) -> None:
 # -- the lowest capacity ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("wave", "out"), [(1, 1), (2, 2), (3, 3), (10, 10)])
 def test_capacity_is_that_of_settled_instants(engine: str, wave: int, out: int) -> None:
     """A wave that goes when another comes back is not out together with it. [contract]"""
@@ -297,7 +281,6 @@ def test_capacity_is_that_of_settled_instants(engine: str, wave: int, out: int) 
     assert values["min_capacity_ratio"] == pytest.approx(1.5 * (10 - out) / 10, rel=1e-12)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_capacity_is_lowest_at_the_peak(engine: str) -> None:
     """A peak of traffic in the middle of a wave counts, though no node comes or goes then. [contract]"""
     traffic = {"daily": [["8h", 1], ["8h15s", 4], ["8h30s", 1]]}
@@ -308,7 +291,6 @@ def test_capacity_is_lowest_at_the_peak(engine: str) -> None:
     assert values["shed_requests"] == pytest.approx(28 * (120 - 36) / 2, rel=1e-12)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("silence", [{"requests_per_second": 0}, {"traffic": {"daily": [["3h", 0]]}}])
 def test_capacity_is_unknown_without_demand(engine: str, silence: dict[str, Any]) -> None:
     """Without requests nothing is shed, and the ratio is NaN. [contract]"""
@@ -317,7 +299,6 @@ def test_capacity_is_unknown_without_demand(engine: str, silence: dict[str, Any]
     assert (values["shed_requests"], values["shed_requests_excess"]) == (0, 0)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_an_outage_without_demand_is_none(engine: str) -> None:
     """A pool that nobody needs doesn't lower the ratio, though none of its nodes serves. [contract]"""
     classes = [{"name": "idle", "nodes": [0, 1], "requests_per_second": 0}]
@@ -326,7 +307,6 @@ def test_an_outage_without_demand_is_none(engine: str) -> None:
     assert values["min_capacity_ratio"] == pytest.approx(2 * 6 / 8, rel=1e-12)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_responses_about_requests_are_unknown_without_an_end(engine: str) -> None:
     """Where a rollout never ends, lost and shed requests and the lowest capacity are NaN. [contract]"""
     paused = scenario_of({"service": shared(2)}, IN_TWOS, operator={"script": [{"at": 5, "do": "pause"}]})
@@ -339,7 +319,6 @@ def test_responses_about_requests_are_unknown_without_an_end(engine: str) -> Non
 # -- pools -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("across", "lowest", "shed"), [("fleet", 0.8, 0.2 * 10), ("zone", 0.6, 0.4 * 5)])
 def test_zones_may_share(engine: str, across: str, lowest: float, shed: float) -> None:
     """Two nodes of a zone of five are out: three serve the zone's requests, or eight those of the fleet. [contract]"""
@@ -358,7 +337,6 @@ def test_zones_meet_their_own_requests() -> None:
     assert met(scenario, node=1) == [30] * 3
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_classes_may_share(engine: str) -> None:
     """A class that is updated in one wave serves nobody meanwhile; the others keep what they have. [contract]"""
     classes = [{"name": "database", "nodes": [0, 1], "requests_per_second": 10}]
@@ -384,7 +362,6 @@ CRASHING = {
 }
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("type_name", ["update", "restart", "rollback"])
 def test_shed_requests_follow_from_the_nodes_in_service(engine: str, type_name: str) -> None:
     """Shed requests and lowest capacity are those of the timeline's nodes in service, crashes included. [property]"""
@@ -425,7 +402,6 @@ def test_load_follows_from_the_nodes_in_service() -> None:
             assert values_of(scenario, engine, replication)["decision_requests"] == windows["requests"].sum()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_lost_requests_follow_from_the_time_out_of_service(engine: str) -> None:
     """Lost requests are the node-seconds out of service x requests per second, in excess as well. [property]"""
     policy = {**IN_TWOS, "max_failed_nodes": 40, "max_failed_nodes_percent": 100}
@@ -486,7 +462,6 @@ def test_windows_and_responses_see_the_same_load(chunk: int) -> None:
 # -- types -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_node_is_not_missed_before_it_is_created(engine: str) -> None:
     """In a create each node brings its own requests: nothing is shed, and the load stays 1. [contract]"""
     scenario = scenario_of({"service": shared(1.5), "classes": [SLOW]}, deployment={"type": "create"})
@@ -495,7 +470,6 @@ def test_a_node_is_not_missed_before_it_is_created(engine: str) -> None:
     assert values["decision_requests"] == 10 * 3 * 30
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_created_node_is_missed_until_it_is_removed(engine: str) -> None:
     """Nodes that go back, for 30 s, are out of service and missed; afterwards nobody asks for them. [contract]"""
     scenario = scenario_of(
@@ -509,14 +483,12 @@ def test_a_created_node_is_missed_until_it_is_removed(engine: str) -> None:
     assert (values["shed_requests"], values["min_capacity_ratio"]) == (4 * 3 * 30, 0)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_node_is_missed_until_it_leaves(engine: str) -> None:
     """In a stop a node serves until it leaves with its requests: the ratio stays that of the capacity. [contract]"""
     values = values_of(scenario_of({"service": shared(1.5)}, IN_TWOS, deployment={"type": "stop"}), engine)
     assert (values["shed_requests"], values["min_capacity_ratio"]) == (0, 1.5)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_nodes_that_stop_take_their_requests_along(engine: str) -> None:
     """In a stop one of ten is down for good: 10 then 8, 6, 4 and 2 nodes are missed, and one of them is never there. [contract]"""
     classes = [{"name": "away", "nodes": [9], "down": True}]
@@ -530,7 +502,6 @@ def test_nodes_that_stop_take_their_requests_along(engine: str) -> None:
     assert values["min_capacity_ratio"] == pytest.approx(1 / 2, rel=1e-12)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_nodes_that_are_down_for_good_are_missed_as_long_as_their_pool(engine: str) -> None:
     """In a stop by zones, the even nodes leave first; of the odd ones, and of a pool that is all down, others stay. [contract]"""
     classes = [
@@ -551,7 +522,6 @@ def test_nodes_that_are_down_for_good_are_missed_as_long_as_their_pool(engine: s
 # -- failed requests -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("service", "served"), [("local", 1), (shared(2), 10 / 9), (shared(1.05), 1.05), (shared(1), 1)]
 )
@@ -567,7 +537,6 @@ def test_a_defect_fails_what_a_node_serves(engine: str, service: Any, served: fl
     assert values["failed_requests_excess"] == pytest.approx(0.5 * 3 * (900 * served + 900 + 100), rel=1e-12)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_defect_fails_more_by_day(engine: str) -> None:
     """Failed requests in excess weigh with the traffic: from 30 s after 8:00 on for 100 s. [oracle]"""
     scenario = scenario_of(
@@ -714,7 +683,6 @@ def test_requests_can_be_varied() -> None:
         scenario.with_values({"fleet.traffic.daily.0.0": "9h"})
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_requests_can_be_swept(engine: str) -> None:
     """A sweep over capacity, traffic and hour gives what each scenario gives alone. [contract]"""
     traffic = {"daily": [["8h", 1], ["9h", 2]]}

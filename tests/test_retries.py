@@ -13,7 +13,6 @@ from simdeploy.world.streams import Stream
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
-ENGINES = ("reference", "compiled")
 CHECK = {"deadline": "50s", "min_healthy_time": "10s"}
 ONE_BY_ONE = {"dialect": "general", "strategy": "rolling", "max_parallel": 1, "health_check": CHECK}
 # Attempts fail as they are told to: by node and number.
@@ -56,7 +55,6 @@ def values_of(engine: str, fleet: Any = None, policy: Any = None, **sections: An
     ids=["fails", "is late", "fails twice", "hangs", "is slow"],
 )
 @pytest.mark.parametrize(("retries", "delay_s"), [(0, 0), (1, 0), (3, 7)])
-@pytest.mark.parametrize("engine", ENGINES)
 def test_every_try_has_its_own_deadline(engine: str, fleet: Any, takes_s: float, retries: int, delay_s: float) -> None:
     """A node that never starts has failed at the end of its last try, each of which begins after a pause. [contract]"""
     policy = {"max_failed_nodes": 0, "retries": retries, "retry_delay": delay_s}
@@ -66,7 +64,6 @@ def test_every_try_has_its_own_deadline(engine: str, fleet: Any, takes_s: float,
     assert values["unavailable_node_s"] == stops_s + 20
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_deadlines_that_begin_at_the_start(engine: str) -> None:
     """Under deadline_starts: started each try of a node that hangs lasts until its deadline after its attempt. [contract]"""
     policy = {"max_failed_nodes": 0, "retries": 1, "retry_delay": 5}
@@ -117,7 +114,6 @@ def test_events_and_deadlines_of_tries(attempts_fail: Any) -> None:
     assert deadlines.loc[35] == 85
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_unhealthy_nodes_are_not_tried_again(engine: str) -> None:
     """A node that started and is not healthy by its deadline has failed. [contract]"""
     check = {**CHECK, "max_error_rate": 0.1}
@@ -126,7 +122,6 @@ def test_unhealthy_nodes_are_not_tried_again(engine: str) -> None:
     assert (values["stopped_at_s"], values["failed_nodes"]) == (50, 1)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_immediate_tries_again_too(engine: str) -> None:
     """Under immediate a node that fails to start is tried again, and one that hangs is taken for running. [contract]"""
     policy = {"strategy": "immediate", "retries": 2, "retry_delay": 5}
@@ -136,7 +131,6 @@ def test_immediate_tries_again_too(engine: str) -> None:
     assert (values["makespan_s"], values["updated_nodes"]) == (30, 3)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_rollback_ends_retries(engine: str) -> None:
     """A node that is sent back while it waits for its next try goes back at once, and is not tried again. [contract]"""
     policy = {"retries": 5, "retry_delay": "1h"}
@@ -146,7 +140,6 @@ def test_a_rollback_ends_retries(engine: str) -> None:
     assert (values["failed_nodes"], values["touched_nodes"]) == (0, 1)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_nodes_go_on_trying_after_a_stop(engine: str) -> None:
     """Without a rollback a node in flight is tried on after the stop, and the counts of the deployment stay. [contract]"""
     policy = {"retries": 1, "retry_delay": 40, "no_auto_rollback": True}
@@ -156,7 +149,6 @@ def test_nodes_go_on_trying_after_a_stop(engine: str) -> None:
     assert values["unavailable_node_s"] == 1070
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_surged_node_serves_while_it_is_tried(engine: str) -> None:
     """Between tries the old instance of a surged node serves on. [contract]"""
     policy = {"surge": 1, "retries": 2, "retry_delay": 5, "max_failed_nodes": 0}
@@ -180,7 +172,6 @@ def test_a_surged_node_serves_while_it_is_tried(engine: str) -> None:
         (True, "cumulative", 9, None),
     ],
 )
-@pytest.mark.parametrize("engine", ENGINES)
 def test_failed_tries_may_count(engine: str, counts: bool, row: str, limit: int, stopped_at: float | None) -> None:
     """Each failed try is a failure for max_failed_nodes, a node's last one included, or only that one is. [contract]"""
     switches = {"failed_tries_count": counts, "failures_counted": row}
@@ -201,7 +192,6 @@ def test_tries_in_a_row(attempts_fail: Any) -> None:
     assert rollout.deployment.status.message == "3 failed tries in a row exceed max_failed_nodes 2"
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_after_a_pause_a_further_try_counts(engine: str) -> None:
     """A rollout that was resumed pauses again when a further try has failed. [contract]"""
     switches = {"failed_tries_count": True, "on_failure": "pause"}
@@ -231,7 +221,6 @@ def test_tries_that_nobody_hears_of_are_refused(late: Any, words: str) -> None:
     scenario_of(policy={"retries": 1}, **sections)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("freezes", "delay_s", "times"), [(True, 30, [0, 0, 60]), (False, 30, [0, 0, 30, 60]), (True, 0, [0, 0, 30])]
 )
@@ -247,7 +236,6 @@ def test_a_node_that_waits_for_its_next_try_freezes(
     assert sorted(simulate(scenario).nodes["dispatched_at_s"].dropna()) == times
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("service", ["local", {"shared": {"capacity": 10}}])
 @pytest.mark.parametrize(("retries", "tried"), [(0, True), (2, False), (2, True)])
 def test_unhealthy_nodes_are_tried_again_if_so_they_are_to_be(
@@ -265,7 +253,6 @@ def test_unhealthy_nodes_are_tried_again_if_so_they_are_to_be(
     assert values["decision_windows"] == tries
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_an_unhealthy_node_that_does_not_start_again(engine: str) -> None:
     """Its second try is silent until its deadline of 50 s: it has failed, and serves on until it goes back. [oracle]"""
     check = CHECK | {"failure_threshold": 1, "max_error_rate": 0.5}

@@ -311,7 +311,6 @@ OF_NO_ENGINE = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_no_command_uses_the_network(folder, engine):
     """No command asks for an address or opens a socket of the internet, on either engine, nor do its workers. [contract]"""
     # `explore` listens, and only to those who know how (tests/test_explorer_server.py).

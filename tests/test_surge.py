@@ -11,7 +11,6 @@ from simdeploy import Scenario, SimdeployWarning, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
-ENGINES = ("reference", "compiled")
 CHECK = {"deadline": "5m", "min_healthy_time": "30s"}
 IN_TWOS = {"dialect": "general", "strategy": "rolling", "max_parallel": 2, "health_check": CHECK}
 SHARED = {"service": {"shared": {"capacity": 1.5}}}
@@ -45,7 +44,6 @@ def release(*nodes: int, **effect: Any) -> dict[str, Any]:
     return {"odd": {"probability": 1, "affects": {"nodes": list(nodes)}, **effect}}
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("surge", "n_in_place"), [(0, 4), (1, 2), (2, 0), ("50%", 0), ("25%", 2), (9, 0)])
 def test_surged_nodes_start_while_they_serve(engine: str, surge: Any, n_in_place: int) -> None:
     """So many nodes of each wave of two are not out of service while they start. [contract]"""
@@ -57,7 +55,6 @@ def test_surged_nodes_start_while_they_serve(engine: str, surge: Any, n_in_place
     assert (values["exposed_node_s"], values["makespan_s"], values["peak_exposed_nodes"]) == (2 * 90 + 2 * 30, 120, 4)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("surge", "requests", "ratio"),
     [
@@ -80,7 +77,6 @@ def test_old_instances_serve_beside_new_ones(engine: str, surge: int, requests: 
     assert values["shed_requests_excess"] == pytest.approx(shed)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_surge_may_shed_less_than_no_rollout(engine: str) -> None:
     """Second instances make up for a node that is down for good. [contract]"""
     fleet = {
@@ -96,7 +92,6 @@ def test_a_surge_may_shed_less_than_no_rollout(engine: str) -> None:
 
 
 @pytest.mark.parametrize("service", [{}, SHARED], ids=["local", "shared"])
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_surged_node_that_does_not_start_is_never_out_of_service(engine: str, service: Any) -> None:
     """Neither its failed start nor its rollback takes a surged node out of service. [contract]"""
     stops = {"surge": 1, "max_parallel": 1, **STOPS}
@@ -110,7 +105,6 @@ def test_a_surged_node_that_does_not_start_is_never_out_of_service(engine: str, 
 @pytest.mark.parametrize(
     ("service", "failed", "ratio"), [({}, 100, math.nan), (SHARED, 80, 1.5)], ids=["local", "shared"]
 )
-@pytest.mark.parametrize("engine", ENGINES)
 def test_an_unhealthy_surged_node_goes_back_to_its_old_instance(
     engine: str, service: Any, failed: float, ratio: float
 ) -> None:
@@ -126,7 +120,6 @@ def test_an_unhealthy_surged_node_goes_back_to_its_old_instance(
 
 
 @pytest.mark.parametrize("service", [{}, SHARED], ids=["local", "shared"])
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_surged_node_that_runs_goes_back_out_of_service(engine: str, service: Any) -> None:
     """Of a running node the old instance is gone: going back takes it out of service, and its neighbour that failed not. [contract]"""
     policy = {"surge": 1, "max_parallel": 1, **STOPS}
@@ -138,7 +131,6 @@ def test_a_surged_node_that_runs_goes_back_out_of_service(engine: str, service: 
 
 
 @pytest.mark.parametrize("service", [{}, SHARED], ids=["local", "shared"])
-@pytest.mark.parametrize("engine", ENGINES)
 def test_rollbacks_that_fail_beside_an_old_instance(engine: str, service: Any) -> None:
     """A rollback may fail although the old instance serves: the node stays in service, and nothing counts as restored. [contract]"""
     policy = {"surge": 1, "max_parallel": 1, **STOPS}
@@ -149,7 +141,6 @@ def test_rollbacks_that_fail_beside_an_old_instance(engine: str, service: Any) -
 
 
 @pytest.mark.parametrize("service", [{}, SHARED], ids=["local", "shared"])
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_hung_node_taken_for_running_loses_its_old_instance(engine: str, service: Any) -> None:
     """Under immediate a hung node is out of service from its turn, or if it is surged from when it is taken for running. [contract]"""
     policy = {"strategy": "immediate", "surge": 2}
@@ -164,7 +155,6 @@ def test_a_hung_node_taken_for_running_loses_its_old_instance(engine: str, servi
 
 
 @pytest.mark.parametrize(("holds", "n_in_place"), [(False, 2), (True, 3)])
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_failed_node_may_hold_its_place_of_the_surge(engine: str, holds: bool, n_in_place: int) -> None:
     """A failed node that holds its slot holds its place as well, so all after it are updated in place. [contract]"""
     switches = {"pacing": "sliding", "failed_node_holds_slot": holds}
@@ -175,7 +165,6 @@ def test_a_failed_node_may_hold_its_place_of_the_surge(engine: str, holds: bool,
     assert values["unavailable_node_s"] == 30 * n_in_place
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_node_that_cannot_be_reached_takes_no_place(engine: str) -> None:
     """A node that is down at its turn is not dispatched, so the next one is surged. [contract]"""
     fleet = {"classes": [{"name": "away", "nodes": [0], "down": True}]}
@@ -186,7 +175,6 @@ def test_a_node_that_cannot_be_reached_takes_no_place(engine: str) -> None:
 
 
 @pytest.mark.parametrize("service", [{}, SHARED], ids=["local", "shared"])
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_surged_node_goes_back_by_itself(engine: str, service: Any) -> None:
     """A node that goes back by itself has its old instance all the time, and frees its place. [contract]"""
     switches = {"node_local_rollback": True, "failed_node_holds_slot": True, "pacing": "sliding"}
@@ -196,7 +184,6 @@ def test_a_surged_node_goes_back_by_itself(engine: str, service: Any) -> None:
     assert (values["failed_nodes"], values["unavailable_node_s"], values["makespan_s"]) == (2, 0, 90)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_restart_may_surge(engine: str) -> None:
     """A restarted instance starts and is validated beside the one before it. [contract]"""
     values = run(engine, SHARED, kind="restart", policy={"surge": 2}).response_values
@@ -205,7 +192,6 @@ def test_a_restart_may_surge(engine: str) -> None:
 
 @pytest.mark.parametrize("service", [{}, SHARED], ids=["local", "shared"])
 @pytest.mark.parametrize("kind", ["create", "stop"])
-@pytest.mark.parametrize("engine", ENGINES)
 def test_nodes_with_one_instance_are_not_surged(engine: str, kind: str, service: Any) -> None:
     """Where nodes have no old instance, or get no new one, a surge changes nothing. [contract]"""
     one, other = (run(engine, service, kind=kind, policy={"surge": surge}).response_values for surge in (0, 2))
@@ -214,7 +200,6 @@ def test_nodes_with_one_instance_are_not_surged(engine: str, kind: str, service:
 
 @pytest.mark.parametrize("service", [{}, SHARED], ids=["local", "shared"])
 @pytest.mark.parametrize(("error_rate", "unavailable"), [(0.5, 0), (0, 2 * 20)])
-@pytest.mark.parametrize("engine", ENGINES)
 def test_a_gate_decides_on_the_old_instances(engine: str, error_rate: float, unavailable: float, service: Any) -> None:
     """Nodes of a wave that fails its gate keep their old instances; those of one that passed it lose them. [contract]"""
     gated = {**CHECK, "max_error_rate": 0.1, "gate": {"kind": "pooled"}}
@@ -268,7 +253,6 @@ def test_keys_without_effect_are_told(kind: str, policy: Any, words: str) -> Non
         run(kind=kind, policy=policy)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("surge", "in_place"), [(0, 2), (1, 1)])
 def test_all_canaries_may_be_surged(engine: str, surge: int, in_place: int) -> None:
     """Both canaries start beside their old instances; of the two nodes after them as many as `surge` says. [oracle]"""

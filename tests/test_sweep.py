@@ -10,7 +10,7 @@ import weakref
 import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
-from small import SMALL, small
+from small import SMALL, rolling, small
 
 from simdeploy.engines.block import COLUMNS
 from simdeploy.errors import InputError, SimdeployWarning
@@ -140,12 +140,7 @@ def test_every_case_meets_the_same_worlds(scenario):
     """The rows of each case are those that `replicate` gives for its policy, whatever else is tried. [property]"""
     table = run(scenario, seed=5, replications=6).to_frame()
     specs = {
-        f"{nodes} {rate}": {
-            "strategy": "rolling",
-            "max_parallel": 5,
-            "max_failed_nodes": nodes,
-            "health_check": {"deadline": "5m", "max_error_rate": rate},
-        }
+        f"{nodes} {rate}": rolling(5, max_failed_nodes=nodes, health_check={"deadline": "5m", "max_error_rate": rate})
         for nodes in VARY["max_failed_nodes"]
         for rate in VARY["health_check.max_error_rate"]
     }
@@ -256,8 +251,6 @@ def test_a_result_describes_itself(scenario, tmp_path):
     stored = run(scenario, vary=vary, replications=1, store=tmp_path / "s")
     assert str(tmp_path / "s") in repr(stored)
     assert stored.list_values("max_failed_nodes") == "10 values: 0, 1, ..., 9"
-    with pytest.warns(DeprecationWarning, match="is now list_values"):
-        assert stored.describe("policy") == stored.list_values("policy")
 
 
 def test_progress_is_told(scenario, tmp_path):

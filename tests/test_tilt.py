@@ -87,7 +87,6 @@ def test_engines_are_equal_under_tilts() -> None:
     assert weighted > 300
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_a_rollout_alone_has_the_weight_of_the_table(engine: str) -> None:
     """`simulate` gives the weight that the replication has in a table, and none without a tilt. [property]"""
     tilted = world().tilted(FACTORS)
@@ -157,7 +156,6 @@ def test_only_what_was_dispatched_counts() -> None:
     assert table["weight"].tolist() == pytest.approx(expected.astype(float).tolist(), rel=1e-12)
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 @pytest.mark.parametrize(("deadline", "is_looked_at"), [("30s", True), ("29s", False)])
 def test_a_failure_counts_if_the_attempt_ends_by_the_deadline(engine: str, deadline: str, is_looked_at: bool) -> None:
     """An attempt that ends on the deadline may fail, and counts; of one that is cut off nobody looks. [oracle]"""

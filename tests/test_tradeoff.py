@@ -36,12 +36,9 @@ ESCAPED = Measure("escaped", given="defective")
 
 def make(**changes):
     """Make a scenario of flaky starts, one wave, and no other limit than `max_failed_nodes`."""
-    policy = {
-        "strategy": "rolling",
-        "max_failed_nodes": 2,
-        "max_failed_nodes_percent": 99,
-        "health_check": {"deadline": "5m", "min_healthy_time": 0},
-    }
+    policy = rolling(
+        max_failed_nodes=2, max_failed_nodes_percent=99, health_check={"deadline": "5m", "min_healthy_time": 0}
+    )
     raw = {
         "name": "flaky",
         "fleet": {"nodes": NODES, "update_duration": "30s", "start_failure": FAILURE},

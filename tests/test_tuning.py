@@ -18,6 +18,7 @@ import pytest
 from drawn import draw, find_unreadable
 from matplotlib.figure import Figure
 from scipy import stats
+from small import rolling
 
 import simdeploy
 from simdeploy.analysis import tune
@@ -47,12 +48,7 @@ LIMITS = {
     "health": {"interval": "10s"},
     "costs": {"false_alarm": FALSE_ALARM, "escape": ESCAPE},
     "policies": {
-        "waves": {
-            "strategy": "rolling",
-            "max_parallel": 10,
-            "max_failed_nodes_percent": 100,
-            "health_check": {"deadline": "5m", "min_healthy_time": "10s"},
-        }
+        "waves": rolling(10, max_failed_nodes_percent=100, health_check={"deadline": "5m", "min_healthy_time": "10s"})
     },
 }
 
@@ -350,13 +346,12 @@ LITTLE_TRAFFIC = {
     },
     "costs": {"false_alarm": 100, "escape": 500},
     "policies": {
-        "waves": {
-            "strategy": "rolling",
-            "max_parallel": 6,
-            "max_failed_nodes": 1,
-            "max_failed_nodes_percent": 100,
-            "health_check": {"deadline": "60s", "max_error_rate": 0.05, "min_healthy_time": "30s"},
-        }
+        "waves": rolling(
+            6,
+            max_failed_nodes=1,
+            max_failed_nodes_percent=100,
+            health_check={"deadline": "60s", "max_error_rate": 0.05, "min_healthy_time": "30s"},
+        )
     },
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from small import rolling
 
 from simdeploy import compare, replicate
 from simdeploy.analysis.asking.measuring import Values
@@ -22,13 +23,7 @@ N = 500
 
 def policy(max_failed_nodes):
     """Make a policy of waves."""
-    return {
-        "strategy": "rolling",
-        "max_parallel": 2,
-        "max_failed_nodes": max_failed_nodes,
-        "max_failed_nodes_percent": 99,
-        "health_check": {"deadline": "5m"},
-    }
+    return rolling(2, max_failed_nodes=max_failed_nodes, max_failed_nodes_percent=99)
 
 
 @pytest.fixture(scope="module")

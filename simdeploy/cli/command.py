@@ -1,16 +1,13 @@
-"""A command: example and exit codes in --help, and deprecated option names."""
+"""A command: example and exit codes in --help."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePath
 from typing import Any
 
 import click
 
-from simdeploy.cli.answers import say
 from simdeploy.errors import is_printable, printable
 
 FAILED, BAD_INPUT, UNDECIDED, INTERRUPTED = 1, 2, 3, 130
@@ -19,14 +16,6 @@ TABLE_ENDINGS = (".csv", ".parquet", ".json")
 
 _ARGUMENTS = "simdeploy.arguments"
 _WIDTH = 78
-
-# Old spelling -> new one, by command. They go with the next release.
-RENAMED: Mapping[str, Mapping[str, str]] = {
-    "run": {"--timeline": "--out"},
-    "tune": {"--worlds": "--replications", "--most-rollouts": "--most", "--budget": "--final"},
-    "rare": {"--rollouts": "--replications"},
-}
-_NAMED_POLICIES = ("compare", "check", "switches")
 
 
 class Command(click.Command):
@@ -37,8 +26,7 @@ class Command(click.Command):
         self.example = example
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Replace deprecated options, and remember the arguments."""
-        args = list(renew(str(self.name), args))
+        """Remember the arguments."""
         ctx.meta[_ARGUMENTS] = list(args)
         return super().parse_args(ctx, args)
 
@@ -52,7 +40,7 @@ class Command(click.Command):
 
 
 def command_line(ctx: click.Context) -> str:
-    """Return the command as it can be pasted, with current option names."""
+    """Return the command as it can be pasted."""
     return " ".join(map(_quote, ["simdeploy", str(ctx.info_name), *ctx.meta[_ARGUMENTS]]))
 
 
@@ -75,35 +63,3 @@ def _break(line: str) -> list[str]:
         else:
             lines[-1] = joined
     return lines
-
-
-def renew(command: str, args: Sequence[str]) -> Iterator[str]:
-    """Yield the arguments with current option names; warn about deprecated ones."""
-    words = iter(args)
-    for word in words:
-        if word == "--":
-            yield from (word, *words)
-            return
-        name, sign, value = word.partition("=")
-        renamed = RENAMED.get(command, {}).get(name)
-        if renamed is not None:
-            _warn(name, renamed)
-            yield renamed + sign + value
-        elif (name == "--policies" and command in _NAMED_POLICIES) or (name == "--out" and command == "sweep"):
-            values = [value] if sign else [following] if (following := next(words, None)) is not None else []
-            if name == "--policies":
-                _warn("--policies A,B", "--policy A --policy B")
-                for text in values:
-                    names = [name.strip() for name in text.split(",") if name.strip()] or [""]
-                    yield from (part for name in names for part in ("--policy", name))
-            elif values and PurePath(values[0]).suffix.lower() not in TABLE_ENDINGS:
-                _warn("--out DIR", "--store DIR")
-                yield from ("--store", *values)
-            else:
-                yield from ("--out", *values)
-        else:
-            yield word
-
-
-def _warn(old: str, new: str) -> None:
-    say(f"warning: {old} is now {new}; the next release removes the old form")

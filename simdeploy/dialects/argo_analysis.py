@@ -211,18 +211,10 @@ def _condition(metric: Group, key: str, words: str) -> float | None:
 
 
 class Rate(NamedTuple):
-    """What a metric measures, if it is a rate of requests.
+    """What a metric measures, if it is a rate of requests."""
 
-    Attributes
-    ----------
-    is_of_successes : bool
-        Whether it counts successes, not failures.
-    whole : int
-        Its value if all requests count: 1, or 100.
-    """
-
-    is_of_successes: bool
-    whole: int
+    is_of_successes: bool  # whether it counts successes, not failures
+    whole: int  # its value if all requests count: 1, or 100
 
 
 def read_rate(condition: str, *, fails: bool, words: str) -> Rate | None:
@@ -230,7 +222,6 @@ def read_rate(condition: str, *, fails: bool, words: str) -> Rate | None:
 
     Parameters
     ----------
-    condition : str
     fails : bool
         Whether it is the condition of failure.
     words : str

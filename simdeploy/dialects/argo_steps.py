@@ -23,27 +23,13 @@ _ROUTES = ("experiment", "setHeaderRoute", "setMirrorRoute", "plugin")
 
 @dataclass
 class Stage:
-    """Nodes that are updated together, and what happens then.
+    """Nodes that are updated together, and what happens then."""
 
-    Attributes
-    ----------
-    until : int
-        Nodes that are updated in all.
-    pause_ns : int
-    waits : bool
-        Whether somebody has to promote the rollout.
-    last_step : int
-        Number of the last step that belongs to it, from 0.
-    origin : (Group, str) or None
-        The field that says so; None for what comes after the last step.
-    analyses : list of Group
-    """
-
-    until: int
+    until: int  # nodes that are updated in all
     pause_ns: int = 0
-    waits: bool = False
-    last_step: int = 0
-    origin: tuple[Group, str] | None = None
+    waits: bool = False  # whether somebody has to promote the rollout
+    last_step: int = 0  # number of the last step that belongs to it, from 0
+    origin: tuple[Group, str] | None = None  # the field that says so; None for what comes after the last step
     analyses: list[Group] = field(default_factory=list)
 
 

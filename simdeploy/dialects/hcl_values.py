@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.source import MAX_DEPTH, Document
+from simdeploy.dialects.source import MAX_DEPTH
 from simdeploy.errors import shorten
 
 if TYPE_CHECKING:
@@ -28,18 +28,10 @@ class Unknown(Exception):  # noqa: N818 - it is no error of the file's
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression that is not constant.
+    """An expression that is not constant."""
 
-    Attributes
-    ----------
-    tree : Any
-        Of the parser.
-    text : str
-        As it stands in the file.
-    """
-
-    tree: Any
-    text: str
+    tree: Any  # of the parser
+    text: str  # as it stands in the file
 
     def __repr__(self) -> str:
         return self.text
@@ -52,12 +44,10 @@ class Scope:
     ----------
     reading : Reading
         With the caller's values of variables.
-    document : Document
     """
 
-    def __init__(self, reading: Reading, document: Document) -> None:
+    def __init__(self, reading: Reading, data: Mapping[str, Any]) -> None:
         self._reading = reading
-        data = document.data
         self._defaults: dict[str, Any] = {}
         for blocks in _listed(data.get("variable")):  # HCL's JSON form may have lists
             for name, block in _mapping(blocks).items():

@@ -34,7 +34,6 @@ def render(text: str, look_up: Callable[[str], Any]) -> Any:
 
     Parameters
     ----------
-    text : str
     look_up : callable
         Returns the value of a variable; raises KeyError if it has none.
 

@@ -26,18 +26,13 @@ def is_job(source: Source) -> bool:
 
 
 class JobFile:
-    """A file with one job.
-
-    Parameters
-    ----------
-    reading : Reading
-    """
+    """A file with one job."""
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self.document = reading.source.documents[0] if reading.source.is_json else parse_hcl(reading.source)
         self._data = self.document.data if isinstance(self.document.data, dict) else {}
-        self._scope = Scope(reading, self.document)
+        self._scope = Scope(reading, self._data)
         self.is_api = _is_api(self._data)
 
     def spell(self, key: str) -> str:

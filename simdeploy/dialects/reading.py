@@ -6,10 +6,11 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, TypeVar
 
 from simdeploy.dialects.imported import Fidelity, Note, PolicyImport, merge_policy
-from simdeploy.dialects.source import Document, Source, Tagged
+from simdeploy.dialects.source import MAX_DEPTH, Document, Source, Tagged
 from simdeploy.errors import InputError, Path, Problem, format_path, listed, nearest, not_among, shorten
 from simdeploy.units import MAX_DURATION_NS, format_duration, parse_duration
 
@@ -27,36 +28,32 @@ Evaluate = Callable[[Any, "Group", str], Any]
 
 @dataclass
 class Reading:
-    """What an importer knows and has found so far.
-
-    Attributes
-    ----------
-    kind : str
-    source : Source
-    given_nodes : int or None
-        The number of nodes that the caller states.
-    variables : mapping of str to str
-        Values that the caller gives to the format's variables.
-    """
+    """What an importer knows and has found so far."""
 
     kind: str
     source: Source
-    given_nodes: int | None = None
-    variables: Mapping[str, str] = field(default_factory=dict)
+    given_nodes: int | None = None  # the number of nodes that the caller states
+    variables: Mapping[str, str] = field(default_factory=dict)  # values that the caller gives to the format's variables
     notes: list[Note] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     used_variables: set[str] = field(default_factory=set)
+    noted: set[str] = field(default_factory=set)  # fields with a note, and the groups that they are in
+    unknown: dict[str, int] = field(default_factory=dict)  # place of the note on each field that was not evaluated
 
     def note(self, name: str, fidelity: Fidelity, text: str, line: int | None = None) -> None:
         """Add a note on a field; without a line it is on a default of the format."""
+        if fidelity == "not evaluated":
+            self.unknown.setdefault(name, len(self.notes))
+        self.noted.update((name, *(name[: mark.start()] for mark in islice(_PART.finditer(name), MAX_DEPTH))))
         self.notes.append(Note(name, fidelity, text, line))
 
-    def assume(self, unknown: Note, text: str) -> None:
-        """Say in the note on a value that was not evaluated what is assumed instead."""
-        known, mark, assumed = unknown.text.removesuffix(_NOT_GIVEN).partition("; assumed: ")
+    def assume(self, name: str, text: str) -> None:
+        """Say in the note on a field that was not evaluated what is assumed instead."""
+        note = self.notes[self.unknown[name]]
+        known, mark, assumed = note.text.removesuffix(_NOT_GIVEN).partition("; assumed: ")
         if text not in assumed:
             text = f"{known}; assumed: {f'{assumed}; ' if mark else ''}{text}"
-            self.notes[self.notes.index(unknown)] = replace(unknown, text=text)
+            self.notes[self.unknown[name]] = replace(note, text=text)
 
     def variable(self, name: str) -> str | None:
         """Return the value that the caller gives to a variable, and remember that it was asked for."""
@@ -204,32 +201,24 @@ class Group:
 
     def not_evaluated(self, key: str, text: str) -> None:
         """Note that a field's value was not evaluated; what maps exactly or approximately after that is what is assumed instead."""
-        if self._find_unknown(key) is None:
+        if self.name_of(key) not in self.reading.unknown:
             self._note(key, "not evaluated", text)
 
     def note_rest(self, text: str = "not simulated") -> None:
         """Note that every field of this group without a note has no counterpart."""
-        noted = {note.field for note in self.reading.notes}
-        noted |= {name[: mark.start()] for name in noted for mark in _PART.finditer(name)}
         for key in self.data:
-            if self.name_of(key) not in noted:
+            if self.name_of(key) not in self.reading.noted:
                 self.no_counterpart(key, text)
 
     def _note(self, key: str, fidelity: Fidelity, text: str) -> None:
         line = self.document.line((*self.path, key)) if key in self.data else None
         if key not in self and not text.startswith("not given"):
             text = f"not given: {text}"
-        unknown = self._find_unknown(key)
-        if unknown is None or fidelity == "none":
-            self.reading.note(self.name_of(key), fidelity, text, line)
-        else:
-            self.reading.assume(unknown, text)
-
-    def _find_unknown(self, key: str) -> Note | None:
-        """Return the note that a field's value was not evaluated, if there is one."""
         name = self.name_of(key)
-        notes = self.reading.notes
-        return next((note for note in notes if note.field == name and note.fidelity == "not evaluated"), None)
+        if name in self.reading.unknown and fidelity != "none":
+            self.reading.assume(name, text)
+        else:
+            self.reading.note(name, fidelity, text, line)
 
     # -- values ------------------------------------------------------------------------------------
 

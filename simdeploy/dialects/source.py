@@ -24,18 +24,10 @@ _EQUALS_SIGN = "tag:yaml.org,2002:value"
 
 @dataclass(frozen=True)
 class Tagged:
-    """A value with a tag of the format's own, such as ``!Ref DesiredCount``, which nothing here evaluates.
+    """A value with a tag of the format's own, such as ``!Ref DesiredCount``, which nothing here evaluates."""
 
-    Attributes
-    ----------
-    tag : str
-        With its exclamation mark.
-    value : Any
-        Plain data.
-    """
-
-    tag: str
-    value: Any
+    tag: str  # with its exclamation mark
+    value: Any  # plain data
 
     def __str__(self) -> str:
         return f"{self.tag} {self.value}"
@@ -43,15 +35,9 @@ class Tagged:
 
 @dataclass(frozen=True)
 class Document:
-    """One document of a file.
+    """One document of a file."""
 
-    Attributes
-    ----------
-    data : Any
-        Plain data; in YAML also `Tagged`.
-    """
-
-    data: Any
+    data: Any  # plain data; in YAML also `Tagged`
     source: Source
     lines: Mapping[Path, int] | None = None
 
@@ -73,17 +59,10 @@ class Document:
 
 @dataclass(frozen=True)
 class Source:
-    """The text of a file.
-
-    Attributes
-    ----------
-    text : str
-    file : str or None
-        Its name, for messages.
-    """
+    """The text of a file."""
 
     text: str
-    file: str | None = None
+    file: str | None = None  # its name, for messages
 
     @cached_property
     def is_json(self) -> bool:
@@ -172,7 +151,12 @@ class _Builder:
                 self._lines[(*path, number)] = item.start_mark.line + 1
                 data.append(self._value(item, (*path, number)))
         elif node.tag.startswith(_STANDARD) and node.tag != _EQUALS_SIGN:
-            data = self._loader.construct_object(node)
+            try:
+                data = self._loader.construct_object(node)
+            except ValueError:  # a number of thousands of digits, a day that there isn't
+                line, found = node.start_mark.line + 1, shorten(node.value)
+                message = "not a value that can be read"
+                raise InputError(Problem(message, path, file=self._source.file, line=line, found=found)) from None
         else:
             data = node.value
         return data if node.tag.startswith(_STANDARD) else Tagged(node.tag, data)

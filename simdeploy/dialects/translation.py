@@ -29,18 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Translation:
-    """A spec in another dialect.
-
-    Attributes
-    ----------
-    notes : tuple of str
-        What changes its form, in words, and how; what is lost is among them.
-    losses : tuple of str
-        What this dialect can't say, or not in this fleet. Without any the rollouts are the same.
-    """
+    """A spec in another dialect."""
 
     spec: Spec
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what changes its form, in words, and how; what is lost is among them
+    # What this dialect can't say, or not in this fleet. Without any the rollouts are the same.
     losses: tuple[str, ...] = ()
 
     @property

@@ -18,23 +18,15 @@ COLUMNS = (*RESPONSES, "status", "stage", "error")
 
 @dataclass(frozen=True)
 class Block:
-    """What several policies did in consecutive replications; outcomes that are equal may be kept once.
-
-    Attributes
-    ----------
-    index : ndarray of int32, shape (policies, replications)
-        Which row of the columns holds the outcome of a policy in a replication.
-    codes : mapping of str to ndarray of int
-        Columns that hold words, as places in `words`; -1 is missing.
-    numbers : mapping of str to ndarray
-        Columns that hold numbers: int64 for whole numbers, else float64. Those of a row whose status is not "ok" mean
-        nothing. Under a tilt there is a `weight` beside the responses.
-    """
+    """What several policies did in consecutive replications; outcomes that are equal may be kept once."""
 
     first: int
+    # int32, shape (policies, replications): which row of the columns holds the outcome of a policy in a replication.
     index: np.ndarray
-    codes: Mapping[str, np.ndarray]
+    codes: Mapping[str, np.ndarray]  # columns that hold words, as places in `words`; -1 is missing
     words: Mapping[str, tuple[str, ...]]
+    # Columns that hold numbers: int64 for whole numbers, else float64. Those of a row whose status is not "ok" mean
+    # nothing. Under a tilt there is a `weight` beside the responses.
     numbers: Mapping[str, np.ndarray]
 
     @property

@@ -20,24 +20,15 @@ LEVELS_OF = ("failed_nodes", "peak_exposed_nodes")
 
 @dataclass(frozen=True, eq=False)
 class Branches:
-    """Several replications by whose numbers they have, and the level that is waited for.
+    """Several replications by whose numbers they have, and the level that is waited for."""
 
-    Attributes
-    ----------
-    roots : ndarray of int, shape (branches,)
-        The replication of what is drawn for the whole fleet, and of what goes up and down by itself.
-    nodes : ndarray of int, shape (branches, nodes)
-        The replication of what happens to each node in the update.
-    counts : {'failed_nodes', 'peak_exposed_nodes'}
-        What the level is a number of: nodes that failed before the end, or nodes exposed at once.
-    level : int
-        At least 1.
-    """
-
+    # int, shape (branches,): the replication of what is drawn for the whole fleet, and of what goes up and down by
+    # itself.
     roots: np.ndarray
-    nodes: np.ndarray
+    nodes: np.ndarray  # int, shape (branches, nodes): the replication of what happens to each node in the update
+    # What the level is a number of: nodes that failed before the end, or nodes exposed at once.
     counts: Literal["failed_nodes", "peak_exposed_nodes"]
-    level: int
+    level: int  # at least 1
     blocks: ClassVar[frozenset[int]] = BRANCHING
 
     @classmethod

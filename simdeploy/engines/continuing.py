@@ -44,15 +44,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Pause:
-    """Pausing a rollout for some time.
+    """Pausing a rollout for some time."""
 
-    Attributes
-    ----------
-    length_ns : int
-        After which somebody resumes.
-    """
-
-    length_ns: int
+    length_ns: int  # after which somebody resumes
 
 
 # Later than anything that happens.
@@ -63,20 +57,13 @@ Act: TypeAlias = "Action | Pause | ScenarioPolicy"
 
 @dataclass(frozen=True, eq=False)
 class Continued:
-    """What became of worlds.
+    """What became of worlds."""
 
-    Attributes
-    ----------
-    block : Block
-        Responses: one policy, one place per world.
-    looks : ndarray of LOOK, shape (worlds, looks)
-        The deployment object at the end of each instant; the state of a world that failed is `NOT_THERE`.
-    nodes : ndarray of NODE_LOOK, shape (worlds, nodes), or None
-        The nodes at the end of one instant, if they were asked for.
-    """
-
-    block: Block
+    block: Block  # responses: one policy, one place per world
+    # LOOK, shape (worlds, looks): the deployment object at the end of each instant; the state of a world that failed is
+    # `NOT_THERE`.
     looks: np.ndarray
+    # NODE_LOOK, shape (worlds, nodes), or None: the nodes at the end of one instant, if they were asked for.
     nodes: np.ndarray | None
 
 

@@ -57,7 +57,7 @@ def make_deployment(policy: ScenarioPolicy, recorded: Recorded, revision: int) -
     def written(time_ns: int | None) -> str | None:
         return None if time_ns is None else format_time(start_ns + time_ns)
 
-    time_ns, fields = history.revisions[revision - 1]
+    times_ns, fields = history.times_ns, history.fields(revision - 1)
     status = {
         "state": fields.state,
         "message": fields.message,
@@ -68,8 +68,8 @@ def make_deployment(policy: ScenarioPolicy, recorded: Recorded, revision: int) -
         "failed_nodes": fields.failed_nodes,
         "canary_nodes": tuple(node_name(canary) for canary in recorded.canaries),
         "canary_promoted": fields.canary_promoted,
-        "created_at": written(history.revisions[0][0]),
-        "updated_at": written(time_ns),
+        "created_at": written(times_ns[0]),
+        "updated_at": written(times_ns[revision - 1]),
         "completed_at": written(fields.completed_ns),
         "last_progress_time": written(fields.last_progress_ns),
         "health_check_deadline": written(fields.health_check_deadline_ns),

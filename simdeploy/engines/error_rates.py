@@ -47,7 +47,6 @@ class ErrorRates:
 
     Parameters
     ----------
-    recording : Recording
     service : Service
         Made of it.
 
@@ -139,10 +138,10 @@ class _Sum:
 
         def sums(columns: list[np.ndarray]) -> np.ndarray:
             values = np.concatenate(columns)[order]
-            return np.concatenate([np.zeros(1, values.dtype), np.cumsum(values)])[place]
+            return np.concatenate([np.zeros(1, values.dtype), np.cumsum(values)])
 
         # Rounding leaves a little where all terms have ended; they are counted to know.
         terms = sums(self._terms)
         requests = np.where(terms & 0xFFFFFFFF, sums(self._requests), 0.0)
         failed = np.where(terms >> 32, sums(self._failed), 0.0)
-        return Rates(np.maximum(requests, 0.0), np.clip(failed, 0.0, requests))
+        return Rates(np.maximum(requests, 0.0)[place], np.clip(failed, 0.0, requests)[place])

@@ -33,17 +33,11 @@ _TROUBLE = (FAILED, ROLLBACK_FAILED, DOWN)
 
 @dataclass(frozen=True)
 class Cells:
-    """The nodes of a fleet in cells: by zone, and within a zone in the order of their dispatch.
+    """The nodes of a fleet in cells: by zone, and within a zone in the order of their dispatch."""
 
-    Attributes
-    ----------
-    cell_of : ndarray of int
-        By node number.
-    zone, group, n_nodes : ndarray of int
-        By cell: its zone, the number of its wave or waves among all groups, and how many nodes it has.
-    """
-
-    cell_of: np.ndarray
+    cell_of: np.ndarray  # by node number
+    # zone, group, n_nodes: by cell: its zone, the number of its wave or waves among all groups, and how many nodes it
+    # has
     zone: np.ndarray
     group: np.ndarray
     n_nodes: np.ndarray
@@ -88,10 +82,6 @@ def _divide(nodes: np.ndarray, wave: np.ndarray, most: int) -> list[list[np.ndar
 
 class FleetMap:
     """What the nodes of a rollout show, and when that changes.
-
-    Parameters
-    ----------
-    rollout : Rollout
 
     Examples
     --------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from simdeploy.engines.deployments import node_name
 from simdeploy.engines.error_rates import ErrorRates
 from simdeploy.engines.intervals import FOREVER, Intervals
-from simdeploy.engines.recording import CONTROL_PLANE, StatusFields
+from simdeploy.engines.recording import CONTROL_PLANE
 from simdeploy.engines.schema import (
     EVENT_COLUMNS,
     EVENT_WORDS,
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
 def make_events(recording: Recording) -> pd.DataFrame:
     """Return one row per change of a node's status or act of the control plane (node missing)."""
     moves = recording.transitions
-    # By time and look of the control plane, then by node: the order in which things are said to happen.
-    order = np.lexsort((moves.node, moves.round, moves.time_ns))
+    # They are in order of time and look of the control plane; then by node: the order in which things are said to happen.
+    look = np.cumsum((np.diff(moves.time_ns, prepend=0) > 0) | (np.diff(moves.round, prepend=0) > 0))
+    order = _order(look, moves.node)
     columns = [
         moves.time_ns / NS_PER_S,
         _whole_numbers(moves.node, missing=CONTROL_PLANE),
@@ -69,8 +71,8 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     change = np.zeros((len(STATUSES), len(times)), dtype=np.int64)
     change[PENDING, 0] = total
     at = np.searchsorted(times, moved)
-    np.add.at(change, (left, at), -1)
-    np.add.at(change, (entered, at), 1)
+    for status, by in ((left, -1), (entered, 1)):
+        change += by * np.bincount(status * len(times) + at, minlength=change.size).reshape(change.shape)
     counts = np.cumsum(change, axis=1)
 
     ended = np.searchsorted(window_ends, times, side="right")
@@ -141,7 +143,7 @@ def make_windows(recording: Recording, class_names: list[str], max_error_rate: f
         on_new,
         counted,
     ]
-    return _make_table(WINDOW_COLUMNS, columns, np.lexsort((node, ended)))
+    return _make_table(WINDOW_COLUMNS, columns, _order(ended, node))
 
 
 def make_nodes(recording: Recording, service: Service, class_names: list[str]) -> pd.DataFrame:
@@ -185,10 +187,12 @@ def make_nodes(recording: Recording, service: Service, class_names: list[str]) -
 
 def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFrame:
     """Return one row per revision of each deployment; who the canaries are stands in `nodes`, once."""
-    lengths = [len(deployment.history.revisions) for deployment in deployments]
-    rows = [fields for one in deployments for _, fields in one.history.revisions]
-    fields: dict[str, tuple[Any, ...]] = dict(zip(StatusFields._fields, zip(*rows, strict=True), strict=True))
-    revised_ns = np.array([time_ns for one in deployments for time_ns, _ in one.history.revisions], np.int64)
+    histories = [one.history for one in deployments]
+    lengths = [len(history) for history in histories]
+    revised_ns = np.concatenate([np.array(history.times_ns, np.int64) for history in histories])
+
+    def of_all(name: str) -> list[Any]:
+        return list(chain.from_iterable(history.column(name) for history in histories))
 
     of_deployment = np.repeat(np.arange(len(deployments)), lengths)
     columns = [
@@ -198,22 +202,22 @@ def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFra
         _words(of_deployment, [one.type for one in deployments]),
         np.repeat([one.from_version for one in deployments], lengths),
         np.repeat([one.to_version for one in deployments], lengths),
-        _texts(fields["state"]),
-        _texts(fields["message"]),
-        np.array(fields["current_wave"]),
-        np.repeat([one.history.total_nodes for one in deployments], lengths),
-        np.array(fields["updated_nodes"]),
-        np.array(fields["failed_nodes"]),
+        _texts(of_all("state")),
+        _texts(of_all("message")),
+        np.array(of_all("current_wave")),
+        np.repeat([history.total_nodes for history in histories], lengths),
+        np.array(of_all("updated_nodes")),
+        np.array(of_all("failed_nodes")),
         np.repeat([len(one.canaries) for one in deployments], lengths),
-        np.array(fields["canary_promoted"]),
+        np.array(of_all("canary_promoted")),
         *_datetimes(
             [
-                np.repeat([one.history.revisions[0][0] for one in deployments], lengths),
+                np.repeat([history.times_ns[0] for history in histories], lengths),
                 revised_ns,
-                _known_ns(fields["completed_ns"]),
-                _known_ns(fields["last_progress_ns"]),
-                _known_ns(fields["health_check_deadline_ns"]),
-                _known_ns(fields["healthy_deadline_ns"]),
+                _known_ns(of_all("completed_ns")),
+                _known_ns(of_all("last_progress_ns")),
+                _known_ns(of_all("health_check_deadline_ns")),
+                _known_ns(of_all("healthy_deadline_ns")),
             ],
             start_ns,
         ),
@@ -246,6 +250,15 @@ def _make_table(names: Sequence[str], columns: Sequence[Any], order: np.ndarray 
     if order is not None:
         columns = [column.take(order) for column in columns]
     return pd.DataFrame(dict(zip(names, columns, strict=True)), copy=False)
+
+
+def _order(first: np.ndarray, then: np.ndarray) -> np.ndarray:
+    """Return the order of rows by one column, and by small numbers where that is the same, of which there are mostly few."""
+    order = np.argsort(first, kind="stable")
+    is_next = np.diff(first[order], prepend=-1) > 0
+    if is_next.all():
+        return order
+    return order[np.argsort(np.cumsum(is_next) * (int(then.max()) + 2) + then[order], kind="stable")]
 
 
 def _words(places: np.ndarray, words: Sequence[str]) -> pd.api.extensions.ExtensionArray:

@@ -14,12 +14,7 @@ FOREVER = 1 << 62
 
 @dataclass(frozen=True)
 class Intervals:
-    """Half-open intervals [start, end), one row each, in nanoseconds.
-
-    Attributes
-    ----------
-    node, start, end : ndarray of int64
-    """
+    """Half-open intervals [start, end), one row each, in nanoseconds."""
 
     node: np.ndarray
     start: np.ndarray
@@ -49,9 +44,9 @@ class Intervals:
         """Merge the intervals of each node that overlap or touch; sorted by node and start."""
         node = np.concatenate([self.node, self.node])
         time = np.concatenate([self.start, self.end])
-        change = np.concatenate([np.ones(len(self.start), np.int64), -np.ones(len(self.end), np.int64)])
-        # At one instant starts come before ends, so that intervals that touch become one.
-        order = np.lexsort((-change, time, node))
+        change = np.repeat([1, -1], len(self.start))
+        # At one instant starts come before ends, as they do here, so that intervals that touch become one.
+        order = np.lexsort((time, node))
         node, time, change = node[order], time[order], change[order]
         depth = np.cumsum(change)
         begins = (change == 1) & (depth == 1)
@@ -60,17 +55,24 @@ class Intervals:
 
     def meet(self, other: Intervals) -> Intervals:
         """Return when a node is in an interval of both; those of each must not overlap."""
-        both = self.and_also(other)
+        both = self._of_nodes_in(other).and_also(other._of_nodes_in(self))
         node = np.concatenate([both.node, both.node])
-        time = np.concatenate([both.start, both.end])
-        change = np.concatenate([np.ones(len(both.start), np.int64), -np.ones(len(both.end), np.int64)])
-        # At one instant ends come before starts: intervals that touch do not meet.
-        order = np.lexsort((change, time, node))
+        time = np.concatenate([both.end, both.start])
+        change = np.repeat([-1, 1], len(both.start))
+        # At one instant ends come before starts, as they do here: intervals that touch do not meet.
+        order = np.lexsort((time, node))
         node, time, change = node[order], time[order], change[order]
         depth = np.cumsum(change)
         begins = (change == 1) & (depth == 2)
         ends = (change == -1) & (depth == 1)
         return Intervals(node[begins], time[begins], time[ends])
+
+    def _of_nodes_in(self, other: Intervals) -> Intervals:
+        """Return the rows of nodes of which another one has rows, too."""
+        is_there = np.zeros(max(self.node.max(initial=-1), other.node.max(initial=-1)) + 1, bool)
+        is_there[other.node] = True
+        keep = is_there[self.node]
+        return Intervals(self.node[keep], self.start[keep], self.end[keep])
 
     def outside(self, start: np.ndarray, end: np.ndarray) -> Intervals:
         """Return the parts of [start, end) of each node in none of its intervals, which must be a union.
@@ -111,7 +113,7 @@ class Intervals:
             Nodes in an interval once everything at that instant has happened.
         """
         time = np.concatenate([self.start, self.end])
-        change = np.concatenate([np.ones(len(self.start), np.int64), -np.ones(len(self.end), np.int64)])
+        change = np.repeat([1, -1], len(self.start))
         keep = time <= until_ns
         times, where = np.unique(time[keep], return_inverse=True)
         net = np.zeros(len(times), dtype=np.int64)

@@ -23,12 +23,6 @@ class LiveRollout:
 
     Whoever calls `act` is the operator, who promotes, and rolls back what escaped. The scenario's script acts as well.
 
-    Parameters
-    ----------
-    scenario : Scenario
-    policy : ScenarioPolicy
-    seed, replication : int
-
     Raises
     ------
     InputError
@@ -91,4 +85,4 @@ class LiveRollout:
 
     def show(self, recorded: Recorded) -> Deployment:
         """Return one of `recorded` as the API shows it now."""
-        return make_deployment(self._policy, recorded, len(recorded.history.revisions))
+        return make_deployment(self._policy, recorded, len(recorded.history))

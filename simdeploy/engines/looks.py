@@ -44,10 +44,10 @@ def look_at(history: History, looks_ns: Sequence[int]) -> np.ndarray:
     -------
     ndarray of LOOK, shape (looks,)
     """
-    times = [time_ns for time_ns, _ in history.revisions]
+    times = history.times_ns
     looks = np.zeros(len(looks_ns), LOOK)
     for place, at_ns in enumerate(looks_ns):
-        fields = history.revisions[bisect_right(times, at_ns) - 1][1]._asdict()
+        fields = history.fields(bisect_right(times, at_ns) - 1)._asdict()
         state = STATES.index(fields["state"])
         values = (fields[name] for name in LOOK.names or () if name != "state")
         looks[place] = (state, *(NOT_THERE if value is None else value for value in values))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -29,65 +30,70 @@ def _flags() -> array[int]:
 class Transitions:
     """Changes of nodes' statuses and acts of the control plane, in order of time; statuses as places in `EVENT_WORDS`.
 
-    They are kept one after the other in one list, because a row of its own would cost the garbage collector a visit each. Columns
-    are made when they are first asked for, once all rows are there.
+    Numbers are packed into bytes, because the garbage collector would visit each number of a list. Columns are made when they are
+    first asked for, once all rows are there.
 
     Attributes
     ----------
-    fields : list
-        Of each row: time, round, node, status before, status after, wave, reason.
+    reason : list of str
+        Why.
     """
 
-    _N_COLUMNS = 7
+    _PACK = Struct("=6q").pack
 
     def __init__(self) -> None:
-        self.fields: list[Any] = []
+        self._numbers = bytearray()
+        self.reason: list[str] = []
+
+    def add(
+        self, time_ns: int, round_: int, node: int, from_status: int, to_status: int, wave: int, reason: str
+    ) -> None:
+        """Add a row."""
+        self._numbers += self._PACK(time_ns, round_, node, from_status, to_status, wave)
+        self.reason.append(reason)
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        return np.frombuffer(bytes(self._numbers), np.int64).reshape(-1, 6).T.copy()
+
+    def _column(self, place: int) -> np.ndarray:
+        column: np.ndarray = self._columns[place]
+        return column
 
     @property
     def last_ns(self) -> int:
         """When the last one happened."""
-        return int(self.fields[-self._N_COLUMNS])
-
-    @cached_property
-    def time_ns(self) -> np.ndarray:
-        """When each happened."""
-        return self._numbers(0)
-
-    @cached_property
-    def round(self) -> np.ndarray:
-        """In which round of an instant."""
-        return self._numbers(1)
-
-    @cached_property
-    def node(self) -> np.ndarray:
-        """Which node; `CONTROL_PLANE` if none."""
-        return self._numbers(2)
-
-    @cached_property
-    def from_status(self) -> np.ndarray:
-        """The status before."""
-        return self._numbers(3)
-
-    @cached_property
-    def to_status(self) -> np.ndarray:
-        """The status after."""
-        return self._numbers(4)
-
-    @cached_property
-    def wave(self) -> np.ndarray:
-        """The wave."""
-        return self._numbers(5)
+        return int(self.time_ns[-1])
 
     @property
-    def reason(self) -> list[str]:
-        """Why."""
-        return self._column(6)
+    def time_ns(self) -> np.ndarray:
+        """When each happened."""
+        return self._column(0)
 
-    def _column(self, place: int) -> list[Any]:
-        return self.fields[place :: self._N_COLUMNS]
+    @property
+    def round(self) -> np.ndarray:
+        """In which round of an instant."""
+        return self._column(1)
 
-    def _numbers(self, place: int) -> np.ndarray:
-        return np.array(self._column(place), np.int64)
+    @property
+    def node(self) -> np.ndarray:
+        """Which node; `CONTROL_PLANE` if none."""
+        return self._column(2)
+
+    @property
+    def from_status(self) -> np.ndarray:
+        """The status before."""
+        return self._column(3)
+
+    @property
+    def to_status(self) -> np.ndarray:
+        """The status after."""
+        return self._column(4)
+
+    @property
+    def wave(self) -> np.ndarray:
+        """The wave."""
+        return self._column(5)
 
 
 # Of windows of one node, each an interval after the one before: requests, failed ones, whether each is healthy, whether the node was up.
@@ -107,10 +113,13 @@ class Windows:
     are first asked for, once all windows are there: those that were added one by one, then those of spans.
     """
 
+    _N_FIELDS = 8  # of a span
+
     def __init__(self) -> None:
         self._end_ns, self._node, self._requests, self._failed = (_numbers() for _ in range(4))
         self._healthy, self._up, self._counted = (_flags() for _ in range(3))
-        # One after the other: node, end of the first window, interval, windows, whether they are counted.
+        # One after the other, because a row of its own would cost the garbage collector a visit each: node, end of the first
+        # window, interval, whether they are counted, then the columns of the windows.
         self._spans: list[Any] = []
 
     def add(self, end_ns: int, node: int, requests: int, failed: int, *, healthy: bool, up: bool, counted: bool) -> int:
@@ -130,11 +139,12 @@ class Windows:
 
     def extend(self, node: int, first_end: int, interval: int, span: Span, *, counted: bool) -> None:
         """Add the windows of a span."""
-        self._spans += (node, first_end, interval, span, counted)
+        requests, failed, healthy, up = span
+        self._spans += (node, first_end, interval, counted, requests, failed, healthy, up)
 
     @cached_property
     def _lengths(self) -> np.ndarray:
-        return np.array([len(failed) for _, failed, _, _ in self._spans[3::5]], np.int64)
+        return np.array(list(map(len, self._spans[4 :: self._N_FIELDS])), np.int64)
 
     @cached_property
     def end_ns(self) -> np.ndarray:
@@ -171,15 +181,15 @@ class Windows:
     @cached_property
     def counted(self) -> np.ndarray:
         """Whether it was counted."""
-        return np.concatenate([self._counted, self._repeat(4)]).astype(bool)
+        return np.concatenate([self._counted, self._repeat(3)]).astype(bool)
 
     def _repeat(self, place: int) -> np.ndarray:
         """Return what holds for all windows of a span, once for each of them."""
-        return np.repeat(np.array(self._spans[place::5], np.int64), self._lengths)
+        return np.repeat(np.array(self._spans[place :: self._N_FIELDS], np.int64), self._lengths)
 
     def _join(self, singles: array[int], place: int) -> np.ndarray:
         """Return a column of windows that were added one by one, and of those of spans."""
-        of_spans = chain.from_iterable([span[place] for span in self._spans[3::5]])
+        of_spans = chain.from_iterable(self._spans[4 + place :: self._N_FIELDS])
         return np.concatenate([singles, np.fromiter(of_spans, np.int64, count=int(self._lengths.sum()))])
 
 
@@ -212,20 +222,47 @@ class StatusFields(NamedTuple):
     healthy_deadline_ns: int | None
 
 
-@dataclass
 class History:
-    """The revisions of one deployment: what changed, one entry per settled instant with a change."""
+    """The revisions of one deployment: what changed, one per settled instant with a change.
 
-    total_nodes: int
-    revisions: list[tuple[int, StatusFields]] = field(default_factory=list)
+    Like those of `Transitions`, they are kept one after the other in one list.
+    """
+
+    _N_COLUMNS = 1 + len(StatusFields._fields)
+
+    def __init__(self, total_nodes: int) -> None:
+        self.total_nodes = total_nodes
+        self._fields: list[Any] = []
+        # Of the last revision and of the one before.
+        self._last: StatusFields | None = None
+        self._before: StatusFields | None = None
 
     def settle(self, time_ns: int, fields: StatusFields) -> None:
         """Note the fields as they are now; several notes at one instant leave one revision."""
-        revisions = self.revisions
-        if revisions and revisions[-1][0] == time_ns:
-            revisions.pop()
-        if not revisions or revisions[-1][1] != fields:
-            revisions.append((time_ns, fields))
+        revisions, n = self._fields, self._N_COLUMNS
+        if revisions and revisions[-n] == time_ns:
+            del revisions[-n:]
+            self._last = self._before
+        if fields != self._last:
+            revisions += (time_ns, *fields)
+            self._before, self._last = self._last, fields
+
+    def __len__(self) -> int:
+        return len(self._fields) // self._N_COLUMNS
+
+    @property
+    def times_ns(self) -> list[int]:
+        """When each revision was made."""
+        return self._fields[:: self._N_COLUMNS]
+
+    def fields(self, revision: int) -> StatusFields:
+        """Return the fields of a revision, counted from 0; from the end if below that."""
+        first = revision % len(self) * self._N_COLUMNS
+        return StatusFields(*self._fields[first + 1 : first + self._N_COLUMNS])
+
+    def column(self, name: str) -> list[Any]:
+        """Return one field of all revisions."""
+        return self._fields[1 + StatusFields._fields.index(name) :: self._N_COLUMNS]
 
 
 @dataclass(slots=True)
@@ -268,44 +305,28 @@ class NodeFate:
 
 @dataclass
 class Recording:
-    """Everything that one replication left behind.
-
-    Attributes
-    ----------
-    fates : list of NodeFate
-        By node number.
-    windows, compared : Windows
-        Of nodes on the new version, and of nodes on the old one that a gate compared them with.
-    update, rollback : History
-        Of the deployment, and of its rollback if there was one (None otherwise).
-    rolled_back : list of int
-        The nodes of that rollback, in the order of their dispatch.
-    waves, updated_nodes, failed_nodes : int
-        As the deployment counted them.
-    horizon_ns : int or None
-        End of the integrals.
-    gate_requests : int or None
-        Requests that gates of waves have looked at; None where nodes are judged by their own windows.
-    weight : float or None
-        Of the replication; None without a tilt.
-    """
+    """Everything that one replication left behind."""
 
     world: World
     type_name: str
-    fates: list[NodeFate]
+    fates: list[NodeFate]  # by node number
     transitions: Transitions
+    # windows, compared: of nodes on the new version, and of nodes on the old one that a gate compared them with
     windows: Windows
     compared: Windows
+    # update, rollback: of the deployment, and of its rollback if there was one (None otherwise)
     update: History
     rollback: History | None
-    rolled_back: list[int]
+    rolled_back: list[int]  # the nodes of that rollback, in the order of their dispatch
     canaries: list[int]
     state: str
+    # waves, updated_nodes, failed_nodes: as the deployment counted them
     waves: int
     updated_nodes: int
     failed_nodes: int
     makespan_ns: int | None
     restored_ns: int | None
-    horizon_ns: int | None
+    horizon_ns: int | None  # end of the integrals
+    # Requests that gates of waves have looked at; None where nodes are judged by their own windows.
     gate_requests: int | None
-    weight: float | None = None
+    weight: float | None = None  # of the replication; None without a tilt

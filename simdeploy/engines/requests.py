@@ -20,28 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PoolLoad:
-    """The load of one pool, piece by piece: within a piece the same nodes serve, and demand changes linearly.
+    """The load of one pool, piece by piece: within a piece the same nodes serve, and demand changes linearly."""
 
-    Attributes
-    ----------
-    times_ns : ndarray of int64
-        Where pieces begin; the last one is the end.
-    load, load_after : ndarray of float64
-        Demand over serving at the start and at the end of each piece; 0 while nobody serves.
-    served_s : ndarray of float64
-        Integral, up to the start of each piece, of the load that was served.
-    shed : float
-        Requests that nobody served.
-    lowest_ratio : float
-        Lowest capacity / demand; infinite without demand.
-    """
-
-    times_ns: np.ndarray
+    times_ns: np.ndarray  # where pieces begin; the last one is the end
+    # load, load_after: demand over serving at the start and at the end of each piece; 0 while nobody serves
     load: np.ndarray
     load_after: np.ndarray
-    served_s: np.ndarray
-    shed: float
-    lowest_ratio: float
+    served_s: np.ndarray  # integral, up to the start of each piece, of the load that was served
+    shed: float  # requests that nobody served
+    lowest_ratio: float  # lowest capacity / demand; infinite without demand
 
 
 class Requests:
@@ -54,7 +41,6 @@ class Requests:
     serving : callable
         Returns when it serves, once for each of its instances; neither is asked where nodes have requests of their own, unless
         somebody wants rates.
-    end_ns : int
     """
 
     def __init__(

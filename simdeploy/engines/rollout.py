@@ -142,8 +142,7 @@ class Rollout:
     def deployments(self) -> tuple[Deployment, ...]:
         """The deployment, and its rollback if there was one, as the API shows them at the end."""
         return tuple(
-            make_deployment(self.policy, recorded, len(recorded.history.revisions))
-            for recorded in self._deployments_recorded
+            make_deployment(self.policy, recorded, len(recorded.history)) for recorded in self._deployments_recorded
         )
 
     def deployment_at(self, revision: int, *, rollback: bool = False) -> Deployment:
@@ -163,7 +162,7 @@ class Rollout:
         """
         number = 1 if rollback else 0
         recorded = self._deployments_recorded
-        known = len(recorded[number].history.revisions) if number < len(recorded) else 0
+        known = len(recorded[number].history) if number < len(recorded) else 0
         if not 1 <= revision <= known:
             what = "rollback" if rollback else "deployment"
             raise InputError(f"no revision {revision} of the {what}: it has {known}")

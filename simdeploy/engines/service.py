@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,9 @@ from simdeploy.units import NS_PER_S
 from simdeploy.world.pools import pools_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from simdeploy.engines.recording import Recording
-    from simdeploy.world.availability import Spell
 
 
 class Service:
@@ -83,18 +83,12 @@ class Service:
     @cached_property
     def down(self) -> Intervals:
         """When a node that is missed was down by itself; one instant beyond the end, to see it settled."""
-        return self._within_scope(self._down(self._recording.world.down_spells)).clipped(0, self.end_ns + 1).union()
+        return self._find_down(undisturbed=False)
 
     @cached_property
     def down_anyway(self) -> Intervals:
         """When the same nodes would have been down without the rollout."""
-        world = self._recording.world
-
-        def spells(node: int, start: int, end: int) -> Iterator[Spell]:
-            disturbed = self._started[node] < FOREVER and world.is_disturbed(node)
-            return (world.undisturbed_down_spells if disturbed else world.down_spells)(node, start, end)
-
-        return self._within_scope(self._down(spells)).clipped(0, self.end_ns + 1).union()
+        return self._find_down(undisturbed=True)
 
     @cached_property
     def in_service(self) -> Intervals:
@@ -112,13 +106,24 @@ class Service:
     @cached_property
     def requests(self) -> Requests:
         """The requests of nodes that are missed."""
-        return Requests(self._recording.world, self._missed, lambda: self.in_service.and_also(self.beside), self.end_ns)
+        # They ask only as long as this is there, so that neither keeps the other: a large recording is freed at once.
+        service = weakref.proxy(self)
+        return Requests(
+            self._recording.world,
+            lambda: service.missed(),  # noqa: PLW0108 - a method would keep this
+            lambda: service.in_service.and_also(service.beside),
+            self.end_ns,
+        )
 
     @cached_property
     def requests_anyway(self) -> Requests:
         """The same if only those nodes were out of service that would be down anyway."""
+        service = weakref.proxy(self)
         return Requests(
-            self._recording.world, self._missed, lambda: self.down_anyway.outside(*self._missed_bounds), self.end_ns
+            self._recording.world,
+            lambda: service.missed(),  # noqa: PLW0108
+            lambda: service.served_anyway(),  # noqa: PLW0108
+            self.end_ns,
         )
 
     @cached_property
@@ -132,7 +137,12 @@ class Service:
             missed_until = np.where(self._status == STOPPED, np.minimum(self._resolved, missed_until), missed_until)
         return missed_from, missed_until
 
-    def _missed(self) -> Intervals:
+    def served_anyway(self) -> Intervals:
+        """Return when nodes that are missed would have served without the rollout."""
+        return self.down_anyway.outside(*self._missed_bounds)
+
+    def missed(self) -> Intervals:
+        """Return when each node is missed."""
         missed_from, missed_until = self._missed_bounds
         if self._type.leaves and self._recording.world.service is not None:
             missed_until = self._with_their_pools(missed_until)
@@ -159,13 +169,8 @@ class Service:
     @cached_property
     def degraded(self) -> Intervals:
         """Degraded spells of nodes, in service or not."""
-        world = self._recording.world
-        if not any(behaviour.flapping for behaviour in world.behaviours):
-            return Intervals.of(())
         until = self.end_ns + 1
-        return Intervals.of(
-            (node, start, end) for node in range(world.n_nodes) for start, end in world.degraded_spells(node, 0, until)
-        ).union()
+        return Intervals(*self._recording.world.all_degraded_spells(until)).clipped(0, until).union()
 
     @property
     def _out_by_status(self) -> Intervals:
@@ -191,14 +196,10 @@ class Service:
             return down.clipped(0, left[down.node])
         return down
 
-    def _down(self, spells: Callable[[int, int, int], Iterator[Spell]]) -> Intervals:
-        world = self._recording.world
-        if not world.anything_goes_down:
-            return Intervals.of(())
+    def _find_down(self, *, undisturbed: bool) -> Intervals:
         until = self.end_ns + 1
-        return Intervals.of(
-            (node, start, end) for node in range(world.n_nodes) for start, end in spells(node, 0, until)
-        )
+        down = Intervals(*self._recording.world.all_down_spells(until, undisturbed=undisturbed))
+        return self._within_scope(down).clipped(0, until).union()
 
     def _intervals(self, start: np.ndarray, end: np.ndarray) -> Intervals:
         return Intervals(np.arange(len(start)), start, end).clipped(0, FOREVER)

@@ -44,18 +44,10 @@ class Grid:
 
 @dataclass(frozen=True)
 class Traces:
-    """Traces of several policies over consecutive replications.
+    """Traces of several policies over consecutive replications."""
 
-    Attributes
-    ----------
-    values : ndarray of int32, shape (policies, replications, quantities, times)
-        `UNKNOWN` without requests.
-    kinds : ndarray of int32, shape (policies, replications)
-        The actual release's number; `NO_RELEASE` without one, `BROKEN` if the replication failed.
-    error : str
-        Of the first replication that failed; otherwise empty.
-    """
-
-    values: np.ndarray
+    values: np.ndarray  # int32, shape (policies, replications, quantities, times): `UNKNOWN` without requests
+    # int32, shape (policies, replications): the actual release's number; `NO_RELEASE` without one, `BROKEN` if the
+    # replication failed.
     kinds: np.ndarray
-    error: str = ""
+    error: str = ""  # of the first replication that failed; otherwise empty

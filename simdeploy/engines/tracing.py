@@ -66,11 +66,9 @@ def trace(recording: Recording, grid: Grid) -> np.ndarray:
     """
     service = Service(recording, open_end_ns=grid.last_ns)
     times = np.minimum(grid.times_ns, service.end_ns)
-    revisions = recording.update.revisions
-    revised_at = np.array([time for time, _ in revisions])
-    updated = np.array([fields.updated_nodes for _, fields in revisions])
-    failed = np.array([fields.failed_nodes for _, fields in revisions])
-    revision = np.searchsorted(revised_at, times, side="right") - 1
+    history = recording.update
+    updated, failed = np.array(history.column("updated_nodes")), np.array(history.column("failed_nodes"))
+    revision = np.searchsorted(history.times_ns, times, side="right") - 1
     old, new = ErrorRates(recording, service).at(times)
     demand, _, shed = service.requests.rates_at(times)
     shed_fraction = np.full(len(times), np.nan)

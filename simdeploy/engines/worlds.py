@@ -19,43 +19,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Worlds:
-    """Worlds, by the replications that they are put together from.
+    """Worlds, by the replications that they are put together from."""
 
-    Attributes
-    ----------
-    roots : ndarray of int, shape (worlds,)
-        The replication of what is drawn once for the whole fleet: kind of release, slowdown, level of start failures, the operator,
-        order and classes of nodes, nodes that are affected if their number is given, and zones.
-    nodes : ndarray of int, shape (worlds, nodes)
-        The replication of everything that is drawn for each node alone: attempts, windows, going back, whether it is affected if that is
-        a share, `after`, its level of failed requests, crashes, degraded spells and lines.
-    """
-
+    # int, shape (worlds,): the replication of what is drawn once for the whole fleet: kind of release, slowdown, level
+    # of start failures, the operator, order and classes of nodes, nodes that are affected if their number is given, and
+    # zones.
     roots: np.ndarray
+    # int, shape (worlds, nodes): the replication of everything that is drawn for each node alone: attempts, windows,
+    # going back, whether it is affected if that is a share, `after`, its level of failed requests, crashes, degraded
+    # spells and lines.
     nodes: np.ndarray
     blocks: ClassVar[frozenset[int]] = OF_NODES
 
 
 @dataclass(frozen=True)
 class Continuation:
-    """How worlds go on.
+    """How worlds go on."""
 
-    Attributes
-    ----------
-    script : tuple of ScriptedAct
-        What people do beside the scenario's script.
-    change : (int, ScenarioPolicy), optional
-        Another policy, and when it takes the place of the first one.
-    looks_ns : tuple of int
-        Instants at which the deployment is looked at, ascending.
-    nodes_at_ns : int, optional
-        Instant at which the nodes are.
-    """
-
-    script: tuple[ScriptedAct, ...] = ()
-    change: tuple[int, ScenarioPolicy] | None = None
-    looks_ns: tuple[int, ...] = ()
-    nodes_at_ns: int | None = None
+    script: tuple[ScriptedAct, ...] = ()  # what people do beside the scenario's script
+    change: tuple[int, ScenarioPolicy] | None = None  # another policy, and when it takes the place of the first one
+    looks_ns: tuple[int, ...] = ()  # instants at which the deployment is looked at, ascending
+    nodes_at_ns: int | None = None  # instant at which the nodes are
 
     @property
     def _events(self) -> list[tuple[int, object]]:

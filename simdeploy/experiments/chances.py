@@ -37,11 +37,6 @@ class StopChances:
     matter when, and in which wave: a rollout is stopped if a canary fails (under the gate `all_healthy`), or if more nodes
     fail than the limits allow.
 
-    Parameters
-    ----------
-    scenario : Scenario
-    kind : ReleaseKind
-
     Attributes
     ----------
     are_known : bool

@@ -48,9 +48,14 @@ class Gathered:
     replications: np.ndarray  # numbers of the columns of the outcomes
     kinds: Kinds | None  # of release, with their probabilities, if the table records them
 
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of the columns, as of a table."""
+        return [*self.cases.columns, "replication", *self.outcomes.columns]
 
-def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathered:
-    """Gather some columns of a table of replications; order and further columns don't matter.
+
+def gather(responses: pd.DataFrame | Batches | Gathered, columns: Sequence[str]) -> Gathered:
+    """Gather some columns of a table of replications, unless they are; order and further columns don't matter.
 
     Raises `InputError` if it is not such a table, lacks a column or has duplicate replications; or if it has weights
     but `columns` does not.
@@ -63,6 +68,8 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     >>> gathered.cases["policy"].tolist(), gathered.outcomes.numbers("makespan_s").tolist()
     (['a', 'b'], [[60.0, nan], [nan, 80.0]])
     """
+    if isinstance(responses, Gathered):
+        return responses
     kinds = Kinds.from_attrs(getattr(responses, "attrs", {}))
     if WEIGHT not in columns and not is_divided(responses):
         refuse_weights(responses.columns)
@@ -126,6 +133,7 @@ def _read(responses: Any, columns: Sequence[str]) -> pd.DataFrame:
     frame: pd.DataFrame = pd.concat(responses.batches(wanted)) if is_stored else responses[wanted]
     if frame.empty:
         raise InputError(Problem("the table of replications is empty"))
+    frame.attrs = {}  # pandas would copy them with every column that is taken out
     return frame
 
 

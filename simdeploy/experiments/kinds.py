@@ -37,18 +37,6 @@ class Kinds:
 
     Kind number k has replications k * `span` + 0, 1, 2, ..., so that no two kinds share a world.
 
-    Attributes
-    ----------
-    names : tuple of str
-        All kinds of the release, in the scenario's order.
-    are_defective : tuple of bool
-    probabilities : ndarray of float, shape (kinds,) or (cases, kinds)
-    stopped : ndarray of float, shape (cases, kinds), or None
-        The probability that a rollout is stopped if the release is of a kind; NaN where it isn't known without simulation,
-        None if it is known nowhere.
-    policies : tuple of str
-        The policy of each case, if that identifies it.
-
     Examples
     --------
     >>> kinds = Kinds(("good", "bad"), (False, True), np.array([0.9, 0.1]))
@@ -56,11 +44,13 @@ class Kinds:
     range(2147483648, 2147483650)
     """
 
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # all kinds of the release, in the scenario's order
     are_defective: tuple[bool, ...]
-    probabilities: np.ndarray
+    probabilities: np.ndarray  # float, shape (kinds,) or (cases, kinds)
+    # float, shape (cases, kinds), or None: the probability that a rollout is stopped if the release is of a kind; NaN
+    # where it isn't known without simulation, None if it is known nowhere.
     stopped: np.ndarray | None = None
-    policies: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()  # the policy of each case, if that identifies it
 
     @property
     def span(self) -> int:

@@ -38,18 +38,10 @@ GATE_KIND = f"{GATE}.kind"
 
 @dataclass(frozen=True)
 class Lever:
-    """A key that is varied.
+    """A key that is varied."""
 
-    Attributes
-    ----------
-    name : str
-        Full path, also its column: a policy's key as in the spec, a scenario's after ``scenario.``.
-    kind : {'whole', 'number', 'duration', 'truth', 'other'}
-        Kind of values; durations are seconds.
-    """
-
-    name: str
-    kind: Kind
+    name: str  # full path, also its column: a policy's key as in the spec, a scenario's after ``scenario.``
+    kind: Kind  # kind of values; durations are seconds
 
     @property
     def is_factor(self) -> bool:

@@ -23,23 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredKinds:
-    """Rows of worlds by kind of release, from the folders of the kinds.
-
-    Attributes
-    ----------
-    columns : tuple of str
-    attrs : dict
-        `strata` and `release`, as in the table of `replicate`.
-    manifest : dict
-        Of the first kind's folder: question, versions and hashes.
-    is_complete : bool
-        Whether no part is missing.
-    """
+    """Rows of worlds by kind of release, from the folders of the kinds."""
 
     columns: tuple[str, ...]
-    attrs: dict[str, Any]
-    manifest: Mapping[str, Any]
-    is_complete: bool
+    attrs: dict[str, Any]  # `strata` and `release`, as in the table of `replicate`
+    manifest: Mapping[str, Any]  # of the first kind's folder: question, versions and hashes
+    is_complete: bool  # whether no part is missing
     _rows: RowsByKind
 
     def __len__(self) -> int:

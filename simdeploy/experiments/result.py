@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, nearest, warn_user
+from simdeploy.errors import InputError, Problem, nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,11 +113,6 @@ class SweepResult:
             f"<tr><td>{html.escape(name)}</td><td>{html.escape(self.list_values(name))}</td></tr>" for name in named
         )
         return f"<table><caption>{html.escape(self._summary())}</caption><tbody>{rows}</tbody></table>"
-
-    def describe(self, key: str) -> str:
-        """Call `list_values` by its former name, which pandas uses for something else; the next release removes it."""
-        warn_user("SweepResult.describe is now list_values; the next release removes the old name", DeprecationWarning)
-        return self.list_values(key)
 
     def list_values(self, key: str) -> str:
         """Return the number of values of a key, and all of them or the first and last, as text.

@@ -13,7 +13,6 @@ from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import Design, keep_values
 from simdeploy.experiments.kinds import read_worlds
 from simdeploy.experiments.result import SweepResult
-from simdeploy.renaming import renamed
 from simdeploy.scenario import ScenarioOrPath
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     Policy = str | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy
 
 
-@renamed(policy="policies")
 def sweep(
     scenario: ScenarioOrPath | Sequence[ScenarioOrPath] | Mapping[str, ScenarioOrPath],
     policies: Policy | Sequence[Policy] | Mapping[str, Policy],

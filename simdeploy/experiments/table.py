@@ -79,7 +79,7 @@ class Outcomes:
         """Return the replications of several outcomes of the same policies and columns, side by side."""
         first = parts[0]
         n_replications = sum(part.shape[1] for part in parts)
-        joined = cls(first.shape[0], n_replications, columns=[*first._numbers, *first._codes])
+        joined = cls(first.shape[0], n_replications, columns=first.columns)
         start = 0
         for part in parts:
             here = slice(start, start + part.shape[1])
@@ -103,6 +103,11 @@ class Outcomes:
     def first(self) -> int:
         """The first replication."""
         return self._first
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return (*self._numbers, *self._codes)
 
     @property
     def is_ok(self) -> np.ndarray:

@@ -67,11 +67,8 @@ class Explorer:
 
     Parameters
     ----------
-    scenario : Scenario
     policies : mapping of str to ScenarioPolicy
         The first is where exploring begins.
-    seed : int
-    confidence_level : float
     engine : {'compiled', 'reference'}
     prepare : callable, optional
         Called once before anything is asked; it may set a better `engine` later.

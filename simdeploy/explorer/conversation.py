@@ -78,7 +78,6 @@ class Conversation:
 
     Parameters
     ----------
-    explorer : Explorer
     send : callable
         Takes each answer, a mapping of JSON values; called from the thread.
     """

@@ -46,18 +46,10 @@ Array = np.ndarray
 
 
 class Times(NamedTuple):
-    """A column of times: in seconds after the start of the rollout, or instants.
+    """A column of times: in seconds after the start of the rollout, or instants."""
 
-    Attributes
-    ----------
-    seconds : array of float or None
-        NaN where missing.
-    instants : array of datetime64[ns] or None
-        In UTC; NaT where missing.
-    """
-
-    seconds: Array | None
-    instants: Array | None
+    seconds: Array | None  # NaN where missing
+    instants: Array | None  # in UTC; NaT where missing
 
     @property
     def is_known(self) -> Array:
@@ -68,23 +60,12 @@ class Times(NamedTuple):
 
 @dataclass(frozen=True)
 class Refusal:
-    """Rows that can't be used, for one reason.
-
-    Attributes
-    ----------
-    rows : array of int
-    field : str
-        Name of the column in the file; empty if it concerns several.
-    message : str
-    find : callable
-        From a row to what was found there.
-    allowed : str or None
-    """
+    """Rows that can't be used, for one reason."""
 
     rows: Array
-    field: str
+    field: str  # name of the column in the file; empty if it concerns several
     message: str
-    find: Callable[[int], object] | None = None
+    find: Callable[[int], object] | None = None  # from a row to what was found there
     allowed: str | None = None
     meant: tuple[str, ...] = ()
 
@@ -104,8 +85,6 @@ class Rows:
 
     Parameters
     ----------
-    table : RawTable
-    file : str
     names : mapping of str to str
         Our names to those in the file, where they differ.
     """

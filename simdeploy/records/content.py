@@ -37,23 +37,12 @@ _NESTED = frozenset({"policy"})
 
 @dataclass(frozen=True, eq=False)
 class RawTable:
-    """Rows and columns as they are in a file.
+    """Rows and columns as they are in a file."""
 
-    Attributes
-    ----------
-    columns : mapping of str to pyarrow.ChunkedArray
-        Text as it stands there (CSV), or typed (Parquet, JSON).
-    n_rows : int
-    find_line : callable
-        From the number of a row to its line; None in files without lines.
-    hides_formulas : bool
-        Whether text that a spreadsheet would compute may have an apostrophe before it (CSV).
-    """
-
-    columns: Mapping[str, pa.ChunkedArray]
+    columns: Mapping[str, pa.ChunkedArray]  # text as it stands there (CSV), or typed (Parquet, JSON)
     n_rows: int
-    find_line: Callable[[int], int | None]
-    hides_formulas: bool = False
+    find_line: Callable[[int], int | None]  # from the number of a row to its line; None in files without lines
+    hides_formulas: bool = False  # whether text that a spreadsheet would compute may have an apostrophe before it (CSV)
 
 
 EMPTY = RawTable({}, 0, lambda _: None)
@@ -69,21 +58,12 @@ class Document(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """A file's content: a table, documents, or both where they are flat.
-
-    Attributes
-    ----------
-    file : str
-    table : RawTable or None
-    documents : tuple of Document
-    folder : str or None
-        Of a simulated rollout, instead of a file.
-    """
+    """A file's content: a table, documents, or both where they are flat."""
 
     file: str
     table: RawTable | None = None
     documents: tuple[Document, ...] = ()
-    folder: str | None = None
+    folder: str | None = None  # of a simulated rollout, instead of a file
     text: str = field(default="", repr=False)
 
     @cached_property

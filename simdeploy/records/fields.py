@@ -23,7 +23,6 @@ class Fields:
     ----------
     content : Content
         Of the file.
-    document : Document
     path : tuple of str or int
         To the part.
     data : object

@@ -128,21 +128,11 @@ def _count(problem: Problem, n_more: int) -> Problem:
 
 @dataclass(frozen=True)
 class PastRollouts:
-    """Rollouts that happened, as worlds.
+    """Rollouts that happened, as worlds."""
 
-    Attributes
-    ----------
-    digest : str
-        Of the records.
-    histories : tuple of History
-        In their order.
-    is_resampled : bool
-        Whether they are drawn, instead of taken one after the other.
-    """
-
-    digest: str
-    histories: tuple[History, ...] = field(compare=False, repr=False)
-    is_resampled: bool = False
+    digest: str  # of the records
+    histories: tuple[History, ...] = field(compare=False, repr=False)  # in their order
+    is_resampled: bool = False  # whether they are drawn, instead of taken one after the other
 
     @classmethod
     def of(cls, records: Records) -> PastRollouts:

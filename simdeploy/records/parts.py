@@ -28,32 +28,18 @@ class Dropped(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What one file says.
-
-    Attributes
-    ----------
-    file : str
-    frames : mapping of str to DataFrame
-        By the name of the table of `Records`, with some of its columns. A time `x_s` may be in a column `x` instead, as an instant
-        (datetime64[ns], without a zone: in UTC). A column `row` has the numbers of the rows.
-    find_line : callable
-        From the number of a row to its line.
-    dropped : list of Dropped
-    is_own : bool
-        Whether simdeploy wrote it, so that nothing in it needs to be checked or completed.
-    first_seen : Series or None
-        By rollout, an instant from which its times are counted if no start of it is known.
-    alone : str
-        Name of the rollout that windows without one are of, if no other is on record.
-    """
+    """What one file says."""
 
     file: str
+    # By the name of the table of `Records`, with some of its columns. A time `x_s` may be in a column `x` instead, as
+    # an instant (datetime64[ns], without a zone: in UTC). A column `row` has the numbers of the rows.
     frames: Mapping[str, pd.DataFrame]
-    find_line: Callable[[int], int | None] = lambda _: None
+    find_line: Callable[[int], int | None] = lambda _: None  # from the number of a row to its line
     dropped: list[Dropped] = field(default_factory=list)
-    is_own: bool = False
+    is_own: bool = False  # whether simdeploy wrote it, so that nothing in it needs to be checked or completed
+    # By rollout, an instant from which its times are counted if no start of it is known.
     first_seen: pd.Series | None = None
-    alone: str = ""
+    alone: str = ""  # name of the rollout that windows without one are of, if no other is on record
 
     def drop(self, rows: pd.Series, reason: str) -> None:
         """Remember rows that were left out."""

@@ -72,33 +72,19 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table.
+    """A column of a table."""
 
-    Attributes
-    ----------
-    name : str
-        The frame's column.
-    heading : str
-        What people read.
-    kind : Kind, default 'text'
-        A text; the value of a factor; a count; a number with one decimal, or four digits; a p-value; a share as a
-        percentage; yes or no; an estimate with its interval, or a difference, with a sign and percentages in points;
-        stacked, the interval is on a line below.
-    scale : Scale, Measure or str
-        Of an estimate or difference; a measure stands for a scale that fits all rows, a name for a column with the scale
-        of each row.
-    below : str
-        A column of text for a further line of each cell.
-    is_optional : bool, default False
-        Whether to leave the column out if it is blank in all rows.
-    """
-
-    name: str
-    heading: str
+    name: str  # the frame's column
+    heading: str  # what people read
+    # A text; the value of a factor; a count; a number with one decimal, or four digits; a p-value; a share as a
+    # percentage; yes or no; an estimate with its interval, or a difference, with a sign and percentages in points;
+    # stacked, the interval is on a line below.
     kind: Kind = "text"
+    # Of an estimate or difference; a measure stands for a scale that fits all rows, a name for a column with the scale
+    # of each row.
     scale: Scale | Measure | str = NO_SCALE
-    below: str = ""
-    is_optional: bool = False
+    below: str = ""  # a column of text for a further line of each cell
+    is_optional: bool = False  # whether to leave the column out if it is blank in all rows
 
 
 def make_table(
@@ -154,7 +140,6 @@ def spread(
 
     Parameters
     ----------
-    frame : DataFrame
     rows, columns : str
         The columns that identify its rows.
     of : str, default 'estimate'

@@ -7,30 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TypeTraits:
-    """What a type of deployment means for its nodes.
+    """What a type of deployment means for its nodes."""
 
-    Attributes
-    ----------
-    releases : bool
-        Whether nodes serve a new version.
-    undone : bool
-        Whether a stop or an escape is rolled back.
-    begins : bool
-        Whether there is no old version (create): rollback removes a node.
-    leaves : bool
-        Whether nodes leave for good (stop).
-    first : int
-        Version before, if versions are not given.
-    step : int
-        Usual increase of the version.
-    """
-
-    releases: bool
-    undone: bool
-    first: int
-    step: int
-    begins: bool = False
-    leaves: bool = False
+    releases: bool  # whether nodes serve a new version
+    undone: bool  # whether a stop or an escape is rolled back
+    first: int  # version before, if versions are not given
+    step: int  # usual increase of the version
+    begins: bool = False  # whether there is no old version (create): rollback removes a node
+    leaves: bool = False  # whether nodes leave for good (stop)
 
     @property
     def replaces(self) -> bool:

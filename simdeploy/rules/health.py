@@ -23,47 +23,21 @@ NodeVerdict: TypeAlias = Literal["running", "failed"] | None
 
 @dataclass(frozen=True)
 class HealthRule:
-    """A health check with its thresholds in whole numbers.
+    """A health check with its thresholds in whole numbers."""
 
-    Attributes
-    ----------
-    interval_ns : int
-        Length of a window.
-    is_checked : bool
-        False for the strategy immediate, which checks no node and has no deadline.
-    deadline_ns : int
-        Longest wait for a verdict.
-    deadline_from_dispatch : bool
-        Whether the deadline's clock starts at dispatch, otherwise when starting ends.
-    windows_needed : int
-        Healthy windows until a node is running; 0 needs none.
-    consecutive : bool
-        Whether one bad window restarts the count.
-    failure_threshold : int or None
-        Unhealthy windows until a node has failed.
-    cumulative : bool
-        Whether they need not be consecutive.
-    retries : int
-        How often a node that did not start is tried again.
-    retry_delay_ns : int
-        Pause before each of them.
-    retries_unhealthy : bool
-        Whether that holds for a node that failed its health check as well.
-    """
-
-    interval_ns: int
-    is_checked: bool
-    deadline_ns: int
-    deadline_from_dispatch: bool
-    windows_needed: int
-    consecutive: bool
-    failure_threshold: int | None
+    interval_ns: int  # length of a window
+    is_checked: bool  # False for the strategy immediate, which checks no node and has no deadline
+    deadline_ns: int  # longest wait for a verdict
+    deadline_from_dispatch: bool  # whether the deadline's clock starts at dispatch, otherwise when starting ends
+    windows_needed: int  # healthy windows until a node is running; 0 needs none
+    consecutive: bool  # whether one bad window restarts the count
+    failure_threshold: int | None  # unhealthy windows until a node has failed
     max_error_rate: Fraction
     no_traffic_is_healthy: bool
-    cumulative: bool = False
-    retries: int = 0
-    retry_delay_ns: int = 0
-    retries_unhealthy: bool = False
+    cumulative: bool = False  # whether they need not be consecutive
+    retries: int = 0  # how often a node that did not start is tried again
+    retry_delay_ns: int = 0  # pause before each of them
+    retries_unhealthy: bool = False  # whether that holds for a node that failed its health check as well
 
     def of_wave(self, watch: WaveWatch) -> HealthRule:
         """Return the rule for the nodes of a wave."""

@@ -22,69 +22,36 @@ NO_PERCENT = Fraction(200)
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts compared with the limits.
+    """The counts compared with the limits."""
 
-    Attributes
-    ----------
-    failed, running : int
-        Nodes that ever failed, and that ever reached running.
-    wave_failed, wave_size : int
-        Failed nodes of the wave being judged, and its size.
-    counted : int or None
-        What `max_failed_nodes` bounds, if that is not `failed`: failures in a row, or failed tries.
-    wave : WaveLimits
-        Limits of the wave being judged alone.
-    zone_failed, zone_size : int
-        Failed nodes of the zone being judged, and its size.
-    """
-
+    # failed, running: nodes that ever failed, and that ever reached running
     failed: int
     running: int
+    # wave_failed, wave_size: failed nodes of the wave being judged, and its size
     wave_failed: int
     wave_size: int
+    # What `max_failed_nodes` bounds, if that is not `failed`: failures in a row, or failed tries.
     counted: int | None = None
-    wave: WaveLimits = NO_WAVE_LIMITS
+    wave: WaveLimits = NO_WAVE_LIMITS  # limits of the wave being judged alone
+    # zone_failed, zone_size: failed nodes of the zone being judged, and its size
     zone_failed: int = 0
     zone_size: int = 0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a policy under an orchestrator.
+    """The limits of a policy under an orchestrator."""
 
-    Attributes
-    ----------
-    max_failed_nodes : int
-        `NO_COUNT` where there is none.
-    max_failed_nodes_percent : Fraction
-        `NO_PERCENT` where there is none.
-    reaches : bool
-        Whether a limit is crossed when reached, otherwise only above it.
-    both : bool
-        Whether count and percent must be crossed, otherwise either.
-    percent_of : {'fleet', 'resolved', 'wave'}
-    minimum_sample : int
-        Resolved nodes below which the percent limit is not crossed.
-    total : int
-        Nodes of the fleet, including skipped ones.
-    per_zone : int, Fraction or None
-        Of a zone's failed nodes: a number, or a percent of its nodes.
-    consecutive : bool
-        Whether the count bounds failures in a row.
-    counts_tries : bool
-        Whether the count bounds failed tries, of which a node may have several.
-    """
-
-    max_failed_nodes: int
-    max_failed_nodes_percent: Fraction
-    reaches: bool
-    both: bool
+    max_failed_nodes: int  # `NO_COUNT` where there is none
+    max_failed_nodes_percent: Fraction  # `NO_PERCENT` where there is none
+    reaches: bool  # whether a limit is crossed when reached, otherwise only above it
+    both: bool  # whether count and percent must be crossed, otherwise either
     percent_of: PercentOf
-    minimum_sample: int
-    total: int
-    per_zone: int | Fraction | None = None
-    consecutive: bool = False
-    counts_tries: bool = False
+    minimum_sample: int  # resolved nodes below which the percent limit is not crossed
+    total: int  # nodes of the fleet, including skipped ones
+    per_zone: int | Fraction | None = None  # of a zone's failed nodes: a number, or a percent of its nodes
+    consecutive: bool = False  # whether the count bounds failures in a row
+    counts_tries: bool = False  # whether the count bounds failed tries, of which a node may have several
 
     def crossed(self, counts: Counts) -> str | None:
         """Return which limit is crossed, in words for the deployment's message; None if the rollout may continue.

@@ -22,124 +22,62 @@ _OF_OTHERS = MappingProxyType({"of others": True})
 
 @dataclass(frozen=True)
 class Rate:
-    """Batches under ``pacing: rate``: one a minute, growing with time or with the nodes that had their turn.
+    """Batches under ``pacing: rate``: one a minute, growing with time or with the nodes that had their turn."""
 
-    Attributes
-    ----------
-    per_minute : Fraction
-        Nodes in the first batch.
-    growth : Fraction
-        Factor from batch to batch.
-    max_per_minute : Fraction or None
-        Largest batch; None without a limit.
-    growth_every : int or None
-        Nodes of earlier batches after each of which a batch grows; None: after each batch.
-    """
-
-    per_minute: Fraction = Fraction(50)
-    growth: Fraction = Fraction(1)
-    max_per_minute: Fraction | None = None
+    per_minute: Fraction = Fraction(50)  # nodes in the first batch
+    growth: Fraction = Fraction(1)  # factor from batch to batch
+    max_per_minute: Fraction | None = None  # largest batch; None without a limit
+    # Nodes of earlier batches after each of which a batch grows; None: after each batch.
     growth_every: int | None = None
 
 
 @dataclass(frozen=True)
 class Orchestrator:
-    """One value per switch; the defaults are the preset ``expanso``.
+    """One value per switch; the defaults are the preset ``expanso``."""
 
-    Attributes
-    ----------
-    preset : str
-        The bundle that the switches started from.
-    pacing : {'barrier', 'sliding', 'rate'}
-        The next nodes go when the whole wave is resolved, when a slot is free, or by the clock.
-    failed_node_holds_slot : bool
-        Whether a failed node keeps its slot (sliding, or within a wave).
-    failed_node_freezes : bool
-        Whether nothing more is dispatched once a node has failed.
-    slot_until : {'resolved', 'started'}
-        When a node's slot is free.
-    all_slots_held : {'wait', 'fail'}
-        What happens to a rollout that can't go on because of failed nodes: it waits for ever, or it fails.
-    lost_waves : {'continue', 'fail'}
-        Whether a rollout fails once a wave is resolved and none of its nodes is running: all failed or were passed over.
-    limit_comparison : {'exceeds', 'reaches'}
-        Whether the rollout stops above a limit or at it.
-    limit_combination : {'either', 'both'}
-        Of count and percent.
-    failures_counted : {'cumulative', 'consecutive'}
-        Whether `max_failed_nodes` bounds all failures, or those since a node last became running.
-    failed_tries_count : bool
-        Whether each failed try of a node counts for `max_failed_nodes`, not only its last.
-    failed_percent_of : {'fleet', 'resolved', 'wave'}
-        The denominator of the percent limit.
-    limits_judged : {'at_once', 'wave_end'}
-        When; under sliding always at once.
-    minimum_sample : int
-        Resolved nodes before a percent limit applies.
-    limits_apply_to_immediate : bool
-    canary_size : {'larger', 'count_first', 'percent_first'}
-        Which of count and percent counts when both are set.
-    canary_rounding : {'ceil', 'floor', 'nearest'}
-        Of a percent of the nodes; never below 1.
-    wave_rounding : {'ceil', 'floor', 'nearest'}
-        Of a percent of the nodes in the general dialect; never below 1.
-    canary_gate : {'all_healthy', 'limits'}
-        Whether one failed canary stops the rollout, or canaries count like any node.
-    deadline_starts : {'dispatch', 'started'}
-    window_reset : bool
-        Whether one bad window restarts min_healthy_time.
-    bake_time_ns : int
-        Pause after a wave, nanoseconds.
-    reporting_delay_ns : int
-        By how much later a verdict is judged than pacing acts on it, nanoseconds.
-    rate : Rate
-    no_traffic : {'healthy', 'unhealthy'}
-        What a window without requests is.
-    node_local_rollback : bool
-        Whether a failed node goes back by itself.
-    on_failure : {'rollback', 'pause', 'stop', 'continue'}
-    rollback_pacing : {'all_at_once', 'max_parallel'}
-    unreachable_nodes : {'fail', 'skip', 'wait'}
-        What happens to nodes that are down or offline when their turn comes.
-    paused_clocks : {'run', 'stop'}
-        Whether bake time, promotion delay and rate clock go on while paused.
-    explicit_zero_limit : {'zero_tolerance', 'default'}
-        What an explicit 0 of a limit means.
-    cant_tell : {'wait', 'pass', 'stop'}
-        What a gate does that can't tell at the end of the observation: wait until the deadline, pass, or stop.
-    """
-
-    preset: str = "expanso"
+    preset: str = "expanso"  # the bundle that the switches started from
+    # The next nodes go when the whole wave is resolved, when a slot is free, or by the clock.
     pacing: Pacing = "barrier"
-    failed_node_holds_slot: bool = False
+    failed_node_holds_slot: bool = False  # whether a failed node keeps its slot (sliding, or within a wave)
+    # Whether nothing more is dispatched once a node has failed.
     failed_node_freezes: bool = field(default=False, metadata=_OF_OTHERS)
+    # When a node's slot is free.
     slot_until: Literal["resolved", "started"] = field(default="resolved", metadata=_OF_OTHERS)
+    # What happens to a rollout that can't go on because of failed nodes: it waits for ever, or it fails.
     all_slots_held: Literal["wait", "fail"] = field(default="wait", metadata=_OF_OTHERS)
+    # Whether a rollout fails once a wave is resolved and none of its nodes is running: all failed or were passed over.
     lost_waves: Literal["continue", "fail"] = field(default="continue", metadata=_OF_OTHERS)
-    limit_comparison: Literal["exceeds", "reaches"] = "exceeds"
-    limit_combination: Literal["either", "both"] = "either"
+    limit_comparison: Literal["exceeds", "reaches"] = "exceeds"  # whether the rollout stops above a limit or at it
+    limit_combination: Literal["either", "both"] = "either"  # of count and percent
+    # Whether `max_failed_nodes` bounds all failures, or those since a node last became running.
     failures_counted: Literal["cumulative", "consecutive"] = field(default="cumulative", metadata=_OF_OTHERS)
+    # Whether each failed try of a node counts for `max_failed_nodes`, not only its last.
     failed_tries_count: bool = field(default=False, metadata=_OF_OTHERS)
-    failed_percent_of: PercentOf = "fleet"
-    limits_judged: Literal["at_once", "wave_end"] = "at_once"
-    minimum_sample: int = 0
+    failed_percent_of: PercentOf = "fleet"  # the denominator of the percent limit
+    limits_judged: Literal["at_once", "wave_end"] = "at_once"  # when; under sliding always at once
+    minimum_sample: int = 0  # resolved nodes before a percent limit applies
     limits_apply_to_immediate: bool = True
+    # Which of count and percent counts when both are set.
     canary_size: Literal["larger", "count_first", "percent_first"] = "larger"
-    canary_rounding: Rounding = "ceil"
+    canary_rounding: Rounding = "ceil"  # of a percent of the nodes; never below 1
+    # Of a percent of the nodes in the general dialect; never below 1.
     wave_rounding: Rounding = field(default="ceil", metadata=_OF_OTHERS)
+    # Whether one failed canary stops the rollout, or canaries count like any node.
     canary_gate: Literal["all_healthy", "limits"] = "all_healthy"
     deadline_starts: Literal["dispatch", "started"] = "dispatch"
-    window_reset: bool = True
-    bake_time_ns: int = 0
-    reporting_delay_ns: int = 0
+    window_reset: bool = True  # whether one bad window restarts min_healthy_time
+    bake_time_ns: int = 0  # pause after a wave, nanoseconds
+    reporting_delay_ns: int = 0  # by how much later a verdict is judged than pacing acts on it, nanoseconds
     rate: Rate = Rate()
-    no_traffic: Literal["healthy", "unhealthy"] = "healthy"
-    node_local_rollback: bool = False
+    no_traffic: Literal["healthy", "unhealthy"] = "healthy"  # what a window without requests is
+    node_local_rollback: bool = False  # whether a failed node goes back by itself
     on_failure: OnFailure = "rollback"
     rollback_pacing: Literal["all_at_once", "max_parallel"] = "all_at_once"
-    unreachable_nodes: UnreachableNodes = "fail"
+    unreachable_nodes: UnreachableNodes = "fail"  # what happens to nodes that are down or offline when their turn comes
+    # Whether bake time, promotion delay and rate clock go on while paused.
     paused_clocks: Literal["run", "stop"] = "run"
-    explicit_zero_limit: Literal["zero_tolerance", "default"] = "zero_tolerance"
+    explicit_zero_limit: Literal["zero_tolerance", "default"] = "zero_tolerance"  # what an explicit 0 of a limit means
+    # What a gate does that can't tell at the end of the observation: wait until the deadline, pass, or stop.
     cant_tell: CantTell = "wait"
 
     def switches(self) -> dict[str, Any]:

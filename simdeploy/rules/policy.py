@@ -14,35 +14,16 @@ Dialect = Literal["deployment", "rollout", "general"]
 
 @dataclass(frozen=True)
 class WaveTerms:
-    """One entry of a list of waves.
+    """One entry of a list of waves."""
 
-    Attributes
-    ----------
-    amount : int or Fraction
-        Nodes, or a percent of them.
-    is_until : bool
-        Whether the amount counts the nodes of all waves before as well.
-    bake_ns : int or None
-        Pause after the wave; None is the orchestrator's.
-    max_failed_nodes : int or None
-    max_failed_nodes_percent : Fraction or None
-        Limits of this wave alone; the percent is of its nodes.
-    min_healthy_ns : int or None
-        Healthy time of its nodes; None is the policy's.
-    by_gate : bool
-        Whether the gate judges it.
-    promotion : bool
-        Whether it awaits a promotion, as canaries do.
-    """
-
-    amount: int | Fraction
-    is_until: bool = False
-    bake_ns: int | None = None
+    amount: int | Fraction  # nodes, or a percent of them
+    is_until: bool = False  # whether the amount counts the nodes of all waves before as well
+    bake_ns: int | None = None  # pause after the wave; None is the orchestrator's
     max_failed_nodes: int | None = None
-    max_failed_nodes_percent: Fraction | None = None
-    min_healthy_ns: int | None = None
-    by_gate: bool = True
-    promotion: bool = False
+    max_failed_nodes_percent: Fraction | None = None  # limits of this wave alone; the percent is of its nodes
+    min_healthy_ns: int | None = None  # healthy time of its nodes; None is the policy's
+    by_gate: bool = True  # whether the gate judges it
+    promotion: bool = False  # whether it awaits a promotion, as canaries do
 
 
 @dataclass(frozen=True)
@@ -93,89 +74,45 @@ class Policy:
 
     Unset is kept apart from 0 because a switch of the orchestrator decides what an explicit 0 means. An amount is a whole
     number of nodes, or a fraction that is a percent of them.
-
-    Attributes
-    ----------
-    dialect : {'deployment', 'rollout', 'general'}
-        The form it was written in.
-    strategy : {'immediate', 'rolling', 'canary'}
-    max_parallel : int or Fraction
-        Nodes (0: all at once); in the rollout dialect a percent of all nodes (0: 10); in the general dialect an amount.
-    canary_count, canary_percent : int
-        0 is unset.
-    auto_promote : bool
-    deadline_ns : int or None
-        Longest wait for a node to become healthy; None only for immediate without a health check.
-    interval_ns : int
-        Length of one evaluation window.
-    max_error_rate : Fraction or None
-        Highest fraction of failed requests in a healthy window.
-    min_healthy_ns : int or None
-        Continuous healthy time (not in the rollout dialect).
-    success_threshold, failure_threshold : int or None
-        Windows to be healthy, or to fail (not in the deployment dialect).
-    max_failed_nodes : int or None
-    max_failed_nodes_percent : Fraction or None
-        Of whatever the orchestrator's `failed_percent_of` says, 0 to 100.
-    no_auto_rollback : bool
-    gate : GateTerms or None
-        What judges the new version, beyond the API; None is the API's threshold.
-    waves : tuple of WaveTerms
-        Empty: all waves are of `max_parallel` nodes. This and what follows is of the general dialect only.
-    zone_by_zone : bool
-    zone_bake_ns, first_zone_bake_ns : int or None
-        Pause after the last wave of a zone, and of the first zone.
-    max_parallel_per_zone : int or Fraction
-        Amount of each zone in flight at once; 0 is all.
-    surge : int or Fraction
-        Amount of nodes in flight that are updated beside their old instance.
-    surge_canaries : bool
-        Whether all canaries are.
-    slot_delay_ns : int
-    cumulative_failures : bool
-        Whether the windows of `failure_threshold` need not be consecutive.
-    max_failed_nodes_per_zone : int, Fraction or None
-    retries : int
-    retry_delay_ns : int
-    retry_unhealthy : bool
-        Whether nodes that fail their health check are tried again as well.
-    progress_deadline_ns, rollout_deadline_ns : int or None
-    rollback_parallel : int, Fraction or None
-        Amount going back at once; 0 is all, None as the orchestrator says.
-    rollback_delay_ns : int
     """
 
-    dialect: Dialect
+    dialect: Dialect  # the form it was written in
     strategy: Strategy
+    # Nodes (0: all at once); in the rollout dialect a percent of all nodes (0: 10); in the general dialect an amount.
     max_parallel: int | Fraction
+    # canary_count, canary_percent: 0 is unset
     canary_count: int
     canary_percent: int
     auto_promote: bool
-    deadline_ns: int | None
-    interval_ns: int
-    max_error_rate: Fraction | None
-    min_healthy_ns: int | None
+    deadline_ns: int | None  # longest wait for a node to become healthy; None only for immediate without a health check
+    interval_ns: int  # length of one evaluation window
+    max_error_rate: Fraction | None  # highest fraction of failed requests in a healthy window
+    min_healthy_ns: int | None  # continuous healthy time (not in the rollout dialect)
+    # success_threshold, failure_threshold: windows to be healthy, or to fail (not in the deployment dialect)
     success_threshold: int | None
     failure_threshold: int | None
     max_failed_nodes: int | None
-    max_failed_nodes_percent: Fraction | None
+    max_failed_nodes_percent: Fraction | None  # of whatever the orchestrator's `failed_percent_of` says, 0 to 100
     no_auto_rollback: bool
-    gate: GateTerms | None = None
+    gate: GateTerms | None = None  # what judges the new version, beyond the API; None is the API's threshold
+    # Empty: all waves are of `max_parallel` nodes. This and what follows is of the general dialect only.
     waves: tuple[WaveTerms, ...] = ()
     zone_by_zone: bool = False
+    # zone_bake_ns, first_zone_bake_ns: pause after the last wave of a zone, and of the first zone
     zone_bake_ns: int | None = None
     first_zone_bake_ns: int | None = None
-    max_parallel_per_zone: int | Fraction = 0
-    surge: int | Fraction = 0
-    surge_canaries: bool = False
+    max_parallel_per_zone: int | Fraction = 0  # amount of each zone in flight at once; 0 is all
+    surge: int | Fraction = 0  # amount of nodes in flight that are updated beside their old instance
+    surge_canaries: bool = False  # whether all canaries are
     slot_delay_ns: int = 0
-    cumulative_failures: bool = False
+    cumulative_failures: bool = False  # whether the windows of `failure_threshold` need not be consecutive
     max_failed_nodes_per_zone: int | Fraction | None = None
     retries: int = 0
     retry_delay_ns: int = 0
-    retry_unhealthy: bool = False
+    retry_unhealthy: bool = False  # whether nodes that fail their health check are tried again as well
     progress_deadline_ns: int | None = None
     rollout_deadline_ns: int | None = None
+    # Amount going back at once; 0 is all, None as the orchestrator says.
     rollback_parallel: int | Fraction | None = None
     rollback_delay_ns: int = 0
 

@@ -29,17 +29,10 @@ _ROUNDINGS: dict[Rounding, Callable[[Fraction], int]] = {
 
 @dataclass(frozen=True)
 class WaveLimits:
-    """Limits of one wave alone; None where there is none.
-
-    Attributes
-    ----------
-    count : int or None
-    percent : Fraction or None
-        Of the wave's nodes.
-    """
+    """Limits of one wave alone; None where there is none."""
 
     count: int | None = None
-    percent: Fraction | None = None
+    percent: Fraction | None = None  # of the wave's nodes
 
 
 NO_WAVE_LIMITS = WaveLimits()
@@ -47,18 +40,10 @@ NO_WAVE_LIMITS = WaveLimits()
 
 @dataclass(frozen=True)
 class WaveWatch:
-    """How the nodes of one wave are watched, where that is not as the policy's health check says.
+    """How the nodes of one wave are watched, where that is not as the policy's health check says."""
 
-    Attributes
-    ----------
-    min_healthy_ns : int or None
-        Healthy time that they need; None is the policy's.
-    by_gate : bool
-        Whether the gate judges the wave.
-    """
-
-    min_healthy_ns: int | None = None
-    by_gate: bool = True
+    min_healthy_ns: int | None = None  # healthy time that they need; None is the policy's
+    by_gate: bool = True  # whether the gate judges the wave
 
 
 USUAL_WATCH = WaveWatch()
@@ -66,53 +51,26 @@ USUAL_WATCH = WaveWatch()
 
 @dataclass(frozen=True)
 class Plan:
-    """Number of nodes per wave, and what holds for each.
+    """Number of nodes per wave, and what holds for each."""
 
-    Attributes
-    ----------
-    total : int
-        Nodes of the fleet.
-    canaries : int
-        Size of the canary set, which is a separate wave; 0 without one.
-    parallel : int
-        Nodes in flight at once: a wave's size, or the slots under sliding and within waves.
-    pacing : {'barrier', 'sliding', 'rate'}
-        Waves of a list are paced by barriers.
-    sizes : tuple of int
-        Nodes of every wave, canaries first; they sum to `total`. Under sliding without a list of waves all nodes after the
-        canaries are one wave.
-    bakes_ns : tuple of int
-        Pause after every wave, nanoseconds; 0 after the last.
-    promotions : tuple of bool
-        Whether each wave awaits a promotion; canaries do.
-    limits : tuple of WaveLimits
-        One per wave; empty if no wave has its own.
-    watches : tuple of WaveWatch
-        The same.
-    per_zone : int
-        Nodes of one zone in flight at once; `total` where nothing bounds them.
-    surge, canary_surge : int
-        Nodes in flight that are updated beside their old instance: when a node is dispatched, and when a canary is.
-    rollback : int
-        Nodes that go back at once.
-    is_list : bool
-        Whether the waves are those of a list, within which `parallel` bounds the nodes in flight.
-    """
-
-    total: int
-    canaries: int
-    parallel: int
-    pacing: Pacing
+    total: int  # nodes of the fleet
+    canaries: int  # size of the canary set, which is a separate wave; 0 without one
+    parallel: int  # nodes in flight at once: a wave's size, or the slots under sliding and within waves
+    pacing: Pacing  # waves of a list are paced by barriers
+    # Nodes of every wave, canaries first; they sum to `total`. Under sliding without a list of waves all nodes after
+    # the canaries are one wave.
     sizes: tuple[int, ...]
-    bakes_ns: tuple[int, ...]
-    per_zone: int
+    bakes_ns: tuple[int, ...]  # pause after every wave, nanoseconds; 0 after the last
+    per_zone: int  # nodes of one zone in flight at once; `total` where nothing bounds them
+    # surge, canary_surge: nodes in flight that are updated beside their old instance: when a node is dispatched, and
+    # when a canary is
     surge: int
     canary_surge: int
-    rollback: int
-    promotions: tuple[bool, ...]
-    limits: tuple[WaveLimits, ...] = ()
-    watches: tuple[WaveWatch, ...] = ()
-    is_list: bool = False
+    rollback: int  # nodes that go back at once
+    promotions: tuple[bool, ...]  # whether each wave awaits a promotion; canaries do
+    limits: tuple[WaveLimits, ...] = ()  # one per wave; empty if no wave has its own
+    watches: tuple[WaveWatch, ...] = ()  # the same
+    is_list: bool = False  # whether the waves are those of a list, within which `parallel` bounds the nodes in flight
 
     @property
     def has_slots(self) -> bool:

@@ -17,34 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a report says.
+    """What a report says."""
 
-    Attributes
-    ----------
-    title, about : str
-        The scenario, and what it says of itself.
-    result : Result
-        Has the answer, the tables and the picture.
-    assumptions : tuple of Table
-        The scenario as far as it is known, and the switches of the orchestrator.
-    dials : Dials or None
-        The grid behind the sliders, if there is one.
-    policies : mapping
-        By name, their specs by dialect.
-    command : str or None
-        The command line that writes the report, or the result that it shows.
-    origin : Table
-        Seed, engine, versions, digests.
-    """
-
+    # title, about: the scenario, and what it says of itself
     title: str
     about: str
-    result: Result
-    assumptions: tuple[Table, ...]
-    dials: Dials | None
-    policies: Mapping[str, Specs]
-    command: str | None
-    origin: Table
+    result: Result  # has the answer, the tables and the picture
+    assumptions: tuple[Table, ...]  # the scenario as far as it is known, and the switches of the orchestrator
+    dials: Dials | None  # the grid behind the sliders, if there is one
+    policies: Mapping[str, Specs]  # by name, their specs by dialect
+    command: str | None  # the command line that writes the report, or the result that it shows
+    origin: Table  # seed, engine, versions, digests
 
 
 # What a report says of these has its own place.

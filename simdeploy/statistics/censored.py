@@ -9,24 +9,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Durations:
-    """What is known of durations: one row per node.
+    """What is known of durations: one row per node."""
 
-    Attributes
-    ----------
-    group : ndarray of int
-        From 0.
-    time : ndarray
-        Positive: of all its attempts so far.
-    attempts : ndarray of int
-        At least 1.
-    ended : ndarray of bool
-        Whether the last one has; otherwise it was still going on at `time`.
-    """
-
-    group: np.ndarray
-    time: np.ndarray
-    attempts: np.ndarray
-    ended: np.ndarray
+    group: np.ndarray  # from 0
+    time: np.ndarray  # positive: of all its attempts so far
+    attempts: np.ndarray  # at least 1
+    ended: np.ndarray  # whether the last one has; otherwise it was still going on at `time`
 
     def __len__(self) -> int:
         return len(self.time)
@@ -38,19 +26,12 @@ class Durations:
 
 @dataclass(frozen=True)
 class Terms:
-    """Rows that are alike count as one; in order of their groups.
-
-    Attributes
-    ----------
-    group, time, attempts : ndarray
-    times : ndarray
-        How often each occurs.
-    """
+    """Rows that are alike count as one; in order of their groups."""
 
     group: np.ndarray
     time: np.ndarray
     attempts: np.ndarray
-    times: np.ndarray
+    times: np.ndarray  # how often each occurs
 
     @classmethod
     def of(cls, data: Durations) -> Terms:
@@ -70,13 +51,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Ended:
-    """By group, sums over the rows with the same number of attempts that have all ended.
-
-    Attributes
-    ----------
-    attempts : int
-    rows, logs, log_squares, times : ndarray
-    """
+    """By group, sums over the rows with the same number of attempts that have all ended."""
 
     attempts: int
     rows: np.ndarray
@@ -87,10 +62,6 @@ class Ended:
 
 class Grouped:
     """Sums over the groups of what has ended, and the terms of the rest.
-
-    Parameters
-    ----------
-    data : Durations
 
     Attributes
     ----------

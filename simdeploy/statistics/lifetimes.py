@@ -16,17 +16,10 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 
 @dataclass(frozen=True)
 class Lifetime:
-    """A family of scale 1: mean, scale, median and mean of the four families.
+    """A family of scale 1: mean, scale, median and mean of the four families."""
 
-    Attributes
-    ----------
-    has_shape : bool
-        The exponential has none.
-    log_pdf, survival, quantile : callable
-        Of (x, shape).
-    """
-
-    has_shape: bool
+    has_shape: bool  # the exponential has none
+    # log_pdf, survival, quantile: of (x, shape)
     log_pdf: Callable[[np.ndarray, Shape], np.ndarray]
     survival: Callable[[np.ndarray, Shape], np.ndarray]
     quantile: Callable[[np.ndarray, Shape], np.ndarray]

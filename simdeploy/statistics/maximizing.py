@@ -25,21 +25,11 @@ _FARTHEST = 1e3
 
 @dataclass(frozen=True)
 class Maximum:
-    """Where a log-likelihood is highest.
+    """Where a log-likelihood is highest."""
 
-    Attributes
-    ----------
-    x : ndarray
-        The parameters.
-    value : float
-        The log-likelihood.
-    covariance : ndarray
-        The inverse of its curvature; infinite where it is flat.
-    """
-
-    x: np.ndarray
-    value: float
-    covariance: np.ndarray
+    x: np.ndarray  # the parameters
+    value: float  # the log-likelihood
+    covariance: np.ndarray  # the inverse of its curvature; infinite where it is flat
 
 
 def maximize(log_likelihood: LogLikelihood, start: np.ndarray, *, fixed: Collection[int] = ()) -> Maximum:
@@ -100,8 +90,6 @@ def profile(
 
     Parameters
     ----------
-    log_likelihood : callable
-    best : Maximum
     place : int
         Of the parameter.
     drop : float
@@ -138,7 +126,6 @@ def step_by_score(
 
     Parameters
     ----------
-    log_likelihood : callable
     x : ndarray
     free : collection of int
         Parameters to be estimated.

@@ -22,20 +22,14 @@ UNBOUNDED = (-math.inf, math.inf)
 class Strata:
     r"""Strata of worlds, simulated separately because their probabilities are known.
 
-    Attributes
-    ----------
-    of : ndarray of int, shape (worlds,)
-        The stratum of each world, from 0.
-    probabilities : ndarray of float, shape (strata,) or (cases, strata)
-        Their sum is 1; they may differ between cases.
-
     Examples
     --------
     >>> Strata(np.array([0, 0, 1]), np.array([0.9, 0.1])).n
     2
     """
 
-    of: np.ndarray
+    of: np.ndarray  # int, shape (worlds,): the stratum of each world, from 0
+    # float, shape (strata,) or (cases, strata): their sum is 1; they may differ between cases.
     probabilities: np.ndarray
 
     @property
@@ -129,26 +123,6 @@ class Lump(NamedTuple):
 class Sample:
     """Values of one measure.
 
-    Attributes
-    ----------
-    values : ndarray of float, shape (..., worlds)
-        The leading axes are cases; NaN where a world has no value.
-    strata : Strata
-    lumps : tuple of Lump
-        What the values contain of events, whose numbers have exact limits.
-    is_certain : ndarray of bool, shape (strata,)
-        Where all values of a stratum are known beforehand, apart from lumps: no good release escapes.
-    selects : ndarray of bool, shape (strata,), or None
-        Where a condition that is decided world by world may hold, such as having passed the canaries; None without one.
-    is_difference : bool
-        Whether they are differences of two policies in the same worlds.
-    bounds : tuple of float
-        Between which all values lie; those of differences aren't known.
-    spread : ndarray of float, shape (...), or None
-        Of differences, by case: the range of the values that they are differences of.
-    n_expected : ndarray of float, shape (...)
-        By case, how many worlds are expected of the rarest kind of release that a mean depends on.
-
     Examples
     --------
     >>> sample = as_sample(np.array([[1.0, 2.0], [3.0, 5.0]]))
@@ -156,14 +130,20 @@ class Sample:
     ([3.0, 5.0], [2.0, 3.0])
     """
 
-    values: np.ndarray
+    values: np.ndarray  # float, shape (..., worlds): the leading axes are cases; NaN where a world has no value
     strata: Strata
+    # float, shape (...): by case, how many worlds are expected of the rarest kind of release that a mean depends on.
     n_expected: np.ndarray
-    lumps: tuple[Lump, ...] = ()
+    lumps: tuple[Lump, ...] = ()  # what the values contain of events, whose numbers have exact limits
+    # bool, shape (strata,): where all values of a stratum are known beforehand, apart from lumps: no good release
+    # escapes.
     is_certain: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=bool))
+    # bool, shape (strata,), or None: where a condition that is decided world by world may hold, such as having passed
+    # the canaries; None without one.
     selects: np.ndarray | None = None
-    is_difference: bool = False
-    bounds: tuple[float, float] = UNBOUNDED
+    is_difference: bool = False  # whether they are differences of two policies in the same worlds
+    bounds: tuple[float, float] = UNBOUNDED  # between which all values lie; those of differences aren't known
+    # float, shape (...), or None: of differences, by case: the range of the values that they are differences of.
     spread: np.ndarray | None = None
 
     @property

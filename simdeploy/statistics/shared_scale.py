@@ -33,11 +33,6 @@ class SharedScale:
 
     Groups are independent; the integral over a group's scale is by adaptive Gauss-Hermite quadrature around its mode.
 
-    Parameters
-    ----------
-    family : str
-    data : Durations
-
     Examples
     --------
     >>> import numpy as np

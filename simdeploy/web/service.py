@@ -96,7 +96,6 @@ class Service:
 
     Parameters
     ----------
-    scenario : Scenario
     policies : sequence of ScenarioPolicy
         Of the first deployments.
     seed, replication : int

@@ -7,40 +7,40 @@ Times are whole nanoseconds; a spell is [start, end).
 from __future__ import annotations
 
 import math
-import sys
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import count
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
-from simdeploy.world.distributions import sample_ns
-from simdeploy.world.laws.base import Distribution, Law, require
+from simdeploy.world.spells import Spell, SpellLaws, Spells, SpellStreams
 from simdeploy.world.streams import Stream
 
 if TYPE_CHECKING:
     from simdeploy.world.draws import Draws
-
-Spell = tuple[int, int]
+    from simdeploy.world.laws.base import Distribution
 
 # Later than any time of a rollout, nanoseconds.
 _NEVER_NS = 1 << 62
-
-
-class SpellStreams(NamedTuple):
-    """The streams of one kind of process: state at time 0, good spells, bad spells."""
-
-    state: Stream
-    good: Stream
-    bad: Stream
 
 
 CRASH_STREAMS = SpellStreams(Stream.CRASH_STATE, Stream.CRASH_UP, Stream.CRASH_REPAIR)
 FLAP_STREAMS = SpellStreams(Stream.FLAP_STATE, Stream.FLAP_GOOD, Stream.FLAP_DEGRADED)
 ZONE_STREAMS = SpellStreams(Stream.ZONE_STATE, Stream.ZONE_UP, Stream.ZONE_REPAIR)
 CONNECTION_STREAMS = SpellStreams(Stream.CONNECTION_STATE, Stream.CONNECTION_ONLINE, Stream.CONNECTION_OFFLINE)
+
+
+def _is_bad(spell: int, *, bad_at_first: bool) -> bool:
+    """Tell whether a spell, counted from 0, is a bad one."""
+    return bad_at_first == (spell % 2 == 0)
+
+
+def _index(spell: int) -> int:
+    """Return the number of a spell among those of its kind, which is 0 only for the one in progress at time 0."""
+    return (spell + 1) // 2
 
 
 class Alternating:
@@ -52,6 +52,11 @@ class Alternating:
     The rate at which good spells end may be multiplied for a while, and a good spell may be renewed. The conditional
     survival is raised to the power of the current rate, so a good spell ends when ``sum of rate x cumulative hazard``
     reaches ``-log(1 - u)`` for its one uniform u.
+
+    Attributes
+    ----------
+    is_changed : bool
+        Whether its rate was set, or a good spell renewed.
     """
 
     __slots__ = (
@@ -60,15 +65,16 @@ class Alternating:
         "_ends",
         "_hazard_left",
         "_law",
-        "_processes",
+        "_laws",
         "_rate",
         "_renewals",
         "_start",
         "_subject",
+        "is_changed",
     )
 
-    def __init__(self, processes: Processes, subject: int, bad_at_first: bool, first_end_ns: int) -> None:
-        self._processes = processes
+    def __init__(self, laws: SpellLaws, subject: int, bad_at_first: bool, first_end_ns: int) -> None:
+        self._laws = laws
         self._subject = subject
         self._bad_at_first = bad_at_first
         self._ends = [first_end_ns]
@@ -76,6 +82,7 @@ class Alternating:
         self._rate = 1.0
         self._age_ns = 0
         self._hazard_left = math.nan
+        self.is_changed = False
         self._begin(0, 0)
 
     def bad_at(self, t: int) -> bool:
@@ -105,6 +112,7 @@ class Alternating:
 
     def set_rate(self, t: int, rate: float) -> None:
         """Multiply the rate at which good spells end by `rate` from t on; 1 is the distribution's own."""
+        self.is_changed = True
         spell = self._forget_after(t)
         if not self._is_bad(spell) and rate != self._rate:
             age = t - self._start
@@ -119,18 +127,14 @@ class Alternating:
 
     def renew(self, t: int) -> None:
         """Begin a new good spell at t, if t is in one."""
+        self.is_changed = True
         spell = self._forget_after(t)
         if not self._is_bad(spell):
             self._renewals += 1
             self._ends[spell] = t + self._length(spell, t)
 
     def _is_bad(self, spell: int) -> bool:
-        return self._bad_at_first == (spell % 2 == 0)
-
-    def _index(self, spell: int) -> int:
-        bad = self._is_bad(spell)
-        index = spell // 2 if bad == self._bad_at_first else spell // 2 + 1
-        return index if bad else index + self._renewals
+        return _is_bad(spell, bad_at_first=self._bad_at_first)
 
     def _spell_at(self, t: int) -> int:
         """Return the number of the spell that contains t, computing it if needed."""
@@ -140,11 +144,11 @@ class Alternating:
         return bisect_right(ends, t)
 
     def _length(self, spell: int, start: int) -> int:
-        processes, index = self._processes, self._index(spell)
         if self._is_bad(spell):
-            return processes.bad_ns(self._subject, index)
+            return self._laws.length_ns(self._subject, _index(spell), is_bad=True)
         self._begin(spell, start)
-        return processes.good_ns(self._subject, index) if self._rate == 1.0 else self._end_age()
+        index = _index(spell) + self._renewals
+        return self._laws.length_ns(self._subject, index, is_bad=False) if self._rate == 1.0 else self._end_age()
 
     def _begin(self, spell: int, start: int) -> None:
         """Record the distribution of a new good spell, and the hazard at which it ends."""
@@ -153,8 +157,9 @@ class Alternating:
         if self._is_bad(spell):
             self._hazard_left = math.nan
         else:
-            self._law = self._processes.good if spell or self._renewals else self._processes.good_residual
-            self._hazard_left = -math.log1p(-self._processes.good_uniform(self._subject, self._index(spell)))
+            self._law = self._laws.good if spell or self._renewals else self._laws.good_residual
+            uniform = self._laws.good_uniform(self._subject, _index(spell) + self._renewals)
+            self._hazard_left = -math.log1p(-uniform)
 
     def _forget_after(self, t: int) -> int:
         """Discard spells after the one at t: a change at t changes the future.
@@ -199,150 +204,99 @@ class Processes:
     def __init__(
         self, draws: Draws, subjects: np.ndarray, good: Distribution, bad: Distribution, streams: SpellStreams
     ) -> None:
-        self._draws = draws
-        self._streams = streams
-        self.good, self._bad = good, bad
-        self.good_residual = Residual(good)
-        is_bad = self._at_time_0(streams.state, subjects) < bad.mean / (good.mean + bad.mean)
-        ends = np.zeros(len(subjects), dtype=np.int64)
-        ends[~is_bad] = sample_ns(self.good_residual, self._at_time_0(streams.good, subjects[~is_bad]))
-        if is_bad.any():
-            ends[is_bad] = sample_ns(Residual(bad), self._at_time_0(streams.bad, subjects[is_bad]))
+        self._laws = SpellLaws(draws, good, bad, streams)
+        self._subjects = subjects
+        self._begin(*self._laws.draw_first(subjects))
+
+    def _begin(self, bad_at_first: np.ndarray, first_end: np.ndarray) -> None:
         # By the subject's number, whether it is one of these or not: quicker to look up than by name.
-        size = int(subjects.max(initial=-1)) + 1
-        self._bad_at_first = [False] * size
-        self._first_end = [0] * size
-        for subject, bad_at_first, end in zip(subjects.tolist(), is_bad.tolist(), ends.tolist(), strict=True):
-            self._bad_at_first[subject] = bad_at_first
-            self._first_end[subject] = end
+        size = int(self._subjects.max(initial=-1)) + 1
+        self._bad_at_first, self._first_end = np.zeros(size, bool), np.zeros(size, np.int64)
+        self._bad_at_first[self._subjects], self._first_end[self._subjects] = bad_at_first, first_end
+        # Until when it is known without a process of its own that a subject is good: nothing is known at -1.
+        self._good_until = array("q", np.where(self._bad_at_first, -1, self._first_end).tobytes())
         self._made: dict[int, Alternating] = {}
-
-    def _at_time_0(self, stream: Stream, subjects: np.ndarray) -> np.ndarray:
-        return self._draws.of_nodes(stream, subjects)
-
-    def good_uniform(self, subject: int, index: int) -> float:
-        """Return the uniform of a good spell."""
-        return self._draws.draw(self._streams.good, subject, index)
-
-    def good_ns(self, subject: int, index: int) -> int:
-        """Return the length of a good spell (not the one at time 0), nanoseconds."""
-        return int(sample_ns(self.good, self.good_uniform(subject, index)))
-
-    def bad_ns(self, subject: int, index: int) -> int:
-        """Return the length of a bad spell (not the one at time 0), nanoseconds."""
-        return int(sample_ns(self._bad, self._draws.draw(self._streams.bad, subject, index)))
 
     def undisturbed(self, subject: int) -> Alternating:
         """Recreate a subject's process, without renewals or changes of rate."""
-        return Alternating(self, subject, self._bad_at_first[subject], self._first_end[subject])
+        return Alternating(self._laws, subject, bool(self._bad_at_first[subject]), int(self._first_end[subject]))
 
     def of(self, subject: int) -> Alternating:
         """Return a subject's process, made on first use."""
         process = self._made.get(subject)
         if process is None:
             process = self._made[subject] = self.undisturbed(subject)
+            self._good_until[subject] = -1
         return process
 
     def bad_at(self, subject: int, t: int) -> bool:
         """Return whether t lies in one of the subject's bad spells."""
-        if t < self._first_end[subject] and subject not in self._made:
-            return self._bad_at_first[subject]
-        return self.of(subject).bad_at(t)
+        return t >= self._good_until[subject] and self.of(subject).bad_at(t)
 
     def ends_at(self, subject: int, t: int) -> int:
         """Return the end of the subject's spell that contains t, as far as nothing changes it."""
-        if t < self._first_end[subject] and subject not in self._made:
-            return self._first_end[subject]
-        return self.of(subject).ends_at(t)
+        good_until = self._good_until[subject]
+        return good_until if t < good_until else self.of(subject).ends_at(t)
 
     def is_good_until(self, subject: int, end: int) -> bool:
         """Return quickly whether the subject is in the good spell of time 0 until `end`; False if not quickly known."""
-        return end <= self._first_end[subject] and not self._bad_at_first[subject] and subject not in self._made
+        return end <= self._good_until[subject]
 
     def bad_spells(self, subject: int, start: int, end: int) -> Iterator[Spell]:
         """Yield the subject's bad spells within [start, end)."""
-        return iter(()) if self.is_good_until(subject, end) else self.of(subject).bad_spells(start, end)
+        return iter(()) if end <= self._good_until[subject] else self.of(subject).bad_spells(start, end)
+
+    def all_bad_spells(self, end: int, *, undisturbed: bool = False) -> Spells:
+        """Return the bad spells of all subjects within [0, end); `undisturbed` is without renewals or changes of rate."""
+        changed = [] if undisturbed else [subject for subject, process in self._made.items() if process.is_changed]
+        subjects = np.setdiff1d(self._subjects, changed) if changed else self._subjects
+        rows = [(subject, *spell) for subject in changed for spell in self._made[subject].bad_spells(0, end)]
+        parts = [Spells(*np.array(rows, np.int64).reshape(-1, 3).T)]
+        for bad_at_first in (False, True):
+            of_kind = subjects[self._bad_at_first[subjects] == bad_at_first]
+            parts += self._walk(of_kind, end, bad_at_first=bad_at_first)
+        return Spells.joined(parts)
+
+    def _walk(self, subjects: np.ndarray, limit: int, *, bad_at_first: bool) -> Iterator[Spells]:
+        """Yield the bad spells up to a limit of subjects that begin alike: the first ones of all, then the next ones, and so on."""
+        start, end = np.zeros(len(subjects), np.int64), self._first_end[subjects]
+        for spell in count(1):
+            if _is_bad(spell - 1, bad_at_first=bad_at_first):
+                yield Spells(subjects, start, np.minimum(end, limit))
+            goes_on = end < limit
+            subjects, start = subjects[goes_on], end[goes_on]
+            if not len(subjects):
+                return
+            is_bad = _is_bad(spell, bad_at_first=bad_at_first)
+            end = start + self._laws.lengths_ns(subjects, _index(spell), is_bad=is_bad)
 
 
 class BadForGood(Processes):
-    """Processes of subjects 0, ..., n - 1 that are in a bad spell at time 0, which never ends; nothing is drawn.
+    """Processes of subjects that are in a bad spell at time 0, which never ends; nothing is drawn.
 
     They must not be asked when a subject is good again.
     """
 
-    def __init__(self, n_subjects: int) -> None:
-        self._bad_at_first = [True] * n_subjects
-        self._first_end = [_NEVER_NS] * n_subjects
-        self._made = {}
+    def __init__(self, subjects: np.ndarray) -> None:
+        self._subjects = subjects
 
+    def bad_at(self, subject: int, t: int) -> bool:  # noqa: ARG002
+        """Return True."""
+        return True
 
-@dataclass(frozen=True)
-class Residual(Law):
-    """The time until the next renewal, from any fixed instant of a stationary renewal process.
+    def ends_at(self, subject: int, t: int) -> int:  # noqa: ARG002
+        """Return a time that never comes."""
+        return _NEVER_NS
 
-    If the times between renewals follow `law`, with survival S, the residual has the survival S_e(x) = (1 / mean) *
-    integral of S(t) from x to infinity.
+    def is_good_until(self, subject: int, end: int) -> bool:  # noqa: ARG002
+        """Return False."""
+        return False
 
-    Parameters
-    ----------
-    law : Distribution
-        Of numbers >= 0 with a mean above 0.
+    def bad_spells(self, subject: int, start: int, end: int) -> Iterator[Spell]:  # noqa: ARG002
+        """Yield all of [start, end)."""
+        return iter([(start, end)] if start < end else [])
 
-    Raises
-    ------
-    ValueError
-        If it is not a distribution of times.
-
-    References
-    ----------
-    D. R. Cox, "Renewal Theory", Methuen, 1962 (forward recurrence time).
-
-    Examples
-    --------
-    >>> from simdeploy.world.distributions import Constant
-    >>> Residual(Constant(60.0)).quantile(0.25)
-    15.0
-    """
-
-    law: Distribution
-
-    def __post_init__(self) -> None:
-        require(self.law.support[0] >= 0, "times must not be below 0")
-        require(self.law.mean > 0, "times must have a mean above 0")
-
-    @property
-    def mean(self) -> float:
-        """E[X**2] / (2 E[X])."""
-        return self.law.mean / 2 + self.law.variance / self.law.mean / 2
-
-    @property
-    def support(self) -> tuple[float, float]:
-        """From 0 to the longest time."""
-        return (0.0, self.law.support[1])
-
-    def _cdf(self, x: Any) -> Any:
-        return self.law.limited_mean(_finite(x)) / self.law.mean
-
-    def _survival(self, x: Any) -> Any:
-        # Where the excess is a difference of two nearly equal terms, rounding may leave it below 0.
-        return np.maximum(self.law.expected_excess(_finite(x)), 0.0) / self.law.mean
-
-    def _quantile(self, u: Any) -> Any:
-        return self._invert(u, 1 - u)
-
-    def _inverse_survival(self, s: Any) -> Any:
-        return self._invert(1 - s, s)
-
-    def _invert(self, below: Any, above: Any) -> Any:
-        """Use the smaller of the two shares, which sum to 1, because it has all its digits."""
-        shares = np.atleast_1d(below).ravel(), np.atleast_1d(above).ravel()
-        lower = shares[0] <= 0.5
-        x = np.empty(lower.shape)
-        x[lower] = self.law.inverse_limited_mean(shares[0][lower] * self.law.mean)
-        x[~lower] = self.law.inverse_expected_excess(shares[1][~lower] * self.law.mean)
-        return x.reshape(np.shape(below))
-
-
-def _finite(x: Any) -> Any:
-    # Infinity times a survival of 0 would be NaN.
-    return np.clip(x, 0.0, sys.float_info.max)
+    def all_bad_spells(self, end: int, *, undisturbed: bool = False) -> Spells:  # noqa: ARG002
+        """Return all of [0, end) for each subject."""
+        n = len(self._subjects)
+        return Spells(self._subjects, np.zeros(n, np.int64), np.full(n, end, np.int64))

@@ -52,15 +52,16 @@ def failed_requests(requests: int, p: float, u: float, *, once: bool = False) ->
     return _search(requests, p, lambda pivot: u <= _rough_cdf(pivot, requests, p))
 
 
-def failed_requests_of(requests: int, p: float, uniforms: Sequence[float]) -> list[int]:
-    """Compute :func:`failed_requests` of windows that are alike.
+def failed_requests_of(requests: int, p: float, uniforms: Sequence[float], *, once: bool = False) -> list[int]:
+    """Compute :func:`failed_requests` of windows that are alike; `once` says whether hardly any others are.
 
     Examples
     --------
     >>> failed_requests_of(200, 0.004, [0.4, 0.5, 0.9999])
     [0, 1, 6]
     """
-    table = find_table(requests, p)
+    is_short = once and p < 1.0 and requests * p <= _FEW
+    table = _sums_below(max(uniforms), requests, p) if is_short else find_table(requests, p)
     if table is None:
         return [failed_requests(requests, p, u) for u in uniforms]
     return [bisect_left(table, u) for u in uniforms]
@@ -108,7 +109,7 @@ def binomial_cdf(k: int, requests: int, p: float) -> float:
 
 
 @lru_cache(maxsize=1 << 16)
-def find_table(requests: int, p: float) -> array[float] | None:
+def find_table(requests: int, p: float) -> Sequence[float] | None:
     """Return the cumulative probabilities of 0, 1, ..., until they stop growing; 1 from there on. None if unsuitable."""
     if p >= 1.0 or requests * p > _LONGEST_MEAN or requests * math.log1p(-p) < _SMALLEST_LOG:
         return None

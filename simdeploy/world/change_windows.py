@@ -18,17 +18,10 @@ Span = tuple[int, int]  # [start, end)
 
 @dataclass(frozen=True)
 class ChangeWindow:
-    """The same hours on some days of every week.
+    """The same hours on some days of every week."""
 
-    Attributes
-    ----------
-    days : tuple of int
-        On which it opens, 0 for Monday.
-    from_ns, to_ns : int
-        Nanoseconds since midnight. A window whose end is not after its beginning runs into the next day.
-    """
-
-    days: tuple[int, ...]
+    days: tuple[int, ...]  # on which it opens, 0 for Monday
+    # from_ns, to_ns: nanoseconds since midnight. A window whose end is not after its beginning runs into the next day.
     from_ns: int
     to_ns: int
 

@@ -7,20 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from simdeploy.world.availability import Processes, Spell
+    from simdeploy.world.availability import Processes
     from simdeploy.world.distributions import Distribution
+    from simdeploy.world.spells import Spell
 
 
 @dataclass(frozen=True)
 class Connection:
-    """An alternating renewal process of online and offline times.
+    """An alternating renewal process of online and offline times."""
 
-    Attributes
-    ----------
-    online, offline : Distribution
-        Seconds.
-    """
-
+    # online, offline: seconds
     online: Distribution
     offline: Distribution
 

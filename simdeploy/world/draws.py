@@ -52,18 +52,10 @@ _SINGLE: Any = np.array(
 
 @dataclass(frozen=True, eq=False)
 class Lineage:
-    """Whose numbers nodes have, if not those of their own replication.
+    """Whose numbers nodes have, if not those of their own replication."""
 
-    Attributes
-    ----------
-    nodes : ndarray of int, shape (n_nodes,)
-        Replication that supplies each node's numbers.
-    blocks : frozenset of int
-        Which numbers: `BRANCHING`, or `OF_NODES`.
-    """
-
-    nodes: np.ndarray
-    blocks: frozenset[int]
+    nodes: np.ndarray  # int, shape (n_nodes,): replication that supplies each node's numbers
+    blocks: frozenset[int]  # which numbers: `BRANCHING`, or `OF_NODES`
 
 
 class Draws:

@@ -21,87 +21,44 @@ Across = Literal["fleet", "zone", "class"]
 
 @dataclass(frozen=True)
 class Flapping:
-    """Degraded spells: an alternating process with exponential times.
+    """Degraded spells: an alternating process with exponential times."""
 
-    Attributes
-    ----------
-    good_s, degraded_s : float
-        Mean lengths of the two kinds of spell, seconds.
-    error_rate : float
-        Fraction of failed requests while degraded.
-    """
-
+    # good_s, degraded_s: mean lengths of the two kinds of spell, seconds
     good_s: float
     degraded_s: float
-    error_rate: float
+    error_rate: float  # fraction of failed requests while degraded
 
 
 @dataclass(frozen=True)
 class Outages:
-    """An alternating renewal process of up and repair times.
+    """An alternating renewal process of up and repair times."""
 
-    Attributes
-    ----------
-    up, repair : Distribution
-        Seconds.
-    renewed_by_update : bool
-        Whether a successful start begins a new up time (crashes only).
-    """
-
+    # up, repair: seconds
     up: Distribution
     repair: Distribution
-    renewed_by_update: bool = False
+    renewed_by_update: bool = False  # whether a successful start begins a new up time (crashes only)
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """Behaviour of one class of nodes.
+    """Behaviour of one class of nodes."""
 
-    Attributes
-    ----------
-    requests_per_second : Fraction
-        Per node.
-    update_duration, rollback_duration : Distribution
-        Seconds of one attempt to start, and of a rollback.
-    rollback_failure : float
-        Probability that a rollback fails.
-    slowdown : Distribution
-        Factor on every `update_duration`, drawn once per replication.
-    start_failure : Distribution
-        Probability that an attempt to start fails, drawn once per replication.
-    start_attempts : int
-        Attempts before the node counts as failed.
-    start_hang : float
-        Probability that an attempt leaves the node silent until its deadline.
-    error_rate : Distribution
-        Fraction of failed requests, drawn once per node.
-    crash : Outages or None
-        Of the node itself.
-    zone_outage : Outages or None
-        Of the node's zone.
-    down : bool
-        Whether the nodes are out of service from the start, for good.
-    traffic : Traffic or None
-        Factor on the requests by the time of day; None for none.
-    connection : Connection or None
-        The node's line to the control plane; None if it never breaks.
-    """
-
-    requests_per_second: Fraction
+    requests_per_second: Fraction  # per node
+    # update_duration, rollback_duration: seconds of one attempt to start, and of a rollback
     update_duration: Distribution
     rollback_duration: Distribution
-    rollback_failure: float
-    slowdown: Distribution
-    start_failure: Distribution
-    start_attempts: int
-    start_hang: float
-    error_rate: Distribution
+    rollback_failure: float  # probability that a rollback fails
+    slowdown: Distribution  # factor on every `update_duration`, drawn once per replication
+    start_failure: Distribution  # probability that an attempt to start fails, drawn once per replication
+    start_attempts: int  # attempts before the node counts as failed
+    start_hang: float  # probability that an attempt leaves the node silent until its deadline
+    error_rate: Distribution  # fraction of failed requests, drawn once per node
     flapping: Flapping | None
-    crash: Outages | None
-    zone_outage: Outages | None
-    down: bool = False
-    traffic: Traffic | None = None
-    connection: Connection | None = None
+    crash: Outages | None  # of the node itself
+    zone_outage: Outages | None  # of the node's zone
+    down: bool = False  # whether the nodes are out of service from the start, for good
+    traffic: Traffic | None = None  # factor on the requests by the time of day; None for none
+    connection: Connection | None = None  # the node's line to the control plane; None if it never breaks
 
     @property
     def may_be_unreachable(self) -> bool:
@@ -111,38 +68,20 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class SharedService:
-    """A service whose nodes take over the requests of those that are out of service.
+    """A service whose nodes take over the requests of those that are out of service."""
 
-    Attributes
-    ----------
-    capacity : float
-        What a node can serve, as a multiple of its requests per second.
-    across : {'fleet', 'zone', 'class'}
-        Which nodes form a pool that shares its requests.
-    """
-
-    capacity: float
-    across: Across = "fleet"
+    capacity: float  # what a node can serve, as a multiple of its requests per second
+    across: Across = "fleet"  # which nodes form a pool that shares its requests
 
 
 @dataclass(frozen=True)
 class NodeClass:
-    """A part of the fleet with different behaviour: a share of it, or exact nodes.
-
-    Attributes
-    ----------
-    share : Fraction or None
-        Of the fleet; exactly round(share x nodes) nodes, halves up, of those that no class names.
-    behaviour : Behaviour
-        The fleet's, with the keys of the class replaced.
-    nodes : tuple of int
-        Exactly these nodes; empty if there is a share.
-    """
+    """A part of the fleet with different behaviour: a share of it, or exact nodes."""
 
     name: str
-    share: Fraction | None
-    behaviour: Behaviour
-    nodes: tuple[int, ...] = ()
+    share: Fraction | None  # of the fleet; exactly round(share x nodes) nodes, halves up, of those that no class names
+    behaviour: Behaviour  # the fleet's, with the keys of the class replaced
+    nodes: tuple[int, ...] = ()  # exactly these nodes; empty if there is a share
 
     def wanted(self, n_nodes: int) -> int:
         """Return how many nodes of a fleet of `n_nodes` the class has, if enough are left for its share."""
@@ -151,29 +90,16 @@ class NodeClass:
 
 @dataclass(frozen=True)
 class Fleet:
-    """The nodes.
-
-    Attributes
-    ----------
-    zones : int
-        Node i is in zone ``i % zones``.
-    order : {'index', 'random', 'zone', 'nodes'}
-        Order in which nodes are updated. With ``nodes``, those in `first` go first, the others follow by number.
-    behaviour : Behaviour
-        Of nodes in no class.
-    first : tuple of int
-        Nodes that go first, in this order; empty unless the order is ``nodes``.
-    service : SharedService or None
-        None if each node has requests of its own, which nobody else serves.
-    """
+    """The nodes."""
 
     nodes: int
-    zones: int
+    zones: int  # node i is in zone ``i % zones``
+    # Order in which nodes are updated. With ``nodes``, those in `first` go first, the others follow by number.
     order: Order
-    behaviour: Behaviour
+    behaviour: Behaviour  # of nodes in no class
     classes: tuple[NodeClass, ...]
-    first: tuple[int, ...] = ()
-    service: SharedService | None = None
+    first: tuple[int, ...] = ()  # nodes that go first, in this order; empty unless the order is ``nodes``
+    service: SharedService | None = None  # None if each node has requests of its own, which nobody else serves
 
     @property
     def behaviours(self) -> tuple[Behaviour, ...]:

@@ -14,42 +14,21 @@ Action = Literal["pause", "resume", "promote", "cancel"]
 
 @dataclass(frozen=True)
 class ScriptedAct:
-    """One action at a given time.
+    """One action at a given time."""
 
-    Attributes
-    ----------
-    at_ns : int
-        Nanoseconds after the start of the rollout.
-    do : {'pause', 'resume', 'promote', 'cancel'}
-    """
-
-    at_ns: int
+    at_ns: int  # nanoseconds after the start of the rollout
     do: Action
 
 
 @dataclass(frozen=True)
 class Operator:
-    """The people around a rollout.
+    """The people around a rollout."""
 
-    Attributes
-    ----------
-    promote_after : Distribution
-        Seconds from the last canary resolved (and its bake time) to the operator's decision.
-    notices_defect : float
-        Probability that a defect which the canaries show is noticed and the rollout cancelled.
-    rejects_good : float
-        Probability that a rollout without a visible defect is cancelled.
-    escape_detection : Distribution
-        Seconds until people notice a defective release that completed, or undo a stop by hand.
-    script : tuple of ScriptedAct
-        Actions at given times, in the file's order.
-    change_windows : tuple of ChangeWindow
-        Hours in which nodes may be dispatched; at any time if there are none.
-    """
-
-    promote_after: Distribution
-    notices_defect: float
-    rejects_good: float
+    promote_after: Distribution  # seconds from the last canary resolved (and its bake time) to the operator's decision
+    notices_defect: float  # probability that a defect which the canaries show is noticed and the rollout cancelled
+    rejects_good: float  # probability that a rollout without a visible defect is cancelled
+    # Seconds until people notice a defective release that completed, or undo a stop by hand.
     escape_detection: Distribution
-    script: tuple[ScriptedAct, ...]
+    script: tuple[ScriptedAct, ...]  # actions at given times, in the file's order
+    # Hours in which nodes may be dispatched; at any time if there are none.
     change_windows: tuple[ChangeWindow, ...] = ()

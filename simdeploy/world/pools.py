@@ -35,7 +35,6 @@ def integrate(before: float, after: float, capacity: float, seconds: float) -> t
     ----------
     before, after : float
         Load per node at the two ends.
-    capacity : float
     seconds : float
         Length.
 

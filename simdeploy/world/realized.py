@@ -7,7 +7,7 @@ second attempt or its ninth window in any order and gets the same number.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -19,14 +19,14 @@ from simdeploy.world.availability import (
     ZONE_STREAMS,
     BadForGood,
     Processes,
-    Spell,
-    SpellStreams,
 )
+from simdeploy.world.blocks import Blocks
 from simdeploy.world.connection import Lines
 from simdeploy.world.dealing import deal_classes, find_affected, order_nodes, pick_release
 from simdeploy.world.distributions import Exponential, sample_ns
 from simdeploy.world.draws import Draws, Lineage
 from simdeploy.world.levels import either
+from simdeploy.world.spells import Spell, Spells, SpellStreams
 from simdeploy.world.streams import Stream
 from simdeploy.world.tilt import NO_TILT, Tilt, bend, odds_times
 from simdeploy.world.traffic import STEADY, Traffic
@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_BLOCK = 1024  # nodes whose draws of one index are made together
+# Members of an enumeration are slow to look up in Python 3.11, and these are drawn from for each node.
+_START_HANG, _START_FAILURE = Stream.START_HANG, Stream.START_FAILURE
+_ROLLBACK_FAILURE, _WINDOW = Stream.ROLLBACK_FAILURE, Stream.WINDOW
 
 
 class World:
@@ -124,17 +126,22 @@ class World:
         self._p_start_hang = _tilted(self.true_start_hang, tilt.start_hang)
         self._p_rollback_failure = [odds_times(b.rollback_failure, tilt.rollback_failure) for b in self.behaviours]
 
-        self._start_ns = Blocks(n, self._start_block)
-        self._rollback_ns = Blocks(n, self._rollback_block)
-        self._after_ns = Blocks(n, self._after_block)
-        self._crash = self._processes_of(lambda b: (b.crash.up, b.crash.repair) if b.crash else None, CRASH_STREAMS)
-        if any(b.down for b in self.behaviours):
-            for_good = BadForGood(n)
-            down = (behaviour.down for behaviour in self.behaviour_of)
-            self._crash = [for_good if is_down else crash for is_down, crash in zip(down, self._crash, strict=True)]
-        self._flapping = self._processes_of(_flapping_laws, FLAP_STREAMS)
-        self._zones = self._zone_processes(fleet)
-        self.lines = Lines(self._processes_of(_connection_laws, CONNECTION_STREAMS))
+        self._start_ns: Blocks[int] = Blocks(n)
+        self._rollback_ns: Blocks[int] = Blocks(n)
+        self._after_ns: Blocks[int] = Blocks(n)
+        # Of each class, and of each node.
+        self._crash_of_class = [
+            BadForGood(self._nodes[self.class_of == number]) if b.down else process
+            for number, (b, process) in enumerate(
+                zip(self.behaviours, self._processes_of(_crash_laws, CRASH_STREAMS), strict=True)
+            )
+        ]
+        self._flapping_of_class = self._processes_of(_flapping_laws, FLAP_STREAMS)
+        self._zones_of_class = self._zone_processes(fleet)
+        self._crash = self._per_node(self._crash_of_class)
+        self._flapping = self._per_node(self._flapping_of_class)
+        self._zones = self._per_node(self._zones_of_class)
+        self.lines = Lines(self._per_node(self._processes_of(_connection_laws, CONNECTION_STREAMS)))
 
         self.promote_after_ns = int(
             sample_ns(operator.promote_after, self._bent(Stream.PROMOTE_AFTER, tilt.promote_after))
@@ -147,38 +154,38 @@ class World:
 
     def start_ns(self, node: int, attempt: int) -> int:
         """Return the duration of an attempt to start, nanoseconds."""
-        return self._start_ns(node, attempt)
+        return self._start_ns.take(node, attempt, self._start_block)
 
     def start_hangs(self, node: int, attempt: int) -> bool:
         """Return whether an attempt leaves the node silent."""
         p = self._p_start_hang[self.class_numbers[node]][self.affected[node]]
-        return p > 0 and self.draws.draw(Stream.START_HANG, node, attempt) < p
+        return p > 0 and self.draws.draw(_START_HANG, node, attempt) < p
 
     def start_fails(self, node: int, attempt: int) -> bool:
         """Return whether an attempt that did not hang fails."""
         p = self._p_start_failure[self.class_numbers[node]][self.affected[node]]
-        return p > 0 and self.draws.draw(Stream.START_FAILURE, node, attempt) < p
+        return p > 0 and self.draws.draw(_START_FAILURE, node, attempt) < p
 
     def rollback_ns(self, node: int) -> int:
         """Return the duration of a rollback, nanoseconds."""
-        return self._rollback_ns(node, 0)
+        return self._rollback_ns.take(node, 0, self._rollback_block)
 
     def rollback_fails(self, node: int) -> bool:
         """Return whether a rollback fails."""
         p = self._p_rollback_failure[self.class_numbers[node]]
-        return p > 0 and self.draws.draw(Stream.ROLLBACK_FAILURE, node, 0) < p
+        return p > 0 and self.draws.draw(_ROLLBACK_FAILURE, node, 0) < p
 
     def window_uniform(self, node: int, window: int) -> float:
         """Return the uniform that decides a window's failed requests."""
-        return self.draws.draw(Stream.WINDOW, node, window)
+        return self.draws.draw(_WINDOW, node, window)
 
     def window_uniforms(self, node: int, first: int, n: int, *, is_usual: bool) -> list[float]:
         """Return those of n windows; `is_usual` says whether most nodes need theirs, too."""
-        return self.draws.series(Stream.WINDOW, node, first, n, is_usual=is_usual)
+        return self.draws.series(_WINDOW, node, first, n, is_usual=is_usual)
 
     def first_window_uniforms(self, nodes: np.ndarray, n: int) -> np.ndarray:
         """Return those of the first n windows of nodes, shape (nodes, n)."""
-        return self.draws.first(Stream.WINDOW, nodes, n)
+        return self.draws.first(_WINDOW, nodes, n)
 
     # -- what the release adds ---------------------------------------------------------------------
 
@@ -188,7 +195,7 @@ class World:
 
     def after_ns(self, node: int) -> int:
         """Return the exposure after which the release's failures show on a node, nanoseconds."""
-        return self._after_ns(node, 0)
+        return self._after_ns.take(node, 0, self._after_block)
 
     def crash_rate(self, node: int) -> float:
         """Return the factor on the crash rate of a node while it is exposed."""
@@ -250,29 +257,44 @@ class World:
         if zone:
             yield from zone.bad_spells(int(self.zone_of[node]), start, end)
 
-    def undisturbed_down_spells(self, node: int, start: int, end: int) -> Iterator[Spell]:
-        """Yield the same spells as if the node had not been updated."""
-        crash, zone = self._crash[node], self._zones[node]
-        if crash:
-            yield from crash.undisturbed(node).bad_spells(start, end)
-        if zone:
-            yield from zone.bad_spells(int(self.zone_of[node]), start, end)
+    def all_down_spells(self, end: int, *, undisturbed: bool = False) -> Spells:
+        """Return those of all nodes within [0, end); `undisturbed` is as if no node had been updated."""
+        crashes = [crash.all_bad_spells(end, undisturbed=undisturbed) for crash in self._crash_of_class if crash]
+        outages = [
+            self._of_nodes(number, zone.all_bad_spells(end)) for number, zone in enumerate(self._zones_of_class) if zone
+        ]
+        return Spells.joined(crashes + outages)
+
+    def _of_nodes(self, number: int, spells: Spells) -> Spells:
+        """Return the spells of the nodes of a class, of those of zones."""
+        nodes = self._nodes[self.class_of == number]
+        nodes = nodes[np.argsort(self.zone_of[nodes])]
+        first, last = (np.searchsorted(self.zone_of[nodes], spells.subject, side=side) for side in ("left", "right"))
+        lengths = last - first
+        row = np.repeat(np.arange(len(lengths)), lengths)
+        place = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + first[row]
+        return Spells(nodes[place], spells.start[row], spells.end[row])
 
     def is_undegraded_until(self, node: int, end: int) -> bool:
         """Return quickly whether a node was never degraded before `end`; False if not quickly known."""
         flapping = self._flapping[node]
         return flapping is None or flapping.is_good_until(node, end)
 
-    def is_quiet_until(self, node: int, end: int) -> bool:
-        """Return quickly whether a node was never down or degraded before `end`; False if not quickly known."""
-        crash = self._crash[node]
-        is_up = self._zones[node] is None and (crash is None or crash.is_good_until(node, end))
-        return is_up and self.is_undegraded_until(node, end)
+    def is_quiet(self, node: int, start: int, end: int) -> bool:
+        """Return whether a node is neither down nor degraded within [start, end)."""
+        flapping = self._flapping[node]
+        if flapping and not flapping.is_good_until(node, end) and any(flapping.bad_spells(node, start, end)):
+            return False
+        return self.was_up(node, start, end)
 
     def degraded_spells(self, node: int, start: int, end: int) -> Iterator[Spell]:
         """Yield the degraded spells of a node within [start, end)."""
         flapping = self._flapping[node]
         return flapping.bad_spells(node, start, end) if flapping else iter(())
+
+    def all_degraded_spells(self, end: int) -> Spells:
+        """Return those of all nodes within [0, end)."""
+        return Spells.joined([flapping.all_bad_spells(end) for flapping in self._flapping_of_class if flapping])
 
     def may_go_down(self, node: int) -> bool:
         """Return whether a node can be down at all."""
@@ -361,17 +383,16 @@ class World:
             pair = laws(behaviour)
             nodes = self._nodes[self.class_of == number]
             by_class.append(Processes(self.draws, nodes, *pair, streams) if pair else None)
-        return self._per_node(by_class)
+        return by_class
 
     def _zone_processes(self, fleet: Fleet) -> list[Processes | None]:
         zones = np.arange(fleet.zones)
-        by_class = [
+        return [
             Processes(self.draws, zones, b.zone_outage.up, b.zone_outage.repair, ZONE_STREAMS)
             if b.zone_outage
             else None
             for b in self.behaviours
         ]
-        return self._per_node(by_class)
 
     def _per_node(self, by_class: Sequence[T]) -> list[T]:
         """Return what holds for each node, of what holds for each class."""
@@ -389,6 +410,11 @@ def _whole(numbers: np.ndarray) -> list[int]:
     return values
 
 
+def _crash_laws(behaviour: Behaviour) -> tuple[Distribution, Distribution] | None:
+    crash = behaviour.crash
+    return (crash.up, crash.repair) if crash else None
+
+
 def _flapping_laws(behaviour: Behaviour) -> tuple[Distribution, Distribution] | None:
     spells = behaviour.flapping
     return (Exponential(spells.good_s), Exponential(spells.degraded_s)) if spells else None
@@ -397,24 +423,3 @@ def _flapping_laws(behaviour: Behaviour) -> tuple[Distribution, Distribution] | 
 def _connection_laws(behaviour: Behaviour) -> tuple[Distribution, Distribution] | None:
     line = behaviour.connection
     return (line.online, line.offline) if line else None
-
-
-class Blocks(Generic[T]):
-    """Values per node and index, computed for a block of neighbouring nodes at a time."""
-
-    __slots__ = ("_compute", "_made", "_n_nodes")
-
-    def __init__(self, n_nodes: int, compute: Callable[[np.ndarray, int], list[T]]) -> None:
-        self._n_nodes = n_nodes
-        self._compute = compute
-        self._made: dict[tuple[int, int], list[T]] = {}
-
-    def __call__(self, node: int, index: int) -> T:
-        """Return a node's value at an index."""
-        try:
-            return self._made[index, node // _BLOCK][node % _BLOCK]
-        except KeyError:
-            first = node // _BLOCK * _BLOCK
-            nodes = np.arange(first, min(first + _BLOCK, self._n_nodes))
-            self._made[index, node // _BLOCK] = self._compute(nodes, index)
-            return self(node, index)

@@ -28,13 +28,6 @@ class TrafficPiece(NamedTuple):
 class Traffic:
     """Demand by the time of day, as a factor: linear between points, around midnight too.
 
-    Attributes
-    ----------
-    times_ns : tuple of int
-        Rising, nanoseconds since midnight, at least 0 and below 24 h.
-    factors : tuple of float
-        At least 0, one per time.
-
     Examples
     --------
     >>> working_hours = Traffic((0, 8 * 3600 * NS_PER_S), (0.0, 1.0))
@@ -42,8 +35,8 @@ class Traffic:
     (0.5, 0.5)
     """
 
-    times_ns: tuple[int, ...]
-    factors: tuple[float, ...]
+    times_ns: tuple[int, ...]  # rising, nanoseconds since midnight, at least 0 and below 24 h
+    factors: tuple[float, ...]  # at least 0, one per time
 
     @cached_property
     def pieces(self) -> np.ndarray:
@@ -96,6 +89,8 @@ class Traffic:
     def factors_at(self, times: np.ndarray) -> np.ndarray:
         """Return `factor_at` of many times."""
         starts, factors, slopes, _ = self.pieces
+        if len(starts) == 1:
+            return np.full(np.shape(times), factors[0])
         rest = times % DAY_NS
         place = np.searchsorted(starts, rest, side="right") - 1
         return np.asarray(factors[place] + slopes[place] * ((rest - starts[place]) / NS_PER_S))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from small import rolling
 
 import simdeploy as sd
 from simdeploy.analysis import summarize_grid
@@ -27,13 +28,9 @@ SCENARIO = {
     },
     "release": {"good": {"probability": 0.6}, "bad": {"probability": 0.4, "defective": True, "error_rate": 0.3}},
     "policies": {
-        "waves": {
-            "strategy": "rolling",
-            "max_parallel": 2,
-            "max_failed_nodes": 1,
-            "max_failed_nodes_percent": 50,
-            "health_check": {"deadline": "5m", "max_error_rate": 0.1},
-        },
+        "waves": rolling(
+            2, max_failed_nodes=1, max_failed_nodes_percent=50, health_check={"deadline": "5m", "max_error_rate": 0.1}
+        ),
         "at-once": {"strategy": "immediate"},
     },
 }

@@ -34,7 +34,6 @@ def agree(play, real, version, engine, folder) -> None:
     assert simulated == {**reached(real), "stopped": has_stopped(real, play.n_hosts)}
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("title", PLAYS)
 @pytest.mark.parametrize("version", RECORDED)
 def test_recordings_agree(version: str, title: str, engine: str, tmp_path) -> None:
@@ -42,7 +41,6 @@ def test_recordings_agree(version: str, title: str, engine: str, tmp_path) -> No
     agree(PLAYS[title], RECORDED[version][title], version, engine, tmp_path)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("title", DIFFERENCES)
 @pytest.mark.parametrize("version", RECORDED)
 def test_differences_are_as_documented(version: str, title: str, engine: str, tmp_path) -> None:

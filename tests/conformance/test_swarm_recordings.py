@@ -92,7 +92,6 @@ def recording(request: pytest.FixtureRequest) -> dict[str, Any]:
     return read(request.param)
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_a_recorded_update_ends_as_it_did(recording, engine):
     """State, failed slots, slots that were touched and when: as recorded, but for the lag of a report. [oracle]"""
     rollout = replay(recording, engine)

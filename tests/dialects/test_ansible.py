@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from importlib import import_module
-
 import pytest
-import yaml
-from dialect_mutations import mutate, mutate_values
+from foreign import notes, refusal
 
-from simdeploy.dialects import KINDS, read_policy
-from simdeploy.dialects.importing import import_source, recognise
-from simdeploy.dialects.source import Source
-from simdeploy.errors import InputError
+from simdeploy.dialects import read_policy
 
 PLAY = """\
 - name: prepare
@@ -38,16 +31,6 @@ def playbook(*keywords: str) -> str:
 
 def serial(value: str, **given) -> list:
     return read_policy(PLAY.replace("# keywords", f"serial: {value}"), **given).policy["waves"]
-
-
-def notes(imported) -> dict[str, tuple[str, str, int | None]]:
-    return {note.field: (note.fidelity, note.text, note.line) for note in imported.notes}
-
-
-def problems(text: str, **given) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        import_source(Source(text), "ansible", **given)
-    return [str(problem) for problem in caught.value.problems]
 
 
 def test_the_keywords_of_a_play_become_a_policy() -> None:
@@ -188,7 +171,7 @@ def test_the_last_play_with_serial_is_the_rollout() -> None:
     assert {"[0]", "[2]"} <= notes(imported).keys()
     assert notes(read_policy(PLAY))["hosts"][2] == 13
     assert read_policy(playbook(), variables={"play": "1"}).policy["waves"] == [{"until": "100%"}]
-    assert "did you mean 'check'?" in problems(playbook(), variables={"play": "chek"})[0]
+    assert "did you mean 'check'?" in refusal(playbook(), variables={"play": "chek"}, kind="ansible")[0]
 
 
 def test_a_pause_at_the_end_is_bake_time_and_a_timeout_is_a_deadline() -> None:
@@ -214,33 +197,11 @@ def test_every_keyword_has_a_note_with_its_line() -> None:
         (playbook("max_fail_percentage: some"), "line 9: [1].max_fail_percentage: not a percent"),
         (playbook("any_errors_fatal: 3"), "line 9: [1].any_errors_fatal: not a boolean"),
         ("- hosts: all\n  serial: {{ n }}\n", "line 2"),
-        ("- import_playbook: a.yml\n", "no play: all are imported"),
-        ("", "no playbook"),
-        ("a: 1\n", "no playbook"),
+        ("---\n- import_playbook: a.yml\n", "no play: all are imported"),
+        ("# nothing\n---\n", "no playbook"),
+        ("a: 1\nb: 2\n", "no playbook"),
     ],
 )
 def test_bad_values_have_a_line_and_a_field(text: str, problem: str) -> None:
     """A problem says where it is. [contract]"""
-    assert problem in problems(text)[0]
-
-
-def test_a_playbook_is_recognised_as_nothing_else() -> None:
-    """It is Ansible's and no other kind's. [contract]"""
-    modules = {kind: import_module(f"simdeploy.dialects.{kind.replace('-', '_')}") for kind in KINDS}
-    assert [kind for kind, module in modules.items() if module.recognises(Source(PLAY))] == ["ansible"]
-    assert recognise(Source("- just\n- a list\n")) is None
-
-
-def test_no_playbook_fails_in_any_other_way() -> None:
-    """Broken playbooks are refused with problems, or read; nothing else may come out. [property]"""
-    text = playbook(
-        "max_fail_percentage: 10", 'any_errors_fatal: "{{ x | default(true) }}"', "timeout: 3", "throttle: 2"
-    )
-    broken = [*mutate(text, 300), *mutate_values(yaml.safe_load(text), 300)]
-    n_read = 0
-    for changed in broken:
-        recognise(Source(changed))
-        with contextlib.suppress(InputError):
-            import_source(Source(changed), "ansible", nodes=10)
-            n_read += 1
-    assert 100 < n_read < len(broken) - 100
+    assert problem in refusal(text, kind="ansible")[0]

@@ -419,7 +419,6 @@ def test_recognised_before_a_workload():
     assert "no Rollout" in refusal("kind: Service\nspec: {}\n", kind="argo-rollouts")[0]
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_a_canary_that_fails_its_analysis_goes_back(tmp_path, engine):
     """Two nodes fail one request in ten; after the second look of two minutes both go back. [oracle]"""
     path = tmp_path / "canary.yaml"

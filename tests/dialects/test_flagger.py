@@ -223,7 +223,6 @@ def test_recognised_before_a_workload():
     assert "no Canary" in refusal(DEPLOYMENT, kind="flagger")[0]
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_a_bad_release_goes_back_at_the_threshold(tmp_path, engine):
     """A fifth of the nodes fail a tenth of the requests: four looks of 30 s, then all go back. [oracle]"""
     path = tmp_path / "canary.yaml"

@@ -296,7 +296,6 @@ def test_recognised_by_content(text):
     assert "no Deployment or" in refusal("apiVersion: v1\nkind: Service\nspec: {}\n", kind="kubernetes")[0]
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_a_bad_version_stops_at_the_budget(tmp_path, engine):
     """No pod of the new version gets ready: 3 and 2 of 10 are touched, and the deadline ends it. [oracle]"""
     path = tmp_path / "stuck.yaml"

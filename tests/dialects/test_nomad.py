@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from importlib import import_module
 
 import pytest
-from dialect_mutations import mutate, mutate_values
+from foreign import notes, refusal
 
-from simdeploy.dialects import KINDS, read_policy
-from simdeploy.dialects.importing import import_source, recognise
-from simdeploy.dialects.source import Source
-from simdeploy.errors import InputError
+from simdeploy.dialects import read_policy
 
 JOB = """\
 variable "count" {
@@ -56,16 +51,6 @@ def job(update: str = "", kind: str = "service") -> str:
 
 def policy(update: str = "", kind: str = "service", **given):
     return read_policy(job(update, kind), **given).policy
-
-
-def notes(imported) -> dict[str, tuple[str, str, int | None]]:
-    return {note.field: (note.fidelity, note.text, note.line) for note in imported.notes}
-
-
-def problems(text: str, **given) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        read_policy(text, "nomad", **given)
-    return [str(problem) for problem in caught.value.problems]
 
 
 def test_every_field_of_a_service_job_arrives() -> None:
@@ -144,7 +129,7 @@ def test_as_many_canaries_as_allocations_run_beside_them() -> None:
 
 def test_a_percent_of_unknown_nodes_is_refused() -> None:
     """A system job doesn't say how many nodes there are, and its canaries depend on it. [contract]"""
-    (problem,) = problems(job("canary = 10\n", "system"))
+    (problem,) = refusal(job("canary = 10\n", "system"), kind="nomad")
     assert "--nodes N" in problem
 
 
@@ -192,14 +177,14 @@ def test_one_of_several_groups_is_chosen() -> None:
     assert (other.policy["max_parallel"], other.nodes) == (1, 3)
     own = text.replace("variable", 'variable "group" {\n  default = 1\n}\nvariable', 1)
     assert read_policy(own, variables={"group": "7"}).policy["max_parallel"] == 2
-    assert "group: no such group (found 'corn')" in problems(text, variables={"group": "corn"})[0]
+    assert "group: no such group (found 'corn')" in refusal(text, variables={"group": "corn"}, kind="nomad")[0]
 
 
 def test_variables_come_from_the_caller_or_the_file() -> None:
     """The caller's value goes before the default; a variable that is not in the file is refused. [contract]"""
     assert read_policy(job()).nodes == 6
     assert read_policy(job(), variables={"count": 8}).nodes == 8
-    assert "no such variable" in problems(job(), variables={"cuont": 8})[0]
+    assert "no such variable" in refusal(job(), variables={"cuont": 8}, kind="nomad")[0]
 
 
 @pytest.mark.parametrize(
@@ -326,12 +311,12 @@ def test_json_says_the_same(text: str) -> None:
 )
 def test_bad_values_have_a_line_and_a_field(update: str, problem: str) -> None:
     """What Nomad would refuse is refused, and where it stands. [contract]"""
-    assert problem in problems(job(update))[0]
+    assert problem in refusal(job(update), kind="nomad")[0]
 
 
 def test_all_problems_are_told_at_once() -> None:
     """Two bad values are two problems. [contract]"""
-    assert len(problems(job('max_parallel = "x"\nauto_revert = 3\n'))) == 2
+    assert len(refusal(job('max_parallel = "x"\nauto_revert = 3\n'), kind="nomad")) == 2
 
 
 @pytest.mark.parametrize(
@@ -352,7 +337,7 @@ def test_all_problems_are_told_at_once() -> None:
 )
 def test_a_malformed_job_has_a_line(text: str, problem: str) -> None:
     """A text that is no job, or none that is updated, says so at its line. [contract]"""
-    assert any(problem in found for found in problems(text))
+    assert any(problem in found for found in refusal(text, kind="nomad"))
 
 
 def test_values_nested_too_deeply_are_not_evaluated() -> None:
@@ -365,33 +350,11 @@ def test_values_nested_too_deeply_are_not_evaluated() -> None:
 
 def test_a_file_too_large_for_the_parser_is_refused() -> None:
     """Half a million characters. [contract]"""
-    assert "HCL of more than 500,000 characters" in problems(job() + "\n" * 500_000)[0]
+    assert "HCL of more than 500,000 characters" in refusal(job() + "\n" * 500_000, kind="nomad")[0]
 
 
 def test_without_the_parser_the_message_says_what_to_install(monkeypatch) -> None:
     """HCL needs python-hcl2; JSON doesn't. [contract]"""
     monkeypatch.setitem(sys.modules, "hcl2.api", None)
-    assert "simdeploy[nomad]" in problems(job())[0]
+    assert "simdeploy[nomad]" in refusal(job(), kind="nomad")[0]
     assert read_policy(TWINS[0]).nodes == 6
-
-
-@pytest.mark.parametrize("text", [job(FULL), *TWINS])
-def test_a_job_is_recognised_as_nothing_else(text: str) -> None:
-    """Each form is Nomad's and no other kind's. [contract]"""
-    modules = {kind: import_module(f"simdeploy.dialects.{kind.replace('-', '_')}") for kind in KINDS}
-    assert [kind for kind, module in modules.items() if module.recognises(Source(text))] == ["nomad"]
-    assert recognise(Source(text)) == "nomad"
-
-
-def test_no_job_fails_in_any_other_way() -> None:
-    """Broken jobs are refused with problems, or read; nothing else may come out. [property]"""
-    broken = [*mutate(job(FULL + "canary = 2\n"), 200)]
-    for text in TWINS:
-        broken += [*mutate(text, 50), *mutate_values(json.loads(text), 150)]
-    n_read = 0
-    for text in broken:
-        recognise(Source(text))
-        with contextlib.suppress(InputError):
-            import_source(Source(text), "nomad", nodes=10)
-            n_read += 1
-    assert 100 < n_read < len(broken) - 100

@@ -74,7 +74,7 @@ class Tally:
 
     def describe_failures(self, target: Target) -> str:
         """Say what failed, each defect once, with the number that reproduces it."""
-        again = "a case again: FUZZ_CASES=1 FUZZ_FIRST=(its number) python -m pytest tests/test_fuzzing.py"
+        again = "a case again: FUZZ_CASES=1 FUZZ_FIRST=(its number) python -m pytest, and the test that failed"
         return "\n\n".join(
             [
                 f"{len(alike)} x {target.name} {alike[0].number} ({alike[0].mutator}): {alike[0].text}"

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,27 +71,43 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+_watching: list[Watch] = []  # the one that is on
+
+
+@cache
+def _hear_for_good() -> None:
+    """Hang the hook into the interpreter, once: it stays, and hears thousands of events of each test that follows."""
+
+    def hear(event: str, args: tuple[Any, ...]) -> None:
+        if _watching:
+            _watching[-1].hear(event, args)
+
+    sys.addaudithook(hear)
+
+
 class Watch:
     """What the process does while it is on: files that it opens outside a folder, sockets, programs, pickles."""
 
     def __init__(self) -> None:
-        self._folder: str | None = None
+        self._folder = ""
         self._thread = 0
         self.seen: list[str] = []
-        sys.addaudithook(self._hear)
 
     @contextlib.contextmanager
     def on(self, folder: Path) -> Iterator[list[str]]:
         """Watch the block; what it yields grows."""
+        _hear_for_good()
         self.seen = []
         self._folder, self._thread = os.path.realpath(folder), threading.get_ident()
+        _watching.append(self)
         try:
             yield self.seen
         finally:
-            self._folder = None
+            _watching.remove(self)
 
-    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
-        if self._folder is None or threading.get_ident() != self._thread:
+    def hear(self, event: str, args: tuple[Any, ...]) -> None:
+        """Keep an event of the thread that watches."""
+        if threading.get_ident() != self._thread:
             return
         if event.partition(".")[0] in ("socket", "subprocess", "pickle") or event in (
             "os.system",
@@ -104,7 +121,6 @@ class Watch:
                 self.seen.append(f"{event} {os.fsdecode(path)!r}")
 
     def _may(self, path: str, args: tuple[Any, ...]) -> bool:
-        assert self._folder is not None
         try:
             if isinstance(args[-1], int) and args[-1] & getattr(os, "O_NOFOLLOW", 0):  # a link isn't followed
                 real = str(Path(os.path.realpath(Path(path).parent)) / Path(path).name)

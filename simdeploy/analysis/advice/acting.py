@@ -26,23 +26,12 @@ _WORDS = (GO_ON, "promote", "pause 10m", "resume", "cancel")
 
 @dataclass(frozen=True)
 class Act:
-    """What is done after the instant of looking.
-
-    Attributes
-    ----------
-    name : str
-    do : {'', 'promote', 'pause', 'resume', 'cancel'}
-        Nothing, if empty.
-    length_ns : int
-        Of a pause.
-    policy : ScenarioPolicy or None
-        That takes the place of the present one.
-    """
+    """What is done after the instant of looking."""
 
     name: str
-    do: str
-    length_ns: int = 0
-    policy: ScenarioPolicy | None = None
+    do: str  # nothing, if empty
+    length_ns: int = 0  # of a pause
+    policy: ScenarioPolicy | None = None  # that takes the place of the present one
 
     def script(self, at_ns: int) -> tuple[ScriptedAct, ...]:
         """Return what somebody does in the nanosecond after an instant."""

@@ -56,43 +56,24 @@ _MOST_LOST = 0.01
 
 @dataclass(frozen=True, eq=False)
 class OfKind:
-    """The worlds of one kind of release.
-
-    Attributes
-    ----------
-    n_tried : int
-        Worlds that were drawn for them.
-    weights : ndarray of float
-        One per world: the probability of the kind, times the chance of what was seen over that of the proposal, over `n_tried`; on a
-        scale that is common to all kinds.
-    """
+    """The worlds of one kind of release."""
 
     kind: ReleaseKind
-    n_tried: int
+    n_tried: int  # worlds that were drawn for them
     worlds: Worlds
+    # One per world: the probability of the kind, times the chance of what was seen over that of the proposal, over
+    # `n_tried`; on a scale that is common to all kinds.
     weights: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class Conditioned:
-    """Worlds in which what was seen happened.
+    """Worlds in which what was seen happened."""
 
-    Attributes
-    ----------
-    scenario : Scenario
-        With the pauses, or the cancel, that were seen.
-    seen : Seen
-        As it was matched: improbable instants of nodes may differ by more.
-    by_kind : tuple of OfKind
-        Kinds that occur.
-    why_tried : str
-        Why whole worlds were tried; empty if chances are from the laws.
-    """
-
-    scenario: Scenario
-    seen: Seen
-    by_kind: tuple[OfKind, ...]
-    why_tried: str
+    scenario: Scenario  # with the pauses, or the cancel, that were seen
+    seen: Seen  # as it was matched: improbable instants of nodes may differ by more
+    by_kind: tuple[OfKind, ...]  # kinds that occur
+    why_tried: str  # why whole worlds were tried; empty if chances are from the laws
     seed: int
     engine: str
 

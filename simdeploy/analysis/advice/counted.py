@@ -32,15 +32,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Counts:
-    """Counted windows of a node, from its first.
+    """Counted windows of a node, from its first."""
 
-    Attributes
-    ----------
-    windows : tuple of (int, int)
-        Requests and failed ones.
-    """
-
-    windows: tuple[tuple[int, int], ...]
+    windows: tuple[tuple[int, int], ...]  # requests and failed ones
 
     def chances_of(self, law: NodeLaw) -> Windows:
         """Return the chances of verdicts after so many windows, together with that of the counts."""

@@ -32,21 +32,13 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Nodes:
-    """Nodes of several worlds, in columns.
+    """Nodes of several worlds, in columns."""
 
-    Attributes
-    ----------
-    numbers, worlds : ndarray of int
-        The node's number, and the place of its world.
-    laws : ndarray of int
-        Place of the node's law in a list.
-    slowdown, start_failure : ndarray of float
-        Of its world; the latter without what the release adds.
-    """
-
+    # numbers, worlds: the node's number, and the place of its world
     numbers: np.ndarray
     worlds: np.ndarray
-    laws: np.ndarray
+    laws: np.ndarray  # place of the node's law in a list
+    # slowdown, start_failure: of its world; the latter without what the release adds
     slowdown: np.ndarray
     start_failure: np.ndarray
 

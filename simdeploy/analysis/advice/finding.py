@@ -39,14 +39,9 @@ class Supply:
 
     The nodes of world w try ``first + (per_world w + t) mod n`` for t = 0, 1, 2, ... Whoever does what has a chance far above
     1 / `per_world` finds it among numbers that no other world tries.
-
-    Attributes
-    ----------
-    first, n : int
-        Numbers that there are.
-    per_world : int
     """
 
+    # first, n: numbers that there are
     first: int
     n: int
     per_world: int

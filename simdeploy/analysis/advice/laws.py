@@ -55,10 +55,8 @@ class NodeLaw:
 
     Parameters
     ----------
-    behaviour : Behaviour
     kind : ReleaseKind or None
         That of the release if it affects the nodes.
-    rule : HealthRule
     share : float, default 1
         The probability that the release affects a node.
     """
@@ -73,7 +71,6 @@ class NodeLaw:
 
         Parameters
         ----------
-        x_ns : array_like of float
         slowdown, start_failure : array_like of float
             Of the rollout; without what the release adds.
         """

@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Lives:
-    """What nodes of rollouts do until an instant if failures stop nothing.
-
-    Attributes
-    ----------
-    at_ns : int
-    engine : {'compiled', 'reference'}
-    """
+    """What nodes of rollouts do until an instant if failures stop nothing."""
 
     rollouts: Rollouts
     at_ns: int
@@ -75,24 +69,14 @@ class Lives:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """Numbers of nodes, chosen among those drawn from their laws and those that came.
+    """Numbers of nodes, chosen among those drawn from their laws and those that came."""
 
-    Attributes
-    ----------
-    chances : ndarray of float, shape (worlds, nodes)
-        Unbiased estimates of the chance of what was seen; of a node that is lost, the chance by its law.
-    are_lost : ndarray of bool
-        Of which nodes nothing could be drawn although it is possible.
-    are_drawn : ndarray of bool
-        Which nodes take the numbers that were drawn from their laws; others take those of a try.
-    tries : ndarray of int
-        The first try in which each node does what was seen otherwise than by its law.
-    """
-
+    # float, shape (worlds, nodes): unbiased estimates of the chance of what was seen; of a node that is lost, the
+    # chance by its law.
     chances: np.ndarray
-    are_lost: np.ndarray
-    are_drawn: np.ndarray
-    tries: np.ndarray
+    are_lost: np.ndarray  # of which nodes nothing could be drawn although it is possible
+    are_drawn: np.ndarray  # which nodes take the numbers that were drawn from their laws; others take those of a try
+    tries: np.ndarray  # the first try in which each node does what was seen otherwise than by its law
 
 
 def choose(by_law: np.ndarray, drawn: np.ndarray, shown: np.ndarray, beyond: np.ndarray, u: np.ndarray) -> Choice:

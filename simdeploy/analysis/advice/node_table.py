@@ -31,48 +31,27 @@ PENDING, STARTING, VALIDATING, RUNNING, FAILED, SKIPPED = (
 
 @dataclass(frozen=True, eq=False)
 class NodeTable:
-    """What was seen of each node, in the order of the update.
+    """What was seen of each node, in the order of the update."""
 
-    Attributes
-    ----------
-    status : ndarray of int
-        `PENDING`, `STARTING` (in flight, if `started` is unknown), `VALIDATING`, `RUNNING`, `FAILED` or `SKIPPED`.
-    dispatched : ndarray of int
-        Whether the node was dispatched, which one that couldn't be reached at its turn was not: `NO`, `YES` or `UNKNOWN`.
-    started : ndarray of int
-        Whether the node started: `NO`, `YES` or `UNKNOWN`.
-    dispatched_ns, started_ns, resolved_ns : ndarray of float
-        Nanoseconds after the start of the rollout; NaN where unknown.
-    zones, classes : ndarray of int or None
-        Numbers, 0 for the nodes of no class; None if they were not seen.
-    rows : ndarray of int
-        Row of the table, from 1.
-    names : ndarray of object
-        What the table calls the nodes; None where it has no row.
-    is_ordered : bool
-        Whether the place of each node is known, also of those that wait.
-    n_turns : int
-        Nodes that had their turn; they are the first ones.
-    windows : tuple of tuple of (int, int)
-        Of each node the counted requests and failed ones of its windows, from the first; empty without any.
-    widths : ndarray of float, optional
-        By how many times as much as others the instants of a node may differ.
-    """
-
+    # `PENDING`, `STARTING` (in flight, if `started` is unknown), `VALIDATING`, `RUNNING`, `FAILED` or `SKIPPED`.
     status: np.ndarray
+    # Whether the node was dispatched, which one that couldn't be reached at its turn was not: `NO`, `YES` or `UNKNOWN`.
     dispatched: np.ndarray
-    started: np.ndarray
+    started: np.ndarray  # whether the node started: `NO`, `YES` or `UNKNOWN`
+    # dispatched_ns, started_ns, resolved_ns: nanoseconds after the start of the rollout; NaN where unknown
     dispatched_ns: np.ndarray
     started_ns: np.ndarray
     resolved_ns: np.ndarray
+    # zones, classes: numbers, 0 for the nodes of no class; None if they were not seen
     zones: np.ndarray | None
     classes: np.ndarray | None
-    rows: np.ndarray
-    names: np.ndarray
-    is_ordered: bool
-    n_turns: int
+    rows: np.ndarray  # row of the table, from 1
+    names: np.ndarray  # object: what the table calls the nodes; None where it has no row
+    is_ordered: bool  # whether the place of each node is known, also of those that wait
+    n_turns: int  # nodes that had their turn; they are the first ones
+    # Of each node the counted requests and failed ones of its windows, from the first; empty without any.
     windows: tuple[tuple[tuple[int, int], ...], ...] = ()
-    widths: np.ndarray | None = None
+    widths: np.ndarray | None = None  # by how many times as much as others the instants of a node may differ
 
     @cached_property
     def slack_ns(self) -> np.ndarray:

@@ -13,29 +13,17 @@ NO, YES, UNKNOWN = 0, 1, -1
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """What was seen of nodes, in columns of any shape; times in nanoseconds after the dispatch, the first of an interval outside it.
+    """What was seen of nodes, in columns of any shape; times in nanoseconds after the dispatch, the first of an interval outside it."""
 
-    Attributes
-    ----------
-    verdict : ndarray of int
-        -1 for none yet.
-    started : ndarray of int
-        `NO`, `YES` or `UNKNOWN`; of a node without a verdict, whether it has so far.
-    start_low, start_high : ndarray of float
-        When it started, if it did.
-    low, high : ndarray of float
-        When it got its verdict.
-    windows : ndarray of int
-        Place of the counts of its windows in a list, from 1; 0 without any.
-    """
-
-    verdict: np.ndarray
-    started: np.ndarray
+    verdict: np.ndarray  # -1 for none yet
+    started: np.ndarray  # `NO`, `YES` or `UNKNOWN`; of a node without a verdict, whether it has so far
+    # start_low, start_high: when it started, if it did
     start_low: np.ndarray
     start_high: np.ndarray
+    # low, high: when it got its verdict
     low: np.ndarray
     high: np.ndarray
-    windows: np.ndarray
+    windows: np.ndarray  # place of the counts of its windows in a list, from 1; 0 without any
 
     @classmethod
     def of_verdicts(cls, verdict: np.ndarray, low: np.ndarray, high: np.ndarray) -> Observed:
@@ -81,24 +69,13 @@ class Observed:
 
 @dataclass(frozen=True)
 class Total:
-    """Requests to all nodes on one version, or those of one wave, that no health window judged.
-
-    Attributes
-    ----------
-    version : {'new', 'old'}
-    requests, failed : int
-    wave : int or None
-        Place in the plan.
-    from_ns, to_ns : float
-        When they came, nanoseconds after the start.
-    row : int
-        Of the table, from 1.
-    """
+    """Requests to all nodes on one version, or those of one wave, that no health window judged."""
 
     version: str
     requests: int
     failed: int
-    wave: int | None
+    wave: int | None  # place in the plan
+    # from_ns, to_ns: when they came, nanoseconds after the start
     from_ns: float
     to_ns: float
-    row: int
+    row: int  # of the table, from 1

@@ -57,20 +57,12 @@ _LARGE, _LOG_HARDLY_ANY = 0.9, math.log(1e-4)
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """Worlds that may show what was seen.
-
-    Attributes
-    ----------
-    worlds : Worlds
-    log_weights : ndarray of float
-        Logarithm of the chance of what was seen over that of the proposal; -inf where it can't happen.
-    are_drawn : ndarray of bool
-        Whether replications were found for all nodes.
-    """
+    """Worlds that may show what was seen."""
 
     worlds: Worlds
+    # Logarithm of the chance of what was seen over that of the proposal; -inf where it can't happen.
     log_weights: np.ndarray
-    are_drawn: np.ndarray
+    are_drawn: np.ndarray  # whether replications were found for all nodes
 
     @classmethod
     def join(cls, parts: Iterable[Proposal]) -> Proposal:
@@ -93,7 +85,6 @@ class Proposer:
         Of the worlds' nodes in the supply.
     log_weights : ndarray of float
         Of the roots.
-    guide : Guide, optional
     never_failed : bool
         Whether canaries cannot have failed, because that would have ended the rollout.
     """

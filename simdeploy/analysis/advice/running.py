@@ -34,29 +34,14 @@ OVER = [STATES.index(state) for state in sorted(TERMINAL_STATES)]
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """What becomes of worlds, kind by kind.
+    """What becomes of worlds, kind by kind."""
 
-    Attributes
-    ----------
-    numbers : dict of str to ndarray of float
-        Responses that are numbers; NaN where unknown.
-    words : dict of str to ndarray of str
-        Those that are words; empty where missing.
-    looks : ndarray of LOOK, shape (worlds, looks)
-    looks_ns : tuple of int
-        Their instants.
-    exposed_later : ndarray of int
-        Nodes that start after the instant of looking; none if they were not counted.
-    costs : ndarray of float
-        NaN without costs, or where unknown.
-    """
-
-    numbers: dict[str, np.ndarray]
-    words: dict[str, np.ndarray]
-    looks: np.ndarray
-    looks_ns: tuple[int, ...]
-    exposed_later: np.ndarray
-    costs: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    numbers: dict[str, np.ndarray]  # responses that are numbers; NaN where unknown
+    words: dict[str, np.ndarray]  # those that are words; empty where missing
+    looks: np.ndarray  # LOOK, shape (worlds, looks)
+    looks_ns: tuple[int, ...]  # their instants
+    exposed_later: np.ndarray  # nodes that start after the instant of looking; none if they were not counted
+    costs: np.ndarray = field(default_factory=lambda: np.zeros(0))  # NaN without costs, or where unknown
 
     def look(self, at_ns: int) -> np.ndarray:
         """Return the deployment objects at the end of an instant."""
@@ -155,24 +140,14 @@ def _price(ways: Sequence[Outcomes], scenario: Scenario) -> list[Outcomes]:
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs conditioned worlds on.
-
-    Attributes
-    ----------
-    executor : Executor
-    looks_ns : tuple of int
-        Instants at which the worlds are looked at: if nothing is done all, and else those before acts.
-    course_ns : tuple of int
-        Further ones if nothing is done.
-    report : callable
-        Takes the number of rollouts that are done.
-    """
+    """Runs conditioned worlds on."""
 
     conditioned: Conditioned
     executor: Executor
+    # Instants at which the worlds are looked at: if nothing is done all, and else those before acts.
     looks_ns: tuple[int, ...]
-    course_ns: tuple[int, ...]
-    report: Callable[[int], None] = lambda _: None
+    course_ns: tuple[int, ...]  # further ones if nothing is done
+    report: Callable[[int], None] = lambda _: None  # takes the number of rollouts that are done
     _done: dict[Way, Outcomes] = field(default_factory=dict)
 
     def run(self, script: tuple[ScriptedAct, ...] = (), changed: ScenarioPolicy | None = None) -> Outcomes:

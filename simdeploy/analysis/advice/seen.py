@@ -39,52 +39,29 @@ _FORMS = "a deployment object, a list of (instant, object), a rollout's revision
 
 @dataclass(frozen=True)
 class Look:
-    """What is known of a deployment at one instant.
+    """What is known of a deployment at one instant."""
 
-    Attributes
-    ----------
-    at_ns : int
-        When a world must look like this, nanoseconds after the start. It is up to half a second after `since_ns`, because instants of
-        worlds may be that much later.
-    since_ns : int
-        When it was seen so, or last changed.
-    fields : mapping of str to object
-        Fields of the status by name as in `engines.looks.LOOK`, instants in nanoseconds after the start; only those that are known.
-    """
-
+    # When a world must look like this, nanoseconds after the start. It is up to half a second after `since_ns`, because
+    # instants of worlds may be that much later.
     at_ns: int
-    since_ns: int
+    since_ns: int  # when it was seen so, or last changed
+    # Fields of the status by name as in `engines.looks.LOOK`, instants in nanoseconds after the start; only those that
+    # are known.
     fields: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen, in order.
+    """What was seen, in order."""
 
-    Attributes
-    ----------
-    looks : tuple of Look
-        At least one.
-    policy : ScenarioPolicy
-    at_ns : int
-        The instant of looking.
-    is_assumed : bool
-        Whether that is the last change, because nobody said.
-    are_revisions : bool
-        Whether every change is among the looks.
-    nodes : NodeTable or None
-        The nodes at the instant of looking, if they were seen; the only look has their counts.
-    totals : tuple of Total
-        Of requests that no health window judged.
-    """
-
-    looks: tuple[Look, ...]
+    looks: tuple[Look, ...]  # at least one
     policy: ScenarioPolicy
-    at_ns: int
-    is_assumed: bool
-    are_revisions: bool = False
+    at_ns: int  # the instant of looking
+    is_assumed: bool  # whether that is the last change, because nobody said
+    are_revisions: bool = False  # whether every change is among the looks
+    # The nodes at the instant of looking, if they were seen; the only look has their counts.
     nodes: NodeTable | None = None
-    totals: tuple[Total, ...] = ()
+    totals: tuple[Total, ...] = ()  # of requests that no health window judged
 
     @property
     def last(self) -> Look:

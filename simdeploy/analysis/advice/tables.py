@@ -25,27 +25,17 @@ _MOST_WINDOWS = 400
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """The law of a node that is affected by the release, and of one that isn't if only a share is.
+    """The law of a node that is affected by the release, and of one that isn't if only a share is."""
 
-    Attributes
-    ----------
-    durations : ndarray of float, shape (3, levels)
-        Nanoseconds: by level, by the logarithm of the level in the lower tail, and of 1 less the level in the upper one.
-    tail, log_least : float
-        Where the tails begin, and the logarithm of their least level.
-    off_ns : float
-        The most by which a duration may be off.
-    hang : ndarray of float
-        By part.
-    healthy : ndarray of float, shape (parts, levels of errors, windows)
-        The chance of a healthy window; one level if it is constant.
-    """
-
+    # float, shape (3, levels): nanoseconds: by level, by the logarithm of the level in the lower tail, and of 1 less
+    # the level in the upper one.
     durations: np.ndarray
+    # tail, log_least: where the tails begin, and the logarithm of their least level
     tail: float
     log_least: float
-    off_ns: float
-    hang: np.ndarray
+    off_ns: float  # the most by which a duration may be off
+    hang: np.ndarray  # by part
+    # float, shape (parts, levels of errors, windows): the chance of a healthy window; one level if it is constant.
     healthy: np.ndarray
 
     @property

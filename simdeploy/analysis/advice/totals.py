@@ -58,7 +58,6 @@ class Exposures:
 
     Parameters
     ----------
-    worlds : Worlds
     nodes : ndarray of NODE_LOOK, shape (worlds, nodes)
         At the instant of looking.
     """

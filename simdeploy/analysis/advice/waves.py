@@ -38,23 +38,12 @@ class Span:
 
 @dataclass
 class Cell:
-    """Nodes of one wave that got a verdict within an interval.
+    """Nodes of one wave that got a verdict within an interval."""
 
-    Attributes
-    ----------
-    wave : int
-        Its place in the plan.
-    count : int
-    span : Span
-        All of them did within it.
-    last : Span
-        The last of them did within it.
-    """
-
-    wave: int
+    wave: int  # its place in the plan
     count: int
-    span: Span
-    last: Span
+    span: Span  # all of them did within it
+    last: Span  # the last of them did within it
 
 
 @dataclass
@@ -67,29 +56,14 @@ class Stretch:
 
 @dataclass
 class Course:
-    """What was seen of a rollout that is paced by barriers.
+    """What was seen of a rollout that is paced by barriers."""
 
-    Attributes
-    ----------
-    stretches : list of Stretch
-        In order.
-    starts : list of Span
-        When each wave of the plan was dispatched.
-    n_waves : int
-        Waves that were dispatched.
-    end_ns : int
-        The last look.
-    is_over : bool
-        Whether the deployment has ended, so that its counts are those of its end.
-    pauses : list of (int, float)
-        Between which instants nothing was dispatched because somebody had paused.
-    """
-
-    stretches: list[Stretch]
-    starts: list[Span]
-    n_waves: int
-    end_ns: int
-    is_over: bool
+    stretches: list[Stretch]  # in order
+    starts: list[Span]  # when each wave of the plan was dispatched
+    n_waves: int  # waves that were dispatched
+    end_ns: int  # the last look
+    is_over: bool  # whether the deployment has ended, so that its counts are those of its end
+    # Between which instants nothing was dispatched because somebody had paused.
     pauses: list[tuple[int, float]] = field(default_factory=list)
 
     @property

@@ -19,21 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the kinds of release tell about the rollouts of a table.
+    """What the kinds of release tell about the rollouts of a table."""
 
-    Attributes
-    ----------
-    kinds : Kinds or None
-        None if the table doesn't have them; then nothing is known.
-    strata : Strata
-    names : tuple of str
-        The kinds that are strata; empty if the table isn't divided.
-    costs : Costs or None
-    """
-
-    kinds: Kinds | None
+    kinds: Kinds | None  # None if the table doesn't have them; then nothing is known
     strata: Strata
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # the kinds that are strata; empty if the table isn't divided
     costs: Costs | None
 
     def allows(self, place: int, verdict: str) -> bool:

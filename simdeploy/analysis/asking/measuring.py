@@ -28,7 +28,7 @@ from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS, WEIGHT
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.gathering import Batches
+    from simdeploy.experiments.gathering import Batches, Gathered
     from simdeploy.experiments.kinds import Kinds
     from simdeploy.scenario.parts import Costs
     from simdeploy.world.release import ReleaseKind
@@ -87,7 +87,7 @@ class Values:
 
     def __init__(
         self,
-        responses: pd.DataFrame | Batches,
+        responses: pd.DataFrame | Batches | Gathered,
         measures: Sequence[Measure | str],
         *,
         costs: Costs | None = None,

@@ -45,24 +45,12 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True)
 class Bounded:
-    """A rollout under a policy.
+    """A rollout under a policy."""
 
-    Attributes
-    ----------
-    bounds : dict of str to Bounds
-        By response.
-    moved_s : float
-        The furthest that a dispatch moved.
-    recording : Recording
-        Of the rollout, as far as it is known.
-    unknown_ns : int or None
-        From when on; None if everything is known.
-    """
-
-    bounds: dict[str, Bounds]
-    moved_s: float
-    recording: Recording
-    unknown_ns: int | None
+    bounds: dict[str, Bounds]  # by response
+    moved_s: float  # the furthest that a dispatch moved
+    recording: Recording  # of the rollout, as far as it is known
+    unknown_ns: int | None  # from when on; None if everything is known
 
 
 def bound_rollout(known: KnownRollout, run_by: RunBy) -> Bounded:

@@ -26,8 +26,6 @@ class Bands:
     ----------
     n_policies, n_kinds : int
         A deployment without a release counts as one of the last kind.
-    n_nodes : int
-    grid : Grid
     rows : sequence of int
         The quantities wanted, as places in `QUANTITIES`.
 

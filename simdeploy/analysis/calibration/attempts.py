@@ -33,25 +33,15 @@ _REASONS = (
 
 @dataclass(frozen=True)
 class Attempts:
-    """Attempts to start, one row per dispatched node.
+    """Attempts to start, one row per dispatched node."""
 
-    Attributes
-    ----------
-    frame : DataFrame
-        `rollout` (its place among all), `class`, `attempts`, `failed`, `ended`, `silent` (numbers of attempts), `is_defective` (or missing),
-        `time_s`, `is_over` (whether the last attempt has ended), `limit_s` (how long it was watched at most), and whether that time `is_usable`.
-    dropped : DataFrame
-        As in `Calibration`.
-    start_attempts : int or None
-        How many there are of each try; None if no node used them up.
-    are_counted : bool
-        Whether the records have numbers of attempts.
-    """
-
+    # `rollout` (its place among all), `class`, `attempts`, `failed`, `ended`, `silent` (numbers of attempts),
+    # `is_defective` (or missing), `time_s`, `is_over` (whether the last attempt has ended), `limit_s` (how long it was
+    # watched at most), and whether that time `is_usable`.
     frame: pd.DataFrame
-    dropped: pd.DataFrame
-    start_attempts: int | None
-    are_counted: bool
+    dropped: pd.DataFrame  # as in `Calibration`
+    start_attempts: int | None  # how many there are of each try; None if no node used them up
+    are_counted: bool  # whether the records have numbers of attempts
 
     def durations(self, chosen: np.ndarray) -> Durations:
         """Return the usable times of some rows."""

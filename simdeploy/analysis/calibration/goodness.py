@@ -18,20 +18,12 @@ _MOST_NODES = 20_000
 
 @dataclass(frozen=True)
 class Goodness:
-    """How far the data are from a fitted law.
+    """How far the data are from a fitted law."""
 
-    Attributes
-    ----------
-    distance : float
-        The largest difference of the distribution functions, Kaplan and Meier's of the data and the fitted one.
-    p : float
-        The probability of a larger one if the family is right; NaN without a bootstrap.
-    values, levels : ndarray
-        Kaplan and Meier's function: times without slowdowns, ascending, and the fraction up to each.
-    """
-
+    # The largest difference of the distribution functions, Kaplan and Meier's of the data and the fitted one.
     distance: float
-    p: float
+    p: float  # the probability of a larger one if the family is right; NaN without a bootstrap
+    # values, levels: Kaplan and Meier's function: times without slowdowns, ascending, and the fraction up to each
     values: np.ndarray
     levels: np.ndarray
 
@@ -52,14 +44,12 @@ def measure_goodness(
     ----------
     model, best
         The likelihood and its maximum.
-    data : Durations
     limit_s : ndarray
         How long each row would have been watched; infinite if always.
     fixed : tuple of int
         Parameters that were not fitted.
     samples : int
         Each is drawn from the fit, fitted again, and compared with its own fit; 0 gives no p-value.
-    seed : int
 
     Notes
     -----

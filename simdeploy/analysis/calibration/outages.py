@@ -23,21 +23,13 @@ _FEWEST_TIMES = 30
 
 @dataclass(frozen=True)
 class FittedOutages:
-    """What logs of outages say.
-
-    Attributes
-    ----------
-    parameters : list of Parameter
-    fits, points : list of dict
-        Rows of `Calibration.fits` and `points`, of times whose family was chosen.
-    laws : dict
-        Of these times, by path.
-    """
+    """What logs of outages say."""
 
     parameters: list[Parameter] = field(default_factory=list)
+    # fits, points: rows of `Calibration.fits` and `points`, of times whose family was chosen
     fits: list[dict[str, Any]] = field(default_factory=list)
     points: list[dict[str, Any]] = field(default_factory=list)
-    laws: dict[str, Any] = field(default_factory=dict)
+    laws: dict[str, Any] = field(default_factory=dict)  # of these times, by path
 
 
 def fit_outages(records: Records, confidence_level: float, *, samples: int, seed: int) -> FittedOutages:

@@ -23,15 +23,9 @@ _STEP = 1e-4
 
 @dataclass(frozen=True)
 class Failures:
-    """What is on record of failed requests: their numbers by node, otherwise their rates.
+    """What is on record of failed requests: their numbers by node, otherwise their rates."""
 
-    Attributes
-    ----------
-    frame : DataFrame
-        As `count_requests` or `average_rates` returns it.
-    """
-
-    frame: pd.DataFrame
+    frame: pd.DataFrame  # as `count_requests` or `average_rates` returns it
 
     @classmethod
     def of(cls, records: Records) -> Failures:

@@ -33,12 +33,8 @@ def fit_fraction(
 
     Parameters
     ----------
-    path : str
     counted, total : ndarray
         By rollout.
-    n_nodes : int
-    confidence_level : float
-    note : str
 
     Returns
     -------

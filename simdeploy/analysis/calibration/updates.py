@@ -37,28 +37,15 @@ _MOST_VALUES = 400
 
 @dataclass(frozen=True)
 class FittedDurations:
-    """A law of durations.
+    """A law of durations."""
 
-    Attributes
-    ----------
-    parameters : tuple of Parameter
-        Of the law, then the spread of the slowdown.
-    fits, points : tuple of dict
-        Rows of `Calibration.fits` and `points`.
-    law : dict or float
-        As a scenario file has it.
-    spread : float
-        Of the logarithm of the slowdown.
-    hang : float
-        The fraction of attempts that this family takes for hangs.
-    """
-
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[Parameter, ...]  # of the law, then the spread of the slowdown
+    # fits, points: rows of `Calibration.fits` and `points`
     fits: tuple[dict[str, Any], ...]
     points: tuple[dict[str, Any], ...]
-    law: Any
-    spread: float
-    hang: float
+    law: Any  # as a scenario file has it
+    spread: float  # of the logarithm of the slowdown
+    hang: float  # the fraction of attempts that this family takes for hangs
 
 
 @dataclass(frozen=True)
@@ -106,16 +93,10 @@ def fit_durations(
         How long each of its rows would have been watched.
     may_hang : bool
         Whether some were silent until their deadline, so that attempts may hang.
-    confidence_level : float
     samples : int
         Of the bootstrap that tests the chosen family; 0 leaves it out.
-    seed : int
     may_vary : bool, default True
         Whether groups may share a slowdown.
-
-    Returns
-    -------
-    FittedDurations
     """
     n_rollouts = len(np.unique(data.group))
     has_spread = may_vary and n_rollouts >= FEWEST_FOR_SPREAD

@@ -104,18 +104,6 @@ def ask(
     return questions
 
 
-def is_requirement(asked: object) -> bool:
-    """Return whether an argument is one or several requirements, not policy names.
-
-    Examples
-    --------
-    >>> is_requirement("canary"), is_requirement(["escaped <= 1%"])
-    (False, True)
-    """
-    several = asked if isinstance(asked, list | tuple) else [asked]
-    return any(isinstance(each, Requirement) or "<=" in str(each) or ">=" in str(each) for each in several)
-
-
 def check_numbers(confidence_level: object, most: object) -> None:
     """Raise `InputError` for invalid numbers."""
     problems = level_problems(confidence_level, above=0.5)

@@ -15,13 +15,12 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.pricing import describe_costs
 from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.asking.simulating import find_divided
-from simdeploy.analysis.checking.asked import Question, ask, check_numbers, is_requirement
+from simdeploy.analysis.checking.asked import Question, ask, check_numbers
 from simdeploy.experiments import arguments
 from simdeploy.experiments.arguments import Progress, choose_policies
 from simdeploy.experiments.by_kind import sweep_kinds
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.kinds import kinds_of
-from simdeploy.renaming import moved
 from simdeploy.result import INTERVAL, Columns, Result, make_frame
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 
@@ -90,7 +89,6 @@ class Check(Result):
         return verdict
 
 
-@moved("requirements", place=1, is_meant=is_requirement)
 def check(
     scenario: ScenarioOrPath,
     policies: str | Sequence[str] | Mapping[str, Any] | None = None,

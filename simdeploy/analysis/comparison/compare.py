@@ -257,14 +257,18 @@ def _estimate(
 ) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
     """Return the cells of the policies' estimates, and by place those of their differences from the one they are compared with."""
     sample, unknown = values.sample(measure), values.unknown_fractions(measure)
-    estimates = estimate_cases(sample, measure, confidence_level)
-    cells = [each.to_row() | {"unknown_fraction": unknown[place]} for place, each in enumerate(estimates)]
-    others = [place for place in range(len(sample)) if place != compared]
-    if not others:
-        return cells, {}
+    n = len(sample)
+    others = [place for place in range(n) if place != compared]
     policies, baseline = sample[others], sample[[compared] * len(others)]
     in_both = ~np.isnan(policies.values - baseline.values)
-    first, second = (estimate_cases(each.where(in_both), measure, confidence_level) for each in (policies, baseline))
+    # All policies, and each of the others and the one they are compared with where both have a value.
+    cases = sample[[*range(n), *others, *[compared] * len(others)]]
+    has_value = np.concatenate([~np.isnan(sample.values), in_both, in_both])
+    found = estimate_cases(cases.where(has_value), measure, confidence_level)
+    estimates, first, second = found[:n], found[n : 2 * n - 1], found[2 * n - 1 :]
+    cells = [each.to_row() | {"unknown_fraction": unknown[place]} for place, each in enumerate(estimates)]
+    if not others:
+        return cells, {}
     paired = estimate_differences(policies, baseline, measure, confidence_level)
     direction, differences = find_direction(measure), {}
     for row, (place, difference) in enumerate(zip(others, paired, strict=True)):

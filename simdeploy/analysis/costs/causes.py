@@ -12,7 +12,6 @@ import numpy as np
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.pricing import find_costs
 from simdeploy.errors import InputError, Problem, shorten
-from simdeploy.renaming import moved
 from simdeploy.result import ESTIMATE, Columns, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_cases
@@ -74,7 +73,6 @@ class CostResult(Result):
         return self.parts[self.parts["cause"].eq("cost")].reset_index(drop=True)
 
 
-@moved("costs", place=1)
 def estimate_costs(
     responses: pd.DataFrame | Batches, *, costs: Costs | None = None, confidence_level: float = 0.95
 ) -> CostResult:

@@ -14,7 +14,6 @@ from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import estimate_values_of_knowing, find_single, mean_by_kind
 from simdeploy.errors import InputError, Problem, listed, raise_if_any
 from simdeploy.experiments.gathering import missing_columns
-from simdeploy.renaming import moved
 from simdeploy.result import ESTIMATE, Columns, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 
@@ -76,7 +75,6 @@ class InformationResult(Result):
     computed_under: Mapping[str, Any]
 
 
-@moved("costs", place=1)
 def value_of_perfect_information(
     responses: pd.DataFrame, *, costs: Costs | None = None, confidence_level: float = 0.95
 ) -> InformationResult:

@@ -21,7 +21,6 @@ from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import keep_values
 from simdeploy.experiments.replication import to_replications
 from simdeploy.experiments.result import SweepResult
-from simdeploy.renaming import moved, renamed
 from simdeploy.result import read_computed_under
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.statistics.levels import level_problems
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 _MOST = 10_000
 
 
-@moved("targets", place=1)
 def replicate_to_precision(
     scenario: ScenarioOrPath,
     policies: str | Sequence[str] | Mapping[str, Any] | None = None,
@@ -144,8 +142,6 @@ def replicate_to_precision(
     return _replicate_until_reached(question, campaign, _Cases(scenarios, chosen), to_replications)
 
 
-@moved("targets", place=2)
-@renamed(policy="policies")
 def sweep_to_precision(
     scenario: ScenarioOrPath | Sequence[ScenarioOrPath] | Mapping[str, ScenarioOrPath],
     policies: Policy | Sequence[Policy] | Mapping[str, Policy],

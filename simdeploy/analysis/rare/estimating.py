@@ -13,7 +13,6 @@ from simdeploy.analysis.rare.result import Rare
 from simdeploy.engines.choice import check_room, choose_engine
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.renaming import renamed
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from simdeploy.world.tilt import Tilt
 
 
-@renamed(rollouts="replications")
 def estimate_rare(
     scenario: ScenarioOrPath,
     policy: Policy | None = None,

@@ -15,7 +15,7 @@ from simdeploy.scenario.measures import Condition, Event, Measure
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.gathering import Batches
+    from simdeploy.experiments.gathering import Batches, Gathered
     from simdeploy.scenario import Scenario
 
 _HOLDS: dict[str, Callable[[Any, float], Any]] = {
@@ -48,7 +48,7 @@ def _measures_of(event: Event) -> list[Measure]:
     return [Measure(condition.of, given=event.given) for condition in event.conditions]
 
 
-def look_for(event: Event, table: pd.DataFrame | Batches, scenario: Scenario) -> Met:
+def look_for(event: Event, table: pd.DataFrame | Batches | Gathered, scenario: Scenario) -> Met:
     """Look for an event in a table of replications of one policy."""
     touched = Measure("touched_nodes")
     measures = _measures_of(event)

@@ -10,6 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.rare.events import list_columns, look_for
 from simdeploy.engines.branching import Branches, run_branches
+from simdeploy.experiments.gathering import Gathered
 from simdeploy.experiments.table import Outcomes
 from simdeploy.statistics.splitting import Stage
 
@@ -54,13 +55,16 @@ class Rollouts:
     def _run(self, branches: Branches, level: int | None) -> Stage:
         # No trajectory reaches a level beyond the fleet.
         branches = branches.towards(self.scenario.fleet.nodes + 1 if level is None else level)
+        import pandas as pd
+
         block, kept, reached = run_branches(self.scenario, self.policy, branches, seed=self.seed, engine=self.engine)
         columns = [*list_columns(self.event), self.counts, "status"]
         outcomes = Outcomes(*block.index.shape, first=block.first, columns=columns)
         outcomes.put(0, block)
-        table = outcomes.to_frame({"policy": [self.policy.name]})
-        met = look_for(self.event, table, self.scenario)
-        height = table[self.counts].to_numpy(np.float64, na_value=0.0)
+        cases = pd.DataFrame({"policy": [self.policy.name]})
+        numbers = outcomes.first + np.arange(outcomes.shape[1])
+        met = look_for(self.event, Gathered(cases, outcomes, numbers, None), self.scenario)
+        height = np.nan_to_num(outcomes.numbers(self.counts)[0])
         values = np.column_stack([met.happened, met.concerned, met.touched, ~met.is_known, height])
         return Stage(reached, values, _Entrances(branches, kept))
 

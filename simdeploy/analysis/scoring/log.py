@@ -38,29 +38,14 @@ _MOST_BYTES = 100_000_000
 
 @dataclass(frozen=True)
 class Entry:
-    """A kept answer.
-
-    Attributes
-    ----------
-    file : str
-    id : str
-        Of the deployment object; empty if it has none.
-    created_at : str
-        RFC 3339; empty if unknown.
-    at_s : float
-        The instant of looking, seconds after the start.
-    answer : mapping
-        As `Result.to_dict` wrote it.
-    seen : list
-        Deployment objects, or rows of a table.
-    """
+    """A kept answer."""
 
     file: str
-    id: str
-    created_at: str
-    at_s: float
-    answer: Mapping[str, Any]
-    seen: list[Any]
+    id: str  # of the deployment object; empty if it has none
+    created_at: str  # RFC 3339; empty if unknown
+    at_s: float  # the instant of looking, seconds after the start
+    answer: Mapping[str, Any]  # as `Result.to_dict` wrote it
+    seen: list[Any]  # deployment objects, or rows of a table
 
     @property
     def rollout(self) -> str:

@@ -26,19 +26,11 @@ _MOST_BYTES = 1_000_000_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known of a rollout in the end; None where it isn't.
-
-    Attributes
-    ----------
-    state : str or None
-        A terminal one.
-    completed_ns : int or None
-        Nanoseconds since 1970.
-    """
+    """What is known of a rollout in the end; None where it isn't."""
 
     defective: bool | None = None
-    state: str | None = None
-    completed_ns: int | None = None
+    state: str | None = None  # a terminal one
+    completed_ns: int | None = None  # nanoseconds since 1970
 
     def merge(self, other: Outcome) -> Outcome | None:
         """Return what both say; None if they contradict each other."""

@@ -20,7 +20,6 @@ from simdeploy.analysis.tuning.stages import NoValueError, Stages
 from simdeploy.analysis.tuning.worlds import FOLDERS, Worlds
 from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.renaming import renamed
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ _MOST_SHOWN = 5
 _MOST_ATTEMPTS = 5
 
 
-@renamed(worlds="replications", most_rollouts="most", budget="final")
 def tune(
     scenario: ScenarioOrPath,
     policy: Any = None,

@@ -44,48 +44,26 @@ class Gauge(NamedTuple):
 
 @dataclass(frozen=True)
 class Frame:
-    """A rollout at an instant, once everything at that instant has happened.
-
-    Attributes
-    ----------
-    title : str
-    time_s, end_s : float
-        The instant, and the last one at which anything happens.
-    state : str
-        Of the deployment, and of its rollback once that has begun.
-    wave, n_waves : int
-        The current wave, and how many are planned.
-    cells : tuple of (str, tuple of str)
-        By zone its name, which is empty if there is only one, and what each of its cells shows (`SHOWN`).
-    nodes_per_cell : int
-        Of the largest cell.
-    counts : dict of str to int
-        Nodes by what they show.
-    gauges : tuple of Gauge
-    events : tuple of Line
-        Everything told so far, in order.
-    """
+    """A rollout at an instant, once everything at that instant has happened."""
 
     title: str
+    # time_s, end_s: the instant, and the last one at which anything happens
     time_s: float
     end_s: float
-    state: str
+    state: str  # of the deployment, and of its rollback once that has begun
+    # wave, n_waves: the current wave, and how many are planned
     wave: int
     n_waves: int
+    # By zone its name, which is empty if there is only one, and what each of its cells shows (`SHOWN`).
     cells: tuple[tuple[str, tuple[str, ...]], ...]
-    nodes_per_cell: int
-    counts: dict[str, int]
+    nodes_per_cell: int  # of the largest cell
+    counts: dict[str, int]  # nodes by what they show
     gauges: tuple[Gauge, ...]
-    events: tuple[Line, ...]
+    events: tuple[Line, ...]  # everything told so far, in order
 
 
 class Film:
-    """Frames of a rollout.
-
-    Parameters
-    ----------
-    rollout : Rollout
-    """
+    """Frames of a rollout."""
 
     def __init__(self, rollout: Rollout) -> None:
         self.rollout = rollout

@@ -24,14 +24,6 @@ class Player:
     steps_s : ndarray
         The instants at which something happens, in order.
 
-    Attributes
-    ----------
-    time_s : float
-        Where it is.
-    speed : float
-        Seconds of the rollout per second; a power of 2.
-    is_paused : bool
-
     Examples
     --------
     >>> player = Player(64.0, np.array([0.0, 10.0, 20.0]))
@@ -45,8 +37,8 @@ class Player:
 
     end_s: float
     steps_s: np.ndarray
-    time_s: float = 0.0
-    speed: float = 0.0
+    time_s: float = 0.0  # where it is
+    speed: float = 0.0  # seconds of the rollout per second; a power of 2
     is_paused: bool = False
 
     def __post_init__(self) -> None:

@@ -199,12 +199,13 @@ class Dispatcher:
         wave.unresolved += len(turns)
         self.unresolved += len(turns)
         self.slots.take(turns)
-        lines, now = self._site.world.lines, self._site.env.now
+        world, lines, now = self._site.world, self._site.world.lines, self._site.env.now
+        may_be_unreachable = world.anything_goes_down or lines.ever_break
         for node in turns:
             node.fate.wave = wave.number
             if lines.ever_break:
                 lines.begin(node.number, now)
-            why = self._why_unreachable(node)
+            why = self._why_unreachable(node) if may_be_unreachable else ""
             if not why:
                 self._dispatch(node)
             elif self._unreachable == "fail":
@@ -216,7 +217,7 @@ class Dispatcher:
                 self._site.ring()
             else:
                 self.waiting += 1
-                if self._site.world.is_down_for_good(node.number):
+                if world.is_down_for_good(node.number):
                     self.waited_in_vain += 1
                 else:
                     self._site.env.process(self._wait_for(node))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from simpy.core import EmptySchedule
 
 from simdeploy.api.times import time_in_week
 from simdeploy.engines.recording import Recording
@@ -103,9 +105,16 @@ def run_reference(
 ) -> Recording:
     """Simulate one replication with SimPy; for the parameters see `begin_reference`."""
     with collector_paused():
-        recording = begin_reference(
-            scenario, chosen, seed=seed, replication=replication, lineage=lineage, change=change
-        ).finish()
+        try:
+            recording = begin_reference(
+                scenario, chosen, seed=seed, replication=replication, lineage=lineage, change=change
+            ).finish()
+        except MemoryError as error:
+            # What was simulated is freed here: where no memory is left, CPython may try forever to note in a function of
+            # more than 256 instructions where it was interrupted.
+            error.__traceback__ = error.__cause__ = error.__context__ = None
+            gc.collect()
+            raise
     if not scenario.tilt:
         return recording
     traits = TYPES[recording.type_name]
@@ -214,7 +223,10 @@ class Run:
 
     def finish(self) -> Recording:
         """Let everything happen, and return it; the run is of no use afterwards."""
-        self.site.env.run()
+        step = self.site.env.step  # `env.run` is one of the functions that don't end without memory
+        with suppress(EmptySchedule):
+            while True:
+                step()
         site, controller, rollback = self.site, self.controller, self.rollback
         recording = Recording(
             world=site.world,
@@ -237,7 +249,7 @@ class Run:
             gate_requests=None if self._wave_gates is None else self._wave_gates.requests,
         )
         # Who tells whom is a circle, which only the collector would let go.
-        del self._line.control_plane, site.when_settled, site.env.settle
+        del self._line.control_plane, site.when_settled, site.env.settle, site.env.timeout
         vars(self._listeners).clear()
         return recording
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from simdeploy.engines.recording import Span, cut_span
 from simdeploy.world.binomial import failed_requests, failed_requests_of, find_table
+from simdeploy.world.blocks import Blocks
 from simdeploy.world.distributions import Constant
 from simdeploy.world.levels import mean_level
-from simdeploy.world.realized import Blocks
 from simdeploy.world.streams import WORD_LIMIT, Stream
 from simdeploy.world.traffic import count_requests
 
@@ -62,10 +62,14 @@ class Prober:
             requests = rule.requests_per_window(behaviour.requests_per_second)
             varies = world.service is not None or behaviour.traffic is not None
             self._same.append(None if varies else (requests, rule.allowed_failures(requests), 0.0))
-        self._vary = None in self._same
         self._rates = [float(behaviour.requests_per_second) for behaviour in world.behaviours]
         self._degraded = [b.flapping.error_rate if b.flapping else None for b in world.behaviours]
         self._allows = cache(rule.allowed_failures)
+        # Per class: whether hardly any windows of different nodes are alike.
+        self._differ = [
+            same is None or not isinstance(b.error_rate, Constant)
+            for same, b in zip(self._same, world.behaviours, strict=True)
+        ]
         # Per class: whether a node's windows are all alike, whatever happens; and the cdf of failed requests, if all nodes have one.
         release_adds = world.release is not None and world.release.error_rate > 0
         self._never_changes = [
@@ -76,11 +80,12 @@ class Prober:
             find_table(same[0], b.error_rate.value) if same is not None and isinstance(b.error_rate, Constant) else None
             for same, b in zip(self._same, world.behaviours, strict=True)
         ]
-        self._first_windows = Blocks(world.n_nodes, self._see_first)
+        self._foresees_all = world.service is None and not any(b.crash for b in world.behaviours)
+        self._first_windows: Blocks[Span] = Blocks(world.n_nodes)
 
     def foresees(self, number: int) -> bool:
         """Return whether nothing that may happen meanwhile changes what a node's windows see."""
-        return self._world.service is None and not self._world.is_disturbed(number)
+        return self._foresees_all or (self._world.service is None and not self._world.is_disturbed(number))
 
     def looks_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:
         """Judge a node's window from `start` to `end`, which is now: up throughout, and few enough failed requests."""
@@ -103,10 +108,10 @@ class Prober:
         """
         needed = min(record.least_needed, _MOST_AHEAD)
         n = min(needed, (deadline - start) // self._interval_ns)
-        if not self._are_alike(number, start + n * self._interval_ns):
+        if not self._are_alike(number, start, start + n * self._interval_ns):
             span = self._see_many(number, fate, start, n)
         elif fate.windows == 0 and self._tables[self._world.class_numbers[number]] is not None:
-            span = self._first_windows(number, needed)
+            span = self._first_windows.take(number, needed, self._see_first)
             if n < needed:
                 span = cut_span(span, n)
         else:
@@ -126,7 +131,9 @@ class Prober:
         failed = 0
         if requests:
             level = self._level(number, fate, start, end, shed)
-            failed = failed_requests(requests, level, world.window_uniform(number, window), once=self._vary)
+            failed = failed_requests(
+                requests, level, world.window_uniform(number, window), once=self._differ[world.class_numbers[number]]
+            )
         was_up = world.was_up(number, start, end)
         return requests, failed, was_up, failed <= allowed and was_up
 
@@ -138,13 +145,13 @@ class Prober:
         requests, failed, up, healthy = zip(*views, strict=True)
         return requests, failed, healthy, up
 
-    def _are_alike(self, number: int, end: int) -> bool:
-        """Tell whether it is quickly known that until `end` a node is up and fails as it always does."""
+    def _are_alike(self, number: int, start: int, end: int) -> bool:
+        """Tell whether a node is up and fails as it always does from `start` to `end`."""
         of_class = self._world.class_numbers[number]
         return self._never_changes[of_class] or (
             self._same[of_class] is not None
             and not self._world.added_level(number)
-            and self._world.is_quiet_until(number, end)
+            and self._world.is_quiet(number, start, end)
         )
 
     def _see_alike(self, number: int, first: int, n: int, *, is_usual: bool) -> Span:
@@ -152,7 +159,8 @@ class Prober:
         world = self._world
         requests, allowed, _ = self._meets(number, 0, 0)  # as any other window
         uniforms = world.window_uniforms(number, first, n, is_usual=is_usual)
-        failed = failed_requests_of(requests, world.baseline[number], uniforms)
+        once = self._differ[world.class_numbers[number]]
+        failed = failed_requests_of(requests, world.baseline[number], uniforms, once=once)
         return (requests,) * n, failed, [count <= allowed for count in failed], (True,) * n
 
     def _see_first(self, nodes: np.ndarray, n: int) -> list[Span]:
@@ -184,7 +192,9 @@ class Prober:
         failed = 0
         if requests:
             u = world.draws.draw(Stream.OLD_WINDOW, number, end // self._interval_ns % WORD_LIMIT)
-            failed = failed_requests(requests, self._level(number, fate, start, end, shed), u, once=self._vary)
+            failed = failed_requests(
+                requests, self._level(number, fate, start, end, shed), u, once=self._differ[world.class_numbers[number]]
+            )
         healthy = failed <= self._allows(requests)
         place = self._compared.add(end, number, requests, failed, healthy=healthy, up=True, counted=False)
         return Seen(requests, failed, True, healthy, place)
@@ -198,7 +208,9 @@ class Prober:
         failed = 0
         if requests:
             u = world.draws.draw(Stream.WATCHED_WINDOW, number, look)
-            failed = failed_requests(requests, self._level(number, fate, start, end, shed), u, once=self._vary)
+            failed = failed_requests(
+                requests, self._level(number, fate, start, end, shed), u, once=self._differ[world.class_numbers[number]]
+            )
         self._windows.add(end, number, requests, failed, healthy=failed <= allowed, up=True, counted=True)
         fate.windows += 1
         return requests, failed

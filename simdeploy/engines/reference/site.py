@@ -85,7 +85,7 @@ class Site:
 
     def note(self, node: int, from_status: int, to_status: int, wave: int, reason: str) -> None:
         """Record a change of status, or of node `CONTROL_PLANE` an act; statuses as places in `EVENT_WORDS`."""
-        self.transitions.fields += (self.env.now, self._round, node, from_status, to_status, wave, reason)
+        self.transitions.add(self.env.now, self._round, node, from_status, to_status, wave, reason)
 
     def begin_round(self) -> None:
         """Tell what happens from now on at this instant from what has happened already."""

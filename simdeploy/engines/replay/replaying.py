@@ -215,6 +215,7 @@ class _RecordedWorld(World):
             model.fleet, model.release, model.operator, model.seed, model.replication, starts_at_ns=known.starts_at_ns
         )
         self.zone_of = np.array(known.zone_of, dtype=np.int64)
+        self.anything_goes_down = True  # whatever the model says, records say who was down
         self.affected, self.baseline = model.affected, model.baseline
         self._known = known
         self._ledger = ledger

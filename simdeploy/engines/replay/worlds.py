@@ -25,19 +25,10 @@ if TYPE_CHECKING:
 
 
 class Past(NamedTuple):
-    """What is known of a rollout on record.
+    """What is known of a rollout on record."""
 
-    Attributes
-    ----------
-    interpreter : Interpreter
-        Says what a policy means in it.
-    run_by : RunBy or None
-        What it was run by; None if that is not on record.
-    known : KnownRollout
-    """
-
-    interpreter: Interpreter
-    run_by: RunBy | None
+    interpreter: Interpreter  # says what a policy means in it
+    run_by: RunBy | None  # what it was run by; None if that is not on record
     known: KnownRollout
 
     @classmethod

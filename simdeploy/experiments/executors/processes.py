@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 import traceback
 from collections import defaultdict, deque
 from collections.abc import Generator, Iterator
@@ -22,6 +23,7 @@ from simdeploy.experiments.jobs import Outcome, Runnable, Span
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
+    from multiprocessing.process import BaseProcess
 
 _AHEAD = 2  # spans of a worker: the current one and the next, so that it never waits
 _DEATHS = 2  # of workers that ran a single cell, which then counts as the cause
@@ -313,11 +315,22 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    # The sentinel is a pipe that doesn't end if the parent was forked and the copy lives on; but an orphan gets another
-    # parent (except on Windows, where the sentinel is the process itself).
-    while not wait_for_any([parent.sentinel], _LOOK_AT_PARENT_S) and (os.name == "nt" or os.getppid() == parent.pid):
+    while _lives(parent):
         pass
     os._exit(1)
+
+
+def _lives(parent: BaseProcess) -> bool:
+    """Return, in a second or so, whether a process still is this one's parent."""
+    if os.name == "nt":
+        return not wait_for_any([parent.sentinel], _LOOK_AT_PARENT_S)
+    # Elsewhere an orphan gets another parent. The sentinel is a pipe that doesn't end if the parent was forked and the copy
+    # lives on; and waiting for it where no memory is left, CPython may try forever to note where it was interrupted.
+    try:
+        time.sleep(_LOOK_AT_PARENT_S)
+        return os.getppid() == parent.pid
+    except MemoryError:
+        return True
 
 
 def halve(span: Span) -> tuple[Span, Span]:

@@ -47,65 +47,34 @@ MOST_ORDERED_REQUESTS = 10**6
 
 @dataclass(frozen=True)
 class Gate:
-    """How a wave, or the running nodes, are judged by their requests.
+    """How a wave, or the running nodes, are judged by their requests."""
 
-    Attributes
-    ----------
-    method : str
-        One of `METHODS`.
-    minimum_sample : int
-        Requests before which there is no verdict.
-    cant_tell : {'wait', 'pass', 'stop'}
-        Action if the observation ends without a verdict.
-    max_error_rate : Fraction
-        The policy's, in effect.
-    windows_needed : int
-        Healthy looks that pass, at least 1 (pooled_window).
-    consecutive : bool
-        Whether one bad look restarts their count.
-    failure_threshold : int or None
-        Unhealthy looks that fail (pooled_window).
-    cumulative : bool
-        Whether they need not be consecutive.
-    of_rollout : bool
-        Whether those of all waves are counted together.
-    if_failed, if_served : float
-        What one failed, and one served, request adds to the log-likelihood ratio of bad to good (sprt, cusum).
-    upper, lower : float
-        Log-likelihood ratio at which a test fails, and at which it passes (sprt); log evidence at which it fails
-        (e_process, multinomial); sum that raises an alarm (cusum).
-    most : int
-        Requests after which an SPRT ends.
-    null : float
-        Largest acceptable probability of failure (e_process, multinomial, bayes).
-    prior_a, prior_b : float
-        Of the beta prior.
-    confidence : float
-        Posterior probability that decides (bayes).
-    tolerance, z : float
-        For mann_whitney: fraction of the shift that is tolerated, and the normal quantile of its interval.
-    """
-
-    method: Method
-    minimum_sample: int
-    cant_tell: CantTell
-    max_error_rate: Fraction
-    windows_needed: int
-    consecutive: bool
-    failure_threshold: int | None
+    method: Method  # one of `METHODS`
+    minimum_sample: int  # requests before which there is no verdict
+    cant_tell: CantTell  # action if the observation ends without a verdict
+    max_error_rate: Fraction  # the policy's, in effect
+    windows_needed: int  # healthy looks that pass, at least 1 (pooled_window)
+    consecutive: bool  # whether one bad look restarts their count
+    failure_threshold: int | None  # unhealthy looks that fail (pooled_window)
+    # if_failed, if_served: what one failed, and one served, request adds to the log-likelihood ratio of bad to good, for
+    # sprt and cusum
     if_failed: float = 0.0
     if_served: float = 0.0
+    # upper, lower: log-likelihood ratio at which a test fails, and at which it passes (sprt); log evidence at which it
+    # fails (e_process, multinomial); sum that raises an alarm (cusum)
     upper: float = math.inf
     lower: float = -math.inf
-    most: int = 0
-    null: float = 0.0
+    most: int = 0  # requests after which an SPRT ends
+    null: float = 0.0  # largest acceptable probability of failure (e_process, multinomial, bayes)
+    # prior_a, prior_b: of the beta prior
     prior_a: float = _JEFFREYS
     prior_b: float = _JEFFREYS
-    confidence: float = 1.0
+    confidence: float = 1.0  # posterior probability that decides (bayes)
+    # tolerance, z: for mann_whitney: fraction of the shift that is tolerated, and the normal quantile of its interval
     tolerance: float = 0.0
     z: float = 0.0
-    cumulative: bool = False
-    of_rollout: bool = False
+    cumulative: bool = False  # whether they need not be consecutive
+    of_rollout: bool = False  # whether those of all waves are counted together
 
     def of_wave(self, watch: WaveWatch, interval_ns: int) -> Gate:
         """Return the gate of a wave, with windows of this length."""

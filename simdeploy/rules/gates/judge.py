@@ -17,19 +17,12 @@ Verdict = Literal["pass", "fail"]
 
 @dataclass(frozen=True)
 class Look:
-    """New evidence since the previous look.
+    """New evidence since the previous look."""
 
-    Attributes
-    ----------
-    requests, failed : int
-        Of nodes on the new version.
-    old_failed : int
-        Failed requests of the compared nodes on the old version, among as many requests.
-    """
-
+    # requests, failed: of nodes on the new version
     requests: int
     failed: int
-    old_failed: int = 0
+    old_failed: int = 0  # failed requests of the compared nodes on the old version, among as many requests
 
 
 @dataclass
@@ -210,22 +203,13 @@ class Judge:
 
 
 class Walk(NamedTuple):
-    """Progress of a test in a look.
+    """Progress of a test in a look."""
 
-    Attributes
-    ----------
-    requests, failed : int
-        Totals up to where it stopped, or to the end of the look.
-    is_over : bool
-        Whether it reached a bound, or the most requests.
-    draws : int
-        Random numbers used in total.
-    """
-
+    # requests, failed: totals up to where it stopped, or to the end of the look
     requests: int
     failed: int
-    is_over: bool
-    draws: int
+    is_over: bool  # whether it reached a bound, or the most requests
+    draws: int  # random numbers used in total
 
 
 def walk_requests(

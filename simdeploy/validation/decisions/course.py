@@ -29,59 +29,32 @@ _ROUNDING = 1e-14
 
 @dataclass(frozen=True)
 class Instant:
-    """An instant of a wave at which nodes that have started get their verdict.
+    """An instant of a wave at which nodes that have started get their verdict."""
 
-    Attributes
-    ----------
-    after_s : float
-        Since the previous instant of the wave.
-    failure : float
-        Probability that a node unresolved until then fails.
-    running : float
-        Probability that a node is running then that was unresolved and didn't fail.
-    """
-
-    after_s: float
-    failure: float
-    running: float
+    after_s: float  # since the previous instant of the wave
+    failure: float  # probability that a node unresolved until then fails
+    running: float  # probability that a node is running then that was unresolved and didn't fail
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What happens to each node, independently of the others, given the kind of release.
+    """What happens to each node, independently of the others, given the kind of release."""
 
-    Attributes
-    ----------
-    start_failure : float
-        Probability that it fails to start.
-    instants : tuple of Instant
-        After the end of starting, in order.
-    """
-
-    start_failure: float
-    instants: tuple[Instant, ...]
+    start_failure: float  # probability that it fails to start
+    instants: tuple[Instant, ...]  # after the end of starting, in order
 
 
 @dataclass(frozen=True)
 class Course:
-    """What a policy does, whatever the release.
-
-    Attributes
-    ----------
-    plan : Plan
-    limits : Limits or None
-    stops_at_a_canary : bool
-        Whether the first failed canary stops the rollout.
-    rolls_back : bool
-        Whether a stop rolls all touched nodes back at once; otherwise it is undone by hand, like an escape.
-    start_s, rollback_s, bake_s, detection_s : float
-        Seconds that starting, a rollback, the pause after a wave, and noticing an escape take.
-    """
+    """What a policy does, whatever the release."""
 
     plan: Plan
     limits: Limits | None
-    stops_at_a_canary: bool
+    stops_at_a_canary: bool  # whether the first failed canary stops the rollout
+    # Whether a stop rolls all touched nodes back at once; otherwise it is undone by hand, like an escape.
     rolls_back: bool
+    # start_s, rollback_s, bake_s, detection_s: seconds that starting, a rollback, the pause after a wave, and noticing
+    # an escape take
     start_s: float
     rollback_s: float
     bake_s: float

@@ -34,45 +34,24 @@ class _Prices(NamedTuple):
 
 @dataclass(frozen=True)
 class ExactKind:
-    """What a policy comes to if the release is of one kind.
-
-    Attributes
-    ----------
-    kind : str
-    probability : float
-        Of the kind.
-    defective : bool
-    stopped : float
-        Probability that the rollout is stopped: a false alarm, or a defective release caught.
-    completed : float
-        Probability that it completes: for a defective release, that it escapes.
-    cost, cost_variance : float
-        Mean and variance of the cost; NaN without costs.
-    makespan_s : float
-        Mean, whether completed or stopped.
-    """
+    """What a policy comes to if the release is of one kind."""
 
     kind: str
-    probability: float
+    probability: float  # of the kind
     defective: bool
-    stopped: float
-    completed: float
+    stopped: float  # probability that the rollout is stopped: a false alarm, or a defective release caught
+    completed: float  # probability that it completes: for a defective release, that it escapes
+    # cost, cost_variance: mean and variance of the cost; NaN without costs
     cost: float
     cost_variance: float
-    makespan_s: float
+    makespan_s: float  # mean, whether completed or stopped
 
 
 @dataclass(frozen=True)
 class Exact:
-    """What a policy comes to, by kind of release and over all of them.
+    """What a policy comes to, by kind of release and over all of them."""
 
-    Attributes
-    ----------
-    kinds : tuple of ExactKind
-        In the scenario's order.
-    """
-
-    kinds: tuple[ExactKind, ...]
+    kinds: tuple[ExactKind, ...]  # in the scenario's order
 
     @property
     def cost(self) -> float:
@@ -128,11 +107,6 @@ def evaluate(scenario: Scenario, policy: ScenarioPolicy) -> Exact:
     scenario : Scenario
         One of identical nodes that start in a constant time, in barrier waves, whose health checks fail independently
         given the kind of release.
-    policy : ScenarioPolicy
-
-    Returns
-    -------
-    Exact
 
     Raises
     ------

@@ -23,33 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Optimum:
-    """The best policies of a problem's grid.
+    """The best policies of a problem's grid."""
 
-    Attributes
-    ----------
-    n_policies : int
-        Of the grid.
-    n_feasible : int
-        Of these, how many meet the requirements.
-    best : mapping or None
-        Settings of the feasible policy with the lowest cost, the first of equal ones; None if none is feasible.
-    exact : Exact or None
-        Of that policy.
-    cost : float
-        Its cost; infinite if no policy is feasible.
-    unconstrained_cost : float
-        The lowest cost of all policies, feasible or not.
-    n_near : int
-        Feasible policies that cost at most 2 % more than the best, itself included.
-    """
-
-    n_policies: int
-    n_feasible: int
+    n_policies: int  # of the grid
+    n_feasible: int  # of these, how many meet the requirements
+    # Settings of the feasible policy with the lowest cost, the first of equal ones; None if none is feasible.
     best: Mapping[str, Any] | None
-    exact: Exact | None
-    cost: float
-    unconstrained_cost: float
-    n_near: int
+    exact: Exact | None  # of that policy
+    cost: float  # its cost; infinite if no policy is feasible
+    unconstrained_cost: float  # the lowest cost of all policies, feasible or not
+    n_near: int  # feasible policies that cost at most 2 % more than the best, itself included
 
 
 @dataclass(frozen=True)

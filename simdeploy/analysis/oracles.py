@@ -1,5 +1,0 @@
-"""Moved to `simdeploy.validation.oracles`; this path will be removed in the next release."""
-
-from simdeploy.renaming import moved_module
-
-__getattr__ = moved_module(__name__, "simdeploy.validation.oracles")

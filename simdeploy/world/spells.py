@@ -1,0 +1,93 @@
+"""Spells of alternating processes: the laws and the random numbers that their lengths come from (model section 3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from simdeploy.world.distributions import sample_ns
+from simdeploy.world.residual import Residual
+
+if TYPE_CHECKING:
+    from simdeploy.world.draws import Draws
+    from simdeploy.world.laws.base import Distribution
+    from simdeploy.world.streams import Stream
+
+Spell = tuple[int, int]
+
+
+class SpellStreams(NamedTuple):
+    """The streams of one kind of process: state at time 0, good spells, bad spells."""
+
+    state: Stream
+    good: Stream
+    bad: Stream
+
+
+class Spells(NamedTuple):
+    """Spells of many subjects, in no particular order; some may be empty.
+
+    Attributes
+    ----------
+    subject, start, end : ndarray of int64
+    """
+
+    subject: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: list[Spells]) -> Spells:
+        """Return the spells of several parts."""
+        nothing = np.empty(0, np.int64)
+        return (
+            cls(*(np.concatenate([nothing, *columns]) for columns in zip(*parts, strict=True)))
+            if parts
+            else cls(*[nothing] * 3)
+        )
+
+
+class SpellLaws:
+    """How long the spells of one kind of process are: the distributions and the random numbers.
+
+    Parameters
+    ----------
+    good, bad : Distribution
+        Of the two kinds of spell, seconds.
+    """
+
+    def __init__(self, draws: Draws, good: Distribution, bad: Distribution, streams: SpellStreams) -> None:
+        self._draws = draws
+        self._streams = streams
+        self.good, self.bad = good, bad
+        self.good_residual = Residual(good)
+
+    def draw_first(self, subjects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return of each subject whether the spell in progress at time 0 is bad, and when it ends."""
+        is_bad = self._at_once(self._streams.state, subjects) < self.bad.mean / (self.good.mean + self.bad.mean)
+        ends = np.zeros(len(subjects), dtype=np.int64)
+        ends[~is_bad] = sample_ns(self.good_residual, self._at_once(self._streams.good, subjects[~is_bad]))
+        if is_bad.any():
+            ends[is_bad] = sample_ns(Residual(self.bad), self._at_once(self._streams.bad, subjects[is_bad]))
+        return is_bad, ends
+
+    def good_uniform(self, subject: int, index: int) -> float:
+        """Return the uniform of a good spell."""
+        return self._draws.draw(self._streams.good, subject, index)
+
+    def length_ns(self, subject: int, index: int, *, is_bad: bool) -> int:
+        """Return the length of a spell (not the one at time 0), nanoseconds."""
+        law, stream = self._of_kind(is_bad)
+        return int(sample_ns(law, self._draws.draw(stream, subject, index)))
+
+    def lengths_ns(self, subjects: np.ndarray, index: int, *, is_bad: bool) -> np.ndarray:
+        """Return those of many subjects."""
+        law, stream = self._of_kind(is_bad)
+        return sample_ns(law, self._at_once(stream, subjects, index))
+
+    def _of_kind(self, is_bad: bool) -> tuple[Distribution, Stream]:
+        return (self.bad, self._streams.bad) if is_bad else (self.good, self._streams.good)
+
+    def _at_once(self, stream: Stream, subjects: np.ndarray, index: int = 0) -> np.ndarray:
+        return self._draws.of_nodes(stream, subjects, index)

@@ -1,0 +1,113 @@
+"""Whatever stands in a file of another orchestrator, it is recognised as such, and becomes a policy or problems."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+
+import pytest
+from dialects import (
+    test_ansible,
+    test_argo_rollouts,
+    test_aws_iot,
+    test_codedeploy,
+    test_ecs,
+    test_expanso,
+    test_flagger,
+    test_flightctl,
+    test_kubernetes,
+    test_nomad,
+    test_service_fabric,
+    test_swarm,
+)
+from foreign import recognised_as
+from fuzzing.cases import ACCEPTED, REFUSED, run_cases
+from fuzzing.guards import limited
+from fuzzing.policy_files import PolicyFiles
+
+from simdeploy.dialects import KINDS, read_policy
+from simdeploy.errors import InputError
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="alarms and limits are those of Unix")
+
+# Fixed, unless `make fuzz` says otherwise.
+FIRST = int(os.environ.get("FUZZ_FIRST", "0"))
+CASES = int(os.environ.get("FUZZ_CASES", "170"))
+FILES = {
+    "ansible": [test_ansible.PLAY],
+    "argo-rollouts": [test_argo_rollouts.INLINE, test_argo_rollouts.BACKGROUND, test_argo_rollouts.BLUE_GREEN],
+    "aws-iot": [test_aws_iot.JOB, test_aws_iot.TEMPLATE],
+    "codedeploy": [test_codedeploy.CONFIG, test_codedeploy.TEMPLATE, test_codedeploy.predefined("HalfAtATime")],
+    "ecs": [test_ecs.SERVICE, test_ecs.TEMPLATE],
+    "expanso": [test_expanso.EXAMPLE, *(json.dumps(form[0]) for form in test_expanso.FORMS)],
+    "flagger": [test_flagger.CANARY + test_flagger.DEPLOYMENT],
+    "flightctl": [test_flightctl.FLEET],
+    "kubernetes": [test_kubernetes.DEPLOYMENT, test_kubernetes.DAEMONS, test_kubernetes.STATEFUL],
+    "nomad": [test_nomad.job(test_nomad.FULL), *test_nomad.TWINS],
+    "service-fabric": [test_service_fabric.REST, test_service_fabric.ARM, test_service_fabric.parameters()],
+    "swarm": [test_swarm.STACK],
+}
+
+
+# Near misses.
+NO_FILES = [
+    {"taskDefinition": "web:2"},
+    {"FailureAction": "Rollback"},
+    {"services": {"web": {"port": 80}}},
+    {"services": ["web"]},
+    ["just", "a list"],
+    {"dialect": "general", "strategy": "immediate"},
+    {"fleet": {"nodes": 3}, "deployment": {"type": "update"}},
+    {"apiVersion": "example.org/v1", "kind": "Rollout", "spec": {"strategy": "canary"}},
+]
+
+
+def test_every_kind_is_attacked():
+    """There are files of every kind. [contract]"""
+    assert set(FILES) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_files_are_recognised_as_nothing_else(kind):
+    """Each file is of its kind, and of no other. [contract]"""
+    assert [recognised_as(text) for text in FILES[kind]] == [[kind]] * len(FILES[kind])
+
+
+@pytest.mark.parametrize("data", NO_FILES, ids=str)
+def test_other_files_are_not_recognised(data):
+    """What only looks like a file of some kind is of none. [contract]"""
+    assert recognised_as(json.dumps(data, indent=1)) == []
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize(
+    "text", ["{}", '{"a": 1}', "# empty\n# still\n", "---\n---\n", "- 1\n- 2\n", "kind: [\n", "3\n\n", "[]\n\n"]
+)
+def test_a_file_of_no_kind_is_refused(kind, text):
+    """Said to be of a kind, it must have what that has. [contract]"""
+    with pytest.raises(InputError):
+        read_policy(text, kind)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["{replicas: " + "9" * 5000 + "}", "{strategy: 2026-13-45}", f"{{{'a.' * 100_000}: 1}}", json.dumps({f"k{n}": n for n in range(20_000)})],
+    ids=["digits", "day", "dots", "keys"],
+)  # fmt: skip
+def test_what_is_too_much_is_told_at_once(spec):
+    """Numbers of thousands of digits, days that aren't, and keys without end take neither time nor memory. [contract]"""
+    with limited(10), contextlib.suppress(InputError):
+        read_policy(f"apiVersion: apps/v1\nkind: Deployment\nspec: {spec}\n")
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_broken_files_are_refused_with_problems(kind, tmp_path, monkeypatch, record_property):
+    """Whatever is in a field, there is a message or a policy that a scenario takes, never a traceback. [property]"""
+    monkeypatch.chdir(tmp_path)
+    target = PolicyFiles(kind, FILES[kind], tmp_path)
+    tally = run_cases(target, range(FIRST, FIRST + CASES))
+    record_property("fuzzed", tally.table(target))
+    assert not tally.failures, tally.describe_failures(target)
+    if len(target.mutators) < CASES:
+        assert min(tally.count(ACCEPTED), tally.count(REFUSED)) > CASES / 10, tally.outcomes
