@@ -33,7 +33,7 @@ from simdeploy.engines.compiled.exposure import (
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.philox import draw_window, draw_windows
-from simdeploy.engines.compiled.prober import is_healthy, requests_within
+from simdeploy.engines.compiled.prober import is_window_healthy
 from simdeploy.engines.compiled.records import N_WINDOW_WORDS, UNKNOWN
 from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.tables import CLASS, HAS_FAILED, LEVEL_WORD, NEVER, RESOLVED, STARTED, WINDOWS
@@ -180,8 +180,7 @@ def find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bou
                 break
             start = started + window * interval
             if word > surely and varies:
-                requests = requests_within(run, node, start, start + interval)
-                if not is_healthy(run, node, number, start, start + interval, requests, 0.0):
+                if not is_window_healthy(run, node, number, start):
                     break
             elif word > surely and is_calm and not _is_healthy(run, rule, node, word, start, shown_from, bounds, 0, 0):
                 break
