@@ -141,7 +141,11 @@ def make_quick(name, engine="compiled"):
     return [name, *scenario, *QUICK.get(name, ["--replications", "100"]), *with_engine]
 
 
+def invoke(*arguments):
+    """Run a command in this process."""
+    return CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+
+
 def call(name, *arguments, engine="compiled"):
     """Run a command quickly in this process."""
-    words = [*make_quick(name, engine), *map(str, arguments)]
-    return CliRunner().invoke(app, words, catch_exceptions=False)
+    return invoke(*make_quick(name, engine), *arguments)

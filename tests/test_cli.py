@@ -15,14 +15,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from click.testing import CliRunner
+from commands import invoke
 from rich.console import Console
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 
 import simdeploy
 import simdeploy.engines
 from simdeploy.analysis.asking.simulating import replicate_kinds
-from simdeploy.cli.app import app
 from simdeploy.cli.screen import print_table
 
 SCENARIO = """
@@ -53,11 +52,6 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def call(*arguments):
-    """Run the command in this process."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-
-
 def start(*arguments, **options):
     """Start the command as a process."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
@@ -76,7 +70,7 @@ def finish(*arguments, **options):
 
 def test_run_tells_what_happened(folder):
     """A run tells waves, the end and the way back, then every response, under a line with its switches. [contract]"""
-    result = call("run", "s.yaml", "--policy", "in-tens", "--seed", 3)
+    result = invoke("run", "s.yaml", "--policy", "in-tens", "--seed", 3)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0].startswith("A good release completed after ")
@@ -245,7 +239,7 @@ def test_a_story_has_every_node(switches, kind):
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_the_timeline_is_written(folder, ending):
     """The file holds the rollout's timeline. [contract]"""
-    assert call("run", "s.yaml", "--out", f"t.{ending}").exit_code == 0
+    assert invoke("run", "s.yaml", "--out", f"t.{ending}").exit_code == 0
     read = pd.read_csv("t.csv") if ending == "csv" else pd.read_parquet("t.parquet")
     expected = simdeploy.simulate(simdeploy.read_scenario("s.yaml")).timeline
     pd.testing.assert_frame_equal(read, expected)
@@ -257,7 +251,7 @@ def test_the_timeline_is_written(folder, ending):
 def test_compare_prints_a_table_for_a_review(folder):
     """The table has a row per policy, the numbers of `compare`, and says seed, replications and switches. [contract]"""
     asked = ("--policy", "in-tens", "--policy", "at-once", "--full")
-    result = call("compare", "s.yaml", "--replications", 30, "--seed", 4, *asked)
+    result = invoke("compare", "s.yaml", "--replications", 30, "--seed", 4, *asked)
     assert result.exit_code == 0
     assert "small: 30 replications of each policy (good " in result.stdout
     assert "), seed 4, engine reference" in result.stdout
@@ -278,27 +272,27 @@ def test_compare_answers_first(folder):
     """The first line says which policy is best and which can't be told from it: by costs, else by mistakes. [contract]"""
     arguments = ("--replications", 40, "--engine", "compiled")
     table = replicate_kinds(simdeploy.read_scenario("s.yaml"), replications=40, engine="compiled")
-    first = call("compare", "s.yaml", *arguments).stdout.splitlines()[0]
+    first = invoke("compare", "s.yaml", *arguments).stdout.splitlines()[0]
     assert first == simdeploy.compare(table).answer
     assert "false alarms" in first
     (folder / "c.yaml").write_text(SCENARIO + COSTS)
     priced = replicate_kinds(simdeploy.read_scenario("c.yaml"), replications=40, engine="compiled")
-    result = call("compare", "c.yaml", *arguments, "--full")
+    result = invoke("compare", "c.yaml", *arguments, "--full")
     assert result.stdout.splitlines()[0] == simdeploy.compare(priced).answer
     assert "per rollout" in result.stdout.splitlines()[0]
     assert result.stdout.count("95 % CI for all together") == 1
     assert "cost of escapes" not in result.stdout
-    one = call("compare", "c.yaml", *arguments, "--policy", "careful").stdout
+    one = invoke("compare", "c.yaml", *arguments, "--policy", "careful").stdout
     assert one.startswith("careful: mean cost ")
 
 
 def test_compare_splits_the_cost(folder):
     """With --costs there is a table of the cost by cause; a scenario without costs is refused. [contract]"""
     (folder / "c.yaml").write_text(SCENARIO + COSTS)
-    out = call("compare", "c.yaml", "--replications", 10, "--costs").stdout
+    out = invoke("compare", "c.yaml", "--replications", 10, "--costs").stdout
     split = out[out.index("Cost per rollout by cause") :]
     assert all(f"{policy} " in split for policy in ("in-tens", "careful", "at-once"))
-    result = call("compare", "s.yaml", "--replications", 10, "--costs")
+    result = invoke("compare", "s.yaml", "--replications", 10, "--costs")
     assert result.exit_code == 2
     assert "the scenario has no costs" in result.stderr
     assert result.stdout == ""
@@ -306,7 +300,7 @@ def test_compare_splits_the_cost(folder):
 
 def test_compare_writes_the_raw_responses(folder):
     """The file holds the table of replications, whatever the number of workers. [contract]"""
-    assert call("compare", "s.yaml", "--replications", 4, "--out", "r.parquet", "--workers", 2).exit_code == 0
+    assert invoke("compare", "s.yaml", "--replications", 4, "--out", "r.parquet", "--workers", 2).exit_code == 0
     expected = simdeploy.replicate(simdeploy.read_scenario("s.yaml"), replications=4)
     pd.testing.assert_frame_equal(pd.read_parquet("r.parquet"), expected)
 
@@ -321,7 +315,7 @@ def test_compare_says_which_replications_failed(folder, monkeypatch):
         return simulate(scenario, policy, replication=replication, **options)
 
     monkeypatch.setattr("simdeploy.engines.running.simulate", sometimes)
-    result = call("compare", "s.yaml", "--replications", 3)
+    result = invoke("compare", "s.yaml", "--replications", 3)
     assert result.exit_code == 1
     assert (
         "3 of 9 replications failed; the first: policy in-tens, replication 1, simulate: ValueError: broken"
@@ -387,7 +381,7 @@ def test_a_terminal_without_room_is_no_error(width):
 
 def test_validate_says_what_was_read(folder):
     """Good files are "ok" with what is in them. [contract]"""
-    result = call("validate", "s.yaml", "in-twenties.json")
+    result = invoke("validate", "s.yaml", "in-twenties.json")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         "ok: s.yaml: scenario small, 40 nodes, 2 kinds of release, 3 policies (in-tens, careful, at-once)",
@@ -400,7 +394,7 @@ def test_validate_knows_policies_in_yaml(folder):
     policy = "dialect: general\nstrategy: rolling\nhealth_check: {deadline: 5m}\n"
     Path("policy.yaml").write_text(policy)
     Path("typo.yaml").write_text(policy + "orchestrator: {pacing: slidin}\n")
-    result = call("validate", "policy.yaml", "typo.yaml")
+    result = invoke("validate", "policy.yaml", "typo.yaml")
     assert result.stdout == "ok: policy.yaml: a spec in the general dialect, strategy rolling\n"
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: typo.yaml:4: orchestrator.pacing: unknown value")
@@ -410,7 +404,7 @@ def test_validate_says_everything_that_is_wrong(folder):
     """Every problem of every file is one line with file and line; good files beside them are still "ok". [contract]"""
     Path("bad.yaml").write_text(SCENARIO.replace("nodes: 40", "nodes: -1").replace("zones", "zone") + "extra: 1\n")
     Path("bad.json").write_text('{"strategy": "rolling"}')
-    result = call("validate", "bad.yaml", "s.yaml", "bad.json", "missing.yaml")
+    result = invoke("validate", "bad.yaml", "s.yaml", "bad.json", "missing.yaml")
     assert result.exit_code == 2
     assert result.stdout.startswith("ok: s.yaml")
     lines = result.stderr.splitlines()
@@ -426,13 +420,13 @@ def test_validate_says_everything_that_is_wrong(folder):
 def test_warnings_are_lines_on_standard_error(folder):
     """What is legal but suspicious is one line on standard error and nothing on standard output. [contract]"""
     Path("w.yaml").write_text(SCENARIO.replace("max_failed_nodes: 3", "max_failed_nodes: 400"))
-    quiet = call("run", "s.yaml", "--json")
-    result = call("run", "w.yaml", "--json")
+    quiet = invoke("run", "s.yaml", "--json")
+    result = invoke("run", "w.yaml", "--json")
     assert result.exit_code == 0
     assert result.stderr.startswith("warning: w.yaml:")
     assert json.loads(result.stdout).keys() == json.loads(quiet.stdout).keys()
     Path("kept.json").write_text(json.dumps({**SPEC, "extra": 1}))
-    result = call("run", "s.yaml", "--policy", "kept.json")
+    result = invoke("run", "s.yaml", "--policy", "kept.json")
     assert result.exit_code == 0
     assert result.stderr.splitlines() == ["warning: kept.json:1: extra: unknown key"]
 
@@ -447,7 +441,7 @@ def test_warnings_are_of_the_policies_that_are_used(folder):
     Path("w.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
 
     def warned(*arguments):
-        lines = call(*arguments).stderr.splitlines()
+        lines = invoke(*arguments).stderr.splitlines()
         return [name for name in raw["policies"] if any(f"policies.{name}.max_failed_nodes" in line for line in lines)]
 
     assert warned("run", "w.yaml") == ["first"]
@@ -459,14 +453,14 @@ def test_warnings_are_of_the_policies_that_are_used(folder):
 
 def test_schema_is_the_schema(folder):
     """The schema of a scenario is printed as JSON, and so is that of a result. [contract]"""
-    assert json.loads(call("schema").stdout) == simdeploy.scenario_schema()
-    assert json.loads(call("schema", "--result", "Check").stdout) == simdeploy.result_schema("Check")
+    assert json.loads(invoke("schema").stdout) == simdeploy.scenario_schema()
+    assert json.loads(invoke("schema", "--result", "Check").stdout) == simdeploy.result_schema("Check")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell, monkeypatch):
     """The script is for the asked shell, and what it calls completes commands. [contract]"""
-    script = call("completion", shell).stdout
+    script = invoke("completion", shell).stdout
     assert "_SIMDEPLOY_COMPLETE" in script
     env = {**os.environ, "_SIMDEPLOY_COMPLETE": f"{shell}_complete", "COMP_WORDS": "simdeploy co"}
     env["COMP_CWORD"] = "co" if shell == "fish" else "1"
@@ -490,7 +484,7 @@ def test_help_and_version_are_quick():
             [sys.executable, "-c", code, argument], capture_output=True, text=True, timeout=TIMEOUT_S, check=True
         )
         assert found.stdout.splitlines()[-1] == "[]"
-    assert call("--version").stdout.split()[-1] == simdeploy.__version__
+    assert invoke("--version").stdout.split()[-1] == simdeploy.__version__
 
 
 # -- bad input and bad luck --------------------------------------------------------------------------------------------
@@ -509,7 +503,7 @@ def test_bad_input_is_an_error_in_words(folder, arguments, said):
     """What can't be done is said on standard error with exit code 2, nothing is written, nothing is simulated. [contract]"""
     Path("dir.csv").mkdir()
     before = sorted(folder.rglob("*"))
-    result = call(*arguments)
+    result = invoke(*arguments)
     assert result.exit_code == 2
     assert said in result.stderr
     assert result.stdout == ""
@@ -569,7 +563,7 @@ def test_a_file_that_finds_no_room(folder, option):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        result = call("compare", "s.yaml", "--replications", 20, "--engine", "compiled", *option)
+        result = invoke("compare", "s.yaml", "--replications", 20, "--engine", "compiled", *option)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert result.exit_code == 2
@@ -583,7 +577,7 @@ def test_a_file_that_finds_no_room(folder, option):
 def test_names_with_odd_characters(folder):
     """Names that look like markup are printed as they are, and an ASCII terminal is no reason to fail. [contract]"""
     Path("odd.yaml").write_text(SCENARIO.replace("name: small", "name: '[bold]größe :smile: $x$'"), encoding="utf-8")
-    assert "[bold]größe :smile: $x$" in call("run", "odd.yaml").stdout
+    assert "[bold]größe :smile: $x$" in invoke("run", "odd.yaml").stdout
     code, out, err = finish("run", "odd.yaml", env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert (code, err) == (0, "")
     assert "[bold]gr\\xf6\\xdfe" in out

@@ -10,12 +10,11 @@ from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from commands import invoke
 from every_result import make
 
 from simdeploy import Scenario
 from simdeploy.analysis.checking.checking import check
-from simdeploy.cli.app import app
 from simdeploy.cli.junit import write_junit
 from simdeploy.validation import decisions
 
@@ -43,11 +42,6 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def call(*arguments):
-    """Run the command in this process."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "answer"),
     [
@@ -61,7 +55,7 @@ def call(*arguments):
 )
 def test_the_exit_code_is_the_verdict(folder, arguments, code, answer):
     """0 if all is met, 1 if something isn't, 3 if the budget doesn't decide; the first line says it. [contract]"""
-    result = call("check", "s.yaml", *arguments)
+    result = invoke("check", "s.yaml", *arguments)
     assert result.exit_code == code
     assert result.stdout.splitlines()[0].startswith(answer)
     assert "orchestrator expanso" in result.stdout
@@ -72,16 +66,16 @@ def test_a_policy_without_a_requirement_is_named(folder):
     text = SCENARIO.replace("- {of: makespan_s, quantile: 0.95, at_most: 5m}\n", "")
     Path("s.yaml").write_text(text)
     asked = ("check", "s.yaml", "--policy", "strict", "--policy", "loose")
-    result = call(*asked)
+    result = invoke(*asked)
     assert result.exit_code == 0
     assert "loose: not checked, since it has no requirement" in result.stdout.splitlines()
-    assert json.loads(call(*asked, "--json").stdout)["computed_under"]["without_requirement"] == ["loose"]
-    assert "not checked" not in call("check", "s.yaml", "--policy", "strict").stdout
+    assert json.loads(invoke(*asked, "--json").stdout)["computed_under"]["without_requirement"] == ["loose"]
+    assert "not checked" not in invoke("check", "s.yaml", "--policy", "strict").stdout
 
 
 def test_one_that_is_not_met_outweighs_what_is_undecided(folder):
     """With both, the exit code is that of what isn't met. [contract]"""
-    result = call("check", "s.yaml", "--require", "escaped <= 0", "--require", "false_alarm <= 10%", "--most", 100)
+    result = invoke("check", "s.yaml", "--require", "escaped <= 0", "--require", "false_alarm <= 10%", "--most", 100)
     assert result.exit_code == 1
 
 
@@ -97,7 +91,7 @@ def test_a_failed_replication_is_no_success(folder, monkeypatch):
         return simulate(scenario, policy, seed=seed, replication=replication, engine=engine)
 
     monkeypatch.setattr(running, "simulate", failing_once)
-    result = call("check", "s.yaml", "--engine", "reference", "--junit", "r.xml")
+    result = invoke("check", "s.yaml", "--engine", "reference", "--junit", "r.xml")
     assert result.exit_code == 1
     assert "1 replication failed and is excluded." in result.stdout
     assert "replication 5, simulate: ZeroDivisionError: by <chance>" in result.stderr
@@ -111,14 +105,14 @@ def test_without_requirements_there_is_an_example(folder):
     """A scenario that requires nothing is told how to, in the file and on the command line. [contract]"""
     text = re.sub(r"requirements:\n(- .*\n)*", "", SCENARIO)
     Path("none.yaml").write_text(text)
-    result = call("check", "none.yaml")
+    result = invoke("check", "none.yaml")
     assert result.exit_code == 2
     assert "no requirements" in result.stderr
     # Both examples are right.
     inside, option = re.search(r'"(requirements: .*?)".*--require "(.*?)"', result.stderr).groups()
     Path("none.yaml").write_text(text + inside + "\n")
-    assert call("check", "none.yaml").exit_code in (0, 1)
-    assert call("check", "none.yaml", "--require", option).exit_code in (0, 1)
+    assert invoke("check", "none.yaml").exit_code in (0, 1)
+    assert invoke("check", "none.yaml", "--require", option).exit_code in (0, 1)
 
 
 # -- JUnit -------------------------------------------------------------------------------------------------------------
@@ -158,7 +152,7 @@ def test_junit_is_valid_and_has_every_verdict(folder):
     """The report keeps to the schema: a suite per policy, a case per requirement, its verdict and numbers inside. [contract]"""
     requirements = ["false_alarm <= 10%", "escaped <= 0", "completed >= 1%"]
     options = [word for text in requirements for word in ("--require", text)]
-    result = call("check", "s.yaml", *options, "--most", 100, "--junit", "r.xml")
+    result = invoke("check", "s.yaml", *options, "--most", 100, "--junit", "r.xml")
     assert result.exit_code == 1
     root = ET.parse("r.xml").getroot()  # noqa: S314 - our own file
     assert_valid(root)
@@ -169,7 +163,7 @@ def test_junit_is_valid_and_has_every_verdict(folder):
         "escaped <= 0": "error",
         "completed >= 0.01": "system-out",
     }
-    verdicts = json.loads(call("check", "s.yaml", *options, "--most", 100, "--json").stdout)["verdicts"]
+    verdicts = json.loads(invoke("check", "s.yaml", *options, "--most", 100, "--json").stdout)["verdicts"]
     estimate = f"found {100 * verdicts[0]['estimate']:.0f}"
     assert estimate in strict["false_alarm <= 0.1"].attrib["message"]
     assert "no number of rollouts can confirm a rate of exactly 0" in strict["escaped <= 0"].attrib["message"]
@@ -208,13 +202,13 @@ def few_cases(monkeypatch):
 
 def test_verify_prints_every_comparison(few_cases, folder):
     """The answer comes first, then the chance of a false alarm, then a line for each quantity and engine. [contract]"""
-    result = call("verify", "--replications", 100, "--out", "v.csv")
+    result = invoke("verify", "--replications", 100, "--out", "v.csv")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0].startswith("Both engines agree with the closed forms in all ")
     found = pd.read_csv("v.csv")
     assert len(found) == sum(line.rstrip().endswith(" yes") for line in lines)
-    document = json.loads(call("verify", "--replications", 100, "--json").stdout, parse_constant=pytest.fail)
+    document = json.loads(invoke("verify", "--replications", 100, "--json").stdout, parse_constant=pytest.fail)
     assert len(document["comparisons"]) == len(found)
 
 
@@ -226,7 +220,7 @@ def test_verify_fails_where_an_engine_does(few_cases, folder, monkeypatch):
         raise RuntimeError("no engine")
 
     monkeypatch.setattr(engine, "run_compiled", broken)
-    result = call("verify", "--replications", 100)
+    result = invoke("verify", "--replications", 100)
     assert result.exit_code == 1
     assert result.stdout.startswith("Verification failed: the compiled engine missed ")
     assert "NO: RuntimeError: no engine" in result.stdout
@@ -246,7 +240,7 @@ def test_verify_fails_where_an_engine_does(few_cases, folder, monkeypatch):
 )
 def test_verify_refuses_what_makes_no_sense(folder, arguments):
     """Bad arguments end in exit code 2. [contract]"""
-    assert call("verify", *arguments).exit_code == 2
+    assert invoke("verify", *arguments).exit_code == 2
 
 
 @pytest.mark.parametrize("is_ok", [True, False])
@@ -255,7 +249,7 @@ def test_verify_decisions_prints_every_problem(folder, monkeypatch, is_ok):
     found = replace(make("Decisions"), is_ok=is_ok)
     asked = []
     monkeypatch.setattr(decisions, "verify_decisions", lambda **arguments: asked.append(arguments) or found)
-    result = call("verify", "--decisions", "--seeds", 2, "--seed", 7, "--out", "d.csv")
+    result = invoke("verify", "--decisions", "--seeds", 2, "--seed", 7, "--out", "d.csv")
     assert result.exit_code == (0 if is_ok else 1)
     assert result.stdout.startswith(found.answer)
     assert (asked[0]["seeds"], asked[0]["seed"]) == (2, 7)

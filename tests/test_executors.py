@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -415,6 +416,23 @@ class TestChoice:
             choose_executor(engine="compiled", **options)
 
 
+def test_a_block_travels_light():
+    """A block comes out of a pickle as it went in, its columns in one piece beside it, and each of equal ones once. [contract]"""
+    rows = [{"status": "ok", "makespan_s": float(n), "shed_requests": -0.0} for n in range(500)]
+    block = Block.of_rows(0, [rows])
+    strided = {name: np.repeat(column, 3)[::3] for name, column in block.numbers.items()}
+    pieces: list[pickle.PickleBuffer] = []
+    sent = pickle.dumps(replace(block, numbers=strided), protocol=5, buffer_callback=pieces.append)
+    assert len(sent) < 3000
+    # Besides words: makespans, minus zeros, and what didn't happen: zeros of whole numbers, and NaN.
+    assert sum(piece.raw().nbytes > 8 * 499 for piece in pieces) == 4
+    received = pickle.loads(sent, buffers=pieces)  # noqa: S301
+    assert list(received.numbers) == list(block.numbers)
+    for name, column in block.numbers.items():
+        assert received.numbers[name].dtype == column.dtype
+        np.testing.assert_array_equal(received.numbers[name].view(np.int64), column.view(np.int64))
+
+
 pieces = st.builds(Piece, st.integers(1, 9), st.integers(1, 30))
 
 
@@ -434,6 +452,13 @@ def test_spans_tile_the_job(groups, replications):
     assert set(cells.values()) == {1}
     assert len(cells) == replications * sum(n_policies for n_policies, _ in groups)
     assert all(span[2] <= cut[span.group].n_policies and span[4] <= cut[span.group].n_replications for span in found)
+
+
+def test_the_last_spans_are_smaller():
+    """Of a job of several spans the last two are in quarters, so that no worker waits for another for long. [contract]"""
+    job = FakeJob((Group(None, (None,) * 2),), 0, "reference")
+    sizes = [[span.n_replications for span in spans((Piece(2, 10),), job, n)] for n in (90, 100)]
+    assert sizes == [[10] * 9, [10] * 8 + [3, 3, 3, 1] * 2]
 
 
 class Clock:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import click
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from commands import invoke
 
 from simdeploy import Scenario
 from simdeploy.analysis.gates.comparing import compare_gates
@@ -113,11 +113,6 @@ def folder(tmp_path, monkeypatch):
     return folder
 
 
-def call(*arguments):
-    """Run the command in this process."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-
-
 def assert_harmless(text):
     """Hold text to what a line for a person may have."""
     acting = {letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
@@ -154,7 +149,7 @@ def assert_files_are_whole(folder):
 def test_odd_names_are_text_everywhere(folder, command):
     """Mathematics, markup and XML in names are shown as they are, in tables, pictures, reports and JSON. [contract]"""
     engine = [] if command in ("run", "watch", "serve", "validate") else ["--engine", "compiled"]
-    result = call(command, f"{EVIL}.yaml", *QUICK[command], *engine)
+    result = invoke(command, f"{EVIL}.yaml", *QUICK[command], *engine)
     assert result.exit_code in (0, 1, 3), result.stderr
     assert_harmless(result.stdout + result.stderr)
     assert ODD in result.stdout
@@ -164,7 +159,7 @@ def test_odd_names_are_text_everywhere(folder, command):
 @pytest.mark.parametrize("form", ["html", "md"])
 def test_odd_names_in_a_report(folder, form):
     """A report has no character that acts, also in the command that it tells; its page is one script and one grid. [contract]"""
-    call("report", f"{EVIL}.yaml", "-o", f"report.{form}", "--replications", 10, "--engine", "compiled")
+    invoke("report", f"{EVIL}.yaml", "-o", f"report.{form}", "--replications", 10, "--engine", "compiled")
     text = Path(f"report.{form}").read_text(encoding="utf-8")
     assert_harmless(text)
     assert text.count("<script") == text.count("</script") == (2 if form == "html" else 0)
@@ -176,7 +171,7 @@ def test_odd_names_in_a_report(folder, form):
 def test_odd_names_in_json(folder, command):
     """What --json prints is JSON, without a character that acts. [contract]"""
     words = [word for word in QUICK[command] if word not in ("--plot", "p.svg")]
-    result = call(command, "s.yaml", *words, "--json", *([] if command == "run" else ["--engine", "compiled"]))
+    result = invoke(command, "s.yaml", *words, "--json", *([] if command == "run" else ["--engine", "compiled"]))
     json.loads(result.stdout)
     assert_harmless(result.stdout + result.stderr)
 
@@ -208,9 +203,9 @@ def test_every_option_escapes_what_it_refuses(folder, name, parameter, value):
     """Whatever an option is given, the command ends with 2, and what it says has nothing that acts. [contract]"""
     if isinstance(parameter, click.Option):
         required = ["--event", "makespan_s > 1"] if name == "rare" and parameter.name != "event" else []
-        result = call(name, *(["s.yaml"] if name in ON_SCENARIOS else []), *required, parameter.opts[-1], value)
+        result = invoke(name, *(["s.yaml"] if name in ON_SCENARIOS else []), *required, parameter.opts[-1], value)
     else:
-        result = call(name, value, *(["--event", "escaped"] if name == "rare" else []))
+        result = invoke(name, value, *(["--event", "escaped"] if name == "rare" else []))
     assert_harmless(result.stdout + result.stderr)
     is_there = name != "new" and parameter.name in ("files", "file") and value == REFUSED["json"]
     assert result.exit_code == (0 if is_there else 2)
@@ -219,7 +214,7 @@ def test_every_option_escapes_what_it_refuses(folder, name, parameter, value):
 def test_every_command_and_option_has_a_name_of_its_own(folder):
     """Unknown commands and options are told without acting. [contract]"""
     for arguments in ([EVIL], ["run", f"--{EVIL}"], ["run", "s.yaml", EVIL], ["validate", EVIL]):
-        result = call(*arguments)
+        result = invoke(*arguments)
         assert_harmless(result.stdout + result.stderr)
         assert result.exit_code == 2
 
@@ -338,6 +333,6 @@ def test_formulas_in_csv(tmp_path):
 
 def test_formulas_of_a_command(folder):
     """A policy that is called like a formula is text in a table that a command writes. [contract]"""
-    call("compare", "s.yaml", "--replications", 2, "--engine", "reference", "--out", "o.csv")
+    invoke("compare", "s.yaml", "--replications", 2, "--engine", "reference", "--out", "o.csv")
     assert set(pd.read_csv("o.csv")["policy"]) == {ODD, f"'{FORMULA}"}
     assert not re.search(r"(^|,)\"?=", Path("o.csv").read_text(encoding="utf-8"), re.MULTILINE)

@@ -22,6 +22,8 @@ from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.report.tuning import tell
 from simdeploy.scenario import Scenario
 
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
 NODES = 40
 SCENARIO = {
     "name": "slow-nodes",
@@ -38,13 +40,6 @@ FEWEST = {"replications": 2, "most": 100, "final": 100}
 IN_NS = {"deadline": 300 * 10**9}
 LIFTED = "No wave larger than today's 6 nodes was tried (--largest-wave all)."
 SHORT = "No wave above 6 was tried (--largest-wave all)."
-
-
-@pytest.fixture(autouse=True)
-def _quiet():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SimdeployWarning)
-        yield
 
 
 def make(policy=None, **sections):

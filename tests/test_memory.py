@@ -12,6 +12,7 @@ import tracemalloc
 import weakref
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from test_call_language import CALLS, QUICK, SCENARIO, parameters
@@ -396,3 +397,38 @@ def test_summaries_of_cases_hold_little_beside_the_rows():
         assert np.array_equal(found, expected)
         # Values and replications, with room for half as much again, and the copy that is handed out.
         assert peak < n_cases * SHOWN * (1.5 * (8 + 4) + 2 * 8) + 2_000_000
+
+
+class TestUsedMemory:
+    """Tables of nodes in memory that the last call on the thread left."""
+
+    @pytest.fixture
+    def spare(self):
+        """Memory that is full of numbers that are no node's."""
+        from simdeploy.engines.compiled import scratch
+
+        scratch._of_thread.spare = spare = np.full(1_000_000, 0x80, np.uint8)
+        yield spare
+        vars(scratch._of_thread).pop("spare", None)
+
+    @pytest.mark.parametrize(
+        "fleet",
+        [{}, {"start_hang": 0.2}, {"traffic": {"daily": [["0h", 0.5], ["12h", 2]]}}],
+        ids=["plain", "hangs", "traffic"],
+    )
+    def test_nothing_of_it_matters(self, make_scenario, spare, fleet):
+        """Rollouts are the same whatever was left in memory, and the call after that gets it, too. [property]"""
+        from simdeploy.engines.compiled import scratch
+
+        scenario = make_scenario(fleet={"nodes": 60, "error_rate": 0.01, "requests_per_second": 10, **fleet})
+        expected = replicate(scenario, replications=5, engine="reference")
+        pd.testing.assert_frame_equal(replicate(scenario, replications=5, engine="compiled"), expected, rtol=1e-9)
+        assert scratch._of_thread.spare is spare
+
+    def test_not_too_much_is_kept(self, scenario, spare, monkeypatch):
+        """Memory beyond the limit goes back to the system. [contract]"""
+        from simdeploy.engines.compiled import scratch
+
+        monkeypatch.setattr(scratch, "MOST_KEPT", len(spare) - 1)
+        replicate(scenario, replications=1, engine="compiled")
+        assert "spare" not in vars(scratch._of_thread)

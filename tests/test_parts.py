@@ -22,6 +22,7 @@ from simdeploy.rules.deployment_types import TYPES
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
+ONE_BY_ONE = {"rollouts", "waves", "outcomes"}
 
 
 class MadeUp:
@@ -68,10 +69,11 @@ def test_a_word_before_compiling(made_up: dict[str, parts.Part], monkeypatch: py
 @pytest.mark.parametrize(
     ("name", "changes", "needed"),
     [
-        ("small-fleet", {}, {"bundles"}),
-        ("zone-breaks", {}, {"rollouts", "waves", "outcomes"}),
-        ("small-fleet", {"orchestrator.pacing": "sliding"}, {"rollouts", "waves", "outcomes", "slots"}),
-        ("subtle-defect", {}, {"rollouts", "waves", "outcomes", "gates"}),
+        ("bench-1000", {}, {"bundles"}),
+        ("small-fleet", {}, {"bundles", "brackets"}),
+        ("zone-breaks", {}, {*ONE_BY_ONE, "brackets", "downs", "laws"}),
+        ("small-fleet", {"orchestrator.pacing": "sliding"}, {*ONE_BY_ONE, "brackets", "slots"}),
+        ("subtle-defect", {}, {*ONE_BY_ONE, "gates", "waits", "together", "partners", "undegraded"}),
     ],
 )
 def test_no_more_is_compiled_than_a_run_needs(name: str, changes: dict[str, Any], needed: set[str]):
@@ -80,7 +82,7 @@ def test_no_more_is_compiled_than_a_run_needs(name: str, changes: dict[str, Any]
     policies = list(scenario.policies.values())
     of_run = lower(scenario, policies[-1:], TYPES[policies[-1].identity.type]).scalars
     found = kernel.find_parts(of_run, in_bundles=of_run["all_bundled"], with_notes=False)
-    assert found == {"entry", "draws", "fates"} | needed
+    assert found == {"entry", "draws", "fates", "rollbacks"} | needed
     assert kernel.find_parts(of_run, in_bundles=False, with_notes=True) >= {"rollouts", "notes"}
 
 
@@ -136,6 +138,18 @@ def test_two_processes_compile(started: list[Helper], made_up: dict[str, parts.P
     assert len(started) == 1
 
 
+def test_parts_that_share_what_they_call_stay_together(made_up: dict[str, parts.Part]):
+    """Whoever compiles one of two parts that share most of what they call compiles the other one, too, if both are missing. [contract]"""
+    made_up["downs"] = parts.Part(MadeUp(), (), 1, "fates")
+    made_up["laws"] = parts.Part(MadeUp(), (), 1)
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(parts, "_may_start_another", lambda: True)
+        assert parts._divide(["fates", "entry", "downs", "laws"]) == (["fates", "downs", "laws"], ["entry"])
+        assert parts._divide(["bundles", "entry", "fates", "downs"]) == (["bundles"], ["fates", "entry", "downs"])
+        made_up["fates"].function.compile(())
+        assert parts._divide(["entry", "downs"]) == (["entry"], ["downs"])
+
+
 def test_the_other_process_ends_with_this_one(started: list[Helper], made_up: dict[str, parts.Part]):
     """Ctrl-C while both compile ends the other process, too. [contract]"""
     made_up["rollouts"].function.error = KeyboardInterrupt()
@@ -183,7 +197,7 @@ def test_where_no_other_process_helps(monkeypatch: pytest.MonkeyPatch):
 def test_what_is_to_be_compiled_depends_on_what_is_asked(monkeypatch: pytest.MonkeyPatch):
     """With what rollouts in waves need on disk, they don't wait, and others wait for the rest; of something unknown it is all. [contract]"""
     monkeypatch.setattr(parts, "_addresses", {})
-    there = [parts._known[name].function for name in ("entry", "draws", "fates", "bundles")]
+    there = [parts._known[name].function for name in ("entry", "draws", "fates", "rollbacks", "brackets", "bundles")]
     monkeypatch.setattr(parts.Part, "is_ready", property(lambda one: one.function in there))
     monkeypatch.setattr(parts, "_may_start_another", lambda: False)
     in_waves, other = (read_scenario(SCENARIOS / name) for name in ("small-fleet.yaml", "zone-breaks.yaml"))
@@ -192,7 +206,8 @@ def test_what_is_to_be_compiled_depends_on_what_is_asked(monkeypatch: pytest.Mon
         return engine.expect_compiling(((one, list(one.policies.values())) for one in scenarios), **options)
 
     seconds = {name: one.seconds for name, one in parts._known.items()}
-    one_by_one = seconds["rollouts"] + seconds["waves"] + seconds["outcomes"]
-    assert (ask(in_waves), ask(other), ask(in_waves, other)) == (0, one_by_one, one_by_one)
+    one_by_one = sum(seconds[name] for name in ONE_BY_ONE)
+    breaks = one_by_one + seconds["downs"] + seconds["laws"]
+    assert (ask(in_waves), ask(other), ask(in_waves, other)) == (0, breaks, breaks)
     assert ask(in_waves, in_bundles=False) == one_by_one + seconds["notes"]
-    assert ask() == one_by_one + seconds["notes"] + seconds["gates"] + seconds["slots"]
+    assert ask() == sum(one.seconds for one in parts._known.values() if one.function not in there)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +81,42 @@ def test_later_changes_of_the_contents_have_no_effect() -> None:
     again = first.with_values({"fleet.nodes": 13})
     assert again.policies["only-here"].policy.max_failed_nodes == 7
     assert Scenario.from_dict(given).policies["only-here"].policy.max_failed_nodes == 8
+
+
+def test_fleets_share_all_that_is_said_of_policies() -> None:
+    """Scenarios that differ in their fleets have the very same policies, and so have those made of each other. [contract]"""
+    first, second = (Scenario.from_dict(contents(nodes)) for nodes in (12, 13))
+    assert first.fleet != second.fleet
+    assert first.policies is second.policies
+    assert first.with_values({"fleet.nodes": 14}).policies is first.policies
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"fleet.nodes": 3},
+        {"fleet.start_failure": 0.7},
+        {"fleet.nodes": 60, "orchestrator.bake_time": "1m"},
+        {"orchestrator.pacing": "rate"},
+        {"policies.rolling.health_check.min_healthy_time": "15s"},
+        {"operator.promote_after": "1h", "policies.rolling.max_parallel": 0},
+    ],
+)
+def test_changed_scenarios_are_checked_as_if_read_anew(values: dict[str, Any]) -> None:
+    """A changed scenario is equal to one read with the same values, with the same warnings in the same order. [property]"""
+    given = contents()
+    given["policies"]["rolling"] |= {"dialect": "general", "max_failed_nodes": 20, "surge_canaries": True}
+    base = Scenario.from_dict(given)
+    changed = base.with_values(values)
+    anew = Scenario.from_dict(changed.to_dict() | {"description": "whatever else was read has another one"})
+    assert anew.warnings == changed.warnings != base.warnings
+    assert replace(anew, description="") == changed
+
+
+def test_named_policies_follow_the_size_of_the_fleet(tmp_path: Path) -> None:
+    """A policy file that another orchestrator reads with the number of hosts in mind is read anew for another fleet. [contract]"""
+    config = {"deploymentConfigName": "own", "minimumHealthyHosts": {"type": "HOST_COUNT", "value": 6}}
+    (tmp_path / "own.json").write_text(json.dumps(config), encoding="utf-8")
+    scenario = Scenario.from_dict(contents(9, policies={"own": {"file": "own.json"}}), base=tmp_path)
+    others = [scenario, *(scenario.with_values(values) for values in ({"fleet.nodes": 12}, {"fleet.zones": 2}))]
+    assert [other.policies["own"].policy.max_parallel for other in others] == [3, 6, 3]

@@ -33,6 +33,8 @@ from simdeploy.scenario import Scenario
 from simdeploy.statistics.sample import Sample, Strata
 from simdeploy.validation import oracles
 
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 
 # Flaky starts stop good releases, and a defective one is stopped by them alone: what a limit costs is known.
@@ -59,13 +61,6 @@ def stop(limit, failure):
 
 def cost(limit):
     return (1 - BAD) * FALSE_ALARM * stop(limit, FLAKY) + BAD * ESCAPE * (1 - stop(limit, BROKEN))
-
-
-@pytest.fixture(autouse=True)
-def _quiet():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SimdeployWarning)
-        yield
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -15,21 +14,15 @@ from simdeploy.analysis.tuning.confirmed import Confirmed
 from simdeploy.analysis.tuning.neighbours import make_neighbourhood
 from simdeploy.analysis.tuning.space import make_candidates
 from simdeploy.analysis.tuning.worlds import Measured
-from simdeploy.errors import SimdeployWarning
 from simdeploy.report.wording import round_up
 from simdeploy.scenario import Scenario
 from simdeploy.statistics.sample import as_sample
 from simdeploy.validation.decisions.exact import evaluate
 
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
 NODES, GOOD, BAD = 20, 0.01, 0.3
 COSTS = {"hour_of_delay": 5, "false_alarm": 20, "escape": 200_000}
-
-
-@pytest.fixture(autouse=True)
-def _quiet():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SimdeployWarning)
-        yield
 
 
 def make(probability, *, bad=BAD, **costs):

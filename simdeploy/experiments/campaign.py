@@ -54,17 +54,13 @@ class Campaign:
 
     Examples
     --------
-    >>> from simdeploy.scenario import Scenario
-    >>> scenario = Scenario.from_dict({
-    ...     "name": "two-nodes",
-    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
-    ...     "policies": {"all-at-once": {"strategy": "immediate"}},
-    ... })
+    >>> from simdeploy import load_example
+    >>> scenario = load_example("small-fleet")
     >>> heard = []
     >>> campaign = Campaign(seed=0, engine="reference", progress=lambda *done: heard.append(done))
-    >>> results = [campaign.sweep({"two": scenario}, scenario.policies, replications=range(n, n + 2)) for n in (0, 2)]
+    >>> results = [campaign.sweep({"small": scenario}, scenario.policies, replications=range(n, n + 2)) for n in (0, 2)]
     >>> heard[0], heard[-1], campaign.n_failed, campaign.engine
-    ((0, 2), (4, 4), 0, 'reference')
+    ((0, 6), (12, 12), 0, 'reference')
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from time import thread_time
 from typing import NamedTuple
@@ -25,6 +26,9 @@ _MOST_OF_A_SPAN = 1 / 4
 # Short jobs are cut into at least this many, shorter spans, so that several workers have something to do.
 _FEWEST_SPANS = 16
 _SHORTEST = 1 / 16  # of a span's time
+
+# The last spans of a job of several are cut once more, so that workers end at about the same time.
+_LAST, _CUT_LAST, _SEVERAL = 2, 4, 8
 
 _LONG_ENOUGH = 1 / 32  # of a span's time; longer times may be extrapolated, and workers wait meanwhile
 _SHARES_NOTHING = 1 / 2  # of the cost of the previous policies: least cost of one more if nothing is shared
@@ -65,16 +69,12 @@ def cut_job(job: Job, replications: int) -> Cut:
     Examples
     --------
     >>> from simdeploy.experiments.jobs import Group, Job
-    >>> from simdeploy.scenario import Scenario
-    >>> scenario = Scenario.from_dict({
-    ...     "name": "two-nodes",
-    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
-    ...     "policies": {"all-at-once": {"strategy": "immediate"}},
-    ... })
+    >>> from simdeploy import load_example
+    >>> scenario = load_example("small-fleet")
     >>> job = Job((Group(scenario, tuple(scenario.policies.values())),), seed=0, engine="reference")
     >>> cut = cut_job(job, 3)
     >>> cut
-    (Piece(n_policies=1, n_replications=1),)
+    (Piece(n_policies=3, n_replications=1),)
     >>> [(span.first, span.n_replications) for span in spans(cut, job, 3)]
     [(0, 1), (1, 1), (2, 1)]
     """
@@ -117,10 +117,21 @@ def _expect(job: Job, groups: Sequence[Group], replications: int) -> float:
 
 def spans(cut: Cut, job: Job, replications: int, *, first: int = 0) -> Iterator[Span]:
     """Yield the spans of a job, which cover every replication once: by group, then by policies, then by
-    replications.
+    replications. The last two of several are in quarters, by replications.
     """
+    last: deque[Span] = deque()
+    n_others = 0
     for number, (group, piece) in enumerate(zip(job.groups, cut, strict=True)):
-        yield from cut_rectangle(number, range(len(group.policies)), range(first, first + replications), piece)
+        for span in cut_rectangle(number, range(len(group.policies)), range(first, first + replications), piece):
+            last.append(span)
+            if len(last) > _LAST:
+                n_others += 1
+                yield last.popleft()
+    n_parts = 1 if n_others < _SEVERAL else _CUT_LAST
+    for span in last:
+        policies, numbers = span.n_policies, range(span.first, span.first + span.n_replications)
+        part = Piece(policies, math.ceil(span.n_replications / n_parts))
+        yield from cut_rectangle(span.group, range(span.policy, span.policy + policies), numbers, part)
 
 
 def cut_rectangle(group: int, policies: range, replications: range, piece: Piece) -> Iterator[Span]:

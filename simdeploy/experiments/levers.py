@@ -63,13 +63,9 @@ def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequ
 
     Examples
     --------
-    >>> from simdeploy.scenario import Scenario
-    >>> scenario = Scenario.from_dict({
-    ...     "name": "small",
-    ...     "fleet": {"nodes": 12, "update_duration": "45s"},
-    ...     "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
-    ... })
-    >>> for lever in find_levers(["max_error_rate", "nodes"], [scenario], [scenario.policy().spec]):
+    >>> from simdeploy import load_example
+    >>> scenario = load_example("small-fleet")
+    >>> for lever in find_levers(["max_error_rate", "nodes"], [scenario], [scenario.policy("rolling").spec]):
     ...     print(lever.name, lever.kind)
     health_check.max_error_rate number
     scenario.fleet.nodes whole

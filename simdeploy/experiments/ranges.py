@@ -32,12 +32,8 @@ class Range:
     Examples
     --------
     >>> from simdeploy.experiments import LatinHypercube, Range, sweep
-    >>> from simdeploy.scenario import Scenario
-    >>> scenario = Scenario.from_dict({
-    ...     "name": "two-nodes",
-    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
-    ...     "policies": {"all-at-once": {"strategy": "immediate"}},
-    ... })
+    >>> from simdeploy import load_example
+    >>> scenario = load_example("small-fleet")
     >>> vary = {"fleet.start_failure": Range(0.001, 0.1, log=True)}
     >>> result = sweep(scenario, "all-at-once", vary=vary, design=LatinHypercube(4), replications=1, engine="reference")
     >>> int((result.cases["scenario.fleet.start_failure"] < 0.01).sum())

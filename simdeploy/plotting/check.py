@@ -60,14 +60,9 @@ def plot_check(ax: Axes, check: Check) -> Axes:
     Examples
     --------
     >>> from matplotlib.figure import Figure
-    >>> from simdeploy.analysis.checking.checking import check
+    >>> from simdeploy import check, load_example
     >>> from simdeploy.plotting import plot_check
-    >>> from simdeploy.scenario import Scenario
-    >>> scenario = Scenario.from_dict({
-    ...     "name": "ten-nodes",
-    ...     "fleet": {"nodes": 10, "update_duration": "1m"},
-    ...     "policies": {"at-once": {"strategy": "immediate"}},
-    ... })
+    >>> scenario = load_example("small-fleet")
     >>> plot_check(Figure().subplots(), check(scenario, requirements="p95 makespan_s <= 2m", most=100)).get_xlabel()
     'distance from the limit (% of the limit)'
     """

@@ -73,16 +73,11 @@ def plot_fleet(ax: Axes, rollout: Rollout) -> Axes:
     Examples
     --------
     >>> from matplotlib.figure import Figure
-    >>> from simdeploy.engines import simulate
+    >>> from simdeploy import load_example, simulate
     >>> from simdeploy.plotting import plot_fleet
-    >>> from simdeploy.scenario import Scenario
-    >>> scenario = Scenario.from_dict({
-    ...     "name": "two-nodes",
-    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
-    ...     "policies": {"all-at-once": {"strategy": "immediate"}},
-    ... })
+    >>> scenario = load_example("small-fleet")
     >>> plot_fleet(Figure().subplots(), simulate(scenario)).get_ylabel()
-    '2 nodes'
+    '40 nodes'
     """
     timeline = rollout.timeline
     last_s, right_s = set_time_limits(ax, rollout)

@@ -75,14 +75,9 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     Examples
     --------
     >>> from matplotlib.figure import Figure
-    >>> from simdeploy.engines import simulate
+    >>> from simdeploy import load_example, simulate
     >>> from simdeploy.plotting import plot_timeline
-    >>> from simdeploy.scenario import Scenario
-    >>> scenario = Scenario.from_dict({
-    ...     "name": "two-nodes",
-    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
-    ...     "policies": {"all-at-once": {"strategy": "immediate"}},
-    ... })
+    >>> scenario = load_example("small-fleet")
     >>> plot_timeline(Figure().subplots(), simulate(scenario)).get_ylabel()
     'nodes'
     """

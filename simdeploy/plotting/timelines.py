@@ -54,14 +54,9 @@ def plot_timelines(ax: Axes, timelines: Timelines, *, quantity: str | None = Non
     Examples
     --------
     >>> from matplotlib.figure import Figure
-    >>> from simdeploy.analysis import timelines
+    >>> from simdeploy import load_example, timelines
     >>> from simdeploy.plotting import plot_timelines
-    >>> from simdeploy.scenario import Scenario
-    >>> scenario = Scenario.from_dict({
-    ...     "name": "ten-nodes",
-    ...     "fleet": {"nodes": 10, "update_duration": "1m"},
-    ...     "policies": {"at-once": {"strategy": "immediate"}},
-    ... })
+    >>> scenario = load_example("small-fleet")
     >>> result = timelines(scenario, quantities="in_service", replications=10, engine="reference")
     >>> plot_timelines(Figure().subplots(), result).get_ylabel()
     'nodes in service'

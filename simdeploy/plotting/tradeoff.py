@@ -90,16 +90,11 @@ def plot_tradeoff(
     Examples
     --------
     >>> from matplotlib.figure import Figure
-    >>> from simdeploy.analysis.tradeoffs.moving import tradeoff
+    >>> from simdeploy import load_example, tradeoff
     >>> from simdeploy.plotting import plot_tradeoff
-    >>> from simdeploy.scenario import Scenario
-    >>> scenario = Scenario.from_dict({
-    ...     "name": "two-nodes",
-    ...     "fleet": {"nodes": 2, "update_duration": "1m", "start_failure": 0.2},
-    ...     "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
-    ... })
+    >>> scenario = load_example("small-fleet")
     >>> vary = {"max_failed_nodes": [0, 1]}
-    >>> result = tradeoff(scenario, vary=vary, axes=["false_alarm", "makespan_s"], replications=10, engine="reference")
+    >>> result = tradeoff(scenario, "rolling", vary=vary, axes=["false_alarm", "makespan_s"], replications=10, engine="reference")
     >>> plot_tradeoff(Figure().subplots(), result).get_xlabel()
     'false alarms'
     """

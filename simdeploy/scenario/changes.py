@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from typing import Any, NamedTuple
 
 from simdeploy.errors import InputError, Path, Problem, format_path, nearest, raise_if_any
@@ -88,19 +89,20 @@ def _set(raw: dict[str, Any], path: str, value: object, own: dict[int, Any]) -> 
         raise _no_such_path(raw, path)
     *parents, last = place
     node: Any = raw
-    schema: Mapping[str, Any] = shared_schema()
-    for depth, part in enumerate(parents, start=1):
-        child = _child(node, schema, part)
+    for depth, part in enumerate(parents):
+        child = node[int(part)] if isinstance(node, list) else node.get(part)
+        if child is None:
+            child = _child(node, reduce(key_schema, parents[:depth], shared_schema()), part)
         if isinstance(child, str) and part == "orchestrator":
             child = {"preset": child}
-        if not isinstance(child, dict | list):
-            message = f"{format_path(parents[:depth])} is a single value, without keys"
+        if not isinstance(child, (dict, list)):
+            message = f"{format_path(parents[: depth + 1])} is a single value, without keys"
             raise InputError(Problem(message, place))
         if id(child) not in own:
             child = child.copy()
             own[id(child)] = child
         node[part] = child
-        node, schema = child, key_schema(schema, part)
+        node = child
     node[last] = value
 
 

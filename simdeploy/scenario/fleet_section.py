@@ -308,9 +308,14 @@ def _node_problems(classes: Sequence[ClassSection], n_nodes: int | None) -> Iter
             first.setdefault(node, (number, position))
 
 
+# Keys of a behaviour, and those of them that are sections.
+_BEHAVIOUR = (*BehaviourSection.model_fields, "update_duration")
+_SECTIONS = ("flapping", "crash", "zone_outage", "traffic", "connection")
+
+
 def build_fleet(section: FleetSection) -> Fleet:
     """Build the fleet from a checked section."""
-    keys = {name: getattr(section, name) for name in (*BehaviourSection.model_fields, "update_duration")}
+    keys = {name: getattr(section, name) for name in _BEHAVIOUR}
     classes = []
     for class_section in section.classes or ():
         overrides = {name: getattr(class_section, name) for name in class_section.model_fields_set if name in keys}
@@ -326,13 +331,11 @@ def build_fleet(section: FleetSection) -> Fleet:
     return Fleet(section.nodes, section.zones, order, _behaviour(keys), tuple(classes), first, service)
 
 
-def _behaviour(keys: dict[str, Any]) -> Behaviour:
-    rollback_duration = keys["rollback_duration"]
-    built = {
-        "rollback_duration": keys["update_duration"] if rollback_duration is None else rollback_duration,
-        **{
-            name: keys[name] and keys[name].build()
-            for name in ("flapping", "crash", "zone_outage", "traffic", "connection")
-        },
-    }
-    return Behaviour(**keys | built)
+def _behaviour(keys: Mapping[str, Any]) -> Behaviour:
+    values = dict(keys)
+    if values["rollback_duration"] is None:
+        values["rollback_duration"] = values["update_duration"]
+    for name in _SECTIONS:
+        if values[name] is not None:
+            values[name] = values[name].build()
+    return Behaviour(**values)

@@ -139,10 +139,8 @@ def _sizes(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> tuple[in
     return plan_waves(policy, orchestrator, fleet.nodes, fleet.zones).sizes
 
 
-def gate_suspicions(
-    scenario_policy: ScenarioPolicy, path: Path, fleet: Fleet, orchestrator: Orchestrator
-) -> Iterator[Problem]:
-    """List keys of a gate without effect, and gates that never give a verdict."""
+def gate_suspicions(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Problem]:
+    """List keys of a gate without effect in any fleet."""
     ignored = _ignored_keys(scenario_policy)
     terms = scenario_policy.policy.gate
     path = (*path, "health_check", "gate")
@@ -158,24 +156,31 @@ def gate_suspicions(
         for number, wave in enumerate(scenario_policy.policy.waves):
             if not wave.by_gate:
                 yield Problem("no effect: no gate judges waves", (*path[:-2], "waves", number, "gate"), found="false")
+    if terms is not None and terms.kind == "sprt" and 0 < (terms.most or 0) < (terms.minimum_sample or 0):
+        message = "below minimum_sample, before which the test can't end"
+        yield Problem(message, (*path, "most"), found=f"{terms.most:,}")
+
+
+def gate_in_fleet_suspicions(
+    scenario_policy: ScenarioPolicy, path: Path, fleet: Fleet, orchestrator: Orchestrator
+) -> Iterator[Problem]:
+    """List what makes a gate unfit for a fleet, such as one that never gives a verdict."""
+    policy = scenario_policy.policy
+    terms = policy.gate
     if terms is None:
         return
-    is_alone = (
-        scenario_policy.identity.type == "create" or len(_sizes(scenario_policy.policy, fleet, orchestrator)) == 1
-    )
+    path = (*path, "health_check", "gate")
+    is_alone = scenario_policy.identity.type == "create" or len(_sizes(policy, fleet, orchestrator)) == 1
     if terms.kind == "baseline" and is_alone:
         message = "no wave has old nodes to compare with: " + (
             "stops every rollout" if orchestrator.cant_tell == "stop" else "passes every release"
         )
         yield Problem(message, (*path, "kind"), found="baseline")
-    misfit = find_misfit(scenario_policy.policy, fleet, orchestrator)
+    misfit = find_misfit(policy, fleet, orchestrator)
     if misfit is not None:
         yield Problem(misfit, (*path, "kind"), found=terms.kind)
-    if terms.kind == "sprt" and 0 < (terms.most or 0) < (terms.minimum_sample or 0):
-        message = "below minimum_sample, before which the test can't end"
-        yield Problem(message, (*path, "most"), found=f"{terms.most:,}")
-    if judges_waves(scenario_policy.policy) and terms.minimum_sample:
-        _, most = _most_requests(scenario_policy.policy, fleet, orchestrator)
+    if judges_waves(policy) and terms.minimum_sample:
+        _, most = _most_requests(policy, fleet, orchestrator)
         if most < terms.minimum_sample:
             message = f"no wave can reach this before its deadline: at most {most:,} requests"
             yield Problem(message, (*path, "minimum_sample"), found=f"{terms.minimum_sample:,}")

@@ -164,15 +164,17 @@ def known_keys(schema: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(key for part in _alternatives(schema) for key in part.get("properties", ())))
 
 
+@_remembered
 def key_default(schema: Mapping[str, Any], key: str | int) -> Any:
-    """Return a key's default as written in a file, or None."""
+    """Return a key's default as written in a file, or None; do not change it."""
     for part in _alternatives(schema):
         default = part.get("properties", {}).get(key, {}).get("default")
         if default is not None:
-            return copy.deepcopy(default)
+            return default
     return None
 
 
+@_remembered
 def may_add_keys(schema: Mapping[str, Any]) -> bool:
     """Whether a value of this schema may have keys of any name."""
     return any(isinstance(part.get("additionalProperties"), Mapping) for part in _alternatives(schema))

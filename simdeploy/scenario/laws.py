@@ -113,10 +113,10 @@ def read_law(raw: object, quantity: Quantity, files: Files | None = None) -> Dis
     >>> read_law({"exponential": {"mean": "10m"}}, DURATION).mean
     600.0
     """
-    if not isinstance(raw, Mapping):
-        if isinstance(raw, list) or raw is None:
-            allowed = f"{quantity.scalar.allowed}, or one of {', '.join(_ALL_FAMILIES)}"
-            raise InputError(Problem(f"not a {quantity.name} or a distribution", found=shorten(raw), allowed=allowed))
+    if isinstance(raw, list) or raw is None:
+        allowed = f"{quantity.scalar.allowed}, or one of {', '.join(_ALL_FAMILIES)}"
+        raise InputError(Problem(f"not a {quantity.name} or a distribution", found=shorten(raw), allowed=allowed))
+    if not isinstance(raw, dict):
         law: Distribution = Constant(read_value(quantity.scalar, raw))
     else:
         family = _family(raw)

@@ -24,34 +24,37 @@ _MOST_SHARED = 5000
 
 
 def read_once(read: Callable[..., T]) -> Callable[..., T]:
-    """Decorate a reader of plain data, and of `files` that it may name, so that equal data without files is read once.
+    """Decorate a reader of plain data so that equal data is read once.
 
-    1, 1.0 and true differ. What is raised is not remembered, nor what is made of a single number.
+    1, 1.0 and true differ. What is raised is not remembered, nor what is made of a single number or of data that names files,
+    which all keywords are about.
     """
 
     @lru_cache(maxsize=1024)
     def remember(text: _Text, *context: Any) -> T:
-        return read(text.value, *context)
+        value, about_files = text.data
+        del text.data  # the text is kept, and they may be large
+        return read(value, *context, **about_files)
 
     @wraps(read)
-    def reader(value: object, *context: Any, **files: Any) -> T:
+    def reader(value: object, *context: Any, **about_files: Any) -> T:
         if type(value) in (int, float):  # read as fast as found again
-            return read(value, *context, **files)
+            return read(value, *context, **about_files)
         text = _Text(repr(value))
         if len(text) > _MOST_SHARED or "'file'" in text or "'records'" in text:
-            return read(value, *context, **files)
-        text.value = value
+            return read(value, *context, **about_files)
+        text.data = value, about_files
         return remember(text, *context)
 
     return reader
 
 
 class _Text(str):
-    """Plain data as text, with the data."""
+    """Plain data as text, with all that it is read from."""
 
-    __slots__ = ("value",)
+    __slots__ = ("data",)
 
-    value: Any
+    data: tuple[Any, dict[str, Any]]
 
 
 def plain(value: object, path: Path = ()) -> Any:
@@ -120,11 +123,16 @@ def _copy_mapping(value: Mapping[Any, Any], path: Path, problems: list[Problem])
     for key, item in value.items():
         if isinstance(key, str):
             kind = type(item)
+            name = key if type(key) is str else str(key)
             # Most values are text or numbers, of which this is quickly known to be plain.
-            if (kind is str and item.isascii()) or (kind is float and math.isfinite(item)):
-                copy[str(key)] = item
+            if (
+                (kind is str and item.isascii())
+                or (kind is float and math.isfinite(item))
+                or (kind is int and item.bit_length() <= _MAX_BITS)
+            ):
+                copy[name] = item
             else:
-                copy[str(key)] = _copy(item, (*path, key), problems)
+                copy[name] = _copy(item, (*path, key), problems)
         else:
             problems.append(Problem("a key must be text", path, found=shorten(key)))
     return copy

@@ -23,30 +23,20 @@ from simdeploy.scenario.parts import Costs, Identity, ScenarioPolicy
 from simdeploy.scenario.plain import plain
 from simdeploy.scenario.policies import (
     PolicyReading,
-    Surroundings,
     document_policy,
     imported_policy,
     read_policy,
     spec_policy,
 )
 from simdeploy.scenario.policy_checks import health_problems, policy_problems
-from simdeploy.scenario.reading import read_parts, request_problems
+from simdeploy.scenario.reading import Origin, read_parts, request_problems
 from simdeploy.scenario.section import located
-from simdeploy.scenario.suspicions import PolicySuspicions
+from simdeploy.scenario.suspicions import PolicyInFleetSuspicions, PolicySuspicions
 from simdeploy.scenario.yaml_text import Positions
 from simdeploy.world.fleet import Fleet
 from simdeploy.world.operator import Operator
 from simdeploy.world.release import ReleaseKind
 from simdeploy.world.tilt import Tilt, tilt_problems
-
-
-@dataclass(frozen=True)
-class _Origin:
-    """What a scenario was read from: enough to change it."""
-
-    raw: Mapping[str, Any]
-    surroundings: Surroundings
-    sections: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +91,7 @@ class Scenario:
     kind: str | None = None
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     source: str | None = field(default=None, compare=False)
-    _origin: _Origin = field(compare=False, repr=False)
+    _origin: Origin = field(compare=False, repr=False)
 
     @classmethod
     def from_dict(
@@ -150,7 +140,7 @@ class Scenario:
         To read it again with `from_dict`, pass the folder of the files as `base` or `allow_files`.
         """
         raw = copy.deepcopy(dict(self._origin.raw))
-        _make_absolute(raw, self._origin.surroundings.files)
+        _make_absolute(raw, self._origin.files)
         return raw
 
     def to_question(self) -> dict[str, Any]:
@@ -167,7 +157,7 @@ class Scenario:
         {'nodes': 12, 'update_duration': '45s'}
         """
         raw = copy.deepcopy(dict(self._origin.raw))
-        _add_digests(raw, self._origin.surroundings.files)
+        _add_digests(raw, self._origin.files)
         if self.past is not None:
             raw["fleet"]["sha256"] = self.past.digest
         if self.tilt is not None:
@@ -203,14 +193,9 @@ class Scenario:
         changed = set_values(
             self._origin.raw, {str(path): plain(value, (str(path),)) for path, value in values.items()}
         )
-        files, before = self._origin.surroundings.files, self._origin.raw
-        # What isn't touched is shared: a section that is the very same object has been read.
-        kept = {
-            name: section for name, section in self._origin.sections.items() if changed.get(name) is before.get(name)
-        }
-        scenario, errors = build(
-            changed, Files(files.base, files.allowed, files.texts, files.past), source=self.source, known=kept
-        )
+        origin = self._origin
+        files = Files(origin.files.base, origin.files.allowed, origin.files.texts, origin.files.past)
+        scenario, errors = build(changed, files, source=self.source, before=origin)
         if scenario is None:
             raise InputError(errors)
         known = [(problem.path, problem.message) for problem in self.warnings]
@@ -338,7 +323,8 @@ class Scenario:
         if errors or reading.policy is None:
             raise InputError(errors)
         orchestrator = self.orchestrator_of(reading.policy)
-        warn([*reading.warnings, *PolicySuspicions(reading.policy, (), self.fleet, orchestrator)])
+        warn([*reading.warnings, *PolicySuspicions(reading.policy, (), orchestrator)])
+        warn(PolicyInFleetSuspicions(reading.policy, (), orchestrator, self.fleet))
         return reading.policy
 
     def _read(self, policy: Mapping[str, Any] | Spec | DeploymentDocument | PolicyImport) -> PolicyReading:
@@ -362,19 +348,18 @@ def build(
     *,
     source: str | None = None,
     positions: Positions | None = None,
-    known: Mapping[str, Any] | None = None,
+    before: Origin | None = None,
 ) -> tuple[Scenario | None, tuple[Problem, ...]]:
     """Make a scenario from plain data, or return all problems; the scenario holds its warnings.
 
-    `known` has sections already read from the same data.
+    What is unchanged since `before` is not read again.
     """
-    reading = read_parts(raw, files, known)
+    reading = read_parts(raw, files, before)
     file, places = (source, positions) if positions is not None else (None, {})
-    if reading.errors or reading.surroundings is None:
-        return None, tuple(located(cut(reading.errors), file, places))
-    origin = _Origin(raw, reading.surroundings, reading.sections)
-    warnings = tuple(located(cut(reading.warnings), file, places))
-    return Scenario(**reading.parts, warnings=warnings, source=source, _origin=origin), ()
+    problems = tuple(located(cut(reading.problems), file, places))
+    if reading.origin is None:
+        return None, problems
+    return Scenario(**reading.parts, warnings=problems, source=source, _origin=reading.origin), ()
 
 
 def warn(problems: Iterable[Problem]) -> None:

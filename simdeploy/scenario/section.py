@@ -68,11 +68,9 @@ class Section(BaseModel):
             allowed = "the keys " + ", ".join(cls.model_fields)
             problem = Problem("not a group of keys", found=shorten(raw), allowed=allowed, hint=cls.meant_by(raw))
             raise validation_error([problem])
-        fields = cls.model_fields
-        problems = unknown_keys(raw, fields, cls.elsewhere)
-        known = {
-            key: value for key, value in raw.items() if key in fields and (value is not None or key in cls.nullable)
-        }
+        fields, nullable = cls._fields(), cls.nullable
+        known = {key: value for key, value in raw.items() if key in fields and (value is not None or key in nullable)}
+        problems = unknown_keys(raw, fields, cls.elsewhere) if len(known) < len(raw) else []
         try:
             section = handler(known)
         except ValidationError as error:
@@ -91,6 +89,11 @@ class Section(BaseModel):
     def meant_by(cls, raw: Any) -> str | None:  # noqa: ARG003 - for those who override it
         """Return a hint how to write what isn't a group of keys, if that can be told."""
         return None
+
+    @classmethod
+    @cache
+    def _fields(cls) -> dict[str, FieldInfo]:
+        return cls.model_fields  # pydantic looks for it anew every time
 
     @classmethod
     @cache
@@ -142,11 +145,13 @@ def _problem(details: Mapping[str, Any], prefix: Path) -> Problem:
             return Problem("not a group of keys", path, found=found, allowed="names, each with its keys")
 
 
-def located(problems: Iterable[Problem], file: str | None, positions: Positions) -> list[Problem]:
+def located(problems: Collection[Problem], file: str | None, positions: Positions) -> list[Problem]:
     """Add file and line to problems, and sort them by position.
 
     A missing key gets the line of its nearest existing parent.
     """
+    if not problems:
+        return []
 
     def placed(problem: Problem) -> Problem:
         if problem.file is not None:

@@ -157,17 +157,20 @@ def request_suspicions(stated: Mapping[str, Any], fleet: Fleet, costs: Costs | N
 
     `stated` is the section `fleet` of the file.
     """
-    yield from _hour_suspicions(stated, ("fleet",))
-    if fleet.classes:
-        for place, node_class in enumerate(stated["classes"]):
+    has_traffic = any(behaviour.traffic for behaviour in fleet.behaviours)
+    if has_traffic:
+        yield from _hour_suspicions(stated, ("fleet",))
+        for place, node_class in enumerate(stated["classes"] if fleet.classes else ()):
             yield from _hour_suspicions(node_class, ("fleet", "classes", place))
     service, where = fleet.service, ("fleet", "service")
     if service is None and costs is not None and costs.shed_request:
         yield Problem("no effect: in a local service no request is shed", ("costs", "shed_request"))
     if service is not None and costs is not None and costs.lost_request:
         yield Problem("no effect: in a shared service no request is lost", ("costs", "lost_request"))
+    if not (has_traffic or service):
+        return
     if not any(behaviour.requests_per_second for behaviour in fleet.behaviours):
-        if any(behaviour.traffic for behaviour in fleet.behaviours):
+        if has_traffic:
             yield Problem("no effect: there are no requests", ("fleet", "traffic"))
         if service is not None:
             yield Problem("no effect: there are no requests", where)

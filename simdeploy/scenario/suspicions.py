@@ -14,7 +14,7 @@ from simdeploy.rules.health import read_max_error_rate
 from simdeploy.rules.limits import Counts, read_limits
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.rules.waves import plan_waves
-from simdeploy.scenario.gate_checks import gate_suspicions
+from simdeploy.scenario.gate_checks import gate_in_fleet_suspicions, gate_suspicions
 from simdeploy.scenario.parts import ScenarioPolicy
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 from simdeploy.world.change_windows import ChangeWindow, is_always_open
@@ -39,11 +39,10 @@ def is_given(raw: Mapping[str, Any], *path: str) -> bool:
 
 @dataclass(frozen=True)
 class PolicySuspicions:
-    """Warnings about one policy in its scenario."""
+    """Warnings about one policy in any fleet."""
 
     scenario_policy: ScenarioPolicy
     path: Path
-    fleet: Fleet
     orchestrator: Orchestrator
 
     def __iter__(self) -> Iterator[Problem]:
@@ -51,18 +50,12 @@ class PolicySuspicions:
         if self.scenario_policy.policy.strategy == "immediate":
             yield from self._ignored()
         else:
-            yield from self._sizes()
-            yield from self._slots()
-            yield from self._deadline()
             yield from self._windows()
-            yield from self._error_rate()
-            yield from gate_suspicions(self.scenario_policy, self.path, self.fleet, self.orchestrator)
+            yield from gate_suspicions(self.scenario_policy, self.path)
         if self.scenario_policy.policy.strategy == "rolling":
             yield from self._canary_fields()
-        yield from self._limits()
         yield from self._of_no_time()
         yield from self._instances()
-        yield from self._down_nodes()
 
     def _say(self, message: str, *keys: str, found: object = None) -> Problem:
         return Problem(message, (*self.path, *keys), found=None if found is None else str(found))
@@ -84,6 +77,15 @@ class PolicySuspicions:
         if ignored:
             yield self._say(f"immediate ignores {', '.join(ignored)}")
 
+    def _windows(self) -> Iterator[Problem]:
+        policy = self.scenario_policy.policy
+        watched_ns = policy.windows_needed * policy.interval_ns
+        if policy.min_healthy_ns is not None and watched_ns != policy.min_healthy_ns:
+            windows = f"{policy.windows_needed} window{'s' * (policy.windows_needed != 1)}"
+            message = f"rounded up to {windows} of {format_duration(policy.interval_ns)}, {format_duration(watched_ns)}"
+            found = format_duration(policy.min_healthy_ns)
+            yield self._say(message, "health_check", "min_healthy_time", found=found)
+
     def _canary_fields(self) -> Iterator[Problem]:
         spec = self.scenario_policy.spec
         keys = ["canary_count", "canary_percent"]
@@ -91,6 +93,47 @@ class PolicySuspicions:
         ignored = [key for key in keys if getattr(spec, key)]
         if ignored:
             yield self._say(f"rolling ignores {', '.join(ignored)}")
+
+    def _of_no_time(self) -> Iterator[Problem]:
+        policy = self.scenario_policy.policy
+        deadlines = {"progress_deadline": policy.progress_deadline_ns, "rollout_deadline": policy.rollout_deadline_ns}
+        for key, deadline_ns in deadlines.items():
+            if deadline_ns == 0:
+                yield self._say("no rollout can complete in no time; leave it out for no deadline", key, found="0s")
+
+    def _instances(self) -> Iterator[Problem]:
+        policy, kind = self.scenario_policy.policy, self.scenario_policy.identity.type
+        if policy.surge and not TYPES[kind].replaces:
+            yield self._say(f"no effect: no node has an old and a new instance in a {kind}", "surge")
+        if policy.retries and TYPES[kind].leaves:
+            yield self._say(f"no effect: nothing starts in a {kind}", "retries", found=policy.retries)
+        if policy.retry_delay_ns and not policy.retries:
+            yield self._say("no effect without retries", "retry_delay")
+        if policy.retry_unhealthy and not policy.retries:
+            yield self._say("no effect without retries", "retry_unhealthy")
+        if policy.surge_canaries and policy.strategy != "canary":
+            yield self._say("no effect without canaries", "surge_canaries")
+
+
+@dataclass(frozen=True)
+class PolicyInFleetSuspicions(PolicySuspicions):
+    """Warnings about one policy in its fleet."""
+
+    fleet: Fleet
+
+    def __iter__(self) -> Iterator[Problem]:
+        policy = self.scenario_policy.policy
+        if policy.strategy != "immediate":
+            yield from self._sizes()
+            if policy.max_parallel_per_zone or policy.slot_delay_ns:
+                yield from self._slots()
+            yield from self._deadline()
+            yield from self._error_rate()
+            if policy.gate is not None:
+                yield from gate_in_fleet_suspicions(self.scenario_policy, self.path, self.fleet, self.orchestrator)
+        yield from self._limits()
+        if self.fleet.classes:
+            yield from self._down_nodes()
 
     def _sizes(self) -> Iterator[Problem]:
         policy, nodes = self.scenario_policy.policy, self.fleet.nodes
@@ -136,47 +179,6 @@ class PolicySuspicions:
                 message, found = "no effect: nodes have no slots", format_duration(policy.slot_delay_ns)
                 yield self._say(message, "slot_delay", found=found)
 
-    def _limits(self) -> Iterator[Problem]:
-        policy, nodes = self.scenario_policy.policy, self.fleet.nodes
-        reaches = self.orchestrator.limit_comparison == "reaches"
-        count, percent = policy.max_failed_nodes, policy.max_failed_nodes_percent
-        if count is not None and (count > nodes or (count == nodes and not reaches)):
-            message = f"can never stop a rollout of {nodes} nodes"
-            yield self._say(message, "max_failed_nodes", found=count)
-        if not reaches and percent is not None and percent.numerator >= 100 * percent.denominator:
-            yield self._say("can never stop a rollout", "max_failed_nodes_percent", found=f"{float(percent):g}")
-
-    def _of_no_time(self) -> Iterator[Problem]:
-        policy = self.scenario_policy.policy
-        deadlines = {"progress_deadline": policy.progress_deadline_ns, "rollout_deadline": policy.rollout_deadline_ns}
-        for key, deadline_ns in deadlines.items():
-            if deadline_ns == 0:
-                yield self._say("no rollout can complete in no time; leave it out for no deadline", key, found="0s")
-
-    def _instances(self) -> Iterator[Problem]:
-        policy, kind = self.scenario_policy.policy, self.scenario_policy.identity.type
-        if policy.surge and not TYPES[kind].replaces:
-            yield self._say(f"no effect: no node has an old and a new instance in a {kind}", "surge")
-        if policy.retries and TYPES[kind].leaves:
-            yield self._say(f"no effect: nothing starts in a {kind}", "retries", found=policy.retries)
-        if policy.retry_delay_ns and not policy.retries:
-            yield self._say("no effect without retries", "retry_delay")
-        if policy.retry_unhealthy and not policy.retries:
-            yield self._say("no effect without retries", "retry_unhealthy")
-        if policy.surge_canaries and policy.strategy != "canary":
-            yield self._say("no effect without canaries", "surge_canaries")
-
-    def _down_nodes(self) -> Iterator[Problem]:
-        down = count_down(self.fleet)
-        if not down or down == self.fleet.nodes or self.orchestrator.unreachable_nodes != "fail":
-            return
-        limits = read_limits(self.scenario_policy.policy, self.orchestrator, self.fleet.nodes)
-        if limits is None or limits.percent_of == "wave":
-            return
-        crossed = limits.crossed(Counts(failed=down, running=self.fleet.nodes - down, wave_failed=0, wave_size=0))
-        if crossed:
-            yield self._say(f"no rollout stays within its limits: nodes that are down count as failed; {crossed}")
-
     def _deadline(self) -> Iterator[Problem]:
         policy = self.scenario_policy.policy
         if self.orchestrator.deadline_starts != "dispatch" or self.scenario_policy.identity.type == "stop":
@@ -192,26 +194,38 @@ class PolicySuspicions:
                 )
                 yield self._say(message, "health_check", "deadline", found=format_duration(deadline_ns))
 
-    def _windows(self) -> Iterator[Problem]:
-        policy = self.scenario_policy.policy
-        watched_ns = policy.windows_needed * policy.interval_ns
-        if policy.min_healthy_ns is not None and watched_ns != policy.min_healthy_ns:
-            windows = f"{policy.windows_needed} window{'s' * (policy.windows_needed != 1)}"
-            message = f"rounded up to {windows} of {format_duration(policy.interval_ns)}, {format_duration(watched_ns)}"
-            found = format_duration(policy.min_healthy_ns)
-            yield self._say(message, "health_check", "min_healthy_time", found=found)
-
     def _error_rate(self) -> Iterator[Problem]:
         limit = float(read_max_error_rate(self.scenario_policy.policy, self.orchestrator))
         for name, behaviour in self._behaviours():
             usual = behaviour.error_rate.mean
-            if behaviour.requests_per_second and usual > limit:
+            if usual > limit and behaviour.requests_per_second:
                 message = f"below the average {usual:.3g} of nodes{name} without a release: good nodes look bad"
                 yield self._say(message, "health_check", "max_error_rate", found=f"{limit:g}")
 
+    def _limits(self) -> Iterator[Problem]:
+        policy, nodes = self.scenario_policy.policy, self.fleet.nodes
+        reaches = self.orchestrator.limit_comparison == "reaches"
+        count, percent = policy.max_failed_nodes, policy.max_failed_nodes_percent
+        if count is not None and (count > nodes or (count == nodes and not reaches)):
+            message = f"can never stop a rollout of {nodes} nodes"
+            yield self._say(message, "max_failed_nodes", found=count)
+        if not reaches and percent is not None and percent.numerator >= 100 * percent.denominator:
+            yield self._say("can never stop a rollout", "max_failed_nodes_percent", found=f"{float(percent):g}")
+
+    def _down_nodes(self) -> Iterator[Problem]:
+        down = count_down(self.fleet)
+        if not down or down == self.fleet.nodes or self.orchestrator.unreachable_nodes != "fail":
+            return
+        limits = read_limits(self.scenario_policy.policy, self.orchestrator, self.fleet.nodes)
+        if limits is None or limits.percent_of == "wave":
+            return
+        crossed = limits.crossed(Counts(failed=down, running=self.fleet.nodes - down, wave_failed=0, wave_size=0))
+        if crossed:
+            yield self._say(f"no rollout stays within its limits: nodes that are down count as failed; {crossed}")
+
     def _behaviours(self) -> Iterator[tuple[str, Behaviour]]:
         classes, nodes = self.fleet.classes, self.fleet.nodes
-        if sum(len(one.nodes) if one.share is None else one.share * nodes for one in classes) < nodes:
+        if not classes or sum(len(one.nodes) if one.share is None else one.share * nodes for one in classes) < nodes:
             yield (" outside the classes" if classes else ""), self.fleet.behaviour
         for node_class in classes:
             if not node_class.behaviour.down:
@@ -271,19 +285,23 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
     if orchestrator.minimum_sample > nodes:
         message = f"more than the fleet's {nodes} nodes: a percent limit never applies"
         yield Problem(message, ("orchestrator", "minimum_sample"), found=str(orchestrator.minimum_sample))
-    fails = any(kind.error_rate > 0 for kind in release)
-    fails |= any(
+    if not any(behaviour.requests_per_second for behaviour in fleet.behaviours) and _has_failures(fleet, release):
+        message = "0: windows see no traffic, so no error_rate has an effect"
+        yield Problem(message, ("fleet", "requests_per_second"))
+    if fleet.classes:
+        yield from _class_suspicions(fleet, orchestrator)
+
+
+def _has_failures(fleet: Fleet, release: tuple[ReleaseKind, ...]) -> bool:
+    return any(kind.error_rate > 0 for kind in release) or any(
         behaviour.error_rate.mean > 0 or (behaviour.flapping is not None and behaviour.flapping.error_rate > 0)
         for behaviour in fleet.behaviours
     )
-    if fails and not any(behaviour.requests_per_second for behaviour in fleet.behaviours):
-        message = "0: windows see no traffic, so no error_rate has an effect"
-        yield Problem(message, ("fleet", "requests_per_second"))
-    yield from _class_suspicions(fleet, orchestrator)
 
 
-def _idle_keys_of_classes(raw: Mapping[str, Any]) -> Iterator[Problem]:
-    for place, one in enumerate(raw["fleet"].get("classes") or ()):
+def idle_key_suspicions(classes: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    """Warn about keys without effect of a fleet's classes, as in a file."""
+    for place, one in enumerate(classes):
         if is_given(one, "down") and one["down"]:
             idle = [key for key in one if key not in _KEYS_OF_DOWN_NODES and is_given(one, key)]
             if idle:
@@ -296,7 +314,6 @@ def process_suspicions(
     raw: Mapping[str, Any], orchestrator: Orchestrator, policies: Mapping[str, ScenarioPolicy]
 ) -> Iterator[Problem]:
     """Warn about keys with little or no effect."""
-    yield from _idle_keys_of_classes(raw)
     if is_given(raw, "orchestrator", "rate") and orchestrator.pacing != "rate":
         message = f"has no effect under pacing: {orchestrator.pacing}"
         yield Problem(message, ("orchestrator", "rate"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -108,9 +109,9 @@ def number(
     """Return the kind of numbers from `low` (or above it) to `high`; `become` converts the value."""
 
     def read(value: object) -> float | Fraction:
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise Refused("not a number", _numeric_hint(value))
-        if value != value or value in (float("inf"), float("-inf")):
+        if not -math.inf < value < math.inf:
             raise Refused("not a finite number")
         if 0 < abs(value) < MIN_NUMBER:
             raise Refused("too close to 0")

@@ -8,6 +8,7 @@ import numpy as np
 
 from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.statistics.levels import normal_quantile, unseen_events
+from simdeploy.statistics.moments import zero_if_unknown
 from simdeploy.statistics.parts import Parts, describe_means, describe_rates
 from simdeploy.statistics.sample import UNBOUNDED, Sample, weigh
 from simdeploy.vocabulary import FEWEST_OF_A_KIND, FEWEST_WORLDS, LARGEST_WEIGHT
@@ -143,9 +144,10 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
     weights = weigh(design.probabilities, parts.n, design.counts)
     # A stratum without a value adds nothing; one with too few has an unknown limit.
     counts = weights > 0
+    all_count = bool(counts.all())
 
     def add(terms: np.ndarray) -> np.ndarray:
-        total: np.ndarray = np.where(counts, terms, 0.0).sum(axis=1)
+        total: np.ndarray = (terms if all_count else np.where(counts, terms, 0.0)).sum(axis=1)
         return total
 
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -215,7 +217,7 @@ def _trust_means(
         down, up = (np.where(is_equal | is_few, most * np.abs(bound - found.estimate), 0.0) for bound in design.bounds)
         fewest[is_equal], is_few = 0, np.zeros(len(n), dtype=bool)
     else:
-        spread = np.zeros(len(n)) if design.spread is None else np.nan_to_num(design.spread)
+        spread = np.zeros(len(n)) if design.spread is None else zero_if_unknown(design.spread)
         down = up = np.where(is_equal & (found.estimate != 0), most * spread, 0.0)
         fewest[is_equal & ~(down > _NOTHING * np.abs(found.estimate))] = _FEWEST_EQUAL
     is_enough = is_known | ((size >= fewest) & ~is_few)

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from simdeploy.statistics.moments import Moments
+from simdeploy.statistics.moments import Moments, zero_if_unknown
 from simdeploy.statistics.skewness import COCHRAN
 
 # The shape of a tail is read from the distances from the median of quantiles, that of this probability and that which so many values
@@ -102,7 +102,7 @@ def _reach_of_side(
         mean = unit * (first - 0.5) - other[0]
         variance = unit**2 * (second - 2 * first + 0.5) + other[1] - mean**2
         reach = np.maximum(mean - centre, 0.0) + quantile * np.sqrt(np.fmax(moments.variance, variance) / moments.n)
-    return np.where(sigma > 0, np.nan_to_num(reach), 0.0)
+    return np.where(sigma > 0, zero_if_unknown(reach), 0.0)
 
 
 _SIGMAS = np.linspace(0.0025, 4, 1600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from simdeploy.errors import Problem, shorten
 
@@ -25,6 +26,7 @@ def level_problems(confidence_level: object, *, above: float = 0) -> list[Proble
     ]
 
 
+@lru_cache(maxsize=128)
 def normal_quantile(confidence_level: float) -> float:
     """Return how many standard errors a normal two-sided interval of a level reaches.
 
@@ -49,6 +51,7 @@ def unseen_events(confidence_level: float) -> float:
     return -math.log((1 - confidence_level) / 2)
 
 
+@lru_cache(maxsize=128)
 def events_beyond_one(confidence_level: float) -> float:
     """Return how many more events are expected at most where one was seen, by the upper limit of a two-sided interval.
 

@@ -9,7 +9,7 @@ import numpy as np
 from simdeploy.statistics.heavy_tails import reach_of_tails, take_shown
 from simdeploy.statistics.intervals import paired_proportions_limit, proportion_interval
 from simdeploy.statistics.levels import events_beyond_one, normal_quantile
-from simdeploy.statistics.moments import Moments, find_moments
+from simdeploy.statistics.moments import Moments, find_moments, zero_if_unknown
 from simdeploy.statistics.sample import Sample
 
 
@@ -102,7 +102,7 @@ def _mean(sample: Sample, place: int, level: float) -> Parts:
             rarer, chances = lump.find_rarer(sample.strata)
             found = [
                 _squared_reach_of_few(values, is_so, size * chance, level)
-                for is_so, chance in ((np.nan_to_num(happened) != 0, rate), (rarer[:, columns], chances[:, place]))
+                for is_so, chance in ((zero_if_unknown(happened) != 0, rate), (rarer[:, columns], chances[:, place]))
             ]
             off = np.where(is_drawn, 0.0, np.maximum(*found))
             known = np.sqrt(below**2 + off), np.sqrt(above**2 + off)
@@ -126,11 +126,11 @@ def allow_for_tails(part: Parts, values: np.ndarray, moments: Moments, level: fl
     usual = quantile * np.sqrt(moments.variance / n)
     low, high = reach_of_tails(values, moments, quantile)
     with np.errstate(invalid="ignore", divide="ignore"):
-        shift = np.nan_to_num(moments.third / (6 * n * moments.variance)) * (1 + 2 * normal_quantile(level) ** 2)
+        shift = zero_if_unknown(moments.third / (6 * n * moments.variance)) * (1 + 2 * normal_quantile(level) ** 2)
     missed = events_beyond_one(level) / n
     least, most = (extreme.reduce(values, axis=-1, initial=np.nan) for extreme in (np.fmin, np.fmax))
     below, above = (
-        np.sqrt(old**2 + (np.maximum(tail, usual) + skewed) ** 2 - usual**2 + np.nan_to_num(missed * farthest) ** 2)
+        np.sqrt(old**2 + (np.maximum(tail, usual) + skewed) ** 2 - usual**2 + zero_if_unknown(missed * farthest) ** 2)
         for old, tail, skewed, farthest in (
             (part.below, low, np.maximum(-shift, 0.0), moments.mean - least),
             (part.above, high, np.maximum(shift, 0.0), most - moments.mean),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.statistics.moments import find_means
+from simdeploy.statistics.moments import find_means, zero_if_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -299,7 +299,7 @@ def weigh(probabilities: np.ndarray, n: np.ndarray, counts: np.ndarray) -> np.nd
     """
     weights = probabilities * (n / np.maximum(counts, 1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        shares: np.ndarray = np.nan_to_num(weights / weights.sum(axis=-1, keepdims=True))
+        shares: np.ndarray = zero_if_unknown(weights / weights.sum(axis=-1, keepdims=True))
     return shares
 
 

@@ -34,14 +34,10 @@ def count_in_flight(policy: ScenarioPolicy, scenario: Scenario) -> int:
 
     Examples
     --------
-    >>> from simdeploy.scenario import Scenario
-    >>> scenario = Scenario.from_dict({
-    ...     "name": "small",
-    ...     "fleet": {"nodes": 12, "update_duration": "45s"},
-    ...     "policies": {"waves": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}}},
-    ... })
-    >>> count_in_flight(scenario.policy(), scenario)
-    5
+    >>> from simdeploy import load_example
+    >>> scenario = load_example("small-fleet")
+    >>> count_in_flight(scenario.policy("rolling"), scenario)
+    8
     """
     fleet = scenario.fleet
     plan = plan_waves(policy.policy, scenario.orchestrator_of(policy), fleet.nodes, fleet.zones)

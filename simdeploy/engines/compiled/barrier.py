@@ -212,13 +212,20 @@ def _sum_up(run, first, last, failures):
     run.wave_at_once += at_once
     if run.defective:
         affected = rel[REL_AFFECTED, first:last]
-        n_hurt = high = low = np.int64(0)
+        n_hurt = total = np.int64(0)
         for place in range(n):
             start = started[place]
             is_hurt = (start < NEVER) & (affected[place] != 0)
             n_hurt += is_hurt
-            high += (start >> 32) if is_hurt else 0
-            low += (start & _LOW) if is_hurt else 0
+            total += start if is_hurt else 0
+        high, low = total >> 32, total & _LOW
+        if lasts >= NEVER // n:
+            high = low = np.int64(0)
+            for place in range(n):
+                start = started[place]
+                is_hurt = (start < NEVER) & (affected[place] != 0)
+                high += (start >> 32) if is_hurt else 0
+                low += (start & _LOW) if is_hurt else 0
         run.wave_hurt += n_hurt
         run.wave_hurt_high += high
         run.wave_hurt_low += low

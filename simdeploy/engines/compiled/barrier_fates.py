@@ -15,6 +15,7 @@ from simdeploy.engines.compiled.access import (
     policy_of,
     relative,
     rule_at,
+    steps,
 )
 from simdeploy.engines.compiled.codes import ORDER_INDEX
 from simdeploy.engines.compiled.fates import meet_fate
@@ -23,7 +24,7 @@ from simdeploy.engines.compiled.quick import is_quick, latest_start, list_slow, 
 from simdeploy.engines.compiled.records import MOST_STEP_WINDOWS, N_STEPPING
 from simdeploy.engines.compiled.sampling import sample_nodes
 from simdeploy.engines.compiled.sorting import first_not_below
-from simdeploy.engines.compiled.steps import go_by_steps
+from simdeploy.engines.compiled.steps import draw_first_windows, go_by_steps, has_same_fate
 from simdeploy.engines.compiled.tables import (
     DURATION,
     HAS_FAILED,
@@ -38,6 +39,8 @@ from simdeploy.engines.compiled.tables import (
     RESOLVED,
     SLOW,
     STARTED,
+    STEP_KEY0,
+    STEP_KEY1,
     STEPS_AT,
     WINDOWS,
 )
@@ -85,40 +88,50 @@ def _clean(run, needed):
 def know_fates(run, last):
     """Work out the fates of nodes before position `last`, as far as they are not known yet."""
     _list_nodes(run, last)
-    rule, lists_of = policy_of(run), lists(run)
-    while run.n_met < run.n_slow and lists_of[SLOW, run.n_met] < last:
-        position, row = lists_of[SLOW, run.n_met], lists_of[STEPS_AT, run.n_met]
-        run.n_met += 1
-        if not _know_fate(run, rule, position, row):
-            lists_of[SLOW, run.n_kept], lists_of[STEPS_AT, run.n_kept] = position, row
-            run.n_kept += 1
+    rule, n_slow, n_met, n_kept = policy_of(run), run.n_slow, run.n_met, run.n_kept
+    positions, rows = lists(run)[SLOW], lists(run)[STEPS_AT]
+    while n_met < n_slow and positions[n_met] < last:
+        position, row = positions[n_met], rows[n_met]
+        n_met += 1
+        if _know_fate(run, rule, position, row, n_kept):
+            positions[n_kept], rows[n_kept] = position, row
+            n_kept += 1
+    run.n_met, run.n_kept = n_met, n_kept
 
 
 @inlined
-def _know_fate(run, rule, position, row):
-    """Write a node's fate, and tell whether it is that of a quick node, which counts nothing in the key of all."""
-    node, rel = drawn(run)[ORDER, position], relative(run)
-    # Of the table of fates one column does for all, because each is only handed on.
-    run.fates_at -= 8 * node
-    is_quick_now = _find_fate(run, rule, position, row, node)
-    run.fates_at += 8 * node
-    if is_quick_now:
+def _know_fate(run, rule, position, row, n_kept):
+    """Write a node's fate, and tell whether it counts in the key of all, as that of a quick node doesn't."""
+    node, has_steps = drawn(run)[ORDER, position], run.has_steps and row < N_STEPPING
+    of_node = steps(run)[row if has_steps else 0]
+    if has_steps and has_same_fate(run, rule, of_node, node):
+        _add_to_key(run, n_kept, of_node[STEP_KEY0], of_node[STEP_KEY1])
         return True
-    started, has_failed, windows = rel[REL_STARTED, position], rel[REL_FAILED, position], rel[REL_WINDOWS, position]
+    if _find_fate(run, rule, position, row, node, has_steps):
+        return False
+    rel = relative(run)[:, position]
+    started, has_failed, windows = rel[REL_STARTED], rel[REL_FAILED], rel[REL_WINDOWS]
     if not has_failed and windows == rule.needed and started == drawn(run)[DURATION, node]:
-        return True
+        return False
     if run.n_bundles > 1:
-        _add_to_key(run, position, started, rel[REL_RESOLVED, position] * 2 + has_failed, windows)
-    return False
+        word = _mix(np.uint64(position) * _MIX, np.uint64(started))
+        key0 = np.int64(_mix(word, np.uint64(windows)))
+        key1 = np.int64(_mix(word, np.uint64(rel[REL_RESOLVED] * 2 + has_failed)))
+        if has_steps:
+            of_node[STEP_KEY0], of_node[STEP_KEY1] = key0, key1
+        _add_to_key(run, n_kept, key0, key1)
+    return True
 
 
 @inlined
-def _find_fate(run, rule, position, row, node):
+def _find_fate(run, rule, position, row, node, has_steps):
     """Write a node's fate; tell whether it is quick at a glance."""
-    if not (run.has_steps and row < N_STEPPING and go_by_steps(run, rule, row, position, node)):
+    if not (has_steps and go_by_steps(run, rule, row, position, node)):
         if run.n_rules > 1 and is_quick(run, rule, latest_start(rule), node):
             _be_quick(run, rule, position)
             return True
+        # Of the table of fates one column does for all, because each is only handed on.
+        run.fates_at -= 8 * node
         fate, rel = fates(run), relative(run)
         fate[STARTED, node] = NEVER
         meet_fate(run, node, 0, 0)
@@ -126,18 +139,17 @@ def _find_fate(run, rule, position, row, node):
         rel[REL_RESOLVED, position] = fate[RESOLVED, node]
         rel[REL_FAILED, position] = fate[HAS_FAILED, node]
         rel[REL_WINDOWS, position] = fate[WINDOWS, node]
+        run.fates_at += 8 * node
         run.work_fates += 1
     return False
 
 
 @compiled
-def _add_to_key(run, position, started, ends, windows):
-    """Note the key of all fates up to one: two rules with the same key give every node the same fate."""
-    keys = lists(run)
-    key0, key1 = key_of_fates(run, run.n_kept)
-    word = np.uint64(position) * _MIX + np.uint64(started)
-    keys[KEY0, run.n_kept] = np.int64(_mix(_mix(np.uint64(key0), word), np.uint64(windows)))
-    keys[KEY1, run.n_kept] = np.int64(_mix(np.uint64(key1), np.uint64(ends) ^ (word << _32)))
+def _add_to_key(run, n_kept, key0, key1):
+    """Note the key of all fates up to one, a sum over nodes: two rules with the same key give every node the same fate."""
+    keys0, keys1 = lists(run)[KEY0], lists(run)[KEY1]
+    before0, before1 = key_of_fates(run, n_kept)
+    keys0[n_kept], keys1[n_kept] = before0 + key0, before1 + key1
 
 
 @compiled
@@ -157,6 +169,7 @@ def key_of_fates(run, n):
 @compiled
 def _mix(key, word):
     key = (key ^ word) * _MIX
+    key = (key ^ (key >> _32)) * _MIX
     return key ^ (key >> _29)
 
 
@@ -203,4 +216,6 @@ def _list_nodes(run, last):
     for place in range(run.n_slow, n_slow):
         lists(run)[STEPS_AT, place] = run.n_stepping
         run.n_stepping += 1
+    if run.has_steps:
+        draw_first_windows(run, rule.needed, run.n_slow, n_slow)
     run.n_slow = n_slow

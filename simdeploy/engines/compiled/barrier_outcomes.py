@@ -22,7 +22,7 @@ from simdeploy.engines.compiled.codes import COMPLETED, FAILED, ON_FAILURE_ROLLB
 from simdeploy.engines.compiled.exposure import after_ns
 from simdeploy.engines.compiled.going_back import draw_rollbacks, set_rollbacks
 from simdeploy.engines.compiled.jit import compiled, inlined
-from simdeploy.engines.compiled.lanes import times_in
+from simdeploy.engines.compiled.lanes import fill, times_in
 from simdeploy.engines.compiled.laws import CONSTANT
 from simdeploy.engines.compiled.levels import near_level
 from simdeploy.engines.compiled.tables import (
@@ -45,6 +45,7 @@ from simdeploy.engines.compiled.weighing import weigh_first
 from simdeploy.units import NS_PER_S
 
 _LOW = (1 << 32) - 1
+_UNKNOWN = -1
 
 
 @compiled
@@ -62,44 +63,52 @@ def rate_at(run, position):
 @compiled
 def _sum_rollbacks(run, last):
     """Sum up how long going back takes, over the first nodes in the order of dispatch."""
+    rel, longests = relative(run), relative(run)[BACK_LONGEST]
     first = run.n_back
-    if first >= last:
-        return
-    run.n_back = last
-    if run.order == ORDER_INDEX and not run.has_rollbacks:
-        draw_rollbacks(run, first, last)
-    else:
-        set_rollbacks(run)
-    rel, draws = relative(run), drawn(run)
-    high = low = longest = n_failed = n_out = np.int64(0)
-    if first:
-        high, low, longest = rel[BACK_HIGH, first - 1], rel[BACK_LOW, first - 1], rel[BACK_LONGEST, first - 1]
-        n_failed, n_out = rel[BACK_FAILED, first - 1], rel[BACK_OUT, first - 1]
-    for position in range(first, last):
-        duration = draws[ROLLBACK, draws[ORDER, position]]
-        if duration < 0:
-            duration = -1 - duration
-            n_failed += 1
-            n_out += 1
+    if first < last:
+        run.n_back = last
+        if run.order == ORDER_INDEX and not run.has_rollbacks:
+            draw_rollbacks(run, first, last)
         else:
+            set_rollbacks(run)
+        fill(longests[first:last], np.int64(_UNKNOWN))
+    if longests[last - 1] != _UNKNOWN:
+        return
+    # Sums are known where a wave of some plan ends.
+    first = last - 1
+    while first > 0 and longests[first - 1] == _UNKNOWN:
+        first -= 1
+    high = low = longest = n_failed = n_out = total = np.int64(0)
+    if first:
+        high, low, longest = rel[BACK_HIGH, first - 1], rel[BACK_LOW, first - 1], longests[first - 1]
+        n_failed, n_out = rel[BACK_FAILED, first - 1], rel[BACK_OUT, first - 1]
+    order, durations = drawn(run)[ORDER, first:last], drawn(run)[ROLLBACK]
+    for place in range(last - first):
+        duration = durations[order[place]]
+        is_back = duration >= 0
+        n_failed += not is_back
+        n_out += duration != 0
+        total += duration if is_back else 0
+        longest = max(longest, duration if is_back else -1 - duration)
+    if longest < NEVER // (last - first):
+        high += total >> 32
+        low += total & _LOW
+    else:  # the sum may not have fitted
+        for place in range(last - first):
+            duration = max(durations[order[place]], 0)
             high += duration >> 32
             low += duration & _LOW
-            n_out += duration > 0
-        longest = max(longest, duration)
-        rel[BACK_HIGH, position] = high
-        rel[BACK_LOW, position] = low
-        rel[BACK_LONGEST, position] = longest
-        rel[BACK_FAILED, position] = n_failed
-        rel[BACK_OUT, position] = n_out
+    rel[BACK_HIGH, last - 1], rel[BACK_LOW, last - 1], longests[last - 1] = high, low, longest
+    rel[BACK_FAILED, last - 1], rel[BACK_OUT, last - 1] = n_failed, n_out
     if not run.is_even:
         lost, rate_failed = (back_rates(run)[0, first - 1], back_rates(run)[1, first - 1]) if first else (0.0, 0.0)
         for position in range(first, last):
-            duration, rate = draws[ROLLBACK, draws[ORDER, position]], rate_at(run, position)
+            duration, rate = drawn(run)[ROLLBACK, drawn(run)[ORDER, position]], rate_at(run, position)
             if duration < 0:
                 rate_failed += rate
             else:
                 lost += rate * duration
-            back_rates(run)[0, position], back_rates(run)[1, position] = lost, rate_failed
+        back_rates(run)[0, last - 1], back_rates(run)[1, last - 1] = lost, rate_failed
 
 
 @compiled
@@ -141,15 +150,20 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
         exposed_before = until if goes_back else until + 1
         started, resolved = rel[REL_STARTED, first:last], rel[REL_RESOLVED, first:last]
         failures, done = rel[REL_FAILED, first:last], rel[REL_WINDOWS, first:last]
-        n_failed = n_resolved = np.int64(0)
+        interval, per_ns = policy.interval, 1.0 / policy.interval
+        n_failed = n_resolved = ended = total = np.int64(0)
         for place in range(last - first):
-            is_resolved = resolved[place] <= now
+            start, is_resolved = started[place], resolved[place] <= now
             n_resolved += is_resolved
             n_failed += is_resolved & (failures[place] != 0)
-            peak += started[place] < exposed_before
+            peak += start < exposed_before
+            total += max(until - start, 0)
+            ended += _ended_by(now - start, done[place], interval, per_ns)
         failed += n_failed
         updated += n_resolved - n_failed
-        more_high, more_low = _sum_since(started, until)
+        more_high, more_low = total >> 32, total & _LOW
+        if until >= NEVER // (last - first):  # the sum may not have fitted
+            more_high, more_low = _sum_since(started, until)
         exposed_high += more_high
         exposed_low += more_low
         # Until then each of them is either exposed or out of service.
@@ -159,10 +173,6 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
             more_high, more_low = _sum_since_of(started, rel[REL_AFFECTED, first:last], until)
             hurt_high += more_high
             hurt_low += more_low
-        interval, per_ns = policy.interval, 1.0 / policy.interval
-        ended = np.int64(0)
-        for place in range(last - first):
-            ended += _ended_by(now - started[place], done[place], interval, per_ns)
         windows += ended
         if run.n_classes == 1:
             requests += ended * class_rule_of(run, policy, 0).requests
@@ -194,7 +204,7 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
         real[at.RESTORED_AT] = horizon / NS_PER_S
     real[at.EXPOSED] = at.sum_s(exposed_high, exposed_low) if run.releases else 0.0
     real[at.DEFECTIVE] = at.sum_s(hurt_high, hurt_low)
-    real[at.FAILED_REQUESTS] = _added_failures(run, last, leaves)
+    real[at.FAILED_REQUESTS] = _added_failures(run, last, leaves, hurt_high, hurt_low)
     real[at.UNAVAILABLE] = real[at.UNAVAILABLE_EXCESS] = at.sum_s(out_high, out_low)
     real[at.MIN_IN_SERVICE] = 1 - most_out / run.nodes
     if run.is_even:
@@ -217,11 +227,7 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
 @compiled
 def _sum_since(started, until):
     """Sum up how long before `until` nodes started that did: the upper and lower halves apart."""
-    high = low = total = np.int64(0)
-    if until < NEVER // len(started):
-        for place in range(len(started)):
-            total += max(until - started[place], 0)
-        return total >> 32, total & _LOW
+    high = low = np.int64(0)
     for place in range(len(started)):
         length = max(until - started[place], 0)
         high += length >> 32
@@ -251,8 +257,8 @@ def _ended_by(since, windows, interval, per_ns):
 
 
 @compiled
-def _added_failures(run, last, leaves):
-    """Return the expected failed requests that the release added until all went back."""
+def _added_failures(run, last, leaves, hurt_high, hurt_low):
+    """Return the expected failed requests that the release added until all went back; `hurt` are the times that a defect was out."""
     total = 0.0
     if run.kind < 0 or run.error_rate == 0:
         return total
@@ -264,6 +270,8 @@ def _added_failures(run, last, leaves):
         and (run.after_law < 0 or law_at(run, run.after_law).kind == CONSTANT)
     )
     high = low = np.int64(0)
+    if is_same and run.defective and after_ns(run, 0) == 0:
+        high, low, first = hurt_high, hurt_low, last
     while first < last:
         until = min(first + size_of_wave(run, wave), last)
         since = leaves - begins_of(run)[wave]

@@ -18,13 +18,14 @@ from simdeploy.engines.compiled.access import (
 from simdeploy.engines.compiled.binomial import last_healthy_word
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import quantile
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.records import N_BRACKETS, UNKNOWN
 
 _LARGEST = 1.0 - 2.0**-53
 _SLACK = 1e-9
 
 
-@compiled
+@part("brackets", seconds=1)
 def prepare_brackets(run):
     """Fill the tables: the last healthy word at either end of each interval, by rule, class and level."""
     n, ends = N_BRACKETS >> 1, np.empty(N_BRACKETS)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled.access import openings, policy_of
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.parts import part
 from simdeploy.world.change_windows import WEEK_NS
 
 _WEEK = WEEK_NS
@@ -48,7 +50,7 @@ def open_time_until(run, t):
     return since // _WEEK * per_week + rest
 
 
-@compiled
+@part("openings", types.int64, types.int64, returns=types.int64, seconds=1)
 def when_open_for(run, start, length):
     """Return the first instant t at which a window has been open for so long within [start, t)."""
     if length <= 0:

@@ -6,11 +6,12 @@ from simdeploy.engines.compiled.access import bakes, policy_of, sizes, waves
 from simdeploy.engines.compiled.codes import BARRIER
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.pacing import AWAIT
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.quick import set_quick_words
 from simdeploy.engines.compiled.tables import N_WAVE, NEVER
 
 
-@compiled
+@part("changes", seconds=1)
 def change_policy(run):
     """Go by the next policy from now on; nodes that were dispatched keep their health check."""
     run.change_at = NEVER

@@ -72,7 +72,7 @@ from simdeploy.engines.compiled.tables import (
 from simdeploy.engines.compiled.validation import happens_at_verdict, happens_while_sharing
 
 
-@part("rollouts", seconds=16)
+@part("rollouts", seconds=6)
 def run_rollout(run):
     """Run one rollout to its end; the outcome is in the record and its tables."""
     fate = fates(run)
@@ -187,7 +187,8 @@ def _next_instant(run):
 def _visit(run, following):
     """Look at the rollout before the next instant; return that instant, which may be the one at which the policy changes."""
     following = min(following, run.change_at)
-    look_until(run, following)
+    if run.look_at < following:
+        look_until(run, following)
     if following == run.change_at:
         run.is_rung = True
     run.visit_at = run.look_at if following == run.change_at else min(run.look_at, run.change_at)
@@ -299,7 +300,7 @@ def _act(run):
         run.watch_has_ended = True
 
 
-@part("gates", seconds=8)
+@part("gates", seconds=9)
 def _look_by_gate(run):
     if judges_waves(policy_of(run)):
         look_at_waves(run)

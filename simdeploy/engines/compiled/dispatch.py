@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled.access import (
     begins_of,
@@ -28,6 +29,7 @@ from simdeploy.engines.compiled.judge import PASSES
 from simdeploy.engines.compiled.limits import might_stop, note_failure
 from simdeploy.engines.compiled.line import begin_line, is_online, set_heard
 from simdeploy.engines.compiled.node import hear_of, look_for_lost_wave, resolve_in_wave
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.pools import let_serve
 from simdeploy.engines.compiled.quick import dispatch_quickly
 from simdeploy.engines.compiled.sampling import sample_nodes
@@ -188,7 +190,7 @@ def send_wave(run, count):
     before = run.n_touched
     n_slow = dispatch_quickly(run, first, count)
     if is_gated:
-        wait_together(run, wave, turns[TOUCHED, before : run.n_touched])
+        wait_together(run, wave, before)
     for place in range(n_slow):
         node = turns[UP_AGAIN, place]
         if can_be_reached(run, node):
@@ -266,7 +268,7 @@ def _begin_try(run, node, at, first):
         validate(run, node)
 
 
-@compiled
+@part("tries", types.int64, seconds=1)
 def try_again(run, node):
     """Let a node that did not start be tried again, unless it was sent back meanwhile; its failed try may count."""
     fate = fates(run)

@@ -173,6 +173,7 @@ def _run(memory: Memory, first: int, index: np.ndarray) -> tuple[np.ndarray, np.
         before = whole, real
         whole, real = _make_rows(used + min(likely, (count - done) * n_policies))
         whole[:used], real[:used] = before[0][:used], before[1][:used]
+    memory.give_back()
     used = int(progress[1])
     return whole[:used], real[:used]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled.access import (
     at_once,
@@ -21,6 +22,7 @@ from simdeploy.engines.compiled.at_once import count_failed
 from simdeploy.engines.compiled.binomial import failed_of
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.load import count_requests, pool_of
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import draw, draw_look, draw_window
 from simdeploy.engines.compiled.prober import level_within, requests_within, was_up, with_shed
 from simdeploy.engines.compiled.tables import (
@@ -50,7 +52,7 @@ _WORDS = 2.0**-52
 _MOST_GROUPS = 8
 
 
-@compiled
+@part("partners", types.int64, types.int64, returns=types.boolean, seconds=1)
 def find_partners(run, first, count):
     """Give each of the next nodes the node on the old version that it is compared with, -1 for none; tell whether any has one."""
     draws, partner = drawn(run), lists(run)[PARTNER]

@@ -44,7 +44,7 @@ from simdeploy.engines.compiled.tilting import bend
 from simdeploy.world.streams import Stream
 
 
-@part("fates", types.int64, types.int64, types.int64, seconds=5)
+@part("fates", types.int64, types.int64, types.int64, seconds=3)
 def meet_fate(run, node, at, first):
     """Work out when a node that is tried at `at`, with attempts from the number `first` on, starts, and when it gets which verdict."""
     deadline = find_start(run, node, at, first)
@@ -134,10 +134,26 @@ def find_start(run, node, at, first):
 @compiled
 def is_down(run, node, t):
     """Tell whether a node that was not started yet is down at t."""
-    one = classes(run)[drawn(run)[CLASS, node]]
     look_ahead(run, t + 1)
-    if stays_up(run, node, t + 1):
-        return False
+    return not stays_up(run, node, t + 1) and _follow_down(run, node, t, True) > t
+
+
+@compiled
+def up_again(run, node, t):
+    """Return the first instant from t on at which a node is up and online; not for one that is down for good."""
+    return _follow_down(run, node, t, False)
+
+
+@part("downs", types.int64, types.int64, types.boolean, returns=types.int64, seconds=1, beside="fates")
+def _follow_down(run, node, t, only_now):
+    if not only_now:
+        return _up_again(run, node, t)
+    return t + np.int64(_is_down(run, node, t))
+
+
+@compiled
+def _is_down(run, node, t):
+    one = classes(run)[drawn(run)[CLASS, node]]
     if one.crash >= 0:
         spells.begin(walk_at(run, spells.CRASH), run, one.crash, node)
         spells.reach(walk_at(run, spells.CRASH), run, t)
@@ -159,8 +175,7 @@ def is_down_for_good(run, node):
 
 
 @compiled
-def up_again(run, node, t):
-    """Return the first instant from t on at which a node is up and online; not for one that is down for good."""
+def _up_again(run, node, t):
     one = classes(run)[drawn(run)[CLASS, node]]
     if one.crash >= 0:
         spells.begin(walk_at(run, spells.CRASH), run, one.crash, node)

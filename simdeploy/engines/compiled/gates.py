@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numba import types
+
 from simdeploy.engines.compiled.access import (
     drawn,
     fates,
@@ -33,6 +35,7 @@ from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.judge import FAILS, NO_VERDICT, PASSES, take_look, without_verdict
 from simdeploy.engines.compiled.line import set_heard
 from simdeploy.engines.compiled.node import go_back, hear_of
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.pools import let_serve
 from simdeploy.engines.compiled.slots import expect_free_slot, give_up_slot
 from simdeploy.engines.compiled.sorting import sort
@@ -164,7 +167,7 @@ def _expect_verdict(run, node):
         enqueue(run, fate[RESOLVED, node], node, GOES_BACK)
 
 
-@compiled
+@part("waits", types.int64, types.int64, seconds=1)
 def happens_before_gate(run, node, what):
     """Let a node start, have its own observation, or meet its deadline; or let a wave be looked at."""
     fate, table = fates(run), waves(run)

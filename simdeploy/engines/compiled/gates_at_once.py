@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
-from simdeploy.engines.compiled.access import drawn, fates, is_wave_over, policy_of, queue, waves
+from simdeploy.engines.compiled.access import drawn, fates, is_wave_over, lists, policy_of, queue, waves
 from simdeploy.engines.compiled.clock import (
     EVENT_MASK,
     GETS_VERDICT,
@@ -21,6 +22,7 @@ from simdeploy.engines.compiled.codes import BARRIER
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.lanes import times_in
 from simdeploy.engines.compiled.limits import might_stop
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.tables import (
     DEADLINE,
     FIRST_DUE,
@@ -32,6 +34,7 @@ from simdeploy.engines.compiled.tables import (
     ORDER,
     RESOLVED,
     STARTED,
+    TOUCHED,
     TURNS,
     UNRESOLVED,
     WAITING,
@@ -39,9 +42,13 @@ from simdeploy.engines.compiled.tables import (
 )
 
 
-@compiled
-def wait_together(run, wave, nodes):
-    """Let nodes of a wave that are dispatched now, and of which none fails by itself, wait for their gate: `expect` each of them."""
+@part("together", types.int64, types.int64, seconds=1)
+def wait_together(run, wave, before):
+    """Let the last nodes that were touched, all but so many, wait for the gate of their wave, as `expect` would let each of them.
+
+    They are dispatched now, and none fails by itself.
+    """
+    nodes = lists(run)[TOUCHED, before : run.n_touched]
     if len(nodes) == 0:
         return
     fate, table, policy = fates(run), waves(run), policy_of(run)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from numba import types
+
 from simdeploy.engines.compiled.access import classes, drawn, law_at, words
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.lanes import fill_words, spread
 from simdeploy.engines.compiled.laws import draw_ns
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import to_uniform
 from simdeploy.engines.compiled.tables import CLASS, ROLLBACK
 from simdeploy.engines.compiled.tilting import bend
@@ -20,7 +23,7 @@ def set_rollbacks(run):
         draw_rollbacks(run, 0, run.nodes)
 
 
-@compiled
+@part("rollbacks", types.int64, types.int64, seconds=1, beside="draws")
 def draw_rollbacks(run, first, last):
     """Draw the same for some nodes."""
     fill_words(run, Stream.ROLLBACK_DURATION.value, first, last)

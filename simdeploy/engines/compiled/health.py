@@ -33,7 +33,7 @@ from simdeploy.engines.compiled.exposure import (
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.philox import draw_window, draw_windows
-from simdeploy.engines.compiled.prober import is_healthy, requests_within
+from simdeploy.engines.compiled.prober import is_window_healthy
 from simdeploy.engines.compiled.records import N_WINDOW_WORDS, UNKNOWN
 from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.tables import CLASS, HAS_FAILED, LEVEL_WORD, NEVER, RESOLVED, STARTED, WINDOWS
@@ -180,8 +180,7 @@ def find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bou
                 break
             start = started + window * interval
             if word > surely and varies:
-                requests = requests_within(run, node, start, start + interval)
-                if not is_healthy(run, node, number, start, start + interval, requests, 0.0):
+                if not is_window_healthy(run, node, number, start):
                     break
             elif word > surely and is_calm and not _is_healthy(run, rule, node, word, start, shown_from, bounds, 0, 0):
                 break
@@ -251,7 +250,7 @@ def _find_bounds(run, rule, node, may_show):
 @compiled
 def bounds_at(run, rule, node, level):
     """Return those words at a level: 0 for the node's own, k + 1 with kind k shown."""
-    number = drawn(run)[CLASS, node]
+    number = drawn(run)[CLASS, node] if run.n_classes > 1 else 0
     last = last_word_of(run, rule, number, level)
     if last != UNKNOWN:
         return last, last

@@ -43,7 +43,7 @@ _REPLICATIONS, _ROWS = range(2)
 
 
 # What all runs need; and what rollouts that are not followed in bundles do.
-_ALWAYS = ("entry", "draws", "fates")
+_ALWAYS = ("entry", "draws", "fates", "rollbacks")
 _ONE_BY_ONE = ("rollouts", "waves", "outcomes")
 
 
@@ -76,7 +76,7 @@ _SIGNATURE = (
     types.int32[:, ::1],
     types.int64[::1],
 )
-add_part("entry", _run, _SIGNATURE, seconds=4)
+add_part("entry", _run, _SIGNATURE, seconds=3)
 
 
 def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
@@ -91,11 +91,31 @@ def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
     with_notes : bool
         Whether anything is noted besides outcomes.
     """
-    parts = {*_ALWAYS, *(["bundles"] if run["n_rules"] else [])}
-    if in_bundles:
-        return parts
-    chosen = {"gates": run["has_gates"], "slots": run["slides"], "notes": with_notes}
-    return {*parts, *_ONE_BY_ONE, *(name for name, is_needed in chosen.items() if is_needed)}
+    has_gates, has_worlds, shared = run["has_gates"], run["n_continuations"], run["shared"]
+    has_windows = run["varies"] or run["retries"]  # of their own, with other requests, or more than one try
+    chosen = {
+        **dict.fromkeys(_ALWAYS, True),
+        "bundles": run["n_rules"],
+        "laws": run["has_other_laws"],
+        "brackets": run["n_brackets"],
+        "lines": run["goes_offline"],
+    }
+    if not in_bundles:
+        chosen |= {
+            **dict.fromkeys(_ONE_BY_ONE, True),
+            **dict.fromkeys(("gates", "waits", "together", "partners"), has_gates),
+            **dict.fromkeys(("looks", "changes"), has_worlds),
+            **dict.fromkeys(("pools", "windows", "shares"), shared),
+            **dict.fromkeys(("requests", "validation", "met"), has_windows),
+            **dict.fromkeys(("traffic", "served"), run["varies"]),
+            "tries": run["retries"],
+            "openings": run["n_openings"],
+            "downs": run["goes_down"] or run["goes_offline"],
+            "undegraded": run["degrades"],
+            "slots": run["slides"],
+            "notes": with_notes,
+        }
+    return {name for name, is_needed in chosen.items() if is_needed}
 
 
 def run_replications(
@@ -201,7 +221,7 @@ def _note(run):
     return True
 
 
-@part("bundles", seconds=8)
+@part("bundles", seconds=6)
 def _follow_bundles(run):
     """Find the outcomes of all policies that are followed in bundles."""
     whole, real = whole_rows(run), real_rows(run)

@@ -78,6 +78,11 @@ class LawTable:
             )
         return self._places[key]
 
+    @property
+    def has_other_spells(self) -> bool:
+        """Whether any law that may already run at time 0 is not exponential."""
+        return any(runs_at_0 and not isinstance(law, kinds.Exponential) for law, runs_at_0 in self._places)
+
     def _append(self, *columns: np.ndarray) -> None:
         self._columns += columns
         self._used += sum(len(column) for column in columns)
@@ -157,7 +162,7 @@ def survival(law, x):
     """Return the probability of a value above x."""
     kind = law.kind
     if kind == EXPONENTIAL:
-        return math.exp2(-max(x, 0.0) / law.a * special.LOG2_E)
+        return exponential_survival(law, x)
     if kind == WEIBULL:
         return math.exp2(-special.power(max(x, 0.0) / law.a, law.b) * special.LOG2_E)
     if kind == LOGNORMAL:
@@ -173,6 +178,18 @@ def survival(law, x):
     if kind == BETA:
         return special.betaincc(law.a, law.b, min(max(x, 0.0), 1.0), 0)
     return (law.size - _count_up_to(floats_of(law)[0], x)) / law.size
+
+
+@compiled
+def exponential_survival(law, x):
+    """Return the survival of an exponential law."""
+    return math.exp2(-max(x, 0.0) / law.a * special.LOG2_E)
+
+
+@compiled
+def exponential_inverse(law, s):
+    """Return the inverse of that."""
+    return -law.a * math.log(s) if s > 0.0 else math.inf
 
 
 @compiled
@@ -211,7 +228,7 @@ def inverse_survival(law, s):
     """Return the smallest value whose survival is at most s in [0, 1]."""
     kind = law.kind
     if kind == EXPONENTIAL:
-        return -law.a * math.log(s) if s > 0.0 else math.inf
+        return exponential_inverse(law, s)
     if kind == WEIBULL:
         return law.a * special.power(-math.log(s) if s > 0.0 else math.inf, 1 / law.b)
     if kind == LOGNORMAL:
@@ -343,8 +360,6 @@ def _expected_excess(law, x):
 @compiled
 def _inverse_limited_mean(law, target):
     kind = law.kind
-    if kind == EXPONENTIAL:
-        return -law.a * _log_rest(target / law.a)
     if kind == WEIBULL:
         hazard = special.gammaincinv(1 / law.b, target / law.mean, 0)
         return law.a * special.power(hazard, 1 / law.b) if hazard > _LINEAR else target
@@ -371,8 +386,6 @@ def _inverse_limited_mean(law, target):
 @compiled
 def _inverse_expected_excess(law, target):
     kind = law.kind
-    if kind == EXPONENTIAL:
-        return inverse_survival(law, target / law.a)
     if kind == WEIBULL:
         return law.a * special.power(special.gammainccinv(1 / law.b, target / law.mean, 0), 1 / law.b)
     if kind == CONSTANT:
@@ -436,9 +449,25 @@ def residual_inverse_survival(law, s):
 
 @compiled
 def _residual_invert(law, below, above):
+    if law.kind == EXPONENTIAL:
+        return exponential_residual(law, below, above)
     if below <= 0.5:
         return _inverse_limited_mean(law, below * law.mean)
     return _inverse_expected_excess(law, above * law.mean)
+
+
+@compiled
+def exponential_residual(law, below, above):
+    """Return the quantile of what is left of a time with an exponential law, the probabilities below and above it given."""
+    if below <= 0.5:
+        return -law.a * _log_rest(below * law.mean / law.a)
+    return exponential_inverse(law, above * law.mean / law.a)
+
+
+@compiled
+def exponential_residual_survival(law, x):
+    """Return :func:`residual_survival` of an exponential law."""
+    return law.a * exponential_survival(law, min(max(x, 0.0), _LARGEST)) / law.mean
 
 
 @compiled

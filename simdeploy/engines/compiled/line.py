@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled.access import classes, drawn, fates, law_at, lines, process_at, today, words
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.lanes import fill_words
-from simdeploy.engines.compiled.laws import draw_ns, residual_quantile, residual_survival, to_ns
+from simdeploy.engines.compiled.lasting import left_at, survival
+from simdeploy.engines.compiled.laws import draw_ns, to_ns
 from simdeploy.engines.compiled.outlook import set_spells
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import block, first_word_not_below, replication_of, to_uniform
 from simdeploy.engines.compiled.spells import LINE
 from simdeploy.engines.compiled.tables import (
@@ -86,7 +89,7 @@ def look_at_lines(run, span):
         line = classes(run)[number].connection
         beyond = np.int64(-2)
         if line >= 0:
-            left = residual_survival(law_at(run, process_at(run, line).good), x)
+            left = survival(run, process_at(run, line).good, x, True)
             beyond = np.int64(min((1.0 - left) + 1e-9, 1.0) * _WORDS)
         today(run)[number].quiet_beyond[LINE] = beyond
 
@@ -114,7 +117,7 @@ def online_again(run, node, t):
     return max(t, table[ONLINE_FROM, node])
 
 
-@compiled
+@part("lines", types.int64, types.int64, seconds=1)
 def _follow_line(run, node, t):
     """Follow a node's line to the offline spell and the online spell after it, one of which contains t.
 
@@ -130,13 +133,13 @@ def _follow_line(run, node, t):
     if t < table[OFFLINE_FROM, node]:
         gone = back = table[TURN, node]
         if begins_offline:
-            back += to_ns(residual_quantile(offline_law, (-1 - word + 0.5) / _WORDS), 1.0)
+            back += to_ns(left_at(run, law.bad, (-1 - word + 0.5) / _WORDS), 1.0)
             cycle = 1
             online, offline = block(key0, key1, replication, _SPELL_BLOCK, subject, np.uint64(cycle))
             until = back + draw_ns(online_law, to_uniform(online), 1.0)
         else:
             cycle = 0
-            until = back + to_ns(residual_quantile(online_law, (word + 0.5) / _WORDS), 1.0)
+            until = back + to_ns(left_at(run, law.good, (word + 0.5) / _WORDS), 1.0)
     else:
         gone, back, until = table[OFFLINE_FROM, node], table[ONLINE_FROM, node], table[ONLINE_UNTIL, node]
         cycle = table[CYCLE, node]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled.access import (
     class_rule_of,
@@ -26,6 +27,7 @@ from simdeploy.engines.compiled.access import (
 )
 from simdeploy.engines.compiled.codes import ACROSS_CLASS, ACROSS_ZONE
 from simdeploy.engines.compiled.jit import compiled, inlined
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.tables import (
     CLASS,
     LOAD,
@@ -92,7 +94,7 @@ def _within_piece(table, place, rest):
     return table[_SUMS, place] + x * (table[_FACTORS, place] + 0.5 * table[_SLOPES, place] * x)
 
 
-@compiled
+@part("met", types.int64, types.int64, types.int64, returns=types.int64, seconds=1)
 def requests_met(run, node, start, windows):
     """Return the requests of windows of a node, one after the other from `start` on; in a shared service they are counted."""
     policy, number = policy_of_node(run, node), drawn(run)[CLASS, node]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numba import types
+
 from simdeploy.engines.compiled.access import (
     drawn,
     fates,
@@ -30,6 +32,7 @@ from simdeploy.engines.compiled.codes import (
 )
 from simdeploy.engines.compiled.gates import judges_waves
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     BACK_UNTIL,
@@ -64,7 +67,7 @@ def _find_next(run, last):
         run.look_at = min(run.look_at, run.nodes_look_at)
 
 
-@compiled
+@part("looks", types.int64, seconds=1)
 def look_until(run, until):
     """Look at all instants before a time, up to which nothing happens any more."""
     while run.look_at < until:

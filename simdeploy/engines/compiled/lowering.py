@@ -120,6 +120,9 @@ def lower(
         "n_stops": len(policies["stops"]),
         "has_gates": bool((policies["policies"]["gate"] >= 0).any()),
         "slides": bool((policies["policies"]["pacing"] == SLIDING).any()),
+        "retries": bool((policies["policies"]["retries"] > 0).any()),
+        "has_other_laws": laws.has_other_spells,
+        "n_continuations": 0,
         "all_bundled": bool((policies["members"]["stop"] >= 0).all()),
         "n_brackets": policies["last_words"].size if (policies["last_words"] == UNKNOWN).any() else 0,
     }

@@ -17,8 +17,14 @@ from simdeploy.engines.compiled.records import (
     WALK_RECORD,
 )
 from simdeploy.engines.compiled.run import RUN
+from simdeploy.engines.compiled.scratch import Scratch
 from simdeploy.engines.compiled.spells import N_WALKS
 from simdeploy.engines.compiled.tables import (
+    AFFECTED,
+    CLASS,
+    CRASH_WORD,
+    FLAP_WORD,
+    HANGS,
     MOST_AHEAD,
     MOST_NOTED,
     N_AHEAD,
@@ -95,36 +101,43 @@ class Memory:
         self.run["most_waves"] = most_waves
         if max(n, most_waves) >> (63 - EVENT_BITS):
             raise AssertionError((n, most_waves))  # the queue keeps a node, or a wave, above what happens to it
-        # Large tables that are written before they are read need not be 0, which takes as long as a replication.
+        self._of_nodes = Scratch(
+            drawn=(N_DRAWN, n, np.int64),
+            peak_words=(int(lowered.scalars["n_peaks"]), n, np.int64),
+            baselines=(n, np.float64),
+            words=(2, n, np.uint64),
+            fates=(N_FATE, n, np.int64),
+            relative=(N_RELATIVE, n, np.int64),
+            lists=(N_LISTS, n, np.int64),
+            queue=(2, 4 * n + 16, np.int64),
+            scratch=(2, 4 * n + 16, np.int64),
+            back_rates=(2, n, np.float64),
+        )
+        # Rows that are read even where nothing is drawn into them: spells only if rollouts are run one by one.
+        spells = () if lowered.scalars["all_bundled"] else (CRASH_WORD, FLAP_WORD)
+        for row in (CLASS, AFFECTED, HANGS, *spells):
+            self._of_nodes.tables["drawn"][row] = 0
         tables = {
             **lowered.tables,
+            **self._of_nodes.tables,
             **{name: lowered.tables[name].copy() for name in _WRITTEN},
             "zone_failed": np.zeros(int(lowered.scalars["zones"]), np.int64),
             "zone_ends": np.zeros((n_classes, int(lowered.scalars["zones"])), np.int64),
             "today": np.zeros(n_classes, TODAY_RECORD),
-            "drawn": np.zeros((N_DRAWN, n), np.int64),
-            "peak_words": np.empty((int(lowered.scalars["n_peaks"]), n), np.int64),
-            "baselines": np.empty(n),
             "window_words": np.zeros((2, N_WINDOW_WORDS), np.int64),
             "steps": np.zeros((N_STEPPING, N_STEP_COLUMNS), np.int64),
-            "step_words": np.zeros(MOST_STEP_WINDOWS, np.int64),
-            "words": np.empty((2, n), np.uint64),
+            "step_words": np.empty((N_STEPPING, MOST_STEP_WINDOWS), np.int64),
             "at_once": np.zeros((N_REAL_AT_ONCE, N_AT_ONCE)),
             "counted": np.zeros((N_COUNTED, N_AT_ONCE), np.int64),
             "ahead": np.zeros((N_AHEAD, N_AHEAD_STATE), np.int64),
             "ahead_sums": np.zeros((N_AHEAD, N_AHEAD_SUMS, 2 * MOST_AHEAD + 2), np.int64),
             "noted": np.zeros((N_NOTED, MOST_NOTED), np.int64),
-            "fates": np.empty((N_FATE, n), np.int64),
             "bracket_words": np.zeros((int(lowered.scalars["n_brackets"]), N_BRACKETS), np.int64),
             "words_beyond": np.zeros((int(lowered.scalars["n_brackets"]), N_BRACKETS), np.int64),
-            "relative": np.empty((N_RELATIVE, n), np.int64),
             "begins": np.zeros(most_waves, np.int64),
-            "lists": np.empty((N_LISTS, n), np.int64),
             "waves": np.zeros((N_WAVE, most_waves), np.int64),
             "slots_of_zones": np.zeros(int(lowered.scalars["zones"]), np.int64),
-            "queue": np.empty((2, 4 * n + 16), np.int64),
             "walks": np.zeros(N_WALKS, WALK_RECORD),
-            "scratch": np.empty((2, 4 * n + 16), np.int64),
             "ranked": np.zeros((2, _FEW_LOOKS)),
             "ranked_before": np.zeros(_FEW_LOOKS, np.int64),
             "pool_times": np.zeros(int(lowered.scalars["n_pools"]), np.int64),
@@ -132,7 +145,6 @@ class Memory:
             "pool_counts": np.zeros((int(lowered.scalars["n_pools"]), 2, n_classes), np.int64),
             **self._share(n),
             "lines": np.zeros((N_LINE, n if lowered.scalars["goes_offline"] else 0), np.int64),
-            "back_rates": np.empty((2, n)),
             **self._descend(branches or worlds, n),
             **self._branch(branches, n),
             **self._look(0 if worlds is None else len(worlds.roots)),
@@ -204,6 +216,10 @@ class Memory:
         table = np.ascontiguousarray(table)
         self._tables[name] = table
         self.run[f"{name}_at"] = table.ctypes.data
+
+    def give_back(self) -> None:
+        """Leave the tables of nodes to the next call; what is kept, reached, looked at and traced stays."""
+        self._of_nodes.give_back()
 
     def make_room(self) -> None:
         """Double the room for intervals; what is queued is lost."""

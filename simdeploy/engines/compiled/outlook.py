@@ -19,7 +19,7 @@ from simdeploy.engines.compiled.access import (
 from simdeploy.engines.compiled.exposure import is_disturbed
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.lanes import fill_words
-from simdeploy.engines.compiled.laws import residual_survival
+from simdeploy.engines.compiled.lasting import survival
 from simdeploy.engines.compiled.philox import block, first_word_not_below, to_uniform
 from simdeploy.engines.compiled.special import log
 from simdeploy.engines.compiled.spells import CRASH, FLAPPING, ZONE, begin
@@ -105,7 +105,7 @@ def look_ahead(run, t):
 @compiled
 def _word_that_lasts(run, process, x):
     """Return a word beyond which a spell that runs at time 0 surely lasts x seconds; a last digit doesn't matter."""
-    left = residual_survival(law_at(run, process_at(run, process).good), x)
+    left = survival(run, process_at(run, process).good, x, True)
     return np.int64(min((1.0 - left) + 1e-9, 1.0) * _WORDS)
 
 

@@ -11,7 +11,7 @@ from simdeploy.engines.compiled.codes import BARRIER, COMPLETED, PAUSED, RATE, S
 from simdeploy.engines.compiled.dispatch import admit_returned, fill_slots, nodes_left, open_wave, send_wave, turns_due
 from simdeploy.engines.compiled.ending import end
 from simdeploy.engines.compiled.jit import compiled, inlined
-from simdeploy.engines.compiled.sliding import may_slide, slide
+from simdeploy.engines.compiled.sliding import slide
 from simdeploy.engines.compiled.slots import count_free
 from simdeploy.engines.compiled.tables import IN_FLIGHT, NEVER, TURNS
 from simdeploy.rules.waves import BATCH_EVERY_NS
@@ -146,7 +146,7 @@ def _keep_going(run):
             open_wave(run)
         if late > 1:
             run.is_rung = True
-    elif may_slide(run) and not slide(run):
+    elif run.slides and not slide(run):
         return
     # Nothing ends in the look in which nodes have their turn: those that are down then are resolved at once.
     if not (is_due and fill_slots(run)) and not nodes_left(run) and run.waves_over == run.waves_open:

@@ -42,11 +42,14 @@ class Part:
         Types of its arguments.
     seconds : float
         How long compiling it takes, roughly.
+    beside : str
+        Another part with which it shares most of what it calls; "" for none.
     """
 
     function: Any
     signature: tuple[Any, ...]
     seconds: float
+    beside: str = ""
 
     @property
     def is_ready(self) -> bool:
@@ -66,14 +69,16 @@ _known: dict[str, Part] = {}
 _addresses: dict[str, int] = {}  # of those that are loaded
 
 
-def part(name: str, *arguments: Any, returns: Any = types.none, seconds: float) -> Callable[[Callable[..., Any]], Any]:
+def part(
+    name: str, *arguments: Any, returns: Any = types.none, seconds: float, beside: str = ""
+) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function of a run, and of at most three other `arguments`, by itself; only compiled code calls it.
 
-    `name` is one of `run.PARTS`.
+    `name` is one of `run.PARTS`; of the others see `Part`.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        add_part(name, entry(cache=True)(function), (from_dtype(RUN), *arguments), seconds)
+        add_part(name, entry(cache=True)(function), (from_dtype(RUN), *arguments), seconds, beside)
 
         def sign(run: Any) -> tuple[Any, Any]:
             return returns(run, *arguments), _call_by_address(name)
@@ -96,9 +101,9 @@ def part(name: str, *arguments: Any, returns: Any = types.none, seconds: float) 
     return decorate
 
 
-def add_part(name: str, function: Any, signature: tuple[Any, ...], seconds: float) -> None:
+def add_part(name: str, function: Any, signature: tuple[Any, ...], seconds: float, beside: str = "") -> None:
     """Make something known that is compiled by itself."""
-    _known[name] = Part(function, signature, seconds)
+    _known[name] = Part(function, signature, seconds, beside)
 
 
 def _call_by_address(name: str) -> Any:
@@ -162,6 +167,8 @@ def _divide(names: Iterable[str]) -> tuple[list[str], list[str]]:
     others: list[str] = []
     for name in missing:
         is_own = _count_seconds(own) <= _count_seconds(others) + _STARTING_S
+        if _known[name].beside in missing:
+            is_own = _known[name].beside in own
         (own if is_own else others).append(name)
     return own, others
 

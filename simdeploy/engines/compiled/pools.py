@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numba import types
+
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.access import (
     classes,
@@ -22,6 +24,7 @@ from simdeploy.engines.compiled.clock import pop, push
 from simdeploy.engines.compiled.exposure import crash_rate, is_disturbed
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.load import change_pool, pool_of, sums_now, weight_of
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CLASS,
@@ -50,10 +53,71 @@ from simdeploy.engines.compiled.tables import (
     VERSION,
 )
 
+_RESETS, _SERVES, _IS_MISSED, _CRASHES, _BEGINS, _ENDS, _IS_LOOKED_AT = range(7)
+
 
 @compiled
 def reset_pools(run):
     """Put all pools at the start of a rollout."""
+    _share(run, _RESETS, 0, 0)
+
+
+@compiled
+def let_serve(run, node, instances):
+    """Let so many instances of a node serve from now on, unless it is down."""
+    _share(run, _SERVES, node, instances)
+
+
+@compiled
+def set_missed(run, node, is_missed):
+    """Take note that a node is missed from now on, or not any more."""
+    _share(run, _IS_MISSED, node, is_missed)
+
+
+@compiled
+def crashes_change(run, node):
+    """Note that an update changes a node's crashes from now on: that it has started, or goes back."""
+    _share(run, _CRASHES, node, 0)
+
+
+@compiled
+def begin_windows(run, node):
+    """Note what a node's pool met up to now, when its windows begin."""
+    _share(run, _BEGINS, node, 0)
+
+
+@compiled
+def end_window(run, node):
+    """Note what a node met in the window that ends now, and the node that it is compared with."""
+    _share(run, _ENDS, node, 0)
+
+
+@compiled
+def look_at_pools(run):
+    """Note what every pool met since the last look at running nodes."""
+    _share(run, _IS_LOOKED_AT, 0, 0)
+
+
+@part("pools", types.int64, types.int64, types.int64, seconds=2)
+def _share(run, what, node, number):
+    if what == _RESETS:
+        _reset_pools(run)
+    elif what == _SERVES:
+        _let_serve(run, node, number)
+    elif what == _IS_MISSED:
+        _set_missed(run, node, number != 0)
+    elif what == _CRASHES:
+        _crashes_change(run, node)
+    elif what == _BEGINS:
+        _begin_windows(run, node)
+    elif what == _ENDS:
+        _end_window(run, node)
+    else:
+        _look_at_pools(run)
+
+
+@compiled
+def _reset_pools(run):
     members, counts = pool_members(run), pool_counts(run)
     run.n_flips = run.met_requests = 0
     for pool in range(run.n_pools):
@@ -125,7 +189,7 @@ def _expect_flip(run, node, at):
 
 
 @compiled
-def follow(run, t):
+def _follow(run, t):
     """Let nodes go down and come up, up to a time."""
     members = pool_members(run)
     while run.n_flips and flips(run)[0, 0] <= t:
@@ -145,9 +209,8 @@ def follow(run, t):
 
 
 @compiled
-def let_serve(run, node, instances):
-    """Let so many instances of a node serve from now on, unless it is down."""
-    follow(run, run.now)
+def _let_serve(run, node, instances):
+    _follow(run, run.now)
     members = pool_members(run)
     change = instances - members[INSTANCES, node]
     if change:
@@ -157,9 +220,8 @@ def let_serve(run, node, instances):
 
 
 @compiled
-def set_missed(run, node, is_missed):
-    """Take note that a node is missed from now on, or not any more."""
-    follow(run, run.now)
+def _set_missed(run, node, is_missed):
+    _follow(run, run.now)
     members = pool_members(run)
     if members[IS_MISSED, node] != is_missed:
         members[IS_MISSED, node] = is_missed
@@ -168,11 +230,10 @@ def set_missed(run, node, is_missed):
 
 
 @compiled
-def crashes_change(run, node):
-    """Note that an update changes a node's crashes from now on: that it has started, or goes back."""
+def _crashes_change(run, node):
     if not run.goes_down:
         return
-    follow(run, run.now)
+    _follow(run, run.now)
     if is_disturbed(run, node):
         walk = _crashes_of(run, node)
         if fates(run)[BACK_FROM, node] < NEVER:
@@ -189,9 +250,8 @@ def crashes_change(run, node):
 
 
 @compiled
-def begin_windows(run, node):
-    """Note what a node's pool met up to now, when its windows begin."""
-    follow(run, run.now)
+def _begin_windows(run, node):
+    _follow(run, run.now)
     met(run)[MET, node], met(run)[MET_SHED, node] = sums_now(run, pool_of(run, node), run.now)
     if policy_of(run).gate_compares and lists(run)[PARTNER, node] >= 0:
         pool = pool_of(run, lists(run)[PARTNER, node])
@@ -199,9 +259,8 @@ def begin_windows(run, node):
 
 
 @compiled
-def end_window(run, node):
-    """Note what a node met in the window that ends now, and the node that it is compared with."""
-    follow(run, run.now)
+def _end_window(run, node):
+    _follow(run, run.now)
     table = met(run)
     here, shed = sums_now(run, pool_of(run, node), run.now)
     seconds = here - table[MET, node]
@@ -217,9 +276,8 @@ def end_window(run, node):
 
 
 @compiled
-def look_at_pools(run):
-    """Note what every pool met since the last look at running nodes."""
-    follow(run, run.now)
+def _look_at_pools(run):
+    _follow(run, run.now)
     for pool in range(run.n_pools):
         look = pool_looks(run)[pool]
         here, shed = sums_now(run, pool, run.now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.access import class_rule_of, classes, drawn, fates, policy_of_node, walk_at
@@ -18,6 +19,7 @@ from simdeploy.engines.compiled.exposure import (
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.load import allowed_of, count_requests, traffic_between
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import draw_window
 from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.tables import CLASS, NEVER, STARTED
@@ -31,6 +33,13 @@ def requests_within(run, node, start, end):
     if one.first_piece == one.last_piece:
         return class_rule_of(run, policy_of_node(run, node), number).requests
     return count_requests(one.requests_per_second, traffic_between(run, number, start, end))
+
+
+@part("requests", types.int64, types.int64, types.int64, returns=types.boolean, seconds=2)
+def is_window_healthy(run, node, window, start):
+    """Tell whether a window is healthy that meets requests of its own number, none of which is shed."""
+    end = start + policy_of_node(run, node).interval
+    return is_healthy(run, node, window, start, end, requests_within(run, node, start, end), 0.0)
 
 
 @compiled

@@ -101,7 +101,7 @@ def set_quick_words(run):
             chances.quick_word = chances.quick_word_affected = -1
 
 
-@compiled
+@part("traffic", types.int64, seconds=1)
 def _set_quick_words_by_traffic(run, until):
     """Do so for windows from now up to a time, of classes with traffic, where nodes meet different numbers of requests.
 
@@ -203,7 +203,7 @@ def list_slow(run, rule, first, last, now, slow, n_slow):
     return n_slow
 
 
-@part("waves", types.int64, types.int64, returns=types.int64, seconds=3)
+@part("waves", types.int64, types.int64, returns=types.int64, seconds=2)
 def dispatch_quickly(run, first, count):
     """Dispatch those of the next nodes whose fate is plain; list the others as `UP_AGAIN`, and return how many they are."""
     slow = lists(run)[UP_AGAIN]
@@ -230,7 +230,7 @@ def dispatch_quickly(run, first, count):
     for place in range(n_slow):
         slow[place] = order[slow[place]]
     if run.degrades and run.n_classes == 1 and not is_of_nodes(run, _FLAP_BLOCK):
-        n_slow = _drop_undegraded(run, rule, slow, n_slow)
+        n_slow = _drop_undegraded(run, n_slow)
     for place in range(n_slow):
         node = slow[place]
         fate[DISPATCHED, node] = fate[STARTED, node] = fate[RESOLVED, node] = NEVER
@@ -245,9 +245,10 @@ def dispatch_quickly(run, first, count):
     return n_slow
 
 
-@compiled
-def _drop_undegraded(run, rule, slow, n_slow):
-    """Drop nodes from a list of those that are not quick and calm at a glance, if they are so at a second one; return how many are left."""
+@part("undegraded", types.int64, returns=types.int64, seconds=1)
+def _drop_undegraded(run, n_slow):
+    """Drop nodes from the list of those that are not quick and calm at a glance, if they are so at a second one; return how many are left."""
+    rule, slow = policy_of(run), lists(run)[UP_AGAIN]
     now, span, latest = run.now, rule.needed * rule.interval, latest_start(rule)
     n_left = 0
     for first in range(0, n_slow, N_AT_ONCE):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled.access import drawn, is_surged, load_starts, load_times, loads, policy_of, scratch
 from simdeploy.engines.compiled.fates import is_down_for_good
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.load import demand_at, integrate, next_point, pool_of, weight_of
-from simdeploy.engines.compiled.outcomes import LOST, LOST_EXCESS, MIN_CAPACITY_RATIO, SHED, SHED_EXCESS
+from simdeploy.engines.compiled.outcomes import LOST, LOST_EXCESS, MIN_CAPACITY_RATIO, SHED, SHED_EXCESS, real_rows
 from simdeploy.engines.compiled.outlook import look_ahead
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.service import beside_bounds, down_spells, out_by_status, scope, unite
 from simdeploy.engines.compiled.sorting import find_order
 from simdeploy.engines.compiled.tables import (
@@ -29,14 +31,15 @@ from simdeploy.units import NS_PER_S
 _MISSED, _OUT = range(2)
 
 
-@compiled
-def measure_sharing(run, horizon, real):
+@part("shares", types.int64, returns=types.boolean, seconds=4)
+def measure_sharing(run, horizon):
     """Compute the requests shed, and keep the load of every pool; False if there was not enough room."""
     look_ahead(run, horizon + 1)
     shed, lowest = follow_pools(run, horizon, True)
     anyway, _ = follow_pools(run, horizon, False) if shed >= 0 else (shed, lowest)
     if shed < 0 or anyway < 0:
         return False
+    real = real_rows(run)[run.n_outcomes]
     real[LOST] = real[LOST_EXCESS] = 0.0
     real[SHED], real[SHED_EXCESS] = shed, shed - anyway
     real[MIN_CAPACITY_RATIO] = lowest if lowest < math.inf else math.nan

@@ -62,7 +62,7 @@ from simdeploy.units import NS_PER_S
 _LOW = (1 << 32) - 1
 
 
-@part("outcomes", returns=types.boolean, seconds=7)
+@part("outcomes", returns=types.boolean, seconds=5)
 def measure(run):
     """Compute all responses of the rollout at hand, and write them into the next rows, NaN where unknown.
 
@@ -93,7 +93,7 @@ def measure(run):
     whole[PEAK_EXPOSED] = _peak_exposed(run, horizon)
     if horizon == NEVER:
         return True
-    if run.shared and not measure_sharing(run, horizon, real):
+    if run.shared and not measure_sharing(run, horizon):
         return False
     real[EXPOSED], real[DEFECTIVE] = _exposures(run, horizon)
     real[FAILED_REQUESTS] = _added_failures(run, horizon)

@@ -329,6 +329,8 @@ _BARRIER = [
     ("n_stops", _INT),
     ("has_gates", _BOOL),  # whether any policy has a gate, or slides
     ("slides", _BOOL),
+    ("retries", _BOOL),
+    ("has_other_laws", _BOOL),  # whether any spells are not exponential
     ("all_bundled", _BOOL),  # whether each policy is in a bundle, which may turn out not to be enough
     ("n_brackets", _INT),
 ]
@@ -336,7 +338,11 @@ _BARRIER = [
 # bundles that were followed, their waves, and rollouts that were run one by one.
 _WORK = [(f"work_{what}", _INT) for what in ("sampled", "looks", "fates", "bundles", "waves", "rollouts")]
 # What is compiled by itself, see :mod:`.parts`.
-PARTS = ("draws", "fates", "bundles", "rollouts", "waves", "slots", "gates", "outcomes", "notes")
+PARTS = (
+    *("draws", "fates", "rollbacks", "laws", "brackets", "bundles", "rollouts", "waves", "outcomes", "notes"),
+    *("slots", "gates", "waits", "together", "partners", "tries", "downs", "undegraded", "lines", "openings"),
+    *("traffic", "requests", "validation", "met", "served", "pools", "windows", "shares", "looks", "changes"),
+)
 # Rows of outcomes.
 _OUTCOMES = [("whole_at", _INT), ("real_at", _INT), ("n_rows", _INT)]
 RUN = np.dtype(

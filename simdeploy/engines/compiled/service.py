@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.access import (
@@ -32,6 +33,7 @@ from simdeploy.engines.compiled.outcomes import (
     sum_s,
 )
 from simdeploy.engines.compiled.outlook import list_going_down, look_ahead, stays_undegraded, stays_up
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CLASS,
@@ -46,11 +48,14 @@ from simdeploy.units import NS_PER_S
 _LOW = (1 << 32) - 1
 
 
-@compiled
+@inlined
 def requested_between(run, node, start, end):
     """Return how many nanoseconds of its requests a node that is in service serves within [start, end)."""
-    if not run.varies:
-        return float(end - start)
+    return _requested_by_traffic(run, node, start, end) if run.varies else float(end - start)
+
+
+@part("served", types.int64, types.int64, types.int64, returns=types.float64, seconds=1)
+def _requested_by_traffic(run, node, start, end):
     if run.shared:
         return served_between(run, node, start, end) * NS_PER_S
     return traffic_between(run, drawn(run)[CLASS, node], start, end) * NS_PER_S

@@ -38,7 +38,7 @@ _ENDS, _NODES = 0, 1
 
 
 @compiled
-def may_slide(run):
+def _may_slide(run):
     """Tell whether nothing but verdicts and slots matters now."""
     policy = policy_of(run)
     return not (
@@ -64,13 +64,15 @@ def may_slide(run):
 
 @part("slots", returns=types.boolean, seconds=3)
 def slide(run):
-    """Let verdicts count, and nodes have their turn in the slots that they leave, until something else happens.
+    """Let verdicts count, and nodes have their turn in the slots that they leave, until something else happens, if only these matter.
 
     Returns
     -------
     bool
         False if slots that are free stay so at this instant, because a limit might be crossed at it.
     """
+    if not _may_slide(run):
+        return True
     wave = run.waves_open - 1
     n_slots = min(policy_of(run).parallel, waves(run)[UNRESOLVED, wave] + run.nodes - run.next_turn)
     ends, nodes = queue(run)[_ENDS], queue(run)[_NODES]

@@ -12,15 +12,8 @@ import numpy as np
 
 from simdeploy.engines.compiled.access import drawn, law_at, process_at
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.laws import (
-    draw_ns,
-    inverse_survival,
-    residual_inverse_survival,
-    residual_quantile,
-    residual_survival,
-    survival,
-    to_ns,
-)
+from simdeploy.engines.compiled.lasting import inverse_survival, left_at, survival
+from simdeploy.engines.compiled.laws import draw_ns, to_ns
 from simdeploy.engines.compiled.philox import block, draw, replication_of, to_uniform
 from simdeploy.engines.compiled.tables import CRASH_WORD, NEVER
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
@@ -60,10 +53,10 @@ def begin(walk, run, process, subject):
     if law.bad < 0:
         walk.end = NEVER
     elif walk.is_bad:
-        walk.end = to_ns(residual_quantile(law_at(run, law.bad), walk.uniform), 1.0)
+        walk.end = to_ns(left_at(run, law.bad, walk.uniform), 1.0)
     else:
         walk.hazard_left = math.nan
-        walk.end = to_ns(residual_quantile(law_at(run, law.good), walk.uniform), 1.0)
+        walk.end = to_ns(left_at(run, law.good, walk.uniform), 1.0)
 
 
 @compiled
@@ -159,9 +152,7 @@ def _set_rate(walk, run, t, rate):
 
 @compiled
 def _hazard(walk, run, age):
-    law = law_at(run, process_at(run, walk.process).good)
-    x = age / NS_PER_S
-    left = residual_survival(law, x) if walk.is_first else survival(law, x)
+    left = survival(run, process_at(run, walk.process).good, age / NS_PER_S, walk.is_first)
     return -math.log(left) if left > 0 else math.inf
 
 
@@ -169,8 +160,7 @@ def _hazard(walk, run, age):
 def _end_age(walk, run):
     if walk.rate == 0:
         return MAX_DURATION_NS
-    law = law_at(run, process_at(run, walk.process).good)
     left = math.exp(-(_hazard(walk, run, walk.age) + walk.hazard_left / walk.rate))
-    x = residual_inverse_survival(law, left) if walk.is_first else inverse_survival(law, left)
+    x = inverse_survival(run, process_at(run, walk.process).good, left, walk.is_first)
     ns = x * NS_PER_S + 0.5
     return np.int64(math.floor(ns)) if ns < MAX_DURATION_NS else MAX_DURATION_NS

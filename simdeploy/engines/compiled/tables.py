@@ -49,7 +49,9 @@ FAILURES, SLOW, KEY0, KEY1, STEPS_AT, RESOLVED_AT = TOUCHED, UP_AGAIN, ROLLED, R
 ONE_BY_ONE, GOES_ON = -1, -2
 # Columns of the table of steps (see `steps`), one row per node that needs a look: of which group of rules they are; when it starts,
 # and its verdict if that depends on no window; else until when its windows are judged, how many that are, which level they have, and
-# whether all of them were looked at; how many steps there are, their highest words, and the windows up to the end of each.
+# whether all of them were looked at; the lowest last healthy word of a rule under which it has another fate than the one that was found
+# last (NEVER for none, -1 where that is not known), and the key of that one, in two halves; how many steps there are, and of each its
+# highest word and the windows up to its end.
 MOST_STEPS = 12
 (
     STEP_GROUP,
@@ -60,11 +62,14 @@ MOST_STEPS = 12
     STEP_WINDOWS,
     STEP_LEVEL,
     STEP_IS_WHOLE,
+    STEP_NEXT,
+    STEP_KEY0,
+    STEP_KEY1,
     STEP_N,
     STEP_WORDS,
-) = range(10)
-STEP_ENDS = STEP_WORDS + MOST_STEPS
-N_STEP_COLUMNS = STEP_ENDS + MOST_STEPS
+) = range(13)
+STEP_ENDS = STEP_WORDS + 1
+N_STEP_COLUMNS = STEP_WORDS + 2 * MOST_STEPS
 # Rows of the table of waves, one column per wave.
 (
     TURNS,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled.access import (
     classes,
@@ -29,6 +30,7 @@ from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.line import set_heard
 from simdeploy.engines.compiled.load import count_requests, lowest_factor, requests_met
 from simdeploy.engines.compiled.node import go_back, hear_of
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.pools import begin_windows, crashes_change, end_window, let_serve, set_missed
 from simdeploy.engines.compiled.prober import is_healthy, requests_within
 from simdeploy.engines.compiled.sampling import own_level
@@ -54,7 +56,7 @@ from simdeploy.engines.compiled.tables import (
 from simdeploy.units import NS_PER_S
 
 
-@compiled
+@part("validation", types.int64, seconds=3)
 def validate(run, node):
     """Work out when a node of a local service that starts gets which verdict."""
     rule, fate = policy_of_node(run, node), fates(run)
@@ -139,7 +141,7 @@ def happens_at_verdict(run, node):
         let_serve(run, node, 0)
 
 
-@compiled
+@part("windows", types.int64, types.int64, seconds=4)
 def happens_while_sharing(run, node, what):
     """Let a node of a shared service start, end a window, or miss its deadline."""
     fate = fates(run)

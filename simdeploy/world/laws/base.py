@@ -123,7 +123,8 @@ def require(condition: bool, message: str) -> None:
 def require_finite(**parameters: float) -> None:
     """Refuse parameters, or moments, that are not finite numbers."""
     for name, value in parameters.items():
-        require(math.isfinite(value), f"{name} must be a finite number, not {value}")
+        if not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, not {value}")
 
 
 def require_positive(**parameters: float) -> None:
