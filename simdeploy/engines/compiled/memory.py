@@ -113,9 +113,7 @@ class Memory:
             scratch=(2, 4 * n + 16, np.int64),
             back_rates=(2, n, np.float64),
         )
-        # Rows that are read even where nothing is drawn into them: spells only if rollouts are run one by one.
-        spells = () if lowered.scalars["all_bundled"] else (CRASH_WORD, FLAP_WORD)
-        for row in (CLASS, AFFECTED, HANGS, *spells):
+        for row in (CLASS, AFFECTED, HANGS, CRASH_WORD, FLAP_WORD):  # read even where nothing is drawn into them
             self._of_nodes.tables["drawn"][row] = 0
         tables = {
             **lowered.tables,
