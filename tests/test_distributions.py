@@ -18,7 +18,6 @@ from hypothesis import given, settings, strategies as st
 from scipy import integrate, stats
 
 from simdeploy.units import MAX_DURATION_NS, round_half_up
-from simdeploy.world.availability import Residual
 from simdeploy.world.distributions import (
     Beta,
     Constant,
@@ -33,6 +32,7 @@ from simdeploy.world.distributions import (
     sample_ns,
     to_ns,
 )
+from simdeploy.world.residual import Residual
 from simdeploy.world.streams import Stream, uniforms
 
 # Each law with the same law of scipy.

@@ -259,7 +259,7 @@ def _normal_quantile_closed(u):
     return math.inf if u >= 1.0 else special.normal_quantile(u)
 
 
-# -- what is left of a time that runs already at time 0 (simdeploy.world.availability) ---------------------
+# -- what is left of a time that runs already at time 0 (simdeploy.world.residual) ---------------------
 
 
 @compiled
