@@ -30,6 +30,7 @@ from simdeploy.engines.compiled import (
     levels,
     out_at_once,
     philox,
+    residual,
     sorting,
     special,
 )
@@ -78,10 +79,10 @@ def ask_law(records, place, u, out):
     for i in range(len(u)):
         out[0, i] = laws.quantile(law, u[i])
         out[1, i] = laws.inverse_survival(law, u[i])
-        out[2, i] = laws.residual_quantile(law, u[i])
-        out[3, i] = laws.residual_inverse_survival(law, u[i])
+        out[2, i] = residual.residual_quantile(law, u[i])
+        out[3, i] = residual.residual_inverse_survival(law, u[i])
         out[4, i] = laws.survival(law, 1.01 * out[0, i])
-        out[5, i] = laws.residual_survival(law, 1.01 * out[2, i])
+        out[5, i] = residual.residual_survival(law, 1.01 * out[2, i])
 
 
 @entry()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import types
 
-from simdeploy.engines.compiled import laws
+from simdeploy.engines.compiled import laws, residual
 from simdeploy.engines.compiled.access import law_at
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.parts import part
@@ -18,7 +18,7 @@ def left_at(run, number, u):
     law = law_at(run, number)
     if law.kind != laws.EXPONENTIAL:
         return _ask(run, number, _LEFT, u)
-    return laws.exponential_residual(law, u, 1 - u)
+    return residual.exponential_residual(law, u, 1 - u)
 
 
 @compiled
@@ -27,7 +27,7 @@ def inverse_survival(run, number, s, is_first):
     law = law_at(run, number)
     if law.kind != laws.EXPONENTIAL:
         return _ask(run, number, _INVERSE_LEFT if is_first else _INVERSE, s)
-    return laws.exponential_residual(law, 1 - s, s) if is_first else laws.exponential_inverse(law, s)
+    return residual.exponential_residual(law, 1 - s, s) if is_first else laws.exponential_inverse(law, s)
 
 
 @compiled
@@ -36,16 +36,16 @@ def survival(run, number, x, is_first):
     law = law_at(run, number)
     if law.kind != laws.EXPONENTIAL:
         return _ask(run, number, _SURVIVAL_LEFT if is_first else _SURVIVAL, x)
-    return laws.exponential_residual_survival(law, x) if is_first else laws.exponential_survival(law, x)
+    return residual.exponential_residual_survival(law, x) if is_first else laws.exponential_survival(law, x)
 
 
 @part("laws", types.int64, types.int64, types.float64, returns=types.float64, seconds=1)
 def _ask(run, number, what, x):
     law = law_at(run, number)
     if what == _LEFT:
-        return laws.residual_quantile(law, x)
+        return residual.residual_quantile(law, x)
     if what == _INVERSE_LEFT:
-        return laws.residual_inverse_survival(law, x)
+        return residual.residual_inverse_survival(law, x)
     if what == _SURVIVAL_LEFT:
-        return laws.residual_survival(law, x)
+        return residual.residual_survival(law, x)
     return laws.inverse_survival(law, x) if what == _INVERSE else laws.survival(law, x)
