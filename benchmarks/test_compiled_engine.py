@@ -324,7 +324,7 @@ def test_first_result(
     row(
         f"first result in a fresh process, rollouts {kind}, {cache} cache",
         f"{benchmark.stats.stats.min:.1f} s",
-        "numba's compilation, mostly Python, in two processes"
+        "numba's compilation, mostly Python, in a process for each core"
         if cache == "cold"
         else "imports, and loading machine code",
     )

@@ -16,6 +16,7 @@ from hypothesis import example, given, settings, strategies as st
 from numba import from_dtype
 from numba.core import caching
 from numba.core.compiler import run_frontend
+from numba.core.runtime import _nrt_python, rtsys
 
 from simdeploy import Scenario, SimulationError, read_scenario, simulate
 from simdeploy.engines import choice
@@ -199,7 +200,7 @@ def test_shortcuts_list_the_same_variables():
 def test_no_shortcuts_without_what_they_replace(monkeypatch):
     """A version of numba without one of the functions is left as it is. [contract]"""
     before = repr(from_dtype(RUN))
-    monkeypatch.delattr("numba.core.event.broadcast")
+    monkeypatch.delattr("numba.core.event.start_event")
     with shortcuts():
         assert repr(from_dtype(RUN)) == before
 
@@ -519,3 +520,18 @@ def test_tables_of_a_compiled_rollout(make_scenario: Callable[..., Scenario]):
     assert ours.response_values["makespan_s"] == pytest.approx(theirs.response_values["makespan_s"], rel=1e-9)
     assert ours.events.equals(theirs.events)
     assert math.isnan(ours.responses["stopped_at_s"])
+
+
+@pytest.mark.parametrize("name", ["shared-service", "subtle-defect", "edge-offline"])
+def test_arrays_are_freed(compiled_engine: None, name: str):
+    """Every array that compiled code makes is freed, by whoever asked for it. [contract]"""
+    scenario = read_scenario(SCENARIOS / f"{name}.yaml")
+    _nrt_python.memsys_enable_stats()
+    try:
+        before = rtsys.get_allocation_stats()
+        run_compiled(scenario, list(scenario.policies.values()), seed=1, first=0, count=20)
+        after = rtsys.get_allocation_stats()
+    finally:
+        _nrt_python.memsys_disable_stats()
+    assert after.alloc > before.alloc
+    assert after.alloc - before.alloc == after.free - before.free

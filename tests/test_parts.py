@@ -47,7 +47,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> dict[str, parts.Part]:
     monkeypatch.setattr(parts, "_addresses", {})
     monkeypatch.setattr(parts, "is_cached", lambda *_: False)
     monkeypatch.setattr(parts, "get_address", lambda *_: 7)
-    monkeypatch.setattr(parts, "_may_start_another", lambda: False)
+    monkeypatch.setattr(parts, "_count_processes", lambda: 1)
     return known
 
 
@@ -120,7 +120,7 @@ class Helper:
 @pytest.fixture
 def started(made_up: dict[str, parts.Part], monkeypatch: pytest.MonkeyPatch) -> list[Helper]:
     """Other processes that were started; what they were given is then said to be on disk."""
-    monkeypatch.setattr(parts, "_may_start_another", lambda: True)
+    monkeypatch.setattr(parts, "_count_processes", lambda: 2)
     monkeypatch.setattr(parts.subprocess, "Popen", Helper)
     monkeypatch.setattr(Helper, "started", [])
     return Helper.started
@@ -130,7 +130,7 @@ def test_two_processes_compile(started: list[Helper], made_up: dict[str, parts.P
     """The parts are divided so that both take about as long; all are loaded when both are done. [contract]"""
     with pytest.warns(SimdeployWarning, match=r"\(about 20 s\)"):
         parts.load_parts(made_up, np.zeros(1, RUN))
-    assert [helper.names for helper in started] == [["bundles", "fates", "draws"]]
+    assert [helper.names for helper in started] == [["bundles", "fates", "entry"]]
     assert started[0].is_over
     assert not started[0].is_killed
     assert all(one.function.signatures for one in made_up.values())
@@ -143,11 +143,20 @@ def test_parts_that_share_what_they_call_stay_together(made_up: dict[str, parts.
     made_up["downs"] = parts.Part(MadeUp(), (), 1, "fates")
     made_up["laws"] = parts.Part(MadeUp(), (), 1)
     with pytest.MonkeyPatch.context() as changed:
-        changed.setattr(parts, "_may_start_another", lambda: True)
-        assert parts._divide(["fates", "entry", "downs", "laws"]) == (["fates", "downs", "laws"], ["entry"])
-        assert parts._divide(["bundles", "entry", "fates", "downs"]) == (["bundles"], ["fates", "entry", "downs"])
+        changed.setattr(parts, "_count_processes", lambda: 2)
+        assert parts._divide(["fates", "entry", "downs", "laws"]) == [["fates", "downs"], ["entry", "laws"]]
+        assert parts._divide(["bundles", "entry", "fates", "downs"]) == [["bundles"], ["fates", "entry", "downs"]]
         made_up["fates"].function.compile(())
-        assert parts._divide(["entry", "downs"]) == (["entry"], ["downs"])
+        assert parts._divide(["entry", "downs"]) == [["entry"], ["downs"]]
+
+
+def test_more_cores_compile_sooner(made_up: dict[str, parts.Part], monkeypatch: pytest.MonkeyPatch):
+    """There are as many processes as cores, up to four; none is started for what this one has done by the time it would begin. [contract]"""
+    monkeypatch.setattr(parts, "_count_processes", lambda: 4)
+    assert parts._divide(made_up) == [["rollouts"], ["bundles"], ["fates"], ["entry", "draws"]]
+    assert parts.expect_seconds() == 15
+    made_up["laws"] = parts.Part(MadeUp(), (), 1)
+    assert parts._divide(["laws"]) == [["laws"], [], [], []]
 
 
 def test_the_other_process_ends_with_this_one(started: list[Helper], made_up: dict[str, parts.Part]):
@@ -179,19 +188,17 @@ def test_a_process_compiles_what_it_is_asked_for(made_up: dict[str, parts.Part],
 
 def test_where_no_other_process_helps(monkeypatch: pytest.MonkeyPatch):
     """On one core, in a worker, without a folder for code, and in a program that is not Python's own, this process compiles alone. [contract]"""
-    monkeypatch.setattr(parts.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
-    assert parts._may_start_another()
+    for n_cores, n_processes in ((1, 1), (2, 2), (4, 4), (64, 4)):
+        monkeypatch.setattr(parts.os, "sched_getaffinity", lambda _, n=n_cores: set(range(n)), raising=False)
+        assert parts._count_processes() == n_processes
     with monkeypatch.context() as changed:
         changed.setattr(parts._known["entry"].function, "_cache", caching.NullCache())
-        assert not parts._may_start_another()
-    with monkeypatch.context() as changed:
-        changed.setattr(parts.os, "sched_getaffinity", lambda _: {0})
-        assert not parts._may_start_another()
+        assert parts._count_processes() == 1
     with monkeypatch.context() as changed:
         changed.setattr(parts.multiprocessing, "parent_process", lambda: "a process")
-        assert not parts._may_start_another()
+        assert parts._count_processes() == 1
     monkeypatch.setattr(parts.sys, "executable", "")
-    assert not parts._may_start_another()
+    assert parts._count_processes() == 1
 
 
 def test_what_is_to_be_compiled_depends_on_what_is_asked(monkeypatch: pytest.MonkeyPatch):
@@ -199,7 +206,7 @@ def test_what_is_to_be_compiled_depends_on_what_is_asked(monkeypatch: pytest.Mon
     monkeypatch.setattr(parts, "_addresses", {})
     there = [parts._known[name].function for name in ("entry", "draws", "fates", "rollbacks", "brackets", "bundles")]
     monkeypatch.setattr(parts.Part, "is_ready", property(lambda one: one.function in there))
-    monkeypatch.setattr(parts, "_may_start_another", lambda: False)
+    monkeypatch.setattr(parts, "_count_processes", lambda: 1)
     in_waves, other = (read_scenario(SCENARIOS / name) for name in ("small-fleet.yaml", "zone-breaks.yaml"))
 
     def ask(*scenarios: Scenario, **options: bool) -> float:

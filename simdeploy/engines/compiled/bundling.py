@@ -102,18 +102,18 @@ def bundle_policies(
     rule_records: list[dict[str, int]] = []
     records: list[dict[str, int]] = []
     all_stops: list[int] = []
-    alike = {number: _all_but_error_rate(rules[number]) for number in bundles}
-    n_alike = Counter(alike.values())
-    groups = {one: place for place, one in enumerate(n_alike)}
-    for number in sorted(bundles, key=lambda number: (groups[alike[number]], rules[number].max_error_rate)):
+    groups: dict[HealthRule, int] = {}
+    group_of = {number: groups.setdefault(_all_but_error_rate(rules[number]), len(groups)) for number in bundles}
+    n_alike = Counter(group_of.values())
+    for number in sorted(bundles, key=lambda number: (group_of[number], rules[number].max_error_rate)):
         of_rule = bundles[number]
         rule_records.append(
             {
                 "policy": next(iter(of_rule.values()))[0],
                 "first_bundle": len(records),
                 "last_bundle": len(records) + len(of_rule),
-                "group": groups[alike[number]],
-                "n_alike": n_alike[alike[number]],
+                "group": group_of[number],
+                "n_alike": n_alike[group_of[number]],
             }
         )
         for key, numbers in of_rule.items():

@@ -23,7 +23,7 @@ def set_rollbacks(run):
         draw_rollbacks(run, 0, run.nodes)
 
 
-@part("rollbacks", types.int64, types.int64, seconds=1, beside="draws")
+@part("rollbacks", types.int64, types.int64, seconds=0.5, beside="draws")
 def draw_rollbacks(run, first, last):
     """Draw the same for some nodes."""
     fill_words(run, Stream.ROLLBACK_DURATION.value, first, last)

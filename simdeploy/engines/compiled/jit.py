@@ -1,15 +1,12 @@
 """How everything here is compiled, and what the code is kept under: without the interpreter's lock, with IEEE division, and without fast-math.
 
-numba would optimise every function and turn it into machine code as soon as it is compiled, each with all that it calls, and
-then do the same again for its caller. Here only entries have machine code, the parts of the engine (:mod:`.parts`). All other functions
-are merely linked, and each part is optimised and translated once: that halves the time of a cold start. Most of what is left is Python: numba takes
-half a millisecond for every instruction of a function. So what many functions need is a view or a function of its own
-(`inlined`), rather than numba's `inline="always"`, which would make its instructions again for every caller.
+Entries, which Python calls, are compiled as numba does it; all other functions are merely linked into them (:mod:`.linking`). Most of
+the time that it takes is Python's: a third of a millisecond for every instruction of a function. So what many functions need is a view or a
+function of its own (`inlined`), rather than numba's `inline="always"`, which would make its instructions again for every caller.
 """
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import math
 import re
@@ -17,129 +14,21 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numba
-from llvmlite.binding import Linkage
 from numba import types
-from numba.core import typed_passes, untyped_passes
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder, _LowerResult
-from numba.core.compiler_machinery import register_pass
 
+from simdeploy.engines.compiled.linking import LINKED
 from simdeploy.errors import SimdeployWarning
 
 # numba's own types say less than it accepts.
 _njit: Any = numba.njit
-_make_function: Any = import_module("numba._dynfunc").make_function
-
-# What Python would call in place of a function that has no machine code of its own: it raises a TypeError.
-_REFUSAL = ctypes.cast(ctypes.pythonapi.PyErr_BadArgument, ctypes.c_void_p).value
 
 _PACKAGE = Path(__file__).parent
 _ROOT = _PACKAGE.parents[2]
 _IMPORT = re.compile(r"^from (simdeploy[.\w]*) import ", re.MULTILINE)
-
-
-class _LinkedLibrary(JITCodeLibrary):
-    """Code that is linked into the entry, together with all that it calls, and optimised there."""
-
-    def _optimize_functions(self, ll_module: Any) -> None:
-        ll_module.data_layout = self._codegen._data_layout  # noqa: SLF001
-        for function in ll_module.functions:
-            if not function.is_declaration:  # numba makes these passes for declarations, too
-                passes, builder = self._codegen._function_pass_manager()  # noqa: SLF001
-                passes.run(function, builder)
-
-    def finalize(self) -> None:
-        for library in self._linking_libraries:
-            self._reload_init.update(library._reload_init)  # noqa: SLF001
-        self._finalized = True
-
-    def _get_module_for_linking(self) -> Any:
-        modules, met, left = [], set(), [self]
-        while left:
-            library = left.pop()
-            if library in met:
-                continue
-            met.add(library)
-            if isinstance(library, _LinkedLibrary):
-                left += library._linking_libraries  # noqa: SLF001
-                module = library._final_module.clone()  # noqa: SLF001
-            else:
-                module = library._get_module_for_linking().clone()  # noqa: SLF001
-            modules.append(_as(module, "weak_odr"))  # kept whether or not the other module of its pair calls it
-        # By pairs, because linking takes as long as both modules are large.
-        while len(modules) > 1:
-            for module, other in zip(modules[::2], modules[1::2], strict=False):
-                module.link_in(other)
-            modules = modules[::2]
-        return _as(modules[0], "linkonce_odr")
-
-
-def _as(module: Any, linkage: str) -> Any:
-    """Give all functions that other modules see another linkage."""
-    for function in module.functions:
-        if not function.is_declaration and function.linkage not in {Linkage.internal, Linkage.private}:
-            function.linkage = linkage
-    return module
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _LinkedLowering(typed_passes.NativeLowering):
-    """Lowering without machine code: numba's own, up to the point where it would make some."""
-
-    _name = "simdeploy_linked_lowering"
-
-    def run_pass(self, state: Any) -> bool:
-        state.library = _LinkedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-        state.flags.no_compile = True
-        super().run_pass(state)
-        state.flags.no_compile = False
-        done = state["cr"]
-        name = done.fndesc.qualname.rsplit(".", 1)[-1]
-        # numba finds the code of a callee by this object, which so has to be one of its own.
-        key = _make_function(done.fndesc.lookup_module(), name, "", _REFUSAL, done.env, (state.library,))
-        state.targetctx.insert_user_function(key, done.fndesc, [state.library])
-        state["cr"] = _LowerResult(done.fndesc, done.call_helper, cfunc=key, env=done.env)
-        return True
-
-
-# What the code here does not use: closures, `with`, expressions of whole arrays and the like.
-_UNUSED = {
-    untyped_passes.FindLiterallyCalls,
-    untyped_passes.InlineClosureLikes,
-    untyped_passes.InlineInlinables,
-    untyped_passes.LiteralPropagationSubPipelinePass,
-    untyped_passes.LiteralUnroll,
-    untyped_passes.MakeFunctionToJitFunction,
-    typed_passes.InlineOverloads,
-    typed_passes.NoPythonSupportedFeatureValidation,
-    typed_passes.NopythonRewrites,
-    untyped_passes.RewriteDynamicRaises,
-    untyped_passes.WithLifting,
-}
-
-
-class _LinkedCompiler(CompilerBase):
-    def define_pipelines(self) -> list[Any]:
-        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        pipeline.passes = [
-            (_LinkedLowering if one is typed_passes.NativeLowering else one, description)
-            for one, description in pipeline.passes
-            if one not in _UNUSED
-        ]
-        return [pipeline]
-
-
-_LINKED = {
-    "error_model": "numpy",
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-    "pipeline_class": _LinkedCompiler,
-}
 
 
 def entry(*, cache: bool = False) -> Callable[[Callable[..., Any]], Any]:
@@ -174,7 +63,7 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 def _link(function: Callable[..., Any], *, forceinline: bool) -> Any:
     # Callees would inherit `forceinline` if it weren't given.
-    dispatcher = _njit(nogil=True, forceinline=forceinline, **_LINKED)(function)
+    dispatcher = _njit(nogil=True, forceinline=forceinline, **LINKED)(function)
     of_literals = dispatcher.get_call_template
 
     def of_their_types(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:

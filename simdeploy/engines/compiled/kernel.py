@@ -76,7 +76,7 @@ _SIGNATURE = (
     types.int32[:, ::1],
     types.int64[::1],
 )
-add_part("entry", _run, _SIGNATURE, seconds=3)
+add_part("entry", _run, _SIGNATURE, seconds=2)
 
 
 def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
@@ -209,7 +209,7 @@ def _run_one_by_one(run, indices, progress):
     return True
 
 
-@part("notes", returns=types.boolean, seconds=5)
+@part("notes", returns=types.boolean, seconds=3)
 def _note(run):
     """Note what some ask for besides the outcome of a rollout; False if it has more spells than there is room for."""
     if run.n_times and not trace(run):
@@ -221,7 +221,7 @@ def _note(run):
     return True
 
 
-@part("bundles", seconds=6)
+@part("bundles", seconds=5)
 def _follow_bundles(run):
     """Find the outcomes of all policies that are followed in bundles."""
     whole, real = whole_rows(run), real_rows(run)

@@ -94,7 +94,7 @@ def _within_piece(table, place, rest):
     return table[_SUMS, place] + x * (table[_FACTORS, place] + 0.5 * table[_SLOPES, place] * x)
 
 
-@part("met", types.int64, types.int64, types.int64, returns=types.int64, seconds=1)
+@part("met", types.int64, types.int64, types.int64, returns=types.int64, seconds=0.5)
 def requests_met(run, node, start, windows):
     """Return the requests of windows of a node, one after the other from `start` on; in a shared service they are counted."""
     policy, number = policy_of_node(run, node), drawn(run)[CLASS, node]

@@ -113,8 +113,9 @@ class Memory:
             scratch=(2, 4 * n + 16, np.int64),
             back_rates=(2, n, np.float64),
         )
-        for row in (CLASS, AFFECTED, HANGS, CRASH_WORD, FLAP_WORD):  # read even where nothing is drawn into them
-            self._of_nodes.tables["drawn"][row] = 0
+        if not self._of_nodes.is_zero:
+            for row in (CLASS, AFFECTED, HANGS, CRASH_WORD, FLAP_WORD):  # read even where nothing is drawn into them
+                self._of_nodes.tables["drawn"][row] = 0
         tables = {
             **lowered.tables,
             **self._of_nodes.tables,

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Self
@@ -26,7 +26,8 @@ from simdeploy.engines.compiled.run import PARTS, RUN
 from simdeploy.engines.compiled.shortcuts import shortcuts
 from simdeploy.engines.compiled.views import load
 
-_STARTING_S = 2  # of the other process
+_MOST_PROCESSES = 4  # which take 0.2 GB of memory each
+_STARTING_S = 1.5  # of another process
 _compiling = Lock()
 
 
@@ -122,14 +123,14 @@ def _call_by_address(name: str) -> Any:
 
 def expect_seconds(names: Collection[str] | None = None) -> float:
     """Return how long compiling some parts, or all, takes here, roughly; 0 if they are ready."""
-    own, others = _divide(_known if names is None else names)
-    return max(_count_seconds(own), _count_seconds(others) + _STARTING_S if others else 0)
+    groups = _divide(_known if names is None else names)
+    return max(_count_seconds(group, is_own=group is groups[0]) for group in groups)
 
 
 def load_parts(names: Collection[str], records: np.ndarray) -> None:
     """Load some parts, and write their addresses into the record of a run.
 
-    Those that have to be compiled first are divided between this process and another one.
+    Those that have to be compiled first are divided between this process and others, one for each core.
     """
     if not all(name in _addresses for name in names):
         _load_parts(names)
@@ -140,45 +141,45 @@ def load_parts(names: Collection[str], records: np.ndarray) -> None:
 
 def _load_parts(names: Collection[str]) -> None:
     with _compiling:
-        own, others = _divide(names)
+        own, *others = _divide(names)
         if own:
             announce(expect_seconds(names))
-        with shortcuts(), _Helper(others) as helper:
+        with shortcuts(), ExitStack() as stack:
+            helpers = [stack.enter_context(_Helper(group)) for group in others if group]
             for name in own:
                 _known[name].load()
-            helper.wait()
+            for helper in helpers:
+                helper.wait()
             for name in names:
                 _known[name].load()
                 _addresses[name] = get_address(_known[name].function, _known[name].signature)
 
 
-def _count_seconds(names: Iterable[str]) -> float:
-    return sum(_known[name].seconds for name in names)
+def _count_seconds(names: Collection[str], *, is_own: bool) -> float:
+    return sum(_known[name].seconds for name in names) + (0 if is_own or not names else _STARTING_S)
 
 
-def _divide(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Divide parts that have to be compiled, the longest first, so that two processes take about as long."""
+def _divide(names: Iterable[str]) -> list[list[str]]:
+    """Divide parts that have to be compiled, the longest first, so that this process, the first, and others take about as long."""
     missing = sorted(
         (name for name in names if not _known[name].is_ready), key=lambda name: (-_known[name].seconds, name)
     )
-    if not _may_start_another():
-        return missing, []
-    own: list[str] = []
-    others: list[str] = []
+    groups: list[list[str]] = [[] for _ in range(_count_processes())]
     for name in missing:
-        is_own = _count_seconds(own) <= _count_seconds(others) + _STARTING_S
-        if _known[name].beside in missing:
-            is_own = _known[name].beside in own
-        (own if is_own else others).append(name)
-    return own, others
+        chosen = min(groups, key=lambda group: _count_seconds([name, *group], is_own=group is groups[0]))
+        beside = _known[name].beside
+        next((group for group in groups if beside in group), chosen).append(name)
+    return groups
 
 
-def _may_start_another() -> bool:
-    """Tell whether it pays to compile in another process, too: not on one core, nor beside other workers, which do the same."""
+def _count_processes() -> int:
+    """Return how many processes may compile: one beside other workers, which do the same, and where none can hand code over."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     is_python = bool(sys.executable) and not getattr(sys, "frozen", False)
     can_hand_over = has_folder(_known["entry"].function)
-    return n_cores > 1 and is_python and can_hand_over and multiprocessing.parent_process() is None
+    if not is_python or not can_hand_over or multiprocessing.parent_process() is not None:
+        return 1
+    return min(n_cores, _MOST_PROCESSES)
 
 
 class _Helper:
@@ -186,8 +187,6 @@ class _Helper:
 
     def __init__(self, names: Collection[str]) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        if not names:
-            return
         # The module of the entry, which calls the other parts, knows all of them.
         knows_all = _known["entry"].function.__module__
         code = f"import {knows_all}; from {__name__} import _compile_as_asked; _compile_as_asked()"

@@ -125,7 +125,7 @@ def _set_spells(run):
             set_first_lines(run, first, last)
 
 
-@part("draws", types.int64, seconds=2)
+@part("draws", types.int64, seconds=1.5)
 def sample_nodes(run, last):
     """Draw the same of the nodes up to a number: block by block, so that what is drawn stays in the cache meanwhile."""
     while run.n_sampled < last:

@@ -24,6 +24,11 @@ class Scratch:
     **shapes : tuple of int and type
         The shape of each, and then its type.
 
+    Attributes
+    ----------
+    is_zero : bool
+        Whether it is new memory, which holds zeros and takes no time where nobody writes.
+
     Examples
     --------
     >>> scratch = Scratch(counts=(2, 5, np.int64), times=(5, np.float64))
@@ -36,7 +41,8 @@ class Scratch:
         sizes = [prod(shape) * np.dtype(dtype).itemsize for *shape, dtype in shapes.values()]
         starts = np.cumsum([0, *(-(-size // _LINE) * _LINE for size in sizes)])
         spare = vars(_of_thread).pop("spare", None)
-        self._memory = np.empty(starts[-1], np.uint8) if spare is None or len(spare) < starts[-1] else spare
+        self.is_zero = spare is None or len(spare) < starts[-1]
+        self._memory = np.zeros(starts[-1], np.uint8) if self.is_zero else spare
         self.tables = {
             name: self._memory[start : start + size].view(dtype).reshape(shape)
             for (name, (*shape, dtype)), start, size in zip(shapes.items(), starts, sizes, strict=False)

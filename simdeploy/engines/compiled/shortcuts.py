@@ -1,46 +1,69 @@
 """Shortcuts while the engine is compiled: answers that numba would work out again and again.
 
-They save a third of the time. Each replaces a function of numba's for so long, by one that returns the same; a version of numba
-without one of these functions takes none.
+They save a third of the time. Each replaces a function of numba's for so long, by one that does the same for what is compiled here; a
+version of numba without one of these functions takes none.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from numba import types
-from numba.core import event, ir
+from numba.core import base, event, ir
+from numba.core.cpu import CPUContext
+from numba.core.interpreter import Interpreter
 from numba.core.postproc import PostProcessor, VariableLifetime
+from numba.core.registry import cpu_target
 from numba.core.targetconfig import TargetConfig
 from numba.core.transforms import canonicalize_cfg
 from numba.core.types.functions import BaseFunction
+from numba.core.typing.context import Context
+
+_Make = Callable[[Any], Any]
+_places: list[tuple[Any, str, _Make]] = []
+
+
+def _instead_of(*places: tuple[Any, str]) -> Callable[[_Make], _Make]:
+    """Note where the function is to be used that another one makes of the original."""
+
+    def note(make: _Make) -> _Make:
+        _places.extend((owner, name, make) for owner, name in places)
+        return make
+
+    return note
 
 
 @contextmanager
 def shortcuts() -> Iterator[None]:
     """Take shortcuts within a `with` statement."""
-    places: list[tuple[Any, str]] = [
-        (BaseFunction, "get_call_type"),
-        (TargetConfig, "__eq__"),
-        (TargetConfig, "__hash__"),
-        (types.Record, "__repr__"),
-        (event, "broadcast"),
-        (ir.Inst, "_rec_list_vars"),
-        (PostProcessor, "run"),
-    ]
-    originals: list[Any] = [vars(owner).get(name) for owner, name in places]
+    originals = [vars(owner).get(name) for owner, name, _ in _places]
     if None in originals:
         yield
         return
-    resolve, is_equal, get_hash, *_, process = originals
+    # What may be called is registered when modules are imported, which the shortcut below no longer asks for.
+    cpu_target.target_context.refresh()
+    thresholds = gc.get_threshold()
+    try:
+        gc.set_threshold(50_000, 50, 100)  # what compiling makes stays until the end
+        for (owner, name, make), original in zip(_places, originals, strict=True):
+            setattr(owner, name, make(original))
+        yield
+    finally:
+        for (owner, name, _), original in zip(_places, originals, strict=True):
+            setattr(owner, name, original)
+        gc.set_threshold(*thresholds)
+
+
+@_instead_of((BaseFunction, "get_call_type"))
+def _resolve_once(resolve: Any) -> Any:
+    """Every template of an operator is tried, those for text and sets included, at every use of it."""
     known: dict[Any, Any] = {}
-    hashes: dict[type, int] = {}
 
     def resolve_once(self: Any, context: Any, args: Any, kws: Any) -> Any:
-        # Every template of an operator is tried, those for text and sets included, at every use of it.
         if kws:
             return resolve(self, context, args, kws)
         key = id(self), context, tuple(args)
@@ -48,19 +71,87 @@ def shortcuts() -> Iterator[None]:
             known[key] = resolve(self, context, args, kws), self  # which keeps its number
         return known[key][0]
 
+    return resolve_once
+
+
+@_instead_of((CPUContext, "load_additional_registries"), (Context, "load_additional_registries"))
+def _load_what_is_new(_load: Any) -> Any:
+    """Whenever a callee is looked up, modules that may register something are imported, each by a statement of its own."""
+    lengths: dict[Any, int] = {}
+
+    def load_what_is_new(self: Any) -> None:
+        for registry in tuple(self._registries):
+            key = id(self._registries), registry
+            length = sum(len(items) for items in vars(registry).values() if isinstance(items, list))
+            if lengths.get(key) != length:
+                self.install_registry(registry)
+                lengths[key] = length
+
+    return load_what_is_new
+
+
+@_instead_of((TargetConfig, "__eq__"))
+def _compare_values(is_equal: Any) -> Any:
     def is_equal_soon(self: Any, other: Any) -> Any:
         if isinstance(other, TargetConfig) and self._values.keys() == other._values.keys():  # noqa: SLF001
             return self._values == other._values  # noqa: SLF001
         return is_equal(self, other)
 
+    return is_equal_soon
+
+
+@_instead_of((TargetConfig, "__hash__"))
+def _hash_once(get_hash: Any) -> Any:
+    """It depends on the names of options alone."""
+    hashes: dict[type, int] = {}
+
     def hash_once(self: Any) -> int:
-        # It depends on the names of options alone.
         if type(self) not in hashes:
             hashes[type(self)] = get_hash(self)
         return hashes[type(self)]
 
+    return hash_once
+
+
+@_instead_of((base, "_has_loc"))
+def _has_loc_once(has_loc: Any) -> Any:
+    """The signature of an operation is read at every use of it."""
+    return cache(has_loc)
+
+
+@_instead_of((types.Record, "__repr__"))
+def _repr_as_others(_: Any) -> Any:
+    """Every pass describes its arguments, and a record has hundreds of fields."""
+    return types.Type.__repr__
+
+
+@_instead_of((ir.Assign, "__str__"))
+def _str_as_others(_: Any) -> Any:
+    """Each instruction is described to a log that nobody reads."""
+    return object.__repr__
+
+
+@_instead_of((event, "start_event"), (event, "end_event"))
+def _tell_nobody(_: Any) -> Any:
+    """Functions are compiled within their callers, so that timers of all of those listen to every call of LLVM."""
+    return lambda *_, **__: None
+
+
+@_instead_of((Interpreter, "post_process"))
+def _tidy_a_little(tidy: Any) -> Any:
+    """Other steps look for `with` and for dictionaries, which are not used here."""
+
+    def tidy_a_little(self: Any, steps: Any, function: Any) -> Any:
+        return tidy(self, [step for step in steps if step.__name__ == "peep_hole_list_to_tuple"], function)
+
+    return tidy_a_little
+
+
+@_instead_of((ir.Inst, "_rec_list_vars"))
+def _list_vars(_: Any) -> Any:
+    """Most of what instructions hold has no variables, such as names and places in the source."""
+
     def list_vars(self: Any, value: Any) -> list[Any]:
-        # Most of what instructions hold has none, such as names and places in the source.
         kind = type(value)
         if kind is ir.Var:
             return [value]
@@ -79,8 +170,14 @@ def shortcuts() -> Iterator[None]:
                 found += list_vars(self, part)
         return found
 
+    return list_vars
+
+
+@_instead_of((PostProcessor, "run"))
+def _process_seldom(process: Any) -> Any:
+    """After every pass but the last, it works out which variables are alive in each block, which nobody asks for."""
+
     def process_seldom(self: Any, emit_dels: bool = False, extend_lifetimes: bool = False) -> None:
-        # After every pass but the last, it works out which variables are alive in each block, which nobody asks for.
         if emit_dels or self.func_ir.is_generator:
             process(self, emit_dels, extend_lifetimes)
             return
@@ -88,24 +185,4 @@ def shortcuts() -> Iterator[None]:
         self.func_ir.variable_lifetime = VariableLifetime(self.func_ir.blocks)
         self.func_ir.generator_info = None
 
-    replacements: list[Any] = [
-        resolve_once,
-        is_equal_soon,
-        hash_once,
-        # Every pass describes its arguments, and a record has hundreds of fields.
-        types.Type.__repr__,
-        # Functions are compiled within their callers, so that timers of all of those listen to every call of LLVM.
-        lambda _: None,
-        list_vars,
-        process_seldom,
-    ]
-    thresholds = gc.get_threshold()
-    try:
-        gc.set_threshold(50_000, 50, 100)  # what compiling makes stays until the end
-        for (owner, name), shortcut in zip(places, replacements, strict=True):
-            setattr(owner, name, shortcut)
-        yield
-    finally:
-        for (owner, name), original in zip(places, originals, strict=True):
-            setattr(owner, name, original)
-        gc.set_threshold(*thresholds)
+    return process_seldom

@@ -6,13 +6,16 @@ callers, they would make up a quarter of the time that compiling takes.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
 from numba import from_dtype, types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array, populate_array
+
+# Where an array keeps what numba knows of it, after who owns its memory.
+N_ITEMS, ITEM_SIZE, DATA, SHAPE, STRIDES = range(2, 7)
 
 
 def load(context: Any, builder: Any, record_type: Any, record: Any, field: str) -> Any:
@@ -32,25 +35,22 @@ def make_view(address: str, dtype: Any, *shape: str | int) -> Any:
         def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             (record,) = arguments
             intp = context.get_value_type(types.intp)
-            array = make_array(array_type)(context, builder)
-            item_size = np.dtype(dtype).itemsize
+            item_size = intp(np.dtype(dtype).itemsize)
             sizes = [
                 intp(one) if isinstance(one, int) else load(context, builder, record_type, record, one) for one in shape
             ]
-            strides = [intp(item_size)]
+            strides = [item_size]
             for size in sizes[:0:-1]:
                 strides.insert(0, builder.mul(strides[0], size))
+            n_items = reduce(builder.mul, sizes)
             at = load(context, builder, record_type, record, address)
-            data = builder.inttoptr(at, array.data.type)
-            populate_array(
-                array,
-                data=data,
-                shape=cgutils.pack_array(builder, sizes),
-                strides=cgutils.pack_array(builder, strides),
-                itemsize=intp(item_size),
-                meminfo=None,
-            )
-            return array._getvalue()  # noqa: SLF001 - as every user of it does
+            data = builder.inttoptr(at, context.get_data_type(array_type.dtype).as_pointer())
+            # What numba knows of an array, in its order; nobody owns the memory.
+            array = context.get_constant_null(array_type)
+            packed = (cgutils.pack_array(builder, sizes), cgutils.pack_array(builder, strides))
+            for field, value in enumerate((n_items, item_size, data, *packed), start=N_ITEMS):
+                array = builder.insert_value(array, value, field)
+            return array
 
         return array_type(record_type), codegen
 

@@ -1,0 +1,192 @@
+"""How functions are compiled that only compiled code calls: lowered, and linked into an entry, where they are optimised.
+
+numba would optimise every function and turn it into machine code as soon as it is compiled, each with all that it calls, and
+then do the same again for its caller. Here only entries have machine code, the parts of the engine (:mod:`.parts`). All other functions
+are merely linked, and each part is optimised and translated once: that halves the time of a cold start. And of an array's items these
+functions need no more than their addresses.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from importlib import import_module
+from typing import Any
+
+from llvmlite.binding import Linkage
+from numba import types
+from numba.core import typed_passes, untyped_passes
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder, _LowerResult
+from numba.core.compiler_machinery import register_pass
+from numba.core.ir_utils import check_and_legalize_ir
+from numba.core.lowering import Lower
+from numba.core.typing.templates import _IntrinsicTemplate
+
+from simdeploy.engines.compiled.views import DATA, SHAPE
+
+# numba's own types say less than it accepts.
+_make_function: Any = import_module("numba._dynfunc").make_function
+
+# What Python would call in place of a function that has no machine code of its own: it raises a TypeError.
+_REFUSAL = ctypes.cast(ctypes.pythonapi.PyErr_BadArgument, ctypes.c_void_p).value
+
+
+class _LinkedLibrary(JITCodeLibrary):
+    """Code that is linked into the entry, together with all that it calls, and optimised there."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout  # noqa: SLF001
+        for function in ll_module.functions:
+            if not function.is_declaration:  # numba makes these passes for declarations, too
+                passes, builder = self._codegen._function_pass_manager()  # noqa: SLF001
+                passes.run(function, builder)
+
+    def finalize(self) -> None:
+        for library in self._linking_libraries:
+            self._reload_init.update(library._reload_init)  # noqa: SLF001
+        self._finalized = True
+
+    def _get_module_for_linking(self) -> Any:
+        modules, met, left = [], set(), [self]
+        while left:
+            library = left.pop()
+            if library in met:
+                continue
+            met.add(library)
+            if isinstance(library, _LinkedLibrary):
+                left += library._linking_libraries  # noqa: SLF001
+                module = library._final_module.clone()  # noqa: SLF001
+            else:
+                module = library._get_module_for_linking().clone()  # noqa: SLF001
+            modules.append(_as(module, "weak_odr"))  # kept whether or not the other module of its pair calls it
+        # By pairs, because linking takes as long as both modules are large.
+        while len(modules) > 1:
+            for module, other in zip(modules[::2], modules[1::2], strict=False):
+                module.link_in(other)
+            modules = modules[::2]
+        return _as(modules[0], "linkonce_odr")
+
+
+def _as(module: Any, linkage: str) -> Any:
+    """Give all functions that other modules see another linkage."""
+    for function in module.functions:
+        if not function.is_declaration and function.linkage not in {Linkage.internal, Linkage.private}:
+            function.linkage = linkage
+    return module
+
+
+class _LinkedLower(Lower):
+    """Lowering in which an item of an array takes no more than its address."""
+
+    def lower_getitem(self, resty: Any, expr: Any, value: Any, index: Any, signature: Any) -> Any:
+        table_type = self.typeof(value.name)
+        place = self._find_place(value, index)
+        if place is None:
+            return super().lower_getitem(resty, expr, value, index, signature)
+        item = self.context.unpack_value(self.builder, table_type.dtype, place)
+        return self.context.cast(self.builder, item, table_type.dtype, resty)
+
+    def lower_setitem(self, target_var: Any, index_var: Any, value_var: Any, signature: Any) -> Any:
+        table_type, value_type = self.typeof(target_var.name), self.typeof(value_var.name)
+        place = self._find_place(target_var, index_var)
+        if place is None or isinstance(value_type, types.Record):
+            return super().lower_setitem(target_var, index_var, value_var, signature)
+        value = self.context.cast(self.builder, self.loadvar(value_var.name), value_type, table_type.dtype)
+        self.context.pack_value(self.builder, table_type.dtype, value, place)
+        return None
+
+    def _find_place(self, table: Any, index: Any) -> Any:
+        """Return a pointer to one item of a table; None if that is not what is asked for. No index here is negative."""
+        table_type, index_type = self.typeof(table.name), self.typeof(index.name)
+        is_tuple = isinstance(index_type, types.BaseTuple)
+        index_types = index_type.types if is_tuple else (index_type,)
+        if (
+            not isinstance(table_type, types.Array)
+            or table_type.layout != "C"
+            or len(index_types) != table_type.ndim
+            or not all(isinstance(one, types.Integer) for one in index_types)
+        ):
+            return None
+        builder, array, indices = self.builder, self.loadvar(table.name), self.loadvar(index.name)
+        place = None
+        for axis, kind in enumerate(index_types):
+            along = builder.extract_value(indices, axis) if is_tuple else indices
+            along = self.context.cast(builder, along, kind, types.intp)
+            if place is not None:
+                along = builder.add(builder.mul(place, builder.extract_value(array, (SHAPE, axis))), along)
+            place = along
+        return builder.gep(builder.extract_value(array, DATA), [place])
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _LinkedLowering(typed_passes.NativeLowering):
+    """Lowering without machine code: numba's own, up to the point where it would make some."""
+
+    _name = "simdeploy_linked_lowering"
+    lowering_class = _LinkedLower
+
+    def run_pass(self, state: Any) -> bool:
+        if _owns_arrays(state):
+            check_and_legalize_ir(state.func_ir, flags=state.flags)  # which says when they are no longer needed
+        else:
+            state.targetctx = state.targetctx.subtarget(enable_nrt=False)
+        state.library = _LinkedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.no_compile = True
+        super().run_pass(state)
+        state.flags.no_compile = False
+        done = state["cr"]
+        name = done.fndesc.qualname.rsplit(".", 1)[-1]
+        # numba finds the code of a callee by this object, which so has to be one of its own.
+        key = _make_function(done.fndesc.lookup_module(), name, "", _REFUSAL, done.env, (state.library,))
+        state.targetctx.insert_user_function(key, done.fndesc, [state.library])
+        state["cr"] = _LowerResult(done.fndesc, done.call_helper, cfunc=key, env=done.env)
+        return True
+
+
+def _owns_arrays(state: Any) -> bool:
+    """Tell whether a function makes arrays, or is given some by its callees; others, and views of tables, are lent to it."""
+    for block in state.func_ir.blocks.values():
+        for call in block.find_exprs("call"):
+            result, function = state.calltypes[call].return_type, state.typemap[call.func.name]
+            parts: Any = result if isinstance(result, types.BaseTuple) else (result,)
+            is_view = isinstance(function, types.Function) and issubclass(function.templates[0], _IntrinsicTemplate)
+            if not is_view and any(isinstance(part, types.Array) for part in parts):
+                return True
+    return False
+
+
+# What the code here does not use: closures, `with`, expressions of whole arrays and the like.
+_UNUSED = {
+    untyped_passes.FindLiterallyCalls,
+    untyped_passes.InlineClosureLikes,
+    untyped_passes.InlineInlinables,
+    untyped_passes.LiteralPropagationSubPipelinePass,
+    untyped_passes.LiteralUnroll,
+    untyped_passes.MakeFunctionToJitFunction,
+    typed_passes.InlineOverloads,
+    typed_passes.IRLegalization,
+    typed_passes.NoPythonSupportedFeatureValidation,
+    typed_passes.NopythonRewrites,
+    untyped_passes.RewriteDynamicRaises,
+    untyped_passes.WithLifting,
+}
+
+
+class _LinkedCompiler(CompilerBase):
+    def define_pipelines(self) -> list[Any]:
+        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        pipeline.passes = [
+            (_LinkedLowering if one is typed_passes.NativeLowering else one, description)
+            for one, description in pipeline.passes
+            if one not in _UNUSED
+        ]
+        return [pipeline]
+
+
+# The options with which numba compiles a function so that it is merely linked.
+LINKED = {
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "pipeline_class": _LinkedCompiler,
+}
