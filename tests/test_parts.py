@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from threading import Event
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pytest
@@ -47,7 +49,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> dict[str, parts.Part]:
     monkeypatch.setattr(parts, "_addresses", {})
     monkeypatch.setattr(parts, "is_cached", lambda *_: False)
     monkeypatch.setattr(parts, "get_address", lambda *_: 7)
-    monkeypatch.setattr(parts, "_count_processes", lambda: 1)
+    monkeypatch.setattr(parts, "_count_others", lambda _: 0)
     return known
 
 
@@ -102,103 +104,127 @@ def test_bundles_that_are_not_enough():
 
 
 class Helper:
-    """A process that is said to have been started."""
+    """A process that is said to have been started: it is ready at once, and compiles what it is asked for."""
 
     started: ClassVar[list[Helper]] = []
 
-    def __init__(self, arguments: Sequence[str], **_: Any) -> None:
-        self.names, self.is_over, self.is_killed = list(arguments[4:]), False, False
+    def __init__(self, _: Sequence[str], **__: Any) -> None:
+        self.stdin = self.stdout = self
+        self.names: list[str] = []
+        self.is_killed, self.is_over = Event(), False
         self.started.append(self)
 
-    def wait(self) -> None:
+    def write(self, text: str) -> None:
+        self.names += text.split()
+
+    def flush(self) -> None:
+        """What is written is read at once."""
+
+    def readline(self) -> str:
+        return "\n"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.is_over = True
 
+    def wait(self) -> None:
+        assert self.is_over or self.is_killed.is_set()
+
     def kill(self) -> None:
-        self.is_killed = not self.is_over
+        self.is_killed.set()
 
 
 @pytest.fixture
 def started(made_up: dict[str, parts.Part], monkeypatch: pytest.MonkeyPatch) -> list[Helper]:
-    """Other processes that were started; what they were given is then said to be on disk."""
-    monkeypatch.setattr(parts, "_count_processes", lambda: 2)
+    """Other processes that were started."""
+    monkeypatch.setattr(parts, "_count_others", lambda _: 2)
     monkeypatch.setattr(parts.subprocess, "Popen", Helper)
     monkeypatch.setattr(Helper, "started", [])
     return Helper.started
 
 
-def test_two_processes_compile(started: list[Helper], made_up: dict[str, parts.Part]):
-    """The parts are divided so that both take about as long; all are loaded when both are done. [contract]"""
-    with pytest.warns(SimdeployWarning, match=r"\(about 20 s\)"):
+def test_processes_share_what_is_to_be_compiled(started: list[Helper], made_up: dict[str, parts.Part]):
+    """Each part is compiled by one process; all are loaded when all are done, and those that are loaded start no process. [contract]"""
+    with pytest.warns(SimdeployWarning, match=r"\(about 15 s\)"):
         parts.load_parts(made_up, np.zeros(1, RUN))
-    assert [helper.names for helper in started] == [["bundles", "fates", "entry"]]
-    assert started[0].is_over
-    assert not started[0].is_killed
+    elsewhere = [name for helper in started for name in helper.names]
+    # Whoever compiles a part loads it at once, and everything is loaded in the end.
+    here = [name for name, one in made_up.items() if len(one.function.signatures) == 2]
+    assert sorted(here + elsewhere) == sorted(made_up)
     assert all(one.function.signatures for one in made_up.values())
     parts.load_parts(made_up, np.zeros(1, RUN))
-    assert len(started) == 1
+    assert len(started) == 2
 
 
-def test_parts_that_share_what_they_call_stay_together(made_up: dict[str, parts.Part]):
-    """Whoever compiles one of two parts that share most of what they call compiles the other one, too, if both are missing. [contract]"""
-    made_up["downs"] = parts.Part(MadeUp(), (), 1, "fates")
-    made_up["laws"] = parts.Part(MadeUp(), (), 1)
-    with pytest.MonkeyPatch.context() as changed:
-        changed.setattr(parts, "_count_processes", lambda: 2)
-        assert parts._divide(["fates", "entry", "downs", "laws"]) == [["fates", "downs"], ["entry", "laws"]]
-        assert parts._divide(["bundles", "entry", "fates", "downs"]) == [["bundles"], ["fates", "entry", "downs"]]
-        made_up["fates"].function.compile(())
-        assert parts._divide(["entry", "downs"]) == [["entry"], ["downs"]]
+def test_the_longest_part_comes_first(made_up: dict[str, parts.Part]):
+    """Whoever compiles one of two parts that share most of what they call compiles the other one, too, unless that is all there is. [contract]"""
+    made_up["downs"] = parts.Part(MadeUp(), (), 4.5, "fates")
+    left = parts._Left(parts._find_missing(made_up))
+    one, another = left.take(), left.take()
+    assert [next(one), next(one), next(another), next(another)] == ["rollouts", "bundles", "fates", "downs"]
+    assert (list(one), list(another)) == (["entry", "draws"], [])
+    made_up["fates"].function.compile(())
+    assert list(parts._Left(parts._find_missing(["entry", "downs"])).take()) == ["downs", "entry"]
+    left = parts._Left(["fates", "downs", "draws"])
+    one, another = left.take(), left.take()
+    assert [next(one), next(another), next(another)] == ["fates", "draws", "downs"]
 
 
-def test_more_cores_compile_sooner(made_up: dict[str, parts.Part], monkeypatch: pytest.MonkeyPatch):
-    """There are as many processes as cores, up to four; none is started for what this one has done by the time it would begin. [contract]"""
-    monkeypatch.setattr(parts, "_count_processes", lambda: 4)
-    assert parts._divide(made_up) == [["rollouts"], ["bundles"], ["fates"], ["entry", "draws"]]
-    assert parts.expect_seconds() == 15
-    made_up["laws"] = parts.Part(MadeUp(), (), 1)
-    assert parts._divide(["laws"]) == [["laws"], [], [], []]
-
-
-def test_the_other_process_ends_with_this_one(started: list[Helper], made_up: dict[str, parts.Part]):
-    """Ctrl-C while both compile ends the other process, too. [contract]"""
+def test_the_other_process_ends_with_this_one(started: list[Helper], made_up: dict[str, parts.Part], monkeypatch):
+    """Ctrl-C while several compile ends the other processes, too. [contract]"""
+    monkeypatch.setattr(Helper, "readline", lambda one: "" * one.is_killed.wait())
     made_up["rollouts"].function.error = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         parts.load_parts(made_up, np.zeros(1, RUN))
-    assert started[0].is_killed
+    assert all(helper.is_killed.is_set() for helper in started)
 
 
-def test_no_other_process_can_be_started(started: list[Helper], made_up: dict[str, parts.Part], monkeypatch):
-    """Where no process can be started, this one compiles everything; where the disk is full, nothing is kept. [contract]"""
+@pytest.mark.parametrize(
+    "why", ["it can't be started", "it ends at once", "it can't be written to", "the disk is full"]
+)
+def test_no_other_process_helps(why: str, started: list[Helper], made_up: dict[str, parts.Part], monkeypatch):
+    """Where no process can be started, or it fails, this one compiles everything; where the disk is full, nothing is kept. [contract]"""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise BlockingIOError
 
-    monkeypatch.setattr(parts.subprocess, "Popen", refuse)
-    made_up["fates"].function.error = OSError("no space left on device")
+    if why == "it can't be started":
+        monkeypatch.setattr(parts.subprocess, "Popen", refuse)
+    elif why == "it ends at once":
+        monkeypatch.setattr(Helper, "readline", lambda _: "")
+    elif why == "it can't be written to":
+        monkeypatch.setattr(Helper, "write", refuse)
+    else:
+        made_up["fates"].function.error = OSError("no space left on device")
     parts.load_parts(made_up, np.zeros(1, RUN))
     assert all(one.function.signatures for one in made_up.values())
 
 
-def test_a_process_compiles_what_it_is_asked_for(made_up: dict[str, parts.Part], monkeypatch: pytest.MonkeyPatch):
-    """The other process loads the parts that it is given by name, and no others. [contract]"""
-    monkeypatch.setattr(parts.sys, "argv", ["-c", "draws", "fates"])
+def test_a_process_compiles_what_it_is_asked_for(made_up: dict[str, parts.Part], monkeypatch, capsys):
+    """The other process says that it is ready, loads the parts that are named, and says so after each. [contract]"""
+    monkeypatch.setattr(parts.sys, "stdin", io.StringIO("draws\nfates\n"))
     parts._compile_as_asked()
     assert {name for name, one in made_up.items() if one.function.signatures} == {"draws", "fates"}
+    assert capsys.readouterr().out == "\n\n\n"
 
 
-def test_where_no_other_process_helps(monkeypatch: pytest.MonkeyPatch):
-    """On one core, in a worker, without a folder for code, and in a program that is not Python's own, this process compiles alone. [contract]"""
-    for n_cores, n_processes in ((1, 1), (2, 2), (4, 4), (64, 4)):
+def test_how_many_processes_compile(monkeypatch: pytest.MonkeyPatch):
+    """One for each of up to four cores, if they are done sooner than this one alone; none beside other workers, nor where none can hand code over. [contract]"""
+    for n_cores, n_others in ((1, 0), (2, 1), (4, 3), (64, 3)):
         monkeypatch.setattr(parts.os, "sched_getaffinity", lambda _, n=n_cores: set(range(n)), raising=False)
-        assert parts._count_processes() == n_processes
+        assert parts._count_others([5, 4, 3, 2, 1]) == n_others
+    assert parts._count_others([]) == parts._count_others([9]) == parts._count_others([1, 1]) == 0
+    assert parts._count_others([2, 1, 1]) == 1
     with monkeypatch.context() as changed:
         changed.setattr(parts._known["entry"].function, "_cache", caching.NullCache())
-        assert parts._count_processes() == 1
+        assert parts._count_others([5, 4]) == 0
     with monkeypatch.context() as changed:
         changed.setattr(parts.multiprocessing, "parent_process", lambda: "a process")
-        assert parts._count_processes() == 1
+        assert parts._count_others([5, 4]) == 0
     monkeypatch.setattr(parts.sys, "executable", "")
-    assert parts._count_processes() == 1
+    assert parts._count_others([5, 4]) == 0
 
 
 def test_what_is_to_be_compiled_depends_on_what_is_asked(monkeypatch: pytest.MonkeyPatch):
@@ -206,7 +232,7 @@ def test_what_is_to_be_compiled_depends_on_what_is_asked(monkeypatch: pytest.Mon
     monkeypatch.setattr(parts, "_addresses", {})
     there = [parts._known[name].function for name in ("entry", "draws", "fates", "rollbacks", "brackets", "bundles")]
     monkeypatch.setattr(parts.Part, "is_ready", property(lambda one: one.function in there))
-    monkeypatch.setattr(parts, "_count_processes", lambda: 1)
+    monkeypatch.setattr(parts, "_count_others", lambda _: 0)
     in_waves, other = (read_scenario(SCENARIOS / name) for name in ("small-fleet.yaml", "zone-breaks.yaml"))
 
     def ask(*scenarios: Scenario, **options: bool) -> float:

@@ -10,10 +10,10 @@ import multiprocessing
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any, Self
 
 import numpy as np
@@ -123,14 +123,15 @@ def _call_by_address(name: str) -> Any:
 
 def expect_seconds(names: Collection[str] | None = None) -> float:
     """Return how long compiling some parts, or all, takes here, roughly; 0 if they are ready."""
-    groups = _divide(_known if names is None else names)
-    return max(_count_seconds(group, is_own=group is groups[0]) for group in groups)
+    seconds = [_known[name].seconds for name in _find_missing(_known if names is None else names)]
+    n_others = _count_others(seconds)
+    return max((sum(seconds) + n_others * _STARTING_S) / (1 + n_others), *seconds, 0)
 
 
 def load_parts(names: Collection[str], records: np.ndarray) -> None:
     """Load some parts, and write their addresses into the record of a run.
 
-    Those that have to be compiled first are divided between this process and others, one for each core.
+    Those that have to be compiled first are shared with other processes, one for each core.
     """
     if not all(name in _addresses for name in names):
         _load_parts(names)
@@ -141,12 +142,16 @@ def load_parts(names: Collection[str], records: np.ndarray) -> None:
 
 def _load_parts(names: Collection[str]) -> None:
     with _compiling:
-        own, *others = _divide(names)
-        if own:
+        missing = _find_missing(names)
+        if missing:
             announce(expect_seconds(names))
+        left = _Left(missing)
         with shortcuts(), ExitStack() as stack:
-            helpers = [stack.enter_context(_Helper(group)) for group in others if group]
-            for name in own:
+            helpers = [
+                stack.enter_context(_Helper(left))
+                for _ in range(_count_others([_known[name].seconds for name in missing]))
+            ]
+            for name in left.take():
                 _known[name].load()
             for helper in helpers:
                 helper.wait()
@@ -155,54 +160,83 @@ def _load_parts(names: Collection[str]) -> None:
                 _addresses[name] = get_address(_known[name].function, _known[name].signature)
 
 
-def _count_seconds(names: Collection[str], *, is_own: bool) -> float:
-    return sum(_known[name].seconds for name in names) + (0 if is_own or not names else _STARTING_S)
+def _find_missing(names: Iterable[str]) -> list[str]:
+    """Return the parts that have to be compiled, the longest first."""
+    missing = (name for name in names if not _known[name].is_ready)
+    return sorted(missing, key=lambda name: (-_known[name].seconds, name))
 
 
-def _divide(names: Iterable[str]) -> list[list[str]]:
-    """Divide parts that have to be compiled, the longest first, so that this process, the first, and others take about as long."""
-    missing = sorted(
-        (name for name in names if not _known[name].is_ready), key=lambda name: (-_known[name].seconds, name)
-    )
-    groups: list[list[str]] = [[] for _ in range(_count_processes())]
-    for name in missing:
-        chosen = min(groups, key=lambda group: _count_seconds([name, *group], is_own=group is groups[0]))
-        beside = _known[name].beside
-        next((group for group in groups if beside in group), chosen).append(name)
-    return groups
-
-
-def _count_processes() -> int:
-    """Return how many processes may compile: one beside other workers, which do the same, and where none can hand code over."""
+def _count_others(seconds: Sequence[float]) -> int:
+    """Return how many other processes help: none beside other workers, which do the same, nor where none can hand code over."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     is_python = bool(sys.executable) and not getattr(sys, "frozen", False)
     can_hand_over = has_folder(_known["entry"].function)
     if not is_python or not can_hand_over or multiprocessing.parent_process() is not None:
-        return 1
-    return min(n_cores, _MOST_PROCESSES)
+        return 0
+    worth = int(sum(seconds) / _STARTING_S)  # processes that have something to do once they have started
+    return max(min(n_cores, _MOST_PROCESSES, len(seconds), worth) - 1, 0)
+
+
+class _Left:
+    """Parts that nobody compiles yet, the longest first; of two that share what they call, one goes where the other went."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = list(names)
+        self._taken: set[str] = set()
+        self._lock = Lock()
+
+    def take(self) -> Iterator[str]:
+        """Yield one after the other for the process that asks, until none is left."""
+        own: set[str] = set()
+        while True:
+            with self._lock:
+                if not self._names:
+                    return
+                elsewhere = self._taken - own
+                name = min(self._names, key=lambda name: _known[name].beside in elsewhere)
+                self._names.remove(name)
+                self._taken.add(name)
+            own.add(name)
+            yield name
 
 
 class _Helper:
-    """Another process that compiles some parts into the cache; if it fails, they are just not there."""
+    """Another process that compiles some parts into the cache, as long as any are left; if it fails, they are just not there."""
 
-    def __init__(self, names: Collection[str]) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, left: _Left) -> None:
+        self._process: subprocess.Popen[str] | None = None
         # The module of the entry, which calls the other parts, knows all of them.
         knows_all = _known["entry"].function.__module__
         code = f"import {knows_all}; from {__name__} import _compile_as_asked; _compile_as_asked()"
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         with suppress(OSError):
-            self._process = subprocess.Popen(  # noqa: S603 - this very interpreter, and names of our own
-                [sys.executable, "-P", "-c", code, *names],
+            self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
+                [sys.executable, "-P", "-c", code],
                 env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                text=True,
             )
+            self._asking = Thread(target=self._ask, args=(self._process, left))
+            self._asking.start()
+
+    @staticmethod
+    def _ask(process: subprocess.Popen[str], left: _Left) -> None:
+        """Name a part, and wait until it is compiled, which a line says; with none left, the process ends."""
+        if process.stdin is None or process.stdout is None:
+            return
+        with suppress(OSError), process.stdout as answers, process.stdin as names:
+            is_ready = answers.readline()
+            for name in left.take() if is_ready else ():
+                print(name, file=names, flush=True)
+                if not answers.readline():
+                    break
 
     def wait(self) -> None:
         """Wait until it is done."""
         if self._process is not None:
+            self._asking.join()
             self._process.wait()
 
     def __enter__(self) -> Self:
@@ -211,10 +245,13 @@ class _Helper:
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self._process.kill()  # after Ctrl-C; else it has ended
-            self._process.wait()
+            self.wait()
 
 
 def _compile_as_asked() -> None:
+    """Compile the parts that are named on the standard input, and say when each is done, and at first that it is ready."""
+    print(flush=True)
     with shortcuts():
-        for name in sys.argv[1:]:
-            _known[name].load()
+        for line in sys.stdin:
+            _known[line.strip()].load()
+            print(flush=True)

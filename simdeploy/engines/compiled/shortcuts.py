@@ -21,7 +21,7 @@ from numba.core.registry import cpu_target
 from numba.core.targetconfig import TargetConfig
 from numba.core.transforms import canonicalize_cfg
 from numba.core.types.functions import BaseFunction
-from numba.core.typing.context import Context
+from numba.core.typing.context import BaseContext, Context
 
 _Make = Callable[[Any], Any]
 _places: list[tuple[Any, str, _Make]] = []
@@ -48,7 +48,7 @@ def shortcuts() -> Iterator[None]:
     cpu_target.target_context.refresh()
     thresholds = gc.get_threshold()
     try:
-        gc.set_threshold(50_000, 50, 100)  # what compiling makes stays until the end
+        gc.set_threshold(1_000_000, 50, 100)  # what compiling makes stays until the end
         for (owner, name, make), original in zip(_places, originals, strict=True):
             setattr(owner, name, make(original))
         yield
@@ -74,6 +74,20 @@ def _resolve_once(resolve: Any) -> Any:
     return resolve_once
 
 
+@_instead_of((BaseContext, "resolve_getattr"))
+def _resolve_attribute_once(resolve: Any) -> Any:
+    """Every template of an attribute is tried at every use of it, and the record of a run has hundreds of them."""
+    known: dict[Any, Any] = {}
+
+    def resolve_once(self: Any, kind: Any, attribute: str) -> Any:
+        key = kind, attribute
+        if key not in known:
+            known[key] = resolve(self, kind, attribute)
+        return known[key]
+
+    return resolve_once
+
+
 @_instead_of((CPUContext, "load_additional_registries"), (Context, "load_additional_registries"))
 def _load_what_is_new(_load: Any) -> Any:
     """Whenever a callee is looked up, modules that may register something are imported, each by a statement of its own."""
@@ -88,6 +102,19 @@ def _load_what_is_new(_load: Any) -> Any:
                 lengths[key] = length
 
     return load_what_is_new
+
+
+@_instead_of((base.BaseContext, "get_abi_sizeof"))
+def _measure_once(measure: Any) -> Any:
+    """A module is made, written as text and parsed, whenever the size of a type is wanted."""
+    known: dict[Any, int] = {}
+
+    def measure_once(self: Any, kind: Any) -> int:
+        if kind not in known:
+            known[kind] = measure(self, kind)
+        return known[kind]
+
+    return measure_once
 
 
 @_instead_of((TargetConfig, "__eq__"))
