@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from simdeploy.engines import RESPONSES
 from simdeploy.engines.running import run_block
 from simdeploy.scenario import Scenario, ScenarioPolicy
+from simdeploy.vocabulary import RESPONSES
 
 REPLICATIONS = 3
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
@@ -535,3 +536,17 @@ def test_arrays_are_freed(compiled_engine: None, name: str):
         _nrt_python.memsys_disable_stats()
     assert after.alloc > before.alloc
     assert after.alloc - before.alloc == after.free - before.free
+
+
+def test_numba_works_on_for_others(compiled_engine: None):
+    """Functions of numba's that were linked into the engine serve other compiled functions, too. [contract]"""
+
+    def add_up(n: int) -> float:
+        values, whole = np.empty(n), np.zeros(n, np.int64)
+        for i in range(n):
+            values[i], whole[i] = max(i, 3) + min(i, 2), -i
+        return values.sum() + whole[-1] + max(2.0, n)
+
+    assert numba.njit(add_up)(10) == add_up(10)
+    with shortcuts():  # in another thread
+        assert numba.njit(add_up)(10) == add_up(10)

@@ -22,12 +22,11 @@ from rows_equal import Row, are_equal, differences, run
 from small import rolling
 
 from simdeploy import Scenario, simulate
-from simdeploy.engines import RESPONSES
 from simdeploy.engines.schema import STATUSES
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.gates.gate import METHODS
 from simdeploy.rules.orchestrator import switch_values
-from simdeploy.vocabulary import STATES, VERDICTS
+from simdeploy.vocabulary import RESPONSES, STATES, VERDICTS
 from simdeploy.world.streams import Stream
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")

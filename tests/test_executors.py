@@ -25,7 +25,6 @@ from hypothesis import given, settings, strategies as st
 from small import IMMEDIATE, rolling, small
 
 import simdeploy
-from simdeploy.engines import RESPONSES
 from simdeploy.engines.block import Block
 from simdeploy.errors import InputError, SimdeployWarning, SimulationError
 from simdeploy.experiments import cutting, replicate
@@ -42,6 +41,7 @@ from simdeploy.experiments.executors import (
 from simdeploy.experiments.executors.processes import halve
 from simdeploy.experiments.jobs import Group, Job, Span
 from simdeploy.experiments.table import DTYPES, Outcomes
+from simdeploy.vocabulary import RESPONSES
 
 KINDS = ("in_process", "threads", "processes", "dask")
 

@@ -16,9 +16,10 @@ import pytest
 from small import IMMEDIATE, rolling, small
 
 import simdeploy.engines.running
-from simdeploy.engines import RESPONSES, simulate
+from simdeploy.engines import simulate
 from simdeploy.errors import InputError
 from simdeploy.experiments import replicate
+from simdeploy.vocabulary import RESPONSES
 
 DEADLINE_S = 60
 

@@ -10,7 +10,7 @@ from every_result import make
 
 from simdeploy import vocabulary
 from simdeploy.documents import KINDS
-from simdeploy.engines import RESPONSES
+from simdeploy.vocabulary import RESPONSES
 
 TEXT = (Path(__file__).resolve().parents[1] / "docs" / "glossary.md").read_text(encoding="utf-8")
 TERMS, PATTERNS = TEXT.split("\n## Patterns of column names\n")

@@ -1,13 +1,10 @@
 """Clocks for the model: `simulate` and its result.
 
-May be used from outside: `simulate`, `Rollout`, `OneRollout`, `RESPONSES` and the other tables' columns in `schema`.
+May be used from outside: the names in `__init__.pyi`, and the other tables' columns in `schema`. They are imported on first use, so
+that who compiles a part of an engine waits for no others.
 May import: `simdeploy.scenario` and what lies below it.
 """
 
-from simdeploy.engines.choice import ENGINES
-from simdeploy.engines.one_rollout import OneRollout
-from simdeploy.engines.rollout import Rollout
-from simdeploy.engines.simulation import simulate
-from simdeploy.vocabulary import RESPONSES
+import lazy_loader
 
-__all__ = ["ENGINES", "RESPONSES", "OneRollout", "Rollout", "simulate"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -20,7 +20,7 @@ from typing import Any
 import numba
 from numba import types
 
-from simdeploy.engines.compiled.linking import LINKED
+from simdeploy.engines.compiled.linking import LINKED, EntryCompiler
 from simdeploy.errors import SimdeployWarning
 
 # numba's own types say less than it accepts.
@@ -35,7 +35,9 @@ def entry(*, cache: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function that Python calls; its code may be kept on disk, if there is a folder for it."""
 
     def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher = _njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
+        dispatcher = _njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, pipeline_class=EntryCompiler)(
+            function
+        )
         if cache:
             with suppress(RuntimeError):  # numba finds no folder that it may write to
                 dispatcher.enable_caching()

@@ -9,6 +9,7 @@ functions need no more than their addresses.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Collection
 from importlib import import_module
 from typing import Any
 
@@ -16,7 +17,7 @@ from llvmlite.binding import Linkage
 from numba import types
 from numba.core import typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder, _LowerResult
+from numba.core.compiler import Compiler, CompilerBase, DefaultPassBuilder, _LowerResult
 from numba.core.compiler_machinery import register_pass
 from numba.core.ir_utils import check_and_legalize_ir
 from numba.core.lowering import Lower
@@ -75,7 +76,7 @@ def _as(module: Any, linkage: str) -> Any:
     return module
 
 
-class _LinkedLower(Lower):
+class _OwnLower(Lower):
     """Lowering in which an item of an array takes no more than its address."""
 
     def lower_getitem(self, resty: Any, expr: Any, value: Any, index: Any, signature: Any) -> Any:
@@ -123,15 +124,10 @@ class _LinkedLowering(typed_passes.NativeLowering):
     """Lowering without machine code: numba's own, up to the point where it would make some."""
 
     _name = "simdeploy_linked_lowering"
-    lowering_class = _LinkedLower
 
     def run_pass(self, state: Any) -> bool:
-        if _owns_arrays(state):
-            check_and_legalize_ir(state.func_ir, flags=state.flags)  # which says when they are no longer needed
-        else:
-            state.targetctx = state.targetctx.subtarget(enable_nrt=False)
         state.library = _LinkedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-        state.flags.no_compile = True
+        state.flags.no_compile = state.flags.no_cpython_wrapper = state.flags.no_cfunc_wrapper = True
         super().run_pass(state)
         state.flags.no_compile = False
         done = state["cr"]
@@ -141,6 +137,21 @@ class _LinkedLowering(typed_passes.NativeLowering):
         state.targetctx.insert_user_function(key, done.fndesc, [state.library])
         state["cr"] = _LowerResult(done.fndesc, done.call_helper, cfunc=key, env=done.env)
         return True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _OwnLowering(_LinkedLowering):
+    """The same of the engine's own functions."""
+
+    _name = "simdeploy_own_lowering"
+    lowering_class = _OwnLower
+
+    def run_pass(self, state: Any) -> bool:
+        if _owns_arrays(state):
+            check_and_legalize_ir(state.func_ir, flags=state.flags)  # which says when they are no longer needed
+        else:
+            state.targetctx = state.targetctx.subtarget(enable_nrt=False)
+        return super().run_pass(state)
 
 
 def _owns_arrays(state: Any) -> bool:
@@ -172,15 +183,36 @@ _UNUSED = {
 }
 
 
-class _LinkedCompiler(CompilerBase):
+class _OwnCompiler(CompilerBase):
     def define_pipelines(self) -> list[Any]:
-        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        pipeline.passes = [
-            (_LinkedLowering if one is typed_passes.NativeLowering else one, description)
-            for one, description in pipeline.passes
-            if one not in _UNUSED
-        ]
-        return [pipeline]
+        return [_define_pipeline(self.state, _OwnLowering, _UNUSED)]
+
+
+class EntryCompiler(Compiler):
+    """How entries are compiled: as numba does it, also while all other functions are linked."""
+
+
+def link_callees(define: Any) -> Any:
+    """Make numba's functions be linked, too, given how their compiler defines its passes."""
+
+    def define_pipelines(self: Any) -> list[Any]:
+        # Another thread may compile functions of somebody else's.
+        if type(self) is Compiler and self.state.func_id.modname.startswith("numba."):
+            return [_define_pipeline(self.state, _LinkedLowering, ())]
+        pipelines: list[Any] = define(self)
+        return pipelines
+
+    return define_pipelines
+
+
+def _define_pipeline(state: Any, lowering: Any, unused: Collection[Any]) -> Any:
+    pipeline = DefaultPassBuilder.define_nopython_pipeline(state)
+    pipeline.passes = [
+        (lowering if one is typed_passes.NativeLowering else one, description)
+        for one, description in pipeline.passes
+        if one not in unused
+    ]
+    return pipeline
 
 
 # The options with which numba compiles a function so that it is merely linked.
@@ -188,5 +220,5 @@ LINKED = {
     "error_model": "numpy",
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
-    "pipeline_class": _LinkedCompiler,
+    "pipeline_class": _OwnCompiler,
 }

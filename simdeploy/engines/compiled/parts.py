@@ -153,6 +153,9 @@ def _load_parts(names: Collection[str]) -> None:
             ]
             for name in left.take():
                 _known[name].load()
+            for name in names:  # what the others have done by now, while they do the rest
+                if _known[name].is_ready:
+                    _known[name].load()
             for helper in helpers:
                 helper.wait()
             for name in names:

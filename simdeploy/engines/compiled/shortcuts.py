@@ -14,6 +14,7 @@ from typing import Any
 
 from numba import types
 from numba.core import base, event, ir
+from numba.core.compiler import Compiler
 from numba.core.cpu import CPUContext
 from numba.core.interpreter import Interpreter
 from numba.core.postproc import PostProcessor, VariableLifetime
@@ -22,6 +23,8 @@ from numba.core.targetconfig import TargetConfig
 from numba.core.transforms import canonicalize_cfg
 from numba.core.types.functions import BaseFunction
 from numba.core.typing.context import BaseContext, Context
+
+from simdeploy.engines.compiled.linking import link_callees
 
 _Make = Callable[[Any], Any]
 _places: list[tuple[Any, str, _Make]] = []
@@ -72,6 +75,12 @@ def _resolve_once(resolve: Any) -> Any:
         return known[key][0]
 
     return resolve_once
+
+
+@_instead_of((Compiler, "define_pipelines"))
+def _link_callees(define: Any) -> Any:
+    """Numba's functions that the engine calls, such as `max`, would have machine code of their own."""
+    return link_callees(define)
 
 
 @_instead_of((BaseContext, "resolve_getattr"))
@@ -169,7 +178,8 @@ def _tidy_a_little(tidy: Any) -> Any:
     """Other steps look for `with` and for dictionaries, which are not used here."""
 
     def tidy_a_little(self: Any, steps: Any, function: Any) -> Any:
-        return tidy(self, [step for step in steps if step.__name__ == "peep_hole_list_to_tuple"], function)
+        is_own = function.func_id.modname.startswith("simdeploy.")  # another thread may compile something else
+        return tidy(self, [one for one in steps if not is_own or one.__name__ == "peep_hole_list_to_tuple"], function)
 
     return tidy_a_little
 
