@@ -26,6 +26,8 @@ CRASHES = {
         "repair": {"lognormal": {"median": "5m", "p95": "20m"}},
     }
 }
+SHARED = {"fleet.service": {"shared": {"capacity": 1.4}}}
+TRAFFIC = {"fleet.traffic": {"daily": [["0h", 0.6], ["8h", 1], ["20h", 0.7]]}}
 OWN_LEVELS = {"fleet.error_rate": {"beta": {"mean": 0.004, "sd": 0.002}}}
 SLIDING = {"orchestrator.pacing": "sliding"}
 # One release in five is defective; the limits stop it and it is rolled back.
@@ -80,6 +82,17 @@ CASES = {
     ),
     "sliding, flapping and crashes": Case(
         {**SLIDING, **FLAPPING, **CRASHES}, "the same, and walks along the spells of one node in six", least=5
+    ),
+    "traffic": Case(
+        TRAFFIC,
+        "how many requests each window meets, and each start loses; and nodes of which a window may be unhealthy, one by one",
+        least=5,
+    ),
+    "shared service": Case(
+        SHARED,
+        "seven events a node, its start and its windows, and the load of its pool at each; and when nodes were out of service, in order",
+        least=1.2,
+        replications=100,
     ),
 }
 

@@ -34,6 +34,8 @@ MOST = {
     "flapping and crashes": (8, 1.4, 0.2, 42.7),
     "sliding": (4.4, 1.2, 0.1, 32.5),
     "sliding, flapping and crashes": (8.1, 1.5, 0.2, 39.6),
+    "traffic": (6.4, 1.2, 0.4, 51.3),
+    "shared service": (5, 1.2, 0.1, 84),
 }
 
 

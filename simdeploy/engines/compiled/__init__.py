@@ -14,7 +14,7 @@ Files, from the inside out:
   `levels` (own levels, for sums), `outlook` (who surely stays up), `line` (who is online, and what is heard when), `exposure` (what the
   release and spells do to a node), `health`, `fates` and `quick` (one node up to its verdict);
 - the rollout, under the names of the reference engine: `clock`, `node` (from its verdict on), `people`, `dispatch`, `sliding`, `gates`,
-  `running_watch`, `rollback`, `controller`, `weighing`; under those of the rules: `limits`, `judge`; `load`, `pools` and `prober` say
+  `running_watch`, `rollback`, `controller`, `weighing`; under those of the rules: `limits`, `judge`; `load`, `met_at_once`, `pools` and `prober` say
   what a window meets, `validation` follows nodes whose windows meet different numbers of requests, `evidence` is what the
   `prober` counts for gates, `ahead` the same for several looks in advance;
 - `outcomes`, `responses`, `service`, `out_at_once` and `requests` (what is computed of it), under the names of `simdeploy.engines`, as is `branching`;

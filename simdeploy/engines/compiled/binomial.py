@@ -41,6 +41,21 @@ def last_healthy_word(allowed, requests, p):
 
 
 @compiled
+def surely_healthy_word(allowed, requests, p):
+    """Return a word up to which such a window is surely healthy, mostly little less than `last_healthy_word`, from one value of the cdf."""
+    if allowed < 0 or p >= 1.0 or requests > _MOST_REQUESTS:
+        return np.int64(NEVER)
+    if allowed >= requests:
+        return np.int64(ALWAYS)
+    log_none = requests * math.log1p(-p)
+    if requests * p <= _LONGEST_MEAN and log_none >= _SMALLEST_LOG:
+        cdf = _table_cdf(allowed, requests, p, log_none)
+    else:
+        cdf = betaincc(allowed + 1.0, float(requests - allowed), p, 0)
+    return np.int64(math.floor((cdf - MARGIN) * _WORDS)) - 1
+
+
+@compiled
 def is_healthy_word(word, allowed, requests, p):
     """Tell whether a window is healthy: `word <= last_healthy_word(allowed, requests, p)`, mostly without that word.
 

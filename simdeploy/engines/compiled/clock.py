@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdeploy.engines.compiled.access import queue, script
+from simdeploy.engines.compiled.access import pool_members, queue, script
 from simdeploy.engines.compiled.change_windows import open_time_until, when_open_for
 from simdeploy.engines.compiled.codes import PAUSED
 from simdeploy.engines.compiled.jit import compiled, inlined
-from simdeploy.engines.compiled.tables import NEVER
+from simdeploy.engines.compiled.tables import ENDS_AT, IN_RING, NEVER
 
 LAST = np.iinfo(np.int64).max
 
@@ -43,8 +43,9 @@ if N_EVENTS > 1 << EVENT_BITS:
 
 @inlined
 def next_in_queue(run):
-    """When the first event of the queue is due; NEVER if it is empty."""
-    return queue(run)[0, 0] if run.queued else NEVER
+    """When the first event of the queue, or of the ring of windows, is due; NEVER if both are empty."""
+    first = queue(run)[0, 0] if run.queued else NEVER
+    return min(first, pool_members(run)[ENDS_AT, run.first_in_ring]) if run.n_in_ring else first
 
 
 @inlined
@@ -61,12 +62,35 @@ def enqueue(run, time, node, what):
     run.queued += 1
 
 
+@inlined
+def _place_in_ring(run, n):
+    place = run.first_in_ring + n
+    return place - run.nodes if place >= run.nodes else place
+
+
+@compiled
+def enqueue_window(run, time, node):
+    """Put the end of a node's window into the ring: windows are equally long, so that each mostly ends after those that began before."""
+    ring, n = pool_members(run), run.n_in_ring
+    if n == run.nodes or (n and time < ring[ENDS_AT, _place_in_ring(run, n - 1)]):
+        enqueue(run, time, node, ENDS_WINDOW)
+        return
+    place = _place_in_ring(run, n)
+    ring[IN_RING, place], ring[ENDS_AT, place] = node, time
+    run.n_in_ring += 1
+
+
 @compiled
 def dequeue(run):
-    """Take the first out of the queue; return its node and what happens to it."""
+    """Take the first out of the queue or the ring; return its node and what happens to it."""
+    if run.n_in_ring and (run.queued == 0 or pool_members(run)[ENDS_AT, run.first_in_ring] <= queue(run)[0, 0]):
+        node = pool_members(run)[IN_RING, run.first_in_ring]
+        run.first_in_ring = _place_in_ring(run, 1)
+        run.n_in_ring -= 1
+        return node, np.int64(ENDS_WINDOW)
     first = pop(queue(run), run.queued)
     run.queued -= 1
-    return first >> EVENT_BITS, first & EVENT_MASK
+    return first >> EVENT_BITS, np.int64(first & EVENT_MASK)
 
 
 @inlined

@@ -140,7 +140,7 @@ def reset(run):
     run.n_rolled = run.rolled_sent = run.rolled_in_wave = run.rolled_wave = run.going_back = 0
     run.any_back_failed = run.any_went_by_itself = run.any_waits = run.any_order_late = False
     run.rollback_ended = NEVER
-    run.queued = 0
+    run.queued = run.n_in_ring = run.first_in_ring = 0
     run.ran_too_long = False
     run.awaits_opening = False
     run.next_rollback = NEVER
@@ -155,16 +155,23 @@ def reset(run):
 @compiled
 def _is_something_beyond(run):
     """Tell whether the control plane would have more to do beyond the times that can be told."""
+    is_queued = run.queued + run.n_in_ring > 0
     if run.makespan == NEVER:
-        return run.queued > 0 or (run.clock != NO_CLOCK and not run.clock_is_frozen) or run.awaits_opening
+        return is_queued or (run.clock != NO_CLOCK and not run.clock_is_frozen) or run.awaits_opening
     if run.rollback_is_asked:
-        return run.rollback_ended == NEVER and run.queued > 0
+        return run.rollback_ended == NEVER and is_queued
     return run.escape_is_pending
 
 
 @inlined
 def _next_instant(run):
-    following = next_in_queue(run)
+    return min(next_in_queue(run), _next_of_others(run))
+
+
+@inlined
+def _next_of_others(run):
+    """Return when something next happens that is not in the queue."""
+    following = NEVER
     if run.clock != NO_CLOCK and not run.clock_is_frozen:
         following = min(following, run.clock_ends)
     if run.acts_told < run.last_act:
@@ -199,7 +206,9 @@ def _visit(run, following):
 def _let_happen(run):
     """Let everything of the present instant happen that the control plane does not do itself."""
     now = run.now
-    while run.queued and next_in_queue(run) <= now:
+    # While nodes that share requests end their windows, instants follow each other until something concerns the control plane.
+    until = min(_next_of_others(run), run.visit_at) if run.shared else now
+    while next_in_queue(run) <= now:
         node, what = dequeue(run)
         if what == GETS_VERDICT:
             if run.goes_offline:
@@ -217,6 +226,8 @@ def _let_happen(run):
             try_again(run, node)
         elif run.shared and (what == HAS_STARTED or what == ENDS_WINDOW or what == MISSES_DEADLINE):
             happens_while_sharing(run, node, what)
+            if not run.is_rung and now < next_in_queue(run) < until:
+                now = run.now = next_in_queue(run)
         elif HAS_STARTED <= what < GIVES_UP_SLOT:
             happens_before_gate(run, node, what)
         elif what == COUNTS:

@@ -108,6 +108,7 @@ def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
             **dict.fromkeys(("pools", "windows", "shares"), shared),
             **dict.fromkeys(("requests", "validation", "met"), has_windows),
             **dict.fromkeys(("traffic", "served"), run["varies"]),
+            "met_at_once": run["varies"] and not shared,
             "tries": run["retries"],
             "openings": run["n_openings"],
             "downs": run["goes_down"] or run["goes_offline"],

@@ -25,6 +25,7 @@ from simdeploy.engines.compiled.access import (
     pool_times,
     traffic,
 )
+from simdeploy.engines.compiled.binomial import ALWAYS, surely_healthy_word, words_of_rate
 from simdeploy.engines.compiled.codes import ACROSS_CLASS, ACROSS_ZONE
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.parts import part
@@ -43,16 +44,17 @@ from simdeploy.engines.compiled.tables import (
 from simdeploy.units import NS_PER_S
 from simdeploy.world.traffic import DAY_NS
 
-_STARTS, _FACTORS, _SLOPES, _SUMS = range(4)
+STARTS, _FACTORS, _SLOPES, _SUMS = range(4)
+_MOST_NUMBERS = 8  # of allowed failures that are looked at
 
 
 @compiled
-def _piece_at(run, one, rest):
+def piece_at(run, one, rest):
     """Return the piece of a class's day that contains a time since midnight."""
     low, high = one.first_piece, one.last_piece - 1
     while low < high:
         middle = (low + high + 1) // 2
-        if traffic(run)[_STARTS, middle] <= rest:
+        if traffic(run)[STARTS, middle] <= rest:
             low = middle
         else:
             high = middle - 1
@@ -66,8 +68,8 @@ def factor_at(run, number, t):
     if one.first_piece == one.last_piece:
         return 1.0
     rest = t % DAY_NS
-    place, table = _piece_at(run, one, rest), traffic(run)
-    return table[_FACTORS, place] + table[_SLOPES, place] * ((rest - table[_STARTS, place]) / NS_PER_S)
+    place, table = piece_at(run, one, rest), traffic(run)
+    return table[_FACTORS, place] + table[_SLOPES, place] * ((rest - table[STARTS, place]) / NS_PER_S)
 
 
 @compiled
@@ -85,13 +87,20 @@ def traffic_between(run, number, start, end):
 
 @compiled
 def _within_day(run, one, rest):
-    return _within_piece(traffic(run), _piece_at(run, one, rest), rest)
+    return within_piece(traffic(run), piece_at(run, one, rest), rest)
 
 
 @inlined
-def _within_piece(table, place, rest):
-    x = (rest - table[_STARTS, place]) / NS_PER_S
+def within_piece(table, place, rest):
+    """Return the integral of traffic from midnight up to a time within a piece of the day."""
+    x = (rest - table[STARTS, place]) / NS_PER_S
     return table[_SUMS, place] + x * (table[_FACTORS, place] + 0.5 * table[_SLOPES, place] * x)
+
+
+@inlined
+def end_of_piece(one, table, piece):
+    """Return when a piece of a class's day ends, nanoseconds since midnight."""
+    return np.int64(table[STARTS, piece + 1]) if piece + 1 < one.last_piece else np.int64(DAY_NS)
 
 
 @part("met", types.int64, types.int64, types.int64, returns=types.int64, seconds=0.5)
@@ -112,38 +121,40 @@ def requests_of_windows(run, number, start, interval, windows):
     start += policy_of(run).begins_in_week
     day = start // DAY_NS
     rest = start - day * DAY_NS
-    place = _piece_at(run, one, rest)
-    before = _within_piece(table, place, rest)
+    place = piece_at(run, one, rest)
+    before = within_piece(table, place, rest)
     for _ in range(windows):
         rest += interval
         whole_days = 0.0
         if rest >= DAY_NS:
             whole_days = float(rest // DAY_NS)
             rest %= DAY_NS
-            place = _piece_at(run, one, rest)
-        while place + 1 < one.last_piece and table[_STARTS, place + 1] <= rest:
+            place = piece_at(run, one, rest)
+        while place + 1 < one.last_piece and table[STARTS, place + 1] <= rest:
             place += 1
-        after = _within_piece(table, place, rest)
+        after = within_piece(table, place, rest)
         total += count_requests(one.requests_per_second, whole_days * one.day_s + (after - before))
         before = after
     return total
 
 
 @compiled
-def lowest_factor(run, number, start, end):
-    """Return the lowest traffic of a class from one time to another, since the start of the rollout."""
+def bounds_of_factor(run, number, start, end):
+    """Return the lowest and the highest traffic of a class from one time to another, since the start of the rollout."""
     one, table = classes(run)[number], traffic(run)
     if one.first_piece == one.last_piece:
-        return 1.0
+        return 1.0, 1.0
     start += policy_of(run).begins_in_week
     end = min(end + policy_of(run).begins_in_week, start + DAY_NS)
-    lowest = min(factor_at(run, number, start), factor_at(run, number, end))
+    here, there = factor_at(run, number, start), factor_at(run, number, end)
+    lowest, highest = min(here, there), max(here, there)
     day = start - start % DAY_NS
     for place in range(one.first_piece, one.last_piece):
-        for t in (day + np.int64(table[_STARTS, place]), day + DAY_NS + np.int64(table[_STARTS, place])):
+        for t in (day + np.int64(table[STARTS, place]), day + DAY_NS + np.int64(table[STARTS, place])):
             if start < t < end:
                 lowest = min(lowest, table[_FACTORS, place])
-    return lowest
+                highest = max(highest, table[_FACTORS, place])
+    return lowest, highest
 
 
 @compiled
@@ -158,6 +169,29 @@ def allowed_of(policy, requests):
     if requests == 0:
         return np.int64(0) if policy.idle_is_healthy else np.int64(-1)
     return min(policy.rate_top * requests // policy.rate_bottom, requests)
+
+
+@compiled
+def words_between(policy, fewest, most, p):
+    """Return a word up to which windows with so few to so many requests are surely healthy under a policy's error rate, if each request fails
+    with probability p; -1 if none is, also if p is not known.
+
+    Of numbers of requests with equally many allowed failures the largest tells.
+    """
+    surely, first = np.int64(ALWAYS), fewest
+    if not p >= 0:
+        return np.int64(-1)
+    for _ in range(_MOST_NUMBERS):
+        allowed, last = allowed_of(policy, first), first
+        if first > 0 and allowed < first:
+            last = most
+            if policy.rate_top > 0:
+                last = min(most, ((allowed + 1) * policy.rate_bottom - 1) // policy.rate_top)
+        surely = min(surely, surely_healthy_word(allowed, last, p))
+        if last >= most:
+            return surely
+        first = last + 1
+    return words_of_rate(fewest, policy.rate_top / policy.rate_bottom, p)[0]
 
 
 # -- pools -----------------------------------------------------------------------------------------
@@ -197,12 +231,14 @@ def weight_of(run, serving):
 def next_point(run, t):
     """Return the next time after t at which traffic bends, times since midnight; never if there is no traffic."""
     points = day_points(run)
+    if not len(points):
+        return np.int64(1 << 62)
     day = t // DAY_NS
     rest = t - day * DAY_NS
     for place in range(len(points)):
         if points[place] > rest:
             return day * DAY_NS + points[place]
-    return (day + 1) * DAY_NS + points[0] if len(points) else np.int64(1 << 62)
+    return (day + 1) * DAY_NS + points[0]
 
 
 @compiled

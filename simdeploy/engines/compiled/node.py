@@ -13,10 +13,10 @@ from simdeploy.engines.compiled.access import (
     waves,
 )
 from simdeploy.engines.compiled.clock import COUNTS, GETS_ORDER, IS_BACK, enqueue
-from simdeploy.engines.compiled.codes import CUSUM
+from simdeploy.engines.compiled.codes import BARRIER, CUSUM, IN_PROGRESS
 from simdeploy.engines.compiled.going_back import set_rollbacks
 from simdeploy.engines.compiled.jit import compiled, inlined
-from simdeploy.engines.compiled.limits import note_verdict
+from simdeploy.engines.compiled.limits import might_stop, note_verdict
 from simdeploy.engines.compiled.line import fails_unheard, online_again
 from simdeploy.engines.compiled.pools import crashes_change, let_serve, look_at_pools
 from simdeploy.engines.compiled.slots import resolve_slot
@@ -99,7 +99,25 @@ def count(run, node):
             if run.shared:
                 look_at_pools(run)
     run.news = True
-    run.is_rung = True
+    if has_failed or not _passes_unnoticed(run, wave):
+        run.is_rung = True
+
+
+@compiled
+def _passes_unnoticed(run, wave):
+    """Tell whether nobody acts upon a success in a shared service: its wave goes on, and only a failure may stop the rollout."""
+    policy = policy_of(run)
+    return (
+        run.shared
+        and policy.pacing == BARRIER
+        and policy.gate < 0
+        and not (run.has_more or run.goes_offline or run.failed_node_freezes)
+        and not (run.fails_when_stuck or run.fails_when_lost)
+        and run.reporting_delay == 0
+        and run.state == IN_PROGRESS
+        and not is_wave_over(run, wave)
+        and not might_stop(run, wave, 0)
+    )
 
 
 @compiled

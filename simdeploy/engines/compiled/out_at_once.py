@@ -10,11 +10,13 @@ from simdeploy.engines.compiled.access import (
     drawn,
     fates,
     lists,
+    policy_of,
     queue,
     scratch,
+    traffic,
 )
 from simdeploy.engines.compiled.jit import compiled, inlined
-from simdeploy.engines.compiled.load import traffic_between
+from simdeploy.engines.compiled.load import STARTS, end_of_piece, piece_at, traffic_between, within_piece
 from simdeploy.engines.compiled.sorting import first_not_below, sort
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
@@ -29,6 +31,7 @@ from simdeploy.engines.compiled.tables import (
     UP_AGAIN,
     WAVE,
 )
+from simdeploy.world.traffic import DAY_NS
 
 _LOW = (1 << 32) - 1
 # Lists that nobody needs any more: nodes that are not plain, and places of waves' starts among all instants.
@@ -115,13 +118,16 @@ def most_at_few_instants(run, horizon, k, n_listed, sums, lost):
             begin, length = _starting(run, node, horizon)
             sums[0] -= length >> 32
             sums[1] -= length & _LOW
-    if not run.leaves and (run.rollback_has_begun or not run.is_even):
+    counts_lost = not run.is_even and not run.shared  # there they are worked out from the load of pools
+    if counts_lost and run.n_classes == 1 and not (run.leaves or run.begins or run.rollback_has_begun):
+        lost[0] += _lost_at_starts(run, horizon, n_listed)
+    elif not run.leaves and (run.rollback_has_begun or counts_lost):
         place = 0
         for node in range(run.nodes):
             if place < n_listed and lists(run)[LISTED, place] == node:
                 place += 1
                 continue
-            if not run.begins and not run.is_even:
+            if not run.begins and counts_lost:
                 begin, length = _starting(run, node, horizon)
                 lost[0] += lost_between(run, node, begin, begin + length)
             begin, end = fate[BACK_FROM, node], min(back_at(run, node), until)
@@ -129,7 +135,7 @@ def most_at_few_instants(run, horizon, k, n_listed, sums, lost):
                 length = min(end, horizon) - min(begin, horizon)
                 sums[0] += length >> 32
                 sums[1] += length & _LOW
-                if not run.is_even:
+                if counts_lost:
                     lost[0] += lost_between(run, node, min(begin, horizon), min(end, horizon))
                 changes[first_not_below(instants, n, begin)] += 1
                 changes[first_not_below(instants, n, end)] -= 1
@@ -196,6 +202,34 @@ def _change_all_starting(run, until, n):
             changes[first_not_below(instants, n, end)] -= 1
     changes[at] += n_at
     changes[at + 1] -= n_at
+
+
+@compiled
+def _lost_at_starts(run, horizon, n_listed):
+    """Return the requests that are lost up to the horizon while nodes of one class start, except those that are listed."""
+    one, table, begins = classes(run)[0], traffic(run), policy_of(run).begins_in_week
+    day = low = high = end_low = end_high = np.int64(0)
+    piece = end_piece = one.first_piece
+    lost, listed = 0.0, 0
+    for node in range(run.nodes):
+        if listed < n_listed and lists(run)[LISTED, listed] == node:
+            listed += 1
+            continue
+        begin, length = _starting(run, node, horizon)
+        rest = begin + begins - day
+        if rest < 0 or rest + length >= DAY_NS:
+            lost += one.requests_per_second * traffic_between(run, 0, begin, begin + length)
+            day += rest // DAY_NS * DAY_NS
+            continue
+        if rest < low or rest >= high:
+            piece = piece_at(run, one, rest)
+            low, high = np.int64(table[STARTS, piece]), end_of_piece(one, table, piece)
+        end = rest + length
+        if end < end_low or end >= end_high:
+            end_piece = piece_at(run, one, end)
+            end_low, end_high = np.int64(table[STARTS, end_piece]), end_of_piece(one, table, end_piece)
+        lost += one.requests_per_second * (within_piece(table, end_piece, end) - within_piece(table, piece, rest))
+    return lost
 
 
 @compiled

@@ -7,6 +7,7 @@ from numba import types
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.access import (
     classes,
+    counted,
     drawn,
     fates,
     flips,
@@ -23,11 +24,13 @@ from simdeploy.engines.compiled.access import (
 from simdeploy.engines.compiled.clock import pop, push
 from simdeploy.engines.compiled.exposure import crash_rate, is_disturbed
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.lanes import fill
 from simdeploy.engines.compiled.load import change_pool, pool_of, sums_now, weight_of
 from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CLASS,
+    COUNT,
     INSTANCES,
     IS_MISSED,
     LOOK_FRACTION,
@@ -120,6 +123,7 @@ def _share(run, what, node, number):
 def _reset_pools(run):
     members, counts = pool_members(run), pool_counts(run)
     run.n_flips = run.met_requests = 0
+    fill(counted(run)[COUNT], -1)  # for whose words see `validation`
     for pool in range(run.n_pools):
         pool_times(run)[pool] = 0
         pool_sums(run)[pool, POOL_MET] = pool_sums(run)[pool, POOL_SHED] = 0.0
@@ -127,10 +131,10 @@ def _reset_pools(run):
             pool_looks(run)[pool, row] = 0.0
         for number in range(run.n_classes):
             counts[pool, 0, number] = counts[pool, 1, number] = 0
+    for row in range(N_MEMBER):
+        fill(members[row], 0)
+    fill(members[UP], 1)
     for node in range(run.nodes):
-        for row in range(N_MEMBER):
-            members[row, node] = 0
-        members[UP, node] = 1
         if run.goes_down:
             _begin_walks(run, node)
             is_down, following = _look_at(run, node, 0)

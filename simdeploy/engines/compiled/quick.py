@@ -22,7 +22,7 @@ from simdeploy.engines.compiled.access import (
     policy_of,
     today,
 )
-from simdeploy.engines.compiled.binomial import ALWAYS, words_of_rate
+from simdeploy.engines.compiled.binomial import ALWAYS
 from simdeploy.engines.compiled.codes import ORDER_INDEX
 from simdeploy.engines.compiled.exposure import is_disturbed
 from simdeploy.engines.compiled.health import is_undisturbed
@@ -30,7 +30,7 @@ from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.lanes import fill
 from simdeploy.engines.compiled.laws import CONSTANT
 from simdeploy.engines.compiled.line import begin_line, is_online, line_holds, look_at_lines, set_heard
-from simdeploy.engines.compiled.load import lowest_factor
+from simdeploy.engines.compiled.load import bounds_of_factor, words_between
 from simdeploy.engines.compiled.outlook import find_undegraded, look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import is_of_nodes
@@ -105,19 +105,22 @@ def set_quick_words(run):
 def _set_quick_words_by_traffic(run, until):
     """Do so for windows from now up to a time, of classes with traffic, where nodes meet different numbers of requests.
 
-    By Chernoff's bound at least a fraction r of n requests fail with a probability of at most exp(-n D), where each fails with
-    probability p < r, and D is the divergence of r from p. So the fewest requests of a window tell, and the highest p.
+    The fewest and the most requests of a window tell, and the highest p.
     """
     rule = policy_of(run)
-    rate = rule.rate_top / rule.rate_bottom
     for number in range(run.n_classes):
         one, chances = classes(run)[number], today(run)[number]
-        if one.first_piece < one.last_piece and rule.needed > 0 and (rule.peak >= 0 or rate >= 1):
-            seconds = rule.interval / NS_PER_S * lowest_factor(run, number, run.now, until)
-            fewest, own = math.floor(one.requests_per_second * seconds), one.baseline
-            chances.quick_word = words_of_rate(fewest, rate, own)[0]
-            hurt = 1 - (1 - own) * (1 - run.error_rate)
-            chances.quick_word_affected = words_of_rate(fewest, rate, hurt)[0]
+        if (
+            one.first_piece < one.last_piece
+            and rule.needed > 0
+            and (rule.peak >= 0 or rule.rate_top >= rule.rate_bottom)
+        ):
+            usual = one.requests_per_second * (rule.interval / NS_PER_S)
+            lowest, highest = bounds_of_factor(run, number, run.now, until)
+            fewest, most = np.int64(math.floor(usual * lowest)), np.int64(math.floor(usual * highest + 0.51))
+            chances.quick_word = words_between(rule, fewest, most, one.baseline)
+            hurt = 1 - (1 - one.baseline) * (1 - run.error_rate)
+            chances.quick_word_affected = words_between(rule, fewest, most, hurt)
             chances.bracket = chances.bracket_affected = -1
 
 

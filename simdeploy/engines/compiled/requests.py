@@ -9,7 +9,7 @@ from numba import types
 
 from simdeploy.engines.compiled.access import drawn, is_surged, load_starts, load_times, loads, policy_of, scratch
 from simdeploy.engines.compiled.fates import is_down_for_good
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.load import demand_at, integrate, next_point, pool_of, weight_of
 from simdeploy.engines.compiled.outcomes import LOST, LOST_EXCESS, MIN_CAPACITY_RATIO, SHED, SHED_EXCESS, real_rows
 from simdeploy.engines.compiled.outlook import look_ahead
@@ -53,7 +53,8 @@ def follow_pools(run, horizon, is_real):
     In what was real, or if only those nodes were out of service that would be down anyway.
     """
     times, codes = np.empty(run.room, np.int64), np.empty(run.room, np.int64)
-    n = _list_changes(run, horizon, is_real, times, codes)
+    missed = np.zeros((run.n_pools, run.n_classes), np.int64)
+    n = _list_changes(run, horizon, is_real, times, codes, missed)
     if n < 0:
         return -1.0, math.inf
     # By pool, in order of time.
@@ -78,7 +79,7 @@ def follow_pools(run, horizon, is_real):
             own_codes[place] = sorted_codes[first[pool] + order[place]]
         if is_real:
             load_starts(run)[pool] = piece
-        beyond, ratio, piece = _follow_pool(run, horizon, own_times, own_codes, piece, is_real)
+        beyond, ratio, piece = _follow_pool(run, horizon, own_times, own_codes, missed[pool], piece, is_real)
         if piece < 0:
             return -1.0, math.inf
         shed += beyond
@@ -89,8 +90,11 @@ def follow_pools(run, horizon, is_real):
 
 
 @compiled
-def _list_changes(run, horizon, is_real, times, codes):
-    """List when nodes begin and cease to be missed, and to be out of service; return how many, -1 if there is no room."""
+def _list_changes(run, horizon, is_real, times, codes, missed):
+    """List when nodes begin and cease to be missed, and to be out of service; return how many, -1 if there is no room.
+
+    Those that are missed from the start on are counted, by pool and class, and what comes after the horizon is left out.
+    """
     spans, until, n = scratch(run), horizon + 1, 0
     last = _last_to_leave(run, until)
     for node in range(run.nodes):
@@ -107,19 +111,27 @@ def _list_changes(run, horizon, is_real, times, codes):
             k = unite(run, 0, k)
         if n + 2 * k + 2 > run.room:
             return -1
-        code = 4 * (pool_of(run, node) * run.n_classes + drawn(run)[CLASS, node])
-        times[n], codes[n] = since, code + 2 * _MISSED + 1
-        times[n + 1], codes[n + 1] = upto, code + 2 * _MISSED
-        n += 2
+        pool, number = pool_of(run, node), drawn(run)[CLASS, node]
+        code = 4 * (pool * run.n_classes + number)
+        if since > 0:
+            n = _list(times, codes, n, since, code + 2 * _MISSED + 1, horizon)
+        else:
+            missed[pool, number] += 1
+        n = _list(times, codes, n, upto, code + 2 * _MISSED, horizon)
         for place in range(k):
-            times[n], codes[n] = spans[0, place], code + 2 * _OUT + 1
-            times[n + 1], codes[n + 1] = min(spans[1, place], upto), code + 2 * _OUT
-            n += 2
+            n = _list(times, codes, n, spans[0, place], code + 2 * _OUT + 1, horizon)
+            n = _list(times, codes, n, min(spans[1, place], upto), code + 2 * _OUT, horizon)
         if is_real and is_surged(run, node):
             n = _list_beside(run, node, k, code, upto, times, codes, n)
             if n < 0:
                 return -1
     return n
+
+
+@inlined
+def _list(times, codes, n, t, code, horizon):
+    times[n], codes[n] = t, code
+    return n + (t <= horizon)
 
 
 @compiled
@@ -153,16 +165,19 @@ def _last_to_leave(run, until):
 
 
 @compiled
-def _follow_pool(run, horizon, times, codes, piece, is_kept):
+def _follow_pool(run, horizon, times, codes, missed, piece, is_kept):
     """Return the requests shed, the lowest capacity over demand, and the next piece; -1 if there is not enough room."""
     counts = np.zeros((2, run.n_classes), np.int64)
+    for number in range(run.n_classes):
+        counts[_MISSED, number] = missed[number]
     midnight = policy_of(run).begins_in_week
     shed, lowest, met = 0.0, math.inf, 0.0
     t, place = np.int64(0), 0
     while True:
         while place < len(times) and times[place] <= t:
             code = codes[place]
-            counts[code // 2 % 2, code // 4 % run.n_classes] += 1 if code % 2 else -1
+            number = code // 4 % run.n_classes if run.n_classes > 1 else 0
+            counts[code // 2 % 2, number] += 1 if code % 2 else -1
             place += 1
         end = min(horizon, next_point(run, midnight + t) - midnight)
         if place < len(times):

@@ -28,6 +28,7 @@ from simdeploy.engines.compiled.gates import judges_waves
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.levels import near_level
 from simdeploy.engines.compiled.load import requests_met
+from simdeploy.engines.compiled.met_at_once import requests_met_at_once
 from simdeploy.engines.compiled.out_at_once import most_at_once
 from simdeploy.engines.compiled.outcomes import (
     DECISION_REQUESTS,
@@ -112,6 +113,8 @@ def _count_windows(run, whole):
             total += windows_of_whole
             requests += windows_of_whole * class_rule_of(run, policy, 0).requests
             first = run.nodes
+    starts, n_starts = scratch(run), 0
+    are_alike = varies and not run.shared and run.n_classes == 1 and run.changed_at == 0
     for node in range(first, run.nodes):
         windows = fate[WINDOWS, node]
         if windows:
@@ -122,10 +125,15 @@ def _count_windows(run, whole):
                 start = windows_from(run, node)
                 windows = min(windows, (until - start) // rule.interval) if start <= until else 0
             total += windows
-            if varies:
+            if are_alike:
+                starts[0, n_starts], starts[1, n_starts] = windows_from(run, node), windows
+                n_starts += 1
+            elif varies:
                 requests += requests_met(run, node, windows_from(run, node), windows)
             else:
                 requests += windows * class_rule_of(run, rule, drawn(run)[CLASS, node]).requests
+    if n_starts:
+        requests += requests_met_at_once(run, n_starts)
     if run.shared:
         requests += run.met_requests
     if judges_waves(policy):

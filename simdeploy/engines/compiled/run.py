@@ -220,6 +220,8 @@ _ROLLOUT = [
     ("any_order_late", _BOOL),  # whether an order to go back reached a node later than it was sent
     ("rollback_ended", _INT),
     ("queued", _INT),
+    ("n_in_ring", _INT),
+    ("first_in_ring", _INT),
     ("ran_too_long", _BOOL),
     # Gates: waves whose look is due, and nodes whose deadline is; whether one stops the rollout.
     ("looks_due", _INT),
@@ -341,7 +343,19 @@ _WORK = [(f"work_{what}", _INT) for what in ("sampled", "looks", "fates", "bundl
 PARTS = (
     *("draws", "fates", "rollbacks", "laws", "brackets", "bundles", "rollouts", "waves", "outcomes", "notes"),
     *("slots", "gates", "waits", "together", "partners", "tries", "downs", "undegraded", "lines", "openings"),
-    *("traffic", "requests", "validation", "met", "served", "pools", "windows", "shares", "looks", "changes"),
+    *(
+        "traffic",
+        "requests",
+        "validation",
+        "met",
+        "met_at_once",
+        "served",
+        "pools",
+        "windows",
+        "shares",
+        "looks",
+        "changes",
+    ),
 )
 # Rows of outcomes.
 _OUTCOMES = [("whole_at", _INT), ("real_at", _INT), ("n_rows", _INT)]

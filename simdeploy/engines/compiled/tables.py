@@ -131,8 +131,9 @@ POOL_MET, POOL_SHED, POOL_SERVED, N_POOL = range(4)
 # requests and the fraction that was shed.
 LOOK_MET, LOOK_SHED, LOOK_SECONDS, LOOK_FRACTION, N_LOOK = range(5)
 # Rows of the table of members of pools, one column per node: how many instances of it serve but for crashes; whether it is missed,
-# and is up; which entry for its next crash or repair counts; and windows in a row.
-INSTANCES, IS_MISSED, UP, VERSION, HEALTHY, UNHEALTHY, N_MEMBER = range(7)
+# and is up; which entry for its next crash or repair counts; and windows in a row. The last two are a ring of nodes in the order in which
+# their windows end, and of when they do.
+INSTANCES, IS_MISSED, UP, VERSION, HEALTHY, UNHEALTHY, IN_RING, ENDS_AT, N_MEMBER = range(9)
 # Rows of the table of what nodes met: both sums of its pool at the end of its last window, the seconds of requests of that window
 # and the fraction that was shed; the same of the pool of the node that it is compared with.
 MET, MET_SHED, MET_SECONDS, MET_FRACTION, OLD_MET, OLD_SHED, OLD_SECONDS, OLD_FRACTION, N_MET = range(9)

@@ -11,32 +11,44 @@ from numba import types
 
 from simdeploy.engines.compiled.access import (
     classes,
+    counted,
     drawn,
     fates,
     is_surged,
     met,
     needed_of,
+    peak_words,
     policy_of,
     policy_of_node,
     pool_members,
     windows_from,
 )
-from simdeploy.engines.compiled.binomial import words_of_rate
-from simdeploy.engines.compiled.clock import ENDS_WINDOW, FAILS_TRY, GETS_VERDICT, HAS_STARTED, MISSES_DEADLINE, enqueue
+from simdeploy.engines.compiled.binomial import surely_healthy_word, words_of_rate
+from simdeploy.engines.compiled.clock import (
+    ENDS_WINDOW,
+    FAILS_TRY,
+    GETS_VERDICT,
+    HAS_STARTED,
+    MISSES_DEADLINE,
+    enqueue,
+    enqueue_window,
+)
 from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.gates import happens_before_gate, is_observed, judges_waves
 from simdeploy.engines.compiled.health import find_healthy_run
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.line import set_heard
-from simdeploy.engines.compiled.load import count_requests, lowest_factor, requests_met
+from simdeploy.engines.compiled.load import allowed_of, bounds_of_factor, count_requests, requests_met
 from simdeploy.engines.compiled.node import go_back, hear_of
 from simdeploy.engines.compiled.parts import part
+from simdeploy.engines.compiled.philox import draw_window
 from simdeploy.engines.compiled.pools import begin_windows, crashes_change, end_window, let_serve, set_missed
 from simdeploy.engines.compiled.prober import is_healthy, requests_within
 from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CLASS,
+    COUNT,
     DEADLINE,
     EARLIER,
     HAS_FAILED,
@@ -44,12 +56,14 @@ from simdeploy.engines.compiled.tables import (
     HEARD,
     MET_FRACTION,
     MET_SECONDS,
+    N_AT_ONCE,
     NEVER,
     OBSERVED,
     RESOLVED,
     STARTED,
     TRIED,
     UNHEALTHY,
+    WINDOW_WORD,
     WINDOWS,
     WINDOWS_FROM,
 )
@@ -105,7 +119,7 @@ def _find_bounds(run, node, start, end):
     level, then with the release's.
     """
     rule, number = policy_of(run), drawn(run)[CLASS, node]
-    seconds = rule.interval / NS_PER_S * lowest_factor(run, number, start, end)
+    seconds = rule.interval / NS_PER_S * bounds_of_factor(run, number, start, end)[0]
     fewest, rate = math.floor(classes(run)[number].requests_per_second * seconds), rule.rate_top / rule.rate_bottom
     own = own_level(run, node)
     surely, beyond = words_of_rate(fewest, rate, own)
@@ -171,7 +185,7 @@ def happens_while_sharing(run, node, what):
     if fate[RESOLVED, node] == NEVER and what != MISSES_DEADLINE and windows_from(run, node) < NEVER:
         end = run.now + policy_of_node(run, node).interval
         if end <= fate[DEADLINE, node]:
-            enqueue(run, end, node, ENDS_WINDOW)
+            enqueue_window(run, end, node)
         elif fate[OBSERVED, node] == NEVER:
             enqueue(run, fate[DEADLINE, node], node, MISSES_DEADLINE)
 
@@ -190,7 +204,9 @@ def _end_window(run, node):
         return
     if rule.tries_unhealthy:
         window += fate[EARLIER, node]
-    if is_healthy(run, node, window, run.now - rule.interval, run.now, requests, met(run)[MET_FRACTION, node]):
+    if _is_quickly_healthy(run, node, window, requests) or is_healthy(
+        run, node, window, run.now - rule.interval, run.now, requests, met(run)[MET_FRACTION, node]
+    ):
         members[HEALTHY, node] += 1
         if not rule.cumulative:
             members[UNHEALTHY, node] = 0
@@ -206,6 +222,35 @@ def _end_window(run, node):
         members[HEALTHY, node] = 0
     if rule.failure_threshold > 0 and members[UNHEALTHY, node] >= rule.failure_threshold:
         _resolve(run, node, True)
+
+
+@compiled
+def _is_quickly_healthy(run, node, window, requests):
+    """Tell whether a window is surely healthy, of a node that nothing disturbs in a fleet of one class with one level of errors.
+
+    A word up to which windows with so many requests are healthy is kept for the next ones, in a table that only gates need otherwise.
+    """
+    policy, one = policy_of(run), classes(run)[0]
+    if (
+        run.n_classes > 1
+        or run.goes_down
+        or run.degrades
+        or run.changed_at > 0
+        or policy.gate >= 0
+        or one.baseline != one.baseline
+        or met(run)[MET_FRACTION, node] > 0
+        or added_level(run, node) > 0
+    ):
+        return False
+    keys, words = counted(run)[COUNT], counted(run)[WINDOW_WORD]
+    place = requests & (N_AT_ONCE - 1)
+    if keys[place] != requests:
+        keys[place] = requests
+        words[place] = surely_healthy_word(allowed_of(policy, requests), requests, one.baseline)
+    # Nearly always the highest of all its words tells.
+    if policy.peak >= 0 and window < policy.needed and peak_words(run)[policy.peak, node] <= words[place]:
+        return True
+    return draw_window(run, node, window) <= words[place]
 
 
 @compiled
