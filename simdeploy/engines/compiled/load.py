@@ -268,7 +268,10 @@ def sums_now(run, pool, t):
     while first < last:
         end = min(last, next_point(run, first))
         after = demand_at(run, counts[0], end)
-        added, beyond = integrate(before / served, after / served, run.capacity, (end - first) / NS_PER_S)
+        load = before / served
+        added, beyond = integrate(
+            load, load if after == before else after / served, run.capacity, (end - first) / NS_PER_S
+        )
         met += added
         shed += beyond
         first, before = end, after

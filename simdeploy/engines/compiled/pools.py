@@ -56,7 +56,7 @@ from simdeploy.engines.compiled.tables import (
     VERSION,
 )
 
-_RESETS, _SERVES, _IS_MISSED, _CRASHES, _BEGINS, _ENDS, _IS_LOOKED_AT = range(7)
+_RESETS, _SERVES, _IS_MISSED, _CRASHES, _FOLLOWS, _IS_LOOKED_AT = range(6)
 
 
 @compiled
@@ -84,18 +84,6 @@ def crashes_change(run, node):
 
 
 @compiled
-def begin_windows(run, node):
-    """Note what a node's pool met up to now, when its windows begin."""
-    _share(run, _BEGINS, node, 0)
-
-
-@compiled
-def end_window(run, node):
-    """Note what a node met in the window that ends now, and the node that it is compared with."""
-    _share(run, _ENDS, node, 0)
-
-
-@compiled
 def look_at_pools(run):
     """Note what every pool met since the last look at running nodes."""
     _share(run, _IS_LOOKED_AT, 0, 0)
@@ -111,10 +99,8 @@ def _share(run, what, node, number):
         _set_missed(run, node, number != 0)
     elif what == _CRASHES:
         _crashes_change(run, node)
-    elif what == _BEGINS:
-        _begin_windows(run, node)
-    elif what == _ENDS:
-        _end_window(run, node)
+    elif what == _FOLLOWS:
+        _follow(run, run.now)
     else:
         _look_at_pools(run)
 
@@ -254,8 +240,10 @@ def _crashes_change(run, node):
 
 
 @compiled
-def _begin_windows(run, node):
-    _follow(run, run.now)
+def begin_windows(run, node):
+    """Note what a node's pool met up to now, when its windows begin."""
+    if run.n_flips:
+        _share(run, _FOLLOWS, 0, 0)
     met(run)[MET, node], met(run)[MET_SHED, node] = sums_now(run, pool_of(run, node), run.now)
     if policy_of(run).gate_compares and lists(run)[PARTNER, node] >= 0:
         pool = pool_of(run, lists(run)[PARTNER, node])
@@ -263,8 +251,10 @@ def _begin_windows(run, node):
 
 
 @compiled
-def _end_window(run, node):
-    _follow(run, run.now)
+def end_window(run, node):
+    """Note what a node met in the window that ends now, and the node that it is compared with."""
+    if run.n_flips:
+        _share(run, _FOLLOWS, 0, 0)
     table = met(run)
     here, shed = sums_now(run, pool_of(run, node), run.now)
     seconds = here - table[MET, node]

@@ -60,13 +60,13 @@ def follow_pools(run, horizon, is_real):
     # By pool, in order of time.
     first = np.zeros(run.n_pools + 1, np.int64)
     for place in range(n):
-        first[codes[place] // (4 * run.n_classes) + 1] += 1
+        first[_pool_of_code(run, codes[place]) + 1] += 1
     for pool in range(run.n_pools):
         first[pool + 1] += first[pool]
     ahead = first.copy()
     sorted_times, sorted_codes = np.empty(n, np.int64), np.empty(n, np.int64)
     for place in range(n):
-        pool = codes[place] // (4 * run.n_classes)
+        pool = _pool_of_code(run, codes[place])
         sorted_times[ahead[pool]] = times[place]
         sorted_codes[ahead[pool]] = codes[place]
         ahead[pool] += 1
@@ -89,6 +89,11 @@ def follow_pools(run, horizon, is_real):
     return shed, lowest
 
 
+@inlined
+def _pool_of_code(run, code):
+    return code // (4 * run.n_classes) if run.n_pools > 1 else 0
+
+
 @compiled
 def _list_changes(run, horizon, is_real, times, codes, missed):
     """List when nodes begin and cease to be missed, and to be out of service; return how many, -1 if there is no room.
@@ -96,6 +101,9 @@ def _list_changes(run, horizon, is_real, times, codes, missed):
     Those that are missed from the start on are counted, by pool and class, and what comes after the horizon is left out.
     """
     spans, until, n = scratch(run), horizon + 1, 0
+    if not (is_real or run.goes_down or run.begins or run.leaves) and run.n_classes == 1 and run.n_pools == 1:
+        missed[0, 0] = run.nodes
+        return n
     last = _last_to_leave(run, until)
     for node in range(run.nodes):
         since, upto = scope(run, node, until)
@@ -167,7 +175,7 @@ def _last_to_leave(run, until):
 @compiled
 def _follow_pool(run, horizon, times, codes, missed, piece, is_kept):
     """Return the requests shed, the lowest capacity over demand, and the next piece; -1 if there is not enough room."""
-    counts = np.zeros((2, run.n_classes), np.int64)
+    counts, serving = np.zeros((2, run.n_classes), np.int64), np.zeros(run.n_classes, np.int64)
     for number in range(run.n_classes):
         counts[_MISSED, number] = missed[number]
     midnight = policy_of(run).begins_in_week
@@ -183,7 +191,9 @@ def _follow_pool(run, horizon, times, codes, missed, piece, is_kept):
         if place < len(times):
             end = min(end, times[place])
         before, after = demand_at(run, counts[0], midnight + t), demand_at(run, counts[0], midnight + end)
-        served, seconds = weight_of(run, counts[0] - counts[1]), (end - t) / NS_PER_S
+        for number in range(run.n_classes):
+            serving[number] = counts[_MISSED, number] - counts[_OUT, number]
+        served, seconds = weight_of(run, serving), (end - t) / NS_PER_S
         peak = max(before, after)
         if peak > 0:
             lowest = min(lowest, run.capacity * served / peak)
