@@ -338,6 +338,22 @@ def test_failures_of_several_waves() -> None:
     assert sum("failures of several waves" in each.gates for each in seen) > 10
 
 
+def test_a_batch_is_due_when_a_gate_looks() -> None:
+    """A node that never tells its gate anything is looked at again and again, but the last batch goes when it is due meanwhile. [property]"""
+    idle = {"name": "idle", "share": 0.3, "requests_per_second": 0, "update_duration": 40}
+    raw = {
+        "name": "batches",
+        "fleet": {"nodes": 12, "update_duration": 12, "requests_per_second": 7, "classes": [idle]},
+        "orchestrator": {"pacing": "rate", "rate": {"per_minute": 1}, "on_failure": "continue"},
+        "policies": {"p": {"strategy": "rolling", "health_check": {"deadline": "5m", "gate": {"kind": "bayes"}}}},
+    }
+    scenario = Scenario.from_dict(raw)
+    policies = list(scenario.policies.values())
+    expected = run(scenario, policies, "reference", 2, 0, 20)
+    assert not differences(["p"], expected, run(scenario, policies, "compiled", 2, 0, 20))
+    assert {row["makespan_s"] for row in expected[0]} >= {11 * 60 + 300.0}
+
+
 @pytest.mark.parametrize("chunk", range(2))
 def test_policies_at_once_are_policies_one_by_one(chunk: int) -> None:
     """Many policies at once, of several types, and replications in parts, give exactly what each gives alone. [property]"""

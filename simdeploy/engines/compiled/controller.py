@@ -100,9 +100,11 @@ def run_rollout(run):
         batch_is_due(run)  # its clock runs from the start, even if a pause at 0 s holds the batch back
     while True:
         _let_happen(run)
-        if run.is_rung:
+        if run.is_rung or run.looks_due:
+            run.only_looks = not run.is_rung
             run.is_rung = False
             _act(run)
+            run.looks_due = 0
             if run.rollback_is_asked or run.n_due:
                 act_on_rollback(run)
             continue
@@ -226,7 +228,7 @@ def _let_happen(run):
             try_again(run, node)
         elif run.shared and (what == HAS_STARTED or what == ENDS_WINDOW or what == MISSES_DEADLINE):
             happens_while_sharing(run, node, what)
-            if not run.is_rung and now < next_in_queue(run) < until:
+            if not (run.is_rung or run.looks_due) and now < next_in_queue(run) < until:
                 now = run.now = next_in_queue(run)
         elif HAS_STARTED <= what < GIVES_UP_SLOT:
             happens_before_gate(run, node, what)

@@ -177,7 +177,6 @@ def happens_before_gate(run, node, what):
         if is_open and run.makespan == NEVER and not run.watch_has_ended:
             table[LOOK_DUE, wave] = 1
             run.looks_due += 1
-            run.is_rung = True
             enqueue(run, run.now + policy_of(run).interval, wave, IS_LOOKED_AT)
         return
     if what == MEETS_DEADLINE and not _is_told_each(run):

@@ -117,8 +117,10 @@ def pass_together(run, wave):
 
 @compiled
 def goes_to_next_look(run):
-    """Go to the next look at a wave, if nothing else happens until then."""
+    """Go to the next look at a wave, if nothing else happens until then, nor is there anything else to do now, such as to send a batch."""
     at, events = run.now + policy_of(run).interval, queue(run)
+    if not run.only_looks:
+        return False
     if run.has_more or run.any_waits or run.shared or run.n_due or run.is_rung or run.clock != NO_CLOCK:
         return False
     if run.awaits_opening or next_visit(run) <= at or events[1, 0] & EVENT_MASK != IS_LOOKED_AT or events[0, 0] != at:

@@ -225,6 +225,7 @@ _ROLLOUT = [
     ("ran_too_long", _BOOL),
     # Gates: waves whose look is due, and nodes whose deadline is; whether one stops the rollout.
     ("looks_due", _INT),
+    ("only_looks", _BOOL),
     ("n_due", _INT),
     ("gate_alarm", _BOOL),
     ("n_ranked", _INT),  # looks whose error rates are kept
