@@ -489,9 +489,17 @@ def test_compiled_code_is_kept_under_its_sources(monkeypatch: pytest.MonkeyPatch
     jit.source_number.cache_clear()
     assert jit.source_number() == before
     store, codegen = kernel._run._cache, kernel._run.targetctx.codegen()
-    kept = store._index_key(kernel._SIGNATURE, codegen)
+    kept, name = store._index_key(kernel._SIGNATURE, codegen), store._cache_file._data_name(1)
     monkeypatch.setattr(jit, "source_number", lambda: before + 1)
     assert store._index_key(kernel._SIGNATURE, codegen) != kept
+    assert store._cache_file._data_name(1) != name
+
+
+def test_code_that_is_not_written_yet(compiled_engine: None, monkeypatch: pytest.MonkeyPatch):
+    """Code that another process has put into the index, but not yet into a file, is not there. [contract]"""
+    assert jit.is_cached(kernel._run, kernel._SIGNATURE)
+    monkeypatch.setattr(kernel._run._cache._cache_file, "_data_path", lambda name: f"{name} later")
+    assert not jit.is_cached(kernel._run, kernel._SIGNATURE)
 
 
 @pytest.mark.parametrize(

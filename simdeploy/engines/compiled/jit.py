@@ -48,9 +48,15 @@ def entry(*, cache: bool = False) -> Callable[[Callable[..., Any]], Any]:
 
 
 def _keep_under_sources(store: Any) -> None:
-    """Make `source_number` part of what a function's code is kept under."""
-    key_of = store._index_key  # noqa: SLF001
+    """Make `source_number` part of what a function's code is kept under, and of its file's name.
+
+    numba writes into its index which file holds the code before that is written, and uses names again: a process that came in between
+    would load what other sources were compiled to.
+    """
+    key_of, files = store._index_key, store._cache_file  # noqa: SLF001
+    name_of = files._data_name  # noqa: SLF001
     store._index_key = lambda signature, codegen: (*key_of(signature, codegen), source_number())  # noqa: SLF001
+    files._data_name = lambda number: f"{source_number():x}-{name_of(number)}"  # noqa: SLF001
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -109,8 +115,9 @@ def is_cached(dispatcher: Any, signature: Any) -> bool:
     """Tell whether numba has the code of a function on disk, without loading it."""
     try:
         store = dispatcher._cache  # noqa: SLF001 - there is no public way to ask
-        index = store._cache_file._load_index()  # noqa: SLF001
-        return store._index_key(signature, dispatcher.targetctx.codegen()) in index  # noqa: SLF001
+        files = store._cache_file  # noqa: SLF001
+        name = files._load_index().get(store._index_key(signature, dispatcher.targetctx.codegen()))  # noqa: SLF001
+        return name is not None and Path(files._data_path(name)).is_file()  # noqa: SLF001
     except (AttributeError, OSError):
         return False
 
