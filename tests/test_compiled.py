@@ -36,11 +36,18 @@ from simdeploy.engines.compiled import (
     sorting,
     special,
 )
-from simdeploy.engines.compiled.binomial import failed_of, is_healthy_word, last_healthy_word
+from simdeploy.engines.compiled.binomial import (
+    ALWAYS,
+    failed_of,
+    is_healthy_word,
+    last_healthy_word,
+    surely_healthy_word,
+)
 from simdeploy.engines.compiled.engine import prepare_compiled, run_compiled
 from simdeploy.engines.compiled.jit import entry
+from simdeploy.engines.compiled.load import allowed_of, words_between
 from simdeploy.engines.compiled.lowering_rules import _exact_in_64_bits
-from simdeploy.engines.compiled.records import PROCESS_RECORD, make_table
+from simdeploy.engines.compiled.records import POLICY_RECORD, PROCESS_RECORD, make_table
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.shortcuts import shortcuts
 from simdeploy.engines.running import run_block
@@ -107,6 +114,15 @@ def ask_words(records, stream, nodes, index, out):
 def ask_binomial(allowed, requests, p, word):
     healthy = is_healthy_word(word, allowed, requests, p)
     return last_healthy_word(allowed, requests, p), healthy, failed_of(requests, p, (word + 0.5) * 2.0**-52)
+
+
+@entry()
+def ask_surely(policies, allowed, fewest, most, p):
+    """Also the highest word up to which all windows with so few to so many requests are healthy under a policy."""
+    least = np.int64(ALWAYS)
+    for requests in range(fewest, most + 1):
+        least = min(least, last_healthy_word(allowed_of(policies[0], requests), requests, p))
+    return surely_healthy_word(allowed, fewest, p), words_between(policies[0], fewest, most, p), least
 
 
 @entry()
@@ -311,6 +327,34 @@ def test_windows_step_where_the_cdf_is(requests: int, share: float, p: float, wo
     _, is_healthy, failed = ask_binomial(allowed, requests, p, near)
     assert is_healthy == (near <= last)
     assert failed == failed_requests(requests, p, (near + 0.5) * 2.0**-52)
+
+
+@given(
+    requests=st.one_of(st.integers(0, 3000), st.integers(999_990, 1_000_010), st.just(1 << 40)),
+    share=st.floats(0, 1),
+    more=st.integers(0, 200),
+    p=st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.004, 0.25, 1.0, math.nan])),
+    rate=st.fractions(0, 1, max_denominator=1000),
+    idle=st.booleans(),
+)
+@example(1_000_001, 1.0, 0, 1 - 1e-9, Fraction(1), True)
+def test_bounds_on_words_of_windows(requests: int, share: float, more: int, p: float, rate: Fraction, idle: bool):
+    """Words up to which windows are surely healthy are not above the exact ones, and just below them where a value of the cdf tells. [oracle]"""
+    policies = np.zeros(1, POLICY_RECORD)
+    policies["rate_top"], policies["rate_bottom"], policies["idle_is_healthy"] = rate.numerator, rate.denominator, idle
+    allowed = min(int(share * requests), max(requests - 1, 0))
+    surely, between, least = ask_surely(policies, allowed, requests, requests + more, p)
+    if math.isnan(p):
+        assert between == -1
+        return
+    exact = ask_binomial(allowed, requests, p, 0)[0]
+    close = math.ceil(3e-12 * 2**52)
+    assert surely <= exact or p == 0
+    assert between <= least or p == 0
+    if requests <= 1_000_000:
+        assert surely >= exact - close
+    if requests + more <= 1_000_000 and rate * more < 6:
+        assert between >= least - close
 
 
 @settings(max_examples=300)

@@ -42,11 +42,15 @@ def last_healthy_word(allowed, requests, p):
 
 @compiled
 def surely_healthy_word(allowed, requests, p):
-    """Return a word up to which such a window is surely healthy, mostly little less than `last_healthy_word`, from one value of the cdf."""
-    if allowed < 0 or p >= 1.0 or requests > _MOST_REQUESTS:
-        return np.int64(NEVER)
-    if allowed >= requests:
+    """Return a word up to which such a window is surely healthy, mostly little less than `last_healthy_word`, from one value of the cdf
+    or, of very many requests, Chernoff's bound.
+    """
+    if allowed >= requests >= 0 or (p <= 0.0 and allowed >= 0):
         return np.int64(ALWAYS)
+    if allowed < 0 or p >= 1.0 or requests - 1 == allowed >= _MOST_REQUESTS:
+        return np.int64(NEVER)
+    if requests > _MOST_REQUESTS:
+        return words_of_rate(requests, (allowed + 1) / requests, p)[0]
     log_none = requests * math.log1p(-p)
     if requests * p <= _LONGEST_MEAN and log_none >= _SMALLEST_LOG:
         cdf = _table_cdf(allowed, requests, p, log_none)
