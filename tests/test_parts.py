@@ -212,19 +212,20 @@ def test_a_process_compiles_what_it_is_asked_for(made_up: dict[str, parts.Part],
 
 def test_how_many_processes_compile(monkeypatch: pytest.MonkeyPatch):
     """One for each of up to four cores, if they are done sooner than this one alone; none beside other workers, nor where none can hand code over. [contract]"""
+    five, entry = ["rollouts", "bundles", "outcomes", "fates", "entry"], parts._known["entry"].function
     for n_cores, n_others in ((1, 0), (2, 1), (4, 3), (64, 3)):
         monkeypatch.setattr(parts.os, "sched_getaffinity", lambda _, n=n_cores: set(range(n)), raising=False)
-        assert parts._count_others([5, 4, 3, 2, 1]) == n_others
-    assert parts._count_others([]) == parts._count_others([9]) == parts._count_others([1, 1]) == 0
-    assert parts._count_others([2, 1, 1]) == 1
+        assert parts._count_others(five) == n_others
+    assert parts._count_others([]) == parts._count_others(["rollouts"]) == parts._count_others(["lines", "met"]) == 0
+    assert parts._count_others(["fates", "waves", "lines"]) == 1
     with monkeypatch.context() as changed:
-        changed.setattr(parts._known["entry"].function, "_cache", caching.NullCache())
-        assert parts._count_others([5, 4]) == 0
+        changed.setattr(entry, "_cache", caching.NullCache())
+        assert parts._count_others(five) == 0
     with monkeypatch.context() as changed:
         changed.setattr(parts.multiprocessing, "parent_process", lambda: "a process")
-        assert parts._count_others([5, 4]) == 0
+        assert parts._count_others(five) == 0
     monkeypatch.setattr(parts.sys, "executable", "")
-    assert parts._count_others([5, 4]) == 0
+    assert parts._count_others(five) == 0
 
 
 def test_what_is_to_be_compiled_depends_on_what_is_asked(monkeypatch: pytest.MonkeyPatch):

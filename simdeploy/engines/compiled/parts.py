@@ -123,8 +123,11 @@ def _call_by_address(name: str) -> Any:
 
 def expect_seconds(names: Collection[str] | None = None) -> float:
     """Return how long compiling some parts, or all, takes here, roughly; 0 if they are ready."""
-    seconds = [_known[name].seconds for name in _find_missing(_known if names is None else names)]
-    n_others = _count_others(seconds)
+    return _expect(_find_missing(_known if names is None else names))
+
+
+def _expect(missing: Sequence[str]) -> float:
+    seconds, n_others = [_known[name].seconds for name in missing], _count_others(missing)
     return max((sum(seconds) + n_others * _STARTING_S) / (1 + n_others), *seconds, 0)
 
 
@@ -144,16 +147,13 @@ def _load_parts(names: Collection[str]) -> None:
     with _compiling:
         missing = _find_missing(names)
         if missing:
-            announce(expect_seconds(names))
+            announce(_expect(missing))
         left = _Left(missing)
         with shortcuts(), ExitStack() as stack:
-            helpers = [
-                stack.enter_context(_Helper(left))
-                for _ in range(_count_others([_known[name].seconds for name in missing]))
-            ]
+            helpers = [stack.enter_context(_Helper(left)) for _ in range(_count_others(missing))]
             for name in left.take():
                 _known[name].load()
-            for name in names:  # what the others have done by now, while they do the rest
+            for name in names if helpers else ():  # what others have done by now, while they do the rest
                 if _known[name].is_ready:
                     _known[name].load()
             for helper in helpers:
@@ -169,15 +169,16 @@ def _find_missing(names: Iterable[str]) -> list[str]:
     return sorted(missing, key=lambda name: (-_known[name].seconds, name))
 
 
-def _count_others(seconds: Sequence[float]) -> int:
-    """Return how many other processes help: none beside other workers, which do the same, nor where none can hand code over."""
+def _count_others(missing: Sequence[str]) -> int:
+    """Return how many other processes help to compile parts: none beside other workers, which do the same, nor where none can hand code over."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     is_python = bool(sys.executable) and not getattr(sys, "frozen", False)
     can_hand_over = has_folder(_known["entry"].function)
     if not is_python or not can_hand_over or multiprocessing.parent_process() is not None:
         return 0
-    worth = int(sum(seconds) / _STARTING_S)  # processes that have something to do once they have started
-    return max(min(n_cores, _MOST_PROCESSES, len(seconds), worth) - 1, 0)
+    # So many have something left to do once they have started.
+    worth = int(sum(_known[name].seconds for name in missing) / _STARTING_S)
+    return max(min(n_cores, _MOST_PROCESSES, len(missing), worth) - 1, 0)
 
 
 class _Left:

@@ -74,13 +74,15 @@ def let_serve(run, node, instances):
 @compiled
 def set_missed(run, node, is_missed):
     """Take note that a node is missed from now on, or not any more."""
-    _share(run, _IS_MISSED, node, is_missed)
+    if pool_members(run)[IS_MISSED, node] != is_missed:
+        _share(run, _IS_MISSED, node, is_missed)
 
 
 @compiled
 def crashes_change(run, node):
     """Note that an update changes a node's crashes from now on: that it has started, or goes back."""
-    _share(run, _CRASHES, node, 0)
+    if run.goes_down:
+        _share(run, _CRASHES, node, 0)
 
 
 @compiled
@@ -213,16 +215,13 @@ def _let_serve(run, node, instances):
 def _set_missed(run, node, is_missed):
     _follow(run, run.now)
     members = pool_members(run)
-    if members[IS_MISSED, node] != is_missed:
-        members[IS_MISSED, node] = is_missed
-        change = 1 if is_missed else -1
-        change_pool(run, node, run.now, change, change * members[INSTANCES, node] if members[UP, node] else 0)
+    members[IS_MISSED, node] = is_missed
+    change = 1 if is_missed else -1
+    change_pool(run, node, run.now, change, change * members[INSTANCES, node] if members[UP, node] else 0)
 
 
 @compiled
 def _crashes_change(run, node):
-    if not run.goes_down:
-        return
     _follow(run, run.now)
     if is_disturbed(run, node):
         walk = _crashes_of(run, node)

@@ -144,14 +144,7 @@ def _inverse_limited_mean(law, target):
         values = floats_of(law)
         return target if target <= values[1, 0] else _interpolate(target, values[1], values[0])
     grid = floats_of(law)
-    x = grid[0, count_up_to(grid[1], target) - 1]
-    for _ in range(_MOST_STEPS):
-        slope = survival(law, x)
-        step = (target - _limited_mean(law, x)) / slope if slope > 0 else 0.0
-        if not step > _SMALLEST_STEP * x:
-            break
-        x += step
-    return x
+    return _reach(law, grid[0, count_up_to(grid[1], target) - 1], target, False)
 
 
 @compiled
@@ -176,10 +169,16 @@ def _inverse_expected_excess(law, target):
             low = middle + 1
         else:
             high = middle
-    x = grid[0, low - 1]
+    return _reach(law, grid[0, low - 1], target, True)
+
+
+@compiled
+def _reach(law, x, target, falls):
+    """Go up from a point of the grid, by Newton's steps, until the limited mean has risen, or the expected excess has fallen, to a target."""
     for _ in range(_MOST_STEPS):
         slope = survival(law, x)
-        step = (_expected_excess(law, x) - target) / slope if slope > 0 else 0.0
+        left = _expected_excess(law, x) - target if falls else target - _limited_mean(law, x)
+        step = left / slope if slope > 0 else 0.0
         if not step > _SMALLEST_STEP * x:
             break
         x += step

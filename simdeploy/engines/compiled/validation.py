@@ -54,7 +54,6 @@ from simdeploy.engines.compiled.tables import (
     HAS_FAILED,
     HEALTHY,
     HEARD,
-    IS_MISSED,
     MET_FRACTION,
     MET_SECONDS,
     N_AT_ONCE,
@@ -165,10 +164,8 @@ def happens_while_sharing(run, node, what):
     if what == HAS_STARTED:
         # A node that is tried again, because it was unhealthy, served all the time.
         if fate[STARTED, node] == run.now:
-            if run.goes_down:
-                crashes_change(run, node)
-            if not pool_members(run)[IS_MISSED, node]:
-                set_missed(run, node, True)
+            crashes_change(run, node)
+            set_missed(run, node, True)
             # Without windows or a gate a node runs at once.
             is_beside = is_surged(run, node) and fate[RESOLVED, node] > run.now
             let_serve(run, node, 2 if is_beside else 1)
