@@ -77,7 +77,19 @@ def _as(module: Any, linkage: str) -> Any:
 
 
 class _OwnLower(Lower):
-    """Lowering in which an item of an array takes no more than its address."""
+    """Lowering in which an item of an array takes no more than its address, and operators are those of their operands' types."""
+
+    def lower_binop(self, resty: Any, expr: Any, op: Any) -> Any:
+        # numba would first look for operators of constants, which only powers have.
+        signature = self.fndesc.calltypes[expr]
+        operands = [
+            self.context.cast(self.builder, self.loadvar(operand.name), self.typeof(operand.name), kind)
+            for operand, kind in zip((expr.lhs, expr.rhs), signature.args, strict=True)
+        ]
+        operator = self.context.typing_context.resolve_value_type(op)
+        known = operator.get_call_type(self.context.typing_context, signature.args, {})
+        result = self.context.get_function(operator, known)(self.builder, operands)
+        return self.context.cast(self.builder, result, signature.return_type, resty)
 
     def lower_getitem(self, resty: Any, expr: Any, value: Any, index: Any, signature: Any) -> Any:
         table_type = self.typeof(value.name)
@@ -131,6 +143,7 @@ class _LinkedLowering(typed_passes.NativeLowering):
         super().run_pass(state)
         state.flags.no_compile = False
         done = state["cr"]
+        done.fndesc.typemap = done.fndesc.calltypes = None  # which hold all instructions in memory
         name = done.fndesc.qualname.rsplit(".", 1)[-1]
         # numba finds the code of a callee by this object, which so has to be one of its own.
         key = _make_function(done.fndesc.lookup_module(), name, "", _REFUSAL, done.env, (state.library,))
@@ -160,10 +173,13 @@ def _owns_arrays(state: Any) -> bool:
         for call in block.find_exprs("call"):
             result, function = state.calltypes[call].return_type, state.typemap[call.func.name]
             parts: Any = result if isinstance(result, types.BaseTuple) else (result,)
-            is_view = isinstance(function, types.Function) and issubclass(function.templates[0], _IntrinsicTemplate)
-            if not is_view and any(isinstance(part, types.Array) for part in parts):
+            if any(isinstance(part, types.Array) for part in parts) and not _makes_view(function):
                 return True
     return False
+
+
+def _makes_view(function: Any) -> bool:
+    return isinstance(function, types.Function) and issubclass(function.templates[0], _IntrinsicTemplate)
 
 
 # What the code here does not use: closures, `with`, expressions of whole arrays and the like.
@@ -174,6 +190,7 @@ _UNUSED = {
     untyped_passes.LiteralPropagationSubPipelinePass,
     untyped_passes.LiteralUnroll,
     untyped_passes.MakeFunctionToJitFunction,
+    typed_passes.AnnotateTypes,
     typed_passes.InlineOverloads,
     typed_passes.IRLegalization,
     typed_passes.NoPythonSupportedFeatureValidation,

@@ -157,7 +157,7 @@ def _load_parts(names: Collection[str]) -> None:
                 if _known[name].is_ready:
                     _known[name].load()
             for helper in helpers:
-                helper.wait()
+                helper.wait_for_parts()
             for name in names:
                 _known[name].load()
                 _addresses[name] = get_address(_known[name].function, _known[name].signature)
@@ -227,7 +227,7 @@ class _Helper:
 
     @staticmethod
     def _ask(process: subprocess.Popen[str], left: _Left) -> None:
-        """Name a part, and wait until it is compiled, which a line says; with none left, the process ends."""
+        """Name a part, and wait until it is compiled, which a line says, until none is left."""
         if process.stdin is None or process.stdout is None:
             return
         with suppress(OSError), process.stdout as answers, process.stdin as names:
@@ -237,19 +237,19 @@ class _Helper:
                 if not answers.readline():
                     break
 
-    def wait(self) -> None:
-        """Wait until it is done."""
+    def wait_for_parts(self) -> None:
+        """Wait until its parts are compiled."""
         if self._process is not None:
             self._asking.join()
-            self._process.wait()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
-            self._process.kill()  # after Ctrl-C; else it has ended
-            self.wait()
+            self._process.kill()  # it would take a second to free what it has, and may still compile after Ctrl-C
+            self._process.wait()
+            self.wait_for_parts()
 
 
 def _compile_as_asked() -> None:
