@@ -31,13 +31,17 @@ _ROOT = _PACKAGE.parents[2]
 _IMPORT = re.compile(r"^from (simdeploy[.\w]*) import ", re.MULTILINE)
 
 
-def entry(*, cache: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function that Python calls; its code may be kept on disk, if there is a folder for it."""
+def entry(*, cache: bool = False, by_address: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function that Python calls, or that is called `by_address`; its code may be kept on disk, if there is a folder for it."""
 
     def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher = _njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, pipeline_class=EntryCompiler)(
-            function
-        )
+        dispatcher = _njit(
+            nogil=True,
+            error_model="numpy",
+            no_cpython_wrapper=by_address,
+            no_cfunc_wrapper=True,
+            pipeline_class=EntryCompiler,
+        )(function)
         if cache:
             with suppress(RuntimeError):  # numba finds no folder that it may write to
                 dispatcher.enable_caching()

@@ -20,10 +20,9 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, CompilerBase, DefaultPassBuilder, _LowerResult
 from numba.core.compiler_machinery import register_pass
 from numba.core.ir_utils import check_and_legalize_ir
-from numba.core.lowering import Lower
 from numba.core.typing.templates import _IntrinsicTemplate
 
-from simdeploy.engines.compiled.views import DATA, SHAPE
+from simdeploy.engines.compiled.instructions import CAN_FAIL, OwnLower, make_call
 
 # numba's own types say less than it accepts.
 _make_function: Any = import_module("numba._dynfunc").make_function
@@ -76,61 +75,6 @@ def _as(module: Any, linkage: str) -> Any:
     return module
 
 
-class _OwnLower(Lower):
-    """Lowering in which an item of an array takes no more than its address, and operators are those of their operands' types."""
-
-    def lower_binop(self, resty: Any, expr: Any, op: Any) -> Any:
-        # numba would first look for operators of constants, which only powers have.
-        signature = self.fndesc.calltypes[expr]
-        operands = [
-            self.context.cast(self.builder, self.loadvar(operand.name), self.typeof(operand.name), kind)
-            for operand, kind in zip((expr.lhs, expr.rhs), signature.args, strict=True)
-        ]
-        operator = self.context.typing_context.resolve_value_type(op)
-        known = operator.get_call_type(self.context.typing_context, signature.args, {})
-        result = self.context.get_function(operator, known)(self.builder, operands)
-        return self.context.cast(self.builder, result, signature.return_type, resty)
-
-    def lower_getitem(self, resty: Any, expr: Any, value: Any, index: Any, signature: Any) -> Any:
-        table_type = self.typeof(value.name)
-        place = self._find_place(value, index)
-        if place is None:
-            return super().lower_getitem(resty, expr, value, index, signature)
-        item = self.context.unpack_value(self.builder, table_type.dtype, place)
-        return self.context.cast(self.builder, item, table_type.dtype, resty)
-
-    def lower_setitem(self, target_var: Any, index_var: Any, value_var: Any, signature: Any) -> Any:
-        table_type, value_type = self.typeof(target_var.name), self.typeof(value_var.name)
-        place = self._find_place(target_var, index_var)
-        if place is None or isinstance(value_type, types.Record):
-            return super().lower_setitem(target_var, index_var, value_var, signature)
-        value = self.context.cast(self.builder, self.loadvar(value_var.name), value_type, table_type.dtype)
-        self.context.pack_value(self.builder, table_type.dtype, value, place)
-        return None
-
-    def _find_place(self, table: Any, index: Any) -> Any:
-        """Return a pointer to one item of a table; None if that is not what is asked for. No index here is negative."""
-        table_type, index_type = self.typeof(table.name), self.typeof(index.name)
-        is_tuple = isinstance(index_type, types.BaseTuple)
-        index_types = index_type.types if is_tuple else (index_type,)
-        if (
-            not isinstance(table_type, types.Array)
-            or table_type.layout != "C"
-            or len(index_types) != table_type.ndim
-            or not all(isinstance(one, types.Integer) for one in index_types)
-        ):
-            return None
-        builder, array, indices = self.builder, self.loadvar(table.name), self.loadvar(index.name)
-        place = None
-        for axis, kind in enumerate(index_types):
-            along = builder.extract_value(indices, axis) if is_tuple else indices
-            along = self.context.cast(builder, along, kind, types.intp)
-            if place is not None:
-                along = builder.add(builder.mul(place, builder.extract_value(array, (SHAPE, axis))), along)
-            place = along
-        return builder.gep(builder.extract_value(array, DATA), [place])
-
-
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _LinkedLowering(typed_passes.NativeLowering):
     """Lowering without machine code: numba's own, up to the point where it would make some."""
@@ -147,7 +91,10 @@ class _LinkedLowering(typed_passes.NativeLowering):
         name = done.fndesc.qualname.rsplit(".", 1)[-1]
         # numba finds the code of a callee by this object, which so has to be one of its own.
         key = _make_function(done.fndesc.lookup_module(), name, "", _REFUSAL, done.env, (state.library,))
-        state.targetctx.insert_user_function(key, done.fndesc, [state.library])
+        if state.metadata.get(CAN_FAIL, True):
+            state.targetctx.insert_user_function(key, done.fndesc, [state.library])
+        else:
+            state.targetctx.insert_func_defn([(make_call(done.fndesc, state.library), key, done.fndesc.argtypes)])
         state["cr"] = _LowerResult(done.fndesc, done.call_helper, cfunc=key, env=done.env)
         return True
 
@@ -157,7 +104,7 @@ class _OwnLowering(_LinkedLowering):
     """The same of the engine's own functions."""
 
     _name = "simdeploy_own_lowering"
-    lowering_class = _OwnLower
+    lowering_class = OwnLower
 
     def run_pass(self, state: Any) -> bool:
         if _owns_arrays(state):
@@ -205,8 +152,19 @@ class _OwnCompiler(CompilerBase):
         return [_define_pipeline(self.state, _OwnLowering, _UNUSED)]
 
 
-class EntryCompiler(Compiler):
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _EntryLowering(typed_passes.NativeLowering):
+    """Lowering of entries, which have machine code."""
+
+    _name = "simdeploy_entry_lowering"
+    lowering_class = OwnLower
+
+
+class EntryCompiler(CompilerBase):
     """How entries are compiled: as numba does it, also while all other functions are linked."""
+
+    def define_pipelines(self) -> list[Any]:
+        return [_define_pipeline(self.state, _EntryLowering, ())]
 
 
 def link_callees(define: Any) -> Any:

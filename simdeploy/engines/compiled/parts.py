@@ -79,7 +79,7 @@ def part(
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        add_part(name, entry(cache=True)(function), (from_dtype(RUN), *arguments), seconds, beside)
+        add_part(name, entry(cache=True, by_address=True)(function), (from_dtype(RUN), *arguments), seconds, beside)
 
         def sign(run: Any) -> tuple[Any, Any]:
             return returns(run, *arguments), _call_by_address(name)
