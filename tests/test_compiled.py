@@ -44,7 +44,7 @@ from simdeploy.engines.compiled.binomial import (
     surely_healthy_word,
 )
 from simdeploy.engines.compiled.engine import prepare_compiled, run_compiled
-from simdeploy.engines.compiled.jit import entry
+from simdeploy.engines.compiled.jit import compiled, entry
 from simdeploy.engines.compiled.load import allowed_of, words_between
 from simdeploy.engines.compiled.lowering_rules import _exact_in_64_bits
 from simdeploy.engines.compiled.records import POLICY_RECORD, PROCESS_RECORD, make_table
@@ -589,6 +589,53 @@ def test_arrays_are_freed(compiled_engine: None, name: str):
         _nrt_python.memsys_disable_stats()
     assert after.alloc > before.alloc
     assert after.alloc - before.alloc == after.free - before.free
+
+
+def sum_up(table, first, last, least):
+    """Add up what the engine's functions do: count, look up, compare; rows by the first axis."""
+    total = 0.0
+    for row in range(first, last):
+        ours = table[row]
+        for column in range(len(ours)):
+            total += max(ours[column], least) * (row + 1) + min(column, 1, row)
+        for column in range(0, len(ours), 2):
+            total -= table[row, column] ** 2
+    return total
+
+
+def refuse(number):
+    if number < 0:
+        raise ValueError
+    return number
+
+
+_sum_up, _refuse = compiled(sum_up), compiled(refuse)
+
+
+@entry()
+def ask_own(table, first, last, least):
+    return _sum_up(table, first, last, least)
+
+
+@entry()
+def ask_refusal(number):
+    return _refuse(_refuse(number) + 1)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 3), (1, 2), (2, 2), (2, 0), (0, -1)])
+def test_own_instructions_do_what_python_does(first: int, last: int) -> None:
+    """Loops, rows and the larger and smaller of numbers are those of Python, also with no turn, and with what isn't a number. [oracle]"""
+    table = np.random.default_rng(5).normal(size=(3, 4))
+    assert ask_own(table, first, last, 0.2) == pytest.approx(sum_up(table, first, last, 0.2), rel=1e-14)
+    table[1, 2] = np.nan  # which max() keeps where it comes first
+    assert ask_own(table, first, last, 0.2) == pytest.approx(sum_up(table, first, last, 0.2), rel=1e-14, nan_ok=True)
+
+
+def test_a_function_that_can_fail_says_so() -> None:
+    """An error in a function that was linked comes to whoever called. [contract]"""
+    assert ask_refusal(3) == 4
+    with pytest.raises(ValueError):
+        ask_refusal(-1)
 
 
 def test_numba_works_on_for_others(compiled_engine: None):

@@ -5,7 +5,7 @@ below it, `simdeploy.engines.block`, numba (nowhere else); where that can't be u
 
 Files, from the inside out:
 
-- `jit`, `linking`, `shortcuts`, `views`, `parts` (how things are compiled), `sorting`, `codes` (numbers for the words of rules and world), `tables` (what tables hold) and
+- `jit`, `linking`, `instructions`, `shortcuts`, `views`, `parts` (how things are compiled), `sorting`, `codes` (numbers for the words of rules and world), `tables` (what tables hold) and
   `run` (the one record that points to them);
 - `philox` (random words), `special` (scipy's functions and two of our own), `laws` (distributions), `residual` (what is left of a time), `lasting` (how long spells do), `spells` (up and down, good
   and degraded), `binomial`, `at_once` and `brackets` (windows: one, many, and those that are surely healthy or not), `tilting` (other chances);
