@@ -298,13 +298,17 @@ def test_replications_into_a_store(
 
 @pytest.mark.benchmark(timer=time.perf_counter)
 @pytest.mark.parametrize("cache", ["cold", "warm"])
-@pytest.mark.parametrize("kind", ["in waves", "of any kind"])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("in waves", "bench-1000"), ("of any kind", "zone-breaks"), ("of a shared service", "shared-service")],
+    ids=["in waves", "of any kind", "of a shared service"],
+)
 def test_first_result(
-    benchmark: Any, kind: str, cache: str, tmp_path_factory: pytest.TempPathFactory, row: Row
+    benchmark: Any, kind: str, name: str, cache: str, tmp_path_factory: pytest.TempPathFactory, row: Row
 ) -> None:
     """A fresh process has its first result at once from the cache; without it, once the engine is compiled."""
     folder = tmp_path_factory.mktemp("cache", numbered=True) if cache == "cold" else None
-    scenario = BENCH if kind == "in waves" else BENCH.with_name("zone-breaks.yaml")
+    scenario = BENCH.with_name(f"{name}.yaml")
     code = textwrap.dedent(
         f"""
         import simdeploy

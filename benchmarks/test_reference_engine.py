@@ -104,6 +104,7 @@ def test_node_updates(benchmark: Any, nodes: int, seconds_per_node: dict[int, fl
     assert resolved == nodes
     assert values["touched_nodes"] >= 0.98 * nodes  # a few are down when their turn comes
     assert values["decision_windows"] >= 6 * values["updated_nodes"]
+    n_events, n_windows = len(rollout.events) / nodes, len(rollout.windows) / nodes
 
     seconds = benchmark.stats.stats.min
     seconds_per_node[nodes] = seconds / nodes
@@ -113,7 +114,7 @@ def test_node_updates(benchmark: Any, nodes: int, seconds_per_node: dict[int, fl
     beside = f", {growth:.2f} times that of {smaller:,} nodes" if smaller < nodes else ""
     row(
         f"reference engine, canaries, crashes, flapping and retries, {nodes:,} nodes",
-        f"{1e6 * seconds / nodes:.1f} us a node with records{beside}",
+        f"{1e6 * seconds / nodes:.1f} us a node with records{beside}, for {n_events:.2f} events and {n_windows:.2f} windows",
         "events of SimPy, and books of what happens; in large fleets memory, as in plain SimPy",
     )
     assert growth <= MOST_GROWTH
