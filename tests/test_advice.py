@@ -21,7 +21,7 @@ from simdeploy import read_result
 from simdeploy.analysis.advice import proposing_spells
 from simdeploy.analysis.advice.agreeing import agree
 from simdeploy.analysis.advice.conditioning import condition
-from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_fates
+from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
 from simdeploy.analysis.advice.estimating import Weighted
 from simdeploy.analysis.advice.finding import Supply, find_replications
 from simdeploy.analysis.advice.impossible import check_possible
@@ -148,7 +148,7 @@ def test_laws_are_those_of_drawn_nodes(case):
     nodes = Nodes(np.arange(n), np.zeros(n, int), np.zeros(n, int), np.full(n, slowdown), np.full(n, failure))
     for kind in scenario.release:
         law = NodeLaw(behaviour, kind, rule, float(kind.affects.share or 1))
-        verdicts, times = draw_fates([law], nodes, 5, np.zeros(n, int))
+        verdicts, times, _ = draw_lives([law], nodes, 5, np.zeros(n, int))
         for x in np.quantile(times, [0.1, 0.5, 0.9, 0.99]):
             for verdict, by in ((RUNS, law.running), (FAILS, law.failed)):
                 exact = float(by(x, slowdown, failure))
@@ -171,7 +171,7 @@ def test_drawn_nodes_are_those_of_the_engine(case):
         law = NodeLaw(behaviour, kind, rule, float(kind.affects.share or 1))
         shared = [np.full(60, each.mean) for each in (behaviour.slowdown, behaviour.start_failure)]
         nodes = Nodes(np.arange(60), np.zeros(60, int), np.zeros(60, int), *shared)
-        verdicts, times = draw_fates([law], nodes, 0, np.full(60, 7))
+        verdicts, times, _ = draw_lives([law], nodes, 0, np.full(60, 7))
         assert times / 1e9 == pytest.approx(engine["resolved_at_s"].to_numpy(), abs=1e-8)
         assert (verdicts == FAILS).tolist() == engine["failed_at_s"].notna().tolist()
 
@@ -199,7 +199,7 @@ def test_compiled_tries_find_the_same(case):
     for kind in scenario.release:
         law = NodeLaw(behaviour, kind, rule, float(kind.affects.share or 1))
         # What each node does in some replication, to some seconds.
-        verdicts, times = draw_fates([law], nodes, 5, np.full(n, 10**6))
+        verdicts, times, _ = draw_lives([law], nodes, 5, np.full(n, 10**6))
         wanted, supply = Observed.of_verdicts(verdicts, times - 5e9, times + 5e9), Supply(0, 2000 * n, 2000)
         found, at_ns = find_replications([law], nodes, supply, 5, wanted, is_compiled=True)
         theirs = find_replications([law], nodes, supply, 5, wanted, is_compiled=False)

@@ -129,11 +129,13 @@ def quantile_interval(ordered: np.ndarray, quantile: float, confidence_level: fl
     )
 
 
-def paired_proportions_interval(gained: int, lost: int, n: int, confidence_level: float) -> tuple[float, float]:
+def paired_proportions_interval(
+    gained: int | np.ndarray, lost: int | np.ndarray, n: int | np.ndarray, confidence_level: float
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Return a conservative interval of a difference of paired proportions: it covers at least at its level.
 
     The first proportion minus the second: of n pairs, `gained` have the property only in the first, `lost` only in the
-    second. NaN for 0 pairs.
+    second. NaN for 0 pairs. For one pair of policies or many.
 
     Notes
     -----
@@ -144,13 +146,11 @@ def paired_proportions_interval(gained: int, lost: int, n: int, confidence_level
     Examples
     --------
     >>> low, high = paired_proportions_interval(20, 40, 160, 0.95)
-    >>> round(low, 3), round(high, 3)
+    >>> round(float(low), 3), round(float(high), 3)
     (-0.263, -0.016)
     """
     tail = (1 - confidence_level) / 2
-    low = float(paired_proportions_limit(gained, lost, n, tail))
-    high = -float(paired_proportions_limit(lost, gained, n, tail))
-    return low, high
+    return paired_proportions_limit(gained, lost, n, tail), -paired_proportions_limit(lost, gained, n, tail)
 
 
 def paired_proportions_limit(

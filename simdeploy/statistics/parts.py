@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simdeploy.statistics.heavy_tails import reach_of_tails, take_shown
-from simdeploy.statistics.intervals import paired_proportions_limit, proportion_interval
+from simdeploy.statistics.intervals import paired_proportions_interval, proportion_interval
 from simdeploy.statistics.levels import events_beyond_one, normal_quantile
 from simdeploy.statistics.moments import Moments, find_moments, zero_if_unknown
 from simdeploy.statistics.sample import Sample
@@ -157,10 +157,7 @@ def _squared_reach_of_few(values: np.ndarray, is_so: np.ndarray, most: np.ndarra
 def _limits(
     more: np.ndarray, less: np.ndarray, n: np.ndarray, level: float, *, is_difference: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    if not is_difference:
-        return proportion_interval(more, n, level)
-    tail = (1 - level) / 2
-    return paired_proportions_limit(more, less, n, tail), -paired_proportions_limit(less, more, n, tail)
+    return paired_proportions_interval(more, less, n, level) if is_difference else proportion_interval(more, n, level)
 
 
 def _widen(

@@ -53,20 +53,13 @@ class Nodes:
         )
 
 
-def draw_fates(
-    laws: Sequence[NodeLaw], nodes: Nodes, seed: int, replications: np.ndarray, *, roughly: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return which verdict each node gets in its replication, and when, nanoseconds after its dispatch.
-
-    If that is enough `roughly`, times may be off by some milliseconds.
-    """
-    return draw_lives(laws, nodes, seed, replications, roughly=roughly)[:2]
-
-
 def draw_lives(
     laws: Sequence[NodeLaw], nodes: Nodes, seed: int, replications: np.ndarray, *, roughly: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return what `draw_fates` does, and when each node starts; `FOREVER` if it doesn't."""
+    """Return each node's verdict in its replication, and when it comes and the node starts, nanoseconds after its dispatch.
+
+    A node that doesn't start does so at `FOREVER`. If that is enough `roughly`, times may be off by some milliseconds.
+    """
     verdicts = np.full(len(replications), FAILS, dtype=np.int8)
     times = np.full(len(replications), FOREVER)
     starts = np.full(len(replications), FOREVER)
