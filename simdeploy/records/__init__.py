@@ -1,10 +1,9 @@
 """Records of rollouts that happened, read from files in one form.
 
 From outside: `read_records` reads files; `Records` holds the tables that calibration and backtests use. Each kind of file has a
-module in `sources`.
+module in `sources`. Names are imported on first use, so that who reads a scenario waits for none of them.
 """
 
-from simdeploy.records.reading import read_records
-from simdeploy.records.table import Records, make_table
+import lazy_loader
 
-__all__ = ["Records", "make_table", "read_records"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,2 @@
+from .reading import read_records as read_records
+from .table import Records as Records, make_table as make_table
