@@ -79,9 +79,16 @@ class OwnLower(Lower):
         self.context.pack_value(self.builder, table_type.dtype, value, place)
         return None
 
+    def alloca(self, name: str, kind: Any) -> Any:
+        return super().alloca(name, kind) if self._may_own(kind) else self._reserve(self.context.get_value_type(kind))
+
     def delvar(self, name: str) -> None:
-        if self.context.data_model_manager[self.typeof(name)].contains_nrt_meminfo():
+        if self._may_own(self.typeof(name)):
             super().delvar(name)
+
+    def _may_own(self, kind: Any) -> bool:
+        """Tell whether values of a type may own memory, and are to be told when they are gone."""
+        return bool(self.context.data_model_manager[kind].contains_nrt_meminfo())
 
     def _find_place(self, table: Any, index: Any) -> Any:
         """Return a pointer to one item of a table; None if that is not what is asked for. No index here is negative."""
@@ -160,10 +167,13 @@ class OwnLower(Lower):
 
     def _keep(self, value: Any) -> Any:
         """Return a place for a value that changes."""
-        with self.builder.goto_entry_block():
-            place = self.builder.alloca(value.type)
+        place = self._reserve(value.type)
         self.builder.store(value, place)
         return place
+
+    def _reserve(self, kind: Any) -> Any:
+        with self.builder.goto_entry_block():
+            return self.builder.alloca(kind)
 
     def _lower_extreme(self, resty: Any, expr: Any) -> Any:
         """Return the smaller or larger of some numbers; None of other calls."""
