@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import from_dtype, types
+from numba import types
 
 from simdeploy.engines.compiled.access import (
     bundle_at,
@@ -27,9 +27,8 @@ from simdeploy.engines.compiled.continuations import run_continuations
 from simdeploy.engines.compiled.controller import run_rollout
 from simdeploy.engines.compiled.jit import compiled, entry
 from simdeploy.engines.compiled.outcomes import WEIGHT, real_rows, whole_rows
-from simdeploy.engines.compiled.parts import add_part, load_parts, part
+from simdeploy.engines.compiled.parts import RUN_TYPE, add_part, load_parts, part
 from simdeploy.engines.compiled.responses import measure
-from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.sampling import prepare, sample, sample_nodes
 from simdeploy.engines.compiled.tables import ONE_BY_ONE
 from simdeploy.engines.compiled.tracing import trace
@@ -69,7 +68,7 @@ def _run(records, first, whole, real, index, progress):
 
 
 _SIGNATURE = (
-    from_dtype(RUN)[::1],
+    RUN_TYPE[::1],
     types.int64,
     types.int64[:, ::1],
     types.float64[:, ::1],

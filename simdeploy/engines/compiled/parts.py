@@ -28,6 +28,7 @@ from simdeploy.engines.compiled.views import load
 
 _MOST_PROCESSES = 4  # which take 0.2 GB of memory each
 _STARTING_S = 1.5  # of another process
+RUN_TYPE = from_dtype(RUN)
 _compiling = Lock()
 
 
@@ -79,7 +80,7 @@ def part(
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        add_part(name, entry(cache=True, by_address=True)(function), (from_dtype(RUN), *arguments), seconds, beside)
+        add_part(name, entry(cache=True, by_address=True)(function), (RUN_TYPE, *arguments), seconds, beside)
 
         def sign(run: Any) -> tuple[Any, Any]:
             return returns(run, *arguments), _call_by_address(name)
