@@ -5,6 +5,7 @@ From outside: `main`. Commands import heavy modules themselves, so that ``--help
 
 from __future__ import annotations
 
+import atexit
 import gc
 import io
 import os
@@ -15,9 +16,10 @@ from pathlib import Path
 def main() -> None:
     """Run a command and exit with its code."""
     try:
-        # Importing and one answer leave hardly any garbage, and threads for linear algebra have nothing to do: both would take
-        # a tenth of a second or two.
-        gc.set_threshold(50_000, 20, 50)
+        # Importing and one answer leave hardly any garbage, which goes with the process in the end, and threads for linear algebra have
+        # nothing to do: all of this would take some tenths of a second.
+        gc.set_threshold(100_000, 20, 50)
+        atexit.register(gc.freeze)
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         import signal
 

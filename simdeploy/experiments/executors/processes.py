@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import pickle
@@ -298,6 +299,7 @@ def _serve(connection: Connection) -> None:
             except Exception as error:  # noqa: BLE001 - the parent raises it
                 answer = _portable(error)
             connection.send(answer)
+    gc.freeze()  # what is left goes with the process
 
 
 def _portable(error: Exception) -> Exception:
