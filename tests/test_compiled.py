@@ -617,6 +617,24 @@ def ask_own(table, first, last, least):
     return _sum_up(table, first, last, least)
 
 
+@compiled
+def every_second(n):
+    return range(1, n, 2)
+
+
+@entry()
+def mark_every_second(marks):
+    for place in every_second(len(marks)):
+        marks[place] = 1
+
+
+def test_a_range_of_another_function_keeps_its_step() -> None:
+    """Only a range that is made where it is counted is known to go by ones. [contract]"""
+    marks = np.zeros(6)
+    mark_every_second(marks)
+    assert marks.tolist() == [0, 1, 0, 1, 0, 1]
+
+
 @entry()
 def ask_refusal(number):
     return _refuse(_refuse(number) + 1)

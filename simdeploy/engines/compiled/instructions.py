@@ -135,12 +135,7 @@ class OwnLower(Lower):
     def _begin_to_count(self, expr: Any) -> Any:
         """Return the iterator of a range whose step is 1; None of anything else."""
         range_type = self.typeof(expr.value.name)
-        made = guard(get_definition, self.func_ir, expr.value)
-        if (
-            not isinstance(range_type, types.RangeType)
-            or not isinstance(made, Expr)
-            or len(made.args) > _START_AND_STOP
-        ):
+        if not isinstance(range_type, types.RangeType) or not self._steps_by_one(expr.value):
             return None
         builder, state = self.builder, self.loadvar(expr.value.name)
         start, stop = (builder.extract_value(state, part) for part in range(_START_AND_STOP))
@@ -151,6 +146,14 @@ class OwnLower(Lower):
         for part, value in enumerate((self._keep(start), stop, start.type(1), self._keep(count))):
             iterator = builder.insert_value(iterator, value, part)
         return iterator
+
+    def _steps_by_one(self, made: Any) -> bool:
+        """Tell whether a range was made by naming its end, or its start and its end."""
+        call = guard(get_definition, self.func_ir, made)
+        if not isinstance(call, Expr) or call.op != "call" or call.vararg or len(call.args) > _START_AND_STOP:
+            return False
+        function: Any = self.typeof(call.func.name)
+        return getattr(function, "typing_key", None) is range
 
     def _count_on(self, expr: Any) -> Any:
         """Return the next number of a range and whether there is one; None of anything else."""
@@ -180,7 +183,7 @@ class OwnLower(Lower):
         function: Any = self.typeof(expr.func.name)
         compare = _COMPARISONS.get(getattr(function, "typing_key", None))
         kinds = [self.typeof(one.name) for one in expr.args]
-        if compare is None or not all(isinstance(kind, _NUMBERS) for kind in kinds):
+        if compare is None or expr.vararg or not all(isinstance(kind, _NUMBERS) for kind in kinds):
             return None
         values = [self.loadvar(one.name) for one in expr.args]
         result = do_minmax(self.context, self.builder, kinds, values, compare)

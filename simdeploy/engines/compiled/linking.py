@@ -161,7 +161,7 @@ class _EntryLowering(typed_passes.NativeLowering):
 
 
 class EntryCompiler(CompilerBase):
-    """How entries are compiled: as numba does it, also while all other functions are linked."""
+    """How entries are compiled: with all of numba's passes, also while all other functions are linked."""
 
     def define_pipelines(self) -> list[Any]:
         return [_define_pipeline(self.state, _EntryLowering, ())]
