@@ -307,10 +307,11 @@ def test_first_result(
     benchmark: Any, kind: str, name: str, cache: str, tmp_path_factory: pytest.TempPathFactory, row: Row
 ) -> None:
     """A fresh process has its first result at once from the cache; without it, once the engine is compiled."""
+    scenario = BENCH.with_name(f"{name}.yaml")
     code = textwrap.dedent(
         f"""
         import simdeploy
-        scenario = simdeploy.read_scenario({str(BENCH.with_name(f"{name}.yaml"))!r})
+        scenario = simdeploy.read_scenario({str(scenario)!r})
         print(simdeploy.simulate(scenario, engine="compiled").response_values["state"])
         """
     )

@@ -16,8 +16,8 @@ from pathlib import Path
 def main() -> None:
     """Run a command and exit with its code."""
     try:
-        # Importing and one answer leave hardly any garbage, which goes with the process in the end, and threads for linear algebra have
-        # nothing to do: all of this would take some tenths of a second.
+        # Looking for garbage, of which an answer leaves hardly any and which ends with the process, and threads for linear algebra,
+        # which have nothing to do, would take some tenths of a second.
         gc.set_threshold(100_000, 20, 50)
         atexit.register(gc.freeze)
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

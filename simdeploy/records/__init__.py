@@ -1,7 +1,8 @@
 """Records of rollouts that happened, read from files in one form.
 
 From outside: `read_records` reads files; `Records` holds the tables that calibration and backtests use. Each kind of file has a
-module in `sources`. Names are imported on first use, so that who reads a scenario waits for none of them.
+module in `sources`. Names are imported on first use, because reading a scenario
+needs none of them.
 """
 
 import lazy_loader

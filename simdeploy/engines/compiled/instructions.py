@@ -1,7 +1,7 @@
-"""Which instructions of LLVM the engine's own functions become: a quarter fewer than numba would make.
+"""How functions of the engine become instructions of LLVM: a quarter fewer than by numba alone.
 
-Compiling takes as long as there are instructions to make, to write down, to read and to optimise. Here no index is negative, loops count up,
-calls of functions that can't fail have no status, and what owns no memory needs no clearing.
+Every instruction takes time to make, to write down, to read and to optimise. Here no index is negative, loops count up, calls of functions
+that can't fail have no status, and what owns no memory needs no clearing.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.core.ir import Expr
 from numba.core.ir_utils import get_definition, guard
 from numba.core.lowering import Lower
 from numba.cpython.builtins import do_minmax
 
-from simdeploy.engines.compiled.views import DATA, ITEM_SIZE, N_ITEMS, SHAPE, STRIDES
+from simdeploy.engines.compiled.views import DATA, ITEM_SIZE, SHAPE, pack
 
 CAN_FAIL = "can_fail"
 _COMPARISONS: dict[Any, Any] = {min: operator.lt, max: operator.gt}
@@ -80,7 +80,9 @@ class OwnLower(Lower):
         return None
 
     def alloca(self, name: str, kind: Any) -> Any:
-        return super().alloca(name, kind) if self._may_own(kind) else self._reserve(self.context.get_value_type(kind))
+        if self._may_own(kind):
+            return super().alloca(name, kind)
+        return _reserve(self.builder, self.context.get_value_type(kind))
 
     def delvar(self, name: str) -> None:
         if self._may_own(self.typeof(name)):
@@ -124,13 +126,10 @@ class OwnLower(Lower):
             return None
         builder, array = self.builder, self.loadvar(table.name)
         along = self.context.cast(builder, self.loadvar(index.name), index_type, types.intp)
-        size, stride = (builder.extract_value(array, (part, 1)) for part in (SHAPE, STRIDES))
+        size = builder.extract_value(array, (SHAPE, 1))
         data = builder.gep(builder.extract_value(array, DATA), [builder.mul(along, size)])
-        packed = (cgutils.pack_array(builder, [one]) for one in (size, stride))
-        row = self.context.get_constant_null(table_type.copy(ndim=1))
-        for field, value in enumerate((size, builder.extract_value(array, ITEM_SIZE), data, *packed), start=N_ITEMS):
-            row = builder.insert_value(row, value, field)
-        return row
+        item_size = builder.extract_value(array, ITEM_SIZE)
+        return pack(self.context, builder, table_type.copy(ndim=1), data, item_size, [size])
 
     def _begin_to_count(self, expr: Any) -> Any:
         """Return the iterator of a range whose step is 1; None of anything else."""
@@ -170,13 +169,9 @@ class OwnLower(Lower):
 
     def _keep(self, value: Any) -> Any:
         """Return a place for a value that changes."""
-        place = self._reserve(value.type)
+        place = _reserve(self.builder, value.type)
         self.builder.store(value, place)
         return place
-
-    def _reserve(self, kind: Any) -> Any:
-        with self.builder.goto_entry_block():
-            return self.builder.alloca(kind)
 
     def _lower_extreme(self, resty: Any, expr: Any) -> Any:
         """Return the smaller or larger of some numbers; None of other calls."""
@@ -190,14 +185,19 @@ class OwnLower(Lower):
         return self.context.cast(self.builder, result, self.context.typing_context.unify_types(*kinds), resty)
 
 
+def _reserve(builder: Any, kind: Any) -> Any:
+    """Return a place for values of a type, where nothing is yet."""
+    with builder.goto_entry_block():
+        return builder.alloca(kind)
+
+
 def make_call(fndesc: Any, library: Any) -> Callable[..., Any]:
     """Return what makes the instructions of a call of a function that can't fail."""
 
     def call(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         convention, function = context.call_conv, context.declare_function(builder.module, fndesc)
         result_at, error_at = function.args[0].type, function.args[1].type
-        with builder.goto_entry_block():
-            result = builder.alloca(result_at.pointee)
+        result = _reserve(builder, result_at.pointee)
         packed = convention._get_arg_packer(fndesc.argtypes).as_arguments(builder, arguments)  # noqa: SLF001
         builder.call(function, [result, error_at(None), *packed])
         return context.get_returned_value(builder, fndesc.restype, builder.load(result))

@@ -82,7 +82,7 @@ class _LinkedLowering(typed_passes.NativeLowering):
     _name = "simdeploy_linked_lowering"
 
     def run_pass(self, state: Any) -> bool:
-        state.library = _LinkedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library = library = _LinkedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.no_compile = state.flags.no_cpython_wrapper = state.flags.no_cfunc_wrapper = True
         super().run_pass(state)
         state.flags.no_compile = False
@@ -90,11 +90,11 @@ class _LinkedLowering(typed_passes.NativeLowering):
         done.fndesc.typemap = done.fndesc.calltypes = None  # which hold all instructions in memory
         name = done.fndesc.qualname.rsplit(".", 1)[-1]
         # numba finds the code of a callee by this object, which so has to be one of its own.
-        key = _make_function(done.fndesc.lookup_module(), name, "", _REFUSAL, done.env, (state.library,))
+        key = _make_function(done.fndesc.lookup_module(), name, "", _REFUSAL, done.env, (library,))
         if state.metadata.get(CAN_FAIL, True):
-            state.targetctx.insert_user_function(key, done.fndesc, [state.library])
+            state.targetctx.insert_user_function(key, done.fndesc, [library])
         else:
-            state.targetctx.insert_func_defn([(make_call(done.fndesc, state.library), key, done.fndesc.argtypes)])
+            state.targetctx.insert_func_defn([(make_call(done.fndesc, library), key, done.fndesc.argtypes)])
         state["cr"] = _LowerResult(done.fndesc, done.call_helper, cfunc=key, env=done.env)
         return True
 

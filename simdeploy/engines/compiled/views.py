@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 # Where an array keeps what numba knows of it, after who owns its memory.
-N_ITEMS, ITEM_SIZE, DATA, SHAPE, STRIDES = range(2, 7)
+_N_ITEMS, ITEM_SIZE, DATA, SHAPE = range(2, 6)
 
 
 def load(context: Any, builder: Any, record_type: Any, record: Any, field: str) -> Any:
@@ -24,6 +24,20 @@ def load(context: Any, builder: Any, record_type: Any, record: Any, field: str) 
     loaded = builder.load(place)
     loaded.align = 1
     return loaded
+
+
+def pack(context: Any, builder: Any, array_type: Any, data: Any, item_size: Any, sizes: list[Any]) -> Any:
+    """Return an array whose items lie one after the other in memory that it doesn't own."""
+    strides = [item_size]
+    for size in sizes[:0:-1]:
+        strides.insert(0, builder.mul(strides[0], size))
+    n_items = reduce(builder.mul, sizes)
+    # What numba knows of an array, in its order.
+    array = context.get_constant_null(array_type)
+    packed = (cgutils.pack_array(builder, sizes), cgutils.pack_array(builder, strides))
+    for field, value in enumerate((n_items, item_size, data, *packed), start=_N_ITEMS):
+        array = builder.insert_value(array, value, field)
+    return array
 
 
 def make_view(address: str, dtype: Any, *shape: str | int) -> Any:
@@ -39,18 +53,9 @@ def make_view(address: str, dtype: Any, *shape: str | int) -> Any:
             sizes = [
                 intp(one) if isinstance(one, int) else load(context, builder, record_type, record, one) for one in shape
             ]
-            strides = [item_size]
-            for size in sizes[:0:-1]:
-                strides.insert(0, builder.mul(strides[0], size))
-            n_items = reduce(builder.mul, sizes)
             at = load(context, builder, record_type, record, address)
             data = builder.inttoptr(at, context.get_data_type(array_type.dtype).as_pointer())
-            # What numba knows of an array, in its order; nobody owns the memory.
-            array = context.get_constant_null(array_type)
-            packed = (cgutils.pack_array(builder, sizes), cgutils.pack_array(builder, strides))
-            for field, value in enumerate((n_items, item_size, data, *packed), start=N_ITEMS):
-                array = builder.insert_value(array, value, field)
-            return array
+            return pack(context, builder, array_type, data, item_size, sizes)
 
         return array_type(record_type), codegen
 
