@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +16,10 @@ from simdeploy.engines.compiled.records import (
     N_WINDOW_WORDS,
     TODAY_RECORD,
     WALK_RECORD,
+    make_table,
 )
 from simdeploy.engines.compiled.run import RUN
-from simdeploy.engines.compiled.scratch import Scratch
+from simdeploy.engines.compiled.scratch import Scratch, Tables
 from simdeploy.engines.compiled.spells import N_WALKS
 from simdeploy.engines.compiled.tables import (
     AFFECTED,
@@ -59,10 +61,76 @@ if TYPE_CHECKING:
     from simdeploy.engines.traces import Grid
     from simdeploy.engines.worlds import Worlds
 
+    _Values = dict[str, int | float]  # fields of the record
+
 # Tables of a scenario and its policies that a run writes into; others may run with the same ones.
 _WRITTEN = ("members", "bundles", "bundle_slots", "places", "continuations")
 
 _FEW_LOOKS = 1024  # for whose error rates there is room at first
+
+
+def _make_scratch(scalars: Mapping[str, int | float], n_stepping: int) -> Scratch:
+    """Make the tables that are written before they are read, or are set to 0 here."""
+    n = int(scalars["nodes"])
+    room = 4 * n + 16
+    scratch = Scratch(
+        drawn=(N_DRAWN, n, np.int64),
+        peak_words=(int(scalars["n_peaks"]), n, np.int64),
+        baselines=(n, np.float64),
+        words=(2, n, np.uint64),
+        fates=(N_FATE, n, np.int64),
+        relative=(N_RELATIVE, n, np.int64),
+        lists=(N_LISTS, n, np.int64),
+        queue=(2, room, np.int64),
+        scratch=(2, room, np.int64),
+        back_rates=(2, n, np.float64),
+        step_words=(n_stepping, MOST_STEP_WINDOWS, np.int64),
+    )
+    if not scratch.is_zero:
+        for row in (CLASS, AFFECTED, HANGS, CRASH_WORD, FLAP_WORD):  # read even where nothing is drawn into them
+            scratch.tables["drawn"][row] = 0
+    return scratch
+
+
+def _make_zeros(scalars: Mapping[str, int | float], most_waves: int, n_stepping: int) -> Tables:
+    names = ("nodes", "n_classes", "zones", "n_brackets", "n_pools")
+    n, n_classes, zones, n_brackets, n_pools = (int(scalars[name]) for name in names)
+    sharing = n if scalars["shared"] else 0
+    room_of_loads = 4 * sharing + 16
+    return Tables(
+        zone_failed=(zones, np.int64),
+        zone_ends=(n_classes, zones, np.int64),
+        today=(n_classes, TODAY_RECORD),
+        window_words=(2, N_WINDOW_WORDS, np.int64),
+        steps=(n_stepping, N_STEP_COLUMNS, np.int64),
+        at_once=(N_REAL_AT_ONCE, N_AT_ONCE, np.float64),
+        counted=(N_COUNTED, N_AT_ONCE, np.int64),
+        ahead=(N_AHEAD, N_AHEAD_STATE, np.int64),
+        ahead_sums=(N_AHEAD, N_AHEAD_SUMS, 2 * MOST_AHEAD + 2, np.int64),
+        noted=(N_NOTED, MOST_NOTED, np.int64),
+        bracket_words=(n_brackets, N_BRACKETS, np.int64),
+        words_beyond=(n_brackets, N_BRACKETS, np.int64),
+        begins=(most_waves, np.int64),
+        waves=(N_WAVE, most_waves, np.int64),
+        slots_of_zones=(zones, np.int64),
+        walks=(N_WALKS, WALK_RECORD),
+        ranked=(2, _FEW_LOOKS, np.float64),
+        ranked_before=(_FEW_LOOKS, np.int64),
+        lines=(N_LINE, n if scalars["goes_offline"] else 0, np.int64),
+        # Of nodes that share their requests.
+        pool_times=(n_pools, np.int64),
+        pool_sums=(n_pools, N_POOL, np.float64),
+        pool_counts=(n_pools, 2, n_classes, np.int64),
+        pool_looks=(n_pools, N_LOOK, np.float64),
+        members_of_pools=(N_MEMBER, sharing, np.int64),
+        met=(N_MET, sharing, np.float64),
+        # Each node has one entry, and one more whenever its crashes change: at its start and when it goes back.
+        flips=(2, 3 * sharing + 1, np.int64),
+        walks_of_members=(2 * sharing, WALK_RECORD),
+        load_times=(room_of_loads, np.int64),
+        loads=(N_LOAD, room_of_loads, np.float64),
+        load_starts=(n_pools + 1, np.int64),
+    )
 
 
 class Memory:
@@ -89,121 +157,75 @@ class Memory:
         grid: Grid | None = None,
         n_traces: int = 0,
     ) -> None:
-        self.run = np.zeros(1, dtype=RUN)
-        self._lowered = lowered
-        self._tables: dict[str, np.ndarray] = {}
-        for name, value in lowered.scalars.items():
-            self.run[name] = value
-        self.run["key0"], self.run["key1"] = seed & 0xFFFFFFFF, seed >> 32
         n = int(lowered.scalars["nodes"])
-        n_classes = int(lowered.scalars["n_classes"])
         most_waves = int(lowered.tables["policies"]["n_waves"].max())
-        self.run["most_waves"] = most_waves
         if max(n, most_waves) >> (63 - EVENT_BITS):
             raise AssertionError((n, most_waves))  # the queue keeps a node, or a wave, above what happens to it
-        self._of_nodes = Scratch(
-            drawn=(N_DRAWN, n, np.int64),
-            peak_words=(int(lowered.scalars["n_peaks"]), n, np.int64),
-            baselines=(n, np.float64),
-            words=(2, n, np.uint64),
-            fates=(N_FATE, n, np.int64),
-            relative=(N_RELATIVE, n, np.int64),
-            lists=(N_LISTS, n, np.int64),
-            queue=(2, 4 * n + 16, np.int64),
-            scratch=(2, 4 * n + 16, np.int64),
-            back_rates=(2, n, np.float64),
-        )
-        if not self._of_nodes.is_zero:
-            for row in (CLASS, AFFECTED, HANGS, CRASH_WORD, FLAP_WORD):  # read even where nothing is drawn into them
-                self._of_nodes.tables["drawn"][row] = 0
-        tables = {
+        # Without rules that are alike nobody looks for steps.
+        n_stepping = N_STEPPING if (lowered.tables["rules"]["n_alike"] > 1).any() else 1
+        self._of_nodes = _make_scratch(lowered.scalars, n_stepping)
+        zeros = _make_zeros(lowered.scalars, most_waves, n_stepping)
+        # All at once: a field at a time takes ten times as long.
+        values: _Values = {
+            **dict.fromkeys(RUN.names or (), 0),
+            **lowered.scalars,
+            "key0": seed & 0xFFFFFFFF,
+            "key1": seed >> 32,
+            "most_waves": most_waves,
+            "n_sizes": len(lowered.tables["sizes"]),
+            "n_pool_ends": len(zeros.tables["load_starts"]),
+            "flip_room": zeros.tables["flips"].shape[1],
+            "planned_change_at": NEVER,
+            "nodes_look_at": NEVER,
+            "stepped_requests": -1,
+            "room": self._of_nodes.tables["scratch"].shape[1],
+            "room_ranked": _FEW_LOOKS,
+        }
+        self._tables = {**self._of_nodes.tables, **zeros.tables}
+        addresses = {**self._of_nodes.addresses, **zeros.addresses}
+        others = {
             **lowered.tables,
-            **self._of_nodes.tables,
             **{name: lowered.tables[name].copy() for name in _WRITTEN},
-            "zone_failed": np.zeros(int(lowered.scalars["zones"]), np.int64),
-            "zone_ends": np.zeros((n_classes, int(lowered.scalars["zones"])), np.int64),
-            "today": np.zeros(n_classes, TODAY_RECORD),
-            "window_words": np.zeros((2, N_WINDOW_WORDS), np.int64),
-            "steps": np.zeros((N_STEPPING, N_STEP_COLUMNS), np.int64),
-            "step_words": np.empty((N_STEPPING, MOST_STEP_WINDOWS), np.int64),
-            "at_once": np.zeros((N_REAL_AT_ONCE, N_AT_ONCE)),
-            "counted": np.zeros((N_COUNTED, N_AT_ONCE), np.int64),
-            "ahead": np.zeros((N_AHEAD, N_AHEAD_STATE), np.int64),
-            "ahead_sums": np.zeros((N_AHEAD, N_AHEAD_SUMS, 2 * MOST_AHEAD + 2), np.int64),
-            "noted": np.zeros((N_NOTED, MOST_NOTED), np.int64),
-            "bracket_words": np.zeros((int(lowered.scalars["n_brackets"]), N_BRACKETS), np.int64),
-            "words_beyond": np.zeros((int(lowered.scalars["n_brackets"]), N_BRACKETS), np.int64),
-            "begins": np.zeros(most_waves, np.int64),
-            "waves": np.zeros((N_WAVE, most_waves), np.int64),
-            "slots_of_zones": np.zeros(int(lowered.scalars["zones"]), np.int64),
-            "walks": np.zeros(N_WALKS, WALK_RECORD),
-            "ranked": np.zeros((2, _FEW_LOOKS)),
-            "ranked_before": np.zeros(_FEW_LOOKS, np.int64),
-            "pool_times": np.zeros(int(lowered.scalars["n_pools"]), np.int64),
-            "pool_sums": np.zeros((int(lowered.scalars["n_pools"]), N_POOL)),
-            "pool_counts": np.zeros((int(lowered.scalars["n_pools"]), 2, n_classes), np.int64),
-            **self._share(n),
-            "lines": np.zeros((N_LINE, n if lowered.scalars["goes_offline"] else 0), np.int64),
-            **self._descend(branches or worlds, n),
-            **self._branch(branches, n),
-            **self._look(0 if worlds is None else len(worlds.roots)),
-            **self._trace(grid, n_traces),
+            **self._descend(values, branches or worlds, n),
+            **self._branch(values, branches, n),
+            **self._look(values, 0 if worlds is None else len(worlds.roots)),
+            **self._trace(values, grid, n_traces),
         }
-        if set(tables) != set(TABLES):
-            raise AssertionError(sorted(set(tables) ^ set(TABLES)))
-        for name, table in tables.items():
-            self._keep(name, table)
-        self.run["planned_change_at"] = self.run["nodes_look_at"] = NEVER
-        self.run["stepped_requests"] = -1
-        self.run["n_sizes"] = len(tables["sizes"])
-        self.run["room"] = tables["scratch"].shape[1]
-        self.run["room_ranked"] = _FEW_LOOKS
+        for name, table in others.items():
+            self._tables[name] = kept = np.ascontiguousarray(table)
+            addresses[name] = kept.ctypes.data
+        if set(addresses) != set(TABLES):
+            raise AssertionError(sorted(set(addresses) ^ set(TABLES)))
+        values.update((f"{name}_at", address) for name, address in addresses.items())
+        self.run = make_table(RUN, [values])
 
-    def _share(self, n: int) -> dict[str, np.ndarray]:
-        """Make the tables of nodes that share their requests; empty if they don't."""
-        n_pools, members = int(self.run["n_pools"][0]), n if self.run["shared"][0] else 0
-        # Each node has one entry, and one more whenever its crashes change: at its start and when it goes back.
-        self.run["n_pool_ends"], self.run["flip_room"] = n_pools + 1, 3 * members + 1
-        return {
-            "pool_looks": np.zeros((n_pools, N_LOOK)),
-            "members_of_pools": np.zeros((N_MEMBER, members), np.int64),
-            "met": np.zeros((N_MET, members)),
-            "flips": np.zeros((2, 3 * members + 1), np.int64),
-            "walks_of_members": np.zeros(2 * members, WALK_RECORD),
-            "load_times": np.zeros(4 * members + 16, np.int64),
-            "loads": np.zeros((N_LOAD, 4 * members + 16)),
-            "load_starts": np.zeros(n_pools + 1, np.int64),
-        }
-
-    def _descend(self, lineages: Branches | Worlds | None, n: int) -> dict[str, np.ndarray]:
+    def _descend(self, values: _Values, lineages: Branches | Worlds | None, n: int) -> dict[str, np.ndarray]:
         if lineages is None:
             return {"roots": np.zeros(0, np.uint64), "lineages": np.zeros((0, n), np.uint64)}
-        self.run["n_lineages"] = len(lineages.roots)
-        self.run["blocks_of_nodes"] = sum(1 << block for block in lineages.blocks)
+        values["n_lineages"] = len(lineages.roots)
+        values["blocks_of_nodes"] = sum(1 << block for block in lineages.blocks)
         return {"roots": lineages.roots.astype(np.uint64), "lineages": lineages.nodes.astype(np.uint64)}
 
-    def _branch(self, branches: Branches | None, n: int) -> dict[str, np.ndarray]:
+    def _branch(self, values: _Values, branches: Branches | None, n: int) -> dict[str, np.ndarray]:
         if branches is not None:
-            self.run["counts_failed"] = branches.counts == "failed_nodes"
-            self.run["level"] = branches.level
+            values["counts_failed"] = branches.counts == "failed_nodes"
+            values["level"] = branches.level
         n_branches = 0 if branches is None else len(branches.roots)
         self.kept = np.zeros((n_branches, n), np.bool_)
         self.reached = np.zeros(n_branches, np.bool_)
         return {"kept": self.kept, "reached": self.reached}
 
-    def _look(self, n_worlds: int) -> dict[str, np.ndarray]:
-        self.looks = np.zeros((n_worlds, int(self.run["n_looks"][0])), LOOK)
-        self.node_looks = np.zeros((n_worlds, int(self.run["n_looked_at"][0])), NODE_LOOK)
+    def _look(self, values: _Values, n_worlds: int) -> dict[str, np.ndarray]:
+        self.looks = np.zeros((n_worlds, int(values["n_looks"])), LOOK)
+        self.node_looks = np.zeros((n_worlds, int(values["n_looked_at"])), NODE_LOOK)
         return {"looks": self.looks, "node_looks": self.node_looks}
 
-    def _trace(self, grid: Grid | None, n_traces: int) -> dict[str, np.ndarray]:
+    def _trace(self, values: _Values, grid: Grid | None, n_traces: int) -> dict[str, np.ndarray]:
         n_times = 0 if grid is None else grid.n_times
         if grid is not None:
-            self.run["n_times"], self.run["every"] = n_times, grid.every_ns
-            self.run["n_slots_traced"], self.run["n_traces"] = n_times + 1, n_traces
-        scalars = self._lowered.scalars
-        n_groups = scalars["n_pools"] if scalars["shared"] else scalars["n_classes"] if scalars["varies"] else 1
-        self.run["n_groups"] = n_groups
+            values.update(n_times=n_times, every=grid.every_ns, n_slots_traced=n_times + 1, n_traces=n_traces)
+        n_groups = values["n_pools"] if values["shared"] else values["n_classes"] if values["varies"] else 1
+        values["n_groups"] = n_groups
         self.traces = np.zeros((n_traces, N_TRACED, n_times), np.int32)
         return {
             "traces": self.traces,
