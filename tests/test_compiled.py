@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from threading import Thread, get_ident
 from typing import Any, Literal
 
 import numba
@@ -16,7 +17,9 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 from numba import from_dtype
 from numba.core import caching
+from numba.core.base import BaseContext
 from numba.core.compiler import run_frontend
+from numba.core.registry import cpu_target
 from numba.core.runtime import _nrt_python, rtsys
 
 from simdeploy import Scenario, SimulationError, read_scenario, simulate
@@ -49,7 +52,7 @@ from simdeploy.engines.compiled.load import allowed_of, words_between
 from simdeploy.engines.compiled.lowering_rules import _exact_in_64_bits
 from simdeploy.engines.compiled.records import POLICY_RECORD, PROCESS_RECORD, make_table
 from simdeploy.engines.compiled.run import RUN
-from simdeploy.engines.compiled.shortcuts import shortcuts
+from simdeploy.engines.compiled.shortcuts import loading, shortcuts
 from simdeploy.engines.running import run_block
 from simdeploy.world import distributions as kinds
 from simdeploy.world.binomial import binomial_cdf, failed_requests
@@ -194,6 +197,21 @@ def test_shortcuts_end():
     assert (repr(from_dtype(RUN)), gc.get_threshold()) == before
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_somebody_froze_stays_frozen(frozen):
+    """What was compiled is left to the next full collection, unless that would end what somebody else keeps from being collected. [contract]"""
+    gc.collect()
+    had = gc.get_freeze_count()
+    gc.freeze() if frozen else gc.unfreeze()
+    try:
+        with shortcuts():
+            young = [[]]
+        assert bool(gc.get_freeze_count()) == frozen
+        assert any(one is young for one in gc.get_objects(generation=2)) != frozen
+    finally:
+        gc.freeze() if had else gc.unfreeze()
+
+
 def test_shortcuts_list_the_same_variables():
     """What an instruction reads and writes is the same by the shortcut: in calls, loops, tuples, slices and with named arguments. [contract]"""
 
@@ -217,9 +235,24 @@ def test_shortcuts_list_the_same_variables():
 def test_no_shortcuts_without_what_they_replace(monkeypatch):
     """A version of numba without one of the functions is left as it is. [contract]"""
     before = repr(from_dtype(RUN))
-    monkeypatch.delattr("numba.core.event.start_event")
+    monkeypatch.delattr("numba.core.interpreter.Interpreter.post_process")
     with shortcuts():
         assert repr(from_dtype(RUN)) == before
+
+
+def test_code_is_loaded_without_what_compiles_it(monkeypatch):
+    """Loading imports nothing that only compiling needs; another thread that compiles meanwhile gets all of it. [contract]"""
+    asked: list[int] = []
+    monkeypatch.setattr(BaseContext, "refresh", lambda _: asked.append(get_ident()))
+    context = cpu_target.target_context
+    with loading():
+        context.refresh()
+        other = Thread(target=context.refresh)
+        other.start()
+        other.join()
+    assert asked == [other.ident]
+    context.refresh()
+    assert asked == [other.ident, get_ident()]
 
 
 def test_compiled_code_knows_every_word():

@@ -10,7 +10,7 @@ Files, from the inside out:
 - `philox` (random words), `special` (scipy's functions and two of our own), `laws` (distributions), `residual` (what is left of a time), `lasting` (how long spells do), `spells` (up and down, good
   and degraded), `binomial`, `at_once` and `brackets` (windows: one, many, and those that are surely healthy or not), `tilting` (other chances);
 - `bundling`, `lowering` and `memory` (a scenario as plain records, in Python);
-- `lanes` (draws of many nodes), `sampling` (what all policies share of one replication), `going_back` (what only some draw of it),
+- `lanes` (draws of many nodes), `sampling` (what all policies share of one replication), `drawing` (numbers of single nodes),
   `levels` (own levels, for sums), `outlook` (who surely stays up), `line` (who is online, and what is heard when), `exposure` (what the
   release and spells do to a node), `health`, `fates` and `quick` (one node up to its verdict);
 - the rollout, under the names of the reference engine: `clock`, `node` (from its verdict on), `people`, `dispatch`, `sliding`, `gates`,

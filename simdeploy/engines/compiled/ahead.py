@@ -24,6 +24,7 @@ from simdeploy.engines.compiled.access import (
 from simdeploy.engines.compiled.ahead_together import add_counts, add_together, note
 from simdeploy.engines.compiled.at_once import count_failed
 from simdeploy.engines.compiled.codes import BAYES, POOLED_WINDOW, SPRT_REQUESTS, SPRT_WINDOWS
+from simdeploy.engines.compiled.drawing import known_level, own_level
 from simdeploy.engines.compiled.evidence import gather, see
 from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.health import is_undisturbed
@@ -32,7 +33,6 @@ from simdeploy.engines.compiled.lanes import times_in
 from simdeploy.engines.compiled.levels import FARTHEST_OFF, near_level
 from simdeploy.engines.compiled.philox import draw_intervals, draw_pairs
 from simdeploy.engines.compiled.prober import level_given
-from simdeploy.engines.compiled.sampling import known_level, own_level
 from simdeploy.engines.compiled.tables import (
     AHEAD_FROM,
     AHEAD_OF,

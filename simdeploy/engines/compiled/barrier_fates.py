@@ -18,11 +18,11 @@ from simdeploy.engines.compiled.access import (
     steps,
 )
 from simdeploy.engines.compiled.codes import ORDER_INDEX
+from simdeploy.engines.compiled.drawing import sample_nodes
 from simdeploy.engines.compiled.fates import meet_fate
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.quick import is_quick, latest_start, list_slow, set_quick_words
 from simdeploy.engines.compiled.records import MOST_STEP_WINDOWS, N_STEPPING
-from simdeploy.engines.compiled.sampling import sample_nodes
 from simdeploy.engines.compiled.sorting import first_not_below
 from simdeploy.engines.compiled.steps import draw_first_windows, go_by_steps, has_same_fate
 from simdeploy.engines.compiled.tables import (

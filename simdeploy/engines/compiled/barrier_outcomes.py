@@ -19,8 +19,8 @@ from simdeploy.engines.compiled.access import (
     size_of_wave,
 )
 from simdeploy.engines.compiled.codes import COMPLETED, FAILED, ON_FAILURE_ROLLBACK, ORDER_INDEX
+from simdeploy.engines.compiled.drawing import draw_rollbacks, set_rollbacks
 from simdeploy.engines.compiled.exposure import after_ns
-from simdeploy.engines.compiled.going_back import draw_rollbacks, set_rollbacks
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.lanes import fill, times_in
 from simdeploy.engines.compiled.laws import CONSTANT

@@ -20,6 +20,7 @@ from simdeploy.engines.compiled.access import (
 )
 from simdeploy.engines.compiled.clock import GETS_VERDICT, IS_UP, NO_CLOCK, TRIES_AGAIN, enqueue, next_visit
 from simdeploy.engines.compiled.codes import UNREACHABLE_FAIL, UNREACHABLE_SKIP
+from simdeploy.engines.compiled.drawing import sample_nodes
 from simdeploy.engines.compiled.evidence import find_partners
 from simdeploy.engines.compiled.fates import is_down, is_down_for_good, meet_fate, up_again
 from simdeploy.engines.compiled.gates import expect, judges_waves
@@ -32,7 +33,6 @@ from simdeploy.engines.compiled.node import hear_of, look_for_lost_wave, resolve
 from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.pools import let_serve
 from simdeploy.engines.compiled.quick import dispatch_quickly
-from simdeploy.engines.compiled.sampling import sample_nodes
 from simdeploy.engines.compiled.slots import count_free, give_up_slot, take_slot
 from simdeploy.engines.compiled.sorting import sort
 from simdeploy.engines.compiled.tables import (

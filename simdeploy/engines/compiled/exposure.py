@@ -47,7 +47,7 @@ def crash_rate(run, node):
 def begin_crashes(walk, run, node, started, back_from):
     """Put a walk at the begin of a node's crashes, disturbed by an update that started and went back."""
     one = classes(run)[drawn(run)[CLASS, node]]
-    spells.begin(walk, run, one.crash, node)
+    spells.begin(run, walk, one.crash, node)
     if started < NEVER and is_disturbed(run, node):
         spells.disturb(walk, started, back_from, crash_rate(run, node), one.renewed)
 
@@ -58,7 +58,7 @@ def degraded_within(run, walk, start, end, shown):
     degraded = both = np.int64(0)
     t = start
     while t < end:
-        spells.reach(walk, run, t)
+        spells.reach(run, walk, t)
         until = min(walk.end, end)
         if walk.is_bad:
             degraded += until - t
@@ -71,7 +71,7 @@ def degraded_within(run, walk, start, end, shown):
 def is_good_throughout(run, walk, start, end):
     t = start
     while t < end:
-        spells.reach(walk, run, t)
+        spells.reach(run, walk, t)
         if walk.is_bad:
             return False
         t = walk.end

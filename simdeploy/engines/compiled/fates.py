@@ -155,14 +155,14 @@ def _follow_down(run, node, t, only_now):
 def _is_down(run, node, t):
     one = classes(run)[drawn(run)[CLASS, node]]
     if one.crash >= 0:
-        spells.begin(walk_at(run, spells.CRASH), run, one.crash, node)
-        spells.reach(walk_at(run, spells.CRASH), run, t)
+        spells.begin(run, walk_at(run, spells.CRASH), one.crash, node)
+        spells.reach(run, walk_at(run, spells.CRASH), t)
         if walk_at(run, spells.CRASH).is_bad:
             return True
     if one.zone_outage >= 0:
         zone = node % run.zones
-        spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, zone)
-        spells.reach(walk_at(run, spells.ZONE), run, t)
+        spells.begin(run, walk_at(run, spells.ZONE), one.zone_outage, zone)
+        spells.reach(run, walk_at(run, spells.ZONE), t)
         return walk_at(run, spells.ZONE).is_bad
     return False
 
@@ -178,20 +178,20 @@ def is_down_for_good(run, node):
 def _up_again(run, node, t):
     one = classes(run)[drawn(run)[CLASS, node]]
     if one.crash >= 0:
-        spells.begin(walk_at(run, spells.CRASH), run, one.crash, node)
+        spells.begin(run, walk_at(run, spells.CRASH), one.crash, node)
     if one.zone_outage >= 0:
         zone = node % run.zones
-        spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, zone)
+        spells.begin(run, walk_at(run, spells.ZONE), one.zone_outage, zone)
     while True:
         is_up = True
         for place in (spells.CRASH, spells.ZONE):
             if (place == spells.CRASH and one.crash >= 0) or (place == spells.ZONE and one.zone_outage >= 0):
                 walk = walk_at(run, place)
-                spells.reach(walk, run, t)
+                spells.reach(run, walk, t)
                 while walk.is_bad:
                     is_up = False
                     t = walk.end
-                    spells.reach(walk, run, t)
+                    spells.reach(run, walk, t)
         if run.goes_offline:
             online = online_again(run, node, t)
             is_up = is_up and online == t

@@ -22,6 +22,7 @@ from simdeploy.engines.compiled.access import (
     words_beyond,
 )
 from simdeploy.engines.compiled.binomial import ALWAYS, is_healthy_word
+from simdeploy.engines.compiled.drawing import own_level
 from simdeploy.engines.compiled.exposure import (
     added_level,
     after_ns,
@@ -35,7 +36,6 @@ from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, sta
 from simdeploy.engines.compiled.philox import draw_window, draw_windows
 from simdeploy.engines.compiled.prober import is_window_healthy
 from simdeploy.engines.compiled.records import N_WINDOW_WORDS, UNKNOWN
-from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.tables import CLASS, HAS_FAILED, LEVEL_WORD, NEVER, RESOLVED, STARTED, WINDOWS
 
 # Words by which a degraded window may seem healthier than one that isn't, through rounding: far more than it takes.
@@ -77,9 +77,9 @@ def become_healthy(run, node, started, deadline):
         begin_crashes(walk_at(run, spells.CRASH), run, node, started, NEVER)
     if has_outages:
         zone = node % run.zones
-        spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, zone)
+        spells.begin(run, walk_at(run, spells.ZONE), one.zone_outage, zone)
     if flaps:
-        spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
+        spells.begin(run, walk_at(run, spells.FLAPPING), one.flapping, node)
     if rule.consecutive and rule.failure_threshold == 0:
         walks = has_crashes, has_outages, flaps
         find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds, walks, 0, False)
@@ -296,10 +296,10 @@ def is_undisturbed(run, node, start, end):
             if not is_good_throughout(run, walk_at(run, spells.CRASH), start, end):
                 return False
         if one.zone_outage >= 0:
-            spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, node % run.zones)
+            spells.begin(run, walk_at(run, spells.ZONE), one.zone_outage, node % run.zones)
             if not is_good_throughout(run, walk_at(run, spells.ZONE), start, end):
                 return False
     if run.degrades and not stays_undegraded(run, node):
-        spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
+        spells.begin(run, walk_at(run, spells.FLAPPING), one.flapping, node)
         return is_good_throughout(run, walk_at(run, spells.FLAPPING), start, end)
     return True

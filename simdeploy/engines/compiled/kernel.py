@@ -25,11 +25,12 @@ from simdeploy.engines.compiled.brackets import prepare_brackets
 from simdeploy.engines.compiled.branching import mark
 from simdeploy.engines.compiled.continuations import run_continuations
 from simdeploy.engines.compiled.controller import run_rollout
+from simdeploy.engines.compiled.drawing import sample_nodes
 from simdeploy.engines.compiled.jit import compiled, entry
 from simdeploy.engines.compiled.outcomes import WEIGHT, real_rows, whole_rows
 from simdeploy.engines.compiled.parts import RUN_TYPE, add_part, load_parts, part
 from simdeploy.engines.compiled.responses import measure
-from simdeploy.engines.compiled.sampling import prepare, sample, sample_nodes
+from simdeploy.engines.compiled.sampling import prepare, sample
 from simdeploy.engines.compiled.tables import ONE_BY_ONE
 from simdeploy.engines.compiled.tracing import trace
 from simdeploy.engines.compiled.weighing import weigh
@@ -42,7 +43,7 @@ _REPLICATIONS, _ROWS = range(2)
 
 
 # What all runs need; and what rollouts that are not followed in bundles do.
-_ALWAYS = ("entry", "draws", "fates", "rollbacks")
+_ALWAYS = ("entry", "draws", "fates")
 _ONE_BY_ONE = ("rollouts", "waves", "outcomes")
 
 
@@ -91,10 +92,14 @@ def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
         Whether anything is noted besides outcomes.
     """
     has_gates, has_worlds, shared = run["has_gates"], run["n_continuations"], run["shared"]
+    has_spells = run["goes_down"] or run["degrades"]
     has_windows = run["varies"] or run["retries"]  # of their own, with other requests, or more than one try
     chosen = {
         **dict.fromkeys(_ALWAYS, True),
         "bundles": run["n_rules"],
+        "peaks_of_nodes": run["n_lineages"],
+        "first_spells": has_spells or run["goes_offline"],
+        **dict.fromkeys(("walks", "spells", "outlook"), has_spells),
         "laws": run["has_other_laws"],
         "brackets": run["n_brackets"],
         "lines": run["goes_offline"],

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.engines.compiled.access import classes, drawn, level_pieces
+from simdeploy.engines.compiled.drawing import own_level
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.philox import draw
 from simdeploy.engines.compiled.records import N_COEFFICIENTS, N_PIECES
-from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.special import normal_quantile
 from simdeploy.engines.compiled.tables import CLASS
 from simdeploy.world.distributions import Beta

@@ -123,6 +123,7 @@ def lower(
         "retries": bool((policies["policies"]["retries"] > 0).any()),
         "has_other_laws": laws.has_other_spells,
         "n_continuations": 0,
+        "n_lineages": 0,
         "all_bundled": bool((policies["members"]["stop"] >= 0).all()),
         "n_brackets": policies["last_words"].size if (policies["last_words"] == UNKNOWN).any() else 0,
     }

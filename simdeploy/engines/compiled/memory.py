@@ -165,6 +165,7 @@ class Memory:
         n_stepping = N_STEPPING if (lowered.tables["rules"]["n_alike"] > 1).any() else 1
         self._of_nodes = _make_scratch(lowered.scalars, n_stepping)
         zeros = _make_zeros(lowered.scalars, most_waves, n_stepping)
+        zeros.tables["today"]["quiet_beyond"] = -NEVER
         # All at once: a field at a time takes ten times as long.
         values: _Values = {
             **dict.fromkeys(RUN.names or (), 0),

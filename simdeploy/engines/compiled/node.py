@@ -14,7 +14,7 @@ from simdeploy.engines.compiled.access import (
 )
 from simdeploy.engines.compiled.clock import COUNTS, GETS_ORDER, IS_BACK, enqueue
 from simdeploy.engines.compiled.codes import BARRIER, CUSUM, IN_PROGRESS
-from simdeploy.engines.compiled.going_back import set_rollbacks
+from simdeploy.engines.compiled.drawing import set_rollbacks
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.limits import might_stop, note_verdict
 from simdeploy.engines.compiled.line import fails_unheard, online_again

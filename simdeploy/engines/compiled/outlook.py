@@ -20,6 +20,7 @@ from simdeploy.engines.compiled.exposure import is_disturbed
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.lanes import fill_words
 from simdeploy.engines.compiled.lasting import survival
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import block, first_word_not_below, to_uniform
 from simdeploy.engines.compiled.special import log
 from simdeploy.engines.compiled.spells import CRASH, FLAPPING, ZONE, begin
@@ -46,7 +47,7 @@ def begin_spells(run):
         if one.zone_outage >= 0:
             for zone in range(run.zones):
                 walk = walk_at(run, ZONE)
-                begin(walk, run, one.zone_outage, zone)
+                begin(run, walk, one.zone_outage, zone)
                 zone_ends(run)[number, zone] = 0 if walk.is_bad else walk.end
 
 
@@ -90,9 +91,14 @@ def set_spells(run, kind, states, class_of):
 @compiled
 def look_ahead(run, t):
     """See to it that the words beyond which a first spell lasts are right for times up to t, and a little further."""
-    if t <= run.quiet_until:
-        return
-    run.quiet_until = t + (t >> 5)
+    if t > run.quiet_until:
+        run.quiet_until = t + (t >> 5)
+        if run.goes_down or run.degrades:  # else all words of `today` are -NEVER from the beginning
+            _find_words_that_last(run)
+
+
+@part("outlook", seconds=0.2)
+def _find_words_that_last(run):
     x = run.quiet_until / NS_PER_S
     for number in range(run.n_classes):
         one, chances = classes(run)[number], today(run)[number]

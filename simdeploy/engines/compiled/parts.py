@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 
 from simdeploy.engines.compiled.jit import announce, entry, get_address, has_folder, is_cached
 from simdeploy.engines.compiled.run import PARTS, RUN
-from simdeploy.engines.compiled.shortcuts import shortcuts
+from simdeploy.engines.compiled.shortcuts import loading, shortcuts
 from simdeploy.engines.compiled.views import load
 
 _MOST_PROCESSES = 4  # which take 0.2 GB of memory each
@@ -150,7 +150,7 @@ def _load_parts(names: Collection[str]) -> None:
         if missing:
             announce(_expect(missing))
         left = _Left(missing)
-        with shortcuts(), ExitStack() as stack:
+        with shortcuts() if missing else loading(), ExitStack() as stack:
             helpers = [stack.enter_context(_Helper(left)) for _ in range(_count_others(missing))]
             for name in left.take():
                 _known[name].load()

@@ -142,9 +142,9 @@ def _reset_pools(run):
 def _begin_walks(run, node):
     one = classes(run)[drawn(run)[CLASS, node]]
     if one.crash >= 0:
-        spells.begin(_crashes_of(run, node), run, one.crash, node)
+        spells.begin(run, _crashes_of(run, node), one.crash, node)
     if one.zone_outage >= 0:
-        spells.begin(_outages_of(run, node), run, one.zone_outage, node % run.zones)
+        spells.begin(run, _outages_of(run, node), one.zone_outage, node % run.zones)
 
 
 @compiled
@@ -165,11 +165,11 @@ def _look_at(run, node, t):
     is_down, following = False, NEVER
     if one.crash >= 0:
         walk = _crashes_of(run, node)
-        spells.reach(walk, run, t)
+        spells.reach(run, walk, t)
         is_down, following = walk.is_bad, walk.end
     if one.zone_outage >= 0:
         walk = _outages_of(run, node)
-        spells.reach(walk, run, t)
+        spells.reach(run, walk, t)
         is_down, following = is_down or walk.is_bad, min(following, walk.end)
     return is_down, following
 

@@ -8,6 +8,7 @@ from numba import types
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.access import class_rule_of, classes, drawn, fates, policy_of_node, walk_at
 from simdeploy.engines.compiled.binomial import is_healthy_word
+from simdeploy.engines.compiled.drawing import own_level
 from simdeploy.engines.compiled.exposure import (
     added_level,
     after_ns,
@@ -21,7 +22,6 @@ from simdeploy.engines.compiled.load import allowed_of, count_requests, traffic_
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import draw_window
-from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.tables import CLASS, NEVER, STARTED
 
 
@@ -75,7 +75,7 @@ def was_up(run, node, start, end):
         if not is_good_throughout(run, walk_at(run, spells.CRASH), start, end):
             return False
     if one.zone_outage >= 0:
-        spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, node % run.zones)
+        spells.begin(run, walk_at(run, spells.ZONE), one.zone_outage, node % run.zones)
         return is_good_throughout(run, walk_at(run, spells.ZONE), start, end)
     return True
 
@@ -99,7 +99,7 @@ def level_given(run, node, own, start, end):
     if one.flapping >= 0:
         look_ahead(run, end)
         if not stays_undegraded(run, node):
-            spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
+            spells.begin(run, walk_at(run, spells.FLAPPING), one.flapping, node)
             degraded, both = degraded_within(run, walk_at(run, spells.FLAPPING), start, end, shown)
     if shown == end and degraded == 0:
         return own

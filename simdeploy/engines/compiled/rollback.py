@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled.access import drawn, fates, lists, policy_of
-from simdeploy.engines.compiled.going_back import set_rollbacks
+from simdeploy.engines.compiled.drawing import set_rollbacks
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.node import go_back, send_back, stop_at_once
 from simdeploy.engines.compiled.pools import let_serve, set_missed

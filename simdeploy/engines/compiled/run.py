@@ -342,21 +342,10 @@ _BARRIER = [
 _WORK = [(f"work_{what}", _INT) for what in ("sampled", "looks", "fates", "bundles", "waves", "rollouts")]
 # What is compiled by itself, see :mod:`.parts`.
 PARTS = (
-    *("draws", "fates", "rollbacks", "laws", "brackets", "bundles", "rollouts", "waves", "outcomes", "notes"),
-    *("slots", "gates", "waits", "together", "partners", "tries", "downs", "undegraded", "lines", "openings"),
-    *(
-        "traffic",
-        "requests",
-        "validation",
-        "met",
-        "met_at_once",
-        "served",
-        "pools",
-        "windows",
-        "shares",
-        "looks",
-        "changes",
-    ),
+    *("draws", "peaks_of_nodes", "fates", "first_spells", "walks", "spells", "outlook", "laws", "brackets"),
+    *("bundles", "rollouts", "waves", "outcomes", "notes", "slots", "gates", "waits", "together", "partners"),
+    *("tries", "downs", "undegraded", "lines", "openings", "traffic", "requests", "validation", "met"),
+    *("met_at_once", "served", "pools", "windows", "shares", "looks", "changes"),
 )
 # Rows of outcomes.
 _OUTCOMES = [("whole_at", _INT), ("real_at", _INT), ("n_rows", _INT)]

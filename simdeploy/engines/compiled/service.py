@@ -75,25 +75,25 @@ def served_within(run, node, start, end):
         begin_crashes(walk_at(run, spells.CRASH), run, node, fate[STARTED, node], fate[BACK_FROM, node])
     if goes_down and one.zone_outage >= 0:
         zone = node % run.zones
-        spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, zone)
+        spells.begin(run, walk_at(run, spells.ZONE), one.zone_outage, zone)
     if flaps:
-        spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
+        spells.begin(run, walk_at(run, spells.FLAPPING), one.flapping, node)
     served = degraded = 0.0
     t = start
     while t < end:
         until = end
         is_up = True
         if goes_down and one.crash >= 0:
-            spells.reach(walk_at(run, spells.CRASH), run, t)
+            spells.reach(run, walk_at(run, spells.CRASH), t)
             until = min(until, walk_at(run, spells.CRASH).end)
             is_up = not walk_at(run, spells.CRASH).is_bad
         if goes_down and one.zone_outage >= 0:
-            spells.reach(walk_at(run, spells.ZONE), run, t)
+            spells.reach(run, walk_at(run, spells.ZONE), t)
             until = min(until, walk_at(run, spells.ZONE).end)
             is_up = is_up and not walk_at(run, spells.ZONE).is_bad
         is_degraded = False
         if flaps:
-            spells.reach(walk_at(run, spells.FLAPPING), run, t)
+            spells.reach(run, walk_at(run, spells.FLAPPING), t)
             until = min(until, walk_at(run, spells.FLAPPING).end)
             is_degraded = walk_at(run, spells.FLAPPING).is_bad
         # A disturbance cuts a spell off early, and the walk takes note of it only when it gets there.
@@ -250,14 +250,14 @@ def down_spells(run, node, until, is_real, k):
             if is_real:
                 begin_crashes(walk, run, node, fate[STARTED, node], fate[BACK_FROM, node])
             else:
-                spells.begin(walk, run, one.crash, node)
+                spells.begin(run, walk, one.crash, node)
         else:
             if one.zone_outage < 0:
                 continue
-            spells.begin(walk, run, one.zone_outage, node % run.zones)
+            spells.begin(run, walk, one.zone_outage, node % run.zones)
         t = np.int64(0)
         while t < end:
-            spells.reach(walk, run, t)
+            spells.reach(run, walk, t)
             upto = min(walk.end, end)
             if is_real and place == spells.CRASH:
                 # A disturbance cuts a spell off early, and the walk takes note of it only when it gets there.

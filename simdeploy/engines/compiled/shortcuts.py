@@ -1,4 +1,4 @@
-"""Shortcuts while the engine is compiled: answers that numba would work out again and again.
+"""Shortcuts while the engine is compiled or loaded: answers that numba would work out again and again.
 
 They save a third of the time. Each replaces a function of numba's for so long, by one that does the same for what is compiled here; a
 version of numba without one of these functions takes none.
@@ -7,9 +7,10 @@ version of numba without one of these functions takes none.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from threading import get_ident
 from typing import Any
 
 from numba import types
@@ -19,6 +20,7 @@ from numba.core.cpu import CPUContext
 from numba.core.interpreter import Interpreter
 from numba.core.postproc import PostProcessor, VariableLifetime
 from numba.core.registry import cpu_target
+from numba.core.runtime.nrt import rtsys
 from numba.core.targetconfig import TargetConfig
 from numba.core.transforms import canonicalize_cfg
 from numba.core.types.functions import BaseFunction
@@ -42,23 +44,54 @@ def _instead_of(*places: tuple[Any, str]) -> Callable[[_Make], _Make]:
 
 @contextmanager
 def shortcuts() -> Iterator[None]:
-    """Take shortcuts within a `with` statement."""
-    originals = [vars(owner).get(name) for owner, name, _ in _places]
-    if None in originals:
-        yield
-        return
-    # What may be called is registered when modules are imported, which the shortcut below no longer asks for.
+    """Take shortcuts within a `with` statement in which something is compiled."""
+    # What may be called is registered when modules are imported, which a shortcut below no longer asks for.
     cpu_target.target_context.refresh()
     thresholds = gc.get_threshold()
     try:
-        gc.set_threshold(1_000_000, 50, 100)  # what compiling makes stays until the end
-        for (owner, name, make), original in zip(_places, originals, strict=True):
+        gc.set_threshold(1_000_000, 50, 100)
+        with _replaced(_places):
+            yield
+    finally:
+        if not gc.get_freeze_count():
+            # To the oldest generation. The collector would look at it now, for half a second, and nobody needs the memory yet.
+            gc.freeze()
+            gc.unfreeze()
+        gc.set_threshold(*thresholds)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Take a shortcut within a `with` statement in which code is loaded: that needs nothing of what numba imports to compile."""
+    rtsys.initialize(cpu_target.target_context)  # what code calls for memory
+    with _replaced([(owner, "refresh", _refresh_elsewhere) for owner in (base.BaseContext, BaseContext)]):
+        yield
+
+
+def _refresh_elsewhere(refresh: Any) -> Any:
+    """Importing takes a quarter of a second; another thread may compile something."""
+    here = get_ident()
+
+    def refresh_elsewhere(self: Any) -> None:
+        if get_ident() != here:
+            refresh(self)
+
+    return refresh_elsewhere
+
+
+@contextmanager
+def _replaced(places: Sequence[tuple[Any, str, _Make]]) -> Iterator[None]:
+    originals = [vars(owner).get(name) for owner, name, _ in places]
+    if None in originals:
+        yield
+        return
+    try:
+        for (owner, name, make), original in zip(places, originals, strict=True):
             setattr(owner, name, make(original))
         yield
     finally:
-        for (owner, name, _), original in zip(_places, originals, strict=True):
+        for (owner, name, _), original in zip(places, originals, strict=True):
             setattr(owner, name, original)
-        gc.set_threshold(*thresholds)
 
 
 @_instead_of((BaseFunction, "get_call_type"))

@@ -12,12 +12,12 @@ from numba import types
 from simdeploy.engines.compiled.access import drawn, fates, lists, policy_of, queue, scratch, size_of_wave, waves
 from simdeploy.engines.compiled.clock import EVENT_BITS, GETS_VERDICT, LAST, NO_CLOCK, enqueue, next_visit
 from simdeploy.engines.compiled.dispatch import can_be_reached, expect_verdicts
+from simdeploy.engines.compiled.drawing import sample_nodes
 from simdeploy.engines.compiled.fates import meet_fate
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.limits import is_limit_crossed
 from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.quick import is_surely_quick, latest_start, send_quick
-from simdeploy.engines.compiled.sampling import sample_nodes
 from simdeploy.engines.compiled.tables import (
     DURATION,
     HAS_FAILED,

@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import from_dtype, types
 
 from simdeploy.engines.compiled.access import drawn, law_at, process_at
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.lasting import inverse_survival, left_at, survival
 from simdeploy.engines.compiled.laws import draw_ns, to_ns
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import block, draw, replication_of, to_uniform
+from simdeploy.engines.compiled.records import WALK_RECORD
 from simdeploy.engines.compiled.tables import CRASH_WORD, NEVER
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.streams import Stream
@@ -22,12 +25,13 @@ from simdeploy.world.streams import Stream
 # Three kinds of process, each of which has a walk of its own, and their blocks of good and bad spells. Lines are followed in `line`.
 CRASH, FLAPPING, ZONE, N_WALKS = range(4)
 LINE = N_WALKS
+_WALK = from_dtype(WALK_RECORD)
 _WORDS = 2.0**52
 _BLOCKS = np.array([Stream.CRASH_UP.block, Stream.FLAP_GOOD.block, Stream.ZONE_UP.block], dtype=np.int64)
 
 
-@compiled
-def begin(walk, run, process, subject):
+@part("walks", _WALK, types.int64, types.int64, seconds=0.3)
+def begin(run, walk, process, subject):
     """Put a walk at time 0; nothing disturbs it unless :func:`disturb` says so. Nodes' first words are drawn (see `outlook`)."""
     walk.process = process
     walk.subject = subject
@@ -69,8 +73,14 @@ def disturb(walk, starts_at, back_at, rate, renews):
 
 
 @compiled
-def reach(walk, run, t):
+def reach(run, walk, t):
     """Walk on to the spell that contains t, which must not lie before the present one."""
+    if walk.end <= t or walk.starts_at <= t or walk.back_at <= t:
+        _walk_on(run, walk, t)
+
+
+@part("spells", _WALK, types.int64, seconds=0.5)
+def _walk_on(run, walk, t):
     while True:
         if walk.starts_at <= t and walk.starts_at < walk.end:
             at = walk.starts_at

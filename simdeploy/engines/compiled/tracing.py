@@ -18,6 +18,7 @@ from simdeploy.engines.compiled.access import (
     traces,
     walk_at,
 )
+from simdeploy.engines.compiled.drawing import own_level
 from simdeploy.engines.compiled.ending import horizon_of
 from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.jit import compiled
@@ -25,7 +26,6 @@ from simdeploy.engines.compiled.line import counted_at, counts_as_failed
 from simdeploy.engines.compiled.load import demand_and_weight_at, factor_at, pool_of
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded
 from simdeploy.engines.compiled.requests import follow_pools
-from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.service import beside_bounds, down_spells, out_by_status, scope, unite
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
@@ -160,10 +160,10 @@ def _add_part(run, node, is_new, since, until, end):
     if stays_undegraded(run, node):
         return
     walk = walk_at(run, spells.FLAPPING)
-    spells.begin(walk, run, one.flapping, node)
+    spells.begin(run, walk, one.flapping, node)
     t = since
     while t < until:
-        spells.reach(walk, run, t)
+        spells.reach(run, walk, t)
         upto = min(walk.end, until)
         if walk.is_bad:
             _add(run, group, failed_row, requests * (1 - own) * one.degraded_level, t, upto, end)

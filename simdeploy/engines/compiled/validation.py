@@ -33,6 +33,7 @@ from simdeploy.engines.compiled.clock import (
     enqueue,
     enqueue_window,
 )
+from simdeploy.engines.compiled.drawing import own_level
 from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.gates import happens_before_gate, is_observed, judges_waves
 from simdeploy.engines.compiled.health import find_healthy_run
@@ -44,7 +45,6 @@ from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import draw_window
 from simdeploy.engines.compiled.pools import begin_windows, crashes_change, end_window, let_serve, set_missed
 from simdeploy.engines.compiled.prober import is_healthy, requests_within
-from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     CLASS,
