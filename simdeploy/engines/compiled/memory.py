@@ -157,6 +157,7 @@ class Memory:
         grid: Grid | None = None,
         n_traces: int = 0,
     ) -> None:
+        self._lowered = lowered  # its tables point to arrays of its own
         n = int(lowered.scalars["nodes"])
         most_waves = int(lowered.tables["policies"]["n_waves"].max())
         if max(n, most_waves) >> (63 - EVENT_BITS):

@@ -32,8 +32,8 @@ class Tables:
     Examples
     --------
     >>> made = Tables(counts=(2, 5, np.int64), times=(5, np.float64))
-    >>> made.tables["counts"].sum(), made.tables["times"].dtype
-    (0, dtype('float64'))
+    >>> made.tables["counts"].shape, made.tables["times"].dtype
+    ((2, 5), dtype('float64'))
     >>> made.addresses["times"] - made.addresses["counts"]
     128
     """

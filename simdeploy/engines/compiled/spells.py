@@ -40,7 +40,7 @@ def begin(run, walk, process, subject):
     walk.words_of = -1
     if kind == ZONE:
         walk.is_bad = draw(run, Stream.ZONE_STATE.value, subject, 0) < law.p_bad
-        walk.uniform = _draw_spell(walk, run, kind, 0, walk.is_bad)
+        walk.uniform = _draw_spell(run, walk, kind, 0, walk.is_bad)
     else:
         word = drawn(run)[CRASH_WORD + kind, subject]
         walk.is_bad = word < 0
@@ -87,20 +87,20 @@ def _walk_on(run, walk, t):
             walk.starts_at = NEVER
             if walk.renews and not walk.is_bad:
                 walk.good_index += 1
-                walk.end = at + _good_spell(walk, run, at)
-            _set_rate(walk, run, at, walk.next_rate)
+                walk.end = at + _good_spell(run, walk, at)
+            _set_rate(run, walk, at, walk.next_rate)
         elif walk.starts_at == NEVER and walk.back_at <= t and walk.back_at < walk.end:
             at = walk.back_at
             walk.back_at = NEVER
-            _set_rate(walk, run, at, 1.0)
+            _set_rate(run, walk, at, 1.0)
         elif walk.end <= t:
-            _next_spell(walk, run)
+            _next_spell(run, walk)
         else:
             return
 
 
 @compiled
-def _next_spell(walk, run):
+def _next_spell(run, walk):
     start = walk.end
     walk.is_bad = not walk.is_bad
     if walk.is_bad:
@@ -108,16 +108,16 @@ def _next_spell(walk, run):
         walk.start = start
         walk.is_first = False
         law = process_at(run, walk.process)
-        u = _draw_spell(walk, run, law.kind, walk.bad_index, True)
+        u = _draw_spell(run, walk, law.kind, walk.bad_index, True)
         walk.end = start + draw_ns(law_at(run, law.bad), u, 1.0)
     else:
         walk.good_index += 1
-        walk.end = start + _good_spell(walk, run, start)
+        walk.end = start + _good_spell(run, walk, start)
     walk.end = min(walk.end, NEVER)
 
 
 @compiled
-def _draw_spell(walk, run, kind, index, is_bad):
+def _draw_spell(run, walk, kind, index, is_bad):
     """Return the uniform of a spell; those of a good one and of the bad one of the same number share a block."""
     if walk.words_of != index:
         walk.words_of = index
@@ -130,10 +130,10 @@ def _draw_spell(walk, run, kind, index, is_bad):
 
 
 @compiled
-def _good_spell(walk, run, start):
+def _good_spell(run, walk, start):
     """Begin the good spell of the present index at `start`; return its length."""
     law = process_at(run, walk.process)
-    walk.uniform = _draw_spell(walk, run, law.kind, walk.good_index, False)
+    walk.uniform = _draw_spell(run, walk, law.kind, walk.good_index, False)
     walk.start = start
     walk.is_first = False
     walk.age = 0
@@ -141,36 +141,36 @@ def _good_spell(walk, run, start):
     if walk.rate == 1.0:
         return draw_ns(law_at(run, law.good), walk.uniform, 1.0)
     walk.hazard_left = -math.log1p(-walk.uniform)
-    return _end_age(walk, run)
+    return _end_age(run, walk)
 
 
 @compiled
-def _set_rate(walk, run, t, rate):
+def _set_rate(run, walk, t, rate):
     if not walk.is_bad and rate != walk.rate:
         age = t - walk.start
         if walk.hazard_left != walk.hazard_left:
             walk.hazard_left = -math.log1p(-walk.uniform)
         if walk.rate > 0:
-            here, before = _hazard(walk, run, age), _hazard(walk, run, walk.age)
+            here, before = _hazard(run, walk, age), _hazard(run, walk, walk.age)
             walk.hazard_left -= walk.rate * (here - before)
         walk.age = age
         walk.rate = rate
         if walk.hazard_left > 0:
-            walk.end = min(max(t, walk.start + _end_age(walk, run)), NEVER)
+            walk.end = min(max(t, walk.start + _end_age(run, walk)), NEVER)
     walk.rate = rate
 
 
 @compiled
-def _hazard(walk, run, age):
+def _hazard(run, walk, age):
     left = survival(run, process_at(run, walk.process).good, age / NS_PER_S, walk.is_first)
     return -math.log(left) if left > 0 else math.inf
 
 
 @compiled
-def _end_age(walk, run):
+def _end_age(run, walk):
     if walk.rate == 0:
         return MAX_DURATION_NS
-    left = math.exp(-(_hazard(walk, run, walk.age) + walk.hazard_left / walk.rate))
+    left = math.exp(-(_hazard(run, walk, walk.age) + walk.hazard_left / walk.rate))
     x = inverse_survival(run, process_at(run, walk.process).good, left, walk.is_first)
     ns = x * NS_PER_S + 0.5
     return np.int64(math.floor(ns)) if ns < MAX_DURATION_NS else MAX_DURATION_NS
