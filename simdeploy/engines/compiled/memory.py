@@ -167,7 +167,7 @@ class Memory:
         self._of_nodes = _make_scratch(lowered.scalars, n_stepping)
         zeros = _make_zeros(lowered.scalars, most_waves, n_stepping)
         zeros.tables["today"]["quiet_beyond"] = -NEVER
-        # All at once: a field at a time takes ten times as long.
+        # All at once, in half the time that a field at a time takes.
         values: _Values = {
             **dict.fromkeys(RUN.names or (), 0),
             **lowered.scalars,

@@ -10,11 +10,11 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from threading import get_ident
 from typing import Any
 
 from numba import types
 from numba.core import base, event, ir
+from numba.core.caching import Cache
 from numba.core.compiler import Compiler
 from numba.core.cpu import CPUContext
 from numba.core.interpreter import Interpreter
@@ -62,21 +62,20 @@ def shortcuts() -> Iterator[None]:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Take a shortcut within a `with` statement in which code is loaded: that needs nothing of what numba imports to compile."""
+    """Take a shortcut within a `with` statement in which code is loaded that was compiled earlier."""
     rtsys.initialize(cpu_target.target_context)  # what code calls for memory
-    with _replaced([(owner, "refresh", _refresh_elsewhere) for owner in (base.BaseContext, BaseContext)]):
+    with _replaced([(Cache, "load_overload", _load_at_once)]):
         yield
 
 
-def _refresh_elsewhere(refresh: Any) -> Any:
-    """Importing takes a quarter of a second; another thread may compile something."""
-    here = get_ident()
+def _load_at_once(_: Any) -> Any:
+    """To import what is only needed to compile takes a quarter of a second."""
 
-    def refresh_elsewhere(self: Any) -> None:
-        if get_ident() != here:
-            refresh(self)
+    def load_at_once(self: Any, signature: Any, context: Any) -> Any:
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(signature, context)
 
-    return refresh_elsewhere
+    return load_at_once
 
 
 @contextmanager
