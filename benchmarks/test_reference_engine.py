@@ -96,7 +96,7 @@ def test_node_updates(benchmark: Any, nodes: int, seconds_per_node: dict[int, fl
     """All nodes are resolved, at a cost per node that does not grow with the fleet."""
     scenario = make_scenario(nodes)
     rollout = benchmark.pedantic(
-        run_with_records, (scenario,), rounds=max(1, 20_000 // nodes), warmup_rounds=int(nodes == SIZES[0])
+        run_with_records, (scenario,), rounds=max(3, 60_000 // nodes), warmup_rounds=int(nodes == SIZES[0])
     )
     values = rollout.response_values
     resolved = values["updated_nodes"] + values["failed_nodes"]
