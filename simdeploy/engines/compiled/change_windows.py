@@ -50,7 +50,7 @@ def open_time_until(run, t):
     return since // _WEEK * per_week + rest
 
 
-@part("openings", types.int64, types.int64, returns=types.int64, seconds=0.5)
+@part("openings", types.int64, types.int64, returns=types.int64, seconds=0.2)
 def when_open_for(run, start, length):
     """Return the first instant t at which a window has been open for so long within [start, t)."""
     if length <= 0:

@@ -11,7 +11,7 @@ from simdeploy.engines.compiled.quick import set_quick_words
 from simdeploy.engines.compiled.tables import N_WAVE, NEVER
 
 
-@part("changes", seconds=0.5)
+@part("changes", seconds=0.2)
 def change_policy(run):
     """Go by the next policy from now on; nodes that were dispatched keep their health check."""
     run.change_at = NEVER

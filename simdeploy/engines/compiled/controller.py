@@ -72,7 +72,7 @@ from simdeploy.engines.compiled.tables import (
 from simdeploy.engines.compiled.validation import happens_at_verdict, happens_while_sharing
 
 
-@part("rollouts", seconds=5)
+@part("rollouts", seconds=4.5)
 def run_rollout(run):
     """Run one rollout to its end; the outcome is in the record and its tables."""
     fate = fates(run)

@@ -268,7 +268,7 @@ def _begin_try(run, node, at, first):
         validate(run, node)
 
 
-@part("tries", types.int64, seconds=0.5)
+@part("tries", types.int64, seconds=0.3)
 def try_again(run, node):
     """Let a node that did not start be tried again, unless it was sent back meanwhile; its failed try may count."""
     fate = fates(run)

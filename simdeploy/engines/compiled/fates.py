@@ -44,7 +44,7 @@ from simdeploy.engines.compiled.tilting import bend
 from simdeploy.world.streams import Stream
 
 
-@part("fates", types.int64, types.int64, types.int64, seconds=2)
+@part("fates", types.int64, types.int64, types.int64, seconds=1)
 def meet_fate(run, node, at, first):
     """Work out when a node that is tried at `at`, with attempts from the number `first` on, starts, and when it gets which verdict."""
     deadline = find_start(run, node, at, first)
@@ -144,7 +144,7 @@ def up_again(run, node, t):
     return _follow_down(run, node, t, False)
 
 
-@part("downs", types.int64, types.int64, types.boolean, returns=types.int64, seconds=0.5, beside="fates")
+@part("downs", types.int64, types.int64, types.boolean, returns=types.int64, seconds=0.2, beside="fates")
 def _follow_down(run, node, t, only_now):
     if not only_now:
         return _up_again(run, node, t)

@@ -167,7 +167,7 @@ def _expect_verdict(run, node):
         enqueue(run, fate[RESOLVED, node], node, GOES_BACK)
 
 
-@part("waits", types.int64, types.int64, seconds=1)
+@part("waits", types.int64, types.int64, seconds=0.5)
 def happens_before_gate(run, node, what):
     """Let a node start, have its own observation, or meet its deadline; or let a wave be looked at."""
     fate, table = fates(run), waves(run)

@@ -42,7 +42,7 @@ from simdeploy.engines.compiled.tables import (
 )
 
 
-@part("together", types.int64, types.int64, seconds=0.5)
+@part("together", types.int64, types.int64, seconds=0.2)
 def wait_together(run, wave, before):
     """Let the last nodes that were touched, all but so many, wait for the gate of their wave, as `expect` would let each of them.
 

@@ -76,7 +76,7 @@ _SIGNATURE = (
     types.int32[:, ::1],
     types.int64[::1],
 )
-add_part("entry", _run, _SIGNATURE, seconds=2)
+add_part("entry", _run, _SIGNATURE, seconds=1.5)
 
 
 def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
@@ -226,7 +226,7 @@ def _note(run):
     return True
 
 
-@part("bundles", seconds=5)
+@part("bundles", seconds=4.5)
 def _follow_bundles(run):
     """Find the outcomes of all policies that are followed in bundles."""
     whole, real = whole_rows(run), real_rows(run)

@@ -117,7 +117,7 @@ def online_again(run, node, t):
     return max(t, table[ONLINE_FROM, node])
 
 
-@part("lines", types.int64, types.int64, seconds=0.5)
+@part("lines", types.int64, types.int64, seconds=0.3)
 def _follow_line(run, node, t):
     """Follow a node's line to the offline spell and the online spell after it, one of which contains t.
 

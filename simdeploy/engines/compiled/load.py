@@ -103,7 +103,7 @@ def end_of_piece(one, table, piece):
     return np.int64(table[STARTS, piece + 1]) if piece + 1 < one.last_piece else np.int64(DAY_NS)
 
 
-@part("met", types.int64, types.int64, types.int64, returns=types.int64, seconds=0.5)
+@part("met", types.int64, types.int64, types.int64, returns=types.int64, seconds=0.2)
 def requests_met(run, node, start, windows):
     """Return the requests of windows of a node, one after the other from `start` on; in a shared service they are counted."""
     policy, number = policy_of_node(run, node), drawn(run)[CLASS, node]

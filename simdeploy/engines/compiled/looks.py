@@ -67,7 +67,7 @@ def _find_next(run, last):
         run.look_at = min(run.look_at, run.nodes_look_at)
 
 
-@part("looks", types.int64, seconds=0.5)
+@part("looks", types.int64, seconds=0.4)
 def look_until(run, until):
     """Look at all instants before a time, up to which nothing happens any more."""
     while run.look_at < until:

@@ -20,7 +20,7 @@ from simdeploy.engines.compiled.tables import COUNT, N_AT_ONCE, REQUESTS, UNIFOR
 from simdeploy.world.traffic import DAY_NS
 
 
-@part("met_at_once", types.int64, returns=types.int64, seconds=0.5)
+@part("met_at_once", types.int64, returns=types.int64, seconds=0.3)
 def requests_met_at_once(run, n):
     """Return the requests of windows of n nodes of a fleet with one class, whose starts and numbers of windows stand in `scratch`."""
     one, table, spans, interval = classes(run)[0], traffic(run), scratch(run), policy_of(run).interval

@@ -97,7 +97,7 @@ def look_ahead(run, t):
             _find_words_that_last(run)
 
 
-@part("outlook", seconds=0.2)
+@part("outlook", seconds=0.1)
 def _find_words_that_last(run):
     x = run.quiet_until / NS_PER_S
     for number in range(run.n_classes):

@@ -35,7 +35,7 @@ def requests_within(run, node, start, end):
     return count_requests(one.requests_per_second, traffic_between(run, number, start, end))
 
 
-@part("requests", types.int64, types.int64, types.int64, returns=types.boolean, seconds=1.5)
+@part("requests", types.int64, types.int64, types.int64, returns=types.boolean, seconds=0.5)
 def is_window_healthy(run, node, window, start):
     """Tell whether a window is healthy that meets requests of its own number, none of which is shed."""
     end = start + policy_of_node(run, node).interval

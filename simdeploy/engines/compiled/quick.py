@@ -101,7 +101,7 @@ def set_quick_words(run):
             chances.quick_word = chances.quick_word_affected = -1
 
 
-@part("traffic", types.int64, seconds=0.5)
+@part("traffic", types.int64, seconds=0.3)
 def _set_quick_words_by_traffic(run, until):
     """Do so for windows from now up to a time, of classes with traffic, where nodes meet different numbers of requests.
 
@@ -206,7 +206,7 @@ def list_slow(run, rule, first, last, now, slow, n_slow):
     return n_slow
 
 
-@part("waves", types.int64, types.int64, returns=types.int64, seconds=1)
+@part("waves", types.int64, types.int64, returns=types.int64, seconds=0.8)
 def dispatch_quickly(run, first, count):
     """Dispatch those of the next nodes whose fate is plain; list the others as `UP_AGAIN`, and return how many they are."""
     slow = lists(run)[UP_AGAIN]
@@ -248,7 +248,7 @@ def dispatch_quickly(run, first, count):
     return n_slow
 
 
-@part("undegraded", types.int64, returns=types.int64, seconds=0.5)
+@part("undegraded", types.int64, returns=types.int64, seconds=0.3)
 def _drop_undegraded(run, n_slow):
     """Drop nodes from the list of those that are not quick and calm at a glance, if they are so at a second one; return how many are left."""
     rule, slow = policy_of(run), lists(run)[UP_AGAIN]

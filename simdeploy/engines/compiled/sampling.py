@@ -35,10 +35,7 @@ from simdeploy.engines.compiled.laws import draw_ns, quantile
 from simdeploy.engines.compiled.line import set_first_lines
 from simdeploy.engines.compiled.outlook import begin_spells, set_first_spells
 from simdeploy.engines.compiled.parts import part
-from simdeploy.engines.compiled.philox import (
-    draw,
-    to_uniform,
-)
+from simdeploy.engines.compiled.philox import draw, to_uniform
 from simdeploy.engines.compiled.sorting import find_order
 from simdeploy.engines.compiled.tables import AFFECTED, CLASS, ORDER
 from simdeploy.engines.compiled.tilting import bend, log_weight_of_draw, odds_times, set_log_weights
@@ -103,7 +100,7 @@ def sample(run):
     run.has_rollbacks = False
 
 
-@part("first_spells", seconds=0.3)
+@part("first_spells", seconds=0.7)
 def _set_spells(run):
     """Draw the first spells of all nodes, whether they will have their turn or not."""
     begin_spells(run)

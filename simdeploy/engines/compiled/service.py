@@ -54,7 +54,7 @@ def requested_between(run, node, start, end):
     return _requested_by_traffic(run, node, start, end) if run.varies else float(end - start)
 
 
-@part("served", types.int64, types.int64, types.int64, returns=types.float64, seconds=0.5)
+@part("served", types.int64, types.int64, types.int64, returns=types.float64, seconds=0.2)
 def _requested_by_traffic(run, node, start, end):
     if run.shared:
         return served_between(run, node, start, end) * NS_PER_S

@@ -30,7 +30,7 @@ _WORDS = 2.0**52
 _BLOCKS = np.array([Stream.CRASH_UP.block, Stream.FLAP_GOOD.block, Stream.ZONE_UP.block], dtype=np.int64)
 
 
-@part("walks", _WALK, types.int64, types.int64, seconds=0.3)
+@part("walks", _WALK, types.int64, types.int64, seconds=0.2)
 def begin(run, walk, process, subject):
     """Put a walk at time 0; nothing disturbs it unless :func:`disturb` says so. Nodes' first words are drawn (see `outlook`)."""
     walk.process = process
@@ -79,7 +79,7 @@ def reach(run, walk, t):
         _walk_on(run, walk, t)
 
 
-@part("spells", _WALK, types.int64, seconds=0.5)
+@part("spells", _WALK, types.int64, seconds=0.4)
 def _walk_on(run, walk, t):
     while True:
         if walk.starts_at <= t and walk.starts_at < walk.end:
