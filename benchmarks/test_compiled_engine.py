@@ -237,7 +237,9 @@ def test_two_workers(
     row(
         f"{where}, a job of {replications:,} replications",
         f"{100 * alone / together:.0f} % of two independent processes, which take {alone:.1f} s ({os.cpu_count()} cores)",
-        "joining tables" if where == "two threads" else "sending outcomes to one process, which joins them",
+        "joining tables"
+        if where == "two threads"
+        else "messages of scheduler and client, which share the two cores, and joining tables",
     )
 
 

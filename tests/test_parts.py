@@ -87,6 +87,8 @@ def test_no_more_is_compiled_than_a_run_needs(name: str, changes: dict[str, Any]
     found = kernel.find_parts(of_run, in_bundles=of_run["all_bundled"], with_notes=False)
     assert found == {"entry", "draws", "fates"} | needed
     assert kernel.find_parts(of_run, in_bundles=False, with_notes=True) >= {"rollouts", "notes"}
+    of_lineages = kernel.find_parts({**of_run, "n_lineages": 2}, in_bundles=False, with_notes=True)
+    assert of_lineages >= {"rollouts", "notes", "peaks_of_nodes"}
 
 
 def test_bundles_that_are_not_enough():
