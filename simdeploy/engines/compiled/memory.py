@@ -166,7 +166,7 @@ class Memory:
         n_stepping = N_STEPPING if (lowered.tables["rules"]["n_alike"] > 1).any() else 1
         self._of_nodes = _make_scratch(lowered.scalars, n_stepping)
         zeros = _make_zeros(lowered.scalars, most_waves, n_stepping)
-        zeros.tables["today"]["quiet_beyond"] = -NEVER
+        zeros.tables["today"]["quiet_beyond"] = -NEVER  # any first spell lasts, unless there are spells (see `outlook`)
         # All at once, in half the time that a field at a time takes.
         values: _Values = {
             **dict.fromkeys(RUN.names or (), 0),

@@ -93,7 +93,7 @@ def look_ahead(run, t):
     """See to it that the words beyond which a first spell lasts are right for times up to t, and a little further."""
     if t > run.quiet_until:
         run.quiet_until = t + (t >> 5)
-        if run.goes_down or run.degrades:  # else all words of `today` are -NEVER from the beginning
+        if run.goes_down or run.degrades:  # else the words stay as :mod:`.memory` set them: -NEVER
             _find_words_that_last(run)
 
 

@@ -17,7 +17,7 @@ _of_thread = threading.local()
 
 
 class Tables:
-    """Tables of zeros in one piece of memory, by name: one call for many, and their addresses need not be asked for one by one.
+    """Tables of zeros in one piece of memory, by name, whose addresses follow from that of the first.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ def shortcuts() -> Iterator[None]:
             yield
     finally:
         if not gc.get_freeze_count():
-            # To the oldest generation. The collector would look at it now, for half a second, and nobody needs the memory yet.
+            # Moves what was made to the oldest generation, for otherwise the collector would look at it now, for half a second.
             gc.freeze()
             gc.unfreeze()
         gc.set_threshold(*thresholds)
@@ -69,7 +69,7 @@ def loading() -> Iterator[None]:
 
 
 def _load_at_once(_: Any) -> Any:
-    """To import what is only needed to compile takes a quarter of a second."""
+    """Before it loads, numba imports all that it needs to compile, which takes a quarter of a second."""
 
     def load_at_once(self: Any, signature: Any, context: Any) -> Any:
         with self._guard_against_spurious_io_errors():

@@ -75,7 +75,7 @@ def disturb(walk, starts_at, back_at, rate, renews):
 @compiled
 def reach(run, walk, t):
     """Walk on to the spell that contains t, which must not lie before the present one."""
-    if walk.end <= t or walk.starts_at <= t or walk.back_at <= t:
+    if walk.end <= t or walk.starts_at <= t or walk.back_at <= t:  # seldom
         _walk_on(run, walk, t)
 
 
