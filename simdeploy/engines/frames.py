@@ -68,12 +68,12 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     rates = ErrorRates(recording, service)
     times = _merge([np.zeros(1, np.int64), moved, window_ends, exposed_at, out_at, rates.changes_ns])
 
-    change = np.zeros((len(STATUSES), len(times)), dtype=np.int64)
-    change[PENDING, 0] = total
+    counts = np.zeros((len(STATUSES), len(times)), dtype=np.int64)
+    counts[PENDING] = total
     at = np.searchsorted(times, moved)
-    for status, by in ((left, -1), (entered, 1)):
-        change += by * np.bincount(status * len(times) + at, minlength=change.size).reshape(change.shape)
-    counts = np.cumsum(change, axis=1)
+    for status in np.union1d(left, entered):
+        came, went = (np.bincount(at[one == status], minlength=len(times)) for one in (entered, left))
+        counts[status] += np.cumsum(came - went)
 
     ended = np.searchsorted(window_ends, times, side="right")
     requests, failed = (
@@ -81,6 +81,7 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
         for column in (recording.windows.requests, recording.windows.failed)
     )
     old, new = rates.at(times)
+    both = old + new
     demand, lost, shed = service.requests.rates_at(times)
     columns = [
         times / NS_PER_S,
@@ -93,8 +94,8 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
         lost,
         shed,
         service.requests.highest_load_at(times),
-        (old + new).requests,
-        (old + new).error_rate,
+        both.requests,
+        both.error_rate,
         old.error_rate,
         new.error_rate,
     ]
