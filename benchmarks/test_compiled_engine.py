@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from speed_cases import CASES, CRASHES, FLAPPING, Row, bench_1000, best_of
+from speed_cases import CASES, CRASHES, FLAPPING, OWN_LEVELS, SHARED, TRAFFIC, Row, bench_1000, best_of
 
 from simdeploy import Scenario, replicate, simulate
 from simdeploy.engines.block import Block
@@ -39,6 +39,8 @@ CONNECTION = {
     "fleet.connection": {"online": {"exponential": {"mean": "20m"}}, "offline": {"exponential": {"mean": "5m"}}},
     "policies.waves-of-100.max_failed_nodes_percent": 100,
 }
+
+EVERYTHING = {**SHARED, **TRAFFIC, **CRASHES, **FLAPPING, **OWN_LEVELS}
 
 
 @pytest.fixture(scope="module")
@@ -305,19 +307,30 @@ def test_replications_into_a_store(
 @pytest.mark.benchmark(timer=time.perf_counter)
 @pytest.mark.parametrize("cache", ["cold", "warm"])
 @pytest.mark.parametrize(
-    ("kind", "name"),
-    [("in waves", "bench-1000"), ("of any kind", "zone-breaks"), ("of a shared service", "shared-service")],
-    ids=["in waves", "of any kind", "of a shared service"],
+    ("kind", "name", "changes"),
+    [
+        ("in waves", "bench-1000", {}),
+        ("of any kind", "zone-breaks", {}),
+        ("of a shared service", "shared-service", {}),
+        ("of a shared service with traffic, crashes, flapping and own levels", "bench-1000", EVERYTHING),
+    ],
+    ids=["in waves", "of any kind", "of a shared service", "of everything"],
 )
 def test_first_result(
-    benchmark: Any, kind: str, name: str, cache: str, tmp_path_factory: pytest.TempPathFactory, row: Row
+    benchmark: Any,
+    kind: str,
+    name: str,
+    changes: dict[str, Any],
+    cache: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    row: Row,
 ) -> None:
     """A fresh process has its first result at once from the cache; without it, once the engine is compiled."""
     scenario = BENCH.with_name(f"{name}.yaml")
     code = textwrap.dedent(
         f"""
         import simdeploy
-        scenario = simdeploy.read_scenario({str(scenario)!r})
+        scenario = simdeploy.read_scenario({str(scenario)!r}).with_values({changes!r})
         print(simdeploy.simulate(scenario, engine="compiled").response_values["state"], flush=True)
         """
     )

@@ -24,8 +24,10 @@ from simdeploy.rules.deployment_types import TYPES
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
-ONE_BY_ONE = {"rollouts", "waves", "outcomes"}
+ALWAYS = ("entry", "draws", "words", "fates")
+ONE_BY_ONE = {"rollouts", "waves", "verdicts", "outcomes"}
 SPELLS = {"first_spells", "walks", "spells", "outlook"}
+GATES = {"gates", "waits", "together", "partners", "levels"}
 
 
 class MadeUp:
@@ -73,10 +75,13 @@ def test_a_word_before_compiling(made_up: dict[str, parts.Part], monkeypatch: py
     ("name", "changes", "needed"),
     [
         ("bench-1000", {}, {"bundles"}),
-        ("small-fleet", {}, {"bundles", "brackets"}),
-        ("zone-breaks", {}, {*ONE_BY_ONE, *SPELLS, "brackets", "downs", "laws"}),
-        ("small-fleet", {"orchestrator.pacing": "sliding"}, {*ONE_BY_ONE, "brackets", "slots"}),
-        ("subtle-defect", {}, {*ONE_BY_ONE, *SPELLS, "gates", "waits", "together", "partners", "undegraded"}),
+        ("small-fleet", {}, {"bundles", "brackets", "own_levels"}),
+        ("zone-breaks", {}, {*ONE_BY_ONE, *SPELLS, "brackets", "downs", "interruptions", "laws", "own_levels"}),
+        ("small-fleet", {"orchestrator.pacing": "sliding"}, {*ONE_BY_ONE, "brackets", "own_levels", "slots"}),
+        ("subtle-defect", {}, {*ONE_BY_ONE, *SPELLS, *GATES, "interruptions", "own_levels", "undegraded"}),
+        ("bench-1000", {"fleet.start_attempts": 2}, {"bundles", "restarts"}),
+        ("latent-defect", {}, {"bundles", "brackets", "own_levels", "after"}),
+        ("latent-defect", {"release.latent.after": "10m"}, {"bundles", "brackets", "own_levels"}),
     ],
 )
 def test_no_more_is_compiled_than_a_run_needs(name: str, changes: dict[str, Any], needed: set[str]):
@@ -85,10 +90,10 @@ def test_no_more_is_compiled_than_a_run_needs(name: str, changes: dict[str, Any]
     policies = list(scenario.policies.values())
     of_run = lower(scenario, policies[-1:], TYPES[policies[-1].identity.type]).scalars
     found = kernel.find_parts(of_run, in_bundles=of_run["all_bundled"], with_notes=False)
-    assert found == {"entry", "draws", "fates"} | needed
+    assert found == {*ALWAYS, *needed}
     assert kernel.find_parts(of_run, in_bundles=False, with_notes=True) >= {"rollouts", "notes"}
     of_lineages = kernel.find_parts({**of_run, "n_lineages": 2}, in_bundles=False, with_notes=True)
-    assert of_lineages >= {"rollouts", "notes", "peaks_of_nodes"}
+    assert of_lineages >= {"rollouts", "notes", "own_words", "peaks_of_nodes"}
 
 
 def test_bundles_that_are_not_enough():
@@ -234,7 +239,7 @@ def test_how_many_processes_compile(monkeypatch: pytest.MonkeyPatch):
 def test_what_is_to_be_compiled_depends_on_what_is_asked(monkeypatch: pytest.MonkeyPatch):
     """With what rollouts in waves need on disk, they don't wait, and others wait for the rest; of something unknown it is all. [contract]"""
     monkeypatch.setattr(parts, "_addresses", {})
-    there = [parts._known[name].function for name in ("entry", "draws", "fates", "brackets", "bundles")]
+    there = [parts._known[name].function for name in (*ALWAYS, "own_levels", "brackets", "bundles")]
     monkeypatch.setattr(parts.Part, "is_ready", property(lambda one: one.function in there))
     monkeypatch.setattr(parts, "_count_others", lambda _: 0)
     in_waves, other = (read_scenario(SCENARIOS / name) for name in ("small-fleet.yaml", "zone-breaks.yaml"))
@@ -244,7 +249,7 @@ def test_what_is_to_be_compiled_depends_on_what_is_asked(monkeypatch: pytest.Mon
 
     seconds = {name: one.seconds for name, one in parts._known.items()}
     one_by_one = sum(seconds[name] for name in ONE_BY_ONE)
-    breaks = one_by_one + sum(seconds[name] for name in ("downs", "laws", *SPELLS))
+    breaks = one_by_one + sum(seconds[name] for name in ("downs", "interruptions", "laws", *SPELLS))
     assert (ask(in_waves), ask(other), ask(in_waves, other)) == (0, pytest.approx(breaks), pytest.approx(breaks))
     assert ask(in_waves, in_bundles=False) == one_by_one + seconds["notes"]
     everything_else = sum(one.seconds for one in parts._known.values() if one.function not in there)

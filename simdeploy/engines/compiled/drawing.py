@@ -225,9 +225,12 @@ def known_level(run, node):
 @compiled
 def own_level(run, node):
     """Return a node's own level of failed requests, drawn when it is first asked for."""
-    one, levels = classes(run)[drawn(run)[CLASS, node]], baselines(run)
-    if one.baseline == one.baseline:
-        return one.baseline
-    if levels[node] != levels[node]:
-        levels[node] = quantile(law_at(run, one.error_rate), draw(run, Stream.ERROR_RATE.value, node, 0))
-    return levels[node]
+    level = known_level(run, node)
+    return level if level == level else _draw_level(run, node)
+
+
+@part("own_levels", types.int64, returns=types.float64, seconds=0.2)
+def _draw_level(run, node):
+    law = law_at(run, classes(run)[drawn(run)[CLASS, node]].error_rate)
+    baselines(run)[node] = quantile(law, draw(run, Stream.ERROR_RATE.value, node, 0))
+    return baselines(run)[node]

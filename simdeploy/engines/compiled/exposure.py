@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.access import classes, drawn, law_at
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import CONSTANT, draw_ns
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import draw
 from simdeploy.engines.compiled.tables import AFFECTED, CLASS, NEVER
 from simdeploy.world.streams import Stream
@@ -27,7 +29,12 @@ def after_ns(run, node):
     law = law_at(run, run.after_law)
     if law.kind == CONSTANT:
         return law.constant_ns
-    return draw_ns(law, draw(run, Stream.AFTER.value, node, 0), 1.0)
+    return _draw_after(run, node)
+
+
+@part("after", types.int64, returns=types.int64, seconds=0.2)
+def _draw_after(run, node):
+    return draw_ns(law_at(run, run.after_law), draw(run, Stream.AFTER.value, node, 0), 1.0)
 
 
 @compiled

@@ -77,11 +77,7 @@ def find_start(run, node, at, first):
     t = at
     attempt = first
     while True:
-        if attempt == 0:
-            duration = drawn(run)[DURATION, node]
-        else:
-            u = bend(draw(run, Stream.UPDATE_DURATION.value, node, attempt), run.tilt_update)
-            duration = draw_ns(law_at(run, one.update), u, chances.slowdown)
+        duration = drawn(run)[DURATION, node] if attempt == 0 else _draw_duration(run, node, attempt)
         if attempt == 0:
             hangs = drawn(run)[HANGS, node] != 0
         else:
@@ -129,6 +125,14 @@ def find_start(run, node, at, first):
     if run.varies or was_started:
         return np.int64(-1)  # it is validated where its requests are known
     return deadline
+
+
+@part("restarts", types.int64, types.int64, returns=types.int64, seconds=0.2)
+def _draw_duration(run, node, attempt):
+    """Draw how long another attempt takes than the first."""
+    number = drawn(run)[CLASS, node]
+    u = bend(draw(run, Stream.UPDATE_DURATION.value, node, attempt), run.tilt_update)
+    return draw_ns(law_at(run, classes(run)[number].update), u, today(run)[number].slowdown)
 
 
 @compiled

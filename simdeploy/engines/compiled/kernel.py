@@ -43,8 +43,8 @@ _REPLICATIONS, _ROWS = range(2)
 
 
 # What all runs need; and what rollouts that are not followed in bundles do.
-_ALWAYS = ("entry", "draws", "fates")
-_ONE_BY_ONE = ("rollouts", "waves", "outcomes")
+_ALWAYS = ("entry", "draws", "words", "fates")
+_ONE_BY_ONE = ("rollouts", "waves", "verdicts", "outcomes")
 
 
 @entry(cache=True)
@@ -94,15 +94,19 @@ def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
     has_gates, has_worlds, shared = run["has_gates"], run["n_continuations"], run["shared"]
     has_spells = run["goes_down"] or run["degrades"]
     has_windows = run["varies"] or run["retries"]  # of their own, with other requests, or more than one try
+    is_seen = has_windows or shared or has_gates  # what a node is like in a single window
     chosen = {
         **dict.fromkeys(_ALWAYS, True),
         "bundles": run["n_rules"],
-        "peaks_of_nodes": run["n_lineages"],
+        **dict.fromkeys(("own_words", "peaks_of_nodes"), run["n_lineages"]),
+        "own_levels": run["draws_levels"],
+        "after": run["draws_after"],
+        "restarts": run["restarts"] or run["retries"],
         "first_spells": has_spells or run["goes_offline"],
         **dict.fromkeys(("walks", "spells", "outlook"), has_spells),
         "laws": run["has_other_laws"],
         "brackets": run["n_brackets"],
-        "lines": run["goes_offline"],
+        **dict.fromkeys(("lines", "first_lines"), run["goes_offline"]),
     }
     if not in_bundles:
         chosen |= {
@@ -113,10 +117,13 @@ def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
             **dict.fromkeys(("requests", "validation", "met"), has_windows),
             **dict.fromkeys(("traffic", "served"), run["varies"]),
             "met_at_once": run["varies"] and not shared,
+            "levels": is_seen,
+            "ups": is_seen and run["goes_down"],
             "tries": run["retries"],
             "openings": run["n_openings"],
             "downs": run["goes_down"] or run["goes_offline"],
             "undegraded": run["degrades"],
+            "interruptions": has_spells,
             "slots": run["slides"],
             "notes": with_notes,
         }

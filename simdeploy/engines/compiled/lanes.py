@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled import laws
 from simdeploy.engines.compiled.access import lineages, words
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.laws import draw_ns
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import block, is_of_nodes, to_uniform
 from simdeploy.engines.compiled.special import exp, normal_quantiles
 from simdeploy.engines.compiled.tilting import bend
@@ -25,9 +27,14 @@ NODES_AT_ONCE = 2048  # whose draws and fates fit into the cache of a core
 @compiled
 def fill_words(run, stream, first, last):
     """Draw both words of the stream's block at index 0, for some nodes; those of the first stand first."""
-    if not is_of_nodes(run, stream >> 1):
+    if is_of_nodes(run, stream >> 1):
+        _fill_own_words(run, stream, first, last)
+    else:
         fill_coupled_words(run, stream, first, last)
-        return
+
+
+@part("own_words", types.int64, types.int64, types.int64, seconds=0.3)
+def _fill_own_words(run, stream, first, last):
     key0, key1, own = run.key0, run.key1, lineages(run)[run.row]
     stream_block = np.uint64(stream >> 1)
     both = words(run)
@@ -37,7 +44,7 @@ def fill_words(run, stream, first, last):
         both[1, place] = odd
 
 
-@compiled
+@part("words", types.int64, types.int64, types.int64, seconds=0.3)
 def fill_coupled_words(run, stream, first, last):
     """Draw the same of words that decide about all nodes together, so that none has its own."""
     key0, key1, replication = run.key0, run.key1, run.replication

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numba import types
+
 from simdeploy.engines.compiled.access import (
     drawn,
     fates,
@@ -18,6 +20,7 @@ from simdeploy.engines.compiled.drawing import set_rollbacks
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.limits import might_stop, note_verdict
 from simdeploy.engines.compiled.line import fails_unheard, online_again
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.pools import crashes_change, let_serve, look_at_pools
 from simdeploy.engines.compiled.slots import resolve_slot
 from simdeploy.engines.compiled.tables import (
@@ -40,18 +43,30 @@ from simdeploy.engines.compiled.tables import (
 @compiled
 def hear_of(run, node):
     """Take note of a node's verdict, for pacing, and have it counted; after the end nobody does any more."""
+    _hear_of(run, node, False)
+
+
+@compiled
+def count(run, node):
+    """Let a verdict count that has been reported, for everything but pacing; after the end nobody counts any more."""
+    _hear_of(run, node, True)
+
+
+@part("verdicts", types.int64, types.boolean, seconds=0.5)
+def _hear_of(run, node, is_reported):
     if run.makespan < NEVER:
         return
-    if run.has_more:
-        _make_room(run, node)
-    if run.reporting_delay:
-        run.is_rung = True
-        waves(run)[IN_FLIGHT, fates(run)[WAVE, node] - 1] -= 1
-        # Nobody has to report that a node could not be dispatched.
-        if fates(run)[DISPATCHED, node] < NEVER:
-            enqueue(run, run.now + run.reporting_delay, node, COUNTS)
-            return
-    count(run, node)
+    if not is_reported:
+        if run.has_more:
+            _make_room(run, node)
+        if run.reporting_delay:
+            run.is_rung = True
+            waves(run)[IN_FLIGHT, fates(run)[WAVE, node] - 1] -= 1
+            # Nobody has to report that a node could not be dispatched.
+            if fates(run)[DISPATCHED, node] < NEVER:
+                enqueue(run, run.now + run.reporting_delay, node, COUNTS)
+                return
+    _count(run, node)
 
 
 @compiled
@@ -74,10 +89,8 @@ def _keeps_slot(run, node):
 
 
 @compiled
-def count(run, node):
-    """Let a verdict count, for everything but pacing; after the end nobody counts any more."""
-    if run.makespan < NEVER:
-        return
+def _count(run, node):
+    """Let a verdict count, for everything but pacing."""
     run.last_count_at = run.now
     wave = fates(run)[WAVE, node] - 1
     resolve_in_wave(run, wave)

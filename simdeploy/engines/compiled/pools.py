@@ -91,7 +91,7 @@ def look_at_pools(run):
     _share(run, _IS_LOOKED_AT, 0, 0)
 
 
-@part("pools", types.int64, types.int64, types.int64, seconds=1)
+@part("pools", types.int64, types.int64, types.int64, seconds=0.8, beside="windows")
 def _share(run, what, node, number):
     if what == _RESETS:
         _reset_pools(run)

@@ -24,6 +24,8 @@ from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import draw_window
 from simdeploy.engines.compiled.tables import CLASS, NEVER, STARTED
 
+_NOTHING = -1.0  # nothing but a node's own level let requests fail
+
 
 @compiled
 def requests_within(run, node, start, end):
@@ -64,8 +66,11 @@ def with_shed(level, shed):
 @compiled
 def was_up(run, node, start, end):
     """Tell whether a node was up throughout [start, end)."""
-    if not run.goes_down:
-        return True
+    return not run.goes_down or _stayed_up(run, node, start, end)
+
+
+@part("ups", types.int64, types.int64, types.int64, returns=types.boolean, seconds=0.4)
+def _stayed_up(run, node, start, end):
     look_ahead(run, end)
     if not is_disturbed(run, node) and stays_up(run, node, end):
         return True
@@ -89,6 +94,13 @@ def level_within(run, node, start, end):
 @compiled
 def level_given(run, node, own, start, end):
     """Return the same of a node whose own level is given."""
+    lost = _lost_within(run, node, start, end)
+    return own if lost == _NOTHING else min(max(1 - (1 - own) * (1 - lost), 0.0), 1.0)
+
+
+@part("levels", types.int64, types.int64, types.int64, returns=types.float64, seconds=0.3)
+def _lost_within(run, node, start, end):
+    """Return the fraction that fails of requests that the node's own level lets succeed."""
     started = fates(run)[STARTED, node]
     one = classes(run)[drawn(run)[CLASS, node]]
     added = added_level(run, node) if started < NEVER else 0.0
@@ -102,7 +114,6 @@ def level_given(run, node, own, start, end):
             spells.begin(run, walk_at(run, spells.FLAPPING), one.flapping, node)
             degraded, both = degraded_within(run, walk_at(run, spells.FLAPPING), start, end, shown)
     if shown == end and degraded == 0:
-        return own
+        return _NOTHING
     level = one.degraded_level
-    lost = (added * (end - shown) + level * degraded - added * level * both) / (end - start)
-    return min(max(1 - (1 - own) * (1 - lost), 0.0), 1.0)
+    return (added * (end - shown) + level * degraded - added * level * both) / (end - start)

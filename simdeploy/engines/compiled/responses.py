@@ -56,7 +56,7 @@ from simdeploy.engines.compiled.outcomes import (
 )
 from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.requests import measure_sharing
-from simdeploy.engines.compiled.service import measure_service, served_within
+from simdeploy.engines.compiled.service import measure_service, served_well
 from simdeploy.engines.compiled.tables import AFFECTED, BACK_FROM, CLASS, NEVER, RESOLVED, SEEN, STARTED, WINDOWS
 from simdeploy.units import NS_PER_S
 
@@ -220,7 +220,6 @@ def _added_failures(run, horizon):
         if since >= until:
             continue
         one = classes(run)[drawn(run)[CLASS, node]]
-        served, degraded = served_within(run, node, since, until)
         rate = one.requests_per_second * (1 - near_level(run, node)) * added
-        total += rate * (served - one.degraded_level * degraded) / NS_PER_S
+        total += rate * served_well(run, node, since, until) / NS_PER_S
     return total

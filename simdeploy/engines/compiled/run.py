@@ -28,6 +28,10 @@ _FLEET = [
     ("deals_classes", _BOOL),  # whether any class has a share
     # Traits of the deployment's type.
     ("releases", _BOOL),
+    # Whether nodes differ in their own levels, and in the exposure after which a release shows; whether any is started more than once.
+    ("draws_levels", _BOOL),
+    ("draws_after", _BOOL),
+    ("restarts", _BOOL),
     ("undone", _BOOL),
     ("begins", _BOOL),
     ("leaves", _BOOL),
@@ -342,10 +346,34 @@ _BARRIER = [
 _WORK = [(f"work_{what}", _INT) for what in ("sampled", "looks", "fates", "bundles", "waves", "rollouts")]
 # What is compiled by itself, see :mod:`.parts`.
 PARTS = (
-    *("draws", "peaks_of_nodes", "fates", "first_spells", "walks", "spells", "outlook", "laws", "brackets"),
-    *("bundles", "rollouts", "waves", "outcomes", "notes", "slots", "gates", "waits", "together", "partners"),
-    *("tries", "downs", "undegraded", "lines", "openings", "traffic", "requests", "validation", "met"),
-    *("met_at_once", "served", "pools", "windows", "shares", "looks", "changes"),
+    *(
+        "draws",
+        "words",
+        "own_words",
+        "peaks_of_nodes",
+        "own_levels",
+        "after",
+        "fates",
+        "restarts",
+        "brackets",
+        "bundles",
+    ),
+    *(
+        "first_spells",
+        "first_lines",
+        "walks",
+        "spells",
+        "outlook",
+        "laws",
+        "ups",
+        "levels",
+        "downs",
+        "undegraded",
+        "lines",
+    ),
+    *("rollouts", "waves", "verdicts", "outcomes", "interruptions", "notes", "slots", "gates", "waits", "together"),
+    *("partners", "tries", "openings", "traffic", "requests", "validation", "met", "met_at_once", "served", "pools"),
+    *("windows", "shares", "looks", "changes"),
 )
 # Rows of outcomes.
 _OUTCOMES = [("whole_at", _INT), ("real_at", _INT), ("n_rows", _INT)]

@@ -62,15 +62,26 @@ def _requested_by_traffic(run, node, start, end):
 
 
 @compiled
-def served_within(run, node, start, end):
-    """Return how many nanoseconds of its requests a node served within [start, end), and of those the ones while degraded."""
+def served_well(run, node, start, end):
+    """Return how many nanoseconds of its requests a node served within [start, end), without the fraction that failed while it was
+    degraded.
+    """
+    look_ahead(run, end)
+    if _may_go_down(run, node, end) or not stays_undegraded(run, node):
+        return _served_in_spells(run, node, start, end)
+    return requested_between(run, node, start, end)
+
+
+@inlined
+def _may_go_down(run, node, end):
+    return run.goes_down and (is_disturbed(run, node) or not stays_up(run, node, end))
+
+
+@part("interruptions", types.int64, types.int64, types.int64, returns=types.float64, seconds=0.5)
+def _served_in_spells(run, node, start, end):
     fate = fates(run)
     one = classes(run)[drawn(run)[CLASS, node]]
-    look_ahead(run, end)
-    goes_down = run.goes_down and (is_disturbed(run, node) or not stays_up(run, node, end))
-    flaps = not stays_undegraded(run, node)
-    if not goes_down and not flaps:
-        return requested_between(run, node, start, end), 0.0
+    goes_down, flaps = _may_go_down(run, node, end), not stays_undegraded(run, node)
     if goes_down and one.crash >= 0:
         begin_crashes(walk_at(run, spells.CRASH), run, node, fate[STARTED, node], fate[BACK_FROM, node])
     if goes_down and one.zone_outage >= 0:
@@ -107,7 +118,7 @@ def served_within(run, node, start, end):
             if is_degraded:
                 degraded += met
         t = until
-    return served, degraded
+    return served - one.degraded_level * degraded
 
 
 @compiled

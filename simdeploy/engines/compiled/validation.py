@@ -70,7 +70,7 @@ from simdeploy.engines.compiled.tables import (
 from simdeploy.units import NS_PER_S
 
 
-@part("validation", types.int64, seconds=1)
+@part("validation", types.int64, seconds=0.9, beside="fates")
 def validate(run, node):
     """Work out when a node of a local service that starts gets which verdict."""
     rule, fate = policy_of_node(run, node), fates(run)
@@ -155,7 +155,7 @@ def happens_at_verdict(run, node):
         let_serve(run, node, 0)
 
 
-@part("windows", types.int64, types.int64, seconds=1.5)
+@part("windows", types.int64, types.int64, seconds=1.2, beside="rollouts")
 def happens_while_sharing(run, node, what):
     """Let a node of a shared service start, end a window, or miss its deadline."""
     fate = fates(run)
