@@ -96,6 +96,22 @@ def test_no_more_is_compiled_than_a_run_needs(name: str, changes: dict[str, Any]
     assert of_lineages >= {"rollouts", "notes", "own_words", "peaks_of_nodes"}
 
 
+def test_a_part_that_can_fail_says_so(monkeypatch: pytest.MonkeyPatch):
+    """Callers of a part that is said never to fail don't ask whether it did, so one that may run out of memory is refused. [contract]"""
+
+    def make(run: Any) -> None:
+        np.empty(run.nodes)
+
+    monkeypatch.setattr(parts, "_known", {})
+    parts.part("changes", seconds=1)(make)
+    with parts.shortcuts(), pytest.raises(AssertionError, match="make can fail, which its callers don't expect"):
+        parts._known["changes"].load()
+    parts.part("changes", seconds=1, can_fail=True)(make)
+    with parts.shortcuts():
+        parts._known["changes"].load()
+    assert parts._known["changes"].is_ready
+
+
 def test_bundles_that_are_not_enough():
     """Where bundles turn out not to be enough, the rest is loaded, and outcomes are those of rollouts one by one. [property]"""
     scenario = read_scenario(SCENARIOS / "zone-breaks.yaml")

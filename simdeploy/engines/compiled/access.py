@@ -37,6 +37,7 @@ from simdeploy.engines.compiled.tables import (
     N_AHEAD_STATE,
     N_AHEAD_SUMS,
     N_AT_ONCE,
+    N_BATCH,
     N_COUNTED,
     N_DRAWN,
     N_FATE,
@@ -115,6 +116,7 @@ window_words = make_view("window_words_at", INT, 2, N_WINDOW_WORDS)  # scratch f
 steps = make_view("steps_at", INT, N_STEPPING, N_STEP_COLUMNS)
 step_words = make_view("step_words_at", INT, N_STEPPING, MOST_STEP_WINDOWS)  # of the windows of each
 at_once = make_view("at_once_at", REAL, N_REAL_AT_ONCE, N_AT_ONCE)
+batch = make_view("batch_at", REAL, 3, N_BATCH)
 counted = make_view("counted_at", INT, N_COUNTED, N_AT_ONCE)
 ahead = make_view("ahead_at", INT, N_AHEAD, N_AHEAD_STATE)
 ahead_sums = make_view("ahead_sums_at", INT, N_AHEAD, N_AHEAD_SUMS, 2 * MOST_AHEAD + 2)

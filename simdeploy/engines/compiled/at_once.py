@@ -18,7 +18,7 @@ from simdeploy.engines.compiled.binomial import (
 )
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.special import normal_quantiles
-from simdeploy.engines.compiled.tables import COUNT, NORMAL, STEP_WORD, UNIFORM, WINDOW_WORD
+from simdeploy.engines.compiled.tables import COUNT, FAR, NORMAL, STEP_WORD, UNIFORM, WINDOW_WORD
 from simdeploy.world.binomial import _SMALLEST_LOG
 
 _MOST_STEPS = 50.0  # requests that fail on average, up to which steps are faster than the expansion
@@ -119,7 +119,7 @@ def _n_below(word, first, second, third, fourth, last):
 def _count_by_expansion(run, n, requests, p, off):
     uniforms, z, counts = at_once(run)[UNIFORM], at_once(run)[NORMAL], counted(run)[COUNT]
     c0, c1, c2, c3, variance = expand(requests, p)
-    normal_quantiles(uniforms[:n], z)
+    normal_quantiles(uniforms[:n], z, at_once(run)[FAR])
     near = 4 * requests * off
     for i in range(n):
         counts[i] = number_at(z[i], requests, c0, c1, c2, c3, variance, near)

@@ -25,7 +25,7 @@ _LARGEST = 1.0 - 2.0**-53
 _SLACK = 1e-9
 
 
-@part("brackets", seconds=0.3)
+@part("brackets", seconds=0.3, can_fail=True)
 def prepare_brackets(run):
     """Fill the tables: the last healthy word at either end of each interval, by rule, class and level."""
     n, ends = N_BRACKETS >> 1, np.empty(N_BRACKETS)

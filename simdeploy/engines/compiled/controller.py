@@ -72,7 +72,7 @@ from simdeploy.engines.compiled.tables import (
 from simdeploy.engines.compiled.validation import happens_at_verdict, happens_while_sharing
 
 
-@part("rollouts", seconds=4.5)
+@part("rollouts", seconds=4.5, can_fail=True)
 def run_rollout(run):
     """Run one rollout to its end; the outcome is in the record and its tables."""
     fate = fates(run)
@@ -313,7 +313,7 @@ def _act(run):
         run.watch_has_ended = True
 
 
-@part("gates", seconds=6)
+@part("gates", seconds=6, can_fail=True)
 def _look_by_gate(run):
     if judges_waves(policy_of(run)):
         look_at_waves(run)

@@ -81,7 +81,7 @@ def _set_starts(run, first, last):
     if run.n_classes == 1:
         chances = today(run)[0]
         law = law_at(run, classes(run)[0].update)
-        spread(law, words(run)[0, : last - first], chances.slowdown, run.tilt_update, durations)
+        spread(run, law, words(run)[0, : last - first], chances.slowdown, run.tilt_update, durations)
         # Below the first words that do not fail: u = (word + 1/2) / 2**52 < p.
         plain, hurt = (
             first_word_not_below(chances.start_failure),
@@ -202,7 +202,7 @@ def _set_rollbacks(run, first, last):
     durations, lane = drawn(run)[ROLLBACK, first:last], words(run)[1]
     if run.n_classes == 1:
         one = classes(run)[0]
-        spread(law_at(run, one.rollback), words(run)[0, : last - first], 1.0, run.tilt_rollback, durations)
+        spread(run, law_at(run, one.rollback), words(run)[0, : last - first], 1.0, run.tilt_rollback, durations)
         if one.rollback_failure > 0:
             for place in range(last - first):
                 if to_uniform(lane[place]) < one.rollback_failure:

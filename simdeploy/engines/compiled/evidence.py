@@ -52,7 +52,7 @@ _WORDS = 2.0**-52
 _MOST_GROUPS = 8
 
 
-@part("partners", types.int64, types.int64, returns=types.boolean, seconds=0.2)
+@part("partners", types.int64, types.int64, returns=types.boolean, seconds=0.2, can_fail=True)
 def find_partners(run, first, count):
     """Give each of the next nodes the node on the old version that it is compared with, -1 for none; tell whether any has one."""
     draws, partner = drawn(run), lists(run)[PARTNER]

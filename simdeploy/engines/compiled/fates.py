@@ -187,18 +187,25 @@ def _up_again(run, node, t):
         zone = node % run.zones
         spells.begin(run, walk_at(run, spells.ZONE), one.zone_outage, zone)
     while True:
-        is_up = True
-        for place in (spells.CRASH, spells.ZONE):
-            if (place == spells.CRASH and one.crash >= 0) or (place == spells.ZONE and one.zone_outage >= 0):
-                walk = walk_at(run, place)
-                spells.reach(run, walk, t)
-                while walk.is_bad:
-                    is_up = False
-                    t = walk.end
-                    spells.reach(run, walk, t)
+        asked = t
+        if one.crash >= 0:
+            t = _good_from(run, walk_at(run, spells.CRASH), t)
+        if one.zone_outage >= 0:
+            t = _good_from(run, walk_at(run, spells.ZONE), t)
+        is_up = t == asked
         if run.goes_offline:
             online = online_again(run, node, t)
             is_up = is_up and online == t
             t = online
         if is_up or t >= NEVER:
             return t
+
+
+@compiled
+def _good_from(run, walk, t):
+    """Return the first instant from t on that is in a good spell."""
+    spells.reach(run, walk, t)
+    while walk.is_bad:
+        t = walk.end
+        spells.reach(run, walk, t)
+    return t

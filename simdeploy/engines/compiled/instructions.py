@@ -13,13 +13,14 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 from numba.core.ir import Expr
-from numba.core.ir_utils import get_definition, guard
+from numba.core.ir_utils import find_const, get_definition, guard
 from numba.core.lowering import Lower
 from numba.cpython.builtins import do_minmax
 
 from simdeploy.engines.compiled.views import DATA, ITEM_SIZE, SHAPE, pack
 
 CAN_FAIL = "can_fail"
+NEVER_FAILS = "never_fails"  # an attribute of functions of which that is said; others may fail
 _COMPARISONS: dict[Any, Any] = {min: operator.lt, max: operator.gt}
 _NUMBERS = (types.Integer, types.Float)
 _START_AND_STOP = 2
@@ -132,27 +133,32 @@ class OwnLower(Lower):
         return pack(self.context, builder, table_type.copy(ndim=1), data, item_size, [size])
 
     def _begin_to_count(self, expr: Any) -> Any:
-        """Return the iterator of a range whose step is 1; None of anything else."""
+        """Return the iterator of a range whose step is a constant, and more than 0; None of anything else."""
         range_type = self.typeof(expr.value.name)
-        if not isinstance(range_type, types.RangeType) or not self._steps_by_one(expr.value):
+        step = self._find_step(expr.value) if isinstance(range_type, types.RangeType) else 0
+        if step <= 0:
             return None
         builder, state = self.builder, self.loadvar(expr.value.name)
         start, stop = (builder.extract_value(state, part) for part in range(_START_AND_STOP))
         difference = builder.sub(stop, start)
         count = builder.select(builder.icmp_signed(">", difference, start.type(0)), difference, start.type(0))
+        if step > 1:
+            count = builder.udiv(builder.add(count, start.type(step - 1)), start.type(step))
         iterator = self.context.get_constant_null(range_type.iterator_type)
         # As numba keeps them: where the next number stands, the last one, the step, and where it stands how many are left.
-        for part, value in enumerate((self._keep(start), stop, start.type(1), self._keep(count))):
+        for part, value in enumerate((self._keep(start), stop, start.type(step), self._keep(count))):
             iterator = builder.insert_value(iterator, value, part)
         return iterator
 
-    def _steps_by_one(self, made: Any) -> bool:
-        """Tell whether a range was made by naming its end, or its start and its end."""
+    def _find_step(self, made: Any) -> int:
+        """Return the step of a range if that is a constant, else 0."""
         call = guard(get_definition, self.func_ir, made)
-        if not isinstance(call, Expr) or call.op != "call" or call.vararg or len(call.args) > _START_AND_STOP:
-            return False
+        if not isinstance(call, Expr) or call.op != "call" or call.vararg:
+            return 0
         function: Any = self.typeof(call.func.name)
-        return getattr(function, "typing_key", None) is range
+        if getattr(function, "typing_key", None) is not range:
+            return 0
+        return 1 if len(call.args) <= _START_AND_STOP else guard(find_const, self.func_ir, call.args[2]) or 0
 
     def _count_on(self, expr: Any) -> Any:
         """Return the next number of a range and whether there is one; None of anything else."""
@@ -191,16 +197,21 @@ def _reserve(builder: Any, kind: Any) -> Any:
         return builder.alloca(kind)
 
 
+def call_what_never_fails(context: Any, builder: Any, function: Any, signature: Any, arguments: Any) -> Any:
+    """Call a function without asking whether it failed, and return its result."""
+    result_at, error_at = function.type.pointee.args[:2]
+    result = _reserve(builder, result_at.pointee)
+    packed = context.call_conv._get_arg_packer(signature.args).as_arguments(builder, arguments)  # noqa: SLF001
+    builder.call(function, [result, error_at(None), *packed])
+    return context.get_returned_value(builder, signature.return_type, builder.load(result))
+
+
 def make_call(fndesc: Any, library: Any) -> Callable[..., Any]:
     """Return what makes the instructions of a call of a function that can't fail."""
 
-    def call(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        convention, function = context.call_conv, context.declare_function(builder.module, fndesc)
-        result_at, error_at = function.args[0].type, function.args[1].type
-        result = _reserve(builder, result_at.pointee)
-        packed = convention._get_arg_packer(fndesc.argtypes).as_arguments(builder, arguments)  # noqa: SLF001
-        builder.call(function, [result, error_at(None), *packed])
-        return context.get_returned_value(builder, fndesc.restype, builder.load(result))
+    def call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        function = context.declare_function(builder.module, fndesc)
+        return call_what_never_fails(context, builder, function, signature, arguments)
 
     call.signature = fndesc.argtypes  # type: ignore[attr-defined]
     call.libs = (library,)  # type: ignore[attr-defined]

@@ -221,7 +221,7 @@ def _run_one_by_one(run, indices, progress):
     return True
 
 
-@part("notes", returns=types.boolean, seconds=3)
+@part("notes", returns=types.boolean, seconds=3, can_fail=True)
 def _note(run):
     """Note what some ask for besides the outcome of a rollout; False if it has more spells than there is room for."""
     if run.n_times and not trace(run):

@@ -8,19 +8,19 @@ import numpy as np
 from numba import types
 
 from simdeploy.engines.compiled import laws
-from simdeploy.engines.compiled.access import lineages, words
+from simdeploy.engines.compiled.access import batch, lineages, words
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.laws import draw_ns
 from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import block, is_of_nodes, to_uniform
 from simdeploy.engines.compiled.special import exp, normal_quantiles
+from simdeploy.engines.compiled.tables import N_BATCH
 from simdeploy.engines.compiled.tilting import bend
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 
 _0 = np.uint64(0)
 _NS = float(NS_PER_S)
 _MAX_NS = float(MAX_DURATION_NS)
-_BATCH = 256
 NODES_AT_ONCE = 2048  # whose draws and fates fit into the cache of a core
 
 
@@ -33,7 +33,7 @@ def fill_words(run, stream, first, last):
         fill_coupled_words(run, stream, first, last)
 
 
-@part("own_words", types.int64, types.int64, types.int64, seconds=0.3)
+@part("own_words", types.int64, types.int64, types.int64, seconds=0.2)
 def _fill_own_words(run, stream, first, last):
     key0, key1, own = run.key0, run.key1, lineages(run)[run.row]
     stream_block = np.uint64(stream >> 1)
@@ -44,7 +44,7 @@ def _fill_own_words(run, stream, first, last):
         both[1, place] = odd
 
 
-@part("words", types.int64, types.int64, types.int64, seconds=0.3)
+@part("words", types.int64, types.int64, types.int64, seconds=0.2)
 def fill_coupled_words(run, stream, first, last):
     """Draw the same of words that decide about all nodes together, so that none has its own."""
     key0, key1, replication = run.key0, run.key1, run.replication
@@ -57,7 +57,7 @@ def fill_coupled_words(run, stream, first, last):
 
 
 @compiled
-def spread(law, lane, factor, tilt, out):
+def spread(run, law, lane, factor, tilt, out):
     """Sample a duration in nanoseconds for each of many words."""
     if law.kind == laws.CONSTANT:
         fill(out, draw_ns(law, 0.5, factor))
@@ -65,21 +65,21 @@ def spread(law, lane, factor, tilt, out):
         for i in range(len(lane)):
             out[i] = draw_ns(law, bend(to_uniform(lane[i]), tilt), factor)
     elif law.kind == laws.LOGNORMAL:
-        _spread_lognormal(law.a, law.b, lane, factor, out)
+        _spread_lognormal(run, law.a, law.b, lane, factor, out)
     else:
         for i in range(len(lane)):
             out[i] = draw_ns(law, to_uniform(lane[i]), factor)
 
 
 @compiled
-def _spread_lognormal(median, sigma, lane, factor, out):
+def _spread_lognormal(run, median, sigma, lane, factor, out):
     # Batch by batch, so that what the loops hand on stays in the fastest memory.
-    uniforms, z = np.empty(_BATCH), np.empty(_BATCH)
-    for first in range(0, len(lane), _BATCH):
-        some, some_out = lane[first : first + _BATCH], out[first : first + _BATCH]
+    uniforms, z, r = batch(run)[0], batch(run)[1], batch(run)[2]
+    for first in range(0, len(lane), N_BATCH):
+        some, some_out = lane[first : first + N_BATCH], out[first : first + N_BATCH]
         for i in range(len(some)):
             uniforms[i] = to_uniform(some[i])
-        normal_quantiles(uniforms[: len(some)], z)
+        normal_quantiles(uniforms[: len(some)], z, r)
         for i in range(len(some)):
             ns = min(median * exp(sigma * z[i]) * _NS * factor, _MAX_NS)
             whole = math.floor(ns)

@@ -41,7 +41,7 @@ _WORDS = 2.0**52
 _ENDLESS = np.iinfo(np.int64).max
 
 
-@part("first_lines", types.int64, types.int64, seconds=0.4)
+@part("first_lines", types.int64, types.int64, seconds=0.2)
 def set_first_lines(run, first, last):
     """Draw the words of the spells of some nodes' turns; -1 - word where that is an offline one."""
     for number in range(run.n_classes):

@@ -22,7 +22,7 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.ir_utils import check_and_legalize_ir
 from numba.core.typing.templates import _IntrinsicTemplate
 
-from simdeploy.engines.compiled.instructions import CAN_FAIL, OwnLower, make_call
+from simdeploy.engines.compiled.instructions import CAN_FAIL, NEVER_FAILS, OwnLower, make_call
 
 # numba's own types say less than it accepts.
 _make_function: Any = import_module("numba._dynfunc").make_function
@@ -158,6 +158,12 @@ class _EntryLowering(typed_passes.NativeLowering):
 
     _name = "simdeploy_entry_lowering"
     lowering_class = OwnLower
+
+    def run_pass(self, state: Any) -> bool:
+        is_mutated: bool = super().run_pass(state)
+        if state.metadata[CAN_FAIL] and getattr(state.func_id.func, NEVER_FAILS, False):
+            raise AssertionError(f"{state.func_id.func_qualname} can fail, which its callers don't expect")
+        return is_mutated
 
 
 class EntryCompiler(CompilerBase):

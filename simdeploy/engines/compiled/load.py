@@ -150,10 +150,10 @@ def bounds_of_factor(run, number, start, end):
     lowest, highest = min(here, there), max(here, there)
     day = start - start % DAY_NS
     for place in range(one.first_piece, one.last_piece):
-        for t in (day + np.int64(table[STARTS, place]), day + DAY_NS + np.int64(table[STARTS, place])):
-            if start < t < end:
-                lowest = min(lowest, table[_FACTORS, place])
-                highest = max(highest, table[_FACTORS, place])
+        today = day + np.int64(table[STARTS, place])
+        if start < today < end or start < today + DAY_NS < end:
+            lowest = min(lowest, table[_FACTORS, place])
+            highest = max(highest, table[_FACTORS, place])
     return lowest, highest
 
 

@@ -21,6 +21,7 @@ from numba import from_dtype, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from simdeploy.engines.compiled.instructions import NEVER_FAILS, call_what_never_fails
 from simdeploy.engines.compiled.jit import announce, entry, get_address, has_folder, is_cached
 from simdeploy.engines.compiled.run import PARTS, RUN
 from simdeploy.engines.compiled.shortcuts import loading, shortcuts
@@ -72,18 +73,25 @@ _addresses: dict[str, int] = {}  # of those that are loaded
 
 
 def part(
-    name: str, *arguments: Any, returns: Any = types.none, seconds: float, beside: str = ""
+    name: str,
+    *arguments: Any,
+    returns: Any = types.none,
+    seconds: float,
+    beside: str = "",
+    can_fail: bool = False,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function of a run, and of at most three other `arguments`, by itself; only compiled code calls it.
 
-    `name` is one of `run.PARTS`; of the others see `Part`.
+    `name` is one of `run.PARTS`; of the others see `Part`. Where a part can't fail, its callers don't ask whether it did; what may run out
+    of memory can.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
+        setattr(function, NEVER_FAILS, not can_fail)
         add_part(name, entry(cache=True, by_address=True)(function), (RUN_TYPE, *arguments), seconds, beside)
 
         def sign(run: Any) -> tuple[Any, Any]:
-            return returns(run, *arguments), _call_by_address(name)
+            return returns(run, *arguments), _call_by_address(name, can_fail)
 
         # numba asks for functions whose arguments have names.
         def call(_typing: Any, run: Any) -> Any:
@@ -108,12 +116,14 @@ def add_part(name: str, function: Any, signature: tuple[Any, ...], seconds: floa
     _known[name] = Part(function, signature, seconds, beside)
 
 
-def _call_by_address(name: str) -> Any:
+def _call_by_address(name: str, can_fail: bool) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         convention = context.call_conv
         kind = convention.get_function_type(signature.return_type, signature.args)
         address = load(context, builder, signature.args[0], arguments[0], f"{name}_part")
         function = builder.inttoptr(address, kind.as_pointer())
+        if not can_fail:
+            return call_what_never_fails(context, builder, function, signature, arguments)
         status, result = convention.call_function(builder, function, signature.return_type, signature.args, arguments)
         with cgutils.if_unlikely(builder, status.is_error):
             convention.return_status_propagate(builder, status)
@@ -150,8 +160,9 @@ def _load_parts(names: Collection[str]) -> None:
         if missing:
             announce(_expect(missing))
         left = _Left(missing)
-        with shortcuts() if missing else loading(), ExitStack() as stack:
+        with ExitStack() as stack:
             helpers = [stack.enter_context(_Helper(left)) for _ in range(_count_others(missing))]
+            stack.enter_context(shortcuts() if missing else loading())
             for name in left.take():
                 _known[name].load()
             for name in names if helpers else ():  # what others have done by now, while they do the rest

@@ -37,7 +37,7 @@ def requests_within(run, node, start, end):
     return count_requests(one.requests_per_second, traffic_between(run, number, start, end))
 
 
-@part("requests", types.int64, types.int64, types.int64, returns=types.boolean, seconds=0.5)
+@part("requests", types.int64, types.int64, types.int64, returns=types.boolean, seconds=0.3)
 def is_window_healthy(run, node, window, start):
     """Tell whether a window is healthy that meets requests of its own number, none of which is shed."""
     end = start + policy_of_node(run, node).interval
@@ -69,7 +69,7 @@ def was_up(run, node, start, end):
     return not run.goes_down or _stayed_up(run, node, start, end)
 
 
-@part("ups", types.int64, types.int64, types.int64, returns=types.boolean, seconds=0.4)
+@part("ups", types.int64, types.int64, types.int64, returns=types.boolean, seconds=0.2)
 def _stayed_up(run, node, start, end):
     look_ahead(run, end)
     if not is_disturbed(run, node) and stays_up(run, node, end):

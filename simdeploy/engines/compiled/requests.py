@@ -31,7 +31,7 @@ from simdeploy.units import NS_PER_S
 _MISSED, _OUT = range(2)
 
 
-@part("shares", types.int64, returns=types.boolean, seconds=1, beside="outcomes")
+@part("shares", types.int64, returns=types.boolean, seconds=1, beside="outcomes", can_fail=True)
 def measure_sharing(run, horizon):
     """Compute the requests shed, and keep the load of every pool; False if there was not enough room."""
     look_ahead(run, horizon + 1)

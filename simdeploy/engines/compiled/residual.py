@@ -49,7 +49,7 @@ def _limited_mean(law, x):
         return min(x, law.a)
     if kind == UNIFORM:
         inside = min(max(x, law.a), law.b) - law.a
-        return min(x, law.a) + inside - inside**2 / (2 * (law.b - law.a))
+        return min(x, law.a) + inside - inside * inside / (2 * (law.b - law.a))
     if kind == TRIANGULAR:
         return _triangular_limited_mean(law, x)
     if kind == GAMMA:
@@ -84,7 +84,7 @@ def _triangular_limited_mean(law, x):
     if fall != 0.0:
         inside = min(max(x, law.b), law.c)
         gone, left = inside - law.b, law.c - inside
-        total += gone * (fall**2 + fall * left + left**2) / (3 * width * fall)
+        total += gone * (fall * fall + fall * left + left * left) / (3 * width * fall)
     return total
 
 
@@ -98,7 +98,7 @@ def _triangular_excess(law, x):
     if rise != 0.0:
         left = law.b - min(max(x, law.a), law.b)
         gone = rise - left
-        total += left * (1 - (rise**2 + rise * gone + gone**2) / (3 * width * rise))
+        total += left * (1 - (rise * rise + rise * gone + gone * gone) / (3 * width * rise))
     return total
 
 
@@ -117,7 +117,7 @@ def _expected_excess(law, x):
         return max(law.a - x, 0.0)
     if kind == UNIFORM:
         inside = law.b - min(max(x, law.a), law.b)
-        return max(law.a - x, 0.0) + inside**2 / (2 * (law.b - law.a))
+        return max(law.a - x, 0.0) + inside * inside / (2 * (law.b - law.a))
     if kind == TRIANGULAR:
         return _triangular_excess(law, x)
     if kind == GAMMA:

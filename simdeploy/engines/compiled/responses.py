@@ -63,7 +63,7 @@ from simdeploy.units import NS_PER_S
 _LOW = (1 << 32) - 1
 
 
-@part("outcomes", returns=types.boolean, seconds=4)
+@part("outcomes", returns=types.boolean, seconds=4, can_fail=True)
 def measure(run):
     """Compute all responses of the rollout at hand, and write them into the next rows, NaN where unknown.
 

@@ -54,9 +54,11 @@ def prepare(run):
     elif run.order == ORDER_ZONE:
         place = 0
         for zone in range(run.zones):
-            for node in range(zone, run.nodes, run.zones):
+            node = zone
+            while node < run.nodes:
                 drawn(run)[ORDER, place] = node
                 place += 1
+                node += run.zones
     elif run.order == ORDER_NODES:
         _put_in_order(run)
 

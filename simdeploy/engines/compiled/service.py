@@ -77,7 +77,7 @@ def _may_go_down(run, node, end):
     return run.goes_down and (is_disturbed(run, node) or not stays_up(run, node, end))
 
 
-@part("interruptions", types.int64, types.int64, types.int64, returns=types.float64, seconds=0.5)
+@part("interruptions", types.int64, types.int64, types.int64, returns=types.float64, seconds=0.3)
 def _served_in_spells(run, node, start, end):
     fate = fates(run)
     one = classes(run)[drawn(run)[CLASS, node]]
@@ -250,39 +250,41 @@ def scope(run, node, until):
 @compiled
 def down_spells(run, node, until, is_real, k):
     """Append the spells in which a node is missed and down: as they were, or as they would have been untouched."""
-    fate, spans = fates(run), scratch(run)
     start, end = scope(run, node, until)
     one = classes(run)[drawn(run)[CLASS, node]]
-    for place in (spells.CRASH, spells.ZONE):
-        walk = walk_at(run, place)
-        if place == spells.CRASH:
-            if one.crash < 0:
-                continue
-            if is_real:
-                begin_crashes(walk, run, node, fate[STARTED, node], fate[BACK_FROM, node])
-            else:
-                spells.begin(run, walk, one.crash, node)
+    if one.crash >= 0:
+        if is_real:
+            begin_crashes(walk_at(run, spells.CRASH), run, node, fates(run)[STARTED, node], fates(run)[BACK_FROM, node])
         else:
-            if one.zone_outage < 0:
-                continue
-            spells.begin(run, walk, one.zone_outage, node % run.zones)
-        t = np.int64(0)
-        while t < end:
-            spells.reach(run, walk, t)
-            upto = min(walk.end, end)
-            if is_real and place == spells.CRASH:
-                # A disturbance cuts a spell off early, and the walk takes note of it only when it gets there.
-                if t < fate[STARTED, node]:
-                    upto = min(upto, fate[STARTED, node])
-                if t < fate[BACK_FROM, node]:
-                    upto = min(upto, fate[BACK_FROM, node])
-            if walk.is_bad and upto > start:
-                if k + 2 > run.room:
-                    return -1
-                spans[0, k] = max(t, start)
-                spans[1, k] = upto
-                k += 1
-            t = upto
+            spells.begin(run, walk_at(run, spells.CRASH), one.crash, node)
+        k = _append_bad(run, walk_at(run, spells.CRASH), node, start, end, is_real, k)
+    if one.zone_outage >= 0 and k >= 0:
+        spells.begin(run, walk_at(run, spells.ZONE), one.zone_outage, node % run.zones)
+        k = _append_bad(run, walk_at(run, spells.ZONE), node, start, end, False, k)
+    return k
+
+
+@compiled
+def _append_bad(run, walk, node, start, end, is_disturbed, k):
+    """Append the bad spells of a walk within [start, end), as far as they are in it; -1 if there is not enough room."""
+    fate, spans = fates(run), scratch(run)
+    t = np.int64(0)
+    while t < end:
+        spells.reach(run, walk, t)
+        upto = min(walk.end, end)
+        if is_disturbed:
+            # A disturbance cuts a spell off early, and the walk takes note of it only when it gets there.
+            if t < fate[STARTED, node]:
+                upto = min(upto, fate[STARTED, node])
+            if t < fate[BACK_FROM, node]:
+                upto = min(upto, fate[BACK_FROM, node])
+        if walk.is_bad and upto > start:
+            if k + 2 > run.room:
+                return -1
+            spans[0, k] = max(t, start)
+            spans[1, k] = upto
+            k += 1
+        t = upto
     return k
 
 

@@ -62,7 +62,7 @@ def _may_slide(run):
     )
 
 
-@part("slots", returns=types.boolean, seconds=1)
+@part("slots", returns=types.boolean, seconds=1, can_fail=True)
 def slide(run):
     """Let verdicts count, and nodes have their turn in the slots that they leave, until something else happens, if only these matter.
 

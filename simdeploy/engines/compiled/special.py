@@ -177,10 +177,12 @@ def normal_quantile(u):
 
 
 @compiled
-def normal_quantiles(uniforms, out):
-    """Write the normal quantiles of uniforms: loops that become vector instructions, each for all of them, as if half were in a tail."""
-    n = len(uniforms)
-    r, n_far = np.empty(n), 0
+def normal_quantiles(uniforms, out, r):
+    """Write the normal quantiles of uniforms: loops that become vector instructions, each for all of them, as if half were in a tail.
+
+    How far out they are is left in `r`.
+    """
+    n, n_far = len(uniforms), 0
     for i in range(n):
         out[i] = normal_quantile_central(uniforms[i] - 0.5)
         r[i] = math.sqrt(-log(min(uniforms[i], 1.0 - uniforms[i])))
