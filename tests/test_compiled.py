@@ -104,7 +104,7 @@ def ask_special(u, x, out):
         out[0, i] = special.normal_quantile(u[i])
         out[1, i] = special.exp(x[i])
         out[2, i] = special.log(u[i])
-    special.normal_quantiles(u, out[3])
+    special.normal_quantiles(u, out[3], out[4])
 
 
 @entry()
@@ -331,7 +331,7 @@ def test_normal_quantile_exponential_and_logarithm():
         [np.random.default_rng(6).random(5000), 2.0 ** -np.arange(2.0, 53), 1 - 2.0 ** -np.arange(2.0, 53)]
     )
     x = np.linspace(-707, 709, len(u))
-    out = np.empty((4, len(u)))
+    out = np.empty((5, len(u)))
     ask_special(u, x, out)
     np.testing.assert_allclose(out[0], ndtri(u), rtol=4e-15, atol=1e-15)
     np.testing.assert_allclose(out[1], np.exp(x), rtol=1e-15)
