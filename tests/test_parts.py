@@ -27,6 +27,7 @@ SCENARIOS = Path(__file__).parents[1] / "scenarios"
 ALWAYS = ("entry", "draws", "words", "fates")
 ONE_BY_ONE = {"rollouts", "waves", "verdicts", "outcomes"}
 SPELLS = {"first_spells", "walks", "spells", "outlook"}
+ZONES = {"affected", "downs"}
 GATES = {"gates", "waits", "together", "partners", "levels"}
 
 
@@ -75,11 +76,15 @@ def test_a_word_before_compiling(made_up: dict[str, parts.Part], monkeypatch: py
     ("name", "changes", "needed"),
     [
         ("bench-1000", {}, {"bundles"}),
-        ("small-fleet", {}, {"bundles", "brackets", "own_levels"}),
-        ("zone-breaks", {}, {*ONE_BY_ONE, *SPELLS, "brackets", "downs", "interruptions", "laws", "own_levels"}),
-        ("small-fleet", {"orchestrator.pacing": "sliding"}, {*ONE_BY_ONE, "brackets", "own_levels", "slots"}),
+        ("small-fleet", {}, {"bundles", "brackets", "own_levels", "affected"}),
+        ("zone-breaks", {}, {*ONE_BY_ONE, *SPELLS, *ZONES, "brackets", "interruptions", "laws", "own_levels"}),
+        (
+            "small-fleet",
+            {"orchestrator.pacing": "sliding"},
+            {*ONE_BY_ONE, "brackets", "own_levels", "affected", "slots"},
+        ),
         ("subtle-defect", {}, {*ONE_BY_ONE, *SPELLS, *GATES, "interruptions", "own_levels", "undegraded"}),
-        ("bench-1000", {"fleet.start_attempts": 2}, {"bundles", "restarts"}),
+        ("bench-1000", {"fleet.start_attempts": 2, "fleet.order": "random"}, {"bundles", "restarts", "shuffles"}),
         ("latent-defect", {}, {"bundles", "brackets", "own_levels", "after"}),
         ("latent-defect", {"release.latent.after": "10m"}, {"bundles", "brackets", "own_levels"}),
     ],
@@ -255,7 +260,7 @@ def test_how_many_processes_compile(monkeypatch: pytest.MonkeyPatch):
 def test_what_is_to_be_compiled_depends_on_what_is_asked(monkeypatch: pytest.MonkeyPatch):
     """With what rollouts in waves need on disk, they don't wait, and others wait for the rest; of something unknown it is all. [contract]"""
     monkeypatch.setattr(parts, "_addresses", {})
-    there = [parts._known[name].function for name in (*ALWAYS, "own_levels", "brackets", "bundles")]
+    there = [parts._known[name].function for name in (*ALWAYS, "own_levels", "affected", "brackets", "bundles")]
     monkeypatch.setattr(parts.Part, "is_ready", property(lambda one: one.function in there))
     monkeypatch.setattr(parts, "_count_others", lambda _: 0)
     in_waves, other = (read_scenario(SCENARIOS / name) for name in ("small-fleet.yaml", "zone-breaks.yaml"))

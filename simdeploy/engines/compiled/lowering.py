@@ -106,6 +106,10 @@ def lower(
         "degrades": any(b.flapping for b in fleet.behaviours),
         "goes_offline": any(b.connection for b in fleet.behaviours),
         "draws_levels": not all(isinstance(b.error_rate, Constant) for b in fleet.behaviours),
+        "affects_some": any(kind.affects.by != "all" for kind in kinds),
+        "shuffles": fleet.order == "random"
+        or any(node_class.share is not None for node_class in fleet.classes)
+        or any(kind.affects.by == "count" for kind in kinds),
         "draws_after": not all(isinstance(kind.after, Constant) for kind in kinds),
         "restarts": any(b.start_attempts > 1 for b in fleet.behaviours),
         "promote_after_law": laws.add(operator.promote_after),

@@ -31,6 +31,8 @@ _FLEET = [
     # Whether nodes differ in their own levels, and in the exposure after which a release shows; whether any is started more than once.
     ("draws_levels", _BOOL),
     ("draws_after", _BOOL),
+    ("affects_some", _BOOL),  # whether some release affects some nodes only
+    ("shuffles", _BOOL),  # whether who has a turn, belongs to a class, or is affected goes by an order that is drawn
     ("restarts", _BOOL),
     ("undone", _BOOL),
     ("begins", _BOOL),
@@ -346,34 +348,11 @@ _BARRIER = [
 _WORK = [(f"work_{what}", _INT) for what in ("sampled", "looks", "fates", "bundles", "waves", "rollouts")]
 # What is compiled by itself, see :mod:`.parts`.
 PARTS = (
-    *(
-        "draws",
-        "words",
-        "own_words",
-        "peaks_of_nodes",
-        "own_levels",
-        "after",
-        "fates",
-        "restarts",
-        "brackets",
-        "bundles",
-    ),
-    *(
-        "first_spells",
-        "first_lines",
-        "walks",
-        "spells",
-        "outlook",
-        "laws",
-        "ups",
-        "levels",
-        "downs",
-        "undegraded",
-        "lines",
-    ),
-    *("rollouts", "waves", "verdicts", "outcomes", "interruptions", "notes", "slots", "gates", "waits", "together"),
-    *("partners", "tries", "openings", "traffic", "requests", "validation", "met", "met_at_once", "served", "pools"),
-    *("windows", "shares", "looks", "changes"),
+    *("draws", "words", "own_words", "peaks_of_nodes", "own_levels", "after", "fates", "restarts", "brackets"),
+    *("shuffles", "assignments", "affected", "first_spells", "first_lines", "walks", "spells", "outlook", "laws"),
+    *("bundles", "rollouts", "waves", "verdicts", "outcomes", "interruptions", "notes", "slots", "gates", "waits"),
+    *("together", "partners", "tries", "ups", "levels", "downs", "undegraded", "lines", "openings", "traffic"),
+    *("requests", "validation", "met", "met_at_once", "served", "pools", "windows", "shares", "looks", "changes"),
 )
 # Rows of outcomes.
 _OUTCOMES = [("whole_at", _INT), ("real_at", _INT), ("n_rows", _INT)]

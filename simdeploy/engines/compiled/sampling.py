@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled.access import (
     affects_class,
@@ -14,6 +15,7 @@ from simdeploy.engines.compiled.access import (
     kinds,
     law_at,
     ordered,
+    scratch,
     today,
     words,
 )
@@ -90,10 +92,14 @@ def sample(run):
     if run.n_classes > 1:
         _assign_classes(run)
     if run.order == ORDER_RANDOM:
-        shuffled = _shuffle(run, Stream.ORDER.value)
+        _shuffle(run, Stream.ORDER.value)
         for place in range(run.nodes):
-            drawn(run)[ORDER, place] = shuffled[place]
-    _set_affected(run)
+            drawn(run)[ORDER, place] = scratch(run)[0, place]
+    if run.kind >= 0 and kinds(run)[run.kind].affects != AFFECTS_ALL:
+        _set_affected(run)
+    elif run.affected_are != (run.kind >= 0):
+        run.affected_are = run.kind >= 0
+        fill(drawn(run)[AFFECTED], run.affected_are)
     if run.goes_down or run.degrades or run.goes_offline:
         _set_spells(run)
     run.n_sampled = 0
@@ -171,18 +177,20 @@ def _either(a, b):
     return 1 - (1 - a) * (1 - b)
 
 
-@compiled
+@part("shuffles", types.int64, seconds=0.4, can_fail=True)
 def _shuffle(run, stream):
-    """Return the nodes in the order of their uniforms."""
+    """Write the nodes into the first row of `scratch`, in the order of their uniforms."""
     fill_coupled_words(run, stream, 0, run.nodes)
     row = words(run)[stream & 1]
     keys = np.empty(run.nodes, np.int64)
     for node in range(run.nodes):
         keys[node] = np.int64(row[node] >> _12)
-    return find_order(keys)
+    order, shuffled = find_order(keys), scratch(run)[0]
+    for place in range(run.nodes):
+        shuffled[place] = order[place]
 
 
-@compiled
+@part("assignments", seconds=0.3, can_fail=True)
 def _assign_classes(run):
     class_of = drawn(run)[CLASS]
     fill(class_of, 0)
@@ -190,8 +198,8 @@ def _assign_classes(run):
         class_of[class_nodes(run)[place, 0]] = class_nodes(run)[place, 1]
     if not run.deals_classes:
         return
-    shuffled = _shuffle(run, Stream.CLASS.value)
-    place = 0
+    _shuffle(run, Stream.CLASS.value)
+    shuffled, place = scratch(run)[0], 0
     for number in range(1, run.n_classes):
         left = classes(run)[number].size
         while left > 0 and place < run.nodes:
@@ -201,16 +209,10 @@ def _assign_classes(run):
             place += 1
 
 
-@compiled
+@part("affected", seconds=0.5, can_fail=True)
 def _set_affected(run):
-    affected = drawn(run)[AFFECTED]
-    is_same = run.kind < 0 or kinds(run)[run.kind].affects == AFFECTS_ALL
-    if is_same:
-        if run.affected_are != (run.kind >= 0):
-            run.affected_are = run.kind >= 0
-            fill(affected, run.affected_are)
-        return
-    kind = kinds(run)[run.kind]
+    """Set which nodes are affected by a release that doesn't affect all."""
+    affected, kind = drawn(run)[AFFECTED], kinds(run)[run.kind]
     run.affected_are = -1
     if kind.affects == AFFECTS_SHARE:
         fill_words(run, Stream.AFFECTED.value, 0, run.nodes)
@@ -219,9 +221,9 @@ def _set_affected(run):
             affected[node] = to_uniform(lane[node]) < share
     elif kind.affects == AFFECTS_COUNT:
         fill(affected, 0)
-        shuffled = _shuffle(run, Stream.AFFECTED.value)
+        _shuffle(run, Stream.AFFECTED.value)
         for place in range(min(kind.count, run.nodes)):
-            affected[shuffled[place]] = 1
+            affected[scratch(run)[0, place]] = 1
     elif kind.affects == AFFECTS_CLASSES:
         for node in range(run.nodes):
             affected[node] = affects_class(run)[run.kind, drawn(run)[CLASS, node]]
