@@ -82,8 +82,8 @@ def part(
 ) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function of a run, and of at most three other `arguments`, by itself; only compiled code calls it.
 
-    `name` is one of `run.PARTS`; of the others see `Part`. Where a part can't fail, its callers don't ask whether it did; what may run out
-    of memory can.
+    `name` is one of `run.PARTS`; of the others see `Part`. Where a part can't fail, its callers don't ask whether it did. What makes
+    arrays can, and so, for numba, can powers with whole exponents, loops over tuples, and ranges with a step that isn't a constant above 0.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:

@@ -28,11 +28,12 @@ _FLEET = [
     ("deals_classes", _BOOL),  # whether any class has a share
     # Traits of the deployment's type.
     ("releases", _BOOL),
-    # Whether nodes differ in their own levels, and in the exposure after which a release shows; whether any is started more than once.
+    # Whether nodes differ in their own levels, and in the exposure after which a release shows; whether some release affects some nodes
+    # only; whether who has a turn, belongs to a class or is affected goes by an order that is drawn; and whether starts are repeated.
     ("draws_levels", _BOOL),
     ("draws_after", _BOOL),
-    ("affects_some", _BOOL),  # whether some release affects some nodes only
-    ("shuffles", _BOOL),  # whether who has a turn, belongs to a class, or is affected goes by an order that is drawn
+    ("affects_some", _BOOL),
+    ("shuffles", _BOOL),
     ("restarts", _BOOL),
     ("undone", _BOOL),
     ("begins", _BOOL),
