@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.access import (
@@ -33,6 +34,7 @@ from simdeploy.engines.compiled.exposure import (
 )
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
+from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import draw_window, draw_windows
 from simdeploy.engines.compiled.prober import is_window_healthy
 from simdeploy.engines.compiled.records import N_WINDOW_WORDS, UNKNOWN
@@ -44,7 +46,7 @@ _SLACK = 1 << 23
 _SELDOM = 1 << 48
 
 
-@compiled
+@part("health", types.int64, types.int64, types.int64, seconds=0.7, beside="fates")
 def become_healthy(run, node, started, deadline):
     """Work out when a node gets which verdict, from its start on."""
     rule, fate = policy_of_node(run, node), fates(run)

@@ -44,7 +44,7 @@ _REPLICATIONS, _ROWS = range(2)
 
 # What all runs need; and what rollouts that are not followed in bundles do.
 _ALWAYS = ("entry", "draws", "words", "fates")
-_ONE_BY_ONE = ("rollouts", "waves", "verdicts", "outcomes")
+_ONE_BY_ONE = ("rollouts", "verdicts", "outcomes")
 
 
 @entry(cache=True)
@@ -93,12 +93,14 @@ def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
     """
     has_gates, has_worlds, shared = run["has_gates"], run["n_continuations"], run["shared"]
     has_spells = run["goes_down"] or run["degrades"]
-    has_windows = run["varies"] or run["retries"]  # of their own, with other requests, or more than one try
+    # Of their own, with other requests, or more than one try; in a shared service they depend on other nodes' meanwhile.
+    has_windows = not shared and (run["varies"] or run["retries"])
     is_seen = has_windows or shared or has_gates  # what a node is like in a single window
     chosen = {
         **dict.fromkeys(_ALWAYS, True),
         "bundles": run["n_rules"],
         **dict.fromkeys(("own_words", "peaks_of_nodes"), run["n_lineages"]),
+        "health": not run["varies"],
         "own_levels": run["draws_levels"],
         "after": run["draws_after"],
         "affected": run["affects_some"],
@@ -118,14 +120,15 @@ def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
             **dict.fromkeys(("looks", "changes"), has_worlds),
             **dict.fromkeys(("pools", "windows", "shares"), shared),
             **dict.fromkeys(("requests", "validation", "met"), has_windows),
-            **dict.fromkeys(("traffic", "served"), run["varies"]),
-            "met_at_once": run["varies"] and not shared,
+            "served": run["varies"],
+            **dict.fromkeys(("traffic", "met_at_once"), run["varies"] and not shared),
+            "waves": not shared,
             "levels": is_seen,
             "ups": is_seen and run["goes_down"],
             "tries": run["retries"],
             "openings": run["n_openings"],
             "downs": run["goes_down"] or run["goes_offline"],
-            "undegraded": run["degrades"],
+            "undegraded": run["degrades"] and not shared,
             "interruptions": has_spells,
             "slots": run["slides"],
             "notes": with_notes,

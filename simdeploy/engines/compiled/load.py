@@ -103,12 +103,15 @@ def end_of_piece(one, table, piece):
     return np.int64(table[STARTS, piece + 1]) if piece + 1 < one.last_piece else np.int64(DAY_NS)
 
 
-@part("met", types.int64, types.int64, types.int64, returns=types.int64, seconds=0.2)
+@compiled
 def requests_met(run, node, start, windows):
     """Return the requests of windows of a node, one after the other from `start` on; in a shared service they are counted."""
+    return np.int64(0) if run.shared else _requests_met(run, node, start, windows)
+
+
+@part("met", types.int64, types.int64, types.int64, returns=types.int64, seconds=0.2)
+def _requests_met(run, node, start, windows):
     policy, number = policy_of_node(run, node), drawn(run)[CLASS, node]
-    if run.shared:
-        return np.int64(0)
     if classes(run)[number].first_piece == classes(run)[number].last_piece:
         return windows * class_rule_of(run, policy, number).requests
     return requests_of_windows(run, number, start, policy.interval, windows)

@@ -349,11 +349,12 @@ _BARRIER = [
 _WORK = [(f"work_{what}", _INT) for what in ("sampled", "looks", "fates", "bundles", "waves", "rollouts")]
 # What is compiled by itself, see :mod:`.parts`.
 PARTS = (
-    *("draws", "words", "own_words", "peaks_of_nodes", "own_levels", "after", "fates", "restarts", "brackets"),
-    *("shuffles", "assignments", "affected", "first_spells", "first_lines", "walks", "spells", "outlook", "laws"),
-    *("bundles", "rollouts", "waves", "verdicts", "outcomes", "interruptions", "notes", "slots", "gates", "waits"),
-    *("together", "partners", "tries", "ups", "levels", "downs", "undegraded", "lines", "openings", "traffic"),
-    *("requests", "validation", "met", "met_at_once", "served", "pools", "windows", "shares", "looks", "changes"),
+    *("draws", "words", "own_words", "peaks_of_nodes", "own_levels", "after", "fates", "health", "restarts"),
+    *("brackets", "shuffles", "assignments", "affected", "first_spells", "first_lines", "walks", "spells"),
+    *("outlook", "laws", "bundles", "rollouts", "waves", "verdicts", "outcomes", "interruptions", "notes", "slots"),
+    *("gates", "waits", "together", "partners", "tries", "ups", "levels", "downs", "undegraded", "lines"),
+    *("openings", "traffic", "requests", "validation", "met", "met_at_once", "served", "pools", "windows"),
+    *("shares", "looks", "changes"),
 )
 # Rows of outcomes.
 _OUTCOMES = [("whole_at", _INT), ("real_at", _INT), ("n_rows", _INT)]
