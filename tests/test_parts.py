@@ -24,7 +24,7 @@ from simdeploy.rules.deployment_types import TYPES
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
-ALWAYS = ("entry", "draws", "words", "fates", "health")
+ALWAYS = ("entry", "draws", "words", "fates")
 ONE_BY_ONE = {"rollouts", "waves", "verdicts", "outcomes"}
 SPELLS = {"first_spells", "walks", "spells", "outlook"}
 ZONES = {"affected", "downs"}
@@ -76,24 +76,32 @@ def test_a_word_before_compiling(made_up: dict[str, parts.Part], monkeypatch: py
 @pytest.mark.parametrize(
     ("name", "changes", "needed"),
     [
-        ("bench-1000", {}, {"bundles"}),
-        ("small-fleet", {}, {"bundles", "brackets", "own_levels", "affected"}),
-        ("zone-breaks", {}, {*ONE_BY_ONE, *SPELLS, *ZONES, "brackets", "interruptions", "laws", "own_levels"}),
+        ("bench-1000", {}, {"bundles", "health"}),
+        ("small-fleet", {}, {"bundles", "brackets", "own_levels", "affected", "health"}),
+        (
+            "zone-breaks",
+            {},
+            {*ONE_BY_ONE, *SPELLS, *ZONES, "brackets", "interruptions", "laws", "own_levels", "health"},
+        ),
         (
             "small-fleet",
             {"orchestrator.pacing": "sliding"},
-            {*ONE_BY_ONE, "brackets", "own_levels", "affected", "slots"},
+            {*ONE_BY_ONE, "brackets", "own_levels", "affected", "slots", "health"},
         ),
-        ("subtle-defect", {}, {*ONE_BY_ONE, *SPELLS, *GATES, "interruptions", "own_levels", "undegraded"}),
-        ("bench-1000", {"fleet.start_attempts": 2, "fleet.order": "random"}, {"bundles", "restarts", "shuffles"}),
+        ("subtle-defect", {}, {*ONE_BY_ONE, *SPELLS, *GATES, "interruptions", "own_levels", "undegraded", "health"}),
+        (
+            "bench-1000",
+            {"fleet.start_attempts": 2, "fleet.order": "random"},
+            {"bundles", "restarts", "shuffles", "health"},
+        ),
         ("shared-service", {}, {"rollouts", "verdicts", "outcomes", "levels", "windows", "pools", "shares", "served"}),
         (
             "bench-1000",
             TRAFFIC,
             {*ONE_BY_ONE, "levels", "met", "met_at_once", "requests", "served", "traffic", "validation"},
         ),
-        ("latent-defect", {}, {"bundles", "brackets", "own_levels", "after"}),
-        ("latent-defect", {"release.latent.after": "10m"}, {"bundles", "brackets", "own_levels"}),
+        ("latent-defect", {}, {"bundles", "brackets", "own_levels", "after", "health"}),
+        ("latent-defect", {"release.latent.after": "10m"}, {"bundles", "brackets", "own_levels", "health"}),
     ],
 )
 def test_no_more_is_compiled_than_a_run_needs(name: str, changes: dict[str, Any], needed: set[str]):
@@ -102,7 +110,7 @@ def test_no_more_is_compiled_than_a_run_needs(name: str, changes: dict[str, Any]
     policies = list(scenario.policies.values())
     of_run = lower(scenario, policies[-1:], TYPES[policies[-1].identity.type]).scalars
     found = kernel.find_parts(of_run, in_bundles=of_run["all_bundled"], with_notes=False)
-    assert found == {*ALWAYS, *needed} - ({"health"} if of_run["varies"] else set())
+    assert found == {*ALWAYS, *needed}
     assert kernel.find_parts(of_run, in_bundles=False, with_notes=True) >= {"rollouts", "notes"}
     of_lineages = kernel.find_parts({**of_run, "n_lineages": 2}, in_bundles=False, with_notes=True)
     assert of_lineages >= {"rollouts", "notes", "own_words", "peaks_of_nodes"}
@@ -267,7 +275,9 @@ def test_how_many_processes_compile(monkeypatch: pytest.MonkeyPatch):
 def test_what_is_to_be_compiled_depends_on_what_is_asked(monkeypatch: pytest.MonkeyPatch):
     """With what rollouts in waves need on disk, they don't wait, and others wait for the rest; of something unknown it is all. [contract]"""
     monkeypatch.setattr(parts, "_addresses", {})
-    there = [parts._known[name].function for name in (*ALWAYS, "own_levels", "affected", "brackets", "bundles")]
+    there = [
+        parts._known[name].function for name in (*ALWAYS, "health", "own_levels", "affected", "brackets", "bundles")
+    ]
     monkeypatch.setattr(parts.Part, "is_ready", property(lambda one: one.function in there))
     monkeypatch.setattr(parts, "_count_others", lambda _: 0)
     in_waves, other = (read_scenario(SCENARIOS / name) for name in ("small-fleet.yaml", "zone-breaks.yaml"))
