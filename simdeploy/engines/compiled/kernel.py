@@ -93,7 +93,7 @@ def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
     """
     has_gates, has_worlds, shared = run["has_gates"], run["n_continuations"], run["shared"]
     has_spells = run["goes_down"] or run["degrades"]
-    # Of their own, with other requests, or more than one try; in a shared service they depend on other nodes' meanwhile.
+    # Of a node by itself, with other requests or more than one try; in a shared service windows depend on what other nodes do.
     has_windows = not shared and (run["varies"] or run["retries"])
     is_seen = has_windows or shared or has_gates  # what a node is like in a single window
     chosen = {

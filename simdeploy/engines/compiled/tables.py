@@ -110,14 +110,14 @@ AHEAD_OF, AHEAD_FROM, AHEAD_UNTIL, AHEAD_PLACES, AHEAD_TOUCHED, N_AHEAD_STATE = 
 MOST_NOTED = 16
 NODE_AHEAD, FIRST_AHEAD, END_AHEAD, TO_AHEAD, DRAWN_AHEAD, N_NOTED = range(6)
 # Rows of the tables of windows that are counted at once, so many at most: uniforms, their normal quantiles, how far out these are, and
-# levels of error, of nodes on the old version apart; how many requests fail, how many there are, words of 52 bits, those that are left to count, and the last
-# word below each step of a cdf.
+# levels of error, of nodes on the old version apart; how many requests fail, how many there are, words of 52 bits, those that are left
+# to count, and the last word below each step of a cdf.
 N_AT_ONCE = 512
 UNIFORM, NORMAL, FAR, LEVEL, OLD_LEVEL, N_REAL_AT_ONCE = range(6)
 COUNT, REQUESTS, WINDOW_WORD, LEFT, STEP_WORD, N_COUNTED = range(6)
+UNDEGRADED = COUNT  # of nodes at their dispatch (see `outlook`): 0 or 1
 # Of draws that are spread at once, so many at most: uniforms, their normal quantiles, and how far out these are.
 N_BATCH = 256
-UNDEGRADED = COUNT  # of nodes at their dispatch (see `outlook`): 0 or 1
 # Rows of the table of lines, one column per node: the word of the spell of its turn (-1 - word if it is offline then), and when that
 # was; and as far as it was followed, an offline spell, the online spell after it, and the number of that one.
 FIRST_WORD, TURN, OFFLINE_FROM, ONLINE_FROM, ONLINE_UNTIL, CYCLE, N_LINE = range(7)
