@@ -107,6 +107,36 @@ def test_engines_are_equal_over_larger_fleets(pacing: str, unreachable: str, dur
     assert differences(list(scenario.policies), expected, found) == []
 
 
+@pytest.mark.parametrize("across", ["class", "zone"])
+def test_only_some_waves_are_compared(across: str) -> None:
+    """Nodes of a wave without its gate are compared with nobody, and nobody asks in which pool those would be. [contract]"""
+    gate = {"kind": "baseline", "test": "mann_whitney"}
+    scenario = Scenario.from_dict(
+        {
+            "name": "some",
+            "fleet": {
+                "nodes": 12,
+                "update_duration": 30,
+                "requests_per_second": 20,
+                "zones": 2,
+                "classes": [{"name": "large", "share": 0.5}, {"name": "small", "share": 0.5}],
+                "service": {"shared": {"across": across, "capacity": 2}},
+            },
+            "policies": {
+                "p": {
+                    "strategy": "rolling",
+                    "dialect": "general",
+                    "waves": [{"size": 4, "gate": False}, 4, {"size": 4, "gate": False}],
+                    "health_check": {"deadline": "10m", "min_healthy_time": "60s", "gate": gate},
+                }
+            },
+        }
+    )
+    policies = list(scenario.policies.values())
+    expected, found = (run(scenario, policies, engine, seed=3) for engine in ("reference", "compiled"))
+    assert differences(list(scenario.policies), expected, found) == []
+
+
 # -- what must be met ------------------------------------------------------------------------------
 
 

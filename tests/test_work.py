@@ -69,6 +69,15 @@ def test_work_per_node_update(interpreted: Interpreted, name: str) -> None:
     assert all(np.less_equal(per_update, MOST[name])), (per_update, MOST[name])
 
 
+@pytest.mark.parametrize("last", [10**9, (1 << 53) + 1, (1 << 61) - 1])
+def test_instants_lie_within_the_steps_that_count_them(interpreted: Interpreted, last: int) -> None:
+    """Years after the first instant, where a number of nanoseconds is rounded, too; compiled code would not notice. [contract]"""
+    most_at_once = interpreted.modules["out_at_once"].most_at_once
+    for n in range(2, 12):
+        starts = np.array([0, *[last] * (n - 1)])
+        assert most_at_once(starts, np.array([last, *[last + 1] * (n - 1)]), last) == n - 1
+
+
 @pytest.fixture
 def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often the reference engine does some things, by name."""

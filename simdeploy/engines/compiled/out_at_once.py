@@ -34,6 +34,7 @@ from simdeploy.engines.compiled.tables import (
 from simdeploy.world.traffic import DAY_NS
 
 _LOW = (1 << 32) - 1
+_NEARLY_1 = 1 - 2.0**-50  # so that the last of some steps is never rounded up to the one after it
 # Lists that nobody needs any more: nodes that are not plain, and places of waves' starts among all instants.
 LISTED, _PLACES = UP_AGAIN, DUE
 
@@ -46,7 +47,7 @@ def most_at_once(starts, ends, until):
         return 0
     # Of as many equal steps in time as there are starts: how many of these come before each.
     origin, last = starts[0], starts[n - 1]
-    per_ns = n / (last - origin + 1.0)
+    per_ns = _NEARLY_1 * n / (last - origin + 1.0)
     before, gone = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
     for place in range(n):
         before[np.int64((starts[place] - origin) * per_ns) + 1] = place + 1
