@@ -6,6 +6,7 @@ import gc
 import itertools
 import math
 import os
+import runpy
 import subprocess
 import sys
 import textwrap
@@ -591,6 +592,35 @@ def test_code_that_is_not_written_yet(compiled_engine: None, monkeypatch: pytest
     assert jit.is_cached(kernel._run, kernel._SIGNATURE)
     monkeypatch.setattr(kernel._run._cache._cache_file, "_data_path", lambda name: f"{name} later")
     assert not jit.is_cached(kernel._run, kernel._SIGNATURE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "damage"), [("nbi", "emptied"), ("nbi", "cut"), ("nbc", "emptied"), ("nbc", "cut"), ("nbc", "changed")]
+)
+def test_damaged_code_is_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, damage: str):
+    """A file of the cache that lost its end, or a bit, counts as missing, and is written again. [contract]"""
+    module = tmp_path / "module.py"
+    module.write_text(
+        "from simdeploy.engines.compiled.jit import entry\n@entry(cache=True)\ndef add_one(x):\n    return x + 1\n"
+    )
+    monkeypatch.setattr(numba.core.config, "CACHE_DIR", str(tmp_path))
+
+    def count_hits() -> int:
+        add_one = runpy.run_path(str(module))["add_one"]
+        assert add_one(1) == 2
+        return sum(add_one.stats.cache_hits.values())
+
+    assert count_hits() == 0
+    assert count_hits() == 1
+    (path,) = tmp_path.rglob(f"*.{kind}")
+    written = path.read_bytes()
+    middle = len(written) // 2
+    changed = bytes([written[middle] ^ 1])
+    path.write_bytes(
+        {"emptied": b"", "cut": written[:middle], "changed": written[:middle] + changed + written[middle + 1 :]}[damage]
+    )
+    assert count_hits() == 0
+    assert count_hits() == 1
 
 
 @pytest.mark.parametrize(

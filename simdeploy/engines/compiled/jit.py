@@ -28,6 +28,7 @@ _njit: Any = numba.njit
 
 _PACKAGE = Path(__file__).parent
 _ROOT = _PACKAGE.parents[2]
+_DIGEST_SIZE = hashlib.sha256().digest_size
 _IMPORT = re.compile(r"^from (simdeploy[.\w]*) import ", re.MULTILINE)
 
 
@@ -46,6 +47,7 @@ def entry(*, cache: bool = False, by_address: bool = False) -> Callable[[Callabl
             with suppress(RuntimeError):  # numba finds no folder that it may write to
                 dispatcher.enable_caching()
                 _keep_under_sources(dispatcher._cache)  # noqa: SLF001 - there is no public way to tell it
+                _take_no_damaged_file(dispatcher._cache._cache_file)  # noqa: SLF001
         return dispatcher
 
     return decorate
@@ -61,6 +63,29 @@ def _keep_under_sources(store: Any) -> None:
     name_of = files._data_name  # noqa: SLF001
     store._index_key = lambda signature, codegen: (*key_of(signature, codegen), source_number())  # noqa: SLF001
     files._data_name = lambda number: f"{source_number():x}-{name_of(number)}"  # noqa: SLF001
+
+
+def _take_no_damaged_file(files: Any) -> None:
+    """Let a file of the cache that is not as it was written count as missing: numba would raise an error, or run what it holds."""
+    load_index, load_data, dump = files._load_index, files._load_data, files._dump  # noqa: SLF001
+
+    def load_index_or_none() -> Any:
+        try:
+            return load_index()
+        except Exception:  # noqa: BLE001 - a pickle may raise anything
+            return {}
+
+    def dump_with_digest(written: Any) -> bytes:
+        pickled: bytes = dump(written)
+        return pickled + hashlib.sha256(pickled).digest()  # which pickle does not read
+
+    def load_data_as_written(name: str) -> Any:
+        content = Path(files._data_path(name)).read_bytes()  # noqa: SLF001
+        if hashlib.sha256(content[:-_DIGEST_SIZE]).digest() != content[-_DIGEST_SIZE:]:
+            raise FileNotFoundError(name)
+        return load_data(name)
+
+    files._load_index, files._load_data, files._dump = load_index_or_none, load_data_as_written, dump_with_digest  # noqa: SLF001
 
 
 def compiled(function: Callable[..., Any]) -> Any:
