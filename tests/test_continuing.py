@@ -274,6 +274,19 @@ def test_nodes_in_flight_keep_their_health_check(engine: str) -> None:
     assert seen.block.row(0, 0)["makespan_s"] == 360
 
 
+def test_nodes_that_are_tried_again_keep_their_health_check(engine: str) -> None:
+    """The first wave, unhealthy up to 150 s, is tried again, and fails for good under the limit that it was dispatched with. [contract]"""
+    scenario = FAILING.with_values({"fleet.error_rate": 0.05, "fleet.requests_per_second": 100})
+    raw = scenario.to_dict()["policies"]["in-threes"] | {"dialect": "general", "retries": 1, "retry_unhealthy": True}
+    strict, lax = (
+        scenario.policy(raw | {"health_check": raw["health_check"] | {"max_error_rate": rate}}) for rate in (0.01, 0.2)
+    )
+    change = (100 * NS_PER_S, lax)
+    continued = run_continued(scenario, strict, plain(1, scenario), looks_ns=[], change=change, seed=1, engine=engine)
+    done = continued.block.row(0, 0)
+    assert (done["state"], done["failed_nodes"]) == ("completed", 4)  # nodes 0 and 2, and those of the broken class
+
+
 def test_canaries_are_promoted_once_nobody_has_to(engine: str) -> None:
     """Canaries that wait for the operator at 100 s go on if the policy promotes by itself from then on. [contract]"""
     raw = IN_TWOS.to_dict()["policies"]["in-twos"] | {"auto_promote": True}

@@ -287,6 +287,14 @@ def test_progress_is_a_node_that_becomes_running(engine: str) -> None:
     assert simulate(scenario_of(policy), engine=engine).responses["state"] == "completed"
 
 
+@pytest.mark.parametrize("key", ["progress_deadline", "rollout_deadline"])
+def test_a_deadline_passes_as_a_window_of_a_shared_service_ends(key: str, engine: str) -> None:
+    """Nodes start at 30 s and have windows of a second, sixty of which they need: at 40 s none runs. [oracle]"""
+    fleet = {"service": {"shared": {"capacity": 2}}}
+    policy = {"max_parallel": 2, "health_check": HEALTH_CHECK | {"min_healthy_time": "60s"}, key: "40s"}
+    assert message_of(policy, engine, fleet=fleet)[0] == 40
+
+
 def test_progress_is_not_awaited_while_canaries_are(engine: str) -> None:
     """A promotion after 10 minutes is no lack of progress; after it the clock begins anew. [oracle]"""
     canary = {"strategy": "canary", "canary_count": 1, "max_parallel": 4, "progress_deadline": "45s"}

@@ -208,8 +208,10 @@ def _visit(run, following):
 def _let_happen(run):
     """Let everything of the present instant happen that the control plane does not do itself."""
     now = run.now
-    # While nodes that share requests end their windows, instants follow each other until something concerns the control plane.
-    until = min(_next_of_others(run), run.visit_at) if run.shared else now
+    until = now
+    if run.shared and not _is_due(run):
+        # While nodes that share requests end their windows, instants follow each other until something concerns the control plane.
+        until = min(_next_of_others(run), run.visit_at)
     while next_in_queue(run) <= now:
         node, what = dequeue(run)
         if what == GETS_VERDICT:
@@ -286,10 +288,18 @@ def _let_happen(run):
     if run.awaits_opening and run.opens_at <= now:
         run.awaits_opening = False
         run.is_rung = True
-    if run.has_more and (
-        run.next_rollback == now or (run.makespan == NEVER and policy_of(run).counts_each and is_deadline_now(run))
-    ):
+    if _is_due(run):
         run.is_rung = True
+
+
+@inlined
+def _is_due(run):
+    """Tell whether a deadline of the rollout, or a wave of going back, is due at this instant."""
+    if not run.has_more:
+        return False
+    return run.next_rollback == run.now or (
+        run.makespan == NEVER and policy_of(run).counts_each and is_deadline_now(run)
+    )
 
 
 @compiled

@@ -81,7 +81,7 @@ def validate(run, node):
     earlier = fate[EARLIER, node] if rule.tries_unhealthy else np.int64(0)
     if rule.consecutive and rule.failure_threshold == 0:
         shown_from = fate[STARTED, node] + after_ns(run, node) if added_level(run, node) > 0 else NEVER
-        bounds, walks = _find_bounds(run, node, start, deadline), (False, False, False)
+        bounds, walks = _find_bounds(run, rule, node, start, deadline), (False, False, False)
         find_healthy_run(run, rule, needed, node, start, deadline, shown_from, bounds, walks, earlier, True)
         return
     window = healthy = unhealthy = 0
@@ -114,11 +114,11 @@ def validate(run, node):
 
 
 @compiled
-def _find_bounds(run, node, start, end):
+def _find_bounds(run, rule, node, start, end):
     """Return words up to which windows are surely healthy and beyond which surely not, from one time to another: of the node's own
     level, then with the release's.
     """
-    rule, number = policy_of(run), drawn(run)[CLASS, node]
+    number = drawn(run)[CLASS, node]
     seconds = rule.interval / NS_PER_S * bounds_of_factor(run, number, start, end)[0]
     fewest, rate = math.floor(classes(run)[number].requests_per_second * seconds), rule.rate_top / rule.rate_bottom
     own = own_level(run, node)
