@@ -55,11 +55,7 @@ class OpenHours:
         opens_at = self.calendar.next_opening(self._site.env.now)
         if self._rings_at != opens_at:
             self._rings_at = opens_at
-            self._site.env.process(self._ring_at(opens_at))
-
-    def _ring_at(self, opens_at: int) -> Process:
-        yield self._site.env.timeout(opens_at - self._site.env.now)
-        self._site.ring()
+            self._site.env.ring_at(opens_at)
 
 
 class OpenCountdown(Countdown):

@@ -44,6 +44,10 @@ class Clock(simpy.Environment):
         self._beginners.append(routine)
         return routine
 
+    def call_at(self, t: int, callback: Callable[[], None]) -> None:
+        """Call back at a later instant."""
+        self.timeout(t - self._now).callbacks.append(lambda _: callback())
+
     def ring_at(self, t: int) -> None:
         """Ring at a later instant."""
         self.timeout(t - self._now).callbacks.append(self._ring)

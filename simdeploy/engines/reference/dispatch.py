@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from simdeploy.engines.reference.slots import Slots
@@ -10,7 +11,6 @@ from simdeploy.engines.reference.slots import Slots
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from simdeploy.engines.reference.clock import Process
     from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.site import Site
     from simdeploy.rules.orchestrator import Orchestrator
@@ -220,7 +220,7 @@ class Dispatcher:
                 if world.is_down_for_good(node.number):
                     self.waited_in_vain += 1
                 else:
-                    self._site.env.process(self._wait_for(node))
+                    self._wait_for(node)
 
     def admit_returned(self) -> None:
         """Dispatch the nodes that were waited for and can be reached again."""
@@ -229,7 +229,7 @@ class Dispatcher:
         returned, self._up_again = sorted(self._up_again, key=lambda node: node.number), []
         for node in returned:
             if self._why_unreachable(node):
-                self._site.env.process(self._wait_for(node))
+                self._wait_for(node)
             else:
                 self.waiting -= 1
                 self._dispatch(node)
@@ -256,9 +256,11 @@ class Dispatcher:
         self.surging += surged
         node.dispatch(surged=surged)
 
-    def _wait_for(self, node: Node) -> Process:
-        now = self._site.env.now
-        yield self._site.env.timeout(self._site.world.up_again(node.number, now) - now)
+    def _wait_for(self, node: Node) -> None:
+        env = self._site.env
+        env.call_at(self._site.world.up_again(node.number, env.now), partial(self._is_up_again, node))
+
+    def _is_up_again(self, node: Node) -> None:
         if not self._site.is_over:
             self._up_again.append(node)
             self._site.ring()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from simdeploy.engines.reference.node import NOT_HEARD
@@ -9,7 +10,6 @@ from simdeploy.engines.reference.node import NOT_HEARD
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from simdeploy.engines.reference.clock import Process
     from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.site import Site
 
@@ -83,7 +83,7 @@ class Slots:
             self._free(node)
         else:
             self.delayed += 1
-            self._site.env.process(self._free_later(node))
+            self._site.env.call_at(self._site.env.now + self._delay_ns, partial(self._free_delayed, node))
 
     def why_none_is_free(self, node: Node, *, is_bounded: bool) -> str | None:
         """Say which slots failed nodes hold, if no other node has one, so that a node never finds one; None if it does."""
@@ -94,8 +94,7 @@ class Slots:
             return f"failed nodes hold all slots of zone {zone}"
         return None
 
-    def _free_later(self, node: Node) -> Process:
-        yield self._site.env.timeout(self._delay_ns)
+    def _free_delayed(self, node: Node) -> None:
         self.delayed -= 1
         self._free(node)
 
