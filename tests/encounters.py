@@ -112,7 +112,7 @@ class Watched:
     @cached_property
     def acts(self) -> set[str]:
         """The reasons of what the control plane did."""
-        moves = self.recording.transitions
+        moves = self.recording.transitions.columns
         return {reason for node, reason in zip(moves.node, moves.reason, strict=True) if node == CONTROL_PLANE}
 
     @cached_property
@@ -125,7 +125,7 @@ class Watched:
     @cached_property
     def fates(self) -> set[tuple[str, str]]:
         """The statuses that nodes took, each with its reason."""
-        moves = self.recording.transitions
+        moves = self.recording.transitions.columns
         rows = zip(moves.node, moves.to_status, moves.reason, strict=True)
         return {(STATUSES[int(status)], reason) for node, status, reason in rows if node != CONTROL_PLANE}
 
@@ -471,11 +471,8 @@ _NO_START = ("did not start", "deadline passed while starting", "silent until th
 
 def _met_by_retries(w: Watched) -> Iterator[str]:
     """Name what happened to nodes that were tried again."""
-    tried = {
-        node
-        for node, reason in zip(w.recording.transitions.node, w.recording.transitions.reason, strict=True)
-        if reason.endswith("is tried again")
-    }
+    moves = w.recording.transitions.columns
+    tried = {node for node, reason in zip(moves.node, moves.reason, strict=True) if reason.endswith("is tried again")}
     for _, reason in w.fates:
         if reason.endswith("; is tried again"):
             yield reason

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def make_events(recording: Recording) -> pd.DataFrame:
     """Return one row per change of a node's status or act of the control plane (node missing)."""
-    moves = recording.transitions
+    moves = recording.transitions.columns
     # They are in order of time and look of the control plane; then by node: the order in which things are said to happen.
     look = np.cumsum((np.diff(moves.time_ns, prepend=0) > 0) | (np.diff(moves.round, prepend=0) > 0))
     order = _order(look, moves.node)
@@ -45,7 +45,7 @@ def make_events(recording: Recording) -> pd.DataFrame:
 def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     """Return one row per settled instant at which anything changed, up to the horizon."""
     end, total = service.end_ns, recording.world.n_nodes
-    moves = recording.transitions
+    moves = recording.transitions.columns
     of_node = (moves.node >= 0) & (moves.time_ns <= end)
     moved = moves.time_ns[of_node]
     left, entered = moves.from_status[of_node], moves.to_status[of_node]

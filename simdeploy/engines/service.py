@@ -43,7 +43,7 @@ class Service:
         elif open_end_ns is not None:
             self.end_ns = open_end_ns
         else:
-            self.end_ns = recording.transitions.last_ns
+            self.end_ns = int(recording.transitions.columns.time_ns[-1])
         fates = recording.fates
         self._status = np.array([fate.status for fate in fates], dtype=np.int64)
         self._dispatched = _or_forever([fate.dispatched_ns for fate in fates])
