@@ -49,12 +49,6 @@ class ErrorRates:
     ----------
     service : Service
         Made of it.
-
-    Attributes
-    ----------
-    changes_ns : ndarray of int64
-        The instants up to the horizon at which the error level of a node in service changes by itself: the release's
-        failures show, a degraded spell begins or ends, or traffic bends.
     """
 
     def __init__(self, recording: Recording, service: Service) -> None:
@@ -91,6 +85,8 @@ class ErrorRates:
         within = degraded.meet(serving)
         shows = shown_from[shown.node]
         times = np.concatenate([within.start, within.end, shows, self._requests.bends_ns])
+        # The instants up to the horizon at which the error level of a node in service changes by itself: the release's
+        # failures show, a degraded spell begins or ends, or traffic bends.
         self.changes_ns = np.unique(times[times <= service.end_ns])
 
     def at(self, times_ns: np.ndarray) -> tuple[Rates, Rates]:

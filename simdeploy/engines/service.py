@@ -28,16 +28,12 @@ class Service:
     ----------
     open_end_ns : int, optional
         The end of what is looked at if there is no horizon.
-
-    Attributes
-    ----------
-    end_ns : int
-        The horizon; where there is none, `open_end_ns`, by default the last thing that happened.
     """
 
     def __init__(self, recording: Recording, *, open_end_ns: int | None = None) -> None:
         self._recording = recording
         self._type = TYPES[recording.type_name]
+        # The horizon; where there is none, `open_end_ns`, by default the last thing that happened.
         if recording.horizon_ns is not None:
             self.end_ns = recording.horizon_ns
         elif open_end_ns is not None:

@@ -23,18 +23,13 @@ class OpenHours:
     ----------
     calendar : Calendar or None
         None if they always may.
-
-    Attributes
-    ----------
-    is_awaited : bool
-        Whether the next opening lets something be dispatched.
     """
 
     def __init__(self, site: Site, calendar: Calendar | None) -> None:
         self._site = site
         self.calendar = calendar
         self._rings_at: int | None = None
-        self.is_awaited = False
+        self.is_awaited = False  # whether the next opening lets something be dispatched
 
     @property
     def are_now(self) -> bool:

@@ -47,14 +47,6 @@ class Controller:
         When nodes may be dispatched; None if always.
     read_terms : callable
         Reads another policy, given the plan so far and how many of its waves have been opened.
-
-    Attributes
-    ----------
-    dispatcher, course, pacing, judging, people
-        Its parts.
-    canaries : list of Node
-    history : History
-        Of the deployment.
     """
 
     def __init__(
@@ -95,7 +87,7 @@ class Controller:
         # Those of nodes with one and the same deadline come in order, because they all run for the same time.
         self._deadlines: defaultdict[int, deque[tuple[int, Node]]] = defaultdict(deque)
         self._late_verdicts: deque[tuple[int, Node]] = deque()  # when they count, in order
-        self.history = History(total_nodes=site.terms.plan.total)
+        self.history = History(total_nodes=site.terms.plan.total)  # of the deployment
 
     # -- what it is told ---------------------------------------------------------------------------
 

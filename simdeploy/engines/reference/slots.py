@@ -23,23 +23,16 @@ class Slots:
         For how long a slot stays taken once its node has given it up.
     failed_nodes_hold : bool
         Whether failed nodes keep theirs for good.
-
-    Attributes
-    ----------
-    holders : set of int
-        Numbers of the nodes that have one.
-    delayed : int
-        Slots that were given up and are not free yet.
     """
 
     def __init__(self, site: Site, delay_ns: int, *, failed_nodes_hold: bool) -> None:
         self._site = site
         self._delay_ns = delay_ns
         self._failed_nodes_hold = failed_nodes_hold
-        self.holders: set[int] = set()
+        self.holders: set[int] = set()  # numbers of the nodes that have one
         self._taken = 0
         self._taken_of_zone: dict[int, int] = {}
-        self.delayed = 0
+        self.delayed = 0  # slots that were given up and are not free yet
 
     def count_free(self, nodes: Sequence[Node], first: int, most: int, *, is_bounded: bool) -> int:
         """Return how many nodes from a place of the order on find a slot, at most so many.
