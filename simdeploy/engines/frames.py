@@ -11,7 +11,7 @@ import numpy as np
 
 from simdeploy.engines.deployments import node_name
 from simdeploy.engines.error_rates import ErrorRates
-from simdeploy.engines.intervals import FOREVER, Intervals
+from simdeploy.engines.intervals import FOREVER, Intervals, or_forever
 from simdeploy.engines.recording import CONTROL_PLANE
 from simdeploy.engines.schema import EVENT_WORDS, PENDING, STATUSES
 from simdeploy.rules.deployment_types import TYPES
@@ -205,10 +205,10 @@ def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFra
     times = {
         "created_at": np.repeat([history.times_ns[0] for history in histories], lengths),
         "updated_at": revised_ns,
-        "completed_at": _known_ns(of_all("completed_ns")),
-        "last_progress_time": _known_ns(of_all("last_progress_ns")),
-        "health_check_deadline": _known_ns(of_all("health_check_deadline_ns")),
-        "healthy_deadline": _known_ns(of_all("healthy_deadline_ns")),
+        "completed_at": or_forever(of_all("completed_ns")),
+        "last_progress_time": or_forever(of_all("last_progress_ns")),
+        "health_check_deadline": or_forever(of_all("health_check_deadline_ns")),
+        "healthy_deadline": or_forever(of_all("healthy_deadline_ns")),
     }
     return _make_table(columns | _datetimes(times, start_ns))
 
@@ -296,10 +296,6 @@ def _as_of(times: np.ndarray, changed_at: np.ndarray, counts: np.ndarray) -> np.
     return np.concatenate([[0], counts])[np.searchsorted(changed_at, times, side="right")]
 
 
-def _known_ns(times_ns: Sequence[int | None]) -> np.ndarray:
-    return np.array([FOREVER if time is None else time for time in times_ns], dtype=np.int64)
-
-
 def _times_s(times_ns: Sequence[int | None]) -> np.ndarray:
-    known = _known_ns(times_ns)
+    known = or_forever(times_ns)
     return np.where(known == FOREVER, np.nan, known / NS_PER_S)

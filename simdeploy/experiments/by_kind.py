@@ -175,6 +175,11 @@ def with_stop_chances(kinds: Kinds, stopped: Mapping[str, Any], policies: tuple[
     return kinds if np.isnan(by_case).all() else replace(kinds, stopped=by_case, policies=policies)
 
 
+def with_weight(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns of a table, with weights if it has none."""
+    return columns if WEIGHT in columns else (*columns[:-3], WEIGHT, *columns[-3:])
+
+
 def join_kinds(results: Sequence[SweepResult]) -> SweepResult:
     """Join results of the same sweep by kinds in different worlds."""
     rows = [result._rows for result in results]  # noqa: SLF001 - of this package
@@ -186,13 +191,12 @@ def join_kinds(results: Sequence[SweepResult]) -> SweepResult:
 
 
 def _assemble(first: SweepResult, parts: Sequence[tuple[str, range, Rows]], kinds: Kinds, store: Any) -> SweepResult:
-    columns = first.columns if WEIGHT in first.columns else (*first.columns[:-3], WEIGHT, *first.columns[-3:])
     # In the order of kinds, so that a table does not depend on the order of simulation.
     ordered = sorted(parts, key=lambda part: part[1].start)
     return replace(
         first,
         replications=sum(len(worlds) for _, worlds, _ in parts),
-        columns=columns,
+        columns=with_weight(first.columns),
         store=store,
         attrs={**first.attrs, "strata": "kinds", "release": kinds.to_attrs()},
         _rows=RowsByKind(tuple(ordered), kinds, is_tilted="tilt" in first.attrs),
