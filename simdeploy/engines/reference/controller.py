@@ -15,7 +15,6 @@ from simdeploy.engines.reference.deadlines import Deadlines
 from simdeploy.engines.reference.dispatch import Dispatcher
 from simdeploy.engines.reference.ending import Course
 from simdeploy.engines.reference.judging import Judging
-from simdeploy.engines.reference.node import NOT_HEARD
 from simdeploy.engines.reference.pacing import FREEZES, Pacing
 from simdeploy.engines.reference.people import People
 from simdeploy.engines.schema import RUNNING
@@ -107,7 +106,7 @@ class Controller:
         wave = self.dispatcher.hear(node)
         if node.fate.ever_failed:
             self.pacing.hear_of_failure()
-        if node.fate.surged and not (self._switches.failed_node_holds_slot and self._keeps_slot(node)):
+        if node.fate.surged and not self.dispatcher.slots.are_held_by(node):
             self.dispatcher.surging -= 1
         # Nobody has to report that a node could not be dispatched.
         if not self._switches.reporting_delay_ns or node.fate.dispatched_ns is None:
@@ -117,11 +116,6 @@ class Controller:
         self._count_later(node)
         if wave.is_heard or self._bounds_deadlines(node):
             self._site.ring()
-
-    def _keeps_slot(self, node: Node) -> bool:
-        """Tell whether a node has failed and may hold its slot: it had one, and doesn't go back by itself."""
-        goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
-        return node.fate.ever_failed and node.fate.dispatched_ns is not None and not goes_back
 
     def gives_up_slot(self, node: Node) -> None:
         """Let a node that needs its slot no more give it up before its verdict."""
