@@ -248,9 +248,8 @@ class Rollout:
     def _facts(self, watched_until_s: float | None = None) -> dict[str, Any]:
         """Return the row of `Records.rollouts`, as plain values but for unknown times."""
         scenario, chosen, responses = self.scenario, self.policy, self.response_values
-        orchestrator = self.orchestrator
         kind = responses["release"] or None
-        rule = read_health_rule(chosen.policy, orchestrator)
+        rule = read_health_rule(chosen.policy, self.orchestrator)
         return {
             "started_at": format_time(self._start_ns),
             "nodes": scenario.fleet.nodes,
@@ -259,7 +258,7 @@ class Rollout:
             "policy": {
                 "dialect": chosen.spec.dialect,
                 **chosen.spec.to_dict(),
-                "orchestrator": orchestrator.switches(),
+                "orchestrator": self.orchestrator.switches(),
             },
             "interval_s": rule.interval_ns / NS_PER_S,
             "deadline_s": rule.deadline_ns / NS_PER_S if rule.is_checked else None,
