@@ -106,7 +106,7 @@ class Controller:
         wave = self.dispatcher.hear(node)
         if node.fate.ever_failed:
             self.pacing.hear_of_failure()
-        if node.fate.surged and not self.dispatcher.slots.are_held_by(node):
+        if node.fate.surged and not (self._switches.failed_node_holds_slot and self.dispatcher.slots.are_held_by(node)):
             self.dispatcher.surging -= 1
         # Nobody has to report that a node could not be dispatched.
         if not self._switches.reporting_delay_ns or node.fate.dispatched_ns is None:

@@ -63,14 +63,13 @@ class Slots:
         """Let a node that has its verdict give up its slot, unless it keeps that for good."""
         # A node that was not dispatched never needed one; canaries outside a list are apart from the waves that follow.
         has_slot = node.fate.dispatched_ns is not None and (self._site.terms.plan.is_list or not is_canary)
-        if not (has_slot and self.are_held_by(node)):
+        if not (has_slot and self._failed_nodes_hold and self.are_held_by(node)):
             self.give_up(node, at_once=not has_slot)
 
     def are_held_by(self, node: Node) -> bool:
-        """Tell whether a node keeps a slot, if it has one, for good: it has failed, and doesn't go back by itself."""
-        if not self._failed_nodes_hold or not node.fate.ever_failed or node.fate.dispatched_ns is None:
-            return False
-        return not self._site.goes_back_by_itself or node.fate.failed_reason == NOT_HEARD
+        """Tell whether a node is one of the failed ones that may hold a slot: it had one, and doesn't go back by itself."""
+        goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
+        return node.fate.ever_failed and node.fate.dispatched_ns is not None and not goes_back
 
     def give_up(self, node: Node, *, at_once: bool = False) -> None:
         """Let a node give up its slot, if it has one; it is free after the delay, unless at once."""
