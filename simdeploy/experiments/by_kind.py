@@ -15,7 +15,7 @@ from simdeploy.experiments.design import count_points, keep_values, make_points
 from simdeploy.experiments.kinds import Kinds, find_kinds, is_divided, is_of_release, kinds_of
 from simdeploy.experiments.levers import find_levers
 from simdeploy.experiments.result import SweepResult
-from simdeploy.experiments.rows import Rows, RowsInMemory
+from simdeploy.experiments.rows import Rows, RowsInMemory, sort_rows
 from simdeploy.experiments.store import place_within
 from simdeploy.experiments.store.folder import Folder
 from simdeploy.experiments.store.manifest import read_manifest
@@ -46,11 +46,7 @@ class RowsByKind:
 
     def to_frame(self, columns: Sequence[str]) -> pd.DataFrame:
         """Return some columns of all rows, by case, then by replication."""
-        import pandas as pd
-
-        needed = list(dict.fromkeys([*columns, "case", "replication"]))
-        joined = pd.concat(list(self.batches(needed)), ignore_index=True)
-        return joined.sort_values(["case", "replication"], ignore_index=True)[list(columns)]
+        return sort_rows(self, columns)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         """Yield some columns in parts."""
@@ -185,9 +181,13 @@ def join_kinds(results: Sequence[SweepResult]) -> SweepResult:
     rows = [result._rows for result in results]  # noqa: SLF001 - of this package
     parts = [part for of_result in rows if isinstance(of_result, RowsByKind) for part in of_result.parts]
     kinds = next(of_result.kinds for of_result in rows if isinstance(of_result, RowsByKind))
-    engines = dict.fromkeys(str(result.attrs["engine"]) for result in results)
     joined = _assemble(results[0], parts, kinds, results[0].store)
-    return replace(joined, attrs={**joined.attrs, "engine": " and ".join(engines)})
+    return replace(joined, attrs={**joined.attrs, "engine": name_engines(results)})
+
+
+def name_engines(results: Iterable[SweepResult]) -> str:
+    """Name the engines of several results; small ones may have been another engine's."""
+    return " and ".join(dict.fromkeys(str(result.attrs["engine"]) for result in results))
 
 
 def _assemble(first: SweepResult, parts: Sequence[tuple[str, range, Rows]], kinds: Kinds, store: Any) -> SweepResult:
