@@ -112,7 +112,7 @@ class Watched:
     @cached_property
     def acts(self) -> set[str]:
         """The reasons of what the control plane did."""
-        moves = self.recording.transitions
+        moves = self.recording.transitions.columns
         return {reason for node, reason in zip(moves.node, moves.reason, strict=True) if node == CONTROL_PLANE}
 
     @cached_property
@@ -125,7 +125,7 @@ class Watched:
     @cached_property
     def fates(self) -> set[tuple[str, str]]:
         """The statuses that nodes took, each with its reason."""
-        moves = self.recording.transitions
+        moves = self.recording.transitions.columns
         rows = zip(moves.node, moves.to_status, moves.reason, strict=True)
         return {(STATUSES[int(status)], reason) for node, status, reason in rows if node != CONTROL_PLANE}
 
@@ -144,7 +144,7 @@ def watching() -> Iterator[list[Watched]]:
     coupled, is_down = Draws.coupled, World.is_down
     looks_at = Prober.looks_at
     pause, count_down, wait_for_opening = Course.pause, Course.count_down, Pacing._wait_for_opening
-    count_free, free_later, hears_start = Slots.count_free, Slots._free_later, Line._start_is_heard_late
+    count_free, free_delayed, reports_start = Slots.count_free, Slots._free_delayed, Line.reports_start
     give_up = Slots.give_up
     take_window = Judge._take_window
     unhealthy: WeakKeyDictionary[Judge, int] = WeakKeyDictionary()
@@ -202,13 +202,15 @@ def watching() -> Iterator[list[Watched]]:
             seen[-1].slots.add("a zone is full")
         return count
 
-    def spy_free_later(slots: Slots, node: Node) -> Any:
+    def spy_free_delayed(slots: Slots, node: Node) -> None:
         seen[-1].slots.add("a delay")
-        return free_later(slots, node)
+        free_delayed(slots, node)
 
-    def spy_hears_start(line: Line, node: Node, heard_ns: int) -> Any:
-        seen[-1].slots.add("a start is heard late")
-        return hears_start(line, node, heard_ns)
+    def spy_reports_start(line: Line, node: Node) -> None:
+        site = line._site
+        if site.slot_is_free_at_start and not site.world.lines.is_online(node.number, site.env.now):
+            seen[-1].slots.add("a start is heard late")
+        reports_start(line, node)
 
     def spy_give_up(slots: Slots, node: Node, *, at_once: bool = False) -> None:
         if node.number in slots.holders and not at_once and node.fate.resolved_ns is None:
@@ -227,9 +229,9 @@ def watching() -> Iterator[list[Watched]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Judge, "_take_window", spy_take_window)
         patch.setattr(Slots, "count_free", spy_count_free)
-        patch.setattr(Slots, "_free_later", spy_free_later)
+        patch.setattr(Slots, "_free_delayed", spy_free_delayed)
         patch.setattr(Slots, "give_up", spy_give_up)
-        patch.setattr(Line, "_start_is_heard_late", spy_hears_start)
+        patch.setattr(Line, "reports_start", spy_reports_start)
         patch.setattr(engine_module, "run_reference", spy_run)
         patch.setattr(Draws, "draw", spy_draw)
         patch.setattr(Draws, "of_nodes", spy_of_nodes)
@@ -471,11 +473,8 @@ _NO_START = ("did not start", "deadline passed while starting", "silent until th
 
 def _met_by_retries(w: Watched) -> Iterator[str]:
     """Name what happened to nodes that were tried again."""
-    tried = {
-        node
-        for node, reason in zip(w.recording.transitions.node, w.recording.transitions.reason, strict=True)
-        if reason.endswith("is tried again")
-    }
+    moves = w.recording.transitions.columns
+    tried = {node for node, reason in zip(moves.node, moves.reason, strict=True) if reason.endswith("is tried again")}
     for _, reason in w.fates:
         if reason.endswith("; is tried again"):
             yield reason

@@ -9,7 +9,7 @@ import pytest
 
 from simdeploy import InputError, simulate
 from simdeploy.api import parse_deployment
-from simdeploy.engines.schema import EVENT_COLUMNS, NODE_COLUMNS, REVISION_COLUMNS, STATUSES, TIMELINE_COLUMNS
+from simdeploy.engines.schema import STATUSES
 from simdeploy.vocabulary import RESPONSES
 
 CANARY = {
@@ -20,6 +20,23 @@ CANARY = {
     "health_check": {"deadline": "10m", "min_healthy_time": "30s"},
 }
 
+COLUMNS = {
+    "events": "time_s node from_status to_status wave reason",
+    "timeline": "time_s pending starting validating running failed rolling_back rolled_back rollback_failed skipped removed "
+    "stopped exposed in_service requests failed_requests demand_per_second lost_per_second shed_per_second load "
+    "requests_per_second error_rate error_rate_old error_rate_new",
+    "down_spells": "node from_s until_s",
+    "offline_spells": "node from_s until_s",
+    "windows": "ended_s node wave class zone requests failed_requests error_rate max_error_rate healthy up on_new_version "
+    "counted",
+    "nodes": "node name zone class position wave canary affected status reason ever_failed failed_reason attempts windows "
+    "worst_error_rate dispatched_at_s started_at_s resolved_at_s heard_at_s failed_at_s rollback_started_at_s "
+    "rollback_ended_at_s exposed_s unavailable_s",
+    "revisions": "deployment revision time_s type from_version to_version state message current_wave total_nodes updated_nodes "
+    "failed_nodes canaries canary_promoted created_at updated_at completed_at last_progress_time health_check_deadline "
+    "healthy_deadline",
+}
+
 
 @pytest.fixture(scope="module")
 def rollout(make_scenario):
@@ -27,11 +44,8 @@ def rollout(make_scenario):
 
 
 def test_tables_have_the_declared_columns(rollout):
-    """Every table has the columns of the schema, in its order. [contract]"""
-    assert tuple(rollout.events.columns) == EVENT_COLUMNS
-    assert tuple(rollout.timeline.columns) == TIMELINE_COLUMNS
-    assert tuple(rollout.nodes.columns) == NODE_COLUMNS
-    assert tuple(rollout.revisions.columns) == REVISION_COLUMNS
+    """Every table has its columns, in order. [contract]"""
+    assert {name: " ".join(getattr(rollout, name)) for name in COLUMNS} == COLUMNS
     assert list(rollout.responses.index) == list(RESPONSES)
 
 

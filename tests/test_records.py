@@ -11,7 +11,6 @@ from small import rolling, small
 
 from simdeploy import InputError, Scenario, simulate
 from simdeploy.engines.intervals import FOREVER
-from simdeploy.engines.schema import WINDOW_COLUMNS
 
 CHECK = {"deadline": "5m", "min_healthy_time": "30s", "max_error_rate": 0.1}
 ESCAPES = {
@@ -104,7 +103,6 @@ def test_windows_are_those_of_the_health_check():
     """Windows have what the timeline sums and the nodes count; a window is unhealthy beyond the limit. [contract]"""
     rollout = simulate(small(), rolling(5, health_check=CHECK, max_failed_nodes=8), seed=2)
     windows = rollout.windows
-    assert tuple(windows.columns) == WINDOW_COLUMNS
     sums = windows.groupby("ended_s")[["requests", "failed_requests"]].sum()
     timeline = rollout.timeline.set_index("time_s").loc[sums.index, ["requests", "failed_requests"]]
     assert timeline.equals(sums)

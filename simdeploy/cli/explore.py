@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import click
@@ -14,8 +13,23 @@ from simdeploy.cli.inputs import read_with_warnings
 from simdeploy.cli.study import Study
 
 
+@click.command(
+    "explore",
+    cls=Command,
+    params=[
+        shared.SCENARIO,
+        shared.policy_option("one"),
+        shared.SEED,
+        shared.CONFIDENCE_LEVEL,
+        shared.HOST,
+        shared.port_option(8765),
+        click.Option(["--browser/--no-browser"], default=True, help="Open the page in a browser."),
+        shared.ALLOW_FILES,
+    ],
+    example="simdeploy explore scenarios/tune-1000.yaml",
+)
 @click.pass_context
-def _explore(ctx: click.Context, /, **options: Any) -> None:
+def command(ctx: click.Context, /, **options: Any) -> None:
     """Move thresholds by hand in a browser.
 
     Serves a page for SCENARIO on this machine: sliders of --policy and of the main assumptions, estimates with intervals, the
@@ -42,21 +56,3 @@ def _explore(ctx: click.Context, /, **options: Any) -> None:
     others = () if shared.is_given(ctx, "port") else (0,)
     with listen(options["host"], options["port"], *others) as listening:
         serve(explorer, listening, announce, opens=options["browser"])
-
-
-command = Command(
-    "explore",
-    callback=_explore,
-    params=[
-        shared.SCENARIO,
-        shared.policy_option("one"),
-        shared.SEED,
-        shared.CONFIDENCE_LEVEL,
-        shared.HOST,
-        shared.port_option(8765),
-        click.Option(["--browser/--no-browser"], default=True, help="Open the page in a browser."),
-        shared.ALLOW_FILES,
-    ],
-    help=inspect.getdoc(_explore),
-    example="simdeploy explore scenarios/tune-1000.yaml",
-)

@@ -123,6 +123,11 @@ def write_picture(figure: Figure, path: Path) -> None:
         write_file(path, lambda file: figure.savefig(file, format=kind, dpi=150, metadata=undated))
 
 
+def write_text(text: str, path: Path) -> None:
+    """Write a file of text."""
+    write_file(path, lambda file: file.write(text.encode()))
+
+
 def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file: it is either complete or unchanged."""
     output.write_file(path, write)

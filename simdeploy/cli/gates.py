@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from simdeploy.cli.study import Finding, Study, study_command
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, raise_if_any, shorten
 
 _FORMS = "KIND, KIND,key=value,..., or NAME=KIND,key=value,..."
 
@@ -82,8 +82,7 @@ def read_gate_options(texts: Sequence[str]) -> dict[str, Any]:
                 gates[name] = {"kind": kind, **{key.strip(): resolve(value.strip()) for key, _, value in pairs}}
             except ValueError as error:
                 problems.append(Problem(str(error), ("--gate",), found=shorten(text)))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return gates
 
 

@@ -9,7 +9,7 @@ import click
 
 from simdeploy.cli.answers import print_answer, to_json, whoever_listens
 from simdeploy.cli.command import Command
-from simdeploy.cli.files import PathName, file_option, write_file
+from simdeploy.cli.files import PathName, file_option, write_text
 from simdeploy.cli.options import JSON, Choice, use, whole_option
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.vocabulary import IMPORT_KINDS
@@ -80,8 +80,7 @@ def command(
     if scenario_file is not None:
         from simdeploy.cli.template import write_template
 
-        text = write_template(imported, Path(file).name)
-        write_file(scenario_file, lambda stream: stream.write(text.encode()))
+        write_text(write_template(imported, Path(file).name), scenario_file)
 
 
 def _policy_lines(imported: PolicyImport) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -93,18 +93,10 @@ def choose_policies(scenario: Scenario, names: Sequence[str]) -> dict[str, str |
 
 def describe_orchestrator(orchestrator: Orchestrator) -> str:
     """Describe the switches: the preset and its changes."""
-    from simdeploy.rules.orchestrator import PRESETS
+    from simdeploy.scenario.orchestrator_section import write_orchestrator
+    from simdeploy.sharing.assumptions import write_value
 
-    preset = PRESETS[orchestrator.preset].switches()
-    changed = {name: value for name, value in orchestrator.switches().items() if value != preset.get(name)}
-    changed.pop("preset", None)
-    listed = ", ".join(f"{name}: {_plain(value)}" for name, value in changed.items())
-    return f"orchestrator {orchestrator.preset}" + (f" with {listed}" if listed else "")
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_plain(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    changed = write_orchestrator(orchestrator)
+    preset = changed.pop("preset")
+    listed = ", ".join(f"{name}: {write_value(value, is_inside=True)}" for name, value in changed.items())
+    return f"orchestrator {preset}" + (f" with {listed}" if listed else "")

@@ -10,7 +10,7 @@ import click
 
 from simdeploy.cli.answers import say
 from simdeploy.cli.command import Command
-from simdeploy.cli.files import file_argument, write_file, writing
+from simdeploy.cli.files import file_argument, write_text, writing
 from simdeploy.cli.options import use
 from simdeploy.errors import InputError, Problem
 
@@ -53,7 +53,7 @@ def command(*, file: Path, like: str | None, **answers: float | None) -> None:
 
     text = write_scenario(file.stem, int(nodes), requests, defective)
     with writing():
-        write_file(file, lambda stream: stream.write(text.encode()))
+        write_text(text, file)
 
 
 def _answered(name: str, given: float | None) -> float:

@@ -8,7 +8,7 @@ import click
 
 from simdeploy.cli.options import Choice
 from simdeploy.cli.study import Finding, Study, study_command
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, raise_if_any, shorten
 
 
 @study_command(
@@ -75,8 +75,7 @@ def _read_tilts(tilts: Sequence[str]) -> Mapping[str, float] | list[str] | None:
         except ValueError:
             allowed = "a number above 0 for every name or for none"
             problems.append(Problem("invalid factor", ("--tilt", name), found=shorten(text), allowed=allowed))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return factors
 
 

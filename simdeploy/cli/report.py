@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 from simdeploy.cli import options as shared
 from simdeploy.cli.answers import whoever_listens
 from simdeploy.cli.command import Command, command_line
-from simdeploy.cli.files import PathName, file_option, write_file, writing
+from simdeploy.cli.files import PathName, file_option, write_text, writing
 from simdeploy.cli.inputs import find_policy, read_with_warnings
 from simdeploy.cli.progress import resumable
 from simdeploy.cli.vary import read_vary
@@ -19,8 +18,30 @@ from simdeploy.cli.vary import read_vary
 _OF_SCENARIOS = ("policies", "vary", "replications", "seed", "engine", "workers")
 
 
+@click.command(
+    "report",
+    cls=Command,
+    params=[
+        click.Argument(["source"], metavar="SOURCE", type=PathName(exists=True)),
+        file_option(["-o", "--out", "page"], "Write the report (.html, .md).", ".html", ".md"),
+        click.Option(
+            ["--format", "form"],
+            type=shared.Choice(["html", "md"]),
+            help="Form of the report; default: by the ending. Markdown is printed if there is no -o.",
+        ),
+        shared.policy_option("one"),
+        shared.vary_option("Policy keys to move; default: two thresholds that matter."),
+        shared.replications_option(400, least=10),
+        shared.CONFIDENCE_LEVEL,
+        shared.SEED,
+        shared.ENGINE,
+        shared.WORKERS,
+        shared.ALLOW_FILES,
+    ],
+    example="simdeploy report scenarios/small-fleet.yaml -o report.html\nsimdeploy report checked.json --format md",
+)
 @click.pass_context
-def _report(ctx: click.Context, /, **options: Any) -> None:
+def command(ctx: click.Context, /, **options: Any) -> None:
     """Write one file to share: a page, or Markdown.
 
     SOURCE is a scenario, a sweep's folder (--store), or what any command wrote with -o FILE.json. The page has question, answer,
@@ -58,29 +79,4 @@ def _report(ctx: click.Context, /, **options: Any) -> None:
             click.echo(text, nl=False)
     else:
         with writing():
-            write_file(path, lambda file: file.write(text.encode()))
-
-
-command = Command(
-    "report",
-    callback=_report,
-    params=[
-        click.Argument(["source"], metavar="SOURCE", type=PathName(exists=True)),
-        file_option(["-o", "--out", "page"], "Write the report (.html, .md).", ".html", ".md"),
-        click.Option(
-            ["--format", "form"],
-            type=shared.Choice(["html", "md"]),
-            help="Form of the report; default: by the ending. Markdown is printed if there is no -o.",
-        ),
-        shared.policy_option("one"),
-        shared.vary_option("Policy keys to move; default: two thresholds that matter."),
-        shared.replications_option(400, least=10),
-        shared.CONFIDENCE_LEVEL,
-        shared.SEED,
-        shared.ENGINE,
-        shared.WORKERS,
-        shared.ALLOW_FILES,
-    ],
-    help=inspect.getdoc(_report),
-    example="simdeploy report scenarios/small-fleet.yaml -o report.html\nsimdeploy report checked.json --format md",
-)
+            write_text(text, path)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simdeploy.cli.answers import say
-from simdeploy.cli.files import file_option, folder_option, write_file
+from simdeploy.cli.files import file_option, folder_option, write_text
 from simdeploy.cli.options import REPLICATION, Choice, use
 from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.vocabulary import RECORD_FORMS
@@ -50,7 +50,7 @@ def command(
             rollout.write(records, form=records_form)
             say(f"wrote {records}")
         if prometheus is not None:
-            write_file(prometheus, lambda file: file.write(rollout.to_openmetrics().encode()))
+            write_text(rollout.to_openmetrics(), prometheus)
 
     release = rollout.response_values["release"]
     return Finding(

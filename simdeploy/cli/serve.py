@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from typing import Any
@@ -18,36 +17,6 @@ from simdeploy.errors import shorten
 
 _MOST_SPEED = 10_000
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}")
-
-
-def _serve(**options: Any) -> None:
-    """Show simulated deployments over HTTP, as the API does.
-
-    Starts one deployment per policy of SCENARIO, and more on request. Each goes on with a clock; you can list them, read them, create,
-    pause, resume, promote, roll back and cancel them. Ctrl-C stops the server. Needs simdeploy[serve].
-    """
-    from simdeploy.web.serving import listen, make_server, require_packages, serve, url_of
-
-    require_packages("serve", "starlette", "uvicorn")
-    from simdeploy.web.app import make_app
-    from simdeploy.web.service import PacedClock, Service
-
-    scenario = read_with_warnings(options["scenario"], options["policies"])
-    chosen = choose_policies(scenario, options["policies"] or list(scenario.policies))
-    policies = [scenario.policy(policy) for policy in chosen.values()]
-    with listen(options["host"], options["port"]) as listening:
-        service = Service(
-            scenario,
-            policies,
-            clock=PacedClock(options["speed"]),
-            seed=options["seed"],
-            replication=options["replication"],
-            most=options["limit"],
-        )
-        for id_, name in zip(service.first, chosen, strict=True):
-            say(f"{id_}: {name}", err=False)
-        say(f"{url_of(listening)}/deployments, {options['speed']:g} x real time; Ctrl-C stops", err=False)
-        serve(make_server(make_app(service, hosts=options["hosts"])), listening)
 
 
 def _check_speed(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
@@ -72,9 +41,9 @@ def _print_description(ctx: click.Context, _param: click.Parameter, value: bool)
     ctx.exit()
 
 
-command = Command(
+@click.command(
     "serve",
-    callback=_serve,
+    cls=Command,
     params=[
         shared.SCENARIO,
         shared.policy_option("all"),
@@ -108,6 +77,33 @@ command = Command(
         REPLICATION,
         shared.ALLOW_FILES,
     ],
-    help=inspect.getdoc(_serve),
     example="simdeploy serve scenarios/small-fleet.yaml --speed 60",
 )
+def command(**options: Any) -> None:
+    """Show simulated deployments over HTTP, as the API does.
+
+    Starts one deployment per policy of SCENARIO, and more on request. Each goes on with a clock; you can list them, read them, create,
+    pause, resume, promote, roll back and cancel them. Ctrl-C stops the server. Needs simdeploy[serve].
+    """
+    from simdeploy.web.serving import listen, make_server, require_packages, serve, url_of
+
+    require_packages("serve", "starlette", "uvicorn")
+    from simdeploy.web.app import make_app
+    from simdeploy.web.service import PacedClock, Service
+
+    scenario = read_with_warnings(options["scenario"], options["policies"])
+    chosen = choose_policies(scenario, options["policies"] or list(scenario.policies))
+    policies = [scenario.policy(policy) for policy in chosen.values()]
+    with listen(options["host"], options["port"]) as listening:
+        service = Service(
+            scenario,
+            policies,
+            clock=PacedClock(options["speed"]),
+            seed=options["seed"],
+            replication=options["replication"],
+            most=options["limit"],
+        )
+        for id_, name in zip(service.first, chosen, strict=True):
+            say(f"{id_}: {name}", err=False)
+        say(f"{url_of(listening)}/deployments, {options['speed']:g} x real time; Ctrl-C stops", err=False)
+        serve(make_server(make_app(service, hosts=options["hosts"])), listening)

@@ -17,7 +17,7 @@ import click
 from simdeploy.cli import options as shared
 from simdeploy.cli.answers import print_answer, to_json, whoever_listens
 from simdeploy.cli.command import FAILED, UNDECIDED, Command, command_line
-from simdeploy.cli.files import write_file, write_picture, write_table, writing
+from simdeploy.cli.files import write_picture, write_table, write_text, writing
 from simdeploy.cli.inputs import choose_policies, describe_orchestrator, prepare_cluster, read_with_warnings
 from simdeploy.cli.progress import resumable
 
@@ -220,11 +220,9 @@ def _write(params: Mapping[str, Any], finding: Finding, under: Mapping[str, Any]
         finding.files()
     out: Path | None = params["out"] if "out" in params else params["table_or_text"]
     if out is not None and finding.text is not None and out.suffix.lower() in (".yaml", ".yml"):
-        text = finding.text()
-        write_file(out, lambda file: file.write(text.encode()))
+        write_text(finding.text(), out)
     elif out is not None and out.suffix.lower() == ".json":
-        text = to_json(finding.result, under) + "\n"
-        write_file(out, lambda file: file.write(text.encode()))
+        write_text(to_json(finding.result, under) + "\n", out)
     elif out is not None:
         write_table((finding.table or finding.result.to_frame)(), out)
     plot: Path | None = params.get("plot")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from simdeploy.cli.answers import say
-from simdeploy.cli.files import file_option, write_file
+from simdeploy.cli.files import file_option, write_text
 from simdeploy.cli.options import DIRECTION, OF, REQUIRE, Choice, most_option, use, vary_option, whole_option
 from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.cli.vary import read_vary
@@ -122,4 +122,4 @@ def _write_policy(result: Tuning, path: Path | None, dialect: str | None, base: 
         import yaml
 
         text = yaml.safe_dump(policy, sort_keys=False)
-    write_file(path, lambda file: file.write(text.encode()))
+    write_text(text, path)

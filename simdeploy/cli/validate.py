@@ -9,7 +9,7 @@ from simdeploy.cli.command import Command
 from simdeploy.cli.files import PathName
 from simdeploy.cli.inputs import read_with_warnings
 from simdeploy.cli.options import ALLOW_FILES, use
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import Problem, collect, raise_if_any
 
 
 @click.command("validate", cls=Command, example="simdeploy validate scenarios/*.yaml")
@@ -22,16 +22,12 @@ def command(files: tuple[str, ...]) -> None:
     """
     problems: list[Problem] = []
     for file in files:
-        try:
+        with collect(problems):
             description = _describe_import(file) or (
                 _describe_policy(file) if _is_policy(file) else _describe_scenario(file)
             )
-        except InputError as error:
-            problems += error.problems
-        else:
             say(f"ok: {file}: {description}", err=False)
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
 
 
 def _describe_import(file: str) -> str | None:

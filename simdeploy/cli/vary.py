@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
 
 if TYPE_CHECKING:
     from simdeploy.experiments.levers import Lever
@@ -36,28 +36,21 @@ def read_vary(
         for text, (name, _, values) in zip(texts, parts, strict=True)
         if not name.strip() or not values.strip()
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     bases = find_bases({scenario.name: scenario}, policies)
     levers = find_levers([name.strip() for name, _, _ in parts], [scenario], [base.spec for base in bases.values()])
     vary: dict[str, Any] = {}
     for lever, (_, _, values) in zip(levers, parts, strict=True):
-        try:
+        with collect(problems, prefix=(lever.name,)):
             vary[lever.name] = _read_values(lever, values.strip(), has_ranges=has_ranges)
-        except InputError as error:
-            problems += [problem.at(prefix=(lever.name,)) for problem in error.problems]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     if is_grid:
         check_number_of_cases(prod(map(len, vary.values())))
     for name, values in vary.items():
         if isinstance(values, _Steps):
-            try:
+            with collect(problems, prefix=(name,)):
                 vary[name] = space_evenly(values.low, values.high, values.count, whole=values.is_whole)
-            except InputError as error:
-                problems += [problem.at(prefix=(name,)) for problem in error.problems]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return vary
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import time
 from importlib.util import find_spec
@@ -25,36 +24,6 @@ if TYPE_CHECKING:
 
 _SIZE = (80, 24)  # of a saved screen
 _N_FRAMES = 100  # of a saved film
-
-
-@click.pass_context
-def _watch(ctx: click.Context, /, **options: Any) -> None:
-    """Watch one rollout as it happens.
-
-    Plays the rollout of SCENARIO in the terminal: a letter for each node, or for a few; wave, counters and rates beside their
-    limits, and the latest events. Without a terminal, and with --save, it prints the last screen.
-
-    Keys: space pauses, + and - change the speed, > and < (or arrows) step from event to event, 0 restarts, q quits.
-    """
-    from simdeploy.cli.screen import make_console
-    from simdeploy.cli.watching.frame import Film
-    from simdeploy.cli.watching.view import find_room, render
-    from simdeploy.engines import simulate
-
-    scenario = read_with_warnings(options["scenario"], options["policies"], is_all=False)
-    policy = Study(ctx, scenario, options["policies"]).policy
-    film = Film(simulate(scenario, policy, seed=options["seed"], replication=options["replication"]))
-    save: Path | None = options["save"]
-    if save is None and _is_playable():
-        _play(film)
-        return
-    if save is not None:
-        with writing():
-            _save(film, save)
-    console = make_console()
-    width, height = console.width, _SIZE[1]
-    for line in render(film.frame(film.end_s, find_room(width, height)), width, 2 * height):
-        console.print(line)
 
 
 def _is_playable() -> bool:
@@ -107,9 +76,9 @@ def _save(film: Film, path: Path) -> None:
         write_file(path, lambda file: write_gif(file, screens, *_SIZE))
 
 
-command = Command(
+@click.command(
     "watch",
-    callback=_watch,
+    cls=Command,
     params=[
         shared.SCENARIO,
         shared.policy_option("one"),
@@ -118,6 +87,33 @@ command = Command(
         file_option(["--save"], "Write a film (.gif, .html) instead of playing.", ".gif", ".html"),
         shared.ALLOW_FILES,
     ],
-    help=inspect.getdoc(_watch),
     example="simdeploy watch scenarios/shared-service.yaml --policy by-fifths --replication 4",
 )
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """Watch one rollout as it happens.
+
+    Plays the rollout of SCENARIO in the terminal: a letter for each node, or for a few; wave, counters and rates beside their
+    limits, and the latest events. Without a terminal, and with --save, it prints the last screen.
+
+    Keys: space pauses, + and - change the speed, > and < (or arrows) step from event to event, 0 restarts, q quits.
+    """
+    from simdeploy.cli.screen import make_console
+    from simdeploy.cli.watching.frame import Film
+    from simdeploy.cli.watching.view import find_room, render
+    from simdeploy.engines import simulate
+
+    scenario = read_with_warnings(options["scenario"], options["policies"], is_all=False)
+    policy = Study(ctx, scenario, options["policies"]).policy
+    film = Film(simulate(scenario, policy, seed=options["seed"], replication=options["replication"]))
+    save: Path | None = options["save"]
+    if save is None and _is_playable():
+        _play(film)
+        return
+    if save is not None:
+        with writing():
+            _save(film, save)
+    console = make_console()
+    width, height = console.width, _SIZE[1]
+    for line in render(film.frame(film.end_s, find_room(width, height)), width, 2 * height):
+        console.print(line)

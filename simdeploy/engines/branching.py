@@ -12,8 +12,6 @@ from simdeploy.engines.branches import LEVELS_OF, Branches
 from simdeploy.world.draws import Lineage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from simdeploy.engines.recording import Recording
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
@@ -70,8 +68,4 @@ def _exposed_at(recording: Recording, branches: Branches) -> int | None:
     exposed = [fate for fate in recording.fates if fate.started_ns is not None]
     starts = sorted(fate.started_ns for fate in exposed if fate.started_ns is not None)
     ends = sorted(fate.back_from_ns for fate in exposed if fate.back_from_ns is not None)
-    return next((t for t in starts if _count(starts, t) - _count(ends, t) >= branches.level), None)
-
-
-def _count(times: Sequence[int], t: int) -> int:
-    return bisect_right(times, t)
+    return next((t for t in starts if bisect_right(starts, t) - bisect_right(ends, t) >= branches.level), None)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.engines.intervals import FOREVER, Intervals
+from simdeploy.engines.intervals import FOREVER
 
 if TYPE_CHECKING:
+    from simdeploy.engines.intervals import Intervals
     from simdeploy.engines.recording import Recording
     from simdeploy.engines.service import Service
 
@@ -49,12 +50,6 @@ class ErrorRates:
     ----------
     service : Service
         Made of it.
-
-    Attributes
-    ----------
-    changes_ns : ndarray of int64
-        The instants up to the horizon at which the error level of a node in service changes by itself: the release's
-        failures show, a degraded spell begins or ends, or traffic bends.
     """
 
     def __init__(self, recording: Recording, service: Service) -> None:
@@ -91,6 +86,8 @@ class ErrorRates:
         within = degraded.meet(serving)
         shows = shown_from[shown.node]
         times = np.concatenate([within.start, within.end, shows, self._requests.bends_ns])
+        # The instants up to the horizon at which the error level of a node in service changes by itself: the release's
+        # failures show, a degraded spell begins or ends, or traffic bends.
         self.changes_ns = np.unique(times[times <= service.end_ns])
 
     def at(self, times_ns: np.ndarray) -> tuple[Rates, Rates]:
@@ -119,8 +116,7 @@ class _Sum:
 
     def add(self, intervals: Intervals, requests: np.ndarray | None, failed: np.ndarray) -> None:
         """Add a term of each interval: requests and failed requests per second of its node."""
-        own = self.group_of[intervals.node] == self.group
-        intervals = Intervals(intervals.node[own], intervals.start[own], intervals.end[own])
+        intervals = intervals.rows(self.group_of[intervals.node] == self.group)
         of_failed = failed[intervals.node]
         of_requests = np.zeros(len(of_failed)) if requests is None else requests[intervals.node]
         is_term = ((of_failed != 0).astype(np.int64) << 32) + (of_requests != 0)

@@ -93,8 +93,8 @@ def _of_nodes(timeline: pd.DataFrame, scrapes_s: np.ndarray) -> Iterator[_Family
     for status in STATUSES:
         nodes.add(at(timeline[status]), status=status)
     yield nodes
-    for name, text in _GAUGES.items():
-        yield _Family(f"simdeploy_{name}", text).add(at(timeline[_COLUMNS.get(name, name)]))
+    for column, (name, text) in _GAUGES.items():
+        yield _Family(f"simdeploy_{name}", text).add(at(timeline[column]))
     rate = _Family("simdeploy_error_ratio", "Expected fraction of failed requests of nodes in service, by version.")
     for version, column in (("all", "error_rate"), ("old", "error_rate_old"), ("new", "error_rate_new")):
         rate.add(at(timeline[column]), version=version)
@@ -103,23 +103,15 @@ def _of_nodes(timeline: pd.DataFrame, scrapes_s: np.ndarray) -> Iterator[_Family
         yield _Family(f"simdeploy_window_{name}", text, "counter").add(at(timeline[name].cumsum()))
 
 
-_GAUGES: Mapping[str, str] = {
-    "exposed_nodes": "Nodes on the new version, or down with it.",
-    "in_service_nodes": "Nodes in service.",
-    "demand_requests_per_second": "Requests that are asked for.",
-    "served_requests_per_second": "Requests that nodes in service get.",
-    "lost_requests_per_second": "Requests to nodes out of service.",
-    "shed_requests_per_second": "Requests beyond the capacity of a shared service.",
-    "load_ratio": "Load of a shared service, as a fraction of its capacity.",
-}
-_COLUMNS = {
-    "exposed_nodes": "exposed",
-    "in_service_nodes": "in_service",
-    "demand_requests_per_second": "demand_per_second",
-    "served_requests_per_second": "requests_per_second",
-    "lost_requests_per_second": "lost_per_second",
-    "shed_requests_per_second": "shed_per_second",
-    "load_ratio": "load",
+# By column of the timeline: the name of the metric, and its text.
+_GAUGES = {
+    "exposed": ("exposed_nodes", "Nodes on the new version, or down with it."),
+    "in_service": ("in_service_nodes", "Nodes in service."),
+    "demand_per_second": ("demand_requests_per_second", "Requests that are asked for."),
+    "requests_per_second": ("served_requests_per_second", "Requests that nodes in service get."),
+    "lost_per_second": ("lost_requests_per_second", "Requests to nodes out of service."),
+    "shed_per_second": ("shed_requests_per_second", "Requests beyond the capacity of a shared service."),
+    "load": ("load_ratio", "Load of a shared service, as a fraction of its capacity."),
 }
 _COUNTERS = {
     "requests": "Requests in health windows that ended.",

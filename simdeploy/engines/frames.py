@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -11,19 +11,9 @@ import numpy as np
 
 from simdeploy.engines.deployments import node_name
 from simdeploy.engines.error_rates import ErrorRates
-from simdeploy.engines.intervals import FOREVER, Intervals
+from simdeploy.engines.intervals import FOREVER, Intervals, or_forever
 from simdeploy.engines.recording import CONTROL_PLANE
-from simdeploy.engines.schema import (
-    EVENT_COLUMNS,
-    EVENT_WORDS,
-    NODE_COLUMNS,
-    PENDING,
-    REVISION_COLUMNS,
-    SPELL_COLUMNS,
-    STATUSES,
-    TIMELINE_COLUMNS,
-    WINDOW_COLUMNS,
-)
+from simdeploy.engines.schema import EVENT_WORDS, PENDING, STATUSES
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.units import NS_PER_S
 
@@ -37,25 +27,25 @@ if TYPE_CHECKING:
 
 def make_events(recording: Recording) -> pd.DataFrame:
     """Return one row per change of a node's status or act of the control plane (node missing)."""
-    moves = recording.transitions
+    moves = recording.transitions.columns
     # They are in order of time and look of the control plane; then by node: the order in which things are said to happen.
     look = np.cumsum((np.diff(moves.time_ns, prepend=0) > 0) | (np.diff(moves.round, prepend=0) > 0))
     order = _order(look, moves.node)
-    columns = [
-        moves.time_ns / NS_PER_S,
-        _whole_numbers(moves.node, missing=CONTROL_PLANE),
-        _words(moves.from_status, EVENT_WORDS),
-        _words(moves.to_status, EVENT_WORDS),
-        _whole_numbers(moves.wave, missing=0),
-        _texts(moves.reason),
-    ]
-    return _make_table(EVENT_COLUMNS, columns, order)
+    columns = {
+        "time_s": moves.time_ns / NS_PER_S,
+        "node": _whole_numbers(moves.node, missing=CONTROL_PLANE),
+        "from_status": _words(moves.from_status, EVENT_WORDS),
+        "to_status": _words(moves.to_status, EVENT_WORDS),
+        "wave": _whole_numbers(moves.wave, missing=0),
+        "reason": _texts(moves.reason),
+    }
+    return _make_table(columns, order)
 
 
 def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     """Return one row per settled instant at which anything changed, up to the horizon."""
     end, total = service.end_ns, recording.world.n_nodes
-    moves = recording.transitions
+    moves = recording.transitions.columns
     of_node = (moves.node >= 0) & (moves.time_ns <= end)
     moved = moves.time_ns[of_node]
     left, entered = moves.from_status[of_node], moves.to_status[of_node]
@@ -83,23 +73,23 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     old, new = rates.at(times)
     both = old + new
     demand, lost, shed = service.requests.rates_at(times)
-    columns = [
-        times / NS_PER_S,
-        *counts,
-        _as_of(times, exposed_at, exposed),
-        total - _as_of(times, out_at, out),
-        requests,
-        failed,
-        demand,
-        lost,
-        shed,
-        service.requests.highest_load_at(times),
-        both.requests,
-        both.error_rate,
-        old.error_rate,
-        new.error_rate,
-    ]
-    return _make_table(TIMELINE_COLUMNS, columns)
+    columns = {
+        "time_s": times / NS_PER_S,
+        **dict(zip(STATUSES, counts, strict=True)),
+        "exposed": _as_of(times, exposed_at, exposed),
+        "in_service": total - _as_of(times, out_at, out),
+        "requests": requests,
+        "failed_requests": failed,
+        "demand_per_second": demand,
+        "lost_per_second": lost,
+        "shed_per_second": shed,
+        "load": service.requests.highest_load_at(times),
+        "requests_per_second": both.requests,
+        "error_rate": both.error_rate,
+        "error_rate_old": old.error_rate,
+        "error_rate_new": new.error_rate,
+    }
+    return _make_table(columns)
 
 
 def make_down_spells(service: Service) -> pd.DataFrame:
@@ -115,7 +105,7 @@ def make_offline_spells(recording: Recording, end_ns: int) -> pd.DataFrame:
 
 
 def _to_spells(spells: Intervals) -> pd.DataFrame:
-    return _make_table(SPELL_COLUMNS, [spells.node, spells.start / NS_PER_S, spells.end / NS_PER_S])
+    return _make_table({"node": spells.node, "from_s": spells.start / NS_PER_S, "until_s": spells.end / NS_PER_S})
 
 
 def make_windows(recording: Recording, class_names: list[str], max_error_rate: float) -> pd.DataFrame:
@@ -129,22 +119,22 @@ def make_windows(recording: Recording, class_names: list[str], max_error_rate: f
     counted = np.concatenate([new.counted, old.counted])
     if recording.makespan_ns is not None:  # the verdicts of nodes that are still in flight change nothing
         counted &= ended <= recording.makespan_ns
-    columns = [
-        ended / NS_PER_S,
-        node,
-        _whole_numbers(waves, missing=0),
-        _words(recording.world.class_of[node], class_names),
-        recording.world.zone_of[node],
-        requests,
-        failed,
-        _divide(failed, requests),
-        np.full(len(node), max_error_rate),
-        np.concatenate([new.healthy, old.healthy]),
-        np.concatenate([new.up, old.up]),
-        on_new,
-        counted,
-    ]
-    return _make_table(WINDOW_COLUMNS, columns, _order(ended, node))
+    columns = {
+        "ended_s": ended / NS_PER_S,
+        "node": node,
+        "wave": _whole_numbers(waves, missing=0),
+        "class": _words(recording.world.class_of[node], class_names),
+        "zone": recording.world.zone_of[node],
+        "requests": requests,
+        "failed_requests": failed,
+        "error_rate": _divide(failed, requests),
+        "max_error_rate": np.full(len(node), max_error_rate),
+        "healthy": np.concatenate([new.healthy, old.healthy]),
+        "up": np.concatenate([new.up, old.up]),
+        "on_new_version": on_new,
+        "counted": counted,
+    }
+    return _make_table(columns, _order(ended, node))
 
 
 def make_nodes(recording: Recording, service: Service, class_names: list[str]) -> pd.DataFrame:
@@ -157,33 +147,33 @@ def make_nodes(recording: Recording, service: Service, class_names: list[str]) -
     windows = recording.windows
     worst = np.full(world.n_nodes, np.nan)
     np.fmax.at(worst, windows.node, _divide(windows.failed, windows.requests))
-    columns = [
-        np.arange(world.n_nodes),
-        _name_nodes(world.n_nodes).copy(),
-        world.zone_of,
-        _words(world.class_of, class_names),
-        position,
-        _whole_numbers([fate.wave for fate in fates], missing=0),
-        canary,
-        np.array(world.affected),
-        _words(np.array([fate.status for fate in fates]), STATUSES),
-        _texts([fate.reason for fate in fates]),
-        np.array([fate.ever_failed for fate in fates]),
-        _texts([fate.failed_reason for fate in fates]),
-        np.array([fate.attempts for fate in fates]),
-        np.array([fate.windows for fate in fates]),
-        worst,
-        _times_s([fate.dispatched_ns for fate in fates]),
-        _times_s([fate.started_ns for fate in fates]),
-        _times_s([fate.resolved_ns for fate in fates]),
-        _times_s([fate.heard_ns for fate in fates]),
-        _times_s([fate.failed_ns for fate in fates]),
-        _times_s([fate.back_from_ns for fate in fates]),
-        _times_s([fate.back_until_ns for fate in fates]),
-        service.seconds_per_node(service.exposed),
-        service.seconds_per_node(service.out_of_service),
-    ]
-    return _make_table(NODE_COLUMNS, columns)
+    columns = {
+        "node": np.arange(world.n_nodes),
+        "name": _name_nodes(world.n_nodes).copy(),
+        "zone": world.zone_of,
+        "class": _words(world.class_of, class_names),
+        "position": position,
+        "wave": _whole_numbers([fate.wave for fate in fates], missing=0),
+        "canary": canary,
+        "affected": np.array(world.affected),
+        "status": _words(np.array([fate.status for fate in fates]), STATUSES),
+        "reason": _texts([fate.reason for fate in fates]),
+        "ever_failed": np.array([fate.ever_failed for fate in fates]),
+        "failed_reason": _texts([fate.failed_reason for fate in fates]),
+        "attempts": np.array([fate.attempts for fate in fates]),
+        "windows": np.array([fate.windows for fate in fates]),
+        "worst_error_rate": worst,
+        "dispatched_at_s": _times_s([fate.dispatched_ns for fate in fates]),
+        "started_at_s": _times_s([fate.started_ns for fate in fates]),
+        "resolved_at_s": _times_s([fate.resolved_ns for fate in fates]),
+        "heard_at_s": _times_s([fate.heard_ns for fate in fates]),
+        "failed_at_s": _times_s([fate.failed_ns for fate in fates]),
+        "rollback_started_at_s": _times_s([fate.back_from_ns for fate in fates]),
+        "rollback_ended_at_s": _times_s([fate.back_until_ns for fate in fates]),
+        "exposed_s": service.seconds_per_node(service.exposed),
+        "unavailable_s": service.seconds_per_node(service.out_of_service),
+    }
+    return _make_table(columns)
 
 
 def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFrame:
@@ -196,61 +186,58 @@ def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFra
         return list(chain.from_iterable(history.column(name) for history in histories))
 
     of_deployment = np.repeat(np.arange(len(deployments)), lengths)
-    columns = [
-        _words(of_deployment, [one.id for one in deployments]),
-        np.concatenate([np.arange(1, length + 1) for length in lengths]),
-        revised_ns / NS_PER_S,
-        _words(of_deployment, [one.type for one in deployments]),
-        np.repeat([one.from_version for one in deployments], lengths),
-        np.repeat([one.to_version for one in deployments], lengths),
-        _texts(of_all("state")),
-        _texts(of_all("message")),
-        np.array(of_all("current_wave")),
-        np.repeat([history.total_nodes for history in histories], lengths),
-        np.array(of_all("updated_nodes")),
-        np.array(of_all("failed_nodes")),
-        np.repeat([len(one.canaries) for one in deployments], lengths),
-        np.array(of_all("canary_promoted")),
-        *_datetimes(
-            [
-                np.repeat([history.times_ns[0] for history in histories], lengths),
-                revised_ns,
-                _known_ns(of_all("completed_ns")),
-                _known_ns(of_all("last_progress_ns")),
-                _known_ns(of_all("health_check_deadline_ns")),
-                _known_ns(of_all("healthy_deadline_ns")),
-            ],
-            start_ns,
-        ),
-    ]
-    return _make_table(REVISION_COLUMNS, columns)
+    columns = {
+        "deployment": _words(of_deployment, [one.id for one in deployments]),
+        "revision": np.concatenate([np.arange(1, length + 1) for length in lengths]),
+        "time_s": revised_ns / NS_PER_S,
+        "type": _words(of_deployment, [one.type for one in deployments]),
+        "from_version": np.repeat([one.from_version for one in deployments], lengths),
+        "to_version": np.repeat([one.to_version for one in deployments], lengths),
+        "state": _texts(of_all("state")),
+        "message": _texts(of_all("message")),
+        "current_wave": np.array(of_all("current_wave")),
+        "total_nodes": np.repeat([history.total_nodes for history in histories], lengths),
+        "updated_nodes": np.array(of_all("updated_nodes")),
+        "failed_nodes": np.array(of_all("failed_nodes")),
+        "canaries": np.repeat([len(one.canaries) for one in deployments], lengths),
+        "canary_promoted": np.array(of_all("canary_promoted")),
+    }
+    times = {
+        "created_at": np.repeat([history.times_ns[0] for history in histories], lengths),
+        "updated_at": revised_ns,
+        "completed_at": or_forever(of_all("completed_ns")),
+        "last_progress_time": or_forever(of_all("last_progress_ns")),
+        "health_check_deadline": or_forever(of_all("health_check_deadline_ns")),
+        "healthy_deadline": or_forever(of_all("healthy_deadline_ns")),
+    }
+    return _make_table(columns | _datetimes(times, start_ns))
 
 
-def _datetimes(columns: list[np.ndarray], start_ns: int) -> list[pd.DatetimeIndex]:
+def _datetimes(columns: Mapping[str, np.ndarray], start_ns: int) -> dict[str, pd.DatetimeIndex]:
     """Make columns of instants in UTC from nanoseconds after the start, NaT for ever after.
 
     Years in which nanoseconds since 1970 don't fit into 64 bits are kept in microseconds.
     """
     import pandas as pd
 
-    elapsed = np.concatenate(columns)
+    elapsed = np.concatenate(list(columns.values()))
     is_known = elapsed < FOREVER
     fits = max(abs(start_ns), abs(start_ns + int(elapsed.max(where=is_known, initial=0)))) < 1 << 63
     unit, size = ("ns", 1) if fits else ("us", 1000)
     start, rest = divmod(start_ns, size)
     whole = np.where(is_known, (np.where(is_known, elapsed, 0) + rest) // size + start, np.iinfo(np.int64).min)
     instants = pd.DatetimeIndex(whole.view(f"datetime64[{unit}]")).tz_localize("UTC")
-    ends = np.cumsum([len(column) for column in columns]).tolist()
-    return [instants[end - len(column) : end] for column, end in zip(columns, ends, strict=True)]
+    ends = np.cumsum([len(column) for column in columns.values()]).tolist()
+    return {name: instants[end - len(column) : end] for (name, column), end in zip(columns.items(), ends, strict=True)}
 
 
-def _make_table(names: Sequence[str], columns: Sequence[Any], order: np.ndarray | None = None) -> pd.DataFrame:
+def _make_table(columns: Mapping[str, Any], order: np.ndarray | None = None) -> pd.DataFrame:
     """Make a table of columns, which are its own, or of their rows in an order."""
     import pandas as pd
 
     if order is not None:
-        columns = [column.take(order) for column in columns]
-    return pd.DataFrame(dict(zip(names, columns, strict=True)), copy=False)
+        columns = {name: column.take(order) for name, column in columns.items()}
+    return pd.DataFrame(columns, copy=False)
 
 
 def _order(first: np.ndarray, then: np.ndarray) -> np.ndarray:
@@ -309,10 +296,6 @@ def _as_of(times: np.ndarray, changed_at: np.ndarray, counts: np.ndarray) -> np.
     return np.concatenate([[0], counts])[np.searchsorted(changed_at, times, side="right")]
 
 
-def _known_ns(times_ns: Sequence[int | None]) -> np.ndarray:
-    return np.array([FOREVER if time is None else time for time in times_ns], dtype=np.int64)
-
-
 def _times_s(times_ns: Sequence[int | None]) -> np.ndarray:
-    known = _known_ns(times_ns)
+    known = or_forever(times_ns)
     return np.where(known == FOREVER, np.nan, known / NS_PER_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,10 @@ class Intervals:
         first, last = np.maximum(self.start, start), np.minimum(self.end, end)
         keep = first < last
         return Intervals(self.node[keep], first[keep], last[keep])
+
+    def rows(self, chosen: np.ndarray) -> Intervals:
+        """Return those rows for which a mask holds."""
+        return Intervals(self.node[chosen], self.start[chosen], self.end[chosen])
 
     def and_also(self, other: Intervals) -> Intervals:
         """Return the rows of both."""
@@ -71,8 +75,7 @@ class Intervals:
         """Return the rows of nodes of which another one has rows, too."""
         is_there = np.zeros(max(self.node.max(initial=-1), other.node.max(initial=-1)) + 1, bool)
         is_there[other.node] = True
-        keep = is_there[self.node]
-        return Intervals(self.node[keep], self.start[keep], self.end[keep])
+        return self.rows(is_there[self.node])
 
     def outside(self, start: np.ndarray, end: np.ndarray) -> Intervals:
         """Return the parts of [start, end) of each node in none of its intervals, which must be a union.
@@ -119,6 +122,11 @@ class Intervals:
         net = np.zeros(len(times), dtype=np.int64)
         np.add.at(net, where, change[keep])
         return times, np.cumsum(net)
+
+
+def or_forever(times_ns: Sequence[int | None]) -> np.ndarray:
+    """Return times as a column, `FOREVER` where there is none."""
+    return np.array([FOREVER if time is None else time for time in times_ns], dtype=np.int64)
 
 
 def sum_s(lengths_ns: np.ndarray) -> float:

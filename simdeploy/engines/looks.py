@@ -65,7 +65,7 @@ def look_at_nodes(recording: Recording, at_ns: int) -> np.ndarray:
     for name in _TIMES_OF_NODES:
         times = [getattr(fate, name) for fate in recording.fates]
         nodes[name] = [NOT_THERE if time is None or time > at_ns else time for time in times]
-    changes = recording.transitions
+    changes = recording.transitions.columns
     last = int(np.searchsorted(changes.time_ns, at_ns, side="right"))
     for node, status in zip(changes.node[:last].tolist(), changes.to_status[:last].tolist(), strict=True):
         if node != CONTROL_PLANE:

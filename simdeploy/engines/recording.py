@@ -27,73 +27,42 @@ def _flags() -> array[int]:
     return array("b")
 
 
+class Moves(NamedTuple):
+    """Changes of nodes' statuses and acts of the control plane, in order of time; statuses as places in `EVENT_WORDS`."""
+
+    time_ns: np.ndarray
+    round: np.ndarray  # of an instant
+    node: np.ndarray  # `CONTROL_PLANE` if none
+    from_status: np.ndarray
+    to_status: np.ndarray
+    wave: np.ndarray
+    reason: list[str]
+
+
 class Transitions:
-    """Changes of nodes' statuses and acts of the control plane, in order of time; statuses as places in `EVENT_WORDS`.
+    """Collects `Moves`.
 
-    Numbers are packed into bytes, because the garbage collector would visit each number of a list. Columns are made when they are
-    first asked for, once all rows are there.
-
-    Attributes
-    ----------
-    reason : list of str
-        Why.
+    Numbers are packed into bytes, because the garbage collector would visit each number of a list.
     """
 
     _PACK = Struct("=6q").pack
 
     def __init__(self) -> None:
         self._numbers = bytearray()
-        self.reason: list[str] = []
+        self._reasons: list[str] = []
 
     def add(
         self, time_ns: int, round_: int, node: int, from_status: int, to_status: int, wave: int, reason: str
     ) -> None:
         """Add a row."""
         self._numbers += self._PACK(time_ns, round_, node, from_status, to_status, wave)
-        self.reason.append(reason)
+        self._reasons.append(reason)
 
     @cached_property
-    def _columns(self) -> np.ndarray:
-        return np.frombuffer(bytes(self._numbers), np.int64).reshape(-1, 6).T.copy()
-
-    def _column(self, place: int) -> np.ndarray:
-        column: np.ndarray = self._columns[place]
-        return column
-
-    @property
-    def last_ns(self) -> int:
-        """When the last one happened."""
-        return int(self.time_ns[-1])
-
-    @property
-    def time_ns(self) -> np.ndarray:
-        """When each happened."""
-        return self._column(0)
-
-    @property
-    def round(self) -> np.ndarray:
-        """In which round of an instant."""
-        return self._column(1)
-
-    @property
-    def node(self) -> np.ndarray:
-        """Which node; `CONTROL_PLANE` if none."""
-        return self._column(2)
-
-    @property
-    def from_status(self) -> np.ndarray:
-        """The status before."""
-        return self._column(3)
-
-    @property
-    def to_status(self) -> np.ndarray:
-        """The status after."""
-        return self._column(4)
-
-    @property
-    def wave(self) -> np.ndarray:
-        """The wave."""
-        return self._column(5)
+    def columns(self) -> Moves:
+        """All of them, made when they are first asked for, once all rows are there."""
+        numbers = np.frombuffer(bytes(self._numbers), np.int64).reshape(-1, 6).T.copy()
+        return Moves._make([*numbers, self._reasons])
 
 
 # Of windows of one node, each an interval after the one before: requests, failed ones, whether each is healthy, whether the node was up.

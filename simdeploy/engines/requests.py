@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.engines.intervals import Intervals
 from simdeploy.units import NS_PER_S
 from simdeploy.world.pools import integrate_many, pools_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from simdeploy.engines.intervals import Intervals
     from simdeploy.world.realized import World
 
 
@@ -190,16 +190,14 @@ class Requests:
         return 0.0 if self._world.service is None else self._world.service.capacity
 
     def _of_pool(self, intervals: Intervals, pool: int) -> Intervals:
-        own = self._pool_of[intervals.node] == pool
-        return Intervals(intervals.node[own], intervals.start[own], intervals.end[own])
+        return intervals.rows(self._pool_of[intervals.node] == pool)
 
     def _weights(self, intervals: Intervals, times: np.ndarray) -> np.ndarray:
         """Return the requests per second, without traffic, of nodes within their intervals, by time and class."""
         numbers = self._world.class_of[intervals.node]
         counts = np.zeros((len(times), len(self._rates)))
         for number in range(len(self._rates)):
-            own = numbers == number
-            counts[:, number] = Intervals(intervals.node[own], intervals.start[own], intervals.end[own]).count_at(times)
+            counts[:, number] = intervals.rows(numbers == number).count_at(times)
         weights: np.ndarray = counts * self._rates
         return weights
 

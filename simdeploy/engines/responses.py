@@ -19,7 +19,7 @@ _OF_REQUESTS = ("lost_requests", "lost_requests_excess", "shed_requests", "shed_
 
 
 def compute_responses(recording: Recording, service: Service | None = None) -> dict[str, Any]:
-    """Compute every response, in the order of `schema.RESPONSES`.
+    """Compute every response, in the order of `vocabulary.RESPONSES`.
 
     Parameters
     ----------

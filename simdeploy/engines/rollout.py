@@ -9,16 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.api.times import format_time, parse_time
 from simdeploy.engines import frames
 from simdeploy.engines.deployments import Recorded, make_deployment, recorded_deployments
 from simdeploy.engines.one_recording import record
-from simdeploy.engines.recorded import describe
 from simdeploy.engines.responses import compute_responses
 from simdeploy.engines.service import Service
 from simdeploy.errors import InputError, Problem, not_among
 from simdeploy.output import write_file, write_table
 from simdeploy.result import to_plain
-from simdeploy.rules.health import judges_waves, read_max_error_rate
+from simdeploy.rules.health import judges_waves, read_health_rule, read_max_error_rate
 from simdeploy.units import NS_PER_S, short_duration
 from simdeploy.vocabulary import RECORD_FORMS
 
@@ -246,13 +246,28 @@ class Rollout:
         return make_records(name, self._facts(watched_until_s), Tables(self.nodes, self.windows, self.events))
 
     def _facts(self, watched_until_s: float | None = None) -> dict[str, Any]:
-        return describe(
-            self.scenario,
-            self.policy,
-            responses=self.response_values,
-            started_ns=self._start_ns,
-            watched_until_s=self._service.end_ns / NS_PER_S if watched_until_s is None else watched_until_s,
-        )
+        """Return the row of `Records.rollouts`, as plain values but for unknown times."""
+        scenario, chosen, responses = self.scenario, self.policy, self.response_values
+        kind = responses["release"] or None
+        rule = read_health_rule(chosen.policy, self.orchestrator)
+        return {
+            "started_at": format_time(self._start_ns),
+            "nodes": scenario.fleet.nodes,
+            "type": chosen.identity.type,
+            # With the switches it ran under, as a scenario file may state it.
+            "policy": {
+                "dialect": chosen.spec.dialect,
+                **chosen.spec.to_dict(),
+                "orchestrator": self.orchestrator.switches(),
+            },
+            "interval_s": rule.interval_ns / NS_PER_S,
+            "deadline_s": rule.deadline_ns / NS_PER_S if rule.is_checked else None,
+            "release": kind,
+            "defective": next((each.defective for each in scenario.release if each.name == kind), None),
+            "state": responses["state"],
+            "ended_s": responses["makespan_s"],
+            "watched_until_s": self._service.end_ns / NS_PER_S if watched_until_s is None else watched_until_s,
+        }
 
     def _describe(self) -> dict[str, Any]:
         return {
@@ -323,8 +338,6 @@ class Rollout:
 
     @cached_property
     def _start_ns(self) -> int:
-        from simdeploy.api.times import parse_time
-
         return parse_time(self.policy.identity.created_at)
 
     @cached_property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.engines.intervals import FOREVER, Intervals
+from simdeploy.engines.intervals import FOREVER, Intervals, or_forever
 from simdeploy.engines.requests import Requests
 from simdeploy.engines.schema import REMOVED, ROLLBACK_FAILED, STOPPED
 from simdeploy.rules.deployment_types import TYPES
@@ -28,31 +28,27 @@ class Service:
     ----------
     open_end_ns : int, optional
         The end of what is looked at if there is no horizon.
-
-    Attributes
-    ----------
-    end_ns : int
-        The horizon; where there is none, `open_end_ns`, by default the last thing that happened.
     """
 
     def __init__(self, recording: Recording, *, open_end_ns: int | None = None) -> None:
         self._recording = recording
         self._type = TYPES[recording.type_name]
+        # The horizon; where there is none, `open_end_ns`, by default the last thing that happened.
         if recording.horizon_ns is not None:
             self.end_ns = recording.horizon_ns
         elif open_end_ns is not None:
             self.end_ns = open_end_ns
         else:
-            self.end_ns = recording.transitions.last_ns
+            self.end_ns = int(recording.transitions.columns.time_ns[-1])
         fates = recording.fates
         self._status = np.array([fate.status for fate in fates], dtype=np.int64)
-        self._dispatched = _or_forever([fate.dispatched_ns for fate in fates])
-        self._started = _or_forever([fate.started_ns for fate in fates])
-        self._resolved = _or_forever([fate.resolved_ns for fate in fates])
-        self._back_from = _or_forever([fate.back_from_ns for fate in fates])
-        self._back_until = _or_forever([fate.back_until_ns for fate in fates])
+        self._dispatched = or_forever([fate.dispatched_ns for fate in fates])
+        self._started = or_forever([fate.started_ns for fate in fates])
+        self._resolved = or_forever([fate.resolved_ns for fate in fates])
+        self._back_from = or_forever([fate.back_from_ns for fate in fates])
+        self._back_until = or_forever([fate.back_until_ns for fate in fates])
         self._surged = np.array([fate.surged for fate in fates], dtype=bool)
-        self._replaced = _or_forever([fate.replaced_ns for fate in fates])
+        self._replaced = or_forever([fate.replaced_ns for fate in fates])
 
     @property
     def touched_nodes(self) -> int:
@@ -72,8 +68,7 @@ class Service:
         world = self._recording.world
         if world.release is None or not world.release.defective:
             return Intervals.of(())
-        affected = np.array(world.affected)[self.exposed.node]
-        return Intervals(self.exposed.node[affected], self.exposed.start[affected], self.exposed.end[affected])
+        return self.exposed.rows(np.array(world.affected)[self.exposed.node])
 
     @cached_property
     def out_of_service(self) -> Intervals:
@@ -255,7 +250,3 @@ class Service:
 
 def _rows(intervals: Intervals) -> Iterator[tuple[int, int]]:
     return zip(intervals.start.tolist(), intervals.end.tolist(), strict=True)
-
-
-def _or_forever(times: list[int | None]) -> np.ndarray:
-    return np.array([FOREVER if time is None else time for time in times], dtype=np.int64)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments import reading
-from simdeploy.experiments.by_kind import FOLDERS
-from simdeploy.experiments.rows import Rows, RowsInMemory
+from simdeploy.experiments.by_kind import FOLDERS, name_engines
+from simdeploy.experiments.rows import Rows, RowsInMemory, sort_rows
 from simdeploy.experiments.store import place_within, read_store
 
 if TYPE_CHECKING:
@@ -36,12 +36,7 @@ class JoinedRows:
 
     def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return some columns of all rows, by case, then by replication; all columns by default."""
-        import pandas as pd
-
-        chosen = list(self.columns if columns is None else columns)
-        needed = list(dict.fromkeys([*chosen, "case", "replication"]))
-        joined = pd.concat([part.to_frame(needed) for part in self.parts], ignore_index=True)
-        return joined.sort_values(["case", "replication"], ignore_index=True)[chosen]
+        return sort_rows(self, self.columns if columns is None else columns)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Yield some columns in parts."""
@@ -59,9 +54,7 @@ def join_batches(results: Sequence[SweepResult], *, store: Path | None) -> Sweep
     else:
         joined = JoinedRows(tuple(all_rows), results[0].columns)
     n = sum(result.replications for result in results)
-    # Small batches may have been another engine's.
-    engines = dict.fromkeys(str(result.attrs["engine"]) for result in results)
-    attrs = {**results[0].attrs, "engine": " and ".join(engines)}
+    attrs = {**results[0].attrs, "engine": name_engines(results)}
     return replace(results[0], replications=n, store=store, attrs=attrs, _rows=joined)
 
 

@@ -15,7 +15,7 @@ from simdeploy.experiments.design import count_points, keep_values, make_points
 from simdeploy.experiments.kinds import Kinds, find_kinds, is_divided, is_of_release, kinds_of
 from simdeploy.experiments.levers import find_levers
 from simdeploy.experiments.result import SweepResult
-from simdeploy.experiments.rows import Rows, RowsInMemory
+from simdeploy.experiments.rows import Rows, RowsInMemory, sort_rows
 from simdeploy.experiments.store import place_within
 from simdeploy.experiments.store.folder import Folder
 from simdeploy.experiments.store.manifest import read_manifest
@@ -46,11 +46,7 @@ class RowsByKind:
 
     def to_frame(self, columns: Sequence[str]) -> pd.DataFrame:
         """Return some columns of all rows, by case, then by replication."""
-        import pandas as pd
-
-        needed = list(dict.fromkeys([*columns, "case", "replication"]))
-        joined = pd.concat(list(self.batches(needed)), ignore_index=True)
-        return joined.sort_values(["case", "replication"], ignore_index=True)[list(columns)]
+        return sort_rows(self, columns)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         """Yield some columns in parts."""
@@ -175,24 +171,32 @@ def with_stop_chances(kinds: Kinds, stopped: Mapping[str, Any], policies: tuple[
     return kinds if np.isnan(by_case).all() else replace(kinds, stopped=by_case, policies=policies)
 
 
+def with_weight(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns of a table, with weights if it has none."""
+    return columns if WEIGHT in columns else (*columns[:-3], WEIGHT, *columns[-3:])
+
+
 def join_kinds(results: Sequence[SweepResult]) -> SweepResult:
     """Join results of the same sweep by kinds in different worlds."""
     rows = [result._rows for result in results]  # noqa: SLF001 - of this package
     parts = [part for of_result in rows if isinstance(of_result, RowsByKind) for part in of_result.parts]
     kinds = next(of_result.kinds for of_result in rows if isinstance(of_result, RowsByKind))
-    engines = dict.fromkeys(str(result.attrs["engine"]) for result in results)
     joined = _assemble(results[0], parts, kinds, results[0].store)
-    return replace(joined, attrs={**joined.attrs, "engine": " and ".join(engines)})
+    return replace(joined, attrs={**joined.attrs, "engine": name_engines(results)})
+
+
+def name_engines(results: Iterable[SweepResult]) -> str:
+    """Name the engines of several results; small ones may have been another engine's."""
+    return " and ".join(dict.fromkeys(str(result.attrs["engine"]) for result in results))
 
 
 def _assemble(first: SweepResult, parts: Sequence[tuple[str, range, Rows]], kinds: Kinds, store: Any) -> SweepResult:
-    columns = first.columns if WEIGHT in first.columns else (*first.columns[:-3], WEIGHT, *first.columns[-3:])
     # In the order of kinds, so that a table does not depend on the order of simulation.
     ordered = sorted(parts, key=lambda part: part[1].start)
     return replace(
         first,
         replications=sum(len(worlds) for _, worlds, _ in parts),
-        columns=columns,
+        columns=with_weight(first.columns),
         store=store,
         attrs={**first.attrs, "strata": "kinds", "release": kinds.to_attrs()},
         _rows=RowsByKind(tuple(ordered), kinds, is_tilted="tilt" in first.attrs),

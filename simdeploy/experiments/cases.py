@@ -103,8 +103,7 @@ class CaseMaker:
 
     def check(self, numbers: Sequence[int]) -> Checked:
         """Check some cases, keeping only the findings; raise `InputError` with all invalid values and combinations."""
-        making = self._make(numbers, keep_broken=False)
-        return Checked(making.list_warnings(), making.n_node_updates / len(numbers))
+        return self._make(numbers, keep_broken=False).sum_up()
 
     def make(self, numbers: range, *, keep_broken: bool = False) -> Cases:
         """Make a job of consecutive cases; invalid ones are recorded as `broken` if `keep_broken`, otherwise raised
@@ -119,7 +118,7 @@ class CaseMaker:
             group=np.array(making.group, dtype=np.int64),
             place=np.array(making.place, dtype=np.int64),
             broken=making.errors.of_each_case(),
-            checked=Checked(making.list_warnings(), making.n_node_updates / len(numbers)),
+            checked=making.sum_up(),
         )
 
     def find_stop_chances(self) -> np.ndarray:
@@ -228,10 +227,7 @@ class _Making:
 
     def add(self, case: int) -> None:
         """Add a case."""
-        scenario, name, point = self._maker.table.find(case)
-        index = self._points.index[point].tolist()
-        made = self._worlds[scenario].at(index)
-        policy = self._make_policy(scenario, name, index)
+        made, policy = self._look_up(case)
         for part in (made, policy):
             self.errors.note(part.errors, case)
             self.warnings.note(part.warnings, case)
@@ -243,9 +239,13 @@ class _Making:
 
     def find(self, case: int) -> tuple[Scenario | None, ScenarioPolicy | None]:
         """Return scenario and policy of a case; None for an invalid one."""
+        made, policy = self._look_up(case)
+        return made.value, policy.value
+
+    def _look_up(self, case: int) -> tuple[_Made[Scenario], _Made[ScenarioPolicy]]:
         scenario, name, point = self._maker.table.find(case)
         index = self._points.index[point].tolist()
-        return self._worlds[scenario].at(index).value, self._make_policy(scenario, name, index).value
+        return self._worlds[scenario].at(index), self._make_policy(scenario, name, index)
 
     def _make_policy(self, scenario: str, name: str, index: Sequence[int]) -> _Made[ScenarioPolicy]:
         """Return the policy of a case, also if its scenario is invalid."""
@@ -259,14 +259,12 @@ class _Making:
             self._maker.made[key] = policy
         return policy
 
-    @property
-    def n_node_updates(self) -> int:
-        """Nodes updated per replication of all groups."""
-        return sum(len(policies) * scenario.fleet.nodes for scenario, policies in self.groups)
-
-    def list_warnings(self) -> tuple[str, ...]:
-        """Return distinct warnings of all cases."""
-        return tuple(map(str, cut(fold(self.warnings.list_problems(len(self.group), self._points)))))
+    def sum_up(self) -> Checked:
+        """Return distinct warnings of all cases, and the nodes that are updated."""
+        n_cases = len(self.group)
+        warned = fold(self.warnings.list_problems(n_cases, self._points))
+        n_updates = sum(len(policies) * scenario.fleet.nodes for scenario, policies in self.groups)
+        return Checked(tuple(map(str, cut(warned))), n_updates / n_cases)
 
     def _values(self, index: Sequence[int]) -> dict[Lever, Any]:
         levers, values = self._points.levers, self._points.values

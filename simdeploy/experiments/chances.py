@@ -37,11 +37,6 @@ class StopChances:
     matter when, and in which wave: a rollout is stopped if a canary fails (under the gate `all_healthy`), or if more nodes
     fail than the limits allow.
 
-    Attributes
-    ----------
-    are_known : bool
-        Whether any probability is.
-
     Notes
     -----
     Let q be the probability that a node fails, c the number of canaries that must not fail, n that of the other nodes and
@@ -73,6 +68,7 @@ class StopChances:
 
     def __init__(self, scenario: Scenario, kind: ReleaseKind) -> None:
         self._scenario, self._kind = scenario, kind
+        # Whether any probability is.
         self.are_known = _has_independent_nodes(scenario, kind)
         # Policies share most of their settings.
         self._of_node: dict[Hashable, float] = {}

@@ -109,26 +109,21 @@ class Job:
 
     def join(self, span: Span, parts: Sequence[tuple[Span, Block]]) -> Block:
         """Join the blocks of a span's parts."""
-        return join_blocks(span, parts)
-
-
-def join_blocks(span: Span, parts: Sequence[tuple[Span, Block]]) -> Block:
-    """Join the blocks of a span's parts."""
-    index = np.empty((span.n_policies, span.n_replications), dtype=np.int32)
-    n_rows = 0
-    for part, block in parts:
-        policy, first = part.policy - span.policy, part.first - span.first
-        index[policy : policy + part.n_policies, first : first + part.n_replications] = block.index + n_rows
-        n_rows += block.n_rows
-    blocks = [block for _, block in parts]
-    words = {name: tuple(dict.fromkeys(word for block in blocks for word in block.words[name])) for name in WORDS}
-    return Block(
-        first=span.first,
-        index=index,
-        codes={name: _join_codes(blocks, name, words[name]) for name in WORDS},
-        words=words,
-        numbers={name: np.concatenate([block.numbers[name] for block in blocks]) for name in blocks[0].numbers},
-    )
+        index = np.empty((span.n_policies, span.n_replications), dtype=np.int32)
+        n_rows = 0
+        for part, block in parts:
+            policy, first = part.policy - span.policy, part.first - span.first
+            index[policy : policy + part.n_policies, first : first + part.n_replications] = block.index + n_rows
+            n_rows += block.n_rows
+        blocks = [block for _, block in parts]
+        words = {name: tuple(dict.fromkeys(word for block in blocks for word in block.words[name])) for name in WORDS}
+        return Block(
+            first=span.first,
+            index=index,
+            codes={name: _join_codes(blocks, name, words[name]) for name in WORDS},
+            words=words,
+            numbers={name: np.concatenate([block.numbers[name] for block in blocks]) for name in blocks[0].numbers},
+        )
 
 
 def _join_codes(blocks: Iterable[Block], name: str, words: Sequence[str]) -> np.ndarray:

@@ -166,7 +166,8 @@ def find_kinds(scenario: Scenario, cases: pd.DataFrame) -> Kinds | None:
         changed = dict(zip(varied, values if isinstance(values, tuple) else (values,), strict=True))
         with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
             try:
-                case = scenario.given(None).with_values({_path(name): _value(value) for name, value in changed.items()})
+                values_of = {name.removeprefix(FACTOR_PREFIX): _value(value) for name, value in changed.items()}
+                case = scenario.given(None).with_values(values_of)
             except InputError:
                 continue
         of_case = kinds_of(case)
@@ -179,10 +180,6 @@ def find_kinds(scenario: Scenario, cases: pd.DataFrame) -> Kinds | None:
 def is_of_release(name: str) -> bool:
     """Return whether a varied key may change the kinds of release or their probabilities."""
     return name == _RELEASE or name.startswith(f"{_RELEASE}.")
-
-
-def _path(name: str) -> str:
-    return name.removeprefix(FACTOR_PREFIX)
 
 
 def _value(cell: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.experiments import store
-from simdeploy.experiments.by_kind import FOLDERS, RowsByKind, with_stop_chances
+from simdeploy.experiments.by_kind import FOLDERS, RowsByKind, with_stop_chances, with_weight
 from simdeploy.experiments.kinds import Kinds
 from simdeploy.experiments.store.manifest import KNOWN
 from simdeploy.vocabulary import WEIGHT
@@ -112,10 +112,7 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> store.S
         asked = begun[0][1].manifest["question"]
         kinds = with_stop_chances(kinds, stopped, () if asked["vary"] else tuple(asked["policies"]))
     columns = begun[0][1].columns
-    is_tilted = WEIGHT in columns
-    if not is_tilted:
-        columns = (*columns[:-3], WEIGHT, *columns[-3:])
-    rows = RowsByKind(tuple(sorted(parts, key=lambda part: part[1].start)), kinds, is_tilted=is_tilted)
+    rows = RowsByKind(tuple(sorted(parts, key=lambda part: part[1].start)), kinds, is_tilted=WEIGHT in columns)
     is_complete = all(table.is_complete for table in tables)
     attrs = {"strata": "kinds", "release": kinds.to_attrs()}
-    return StoredKinds(columns, attrs, begun[0][1].manifest, is_complete, rows)
+    return StoredKinds(with_weight(columns), attrs, begun[0][1].manifest, is_complete, rows)

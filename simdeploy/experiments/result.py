@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.errors import Problem, nearest, raise_if_any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,8 +99,7 @@ class SweepResult:
             for name in columns
             if name not in self.columns
         ]
-        if unknown:
-            raise InputError(unknown)
+        raise_if_any(unknown)
         return list(columns)
 
     def __repr__(self) -> str:

@@ -153,6 +153,15 @@ class RowsInMemory:
             yield fit_table(make_rows(self.cases, *layout.part(number), self.blocks, columns), None)
 
 
+def sort_rows(rows: Rows, columns: Sequence[str]) -> pd.DataFrame:
+    """Return some columns of rows whose batches are in no order, by case, then by replication."""
+    import pandas as pd
+
+    needed = list(dict.fromkeys([*columns, "case", "replication"]))
+    joined = pd.concat(list(rows.batches(needed)), ignore_index=True)
+    return joined.sort_values(["case", "replication"], ignore_index=True)[list(columns)]
+
+
 class Failures(NamedTuple):
     """Number of failed replications, with the first one's case and description."""
 

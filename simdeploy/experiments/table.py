@@ -45,10 +45,6 @@ class Outcomes:
 
     They take about 150 bytes per replication of a policy.
 
-    Notes
-    -----
-    About 150 bytes per replication of a policy.
-
     Examples
     --------
     >>> from simdeploy.engines.block import Block
@@ -62,9 +58,10 @@ class Outcomes:
     def __init__(
         self, n_policies: int, n_replications: int, *, first: int = 0, columns: Sequence[str] = COLUMNS
     ) -> None:
-        self._first = first
+        self.first = first  # the first replication
         shape = (n_policies, n_replications)
-        self._is_ok = np.zeros(shape, dtype=bool)
+        # Whether a replication exists and succeeded, by policy and replication.
+        self.is_ok = np.zeros(shape, dtype=bool)
         self._codes = {name: np.full(shape, -1, dtype=np.int32) for name in WORDS if name in columns}
         self._places: dict[str, dict[str, int]] = {name: {} for name in WORDS}
         self._numbers = {
@@ -84,7 +81,7 @@ class Outcomes:
         for part in parts:
             here = slice(start, start + part.shape[1])
             start = here.stop
-            joined._is_ok[:, here] = part._is_ok
+            joined.is_ok[:, here] = part.is_ok
             for name, column in joined._numbers.items():
                 column[:, here] = part._numbers[name]
             for name, codes in joined._codes.items():
@@ -96,39 +93,29 @@ class Outcomes:
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of policies and replications."""
-        n_policies, n_replications = self._is_ok.shape
+        n_policies, n_replications = self.is_ok.shape
         return n_policies, n_replications
-
-    @property
-    def first(self) -> int:
-        """The first replication."""
-        return self._first
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns."""
         return (*self._numbers, *self._codes)
 
-    @property
-    def is_ok(self) -> np.ndarray:
-        """Whether a replication exists and succeeded, by policy and replication."""
-        return self._is_ok
-
     def numbers(self, name: str) -> np.ndarray:
         """Return a column of numbers by policy and replication; NaN if missing."""
-        return np.where(self._is_ok, self._numbers[name], np.nan)
+        return np.where(self.is_ok, self._numbers[name], np.nan)
 
     def codes(self, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
         """Return a column of words by policy and replication as indices into a list of words, -1 if missing."""
-        return np.where(self._is_ok, self._codes[name], -1), tuple(self._places[name])
+        return np.where(self.is_ok, self._codes[name], -1), tuple(self._places[name])
 
     def put(self, policy: int | np.ndarray, block: Block) -> None:
         """Add a block whose first policy is number `policy`, or whose policies have these numbers."""
         n_policies, n_replications = block.index.shape
-        start = block.first - self._first
+        start = block.first - self.first
         of_policies = slice(policy, policy + n_policies) if isinstance(policy, int) else policy
         here = (of_policies, slice(start, start + n_replications))
-        self._is_ok[here] = block.is_ok[block.index]
+        self.is_ok[here] = block.is_ok[block.index]
         for name, column in self._numbers.items():
             # Scenarios without a tilt have weight 1 in a table with tilted ones.
             column[here] = block.numbers[name][block.index] if name in block.numbers else 1.0
@@ -142,8 +129,8 @@ class Outcomes:
         """Add rows of a table of replications, given their policies' indices and replication numbers."""
         import pandas as pd
 
-        here = (policies, replications - self._first)
-        self._is_ok[here] = rows["status"].ne("failed").to_numpy(bool) if "status" in rows else True
+        here = (policies, replications - self.first)
+        self.is_ok[here] = rows["status"].ne("failed").to_numpy(bool) if "status" in rows else True
         for name, column in self._numbers.items():
             values = rows[name].to_numpy(np.float64, na_value=np.nan)
             column[here] = values if column.dtype == np.float64 else np.nan_to_num(values).astype(np.int64)
@@ -162,9 +149,9 @@ class Outcomes:
         """
         import pyarrow as pa
 
-        n_policies, n_replications = self._is_ok.shape
-        is_missing = ~self._is_ok.ravel()
-        replications = np.arange(self._first, self._first + n_replications, dtype=np.int64)
+        n_policies, n_replications = self.is_ok.shape
+        is_missing = ~self.is_ok.ravel()
+        replications = np.arange(self.first, self.first + n_replications, dtype=np.int64)
         columns = {name: _repeated(values, n_replications) for name, values in keys.items()}
         columns["replication"] = pa.array(np.tile(replications, n_policies))
         for name in columns_of(is_weighted=WEIGHT in self._numbers):
@@ -182,10 +169,6 @@ class Outcomes:
         Missing numbers are NaN, or NA for whole ones. Columns are handed over, so that the table is in memory once.
         This object can't be used afterwards.
 
-        Notes
-        -----
-        Columns are handed over, so that the table is in memory once. This object can't be used afterwards.
-
         Examples
         --------
         >>> from simdeploy.engines.block import Block
@@ -197,15 +180,15 @@ class Outcomes:
         """
         import pandas as pd
 
-        n_policies, n_replications = self._is_ok.shape
-        is_missing = ~self._is_ok.ravel()
+        n_policies, n_replications = self.is_ok.shape
+        is_missing = ~self.is_ok.ravel()
         columns: dict[str, Any] = {}
         for name, values in keys.items():
             if isinstance(values, np.ndarray):
                 columns[name] = np.repeat(values, n_replications)
             else:
                 columns[name] = _repeated(values, n_replications).to_pandas().astype("str")
-        replications = np.arange(self._first, self._first + n_replications, dtype=np.int64)
+        replications = np.arange(self.first, self.first + n_replications, dtype=np.int64)
         columns["replication"] = np.tile(replications, n_policies)
         for name in columns_of(is_weighted=WEIGHT in self._numbers):
             if name in self._codes:

@@ -171,10 +171,6 @@ def cut_parts(n_cases: int, n_replications: int, *, engine: str, node_updates: f
 
     It doesn't depend on timing: the same question and engine give the same files.
 
-    Notes
-    -----
-    It doesn't depend on timing: the same question and engine give the same files.
-
     Examples
     --------
     >>> cut_parts(400, 1000, engine="compiled", node_updates=1000)

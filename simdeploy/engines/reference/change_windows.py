@@ -23,18 +23,13 @@ class OpenHours:
     ----------
     calendar : Calendar or None
         None if they always may.
-
-    Attributes
-    ----------
-    is_awaited : bool
-        Whether the next opening lets something be dispatched.
     """
 
     def __init__(self, site: Site, calendar: Calendar | None) -> None:
         self._site = site
         self.calendar = calendar
         self._rings_at: int | None = None
-        self.is_awaited = False
+        self.is_awaited = False  # whether the next opening lets something be dispatched
 
     @property
     def are_now(self) -> bool:
@@ -55,11 +50,7 @@ class OpenHours:
         opens_at = self.calendar.next_opening(self._site.env.now)
         if self._rings_at != opens_at:
             self._rings_at = opens_at
-            self._site.env.process(self._ring_at(opens_at))
-
-    def _ring_at(self, opens_at: int) -> Process:
-        yield self._site.env.timeout(opens_at - self._site.env.now)
-        self._site.ring()
+            self._site.env.ring_at(opens_at)
 
 
 class OpenCountdown(Countdown):

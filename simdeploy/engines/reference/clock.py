@@ -19,12 +19,6 @@ class Clock(simpy.Environment):
     ----------
     settle : callable
         Is called at the end of each instant at which somebody rang, once everything else has happened; more may happen then.
-
-    Attributes
-    ----------
-    settle : callable
-    is_rung : bool
-        Whether somebody rings at the present instant.
     """
 
     def __init__(self, settle: Callable[[], None]) -> None:
@@ -33,7 +27,7 @@ class Clock(simpy.Environment):
         self.timeout = MethodType(simpy.Timeout, self)  # type: ignore[method-assign]
         self.settle = settle
         self._beginners: list[Routine] = []
-        self.is_rung = False
+        self.is_rung = False  # whether somebody rings at the present instant
 
     # The present instant, nanoseconds after the start.
     now: int = property(attrgetter("_now"))  # type: ignore[assignment]
@@ -43,6 +37,10 @@ class Clock(simpy.Environment):
         routine = Routine(generator)
         self._beginners.append(routine)
         return routine
+
+    def call_at(self, t: int, callback: Callable[[], None]) -> None:
+        """Call back at a later instant."""
+        self.timeout(t - self._now).callbacks.append(lambda _: callback())
 
     def ring_at(self, t: int) -> None:
         """Ring at a later instant."""

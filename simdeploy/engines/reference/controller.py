@@ -15,7 +15,6 @@ from simdeploy.engines.reference.deadlines import Deadlines
 from simdeploy.engines.reference.dispatch import Dispatcher
 from simdeploy.engines.reference.ending import Course
 from simdeploy.engines.reference.judging import Judging
-from simdeploy.engines.reference.node import NOT_HEARD
 from simdeploy.engines.reference.pacing import FREEZES, Pacing
 from simdeploy.engines.reference.people import People
 from simdeploy.engines.schema import RUNNING
@@ -47,14 +46,6 @@ class Controller:
         When nodes may be dispatched; None if always.
     read_terms : callable
         Reads another policy, given the plan so far and how many of its waves have been opened.
-
-    Attributes
-    ----------
-    dispatcher, course, pacing, judging, people
-        Its parts.
-    canaries : list of Node
-    history : History
-        Of the deployment.
     """
 
     def __init__(
@@ -95,7 +86,7 @@ class Controller:
         # Those of nodes with one and the same deadline come in order, because they all run for the same time.
         self._deadlines: defaultdict[int, deque[tuple[int, Node]]] = defaultdict(deque)
         self._late_verdicts: deque[tuple[int, Node]] = deque()  # when they count, in order
-        self.history = History(total_nodes=site.terms.plan.total)
+        self.history = History(total_nodes=site.terms.plan.total)  # of the deployment
 
     # -- what it is told ---------------------------------------------------------------------------
 
@@ -115,7 +106,7 @@ class Controller:
         wave = self.dispatcher.hear(node)
         if node.fate.ever_failed:
             self.pacing.hear_of_failure()
-        if node.fate.surged and not (self._switches.failed_node_holds_slot and self._keeps_slot(node)):
+        if node.fate.surged and not (self._switches.failed_node_holds_slot and self.dispatcher.slots.are_held_by(node)):
             self.dispatcher.surging -= 1
         # Nobody has to report that a node could not be dispatched.
         if not self._switches.reporting_delay_ns or node.fate.dispatched_ns is None:
@@ -125,11 +116,6 @@ class Controller:
         self._count_later(node)
         if wave.is_heard or self._bounds_deadlines(node):
             self._site.ring()
-
-    def _keeps_slot(self, node: Node) -> bool:
-        """Tell whether a node has failed and may hold its slot: it had one, and doesn't go back by itself."""
-        goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
-        return node.fate.ever_failed and node.fate.dispatched_ns is not None and not goes_back
 
     def gives_up_slot(self, node: Node) -> None:
         """Let a node that needs its slot no more give it up before its verdict."""

@@ -16,11 +16,6 @@ class Deadlines:
     """Both deadlines of a policy, if it has any.
 
     The clock of progress stands still while nothing is to be expected of the rollout, and begins anew afterwards.
-
-    Attributes
-    ----------
-    are_set : bool
-        Whether there is a deadline.
     """
 
     def __init__(self, site: Site) -> None:
@@ -29,6 +24,7 @@ class Deadlines:
         self._stands_still = True
         self._is_awaited = False
         self._is_late = False
+        # Whether there is a deadline.
         self.are_set = self._rollout_ns is not None or self._progress_ns is not None
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from simdeploy.engines.reference.slots import Slots
@@ -10,7 +11,6 @@ from simdeploy.engines.reference.slots import Slots
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from simdeploy.engines.reference.clock import Process
     from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.site import Site
     from simdeploy.rules.orchestrator import Orchestrator
@@ -18,29 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class Wave:
-    """One wave: how many of its nodes have had their turn, and how many are not resolved yet.
+    """One wave: how many of its nodes have had their turn, and how many are not resolved yet."""
 
-    Attributes
-    ----------
-    number : int
-        Counted from 1.
-    size : int
-        Nodes, skipped ones included.
-    turns : int
-        Nodes whose turn has come.
-    in_flight : int
-        Nodes whose verdict was not heard.
-    unresolved, failed, running : int
-        Nodes whose verdict does not count yet; failed and running ones that do.
-    """
-
-    number: int
-    size: int
+    number: int  # counted from 1
+    size: int  # nodes, skipped ones included
     is_canary: bool
-    turns: int = 0
-    in_flight: int = 0
-    unresolved: int = 0
-    failed: int = 0
+    turns: int = 0  # nodes whose turn has come
+    in_flight: int = 0  # nodes whose verdict was not heard
+    unresolved: int = 0  # nodes whose verdict does not count yet
+    failed: int = 0  # failed and running nodes whose verdict does
     running: int = 0
 
     @property
@@ -65,23 +51,6 @@ class Dispatcher:
         For how long a slot stays taken once its node has given it up.
     opened : callable or None
         Takes note of a wave, of its nodes, and of those that come after it.
-
-    Attributes
-    ----------
-    waves : list of Wave
-        Those that have been opened.
-    waves_over : int
-        How many of them are.
-    lost_wave : Wave or None
-        The last one that is over without a running node.
-    touched : list of Node
-        In the order of their dispatch.
-    unresolved : int
-        Nodes whose turn has come and whose verdict does not count yet.
-    waiting, waited_in_vain : int
-        Nodes that are waited for; those of them that are down for good.
-    surging : int
-        Nodes that take a place of `surge`.
     """
 
     def __init__(
@@ -99,12 +68,13 @@ class Dispatcher:
         self._opened = opened
         self.slots = Slots(site, slot_delay_ns, failed_nodes_hold=orchestrator.failed_node_holds_slot)
         self._up_again: list[Node] = []
-        self.waves_over = 0
-        self.waves: list[Wave] = []
-        self.touched: list[Node] = []
-        self.lost_wave: Wave | None = None
-        self.unresolved = self.waiting = self.waited_in_vain = 0
-        self.surging = 0
+        self.waves: list[Wave] = []  # those that have been opened
+        self.waves_over = 0  # how many of them are
+        self.lost_wave: Wave | None = None  # the last one that is over without a running node
+        self.touched: list[Node] = []  # in the order of their dispatch
+        self.unresolved = 0  # nodes whose turn has come and whose verdict does not count yet
+        self.waiting = self.waited_in_vain = 0  # nodes that are waited for; those of them that are down for good
+        self.surging = 0  # nodes that take a place of `surge`
 
     @property
     def left(self) -> int:
@@ -220,7 +190,7 @@ class Dispatcher:
                 if world.is_down_for_good(node.number):
                     self.waited_in_vain += 1
                 else:
-                    self._site.env.process(self._wait_for(node))
+                    self._wait_for(node)
 
     def admit_returned(self) -> None:
         """Dispatch the nodes that were waited for and can be reached again."""
@@ -229,7 +199,7 @@ class Dispatcher:
         returned, self._up_again = sorted(self._up_again, key=lambda node: node.number), []
         for node in returned:
             if self._why_unreachable(node):
-                self._site.env.process(self._wait_for(node))
+                self._wait_for(node)
             else:
                 self.waiting -= 1
                 self._dispatch(node)
@@ -256,9 +226,11 @@ class Dispatcher:
         self.surging += surged
         node.dispatch(surged=surged)
 
-    def _wait_for(self, node: Node) -> Process:
-        now = self._site.env.now
-        yield self._site.env.timeout(self._site.world.up_again(node.number, now) - now)
+    def _wait_for(self, node: Node) -> None:
+        env = self._site.env
+        env.call_at(self._site.world.up_again(node.number, env.now), partial(self._is_up_again, node))
+
+    def _is_up_again(self, node: Node) -> None:
         if not self._site.is_over:
             self._up_again.append(node)
             self._site.ring()

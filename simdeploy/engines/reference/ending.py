@@ -20,17 +20,7 @@ if TYPE_CHECKING:
 
 
 class Course:
-    """The state of a deployment, the clocks that a pause may freeze, and its end.
-
-    Attributes
-    ----------
-    state : str
-        As in the API.
-    remark : str
-        What the deployment's message says beside where it stands.
-    makespan_ns : int or None
-        None while it goes on.
-    """
+    """The state of a deployment, the clocks that a pause may freeze, and its end."""
 
     def __init__(
         self, site: Site, orchestrator: Orchestrator, dispatcher: Dispatcher, rollback: Rollback, hours: OpenHours
@@ -41,9 +31,9 @@ class Course:
         self._rollback = rollback
         self._hours = hours
         self._clocks: list[Countdown] = []
-        self.state = "in_progress"
-        self.remark = ""
-        self.makespan_ns: int | None = None
+        self.state = "in_progress"  # as in the API
+        self.remark = ""  # what the deployment's message says beside where it stands
+        self.makespan_ns: int | None = None  # None while it goes on
 
     @property
     def is_over(self) -> bool:

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from simpy.core import EmptySchedule, StopSimulation
@@ -16,7 +17,7 @@ from simdeploy.engines.reference.controller import Controller
 from simdeploy.engines.reference.gates import WaveGates
 from simdeploy.engines.reference.line import Line
 from simdeploy.engines.reference.node import Listeners, Node
-from simdeploy.engines.reference.people import act_at, follow_script
+from simdeploy.engines.reference.people import follow_script
 from simdeploy.engines.reference.rollback import Rollback
 from simdeploy.engines.reference.running_watch import RunningWatch
 from simdeploy.engines.reference.site import Site
@@ -34,7 +35,6 @@ from simdeploy.world.tilt import NO_TILT
 from simdeploy.world.traffic import DAY_NS
 
 if TYPE_CHECKING:
-    from simdeploy.engines.reference.clock import Process
     from simdeploy.engines.reference.people import Act
     from simdeploy.engines.reference.prober import Prober
     from simdeploy.rules.orchestrator import Orchestrator
@@ -205,12 +205,13 @@ class Run:
         self._nodes, self._line, self._listeners, self._wave_gates = nodes, line, listeners, wave_gates
         site.env.process(follow_script(site, controller.people.tell, operator.script))
         if change is not None:
-            site.env.process(_change(site, controller, *change))
+            changes_at, other = change
+            site.env.call_at(changes_at, partial(controller.changes, other))
         controller.start()
 
     def act(self, act: Act, at_ns: int) -> None:
         """Have somebody act at an instant that `advance` has not reached."""
-        self.site.env.process(act_at(self.site, self.controller.people.tell, act, at_ns))
+        self.site.env.call_at(at_ns, partial(self.controller.people.tell, act))
 
     def advance(self, until_ns: int, may_go_on: Callable[[], bool] = lambda: True) -> bool:
         """Let everything happen up to the end of an instant, as long as it may go on; return whether it all has."""
@@ -252,11 +253,6 @@ class Run:
         del self._line.control_plane, site.when_settled, site.env.settle, site.env.timeout
         vars(self._listeners).clear()
         return recording
-
-
-def _change(site: Site, controller: Controller, at_ns: int, policy: Policy) -> Process:
-    yield site.env.timeout(at_ns)
-    controller.changes(policy)
 
 
 @contextmanager

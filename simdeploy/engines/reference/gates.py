@@ -23,24 +23,15 @@ if TYPE_CHECKING:
 
 
 class WatchedWave:
-    """One wave before its gate.
-
-    Attributes
-    ----------
-    verdict : {'pass', 'fail'} or None
-    waiting : list of Node
-        Those that have their own observation and wait for the gate.
-    partners : dict of int to Node
-        By number of the new node: the node on the old version that it is compared with.
-    """
+    """One wave before its gate."""
 
     def __init__(self, wave: Wave, judge: Judge) -> None:
         self.wave = wave
         self.judge = judge
         self.nodes: list[Node] = []
         self.verdict: Verdict | None = None
-        self.waiting: list[Node] = []
-        self.partners: dict[int, Node] = {}
+        self.waiting: list[Node] = []  # those that have their own observation and wait for the gate
+        self.partners: dict[int, Node] = {}  # by number of the new node: the one on the old version it is compared with
         self.has_begun = self.look_is_due = False
         self.requests = self.failed = self.old_failed = 0
         self._places: list[tuple[Windows, int]] = []

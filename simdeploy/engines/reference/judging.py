@@ -19,15 +19,7 @@ if TYPE_CHECKING:
 
 
 class Judging:
-    """Counts the verdicts that the deployment knows of, and says what of them stops it.
-
-    Attributes
-    ----------
-    updated, failed : int
-        Nodes that reached running (or left for good), and that ever failed, until the rollout ended.
-    last_count_ns : int or None
-        When a verdict last counted.
-    """
+    """Counts the verdicts that the deployment knows of, and says what of them stops it."""
 
     def __init__(
         self,
@@ -48,8 +40,9 @@ class Judging:
         self._news = self._was_stuck = False
         self._waves_judged = self._first_unjudged = self._acknowledged_failures = 0
         self._success_matters = self._find_whether_success_matters()
+        # Nodes that reached running (or left for good), and that ever failed, until the rollout ended.
         self.updated = self.failed = 0
-        self.last_count_ns: int | None = None
+        self.last_count_ns: int | None = None  # when a verdict last counted
 
     def count(self, node: Node) -> None:
         """Let a verdict count, for everything but pacing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from simdeploy.engines.reference.node import NO_DEADLINE_NS
@@ -50,11 +51,7 @@ class Line:
         if heard_ns == self._site.env.now:
             self.control_plane.gives_up_slot(node)
         else:
-            self._site.env.process(self._start_is_heard_late(node, heard_ns))
-
-    def _start_is_heard_late(self, node: Node, heard_ns: int) -> Process:
-        yield self._site.env.timeout(heard_ns - self._site.env.now)
-        self.control_plane.gives_up_slot(node)
+            self._site.env.call_at(heard_ns, partial(self.control_plane.gives_up_slot, node))
 
     def _is_heard_late(self, node: Node, heard_ns: int) -> Process:
         env = self._site.env
@@ -82,10 +79,9 @@ class Line:
         if at_ns == self._site.env.now:
             node.roll_back()
         else:
-            self._site.env.process(self._reaches(node, at_ns))
+            self._site.env.call_at(at_ns, partial(self._reaches, node))
 
-    def _reaches(self, node: Node, at_ns: int) -> Process:
-        yield self._site.env.timeout(at_ns - self._site.env.now)
+    def _reaches(self, node: Node) -> None:
         self._reached.append(node)
         self._site.ring()
 

@@ -127,13 +127,7 @@ class PooledRequests:
 
 
 class _Pool:
-    """One pool: running sums of the seconds of requests that a node of it met, and of those that were shed.
-
-    Attributes
-    ----------
-    serving : list of int
-        Instances of nodes by class; after `reach` it may be changed.
-    """
+    """One pool: running sums of the seconds of requests that a node of it met, and of those that were shed."""
 
     def __init__(self, world: World, capacity: float) -> None:
         self._capacity = capacity
@@ -141,7 +135,7 @@ class _Pool:
         self._traffic = [behaviour.traffic for behaviour in world.behaviours]
         self._rates = [float(behaviour.requests_per_second) for behaviour in world.behaviours]
         self._missed = [0] * len(self._rates)
-        self.serving = [0] * len(self._rates)
+        self.serving = [0] * len(self._rates)  # instances of nodes by class; after `reach` it may be changed
         self._look_at_traffic(0)
         self._piece = _Piece(0, 0.0, 0.0)
         self._pieces, self._begins = [self._piece], [0]
@@ -197,22 +191,12 @@ class _Pool:
 
 
 class _Piece:
-    """A span of time in which the same nodes of a pool are missed and serve, and traffic doesn't bend.
-
-    Attributes
-    ----------
-    start : int
-    met, shed : float
-        The sums at its start.
-    load : float or None
-        Demand over what serves at the start, 0 while nobody serves; None until somebody asks.
-    slope : float
-        Its change per second.
-    """
+    """A span of time in which the same nodes of a pool are missed and serve, and traffic doesn't bend."""
 
     __slots__ = ("load", "met", "shed", "slope", "start")
 
     def __init__(self, start: int, met: float, shed: float) -> None:
-        self.start, self.met, self.shed = start, met, shed
+        self.start, self.met, self.shed = start, met, shed  # the sums at its start
+        # Demand over what serves at the start, 0 while nobody serves; None until somebody asks.
         self.load: float | None = None
-        self.slope = 0.0
+        self.slope = 0.0  # its change per second

@@ -96,20 +96,12 @@ class Listeners:
 
 
 class Node:
-    """A node of the fleet and its fate so far.
-
-    Attributes
-    ----------
-    rule : HealthRule
-        How it is judged once it is dispatched: as all that are dispatched at the same time.
-    deadline_ns : int
-        When its verdict must have been heard; `NO_DEADLINE_NS` if there is no such time, none yet, or it was heard.
-    """
+    """A node of the fleet and its fate so far."""
 
     __slots__ = ("_listeners", "_prober", "_routine", "_site", "deadline_ns", "fate", "number", "rule")
 
     _prober: Prober
-    rule: HealthRule
+    rule: HealthRule  # how it is judged once it is dispatched: as all that are dispatched at the same time
 
     def __init__(self, site: Site, listeners: Listeners, number: int) -> None:
         self._site = site
@@ -117,6 +109,7 @@ class Node:
         self.number = number
         self.fate = NodeFate()
         self._routine: Routine | None = None
+        # When its verdict must have been heard; there may be no such time, none yet, or it was heard.
         self.deadline_ns = NO_DEADLINE_NS
 
     def dispatch(self, *, surged: bool) -> None:

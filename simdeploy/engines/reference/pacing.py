@@ -21,22 +21,7 @@ Phase = Literal["ready", "wave", "bake", "baked", "await", "main", "done"]
 
 
 class Pacing:
-    """Sends waves and batches, fills slots, promotes, and completes the rollout.
-
-    Attributes
-    ----------
-    promoted_waves : int
-        Number of the wave that was promoted last; 0 before the first.
-    promotion_wanted, operator_is_due : bool
-        Whether somebody promotes, or the operator looks, at the next step of this instant.
-    opening : str or None
-        The opening of a change window that is awaited, in words.
-    is_frozen : bool
-        Whether a failure was heard that freezes the rollout.
-    between_tries : int
-        Nodes that wait for their next try.
-    last_dispatch_ns : int or None
-    """
+    """Sends waves and batches, fills slots, promotes, and completes the rollout."""
 
     def __init__(
         self,
@@ -55,11 +40,12 @@ class Pacing:
         self._phase: Phase = "ready"
         self._batches_due = 0
         self._is_said_to_freeze = False
-        self.promoted_waves = 0
+        self.promoted_waves = 0  # number of the wave that was promoted last; 0 before the first
+        # Whether somebody promotes, or the operator looks, at the next step of this instant.
         self.promotion_wanted = self.operator_is_due = False
-        self.opening: str | None = None
-        self.is_frozen = False
-        self.between_tries = 0
+        self.opening: str | None = None  # the opening of a change window that is awaited, in words
+        self.is_frozen = False  # whether a failure was heard that freezes the rollout
+        self.between_tries = 0  # nodes that wait for their next try
         self.last_dispatch_ns: int | None = None
 
     def start(self) -> None:

@@ -30,12 +30,6 @@ def follow_script(site: Site, tell: Callable[[Action], None], script: Sequence[S
         tell(act.do)
 
 
-def act_at(site: Site, tell: Callable[[Act], None], act: Act, at_ns: int) -> Process:
-    """Hand on what somebody does by hand."""
-    yield site.env.timeout(at_ns - site.env.now)
-    tell(act)
-
-
 def rejects(site: Site, operator: Operator, nodes: Sequence[Node]) -> bool:
     """Tell whether the operator, looking at the nodes that had their turn, cancels instead of promoting."""
     release = site.world.release

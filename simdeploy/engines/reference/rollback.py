@@ -15,26 +15,14 @@ if TYPE_CHECKING:
 
 
 class Rollback:
-    """Rolls nodes back in one wave or in several, each sent when the one before it is back.
-
-    Attributes
-    ----------
-    is_asked_for : bool
-        Whether nodes were asked to go back.
-    history : History or None
-        None until there is something to roll back.
-    nodes : list of Node
-        Those that were rolled back, in the order in which they were dispatched.
-    ended_ns : int or None
-        When the last node was back (or failed to come back).
-    """
+    """Rolls nodes back in one wave or in several, each sent when the one before it is back."""
 
     def __init__(self, site: Site, line: Line) -> None:
         self._site = site
         self._line = line
         self._may_send_ns: int | None = 0  # the next wave; None until the wave on its way is back
         self._asked_for: Sequence[Node] = ()
-        self.is_asked_for = False
+        self.is_asked_for = False  # whether nodes were asked to go back
         self._waves = 0
         self._numbers: frozenset[int] = frozenset()
         self._in_wave: set[int] = set()
@@ -44,9 +32,9 @@ class Rollback:
         # Of all nodes, those that go back by themselves included.
         self._going_back = 0
         self._any_failed = False
-        self.history: History | None = None
-        self.nodes: list[Node] = []
-        self.ended_ns: int | None = None
+        self.history: History | None = None  # None until there is something to roll back
+        self.nodes: list[Node] = []  # those that were rolled back, in the order in which they were dispatched
+        self.ended_ns: int | None = None  # when the last node was back (or failed to come back)
 
     @property
     def restored_ns(self) -> int | None:

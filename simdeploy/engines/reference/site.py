@@ -23,24 +23,9 @@ MAX_RUN_NS = 1 << 62  # times are added up in 64-bit integers afterwards
 
 
 class Site:
-    """The shared place of one run.
+    """The shared place of one run."""
 
-    Attributes
-    ----------
-    terms : Terms
-        What the rollout goes by now.
-    when_settled : callable
-        What is done at the end of an instant at which somebody rang; put in by the engine.
-    load : PooledRequests or None
-        The requests of nodes that share them.
-    is_over : bool
-        Whether the rollout has ended.
-    by_hand : bool
-        Whether people outside act at any time, instead of the scenario's operator.
-    slot_is_free_at_start : bool
-        Whether a node gives up its slot when it has started, otherwise with its verdict.
-    """
-
+    # What is done at the end of an instant at which somebody rang; put in by the engine.
     when_settled: Callable[[], None]
 
     def __init__(
@@ -55,19 +40,21 @@ class Site:
     ) -> None:
         self.env = Clock(self._settle)
         self.world = world
-        self.terms = terms
+        self.terms = terms  # what the rollout goes by now
         self.type_name = type_name
         self.type = TYPES[type_name]
-        self.by_hand = by_hand
+        self.by_hand = by_hand  # whether people outside act at any time, instead of the scenario's operator
         self.goes_back_by_itself = orchestrator.node_local_rollback and self.type.releases
+        # Whether a node gives up its slot when it has started, otherwise with its verdict.
         self.slot_is_free_at_start = orchestrator.slot_until == "started"
         self.transitions = Transitions()
         # Somebody may take any time to act, and meanwhile gates look on.
         self.windows, self.compared = (NoWindows(), NoWindows()) if by_hand else (Windows(), Windows())
+        # The requests of nodes that share them.
         self.load = None if world.service is None else PooledRequests(world, self.type)
         self._nodes_count = not waves_are_judged
         self.prober = self._make_prober()
-        self.is_over = False
+        self.is_over = False  # whether the rollout has ended
         self._round = 0
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from simdeploy.engines.reference.node import NOT_HEARD
@@ -9,7 +10,6 @@ from simdeploy.engines.reference.node import NOT_HEARD
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from simdeploy.engines.reference.clock import Process
     from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.site import Site
 
@@ -23,23 +23,16 @@ class Slots:
         For how long a slot stays taken once its node has given it up.
     failed_nodes_hold : bool
         Whether failed nodes keep theirs for good.
-
-    Attributes
-    ----------
-    holders : set of int
-        Numbers of the nodes that have one.
-    delayed : int
-        Slots that were given up and are not free yet.
     """
 
     def __init__(self, site: Site, delay_ns: int, *, failed_nodes_hold: bool) -> None:
         self._site = site
         self._delay_ns = delay_ns
         self._failed_nodes_hold = failed_nodes_hold
-        self.holders: set[int] = set()
+        self.holders: set[int] = set()  # numbers of the nodes that have one
         self._taken = 0
         self._taken_of_zone: dict[int, int] = {}
-        self.delayed = 0
+        self.delayed = 0  # slots that were given up and are not free yet
 
     def count_free(self, nodes: Sequence[Node], first: int, most: int, *, is_bounded: bool) -> int:
         """Return how many nodes from a place of the order on find a slot, at most so many.
@@ -70,9 +63,13 @@ class Slots:
         """Let a node that has its verdict give up its slot, unless it keeps that for good."""
         # A node that was not dispatched never needed one; canaries outside a list are apart from the waves that follow.
         has_slot = node.fate.dispatched_ns is not None and (self._site.terms.plan.is_list or not is_canary)
-        goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
-        if not (has_slot and node.fate.ever_failed and self._failed_nodes_hold and not goes_back):
+        if not (has_slot and self._failed_nodes_hold and self.are_held_by(node)):
             self.give_up(node, at_once=not has_slot)
+
+    def are_held_by(self, node: Node) -> bool:
+        """Tell whether a node is one of the failed ones that may hold a slot: it had one, and doesn't go back by itself."""
+        goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
+        return node.fate.ever_failed and node.fate.dispatched_ns is not None and not goes_back
 
     def give_up(self, node: Node, *, at_once: bool = False) -> None:
         """Let a node give up its slot, if it has one; it is free after the delay, unless at once."""
@@ -83,7 +80,7 @@ class Slots:
             self._free(node)
         else:
             self.delayed += 1
-            self._site.env.process(self._free_later(node))
+            self._site.env.call_at(self._site.env.now + self._delay_ns, partial(self._free_delayed, node))
 
     def why_none_is_free(self, node: Node, *, is_bounded: bool) -> str | None:
         """Say which slots failed nodes hold, if no other node has one, so that a node never finds one; None if it does."""
@@ -94,8 +91,7 @@ class Slots:
             return f"failed nodes hold all slots of zone {zone}"
         return None
 
-    def _free_later(self, node: Node) -> Process:
-        yield self._site.env.timeout(self._delay_ns)
+    def _free_delayed(self, node: Node) -> None:
         self.delayed -= 1
         self._free(node)
 

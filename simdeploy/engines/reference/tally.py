@@ -12,22 +12,15 @@ if TYPE_CHECKING:
 
 
 class Tally:
-    """Counts the verdicts of nodes as they count.
-
-    Attributes
-    ----------
-    in_a_row : int
-        Failures since a node last became running; those of the same instant count as later.
-    earlier_tries : int
-        Failed tries of nodes that were tried again, if these count.
-    """
+    """Counts the verdicts of nodes as they count."""
 
     def __init__(self, zone_of: np.ndarray) -> None:
         self._zone_of = zone_of
         self._failed = np.zeros_like(np.bincount(zone_of))
         self._row_at = self._failures_now = 0
         self._ran_at = -1
-        self.in_a_row = self.earlier_tries = 0
+        self.in_a_row = 0  # failures since a node last became running; those of the same instant count as later
+        self.earlier_tries = 0  # failed tries of nodes that were tried again, if these count
 
     def add_try(self, now: int) -> None:
         """Add a failed try of a node that is tried again."""

@@ -14,18 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Terms:
-    """A policy, and what follows from it.
-
-    Attributes
-    ----------
-    rule : HealthRule
-        How nodes are judged, unless their wave has its own rule.
-    limits : Limits or None
-    """
+    """A policy, and what follows from it."""
 
     policy: Policy
     plan: Plan
-    rule: HealthRule
+    rule: HealthRule  # how nodes are judged, unless their wave has its own rule
     limits: Limits | None
 
     def rule_of(self, wave: int) -> HealthRule:

@@ -32,94 +32,42 @@ class Outage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KnownNode:
-    """What is known of a node; times from its dispatch on, unless said otherwise.
+    """What is known of a node; times from its dispatch on, unless said otherwise."""
 
-    Attributes
-    ----------
-    dispatched_ns : int or None
-        After the start of the rollout; None if it never was.
-    start : {'started', 'failed', 'silent', 'hangs'}
-    start_ns : int
-        When it started, and so on; -1 for a node of which nothing is known.
-    windows : tuple of SeenWindow or None
-        Those in a row from its start on; None if there are none on record.
-    verdict_ns : int or None
-        When a node that started was resolved; None if it was not.
-    has_failed : bool
-        Whether its verdict was that it failed, started or not.
-    watched_ns : int
-        How far it is known, if it started.
-    is_repeated_only : bool
-        Whether it is known only under the very same health check, because its tries are not told apart.
-    down_at_turn_ns : int or None
-        After the start of the rollout: when it was found down at its turn. -1: at an unknown time.
-    outages : tuple of Outage
-        Of the node or its zone, in order.
-    attempts : int or None
-        To start, as far as it is known; None if they were not counted.
-    """
-
-    dispatched_ns: int | None = None
+    dispatched_ns: int | None = None  # after the start of the rollout; None if it never was
     start: Start = "silent"
-    start_ns: int = -1
-    windows: tuple[SeenWindow, ...] | None = ()
-    verdict_ns: int | None = None
-    has_failed: bool = False
-    watched_ns: int = -1
-    is_repeated_only: bool = False
-    down_at_turn_ns: int | None = None
-    outages: tuple[Outage, ...] = ()
-    attempts: int | None = None
+    start_ns: int = -1  # when it started, and so on; -1 for a node of which nothing is known
+    windows: tuple[SeenWindow, ...] | None = ()  # those in a row from its start on; None if there are none on record
+    verdict_ns: int | None = None  # when a node that started was resolved; None if it was not
+    has_failed: bool = False  # whether its verdict was that it failed, started or not
+    watched_ns: int = -1  # how far it is known, if it started
+    is_repeated_only: bool = False  # whether only under the very same health check, as its tries are not told apart
+    down_at_turn_ns: int | None = None  # after the start of the rollout: found down at its turn; -1: at an unknown time
+    outages: tuple[Outage, ...] = ()  # of the node or its zone, in order
+    attempts: int | None = None  # to start, as far as it is known; None if they were not counted
 
 
 @dataclass(frozen=True)
 class KnownRollout:
-    """What is known of a rollout.
+    """What is known of a rollout."""
 
-    Attributes
-    ----------
-    nodes : tuple of KnownNode
-        All of the fleet, in the order of dispatch.
-    zone_of, class_of : tuple of int
-        By position.
-    class_names : tuple of str
-        By position; empty for a node in no class.
-    zones : int
-    policy, orchestrator
-        Those it was run by; None if they are not on record.
-    interval_ns : int
-        Of its health windows.
-    type_name : str
-        Of the deployment.
-    acts : tuple of ScriptedAct
-        What people did.
-    promote_after_ns : int or None
-        How long after the canaries (and their bake time) they were promoted by people; None if they were not.
-    old_windows : mapping
-        By position and end of a window, after the start of the rollout: what was seen of a node on the old version.
-    running_windows : mapping
-        The same of a running node; the end is counted from its dispatch.
-    release : str or None
-        Its kind.
-    is_defective : bool or None
-        Whether it was; None if nobody knows.
-    starts_at_ns : int
-        Time of the day at which the rollout started, since midnight.
-    """
-
-    nodes: tuple[KnownNode, ...]
-    zone_of: tuple[int, ...]
+    nodes: tuple[KnownNode, ...]  # all of the fleet, in the order of dispatch
+    zone_of: tuple[int, ...]  # by position, as the next two
     class_of: tuple[int, ...]
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...]  # empty for a node in no class
     zones: int
+    # Those it was run by; None if they are not on record.
     policy: Policy | None
     orchestrator: Orchestrator | None
-    interval_ns: int
-    type_name: str = "update"
-    acts: tuple[ScriptedAct, ...] = ()
+    interval_ns: int  # of its health windows
+    type_name: str = "update"  # of the deployment
+    acts: tuple[ScriptedAct, ...] = ()  # what people did
+    # How long after the canaries (and their bake time) they were promoted by people; None if they were not.
     promote_after_ns: int | None = None
+    # By position and end of a window, after the start of the rollout: what was seen of a node on the old version.
     old_windows: dict[tuple[int, int], SeenWindow] = field(default_factory=dict)
+    # The same of a running node; the end is counted from its dispatch.
     running_windows: dict[tuple[int, int], SeenWindow] = field(default_factory=dict)
-    release: str | None = None
-    is_defective: bool | None = None
-    starts_at_ns: int = 0
+    release: str | None = None  # its kind
+    is_defective: bool | None = None  # None if nobody knows
+    starts_at_ns: int = 0  # time of the day at which the rollout started, since midnight

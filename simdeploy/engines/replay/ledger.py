@@ -17,22 +17,14 @@ class UnknownFateError(Exception):
 
 
 class Ledger:
-    """Takes note of what is not known.
-
-    Attributes
-    ----------
-    unknown_ns : int or None
-        The first instant at which what happens depends on what is not known.
-    asks_people : bool
-        Whether that, or anything later, is what people would have done.
-    """
+    """Takes note of what is not known."""
 
     site: Site
 
     def __init__(self, filler: Filler) -> None:
         self.filler = filler
-        self.unknown_ns: int | None = None
-        self.asks_people = False
+        self.unknown_ns: int | None = None  # the first instant at which what happens depends on what is not known
+        self.asks_people = False  # whether that, or anything later, is what people would have done
 
     def meet(self, *, people: bool = False) -> None:
         """Take note that something is not known now; after the end of the rollout nobody minds."""

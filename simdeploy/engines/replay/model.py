@@ -36,29 +36,15 @@ _LEAST = 1e-300
 
 @dataclass(frozen=True)
 class Model:
-    """What a replay draws where the record ends.
+    """What a replay draws where the record ends."""
 
-    Attributes
-    ----------
-    fleet : Fleet
-        Nodes by position; nothing varies from rollout to rollout.
-    release : tuple of ReleaseKind
-        One, or none.
-    operator : Operator
-    seed, replication : int
-    affected : list of bool
-        Whether the release can affect a node.
-    baseline : list of float
-        Error rate of each node.
-    """
-
-    fleet: Fleet
-    release: tuple[ReleaseKind, ...]
+    fleet: Fleet  # nodes by position; nothing varies from rollout to rollout
+    release: tuple[ReleaseKind, ...]  # one, or none
     operator: Operator
     seed: int
     replication: int
-    affected: list[bool]
-    baseline: list[float]
+    affected: list[bool]  # whether the release can affect a node
+    baseline: list[float]  # error rate of each node
 
 
 class Modeller:

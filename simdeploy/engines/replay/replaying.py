@@ -37,19 +37,11 @@ _NOTHING = Constant(0.0)
 
 @dataclass(frozen=True)
 class Replay:
-    """A recorded rollout, replayed.
-
-    Attributes
-    ----------
-    unknown_ns : int or None
-        From when on it rests on what is not on record; None if it does not.
-    asks_people : bool
-        Whether that is, among others, what people would have done.
-    """
+    """A recorded rollout, replayed."""
 
     recording: Recording
-    unknown_ns: int | None
-    asks_people: bool
+    unknown_ns: int | None  # from when on it rests on what is not on record; None if it does not
+    asks_people: bool  # whether that is, among others, what people would have done
 
 
 def replay(
@@ -198,17 +190,9 @@ def _bare_model(known: KnownRollout, operator: Operator) -> Model:
 
 
 class _RecordedWorld(World):
-    """A world in which nodes do what is on record.
+    """A world in which nodes do what is on record."""
 
-    Attributes
-    ----------
-    nodes : list of ReplayedNode
-        Those of the run.
-    doubts_ns : list of int
-        When nodes had their turn that were found down at theirs, at a time that is not known.
-    """
-
-    nodes: list[ReplayedNode]
+    nodes: list[ReplayedNode]  # those of the run
 
     def __init__(self, known: KnownRollout, ledger: Ledger, model: Model, *, is_same: bool) -> None:
         super().__init__(
@@ -220,6 +204,7 @@ class _RecordedWorld(World):
         self._known = known
         self._ledger = ledger
         self._is_same = is_same
+        # When nodes had their turn that were found down at theirs, at a time that is not known.
         self.doubts_ns: list[int] = []
 
     @property

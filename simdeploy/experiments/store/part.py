@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -17,6 +17,8 @@ from simdeploy.experiments.store.journal import DIGITS, Entry
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from simdeploy.experiments.store.folder import Folder
 
 _TAIL = 8  # bytes after the footer: its length, and "PAR1"
 
@@ -60,6 +62,12 @@ def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
     except _DamageError as error:
         return str(error)
     return None
+
+
+def find_damages(folder: Folder, entries: Mapping[int, Entry], *, verify: bool) -> dict[int, str]:
+    """Return what is wrong with the files of parts, by number, of those that are damaged."""
+    found = {number: find_damage(folder.part(number), entry, verify=verify) for number, entry in entries.items()}
+    return {number: damage for number, damage in found.items() if damage is not None}
 
 
 def read_schema(path: Path, entry: Entry) -> pa.Schema:

@@ -13,7 +13,7 @@ from simdeploy.experiments.store.durable import StoreError, reading
 from simdeploy.experiments.store.folder import Folder
 from simdeploy.experiments.store.journal import Entry, read_journal
 from simdeploy.experiments.store.manifest import Manifest, count_parts, read_manifest
-from simdeploy.experiments.store.part import find_damage, read_part, read_schema
+from simdeploy.experiments.store.part import find_damages, read_part, read_schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,11 +47,7 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> StoredT
     n_parts = count_parts(manifest)
     with reading(folder.path):
         journal = read_journal(folder.journal, n_parts)
-        damages = {
-            number: damage
-            for number, entry in journal.entries.items()
-            if (damage := find_damage(folder.part(number), entry, verify=verify)) is not None
-        }
+        damages = find_damages(folder, journal.entries, verify=verify)
     entries = [journal.entries[number] for number in sorted(journal.entries.keys() - damages.keys())]
     for number, damage in sorted(damages.items()):
         warnings.warn(

@@ -25,7 +25,7 @@ from simdeploy.experiments.store.manifest import (
     make_manifest,
     read_manifest,
 )
-from simdeploy.experiments.store.part import encode_part, find_damage, fit_table, make_entry, read_schema
+from simdeploy.experiments.store.part import encode_part, find_damages, fit_table, make_entry, read_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -240,11 +240,7 @@ def _recover(folder: Folder, n_parts: int | None) -> tuple[Journal, list[str]]:
     notes = [f"dropped unreadable line {number} of the journal" for number in journal.unreadable]
     if journal.is_torn:
         notes.append("dropped the incomplete last line of the journal (the run ended while writing it)")
-    damages = {
-        number: damage
-        for number, entry in journal.entries.items()
-        if (damage := find_damage(folder.part(number), entry, verify=True)) is not None
-    }
+    damages = find_damages(folder, journal.entries, verify=True)
     notes += [f"recomputing part {number}: {damage}" for number, damage in damages.items()]
     for number in damages:
         del journal.entries[number]
