@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -21,8 +22,8 @@ from simdeploy.api.values import Flag, choice
 from simdeploy.errors import Problem, nearest
 from simdeploy.records.histories import PastRollouts
 from simdeploy.scenario.laws import DurationLaw, FactorLaw, ProbabilityLaw
-from simdeploy.scenario.node_lists import NodeList, unknown_nodes
-from simdeploy.scenario.past_rollouts import RecordsFile
+from simdeploy.scenario.node_lists import node_list, unknown_nodes
+from simdeploy.scenario.past_rollouts import RECORDS
 from simdeploy.scenario.section import Section, optional, problems_of, validation_error
 from simdeploy.scenario.service_section import ServiceSection, TrafficSection, local, local_field
 from simdeploy.scenario.values import (
@@ -37,6 +38,7 @@ from simdeploy.scenario.values import (
 )
 from simdeploy.units import NS_PER_S
 from simdeploy.world.connection import Connection
+from simdeploy.world.distributions import Distribution
 from simdeploy.world.fleet import Behaviour, Flapping, Fleet, NodeClass, Order, Outages
 
 # An alternating process with shorter cycles would take forever to simulate.
@@ -57,6 +59,34 @@ OrNone = BeforeValidator(_none)
 def none_field(description: str) -> Any:
     """Declare a field that defaults to none."""
     return Field(default=None, description=description, json_schema_extra=_or_none)
+
+
+def _check_lasts(mean_s: float) -> None:
+    if mean_s <= 0:
+        raise validation_error([Problem("too short: the mean must be above 0", found=f"{mean_s:g} s")])
+
+
+def _check_cycle(mean_s: float) -> None:
+    if mean_s < _MIN_CYCLE_S:
+        message = "too short: the mean cycle must be at least 1ms"
+        raise validation_error([Problem(message, found=f"{mean_s:g} s")])
+
+
+def _read_first(law: Distribution) -> Distribution:
+    _check_lasts(law.mean)
+    return law
+
+
+def _read_second(law: Distribution, info: ValidationInfo) -> Distribution:
+    # The first one is the only other key so far, if it is valid.
+    for first in info.data.values():
+        _check_cycle(first.mean + law.mean)
+    return law
+
+
+# The two times that a process alternates between.
+_FirstTime = Annotated[DurationLaw, AfterValidator(_read_first)]
+_SecondTime = Annotated[DurationLaw, AfterValidator(_read_second)]
 
 
 class FlappingSection(Section):
@@ -87,21 +117,8 @@ class FlappingSection(Section):
 class ZoneOutageSection(Section):
     """Up and repair times of a zone."""
 
-    up: DurationLaw = Field(description="Time from a repair to the next failure.")
-    repair: DurationLaw = Field(description="Time from a failure to its repair.")
-
-    @field_validator("up")
-    @classmethod
-    def _lasts(cls, up: Any) -> Any:
-        _check_lasts(up.mean)
-        return up
-
-    @field_validator("repair")
-    @classmethod
-    def _cycle(cls, repair: Any, info: ValidationInfo) -> Any:
-        if "up" in info.data:
-            _check_cycle(info.data["up"].mean + repair.mean)
-        return repair
+    up: _FirstTime = Field(description="Time from a repair to the next failure.")
+    repair: _SecondTime = Field(description="Time from a failure to its repair.")
 
     def build(self) -> Outages:
         """Return the value for the world."""
@@ -121,36 +138,12 @@ class CrashSection(ZoneOutageSection):
 class ConnectionSection(Section):
     """Online and offline times of a node; it serves while offline, but nothing reaches it or is heard of it."""
 
-    online: DurationLaw = Field(description="Time from coming online to going offline.")
-    offline: DurationLaw = Field(description="Time from going offline to coming online.")
-
-    @field_validator("online")
-    @classmethod
-    def _lasts(cls, online: Any) -> Any:
-        _check_lasts(online.mean)
-        return online
-
-    @field_validator("offline")
-    @classmethod
-    def _cycle(cls, offline: Any, info: ValidationInfo) -> Any:
-        if "online" in info.data:
-            _check_cycle(info.data["online"].mean + offline.mean)
-        return offline
+    online: _FirstTime = Field(description="Time from coming online to going offline.")
+    offline: _SecondTime = Field(description="Time from going offline to coming online.")
 
     def build(self) -> Connection:
         """Return the value for the world."""
         return Connection(self.online, self.offline)
-
-
-def _check_lasts(mean_s: float) -> None:
-    if mean_s <= 0:
-        raise validation_error([Problem("too short: the mean must be above 0", found=f"{mean_s:g} s")])
-
-
-def _check_cycle(mean_s: float) -> None:
-    if mean_s < _MIN_CYCLE_S:
-        message = "too short: the mean cycle must be at least 1ms"
-        raise validation_error([Problem(message, found=f"{mean_s:g} s")])
 
 
 class BehaviourSection(Section):
@@ -201,7 +194,7 @@ class ClassSection(BehaviourSection):
 
     name: Name = Field(description="The class's name.")
     share: ExactProbability | None = optional(None, "Fraction of the fleet's nodes, at random; or use nodes.")
-    nodes: Annotated[tuple[int, ...], NodeList("nodes")] | None = optional(None, "Exactly these nodes; or use share.")
+    nodes: Annotated[tuple[int, ...], node_list("nodes")] | None = optional(None, "Exactly these nodes; or use share.")
     down: Flag = optional(False, "Whether the nodes are out of service from the start, for good.")
     update_duration: DurationLaw | None = optional(None, "Duration of one start attempt.")
 
@@ -240,7 +233,7 @@ class FleetSection(BehaviourSection):
     nodes: Nodes = Field(description="Number of nodes.")
     zones: Zones = optional(1, "Number of zones; node i is in zone i mod zones.")
     order: Annotated[
-        Literal["index", "random", "zone"] | tuple[int, ...], NodeList("order", ("index", "random", "zone"))
+        Literal["index", "random", "zone"] | tuple[int, ...], node_list("order", ("index", "random", "zone"))
     ] = optional("index", "Update order of the nodes; those in a list go first, the others follow by number.")
     update_duration: DurationLaw = Field(
         description="Duration of one start attempt; the node is out of service meanwhile."
@@ -249,7 +242,7 @@ class FleetSection(BehaviourSection):
         "What becomes of the requests of a node that is out of service: local, lost; shared, served by others."
     )
     classes: Annotated[list[ClassSection] | None, OrNone] = none_field("Parts of the fleet that behave differently.")
-    records: Annotated[PastRollouts, RecordsFile()] | None = optional(
+    records: Annotated[PastRollouts, RECORDS] | None = optional(
         None, "File or folder of records: every replication is one of its rollouts."
     )
     resample: Annotated[Literal["rollouts"], choice("rollouts")] | None = optional(
