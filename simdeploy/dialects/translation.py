@@ -19,7 +19,7 @@ from simdeploy.api import (
 from simdeploy.api.spec import SPEC_TYPES, api_spec
 from simdeploy.api.values import MAX_COUNT
 from simdeploy.dialects.general_form import from_general, to_general
-from simdeploy.errors import InputError, Problem, format_path, nearest, shorten
+from simdeploy.errors import Problem, format_path, nearest, raise_if_any, shorten
 from simdeploy.rules.waves import DEFAULT_WAVE_PERCENT
 from simdeploy.units import MAX_DURATION_NS, format_duration, short_duration
 
@@ -104,8 +104,7 @@ def translate_spec(
         problems.append(Problem("unknown dialect", found=shorten(dialect), allowed=allowed, hint=hint))
     if nodes < 1:
         problems.append(Problem("the fleet has no nodes", ("nodes",), found=shorten(nodes), allowed="1 or more"))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     if spec.dialect == dialect:
         gate = name_gate(spec)
         return Translation(spec, (f"{gate}; omitted from the API spec",) if gate else ())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.errors import InputError, Path, Problem, nearest, shorten
+from simdeploy.errors import Problem, nearest, raise_if_any, shorten
 from simdeploy.world.distributions import Constant
 from simdeploy.world.special import special
 
@@ -73,8 +73,7 @@ class Tilt:
                 problems.append(
                     Problem("invalid factor", ("tilt", name), found=shorten(value), allowed="a number above 0")
                 )
-        if problems:
-            raise InputError(problems)
+        raise_if_any(problems)
         for name in NAMES:
             object.__setattr__(self, name, float(getattr(self, name)))
         object.__setattr__(self, "release", tuple((str(kind), float(factor)) for kind, factor in self._kinds()))
@@ -100,8 +99,7 @@ class Tilt:
                 allowed = ", ".join((*NAMES, "release.KIND"))
                 hint = nearest(name, NAMES)
                 problems.append(Problem("can't be tilted", ("tilt", name), allowed=allowed, hint=hint))
-        if problems:
-            raise InputError(problems)
+        raise_if_any(problems)
         return cls(**own, release=kinds)
 
     @property
@@ -132,7 +130,7 @@ def tilt_problems(tilt: Tilt, fleet: Fleet, release: Sequence[ReleaseKind], oper
     return [
         Problem(
             "the scenario draws nothing here",
-            _path(name),
+            ("tilt", name),
             allowed=", ".join(able) or "nothing",
             hint=nearest(name, able),
         )
@@ -206,7 +204,3 @@ def tilted_probabilities(kinds: Sequence[ReleaseKind], tilt: Tilt) -> list[Fract
     weighed = [kind.probability * Fraction(factors.get(kind.name, 1.0)) for kind in kinds]
     total = sum(weighed)
     return [one / total for one in weighed] if total else weighed
-
-
-def _path(name: str) -> Path:
-    return ("tilt", name)
