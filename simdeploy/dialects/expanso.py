@@ -167,8 +167,9 @@ def _note_fields(group: Group, built: Any, defaults: list[str], dialect: Dialect
             continue
         meaning = _MEANINGS.get(key, {}).get(dialect)
         group.exact(key, f"{_show(key, value)}{f': {meaning}' if meaning else ''}")
-    for key in values.keys() - known.keys():
-        group.no_counterpart(key, _UNKNOWN)
+    for key in values:
+        if key not in known:
+            group.no_counterpart(key, _UNKNOWN)
     for key in defaults:
         if key in type(built).model_fields and key not in known and built.effective(key) is not None:
             group.exact(key, f"not given: {_show(key, built.effective(key))}")
