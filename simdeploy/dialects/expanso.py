@@ -72,8 +72,7 @@ def read(reading: Reading) -> PolicyImport:
     document, found = next((place for place in places if place[1] is not None), (None, None))
     if document is None or found is None:
         allowed = 'a job with "deployment" or "rollout", a deployment with a "spec", or a spec with a "strategy"'
-        reading.problems.append(Problem("no deployment", file=reading.source.file, allowed=allowed))
-        return reading.finish({}, None)
+        raise reading.refusal(Problem("no deployment", file=reading.source.file, allowed=allowed))
     path, wrapper, _ = found
     spec = Group(reading, document, path)
     raw, is_example = _translate_example(spec)

@@ -32,8 +32,7 @@ def read(reading: Reading) -> PolicyImport:
     """Read the rollout policy of the first Fleet."""
     document = next((one for one in reading.source.groups if one.data.get("kind") == "Fleet"), None)
     if document is None:
-        reading.nothing("a document with kind: Fleet")
-        return reading.finish({}, {})
+        raise reading.nothing("a document with kind: Fleet")
     policy = Group(reading, document, ()).group("spec").group("rolloutPolicy")
     if not policy.data:
         reading.note("spec.rolloutPolicy", "exact", "not given: all devices are updated at once")

@@ -57,8 +57,7 @@ def read(reading: Reading) -> PolicyImport:
         path = _search(document.data)
         if path is not None:
             return _read_upgrade(reading, _Parameters(Group(reading, document, path, evaluate=_evaluate)))
-    reading.nothing("upgrade parameters such as HealthCheckStableDurationSec, or a MonitoringPolicy")
-    return reading.finish({}, {})
+    raise reading.nothing("upgrade parameters such as HealthCheckStableDurationSec, or a MonitoringPolicy")
 
 
 def _search(data: Any) -> Path | None:
