@@ -70,9 +70,8 @@ class Tilt:
         for name, value in self._all():
             is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
             if not is_number or not 0 < value < math.inf:
-                problems.append(
-                    Problem("invalid factor", ("tilt", name), found=shorten(value), allowed="a number above 0")
-                )
+                found = shorten(value)
+                problems.append(Problem("invalid factor", ("tilt", name), found=found, allowed="a number above 0"))
         raise_if_any(problems)
         for name in NAMES:
             object.__setattr__(self, name, float(getattr(self, name)))
@@ -127,13 +126,9 @@ NO_TILT = Tilt()
 def tilt_problems(tilt: Tilt, fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator) -> list[Problem]:
     """Return which factors have no effect in a world, because nothing is drawn there."""
     able = tiltable(fleet, release, operator)
+    message, allowed = "the scenario draws nothing here", ", ".join(able) or "nothing"
     return [
-        Problem(
-            "the scenario draws nothing here",
-            ("tilt", name),
-            allowed=", ".join(able) or "nothing",
-            hint=nearest(name, able),
-        )
+        Problem(message, ("tilt", name), allowed=allowed, hint=nearest(name, able))
         for name in tilt.factors
         if name not in able
     ]
