@@ -193,12 +193,10 @@ class Budget:
 
 def read_budget(group: Group, nodes: int) -> Budget:
     """Return what `maxSurge` and `maxUnavailable` of a Deployment or a canary come to, 25 % being the default of both."""
-    surge = read_amount(group, "maxSurge")
-    unavailable = read_amount(group, "maxUnavailable", most_percent=100)
-    given = {"maxSurge": surge or Amount(25, True), "maxUnavailable": unavailable or Amount(25, True)}
-    n_surge = given["maxSurge"].of(nodes, up=True)
-    n_unavailable = given["maxUnavailable"].of(nodes, up=False)
-    if given["maxSurge"].number == 0 and given["maxUnavailable"].number == 0:
+    surge = read_amount(group, "maxSurge") or Amount(25, True)
+    unavailable = read_amount(group, "maxUnavailable", most_percent=100) or Amount(25, True)
+    n_surge, n_unavailable = surge.of(nodes, up=True), unavailable.of(nodes, up=False)
+    if surge.number == 0 and unavailable.number == 0:
         key = "maxUnavailable" if "maxUnavailable" in group else "maxSurge"
         message = "maxSurge and maxUnavailable are both 0: nothing could be updated"
         group.refuse(key, message, allowed="1 or more of either")

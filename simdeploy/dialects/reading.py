@@ -90,10 +90,11 @@ class Reading:
         """Return how many nodes there are: the caller's number before the file's; with `why`, there must be one."""
         nodes = self.given_nodes if self.given_nodes is not None else stated
         if nodes is None and why is not None:
-            hint = "pass --nodes N (in Python: nodes=N)"
-            self.problems.append(
-                Problem(f"{why}, and the file doesn't state the number of nodes", file=self.source.file, hint=hint)
+            message, hint = (
+                f"{why}, and the file doesn't state the number of nodes",
+                "pass --nodes N (in Python: nodes=N)",
             )
+            self.problems.append(Problem(message, file=self.source.file, hint=hint))
         return nodes
 
     def nothing(self, allowed: str) -> InputError:

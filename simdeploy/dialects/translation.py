@@ -161,14 +161,9 @@ class _Translator:
     def to_rollout(self, spec: DeploymentSpec) -> Translation:
         if spec.strategy == "immediate":
             return self._end(RolloutSpec(**self._common))
-        health_check = spec.health_check or HealthCheck()
-        return self._end(
-            RolloutSpec(
-                **self._common,
-                max_parallel=self._percent(spec.effective("max_parallel")),
-                health_check=self._windows(health_check),
-            )
-        )
+        max_parallel = self._percent(spec.effective("max_parallel"))
+        health_check = self._windows(spec.health_check or HealthCheck())
+        return self._end(RolloutSpec(**self._common, max_parallel=max_parallel, health_check=health_check))
 
     def _percent(self, wanted: int) -> int:
         nodes = self._nodes
@@ -215,14 +210,9 @@ class _Translator:
     def to_deployment(self, spec: RolloutSpec) -> Translation:
         if spec.strategy == "immediate":
             return self._end(DeploymentSpec(**self._common))
-        health_check = spec.health_check or RolloutHealthCheck()
-        return self._end(
-            DeploymentSpec(
-                **self._common,
-                max_parallel=self._count(spec.effective("max_parallel") or DEFAULT_WAVE_PERCENT),
-                health_check=self._time(health_check),
-            )
-        )
+        max_parallel = self._count(spec.effective("max_parallel") or DEFAULT_WAVE_PERCENT)
+        health_check = self._time(spec.health_check or RolloutHealthCheck())
+        return self._end(DeploymentSpec(**self._common, max_parallel=max_parallel, health_check=health_check))
 
     def _count(self, percent: int) -> int:
         if percent == 100:
