@@ -18,34 +18,24 @@ from simdeploy.scenario.plain import read_once
 from simdeploy.scenario.section import ReadBy
 from simdeploy.scenario.values import NOT_NEGATIVE, POSITIVE, PROBABILITY, SECONDS, SHARED, read_value
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
-from simdeploy.world.distributions import (
-    Beta,
-    Constant,
-    Distribution,
-    Empirical,
-    Exponential,
-    Gamma,
-    Lognormal,
-    Triangular,
-    Uniform,
-    Weibull,
-)
+from simdeploy.world import distributions
+from simdeploy.world.distributions import Constant, Distribution, Empirical
 
 Form = tuple[tuple[str, ...], Callable[..., Distribution]]
 
 # Family -> its sets of parameters, each with what makes the law of them, in this order.
 FAMILIES: dict[str, tuple[Form, ...]] = {
-    "uniform": ((("low", "high"), Uniform),),
-    "triangular": ((("low", "mode", "high"), Triangular),),
-    "exponential": ((("mean",), Exponential),),
-    "weibull": ((("scale", "shape"), Weibull), (("mean", "shape"), Weibull.from_mean)),
+    "uniform": ((("low", "high"), distributions.Uniform),),
+    "triangular": ((("low", "mode", "high"), distributions.Triangular),),
+    "exponential": ((("mean",), distributions.Exponential),),
+    "weibull": ((("scale", "shape"), distributions.Weibull), (("mean", "shape"), distributions.Weibull.from_mean)),
     "lognormal": (
-        (("median", "p95"), Lognormal.from_p95),
-        (("median", "sigma"), Lognormal),
-        (("mean", "sd"), Lognormal.from_mean_sd),
+        (("median", "p95"), distributions.Lognormal.from_p95),
+        (("median", "sigma"), distributions.Lognormal),
+        (("mean", "sd"), distributions.Lognormal.from_mean_sd),
     ),
-    "gamma": ((("mean", "sd"), Gamma.from_mean_sd), (("shape", "scale"), Gamma)),
-    "beta": ((("mean", "sd"), Beta.from_mean_sd), (("alpha", "beta"), Beta)),
+    "gamma": ((("mean", "sd"), distributions.Gamma.from_mean_sd), (("shape", "scale"), distributions.Gamma)),
+    "beta": ((("mean", "sd"), distributions.Beta.from_mean_sd), (("alpha", "beta"), distributions.Beta)),
 }
 # Parameters without a unit; all others are in the unit of what the law is of.
 _SHAPES = ("shape", "sigma", "alpha", "beta")
@@ -216,10 +206,8 @@ def _file_values(name: str, quantity: Quantity, files: Files) -> tuple[float, ..
         except InputError as error:
             hint = "a header line is not allowed" if number == 1 else None
             problem = error.problems[0]
-            message = problem.message if cell else "empty line"
-            problems.append(
-                Problem(message, ("file",), path, number, found=first_word(cell), allowed=problem.allowed, hint=hint)
-            )
+            message, found = problem.message if cell else "empty line", first_word(cell)
+            problems.append(Problem(message, ("file",), path, number, found=found, allowed=problem.allowed, hint=hint))
     raise_if_any(problems)
     return tuple(values)
 

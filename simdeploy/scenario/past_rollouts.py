@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _PATH = ("fleet", "records")
 # What a record says itself, or can't say.
-_INSTEAD = ("crash", "zone_outage", "connection")
+_INSTEAD = ("crash", "zone_outage", "connection", "down")
 
 
 def _read_records(raw: object, files: Files) -> PastRollouts:
@@ -52,10 +52,8 @@ def past_problems(
     places: list[tuple[str | int, ...]] = [(), *(("classes", number) for number in range(len(fleet.classes)))]
     for place, behaviour in zip(places, fleet.behaviours, strict=True):
         for key in _INSTEAD:
-            if getattr(behaviour, key) is not None and (not place or getattr(fleet.behaviour, key) is None):
+            if getattr(behaviour, key) and not (place and getattr(fleet.behaviour, key)):
                 yield Problem("not beside `records`, which say when nodes are down or unheard", ("fleet", *place, key))
-        if behaviour.down:
-            yield Problem("not beside `records`, which say when nodes are down or unheard", ("fleet", *place, "down"))
     if fleet.order != "index":
         yield Problem("not beside `records`: nodes go in the order on record", ("fleet", "order"))
     if operator.script:

@@ -114,15 +114,12 @@ def key_reader(field: FieldInfo) -> TypeAdapter[Any]:
 
 def validation_error(problems: Iterable[Problem]) -> ValidationError:
     """Return the exception for a validator to raise; pydantic adds it to other problems, below the field's path."""
-    return ValidationError.from_exception_data(
-        "problems",
-        [
-            InitErrorDetails(
-                type=PydanticCustomError("problem", "{problem}", {"problem": problem}), loc=problem.path, input=None
-            )
-            for problem in problems
-        ],
-    )
+
+    def details(problem: Problem) -> InitErrorDetails:
+        kind = PydanticCustomError("problem", "{problem}", {"problem": problem})
+        return InitErrorDetails(type=kind, loc=problem.path, input=None)
+
+    return ValidationError.from_exception_data("problems", list(map(details, problems)))
 
 
 @dataclass(frozen=True, eq=False)  # compared and hashed by identity: a schema is a dict

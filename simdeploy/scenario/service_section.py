@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -54,14 +54,13 @@ class SharedServiceSection(Section):
     capacity: Annotated[float, number(float, 0, _MOST, above_low=True)] = Field(
         description="Requests that a node can serve, as a multiple of its requests_per_second."
     )
-    across: Annotated[Literal["fleet", "zone", "class"], choice("fleet", "zone", "class")] = optional(
+    across: Annotated[Across, choice(*get_args(Across))] = optional(
         "fleet", "Nodes that share their requests: the fleet, or those of each zone or class."
     )
 
     def build(self) -> SharedService:
         """Return the value for the world."""
-        across: Across = self.across
-        return SharedService(self.capacity, across)
+        return SharedService(self.capacity, self.across)
 
 
 class ServiceSection(Section):
