@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects import jinja
 from simdeploy.dialects.reading import Group
+from simdeploy.dialects.source import Unknown
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 
@@ -102,7 +103,7 @@ def _evaluator(reading: Reading, play: dict[str, Any]) -> Any:
         if value is None:
             value = own[name]
         if jinja.is_template(value) or not isinstance(value, str | int | float):
-            raise jinja.Unknown(f"vars.{name} is not a plain value; pass --var {name}=VALUE")
+            raise Unknown(f"vars.{name} is not a plain value; pass --var {name}=VALUE")
         return value
 
     def evaluate(value: Any, group: Group, key: str) -> Any:
@@ -110,7 +111,7 @@ def _evaluator(reading: Reading, play: dict[str, Any]) -> Any:
             if isinstance(value, list):
                 return [jinja.render(item, look_up) if jinja.is_template(item) else item for item in value]
             return jinja.render(value, look_up) if jinja.is_template(value) else value
-        except jinja.Unknown as unknown:
+        except Unknown as unknown:
             group.not_evaluated(key, f"{shorten(value)}: {unknown}; treated as not given")
             return None
 

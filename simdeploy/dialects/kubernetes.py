@@ -29,7 +29,6 @@ _REPORTED = (
     "the rollout has failed, and nothing rolls back; Kubernetes only reports it, and goes on if a pod gets ready later"
 )
 _ORCHESTRATOR = {
-    "pacing": "sliding",
     "failed_node_holds_slot": True,
     "unreachable_nodes": "wait",
     "on_failure": "stop",
@@ -51,9 +50,8 @@ def read(reading: Reading) -> PolicyImport:
         raise manifests.refuse_without(reading, *_KINDS)
     spec = manifest.open(reading).group("spec")
     min_ready_s = manifests.read_min_ready(spec)
-    policy, switches = {"Deployment": _read_deployment, "DaemonSet": _read_daemons, "StatefulSet": _read_stateful}[
-        manifest.kind
-    ](spec)
+    readers = {"Deployment": _read_deployment, "DaemonSet": _read_daemons, "StatefulSet": _read_stateful}
+    policy, switches = readers[manifest.kind](spec)
     if manifest.kind == "Deployment":
         policy["progress_deadline"] = manifests.read_progress_deadline(spec, min_ready_s, _REPORTED)
     policy = {"strategy": "rolling", **policy, **manifests.read_pods(spec, min_ready_s), "no_auto_rollback": True}
@@ -63,7 +61,9 @@ def read(reading: Reading) -> PolicyImport:
     reading.note("failed_node_holds_slot", "exact", "a pod that is not available keeps its place in the budget")
     reading.note("unreachable_nodes", "approximate", "a node that is down at its turn is updated when it is up again")
     nodes = policy.pop("nodes", None)
-    return reading.finish(policy, {**_ORCHESTRATOR, **switches}, nodes=nodes)
+    # A window slides, waves don't.
+    pacing = {"pacing": "barrier" if "waves" in policy else "sliding"}
+    return reading.finish(policy, {**pacing, **_ORCHESTRATOR, **switches}, nodes=nodes)
 
 
 _ASIDE = {
@@ -93,12 +93,7 @@ def _read_deployment(spec: Group) -> _Part:
         policy |= {"max_parallel": budget.parallel, "surge": budget.surge or None}
         rolling.note_rest(manifests.UNKNOWN)
     strategy.note_rest(manifests.UNKNOWN)
-    return policy, _in_waves(policy)
-
-
-def _in_waves(policy: dict[str, Any]) -> dict[str, Any]:
-    """Return the switches of a policy with waves, which a sliding window has not."""
-    return {"pacing": "barrier"} if "waves" in policy else {}
+    return policy, {}
 
 
 def _read_daemons(spec: Group) -> _Part:
@@ -160,7 +155,7 @@ def _read_stateful(spec: Group) -> _Part:
         rolling.exact("partition", "0: all replicas")
     rolling.note_rest(manifests.UNKNOWN)
     strategy.note_rest(manifests.UNKNOWN)
-    return policy, {"wave_rounding": "floor", **_in_waves(policy)}
+    return policy, {"wave_rounding": "floor"}
 
 
 def _read_strategy(spec: Group) -> tuple[Group, bool]:

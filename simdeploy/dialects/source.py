@@ -33,6 +33,10 @@ class Tagged:
         return f"{self.tag} {self.value}"
 
 
+class Unknown(Exception):  # noqa: N818 - it is no error of the file's
+    """A value that the file alone doesn't state; the text says why."""
+
+
 @dataclass(frozen=True)
 class Document:
     """One document of a file."""
