@@ -8,7 +8,7 @@ from pydantic import Field
 
 from simdeploy.api.gate import Gate, accept_name
 from simdeploy.api.values import Count, Flag, Percent, PercentNumber, choice
-from simdeploy.api.wire import WireObject
+from simdeploy.api.wire import WireObject, unset
 
 Strategy = Annotated[Literal["immediate", "rolling", "canary"], choice("immediate", "rolling", "canary")]
 GateKey = Annotated[
@@ -24,11 +24,11 @@ class CommonSpec(WireObject):
     """The fields that mean the same in all dialects."""
 
     strategy: Strategy = Field(description="Update all nodes at once, in waves, or canaries first.")
-    canary_count: Count | None = Field(default=None, description="Number of canaries; 0 is unset.")
-    canary_percent: Percent | None = Field(default=None, description="Canaries in percent of all nodes; 0 is unset.")
-    auto_promote: Flag | None = Field(default=None, description="Promote healthy canaries automatically.")
-    max_failed_nodes: Count | None = Field(default=None, description="Failed nodes allowed before the rollout stops.")
-    max_failed_nodes_percent: PercentNumber | None = Field(
-        default=None, description="Failed nodes allowed before the rollout stops, percent: 10.0 is 10 %."
+    canary_count: Count | None = unset("Number of canaries; 0 is unset.")
+    canary_percent: Percent | None = unset("Canaries in percent of all nodes; 0 is unset.")
+    auto_promote: Flag | None = unset("Promote healthy canaries automatically.")
+    max_failed_nodes: Count | None = unset("Failed nodes allowed before the rollout stops.")
+    max_failed_nodes_percent: PercentNumber | None = unset(
+        "Failed nodes allowed before the rollout stops, percent: 10.0 is 10 %."
     )
-    no_auto_rollback: Flag | None = Field(default=None, description="Do not roll back when the rollout fails.")
+    no_auto_rollback: Flag | None = unset("Do not roll back when the rollout fails.")

@@ -9,7 +9,7 @@ from pydantic import Field, InstanceOf
 from simdeploy.api.general import GeneralSpec
 from simdeploy.api.spec import DeploymentSpec, RolloutSpec
 from simdeploy.api.values import Count, Flag, Name, Prose, Time, Version, choice
-from simdeploy.api.wire import WireObject, canonical_json
+from simdeploy.api.wire import WireObject, canonical_json, unset
 
 DeploymentType = Annotated[
     Literal["create", "update", "restart", "rollback", "stop"],
@@ -32,21 +32,21 @@ class DeploymentStatus(WireObject):
     {'state': 'paused', 'total_nodes': 12}
     """
 
-    state: State | None = Field(default=None, description="Current state.")
-    message: Prose | None = Field(default=None, description="Reason for the state.")
-    revision: Version | None = Field(default=None, description="Incremented on any change.")
-    current_wave: Count | None = Field(default=None, description="0 before the first wave.")
-    total_nodes: Count | None = Field(default=None, description="Nodes to update.")
-    updated_nodes: Count | None = Field(default=None, description="Nodes that reached running.")
-    failed_nodes: Count | None = Field(default=None, description="Nodes that failed.")
-    canary_nodes: Names | None = Field(default=None, description="Canary nodes.")
-    canary_promoted: Flag | None = Field(default=None, description="Whether the canaries were promoted.")
-    created_at: Time | None = Field(default=None, description="RFC 3339 time of creation.")
-    updated_at: Time | None = Field(default=None, description="RFC 3339 time of the last change.")
-    completed_at: Time | None = Field(default=None, description="RFC 3339 time of the end.")
-    last_progress_time: Time | None = Field(default=None, description="RFC 3339 time of the last progress.")
-    health_check_deadline: Time | None = Field(default=None, description="RFC 3339 time of a health deadline.")
-    healthy_deadline: Time | None = Field(default=None, description="RFC 3339 time of a health deadline.")
+    state: State | None = unset("Current state.")
+    message: Prose | None = unset("Reason for the state.")
+    revision: Version | None = unset("Incremented on any change.")
+    current_wave: Count | None = unset("0 before the first wave.")
+    total_nodes: Count | None = unset("Nodes to update.")
+    updated_nodes: Count | None = unset("Nodes that reached running.")
+    failed_nodes: Count | None = unset("Nodes that failed.")
+    canary_nodes: Names | None = unset("Canary nodes.")
+    canary_promoted: Flag | None = unset("Whether the canaries were promoted.")
+    created_at: Time | None = unset("RFC 3339 time of creation.")
+    updated_at: Time | None = unset("RFC 3339 time of the last change.")
+    completed_at: Time | None = unset("RFC 3339 time of the end.")
+    last_progress_time: Time | None = unset("RFC 3339 time of the last progress.")
+    health_check_deadline: Time | None = unset("RFC 3339 time of a health deadline.")
+    healthy_deadline: Time | None = unset("RFC 3339 time of a health deadline.")
 
 
 class Deployment(WireObject):
@@ -69,17 +69,17 @@ class Deployment(WireObject):
     }
     """
 
-    id: Name | None = Field(default=None, description="The deployment's identity.")
-    job_id: Name | None = Field(default=None, description="The job's identity.")
-    job_type: Name | None = Field(default=None, description="The job's type, such as daemon.")
-    namespace: Name | None = Field(default=None, description="The job's namespace.")
-    type: DeploymentType | None = Field(default=None, description="Type of the deployment.")
-    from_version: Version | None = Field(default=None, description="Version before.")
-    to_version: Version | None = Field(default=None, description="Version after.")
+    id: Name | None = unset("The deployment's identity.")
+    job_id: Name | None = unset("The job's identity.")
+    job_type: Name | None = unset("The job's type, such as daemon.")
+    namespace: Name | None = unset("The job's namespace.")
+    type: DeploymentType | None = unset("Type of the deployment.")
+    from_version: Version | None = unset("Version before.")
+    to_version: Version | None = unset("Version after.")
     spec: InstanceOf[DeploymentSpec] | InstanceOf[RolloutSpec] | InstanceOf[GeneralSpec] = Field(
         description="The policy."
     )
-    status: DeploymentStatus | None = Field(default=None, description="Status reported by the control plane.")
+    status: DeploymentStatus | None = unset("Status reported by the control plane.")
 
     def to_body(self) -> dict[str, Any]:
         """Return the body of ``GET deployment`` as JSON values, under the key of the spec's dialect.

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from simdeploy.api.values import Count, FractionNumber, PositiveNumber, choice
-from simdeploy.api.wire import WireObject
+from simdeploy.api.wire import WireObject, unset
 
 GATES = ("threshold", "pooled", "sprt", "e_process", "baseline", "bayes", "cusum")
 
@@ -43,47 +43,31 @@ class Gate(WireObject):
     kind: GateKind = Field(
         description="Kind of gate: the API's threshold, or a test of the whole wave or of running nodes."
     )
-    over: Annotated[str, choice("observation", "window")] | None = Field(
-        default=None, description="pooled: one verdict for the whole observation, or one per window."
+    over: Annotated[str, choice("observation", "window")] | None = unset(
+        "pooled: one verdict for the whole observation, or one per window."
     )
-    failures_of: Annotated[str, choice("wave", "rollout")] | None = Field(
-        default=None,
-        description="pooled, over window: unhealthy windows are counted in each wave, or in the whole rollout.",
+    failures_of: Annotated[str, choice("wave", "rollout")] | None = unset(
+        "pooled, over window: unhealthy windows are counted in each wave, or in the whole rollout."
     )
-    on: Annotated[str, choice("windows", "requests")] | None = Field(
-        default=None, description="sprt: tests window by window, or request by request."
+    on: Annotated[str, choice("windows", "requests")] | None = unset(
+        "sprt: tests window by window, or request by request."
     )
-    test: Annotated[str, choice("multinomial", "mann_whitney")] | None = Field(
-        default=None, description="baseline: comparison of the new version with nodes on the old one."
+    test: Annotated[str, choice("multinomial", "mann_whitney")] | None = unset(
+        "baseline: comparison of the new version with nodes on the old one."
     )
-    good: FractionNumber | None = Field(
-        default=None, description="sprt, cusum: error rate of a good release; default: half of max_error_rate."
+    good: FractionNumber | None = unset("sprt, cusum: error rate of a good release; default: half of max_error_rate.")
+    bad: FractionNumber | None = unset("sprt, cusum: error rate to detect; default: twice max_error_rate.")
+    alpha: FractionNumber | None = unset("sprt, e_process, baseline: probability of stopping a good release.")
+    beta: FractionNumber | None = unset("sprt: probability of passing a bad release.")
+    most: Count | None = unset("sprt: most requests; default: three times a fixed-size test's.")
+    prior_mean: FractionNumber | None = unset("bayes, e_process: mean of the prior.")
+    prior_strength: PositiveNumber | None = unset("bayes, e_process: weight of the prior, in requests.")
+    confidence: FractionNumber | None = unset("bayes: posterior probability required for a verdict, either way.")
+    tolerance: PositiveNumber | None = unset(
+        "baseline, mann_whitney: tolerated shift, as a fraction of the estimated one."
     )
-    bad: FractionNumber | None = Field(
-        default=None, description="sprt, cusum: error rate to detect; default: twice max_error_rate."
-    )
-    alpha: FractionNumber | None = Field(
-        default=None, description="sprt, e_process, baseline: probability of stopping a good release."
-    )
-    beta: FractionNumber | None = Field(default=None, description="sprt: probability of passing a bad release.")
-    most: Count | None = Field(
-        default=None,
-        description="sprt: most requests; default: three times a fixed-size test's.",
-    )
-    prior_mean: FractionNumber | None = Field(default=None, description="bayes, e_process: mean of the prior.")
-    prior_strength: PositiveNumber | None = Field(
-        default=None, description="bayes, e_process: weight of the prior, in requests."
-    )
-    confidence: FractionNumber | None = Field(
-        default=None, description="bayes: posterior probability required for a verdict, either way."
-    )
-    tolerance: PositiveNumber | None = Field(
-        default=None, description="baseline, mann_whitney: tolerated shift, as a fraction of the estimated one."
-    )
-    alarm_every: PositiveNumber | None = Field(
-        default=None, description="cusum: minimum average looks between false alarms."
-    )
-    minimum_sample: Count | None = Field(default=None, description="Requests required before a verdict.")
+    alarm_every: PositiveNumber | None = unset("cusum: minimum average looks between false alarms.")
+    minimum_sample: Count | None = unset("Requests required before a verdict.")
 
     @model_validator(mode="before")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
 from simdeploy.api.common_spec import CommonSpec, GateKey
@@ -20,7 +20,7 @@ from simdeploy.api.values import (
     Threshold,
     WaveAmount,
 )
-from simdeploy.api.wire import Dialect, WireObject, for_editors
+from simdeploy.api.wire import Dialect, WireObject, for_editors, unset
 from simdeploy.units import parse_duration
 
 
@@ -50,22 +50,14 @@ class WaveEntry(WireObject):
 
     dialect: ClassVar[Dialect] = "general"
 
-    size: WaveAmount | None = Field(default=None, description="Nodes of the wave, or a percentage of the fleet.")
-    until: Amount | None = Field(
-        default=None, description="Nodes of this wave and all before it, or a percentage of the fleet."
-    )
-    bake_time: GoDuration | None = Field(default=None, description="Pause after the wave; default: the orchestrator's.")
-    max_failed_nodes: Count | None = Field(default=None, description="Failed nodes allowed in this wave.")
-    max_failed_nodes_percent: PercentNumber | None = Field(
-        default=None, description="Failed nodes allowed in this wave, percent of its nodes."
-    )
-    min_healthy_time: GoDuration | None = Field(
-        default=None, description="Required healthy time of its nodes; default: the health check's."
-    )
-    gate: Flag | None = Field(default=None, description="Whether the gate judges this wave; default: true.")
-    promotion: Flag | None = Field(
-        default=None, description="Await a promotion after the wave, as after canaries; default: false."
-    )
+    size: WaveAmount | None = unset("Nodes of the wave, or a percentage of the fleet.")
+    until: Amount | None = unset("Nodes of this wave and all before it, or a percentage of the fleet.")
+    bake_time: GoDuration | None = unset("Pause after the wave; default: the orchestrator's.")
+    max_failed_nodes: Count | None = unset("Failed nodes allowed in this wave.")
+    max_failed_nodes_percent: PercentNumber | None = unset("Failed nodes allowed in this wave, percent of its nodes.")
+    min_healthy_time: GoDuration | None = unset("Required healthy time of its nodes; default: the health check's.")
+    gate: Flag | None = unset("Whether the gate judges this wave; default: true.")
+    promotion: Flag | None = unset("Await a promotion after the wave, as after canaries; default: false.")
 
     @model_validator(mode="before")
     @classmethod
@@ -94,27 +86,17 @@ class GeneralHealthCheck(WireObject):
 
     dialect: ClassVar[Dialect] = "general"
 
-    deadline: GoDuration | None = Field(
-        default=None, description='Longest time for a node to become healthy, such as "5m"; required.'
+    deadline: GoDuration | None = unset('Longest time for a node to become healthy, such as "5m"; required.')
+    interval: GoInterval | None = unset("Evaluation window; default: health.interval of the scenario.")
+    max_error_rate: FractionNumber | None = unset(
+        "Highest allowed fraction of failed requests in a healthy window; default: any."
     )
-    interval: GoInterval | None = Field(
-        default=None, description="Evaluation window; default: health.interval of the scenario."
+    min_healthy_time: GoDuration | None = unset("Required healthy time; default: none. Not beside success_threshold.")
+    success_threshold: Threshold | None = unset("Consecutive healthy windows before a node is healthy.")
+    failure_threshold: Threshold | None = unset(
+        "Unhealthy windows before a node has failed; default: any number until the deadline."
     )
-    max_error_rate: FractionNumber | None = Field(
-        default=None, description="Highest allowed fraction of failed requests in a healthy window; default: any."
-    )
-    min_healthy_time: GoDuration | None = Field(
-        default=None, description="Required healthy time; default: none. Not beside success_threshold."
-    )
-    success_threshold: Threshold | None = Field(
-        default=None, description="Consecutive healthy windows before a node is healthy."
-    )
-    failure_threshold: Threshold | None = Field(
-        default=None, description="Unhealthy windows before a node has failed; default: any number until the deadline."
-    )
-    cumulative_failures: Flag | None = Field(
-        default=None, description="Unhealthy windows need not be consecutive to reach failure_threshold."
-    )
+    cumulative_failures: Flag | None = unset("Unhealthy windows need not be consecutive to reach failure_threshold.")
     gate: GateKey = None
 
     @property
@@ -135,47 +117,25 @@ class GeneralSpec(CommonSpec):
 
     dialect: ClassVar[Dialect] = "general"
 
-    waves: tuple[WaveEntry, ...] | None = Field(
-        default=None, description="Waves in order; the last size repeats until all nodes are updated."
+    waves: tuple[WaveEntry, ...] | None = unset("Waves in order; the last size repeats until all nodes are updated.")
+    zone_by_zone: Flag | None = unset("Plan the waves within one zone after the other; needs fleet.order: zone.")
+    zone_bake_time: GoDuration | None = unset("Pause after the last wave of a zone.")
+    first_zone_bake_time: GoDuration | None = unset("Pause after the first zone; default: zone_bake_time.")
+    max_parallel: Amount | None = unset("Nodes updated in parallel, or a percentage of the fleet; 0 is all.")
+    max_parallel_per_zone: Amount | None = unset(
+        "Nodes of one zone updated in parallel, or a percentage of the zone; 0 is all."
     )
-    zone_by_zone: Flag | None = Field(
-        default=None, description="Plan the waves within one zone after the other; needs fleet.order: zone."
-    )
-    zone_bake_time: GoDuration | None = Field(default=None, description="Pause after the last wave of a zone.")
-    first_zone_bake_time: GoDuration | None = Field(
-        default=None, description="Pause after the first zone; default: zone_bake_time."
-    )
-    max_parallel: Amount | None = Field(
-        default=None, description="Nodes updated in parallel, or a percentage of the fleet; 0 is all."
-    )
-    max_parallel_per_zone: Amount | None = Field(
-        default=None, description="Nodes of one zone updated in parallel, or a percentage of the zone; 0 is all."
-    )
-    surge: Amount | None = Field(
-        default=None, description="Nodes in flight whose old instance serves until the new one does."
-    )
-    surge_canaries: Flag | None = Field(
-        default=None, description="Update all canaries beside their old instance; default: as surge says."
-    )
-    slot_delay: GoDuration | None = Field(default=None, description="Time before a free slot is used again.")
-    max_failed_nodes_per_zone: Amount | None = Field(
-        default=None, description="Failed nodes allowed in any zone, or a percentage of its nodes."
-    )
-    retries: Count | None = Field(default=None, description="Further tries for a node that did not start.")
-    retry_delay: GoDuration | None = Field(default=None, description="Pause before a further try.")
-    retry_unhealthy: Flag | None = Field(
-        default=None, description="Try nodes again as well that fail their health check; default: false."
-    )
-    progress_deadline: GoDuration | None = Field(
-        default=None, description="The rollout fails if no node became running for that long."
-    )
-    rollout_deadline: GoDuration | None = Field(
-        default=None, description="The rollout fails if it is not complete by then."
-    )
-    rollback_parallel: Amount | None = Field(
-        default=None, description="Nodes rolled back in parallel, or a percentage of the fleet; 0 is all."
-    )
-    rollback_delay: GoDuration | None = Field(default=None, description="Pause between waves of a rollback.")
-    health_check: GeneralHealthCheck | None = Field(
-        default=None, description="Health check; required for rolling and canary, ignored for immediate."
+    surge: Amount | None = unset("Nodes in flight whose old instance serves until the new one does.")
+    surge_canaries: Flag | None = unset("Update all canaries beside their old instance; default: as surge says.")
+    slot_delay: GoDuration | None = unset("Time before a free slot is used again.")
+    max_failed_nodes_per_zone: Amount | None = unset("Failed nodes allowed in any zone, or a percentage of its nodes.")
+    retries: Count | None = unset("Further tries for a node that did not start.")
+    retry_delay: GoDuration | None = unset("Pause before a further try.")
+    retry_unhealthy: Flag | None = unset("Try nodes again as well that fail their health check; default: false.")
+    progress_deadline: GoDuration | None = unset("The rollout fails if no node became running for that long.")
+    rollout_deadline: GoDuration | None = unset("The rollout fails if it is not complete by then.")
+    rollback_parallel: Amount | None = unset("Nodes rolled back in parallel, or a percentage of the fleet; 0 is all.")
+    rollback_delay: GoDuration | None = unset("Pause between waves of a rollback.")
+    health_check: GeneralHealthCheck | None = unset(
+        "Health check; required for rolling and canary, ignored for immediate."
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from simdeploy.api.values import is_unicode
-from simdeploy.errors import MOST_PROBLEMS, InputError, Path, Problem, cut, shorten
+from simdeploy.errors import MOST_PROBLEMS, InputError, Path, Problem, cut, raise_if_any, shorten
 
 MAX_DEPTH = 64
 
@@ -90,8 +90,7 @@ def parse_json(text: str, *, file: str | None = None, most_values: int = MAX_VAL
     problems = locate(cut(_bad_values(value, ())), text, file=file) if bad else []
     if duplicates:
         problems += _duplicate_keys(text, file)
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return value
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
-
 from simdeploy.api.common_spec import CommonSpec, GateKey
 from simdeploy.api.general import GeneralSpec
 from simdeploy.api.values import Count, FractionNumber, GoDuration, NsDuration, NsInterval, Percent, Threshold
-from simdeploy.api.wire import Dialect, WireObject
+from simdeploy.api.wire import Dialect, WireObject, unset
 from simdeploy.units import parse_duration
 
 
@@ -22,15 +20,9 @@ class HealthCheck(WireObject):
     30000000000
     """
 
-    deadline: GoDuration | None = Field(
-        default=None, description='Longest time for a node to become healthy, such as "5m"; required.'
-    )
-    max_error_rate: FractionNumber | None = Field(
-        default=None, description="Highest allowed fraction of failed requests: 0.10 is 10 %."
-    )
-    min_healthy_time: GoDuration | None = Field(
-        default=None, description='Required continuous healthy time, such as "30s".'
-    )
+    deadline: GoDuration | None = unset('Longest time for a node to become healthy, such as "5m"; required.')
+    max_error_rate: FractionNumber | None = unset("Highest allowed fraction of failed requests: 0.10 is 10 %.")
+    min_healthy_time: GoDuration | None = unset('Required continuous healthy time, such as "30s".')
     gate: GateKey = None
 
     @property
@@ -55,19 +47,13 @@ class RolloutHealthCheck(WireObject):
 
     dialect: ClassVar[Dialect] = "rollout"
 
-    deadline: NsDuration | None = Field(
-        default=None, description="Longest time for a node to become healthy, nanoseconds; required."
+    deadline: NsDuration | None = unset("Longest time for a node to become healthy, nanoseconds; required.")
+    interval: NsInterval | None = unset("Evaluation window, nanoseconds.")
+    max_error_rate: FractionNumber | None = unset(
+        "Highest allowed fraction of failed requests in a healthy window: 0.10 is 10 %."
     )
-    interval: NsInterval | None = Field(default=None, description="Evaluation window, nanoseconds.")
-    max_error_rate: FractionNumber | None = Field(
-        default=None, description="Highest allowed fraction of failed requests in a healthy window: 0.10 is 10 %."
-    )
-    success_threshold: Threshold | None = Field(
-        default=None, description="Consecutive healthy windows before a node is healthy."
-    )
-    failure_threshold: Threshold | None = Field(
-        default=None, description="Consecutive unhealthy windows before a node is unhealthy."
-    )
+    success_threshold: Threshold | None = unset("Consecutive healthy windows before a node is healthy.")
+    failure_threshold: Threshold | None = unset("Consecutive unhealthy windows before a node is unhealthy.")
     gate: GateKey = None
 
     @property
@@ -91,10 +77,8 @@ class DeploymentSpec(CommonSpec):
     {'strategy': 'rolling', 'max_parallel': 50, 'health_check': {'deadline': '5m'}}
     """
 
-    max_parallel: Count | None = Field(default=None, description="Nodes updated in parallel; 0 is all.")
-    health_check: HealthCheck | None = Field(
-        default=None, description="Health check; required for rolling and canary, ignored for immediate."
-    )
+    max_parallel: Count | None = unset("Nodes updated in parallel; 0 is all.")
+    health_check: HealthCheck | None = unset("Health check; required for rolling and canary, ignored for immediate.")
 
 
 class RolloutSpec(CommonSpec):
@@ -108,9 +92,9 @@ class RolloutSpec(CommonSpec):
 
     dialect: ClassVar[Dialect] = "rollout"
 
-    max_parallel: Percent | None = Field(default=None, description="Wave size, percent of all nodes; 0 is the default.")
-    health_check: RolloutHealthCheck | None = Field(
-        default=None, description="Health check; required for rolling and canary, ignored for immediate."
+    max_parallel: Percent | None = unset("Wave size, percent of all nodes; 0 is the default.")
+    health_check: RolloutHealthCheck | None = unset(
+        "Health check; required for rolling and canary, ignored for immediate."
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from simdeploy.errors import escape
 from simdeploy.units import NS_PER_S
@@ -32,6 +32,11 @@ DEFAULTS: Mapping[Dialect, Mapping[str, bool | int | float | str]] = MappingProx
         "general": MappingProxyType({"auto_promote": False, "no_auto_rollback": False}),
     }
 )
+
+
+def unset(description: str) -> Any:
+    """Declare a key that may be left out, with what editors show of it."""
+    return Field(default=None, description=description)
 
 
 def for_editors(schema: dict[str, Any], model: type[WireObject]) -> None:

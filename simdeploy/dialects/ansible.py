@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects import jinja
 from simdeploy.dialects.reading import Group
+from simdeploy.dialects.source import Unknown
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 
@@ -49,12 +50,10 @@ def _is_playbook(data: object) -> bool:
 def read(reading: Reading) -> PolicyImport:
     """Read the rollout from one play."""
     document = next((one for one in reading.source.documents if _is_playbook(one.data)), None)
-    play = None if document is None else _choose_play(reading, document)
     if document is None:
         allowed = "a list of plays, each with hosts"
-        reading.problems.append(Problem("no playbook", file=reading.source.file, allowed=allowed))
-    if play is None:
-        return reading.finish({}, {})
+        raise reading.refusal(Problem("no playbook", file=reading.source.file, allowed=allowed))
+    play = _choose_play(reading, document)
     waves = _read_serial(play, reading)
     limit, orchestrator = _read_limits(play, reading)
     deadline, bake = _read_times(play)
@@ -66,32 +65,25 @@ def read(reading: Reading) -> PolicyImport:
         **limit,
         "no_auto_rollback": True,
     }
-    for key, text in _REST.items():
-        if key in play:
-            play.no_counterpart(key, text)
+    play.no_counterparts(_REST)
     play.exact("rollback", "a playbook rolls nothing back by itself (rescue is part of a host's tasks)")
     play.note_rest("what tasks do and how long they take is the scenario's fleet and release")
     switches = {"wave_rounding": "floor", "failed_percent_of": "wave", **orchestrator, "bake_time": bake}
     return reading.finish(policy, {key: value for key, value in switches.items() if value}, nodes=reading.nodes(None))
 
 
-def _choose_play(reading: Reading, document: Document) -> Group | None:
+def _choose_play(reading: Reading, document: Document) -> Group:
     """Return the play that is the rollout: that of the variable `play`, else the last with serial, else the last."""
     plays = {number: play for number, play in enumerate(document.data) if "hosts" in play}
     wanted = reading.variable("play")
     names = {number: str(play.get("name", number + 1)) for number, play in plays.items()}
     found = [number for number, name in names.items() if wanted in (name, str(number + 1))]
     if wanted is not None and not found:
-        message = f"no play {shorten(wanted)}"
-        reading.problems.append(
-            document.problem(message, (), allowed=listed(names.values()), hint=nearest(wanted, names.values()))
-        )
-        return None
+        message, hint = f"no play {shorten(wanted)}", nearest(wanted, names.values())
+        raise reading.refusal(document.problem(message, (), allowed=listed(names.values()), hint=hint))
     if not plays:
-        reading.problems.append(
-            document.problem("no play: all are imported from other files", (), allowed="a play with hosts")
-        )
-        return None
+        message = "no play: all are imported from other files"
+        raise reading.refusal(document.problem(message, (), allowed="a play with hosts"))
     serial = [number for number, play in plays.items() if play.get("serial") is not None]
     chosen = found[0] if found else (serial or list(plays))[-1]
     for number in range(len(document.data)):
@@ -111,7 +103,7 @@ def _evaluator(reading: Reading, play: dict[str, Any]) -> Any:
         if value is None:
             value = own[name]
         if jinja.is_template(value) or not isinstance(value, str | int | float):
-            raise jinja.Unknown(f"vars.{name} is not a plain value; pass --var {name}=VALUE")
+            raise Unknown(f"vars.{name} is not a plain value; pass --var {name}=VALUE")
         return value
 
     def evaluate(value: Any, group: Group, key: str) -> Any:
@@ -119,7 +111,7 @@ def _evaluator(reading: Reading, play: dict[str, Any]) -> Any:
             if isinstance(value, list):
                 return [jinja.render(item, look_up) if jinja.is_template(item) else item for item in value]
             return jinja.render(value, look_up) if jinja.is_template(value) else value
-        except jinja.Unknown as unknown:
+        except Unknown as unknown:
             group.not_evaluated(key, f"{shorten(value)}: {unknown}; treated as not given")
             return None
 
@@ -146,11 +138,12 @@ def _read_serial(play: Group, reading: Reading) -> list[Any]:
         words.append(text)
         if isinstance(wave, dict):
             break
-    more = "; the last repeats" if waves and not isinstance(waves[-1], dict) else ""
-    play.exact(
-        "serial", f"batches of {', '.join(words)}{more}{_from(play, 'serial')}" if waves else "all hosts are one batch"
-    )
-    return waves or [{"until": "100%"}]
+    if not waves:
+        play.exact("serial", "all hosts are one batch")
+        return [{"until": "100%"}]
+    more = "" if isinstance(waves[-1], dict) else "; the last repeats"
+    play.exact("serial", f"batches of {', '.join(words)}{more}{_from(play, 'serial')}")
+    return waves
 
 
 def _read_batch(play: Group, item: Any, nodes: int | None) -> tuple[Any, str]:
@@ -162,11 +155,8 @@ def _read_batch(play: Group, item: Any, nodes: int | None) -> tuple[Any, str]:
         or not number.removeprefix("-").isdecimal()
         or len(number) > 9
     ):
-        play.refuse(
-            "serial",
-            f"not a batch size: {shorten(item)}",
-            allowed='a whole number, a whole percent such as "20%", or a list',
-        )
+        allowed = 'a whole number, a whole percent such as "20%", or a list'
+        play.refuse("serial", f"not a batch size: {shorten(item)}", allowed=allowed)
         return 1, "1"
     size = int(number)
     if size < 0 or text == "0":
@@ -186,14 +176,10 @@ def _read_limits(play: Group, reading: Reading) -> tuple[dict[str, Any], dict[st
     limits: dict[str, Any]
     is_linear = strategy.rpartition(".")[2] in ("linear", "debug")
     if is_linear:
-        play.exact(
-            "strategy", f"{'' if 'strategy' in play else 'not given: '}{strategy}: task by task on all hosts of a batch"
-        )
+        play.exact("strategy", f"{strategy}: task by task on all hosts of a batch")
     else:
-        play.approximate(
-            "strategy",
-            f"{strategy}: max_fail_percentage and any_errors_fatal have no effect; other strategies are not simulated",
-        )
+        text = "max_fail_percentage and any_errors_fatal have no effect; other strategies are not simulated"
+        play.approximate("strategy", f"{strategy}: {text}")
     percent = _percent(play)
     fatal = _read_fatal(play, reading)
     key = "max_fail_percentage"
@@ -207,14 +193,11 @@ def _read_limits(play: Group, reading: Reading) -> tuple[dict[str, Any], dict[st
     elif percent is None or percent >= 100:
         limits, text = {}, whole
     else:
-        limits, text = (
-            {"max_failed_nodes_percent": percent},
-            f"the play stops if more than {percent:g} % of a batch have failed",
-        )
+        limits = {"max_failed_nodes_percent": percent}
+        text = f"the play stops if more than {percent:g} % of a batch have failed"
     switches = {"limit_comparison": "exceeds", "unreachable_nodes": "skip", "lost_waves": "fail"}
-    play.exact(key, f"{'' if key in play else 'not given: '}{text}{_from(play, key)}")
-    if "ignore_unreachable" in play:
-        play.no_counterpart("ignore_unreachable", "nodes that are down can't be updated")
+    play.exact(key, f"{text}{_from(play, key)}")
+    play.no_counterparts({"ignore_unreachable": "nodes that are down can't be updated"})
     play.approximate("unreachable hosts", unreachable)
     return limits, switches
 
@@ -254,14 +237,11 @@ def _read_fatal(play: Group, reading: Reading) -> bool:
 def _read_throttle(play: Group) -> int | None:
     throttle = play.whole("throttle")
     if throttle:
-        play.approximate(
-            "throttle", f"at most {throttle:,} hosts of a batch in flight; Ansible counts them task by task"
-        )
+        text = f"at most {throttle:,} hosts of a batch in flight; Ansible counts them task by task"
+        play.approximate("throttle", text)
         return throttle
-    play.approximate(
-        "forks",
-        "not in a playbook (command line or configuration, 5 by default): here all hosts of a batch are in flight at once",
-    )
+    text = "not in a playbook (command line or configuration, 5 by default): here all hosts of a batch are in flight at once"
+    play.approximate("forks", text)
     return None
 
 
@@ -271,10 +251,8 @@ def _read_times(play: Group) -> tuple[str, str | None]:
     if timeout:
         play.approximate("timeout", f"{timeout:,} s for a host's whole update; Ansible counts each task")
     else:
-        play.approximate(
-            "deadline",
-            f"Ansible has none: a host that never answers holds its batch; here it has failed after {_DEADLINE}",
-        )
+        text = f"Ansible has none: a host that never answers holds its batch; here it has failed after {_DEADLINE}"
+        play.approximate("deadline", text)
     key = "post_tasks" if play.data.get("post_tasks") else "tasks"
     tasks = play.data.get(key)
     last = tasks[-1] if isinstance(tasks, list) and tasks and isinstance(tasks[-1], dict) else {}

@@ -21,7 +21,6 @@ from simdeploy.dialects.reading import write_duration
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
-    from simdeploy.dialects.imported import Fidelity
     from simdeploy.dialects.reading import Group, Reading
 
 _RESULT = r"(?:\bresult\b[\w\[\].]*|\b(?:default|asFloat)\(\s*result\b[^()]*\)|#)"
@@ -100,8 +99,7 @@ def read_template(
     template = manifest.open(reading, name=f"{manifest.kind} {manifest.name}", evaluate=evaluate_with(look_up))
     spec = template.group("spec")
     ignored = {*ignored, *(str(one.data.get("metricName")) for one in spec.groups("dryRun"))}
-    if "dryRun" in spec:
-        spec.no_counterpart("dryRun", "metrics of a dry run decide nothing")
+    spec.no_counterparts({"dryRun": "metrics of a dry run decide nothing"})
     for argument in spec.groups("args"):
         default = argument.data.get("value")
         if isinstance(default, str | int | float):
@@ -141,19 +139,14 @@ def _read_metric(
     every = f"the errors of a wave are judged every {write_duration(window)}"
     times = "without end" if count is None else f"{count:,} times" if count > 1 else "once"
     allowed = "any number of failed measurements" if failure_limit < 0 else f"{failure_limit:,} failed measurements"
-    notes: tuple[tuple[str, str, Fidelity, str], ...] = (
-        ("interval", "one measurement; ", "approximate", f"{every}, at the end of a window instead of its start"),
-        ("count", "", "approximate", times),
-        ("failureLimit", "0; ", "exact", f"{allowed} allowed, in {'the whole rollout' if of_rollout else 'each wave'}"),
-        ("consecutiveErrorLimit", "4; ", "approximate", "a window without requests stops the rollout at once"),
-    )
-    for key, default, fidelity, text in notes:
-        line = metric.document.line((*metric.path, key)) if key in metric else None
-        words = text if key in metric else f"not given: {default}{text}"
-        metric.reading.note(metric.name_of(key), fidelity, words, line)
-    for key, text in _WITHOUT.items():
-        if key in metric:
-            metric.no_counterpart(key, text)
+    text = f"{every}, at the end of a window instead of its start"
+    metric.approximate("interval", text, default="one measurement; ")
+    metric.approximate("count", times)
+    text = f"{allowed} allowed, in {'the whole rollout' if of_rollout else 'each wave'}"
+    metric.exact("failureLimit", text, default="0; ")
+    text = "a window without requests stops the rollout at once"
+    metric.approximate("consecutiveErrorLimit", text, default="4; ")
+    metric.no_counterparts(_WITHOUT)
     provider.note_rest("what is measured is the error rate of the simulated requests")
     metric.note_rest(UNKNOWN)
     return Check(limit, window, count, failure_limit)
@@ -200,9 +193,8 @@ def _condition(metric: Group, key: str, words: str) -> float | None:
     op, number = found[0]
     rate = _max_error_rate(op if key == "successCondition" else _OPPOSITE[op], Decimal(number), words)
     if rate is None:
-        metric.no_counterpart(
-            key, "not a rate of failed or successful requests, as far as its name, query and number say"
-        )
+        text = "not a rate of failed or successful requests, as far as its name, query and number say"
+        metric.no_counterpart(key, text)
         return None
     closed = op in (">=", "<=") if key == "successCondition" else op in (">", "<")
     of = f"read as a rate of requests: at most {100 * rate:g} % may fail"

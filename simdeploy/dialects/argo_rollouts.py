@@ -15,24 +15,11 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.dialects import manifests
 from simdeploy.dialects.argo_analysis import read_checks, read_template
 from simdeploy.dialects.argo_steps import Stage, read_steps
 from simdeploy.dialects.judging import Check, Judgement, judge
-from simdeploy.dialects.manifests import (
-    PATIENCE,
-    RESTARTS,
-    UNKNOWN,
-    Manifest,
-    choose_manifest,
-    find_manifests,
-    read_budget,
-    read_min_ready,
-    read_pods,
-    read_progress_deadline,
-    read_replicas,
-    refuse_without,
-)
-from simdeploy.dialects.reading import write_duration
+from simdeploy.dialects.reading import or_else, write_duration
 from simdeploy.errors import Problem
 from simdeploy.units import NS_PER_S, parse_duration
 
@@ -47,13 +34,13 @@ _FIXED_IN = (1, 8, 2)  # promotes no longer what a background analysis finds inc
 
 def recognises(source: Source) -> bool:
     """Tell whether a text has a Rollout or an AnalysisTemplate."""
-    return any(one.is_of("argoproj.io", "Rollout", *_TEMPLATES) for one in find_manifests(source))
+    return any(one.is_of("argoproj.io", "Rollout", *_TEMPLATES) for one in manifests.find_manifests(source))
 
 
 def read(reading: Reading) -> PolicyImport:
     """Read a Rollout: the only one, the one that the variable `object` names, or the first."""
-    templates = {one.name: one for one in find_manifests(reading.source) if one.kind in _TEMPLATES}
-    manifest = choose_manifest(reading, ("Rollout",))
+    templates = {one.name: one for one in manifests.find_manifests(reading.source) if one.kind in _TEMPLATES}
+    manifest = manifests.choose_manifest(reading, ("Rollout",))
     if manifest is None:
         return _read_templates(reading, templates)
     spec = manifest.open(reading).group("spec")
@@ -63,16 +50,14 @@ def read(reading: Reading) -> PolicyImport:
             strategy.exact(key, "see its fields")
     if ("canary" in strategy) == ("blueGreen" in strategy):
         strategy.refuse("canary", "exactly one strategy is needed", allowed="canary or blueGreen")
-    terms = _Terms(spec, templates, nodes=read_replicas(spec), min_ready_s=read_min_ready(spec))
-    read_strategy = _read_canary if "canary" in strategy else _read_blue_green
-    policy, switches, judgement = read_strategy(
-        terms, strategy.group("canary" if "canary" in strategy else "blueGreen")
-    )
-    policy, switches = _finish(terms, policy, switches, judgement)
-    strategy.note_rest(UNKNOWN)
-    for key, text in _ASIDE.items():
-        if key in spec:
-            spec.no_counterpart(key, text)
+    terms = _Terms(spec, templates, nodes=manifests.read_replicas(spec), min_ready_s=manifests.read_min_ready(spec))
+    if "canary" in strategy:
+        parts = _read_canary(terms, strategy.group("canary"))
+    else:
+        parts = _read_blue_green(terms, strategy.group("blueGreen"))
+    policy, switches = _finish(terms, *parts)
+    strategy.note_rest(manifests.UNKNOWN)
+    spec.no_counterparts(_ASIDE)
     spec.note_rest()
     return reading.finish(policy, switches, nodes=terms.nodes)
 
@@ -89,7 +74,7 @@ _ASIDE = {
 @dataclass(frozen=True)
 class _Terms:
     spec: Group
-    templates: dict[str, Manifest]
+    templates: dict[str, manifests.Manifest]
     nodes: int
     min_ready_s: int
 
@@ -109,13 +94,13 @@ def _finish(
     spec, reading = terms.spec, terms.spec.reading
     aborts = spec.flag("progressDeadlineAbort") or False
     text = "everything rolls back" if aborts else "only reported"
-    spec.exact("progressDeadlineAbort", text if "progressDeadlineAbort" in spec else f"not given: false, {text}")
+    spec.exact("progressDeadlineAbort", text, default="false, ")
     goes_back = aborts or judgement is not None
     then = "everything rolls back" if aborts else "the rollout has failed, and nothing rolls back; Argo only reports it"
     if judgement is not None and not aborts:
         then = "left out: Argo only reports it, and the rollout keeps waiting"
-    deadline = read_progress_deadline(spec, terms.min_ready_s, then)
-    pods = read_pods(spec, terms.min_ready_s)
+    deadline = manifests.read_progress_deadline(spec, terms.min_ready_s, then)
+    pods = manifests.read_pods(spec, terms.min_ready_s)
     switches = {
         **switches,
         "failed_node_holds_slot": True,
@@ -148,12 +133,11 @@ def _read_canary(terms: _Terms, canary: Group) -> _Parts:
     if router:
         canary.approximate("trafficRouting", "all nodes get equal shares of the requests, not the weight")
         surge = terms.nodes
-        for key in ("maxSurge", "maxUnavailable"):
-            if key in canary:
-                canary.no_counterpart(key, "has no effect with a traffic router: canaries start beside the stable pods")
+        text = "has no effect with a traffic router: canaries start beside the stable pods"
+        canary.no_counterparts({"maxSurge": text, "maxUnavailable": text})
         parallel: dict[str, Any] = {"surge": "100%"}
     else:
-        budget = read_budget(canary, terms.nodes)
+        budget = manifests.read_budget(canary, terms.nodes)
         surge = budget.surge
         parallel = {
             "max_parallel": budget.parallel,
@@ -164,9 +148,7 @@ def _read_canary(terms: _Terms, canary: Group) -> _Parts:
     of_steps = [[check for analysis in stage.analyses for check in terms.read_checks(analysis)] for stage in stages]
     background, starts = _read_background(terms, canary, stages)
     checks = [check for of_step in of_steps for check in of_step] + background
-    for key, text in _CANARY_ASIDE.items():
-        if key in canary:
-            canary.no_counterpart(key, text)
+    canary.no_counterparts(_CANARY_ASIDE)
     canary.note_rest("about traffic routing, names or labels")
     least_ns = terms.min_ready_s * NS_PER_S
     watched = [
@@ -174,9 +156,8 @@ def _read_canary(terms: _Terms, canary: Group) -> _Parts:
         for stage, of_step in zip(stages, of_steps, strict=True)
     ]
     if len(set(checks)) > 1:
-        terms.spec.reading.note(
-            "metrics", "approximate", "the strictest of several metrics and analyses judges for all"
-        )
+        text = "the strictest of several metrics and analyses judges for all"
+        terms.spec.reading.note("metrics", "approximate", text)
     judgement = judge(checks, max(one or 0 for one in watched), of_rollout=bool(background)) if checks else None
     _note_lone_canary(terms.nodes, stages[0], judgement)
     if len(stages) == 1 and judgement is None and not stages[0].waits and not router:
@@ -212,8 +193,7 @@ def _read_background(terms: _Terms, canary: Group, stages: list[Stage]) -> tuple
     text = "a wave's nodes are judged during its pause, at least once; those of earlier waves no longer"
     canary.approximate("analysis", text)
     starts = background.whole("startingStep") or 0
-    text = f"waves are judged from step {starts} on"
-    background.exact("startingStep", text if "startingStep" in background else f"not given: 0; {text}")
+    background.exact("startingStep", f"waves are judged from step {starts} on", default="0; ")
     return checks, starts
 
 
@@ -250,9 +230,8 @@ def _is_old_version(reading: Reading) -> bool:
         return False
     match = re.fullmatch(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?.*", stated)
     if match is None:
-        reading.problems.append(
-            Problem("not a version", ("argo_rollouts_version",), found=stated, allowed="such as 1.7.2")
-        )
+        path = ("argo_rollouts_version",)
+        reading.problems.append(Problem("not a version", path, found=stated, allowed="such as 1.7.2"))
         return False
     return tuple(int(part or 0) for part in match.groups()) < _FIXED_IN
 
@@ -272,22 +251,17 @@ def _note_lone_canary(nodes: int, first: Stage, judgement: Judgement | None) -> 
 
 def _read_blue_green(terms: _Terms, strategy: Group) -> _Parts:
     reading = terms.spec.reading
-    promotes = strategy.flag("autoPromotionEnabled")
-    promotes = True if promotes is None else promotes
-    text = "all nodes start beside the old ones, then " + (
-        "traffic is switched" if promotes else "somebody promotes them"
-    )
-    strategy.exact("autoPromotionEnabled", text if "autoPromotionEnabled" in strategy else f"not given: true; {text}")
+    promotes = or_else(strategy.flag("autoPromotionEnabled"), True)
+    then = "traffic is switched" if promotes else "somebody promotes them"
+    text = f"all nodes start beside the old ones, then {then}"
+    strategy.exact("autoPromotionEnabled", text, default="true; ")
     reading.note("blueGreen", "approximate", "the new nodes serve once started, not only after the switch")
-    checks = terms.read_checks(strategy.group("prePromotionAnalysis")) + terms.read_checks(
-        strategy.group("postPromotionAnalysis")
-    )
-    for key in ("prePromotionAnalysis", "postPromotionAnalysis"):
+    analyses = ("prePromotionAnalysis", "postPromotionAnalysis")
+    checks = [check for key in analyses for check in terms.read_checks(strategy.group(key))]
+    for key in analyses:
         if key in strategy:
             strategy.approximate(key, "judges all new nodes once, after their start")
-    for key, words in _BLUE_GREEN_ASIDE.items():
-        if key in strategy:
-            strategy.no_counterpart(key, words)
+    strategy.no_counterparts(_BLUE_GREEN_ASIDE)
     strategy.note_rest("about traffic routing, names or labels")
     judgement = judge(checks, terms.min_ready_s * NS_PER_S) if checks else None
     first = {"strategy": "rolling"} if promotes else {"strategy": "canary", "auto_promote": False}
@@ -303,17 +277,18 @@ _BLUE_GREEN_ASIDE = {
 }
 
 
-def _read_templates(reading: Reading, templates: dict[str, Manifest]) -> PolicyImport:
+def _read_templates(reading: Reading, templates: dict[str, manifests.Manifest]) -> PolicyImport:
     """Read a file of AnalysisTemplates alone, as the background analysis of a canary without steps."""
     if not templates:
-        return refuse_without(reading, "Rollout")
-    reading.note(
-        "strategy",
-        "approximate",
-        "no Rollout in this file: all nodes are updated in one wave, which the templates judge",
-    )
+        raise manifests.refuse_without(reading, "Rollout")
+    text = "no Rollout in this file: all nodes are updated in one wave, which the templates judge"
+    reading.note("strategy", "approximate", text)
     checks = [check for template in templates.values() for check in read_template(reading, template, {})]
     judgement = judge(checks, 0) if checks else None
-    watch = {"health_check": {"deadline": PATIENCE}, **RESTARTS} if judgement is None else judgement.watch()
+    watch = (
+        {"health_check": {"deadline": manifests.PATIENCE}, **manifests.RESTARTS}
+        if judgement is None
+        else judgement.watch()
+    )
     policy = {"strategy": "rolling", "waves": [{"until": "100%"}], **watch}
     return reading.finish(policy, {"on_failure": "rollback", "unreachable_nodes": "wait"}, nodes=reading.nodes(None))

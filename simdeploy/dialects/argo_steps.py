@@ -92,9 +92,8 @@ class _Size:
         if kind == "setWeight":
             self.weight = step.whole("setWeight", 0, self.most) or 0
         elif not self.has_router:
-            step.refuse(
-                "setCanaryScale", "needs a traffic router", allowed="setCanaryScale beside canary.trafficRouting"
-            )
+            allowed = "setCanaryScale beside canary.trafficRouting"
+            step.refuse("setCanaryScale", "needs a traffic router", allowed=allowed)
         else:
             scale = step.group("setCanaryScale")
             weight, replicas = scale.whole("weight", 0, self.most), scale.whole("replicas")

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.cloudformation import resource_names, resource_properties, spelled
-from simdeploy.dialects.reading import Group, or_else, write_duration
+from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
+from simdeploy.dialects.reading import or_else, write_duration
 from simdeploy.errors import listed
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.reading import Reading
+    from simdeploy.dialects.reading import Group, Reading
     from simdeploy.dialects.source import Document, Source
     from simdeploy.errors import Path
 
@@ -27,6 +27,11 @@ _RESOURCE = "AWS::IoT::JobTemplate"
 _ROLLOUT = ("jobExecutionsRolloutConfig", "jobExecutionRolloutConfig")
 _SECTIONS = (*_ROLLOUT, "abortConfig", "jobExecutionsRetryConfig")
 _WRAPPERS = ("job", "iotJobConfiguration")  # of an answer, and of a Greengrass deployment
+_ASIDE = {
+    "schedulingConfig": "use the scenario's change windows instead",
+    "maintenanceWindows": "use the scenario's change windows instead",
+    "targetSelection": "no device joins during a rollout",
+}
 _FAILURES = ("FAILED", "REJECTED", "TIMED_OUT", "ALL")
 _FASTEST = 1000
 _LONGEST_MIN = 10_080
@@ -40,17 +45,11 @@ def recognises(source: Source) -> bool:
 def read(reading: Reading) -> PolicyImport:
     """Read a job; in a template the one that the variable `job` names, or the first."""
     job = _find(reading)
-    if job is None:
-        return reading.finish({}, {})
     rate = _read_rate(job.group(job.spelling(*_ROLLOUT, "JobExecutionsRolloutConfig")))
-    percent, sample = _read_abort(job.group(spelled(job, "abortConfig")))
-    deadline = _read_timeout(job.group(spelled(job, "timeoutConfig")))
-    retries = _read_retries(job.group(spelled(job, "jobExecutionsRetryConfig")))
-    for key in ("schedulingConfig", "maintenanceWindows"):
-        if spelled(job, key) in job:
-            job.no_counterpart(spelled(job, key), "use the scenario's change windows instead")
-    if "targetSelection" in job:
-        job.no_counterpart("targetSelection", "no device joins during a rollout")
+    percent, sample = _read_abort(job.group("abortConfig"))
+    deadline = _read_timeout(job.group("timeoutConfig"))
+    retries = _read_retries(job.group("jobExecutionsRetryConfig"))
+    job.no_counterparts(_ASIDE)
     reading.note("unreachable_nodes", "exact", "a device that is offline gets its job when it is back")
     reading.note("no_auto_rollback", "exact", "an aborted job leaves devices as they are")
     policy = {
@@ -76,38 +75,34 @@ def _place(document: Document) -> Path | None:
     return None
 
 
-def _find(reading: Reading) -> Group | None:
+def _find(reading: Reading) -> Group:
     for document in reading.source.groups:
         if names := resource_names(document, _RESOURCE):
-            name = reading.choose("job", names)
-            return None if name is None else resource_properties(reading, document, name)
+            return resource_properties(reading, document, reading.choose("job", names))
         place = _place(document)
         if place is not None:
-            return Group(reading, document, place)
-    reading.nothing(f"{listed(_SECTIONS)}, or an {_RESOURCE}")
-    return None
+            return open_part(reading, document, place)
+    raise reading.nothing(f"{listed(_SECTIONS)}, or an {_RESOURCE}")
 
 
 def _read_rate(rollout: Group) -> dict[str, Any]:
-    most_key = spelled(rollout, "maximumPerMinute")
     growing = rollout.group(rollout.spelling("exponentialRate", "exponentialRolloutRate", "ExponentialRolloutRate"))
     # One page of the documentation has the limit inside.
-    inside = most_key not in rollout and "maximumPerMinute" in growing
-    most = or_else((growing if inside else rollout).whole(most_key, 1, _FASTEST), _FASTEST)
+    bounded = growing if "maximumPerMinute" not in rollout and "maximumPerMinute" in growing.data else rollout
+    most = or_else(bounded.whole("maximumPerMinute", 1, _FASTEST), _FASTEST)
     if not growing.data:
-        rollout.exact(most_key, f"{most:,} devices are notified each minute")
+        rollout.exact("maximumPerMinute", f"{most:,} devices are notified each minute")
         rollout.note_rest()
         return {"per_minute": most}
-    (growing if inside else rollout).exact(most_key, f"at most {most:,} devices a minute")
-    base_key, factor_key = spelled(growing, "baseRatePerMinute"), spelled(growing, "incrementFactor")
-    base, factor = growing.whole(base_key, 1, _FASTEST), growing.number(factor_key, 1, 5)
-    for key, value in ((base_key, base), (factor_key, factor)):
-        if value is None and key not in growing:
+    bounded.exact("maximumPerMinute", f"at most {most:,} devices a minute")
+    base, factor = growing.whole("baseRatePerMinute", 1, _FASTEST), growing.number("incrementFactor", 1, 5)
+    for key in ("baseRatePerMinute", "incrementFactor"):
+        if key not in growing:
             growing.refuse(key, "required", allowed="a number")
     base, factor = or_else(base, 1), or_else(factor, 1.0)
-    growing.exact(base_key, f"{base:,} devices a minute at first")
-    growing.exact(factor_key, f"{factor:g} times as many at each step")
-    every = _read_step(growing.group(spelled(growing, "rateIncreaseCriteria")))
+    growing.exact("baseRatePerMinute", f"{base:,} devices a minute at first")
+    growing.exact("incrementFactor", f"{factor:g} times as many at each step")
+    every = _read_step(growing.group("rateIncreaseCriteria"))
     growing.note_rest()
     rollout.note_rest()
     return {"per_minute": base, "growth": factor, "growth_every": every, "max_per_minute": most}
@@ -115,10 +110,7 @@ def _read_rate(rollout: Group) -> dict[str, Any]:
 
 def _read_step(criteria: Group) -> int:
     """Return after how many further devices the rate grows."""
-    notified_key, succeeded_key = (
-        spelled(criteria, "numberOfNotifiedThings"),
-        spelled(criteria, "numberOfSucceededThings"),
-    )
+    notified_key, succeeded_key = "numberOfNotifiedThings", "numberOfSucceededThings"
     notified, succeeded = criteria.whole(notified_key, 1), criteria.whole(succeeded_key, 1)
     if notified is not None:
         criteria.exact(notified_key, f"the rate grows after every {notified:,} devices")
@@ -138,14 +130,14 @@ def _read_step(criteria: Group) -> int:
 def _read_abort(config: Group) -> tuple[float | None, int]:
     """Return percentage and minimum of the criterion that counts most failures; None if no criterion applies."""
     criteria: list[tuple[str, float, int, Group]] = []
-    for criterion in config.groups(spelled(config, "criteriaList")):
-        kind = criterion.text(spelled(criterion, "failureType"), *_FAILURES)
-        percent = criterion.number(spelled(criterion, "thresholdPercentage"), 0, 100)
-        least = criterion.whole(spelled(criterion, "minNumberOfExecutedThings"), 1)
-        criterion.text(spelled(criterion, "action"), "CANCEL")
+    for criterion in config.groups("criteriaList"):
+        kind = criterion.text("failureType", *_FAILURES)
+        percent = criterion.number("thresholdPercentage", 0, 100)
+        least = criterion.whole("minNumberOfExecutedThings", 1)
+        criterion.text("action", "CANCEL")
         for key in ("failureType", "thresholdPercentage", "minNumberOfExecutedThings"):
-            if spelled(criterion, key) not in criterion:
-                criterion.refuse(spelled(criterion, key), "required")
+            if key not in criterion:
+                criterion.refuse(key, "required")
         if kind and percent is not None and least is not None:
             criteria.append((kind, percent, least, criterion))
     # Of several, the one nearest to what a failed node is; of equal kinds the strictest.
@@ -154,21 +146,18 @@ def _read_abort(config: Group) -> tuple[float | None, int]:
         (one for one in criteria if one[0] in order), key=lambda one: (order.index(one[0]), one[1], one[2])
     )
     for kind, percent, least, criterion in criteria:
-        key = spelled(criterion, "failureType")
         if not applying or criterion is not applying[0][3]:
-            criterion.no_counterpart(
-                key, "devices don't reject jobs" if kind == "REJECTED" else "one criterion is kept"
-            )
+            text = "devices don't reject jobs" if kind == "REJECTED" else "one criterion is kept"
+            criterion.no_counterpart("failureType", text)
             criterion.note_rest("its criterion is not kept")
             continue
         if kind == "ALL":
-            criterion.exact(key, "every failed node counts")
+            criterion.exact("failureType", "every failed node counts")
         else:
-            criterion.approximate(key, "every failed node counts, whether it failed or timed out")
-        text = f"stops at {percent:g} % of the nodes that are done"
-        criterion.exact(spelled(criterion, "thresholdPercentage"), text)
-        criterion.exact(spelled(criterion, "minNumberOfExecutedThings"), f"not before {least:,} nodes are done")
-        criterion.exact(spelled(criterion, "action"), "queued executions are canceled, running ones go on")
+            criterion.approximate("failureType", "every failed node counts, whether it failed or timed out")
+        criterion.exact("thresholdPercentage", f"stops at {percent:g} % of the nodes that are done")
+        criterion.exact("minNumberOfExecutedThings", f"not before {least:,} nodes are done")
+        criterion.exact("action", "queued executions are canceled, running ones go on")
     if not config.data:
         config.exact("criteriaList", "failures stop nothing")
     config.note_rest()
@@ -176,12 +165,11 @@ def _read_abort(config: Group) -> tuple[float | None, int]:
 
 
 def _read_timeout(config: Group) -> str:
-    key = spelled(config, "inProgressTimeoutInMinutes")
-    minutes = config.whole(key, 1, _LONGEST_MIN)
+    minutes = config.whole("inProgressTimeoutInMinutes", 1, _LONGEST_MIN)
     if minutes is None:
-        config.approximate(key, "a job may run forever; here for a week, the longest timeout")
+        config.approximate("inProgressTimeoutInMinutes", "a job may run forever; here for a week, the longest timeout")
     else:
-        config.exact(key, f"a device fails {minutes:,} min after it was notified")
+        config.exact("inProgressTimeoutInMinutes", f"a device fails {minutes:,} min after it was notified")
     config.note_rest()
     return write_duration(or_else(minutes, _LONGEST_MIN) * 60 * NS_PER_S)
 
@@ -190,14 +178,13 @@ def _read_retries(config: Group) -> int | None:
     """Return how often a node that fails is tried again: the most of all criteria."""
     most = None
     for criterion in config.groups(config.spelling("criteriaList", "RetryCriteriaList")):
-        kind_key, number_key = spelled(criterion, "failureType"), spelled(criterion, "numberOfRetries")
-        kind = criterion.text(kind_key, "FAILED", "TIMED_OUT", "ALL")
-        number = criterion.whole(number_key, 0, 10)
+        kind = criterion.text("failureType", "FAILED", "TIMED_OUT", "ALL")
+        number = criterion.whole("numberOfRetries", 0, 10)
         if kind == "ALL":
-            criterion.exact(kind_key, "nodes that fail or time out are tried again")
+            criterion.exact("failureType", "nodes that fail or time out are tried again")
         else:
-            criterion.approximate(kind_key, "nodes are tried again whether they failed or timed out")
-        criterion.exact(number_key, f"{number or 0} times")
+            criterion.approximate("failureType", "nodes are tried again whether they failed or timed out")
+        criterion.exact("numberOfRetries", f"{number or 0} times")
         criterion.note_rest()
         most = number if most is None else max(most, number or 0)
     config.note_rest()

@@ -13,12 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from simdeploy.dialects.reading import Reading
+    from simdeploy.errors import Path
 
 _PLACE = re.compile(r"\$\{(!?)([^}]*)\}")
 _NO_VALUE = "AWS::NoValue"
 
 
-def spelled(group: Group, name: str) -> str:
+def open_part(reading: Reading, document: Document, path: Path) -> Group:
+    """Return a part of the API's JSON, or of a template, as a group whose fields are called as in the API."""
+    return Group(reading, document, path, spell=_spell)
+
+
+def _spell(group: Group, name: str) -> str:
     """Return a field's name as the file spells it: the API says ``desiredCount``, CloudFormation ``DesiredCount``."""
     names = (name, name[:1].upper() + name[1:])
     return group.spelling(*(reversed(names) if "Resources" in group.document.data else names))
@@ -38,7 +44,7 @@ def resource_properties(reading: Reading, document: Document, name: str) -> Grou
     """
     properties = _Evaluator(reading, document).value(document.data["Resources"][name].get("Properties"))
     evaluated = replace(document, data={"Resources": {name: {"Properties": properties}}})
-    return Group(reading, evaluated, ("Resources", name, "Properties"), name=name)
+    return Group(reading, evaluated, ("Resources", name, "Properties"), name=name, spell=_spell)
 
 
 class _Evaluator:

@@ -15,13 +15,13 @@ import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.cloudformation import resource_names, resource_properties, spelled
-from simdeploy.dialects.reading import Group, or_else
+from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
+from simdeploy.dialects.reading import or_else
 from simdeploy.dialects.source import Tagged
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.reading import Reading
+    from simdeploy.dialects.reading import Group, Reading
     from simdeploy.dialects.source import Source
 
 _RESOURCES = ("AWS::CodeDeploy::DeploymentConfig", "AWS::CodeDeploy::DeploymentGroup")
@@ -45,11 +45,9 @@ def recognises(source: Source) -> bool:
 def read(reading: Reading) -> PolicyImport:
     """Read a configuration; in a template the one that the variable `config` names, or the first."""
     config = _find(reading)
-    if config is None:
-        return reading.finish({}, {})
     name = _read_name(config)
     shift = _SHIFTED.fullmatch(name or "")
-    routing = config.group(spelled(config, "trafficRoutingConfig"))
+    routing = config.group("trafficRoutingConfig")
     policy: dict[str, Any] = {"strategy": "rolling"}
     if shift or routing.data:
         policy |= _shift(shift[2], int(shift[3] or 0), int(shift[4] or 0)) if shift else _read_routing(routing)
@@ -73,24 +71,21 @@ def _is_configuration(value: Any) -> bool:
     return any(isinstance(value.get(section), dict) for section in _SECTIONS) or isinstance(name, str)
 
 
-def _find(reading: Reading) -> Group | None:
+def _find(reading: Reading) -> Group:
     for document in reading.source.groups:
         names = resource_names(document, _RESOURCES[0]) or resource_names(document, _RESOURCES[1])
         if names:
-            name = reading.choose("config", names)
-            return None if name is None else resource_properties(reading, document, name)
+            return resource_properties(reading, document, reading.choose("config", names))
         for path in ((), *((answer,) for answer in _ANSWERS)):
             if _is_configuration(document.data.get(path[0]) if path else document.data):
-                return Group(reading, document, path)
-    reading.nothing(f"deploymentConfigName, minimumHealthyHosts or trafficRoutingConfig, or an {_RESOURCES[0]}")
-    return None
+                return open_part(reading, document, path)
+    raise reading.nothing(f"deploymentConfigName, minimumHealthyHosts or trafficRoutingConfig, or an {_RESOURCES[0]}")
 
 
 def _read_name(config: Group) -> str | None:
     """Return the name of a predefined configuration, without its prefix, if the file says nothing else."""
-    key = spelled(config, "deploymentConfigName")
-    name = config.text(key)
-    if any(spelled(config, section) in config for section in _SECTIONS):
+    name = config.text("deploymentConfigName")
+    if any(section in config for section in _SECTIONS):
         return None
     short = (name or "").removeprefix(_PREDEFINED)
     if name is None:
@@ -98,10 +93,10 @@ def _read_name(config: Group) -> str | None:
     if name.startswith(_PREDEFINED) and short in _ON_SERVERS:
         return short
     if name.startswith(_PREDEFINED) and _SHIFTED.fullmatch(short):
-        config.approximate(key, "predefined; steps of traffic become steps of nodes")
+        config.approximate("deploymentConfigName", "predefined; steps of traffic become steps of nodes")
         return short
     allowed = f"a predefined name such as {_PREDEFINED}OneAtATime, or minimumHealthyHosts beside it"
-    config.refuse(key, "a custom configuration that the file only names", allowed=allowed)
+    config.refuse("deploymentConfigName", "a custom configuration that the file only names", allowed=allowed)
     return ""
 
 
@@ -110,24 +105,22 @@ def _read_name(config: Group) -> str | None:
 
 def _read_band(config: Group, name: str | None) -> tuple[int | None, dict[str, Any], dict[str, Any]]:
     """Return the number of nodes, how many hosts may be out of service and may fail, and the switches for it."""
-    hosts = config.group(spelled(config, "minimumHealthyHosts"))
+    hosts = config.group("minimumHealthyHosts")
     nodes = config.reading.nodes(None)
-    name_key = spelled(config, "deploymentConfigName")
     if name == "OneAtATime":
-        config.exact(name_key, "one host at a time (OneAtATime); the last one may fail")
+        config.exact("deploymentConfigName", "one host at a time (OneAtATime); the last one may fail")
         # With one host, one failure is too many: 100 % exceeds 99.
         limits = {"max_failed_nodes": 1, "max_failed_nodes_percent": 99}
         return nodes, {"max_parallel": 1, **limits}, {"pacing": "sliding", **_SLOTS}
-    type_key, value_key = spelled(hosts, "type"), spelled(hosts, "value")
-    percent = hosts.text(type_key, "HOST_COUNT", "FLEET_PERCENT") == "FLEET_PERCENT" or name == "HalfAtATime"
-    given = hosts.whole(value_key, 0, 100 if percent else 10_000_000)
+    percent = hosts.text("type", "HOST_COUNT", "FLEET_PERCENT") == "FLEET_PERCENT" or name == "HalfAtATime"
+    given = hosts.whole("value", 0, 100 if percent else 10_000_000)
     least = {"HalfAtATime": 50, "AllAtOnce": 0}.get(name or "", given)
-    said, key = (hosts, value_key) if name is None else (config, name_key)
+    said, key = (hosts, "value") if name is None else (config, "deploymentConfigName")
     if name == "":
         return nodes, {}, {}
     if least is None:
-        if isinstance(hosts.data.get(value_key), Tagged | None):
-            hosts.refuse(value_key, "the number of hosts that must stay healthy is missing", allowed="a whole number")
+        if isinstance(hosts.data.get(hosts.spelled("value")), Tagged | None):
+            hosts.refuse("value", "the number of hosts that must stay healthy is missing", allowed="a whole number")
         return nodes, {}, {}
     if least == 0:
         said.exact(key, "all hosts at once; one must succeed")
@@ -138,16 +131,15 @@ def _read_band(config: Group, name: str | None) -> tuple[int | None, dict[str, A
     most = None if nodes is None else nodes - (math.ceil(Fraction(least * nodes, 100)) if percent else least)
     if (most is not None and most < 1) or (percent and least == 100):
         of = "the hosts" if nodes is None else f"{nodes:,} hosts"
-        said.refuse(
-            key, f"CodeDeploy fails at once: none of {of} may be taken out of service", allowed="a lower minimum"
-        )
+        message = f"CodeDeploy fails at once: none of {of} may be taken out of service"
+        said.refuse(key, message, allowed="a lower minimum")
         return nodes, {}, {}
     amount = f"{100 - least}%" if percent else most
     shown = f"{amount} of the hosts, rounded down," if percent else f"{most:,} of {nodes:,} hosts" if most else ""
     text = f"{shown} at a time; each failure takes one of these places, and none left is a failure"
     _note_percent(said, key, text, least if percent and most is None else 0, "hosts")
-    if type_key in hosts:
-        hosts.exact(type_key, "a percentage of the hosts, rounded up" if percent else "a number of hosts")
+    if "type" in hosts:
+        hosts.exact("type", "a percentage of the hosts, rounded up" if percent else "a number of hosts")
     hosts.note_rest()
     limit = "max_failed_nodes_percent" if percent else "max_failed_nodes"
     band = {"max_parallel": amount, limit: 100 - least if percent else most}
@@ -156,23 +148,21 @@ def _read_band(config: Group, name: str | None) -> tuple[int | None, dict[str, A
 
 def _read_zones(config: Group, nodes: int | None, switches: dict[str, Any]) -> dict[str, Any]:
     """Return what one zone after the other means, and change the pacing: each zone is a wave."""
-    zones = config.group(spelled(config, "zonalConfig"))
+    zones = config.group("zonalConfig")
     if not zones.data:
         return {}
     switches["pacing"] = "barrier"
-    first_key = spelled(zones, "firstZoneMonitorDurationInSeconds")
-    next_key = spelled(zones, "monitorDurationInSeconds")
-    following = or_else(zones.whole(next_key), 0)
-    first = or_else(zones.whole(first_key), following)
-    zones.exact(next_key, f"{following} s after each zone but the last")
-    zones.exact(first_key, f"{first} s after the first zone")
+    following = or_else(zones.whole("monitorDurationInSeconds"), 0)
+    first = or_else(zones.whole("firstZoneMonitorDurationInSeconds"), following)
+    zones.exact("monitorDurationInSeconds", f"{following} s after each zone but the last")
+    zones.exact("firstZoneMonitorDurationInSeconds", f"{first} s after the first zone")
     policy = {
         "zone_by_zone": True,
         "waves": ["100%"],
         "zone_bake_time": f"{following}s",
         "first_zone_bake_time": f"{first}s",
     }
-    least = zones.group(spelled(zones, "minimumHealthyHostsPerZone"))
+    least = zones.group("minimumHealthyHostsPerZone")
     most = _read_zone_minimum(least, nodes)
     least.note_rest()
     zones.note_rest()
@@ -192,40 +182,37 @@ def _note_percent(group: Group, key: str, text: str, least: int, of: str) -> Non
 
 def _read_zone_minimum(hosts: Group, nodes: int | None) -> int | str | None:
     """Return how many hosts of a zone may be out of service, or may fail; None without a bound."""
-    type_key, value_key = spelled(hosts, "type"), spelled(hosts, "value")
-    percent = hosts.text(type_key, "HOST_COUNT", "FLEET_PERCENT") != "HOST_COUNT"
-    least = or_else(hosts.whole(value_key, 0, 99 if percent else 10_000_000), 0)
+    percent = hosts.text("type", "HOST_COUNT", "FLEET_PERCENT") != "HOST_COUNT"
+    least = or_else(hosts.whole("value", 0, 99 if percent else 10_000_000), 0)
     if percent or least == 0:
         text = f"{least} % of a zone's hosts" if least else "no minimum"
-        _note_percent(hosts, value_key, text, least, "hosts in a zone")
+        _note_percent(hosts, "value", text, least, "hosts in a zone")
         return f"{100 - least}%" if least else None
     n_zones = hosts.reading.variable("zones")
     if nodes is None or n_zones is None or not n_zones.isdecimal() or int(n_zones) < 1:
         unknown = "depends on the size of a zone: pass --nodes N and --var zones=Z; no minimum is assumed"
-        hosts.not_evaluated(value_key, unknown)
+        hosts.not_evaluated("value", unknown)
         return None
     size = nodes // int(n_zones)
     if size <= least:
-        hosts.refuse(value_key, f"CodeDeploy fails at once: a zone has {size:,} hosts", allowed="a lower minimum")
+        hosts.refuse("value", f"CodeDeploy fails at once: a zone has {size:,} hosts", allowed="a lower minimum")
         return None
-    hosts.exact(value_key, f"{size - least:,} of {size:,} hosts of a zone may be out of service")
+    hosts.exact("value", f"{size - least:,} of {size:,} hosts of a zone may be out of service")
     return size - least
 
 
 def _read_rollback(config: Group) -> bool:
     """Tell whether a failed deployment is followed by one of the last revision; a deployment group says so."""
-    if spelled(config, "autoRollbackConfiguration") not in config:
+    if "autoRollbackConfiguration" not in config:
         for document in config.document.source.groups:
             for name in resource_names(document, _RESOURCES[1])[:1]:
                 config = resource_properties(config.reading, document, name)
-    back = config.group(spelled(config, "autoRollbackConfiguration"))
-    enabled_key, events_key = spelled(back, "enabled"), spelled(back, "events")
-    on = or_else(back.flag(enabled_key), False) and "DEPLOYMENT_FAILURE" in back.items(events_key)
-    back.exact(
-        enabled_key, "the last revision is deployed after a failure" if on else "a failed deployment stays as it is"
-    )
-    if events_key in back:
-        back.exact(events_key, "DEPLOYMENT_FAILURE counts; alarms and requests to stop have no counterpart")
+    back = config.group("autoRollbackConfiguration")
+    on = or_else(back.flag("enabled"), False) and "DEPLOYMENT_FAILURE" in back.items("events")
+    text = "the last revision is deployed after a failure" if on else "a failed deployment stays as it is"
+    back.exact("enabled", text)
+    if "events" in back:
+        back.exact("events", "DEPLOYMENT_FAILURE counts; alarms and requests to stop have no counterpart")
     back.note_rest()
     return on
 
@@ -234,15 +221,14 @@ def _read_rollback(config: Group) -> bool:
 
 
 def _read_routing(routing: Group) -> dict[str, Any]:
-    type_key = spelled(routing, "type")
-    kind = or_else(routing.text(type_key, "TimeBasedCanary", "TimeBasedLinear", "AllAtOnce"), "AllAtOnce")
+    kind = or_else(routing.text("type", "TimeBasedCanary", "TimeBasedLinear", "AllAtOnce"), "AllAtOnce")
     word = kind.removeprefix("TimeBased")
-    routing.approximate(type_key, "steps of traffic become steps of nodes")
+    routing.approximate("type", "steps of traffic become steps of nodes")
     if word == "AllAtOnce":
         routing.note_rest()
         return _shift(None, 0, 0)
-    steps = routing.group(spelled(routing, f"timeBased{word}"))
-    percent_key, minutes_key = spelled(steps, f"{word.lower()}Percentage"), spelled(steps, f"{word.lower()}Interval")
+    steps = routing.group(f"timeBased{word}")
+    percent_key, minutes_key = f"{word.lower()}Percentage", f"{word.lower()}Interval"
     percent, minutes = steps.whole(percent_key, 1, 100), steps.whole(minutes_key, 0, 2880)
     if percent is None or minutes is None:
         steps.refuse(percent_key if percent is None else minutes_key, "not given", allowed="a whole number")

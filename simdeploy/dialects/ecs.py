@@ -14,14 +14,14 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.cloudformation import resource_names, resource_properties, spelled
-from simdeploy.dialects.reading import NOTHING_SERVED, Group, or_else
+from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
+from simdeploy.dialects.reading import NOTHING_SERVED, or_else
 from simdeploy.dialects.source import Tagged
 from simdeploy.errors import format_path
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.reading import Reading
+    from simdeploy.dialects.reading import Group, Reading
     from simdeploy.dialects.source import Document, Source
     from simdeploy.errors import Path
 
@@ -40,23 +40,17 @@ def recognises(source: Source) -> bool:
 def read(reading: Reading) -> PolicyImport:
     """Read the service that the variable `service` names, or the first that says how to deploy."""
     service = _find(reading)
-    if service is None:
-        return reading.finish({}, {})
     daemon = _read_scheduling(service)
-    desired_key = spelled(service, "desiredCount")
-    desired = service.whole(desired_key)
+    desired = service.whole("desiredCount")
     if desired is not None:
-        service.exact(desired_key, "the number of nodes, unless the caller gives another")
+        service.exact("desiredCount", "the number of nodes, unless the caller gives another")
     nodes = reading.nodes(desired or None, why="ECS rounds its percentages to tasks")
-    config = service.group(spelled(service, "deploymentConfiguration"))
+    config = service.group("deploymentConfiguration")
     pace = _read_pace(config, nodes, daemon=daemon)
     health = _read_health(service)
-    limit, counted, on_failure = _read_breaker(config.group(spelled(config, "deploymentCircuitBreaker")), nodes)
-    alarms = spelled(config, "alarms")
-    if alarms in config:
-        config.no_counterpart(
-            alarms, "nothing watches metrics; the closest counterpart is health_check.max_error_rate or a gate"
-        )
+    limit, counted, on_failure = _read_breaker(config.group("deploymentCircuitBreaker"), nodes)
+    text = "nothing watches metrics; the closest counterpart is health_check.max_error_rate or a gate"
+    config.no_counterparts({"alarms": text})
     config.note_rest()
     policy = {
         "strategy": "rolling",
@@ -90,34 +84,29 @@ def _is_service(value: Any) -> bool:
     )
 
 
-def _find(reading: Reading) -> Group | None:
+def _find(reading: Reading) -> Group:
     for document in reading.source.groups:
         if names := resource_names(document, _RESOURCE):
             properties = {one: document.data["Resources"][one].get("Properties") for one in names}
             saying = [
                 one for one, has in properties.items() if isinstance(has, dict) and "DeploymentConfiguration" in has
             ]
-            name = reading.choose("service", names, saying)
-            return None if name is None else resource_properties(reading, document, name)
+            return resource_properties(reading, document, reading.choose("service", names, saying))
         if places := _services(document):
-            name = reading.choose("service", list(places))
-            return None if name is None else Group(reading, document, places[name])
-    reading.nothing(f"a service with deploymentConfiguration, or a template with an {_RESOURCE}")
-    return None
+            return open_part(reading, document, places[reading.choose("service", list(places))])
+    raise reading.nothing(f"a service with deploymentConfiguration, or a template with an {_RESOURCE}")
 
 
 def _read_scheduling(service: Group) -> bool:
-    key = spelled(service, "schedulingStrategy")
-    daemon = service.text(key, "REPLICA", "DAEMON") == "DAEMON"
-    if key in service:
-        service.exact(key, "one task on each instance" if daemon else "the desired number of tasks")
-    controller = service.group(spelled(service, "deploymentController"))
-    key = spelled(controller, "type")
-    kind = controller.text(key, "ECS", "CODE_DEPLOY", "EXTERNAL")
+    daemon = service.text("schedulingStrategy", "REPLICA", "DAEMON") == "DAEMON"
+    if "schedulingStrategy" in service:
+        service.exact("schedulingStrategy", "one task on each instance" if daemon else "the desired number of tasks")
+    controller = service.group("deploymentController")
+    kind = controller.text("type", "ECS", "CODE_DEPLOY", "EXTERNAL")
     if kind in ("CODE_DEPLOY", "EXTERNAL"):
-        controller.no_counterpart(key, f"{kind} rolls out; import its own configuration. Here ECS would do it")
+        controller.no_counterpart("type", f"{kind} rolls out; import its own configuration. Here ECS would do it")
     elif kind is not None:
-        controller.exact(key, "ECS itself rolls out")
+        controller.exact("type", "ECS itself rolls out")
     return daemon
 
 
@@ -125,27 +114,26 @@ def _read_scheduling(service: Group) -> bool:
 
 
 def _read_pace(config: Group, nodes: int | None, *, daemon: bool) -> dict[str, Any]:
-    key = spelled(config, "strategy")
-    strategy = config.text(key, "ROLLING", "BLUE_GREEN", "LINEAR", "CANARY")
+    strategy = config.text("strategy", "ROLLING", "BLUE_GREEN", "LINEAR", "CANARY")
     if strategy in (None, "ROLLING"):
-        config.exact(key, "a rolling update")
+        config.exact("strategy", "a rolling update")
         return _read_band(config, nodes, daemon=daemon)
-    config.approximate(key, "all new tasks start beside the old ones, and traffic is shifted; here nodes are updated")
-    for percent in ("minimumHealthyPercent", "maximumPercent"):
-        if spelled(config, percent) in config:
-            config.no_counterpart(spelled(config, percent), "without effect except in a rolling update")
+    text = "all new tasks start beside the old ones, and traffic is shifted; here nodes are updated"
+    config.approximate("strategy", text)
+    idle = "without effect except in a rolling update"
+    config.no_counterparts({"minimumHealthyPercent": idle, "maximumPercent": idle})
     if strategy == "BLUE_GREEN":
         return {"max_parallel": 0, "surge": "100%"}
     if strategy == "LINEAR":
-        step = _read_step(config.group(spelled(config, "linearConfiguration")), "step", 3.0, 10.0, 6)
+        step = _read_step(config.group("linearConfiguration"), "step", 3.0, 10.0, 6)
         return {"waves": [step], "surge": "100%"}
-    step = _read_step(config.group(spelled(config, "canaryConfiguration")), "canary", 0.1, 5.0, 10)
+    step = _read_step(config.group("canaryConfiguration"), "canary", 0.1, 5.0, 10)
     return {"waves": [step, {"until": "100%"}], "surge": "100%"}
 
 
 def _read_step(steps: Group, prefix: str, least: float, percent: float, minutes: int) -> dict[str, Any]:
     """Return the wave for one step of traffic."""
-    percent_key, bake_key = spelled(steps, f"{prefix}Percent"), spelled(steps, f"{prefix}BakeTimeInMinutes")
+    percent_key, bake_key = f"{prefix}Percent", f"{prefix}BakeTimeInMinutes"
     percent = or_else(steps.number(percent_key, least, 100), percent)
     minutes = or_else(steps.whole(bake_key, 0, 1440), minutes)
     steps.approximate(percent_key, f"{percent:g} % of the nodes instead of the traffic")
@@ -156,7 +144,7 @@ def _read_step(steps: Group, prefix: str, least: float, percent: float, minutes:
 
 def _read_band(config: Group, nodes: int | None, *, daemon: bool) -> dict[str, Any]:
     """Return how many tasks may be in flight: those that may start beside the old ones, and those that may be missing."""
-    low, high = spelled(config, "minimumHealthyPercent"), spelled(config, "maximumPercent")
+    low, high = "minimumHealthyPercent", "maximumPercent"
     least = or_else(config.whole(low, 0, 100), 0 if daemon else 100)
     most = or_else(config.whole(high, 0, 10_000), 100 if daemon else 200)
     if nodes is None:
@@ -176,19 +164,16 @@ def _read_band(config: Group, nodes: int | None, *, daemon: bool) -> dict[str, A
 
 def _read_health(service: Group) -> dict[str, Any]:
     """Return the health check; with a load balancer, tasks must pass the check of its target group."""
-    service.reading.note(
-        "health_check.deadline", "approximate", f"ECS waits forever, CloudFormation for {_DEADLINE}; here {_DEADLINE}"
-    )
-    grace_key, balancers = spelled(service, "healthCheckGracePeriodSeconds"), spelled(service, "loadBalancers")
+    text = f"ECS waits forever, CloudFormation for {_DEADLINE}; here {_DEADLINE}"
+    service.reading.note("health_check.deadline", "approximate", text)
+    grace_key = "healthCheckGracePeriodSeconds"
     grace = or_else(service.whole(grace_key), 0)
-    if balancers not in service:
-        if grace_key in service:
-            service.no_counterpart(grace_key, "without a load balancer there is no check to ignore")
-        service.reading.note(
-            "health_check", "approximate", "a task that runs is healthy: its container's check isn't read"
-        )
+    if "loadBalancers" not in service:
+        service.no_counterparts({grace_key: "without a load balancer there is no check to ignore"})
+        text = "a task that runs is healthy: its container's check isn't read"
+        service.reading.note("health_check", "approximate", text)
         return {"deadline": _DEADLINE}
-    interval, healthy, unhealthy = _read_targets(service, balancers)
+    interval, healthy, unhealthy = _read_targets(service)
     if grace_key in service:
         service.approximate(grace_key, "a task fails only after as many more unhealthy checks as fit into it")
     return {
@@ -200,11 +185,11 @@ def _read_health(service: Group) -> dict[str, Any]:
     }
 
 
-def _read_targets(service: Group, balancers: str) -> tuple[int, int, int]:
+def _read_targets(service: Group) -> tuple[int, int, int]:
     """Return interval and thresholds of the first target group, if it is in the same template; else the defaults."""
     templates = service.document.source.groups
-    first = next(iter(service.groups(balancers)), None)
-    arn = None if first is None else first.data.get(spelled(first, "targetGroupArn"))
+    first = next(iter(service.groups("loadBalancers")), None)
+    arn = None if first is None else first.data.get(first.spelled("targetGroupArn"))
     target = str(arn.value) if isinstance(arn, Tagged) and arn.tag == "!Ref" else ""
     template = next((one for one in templates if target in resource_names(one, _TARGETS)), None)
     values, where = [30, 5, 2], "a target group's defaults"
@@ -214,44 +199,38 @@ def _read_targets(service: Group, balancers: str) -> tuple[int, int, int]:
         values = [or_else(targets.whole(key, 1, 1000), default) for key, default in zip(keys, values, strict=True)]
     interval, healthy, unhealthy = values
     text = f"{healthy} checks passed make a task healthy, {unhealthy} failed in a row kill it, every {interval} s ({where})"
-    service.approximate(balancers, text)
+    service.approximate("loadBalancers", text)
     return interval, healthy, unhealthy
 
 
 def _read_breaker(breaker: Group, nodes: int | None) -> tuple[int | None, str, str]:
     """Return after how many failures the deployment fails, how they are counted, and what follows."""
-    on = breaker.flag(spelled(breaker, "enable"))
-    back = breaker.flag(spelled(breaker, "rollback"))
-    reset_key = spelled(breaker, "resetOnHealthyTask")
-    reset = or_else(breaker.flag(reset_key), True)
+    on, back = breaker.flag("enable"), breaker.flag("rollback")
+    reset = or_else(breaker.flag("resetOnHealthyTask"), True)
     if not on:
-        breaker.exact(spelled(breaker, "enable"), "failures stop nothing: ECS goes on forever")
+        breaker.exact("enable", "failures stop nothing: ECS goes on forever")
         breaker.note_rest("without effect: the circuit breaker is off")
         return None, "", "continue"
-    breaker.approximate(
-        spelled(breaker, "enable"),
-        "failed nodes are counted; ECS starts failed tasks again, and counts each failed start",
-    )
-    breaker.exact(
-        spelled(breaker, "rollback"), "rolls back to the last version" if back else "a failed deployment stays as it is"
-    )
-    breaker.exact(reset_key, "a node that becomes healthy resets the count" if reset else "failures add up")
-    limit = _read_threshold(breaker.group(spelled(breaker, "thresholdConfiguration")), nodes)
+    text = "failed nodes are counted; ECS starts failed tasks again, and counts each failed start"
+    breaker.approximate("enable", text)
+    breaker.exact("rollback", "rolls back to the last version" if back else "a failed deployment stays as it is")
+    text = "a node that becomes healthy resets the count" if reset else "failures add up"
+    breaker.exact("resetOnHealthyTask", text)
+    limit = _read_threshold(breaker.group("thresholdConfiguration"), nodes)
     breaker.note_rest()
     return limit, "consecutive" if reset else "cumulative", "rollback" if back else "stop"
 
 
 def _read_threshold(config: Group, nodes: int | None) -> int | None:
-    type_key, value_key = spelled(config, "type"), spelled(config, "value")
-    kind = or_else(config.text(type_key, "BOUNDED_PERCENT", "UNBOUNDED_PERCENT", "COUNT"), "BOUNDED_PERCENT")
-    value = or_else(config.whole(value_key, 1), 50)
+    kind = or_else(config.text("type", "BOUNDED_PERCENT", "UNBOUNDED_PERCENT", "COUNT"), "BOUNDED_PERCENT")
+    value = or_else(config.whole("value", 1), 50)
     if nodes is None:
         return None
     limit = value if kind == "COUNT" else math.ceil(Fraction(value * nodes, 100))
     if kind == "BOUNDED_PERCENT":
         limit = min(max(limit, _FEWEST), _MOST)
-        config.exact(type_key, f"a percentage of the tasks, rounded up, from {_FEWEST} to {_MOST}")
+        config.exact("type", f"a percentage of the tasks, rounded up, from {_FEWEST} to {_MOST}")
     else:
-        config.exact(type_key, "a number of tasks" if kind == "COUNT" else "a percentage of the tasks, rounded up")
-    config.exact(value_key, f"the deployment fails at failure {limit:,}")
+        config.exact("type", "a number of tasks" if kind == "COUNT" else "a percentage of the tasks, rounded up")
+    config.exact("value", f"the deployment fails at failure {limit:,}")
     return limit

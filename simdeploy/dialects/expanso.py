@@ -32,6 +32,8 @@ _MEANINGS = {
     "max_failed_nodes_percent": {},
     "no_auto_rollback": {},
 }
+# Of the published examples' probes.
+_OF_SCHEMAS = ("deadline", "max_error_rate", "min_healthy_time", "gate")
 _HEALTH_DEFAULTS = ("max_error_rate", "min_healthy_time", "interval", "success_threshold", "failure_threshold")
 
 
@@ -72,8 +74,7 @@ def read(reading: Reading) -> PolicyImport:
     document, found = next((place for place in places if place[1] is not None), (None, None))
     if document is None or found is None:
         allowed = 'a job with "deployment" or "rollout", a deployment with a "spec", or a spec with a "strategy"'
-        reading.problems.append(Problem("no deployment", file=reading.source.file, allowed=allowed))
-        return reading.finish({}, None)
+        raise reading.refusal(Problem("no deployment", file=reading.source.file, allowed=allowed))
     path, wrapper, _ = found
     spec = Group(reading, document, path)
     raw, is_example = _translate_example(spec)
@@ -117,29 +118,22 @@ def _translate_example(spec: Group) -> tuple[dict[str, Any], bool]:
         del raw["auto_rollback"]
         rolls_back = spec.flag("auto_rollback")
         if rolls_back is not None:
-            spec.exact(
-                "auto_rollback", f"no_auto_rollback: {str(not rolls_back).lower()}; neither schema has this field"
-            )
+            text = f"no_auto_rollback: {str(not rolls_back).lower()}; neither schema has this field"
+            spec.exact("auto_rollback", text)
             raw.setdefault("no_auto_rollback", not rolls_back)
     if probe is None or not is_probe:
         return raw, "auto_rollback" in spec.data
-    known = {
-        key: value
-        for key, value in probe.data.items()
-        if key in ("deadline", "max_error_rate", "min_healthy_time", "gate")
-    }
+    known = {key: value for key, value in probe.data.items() if key in _OF_SCHEMAS}
     if "deadline" not in known:
         known["deadline"] = _ASSUMED_DEADLINE
-        probe.approximate(
-            "deadline", f"not given: {_ASSUMED_DEADLINE} assumed; the schemas require it and have no default"
-        )
+        text = f"not given: {_ASSUMED_DEADLINE} assumed; the schemas require it and have no default"
+        probe.approximate("deadline", text)
     for key in probe.data:
         if key == "interval":
             interval = probe.duration(key, 1)
-            probe.approximate(
-                key,
-                f"{'unknown' if interval is None else write_duration(interval)}: not a policy's in this dialect; set health.interval of the scenario",
-            )
+            length = "unknown" if interval is None else write_duration(interval)
+            text = "not a policy's in this dialect; set health.interval of the scenario"
+            probe.approximate(key, f"{length}: {text}")
         elif key not in known:
             text = "windows of requests judge a node" if key in ("type", "endpoint") else _UNKNOWN
             probe.no_counterpart(key, text)
@@ -167,8 +161,9 @@ def _note_fields(group: Group, built: Any, defaults: list[str], dialect: Dialect
             continue
         meaning = _MEANINGS.get(key, {}).get(dialect)
         group.exact(key, f"{_show(key, value)}{f': {meaning}' if meaning else ''}")
-    for key in values.keys() - known.keys():
-        group.no_counterpart(key, _UNKNOWN)
+    for key in values:
+        if key not in known:
+            group.no_counterpart(key, _UNKNOWN)
     for key in defaults:
         if key in type(built).model_fields and key not in known and built.effective(key) is not None:
             group.exact(key, f"not given: {_show(key, built.effective(key))}")

@@ -39,17 +39,15 @@ def read(reading: Reading) -> PolicyImport:
     """Read a Canary: the only one, the one that the variable `object` names, or the first."""
     manifest = choose_manifest(reading, ("Canary",))
     if manifest is None:
-        return refuse_without(reading, "Canary")
+        raise refuse_without(reading, "Canary")
     spec = manifest.open(reading).group("spec")
     nodes = reading.nodes(_find_replicas(reading, spec))
     analysis = spec.group(spec.spelling("analysis", "canaryAnalysis"))
     skips = spec.flag("skipAnalysis") or not analysis.data
-    text = "all nodes are updated at once, beside the old ones" if skips else "the analysis below"
-    spec.exact("skipAnalysis", text if "skipAnalysis" in spec else f"not given: {text}")
+    spec.exact("skipAnalysis", "all nodes are updated at once, beside the old ones" if skips else "the analysis below")
     seconds = spec.whole("progressDeadlineSeconds", 1) or 600
-    given = "" if "progressDeadlineSeconds" in spec else "not given: 600; "
     text = "everything rolls back if no node becomes ready for that long; also the longest time to judge a wave"
-    spec.approximate("progressDeadlineSeconds", f"{given}{text}")
+    spec.approximate("progressDeadlineSeconds", text, default="600; ")
     policy: dict[str, Any] = {"strategy": "rolling", "surge": "100%"}
     switches: dict[str, Any] = dict(_SWITCHES)
     longest_ns = 0
@@ -63,17 +61,12 @@ def read(reading: Reading) -> PolicyImport:
         if "gate" in watch["health_check"]:
             switches |= {"cant_tell": "stop", "window_reset": False}
     policy["progress_deadline"] = write_duration(seconds * NS_PER_S + longest_ns)
-    reading.note(
-        "retries", "approximate", "a container that crashes starts again 10s later; Kubernetes doubles that up to 5m"
-    )
-    reading.note(
-        "surge",
-        "approximate",
-        "a wave's nodes start when it begins; in Flagger all new pods start before the first one",
-    )
+    text = "a container that crashes starts again 10s later; Kubernetes doubles that up to 5m"
+    reading.note("retries", "approximate", text)
+    text = "a wave's nodes start when it begins; in Flagger all new pods start before the first one"
+    reading.note("surge", "approximate", text)
     reading.note("no_auto_rollback", "exact", "everything rolls back at once")
-    if "suspend" in spec:
-        spec.no_counterpart("suspend", "the rollout is simulated as if it were resumed")
+    spec.no_counterparts({"suspend": "the rollout is simulated as if it were resumed"})
     spec.note_rest()
     return reading.finish(policy, switches, nodes=nodes)
 
@@ -83,9 +76,8 @@ def _find_replicas(reading: Reading, spec: Group) -> int | None:
     target = spec.group("targetRef")
     for manifest in find_manifests(reading.source):
         if manifest.kind == target.data.get("kind") and manifest.name and manifest.name == target.data.get("name"):
-            replicas = (
-                manifest.open(reading, name=f"{manifest.kind} {manifest.name}").group("spec").whole("replicas", 1)
-            )
+            deployment = manifest.open(reading, name=f"{manifest.kind} {manifest.name}")
+            replicas = deployment.group("spec").whole("replicas", 1)
             if replicas is not None:
                 target.exact("name", f"in this file, with {replicas:,} replicas")
             return replicas
@@ -97,27 +89,23 @@ def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[lis
     interval_ns = read_interval(analysis)
     tick_ns = max(interval_ns or _DEFAULT_NS, _SHORTEST_NS)
     clipped = "shorter than 10s: " if interval_ns is not None and interval_ns < _SHORTEST_NS else ""
-    text = f"{'' if 'interval' in analysis else 'not given: '}{clipped}every {write_duration(tick_ns)}"
-    analysis.approximate("interval", f"{text}, from the start of each wave's nodes on")
+    text = f"{clipped}every {write_duration(tick_ns)}, from the start of each wave's nodes on"
+    analysis.approximate("interval", text)
     threshold = max(analysis.whole("threshold", 0, _MOST_FAILED) or 0, 1)
     iterations = _read_iterations(spec, analysis)
     if iterations:
         waves: list[dict[str, Any]] = [{"until": "100%"}]
-        analysis.approximate(
-            "iterations", f"all nodes in one wave, judged {iterations:,} times; they serve once started"
-        )
+        text = f"all nodes in one wave, judged {iterations:,} times; they serve once started"
+        analysis.approximate("iterations", text)
     else:
         waves = _plan(_read_weights(analysis), tick_ns, nodes)
     rates = [rate for metric in analysis.groups("metrics") if (rate := _read_metric(metric)) is not None]
     text = "everything rolls back at this many failed checks of the whole rollout, in a row or not; in Flagger an interval later"
     if not rates:
         text = "no check that can be simulated can fail"
-    given = "" if "threshold" in analysis else "not given: 1; "
-    analysis.approximate("threshold", f"{given}{text}")
+    analysis.approximate("threshold", text, default="1; ")
     _note_webhooks(analysis)
-    for key, words in _ASIDE.items():
-        if key in analysis:
-            analysis.no_counterpart(key, words)
+    analysis.no_counterparts(_ASIDE)
     analysis.note_rest(UNKNOWN)
     watched_ns = tick_ns * (iterations or 1)
     if rates:
@@ -126,9 +114,8 @@ def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[lis
         if "min_healthy_time" in waves[-1]:
             waves[-1]["gate"] = False
         return waves, judgement.watch(), judgement.longest_ns
-    spec.reading.note(
-        "metrics", "exact", "no success rate is checked: only nodes that don't become ready stop the rollout"
-    )
+    text = "no success rate is checked: only nodes that don't become ready stop the rollout"
+    spec.reading.note("metrics", "exact", text)
     healthy = {"interval": write_duration(tick_ns), "min_healthy_time": write_duration(watched_ns)}
     return waves, {"health_check": {"deadline": PATIENCE, **healthy}, **RESTARTS}, watched_ns
 
@@ -149,9 +136,8 @@ def _read_weights(analysis: Group) -> list[int]:
     listed: list[int] = []
     for number, weight in enumerate(analysis.items("stepWeights")):
         if isinstance(weight, bool) or not isinstance(weight, int) or weight <= (listed[-1] if listed else 0):
-            analysis.refuse(
-                "stepWeights", f"entry {number}: not a whole number above the one before", allowed="[5, 10, 50]"
-            )
+            message = f"entry {number}: not a whole number above the one before"
+            analysis.refuse("stepWeights", message, allowed="[5, 10, 50]")
             return [100]
         listed.append(weight)
     most = analysis.whole("maxWeight", 0, 100) or 100
@@ -160,9 +146,8 @@ def _read_weights(analysis: Group) -> list[int]:
         if "maxWeight" in analysis:
             analysis.exact("maxWeight", "has no effect beside stepWeights")
     if not step and not listed:
-        analysis.refuse(
-            "stepWeight", "no weights and no iterations: the canary would never be promoted", allowed="1 to 100"
-        )
+        message = "no weights and no iterations: the canary would never be promoted"
+        analysis.refuse("stepWeight", message, allowed="1 to 100")
         return [100]
     weights = [0]
     while weights[-1] < most:
@@ -171,14 +156,12 @@ def _read_weights(analysis: Group) -> list[int]:
     steps = f"waves up to {', '.join(f'{weight}%' for weight in weights[1:])} of the nodes, which take that share of the traffic"
     for key in ("stepWeight", "stepWeights"):
         if key in analysis:
-            analysis.approximate(
-                key, steps if (key == "stepWeight") == bool(step) else "has no effect beside stepWeight"
-            )
+            text = steps if (key == "stepWeight") == bool(step) else "has no effect beside stepWeight"
+            analysis.approximate(key, text)
     if not listed:
         rest = "the nodes after it are promoted in one wave" if weights[-1] < 100 else "all nodes"
-        analysis.exact(
-            "maxWeight", f"{rest}; up to {weights[-1]}%" if "maxWeight" in analysis else f"not given: 100; {rest}"
-        )
+        given = f"; up to {weights[-1]}%" if "maxWeight" in analysis else ""
+        analysis.exact("maxWeight", f"{rest}{given}", default="100; ")
     return weights[1:]
 
 
@@ -215,8 +198,7 @@ def _read_metric(metric: Group) -> float | None:
     else:
         metric.exact("name", "judges all requests of a wave together")
         group.exact(key, f"a check fails if more than {100 * rate:g} % of the requests fail")
-    if "max" in within:
-        within.no_counterpart("max", "a rate of successes that is too high is not simulated")
+    within.no_counterparts({"max": "a rate of successes that is too high is not simulated"})
     if "interval" in metric:
         metric.approximate("interval", "a check sees the requests since the last tick, not those of this time")
     metric.note_rest(UNKNOWN)

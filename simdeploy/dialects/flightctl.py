@@ -32,8 +32,7 @@ def read(reading: Reading) -> PolicyImport:
     """Read the rollout policy of the first Fleet."""
     document = next((one for one in reading.source.groups if one.data.get("kind") == "Fleet"), None)
     if document is None:
-        reading.nothing("a document with kind: Fleet")
-        return reading.finish({}, {})
+        raise reading.nothing("a document with kind: Fleet")
     policy = Group(reading, document, ()).group("spec").group("rolloutPolicy")
     if not policy.data:
         reading.note("spec.rolloutPolicy", "exact", "not given: all devices are updated at once")
@@ -68,10 +67,7 @@ def _read_waves(selection: Group) -> list[Any]:
     waves: list[Any] = []
     for batch in selection.groups("sequence"):
         selective = "selector" in batch
-        if selective:
-            batch.no_counterpart(
-                "selector", "nodes have no labels: the batch takes the next nodes in the fleet's order"
-            )
+        batch.no_counterparts({"selector": "nodes have no labels: the batch takes the next nodes in the fleet's order"})
         percent = _read_percent(batch, "limit")
         if "limit" not in batch and selective:
             batch.approximate("limit", "the batch takes all devices that match; how many is unknown, so it is left out")
@@ -109,9 +105,8 @@ def _read_threshold(policy: Group) -> float:
     if "successThreshold" in policy and (percent is None or percent > 100):
         policy.refuse("successThreshold", "not a percent", allowed='text such as "95%"')
     percent = or_else(percent, _THRESHOLD)
-    policy.exact(
-        "successThreshold", f"the rollout stops if more than {100 - percent:g} % of a batch have failed at its end"
-    )
+    text = f"the rollout stops if more than {100 - percent:g} % of a batch have failed at its end"
+    policy.exact("successThreshold", text)
     return percent
 
 
@@ -126,9 +121,8 @@ def _read_budget(budget: Group) -> dict[str, int]:
     bounds: list[int] = []
     most = budget.whole("maxUnavailable", 1)
     if most is not None:
-        budget.approximate(
-            "maxUnavailable", f"at most {most:,} nodes {whose} are in flight; nodes down otherwise don't count"
-        )
+        text = f"at most {most:,} nodes {whose} are in flight; nodes down otherwise don't count"
+        budget.approximate("maxUnavailable", text)
         bounds.append(most)
     least = budget.whole("minAvailable", 0)
     size = _read_size(budget, grouped=grouped) if least is not None else None

@@ -16,7 +16,7 @@ from simdeploy.api import (
 )
 from simdeploy.api.general import duration_ns
 from simdeploy.api.values import MAX_COUNT
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import Problem, raise_if_any, shorten
 from simdeploy.units import exact, format_duration
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ def from_general(
     simdeploy.errors.InputError: surge: the deployment dialect can't express this (found 2)
     """
     problems = list(_inexpressible(spec, dialect, nodes, interval_ns))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     raw: dict[str, Any] = {key: getattr(spec, key) for key in _SHARED if getattr(spec, key) is not None}
     raw["max_failed_nodes"] = MAX_COUNT if spec.max_failed_nodes is None else spec.max_failed_nodes
     percent = spec.max_failed_nodes_percent

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.source import MAX_DEPTH
+from simdeploy.dialects.source import MAX_DEPTH, Unknown
 from simdeploy.errors import shorten
 
 if TYPE_CHECKING:
@@ -20,10 +20,6 @@ _MOST_STEPS = 1000
 _MOST_LETTERS = 10_000
 
 _REFERENCE = re.compile(r"\$\{\s*(var|local)\.([A-Za-z_][\w-]*)\s*\}")
-
-
-class Unknown(Exception):  # noqa: N818 - it is no error of the file's
-    """A value that the file alone doesn't state; the text says why."""
 
 
 @dataclass(frozen=True)

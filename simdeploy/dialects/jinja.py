@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from simdeploy.dialects.source import Unknown
+
 _TEMPLATE = re.compile(r"\{\{-?(.*?)-?\}\}", re.DOTALL)
 _TOKEN = re.compile(
     r"""\s*(?:(?P<text>'[^'\\]*'|"[^"\\]*")|(?P<number>-?\d+(?:\.\d+)?)|(?P<name>[A-Za-z_][\w.]*)|(?P<sign>[|(),]))\s*"""
@@ -13,10 +15,6 @@ _TOKEN = re.compile(
 _CONSTANTS = {"true": True, "True": True, "false": False, "False": False, "none": None, "None": None}
 _TRUE = ("true", "yes", "on", "1")
 _LONGEST = 1000
-
-
-class Unknown(Exception):  # noqa: N818 - it is no error of the file's
-    """A template that can't be evaluated; the text says why."""
 
 
 class _Undefined:

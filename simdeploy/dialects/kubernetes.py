@@ -13,19 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.manifests import (
-    UNKNOWN,
-    Amount,
-    choose_manifest,
-    find_manifests,
-    read_amount,
-    read_budget,
-    read_min_ready,
-    read_pods,
-    read_progress_deadline,
-    read_replicas,
-    refuse_without,
-)
+from simdeploy.dialects import manifests
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
@@ -41,7 +29,6 @@ _REPORTED = (
     "the rollout has failed, and nothing rolls back; Kubernetes only reports it, and goes on if a pod gets ready later"
 )
 _ORCHESTRATOR = {
-    "pacing": "sliding",
     "failed_node_holds_slot": True,
     "unreachable_nodes": "wait",
     "on_failure": "stop",
@@ -50,34 +37,33 @@ _ORCHESTRATOR = {
 
 def recognises(source: Source) -> bool:
     """Tell whether a text has a workload, and nothing that rolls one out in another way."""
-    manifests = find_manifests(source)
-    if any(one.is_of(group, *kinds) for one in manifests for group, kinds in _ROLLOUTS.items()):
+    objects = manifests.find_manifests(source)
+    if any(one.is_of(group, *kinds) for one in objects for group, kinds in _ROLLOUTS.items()):
         return False
-    return any(one.is_of("apps", *_KINDS) or one.is_of("extensions", *_KINDS) for one in manifests)
+    return any(one.is_of("apps", *_KINDS) or one.is_of("extensions", *_KINDS) for one in objects)
 
 
 def read(reading: Reading) -> PolicyImport:
     """Read how a workload is updated: the only one, the one that the variable `object` names, or the first."""
-    manifest = choose_manifest(reading, _KINDS)
+    manifest = manifests.choose_manifest(reading, _KINDS)
     if manifest is None:
-        return refuse_without(reading, *_KINDS)
+        raise manifests.refuse_without(reading, *_KINDS)
     spec = manifest.open(reading).group("spec")
-    min_ready_s = read_min_ready(spec)
-    policy, switches = {"Deployment": _read_deployment, "DaemonSet": _read_daemons, "StatefulSet": _read_stateful}[
-        manifest.kind
-    ](spec)
+    min_ready_s = manifests.read_min_ready(spec)
+    readers = {"Deployment": _read_deployment, "DaemonSet": _read_daemons, "StatefulSet": _read_stateful}
+    policy, switches = readers[manifest.kind](spec)
     if manifest.kind == "Deployment":
-        policy["progress_deadline"] = read_progress_deadline(spec, min_ready_s, _REPORTED)
-    policy = {"strategy": "rolling", **policy, **read_pods(spec, min_ready_s), "no_auto_rollback": True}
-    for key, text in _ASIDE.items():
-        if key in spec:
-            spec.no_counterpart(key, text)
+        policy["progress_deadline"] = manifests.read_progress_deadline(spec, min_ready_s, _REPORTED)
+    policy = {"strategy": "rolling", **policy, **manifests.read_pods(spec, min_ready_s), "no_auto_rollback": True}
+    spec.no_counterparts(_ASIDE)
     spec.note_rest()
     reading.note("no_auto_rollback", "exact", "Kubernetes never rolls back by itself")
     reading.note("failed_node_holds_slot", "exact", "a pod that is not available keeps its place in the budget")
     reading.note("unreachable_nodes", "approximate", "a node that is down at its turn is updated when it is up again")
     nodes = policy.pop("nodes", None)
-    return reading.finish(policy, {**_ORCHESTRATOR, **switches}, nodes=nodes)
+    # A window slides, waves don't.
+    pacing = {"pacing": "barrier" if "waves" in policy else "sliding"}
+    return reading.finish(policy, {**pacing, **_ORCHESTRATOR, **switches}, nodes=nodes)
 
 
 _ASIDE = {
@@ -91,7 +77,7 @@ _Part = tuple[dict[str, Any], dict[str, Any]]
 
 
 def _read_deployment(spec: Group) -> _Part:
-    nodes = read_replicas(spec)
+    nodes = manifests.read_replicas(spec)
     policy: dict[str, Any] = {"nodes": nodes}
     strategy = spec.group("strategy")
     kind = strategy.text("type", "RollingUpdate", "Recreate") or "RollingUpdate"
@@ -101,20 +87,13 @@ def _read_deployment(spec: Group) -> _Part:
             strategy.refuse("rollingUpdate", "has no place under type: Recreate", allowed="type: RollingUpdate")
         policy["waves"] = [{"until": "100%"}]
     else:
-        strategy.exact(
-            "type", "a sliding window" if "type" in strategy else "not given: RollingUpdate, a sliding window"
-        )
+        strategy.exact("type", "a sliding window", default="RollingUpdate, ")
         rolling = strategy.group("rollingUpdate")
-        budget = read_budget(rolling, nodes)
+        budget = manifests.read_budget(rolling, nodes)
         policy |= {"max_parallel": budget.parallel, "surge": budget.surge or None}
-        rolling.note_rest(UNKNOWN)
-    strategy.note_rest(UNKNOWN)
-    return policy, _in_waves(policy)
-
-
-def _in_waves(policy: dict[str, Any]) -> dict[str, Any]:
-    """Return the switches of a policy with waves, which a sliding window has not."""
-    return {"pacing": "barrier"} if "waves" in policy else {}
+        rolling.note_rest(manifests.UNKNOWN)
+    strategy.note_rest(manifests.UNKNOWN)
+    return policy, {}
 
 
 def _read_daemons(spec: Group) -> _Part:
@@ -123,50 +102,47 @@ def _read_daemons(spec: Group) -> _Part:
     if not rolls:
         return {**policy, "max_parallel": 1}, {}
     rolling = strategy.group("rollingUpdate")
-    unavailable = read_amount(rolling, "maxUnavailable", most_percent=100)
-    surge = read_amount(rolling, "maxSurge", most_percent=100)
-    chosen = unavailable or Amount(1)
+    unavailable = manifests.read_amount(rolling, "maxUnavailable", most_percent=100)
+    surge = manifests.read_amount(rolling, "maxSurge", most_percent=100)
+    chosen = unavailable or manifests.Amount(1)
     if surge is not None and surge.number:
         if chosen.number:
             hint = "" if "maxUnavailable" in rolling else " (1 if it is not given)"
-            rolling.refuse(
-                "maxSurge", f"not both of maxSurge and maxUnavailable{hint}", allowed="maxUnavailable: 0 beside it"
-            )
+            message = f"not both of maxSurge and maxUnavailable{hint}"
+            rolling.refuse("maxSurge", message, allowed="maxUnavailable: 0 beside it")
         rolling.exact("maxSurge", f"{surge} at once get the new pod beside the old one, rounded up")
         rolling.exact("maxUnavailable", "none is replaced in place")
         policy |= {"max_parallel": surge.written(), "surge": surge.written()}
     else:
         if not chosen.number:
-            rolling.refuse(
-                "maxUnavailable", "0, and there is no maxSurge: nothing could be updated", allowed="1 or more"
-            )
+            message = "0, and there is no maxSurge: nothing could be updated"
+            rolling.refuse("maxUnavailable", message, allowed="1 or more")
         text = f"{chosen} at once, rounded up; " if "maxUnavailable" in rolling else "not given: 1 at once; "
         rolling.approximate("maxUnavailable", f"{text}pods that are down before their turn are replaced in addition")
         if surge is not None:
             rolling.exact("maxSurge", "none is started beside the old one")
         policy["max_parallel"] = chosen.written()
-    rolling.note_rest(UNKNOWN)
-    strategy.note_rest(UNKNOWN)
+    rolling.note_rest(manifests.UNKNOWN)
+    strategy.note_rest(manifests.UNKNOWN)
     return policy, {"wave_rounding": "ceil"}
 
 
 def _read_stateful(spec: Group) -> _Part:
-    nodes = read_replicas(spec)
+    nodes = manifests.read_replicas(spec)
     policy: dict[str, Any] = {"nodes": nodes}
     strategy, rolls = _read_strategy(spec)
     if not rolls:
         return {**policy, "max_parallel": 1}, {}
     rolling = strategy.group("rollingUpdate")
-    most = read_amount(rolling, "maxUnavailable", most_percent=100)
+    most = manifests.read_amount(rolling, "maxUnavailable", most_percent=100)
     if most is not None and not most.number:
         rolling.refuse("maxUnavailable", "nothing could be updated", allowed="1 or more")
     if most is None:
         rolling.exact("maxUnavailable", "not given: 1 at once")
     else:
-        rolling.approximate(
-            "maxUnavailable", f"{most} at once, rounded down, at least 1; older clusters ignore it: 1 at once"
-        )
-    policy["max_parallel"] = (most or Amount(1)).written()
+        text = f"{most} at once, rounded down, at least 1; older clusters ignore it: 1 at once"
+        rolling.approximate("maxUnavailable", text)
+    policy["max_parallel"] = (most or manifests.Amount(1)).written()
     partition = rolling.whole("partition") or 0
     if partition >= nodes:
         rolling.refuse("partition", f"none of {nodes:,} replicas would be updated", allowed=f"less than {nodes:,}")
@@ -177,9 +153,9 @@ def _read_stateful(spec: Group) -> _Part:
         policy |= {"strategy": "canary", "waves": waves, "auto_promote": False}
     elif "partition" in rolling:
         rolling.exact("partition", "0: all replicas")
-    rolling.note_rest(UNKNOWN)
-    strategy.note_rest(UNKNOWN)
-    return policy, {"wave_rounding": "floor", **_in_waves(policy)}
+    rolling.note_rest(manifests.UNKNOWN)
+    strategy.note_rest(manifests.UNKNOWN)
+    return policy, {"wave_rounding": "floor"}
 
 
 def _read_strategy(spec: Group) -> tuple[Group, bool]:
@@ -190,5 +166,5 @@ def _read_strategy(spec: Group) -> tuple[Group, bool]:
         strategy.approximate("type", _BY_HAND)
         strategy.note_rest("has no effect under type: OnDelete")
         return strategy, False
-    strategy.exact("type", "a sliding window" if "type" in strategy else "not given: RollingUpdate, a sliding window")
+    strategy.exact("type", "a sliding window", default="RollingUpdate, ")
     return strategy, True

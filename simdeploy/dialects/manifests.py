@@ -19,10 +19,9 @@ from simdeploy.errors import Problem
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
-    from simdeploy.dialects.imported import PolicyImport
     from simdeploy.dialects.reading import Evaluate, Reading
     from simdeploy.dialects.source import Document, Source
-    from simdeploy.errors import Path
+    from simdeploy.errors import InputError, Path
 
 # Nobody gives a pod up: a month, and a thousand restarts, outlast every deadline of a rollout.
 PATIENCE = "720h"
@@ -87,20 +86,21 @@ def find_manifests(source: Source) -> list[Manifest]:
 
 
 def choose_manifest(reading: Reading, kinds: tuple[str, ...]) -> Manifest | None:
-    """Return the object of one of these kinds: the only one, the one that the variable `object` names, or the first."""
+    """Return the object of one of these kinds: the only one, the one that the variable `object` names, or the first.
+
+    None if there is none.
+    """
     manifests = [one for one in find_manifests(reading.source) if one.kind in kinds]
     if not manifests:
         return None
     chosen = reading.choose("object", [f"{one.kind}/{one.name}" for one in manifests])
-    return next((one for one in manifests if f"{one.kind}/{one.name}" == chosen), manifests[0])
+    return next(one for one in manifests if f"{one.kind}/{one.name}" == chosen)
 
 
-def refuse_without(reading: Reading, *kinds: str) -> PolicyImport:
-    """Refuse a file without an object of these kinds."""
+def refuse_without(reading: Reading, *kinds: str) -> InputError:
+    """Return the exception of a file without an object of these kinds."""
     words = " or ".join(kinds)
-    allowed = f"a document with kind: {words}"
-    reading.problems.append(Problem(f"no {words}", file=reading.source.file, allowed=allowed))
-    return reading.finish({}, {})
+    return reading.refusal(Problem(f"no {words}", file=reading.source.file, allowed=f"a document with kind: {words}"))
 
 
 def evaluate_with(look_up: Callable[[str], str | None]) -> Evaluate:
@@ -193,28 +193,22 @@ class Budget:
 
 def read_budget(group: Group, nodes: int) -> Budget:
     """Return what `maxSurge` and `maxUnavailable` of a Deployment or a canary come to, 25 % being the default of both."""
-    surge = read_amount(group, "maxSurge")
-    unavailable = read_amount(group, "maxUnavailable", most_percent=100)
-    given = {"maxSurge": surge or Amount(25, True), "maxUnavailable": unavailable or Amount(25, True)}
-    n_surge = given["maxSurge"].of(nodes, up=True)
-    n_unavailable = given["maxUnavailable"].of(nodes, up=False)
-    if given["maxSurge"].number == 0 and given["maxUnavailable"].number == 0:
+    surge = read_amount(group, "maxSurge") or Amount(25, True)
+    unavailable = read_amount(group, "maxUnavailable", most_percent=100) or Amount(25, True)
+    n_surge, n_unavailable = surge.of(nodes, up=True), unavailable.of(nodes, up=False)
+    if surge.number == 0 and unavailable.number == 0:
         key = "maxUnavailable" if "maxUnavailable" in group else "maxSurge"
-        group.refuse(
-            key, "maxSurge and maxUnavailable are both 0: nothing could be updated", allowed="1 or more of either"
-        )
+        message = "maxSurge and maxUnavailable are both 0: nothing could be updated"
+        group.refuse(key, message, allowed="1 or more of either")
         return Budget(0, 1)
-    text = "" if "maxSurge" in group else "not given: 25%; "
-    group.exact(
-        "maxSurge", f"{text}{n_surge:,} of {nodes:,} nodes at once get the new instance beside the old one, rounded up"
-    )
-    text = "" if "maxUnavailable" in group else "not given: 25%; "
+    text = f"{n_surge:,} of {nodes:,} nodes at once get the new instance beside the old one, rounded up"
+    group.exact("maxSurge", text, default="25%; ")
     if n_surge == 0 and n_unavailable == 0:
-        group.exact("maxUnavailable", f"{text}rounds down to 0; without a surge it is 1 node at once")
+        text = "rounds down to 0; without a surge it is 1 node at once"
+        group.exact("maxUnavailable", text, default="25%; ")
         return Budget(0, 1)
-    group.exact(
-        "maxUnavailable", f"{text}{n_unavailable:,} of {nodes:,} nodes at once are replaced in place, rounded down"
-    )
+    text = f"{n_unavailable:,} of {nodes:,} nodes at once are replaced in place, rounded down"
+    group.exact("maxUnavailable", text, default="25%; ")
     return Budget(n_surge, n_unavailable)
 
 
@@ -241,8 +235,8 @@ def read_replicas(spec: Group) -> int:
 def read_min_ready(spec: Group) -> int:
     """Return for how many seconds a pod must be ready to count as available."""
     seconds = spec.whole("minReadySeconds", 0, _MOST_S) or 0
-    words = "must be ready that long, in whole health windows" if seconds else "available as soon as it is ready"
-    spec.exact("minReadySeconds", words if "minReadySeconds" in spec else f"not given: 0, {words}")
+    text = "must be ready that long, in whole health windows" if seconds else "available as soon as it is ready"
+    spec.exact("minReadySeconds", text, default="0, ")
     return seconds
 
 
@@ -272,10 +266,8 @@ def _read_probe(spec: Group) -> int | None:
         if pod.data:
             pod.exact("containers", "without a readiness probe, a pod is ready as soon as its containers run")
         return None
-    text = (
-        f"readiness probes take {max(seconds)}s at least; they fail where a node is down or serves nothing but errors"
-    )
-    pod.approximate("containers", text)
+    text = "at least; they fail where a node is down or serves nothing but errors"
+    pod.approximate("containers", f"readiness probes take {max(seconds)}s {text}")
     return max(seconds)
 
 
@@ -286,7 +278,7 @@ def read_progress_deadline(spec: Group, min_ready_s: int, then: str) -> str | No
         spec.exact("progressDeadlineSeconds", "the largest number: no deadline")
         return None
     given = "progressDeadlineSeconds" in spec
-    spec.approximate("progressDeadlineSeconds", f"{'' if given else 'not given: 600; '}{then}")
+    spec.approximate("progressDeadlineSeconds", then, default="600; ")
     if (seconds or 600) <= min_ready_s:
         key = "progressDeadlineSeconds" if given else "minReadySeconds"
         allowed = f"more than {min_ready_s:,}" if given else f"less than {seconds or 600:,}"

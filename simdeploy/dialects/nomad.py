@@ -46,39 +46,32 @@ def read(reading: Reading) -> PolicyImport:
     """Read the update of one group of a job."""
     file = JobFile(reading)
     job = file.job()
-    group = None if job is None else file.group(job)
-    if job is None or group is None:
-        return reading.finish({}, {})
-    key = file.spell("type")
-    kind = job.text(key, "service", "system", "batch", "sysbatch")
+    group = file.group(job)
+    kind = job.text("type", "service", "system", "batch", "sysbatch")
     if kind in ("batch", "sysbatch"):
-        job.refuse(key, "jobs of this type have no deployments", allowed="service, system")
-    job.exact(key, kind or "service")
-    if file.spell("multiregion") in job:
-        job.no_counterpart(file.spell("multiregion"), "regions are not simulated; this is the rollout of one of them")
+        job.refuse("type", "jobs of this type have no deployments", allowed="service, system")
+    job.exact("type", kind or "service")
+    job.no_counterparts({"multiregion": "regions are not simulated; this is the rollout of one of them"})
     nodes = reading.nodes(None) if kind == "system" else _read_count(reading, file, group)
-    for name, text in _BESIDE.items():
-        if file.spell(name) in group:
-            group.no_counterpart(file.spell(name), text)
+    group.no_counterparts(_BESIDE)
     policy, orchestrator = _Update(reading, file, job, group, is_system=kind == "system").read(nodes)
     return reading.finish(policy, orchestrator, nodes=nodes)
 
 
 def _read_count(reading: Reading, file: JobFile, group: Group) -> int | None:
-    key = file.spell("count")
-    count = group.whole(key)
-    stated = count if key in group else file.block(group, "scaling").whole(file.spell("min")) or 1
+    count = group.whole("count")
+    stated = count if "count" in group else file.block(group, "scaling").whole("min") or 1
     nodes = reading.nodes(stated or None)
     if reading.given_nodes is not None:
-        group.approximate(key, f"{nodes:,} nodes are given instead")
+        group.approximate("count", f"{nodes:,} nodes are given instead")
     else:
-        group.exact(key, "unknown" if stated is None else f"{stated:,} allocations: as many nodes")
+        group.exact("count", "unknown" if stated is None else f"{stated:,} allocations: as many nodes")
     return nodes
 
 
 def _duration(group: Group, key: str, low_ns: int) -> int | None:
     """Return a duration in nanoseconds, which the API's JSON writes as a number."""
-    value = group.data.get(key)
+    value = group.data.get(group.spelled(key))
     if isinstance(value, int) and not isinstance(value, bool):
         return group.whole(key, low_ns, MAX_DURATION_NS)
     return group.duration(key, low_ns)
@@ -90,29 +83,31 @@ class _Update:
     def __init__(self, reading: Reading, file: JobFile, job: Group, group: Group, *, is_system: bool) -> None:
         self._reading = reading
         self._file = file
-        self._spell = file.spell
         self._is_system = is_system
         self._group = file.block(group, "update")
         self._job = file.block(job, "update")
-        stated = job if file.spell("reschedule") in job and file.spell("reschedule") not in group else group
+        stated = job if "reschedule" in job and "reschedule" not in group else group
         self._reschedule = file.block(stated, "reschedule")
 
-    def _field(self, key: str) -> tuple[Group, str]:
-        """Return the update that states a field, and the field's name; in the API's JSON 0 may mean that nobody did."""
-        name = self._spell(key)
-        stated_by_job = name in self._job and not (self._file.is_api and self._job.data[name] in ("", 0, False))
-        return (self._job if name not in self._group and stated_by_job else self._group), name
+    def _stating(self, key: str) -> Group:
+        """Return the update that states a field; in the API's JSON 0 may mean that nobody did."""
+        job = self._job
+        is_stated = key in job and not (self._file.is_api and job.data[job.spelled(key)] in ("", 0, False))
+        return job if key not in self._group and is_stated else self._group
 
     def read(self, nodes: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the policy and the orchestrator."""
-        update, key = self._field("max_parallel")
-        max_parallel = update.whole(key)
+        update = self._stating("max_parallel")
+        max_parallel = update.whole("max_parallel")
         if max_parallel == 0:
-            update.exact(key, "0: there is no deployment; all allocations are replaced at once, regardless of failures")
+            update.exact(
+                "max_parallel",
+                "0: there is no deployment; all allocations are replaced at once, regardless of failures",
+            )
             self._note_rest("there is no deployment")
             return {"strategy": "immediate"}, {"on_failure": "continue", "unreachable_nodes": "skip"}
         at_most = 1 if max_parallel is None else max_parallel
-        update.exact(key, f"at most {at_most:,} in flight")
+        update.exact("max_parallel", f"at most {at_most:,} in flight")
         check, progress = self._read_health()
         reverts = self._read_flag("auto_revert", "rolls back", "never rolls back")
         canary = self._read_canary(at_most, nodes)
@@ -120,11 +115,10 @@ class _Update:
         retries = self._read_retries(progress)
         self._note_rest("deprecated: deployments don't read it", "stagger")
         self._note_rest("not read by this importer")
-        update, key = self._group, "failures"
-        self._reading.note(update.name_of(key), "exact" if limit == 0 else "approximate", text)
+        self._reading.note(self._group.name_of("failures"), "exact" if limit == 0 else "approximate", text)
         if reverts:
             text = f"a deployment of the old version; here waves of {at_most:,}, each after the previous one is back"
-            self._reading.note(update.name_of("rollback"), "approximate", text)
+            self._reading.note(self._group.name_of("rollback"), "approximate", text)
         policy = {
             "strategy": "canary" if canary else "rolling",
             "max_parallel": at_most,
@@ -141,15 +135,15 @@ class _Update:
 
     def _read_health(self) -> tuple[dict[str, Any], int]:
         """Return the health check and the progress deadline."""
-        update, key = self._field("health_check")
-        judged = update.text(key, "checks", "task_states", "manual", "") or "checks"
+        update = self._stating("health_check")
+        judged = update.text("health_check", "checks", "task_states", "manual", "") or "checks"
         texts = {
             "checks": "a check of a service fails where nothing is served: an error rate above 99 %",
             "task_states": "a node is healthy while it is up",
             "manual": "health is not set by hand here: a node is healthy while it is up",
         }
-        text = f"{'' if key in update else 'not given: checks; '}{texts[judged]}"
-        update.exact(key, text) if judged == "task_states" else update.approximate(key, text)
+        note = update.exact if judged == "task_states" else update.approximate
+        note("health_check", texts[judged], default="checks; ")
         values: dict[str, int] = {}
         meanings = {
             "min_healthy_time": "must be healthy that long without interruption",
@@ -157,17 +151,17 @@ class _Update:
             "progress_deadline": "the rollout fails if no node becomes healthy for that long",
         }
         for name, meaning in meanings.items():
-            update, key = self._field(name)
-            value = _duration(update, key, 1 if name == "healthy_deadline" else 0)
+            update = self._stating(name)
+            value = _duration(update, name, 1 if name == "healthy_deadline" else 0)
             values[name] = _DEFAULTS[name] if value is None else value
-            update.exact(key, f"{write_duration(values[name])}: {meaning}")
+            update.exact(name, f"{write_duration(values[name])}: {meaning}")
         healthy, deadline, progress = (values[name] for name in _DEFAULTS)
         if healthy >= deadline:
-            update, key = self._field("min_healthy_time")
-            update.refuse(key, "too long", allowed=f"less than healthy_deadline, {write_duration(deadline)}")
+            allowed = f"less than healthy_deadline, {write_duration(deadline)}"
+            self._stating("min_healthy_time").refuse("min_healthy_time", "too long", allowed=allowed)
         if 0 < progress <= deadline:
-            update, key = self._field("progress_deadline")
-            update.refuse(key, "too short", allowed=f"more than healthy_deadline, {write_duration(deadline)}, or 0")
+            allowed = f"more than healthy_deadline, {write_duration(deadline)}, or 0"
+            self._stating("progress_deadline").refuse("progress_deadline", "too short", allowed=allowed)
         check = {
             "deadline": write_duration(deadline),
             "min_healthy_time": write_duration(healthy),
@@ -176,34 +170,34 @@ class _Update:
         return {key: value for key, value in check.items() if value is not None}, progress
 
     def _read_flag(self, name: str, yes: str, no: str) -> bool:
-        update, key = self._field(name)
-        flag = update.flag(key)
-        update.exact(key, yes if flag else no)
+        update = self._stating(name)
+        flag = update.flag(name)
+        update.exact(name, yes if flag else no)
         return bool(flag)
 
     def _read_canary(self, max_parallel: int, nodes: int | None) -> dict[str, Any]:
-        update, key = self._field("canary")
-        canary = update.whole(key)
+        update = self._stating("canary")
+        canary = update.whole("canary")
         if not canary:
-            update.exact(key, "no canaries")
-            update, key = self._field("auto_promote")
-            if update.flag(key):
-                update.refuse(key, "there are no canaries to promote", allowed="canary of at least 1, or false")
-            if key in update:
-                update.exact(key, "there are no canaries")
+            update.exact("canary", "no canaries")
+            update = self._stating("auto_promote")
+            if update.flag("auto_promote"):
+                allowed = "canary of at least 1, or false"
+                update.refuse("auto_promote", "there are no canaries to promote", allowed=allowed)
+            if "auto_promote" in update:
+                update.exact("auto_promote", "there are no canaries")
             return {}
         promotes = self._read_flag("auto_promote", "promotes as soon as all canaries are healthy", "somebody promotes")
         if self._is_system:
-            nodes = self._reading.nodes(
-                nodes, why="canary is a percent of the nodes of a system job, at most max_parallel"
-            )
+            why = "canary is a percent of the nodes of a system job, at most max_parallel"
+            nodes = self._reading.nodes(nodes, why=why)
             share = min(canary, 100)
             count = 1 if nodes is None else min(-(-share * nodes // 100), max_parallel)
-            update.exact(key, f"{share} % of the nodes, rounded up, and at most max_parallel: {count:,}")
+            update.exact("canary", f"{share} % of the nodes, rounded up, and at most max_parallel: {count:,}")
             return {"canary_count": count, "auto_promote": promotes}
         count = canary if nodes is None else min(canary, nodes)
         text = "beside old allocations, each of which serves until its canary is healthy; in Nomad until the promotion"
-        update.approximate(key, f"canaries: {count:,}, {text}")
+        update.approximate("canary", f"canaries: {count:,}, {text}")
         return {"canary_count": count, "surge_canaries": True, "auto_promote": promotes}
 
     def _read_limit(self, progress: int, *, reverts: bool) -> tuple[int | None, str]:
@@ -212,10 +206,8 @@ class _Update:
         if not self._is_system:
             return 0, "the first allocation that may not be rescheduled (any more) fails the deployment"
         if reverts:
-            return (
-                0,
-                "nothing reschedules the allocations of a system job: the first unhealthy one fails the deployment",
-            )
+            text = "nothing reschedules the allocations of a system job: the first unhealthy one fails the deployment"
+            return 0, text
         return None, (
             "the first unhealthy allocation of a system job makes its deployment failed, but without auto_revert the update goes on; "
             "here it completes with failed nodes"
@@ -223,14 +215,14 @@ class _Update:
 
     def _read_retries(self, progress: int) -> dict[str, Any]:
         """Return how often an allocation that did not start, or became unhealthy, is tried again."""
-        group, spell = self._reschedule, self._spell
+        group = self._reschedule
         if self._is_system:
             for key in group:
                 group.refuse(key, "a system job has no reschedule block")
             return {}
-        attempts, unlimited = group.whole(spell("attempts")), group.flag(spell("unlimited"))
-        delay = _duration(group, spell("delay"), 5 * NS_PER_S) or _RESCHEDULE_DELAY
-        function = group.text(spell("delay_function"), "constant", "exponential", "fibonacci", "") or "exponential"
+        attempts, unlimited = group.whole("attempts"), group.flag("unlimited")
+        delay = _duration(group, "delay", 5 * NS_PER_S) or _RESCHEDULE_DELAY
+        function = group.text("delay_function", "constant", "exponential", "fibonacci", "") or "exponential"
         unlimited = attempts is None if unlimited is None else unlimited
         if not progress:
             group.note_rest("progress_deadline is 0: nothing is rescheduled while the deployment runs")
@@ -239,19 +231,16 @@ class _Update:
         often = "any number of times within progress_deadline" if unlimited else f"{retries:,} times"
         known = "" if group.data else "not given: "
         text = f"{known}an unhealthy allocation is tried again {often}, {write_duration(delay)} later, here on the same node"
-        group.approximate(
-            spell("attempts"),
-            f"{text}, where it serves until the next try has started; nothing else is placed until that begins",
-        )
-        if spell("delay") in group:
-            group.exact(spell("delay"), f"{write_duration(delay)} before each further try")
-        if spell("delay_function") in group:
-            growth = (
-                "the same delay every time" if function == "constant" else f"{function}: here the delay stays the same"
-            )
-            (group.exact if function == "constant" else group.approximate)(spell("delay_function"), growth)
-        if spell("unlimited") in group:
-            group.exact(spell("unlimited"), often)
+        text += ", where it serves until the next try has started; nothing else is placed until that begins"
+        group.approximate("attempts", text)
+        if "delay" in group:
+            group.exact("delay", f"{write_duration(delay)} before each further try")
+        if "delay_function" in group and function == "constant":
+            group.exact("delay_function", "the same delay every time")
+        elif "delay_function" in group:
+            group.approximate("delay_function", f"{function}: here the delay stays the same")
+        if "unlimited" in group:
+            group.exact("unlimited", often)
         group.note_rest("tries are counted over the whole rollout, and their delay doesn't grow")
         if not retries:
             return {}
@@ -260,8 +249,6 @@ class _Update:
     def _note_rest(self, text: str, *keys: str) -> None:
         """Note fields that have no note yet, all or those named."""
         for update in (self._group, self._job):
-            names = {note.field for note in self._reading.notes}
-            for key in [self._spell(key) for key in keys] or list(update):
-                if key in update.data and update.name_of(key) not in names:
-                    over = update is self._job and self._field(key)[0] is not update and not keys
-                    update.no_counterpart(key, "the group's update overrides it" if over else text)
+            for key in [update.spelled(key) for key in keys] or list(update):
+                over = update is self._job and self._stating(key) is not update and not keys
+                update.note_rest("the group's update overrides it" if over else text, [key])

@@ -35,52 +35,45 @@ class JobFile:
         self._scope = Scope(reading, self._data)
         self.is_api = _is_api(self._data)
 
-    def spell(self, key: str) -> str:
-        """Return how the file spells a key of HCL."""
-        return _API_NAMES.get(key, key.title().replace("_", "")) if self.is_api else key
-
-    def job(self) -> Group | None:
-        """Return the job; None, with a problem, if there is none."""
+    def job(self) -> Group:
+        """Return the job, whose fields are called as in HCL."""
         if self.is_api:
-            return Group(self._reading, self.document, ("Job",) if "Job" in self._data else (), name="")
+            path: Path = ("Job",) if "Job" in self._data else ()
+            return Group(self._reading, self.document, path, name="", spell=_spell_for_api)
         path = self._descend(("job",)) if "job" in self._data else ()
         jobs = self._at(path) if path else None
         if not isinstance(jobs, dict) or not jobs:
             allowed = 'a job, as in: job "web" { ... }, {"job": {"web": {...}}} or {"Job": {"TaskGroups": [...]}}'
-            self._reading.problems.append(self.document.problem("no job", (), allowed=allowed))
-            return None
+            raise self._reading.refusal(self.document.problem("no job", (), allowed=allowed))
         names = list(jobs)
         if len(names) > 1:
             problem = self.document.problem("more than one job", (*path, names[1]), allowed="one job in a file")
             self._reading.problems.append(problem)
         return self._group((*path, names[0]), "")
 
-    def group(self, job: Group) -> Group | None:
+    def group(self, job: Group) -> Group:
         """Return the group that is read; all are updated side by side, each by itself."""
         named: dict[str, Group] = {}
-        key = self.spell("group")
         if self.is_api:
-            named = {str(group.data.get("Name", number)): group for number, group in enumerate(job.groups(key))}
-        elif key in job:
-            path = self._descend((*job.path, key))
+            named = {str(group.data.get("Name", number)): group for number, group in enumerate(job.groups("group"))}
+        elif "group" in job:
+            path = self._descend((*job.path, "group"))
             groups = self._at(path)
             names = list(groups) if isinstance(groups, dict) else []
             named = {name: self._group((*path, name), f"group.{name}") for name in names}
         if not named:
-            job.refuse(key, "no group", allowed='a group, as in: group "app" { ... }')
-            return None
-        preferred = [name for name, group in named.items() if self.spell("update") in group]
+            job.refuse("group", "no group", allowed='a group, as in: group "app" { ... }')
+            raise self._reading.refusal()
+        preferred = [name for name, group in named.items() if "update" in group]
         if "group" in self._scope:  # a variable of the file
             return named[(preferred or list(named))[0]]
-        chosen = self._reading.choose("group", list(named), preferred)
-        return None if chosen is None else named[chosen]
+        return named[self._reading.choose("group", list(named), preferred)]
 
     def block(self, group: Group, key: str) -> Group:
         """Return a block within a group."""
-        name = self.spell(key)
-        if self.is_api or name not in group:
-            return group.group(name)
-        return self._group((*group.path, name), group.name_of(name))
+        if self.is_api or key not in group:
+            return group.group(key)
+        return self._group((*group.path, key), group.name_of(key))
 
     def _group(self, path: Path, name: str) -> Group:
         return Group(self._reading, self.document, self._descend(path), evaluate=self._scope.evaluate, name=name)
@@ -96,6 +89,11 @@ class JobFile:
         for part in path:
             value = value[part]
         return value
+
+
+def _spell_for_api(group: Group, key: str) -> str:  # noqa: ARG001 - as every `Spell`
+    """Return how the API spells a key of HCL; its own keys stay as they are."""
+    return key if key[:1].isupper() else _API_NAMES.get(key, key.title().replace("_", ""))
 
 
 def _is_api(data: dict[str, Any]) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
 from simdeploy.dialects.imported import Fidelity, Note, PolicyImport, merge_policy
 from simdeploy.dialects.source import MAX_DEPTH, Document, Source, Tagged
-from simdeploy.errors import InputError, Path, Problem, format_path, listed, nearest, not_among, shorten
+from simdeploy.errors import InputError, Path, Problem, format_path, listed, nearest, not_among, raise_if_any, shorten
 from simdeploy.units import MAX_DURATION_NS, format_duration, parse_duration
 
 # The error rate above which a node serves nothing. For formats whose health checks see dead tasks, but no rates.
@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 # What stands for a value that could not be evaluated: the field counts as not given, and has a note.
 Evaluate = Callable[[Any, "Group", str], Any]
+
+# How the file spells a field's name.
+Spell = Callable[["Group", str], str]
 
 
 @dataclass
@@ -60,8 +63,10 @@ class Reading:
         self.used_variables.add(name)
         return self.variables.get(name)
 
-    def choose(self, variable: str, names: Sequence[str], preferred: Sequence[str] = ()) -> str | None:
+    def choose(self, variable: str, names: Sequence[str], preferred: Sequence[str] = ()) -> str:
         """Return one of several parts of the file: the one that the caller names by a variable, or the first.
+
+        If there is no part of that name, the first is read as well, for all that is wrong with the file.
 
         Parameters
         ----------
@@ -71,13 +76,12 @@ class Reading:
             Those of them that say how to update; the first of them is taken if there are any.
         """
         chosen = self.variable(variable)
-        if chosen is not None:
-            if chosen in names:
-                return chosen
-            self.problems.append(not_among(f"no such {variable}", (variable,), chosen, names))
-            return None
+        if chosen is not None and chosen in names:
+            return chosen
         candidates = preferred or names
-        if len(candidates) > 1:
+        if chosen is not None:
+            self.problems.append(not_among(f"no such {variable}", (variable,), chosen, names))
+        elif len(candidates) > 1:
             how = f"--var {variable}=NAME chooses one of {listed(candidates)}"
             self.note(variable, "approximate", f"{candidates[0]}, the first in the file; {how}")
         return candidates[0]
@@ -86,14 +90,15 @@ class Reading:
         """Return how many nodes there are: the caller's number before the file's; with `why`, there must be one."""
         nodes = self.given_nodes if self.given_nodes is not None else stated
         if nodes is None and why is not None:
-            hint = "pass --nodes N (in Python: nodes=N)"
-            self.problems.append(
-                Problem(f"{why}, and the file doesn't state the number of nodes", file=self.source.file, hint=hint)
+            message, hint = (
+                f"{why}, and the file doesn't state the number of nodes",
+                "pass --nodes N (in Python: nodes=N)",
             )
+            self.problems.append(Problem(message, file=self.source.file, hint=hint))
         return nodes
 
-    def nothing(self, allowed: str) -> None:
-        """Add the problem that nothing of the kind is in the file.
+    def nothing(self, allowed: str) -> InputError:
+        """Return the exception of a file with nothing of the kind.
 
         Raises
         ------
@@ -101,7 +106,12 @@ class Reading:
             If the file can't be parsed.
         """
         _ = self.source.documents
-        self.problems.append(Problem(f"nothing of the kind {self.kind!r}", file=self.source.file, allowed=allowed))
+        return self.refusal(Problem(f"nothing of the kind {self.kind!r}", file=self.source.file, allowed=allowed))
+
+    def refusal(self, *last: Problem) -> InputError:
+        """Return the exception with all problems so far, and last ones."""
+        self.problems += last
+        return InputError(self._all_problems())
 
     def finish(
         self, policy: Mapping[str, Any], orchestrator: Mapping[str, Any] | None, *, nodes: int | None = None
@@ -120,21 +130,27 @@ class Reading:
         InputError
             If there are problems, or a variable of the caller that the file doesn't have.
         """
-        known = sorted(self.used_variables)
-        for name in self.variables:
-            if name not in self.used_variables:
-                allowed = listed(known) if known else "none: nothing that is read depends on a variable"
-                self.problems.append(Problem("no such variable", (name,), allowed=allowed, hint=nearest(name, known)))
-        if self.problems:
-            raise InputError(self.problems)
+        raise_if_any(self._all_problems())
         merged = merge_policy(policy, orchestrator)
         under = {"nodes": self.given_nodes, "variables": dict(self.variables)}
         notes = tuple(self.notes)
         return PolicyImport(self.kind, merged, dict(orchestrator or {}), notes, nodes, self.source.file, under)
 
+    def _all_problems(self) -> list[Problem]:
+        """Return the problems, at last those of variables that nothing has asked for."""
+        known = sorted(self.used_variables)
+        allowed = listed(known) if known else "none: nothing that is read depends on a variable"
+        return self.problems + [
+            Problem("no such variable", (name,), allowed=allowed, hint=nearest(name, known))
+            for name in self.variables
+            if name not in self.used_variables
+        ]
+
 
 class Group:
     """A mapping of the file, whose fields are read by name; every getter returns None where the field is not given.
+
+    One that the file doesn't have is empty, and notes in it are on defaults.
 
     A value that depends on something outside the file (`Tagged`, or what `evaluate` says so of) gets the note "not
     evaluated" and counts as not given. A bad value is a problem with line and field, and counts as not given too.
@@ -146,6 +162,8 @@ class Group:
         `Group.not_evaluated` and returns None.
     name : str, optional
         How notes call the group; default: its path.
+    spell : callable, optional
+        ``spell(group, key)`` returns how the file spells a field's name; default: as it is.
     """
 
     def __init__(
@@ -156,15 +174,18 @@ class Group:
         *,
         evaluate: Evaluate | None = None,
         name: str | None = None,
+        spell: Spell | None = None,
     ) -> None:
         self.reading = reading
         self.document = document
         self.path = path
         self._evaluate = evaluate
+        self._spell = spell
         self._name = format_path(path) if name is None else name
         data: Any = document.data
         for part in path:
-            data = data[part]
+            is_there = isinstance(data, dict) and part in data
+            data = data[part] if is_there or (isinstance(data, list) and isinstance(part, int)) else None
         self.data: dict[str, Any] = data if isinstance(data, dict) else {}
         if isinstance(data, Tagged):
             reading.note(self._name, "not evaluated", _unknown(data), document.line(path))
@@ -172,48 +193,58 @@ class Group:
             self._refuse(None, "not a group of keys", data, "keys with values")
 
     def __contains__(self, key: str) -> bool:
-        return self.data.get(key) is not None
+        return self.data.get(self.spelled(key)) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.data)
 
-    def name_of(self, key: str) -> str:
+    def spelled(self, key: str) -> str:
+        """Return a field's name as the file spells it."""
+        return key if self._spell is None else self._spell(self, key)
+
+    def name_of(self, spelled: str) -> str:
         """Return a field's name for notes."""
-        return f"{self._name}.{key}" if self._name else key
+        return f"{self._name}.{spelled}" if self._name else spelled
 
     def spelling(self, *names: str) -> str:
         """Return which of several spellings of a field's name occurs; the first if none does."""
-        return next((name for name in names if name in self), names[0])
+        return next((name for name in names if self.data.get(name) is not None), names[0])
 
     # -- notes -------------------------------------------------------------------------------------
 
-    def exact(self, key: str, text: str) -> None:
-        """Note that a field maps exactly; if it isn't given, that its default does."""
-        self._note(key, "exact", text)
+    def exact(self, key: str, text: str, *, default: str = "") -> None:
+        """Note that a field maps exactly; if it isn't given, that its default does, which is said before the text."""
+        self._note(self.spelled(key), "exact", text, default)
 
-    def approximate(self, key: str, text: str) -> None:
-        """Note that a field maps approximately, and how."""
-        self._note(key, "approximate", text)
+    def approximate(self, key: str, text: str, *, default: str = "") -> None:
+        """Note that a field, or its default, maps approximately, and how."""
+        self._note(self.spelled(key), "approximate", text, default)
 
     def no_counterpart(self, key: str, text: str) -> None:
         """Note that a field has no counterpart."""
-        self._note(key, "none", text)
+        self._note(self.spelled(key), "none", text)
+
+    def no_counterparts(self, texts: Mapping[str, str]) -> None:
+        """Note of each of some fields that it has no counterpart, if it is given."""
+        for key, text in texts.items():
+            if key in self:
+                self.no_counterpart(key, text)
 
     def not_evaluated(self, key: str, text: str) -> None:
         """Note that a field's value was not evaluated; what maps exactly or approximately after that is what is assumed instead."""
-        if self.name_of(key) not in self.reading.unknown:
-            self._note(key, "not evaluated", text)
+        if self.name_of(self.spelled(key)) not in self.reading.unknown:
+            self._note(self.spelled(key), "not evaluated", text)
 
-    def note_rest(self, text: str = "not simulated") -> None:
-        """Note that every field of this group without a note has no counterpart."""
-        for key in self.data:
-            if self.name_of(key) not in self.reading.noted:
-                self.no_counterpart(key, text)
+    def note_rest(self, text: str = "not simulated", keys: Iterable[str] | None = None) -> None:
+        """Note that every field of this group, or those of them in `keys`, has no counterpart unless it has a note."""
+        for key in list(self.data) if keys is None else keys:
+            if key in self.data and self.name_of(key) not in self.reading.noted:
+                self._note(key, "none", text)
 
-    def _note(self, key: str, fidelity: Fidelity, text: str) -> None:
+    def _note(self, key: str, fidelity: Fidelity, text: str, default: str = "") -> None:
         line = self.document.line((*self.path, key)) if key in self.data else None
-        if key not in self and not text.startswith("not given"):
-            text = f"not given: {text}"
+        if self.data.get(key) is None and not text.startswith("not given"):
+            text = f"not given: {default}{text}"
         name = self.name_of(key)
         if name in self.reading.unknown and fidelity != "none":
             self.reading.assume(name, text)
@@ -224,7 +255,7 @@ class Group:
 
     def value(self, key: str) -> Any:
         """Return a field's value as it is, evaluated if it has to be."""
-        value = self.data.get(key)
+        value = self.data.get(self.spelled(key))
         if value is None:
             return None
         if self._evaluate is not None:
@@ -308,9 +339,8 @@ class Group:
 
     def group(self, key: str) -> Group:
         """Return a field that is a group of keys; an empty one if it is not given."""
-        if self.data.get(key) is None:
-            return _Absent(self, key)
-        return Group(self.reading, self.document, (*self.path, key), evaluate=self._evaluate, name=self.name_of(key))
+        spelled = self.spelled(key)
+        return self._inner(self.name_of(spelled), spelled)
 
     def items(self, key: str) -> list[Any]:
         """Return a field that is a list; an empty one if it is not given."""
@@ -324,38 +354,23 @@ class Group:
 
     def groups(self, key: str) -> list[Group]:
         """Return the groups in a list of groups."""
-        return [
-            Group(
-                self.reading,
-                self.document,
-                (*self.path, key, number),
-                evaluate=self._evaluate,
-                name=f"{self.name_of(key)}[{number}]",
-            )
-            for number in range(len(self.items(key)))
-        ]
+        spelled = self.spelled(key)
+        name = self.name_of(spelled)
+        return [self._inner(f"{name}[{number}]", spelled, number) for number in range(len(self.items(key)))]
+
+    def _inner(self, name: str, *below: str | int) -> Group:
+        path = (*self.path, *below)
+        return Group(self.reading, self.document, path, evaluate=self._evaluate, name=name, spell=self._spell)
 
     def refuse(self, key: str, message: str, *, allowed: str | None = None, hint: str | None = None) -> None:
         """Add a problem with a field's value."""
-        self._refuse(key, message, self.data.get(key), allowed, hint)
+        self._refuse(key, message, self.data.get(self.spelled(key)), allowed, hint)
 
     def _refuse(
         self, key: str | None, message: str, found: object, allowed: str | None = None, hint: str | None = None
     ) -> None:
-        path = self.path if key is None else (*self.path, key)
+        path = self.path if key is None else (*self.path, self.spelled(key))
         self.reading.problems.append(self.document.problem(message, path, found=found, allowed=allowed, hint=hint))
-
-
-class _Absent(Group):
-    """A group that the file doesn't have; its notes are on defaults."""
-
-    def __init__(self, parent: Group, key: str) -> None:
-        self.reading = parent.reading
-        self.document = parent.document
-        self.path = (*parent.path, key)
-        self._evaluate = None
-        self._name = parent.name_of(key)
-        self.data = {}
 
 
 def or_else(value: T | None, default: T) -> T:

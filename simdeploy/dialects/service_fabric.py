@@ -28,17 +28,14 @@ if TYPE_CHECKING:
     from simdeploy.dialects.source import Source
     from simdeploy.errors import Path
 
-_GROUPS = (
-    "monitoringpolicy",
-    "rollingupgrademonitoringpolicy",
-    "applicationhealthpolicy",
-    "defaultservicetypehealthpolicy",
-)
+_MONITORING = ("monitoringpolicy", "rollingupgrademonitoringpolicy")
+_GROUPS = (*_MONITORING, "applicationhealthpolicy", "defaultservicetypehealthpolicy")
 _TIMES = ("healthcheckwaitduration", "healthcheckstableduration", "healthcheckretrytimeout", "upgradedomaintimeout")
 _UNIT = re.compile(r"(inmilliseconds|inseconds|seconds|sec)$")
 _TIMESPAN = re.compile(r"(?:(\d{1,8})\.)?(\d{1,2}):(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)")
 _ISO = re.compile(r"P(?:(\d{1,8})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,12}(?:\.\d{1,9})?)S)?)?")
 _PARAMETER = re.compile(r"\[parameters\('(\w+)'\)\]")
+_MS_NS = 10**6
 _INFINITE = 4_294_967_295  # how 32 bits write it
 _DEEPEST = 6
 _DOMAINS = 5  # of a cluster as Azure makes it
@@ -57,8 +54,7 @@ def read(reading: Reading) -> PolicyImport:
         path = _search(document.data)
         if path is not None:
             return _read_upgrade(reading, _Parameters(Group(reading, document, path, evaluate=_evaluate)))
-    reading.nothing("upgrade parameters such as HealthCheckStableDurationSec, or a MonitoringPolicy")
-    return reading.finish({}, {})
+    raise reading.nothing("upgrade parameters such as HealthCheckStableDurationSec, or a MonitoringPolicy")
 
 
 def _search(data: Any) -> Path | None:
@@ -66,7 +62,7 @@ def _search(data: Any) -> Path | None:
     level: list[tuple[Path, Any]] = [((), data)]
     for _ in range(_DEEPEST):
         for path, one in level:
-            if isinstance(one, dict) and any(_plain(key) in (*_GROUPS[:2], *_TIMES) for key in one):
+            if isinstance(one, dict) and any(_plain(key) in (*_MONITORING, *_TIMES) for key in one):
                 return path
         level = [((*path, key), inner) for path, one in level for key, inner in _parts(one)]
     return None
@@ -108,7 +104,8 @@ class _Parameters:
             return default_ns
         ns = _read_duration(key, value)
         if ns is None:
-            group.refuse(key, "not a duration", allowed=f'"0:02:00", "PT2M"{_allowed(key)}')
+            number = {None: "", _MS_NS: ", a number of milliseconds", NS_PER_S: ", a number of seconds"}[_unit_ns(key)]
+            group.refuse(key, "not a duration", allowed=f'"0:02:00", "PT2M"{number}')
             return default_ns
         return None if ns > MAX_DURATION_NS else ns
 
@@ -116,14 +113,9 @@ class _Parameters:
 def _read_duration(key: str, value: Any) -> int | None:
     """Return a duration in any form of the tools; None if it is none."""
     text = "" if isinstance(value, bool) else str(value).strip()
-    unit = _UNIT.search(key.lower())
-    if text.isascii() and text.isdecimal() and unit is not None and len(text) <= 20:
-        number = int(text)
-        return (
-            MAX_DURATION_NS + 1
-            if number == _INFINITE
-            else number * (10**6 if unit[1] == "inmilliseconds" else NS_PER_S)
-        )
+    unit_ns = _unit_ns(key)
+    if text.isascii() and text.isdecimal() and unit_ns is not None and len(text) <= 20:
+        return MAX_DURATION_NS + 1 if int(text) == _INFINITE else int(text) * unit_ns
     match = _TIMESPAN.fullmatch(text) or _ISO.fullmatch(text)
     if match is None or not any(match.groups()):
         return None
@@ -131,9 +123,12 @@ def _read_duration(key: str, value: Any) -> int | None:
     return ((days * 24 + hours) * 60 + minutes) * 60 * NS_PER_S + int(Fraction(match[4] or 0) * NS_PER_S)
 
 
-def _allowed(key: str) -> str:
+def _unit_ns(key: str) -> int | None:
+    """Return the unit of a number, which a parameter has in its name; None if it has none."""
     unit = _UNIT.search(key.lower())
-    return "" if unit is None else ", a number of " + ("milliseconds" if unit[1] == "inmilliseconds" else "seconds")
+    if unit is None:
+        return None
+    return _MS_NS if unit[1] == "inmilliseconds" else NS_PER_S
 
 
 # -- what they mean --------------------------------------------------------------------------------
@@ -213,10 +208,8 @@ def _read_times(parameters: _Parameters, switches: dict[str, Any]) -> dict[str, 
     wait_ns = or_else(parameters.duration("HealthCheckWaitDuration", 0), 0)
     stable_ns = or_else(parameters.duration("HealthCheckStableDuration", 120 * NS_PER_S), 0)
     retry_ns = parameters.duration("HealthCheckRetryTimeout", 600 * NS_PER_S)
-    domain_ns, upgrade_ns = (
-        parameters.duration("UpgradeDomainTimeout", None),
-        parameters.duration("UpgradeTimeout", None),
-    )
+    domain_ns = parameters.duration("UpgradeDomainTimeout", None)
+    upgrade_ns = parameters.duration("UpgradeTimeout", None)
     watch_ns = MAX_DURATION_NS if retry_ns is None else wait_ns + retry_ns + stable_ns
     observed = f"a node must be healthy for {write_duration(wait_ns + stable_ns)} without interruption (wait and stable duration)"
     for name in ("HealthCheckWaitDuration", "HealthCheckStableDuration"):
@@ -248,9 +241,11 @@ def _read_health(parameters: _Parameters, nodes: int | None) -> dict[str, Any]:
     group, key = parameters.find("MaxPercentUnhealthyDeployedApplications")
     percent = or_else(group.whole(key, 0, 100), 0)
     if nodes is None or percent == 0:
-        group.exact(key, "no node may be unhealthy") if percent == 0 else group.approximate(
-            key, f"at most {percent} % of the nodes may be unhealthy, rounded up only if their number is given"
-        )
+        text = f"at most {percent} % of the nodes may be unhealthy, rounded up only if their number is given"
+        if percent == 0:
+            group.exact(key, "no node may be unhealthy")
+        else:
+            group.approximate(key, text)
         return {"max_failed_nodes_percent": percent}
     most = math.ceil(Fraction(percent * nodes, 100))
     group.exact(key, f"{percent} % of {nodes:,} nodes, rounded up: {most:,} may be unhealthy")

@@ -33,6 +33,10 @@ class Tagged:
         return f"{self.tag} {self.value}"
 
 
+class Unknown(Exception):  # noqa: N818 - it is no error of the file's
+    """A value that the file alone doesn't state; the text says why."""
+
+
 @dataclass(frozen=True)
 class Document:
     """One document of a file."""
@@ -139,9 +143,8 @@ class _Builder:
     def _value(self, node: yaml.Node, path: Path) -> Any:
         self._n_values += 1
         if self._n_values > MAX_VALUES or len(path) > MAX_DEPTH:
-            many = (
-                f"more than {MAX_VALUES:,} values" if self._n_values > MAX_VALUES else f"nested deeper than {MAX_DEPTH}"
-            )
+            is_long = self._n_values > MAX_VALUES
+            many = f"more than {MAX_VALUES:,} values" if is_long else f"nested deeper than {MAX_DEPTH}"
             raise InputError(Problem(many, path[:3], file=self._source.file, line=node.start_mark.line + 1))
         if isinstance(node, yaml.MappingNode):
             data: Any = self._mapping(node, path)

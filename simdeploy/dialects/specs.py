@@ -50,43 +50,36 @@ def policy_from_spec(spec: Spec, *, interval_ns: int) -> Policy:
             "success_threshold": health_check.effective("success_threshold"),
             "failure_threshold": health_check.effective("failure_threshold"),
         }
-    return Policy(
-        dialect=spec.dialect,
-        strategy=spec.strategy,
-        max_parallel=spec.effective("max_parallel"),
-        canary_count=spec.canary_count or 0,
-        canary_percent=spec.canary_percent or 0,
-        auto_promote=spec.effective("auto_promote"),
-        deadline_ns=health_check.deadline_ns,
-        max_error_rate=_exact_or_none(health_check.max_error_rate),
-        max_failed_nodes=spec.max_failed_nodes,
-        max_failed_nodes_percent=_exact_or_none(spec.max_failed_nodes_percent),
-        no_auto_rollback=spec.effective("no_auto_rollback"),
-        gate=_gate_terms(health_check.gate),
-        **healthy,
-    )
+    return Policy(max_parallel=spec.effective("max_parallel"), **_common_terms(spec, health_check), **healthy)
+
+
+def _common_terms(spec: Spec, check: HealthCheck | RolloutHealthCheck | GeneralHealthCheck) -> dict[str, Any]:
+    """Return the fields of a policy that all dialects state in the same way."""
+    return {
+        "dialect": spec.dialect,
+        "strategy": spec.strategy,
+        "canary_count": spec.canary_count or 0,
+        "canary_percent": spec.canary_percent or 0,
+        "auto_promote": spec.effective("auto_promote"),
+        "deadline_ns": check.deadline_ns,
+        "max_error_rate": _exact_or_none(check.max_error_rate),
+        "max_failed_nodes": spec.max_failed_nodes,
+        "max_failed_nodes_percent": _exact_or_none(spec.max_failed_nodes_percent),
+        "no_auto_rollback": spec.effective("no_auto_rollback"),
+        "gate": _gate_terms(check.gate),
+    }
 
 
 def _policy_from_general(spec: GeneralSpec, interval_ns: int) -> Policy:
     check = spec.health_check or GeneralHealthCheck()
     by_windows = check.success_threshold is not None
     return Policy(
-        dialect="general",
-        strategy=spec.strategy,
+        **_common_terms(spec, check),
         max_parallel=_amount(spec.max_parallel) or 0,
-        canary_count=spec.canary_count or 0,
-        canary_percent=spec.canary_percent or 0,
-        auto_promote=spec.effective("auto_promote"),
-        deadline_ns=check.deadline_ns,
         interval_ns=duration_ns(check.interval) or interval_ns,
-        max_error_rate=_exact_or_none(check.max_error_rate),
         min_healthy_ns=None if by_windows else duration_ns(check.min_healthy_time) or 0,
         success_threshold=check.success_threshold,
         failure_threshold=check.failure_threshold,
-        max_failed_nodes=spec.max_failed_nodes,
-        max_failed_nodes_percent=_exact_or_none(spec.max_failed_nodes_percent),
-        no_auto_rollback=spec.effective("no_auto_rollback"),
-        gate=_gate_terms(check.gate),
         waves=tuple(_wave_terms(entry) for entry in spec.waves or ()),
         zone_by_zone=bool(spec.zone_by_zone),
         zone_bake_ns=duration_ns(spec.zone_bake_time),

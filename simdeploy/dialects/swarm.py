@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from simdeploy.dialects.source import Document, Source
 
 _PLACE = re.compile(r"\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])([^}]*))?\})")
+_OF_NO_ROLLBACK = {
+    **dict.fromkeys(("failure_action", "monitor", "max_failure_ratio"), "a rollback is not watched"),
+    "order": "a node that rolls back is out of service meanwhile",
+}
 _MONITOR_NS = 5 * NS_PER_S
 _DEADLINE_NS = 24 * 3600 * NS_PER_S
 
@@ -36,22 +40,18 @@ def read(reading: Reading) -> PolicyImport:
     """Read the service that the variable `service` names, or the first that says how to update."""
     document = next((one for one in reading.source.groups if _services(one)), None)
     if document is None:
-        reading.nothing("a stack file with services")
-        return reading.finish({}, {})
+        raise reading.nothing("a stack file with services")
     services = _services(document)
     deploying = [name for name, one in services.items() if isinstance(one.get("deploy"), dict)]
     updating = [name for name in deploying if services[name]["deploy"].get("update_config")]
     name = reading.choose("service", list(services), updating or deploying)
-    if name is None:
-        return reading.finish({}, {})
     deploy = Group(reading, document, ("services", name), evaluate=_evaluate).group("deploy")
     replicas = _read_replicas(deploy)
     policy, on_failure = _read_update(deploy.group("update_config"))
     policy |= _read_rollback(deploy.group("rollback_config"), used=on_failure == "rollback")
-    if "restart_policy" in deploy:
-        deploy.no_counterpart(
-            "restart_policy", "a task that failed has failed, whether its slot is started again or not"
-        )
+    deploy.no_counterparts(
+        {"restart_policy": "a task that failed has failed, whether its slot is started again or not"}
+    )
     reading.note("fleet.order", "approximate", "Swarm takes slots in no particular order; a fleet's order is its own")
     return reading.finish(
         {"strategy": "rolling", **policy, "no_auto_rollback": None if on_failure == "rollback" else True},
@@ -89,10 +89,8 @@ def _read_update(config: Group) -> tuple[dict[str, Any], str]:
     action = or_else(config.text("failure_action", "pause", "continue", "rollback"), "pause")
     config.exact("failure_action", f"too many failures: {action}")
     monitor_ns = or_else(config.duration("monitor") or None, _MONITOR_NS)
-    config.approximate(
-        "monitor",
-        f"a task that ends, or serves nothing, within {write_duration(monitor_ns)} after its start has failed",
-    )
+    text = f"a task that ends, or serves nothing, within {write_duration(monitor_ns)} after its start has failed"
+    config.approximate("monitor", text)
     ratio = or_else(config.number("max_failure_ratio", 0, 1), 0.0)
     if action == "continue":
         config.exact("max_failure_ratio", "without effect: the update goes on despite failures")
@@ -126,16 +124,10 @@ def _read_rollback(config: Group, *, used: bool) -> dict[str, Any]:
         return {}
     parallelism = or_else(config.whole("parallelism"), 1)
     delay_ns = or_else(config.duration("delay"), 0)
-    config.approximate(
-        "parallelism",
-        f"{parallelism:,} nodes at a time, each time waiting for all of them" if parallelism else "all nodes at once",
-    )
+    text = f"{parallelism:,} nodes at a time, each time waiting for all of them" if parallelism else "all nodes at once"
+    config.approximate("parallelism", text)
     config.approximate("delay", f"{write_duration(delay_ns)} between these groups of nodes")
-    for key in ("failure_action", "monitor", "max_failure_ratio"):
-        if key in config:
-            config.no_counterpart(key, "a rollback is not watched")
-    if "order" in config:
-        config.no_counterpart("order", "a node that rolls back is out of service meanwhile")
+    config.no_counterparts(_OF_NO_ROLLBACK)
     config.note_rest()
     return {
         "rollback_parallel": parallelism or "100%",

@@ -19,7 +19,7 @@ from simdeploy.api import (
 from simdeploy.api.spec import SPEC_TYPES, api_spec
 from simdeploy.api.values import MAX_COUNT
 from simdeploy.dialects.general_form import from_general, to_general
-from simdeploy.errors import InputError, Problem, format_path, nearest, shorten
+from simdeploy.errors import Problem, format_path, nearest, raise_if_any, shorten
 from simdeploy.rules.waves import DEFAULT_WAVE_PERCENT
 from simdeploy.units import MAX_DURATION_NS, format_duration, short_duration
 
@@ -104,8 +104,7 @@ def translate_spec(
         problems.append(Problem("unknown dialect", found=shorten(dialect), allowed=allowed, hint=hint))
     if nodes < 1:
         problems.append(Problem("the fleet has no nodes", ("nodes",), found=shorten(nodes), allowed="1 or more"))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     if spec.dialect == dialect:
         gate = name_gate(spec)
         return Translation(spec, (f"{gate}; omitted from the API spec",) if gate else ())
@@ -162,14 +161,9 @@ class _Translator:
     def to_rollout(self, spec: DeploymentSpec) -> Translation:
         if spec.strategy == "immediate":
             return self._end(RolloutSpec(**self._common))
-        health_check = spec.health_check or HealthCheck()
-        return self._end(
-            RolloutSpec(
-                **self._common,
-                max_parallel=self._percent(spec.effective("max_parallel")),
-                health_check=self._windows(health_check),
-            )
-        )
+        max_parallel = self._percent(spec.effective("max_parallel"))
+        health_check = self._windows(spec.health_check or HealthCheck())
+        return self._end(RolloutSpec(**self._common, max_parallel=max_parallel, health_check=health_check))
 
     def _percent(self, wanted: int) -> int:
         nodes = self._nodes
@@ -216,14 +210,9 @@ class _Translator:
     def to_deployment(self, spec: RolloutSpec) -> Translation:
         if spec.strategy == "immediate":
             return self._end(DeploymentSpec(**self._common))
-        health_check = spec.health_check or RolloutHealthCheck()
-        return self._end(
-            DeploymentSpec(
-                **self._common,
-                max_parallel=self._count(spec.effective("max_parallel") or DEFAULT_WAVE_PERCENT),
-                health_check=self._time(health_check),
-            )
-        )
+        max_parallel = self._count(spec.effective("max_parallel") or DEFAULT_WAVE_PERCENT)
+        health_check = self._time(spec.health_check or RolloutHealthCheck())
+        return self._end(DeploymentSpec(**self._common, max_parallel=max_parallel, health_check=health_check))
 
     def _count(self, percent: int) -> int:
         if percent == 100:

@@ -6,13 +6,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic import BeforeValidator, Field, create_model
 
 from simdeploy.api.values import Kind, Refused
-from simdeploy.errors import InputError, Problem, shorten
-from simdeploy.scenario.section import Section, optional, validation_error
+from simdeploy.errors import InputError, Problem, raise_if_any, shorten
+from simdeploy.scenario.section import ReadBy, Section, optional, validation_error
 from simdeploy.scenario.values import SHARED, duration_ns, hour_suspicions, read_list
 from simdeploy.world.change_windows import DAY_NS, DAYS, ChangeWindow, is_always_open
 
@@ -34,32 +32,19 @@ def _read_day(value: object) -> int:
 _DAY = Kind(", ".join(DAYS), _read_day, {"type": "string", "enum": list(DAYS)})
 
 
-class _DayList:
-    """Days of the week, each once, as pydantic metadata."""
+def _read_days(raw: object) -> tuple[int, ...]:
+    if isinstance(raw, list) and not raw:
+        raise InputError(Problem("no day: the window never opens", found="[]", allowed="at least one day"))
+    if isinstance(raw, str):
+        hint = f"write [{raw}]" if raw in DAYS else None
+        raise InputError(Problem("not a list", found=shorten(raw), allowed="a list of days", hint=hint))
+    days: tuple[int, ...] = read_list(_DAY, raw)
+    repeated = [place for place, day in enumerate(days) if day in days[:place]]
+    raise_if_any([Problem("duplicate day", (place,), found=DAYS[days[place]]) for place in repeated])
+    return tuple(sorted(days))
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._validate)
 
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"type": "array", "items": dict(_DAY.schema), "minItems": 1, "uniqueItems": True}
-
-    @staticmethod
-    def _validate(raw: object) -> tuple[int, ...]:
-        if isinstance(raw, list) and not raw:
-            raise validation_error([Problem("no day: the window never opens", found="[]", allowed="at least one day")])
-        if isinstance(raw, str):
-            hint = f"write [{raw}]" if raw in DAYS else None
-            raise validation_error([Problem("not a list", found=shorten(raw), allowed="a list of days", hint=hint)])
-        try:
-            days: tuple[int, ...] = read_list(_DAY, raw)
-        except InputError as error:
-            raise validation_error(error.problems) from None
-        repeated = [place for place, day in enumerate(days) if day in days[:place]]
-        if repeated:
-            raise validation_error([Problem("duplicate day", (place,), found=DAYS[days[place]]) for place in repeated])
-        return tuple(sorted(days))
+_DAY_LIST = ReadBy(_read_days, {"type": "array", "items": dict(_DAY.schema), "minItems": 1, "uniqueItems": True})
 
 
 def _time_of_day(*, is_end: bool) -> Kind:
@@ -99,7 +84,7 @@ else:
         "ChangeWindowSection",
         __base__=Section,
         __doc__="Hours in which nodes may be dispatched.",
-        days=(Annotated[tuple, _DayList()] | None, optional(None, "Days on which it opens; default: all.")),
+        days=(Annotated[tuple, _DAY_LIST] | None, optional(None, "Days on which it opens; default: all.")),
         **{"from": (_From, Field(description="When it opens, since midnight."))},
         to=(_To, Field(description="When it closes, since midnight; the next day if that is not after `from`.")),
     )
@@ -107,14 +92,11 @@ else:
 
 def _not_empty(raw: object) -> object:
     if isinstance(raw, list) and not raw:
-        message = "no window ever opens, so that nothing can be dispatched"
-        raise validation_error(
-            [
-                Problem(
-                    message, found="[]", allowed="at least one window", hint="leave out the key to dispatch at any time"
-                )
-            ]
+        message, hint = (
+            "no window ever opens, so that nothing can be dispatched",
+            "leave out the key to dispatch at any time",
         )
+        raise validation_error([Problem(message, found="[]", allowed="at least one window", hint=hint)])
     return raw
 
 

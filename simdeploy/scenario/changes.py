@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import reduce
 from typing import Any, NamedTuple
 
-from simdeploy.errors import InputError, Path, Problem, format_path, nearest, raise_if_any
+from simdeploy.errors import InputError, Path, Problem, collect, format_path, nearest, raise_if_any
 from simdeploy.scenario.json_schema import key_default, key_schema, known_keys, may_add_keys, shared_schema
 
 _INDEX = re.compile(r"\[(\d+)\]")
@@ -27,10 +27,8 @@ def set_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
     own: dict[int, Any] = {}  # by id, what was copied already
     problems: list[Problem] = []
     for path, value in values.items():
-        try:
+        with collect(problems):
             _set(changed, _with_dots(path), value, own)
-        except InputError as error:
-            problems += error.problems
     raise_if_any(problems)
     return changed
 

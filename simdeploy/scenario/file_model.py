@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, PlainValidator
 
 from simdeploy.api.values import choice
 from simdeploy.errors import Problem, shorten
+from simdeploy.scenario import values
 from simdeploy.scenario.change_windows_section import ChangeWindows
 from simdeploy.scenario.fleet_section import FleetSection, OrNone, none_field
 from simdeploy.scenario.laws import DurationLaw
 from simdeploy.scenario.orchestrator_section import OrchestratorSection
+from simdeploy.scenario.parts import DeploymentType
 from simdeploy.scenario.release_section import Kinds
 from simdeploy.scenario.requirements_section import RequirementSection
 from simdeploy.scenario.section import Section, optional, validation_error
-from simdeploy.scenario.values import (
-    Amount,
-    DurationNs,
-    Format,
-    Instant,
-    IntervalNs,
-    Name,
-    Probability,
-    Prose,
-    Unit,
-    Version,
-)
-
-_TYPES = ("update", "create", "restart", "rollback", "stop")
+from simdeploy.world.operator import Action
 
 
 def _read_policies(raw: object) -> dict[str, Any]:
     if not isinstance(raw, dict):
-        raise validation_error(
-            [Problem("not policies", found=shorten(raw), allowed="names, each with a deployment spec")]
-        )
+        allowed = "names, each with a deployment spec"
+        raise validation_error([Problem("not policies", found=shorten(raw), allowed=allowed)])
     if not raw:
         raise validation_error([Problem("no policy", allowed="at least one, a name with a deployment spec")])
     return raw
@@ -48,10 +36,8 @@ Policies = Annotated[dict[str, Any], PlainValidator(_read_policies)]
 class ActSection(Section):
     """An action at a given time."""
 
-    at: DurationNs = Field(description="Time after the start.")
-    do: Annotated[Literal["pause", "resume", "promote", "cancel"], choice("pause", "resume", "promote", "cancel")] = (
-        Field(description="Action.")
-    )
+    at: values.DurationNs = Field(description="Time after the start.")
+    do: Annotated[Action, choice(*get_args(Action))] = Field(description="Action.")
 
 
 class OperatorSection(Section):
@@ -60,10 +46,10 @@ class OperatorSection(Section):
     promote_after: DurationLaw = optional(
         "0s", "Time from the last resolved canary to the operator's decision, without auto_promote."
     )
-    notices_defect: Probability = optional(
+    notices_defect: values.Probability = optional(
         0, "Probability that a visible defect in the canaries is noticed and the rollout cancelled."
     )
-    rejects_good: Probability = optional(0, "Probability that a rollout without a visible defect is cancelled.")
+    rejects_good: values.Probability = optional(0, "Probability that a rollout without a visible defect is cancelled.")
     escape_detection: DurationLaw = optional("1h", "Time until a completed defective release is noticed.")
     script: Annotated[list[ActSection] | None, OrNone] = none_field("Actions at given times after the start.")
     change_windows: Annotated[ChangeWindows | None, OrNone] = none_field(
@@ -74,49 +60,47 @@ class OperatorSection(Section):
 class HealthSection(Section):
     """Health check defaults."""
 
-    interval: IntervalNs = optional("10s", "Evaluation window, if the policy's dialect states none.")
+    interval: values.IntervalNs = optional("10s", "Evaluation window, if the policy's dialect states none.")
 
 
 class DeploymentSection(Section):
     """Identity shown in the deployment object."""
 
-    type: Annotated[Literal["update", "create", "restart", "rollback", "stop"], choice(*_TYPES)] = optional(
-        "update", "Type of the deployment."
-    )
-    job_id: Name = optional("sensor-pipeline", "Job ID.")
-    job_type: Name = optional("daemon", "The job's type.")
-    namespace: Name = optional("default", "The job's namespace.")
-    from_version: Version | None = optional(
+    type: Annotated[DeploymentType, choice(*get_args(DeploymentType))] = optional("update", "Type of the deployment.")
+    job_id: values.Name = optional("sensor-pipeline", "Job ID.")
+    job_type: values.Name = optional("daemon", "The job's type.")
+    namespace: values.Name = optional("default", "The job's namespace.")
+    from_version: values.Version | None = optional(
         None, "Version before; default by type: create 0, update 1, rollback 2, restart and stop 1."
     )
-    to_version: Version | None = optional(
+    to_version: values.Version | None = optional(
         None, "Version after; default by type: one more; rollback one less; restart and stop the same."
     )
-    created_at: Instant = optional("2026-01-01T00:00:00Z", "Start of the rollout, RFC 3339.")
+    created_at: values.Instant = optional("2026-01-01T00:00:00Z", "Start of the rollout, RFC 3339.")
 
 
 class CostsSection(Section):
     """Money or points per unit."""
 
-    failed_request: Amount = optional(0, "Per excess failed request.")
-    unavailable_node_hour: Amount = optional(0, "Per excess node-hour out of service.")
-    lost_request: Amount | None = optional(
+    failed_request: values.Amount = optional(0, "Per excess failed request.")
+    unavailable_node_hour: values.Amount = optional(0, "Per excess node-hour out of service.")
+    lost_request: values.Amount | None = optional(
         None,
         "Per excess lost request; default: failed_request, or 0 if unavailable_node_hour has a price, which pays for the same.",
     )
-    shed_request: Amount | None = optional(None, "Per excess shed request; default: failed_request.")
-    hour_of_delay: Amount = optional(0, "Per hour of makespan.")
-    false_alarm: Amount = optional(0, "Per stopped good release.")
-    escape: Amount = optional(0, "Per completed defective release.")
-    unit: Unit = optional("", "Unit shown after every amount, such as EUR or points.")
+    shed_request: values.Amount | None = optional(None, "Per excess shed request; default: failed_request.")
+    hour_of_delay: values.Amount = optional(0, "Per hour of makespan.")
+    false_alarm: values.Amount = optional(0, "Per stopped good release.")
+    escape: values.Amount = optional(0, "Per completed defective release.")
+    unit: values.Unit = optional("", "Unit shown after every amount, such as EUR or points.")
 
 
 class ScenarioFile(Section):
     """A scenario: the circumstances of a rollout, and the policies to try."""
 
-    simdeploy: Format = optional(1, "Version of this format.")
-    name: Name = Field(description="The scenario's name.")
-    description: Prose = optional("", "Purpose of the scenario.")
+    simdeploy: values.Format = optional(1, "Version of this format.")
+    name: values.Name = Field(description="The scenario's name.")
+    description: values.Prose = optional("", "Purpose of the scenario.")
     fleet: FleetSection = Field(description="The nodes and how they behave.")
     release: Kinds = optional(
         {"good": {"probability": 1}}, "Kinds of release that the new version may be: name -> kind."

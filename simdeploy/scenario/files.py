@@ -77,9 +77,8 @@ class Files:
 
 def _briefly(problem: Problem) -> Problem:
     """Return a problem with records that shows nothing of what is in them: it may be another file."""
-    return replace(
-        problem, path=(), found=None, hint="simdeploy calibrate says more of records" if problem.found else None
-    )
+    hint = "simdeploy calibrate says more of records" if problem.found else None
+    return replace(problem, path=(), found=None, hint=hint)
 
 
 def first_word(text: str) -> str:
@@ -95,7 +94,6 @@ def first_word(text: str) -> str:
 
 def without_contents(problem: Problem) -> Problem:
     """Return a problem that shows at most one word of the file's contents."""
-    is_quoted = problem.found is not None and problem.found[0] in "'\"[{"
-    return replace(
-        problem, found=first_word(problem.found.strip("'\"")) if is_quoted and problem.found else problem.found
-    )
+    if problem.found is None or problem.found[0] not in "'\"[{":
+        return problem
+    return replace(problem, found=first_word(problem.found.strip("'\"")))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -20,21 +21,12 @@ from pydantic.functional_validators import ModelWrapValidatorHandler
 from simdeploy.api.values import Flag, choice
 from simdeploy.errors import Problem, nearest
 from simdeploy.records.histories import PastRollouts
+from simdeploy.scenario import values
 from simdeploy.scenario.laws import DurationLaw, FactorLaw, ProbabilityLaw
-from simdeploy.scenario.node_lists import NodeList, unknown_nodes
-from simdeploy.scenario.past_rollouts import RecordsFile
+from simdeploy.scenario.node_lists import node_list, unknown_nodes
+from simdeploy.scenario.past_rollouts import RECORDS
 from simdeploy.scenario.section import Section, optional, problems_of, validation_error
 from simdeploy.scenario.service_section import ServiceSection, TrafficSection, local, local_field
-from simdeploy.scenario.values import (
-    Attempts,
-    DurationNs,
-    ExactNumber,
-    ExactProbability,
-    Name,
-    Nodes,
-    Probability,
-    Zones,
-)
 from simdeploy.units import NS_PER_S
 from simdeploy.world.connection import Connection
 from simdeploy.world.fleet import Behaviour, Flapping, Fleet, NodeClass, Order, Outages
@@ -59,25 +51,33 @@ def none_field(description: str) -> Any:
     return Field(default=None, description=description, json_schema_extra=_or_none)
 
 
+def _check_lasts(time: Any) -> Any:
+    """Check a time that a process alternates with another: a law, or nanoseconds."""
+    mean_s = time / NS_PER_S if isinstance(time, int) else time.mean
+    if mean_s <= 0:
+        raise validation_error([Problem("too short: the mean must be above 0", found=f"{mean_s:g} s")])
+    return time
+
+
+def _check_cycle(time: Any, info: ValidationInfo) -> Any:
+    """Check the second of both times; the first is the only other key so far, if it is valid."""
+    for first in info.data.values():
+        mean_s = (first + time) / NS_PER_S if isinstance(time, int) else first.mean + time.mean
+        if mean_s < _MIN_CYCLE_S:
+            message = "too short: the mean cycle must be at least 1ms"
+            raise validation_error([Problem(message, found=f"{mean_s:g} s")])
+    return time
+
+
+_LASTS, _CYCLE = AfterValidator(_check_lasts), AfterValidator(_check_cycle)
+
+
 class FlappingSection(Section):
     """Alternating good and degraded periods, exponential."""
 
-    good: DurationNs = Field(description="Mean length of a good period.")
-    degraded: DurationNs = Field(description="Mean length of a degraded period.")
-    error_rate: Probability = Field(description="Fraction of requests that fail while degraded.")
-
-    @field_validator("good", "degraded")
-    @classmethod
-    def _lasts(cls, mean_ns: int) -> int:
-        _check_lasts(mean_ns / NS_PER_S)
-        return mean_ns
-
-    @field_validator("degraded")
-    @classmethod
-    def _cycle(cls, degraded_ns: int, info: ValidationInfo) -> int:
-        if "good" in info.data:
-            _check_cycle((info.data["good"] + degraded_ns) / NS_PER_S)
-        return degraded_ns
+    good: Annotated[values.DurationNs, _LASTS] = Field(description="Mean length of a good period.")
+    degraded: Annotated[values.DurationNs, _LASTS, _CYCLE] = Field(description="Mean length of a degraded period.")
+    error_rate: values.Probability = Field(description="Fraction of requests that fail while degraded.")
 
     def build(self) -> Flapping:
         """Return the value for the world."""
@@ -87,21 +87,8 @@ class FlappingSection(Section):
 class ZoneOutageSection(Section):
     """Up and repair times of a zone."""
 
-    up: DurationLaw = Field(description="Time from a repair to the next failure.")
-    repair: DurationLaw = Field(description="Time from a failure to its repair.")
-
-    @field_validator("up")
-    @classmethod
-    def _lasts(cls, up: Any) -> Any:
-        _check_lasts(up.mean)
-        return up
-
-    @field_validator("repair")
-    @classmethod
-    def _cycle(cls, repair: Any, info: ValidationInfo) -> Any:
-        if "up" in info.data:
-            _check_cycle(info.data["up"].mean + repair.mean)
-        return repair
+    up: Annotated[DurationLaw, _LASTS] = Field(description="Time from a repair to the next failure.")
+    repair: Annotated[DurationLaw, _CYCLE] = Field(description="Time from a failure to its repair.")
 
     def build(self) -> Outages:
         """Return the value for the world."""
@@ -121,36 +108,12 @@ class CrashSection(ZoneOutageSection):
 class ConnectionSection(Section):
     """Online and offline times of a node; it serves while offline, but nothing reaches it or is heard of it."""
 
-    online: DurationLaw = Field(description="Time from coming online to going offline.")
-    offline: DurationLaw = Field(description="Time from going offline to coming online.")
-
-    @field_validator("online")
-    @classmethod
-    def _lasts(cls, online: Any) -> Any:
-        _check_lasts(online.mean)
-        return online
-
-    @field_validator("offline")
-    @classmethod
-    def _cycle(cls, offline: Any, info: ValidationInfo) -> Any:
-        if "online" in info.data:
-            _check_cycle(info.data["online"].mean + offline.mean)
-        return offline
+    online: Annotated[DurationLaw, _LASTS] = Field(description="Time from coming online to going offline.")
+    offline: Annotated[DurationLaw, _CYCLE] = Field(description="Time from going offline to coming online.")
 
     def build(self) -> Connection:
         """Return the value for the world."""
         return Connection(self.online, self.offline)
-
-
-def _check_lasts(mean_s: float) -> None:
-    if mean_s <= 0:
-        raise validation_error([Problem("too short: the mean must be above 0", found=f"{mean_s:g} s")])
-
-
-def _check_cycle(mean_s: float) -> None:
-    if mean_s < _MIN_CYCLE_S:
-        message = "too short: the mean cycle must be at least 1ms"
-        raise validation_error([Problem(message, found=f"{mean_s:g} s")])
 
 
 class BehaviourSection(Section):
@@ -158,18 +121,18 @@ class BehaviourSection(Section):
 
     nullable = ("flapping", "crash", "zone_outage", "traffic", "connection")
 
-    requests_per_second: ExactNumber = optional(0, "Requests per second to each node.")
+    requests_per_second: values.ExactNumber = optional(0, "Requests per second to each node.")
     traffic: Annotated[TrafficSection | None, OrNone] = none_field("Traffic by the time of day.")
     rollback_duration: DurationLaw | None = optional(None, "Rollback time per node; default: update_duration.")
-    rollback_failure: Probability = optional(0, "Probability that a node's rollback fails.")
+    rollback_failure: values.Probability = optional(0, "Probability that a node's rollback fails.")
     slowdown: FactorLaw = optional(1, "Factor on every update_duration, drawn once per replication (a slow registry).")
     start_failure: ProbabilityLaw = optional(
         0,
         "Probability that a start attempt fails, known at its end; a distribution is drawn once per "
         "replication (correlated failures).",
     )
-    start_attempts: Attempts = optional(1, "Start attempts, each of update_duration, before a node fails.")
-    start_hang: Probability = optional(0, "Probability per attempt that the node is silent until the deadline.")
+    start_attempts: values.Attempts = optional(1, "Start attempts, each of update_duration, before a node fails.")
+    start_hang: values.Probability = optional(0, "Probability per attempt that the node is silent until the deadline.")
     error_rate: ProbabilityLaw = optional(
         0, "Baseline fraction of failed requests; a distribution is drawn once per node."
     )
@@ -199,9 +162,9 @@ class ClassSection(BehaviourSection):
 
     model_config = ConfigDict(json_schema_extra=_complete_class)
 
-    name: Name = Field(description="The class's name.")
-    share: ExactProbability | None = optional(None, "Fraction of the fleet's nodes, at random; or use nodes.")
-    nodes: Annotated[tuple[int, ...], NodeList("nodes")] | None = optional(None, "Exactly these nodes; or use share.")
+    name: values.Name = Field(description="The class's name.")
+    share: values.ExactProbability | None = optional(None, "Fraction of the fleet's nodes, at random; or use nodes.")
+    nodes: Annotated[tuple[int, ...], node_list("nodes")] | None = optional(None, "Exactly these nodes; or use share.")
     down: Flag = optional(False, "Whether the nodes are out of service from the start, for good.")
     update_duration: DurationLaw | None = optional(None, "Duration of one start attempt.")
 
@@ -237,10 +200,10 @@ class FleetSection(BehaviourSection):
         "daily": "a key of traffic: traffic: {daily: [[0h, 0.2], [8h, 1]]}",
     }
 
-    nodes: Nodes = Field(description="Number of nodes.")
-    zones: Zones = optional(1, "Number of zones; node i is in zone i mod zones.")
+    nodes: values.Nodes = Field(description="Number of nodes.")
+    zones: values.Zones = optional(1, "Number of zones; node i is in zone i mod zones.")
     order: Annotated[
-        Literal["index", "random", "zone"] | tuple[int, ...], NodeList("order", ("index", "random", "zone"))
+        Literal["index", "random", "zone"] | tuple[int, ...], node_list("order", ("index", "random", "zone"))
     ] = optional("index", "Update order of the nodes; those in a list go first, the others follow by number.")
     update_duration: DurationLaw = Field(
         description="Duration of one start attempt; the node is out of service meanwhile."
@@ -249,7 +212,7 @@ class FleetSection(BehaviourSection):
         "What becomes of the requests of a node that is out of service: local, lost; shared, served by others."
     )
     classes: Annotated[list[ClassSection] | None, OrNone] = none_field("Parts of the fleet that behave differently.")
-    records: Annotated[PastRollouts, RecordsFile()] | None = optional(
+    records: Annotated[PastRollouts, RECORDS] | None = optional(
         None, "File or folder of records: every replication is one of its rollouts."
     )
     resample: Annotated[Literal["rollouts"], choice("rollouts")] | None = optional(
@@ -332,10 +295,10 @@ def build_fleet(section: FleetSection) -> Fleet:
 
 
 def _behaviour(keys: Mapping[str, Any]) -> Behaviour:
-    values = dict(keys)
-    if values["rollback_duration"] is None:
-        values["rollback_duration"] = values["update_duration"]
+    parts = dict(keys)
+    if parts["rollback_duration"] is None:
+        parts["rollback_duration"] = parts["update_duration"]
     for name in _SECTIONS:
-        if values[name] is not None:
-            values[name] = values[name].build()
-    return Behaviour(**values)
+        if parts[name] is not None:
+            parts[name] = parts[name].build()
+    return Behaviour(**parts)

@@ -11,45 +11,31 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
-
 from simdeploy.api.values import Kind
 from simdeploy.errors import InputError, Problem, collect, listed, nearest, raise_if_any, shorten
 from simdeploy.scenario.files import Files, first_word
 from simdeploy.scenario.plain import read_once
-from simdeploy.scenario.section import validation_error
+from simdeploy.scenario.section import ReadBy
 from simdeploy.scenario.values import NOT_NEGATIVE, POSITIVE, PROBABILITY, SECONDS, SHARED, read_value
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
-from simdeploy.world.distributions import (
-    Beta,
-    Constant,
-    Distribution,
-    Empirical,
-    Exponential,
-    Gamma,
-    Lognormal,
-    Triangular,
-    Uniform,
-    Weibull,
-)
+from simdeploy.world import distributions
+from simdeploy.world.distributions import Constant, Distribution, Empirical
 
 Form = tuple[tuple[str, ...], Callable[..., Distribution]]
 
 # Family -> its sets of parameters, each with what makes the law of them, in this order.
 FAMILIES: dict[str, tuple[Form, ...]] = {
-    "uniform": ((("low", "high"), Uniform),),
-    "triangular": ((("low", "mode", "high"), Triangular),),
-    "exponential": ((("mean",), Exponential),),
-    "weibull": ((("scale", "shape"), Weibull), (("mean", "shape"), Weibull.from_mean)),
+    "uniform": ((("low", "high"), distributions.Uniform),),
+    "triangular": ((("low", "mode", "high"), distributions.Triangular),),
+    "exponential": ((("mean",), distributions.Exponential),),
+    "weibull": ((("scale", "shape"), distributions.Weibull), (("mean", "shape"), distributions.Weibull.from_mean)),
     "lognormal": (
-        (("median", "p95"), Lognormal.from_p95),
-        (("median", "sigma"), Lognormal),
-        (("mean", "sd"), Lognormal.from_mean_sd),
+        (("median", "p95"), distributions.Lognormal.from_p95),
+        (("median", "sigma"), distributions.Lognormal),
+        (("mean", "sd"), distributions.Lognormal.from_mean_sd),
     ),
-    "gamma": ((("mean", "sd"), Gamma.from_mean_sd), (("shape", "scale"), Gamma)),
-    "beta": ((("mean", "sd"), Beta.from_mean_sd), (("alpha", "beta"), Beta)),
+    "gamma": ((("mean", "sd"), distributions.Gamma.from_mean_sd), (("shape", "scale"), distributions.Gamma)),
+    "beta": ((("mean", "sd"), distributions.Beta.from_mean_sd), (("alpha", "beta"), distributions.Beta)),
 }
 # Parameters without a unit; all others are in the unit of what the law is of.
 _SHAPES = ("shape", "sigma", "alpha", "beta")
@@ -71,36 +57,11 @@ class Quantity:
     positive_mean: bool = False
 
 
-@dataclass(frozen=True)
-class LawOf:
-    """A distribution of a quantity, as pydantic metadata."""
-
-    quantity: Quantity
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.with_info_plain_validator_function(self._validate)
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {SHARED: self.quantity.definition}
-
-    def _validate(self, value: object, info: ValidationInfo) -> Distribution:
-        try:
-            return read_law(value, self.quantity, files=info.context)
-        except InputError as error:
-            raise validation_error(error.problems) from None
-
-
 DURATION = Quantity("duration", "DurationLaw", SECONDS)
 PROBABILITY_LAW = Quantity("probability", "ProbabilityLaw", PROBABILITY, high=1.0)
 FACTOR = Quantity("factor", "FactorLaw", NOT_NEGATIVE, positive_mean=True)
 
 QUANTITIES = (DURATION, PROBABILITY_LAW, FACTOR)
-
-DurationLaw = Annotated[Distribution, LawOf(DURATION)]
-ProbabilityLaw = Annotated[Distribution, LawOf(PROBABILITY_LAW)]
-FactorLaw = Annotated[Distribution, LawOf(FACTOR)]
 
 
 @read_once
@@ -126,6 +87,18 @@ def read_law(raw: object, quantity: Quantity, files: Files | None = None) -> Dis
             raise InputError([problem.at(prefix=(family,)) for problem in error.problems]) from None
     _check_law(law, quantity)
     return law
+
+
+def _law_of(quantity: Quantity) -> ReadBy:
+    def read(raw: object, files: Files | None) -> Distribution:
+        return read_law(raw, quantity, files=files)
+
+    return ReadBy(read, {SHARED: quantity.definition}, needs_files=True)
+
+
+DurationLaw = Annotated[Distribution, _law_of(DURATION)]
+ProbabilityLaw = Annotated[Distribution, _law_of(PROBABILITY_LAW)]
+FactorLaw = Annotated[Distribution, _law_of(FACTOR)]
 
 
 def _family(raw: Mapping[str, Any]) -> str:
@@ -233,10 +206,8 @@ def _file_values(name: str, quantity: Quantity, files: Files) -> tuple[float, ..
         except InputError as error:
             hint = "a header line is not allowed" if number == 1 else None
             problem = error.problems[0]
-            message = problem.message if cell else "empty line"
-            problems.append(
-                Problem(message, ("file",), path, number, found=first_word(cell), allowed=problem.allowed, hint=hint)
-            )
+            message, found = problem.message if cell else "empty line", first_word(cell)
+            problems.append(Problem(message, ("file",), path, number, found=found, allowed=problem.allowed, hint=hint))
     raise_if_any(problems)
     return tuple(values)
 

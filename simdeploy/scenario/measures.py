@@ -203,9 +203,8 @@ def measure_problems(
         problems.append(Problem("unknown measure", ("of",), found=shorten(measure.of), allowed=allowed, hint=hint))
     if measure.quantile is not None:
         if not 0 < measure.quantile < 1:
-            hint = (
-                f"write {measure.quantile / 100:g} for {measure.quantile:g} %" if 1 < measure.quantile < 100 else None
-            )
+            is_percent = 1 < measure.quantile < 100
+            hint = f"write {measure.quantile / 100:g} for {measure.quantile:g} %" if is_percent else None
             found, allowed = f"{measure.quantile:g}", "above 0 and below 1, such as 0.95"
             problems.append(Problem("invalid quantile", ("quantile",), found=found, allowed=allowed, hint=hint))
         elif measure.of in EVENTS:

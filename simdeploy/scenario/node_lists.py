@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
-
-from simdeploy.errors import InputError, Path, Problem, nearest, shorten
-from simdeploy.scenario.section import validation_error
+from simdeploy.errors import InputError, Path, Problem, nearest, raise_if_any, shorten
+from simdeploy.scenario.section import ReadBy
 from simdeploy.scenario.values import MAX_NODES, read_list, whole, write_list
 
 _NODE = whole(0, MAX_NODES - 1)
@@ -34,8 +28,7 @@ def read_nodes(raw: object, name: str) -> tuple[int, ...]:
             message = f"duplicate node; first named by {name}[{first[node]}]"
             problems.append(Problem(message, (position,), found=str(node)))
         first.setdefault(node, position)
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return nodes
 
 
@@ -48,44 +41,16 @@ def unknown_nodes(nodes: Sequence[int], n_nodes: int, path: Path) -> Iterator[Pr
             yield Problem("no such node", (*path, position), found=str(node), allowed=allowed, hint=hint)
 
 
-@dataclass(frozen=True)
-class NodeList:
-    """`read_nodes` as pydantic metadata.
+def node_list(name: str, words: tuple[str, ...] = ()) -> ReadBy:
+    """Return the reader of a list of nodes with the key `name`; `words` may stand in place of a list."""
 
-    Attributes
-    ----------
-    name : str
-        The list's key.
-    words : tuple of str
-        Words that may stand in place of a list.
-    """
-
-    name: str
-    words: tuple[str, ...] = ()
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._validate)
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        if not self.words:
-            return dict(NODES_SCHEMA)
-        return {"anyOf": [{"type": "string", "enum": list(self.words)}, dict(NODES_SCHEMA)]}
-
-    def _validate(self, raw: object) -> str | tuple[int, ...]:
-        try:
-            if not self.words or isinstance(raw, list):
-                return read_nodes(raw, self.name)
-            return self._read_word(raw)
-        except InputError as error:
-            raise validation_error(error.problems) from None
-
-    def _read_word(self, raw: object) -> str:
-        if isinstance(raw, str) and raw in self.words:
+    def read(raw: object) -> str | tuple[int, ...]:
+        if not words or isinstance(raw, list):
+            return read_nodes(raw, name)
+        if isinstance(raw, str) and raw in words:
             return str(raw)
-        allowed = f"{', '.join(self.words)}, or a list of nodes such as [9, 2]"
-        raise InputError(Problem("unknown value", found=shorten(raw), allowed=allowed, hint=self._hint(raw)))
+        allowed = f"{', '.join(words)}, or a list of nodes such as [9, 2]"
+        hint = nearest(raw, words) if isinstance(raw, str) else write_list(raw)
+        raise InputError(Problem("unknown value", found=shorten(raw), allowed=allowed, hint=hint))
 
-    def _hint(self, raw: object) -> str | None:
-        return nearest(raw, self.words) if isinstance(raw, str) else write_list(raw)
+    return ReadBy(read, {"anyOf": [{"type": "string", "enum": list(words)}, NODES_SCHEMA]} if words else NODES_SCHEMA)

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
+from typing import TYPE_CHECKING
 
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.records.histories import History, PastRollouts
 from simdeploy.scenario.files import Files, first_word
-from simdeploy.scenario.section import validation_error
+from simdeploy.scenario.section import ReadBy
 
 if TYPE_CHECKING:
     from simdeploy.world.fleet import Fleet
@@ -22,32 +17,16 @@ if TYPE_CHECKING:
 
 _PATH = ("fleet", "records")
 # What a record says itself, or can't say.
-_INSTEAD = ("crash", "zone_outage", "connection")
+_INSTEAD = ("crash", "zone_outage", "connection", "down")
 
 
-@dataclass(frozen=True)
-class RecordsFile:
-    """Reads the name of a file or folder of records, as pydantic metadata."""
+def _read_records(raw: object, files: Files) -> PastRollouts:
+    if not isinstance(raw, str) or not raw.strip():
+        raise InputError(Problem("not a file name", found=shorten(raw), allowed="a file or folder of records"))
+    return files.past_rollouts(raw)
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.with_info_plain_validator_function(self._read)
 
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"type": "string"}
-
-    @staticmethod
-    def _read(raw: object, info: ValidationInfo) -> PastRollouts:
-        if not isinstance(raw, str) or not raw.strip():
-            raise validation_error(
-                [Problem("not a file name", found=shorten(raw), allowed="a file or folder of records")]
-            )
-        files: Files = info.context  # type: ignore[assignment]  # given to every section
-        try:
-            return files.past_rollouts(raw)
-        except InputError as error:
-            raise validation_error(error.problems) from None
+RECORDS = ReadBy(_read_records, {"type": "string"}, needs_files=True)
 
 
 def find_kind(history: History, release: Sequence[ReleaseKind]) -> ReleaseKind | None:
@@ -73,10 +52,8 @@ def past_problems(
     places: list[tuple[str | int, ...]] = [(), *(("classes", number) for number in range(len(fleet.classes)))]
     for place, behaviour in zip(places, fleet.behaviours, strict=True):
         for key in _INSTEAD:
-            if getattr(behaviour, key) is not None and (not place or getattr(fleet.behaviour, key) is None):
+            if getattr(behaviour, key) and not (place and getattr(fleet.behaviour, key)):
                 yield Problem("not beside `records`, which say when nodes are down or unheard", ("fleet", *place, key))
-        if behaviour.down:
-            yield Problem("not beside `records`, which say when nodes are down or unheard", ("fleet", *place, "down"))
     if fleet.order != "index":
         yield Problem("not beside `records`: nodes go in the order on record", ("fleet", "order"))
     if operator.script:

@@ -39,9 +39,8 @@ def policy_problems(
         message, allowed = "needs fleet.order: zone", "fleet: {order: zone}"
         yield Problem(message, (*path, "zone_by_zone"), found=f"order: {fleet.order}", allowed=allowed)
     if policy.zone_by_zone and not policy.waves:
-        yield Problem(
-            "needs waves, which are planned within each zone", (*path, "zone_by_zone"), allowed="waves: [10%]"
-        )
+        message = "needs waves, which are planned within each zone"
+        yield Problem(message, (*path, "zone_by_zone"), allowed="waves: [10%]")
 
 
 def _tries_problems(policy: Policy, path: Path, fleet: Fleet, orchestrator: Orchestrator) -> Iterator[Problem]:
@@ -51,12 +50,8 @@ def _tries_problems(policy: Policy, path: Path, fleet: Fleet, orchestrator: Orch
         late = "fleet.connection"
     if late:
         message = f"failed_tries_count needs tries that are heard of at once, but only verdicts are reported late under {late}"
-        yield Problem(
-            message,
-            (*path, "retries"),
-            found=str(policy.retries),
-            allowed=f"0, failed_tries_count: false, or no {late}",
-        )
+        allowed = f"0, failed_tries_count: false, or no {late}"
+        yield Problem(message, (*path, "retries"), found=str(policy.retries), allowed=allowed)
 
 
 def health_problems(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Problem]:
@@ -79,9 +74,8 @@ def health_problems(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Pro
                 deadline = format_duration(policy.deadline_ns)
                 message = f"no node of the wave can become healthy within health_check.deadline {deadline}"
                 own_path = (*path[:-2], "waves", number, "min_healthy_time")
-                yield Problem(
-                    message, own_path, found=format_duration(terms.min_healthy_ns), allowed=f"at most {deadline}"
-                )
+                found = format_duration(terms.min_healthy_ns)
+                yield Problem(message, own_path, found=found, allowed=f"at most {deadline}")
     if policy.deadline_ns // policy.interval_ns > _MAX_WINDOWS:
         message = f"more than {_MAX_WINDOWS:,} windows of {format_duration(policy.interval_ns)} until the deadline"
         deadline = format_duration(policy.deadline_ns)

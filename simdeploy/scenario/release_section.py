@@ -6,22 +6,13 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import (
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from simdeploy.api.values import Flag, Kind, Refused
 from simdeploy.errors import InputError, Problem, listed, name_problems, shorten
 from simdeploy.scenario.laws import DurationLaw
 from simdeploy.scenario.node_lists import NODES_SCHEMA, read_nodes
-from simdeploy.scenario.section import Section, optional, problems_of, validation_error
+from simdeploy.scenario.section import ReadBy, Section, optional, problems_of, validation_error
 from simdeploy.scenario.values import (
     MAX_NODES,
     ExactProbability,
@@ -80,31 +71,21 @@ def read_affects(raw: object) -> Affects:
         raise InputError([problem.at(prefix=(key,)) for problem in error.problems]) from None
 
 
-class _AffectsChoice:
-    """`read_affects` as pydantic metadata."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._validate)
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        properties = {
-            "share": dict(_SHARE.schema),
-            "count": dict(_COUNT.schema),
-            "classes": {"type": "array", "items": dict(_CLASS.schema), "minItems": 1},
-            "zones": {"type": "array", "items": dict(_ZONE.schema), "minItems": 1},
-            "nodes": dict(NODES_SCHEMA),
-        }
-        group = {"type": "object", "properties": properties, "minProperties": 1, "maxProperties": 1}
-        return {"anyOf": [{"const": "all"}, {**group, "additionalProperties": False}]}
-
-    @staticmethod
-    def _validate(value: object) -> Affects:
-        try:
-            return read_affects(value)
-        except InputError as error:
-            raise validation_error(error.problems) from None
+_AFFECTS_PROPERTIES = {
+    "share": dict(_SHARE.schema),
+    "count": dict(_COUNT.schema),
+    "classes": {"type": "array", "items": dict(_CLASS.schema), "minItems": 1},
+    "zones": {"type": "array", "items": dict(_ZONE.schema), "minItems": 1},
+    "nodes": NODES_SCHEMA,
+}
+_AFFECTS_GROUP = {
+    "type": "object",
+    "properties": _AFFECTS_PROPERTIES,
+    "minProperties": 1,
+    "maxProperties": 1,
+    "additionalProperties": False,
+}
+_AFFECTS = ReadBy(read_affects, {"anyOf": [{"const": "all"}, _AFFECTS_GROUP]})
 
 
 class KindSection(Section):
@@ -118,7 +99,7 @@ class KindSection(Section):
     start_failure: Probability = optional(0, "Added probability of a failed start.")
     start_hang: Probability = optional(0, "Added probability of a hang.")
     after: DurationLaw = optional(0, "Exposure per node before its error rate shows.")
-    affects: Annotated[Affects, _AffectsChoice()] = optional("all", "Nodes that it can affect.")
+    affects: Annotated[Affects, _AFFECTS] = optional("all", "Nodes that it can affect.")
     crash_rate: Factor = optional(1, "Factor on the crash rate of exposed, affected nodes.")
 
 

@@ -9,16 +9,8 @@ from pydantic import Field
 
 from simdeploy.api.values import Kind
 from simdeploy.errors import InputError, Problem, listed, shorten
-from simdeploy.scenario.measures import (
-    EVENTS,
-    NUMBERS,
-    SORTS,
-    Measure,
-    Requirement,
-    measure_problems,
-    parse_requirement,
-    requirement_problems,
-)
+from simdeploy.scenario import measures
+from simdeploy.scenario.measures import Measure, Requirement
 from simdeploy.scenario.section import Section, optional
 from simdeploy.scenario.values import MAX_NUMBER, Name, duration_ns, number
 from simdeploy.units import NS_PER_S
@@ -48,11 +40,11 @@ class RequirementSection(Section):
     policy: Name | None = optional(None, "The policy it applies to; default: all.")
     of: Name = Field(
         description="Measure: the mean of a response, or the rate of a verdict, state or sort of release.",
-        json_schema_extra={"enum": [*NUMBERS, *EVENTS]},
+        json_schema_extra={"enum": [*measures.NUMBERS, *measures.EVENTS]},
     )
     quantile: Annotated[float, _QUANTILE] | None = optional(None, "Quantile of a response, instead of its mean.")
     given: Name | None = optional(
-        None, f"Only these rollouts: {' or '.join(SORTS)}, a kind of release, a verdict or a state."
+        None, f"Only these rollouts: {' or '.join(measures.SORTS)}, a kind of release, a verdict or a state."
     )
     at_most: Limit | None = optional(None, "Upper limit of the measure.")
     at_least: Limit | None = optional(None, "Lower limit of the measure.")
@@ -63,7 +55,7 @@ class RequirementSection(Section):
         if not isinstance(raw, str):
             return None
         try:
-            meant = parse_requirement(raw)
+            meant = measures.parse_requirement(raw)
         except InputError:
             return None
         values = {**vars(meant.measure), "at_most": meant.at_most, "at_least": meant.at_least}
@@ -96,7 +88,8 @@ def cross_check_requirement(
     has_costs: bool | None,
 ) -> list[Problem]:
     """Check one requirement against what is known (None if unknown); paths are its keys."""
-    problems = measure_problems(requirement.measure, kinds, has_costs=has_costs) + requirement_problems(requirement)
+    problems = measures.measure_problems(requirement.measure, kinds, has_costs=has_costs)
+    problems += measures.requirement_problems(requirement)
     if requirement.policy is not None and policies is not None and requirement.policy not in policies:
         meant, found = (requirement.policy, tuple(policies)), shorten(requirement.policy)
         problems.append(Problem("no such policy", ("policy",), found=found, allowed=listed(policies), meant=meant))

@@ -21,13 +21,7 @@ from simdeploy.scenario.files import Files, Folder
 from simdeploy.scenario.measures import Requirement
 from simdeploy.scenario.parts import Costs, Identity, ScenarioPolicy
 from simdeploy.scenario.plain import plain
-from simdeploy.scenario.policies import (
-    PolicyReading,
-    document_policy,
-    imported_policy,
-    read_policy,
-    spec_policy,
-)
+from simdeploy.scenario.policies import PolicyReading, document_policy, imported_policy, read_policy, spec_policy
 from simdeploy.scenario.policy_checks import health_problems, policy_problems
 from simdeploy.scenario.reading import Origin, read_parts, request_problems
 from simdeploy.scenario.section import located
@@ -190,10 +184,8 @@ class Scenario:
         >>> scenario.with_values({"fleet.nodes": 500, "orchestrator.on_failure": "stop"}).fleet.nodes
         500
         """
-        changed = set_values(
-            self._origin.raw, {str(path): plain(value, (str(path),)) for path, value in values.items()}
-        )
         origin = self._origin
+        changed = set_values(origin.raw, {str(path): plain(value, (str(path),)) for path, value in values.items()})
         files = Files(origin.files.base, origin.files.allowed, origin.files.texts, origin.files.past)
         scenario, errors = build(changed, files, source=self.source, before=origin)
         if scenario is None:

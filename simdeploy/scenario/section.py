@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 
@@ -11,6 +11,8 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
@@ -18,10 +20,11 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 from pydantic.functional_validators import ModelWrapValidatorHandler
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from simdeploy.api.check import MISSING
-from simdeploy.errors import MOST_PROBLEMS, Path, Problem, nearest, shorten
+from simdeploy.errors import MOST_PROBLEMS, InputError, Path, Problem, nearest, shorten
 from simdeploy.scenario.yaml_text import Positions
 
 
@@ -111,15 +114,45 @@ def key_reader(field: FieldInfo) -> TypeAdapter[Any]:
 
 def validation_error(problems: Iterable[Problem]) -> ValidationError:
     """Return the exception for a validator to raise; pydantic adds it to other problems, below the field's path."""
-    return ValidationError.from_exception_data(
-        "problems",
-        [
-            InitErrorDetails(
-                type=PydanticCustomError("problem", "{problem}", {"problem": problem}), loc=problem.path, input=None
-            )
-            for problem in problems
-        ],
-    )
+
+    def details(problem: Problem) -> InitErrorDetails:
+        kind = PydanticCustomError("problem", "{problem}", {"problem": problem})
+        return InitErrorDetails(type=kind, loc=problem.path, input=None)
+
+    return ValidationError.from_exception_data("problems", list(map(details, problems)))
+
+
+@dataclass(frozen=True, eq=False)  # compared and hashed by identity: a schema is a dict
+class ReadBy:
+    """A reader of plain data of any form, as pydantic metadata.
+
+    Attributes
+    ----------
+    read : callable
+        Returns the value, or raises an `InputError` with relative paths.
+    schema : mapping
+        JSON Schema.
+    needs_files : bool
+        Whether it takes the files that the scenario names, as `files`.
+    """
+
+    read: Callable[..., Any]
+    schema: Mapping[str, Any]
+    needs_files: bool = False
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(self._validate)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return dict(self.schema)
+
+    def _validate(self, value: object, info: ValidationInfo) -> object:
+        try:
+            return self.read(value, files=info.context) if self.needs_files else self.read(value)
+        except InputError as error:
+            raise validation_error(error.problems) from None
 
 
 def problems_of(error: ValidationError, prefix: Path = ()) -> list[Problem]:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic import BeforeValidator, Field
 
-from simdeploy.api.values import Refused, choice
-from simdeploy.errors import InputError, Path, Problem, shorten
+from simdeploy.api.values import Kind, choice
+from simdeploy.errors import InputError, Path, Problem, collect, raise_if_any, shorten
 from simdeploy.scenario.parts import Costs
-from simdeploy.scenario.section import Section, optional, validation_error
-from simdeploy.scenario.values import SHARED, duration_ns, hour_suspicions, number
+from simdeploy.scenario.section import ReadBy, Section, optional, validation_error
+from simdeploy.scenario.values import SHARED, duration_ns, hour_suspicions, number, read_value
 from simdeploy.units import format_duration
 from simdeploy.world.fleet import Across, Fleet, SharedService
 from simdeploy.world.traffic import DAY_NS, Traffic
 
 _MOST = 10**6
+_TIME = Kind("a time of day from 0h, below 24h, such as 8h30m", duration_ns, {SHARED: "Duration"})
 _FACTOR = number(float, 0, _MOST)
 _PAIR = "a time of day and a factor, such as [8h, 1]"
 
@@ -56,14 +54,13 @@ class SharedServiceSection(Section):
     capacity: Annotated[float, number(float, 0, _MOST, above_low=True)] = Field(
         description="Requests that a node can serve, as a multiple of its requests_per_second."
     )
-    across: Annotated[Literal["fleet", "zone", "class"], choice("fleet", "zone", "class")] = optional(
+    across: Annotated[Across, choice(*get_args(Across))] = optional(
         "fleet", "Nodes that share their requests: the fleet, or those of each zone or class."
     )
 
     def build(self) -> SharedService:
         """Return the value for the world."""
-        across: Across = self.across
-        return SharedService(self.capacity, across)
+        return SharedService(self.capacity, self.across)
 
 
 class ServiceSection(Section):
@@ -74,31 +71,6 @@ class ServiceSection(Section):
     )
 
     shared: SharedServiceSection = Field(description="The other nodes of its pool, as far as their capacity goes.")
-
-
-@dataclass(frozen=True)
-class _DayCurve:
-    """Pairs of a time of day and a factor, as pydantic metadata."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._validate)
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        pair = {
-            "type": "array",
-            "prefixItems": [{SHARED: "Duration"}, dict(_FACTOR.schema)],
-            "minItems": 2,
-            "maxItems": 2,
-        }
-        return {"type": "array", "items": pair, "minItems": 1}
-
-    def _validate(self, raw: object) -> tuple[tuple[int, float], ...]:
-        try:
-            return _read_curve(raw)
-        except InputError as error:
-            raise validation_error(error.problems) from None
 
 
 def _read_curve(raw: object) -> tuple[tuple[int, float], ...]:
@@ -112,8 +84,12 @@ def _read_curve(raw: object) -> tuple[tuple[int, float], ...]:
         if not isinstance(pair, list) or len(pair) != 2:
             problems.append(Problem("not a pair", (place,), found=shorten(pair), allowed=_PAIR))
             continue
-        time = _read(duration_ns, pair[0], (place, 0), "a time of day from 0h, below 24h, such as 8h30m", problems)
-        factor = _read(_FACTOR.read, pair[1], (place, 1), _FACTOR.allowed, problems)
+        time: int | None = None
+        factor: float | None = None
+        with collect(problems, prefix=(place, 0)):
+            time = read_value(_TIME, pair[0])
+        with collect(problems, prefix=(place, 1)):
+            factor = read_value(_FACTOR, pair[1])
         if time is not None and time >= DAY_NS:
             allowed = "a time of day from 0h, below 24h"
             problems.append(Problem("too late", (place, 0), found=shorten(pair[0]), allowed=allowed))
@@ -124,25 +100,23 @@ def _read_curve(raw: object) -> tuple[tuple[int, float], ...]:
             before = before if time is None else time
         if time is not None and factor is not None:
             points.append((time, factor))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return tuple(points)
 
 
-def _read(read: Any, value: object, path: Path, allowed: str, problems: list[Problem]) -> Any:
-    try:
-        return read(value)
-    except Refused as refused:
-        problems.append(
-            Problem(str(refused), path, found=shorten(value), allowed=allowed, hint=refused.hint, meant=refused.meant)
-        )
-        return None
+_PAIRS = {
+    "type": "array",
+    "prefixItems": [dict(_TIME.schema), dict(_FACTOR.schema)],
+    "minItems": 2,
+    "maxItems": 2,
+}
+_DAY_CURVE = ReadBy(_read_curve, {"type": "array", "items": _PAIRS, "minItems": 1})
 
 
 class TrafficSection(Section):
     """Traffic by the time of day."""
 
-    daily: Annotated[tuple[tuple[int, float], ...], _DayCurve()] = Field(
+    daily: Annotated[tuple[tuple[int, float], ...], _DAY_CURVE] = Field(
         description="Times of day and factors on requests_per_second, linear between them, around midnight too."
     )
 

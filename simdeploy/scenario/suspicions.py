@@ -155,13 +155,11 @@ class PolicyInFleetSuspicions(PolicySuspicions):
             and nodes > _FEW_NODES
         ):
             after = " after the canaries" if policy.strategy == "canary" else ""
-            is_unset = (
-                isinstance(self.scenario_policy.spec, GeneralSpec) and self.scenario_policy.spec.max_parallel is None
-            )
-            message = f"updates all {nodes} nodes{after} at once"
-            yield self._say(
-                f"unset: {message}" if is_unset else f"0 {message}", "max_parallel", found=None if is_unset else 0
-            )
+            spec, message = self.scenario_policy.spec, f"updates all {nodes} nodes{after} at once"
+            if isinstance(spec, GeneralSpec) and spec.max_parallel is None:
+                yield self._say(f"unset: {message}", "max_parallel")
+            else:
+                yield self._say(f"0 {message}", "max_parallel", found=0)
 
     def _zones_bound(self) -> bool:
         """Whether max_parallel_per_zone keeps any node of a zone waiting."""
@@ -305,9 +303,8 @@ def idle_key_suspicions(classes: Sequence[Mapping[str, Any]]) -> Iterator[Proble
         if is_given(one, "down") and one["down"]:
             idle = [key for key in one if key not in _KEYS_OF_DOWN_NODES and is_given(one, key)]
             if idle:
-                yield Problem(
-                    f"its nodes are down for good, so {', '.join(idle)} has no effect", ("fleet", "classes", place)
-                )
+                message = f"its nodes are down for good, so {', '.join(idle)} has no effect"
+                yield Problem(message, ("fleet", "classes", place))
 
 
 def process_suspicions(

@@ -19,7 +19,7 @@ from simdeploy.api.values import (
     read_name,
     read_prose,
 )
-from simdeploy.errors import NAME_FORM, InputError, Path, Problem, shorten
+from simdeploy.errors import NAME_FORM, InputError, Path, Problem, collect, raise_if_any, shorten
 from simdeploy.units import NS_PER_S, exact, format_duration, parse_duration, round_half_up
 
 MAX_NODES = 10_000_000
@@ -43,31 +43,25 @@ _LONGEST_UNIT = 12
 _YEARS = (1970, 2999)
 
 
-def problem_of(kind: Kind, value: object, refused: Refused) -> Problem:
-    """Return the problem of a refused value."""
-    return Problem(str(refused), found=shorten(value), allowed=kind.allowed, hint=refused.hint, meant=refused.meant)
-
-
 def read_value(kind: Kind, value: object) -> Any:
     """Read one value, or raise an `InputError` without a path."""
     try:
         return kind.read(value)
     except Refused as refused:
-        raise InputError(problem_of(kind, value, refused)) from None
+        found, hint, meant = shorten(value), refused.hint, refused.meant
+        raise InputError(Problem(str(refused), found=found, allowed=kind.allowed, hint=hint, meant=meant)) from None
 
 
 def read_list(kind: Kind, raw: object) -> tuple[Any, ...]:
     """Read a list with at least one value, or raise an `InputError` with relative paths."""
     if not isinstance(raw, list) or not raw:
         raise InputError(Problem("not a list", found=shorten(raw), allowed="a non-empty list", hint=write_list(raw)))
-    values, problems = [], []
+    values: list[Any] = []
+    problems: list[Problem] = []
     for position, item in enumerate(raw):
-        try:
+        with collect(problems, prefix=(position,)):
             values.append(read_value(kind, item))
-        except InputError as error:
-            problems += [problem.at(prefix=(position,)) for problem in error.problems]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return tuple(values)
 
 

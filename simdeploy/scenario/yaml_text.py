@@ -141,11 +141,7 @@ class _Composer:
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         if event.tag is not None:
-            self._problem(
-                node,
-                "tags are not supported",
-                shorten(event.tag.replace("tag:yaml.org,2002:", "!!")),
-            )
+            self._problem(node, "tags are not supported", shorten(event.tag.replace("tag:yaml.org,2002:", "!!")))
         if isinstance(event, yaml.ScalarEvent):
             node.value = self._scalar(event, node)
         elif isinstance(event, yaml.SequenceStartEvent):

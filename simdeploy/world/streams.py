@@ -286,10 +286,5 @@ def _whole_numbers(values: npt.ArrayLike, name: str) -> WordArray:
 
 
 def _out_of_range(value: object, name: str, limit: int) -> Problem:
-    bits = limit.bit_length() - 1
-    return Problem(
-        "out of range",
-        path=(name,),
-        found=shorten(value),
-        allowed=f"a whole number from 0 to {limit - 1} (2**{bits} - 1)",
-    )
+    allowed = f"a whole number from 0 to {limit - 1} (2**{limit.bit_length() - 1} - 1)"
+    return Problem("out of range", path=(name,), found=shorten(value), allowed=allowed)

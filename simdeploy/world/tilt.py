@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.errors import InputError, Path, Problem, nearest, shorten
+from simdeploy.errors import Problem, nearest, raise_if_any, shorten
 from simdeploy.world.distributions import Constant
 from simdeploy.world.special import special
 
@@ -70,11 +70,9 @@ class Tilt:
         for name, value in self._all():
             is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
             if not is_number or not 0 < value < math.inf:
-                problems.append(
-                    Problem("invalid factor", ("tilt", name), found=shorten(value), allowed="a number above 0")
-                )
-        if problems:
-            raise InputError(problems)
+                found = shorten(value)
+                problems.append(Problem("invalid factor", ("tilt", name), found=found, allowed="a number above 0"))
+        raise_if_any(problems)
         for name in NAMES:
             object.__setattr__(self, name, float(getattr(self, name)))
         object.__setattr__(self, "release", tuple((str(kind), float(factor)) for kind, factor in self._kinds()))
@@ -100,8 +98,7 @@ class Tilt:
                 allowed = ", ".join((*NAMES, "release.KIND"))
                 hint = nearest(name, NAMES)
                 problems.append(Problem("can't be tilted", ("tilt", name), allowed=allowed, hint=hint))
-        if problems:
-            raise InputError(problems)
+        raise_if_any(problems)
         return cls(**own, release=kinds)
 
     @property
@@ -129,13 +126,9 @@ NO_TILT = Tilt()
 def tilt_problems(tilt: Tilt, fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator) -> list[Problem]:
     """Return which factors have no effect in a world, because nothing is drawn there."""
     able = tiltable(fleet, release, operator)
+    message, allowed = "the scenario draws nothing here", ", ".join(able) or "nothing"
     return [
-        Problem(
-            "the scenario draws nothing here",
-            _path(name),
-            allowed=", ".join(able) or "nothing",
-            hint=nearest(name, able),
-        )
+        Problem(message, ("tilt", name), allowed=allowed, hint=nearest(name, able))
         for name in tilt.factors
         if name not in able
     ]
@@ -206,7 +199,3 @@ def tilted_probabilities(kinds: Sequence[ReleaseKind], tilt: Tilt) -> list[Fract
     weighed = [kind.probability * Fraction(factors.get(kind.name, 1.0)) for kind in kinds]
     total = sum(weighed)
     return [one / total for one in weighed] if total else weighed
-
-
-def _path(name: str) -> Path:
-    return ("tilt", name)

@@ -186,6 +186,14 @@ def test_a_job_template_is_evaluated():
     assert read_policy(TEMPLATE).orchestrator["rate"]["per_minute"] == 30
 
 
+def test_defaults_are_called_as_in_the_template():
+    """A section that a template leaves out is spelled as its other sections are. [contract]"""
+    properties = "{AbortConfig: {}, TimeoutConfig: {}}"
+    template = f"Resources:\n  Job:\n    Type: AWS::IoT::JobTemplate\n    Properties: {properties}\n"
+    found = {note.field for note in read_policy(template, nodes=10).notes}
+    assert {"Job.JobExecutionsRolloutConfig.MaximumPerMinute", "Job.AbortConfig.CriteriaList"} <= found
+
+
 def test_greengrass_deployments_and_answers_have_a_job_inside():
     """Under iotJobConfiguration, or job. [contract]"""
     for wrapper in ("iotJobConfiguration", "job"):

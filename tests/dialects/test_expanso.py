@@ -102,6 +102,14 @@ def test_every_field_has_a_note_and_so_have_defaults() -> None:
     assert "surge" not in imported.policy
 
 
+def test_unknown_fields_are_noted_in_the_order_of_the_file() -> None:
+    """Not in that of a set, which differs between processes. [contract]"""
+    unknown = [f"more{number}" for number in range(20)]
+    imported = read_policy(json.dumps({"name": "j", "deployment": {**SPEC, **dict.fromkeys(unknown, 1)}}))
+    left_out = [note.field for note in imported.notes if note.fidelity == "none"]
+    assert left_out == [f"deployment.{key}" for key in unknown]
+
+
 def test_the_same_number_means_what_its_dialect_says() -> None:
     """20 is a number of nodes in one dialect, a percent in the other; the notes say which. [contract]"""
     texts = [

@@ -288,6 +288,14 @@ TWINS = [
 ]
 
 
+def test_what_the_jobs_update_alone_says_is_not_overridden() -> None:
+    """In the API's JSON too a field of the job's update that the group's leaves out has no place of its own. [contract]"""
+    update = {**API["Job"]["Update"], "Pace": 3}
+    found = notes(read_policy(json.dumps({**API["Job"], "Update": update})))
+    assert found["Update.Pace"][:2] == ("none", "not read by this importer")
+    assert found["Update.MaxParallel"][:2] == ("none", "the group's update overrides it")
+
+
 @pytest.mark.parametrize("text", TWINS, ids=["api", "api-bare", "hcl-json", "hcl-json-lists"])
 def test_json_says_the_same(text: str) -> None:
     """A job of Nomad's API and HCL's JSON form give the policy that HCL gives. [contract]"""

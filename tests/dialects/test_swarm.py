@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from foreign import batches, fidelities, messages, roll_out, without_note
+from foreign import batches, fidelities, messages, refusal, roll_out, without_note
 
 from simdeploy.dialects import read_policy
 from simdeploy.errors import InputError
@@ -161,6 +161,15 @@ def test_an_unknown_service_is_refused():
     """The message names those that there are. [contract]"""
     with pytest.raises(InputError, match=r"no such service.*allowed: db, web, api.*did you mean 'web'"):
         read_policy(SEVERAL, variables={"service": "wep"})
+
+
+def test_an_unknown_service_makes_no_variable_unknown():
+    """The first service is read all the same, for the variables and problems of the file. [contract]"""
+    text = update("{parallelism: $SLOTS, order: sideways}")
+    assert refusal(text, variables={"service": "db", "SLOTS": "2"}) == [
+        "service: no such service (found 'db'); allowed: web",
+        "line 6: services.web.deploy.update_config.order: unknown value (found 'sideways'); allowed: start-first, stop-first",
+    ]
 
 
 def test_one_service_needs_no_note():

@@ -159,14 +159,16 @@ def read_gate(policy: Policy, orchestrator: Orchestrator) -> Gate | None:
     limit = float(exact_rate)
     alpha = DEFAULT_ERROR if terms.alpha is None else terms.alpha
     beta = DEFAULT_ERROR if terms.beta is None else terms.beta
+    good, bad = good_and_bad(terms, limit)
     numbers: dict[str, float] = {}
+    most = 0
     if method in ("sprt_windows", "sprt_requests", "cusum"):
-        good, bad = good_and_bad(terms, limit)
         numbers = {"if_failed": math.log(bad / good), "if_served": math.log((1 - bad) / (1 - good))}
     if method in ("sprt_windows", "sprt_requests"):
         # Wald, "Sequential Analysis" (1947), section 3.3: what he puts for the bounds A and B. A release in order then fails with
         # a probability of at most alpha / (1 - beta), his section 3.2, as long as the test isn't cut off.
         numbers |= {"upper": math.log((1 - beta) / alpha), "lower": math.log(beta / (1 - alpha))}
+        most = fixed_size(good, bad, alpha, beta) * _TRUNCATED_AT if terms.most is None else terms.most
     if method in ("e_process", "multinomial"):
         numbers |= {"upper": -math.log(alpha), "null": limit if method == "e_process" else 0.5}
     if method == "cusum":
@@ -179,10 +181,6 @@ def read_gate(policy: Policy, orchestrator: Orchestrator) -> Gate | None:
         tolerance = DEFAULT_TOLERANCE if terms.tolerance is None else terms.tolerance
         numbers |= {"tolerance": tolerance, "z": float(special.ndtri(1 - alpha / 2))}
     prior_a, prior_b = beta_prior(terms, limit)
-    most = 0
-    if method in ("sprt_windows", "sprt_requests"):
-        good, bad = good_and_bad(terms, limit)
-        most = fixed_size(good, bad, alpha, beta) * _TRUNCATED_AT if terms.most is None else terms.most
     return Gate(
         method=method,
         minimum_sample=terms.minimum_sample or 0,

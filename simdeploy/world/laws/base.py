@@ -108,6 +108,15 @@ class Distribution(Law):
         return make_grid(self._inverse_survival, self.limited_mean, self.expected_excess)
 
 
+class UnboundedLaw(Distribution):
+    """A law of numbers above 0, of any size."""
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """From 0 on."""
+        return (0.0, math.inf)
+
+
 def require(condition: bool, message: str) -> None:
     """Refuse parameters that make no law.
 
@@ -140,18 +149,10 @@ def require_spread(mean: float, sd: float) -> None:
     require(sd >= 1e-5 * mean, f"sd ({sd}) is too small for the mean ({mean}): use constant")
 
 
-def require_moments(moments: Callable[[], tuple[float, float]], hint: str) -> None:
-    """Refuse a law whose mean or variance is beyond floating point.
-
-    Parameters
-    ----------
-    moments : callable
-        Returns mean and variance; may overflow.
-    hint : str
-        Which parameter is to blame.
-    """
+def require_moments(law: Distribution, hint: str) -> None:
+    """Refuse a law whose mean or variance is beyond floating point; `hint` says which parameter is to blame."""
     try:
-        usable = all(math.isfinite(moment) for moment in moments())
+        usable = math.isfinite(law.mean) and math.isfinite(law.variance)
     except OverflowError:
         usable = False
     require(usable, f"the mean or variance overflows: {hint}")

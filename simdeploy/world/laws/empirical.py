@@ -35,7 +35,7 @@ class Empirical(Distribution):
         require(bool(self.values), "values must hold at least one number")
         for value in self.values:
             require_finite(**{"each of values": value})
-        require_moments(lambda: (self.mean, self.variance), "values are too large")
+        require_moments(self, "values are too large")
 
     @cached_property
     def mean(self) -> float:

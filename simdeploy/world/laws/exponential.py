@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from simdeploy.world.laws.base import Distribution, require_moments, require_positive
+from simdeploy.world.laws.base import UnboundedLaw, require_moments, require_positive
 from simdeploy.world.special import exp, special
 
 
 @dataclass(frozen=True)
-class Exponential(Distribution):
+class Exponential(UnboundedLaw):
     """Times without memory, with the given `mean`.
 
     Examples
@@ -25,17 +25,12 @@ class Exponential(Distribution):
 
     def __post_init__(self) -> None:
         require_positive(mean=self.mean)
-        require_moments(lambda: (self.mean, self.variance), f"mean ({self.mean}) is too large")
+        require_moments(self, f"mean ({self.mean}) is too large")
 
     @property
     def variance(self) -> float:
         """The squared mean."""
         return self.mean**2
-
-    @property
-    def support(self) -> tuple[float, float]:
-        """From 0 on."""
-        return (0.0, np.inf)
 
     def _cdf(self, x: Any) -> Any:
         return -special.expm1(-np.maximum(x, 0.0) / self.mean)

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from simdeploy.world.laws.base import Distribution, require_moments, require_positive, require_spread
+from simdeploy.world.laws.base import UnboundedLaw, require_moments, require_positive, require_spread
 from simdeploy.world.special import special
 
 
 @dataclass(frozen=True)
-class Gamma(Distribution):
+class Gamma(UnboundedLaw):
     """A sum of `shape` exponential times of mean `scale`, for any `shape` above 0.
 
     Examples
@@ -26,9 +26,7 @@ class Gamma(Distribution):
 
     def __post_init__(self) -> None:
         require_positive(shape=self.shape, scale=self.scale)
-        require_moments(
-            lambda: (self.mean, self.variance), f"scale ({self.scale}) or shape ({self.shape}) is too large"
-        )
+        require_moments(self, f"scale ({self.scale}) or shape ({self.shape}) is too large")
 
     @classmethod
     def from_mean_sd(cls, mean: float, sd: float) -> Gamma:
@@ -46,11 +44,6 @@ class Gamma(Distribution):
     def variance(self) -> float:
         """The variance."""
         return self.shape * self.scale**2
-
-    @property
-    def support(self) -> tuple[float, float]:
-        """From 0 on."""
-        return (0.0, np.inf)
 
     def _cdf(self, x: Any) -> Any:
         return special.gammainc(self.shape, np.maximum(x, 0.0) / self.scale)

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from simdeploy.world.laws.base import Distribution, require, require_finite, require_moments, require_positive
+from simdeploy.world.laws.base import UnboundedLaw, require, require_finite, require_moments, require_positive
 from simdeploy.world.special import exp, special
 
 _Z_95 = NormalDist().inv_cdf(0.95)
 
 
 @dataclass(frozen=True)
-class Lognormal(Distribution):
+class Lognormal(UnboundedLaw):
     """Numbers whose logarithm is normal, with standard deviation `sigma`, around the logarithm of `median`.
 
     Examples
@@ -30,7 +30,7 @@ class Lognormal(Distribution):
 
     def __post_init__(self) -> None:
         require_positive(median=self.median, sigma=self.sigma)
-        require_moments(lambda: (self.mean, self.variance), f"sigma ({self.sigma}) is too large")
+        require_moments(self, f"sigma ({self.sigma}) is too large")
 
     @classmethod
     def from_p95(cls, median: float, p95: float) -> Lognormal:
@@ -57,11 +57,6 @@ class Lognormal(Distribution):
     def variance(self) -> float:
         """The variance."""
         return self.mean**2 * math.expm1(self.sigma**2)
-
-    @property
-    def support(self) -> tuple[float, float]:
-        """From 0 on."""
-        return (0.0, np.inf)
 
     def _z(self, x: Any) -> Any:
         return special.xlogy(1.0, np.maximum(x, 0.0) / self.median) / self.sigma

@@ -32,7 +32,7 @@ class Triangular(Distribution):
             self.low <= self.mode <= self.high,
             f"mode ({self.mode}) must lie between low ({self.low}) and high ({self.high})",
         )
-        require_moments(lambda: (self.mean, self.variance), "low and high are too far apart")
+        require_moments(self, "low and high are too far apart")
 
     @property
     def mean(self) -> float:

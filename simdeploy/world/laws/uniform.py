@@ -27,7 +27,7 @@ class Uniform(Distribution):
         require_finite(low=self.low, high=self.high)
         require(self.low != self.high, f"low and high are both {self.low}: use constant")
         require(self.low < self.high, f"low ({self.low}) must be below high ({self.high})")
-        require_moments(lambda: (self.mean, self.variance), "low and high are too far apart")
+        require_moments(self, "low and high are too far apart")
 
     @property
     def mean(self) -> float:

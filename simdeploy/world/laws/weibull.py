@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simdeploy.world.laws.base import Distribution, require_moments, require_positive
+from simdeploy.world.laws.base import UnboundedLaw, require_moments, require_positive
 from simdeploy.world.special import exp, power, special
 
 # Below this, the regularised incomplete gamma function of a Weibull residual is linear in x to the last digit, while
@@ -17,7 +17,7 @@ _LINEAR = 1e-17
 
 
 @dataclass(frozen=True)
-class Weibull(Distribution):
+class Weibull(UnboundedLaw):
     """Times whose failure rate falls (`shape` below 1) or rises (above 1) with age.
 
     Examples
@@ -31,7 +31,7 @@ class Weibull(Distribution):
 
     def __post_init__(self) -> None:
         require_positive(scale=self.scale, shape=self.shape)
-        require_moments(lambda: (self.mean, self.variance), f"shape ({self.shape}) is too small")
+        require_moments(self, f"shape ({self.shape}) is too small")
 
     @classmethod
     def from_mean(cls, mean: float, shape: float) -> Weibull:
@@ -57,11 +57,6 @@ class Weibull(Distribution):
         # The usual difference of two gammas near 1 would lose all digits for a large shape.
         ratio = math.lgamma(1 + 2 / self.shape) - 2 * math.lgamma(1 + 1 / self.shape)
         return self.mean**2 * math.expm1(ratio)
-
-    @property
-    def support(self) -> tuple[float, float]:
-        """From 0 on."""
-        return (0.0, np.inf)
 
     def _hazard(self, x: Any) -> Any:
         """Cumulated failure rate up to `x`."""
