@@ -20,8 +20,7 @@ from matplotlib.figure import Figure
 import simdeploy as sd
 from simdeploy.cli.app import app
 from simdeploy.plotting.figures import draw_figure
-from simdeploy.report import REPORTS
-from simdeploy.report.questions import QUESTIONS, ask
+from simdeploy.report import REPORTS, ask
 from simdeploy.report.wording import PERCENT, Scale, format_estimate
 from simdeploy.sharing import page as page_module
 from simdeploy.sharing.cells import list_intervals, list_numbers
@@ -81,8 +80,8 @@ def small_pictures(monkeypatch):
 
 def test_every_kind_of_result_answers_a_question():
     """Each kind of result has a question, and nothing else has. [contract]"""
-    assert set(QUESTIONS) == set(REPORTS) == set(MAKE)
-    assert all(question.endswith("?") for question in QUESTIONS.values())
+    assert set(REPORTS) == set(MAKE)
+    assert all(report.question.endswith("?") for report in REPORTS.values())
 
 
 @pytest.mark.parametrize("name", MAKE)

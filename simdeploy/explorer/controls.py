@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -154,9 +154,15 @@ def _make_strategy(place: Place) -> Control | None:
 
 def _is_valid(place: Place, values: Mapping[str, Any]) -> bool:
     levers = {Lever(name, "other"): value for name, value in values.items()}
+    identity = own_identity(place.policy, place.scenario)
+    return _is_possible(lambda: change_policy(place.policy, levers, place.scenario, identity))
+
+
+def _is_possible(change: Callable[[], object]) -> bool:
+    """Return whether a change is accepted, be it with warnings."""
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
         try:
-            change_policy(place.policy, levers, place.scenario, own_identity(place.policy, place.scenario))
+            change()
         except InputError:
             return False
     return True
@@ -202,12 +208,8 @@ def _trim(control: Control, scenario: Scenario) -> Control:
 
 
 def _is_world(scenario: Scenario, step: Step) -> bool:
-    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        try:
-            settle(Position(next(iter(scenario.policies)), step.values), scenario, scenario.policies)
-        except InputError:
-            return False
-    return True
+    position = Position(next(iter(scenario.policies)), step.values)
+    return _is_possible(lambda: settle(position, scenario, scenario.policies))
 
 
 def _is_rate(path: str) -> bool:

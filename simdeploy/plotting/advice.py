@@ -43,24 +43,12 @@ def plot_forecast(ax: Axes, forecast: Forecast) -> Axes:
     for name, colour in _COLOURS.items():
         low, median, high = (course[f"{name}_nodes{end}"] for end in ("_low", "", "_high"))
         lines += ax.step(course["time_s"], median, where="post", color=colour, linewidth=1.6, label=name)
-        ax.fill_between(
-            to_come["time_s"],
-            low[to_come.index],
-            high[to_come.index],
-            step="post",
-            color=colour,
-            alpha=0.18,
-            linewidth=0,
-        )
+        low, high = low[to_come.index], high[to_come.index]
+        ax.fill_between(to_come["time_s"], low, high, step="post", color=colour, alpha=0.18, linewidth=0)
     ax.axvline(forecast.at_s, color=INK, linewidth=0.8, linestyle=":")
     if not np.isnan(forecast.failed_limit):
-        limit: dict[str, Any] = {
-            "color": VERMILION,
-            "linewidth": 0.8,
-            "linestyle": "--",
-            "label": "failed\nthat end it",
-        }
-        lines.append(ax.axhline(forecast.failed_limit, **limit))
+        limit: dict[str, Any] = {"color": VERMILION, "linewidth": 0.8, "linestyle": "--"}
+        lines.append(ax.axhline(forecast.failed_limit, **limit, label="failed\nthat end it"))
     longest = float(course["time_s"].max())
     ax.set_xlim(0, longest)
     ax.set_ylim(0, _ROOM * max(float(course["updated_nodes_high"].max()), 1.0))
@@ -87,8 +75,6 @@ def plot_kinds(ax: Axes, forecast: Forecast) -> Axes:
     matplotlib.axes.Axes
         The same.
     """
-    from matplotlib.ticker import FuncFormatter
-
     kinds = forecast.kinds
     rows = np.arange(len(kinds))
     set_rows(ax, kinds["kind"].tolist())
@@ -96,7 +82,7 @@ def plot_kinds(ax: Axes, forecast: Forecast) -> Axes:
     ax.plot(kinds["prior"], rows, "o", markerfacecolor="white", color=GREY, label="before", linestyle="none")
     ax.plot(kinds["posterior"], rows, "o", color=INK, label="given what was seen", linestyle="none")
     ax.set_xlim(-0.02, 1.02)
-    ax.xaxis.set_major_formatter(FuncFormatter(write_percent))
+    ax.xaxis.set_major_formatter(write_percent)
     ax.set_xlabel("probability")
     add_interval(ax, "x", forecast.confidence_level)
     ax.legend(fontsize="small", loc="lower right", frameon=False)

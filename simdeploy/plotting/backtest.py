@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -68,15 +68,8 @@ def plot_backtest(ax: Axes, result: Backtest) -> Axes:
         ax.hlines(place, row["low"], row["high"], color=colour, linewidth=1)
         ax.hlines(place, surely, possibly, color=colour, linewidth=6, alpha=0.5)
         label = None if name in seen else name
-        ax.plot(
-            np.array([surely, possibly]),
-            [place, place],
-            mark,
-            color=colour,
-            linestyle="none",
-            markersize=4,
-            label=label,
-        )
+        look: dict[str, Any] = {"color": colour, "linestyle": "none", "markersize": 4}
+        ax.plot([surely, possibly], [place, place], mark, **look, label=label)
         seen.add(name)
         if row["modelled"] == row["modelled"]:
             ax.plot([row["modelled"]], [place], "x", color="black", label=None if _MODELLED in seen else _MODELLED)

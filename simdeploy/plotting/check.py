@@ -6,19 +6,10 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_symlog_axis
 from simdeploy.plotting.marks import mark_rows
-from simdeploy.plotting.style import (
-    GREEN,
-    GREY,
-    VERMILION,
-    in_plain_text,
-    say_no_value,
-    set_rows,
-    wrap_name,
-    write_above,
-    write_beside,
-)
+from simdeploy.plotting.style import in_plain_text, say_no_value, set_rows, wrap_name, write_above, write_beside
 from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.checking import describe_requirement, format_bounds, name_row, requirement_of
 from simdeploy.report.wording import find_cost_unit, percent
@@ -32,7 +23,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.checking.checking import Check
     from simdeploy.scenario.measures import Requirement
 
-_MARKS = {"met": (GREEN, "o"), "not met": (VERMILION, "D"), "undecided": (GREY, "s")}
+_MARKS = {"met": (style.GREEN, "o"), "not met": (style.VERMILION, "D"), "undecided": (style.GREY, "s")}
 _WIDTH = 34  # of a line of words, in characters
 _ROOM = 1.15
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.naming import LABELS, name_cases
+from simdeploy.analysis.asking.naming import name_cases
 from simdeploy.errors import InputError, not_among
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_measure_axis
@@ -14,7 +14,7 @@ from simdeploy.plotting.intervals import add_interval, draw_intervals
 from simdeploy.plotting.marks import mark_rows
 from simdeploy.plotting.style import Look, in_plain_text, name_row, put_legend_above, say_no_value, set_rows
 from simdeploy.plotting.wrapping import NARROW_PT, measure_axes
-from simdeploy.report.wording import find_cost_unit
+from simdeploy.report.wording import find_cost_unit, name_cause
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import CAUSES
 
@@ -80,7 +80,7 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
         widths = np.nan_to_num(result.parts.loc[result.parts["cause"].eq(cause), "estimate"].to_numpy())
         if widths.any():
             look: dict[str, Any] = {"color": _LOOKS[cause].colour, "hatch": _LOOKS[cause].hatch, "edgecolor": "white"}
-            ax.barh(rows, widths, 0.62, left=np.where(widths >= 0, right, left), label=_name_cause(cause), **look)
+            ax.barh(rows, widths, 0.62, left=np.where(widths >= 0, right, left), label=name_cause(cause), **look)
             right, left = right + np.maximum(widths, 0), left + np.minimum(widths, 0)
     ends = (totals[name] for name in ("low", "high", "is_trusted"))
     draw_intervals(ax, "x", rows, *ends, color=style.INK, linewidth=1.4)
@@ -96,10 +96,6 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
     if ax.get_legend_handles_labels()[0]:
         put_legend_above(ax, 3)
     return ax
-
-
-def _name_cause(cause: str) -> str:
-    return LABELS[cause][0].removeprefix("cost of ")
 
 
 @in_plain_text
@@ -150,7 +146,7 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
         part = rows[rows["cause"].eq(cause)]
         if part["cost"].any():
             line: dict[str, Any] = {"color": look.colour, "linestyle": look.line, "linewidth": 1.4}
-            lines += ax.plot(part["value"], part["estimate"], label=_name_cause(cause), **line)
+            lines += ax.plot(part["value"], part["estimate"], label=name_cause(cause), **line)
     total = rows[rows["cause"].eq("cost")]
     ends = (total[name] for name in ("low", "high", "is_trusted"))
     draw_intervals(ax, "y", total["value"], *ends, color=style.INK, linewidth=1.6)

@@ -11,19 +11,8 @@ import numpy as np
 from simdeploy.analysis.asking.naming import name_factors
 from simdeploy.analysis.discovery.columns import read_columns, write_ends
 from simdeploy.analysis.discovery.result import WORLD
-from simdeploy.plotting.style import (
-    BLACK,
-    BLUE,
-    GREY,
-    INK,
-    LIGHT_GREY,
-    ORANGE,
-    VERMILION,
-    in_plain_text,
-    put_legend_above,
-    write_above,
-    write_beside,
-)
+from simdeploy.plotting import style
+from simdeploy.plotting.style import in_plain_text, put_legend_above, write_above, write_beside
 from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.wording import PERCENT, format_amount
 from simdeploy.statistics.boxes import Limits
@@ -103,7 +92,7 @@ def plot_discovery(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
 def _draw_worlds(ax: Axes, result: Discovery, x: _Axis, y: _Axis, is_beyond: np.ndarray) -> None:
     """Draw worlds that hold as pale dots, below dark crosses where the policy breaks; what is beyond other limits is faint."""
     looks: tuple[tuple[bool, str, dict[str, Any]], ...] = (
-        (False, "holds", {"s": 12, "color": LIGHT_GREY, "marker": "o", "linewidths": 0}),
+        (False, "holds", {"s": 12, "color": style.LIGHT_GREY, "marker": "o", "linewidths": 0}),
         (True, "breaks", {"s": 26, "color": _BREAKS, "marker": "X", "linewidths": 0}),
     )
     for is_broken, label, look in looks:
@@ -175,12 +164,12 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     path = result.path[result.path["box"].eq(box)]
     boxes = result.boxes[result.boxes["box"].eq(box)]
     line: dict[str, Any] = {"markersize": 4, "linewidth": 1}
-    star: dict[str, Any] = {"markersize": 15, "markeredgecolor": BLACK}
+    star: dict[str, Any] = {"markersize": 15, "markeredgecolor": style.BLACK}
     for rows, stem, marks, colour, label, look in (
-        (path, "", "o-", GREY, "in the worlds of the search", line),
-        (path, "held_out_", "s--", BLUE, "in other worlds", line),
-        (path[path["is_chosen"]], "", "o", ORANGE, "chosen on the path", {"markersize": 9}),
-        (boxes, "", "*", VERMILION, "the box, in other worlds", star),
+        (path, "", "o-", style.GREY, "in the worlds of the search", line),
+        (path, "held_out_", "s--", style.BLUE, "in other worlds", line),
+        (path[path["is_chosen"]], "", "o", style.ORANGE, "chosen on the path", {"markersize": 9}),
+        (boxes, "", "*", style.VERMILION, "the box, in other worlds", star),
     ):
         if len(rows):
             x, y = 100 * rows[f"{stem}coverage"], 100 * rows[f"{stem}density"]
@@ -208,7 +197,7 @@ def _number_factors(ax: Axes, path: pd.DataFrame) -> None:
         height_pt = ax.transData.transform(place)[1] * 72 / ax.figure.dpi
         if abs(height_pt - before_pt) >= _LINE_PT:
             before_pt = height_pt
-            look: dict[str, Any] = {"va": "center", "fontsize": "small", "color": INK}
+            look: dict[str, Any] = {"va": "center", "fontsize": "small", "color": style.INK}
             ax.annotate(str(row["n_restricted"]), place, (6, 0), textcoords="offset points", **look)
 
 
@@ -285,8 +274,8 @@ def _draw_box(ax: Axes, limits: pd.DataFrame, tested: pd.DataFrame, x: _Axis, y:
             for limit, text in zip((low, high), write_ends(Limits(low, high), column), strict=True):
                 if axis.ends[0] < limit < axis.ends[1]:
                     _label_limit(ax, which, limit, text)
-    area: dict[str, Any] = {"facecolor": ORANGE, "alpha": 0.18, "zorder": 0, "linewidth": 0}
-    edge = {"fill": False, "edgecolor": INK, "linewidth": 1.6, "linestyle": "-" if is_found else "--"}
+    area: dict[str, Any] = {"facecolor": style.ORANGE, "alpha": 0.18, "zorder": 0, "linewidth": 0}
+    edge = {"fill": False, "edgecolor": style.INK, "linewidth": 1.6, "linestyle": "-" if is_found else "--"}
     for (left, right), (bottom, top) in product(*spans):
         for look in (area, edge):
             ax.add_patch(Rectangle((left, bottom), right - left, top - bottom, **look))
@@ -295,5 +284,5 @@ def _draw_box(ax: Axes, limits: pd.DataFrame, tested: pd.DataFrame, x: _Axis, y:
 def _label_limit(ax: Axes, which: str, limit: float, text: str) -> None:
     """Write a limit outside of the axes, at the end of a line that goes on from the edge of the box."""
     draw_line, write = (ax.axvline, write_above) if which == "x" else (ax.axhline, write_beside)
-    draw_line(limit, color=INK, linewidth=0.7, linestyle=":", zorder=0.5)
-    write(ax, limit, text, fontweight="bold", color=INK)
+    draw_line(limit, color=style.INK, linewidth=0.7, linestyle=":", zorder=0.5)
+    write(ax, limit, text, fontweight="bold", color=style.INK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,15 +12,7 @@ from simdeploy.analysis.asking.naming import name_cases
 from simdeploy.errors import InputError, Problem
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_limits, set_log_measure_axis, set_measure_axis
-from simdeploy.plotting.style import (
-    LINE_LOOKS,
-    in_plain_text,
-    name_row,
-    put_legend_above,
-    say_no_value,
-    set_rows,
-    write_beside,
-)
+from simdeploy.plotting.style import in_plain_text, name_row, put_legend_above, say_no_value, set_rows, write_beside
 from simdeploy.report.wording import find_cost_unit, measure_scale, percent
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import find_quantiles
@@ -100,13 +93,11 @@ def plot_distribution(
     edges = _choose_edges(drawn[is_known], linear)
     weights = np.where(is_known, np.broadcast_to(values.strata.weights, drawn.shape), 0.0)
     policies = values.cases["policy"].tolist()
-    colours = {
-        policy: LINE_LOOKS[place % len(LINE_LOOKS)].colour for place, policy in enumerate(dict.fromkeys(policies))
-    }
+    looks = dict(zip(dict.fromkeys(policies), cycle(style.LINE_LOOKS), strict=False))
     for row, policy in enumerate(policies):
         if is_known[row].any():
             counts, _ = np.histogram(drawn[row][is_known[row]], edges, weights=weights[row][is_known[row]])
-            _draw_row(ax, row, counts, edges, quantiles[:, row], colours[policy])
+            _draw_row(ax, row, counts, edges, quantiles[:, row], looks[policy].colour)
         else:
             say_no_value(ax, row)
     unit = find_cost_unit(values.counted_under)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from simdeploy.analysis.advice.result import Advice, Forecast
     from simdeploy.analysis.bands.result import Timelines
     from simdeploy.analysis.comparison.compare import Comparison
-    from simdeploy.analysis.costs.causes import CostResult
     from simdeploy.analysis.costs.observation import ObservationResult
     from simdeploy.analysis.discovery.result import Discovery
     from simdeploy.analysis.estimates.estimating import Estimates
@@ -99,11 +98,6 @@ def _draw_comparison(result: Comparison) -> Figure:
     shown = "verdict" if "verdict" in responses else responses[0]
     plotting.plot_comparison(figure.subplots(), result, response=shown)
     return figure
-
-
-def _draw_costs(result: CostResult) -> Figure:
-    n = int(result.parts["cause"].eq("cost").sum())
-    return _alone("plot_costs", 8, 1.2 + 0.6 * n)(result)
 
 
 def _draw_discovery(result: Discovery) -> Figure:
@@ -196,7 +190,7 @@ _FIGURES: dict[str, Callable[[Any], Figure | None]] = {
     "Calibration": _alone("plot_calibration", 5.5, 4.5),
     "Check": _alone("plot_check", 7, 1.3, 0.45, "verdicts"),
     "Comparison": _draw_comparison,
-    "CostResult": _draw_costs,
+    "CostResult": _alone("plot_costs", 8, 1.2, 0.6, "totals"),
     "Discovery": _draw_discovery,
     "Estimates": _draw_estimates,
     "Forecast": _draw_forecast,

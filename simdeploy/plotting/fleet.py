@@ -7,23 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.engines.fleet_map import SHOWN, Cells, FleetMap, choose, find_offline, make_cells
-from simdeploy.plotting import style
+from simdeploy.plotting import one_rollout, style
 from simdeploy.plotting.axes import set_time_axis
-from simdeploy.plotting.one_rollout import (
-    LABEL_PT,
-    LAID_OUT,
-    choose_hatch_colour,
-    count_columns,
-    draw_marks,
-    draw_status_legend,
-    draw_waves,
-    find_marked,
-    label_statuses,
-    leave_room_above,
-    list_marks,
-    set_time_limits,
-    write_outcome,
-)
 from simdeploy.plotting.style import STATUS_LOOKS, contrast_to, in_plain_text
 from simdeploy.plotting.wrapping import measure_axes
 from simdeploy.report.wording import plural, time_scale
@@ -80,7 +65,7 @@ def plot_fleet(ax: Axes, rollout: Rollout) -> Axes:
     '40 nodes'
     """
     timeline = rollout.timeline
-    last_s, right_s = set_time_limits(ax, rollout)
+    last_s, right_s = one_rollout.set_time_limits(ax, rollout)
     n_zones = int(rollout.nodes["zone"].nunique())
     cells = make_cells(rollout.nodes, max(1, _MOST_CELLS // n_zones))
     times_s = _choose_instants(rollout, last_s)
@@ -91,23 +76,25 @@ def plot_fleet(ax: Axes, rollout: Rollout) -> Axes:
 
     is_overloaded = bool((timeline["load"] > 1).any())
     bottom = 1.8 * _OVERLOAD[0] if is_overloaded else 0.0
-    marks, (width_pt, height_pt) = list_marks(rollout), measure_axes(ax)
-    height_pt *= LAID_OUT
+    marks, (width_pt, height_pt) = one_rollout.list_marks(rollout), measure_axes(ax)
+    height_pt *= one_rollout.LAID_OUT
     marks_s = [time_s for time_s, _, _ in marks]
     keys = _draw_stripes(ax, is_offline, shown, _narrow(rows, height_pt), times_s, right_s)
     free = _Free(np.where(is_offline, -1, shown), rows, times_s, right_s, marks_s, width_pt)
     # First as if every name had its place in the map: what is left for the legend needs more room.
-    places: dict[str, tuple[float, float]] = {}
-    for n_in_legend in (0, None):
-        top = leave_room_above(ax, 1, len(keys) + (len(areas) - len(places) if n_in_legend is None else 0), height_pt)
+    n_without_place = 0
+    for _ in range(2):
+        top = one_rollout.leave_room_above(ax, 1, len(keys) + n_without_place, height_pt)
         ax.set_ylim(bottom, top)
         part = 1 / (top - bottom)
         found = free.find_places(list(areas), height_pt * part)
         places = {name: (x, (y - bottom) * part) for name, (x, y) in found.items()}
-    draw_status_legend(ax, [*(area for number, area in areas.items() if SHOWN[number] not in places), *keys])
-    label_statuses(ax, places)
-    draw_marks(ax, marks, 1, time_scale(last_s))
-    draw_waves(ax, rollout, 1, right_s)
+        n_without_place = len(areas) - len(places)
+    without_place = [area for number, area in areas.items() if SHOWN[number] not in places]
+    one_rollout.draw_status_legend(ax, [*without_place, *keys])
+    one_rollout.label_statuses(ax, places)
+    one_rollout.draw_marks(ax, marks, 1, time_scale(last_s))
+    one_rollout.draw_waves(ax, rollout, 1, right_s)
     if is_overloaded:
         _draw_overload(ax, rollout)
     _name_zones(ax, cells, rows, height_pt * part)
@@ -115,7 +102,7 @@ def plot_fleet(ax: Axes, rollout: Rollout) -> Axes:
     n_nodes = len(rollout.nodes)
     most = int(cells.n_nodes.max())
     ax.set_ylabel(plural(n_nodes, "node") + (f",\nup to {most} a row" if most > 1 else ""))
-    write_outcome(ax, rollout, n_nodes)
+    one_rollout.write_outcome(ax, rollout, n_nodes)
     return ax
 
 
@@ -148,10 +135,9 @@ def _draw_area(
 ) -> PathPatch:
     """Draw where cells show one thing, a rectangle for each time, as a single area."""
     look = STATUS_LOOKS[SHOWN[number]]
-    return _fill(
-        ax, mask, rows, times_s, right_s, facecolor=look.colour, hatch=look.hatch, edgecolor=choose_hatch_colour(look.colour),
-        label=SHOWN[number].replace("_", " "),
-    )  # fmt: skip
+    edge, label = one_rollout.choose_hatch_colour(look.colour), SHOWN[number].replace("_", " ")
+    filled: dict[str, Any] = {"facecolor": look.colour, "hatch": look.hatch, "edgecolor": edge, "label": label}
+    return _fill(ax, mask, rows, times_s, right_s, **filled)
 
 
 def _draw_stripes(
@@ -214,15 +200,15 @@ class _Free:
         self._raster = shown[at][:, cell].T
         self._raster[rows[1][cell] > heights] = -1  # between zones
         self._width_pt = width_pt
-        self._raster[:, find_marked(centres_s, marks_s, right_s, width_pt)] = -1
+        self._raster[:, one_rollout.find_marked(centres_s, marks_s, right_s, width_pt)] = -1
 
     def find_places(self, numbers: list[int], height_pt: float) -> dict[str, tuple[float, float]]:
         """Return the middle of the name of whatever has room for it, as parts of the map from the left and from below."""
         n_down, n_across = _RASTER
-        down = int(np.ceil(LABEL_PT / height_pt * n_down))
+        down = int(np.ceil(one_rollout.LABEL_PT / height_pt * n_down))
         places = {}
         for number in numbers:
-            across = count_columns(SHOWN[number], self._width_pt, n_across)
+            across = one_rollout.count_columns(SHOWN[number], self._width_pt, n_across)
             if across > n_across or down > n_down:
                 continue
             mask = self._raster == number
@@ -262,6 +248,6 @@ def _name_zones(ax: Axes, cells: Cells, rows: np.ndarray, height_pt: float) -> N
         ax.set_yticks([])
         return
     middles = [float((rows[0][cells.zone == zone].max() + rows[1][cells.zone == zone].min()) / 2) for zone in zones]
-    step = -(-len(zones) // max(int(height_pt / LABEL_PT), 1))
+    step = -(-len(zones) // max(int(height_pt / one_rollout.LABEL_PT), 1))
     ax.set_yticks(middles[::step], [f"zone {zone}" for zone in zones[::step]])
     ax.tick_params(axis="y", length=0)

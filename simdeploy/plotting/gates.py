@@ -13,14 +13,7 @@ from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.errors import InputError, Problem
 from simdeploy.plotting import style
-from simdeploy.plotting.axes import (
-    label_points,
-    sample_line,
-    set_limits,
-    set_log_axis,
-    set_measure_axis,
-    write_percent,
-)
+from simdeploy.plotting.axes import label_points, sample_line, set_limits, set_log_axis, set_measure_axis, write_percent
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.style import Look, in_plain_text, set_rows, wrap_name, write_beside
 from simdeploy.report.wording import VERDICTS
@@ -200,13 +193,8 @@ def _draw_errors(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> No
     ax.set_xlabel("share of releases", fontsize="small")
     for row, (gate, verdict) in enumerate(zip(result.gates["gate"], result.gates["verdict"], strict=True)):
         if row > 0:
-            write_beside(
-                ax,
-                row,
-                "recommended" if gate == result.best else VERDICTS.get(verdict, verdict),
-                fontsize="x-small",
-                color=style.darken(looks[gate].colour),
-            )
+            text = "recommended" if gate == result.best else VERDICTS.get(verdict, verdict)
+            write_beside(ax, row, text, fontsize="x-small", color=style.darken(looks[gate].colour))
     if result.best is not None:
         ax.get_yticklabels()[list(looks).index(result.best)].set_fontweight("bold")
     ax.set_title(f"Errors: ○ false alarms\n● misses of {_name_size(result)}", fontsize="small", loc="left")

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.scoring.result import Event, Score
 
-_LABELS = {"defective": "defective", "completed": "completed"}
-
 
 @in_plain_text
 def plot_score(ax: Axes, score: Score, *, event: Event = "defective") -> Axes:
@@ -36,8 +34,6 @@ def plot_score(ax: Axes, score: Score, *, event: Event = "defective") -> Axes:
     -----
     On the line as much happened as was called. Groups that aren't consistent with it are red.
     """
-    from matplotlib.ticker import FuncFormatter
-
     bins = score.bins[score.bins["event"] == event]
     if bins.empty:
         say_nothing_known(ax, "no outcomes are known")
@@ -47,10 +43,10 @@ def plot_score(ax: Axes, score: Score, *, event: Event = "defective") -> Axes:
     ax.vlines(bins["called"], bins["low"], bins["high"], colors=colours, linewidth=2.2, alpha=0.5)
     ax.scatter(bins["called"], bins["happened"], s=24, c=colours, zorder=3)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(FuncFormatter(write_percent))
+        axis.set_major_formatter(write_percent)
     ax.set_xlim(-0.02, 1.02)
     ax.set_ylim(-0.02, 1.02)
-    ax.set_xlabel(f"called {_LABELS[event]}")
-    ax.set_ylabel(f"{_LABELS[event]} in the end")
+    ax.set_xlabel(f"called {event}")
+    ax.set_ylabel(f"{event} in the end")
     add_interval(ax, "y", score.confidence_level)
     return ax

@@ -8,24 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_symlog_axis
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
-from simdeploy.plotting.style import (
-    BLACK,
-    BLUE,
-    DARK_GREY,
-    GREY,
-    INK,
-    ORANGE,
-    SKY_BLUE,
-    STRIPE,
-    VERMILION,
-    in_plain_text,
-    put_legend_above,
-    wrap_name,
-    write_above,
-    write_beside,
-)
+from simdeploy.plotting.style import in_plain_text, put_legend_above, wrap_name, write_above, write_beside
 from simdeploy.plotting.wrapping import NARROW_PT, measure_axes, wrap_words
 from simdeploy.report.sensitivity import index_scale, say_subject, short_names
 from simdeploy.report.wording import (
@@ -51,8 +37,8 @@ if TYPE_CHECKING:
 
 # Of each method: the index that is a bar, and what the other one is.
 _BARS = {
-    "morris": ("mu_star", "mean absolute effect (mu*)", BLUE),
-    "sobol": ("total", "with all other factors (total)", SKY_BLUE),
+    "morris": ("mu_star", "mean absolute effect (mu*)", style.BLUE),
+    "sobol": ("total", "with all other factors (total)", style.SKY_BLUE),
 }
 _DIRECTIONS = {"rises": "\N{BLACK UP-POINTING TRIANGLE} rises", "falls": "\N{BLACK DOWN-POINTING TRIANGLE} falls"}
 _OUTER, _INNER = 0.64, 0.26  # heights of bars
@@ -61,8 +47,8 @@ _LABEL_WIDTH = 20  # characters
 _NARROW_PT = 6  # size of the type of labels at half a page
 
 # A flip has a word beside it, too.
-_FLIPS = {"changes": (VERMILION, "D"), "may change": (ORANGE, "s")}
-_HOLDS = BLUE, "o"
+_FLIPS = {"changes": (style.VERMILION, "D"), "may change": (style.ORANGE, "s")}
+_HOLDS = style.BLUE, "o"
 _ORDER = ("changes", "may change", "holds, uncertain", "holds", "unknown")
 _MOST_ROWS = 18
 _SMALLEST_RATIO = 8  # of the largest to the typical margin, above which the scale is logarithmic
@@ -111,20 +97,20 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
     ax.barh(range(len(factors)), bars["estimate"], _OUTER, color=colour, label=label)
     if result.method == "sobol":
         inner = _rows_of(result, "first", factors) * scale.factor
-        ax.barh(range(len(factors)), inner["estimate"], _INNER, color=BLUE, label="alone (first order)")
-        _draw_intervals(ax, bars, -_BESIDE, BLACK)
-        _draw_intervals(ax, inner, 0, BLACK)
+        ax.barh(range(len(factors)), inner["estimate"], _INNER, color=style.BLUE, label="alone (first order)")
+        _draw_intervals(ax, bars, -_BESIDE, style.BLACK)
+        _draw_intervals(ax, inner, 0, style.BLACK)
     else:
         # Where nothing changes there is no spread to show.
         is_inert = result.factors.set_index("factor").loc[factors, "is_inert"]
         spread = _rows_of(result, "sigma", factors)[~is_inert].reindex(factors) * scale.factor
-        _draw_intervals(ax, bars, 0, BLACK)
-        _draw_intervals(ax, spread, _OUTER / 2 + 0.06, GREY)
+        _draw_intervals(ax, bars, 0, style.BLACK)
+        _draw_intervals(ax, spread, _OUTER / 2 + 0.06, style.GREY)
         ax.plot(
             spread["estimate"], [place + _OUTER / 2 + 0.06 for place in range(len(factors))], "D", color="white",
-            markeredgecolor=INK, markersize=5, label="spread of effects (sigma)",
+            markeredgecolor=style.INK, markersize=5, label="spread of effects (sigma)",
         )  # fmt: skip
-    ax.axvline(0, color=INK, linewidth=0.8)
+    ax.axvline(0, color=style.INK, linewidth=0.8)
     _set_bars(ax, [f"{_break_name(short[name])}\n{wrap_name(over[name], _LABEL_WIDTH)}" for name in factors])
     _name_directions(ax, result, factors)
     quantity = "part of the variance" if result.method == "sobol" else "effect over its whole range"
@@ -168,11 +154,11 @@ def _name_directions(ax: Axes, result: Sensitivity, factors: list[str]) -> None:
         row = by_name[name]
         text = _DIRECTIONS.get(row["direction"], "" if math.isnan(row["slope"]) else "unclear")
         text = "no effect" if row["is_inert"] else text
-        write_beside(ax, place, text, color=INK if row["direction"] in _DIRECTIONS else DARK_GREY)
+        write_beside(ax, place, text, color=style.INK if row["direction"] in _DIRECTIONS else style.DARK_GREY)
     if measure_axes(ax)[0] > NARROW_PT:  # else the legend needs the room
         ax.annotate(
             "as the factor\nrises, this", (1.02, 1), xytext=(0, 3), xycoords="axes fraction",
-            textcoords="offset points", va="bottom", fontsize="small", color=DARK_GREY,
+            textcoords="offset points", va="bottom", fontsize="small", color=style.DARK_GREY,
         )  # fmt: skip
 
 
@@ -245,10 +231,10 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
     _set_bars(ax, [wrap_name(f"{row['switch']}: {row['value']}", 36) for row in shown.to_dict("records")])
     if measure_axes(ax)[0] < NARROW_PT:
         ax.tick_params(axis="y", labelsize=_NARROW_PT)
-    ax.axvline(start * scale.factor, color=INK, linewidth=1)
+    ax.axvline(start * scale.factor, color=style.INK, linewidth=1)
     if has_margin and ax.get_xlim()[0] < 0:
-        ax.axvspan(ax.get_xlim()[0], 0, color=STRIPE, zorder=-1)
-        ax.axvline(0, color=INK, linewidth=1, linestyle=":")
+        ax.axvspan(ax.get_xlim()[0], 0, color=style.STRIPE, zorder=-1)
+        ax.axvline(0, color=style.INK, linewidth=1, linestyle=":")
         if start >= 0:
             write_above(ax, 0, "another policy is better ", ha="right")
     if has_margin:
@@ -284,12 +270,12 @@ def _draw_row(ax: Axes, place: int, row: dict[Hashable, Any], column: str, start
     colour, marker = _FLIPS.get(row["verdict"], _HOLDS)
     if not math.isnan(value):
         ax.hlines(place, start * scale.factor, value, color=colour, linewidth=4, alpha=0.35)
-        draw_intervals(ax, "x", place, low, high, row[trust_name(column)], color=INK, linewidth=1)
+        draw_intervals(ax, "x", place, low, high, row[trust_name(column)], color=style.INK, linewidth=1)
         ax.plot([value], [place], marker=marker, color=colour, markersize=5, clip_on=False, zorder=4)
-    look: dict[str, Any] = {"color": DARK_GREY}
+    look: dict[str, Any] = {"color": style.DARK_GREY}
     if row["verdict"] in _FLIPS:
         choice = "no policy" if isinstance(row["choice"], float) else row["choice"]
-        look = {"color": INK, "fontweight": "bold"}
+        look = {"color": style.INK, "fontweight": "bold"}
         if measure_axes(ax)[0] > NARROW_PT:
             text = f"{row['verdict']} to {choice}"
         else:

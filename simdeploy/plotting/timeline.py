@@ -7,23 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.plotting import style
+from simdeploy.plotting import one_rollout, style
 from simdeploy.plotting.axes import set_time_axis, write_percent
-from simdeploy.plotting.one_rollout import (
-    LABEL_PT,
-    choose_hatch_colour,
-    count_columns,
-    draw_marks,
-    draw_status_legend,
-    draw_waves,
-    find_marked,
-    label_statuses,
-    leave_room_above,
-    list_dispatches,
-    list_marks,
-    set_time_limits,
-    write_outcome,
-)
 from simdeploy.plotting.style import STATUS_LOOKS, in_plain_text, label_line_ends
 from simdeploy.plotting.wrapping import measure_axes
 from simdeploy.report.wording import time_scale
@@ -83,14 +68,14 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     """
     timeline = rollout.timeline
     total = int(timeline[list(_FROM_BOTTOM)].iloc[0].sum())
-    last_s, right_s = set_time_limits(ax, rollout)
+    last_s, right_s = one_rollout.set_time_limits(ax, rollout)
     shown = _thin(timeline)
     times_s = np.array([*shown["time_s"], right_s])
     bands = _draw_statuses(ax, shown, times_s)
     in_service = _held(shown["in_service"])
     ax.step(times_s, in_service, where="post", color="white", linewidth=2.8)
     label_line_ends(ax, ax.step(times_s, in_service, where="post", color=style.INK, linewidth=1.4, label="in service"))
-    marks = list_marks(rollout)
+    marks = one_rollout.list_marks(rollout)
     marks_s = [time_s for time_s, _, _ in marks]
     windows = rollout.windows.dropna(subset="error_rate")
     few = _count_few(rollout, total)
@@ -104,27 +89,27 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
 
     in_strip = find_places(strip_pt, few) if few else {}
     # First as if every status had its label: what is left for the legend needs more room.
-    places = find_places(height_pt, leave_room_above(ax, total, 0, height_pt))
+    places = find_places(height_pt, one_rollout.leave_room_above(ax, total, 0, height_pt))
     n_in_legend = len({band.status for band in bands} - {*places, *in_strip})
     if n_in_legend:
-        places = find_places(height_pt, leave_room_above(ax, total, n_in_legend, height_pt))
+        places = find_places(height_pt, one_rollout.leave_room_above(ax, total, n_in_legend, height_pt))
     in_strip = {status: place for status, place in in_strip.items() if status not in places}
-    draw_status_legend(ax, [band.area for band in bands if band.status not in {*places, *in_strip}])
-    label_statuses(ax, places)
-    draw_marks(ax, marks, total, time_scale(last_s))
-    draw_waves(ax, rollout, total, right_s)
+    one_rollout.draw_status_legend(ax, [band.area for band in bands if band.status not in {*places, *in_strip}])
+    one_rollout.label_statuses(ax, places)
+    one_rollout.draw_marks(ax, marks, total, time_scale(last_s))
+    one_rollout.draw_waves(ax, rollout, total, right_s)
     _set_node_axis(ax, total)
     set_time_axis(ax.xaxis, last_s, "time since the start")
     if few:
         _draw_few(strips[0], shown, times_s, few, marks)
-        label_statuses(strips[0], in_strip)
+        one_rollout.label_statuses(strips[0], in_strip)
     if len(windows):
         _draw_error_rates(strips[-1], windows)
     for strip in strips:
         strip.set_xlim(0, right_s)
         strip.set_xticks([])
         strip.tick_params(axis="y", labelsize="small")
-    write_outcome(ax, rollout, total)
+    one_rollout.write_outcome(ax, rollout, total)
     return ax
 
 
@@ -146,7 +131,7 @@ def _add_strips(ax: Axes, n: int) -> list[Axes]:
 
 def _draw_error_rates(ax: Axes, windows: pd.DataFrame) -> None:
     """Draw the error rate of each window, those over the limit with another mark."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     limit = float(windows["max_error_rate"].iloc[0])
     is_over = windows["error_rate"] > limit  # never where the limit is unknown
@@ -166,7 +151,7 @@ def _draw_error_rates(ax: Axes, windows: pd.DataFrame) -> None:
         line = ax.axhline(limit, color=style.INK, linewidth=1, linestyle="--", label=f"limit {write_percent(limit)}")
         label_line_ends(ax, [line])
     ax.yaxis.set_major_locator(MaxNLocator(3))
-    ax.yaxis.set_major_formatter(FuncFormatter(write_percent))
+    ax.yaxis.set_major_formatter(write_percent)
     ax.set_ylabel("error rate", fontsize="small")
 
 
@@ -196,7 +181,7 @@ class _Band(NamedTuple):
 
 def _count_few(rollout: Rollout, total: int) -> int:
     """Return how many nodes to show enlarged because canaries, or nodes in trouble, are too few to be seen; 0 if none are."""
-    dispatched = list_dispatches(rollout)
+    dispatched = one_rollout.list_dispatches(rollout)
     first_wave = int((dispatched["wave"] == dispatched["wave"].min()).sum())
     peaks = [int(rollout.timeline[status].max()) for status in _TROUBLE]
     few = [nodes for nodes in (first_wave, *peaks) if 0 < nodes < _FEW * total]
@@ -223,7 +208,7 @@ def _draw_statuses(ax: Axes, shown: pd.DataFrame, times_s: np.ndarray) -> list[_
             top, look = bottom + nodes, STATUS_LOOKS[status]
             area = ax.fill_between(
                 times_s, bottom, top, step="post", facecolor=look.colour, hatch=look.hatch,
-                edgecolor=choose_hatch_colour(look.colour), linewidth=0, label=status.replace("_", " "),
+                edgecolor=one_rollout.choose_hatch_colour(look.colour), linewidth=0, label=status.replace("_", " "),
             )  # fmt: skip
             bands.append(_Band(status, area, bottom, top))
             bottom = top
@@ -256,10 +241,10 @@ def _find_places(
         return np.minimum(nodes, most) / most * height
 
     line = rise(in_service[steps])
-    taken = find_marked(centres * times_s[-1], marks_s, times_s[-1], width)
+    taken = one_rollout.find_marked(centres * times_s[-1], marks_s, times_s[-1], width)
     places = {}
     for band in bands:
-        n = count_columns(band.status, width, _N_COLUMNS)
+        n = one_rollout.count_columns(band.status, width, _N_COLUMNS)
         if n > _N_COLUMNS:
             continue
         bottom, top = rise(band.bottom[steps]), rise(band.top[steps])
@@ -269,7 +254,7 @@ def _find_places(
         parts = np.stack([[low, np.minimum(high, under)], [np.maximum(low, over), high]])
         room = np.where(_slide(taken, n).any(axis=1), -1.0, parts[:, 1] - parts[:, 0])
         part, place = np.unravel_index(np.argmax(room), room.shape)
-        if room[part, place] >= LABEL_PT:
+        if room[part, place] >= one_rollout.LABEL_PT:
             across = float(centres[place]) + (n - 1) / 2 / _N_COLUMNS
             places[band.status] = across, float(parts[part, :, place].mean()) / height
     return places

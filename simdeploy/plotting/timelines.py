@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,11 +72,10 @@ def plot_timelines(ax: Axes, timelines: Timelines, *, quantity: str | None = Non
     quantiles = [timelines.quantiles[place] for place in (0, len(timelines.quantiles) // 2, -1)]
     low, middle, high = map(name_quantile, quantiles)
     ends = []
-    for number, policy in enumerate(policies):
+    for policy, look in zip(policies, cycle(LINE_LOOKS), strict=False):
         band = chosen[chosen["policy"].eq(policy)]
         if band.empty:
             continue
-        look = LINE_LOOKS[number % len(LINE_LOOKS)]
         times = band["time_s"]
         if low != high:
             ax.fill_between(times, band[low], band[high], color=look.colour, alpha=0.18, linewidth=0)
@@ -97,12 +97,12 @@ def plot_timelines(ax: Axes, timelines: Timelines, *, quantity: str | None = Non
 
 
 def _set_levels(ax: Axes, quantity: str, levels: pd.DataFrame, n_nodes: int) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     highest = float(np.nanmax(levels.to_numpy(), initial=0.0))
     if is_fraction(quantity):
         ax.set_ylim(0, _ROOM * max(highest, 0.001))
-        ax.yaxis.set_major_formatter(FuncFormatter(write_percent))
+        ax.yaxis.set_major_formatter(write_percent)
     else:
         ax.set_ylim(0, _ROOM * (n_nodes if quantity in ("updated", "exposed", "in_service") else max(highest, 1.0)))
         ax.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))

@@ -10,19 +10,12 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.asking.verdicts import find_direction
+from simdeploy.plotting import style
 from simdeploy.plotting.axes import label_points, sample_line
 from simdeploy.plotting.intervals import tell_untrusted
 from simdeploy.plotting.marks import mark_points
 from simdeploy.plotting.plane import choose_measures, draw_both_intervals, read_values, set_axes
-from simdeploy.plotting.style import (
-    BETTER,
-    BLUE,
-    CURRENT,
-    DEFAULT,
-    LINE_LOOKS,
-    in_plain_text,
-    say_nothing_known,
-)
+from simdeploy.plotting.style import BETTER, CURRENT, DEFAULT, LINE_LOOKS, in_plain_text, say_nothing_known
 from simdeploy.plotting.wrapping import wrap_axis_label
 from simdeploy.report.tradeoff import name_values, write_value
 from simdeploy.report.wording import find_cost_unit, percent
@@ -149,7 +142,7 @@ def _draw_curve(ax: Axes, result: Tradeoff, measures: Sequence[Measure], curve: 
     set_axes(ax, measures, curve.values.reshape(2, -1), find_cost_unit(result.computed_under))
     draw_both_intervals(ax, curve.values, curve.is_trusted)
     ax.set_title(f"{ax.get_title()}{tell_untrusted(ax)}", fontsize="small")
-    ax.plot(*points.T, color=BLUE, marker="o", markersize=3.5, linewidth=1.2, clip_on=False, zorder=3)
+    ax.plot(*points.T, color=style.BLUE, marker="o", markersize=3.5, linewidth=1.2, clip_on=False, zorder=3)
     marked = {column: np.flatnonzero(rows[column].to_numpy())[:1].tolist() for column in _MARKS}
     for column, places in marked.items():
         for place in places:

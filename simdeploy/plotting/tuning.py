@@ -10,24 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.tuning.result import REFERENCE
+from simdeploy.plotting import style
 from simdeploy.plotting.axes import label_points, set_measure_axis
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.marks import mark_points
-from simdeploy.plotting.style import (
-    BETTER,
-    BLACK,
-    BLUE,
-    CURRENT,
-    DEFAULT,
-    GREY,
-    LIGHT_GREY,
-    ORANGE,
-    PALE_GREY,
-    VERMILION,
-    Look,
-    in_plain_text,
-    set_rows,
-)
+from simdeploy.plotting.style import BETTER, CURRENT, DEFAULT, Look, in_plain_text, set_rows
 from simdeploy.report.tuning import format_setting, name_policies
 from simdeploy.report.wording import find_cost_unit, format_number, measure_scale
 
@@ -40,11 +27,11 @@ if TYPE_CHECKING:
 # Rows of candidates, from the top, and how they are drawn.
 _ALL, _MEETS, _UNKNOWN = "candidates", "meets the requirements", "unknown"
 _ROWS = {
-    _ALL: Look(BLUE, "o"),  # without requirements
-    _MEETS: Look(BLUE, "o"),
-    "undecided": Look(ORANGE, "+"),
-    "misses a requirement": Look(VERMILION, "x"),
-    _UNKNOWN: Look(GREY, "+"),
+    _ALL: Look(style.BLUE, "o"),  # without requirements
+    _MEETS: Look(style.BLUE, "o"),
+    "undecided": Look(style.ORANGE, "+"),
+    "misses a requirement": Look(style.VERMILION, "x"),
+    _UNKNOWN: Look(style.GREY, "+"),
 }
 # The row of each outcome, with requirements.
 _ROW_OF = {
@@ -138,7 +125,7 @@ def _set_objective_axis(ax: Axes, result: Tuning, frame: pd.DataFrame) -> None:
         ax.set_xlim(lowest / 1.3, largest * 1.3)
         ax.xaxis.set_major_formatter("{x:,g}")
         ax.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
-    ax.grid(visible=True, axis="x", color=PALE_GREY, linewidth=0.6)
+    ax.grid(visible=True, axis="x", color=style.PALE_GREY, linewidth=0.6)
     ax.set_axisbelow(True)
 
 
@@ -254,10 +241,10 @@ def _spread(values: Sequence[float]) -> float:
 
 def _draw_setting(ax: Axes, row: int, best: Mapping[str, float], chosen: str | None, current: str) -> None:
     """Draw the points of a setting with their values above them; values that are close to each other share a label."""
-    ax.plot([min(best.values()), max(best.values())], [row, row], color=LIGHT_GREY, linewidth=1.0, zorder=2)
+    ax.plot([min(best.values()), max(best.values())], [row, row], color=style.LIGHT_GREY, linewidth=1.0, zorder=2)
     for value, estimate in best.items():
-        look = BETTER if value == chosen else CURRENT if value == current else Look(GREY, "o")
-        is_small = look.colour == GREY
+        look = BETTER if value == chosen else CURRENT if value == current else Look(style.GREY, "o")
+        is_small = look.colour == style.GREY
         ax.plot(
             estimate, row + 0.12, look.marker, color=look.colour, zorder=3 if is_small else 4,
             markersize=4 if is_small else 0.75 * _MARKER_SIZES[look.marker],
@@ -271,7 +258,7 @@ def _draw_setting(ax: Axes, row: int, best: Mapping[str, float], chosen: str | N
         if side is not None:
             ax.annotate(
                 value, (best[value], row + 0.12), xytext=(0, 3.5), textcoords="offset points", ha=side, va="bottom",
-                fontsize="x-small", fontweight="bold" if value == chosen else "normal", color=BLACK, zorder=5,
+                fontsize="x-small", fontweight="bold" if value == chosen else "normal", color=style.BLACK, zorder=5,
             )  # fmt: skip
 
 

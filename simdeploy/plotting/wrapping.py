@@ -43,7 +43,7 @@ def wrap_words(ax: Axes, text: str, size: str = "medium") -> str:
     >>> wrap_words(Figure(figsize=(3, 3)).subplots(), "a title that is too long for so small a picture").splitlines()
     ['a title that is too long for so', 'small a picture']
     """
-    return _wrap(text, measure_axes(ax)[0] * _PART, size)
+    return _wrap_lines(text, measure_axes(ax)[0] * _PART / _CHARACTER_PT[size])
 
 
 def wrap_axis_label(ax: Axes, which: str) -> None:
@@ -72,10 +72,6 @@ def _measure_axis(ax: Axes, which: str) -> float:
 
 def _fit(text: Text, length_pt: float) -> None:
     text.set_text(_wrap_lines(text.get_text(), length_pt * _PART / (_CHARACTER * float(text.get_fontsize()))))
-
-
-def _wrap(text: str, length_pt: float, size: str) -> str:
-    return _wrap_lines(text, length_pt / _CHARACTER_PT[size])
 
 
 def _wrap_lines(text: str, n_characters: float) -> str:

@@ -3,7 +3,7 @@
 Each kind of result has a module with two functions: `tell` returns the answer, `tabulate` the tables that support it.
 `simdeploy.result.Result` finds them by its type. Verdicts are decided in `simdeploy.analysis` and stand in the result.
 
-From outside: `tell`, `tabulate` and `to_html`; the modules `wording` and `tables` are shared by reports and plots.
+From outside: `ask`, `tell`, `tabulate` and `to_html`; the modules `wording` and `tables` are shared by reports and plots.
 """
 
 from __future__ import annotations
@@ -11,40 +11,54 @@ from __future__ import annotations
 import html
 from importlib import import_module
 from types import ModuleType
+from typing import NamedTuple
 
 from simdeploy.result import Result, Table
 
-# The module of each type of result.
+
+class Report(NamedTuple):
+    """The module that tells a type of result, and what such a result answers."""
+
+    module: str
+    question: str
+
+
+# By the name of the type.
 REPORTS = {
-    "Advice": "advice",
-    "Backtest": "backtest",
-    "Calibration": "calibration",
-    "Check": "checking",
-    "Comparison": "comparison",
-    "CostResult": "costs",
-    "Decisions": "decisions",
-    "Discovery": "discovery",
-    "Estimates": "estimates",
-    "Forecast": "advice",
-    "GateComparison": "gates",
-    "GridSummary": "grid",
-    "InformationResult": "information",
-    "ObservationResult": "observation",
-    "OneRollout": "rollout",
-    "ParetoFront": "pareto",
-    "PolicyImport": "imported",
-    "Precision": "precision",
-    "Rare": "rare",
-    "Robustness": "regret",
-    "Score": "scoring",
-    "Selection": "selection",
-    "Sensitivity": "sensitivity",
-    "Switches": "switches",
-    "Timelines": "timelines",
-    "Tradeoff": "tradeoff",
-    "Tuning": "tuning",
-    "Verification": "verification",
+    "Advice": Report("advice", "What should be done with the rollout that is under way?"),
+    "Backtest": Report("backtest", "What would other policies have done in the rollouts on record?"),
+    "Calibration": Report("calibration", "What do the rollouts on record say about the fleet?"),
+    "Check": Report("checking", "Does the policy meet its requirements?"),
+    "Comparison": Report("comparison", "Which policy is best?"),
+    "CostResult": Report("costs", "What does a policy cost, and why?"),
+    "Decisions": Report("decisions", "Are recommendations right?"),
+    "Discovery": Report("discovery", "In which worlds does the policy break?"),
+    "Estimates": Report("estimates", "What is to be expected of each case?"),
+    "Forecast": Report("advice", "How will the rollout that is under way go on?"),
+    "GateComparison": Report("gates", "Which test stops defective releases best?"),
+    "GridSummary": Report("grid", "What happens at other values?"),
+    "InformationResult": Report("information", "What is it worth to know the release beforehand?"),
+    "ObservationResult": Report("observation", "What is it worth to watch the release longer?"),
+    "OneRollout": Report("rollout", "What happens in one rollout?"),
+    "ParetoFront": Report("pareto", "Which cases are no worse than all others in something?"),
+    "PolicyImport": Report("imported", "What does this policy do here?"),
+    "Precision": Report("precision", "Are there enough replications?"),
+    "Rare": Report("rare", "How likely is the rare event?"),
+    "Robustness": Report("regret", "Which policy loses least if the assumptions are wrong?"),
+    "Score": Report("scoring", "How good were the forecasts?"),
+    "Selection": Report("selection", "Which candidate is best?"),
+    "Sensitivity": Report("sensitivity", "Which assumptions matter?"),
+    "Switches": Report("switches", "Does undocumented behaviour of the orchestrator matter?"),
+    "Timelines": Report("timelines", "How do rollouts go over time?"),
+    "Tradeoff": Report("tradeoff", "How do false alarms trade against escapes?"),
+    "Tuning": Report("tuning", "Which policy should be used?"),
+    "Verification": Report("verification", "Is the simulator right?"),
 }
+
+
+def ask(result: Result) -> str:
+    """Return the question that a result answers."""
+    return REPORTS[type(result).__name__].question
 
 
 def tell(result: Result) -> str:
@@ -68,4 +82,4 @@ def to_html(result: Result) -> str:
 
 
 def _find_report(result: Result) -> ModuleType:
-    return import_module(f"{__name__}.{REPORTS[type(result).__name__]}")
+    return import_module(f"{__name__}.{REPORTS[type(result).__name__].module}")

@@ -6,23 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.advice.result import WITHOUT_TABLE
+from simdeploy.analysis.advice.result import WITHOUT_TABLE, Advice
+from simdeploy.report import wording
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import (
-    NO_SCALE,
-    PERCENT,
-    capitalize,
-    find_cost_unit,
-    format_amount,
-    join_answer,
-    time_scale,
-)
 from simdeploy.result import Table
 from simdeploy.units import NS_PER_S, short_duration
 from simdeploy.vocabulary import TERMINAL_STATES
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.advice.result import Advice, Forecast
+    from simdeploy.analysis.advice.result import Forecast
 
 _MEASURES = {
     "completed": "the rollout completes",
@@ -46,38 +38,37 @@ def tell(result: Forecast) -> str:
         if result.way == "worlds":
             few += f", of {result.n_tried:,} whole ones that were tried because of {result.why_tried}"
             better = "Give one, or leave out instants" if WITHOUT_TABLE in result.why_tried else "Leave out instants"
-        return join_answer([few, better])
-    acts = getattr(result, "acts", None)
-    if acts is None or acts.empty:
-        return join_answer([_say_defective(result), _say_going_on(result)])
-    if not getattr(result, "best", ""):
-        return join_answer([_say_defective(result), "No act is best: costs are unknown", _say_going_on(result)])
-    return _tell_best(result)  # type: ignore[arg-type]
+        return wording.join_answer([few, better])
+    if not isinstance(result, Advice) or result.acts.empty:
+        return wording.join_answer([_say_defective(result), _say_going_on(result)])
+    if not result.best:
+        return wording.join_answer([_say_defective(result), "No act is best: costs are unknown", _say_going_on(result)])
+    return _tell_best(result)
 
 
 def _tell_best(advice: Advice) -> str:
-    unit = find_cost_unit(advice.computed_under)
+    unit = wording.find_cost_unit(advice.computed_under)
     unit = f" {unit}" if unit else ""
     rows = advice.acts.to_dict("records")
     others = sorted((row for row in rows if row["act"] != advice.best), key=lambda row: row["more_than_best"])
     parts = [_name(row["act"]) + f" costs {_more(row)}{unit} more" for row in others if not math.isnan(row["cost"])]
     defective = _say_defective(advice, first=False)
-    more = [capitalize(", ".join(parts)), capitalize(parts[0])] if parts else ""
+    more = [wording.capitalize(", ".join(parts)), wording.capitalize(parts[0])] if parts else ""
     wait = advice.wait
     if wait is not None:
         start = f"{_meanwhile(advice, wait['how'])}, and look again in {_length(wait)}: {defective}"
-        return join_answer([start, f"That saves {_number(wait['worth'])}{unit} over {_name(advice.best)} now"])
+        return wording.join_answer([start, f"That saves {_number(wait['worth'])}{unit} over {_name(advice.best)} now"])
     waiting = ""
     pays = advice.waiting[advice.waiting["pays"]].to_dict("records")
     if pays:
         most = max(pays, key=lambda row: row["worth"])
         waiting = f"To look again in {_length(most)} saves {_number(most['worth'])}{unit}"
-    return join_answer([f"{capitalize(advice.best)}: {defective}", more, waiting])
+    return wording.join_answer([f"{wording.capitalize(advice.best)}: {defective}", more, waiting])
 
 
 def _meanwhile(advice: Advice, how: str) -> str:
     """Say what to do until one looks again."""
-    return "Stay paused" if advice.state == "paused" else capitalize(how)
+    return "Stay paused" if advice.state == "paused" else wording.capitalize(how)
 
 
 def _length(wait: Mapping[Any, Any]) -> str:
@@ -93,7 +84,7 @@ def _more(row: Mapping[Any, Any]) -> str:
 
 
 def _number(value: float) -> str:
-    return format_amount(value, NO_SCALE)
+    return wording.format_amount(value, wording.NO_SCALE)
 
 
 def _percent(value: float) -> str:
@@ -122,49 +113,49 @@ def _say_going_on(result: Forecast) -> str:
 
 def tabulate(result: Forecast) -> tuple[Table, ...]:
     """Return the acts, the kinds of release, the forecast, and what waiting is worth."""
-    tables = []
-    acts = getattr(result, "acts", None)
-    unit = find_cost_unit(result.computed_under)
-    if acts is not None and not acts.empty:
-        tables.append(_tabulate_acts(result, unit))  # type: ignore[arg-type]
-    tables.append(_tabulate_kinds(result))
-    tables.append(_tabulate_forecast(result))
-    waiting = getattr(result, "waiting", None)
-    if waiting is not None and not waiting.empty:
-        columns = (
-            Column("how", "meanwhile"),
-            Column("wait", "look again after"),
-            Column("worth", "worth", "difference", NO_SCALE),
-        )
-        frame = waiting.assign(
-            how=["paused" if result.state == "paused" else how for how in waiting["how"]],
-            wait=[short_duration(s * NS_PER_S) for s in waiting["wait_s"]],
-            worth_low=waiting["low"],
-            worth_high=waiting["high"],
-        )
-        tables.append(make_table("Worth of waiting", frame, columns))
+    tables = [_tabulate_kinds(result), _tabulate_forecast(result)]
+    if isinstance(result, Advice) and not result.acts.empty:
+        tables.insert(0, _tabulate_acts(result))
+    if isinstance(result, Advice) and not result.waiting.empty:
+        tables.append(_tabulate_waiting(result))
     return tuple(tables)
 
 
-def _tabulate_acts(advice: Advice, unit: str) -> Table:
-    acts = advice.acts
+def _tabulate_acts(advice: Advice) -> Table:
+    acts, unit = advice.acts, wording.find_cost_unit(advice.computed_under)
     longest = float(acts["time_left_s"].max())
     frame = acts.assign(
         cost_low=acts["low"],
         cost_high=acts["high"],
         more_than_best_low=acts["more_low"],
         more_than_best_high=acts["more_high"],
-        left=[format_amount(s, time_scale(longest)) for s in acts["time_left_s"]],
+        left=[wording.format_amount(s, wording.time_scale(longest)) for s in acts["time_left_s"]],
     )
     columns = (
         Column("act", "act"),
-        Column("cost", f"cost{f', {unit}' if unit else ''}", "stacked estimate", NO_SCALE),
-        Column("more_than_best", "more than the best", "stacked difference", NO_SCALE),
+        Column("cost", f"cost{f', {unit}' if unit else ''}", "stacked estimate", wording.NO_SCALE),
+        Column("more_than_best", "more than the best", "stacked difference", wording.NO_SCALE),
         Column("false_alarm", "false alarm", "share"),
         Column("escaped", "escape", "share"),
         Column("left", "time left"),
     )
     return make_table("Acts", frame, columns)
+
+
+def _tabulate_waiting(advice: Advice) -> Table:
+    waiting = advice.waiting
+    frame = waiting.assign(
+        how=["paused" if advice.state == "paused" else how for how in waiting["how"]],
+        wait=[short_duration(s * NS_PER_S) for s in waiting["wait_s"]],
+        worth_low=waiting["low"],
+        worth_high=waiting["high"],
+    )
+    columns = (
+        Column("how", "meanwhile"),
+        Column("wait", "look again after"),
+        Column("worth", "worth", "difference", wording.NO_SCALE),
+    )
+    return make_table("Worth of waiting", frame, columns)
 
 
 def _tabulate_kinds(result: Forecast) -> Table:
@@ -173,7 +164,7 @@ def _tabulate_kinds(result: Forecast) -> Table:
         Column("kind", "kind of release"),
         Column("defective", "defective", "yes"),
         Column("prior", "before", "share"),
-        Column("posterior", "given what was seen", "estimate", PERCENT),
+        Column("posterior", "given what was seen", "estimate", wording.PERCENT),
     )
     return make_table("Kinds of release", frame, columns)
 
@@ -187,10 +178,10 @@ def _tabulate_forecast(result: Forecast) -> Table:
         if len(part) == 1:
             rows.append({"measure": _MEASURES[str(name)], "mean": f"{100 * mean:.1f} %", "range": ""})
             continue
-        scale = time_scale(float(part["estimate"].max())) if name == "time_left_s" else NO_SCALE
-        middle = [format_amount(by_quantile[level], scale) for level in (0.025, 0.975)]
+        scale = wording.time_scale(float(part["estimate"].max())) if name == "time_left_s" else wording.NO_SCALE
+        middle = [wording.format_amount(by_quantile[level], scale) for level in (0.025, 0.975)]
         spread = "" if math.isnan(by_quantile[0.5]) else f"{middle[0]} to {middle[1]}"
-        rows.append({"measure": _MEASURES[str(name)], "mean": format_amount(mean, scale), "range": spread})
+        rows.append({"measure": _MEASURES[str(name)], "mean": wording.format_amount(mean, scale), "range": spread})
     columns = (
         Column("measure", "if the rollout goes on"),
         Column("mean", "probability or mean"),

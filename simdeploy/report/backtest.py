@@ -16,14 +16,11 @@ if TYPE_CHECKING:
     from simdeploy.result import Table
 
 _NAMES = {
-    "stopped": ("stopped", "stopped", "rollouts"),
-    "false_alarm given good": ("false alarms", "false alarms", "good releases"),
-    "escaped given defective": ("escapes", "escapes", "defective releases"),
+    "stopped": ("stopped", "rollouts"),
+    "false_alarm given good": ("false alarms", "good releases"),
+    "escaped given defective": ("escapes", "defective releases"),
 }
-_RATES = (
-    Column("policy", "policy"),
-    *(Column(measure, name) for measure, (_, name, _) in _NAMES.items()),
-)
+_RATES = (Column("policy", "policy"), *(Column(measure, name) for measure, (name, _) in _NAMES.items()))
 _ROLLOUTS = (
     Column("rollout", "rollout"),
     Column("policy", "policy"),
@@ -45,7 +42,7 @@ def tell(result: Backtest) -> str:
         counts = _counts(result, policy)
         kinds = [
             f"{say_count(counts[measure])} {what} of {_count_all(counts[measure])} {nouns}{_say_recorded(recorded[measure])}"
-            for measure, (what, _, nouns) in list(_NAMES.items())[1:]
+            for measure, (what, nouns) in list(_NAMES.items())[1:]
             if _count_all(counts[measure])
         ]
         stopped = f"{policy} would have stopped {say_count(counts['stopped'])} of {plural(n, 'rollout')}"
@@ -53,11 +50,8 @@ def tell(result: Backtest) -> str:
         sentences.append([*([f"{long}, with {' and '.join(kinds)}"] if kinds else []), long, stopped])
     missed = int((~result.reproduced["is_reproduced"].fillna(value=True).astype(bool)).sum())
     if missed:
-        sentences.append(
-            [
-                f"Replayed under its recorded policy, {plural(missed, 'rollout')} of {n} {'ends' if missed == 1 else 'end'} differently"
-            ]
-        )
+        end = f"{plural(missed, 'rollout')} of {n} {'ends' if missed == 1 else 'end'} differently"
+        sentences.append([f"Replayed under its recorded policy, {end}"])
     return join_answer(sentences)
 
 

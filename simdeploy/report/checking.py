@@ -6,19 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.report import wording
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import (
-    find_cost_unit,
-    format_amount,
-    is_or_are,
-    join_answer,
-    list_forms,
-    measure_scale,
-    name_briefly,
-    percent,
-    plural,
-    write_estimate,
-)
 from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:
@@ -51,7 +40,7 @@ def describe_requirement(requirement: Requirement, cost_unit: str = "", *, is_br
     >>> describe_requirement(parse_requirement("false_alarm given good <= 1%"), is_brief=True)
     'false alarms at most 1 %'
     """
-    name = (name_briefly if is_brief else describe_measure)(requirement.measure)
+    name = (wording.name_briefly if is_brief else describe_measure)(requirement.measure)
     return f"{name} {describe_limit(requirement, cost_unit)}"
 
 
@@ -64,9 +53,13 @@ def describe_limit(requirement: Requirement, cost_unit: str = "") -> str:
     >>> describe_limit(parse_requirement("p95 makespan_s <= 30m"))
     'at most 30 min'
     """
-    scale = measure_scale(requirement.measure, abs(requirement.limit), cost_unit)
     sign = "at most" if requirement.at_least is None else "at least"
-    return f"{sign} {format_amount(requirement.limit, scale, digits=6)}"
+    return f"{sign} {wording.format_amount(requirement.limit, limit_scale(requirement, cost_unit), digits=6)}"
+
+
+def limit_scale(requirement: Requirement, cost_unit: str) -> wording.Scale:
+    """Return the scale in which a requirement's limit is written, and what is compared with it."""
+    return wording.measure_scale(requirement.measure, abs(requirement.limit), cost_unit)
 
 
 def name_row(row: Mapping[Hashable, Any], cost_unit: str) -> str:
@@ -92,25 +85,24 @@ def format_bounds(row: Mapping[Hashable, Any], cost_unit: str = "") -> str:
     >>> format_bounds({**row, "estimate": 540.0, "low": 510.0, "high": float("nan")})
     '9.00 min (8.50 or more)'
     """
-    requirement = requirement_of(row)
-    return write_estimate(row, measure_scale(requirement.measure, abs(requirement.limit), cost_unit))
+    return wording.write_estimate(row, limit_scale(requirement_of(row), cost_unit))
 
 
 def tell(check: Check) -> str:
     """Say whether all requirements are met, and which are not."""
     verdicts = check.verdicts["verdict"]
     n, n_missed, n_open = len(verdicts), int(verdicts.eq("not met").sum()), int(verdicts.eq("undecided").sum())
-    level = percent(check.confidence_level)
+    level = wording.percent(check.confidence_level)
     if n_missed:
         start = f"{_count(n_missed, n, 'not met')} ({level} confidence)"
         sentences = [[*_name(check, "not met", start), start]]
         if n_open:
-            sentences.append([f"{n_open:,} {is_or_are(n_open)} undecided"])
+            sentences.append([f"{n_open:,} {wording.is_or_are(n_open)} undecided"])
     elif n_open:
         tried = int(check.verdicts.loc[verdicts.eq("undecided"), "replications"].max())
         may_be_decided = bool(check.verdicts["may_be_decided"].any())
         state = "undecided" if tried or may_be_decided else "undecidable"
-        start = _count(n_open, n, f"{state} after {plural(tried, 'rollout')} per policy" if tried else state)
+        start = _count(n_open, n, f"{state} after {wording.plural(tried, 'rollout')} per policy" if tried else state)
         sentences = [[*_name(check, "undecided", start), start]]
         if may_be_decided:
             sentences.append(["Raise `most` (--most) to decide"])
@@ -120,22 +112,19 @@ def tell(check: Check) -> str:
     else:
         sentences = [[f"{_count(n, n, 'met')} ({level} confidence{' each' if n > 1 else ''})"]]
     if n_failed := sum(check.n_failed.values()):
-        sentences.append([f"{plural(n_failed, 'replication')} failed and {is_or_are(n_failed)} excluded"])
-    return join_answer(sentences)
+        failed = wording.plural(n_failed, "replication")
+        sentences.append([f"{failed} failed and {wording.is_or_are(n_failed)} excluded"])
+    return wording.join_answer(sentences)
 
 
 def tabulate(check: Check) -> tuple[Table, ...]:
     """Return the verdicts as a table."""
-    unit = find_cost_unit(check.computed_under)
+    unit = wording.find_cost_unit(check.computed_under)
     rows = [
-        {
-            **row,
-            "required": name_row(row, unit),
-            "bounds": format_bounds(row, unit),
-        }
+        {**row, "required": name_row(row, unit), "bounds": format_bounds(row, unit)}
         for row in check.verdicts.to_dict("records")
     ]
-    title = f"Requirements (bounds: {percent(check.confidence_level)} confidence each)"
+    title = f"Requirements (bounds: {wording.percent(check.confidence_level)} confidence each)"
     return (make_table(title, rows, _COLUMNS),)
 
 
@@ -148,14 +137,14 @@ def _count(n_some: int, n: int, state: str) -> str:
         if negated:
             return f"{'Neither' if n == 2 else f'None of the {n:,}'} requirement{'s' if n > 2 else ''} {negated}"
         return f"{'Both' if n == 2 else f'All {n:,}'} requirements are {state}"
-    return f"{n_some:,} of {n:,} requirements {is_or_are(n_some)} {state}"
+    return f"{n_some:,} of {n:,} requirements {wording.is_or_are(n_some)} {state}"
 
 
 def _name(check: Check, verdict: str, start: str) -> list[str]:
     """Return a sentence that names the requirements with a verdict, and shorter ones."""
-    names, unit = [], find_cost_unit(check.computed_under)
+    names, unit = [], wording.find_cost_unit(check.computed_under)
     for row in check.verdicts[check.verdicts["verdict"].eq(verdict)].to_dict("records"):
         # Rollouts that never end are the reason why nobody can know.
         reason = f", but {row['reason']}" if row["unknown_fraction"] > 0 else ""
         names.append(f"{row['policy']}, {describe_requirement(requirement_of(row), unit)}{reason}")
-    return [f"{start}: {listed}" for listed in list_forms(names, separator=";")]
+    return [f"{start}: {listed}" for listed in wording.list_forms(names, separator=";")]

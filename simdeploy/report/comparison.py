@@ -6,29 +6,10 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.analysis.comparison.measured import find_rows, name_rows
-from simdeploy.report.checking import describe_requirement
+from simdeploy.report import wording
+from simdeploy.report.checking import describe_requirement, limit_scale
 from simdeploy.report.excluded import join_each, list_excluded, none_is_eligible, tell_missed, tell_undecided
 from simdeploy.report.tables import Column, make_table, spread
-from simdeploy.report.wording import (
-    Scale,
-    capitalize,
-    compare_with_others,
-    cost_scale,
-    difference_scale,
-    find_cost_unit,
-    format_interval,
-    is_or_are,
-    join_answer,
-    join_words,
-    list_forms,
-    list_some,
-    measure_scale,
-    name_briefly,
-    percent,
-    say_unknown,
-    scale_of,
-    write_estimate,
-)
 from simdeploy.scenario.measures import parse_measure, parse_requirement
 
 if TYPE_CHECKING:
@@ -69,22 +50,24 @@ def tell(comparison: Comparison) -> str:
     is unknown.
     """
     missed, unknown = tell_missed(comparison), _tell_unknown(comparison)
-    if recommended := _find_recommended(comparison):
-        best = _tell_best(comparison, "cost", comparison.confidence_level)
-        return join_answer([best, missed, tell_undecided(comparison, recommended), *unknown])
+    ranked = _rank(comparison)
+    recommended = _find_recommended(comparison, ranked)
     sentences: list[list[str]] = []
-    for of in comparison.judged_by:
-        if forms := _tell_best(comparison, of, None if sentences else comparison.confidence_level):
-            sentences.append(forms)
+    for of, rows in ranked.items():
+        level = None if sentences else comparison.confidence_level
+        if len(rows):
+            sentences.append(_tell_best(comparison, of, rows, recommended, level))
+    if recommended:
+        return wording.join_answer([*sentences, missed, tell_undecided(comparison, recommended), *unknown])
     known = [forms for forms in (missed, *sentences, *unknown) if forms]
-    return join_answer(known or ["No rollout ended, so the policies can't be compared"])
+    return wording.join_answer(known or ["No rollout ended, so the policies can't be compared"])
 
 
-def _find_recommended(comparison: Comparison) -> list[str]:
+def _find_recommended(comparison: Comparison, by_measure: Mapping[str, pd.DataFrame]) -> list[str]:
     """Return the policies to use: those of lowest cost, if no other may be as good and not all miss a requirement."""
     if comparison.judged_by != ("cost",) or none_is_eligible(comparison):
         return []
-    ranked = _find_ranked(comparison, "cost")
+    ranked = by_measure["cost"]
     is_first = ranked["rank"].eq(1)
     others = ranked[~is_first]
     is_compared = len(others) > 0 or (len(ranked) == 1 and list_excluded(comparison))
@@ -100,7 +83,7 @@ def _tell_unknown(comparison: Comparison) -> list[str]:
             is_conditional = parse_measure(of).given is not None
             nouns.setdefault((is_conditional, tuple(unknown.items())), []).append(_noun(of))
     return [
-        say_unknown(dict(unknown), join_words(of), is_conditional=is_conditional)
+        wording.say_unknown(dict(unknown), wording.join_words(of), is_conditional=is_conditional)
         for (is_conditional, unknown), of in nouns.items()
     ]
 
@@ -112,8 +95,12 @@ def _find_unknown(comparison: Comparison, of: str) -> dict[str, float]:
     return dict(zip(rows["policy"], rows["unknown_fraction"], strict=True))
 
 
+def _rank(comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """Return the policies that are ranked by each measure, best first, each with its estimate."""
+    return {of: _find_ranked(comparison, of) for of in comparison.judged_by}
+
+
 def _find_ranked(comparison: Comparison, of: str) -> pd.DataFrame:
-    """Return the ranked policies, best first, each with its estimate."""
     ranked, estimates = (find_rows(frame, parse_measure(of)) for frame in (comparison.ranking, comparison.estimates))
     ranked = ranked.dropna(subset="rank").merge(
         estimates.add_prefix("policy_"), left_on="policy", right_on="policy_policy"
@@ -121,19 +108,19 @@ def _find_ranked(comparison: Comparison, of: str) -> pd.DataFrame:
     return ranked.sort_values("rank", kind="stable")
 
 
-def _tell_best(comparison: Comparison, of: str, level: float | None) -> list[str]:
+def _tell_best(
+    comparison: Comparison, of: str, ranked: pd.DataFrame, recommended: list[str], level: float | None
+) -> list[str]:
     """Return a sentence on the best policies by one measure, and shorter ones; the interval is of confidence `level`."""
-    ranked = _find_ranked(comparison, of)
-    if ranked.empty:
-        return []
     is_first = ranked["rank"].eq(1)
     best, others = ranked.loc[is_first, "policy"].tolist(), ranked.loc[~is_first, "policy"].tolist()
     rivals = ranked.loc[~is_first & ranked["verdict"].ne("worse"), "policy"].tolist()
-    amount = write_estimate(ranked.iloc[0], _scale_of_best(comparison, of, ranked), "policy_estimate", level=level)
+    scale = _scale_of_best(comparison, of, ranked)
+    amount = wording.write_estimate(ranked.iloc[0], scale, "policy_estimate", level=level)
     noun, most, than = _BEST_BY[of]
     among = f"Of those with known {_noun(of)}, " if _find_unknown(comparison, of) else ""
-    if recommended := _find_recommended(comparison):
-        start = capitalize(f"{among}use {list_some(recommended, word='or')}: {noun} {amount}")
+    if recommended:
+        start = wording.capitalize(f"{among}use {wording.list_some(recommended, word='or')}: {noun} {amount}")
         if not others:
             return [start]
     elif len(ranked) == 1:
@@ -142,18 +129,18 @@ def _tell_best(comparison: Comparison, of: str, level: float | None) -> list[str
         among = among or ("Of the others, " if list_excluded(comparison) else "")
         if not others:
             if ranked["verdict"].eq("equal").all():
-                return [f"{among}{names} have the same {noun}: {amount}" for names in list_forms(best)]
-            unseen = capitalize(f"{among}no difference in {noun} was seen between")
-            forms = [f"{unseen} {names}: {amount}" for names in list_forms(best)]
-            return [*forms, *(f"{among}{names} had the same {noun}: {amount}" for names in list_forms(best))]
-        start = f"{among}{list_some(best)} {'has' if len(best) == 1 else 'have'} the {most} {noun}: {amount}"
+                return [f"{among}{names} have the same {noun}: {amount}" for names in wording.list_forms(best)]
+            unseen = wording.capitalize(f"{among}no difference in {noun} was seen between")
+            forms = [f"{unseen} {names}: {amount}" for names in wording.list_forms(best)]
+            return [*forms, *(f"{among}{names} had the same {noun}: {amount}" for names in wording.list_forms(best))]
+        start = f"{among}{wording.list_some(best)} {'has' if len(best) == 1 else 'have'} the {most} {noun}: {amount}"
     vague = ranked.loc[_is_vague(ranked), "policy"].tolist()
     others, rivals = ([policy for policy in some if policy not in vague] for some in (others, rivals))
-    ends = compare_with_others(others, rivals, than, noun="policy")
+    ends = wording.compare_with_others(others, rivals, than, noun="policy")
     if vague:
         ends = [
-            f"{end}; {names} {is_or_are(len(vague))} too uncertain to rule out"
-            for names in list_forms(vague)
+            f"{end}; {names} {wording.is_or_are(len(vague))} too uncertain to rule out"
+            for names in wording.list_forms(vague)
             for end in ends
         ]
     return [f"{start}{end}" for end in ends]
@@ -167,18 +154,21 @@ def _is_vague(ranked: pd.DataFrame) -> pd.Series:
     return ~is_excluded & ranked["rank"].gt(ranked.loc[is_excluded, "rank"].min())
 
 
-def _scale_of_best(comparison: Comparison, of: str, ranked: pd.DataFrame) -> Scale:
-    unit = find_cost_unit(comparison.computed_under)
-    return cost_scale(unit) if of == "cost" else scale_of(parse_measure(of), ranked["policy_estimate"], unit)
+def _scale_of_best(comparison: Comparison, of: str, ranked: pd.DataFrame) -> wording.Scale:
+    unit = wording.find_cost_unit(comparison.computed_under)
+    if of == "cost":
+        return wording.cost_scale(unit)
+    return wording.scale_of(parse_measure(of), ranked["policy_estimate"], unit)
 
 
 def _noun(of: str) -> str:
-    return name_briefly(parse_measure(of))
+    return wording.name_briefly(parse_measure(of))
 
 
 def tabulate(comparison: Comparison) -> tuple[Table, ...]:
     """Return the main estimates, their differences if there are several policies, and the ranking."""
-    level, unit = f"{percent(comparison.confidence_level)} CI", find_cost_unit(comparison.computed_under)
+    level = f"{wording.percent(comparison.confidence_level)} CI"
+    unit = wording.find_cost_unit(comparison.computed_under)
     n_used = {policy: n - comparison.n_failed[policy] for policy, n in comparison.n_replications.items()}
     counts = {policy: f"n = {n}" for policy, n in n_used.items()}
     counts |= {policy: f"{counts[policy]}\n{n} failed" for policy, n in comparison.n_failed.items() if n}
@@ -194,8 +184,7 @@ def tabulate(comparison: Comparison) -> tuple[Table, ...]:
         tables.append(_tabulate_responses(title, comparison.differences, "stacked difference", pairs, counts, {}, unit))
     # For two policies the differences suffice.
     if len(comparison.policies) > 2:
-        ranked = {of: _find_ranked(comparison, of) for of in comparison.judged_by}
-        tables += [_tabulate_ranking(comparison, of, rows) for of, rows in ranked.items() if len(rows)]
+        tables += [_tabulate_ranking(comparison, of, rows) for of, rows in _rank(comparison).items() if len(rows)]
     return tuple(tables)
 
 
@@ -230,12 +219,12 @@ def _tabulate_responses(
 
 
 def _tabulate_verdicts(comparison: Comparison) -> Table:
-    unit = find_cost_unit(comparison.computed_under)
+    unit = wording.find_cost_unit(comparison.computed_under)
     rows = []
     for row in comparison.verdicts.to_dict("records"):
         requirement = parse_requirement(row["requirement"])
-        scale = measure_scale(requirement.measure, abs(requirement.limit), unit)
-        rows.append({**row, "required": describe_requirement(requirement, unit), "scale": scale})
+        required = describe_requirement(requirement, unit)
+        rows.append({**row, "required": required, "scale": limit_scale(requirement, unit)})
     columns = (
         Column("policy", "policy"),
         Column("required", "requirement"),
@@ -243,7 +232,7 @@ def _tabulate_verdicts(comparison: Comparison) -> Table:
         Column("estimate", "estimate", "estimate", "scale"),
         Column("n", "n", "count"),
     )
-    level = percent(comparison.confidence_level)
+    level = wording.percent(comparison.confidence_level)
     return make_table(f"Requirements (bounds: {level} confidence each)", rows, columns)
 
 
@@ -253,7 +242,7 @@ def _tabulate_ranking(comparison: Comparison, of: str, ranked: pd.DataFrame) -> 
     words = {"better": "yes", "worse": "no", "unknown": "yes"}
     ends = zip(ranked["low"], ranked["high"], strict=True)
     rows = ranked.assign(
-        gap=[format_interval(low, high, difference_scale(scale)) for low, high in ends],
+        gap=[wording.format_interval(low, high, wording.difference_scale(scale)) for low, high in ends],
         is_best=[
             "not ruled out" if is_vague else words.get(verdict, "may be")
             for verdict, is_vague in zip(ranked["verdict"], _is_vague(ranked), strict=True)
@@ -265,5 +254,5 @@ def _tabulate_ranking(comparison: Comparison, of: str, ranked: pd.DataFrame) -> 
         Column("gap", "minus best other"),
         Column("is_best", "best?"),
     )
-    level = percent(comparison.confidence_level)
+    level = wording.percent(comparison.confidence_level)
     return make_table(f"Against the best other policy ({level} CI for all together)", rows, columns)

@@ -5,16 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS, name_cases
+from simdeploy.report import wording
 from simdeploy.report.tables import Column, make_table, spread
-from simdeploy.report.wording import (
-    cost_scale,
-    find_cost_unit,
-    format_number,
-    join_answer,
-    percent,
-    say_unknown,
-    write_estimate,
-)
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import COSTS
 
@@ -35,26 +27,26 @@ def tell(result: CostResult) -> str:
     """Say which case has the lowest mean cost, its largest cause, and where the cost is unknown."""
     totals = result.totals
     names, fractions = name_cases(totals, result.case_columns), totals["unknown_fraction"]
-    unknown = say_unknown(dict(zip(names, fractions, strict=True)), "cost")
+    unknown = wording.say_unknown(dict(zip(names, fractions, strict=True)), "cost")
     if totals["is_cheapest"].any():
-        return join_answer([_tell_cheapest(result, names), unknown])
-    return join_answer([unknown or "No rollout ended, so the cost is unknown"])
+        return wording.join_answer([_tell_cheapest(result, names), unknown])
+    return wording.join_answer([unknown or "No rollout ended, so the cost is unknown"])
 
 
 def _tell_cheapest(result: CostResult, names: list[str]) -> str:
-    totals, unit = result.totals, find_cost_unit(result.computed_under)
+    totals, unit = result.totals, wording.find_cost_unit(result.computed_under)
     place = totals["is_cheapest"].tolist().index(True)
     has_unknown = totals["unknown_fraction"].gt(0)
     is_compared = (totals["estimate"].notna() & ~has_unknown).sum() > 1
     among = "Of the cases with known cost, " if has_unknown.any() and is_compared else ""
-    amount = write_estimate(totals.iloc[place], cost_scale(unit), level=result.confidence_level)
+    amount = wording.write_estimate(totals.iloc[place], wording.cost_scale(unit), level=result.confidence_level)
     start = f"{among}{names[place]} has the lowest mean cost" if is_compared else f"Mean cost of {names[place]}"
     text = f"{start}: {amount}"
     largest = result.parts[result.parts["is_cheapest"] & result.parts["is_largest_cause"]]
     if largest.empty:
         return text
-    cause = LABELS[largest["cause"].item()][0].removeprefix("cost of ")
-    share = format_number(largest["estimate"].item(), largest["half_width"].item())
+    cause = wording.name_cause(largest["cause"].item())
+    share = wording.format_number(largest["estimate"].item(), largest["half_width"].item())
     return f"{text}. Largest cause: {cause}, {share} {unit}".rstrip()
 
 
@@ -63,6 +55,6 @@ def tabulate(result: CostResult) -> tuple[Table, ...]:
     is_free = result.parts["estimate"].eq(0).groupby(result.parts["cause"]).all()
     columns = tuple(column for column in _COLUMNS if column.name not in _OF_REQUESTS or not is_free[column.name])
     parts = result.parts.assign(named=name_cases(result.parts, result.case_columns))
-    title = f"Cost per rollout by cause ({percent(result.confidence_level)} CI)"
-    unit = find_cost_unit(result.computed_under)
+    title = f"Cost per rollout by cause ({wording.percent(result.confidence_level)} CI)"
+    unit = wording.find_cost_unit(result.computed_under)
     return (make_table(title, spread(parts, "named", "cause"), columns, unit),)

@@ -5,18 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
+from simdeploy.report import wording
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import (
-    PERCENT,
-    capitalize,
-    format_amount,
-    format_estimate,
-    join_answer,
-    percent,
-    plural,
-    say_left_out,
-    write_estimate,
-)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +17,9 @@ if TYPE_CHECKING:
 _BOXES = (
     Column("box", "box"),
     Column("is_found", "confirmed", "yes"),
-    Column("density", "breaks inside", "estimate", PERCENT),
+    Column("density", "breaks inside", "estimate", wording.PERCENT),
     Column("density_outside", "breaks outside", "share"),
-    Column("coverage", "share of all breaks", "estimate", PERCENT),
+    Column("coverage", "share of all breaks", "estimate", wording.PERCENT),
     Column("mass", "share of all worlds", "share"),
     Column("undecided", "undecided"),
     Column("p_value", "p-value", "p-value"),
@@ -50,12 +40,12 @@ def tell(result: Discovery) -> str:
     subject = "The policy" if result.policy is None else result.policy
     if result.is_refused:
         where = f"Where {result.policy or 'the policy'} breaks"
-        return join_answer([f"{where} is unknown: {_say_left_out(result)}", _say_remedy(result)])
+        return wording.join_answer([f"{where} is unknown: {_say_left_out(result)}", _say_remedy(result)])
     boxes = result.boxes[result.boxes["is_found"]]
     sentences: list[str | list[str]]
     n_of = f"{result.n_broken:,} of {result.n_known:,} worlds"
     interval = (result.share, result.share_low, result.share_high)
-    share = format_estimate(*interval, PERCENT, level=result.confidence_level)
+    share = wording.format_estimate(*interval, wording.PERCENT, level=result.confidence_level)
     if not result.n_broken:
         sentences = [f"{subject} breaks in none of {result.n_known:,} worlds: {share}"]
     elif result.n_broken == result.n_known:
@@ -64,26 +54,26 @@ def tell(result: Discovery) -> str:
         sentences = [f"{subject} breaks in {n_of}: {share}", "No range of the factors has clearly more of them"]
     else:
         first, *others = (row for _, row in boxes.iterrows())
-        density = write_estimate(first, PERCENT, "density", level=result.confidence_level)
-        coverage = write_estimate(first, PERCENT, "coverage")
-        overall = format_estimate(*interval, PERCENT)
+        density = wording.write_estimate(first, wording.PERCENT, "density", level=result.confidence_level)
+        coverage = wording.write_estimate(first, wording.PERCENT, "coverage")
+        overall = wording.format_estimate(*interval, wording.PERCENT)
         sentences = [
             f"{subject} breaks where {first['limits']}: in {density} of these worlds, {coverage} of all breaks",
             *map(_tell_further, others),
             f"Overall {n_of} break: {overall}",
         ]
     if result.left_out:
-        sentences.insert(1, capitalize(_say_left_out(result)))
+        sentences.insert(1, wording.capitalize(_say_left_out(result)))
     if n_undecided := int(result.worlds["is_undecided"].sum()):
-        n = plural(result.n_replications, "replication")
-        sentences.append(f"{plural(n_undecided, 'world is', 'worlds are')} undecided after {n}")
-    return join_answer(sentences)
+        n = wording.plural(result.n_replications, "replication")
+        sentences.append(f"{wording.plural(n_undecided, 'world is', 'worlds are')} undecided after {n}")
+    return wording.join_answer(sentences)
 
 
 def tabulate(result: Discovery) -> tuple[Table, ...]:
     """Return the boxes, their limits, and the peeling path of the first box."""
     tables = []
-    level = percent(result.confidence_level)
+    level = wording.percent(result.confidence_level)
     if len(result.boxes):
         boxes = result.boxes.assign(undecided=[f"{row.n_undecided} of {row.n}" for row in result.boxes.itertuples()])
         title = f"Boxes, checked in other worlds ({level} CI)"
@@ -97,8 +87,8 @@ def tabulate(result: Discovery) -> tuple[Table, ...]:
 
 def _tell_further(row: pd.Series) -> list[str]:
     """Say the same of a further box, in a sentence and one without intervals."""
-    written = (write_estimate(row, PERCENT, name) for name in ("density", "coverage"))
-    brief = (format_amount(row[name], PERCENT) for name in ("density", "coverage"))
+    written = (wording.write_estimate(row, wording.PERCENT, name) for name in ("density", "coverage"))
+    brief = (wording.format_amount(row[name], wording.PERCENT) for name in ("density", "coverage"))
     return [
         f"Otherwise where {row['limits']}: in {density} of these, {coverage} of all breaks"
         for density, coverage in (written, brief)
@@ -106,7 +96,7 @@ def _tell_further(row: pd.Series) -> list[str]:
 
 
 def _say_left_out(result: Discovery) -> str:
-    return say_left_out(result.left_out, sum(result.left_out.values()), len(result.worlds), "worlds")
+    return wording.say_left_out(result.left_out, sum(result.left_out.values()), len(result.worlds), "worlds")
 
 
 def _say_remedy(result: Discovery) -> str:

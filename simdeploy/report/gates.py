@@ -6,23 +6,8 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.analysis.gates.variants import THRESHOLD
+from simdeploy.report import wording
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
-from simdeploy.report.wording import (
-    LONGEST_ANSWER,
-    PERCENT,
-    POINTS,
-    VERDICTS,
-    cost_scale,
-    find_cost_unit,
-    format_amount,
-    format_interval,
-    interval_names,
-    join_answer,
-    list_forms,
-    percent,
-    say_unknown,
-    write_estimate,
-)
 from simdeploy.scenario.measures import parse_measure
 from simdeploy.units import NS_PER_S, short_duration
 
@@ -57,7 +42,7 @@ def tell(result: GateComparison) -> str:
         *_tell_others(result, verdicts),
         _tell_threshold(result),
     ]
-    return join_answer(sentences)
+    return wording.join_answer(sentences)
 
 
 def _find_verdicts(result: GateComparison) -> dict[str, str]:
@@ -66,27 +51,27 @@ def _find_verdicts(result: GateComparison) -> dict[str, str]:
 
 
 def _size(size: float) -> str:
-    return format_amount(size, PERCENT, digits=4)
+    return wording.format_amount(size, wording.PERCENT, digits=4)
 
 
 def _tell_threshold(result: GateComparison) -> str:
     good, bad = (result.row(THRESHOLD, size, STOPPED) for size in (0.0, result.size))
     if max(good["unknown_fraction"], bad["unknown_fraction"]) > 0:
         return ""
-    escapes = format_amount(1 - bad["estimate"], PERCENT)
-    alarms = format_amount(good["estimate"], PERCENT)
+    escapes = wording.format_amount(1 - bad["estimate"], wording.PERCENT)
+    alarms = wording.format_amount(good["estimate"], wording.PERCENT)
     return f"Threshold: false alarms {alarms}, escapes {escapes} (defects that fail {_size(result.size)} of requests)"
 
 
 def _tell_unknown(result: GateComparison) -> str:
     stopped = result.curves[result.curves["measure"].eq(STOPPED)]
     unknown = stopped.groupby("gate", sort=False)["unknown_fraction"].max()
-    return say_unknown({str(gate): fraction for gate, fraction in unknown.items()}, "verdict")
+    return wording.say_unknown({str(gate): fraction for gate, fraction in unknown.items()}, "verdict")
 
 
 def _tell_best(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]:
     """Say which gate is best and how it changes both errors, or that none is better."""
-    level = percent(result.confidence_level)
+    level = wording.percent(result.confidence_level)
     if result.best is None:
         return [f"No other gate is clearly better than the threshold ({level} confidence)"]
     is_only = list(verdicts.values()).count("better") == 1
@@ -96,9 +81,9 @@ def _tell_best(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]
         row = result.difference(result.best, size, STOPPED)
         ends = (row["low"], row["high"]) if size == 0 else (-row["high"], -row["low"])
         how = "change by" if row["verdict"] in ("better", "worse") else "stay within"
-        changes.append(f"{name} {how} {format_interval(*ends, POINTS)}")
+        changes.append(f"{name} {how} {wording.format_interval(*ends, wording.POINTS)}")
     text = f"{start}: {', '.join(changes)} ({level} CI)"
-    return [text if len(text) < LONGEST_ANSWER else start]
+    return [text if len(text) < wording.LONGEST_ANSWER else start]
 
 
 def _tell_others(result: GateComparison, verdicts: Mapping[str, str]) -> Iterator[list[str]]:
@@ -109,7 +94,7 @@ def _tell_others(result: GateComparison, verdicts: Mapping[str, str]) -> Iterato
     ):
         names = [gate for gate, of_gate in verdicts.items() if of_gate == verdict and gate != result.best]
         if names and (verdict != "better" or result.best is not None):
-            yield [f"{listed} {is_so if len(names) == 1 else are_so}" for listed in list_forms(names)]
+            yield [f"{listed} {is_so if len(names) == 1 else are_so}" for listed in wording.list_forms(names)]
 
 
 def _tell_served(result: GateComparison, verdicts: Mapping[str, str]) -> str:
@@ -131,7 +116,8 @@ def _tell_cost(result: GateComparison) -> str:
     best = rows.iloc[0]
     if result.cheapest == THRESHOLD:
         return "The threshold has the lowest mean cost"
-    difference = write_estimate(best, cost_scale(find_cost_unit(result.computed_under)), "difference", sign=True)
+    scale = wording.cost_scale(wording.find_cost_unit(result.computed_under))
+    difference = wording.write_estimate(best, scale, "difference", sign=True)
     how = "" if best["verdict"] == "better" else ", not a clear difference"
     return f"{result.cheapest} has the lowest mean cost, {difference} against the threshold{how}"
 
@@ -153,9 +139,9 @@ def _tabulate_gates(result: GateComparison) -> Table:
 
 def _tabulate_good(result: GateComparison) -> Table:
     frame = _spread_curves(result, 0.0)
-    alarms = Column(STOPPED, "false alarms", "estimate", PERCENT)
+    alarms = Column(STOPPED, "false alarms", "estimate", wording.PERCENT)
     columns = (_GATE, alarms, *measure_columns(map(as_measure, _OF_GOOD)))
-    level = percent(result.confidence_level)
+    level = wording.percent(result.confidence_level)
     title = f"Good release, {result.n_replications:,} replications ({level} bands over {len(result.sizes)} sizes)"
     return make_table(title, frame, columns)
 
@@ -163,12 +149,12 @@ def _tabulate_good(result: GateComparison) -> Table:
 def _tabulate_defect(result: GateComparison) -> Table:
     frame = _spread_curves(result, result.size)
     # Releases that aren't stopped escape.
-    estimate, low, high = interval_names(STOPPED)
+    estimate, low, high = wording.interval_names(STOPPED)
     frame[[estimate, low, high]] = 1 - frame[[estimate, high, low]].to_numpy()
-    frame["verdict"] = frame["gate"].map(_find_verdicts(result)).replace(VERDICTS)
+    frame["verdict"] = frame["gate"].map(_find_verdicts(result)).replace(wording.VERDICTS)
     columns = (
         _GATE,
-        Column(STOPPED, "escapes", "estimate", PERCENT),
+        Column(STOPPED, "escapes", "estimate", wording.PERCENT),
         *measure_columns(map(as_measure, _OF_DEFECT)),
         Column("verdict", "against threshold"),
     )
@@ -190,13 +176,13 @@ def _tabulate_curve(result: GateComparison) -> Table:
 def _tabulate_mixture(result: GateComparison) -> Table:
     frame = spread(result.mixture, "gate", "measure", also=_UNKNOWN)
     cost = result.mixture[result.mixture["measure"].eq("cost")]
-    frame = frame.merge(cost[["gate", *interval_names("difference")]], on="gate", how="left")
-    unit = find_cost_unit(result.computed_under)
+    frame = frame.merge(cost[["gate", *wording.interval_names("difference")]], on="gate", how="left")
+    unit = wording.find_cost_unit(result.computed_under)
     columns = [_GATE]
     for column in measure_columns(map(parse_measure, result.mixture["measure"].unique())):
         columns.append(column)
         if column.name == "cost":
             columns.append(Column("difference", "cost minus threshold", "difference", column.scale))
-    level = percent(result.confidence_level)
+    level = wording.percent(result.confidence_level)
     title = f"Releases of the scenario ({level} CI, for all differences together)"
     return make_table(title, frame, columns, unit)

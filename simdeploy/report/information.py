@@ -5,16 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.costs.knowing import KIND, WORLD
+from simdeploy.report import wording
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import (
-    Scale,
-    cost_scale,
-    find_cost_unit,
-    join_answer,
-    percent,
-    say_unknown,
-    write_estimate,
-)
 
 if TYPE_CHECKING:
     from simdeploy.analysis.costs.information import InformationResult
@@ -23,24 +15,24 @@ if TYPE_CHECKING:
 
 def tell(result: InformationResult) -> str:
     """Say what knowing the kind of release, or everything, would save."""
-    unit = find_cost_unit(result.computed_under)
+    unit = wording.find_cost_unit(result.computed_under)
     rows = {row["information"]: row for row in result.values.to_dict("records")}
-    of_kind = write_estimate(rows[KIND], cost_scale(unit), level=result.confidence_level)
-    unknown = say_unknown(result.unknown_fractions, "cost")
-    of_world = write_estimate(rows[WORLD], Scale(1, unit))
+    of_kind = wording.write_estimate(rows[KIND], wording.cost_scale(unit), level=result.confidence_level)
+    unknown = wording.say_unknown(result.unknown_fractions, "cost")
+    of_world = wording.write_estimate(rows[WORLD], wording.Scale(1, unit))
     saved = (
         f"Knowing the kind of release in advance saves {of_kind} over always using {result.policy}; "
         f"knowing everything saves {of_world}"
     )
-    return join_answer([saved, unknown])
+    return wording.join_answer([saved, unknown])
 
 
 def tabulate(result: InformationResult) -> tuple[Table, ...]:
     """Return both values, and the cheapest policy for each kind of release."""
-    title = f"Value of information ({percent(result.confidence_level)} CI)"
+    title = f"Value of information ({wording.percent(result.confidence_level)} CI)"
     of_kinds = f"Policy with the lowest mean cost per kind of release, against always {result.policy}"
-    unit = find_cost_unit(result.computed_under)
-    values = (Column("information", "known"), Column("estimate", "saved", "estimate", cost_scale(unit)))
+    unit = wording.find_cost_unit(result.computed_under)
+    values = (Column("information", "known"), Column("estimate", "saved", "estimate", wording.cost_scale(unit)))
     kinds = (
         Column("release", "release"),
         Column("share", "share", "share"),

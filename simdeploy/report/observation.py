@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.analysis.costs.observation_steps import LEVERS
+from simdeploy.report import wording
 from simdeploy.report.tables import Column, make_table, spread
-from simdeploy.report.wording import Scale, cost_scale, find_cost_unit, format_estimate, join_answer, percent
 from simdeploy.vocabulary import CAUSES
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def tell(result: ObservationResult) -> str:
             level = None
     most = result.savings["unknown_fraction"].max()
     unknown = f"Cost unknown for up to {100 * most:.3g} % of the rollouts: they never end" if most else ""
-    return join_answer([f"Under {result.policy}, {'; '.join(effects)}", unknown])
+    return wording.join_answer([f"Under {result.policy}, {'; '.join(effects)}", unknown])
 
 
 def _tell_one_more(result: ObservationResult, lever: str, level: float | None) -> str:
@@ -42,7 +41,8 @@ def _tell_one_more(result: ObservationResult, lever: str, level: float | None) -
         return f"the effect of {_ONE_MORE[lever]} is unknown"
     saves = row["estimate"] >= 0
     ends = (row["estimate"], row["low"], row["high"]) if saves else (-row["estimate"], -row["high"], -row["low"])
-    amount = format_estimate(*ends, cost_scale(find_cost_unit(result.computed_under)), level=level)
+    scale = wording.cost_scale(wording.find_cost_unit(result.computed_under))
+    amount = wording.format_estimate(*ends, scale, level=level)
     effect = f"{_ONE_MORE[lever]} {'saves' if saves else 'costs'} {amount}"
     if row["verdict"] == "better":
         return f"{effect}, worthwhile up to {_write_amount(lever, limit['pays_until'])}"
@@ -67,13 +67,13 @@ def _tabulate_lever(result: ObservationResult, lever: str) -> Table:
     current = of_lever.loc[of_lever["is_current"], "value"].iloc[0]
     frame = spread(of_lever, "value", "cause").sort_values("value").merge(steps, on="value", how="left")
     frame = frame.assign(named=[f"{value:g}{' (current)' if value == current else ''}" for value in frame["value"]])
-    headings = {"cost": "total", **{cause: LABELS[cause][0].removeprefix("cost of ") for cause in causes}}
+    headings = {"cost": "total", **{cause: wording.name_cause(cause) for cause in causes}}
     frame.loc[frame["value"].eq(current), list(headings)] = math.nan  # from itself it differs by nothing
-    scale = Scale(1, find_cost_unit(result.computed_under))
+    scale = wording.Scale(1, wording.find_cost_unit(result.computed_under))
     columns = (
         Column("named", lever),
         *(Column(name, heading, "stacked difference", scale) for name, heading in headings.items()),
         Column("estimate", "by this step", "stacked difference", scale),
     )
-    title = f"Cost saved by {lever}, against {result.policy} ({percent(result.confidence_level)} CI)"
+    title = f"Cost saved by {lever}, against {result.policy} ({wording.percent(result.confidence_level)} CI)"
     return make_table(title, frame, columns)

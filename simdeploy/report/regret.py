@@ -6,19 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.report import wording
 from simdeploy.report.tables import Column, make_table, spread
-from simdeploy.report.wording import (
-    compare_with_others,
-    difference_scale,
-    find_cost_unit,
-    is_or_are,
-    join_answer,
-    percent,
-    plural,
-    round_up,
-    scale_of,
-    write_estimate,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.regret.robustness import Robustness
-    from simdeploy.report.wording import Scale
     from simdeploy.result import Table
 
 _MOST_COLUMNS = 12
@@ -35,17 +23,17 @@ _MOST_COLUMNS = 12
 def tell(result: Robustness) -> str:
     """Say which candidate has the smallest largest regret, whether that is certain, and where it meets requirements."""
     n_worlds = result.regrets["world"].nunique()
-    worlds = plural(n_worlds, "world")
+    worlds = wording.plural(n_worlds, "world")
     sentences: list[str | list[str]] = [_tell_lowest(result, worlds)]
     if n_left_out := n_worlds - int(result.candidates["n_worlds"].iloc[0]):
-        excluded = f"{n_left_out:,} of {worlds} {is_or_are(n_left_out)} excluded"
+        excluded = f"{n_left_out:,} of {worlds} {wording.is_or_are(n_left_out)} excluded"
         sentences.append([f"{excluded}: {describe_measure(result.of)} is unknown there", excluded])
     if result.requirements:
         first = result.candidates["candidate"].iloc[0]
         counts = result.regrets.loc[result.regrets["candidate"].eq(first), "verdict"].value_counts()
         undecided = f" ({counts['undecided']} undecided)" if "undecided" in counts else ""
         sentences.append(f"It meets its requirements in {counts.get('met', 0)} of {worlds}{undecided}")
-    return join_answer(sentences)
+    return wording.join_answer(sentences)
 
 
 def _tell_lowest(result: Robustness, worlds: str) -> list[str]:
@@ -56,18 +44,18 @@ def _tell_lowest(result: Robustness, worlds: str) -> list[str]:
     if others.empty:
         return [f"{first['candidate']} is the only candidate in {worlds}"]
     scale = _scale(result, result.candidates["max_regret"])
-    regret = write_estimate(first, scale, "max_regret", level=result.confidence_level)
+    regret = wording.write_estimate(first, scale, "max_regret", level=result.confidence_level)
     where = f" in {first['worst_world']}" if first["max_regret"] > 0 else ""
     start = f"{first['candidate']} is the safest choice over {worlds}"
     gap = f"in {name} at most {regret} behind the best"
     rivals = others.loc[others["regret_verdict"].ne("worse"), "candidate"].tolist()
     names = others["candidate"].tolist()
-    ends = compare_with_others(names, rivals, "less than", noun="candidate", separator=";")
+    ends = wording.compare_with_others(names, rivals, "less than", noun="candidate", separator=";")
     if 0 < len(rivals) < max(len(others), 2):
-        ends.append(f", but {plural(len(rivals), 'other')} may be as good")
+        ends.append(f", but {wording.plural(len(rivals), 'other')} may be as good")
     needed = result.replications_needed
     if not math.isnan(needed):
-        ends = [*(f"{end}; about {round_up(needed):,} replications needed" for end in ends), ends[-1]]
+        ends = [*(f"{end}; about {wording.round_up(needed):,} replications needed" for end in ends), ends[-1]]
     return [
         f"{start}: {gap}{where}{ends[0]}",
         *(f"{start}: {gap}{end}" for end in ends),
@@ -92,7 +80,7 @@ def tabulate(result: Robustness) -> tuple[Table, ...]:
         Column("mean_regret", "mean gap", "estimate", _scale(result, result.candidates["mean_regret"])),
         Column("met", "requirements met in worlds", is_optional=True),
     ]
-    level = percent(result.confidence_level)
+    level = wording.percent(result.confidence_level)
     title = f"Gap to the best candidate (regret) in {describe_measure(result.of)} ({level} CI for all together)"
     tables = [make_table(title, rows, columns)]
     worlds = list(result.regrets["world"].unique())
@@ -105,8 +93,9 @@ def tabulate(result: Robustness) -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def _scale(result: Robustness, regrets: pd.Series[Any]) -> Scale:
-    return difference_scale(scale_of(result.of, regrets, find_cost_unit(result.computed_under)))
+def _scale(result: Robustness, regrets: pd.Series[Any]) -> wording.Scale:
+    unit = wording.find_cost_unit(result.computed_under)
+    return wording.difference_scale(wording.scale_of(result.of, regrets, unit))
 
 
 def _say_met(row: Mapping[Any, Any]) -> str:

@@ -15,7 +15,35 @@ if TYPE_CHECKING:
     from simdeploy.analysis.scoring.result import Score
 
 _EVENTS = {"defective": "the release is defective", "completed": "the rollout completes"}
-_TIMES = {"consistent": "hold", "too low": "are too wide", "too high": "are too narrow"}
+_HOLD = {"consistent": "hold", "too low": "are too wide", "too high": "are too narrow"}
+
+_PROBABILITIES = (
+    Column("event", "event"),
+    Column("n_rollouts", "rollouts", "count"),
+    Column("called", "called", "share"),
+    Column("happened", "happened", "share"),
+    Column("brier", "Brier score", "stacked estimate"),
+    Column("gain", "gain by looking", "stacked difference"),
+    Column("verdict", "verdict"),
+)
+_BINS = (
+    Column("event", "event"),
+    Column("range", "called"),
+    Column("n_rollouts", "rollouts", "count"),
+    Column("called", "mean", "share"),
+    Column("happened", "happened", "estimate", PERCENT),
+    Column("verdict", "verdict"),
+)
+_TIMES = (
+    Column("horizon", "forecast to end"),
+    Column("n_rollouts", "rollouts", "count"),
+    Column("covered", "within", "estimate", PERCENT),
+    Column("earlier", "earlier", "share"),
+    Column("later", "later", "share"),
+    Column("verdict", "verdict"),
+)
+_USES = (Column("use", "answers"), Column("size", "number", "count"), Column("nunique", "rollouts", "count"))
+_FILES = (Column("file", "file"), Column("problem", "problem"))
 
 
 def tell(result: Score) -> str:
@@ -37,9 +65,9 @@ def tell(result: Score) -> str:
         parts.append(f"Probabilities of {noun} {holds} ({shares})")
     times = result.times
     if len(times) and times["verdict"].iloc[0] != "unknown":
-        holds = _TIMES[times["verdict"].iloc[0]]
+        holds = _HOLD[times["verdict"].iloc[0]]
         parts.append(f"Forecasts of times left {holds} ({100 * times['covered'].iloc[0]:.0f} % within their 95 %)")
-    return join_answer([*parts[:1], [f"{'; '.join(parts[1:])}"] if parts[1:] else ""])
+    return join_answer([*parts[:1], "; ".join(parts[1:])])
 
 
 def tabulate(result: Score) -> tuple[Table, ...]:
@@ -49,21 +77,7 @@ def tabulate(result: Score) -> tuple[Table, ...]:
         brier_low=result.probabilities["low"],
         brier_high=result.probabilities["high"],
     )
-    tables = [
-        make_table(
-            "Probabilities",
-            shown,
-            (
-                Column("event", "event"),
-                Column("n_rollouts", "rollouts", "count"),
-                Column("called", "called", "share"),
-                Column("happened", "happened", "share"),
-                Column("brier", "Brier score", "stacked estimate"),
-                Column("gain", "gain by looking", "stacked difference"),
-                Column("verdict", "verdict"),
-            ),
-        )
-    ]
+    tables = [make_table("Probabilities", shown, _PROBABILITIES)]
     if len(result.bins):
         bins = result.bins.assign(
             event=result.bins["event"].map(_EVENTS),
@@ -71,57 +85,24 @@ def tabulate(result: Score) -> tuple[Table, ...]:
             happened_low=result.bins["low"],
             happened_high=result.bins["high"],
         )  # fmt: skip
-        tables.append(
-            make_table(
-                "Reliability",
-                bins,
-                (
-                    Column("event", "event"),
-                    Column("range", "called"),
-                    Column("n_rollouts", "rollouts", "count"),
-                    Column("called", "mean", "share"),
-                    Column("happened", "happened", "estimate", PERCENT),
-                    Column("verdict", "verdict"),
-                ),
-            )
-        )
+        tables.append(make_table("Reliability", bins, _BINS))
     if len(result.times):
         times = result.times.assign(
             horizon=[_name_horizon(low, high) for low, high in zip(result.times["from_s"], result.times["to_s"], strict=True)],
             covered_low=result.times["low"],
             covered_high=result.times["high"],
         )  # fmt: skip
-        tables.append(
-            make_table(
-                "Times left, of which the middle 95 % were forecast",
-                times,
-                (
-                    Column("horizon", "forecast to end"),
-                    Column("n_rollouts", "rollouts", "count"),
-                    Column("covered", "within", "estimate", PERCENT),
-                    Column("earlier", "earlier", "share"),
-                    Column("later", "later", "share"),
-                    Column("verdict", "verdict"),
-                ),
-            )
-        )
+        tables.append(make_table("Times left, of which the middle 95 % were forecast", times, _TIMES))
     uses = result.answers.groupby("use", sort=False)["rollout"].agg(["size", "nunique"]).reset_index()
-    columns = (Column("use", "answers"), Column("size", "number", "count"), Column("nunique", "rollouts", "count"))
-    tables.append(make_table("Answers in the log", uses, columns))
+    tables.append(make_table("Answers in the log", uses, _USES))
     if len(result.files):
-        tables.append(
-            make_table("Files that were left out", result.files, (Column("file", "file"), Column("problem", "problem")))
-        )
+        tables.append(make_table("Files that were left out", result.files, _FILES))
     return tuple(tables)
 
 
 def _name_horizon(from_s: float, to_s: float) -> str:
-    if from_s == 0 and math.isinf(to_s):
-        return "at any time"
+    start = short_duration(round(from_s) * NS_PER_S)
     if math.isinf(to_s):
-        return f"after {short_duration(round(from_s) * NS_PER_S)}"
-    return (
-        f"within {short_duration(round(to_s) * NS_PER_S)}"
-        if from_s == 0
-        else f"{short_duration(round(from_s) * NS_PER_S)} to {short_duration(round(to_s) * NS_PER_S)}"
-    )
+        return "at any time" if from_s == 0 else f"after {start}"
+    end = short_duration(round(to_s) * NS_PER_S)
+    return f"within {end}" if from_s == 0 else f"{start} to {end}"

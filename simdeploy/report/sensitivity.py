@@ -7,20 +7,8 @@ from typing import TYPE_CHECKING
 from simdeploy.analysis.asking.naming import describe_measure, name_factors
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
 from simdeploy.analysis.sensitivity.result import RANKED_BY
+from simdeploy.report import wording
 from simdeploy.report.tables import Column, make_table, spread
-from simdeploy.report.wording import (
-    NO_SCALE,
-    PERCENT,
-    Scale,
-    difference_scale,
-    find_cost_unit,
-    join_answer,
-    list_forms,
-    percent,
-    say_left_out,
-    scale_of,
-    write_estimate,
-)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,26 +32,26 @@ def tell(result: Sensitivity) -> str:
     subject = say_subject(result)
     left_out = _say_left_out(result) if result.left_out else ""
     if result.is_refused:
-        return join_answer([f"What moves {subject} is unknown: {_say_left_out(result)}", _say_remedy(result)])
+        return wording.join_answer([f"What moves {subject} is unknown: {_say_left_out(result)}", _say_remedy(result)])
     if result.is_constant:
         n = len(result.factors)
         text = f"None of the {n} factors moves {subject}" if n > 1 else f"The factor doesn't move {subject}"
-        return join_answer([f"{text}: it is the same at every point", left_out])
+        return wording.join_answer([f"{text}: it is the same at every point", left_out])
     short, scale = short_names(result), index_scale(result)
     inert = set(result.factors["factor"][result.factors["is_inert"]])
     ranked = result.indices[result.indices["index"].eq(RANKED_BY[result.method])]
     moving = ranked[~ranked["factor"].isin(inert)]
     next_ones = moving.iloc[1:_MOST_NAMED].to_dict("records")
-    others = [f"{short[row['factor']]} {write_estimate(row, scale)}" for row in next_ones]
+    others = [f"{short[row['factor']]} {wording.write_estimate(row, scale)}" for row in next_ones]
     without_effect = [short[name] for name in ranked["factor"] if name in inert]
     has = "has" if len(inert) == 1 else "have"
-    return join_answer(
+    return wording.join_answer(
         [
             _say_first(result, moving.iloc[0]),
             "" if result.is_first_sure else "The next factor may matter as much",
             left_out,
             [f"Next: {'; '.join(others[:n])}" for n in range(len(others), 0, -1)],
-            [f"{names} {has} no effect" for names in list_forms(without_effect)],
+            [f"{names} {has} no effect" for names in wording.list_forms(without_effect)],
         ]
     )
 
@@ -76,7 +64,7 @@ def tabulate(result: Sensitivity) -> tuple[Table, ...]:
         Column("over", "range"),
         *(Column(kind, _HEADINGS[kind], "estimate", index_scale(result)) for kind in result.indices["index"].unique()),
     ]
-    title = f"Effects on {say_subject(result)} ({percent(result.confidence_level)} CI)"
+    title = f"Effects on {say_subject(result)} ({wording.percent(result.confidence_level)} CI)"
     return (make_table(title, frame.assign(factor=frame["factor"].map(short_names(result))), columns),)
 
 
@@ -92,29 +80,30 @@ def short_names(result: Sensitivity) -> dict[str, str]:
     return dict(zip(names, name_factors(names), strict=True))
 
 
-def index_scale(result: Sensitivity) -> Scale:
+def index_scale(result: Sensitivity) -> wording.Scale:
     """Return the scale of the indices."""
     if result.method == "sobol":
-        return PERCENT
+        return wording.PERCENT
     if result.of is None:
-        return NO_SCALE
-    return difference_scale(scale_of(result.of, result.indices["estimate"], find_cost_unit(result.computed_under)))
+        return wording.NO_SCALE
+    unit = wording.find_cost_unit(result.computed_under)
+    return wording.difference_scale(wording.scale_of(result.of, result.indices["estimate"], unit))
 
 
 def _say_first(result: Sensitivity, row: pd.Series) -> str:
     scale, level = index_scale(result), result.confidence_level
     text = f"{short_names(result)[row['factor']]} moves {say_subject(result)} most"
     if result.method == "morris":
-        return f"{text}: by {write_estimate(row, scale, level=level)} on average across its range"
+        return f"{text}: by {wording.write_estimate(row, scale, level=level)} on average across its range"
     indices = result.indices
     alone = indices[indices["factor"].eq(row["factor"]) & indices["index"].eq("first")].iloc[0]
-    alone_share = write_estimate(alone, scale, level=level)
-    return f"{text}: alone it explains {alone_share} of the variation, {write_estimate(row, scale)} with interactions"
+    alone_share, share = wording.write_estimate(alone, scale, level=level), wording.write_estimate(row, scale)
+    return f"{text}: alone it explains {alone_share} of the variation, {share} with interactions"
 
 
 def _say_left_out(result: Sensitivity) -> str:
     n_out = result.n_blocks - result.n_used
-    return say_left_out(result.left_out, n_out, result.n_blocks, _BLOCKS[result.method])
+    return wording.say_left_out(result.left_out, n_out, result.n_blocks, _BLOCKS[result.method])
 
 
 def _say_remedy(result: Sensitivity) -> str:

@@ -6,22 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.report import wording
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import (
-    LONGEST_ANSWER,
-    capitalize,
-    difference_scale,
-    find_cost_unit,
-    fit_forms,
-    format_amount,
-    join_answer,
-    list_forms,
-    name_objective,
-    percent,
-    round_up,
-    scale_of,
-    write_estimate,
-)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,8 +42,8 @@ def tell(result: Switches) -> str:
         _named("unknown under", result.values[verdicts.eq("unknown")]),
         [f"none of {n_pairs} pairs changes it"] if n_pairs and not is_flipped else [],
     ]
-    second = "; ".join(fit_forms(clauses, LONGEST_ANSWER - len(first) - len(". ."), "; "))
-    return join_answer([first, capitalize(second)])
+    second = "; ".join(wording.fit_forms(clauses, wording.LONGEST_ANSWER - len(first) - len(". ."), "; "))
+    return wording.join_answer([first, wording.capitalize(second)])
 
 
 def tabulate(result: Switches) -> tuple[Table, ...]:
@@ -75,7 +61,7 @@ def _say_choice(result: Switches) -> str:
     if len(result.policies) == 1:
         return f"{result.choice} meets its requirements"
     how = "lowest" if result.direction == "min" else "highest"
-    return f"{result.choice} ({how} {name_objective(result.of)}) stays recommended"
+    return f"{result.choice} ({how} {wording.name_objective(result.of)}) stays recommended"
 
 
 def _say_pairs(result: Switches) -> list[list[str]]:
@@ -92,12 +78,13 @@ def _say_margin(result: Switches) -> list[str]:
     if result.unsure_of is None:
         return []
     if result.unsure_of == "margin":
-        scale = difference_scale(scale_of(result.of, result.base["margin"], find_cost_unit(result.computed_under)))
+        unit = wording.find_cost_unit(result.computed_under)
+        scale = wording.difference_scale(wording.scale_of(result.of, result.base["margin"], unit))
         base = result.base.iloc[0]
-        margin = write_estimate(base, scale, "margin", sign=True, level=result.confidence_level)
-        brief = format_amount(base["margin"], scale)
+        margin = wording.write_estimate(base, scale, "margin", sign=True, level=result.confidence_level)
+        brief = wording.format_amount(base["margin"], scale)
         needed = result.replications_needed
-        about = "" if math.isnan(needed) else f"; about {round_up(needed):,} replications needed"
+        about = "" if math.isnan(needed) else f"; about {wording.round_up(needed):,} replications needed"
         return [
             f"its lead over {base['rival']} is uncertain: {margin}{about}",
             f"its lead is uncertain: {brief}{about}",
@@ -105,11 +92,11 @@ def _say_margin(result: Switches) -> list[str]:
             "its lead is uncertain",
         ]
     undecided = result.policies.loc[result.policies["verdict"].eq("undecided"), "policy"].tolist()
-    text = f"the recommendation is uncertain ({percent(result.confidence_level)} confidence)"
+    text = f"the recommendation is uncertain ({wording.percent(result.confidence_level)} confidence)"
     if result.choice is None:
         text = "this is uncertain"
     return [
-        *(f"{text}: whether {names} can meet the requirements is undecided" for names in list_forms(undecided)),
+        *(f"{text}: whether {names} can meet the requirements is undecided" for names in wording.list_forms(undecided)),
         text,
     ]
 
@@ -122,7 +109,7 @@ def _tabulate_policies(result: Switches) -> Table:
         *([Column("verdict", "requirements")] if result.requirements else []),
         Column("chosen", ""),
     ]
-    return make_table("Under the current switches", policies, columns, find_cost_unit(result.computed_under))
+    return make_table("Under the current switches", policies, columns, wording.find_cost_unit(result.computed_under))
 
 
 def _tabulate_values(result: Switches) -> Table:
@@ -145,7 +132,7 @@ def _tabulate_values(result: Switches) -> Table:
         Column("effect", f"change in {describe_measure(result.of)}", "difference", result.of),
         Column("reason", "reason"),
     )
-    return make_table("One switch at a time", values, columns, find_cost_unit(result.computed_under))
+    return make_table("One switch at a time", values, columns, wording.find_cost_unit(result.computed_under))
 
 
 def _tabulate_pairs(result: Switches, pairs: pd.DataFrame) -> Table:
@@ -164,7 +151,7 @@ def _tabulate_pairs(result: Switches, pairs: pd.DataFrame) -> Table:
         Column("reason", "reason"),
     )
     title = f"Pairs of switches: {len(pairs):,} of {len(result.pairs):,} interact"
-    return make_table(title, pairs, columns, find_cost_unit(result.computed_under))
+    return make_table(title, pairs, columns, wording.find_cost_unit(result.computed_under))
 
 
 def _columns_of_choice(result: Switches) -> tuple[Column, ...]:
@@ -191,4 +178,4 @@ def _named(start: str, rows: pd.DataFrame, most: int = _MOST_NAMED) -> list[str]
         + (f" with {row['other_switch']}: {row['other_value']}" if "other_switch" in row else "")
         for row in rows.to_dict("records")
     ]
-    return [f"{start} {names}" for names in list_forms(texts, most)]
+    return [f"{start} {names}" for names in wording.list_forms(texts, most)]

@@ -180,12 +180,12 @@ def table_to_html(table: Table) -> str:
     >>> table_to_html(Table("t", ("a",), (("1 < 2",),)))
     '<table><caption>t</caption><thead><tr><th>a</th></tr></thead><tbody><tr><td>1 &lt; 2</td></tr></tbody></table>'
     """
-    head = "".join(f"<th>{_escape(cell)}</th>" for cell in table.header)
-    body = "".join("<tr>" + "".join(f"<td>{_escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
-    return (
-        f"<table><caption>{_escape(table.title)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    )
+    head = "".join(f"<th>{escape_cell(cell)}</th>" for cell in table.header)
+    body = "".join("<tr>" + "".join(f"<td>{escape_cell(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    caption = f"<caption>{escape_cell(table.title)}</caption>"
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _escape(text: str) -> str:
+def escape_cell(text: str) -> str:
+    """Return the HTML of a cell, with its line breaks."""
     return html.escape(text).replace("\n", "<br>")

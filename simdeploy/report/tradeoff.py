@@ -6,24 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.report import wording
 from simdeploy.report.tables import Column, make_table, spread
-from simdeploy.report.wording import (
-    LEAST_EXACT,
-    PERCENT,
-    VERDICTS,
-    Scale,
-    capitalize,
-    difference_scale,
-    find_cost_unit,
-    format_amount,
-    format_interval,
-    format_number,
-    join_answer,
-    name_briefly,
-    percent,
-    say_unknown,
-    scale_of,
-)
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 
 if TYPE_CHECKING:
@@ -48,11 +32,11 @@ def tell(result: Tradeoff) -> str:
         changes = _tell_changes(result, lever, improvement["value"])
         verdict = f"Use {lever.name} {better} instead of {current}: {changes}"
     elif of_axes["low"].notna().any():
-        x, y = (name_briefly(measure) for measure in result.axes[:2])
-        level = percent(result.confidence_level)
+        x, y = (wording.name_briefly(measure) for measure in result.axes[:2])
+        level = wording.percent(result.confidence_level)
         verdict = f"No other value clearly improves {x} or {y} without worsening the other ({level} confidence)"
     unknown, current_values = _tell_current(result, lever)
-    return join_answer([verdict, *unknown, _tell_default(result, lever), current_values])
+    return wording.join_answer([verdict, *unknown, _tell_default(result, lever), current_values])
 
 
 def write_value(lever: Lever, number: float) -> str:
@@ -78,16 +62,16 @@ def _tell_current(result: Tradeoff, lever: Lever) -> tuple[list[str], str]:
         return [], f"{result.policy} has no {lever.name}"
     known, unknown = [], []
     for measure, (_, row) in zip(result.axes[:2], rows.iterrows(), strict=False):
-        name = name_briefly(measure)
+        name = wording.name_briefly(measure)
         if row["unknown_fraction"] > 0:
             of_policy = {result.policy: row["unknown_fraction"]}
-            unknown.append(say_unknown(of_policy, name, is_conditional=measure.given is not None))
+            unknown.append(wording.say_unknown(of_policy, name, is_conditional=measure.given is not None))
         elif math.isnan(row["estimate"]):
-            unknown.append(f"{capitalize(name)} unknown for {result.policy}")
+            unknown.append(f"{wording.capitalize(name)} unknown for {result.policy}")
         else:
             scale = _scale(result, measure)
-            is_nothing = scale == PERCENT and abs(row["estimate"]) * scale.factor < 10.0**LEAST_EXACT
-            known.append(f"{name} {format_amount(0.0 if is_nothing else row['estimate'], scale)}")
+            is_nothing = scale == wording.PERCENT and abs(row["estimate"]) * scale.factor < 10.0**wording.LEAST_EXACT
+            known.append(f"{name} {wording.format_amount(0.0 if is_nothing else row['estimate'], scale)}")
     current = write_value(lever, float(rows["value"].iloc[0]))
     default = ", the API default" if rows["is_default"].iloc[0] else ""
     values = f"{lever.name} {current} (current{default})"
@@ -128,12 +112,12 @@ def _tell_changes(result: Tradeoff, lever: Lever, value: float) -> str:
 
 
 def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) -> str:
-    name, verdict, scale = name_briefly(measure), change["verdict"], _scale(result, measure)
+    name, verdict, scale = wording.name_briefly(measure), change["verdict"], _scale(result, measure)
     if verdict == "unknown":
         return f"{name} unknown ({100 * change['unknown_fraction']:.3g} % of the rollouts never end)"
     if verdict == "equal":
         return f"{name} unchanged"
-    by = _write_difference(change, difference_scale(scale))
+    by = _write_difference(change, wording.difference_scale(scale))
     if verdict == "unclear":
         return f"no clear change in {name} ({by})"
     rows = result.curves[result.curves["lever"].eq(change["lever"]) & result.curves["measure"].eq(str(measure))]
@@ -141,7 +125,7 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
     if changed["n"] != current["n"]:  # means over different rollouts don't differ by the estimated difference
         return f"{name} changed by {by}"
     before, after = (
-        format_number(row["estimate"] * scale.factor, (row["high"] - row["low"]) / 2 * scale.factor)
+        wording.format_number(row["estimate"] * scale.factor, (row["high"] - row["low"]) / 2 * scale.factor)
         if row["low"] < row["high"]
         else f"{row['estimate'] * scale.factor:.3g}"
         for row in (current, changed)
@@ -149,17 +133,17 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
     return f"{name} from {before} to {after} {scale.unit}".rstrip() + f" (by {by})"
 
 
-def _write_difference(change: Mapping[Any, Any], scale: Scale) -> str:
+def _write_difference(change: Mapping[Any, Any], scale: wording.Scale) -> str:
     """Write the interval of a difference, or a difference that is known."""
     if change["low"] == change["high"]:
         return f"{change['low'] * scale.factor:+.3g} {scale.unit}".rstrip()
-    return format_interval(change["low"], change["high"], scale)
+    return wording.format_interval(change["low"], change["high"], scale)
 
 
-def _scale(result: Tradeoff, measure: Measure) -> Scale:
+def _scale(result: Tradeoff, measure: Measure) -> wording.Scale:
     """Return one scale for all values of a measure, so that they compare."""
     values = result.curves.loc[result.curves["measure"].eq(str(measure)), "estimate"]
-    return scale_of(measure, values, find_cost_unit(result.computed_under))
+    return wording.scale_of(measure, values, wording.find_cost_unit(result.computed_under))
 
 
 def tabulate(result: Tradeoff) -> tuple[Table, ...]:
@@ -176,14 +160,14 @@ def _tabulate_lever(result: Tradeoff, lever: Lever) -> Table:
     marks = curve.drop_duplicates("value").set_index("value")
     frame = frame.assign(
         named=name_values(lever, marks.loc[frame["value"]].reset_index()),
-        verdict=frame["value"].map(points["verdict"]).replace(VERDICTS),
+        verdict=frame["value"].map(points["verdict"]).replace(wording.VERDICTS),
     )
     columns = (
         Column("named", lever.name),
         *(Column(str(of), describe_measure(of), "estimate", _scale(result, of)) for of in result.axes),
         Column("verdict", "against current"),
     )
-    level = percent(result.confidence_level)
+    level = wording.percent(result.confidence_level)
     title = f"{lever.name} ({level} CI for all cells together)"
     return make_table(title, frame, columns)
 

@@ -9,34 +9,13 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.analysis.tuning.in_flight import IN_SERVICE
 from simdeploy.analysis.tuning.result import CHOICE
+from simdeploy.report import wording
 from simdeploy.report.checking import describe_limit
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
-from simdeploy.report.wording import (
-    LONGEST_ANSWER,
-    PERCENT,
-    cost_scale,
-    difference_scale,
-    find_cost_unit,
-    format_amount,
-    format_number,
-    interval_names,
-    join_answer,
-    join_words,
-    list_forms,
-    measure_scale,
-    name_briefly,
-    name_objective,
-    percent,
-    plural,
-    round_up,
-    scale_of,
-    write_estimate,
-)
 from simdeploy.scenario.measures import Measure, parse_measure, parse_requirement
 
 if TYPE_CHECKING:
     from simdeploy.analysis.tuning.result import Tuning
-    from simdeploy.report.wording import Scale
     from simdeploy.result import Table
 
 # The answer names the recommended policy's minimum in service if it is below this.
@@ -65,9 +44,9 @@ def tell(result: Tuning) -> str:
     says_rivals = result.is_decided or result.n_runners_up
     with_rivals = [f"{form}; {_tell_rivals(result)}" for form in certainty] if says_rivals else []
     choice, in_service = _tell_choice(result), _tell_in_service(result)
-    if choice and len(f"{choice[-1]}{in_service}. {certainty[-1]}.") <= LONGEST_ANSWER:
+    if choice and len(f"{choice[-1]}{in_service}. {certainty[-1]}.") <= wording.LONGEST_ANSWER:
         choice = [f"{form}{in_service}" for form in choice]
-    return join_answer(
+    return wording.join_answer(
         [choice, [*with_rivals, *certainty], _tell_binding(result), _tell_limit(result), _tell_end(result)]
     )
 
@@ -75,46 +54,47 @@ def tell(result: Tuning) -> str:
 def _tell_nothing(result: Tuning) -> str:
     n, limit = result.n_candidates, _tell_limit(result)
     if not result.requirements:
-        unknown = f"the {name_objective(result.of)} of all {n:,} policies is unknown"
-        return join_answer([f"No recommendation: {unknown}, as rollouts never end or failed", limit])
+        unknown = f"the {wording.name_objective(result.of)} of all {n:,} policies is unknown"
+        return wording.join_answer([f"No recommendation: {unknown}, as rollouts never end or failed", limit])
     if result.n_undecided:
         none = f"None of {n:,} policies is known to meet the requirements"
-        return join_answer([none, f"{result.n_undecided:,} may: raise `most` (--most) to decide", limit])
+        return wording.join_answer([none, f"{result.n_undecided:,} may: raise `most` (--most) to decide", limit])
     if len(result.requirements) == 1:
         required, best = "meets the requirement", "the best has"
     else:
         required, best = "meets all requirements", "the best that meet the others have"
     nearest = _tell_nearest(result)
-    forms = [join_words(nearest[:most], word="or") for most in range(len(nearest), 0, -1)]
+    forms = [wording.join_words(nearest[:most], word="or") for most in range(len(nearest), 0, -1)]
     reached = [f"By first estimates, {best} {form}" for form in forms]
-    return join_answer([f"None of {n:,} policies {required}", reached, limit])
+    return wording.join_answer([f"None of {n:,} policies {required}", reached, limit])
 
 
 def _tell_nearest(result: Tuning) -> list[str]:
     """Say per requirement how near policies come that seem to meet all others."""
-    unit, nearest = find_cost_unit(result.computed_under), []
+    unit, nearest = wording.find_cost_unit(result.computed_under), []
     for row in result.out_of_reach.dropna().to_dict("records"):
         requirement = parse_requirement(row["requirement"])
-        best = format_amount(row["estimate"], measure_scale(requirement.measure, abs(row["estimate"]), unit))
-        limit = describe_limit(requirement, unit)
-        nearest.append(f"{name_briefly(requirement.measure)} of {best} ({limit} required)")
+        scale = wording.measure_scale(requirement.measure, abs(row["estimate"]), unit)
+        best, limit = wording.format_amount(row["estimate"], scale), describe_limit(requirement, unit)
+        nearest.append(f"{wording.name_briefly(requirement.measure)} of {best} ({limit} required)")
     return nearest
 
 
 def _tell_choice(result: Tuning) -> list[str]:
     is_cost = result.of == Measure("cost")
-    scale = cost_scale(find_cost_unit(result.computed_under)) if is_cost else objective_scale(result)
+    scale = wording.cost_scale(wording.find_cost_unit(result.computed_under)) if is_cost else objective_scale(result)
     row = result.objective_row(CHOICE)
     assert row is not None  # noqa: S101 - there is a choice
-    estimate = f"{name_objective(result.of)} {write_estimate(row, scale, level=result.confidence_level)}"
+    amount = wording.write_estimate(row, scale, level=result.confidence_level)
+    estimate = f"{wording.name_objective(result.of)} {amount}"
     if result.keeps_current:
         starts = [f"Keep {result.current_policy}: {estimate}"]
     else:
         changes = result.changes()
         names = shorten_names(list(changes))
         values = [format_setting(result, name, value) for name, value in changes.items()]
-        settings = [f"{name} {value}" for name, value in zip(names, values, strict=True)]
-        starts = [f"Use {result.current_policy} with {listed}: {estimate}" for listed in list_forms(settings, 2)]
+        settings = wording.list_forms([f"{name} {value}" for name, value in zip(names, values, strict=True)], 2)
+        starts = [f"Use {result.current_policy} with {listed}: {estimate}" for listed in settings]
     against = _tell_other(result)
     return [f"{start}{against}" for start in starts]
 
@@ -123,7 +103,7 @@ def _tell_in_service(result: Tuning) -> str:
     row = result.row(CHOICE, IN_SERVICE)
     if row is None or result.of == IN_SERVICE or not row["estimate"] < _FEW_IN_SERVICE:
         return ""
-    return f"; minimum in service {format_amount(row['estimate'], PERCENT, digits=2)}"
+    return f"; minimum in service {wording.format_amount(row['estimate'], wording.PERCENT, digits=2)}"
 
 
 def _tell_other(result: Tuning) -> str:
@@ -148,7 +128,7 @@ def _tell_certainty(result: Tuning) -> list[str]:
         n, policies = result.n_candidates, "policies"
         if n < result.n_possible:
             policies = f"policies tried, {_tell_share(result)} of the grid"
-        certainty = f"({percent(result.confidence_level)} confidence unless another is within {margin})"
+        certainty = f"({wording.percent(result.confidence_level)} confidence unless another is within {margin})"
         forms = [
             f"The best of {n:,} {policies} {certainty}",
             f"Best of {n:,}{policies.removeprefix('policies')} {certainty}",
@@ -160,31 +140,30 @@ def _tell_certainty(result: Tuning) -> list[str]:
         case "contradicted":
             return [f"New worlds contradict the search, so it is undecided whether {another}: raise `most` (--most)"]
         case "skewed":
-            return [
-                f"Undecided whether {another}: the interval of the {name_objective(result.of)} can't be trusted; raise `most` (--most)"
-            ]
+            doubt = f"the interval of the {wording.name_objective(result.of)} can't be trusted"
+            return [f"Undecided whether {another}: {doubt}; raise `most` (--most)"]
         case "requirements":
             return [f"Undecided whether {another} and meets the requirements: raise `most` (--most)"]
     if not math.isnan(result.rollouts_to_decide):
-        short = f"Undecided whether {another}: set `most` (--most) to {round_up(result.rollouts_to_decide):,}"
+        short = f"Undecided whether {another}: set `most` (--most) to {wording.round_up(result.rollouts_to_decide):,}"
         return [f"{short}, or widen `indifference`", short]
     return [f"Undecided whether {another}: raise `most` (--most)"]
 
 
 def _tell_share(result: Tuning) -> str:
     """Say how much of the grid was tried."""
-    return format_amount(result.n_candidates / result.n_possible, PERCENT, digits=2)
+    return wording.format_amount(result.n_candidates / result.n_possible, wording.PERCENT, digits=2)
 
 
 def _tell_end(result: Tuning) -> str:
     """Name settings whose recommended value is the last one tried."""
     names = shorten_names(list(result.at_end))
-    return f"Better values of {join_words(names)} may lie beyond those tried" if names else ""
+    return f"Better values of {wording.join_words(names)} may lie beyond those tried" if names else ""
 
 
 def _tell_rivals(result: Tuning) -> str:
     n = result.n_runners_up
-    return f"{plural(n, 'other')} may be as good" if n else "no other is close"
+    return f"{wording.plural(n, 'other')} may be as good" if n else "no other is close"
 
 
 def _tell_binding(result: Tuning) -> str:
@@ -198,7 +177,7 @@ def _tell_limit(result: Tuning) -> list[str]:
     """Say which candidates were left out for the size of their waves, and how to try them."""
     if not result.n_beyond_largest_wave or result.largest_wave is None:
         return []
-    nodes, today = plural(result.largest_wave, "node"), result.current_wave
+    nodes, today = wording.plural(result.largest_wave, "node"), result.current_wave
     than = f"today's {nodes}" if result.largest_wave == today else nodes
     wave, lift = f"No {'other ' * (result.largest_wave < today)}wave", "was tried (--largest-wave all)"
     return [f"{wave} larger than {than} {lift}", f"{wave} above {result.largest_wave} {lift}"]
@@ -208,16 +187,16 @@ def _better(result: Tuning) -> str:
     return "lower" if result.direction == "min" else "higher"
 
 
-def objective_scale(result: Tuning) -> Scale:
+def objective_scale(result: Tuning) -> wording.Scale:
     """Return one scale for all values of the objective."""
     values = result.policies.loc[result.policies["measure"].eq(str(result.of)), "estimate"]
-    return scale_of(result.of, values, find_cost_unit(result.computed_under))
+    return wording.scale_of(result.of, values, wording.find_cost_unit(result.computed_under))
 
 
 def _tell_amount(result: Tuning, value: float, *, is_difference: bool = False) -> str:
     scale = objective_scale(result)
-    unit = (difference_scale(scale) if is_difference else scale).unit
-    return f"{format_number(value * scale.factor, abs(value * scale.factor) / 10)} {unit}".rstrip()
+    unit = (wording.difference_scale(scale) if is_difference else scale).unit
+    return f"{wording.format_number(value * scale.factor, abs(value * scale.factor) / 10)} {unit}".rstrip()
 
 
 def format_setting(result: Tuning, name: str, value: Any) -> str:
@@ -253,7 +232,8 @@ def tabulate(result: Tuning) -> tuple[Table, ...]:
 
 def _tabulate_policies(result: Tuning) -> Table:
     frame, of = spread(result.policies, "policy", "measure"), str(result.of)
-    differences = result.policies.loc[result.policies["measure"].eq(of), ["policy", *interval_names("difference")]]
+    of_objective = result.policies[result.policies["measure"].eq(of)]
+    differences = of_objective[["policy", *wording.interval_names("difference")]]
     frame = frame.merge(differences, on="policy", how="left").assign(named=list(name_policies(result).values()))
     others = [measure for name in result.policies["measure"].unique() if (measure := parse_measure(name)) != result.of]
     scale = objective_scale(result)
@@ -263,9 +243,9 @@ def _tabulate_policies(result: Tuning) -> Table:
         Column("difference", "minus recommended", "difference", scale),
         *measure_columns(others),
     )
-    worlds, level = int(result.policies["n"].max()), percent(result.confidence_level)
+    worlds, level = int(result.policies["n"].max()), wording.percent(result.confidence_level)
     title = f"Policies in {worlds:,} new worlds ({level} CI, for all differences together)"
-    return make_table(title, frame, columns, find_cost_unit(result.computed_under))
+    return make_table(title, frame, columns, wording.find_cost_unit(result.computed_under))
 
 
 def name_policies(result: Tuning) -> dict[str, str]:
@@ -300,17 +280,16 @@ def _tell_default(limit: float) -> str:
 
 
 def _tabulate_verdicts(result: Tuning) -> Table:
-    rows, unit = result.verdicts.to_dict("records"), find_cost_unit(result.computed_under)
+    rows, unit = result.verdicts.to_dict("records"), wording.find_cost_unit(result.computed_under)
     for row in rows:
         row["named"] = f"{name_policies(result)[row['policy']]}: {row['requirement']}"
-        row["scale"] = measure_scale(parse_requirement(row["requirement"]).measure, abs(row["estimate"]), unit)
+        row["scale"] = wording.measure_scale(parse_requirement(row["requirement"]).measure, abs(row["estimate"]), unit)
     return make_table("Requirements in the same worlds", rows, _VERDICTS)
 
 
 def _tabulate_stages(result: Tuning) -> Table:
-    n = result.n_candidates
-    n_tried, n_possible = result.n_candidates, result.n_possible
-    tried = f"{n:,} policies" + ("" if n_tried >= n_possible else f", {_tell_share(result)} of {n_possible:,}")
+    n, n_possible = result.n_candidates, result.n_possible
+    tried = f"{n:,} policies" + ("" if n >= n_possible else f", {_tell_share(result)} of {n_possible:,}")
     beyond = result.n_beyond_largest_wave
     left_out = f"; {beyond:,} with larger waves left out" if beyond else ""
     return make_table(f"Search: {tried}{left_out}", result.stages, _STAGES)

@@ -334,6 +334,11 @@ def name_objective(measure: Measure) -> str:
     return f"{'mean ' if measure.kind == 'mean' else ''}{describe_measure(measure)}"
 
 
+def name_cause(cause: str) -> str:
+    """Name a cause of costs, where it is clear that they are costs."""
+    return LABELS[cause][0].removeprefix("cost of ")
+
+
 def end_sentence(text: str) -> str:
     """Return a sentence with one full stop, also after a name or a unit that ends in one.
 

@@ -26,8 +26,6 @@ from simdeploy.sharing.dials import Dials, make_dials
 from simdeploy.sharing.simulating import Request, add_policies, find_durations, report_scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from simdeploy.scenario.written_specs import Specs
 
 
@@ -112,13 +110,9 @@ def _read_question(question: Mapping[str, Any]) -> dict[str, Any]:
         name: question[name] for name in ("replications", "worlds", "seed", "engine", "design") if name in question
     }
     if "worlds" in known:  # of which a folder has those of one kind
-        known["replications"] = sum(numbers.stop for numbers in map(_as_range, known.pop("worlds").values()))
+        known["replications"] = sum(range(*ends).stop for ends in known.pop("worlds").values())
     switches = question.get("switches", {})
     return known | ({"switches": next(iter(switches.values()))} if len(switches) == 1 else {})
-
-
-def _as_range(ends: Sequence[int]) -> range:
-    return range(*ends)
 
 
 def _of_result(result: Result, request: Request, path: Path | None = None) -> Contents:

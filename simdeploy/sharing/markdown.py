@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from simdeploy.report.questions import ask
+from simdeploy.report import ask
 
 if TYPE_CHECKING:
     from simdeploy.result import Table

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.errors import InputError
 from simdeploy.plotting.figures import draw_figure
 from simdeploy.plotting.style import BLUE
-from simdeploy.report.questions import ask
+from simdeploy.report import ask
+from simdeploy.report.tables import escape_cell
 from simdeploy.sharing.cells import Interval, list_intervals, list_numbers
 from simdeploy.sharing.pictures import write_picture
 
@@ -125,9 +126,9 @@ def _write_table(table: Table, css_class: str = "") -> str:
     written = [_write_column(column) for column in columns]
     sorts = len(rows) > 1
     head = "".join(
-        f'<th scope="col" aria-sort="none"><button type="button">{_escape_cell(name)}</button></th>'
+        f'<th scope="col" aria-sort="none"><button type="button">{escape_cell(name)}</button></th>'
         if sorts
-        else f'<th scope="col">{_escape_cell(name)}</th>'
+        else f'<th scope="col">{escape_cell(name)}</th>'
         for name in table.header
     )
     body = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in zip(*written, strict=True))
@@ -146,7 +147,7 @@ def _write_column(cells: list[str]) -> Iterator[str]:
     for place, cell in enumerate(cells):
         number = None if numbers is None else numbers[place]
         value = "" if number is None else f' data-value="{number:.12g}"'
-        yield f"<td{value}>{_escape_cell(cell)}{drawn[place]}</td>"
+        yield f"<td{value}>{escape_cell(cell)}{drawn[place]}</td>"
 
 
 def _draw_intervals(intervals: list[Interval | None]) -> Iterator[str]:
@@ -166,10 +167,6 @@ def _draw_intervals(intervals: list[Interval | None]) -> Iterator[str]:
             f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{height / 2}" y2="{height / 2}" stroke="{BLUE}" stroke-width="2"/>'
             f'<circle cx="{estimate:.1f}" cy="{height / 2}" r="3" fill="{fill}" stroke="{BLUE}"/></svg>'
         )
-
-
-def _escape_cell(text: str) -> str:
-    return escape(text).replace("\n", "<br>")
 
 
 # -- dials -------------------------------------------------------------------------------------------------------------

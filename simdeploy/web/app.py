@@ -68,9 +68,6 @@ def make_app(service: Service, *, hosts: Collection[str] = ()) -> Application:
 
         return do
 
-    async def problem(_: Request, error: Exception) -> Response:
-        return _tell(error)
-
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         service.tick()  # the body is here
         await app(scope, receive, send)
@@ -95,7 +92,7 @@ def make_app(service: Service, *, hosts: Collection[str] = ()) -> Application:
             Route(one, show),
             *(Route(f"{one}/{act}", acting(act), methods=["POST"]) for act in ACTS),
         ],
-        exception_handlers=dict.fromkeys((*_STATUS, HTTPException), problem),
+        exception_handlers=dict.fromkeys((*_STATUS, HTTPException), _tell),
     )
     app.router.redirect_slashes = False
     guard = Guard(answer, hosts=hosts)
@@ -117,7 +114,7 @@ def _show(deployment: Deployment, status: HTTPStatus = HTTPStatus.OK) -> Respons
     return Response(deployment.to_json(), status, media_type=_JSON)
 
 
-def _tell(error: Exception) -> Response:
+async def _tell(_: Request, error: Exception) -> Response:
     """Return the problem in JSON."""
     headers = error.headers if isinstance(error, HTTPException) else None
     status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else _STATUS[type(error)]
