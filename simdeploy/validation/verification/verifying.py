@@ -16,7 +16,6 @@ from simdeploy.experiments.arguments import Progress, as_reporter, check_numbers
 from simdeploy.experiments.replication import replicate
 from simdeploy.result import Columns, Result, make_frame
 from simdeploy.scenario import Scenario
-from simdeploy.statistics.estimators import moments
 from simdeploy.validation.verification.case import Case
 from simdeploy.validation.verification.change_windows import change_windows
 from simdeploy.validation.verification.gates import gates
@@ -223,7 +222,9 @@ def compare_case(case: Case, engine: str, table: pd.DataFrame | str) -> dict[str
     if len(failed):
         return {**row, "ok": False, "note": f"{len(failed):,} rollouts failed; the first: {failed['error'].iloc[0]}"}
     values, truth = case.take(table), row["closed_form"]
-    estimate, standard_error = moments(values)
+    # Taken from the first value on, so that observations that are all the same have an error of exactly 0.
+    off = values - values[0]
+    estimate, standard_error = float(values[0] + off.mean()), math.sqrt(off.var(ddof=1) / len(values))
     if np.isin(values, (0, 1)).all():
         # That of the closed form: of a few successes the sample's own error is far too small.
         standard_error = math.sqrt(truth * (1 - truth) / len(values)) if 0 < truth < 1 else 0.0
