@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from simdeploy.analysis.asking import judging
 from simdeploy.analysis.asking.verdicts import Direction
-from simdeploy.result import INTERVAL, Columns, Result
+from simdeploy.result import INTERVAL, Columns, Result, interval_columns
 from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:
@@ -25,19 +25,13 @@ _FOUND = {
     "holds": "boolean",
     "is_sure": "boolean",
     "rival": "str",
-    "margin": "float64",
-    "margin_low": "float64",
-    "margin_high": "float64",
-    "margin_is_trusted": "bool",
+    **interval_columns("margin"),
 }
 VALUE = {
     "switch": "str",
     "value": "str",
     **_FOUND,
-    "effect": "float64",
-    "effect_low": "float64",
-    "effect_high": "float64",
-    "effect_is_trusted": "bool",
+    **interval_columns("effect"),
     "has_effect": "boolean",
     "reason": "str",
     "verdict": "str",
@@ -48,10 +42,7 @@ PAIR = {
     "other_switch": "str",
     "other_value": "str",
     **_FOUND,
-    "interaction": "float64",
-    "interaction_low": "float64",
-    "interaction_high": "float64",
-    "interaction_is_trusted": "bool",
+    **interval_columns("interaction"),
     "p_value": "float64",
     "flips_together": "boolean",
     "interacts": "boolean",

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
     from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.levers import Lever
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario import Scenario
 
