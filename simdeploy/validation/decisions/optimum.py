@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.errors import SimdeployWarning
-from simdeploy.experiments.levers import change_policy, find_levers
+from simdeploy.experiments.levers import change_quietly, find_levers
 from simdeploy.scenario import Scenario
 from simdeploy.validation.decisions.exact import Exact, evaluate
 
@@ -76,8 +76,7 @@ class Problem:
         keys = tuple(settings)
         if keys not in self._levers:
             self._levers[keys] = find_levers(settings, [], [base.spec])
-        with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-            return change_policy(base, dict(zip(self._levers[keys], settings.values(), strict=True)), self.scenario, {})
+        return change_quietly(base, dict(zip(self._levers[keys], settings.values(), strict=True)), self.scenario)
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """Return the settings of every policy of the grid."""
