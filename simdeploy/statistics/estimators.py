@@ -161,8 +161,7 @@ def find_quantiles(sample: Sample, quantile: float) -> np.ndarray:
         below = np.cumsum(np.where(np.isnan(ordered), 0.0, weights), axis=1)
         is_below = below < _NEARLY * quantile * below[:, -1:]
         places = np.minimum(is_below.sum(axis=1), np.maximum(n - 1, 0))
-    quantiles: np.ndarray = np.take_along_axis(ordered, places[:, None], axis=1)[:, 0]
-    return quantiles
+    return np.take_along_axis(ordered, places[:, None], axis=1)[:, 0]
 
 
 def _limits_of_quantile(sample: Sample, quantile: float, confidence_level: float) -> tuple[float, float]:

@@ -47,8 +47,7 @@ class Strata:
     @cached_property
     def counts(self) -> np.ndarray:
         """The number of worlds of each stratum."""
-        counts: np.ndarray = np.bincount(self.of, minlength=self.n)
-        return counts
+        return np.bincount(self.of, minlength=self.n)
 
     @property
     def weights(self) -> np.ndarray:

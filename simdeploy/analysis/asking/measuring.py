@@ -132,8 +132,7 @@ class Values:
         """Weight of each replication, by case and replication; 1 without a tilt, NaN for failures."""
         if self.is_weighted:
             return self._outcomes.numbers(WEIGHT)
-        ones: np.ndarray = np.where(self.is_ok, 1.0, np.nan)
-        return ones
+        return np.where(self.is_ok, 1.0, np.nan)
 
     def of(self, measure: Measure) -> np.ndarray:
         """Return the values of one of `measures`, by case and replication.
@@ -190,8 +189,7 @@ class Values:
         are not counted.
         """
         meant, unknown = self.count_unknown(measure)
-        fractions: np.ndarray = unknown / np.where(meant > 0, meant, 1.0)
-        return fractions
+        return unknown / np.where(meant > 0, meant, 1.0)
 
     def count_unknown(self, measure: Measure) -> tuple[np.ndarray, np.ndarray]:
         """Return by case how many rollouts a measure covers, or may cover, and how many of them have an unknown value."""

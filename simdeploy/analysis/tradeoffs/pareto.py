@@ -190,8 +190,7 @@ def _stand(cases: pd.DataFrame) -> pd.Series[Any]:
 def _losses(estimated: Sequence[Sequence[Estimate]], directions: Mapping[Measure, Direction]) -> np.ndarray:
     """Return the estimates by case and measure, signed so that lower is better."""
     signs = [1 if direction == "min" else -1 for direction in directions.values()]
-    losses: np.ndarray = np.array([[estimate.estimate for estimate in of] for of in estimated]).T * signs + 0.0
-    return losses
+    return np.array([[estimate.estimate for estimate in of] for of in estimated]).T * signs + 0.0
 
 
 def _read_directions(directions: Mapping[Measure | str, Direction]) -> dict[Measure, Direction]:

@@ -137,8 +137,7 @@ class Findings:
         """
         numbers = self.open_numbers()
         order = np.lexsort([question.sign * self.estimates[numbers], ~self.looks_feasible[numbers]])
-        promising: np.ndarray = numbers[order[:most]]
-        return promising
+        return numbers[order[:most]]
 
     def default_indifference(self, question: Question, value: float | None) -> float:
         """Return the default of the smallest difference that matters, by the value of a good candidate in new worlds."""

@@ -216,8 +216,7 @@ class Stages:
         order = np.argsort(means, kind="stable")
         self.found.rule_out(numbers[order[_MOST_CARRIED:]], findings.RULED_OUT)
         self.found.is_cut = len(numbers) > _MOST_CARRIED
-        carried: np.ndarray = np.sort(numbers[order[:_MOST_CARRIED]])
-        return carried
+        return np.sort(numbers[order[:_MOST_CARRIED]])
 
     def _keep(self, numbers: np.ndarray, measured: Measured, certified: np.ndarray, family: int) -> np.ndarray:
         observations = measured.observations

@@ -78,8 +78,7 @@ class Course:
         else:
             by_count, by_percent = failed > limits.max_failed_nodes, have > allowed
         by_percent &= resolved >= limits.minimum_sample
-        crossed: np.ndarray = stops & (by_count & by_percent if limits.both else by_count | by_percent)
-        return crossed
+        return stops & (by_count & by_percent if limits.both else by_count | by_percent)
 
 
 def read_course(scenario: Scenario, policy: ScenarioPolicy) -> Course:
