@@ -13,8 +13,8 @@ from simdeploy.analysis.asking.columns import find_columns, names_kind
 from simdeploy.analysis.asking.known import Known
 from simdeploy.analysis.asking.pricing import describe_costs, find_amounts, find_costs, find_extra, find_prices
 from simdeploy.errors import InputError, Problem, collect, raise_if_any
-from simdeploy.experiments.gathering import gather
-from simdeploy.experiments.kinds import is_divided
+from simdeploy.experiments.gathering import Batches, Gathered, gather
+from simdeploy.experiments.kinds import Kinds, is_divided
 from simdeploy.scenario.measures import ON_DEFECTIVE, PASSED, SORTS, Measure, measure_problems, parse_measure
 from simdeploy.statistics.sample import UNBOUNDED, Lump, Sample, Strata
 from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS, WEIGHT
@@ -22,8 +22,6 @@ from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS, WEIGHT
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.gathering import Batches, Gathered
-    from simdeploy.experiments.kinds import Kinds
     from simdeploy.scenario.parts import Costs
     from simdeploy.world.release import ReleaseKind
 

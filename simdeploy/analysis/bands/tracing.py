@@ -16,22 +16,19 @@ from simdeploy.analysis.bands.result import BAND, PEAK, WORST_WHEN_LOW, Timeline
 from simdeploy.engines.choice import check_room, choose_engine
 from simdeploy.engines.traces import QUANTITIES, Grid
 from simdeploy.errors import InputError, Problem, not_among, shorten
-from simdeploy.experiments.arguments import check_numbers, choose_policies
+from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.campaign import Campaign, make_question
 from simdeploy.experiments.design import make_points
-from simdeploy.experiments.jobs import Span
+from simdeploy.experiments.jobs import Executor, Span
 from simdeploy.memory import check_rows_fit
 from simdeploy.result import make_frame
-from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, parse_duration, round_half_up
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.arguments import Progress
-    from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.sweep import Policy
-    from simdeploy.scenario import Scenario, ScenarioPolicy
 
 _FEWEST_INSTANTS = 200
 _MOST_INSTANTS = 5000

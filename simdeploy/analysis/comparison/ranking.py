@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
+from simdeploy.analysis.asking.verdicts import Direction, Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import name_measure
 from simdeploy.result import INTERVAL
 from simdeploy.statistics.moments import find_means
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.asking.measuring import Values
-    from simdeploy.analysis.asking.verdicts import Direction
     from simdeploy.scenario.measures import Measure
 
 PAIR = {

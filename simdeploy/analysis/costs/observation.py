@@ -15,7 +15,7 @@ from simdeploy.analysis.asking.simulating import find_divided, folders_of, sweep
 from simdeploy.analysis.asking.verdicts import Verdict, judge_difference
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import LEVERS, Step, make_steps
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.result import ESTIMATE, Columns, Result, make_frame
 from simdeploy.scenario import ScenarioOrPath, as_scenario
@@ -26,7 +26,6 @@ from simdeploy.vocabulary import COSTS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.sweep import Policy
     from simdeploy.statistics.sample import Sample

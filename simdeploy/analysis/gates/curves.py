@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.asking.verdicts import find_direction, join_verdicts, judge_if_known
+from simdeploy.analysis.asking.verdicts import Direction, find_direction, join_verdicts, judge_if_known
 from simdeploy.analysis.gates.result import CURVE, DIFFERENCE, OF_MIXTURE
 from simdeploy.analysis.gates.variants import THRESHOLD
 from simdeploy.result import interval_cells, make_frame
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.asking.measuring import Values
-    from simdeploy.analysis.asking.verdicts import Direction
 
 STOPPED = "stopped"
 # Further measures at each size, besides how often a release is stopped.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.switches.conclusions import Rule, choose, conclude, why_unknown
+from simdeploy.analysis.switches.conclusions import Rule, Standings, choose, conclude, why_unknown
 from simdeploy.analysis.switches.remembering import remember
 from simdeploy.analysis.switches.result import POLICY
 from simdeploy.errors import InputError, Problem
@@ -22,7 +22,6 @@ from simdeploy.statistics.sample import Sample, as_sample
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.switches.conclusions import Standings
     from simdeploy.analysis.switches.switch_values import Setting, Settings, Simulated
 
 

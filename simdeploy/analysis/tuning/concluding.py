@@ -11,10 +11,10 @@ import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, MISSED
 from simdeploy.analysis.asking.pricing import describe_costs
-from simdeploy.analysis.asking.verdicts import find_direction, judge_change
+from simdeploy.analysis.asking.verdicts import Direction, find_direction, judge_change
 from simdeploy.analysis.tuning import result
 from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings, judge_candidates
-from simdeploy.analysis.tuning.question import WORLDS_OF_A_BATCH
+from simdeploy.analysis.tuning.question import WORLDS_OF_A_BATCH, Question
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.levers import change_policy, find_levers, own_identity
@@ -25,10 +25,8 @@ from simdeploy.statistics.estimators import NO_ESTIMATE, estimate_values
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.asking.verdicts import Direction
     from simdeploy.analysis.tuning.confirmed import Confirmed
     from simdeploy.analysis.tuning.neighbours import Neighbourhood
-    from simdeploy.analysis.tuning.question import Question
     from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario
 

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import Problem, shorten
 from simdeploy.experiments.arguments import is_whole
-from simdeploy.experiments.levers import change_quietly
+from simdeploy.experiments.levers import Lever, change_quietly
 from simdeploy.rules.waves import plan_waves
-from simdeploy.scenario.measures import Measure
+from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:
-    from simdeploy.experiments.levers import Lever
     from simdeploy.scenario import Scenario, ScenarioPolicy
-    from simdeploy.scenario.measures import Requirement
 
 ALL = "all"
 IN_SERVICE = Measure("min_in_service_fraction")

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.tuning.in_flight import count_in_flight
 from simdeploy.errors import InputError
 from simdeploy.experiments.design import read_number
-from simdeploy.experiments.levers import change_quietly, find_levers
+from simdeploy.experiments.levers import Lever, change_quietly, find_levers
 from simdeploy.units import NS_PER_S, format_duration
 
 if TYPE_CHECKING:
     import numpy as np
 
     from simdeploy.analysis.tuning.space import Candidates
-    from simdeploy.experiments.levers import Lever
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 # Settings whose default ranges end where nothing forces them to: beyond the end, steps are by this factor.

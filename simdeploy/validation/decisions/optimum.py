@@ -7,18 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from simdeploy.errors import SimdeployWarning
-from simdeploy.experiments.levers import change_quietly, find_levers
-from simdeploy.scenario import Scenario
+from simdeploy.experiments.levers import Lever, change_quietly, find_levers
+from simdeploy.scenario import Scenario, ScenarioPolicy
 from simdeploy.validation.decisions.exact import Exact, evaluate
-
-if TYPE_CHECKING:
-    from simdeploy.experiments.levers import Lever
-    from simdeploy.scenario import ScenarioPolicy
 
 
 @dataclass(frozen=True)
