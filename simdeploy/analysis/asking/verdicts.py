@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from collections.abc import Collection
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 
@@ -10,9 +11,6 @@ from simdeploy.errors import InputError, not_among
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import NO_ESTIMATE, Estimate
 from simdeploy.vocabulary import COSTS
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 Verdict = Literal["better", "worse", "equal", "unclear", "unknown"]
 # For several differences: one may be better, another worse.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,8 +17,6 @@ from simdeploy.statistics.pairs import pair_policies
 from simdeploy.statistics.sample import Sample, as_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
     import pandas as pd
 
     from simdeploy.analysis.asking.measuring import Values

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from simdeploy.analysis.asking import judging
 from simdeploy.analysis.asking.verdicts import Direction
-from simdeploy.result import INTERVAL, Columns, Result, interval_columns
+from simdeploy.result import INTERVAL, Columns, Result, interval_columns, make_frame
 from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:
@@ -148,24 +148,17 @@ def make_table(
     dtypes: Mapping[str, str],
 ) -> pd.DataFrame:
     """Make an ordered table of rows and of impossible settings."""
-    import pandas as pd
-
-    nothing: dict[str, Any] = dict.fromkeys(name for name in dtypes if dtypes[name] == "float64")
-    nothing |= dict.fromkeys((name for name in dtypes if dtypes[name] == "bool"), False)
-    everything = [*rows, *({"setting": setting, **nothing, "reason": why} for setting, why in refused)]
+    nothing = {name: False if dtype == "bool" else None for name, dtype in dtypes.items()}
+    everything = [*rows, *({**nothing, "setting": setting, "reason": why} for setting, why in refused)]
     everything.sort(key=lambda row: order.get(row["setting"], -1))
-    names = ("switch", "value"), ("other_switch", "other_value")
-    named = [
-        dict(row)
-        | {"verdict": _judge(row)}
-        | {
-            key: text
-            for keys, value in zip(names, row["setting"], strict=False)
-            for key, text in zip(keys, (value.switch, value.text), strict=True)
-        }
-        for row in everything
-    ]
-    return pd.DataFrame(named, columns=list(dtypes)).astype(dict(dtypes))
+    named = [{**nothing, **row, **_name(row["setting"]), "verdict": _judge(row)} for row in everything]
+    return make_frame(named, dtypes)
+
+
+def _name(setting: Setting) -> dict[str, str]:
+    """Return the cells that identify a setting."""
+    texts = [text for value in setting for text in (value.switch, value.text)]
+    return dict(zip(("switch", "value", "other_switch", "other_value"), texts, strict=False))
 
 
 def _judge(row: Mapping[str, Any]) -> Verdict:

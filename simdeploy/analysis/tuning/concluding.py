@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.tuning.neighbours import Neighbourhood
     from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario
+    from simdeploy.scenario.measures import Requirement
 
 
 def report(
@@ -68,7 +69,7 @@ def report(
         verdicts=_tabulate_verdicts(question, confirmed, roles),
         binding=binding,
         gain_without_binding=gain,
-        out_of_reach=_tabulate_nearest(question, found if choice is None else None),
+        out_of_reach=_tabulate_nearest(question.requirements if choice is None else (), found),
         candidates=candidates,
         stages=make_frame(found.stages, result.STAGE),
         current_policy=question.base.name,
@@ -204,13 +205,12 @@ def _find_binding(confirmed: Confirmed | None, roles: Mapping[str, int]) -> tupl
     return (name, gain) if name else (None, math.nan)
 
 
-def _tabulate_nearest(question: Question, found: Findings | None) -> pd.DataFrame:
-    """Return how near candidates that meet all other requirements come to each one; empty if one was recommended."""
+def _tabulate_nearest(requirements: Sequence[Requirement], found: Findings) -> pd.DataFrame:
+    """Return how near candidates that meet all other requirements come to each one."""
     rows = []
-    for place, requirement in enumerate(question.requirements if found is not None else ()):
-        assert found is not None  # noqa: S101 - there are requirements
-        others = [other for other in range(len(question.requirements)) if other != place]
-        values = found.required[found.meets(question.requirements, others), place]
+    for place, requirement in enumerate(requirements):
+        others = [other for other in range(len(requirements)) if other != place]
+        values = found.required[found.meets(requirements, others), place]
         values = values[~np.isnan(values)]
         nearest = values.min if requirement.at_most is not None else values.max
         rows.append({"requirement": str(requirement), "estimate": float(nearest()) if len(values) else math.nan})

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from simdeploy.errors import Problem, raise_if_any, shorten
 from simdeploy.statistics.selection import selected
 from simdeploy.statistics.selection.selected import Round, Sampler, Selection
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
 
 # The variances of all differences take 8 bytes each, 128 MB of so many candidates.
 MOST_CANDIDATES = 4000

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
 from simdeploy.errors import Problem, raise_if_any
 from simdeploy.statistics.selection import selected
 from simdeploy.statistics.selection.selected import Round, Sampler, Selection
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 # Fraction of the largest difference: smaller differences count as this large, because the rule divides by them.
 _NEAREST = 1e-6
