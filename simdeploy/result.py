@@ -27,6 +27,21 @@ INTERVAL = dict.fromkeys(("estimate", "low", "high"), "float64")
 ESTIMATE = {**INTERVAL, "half_width": "float64", "n": "int64", "standard_error": "float64", "is_trusted": "bool"}
 
 
+def interval_columns(name: str) -> dict[str, str]:
+    """Return the columns of a further estimate in a row: its name, alone and with `_low`, `_high` and `_is_trusted`."""
+    return {**dict.fromkeys((name, f"{name}_low", f"{name}_high"), "float64"), f"{name}_is_trusted": "bool"}
+
+
+def interval_cells(name: str, found: Any) -> dict[str, Any]:
+    """Return the cells of `interval_columns`."""
+    return {
+        name: found.estimate,
+        f"{name}_low": found.low,
+        f"{name}_high": found.high,
+        f"{name}_is_trusted": found.is_trusted,
+    }
+
+
 @dataclass(frozen=True)
 class Columns:
     """The columns of a result's table, used to write, describe and read it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
@@ -10,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.api.gate import READ_BY
-from simdeploy.errors import InputError, Problem, collect, listed, nearest, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, listed, nearest, raise_if_any, shorten
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 
 if TYPE_CHECKING:
@@ -252,6 +253,12 @@ def change_policy(
         raise InputError(problems)
     made = replace(scenario.under(base).policy(spec), name=base.name, orchestrator=base.orchestrator)
     return replace(made, identity=replace(made.identity, **own)) if own else made
+
+
+def change_quietly(base: ScenarioPolicy, values: Mapping[Lever, Any], scenario: Scenario) -> ScenarioPolicy:
+    """Return a policy with changed values and its own identity, without warnings: those about it were given when it was read."""
+    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        return change_policy(base, values, scenario, own_identity(base, scenario))
 
 
 def own_identity(policy: ScenarioPolicy, scenario: Scenario) -> dict[str, Any]:

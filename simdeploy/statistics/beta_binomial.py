@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import betaln, expit, logit, xlog1py, xlogy
 
 from simdeploy.statistics.maximizing import Maximum, maximize
 
@@ -47,8 +48,6 @@ class BetaBinomial:
 
     def read(self, x: np.ndarray) -> tuple[float, float]:
         """Return mean and standard deviation of a point; 0 for a spread that is none."""
-        from scipy.special import expit
-
         return float(expit(x[0])), float(np.exp(x[1])) if x[1] > LEAST_LOG_SD + 2 else 0.0
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
@@ -61,8 +60,6 @@ class BetaBinomial:
         return self._by_pair(points)[:, self._of.reshape(-1)]
 
     def _by_pair(self, points: np.ndarray) -> np.ndarray:
-        from scipy.special import betaln, expit, xlog1py, xlogy
-
         mean = expit(points[:, :1])
         variance = np.exp(2 * np.maximum(points[:, 1:2], LEAST_LOG_SD))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -79,8 +76,6 @@ class BetaBinomial:
 
     def fit(self) -> Maximum:
         """Return the maximum of the likelihood."""
-        from scipy.special import logit
-
         n = float((self._total * self._times).sum())
         mean = min(max(self.pooled, 0.25 / n), 1 - 0.25 / n)
         starts = [np.array([logit(mean), np.log(share * mean * (1 - mean)) / 2]) for share in (0.001, 0.02, 0.2)]

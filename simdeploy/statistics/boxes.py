@@ -41,8 +41,7 @@ class Limits:
         """Return which values are within."""
         if self.places is not None:
             return np.isin(values, sorted(self.places))
-        inside: np.ndarray = (values >= self.low) & (values <= self.high)
-        return inside
+        return (values >= self.low) & (values <= self.high)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,9 @@ class Estimate(NamedTuple):
         return {**cells, "standard_error": self.standard_error, "is_trusted": self.is_trusted}
 
 
+NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0, math.nan, trusts_low=False, trusts_high=False)
+
+
 def estimate_values(values: np.ndarray | Sample, measure: Measure, confidence_level: float) -> Estimate:
     """Estimate a measure from its values, as from `Values.sample` for one case; NaN is ignored.
 
@@ -103,19 +106,7 @@ def _combine(sample: Sample, measure: Measure, confidence_level: float) -> Combi
     return found.as_fractions() if measure.is_fraction and not sample.is_difference else found
 
 
-class EstimateRows(NamedTuple):
-    """Estimates of several cases with their intervals; NaN where unknown."""
-
-    estimate: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    n: np.ndarray
-    trusts_low: np.ndarray
-    trusts_high: np.ndarray
-    skewness: np.ndarray  # of the estimate of a mean
-
-
-def estimate_rows(values: np.ndarray | Sample, measure: Measure, confidence_level: float) -> EstimateRows:
+def estimate_rows(values: np.ndarray | Sample, measure: Measure, confidence_level: float) -> Combined:
     """Estimate a measure of several cases, one per row, as `estimate_values` does.
 
     Examples
@@ -128,21 +119,17 @@ def estimate_rows(values: np.ndarray | Sample, measure: Measure, confidence_leve
     """
     sample = as_sample(values)
     if measure.kind != "quantile":
-        rows = _combine(sample, measure, confidence_level)
-        return EstimateRows(
-            rows.estimate, rows.low, rows.high, rows.n, rows.trusts_low, rows.trusts_high, rows.skewness
-        )
-    found = [estimate_values(row, measure, confidence_level) for row in sample]
-    names = ("estimate", "low", "high", "n", "trusts_low", "trusts_high")
-    columns = {name: np.array([getattr(row, name) for row in found]) for name in names}
-    return EstimateRows(**columns, skewness=np.zeros(len(found)))
+        return _combine(sample, measure, confidence_level)
+    found = estimate_cases(sample, measure, confidence_level)
+    columns = {name: np.array([getattr(row, name) for row in found]) for name in Estimate._fields}
+    return Combined(**columns, skewness=np.zeros(len(found)))
 
 
 def _estimate_quantile(sample: Sample, quantile: float, confidence_level: float) -> Estimate:
     known = ~np.isnan(sample.values)
     n = int(known.sum())
     if not n:
-        return Estimate(math.nan, math.nan, math.nan, 0, math.nan, trusts_low=False, trusts_high=False)
+        return NO_ESTIMATE
     estimate = float(find_quantiles(sample[None], quantile)[0])
     if sample.strata.n == 1:
         low, high = quantile_interval(np.sort(sample.values[known]), quantile, confidence_level)
@@ -174,8 +161,7 @@ def find_quantiles(sample: Sample, quantile: float) -> np.ndarray:
         below = np.cumsum(np.where(np.isnan(ordered), 0.0, weights), axis=1)
         is_below = below < _NEARLY * quantile * below[:, -1:]
         places = np.minimum(is_below.sum(axis=1), np.maximum(n - 1, 0))
-    quantiles: np.ndarray = np.take_along_axis(ordered, places[:, None], axis=1)[:, 0]
-    return quantiles
+    return np.take_along_axis(ordered, places[:, None], axis=1)[:, 0]
 
 
 def _limits_of_quantile(sample: Sample, quantile: float, confidence_level: float) -> tuple[float, float]:
@@ -258,19 +244,3 @@ def estimate_differences(first: Sample, second: Sample, measure: Measure, confid
         are_trusted = (not math.isnan(end) for end in ends)
         found.append(Estimate(more.estimate - less.estimate, *ends, min(more.n, less.n), math.nan, *are_trusted))
     return found
-
-
-def moments(values: np.ndarray) -> tuple[float, float]:
-    """Return the mean and its standard error, NaN below one and two observations."""
-    n = len(values)
-    if not n:
-        return math.nan, math.nan
-    # Taken from the first value on, so that observations that are all the same have an error of exactly 0.
-    return float(values[0] + (values - values[0]).mean()), math.sqrt(variance(values) / n)
-
-
-def variance(values: np.ndarray) -> float:
-    """Return the sample variance, NaN below two observations."""
-    if len(values) < 2:
-        return math.nan
-    return float((values - values[0]).var(ddof=1))

@@ -6,10 +6,9 @@ Every function takes sufficient statistics and returns ``(low, high)``; NaN with
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, overload
+from typing import overload
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 _UNKNOWN = (math.nan, math.nan)
 
@@ -75,7 +74,6 @@ def proportion_interval(
     >>> low, round(high, 9)
     (0.0, 0.75)
     """
-    import numpy as np
     from scipy.special import betaincinv
 
     tail = (1 - confidence_level) / 2
@@ -188,7 +186,6 @@ def paired_proportions_limit(
     >>> paired_proportions_limit(3, 0, 3, 0.125).round(3), paired_proportions_limit(0, 0, 10, 0.05).round(3)
     (np.float64(-0.035), np.float64(-0.259))
     """
-    import numpy as np
     from scipy.special import betaincinv
 
     gained, lost, n = np.asarray(gained), np.asarray(lost), np.asarray(n)

@@ -84,7 +84,6 @@ def profile(
     drop: float,
     fixed: Collection[int] = (),
     lowest: float = -np.inf,
-    highest: float = np.inf,
 ) -> tuple[float, float]:
     """Return the interval of a parameter within which the profile log-likelihood is at most `drop` below its maximum.
 
@@ -96,8 +95,8 @@ def profile(
         Half the quantile of chi-squared with 1 degree of freedom, or of the squared t.
     fixed : collection of int, optional
         Parameters that keep their values, as in `best`.
-    lowest, highest : float
-        How far to look; a limit beyond is minus or plus infinity.
+    lowest : float
+        How far down to look; a limit beyond is minus infinity.
 
     Examples
     --------
@@ -111,7 +110,7 @@ def profile(
     variance = best.covariance[place, place]
     scale = float(np.sqrt(variance)) if np.isfinite(variance) and variance > 0 else 1.0
     search = _Search(log_likelihood, best, place, float(np.sqrt(2 * drop)), tuple({place, *fixed}))
-    return search.find_end(-min(scale, 1.0), lowest), search.find_end(min(scale, 1.0), highest)
+    return search.find_end(-min(scale, 1.0), lowest), search.find_end(min(scale, 1.0), np.inf)
 
 
 def find_curvature(log_likelihood: LogLikelihood, x: np.ndarray, free: Collection[int]) -> np.ndarray:

@@ -59,8 +59,7 @@ def zero_if_unknown(values: np.ndarray) -> np.ndarray:
     >>> zero_if_unknown(np.array([1.0, np.nan])).tolist()
     [1.0, 0.0]
     """
-    known: np.ndarray = np.where(np.isnan(values), 0.0, values)
-    return known
+    return np.where(np.isnan(values), 0.0, values)
 
 
 def _shift(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:

@@ -186,5 +186,4 @@ def _widen(
 def _student_quantile(n: np.ndarray, level: float) -> np.ndarray:
     from scipy.special import stdtrit
 
-    quantile: np.ndarray = np.where(n > 1, stdtrit(np.maximum(n - 1, 1), (1 + level) / 2), np.nan)
-    return quantile
+    return np.where(n > 1, stdtrit(np.maximum(n - 1, 1), (1 + level) / 2), np.nan)

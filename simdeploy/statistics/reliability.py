@@ -48,8 +48,7 @@ def weigh_clusters(clusters: np.ndarray) -> np.ndarray:
     [0.5, 0.5, 1.0]
     """
     _, place, counts = np.unique(clusters, return_inverse=True, return_counts=True)
-    found: np.ndarray = 1.0 / counts[place]
-    return found
+    return 1.0 / counts[place]
 
 
 def decompose_brier(called: np.ndarray, happened: np.ndarray, groups: np.ndarray, weights: np.ndarray) -> Parts:

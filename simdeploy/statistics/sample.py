@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from simdeploy.statistics.moments import find_means, zero_if_unknown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 UNBOUNDED = (-math.inf, math.inf)
 
@@ -47,8 +44,7 @@ class Strata:
     @cached_property
     def counts(self) -> np.ndarray:
         """The number of worlds of each stratum."""
-        counts: np.ndarray = np.bincount(self.of, minlength=self.n)
-        return counts
+        return np.bincount(self.of, minlength=self.n)
 
     @property
     def weights(self) -> np.ndarray:

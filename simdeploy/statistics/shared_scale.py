@@ -76,8 +76,7 @@ class SharedScale:
             terms = _AtShape(self.family, self.grouped, np.exp(points[:, SHAPE]), hang)
 
             def log_joint(z: np.ndarray) -> np.ndarray:
-                joint: np.ndarray = terms(location[:, :, None] + spread[:, :, None] * z) - z**2 / 2
-                return joint
+                return terms(location[:, :, None] + spread[:, :, None] * z) - z**2 / 2
 
             centre, information = terms.guess()
             weight = spread**2 * information

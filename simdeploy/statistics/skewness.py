@@ -54,5 +54,4 @@ def fewest_of_a_mean(values: np.ndarray) -> np.ndarray:
     >>> float(fewest_of_a_mean(np.array([0.0, 0.0, 0.0, 1.0])).round(3))
     33.333
     """
-    fewest: np.ndarray = COCHRAN * standardised_moment(values, 3) ** 2
-    return fewest
+    return COCHRAN * standardised_moment(values, 3) ** 2

@@ -78,8 +78,7 @@ def diagnose(weights: np.ndarray, contributions: np.ndarray, expected_hits: floa
     ('the event occurred in none of the 10 replications',)
     """
     n, hits = len(weights), contributions[contributions != 0]
-    mean = float(weights.mean()) if n else math.nan
-    error = float(weights.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+    mean, error = plain_mean(weights)
     effective_n, effective_hits = effective_size(weights), effective_size(hits)
     share = float(np.abs(hits).max() / np.abs(hits).sum()) if len(hits) else math.nan
     k_hat = tail_shape(np.abs(hits))

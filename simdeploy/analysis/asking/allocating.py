@@ -140,8 +140,7 @@ def _shares(sample: Sample, measure: Measure) -> np.ndarray:
 
 def _sizes_of_unseen(sample: Sample) -> np.ndarray:
     """Return by stratum what priced verdicts cost whose rate isn't known: limits of means allow for those that no world had."""
-    sizes: np.ndarray = sum((np.abs(lump.unknown_sizes) for lump in sample.lumps), start=np.zeros(sample.strata.n))
-    return sizes
+    return sum((np.abs(lump.unknown_sizes) for lump in sample.lumps), start=np.zeros(sample.strata.n))
 
 
 class Allocation:

@@ -11,16 +11,10 @@ import numpy as np
 
 from simdeploy.analysis.asking.columns import find_columns, names_kind
 from simdeploy.analysis.asking.known import Known
-from simdeploy.analysis.asking.pricing import (
-    describe_costs,
-    find_amounts,
-    find_costs,
-    find_extra,
-    find_prices,
-)
+from simdeploy.analysis.asking.pricing import describe_costs, find_amounts, find_costs, find_extra, find_prices
 from simdeploy.errors import InputError, Problem, collect, raise_if_any
-from simdeploy.experiments.gathering import gather
-from simdeploy.experiments.kinds import is_divided
+from simdeploy.experiments.gathering import Batches, Gathered, gather
+from simdeploy.experiments.kinds import Kinds, is_divided
 from simdeploy.scenario.measures import ON_DEFECTIVE, PASSED, SORTS, Measure, measure_problems, parse_measure
 from simdeploy.statistics.sample import UNBOUNDED, Lump, Sample, Strata
 from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS, WEIGHT
@@ -28,8 +22,6 @@ from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS, WEIGHT
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.gathering import Batches, Gathered
-    from simdeploy.experiments.kinds import Kinds
     from simdeploy.scenario.parts import Costs
     from simdeploy.world.release import ReleaseKind
 
@@ -119,7 +111,7 @@ class Values:
         self._known = Known(gathered.kinds, self.strata, self.kinds, costs)
         self._outcomes = gathered.outcomes
         self._read = frozenset((*needed, *telling))
-        kinds = (*self._seen_kinds, *self._release) if "release" in needed else None
+        kinds = (*self._outcomes.codes("release")[1], *self._release) if "release" in needed else None
         problems = [p for m in self.measures for p in measure_problems(m, kinds)]
         raise_if_any(problems)
 
@@ -138,8 +130,7 @@ class Values:
         """Weight of each replication, by case and replication; 1 without a tilt, NaN for failures."""
         if self.is_weighted:
             return self._outcomes.numbers(WEIGHT)
-        ones: np.ndarray = np.where(self.is_ok, 1.0, np.nan)
-        return ones
+        return np.where(self.is_ok, 1.0, np.nan)
 
     def of(self, measure: Measure) -> np.ndarray:
         """Return the values of one of `measures`, by case and replication.
@@ -196,8 +187,7 @@ class Values:
         are not counted.
         """
         meant, unknown = self.count_unknown(measure)
-        fractions: np.ndarray = unknown / np.where(meant > 0, meant, 1.0)
-        return fractions
+        return unknown / np.where(meant > 0, meant, 1.0)
 
     def count_unknown(self, measure: Measure) -> tuple[np.ndarray, np.ndarray]:
         """Return by case how many rollouts a measure covers, or may cover, and how many of them have an unknown value."""
@@ -232,19 +222,19 @@ class Values:
         replication.
         """
         if event in VERDICTS:
-            known = self._codes("verdict")[0] >= 0
+            known = self._outcomes.codes("verdict")[0] >= 0
             return _indicator(self._is_verdict(event), known)
         if event in STATES:
-            codes, words = self._codes("state")
+            codes, words = self._outcomes.codes("state")
             return _indicator(codes == _place(words, event), codes >= 0)
         if event == PASSED:
             went_on = (self._outcomes.numbers("waves") > 1) | (self.holds("completed") == 1)
             return _indicator(went_on, self.is_ok)
         if event in SORTS and not self._tells_sorts:
-            verdicts = np.array([*(float(word in ON_DEFECTIVE) for word in self._codes("verdict")[1]), np.nan])
-            is_defective: np.ndarray = verdicts[self._codes("verdict")[0]]
+            verdicts = np.array([*(float(word in ON_DEFECTIVE) for word in self._outcomes.codes("verdict")[1]), np.nan])
+            is_defective: np.ndarray = verdicts[self._outcomes.codes("verdict")[0]]
             return is_defective if event == "defective" else 1 - is_defective
-        codes, words = self._codes("release")
+        codes, words = self._outcomes.codes("release")
         if event in SORTS:
             defective: np.ndarray = np.array([*(self._sorts.get(word, np.nan) for word in words), np.nan])[codes]
             return defective if event == "defective" else 1 - defective
@@ -291,23 +281,16 @@ class Values:
             rates = known.get(verdict, np.full((len(values), self.strata.n), np.nan))
             yield Lump(sizes, happened[verdict], rates)
 
-    def _codes(self, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-        return self._outcomes.codes(name)
-
     def _is_verdict(self, verdict: str) -> np.ndarray:
-        codes, words = self._codes("verdict")
+        codes, words = self._outcomes.codes("verdict")
         is_it: np.ndarray = codes == _place(words, verdict)
         return is_it
-
-    @property
-    def _seen_kinds(self) -> tuple[str, ...]:
-        return self._codes("release")[1]
 
     @cached_property
     def _sorts(self) -> Mapping[str, float]:
         """Whether each kind of release is defective: by the scenario, or by its rollouts' verdicts."""
-        verdict_codes, verdicts = self._codes("verdict")
-        release_codes, kinds = self._codes("release")
+        verdict_codes, verdicts = self._outcomes.codes("verdict")
+        release_codes, kinds = self._outcomes.codes("release")
         known = (release_codes >= 0) & (verdict_codes >= 0)
         pairs = np.bincount(release_codes[known] * len(verdicts) + verdict_codes[known])
         of_pairs = (divmod(pair, len(verdicts)) for pair in np.flatnonzero(pairs).tolist())

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.scenario.measures import Measure
-from simdeploy.vocabulary import CAUSES, COSTS
+from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
     from simdeploy.scenario.parts import Costs
 
 _HOUR_S = 3600
+_VERDICTS = {"cost_false_alarm": "false_alarm", "cost_escape": "escaped"}
 
 
 def find_costs(
@@ -58,36 +59,39 @@ def find_amounts(
     cause: str, costs: Costs, number: Callable[[str], np.ndarray], is_verdict: Callable[[str], np.ndarray]
 ) -> np.ndarray:
     """Return what rollouts cost by one cause, from their responses and verdicts; unknown for one that hasn't ended."""
-    match cause:
-        case "cost_delay":
-            # A stopped defective release causes no delay.
-            delay_s = np.where(is_verdict("stopped_defective"), 0.0, number("makespan_s"))
-            values = costs.hour_of_delay / _HOUR_S * delay_s
-        case "cost_failed_requests":
-            values = costs.failed_request * number("failed_requests_excess")
-        case "cost_unavailability":
-            values = costs.unavailable_node_hour / _HOUR_S * number("unavailable_excess_node_s")
-        case "cost_lost_requests":
-            price = costs.per_lost_request
-            values = price * number("lost_requests_excess") if price else np.zeros(number("makespan_s").shape)
-        case "cost_shed_requests":
-            price = costs.per_shed_request
-            values = price * number("shed_requests_excess") if price else np.zeros(number("makespan_s").shape)
-        case "cost_false_alarm":
-            values = np.where(is_verdict("false_alarm"), costs.false_alarm, 0.0)
-        case _:
-            values = np.where(is_verdict("escaped"), costs.escape, 0.0)
+    if cause in _VERDICTS:
+        values = np.where(is_verdict(_VERDICTS[cause]), _verdict_prices(costs)[_VERDICTS[cause]], 0.0)
+    else:
+        price, response = _unit_prices(costs)[cause]
+        # Requests without a price need not be in the table.
+        is_needed = price or cause not in ("cost_lost_requests", "cost_shed_requests")
+        values = price * number(response) if is_needed else np.zeros(number("makespan_s").shape)
+    if cause == "cost_delay":
+        values = np.where(is_verdict("stopped_defective"), 0.0, values)  # which causes no delay
     return np.where(np.isnan(number("makespan_s")), np.nan, values)
+
+
+def _unit_prices(costs: Costs) -> dict[str, tuple[float, str]]:
+    """Return the price per unit of each cause that is no verdict, and the response that counts the units."""
+    return {
+        "cost_delay": (costs.hour_of_delay / _HOUR_S, "makespan_s"),
+        "cost_failed_requests": (costs.failed_request, "failed_requests_excess"),
+        "cost_unavailability": (costs.unavailable_node_hour / _HOUR_S, "unavailable_excess_node_s"),
+        "cost_lost_requests": (costs.per_lost_request, "lost_requests_excess"),
+        "cost_shed_requests": (costs.per_shed_request, "shed_requests_excess"),
+    }
+
+
+def _verdict_prices(costs: Costs) -> dict[str, float]:
+    return {"false_alarm": costs.false_alarm, "escaped": costs.escape}
 
 
 def find_prices(measure: Measure, costs: Costs | None) -> dict[str, float]:
     """Return the prices of the verdicts that a cost includes; 0 for each priced verdict of a cause that includes none."""
     if costs is None or measure.of not in COSTS:
         return {}
-    priced = {
-        verdict: price for verdict, price in (("false_alarm", costs.false_alarm), ("escaped", costs.escape)) if price
-    }
-    own = {"cost_false_alarm": "false_alarm", "cost_escape": "escaped"}.get(measure.of)
+    priced = {verdict: price for verdict, price in _verdict_prices(costs).items() if price}
+    own = _VERDICTS.get(measure.of)
     if own is not None:
         return {verdict: price for verdict, price in priced.items() if verdict == own}
     return priced if measure.of == "cost" else dict.fromkeys(priced, 0.0)
@@ -108,12 +112,9 @@ def is_never_negative(measure: Measure, costs: Costs | None, *, goes_down: bool,
         "shed_requests_excess": sheds,
     }
     if costs is not None:
-        excesses |= {
-            "cost_unavailability": goes_down and costs.unavailable_node_hour > 0,
-            "cost_lost_requests": goes_down and costs.per_lost_request > 0,
-            "cost_shed_requests": sheds and costs.per_shed_request > 0,
-        }
-        excesses["cost"] = any(excesses[cause] for cause in CAUSES if cause in excesses)
+        units = _unit_prices(costs).items()
+        priced = {cause: excesses[response] and price > 0 for cause, (price, response) in units if response in excesses}
+        excesses |= priced | {"cost": any(priced.values())}
     return measure.kind == "mean" and not excesses.get(measure.of, False)
 
 
@@ -121,13 +122,7 @@ def is_of_verdicts(measure: Measure, costs: Costs | None) -> bool:
     """Return whether a measure is a cost that only verdicts have, or none has."""
     if costs is None or measure.kind != "mean":
         return False
-    others = {
-        "cost_delay": costs.hour_of_delay,
-        "cost_failed_requests": costs.failed_request,
-        "cost_unavailability": costs.unavailable_node_hour,
-        "cost_lost_requests": costs.per_lost_request,
-        "cost_shed_requests": costs.per_shed_request,
-    }
+    others = {cause: price for cause, (price, _) in _unit_prices(costs).items()}
     return measure.of in COSTS and not (sum(others.values()) if measure.of == "cost" else others.get(measure.of))
 
 

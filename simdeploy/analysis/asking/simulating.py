@@ -12,21 +12,18 @@ from simdeploy.errors import raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies, find_bases
 from simdeploy.experiments.by_kind import FOLDERS, join_kinds, kinds_of_sweep, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.experiments.design import count_points
+from simdeploy.experiments.design import Design, count_points
 from simdeploy.experiments.kinds import Kinds, kinds_of
 from simdeploy.experiments.replication import to_replications
-from simdeploy.scenario import ScenarioOrPath, as_scenario
-from simdeploy.scenario.measures import parse_measure
+from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
+from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.scenario.past_rollouts import find_kind
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.design import Design
     from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.result import SweepResult
-    from simdeploy.scenario import Scenario, ScenarioPolicy
-    from simdeploy.scenario.measures import Measure
 
 # Fewer replications than this are not worth a pilot.
 _FEWEST_OF_A_KIND = 10

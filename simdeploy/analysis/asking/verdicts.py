@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from collections.abc import Collection
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 
 from simdeploy.errors import InputError, not_among
 from simdeploy.scenario.measures import Measure
+from simdeploy.statistics.estimators import NO_ESTIMATE, Estimate
 from simdeploy.vocabulary import COSTS
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 Verdict = Literal["better", "worse", "equal", "unclear", "unknown"]
 # For several differences: one may be better, another worse.
@@ -96,6 +95,21 @@ def judge_change(
         return "equal"
     verdict = judge_difference(low, high, direction or "min", unknown=unknown)
     return None if direction is None and verdict in ("better", "worse") else verdict
+
+
+def judge_if_known(
+    difference: Estimate, direction: Direction | None, *, is_unknown: bool, least: float = 0.0
+) -> tuple[Estimate, Verdict | None]:
+    """Return a difference with its verdict, as by `judge_change`; an unknown value has no difference.
+
+    Examples
+    --------
+    >>> difference, verdict = judge_if_known(Estimate(2.0, 1.0, 3.0, 9, 0.5), "min", is_unknown=True)
+    >>> difference.estimate, difference.n, verdict
+    (nan, 9, 'unknown')
+    """
+    verdict = judge_change(*difference.limits, direction, unknown=is_unknown, least=least)
+    return NO_ESTIMATE._replace(n=difference.n) if is_unknown else difference, verdict
 
 
 def join_verdicts(verdicts: Collection[Any]) -> JointVerdict:

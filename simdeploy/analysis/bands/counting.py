@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from simdeploy.engines.traces import BROKEN, ERROR_RATE, NO_RELEASE, QUANTITIES, STEP, UNKNOWN
+from simdeploy.engines.traces import BROKEN, ERROR_RATE, NO_RELEASE, QUANTITIES, STEP, UNKNOWN, Grid, Traces
 from simdeploy.units import NS_PER_S
-
-if TYPE_CHECKING:
-    from simdeploy.engines.traces import Grid, Traces
 
 MOST_NODES_COUNTED = 2000
 

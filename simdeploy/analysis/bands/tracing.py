@@ -15,23 +15,20 @@ from simdeploy.analysis.bands.job import TraceJob
 from simdeploy.analysis.bands.result import BAND, PEAK, WORST_WHEN_LOW, Timelines
 from simdeploy.engines.choice import check_room, choose_engine
 from simdeploy.engines.traces import QUANTITIES, Grid
-from simdeploy.errors import InputError, Problem, not_among, shorten
-from simdeploy.experiments.arguments import check_numbers, choose_policies
+from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
+from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.campaign import Campaign, make_question
 from simdeploy.experiments.design import make_points
-from simdeploy.experiments.jobs import Span
+from simdeploy.experiments.jobs import Executor, Span
 from simdeploy.memory import check_rows_fit
 from simdeploy.result import make_frame
-from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, parse_duration, round_half_up
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.arguments import Progress
-    from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.sweep import Policy
-    from simdeploy.scenario import Scenario, ScenarioPolicy
 
 _FEWEST_INSTANTS = 200
 _MOST_INSTANTS = 5000
@@ -120,8 +117,7 @@ def timelines(
     chosen, problems = choose_policies(scenario, policies)
     if scenario.tilt is not None:
         problems.append(Problem("the scenario has a tilt, whose rollouts have weights", ("scenario",)))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     n_updates = len(numbers) * len(chosen) * scenario.fleet.nodes
     engine = choose_engine(engine, [(scenario, list(chosen.values()))], node_updates=n_updates, in_bundles=False)
     check_room(scenario, list(chosen.values()), engine)
@@ -164,8 +160,7 @@ def _check_quantities(quantities: str | Sequence[str] | None, scenario: Scenario
         problems.append(Problem("only a shared service sheds requests", ("quantities",), found="shed", allowed=hint))
     if not names:
         problems.append(Problem("no quantity", ("quantities",), allowed=", ".join(QUANTITIES)))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return [QUANTITIES.index(name) for name in dict.fromkeys(names)]
 
 

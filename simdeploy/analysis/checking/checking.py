@@ -22,14 +22,13 @@ from simdeploy.experiments.by_kind import sweep_kinds
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.kinds import kinds_of
 from simdeploy.result import INTERVAL, Columns, Result, make_frame
-from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.result import SweepResult
-    from simdeploy.scenario import Scenario
 
 _ROW = {
     "policy": "str",

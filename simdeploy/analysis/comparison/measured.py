@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.naming import name_cases
 from simdeploy.errors import InputError, Problem, raise_if_any
-from simdeploy.experiments.gathering import NO_FACTORS, missing_columns, refuse_weights
+from simdeploy.experiments.gathering import NO_FACTORS, Batches, missing_columns, refuse_weights
 from simdeploy.experiments.kinds import is_divided
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.scenario.measures import Measure
@@ -17,7 +17,6 @@ from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.gathering import Batches
     from simdeploy.scenario.parts import Costs
 
 # Categories with known levels, so a level that never occurs has proportion 0 instead of a missing row. The kind

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
+from simdeploy.analysis.asking.verdicts import Direction, Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import name_measure
 from simdeploy.result import INTERVAL
+from simdeploy.statistics.moments import find_means
 from simdeploy.statistics.pairs import pair_policies
 from simdeploy.statistics.sample import Sample, as_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
     import pandas as pd
 
     from simdeploy.analysis.asking.measuring import Values
-    from simdeploy.analysis.asking.verdicts import Direction
     from simdeploy.scenario.measures import Measure
 
 PAIR = {
@@ -127,7 +126,7 @@ def rank_policies(
         low, high = _intervals(limits, is_best)
         is_trusted[is_known] = _trust(limits, pairs.is_sure, is_best)
         highest = _highest(apart)
-        columns["rank"][is_known] = _rank(_means(compared.values) if np.isnan(highest).any() else highest)
+        columns["rank"][is_known] = _rank(find_means(compared.values)[1] if np.isnan(highest).any() else highest)
         columns["estimate"][is_known] = 0.0 + sign * highest
         # The other sign reverses an interval; 0 - 0 avoids -0.
         columns["low"][is_known], columns["high"][is_known] = (low, high) if sign > 0 else (0.0 - high, 0.0 - low)
@@ -152,12 +151,6 @@ def _trust(limits: np.ndarray, is_trusted: np.ndarray, is_best: np.ndarray) -> n
     has_rival = (is_best[None, :] & ~is_self).any(axis=1)
     both: np.ndarray = (is_trusted[places, lowest] | ~is_best) & (is_trusted[highest, places] | ~has_rival)
     return both
-
-
-def _means(values: np.ndarray) -> np.ndarray:
-    from simdeploy.statistics.estimators import moments
-
-    return np.array([moments(row[~np.isnan(row)])[0] for row in values])
 
 
 def _rank(numbers: np.ndarray) -> np.ndarray:

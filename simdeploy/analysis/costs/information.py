@@ -132,14 +132,11 @@ def value_of_perfect_information(
     """
     costs = check_arguments(find_costs(responses, costs), confidence_level)
     policies, cost, kind_of, kinds, n_left_out, unknown = _gather(responses, costs)
-    if cost.strata.n > 1:
-        shares = cost.strata.probabilities
-    else:
-        shares = np.bincount(kind_of, minlength=len(kinds)) / len(kind_of)
+    counts = np.bincount(kind_of, minlength=len(kinds))
+    shares = cost.strata.probabilities if cost.strata.n > 1 else counts / len(kind_of)
     estimates = estimate_values_of_knowing(cost, kind_of, confidence_level)
     single, by_kind = find_single(cost), mean_by_kind(cost, kind_of)
     choice = by_kind.argmin(axis=1)
-    counts = np.bincount(kind_of, minlength=len(kinds))
     rows = [
         {
             "release": name,

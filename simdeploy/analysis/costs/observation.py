@@ -15,18 +15,17 @@ from simdeploy.analysis.asking.simulating import find_divided, folders_of, sweep
 from simdeploy.analysis.asking.verdicts import Verdict, judge_difference
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import LEVERS, Step, make_steps
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.result import ESTIMATE, Columns, Result, make_frame
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate, estimate_cases, estimate_difference
+from simdeploy.statistics.estimators import NO_ESTIMATE, Estimate, estimate_cases, estimate_difference
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.sweep import Policy
     from simdeploy.statistics.sample import Sample
@@ -40,7 +39,6 @@ _SAVING = {
     **ESTIMATE,
     "unknown_fraction": "float64",
 }
-_NOT_KNOWN = Estimate(math.nan, math.nan, math.nan, 0, math.nan, trusts_low=False, trusts_high=False)
 _STEP = {"lever": "str", "value": "float64", "previous": "float64", **ESTIMATE, "verdict": "str"}
 _LIMIT = {"lever": "str", "current": "float64", "pays_until": "float64", "stops_at": "float64"}
 
@@ -192,7 +190,7 @@ def _compare(
     def saved(cause: str, before: int, after: int) -> Estimate:
         saving = estimate_difference(by_cause[cause][before], by_cause[cause][after], Measure(cause), confidence_level)
         if unknown[before] or unknown[after]:
-            return _NOT_KNOWN._replace(n=saving.n)
+            return NO_ESTIMATE._replace(n=saving.n)
         # A policy differs from itself by nothing, whatever unseen events the interval of a difference allows for.
         return Estimate(0.0, math.nan, math.nan, saving.n, 0.0) if before == after else saving
 

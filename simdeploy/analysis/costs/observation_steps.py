@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from simdeploy.errors import InputError, Problem, SimdeployWarning, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, raise_if_any, shorten
 from simdeploy.experiments.arguments import is_whole
-from simdeploy.experiments.levers import Lever, change_policy, own_identity
+from simdeploy.experiments.levers import Lever, change_quietly
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 
 if TYPE_CHECKING:
@@ -52,9 +51,7 @@ def make_steps(
         allowed = "a rolling or canary policy"
         raise InputError(Problem(message, ("policy",), found=policy.name, allowed=allowed))
     _check(scenario, canaries, minutes)
-    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        # Warnings about the policy were given when it was read.
-        return [*_canary_steps(scenario, policy, canaries), *_minute_steps(scenario, policy, minutes)]
+    return [*_canary_steps(scenario, policy, canaries), *_minute_steps(scenario, policy, minutes)]
 
 
 def _check(scenario: Scenario, canaries: Sequence[int] | None, minutes: Sequence[float] | None) -> None:
@@ -100,7 +97,7 @@ def _with_canaries(scenario: Scenario, policy: ScenarioPolicy, count: int) -> Sc
     if count and policy.policy.strategy != "canary":
         # The policy has no manual promotion: vary the canaries alone, without a person.
         values[Lever("auto_promote", "truth")] = True
-    return change_policy(policy, values, scenario, own_identity(policy, scenario))
+    return change_quietly(policy, values, scenario)
 
 
 def _minute_steps(scenario: Scenario, policy: ScenarioPolicy, asked: Sequence[float] | None) -> list[Step]:
@@ -137,4 +134,4 @@ def _with_time(scenario: Scenario, policy: ScenarioPolicy, added_ns: int) -> Sce
         values[Lever("health_check.min_healthy_time", "other")] = format_duration(now.min_healthy_ns + added_ns)
     else:
         values[Lever("health_check.success_threshold", "whole")] = now.windows_needed + added_ns // now.interval_ns
-    return change_policy(policy, values, scenario, own_identity(policy, scenario))
+    return change_quietly(policy, values, scenario)

@@ -175,8 +175,7 @@ def hypergeometric_tail(broken: int, n: int, of_broken: int, of_n: int) -> float
     k = np.arange(broken, min(n, of_broken) + 1)
 
     def log_choose(total: int, part: np.ndarray) -> np.ndarray:
-        chosen: np.ndarray = gammaln(total + 1) - gammaln(part + 1) - gammaln(total - part + 1)
-        return chosen
+        return gammaln(total + 1) - gammaln(part + 1) - gammaln(total - part + 1)
 
     logs = log_choose(of_broken, k) + log_choose(of_n - of_broken, n - k) - log_choose(of_n, np.array(n))
     return min(1.0, float(np.exp(logs).sum()))

@@ -155,17 +155,11 @@ def make_discovery(
     n_unknown = sum(number for reason, number in left_out.items() if reason != FAILED)
     n_known = int(known.is_known.sum())
     is_refused = n_unknown > MOST_UNKNOWN_FRACTION * len(points) or n_known < LEAST_POINTS
-    usable = known if not is_refused else known.take(np.arange(len(points)))
-    if is_refused:
-        usable = usable._replace(is_broken=np.zeros(len(points), dtype=bool))
+    usable = known._replace(is_broken=np.zeros(len(points), dtype=bool)) if is_refused else known
     outcome = search(read_columns(points), usable, is_search, confidence_level=confidence_level)
-    labels = pd.array(
-        [bool(label) if is_known else pd.NA for label, is_known in zip(known.is_broken, known.is_known, strict=True)],
-        "boolean",
-    )
     worlds = points.assign(
         is_held_out=~is_search,
-        is_broken=labels,
+        is_broken=pd.arrays.BooleanArray(known.is_broken, ~known.is_known),
         is_undecided=known.is_undecided,
         reason=known.reason.astype(str),
         box=outcome.members,

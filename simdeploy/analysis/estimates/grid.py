@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.errors import raise_if_any
-from simdeploy.experiments.gathering import missing_columns, refuse_weights
+from simdeploy.experiments.gathering import Batches, missing_columns, refuse_weights
 from simdeploy.experiments.kinds import Kinds, is_divided
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.scenario.measures import FRACTIONS
@@ -23,7 +23,6 @@ from simdeploy.vocabulary import RESPONSES, VERDICTS, WEIGHT
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.gathering import Batches
 
 # Among rollouts with one of these two verdicts, the frequency of the first.
 PROPORTIONS = {

@@ -12,29 +12,26 @@ from simdeploy.analysis.asking.allocating import plan_next
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.simulating import find_possible
 from simdeploy.analysis.estimates.precision_result import Precision, Responses, precision_frame
-from simdeploy.analysis.estimates.targets import FIRST_LOOK, plan_looks, read_targets
+from simdeploy.analysis.estimates.targets import FIRST_LOOK, Target, Targets, plan_looks, read_targets
 from simdeploy.errors import InputError, Problem, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers, choose_policies, is_whole, name_policies, name_scenarios
 from simdeploy.experiments.batches import BATCHES, batch_name, join_batches
 from simdeploy.experiments.by_kind import join_kinds, kinds_of_sweep, read_division, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.experiments.design import keep_values
+from simdeploy.experiments.design import Design, keep_values
 from simdeploy.experiments.replication import to_replications
 from simdeploy.experiments.result import SweepResult
 from simdeploy.result import read_computed_under
-from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.estimates.targets import Target, Targets
     from simdeploy.experiments.arguments import Progress
-    from simdeploy.experiments.design import Design
     from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.kinds import Kinds
     from simdeploy.experiments.sweep import Policy
-    from simdeploy.scenario import Scenario
     from simdeploy.scenario.measures import Measure
     from simdeploy.scenario.parts import Costs
     from simdeploy.statistics.sample import Sample

@@ -12,24 +12,20 @@ from simdeploy.analysis.asking.simulating import find_divided, sweep_by_kind
 from simdeploy.analysis.gates.curves import conclude, estimate_curves, estimate_mixture, measures_along
 from simdeploy.analysis.gates.result import GATE, GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
-from simdeploy.analysis.gates.variants import GateInput, make_variants
+from simdeploy.analysis.gates.variants import GateInput, Variant, make_variants
 from simdeploy.errors import InputError, Problem, raise_if_any
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.by_kind import FOLDERS
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.result import make_frame, read_computed_under
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.scenario import ScenarioOrPath, as_scenario
-from simdeploy.scenario.measures import parse_measure
+from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
+from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.gates.variants import Variant
-    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.sweep import Policy
-    from simdeploy.scenario import Scenario, ScenarioPolicy
-    from simdeploy.scenario.measures import Measure
 
 _OF_MIXTURE = (
     "false_alarm given good",

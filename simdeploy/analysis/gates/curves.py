@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.asking.verdicts import find_direction, join_verdicts, judge_change
+from simdeploy.analysis.asking.verdicts import Direction, find_direction, join_verdicts, judge_if_known
 from simdeploy.analysis.gates.result import CURVE, DIFFERENCE, OF_MIXTURE
 from simdeploy.analysis.gates.variants import THRESHOLD
-from simdeploy.result import make_frame
+from simdeploy.result import interval_cells, make_frame
 from simdeploy.scenario.measures import Measure, parse_measure
-from simdeploy.statistics.estimators import Estimate, estimate_cases, estimate_differences
+from simdeploy.statistics.estimators import NO_ESTIMATE, estimate_cases, estimate_differences
 from simdeploy.statistics.levels import share_out
 from simdeploy.statistics.sample import Sample, as_sample
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.asking.measuring import Values
-    from simdeploy.analysis.asking.verdicts import Direction
 
 STOPPED = "stopped"
 # Further measures at each size, besides how often a release is stopped.
@@ -72,8 +71,12 @@ def estimate_curves(
                 curve_rows.append(point | estimates[place].to_row() | {"unknown_fraction": fraction})
                 if column:
                     fraction = max(fraction, float(unknown[first[place]]))
-                    difference = _difference(differences[place], fraction, find_better(name, size))
-                    difference_rows.append(point | difference)
+                    is_unknown = fraction > 0 or math.isnan(differences[place].estimate)
+                    difference, verdict = judge_if_known(
+                        differences[place], find_better(name, size), is_unknown=is_unknown
+                    )
+                    judged = {"unknown_fraction": fraction, "verdict": verdict}
+                    difference_rows.append(point | difference.to_row() | judged)
     return make_frame(curve_rows, CURVE), make_frame(difference_rows, DIFFERENCE)
 
 
@@ -93,13 +96,11 @@ def estimate_mixture(
         for place, gate in enumerate(gates):
             row = {"gate": gate, "measure": str(measure), "unknown_fraction": float(unknown[place])}
             row |= estimates[place].to_row()
-            ends = {**dict.fromkeys(("estimate", "low", "high"), math.nan), "is_trusted": False, "verdict": None}
+            difference, verdict = NO_ESTIMATE, None
             if place:
-                ends = _difference(differences[place], max(unknown[place], unknown[0]), find_direction(measure))
-            row |= {"verdict": ends["verdict"]}
-            row |= {"difference": ends["estimate"], "difference_low": ends["low"], "difference_high": ends["high"]}
-            row |= {"difference_is_trusted": ends["is_trusted"]}
-            rows.append(row)
+                is_unknown = max(unknown[place], unknown[0]) > 0 or math.isnan(differences[place].estimate)
+                difference, verdict = judge_if_known(differences[place], find_direction(measure), is_unknown=is_unknown)
+            rows.append(row | interval_cells("difference", difference) | {"verdict": verdict})
     return make_frame(rows, OF_MIXTURE)
 
 
@@ -114,14 +115,6 @@ def _measured(values: Values, name: str) -> tuple[Sample, np.ndarray]:
 def find_better(name: str, size: float) -> Direction | None:
     """Return whether lower or higher is better for a measure at a size; for `stopped` it depends on the release."""
     return find_direction(_STOPS[size > 0] if name == STOPPED else parse_measure(name))
-
-
-def _difference(estimate: Estimate, unknown_fraction: float, direction: Direction | None) -> dict[str, Any]:
-    """Return a difference with its verdict; none if the value is unknown."""
-    unknown = unknown_fraction > 0 or math.isnan(estimate.estimate)
-    ends = {**dict.fromkeys(("estimate", "low", "high"), math.nan), "is_trusted": False} if unknown else {}
-    verdict = judge_change(*estimate.limits, direction, unknown=unknown)
-    return {**estimate.to_row(), **ends, "unknown_fraction": unknown_fraction, "verdict": verdict}
 
 
 class Conclusion(NamedTuple):

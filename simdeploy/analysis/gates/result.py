@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
-from simdeploy.result import INTERVAL, Columns, Result
+from simdeploy.result import INTERVAL, Columns, Result, interval_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,8 +19,7 @@ OF_MIXTURE = {
     "gate": "str",
     "measure": "str",
     **_ESTIMATE,
-    **dict.fromkeys(("difference", "difference_low", "difference_high"), "float64"),
-    "difference_is_trusted": "bool",
+    **interval_columns("difference"),
     "verdict": "str",
 }
 GATE = {"gate": "str", "kind": "str", "says": "str", "observation_s": "float64", "verdict": "str"}

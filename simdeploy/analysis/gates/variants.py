@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.check import build, unknown_keys_in
 from simdeploy.api.gate import Gate
-from simdeploy.errors import InputError, Problem, SimdeployWarning, name_problems, raise_if_any, shorten
-from simdeploy.experiments.levers import GATE, Lever, change_policy, own_identity
+from simdeploy.errors import InputError, Problem, name_problems, raise_if_any, shorten
+from simdeploy.experiments.levers import GATE, Lever, change_quietly
 from simdeploy.scenario.gate_fit import find_misfit
 from simdeploy.units import NS_PER_S, format_duration
 
@@ -142,10 +141,7 @@ def _make_variant(scenario: Scenario, base: ScenarioPolicy, name: str, gate: Gat
             values[Lever("health_check.success_threshold", "whole")] = 1
         else:
             values[Lever("health_check.min_healthy_time", "duration")] = format_duration(base.policy.interval_ns)
-    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        # Warnings about the policy were given when it was read.
-        policy = change_policy(base, values, scenario, own_identity(base, scenario))
-    return Variant(name, gate.kind, write_gate(gate), policy)
+    return Variant(name, gate.kind, write_gate(gate), change_quietly(base, values, scenario))
 
 
 def write_gate(gate: Gate) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from simdeploy.analysis.rare.combining import Part, combine, exact_limit, main_part
 from simdeploy.analysis.rare.kinds import Kind, Pilot, divide_rollouts, find_kinds
-from simdeploy.analysis.rare.question import FEWER
+from simdeploy.analysis.rare.question import FEWER, Question
 from simdeploy.analysis.rare.repetitions import REPETITIONS, Plan, Repetitions, Stage, repeat
 from simdeploy.analysis.rare.result import STEP_COLUMNS, doubt_unknown
 from simdeploy.analysis.rare.rollouts import HAPPENED, Rollouts, choose_levels
@@ -18,9 +18,6 @@ from simdeploy.memory import check_rows_fit
 from simdeploy.result import make_frame
 from simdeploy.statistics.splitting import Split, split
 from simdeploy.statistics.weights import plain_mean
-
-if TYPE_CHECKING:
-    from simdeploy.analysis.rare.question import Question
 
 _FEWEST_EFFORT = 20
 # Of independent repetitions: all but one are to meet the event, and none is to have more than this of the sum.

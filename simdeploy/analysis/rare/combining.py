@@ -13,7 +13,7 @@ from simdeploy.analysis.rare.kinds import IMMATERIAL, Kind
 from simdeploy.analysis.rare.result import KIND_COLUMNS, plain_rollouts
 from simdeploy.result import make_frame
 from simdeploy.statistics.intervals import proportion_interval
-from simdeploy.statistics.weights import log_interval
+from simdeploy.statistics.weights import log_interval, plain_mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,17 +53,17 @@ def combine(parts: Sequence[Part], condition: float | None, confidence_level: fl
     .. [1] Cochran, W. G. (1977). Sampling Techniques, 3rd edition. Wiley.
     """
     p = np.array([part.kind.probability for part in parts])
-    q = np.array([_mean(part.happened) for part in parts])
-    c = float(p @ [_mean(part.concerned) for part in parts]) if condition is None else condition
+    # NaN of nothing, as when all rollouts of a kind failed.
+    q, errors = (np.array(column) for column in zip(*(plain_mean(part.happened) for part in parts), strict=True))
+    c = float(p @ [plain_mean(part.concerned)[0] for part in parts]) if condition is None else condition
     probability = float(p @ q) / c if c else math.nan
     slope = probability if condition is None else 0.0
-    variances = np.array([_variance_of_mean(part.happened - slope * part.concerned) for part in parts])
-    of_parts = (p / c) ** 2 * variances if c else np.full(len(parts), math.nan)
+    off = np.array([plain_mean(part.happened - slope * part.concerned)[1] for part in parts])
+    of_parts = (p / c * off) ** 2 if c else np.full(len(parts), math.nan)
     error = math.sqrt(of_parts.sum())
     degrees = np.array([len(part.happened) - 1 for part in parts])
     squares = float((of_parts**2 / np.maximum(degrees, 1)).sum())
     freedom = float(of_parts.sum()) ** 2 / squares if squares > 0 else float(degrees.sum())
-    errors = [math.sqrt(_variance_of_mean(part.happened)) for part in parts]
 
     is_doubted = np.array([bool(part.doubts) for part in parts])
     certain = float(p[~is_doubted] @ q[~is_doubted])
@@ -105,16 +105,7 @@ def exact_limit(n_hits: int, n: int, confidence_level: float) -> float:
 
 def main_part(parts: Sequence[Part]) -> int:
     """Return the number of the part with the largest share of the estimate; parts without a known unit have none."""
-    return int(np.argmax(np.nan_to_num([part.kind.probability * _mean(part.happened) for part in parts])))
-
-
-def _mean(values: np.ndarray) -> float:
-    """Return the mean; NaN of nothing, as when all rollouts of a kind failed."""
-    return float(values.mean()) if len(values) else math.nan
-
-
-def _variance_of_mean(values: np.ndarray) -> float:
-    return float(values.var(ddof=1)) / len(values) if len(values) > 1 else math.nan
+    return int(np.argmax(np.nan_to_num([part.kind.probability * plain_mean(part.happened)[0] for part in parts])))
 
 
 def _tell_doubts(parts: Sequence[Part]) -> list[str]:
@@ -125,11 +116,11 @@ def _tell_doubts(parts: Sequence[Part]) -> list[str]:
 
 
 def _tabulate(
-    parts: Sequence[Part], amounts: np.ndarray, q: np.ndarray, errors: Sequence[float], confidence_level: float
+    parts: Sequence[Part], amounts: np.ndarray, q: np.ndarray, errors: np.ndarray, confidence_level: float
 ) -> list[dict[str, Any]]:
     total = float(amounts.sum())
     rows = []
-    for part, amount, estimate, error in zip(parts, amounts.tolist(), q.tolist(), errors, strict=True):
+    for part, amount, estimate, error in zip(parts, amounts.tolist(), q.tolist(), errors.tolist(), strict=True):
         is_open = bool(part.doubts)
         low, high = log_interval(estimate, error, len(part.happened) - 1, confidence_level)
         rows.append(

@@ -13,7 +13,7 @@ from simdeploy.analysis.asking.requirements import probability_of
 from simdeploy.engines.branching import LEVELS_OF
 from simdeploy.errors import Problem, collect, nearest, not_among, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers
-from simdeploy.experiments.campaign import make_question
+from simdeploy.experiments.campaign import Campaign, make_question
 from simdeploy.experiments.design import make_points
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.memory import check_rows_fit
@@ -22,7 +22,6 @@ from simdeploy.scenario.measures import Event, parse_event
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
-    from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 # Contents of a folder for such a question.

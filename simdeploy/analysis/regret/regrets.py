@@ -14,7 +14,7 @@ from simdeploy.analysis.asking.pricing import describe_costs, find_costs
 from simdeploy.analysis.asking.verdicts import Direction, judge_difference
 from simdeploy.errors import InputError, Problem, listed, nearest
 from simdeploy.experiments.levers import FACTOR_PREFIX
-from simdeploy.result import INTERVAL
+from simdeploy.result import INTERVAL, interval_columns
 from simdeploy.statistics.estimators import estimate_cases
 from simdeploy.statistics.pairs import Gaps, estimate_gaps
 from simdeploy.statistics.sample import Sample
@@ -30,20 +30,14 @@ REGRET = {
     **INTERVAL,
     "n": "int64",
     "is_trusted": "bool",
-    "regret": "float64",
-    "regret_low": "float64",
-    "regret_high": "float64",
-    "regret_is_trusted": "bool",
+    **interval_columns("regret"),
     "is_best": "bool",
     "unknown_fraction": "float64",
     "verdict": "str",
 }
 SUMMARY = {
-    **{
-        f"{how}_regret{end}": "bool" if end == "_is_trusted" else "float64"
-        for how in ("max", "mean")
-        for end in ("", "_low", "_high", "_is_trusted")
-    },
+    **interval_columns("max_regret"),
+    **interval_columns("mean_regret"),
     "worst_world": "str",
     "n_worlds": "int64",
     "met_fraction": "float64",

@@ -22,7 +22,7 @@ from simdeploy.analysis.sensitivity.result import (
     make_interval,
 )
 from simdeploy.errors import InputError, Problem, raise_if_any
-from simdeploy.experiments.ranges import Choices
+from simdeploy.experiments.ranges import Choices, Spread
 from simdeploy.result import make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.indices import (
@@ -42,7 +42,6 @@ from simdeploy.statistics.levels import level_problems
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.ranges import Spread
     from simdeploy.scenario.parts import Costs
 
 _NEVER_NEGATIVE = ("mu_star", "sigma")

@@ -13,12 +13,11 @@ from simdeploy.errors import InputError, Problem, not_among, raise_if_any, short
 from simdeploy.experiments.arguments import check_numbers, is_whole
 from simdeploy.experiments.design import check_number_of_cases, sample_hypercube, spread_over
 from simdeploy.experiments.levers import Lever
-from simdeploy.experiments.ranges import Choices, Interval
+from simdeploy.experiments.ranges import Choices, Interval, Spread
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.ranges import Spread
 
 Method = Literal["morris", "sobol"]
 METHODS: tuple[Method, ...] = get_args(Method)

@@ -13,19 +13,17 @@ from simdeploy.analysis.sensitivity.analyzing import analyze_table
 from simdeploy.analysis.sensitivity.designs import Method, make_design
 from simdeploy.analysis.sensitivity.result import Sensitivity
 from simdeploy.errors import Problem, collect, raise_if_any, shorten
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import find_factors
 from simdeploy.result import read_computed_under
-from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
-    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.sweep import Policy
-    from simdeploy.scenario import Scenario
 
 
 def estimate_sensitivity(

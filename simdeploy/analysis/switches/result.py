@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from simdeploy.analysis.asking import judging
 from simdeploy.analysis.asking.verdicts import Direction
-from simdeploy.result import INTERVAL, Columns, Result
+from simdeploy.result import INTERVAL, Columns, Result, interval_columns, make_frame
 from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:
@@ -25,19 +25,13 @@ _FOUND = {
     "holds": "boolean",
     "is_sure": "boolean",
     "rival": "str",
-    "margin": "float64",
-    "margin_low": "float64",
-    "margin_high": "float64",
-    "margin_is_trusted": "bool",
+    **interval_columns("margin"),
 }
 VALUE = {
     "switch": "str",
     "value": "str",
     **_FOUND,
-    "effect": "float64",
-    "effect_low": "float64",
-    "effect_high": "float64",
-    "effect_is_trusted": "bool",
+    **interval_columns("effect"),
     "has_effect": "boolean",
     "reason": "str",
     "verdict": "str",
@@ -48,10 +42,7 @@ PAIR = {
     "other_switch": "str",
     "other_value": "str",
     **_FOUND,
-    "interaction": "float64",
-    "interaction_low": "float64",
-    "interaction_high": "float64",
-    "interaction_is_trusted": "bool",
+    **interval_columns("interaction"),
     "p_value": "float64",
     "flips_together": "boolean",
     "interacts": "boolean",
@@ -157,24 +148,17 @@ def make_table(
     dtypes: Mapping[str, str],
 ) -> pd.DataFrame:
     """Make an ordered table of rows and of impossible settings."""
-    import pandas as pd
-
-    nothing: dict[str, Any] = dict.fromkeys(name for name in dtypes if dtypes[name] == "float64")
-    nothing |= dict.fromkeys((name for name in dtypes if dtypes[name] == "bool"), False)
-    everything = [*rows, *({"setting": setting, **nothing, "reason": why} for setting, why in refused)]
+    nothing = {name: False if dtype == "bool" else None for name, dtype in dtypes.items()}
+    everything = [*rows, *({**nothing, "setting": setting, "reason": why} for setting, why in refused)]
     everything.sort(key=lambda row: order.get(row["setting"], -1))
-    names = ("switch", "value"), ("other_switch", "other_value")
-    named = [
-        dict(row)
-        | {"verdict": _judge(row)}
-        | {
-            key: text
-            for keys, value in zip(names, row["setting"], strict=False)
-            for key, text in zip(keys, (value.switch, value.text), strict=True)
-        }
-        for row in everything
-    ]
-    return pd.DataFrame(named, columns=list(dtypes)).astype(dict(dtypes))
+    named = [{**nothing, **row, **_name(row["setting"]), "verdict": _judge(row)} for row in everything]
+    return make_frame(named, dtypes)
+
+
+def _name(setting: Setting) -> dict[str, str]:
+    """Return the cells that identify a setting."""
+    texts = [text for value in setting for text in (value.switch, value.text)]
+    return dict(zip(("switch", "value", "other_switch", "other_value"), texts, strict=False))
 
 
 def _judge(row: Mapping[str, Any]) -> Verdict:

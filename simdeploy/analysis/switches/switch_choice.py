@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.switches.conclusions import Rule, choose, conclude, why_unknown
+from simdeploy.analysis.switches.conclusions import Rule, Standings, choose, conclude, why_unknown
 from simdeploy.analysis.switches.remembering import remember
 from simdeploy.analysis.switches.result import POLICY
 from simdeploy.errors import InputError, Problem
+from simdeploy.result import interval_cells, make_frame
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import estimate_difference, estimate_values
+from simdeploy.statistics.estimators import NO_ESTIMATE, estimate_difference, estimate_values
 from simdeploy.statistics.sample import Sample, as_sample
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.switches.conclusions import Standings
     from simdeploy.analysis.switches.switch_values import Setting, Settings, Simulated
 
 
@@ -46,16 +46,10 @@ class Choice:
 
     def policies(self) -> pd.DataFrame:
         """Return the policies' standings under the scenario's own switches."""
-        import pandas as pd
-
         rows = [
             {
                 "policy": policy,
-                "estimate": estimate.estimate,
-                "low": estimate.low,
-                "high": estimate.high,
-                "n": estimate.n,
-                "is_trusted": estimate.is_trusted,
+                **estimate.to_row(),
                 "verdict": feasibility.verdict,
                 "meets_requirements": feasibility.is_met,
                 "is_chosen": place == self._choice,
@@ -64,18 +58,15 @@ class Choice:
                 zip(self._base.policies, self._base.estimates, self._base.feasibility, strict=True)
             )
         ]
-        return pd.DataFrame(rows).astype(POLICY)
+        return make_frame(rows, POLICY)
 
     def row(self, simulated: Simulated) -> dict[str, Any]:
         """Return a row of the table of values."""
         row = self._row(simulated.setting, simulated.standings)
         changed, own = simulated.standings.values[self._subject], self._base.values[self._subject]
         effect = estimate_difference(changed, own, self._rule.of, self._rule.confidence_level)
-        is_known = row["holds"] is not None
-        for name, number in (("effect", effect.estimate), ("effect_low", effect.low), ("effect_high", effect.high)):
-            row[name] = number if is_known else math.nan
-        row["effect_is_trusted"] = is_known and effect.is_trusted
-        return row | {"has_effect": simulated.has_effect}
+        effect = effect if row["holds"] is not None else NO_ESTIMATE
+        return row | interval_cells("effect", effect) | {"has_effect": simulated.has_effect}
 
     def _row(self, setting: Setting, standings: Standings) -> dict[str, Any]:
         conclusion = self._conclude(standings)
@@ -87,10 +78,7 @@ class Choice:
             "holds": conclusion.choice == choice if conclusion.is_known else None,
             "is_sure": conclusion.is_sure if conclusion.is_known else None,
             "rival": conclusion.rival,
-            "margin": conclusion.margin.estimate,
-            "margin_low": conclusion.margin.low,
-            "margin_high": conclusion.margin.high,
-            "margin_is_trusted": conclusion.margin.is_trusted,
+            **interval_cells("margin", conclusion.margin),
             "reason": conclusion.reason,
         }
 
@@ -109,13 +97,7 @@ class Choice:
             first, second = setting[:1], setting[1:]
             alone = quantities.get(first, unknown), quantities.get(second, unknown)
             interaction = estimate_interaction(none, *alone, self._quantity(standings), confidence_level=level)
-            row = self._row(setting, standings)
-            row |= {
-                "interaction": interaction.estimate,
-                "interaction_low": interaction.low,
-                "interaction_high": interaction.high,
-                "interaction_is_trusted": interaction.is_trusted,
-            }
+            row = self._row(setting, standings) | interval_cells("interaction", interaction)
             row["p_value"] = interaction.p_value
             row["flips_together"] = row["holds"] is False and keeps.get(first, True) and keeps.get(second, True)
             rows.append(row)

@@ -21,7 +21,7 @@ from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments.by_kind import sweep_kinds
 from simdeploy.experiments.gathering import gather
 from simdeploy.rules.orchestrator import OF_OTHERS, Orchestrator, Rate, switch_values
-from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.estimators import Estimate, estimate_values
 from simdeploy.units import NS_PER_S, format_duration
 from simdeploy.vocabulary import RESPONSES
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from simdeploy.experiments.result import SweepResult
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.scenario.measures import Requirement
-    from simdeploy.statistics.estimators import Estimate
     from simdeploy.statistics.sample import Sample
     from simdeploy.world.fleet import Fleet
 

@@ -26,13 +26,12 @@ from simdeploy.errors import Problem, SimulationError, collect, raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.by_kind import FOLDERS
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
 from simdeploy.scenario.measures import Measure, Requirement, of_text
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.scenario import Scenario, ScenarioPolicy
 
 
 def vary_switches(

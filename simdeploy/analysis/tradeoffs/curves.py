@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simdeploy.analysis.asking.verdicts import find_direction, join_verdicts, judge_change
+from simdeploy.analysis.asking.verdicts import find_direction, join_verdicts, judge_if_known
 from simdeploy.result import INTERVAL, make_frame
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_cases, estimate_differences
@@ -79,23 +79,24 @@ def estimate_curves(
         current = None if varied.current is None else varied.numbers.index(varied.current)
         differences = {} if current is None else _compare(of_lever, current, level)
         for place, number in enumerate(varied.numbers):
-            point = (varied.lever.name, number, number == varied.default, place == current)
+            of_point = {
+                "lever": varied.lever.name,
+                "value": number,
+                "is_default": number == varied.default,
+                "is_current": place == current,
+            }
             for measure in of_lever:
-                fractions = unknown[measure][here]
-                estimate = band[measure][place]
-                curve_rows.append((*point, str(measure), *estimate[:4], estimate.is_trusted, fractions[place]))
+                fractions, point = unknown[measure][here], of_point | {"measure": str(measure)}
+                curve_rows.append(point | band[measure][place].to_row() | {"unknown_fraction": fractions[place]})
                 if current is not None and place != current:
-                    difference = differences[measure][place]
                     fraction = fractions[[place, current]].max()
-                    # An unknown value has no difference.
-                    ends = (math.nan,) * 3 if fraction > 0 else difference[:3]
-                    is_trusted = difference.is_trusted and fraction == 0
                     least = _LEAST_OF_A_RATE if measure.kind == "rate" else 0.0
-                    verdict = judge_change(
-                        *difference.limits, find_direction(measure), unknown=fraction > 0, least=least
+                    difference, verdict = judge_if_known(
+                        differences[measure][place], find_direction(measure), is_unknown=fraction > 0, least=least
                     )
-                    difference_rows.append((*point, str(measure), *ends, difference.n, is_trusted, fraction, verdict))
-    return _frame(curve_rows, CURVE), _frame(difference_rows, DIFFERENCE)
+                    judged = {"unknown_fraction": fraction, "verdict": verdict}
+                    difference_rows.append(point | difference.to_row() | judged)
+    return make_frame(curve_rows, CURVE), make_frame(difference_rows, DIFFERENCE)
 
 
 def _compare(
@@ -106,12 +107,6 @@ def _compare(
     return {
         measure: estimate_differences(of, of[[current] * len(of)], measure, level) for measure, of in samples.items()
     }
-
-
-def _frame(rows: Sequence[tuple[Any, ...]], dtypes: Mapping[str, str]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(rows, columns=list(dtypes)).astype(dtypes)
 
 
 class Conclusion(NamedTuple):

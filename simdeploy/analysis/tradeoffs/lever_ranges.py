@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.api.wire import DEFAULTS
 from simdeploy.errors import InputError, Problem, SimdeployWarning, raise_if_any, shorten
 from simdeploy.experiments.design import make_points, read_number
-from simdeploy.experiments.levers import change_policy, find_levers, own_identity
+from simdeploy.experiments.levers import Lever, change_policy, find_levers, own_identity
 from simdeploy.experiments.ranges import ladder
 from simdeploy.rules.waves import DEFAULT_WAVE_PERCENT, count_share
 from simdeploy.units import NS_PER_S, format_duration
 
 if TYPE_CHECKING:
-    from simdeploy.experiments.levers import Lever
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 _NUMERIC = ("whole", "number", "duration")

@@ -12,26 +12,22 @@ from simdeploy.analysis.asking.requirements import problems_in, why_impossible
 from simdeploy.analysis.asking.simulating import find_divided, folders_of, sweep_by_kind
 from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
 from simdeploy.analysis.tradeoffs.curves import CURVE, DIFFERENCE, POINT, conclude, estimate_curves
-from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
+from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import Lever
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure, of_text, parse_measure
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
-    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.levers import Lever
     from simdeploy.experiments.sweep import Policy
-    from simdeploy.scenario import Scenario
 
 
 @dataclass(frozen=True, eq=False, repr=False)

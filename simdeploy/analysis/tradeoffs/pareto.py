@@ -12,7 +12,7 @@ from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.verdicts import Direction
 from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_dominated, find_front
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
-from simdeploy.result import INTERVAL, Columns, Result, read_computed_under
+from simdeploy.result import INTERVAL, Columns, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_cases
 from simdeploy.statistics.levels import level_problems
@@ -145,7 +145,8 @@ def pareto_front(
         for of_measure, measure in zip(samples, measures, strict=True)
     ]
     unknown = np.array([values.unknown_fractions(measure) for measure in measures])
-    losses, half_widths = _losses(estimated, chosen), _half_widths(estimated)
+    losses = _losses(estimated, chosen)
+    half_widths = np.array([[estimate.half_width for estimate in of] for of in estimated]).T
     losses[(unknown > 0).any(axis=0)] = np.nan
     is_on_front = find_front(losses)
     opponents = choose_opponents(losses, half_widths, is_on_front)
@@ -189,12 +190,7 @@ def _stand(cases: pd.DataFrame) -> pd.Series[Any]:
 def _losses(estimated: Sequence[Sequence[Estimate]], directions: Mapping[Measure, Direction]) -> np.ndarray:
     """Return the estimates by case and measure, signed so that lower is better."""
     signs = [1 if direction == "min" else -1 for direction in directions.values()]
-    losses: np.ndarray = np.array([[estimate.estimate for estimate in of] for of in estimated]).T * signs + 0.0
-    return losses
-
-
-def _half_widths(estimated: Sequence[Sequence[Estimate]]) -> np.ndarray:
-    return np.array([[estimate.half_width for estimate in of] for of in estimated]).T
+    return np.array([[estimate.estimate for estimate in of] for of in estimated]).T * signs + 0.0
 
 
 def _read_directions(directions: Mapping[Measure | str, Direction]) -> dict[Measure, Direction]:
@@ -218,8 +214,8 @@ def _tabulate(
 
     frame = cases.loc[cases.index.repeat(len(measures))].reset_index(drop=True)
     rows = [
-        (str(measure), *estimate[:4], estimate.is_trusted, fraction)
+        {"measure": str(measure), **estimate.to_row(), "unknown_fraction": fraction}
         for *of_case, fractions in zip(*estimated, unknown.T.tolist(), strict=True)
         for measure, estimate, fraction in zip(measures, of_case, fractions, strict=True)
     ]
-    return pd.concat([frame, pd.DataFrame(rows, columns=list(_ESTIMATE)).astype(_ESTIMATE)], axis=1)
+    return pd.concat([frame, make_frame(rows, _ESTIMATE)], axis=1)

@@ -4,45 +4,32 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, MISSED
 from simdeploy.analysis.asking.pricing import describe_costs
-from simdeploy.analysis.asking.verdicts import find_direction, judge_change
+from simdeploy.analysis.asking.verdicts import Direction, find_direction, judge_change
+from simdeploy.analysis.tuning import result
 from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings, judge_candidates
-from simdeploy.analysis.tuning.question import WORLDS_OF_A_BATCH
-from simdeploy.analysis.tuning.result import (
-    CHOICE,
-    NEAREST,
-    POLICY,
-    RUNNER_UP,
-    VERDICT,
-    WITHOUT,
-    Doubt,
-    Tuning,
-    find_changes,
-)
+from simdeploy.analysis.tuning.question import WORLDS_OF_A_BATCH, Question
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.levers import change_policy, find_levers, own_identity
-from simdeploy.result import make_frame
+from simdeploy.result import interval_cells, make_frame
 from simdeploy.scenario.written_specs import write_specs
-from simdeploy.statistics.estimators import Estimate, estimate_values
+from simdeploy.statistics.estimators import NO_ESTIMATE, estimate_values
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.asking.verdicts import Direction
     from simdeploy.analysis.tuning.confirmed import Confirmed
     from simdeploy.analysis.tuning.neighbours import Neighbourhood
-    from simdeploy.analysis.tuning.question import Question
     from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario
-
-_NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0, math.nan)
+    from simdeploy.scenario.measures import Requirement
 
 
 def report(
@@ -54,17 +41,17 @@ def report(
     indifference: float,
     campaign: Campaign,
     nearby: Neighbourhood,
-) -> Tuning:
+) -> result.Tuning:
     """Build the result; `confirmed` is None if no candidate is known to meet the requirements."""
     roles: dict[str, int] = {}
     choice, probability = None, math.nan
-    doubt: Doubt | None = None
+    doubt: result.Doubt | None = None
     if confirmed is not None:
         roles = _name_roles(question, found, confirmed)
         selection = confirmed.selection
         found.outcome[confirmed.choice] = "chosen"
         for role, place in roles.items():
-            if role.startswith(RUNNER_UP):
+            if role.startswith(result.RUNNER_UP):
                 found.outcome[confirmed.shown[place]] = "indistinguishable from the choice"
         choice = found.candidates.choice(confirmed.choice)
         probability, doubt = selection.probability_correct, _find_doubt(question, found, confirmed, indifference)
@@ -72,7 +59,7 @@ def report(
     binding, gain = _find_binding(confirmed, roles)
     candidates = _tabulate_candidates(found)
     is_left = candidates["outcome"].isin([OPEN, NOT_KNOWN, RULED_OUT])
-    return Tuning(
+    return result.Tuning(
         of=question.objective,
         direction="min" if question.sign > 0 else "max",
         requirements=question.requirements,
@@ -82,9 +69,9 @@ def report(
         verdicts=_tabulate_verdicts(question, confirmed, roles),
         binding=binding,
         gain_without_binding=gain,
-        out_of_reach=_tabulate_nearest(question, found if choice is None else None),
+        out_of_reach=_tabulate_nearest(question.requirements if choice is None else (), found),
         candidates=candidates,
-        stages=_tabulate_stages(found),
+        stages=make_frame(found.stages, result.STAGE),
         current_policy=question.base.name,
         n_possible=found.candidates.n_possible,
         at_end=() if confirmed is None else nearby.ends(found.candidates.points[confirmed.choice]),
@@ -98,14 +85,14 @@ def report(
         rollouts_to_decide=_find_rollouts_to_decide(question, confirmed) if doubt == "budget" else math.nan,
         expected_correct=probability if question.final is not None else math.nan,
         probability_correct=_state_probability(question, probability, is_decided=is_decided),
-        keeps_current=choice is not None and not find_changes(choice, candidates),
+        keeps_current=choice is not None and not result.find_changes(choice, candidates),
         n_undecided=int(is_left.sum()) if choice is None and question.requirements else 0,
         n_failed=campaign.n_failed,
         computed_under=campaign.computed_under(scenario) | describe_costs(scenario.costs, question.measures),
     )
 
 
-def _find_doubt(question: Question, found: Findings, confirmed: Confirmed, indifference: float) -> Doubt | None:
+def _find_doubt(question: Question, found: Findings, confirmed: Confirmed, indifference: float) -> result.Doubt | None:
     """Return why the recommendation has no stated probability; None if it has."""
     estimate = estimate_values(
         confirmed.measured.of[question.objective][0], question.objective, question.confidence_level
@@ -140,13 +127,13 @@ def _state_probability(question: Question, probability: float, *, is_decided: bo
 def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> dict[str, int]:
     """Return which shown candidates to report, and as what: recommended, runner-up, current policy."""
     shown = confirmed.shown
-    roles = {CHOICE: 0}
+    roles = {result.CHOICE: 0}
     today = {role: found.candidates.roles[role] for role in (CURRENT, DEFAULTS)}
     n_runners_up = 0
     for place, number in enumerate(shown):
         if place > 0 and found.outcome[number] == OPEN and confirmed.is_near(place):
             n_runners_up += 1
-            roles[f"{RUNNER_UP}{n_runners_up}"] = place
+            roles[f"{result.RUNNER_UP}{n_runners_up}"] = place
     # API defaults may be the current policy, and the current policy may be the recommended one.
     others = {role: shown.index(number) for role, number in today.items() if number != shown[0]}
     roles |= {role: place for role, place in others.items() if role != DEFAULTS or place != others.get(CURRENT)}
@@ -156,7 +143,7 @@ def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> di
         place = shown.index(number)
         expected = [MISSED if other == name else MET for other in names]
         if confirmed.is_better(place) and [of_requirement.verdict[place] for of_requirement in judged] == expected:
-            roles[f"{WITHOUT}{name}"] = place
+            roles[f"{result.WITHOUT}{name}"] = place
     return roles
 
 
@@ -171,7 +158,7 @@ def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: M
             assert confirmed is not None  # noqa: S101 - there are roles
             estimate = estimate_values(confirmed.measured.of[measure][place], measure, question.confidence_level)
             if place == 0:
-                less, n_of_choice = _NO_ESTIMATE, estimate.n
+                less, n_of_choice = NO_ESTIMATE, estimate.n
             elif is_objective:
                 less = confirmed.less_the_choice(place)
             else:
@@ -184,15 +171,13 @@ def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: M
                     "policy": role,
                     "candidate": confirmed.shown[place],
                     "measure": str(measure),
-                    **{name: getattr(estimate, name) for name in ("estimate", "low", "high", "n", "is_trusted")},
-                    "difference": less.estimate,
-                    "difference_low": less.low,
-                    "difference_high": less.high,
+                    **estimate.to_row(),
+                    **interval_cells("difference", less),
                     "verdict": verdict,
                     "unknown_fraction": unknown,
                 }
             )
-    return make_frame(rows, POLICY)
+    return make_frame(rows, result.POLICY)
 
 
 def _tabulate_verdicts(question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]) -> pd.DataFrame:
@@ -206,31 +191,30 @@ def _tabulate_verdicts(question: Question, confirmed: Confirmed | None, roles: M
                     for name in ("estimate", "low", "high", "n", "verdict")
                 }
                 rows.append({"policy": role, "requirement": str(requirement), **cells})
-    return make_frame(rows, VERDICT)
+    return make_frame(rows, result.VERDICT)
 
 
 def _find_binding(confirmed: Confirmed | None, roles: Mapping[str, int]) -> tuple[str | None, float]:
     """Find the requirement whose removal gives the largest significant improvement, and how large that is."""
     gains = [(0.0, "")]
     for role, place in roles.items():
-        if confirmed is not None and role.startswith(WITHOUT):
+        if confirmed is not None and role.startswith(result.WITHOUT):
             less = confirmed.less_the_choice(place)
-            gains.append((abs(less.estimate), role.removeprefix(WITHOUT)))
+            gains.append((abs(less.estimate), role.removeprefix(result.WITHOUT)))
     gain, name = max(gains)
     return (name, gain) if name else (None, math.nan)
 
 
-def _tabulate_nearest(question: Question, found: Findings | None) -> pd.DataFrame:
-    """Return how near candidates that meet all other requirements come to each one; empty if one was recommended."""
+def _tabulate_nearest(requirements: Sequence[Requirement], found: Findings) -> pd.DataFrame:
+    """Return how near candidates that meet all other requirements come to each one."""
     rows = []
-    for place, requirement in enumerate(question.requirements if found is not None else ()):
-        assert found is not None  # noqa: S101 - there are requirements
-        others = [other for other in range(len(question.requirements)) if other != place]
-        values = found.required[found.meets(question.requirements, others), place]
+    for place, requirement in enumerate(requirements):
+        others = [other for other in range(len(requirements)) if other != place]
+        values = found.required[found.meets(requirements, others), place]
         values = values[~np.isnan(values)]
         nearest = values.min if requirement.at_most is not None else values.max
         rows.append({"requirement": str(requirement), "estimate": float(nearest()) if len(values) else math.nan})
-    return make_frame(rows, NEAREST)
+    return make_frame(rows, result.NEAREST)
 
 
 def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -256,9 +240,3 @@ def _tabulate_candidates(found: Findings) -> pd.DataFrame:
     frame["equal_to"] = pd.array(np.where(is_equal, found.equal_to, -1), dtype="Int64")
     frame.loc[~is_equal, "equal_to"] = pd.NA
     return frame
-
-
-def _tabulate_stages(found: Findings) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(found.stages, columns=["stage", "candidates", "worlds", "rollouts", "node_updates"])

@@ -61,10 +61,6 @@ class Findings:
         numbers = np.asarray(numbers, dtype=np.int64)
         self.outcome[numbers[self.is_open[numbers]]] = why
 
-    def note_estimates(self, estimates: np.ndarray, worlds: int) -> None:
-        """Note the objective's estimates of the first stage."""
-        self.estimates, self.worlds = estimates, worlds
-
     def extend(self, candidates: Candidates) -> None:
         """Take up further candidates, numbered after the others."""
         n = len(candidates) - len(self.candidates)
@@ -97,11 +93,6 @@ class Findings:
             if len(better):
                 held_back[str(requirement)] = better[np.argsort(estimates[better], kind="stable")[:most]]
         return held_back
-
-    def note_stage(self, stage: str, candidates: int, worlds: int, rollouts: int, node_updates: int) -> None:
-        """Note the cost of a stage."""
-        cost = {"worlds": worlds, "rollouts": rollouts, "node_updates": node_updates}
-        self.stages.append({"stage": stage, "candidates": candidates, **cost})
 
     def merge_equal(self, numbers: np.ndarray, observed: Sequence[Sample], certified: np.ndarray) -> np.ndarray:
         """Merge candidates with equal rollouts in every world; return the representatives.
@@ -146,8 +137,7 @@ class Findings:
         """
         numbers = self.open_numbers()
         order = np.lexsort([question.sign * self.estimates[numbers], ~self.looks_feasible[numbers]])
-        promising: np.ndarray = numbers[order[:most]]
-        return promising
+        return numbers[order[:most]]
 
     def default_indifference(self, question: Question, value: float | None) -> float:
         """Return the default of the smallest difference that matters, by the value of a good candidate in new worlds."""

@@ -7,20 +7,17 @@ depends on the requests that it sheds.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import Problem, SimdeployWarning, shorten
+from simdeploy.errors import Problem, shorten
 from simdeploy.experiments.arguments import is_whole
-from simdeploy.experiments.levers import change_policy, own_identity
+from simdeploy.experiments.levers import Lever, change_quietly
 from simdeploy.rules.waves import plan_waves
-from simdeploy.scenario.measures import Measure
+from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:
-    from simdeploy.experiments.levers import Lever
     from simdeploy.scenario import Scenario, ScenarioPolicy
-    from simdeploy.scenario.measures import Requirement
 
 ALL = "all"
 IN_SERVICE = Measure("min_in_service_fraction")
@@ -94,14 +91,12 @@ def count_of_rows(
 ) -> dict[tuple[Any, ...], int]:
     """Return how many nodes each candidate plans in flight at once."""
     places = [place for place, lever in enumerate(levers) if lever.path in _PLAN]
-    own = own_identity(base, scenario)
     of_plan: dict[tuple[Any, ...], int] = {}
     counts = {}
     for row in rows:
         plan = tuple(row[place] for place in places)
         if plan not in of_plan:
-            with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-                made = change_policy(base, dict(zip(levers, row, strict=True)), scenario, own)
+            made = change_quietly(base, dict(zip(levers, row, strict=True)), scenario)
             of_plan[plan] = count_in_flight(made, scenario)
         counts[row] = of_plan[plan]
     return counts

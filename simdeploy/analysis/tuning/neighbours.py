@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.tuning.in_flight import count_in_flight
-from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.errors import InputError
 from simdeploy.experiments.design import read_number
-from simdeploy.experiments.levers import change_policy, find_levers, own_identity
+from simdeploy.experiments.levers import Lever, change_quietly, find_levers
 from simdeploy.units import NS_PER_S, format_duration
 
 if TYPE_CHECKING:
     import numpy as np
 
     from simdeploy.analysis.tuning.space import Candidates
-    from simdeploy.experiments.levers import Lever
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 # Settings whose default ranges end where nothing forces them to: beyond the end, steps are by this factor.
@@ -83,12 +81,10 @@ class Neighbourhood:
                 yield from _step(lever, value, _FACTOR)
 
     def _is_allowed(self, row: tuple[Any, ...], largest_wave: int | None) -> bool:
-        with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-            try:
-                values = dict(zip(self.levers, row, strict=True))
-                made = change_policy(self.base, values, self.scenario, own_identity(self.base, self.scenario))
-            except InputError:
-                return False
+        try:
+            made = change_quietly(self.base, dict(zip(self.levers, row, strict=True)), self.scenario)
+        except InputError:
+            return False
         return largest_wave is None or count_in_flight(made, self.scenario) <= largest_wave
 
 

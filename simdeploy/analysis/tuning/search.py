@@ -20,13 +20,12 @@ from simdeploy.analysis.tuning.stages import NoValueError, Stages
 from simdeploy.analysis.tuning.worlds import FOLDERS, Worlds
 from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
     from simdeploy.analysis.asking.verdicts import Direction
     from simdeploy.analysis.tuning.result import Tuning
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.scenario import Scenario
     from simdeploy.scenario.measures import Measure, Requirement
     from simdeploy.statistics.selection import Selection
 

@@ -10,16 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.allocating import Allocation
 from simdeploy.analysis.asking.judging import MET, MISSED, UNDECIDED
-from simdeploy.analysis.tuning.findings import (
-    FAILED,
-    MISSES,
-    NEVER_ENDS,
-    NOT_KNOWN,
-    RULED_OUT,
-    Findings,
-    judge_candidates,
-    settle,
-)
+from simdeploy.analysis.tuning import findings
 from simdeploy.analysis.tuning.neighbours import Neighbourhood
 from simdeploy.analysis.tuning.question import WORLDS_OF_A_BATCH, Question
 from simdeploy.analysis.tuning.space import Candidates
@@ -59,7 +50,7 @@ class Stages:
     """The operations on candidates, stage by stage."""
 
     def __init__(self, question: Question, candidates: Candidates, worlds: Worlds, nearby: Neighbourhood) -> None:
-        self.worlds, self.found = worlds, Findings(candidates)
+        self.worlds, self.found = worlds, findings.Findings(candidates)
         self._question, self._nearby = question, nearby
         self._allocation = Allocation(worlds.release, worlds.kinds)
         self._tried: Measured
@@ -117,11 +108,11 @@ class Stages:
         self._note("try all", len(found.candidates), sum(counts.values()), before)
         self._tried = measured
         numbers = np.arange(len(found.candidates))
-        found.note_estimates(measured.means * question.sign, sum(counts.values()))
+        found.estimates, found.worlds = measured.means * question.sign, sum(counts.values())
         self.rule_out_valueless(numbers[measured.has_gap])
-        judged, overall = judge_candidates(measured.of, question.requirements, self._alpha_of_requirement)
+        judged, overall = findings.judge_candidates(measured.of, question.requirements, self._alpha_of_requirement)
         found.note_requirements([of_requirement.estimate for of_requirement in judged], question.requirements)
-        found.rule_out(numbers[overall == MISSED], MISSES)
+        found.rule_out(numbers[overall == MISSED], findings.MISSES)
         self._allocation.learn(measured.take(found.is_open).observed)
 
     def _pilot(self) -> Measured:
@@ -164,11 +155,11 @@ class Stages:
             best = self._screened_means[met].min() if len(met) else math.inf
             if start >= _MOST_SETTLED or self._screened_means[some[0]] > best + self.indifference:
                 is_late = self._screened_means[order[start:]] > best + self.indifference
-                self.found.rule_out(order[start:][is_late], RULED_OUT)
-                self.found.rule_out(order[start:][~is_late], NOT_KNOWN)
+                self.found.rule_out(order[start:][is_late], findings.RULED_OUT)
+                self.found.rule_out(order[start:][~is_late], findings.NOT_KNOWN)
                 break
             verdicts = self._settle(some)
-            self.found.rule_out(some[verdicts == UNDECIDED], NOT_KNOWN)
+            self.found.rule_out(some[verdicts == UNDECIDED], findings.NOT_KNOWN)
             met = np.concatenate([met, some[verdicts == MET]])
         return met
 
@@ -181,14 +172,14 @@ class Stages:
         fewest = question.worlds
         # Half of what is left, so that later candidates have something to be settled with.
         most = max(fewest, self._left_to_settle // 2 // len(numbers))
-        verdicts, n_worlds = settle(
+        verdicts, n_worlds = findings.settle(
             measure, numbers, question.requirements, enough=enough, error=self._alpha_of_requirement,
             fewest=fewest, most=most,
         )  # fmt: skip
         self._note("settle", len(numbers), n_worlds, before)
         self._left_to_settle -= self.found.stages[-1]["rollouts"]
         self._met.update(numbers[verdicts == MET].tolist())
-        self.found.rule_out(numbers[verdicts == MISSED], MISSES)
+        self.found.rule_out(numbers[verdicts == MISSED], findings.MISSES)
         return verdicts
 
     def screen(self, certified: np.ndarray) -> np.ndarray:
@@ -203,7 +194,7 @@ class Stages:
             if look:
                 count = n_first * times - measured.n_worlds
                 if look > 1:
-                    count = min(count, max(self._most_worlds(numbers), _ENOUGH_WORLDS - measured.n_worlds))
+                    count = min(count, max(self._question.most // len(numbers), _ENOUGH_WORLDS - measured.n_worlds))
                 if count <= 0:
                     break
                 self._allocation.learn(measured.observed)
@@ -213,7 +204,7 @@ class Stages:
                 if not np.isin(numbers, certified).any():
                     break
             kept = self._keep(numbers, measured, certified, family)
-            self.found.rule_out(numbers[~kept], RULED_OUT)
+            self.found.rule_out(numbers[~kept], findings.RULED_OUT)
             numbers, measured = numbers[kept], measured.take(kept)
         self._allocation.learn(measured.observed)
         if measured.n_worlds >= _ENOUGH_WORLDS:
@@ -223,10 +214,9 @@ class Stages:
         self._screened_means = np.full(len(self.found.candidates), np.nan)
         self._screened_means[numbers] = means
         order = np.argsort(means, kind="stable")
-        self.found.rule_out(numbers[order[_MOST_CARRIED:]], RULED_OUT)
+        self.found.rule_out(numbers[order[_MOST_CARRIED:]], findings.RULED_OUT)
         self.found.is_cut = len(numbers) > _MOST_CARRIED
-        carried: np.ndarray = np.sort(numbers[order[:_MOST_CARRIED]])
-        return carried
+        return np.sort(numbers[order[:_MOST_CARRIED]])
 
     def _keep(self, numbers: np.ndarray, measured: Measured, certified: np.ndarray, family: int) -> np.ndarray:
         observations = measured.observations
@@ -295,7 +285,7 @@ class Stages:
         alpha = self._alpha_of_requirement / 2 ** (attempt - 1) / (1 + int(math.log2(most / count)))
         measured = self._measure("confirm", shown, self._allocation.divide(count, fewest=fewest))
         while True:
-            _, verdicts = judge_candidates(measured.of, self._question.requirements, alpha)
+            _, verdicts = findings.judge_candidates(measured.of, self._question.requirements, alpha)
             is_settled = verdicts[0] == MISSED or measured.has_gap[0]
             is_settled |= verdicts[0] == MET and self._is_known(measured, verdicts, shown)
             if is_settled or 2 * measured.n_worlds > most:
@@ -319,8 +309,8 @@ class Stages:
     def rule_out_valueless(self, numbers: np.ndarray) -> None:
         """Rule out candidates with a rollout without a value: it failed, or never ends."""
         has_failed = np.isin(numbers, list(self.worlds.failed))
-        self.found.rule_out(numbers[has_failed], FAILED)
-        self.found.rule_out(numbers[~has_failed], NEVER_ENDS)
+        self.found.rule_out(numbers[has_failed], findings.FAILED)
+        self.found.rule_out(numbers[~has_failed], findings.NEVER_ENDS)
 
     def _measure(self, stage: str, numbers: Sequence[int] | np.ndarray, counts: Mapping[str, int]) -> Measured:
         before = self.worlds.done
@@ -330,10 +320,8 @@ class Stages:
 
     def _note(self, stage: str, candidates: int, worlds: int, before: tuple[int, int]) -> None:
         rollouts, node_updates = (now - then for now, then in zip(self.worlds.done, before, strict=True))
-        self.found.note_stage(stage, candidates, worlds, rollouts, node_updates)
-
-    def _most_worlds(self, numbers: np.ndarray) -> int:
-        return self._question.most // len(numbers)
+        cost = {"worlds": worlds, "rollouts": rollouts, "node_updates": node_updates}
+        self.found.stages.append({"stage": stage, "candidates": candidates, **cost})
 
 
 def average_batches(observations: Sample, sizes: Sequence[int], count: int) -> np.ndarray:

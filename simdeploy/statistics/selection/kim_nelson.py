@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from simdeploy.errors import Problem, raise_if_any, shorten
-from simdeploy.statistics.selection.selected import (
-    Round,
-    Selection,
-    error_probability_problems,
-    number_problems,
-    observe,
-    read_candidates,
-    select_only,
-    tabulate_rounds,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    import numpy as np
-
-    from simdeploy.statistics.selection.selected import Sampler
+from simdeploy.statistics.selection import selected
+from simdeploy.statistics.selection.selected import Round, Sampler, Selection
 
 # The variances of all differences take 8 bytes each, 128 MB of so many candidates.
 MOST_CANDIDATES = 4000
@@ -112,16 +99,15 @@ def select_kim_nelson(
     >>> selection.n_used[2] < selection.n_used[0]
     np.True_
     """
-    import numpy as np
     from scipy.spatial.distance import cdist
 
-    ids = read_candidates(candidates)
+    ids = selected.read_candidates(candidates)
     _refuse(len(ids), indifference, alpha, n0, batch, most, start)
     if len(ids) == 1:
-        return select_only(ids)
+        return selected.select_only(ids)
 
     def average(standing: np.ndarray, first: int, count: int) -> np.ndarray:
-        values = observe(sample, ids[standing], start + first * batch, count * batch)
+        values = selected.observe(sample, ids[standing], start + first * batch, count * batch)
         batches: np.ndarray = values.reshape(len(standing), count, batch).mean(axis=2)
         return batches
 
@@ -174,7 +160,7 @@ def select_kim_nelson(
         n_needed=int(n_used.sum()) + (0 if is_decided else (last - r) * len(standing) * batch),
         is_decided=is_decided,
         probability_correct=1 - alpha if is_decided else math.nan,
-        rounds=tabulate_rounds(rounds),
+        rounds=selected.tabulate_rounds(rounds),
     )
 
 
@@ -219,8 +205,8 @@ def next_look(r: int) -> int:
 
 
 def _refuse(k: int, indifference: float, alpha: float, n0: int, batch: int, most: int | None, start: int) -> None:
-    problems = error_probability_problems(alpha) + number_problems("n0", n0, 2)
-    problems += number_problems("batch", batch, 1) + number_problems("start", start, 0)
+    problems = selected.error_probability_problems(alpha) + selected.number_problems("n0", n0, 2)
+    problems += selected.number_problems("batch", batch, 1) + selected.number_problems("start", start, 0)
     if not 0 < indifference < math.inf:
         found = shorten(indifference)
         problems.append(Problem("invalid indifference", ("indifference",), found=found, allowed="above 0"))

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+
+import numpy as np
 
 from simdeploy.errors import Problem, raise_if_any
-from simdeploy.statistics.selection.selected import (
-    Round,
-    Selection,
-    number_problems,
-    observe,
-    read_candidates,
-    select_only,
-    tabulate_rounds,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-
-    from simdeploy.statistics.selection.selected import Sampler
+from simdeploy.statistics.selection import selected
+from simdeploy.statistics.selection.selected import Round, Sampler, Selection
 
 # Fraction of the largest difference: smaller differences count as this large, because the rule divides by them.
 _NEAREST = 1e-6
@@ -87,17 +75,16 @@ def select_ocba(
     >>> selection.best, selection.n_observations
     (0, 300)
     """
-    import numpy as np
-
-    ids = read_candidates(candidates)
-    problems = number_problems("n0", n0, 2) + number_problems("step", step, 1) + number_problems("start", start, 0)
+    ids = selected.read_candidates(candidates)
+    problems = selected.number_problems("n0", n0, 2) + selected.number_problems("step", step, 1)
+    problems += selected.number_problems("start", start, 0)
     if not problems and budget < n0 * len(ids):
         allowed = f"at least n0 of each candidate, {n0 * len(ids):,}"
         problems.append(Problem("budget too small to begin", ("budget",), found=f"{budget:,}", allowed=allowed))
     raise_if_any(problems)
     if len(ids) == 1:
-        return select_only(ids)
-    values = observe(sample, ids, start, n0)
+        return selected.select_only(ids)
+    values = selected.observe(sample, ids, start, n0)
     # Sums are of deviations from a first value, which keeps the digits of the variance.
     offsets = values[:, 0].copy()
     n, sums, squares = np.full(len(ids), n0), np.zeros(len(ids)), np.zeros(len(ids))
@@ -120,7 +107,7 @@ def select_ocba(
         # One call for all that need the same observations.
         for first, count in np.unique(np.stack([n, more])[:, more > 0], axis=1).T.tolist():
             rows = np.flatnonzero((n == first) & (more == count))
-            add(rows, observe(sample, ids[rows], start + first, count))
+            add(rows, selected.observe(sample, ids[rows], start + first, count))
         n += more
     order = np.argsort(means, kind="stable")
     return Selection(
@@ -133,7 +120,7 @@ def select_ocba(
         n_needed=budget,
         is_decided=False,
         probability_correct=estimate_probability(means, variances, n),
-        rounds=tabulate_rounds(rounds),
+        rounds=selected.tabulate_rounds(rounds),
     )
 
 
@@ -161,8 +148,6 @@ def allocate(means: np.ndarray, variances: np.ndarray, total: float) -> np.ndarr
     >>> allocate(np.array([0.0, 3.0, 4.0]), np.array([1.0, 9.0, 16.0]), 290).round()
     array([ 50., 120., 120.])
     """
-    import numpy as np
-
     best = int(means.argmin())
     others = np.arange(len(means)) != best
     differences = means - means[best]
@@ -187,8 +172,6 @@ def share_out(targets: np.ndarray, n: np.ndarray) -> np.ndarray:
     >>> share_out(np.array([10.0, 25.0, 15.0]), np.array([20, 10, 10]))
     array([0, 8, 2])
     """
-    import numpy as np
-
     extra = round(float(targets.sum())) - int(n.sum())
     lacks = np.maximum(targets - n, 0)
     shares = lacks / lacks.sum() * extra
@@ -206,7 +189,6 @@ def estimate_probability(means: np.ndarray, variances: np.ndarray, n: np.ndarray
     >>> round(estimate_probability(np.array([0.0, 1.96]), np.array([5.0, 5.0]), np.array([10, 10])), 3)
     0.975
     """
-    import numpy as np
     from scipy.special import ndtr
 
     best = int(means.argmin())

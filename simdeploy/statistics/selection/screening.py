@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import numpy as np
 
 from simdeploy.errors import raise_if_any
 from simdeploy.statistics.sample import Sample, as_sample
 from simdeploy.statistics.selection.selected import error_probability_problems, number_problems
-
-if TYPE_CHECKING:
-    import numpy as np
 
 # Each candidate is compared with this many of those with the lowest means. More take longer but eliminate hardly more,
 # because a candidate that survives the hundred best survives nearly all.
@@ -69,7 +66,6 @@ def screen(
     >>> screen(values, alpha=0.05)
     array([ True,  True, False])
     """
-    import numpy as np
     from scipy.special import stdtrit
 
     sample = as_sample(values)
@@ -91,8 +87,6 @@ def screen(
 
 def _lacks_some(sample: Sample) -> bool:
     """Return whether values are missing, other than those of whole strata where a condition does not hold."""
-    import numpy as np
-
     missing = [np.isnan(sample.values[:, columns]) for columns in sample.strata.columns]
     return all(of.all() for of in missing) or any(of.any() and not of.all() for of in missing)
 
@@ -102,7 +96,6 @@ def variances_of_means(sample: Sample, rivals: np.ndarray) -> np.ndarray:
 
     Missing are those of whole strata, where a condition does not hold.
     """
-    import numpy as np
     from scipy.spatial.distance import cdist
 
     total = np.zeros((len(sample), len(rivals)))

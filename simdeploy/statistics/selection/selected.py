@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
+
+import numpy as np
 
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.result import Array, Columns, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    import numpy as np
     import pandas as pd
 
 
@@ -73,7 +73,6 @@ class Selection(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per candidate: `candidate`, `mean`, `n_used`, `survives`."""
-        import numpy as np
         import pandas as pd
 
         survives = np.isin(self.candidates, self.survivors)
@@ -83,7 +82,6 @@ class Selection(Result):
 
 def tabulate_rounds(rounds: Iterable[Round]) -> pd.DataFrame:
     """Return rounds as a table of whole numbers, even if empty."""
-    import numpy as np
     import pandas as pd
 
     numbers = np.array(list(rounds), dtype=np.int64).reshape(-1, len(_ROUND))
@@ -92,8 +90,6 @@ def tabulate_rounds(rounds: Iterable[Round]) -> pd.DataFrame:
 
 def select_only(candidates: np.ndarray) -> Selection:
     """Return the selection of a single candidate, which takes no observation."""
-    import numpy as np
-
     return Selection(
         candidates=candidates,
         best=int(candidates[0]),
@@ -132,8 +128,6 @@ def observe(sample: Sampler, candidates: np.ndarray, first: int, count: int) -> 
 
     Leave out beforehand candidates whose rollouts may have no value: their mean can't be compared.
     """
-    import numpy as np
-
     values = np.asarray(sample(candidates, first, count), dtype=float)
     if values.shape != (len(candidates), count):
         raise ValueError(f"the sampler gave observations of shape {values.shape}, not {(len(candidates), count)}")
@@ -146,8 +140,6 @@ def observe(sample: Sampler, candidates: np.ndarray, first: int, count: int) -> 
 
 def read_candidates(candidates: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return the candidates as an array; there must be at least one, and all different."""
-    import numpy as np
-
     ids = np.asarray(candidates)
     if ids.ndim != 1 or not len(ids) or ids.dtype.kind not in "iu":
         raise InputError(

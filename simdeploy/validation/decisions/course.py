@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.errors import Problem, raise_if_any
-from simdeploy.rules.health import read_health_rule
+from simdeploy.rules.health import HealthRule, read_health_rule
 from simdeploy.rules.limits import Limits, read_limits
 from simdeploy.rules.waves import Plan, plan_waves
 from simdeploy.units import NS_PER_S
@@ -17,7 +17,6 @@ from simdeploy.validation.oracles.health import Validation, healthy_window_proba
 from simdeploy.world.distributions import Constant
 
 if TYPE_CHECKING:
-    from simdeploy.rules.health import HealthRule
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.fleet import Behaviour
     from simdeploy.world.release import ReleaseKind
@@ -78,8 +77,7 @@ class Course:
         else:
             by_count, by_percent = failed > limits.max_failed_nodes, have > allowed
         by_percent &= resolved >= limits.minimum_sample
-        crossed: np.ndarray = stops & (by_count & by_percent if limits.both else by_count | by_percent)
-        return crossed
+        return stops & (by_count & by_percent if limits.both else by_count | by_percent)
 
 
 def read_course(scenario: Scenario, policy: ScenarioPolicy) -> Course:

@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.simulating import replicate_kinds
 from simdeploy.analysis.comparison.compare import compare
-from simdeploy.analysis.tuning import tune
+from simdeploy.analysis.tuning import Tuning, tune
 from simdeploy.analysis.tuning.result import CANDIDATE, CHOICE
 from simdeploy.errors import InputError, Problem as InputProblem, SimdeployWarning
 from simdeploy.experiments.arguments import Progress, as_reporter, check_numbers, is_whole
 from simdeploy.result import make_frame
 from simdeploy.validation.decisions.exact import evaluate
-from simdeploy.validation.decisions.optimum import WITHIN
+from simdeploy.validation.decisions.optimum import WITHIN, Problem
 from simdeploy.validation.decisions.problems import make_problems
 from simdeploy.validation.decisions.result import ANSWER, CLAIM, CLAIMS, PROBLEM, Decisions
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.tuning import Tuning
-    from simdeploy.validation.decisions.optimum import Problem
 
 # A claim is refuted by a result as improbable as four standard errors of a normal law.
 _REFUTES = math.erfc(4 / math.sqrt(2)) / 2

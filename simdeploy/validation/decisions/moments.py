@@ -89,8 +89,7 @@ def run_some(moments: np.ndarray, running: float) -> np.ndarray:
     passing = np.zeros((unresolved, unresolved))
     for before, chances in enumerate(binomial(unresolved - 1, running)):
         passing[before, : before + 1] = chances[: before + 1][::-1]
-    following: np.ndarray = moments @ passing
-    return following
+    return moments @ passing
 
 
 @lru_cache(maxsize=4096)

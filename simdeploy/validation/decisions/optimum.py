@@ -7,18 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from simdeploy.errors import SimdeployWarning
-from simdeploy.experiments.levers import change_policy, find_levers
-from simdeploy.scenario import Scenario
+from simdeploy.experiments.levers import Lever, change_quietly, find_levers
+from simdeploy.scenario import Scenario, ScenarioPolicy
 from simdeploy.validation.decisions.exact import Exact, evaluate
-
-if TYPE_CHECKING:
-    from simdeploy.experiments.levers import Lever
-    from simdeploy.scenario import ScenarioPolicy
 
 
 @dataclass(frozen=True)
@@ -76,8 +72,7 @@ class Problem:
         keys = tuple(settings)
         if keys not in self._levers:
             self._levers[keys] = find_levers(settings, [], [base.spec])
-        with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-            return change_policy(base, dict(zip(self._levers[keys], settings.values(), strict=True)), self.scenario, {})
+        return change_quietly(base, dict(zip(self._levers[keys], settings.values(), strict=True)), self.scenario)
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """Return the settings of every policy of the grid."""

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from simdeploy.errors import InputError, Problem
-from simdeploy.rules.gates.gate import read_gate
+from simdeploy.rules.gates.gate import Gate, read_gate
 from simdeploy.rules.orchestrator import EXPANSO
 from simdeploy.rules.policy import GateTerms, Policy
 from simdeploy.units import NS_PER_S, exact
-
-if TYPE_CHECKING:
-    from simdeploy.rules.gates.gate import Gate
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,7 +126,6 @@ def last_end_s(law: Distribution, batches: Sequence[tuple[float, int]]) -> float
     >>> round(last_end_s(Exponential(60.0), [(0.0, 3)]), 6)
     110.0
     """
-    from scipy.integrate import quad
 
     def still_going(t: float) -> float:
         log_all_over = 0.0
@@ -137,13 +136,23 @@ def last_end_s(law: Distribution, batches: Sequence[tuple[float, int]]) -> float
             log_all_over += nodes * math.log1p(-survival)
         return -math.expm1(log_all_over)
 
-    # From quantile to quantile of the survival, beyond which not even one of a million nodes is left.
-    survivals = np.concatenate([[0.999, 0.99, 0.9, 0.7, 0.5, 0.3], 10.0 ** -np.arange(1, 25)])
     begins = max(sent_s for sent_s, _ in batches) + law.support[0]
-    marks = {sent_s + float(mark) for sent_s, _ in batches for mark in law.inverse_survival(survivals)}
-    edges = [begins, *sorted(mark for mark in marks if mark > begins)]
-    pieces = [quad(still_going, low, high, limit=200)[0] for low, high in itertools.pairwise(edges)]
-    return begins + math.fsum(pieces)
+    marks = {sent_s + mark for sent_s, _ in batches for mark in find_marks(law)}
+    return begins + integrate(still_going, [begins, *(mark for mark in marks if mark > begins)])
+
+
+def find_marks(law: Distribution) -> list[float]:
+    """Return quantiles of a law, to where not even one of a million nodes is left."""
+    survivals = np.concatenate([[0.999, 0.99, 0.9, 0.7, 0.5, 0.3], 10.0 ** -np.arange(1, 25)])
+    marks: list[float] = law.inverse_survival(survivals).tolist()
+    return marks
+
+
+def integrate(function: Callable[[float], float], edges: Iterable[float]) -> float:
+    """Return the integral of a function from the lowest of some edges to the highest, piece by piece."""
+    from scipy.integrate import quad
+
+    return math.fsum(quad(function, low, high, limit=200)[0] for low, high in pairwise(sorted({*edges})))
 
 
 def _harmonic(k: int) -> float:

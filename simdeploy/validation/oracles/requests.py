@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.validation.oracles.health import healthy_window_probability
+from simdeploy.validation.oracles.pacing import find_marks, integrate
 
 if TYPE_CHECKING:
     from simdeploy.world.distributions import Distribution
@@ -84,7 +85,7 @@ def lost_requests(
     first_s, edges = _edges(law)
     last_s = edges[-1]
     bends = [point - start_s for point in _points(daily, start_s + first_s, start_s + last_s)]
-    tail_s = _integrate(lambda t: _factor(daily, start_s + t) * float(law.survival(t)), [*edges, *bends])
+    tail_s = integrate(lambda t: _factor(daily, start_s + t) * float(law.survival(t)), [*edges, *bends])
     return nodes * requests_per_second * (traffic_s(daily, start_s, first_s) + tail_s)
 
 
@@ -180,7 +181,7 @@ def waves_shed_requests(
         def at(t: float) -> float:
             return float(shed[: size + 1] @ binom.pmf(out, size, float(law.survival(t))))
 
-        return first_s * float(shed[size]) + _integrate(at, edges)
+        return first_s * float(shed[size]) + integrate(at, edges)
 
     of_size = {size: shed_s(size) for size in sorted({*wave_sizes})}
     return nodes * requests_per_second * math.fsum(of_size[size] for size in wave_sizes)
@@ -289,13 +290,6 @@ def _points(daily: Sequence[tuple[float, float]], start_s: float, end_s: float) 
 
 
 def _edges(law: Distribution) -> tuple[float, list[float]]:
-    """Return the least time of a law, and times from there to where not even one of a million nodes is left."""
+    """Return the least time of a law, and its quantiles from there on."""
     first_s = float(law.support[0])
-    survivals = np.concatenate([[0.999, 0.99, 0.9, 0.7, 0.5, 0.3], 10.0 ** -np.arange(1, 25)])
-    return first_s, [first_s, *(mark for mark in law.inverse_survival(survivals).tolist() if mark > first_s)]
-
-
-def _integrate(function: Callable[[float], float], edges: Iterable[float]) -> float:
-    from scipy.integrate import quad
-
-    return math.fsum(quad(function, low, high, limit=200)[0] for low, high in pairwise(sorted({*edges})))
+    return first_s, [first_s, *(mark for mark in find_marks(law) if mark > first_s)]

@@ -81,8 +81,7 @@ def limits() -> tuple[Case, ...]:
     beta = Beta(0.3, 0.3)
 
     def squared(table: pd.DataFrame) -> np.ndarray:
-        squares: np.ndarray = (number_of("failed_nodes")(table) - 20 * beta.mean) ** 2
-        return squares
+        return (number_of("failed_nodes")(table) - 20 * beta.mean) ** 2
 
     return (
         make_case(

@@ -16,7 +16,6 @@ from simdeploy.experiments.arguments import Progress, as_reporter, check_numbers
 from simdeploy.experiments.replication import replicate
 from simdeploy.result import Columns, Result, make_frame
 from simdeploy.scenario import Scenario
-from simdeploy.statistics.estimators import moments
 from simdeploy.validation.verification.case import Case
 from simdeploy.validation.verification.change_windows import change_windows
 from simdeploy.validation.verification.gates import gates
@@ -223,7 +222,9 @@ def compare_case(case: Case, engine: str, table: pd.DataFrame | str) -> dict[str
     if len(failed):
         return {**row, "ok": False, "note": f"{len(failed):,} rollouts failed; the first: {failed['error'].iloc[0]}"}
     values, truth = case.take(table), row["closed_form"]
-    estimate, standard_error = moments(values)
+    # Taken from the first value on, so that observations that are all the same have an error of exactly 0.
+    off = values - values[0]
+    estimate, standard_error = float(values[0] + off.mean()), math.sqrt(off.var(ddof=1) / len(values))
     if np.isin(values, (0, 1)).all():
         # That of the closed form: of a few successes the sample's own error is far too small.
         standard_error = math.sqrt(truth * (1 - truth) / len(values)) if 0 < truth < 1 else 0.0
@@ -258,8 +259,7 @@ def _are_equal(first: pd.Series[Any], second: pd.Series[Any], name: str) -> np.n
     """Compare a response of each replication: words and whole numbers exactly; unknown values must be unknown in both."""
     is_unknown = first.isna().to_numpy(bool) & second.isna().to_numpy(bool)
     if RESPONSES.get(name) != "float64":
-        equal: np.ndarray = is_unknown | first.eq(second).fillna(value=False).to_numpy(bool)
-        return equal
+        return is_unknown | first.eq(second).fillna(value=False).to_numpy(bool)
     # An excess is a difference of two integrals over all nodes, and as exact as they are.
     tolerance = 1e-6 if name == "unavailable_excess_node_s" else 0.0
     values, others = first.to_numpy(np.float64), second.to_numpy(np.float64)
