@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -156,7 +156,7 @@ def _find_compiled(
         left, tries = left[tries >= 0], tries[tries >= 0]
         replications = supply.of(nodes.worlds[left], tries)
         of_left = nodes.take(left)
-        alike = Nodes(of_left.numbers, of_left.worlds, np.zeros_like(left), of_left.slowdown, of_left.start_failure)
+        alike = replace(of_left, laws=np.zeros_like(left))
         lives = draw_lives([law], alike, seed, replications)
         fits = fit(wanted.take(left), *lives)
         fits &= _agree([law], alike, wanted.take(left), counts, seed, replications)
