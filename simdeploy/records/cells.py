@@ -63,7 +63,7 @@ class Refusal:
     allowed: str | None = None
     meant: tuple[str, ...] = ()
 
-    def problem(self, row: int, file: str, line: int | None) -> Problem:
+    def problem(self, row: int, file: str | None = None, line: int | None = None) -> Problem:
         """Return the problem of one of the rows."""
         found = None if self.find is None else self.find(row)
         hint = nearest(found, self.meant) if self.meant else None

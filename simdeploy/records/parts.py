@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from simdeploy.errors import Problem
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -62,9 +60,6 @@ def part_of(rows: Rows, name: str, columns: Mapping[str, object], *, known: Sequ
         part.dropped.append(Dropped(rows.file, None, 0, note))
     for refusal in rows.refusals:
         first = int(refusal.rows[0])
-        problem = refusal.problem(first, rows.file, None)
-        reason = str(
-            Problem(problem.message, problem.path, found=problem.found, allowed=problem.allowed, hint=problem.hint)
-        )
+        reason = str(refusal.problem(first))
         part.dropped.append(Dropped(rows.file, rows.table.find_line(first), len(refusal.rows), reason))
     return part

@@ -207,7 +207,7 @@ class Proposer:
                 failed, log_factors = split_failures(total, here, there, u)
                 self._weigh(log_factors)
             self._failures_left[stretch] = total - failed
-            self._kill((failed > cell.count) | (failed < 0))
+            self._weigh(np.where((failed > cell.count) | (failed < 0), -np.inf, 0.0))
             left[2 * number + 1] = np.clip(failed, 0, cell.count)
             left[2 * number] = cell.count - left[2 * number + 1]
         return left
@@ -289,9 +289,6 @@ class Proposer:
     def _weigh(self, log_factors: np.ndarray) -> None:
         log_factors = np.where(np.isnan(log_factors), -np.inf, log_factors)
         self._log_weights = self._log_weights + log_factors
-
-    def _kill(self, are_dead: np.ndarray) -> None:
-        self._log_weights = np.where(are_dead, -np.inf, self._log_weights)
 
     def _play(self, wave: int) -> None:
         """Drop most of the worlds that have hardly any weight, before their nodes are looked for; those that stay gain as much."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def _quantity(series: Fields, quantities: Mapping[str, str]) -> str:
             place.document, place.path, "which quantity this is isn't known", found=name, allowed=", ".join(quantities)
         )
         hint = nearest(name, quantities) or 'map it, such as {"requests": "NAME"}'
-        raise InputError([type(problem)(**{**problem.__dict__, "hint": hint})])
+        raise InputError(replace(problem, hint=hint))
     return quantities[name]
 
 
